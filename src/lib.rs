@@ -1,0 +1,7 @@
+//! `timed`: the full-node daemon of TIME Coin, as a library for its binary, tests and benches.
+//!
+//! Floors, from the lowest: [`types`] and `protocol` are pure; `runtime`, `storage`, `network`, `utxo`, `mempool`,
+//! `wallet`, `consensus`, `rpc`, `app` and `cli` stand on them in this order. Imports go downwards only, which
+//! `tests/architecture.rs` holds.
+
+pub mod types;

@@ -1,0 +1,2 @@
+//! The `timed` binary.
+fn main() {}

@@ -1,0 +1,40 @@
+//! Every bound of the node that is not a parameter of the genesis document, with what it is for.
+
+/// Inputs of one transaction, at most.
+pub const TRANSACTION_INPUTS_MAX: usize = 1_000;
+/// Outputs of one transaction, at most.
+pub const TRANSACTION_OUTPUTS_MAX: usize = 1_000;
+/// Encoded bytes of one transaction, at most.
+pub const TRANSACTION_BYTES_MAX: usize = 100_000;
+/// Bytes of a transfer's memo, at most.
+pub const MEMO_BYTES_MAX: usize = 256;
+/// Validators of one set that any genesis document may allow, at most.
+pub const VALIDATORS_MAX: usize = 100;
+/// Entries of one batch of finality votes, at most.
+pub const BATCH_VOTES_MAX: usize = 4_096;
+/// Encoded bytes of any one message, and so of any frame after the handshake, at most: a block of 8 MiB with its
+/// commit fits.
+pub const MESSAGE_BYTES_MAX: usize = 12 << 20;
+/// Bytes of one frame before the handshake is done, at most.
+pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 1_024;
+/// Entries of a request for transactions or certificates, at most.
+pub const REQUEST_IDS_MAX: usize = 4_096;
+/// Batches of votes that one request may ask for, at most.
+pub const REQUEST_BATCHES_MAX: u64 = 256;
+/// Blocks that one request may ask for, at most; fewer come when they exceed [`RESPONSE_BYTES_MAX`].
+pub const REQUEST_BLOCKS_MAX: u64 = 128;
+/// Encoded bytes of an answer that carries transactions, certificates or blocks; it ends at the object that
+/// exceeds it.
+pub const RESPONSE_BYTES_MAX: usize = 2 << 20;
+/// Addresses in one peer exchange, at most.
+pub const PEER_ADDRESSES_MAX: usize = 256;
+/// Bytes of a network address as text, at most.
+pub const ADDRESS_TEXT_BYTES_MAX: usize = 128;
+/// Bytes of a peer's user agent, at most.
+pub const USER_AGENT_BYTES_MAX: usize = 64;
+/// A block that is further ahead of its prevoter's clock than this gets no first prevote, in milliseconds.
+pub const CLOCK_DRIFT_MS_MAX: u64 = 5_000;
+/// Block rounds ahead of the current one whose votes are kept, at most.
+pub const ROUNDS_AHEAD_MAX: u32 = 64;
+/// Intervals of reward that one block accrues, at most.
+pub const REWARD_INTERVALS_MAX: u64 = 10;

@@ -1,0 +1,120 @@
+//! Merkle trees that commit to the number of their leaves.
+//!
+//! # Invariants
+//! - INV-MERKLE-1: leaf, node and root have domains of their own, and the root binds the number of leaves, so a
+//!   duplicated last leaf changes the root (CVE-2012-2459 does not exist here).
+//!
+//! A level with an odd number of nodes hands its last node up as it is.
+
+use super::hash::{Domain, DomainHasher, Hash};
+
+fn leaf_hash(leaf: &[u8]) -> Hash {
+    Hash(DomainHasher::new(Domain::MerkleLeaf).bytes(leaf).finish())
+}
+
+fn node_hash(left: &Hash, right: &Hash) -> Hash {
+    Hash(DomainHasher::new(Domain::MerkleNode).bytes(&left.0).bytes(&right.0).finish())
+}
+
+fn root_hash(leaves: usize, top: &Hash) -> Hash {
+    let leaves = u64::try_from(leaves).unwrap_or(u64::MAX);
+    Hash(DomainHasher::new(Domain::MerkleRoot).u64(leaves).bytes(&top.0).finish())
+}
+
+fn parents(level: &[Hash]) -> Vec<Hash> {
+    level
+        .chunks(2)
+        .filter_map(|pair| match pair {
+            [left, right] => Some(node_hash(left, right)),
+            [single] => Some(*single),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The root over the leaves in their order; the root of no leaves is that of the zero hash.
+pub fn root<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Hash {
+    let mut level: Vec<Hash> = leaves.into_iter().map(leaf_hash).collect();
+    let count = level.len();
+    while level.len() > 1 {
+        level = parents(&level);
+    }
+    root_hash(count, level.first().unwrap_or(&Hash::ZERO))
+}
+
+/// The siblings from the leaf at `index` up to the root; `None` when there is no such leaf.
+pub fn path<'a>(leaves: impl IntoIterator<Item = &'a [u8]>, index: usize) -> Option<Vec<Hash>> {
+    let mut level: Vec<Hash> = leaves.into_iter().map(leaf_hash).collect();
+    level.get(index)?;
+    let mut position = index;
+    let mut siblings = Vec::new();
+    while level.len() > 1 {
+        if let Some(sibling) = level.get(position ^ 1) {
+            siblings.push(*sibling);
+        }
+        level = parents(&level);
+        position >>= 1;
+    }
+    Some(siblings)
+}
+
+/// The root that a leaf with its path leads to, or `None` when the path does not fit a tree of `leaves` leaves.
+#[must_use]
+pub fn root_of_path(leaf: &[u8], index: usize, leaves: usize, siblings: &[Hash]) -> Option<Hash> {
+    if index >= leaves {
+        return None;
+    }
+    let mut hash = leaf_hash(leaf);
+    let (mut position, mut width) = (index, leaves);
+    let mut siblings = siblings.iter();
+    while width > 1 {
+        if position ^ 1 < width {
+            let sibling = siblings.next()?;
+            hash = if position & 1 == 0 { node_hash(&hash, sibling) } else { node_hash(sibling, &hash) };
+        }
+        position >>= 1;
+        width = width.div_ceil(2);
+    }
+    siblings.next().is_none().then(|| root_hash(leaves, &hash))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(count: u8) -> Vec<[u8; 1]> {
+        (0..count).map(|byte| [byte]).collect()
+    }
+
+    fn leaves(tree: &[[u8; 1]]) -> impl Iterator<Item = &[u8]> {
+        tree.iter().map(<[u8; 1]>::as_slice)
+    }
+
+    #[test]
+    fn every_path_of_every_small_tree_leads_to_the_root() {
+        for count in 1..=17_u8 {
+            let tree = tree(count);
+            let expected = root(leaves(&tree));
+            for (index, leaf) in tree.iter().enumerate() {
+                let siblings = path(leaves(&tree), index).unwrap();
+                assert_eq!(root_of_path(leaf, index, tree.len(), &siblings), Some(expected));
+                // Neither another place, nor another count, nor a longer path is accepted.
+                for other in (0..tree.len()).filter(|other| *other != index) {
+                    assert_ne!(root_of_path(leaf, other, tree.len(), &siblings), Some(expected));
+                }
+                assert_ne!(root_of_path(leaf, index, tree.len() + 1, &siblings), Some(expected));
+                let mut longer = siblings.clone();
+                longer.push(Hash::ZERO);
+                assert_eq!(root_of_path(leaf, index, tree.len(), &longer), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_duplicated_tail_changes_the_root() {
+        let three = root([b"a".as_slice(), b"b", b"c"]);
+        let four = root([b"a".as_slice(), b"b", b"c", b"c"]);
+        assert_ne!(three, four);
+        assert_ne!(root(std::iter::empty()), root([[0_u8; 32].as_slice()]));
+    }
+}

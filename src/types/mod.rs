@@ -1,0 +1,60 @@
+//! Pure data: amounts, hashes, keys, addresses, transactions, blocks, votes, messages and their encoding.
+//!
+//! # Place
+//! Floor 1. Every other floor uses it; it uses nothing of the crate. It knows no clock, no disk, no network, no
+//! randomness and no hash-ordered iteration.
+//!
+//! # Invariants
+//! - INV-TYPES-1: an encoding is canonical. Decoding and encoding again gives the same bytes, and a decoder
+//!   refuses trailing bytes.
+//! - INV-TYPES-2: two kinds of object never share a hash domain.
+//! - INV-TYPES-3: whatever is signed includes the chain id.
+//!
+//! # Units
+//! Amounts are base units (1 TIME = 100,000,000). Times are milliseconds since the Unix epoch. Sizes are bytes.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod address;
+pub mod amount;
+pub mod block;
+pub mod codec;
+pub mod genesis;
+pub mod hash;
+pub mod keys;
+pub mod limits;
+pub mod masternode;
+pub mod merkle;
+pub mod message;
+pub mod transaction;
+pub mod vote;
+
+pub use address::{Address, Network};
+pub use amount::Amount;
+pub use block::{Block, BlockBlueprint, Commit, CommittedBlock, Header, SignerBitmap};
+pub use genesis::{ChainParameters, GenesisDocument};
+pub use hash::{BatchRoot, BlockHash, ChainId, Hash, KeyHash, MasternodeId, StateDigest, TxId};
+pub use keys::{PublicKey, SecretKey, Signature, SignatureCheck, SignatureVerifier};
+pub use masternode::{Validator, ValidatorSet};
+pub use message::Message;
+pub use transaction::{Lock, OutPoint, Payload, Transaction, TxOut, UtxoEntry, Witness};
+pub use vote::{
+    BatchHeader, BlockVote, Certificate, CertificateVote, FinalityVote, Proposal, VoteBatch, VoteKind,
+    VoteStep,
+};
+
+/// Height of a block; the genesis state is height 0 and the first block is height 1.
+pub type Height = u64;
+/// Round of a height, from 0.
+pub type Round = u32;
+/// Epoch, from 0.
+pub type Epoch = u64;
+/// Milliseconds since the Unix epoch, as block headers carry them.
+pub type TimeMs = u64;

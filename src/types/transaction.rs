@@ -1,0 +1,224 @@
+//! Transactions, their outputs and witnesses.
+//!
+//! # Place
+//! Data only; what makes a transaction valid is in `protocol/validity.rs`.
+//!
+//! # Invariants
+//! - INV-TX-1: the txid covers everything but the witnesses, so nobody but an owner can change it.
+//! - INV-TX-2: one witness for each distinct key signs the txid with the chain id, once, for all inputs of this key.
+
+use std::fmt;
+use std::str::FromStr;
+
+use bincode::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::amount::Amount;
+use super::codec::encode;
+use super::hash::{ChainId, Domain, DomainHasher, KeyHash, TxId};
+use super::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
+
+/// The only version of transactions that exists.
+pub const TRANSACTION_VERSION: u16 = 1;
+
+/// Names an output by its transaction and place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
+pub struct OutPoint {
+    /// The transaction that made it.
+    pub txid: TxId,
+    /// Its place in that transaction's outputs, from 0.
+    pub index: u32,
+}
+
+impl fmt::Display for OutPoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.txid, self.index)
+    }
+}
+
+/// A text that is not `txid:index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an output as txid:index")]
+pub struct ParseOutPointError;
+
+impl FromStr for OutPoint {
+    type Err = ParseOutPointError;
+
+    fn from_str(text: &str) -> Result<Self, ParseOutPointError> {
+        let (txid, index) = text.split_once(':').ok_or(ParseOutPointError)?;
+        Ok(Self {
+            txid: txid.parse().map_err(|_| ParseOutPointError)?,
+            index: index.parse().map_err(|_| ParseOutPointError)?,
+        })
+    }
+}
+
+/// Who may spend an output.
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Lock {
+    /// The key with this hash.
+    KeyHash(KeyHash),
+}
+
+/// An amount and who may spend it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Encode, Decode, Serialize, Deserialize)]
+pub struct TxOut {
+    /// More than zero.
+    pub value: Amount,
+    /// Who may spend it.
+    pub lock: Lock,
+}
+
+/// An unspent output as the chain's state holds it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct UtxoEntry {
+    /// The output.
+    pub output: TxOut,
+    /// Height of the block that contains it; 0 for the genesis document's.
+    pub height: u64,
+}
+
+/// What a transaction does beside moving coins.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum Payload {
+    /// Nothing; it may say something.
+    Transfer {
+        /// Free bytes, at most [`MEMO_BYTES_MAX`](super::limits::MEMO_BYTES_MAX).
+        memo: Vec<u8>,
+    },
+    /// Pays an epoch's rewards; made by the rule of the epoch's last block alone.
+    Reward {
+        /// Height of the block that contains it, so that its txid never repeats.
+        height: u64,
+    },
+}
+
+/// A key and its signature of a transaction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Witness {
+    /// The key whose hash is the lock of at least one input.
+    pub key: PublicKey,
+    /// Its signature of [`signing_digest`].
+    pub signature: Signature,
+}
+
+/// Moves coins from outputs to new outputs.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct Transaction {
+    /// [`TRANSACTION_VERSION`].
+    pub version: u16,
+    /// The outputs it spends, all different.
+    pub inputs: Vec<OutPoint>,
+    /// The outputs it makes.
+    pub outputs: Vec<TxOut>,
+    /// What it does beside.
+    pub payload: Payload,
+    /// One for each distinct key of its inputs, in ascending order of the keys.
+    pub witnesses: Vec<Witness>,
+}
+
+/// What a witness of the transaction signs.
+#[must_use]
+pub fn signing_digest(chain_id: &ChainId, txid: &TxId) -> [u8; 32] {
+    DomainHasher::new(Domain::TransactionSignature).bytes(&chain_id.0).bytes(&txid.0).finish()
+}
+
+impl Transaction {
+    /// A transfer without witnesses.
+    #[must_use]
+    pub const fn transfer(inputs: Vec<OutPoint>, outputs: Vec<TxOut>, memo: Vec<u8>) -> Self {
+        let payload = Payload::Transfer { memo };
+        Self { version: TRANSACTION_VERSION, inputs, outputs, payload, witnesses: Vec::new() }
+    }
+
+    /// Its name: the hash of everything but the witnesses.
+    #[must_use]
+    pub fn txid(&self) -> TxId {
+        let body = encode(&(self.version, &self.inputs, &self.outputs, &self.payload));
+        TxId(DomainHasher::new(Domain::Transaction).bytes(&body).finish())
+    }
+
+    /// Signs with every key of `secrets`, replacing the witnesses.
+    #[must_use]
+    pub fn signed(mut self, chain_id: &ChainId, secrets: &[&SecretKey]) -> Self {
+        let digest = signing_digest(chain_id, &self.txid());
+        let mut witnesses: Vec<Witness> = secrets
+            .iter()
+            .map(|secret| Witness { key: secret.public(), signature: secret.sign(&digest) })
+            .collect();
+        witnesses.sort_by_key(|witness| witness.key);
+        witnesses.dedup_by_key(|witness| witness.key);
+        self.witnesses = witnesses;
+        self
+    }
+
+    /// The signatures that have to hold. That they belong to the inputs' locks is checked apart from this.
+    #[must_use]
+    pub fn signature_checks(&self, chain_id: &ChainId) -> Vec<SignatureCheck> {
+        let digest = signing_digest(chain_id, &self.txid());
+        self.witnesses
+            .iter()
+            .map(|witness| SignatureCheck { key: witness.key, digest, signature: witness.signature })
+            .collect()
+    }
+
+    /// The outpoints of its outputs, with them.
+    pub fn created(&self, txid: TxId) -> impl Iterator<Item = (OutPoint, &TxOut)> {
+        (0_u32..).zip(&self.outputs).map(move |(index, output)| (OutPoint { txid, index }, output))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::codec::decode;
+
+    fn transfer() -> (SecretKey, Transaction) {
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let lock = Lock::KeyHash(secret.public().key_hash());
+        let input = OutPoint { txid: TxId([3; 32]), index: 1 };
+        let output = TxOut { value: Amount(5), lock };
+        (secret, Transaction::transfer(vec![input], vec![output], b"memo".to_vec()))
+    }
+
+    #[test]
+    fn witnesses_do_not_change_the_txid_and_everything_else_does() {
+        let (secret, plain) = transfer();
+        let signed = plain.clone().signed(&ChainId([1; 32]), &[&secret]);
+        assert_eq!(plain.txid(), signed.txid());
+        type Change = fn(&mut Transaction);
+        let changes: [Change; 7] = [
+            |tx| tx.version += 1,
+            |tx| tx.inputs[0].index += 1,
+            |tx| tx.inputs[0].txid.0[0] ^= 1,
+            |tx| tx.inputs.push(OutPoint { txid: TxId::ZERO, index: 0 }),
+            |tx| tx.outputs[0].value.0 += 1,
+            |tx| tx.outputs.clear(),
+            |tx| tx.payload = Payload::Transfer { memo: b"nemo".to_vec() },
+        ];
+        for change in changes {
+            let mut changed = plain.clone();
+            change(&mut changed);
+            assert_ne!(changed.txid(), plain.txid());
+        }
+    }
+
+    #[test]
+    fn a_signature_is_bound_to_the_chain() {
+        let (secret, plain) = transfer();
+        let signed = plain.signed(&ChainId([1; 32]), &[&secret, &secret]);
+        assert_eq!(signed.witnesses.len(), 1);
+        assert!(signed.signature_checks(&ChainId([1; 32])).iter().all(SignatureCheck::holds));
+        assert!(!signed.signature_checks(&ChainId([2; 32])).iter().any(SignatureCheck::holds));
+    }
+
+    #[test]
+    fn the_encoding_round_trips() {
+        let (secret, plain) = transfer();
+        let signed = plain.signed(&ChainId([1; 32]), &[&secret]);
+        assert_eq!(decode::<Transaction>(&encode(&signed)), Ok(signed));
+    }
+}
