@@ -1,0 +1,1 @@
+//! Wires the services of a node together, starts and stops them.

@@ -1,0 +1,1 @@
+//! The shells that drive the pure machines of `protocol/`.

@@ -1,0 +1,1 @@
+//! Connections to peers: frames, handshake, queues, addresses, limits. Knows peers, not consensus.

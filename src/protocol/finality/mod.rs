@@ -1,0 +1,1 @@
+//! The finality layer's machine.

@@ -1,0 +1,23 @@
+//! Pure rules: validity, state transition, finality, Tendermint, proposers, rewards.
+//!
+//! # Place
+//! Floor 2. Uses [`crate::types`] alone; knows no clock, no disk, no network, no randomness and no hash-ordered
+//! iteration. A state machine here has the shape `step(&mut self, Input) -> Vec<Effect>`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::arithmetic_side_effects,
+        clippy::indexing_slicing,
+        clippy::as_conversions,
+        clippy::float_arithmetic
+    )
+)]
+
+pub mod bft;
+pub mod finality;
+pub mod multiset;
+pub mod proposer;
+pub mod rewards;
+pub mod state;
+pub mod transition;
+pub mod validity;

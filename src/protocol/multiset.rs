@@ -1,0 +1,1 @@
+//! The multiset hash that commits to the state.

@@ -1,0 +1,1 @@
+//! Rewards of an epoch, in integers.

@@ -1,0 +1,1 @@
+//! The chain's state beside the UTXO set.

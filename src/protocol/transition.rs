@@ -1,0 +1,1 @@
+//! The state transition that proposer, validator, sync and replay share.

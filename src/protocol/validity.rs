@@ -1,0 +1,1 @@
+//! What makes a transaction valid.

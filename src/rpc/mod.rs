@@ -1,0 +1,1 @@
+//! JSON-RPC over HTTP, health, readiness and metrics.

@@ -1,0 +1,1 @@
+//! The UTXO manager: states of outputs in memory over the index.

@@ -1,0 +1,1 @@
+//! Keys of a wallet in an encrypted keystore, and building of transactions.
