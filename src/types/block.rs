@@ -173,6 +173,15 @@ pub fn empty_evidence_root() -> Hash {
 }
 
 impl BlockBlueprint {
+    /// The txids without the reward, which is the last one of an epoch's last block.
+    #[must_use]
+    pub fn transfers(&self) -> &[TxId] {
+        match self.txids.split_last() {
+            Some((_, transfers)) if self.header.epoch_end => transfers,
+            _ => &self.txids,
+        }
+    }
+
     /// Whether the roots in the header are those of commit and txids. Only then does the header's hash name it.
     #[must_use]
     pub fn is_bound_by_header(&self) -> bool {

@@ -1,1 +1,137 @@
-//! The finality layer's machine.
+//! The finality layer: the machine that locks inputs, votes, certifies transactions and finds them final.
+//!
+//! # Place
+//! Floor 2, pure. `consensus/` feeds it facts ([`Input`]) and executes its orders ([`Effect`]); the simulator does
+//! the same with the same executor. Signatures, Merkle paths and membership are checked before a vote gets here.
+//!
+//! # The protocol in short
+//! A validator locks all inputs of a valid transaction to it, or none, and votes `Lock`. `Lock` votes of weight `Q`
+//! certify it. A validator that holds certificate and body votes `Final`: a promise not to help ending the epoch
+//! without that transaction in the chain. `Final` votes of weight `Q` make it final. Both votes count within their
+//! epoch only. When the epoch's last ordinary block is committed the validator enters closing: no new vote of this
+//! epoch, until blocks have taken up every promise and the next epoch starts with empty tallies.
+//!
+//! # Invariants
+//! - INV-FIN-1: in one epoch this node votes `Lock` for at most one of several conflicting transactions, restarts
+//!   included ([`Machine::new`] and each new epoch take the journaled votes before anything else happens).
+//! - INV-FIN-2: no `Lock` or `Final` vote is cast after closing was entered.
+//! - INV-FIN-3: `Final` is only voted for a transaction that is certified here and whose body is here.
+//! - INV-FIN-4: a lock stays until the epoch ends; inclusion in a block removes none.
+//! - INV-FIN-5: what is forgotten of certificates and own votes is a function of committed blocks alone.
+//! - INV-FIN-6: every map is bounded: bodies by the constants below, votes for unknown transactions per validator,
+//!   certified ones by `voted_unblocked_max` (beyond it no `Lock` is voted, so a quorum can't form).
+//!
+//! # Why it is safe, and when it is live
+//! Two quorums share an honest validator. It locks once (INV-FIN-1), so two conflicting transactions are never both
+//! certified. A final transaction has an honest validator in common with the quorum that prevotes for the epoch's
+//! last block; that one voted `Final` before closing (INV-FIN-2) and prevotes only for a block that has all its
+//! promises in the chain; so nothing final is lost. An owner who signs no conflict has every honest validator lock
+//! the same way, so two hops make it final. An owner who does sign a conflict may split the locks; then the epoch's
+//! end frees the coins, and all lock the transaction with the lowest `H(epoch, txid)` first.
+
+mod batches;
+mod machine;
+mod tally;
+
+use std::sync::Arc;
+
+pub use batches::BatchStore;
+pub use machine::{JournaledEpoch, Machine};
+pub use tally::VoteSource;
+
+use super::state::LedgerState;
+use super::validity::{CheckedTransaction, TransactionError, UtxoReader};
+use crate::types::{Certificate, Epoch, FinalityVote, Height, TxId, VoteBatch};
+
+/// Bodies that are neither locked nor certified (waiting for a parent, or in conflict) are kept up to this number.
+pub const UNLOCKED_BODIES_MAX: usize = 10_000;
+/// And up to this many bytes.
+pub const UNLOCKED_BYTES_MAX: usize = 64 << 20;
+/// Bodies that are locked but not certified stay in memory up to this number of bytes; older ones are read from the
+/// journal when they are needed.
+pub const RESIDENT_BYTES_MAX: usize = 128 << 20;
+/// Votes of one validator for transactions without a body here, at most; more are dropped (they can be had again).
+pub const UNKNOWN_VOTES_MAX: u32 = 16_384;
+
+/// The chain as of its last applied block: what validity for a vote depends on.
+#[derive(Clone, Copy)]
+pub struct ChainView<'a> {
+    /// Everything but the outputs.
+    pub state: &'a LedgerState,
+    /// The unspent outputs.
+    pub utxos: &'a dyn UtxoReader,
+}
+
+/// A fact.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A transaction whose structure and signatures hold.
+    TransactionReceived(CheckedTransaction),
+    /// A batch of votes of the current epoch, with its signature checked and its validator a member of the set.
+    BatchReceived(Arc<VoteBatch>),
+    /// A certificate of the current epoch with all of its signatures and paths checked.
+    CertificateReceived(Arc<Certificate>),
+    /// The chain's next block was applied; the [`ChainView`] is as of that block.
+    BlockApplied {
+        /// Its transactions in order, without the reward.
+        transactions: Vec<CheckedTransaction>,
+    },
+}
+
+/// An order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Put this vote into the next batch. Before the batch leaves the node, body and sources are durable.
+    CastVote {
+        /// The vote.
+        vote: FinalityVote,
+        /// The transaction.
+        transaction: CheckedTransaction,
+        /// For `Final`: the votes that certify it.
+        sources: Vec<VoteSource>,
+    },
+    /// All inputs of the transaction are locked to it here.
+    InputsLocked(CheckedTransaction),
+    /// A quorum of `Lock` votes is here.
+    Certified(TxId),
+    /// A quorum of `Final` votes and the body are here: its outputs can be spent.
+    Finalized(CheckedTransaction),
+    /// An input is locked to another transaction in this epoch.
+    Conflicting {
+        /// The transaction that can't be locked.
+        txid: TxId,
+        /// The one that holds the lock.
+        locked_to: TxId,
+    },
+    /// An input is not known yet; the transaction waits for it.
+    WaitingForInputs(TxId),
+    /// The transaction can't become valid, or there is no room for it; it is forgotten.
+    Dropped {
+        /// The transaction.
+        txid: TxId,
+        /// Why.
+        reason: DropReason,
+    },
+    /// Behind all votes that were cast before, journal that this epoch is closing.
+    EnterClosing {
+        /// The epoch.
+        epoch: Epoch,
+        /// Height of the last ordinary block.
+        height: Height,
+    },
+    /// The body was left to the journal; read it and hand it in again.
+    LoadBody(TxId),
+}
+
+/// Why a transaction is forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// It breaks a rule.
+    Invalid(TransactionError),
+    /// A block has spent one of its inputs by another transaction.
+    SpentBy(TxId),
+    /// A conflicting transaction comes first at the epoch's start.
+    WorseConflict,
+    /// No room for more transactions that wait.
+    NoRoom,
+}

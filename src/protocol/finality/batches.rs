@@ -1,0 +1,111 @@
+//! Which batches of each validator are here, and which of them peers may still need.
+//!
+//! # Invariants
+//! - INV-BATCH-1: a batch is kept until every transaction in it is in the chain, or its epoch ended; so what is
+//!   forgotten depends on committed blocks alone.
+//! - INV-BATCH-2: of the numbers after a gap at most [`BATCHES_AHEAD_MAX`] are remembered for each validator; later
+//!   ones count as not received, and are asked for again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::types::{TxId, VoteBatch};
+
+/// Batches after a gap that are remembered for each validator.
+pub(super) const BATCHES_AHEAD_MAX: usize = 4_096;
+
+#[derive(Clone, Debug, Default)]
+struct Received {
+    /// Numbers below this one were all received, or are settled.
+    next: u64,
+    /// Numbers above `next` that were received.
+    ahead: BTreeSet<u64>,
+    /// Batches that are not settled.
+    kept: BTreeMap<u64, Arc<VoteBatch>>,
+}
+
+impl Received {
+    fn close_gap(&mut self) {
+        while self.ahead.remove(&self.next) {
+            self.next = self.next.saturating_add(1);
+        }
+    }
+}
+
+/// The batches of one epoch, by member of its set.
+#[derive(Clone, Debug, Default)]
+pub struct BatchStore {
+    members: Vec<Received>,
+}
+
+impl BatchStore {
+    /// An empty store for a set of `members`.
+    #[must_use]
+    pub fn new(members: usize) -> Self {
+        Self { members: vec![Received::default(); members] }
+    }
+
+    /// Notes a batch; false when its number was noted before.
+    pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> bool {
+        let Some(received) = self.members.get_mut(member) else { return false };
+        let seq = batch.header.seq;
+        if self_has(received, seq) {
+            return false;
+        }
+        if seq > received.next && received.ahead.len() >= BATCHES_AHEAD_MAX {
+            return true;
+        }
+        received.ahead.insert(seq);
+        received.kept.insert(seq, Arc::clone(batch));
+        received.close_gap();
+        true
+    }
+
+    /// Whether this number was noted.
+    #[must_use]
+    pub fn has(&self, member: usize, seq: u64) -> bool {
+        self.members.get(member).is_some_and(|received| self_has(received, seq))
+    }
+
+    /// For each member, how many batches are here without a gap.
+    #[must_use]
+    pub fn counts(&self) -> Vec<u64> {
+        self.members.iter().map(|received| received.next).collect()
+    }
+
+    /// The batches of a range that are kept, and the first number that is not settled or received here.
+    #[must_use]
+    pub fn range(&self, member: usize, from: u64, count: u64) -> (Vec<Arc<VoteBatch>>, u64) {
+        self.members.get(member).map_or((Vec::new(), 0), |received| {
+            let range = from..from.saturating_add(count);
+            (received.kept.range(range).map(|(_, batch)| Arc::clone(batch)).collect(), received.next)
+        })
+    }
+
+    /// A peer that is not further than this node says that batches before `before` are settled: they need not be
+    /// asked for. A lie costs this node votes that it can still have as certificates.
+    pub fn skip_to(&mut self, member: usize, before: u64) {
+        if let Some(received) = self.members.get_mut(member) {
+            received.next = received.next.max(before);
+            received.ahead = received.ahead.split_off(&received.next);
+            received.close_gap();
+        }
+    }
+
+    /// Forgets the batches whose transactions are all in the chain.
+    pub fn settle(&mut self, settled: &BTreeSet<TxId>) {
+        for received in &mut self.members {
+            received.kept.retain(|_, batch| batch.votes.iter().any(|vote| !settled.contains(&vote.txid)));
+        }
+    }
+
+    /// How many batches are kept.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.members.iter().map(|received| received.kept.len()).sum()
+    }
+}
+
+fn self_has(received: &Received, seq: u64) -> bool {
+    seq < received.next || received.ahead.contains(&seq)
+}

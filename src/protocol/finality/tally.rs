@@ -1,0 +1,74 @@
+//! Votes for one transaction, counted by weight, each validator once.
+
+use std::sync::Arc;
+
+use crate::types::{Certificate, CertificateVote, FinalityVote, SignerBitmap, ValidatorSet, VoteBatch};
+
+/// Where a vote was found, so that it can be proved to others.
+#[derive(Clone, Debug)]
+pub enum VoteSource {
+    /// In a batch, at this place.
+    Batch(Arc<VoteBatch>, usize),
+    /// In a certificate, at this place.
+    Certificate(Arc<Certificate>, usize),
+}
+
+impl VoteSource {
+    /// The vote with its proof.
+    #[must_use]
+    pub fn prove(&self) -> Option<CertificateVote> {
+        match self {
+            Self::Batch(batch, index) => batch.prove(*index),
+            Self::Certificate(certificate, index) => certificate.votes.get(*index).cloned(),
+        }
+    }
+}
+
+/// Votes of one kind for one transaction.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tally {
+    voters: SignerBitmap,
+    weight: u64,
+    sources: Vec<VoteSource>,
+}
+
+impl Tally {
+    /// Counts a member's vote; false when it was counted before.
+    pub(super) fn add(&mut self, set: &ValidatorSet, member: usize, source: VoteSource) -> bool {
+        let Some(validator) = set.get(member) else { return false };
+        if self.voters == SignerBitmap::default() {
+            self.voters = SignerBitmap::empty(set.len());
+        }
+        if self.voters.contains(member) {
+            return false;
+        }
+        self.voters.set(member);
+        // Sources beyond the quorum prove nothing more, and would hold batches in memory.
+        if self.weight < set.quorum() {
+            self.sources.push(source);
+        }
+        self.weight = self.weight.saturating_add(validator.weight);
+        true
+    }
+
+    pub(super) const fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    pub(super) fn voters(&self) -> impl Iterator<Item = usize> {
+        self.voters.iter()
+    }
+
+    pub(super) fn has_voted(&self, member: usize) -> bool {
+        self.voters.contains(member)
+    }
+
+    pub(super) fn sources(&self) -> &[VoteSource] {
+        &self.sources
+    }
+
+    /// The votes with their proofs.
+    pub(super) fn certificate(&self, vote: FinalityVote, epoch: u64) -> Certificate {
+        Certificate { vote, epoch, votes: self.sources.iter().filter_map(VoteSource::prove).collect() }
+    }
+}
