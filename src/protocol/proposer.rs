@@ -128,3 +128,148 @@ pub fn proposer_of_round(order: &[usize], round: Round) -> Option<usize> {
     let turn = usize::try_from(round).ok()?.checked_rem(order.len())?;
     order.get(turn).copied()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::commit::RecentCommit;
+    use crate::types::{BlockHash, Commit, MasternodeId, PublicKey, SignerBitmap, Validator};
+
+    fn set(weights: &[u64]) -> ValidatorSet {
+        let member = |(index, weight): (u8, &u64)| Validator {
+            id: MasternodeId([index; 32]),
+            key: PublicKey([index; 32]),
+            weight: *weight,
+        };
+        ValidatorSet::new((0_u8..).zip(weights).map(member).collect())
+    }
+
+    fn signed_by(set: &ValidatorSet, active: &[usize]) -> RecentCommits {
+        let mut signers = SignerBitmap::empty(set.len());
+        active.iter().for_each(|place| signers.set(*place));
+        let commit =
+            Commit { height: 1, round: 0, block_hash: BlockHash::ZERO, signers, signatures: Vec::new() };
+        let mut recent = RecentCommits::default();
+        recent.push(RecentCommit::of(&commit, set).into(), 50);
+        recent
+    }
+
+    /// The circle as the module's head describes it, built in full.
+    fn naive(weights: &[u64], height: Height) -> Vec<usize> {
+        let mut circle: Vec<(usize, u64, u64)> = Vec::new();
+        for (place, weight) in weights.iter().enumerate() {
+            circle.extend((0..*weight).map(|slot| (place, 2 * slot + 1, 2 * weight)));
+        }
+        circle.sort_by(|(left, a, b), (right, c, d)| (a * d).cmp(&(c * b)).then(left.cmp(right)));
+        let length = u64::try_from(circle.len()).unwrap();
+        let start = usize::try_from(height % length).unwrap();
+        let mut order = Vec::new();
+        for (place, ..) in circle.iter().cycle().skip(start).take(circle.len()) {
+            if !order.contains(place) {
+                order.push(*place);
+            }
+        }
+        order
+    }
+
+    #[test]
+    fn equal_members_take_turns_in_the_sets_order() {
+        let set = set(&[1; 4]);
+        let first: Vec<usize> =
+            (4..12).map(|height| proposer_order(&set, height, &RecentCommits::default())[0]).collect();
+        assert_eq!(first, [0, 1, 2, 3, 0, 1, 2, 3]);
+        assert_eq!(proposer_order(&set, 6, &RecentCommits::default()), [2, 3, 0, 1]);
+    }
+
+    #[test]
+    fn rounds_go_around_the_order() {
+        let order = [2, 0, 1];
+        let places: Vec<_> = [0, 1, 2, 3, 7].iter().map(|round| proposer_of_round(&order, *round)).collect();
+        assert_eq!(places, [Some(2), Some(0), Some(1), Some(2), Some(0)]);
+        assert_eq!(proposer_of_round(&[], 0), None);
+    }
+
+    #[test]
+    fn the_silent_come_last_and_nobody_is_silent_before_the_first_commit() {
+        let set = set(&[1, 100, 1, 10]);
+        for height in 0..300 {
+            let order = proposer_order(&set, height, &signed_by(&set, &[0, 2, 3]));
+            assert_eq!(order[3], 1);
+            assert_eq!(order[..3].iter().filter(|place| **place != 1).count(), 3);
+        }
+        let order = proposer_order(&set, 5, &RecentCommits::default());
+        assert_eq!(order, naive(&[1, 100, 1, 10], 5));
+        let strangers = signed_by(&set, &[]);
+        assert_eq!(proposer_order(&set, 5, &strangers), order, "all silent: the same order among them");
+    }
+
+    #[test]
+    fn an_empty_set_has_no_order() {
+        assert!(proposer_order(&set(&[]), 5, &RecentCommits::default()).is_empty());
+    }
+
+    #[test]
+    fn a_window_forgets_the_oldest() {
+        let set = set(&[1, 1]);
+        let mut recent = RecentCommits::default();
+        for (height, active) in [(1, 0), (2, 1), (3, 1)] {
+            let mut signers = SignerBitmap::empty(2);
+            signers.set(active);
+            let commit =
+                Commit { height, round: 0, block_hash: BlockHash::ZERO, signers, signatures: Vec::new() };
+            let dropped = recent.push(RecentCommit::of(&commit, &set).into(), 2);
+            assert_eq!(dropped.map(|commit| commit.height), (height == 3).then_some(1));
+        }
+        assert_eq!(recent.len(), 2);
+        assert!(!recent.is_active(&MasternodeId([0; 32])) && recent.is_active(&MasternodeId([1; 32])));
+    }
+
+    #[test]
+    fn heavy_weights_cost_no_more_than_light_ones() {
+        let set = set(&[1_000_000; 100]);
+        let order = proposer_order(&set, 99_999_999, &RecentCommits::default());
+        assert_eq!(order[0], 99);
+        assert_eq!(order.len(), 100);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_is_that_of_the_circle(
+            weights in prop::collection::vec(prop_oneof![1..6_u64, Just(10), Just(100)], 1..12),
+            height in any::<u64>(),
+        ) {
+            let order = proposer_order(&set(&weights), height, &RecentCommits::default());
+            prop_assert_eq!(order, naive(&weights, height));
+        }
+
+        #[test]
+        fn turns_follow_the_weights(
+            weights in prop::collection::vec(prop_oneof![1..6_u64, Just(10)], 1..8),
+            start in 0..1_000_000_u64,
+            silent in any::<prop::sample::Index>(),
+        ) {
+            let set = set(&weights);
+            let silent = silent.index(weights.len());
+            let active: Vec<usize> = (0..weights.len()).filter(|place| *place != silent).collect();
+            let recent = if active.is_empty() { RecentCommits::default() } else { signed_by(&set, &active) };
+            let total: u64 =
+                if active.is_empty() { weights.iter().sum() } else { active.iter().map(|i| weights[*i]).sum() };
+            let mut turns = vec![0; weights.len()];
+            for height in start..start + total {
+                let order = proposer_order(&set, height, &recent);
+                let mut sorted = order.clone();
+                sorted.sort_unstable();
+                prop_assert_eq!(sorted, (0..weights.len()).collect::<Vec<_>>());
+                turns[order[0]] += 1;
+                if !active.is_empty() {
+                    prop_assert_eq!(order.last(), Some(&silent));
+                }
+            }
+            for place in active {
+                prop_assert_eq!(turns[place], weights[place]);
+            }
+        }
+    }
+}

@@ -3,7 +3,9 @@
 //! # Place
 //! Called by the state transition: each block accrues, the epoch's last block pays.
 //!
-//! An epoch whose pot is empty (no reward, no fees) ends without a `Reward` transaction: it would have no outputs.
+//! Every block that ends an epoch has a `Reward`, and no other block has one. With an empty pot (a network without
+//! reward and fees) it has no outputs; leaving it out then would make it depend on execution which of a block's txids
+//! is the reward.
 //!
 //! # Invariants
 //! - INV-REWARD-1: the payouts of an epoch sum to its pot exactly.
@@ -54,21 +56,16 @@ pub fn shares(
     shares
 }
 
-/// The transaction that pays an epoch's shares, one output for each masternode in the order of their ids; `None` when
-/// there is nothing to pay.
+/// The transaction that pays an epoch's shares, one output for each masternode in the order of their ids.
 #[must_use]
-pub fn reward_transaction(
-    height: Height,
-    payouts: impl IntoIterator<Item = (Lock, Amount)>,
-) -> Option<Transaction> {
-    let outputs: Vec<TxOut> = payouts.into_iter().map(|(lock, value)| TxOut { value, lock }).collect();
-    (!outputs.is_empty()).then_some(Transaction {
+pub fn reward_transaction(height: Height, payouts: impl IntoIterator<Item = (Lock, Amount)>) -> Transaction {
+    Transaction {
         version: TRANSACTION_VERSION,
         inputs: Vec::new(),
-        outputs,
+        outputs: payouts.into_iter().map(|(lock, value)| TxOut { value, lock }).collect(),
         payload: Payload::Reward { height },
         witnesses: Vec::new(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -112,13 +109,14 @@ mod tests {
         assert_eq!(shared, BTreeMap::from([(id(9), Amount(2))]), "a proposer without credits");
         assert_eq!(shares(Amount(7), &BTreeMap::new(), id(1)), BTreeMap::from([(id(1), Amount(7))]));
         assert!(shares(Amount::ZERO, &credits, id(1)).is_empty());
-        assert_eq!(reward_transaction(1, []), None);
+        assert!(reward_transaction(1, []).outputs.is_empty());
+        assert_ne!(reward_transaction(1, []).txid(), reward_transaction(2, []).txid());
     }
 
     #[test]
     fn the_largest_reward_fits_its_reserve() {
         let output = (Lock::KeyHash(KeyHash::ZERO), Amount(1));
-        let reward = reward_transaction(u64::MAX, vec![output; REWARD_OUTPUTS_MAX]).unwrap();
+        let reward = reward_transaction(u64::MAX, vec![output; REWARD_OUTPUTS_MAX]);
         assert!(u64::try_from(encode(&reward).len()).unwrap() <= REWARD_BYTES_MAX);
     }
 

@@ -491,3 +491,6 @@ impl<Context> Decode<Context> for LedgerState {
 }
 
 bincode::impl_borrow_decode!(LedgerState);
+
+#[cfg(test)]
+mod tests;

@@ -376,7 +376,7 @@ fn run_transactions(
 }
 
 /// Pays the pot of the epoch and starts the next one.
-fn close_epoch(after: &mut LedgerState, proposer: MasternodeId) -> Result<Option<Transaction>, BlockError> {
+fn close_epoch(after: &mut LedgerState, proposer: MasternodeId) -> Result<Transaction, BlockError> {
     let inconsistent = |what| BlockError::InconsistentState { what };
     let pot = after.fees.checked_add(after.reward_accrued).ok_or(inconsistent("the pot overflows"))?;
     let mut payouts = Vec::new();
@@ -429,7 +429,8 @@ fn execute(
     after.reward_accrued =
         state.reward_accrued.checked_add(Amount(minted)).ok_or(inconsistent("the reward overflows"))?;
 
-    let reward = if draft.epoch_end { close_epoch(&mut after, draft.proposer)?.map(Arc::new) } else { None };
+    let reward =
+        if draft.epoch_end { Some(Arc::new(close_epoch(&mut after, draft.proposer)?)) } else { None };
     if let Some(reward) = &reward {
         moves.make(reward, reward.txid(), after.height);
     }
