@@ -1,0 +1,281 @@
+//! Accepts and dials, keeps connections running, and exchanges addresses.
+//!
+//! # Place
+//! Three tasks that [`Network::start`](super::Network::start) starts, and one for each connection.
+//!
+//! # Invariants
+//! - INV-NET-17: handshakes under way are bounded in both directions; who is banned gets none.
+//! - INV-NET-18: for each peer that is registered, `Connected` is told once before and `Disconnected` once after; a
+//!   replacement tells both. Messages of a connection may still come after its `Disconnected`.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use super::address_book::{Attempt, Source, is_tellable};
+use super::connection::{Connection, DisconnectReason};
+use super::connection_manager::IpSlot;
+use super::handshake::{Established, HandshakeError, Hello, RefusalReason, Role, handshake};
+use super::metrics::add;
+use super::reputation::BanTarget;
+use super::shared::Shared;
+use super::{NetworkEvent, now};
+use crate::types::Message;
+
+/// Handshakes of inbound connections under way, at most.
+pub(crate) const PENDING_INBOUND_MAX: usize = 128;
+/// Attempts to dial under way, at most.
+pub(crate) const DIALING_MAX: usize = 16;
+/// How long to wait when the operating system gives no more sockets.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Starts the three tasks.
+pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
+    let tracker = shared.tracker.clone();
+    let accepting = Arc::clone(shared);
+    tracker.spawn(async move {
+        let token = accepting.token.clone();
+        token.run_until_cancelled(accept(&accepting, listener)).await
+    });
+    let dialing = Arc::clone(shared);
+    tracker.spawn(async move {
+        let token = dialing.token.clone();
+        token.run_until_cancelled(dial(&dialing)).await
+    });
+    let exchanging = Arc::clone(shared);
+    tracker.spawn(async move {
+        let token = exchanging.token.clone();
+        token.run_until_cancelled(exchange(&exchanging)).await
+    });
+}
+
+async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+    loop {
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed; is the limit of open files too low?");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if shared.reputation.lock().is_banned(BanTarget::Ip(address.ip()), now()) {
+            continue;
+        }
+        let Ok(permit) = Arc::clone(&shared.pending_inbound).try_acquire_owned() else { continue };
+        let Some(slot) = shared.manager.reserve_ip(address.ip()) else { continue };
+        let task = Arc::clone(shared);
+        shared.tracker.spawn(async move {
+            let token = task.token.clone();
+            token
+                .run_until_cancelled(async {
+                    let established = greet(&task, stream, address, Role::Responder, None).await;
+                    drop(permit);
+                    match established {
+                        Ok(established) => {
+                            serve(&task, established, address, Some(slot)).await;
+                        }
+                        Err(error) => tracing::debug!(%address, %error, "inbound handshake failed"),
+                    }
+                })
+                .await;
+        });
+    }
+}
+
+async fn dial(shared: &Arc<Shared>) {
+    loop {
+        let places = shared.dialing.available_permits().min(shared.manager.outbound_free());
+        let due = shared.book.lock().take_due(places, now(), |peer| shared.manager.contains(peer));
+        for attempt in due {
+            let permit = Arc::clone(&shared.dialing).try_acquire_owned();
+            let task = Arc::clone(shared);
+            shared.tracker.spawn(async move {
+                let token = task.token.clone();
+                token
+                    .run_until_cancelled(async {
+                        let connected = connect(&task, &attempt).await;
+                        drop(permit);
+                        conclude(&task, &attempt, connected).await;
+                    })
+                    .await;
+            });
+        }
+        sleep(shared.timing.dial_interval).await;
+    }
+}
+
+async fn connect(
+    shared: &Arc<Shared>,
+    attempt: &Attempt,
+) -> Result<(Established<TcpStream>, SocketAddr), HandshakeError> {
+    let stream = timeout(shared.timing.connect_deadline, TcpStream::connect(&attempt.address))
+        .await
+        .map_err(|_| HandshakeError::Deadline)??;
+    let address = stream.peer_addr()?;
+    let established = greet(shared, stream, address, Role::Initiator, attempt.expected).await?;
+    Ok((established, address))
+}
+
+/// Notes how an attempt went, and runs the connection if there is one.
+async fn conclude(
+    shared: &Arc<Shared>,
+    attempt: &Attempt,
+    connected: Result<(Established<TcpStream>, SocketAddr), HandshakeError>,
+) {
+    let error = match connected {
+        Ok((established, address)) => {
+            shared.book.lock().answered(&attempt.address, established.remote.identity, now());
+            let started = now();
+            let served = serve(shared, established, address, None).await;
+            let stable = now().saturating_duration_since(started) >= shared.timing.stable_after;
+            let mut book = shared.book.lock();
+            if stable {
+                book.held(&attempt.address);
+            }
+            // Without a failure the next attempt comes after the shortest time; replaced ones need none.
+            if served {
+                book.failed(&attempt.address, now());
+            }
+            return;
+        }
+        Err(error) => error,
+    };
+    tracing::debug!(address = attempt.address, %error, "could not connect");
+    let mut book = shared.book.lock();
+    match error {
+        HandshakeError::SelfConnection => book.is_own(&attempt.address),
+        HandshakeError::UnexpectedIdentity { .. } => book.mistaken(&attempt.address, now()),
+        HandshakeError::NotAdmitted { identity, reason: RefusalReason::Duplicate }
+        | HandshakeError::RefusedByPeer { identity, reason: RefusalReason::Duplicate } => {
+            book.answered(&attempt.address, identity, now());
+        }
+        _ => book.failed(&attempt.address, now()),
+    }
+}
+
+/// Runs the handshake.
+async fn greet(
+    shared: &Shared,
+    stream: TcpStream,
+    address: SocketAddr,
+    role: Role,
+    expected: Option<crate::types::PublicKey>,
+) -> Result<Established<TcpStream>, HandshakeError> {
+    stream.set_nodelay(true)?;
+    let admit = |remote: &Hello| {
+        let now = now();
+        let reputation = shared.reputation.lock();
+        if reputation.is_banned(BanTarget::Identity(remote.identity), now)
+            || reputation.is_banned(BanTarget::Ip(address.ip()), now)
+        {
+            return Err(RefusalReason::Banned);
+        }
+        drop(reputation);
+        let decision = shared.manager.check(remote.identity, role == Role::Responder);
+        if decision == Err(RefusalReason::Duplicate)
+            && let Some(kept) = shared.manager.get(remote.identity)
+        {
+            // Perhaps the peer is back after a crash, and the connection that is kept is dead: that shows now.
+            kept.ping(shared, now);
+        }
+        decision
+    };
+    let deadline = shared.timing.handshake_deadline;
+    let result = handshake(stream, role, &shared.local, expected, deadline, admit).await;
+    if result.is_err() {
+        add(&shared.metrics.handshakes_failed, 1);
+    }
+    result
+}
+
+/// Registers a connection and runs it until it ends; false if it was not wanted after all. The place among those of its
+/// address is held as long.
+async fn serve(
+    shared: &Arc<Shared>,
+    established: Established<TcpStream>,
+    address: SocketAddr,
+    slot: Option<IpSlot>,
+) -> bool {
+    let Established { stream, buffer, sealer, opener, remote } = established;
+    let inbound = slot.is_some();
+    let id = shared.next_connection.fetch_add(1, Ordering::Relaxed);
+    let connection = Arc::new(Connection::new(id, &remote, address, inbound, &shared.token));
+    if !admit_connection(shared, &connection).await {
+        return false;
+    }
+    tracing::info!(
+        peer = remote.identity.short(),
+        %address,
+        direction = if inbound { "inbound" } else { "outbound" },
+        user_agent = connection.user_agent,
+        "Connected to peer"
+    );
+    if inbound {
+        learn_listening_address(shared, &remote, address);
+    }
+    shared.send(remote.identity, &Message::GetMasternodes);
+    let (reader, writer) = stream.into_split();
+    let reason = connection.run(shared, reader, buffer, writer, (sealer, opener)).await;
+    let lifecycle = shared.lifecycle.lock().await;
+    if shared.manager.remove(&connection) {
+        tell(shared, NetworkEvent::Disconnected { peer: connection.peer }).await;
+    }
+    drop(lifecycle);
+    drop(slot);
+    tracing::info!(peer = remote.identity.short(), %address, reason, "Disconnected from peer");
+    true
+}
+
+async fn admit_connection(shared: &Shared, connection: &Arc<Connection>) -> bool {
+    let _lifecycle = shared.lifecycle.lock().await;
+    match shared.manager.register(connection) {
+        Err(reason) => {
+            tracing::debug!(peer = connection.peer.short(), %reason, "connection not kept");
+            return false;
+        }
+        Ok(Some(replaced)) => {
+            replaced.close(DisconnectReason::Replaced);
+            tell(shared, NetworkEvent::Disconnected { peer: connection.peer }).await;
+        }
+        Ok(None) => {}
+    }
+    let (peer, address, inbound) = (connection.peer, connection.address, connection.inbound);
+    tell(shared, NetworkEvent::Connected { peer, address, inbound }).await;
+    true
+}
+
+async fn tell(shared: &Shared, event: NetworkEvent) {
+    if shared.urgent.send(event).await.is_err() {
+        tracing::debug!("nobody takes events of the network any more");
+    }
+}
+
+/// A peer that connected to this node can probably be reached where it says it listens.
+fn learn_listening_address(shared: &Shared, remote: &Hello, address: SocketAddr) {
+    let told = remote.advertised.clone().filter(|told| is_tellable(told, address.ip()));
+    let seen = SocketAddr::new(address.ip().to_canonical(), remote.listen_port).to_string();
+    let listening = told.unwrap_or(seen);
+    if is_tellable(&listening, address.ip()) {
+        let source = Source::Peer(remote.identity);
+        shared.book.lock().add(&listening, Some(remote.identity), source, now());
+    }
+}
+
+async fn exchange(shared: &Shared) {
+    let mut first = true;
+    loop {
+        if first {
+            tracing::info!(peers = shared.manager.all().len(), "Broadcasting GetMasternodes to all peers");
+            first = false;
+        } else {
+            tracing::debug!(peers = shared.manager.all().len(), "Broadcasting GetMasternodes to all peers");
+        }
+        shared.broadcast(&Message::GetMasternodes, None);
+        sleep(shared.timing.exchange_interval).await;
+    }
+}

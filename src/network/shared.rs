@@ -1,0 +1,178 @@
+//! What all tasks of the network share.
+//!
+//! # Place
+//! Made by [`Network::start`](super::Network::start); connections and `peer_manager.rs` work on it.
+//!
+//! # Concurrency
+//! Lock order: none is taken while another is held, but for `lifecycle`, which is taken first.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::address_book::{AddressBook, Backoff, Source, is_tellable};
+use super::connection::{Connection, DisconnectReason};
+use super::connection_manager::ConnectionManager;
+use super::handshake::{HANDSHAKE_DEADLINE, LocalNode};
+use super::message_kind::MessageKind;
+use super::metrics::{NetworkMetrics, add};
+use super::recent_set::{RecentSet, message_key};
+use super::reputation::{BAN_TIME, Misbehaviour, Reputation};
+use super::{NetworkEvent, PeerId, now};
+use crate::types::Message;
+use crate::types::codec::encode;
+use crate::types::limits::PEER_ADDRESSES_MAX;
+use crate::types::message::PeerAddress;
+
+/// Gossiped messages of one generation that are remembered, at most.
+pub(crate) const SEEN_MAX: usize = 131_072;
+
+/// All times of the network, in one place so that tests need not wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
+    /// For a whole handshake.
+    pub(crate) handshake_deadline: Duration,
+    /// For opening a connection.
+    pub(crate) connect_deadline: Duration,
+    /// Between pings.
+    pub(crate) ping_interval: Duration,
+    /// Without a byte from the peer; several pings fit.
+    pub(crate) idle_max: Duration,
+    /// Until one write is taken.
+    pub(crate) write_stall_max: Duration,
+    /// Between looks for addresses that are due.
+    pub(crate) dial_interval: Duration,
+    /// Between attempts at one address.
+    pub(crate) backoff: Backoff,
+    /// Between exchanges of addresses.
+    pub(crate) exchange_interval: Duration,
+    /// A connection that held so long proves its address.
+    pub(crate) stable_after: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            handshake_deadline: HANDSHAKE_DEADLINE,
+            connect_deadline: Duration::from_secs(5),
+            ping_interval: Duration::from_secs(5),
+            idle_max: Duration::from_secs(20),
+            write_stall_max: Duration::from_secs(10),
+            dial_interval: Duration::from_millis(250),
+            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+            exchange_interval: Duration::from_secs(30),
+            stable_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The network's state.
+pub(crate) struct Shared {
+    pub(crate) local: LocalNode,
+    pub(crate) timing: Timing,
+    pub(crate) manager: Arc<ConnectionManager>,
+    pub(crate) book: Mutex<AddressBook>,
+    pub(crate) reputation: Mutex<Reputation>,
+    pub(crate) seen: Mutex<RecentSet>,
+    pub(crate) metrics: NetworkMetrics,
+    pub(crate) urgent: mpsc::Sender<NetworkEvent>,
+    pub(crate) bulk: mpsc::Sender<NetworkEvent>,
+    pub(crate) token: CancellationToken,
+    pub(crate) tracker: TaskTracker,
+    /// Held while a connection is registered or removed and this is told, so that the events of one peer come in the
+    /// order in which it happened.
+    pub(crate) lifecycle: tokio::sync::Mutex<()>,
+    pub(crate) next_connection: AtomicU64,
+    /// Places for handshakes of inbound connections.
+    pub(crate) pending_inbound: Arc<Semaphore>,
+    /// Attempts to dial that are under way.
+    pub(crate) dialing: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// Encodes a message; `None` (and a line in the log) if peers would refuse it for its size.
+    pub(crate) fn encode(message: &Message) -> Option<(MessageKind, Bytes)> {
+        let kind = MessageKind::of(message);
+        let encoded = Bytes::from(encode(message));
+        if encoded.len() > kind.bytes_max() || message.check_limits().is_err() {
+            tracing::error!(
+                kind = kind.name(),
+                bytes = encoded.len(),
+                "message exceeds the limits of peers, not sent"
+            );
+            return None;
+        }
+        Some((kind, encoded))
+    }
+
+    /// Sends to all peers but one, and if the message is gossip, only to those that don't have it.
+    pub(crate) fn broadcast(&self, message: &Message, except: Option<PeerId>) {
+        let Some((kind, encoded)) = Self::encode(message) else { return };
+        let now = now();
+        let key = kind.is_gossip().then(|| message_key(&encoded));
+        if let Some(key) = key {
+            // It need not come back.
+            self.seen.lock().insert(key, now);
+        }
+        for connection in self.manager.all() {
+            if Some(connection.peer) != except {
+                connection.offer(self, kind, encoded.clone(), key, now);
+            }
+        }
+    }
+
+    /// Sends to one peer; false if it is not connected or its queue is full.
+    pub(crate) fn send(&self, peer: PeerId, message: &Message) -> bool {
+        let Some(connection) = self.manager.get(peer) else { return false };
+        Self::encode(message).is_some_and(|(kind, encoded)| connection.enqueue(self, kind, encoded))
+    }
+
+    /// Counts what a peer did wrong, and acts on it.
+    pub(crate) fn report(&self, peer: PeerId, what: Misbehaviour) {
+        let connection = self.manager.get(peer);
+        let ip = connection.as_ref().map(|connection| connection.address.ip());
+        let banned = self.reputation.lock().report(peer, ip, what, now());
+        tracing::debug!(peer = peer.short(), what = what.name(), banned, "peer misbehaved");
+        if banned {
+            add(&self.metrics.bans, 1);
+            tracing::warn!(
+                peer = peer.short(),
+                reason = what.name(),
+                seconds = BAN_TIME.as_secs(),
+                "peer banned for misbehaviour"
+            );
+        }
+        if let Some(connection) = connection.filter(|_| banned || what.disconnects()) {
+            connection.close(DisconnectReason::Misbehaved(what));
+        }
+    }
+
+    /// What a peer that asks is told.
+    pub(crate) fn addresses_for(&self, connection: &Connection) -> Vec<PeerAddress> {
+        let mut addresses = self.book.lock().tellable(PEER_ADDRESSES_MAX);
+        addresses.retain(|peer| {
+            peer.identity != Some(connection.peer)
+                && (peer.address.parse::<std::net::SocketAddr>().is_err()
+                    || is_tellable(&peer.address, connection.address.ip()))
+        });
+        addresses
+    }
+
+    /// Takes the addresses that a peer told.
+    pub(crate) fn learn(&self, connection: &Connection, addresses: &[PeerAddress]) {
+        let now = now();
+        let mut book = self.book.lock();
+        for peer in addresses {
+            let is_own = peer.identity == Some(self.local.identity);
+            if !is_own && is_tellable(&peer.address, connection.address.ip()) {
+                book.add(&peer.address, peer.identity, Source::Peer(connection.peer), now);
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests of the whole floor on loopback sockets.
+
+pub(crate) mod support;
