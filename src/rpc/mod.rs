@@ -15,5 +15,20 @@
 //! are lower-case hexadecimal. Times are milliseconds since the Unix epoch unless a name says otherwise.
 
 pub mod api;
+pub mod auth;
+pub mod base64;
+pub mod connection;
+pub mod errors;
 pub mod finality_feed;
+pub mod http;
+pub mod meter;
+pub mod methods;
+pub mod metrics_server;
+pub mod server;
 pub mod types;
+
+pub use api::NodeApi;
+pub use auth::RpcUser;
+pub use finality_feed::FinalityFeed;
+pub use metrics_server::MetricsServer;
+pub use server::{RpcError, RpcHandle, RpcServer, RpcServerConfig};
