@@ -1,1 +1,20 @@
 //! What every shell needs: clock, tasks and shutdown, CPU pool, configuration, metric names, tracing.
+//!
+//! # Place
+//! Floor 3. Uses [`crate::types`] alone. Everything above takes time from [`clock`], starts tasks through [`tasks`],
+//! and gives CPU work to [`cpu_pool`].
+
+pub mod clock;
+pub mod config;
+pub mod cpu_pool;
+pub mod error_class;
+pub mod key_file;
+pub mod logging;
+pub mod metric_names;
+pub mod tasks;
+
+pub use clock::Clock;
+pub use config::{Config, ConfigError, ConfigSources};
+pub use cpu_pool::{CpuPool, PoolVerifier};
+pub use error_class::ErrorClass;
+pub use tasks::{HungTasks, TaskRegistry};

@@ -1,0 +1,386 @@
+//! The node's configuration: its types, and how flags, environment and file become one.
+//!
+//! # Place
+//! Commands call [`Config::load`]; `app/` hands each service the values it uses.
+//!
+//! # Invariants
+//! - INV-CONFIG-1: flags win over the environment (`TIMED_SECTION__KEY`), that over the file, that over the defaults
+//!   of the network.
+//! - INV-CONFIG-2: a key or variable that nothing reads is an error, with the nearest known key.
+//! - INV-CONFIG-3: after loading, every path is relative to nothing: those of the file and the environment were
+//!   resolved against the file's directory, those of flags against the working directory.
+//!
+//! # Units
+//! As in the keys' names: `_ms` milliseconds, `_mb` 1,000,000 bytes, `_bytes` bytes.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use crate::types::Network;
+
+mod load;
+
+pub use load::{ConfigSources, Origin};
+
+/// Bytes of a configuration file, at most.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Bytes of a node's name, at most; it becomes a part of the user agent.
+pub const NODE_NAME_BYTES_MAX: usize = 32;
+
+/// Everything an operator can set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Which network, and where its data is.
+    pub node: NodeConfig,
+    /// Connections to peers.
+    pub network: NetworkConfig,
+    /// The JSON-RPC server.
+    pub rpc: RpcConfig,
+    /// The index.
+    pub storage: StorageConfig,
+    /// Voting.
+    pub consensus: ConsensusConfig,
+    /// The transaction pool.
+    pub mempool: MempoolConfig,
+    /// Taking part in consensus.
+    pub masternode: MasternodeConfig,
+    /// The Prometheus endpoint.
+    pub metrics: MetricsConfig,
+    /// The log.
+    pub logging: LoggingConfig,
+}
+
+/// `[node]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeConfig {
+    /// Which network to join.
+    pub network: Network,
+    /// The genesis document; without one the network's own is used where it is compiled in.
+    pub genesis: Option<PathBuf>,
+    /// Where blocks, votes, index, identity key and cookie are.
+    pub data_dir: PathBuf,
+    /// A name for people, shown to peers.
+    pub name: String,
+}
+
+/// `[network]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Where peers connect to.
+    pub listen_address: SocketAddr,
+    /// `host:port` under which others reach this node, when it is not the listening address.
+    pub external_address: Option<String>,
+    /// `host:port` of the first peers.
+    pub bootstrap_peers: Vec<String>,
+    /// Connections that others opened, at most.
+    pub max_inbound: u32,
+    /// Connections that this node opens, at most.
+    pub max_outbound: u32,
+}
+
+/// How RPC clients show who they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RpcAuth {
+    /// The cookie file of the data directory; configured users count too.
+    Cookie,
+    /// Configured users only.
+    Users,
+    /// Nobody does: read methods only, and only on a loopback address.
+    None,
+}
+
+/// `[rpc]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RpcConfig {
+    /// Whether there is a server.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen_address: SocketAddr,
+    /// How clients authenticate.
+    pub auth: RpcAuth,
+    /// `name:salt$hash` each, hash being HMAC-SHA-256 of the password under the salt, as Bitcoin Core's `rpcauth`.
+    pub users: Vec<String>,
+    /// Connections at once, at most.
+    pub max_connections: u32,
+}
+
+/// `[storage]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    /// Cache of the index in 1,000,000 bytes; it may take 2.5 times as much.
+    pub cache_mb: u64,
+}
+
+/// `[consensus]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConsensusConfig {
+    /// Votes are gathered this long before they are signed, synced and sent together.
+    pub vote_interval_ms: u64,
+}
+
+/// `[mempool]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MempoolConfig {
+    /// Transactions, at most.
+    pub max_transactions: u64,
+    /// Their encoded bytes, at most.
+    pub max_bytes: u64,
+}
+
+/// `[masternode]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MasternodeConfig {
+    /// Whether this node votes.
+    pub enabled: bool,
+    /// The file with the operator key.
+    pub operator_key: Option<PathBuf>,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MetricsConfig {
+    /// Whether there is an endpoint.
+    pub enabled: bool,
+    /// Where it listens.
+    pub listen_address: SocketAddr,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[logging]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoggingConfig {
+    /// A level, and levels of single modules: `info,timed::network=debug`.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+    /// Where they go instead of standard output.
+    pub file: Option<PathBuf>,
+}
+
+/// Why there is no configuration. All of them end the process with exit code 2.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("{path} can't be read: {source}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// The file system's reason.
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{path} is not TOML: {message}")]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// Nothing reads this key.
+    #[error("{origin}: {key} is unknown; {hint}")]
+    UnknownKey {
+        /// Where it was given.
+        origin: Origin,
+        /// The key, or the section.
+        key: String,
+        /// The nearest known one, or all.
+        hint: String,
+    },
+    /// The value can't be what the key means.
+    #[error("{origin}: {key}: {problem}")]
+    BadValue {
+        /// Where it was given.
+        origin: Origin,
+        /// `section.key`.
+        key: String,
+        /// What is wrong, and what it should be.
+        problem: String,
+    },
+}
+
+impl Config {
+    /// What a node of a network has when nothing is set.
+    #[must_use]
+    pub fn of_network(network: Network) -> Self {
+        let port = network.default_port();
+        let at = |ip, port| SocketAddr::new(IpAddr::V4(ip), port);
+        Self {
+            node: NodeConfig { network, genesis: None, data_dir: "data".into(), name: String::new() },
+            network: NetworkConfig {
+                listen_address: at(Ipv4Addr::UNSPECIFIED, port),
+                external_address: None,
+                bootstrap_peers: Vec::new(),
+                max_inbound: 64,
+                max_outbound: 16,
+            },
+            rpc: RpcConfig {
+                enabled: true,
+                listen_address: at(Ipv4Addr::LOCALHOST, port + 1),
+                auth: RpcAuth::Cookie,
+                users: Vec::new(),
+                max_connections: 100,
+            },
+            storage: StorageConfig { cache_mb: 256 },
+            consensus: ConsensusConfig { vote_interval_ms: 2 },
+            mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000 },
+            masternode: MasternodeConfig { enabled: false, operator_key: None },
+            metrics: MetricsConfig { enabled: false, listen_address: at(Ipv4Addr::LOCALHOST, port + 2) },
+            logging: LoggingConfig { level: "info".into(), format: LogFormat::Pretty, file: None },
+        }
+    }
+
+    /// Where the node's identity key is.
+    #[must_use]
+    pub fn identity_key_path(&self) -> PathBuf {
+        self.node.data_dir.join("node.key")
+    }
+
+    /// Where the RPC server writes its cookie, and commands find it.
+    #[must_use]
+    pub fn cookie_path(&self) -> PathBuf {
+        self.node.data_dir.join(".cookie")
+    }
+
+    /// The first rule that a value breaks: its key, and what it should be.
+    fn first_problem(&self) -> Option<(&'static str, String)> {
+        let plain = self.plain_problems().into_iter().find(|(_, holds, _)| !holds);
+        let plain = plain.map(|(key, _, problem)| (key, problem.to_owned()));
+        plain.or_else(|| self.address_problem()).or_else(|| {
+            let level = super::logging::parse_level(&self.logging.level).err();
+            level.map(|error| ("logging.level", error.to_string()))
+        })
+    }
+
+    /// Rules about one value, or two: key, whether it holds, what it should be.
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 14] {
+        let name = &self.node.name;
+        let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
+        [
+            ("node.data_dir", self.node.data_dir != Path::new(""), "must name a directory"),
+            (
+                "node.name",
+                name.len() <= NODE_NAME_BYTES_MAX && name.bytes().all(|b| b.is_ascii_graphic() || b == b' '),
+                "must be at most 32 printable ASCII characters",
+            ),
+            ("network.max_inbound", self.network.max_inbound <= 10_000, "must be 0 to 10,000"),
+            ("network.max_outbound", (1..=1_000).contains(&self.network.max_outbound), "must be 1 to 1,000"),
+            ("rpc.max_connections", (1..=10_000).contains(&self.rpc.max_connections), "must be 1 to 10,000"),
+            (
+                "rpc.listen_address",
+                !(open_to_all && self.rpc.auth == RpcAuth::None),
+                "without auth RPC listens on a loopback address only; set rpc.auth to \"cookie\" or \"users\", or listen on 127.0.0.1",
+            ),
+            (
+                "rpc.users",
+                self.rpc.users.iter().all(|user| is_rpc_user(user)),
+                "each must be name:salt$hash with a hash of 64 hexadecimal digits, as Bitcoin Core's rpcauth",
+            ),
+            (
+                "rpc.users",
+                self.rpc.auth != RpcAuth::Users || !self.rpc.users.is_empty(),
+                "must name a user when rpc.auth is \"users\"",
+            ),
+            (
+                "rpc.users",
+                self.rpc.auth != RpcAuth::None || self.rpc.users.is_empty(),
+                "has no effect with rpc.auth = \"none\"; set rpc.auth to \"users\", or remove the users",
+            ),
+            (
+                "storage.cache_mb",
+                (16..=1_000_000).contains(&self.storage.cache_mb),
+                "must be 16 to 1,000,000",
+            ),
+            (
+                "consensus.vote_interval_ms",
+                self.consensus.vote_interval_ms <= 1_000,
+                "must be 0 to 1,000: payments wait this long for each of two votes",
+            ),
+            ("mempool.max_transactions", self.mempool.max_transactions > 0, "must be above zero"),
+            ("mempool.max_bytes", self.mempool.max_bytes >= 1_000_000, "must be at least 1,000,000"),
+            (
+                "masternode.operator_key",
+                !self.masternode.enabled || self.masternode.operator_key.is_some(),
+                "must name the file with the operator key when masternode.enabled is true; timed init --masternode makes one",
+            ),
+        ]
+    }
+
+    fn address_problem(&self) -> Option<(&'static str, String)> {
+        let external =
+            self.network.external_address.iter().map(|address| ("network.external_address", address));
+        let bootstrap = self.network.bootstrap_peers.iter().map(|peer| ("network.bootstrap_peers", peer));
+        if let Some((key, address)) =
+            external.chain(bootstrap).find(|(_, address)| !is_host_and_port(address))
+        {
+            return Some((key, format!("{address:?} is not host:port, such as 127.0.0.1:24200")));
+        }
+        let listening = [
+            ("network.listen_address", true, self.network.listen_address),
+            ("rpc.listen_address", self.rpc.enabled, self.rpc.listen_address),
+            ("metrics.listen_address", self.metrics.enabled, self.metrics.listen_address),
+        ];
+        // Port 0 lets the operating system choose, so it clashes with nothing.
+        let used = || listening.iter().filter(|(_, enabled, address)| *enabled && address.port() != 0);
+        let clash = used().find_map(|(key, _, address)| {
+            let (other, ..) = used().find(|(other, _, taken)| other < key && overlap(taken, address))?;
+            Some((*key, format!("{address} is taken by {other} already")))
+        });
+        clash
+    }
+}
+
+/// Whether two sockets can't listen at once.
+fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
+    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && (any || a.ip() == b.ip())
+}
+
+/// Whether a text is `host:port`, `1.2.3.4:port` or `[::1]:port`.
+fn is_host_and_port(text: &str) -> bool {
+    if text.parse::<SocketAddr>().is_ok_and(|address| address.port() != 0) {
+        return true;
+    }
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    text.len() <= crate::types::limits::ADDRESS_TEXT_BYTES_MAX
+        && text.rsplit_once(':').is_some_and(|(host, port)| {
+            !host.is_empty() && host.bytes().all(named) && port.parse::<u16>().is_ok_and(|port| port != 0)
+        })
+}
+
+/// Whether a text is `name:salt$hash`.
+fn is_rpc_user(text: &str) -> bool {
+    let parts = text.split_once(':').and_then(|(name, rest)| Some((name, rest.split_once('$')?)));
+    parts.is_some_and(|(name, (salt, hash))| {
+        !name.is_empty()
+            && name != "__cookie__"
+            && !salt.is_empty()
+            && hash.len() == 64
+            && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,379 @@
+//! Merges defaults, file, environment and flags.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read as _;
+
+use toml::de::DeTable;
+
+use super::{CONFIG_FILE_BYTES_MAX, Config, ConfigError, Network, Path, PathBuf, Table, Value};
+
+/// Environment variables that start so are the node's.
+const ENVIRONMENT_PREFIX: &str = "TIMED_";
+/// A known key is suggested for one that is this similar, by Jaro and Winkler's measure.
+const SUGGESTION_SIMILARITY_MIN: f64 = 0.7;
+
+/// What a key's value looks like as text, in a variable or a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Path,
+    Integer,
+    Boolean,
+    /// Separated by commas.
+    List,
+}
+
+/// Every key there is. A test holds it together with the types.
+const KEYS: [(&str, &str, Kind); 25] = [
+    ("node", "network", Kind::Text),
+    ("node", "genesis", Kind::Path),
+    ("node", "data_dir", Kind::Path),
+    ("node", "name", Kind::Text),
+    ("network", "listen_address", Kind::Text),
+    ("network", "external_address", Kind::Text),
+    ("network", "bootstrap_peers", Kind::List),
+    ("network", "max_inbound", Kind::Integer),
+    ("network", "max_outbound", Kind::Integer),
+    ("rpc", "enabled", Kind::Boolean),
+    ("rpc", "listen_address", Kind::Text),
+    ("rpc", "auth", Kind::Text),
+    ("rpc", "users", Kind::List),
+    ("rpc", "max_connections", Kind::Integer),
+    ("storage", "cache_mb", Kind::Integer),
+    ("consensus", "vote_interval_ms", Kind::Integer),
+    ("mempool", "max_transactions", Kind::Integer),
+    ("mempool", "max_bytes", Kind::Integer),
+    ("masternode", "enabled", Kind::Boolean),
+    ("masternode", "operator_key", Kind::Path),
+    ("metrics", "enabled", Kind::Boolean),
+    ("metrics", "listen_address", Kind::Text),
+    ("logging", "level", Kind::Text),
+    ("logging", "format", Kind::Text),
+    ("logging", "file", Kind::Path),
+];
+
+/// Where a value was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nowhere: it is the default.
+    Default,
+    /// In the file.
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+    },
+    /// In the environment.
+    Environment {
+        /// The variable.
+        variable: String,
+    },
+    /// On the command line, or by the command itself.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "{}, line {line}", path.display()),
+            Self::Environment { variable } => write!(f, "environment variable {variable}"),
+            Self::Flag => f.write_str("command line"),
+        }
+    }
+}
+
+/// What a configuration is made of.
+#[derive(Clone, Debug, Default)]
+pub struct ConfigSources {
+    /// The file, if any.
+    pub file: Option<PathBuf>,
+    /// Environment variables; those that don't start with `TIMED_` are passed over.
+    pub environment: Vec<(String, String)>,
+    /// `section.key` and its value as text, from the command line; lists are separated by commas.
+    pub flags: Vec<(String, String)>,
+}
+
+impl ConfigSources {
+    /// A file with the process' environment.
+    #[must_use]
+    pub fn of_process(file: Option<PathBuf>) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
+        Self { file, environment: std::env::vars_os().filter_map(text).collect(), flags: Vec::new() }
+    }
+}
+
+/// One value that was set somewhere.
+struct Setting {
+    section: &'static str,
+    key: &'static str,
+    value: Value,
+    origin: Origin,
+}
+
+impl Config {
+    /// Merges the sources and checks the result.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with where it was given.
+    pub fn load(sources: &ConfigSources) -> Result<Self, ConfigError> {
+        let mut settings = Vec::new();
+        let mut directory = PathBuf::new();
+        if let Some(path) = &sources.file {
+            settings.extend(read_file(path)?);
+            directory = path.parent().map(Path::to_owned).unwrap_or_default();
+        }
+        let mut variables: Vec<_> =
+            sources.environment.iter().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
+        variables.sort();
+        for (variable, text) in variables {
+            settings.push(from_environment(variable, text)?);
+        }
+        resolve_paths(&mut settings, &absolute(&directory));
+        let from_flags = settings.len();
+        for (name, text) in &sources.flags {
+            settings.push(from_flag(name, text)?);
+        }
+        if let Some(flags) = settings.get_mut(from_flags..) {
+            resolve_paths(flags, &absolute(Path::new("")));
+        }
+        merge(settings)
+    }
+}
+
+/// Against the working directory; where that is unknown, as it is.
+fn absolute(directory: &Path) -> PathBuf {
+    std::env::current_dir().map_or_else(|_| directory.to_owned(), |current| current.join(directory))
+}
+
+fn merge(settings: Vec<Setting>) -> Result<Config, ConfigError> {
+    let network = match settings.iter().rev().find(|s| (s.section, s.key) == ("node", "network")) {
+        None => Network::Mainnet,
+        Some(setting) => {
+            let text = setting.value.as_str().unwrap_or_default();
+            text.parse().map_err(|problem| bad_value(setting, problem))?
+        }
+    };
+    let defaults = Config::of_network(network);
+    let mut merged = table_of(&defaults)?;
+    let mut origins = BTreeMap::new();
+    for setting in settings {
+        // Each value is tried alone first, so that an error names its own place.
+        let mut alone = table_of(&defaults)?;
+        insert(&mut alone, &setting);
+        alone.try_into::<Config>().map_err(|error| bad_value(&setting, error.message().trim().to_owned()))?;
+        insert(&mut merged, &setting);
+        origins.insert(format!("{}.{}", setting.section, setting.key), setting.origin);
+    }
+    let mut config = merged.try_into::<Config>().map_err(|error| ConfigError::BadValue {
+        origin: Origin::Default,
+        key: "configuration".to_owned(),
+        problem: error.message().to_owned(),
+    })?;
+    config.node.data_dir = absolute(&config.node.data_dir);
+    match config.first_problem() {
+        None => Ok(config),
+        Some((key, problem)) => {
+            let origin = origins.remove(key).unwrap_or(Origin::Default);
+            Err(ConfigError::BadValue { origin, key: key.to_owned(), problem })
+        }
+    }
+}
+
+fn bad_value(setting: &Setting, problem: String) -> ConfigError {
+    let key = format!("{}.{}", setting.section, setting.key);
+    ConfigError::BadValue { origin: setting.origin.clone(), key, problem }
+}
+
+fn table_of(config: &Config) -> Result<Table, ConfigError> {
+    Table::try_from(config).map_err(|error| ConfigError::BadValue {
+        origin: Origin::Default,
+        key: "configuration".to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+fn insert(table: &mut Table, setting: &Setting) {
+    let section = table.entry(setting.section).or_insert_with(|| Value::Table(Table::new()));
+    if let Value::Table(section) = section {
+        section.insert(setting.key.to_owned(), setting.value.clone());
+    }
+}
+
+fn resolve_paths(settings: &mut [Setting], directory: &Path) {
+    for setting in settings {
+        let is_path = KEYS.contains(&(setting.section, setting.key, Kind::Path));
+        if let (true, Value::String(text)) = (is_path, &mut setting.value)
+            && !text.is_empty()
+        {
+            *text = directory.join(&*text).to_string_lossy().into_owned();
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
+    let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(read_error)?;
+    file.take(CONFIG_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(read_error)?;
+    if text.len() as u64 > CONFIG_FILE_BYTES_MAX {
+        return Err(read_error(std::io::Error::other("it is larger than 1 MiB")));
+    }
+    settings_of_toml(path, &text)
+}
+
+fn settings_of_toml(path: &Path, text: &str) -> Result<Vec<Setting>, ConfigError> {
+    let syntax = |error: toml::de::Error| ConfigError::Syntax {
+        path: path.to_owned(),
+        message: error.to_string().trim_end().to_owned(),
+    };
+    // Parsed twice: once for the values, once for the lines they are on.
+    let values: Table = toml::from_str(text).map_err(syntax)?;
+    let spans = DeTable::parse(text).map_err(syntax)?;
+    let origin_at = |offset: usize| {
+        let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
+        Origin::File { path: path.to_owned(), line }
+    };
+    let mut settings = Vec::new();
+    for (section_name, section) in spans.get_ref() {
+        let origin = origin_at(section_name.span().start);
+        let section_name: &str = section_name.get_ref();
+        check_section(section_name, &origin)?;
+        let Some(keys) = section.get_ref().as_table() else {
+            let problem = format!("is a section; write [{section_name}] and its keys below");
+            return Err(ConfigError::BadValue { origin, key: section_name.to_owned(), problem });
+        };
+        for name in keys.keys() {
+            let origin = origin_at(name.span().start);
+            let (section, key, _) = known_key(section_name, name.get_ref(), &origin)?;
+            let value = values.get(section).and_then(|section| section.get(key));
+            settings.extend(value.map(|value| Setting { section, key, value: value.clone(), origin }));
+        }
+    }
+    Ok(settings)
+}
+
+fn from_environment(variable: &str, text: &str) -> Result<Setting, ConfigError> {
+    let origin = Origin::Environment { variable: variable.to_owned() };
+    let name = variable.strip_prefix(ENVIRONMENT_PREFIX).unwrap_or(variable).to_lowercase();
+    let Some((section, key)) = name.split_once("__") else {
+        let known = KEYS.map(|(section, key, _)| format!("{section}__{key}"));
+        let hint = suggestion(&name, known.iter().map(String::as_str))
+            .map(|known| format!("did you mean {ENVIRONMENT_PREFIX}{}?", known.to_uppercase()))
+            .unwrap_or_else(|| format!("variables are named {ENVIRONMENT_PREFIX}SECTION__KEY"));
+        return Err(ConfigError::UnknownKey { origin, key: variable.to_owned(), hint });
+    };
+    setting_of_text(section, key, text, origin)
+}
+
+fn from_flag(name: &str, text: &str) -> Result<Setting, ConfigError> {
+    let (section, key) = name.split_once('.').unwrap_or((name, ""));
+    setting_of_text(section, key, text, Origin::Flag)
+}
+
+fn setting_of_text(section: &str, key: &str, text: &str, origin: Origin) -> Result<Setting, ConfigError> {
+    check_section(section, &origin)?;
+    let (section, key, kind) = known_key(section, key, &origin)?;
+    let value = match kind {
+        Kind::Text | Kind::Path => Ok(Value::String(text.to_owned())),
+        Kind::Integer => text.parse().map(Value::Integer).map_err(|_| "expected an integer"),
+        Kind::Boolean => text.parse().map(Value::Boolean).map_err(|_| "expected true or false"),
+        Kind::List => {
+            let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+            Ok(Value::Array(items.map(|item| Value::String(item.to_owned())).collect()))
+        }
+    };
+    let value = value.map_err(|expected| ConfigError::BadValue {
+        origin: origin.clone(),
+        key: format!("{section}.{key}"),
+        problem: format!("{expected}, not {text:?}"),
+    })?;
+    Ok(Setting { section, key, value, origin })
+}
+
+fn check_section(name: &str, origin: &Origin) -> Result<(), ConfigError> {
+    let sections = || {
+        let mut names = KEYS.map(|(section, ..)| section).to_vec();
+        names.dedup();
+        names
+    };
+    if KEYS.iter().any(|(section, ..)| *section == name) {
+        return Ok(());
+    }
+    // A key at the wrong place is likelier than a section of a similar name.
+    let elsewhere = KEYS.iter().find(|(_, key, _)| *key == name);
+    let hint = match elsewhere {
+        Some((section, key, _)) => format!("did you mean {section}.{key}?"),
+        None => match suggestion(name, sections().into_iter()) {
+            Some(section) => format!("did you mean [{section}]?"),
+            None => format!("sections are {}", sections().join(", ")),
+        },
+    };
+    Err(ConfigError::UnknownKey { origin: origin.clone(), key: format!("[{name}]"), hint })
+}
+
+fn known_key(
+    section: &str,
+    key: &str,
+    origin: &Origin,
+) -> Result<(&'static str, &'static str, Kind), ConfigError> {
+    if let Some(known) = KEYS.iter().find(|known| (known.0, known.1) == (section, key)) {
+        return Ok(*known);
+    }
+    let here = || KEYS.iter().filter(|known| known.0 == section).map(|known| known.1);
+    let near = suggestion(key, here()).map(|near| format!("{section}.{near}"));
+    let elsewhere = KEYS.iter().find(|known| known.1 == key).map(|known| format!("{}.{key}", known.0));
+    let hint = match near.or(elsewhere) {
+        Some(known) => format!("did you mean {known}?"),
+        None => format!("keys of [{section}] are {}", here().collect::<Vec<_>>().join(", ")),
+    };
+    Err(ConfigError::UnknownKey { origin: origin.clone(), key: format!("{section}.{key}"), hint })
+}
+
+/// The most similar of the known names, if one is similar at all.
+fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let scored = known.map(|known| (strsim::jaro_winkler(name, known), known));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 >= SUGGESTION_SIMILARITY_MIN).then_some(best.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The list of keys and the types name the same ones, with values of the stated kinds.
+    #[test]
+    fn the_list_of_keys_is_that_of_the_types() {
+        let mut config = Config::of_network(Network::Devnet);
+        config.node.genesis = Some("x".into());
+        config.network.external_address = Some("x".into());
+        config.masternode.operator_key = Some("x".into());
+        config.logging.file = Some("x".into());
+        let table = table_of(&config).unwrap();
+        let mut of_types = Vec::new();
+        for (section, keys) in &table {
+            for (key, value) in keys.as_table().unwrap() {
+                of_types.push((section.as_str(), key.as_str(), value.type_str()));
+            }
+        }
+        let mut listed: Vec<_> = KEYS
+            .iter()
+            .map(|(section, key, kind)| {
+                let type_name = match kind {
+                    Kind::Text | Kind::Path => "string",
+                    Kind::Integer => "integer",
+                    Kind::Boolean => "boolean",
+                    Kind::List => "array",
+                };
+                (*section, *key, type_name)
+            })
+            .collect();
+        of_types.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(of_types, listed);
+    }
+}

@@ -1,0 +1,158 @@
+//! CPU work off the tokio workers: a rayon pool sized to the cores, and a batching signature verifier on it.
+//!
+//! # Place
+//! Shells give closures to [`CpuPool::run`] and await the answer. [`PoolVerifier`] is the node's
+//! [`SignatureVerifier`]; `protocol/` sees only the trait.
+//!
+//! # Invariants
+//! - INV-POOL-1: a verdict does not depend on how the signatures were cut into batches, nor on the number of threads:
+//!   ZIP 215 gives the same answer one at a time and in a batch (<https://zips.z.cash/zip-0215>), and the index of a
+//!   failure is always the lowest.
+//! - INV-POOL-2: at most [`CPU_JOBS_MAX`] jobs wait or run; a caller above that waits for its turn.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+
+use ed25519_zebra::{VerificationKeyBytes, batch};
+use rayon::prelude::*;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::types::{SignatureCheck, SignatureVerifier};
+
+/// Jobs of [`CpuPool::run`] that wait or run at once, at most.
+pub const CPU_JOBS_MAX: usize = 1_024;
+/// Fewer signatures are checked one at a time: a batch costs more than it saves.
+const BATCH_MIN: usize = 4;
+/// Signatures of one batch at least, where there are as many: smaller batches share too little work.
+const CHUNK_MIN: usize = 64;
+/// Signatures of one batch, at most: larger ones gain little and tell later that one is bad.
+const CHUNK_MAX: usize = 256;
+
+/// The pool could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the pool of {threads} CPU threads can't be started (limit of processes reached?): {source}")]
+pub struct CpuPoolError {
+    /// How many threads it should have.
+    pub threads: usize,
+    /// Rayon's reason.
+    pub source: rayon::ThreadPoolBuildError,
+}
+
+/// Threads for CPU work. Cheap to clone.
+#[derive(Clone)]
+pub struct CpuPool {
+    pool: Arc<rayon::ThreadPool>,
+    jobs: Arc<Semaphore>,
+}
+
+impl CpuPool {
+    /// A pool with a thread for each core.
+    ///
+    /// # Errors
+    /// When the operating system gives no threads.
+    pub fn new() -> Result<Self, CpuPoolError> {
+        Self::with_threads(std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+
+    /// A pool of `threads` threads.
+    ///
+    /// # Errors
+    /// When the operating system gives no threads.
+    pub fn with_threads(threads: usize) -> Result<Self, CpuPoolError> {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .thread_name(|index| format!("cpu-{index}"))
+            .build()
+            .map_err(|source| CpuPoolError { threads, source })?;
+        Ok(Self { pool: Arc::new(pool), jobs: Arc::new(Semaphore::new(CPU_JOBS_MAX)) })
+    }
+
+    /// Runs a closure on the pool; it runs to its end even when nobody awaits it any longer. A panic in it goes on in
+    /// the task that awaits it.
+    pub fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> impl Future<Output = T> + Send + 'static {
+        let (pool, jobs) = (self.pool.clone(), self.jobs.clone());
+        async move {
+            // The semaphore is never closed.
+            let permit = jobs.acquire_owned().await.ok();
+            let (answer, answered) = oneshot::channel();
+            pool.spawn(move || {
+                let result = catch_unwind(AssertUnwindSafe(job));
+                drop(permit);
+                // Whoever asked may be gone.
+                let _ = answer.send(result);
+            });
+            match answered.await {
+                Ok(Ok(value)) => value,
+                Ok(Err(panic)) => resume_unwind(panic),
+                Err(_) => resume_unwind(Box::new("a CPU job ended without an answer")),
+            }
+        }
+    }
+
+    /// Runs a closure on the pool and blocks for its answer; for callers that are off the tokio workers already.
+    pub fn run_blocking<T: Send>(&self, job: impl FnOnce() -> T + Send) -> T {
+        self.pool.install(job)
+    }
+
+    /// How many threads it has.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+}
+
+/// Checks signatures in batches on all threads of a pool. It blocks its caller, who is off the tokio workers.
+#[derive(Clone)]
+pub struct PoolVerifier {
+    pool: CpuPool,
+}
+
+impl PoolVerifier {
+    /// A verifier on a pool.
+    #[must_use]
+    pub const fn new(pool: CpuPool) -> Self {
+        Self { pool }
+    }
+}
+
+impl SignatureVerifier for PoolVerifier {
+    fn verify_all(&self, checks: &[SignatureCheck]) -> Result<(), usize> {
+        if checks.len() <= CHUNK_MIN {
+            return first_bad(checks).map_or(Ok(()), Err);
+        }
+        let size = checks.len().div_ceil(self.pool.threads()).clamp(CHUNK_MIN, CHUNK_MAX);
+        let bad = self.pool.run_blocking(|| {
+            checks
+                .par_chunks(size)
+                .enumerate()
+                .find_map_first(|(chunk, checks)| Some(chunk * size + first_bad(checks)?))
+        });
+        bad.map_or(Ok(()), Err)
+    }
+}
+
+/// The place of the first signature that does not hold: by a batch if all hold, else one at a time.
+fn first_bad(checks: &[SignatureCheck]) -> Option<usize> {
+    if checks.len() >= BATCH_MIN && batch_holds(checks) {
+        return None;
+    }
+    checks.iter().position(|check| !check.holds())
+}
+
+fn batch_holds(checks: &[SignatureCheck]) -> bool {
+    let mut batch = batch::Verifier::new();
+    for check in checks {
+        let key = VerificationKeyBytes::from(check.key.0);
+        batch.queue((key, ed25519_zebra::Signature::from_bytes(&check.signature.0), &check.digest));
+    }
+    // Coefficients that a signer could foretell would let forged signatures cancel out; this generator is seeded by
+    // the operating system.
+    batch.verify(rand::rng()).is_ok()
+}
+
+#[cfg(test)]
+mod tests;
