@@ -1,1 +1,34 @@
-//! JSON-RPC over HTTP, health, readiness and metrics.
+//! JSON-RPC over HTTP, health, readiness and metrics: what people and programs ask of a node.
+//!
+//! # Place
+//! Floor 8. [`api::NodeApi`] is all that the server knows of the node; `app/` implements it and starts
+//! [`server::RpcServer`] and [`metrics_server::MetricsServer`]. The shapes of [`types`] are shared with the commands
+//! in `cli/`, which are the clients.
+//!
+//! # Invariants
+//! - INV-RPC-1: registration, `help` and the rule who may call what read one table, [`methods::METHODS`].
+//! - INV-RPC-2: a method that writes runs only for a caller with credentials.
+//! - INV-RPC-3: bodies, answers, batches, depth, connections, waits and reads in time are bounded by named constants.
+//!
+//! # Units
+//! Amounts are base units as integers; where people read them a decimal text stands beside, named `..._time`. Hashes
+//! are lower-case hexadecimal. Times are milliseconds since the Unix epoch unless a name says otherwise.
+
+pub mod api;
+pub mod auth;
+pub mod base64;
+pub mod connection;
+pub mod errors;
+pub mod finality_feed;
+pub mod http;
+pub mod meter;
+pub mod methods;
+pub mod metrics_server;
+pub mod server;
+pub mod types;
+
+pub use api::NodeApi;
+pub use auth::RpcUser;
+pub use finality_feed::FinalityFeed;
+pub use metrics_server::MetricsServer;
+pub use server::{RpcError, RpcHandle, RpcServer, RpcServerConfig};

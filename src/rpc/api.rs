@@ -1,0 +1,149 @@
+//! What the RPC server needs from the node.
+//!
+//! # Place
+//! `app/` implements [`NodeApi`]; `rpc/methods.rs` and `rpc/server.rs` call it.
+//!
+//! # Concurrency
+//! Synchronous methods read memory alone and return at once. What may touch the disk or wait returns a future, which
+//! the server drops when its client goes away or the node stops.
+
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+
+use super::types::{
+    AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, MasternodeInfo, MempoolInfo, NetworkInfo,
+    NodeStatus, NotReady, PeerInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+};
+use crate::types::{
+    Address, BlockHash, CommittedBlock, Epoch, Height, Network, OutPoint, Transaction, TxId, ValidatorSet,
+};
+
+/// Which block is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlockSelector {
+    /// The block with this hash.
+    Hash(BlockHash),
+    /// The block at this height, from 1.
+    Height(Height),
+}
+
+/// A page of an address's outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UtxoPage {
+    /// Outputs after this one in ascending order of outpoints; `None` begins at the first.
+    pub after: Option<OutPoint>,
+    /// How many at most; the server has bounded it.
+    pub limit: usize,
+}
+
+/// An answer that the node could not give.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeApiError {
+    /// The node isn't ready to answer yet.
+    #[error("the node is starting: {detail}; try again in a moment")]
+    Starting {
+        /// What it is doing.
+        detail: String,
+    },
+    /// The disk did not give what it should.
+    #[error("reading the node's data failed: {detail}; see the node's log")]
+    Storage {
+        /// What failed.
+        detail: String,
+    },
+}
+
+/// What kind of refusal a submitted transaction met; decides the error code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubmitErrorClass {
+    /// No node will ever take these bytes: malformed, badly signed, breaks a rule (-26).
+    Invalid,
+    /// An input does not exist, or another transaction has it (-25).
+    Inputs,
+    /// This node's policy: pool full, fee below its floor (-26).
+    Policy,
+    /// It is in a block already (-27).
+    AlreadyConfirmed,
+    /// The node can't take transactions yet (-28).
+    Starting,
+    /// The node failed, not the transaction (-32603).
+    Internal,
+}
+
+/// Why a submitted transaction was not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SubmitError {
+    /// Decides the error code.
+    pub class: SubmitErrorClass,
+    /// Stable name of the rule in snake_case.
+    pub reason: &'static str,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+/// What the RPC server needs from the node.
+pub trait NodeApi: Send + Sync + 'static {
+    /// The network, whose addresses are accepted.
+    fn network(&self) -> Network;
+    /// The chain at its tip, with what a wallet needs to build transactions.
+    fn blockchain_info(&self) -> BlockchainInfo;
+    /// Height and hash of the last committed block; height 0 and the chain id's bytes before block 1.
+    fn best_block(&self) -> (Height, BlockHash);
+    /// The hash of the block at a height; `None` above the tip and at 0.
+    fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>>;
+    /// A block with its commit, from the disk.
+    fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>>;
+    /// Connected peers.
+    fn peers(&self) -> Vec<PeerInfo>;
+    /// The node in its network.
+    fn network_info(&self) -> NetworkInfo;
+    /// The transaction pool.
+    fn mempool_info(&self) -> MempoolInfo;
+    /// All masternodes of the chain's state.
+    fn masternodes(&self) -> Vec<MasternodeInfo>;
+    /// The current epoch and the set that votes in it.
+    fn validators(&self) -> (Epoch, ValidatorSet);
+    /// What became of an output.
+    fn utxo_state(&self, outpoint: OutPoint) -> BoxFuture<'_, Result<UtxoStateInfo, NodeApiError>>;
+    /// What became of a transaction.
+    fn transaction_status(&self, txid: TxId) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>>;
+    /// Waits until the transaction is at least `target`, at most `timeout`, and says what became of it; that the time
+    /// passed is no error. The transaction may still be unknown when the wait begins.
+    fn wait_for_transaction(
+        &self,
+        txid: TxId,
+        target: WaitTarget,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>>;
+    /// Checks the transaction, takes it into the pool and sends it to the peers. One that is in the pool already is
+    /// taken again without effect.
+    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>>;
+    /// Unspent outputs of an address, in ascending order of outpoints.
+    fn address_utxos(
+        &self,
+        address: Address,
+        page: UtxoPage,
+    ) -> BoxFuture<'_, Result<AddressUtxos, NodeApiError>>;
+    /// What this node is doing, and why not more.
+    fn node_status(&self) -> NodeStatus;
+    /// The consensus as this node sees it.
+    fn consensus_info(&self) -> ConsensusInfo;
+    /// Why the node is not ready to serve; empty when it is.
+    fn readiness(&self) -> Vec<NotReady>;
+    /// Seconds since the node started.
+    fn uptime_s(&self) -> u64;
+    /// Transactions that this node saw become final after `cursor`; see
+    /// [`FinalityFeed`](super::finality_feed::FinalityFeed), which does the work.
+    fn finalized_since(
+        &self,
+        cursor: Option<u64>,
+        limit: usize,
+        wait: Duration,
+    ) -> BoxFuture<'_, FinalizedPage>;
+    /// Begins an orderly shutdown.
+    fn stop(&self);
+}

@@ -1,0 +1,376 @@
+//! What stands before JSON-RPC: host and origin, credentials, sizes, depth, and the two plain pages.
+//!
+//! # Place
+//! [`serve`] is the one handler of the RPC address. What it lets through goes to jsonrpsee with a [`Caller`].
+//!
+//! # Invariants
+//! - INV-HTTP-1: a request whose `Host` is neither a loopback name nor the bound address, or whose `Origin` is not that
+//!   host, is refused before anything else is looked at: a web page that an operator visits can't talk to the node,
+//!   whatever names its author lets resolve to 127.0.0.1.
+//! - INV-HTTP-2: wrong credentials are refused even for methods that need none, so that a mistake shows.
+//! - INV-HTTP-3: at most [`BODY_BYTES_MAX`] of a body are kept, and it has [`BODY_ARRIVAL_MAX`] to arrive.
+//!
+//! Refusals that concern the whole request have an HTTP status of their own (400, 401, 403, 404, 408, 413, 505) and a
+//! JSON-RPC error as body. A method without the credentials it needs also turns the status into 401.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
+use jsonrpsee::core::middleware::RpcServiceBuilder;
+use jsonrpsee::server::http::call_with_service_builder;
+use jsonrpsee::server::{ConnectionGuard, ConnectionState, Methods, ServerConfig, StopHandle};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use tower::layer::util::{Identity, Stack};
+
+use super::api::NodeApi;
+use super::auth::{Authenticator, Credentials};
+use super::connection::{ConnectionInfo, RunningRequest};
+use super::errors::{BATCH_TOO_LONG, PARSE, UNAUTHORIZED, error};
+use super::meter::MeterLayer;
+use super::methods::Caller;
+use super::types::Readiness;
+
+/// Bytes of a request's body, at most.
+pub const BODY_BYTES_MAX: usize = 1 << 20;
+/// Bytes of an oversized body that are read and dropped, so that its sender gets to read the refusal.
+const DRAIN_BYTES_MAX: usize = 8 << 20;
+/// How long a body may take to arrive.
+pub const BODY_ARRIVAL_MAX: Duration = Duration::from_secs(10);
+/// Entries of a batch, at most.
+pub const BATCH_LENGTH_MAX: usize = 100;
+/// Depth of nested arrays and objects in a request, at most; serde_json itself stops at 128.
+pub const JSON_DEPTH_MAX: usize = 32;
+/// Who presents wrong credentials waits this long for the answer.
+const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_millis(250);
+
+/// What the handler shares among requests.
+pub struct HttpState {
+    /// The node, for the plain pages.
+    pub node: Arc<dyn NodeApi>,
+    /// Who may call.
+    pub authenticator: Arc<Authenticator>,
+    /// Where the server listens.
+    pub bound: SocketAddr,
+    /// The registered methods.
+    pub methods: Methods,
+    /// Limits of jsonrpsee.
+    pub config: ServerConfig,
+    /// Counts requests, which is how jsonrpsee wants it.
+    pub guard: ConnectionGuard,
+    /// jsonrpsee's own stop signal.
+    pub stop: StopHandle,
+    /// Counts and times calls.
+    pub middleware: RpcServiceBuilder<Stack<MeterLayer, Identity>>,
+}
+
+/// Answers any request.
+pub async fn serve(
+    State(state): State<Arc<HttpState>>,
+    ConnectInfo(connection): ConnectInfo<ConnectionInfo>,
+    request: Request,
+) -> Response {
+    let _running = RunningRequest::begin(&connection.activity);
+    match handle(&state, &connection, request).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.response().await,
+    }
+}
+
+/// Why a request is refused as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Refusal {
+    #[error("only HTTP/1 is spoken here")]
+    HttpVersion,
+    #[error("the Host header is not one of this node's; use its address or localhost")]
+    Host,
+    #[error("requests of web pages from elsewhere are refused")]
+    Origin,
+    #[error("credentials are needed from another machine")]
+    CredentialsNeeded,
+    #[error("wrong credentials")]
+    CredentialsWrong,
+    #[error("there is no such page; JSON-RPC is POST /, and there are GET /health and GET /ready")]
+    Path,
+    #[error("the body exceeds {BODY_BYTES_MAX} bytes")]
+    BodyTooLarge,
+    #[error("the body took too long to arrive")]
+    BodyTooSlow,
+    #[error("the body broke off")]
+    BodyBroken,
+    #[error("the body nests deeper than {JSON_DEPTH_MAX} levels")]
+    TooDeep,
+    #[error("a batch has at most {BATCH_LENGTH_MAX} entries")]
+    BatchTooLong,
+    #[error("the body is no JSON")]
+    NotJson,
+    #[error("too many requests at once; try again in a moment")]
+    Busy,
+}
+
+impl Refusal {
+    const fn facts(self) -> (StatusCode, i32, &'static str) {
+        const INVALID: i32 = -32_600;
+        match self {
+            Self::HttpVersion => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, INVALID, "http_version"),
+            Self::Host => (StatusCode::FORBIDDEN, INVALID, "host_not_allowed"),
+            Self::Origin => (StatusCode::FORBIDDEN, INVALID, "origin_not_allowed"),
+            Self::CredentialsNeeded => (StatusCode::UNAUTHORIZED, UNAUTHORIZED, "unauthorized"),
+            Self::CredentialsWrong => (StatusCode::UNAUTHORIZED, UNAUTHORIZED, "wrong_credentials"),
+            Self::Path => (StatusCode::NOT_FOUND, INVALID, "no_such_page"),
+            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID, "body_too_large"),
+            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, INVALID, "body_too_slow"),
+            Self::BodyBroken => (StatusCode::BAD_REQUEST, INVALID, "body_broken"),
+            Self::TooDeep => (StatusCode::BAD_REQUEST, PARSE, "too_deep"),
+            Self::BatchTooLong => (StatusCode::BAD_REQUEST, BATCH_TOO_LONG, "batch_too_long"),
+            Self::NotJson => (StatusCode::BAD_REQUEST, PARSE, "not_json"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, INVALID, "busy"),
+        }
+    }
+
+    async fn response(self) -> Response {
+        if self == Self::CredentialsWrong {
+            tokio::time::sleep(WRONG_CREDENTIALS_DELAY).await;
+        }
+        let (status, code, reason) = self.facts();
+        let hint = match status {
+            StatusCode::UNAUTHORIZED => "send the content of the node's cookie file, or a configured user",
+            _ => "",
+        };
+        let error = error(code, self.to_string(), reason, hint);
+        let body = serde_json::json!({ "jsonrpc": "2.0", "error": error, "id": null });
+        let mut response = json(status, &body);
+        if status == StatusCode::UNAUTHORIZED {
+            ask_for_credentials(&mut response);
+        }
+        response
+    }
+}
+
+fn ask_for_credentials(response: &mut Response) {
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"timed\""));
+}
+
+fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+    let text = serde_json::to_string(body).unwrap_or_default();
+    (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
+}
+
+/// Whether the node is ready, and why not.
+pub(super) fn readiness(node: &dyn NodeApi) -> Readiness {
+    let reasons = node.readiness();
+    Readiness { ready: reasons.is_empty(), reasons }
+}
+
+async fn handle(
+    state: &HttpState,
+    connection: &ConnectionInfo,
+    request: Request,
+) -> Result<Response, Refusal> {
+    if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
+        return Err(Refusal::HttpVersion);
+    }
+    check_host(request.headers(), state.bound)?;
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/health") => {
+            return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "alive" })));
+        }
+        (&Method::GET | &Method::HEAD, "/ready") => {
+            let readiness = readiness(&*state.node);
+            let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            return Ok(json(status, &readiness));
+        }
+        (_, "/") => {}
+        _ => return Err(Refusal::Path),
+    }
+    let caller = caller(state, connection, request.headers())?;
+    let refused = caller.refused.clone();
+    let (mut parts, body) = request.into_parts();
+    let bytes =
+        tokio::time::timeout(BODY_ARRIVAL_MAX, read_body(body)).await.map_err(|_| Refusal::BodyTooSlow)??;
+    check_json(&bytes)?;
+    parts.extensions.insert(caller);
+    let permit = state.guard.try_acquire().ok_or(Refusal::Busy)?;
+    let response = call_with_service_builder(
+        Request::from_parts(parts, Body::from(bytes)),
+        state.config.clone(),
+        ConnectionState::new(state.stop.clone(), 0, permit),
+        state.methods.clone(),
+        state.middleware.clone(),
+    )
+    .await;
+    let mut response = response.map(Body::new);
+    if refused.load(Ordering::Relaxed) {
+        ask_for_credentials(&mut response);
+    }
+    Ok(response)
+}
+
+fn caller(state: &HttpState, connection: &ConnectionInfo, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
+    let authenticated = match state.authenticator.judge(authorization) {
+        Credentials::Valid => true,
+        Credentials::Wrong => return Err(Refusal::CredentialsWrong),
+        Credentials::Absent if connection.peer.ip().to_canonical().is_loopback() => false,
+        Credentials::Absent => return Err(Refusal::CredentialsNeeded),
+    };
+    Ok(Caller { authenticated, refused: Arc::new(AtomicBool::new(false)) })
+}
+
+/// The host of `name:port`, `name`, `[v6]:port` or `[v6]`.
+fn host_name(authority: &str) -> &str {
+    match authority.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(""),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    }
+}
+
+/// INV-HTTP-1. A literal address can't be rebound by a name server, so any will do when the server listens on all.
+fn check_host(headers: &HeaderMap, bound: SocketAddr) -> Result<(), Refusal> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (host, None) =
+        (hosts.next().and_then(|value| value.to_str().ok()).ok_or(Refusal::Host)?, hosts.next())
+    else {
+        return Err(Refusal::Host);
+    };
+    let name = host_name(host);
+    let allowed = match name.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback() || address == bound.ip() || bound.ip().is_unspecified(),
+        Err(_) => name.eq_ignore_ascii_case("localhost"),
+    };
+    if !allowed {
+        return Err(Refusal::Host);
+    }
+    match headers.get(ORIGIN) {
+        None => Ok(()),
+        Some(origin) => {
+            let same = origin
+                .to_str()
+                .ok()
+                .and_then(|origin| origin.strip_prefix("http://"))
+                .is_some_and(|authority| authority.eq_ignore_ascii_case(host));
+            if same { Ok(()) } else { Err(Refusal::Origin) }
+        }
+    }
+}
+
+async fn read_body(body: Body) -> Result<Bytes, Refusal> {
+    let mut stream = body.into_data_stream();
+    let mut bytes = Vec::new();
+    let mut total: usize = 0;
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|_| Refusal::BodyBroken)?;
+        total = total.saturating_add(chunk.len());
+        if total > DRAIN_BYTES_MAX {
+            return Err(Refusal::BodyTooLarge);
+        }
+        if total <= BODY_BYTES_MAX {
+            bytes.extend_from_slice(&chunk);
+        } else {
+            bytes = Vec::new();
+        }
+    }
+    if total > BODY_BYTES_MAX {
+        return Err(Refusal::BodyTooLarge);
+    }
+    Ok(bytes.into())
+}
+
+/// Bounds depth and batch without recursion, then makes sure that it is JSON at all.
+fn check_json(body: &[u8]) -> Result<(), Refusal> {
+    let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
+    let (mut depth, mut separators) = (0_usize, 0_usize);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in body {
+        match (in_string, byte) {
+            (true, _) if escaped => escaped = false,
+            (true, b'\\') => escaped = true,
+            (_, b'"') => in_string = !in_string,
+            (true, _) => {}
+            (false, b'[' | b'{') => {
+                depth = depth.saturating_add(1);
+                if depth > JSON_DEPTH_MAX {
+                    return Err(Refusal::TooDeep);
+                }
+            }
+            (false, b']' | b'}') => depth = depth.saturating_sub(1),
+            (false, b',') if is_batch && depth == 1 => separators = separators.saturating_add(1),
+            _ => {}
+        }
+    }
+    if separators >= BATCH_LENGTH_MAX {
+        return Err(Refusal::BatchTooLong);
+    }
+    serde_json::from_slice::<IgnoredAny>(body).map(|_| ()).map_err(|_| Refusal::NotJson)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, host.parse().unwrap());
+        if let Some(origin) = origin {
+            headers.insert(ORIGIN, origin.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_own_hosts_and_origins_are_let_in() {
+        let loopback: SocketAddr = "127.0.0.1:24201".parse().unwrap();
+        let public: SocketAddr = "192.0.2.7:24201".parse().unwrap();
+        let all: SocketAddr = "0.0.0.0:24201".parse().unwrap();
+        for (host, bound, expected) in [
+            ("127.0.0.1:24201", loopback, Ok(())),
+            ("127.0.0.1", loopback, Ok(())),
+            ("LocalHost:24201", loopback, Ok(())),
+            ("[::1]:24201", loopback, Ok(())),
+            ("192.0.2.7:24201", public, Ok(())),
+            ("192.0.2.7", all, Ok(())),
+            ("192.0.2.7", loopback, Err(Refusal::Host)),
+            ("evil.example", loopback, Err(Refusal::Host)),
+            ("evil.example:24201", all, Err(Refusal::Host)),
+            ("localhost.evil.example", loopback, Err(Refusal::Host)),
+            ("127.0.0.1.evil.example", loopback, Err(Refusal::Host)),
+            ("", loopback, Err(Refusal::Host)),
+        ] {
+            assert_eq!(check_host(&headers(host, None), bound), expected, "{host}");
+        }
+        let host = "127.0.0.1:24201";
+        assert_eq!(check_host(&headers(host, Some("http://127.0.0.1:24201")), loopback), Ok(()));
+        for origin in ["http://evil.example", "null", "http://127.0.0.1:80", "https://127.0.0.1:24201", ""] {
+            assert_eq!(check_host(&headers(host, Some(origin)), loopback), Err(Refusal::Origin), "{origin}");
+        }
+        let mut twice = headers(host, None);
+        twice.append(HOST, "evil.example".parse().unwrap());
+        assert_eq!(check_host(&twice, loopback), Err(Refusal::Host));
+        assert_eq!(check_host(&HeaderMap::new(), loopback), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn depth_and_batches_are_bounded_outside_of_strings_only() {
+        let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(check_json(deep(JSON_DEPTH_MAX).as_bytes()), Ok(()));
+        assert_eq!(check_json(deep(JSON_DEPTH_MAX + 1).as_bytes()), Err(Refusal::TooDeep));
+        assert_eq!(check_json("[".repeat(10_000).as_bytes()), Err(Refusal::TooDeep));
+        let quoted = format!(r#"{{"a":"\"{}\\"}}"#, "[".repeat(99));
+        assert_eq!(check_json(quoted.as_bytes()), Ok(()));
+        let batch = |length: usize| format!(" [{}]", vec![r#"{"a":[1,2],"b":","}"#; length].join(","));
+        assert_eq!(check_json(batch(BATCH_LENGTH_MAX).as_bytes()), Ok(()));
+        assert_eq!(check_json(batch(BATCH_LENGTH_MAX + 1).as_bytes()), Err(Refusal::BatchTooLong));
+        for text in ["", "{", "nonsense", "{}{}", "[1,]"] {
+            assert_eq!(check_json(text.as_bytes()), Err(Refusal::NotJson), "{text:?}");
+        }
+    }
+}

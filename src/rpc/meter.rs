@@ -1,0 +1,110 @@
+//! Counts and times every call, and runs the calls of a batch side by side.
+//!
+//! # Place
+//! jsonrpsee's middleware, between HTTP and the methods.
+//!
+//! # Concurrency
+//! The calls of one batch run concurrently on the task of their request, so that hundred submitted transactions share
+//! one check of signatures instead of waiting for each other; answers keep the order of the calls.
+
+use futures::future::join_all;
+use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
+use jsonrpsee::server::{BatchResponseBuilder, MethodResponse};
+use jsonrpsee::types::Request;
+use tower::Layer;
+
+use super::methods::find;
+use super::server::RESPONSE_BYTES_MAX;
+use crate::runtime::Clock;
+use crate::runtime::metric_names::{RPC_REQUESTS_TOTAL, RPC_SECONDS};
+
+/// The label of all methods that don't exist.
+const UNKNOWN_METHOD: &str = "unknown";
+
+/// Makes [`Meter`]s.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct MeterLayer;
+
+impl<S> Layer<S> for MeterLayer {
+    type Service = Meter<S>;
+
+    fn layer(&self, inner: S) -> Meter<S> {
+        Meter { inner }
+    }
+}
+
+/// Counts and times calls.
+#[derive(Clone, Debug)]
+pub struct Meter<S> {
+    inner: S,
+}
+
+impl<S> RpcServiceT for Meter<S>
+where
+    S: RpcServiceT<
+            MethodResponse = MethodResponse,
+            NotificationResponse = MethodResponse,
+            BatchResponse = MethodResponse,
+        > + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    type MethodResponse = MethodResponse;
+    type NotificationResponse = MethodResponse;
+    type BatchResponse = MethodResponse;
+
+    fn call<'a>(&self, request: Request<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let inner = self.inner.clone();
+        async move {
+            let method = find(request.method_name()).map_or(UNKNOWN_METHOD, |method| method.name);
+            let started = Clock.instant();
+            let response = inner.call(request).await;
+            let code = response.as_error_code().unwrap_or(0).to_string();
+            metrics::counter!(RPC_REQUESTS_TOTAL, "method" => method, "code" => code).increment(1);
+            metrics::histogram!(RPC_SECONDS).record(started.elapsed().as_secs_f64());
+            response
+        }
+    }
+
+    fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
+        let meter = self.clone();
+        async move {
+            let entries = batch.into_iter().map(|entry| {
+                let meter = meter.clone();
+                async move {
+                    match entry {
+                        Ok(BatchEntry::Call(request)) => Some(meter.call(request).await),
+                        Ok(BatchEntry::Notification(notification)) => {
+                            meter.notification(notification).await;
+                            None
+                        }
+                        Err(invalid) => {
+                            let (error, id) = invalid.into_parts();
+                            Some(MethodResponse::error(id, error))
+                        }
+                    }
+                }
+            });
+            let answers = join_all(entries).await;
+            let only_notifications = !answers.is_empty() && answers.iter().all(Option::is_none);
+            if only_notifications {
+                return MethodResponse::notification();
+            }
+            let mut builder = BatchResponseBuilder::new_with_limit(RESPONSE_BYTES_MAX);
+            for answer in answers.into_iter().flatten() {
+                if let Err(too_large) = builder.append(answer) {
+                    return too_large;
+                }
+            }
+            MethodResponse::from_batch(builder.finish())
+        }
+    }
+
+    fn notification<'a>(
+        &self,
+        notification: Notification<'a>,
+    ) -> impl Future<Output = MethodResponse> + Send + 'a {
+        self.inner.notification(notification)
+    }
+}

@@ -1,0 +1,186 @@
+//! The RPC server: one address for JSON-RPC, health and readiness.
+//!
+//! # Place
+//! `app/` starts it when the node can answer; it ends with the node's token.
+//!
+//! # Invariants
+//! - INV-RPC-3 of [`crate::rpc`].
+//! - INV-SERVER-1: the cookie exists while the server serves, and is gone afterwards.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use jsonrpsee::core::middleware::RpcServiceBuilder;
+use jsonrpsee::server::{
+    BatchRequestConfig, ConnectionGuard, Methods, RegisterMethodError, ServerConfig, stop_channel,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::api::NodeApi;
+use super::auth::{Authenticator, CookieError, RpcUser};
+use super::connection::{BoundedListener, ConnectionInfo, REQUEST_ARRIVAL_MAX};
+use super::http::{BODY_BYTES_MAX, HttpState, serve};
+use super::meter::MeterLayer;
+use super::methods::{Context, module};
+
+/// Bytes of an answer, at most: a full block in hexadecimal fits.
+pub const RESPONSE_BYTES_MAX: usize = 32 << 20;
+/// How long open requests may take to end once the node stops.
+pub(super) const DRAIN_MAX: Duration = Duration::from_secs(3);
+
+/// What the server needs to know.
+#[derive(Clone, Debug)]
+pub struct RpcServerConfig {
+    /// Where it listens; port 0 lets the system choose.
+    pub listen_address: SocketAddr,
+    /// Open connections, at most.
+    pub connections_max: usize,
+    /// Where the cookie is written; `None` makes none.
+    pub cookie_path: Option<PathBuf>,
+    /// Users beside the cookie.
+    pub users: Vec<RpcUser>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcError {
+    /// Reachable from elsewhere, and nobody could ever authenticate.
+    #[error(
+        "RPC would listen on {address}, which other machines can reach, without any authentication; \
+         configure the cookie or users, or listen on 127.0.0.1"
+    )]
+    OpenWithoutAuth {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address can't be had.
+    #[error("can't listen on {address}: {source}; is another node running, or is the port taken?")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No cookie.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
+    /// The table of methods contradicts itself.
+    #[error("a method is registered twice: {0}")]
+    Methods(#[from] RegisterMethodError),
+}
+
+/// A running server.
+#[derive(Clone, Copy, Debug)]
+pub struct RpcHandle {
+    /// Where it listens.
+    pub local_address: SocketAddr,
+}
+
+/// Binds an address.
+pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RpcError> {
+    let failed = |source| RpcError::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+/// Runs a server on a task of the tracker until the token fires, then a little longer for open requests.
+pub(super) fn run(
+    router: Router,
+    listener: BoundedListener,
+    token: CancellationToken,
+    tracker: &TaskTracker,
+    after: impl FnOnce() + Send + 'static,
+) {
+    tracker.spawn(async move {
+        let service = router.into_make_service_with_connect_info::<ConnectionInfo>();
+        let server = axum::serve(listener, service).with_graceful_shutdown(token.clone().cancelled_owned());
+        let overdue = async {
+            token.cancelled().await;
+            tokio::time::sleep(DRAIN_MAX).await;
+        };
+        tokio::select! {
+            outcome = server => {
+                if let Err(error) = outcome {
+                    tracing::error!(%error, "an HTTP server ended");
+                }
+            }
+            () = overdue => tracing::debug!("closed HTTP connections with open requests"),
+        }
+        after();
+    });
+}
+
+/// Starts RPC servers.
+pub struct RpcServer;
+
+impl RpcServer {
+    /// Binds, writes the cookie and serves on a task of `tracker` until `token` fires.
+    ///
+    /// # Errors
+    /// When the address can't be had, the cookie can't be written, or nobody could authenticate on an address that
+    /// other machines can reach.
+    pub async fn start(
+        config: RpcServerConfig,
+        node: Arc<dyn NodeApi>,
+        token: CancellationToken,
+        tracker: &TaskTracker,
+    ) -> Result<RpcHandle, RpcError> {
+        Self::start_with_deadline(config, node, token, tracker, REQUEST_ARRIVAL_MAX).await
+    }
+
+    /// As [`RpcServer::start`], with another deadline for a request's arrival, for tests.
+    pub(super) async fn start_with_deadline(
+        config: RpcServerConfig,
+        node: Arc<dyn NodeApi>,
+        token: CancellationToken,
+        tracker: &TaskTracker,
+        arrival_max: Duration,
+    ) -> Result<RpcHandle, RpcError> {
+        let address = config.listen_address;
+        if !address.ip().is_loopback() && config.cookie_path.is_none() && config.users.is_empty() {
+            return Err(RpcError::OpenWithoutAuth { address });
+        }
+        let (listener, bound) = bind(address).await?;
+        let authenticator = Arc::new(Authenticator::start(config.cookie_path, config.users)?);
+        let methods: Methods = module(Context { node: node.clone(), stopping: token.clone() })?.into();
+        let (stop, stop_sender) = stop_channel();
+        let state = HttpState {
+            node,
+            authenticator: authenticator.clone(),
+            bound,
+            methods,
+            config: server_config(),
+            guard: ConnectionGuard::new(config.connections_max),
+            stop,
+            middleware: RpcServiceBuilder::new().layer(MeterLayer),
+        };
+        let router = Router::new().fallback(serve).with_state(Arc::new(state));
+        let listener = BoundedListener::new(listener, config.connections_max, arrival_max);
+        run(router, listener, token, tracker, move || {
+            authenticator.stop();
+            drop(stop_sender);
+        });
+        tracing::info!(address = %bound, "RPC is listening");
+        Ok(RpcHandle { local_address: bound })
+    }
+}
+
+fn server_config() -> ServerConfig {
+    let bytes = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
+    ServerConfig::builder()
+        .http_only()
+        .max_request_body_size(bytes(BODY_BYTES_MAX))
+        .max_response_body_size(bytes(RESPONSE_BYTES_MAX))
+        .set_batch_request_config(BatchRequestConfig::Limit(bytes(super::http::BATCH_LENGTH_MAX)))
+        .build()
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

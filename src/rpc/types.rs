@@ -1,0 +1,662 @@
+//! The shapes of every result, shared by server and clients.
+//!
+//! # Units
+//! As the head of [`crate::rpc`] says. Names follow Bitcoin Core where it has the same thing.
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::codec::encode;
+use crate::types::transaction::{Lock, Payload};
+use crate::types::{
+    Address, Amount, BlockHash, ChainId, CommittedBlock, Epoch, Hash, Height, MasternodeId, Network,
+    OutPoint, PublicKey, Round, StateDigest, TimeMs, Transaction, TxId, ValidatorSet,
+};
+
+/// `getblockchaininfo`: the chain at its tip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockchainInfo {
+    /// `mainnet`, `testnet` or `devnet`.
+    pub chain: String,
+    /// The hash of the genesis document, which every signature covers.
+    pub chain_id: ChainId,
+    /// Height of the last committed block.
+    pub blocks: Height,
+    /// The greatest height that a peer has shown with a commit, or `blocks`.
+    pub headers: Height,
+    /// The last committed block; the chain id's bytes before block 1.
+    #[serde(rename = "bestblockhash")]
+    pub best_block_hash: BlockHash,
+    /// That block's time.
+    pub time: TimeMs,
+    /// The epoch of the next block.
+    pub epoch: Epoch,
+    /// Whether the node is still behind its peers.
+    #[serde(rename = "initialblockdownload")]
+    pub initial_block_download: bool,
+    /// The digest of the state after the last block.
+    pub state_digest: StateDigest,
+    /// All coins that exist.
+    pub supply: Amount,
+    /// The same in TIME.
+    pub supply_time: String,
+    /// What each started 1,000 bytes of a transaction pay at least.
+    pub min_fee_per_kb: Amount,
+    /// Whether two committed blocks of one height were seen.
+    pub fork_detected: bool,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
+}
+
+/// A committed block with names of its transactions (`getblock`, verbosity 1) or the transactions themselves (2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockInfo {
+    /// Its hash.
+    pub hash: BlockHash,
+    /// 1 at the tip.
+    pub confirmations: u64,
+    /// Its height.
+    pub height: Height,
+    /// The round of its first proposal.
+    pub round: Round,
+    /// The round whose precommits committed it.
+    pub commit_round: Round,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Whether it ends its epoch.
+    pub epoch_end: bool,
+    /// Its time.
+    pub time: TimeMs,
+    /// The block before it.
+    #[serde(rename = "previousblockhash")]
+    pub previous_block_hash: BlockHash,
+    /// Merkle root of the txids.
+    #[serde(rename = "merkleroot")]
+    pub merkle_root: Hash,
+    /// The state after it.
+    pub state_digest: StateDigest,
+    /// Who proposed it first.
+    pub proposer: MasternodeId,
+    /// How many validators' precommits its stored commit holds.
+    pub signers: usize,
+    /// Encoded bytes of header, last commit and transactions.
+    pub size: usize,
+    /// How many transactions it holds.
+    #[serde(rename = "nTx")]
+    pub transaction_count: usize,
+    /// Its transactions.
+    pub tx: Vec<BlockTransaction>,
+}
+
+/// A transaction in a [`BlockInfo`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BlockTransaction {
+    /// Its name.
+    Id(TxId),
+    /// All of it.
+    Full(Box<TransactionInfo>),
+}
+
+/// A decoded transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionInfo {
+    /// Its name.
+    pub txid: TxId,
+    /// Encoded bytes.
+    pub size: usize,
+    /// `transfer` or `reward`.
+    pub kind: String,
+    /// The memo of a transfer, in hexadecimal.
+    pub memo: String,
+    /// What it spends, as `txid:index`.
+    pub vin: Vec<String>,
+    /// What it makes.
+    pub vout: Vec<OutputInfo>,
+}
+
+/// An output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputInfo {
+    /// Its place in its transaction.
+    pub n: u32,
+    /// Base units.
+    pub value: Amount,
+    /// The same in TIME.
+    pub value_time: String,
+    /// Who may spend it.
+    pub address: Address,
+}
+
+/// The address of a lock.
+#[must_use]
+pub fn address_of(network: Network, lock: &Lock) -> Address {
+    match lock {
+        Lock::KeyHash(hash) => Address::of_key_hash(network, *hash),
+    }
+}
+
+impl TransactionInfo {
+    /// Describes a transaction with addresses of `network`.
+    #[must_use]
+    pub fn of(network: Network, transaction: &Transaction) -> Self {
+        let txid = transaction.txid();
+        let (kind, memo) = match &transaction.payload {
+            Payload::Transfer { memo } => ("transfer", hex::encode(memo)),
+            Payload::Reward { .. } => ("reward", String::new()),
+        };
+        Self {
+            txid,
+            size: encode(transaction).len(),
+            kind: kind.to_owned(),
+            memo,
+            vin: transaction.inputs.iter().map(OutPoint::to_string).collect(),
+            vout: transaction
+                .created(txid)
+                .map(|(outpoint, output)| OutputInfo {
+                    n: outpoint.index,
+                    value: output.value,
+                    value_time: output.value.to_string(),
+                    address: address_of(network, &output.lock),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl BlockInfo {
+    /// Describes a block under a chain of `best` blocks; with all of each transaction when `full`.
+    #[must_use]
+    pub fn of(network: Network, committed: &CommittedBlock, best: Height, full: bool) -> Self {
+        let block = &committed.block;
+        let header = &block.header;
+        let tx = block
+            .transactions
+            .iter()
+            .map(|transaction| match full {
+                true => BlockTransaction::Full(Box::new(TransactionInfo::of(network, transaction))),
+                false => BlockTransaction::Id(transaction.txid()),
+            })
+            .collect();
+        Self {
+            hash: header.hash(),
+            confirmations: best.saturating_sub(header.height).saturating_add(1),
+            height: header.height,
+            round: header.round,
+            commit_round: committed.commit.round,
+            epoch: header.epoch,
+            epoch_end: header.epoch_end,
+            time: header.time,
+            previous_block_hash: header.prev_hash,
+            merkle_root: header.tx_root,
+            state_digest: header.state_digest,
+            proposer: header.proposer,
+            signers: committed.commit.signatures.len(),
+            size: encode(block).len(),
+            transaction_count: block.transactions.len(),
+            tx,
+        }
+    }
+}
+
+/// One entry of `getpeerinfo`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerInfo {
+    /// Names the connection on this node.
+    pub id: u64,
+    /// `host:port`.
+    pub addr: String,
+    /// The key that its handshake proved, in hexadecimal.
+    pub node_id: String,
+    /// Whether it dialled us.
+    pub inbound: bool,
+    /// Its version of the protocol.
+    pub version: u32,
+    /// Its user agent; control characters are escaped.
+    pub subver: String,
+    /// The height that it last told.
+    pub height: Height,
+    /// Seconds since the handshake.
+    pub connected_s: u64,
+    /// Bytes sent to it.
+    #[serde(rename = "bytessent")]
+    pub bytes_sent: u64,
+    /// Bytes received from it.
+    #[serde(rename = "bytesrecv")]
+    pub bytes_received: u64,
+    /// Its last answer to a ping in milliseconds.
+    pub ping_ms: Option<u64>,
+    /// How much it has misbehaved; it is banned at 100.
+    #[serde(rename = "banscore")]
+    pub ban_score: u32,
+}
+
+/// `getnetworkinfo`: the node in its network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkInfo {
+    /// Version of the program.
+    pub version: String,
+    /// What the node calls itself to peers.
+    pub subversion: String,
+    /// Version of the peer protocol.
+    #[serde(rename = "protocolversion")]
+    pub protocol_version: u32,
+    /// The key that its handshakes prove, in hexadecimal.
+    pub node_id: String,
+    /// Where it listens, when it does.
+    pub listen_address: Option<String>,
+    /// What it tells others about where it is, when it does.
+    pub external_address: Option<String>,
+    /// Peers connected.
+    pub connections: usize,
+    /// Of these, those who dialled us.
+    pub connections_in: usize,
+    /// And those we dialled.
+    pub connections_out: usize,
+}
+
+/// `getmempoolinfo`: the pool of transactions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MempoolInfo {
+    /// Transactions.
+    pub size: usize,
+    /// Their encoded bytes.
+    pub bytes: usize,
+    /// Transactions, at most.
+    pub max_transactions: usize,
+    /// Bytes, at most.
+    #[serde(rename = "maxmempool")]
+    pub max_bytes: usize,
+    /// What a new transaction has to pay for each started 1,000 bytes at present, in base units.
+    #[serde(rename = "mempoolminfee")]
+    pub min_fee_per_kb: Amount,
+    /// Final transactions that wait for a block.
+    pub final_waiting: usize,
+}
+
+/// One entry of `masternodelist`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasternodeInfo {
+    /// Names it for good.
+    pub id: MasternodeId,
+    /// The key that votes.
+    pub operator_key: PublicKey,
+    /// Where rewards go.
+    pub payout: Address,
+    /// What it binds, in base units.
+    pub collateral: Amount,
+    /// The same in TIME.
+    pub collateral_time: String,
+    /// What its vote weighs.
+    pub weight: u64,
+    /// `host:port` where its node can be reached.
+    pub address: String,
+    /// `active` when it is in the epoch's set, else why not, in snake_case.
+    pub state: String,
+    /// Whether this node is connected to it or is it.
+    pub connected: bool,
+}
+
+/// `getvalidators`: the set of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidatorsInfo {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// The weight of all.
+    pub total_weight: u64,
+    /// The weight that decides.
+    pub quorum: u64,
+    /// The members in their order.
+    pub validators: Vec<ValidatorInfo>,
+}
+
+/// A member of [`ValidatorsInfo`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidatorInfo {
+    /// Its place.
+    pub index: usize,
+    /// Which masternode it is.
+    pub id: MasternodeId,
+    /// The key that votes in this epoch.
+    pub operator_key: PublicKey,
+    /// What its vote weighs.
+    pub weight: u64,
+}
+
+impl ValidatorsInfo {
+    /// Describes a set.
+    #[must_use]
+    pub fn of(epoch: Epoch, set: &ValidatorSet) -> Self {
+        let validators = set
+            .members()
+            .iter()
+            .enumerate()
+            .map(|(index, member)| ValidatorInfo {
+                index,
+                id: member.id,
+                operator_key: member.key,
+                weight: member.weight,
+            })
+            .collect();
+        Self { epoch, total_weight: set.total_weight(), quorum: set.quorum(), validators }
+    }
+}
+
+/// What became of an output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UtxoState {
+    /// It can be spent.
+    Unspent,
+    /// A transaction that is not certified yet has locked it.
+    Locked,
+    /// A certified transaction spends it.
+    SpentPending,
+    /// A final transaction spends it, which no block contains yet.
+    SpentFinalized,
+    /// A block contains the transaction that spends it.
+    Confirmed,
+    /// This node knows no such output.
+    Unknown,
+}
+
+/// `getutxostate`: what became of an output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UtxoStateInfo {
+    /// The transaction that made it.
+    pub txid: TxId,
+    /// Its place there.
+    pub vout: u32,
+    /// What became of it.
+    pub state: UtxoState,
+    /// The transaction that locked or spent it.
+    pub spender: Option<TxId>,
+    /// Unspent, locked or pending: the height of the block that made it, absent when none has yet. Confirmed: the
+    /// height of the block that spent it.
+    pub height: Option<Height>,
+    /// Base units, when known.
+    pub value: Option<Amount>,
+    /// Who may spend it, when known.
+    pub address: Option<Address>,
+}
+
+/// `gettxout`: an output that is not spent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TxOutInfo {
+    /// The tip when this was said.
+    #[serde(rename = "bestblock")]
+    pub best_block: BlockHash,
+    /// 0 when final but in no block yet.
+    pub confirmations: u64,
+    /// Base units.
+    pub value: Amount,
+    /// The same in TIME.
+    pub value_time: String,
+    /// Who may spend it.
+    pub address: Address,
+}
+
+/// How far a transaction has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransactionStatus {
+    /// This node does not know it.
+    Unknown,
+    /// In the pool, votes are gathering.
+    Pending,
+    /// Votes of a quorum have locked its inputs; no conflicting transaction can be certified in this epoch.
+    Certified,
+    /// It is irreversible.
+    Final,
+    /// A committed block contains it.
+    Confirmed,
+}
+
+/// What `waitfortransaction` waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitTarget {
+    /// Until it is certified or more.
+    Certified,
+    /// Until it is final or more.
+    Final,
+    /// Until a block contains it.
+    Confirmed,
+}
+
+impl WaitTarget {
+    /// Whether a status is what was waited for.
+    #[must_use]
+    pub fn is_reached_by(self, status: TransactionStatus) -> bool {
+        status
+            >= match self {
+                Self::Certified => TransactionStatus::Certified,
+                Self::Final => TransactionStatus::Final,
+                Self::Confirmed => TransactionStatus::Confirmed,
+            }
+    }
+}
+
+/// `gettransactionstatus`, `waitfortransaction`: how far a transaction has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TransactionStatusInfo {
+    /// Its name.
+    pub txid: TxId,
+    /// How far it has come.
+    pub status: TransactionStatus,
+    /// When this node took it, if it still knows.
+    pub accepted_ms: Option<TimeMs>,
+    /// When this node saw it certified, if it still knows.
+    pub certified_ms: Option<TimeMs>,
+    /// When this node saw it final, if it still knows.
+    pub final_ms: Option<TimeMs>,
+    /// From acceptance by this node to final, in milliseconds with a fraction, if it still knows.
+    pub finality_latency_ms: Option<f64>,
+    /// The block that contains it.
+    pub height: Option<Height>,
+    /// Its hash.
+    #[serde(rename = "blockhash")]
+    pub block_hash: Option<BlockHash>,
+    /// 1 when it is in the last block, 0 when it is in none.
+    pub confirmations: u64,
+}
+
+/// One entry of [`AddressUtxos`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressUtxo {
+    /// The transaction that made it.
+    pub txid: TxId,
+    /// Its place there.
+    pub vout: u32,
+    /// Base units.
+    pub value: Amount,
+    /// The block that made it; absent when it is final but in no block yet.
+    pub height: Option<Height>,
+    /// Whether a new transaction can spend it now: no other one has it locked, and it is no collateral.
+    pub spendable: bool,
+}
+
+impl AddressUtxo {
+    /// Its name.
+    #[must_use]
+    pub const fn outpoint(&self) -> OutPoint {
+        OutPoint { txid: self.txid, index: self.vout }
+    }
+}
+
+/// `getaddressutxos`: a page of an address's outputs, in ascending order of outpoints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressUtxos {
+    /// The page.
+    pub utxos: Vec<AddressUtxo>,
+    /// Where the next page begins, as `txid:index`; absent at the end.
+    pub next: Option<String>,
+}
+
+/// `getaddressbalance`: the sums of an address's outputs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressBalance {
+    /// The address.
+    pub address: Address,
+    /// What can be spent now, in base units.
+    pub spendable: Amount,
+    /// The same in TIME.
+    pub spendable_time: String,
+    /// Final, but in no block yet; spendable or not.
+    pub unconfirmed: Amount,
+    /// Locked by transactions on their way, or bound as collateral.
+    pub locked: Amount,
+    /// All unspent outputs.
+    pub total: Amount,
+    /// The same in TIME.
+    pub total_time: String,
+    /// How many outputs that is.
+    pub utxo_count: usize,
+}
+
+/// What a node is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeState {
+    /// Opening its data, or looking for peers.
+    Starting,
+    /// Behind its peers and catching up.
+    Syncing,
+    /// At the tip, without a vote.
+    Following,
+    /// At the tip, and voting.
+    Voting,
+    /// A member of the set that waits for enough others.
+    Waiting,
+    /// Stopped voting for good until its operator decides.
+    Halted,
+}
+
+/// `getnodestatus`: what the node is doing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// The network.
+    pub network: String,
+    /// What it is doing.
+    pub state: NodeState,
+    /// Why not more, such as "2 of 3 needed masternodes are active"; empty when all is well.
+    pub reasons: Vec<String>,
+    /// Height of the last committed block.
+    pub height: Height,
+    /// The greatest height that a peer has shown.
+    pub target_height: Height,
+    /// The epoch of the next block.
+    pub epoch: Epoch,
+    /// Which masternode it is, when it is one.
+    pub masternode: Option<MasternodeId>,
+    /// Masternodes of the set that are connected, itself included.
+    pub masternodes_connected: usize,
+    /// Masternodes of the set.
+    pub masternodes_total: usize,
+    /// Peers connected.
+    pub peers: usize,
+    /// Transactions in the pool.
+    pub mempool_transactions: usize,
+    /// Seconds since it started.
+    pub uptime_s: u64,
+}
+
+/// `getconsensusinfo`: the consensus as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsensusInfo {
+    /// The height that is being decided.
+    pub height: Height,
+    /// Its round.
+    pub round: Round,
+    /// `new_height`, `propose`, `prevote`, `precommit` or `commit`.
+    pub step: String,
+    /// Who proposes in this round.
+    pub proposer: Option<MasternodeId>,
+    /// The epoch.
+    pub epoch: Epoch,
+    /// When the epoch began; absent before block 1.
+    pub epoch_start_ms: Option<TimeMs>,
+    /// Whether the next block is a closing one.
+    pub closing: bool,
+    /// This node's place in the set.
+    pub validator_index: Option<usize>,
+    /// Members of the set.
+    pub validators: usize,
+    /// The weight of all.
+    pub total_weight: u64,
+    /// The weight that decides.
+    pub quorum: u64,
+    /// Transactions whose votes this node is counting.
+    pub transactions_open: usize,
+    /// Certified transactions that wait for a block.
+    pub certified_waiting: usize,
+    /// When the last block was committed here; absent before block 1.
+    pub last_block_time_ms: Option<TimeMs>,
+    /// Whether two committed blocks of one height were seen.
+    pub fork_detected: bool,
+}
+
+/// A reason why `GET /ready` says 503.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotReady {
+    /// Stable name in snake_case.
+    pub reason: String,
+    /// A sentence for people.
+    pub detail: String,
+}
+
+/// The body of `GET /ready`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether `reasons` is empty.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Vec<NotReady>,
+}
+
+/// One entry of [`FinalizedPage`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinalizedEvent {
+    /// Counts this node's finality events from 0, since it started.
+    pub sequence: u64,
+    /// The transaction.
+    pub txid: TxId,
+    /// From acceptance by this node to final, in microseconds.
+    pub latency_us: u64,
+    /// From final to this answer, in microseconds.
+    pub age_us: u64,
+}
+
+/// `getfinalizedsince`: numbered finality events of this node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinalizedPage {
+    /// The events in their order.
+    pub events: Vec<FinalizedEvent>,
+    /// The cursor of the next request.
+    pub next_cursor: u64,
+    /// Events after the cursor that the node has forgotten.
+    pub missed: u64,
+}
+
+/// One entry of `help`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MethodHelp {
+    /// The method with its parameters.
+    pub usage: String,
+    /// Whether it needs credentials.
+    pub write: bool,
+    /// What it does.
+    pub description: String,
+}
+
+/// The `data` of an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorData {
+    /// Stable name in snake_case.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: String,
+}
