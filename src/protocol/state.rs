@@ -340,7 +340,8 @@ impl LedgerState {
         check_commit(&self.chain_id, set, block, commit, verifier)
     }
 
-    /// The digest computed afresh, over all unspent outputs at the tip.
+    /// The digest computed afresh, over all unspent outputs at the tip: a check of the node's own state, and of one that
+    /// comes from elsewhere. It does not cover chain id, parameters and the tip's hash; these are the checker's to know.
     #[must_use]
     pub fn recompute_digest(&self, outputs: impl Iterator<Item = (OutPoint, UtxoEntry)>) -> StateDigest {
         self.recompute_multiset(outputs).digest()

@@ -70,6 +70,33 @@ fn the_digest_covers_all_that_a_later_block_depends_on() {
     assert_ne!(base.recompute_digest(utxos.into_iter()), base.digest());
 }
 
+#[test]
+fn a_new_set_votes_from_the_next_epoch_on() {
+    let mut chain = Chain::new(&document(&[1, 1, 1, 1], 1));
+    chain.advance(1_000, false, &[], &[]);
+    let outputs: Vec<(OutPoint, UtxoEntry)> = chain.utxos.iter().map(|(o, e)| (*o, *e)).collect();
+    let promoted = *chain.state.masternodes().iter().find(|(_, record)| record.registration == 3).unwrap().0;
+    Arc::make_mut(&mut chain.state.masternodes).get_mut(&promoted).unwrap().weight = 3;
+    chain.state.multiset = chain.state.recompute_multiset(outputs.into_iter());
+    let old = Arc::clone(chain.state.validators());
+
+    let (block, _) = chain.finish_epoch();
+    let new = Arc::clone(chain.state.validators());
+    assert_eq!(new.members()[0].id, promoted);
+    assert_eq!((old.total_weight(), new.total_weight()), (4, 6));
+    assert_eq!(block.header.validators_hash, old.hash());
+    assert_eq!(block.header.next_validators_hash, new.hash());
+    assert_eq!(chain.state.tip_validators(), &EpochSet { epoch: 0, set: Arc::clone(&old) });
+    // The next block contains the old set's commit and is voted on by the new set.
+    let (block, _) = chain.advance(1_000, false, &[], &[]);
+    assert_eq!(block.header.validators_hash, new.hash());
+    assert_eq!(chain.state.credits().values().sum::<u64>(), 4);
+    chain.advance(1_000, false, &[], &[]);
+    assert_eq!(chain.state.credits().values().sum::<u64>(), 4 + 6);
+    let afresh = chain.state.recompute_digest(chain.utxos.iter().map(|(o, e)| (*o, *e)));
+    assert_eq!(afresh, chain.state.digest());
+}
+
 /// What one block of a random chain does.
 #[derive(Clone, Debug)]
 struct Step {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
 use crate::types::keys::SequentialVerifier;
-use crate::types::{Signature, SignerBitmap, TxOut};
+use crate::types::{BlockHash, Signature, SignerBitmap, TxOut};
 
 const VERIFIER: SequentialVerifier = SequentialVerifier;
 
