@@ -1,1 +1,11 @@
-//! The shells that drive the pure machines of `protocol/`.
+//! The shells that drive the pure machines of `protocol/`, and the executor of their effects.
+//!
+//! # Place
+//! Floor 7. [`core`] executes the machines' effects without a thread, a clock or a socket of its own, so that the
+//! node and the simulator run the same code. [`engine`] is the node's shell around it for the finality layer,
+//! [`bft`] for the block layer, [`timeout_monitor`] watches the timeouts, and [`block_commit`] is the one place
+//! where a block lands.
+
+pub mod core;
+pub mod replay;
+pub mod verify;

@@ -330,12 +330,6 @@ impl ChainParameters {
         let positive = "must be above zero";
         let rules = [
             ("block_interval_ms", self.block_interval_ms > 0, positive),
-            // So each block accrues something, and an epoch's last block always pays a reward.
-            (
-                "block_reward",
-                self.block_reward.0 >= self.block_interval_ms,
-                "must be at least one base unit for each millisecond of block_interval_ms",
-            ),
             ("epoch_duration_ms", self.epoch_duration_ms > 0, positive),
             ("min_masternodes", self.min_masternodes > 0, positive),
             (

@@ -698,6 +698,28 @@ impl Machine {
         self.votes.voters(round, VoteStep::Precommit)
     }
 
+    /// Whether a message says something that is not kept: only such a one is worth relaying.
+    #[must_use]
+    pub fn is_new(&self, input: &Input) -> bool {
+        match input {
+            Input::ProposalReceived(proposal) => {
+                !self.kept_proposals(proposal.round).any(|kept| kept.proposal == *proposal)
+            }
+            Input::VoteReceived(vote) => !self.votes.contains(vote),
+            _ => true,
+        }
+    }
+
+    /// The weight of those whose prevotes of a round are kept.
+    #[must_use]
+    pub fn prevote_weight(&self, round: Round) -> u64 {
+        let members = self.context.validators.members().iter().zip(0..);
+        let voters = self.prevotes_bitmap(round);
+        members
+            .filter(|(_, place)| voters.contains(*place))
+            .fold(0, |sum, (member, _)| sum.saturating_add(member.weight))
+    }
+
     /// The proposal of a round; of several that contradict each other, the one with the most prevotes in the round.
     #[must_use]
     pub fn proposal(&self, round: Round) -> Option<&Arc<Proposal>> {

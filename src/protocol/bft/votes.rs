@@ -161,6 +161,14 @@ impl VoteKeeper {
         added
     }
 
+    /// Whether this validator's vote for this value is kept.
+    pub(super) fn contains(&self, vote: &BlockVote) -> bool {
+        let place = self.validators.index_of(&vote.validator);
+        let kept = self.rounds.get(&vote.round).zip(place);
+        kept.and_then(|(round, place)| round.step(vote.step).by_validator.get(place))
+            .is_some_and(|votes| votes.iter().any(|other| other.value == vote.value))
+    }
+
     /// Blocks with precommits of a quorum.
     pub(super) fn committed(&self) -> &[(Round, BlockHash)] {
         &self.committed

@@ -1,0 +1,570 @@
+//! The block layer's side of the core: building, validating and committing blocks, and what the Tendermint machine
+//! orders.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use tracing::{debug, error, info, warn};
+
+use super::{AppliedBlock, Core, Notification, Output, Progress, Timer};
+use crate::protocol::bft::{self, BlockMessage, Effect, HeightContext, Input, Step};
+use crate::protocol::finality;
+use crate::protocol::state::LedgerState;
+use crate::protocol::transition::{self, BlockCapacity, BlockDraft, BlockOutcome};
+use crate::protocol::validity::{CheckedTransaction, UtxoReader};
+use crate::storage::block_log::LoggedBlock;
+use crate::storage::journal::{JournalRecord, Staged};
+use crate::types::limits::{CLOCK_DRIFT_MS_MAX, TRANSACTION_BYTES_MAX};
+use crate::types::{
+    Block, BlockBlueprint, BlockHash, BlockVote, Commit, CommittedBlock, FinalityVote, Height, MasternodeId,
+    Message, OutPoint, Proposal, Round, Signature, TxId, VoteKind, VoteStep,
+};
+
+/// A block that was proposed at the current height.
+pub(super) struct Candidate {
+    blueprint: Arc<BlockBlueprint>,
+    /// Its transactions without the reward, and what it does, once all of them are here and it is valid.
+    checked: Option<(Vec<CheckedTransaction>, BlockOutcome)>,
+    /// Its verdict was told to the machine.
+    judged: bool,
+    acceptable: bool,
+    /// Promises that it lacks were sent around.
+    promises_sent: bool,
+    own: bool,
+}
+
+/// A decided block on its way to the disk.
+pub(super) struct Committing {
+    committed: CommittedBlock,
+    hash: BlockHash,
+    transactions: Vec<CheckedTransaction>,
+    outcome: BlockOutcome,
+    own: bool,
+}
+
+/// The context of the height after this state.
+pub(super) fn height_context(state: &LedgerState, me: Option<MasternodeId>) -> HeightContext {
+    let height = state.height().saturating_add(1);
+    HeightContext {
+        chain_id: *state.chain_id(),
+        height,
+        epoch: state.next_epoch(),
+        validators: Arc::clone(state.validators()),
+        proposer_order: state.proposer_order(),
+        timeout_propose: state.parameters().timeout_propose,
+        timeout_prevote: state.parameters().timeout_prevote,
+        timeout_precommit: state.parameters().timeout_precommit,
+        me: me.and_then(|id| state.validators().index_of(&id)),
+    }
+}
+
+impl Core {
+    pub(super) fn execute_bft(&mut self, effect: Effect) {
+        match effect {
+            Effect::RoundStarted { round } => {
+                debug!(height = self.next_height(), round, "round started");
+            }
+            Effect::BuildBlock { round } => self.build_block(round),
+            Effect::ValidateBlock { block } => self.consider(block, false),
+            Effect::Propose { round, pol_round, block } => self.propose(round, pol_round, &block),
+            Effect::Vote { step, round, value, justification } => {
+                self.cast_block_vote(step, round, value, justification);
+            }
+            Effect::Resend(message) => self.resend(message),
+            Effect::ScheduleTimeout { kind, round, duration_ms } => {
+                let timer = Timer::Bft { height: self.next_height(), round, kind };
+                self.out.push(Output::Schedule(timer, duration_ms));
+            }
+            Effect::Decide { round, hash, commit } => self.decide(round, hash, commit),
+            Effect::EquivocationSeen { first, second } => {
+                warn!(?first, ?second, "a validator contradicts itself");
+            }
+        }
+    }
+
+    // -- proposing ------------------------------------------------------------------------------------------------
+
+    /// Certified transactions in an order in which each finds its inputs, and whether all of them fit.
+    fn select(&self) -> (Vec<CheckedTransaction>, bool) {
+        let capacity = BlockCapacity::of(self.state.parameters());
+        let mut selected: Vec<CheckedTransaction> = Vec::new();
+        let mut names = BTreeSet::new();
+        let mut bytes = 0_u64;
+        // Children whose parent comes later in the order of certification, by parent.
+        let mut deferred: BTreeMap<TxId, Vec<&CheckedTransaction>> = BTreeMap::new();
+        for candidate in self.finality.candidates() {
+            let mut ready = vec![candidate];
+            while let Some(transaction) = ready.pop() {
+                let missing = transaction
+                    .inputs()
+                    .iter()
+                    .find(|outpoint| !names.contains(&outpoint.txid) && self.utxos.utxo(outpoint).is_none());
+                if let Some(outpoint) = missing {
+                    deferred.entry(outpoint.txid).or_default().push(transaction);
+                    continue;
+                }
+                let size = u64::try_from(transaction.encoded_bytes()).unwrap_or(u64::MAX);
+                let count = u64::try_from(selected.len()).unwrap_or(u64::MAX);
+                if bytes.saturating_add(size) > capacity.bytes || count >= capacity.transactions {
+                    return (selected, false);
+                }
+                bytes = bytes.saturating_add(size);
+                names.insert(transaction.txid());
+                selected.push(transaction.clone());
+                ready.extend(deferred.remove(&transaction.txid()).unwrap_or_default());
+            }
+        }
+        (selected, true)
+    }
+
+    fn build_block(&mut self, round: Round) {
+        let Some(identity) = &self.config.identity else { return };
+        let (transactions, complete) = self.select();
+        let closing = self.state.is_closing();
+        let bytes: usize = transactions.iter().map(CheckedTransaction::encoded_bytes).sum();
+        let size = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let full = BlockCapacity::of(self.state.parameters()).is_full(size(bytes), size(transactions.len()));
+        // A closing block that is not full has to end the epoch.
+        let epoch_end = closing && (complete || !full);
+        let last_commit = self.fullest_last_commit();
+        let draft = BlockDraft {
+            round,
+            time: self.now_ms.max(self.state.tip_time().saturating_add(1)),
+            epoch_end,
+            proposer: identity.id,
+            last_commit: &last_commit,
+            transactions: &transactions,
+        };
+        match transition::propose(&self.state, &*self.utxos, &draft) {
+            Ok((block, outcome)) => {
+                let blueprint = block.blueprint();
+                let hash = blueprint.header.hash();
+                let candidate = Candidate {
+                    blueprint: Arc::new(blueprint.clone()),
+                    checked: Some((transactions, outcome)),
+                    judged: false,
+                    acceptable: false,
+                    promises_sent: false,
+                    own: true,
+                };
+                self.candidates.insert(hash, candidate);
+                self.bft_inputs.push_back(Input::BlockBuilt { round, block: blueprint });
+            }
+            // Certified transactions can only contradict the state when more than a third of the weight is faulty.
+            Err(problem) => error!(%problem, height = self.next_height(), "can't build a block"),
+        }
+    }
+
+    /// The commit of the tip with every precommit that arrived since.
+    fn fullest_last_commit(&self) -> Commit {
+        let late = self.previous_bft.as_ref().and_then(bft::Machine::late_commit);
+        match late {
+            Some(late) if late.signatures.len() > self.last_commit.signatures.len() => late,
+            _ => self.last_commit.clone(),
+        }
+    }
+
+    fn propose(&mut self, round: Round, pol_round: Option<Round>, block: &BlockBlueprint) {
+        let Some(identity) = self.config.identity.clone() else { return };
+        let proposal = Proposal {
+            round,
+            pol_round,
+            validator: identity.id,
+            block: block.clone(),
+            signature: Signature::EMPTY,
+        }
+        .signed(&identity.secret);
+        let proposal = Arc::new(proposal);
+        let records = vec![JournalRecord::Proposal(Arc::clone(&proposal))];
+        self.out.push(Output::Persist(Staged { records, release: vec![Message::Proposal(proposal)] }));
+    }
+
+    fn cast_block_vote(
+        &mut self,
+        step: VoteStep,
+        round: Round,
+        value: Option<BlockHash>,
+        justification: Option<Box<bft::Justification>>,
+    ) {
+        let Some(identity) = self.config.identity.clone() else { return };
+        let height = self.next_height();
+        if let Some(signed) = self.own_block_votes.get(&(height, round, step)) {
+            // INV-CORE-3. The machine does not ask for this; if it ever does, the journal wins.
+            error!(height, round, ?step, ?signed, "refusing to sign a second vote");
+            return;
+        }
+        let vote = BlockVote {
+            step,
+            epoch: self.state.next_epoch(),
+            height,
+            round,
+            value,
+            validator: identity.id,
+            signature: Signature::EMPTY,
+        };
+        let vote = Arc::new(vote.signed(self.state.chain_id(), &identity.secret));
+        self.own_block_votes.insert((height, round, step), Arc::clone(&vote));
+        // Votes that were cast before have their bodies and their place in the journal before this one.
+        self.flush_votes();
+        let mut records = Vec::new();
+        if let Some(justification) = justification {
+            let candidate = value.and_then(|hash| self.candidates.get(&hash));
+            let checked = candidate.and_then(|candidate| candidate.checked.as_ref());
+            let transactions = checked.map(|(transactions, _)| transactions.clone()).unwrap_or_default();
+            for transaction in transactions {
+                records.extend(self.body_record(&transaction));
+            }
+            records.push(JournalRecord::Proposal(justification.proposal));
+            records.extend(justification.prevotes.into_iter().map(JournalRecord::BlockVote));
+        }
+        records.push(JournalRecord::BlockVote(Arc::clone(&vote)));
+        self.out.push(Output::Persist(Staged { records, release: vec![Message::BlockVote(vote)] }));
+    }
+
+    /// What was journaled before a restart is sent again as it was: it is durable, and writing an empty batch of
+    /// records releases it.
+    fn resend(&mut self, message: BlockMessage) {
+        let message = match message {
+            BlockMessage::Proposal(proposal) => Message::Proposal(proposal),
+            BlockMessage::Vote(vote) => Message::BlockVote(vote),
+        };
+        self.out.push(Output::Persist(Staged { records: Vec::new(), release: vec![message] }));
+    }
+
+    // -- validating -----------------------------------------------------------------------------------------------
+
+    fn consider(&mut self, blueprint: Arc<BlockBlueprint>, own: bool) {
+        let hash = blueprint.header.hash();
+        self.candidates.entry(hash).or_insert_with(|| Candidate {
+            blueprint,
+            checked: None,
+            judged: false,
+            acceptable: false,
+            promises_sent: false,
+            own,
+        });
+        self.judge(hash);
+    }
+
+    /// Tries again to judge blocks whose transactions were not all here.
+    pub(super) fn revalidate(&mut self) {
+        let open: Vec<BlockHash> =
+            self.candidates.iter().filter(|(_, block)| !block.judged).map(|(hash, _)| *hash).collect();
+        for hash in open {
+            self.judge(hash);
+        }
+    }
+
+    /// The transactions of a block without its reward; the missing ones if some are not here.
+    fn collect(&self, blueprint: &BlockBlueprint) -> Result<Vec<CheckedTransaction>, Vec<TxId>> {
+        let transfers = blueprint.transfers();
+        let mut found = Vec::with_capacity(transfers.len());
+        let mut missing = Vec::new();
+        for txid in transfers {
+            match self.finality.transaction(txid) {
+                Some(transaction) => found.push(transaction.clone()),
+                None => missing.push(*txid),
+            }
+        }
+        if missing.is_empty() { Ok(found) } else { Err(missing) }
+    }
+
+    fn judge(&mut self, hash: BlockHash) {
+        let Some(candidate) = self.candidates.get(&hash).filter(|candidate| !candidate.judged) else {
+            return;
+        };
+        if candidate.checked.is_some() {
+            self.verdict(hash, true);
+            return;
+        }
+        let blueprint = Arc::clone(&candidate.blueprint);
+        let Ok(transactions) = self.collect(&blueprint) else { return };
+        let verifier = Arc::clone(&self.config.verifier);
+        match transition::validate(&self.state, &*self.utxos, &*verifier, &blueprint, &transactions) {
+            Ok(outcome) => {
+                if let Some(candidate) = self.candidates.get_mut(&hash) {
+                    candidate.checked = Some((transactions, outcome));
+                }
+                self.verdict(hash, true);
+            }
+            Err(problem) => {
+                warn!(%problem, height = blueprint.header.height, hash = %hash.short(), "invalid block proposed");
+                self.verdict(hash, false);
+            }
+        }
+    }
+
+    fn verdict(&mut self, hash: BlockHash, valid: bool) {
+        if let Some(candidate) = self.candidates.get_mut(&hash) {
+            candidate.judged = true;
+        }
+        self.bft_inputs.push_back(Input::BlockValidated { hash, valid });
+        self.check_acceptable();
+    }
+
+    /// Rule 4: which blocks may get a first prevote. False to true only.
+    pub(super) fn check_acceptable(&mut self) {
+        let open: Vec<BlockHash> = self
+            .candidates
+            .iter()
+            .filter(|(_, block)| block.checked.is_some() && !block.acceptable)
+            .map(|(hash, _)| *hash)
+            .collect();
+        for hash in open {
+            let Some(candidate) = self.candidates.get(&hash) else { continue };
+            let Some((transactions, _)) = &candidate.checked else { continue };
+            let header = &candidate.blueprint.header;
+            let in_time = header.time <= self.now_ms.saturating_add(CLOCK_DRIFT_MS_MAX);
+            let certified = transactions.iter().all(|tx| self.finality.is_certified(&tx.txid()));
+            let lacking = if header.epoch_end { self.lacking_promises(transactions) } else { Vec::new() };
+            if in_time && certified && lacking.is_empty() {
+                if let Some(candidate) = self.candidates.get_mut(&hash) {
+                    candidate.acceptable = true;
+                }
+                self.bft_inputs.push_back(Input::BlockAcceptable { hash });
+            } else if !lacking.is_empty() && !candidate.promises_sent {
+                if let Some(candidate) = self.candidates.get_mut(&hash) {
+                    candidate.promises_sent = true;
+                }
+                self.send_promises(&lacking);
+            }
+        }
+    }
+
+    /// Own promises that would not be in the chain if this block were its epoch's last.
+    fn lacking_promises(&self, transactions: &[CheckedTransaction]) -> Vec<TxId> {
+        let promises = self.finality.promises();
+        if promises.is_empty() {
+            return Vec::new();
+        }
+        let included: BTreeSet<TxId> = transactions.iter().map(CheckedTransaction::txid).collect();
+        promises.iter().filter(|txid| !included.contains(*txid)).copied().collect()
+    }
+
+    /// Certificates and bodies of promises that a proposer of the epoch's last block lacks go to everybody: the next
+    /// proposer is among them. (Sending all promises to each proposer unasked would repeat what nearly always is
+    /// there already; this sends just what was seen to be missing, before the round's end.)
+    fn send_promises(&mut self, lacking: &[TxId]) {
+        for chunk in lacking.chunks(super::gossip::CERTIFICATES_PER_MESSAGE) {
+            let bodies = chunk.iter().filter_map(|txid| self.finality.transaction(txid));
+            let bodies: Vec<_> = bodies.map(|transaction| Arc::clone(transaction.transaction())).collect();
+            let lock = |txid: &TxId| FinalityVote { kind: VoteKind::Lock, txid: *txid };
+            let certificates: Vec<_> =
+                chunk.iter().filter_map(|txid| self.finality.certificate(lock(txid))).map(Arc::new).collect();
+            self.out.push(Output::Relay(Message::Transactions(bodies), None));
+            self.out.push(Output::Relay(Message::Certificates(certificates), None));
+        }
+    }
+
+    /// Names what the blocks of this height lack before they can be judged: bodies, then certificates.
+    pub(super) fn lacking_for_blocks(&self) -> (Vec<TxId>, Vec<TxId>) {
+        let (mut bodies, mut certificates) = (Vec::new(), Vec::new());
+        for candidate in self.candidates.values().filter(|candidate| !candidate.acceptable) {
+            if let Err(missing) = self.collect(&candidate.blueprint) {
+                bodies.extend(missing);
+            }
+            let transfers = candidate.blueprint.transfers();
+            certificates.extend(transfers.iter().filter(|txid| !self.finality.is_certified(txid)));
+        }
+        (bodies, certificates)
+    }
+
+    // -- when -----------------------------------------------------------------------------------------------------
+
+    /// A new height begins: when is its block due?
+    pub(super) fn schedule_height(&mut self) {
+        let due = self.due_ms();
+        self.out
+            .push(Output::Schedule(Timer::HeightDue(self.next_height()), due.saturating_sub(self.now_ms)));
+    }
+
+    /// Closing blocks are due at once; others an interval after the last one's time, but no later than an interval
+    /// after it arrived here (its proposer's clock may be ahead), or as soon as enough transactions wait.
+    fn due_ms(&self) -> u64 {
+        if self.state.is_closing() {
+            return self.now_ms;
+        }
+        let parameters = self.state.parameters();
+        let last = self.state.tip_time().min(self.applied_at_ms);
+        let (count, bytes) = self.finality.unblocked();
+        let triggered = u64::try_from(count).unwrap_or(u64::MAX) >= parameters.block_trigger
+            || u64::try_from(bytes.saturating_add(TRANSACTION_BYTES_MAX)).unwrap_or(u64::MAX)
+                >= parameters.block_bytes_max;
+        let wait = if triggered { parameters.min_block_gap_ms } else { parameters.block_interval_ms };
+        last.saturating_add(wait)
+    }
+
+    pub(super) fn check_due(&mut self) {
+        if self.committing.is_some() || self.bft.current_step() != Step::NewHeight {
+            return;
+        }
+        let due = self.due_ms();
+        if self.now_ms >= due {
+            self.bft_inputs.push_back(Input::HeightDue);
+        } else {
+            self.schedule_height();
+        }
+    }
+
+    /// Enough certified transactions make the block due before its time.
+    pub(super) fn on_certified(&mut self, _txid: TxId) {
+        let (count, _) = self.finality.unblocked();
+        if u64::try_from(count) == Ok(self.state.parameters().block_trigger) {
+            self.check_due();
+        }
+    }
+
+    // -- committing -----------------------------------------------------------------------------------------------
+
+    fn decide(&mut self, round: Round, hash: BlockHash, commit: Commit) {
+        let Some(candidate) = self.candidates.remove(&hash) else { return };
+        let Some((transactions, outcome)) = candidate.checked else { return };
+        debug!(height = self.next_height(), round, hash = %hash.short(), "block decided");
+        let blueprint = &candidate.blueprint;
+        let mut all: Vec<_> = transactions.iter().map(|tx| Arc::clone(tx.transaction())).collect();
+        all.extend(outcome.reward.clone());
+        let block = Block {
+            header: blueprint.header.clone(),
+            last_commit: blueprint.last_commit.clone(),
+            transactions: all,
+        };
+        self.commit(CommittedBlock { block, commit }, hash, transactions, outcome, candidate.own);
+    }
+
+    /// Sends a block to the log; it is applied once it is durable.
+    pub(super) fn commit(
+        &mut self,
+        committed: CommittedBlock,
+        hash: BlockHash,
+        transactions: Vec<CheckedTransaction>,
+        outcome: BlockOutcome,
+        own: bool,
+    ) {
+        let spent = transition::inputs_in_order(&outcome);
+        let logged = LoggedBlock { committed: committed.clone(), spent };
+        self.committing = Some(Committing { committed, hash, transactions, outcome, own });
+        self.out.push(Output::CommitBlock(Box::new(logged)));
+    }
+
+    pub(super) const fn is_committing(&self) -> bool {
+        self.committing.is_some()
+    }
+
+    /// The block is durable: it becomes the chain's tip, here and nowhere else.
+    pub(super) fn on_block_persisted(&mut self) {
+        let Some(committing) = self.committing.take() else { return };
+        let Committing { committed, hash, transactions, outcome, own } = committing;
+        let epoch_before = self.state.next_epoch();
+        let BlockOutcome { state, spent, created, .. } = outcome;
+        let spenders: Vec<(OutPoint, TxId)> = transactions
+            .iter()
+            .flat_map(|tx| tx.inputs().iter().map(|outpoint| (*outpoint, tx.txid())))
+            .collect();
+        self.state = Arc::new(state);
+        self.utxos.apply_block(self.state.height(), &spent, &created, &spenders);
+        self.last_commit = committed.commit.clone();
+        self.applied_at_ms = self.now_ms;
+        self.candidates.clear();
+        let height = self.next_height();
+        self.own_block_votes = self.own_block_votes.split_off(&(height, 0, VoteStep::Prevote));
+        self.bft_inputs.clear();
+        let epoch_ended = self.state.next_epoch() != epoch_before;
+        if epoch_ended {
+            self.leave_epoch();
+        }
+        self.step_finality(finality::Input::BlockApplied { transactions: transactions.clone() });
+        self.batches.settle(self.finality.settled());
+        let applied = AppliedBlock {
+            committed,
+            hash,
+            transactions,
+            spent,
+            created,
+            spenders,
+            state: Arc::clone(&self.state),
+            own,
+        };
+        self.notify(Notification::BlockApplied(Arc::new(applied)));
+        self.start_height();
+        self.schedule_flush();
+        self.replay_early();
+        self.tick_status();
+        self.continue_sync();
+    }
+
+    /// Everything of the ended epoch goes: its closing block is durable. What is in the pending batch was cast
+    /// before closing was entered, and was flushed then.
+    fn leave_epoch(&mut self) {
+        let epoch = self.state.next_epoch();
+        info!(epoch, validators = self.state.validators().len(), "epoch started");
+        self.journaled_bodies.clear();
+        self.journaled_batches.clear();
+        self.next_seq = self.next_seq.split_off(&epoch);
+        self.batches = finality::BatchStore::new(self.state.validators().len());
+        let records = vec![JournalRecord::EpochStarted { epoch }];
+        self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
+        self.out.push(Output::PruneJournal(epoch));
+    }
+
+    pub(super) fn start_height(&mut self) {
+        let me = self.config.identity.as_ref().map(|identity| identity.id);
+        let context = height_context(&self.state, me);
+        let journaled = self.journaled_heights.remove(&context.height);
+        self.journaled_heights = self.journaled_heights.split_off(&context.height);
+        let (machine, effects) = match journaled {
+            Some(journaled) => bft::Machine::restore(context, journaled),
+            None => (bft::Machine::new(context), Vec::new()),
+        };
+        self.previous_bft = Some(std::mem::replace(&mut self.bft, machine));
+        for effect in effects {
+            self.execute_bft(effect);
+        }
+        self.schedule_height();
+    }
+
+    // -- for people -----------------------------------------------------------------------------------------------
+
+    pub(super) fn report_progress(&mut self) {
+        let (height, round) = (self.next_height(), self.bft.round());
+        let prevote_weight = self.bft.prevote_weight(round);
+        let quorum = self.state.validators().quorum();
+        let overdue = self.now_ms > self.due_ms().saturating_add(super::HALT_AFTER_MS);
+        let halted = overdue && prevote_weight < quorum && !self.is_committing() && !self.is_syncing();
+        let progress = Progress {
+            height,
+            epoch: self.state.next_epoch(),
+            round,
+            step: self.bft.current_step(),
+            closing: self.finality.is_closing(),
+            prevote_weight,
+            quorum,
+            halted,
+        };
+        if self.progress.as_ref() != Some(&progress) {
+            let was_halted = self.progress.as_ref().is_some_and(|before| before.halted);
+            if halted && !was_halted {
+                warn!(
+                    height,
+                    round,
+                    "Waiting for masternodes: weight {prevote_weight} of {quorum} needed votes; blocks and finality wait"
+                );
+            } else if was_halted && !halted {
+                info!(height, round, "enough masternodes vote again");
+            }
+            self.progress = Some(progress.clone());
+            self.notify(Notification::Progress(progress));
+        }
+    }
+
+    /// The height that a block log holds once what is decided is written.
+    #[must_use]
+    pub fn committed_height(&self) -> Height {
+        self.state.height()
+    }
+
+    /// An output as votes see it: in the chain's state.
+    #[must_use]
+    pub fn utxo(&self, outpoint: &OutPoint) -> Option<crate::types::UtxoEntry> {
+        self.utxos.utxo(outpoint)
+    }
+}

@@ -1,0 +1,394 @@
+//! What peers say, what they are told, and what they are asked for.
+//!
+//! Gossip is pushed once as it happens; what got lost is found by comparing [`NodeStatus`] with each peer every
+//! [`STATUS_INTERVAL_MS`](super::STATUS_INTERVAL_MS): a node pushes the votes of a round that the peer lacks, and pulls
+//! the batches, certificates, bodies and blocks that it lacks itself. So any finite loss heals, restarts and
+//! partitions included.
+//!
+//! # Invariants
+//! - INV-GOSSIP-1: every answer is bounded by `limits.rs`, whatever was asked for.
+//! - INV-GOSSIP-2: early messages are kept per peer and within a bound, the peer's own oldest go first; they are
+//!   checked when their epoch or height begins.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::super::verify::{VerifyError, Voters, epoch_of, verify, verify_certificates};
+use super::{Core, EARLY_MESSAGES_MAX, Output};
+use crate::network::PeerId;
+use crate::protocol::bft::Input;
+use crate::protocol::finality;
+use crate::types::codec::encode;
+use crate::types::limits::{REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
+use crate::types::{
+    Certificate, Epoch, FinalityVote, Height, MasternodeId, Message, NodeStatus, Transaction, TxId, VoteKind,
+    VoteStep,
+};
+
+/// Certificates that are put into one message, at most.
+pub(super) const CERTIFICATES_PER_MESSAGE: usize = 256;
+
+impl Core {
+    pub(super) fn on_message(&mut self, from: PeerId, message: Message, verified: bool) {
+        match message {
+            Message::Status(status) => self.on_status(from, status),
+            Message::Transaction(transaction) => {
+                self.out.push(Output::CheckTransactions(from, vec![transaction]));
+            }
+            Message::Transactions(transactions) => {
+                self.out.push(Output::CheckTransactions(from, transactions));
+            }
+            Message::VoteBatch(_) => self.on_batch_message(from, message, verified),
+            Message::Proposal(_) | Message::BlockVote(_) => self.on_block_message(from, message, verified),
+            Message::GetTransactions(ids) => self.serve_transactions(from, &ids),
+            Message::GetCertificates(kind, ids) => self.serve_certificates(from, kind, &ids),
+            Message::Certificates(certificates) => self.on_certificates(from, &certificates),
+            Message::GetBatches { epoch, validator, from_seq, count } => {
+                self.serve_batches(from, epoch, validator, from_seq, count);
+            }
+            Message::BatchesSettled { epoch, validator, before_seq, height } => {
+                if epoch == self.finality.epoch() && height <= self.state.height() {
+                    if let Some(member) = self.finality.validators().index_of(&validator) {
+                        self.batches.skip_to(member, before_seq);
+                    }
+                }
+            }
+            Message::GetBlocks { from: first, count } => {
+                let count = count.min(REQUEST_BLOCKS_MAX);
+                self.out.push(Output::ServeBlocks { to: from, from: first, count });
+            }
+            Message::Blocks(blocks) => self.on_blocks(from, blocks),
+            // These are the network's own.
+            Message::Ping(_) | Message::Pong(_) | Message::GetMasternodes | Message::Masternodes(_) => {}
+        }
+    }
+
+    // -- votes ----------------------------------------------------------------------------------------------------
+
+    /// Holds a signed message to its epoch's set; false (and the peer is told off) when it fails.
+    fn admit(&mut self, from: PeerId, message: &Message, voters: &Voters, verified: bool) -> bool {
+        if verified {
+            return true;
+        }
+        match verify(message, voters, &*self.config.verifier) {
+            Ok(()) => true,
+            // Sets change; a peer that relays the vote of a stranger may just be at another height.
+            Err(VerifyError::UnknownValidator) => false,
+            Err(VerifyError::NotBound | VerifyError::Malformed | VerifyError::BadSignature) => {
+                self.out.push(Output::Misbehaved(from, "bad vote"));
+                false
+            }
+        }
+    }
+
+    fn on_batch_message(&mut self, from: PeerId, message: Message, verified: bool) {
+        let epoch = self.finality.epoch();
+        match epoch_of(&message) {
+            Some(named) if named == epoch => {
+                let Message::VoteBatch(batch) = &message else { return };
+                let member = self.finality.validators().index_of(&batch.header.validator);
+                if member.is_none_or(|member| self.batches.has(member, batch.header.seq)) {
+                    return;
+                }
+                let (batch, voters) = (Arc::clone(batch), self.voters());
+                if self.admit(from, &message, &voters, verified) && self.count_batch(batch) {
+                    self.out.push(Output::Relay(message, Some(from)));
+                    self.revalidate();
+                }
+            }
+            Some(named) if named == epoch.saturating_add(1) => self.keep_early(from, message),
+            _ => {}
+        }
+    }
+
+    fn on_block_message(&mut self, from: PeerId, message: Message, verified: bool) {
+        let next = self.next_height();
+        let height = match &message {
+            Message::Proposal(proposal) => proposal.block.header.height,
+            Message::BlockVote(vote) => vote.height,
+            _ => return,
+        };
+        if height == next.saturating_add(1) || (height == next && self.is_committing()) {
+            self.keep_early(from, message);
+        } else if height == next {
+            let voters = self.voters();
+            if epoch_of(&message) != Some(voters.epoch) || !self.admit(from, &message, &voters, verified) {
+                return;
+            }
+            let input = match &message {
+                Message::Proposal(proposal) => Input::ProposalReceived(Arc::clone(proposal)),
+                Message::BlockVote(vote) => Input::VoteReceived(Arc::clone(vote)),
+                _ => return,
+            };
+            if let Message::Proposal(proposal) = &message {
+                self.ask_for_bodies(from, &proposal.block.txids);
+            }
+            if self.bft.is_new(&input) {
+                self.bft_inputs.push_back(input);
+                self.out.push(Output::Relay(message, Some(from)));
+            }
+        } else if height == self.state.height() {
+            self.on_late_vote(from, &message);
+        }
+    }
+
+    /// A precommit for the tip: the next block's `last_commit` gets it.
+    fn on_late_vote(&mut self, from: PeerId, message: &Message) {
+        let Message::BlockVote(vote) = message else { return };
+        if vote.step != VoteStep::Precommit || self.previous_bft.is_none() {
+            return;
+        }
+        let tip = self.state.tip_validators();
+        let voters = Voters { chain_id: *self.state.chain_id(), epoch: tip.epoch, set: Arc::clone(&tip.set) };
+        let input = Input::VoteReceived(Arc::clone(vote));
+        let is_new = self.previous_bft.as_ref().is_some_and(|machine| machine.is_new(&input));
+        if vote.epoch == tip.epoch && is_new && self.admit(from, message, &voters, false) {
+            if let Some(machine) = &mut self.previous_bft {
+                // A decided machine only collects.
+                drop(machine.step(input));
+            }
+            self.out.push(Output::Relay(message.clone(), Some(from)));
+        }
+    }
+
+    fn ask_for_bodies(&mut self, from: PeerId, txids: &[TxId]) {
+        let missing: Vec<TxId> = txids
+            .iter()
+            .filter(|txid| self.finality.transaction(txid).is_none())
+            .take(REQUEST_IDS_MAX)
+            .copied()
+            .collect();
+        if !missing.is_empty() {
+            self.out.push(Output::Send(from, Message::GetTransactions(missing)));
+        }
+    }
+
+    fn keep_early(&mut self, from: PeerId, message: Message) {
+        let queue = self.early.entry(from).or_default();
+        if queue.len() >= EARLY_MESSAGES_MAX {
+            queue.pop_front();
+        }
+        queue.push_back(message);
+    }
+
+    /// A height or epoch began: what came early for it is looked at now.
+    pub(super) fn replay_early(&mut self) {
+        for (from, messages) in std::mem::take(&mut self.early) {
+            for message in messages {
+                self.on_message(from, message, false);
+            }
+        }
+    }
+
+    fn on_certificates(&mut self, from: PeerId, certificates: &[Arc<Certificate>]) {
+        let voters = self.voters();
+        let wanted: Vec<Arc<Certificate>> = certificates
+            .iter()
+            .filter(|certificate| certificate.epoch == voters.epoch && !self.is_proved(&certificate.vote))
+            .cloned()
+            .collect();
+        match verify_certificates(&wanted, &voters, &*self.config.verifier) {
+            Ok(()) => {
+                for certificate in wanted {
+                    self.step_finality(finality::Input::CertificateReceived(certificate));
+                }
+                self.revalidate();
+                self.schedule_flush();
+            }
+            Err(VerifyError::UnknownValidator) => {}
+            Err(_) => self.out.push(Output::Misbehaved(from, "bad certificate")),
+        }
+    }
+
+    fn is_proved(&self, vote: &FinalityVote) -> bool {
+        match vote.kind {
+            VoteKind::Lock => self.finality.is_certified(&vote.txid),
+            VoteKind::Final => self.finality.is_final(&vote.txid),
+        }
+    }
+
+    // -- answers --------------------------------------------------------------------------------------------------
+
+    fn serve_transactions(&mut self, to: PeerId, ids: &[TxId]) {
+        let mut bytes = 0_usize;
+        let mut found: Vec<Arc<Transaction>> = Vec::new();
+        for txid in ids.iter().take(REQUEST_IDS_MAX) {
+            let resident = self.finality.transaction(txid).map(|checked| Arc::clone(checked.transaction()));
+            if let Some(transaction) = resident.or_else(|| self.bodies.body(txid)) {
+                bytes = bytes.saturating_add(encode(&*transaction).len());
+                found.push(transaction);
+            }
+            if bytes >= RESPONSE_BYTES_MAX {
+                break;
+            }
+        }
+        if !found.is_empty() {
+            self.out.push(Output::Send(to, Message::Transactions(found)));
+        }
+    }
+
+    fn serve_certificates(&mut self, to: PeerId, kind: VoteKind, ids: &[TxId]) {
+        let found: Vec<Arc<Certificate>> = ids
+            .iter()
+            .filter_map(|txid| self.finality.certificate(FinalityVote { kind, txid: *txid }))
+            .take(CERTIFICATES_PER_MESSAGE)
+            .map(Arc::new)
+            .collect();
+        if !found.is_empty() {
+            self.out.push(Output::Send(to, Message::Certificates(found)));
+        }
+    }
+
+    fn serve_batches(&mut self, to: PeerId, epoch: Epoch, validator: MasternodeId, from: u64, count: u64) {
+        let Some(member) = self.finality.validators().index_of(&validator) else { return };
+        if epoch != self.finality.epoch() {
+            return;
+        }
+        let count = count.min(REQUEST_BATCHES_MAX);
+        let (batches, received) = self.batches.range(member, from, count);
+        let mut bytes = 0_usize;
+        let mut before_seq = received.min(from.saturating_add(count));
+        for batch in batches {
+            if bytes >= RESPONSE_BYTES_MAX {
+                before_seq = before_seq.min(batch.header.seq);
+                break;
+            }
+            bytes = bytes.saturating_add(batch.votes.len().saturating_mul(33));
+            self.out.push(Output::Send(to, Message::VoteBatch(batch)));
+        }
+        // Of the numbers below, those that were not sent just now are settled.
+        let height: Height = self.state.height();
+        self.out.push(Output::Send(to, Message::BatchesSettled { epoch, validator, before_seq, height }));
+    }
+
+    // -- status ---------------------------------------------------------------------------------------------------
+
+    pub(super) fn on_peer_connected(&mut self, peer: PeerId) {
+        self.peers.insert(peer, None);
+        let status = self.status();
+        self.out.push(Output::Send(peer, Message::Status(status)));
+    }
+
+    pub(super) fn on_peer_disconnected(&mut self, peer: &PeerId) {
+        self.peers.remove(peer);
+        self.early.remove(peer);
+        self.sync.forget(peer);
+    }
+
+    /// Where this node stands.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        let round = self.bft.round();
+        NodeStatus {
+            height: self.state.height(),
+            tip: self.state.tip_hash(),
+            epoch: self.finality.epoch(),
+            round,
+            has_proposal: self.bft.proposal(round).is_some(),
+            prevotes: self.bft.prevotes_bitmap(round),
+            precommits: self.bft.precommits_bitmap(round),
+            batches: self.batches.counts(),
+        }
+    }
+
+    fn on_status(&mut self, from: PeerId, status: NodeStatus) {
+        if status.height == self.state.height()
+            && status.tip == self.state.tip_hash()
+            && !self.is_committing()
+        {
+            self.push_votes(from, &status);
+            self.pull_batches(from, &status);
+        }
+        self.peers.insert(from, Some(status));
+        self.poll_sync();
+    }
+
+    /// The votes of the round that a peer lacks, and the proposal with its proof of lock.
+    fn push_votes(&mut self, to: PeerId, status: &NodeStatus) {
+        let round = self.bft.round();
+        if status.round > round {
+            return;
+        }
+        let same = status.round == round;
+        if !(same && status.has_proposal) {
+            if let Some(proposal) = self.bft.proposal(round).map(Arc::clone) {
+                if let Some(pol_round) = proposal.pol_round {
+                    let hash = proposal.block.header.hash();
+                    for vote in self.bft.proof_of_lock_votes(pol_round, hash) {
+                        self.out.push(Output::Send(to, Message::BlockVote(vote)));
+                    }
+                }
+                self.out.push(Output::Send(to, Message::Proposal(proposal)));
+            }
+        }
+        let nobody = crate::types::SignerBitmap::default();
+        let (prevotes, precommits) =
+            if same { (&status.prevotes, &status.precommits) } else { (&nobody, &nobody) };
+        for vote in self.bft.votes_for_peer(round, prevotes, precommits) {
+            self.out.push(Output::Send(to, Message::BlockVote(vote)));
+        }
+    }
+
+    fn pull_batches(&mut self, from: PeerId, status: &NodeStatus) {
+        if status.epoch != self.finality.epoch() {
+            return;
+        }
+        let set = Arc::clone(self.finality.validators());
+        for ((member, mine), theirs) in set.members().iter().zip(self.batches.counts()).zip(&status.batches) {
+            if *theirs > mine {
+                let count = theirs.saturating_sub(mine).min(REQUEST_BATCHES_MAX);
+                let request =
+                    Message::GetBatches { epoch: status.epoch, validator: member.id, from_seq: mine, count };
+                self.out.push(Output::Send(from, request));
+            }
+        }
+    }
+
+    /// Tells all peers where this node stands, and asks one of them for what has been lacking for a while.
+    pub(super) fn tick_status(&mut self) {
+        let status = self.status();
+        self.out.push(Output::Relay(Message::Status(status), None));
+        self.poll_sync();
+        let (mut bodies, mut certificates) = self.lacking_for_blocks();
+        bodies.extend(self.finality.wanted_bodies());
+        certificates.extend(self.finality.wanted_certificates());
+        let unfinished: Vec<TxId> = self.finality.unfinished().take(REQUEST_IDS_MAX).collect();
+        let lacking: BTreeSet<TxId> =
+            bodies.iter().chain(&certificates).chain(&unfinished).copied().collect();
+        // What was not lacking at the last tick is probably on its way.
+        let aged = |ids: Vec<TxId>, before: &BTreeSet<TxId>| -> Vec<TxId> {
+            ids.into_iter().filter(|txid| before.contains(txid)).take(REQUEST_IDS_MAX).collect()
+        };
+        let before = std::mem::replace(&mut self.lacking, lacking);
+        let requests = [
+            (aged(bodies, &before), None),
+            (aged(certificates, &before), Some(VoteKind::Lock)),
+            (aged(unfinished, &before), Some(VoteKind::Final)),
+        ];
+        for (mut ids, kind) in requests {
+            if ids.is_empty() {
+                continue;
+            }
+            let message = match kind {
+                None => Message::GetTransactions(ids),
+                Some(kind) => {
+                    ids.truncate(CERTIFICATES_PER_MESSAGE);
+                    Message::GetCertificates(kind, ids)
+                }
+            };
+            if let Some(peer) = self.rotate_peer() {
+                self.out.push(Output::Send(peer, message));
+            }
+        }
+    }
+
+    /// Another peer with each call, so that one that does not answer delays a request once.
+    fn rotate_peer(&mut self) -> Option<PeerId> {
+        let count = self.peers.len();
+        if count == 0 {
+            return None;
+        }
+        self.next_peer = self.next_peer.wrapping_add(1);
+        self.peers.keys().nth(self.next_peer % count).copied()
+    }
+}

@@ -1,0 +1,186 @@
+//! Brings ledger state and index to the tip of the block log when a node starts.
+//!
+//! # Place
+//! The node's start and the simulator call it; it ends before any task of consensus begins.
+//!
+//! # Invariants
+//! - INV-REPLAY-1: the state at the tip is the fold of the log's blocks, by the same function that validated them;
+//!   each block's digest is compared with its header's.
+//! - INV-REPLAY-2: the index is never trusted beyond its mark, and only if the log has the marked block.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::protocol::state::LedgerState;
+use crate::protocol::transition::{self, BlockError, BlockOutcome};
+use crate::storage::block_log::BlockReader;
+use crate::storage::disk::Disk;
+use crate::storage::error::StorageError;
+use crate::storage::index::{Index, IndexChange};
+use crate::types::codec::{decode, encode};
+use crate::types::genesis::GenesisError;
+use crate::types::{
+    Block, BlockHash, Commit, CommittedBlock, GenesisDocument, Height, OutPoint, TxId, UtxoEntry,
+};
+
+/// Blocks between two marks while the index is brought forward.
+const MARK_EVERY: u64 = 512;
+
+/// Why the chain on disk can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// The disk.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The genesis document.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// A block of the log does not follow from those before it.
+    #[error(
+        "block {height} of the block log is not valid: {source}; move the data directory's blocks/ and index/ aside and start again: the node fetches the blocks from its peers"
+    )]
+    Block {
+        /// Its height.
+        height: Height,
+        /// The broken rule.
+        source: BlockError,
+    },
+    /// The log lacks a block below its height.
+    #[error(
+        "the block log lacks block {0}; move the data directory's blocks/ and index/ aside and start again: the node fetches the blocks from its peers"
+    )]
+    Missing(Height),
+}
+
+/// The chain as the disk holds it.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The state at the tip.
+    pub state: Arc<LedgerState>,
+    /// The tip's commit; empty at genesis.
+    pub last_commit: Commit,
+    /// Transactions in the blocks of the epoch that the next block belongs to.
+    pub settled: BTreeSet<TxId>,
+}
+
+/// What the index has to do for a block.
+#[must_use]
+pub fn index_change(
+    state: &LedgerState,
+    block: &Block,
+    spent: &[(OutPoint, UtxoEntry)],
+    created: &[(OutPoint, UtxoEntry)],
+) -> IndexChange {
+    let mut spenders = std::collections::BTreeMap::new();
+    let mut transactions = Vec::with_capacity(block.transactions.len());
+    for transaction in &block.transactions {
+        let txid = transaction.txid();
+        spenders.extend(transaction.inputs.iter().map(|outpoint| (*outpoint, txid)));
+        transactions.push(txid);
+    }
+    let spent = spent
+        .iter()
+        .map(|(outpoint, entry)| (*outpoint, *entry, spenders.get(outpoint).copied().unwrap_or(TxId::ZERO)))
+        .collect();
+    IndexChange {
+        height: state.height(),
+        block_hash: state.tip_hash(),
+        state: encode(state),
+        spent,
+        created: created.to_vec(),
+        transactions,
+    }
+}
+
+/// The state that the index is marked at, or genesis if it has no usable mark.
+fn start<D: Disk>(
+    genesis: &GenesisDocument,
+    index: &Index,
+    blocks: &BlockReader<D>,
+) -> Result<LedgerState, ReplayError> {
+    if let Some(mark) = index.mark()? {
+        let known = if mark.height == 0 {
+            mark.block_hash == BlockHash(genesis.chain_id().0)
+        } else {
+            blocks
+                .read_committed(mark.height)?
+                .is_some_and(|committed| committed.block.header.hash() == mark.block_hash)
+        };
+        match decode::<LedgerState>(&mark.state) {
+            Ok(state) if known && state.height() == mark.height && state.tip_hash() == mark.block_hash => {
+                return Ok(state);
+            }
+            _ => warn!(height = mark.height, "the index does not fit the block log"),
+        }
+    }
+    let (state, outputs) = LedgerState::genesis(genesis)?;
+    let change = IndexChange {
+        height: 0,
+        block_hash: BlockHash(genesis.chain_id().0),
+        state: encode(&state),
+        spent: Vec::new(),
+        created: outputs,
+        transactions: Vec::new(),
+    };
+    index.apply(&change)?;
+    index.set_mark(0, change.block_hash, &change.state)?;
+    Ok(state)
+}
+
+/// Replays what the index does not have yet and moves its mark to the tip. `progress` is told the height and the tip.
+///
+/// # Errors
+/// See [`ReplayError`].
+pub fn replay<D: Disk>(
+    genesis: &GenesisDocument,
+    index: &Index,
+    blocks: &BlockReader<D>,
+    progress: &mut dyn FnMut(Height, Height),
+) -> Result<Replayed, ReplayError> {
+    let mut state = start(genesis, index, blocks)?;
+    let tip = blocks.height();
+    if tip > state.height() {
+        info!(from = state.height(), to = tip, "bringing the index forward from the block log");
+    }
+    while state.height() < tip {
+        let height = state.height().saturating_add(1);
+        let logged = blocks.read(height)?.ok_or(ReplayError::Missing(height))?;
+        let block = &logged.committed.block;
+        let BlockOutcome { state: next, spent, created, .. } =
+            transition::replay(&state, &logged.spent, block)
+                .map_err(|source| ReplayError::Block { height, source })?;
+        let change = index_change(&next, block, &spent, &created);
+        index.apply(&change)?;
+        if height % MARK_EVERY == 0 || height == tip {
+            index.set_mark(height, change.block_hash, &change.state)?;
+        }
+        state = next;
+        progress(height, tip);
+    }
+    let last_commit = match blocks.read_committed(tip)? {
+        Some(CommittedBlock { commit, .. }) => commit,
+        None => Commit::default(),
+    };
+    let settled = settled_of_epoch(&state, blocks)?;
+    Ok(Replayed { state: Arc::new(state), last_commit, settled })
+}
+
+/// The transactions of the blocks that belong to the next block's epoch, from the tip backwards.
+fn settled_of_epoch<D: Disk>(
+    state: &LedgerState,
+    blocks: &BlockReader<D>,
+) -> Result<BTreeSet<TxId>, ReplayError> {
+    let mut settled = BTreeSet::new();
+    let mut height = state.height();
+    while height > 0 {
+        let committed = blocks.read_committed(height)?.ok_or(ReplayError::Missing(height))?;
+        if committed.block.header.epoch != state.next_epoch() {
+            break;
+        }
+        settled.extend(committed.block.transactions.iter().map(|transaction| transaction.txid()));
+        height = height.saturating_sub(1);
+    }
+    Ok(settled)
+}

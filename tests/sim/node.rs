@@ -1,0 +1,134 @@
+//! One simulated node: the real core, journal, block log, index and UTXO manager over a disk in memory.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use timed::consensus::core::{Core, CoreConfig, Identity, Opened, Output, Restart};
+use timed::consensus::replay::{index_change, replay};
+use timed::storage::block_log::{BlockLog, LoggedBlock};
+use timed::storage::index::Index;
+use timed::storage::journal::{JournalIdentity, JournalWriter, Staged};
+use timed::storage::memory_disk::MemoryDisk;
+use timed::storage::memory_index::MemoryIndex;
+use timed::types::{GenesisDocument, Height, Message, PublicKey, SecretKey, SignatureVerifier};
+use timed::utxo::UtxoManager;
+
+use crate::random::Random;
+
+/// What lives in memory and is lost with a crash.
+pub struct Running {
+    pub core: Core,
+    pub journal: JournalWriter<MemoryDisk>,
+    pub log: BlockLog<MemoryDisk>,
+    pub index: Index,
+    pub utxos: Arc<UtxoManager>,
+    /// Staged writes that the disk has not taken yet.
+    pub writes: Vec<Staged<Message>>,
+    pub write_scheduled: bool,
+    pub block_to_write: Option<Box<LoggedBlock>>,
+}
+
+pub struct Node {
+    pub peer: PublicKey,
+    pub identity: Option<Identity>,
+    pub disk: MemoryDisk,
+    /// The index's files: they survive a crash as of their last mark, or are lost.
+    pub index: Arc<MemoryIndex>,
+    pub running: Option<Running>,
+    /// Counts starts, so that timers of an earlier life are ignored.
+    pub life: u64,
+    pub skew_ms: u64,
+    /// The highest block that the log said is durable.
+    pub durable: Height,
+}
+
+impl Node {
+    pub fn new(seed: u8, identity: Option<Identity>, skew_ms: u64) -> Self {
+        Self {
+            peer: SecretKey::from_seed(&[seed.wrapping_add(0x40); 32]).public(),
+            identity,
+            disk: MemoryDisk::new(),
+            index: Arc::new(MemoryIndex::new()),
+            running: None,
+            life: 0,
+            skew_ms,
+            durable: 0,
+        }
+    }
+
+    /// Starts from what the disk holds. Panics when something acknowledged is gone (I7).
+    pub fn start(
+        &mut self,
+        genesis: &GenesisDocument,
+        verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+        random: &mut Random,
+        now_ms: u64,
+    ) -> Vec<Output> {
+        let chain_id = genesis.chain_id();
+        let operator = self.identity.as_ref().map(|identity| identity.secret.public());
+        let opened = JournalWriter::open_or_create(
+            self.disk.clone(),
+            Path::new("votes"),
+            JournalIdentity { chain_id, operator },
+        )
+        .expect("the journal opens");
+        let log = BlockLog::open(self.disk.clone(), Path::new("blocks"), chain_id).expect("the log opens");
+        assert!(log.height() >= self.durable, "I7: a durable block is gone");
+        if random.chance(300) {
+            self.index = Arc::new(MemoryIndex::new());
+        }
+        let index = Index::new(Arc::clone(&self.index) as _);
+        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| {}).expect("the chain replays");
+        let tip = log.read(log.height()).expect("reads").map(|logged| logged.committed.block.header);
+        if let Some(header) = tip {
+            assert_eq!(
+                header.state_digest,
+                replayed.state.digest(),
+                "I7: the state is the fold of its blocks"
+            );
+        }
+        let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
+        let config = CoreConfig { identity: self.identity.clone(), vote_interval_ms: 5, verifier };
+        let restart = Restart {
+            state: replayed.state,
+            last_commit: replayed.last_commit,
+            settled: replayed.settled,
+            records: opened.records,
+            utxos: Arc::clone(&utxos),
+            bodies: Arc::new(opened.reader),
+        };
+        let Opened { core, outputs } = Core::open(config, restart, now_ms + self.skew_ms);
+        self.life += 1;
+        self.running = Some(Running {
+            core,
+            journal: opened.writer,
+            log,
+            index,
+            utxos,
+            writes: Vec::new(),
+            write_scheduled: false,
+            block_to_write: None,
+        });
+        outputs
+    }
+
+    /// Everything in memory is gone, and unsynced writes are lost or torn.
+    pub fn crash(&mut self, random: &mut Random) {
+        self.running = None;
+        self.life += 1;
+        self.disk.crash(random.next());
+    }
+}
+
+impl Running {
+    /// What the index writer's thread does in the node, some blocks behind.
+    pub fn index_block(&mut self, applied: &timed::consensus::core::AppliedBlock, mark: bool) {
+        let block = &applied.committed.block;
+        let change = index_change(&applied.state, block, &applied.spent, &applied.created);
+        self.index.apply(&change).expect("the index takes a block");
+        if mark {
+            self.index.set_mark(change.height, change.block_hash, &change.state).expect("the mark moves");
+            self.utxos.forget_through(change.height);
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Watches all nodes and holds the invariants that no node can see alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use timed::consensus::core::AppliedBlock;
+use timed::protocol::validity::CheckedTransaction;
+use timed::types::{
+    BlockHash, Epoch, Height, MasternodeId, Message, OutPoint, Round, TxId, UtxoEntry, ValidatorSet,
+    VoteKind, VoteStep,
+};
+
+#[derive(Default)]
+pub struct Oracle {
+    blocks: BTreeMap<Height, BlockHash>,
+    /// The set that votes at each height, from the block before.
+    sets: BTreeMap<Height, ValidatorSet>,
+    utxos: BTreeMap<OutPoint, UtxoEntry>,
+    /// Everything in the chain, with its height.
+    pub chain: BTreeMap<TxId, Height>,
+    spent_in_chain: BTreeMap<OutPoint, TxId>,
+    /// Epochs whose last block is known.
+    ended: BTreeSet<Epoch>,
+    finals: BTreeMap<TxId, Epoch>,
+    spent_by_final: BTreeMap<OutPoint, TxId>,
+    inputs: BTreeMap<TxId, Vec<OutPoint>>,
+    block_votes: BTreeMap<(MasternodeId, Height, Round, VoteStep), Option<BlockHash>>,
+    proposals: BTreeMap<(MasternodeId, Height, Round), BlockHash>,
+    locks: BTreeMap<(MasternodeId, Epoch, OutPoint), TxId>,
+    pub height: Height,
+    pub epoch: Epoch,
+}
+
+impl Oracle {
+    pub fn new(set: &ValidatorSet, outputs: &[(OutPoint, UtxoEntry)]) -> Self {
+        let mut oracle = Self { utxos: outputs.iter().copied().collect(), ..Self::default() };
+        oracle.sets.insert(1, set.clone());
+        oracle
+    }
+
+    /// Names a transaction that votes may speak of.
+    pub fn know(&mut self, transaction: &CheckedTransaction) {
+        self.inputs.insert(transaction.txid(), transaction.inputs().to_vec());
+    }
+
+    /// I3: what an honest node signed and sent.
+    pub fn published(&mut self, message: &Message) {
+        match message {
+            Message::BlockVote(vote) => {
+                let key = (vote.validator, vote.height, vote.round, vote.step);
+                let first = *self.block_votes.entry(key).or_insert(vote.value);
+                assert_eq!(first, vote.value, "I3: two votes in one step: {key:?}");
+            }
+            Message::Proposal(proposal) => {
+                let hash = proposal.block.header.hash();
+                let key = (proposal.validator, proposal.block.header.height, proposal.round);
+                let first = *self.proposals.entry(key).or_insert(hash);
+                assert_eq!(first, hash, "I3: two proposals in one round: {key:?}");
+            }
+            Message::VoteBatch(batch) => {
+                for vote in batch.votes.iter().filter(|vote| vote.kind == VoteKind::Lock) {
+                    let inputs =
+                        self.inputs.get(&vote.txid).expect("a vote for a transaction that nobody made");
+                    for outpoint in inputs {
+                        let key = (batch.header.validator, batch.header.epoch, *outpoint);
+                        let first = *self.locks.entry(key).or_insert(vote.txid);
+                        assert_eq!(first, vote.txid, "I3: two Lock votes for conflicting transactions");
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// I5, I6: a node found a transaction final.
+    pub fn finalized(&mut self, transaction: &CheckedTransaction, epoch: Epoch) {
+        let txid = transaction.txid();
+        for outpoint in transaction.inputs() {
+            let first = *self.spent_by_final.entry(*outpoint).or_insert(txid);
+            assert_eq!(first, txid, "I5: two final transactions share an input");
+            if let Some(spender) = self.spent_in_chain.get(outpoint) {
+                assert_eq!(*spender, txid, "I6: a final transaction conflicts with a block");
+            }
+        }
+        if self.ended.contains(&epoch) {
+            assert!(self.chain.contains_key(&txid), "I6: final in an epoch that ended without it");
+        }
+        self.finals.entry(txid).or_insert(epoch);
+    }
+
+    pub fn is_final(&self, txid: &TxId) -> bool {
+        self.finals.contains_key(txid) || self.chain.contains_key(txid)
+    }
+
+    pub fn finals(&self) -> usize {
+        self.finals.len()
+    }
+
+    /// I1, I2, I6, I8: a node applied a block.
+    pub fn applied(&mut self, applied: &AppliedBlock) {
+        let header = &applied.committed.block.header;
+        let height = header.height;
+        let first = *self.blocks.entry(height).or_insert(applied.hash);
+        assert_eq!(first, applied.hash, "I1: two blocks at height {height}");
+        let commit = &applied.committed.commit;
+        let set = self.sets.get(&height).expect("the block before is known");
+        assert_eq!(commit.block_hash, applied.hash, "I2: the commit is for another block");
+        assert!(commit.signers.fits(set.len()) && commit.weight(set) >= set.quorum(), "I2: no quorum");
+        assert_eq!(header.state_digest, applied.state.digest(), "I8: the digest is not the header's");
+        if height <= self.height {
+            return;
+        }
+        assert_eq!(height, self.height + 1, "blocks are applied in order");
+        self.height = height;
+        self.epoch = applied.state.next_epoch();
+        self.sets.insert(height + 1, applied.state.validators().as_ref().clone());
+        for (outpoint, entry) in &applied.spent {
+            assert_eq!(self.utxos.remove(outpoint), Some(*entry), "I8: spends what is not there");
+        }
+        self.utxos.extend(applied.created.iter().copied());
+        for transaction in &applied.transactions {
+            let txid = transaction.txid();
+            assert!(self.chain.insert(txid, height).is_none(), "a transaction twice in the chain");
+            for outpoint in transaction.inputs() {
+                let first = *self.spent_in_chain.entry(*outpoint).or_insert(txid);
+                assert_eq!(first, txid, "two blocks spend one output");
+                if let Some(rival) = self.spent_by_final.get(outpoint) {
+                    assert_eq!(*rival, txid, "I6: a block conflicts with a final transaction");
+                }
+            }
+        }
+        if header.epoch_end {
+            self.ended.insert(header.epoch);
+            for (txid, epoch) in &self.finals {
+                assert!(
+                    *epoch != header.epoch || self.chain.contains_key(txid),
+                    "I6: epoch {epoch} ended without a final transaction"
+                );
+            }
+            let supply: u64 = self.utxos.values().map(|entry| entry.output.value.0).sum();
+            assert_eq!(supply, applied.state.supply().0, "I8: supply");
+            let afresh = applied.state.recompute_digest(self.utxos.iter().map(|(k, v)| (*k, *v)));
+            assert_eq!(afresh, applied.state.digest(), "I8: the incremental digest differs from a fresh one");
+        }
+    }
+}
