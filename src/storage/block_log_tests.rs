@@ -101,7 +101,9 @@ fn the_real_disk_behaves_alike() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("a").join("blocks");
     let mut log = BlockLog::open_sized(RealDisk, &dir, CHAIN, SMALL).unwrap();
-    (1..=20).for_each(|height| drop(log.append(&block(height)).unwrap()));
+    for height in 1..=20 {
+        log.append(&block(height)).unwrap();
+    }
     let last = segment_path(&dir, log.log.active_sequence());
     drop(log);
     let mut torn = RealDisk.open_existing(&last).unwrap();
@@ -318,6 +320,8 @@ fn readers_read_beside_the_writer() {
             })
         })
         .collect();
-    (1..=100).for_each(|height| drop(log.append(&block(height)).unwrap()));
+    for height in 1..=100 {
+        log.append(&block(height)).unwrap();
+    }
     readers.into_iter().for_each(|reader| reader.join().unwrap());
 }
