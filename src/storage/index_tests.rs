@@ -147,7 +147,7 @@ fn a_crash_between_any_two_steps_leaves_a_mark_with_its_whole_state() {
     let mut completed = false;
     for steps in 0.. {
         assert!(steps < 1_000, "the run never completes");
-        for keep in [0, 1, 3, 7, 20, usize::MAX] {
+        for seed in 0..6 {
             let inner = MemoryIndex::new();
             let store = Failing { inner: inner.clone(), left: AtomicUsize::new(steps) };
             let index = Index::new(Arc::new(store));
@@ -161,7 +161,7 @@ fn a_crash_between_any_two_steps_leaves_a_mark_with_its_whole_state() {
                 Ok::<_, StorageError>(())
             });
             completed = outcome.is_ok();
-            inner.crash(keep);
+            inner.crash(seed);
             let index = Index::new(Arc::new(inner));
             let found = index.mark().unwrap();
             let at = found.as_ref().map(|mark| mark.height);
