@@ -121,7 +121,14 @@ impl<D: Disk> BlockLog<D> {
     ) -> Result<Self, StorageError> {
         let identity = Identity { kind: SegmentKind::Blocks, chain_id, operator: None };
         let mut positions: Vec<Position> = Vec::new();
+        let first_missing = || {
+            let (path, repair) = (segment_path(dir, 1), SegmentKind::Blocks.repair());
+            StorageError::MissingSegment { path, repair }
+        };
         let mut visit = |position: Position, payload: &[u8]| {
+            if positions.is_empty() && position.sequence != 1 {
+                return Err(first_missing());
+            }
             let height = payload.first_chunk::<8>().map(|height| u64::from_le_bytes(*height));
             let expected = u64::try_from(positions.len()).ok().and_then(|count| count.checked_add(1));
             if height.is_none() || height != expected {
@@ -142,8 +149,7 @@ impl<D: Disk> BlockLog<D> {
             None => SegmentLog::create(disk, dir, identity, segment_bytes_max)?,
         };
         if log.first_sequence() != 1 {
-            let (path, repair) = (segment_path(dir, 1), SegmentKind::Blocks.repair());
-            return Err(StorageError::MissingSegment { path, repair });
+            return Err(first_missing());
         }
         let positions = Arc::new(RwLock::new(positions));
         let reader = BlockReader { reader: log.reader(), positions: Arc::clone(&positions) };

@@ -136,8 +136,9 @@ impl Disk for RealDisk {
         fs::create_dir_all(dir).map_err(StorageError::io("create directory", dir))?;
         for created in missing {
             match created.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => sync_directory(parent)?,
-                _ => {}
+                Some(parent) if parent.as_os_str().is_empty() => sync_directory(Path::new("."))?,
+                Some(parent) => sync_directory(parent)?,
+                None => {}
             }
         }
         Ok(())

@@ -1,1 +1,303 @@
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use parking_lot::Mutex;
+
+use super::*;
+use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, QUEUE_CHANGES_MAX};
+use crate::storage::memory_index::MemoryIndex;
+use crate::storage::sled_index::SledIndex;
+use crate::types::{Amount, KeyHash};
+
+fn lock(byte: u8) -> Lock {
+    Lock::KeyHash(KeyHash([byte; 32]))
+}
+
+fn txid(height: Height) -> TxId {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&height.to_le_bytes());
+    TxId(bytes)
+}
+
+fn made(height: Height, index: u32) -> (OutPoint, UtxoEntry) {
+    let output = TxOut { value: Amount(height + 1), lock: lock(u8::try_from(height % 3).unwrap()) };
+    (OutPoint { txid: txid(height), index }, UtxoEntry { output, height })
+}
+
+/// Block `height` spends the first output of the block before it and one of its own three.
+fn change(height: Height) -> IndexChange {
+    let mut spent = vec![(made(height, 2).0, made(height, 2).1, txid(height))];
+    if height > 0 {
+        let (outpoint, entry) = made(height - 1, 0);
+        spent.push((outpoint, entry, txid(height)));
+    }
+    IndexChange {
+        height,
+        block_hash: BlockHash(txid(height).0),
+        state: vec![u8::try_from(height % 256).unwrap(); usize::try_from(height).unwrap() * 5_000],
+        spent,
+        created: (0..3).map(|index| made(height, index)).collect(),
+        transactions: vec![TxId([0xee; 32]), txid(height)],
+    }
+}
+
+fn mark(index: &Index, height: Height) -> Result<(), StorageError> {
+    let change = change(height);
+    index.set_mark(height, change.block_hash, &change.state)
+}
+
+/// Everything that readers can see after `height` changes.
+fn assert_holds(index: &Index, height: Height) {
+    for block in 0..=height {
+        assert_eq!(index.block_height(&change(block).block_hash).unwrap(), Some(block));
+        assert_eq!(index.transaction(&txid(block)).unwrap(), Some((block, 1)));
+        let unspent = |index: &Index, output| index.utxo(&made(block, output).0).unwrap();
+        let is_last = block == height;
+        assert_eq!(unspent(index, 0), is_last.then_some(made(block, 0).1), "block {block} of {height}");
+        assert_eq!(unspent(index, 1), Some(made(block, 1).1));
+        assert_eq!(unspent(index, 2), None);
+        let spender = (!is_last).then_some((txid(block + 1), block + 1));
+        assert_eq!(index.spent_by(&made(block, 0).0).unwrap(), spender);
+        assert_eq!(index.spent_by(&made(block, 2).0).unwrap(), Some((txid(block), block)));
+    }
+    assert_eq!(index.utxo(&made(height + 1, 0).0).unwrap(), None);
+    let mut by_address = Vec::new();
+    for byte in 0..3 {
+        let mut after = None;
+        loop {
+            let page = index.address_utxos(&lock(byte), after.as_ref(), 2).unwrap();
+            let Some((last, _)) = page.last() else { break };
+            after = Some(*last);
+            by_address.extend(page);
+        }
+    }
+    by_address.sort_by_key(|(outpoint, _)| outpoint_key(outpoint));
+    assert_eq!(by_address, index.utxos(None, 10_000).unwrap(), "address index and set agree");
+    assert_eq!(by_address.len(), usize::try_from(height).unwrap() + 2);
+}
+
+#[test]
+fn changes_can_be_read_and_applied_again() {
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    assert_eq!(index.mark().unwrap(), None);
+    assert_eq!(index.highest_applied().unwrap(), None);
+    for height in 0..7 {
+        index.apply(&change(height)).unwrap();
+        assert_holds(&index, height);
+    }
+    for from in 0..7 {
+        (from..7).for_each(|height| index.apply(&change(height)).unwrap());
+        assert_holds(&index, 6);
+    }
+    assert_eq!(index.highest_applied().unwrap(), Some(6));
+    let first_page = index.address_transactions(&lock(0), None, 2).unwrap();
+    // Blocks 0, 3 and 6 pay to it; 1 and 4 spend from it.
+    assert_eq!(first_page, [(0, txid(0)), (1, txid(1))]);
+    let rest = index.address_transactions(&lock(0), first_page.last().copied(), 9).unwrap();
+    assert_eq!(rest, [(3, txid(3)), (4, txid(4)), (6, txid(6))]);
+}
+
+/// Fails at the n-th change or sync and at every later one.
+struct Failing {
+    inner: MemoryIndex,
+    left: AtomicUsize,
+}
+
+impl Failing {
+    fn spend(&self) -> Result<(), StorageError> {
+        let spent = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        spent.map(drop).map_err(|_| StorageError::Index { reason: "planted".to_owned() })
+    }
+}
+
+impl IndexStore for Failing {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.get(tree, key)
+    }
+
+    fn scan_prefix(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Entries, StorageError> {
+        self.inner.scan_prefix(tree, prefix, after, limit)
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
+        changes.into_iter().try_for_each(|change| {
+            self.spend()?;
+            if let Change::Put { value, .. } = &change {
+                assert!(value.len() <= VALUE_BYTES_MAX);
+            }
+            self.inner.write(vec![change])
+        })
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        self.spend()?;
+        self.inner.sync()
+    }
+}
+
+#[test]
+fn a_crash_between_any_two_steps_leaves_a_mark_with_its_whole_state() {
+    const LAST: Height = 4;
+    let mut completed = false;
+    for steps in 0.. {
+        assert!(steps < 1_000, "the run never completes");
+        for seed in 0..6 {
+            let inner = MemoryIndex::new();
+            let store = Failing { inner: inner.clone(), left: AtomicUsize::new(steps) };
+            let index = Index::new(Arc::new(store));
+            let mut marked = None;
+            let outcome = (0..=LAST).try_for_each(|height| {
+                index.apply(&change(height))?;
+                if height % 2 == 0 {
+                    mark(&index, height)?;
+                    marked = Some(height);
+                }
+                Ok::<_, StorageError>(())
+            });
+            completed = outcome.is_ok();
+            inner.crash(seed);
+            let index = Index::new(Arc::new(inner));
+            let found = index.mark().unwrap();
+            let at = found.as_ref().map(|mark| mark.height);
+            assert!(at >= marked, "step {steps}: the mark went back");
+            if let Some(found) = found {
+                let change = change(found.height);
+                assert_eq!((found.block_hash, found.state), (change.block_hash, change.state));
+            }
+            (at.map_or(0, |at| at + 1)..=LAST).for_each(|height| index.apply(&change(height)).unwrap());
+            assert_holds(&index, LAST);
+            mark(&index, LAST).unwrap();
+            let pieces = index.store.scan_prefix(Tree::State, STATE_PREFIX, None, 100).unwrap();
+            assert_eq!(pieces.len(), 20_000_usize.div_ceil(VALUE_BYTES_MAX), "older states are gone");
+        }
+        if completed {
+            break;
+        }
+    }
+    assert!(completed);
+}
+
+#[test]
+fn a_mark_without_its_whole_state_is_refused() {
+    let store = Arc::new(MemoryIndex::new());
+    let index = Index::new(store.clone());
+    index.apply(&change(2)).unwrap();
+    mark(&index, 2).unwrap();
+    store.write(vec![Change::Delete { tree: Tree::State, key: piece_key(2, 1) }]).unwrap();
+    assert!(matches!(index.mark(), Err(StorageError::IndexMalformed { tree: "state" })));
+    mark(&index, 2).unwrap();
+    store.write(vec![put(Tree::State, piece_key(2, 0), vec![9; VALUE_BYTES_MAX])]).unwrap();
+    assert!(matches!(index.mark(), Err(StorageError::IndexMalformed { tree: "state" })));
+}
+
+fn open_sled(path: &Path) -> Result<Arc<SledIndex>, StorageError> {
+    SledIndex::open(path, 16).map(Arc::new)
+}
+
+#[test]
+fn sled_keeps_the_index_over_a_restart_and_a_leftover_snapshot() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index");
+    {
+        let index = Index::new(open_sled(&path).unwrap());
+        (0..=5).for_each(|height| index.apply(&change(height)).unwrap());
+        mark(&index, 5).unwrap();
+        assert_holds(&index, 5);
+        assert!(matches!(open_sled(&path), Err(StorageError::InUse { .. })));
+    }
+    let leftover = path.join("snap.0000000000000001.generating");
+    std::fs::write(&leftover, [0xff; 100]).unwrap();
+    let store = open_sled(&path).unwrap();
+    assert!(!leftover.exists());
+    let index = Index::new(store.clone());
+    assert_holds(&index, 5);
+    assert_eq!(index.mark().unwrap().unwrap().state, change(5).state);
+    assert!(store.size_bytes().unwrap() > 0);
+    let too_large = put(Tree::State, vec![1], vec![0; VALUE_BYTES_MAX + 1]);
+    assert!(matches!(store.write(vec![too_large]), Err(StorageError::RecordTooLarge { .. })));
+}
+
+#[test]
+fn a_sled_that_cannot_be_opened_says_so_and_can_be_built_again() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index");
+    std::fs::create_dir_all(&path).unwrap();
+    std::fs::write(path.join("conf"), [0xff; 64]).unwrap();
+    std::fs::write(path.join("db"), [0x55; 4_096]).unwrap();
+    assert!(matches!(open_sled(&path), Err(StorageError::Unopenable { .. })));
+    SledIndex::destroy(&path).unwrap();
+    SledIndex::destroy(&path).unwrap();
+    let index = Index::new(open_sled(&path).unwrap());
+    index.apply(&change(0)).unwrap();
+    assert_holds(&index, 0);
+}
+
+#[derive(Default, Clone)]
+struct Events {
+    marked: Arc<Mutex<Vec<Height>>>,
+    failures: Arc<AtomicUsize>,
+}
+
+impl Events {
+    fn report(&self) -> impl Fn(IndexEvent) + Send + 'static {
+        let events = self.clone();
+        move |event| match event {
+            IndexEvent::Marked(height) => events.marked.lock().push(height),
+            IndexEvent::Failed(_) => drop(events.failures.fetch_add(1, Ordering::SeqCst)),
+        }
+    }
+}
+
+fn small_change(height: Height) -> IndexChange {
+    IndexChange { state: vec![1; 100], ..change(height) }
+}
+
+#[test]
+fn the_writer_applies_in_order_marks_and_finishes() {
+    let store = MemoryIndex::new();
+    let index = Index::new(Arc::new(store.clone()));
+    let events = Events::default();
+    let last = QUEUE_CHANGES_MAX as u64 + 200;
+    let writer = IndexWriter::start(index.clone(), events.report()).unwrap();
+    for height in 0..=last {
+        writer.submit(small_change(height)).unwrap();
+        assert!(writer.queued() <= QUEUE_CHANGES_MAX);
+    }
+    let gap = writer.submit(small_change(last + 2)).unwrap_err();
+    assert!(matches!(gap, StorageError::IndexOrder { found, .. } if found == last + 2));
+    assert!(matches!(writer.submit(small_change(last)), Err(StorageError::IndexOrder { .. })));
+    assert_eq!(writer.finish().unwrap(), Some(last));
+    let marked = events.marked.lock().clone();
+    assert_eq!(marked.first(), Some(&0));
+    assert_eq!(marked.last(), Some(&last));
+    assert!(marked.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= MARK_BLOCKS));
+    store.crash(0);
+    assert_eq!(index.mark().unwrap().unwrap().height, last);
+    assert_holds(&index, last);
+
+    let writer = IndexWriter::start(index.clone(), events.report()).unwrap();
+    assert_eq!(writer.marked(), Some(last));
+    assert!(matches!(writer.submit(small_change(0)), Err(StorageError::IndexOrder { .. })));
+    writer.submit(small_change(last + 1)).unwrap();
+    drop(writer);
+    assert_eq!(index.mark().unwrap().unwrap().height, last + 1, "dropping marks what was queued");
+}
+
+#[test]
+fn a_failure_is_reported_once_and_turns_submitters_away() {
+    let inner = MemoryIndex::new();
+    let store = Failing { inner, left: AtomicUsize::new(200) };
+    let events = Events::default();
+    let writer = IndexWriter::start(Index::new(Arc::new(store)), events.report()).unwrap();
+    let refused = (0..1_000_000).map(|height| writer.submit(small_change(height))).find_map(Result::err);
+    assert!(matches!(refused, Some(StorageError::IndexStopped)));
+    assert_eq!(writer.marked(), Some(0));
+    assert!(matches!(writer.finish(), Err(StorageError::IndexStopped)));
+    assert_eq!(events.failures.load(Ordering::SeqCst), 1);
+}

@@ -1,1 +1,270 @@
+use std::path::PathBuf;
 
+use super::*;
+use crate::storage::block_log::BlockLog;
+use crate::storage::memory_disk::{Fault, MemoryDisk};
+use crate::types::{
+    BlockHash, FinalityVote, Lock, MasternodeId, OutPoint, SecretKey, Signature, TxOut, VoteKind, VoteStep,
+};
+
+const CHAIN: ChainId = ChainId([7; 32]);
+const IDENTITY: JournalIdentity = JournalIdentity { chain_id: CHAIN, operator: Some(PublicKey([5; 32])) };
+/// Small segments, so that a few commits need several.
+const SMALL: u64 = 900;
+
+fn dir() -> PathBuf {
+    PathBuf::from("/node/votes")
+}
+
+fn transaction(number: u64) -> Arc<Transaction> {
+    let output = TxOut { value: crate::types::Amount(number), lock: Lock::KeyHash(Default::default()) };
+    let input = OutPoint { txid: TxId([3; 32]), index: 1 };
+    Arc::new(Transaction::transfer(vec![input], vec![output], vec![1; 60]))
+}
+
+fn batch(epoch: Epoch, seq: u64) -> Arc<VoteBatch> {
+    let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId([9; 32]) };
+    let secret = SecretKey::from_seed(&[1; 32]);
+    Arc::new(VoteBatch::signed(&CHAIN, epoch, MasternodeId([2; 32]), seq, vec![vote], &secret))
+}
+
+fn vote(epoch: Epoch, height: Height) -> JournalRecord {
+    JournalRecord::BlockVote(Arc::new(BlockVote {
+        step: VoteStep::Precommit,
+        epoch,
+        height,
+        round: 0,
+        value: Some(BlockHash([1; 32])),
+        validator: MasternodeId([2; 32]),
+        signature: Signature::EMPTY,
+    }))
+}
+
+fn staged(records: Vec<JournalRecord>, release: u64) -> Staged<u64> {
+    Staged { records, release: vec![release] }
+}
+
+/// What commit number `number` writes.
+fn records_of(number: u64) -> Vec<JournalRecord> {
+    match number % 4 {
+        0 => vec![JournalRecord::EpochStarted { epoch: number / 4 }, vote(number / 4, number)],
+        1 => vec![JournalRecord::Transaction(transaction(number)), vote(number / 4, number)],
+        2 => vec![JournalRecord::OwnBatch(batch(number / 4, number))],
+        _ => vec![JournalRecord::ClosingEntered { epoch: number / 4, height: number }],
+    }
+}
+
+fn open(disk: &MemoryDisk) -> Result<Option<OpenedJournal<MemoryDisk>>, StorageError> {
+    JournalWriter::open_sized(disk.clone(), &dir(), IDENTITY, SMALL)
+}
+
+/// Makes a journal and commits `count` times.
+fn filled(count: u64) -> (MemoryDisk, OpenedJournal<MemoryDisk>) {
+    let disk = MemoryDisk::new();
+    let mut journal = JournalWriter::create_sized(disk.clone(), &dir(), IDENTITY, SMALL).unwrap();
+    for number in 0..count {
+        let durable = journal.writer.commit(vec![staged(records_of(number), number)]).unwrap();
+        assert_eq!(durable.into_iter().map(Durable::into_inner).collect::<Vec<_>>(), [number]);
+    }
+    (disk, journal)
+}
+
+#[test]
+fn a_commit_is_one_write_and_one_sync_and_releases_in_order() {
+    let disk = MemoryDisk::new();
+    let mut journal = JournalWriter::create(disk.clone(), &dir(), IDENTITY).unwrap();
+    let before = disk.operations();
+    let many = (0..5).map(|number| staged(vec![vote(0, number)], number)).collect();
+    let durable = journal.writer.commit(many).unwrap();
+    assert_eq!(durable.iter().map(Durable::get).copied().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    assert_eq!(disk.operations() - before, 2);
+    let durable = journal.writer.commit(vec![staged(Vec::new(), 9)]).unwrap();
+    assert_eq!(disk.operations() - before, 2, "nothing to write, nothing to sync");
+    let mapped = durable.into_iter().next().unwrap().map(|number| number + 1);
+    assert_eq!(mapped.into_inner(), 10);
+}
+
+#[test]
+fn all_records_come_back_in_order_over_many_segments() {
+    let (disk, journal) = filled(12);
+    drop(journal);
+    assert!(disk.list(&dir()).unwrap().len() >= 3);
+    let journal = open(&disk).unwrap().unwrap();
+    assert_eq!(journal.records, (0..12).flat_map(records_of).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_journal_of_another_owner_is_refused() {
+    let (disk, _journal) = filled(3);
+    let other = |chain: u8, operator: Option<u8>| JournalIdentity {
+        chain_id: ChainId([chain; 32]),
+        operator: operator.map(|byte| PublicKey([byte; 32])),
+    };
+    type Entry = fn(MemoryDisk, &Path, JournalIdentity) -> Result<OpenedJournal<MemoryDisk>, StorageError>;
+    let entries: [Entry; 3] = [JournalWriter::open, JournalWriter::open_or_create, JournalWriter::create];
+    for entry in entries {
+        let refuse = |identity| entry(disk.clone(), &dir(), identity).err().unwrap();
+        assert!(matches!(refuse(other(8, Some(5))), StorageError::WrongChain { found: CHAIN, .. }));
+        for operator in [Some(6), None] {
+            let error = refuse(other(7, operator));
+            assert!(matches!(error, StorageError::WrongOperator { found, .. } if found == IDENTITY.operator));
+        }
+    }
+    assert!(matches!(
+        JournalWriter::create(disk.clone(), &dir(), IDENTITY),
+        Err(StorageError::JournalExists { .. })
+    ));
+    assert_eq!(JournalWriter::open(disk, &dir(), IDENTITY).unwrap().records.len(), 5);
+
+    let empty = MemoryDisk::new();
+    let error = JournalWriter::open(empty.clone(), &dir(), IDENTITY).err().unwrap();
+    assert!(matches!(error, StorageError::NoJournal { .. }));
+    assert!(error.to_string().contains("timed votes new"));
+    assert!(empty.list(&dir()).unwrap().is_empty(), "it is not made silently");
+    drop(BlockLog::open(empty.clone(), &dir(), CHAIN).unwrap());
+    assert!(matches!(JournalWriter::open(empty, &dir(), IDENTITY), Err(StorageError::WrongKind { .. })));
+
+    let watcher = other(7, None);
+    let disk = MemoryDisk::new();
+    drop(JournalWriter::open_or_create(disk.clone(), &dir(), watcher).unwrap());
+    drop(JournalWriter::open_or_create(disk.clone(), &dir(), watcher).unwrap());
+    let error = JournalWriter::open(disk, &dir(), IDENTITY).err().unwrap();
+    assert!(matches!(error, StorageError::WrongOperator { found: None, .. }));
+}
+
+#[test]
+fn released_records_survive_a_crash_at_every_operation() {
+    const COMMITS: u64 = 10;
+    let all: Vec<Vec<JournalRecord>> = (0..COMMITS).map(records_of).collect();
+    let operations = filled(COMMITS).0.operations();
+    for operation in 1..=operations {
+        for seed in 0..24 {
+            let disk = MemoryDisk::new();
+            let fault = if seed % 2 == 0 { Fault::InputOutput } else { Fault::NoSpace };
+            disk.fail_after(operation, fault);
+            let mut released = 0;
+            let created = JournalWriter::create_sized(disk.clone(), &dir(), IDENTITY, SMALL);
+            let was_created = created.is_ok();
+            if let Ok(mut journal) = created {
+                for number in 0..COMMITS {
+                    if let Err(error) = journal.writer.commit(vec![staged(records_of(number), number)]) {
+                        assert!(matches!(error, StorageError::Io { .. }));
+                        let empty = journal.writer.commit(vec![staged(Vec::new(), number)]);
+                        assert!(matches!(empty, Err(StorageError::Poisoned { .. })));
+                        break;
+                    }
+                    released = number + 1;
+                }
+            }
+            disk.crash(seed * 100 + operation);
+            let opened = open(&disk).unwrap_or_else(|error| panic!("{operation}, {seed}: {error}"));
+            let Some(mut journal) = opened else {
+                assert!(!was_created, "operation {operation}, seed {seed}: the journal is gone");
+                continue;
+            };
+            let least = all.iter().take(usize::try_from(released).unwrap()).flatten().count();
+            let flat: Vec<_> = all.iter().flatten().cloned().collect();
+            assert!(journal.records.len() >= least, "operation {operation}, seed {seed}");
+            assert_eq!(journal.records, flat[..journal.records.len()]);
+            drop(journal.writer.commit(vec![staged(vec![vote(99, 99)], 0)]).unwrap());
+            disk.crash(seed);
+            assert_eq!(open(&disk).unwrap().unwrap().records.last(), Some(&vote(99, 99)));
+        }
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_named_or_cuts_the_last_commit_alone() {
+    let (disk, journal) = filled(3);
+    let last_start = {
+        let (_, shorter) = filled(2);
+        shorter.writer.size_bytes()
+    };
+    let size = journal.writer.size_bytes();
+    assert_eq!(disk.list(&dir()).unwrap().len(), 1);
+    let before_last: Vec<_> = (0..2).flat_map(records_of).collect();
+    let path = segment_path(&dir(), 1);
+    for bit in 0..size * 8 {
+        disk.flip_bit(&path, bit).unwrap();
+        // On a copy, since opening cuts.
+        let copy = MemoryDisk::new();
+        let mut bytes = vec![0; usize::try_from(size).unwrap()];
+        use crate::storage::disk::DiskFile as _;
+        disk.open_existing(&path).unwrap().read_at(0, &mut bytes).unwrap();
+        copy.open(&path).unwrap().append(&bytes).unwrap();
+        copy.create_dir_all(&dir()).unwrap();
+        match open(&copy) {
+            Ok(opened) => {
+                assert!(bit / 8 >= last_start, "bit {bit}");
+                assert_eq!(opened.unwrap().records, before_last);
+            }
+            Err(StorageError::Corrupt { .. }) => assert!(bit / 8 < last_start, "bit {bit}"),
+            Err(other) => panic!("bit {bit}: {other}"),
+        }
+        disk.flip_bit(&path, bit).unwrap();
+    }
+}
+
+#[test]
+fn bodies_are_read_back_until_their_epoch_is_pruned() {
+    let (disk, mut journal) = filled(12);
+    let numbers = [1, 5, 9];
+    let there = |reader: &JournalReader<MemoryDisk>| {
+        numbers.map(|number| {
+            let body = reader.transaction(&transaction(number).txid()).unwrap();
+            body.inspect(|body| assert_eq!(*body, transaction(number))).is_some()
+        })
+    };
+    assert_eq!(there(&journal.reader), [true; 3]);
+    assert_eq!(journal.reader.transaction(&TxId::ZERO).unwrap(), None);
+    assert_eq!(there(&open(&disk).unwrap().unwrap().reader), [true; 3], "places are found again at open");
+    journal.writer.prune_before(0).unwrap();
+    assert_eq!(there(&journal.reader), [true; 3]);
+    journal.writer.prune_before(1).unwrap();
+    assert_eq!(there(&journal.reader), [false, true, true]);
+    drop(journal.writer.commit(vec![staged(vec![JournalRecord::Transaction(transaction(1))], 0)]).unwrap());
+    assert_eq!(there(&journal.reader), [true; 3], "journaled again");
+    disk.crash(1);
+    let mut journal = open(&disk).unwrap().unwrap();
+    assert_eq!(journal.records.first(), Some(&JournalRecord::EpochStarted { epoch: 1 }));
+    journal.writer.prune_before(99).unwrap();
+    assert_eq!(there(&journal.reader)[..2], [true, false], "the active segment stays");
+    assert_eq!(disk.list(&dir()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_segment_with_a_record_of_a_later_epoch_stays() {
+    let (disk, mut journal) = filled(4);
+    let early = JournalRecord::PeerBatch(batch(1, 0));
+    drop(journal.writer.commit(vec![staged(vec![early.clone()], 0)]).unwrap());
+    let start = JournalRecord::EpochStarted { epoch: 1 };
+    // The start of an epoch within a commit parts what is before it from what is after it.
+    let parted = vec![vote(0, 50), start, vote(1, 51)];
+    drop(journal.writer.commit(vec![staged(parted, 0)]).unwrap());
+    journal.writer.prune_before(1).unwrap();
+    assert!(open(&disk).unwrap().unwrap().records.contains(&early));
+    drop(journal.writer.commit(vec![staged(vec![JournalRecord::EpochStarted { epoch: 2 }], 0)]).unwrap());
+    journal.writer.prune_before(2).unwrap();
+    assert_eq!(open(&disk).unwrap().unwrap().records, [JournalRecord::EpochStarted { epoch: 2 }]);
+}
+
+#[test]
+fn a_crash_while_pruning_leaves_no_gap() {
+    let operations = {
+        let (disk, mut journal) = filled(16);
+        let before = disk.operations();
+        journal.writer.prune_before(3).unwrap();
+        disk.operations() - before
+    };
+    for operation in 1..=operations {
+        for seed in 0..16 {
+            let (disk, mut journal) = filled(16);
+            disk.fail_after(operation, Fault::InputOutput);
+            let _failed = journal.writer.prune_before(3);
+            disk.crash(seed);
+            let records = open(&disk).unwrap().unwrap().records;
+            let newest: Vec<_> = (12..16).flat_map(records_of).collect();
+            assert!(records.ends_with(&newest), "operation {operation}, seed {seed}");
+        }
+    }
+}

@@ -162,7 +162,7 @@ impl MemoryDisk {
     }
 
     /// Loses power. Of what was not synced each file keeps a prefix, followed by garbage at times, and names come,
-    /// stay or go in their order; all by the seed. Handles opened before are dead.
+    /// stay or go, new ones in their order; all by the seed. Handles opened before are dead.
     pub fn crash(&self, seed: u64) {
         let mut choices = Choices(seed);
         let mut guard = self.state.lock();
@@ -170,6 +170,14 @@ impl MemoryDisk {
         state.generation += 1;
         state.failure = None;
         let kept = choices.up_to(state.name_changes.len());
+        // Names go in their order on most file systems, but none promises it of removals.
+        for change in state.name_changes.iter().take(kept) {
+            if let NameChange::Removed(path, inode) = change
+                && choices.next().is_multiple_of(2)
+            {
+                state.names.entry(path.clone()).or_insert(*inode);
+            }
+        }
         for change in state.name_changes.drain(..).skip(kept).rev() {
             match change {
                 NameChange::Created(path) => {
