@@ -1,0 +1,193 @@
+//! Hostile and far-away messages: what is refused, dropped, kept.
+
+use super::*;
+use crate::types::limits::ROUNDS_AHEAD_MAX;
+
+fn observer() -> Machine {
+    let mut machine = Machine::new(context(None));
+    let _ = machine.step(Input::HeightDue);
+    machine
+}
+
+fn reports(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::EquivocationSeen { .. })).count()
+}
+
+#[test]
+fn a_malformed_proposal_is_refused_with_its_reason_and_changes_nothing() {
+    let Blocks { a, c, .. } = Blocks::new();
+    let with = |change: &dyn Fn(&mut Proposal)| {
+        let mut changed = (*proposal(1, None, &c)).clone();
+        change(&mut changed);
+        changed
+    };
+    let not_proposer = ProposalError::NotProposer { validator: id(2), round: 1 };
+    let not_named = ProposalError::HeaderProposer { named: id(3), header_round: 1 };
+    let cases = [
+        (with(&|p| p.block.header.height += 1), ProposalError::OtherHeight),
+        (with(&|p| p.block.header.epoch += 1), ProposalError::OtherHeight),
+        (with(&|p| p.block.header.chain_id = ChainId::ZERO), ProposalError::OtherHeight),
+        (with(&|p| p.validator = id(2)), not_proposer),
+        (with(&|p| p.pol_round = Some(1)), ProposalError::ProofNotEarlier { pol_round: 1, round: 1 }),
+        (with(&|p| p.pol_round = Some(0)), ProposalError::HeaderRound { header_round: 1, round: 1 }),
+        (with(&|p| p.block.header.round = 0), ProposalError::HeaderRound { header_round: 0, round: 1 }),
+        (with(&|p| p.block.header.proposer = id(3)), not_named),
+        (with(&|p| p.block.txids.push(TxId::ZERO)), ProposalError::NotBound),
+        (with(&|p| p.block.last_commit.round = 1), ProposalError::NotBound),
+    ];
+    for (changed, error) in cases {
+        let mut machine = observer();
+        assert_eq!(machine.check_proposal(&changed), Err(error));
+        let effects = machine.step(Input::ProposalReceived(Arc::new(changed)));
+        assert_eq!(effects, [], "{error}");
+        assert!(machine.proposal(1).is_none() && !machine.has_block(&hash_of(&c)), "{error}");
+    }
+    assert_eq!(observer().check_proposal(&proposal(1, None, &c)), Ok(()));
+    assert_eq!(observer().check_proposal(&proposal(1, Some(0), &a)), Ok(()));
+}
+
+#[test]
+fn votes_of_other_heights_epochs_and_strangers_do_not_count() {
+    let mut machine = observer();
+    let good = (*vote(VoteStep::Prevote, 0, 0, None)).clone();
+    let stranger = BlockVote { validator: MasternodeId([99; 32]), ..good.clone() };
+    let other_height = BlockVote { height: HEIGHT + 1, ..good.clone() };
+    for bad in [stranger, other_height, BlockVote { epoch: EPOCH + 1, ..good }] {
+        assert_eq!(machine.step(Input::VoteReceived(Arc::new(bad))), []);
+    }
+    assert_eq!(machine.prevotes_bitmap(0), SignerBitmap::empty(4));
+    machine.check_invariants();
+}
+
+#[test]
+fn contradictions_are_reported_once_a_kind_and_round() {
+    let mut machine = observer();
+    let mut reported = 0;
+    for step in [VoteStep::Prevote, VoteStep::Precommit] {
+        for tag in 0..50 {
+            let value = Some(BlockHash([tag; 32]));
+            reported += reports(&machine.step(Input::VoteReceived(vote(step, 0, 0, value))));
+            machine.check_invariants();
+        }
+    }
+    assert_eq!(reported, 2);
+    let empty = SignerBitmap::empty(4);
+    let kept = machine.votes_for_peer(0, &empty, &empty);
+    assert_eq!(kept.len(), 2 * UNKNOWN_VALUES_MAX, "values of unknown blocks are bounded");
+}
+
+#[test]
+fn a_vote_for_a_known_block_or_nil_counts_behind_a_flood_of_unknown_values() {
+    let a = Blocks::new().a;
+    let mut machine = observer();
+    for tag in 0..5 {
+        let _ = machine.step(prevote(0, 0, Some(BlockHash([tag; 32]))));
+    }
+    let _ = machine.step(prevote(0, 0, Some(hash_of(&a))));
+    assert_eq!(machine.proof_of_lock_votes(0, hash_of(&a)).len(), 0, "unknown yet");
+    let _ = machine.step(proposed(0, None, &a));
+    let _ = machine.step(prevote(0, 0, Some(hash_of(&a))));
+    let _ = machine.step(prevote(0, 0, None));
+    assert_eq!(machine.proof_of_lock_votes(0, hash_of(&a)).len(), 1);
+    let empty = SignerBitmap::empty(4);
+    assert_eq!(machine.votes_for_peer(0, &empty, &empty).len(), UNKNOWN_VALUES_MAX + 2);
+    machine.check_invariants();
+}
+
+#[test]
+fn a_third_proposal_of_a_round_is_kept_only_when_votes_demand_its_block() {
+    let mut machine = observer();
+    let blocks: Vec<_> = (10..14).map(|tag| block(0, 4, tag)).collect();
+    let reported: usize = blocks.iter().map(|block| reports(&machine.step(proposed(0, None, block)))).sum();
+    assert_eq!(reported, 1);
+    let known = |machine: &Machine| blocks.iter().map(|b| machine.has_block(&hash_of(b))).collect::<Vec<_>>();
+    assert_eq!(known(&machine), [true, true, false, false]);
+    let _ = machine.step(precommit(0, 0, Some(hash_of(&blocks[3]))));
+    let _ = machine.step(proposed(0, None, &blocks[3]));
+    assert_eq!(known(&machine), [true, true, false, false], "a third of the weight or less demands nothing");
+    let _ = machine.step(precommit(1, 0, Some(hash_of(&blocks[3]))));
+    let _ = machine.step(proposed(0, None, &blocks[3]));
+    let _ = machine.step(proposed(0, None, &blocks[2]));
+    assert_eq!(known(&machine), [true, true, false, true]);
+}
+
+#[test]
+fn a_node_far_behind_catches_up_with_the_round_that_a_third_has_passed() {
+    let far = ROUNDS_AHEAD_MAX + 1;
+    let mut machine = observer();
+    let _ = machine.step(Input::ProposalReceived(proposal(far, None, &block(far, 4, 1))));
+    assert!(machine.proposal(far).is_none());
+    assert_eq!(machine.step(prevote(0, u32::MAX, None)), [], "one liar moves nobody");
+    assert_eq!(machine.step(prevote(1, far, None)).first(), Some(&Effect::RoundStarted { round: far }));
+    machine.check_invariants();
+    assert_eq!(machine.prevotes_bitmap(far), SignerBitmap::empty(4), "its votes were not kept");
+    let further = far + 200;
+    assert_eq!(
+        machine.step(prevote(1, further, None)).first(),
+        Some(&Effect::RoundStarted { round: further })
+    );
+}
+
+#[test]
+fn rounds_long_past_are_forgotten_but_for_what_can_still_matter() {
+    let mut machine = observer();
+    let (kept, dropped) = (block(0, 4, 1), block(1, 4, 2));
+    let hash = hash_of(&kept);
+    for input in [proposed(0, None, &kept), proposed(1, None, &dropped)] {
+        let _ = machine.step(input);
+    }
+    for place in 0..3 {
+        let _ = machine.step(prevote(place, 0, Some(hash)));
+        let _ = machine.step(prevote(place, 2, None));
+    }
+    for round in 3..=ROUNDS_BEHIND_MAX + 10 {
+        for place in 0..2 {
+            let _ = machine.step(precommit(place, round, None));
+        }
+        assert_eq!(machine.round(), round);
+        machine.check_invariants();
+    }
+    assert!(machine.has_block(&hash) && !machine.has_block(&hash_of(&dropped)));
+    assert_eq!(machine.proof_of_lock_votes(0, hash).len(), 3);
+    assert_eq!(machine.prevotes_bitmap(2), SignerBitmap::empty(4));
+    // What was forgotten counts again when it comes again.
+    for place in 0..3 {
+        let _ = machine.step(precommit(place, 1, Some(hash_of(&dropped))));
+    }
+    let _ = machine.step(proposed(1, None, &dropped));
+    let effects = machine.step(validated(&dropped, true));
+    assert!(matches!(effects.as_slice(), [Effect::Decide { round: 1, .. }]), "{effects:?}");
+}
+
+#[test]
+fn peers_get_the_votes_and_the_proposal_that_they_lack() {
+    let Blocks { a, b, .. } = Blocks::new();
+    let mut machine = observer();
+    for input in [proposed(0, None, &a), proposed(0, None, &b), prevote(0, 0, None), prevote(1, 0, None)] {
+        let _ = machine.step(input);
+    }
+    let _ = machine.step(precommit(2, 0, None));
+    let (mut have_prevotes, have_precommits) = (SignerBitmap::empty(4), SignerBitmap::empty(4));
+    have_prevotes.set(0);
+    let votes = machine.votes_for_peer(0, &have_prevotes, &have_precommits);
+    let expected = [vote(VoteStep::Prevote, 1, 0, None), vote(VoteStep::Precommit, 2, 0, None)];
+    assert_eq!(votes, expected);
+    let best = |machine: &Machine| machine.proposal(0).map(|proposal| hash_of(&proposal.block));
+    assert_eq!(best(&machine), Some(hash_of(&a)));
+    let _ = machine.step(prevote(3, 0, Some(hash_of(&b))));
+    assert_eq!(best(&machine), Some(hash_of(&b)), "the one that is voted for");
+}
+
+#[test]
+fn quorums_are_of_weight_not_of_heads() {
+    let mut machine = Machine::new(context_of(&[10, 1, 1, 1], None));
+    let a = block(0, 4, 1);
+    for input in [Input::HeightDue, proposed(0, None, &a), validated(&a, true)] {
+        let _ = machine.step(input);
+    }
+    for place in 1..4 {
+        assert_eq!(machine.step(precommit(place, 0, Some(hash_of(&a)))), []);
+    }
+    let effects = machine.step(precommit(0, 0, Some(hash_of(&a))));
+    assert!(matches!(effects.as_slice(), [Effect::Decide { .. }]), "{effects:?}");
+}
