@@ -1,0 +1,250 @@
+//! The block log: every committed block with what it spent, in the order of heights. It is the chain's truth.
+//!
+//! # Place
+//! `consensus/block_commit.rs` appends; RPC, sync and replay read through a [`BlockReader`]. The index is made of it.
+//!
+//! # Invariants
+//! - INV-BLOCKS-1: block `n` is the `n`-th record, from 1; the log belongs to one chain.
+//! - INV-BLOCKS-2: a [`DurableBlock`] exists only after its record was synced.
+//! - INV-STORAGE-2: each read checks the checksum.
+//!
+//! # Concurrency
+//! One owner appends; readers see a block once it is durable.
+//!
+//! # Layout
+//! A record's payload is: height 8, length of the committed block 4, the committed block, a list of the spent entries
+//! (two parts, since together they may exceed the limit of one object). At open all blocks of the last segment are
+//! checked whole, earlier ones by their heads and heights, and whole whenever they are read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use super::disk::Disk;
+use super::error::StorageError;
+use super::record::{Identity, SegmentKind};
+use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, segment_path};
+use crate::types::codec::{decode, encode};
+use crate::types::{BlockHash, ChainId, CommittedBlock, Height, UtxoEntry};
+
+/// A committed block and the entries that its transactions spend, in the order of transactions and their inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoggedBlock {
+    /// The block with its commit.
+    pub committed: CommittedBlock,
+    /// One entry for each input.
+    pub spent: Vec<UtxoEntry>,
+}
+
+/// Names a block that the log has on disk. Only the log makes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DurableBlock {
+    height: Height,
+    hash: BlockHash,
+}
+
+impl DurableBlock {
+    /// The block's height.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.height
+    }
+
+    /// The block's hash.
+    #[must_use]
+    pub const fn hash(&self) -> BlockHash {
+        self.hash
+    }
+}
+
+/// Where each block lies; block `n` is entry `n - 1`.
+type Positions = Arc<RwLock<Vec<Position>>>;
+
+/// The log, owned by its one writer.
+pub struct BlockLog<D: Disk> {
+    log: SegmentLog<D>,
+    chain_id: ChainId,
+    positions: Positions,
+    reader: BlockReader<D>,
+}
+
+/// Reads blocks from any thread. Clones share their file handles.
+pub struct BlockReader<D: Disk> {
+    reader: SegmentReader<D>,
+    positions: Positions,
+}
+
+impl<D: Disk> Clone for BlockReader<D> {
+    fn clone(&self) -> Self {
+        Self { reader: self.reader.clone(), positions: Arc::clone(&self.positions) }
+    }
+}
+
+fn height_of(positions: &Positions) -> Height {
+    u64::try_from(positions.read().len()).unwrap_or(u64::MAX)
+}
+
+fn encode_payload(block: &LoggedBlock) -> Vec<u8> {
+    let committed = encode(&block.committed);
+    let mut payload = Vec::with_capacity(committed.len() + 64 * (block.spent.len() + 1));
+    payload.extend_from_slice(&block.committed.block.header.height.to_le_bytes());
+    payload.extend_from_slice(&u32::try_from(committed.len()).unwrap_or(u32::MAX).to_le_bytes());
+    payload.extend_from_slice(&committed);
+    payload.extend_from_slice(&encode(&block.spent));
+    payload
+}
+
+/// Height, committed block, spent entries.
+fn split_payload(payload: &[u8]) -> Option<(Height, &[u8], &[u8])> {
+    let (height, rest) = payload.split_first_chunk::<8>()?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let (committed, spent) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    Some((u64::from_le_bytes(*height), committed, spent))
+}
+
+impl<D: Disk> BlockLog<D> {
+    /// Opens the log in `dir`, or makes one; cuts off a record that a crash left incomplete.
+    ///
+    /// # Errors
+    /// [`StorageError::WrongChain`], [`StorageError::Corrupt`] and [`StorageError::MissingSegment`] with what to do,
+    /// [`StorageError::Io`].
+    pub fn open(disk: D, dir: &Path, chain_id: ChainId) -> Result<Self, StorageError> {
+        Self::open_sized(disk, dir, chain_id, SEGMENT_BYTES_MAX)
+    }
+
+    pub(super) fn open_sized(
+        disk: D,
+        dir: &Path,
+        chain_id: ChainId,
+        segment_bytes_max: u64,
+    ) -> Result<Self, StorageError> {
+        let identity = Identity { kind: SegmentKind::Blocks, chain_id, operator: None };
+        let mut positions: Vec<Position> = Vec::new();
+        let mut visit = |position: Position, payload: &[u8]| {
+            let height = payload.first_chunk::<8>().map(|height| u64::from_le_bytes(*height));
+            let expected = u64::try_from(positions.len()).ok().and_then(|count| count.checked_add(1));
+            if height.is_none() || height != expected {
+                return Err(StorageError::Corrupt {
+                    path: segment_path(dir, position.sequence),
+                    offset: position.offset,
+                    what: "a block of another height",
+                    repair: SegmentKind::Blocks.repair(),
+                });
+            }
+            positions.push(position);
+            Ok(())
+        };
+        let depth = ScanDepth::Prefix(8);
+        let opened = SegmentLog::open(disk.clone(), dir, identity, segment_bytes_max, depth, &mut visit)?;
+        let log = match opened {
+            Some(log) => log,
+            None => SegmentLog::create(disk, dir, identity, segment_bytes_max)?,
+        };
+        if log.first_sequence() != 1 {
+            let (path, repair) = (segment_path(dir, 1), SegmentKind::Blocks.repair());
+            return Err(StorageError::MissingSegment { path, repair });
+        }
+        let positions = Arc::new(RwLock::new(positions));
+        let reader = BlockReader { reader: log.reader(), positions: Arc::clone(&positions) };
+        Ok(Self { log, chain_id, positions, reader })
+    }
+
+    /// Height of the last block; 0 if there is none.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        height_of(&self.positions)
+    }
+
+    /// Bytes of all segments.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        self.log.size_bytes()
+    }
+
+    /// A handle that reads blocks from any thread.
+    #[must_use]
+    pub fn reader(&self) -> BlockReader<D> {
+        self.reader.clone()
+    }
+
+    /// Appends the next block and syncs it. The block is committed when this returns.
+    ///
+    /// # Errors
+    /// [`StorageError::NotNext`], [`StorageError::WrongChain`], [`StorageError::SpentMismatch`] leave the log as it was;
+    /// after [`StorageError::Io`] it takes no more.
+    pub fn append(&mut self, block: &LoggedBlock) -> Result<DurableBlock, StorageError> {
+        let header = &block.committed.block.header;
+        let expected = self.height() + 1;
+        if header.height != expected {
+            return Err(StorageError::NotNext { expected, found: header.height });
+        }
+        if header.chain_id != self.chain_id {
+            let path = segment_path(Path::new(""), self.log.active_sequence());
+            return Err(StorageError::WrongChain { path, expected: self.chain_id, found: header.chain_id });
+        }
+        let inputs =
+            block.committed.block.transactions.iter().map(|transaction| transaction.inputs.len()).sum();
+        if inputs != block.spent.len() {
+            let (height, spent) = (header.height, block.spent.len());
+            return Err(StorageError::SpentMismatch { height, inputs, spent });
+        }
+        let position = self.log.append(&encode_payload(block))?;
+        self.positions.write().push(position);
+        Ok(DurableBlock { height: header.height, hash: header.hash() })
+    }
+
+    /// The block at `height`, or `None` above the last one.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`], [`StorageError::Io`].
+    pub fn read(&self, height: Height) -> Result<Option<LoggedBlock>, StorageError> {
+        self.reader.read(height)
+    }
+}
+
+impl<D: Disk> BlockReader<D> {
+    /// Height of the last durable block; 0 if there is none.
+    #[must_use]
+    pub fn height(&self) -> Height {
+        height_of(&self.positions)
+    }
+
+    fn payload(&self, height: Height) -> Result<Option<(Position, Vec<u8>)>, StorageError> {
+        let position = height
+            .checked_sub(1)
+            .and_then(|place| self.positions.read().get(usize::try_from(place).ok()?).copied());
+        let Some(position) = position else { return Ok(None) };
+        Ok(Some((position, self.reader.payload(position)?)))
+    }
+
+    /// The block at `height` with what it spent; `None` at 0 and above the last one.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`], [`StorageError::Io`].
+    pub fn read(&self, height: Height) -> Result<Option<LoggedBlock>, StorageError> {
+        let Some((position, payload)) = self.payload(height)? else { return Ok(None) };
+        let block = split_payload(&payload).filter(|(found, ..)| *found == height).and_then(
+            |(_, committed, spent)| {
+                Some(LoggedBlock { committed: decode(committed).ok()?, spent: decode(spent).ok()? })
+            },
+        );
+        block.map(Some).ok_or_else(|| self.reader.corrupt(position, "a block that cannot be decoded"))
+    }
+
+    /// The block at `height` with its commit alone, as sync sends it; `None` at 0 and above the last one.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`], [`StorageError::Io`].
+    pub fn read_committed(&self, height: Height) -> Result<Option<CommittedBlock>, StorageError> {
+        let Some((position, payload)) = self.payload(height)? else { return Ok(None) };
+        let block = split_payload(&payload)
+            .filter(|(found, ..)| *found == height)
+            .and_then(|(_, committed, _)| decode(committed).ok());
+        block.map(Some).ok_or_else(|| self.reader.corrupt(position, "a block that cannot be decoded"))
+    }
+}
+
+#[cfg(test)]
+#[path = "block_log_tests.rs"]
+mod tests;

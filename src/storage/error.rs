@@ -1,0 +1,181 @@
+//! The one error of this floor: a variant for each rule that the disk or a caller broke.
+//!
+//! A message says what happened, where, and what to do next. Anything that a write or sync returns is fatal to the
+//! node: after it, nobody knows what is on disk.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::types::{ChainId, Height, PublicKey};
+
+/// Why something could not be stored or read.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The operating system refused an operation.
+    #[error("cannot {operation} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The operating system's answer.
+        source: io::Error,
+    },
+    /// An earlier write or sync of this log failed.
+    #[error("{} takes no more records since an earlier write or sync failed; check the disk and restart the node", path.display())]
+    Poisoned {
+        /// The log's directory.
+        path: PathBuf,
+    },
+    /// Bytes that were acknowledged once don't have their checksum any more.
+    #[error("{} is damaged at byte {offset} ({what}); {repair}", path.display())]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// Where the damage was seen, in bytes from the file's start.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+        /// What to do about it.
+        repair: &'static str,
+    },
+    /// A file of a log is missing between others.
+    #[error("{} is missing; {repair}", path.display())]
+    MissingSegment {
+        /// The file that should exist.
+        path: PathBuf,
+        /// What to do about it.
+        repair: &'static str,
+    },
+    /// A file of this kind that another version of the program wrote.
+    #[error("{} has format version {found}, this program reads {expected}; use the version that wrote it", path.display())]
+    UnsupportedVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version that this program writes.
+        expected: u16,
+        /// The file's.
+        found: u16,
+    },
+    /// A block log where a vote journal is expected, or the other way round.
+    #[error("{} is a file of another kind; was a directory exchanged?", path.display())]
+    WrongKind {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The data belongs to another network.
+    #[error("{} belongs to chain {found}, the genesis document is of {expected}; choose the right network or another data directory", path.display())]
+    WrongChain {
+        /// The file or directory.
+        path: PathBuf,
+        /// The chain of the genesis document.
+        expected: ChainId,
+        /// The chain of the file.
+        found: ChainId,
+    },
+    /// The vote journal belongs to another operator key.
+    #[error("the vote journal {} belongs to operator key {}, configured is {}; use the journal of this key, or `timed votes new` for a key that has never voted", path.display(), key_text(found.as_ref()), key_text(expected.as_ref()))]
+    WrongOperator {
+        /// The file.
+        path: PathBuf,
+        /// The configured key.
+        expected: Option<PublicKey>,
+        /// The journal's.
+        found: Option<PublicKey>,
+    },
+    /// A masternode may not sign without its journal, and it is never made silently.
+    #[error("there is no vote journal in {}; restore it from a copy, or make one with `timed votes new` if this operator key has never voted on this chain", path.display())]
+    NoJournal {
+        /// The journal's directory.
+        path: PathBuf,
+    },
+    /// A journal is never overwritten.
+    #[error("{} holds a vote journal already; it is never overwritten, move it away first if it is really not needed", path.display())]
+    JournalExists {
+        /// The journal's directory.
+        path: PathBuf,
+    },
+    /// A record that is larger than any may be.
+    #[error("a record of {bytes} bytes exceeds the limit of {limit}")]
+    RecordTooLarge {
+        /// Its size.
+        bytes: usize,
+        /// What it may be.
+        limit: usize,
+    },
+    /// A block that does not follow the last one of the log.
+    #[error("block {found} does not follow the log, which needs block {expected} next")]
+    NotNext {
+        /// The height that the log needs.
+        expected: Height,
+        /// The block's.
+        found: Height,
+    },
+    /// A block with more or fewer spent outputs than inputs.
+    #[error("block {height} has {inputs} inputs but comes with {spent} spent outputs")]
+    SpentMismatch {
+        /// The block.
+        height: Height,
+        /// Its inputs.
+        inputs: usize,
+        /// The entries that came with it.
+        spent: usize,
+    },
+    /// The index can't be opened or read, and has to be made again from the block log.
+    #[error("the index {} is unusable: {reason}; remove the directory, the node builds it again from the block log", path.display())]
+    Unopenable {
+        /// The index's directory.
+        path: PathBuf,
+        /// What the database said.
+        reason: String,
+    },
+    /// The index database failed while it was in use.
+    #[error("the index failed: {reason}; check the disk and restart the node")]
+    Index {
+        /// What the database said.
+        reason: String,
+    },
+    /// A change for the index that does not follow the one before it.
+    #[error("the index was given height {found} after height {last}")]
+    IndexOrder {
+        /// The height before.
+        last: Height,
+        /// The change's.
+        found: Height,
+    },
+    /// A value of the index that is not what its key promises.
+    #[error(
+        "the index holds a malformed value in {tree}; remove it, the node builds it again from the block log"
+    )]
+    IndexMalformed {
+        /// In which tree.
+        tree: &'static str,
+    },
+    /// The index's writer thread has ended, after an error that was reported to its owner, or because it was finished.
+    #[error("the index writer has stopped")]
+    IndexStopped,
+    /// Another process has the data directory.
+    #[error("the data directory {} is in use by {}; stop it, or choose another directory", path.display(), holder_text(*holder))]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process that holds it, if it could be read.
+        holder: Option<u32>,
+    },
+}
+
+impl StorageError {
+    /// Makes an [`StorageError::Io`] of the operating system's error.
+    pub fn io(operation: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { operation, path, source }
+    }
+}
+
+fn key_text(key: Option<&PublicKey>) -> String {
+    key.map_or_else(|| "none".to_owned(), ToString::to_string)
+}
+
+fn holder_text(holder: Option<u32>) -> String {
+    holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}

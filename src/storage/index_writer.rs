@@ -1,0 +1,250 @@
+//! The thread that brings the index forward behind the block log.
+//!
+//! # Place
+//! `consensus/block_commit.rs` hands it each block's change once the block is durable. The owner is told the marked
+//! height, below which the UTXO manager may forget what it kept, and a failure, which is fatal to the node.
+//!
+//! # Invariants
+//! - INV-WRITER-1: changes are applied in the order of their heights, and each once.
+//! - INV-STORAGE-5: a height is reported as marked only after [`Index::set_mark`] returned.
+//! - INV-WRITER-2: at most [`QUEUE_CHANGES_MAX`] changes and [`QUEUE_BYTES_MAX`] bytes wait, or one larger change alone.
+//!
+//! # Concurrency
+//! [`IndexWriter::submit`] blocks while the queue is full: call it from a blocking thread. [`IndexWriter::finish`] and
+//! dropping wait until the thread has applied and marked what is queued.
+//!
+//! A mark costs two syncs, so it is set every [`MARK_BLOCKS`] blocks, or when no block has come for [`MARK_IDLE`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::StorageError;
+use super::index::{Index, IndexChange};
+use crate::types::{BlockHash, Height};
+
+/// Changes that wait, at most.
+pub const QUEUE_CHANGES_MAX: usize = 1_024;
+/// Bytes of the changes that wait, at most.
+pub const QUEUE_BYTES_MAX: usize = 256 << 20;
+/// Blocks after which the mark is moved.
+pub const MARK_BLOCKS: u64 = 64;
+/// How long no block must have come for the mark to be moved early.
+pub const MARK_IDLE: Duration = Duration::from_millis(1_000);
+
+/// What the owner of an [`IndexWriter`] is told, on the writer's thread.
+#[derive(Debug)]
+pub enum IndexEvent {
+    /// Everything up to this height is durable in the index.
+    Marked(Height),
+    /// The index failed and takes no more changes: stop the node.
+    Failed(StorageError),
+}
+
+#[derive(Default)]
+struct Queue {
+    changes: VecDeque<IndexChange>,
+    bytes: usize,
+    last: Option<Height>,
+    marked: Option<Height>,
+    closed: bool,
+    stopped: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    /// Told when there is something to apply, or the queue was closed.
+    work: Condvar,
+    /// Told when there is room again, or the thread has stopped.
+    room: Condvar,
+}
+
+/// The handle of the writer's thread.
+pub struct IndexWriter {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<(), StorageError>>>,
+}
+
+impl std::fmt::Debug for IndexWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IndexWriter").field("marked", &self.marked()).finish_non_exhaustive()
+    }
+}
+
+impl IndexWriter {
+    /// Starts the thread. `report` must not block.
+    ///
+    /// # Errors
+    /// Those of reading the mark; [`StorageError::Io`] if there is no thread to be had.
+    pub fn start(index: Index, report: impl Fn(IndexEvent) + Send + 'static) -> Result<Self, StorageError> {
+        let marked = index.mark()?.map(|mark| mark.height);
+        let shared = Arc::new(Shared::default());
+        shared.queue.lock().marked = marked;
+        shared.queue.lock().last = marked;
+        let worker = Worker { index, shared: Arc::clone(&shared), pending: None, pending_blocks: 0 };
+        let thread = std::thread::Builder::new()
+            .name("index-writer".to_owned())
+            .spawn(move || worker.run(&report))
+            .map_err(StorageError::io("start the thread of", "the index writer"))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Queues the change of the next block; blocks while the queue is full. The first change of an empty index is
+    /// height 0, the genesis document's.
+    ///
+    /// # Errors
+    /// [`StorageError::IndexOrder`] if it does not follow the one before it, [`StorageError::IndexStopped`].
+    pub fn submit(&self, change: IndexChange) -> Result<(), StorageError> {
+        let bytes = change.size_bytes();
+        let mut queue = self.shared.queue.lock();
+        let fits = |queue: &Queue| {
+            queue.changes.is_empty()
+                || (queue.changes.len() < QUEUE_CHANGES_MAX && queue.bytes + bytes <= QUEUE_BYTES_MAX)
+        };
+        while !queue.stopped && !fits(&queue) {
+            self.shared.room.wait(&mut queue);
+        }
+        if queue.stopped {
+            return Err(StorageError::IndexStopped);
+        }
+        let expected = queue.last.map_or(0, |last| last + 1);
+        if change.height != expected {
+            let last = queue.last.unwrap_or(0);
+            return Err(StorageError::IndexOrder { last, found: change.height });
+        }
+        queue.last = Some(change.height);
+        queue.bytes += bytes;
+        queue.changes.push_back(change);
+        drop(queue);
+        self.shared.work.notify_one();
+        Ok(())
+    }
+
+    /// The height up to which the index is durable; `None` before genesis is.
+    #[must_use]
+    pub fn marked(&self) -> Option<Height> {
+        self.shared.queue.lock().marked
+    }
+
+    /// Changes that wait to be applied.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.shared.queue.lock().changes.len()
+    }
+
+    /// Applies what is queued, marks it, stops the thread, and returns the marked height.
+    ///
+    /// # Errors
+    /// [`StorageError::IndexStopped`] if it had failed before, which was reported.
+    pub fn finish(mut self) -> Result<Option<Height>, StorageError> {
+        self.join()?;
+        Ok(self.marked())
+    }
+
+    fn join(&mut self) -> Result<(), StorageError> {
+        self.shared.queue.lock().closed = true;
+        self.shared.work.notify_one();
+        match self.thread.take().map(JoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_panicked)) => Err(StorageError::IndexStopped),
+        }
+    }
+}
+
+impl Drop for IndexWriter {
+    fn drop(&mut self) {
+        let _reported = self.join();
+    }
+}
+
+struct Worker {
+    index: Index,
+    shared: Arc<Shared>,
+    /// What the next mark will be.
+    pending: Option<(Height, BlockHash, Vec<u8>)>,
+    pending_blocks: u64,
+}
+
+enum Step {
+    Apply(IndexChange),
+    Mark,
+    Stop,
+}
+
+/// Turns submitters away once the thread is gone, however it went.
+struct Stopped(Arc<Shared>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        self.0.queue.lock().stopped = true;
+        self.0.room.notify_all();
+    }
+}
+
+impl Worker {
+    fn run(mut self, report: &dyn Fn(IndexEvent)) -> Result<(), StorageError> {
+        let _stopped = Stopped(Arc::clone(&self.shared));
+        loop {
+            let outcome = match self.next_step() {
+                Step::Apply(change) => self.apply(change, report),
+                Step::Mark => self.mark(report),
+                Step::Stop => {
+                    let outcome = self.mark(report);
+                    return outcome.map_err(|error| fail(error, report));
+                }
+            };
+            if let Err(error) = outcome {
+                return Err(fail(error, report));
+            }
+        }
+    }
+
+    fn next_step(&self) -> Step {
+        let mut queue = self.shared.queue.lock();
+        loop {
+            if let Some(change) = queue.changes.pop_front() {
+                queue.bytes = queue.bytes.saturating_sub(change.size_bytes());
+                drop(queue);
+                self.shared.room.notify_all();
+                return Step::Apply(change);
+            }
+            if queue.closed {
+                return Step::Stop;
+            }
+            if self.pending.is_none() {
+                self.shared.work.wait(&mut queue);
+            } else if self.shared.work.wait_for(&mut queue, MARK_IDLE).timed_out() && queue.changes.is_empty()
+            {
+                return Step::Mark;
+            }
+        }
+    }
+
+    fn apply(&mut self, change: IndexChange, report: &dyn Fn(IndexEvent)) -> Result<(), StorageError> {
+        self.index.apply(&change)?;
+        self.pending = Some((change.height, change.block_hash, change.state));
+        self.pending_blocks += 1;
+        // Genesis at once: without its mark an index has to be made anew.
+        if change.height == 0 || self.pending_blocks >= MARK_BLOCKS { self.mark(report) } else { Ok(()) }
+    }
+
+    fn mark(&mut self, report: &dyn Fn(IndexEvent)) -> Result<(), StorageError> {
+        let Some((height, block_hash, state)) = self.pending.take() else { return Ok(()) };
+        self.index.set_mark(height, block_hash, &state)?;
+        self.pending_blocks = 0;
+        self.shared.queue.lock().marked = Some(height);
+        report(IndexEvent::Marked(height));
+        Ok(())
+    }
+}
+
+/// Tells the owner; whoever joins the thread learns just that it stopped.
+fn fail(error: StorageError, report: &dyn Fn(IndexEvent)) -> StorageError {
+    report(IndexEvent::Failed(error));
+    StorageError::IndexStopped
+}

@@ -1,0 +1,445 @@
+//! An append-only log of frames over numbered segment files: what block log and vote journal have in common.
+//!
+//! # Place
+//! Below `block_log.rs` and `journal.rs`, above `record.rs` and the [`Disk`].
+//!
+//! # Invariants
+//! - INV-SEGMENT-1: an append has returned only after its frame was synced; then the next one may be written.
+//! - INV-SEGMENT-2: a new segment's header and name are durable before its first frame is written, and the segment
+//!   before it is whole. So only the last segment can end torn.
+//! - INV-SEGMENT-3: whatever a scan at open has served was synced before, frames that a killed process left to the
+//!   operating system's cache included.
+//! - INV-STORAGE-4: after a failed write or sync every further append fails.
+//!
+//! # Concurrency
+//! One owner appends. [`SegmentReader`]s read what was appended from any thread by file handles of their own.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::disk::{Disk, DiskFile};
+use super::error::StorageError;
+use super::record::{
+    FRAME_HEAD_BYTES, FrameHead, Identity, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentKind,
+    any_frame_from, frame,
+};
+
+/// Bytes of a segment after which the next record starts a new one.
+pub(super) const SEGMENT_BYTES_MAX: u64 = 128 << 20;
+/// File handles that readers of one log keep open, at most.
+const READER_HANDLES_MAX: usize = 32;
+const SUFFIX: &str = ".seg";
+
+/// Where bytes of a payload lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) sequence: u64,
+    /// From the file's start, in bytes.
+    pub(super) offset: u64,
+    /// In bytes.
+    pub(super) length: u32,
+}
+
+/// How much of the payloads of earlier segments a scan reads. The last segment is always read and checked whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ScanDepth {
+    /// All, with their checksums.
+    Whole,
+    /// The first bytes; the rest is checked when it is read.
+    Prefix(u32),
+}
+
+/// What a scan hands each payload, or its prefix, to.
+pub(super) type Visit<'a> = &'a mut dyn FnMut(Position, &[u8]) -> Result<(), StorageError>;
+
+pub(super) fn segment_path(dir: &Path, sequence: u64) -> PathBuf {
+    dir.join(format!("{sequence:08}{SUFFIX}"))
+}
+
+fn sequences(disk: &impl Disk, dir: &Path) -> Result<Vec<u64>, StorageError> {
+    let mut sequences: Vec<u64> = disk
+        .list(dir)?
+        .iter()
+        .filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok())
+        .filter(|sequence| *sequence > 0)
+        .collect();
+    sequences.sort_unstable();
+    Ok(sequences)
+}
+
+fn corrupt(kind: SegmentKind, dir: &Path, sequence: u64, offset: u64, what: &'static str) -> StorageError {
+    let (path, repair) = (segment_path(dir, sequence), kind.repair());
+    StorageError::Corrupt { path, offset, what, repair }
+}
+
+fn read_vec(file: &impl DiskFile, offset: u64, length: u32) -> Result<Vec<u8>, StorageError> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+    file.read_at(offset, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The log, owned by its one writer.
+pub(super) struct SegmentLog<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    identity: Identity,
+    segment_bytes_max: u64,
+    active: D::File,
+    /// Bytes of each segment; the last one is active.
+    sizes: BTreeMap<u64, u64>,
+    active_sequence: u64,
+    poisoned: bool,
+    reader: SegmentReader<D>,
+}
+
+impl<D: Disk> SegmentLog<D> {
+    /// Makes a log in a directory without one. An incomplete first segment, left by a crash in here, is replaced.
+    pub(super) fn create(
+        disk: D,
+        dir: &Path,
+        identity: Identity,
+        segment_bytes_max: u64,
+    ) -> Result<Self, StorageError> {
+        disk.create_dir_all(dir)?;
+        let active = create_segment(&disk, dir, &identity, 1)?;
+        let sizes = BTreeMap::from([(1, SEGMENT_HEADER_BYTES)]);
+        Ok(Self::assemble(disk, dir, identity, segment_bytes_max, active, sizes))
+    }
+
+    fn assemble(
+        disk: D,
+        dir: &Path,
+        identity: Identity,
+        segment_bytes_max: u64,
+        active: D::File,
+        sizes: BTreeMap<u64, u64>,
+    ) -> Self {
+        let reader = SegmentReader::new(disk.clone(), dir, identity.kind);
+        let active_sequence = sizes.last_key_value().map_or(1, |(sequence, _)| *sequence);
+        let dir = dir.to_path_buf();
+        let poisoned = false;
+        Self { disk, dir, identity, segment_bytes_max, active, sizes, active_sequence, poisoned, reader }
+    }
+
+    /// Opens a log, cuts a torn tail, and shows every frame in its order; `None` if none was ever completed.
+    pub(super) fn open(
+        disk: D,
+        dir: &Path,
+        identity: Identity,
+        segment_bytes_max: u64,
+        depth: ScanDepth,
+        visit: Visit<'_>,
+    ) -> Result<Option<Self>, StorageError> {
+        let mut sequences = sequences(&disk, dir)?;
+        for (sequence, next) in sequences.iter().zip(sequences.iter().skip(1)) {
+            if sequence + 1 != *next {
+                let (path, repair) = (segment_path(dir, sequence + 1), identity.kind.repair());
+                return Err(StorageError::MissingSegment { path, repair });
+            }
+        }
+        let mut incomplete = None;
+        for (place, sequence) in sequences.iter().enumerate() {
+            if !has_header(&disk, dir, &identity, *sequence)? {
+                let is_last = place + 1 == sequences.len();
+                if !is_last || (*sequence > 1 && sequences.len() == 1) {
+                    return Err(corrupt(identity.kind, dir, *sequence, 0, "the segment's header"));
+                }
+                incomplete = Some(*sequence);
+            }
+        }
+        // A crash while it was made: it holds nothing, and what is before it is whole.
+        let last_is_sealed = incomplete.is_some();
+        if incomplete.is_some() {
+            sequences.pop();
+        }
+        let Some(last) = sequences.last().copied() else { return Ok(None) };
+        let mut sizes = BTreeMap::new();
+        let mut active = disk.open_existing(&segment_path(dir, last))?;
+        for sequence in sequences {
+            let is_last = sequence == last;
+            let mut scan = Scan { kind: identity.kind, dir, sequence, sealed: !is_last || last_is_sealed };
+            let size = if is_last {
+                scan.run(&active, ScanDepth::Whole, visit)?
+            } else {
+                scan.run(&disk.open_existing(&segment_path(dir, sequence))?, depth, visit)?
+            };
+            sizes.insert(sequence, size);
+        }
+        let end = sizes.last_key_value().map_or(0, |(_, size)| *size);
+        cut_tail(&mut active, dir, last, end)?;
+        if let Some(sequence) = incomplete {
+            disk.remove(&segment_path(dir, sequence))?;
+        }
+        disk.sync_dir(dir)?;
+        Ok(Some(Self::assemble(disk, dir, identity, segment_bytes_max, active, sizes)))
+    }
+
+    /// Refuses if an earlier write or sync failed.
+    pub(super) fn check_sound(&self) -> Result<(), StorageError> {
+        if self.poisoned { Err(StorageError::Poisoned { path: self.dir.clone() }) } else { Ok(()) }
+    }
+
+    fn end(&self) -> u64 {
+        self.sizes.last_key_value().map_or(0, |(_, size)| *size)
+    }
+
+    /// Writes a frame and syncs it. After an error the log takes no more, unless the payload was merely too large.
+    pub(super) fn append(&mut self, payload: &[u8]) -> Result<Position, StorageError> {
+        self.check_sound()?;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(StorageError::RecordTooLarge { bytes: payload.len(), limit: PAYLOAD_BYTES_MAX });
+        }
+        let frame_bytes = FRAME_HEAD_BYTES + u64::try_from(payload.len()).unwrap_or(u64::MAX);
+        if self.end() > SEGMENT_HEADER_BYTES && self.end() + frame_bytes > self.segment_bytes_max {
+            self.rotate()?;
+        }
+        let (sequence, start) = (self.active_sequence, self.end());
+        let bytes = frame(sequence, start, payload)?;
+        self.poisoned = true;
+        self.active.append(&bytes)?;
+        self.active.sync_data()?;
+        self.poisoned = false;
+        self.sizes.insert(sequence, start + frame_bytes);
+        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        Ok(Position { sequence, offset: start + FRAME_HEAD_BYTES, length })
+    }
+
+    /// Starts a new segment, unless the active one is empty.
+    pub(super) fn rotate(&mut self) -> Result<(), StorageError> {
+        self.check_sound()?;
+        if self.end() == SEGMENT_HEADER_BYTES {
+            return Ok(());
+        }
+        self.poisoned = true;
+        let sequence = self.active_sequence + 1;
+        self.active = create_segment(&self.disk, &self.dir, &self.identity, sequence)?;
+        self.active_sequence = sequence;
+        self.sizes.insert(sequence, SEGMENT_HEADER_BYTES);
+        self.poisoned = false;
+        Ok(())
+    }
+
+    /// Removes the oldest segment, durably, so that a crash never leaves a gap. The active one stays.
+    pub(super) fn remove_first(&mut self) -> Result<(), StorageError> {
+        self.check_sound()?;
+        let Some((&sequence, _)) = self.sizes.first_key_value() else { return Ok(()) };
+        if sequence == self.active_sequence {
+            return Ok(());
+        }
+        self.poisoned = true;
+        self.disk.remove(&segment_path(&self.dir, sequence))?;
+        self.disk.sync_dir(&self.dir)?;
+        self.poisoned = false;
+        self.sizes.remove(&sequence);
+        self.reader.forget(sequence);
+        Ok(())
+    }
+
+    /// The oldest segment.
+    pub(super) fn first_sequence(&self) -> u64 {
+        self.sizes.first_key_value().map_or(self.active_sequence, |(sequence, _)| *sequence)
+    }
+
+    /// The segment that the last append went to.
+    pub(super) const fn active_sequence(&self) -> u64 {
+        self.active_sequence
+    }
+
+    /// Bytes of all segments.
+    pub(super) fn size_bytes(&self) -> u64 {
+        self.sizes.values().sum()
+    }
+
+    pub(super) fn reader(&self) -> SegmentReader<D> {
+        self.reader.clone()
+    }
+}
+
+fn create_segment<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    identity: &Identity,
+    sequence: u64,
+) -> Result<D::File, StorageError> {
+    let mut file = disk.open(&segment_path(dir, sequence))?;
+    if file.size_bytes()? > 0 {
+        file.truncate(0)?;
+    }
+    file.append(&identity.segment_header(sequence))?;
+    file.sync_data()?;
+    disk.sync_dir(dir)?;
+    Ok(file)
+}
+
+/// Whether the segment's header is whole and ours; if it is not whole, there must be no frame behind it either.
+fn has_header<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    identity: &Identity,
+    sequence: u64,
+) -> Result<bool, StorageError> {
+    let path = segment_path(dir, sequence);
+    let file = disk.open_existing(&path)?;
+    let size = file.size_bytes()?;
+    if size >= SEGMENT_HEADER_BYTES {
+        let header = read_vec(&file, 0, u32::try_from(SEGMENT_HEADER_BYTES).unwrap_or(u32::MAX))?;
+        if identity.check_header(&path, sequence, &header)? {
+            return Ok(true);
+        }
+    }
+    if any_frame_from(&file, sequence, 0, size)? {
+        return Err(corrupt(identity.kind, dir, sequence, 0, "the segment's header"));
+    }
+    Ok(false)
+}
+
+/// Cuts what is behind the last good frame, and makes sure that all before is on disk and not only in a cache.
+fn cut_tail(file: &mut impl DiskFile, dir: &Path, sequence: u64, end: u64) -> Result<(), StorageError> {
+    let size = file.size_bytes()?;
+    if size > end {
+        let path = segment_path(dir, sequence);
+        let bytes = size - end;
+        tracing::warn!(path = %path.display(), bytes, "Cutting off an incomplete record at the log's end");
+        file.truncate(end)?;
+    }
+    file.sync_data()
+}
+
+struct Scan<'a> {
+    kind: SegmentKind,
+    dir: &'a Path,
+    sequence: u64,
+    /// Whether a later segment proves that this one was whole.
+    sealed: bool,
+}
+
+enum Frame {
+    Good(FrameHead, Vec<u8>),
+    /// What is bad, and where a later frame could start.
+    Bad(&'static str, u64),
+}
+
+impl Scan<'_> {
+    /// Shows the frames and returns where the good ones end.
+    fn run(&mut self, file: &impl DiskFile, depth: ScanDepth, visit: Visit<'_>) -> Result<u64, StorageError> {
+        let end = file.size_bytes()?;
+        let mut offset = SEGMENT_HEADER_BYTES;
+        while offset < end {
+            match self.frame_at(file, offset, end, depth)? {
+                Frame::Good(head, payload) => {
+                    let start = offset + FRAME_HEAD_BYTES;
+                    let position = Position { sequence: self.sequence, offset: start, length: head.length };
+                    visit(position, &payload)?;
+                    offset += head.frame_bytes();
+                }
+                Frame::Bad(what, next) => {
+                    if self.sealed || any_frame_from(file, self.sequence, next, end)? {
+                        return Err(corrupt(self.kind, self.dir, self.sequence, offset, what));
+                    }
+                    return Ok(offset);
+                }
+            }
+        }
+        Ok(end)
+    }
+
+    fn frame_at(
+        &self,
+        file: &impl DiskFile,
+        offset: u64,
+        end: u64,
+        depth: ScanDepth,
+    ) -> Result<Frame, StorageError> {
+        if offset + FRAME_HEAD_BYTES > end {
+            return Ok(Frame::Bad("an incomplete record", end));
+        }
+        let mut head = [0; 16];
+        file.read_at(offset, &mut head)?;
+        let Some(head) = FrameHead::of(self.sequence, offset, &head) else {
+            return Ok(Frame::Bad("a record's head", offset + 1));
+        };
+        let next = offset + head.frame_bytes();
+        if next > end {
+            return Ok(Frame::Bad("an incomplete record", end));
+        }
+        let start = offset + FRAME_HEAD_BYTES;
+        let payload = match depth {
+            ScanDepth::Whole => read_vec(file, start, head.length)?,
+            ScanDepth::Prefix(length) => read_vec(file, start, head.length.min(length))?,
+        };
+        if depth == ScanDepth::Whole && !head.holds(&payload) {
+            return Ok(Frame::Bad("a record's checksum", next));
+        }
+        Ok(Frame::Good(head, payload))
+    }
+}
+
+struct ReaderState<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    kind: SegmentKind,
+    handles: Mutex<BTreeMap<u64, Arc<D::File>>>,
+}
+
+/// Reads payloads at positions that the log gave out.
+pub(super) struct SegmentReader<D: Disk>(Arc<ReaderState<D>>);
+
+impl<D: Disk> Clone for SegmentReader<D> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<D: Disk> SegmentReader<D> {
+    fn new(disk: D, dir: &Path, kind: SegmentKind) -> Self {
+        let handles = Mutex::new(BTreeMap::new());
+        Self(Arc::new(ReaderState { disk, dir: dir.to_path_buf(), kind, handles }))
+    }
+
+    fn handle(&self, sequence: u64) -> Result<Arc<D::File>, StorageError> {
+        let state = &*self.0;
+        if let Some(file) = state.handles.lock().get(&sequence) {
+            return Ok(Arc::clone(file));
+        }
+        let file = Arc::new(state.disk.open_existing(&segment_path(&state.dir, sequence))?);
+        let mut handles = state.handles.lock();
+        if handles.len() >= READER_HANDLES_MAX {
+            handles.pop_first();
+        }
+        handles.insert(sequence, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn forget(&self, sequence: u64) {
+        self.0.handles.lock().remove(&sequence);
+    }
+
+    /// A whole payload, checked.
+    pub(super) fn payload(&self, position: Position) -> Result<Vec<u8>, StorageError> {
+        let file = self.handle(position.sequence)?;
+        let frame_start = position.offset - FRAME_HEAD_BYTES;
+        let mut head = [0; 16];
+        file.read_at(frame_start, &mut head)?;
+        let head = FrameHead::of(position.sequence, frame_start, &head)
+            .filter(|head| head.length == position.length)
+            .ok_or_else(|| self.corrupt(position, "a record's head"))?;
+        let payload = read_vec(&*file, position.offset, position.length)?;
+        if !head.holds(&payload) {
+            return Err(self.corrupt(position, "a record's checksum"));
+        }
+        Ok(payload)
+    }
+
+    /// Bytes within a payload, unchecked.
+    pub(super) fn bytes(&self, position: Position) -> Result<Vec<u8>, StorageError> {
+        read_vec(&*self.handle(position.sequence)?, position.offset, position.length)
+    }
+
+    /// The error for what was read at a position.
+    pub(super) fn corrupt(&self, position: Position, what: &'static str) -> StorageError {
+        corrupt(self.0.kind, &self.0.dir, position.sequence, position.offset, what)
+    }
+}

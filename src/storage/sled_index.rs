@@ -1,0 +1,169 @@
+//! The index store of a real node: sled 0.34, kept where its faults can't reach anything that matters.
+//!
+//! # Place
+//! Behind [`Index`](super::index::Index). Blocking: called from the writer's thread and through `spawn_blocking`.
+//!
+//! # Invariants
+//! - INV-SLED-1: sync is sled's flush and then an fsync of its file, since the flush alone is none on Linux.
+//! - INV-SLED-2: what a killed process leaves of a snapshot it was making is removed before sled is opened, which would
+//!   fail otherwise.
+//! - INV-SLED-3: single keys are written, never sled's batches, which stop every reader.
+//!
+//! # Units
+//! The cache is in MiB. sled takes up to two and a half times of it in memory, and about four times the raw data on disk.
+
+use std::fs::{self, File};
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use super::error::StorageError;
+use super::index::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
+
+/// How often sled writes by itself what has gathered, in milliseconds; without it, it never cleans up.
+const FLUSH_EVERY_MS: u64 = 500;
+/// The file in sled's directory that holds everything but snapshots, which sled syncs itself.
+const DATA_FILE: &str = "db";
+/// What a file of sled's snapshot that was never completed ends with.
+const GENERATING: &str = ".generating";
+
+/// An open sled database.
+pub struct SledIndex {
+    path: PathBuf,
+    database: sled::Db,
+    /// In the order of [`Tree::ALL`].
+    trees: Vec<sled::Tree>,
+    data_file: File,
+}
+
+fn failed(error: impl std::fmt::Display) -> StorageError {
+    StorageError::Index { reason: error.to_string() }
+}
+
+fn remove_incomplete_snapshots(path: &Path) -> Result<(), StorageError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StorageError::io("list", path)(error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(StorageError::io("list", path))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(GENERATING) {
+            fs::remove_file(entry.path()).map_err(StorageError::io("remove", entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
+impl SledIndex {
+    /// Opens the database in a directory, or makes it.
+    ///
+    /// # Errors
+    /// [`StorageError::Unopenable`]: call [`SledIndex::destroy`] and build it again; [`StorageError::InUse`] if it is
+    /// open already; [`StorageError::Io`].
+    pub fn open(path: &Path, cache_mb: u64) -> Result<Self, StorageError> {
+        fs::create_dir_all(path).map_err(StorageError::io("create directory", path))?;
+        remove_incomplete_snapshots(path)?;
+        let config = sled::Config::new()
+            .path(path)
+            .cache_capacity(cache_mb.saturating_mul(1 << 20))
+            .flush_every_ms(Some(FLUSH_EVERY_MS));
+        let open = || {
+            let database = config.open()?;
+            let trees = Tree::ALL.map(|tree| database.open_tree(tree.name()));
+            Ok::<_, sled::Error>((database, trees.into_iter().collect::<Result<Vec<_>, _>>()?))
+        };
+        let unopenable = |reason: String| StorageError::Unopenable { path: path.to_path_buf(), reason };
+        // Some kinds of damage make sled panic instead of returning an error.
+        let opened =
+            catch_unwind(AssertUnwindSafe(open)).map_err(|_| unopenable("it panicked".to_owned()))?;
+        let (database, trees) = opened.map_err(|error| match error {
+            sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
+                StorageError::InUse { path: path.to_path_buf(), holder: None }
+            }
+            error => unopenable(error.to_string()),
+        })?;
+        let data_file = path.join(DATA_FILE);
+        let data_file = File::open(&data_file).map_err(StorageError::io("open", &data_file))?;
+        Ok(Self { path: path.to_path_buf(), database, trees, data_file })
+    }
+
+    /// Removes the database in a directory, with everything in it.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn destroy(path: &Path) -> Result<(), StorageError> {
+        match fs::remove_dir_all(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StorageError::io("remove", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Bytes on disk.
+    ///
+    /// # Errors
+    /// [`StorageError::Index`].
+    pub fn size_bytes(&self) -> Result<u64, StorageError> {
+        self.database.size_on_disk().map_err(failed)
+    }
+
+    fn tree(&self, tree: Tree) -> Result<&sled::Tree, StorageError> {
+        let place = Tree::ALL.iter().position(|candidate| *candidate == tree);
+        place.and_then(|place| self.trees.get(place)).ok_or_else(|| failed("a tree is not open"))
+    }
+}
+
+impl IndexStore for SledIndex {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        Ok(self.tree(tree)?.get(key).map_err(failed)?.map(|value| value.to_vec()))
+    }
+
+    fn scan_prefix(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Entries, StorageError> {
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let mut entries = Vec::new();
+        for entry in self.tree(tree)?.range::<&[u8], _>((start, Bound::Unbounded)).take(limit) {
+            let (key, value) = entry.map_err(failed)?;
+            if !key.starts_with(prefix) {
+                break;
+            }
+            entries.push((key.to_vec(), value.to_vec()));
+        }
+        Ok(entries)
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
+        for change in changes {
+            match change {
+                Change::Put { value, .. } if value.len() > VALUE_BYTES_MAX => {
+                    let (bytes, limit) = (value.len(), VALUE_BYTES_MAX);
+                    return Err(StorageError::RecordTooLarge { bytes, limit });
+                }
+                Change::Put { tree, key, value } => self.tree(tree)?.insert(key, value).map_err(failed)?,
+                Change::Delete { tree, key } => self.tree(tree)?.remove(key).map_err(failed)?,
+            };
+        }
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        self.database.flush().map_err(failed)?;
+        let data_file = self.path.join(DATA_FILE);
+        self.data_file.sync_all().map_err(StorageError::io("sync", data_file))?;
+        File::open(&self.path)
+            .and_then(|dir| dir.sync_all())
+            .map_err(StorageError::io("sync directory", &self.path))
+    }
+}
