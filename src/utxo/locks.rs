@@ -42,7 +42,9 @@ pub(super) struct LockRecord {
 
 /// An output that another transaction holds, or has spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the output {outpoint} is taken by the transaction {held_by}; wait until it is final or dropped, or spend another output")]
+#[error(
+    "the output {outpoint} is taken by the transaction {held_by}; wait until it is final or dropped, or spend another output"
+)]
 pub struct LockConflict {
     /// The output.
     pub outpoint: OutPoint,
