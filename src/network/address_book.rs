@@ -7,7 +7,8 @@
 //! # Invariants
 //! - INV-NET-15: the book is bounded, and so is what one peer can put into it; addresses of the configuration and of
 //!   the chain are never pushed out by others and are tried for ever.
-//! - INV-NET-16: only addresses that answered, or that the chain names, are told to others.
+//! - INV-NET-16: only addresses that answered, that the chain or the operator names, or that connected peers say of
+//!   themselves are told to others; hearsay is not.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -143,14 +144,26 @@ impl AddressBook {
         true
     }
 
-    /// Removes the learned address that is worth least.
+    /// Removes a learned address that is worth least: one that never answered, of the peer that told most of these.
     fn evict(&mut self) -> bool {
+        let mut shares: HashMap<PeerId, usize, ahash::RandomState> = HashMap::default();
+        for entry in self.entries.values().filter(|entry| entry.answered.is_none()) {
+            if let Source::Peer(peer) = entry.source {
+                *shares.entry(peer).or_insert(0) += 1;
+            }
+        }
         let worst = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.source != Source::Pinned && !entry.dialing && !entry.own)
-            .max_by_key(|(_, entry)| (entry.answered.is_none(), entry.failures))
-            .map(|(address, _)| address.clone());
+            .filter(|(_, entry)| !entry.dialing && !entry.own)
+            .filter_map(|(address, entry)| match entry.source {
+                Source::Pinned => None,
+                Source::Peer(peer) => Some((address, peer, entry)),
+            })
+            .max_by_key(|(_, peer, entry)| {
+                (entry.answered.is_none(), shares.get(peer).copied().unwrap_or(0), entry.failures)
+            })
+            .map(|(address, ..)| address.clone());
         worst.is_some_and(|address| self.entries.remove(&address).is_some())
     }
 
@@ -220,12 +233,17 @@ impl AddressBook {
         }
     }
 
-    /// What others may be told, at most `count`.
-    pub(crate) fn tellable(&self, count: usize) -> Vec<PeerAddress> {
+    /// What others may be told, at most `count`: what answered, what the chain or the operator names with its identity,
+    /// and where peers that are connected say that they listen themselves.
+    pub(crate) fn tellable(&self, count: usize, is_connected: impl Fn(PeerId) -> bool) -> Vec<PeerAddress> {
+        let is_told = |entry: &Entry| match (entry.answered, entry.expected, entry.source) {
+            (Some(_), _, _) | (None, Some(_), Source::Pinned) => true,
+            (None, Some(expected), Source::Peer(peer)) => expected == peer && is_connected(peer),
+            (None, None, _) => false,
+        };
         self.entries
             .iter()
-            .filter(|(_, entry)| !entry.own && (entry.answered.is_some() || entry.expected.is_some()))
-            .filter(|(_, entry)| entry.answered.is_some() || entry.source == Source::Pinned)
+            .filter(|(_, entry)| !entry.own && is_told(entry))
             .take(count)
             .map(|(address, entry)| PeerAddress {
                 address: address.clone(),
@@ -308,8 +326,11 @@ mod tests {
             assert!(book.entries.len() <= ADDRESSES_MAX);
         }
         assert_eq!(book.entries.values().filter(|entry| entry.source == Source::Pinned).count(), 50);
-        let of_first = |entry: &&Entry| entry.source == Source::Peer(PublicKey([99; 32]));
-        assert_eq!(book.entries.values().filter(of_first).count(), ADDRESSES_PER_SOURCE_MAX);
+        for peer in 0..100 {
+            let source = Source::Peer(PublicKey([peer; 32]));
+            let share = book.entries.values().filter(|entry| entry.source == source).count();
+            assert!((10..=ADDRESSES_PER_SOURCE_MAX).contains(&share), "{share}: all have about the same");
+        }
     }
 
     #[test]
@@ -327,7 +348,9 @@ mod tests {
         assert!(book.take_due(9, later, |_| true).is_empty());
         let due = book.take_due(9, later, |peer| peer == OTHER);
         assert_eq!(due, [Attempt { address: "192.0.2.1:1".to_owned(), expected: None }]);
-        let told = book.tellable(9);
+        assert!(book.add("192.0.2.4:1", Some(PEER), Source::Peer(PEER), start));
+        assert_eq!(book.tellable(9, |_| true).len(), 2, "where a connected peer says that it listens itself");
+        let told = book.tellable(9, |_| false);
         assert_eq!(told, [PeerAddress { address: "192.0.2.1:1".to_owned(), identity: Some(PEER) }]);
     }
 }

@@ -448,6 +448,10 @@ impl Receiver {
                 add(&shared.metrics.rate_limited, 1);
                 if verdict == Verdict::DropAndReport {
                     shared.report(connection.peer, Misbehaviour::Flood);
+                    // What is still in the buffer of a peer that was banned by this is not looked at.
+                    if connection.closing.is_cancelled() {
+                        return Err(DisconnectReason::Misbehaved(Misbehaviour::Flood));
+                    }
                 }
                 return Ok(false);
             }

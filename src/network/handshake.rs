@@ -253,9 +253,10 @@ pub(crate) fn transcript_digest(role: Role, transcript: &[u8], chain_id: &ChainI
     DomainHasher::new(Domain::Handshake).bytes(&[role.tag()]).bytes(transcript).bytes(&chain_id.0).finish()
 }
 
-struct Noise<S> {
-    stream: S,
-    buffer: BytesMut,
+/// A stream on which handshake messages travel.
+pub(super) struct Noise<S> {
+    pub(super) stream: S,
+    pub(super) buffer: BytesMut,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Noise<S> {
@@ -265,20 +266,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Noise<S> {
             .ok_or(HandshakeError::Closed)
     }
 
-    async fn write_noise(&mut self, noise: &mut snow::HandshakeState) -> Result<(), HandshakeError> {
+    pub(super) async fn write_noise(
+        &mut self,
+        noise: &mut snow::HandshakeState,
+    ) -> Result<(), HandshakeError> {
         let mut message = [0; HANDSHAKE_FRAME_BYTES_MAX];
         let length = noise.write_message(&[], &mut message)?;
         let record = message.get(..length).and_then(plain_record).ok_or(HandshakeError::Closed)?;
         Ok(self.stream.write_all(&record).await?)
     }
 
-    async fn read_noise(&mut self, noise: &mut snow::HandshakeState) -> Result<(), HandshakeError> {
+    pub(super) async fn read_noise(
+        &mut self,
+        noise: &mut snow::HandshakeState,
+    ) -> Result<(), HandshakeError> {
         let record = self.receive().await?;
         noise.read_message(&record, &mut [0; HANDSHAKE_FRAME_BYTES_MAX])?;
         Ok(())
     }
 
-    async fn open<T: Decode<()>>(&mut self, opener: &mut Opener) -> Result<T, HandshakeError> {
+    pub(super) async fn open<T: Decode<()>>(&mut self, opener: &mut Opener) -> Result<T, HandshakeError> {
         let record = self.receive().await?;
         let mut plaintext = Vec::new();
         opener.open(&record, &mut plaintext)?;
@@ -286,7 +293,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Noise<S> {
     }
 }
 
-fn noise_state(role: Role) -> Result<snow::HandshakeState, snow::Error> {
+pub(super) fn noise_state(role: Role) -> Result<snow::HandshakeState, snow::Error> {
     let parameters: snow::params::NoiseParams = NOISE_PARAMETERS.parse()?;
     let keys = snow::Builder::new(parameters.clone()).generate_keypair()?;
     let private = zeroize::Zeroizing::new(keys.private);

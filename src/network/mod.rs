@@ -57,6 +57,7 @@ use self::recent_set::RecentSet;
 use self::reputation::Reputation;
 pub use self::reputation::{BanTarget, Misbehaviour};
 use self::shared::{SEEN_MAX, Shared, Timing};
+use crate::storage::journal::Durable;
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
 use crate::types::{ChainId, Message, PublicKey, SecretKey};
@@ -314,6 +315,12 @@ impl NetworkHandle {
     /// send it or get it a moment ago. A peer whose queue of bulk messages is full misses it.
     pub fn broadcast(&self, message: &Message, except: Option<PeerId>) {
         self.shared.broadcast(message, except);
+    }
+
+    /// Sends this node's own votes and proposals to all peers. That they are durable is in the type: what is not in the
+    /// journal can't be sent (floor 4).
+    pub fn publish(&self, message: &Durable<Message>) {
+        self.shared.broadcast(message.get(), None);
     }
 
     /// Sends to one peer, even what it has already; false if it is not connected or its queue is full.

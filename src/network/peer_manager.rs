@@ -137,7 +137,7 @@ async fn conclude(
             if stable {
                 book.held(&attempt.address);
             }
-            // Without a failure the next attempt comes after the shortest time; replaced ones need none.
+            // A connection that ended counts as one failure, so one that ends again and again is tried less often.
             if served {
                 book.failed(&attempt.address, now());
             }

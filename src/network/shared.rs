@@ -155,7 +155,7 @@ impl Shared {
 
     /// What a peer that asks is told.
     pub(crate) fn addresses_for(&self, connection: &Connection) -> Vec<PeerAddress> {
-        let mut addresses = self.book.lock().tellable(PEER_ADDRESSES_MAX);
+        let mut addresses = self.book.lock().tellable(PEER_ADDRESSES_MAX, |peer| self.manager.contains(peer));
         addresses.retain(|peer| {
             peer.identity != Some(connection.peer)
                 && (peer.address.parse::<std::net::SocketAddr>().is_err()

@@ -1,3 +1,6 @@
 //! Tests of the whole floor on loopback sockets.
 
+mod handshake;
+mod hostile;
+mod nodes;
 pub(crate) mod support;

@@ -1,13 +1,26 @@
 //! What the tests of the network share.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+use crate::network::address_book::Backoff;
 use crate::network::connection::Connection;
-use crate::network::frame::{Opener, Sealer, split_session};
-use crate::network::handshake::Hello;
-use crate::types::message::NodeStatus;
+use crate::network::frame::{
+    Assembler, Lane, Opener, RECORD_BYTES_MAX, Sealer, read_record, split_lane, split_session,
+};
+use crate::network::handshake::{Established, HandshakeError, Hello, LocalNode, Role, handshake};
+use crate::network::message_kind::MessageKind;
+use crate::network::shared::Timing;
+use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle};
+use crate::types::codec::encode;
+use crate::types::message::{NodeStatus, PeerAddress};
 use crate::types::vote::FinalityVote;
 use crate::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Hash, Header, MasternodeId, Message, Payload,
@@ -134,4 +147,188 @@ pub(crate) fn connection(id: u64, peer: PublicKey, inbound: bool) -> Arc<Connect
     };
     let address = "127.0.0.1:1".parse().unwrap();
     Arc::new(Connection::new(id, &remote, address, inbound, &CancellationToken::new()))
+}
+
+/// A running node.
+pub(crate) struct Node {
+    pub(crate) handle: NetworkHandle,
+    pub(crate) events: NetworkEvents,
+    pub(crate) token: CancellationToken,
+    pub(crate) tracker: TaskTracker,
+}
+
+/// Times that make the tests short, but for the deadlines that a test does not mean to reach.
+pub(crate) fn quick() -> Timing {
+    Timing {
+        dial_interval: Duration::from_millis(10),
+        backoff: Backoff { min: Duration::from_millis(20), max: Duration::from_millis(100) },
+        ..Timing::default()
+    }
+}
+
+pub(crate) fn config(seed: u8) -> NetworkConfig {
+    NetworkConfig {
+        listen_address: "127.0.0.1:0".parse().unwrap(),
+        external_address: None,
+        bootstrap_peers: Vec::new(),
+        max_inbound: 16,
+        max_outbound: 16,
+        chain_id: CHAIN,
+        identity: SecretKey::from_seed(&[seed; 32]),
+        user_agent: format!("test/{seed}"),
+    }
+}
+
+pub(crate) fn key(seed: u8) -> PublicKey {
+    SecretKey::from_seed(&[seed; 32]).public()
+}
+
+impl Node {
+    pub(crate) async fn start(seed: u8) -> Self {
+        Self::start_with(config(seed), quick()).await
+    }
+
+    pub(crate) async fn start_with(config: NetworkConfig, timing: Timing) -> Self {
+        let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let (handle, events) = Network::start_with(config, timing, token.clone(), &tracker).await.unwrap();
+        Self { handle, events, token, tracker }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.handle.local_address().unwrap()
+    }
+
+    pub(crate) fn dial(&self, other: SocketAddr) {
+        assert!(self.handle.add_address(&PeerAddress { address: other.to_string(), identity: None }));
+    }
+
+    /// The next urgent event, but for those that come by themselves.
+    pub(crate) async fn urgent(&mut self) -> NetworkEvent {
+        patient(self.events.urgent.recv()).await.unwrap()
+    }
+
+    pub(crate) async fn bulk(&mut self) -> NetworkEvent {
+        patient(self.events.bulk.recv()).await.unwrap()
+    }
+
+    pub(crate) async fn connected(&mut self, peer: PublicKey) {
+        match self.urgent().await {
+            NetworkEvent::Connected { peer: found, .. } => assert_eq!(found, peer),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn disconnected(&mut self, peer: PublicKey) {
+        assert_eq!(self.urgent().await, NetworkEvent::Disconnected { peer });
+    }
+
+    /// Ends all its tasks.
+    pub(crate) async fn stop(self) {
+        self.token.cancel();
+        self.tracker.close();
+        patient(self.tracker.wait()).await;
+    }
+}
+
+/// What hangs fails.
+pub(crate) async fn patient<F: Future>(future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(10), future).await.expect("nothing happened for 10 s")
+}
+
+/// Waits until something holds.
+pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
+    patient(async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
+    let secret = SecretKey::from_seed(&[seed; 32]);
+    LocalNode {
+        chain_id,
+        identity: secret.public(),
+        secret,
+        user_agent: format!("test/{seed}"),
+        advertised: None,
+        listen_port: 1,
+    }
+}
+
+/// A peer under a test's control: it did the handshake honestly.
+pub(crate) struct RawPeer {
+    pub(crate) stream: TcpStream,
+    pub(crate) sealer: Sealer,
+    opener: Opener,
+    buffer: BytesMut,
+}
+
+impl RawPeer {
+    pub(crate) async fn connect(address: SocketAddr, seed: u8) -> Result<Self, HandshakeError> {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let node = local(seed, CHAIN);
+        let deadline = Duration::from_secs(5);
+        let done = handshake(stream, Role::Initiator, &node, None, deadline, |_| Ok(())).await?;
+        let Established { stream, buffer, sealer, opener, .. } = done;
+        Ok(Self { stream, sealer, opener, buffer })
+    }
+
+    /// Sends one record; false if the connection is closed.
+    pub(crate) async fn record(&mut self, lane: Lane, payload: &[u8]) -> bool {
+        let mut plaintext = vec![lane.tag()];
+        plaintext.extend_from_slice(payload);
+        let mut out = Vec::new();
+        self.sealer.seal(&plaintext, &mut out).unwrap();
+        self.stream.write_all(&out).await.is_ok()
+    }
+
+    /// Sends messages; false if the connection is closed.
+    pub(crate) async fn say(&mut self, messages: &[Message]) -> bool {
+        for message in messages {
+            let encoded = encode(message);
+            let mut bytes = u32::try_from(encoded.len()).unwrap().to_le_bytes().to_vec();
+            bytes.extend(encoded);
+            let lane = if message.is_urgent() { Lane::Urgent } else { Lane::Bulk };
+            for piece in bytes.chunks(60_000) {
+                if !self.record(lane, piece).await {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads until the node closes the connection.
+    pub(crate) async fn closed(&mut self) {
+        patient(async {
+            while let Ok(Some(_)) = read_record(&mut self.stream, &mut self.buffer, RECORD_BYTES_MAX).await {}
+        })
+        .await;
+    }
+
+    /// The next message of the urgent lane, and the bytes of credit that came before it.
+    pub(crate) async fn hear(&mut self) -> (MessageKind, usize) {
+        let mut urgent = Assembler::new(true);
+        let mut credit = 0;
+        let mut plaintext = Vec::new();
+        loop {
+            let record = patient(read_record(&mut self.stream, &mut self.buffer, RECORD_BYTES_MAX))
+                .await
+                .unwrap()
+                .unwrap();
+            self.opener.open(&record, &mut plaintext).unwrap();
+            match split_lane(&plaintext).unwrap() {
+                (Lane::Credit, bytes) => {
+                    credit += u32::from_le_bytes(bytes.try_into().unwrap()) as usize;
+                }
+                (Lane::Urgent, bytes) => urgent.feed(bytes),
+                (Lane::Bulk, _) => {}
+            }
+            if let Some((kind, _)) = urgent.next_message().unwrap() {
+                return (kind, credit);
+            }
+        }
+    }
 }
