@@ -219,7 +219,10 @@ mod tests {
         assert_eq!(document.masternodes[3].network_address, "127.0.0.1:24206");
         assert_eq!(devnet_rpc_port(1), Some(24_203));
         // A change here is another chain: every devnet directory in use would be refused.
-        assert_eq!(document.chain_id().to_string(), "CHAIN_ID");
+        assert_eq!(
+            document.chain_id().to_string(),
+            "1a6cd08b5f406dcfd4ab69ef8d2bb3d5c6f17a178cfdaa8cda0259a9f73080a2"
+        );
     }
 
     #[test]
