@@ -450,6 +450,8 @@ fn table(report: &LoadReport) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rpc::fake_node::FakeNode;
+    use crate::rpc::{RpcServer, RpcServerConfig};
 
     #[test]
     fn durations_have_units_and_bounds() {
@@ -471,5 +473,78 @@ mod tests {
         };
         let at = |ms| due(Duration::from_millis(ms), &args);
         assert_eq!([at(0), at(333), at(334), at(1_000), at(2_000), at(9_000)], [0, 0, 1, 3, 6, 6]);
+    }
+
+    /// A fake node's server, and arguments that reach it with its cookie.
+    async fn served(node: Arc<FakeNode>, directory: &Path, token: &CancellationToken) -> ConnectionArgs {
+        let cookie_path = directory.join(".cookie");
+        let config = RpcServerConfig {
+            listen_address: "127.0.0.1:0".parse().unwrap(),
+            connections_max: 64,
+            cookie_path: Some(cookie_path.clone()),
+            users: Vec::new(),
+        };
+        let handle = RpcServer::start(config, node, token.clone(), &TaskTracker::new()).await.unwrap();
+        let urls = vec![format!("http://{}", handle.local_address)];
+        ConnectionArgs { config: None, urls, cookie_files: vec![cookie_path] }
+    }
+
+    #[tokio::test]
+    async fn a_run_splits_coins_spends_them_and_sees_all_of_them_final() {
+        let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let node = FakeNode::funded();
+        let connection = served(node.clone(), directory.path(), &token).await;
+        let args = Args { connection, rate: 300, duration: Duration::from_secs(1), json: true };
+        let report = measure(&args, vec![SecretKey::from_seed(&[1; 32])]).await.unwrap();
+        let Counts { submitted, accepted, finalized, rejected, missed_events } = report.counts;
+        assert_eq!((submitted, accepted, finalized), (300, 300, 300), "{report:?}");
+        assert_eq!((rejected, missed_events, report.starved, report.nodes), (0, 0, 0, 1));
+        assert!((report.node_p50_ms - 1.5).abs() < 0.01);
+        assert!(report.p50_ms > 0.0 && report.p50_ms <= report.p99_ms && report.p99_ms <= report.max_ms);
+        let json = serde_json::to_value(&report).unwrap();
+        for name in [
+            "submitted",
+            "accepted",
+            "final",
+            "p50_ms",
+            "p90_ms",
+            "p99_ms",
+            "max_ms",
+            "final_per_s",
+            "max_gap_ms",
+        ] {
+            assert!(json[name].is_number(), "{name}");
+        }
+        assert_eq!(node.utxos.lock().len(), 300, "each payment makes one coin of one");
+        token.cancel();
+    }
+
+    #[tokio::test]
+    async fn keys_without_coins_are_said_in_words() {
+        let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let connection = served(FakeNode::funded(), directory.path(), &token).await;
+        let args = Args { connection, rate: 1, duration: Duration::from_secs(1), json: true };
+        let error = measure(&args, vec![SecretKey::from_seed(&[9; 32])]).await.unwrap_err();
+        assert!(error.to_string().contains("no coins"), "{error}");
+        token.cancel();
+    }
+
+    #[tokio::test]
+    async fn commands_say_what_a_node_refuses() {
+        let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let with_cookie = served(FakeNode::funded(), directory.path(), &token).await;
+        let client = with_cookie.client().unwrap();
+        assert_eq!(client.call::<u64>("getblockcount", &[]).await.unwrap(), 1);
+        let refused = client.call::<u64>("getblockhash", &[json!(9)]).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("out of range") && refused.contains("[-8 height_out_of_range]"),
+            "{refused}"
+        );
+        let without = ConnectionArgs { cookie_files: Vec::new(), ..with_cookie.clone() };
+        let error = without.client().unwrap().call::<String>("stop", &[]).await.unwrap_err();
+        assert!(matches!(error, RpcCommandError::Unauthorized { .. }), "{error}");
+        let shape = client.call::<Vec<u8>>("getblockcount", &[]).await.unwrap_err();
+        assert!(matches!(shape, RpcCommandError::Malformed { .. }), "{shape}");
+        token.cancel();
     }
 }

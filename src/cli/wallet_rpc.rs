@@ -189,3 +189,53 @@ async fn pay<E: std::fmt::Display>(
     }
     Ok(report)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::fake_node::FakeNode;
+    use crate::rpc::{RpcServer, RpcServerConfig};
+    use crate::types::{Network, SecretKey};
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    #[tokio::test]
+    async fn a_payment_is_built_from_the_wallets_coins_sent_and_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let cookie_path = directory.path().join(".cookie");
+        let config = RpcServerConfig {
+            listen_address: "127.0.0.1:0".parse().unwrap(),
+            connections_max: 8,
+            cookie_path: Some(cookie_path.clone()),
+            users: Vec::new(),
+        };
+        let (node, token) = (FakeNode::funded(), CancellationToken::new());
+        let handle =
+            RpcServer::start(config, node.clone(), token.clone(), &TaskTracker::new()).await.unwrap();
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let from = Address::of_key_hash(Network::Devnet, secret.public().key_hash());
+        let connection = ConnectionArgs {
+            config: None,
+            urls: vec![format!("http://{}", handle.local_address)],
+            cookie_files: vec![cookie_path],
+        };
+        let mut args = SendArgs { connection, recipient: from, amount: Amount(5), wait: true, json: false };
+        let client = args.connection.client().unwrap();
+        let build = |order: &PaymentOrder| {
+            let [(outpoint, output)] = order.utxos.as_slice() else {
+                return Err("one coin was expected");
+            };
+            let paid = TxOut { value: order.amount, lock: output.lock };
+            Ok(Transaction::transfer(vec![*outpoint], vec![paid], Vec::new())
+                .signed(&order.chain.chain_id, &[&secret]))
+        };
+        let report = pay(&client, &args, &[from], build).await.unwrap();
+        assert_eq!((report.status, report.node_finality_ms), (TransactionStatus::Final, Some(1.5)));
+        assert!(report.finality_ms.is_some_and(|finality_ms| finality_ms > 0.0));
+        assert_eq!(node.utxos.lock().values().map(|output| output.value).collect::<Vec<_>>(), [Amount(5)]);
+        args.recipient = Address { network: Network::Mainnet, ..from };
+        let error = pay(&client, &args, &[from], build).await.unwrap_err();
+        assert!(error.to_string().contains("mainnet"), "{error}");
+        token.cancel();
+    }
+}
