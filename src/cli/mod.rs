@@ -11,9 +11,14 @@ use clap::{Parser, Subcommand};
 mod error;
 pub mod genesis;
 pub mod init;
+pub mod load;
 pub mod output;
 pub mod password;
+pub mod rpc;
+pub mod rpc_client;
+pub mod status;
 pub mod wallet;
+pub mod wallet_rpc;
 
 pub use error::{CliError, ExitKind};
 

@@ -19,6 +19,8 @@ pub mod auth;
 pub mod base64;
 pub mod connection;
 pub mod errors;
+#[cfg(test)]
+pub(crate) mod fake_node;
 pub mod finality_feed;
 pub mod http;
 pub mod meter;

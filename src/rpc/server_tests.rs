@@ -1,1 +1,378 @@
+//! The server over real sockets, with a fake node behind it.
 
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::super::base64;
+use super::super::fake_node::{FakeNode, block, output};
+use super::super::http::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
+use super::super::methods::METHODS;
+use super::super::metrics_server::MetricsServer;
+use super::super::types::address_of;
+use super::*;
+use crate::types::codec::encode;
+use crate::types::{Network, Transaction, TxId};
+
+struct Fixture {
+    address: SocketAddr,
+    node: Arc<FakeNode>,
+    cookie_path: PathBuf,
+    token: CancellationToken,
+    tracker: TaskTracker,
+    _directory: tempfile::TempDir,
+}
+
+struct Reply {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Reply {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{} {}", self.head, self.body))
+    }
+}
+
+impl Fixture {
+    async fn start() -> Self {
+        Self::start_with(8, REQUEST_ARRIVAL_MAX).await
+    }
+
+    async fn start_with(connections_max: usize, arrival_max: Duration) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let cookie_path = directory.path().join(".cookie");
+        let config = RpcServerConfig {
+            listen_address: "127.0.0.1:0".parse().unwrap(),
+            connections_max,
+            cookie_path: Some(cookie_path.clone()),
+            users: vec![RpcUser::line("alice", "f00d", "secret").unwrap().parse().unwrap()],
+        };
+        let (node, token, tracker) = (FakeNode::funded(), CancellationToken::new(), TaskTracker::new());
+        let handle =
+            RpcServer::start_with_deadline(config, node.clone(), token.clone(), &tracker, arrival_max)
+                .await
+                .unwrap();
+        Self { address: handle.local_address, node, cookie_path, token, tracker, _directory: directory }
+    }
+
+    fn cookie(&self) -> String {
+        basic(&std::fs::read_to_string(&self.cookie_path).unwrap())
+    }
+
+    async fn raw(&self, text: &[u8]) -> Reply {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        stream.write_all(text).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    async fn request(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let mut text = format!("{line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
+        if !headers.iter().any(|(name, _)| *name == "host") {
+            text.push_str(&format!("host: {}\r\n", self.address));
+        }
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            text.push_str("content-type: application/json\r\n");
+        }
+        for (name, value) in headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        self.raw(format!("{text}\r\n{body}").as_bytes()).await
+    }
+
+    async fn post(&self, headers: &[(&str, &str)], body: &Value) -> Reply {
+        self.request("POST /", headers, &body.to_string()).await
+    }
+
+    /// Calls with the cookie: the result or the error.
+    async fn call(&self, method: &str, params: Value) -> Result<Value, Value> {
+        let reply = self.post(&[("authorization", &self.cookie())], &call(method, params)).await;
+        let mut json = reply.json();
+        assert_eq!(reply.status, 200, "{json}");
+        match json["error"].take() {
+            Value::Null => Ok(json["result"].take()),
+            error => Err(error),
+        }
+    }
+}
+
+fn basic(pair: &str) -> String {
+    format!("Basic {}", base64::encode(pair.as_bytes()))
+}
+
+fn call(method: &str, params: Value) -> Value {
+    json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
+}
+
+#[tokio::test]
+async fn every_method_answers() {
+    let fixture = Fixture::start().await;
+    let address = address_of(Network::Devnet, &output().lock).to_string();
+    let txid = TxId([7; 32]).to_string();
+    let spend = hex::encode(encode(&Transaction::transfer(Vec::new(), vec![output()], Vec::new())));
+    for method in &METHODS {
+        let params = match method.name {
+            "getblockhash" | "getblock" => json!([1]),
+            "getutxostate" | "gettxout" => json!([txid, 0]),
+            "gettransactionstatus" | "waitfortransaction" => json!([txid]),
+            "sendrawtransaction" => json!([spend]),
+            "getaddressbalance" | "getaddressutxos" => json!([address]),
+            _ => json!([]),
+        };
+        let answer = fixture.call(method.name, params).await;
+        assert!(answer.as_ref().is_ok_and(|answer| !answer.is_null()), "{}: {answer:?}", method.name);
+    }
+    assert!(fixture.node.stopped.load(std::sync::atomic::Ordering::Relaxed));
+    let help = fixture.call("help", json!([])).await.unwrap();
+    let listed: Vec<_> = help
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["usage"].as_str().unwrap().split(' ').next())
+        .collect();
+    assert_eq!(listed, METHODS.iter().map(|method| Some(method.name)).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn answers_have_the_documented_shapes() {
+    let fixture = Fixture::start().await;
+    let hash = block().block.header.hash().to_string();
+    assert_eq!(fixture.call("getblockcount", json!([])).await, Ok(json!(1)));
+    assert_eq!(fixture.call("getblockcount", Value::Null).await, Ok(json!(1)));
+    assert_eq!(fixture.call("getblockhash", json!({ "height": 1 })).await, Ok(json!(hash)));
+    assert_eq!(fixture.call("getblock", json!([hash, 0])).await, Ok(json!(hex::encode(encode(&block())))));
+    let full = fixture.call("getblock", json!([hash, 2])).await.unwrap();
+    assert_eq!((&full["confirmations"], &full["tx"][0]["memo"]), (&json!(1), &json!("6869")));
+    let ids = fixture.call("getblock", json!([1])).await.unwrap();
+    assert_eq!(ids["tx"][0], json!(block().block.transactions[0].txid().to_string()));
+    let state = fixture.call("getutxostate", json!([TxId([7; 32]).to_string(), 0])).await.unwrap();
+    assert_eq!(state["state"], "unspent");
+    let out = fixture.call("gettxout", json!([TxId([7; 32]).to_string(), 0])).await.unwrap();
+    assert_eq!(out["value_time"], "10000.00000000");
+    assert_eq!(fixture.call("gettxout", json!([TxId([8; 32]).to_string(), 0])).await, Ok(Value::Null));
+    let address = address_of(Network::Devnet, &output().lock).to_string();
+    let balance = fixture.call("getaddressbalance", json!([address])).await.unwrap();
+    assert_eq!((&balance["spendable"], &balance["utxo_count"]), (&json!(1_000_000_000_000_u64), &json!(1)));
+    let waited = fixture.call("waitfortransaction", json!([TxId([9; 32]).to_string(), "final", 1])).await;
+    assert_eq!(waited.unwrap()["status"], "unknown");
+}
+
+#[tokio::test]
+async fn errors_have_code_reason_and_hint() {
+    let fixture = Fixture::start().await;
+    let zero = TxId::ZERO.to_string();
+    let mainnet = address_of(Network::Mainnet, &output().lock).to_string();
+    let spend = Transaction::transfer(
+        vec![crate::types::OutPoint { txid: TxId::ZERO, index: 0 }],
+        vec![output()],
+        Vec::new(),
+    );
+    for (method, params, code, reason) in [
+        ("getblockhash", json!([9]), -8, "height_out_of_range"),
+        ("getblock", json!([zero]), -5, "block_not_found"),
+        ("getblock", json!(["xyz"]), -8, "bad_parameter"),
+        ("getblock", json!([1, 3]), -8, "bad_parameter"),
+        ("getblock", json!([]), -32_602, "bad_parameters"),
+        ("getblockcount", json!([1]), -32_602, "bad_parameters"),
+        ("getblock", json!({ "nonsense": 1 }), -32_602, "bad_parameters"),
+        ("getutxostate", json!([zero, -1]), -8, "bad_parameter"),
+        ("getutxostate", json!(["00", 1]), -8, "bad_parameter"),
+        ("getaddressbalance", json!([mainnet]), -8, "bad_parameter"),
+        ("getaddressutxos", json!([mainnet, 10_001]), -8, "bad_parameter"),
+        ("sendrawtransaction", json!(["zz"]), -8, "invalid_hex"),
+        ("sendrawtransaction", json!(["00"]), -8, "malformed_transaction"),
+        ("sendrawtransaction", json!([hex::encode(encode(&spend))]), -25, "input_not_found"),
+        ("waitfortransaction", json!([zero, "never"]), -8, "bad_parameter"),
+        ("waitfortransaction", json!([zero, "final", 60_001]), -8, "bad_parameter"),
+        ("getfinalizedsince", json!([0, 0]), -8, "bad_parameter"),
+    ] {
+        let error = fixture.call(method, params.clone()).await.unwrap_err();
+        assert_eq!(error["code"], code, "{method} {params}: {error}");
+        assert_eq!(error["data"]["reason"], reason, "{method} {params}");
+        assert!(error["data"]["hint"].is_string() && !error["message"].as_str().unwrap().is_empty());
+    }
+    assert_eq!(fixture.call("nonsense", json!([])).await.unwrap_err()["code"], -32_601);
+}
+
+#[tokio::test]
+async fn reading_is_free_on_loopback_and_writing_needs_credentials() {
+    let fixture = Fixture::start().await;
+    let (cookie, alice) = (fixture.cookie(), basic("alice:secret"));
+    let wrong = [basic("alice:wrong"), basic("__cookie__:"), "Basic !".to_owned(), "Bearer x".to_owned()];
+    for write in [false, true] {
+        let body = call(if write { "stop" } else { "uptime" }, json!([]));
+        let none = fixture.post(&[], &body).await;
+        assert_eq!(none.status, if write { 401 } else { 200 });
+        if write {
+            assert_eq!(none.json()["error"]["code"], -32_001);
+            assert!(none.head.contains("www-authenticate: basic"));
+            assert!(!fixture.node.stopped.load(std::sync::atomic::Ordering::Relaxed));
+        }
+        for good in [&cookie, &alice] {
+            let reply = fixture.post(&[("authorization", good)], &body).await;
+            assert_eq!((reply.status, reply.json()["result"].is_null()), (200, false));
+        }
+        for bad in &wrong {
+            assert_eq!(fixture.post(&[("authorization", bad)], &body).await.status, 401, "{bad}");
+        }
+        fixture.node.stopped.store(false, std::sync::atomic::Ordering::Relaxed);
+    }
+    let batch = json!([call("stop", json!([])), call("uptime", json!([]))]);
+    let reply = fixture.post(&[], &batch).await;
+    assert_eq!((reply.status, &reply.json()[1]["result"]), (401, &json!(3)));
+    let notification = json!({ "jsonrpc": "2.0", "method": "stop", "params": [] });
+    fixture.post(&[], &notification).await;
+    assert!(!fixture.node.stopped.load(std::sync::atomic::Ordering::Relaxed));
+}
+
+#[tokio::test]
+async fn foreign_hosts_and_origins_are_refused_on_every_page() {
+    let fixture = Fixture::start().await;
+    let cookie = fixture.cookie();
+    let origin = format!("http://{}", fixture.address);
+    let body = call("uptime", json!([])).to_string();
+    for line in ["POST /", "GET /health", "GET /ready", "GET /else"] {
+        for header in [("host", "evil.example"), ("origin", "http://evil.example"), ("origin", "null")] {
+            let reply = fixture.request(line, &[header, ("authorization", &cookie)], &body).await;
+            assert_eq!(reply.status, 403, "{line} {header:?}");
+        }
+    }
+    assert_eq!(fixture.request("POST /", &[("origin", &origin)], &body).await.status, 200);
+    assert_eq!(fixture.request("POST /", &[("host", "localhost")], &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn oversized_deep_and_long_requests_are_refused() {
+    let fixture = Fixture::start().await;
+    let padded = |length: usize| format!("{}{}", " ".repeat(length - 60), call("uptime", json!([])));
+    let large = fixture.request("POST /", &[], &padded(BODY_BYTES_MAX + 60)).await;
+    assert_eq!((large.status, &large.json()["error"]["data"]["reason"]), (413, &json!("body_too_large")));
+    assert_eq!(fixture.request("POST /", &[], &padded(BODY_BYTES_MAX - 60)).await.status, 200);
+    let deep = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"uptime","params":{}{}}}"#,
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
+    let deep = fixture.request("POST /", &[], &deep).await;
+    assert_eq!((deep.status, &deep.json()["error"]["data"]["reason"]), (400, &json!("too_deep")));
+    let batch = |length: usize| Value::from(vec![call("uptime", json!([])); length]);
+    let long = fixture.post(&[], &batch(BATCH_LENGTH_MAX + 1)).await;
+    assert_eq!((long.status, &long.json()["error"]["data"]["reason"]), (400, &json!("batch_too_long")));
+    let full = fixture.post(&[], &batch(BATCH_LENGTH_MAX)).await;
+    assert_eq!((full.status, full.json().as_array().unwrap().len()), (200, BATCH_LENGTH_MAX));
+    for nonsense in ["", "{", "\u{0}"] {
+        assert_eq!(fixture.request("POST /", &[], nonsense).await.status, 400);
+    }
+    assert_eq!(fixture.post(&[], &json!([])).await.json()["error"]["code"], -32_600);
+    assert_eq!(fixture.request("POST /else", &[], "{}").await.status, 404);
+    assert_eq!(fixture.request("GET /", &[], "{}").await.status, 405);
+    let plain = [("content-type", "text/plain")];
+    assert_eq!(fixture.request("POST /", &plain, &call("uptime", json!([])).to_string()).await.status, 415);
+}
+
+#[tokio::test]
+async fn a_batch_runs_side_by_side_and_keeps_its_order() {
+    let fixture = Fixture::start().await;
+    let made = Transaction::transfer(Vec::new(), vec![output()], Vec::new());
+    // The wait comes before what it waits for: one after the other it would end with its deadline, unknown.
+    let batch = json!([
+        call("waitfortransaction", json!([made.txid().to_string(), "final", 20_000])),
+        call("sendrawtransaction", json!([hex::encode(encode(&made))])),
+    ]);
+    let reply = fixture.post(&[("authorization", &fixture.cookie())], &batch).await.json();
+    assert_eq!(reply[0]["result"]["status"], "final");
+    assert_eq!(reply[1]["result"], made.txid().to_string());
+}
+
+#[tokio::test]
+async fn health_and_readiness_have_their_pages() {
+    let fixture = Fixture::start().await;
+    assert_eq!(fixture.request("GET /health", &[], "").await.json(), json!({ "status": "alive" }));
+    let ready = fixture.request("GET /ready", &[], "").await;
+    assert_eq!((ready.status, ready.json()), (200, json!({ "ready": true, "reasons": [] })));
+    fixture.node.not_ready.store(true, std::sync::atomic::Ordering::Relaxed);
+    let not_ready = fixture.request("GET /ready", &[], "").await;
+    assert_eq!((not_ready.status, &not_ready.json()["reasons"][0]["reason"]), (503, &json!("syncing")));
+}
+
+#[tokio::test]
+async fn half_open_connections_are_closed_and_do_not_keep_others_out() {
+    let fixture = Fixture::start_with(2, Duration::from_millis(300)).await;
+    let mut silent = TcpStream::connect(fixture.address).await.unwrap();
+    let mut trickling = TcpStream::connect(fixture.address).await.unwrap();
+    trickling.write_all(b"POST / HTTP/1.1\r\nhost: 127").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut refused = TcpStream::connect(fixture.address).await.unwrap();
+    let mut buffer = [0; 1];
+    assert!(matches!(refused.read(&mut buffer).await, Ok(0) | Err(_)), "a third one is closed at once");
+    assert!(matches!(silent.read(&mut buffer).await, Ok(0) | Err(_)));
+    let trickle = async {
+        while trickling.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), trickle).await.expect("trickling doesn't hold it open");
+    assert_eq!(fixture.request("GET /health", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_long_wait_outlives_the_deadline_for_arrival() {
+    let fixture = Fixture::start_with(2, Duration::from_millis(50)).await;
+    let wait = call("waitfortransaction", json!([TxId([9; 32]).to_string(), "final", 300]));
+    assert_eq!(fixture.post(&[], &wait).await.json()["result"]["status"], "unknown");
+}
+
+#[tokio::test]
+async fn stopping_ends_waits_and_removes_the_cookie() {
+    let fixture = Fixture::start().await;
+    assert!(fixture.cookie_path.exists());
+    let wait = call("waitfortransaction", json!([TxId([9; 32]).to_string(), "final", 60_000]));
+    let stop = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        fixture.token.cancel();
+    };
+    let (reply, ()) = tokio::join!(fixture.post(&[], &wait), stop);
+    assert_eq!(reply.json()["error"]["data"]["reason"], "stopping");
+    fixture.tracker.close();
+    fixture.tracker.wait().await;
+    assert!(!fixture.cookie_path.exists());
+}
+
+#[tokio::test]
+async fn starting_fails_with_the_address_in_words() {
+    let fixture = Fixture::start().await;
+    let config = |listen_address| RpcServerConfig {
+        listen_address,
+        connections_max: 1,
+        cookie_path: None,
+        users: Vec::new(),
+    };
+    let start =
+        |config| RpcServer::start(config, FakeNode::funded(), CancellationToken::new(), &fixture.tracker);
+    let taken = start(config(fixture.address)).await.unwrap_err();
+    assert!(matches!(taken, RpcError::Bind { address, .. } if address == fixture.address));
+    assert!(taken.to_string().contains(&fixture.address.to_string()));
+    let open = start(config("0.0.0.0:0".parse().unwrap())).await.unwrap_err();
+    assert!(matches!(open, RpcError::OpenWithoutAuth { .. }));
+    assert!(fixture.cookie_path.exists(), "a server that did not start leaves the other's cookie alone");
+}
+
+#[tokio::test]
+async fn calls_are_counted_and_metrics_are_rendered() {
+    let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
+    let render = Arc::new(|| "timed_block_height 7\n".to_owned());
+    let any = "127.0.0.1:0".parse().unwrap();
+    let handle = MetricsServer::start(any, render, token.clone(), &tracker).await.unwrap();
+    let fixture = Fixture { address: handle.local_address, ..Fixture::start().await };
+    let page = fixture.request("GET /metrics", &[], "").await;
+    assert_eq!((page.status, page.body.as_str()), (200, "timed_block_height 7\n"));
+    assert_eq!(fixture.request("GET /", &[], "").await.status, 404);
+    token.cancel();
+    tracker.close();
+    tracker.wait().await;
+}

@@ -363,7 +363,7 @@ impl World {
         // Sometimes the machine dies within the write.
         if !self.faults_over && self.plan.crashes && self.random.chance(2) {
             let operation = self.random.between(1, 3);
-            self.nodes[node].disk.fail_after(operation, Fault::Io);
+            self.nodes[node].disk.fail_after(operation, Fault::InputOutput);
         }
         let Some(running) = &mut self.nodes[node].running else { return };
         running.write_scheduled = false;

@@ -1,0 +1,550 @@
+//! `timed load`: submits payments at a steady rate and measures how long they take to be final.
+//!
+//! # How it measures
+//! Coins of the given keys are first split into enough independent outputs, so that no payment waits for the change of
+//! another; a coin is spent again once it is final. Payments leave by schedule, whatever the network does: when it is
+//! slower than the rate, the time a payment waited for its request counts. Finality is what the node that took the
+//! payment says in its finality feed; an event tells its age, so that the feed can be read seldom without blurring
+//! the time. `p50_ms` and the like run from just before the payment's request until final; `node_p50_ms` and the like
+//! run from the node's acceptance. `max_gap_ms` is the longest time in which nothing became final.
+//!
+//! # Concurrency
+//! One task paces, one per node reads its feed, and each request is a task. A short lock guards the meter.
+
+mod coins;
+mod meter;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::json;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError, say, say_json};
+use crate::rpc::http::BATCH_LENGTH_MAX;
+use crate::rpc::methods::FINALIZED_EVENTS_MAX;
+use crate::rpc::types::{BlockchainInfo, FinalizedPage};
+use crate::runtime::Clock;
+use crate::types::{SecretKey, TxId};
+use coins::{Coin, Purse};
+use meter::{Meter, Outcome};
+
+pub use meter::Counts;
+
+/// Payments a second, at most.
+pub const RATE_MAX: u32 = 100_000;
+/// How long a run may last.
+pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
+/// How often payments that are due leave.
+const TICK: Duration = Duration::from_millis(2);
+/// Coins for this long at the full rate without one coming back.
+const COINS_S: u32 = 5;
+const COINS_MIN: usize = 100;
+const COINS_MAX: usize = 60_000;
+/// Requests on their way to one node, at most, and so its connections.
+const REQUESTS_PER_NODE_MAX: usize = 16;
+/// How often a node's feed is read.
+const FEED_PAUSE: Duration = Duration::from_millis(10);
+const FEED_WAIT_MS: u64 = 1_000;
+/// How long a node that can't be reached is left alone.
+const DOWN_PAUSE: Duration = Duration::from_millis(500);
+/// How long the last payments may take after the end.
+const DRAIN_MAX: Duration = Duration::from_secs(15);
+
+/// Arguments of `timed load`.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Args {
+    /// Which nodes; all of ./devnet when nothing is given
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    /// Payments a second
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
+    pub rate: u32,
+    /// How long, such as 30s or 5m
+    #[arg(long, value_parser = parse_duration)]
+    pub duration: Duration,
+    /// Print JSON instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a duration such as 30s, 5m or 1h".to_owned();
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let unit = match text.get(digits.len()..) {
+        Some("" | "s") => 1,
+        Some("m" | "min") => 60,
+        Some("h") => 3_600,
+        _ => return Err(wrong()),
+    };
+    let seconds = digits.parse::<u64>().map_err(|_| wrong())?.checked_mul(unit).ok_or_else(wrong)?;
+    let duration = Duration::from_secs(seconds);
+    if duration.is_zero() || duration > DURATION_MAX {
+        return Err("a run lasts from a second to a day".to_owned());
+    }
+    Ok(duration)
+}
+
+/// What the run showed.
+#[derive(Clone, Debug, Serialize)]
+pub struct LoadReport {
+    /// How many payments went where.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Half were final in this time.
+    pub p50_ms: f64,
+    /// Nine of ten.
+    pub p90_ms: f64,
+    /// Ninety-nine of a hundred.
+    pub p99_ms: f64,
+    /// All.
+    pub max_ms: f64,
+    /// Final payments a second, from the start to the last one.
+    pub final_per_s: f64,
+    /// The longest time in which nothing became final.
+    pub max_gap_ms: u64,
+    /// Half, from the node's acceptance.
+    pub node_p50_ms: f64,
+    /// Ninety-nine of a hundred, from the node's acceptance.
+    pub node_p99_ms: f64,
+    /// Payments that left late since no coin was final.
+    pub starved: u64,
+    /// The rate that was asked for.
+    pub rate: u32,
+    /// The duration that was asked for, in seconds.
+    pub duration_s: u64,
+    /// Nodes that were used.
+    pub nodes: usize,
+    /// Why payments were refused, and how many.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+/// What the tasks of a run share.
+struct Run {
+    clients: Vec<RpcClient>,
+    requests: Vec<Arc<Semaphore>>,
+    meter: Mutex<Meter>,
+    stop: CancellationToken,
+}
+
+fn notice(line: &str) {
+    // Progress is for people; that nobody reads it is no reason to stop.
+    let _unread = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Runs the load with coins of `keys` and prints the report.
+///
+/// # Errors
+/// When no node can be reached, or the keys have no coins.
+pub async fn run(args: Args, keys: Vec<SecretKey>) -> Result<(), RpcCommandError> {
+    let report = measure(&args, keys).await?;
+    if args.json { say_json(&report) } else { table(&report).iter().try_for_each(|line| say(line)) }
+}
+
+/// Runs the load and tells what it showed; progress goes to standard error.
+///
+/// # Errors
+/// As [`run`].
+pub async fn measure(args: &Args, keys: Vec<SecretKey>) -> Result<LoadReport, RpcCommandError> {
+    let clients: Vec<RpcClient> = args
+        .connection
+        .all_endpoints(Path::new("."))?
+        .iter()
+        .map(RpcClient::connect)
+        .collect::<Result<_, _>>()?;
+    let first = clients.first().ok_or_else(|| RpcCommandError::Failed("no node was named".to_owned()))?;
+    let chain: BlockchainInfo = first.call("getblockchaininfo", &[]).await?;
+    let purse = Purse::new(keys, &chain)?;
+    let total = u64::from(args.rate).saturating_mul(args.duration.as_secs());
+    let wanted = usize::try_from(total.min(u64::from(args.rate.saturating_mul(COINS_S))))
+        .unwrap_or(COINS_MAX)
+        .clamp(COINS_MIN, COINS_MAX);
+    let found = purse.fund(first, wanted, &|line| notice(&line)).await?;
+    notice(&format!(
+        "{} coins ready; {} payments a second to {} nodes",
+        found.len(),
+        args.rate,
+        clients.len()
+    ));
+
+    let mut cursors = Vec::with_capacity(clients.len());
+    for client in &clients {
+        let page: FinalizedPage = client.call("getfinalizedsince", &[]).await?;
+        cursors.push(page.next_cursor);
+    }
+    let start = Clock.instant();
+    let meter = Meter::new(start, args.duration.saturating_add(DRAIN_MAX), clients.len())
+        .map_err(|error| RpcCommandError::Failed(error.to_string()))?;
+    let shared = Arc::new(Run {
+        requests: clients.iter().map(|_| Arc::new(Semaphore::new(REQUESTS_PER_NODE_MAX))).collect(),
+        clients,
+        meter: Mutex::new(meter),
+        stop: CancellationToken::new(),
+    });
+    let tracker = TaskTracker::new();
+    for (node, cursor) in cursors.into_iter().enumerate() {
+        tracker.spawn(follow(shared.clone(), node, cursor));
+    }
+    let starved = pace(&shared, &tracker, &purse, found, args, start).await;
+    drain(&shared, start).await;
+    shared.stop.cancel();
+    tracker.close();
+    // Requests that hang are given up with the process; the report doesn't wait for them.
+    let _hanging = tokio::time::timeout(DOWN_PAUSE, tracker.wait()).await.is_err();
+    let fresh =
+        Meter::new(start, Duration::ZERO, 0).map_err(|error| RpcCommandError::Failed(error.to_string()))?;
+    let outcome = std::mem::replace(&mut *shared.meter.lock(), fresh).finish();
+    Ok(report(args, outcome, starved, shared.clients.len()))
+}
+
+/// How many payments are due after some time: the k-th leaves k / rate seconds after the start.
+fn due(elapsed: Duration, args: &Args) -> u64 {
+    let elapsed = elapsed.min(args.duration);
+    let due = elapsed.as_micros().saturating_mul(u128::from(args.rate)) / 1_000_000;
+    u64::try_from(due).unwrap_or(u64::MAX)
+}
+
+/// Sends what is due, batch by batch to one node after the other, until the duration is over; tells how many payments
+/// were due while no coin was final.
+async fn pace(
+    shared: &Arc<Run>,
+    tracker: &TaskTracker,
+    purse: &Purse,
+    coins: Vec<Coin>,
+    args: &Args,
+    start: Instant,
+) -> u64 {
+    let mut coins = VecDeque::from(coins);
+    let mut ticker = tokio::time::interval(TICK);
+    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut sent, mut starved, mut next_node, mut second) = (0_u64, 0_u64, 0_usize, 1_u64);
+    loop {
+        ticker.tick().await;
+        let now = Clock.instant();
+        let elapsed = now.saturating_duration_since(start);
+        coins.extend(shared.meter.lock().take_returned());
+        let mut owed = due(elapsed, args).saturating_sub(sent);
+        while owed > 0 {
+            let length =
+                usize::try_from(owed).unwrap_or(BATCH_LENGTH_MAX).min(BATCH_LENGTH_MAX).min(coins.len());
+            if length == 0 {
+                // What has no coin is not made up for later: the schedule goes on from here.
+                starved = starved.saturating_add(owed);
+                sent = sent.saturating_add(owed);
+                break;
+            }
+            next_node = next_up(shared, next_node);
+            submit(shared, tracker, purse, coins.drain(..length).collect(), next_node, now);
+            let length = u64::try_from(length).unwrap_or(owed);
+            sent = sent.saturating_add(length);
+            owed = owed.saturating_sub(length);
+        }
+        if elapsed.as_secs() >= second {
+            second = elapsed.as_secs().saturating_add(1);
+            notice(&shared.meter.lock().progress(now));
+        }
+        if elapsed >= args.duration {
+            return starved;
+        }
+    }
+}
+
+/// The node after `last`, without those that can't be reached unless that is all of them.
+fn next_up(shared: &Run, last: usize) -> usize {
+    let nodes = shared.clients.len();
+    let meter = shared.meter.lock();
+    let candidates = (1..=nodes).map(|step| last.wrapping_add(step).checked_rem(nodes).unwrap_or(0));
+    let after = last.wrapping_add(1).checked_rem(nodes).unwrap_or(0);
+    candidates.into_iter().find(|node| !meter.is_down(*node)).unwrap_or(after)
+}
+
+/// Signs payments of these coins and sends them to a node in one request.
+fn submit(
+    shared: &Arc<Run>,
+    tracker: &TaskTracker,
+    purse: &Purse,
+    coins: Vec<Coin>,
+    node: usize,
+    now: Instant,
+) {
+    let mut txids = Vec::with_capacity(coins.len());
+    let mut bytes = Vec::with_capacity(coins.len());
+    {
+        let payments: Vec<_> = coins.iter().filter_map(|coin| purse.respend(coin)).collect();
+        let mut meter = shared.meter.lock();
+        for (txid, encoded, next) in payments {
+            meter.submitted(txid, node, next, now);
+            txids.push(txid);
+            bytes.push(encoded);
+        }
+    }
+    if txids.is_empty() {
+        return;
+    }
+    let shared = shared.clone();
+    tracker.spawn(async move {
+        let (Some(client), Some(requests)) = (shared.clients.get(node), shared.requests.get(node)) else {
+            return;
+        };
+        let outcome = {
+            let _permit = requests.acquire().await;
+            client.submit_batch(&bytes).await
+        };
+        note_answers(&shared, node, &txids, outcome);
+    });
+}
+
+fn reason_of(error: &RpcCommandError) -> String {
+    match error {
+        RpcCommandError::Refused { reason, .. } if !reason.is_empty() => reason.clone(),
+        RpcCommandError::Refused { code, .. } => format!("code {code}"),
+        RpcCommandError::Unreachable { .. } => "unreachable".to_owned(),
+        RpcCommandError::Timeout { .. } => "timeout".to_owned(),
+        RpcCommandError::Unauthorized { .. } => "unauthorized".to_owned(),
+        RpcCommandError::Status { status, .. } => format!("http {status}"),
+        _ => "malformed_answer".to_owned(),
+    }
+}
+
+fn note_answers(
+    shared: &Run,
+    node: usize,
+    txids: &[TxId],
+    outcome: Result<Vec<Result<(), RpcCommandError>>, RpcCommandError>,
+) {
+    let mut meter = shared.meter.lock();
+    match outcome {
+        Ok(answers) => {
+            for (txid, answer) in txids.iter().zip(answers) {
+                match answer {
+                    Ok(()) => meter.accepted(),
+                    Err(error) => meter.rejected(txid, reason_of(&error)),
+                }
+            }
+        }
+        Err(error) => {
+            if matches!(error, RpcCommandError::Unreachable { .. }) {
+                meter.node_down(node, true);
+            }
+            let reason = reason_of(&error);
+            for txid in txids {
+                meter.rejected(txid, reason.clone());
+            }
+        }
+    }
+}
+
+/// Reads a node's finality feed until the run is over.
+async fn follow(shared: Arc<Run>, node: usize, mut cursor: u64) {
+    let Some(client) = shared.clients.get(node) else {
+        return;
+    };
+    loop {
+        let params = [json!(cursor), json!(FINALIZED_EVENTS_MAX), json!(FEED_WAIT_MS)];
+        let page = tokio::select! {
+            page = client.call::<FinalizedPage>("getfinalizedsince", &params) => page,
+            () = shared.stop.cancelled() => return,
+        };
+        let received = Clock.instant();
+        let pause = {
+            let mut meter = shared.meter.lock();
+            match page {
+                Ok(page) => {
+                    meter.node_down(node, false);
+                    meter.missed(page.missed);
+                    for event in &page.events {
+                        let age = Duration::from_micros(event.age_us);
+                        let at = received.checked_sub(age).unwrap_or(received);
+                        meter.finalized(&event.txid, node, at, event.latency_us);
+                    }
+                    cursor = page.next_cursor;
+                    FEED_PAUSE
+                }
+                Err(_) => {
+                    meter.node_down(node, true);
+                    DOWN_PAUSE
+                }
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Waits until nothing is on its way, [`DRAIN_MAX`] at most.
+async fn drain(shared: &Run, start: Instant) {
+    let settled = async {
+        let mut ticker = tokio::time::interval(FEED_PAUSE);
+        while shared.meter.lock().in_flight() > 0 {
+            ticker.tick().await;
+        }
+    };
+    if tokio::time::timeout(DRAIN_MAX, settled).await.is_err() {
+        let left = shared.meter.lock().in_flight();
+        notice(&format!("{left} payments were not final {} s after the end", DRAIN_MAX.as_secs()));
+    }
+    notice(&shared.meter.lock().progress(Clock.instant().max(start)));
+}
+
+fn report(args: &Args, outcome: Outcome, starved: u64, nodes: usize) -> LoadReport {
+    LoadReport {
+        counts: outcome.counts,
+        p50_ms: outcome.latency.p50_ms,
+        p90_ms: outcome.latency.p90_ms,
+        p99_ms: outcome.latency.p99_ms,
+        max_ms: outcome.latency.max_ms,
+        final_per_s: outcome.final_per_s,
+        max_gap_ms: outcome.max_gap_ms,
+        node_p50_ms: outcome.node_latency.p50_ms,
+        node_p99_ms: outcome.node_latency.p99_ms,
+        starved,
+        rate: args.rate,
+        duration_s: args.duration.as_secs(),
+        nodes,
+        reasons: outcome.reasons,
+    }
+}
+
+fn table(report: &LoadReport) -> Vec<String> {
+    let Counts { submitted, accepted, finalized, rejected, missed_events } = report.counts;
+    let mut lines = vec![
+        format!("{} payments a second for {} s to {} nodes", report.rate, report.duration_s, report.nodes),
+        format!("  submitted       {submitted:>12}"),
+        format!("  accepted        {accepted:>12}"),
+        format!("  final           {finalized:>12}"),
+        format!("  final a second  {:>12.1}", report.final_per_s),
+        format!(
+            "  p50             {:>12.2} ms   from the node's acceptance {:.2} ms",
+            report.p50_ms, report.node_p50_ms
+        ),
+        format!("  p90             {:>12.2} ms", report.p90_ms),
+        format!(
+            "  p99             {:>12.2} ms   from the node's acceptance {:.2} ms",
+            report.p99_ms, report.node_p99_ms
+        ),
+        format!("  max             {:>12.2} ms", report.max_ms),
+        format!("  longest pause   {:>12} ms", report.max_gap_ms),
+    ];
+    if rejected > 0 {
+        lines.push(format!("  rejected        {rejected:>12}"));
+        lines.extend(
+            report.reasons.iter().map(|(reason, count)| format!("    {count:>10} {}", reason.escape_debug())),
+        );
+    }
+    if report.starved > 0 {
+        lines.push(format!("  without a coin  {:>12}   the network is slower than the rate", report.starved));
+    }
+    if missed_events > 0 {
+        lines.push(format!("  missed events   {missed_events:>12}   the feed was read too slowly"));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::fake_node::FakeNode;
+    use crate::rpc::{RpcServer, RpcServerConfig};
+
+    #[test]
+    fn durations_have_units_and_bounds() {
+        for (text, seconds) in [("30s", 30), ("30", 30), ("5m", 300), ("1h", 3_600)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "s", "0s", "1d", "-1s", "1.5s", "25h", "99999999999999999999h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_schedule_is_exact_and_ends_with_the_run() {
+        let args = Args {
+            connection: ConnectionArgs::default(),
+            rate: 3,
+            duration: Duration::from_secs(2),
+            json: false,
+        };
+        let at = |ms| due(Duration::from_millis(ms), &args);
+        assert_eq!([at(0), at(333), at(334), at(1_000), at(2_000), at(9_000)], [0, 0, 1, 3, 6, 6]);
+    }
+
+    /// A fake node's server, and arguments that reach it with its cookie.
+    async fn served(node: Arc<FakeNode>, directory: &Path, token: &CancellationToken) -> ConnectionArgs {
+        let cookie_path = directory.join(".cookie");
+        let config = RpcServerConfig {
+            listen_address: "127.0.0.1:0".parse().unwrap(),
+            connections_max: 64,
+            cookie_path: Some(cookie_path.clone()),
+            users: Vec::new(),
+        };
+        let handle = RpcServer::start(config, node, token.clone(), &TaskTracker::new()).await.unwrap();
+        let urls = vec![format!("http://{}", handle.local_address)];
+        ConnectionArgs { config: None, urls, cookie_files: vec![cookie_path] }
+    }
+
+    #[tokio::test]
+    async fn a_run_splits_coins_spends_them_and_sees_all_of_them_final() {
+        let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let node = FakeNode::funded();
+        let connection = served(node.clone(), directory.path(), &token).await;
+        let args = Args { connection, rate: 300, duration: Duration::from_secs(1), json: true };
+        let report = measure(&args, vec![SecretKey::from_seed(&[1; 32])]).await.unwrap();
+        let Counts { submitted, accepted, finalized, rejected, missed_events } = report.counts;
+        assert_eq!((submitted, accepted, finalized), (300, 300, 300), "{report:?}");
+        assert_eq!((rejected, missed_events, report.starved, report.nodes), (0, 0, 0, 1));
+        assert!((report.node_p50_ms - 1.5).abs() < 0.01);
+        assert!(report.p50_ms > 0.0 && report.p50_ms <= report.p99_ms && report.p99_ms <= report.max_ms);
+        let json = serde_json::to_value(&report).unwrap();
+        for name in [
+            "submitted",
+            "accepted",
+            "final",
+            "p50_ms",
+            "p90_ms",
+            "p99_ms",
+            "max_ms",
+            "final_per_s",
+            "max_gap_ms",
+        ] {
+            assert!(json[name].is_number(), "{name}");
+        }
+        assert_eq!(node.utxos.lock().len(), 300, "each payment makes one coin of one");
+        token.cancel();
+    }
+
+    #[tokio::test]
+    async fn keys_without_coins_are_said_in_words() {
+        let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let connection = served(FakeNode::funded(), directory.path(), &token).await;
+        let args = Args { connection, rate: 1, duration: Duration::from_secs(1), json: true };
+        let error = measure(&args, vec![SecretKey::from_seed(&[9; 32])]).await.unwrap_err();
+        assert!(error.to_string().contains("no coins"), "{error}");
+        token.cancel();
+    }
+
+    #[tokio::test]
+    async fn commands_say_what_a_node_refuses() {
+        let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let with_cookie = served(FakeNode::funded(), directory.path(), &token).await;
+        let client = with_cookie.client().unwrap();
+        assert_eq!(client.call::<u64>("getblockcount", &[]).await.unwrap(), 1);
+        let refused = client.call::<u64>("getblockhash", &[json!(9)]).await.unwrap_err().to_string();
+        assert!(
+            refused.contains("out of range") && refused.contains("[-8 height_out_of_range]"),
+            "{refused}"
+        );
+        let without = ConnectionArgs { cookie_files: Vec::new(), ..with_cookie.clone() };
+        let error = without.client().unwrap().call::<String>("stop", &[]).await.unwrap_err();
+        assert!(matches!(error, RpcCommandError::Unauthorized { .. }), "{error}");
+        let shape = client.call::<Vec<u8>>("getblockcount", &[]).await.unwrap_err();
+        assert!(matches!(shape, RpcCommandError::Malformed { .. }), "{shape}");
+        token.cancel();
+    }
+}

@@ -1,0 +1,120 @@
+//! `timed status`: what a node is doing, at a glance.
+
+use clap::Args as ClapArgs;
+use serde::{Deserialize, Serialize};
+
+use super::rpc_client::{ConnectionArgs, RpcCommandError, say, say_json};
+use crate::rpc::types::{BlockchainInfo, ConsensusInfo, NodeState, NodeStatus};
+
+/// Arguments of `timed status`.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct Args {
+    /// Which node
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The node.
+    pub node: NodeStatus,
+    /// The chain.
+    pub chain: BlockchainInfo,
+    /// The consensus.
+    pub consensus: ConsensusInfo,
+}
+
+const fn state_words(state: NodeState) -> &'static str {
+    match state {
+        NodeState::Starting => "starting",
+        NodeState::Syncing => "syncing",
+        NodeState::Following => "following the chain, without a vote",
+        NodeState::Voting => "voting",
+        NodeState::Waiting => "waiting for other masternodes",
+        NodeState::Halted => "HALTED: it votes no more until its operator decides",
+    }
+}
+
+fn duration_words(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// The lines for people.
+#[must_use]
+pub fn summary(report: &StatusReport) -> Vec<String> {
+    let StatusReport { node, chain, consensus } = report;
+    let name =
+        if node.name.is_empty() { String::new() } else { format!(" \"{}\"", node.name.escape_debug()) };
+    let mut lines = vec![
+        format!("Node{name}, timed {}, {}, up {}", node.version, node.network, duration_words(node.uptime_s)),
+        format!("  State        {}", state_words(node.state)),
+    ];
+    lines.extend(node.reasons.iter().map(|reason| format!("               {reason}")));
+    let behind = node.target_height.saturating_sub(node.height);
+    let behind = if behind == 0 { String::new() } else { format!(", {behind} behind its peers") };
+    lines.push(format!("  Block        {} {}{behind}", chain.blocks, chain.best_block_hash));
+    lines.push(format!(
+        "  Consensus    epoch {}, height {}, round {}, {}{}",
+        consensus.epoch,
+        consensus.height,
+        consensus.round,
+        consensus.step,
+        if consensus.closing { ", closing its epoch" } else { "" }
+    ));
+    lines.push(format!(
+        "  Masternodes  {} of {} connected, quorum {} of weight {}",
+        node.masternodes_connected, node.masternodes_total, consensus.quorum, consensus.total_weight
+    ));
+    lines.push(format!("  Peers        {}", node.peers));
+    lines.push(format!(
+        "  Mempool      {} transactions, {} certified wait for a block",
+        node.mempool_transactions, consensus.certified_waiting
+    ));
+    lines.push(format!("  Supply       {} TIME", chain.supply_time));
+    lines.extend(chain.warnings.iter().map(|warning| format!("  Warning      {warning}")));
+    if chain.fork_detected {
+        lines.push("  FORK         two blocks of one height were committed; see the node's log".to_owned());
+    }
+    lines
+}
+
+/// Asks the node and prints.
+///
+/// # Errors
+/// When the node can't be reached or refuses.
+pub async fn run(args: Args) -> Result<(), RpcCommandError> {
+    let client = args.connection.client()?;
+    let report = StatusReport {
+        node: client.call("getnodestatus", &[]).await?,
+        chain: client.call("getblockchaininfo", &[]).await?,
+        consensus: client.call("getconsensusinfo", &[]).await?,
+    };
+    if args.json {
+        return say_json(&report);
+    }
+    summary(&report).iter().try_for_each(|line| say(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        for (seconds, words) in
+            [(59, "59 s"), (61, "1 min 1 s"), (7_260, "2 h 1 min"), (90_000, "1 d 1 h"), (0, "0 s")]
+        {
+            assert_eq!(duration_words(seconds), words);
+        }
+    }
+}

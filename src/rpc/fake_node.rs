@@ -1,0 +1,286 @@
+//! A node for tests: a few blocks' worth of answers, and a ledger that makes whatever it takes final at once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
+use parking_lot::Mutex;
+
+use super::api::{BlockSelector, NodeApi, NodeApiError, SubmitError, SubmitErrorClass, UtxoPage};
+use super::finality_feed::FinalityFeed;
+use super::types::*;
+use crate::runtime::Clock;
+use crate::types::*;
+
+/// The height of its only block.
+pub(crate) const HEIGHT: Height = 1;
+
+#[derive(Default)]
+pub(crate) struct FakeNode {
+    pub(crate) feed: FinalityFeed,
+    pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
+    pub(crate) stopped: AtomicBool,
+    pub(crate) not_ready: AtomicBool,
+}
+
+pub(crate) fn block() -> CommittedBlock {
+    let hash = Hash::ZERO;
+    let header = Header {
+        chain_id: ChainId([1; 32]),
+        height: HEIGHT,
+        round: 0,
+        epoch: 0,
+        epoch_end: false,
+        time: 5,
+        prev_hash: BlockHash::ZERO,
+        last_commit_root: hash,
+        tx_root: hash,
+        evidence_root: hash,
+        state_digest: StateDigest::ZERO,
+        validators_hash: hash,
+        next_validators_hash: hash,
+        proposer: MasternodeId::ZERO,
+    };
+    let transaction = Transaction::transfer(Vec::new(), Vec::new(), b"hi".to_vec());
+    let block = Block { header, last_commit: Commit::default(), transactions: vec![Arc::new(transaction)] };
+    CommittedBlock { block, commit: Commit::default() }
+}
+
+pub(crate) fn output() -> TxOut {
+    let secret = SecretKey::from_seed(&[1; 32]);
+    TxOut { value: Amount(1_000_000_000_000), lock: transaction::Lock::KeyHash(secret.public().key_hash()) }
+}
+
+impl FakeNode {
+    /// With one coin of the key with seed 1.
+    pub(crate) fn funded() -> Arc<Self> {
+        let node = Self::default();
+        node.utxos.lock().insert(OutPoint { txid: TxId([7; 32]), index: 0 }, output());
+        Arc::new(node)
+    }
+
+    fn status(&self, txid: TxId) -> TransactionStatusInfo {
+        let made = self.utxos.lock().keys().any(|outpoint| outpoint.txid == txid);
+        TransactionStatusInfo {
+            txid,
+            status: if made { TransactionStatus::Final } else { TransactionStatus::Unknown },
+            accepted_ms: None,
+            certified_ms: None,
+            final_ms: None,
+            finality_latency_ms: made.then_some(1.5),
+            height: None,
+            block_hash: None,
+            confirmations: 0,
+        }
+    }
+
+    fn take(&self, transaction: &Transaction) -> Result<TxId, SubmitError> {
+        let txid = transaction.txid();
+        let mut utxos = self.utxos.lock();
+        if let Some(missing) = transaction.inputs.iter().find(|input| !utxos.contains_key(input)) {
+            return Err(SubmitError {
+                class: SubmitErrorClass::Inputs,
+                reason: "input_not_found",
+                message: format!("input {missing} does not exist"),
+                hint: "ask for the wallet's outputs again".into(),
+            });
+        }
+        for input in &transaction.inputs {
+            utxos.remove(input);
+        }
+        utxos.extend(transaction.created(txid).map(|(outpoint, output)| (outpoint, *output)));
+        drop(utxos);
+        self.feed.push(txid, Duration::from_micros(1_500), Clock.instant());
+        Ok(txid)
+    }
+}
+
+impl NodeApi for FakeNode {
+    fn network(&self) -> Network {
+        Network::Devnet
+    }
+    fn blockchain_info(&self) -> BlockchainInfo {
+        BlockchainInfo {
+            chain: "devnet".into(),
+            chain_id: ChainId([1; 32]),
+            blocks: HEIGHT,
+            headers: HEIGHT,
+            best_block_hash: block().block.header.hash(),
+            time: 5,
+            epoch: 0,
+            initial_block_download: false,
+            state_digest: StateDigest::ZERO,
+            supply: Amount(1),
+            supply_time: Amount(1).to_string(),
+            min_fee_per_kb: Amount(1_000),
+            fork_detected: false,
+            warnings: Vec::new(),
+        }
+    }
+    fn best_block(&self) -> (Height, BlockHash) {
+        (HEIGHT, block().block.header.hash())
+    }
+    fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>> {
+        ready(Ok((height == HEIGHT).then(|| block().block.header.hash()))).boxed()
+    }
+    fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>> {
+        let found = match selector {
+            BlockSelector::Hash(hash) => hash == block().block.header.hash(),
+            BlockSelector::Height(height) => height == HEIGHT,
+        };
+        ready(Ok(found.then(block))).boxed()
+    }
+    fn peers(&self) -> Vec<PeerInfo> {
+        Vec::new()
+    }
+    fn network_info(&self) -> NetworkInfo {
+        NetworkInfo {
+            version: "0".into(),
+            subversion: "/timed:0/".into(),
+            protocol_version: 1,
+            node_id: String::new(),
+            listen_address: None,
+            external_address: None,
+            connections: 0,
+            connections_in: 0,
+            connections_out: 0,
+        }
+    }
+    fn mempool_info(&self) -> MempoolInfo {
+        MempoolInfo {
+            size: 0,
+            bytes: 0,
+            max_transactions: 1,
+            max_bytes: 1,
+            min_fee_per_kb: Amount(1_000),
+            final_waiting: 0,
+        }
+    }
+    fn masternodes(&self) -> Vec<MasternodeInfo> {
+        Vec::new()
+    }
+    fn validators(&self) -> (Epoch, ValidatorSet) {
+        let key = SecretKey::from_seed(&[1; 32]).public();
+        (0, ValidatorSet::new(vec![Validator { id: MasternodeId::ZERO, key, weight: 1 }]))
+    }
+    fn utxo_state(&self, outpoint: OutPoint) -> BoxFuture<'_, Result<UtxoStateInfo, NodeApiError>> {
+        let output = self.utxos.lock().get(&outpoint).copied();
+        ready(Ok(UtxoStateInfo {
+            txid: outpoint.txid,
+            vout: outpoint.index,
+            state: if output.is_some() { UtxoState::Unspent } else { UtxoState::Unknown },
+            spender: None,
+            height: output.map(|_| 0),
+            value: output.map(|output| output.value),
+            address: output.map(|output| address_of(Network::Devnet, &output.lock)),
+        }))
+        .boxed()
+    }
+    fn transaction_status(&self, txid: TxId) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>> {
+        ready(Ok(self.status(txid))).boxed()
+    }
+    fn wait_for_transaction(
+        &self,
+        txid: TxId,
+        target: WaitTarget,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>> {
+        async move {
+            let reached = async {
+                while !target.is_reached_by(self.status(txid).status) {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+            };
+            let _elapsed = tokio::time::timeout(timeout, reached).await;
+            Ok(self.status(txid))
+        }
+        .boxed()
+    }
+    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+        ready(self.take(&transaction)).boxed()
+    }
+    fn address_utxos(
+        &self,
+        address: Address,
+        page: UtxoPage,
+    ) -> BoxFuture<'_, Result<AddressUtxos, NodeApiError>> {
+        let utxos: Vec<AddressUtxo> = self
+            .utxos
+            .lock()
+            .iter()
+            .filter(|(outpoint, output)| {
+                output.lock == address.lock && page.after.is_none_or(|after| **outpoint > after)
+            })
+            .take(page.limit)
+            .map(|(outpoint, output)| AddressUtxo {
+                txid: outpoint.txid,
+                vout: outpoint.index,
+                value: output.value,
+                height: None,
+                spendable: true,
+            })
+            .collect();
+        let full = utxos.len() == page.limit;
+        let next = utxos.last().filter(|_| full).map(|utxo| utxo.outpoint().to_string());
+        ready(Ok(AddressUtxos { utxos, next })).boxed()
+    }
+    fn node_status(&self) -> NodeStatus {
+        NodeStatus {
+            name: "fake".into(),
+            version: "0".into(),
+            network: "devnet".into(),
+            state: NodeState::Waiting,
+            reasons: vec!["2 of 3 needed masternodes are active".into()],
+            height: HEIGHT,
+            target_height: HEIGHT,
+            epoch: 0,
+            masternode: None,
+            masternodes_connected: 2,
+            masternodes_total: 4,
+            peers: 1,
+            mempool_transactions: 0,
+            uptime_s: 3,
+        }
+    }
+    fn consensus_info(&self) -> ConsensusInfo {
+        ConsensusInfo {
+            height: HEIGHT + 1,
+            round: 0,
+            step: "propose".into(),
+            proposer: None,
+            epoch: 0,
+            epoch_start_ms: None,
+            closing: false,
+            validator_index: None,
+            validators: 4,
+            total_weight: 4,
+            quorum: 3,
+            transactions_open: 0,
+            certified_waiting: 0,
+            last_block_time_ms: None,
+            fork_detected: false,
+        }
+    }
+    fn readiness(&self) -> Vec<NotReady> {
+        let not_ready = self.not_ready.load(Ordering::Relaxed);
+        let reason = NotReady { reason: "syncing".into(), detail: "3 blocks behind".into() };
+        if not_ready { vec![reason] } else { Vec::new() }
+    }
+    fn uptime_s(&self) -> u64 {
+        3
+    }
+    fn finalized_since(
+        &self,
+        cursor: Option<u64>,
+        limit: usize,
+        wait: Duration,
+    ) -> BoxFuture<'_, FinalizedPage> {
+        self.feed.since(cursor, limit, wait, || Clock.instant()).boxed()
+    }
+    fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
