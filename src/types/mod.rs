@@ -43,7 +43,7 @@ pub use genesis::{ChainParameters, GenesisDocument};
 pub use hash::{BatchRoot, BlockHash, ChainId, Hash, KeyHash, MasternodeId, StateDigest, TxId};
 pub use keys::{PublicKey, SecretKey, Signature, SignatureCheck, SignatureVerifier};
 pub use masternode::{Validator, ValidatorSet};
-pub use message::{Message, NodeStatus};
+pub use message::Message;
 pub use transaction::{Lock, OutPoint, Payload, Transaction, TxOut, UtxoEntry, Witness};
 pub use vote::{
     BatchHeader, BlockVote, Certificate, CertificateVote, FinalityVote, Proposal, VoteBatch, VoteKind,

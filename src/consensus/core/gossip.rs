@@ -20,9 +20,9 @@ use crate::protocol::bft::Input;
 use crate::protocol::finality;
 use crate::types::codec::encode;
 use crate::types::limits::{REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
+use crate::types::message::NodeStatus;
 use crate::types::{
-    Certificate, Epoch, FinalityVote, Height, MasternodeId, Message, NodeStatus, Transaction, TxId, VoteKind,
-    VoteStep,
+    Certificate, Epoch, FinalityVote, Height, MasternodeId, Message, Transaction, TxId, VoteKind, VoteStep,
 };
 
 /// Certificates that are put into one message, at most.

@@ -38,9 +38,10 @@ use crate::protocol::validity::CheckedTransaction;
 use crate::storage::block_log::LoggedBlock;
 use crate::storage::disk::Disk;
 use crate::storage::journal::{Durable, JournalReader, Staged};
+use crate::types::message::NodeStatus;
 use crate::types::{
-    BlockHash, BlockVote, Commit, CommittedBlock, Epoch, Height, MasternodeId, Message, NodeStatus, OutPoint,
-    Round, SecretKey, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry, VoteStep,
+    BlockHash, BlockVote, Commit, CommittedBlock, Epoch, Height, MasternodeId, Message, OutPoint, Round,
+    SecretKey, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry, VoteStep,
 };
 use crate::utxo::UtxoManager;
 
