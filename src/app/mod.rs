@@ -1,1 +1,3 @@
 //! Wires the services of a node together, starts and stops them.
+
+pub mod networks;

@@ -1,6 +1,83 @@
 //! The commands of the binary, one file each.
+//!
+//! # Place
+//! Floor 10. Each file holds a command's flags (`Args`) and a function `run`; [`Command`] lists them. Answers go to
+//! standard output through [`output`], errors to standard error, and the exit code says which kind it was.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod error;
+pub mod genesis;
+pub mod init;
 pub mod load;
+pub mod output;
+pub mod password;
 pub mod rpc;
 pub mod rpc_client;
 pub mod status;
+pub mod wallet;
 pub mod wallet_rpc;
+
+pub use error::{CliError, ExitKind};
+
+/// TIME Coin: payments final in milliseconds by masternode votes, archived in BFT blocks.
+#[derive(Debug, Parser)]
+#[command(name = "timed", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What the binary does.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Write a commented config.toml and keys for a new node.
+    Init(init::Args),
+    /// Inspect a genesis document.
+    Genesis(genesis::Args),
+    /// Make and use a wallet.
+    Wallet(wallet::Args),
+}
+
+impl Command {
+    async fn run(self) -> Result<(), CliError> {
+        match self {
+            Self::Init(args) => init::run(&args),
+            Self::Genesis(args) => genesis::run(&args),
+            Self::Wallet(args) => wallet::run(args).await,
+        }
+    }
+}
+
+/// Parses the command line, runs the command and returns the process' exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    // A wrong command line ends here, with exit code 2.
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(cli.command.run()),
+        Err(source) => Err(CliError::Runtime(source)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(error.kind().code())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -14,6 +14,7 @@
 )]
 
 pub mod bft;
+pub mod commit;
 pub mod finality;
 pub mod multiset;
 pub mod proposer;
@@ -21,3 +22,6 @@ pub mod rewards;
 pub mod state;
 pub mod transition;
 pub mod validity;
+
+#[cfg(test)]
+mod fixtures;

@@ -1,1 +1,496 @@
-//! The chain's state beside the UTXO set.
+//! The chain's state at its tip, without the unspent outputs themselves.
+//!
+//! # Place
+//! Made from the genesis document, moved on by [`super::transition`] alone, read by everybody. The outputs live with
+//! their readers; here is only their commitment.
+//!
+//! Masternodes come from the genesis document. The set of an epoch is computed from their records by
+//! [`next_validator_set`], at genesis and at each epoch's end.
+//!
+//! # Invariants
+//! - INV-STATE-1: everything that a later block depends on is in the multiset: outputs, masternode records, both
+//!   validator sets, counters and credits, recent signers. The tip's hash is not: the next header names it anyway.
+//! - INV-STATE-2: the multiset that blocks changed step by step equals the one computed afresh.
+//! - INV-STATE-3: `supply` is the sum of all unspent outputs, and outputs, unpaid fees and accrued reward together
+//!   fit into 64 bits; accrual stops there, so no block ever becomes invalid by it.
+//!
+//! # Units
+//! Amounts in base units, times in milliseconds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bincode::de::Decoder;
+use bincode::enc::Encoder;
+use bincode::error::{DecodeError, EncodeError};
+use bincode::{Decode, Encode};
+
+use super::commit::{CommitError, RecentCommit, RecentCommits, check_commit};
+use super::multiset::MultisetHash;
+use super::proposer::proposer_order;
+use crate::types::codec::encode;
+use crate::types::genesis::GenesisError;
+use crate::types::{
+    Amount, BlockHash, ChainId, ChainParameters, Commit, Epoch, GenesisDocument, Header, Height, Lock,
+    MasternodeId, OutPoint, PublicKey, SignatureVerifier, StateDigest, TimeMs, UtxoEntry, Validator,
+    ValidatorSet,
+};
+
+/// What the chain knows of a masternode.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct MasternodeRecord {
+    /// The output that it binds.
+    pub collateral: OutPoint,
+    /// That output's value.
+    pub collateral_amount: Amount,
+    /// Who owns the collateral.
+    pub owner: Lock,
+    /// The key that votes.
+    pub operator_key: PublicKey,
+    /// Where rewards go.
+    pub payout: Lock,
+    /// `host:port` where its node can be reached.
+    pub network_address: String,
+    /// What its vote weighs.
+    pub weight: u64,
+    /// Counts registrations from 0: the older comes first among equals.
+    pub registration: u64,
+}
+
+/// A set with the epoch that it votes in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EpochSet {
+    /// The epoch.
+    pub epoch: Epoch,
+    /// Its set.
+    pub set: Arc<ValidatorSet>,
+}
+
+/// The state after the block at the tip.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LedgerState {
+    pub(super) chain_id: ChainId,
+    pub(super) parameters: Arc<ChainParameters>,
+    pub(super) height: Height,
+    pub(super) tip_hash: BlockHash,
+    pub(super) tip_time: TimeMs,
+    /// The epoch of the next block.
+    pub(super) epoch: Epoch,
+    pub(super) epoch_start: TimeMs,
+    pub(super) validators: Arc<ValidatorSet>,
+    pub(super) tip_validators: EpochSet,
+    pub(super) masternodes: Arc<BTreeMap<MasternodeId, MasternodeRecord>>,
+    /// Follows from the records; changes at the epochs' ends only.
+    pub(super) collaterals: Arc<BTreeMap<OutPoint, MasternodeId>>,
+    pub(super) credits: BTreeMap<MasternodeId, u64>,
+    pub(super) reward_accrued: Amount,
+    pub(super) fees: Amount,
+    pub(super) supply: Amount,
+    pub(super) recent: RecentCommits,
+    pub(super) multiset: MultisetHash,
+}
+
+/// One element of the multiset. The variant is part of the encoding, so that two kinds of element never are equal.
+#[derive(Encode)]
+enum Element<'a> {
+    Output(&'a OutPoint, &'a UtxoEntry),
+    Masternode(&'a MasternodeId, &'a MasternodeRecord),
+    Validators(&'a [Validator]),
+    TipValidators(Epoch, &'a [Validator]),
+    RecentCommit(&'a RecentCommit),
+    Counters(Counters<'a>),
+}
+
+#[derive(Encode)]
+struct Counters<'a> {
+    height: Height,
+    tip_time: TimeMs,
+    epoch: Epoch,
+    epoch_start: TimeMs,
+    reward_accrued: Amount,
+    fees: Amount,
+    supply: Amount,
+    credits: &'a BTreeMap<MasternodeId, u64>,
+}
+
+/// The set of the epoch that follows, from the masternodes' records: at most `max_validators` by weight, then by
+/// registration.
+#[must_use]
+pub fn next_validator_set(state: &LedgerState) -> ValidatorSet {
+    validator_set(&state.masternodes, &state.parameters)
+}
+
+fn validator_set(
+    masternodes: &BTreeMap<MasternodeId, MasternodeRecord>,
+    parameters: &ChainParameters,
+) -> ValidatorSet {
+    let mut candidates: Vec<(&MasternodeId, &MasternodeRecord)> = masternodes.iter().collect();
+    candidates.sort_by_key(|(_, record)| (std::cmp::Reverse(record.weight), record.registration));
+    candidates.truncate(usize::try_from(parameters.max_validators).unwrap_or(usize::MAX));
+    let member = |(id, record): (&MasternodeId, &MasternodeRecord)| Validator {
+        id: *id,
+        key: record.operator_key,
+        weight: record.weight,
+    };
+    ValidatorSet::new(candidates.into_iter().map(member).collect())
+}
+
+fn collaterals_of(
+    masternodes: &BTreeMap<MasternodeId, MasternodeRecord>,
+) -> BTreeMap<OutPoint, MasternodeId> {
+    masternodes.iter().map(|(id, record)| (record.collateral, *id)).collect()
+}
+
+fn genesis_records(
+    document: &GenesisDocument,
+) -> Result<BTreeMap<MasternodeId, MasternodeRecord>, GenesisError> {
+    let mut records = BTreeMap::new();
+    for (registration, (index, masternode)) in (0_u64..).zip(document.masternodes.iter().enumerate()) {
+        let collateral = document.collateral_outpoint(index);
+        let amount = masternode.collateral;
+        let weight =
+            document.weight_of(amount).ok_or(GenesisError::UnknownTier { index, collateral: amount })?;
+        let record = MasternodeRecord {
+            collateral,
+            collateral_amount: amount,
+            owner: masternode.owner.lock,
+            operator_key: masternode.operator_key,
+            payout: masternode.payout.lock,
+            network_address: masternode.network_address.clone(),
+            weight,
+            registration,
+        };
+        records.insert(GenesisDocument::masternode_id(&collateral), record);
+    }
+    Ok(records)
+}
+
+impl LedgerState {
+    /// The state before block 1, with the outputs that exist then.
+    ///
+    /// # Errors
+    /// The first rule of genesis documents that this one breaks.
+    pub fn genesis(document: &GenesisDocument) -> Result<(Self, Vec<(OutPoint, UtxoEntry)>), GenesisError> {
+        document.check()?;
+        let chain_id = document.chain_id();
+        let masternodes = genesis_records(document)?;
+        let validators = Arc::new(validator_set(&masternodes, &document.parameters));
+        let outputs: Vec<(OutPoint, UtxoEntry)> = document
+            .outputs()
+            .into_iter()
+            .map(|(outpoint, output)| (outpoint, UtxoEntry { output, height: 0 }))
+            .collect();
+        let supply = Amount::checked_sum(outputs.iter().map(|(_, entry)| entry.output.value))
+            .ok_or(GenesisError::BadSupply)?;
+        let mut state = Self {
+            chain_id,
+            parameters: Arc::new(document.parameters.clone()),
+            height: 0,
+            tip_hash: BlockHash(chain_id.0),
+            tip_time: document.time_ms,
+            epoch: 0,
+            epoch_start: document.time_ms,
+            tip_validators: EpochSet { epoch: 0, set: Arc::clone(&validators) },
+            validators,
+            collaterals: Arc::new(collaterals_of(&masternodes)),
+            masternodes: Arc::new(masternodes),
+            credits: BTreeMap::new(),
+            reward_accrued: Amount::ZERO,
+            fees: Amount::ZERO,
+            supply,
+            recent: RecentCommits::default(),
+            multiset: MultisetHash::default(),
+        };
+        state.multiset = state.recompute_multiset(outputs.iter().copied());
+        Ok((state, outputs))
+    }
+
+    /// The network.
+    #[must_use]
+    pub const fn chain_id(&self) -> &ChainId {
+        &self.chain_id
+    }
+
+    /// The network's parameters.
+    #[must_use]
+    pub const fn parameters(&self) -> &Arc<ChainParameters> {
+        &self.parameters
+    }
+
+    /// Height of the tip, 0 before block 1.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.height
+    }
+
+    /// The tip; before block 1 the chain id's bytes.
+    #[must_use]
+    pub const fn tip_hash(&self) -> BlockHash {
+        self.tip_hash
+    }
+
+    /// Time of the tip; before block 1 the genesis document's.
+    #[must_use]
+    pub const fn tip_time(&self) -> TimeMs {
+        self.tip_time
+    }
+
+    /// The epoch of the next block: the one whose votes count now.
+    #[must_use]
+    pub const fn next_epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// When the epoch of the next block started: its predecessor's last block's time, in epoch 0 block 1's, and the
+    /// genesis document's before that.
+    #[must_use]
+    pub const fn epoch_start(&self) -> TimeMs {
+        self.epoch_start
+    }
+
+    /// The set that votes on the next block.
+    #[must_use]
+    pub const fn validators(&self) -> &Arc<ValidatorSet> {
+        &self.validators
+    }
+
+    /// The epoch of the tip and the set that voted on it.
+    #[must_use]
+    pub const fn tip_validators(&self) -> &EpochSet {
+        &self.tip_validators
+    }
+
+    /// The masternodes by their ids.
+    #[must_use]
+    pub const fn masternodes(&self) -> &Arc<BTreeMap<MasternodeId, MasternodeRecord>> {
+        &self.masternodes
+    }
+
+    /// The outputs that are bound as collateral in this epoch.
+    #[must_use]
+    pub const fn collaterals(&self) -> &Arc<BTreeMap<OutPoint, MasternodeId>> {
+        &self.collaterals
+    }
+
+    /// Weight times commits signed of each masternode since the epoch's start.
+    #[must_use]
+    pub const fn credits(&self) -> &BTreeMap<MasternodeId, u64> {
+        &self.credits
+    }
+
+    /// Reward that the epoch accrued and that is not paid yet.
+    #[must_use]
+    pub const fn reward_accrued(&self) -> Amount {
+        self.reward_accrued
+    }
+
+    /// Fees that the epoch took in and that are not paid out yet.
+    #[must_use]
+    pub const fn fees(&self) -> Amount {
+        self.fees
+    }
+
+    /// The sum of all unspent outputs.
+    #[must_use]
+    pub const fn supply(&self) -> Amount {
+        self.supply
+    }
+
+    /// Who signed the last commits that the chain contains.
+    #[must_use]
+    pub const fn recent(&self) -> &RecentCommits {
+        &self.recent
+    }
+
+    /// What the tip's header says of the state.
+    #[must_use]
+    pub fn digest(&self) -> StateDigest {
+        self.multiset.digest()
+    }
+
+    /// Whether the next block is a closing one: its parent is of the same epoch and at least an epoch's duration later
+    /// than the epoch's start.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        let due = self.epoch_start.saturating_add(self.parameters.epoch_duration_ms);
+        self.height > 0 && self.tip_validators.epoch == self.epoch && self.tip_time >= due
+    }
+
+    /// The places of the validators in the order in which they propose the next block, round by round.
+    #[must_use]
+    pub fn proposer_order(&self) -> Vec<usize> {
+        proposer_order(&self.validators, self.height.saturating_add(1), &self.recent)
+    }
+
+    /// Holds the rules of the commit of the next block, whose header is given.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn check_commit(
+        &self,
+        header: &Header,
+        commit: &Commit,
+        verifier: &dyn SignatureVerifier,
+    ) -> Result<(), CommitError> {
+        let expected = self.height.saturating_add(1);
+        if header.height != expected {
+            return Err(CommitError::WrongHeight { expected, found: header.height });
+        }
+        let (set, block) = ((self.epoch, self.validators.as_ref()), (header.height, header.hash()));
+        check_commit(&self.chain_id, set, block, commit, verifier)
+    }
+
+    /// The digest computed afresh, over all unspent outputs at the tip.
+    #[must_use]
+    pub fn recompute_digest(&self, outputs: impl Iterator<Item = (OutPoint, UtxoEntry)>) -> StateDigest {
+        self.recompute_multiset(outputs).digest()
+    }
+
+    fn recompute_multiset(&self, outputs: impl Iterator<Item = (OutPoint, UtxoEntry)>) -> MultisetHash {
+        let mut multiset = MultisetHash::default();
+        for (outpoint, entry) in outputs {
+            multiset.add(&output_element(&outpoint, &entry));
+        }
+        for (id, record) in self.masternodes.iter() {
+            multiset.add(&encode(&Element::Masternode(id, record)));
+        }
+        for commit in self.recent.iter() {
+            multiset.add(&encode(&Element::RecentCommit(commit)));
+        }
+        multiset.add(&self.validators_element());
+        multiset.add(&self.tip_validators_element());
+        multiset.add(&self.counters_element());
+        multiset
+    }
+
+    fn validators_element(&self) -> Vec<u8> {
+        encode(&Element::Validators(self.validators.members()))
+    }
+
+    fn tip_validators_element(&self) -> Vec<u8> {
+        encode(&Element::TipValidators(self.tip_validators.epoch, self.tip_validators.set.members()))
+    }
+
+    fn counters_element(&self) -> Vec<u8> {
+        encode(&Element::Counters(Counters {
+            height: self.height,
+            tip_time: self.tip_time,
+            epoch: self.epoch,
+            epoch_start: self.epoch_start,
+            reward_accrued: self.reward_accrued,
+            fees: self.fees,
+            supply: self.supply,
+            credits: &self.credits,
+        }))
+    }
+
+    /// Credits the signers of the tip's commit and remembers them among the recent ones.
+    pub(super) fn record_commit(&mut self, commit: &Commit) {
+        let set = &self.tip_validators.set;
+        for member in commit.signers.iter().filter_map(|index| set.get(index)) {
+            let credit = self.credits.entry(member.id).or_default();
+            *credit = credit.saturating_add(member.weight);
+        }
+        let recent = Arc::new(RecentCommit::of(commit, set));
+        self.multiset.add(&encode(&Element::RecentCommit(&recent)));
+        let limit = usize::try_from(self.parameters.recent_commits).unwrap_or(usize::MAX);
+        if let Some(oldest) = self.recent.push(recent, limit) {
+            self.multiset.remove(&encode(&Element::RecentCommit(&oldest)));
+        }
+    }
+
+    /// Takes outputs out of the multiset and puts new ones in.
+    pub(super) fn move_outputs(
+        &mut self,
+        spent: &[(OutPoint, UtxoEntry)],
+        created: &[(OutPoint, UtxoEntry)],
+    ) {
+        for (outpoint, entry) in spent {
+            self.multiset.remove(&output_element(outpoint, entry));
+        }
+        for (outpoint, entry) in created {
+            self.multiset.add(&output_element(outpoint, entry));
+        }
+    }
+
+    /// Brings the multiset forward over the sets and counters that differ from those of `before`.
+    pub(super) fn settle_multiset(&mut self, before: &Self) {
+        if self.validators != before.validators {
+            self.multiset.remove(&before.validators_element());
+            self.multiset.add(&self.validators_element());
+        }
+        if self.tip_validators != before.tip_validators {
+            self.multiset.remove(&before.tip_validators_element());
+            self.multiset.add(&self.tip_validators_element());
+        }
+        self.multiset.remove(&before.counters_element());
+        self.multiset.add(&self.counters_element());
+    }
+}
+
+fn output_element(outpoint: &OutPoint, entry: &UtxoEntry) -> Vec<u8> {
+    encode(&Element::Output(outpoint, entry))
+}
+
+// By hand, because a validator set is encoded by its members, and collaterals follow from the records.
+impl Encode for LedgerState {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.chain_id.encode(encoder)?;
+        self.parameters.encode(encoder)?;
+        self.height.encode(encoder)?;
+        self.tip_hash.encode(encoder)?;
+        self.tip_time.encode(encoder)?;
+        self.epoch.encode(encoder)?;
+        self.epoch_start.encode(encoder)?;
+        self.validators.members().encode(encoder)?;
+        self.tip_validators.epoch.encode(encoder)?;
+        self.tip_validators.set.members().encode(encoder)?;
+        self.masternodes.encode(encoder)?;
+        self.credits.encode(encoder)?;
+        self.reward_accrued.encode(encoder)?;
+        self.fees.encode(encoder)?;
+        self.supply.encode(encoder)?;
+        self.recent.encode(encoder)?;
+        self.multiset.encode(encoder)
+    }
+}
+
+impl<Context> Decode<Context> for LedgerState {
+    fn decode<D: Decoder<Context = Context>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        let chain_id = Decode::decode(decoder)?;
+        let parameters = Arc::new(ChainParameters::decode(decoder)?);
+        let height = Decode::decode(decoder)?;
+        let tip_hash = Decode::decode(decoder)?;
+        let tip_time = Decode::decode(decoder)?;
+        let epoch = Decode::decode(decoder)?;
+        let epoch_start = Decode::decode(decoder)?;
+        let validators = Arc::new(ValidatorSet::new(Decode::decode(decoder)?));
+        let tip_epoch = Decode::decode(decoder)?;
+        let tip_set = Arc::new(ValidatorSet::new(Decode::decode(decoder)?));
+        let masternodes = BTreeMap::<MasternodeId, MasternodeRecord>::decode(decoder)?;
+        Ok(Self {
+            chain_id,
+            parameters,
+            height,
+            tip_hash,
+            tip_time,
+            epoch,
+            epoch_start,
+            validators,
+            tip_validators: EpochSet { epoch: tip_epoch, set: tip_set },
+            collaterals: Arc::new(collaterals_of(&masternodes)),
+            masternodes: Arc::new(masternodes),
+            credits: Decode::decode(decoder)?,
+            reward_accrued: Decode::decode(decoder)?,
+            fees: Decode::decode(decoder)?,
+            supply: Decode::decode(decoder)?,
+            recent: Decode::decode(decoder)?,
+            multiset: Decode::decode(decoder)?,
+        })
+    }
+}
+
+bincode::impl_borrow_decode!(LedgerState);
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,488 @@
 //! What makes a transaction valid.
+//!
+//! # Place
+//! Called wherever a transaction comes in (RPC, peers, blocks) and by the state transition. Two steps: what can be said
+//! of the transaction alone, signatures included, gives a [`CheckedTransaction`]; what depends on the outputs that it
+//! spends is [`check_spend`].
+//!
+//! # Invariants
+//! - INV-VALID-1: a [`CheckedTransaction`] has passed every check that needs no state, with the bytes that it holds;
+//!   there is no other way to make one (but for the node's own block log, which holds what was checked before).
+//! - INV-VALID-2: a verdict depends on transaction, outputs and ledger state alone, never on clock, pool or policy.
+//! - INV-VALID-3: a valid transaction's witnesses are those of its inputs' distinct locks, no more and no fewer, so
+//!   its encoded size, and with it the least fee, is the same in each valid copy.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::state::LedgerState;
+use crate::types::codec::encode;
+use crate::types::limits::{
+    MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX, TRANSACTION_OUTPUTS_MAX,
+};
+use crate::types::transaction::{TRANSACTION_VERSION, signing_digest};
+use crate::types::{
+    Amount, ChainId, ChainParameters, Lock, OutPoint, Payload, PublicKey, SignatureCheck, SignatureVerifier,
+    Transaction, TxId, TxOut, UtxoEntry,
+};
+
+/// The step of size that the least fee counts in.
+const FEE_STEP_BYTES: u64 = 1_000;
+
+/// Why a transaction is invalid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TransactionError {
+    /// An unknown version.
+    #[error("version {version} is not supported; use {TRANSACTION_VERSION}")]
+    UnsupportedVersion {
+        /// The transaction's.
+        version: u16,
+    },
+    /// Rewards are made by the rule of the epoch's last block alone.
+    #[error("a reward is never sent as a transaction; the epoch's last block makes it")]
+    RewardFromOutside,
+    /// It spends nothing.
+    #[error("a transaction needs at least one input")]
+    NoInputs,
+    /// More inputs than allowed.
+    #[error("{count} inputs are more than {TRANSACTION_INPUTS_MAX}; split the payment")]
+    TooManyInputs {
+        /// How many there are.
+        count: usize,
+    },
+    /// It makes nothing.
+    #[error("a transaction needs at least one output")]
+    NoOutputs,
+    /// More outputs than allowed.
+    #[error("{count} outputs are more than {TRANSACTION_OUTPUTS_MAX}; split the payment")]
+    TooManyOutputs {
+        /// How many there are.
+        count: usize,
+    },
+    /// One output is spent twice.
+    #[error("the input {outpoint} is named twice")]
+    DuplicateInput {
+        /// Which one.
+        outpoint: OutPoint,
+    },
+    /// An output of nothing.
+    #[error("output {index} has a value of zero")]
+    ZeroOutput {
+        /// Its place, from 0.
+        index: usize,
+    },
+    /// The outputs' sum exceeds 64 bits.
+    #[error("the outputs' sum overflows")]
+    OutputsOverflow,
+    /// A memo that is too long.
+    #[error("a memo of {length} bytes is longer than {MEMO_BYTES_MAX}")]
+    MemoTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// More bytes than allowed.
+    #[error("{bytes} bytes are more than {TRANSACTION_BYTES_MAX}; split the payment")]
+    TooLarge {
+        /// Encoded size.
+        bytes: usize,
+    },
+    /// Nobody signed.
+    #[error("the transaction is not signed")]
+    NoWitness,
+    /// More witnesses than inputs.
+    #[error("{witnesses} witnesses are more than {inputs} inputs can need")]
+    TooManyWitnesses {
+        /// How many witnesses there are.
+        witnesses: usize,
+        /// How many inputs there are.
+        inputs: usize,
+    },
+    /// Keys that are not strictly ascending.
+    #[error(
+        "witness {index} does not come after the one before it; witnesses are ordered by key, each key once"
+    )]
+    UnorderedWitnesses {
+        /// Its place, from 0.
+        index: usize,
+    },
+    /// A signature that does not hold.
+    #[error("the signature of key {key} does not hold for this transaction on this chain")]
+    BadSignature {
+        /// The witness' key.
+        key: PublicKey,
+    },
+    /// An output that does not exist, is spent already, or comes later in the block.
+    #[error("the input {outpoint} is unknown or spent")]
+    MissingInput {
+        /// Which one.
+        outpoint: OutPoint,
+    },
+    /// The caller gave entries for another number of inputs.
+    #[error("{given} entries were given for {inputs} inputs")]
+    InputsMismatch {
+        /// How many inputs there are.
+        inputs: usize,
+        /// How many entries were given.
+        given: usize,
+    },
+    /// An input whose owner did not sign.
+    #[error("the owner of the input {outpoint} did not sign")]
+    MissingWitness {
+        /// Which one.
+        outpoint: OutPoint,
+    },
+    /// A witness that no input needs.
+    #[error("the witness of key {key} belongs to no input")]
+    UnneededWitness {
+        /// Its key.
+        key: PublicKey,
+    },
+    /// A bound collateral.
+    #[error("the input {outpoint} is the collateral of a masternode and stays bound")]
+    CollateralBound {
+        /// Which one.
+        outpoint: OutPoint,
+    },
+    /// The inputs' sum exceeds 64 bits.
+    #[error("the inputs' sum overflows")]
+    InputsOverflow,
+    /// More goes out than comes in.
+    #[error("outputs of {outputs} TIME exceed inputs of {inputs} TIME")]
+    Overspent {
+        /// Sum of the inputs.
+        inputs: Amount,
+        /// Sum of the outputs.
+        outputs: Amount,
+    },
+    /// Less than the least fee.
+    #[error("a fee of {fee} TIME is below the least one of {minimum} TIME for this size")]
+    FeeTooLow {
+        /// What it pays.
+        fee: Amount,
+        /// What it has to pay.
+        minimum: Amount,
+    },
+}
+
+impl TransactionError {
+    /// A stable name for programs.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::UnsupportedVersion { .. } => "unsupported_version",
+            Self::RewardFromOutside => "reward_from_outside",
+            Self::NoInputs => "no_inputs",
+            Self::TooManyInputs { .. } => "too_many_inputs",
+            Self::NoOutputs => "no_outputs",
+            Self::TooManyOutputs { .. } => "too_many_outputs",
+            Self::DuplicateInput { .. } => "duplicate_input",
+            Self::ZeroOutput { .. } => "zero_output",
+            Self::OutputsOverflow => "outputs_overflow",
+            Self::MemoTooLong { .. } => "memo_too_long",
+            Self::TooLarge { .. } => "too_large",
+            Self::NoWitness => "no_witness",
+            Self::TooManyWitnesses { .. } => "too_many_witnesses",
+            Self::UnorderedWitnesses { .. } => "unordered_witnesses",
+            Self::BadSignature { .. } => "bad_signature",
+            Self::MissingInput { .. } => "missing_input",
+            Self::InputsMismatch { .. } => "inputs_mismatch",
+            Self::MissingWitness { .. } => "missing_witness",
+            Self::UnneededWitness { .. } => "unneeded_witness",
+            Self::CollateralBound { .. } => "collateral_bound",
+            Self::InputsOverflow => "inputs_overflow",
+            Self::Overspent { .. } => "overspent",
+            Self::FeeTooLow { .. } => "fee_too_low",
+        }
+    }
+
+    /// Whether another copy of the same transaction may be valid: witnesses are not part of the txid, so a fault in
+    /// them is a fault of whoever sent this copy, never one of the block that names the txid.
+    #[must_use]
+    pub const fn is_of_this_copy_only(&self) -> bool {
+        matches!(
+            self,
+            Self::TooLarge { .. }
+                | Self::NoWitness
+                | Self::TooManyWitnesses { .. }
+                | Self::UnorderedWitnesses { .. }
+                | Self::BadSignature { .. }
+                | Self::MissingWitness { .. }
+                | Self::UnneededWitness { .. }
+        )
+    }
+}
+
+/// The unspent outputs of the chain's state at its tip.
+pub trait UtxoReader {
+    /// The output, if it exists and is unspent.
+    fn utxo(&self, outpoint: &OutPoint) -> Option<UtxoEntry>;
+}
+
+impl UtxoReader for BTreeMap<OutPoint, UtxoEntry> {
+    fn utxo(&self, outpoint: &OutPoint) -> Option<UtxoEntry> {
+        self.get(outpoint).copied()
+    }
+}
+
+/// The least fee of a transaction: `min_fee_per_kb` for each started 1,000 bytes.
+#[must_use]
+pub fn minimum_fee(encoded_bytes: usize, parameters: &ChainParameters) -> Amount {
+    let steps = u64::try_from(encoded_bytes).unwrap_or(u64::MAX).div_ceil(FEE_STEP_BYTES);
+    Amount(parameters.min_fee_per_kb.0.saturating_mul(steps))
+}
+
+/// Holds the rules about the transaction's shape. No rule of it depends on a parameter yet; `parameters` are taken so
+/// that one can.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_structure(
+    transaction: &Transaction,
+    _parameters: &ChainParameters,
+) -> Result<(), TransactionError> {
+    structure(transaction).map(drop)
+}
+
+/// Holds the rules about the shape, cheap ones first, and gives the encoded size.
+fn structure(transaction: &Transaction) -> Result<usize, TransactionError> {
+    let Transaction { version, inputs, outputs, payload, witnesses } = transaction;
+    if *version != TRANSACTION_VERSION {
+        return Err(TransactionError::UnsupportedVersion { version: *version });
+    }
+    match payload {
+        Payload::Reward { .. } => return Err(TransactionError::RewardFromOutside),
+        Payload::Transfer { memo } if memo.len() > MEMO_BYTES_MAX => {
+            return Err(TransactionError::MemoTooLong { length: memo.len() });
+        }
+        Payload::Transfer { .. } => {}
+    }
+    match inputs.len() {
+        0 => return Err(TransactionError::NoInputs),
+        1..=TRANSACTION_INPUTS_MAX => {}
+        count => return Err(TransactionError::TooManyInputs { count }),
+    }
+    match outputs.len() {
+        0 => return Err(TransactionError::NoOutputs),
+        1..=TRANSACTION_OUTPUTS_MAX => {}
+        count => return Err(TransactionError::TooManyOutputs { count }),
+    }
+    if witnesses.is_empty() {
+        return Err(TransactionError::NoWitness);
+    }
+    if witnesses.len() > inputs.len() {
+        let (witnesses, inputs) = (witnesses.len(), inputs.len());
+        return Err(TransactionError::TooManyWitnesses { witnesses, inputs });
+    }
+    if let Some(index) = outputs.iter().position(|output| output.value == Amount::ZERO) {
+        return Err(TransactionError::ZeroOutput { index });
+    }
+    if Amount::checked_sum(outputs.iter().map(|output| output.value)).is_none() {
+        return Err(TransactionError::OutputsOverflow);
+    }
+    let keys = || witnesses.iter().map(|witness| witness.key);
+    if let Some(place) = keys().zip(keys().skip(1)).position(|(key, next)| key >= next) {
+        return Err(TransactionError::UnorderedWitnesses { index: place.saturating_add(1) });
+    }
+    let bytes = encode(transaction).len();
+    if bytes > TRANSACTION_BYTES_MAX {
+        return Err(TransactionError::TooLarge { bytes });
+    }
+    let mut sorted = inputs.clone();
+    sorted.sort_unstable();
+    match sorted.iter().zip(sorted.iter().skip(1)).find(|(input, next)| input == next) {
+        Some((outpoint, _)) => Err(TransactionError::DuplicateInput { outpoint: *outpoint }),
+        None => Ok(bytes),
+    }
+}
+
+#[derive(Debug)]
+struct Checked {
+    txid: TxId,
+    transaction: Arc<Transaction>,
+    encoded_bytes: usize,
+    /// The locks that the witnesses open, in the witnesses' order.
+    opened: Vec<Lock>,
+}
+
+/// A transaction that passed every check that needs no state. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CheckedTransaction(Arc<Checked>);
+
+impl PartialEq for CheckedTransaction {
+    /// By all bytes that were checked, witnesses included.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.transaction == other.0.transaction
+    }
+}
+
+impl Eq for CheckedTransaction {}
+
+impl CheckedTransaction {
+    fn assemble(transaction: Arc<Transaction>, encoded_bytes: usize) -> Self {
+        let opened =
+            transaction.witnesses.iter().map(|witness| Lock::KeyHash(witness.key.key_hash())).collect();
+        Self(Arc::new(Checked { txid: transaction.txid(), transaction, encoded_bytes, opened }))
+    }
+
+    /// What the node's own block log holds: it was checked before it was written.
+    pub(super) fn from_own_log(transaction: Arc<Transaction>) -> Self {
+        let encoded_bytes = encode(transaction.as_ref()).len();
+        Self::assemble(transaction, encoded_bytes)
+    }
+
+    /// Checks one transaction.
+    ///
+    /// # Errors
+    /// The first rule that is broken; signatures are checked last.
+    pub fn check(
+        transaction: Arc<Transaction>,
+        chain_id: &ChainId,
+        _parameters: &ChainParameters,
+        verifier: &dyn SignatureVerifier,
+    ) -> Result<Self, TransactionError> {
+        let encoded_bytes = structure(&transaction)?;
+        let checked = Self::assemble(transaction, encoded_bytes);
+        checked.check_signatures(&checked.signature_checks(chain_id), verifier)?;
+        Ok(checked)
+    }
+
+    /// Checks many transactions with one call of the verifier; only when that fails are those from the first bad one
+    /// on checked each on its own. The answers are in the transactions' order.
+    #[must_use]
+    pub fn check_many(
+        transactions: Vec<Arc<Transaction>>,
+        chain_id: &ChainId,
+        _parameters: &ChainParameters,
+        verifier: &dyn SignatureVerifier,
+    ) -> Vec<Result<Self, TransactionError>> {
+        let mut results: Vec<Result<Self, TransactionError>> = transactions
+            .into_iter()
+            .map(|transaction| {
+                let encoded_bytes = structure(&transaction)?;
+                Ok(Self::assemble(transaction, encoded_bytes))
+            })
+            .collect();
+        let mut all: Vec<SignatureCheck> = Vec::with_capacity(results.len());
+        for checked in results.iter().flatten() {
+            all.extend(checked.signature_checks(chain_id));
+        }
+        let Err(first_bad) = verifier.verify_all(&all) else {
+            return results;
+        };
+        let mut rest = all.as_slice();
+        let mut end = 0_usize;
+        for result in &mut results {
+            let Ok(checked) = result else { continue };
+            let (own, others) = rest.split_at(checked.0.opened.len().min(rest.len()));
+            rest = others;
+            end = end.saturating_add(own.len());
+            if end > first_bad
+                && let Err(error) = checked.check_signatures(own, verifier)
+            {
+                *result = Err(error);
+            }
+        }
+        results
+    }
+
+    fn signature_checks(&self, chain_id: &ChainId) -> Vec<SignatureCheck> {
+        let digest = signing_digest(chain_id, &self.0.txid);
+        let witnesses = self.0.transaction.witnesses.iter();
+        witnesses
+            .map(|witness| SignatureCheck { key: witness.key, digest, signature: witness.signature })
+            .collect()
+    }
+
+    fn check_signatures(
+        &self,
+        checks: &[SignatureCheck],
+        verifier: &dyn SignatureVerifier,
+    ) -> Result<(), TransactionError> {
+        verifier.verify_all(checks).map_err(|bad| {
+            let key = checks.get(bad).map(|check| check.key).unwrap_or_default();
+            TransactionError::BadSignature { key }
+        })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn txid(&self) -> TxId {
+        self.0.txid
+    }
+
+    /// The transaction.
+    #[must_use]
+    pub fn transaction(&self) -> &Arc<Transaction> {
+        &self.0.transaction
+    }
+
+    /// Its size with witnesses.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        self.0.encoded_bytes
+    }
+
+    /// What it spends.
+    #[must_use]
+    pub fn inputs(&self) -> &[OutPoint] {
+        &self.0.transaction.inputs
+    }
+
+    /// What it makes.
+    #[must_use]
+    pub fn outputs(&self) -> &[TxOut] {
+        &self.0.transaction.outputs
+    }
+}
+
+/// Holds the rules that depend on what a transaction spends. `entries` are its inputs' outputs, in the inputs' order:
+/// unspent in the chain's state, or made by a transaction that is final or stands earlier in the same block.
+///
+/// Gives the fee.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_spend(
+    checked: &CheckedTransaction,
+    entries: &[UtxoEntry],
+    state: &LedgerState,
+) -> Result<Amount, TransactionError> {
+    let inputs = checked.inputs();
+    if inputs.len() != entries.len() {
+        return Err(TransactionError::InputsMismatch { inputs: inputs.len(), given: entries.len() });
+    }
+    check_witnesses(checked, entries)?;
+    if let Some(outpoint) = inputs.iter().find(|outpoint| state.collaterals().contains_key(outpoint)) {
+        return Err(TransactionError::CollateralBound { outpoint: *outpoint });
+    }
+    let inputs = Amount::checked_sum(entries.iter().map(|entry| entry.output.value))
+        .ok_or(TransactionError::InputsOverflow)?;
+    let outputs = Amount::checked_sum(checked.outputs().iter().map(|output| output.value))
+        .ok_or(TransactionError::OutputsOverflow)?;
+    let fee = inputs.checked_sub(outputs).ok_or(TransactionError::Overspent { inputs, outputs })?;
+    let minimum = minimum_fee(checked.encoded_bytes(), state.parameters());
+    if fee < minimum {
+        return Err(TransactionError::FeeTooLow { fee, minimum });
+    }
+    Ok(fee)
+}
+
+/// Every input's lock is opened by a witness, and every witness opens one.
+fn check_witnesses(checked: &CheckedTransaction, entries: &[UtxoEntry]) -> Result<(), TransactionError> {
+    // By lock, with whether an input needs it: up to 1,000 inputs and witnesses must not cost their product.
+    let mut needed: BTreeMap<Lock, bool> = checked.0.opened.iter().map(|lock| (*lock, false)).collect();
+    for (outpoint, entry) in checked.inputs().iter().zip(entries) {
+        match needed.get_mut(&entry.output.lock) {
+            Some(is_needed) => *is_needed = true,
+            None => return Err(TransactionError::MissingWitness { outpoint: *outpoint }),
+        }
+    }
+    let witnesses = checked.0.transaction.witnesses.iter().zip(&checked.0.opened);
+    match witnesses.into_iter().find(|(_, lock)| needed.get(lock) != Some(&true)) {
+        Some((witness, _)) => Err(TransactionError::UnneededWitness { key: witness.key }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -344,11 +344,11 @@ impl Config {
         ];
         // Port 0 lets the operating system choose, so it clashes with nothing.
         let used = || listening.iter().filter(|(_, enabled, address)| *enabled && address.port() != 0);
-        let clash = used().find_map(|(key, _, address)| {
-            let (other, ..) = used().find(|(other, _, taken)| other < key && overlap(taken, address))?;
+        used().find_map(|(key, _, address)| {
+            let mut before = used().take_while(|(other, ..)| other != key);
+            let (other, ..) = before.find(|(_, _, taken)| overlap(taken, address))?;
             Some((*key, format!("{address} is taken by {other} already")))
-        });
-        clash
+        })
     }
 }
 

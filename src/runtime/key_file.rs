@@ -59,20 +59,26 @@ pub enum SecretFileError {
     },
 }
 
-/// Makes a new file with mode 0600, with its bytes synced to disk.
+/// Makes a new file with mode 0600, synced to disk. It appears under its name whole or not at all.
 ///
 /// # Errors
 /// When it exists or can't be written.
 pub fn create_secret_file(path: &Path, contents: &[u8]) -> Result<(), SecretFileError> {
-    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-    let written = opened.and_then(|mut file| {
-        let outcome = file.write_all(contents).and_then(|()| file.sync_all());
-        if outcome.is_err() {
-            // A part of a secret is of no use to anybody, and would stand in the way of the next try.
-            let _ = std::fs::remove_file(path);
-        }
-        outcome
-    });
+    let mut unique = [0_u8; 8];
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let drawn = getrandom::fill(&mut unique).map_err(io::Error::other);
+    name.push(format!(".{}.tmp", hex::encode(unique)));
+    let staged = path.with_file_name(name);
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&staged)?;
+        file.write_all(contents)?;
+        file.sync_all()?;
+        // Unlike a rename, a link never replaces a file that is there.
+        std::fs::hard_link(&staged, path)
+    };
+    let written = drawn.and_then(|()| write());
+    // Where it was never made there is nothing to remove.
+    let _ = std::fs::remove_file(&staged);
     written.and_then(|()| sync_directory_of(path)).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => SecretFileError::Exists { path: path.to_owned() },
         _ => SecretFileError::Io { path: path.to_owned(), source },
@@ -162,6 +168,7 @@ mod tests {
         assert_ne!(other.public(), key.public());
         assert!(matches!(create_key_file(&path, &other), Err(SecretFileError::Exists { .. })));
         assert_eq!(read_key_file(&path).unwrap().public(), key.public());
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "nothing else is left");
     }
 
     #[test]

@@ -57,15 +57,14 @@ pub struct LevelError {
 pub fn parse_level(text: &str) -> Result<EnvFilter, LevelError> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let error = || LevelError { text: text.to_owned() };
-    let mut directives = text.split(',').map(str::trim);
-    if !directives.next().is_some_and(|level| LEVELS.contains(&level)) {
-        return Err(error());
+    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+    let of_module = |directive: &&str| directive.rsplit_once('=').is_some_and(|(_, l)| LEVELS.contains(&l));
+    match directives.split_first() {
+        Some((level, modules)) if LEVELS.contains(level) && modules.iter().all(of_module) => {
+            EnvFilter::try_new(directives.join(",")).map_err(|_| error())
+        }
+        _ => Err(error()),
     }
-    let of_module = |directive: &str| directive.rsplit_once('=').is_some_and(|(_, l)| LEVELS.contains(&l));
-    if !directives.all(of_module) {
-        return Err(error());
-    }
-    EnvFilter::try_new(text).map_err(|_| error())
 }
 
 /// Logs until it is dropped; dropping it writes what is buffered.

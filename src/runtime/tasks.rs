@@ -264,8 +264,7 @@ mod tests {
         assert_eq!(registry.failure(), None);
     }
 
-    /// `first` ends only once it is told that `second`, started later, has been waited for: a registry that waited in
-    /// order of start would hang on it.
+    /// The writer watches its channel and not the token, so what its user sends while it stops is still written.
     #[tokio::test]
     async fn a_writer_outlives_those_who_use_it() {
         let registry = TaskRegistry::new(CancellationToken::new());

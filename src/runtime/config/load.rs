@@ -10,8 +10,8 @@ use super::{CONFIG_FILE_BYTES_MAX, Config, ConfigError, Network, Path, PathBuf, 
 
 /// Environment variables that start so are the node's.
 const ENVIRONMENT_PREFIX: &str = "TIMED_";
-/// A known key is suggested for one that is this similar, by Jaro and Winkler's measure.
-const SUGGESTION_SIMILARITY_MIN: f64 = 0.7;
+/// A known key is suggested when at most one letter in so many is wrong.
+const LETTERS_PER_ERROR: usize = 3;
 
 /// What a key's value looks like as text, in a variable or a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,8 @@ impl Config {
         for (variable, text) in variables {
             settings.push(from_environment(variable, text)?);
         }
-        resolve_paths(&mut settings, &absolute(&directory));
+        let directory = absolute(&directory);
+        resolve_paths(&mut settings, &directory);
         let from_flags = settings.len();
         for (name, text) in &sources.flags {
             settings.push(from_flag(name, text)?);
@@ -141,16 +142,16 @@ impl Config {
         if let Some(flags) = settings.get_mut(from_flags..) {
             resolve_paths(flags, &absolute(Path::new("")));
         }
-        merge(settings)
+        merge(settings, &directory)
     }
 }
 
-/// Against the working directory; where that is unknown, as it is.
+/// Made absolute by the working directory; where that is unknown, as it is.
 fn absolute(directory: &Path) -> PathBuf {
     std::env::current_dir().map_or_else(|_| directory.to_owned(), |current| current.join(directory))
 }
 
-fn merge(settings: Vec<Setting>) -> Result<Config, ConfigError> {
+fn merge(settings: Vec<Setting>, directory: &Path) -> Result<Config, ConfigError> {
     let network = match settings.iter().rev().find(|s| (s.section, s.key) == ("node", "network")) {
         None => Network::Mainnet,
         Some(setting) => {
@@ -174,14 +175,12 @@ fn merge(settings: Vec<Setting>) -> Result<Config, ConfigError> {
         key: "configuration".to_owned(),
         problem: error.message().to_owned(),
     })?;
-    config.node.data_dir = absolute(&config.node.data_dir);
-    match config.first_problem() {
-        None => Ok(config),
-        Some((key, problem)) => {
-            let origin = origins.remove(key).unwrap_or(Origin::Default);
-            Err(ConfigError::BadValue { origin, key: key.to_owned(), problem })
-        }
+    if let Some((key, problem)) = config.first_problem() {
+        let origin = origins.remove(key).unwrap_or(Origin::Default);
+        return Err(ConfigError::BadValue { origin, key: key.to_owned(), problem });
     }
+    config.node.data_dir = directory.join(&config.node.data_dir);
+    Ok(config)
 }
 
 fn bad_value(setting: &Setting, problem: String) -> ConfigError {
@@ -334,11 +333,11 @@ fn known_key(
     Err(ConfigError::UnknownKey { origin: origin.clone(), key: format!("{section}.{key}"), hint })
 }
 
-/// The most similar of the known names, if one is similar at all.
+/// The known name that takes the fewest changes of letters, if they are few.
 fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = known.map(|known| (strsim::jaro_winkler(name, known), known));
-    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
-    (best.0 >= SUGGESTION_SIMILARITY_MIN).then_some(best.1)
+    let measured = known.map(|known| (strsim::osa_distance(name, known), known));
+    let (errors, nearest) = measured.min_by_key(|(errors, _)| *errors)?;
+    (errors <= (name.len() / LETTERS_PER_ERROR).max(1)).then_some(nearest)
 }
 
 #[cfg(test)]

@@ -130,6 +130,12 @@ fn bad_values_are_refused_with_their_place() {
         let message = message(text, &[], &[]);
         assert!(message.contains(part), "{text}\n{message}");
     }
+    let metrics = "[metrics]\nenabled = true\nlisten_address = \"127.0.0.1:24000\"";
+    assert!(
+        message(metrics, &[], &[])
+            .contains("line 3: metrics.listen_address: 127.0.0.1:24000 is taken by network")
+    );
+    assert!(load(&metrics.replace("true", "false"), &[], &[]).is_ok());
     let users = format!("[rpc]\nauth = \"none\"\nusers = [\"me:salt${key}\"]");
     assert!(message(&users, &[], &[]).contains("line 3: rpc.users: has no effect"));
     assert!(load(&users.replace("none", "users"), &[], &[]).is_ok());

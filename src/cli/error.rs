@@ -1,0 +1,91 @@
+//! What a command can fail with, and the exit code that says so.
+
+use std::path::PathBuf;
+
+use crate::app::networks::NetworksError;
+use crate::runtime::ConfigError;
+use crate::runtime::key_file::SecretFileError;
+use crate::types::genesis::GenesisError;
+use crate::wallet::WalletError;
+
+/// The kinds of failure that scripts tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitKind {
+    /// The command failed.
+    Failed,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// The data directory is in use, or of another network.
+    DataDirectory,
+    /// The data is damaged.
+    Corrupt,
+}
+
+impl ExitKind {
+    /// The process' exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::DataDirectory => 3,
+            Self::Corrupt => 4,
+        }
+    }
+}
+
+/// Why a command failed: what, why, and what to do next.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no genesis document.
+    #[error(transparent)]
+    Networks(#[from] NetworksError),
+    /// The genesis document can't be used.
+    #[error(transparent)]
+    Genesis(#[from] GenesisError),
+    /// A key or password file can't be used.
+    #[error(transparent)]
+    SecretFile(#[from] SecretFileError),
+    /// There is no wallet, or no key of it.
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// The flags don't fit together, or an answer at a prompt is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The operating system gave no random numbers.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// A file or directory can't be made or read.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which one.
+        path: PathBuf,
+        /// The file system's reason.
+        source: std::io::Error,
+    },
+    /// The answer could not be written.
+    #[error("standard output: {0}")]
+    Output(std::io::Error),
+    /// No worker threads.
+    #[error("the worker threads can't be started (limit of processes reached?): {0}")]
+    Runtime(std::io::Error),
+}
+
+impl CliError {
+    /// Which exit code it ends with.
+    #[must_use]
+    pub const fn kind(&self) -> ExitKind {
+        match self {
+            Self::Config(_) | Self::Networks(_) | Self::Genesis(_) | Self::Usage(_) => ExitKind::Usage,
+            Self::SecretFile(_)
+            | Self::Wallet(_)
+            | Self::Random(_)
+            | Self::Io { .. }
+            | Self::Output(_)
+            | Self::Runtime(_) => ExitKind::Failed,
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! `timed genesis`: shows a genesis document, or its hash.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{CliError, output};
+use crate::app::networks::{self, NetworksError};
+use crate::types::{GenesisDocument, Network};
+
+/// Flags of `timed genesis`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: GenesisCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum GenesisCommand {
+    /// Print the document as TOML.
+    Show(Source),
+    /// Print its hash, the chain id.
+    Hash(Source),
+}
+
+/// Which document.
+#[derive(Debug, clap::Args)]
+struct Source {
+    /// The document's file; without one the network's own is used.
+    file: Option<PathBuf>,
+    /// Which network's.
+    #[arg(long, default_value = "devnet", conflicts_with = "file")]
+    network: Network,
+    /// How many validators the devnet has.
+    #[arg(long, value_name = "COUNT", conflicts_with = "file")]
+    validators: Option<usize>,
+}
+
+impl Source {
+    fn document(&self) -> Result<GenesisDocument, CliError> {
+        if let Some(path) = &self.file {
+            return Ok(networks::read_genesis(path)?);
+        }
+        match (self.network, self.validators) {
+            (Network::Devnet, Some(validators)) => {
+                let document = networks::devnet_genesis(validators);
+                document.check()?;
+                Ok(document)
+            }
+            (network, None) => {
+                networks::genesis_of(network).ok_or(NetworksError::NoGenesis { network }.into())
+            }
+            (network, Some(_)) => {
+                Err(CliError::Usage(format!("--validators is for the devnet, not for {network}")))
+            }
+        }
+    }
+}
+
+/// Runs `timed genesis`.
+///
+/// # Errors
+/// When there is no such document, or it breaks a rule.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    match &args.command {
+        GenesisCommand::Show(source) => {
+            let document = source.document()?;
+            if let Some(index) = document.dominant_masternode() {
+                output::notice(format_args!(
+                    "WARNING: masternode {index} alone holds a third of the weight or more; if it fails, nothing is safe"
+                ));
+            }
+            output::line(document.to_toml()?.trim_end())
+        }
+        GenesisCommand::Hash(source) => output::line(source.document()?.chain_id()),
+    }
+}

@@ -1,0 +1,268 @@
+//! `timed init`: writes a commented config.toml and keys for a new node.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::{CliError, output};
+use crate::app::networks;
+use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
+use crate::runtime::{Config, ConfigSources};
+use crate::types::Network;
+
+const CONFIG_FILE: &str = "config.toml";
+const OPERATOR_KEY_FILE: &str = "operator.key";
+
+/// Flags of `timed init`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which network the node joins.
+    #[arg(long)]
+    network: Network,
+    /// The directory for its configuration, keys and data.
+    #[arg(long, value_name = "DIR")]
+    home: PathBuf,
+    /// Make an operator key too, and configure a masternode.
+    #[arg(long)]
+    masternode: bool,
+}
+
+/// Runs `timed init`. What exists is never overwritten.
+///
+/// # Errors
+/// When a file exists or can't be written.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    let config_path = args.home.join(CONFIG_FILE);
+    let operator_key_path = args.home.join(OPERATOR_KEY_FILE);
+    let data_dir = args.home.join(Config::of_network(args.network).node.data_dir);
+    let identity_key_path = {
+        let mut config = Config::of_network(args.network);
+        config.node.data_dir.clone_from(&data_dir);
+        config.identity_key_path()
+    };
+    // All before any is written, so that a refusal leaves nothing half done.
+    let operator_key = args.masternode.then_some(&operator_key_path);
+    for path in [&config_path, &identity_key_path].into_iter().chain(operator_key) {
+        if path.exists() {
+            return Err(SecretFileError::Exists { path: path.clone() }.into());
+        }
+    }
+    create_directory(&data_dir)?;
+    create_key_file(&identity_key_path, &generate_key()?)?;
+    if args.masternode {
+        let key = generate_key()?;
+        create_key_file(&operator_key_path, &key)?;
+        output::line(format_args!("operator key {}", key.public()))?;
+    }
+    write_new(&config_path, &config_text(args.network, args.masternode))?;
+    // What was written is what a node will read.
+    Config::load(&ConfigSources { file: Some(config_path.clone()), ..ConfigSources::default() })?;
+    output::line(format_args!("wrote {}", config_path.display()))?;
+    for step in next_steps(args.network, args.masternode, &config_path) {
+        output::notice(step);
+    }
+    Ok(())
+}
+
+fn next_steps(network: Network, masternode: bool, config: &Path) -> Vec<String> {
+    let mut steps = vec!["Next:".to_owned()];
+    if networks::genesis_of(network).is_none() {
+        steps.push(format!("  put the genesis document of {network} beside it as genesis.toml"));
+    }
+    if network != Network::Devnet {
+        steps.push("  name first peers by [network] bootstrap_peers".to_owned());
+    }
+    if masternode {
+        steps.push("  back the operator key up, and never run two nodes with it".to_owned());
+    }
+    steps.push(format!("  timed --config {}", config.display()));
+    steps
+}
+
+fn create_directory(path: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(path).map_err(|source| CliError::Io { path: path.to_owned(), source })
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
+    let opened = OpenOptions::new().write(true).create_new(true).open(path);
+    opened
+        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+        .and_then(|()| sync_directory_of(path))
+        .map_err(|source| CliError::Io { path: path.to_owned(), source })
+}
+
+/// The configuration with its comments: what differs by network and role is set, the rest shows its defaults.
+fn config_text(network: Network, masternode: bool) -> String {
+    let defaults = Config::of_network(network);
+    let genesis = match networks::genesis_of(network) {
+        Some(_) => "# genesis = \"genesis.toml\"",
+        None => "genesis = \"genesis.toml\"",
+    };
+    let peers = match network {
+        Network::Devnet => format!("[\"127.0.0.1:{}\"]", network.default_port()),
+        Network::Mainnet | Network::Testnet => "[]".to_owned(),
+    };
+    // A second node on the devnet's machine needs ports of its own.
+    let shift = if network == Network::Devnet { 100 } else { 0 };
+    let shifted = |address: std::net::SocketAddr| {
+        std::net::SocketAddr::new(address.ip(), address.port().saturating_add(shift))
+    };
+    let (p2p, rpc, metrics) = (
+        shifted(defaults.network.listen_address),
+        shifted(defaults.rpc.listen_address),
+        shifted(defaults.metrics.listen_address),
+    );
+    let mut text = format!(
+        r#"# Configuration of a TIME Coin node on {network}.
+#
+# Every key can also be set as an environment variable TIMED_SECTION__KEY, such as TIMED_RPC__ENABLED=false, which
+# wins over this file. Keys that are commented out show their defaults. Paths are relative to this file's directory.
+
+[node]
+network = "{network}"
+# Blocks, votes, index, the node's identity key and the RPC cookie.
+data_dir = "data"
+# A genesis document, for networks that have none compiled in.
+{genesis}
+# A name for people, shown to peers.
+# name = ""
+
+[network]
+# Where peers connect to.
+listen_address = "{p2p}"
+# host:port under which others reach this node, when it is not the address above.
+# external_address = "node.example:{port}"
+# host:port of the first peers.
+bootstrap_peers = {peers}
+# Connections that others opened, and that this node opens, at most.
+# max_inbound = {max_inbound}
+# max_outbound = {max_outbound}
+
+[rpc]
+# enabled = true
+listen_address = "{rpc}"
+# "cookie" (the file .cookie in data_dir; users count too), "users", or "none" (read methods only, on loopback only).
+# auth = "cookie"
+# As Bitcoin Core's rpcauth: "name:salt$hash", hash being the HMAC-SHA-256 of the password under the salt.
+# users = []
+# max_connections = {max_connections}
+
+[storage]
+# Cache of the index in 1,000,000 bytes; it may take 2.5 times as much.
+# cache_mb = {cache_mb}
+
+[consensus]
+# A masternode gathers votes this long before it signs, syncs and sends them together.
+# vote_interval_ms = {vote_interval_ms}
+
+[mempool]
+# max_transactions = {max_transactions}
+# max_bytes = {max_bytes}
+"#,
+        port = network.default_port(),
+        max_inbound = defaults.network.max_inbound,
+        max_outbound = defaults.network.max_outbound,
+        max_connections = defaults.rpc.max_connections,
+        cache_mb = defaults.storage.cache_mb,
+        vote_interval_ms = defaults.consensus.vote_interval_ms,
+        max_transactions = defaults.mempool.max_transactions,
+        max_bytes = defaults.mempool.max_bytes,
+    );
+    let off = if masternode { "" } else { "# " };
+    // Writing into a String can't fail.
+    let _ = write!(
+        text,
+        r#"
+[masternode]
+# Vote with the operator key of this file.
+{off}enabled = {masternode}
+{off}operator_key = "{OPERATOR_KEY_FILE}"
+
+[metrics]
+# Prometheus: GET /metrics.
+# enabled = false
+listen_address = "{metrics}"
+
+[logging]
+# off, error, warn, info, debug or trace, then levels of single modules: "info,timed::network=debug".
+# level = "info"
+# "pretty" or "json".
+# format = "pretty"
+# Instead of standard output.
+# file = "timed.log"
+"#
+    );
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::key_file::read_key_file;
+
+    fn load(home: &Path) -> Config {
+        Config::load(&ConfigSources { file: Some(home.join(CONFIG_FILE)), ..ConfigSources::default() })
+            .unwrap()
+    }
+
+    #[test]
+    fn what_it_writes_is_a_configuration_with_its_keys() {
+        for network in [Network::Mainnet, Network::Testnet, Network::Devnet] {
+            for masternode in [false, true] {
+                let place = tempfile::tempdir().unwrap();
+                let home = place.path().join("new/home");
+                run(&Args { network, home: home.clone(), masternode }).unwrap();
+                let config = load(&home);
+                assert_eq!(config.node.network, network);
+                assert_eq!(config.masternode.enabled, masternode);
+                assert_eq!(config.node.genesis.is_none(), network == Network::Devnet);
+                let identity = read_key_file(&config.identity_key_path()).unwrap();
+                match &config.masternode.operator_key {
+                    Some(path) => assert_ne!(read_key_file(path).unwrap().public(), identity.public()),
+                    None => assert!(!masternode),
+                }
+            }
+        }
+    }
+
+    /// The keys that are commented out are known ones, with their defaults.
+    #[test]
+    fn comments_tell_the_truth() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(CONFIG_FILE);
+        let key_and_value = |line: &str| {
+            line.strip_prefix("# ")
+                .filter(|rest| rest.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
+                .map(str::to_owned)
+        };
+        let text = config_text(Network::Mainnet, false);
+        let uncommented: Vec<String> =
+            text.lines().map(|line| key_and_value(line).unwrap_or_else(|| line.to_owned())).collect();
+        std::fs::write(&path, uncommented.join("\n")).unwrap();
+        let mut config = load(place.path());
+        let defaults = Config::of_network(Network::Mainnet);
+        // These have no default; what stands there is an example.
+        config.node.genesis = None;
+        config.network.external_address = None;
+        config.masternode.operator_key = None;
+        config.logging.file = None;
+        config.node.data_dir = defaults.node.data_dir.clone();
+        assert_eq!(config, defaults);
+    }
+
+    #[test]
+    fn nothing_is_overwritten() {
+        for existing in ["config.toml", "data/node.key", "operator.key"] {
+            let place = tempfile::tempdir().unwrap();
+            let home = place.path().to_owned();
+            std::fs::create_dir(home.join("data")).unwrap();
+            std::fs::write(home.join(existing), "mine").unwrap();
+            let error = run(&Args { network: Network::Devnet, home: home.clone(), masternode: true });
+            assert!(matches!(error, Err(CliError::SecretFile(SecretFileError::Exists { .. }))), "{existing}");
+            assert_eq!(std::fs::read_to_string(home.join(existing)).unwrap(), "mine");
+            let files = ["config.toml", "data/node.key", "operator.key"];
+            assert_eq!(files.iter().filter(|file| home.join(file).exists()).count(), 1);
+        }
+    }
+}
