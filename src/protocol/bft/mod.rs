@@ -172,7 +172,7 @@ pub enum Input {
         /// The round it was ordered for.
         round: Round,
         /// The block; its header names this round and this node.
-        block: BlockBlueprint,
+        block: Arc<BlockBlueprint>,
     },
     /// The answer to [`Effect::ValidateBlock`].
     BlockValidated {

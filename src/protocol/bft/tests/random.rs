@@ -171,7 +171,7 @@ impl World {
                 Effect::RoundStarted { .. } => continue,
                 Effect::BuildBlock { round } => {
                     let tag = (self.random.below(32) * 8) as u8;
-                    let block = self.new_block(round, tag);
+                    let block = Arc::new(self.new_block(round, tag));
                     self.flying.push((place, Input::BlockBuilt { round, block }));
                     continue;
                 }

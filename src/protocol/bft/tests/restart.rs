@@ -72,7 +72,7 @@ fn a_proposal_is_sent_again_and_no_other_one_built() {
         state: (0, Step::Propose, None),
         then: vec![
             (Input::HeightDue, vec![]),
-            (Input::BlockBuilt { round: 0, block: b }, vec![]),
+            (Input::BlockBuilt { round: 0, block: Arc::new(b) }, vec![]),
             (proposed(0, None, &a), vec![]),
             (acceptable(&a), vec![]),
             (validated(&a, true), vec!["prevote 0 a"]),
