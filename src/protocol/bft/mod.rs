@@ -209,7 +209,7 @@ pub enum Effect {
         round: Round,
     },
     /// Check a block: [`Input::BlockValidated`] once, and [`Input::BlockAcceptable`] when the local checks hold.
-    /// Ordered once for each block.
+    /// Ordered once for each block, and again after a restart or for a block that was forgotten meanwhile.
     ValidateBlock {
         /// The block.
         block: Arc<BlockBlueprint>,
