@@ -313,10 +313,7 @@ impl World {
                 &*self.verifier,
             )
             .expect("honest nodes relay sound transactions");
-            let known = self.nodes[node].running.as_ref().is_some_and(|running| {
-                running.core.finality().transaction(&txid).is_some()
-                    || running.core.finality().settled().contains(&txid)
-            });
+            let known = self.nodes[node].running.as_mut().is_none_or(|running| !running.relayed.insert(txid));
             if !known {
                 self.broadcast(node, &Message::Transaction(transaction), Some(from));
             }
