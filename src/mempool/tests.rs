@@ -420,8 +420,6 @@ fn step(pool: &TransactionPool, oracle: &mut Oracle, operation: &Operation) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn random_operations_agree_with_the_oracle(operations in prop::collection::vec(operation(), 1..120)) {
         let pool = TransactionPool::new(LIMITS);

@@ -307,8 +307,6 @@ impl World {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, ..ProptestConfig::default() })]
-
     #[test]
     fn random_operations_agree_with_the_oracle(
         cache_bytes in prop_oneof![Just(0), Just(1_024), Just(1 << 20)],
