@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::rpc_client::RpcCommandError;
+use crate::app::devnet::DevnetError;
 use crate::app::networks::NetworksError;
 use crate::runtime::ConfigError;
 use crate::runtime::key_file::SecretFileError;
+use crate::storage::StorageError;
 use crate::types::genesis::GenesisError;
 use crate::wallet::WalletError;
 
@@ -52,9 +55,18 @@ pub enum CliError {
     /// There is no wallet, or no key of it.
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    /// A node can't be reached, or refused.
+    #[error(transparent)]
+    Rpc(#[from] RpcCommandError),
+    /// The devnet's directory can't be used.
+    #[error(transparent)]
+    Devnet(#[from] DevnetError),
     /// The flags don't fit together, or an answer at a prompt is wrong.
     #[error("{0}")]
     Usage(String),
+    /// What was to be done was not done.
+    #[error("{0}")]
+    Failed(String),
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -80,12 +92,27 @@ impl CliError {
     pub const fn kind(&self) -> ExitKind {
         match self {
             Self::Config(_) | Self::Networks(_) | Self::Genesis(_) | Self::Usage(_) => ExitKind::Usage,
+            Self::Rpc(error) => error.kind(),
+            Self::Devnet(error) => devnet_kind(error),
             Self::SecretFile(_)
             | Self::Wallet(_)
             | Self::Random(_)
+            | Self::Failed(_)
             | Self::Io { .. }
             | Self::Output(_)
             | Self::Runtime(_) => ExitKind::Failed,
         }
+    }
+}
+
+const fn devnet_kind(error: &DevnetError) -> ExitKind {
+    match error {
+        DevnetError::NotADevnet { .. }
+        | DevnetError::OtherValidators { .. }
+        | DevnetError::Genesis(_)
+        | DevnetError::Config(_) => ExitKind::Usage,
+        DevnetError::Storage(StorageError::InUse { .. } | StorageError::WrongChain { .. })
+        | DevnetError::Marker { .. } => ExitKind::DataDirectory,
+        DevnetError::Storage(_) | DevnetError::SecretFile(_) | DevnetError::Io { .. } => ExitKind::Failed,
     }
 }

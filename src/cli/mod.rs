@@ -22,6 +22,8 @@ pub mod wallet_rpc;
 
 pub use error::{CliError, ExitKind};
 
+use crate::app::networks::devnet_account_keys;
+
 /// TIME Coin: payments final in milliseconds by masternode votes, archived in BFT blocks.
 #[derive(Debug, Parser)]
 #[command(name = "timed", version, propagate_version = true, arg_required_else_help = true)]
@@ -39,6 +41,12 @@ enum Command {
     Genesis(genesis::Args),
     /// Make and use a wallet.
     Wallet(wallet::Args),
+    /// Say what a node is doing.
+    Status(status::Args),
+    /// Call any RPC method.
+    Rpc(rpc::Args),
+    /// Make payments on a devnet at a steady rate, and measure how long they take to be final.
+    Load(load::Args),
 }
 
 impl Command {
@@ -47,6 +55,9 @@ impl Command {
             Self::Init(args) => init::run(&args),
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
+            Self::Status(args) => Ok(status::run(args).await?),
+            Self::Rpc(args) => Ok(rpc::run(args).await?),
+            Self::Load(args) => Ok(load::run(args, devnet_account_keys()).await?),
         }
     }
 }
