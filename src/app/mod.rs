@@ -1,3 +1,13 @@
 //! Wires the services of a node together, starts and stops them.
 
+pub mod context;
+pub mod feeds;
 pub mod networks;
+mod observer;
+mod open;
+pub mod router;
+pub mod start;
+mod telemetry;
+
+pub use context::AppContext;
+pub use start::{StartError, create_journal, start};
