@@ -1,8 +1,10 @@
 //! Wires the services of a node together, starts and stops them.
 
 pub mod context;
+pub mod devnet;
 pub mod feeds;
 pub mod networks;
+mod node_api;
 mod observer;
 mod open;
 pub mod router;

@@ -33,7 +33,7 @@ struct LastBlock {
 }
 
 /// Mirrors what the core decides.
-pub struct NodeObserver {
+pub(super) struct NodeObserver {
     /// The outputs.
     pub(super) utxos: Arc<UtxoManager>,
     /// The pool.

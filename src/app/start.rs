@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::PrometheusHandle;
+use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 
 use super::context::AppContext;
 use super::feeds::Feeds;
@@ -35,7 +35,7 @@ use crate::runtime::config::RpcAuth;
 use crate::runtime::cpu_pool::CpuPoolError;
 use crate::runtime::key_file::SecretFileError;
 use crate::runtime::tasks::ThreadError;
-use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry};
+use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names};
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
@@ -90,9 +90,20 @@ pub enum StartError {
     /// No thread.
     #[error(transparent)]
     Thread(#[from] ThreadError),
+    /// Something records metrics already.
+    #[error("metrics are recorded already: {0}")]
+    Recorder(#[from] BuildError),
     /// The thread that opened the data panicked.
     #[error("opening the data directory ended unexpectedly; see the log for the panic")]
     OpenPanicked,
+}
+
+/// Makes the recorder of the process' metrics.
+///
+/// # Errors
+/// When there is one.
+pub fn install_recorder() -> Result<PrometheusHandle, StartError> {
+    Ok(metric_names::install_recorder()?)
 }
 
 /// Starts a node on the runtime of the caller. With `metrics` it also serves them if the configuration says so: the
@@ -171,7 +182,7 @@ async fn start_network(
         max_outbound: count(settings.max_outbound),
         chain_id: genesis.chain_id(),
         identity: data.identity_key.clone(),
-        user_agent: user_agent(&config.node.name),
+        user_agent: user_agent(config),
     };
     let (token, tracker) = (registry.token().clone(), registry.tracker("network"));
     Ok(Network::start(network, token, &tracker).await?)
@@ -179,8 +190,8 @@ async fn start_network(
 
 /// `timed/0.1.0`, and the node's name if it has one.
 #[must_use]
-pub fn user_agent(name: &str) -> String {
-    let mut text = concat!("timed/", env!("CARGO_PKG_VERSION")).to_owned();
+pub fn user_agent(config: &Config) -> String {
+    let (name, mut text) = (&config.node.name, concat!("timed/", env!("CARGO_PKG_VERSION")).to_owned());
     if !name.is_empty() {
         text = format!("{text} ({name})");
     }
