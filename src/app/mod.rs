@@ -1,3 +1,15 @@
 //! Wires the services of a node together, starts and stops them.
 
+pub mod context;
+pub mod devnet;
+pub mod feeds;
 pub mod networks;
+mod node_api;
+mod observer;
+mod open;
+pub mod router;
+pub mod start;
+mod telemetry;
+
+pub use context::AppContext;
+pub use start::{StartError, create_journal, start};

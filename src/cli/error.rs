@@ -2,9 +2,17 @@
 
 use std::path::PathBuf;
 
+use super::rpc_client::RpcCommandError;
+use crate::app::StartError;
+use crate::app::devnet::DevnetError;
 use crate::app::networks::NetworksError;
-use crate::runtime::ConfigError;
+use crate::consensus::replay::ReplayError;
+use crate::rpc::RpcError;
 use crate::runtime::key_file::SecretFileError;
+use crate::runtime::logging::LoggingError;
+use crate::runtime::tasks::TaskFailure;
+use crate::runtime::{ConfigError, HungTasks};
+use crate::storage::StorageError;
 use crate::types::genesis::GenesisError;
 use crate::wallet::WalletError;
 
@@ -52,12 +60,39 @@ pub enum CliError {
     /// There is no wallet, or no key of it.
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    /// A node can't be reached, or refused.
+    #[error(transparent)]
+    Rpc(#[from] RpcCommandError),
+    /// The devnet's directory can't be used.
+    #[error(transparent)]
+    Devnet(#[from] DevnetError),
+    /// The node can't start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// There is no log.
+    #[error(transparent)]
+    Logging(#[from] LoggingError),
+    /// Signals can't be heard.
+    #[error("the node can't listen for signals: {0}")]
+    Signals(std::io::Error),
+    /// A part of the running node failed.
+    #[error("the node stopped: {0}")]
+    Task(#[from] TaskFailure),
+    /// The node did not stop in time.
+    #[error(transparent)]
+    Hung(#[from] HungTasks),
     /// The flags don't fit together, or an answer at a prompt is wrong.
     #[error("{0}")]
     Usage(String),
+    /// What was to be done was not done.
+    #[error("{0}")]
+    Failed(String),
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// The data directory can't be used.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// A file or directory can't be made or read.
     #[error("{path}: {source}")]
     Io {
@@ -80,12 +115,60 @@ impl CliError {
     pub const fn kind(&self) -> ExitKind {
         match self {
             Self::Config(_) | Self::Networks(_) | Self::Genesis(_) | Self::Usage(_) => ExitKind::Usage,
+            Self::Rpc(error) => error.kind(),
+            Self::Devnet(error) => devnet_kind(error),
+            Self::Start(error) => start_kind(error),
+            Self::Storage(error) => storage_kind(error),
             Self::SecretFile(_)
+            | Self::Logging(_)
+            | Self::Signals(_)
+            | Self::Task(_)
+            | Self::Hung(_)
             | Self::Wallet(_)
             | Self::Random(_)
+            | Self::Failed(_)
             | Self::Io { .. }
             | Self::Output(_)
             | Self::Runtime(_) => ExitKind::Failed,
         }
+    }
+}
+
+const fn devnet_kind(error: &DevnetError) -> ExitKind {
+    match error {
+        DevnetError::NotADevnet { .. }
+        | DevnetError::OtherValidators { .. }
+        | DevnetError::Genesis(_)
+        | DevnetError::Config(_) => ExitKind::Usage,
+        DevnetError::Storage(StorageError::InUse { .. } | StorageError::WrongChain { .. })
+        | DevnetError::Marker { .. } => ExitKind::DataDirectory,
+        DevnetError::Storage(_) | DevnetError::SecretFile(_) | DevnetError::Io { .. } => ExitKind::Failed,
+    }
+}
+
+const fn start_kind(error: &StartError) -> ExitKind {
+    match error {
+        StartError::Networks(_)
+        | StartError::NoOperatorKey
+        | StartError::UnknownOperator { .. }
+        | StartError::RpcUser(_)
+        | StartError::Network(_)
+        | StartError::Rpc(RpcError::OpenWithoutAuth { .. }) => ExitKind::Usage,
+        StartError::Storage(error) | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
+        StartError::Replay(_) => ExitKind::Corrupt,
+        _ => ExitKind::Failed,
+    }
+}
+
+const fn storage_kind(error: &StorageError) -> ExitKind {
+    match error {
+        StorageError::InUse { .. } | StorageError::WrongChain { .. } | StorageError::WrongOperator { .. } => {
+            ExitKind::DataDirectory
+        }
+        StorageError::Corrupt { .. }
+        | StorageError::MissingSegment { .. }
+        | StorageError::Unopenable { .. }
+        | StorageError::IndexMalformed { .. } => ExitKind::Corrupt,
+        _ => ExitKind::Failed,
     }
 }

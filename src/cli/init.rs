@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::{CliError, output};
-use crate::app::networks;
+use crate::app::{create_journal, networks};
 use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
 use crate::types::Network;
@@ -54,6 +54,10 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         let key = generate_key()?;
         create_key_file(&operator_key_path, &key)?;
         output::line(format_args!("operator key {}", key.public()))?;
+        // Where the network's document is not compiled in, it is not here yet, and `timed votes new` has to do this.
+        if let Some(genesis) = networks::genesis_of(args.network) {
+            create_journal(&data_dir, genesis.chain_id(), key.public())?;
+        }
     }
     write_new(&config_path, &config_text(args.network, args.masternode))?;
     // What was written is what a node will read.

@@ -16,37 +16,56 @@ pub mod output;
 pub mod password;
 pub mod rpc;
 pub mod rpc_client;
+pub mod run;
 pub mod status;
 pub mod wallet;
 pub mod wallet_rpc;
 
 pub use error::{CliError, ExitKind};
 
+use crate::app::networks::devnet_account_keys;
+
 /// TIME Coin: payments final in milliseconds by masternode votes, archived in BFT blocks.
 #[derive(Debug, Parser)]
 #[command(name = "timed", version, propagate_version = true, arg_required_else_help = true)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Without a command: run a node.
+    #[command(flatten)]
+    run: run::Args,
 }
 
 /// What the binary does.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a node; the same as no command at all.
+    Run(run::Args),
     /// Write a commented config.toml and keys for a new node.
     Init(init::Args),
     /// Inspect a genesis document.
     Genesis(genesis::Args),
     /// Make and use a wallet.
     Wallet(wallet::Args),
+    /// Say what a node is doing.
+    Status(status::Args),
+    /// Call any RPC method.
+    Rpc(rpc::Args),
+    /// Make payments on a devnet at a steady rate, and measure how long they take to be final.
+    Load(load::Args),
 }
 
 impl Command {
     async fn run(self) -> Result<(), CliError> {
         match self {
+            Self::Run(args) => run::run(args).await,
             Self::Init(args) => init::run(&args),
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
+            Self::Status(args) => Ok(status::run(args).await?),
+            Self::Rpc(args) => Ok(rpc::run(args).await?),
+            Self::Load(args) => Ok(load::run(args, devnet_account_keys()).await?),
         }
     }
 }
@@ -58,7 +77,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(cli.command.run()),
+        Ok(runtime) => runtime.block_on(cli.command.unwrap_or(Command::Run(cli.run)).run()),
         Err(source) => Err(CliError::Runtime(source)),
     };
     match outcome {

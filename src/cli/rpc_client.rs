@@ -23,7 +23,7 @@ use jsonrpsee::types::ErrorObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::output;
+use super::{ExitKind, output};
 use crate::rpc::base64;
 use crate::rpc::methods::WAIT_MS_MAX;
 use crate::rpc::server::RESPONSE_BYTES_MAX;
@@ -160,12 +160,14 @@ fn hint_suffix(hint: &str) -> String {
 }
 
 impl RpcCommandError {
-    /// The exit code of the process: 2 for how the command was given, else 1.
+    /// Whether the command line is to blame, or what happened then.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
+    pub const fn kind(&self) -> ExitKind {
         match self {
-            Self::BadUrl { .. } | Self::CookieCount { .. } | Self::Config(_) | Self::RpcDisabled { .. } => 2,
-            _ => 1,
+            Self::BadUrl { .. } | Self::CookieCount { .. } | Self::Config(_) | Self::RpcDisabled { .. } => {
+                ExitKind::Usage
+            }
+            _ => ExitKind::Failed,
         }
     }
 }
@@ -429,7 +431,7 @@ mod tests {
             ..ConnectionArgs::default()
         };
         let error = args.endpoints(Path::new("/nonexistent")).unwrap_err();
-        assert_eq!((error.exit_code(), error.to_string().contains("one for each")), (2, true));
+        assert_eq!((error.kind(), error.to_string().contains("one for each")), (ExitKind::Usage, true));
     }
 
     #[test]
@@ -437,7 +439,7 @@ mod tests {
         for url in ["https://127.0.0.1:1", "127.0.0.1:1", "http://", "http://:x"] {
             let endpoint = Endpoint { url: url.to_owned(), cookie_file: None };
             let error = RpcClient::connect(&endpoint).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{error}");
+            assert_eq!(error.kind(), ExitKind::Usage, "{error}");
         }
     }
 

@@ -82,9 +82,6 @@ pub fn summary(report: &StatusReport) -> Vec<String> {
     ));
     lines.push(format!("  Supply       {} TIME", chain.supply_time));
     lines.extend(chain.warnings.iter().map(|warning| format!("  Warning      {warning}")));
-    if chain.fork_detected {
-        lines.push("  FORK         two blocks of one height were committed; see the node's log".to_owned());
-    }
     lines
 }
 

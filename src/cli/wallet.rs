@@ -1,4 +1,4 @@
-//! `timed wallet`: makes a wallet and shows its addresses.
+//! `timed wallet`: makes a wallet, shows its addresses and coins, and pays.
 
 use std::path::{Path, PathBuf};
 
@@ -6,11 +6,12 @@ use clap::Subcommand;
 use zeroize::Zeroizing;
 
 use super::password::{PasswordArgs, prompt};
+use super::wallet_rpc::{self, BalanceArgs, PaymentOrder, SendArgs};
 use super::{CliError, output};
-use crate::app::networks::DEVNET_MNEMONIC;
+use crate::app::networks::{DEVNET_ACCOUNTS, DEVNET_MNEMONIC, devnet_account_keys};
 use crate::runtime::key_file::{SecretFileError, read_secret_file};
-use crate::types::Network;
-use crate::wallet::Wallet;
+use crate::types::{Address, ChainParameters, Network, SecretKey};
+use crate::wallet::{Transfer, TransferError, Wallet, WalletError};
 
 /// Where a wallet is when nothing else is said.
 const DEFAULT_FILE: &str = "wallet.json";
@@ -30,6 +31,10 @@ enum WalletCommand {
     Restore(RestoreArgs),
     /// Print the address of an account.
     Address(AddressArgs),
+    /// Print what an account has.
+    Balance(BalanceCommand),
+    /// Pay.
+    Send(SendCommand),
 }
 
 /// Which keystore, and its password.
@@ -103,6 +108,60 @@ struct AddressArgs {
     keystore: KeystoreArgs,
 }
 
+/// Whose coins.
+#[derive(Debug, clap::Args)]
+struct OwnerArgs {
+    /// Which account of the wallet.
+    #[arg(long, default_value_t = 0)]
+    account: u32,
+    /// A funded account of the devnet, 0 to 9, whose key everybody knows, instead of a wallet.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(..i64::from(DEVNET_ACCOUNTS)),
+        conflicts_with_all = ["account", "wallet", "password_file", "password_stdin"]
+    )]
+    devnet_account: Option<u32>,
+    #[command(flatten)]
+    keystore: KeystoreArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct BalanceCommand {
+    #[command(flatten)]
+    owner: OwnerArgs,
+    #[command(flatten)]
+    balance: BalanceArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct SendCommand {
+    #[command(flatten)]
+    owner: OwnerArgs,
+    #[command(flatten)]
+    send: SendArgs,
+}
+
+/// A key that can spend, and its address.
+struct Owner {
+    key: SecretKey,
+    address: Address,
+}
+
+impl OwnerArgs {
+    fn open(&self) -> Result<Owner, CliError> {
+        let Some(account) = self.devnet_account else {
+            let wallet = self.keystore.open()?;
+            return Ok(Owner { key: wallet.key(self.account)?, address: wallet.address(self.account)? });
+        };
+        let place = usize::try_from(account).unwrap_or(usize::MAX);
+        let key = devnet_account_keys().into_iter().nth(place);
+        let key = key.ok_or(WalletError::NoSuchAccount { account })?;
+        let address = Address::of_key_hash(Network::Devnet, key.public().key_hash());
+        Ok(Owner { key, address })
+    }
+}
+
 /// Runs `timed wallet`.
 ///
 /// # Errors
@@ -112,7 +171,37 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         WalletCommand::New(args) => new(&args),
         WalletCommand::Restore(args) => restore(&args),
         WalletCommand::Address(args) => output::line(args.keystore.open()?.address(args.account)?),
+        WalletCommand::Balance(args) => {
+            Ok(wallet_rpc::balance(&args.balance, &[args.owner.open()?.address]).await?)
+        }
+        WalletCommand::Send(args) => send(&args).await,
     }
+}
+
+async fn send(args: &SendCommand) -> Result<(), CliError> {
+    let owner = args.owner.open()?;
+    if args.owner.devnet_account.is_some() {
+        output::notice("WARNING: everybody knows the key of this account; it is for the devnet only");
+    }
+    let keys = std::slice::from_ref(&owner.key);
+    let build = |order: &PaymentOrder| -> Result<_, TransferError> {
+        let network = owner.address.network;
+        let mut parameters = ChainParameters::of_network(network);
+        parameters.min_fee_per_kb = order.chain.min_fee_per_kb;
+        let transfer = Transfer {
+            chain_id: &order.chain.chain_id,
+            network,
+            parameters: &parameters,
+            coins: &order.utxos,
+            keys,
+            recipient: order.recipient,
+            amount: order.amount,
+            change: owner.address.lock,
+            memo: &[],
+        };
+        Ok(transfer.build()?.transaction)
+    };
+    Ok(wallet_rpc::send(&args.send, &[owner.address], build).await?)
 }
 
 fn new(args: &NewArgs) -> Result<(), CliError> {

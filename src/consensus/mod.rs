@@ -6,6 +6,10 @@
 //! [`bft`] for the block layer, [`timeout_monitor`] watches the timeouts, and [`block_commit`] is the one place
 //! where a block lands.
 
+pub mod bft;
+pub mod block_commit;
 pub mod core;
+pub mod engine;
 pub mod replay;
+pub mod timeout_monitor;
 pub mod verify;

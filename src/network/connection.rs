@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) peer: PeerId,
     pub(crate) address: SocketAddr,
+    /// Where it says that it can be reached; escaped.
+    pub(crate) listen_address: String,
     pub(crate) inbound: bool,
     /// Escaped, so that it can be printed.
     pub(crate) user_agent: String,
@@ -146,6 +148,7 @@ impl Connection {
             id,
             peer: remote.identity,
             address,
+            listen_address: remote.listen_address(address.ip()).escape_default().to_string(),
             inbound,
             user_agent: remote.user_agent.escape_default().to_string(),
             connected_at: now,

@@ -22,12 +22,14 @@
 //! - INV-NET-8: no bytes of a message are read or sent before both sides proved their identities and agreed.
 //! - INV-NET-9: the whole handshake has one deadline, and each of its frames one small limit.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bincode::{Decode, Encode};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
+use super::address_book::is_tellable;
 use super::frame::{FrameError, Opener, Sealer, plain_record, read_record, split_session};
 use crate::types::codec::{CodecError, decode, encode};
 use crate::types::hash::{Domain, DomainHasher};
@@ -220,6 +222,15 @@ pub(crate) struct Hello {
     pub(crate) advertised: Option<String>,
     pub(crate) listen_port: u16,
     pub(crate) signature: Signature,
+}
+
+impl Hello {
+    /// Where the other side says that it listens, if that can be told to others; else at its port of the address that
+    /// this node sees.
+    pub(crate) fn listen_address(&self, seen: IpAddr) -> String {
+        let told = self.advertised.clone().filter(|told| is_tellable(told, seen));
+        told.unwrap_or_else(|| SocketAddr::new(seen.to_canonical(), self.listen_port).to_string())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]

@@ -174,10 +174,14 @@ pub struct NetworkEvents {
 /// What operators see of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerInfo {
+    /// Counts the connections of this node.
+    pub id: u64,
     /// Who.
     pub peer: PeerId,
     /// Its address as this node sees it.
     pub address: SocketAddr,
+    /// `host:port` where it says that it listens; escaped, so that it can be printed.
+    pub listen_address: String,
     /// Whether it opened the connection.
     pub inbound: bool,
     /// What it says it runs; escaped, so that it can be printed.
@@ -339,8 +343,10 @@ impl NetworkHandle {
         connections
             .iter()
             .map(|connection| PeerInfo {
+                id: connection.id,
                 peer: connection.peer,
                 address: connection.address,
+                listen_address: connection.listen_address.clone(),
                 inbound: connection.inbound,
                 user_agent: connection.user_agent.clone(),
                 connected: now.saturating_duration_since(connection.connected_at),

@@ -257,9 +257,7 @@ async fn tell(shared: &Shared, event: NetworkEvent) {
 
 /// A peer that connected to this node can probably be reached where it says it listens.
 fn learn_listening_address(shared: &Shared, remote: &Hello, address: SocketAddr) {
-    let told = remote.advertised.clone().filter(|told| is_tellable(told, address.ip()));
-    let seen = SocketAddr::new(address.ip().to_canonical(), remote.listen_port).to_string();
-    let listening = told.unwrap_or(seen);
+    let listening = remote.listen_address(address.ip());
     if is_tellable(&listening, address.ip()) {
         let source = Source::Peer(remote.identity);
         shared.book.lock().add(&listening, Some(remote.identity), source, now());

@@ -116,7 +116,6 @@ impl NodeApi for FakeNode {
             supply: Amount(1),
             supply_time: Amount(1).to_string(),
             min_fee_per_kb: Amount(1_000),
-            fork_detected: false,
             warnings: Vec::new(),
         }
     }
@@ -156,7 +155,7 @@ impl NodeApi for FakeNode {
             max_transactions: 1,
             max_bytes: 1,
             min_fee_per_kb: Amount(1_000),
-            final_waiting: 0,
+            certified_waiting: 0,
         }
     }
     fn masternodes(&self) -> Vec<MasternodeInfo> {
@@ -261,7 +260,6 @@ impl NodeApi for FakeNode {
             transactions_open: 0,
             certified_waiting: 0,
             last_block_time_ms: None,
-            fork_detected: false,
         }
     }
     fn readiness(&self) -> Vec<NotReady> {

@@ -41,8 +41,6 @@ pub struct BlockchainInfo {
     pub supply_time: String,
     /// What each started 1,000 bytes of a transaction pay at least.
     pub min_fee_per_kb: Amount,
-    /// Whether two committed blocks of one height were seen.
-    pub fork_detected: bool,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -213,8 +211,8 @@ pub struct PeerInfo {
     pub version: u32,
     /// Its user agent; control characters are escaped.
     pub subver: String,
-    /// The height that it last told.
-    pub height: Height,
+    /// `host:port` where it says that it listens; control characters are escaped.
+    pub listen_address: String,
     /// Seconds since the handshake.
     pub connected_s: u64,
     /// Bytes sent to it.
@@ -269,8 +267,8 @@ pub struct MempoolInfo {
     /// What a new transaction has to pay for each started 1,000 bytes at present, in base units.
     #[serde(rename = "mempoolminfee")]
     pub min_fee_per_kb: Amount,
-    /// Final transactions that wait for a block.
-    pub final_waiting: usize,
+    /// Certified and final transactions that wait for a block.
+    pub certified_waiting: usize,
 }
 
 /// One entry of `masternodelist`.
@@ -595,8 +593,6 @@ pub struct ConsensusInfo {
     pub certified_waiting: usize,
     /// When the last block was committed here; absent before block 1.
     pub last_block_time_ms: Option<TimeMs>,
-    /// Whether two committed blocks of one height were seen.
-    pub fork_detected: bool,
 }
 
 /// A reason why `GET /ready` says 503.

@@ -75,6 +75,19 @@ pub enum OutputState {
     },
 }
 
+/// An output of an address that neither a block nor a final transaction spends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AddressOutput {
+    /// Its name.
+    pub outpoint: OutPoint,
+    /// Its value and owner.
+    pub output: TxOut,
+    /// The block that made it; `None` when it is final but in no block yet.
+    pub height: Option<Height>,
+    /// Whether a transaction on its way has locked it.
+    pub is_locked: bool,
+}
+
 /// The states of outputs.
 pub struct UtxoManager {
     chain: ChainOutputs,
@@ -344,6 +357,43 @@ impl UtxoManager {
         }
         found.truncate(limit);
         found
+    }
+
+    /// At most `limit` outputs of an address after `after`, in the order of their names: all that no block and no final
+    /// transaction spends, locked ones too, of final transactions too. Reads the index.
+    #[must_use]
+    pub fn outputs_of(&self, lock: &Lock, mut after: Option<OutPoint>, limit: usize) -> Vec<AddressOutput> {
+        let mut found = Vec::new();
+        while found.len() < limit {
+            // Memory before the index: what moves meanwhile moves that way.
+            let recent = self.by_lock.page(lock, after, ADDRESS_PAGE_OUTPUTS);
+            let indexed = self.chain.indexed_of(lock, after.as_ref(), ADDRESS_PAGE_OUTPUTS);
+            // A full page says nothing of what comes after its last entry.
+            let full_until =
+                |length: usize, last: Option<OutPoint>| last.filter(|_| length >= ADDRESS_PAGE_OUTPUTS);
+            let recent_until = full_until(recent.len(), recent.last().copied());
+            let indexed_until = full_until(indexed.len(), indexed.last().map(|(outpoint, _)| *outpoint));
+            let until = recent_until.into_iter().chain(indexed_until).min();
+            let names: BTreeSet<OutPoint> =
+                recent.into_iter().chain(indexed.into_iter().map(|(outpoint, _)| outpoint)).collect();
+            let within = names.into_iter().filter(|outpoint| until.is_none_or(|until| *outpoint <= until));
+            found.extend(within.filter_map(|outpoint| self.address_output(outpoint)));
+            match until {
+                Some(until) => after = Some(until),
+                None => break,
+            }
+        }
+        found.truncate(limit);
+        found
+    }
+
+    fn address_output(&self, outpoint: OutPoint) -> Option<AddressOutput> {
+        let stage = self.locks.get(&outpoint).map(|record| record.stage);
+        if stage == Some(LockStage::Final) {
+            return None;
+        }
+        let (output, height) = self.find_output(&outpoint)?;
+        Some(AddressOutput { outpoint, output, height, is_locked: stage.is_some() })
     }
 
     /// Holds the counters against the maps; while nobody changes anything.

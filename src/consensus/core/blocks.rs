@@ -468,16 +468,11 @@ impl Core {
         let height = self.next_height();
         self.own_block_votes = self.own_block_votes.split_off(&(height, 0, VoteStep::Prevote));
         self.bft_inputs.clear();
-        let epoch_ended = self.state.next_epoch() != epoch_before;
-        if epoch_ended {
-            self.leave_epoch();
-        }
-        self.step_finality(finality::Input::BlockApplied { transactions: transactions.clone() });
-        self.batches.settle(self.finality.settled());
+        // Readers hear of the block before what follows from it: locks of a new epoch come after the end of the old one.
         let applied = AppliedBlock {
-            committed,
+            committed: Arc::new(committed),
             hash,
-            transactions,
+            transactions: transactions.clone(),
             spent,
             created,
             spenders,
@@ -485,6 +480,11 @@ impl Core {
             own,
         };
         self.notify(Notification::BlockApplied(Arc::new(applied)));
+        if self.state.next_epoch() != epoch_before {
+            self.leave_epoch();
+        }
+        self.step_finality(finality::Input::BlockApplied { transactions });
+        self.batches.settle(self.finality.settled());
         self.start_height();
         self.schedule_flush();
         self.replay_early();

@@ -203,7 +203,7 @@ pub enum Notification {
 #[derive(Debug)]
 pub struct AppliedBlock {
     /// The block with its commit.
-    pub committed: CommittedBlock,
+    pub committed: Arc<CommittedBlock>,
     /// Its hash.
     pub hash: BlockHash,
     /// Its transactions without the reward.

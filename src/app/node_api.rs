@@ -1,0 +1,565 @@
+//! What RPC asks of a running node.
+//!
+//! # Place
+//! Implements [`NodeApi`] for [`AppContext`]; `start.rs` hands it to the RPC server.
+//!
+//! # Concurrency
+//! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::context::AppContext;
+use super::feeds::TransactionTimes;
+use crate::mempool::Stage;
+use crate::network::{self, PROTOCOL_VERSION};
+use crate::protocol::bft::Step;
+use crate::protocol::proposer::proposer_of_round;
+use crate::protocol::state::LedgerState;
+use crate::rpc::api::{BlockSelector, NodeApi, NodeApiError, SubmitError, UtxoPage};
+use crate::rpc::types::{
+    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, MasternodeInfo, MempoolInfo,
+    NetworkInfo, NodeState, NodeStatus, NotReady, PeerInfo, TransactionStatus, TransactionStatusInfo,
+    UtxoState, UtxoStateInfo, WaitTarget, address_of,
+};
+use crate::storage::StorageError;
+use crate::types::{
+    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction,
+    TxId, ValidatorSet,
+};
+use crate::utxo::OutputState;
+
+/// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
+/// that was never in the pool, and the index tells of it a little later.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+fn storage_error(error: impl std::fmt::Display) -> NodeApiError {
+    NodeApiError::Storage { detail: error.to_string() }
+}
+
+/// Runs what may read the disk on a blocking thread.
+async fn blocking<T: Send + 'static>(
+    job: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, NodeApiError> {
+    tokio::task::spawn_blocking(job).await.map_err(storage_error)?.map_err(storage_error)
+}
+
+/// How far a transaction has come, and the block that contains it.
+#[derive(Clone, Copy)]
+struct Course {
+    status: TransactionStatus,
+    height: Option<Height>,
+}
+
+impl AppContext {
+    fn read_block(
+        &self,
+        height: Height,
+    ) -> BoxFuture<'static, Result<Option<Arc<CommittedBlock>>, NodeApiError>> {
+        if let Some(block) = self.bft.recent_block(height) {
+            return std::future::ready(Ok(Some(block))).boxed();
+        }
+        let blocks = self.blocks.clone();
+        let read = blocking(move || Ok(blocks.read_committed(height)?.map(Arc::new)));
+        read.boxed()
+    }
+
+    async fn height_of(&self, hash: BlockHash) -> Result<Option<Height>, NodeApiError> {
+        match self.bft.recent_height(&hash) {
+            Some(height) => Ok(Some(height)),
+            None => {
+                let index = Arc::clone(&self.index);
+                blocking(move || index.block_height(&hash)).await
+            }
+        }
+    }
+
+    async fn hash_at(&self, height: Height) -> Result<Option<BlockHash>, NodeApiError> {
+        let state = self.bft.state();
+        if height == state.height() && height > 0 {
+            return Ok(Some(state.tip_hash()));
+        }
+        Ok(self.read_block(height).await?.map(|committed| committed.block.header.hash()))
+    }
+
+    /// What the pool knows, then what its memory of recent blocks knows, then the index.
+    async fn course_of(&self, txid: TxId) -> Result<Course, NodeApiError> {
+        if let Some(known) = self.pool.status(&txid) {
+            let status = match (known.included, known.stage) {
+                (Some(_), _) => TransactionStatus::Confirmed,
+                (None, Stage::Pending | Stage::Waiting | Stage::Conflicting) => TransactionStatus::Pending,
+                (None, Stage::Certified) => TransactionStatus::Certified,
+                (None, Stage::Final { .. }) => TransactionStatus::Final,
+            };
+            return Ok(Course { status, height: known.included });
+        }
+        let index = Arc::clone(&self.index);
+        let found = blocking(move || index.transaction(&txid)).await?;
+        Ok(match found {
+            Some((height, _)) => Course { status: TransactionStatus::Confirmed, height: Some(height) },
+            None => Course { status: TransactionStatus::Unknown, height: None },
+        })
+    }
+
+    async fn describe(&self, txid: TxId, course: Course) -> Result<TransactionStatusInfo, NodeApiError> {
+        let times: Option<TransactionTimes> = self.feeds.times(&txid);
+        let block_hash = match course.height {
+            Some(height) => self.hash_at(height).await?,
+            None => None,
+        };
+        let tip = self.bft.state().height();
+        Ok(TransactionStatusInfo {
+            txid,
+            status: course.status,
+            accepted_ms: times.map(|times| times.accepted_ms),
+            certified_ms: times.and_then(|times| times.certified_ms),
+            final_ms: times.and_then(|times| times.final_ms),
+            finality_latency_ms: times
+                .and_then(|times| times.latency)
+                .map(|latency| latency.as_secs_f64() * 1_000.0),
+            height: course.height,
+            block_hash,
+            confirmations: course
+                .height
+                .map_or(0, |height| tip.max(height).saturating_sub(height).saturating_add(1)),
+        })
+    }
+
+    /// Which masternodes of the set can be talked to now, this node's own included.
+    fn connected_masternodes(&self, state: &LedgerState) -> BTreeSet<MasternodeId> {
+        let peers: BTreeSet<String> =
+            self.network.peers().into_iter().map(|peer| peer.listen_address).collect();
+        let own = self.bft.identity();
+        let records = state.masternodes().iter();
+        records
+            .filter(|(id, record)| own == Some(**id) || peers.contains(&record.network_address))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// This node's place in the set that votes now.
+    fn seat(&self, state: &LedgerState) -> Option<usize> {
+        self.bft.identity().and_then(|id| state.validators().index_of(&id))
+    }
+
+    /// Why the node does not do all that it could; the first one decides its state.
+    fn problems(&self, state: &LedgerState) -> Vec<(NodeState, NotReady)> {
+        let mut problems = Vec::new();
+        let mut add = |node_state: NodeState, reason: &str, detail: String| {
+            problems.push((node_state, NotReady { reason: reason.to_owned(), detail }));
+        };
+        if let Some(failure) = self.registry.failure() {
+            add(NodeState::Halted, "failed", failure.to_string());
+        }
+        let (inbound, outbound) = self.network.peer_counts();
+        let alone = inbound.saturating_add(outbound) == 0;
+        if alone && state.validators().len() > 1 {
+            let node_state =
+                if self.bft.identity().is_some() { NodeState::Waiting } else { NodeState::Starting };
+            let detail = "no peer is connected; check [network] bootstrap_peers and that they run".to_owned();
+            add(node_state, "no_peers", detail);
+        }
+        if self.bft.is_syncing() {
+            let (height, target) = (state.height(), self.bft.sync_target());
+            add(NodeState::Syncing, "syncing", format!("at block {height} of {target}"));
+        }
+        let progress = self.bft.progress();
+        if progress.halted {
+            let node_state =
+                if self.seat(state).is_some() { NodeState::Waiting } else { NodeState::Following };
+            let detail = waiting_words(state.validators(), progress.prevote_weight, progress.quorum);
+            add(node_state, "halted", format!("no new block: {detail}"));
+        }
+        if self.bft.identity().is_some() && self.seat(state).is_none() {
+            let epoch = state.next_epoch();
+            let detail = format!("this masternode is not in the set of epoch {epoch}");
+            add(NodeState::Following, "not_in_set", detail);
+        }
+        problems
+    }
+
+    fn reasons(&self, state: &LedgerState) -> Vec<String> {
+        self.problems(state).into_iter().map(|(_, problem)| problem.detail).collect()
+    }
+}
+
+/// "2 of 3 needed masternodes are active", or the same by weight where masternodes weigh differently.
+fn waiting_words(set: &ValidatorSet, active: u64, needed: u64) -> String {
+    let equal = set.members().first().map_or(1, |member| member.weight);
+    let counts = active.checked_div(equal).zip(needed.checked_add(equal).and_then(|sum| {
+        sum.checked_sub(1).and_then(|sum| sum.checked_div(equal))
+    }));
+    match counts {
+        Some((active, needed)) if set.members().iter().all(|member| member.weight == equal) => {
+            format!("{active} of {needed} needed masternodes {} active", if active == 1 { "is" } else { "are" })
+        }
+        _ => format!("masternodes with {active} of the needed weight of {needed} are active"),
+    }
+}
+
+const fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::NewHeight => "new_height",
+        Step::Propose => "propose",
+        Step::Prevote => "prevote",
+        Step::Precommit => "precommit",
+        Step::Decided => "commit",
+    }
+}
+
+fn peer_info(peer: network::PeerInfo) -> PeerInfo {
+    PeerInfo {
+        id: peer.id,
+        addr: peer.address.to_string(),
+        node_id: peer.peer.to_string(),
+        inbound: peer.inbound,
+        version: PROTOCOL_VERSION,
+        subver: peer.user_agent,
+        listen_address: peer.listen_address,
+        connected_s: peer.connected.as_secs(),
+        bytes_sent: peer.bytes_out,
+        bytes_received: peer.bytes_in,
+        ping_ms: peer.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
+        ban_score: peer.score,
+    }
+}
+
+fn utxo_state_info(
+    network: Network,
+    outpoint: OutPoint,
+    state: OutputState,
+    found: Option<(crate::types::TxOut, Option<Height>)>,
+) -> UtxoStateInfo {
+    let made = found.and_then(|(_, height)| height);
+    let (state, spender, height) = match state {
+        OutputState::Unknown => (UtxoState::Unknown, None, None),
+        OutputState::Unspent => (UtxoState::Unspent, None, made),
+        OutputState::Locked { by } => (UtxoState::Locked, Some(by), made),
+        OutputState::SpentPending { by } => (UtxoState::SpentPending, Some(by), made),
+        OutputState::SpentFinalized { by } => (UtxoState::SpentFinalized, Some(by), made),
+        OutputState::Confirmed { by, height } => (UtxoState::Confirmed, Some(by), Some(height)),
+    };
+    UtxoStateInfo {
+        txid: outpoint.txid,
+        vout: outpoint.index,
+        state,
+        spender,
+        height,
+        value: found.map(|(output, _)| output.value),
+        address: found.map(|(output, _)| address_of(network, &output.lock)),
+    }
+}
+
+impl NodeApi for AppContext {
+    fn network(&self) -> Network {
+        self.config.node.network
+    }
+
+    fn blockchain_info(&self) -> BlockchainInfo {
+        let state = self.bft.state();
+        BlockchainInfo {
+            chain: self.config.node.network.to_string(),
+            chain_id: *state.chain_id(),
+            blocks: state.height(),
+            headers: self.bft.sync_target().max(state.height()),
+            best_block_hash: state.tip_hash(),
+            time: state.tip_time(),
+            epoch: state.next_epoch(),
+            initial_block_download: self.bft.is_syncing(),
+            state_digest: state.digest(),
+            supply: state.supply(),
+            supply_time: state.supply().to_string(),
+            min_fee_per_kb: state.parameters().min_fee_per_kb,
+            warnings: self.reasons(&state),
+        }
+    }
+
+    fn best_block(&self) -> (Height, BlockHash) {
+        let state = self.bft.state();
+        (state.height(), state.tip_hash())
+    }
+
+    fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>> {
+        self.hash_at(height).boxed()
+    }
+
+    fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>> {
+        async move {
+            let height = match selector {
+                BlockSelector::Height(height) => Some(height),
+                BlockSelector::Hash(hash) => self.height_of(hash).await?,
+            };
+            let Some(height) = height else { return Ok(None) };
+            Ok(self.read_block(height).await?.map(Arc::unwrap_or_clone))
+        }
+        .boxed()
+    }
+
+    fn peers(&self) -> Vec<PeerInfo> {
+        self.network.peers().into_iter().map(peer_info).collect()
+    }
+
+    fn network_info(&self) -> NetworkInfo {
+        let (inbound, outbound) = self.network.peer_counts();
+        let version = env!("CARGO_PKG_VERSION");
+        NetworkInfo {
+            version: version.to_owned(),
+            subversion: super::start::user_agent(&self.config),
+            protocol_version: PROTOCOL_VERSION,
+            node_id: self.network.identity().to_string(),
+            listen_address: self.network.local_address().map(|address| address.to_string()),
+            external_address: self.config.network.external_address.clone(),
+            connections: inbound.saturating_add(outbound),
+            connections_in: inbound,
+            connections_out: outbound,
+        }
+    }
+
+    fn mempool_info(&self) -> MempoolInfo {
+        let limits = self.pool.limits();
+        let floor = Amount(self.pool.floor(self.clock.now_ms()).0);
+        let size = self.pool.len();
+        MempoolInfo {
+            size,
+            bytes: self.pool.bytes(),
+            max_transactions: limits.max_transactions,
+            max_bytes: limits.max_bytes,
+            min_fee_per_kb: floor.max(self.bft.state().parameters().min_fee_per_kb),
+            certified_waiting: size.saturating_sub(self.pool.uncertified().0),
+        }
+    }
+
+    fn masternodes(&self) -> Vec<MasternodeInfo> {
+        let state = self.bft.state();
+        let connected = self.connected_masternodes(&state);
+        let in_set = |id: &MasternodeId| state.validators().index_of(id).is_some();
+        let describe = |(id, record): (&MasternodeId, &crate::protocol::state::MasternodeRecord)| MasternodeInfo {
+            id: *id,
+            operator_key: record.operator_key,
+            payout: address_of(self.network(), &record.payout),
+            collateral: record.collateral_amount,
+            collateral_time: record.collateral_amount.to_string(),
+            weight: record.weight,
+            address: record.network_address.clone(),
+            state: if in_set(id) { "active" } else { "not_in_set" }.to_owned(),
+            connected: connected.contains(id),
+        };
+        state.masternodes().iter().map(describe).collect()
+    }
+
+    fn validators(&self) -> (Epoch, ValidatorSet) {
+        let state = self.bft.state();
+        (state.next_epoch(), ValidatorSet::clone(state.validators()))
+    }
+
+    fn utxo_state(&self, outpoint: OutPoint) -> BoxFuture<'_, Result<UtxoStateInfo, NodeApiError>> {
+        async move {
+            let utxos = Arc::clone(&self.utxos);
+            let read = move || Ok((utxos.output_state(&outpoint), utxos.find_output(&outpoint), utxos.is_poisoned()));
+            let (state, found, is_poisoned) = blocking(read).await?;
+            if is_poisoned {
+                return Err(storage_error("the index can't be read"));
+            }
+            Ok(utxo_state_info(self.network(), outpoint, state, found))
+        }
+        .boxed()
+    }
+
+    fn transaction_status(&self, txid: TxId) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>> {
+        async move {
+            let course = self.course_of(txid).await?;
+            self.describe(txid, course).await
+        }
+        .boxed()
+    }
+
+    fn wait_for_transaction(
+        &self,
+        txid: TxId,
+        target: WaitTarget,
+        timeout: Duration,
+    ) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>> {
+        async move {
+            let mut watch = self.feeds.watch(txid);
+            let reached = async {
+                loop {
+                    let course = self.course_of(txid).await?;
+                    if target.is_reached_by(course.status) {
+                        return Ok(course);
+                    }
+                    // That the time is over is as good a reason to look as a change.
+                    let _quiet = tokio::time::timeout(LOOK_AGAIN, watch.changed()).await.is_err();
+                }
+            };
+            let course = match tokio::time::timeout(timeout, reached).await {
+                Ok(reached) => reached?,
+                Err(_) => self.course_of(txid).await?,
+            };
+            self.describe(txid, course).await
+        }
+        .boxed()
+    }
+
+    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+        self.router.submit(transaction).boxed()
+    }
+
+    fn address_utxos(
+        &self,
+        address: Address,
+        page: UtxoPage,
+    ) -> BoxFuture<'_, Result<AddressUtxos, NodeApiError>> {
+        async move {
+            let utxos = Arc::clone(&self.utxos);
+            // One more than asked for tells whether there is a next page.
+            let limit = page.limit.saturating_add(1);
+            let read = move || Ok((utxos.outputs_of(&address.lock, page.after, limit), utxos.is_poisoned()));
+            let (mut found, is_poisoned) = blocking(read).await?;
+            if is_poisoned {
+                return Err(storage_error("the index can't be read"));
+            }
+            let is_more = found.len() > page.limit;
+            found.truncate(page.limit);
+            let state = self.bft.state();
+            let utxos: Vec<AddressUtxo> = found
+                .into_iter()
+                .map(|found| AddressUtxo {
+                    txid: found.outpoint.txid,
+                    vout: found.outpoint.index,
+                    value: found.output.value,
+                    height: found.height,
+                    spendable: !found.is_locked && !state.collaterals().contains_key(&found.outpoint),
+                })
+                .collect();
+            let next = utxos.last().filter(|_| is_more).map(|last| last.outpoint().to_string());
+            Ok(AddressUtxos { utxos, next })
+        }
+        .boxed()
+    }
+
+    fn node_status(&self) -> NodeStatus {
+        let state = self.bft.state();
+        let problems = self.problems(&state);
+        let well = if self.seat(&state).is_some() { NodeState::Voting } else { NodeState::Following };
+        let node_state = problems.first().map_or(well, |(node_state, _)| *node_state);
+        let connected = self.connected_masternodes(&state);
+        let (inbound, outbound) = self.network.peer_counts();
+        NodeStatus {
+            name: self.config.node.name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: self.config.node.network.to_string(),
+            state: node_state,
+            reasons: problems.into_iter().map(|(_, problem)| problem.detail).collect(),
+            height: state.height(),
+            target_height: self.bft.sync_target().max(state.height()),
+            epoch: state.next_epoch(),
+            masternode: self.bft.identity(),
+            masternodes_connected: state
+                .validators()
+                .members()
+                .iter()
+                .filter(|member| connected.contains(&member.id))
+                .count(),
+            masternodes_total: state.validators().len(),
+            peers: inbound.saturating_add(outbound),
+            mempool_transactions: self.pool.len(),
+            uptime_s: self.uptime_s(),
+        }
+    }
+
+    fn consensus_info(&self) -> ConsensusInfo {
+        let (state, progress) = (self.bft.state(), self.bft.progress());
+        let set = state.validators();
+        let proposer = proposer_of_round(&state.proposer_order(), progress.round);
+        let began = state.height() > 0;
+        ConsensusInfo {
+            height: progress.height,
+            round: progress.round,
+            step: step_name(progress.step).to_owned(),
+            proposer: proposer.and_then(|place| set.get(place)).map(|member| member.id),
+            epoch: progress.epoch,
+            epoch_start_ms: began.then(|| state.epoch_start()),
+            closing: progress.closing || state.is_closing(),
+            validator_index: self.seat(&state),
+            validators: set.len(),
+            total_weight: set.total_weight(),
+            quorum: set.quorum(),
+            transactions_open: self.pool.uncertified().0,
+            certified_waiting: self.bft.certified_waiting(),
+            last_block_time_ms: began.then(|| state.tip_time()),
+        }
+    }
+
+    fn readiness(&self) -> Vec<NotReady> {
+        self.problems(&self.bft.state()).into_iter().map(|(_, problem)| problem).collect()
+    }
+
+    fn uptime_s(&self) -> u64 {
+        self.clock.instant().saturating_duration_since(self.started_at).as_secs()
+    }
+
+    fn finalized_since(
+        &self,
+        cursor: Option<u64>,
+        limit: usize,
+        wait: Duration,
+    ) -> BoxFuture<'_, FinalizedPage> {
+        self.finality_feed.since(cursor, limit, wait, || self.clock.instant()).boxed()
+    }
+
+    fn stop(&self) {
+        tracing::info!("RPC asks the node to stop");
+        self.registry.token().cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{SecretKey, Validator};
+
+    fn set(weights: &[u64]) -> ValidatorSet {
+        let member = |(index, weight): (u8, &u64)| Validator {
+            id: MasternodeId([index; 32]),
+            key: SecretKey::from_seed(&[index; 32]).public(),
+            weight: *weight,
+        };
+        ValidatorSet::new((0..).zip(weights).map(member).collect())
+    }
+
+    #[test]
+    fn waiting_is_told_in_masternodes_where_that_is_true() {
+        assert_eq!(waiting_words(&set(&[1; 4]), 2, 3), "2 of 3 needed masternodes are active");
+        assert_eq!(waiting_words(&set(&[1; 4]), 1, 3), "1 of 3 needed masternodes is active");
+        // Of weight 40 are 27 needed: three masternodes, as two have 20.
+        assert_eq!(waiting_words(&set(&[10; 4]), 20, 27), "2 of 3 needed masternodes are active");
+        let words = waiting_words(&set(&[1, 10]), 1, 8);
+        assert_eq!(words, "masternodes with 1 of the needed weight of 8 are active");
+        assert!(waiting_words(&set(&[]), 0, 1).contains("0 of"));
+    }
+
+    #[test]
+    fn each_state_of_an_output_has_its_name() {
+        let outpoint = OutPoint { txid: TxId([1; 32]), index: 7 };
+        let by = TxId([2; 32]);
+        let lock = crate::types::Lock::KeyHash(SecretKey::from_seed(&[1; 32]).public().key_hash());
+        let found = Some((crate::types::TxOut { value: Amount(5), lock }, Some(3)));
+        let cases = [
+            (OutputState::Unknown, None, UtxoState::Unknown, None, None),
+            (OutputState::Unspent, found, UtxoState::Unspent, None, Some(3)),
+            (OutputState::Locked { by }, found, UtxoState::Locked, Some(by), Some(3)),
+            (OutputState::SpentPending { by }, found, UtxoState::SpentPending, Some(by), Some(3)),
+            (OutputState::SpentFinalized { by }, found, UtxoState::SpentFinalized, Some(by), Some(3)),
+            (OutputState::Confirmed { by, height: 9 }, None, UtxoState::Confirmed, Some(by), Some(9)),
+        ];
+        for (state, found, name, spender, height) in cases {
+            let info = utxo_state_info(Network::Devnet, outpoint, state, found);
+            assert_eq!((info.state, info.spender, info.height), (name, spender, height));
+            assert_eq!((info.txid, info.vout, info.value), (outpoint.txid, 7, found.map(|_| Amount(5))));
+        }
+    }
+}

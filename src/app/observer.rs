@@ -1,0 +1,202 @@
+//! Hears what the core decides and tells those who show it: outputs, pool, feeds, log, metrics.
+//!
+//! # Place
+//! Called on the consensus thread; all it does is in memory. What a block does to the disk is `block_commit.rs`'s.
+//!
+//! # Invariants
+//! - INV-OBSERVER-1: the mirrors follow the core's order: a block's transactions leave the pool, then the epoch ends,
+//!   then what the next epoch decided comes.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+use super::feeds::{BlockSummary, Feeds};
+use super::router::Router;
+use crate::consensus::core::{AppliedBlock, Notification, Progress};
+use crate::consensus::engine::Observer;
+use crate::mempool::TransactionPool;
+use crate::network::PeerId;
+use crate::protocol::finality::DropReason;
+use crate::protocol::state::LedgerState;
+use crate::protocol::validity::CheckedTransaction;
+use crate::rpc::FinalityFeed;
+use crate::runtime::{Clock, metric_names};
+use crate::types::{Epoch, MasternodeId, Transaction, TxId};
+use crate::utxo::UtxoManager;
+
+/// What changes from block to block.
+struct LastBlock {
+    at: Instant,
+    epoch: Epoch,
+}
+
+/// Mirrors what the core decides.
+pub(super) struct NodeObserver {
+    /// The outputs.
+    pub(super) utxos: Arc<UtxoManager>,
+    /// The pool.
+    pub(super) pool: Arc<TransactionPool>,
+    /// Times, watches, blocks.
+    pub(super) feeds: Arc<Feeds>,
+    /// Numbered finality events.
+    pub(super) finality_feed: Arc<FinalityFeed>,
+    /// Where transactions of peers go.
+    pub(super) router: Router,
+    /// The masternode whose votes this node casts.
+    pub(super) identity: Option<MasternodeId>,
+    last_block: Mutex<LastBlock>,
+}
+
+impl NodeObserver {
+    /// An observer from this state of the chain on.
+    pub(super) fn new(
+        utxos: Arc<UtxoManager>,
+        pool: Arc<TransactionPool>,
+        feeds: (Arc<Feeds>, Arc<FinalityFeed>),
+        router: Router,
+        identity: Option<MasternodeId>,
+        state: &LedgerState,
+    ) -> Self {
+        let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
+        let (feeds, finality_feed) = feeds;
+        Self { utxos, pool, feeds, finality_feed, router, identity, last_block }
+    }
+
+    fn certified(&self, txid: &TxId) {
+        self.pool.mark_certified(txid);
+        self.feeds.certified(txid, Clock.now_ms());
+        self.feeds.changed(txid);
+    }
+
+    fn finalized(&self, transaction: &CheckedTransaction) {
+        self.utxos.mark_final(transaction);
+        self.pool.mark_final(&transaction.txid(), Clock.now_ms());
+        self.told_final(&transaction.txid());
+    }
+
+    fn told_final(&self, txid: &TxId) {
+        let now = Clock.instant();
+        if let Some(latency) = self.feeds.finalized(txid, Clock.now_ms(), now) {
+            self.finality_feed.push(*txid, latency, now);
+            metrics::histogram!(metric_names::FINALITY_SECONDS).record(latency.as_secs_f64());
+            let latency_ms = latency.as_secs_f64() * 1_000.0;
+            tracing::debug!(txid = %txid.short(), latency_ms, "Transaction finalized");
+        }
+        self.feeds.changed(txid);
+    }
+
+    fn dropped(&self, txid: &TxId, reason: &DropReason) {
+        tracing::debug!(txid = %txid.short(), ?reason, "transaction dropped");
+        if let Some(transaction) = self.pool.remove(txid) {
+            self.utxos.release(&transaction);
+        }
+        self.feeds.changed(txid);
+    }
+
+    fn applied(&self, applied: &AppliedBlock) {
+        let header = &applied.committed.block.header;
+        let (now, now_ms) = (Clock.instant(), Clock.now_ms());
+        let txids: Vec<TxId> = applied.transactions.iter().map(CheckedTransaction::txid).collect();
+        // A block makes final what was not.
+        self.pool.remove_included(&txids, header.height, now_ms);
+        txids.iter().for_each(|txid| self.told_final(txid));
+        let (since_last, epoch_ended) = {
+            let mut last = self.last_block.lock();
+            let since_last = now.saturating_duration_since(last.at);
+            let epoch = applied.state.next_epoch();
+            let epoch_ended = epoch != last.epoch;
+            *last = LastBlock { at: now, epoch };
+            (since_last, epoch_ended)
+        };
+        if epoch_ended {
+            self.utxos.start_epoch();
+            for txid in self.pool.start_epoch(now_ms) {
+                self.feeds.changed(&txid);
+            }
+        }
+        let transactions = applied.committed.block.transactions.len();
+        let round = applied.committed.commit.round;
+        tracing::info!(
+            height = header.height,
+            hash = %applied.hash.short(),
+            txs = transactions,
+            epoch = header.epoch,
+            round,
+            proposer = %header.proposer.short(),
+            own = applied.own,
+            since_last_ms = since_last.as_millis(),
+            "Block produced"
+        );
+        self.measure(applied, since_last.as_secs_f64());
+        self.feeds.publish_block(BlockSummary {
+            height: header.height,
+            hash: applied.hash,
+            transactions,
+            epoch: header.epoch,
+            round,
+            own: applied.own,
+            since_last,
+        });
+    }
+
+    fn measure(&self, applied: &AppliedBlock, since_last_s: f64) {
+        metrics::gauge!(metric_names::BLOCK_HEIGHT).set(as_gauge(applied.state.height()));
+        metrics::histogram!(metric_names::BLOCK_INTERVAL_SECONDS).record(since_last_s);
+        let (set, state) = (&applied.state.tip_validators().set, &applied.state);
+        let place = self.identity.and_then(|id| set.index_of(&id));
+        if place.is_some_and(|place| !applied.committed.commit.signers.contains(place)) {
+            metrics::counter!(metric_names::MISSED_COMMITS_TOTAL).increment(1);
+        }
+        let active = state.validators().len();
+        let others = state.masternodes().len().saturating_sub(active);
+        for (name, count) in [("active", active), ("inactive", others)] {
+            let count = as_gauge(u64::try_from(count).unwrap_or(u64::MAX));
+            metrics::gauge!(metric_names::MASTERNODES, "state" => name).set(count);
+        }
+    }
+}
+
+/// Gauges are floats; above 2^53 the last digits are lost, which no gauge here reaches.
+#[allow(clippy::cast_precision_loss, reason = "see above")]
+pub(super) const fn as_gauge(value: u64) -> f64 {
+    value as f64
+}
+
+impl Observer for NodeObserver {
+    fn notified(&self, notification: Notification) {
+        match notification {
+            Notification::Locked(transaction) => {
+                // Where the router locked another one first, the vote that follows decides.
+                let _mirrored = self.utxos.lock(&transaction).is_ok();
+                self.pool.mark_pending(&transaction.txid());
+            }
+            Notification::Voted(txids) => {
+                for txid in txids {
+                    if let Some(transaction) = self.pool.get(&txid) {
+                        self.utxos.mark_voted(txid, transaction.inputs());
+                    }
+                }
+            }
+            Notification::Certified(txid) => self.certified(&txid),
+            Notification::Finalized(transaction) => self.finalized(&transaction),
+            Notification::Conflicting { txid, locked_to } => {
+                tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
+                self.pool.mark_conflicting(&txid);
+            }
+            Notification::WaitingForInputs(txid) => {
+                self.pool.mark_waiting(&txid);
+            }
+            Notification::Dropped(txid, reason) => self.dropped(&txid, &reason),
+            Notification::BlockApplied(applied) => self.applied(&applied),
+            Notification::Progress(Progress { round, .. }) => {
+                metrics::gauge!(metric_names::CONSENSUS_ROUND).set(f64::from(round));
+            }
+        }
+    }
+
+    fn check_transactions(&self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
+        self.router.offer(from, transactions);
+    }
+}

@@ -1,0 +1,361 @@
+//! Starts a node: opens its data, wires its services, and says clearly what is in the way.
+//!
+//! # Place
+//! `timed run` starts one node in a process, the devnet several.
+//!
+//! # Invariants
+//! - INV-START-1: a masternode never makes its vote journal by itself: without one it refuses to start.
+//! - INV-START-2: nothing votes before journal, log and index are at the tip.
+//! - INV-START-3: threads that write outlive those that feed them; the lock on the data directory outlives all.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
+
+use super::context::AppContext;
+use super::feeds::Feeds;
+use super::networks::{NetworksError, load_genesis};
+use super::observer::NodeObserver;
+use super::open::{Data, open};
+use super::router::{Router, RouterParts, route_bulk, start_router};
+use super::telemetry;
+use crate::consensus::bft::BftConsensus;
+use crate::consensus::block_commit::{start_block_log, start_block_server};
+use crate::consensus::core::{Core, CoreConfig, Event, Opened, Restart};
+use crate::consensus::engine::{ConsensusEngine, EngineParts, start_core, start_journal, verify_urgent};
+use crate::consensus::replay::ReplayError;
+use crate::consensus::timeout_monitor::TimeoutMonitor;
+use crate::consensus::verify::Voters;
+use crate::mempool::{PoolLimits, TransactionPool};
+use crate::network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
+use crate::protocol::state::LedgerState;
+use crate::rpc::auth::ParseRpcUserError;
+use crate::rpc::{FinalityFeed, MetricsServer, RpcError, RpcServer, RpcServerConfig};
+use crate::runtime::config::RpcAuth;
+use crate::runtime::cpu_pool::CpuPoolError;
+use crate::runtime::key_file::SecretFileError;
+use crate::runtime::tasks::ThreadError;
+use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names};
+use crate::storage::{IndexEvent, IndexWriter, StorageError};
+use crate::types::limits::USER_AGENT_BYTES_MAX;
+use crate::types::message::PeerAddress;
+use crate::types::{GenesisDocument, PublicKey, SignatureVerifier};
+use crate::utxo::UtxoManager;
+
+pub use super::open::create_journal;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// No genesis document.
+    #[error(transparent)]
+    Networks(#[from] NetworksError),
+    /// The data directory.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The chain on disk.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+    /// A key can't be read or made.
+    #[error(transparent)]
+    Key(#[from] SecretFileError),
+    /// No randomness for a key.
+    #[error("the operating system gives no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+    /// `[masternode] enabled` without a key.
+    #[error("[masternode] enabled needs [masternode] operator_key, the file with the key that votes")]
+    NoOperatorKey,
+    /// The key that should vote belongs to nobody.
+    #[error(
+        "operator key {key} belongs to no masternode of this chain at height {height}; check [masternode] operator_key and [node] genesis, or set [masternode] enabled = false"
+    )]
+    UnknownOperator {
+        /// The public key.
+        key: PublicKey,
+        /// The height of the chain's data here.
+        height: u64,
+    },
+    /// A user of `[rpc] users`.
+    #[error("[rpc] users: {0}")]
+    RpcUser(#[from] ParseRpcUserError),
+    /// The peers' side.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A server for people and programs.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// No CPU pool.
+    #[error(transparent)]
+    CpuPool(#[from] CpuPoolError),
+    /// No thread.
+    #[error(transparent)]
+    Thread(#[from] ThreadError),
+    /// Something records metrics already.
+    #[error("metrics are recorded already: {0}")]
+    Recorder(#[from] BuildError),
+    /// The thread that opened the data panicked.
+    #[error("opening the data directory ended unexpectedly; see the log for the panic")]
+    OpenPanicked,
+}
+
+/// Makes the recorder of the process' metrics.
+///
+/// # Errors
+/// When there is one.
+pub fn install_recorder() -> Result<PrometheusHandle, StartError> {
+    Ok(metric_names::install_recorder()?)
+}
+
+/// Starts a node on the runtime of the caller. With `metrics` it also serves them if the configuration says so: the
+/// recorder is one for the process, so it is the caller's.
+///
+/// # Errors
+/// Why it can't; what had started stops with `registry.shutdown`, which the caller has to call then.
+pub async fn start(
+    config: Config,
+    registry: TaskRegistry,
+    metrics: Option<PrometheusHandle>,
+) -> Result<Arc<AppContext>, StartError> {
+    let started_at = Clock.instant();
+    let config = Arc::new(config);
+    let genesis = Arc::new(load_genesis(&config)?);
+    let pool = CpuPool::new()?;
+    let verifier: Arc<dyn SignatureVerifier + Send + Sync> = Arc::new(PoolVerifier::new(pool.clone()));
+    let data = {
+        let (config, genesis) = (Arc::clone(&config), Arc::clone(&genesis));
+        let opening = tokio::task::spawn_blocking(move || open(&config, &genesis));
+        opening.await.map_err(|_| StartError::OpenPanicked)??
+    };
+    let state = Arc::clone(&data.replayed.state);
+    let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
+    dial_masternodes(&network, &state);
+
+    let services = start_consensus(&config, data, &registry, &network, &verifier)?;
+    let Services {
+        engine,
+        bft,
+        utxos,
+        pool: transactions,
+        index,
+        blocks,
+        router,
+        feeds,
+        finality_feed,
+        lock,
+    } = services;
+    spawn_inbound(&registry, events, &engine, &network, pool, verifier, &router);
+    let context = Arc::new(AppContext {
+        config,
+        clock: Clock,
+        started_at,
+        genesis,
+        registry,
+        network,
+        utxos,
+        pool: transactions,
+        index,
+        blocks,
+        engine,
+        bft,
+        router,
+        feeds,
+        finality_feed,
+        _lock: lock,
+    });
+    serve(&context, metrics).await?;
+    Ok(context)
+}
+
+async fn start_network(
+    config: &Config,
+    genesis: &GenesisDocument,
+    data: &Data,
+    registry: &TaskRegistry,
+) -> Result<(NetworkHandle, NetworkEvents), StartError> {
+    let settings = &config.network;
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let network = NetworkConfig {
+        listen_address: settings.listen_address,
+        external_address: settings.external_address.clone(),
+        bootstrap_peers: settings.bootstrap_peers.clone(),
+        max_inbound: count(settings.max_inbound),
+        max_outbound: count(settings.max_outbound),
+        chain_id: genesis.chain_id(),
+        identity: data.identity_key.clone(),
+        user_agent: user_agent(config),
+    };
+    let (token, tracker) = (registry.token().clone(), registry.tracker("network"));
+    Ok(Network::start(network, token, &tracker).await?)
+}
+
+/// `timed/0.1.0`, and the node's name if it has one.
+#[must_use]
+pub fn user_agent(config: &Config) -> String {
+    let (name, mut text) = (&config.node.name, concat!("timed/", env!("CARGO_PKG_VERSION")).to_owned());
+    if !name.is_empty() {
+        text = format!("{text} ({name})");
+    }
+    // The configuration bounds the name.
+    text.truncate(USER_AGENT_BYTES_MAX);
+    text
+}
+
+fn dial_masternodes(network: &NetworkHandle, state: &LedgerState) {
+    for record in state.masternodes().values().filter(|record| !record.network_address.is_empty()) {
+        let address = PeerAddress { address: record.network_address.clone(), identity: None };
+        if !network.add_address(&address) {
+            tracing::warn!(address = ?record.network_address, "a masternode's address can't be dialled");
+        }
+    }
+}
+
+struct Services {
+    engine: Arc<ConsensusEngine>,
+    bft: Arc<BftConsensus>,
+    utxos: Arc<UtxoManager>,
+    pool: Arc<TransactionPool>,
+    index: Arc<crate::storage::Index>,
+    blocks: crate::storage::BlockReader<crate::storage::RealDisk>,
+    router: Router,
+    feeds: Arc<Feeds>,
+    finality_feed: Arc<FinalityFeed>,
+    lock: Arc<crate::storage::DirectoryLock>,
+}
+
+fn start_consensus(
+    config: &Config,
+    data: Data,
+    registry: &TaskRegistry,
+    network: &NetworkHandle,
+    verifier: &Arc<dyn SignatureVerifier + Send + Sync>,
+) -> Result<Services, StartError> {
+    let Data { lock, masternode, journal, log, index, replayed, .. } = data;
+    let lock = Arc::new(lock);
+    let state = Arc::clone(&replayed.state);
+    let id = masternode.as_ref().map(|identity| identity.id);
+    let blocks = log.reader();
+    let cache_bytes = usize::try_from(config.storage.cache_mb.saturating_mul(500_000)).unwrap_or(usize::MAX);
+    let index = Arc::new(index);
+    let utxos = Arc::new(UtxoManager::new(Arc::clone(&index), cache_bytes));
+    let pool = Arc::new(TransactionPool::new(PoolLimits {
+        max_transactions: usize::try_from(config.mempool.max_transactions).unwrap_or(usize::MAX),
+        max_bytes: usize::try_from(config.mempool.max_bytes).unwrap_or(usize::MAX),
+    }));
+
+    let core_config = CoreConfig {
+        identity: masternode,
+        vote_interval_ms: config.consensus.vote_interval_ms,
+        verifier: Arc::clone(verifier),
+    };
+    let restart = Restart {
+        state: replayed.state,
+        last_commit: replayed.last_commit,
+        settled: replayed.settled,
+        records: journal.records,
+        utxos: Arc::clone(&utxos),
+        bodies: Arc::new(journal.reader),
+    };
+    let Opened { core, outputs } = Core::open(core_config, restart, Clock.now_ms());
+    let bft = Arc::new(BftConsensus::new(&core, id));
+    let voters = Voters {
+        chain_id: *state.chain_id(),
+        epoch: state.next_epoch(),
+        set: Arc::clone(state.validators()),
+    };
+    let (engine, inbox) = ConsensusEngine::new(voters, id);
+    let (router, router_inbox) = Router::new();
+    let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
+    let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
+    let observer = NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, router.clone(), id, &state);
+
+    let writer = start_index_writer(&index, &utxos, registry)?;
+    let block_orders =
+        start_block_log(log, writer, Arc::clone(&engine), Arc::clone(&utxos), Arc::clone(&lock), registry)?;
+    let journal_orders = start_journal(journal.writer, Arc::clone(&engine), network.clone(), registry)?;
+    let requests = start_block_server(blocks.clone(), Arc::clone(&bft), network.clone(), registry)?;
+    let elapsed = Arc::clone(&engine);
+    let timers = TimeoutMonitor::start(registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))?;
+    let parts = EngineParts {
+        core,
+        outputs,
+        inbox,
+        engine: Arc::clone(&engine),
+        bft: Arc::clone(&bft),
+        utxos: Arc::clone(&utxos),
+        journal: journal_orders,
+        blocks: block_orders,
+        requests,
+        timers,
+        network: network.clone(),
+        observer: Arc::new(observer),
+    };
+    start_core(parts, registry)?;
+    let parts = RouterParts {
+        verifier: Arc::clone(verifier),
+        bft: Arc::clone(&bft),
+        engine: Arc::clone(&engine),
+        utxos: Arc::clone(&utxos),
+        pool: Arc::clone(&pool),
+        index: Arc::clone(&index),
+        network: network.clone(),
+        feeds: Arc::clone(&feeds),
+    };
+    start_router(router_inbox, parts, registry)?;
+    Ok(Services { engine, bft, utxos, pool, index, blocks, router, feeds, finality_feed, lock })
+}
+
+fn start_index_writer(
+    index: &crate::storage::Index,
+    utxos: &Arc<UtxoManager>,
+    registry: &TaskRegistry,
+) -> Result<IndexWriter, StorageError> {
+    let (utxos, failures) = (Arc::clone(utxos), registry.clone());
+    IndexWriter::start(index.clone(), move |event| match event {
+        IndexEvent::Marked(height) => utxos.forget_through(height),
+        IndexEvent::Failed(error) => failures.fail("index", error.to_string()),
+    })
+}
+
+fn spawn_inbound(
+    registry: &TaskRegistry,
+    events: NetworkEvents,
+    engine: &Arc<ConsensusEngine>,
+    network: &NetworkHandle,
+    pool: CpuPool,
+    verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    router: &Router,
+) {
+    let NetworkEvents { urgent, bulk } = events;
+    let token = registry.token().clone();
+    let work = verify_urgent(urgent, Arc::clone(engine), network.clone(), pool, verifier);
+    registry.spawn("vote checks", async move {
+        let _ended = token.run_until_cancelled(work).await;
+    });
+    let token = registry.token().clone();
+    let work = route_bulk(bulk, router.clone(), Arc::clone(engine));
+    registry.spawn("bulk router", async move {
+        let _ended = token.run_until_cancelled(work).await;
+    });
+}
+
+async fn serve(context: &Arc<AppContext>, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
+    let (config, registry) = (&context.config, &context.registry);
+    if let Some(handle) = metrics.filter(|_| config.metrics.enabled) {
+        telemetry::start(context, handle.clone());
+        let render = Arc::new(move || handle.render());
+        let (token, tracker) = (registry.token().clone(), registry.tracker("metrics server"));
+        MetricsServer::start(config.metrics.listen_address, render, token, &tracker).await?;
+    }
+    if config.rpc.enabled {
+        let users = config.rpc.users.iter().map(|user| user.parse()).collect::<Result<Vec<_>, _>>()?;
+        let rpc = RpcServerConfig {
+            listen_address: config.rpc.listen_address,
+            connections_max: usize::try_from(config.rpc.max_connections).unwrap_or(usize::MAX),
+            cookie_path: (config.rpc.auth == RpcAuth::Cookie).then(|| config.cookie_path()),
+            users,
+        };
+        let (token, tracker) = (registry.token().clone(), registry.tracker("RPC server"));
+        RpcServer::start(rpc, Arc::clone(context) as _, token, &tracker).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Gauges that nobody sets as things happen: looked up every second.
+//!
+//! # Place
+//! Started with the metrics server.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::context::AppContext;
+use super::observer::as_gauge;
+use crate::runtime::metric_names;
+use crate::storage::Index;
+
+/// How often gauges are set.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// Samples between two looks at the data directory, and upkeeps of the recorder.
+const SAMPLES_A_LOOK: u64 = 5;
+/// Outputs that are counted in one step.
+const COUNT_STEP: usize = 1_024;
+
+/// Starts the task; it ends with the node.
+pub(super) fn start(context: &Arc<AppContext>, recorder: PrometheusHandle) {
+    let registry = context.registry.clone();
+    let (token, context) = (registry.token().clone(), Arc::clone(context));
+    registry.spawn("telemetry", async move {
+        let _ended = token.run_until_cancelled(sample(context, recorder)).await;
+    });
+}
+
+fn count(number: usize) -> f64 {
+    as_gauge(u64::try_from(number).unwrap_or(u64::MAX))
+}
+
+async fn sample(context: Arc<AppContext>, recorder: PrometheusHandle) {
+    let utxos_at_start = {
+        let (index, stop) = (Arc::clone(&context.index), context.registry.token().clone());
+        let counted = tokio::task::spawn_blocking(move || count_utxos(&index, || stop.is_cancelled())).await;
+        counted.ok().flatten()
+    };
+    // What blocks changed while it was counted may be in twice; a restart of the count would not end under load.
+    let mut timer = tokio::time::interval(SAMPLE_EVERY);
+    let mut samples = 0_u64;
+    loop {
+        timer.tick().await;
+        set_gauges(&context);
+        if let Some(at_start) = utxos_at_start {
+            let utxos = at_start.saturating_add_signed(context.utxos.utxo_count_delta());
+            metrics::gauge!(metric_names::UTXO_COUNT).set(as_gauge(utxos));
+        }
+        if samples % SAMPLES_A_LOOK == 0 {
+            recorder.run_upkeep();
+            let directory = context.config.node.data_dir.clone();
+            let looked = tokio::task::spawn_blocking(move || directory_bytes(&directory)).await;
+            metrics::gauge!(metric_names::STORAGE_BYTES).set(as_gauge(looked.unwrap_or(0)));
+        }
+        samples = samples.wrapping_add(1);
+    }
+}
+
+fn set_gauges(context: &AppContext) {
+    metrics::gauge!(metric_names::BLOCK_HEIGHT).set(as_gauge(context.bft.state().height()));
+    metrics::gauge!(metric_names::MEMPOOL_TRANSACTIONS).set(count(context.pool.len()));
+    metrics::gauge!(metric_names::MEMPOOL_BYTES).set(count(context.pool.bytes()));
+    let (inbound, outbound) = context.network.peer_counts();
+    metrics::gauge!(metric_names::PEERS, "direction" => "inbound").set(count(inbound));
+    metrics::gauge!(metric_names::PEERS, "direction" => "outbound").set(count(outbound));
+    let snapshot = context.network.metrics();
+    metrics::counter!(metric_names::PEER_BYTES_TOTAL, "direction" => "in").absolute(snapshot.bytes_in);
+    metrics::counter!(metric_names::PEER_BYTES_TOTAL, "direction" => "out").absolute(snapshot.bytes_out);
+    for kind in snapshot.messages {
+        let name = metric_names::PEER_MESSAGES_TOTAL;
+        metrics::counter!(name, "type" => kind.name, "direction" => "in").absolute(kind.count_in);
+        metrics::counter!(name, "type" => kind.name, "direction" => "out").absolute(kind.count_out);
+    }
+}
+
+fn count_utxos(index: &Index, stopped: impl Fn() -> bool) -> Option<u64> {
+    let (mut after, mut total) = (None, 0_u64);
+    while !stopped() {
+        let page = index.utxos(after.as_ref(), COUNT_STEP).ok()?;
+        let Some((last, _)) = page.last() else { return Some(total) };
+        after = Some(*last);
+        total = total.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
+    }
+    None
+}
+
+/// Bytes of all files below a directory; those that go meanwhile count nothing.
+fn directory_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).fold(0, u64::saturating_add)
+}

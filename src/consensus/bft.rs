@@ -1,0 +1,165 @@
+//! The block layer as everybody but the core sees it: state, progress and recent blocks.
+//!
+//! # Place
+//! The consensus thread writes after each event; router, RPC, block server and metrics read. What it shows was decided
+//! by [`Core`](super::core::Core) and is never read back by it.
+//!
+//! # Invariants
+//! - INV-BFT-VIEW-1: state and recent blocks are of durable blocks only.
+//! - INV-BFT-VIEW-2: at most [`RECENT_BLOCKS_MAX`] blocks with [`RECENT_TRANSACTIONS_MAX`] transactions together are
+//!   kept, the last one always.
+//!
+//! # Concurrency
+//! State and progress are swapped as wholes and read without a lock; the recent blocks are behind one short lock.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use ahash::RandomState;
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+
+use super::core::{AppliedBlock, Core, Progress};
+use crate::protocol::state::LedgerState;
+use crate::types::{BlockHash, CommittedBlock, Height, MasternodeId};
+
+/// Blocks that are kept in memory for peers that are a little behind, at most.
+pub const RECENT_BLOCKS_MAX: usize = 64;
+/// Transactions of these blocks together, at most.
+pub const RECENT_TRANSACTIONS_MAX: usize = 32_768;
+
+#[derive(Default)]
+struct RecentBlocks {
+    /// Consecutive, the highest last.
+    blocks: VecDeque<(BlockHash, Arc<CommittedBlock>)>,
+    /// Where a hash is, without a walk.
+    heights: HashMap<BlockHash, Height, RandomState>,
+    transactions: usize,
+}
+
+impl RecentBlocks {
+    fn push(&mut self, hash: BlockHash, block: Arc<CommittedBlock>) {
+        self.transactions = self.transactions.saturating_add(block.block.transactions.len());
+        self.heights.insert(hash, block.block.header.height);
+        self.blocks.push_back((hash, block));
+        while self.blocks.len() > 1
+            && (self.blocks.len() > RECENT_BLOCKS_MAX || self.transactions > RECENT_TRANSACTIONS_MAX)
+        {
+            if let Some((hash, block)) = self.blocks.pop_front() {
+                self.transactions = self.transactions.saturating_sub(block.block.transactions.len());
+                self.heights.remove(&hash);
+            }
+        }
+    }
+
+    fn at(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+        let first = self.blocks.front()?.1.block.header.height;
+        let place = usize::try_from(height.checked_sub(first)?).ok()?;
+        self.blocks.get(place).map(|(_, block)| Arc::clone(block))
+    }
+}
+
+/// The block layer's state for readers.
+pub struct BftConsensus {
+    identity: OnceLock<MasternodeId>,
+    state: ArcSwap<LedgerState>,
+    progress: ArcSwap<Progress>,
+    committed: Mutex<RecentBlocks>,
+    sync_target: AtomicU64,
+    certified_waiting: AtomicUsize,
+}
+
+impl BftConsensus {
+    /// The view of a core that was just opened.
+    #[must_use]
+    pub fn new(core: &Core, identity: Option<MasternodeId>) -> Self {
+        let state = Arc::clone(core.state());
+        let progress = Progress {
+            height: state.height().saturating_add(1),
+            epoch: state.next_epoch(),
+            round: core.bft().round(),
+            step: core.bft().current_step(),
+            closing: core.finality().is_closing(),
+            prevote_weight: 0,
+            quorum: state.validators().quorum(),
+            halted: false,
+        };
+        let cell = OnceLock::new();
+        if let Some(id) = identity {
+            // A new cell is empty.
+            let _ = cell.set(id);
+        }
+        Self {
+            identity: cell,
+            sync_target: AtomicU64::new(state.height()),
+            state: ArcSwap::new(state),
+            progress: ArcSwap::from_pointee(progress),
+            committed: Mutex::default(),
+            certified_waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// The masternode whose votes this node casts, if it is one.
+    #[must_use]
+    pub fn identity(&self) -> Option<MasternodeId> {
+        self.identity.get().copied()
+    }
+
+    /// The chain's state at its tip.
+    #[must_use]
+    pub fn state(&self) -> Arc<LedgerState> {
+        self.state.load_full()
+    }
+
+    /// Where consensus stands.
+    #[must_use]
+    pub fn progress(&self) -> Arc<Progress> {
+        self.progress.load_full()
+    }
+
+    /// The highest block that a peer says it has, or that this node has.
+    #[must_use]
+    pub fn sync_target(&self) -> Height {
+        self.sync_target.load(Ordering::Relaxed).max(self.state.load().height())
+    }
+
+    /// Whether peers are further than the block that is being decided here.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.sync_target() > self.state.load().height().saturating_add(1)
+    }
+
+    /// Certified transactions that wait for a block.
+    #[must_use]
+    pub fn certified_waiting(&self) -> usize {
+        self.certified_waiting.load(Ordering::Relaxed)
+    }
+
+    /// A recent block, if it is in memory.
+    #[must_use]
+    pub fn recent_block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+        self.committed.lock().at(height)
+    }
+
+    /// The height of a recent block, if it is in memory.
+    #[must_use]
+    pub fn recent_height(&self, hash: &BlockHash) -> Option<Height> {
+        self.committed.lock().heights.get(hash).copied()
+    }
+
+    pub(super) fn note_progress(&self, progress: Progress) {
+        self.progress.store(Arc::new(progress));
+    }
+
+    pub(super) fn note_block(&self, applied: &AppliedBlock) {
+        let block = Arc::clone(&applied.committed);
+        self.committed.lock().push(applied.hash, block);
+        self.state.store(Arc::clone(&applied.state));
+    }
+
+    pub(super) fn note_counts(&self, sync_target: Height, certified_waiting: usize) {
+        self.sync_target.store(sync_target, Ordering::Relaxed);
+        self.certified_waiting.store(certified_waiting, Ordering::Relaxed);
+    }
+}

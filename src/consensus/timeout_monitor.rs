@@ -1,0 +1,128 @@
+//! The background thread that calls the core back when a timeout elapses.
+//!
+//! # Place
+//! The consensus thread schedules what its core orders; what elapses goes into the engine's inbox.
+//!
+//! # Invariants
+//! - INV-TIMER-1: each scheduled timer elapses once, at its earliest deadline; none is lost.
+//! - INV-TIMER-2: the number of timers is bounded by the core: one of each kind a round, and those of past heights go
+//!   as they elapse.
+//!
+//! # Concurrency
+//! One lock around the timers. A thread of its own and not a tokio task: votes wait for deadlines of 2 ms, and tokio's
+//! timer has a resolution of one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::core::Timer;
+use crate::runtime::Clock;
+use crate::runtime::TaskRegistry;
+use crate::runtime::tasks::ThreadError;
+
+#[derive(Default)]
+struct Timers {
+    deadlines: BTreeMap<Timer, Instant>,
+    stopped: bool,
+}
+
+impl Timers {
+    /// Takes what is due; gives the next deadline.
+    fn take_due(&mut self, now: Instant, due: &mut Vec<Timer>) -> Option<Instant> {
+        due.extend(self.deadlines.iter().filter(|(_, deadline)| **deadline <= now).map(|(timer, _)| *timer));
+        for timer in due.iter() {
+            self.deadlines.remove(timer);
+        }
+        self.deadlines.values().min().copied()
+    }
+}
+
+/// Schedules timers.
+#[derive(Default)]
+pub struct TimeoutMonitor {
+    timers: Mutex<Timers>,
+    changed: Condvar,
+}
+
+impl TimeoutMonitor {
+    /// Starts the thread. `elapsed` must not block.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(
+        registry: &TaskRegistry,
+        elapsed: impl Fn(Timer) + Send + 'static,
+    ) -> Result<Arc<Self>, ThreadError> {
+        let monitor = Arc::new(Self::default());
+        let worker = Arc::clone(&monitor);
+        registry.spawn_thread("timeout monitor", move || worker.run(&elapsed))?;
+        Ok(monitor)
+    }
+
+    /// Calls back about `timer` after so many milliseconds, or earlier if that was asked for before.
+    pub fn schedule(&self, timer: Timer, delay_ms: u64) {
+        let now = Clock.instant();
+        let Some(deadline) = now.checked_add(Duration::from_millis(delay_ms)) else { return };
+        let mut timers = self.timers.lock();
+        let first = timers.deadlines.values().min().is_none_or(|first| deadline < *first);
+        let entry = timers.deadlines.entry(timer).or_insert(deadline);
+        *entry = deadline.min(*entry);
+        drop(timers);
+        if first {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Ends the thread; timers that have not elapsed are forgotten.
+    pub fn stop(&self) {
+        self.timers.lock().stopped = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self, elapsed: &dyn Fn(Timer)) {
+        let mut due = Vec::new();
+        let mut timers = self.timers.lock();
+        while !timers.stopped {
+            let next = timers.take_due(Clock.instant(), &mut due);
+            if !due.is_empty() {
+                parking_lot::MutexGuard::unlocked(&mut timers, || due.drain(..).for_each(elapsed));
+                continue;
+            }
+            match next {
+                Some(deadline) => {
+                    self.changed.wait_until(&mut timers, deadline);
+                }
+                None => self.changed.wait(&mut timers),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_util::sync::CancellationToken;
+
+    #[tokio::test]
+    async fn each_timer_elapses_once_and_in_the_order_of_deadlines() {
+        let registry = TaskRegistry::new(CancellationToken::new());
+        let (sender, receiver) = std::sync::mpsc::sync_channel(16);
+        let monitor = TimeoutMonitor::start(&registry, move |timer| sender.send(timer).unwrap()).unwrap();
+        monitor.schedule(Timer::HeightDue(3), 60_000);
+        monitor.schedule(Timer::HeightDue(2), 40);
+        monitor.schedule(Timer::HeightDue(3), 80);
+        // A later wish for the same timer does not put it off.
+        monitor.schedule(Timer::HeightDue(2), 60_000);
+        monitor.schedule(Timer::FlushVotes, 1);
+        let order = [Timer::FlushVotes, Timer::HeightDue(2), Timer::HeightDue(3)];
+        for expected in order {
+            assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(expected));
+        }
+        assert!(receiver.try_recv().is_err());
+        monitor.stop();
+        registry.shutdown(Duration::from_secs(5)).await.unwrap();
+    }
+}

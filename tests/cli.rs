@@ -1,0 +1,96 @@
+//! The command line as scripts see it: exit codes, and what goes where.
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+
+fn timed(directory: &std::path::Path, arguments: &[&str]) -> Assert {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("timed"));
+    command.current_dir(directory).args(arguments);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIMED_")) {
+        command.env_remove(name);
+    }
+    command.assert()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Runs it, holds its exit code, and gives standard output and standard error.
+fn output(directory: &std::path::Path, arguments: &[&str], code: i32) -> (String, String) {
+    let assert = timed(directory, arguments).code(code);
+    let output = assert.get_output();
+    (text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn every_command_explains_itself() {
+    let home = tempfile::tempdir().unwrap();
+    let (help, _) = output(home.path(), &["--help"], 0);
+    for command in ["run", "devnet", "init", "genesis", "wallet", "status", "rpc", "load"] {
+        assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
+        output(home.path(), &[command, "--help"], 0);
+    }
+    let (help, _) = output(home.path(), &["devnet", "--help"], 0);
+    for flag in ["--validators", "--dir", "--reset", "--load", "--processes"] {
+        assert!(help.contains(flag), "{flag}");
+    }
+    let (version, _) = output(home.path(), &["--version"], 0);
+    assert!(version.contains(env!("CARGO_PKG_VERSION")));
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_wrong_command_line_is_exit_code_2() {
+    let home = tempfile::tempdir().unwrap();
+    for arguments in [
+        &["frobnicate"][..],
+        &["devnet", "--validators", "2"],
+        &["devnet", "--validators", "101"],
+        &["devnet", "--load", "0"],
+        &["load", "--rate", "1"],
+        &["wallet", "send", "--devnet-account", "10", "x", "1"],
+        &["wallet", "balance", "--devnet-account", "1", "--account", "2"],
+        &["wallet", "balance", "--wallet", "missing.json"],
+        &["status", "--rpc", "nonsense"],
+    ] {
+        let (stdout, stderr) = output(home.path(), arguments, 2);
+        assert_eq!(stdout, "", "{arguments:?}");
+        assert!(stderr.contains("error:"), "{arguments:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_exit_code_2_and_names_the_place() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("config.toml"), "[node]\nnetwrk = \"devnet\"\n").unwrap();
+    for arguments in [&["--config", "config.toml"][..], &["run", "--config", "config.toml"], &["status"]] {
+        let (_, stderr) = output(home.path(), arguments, 2);
+        assert!(stderr.contains("config.toml, line 2") && stderr.contains("network"), "{stderr}");
+    }
+    let (_, stderr) = output(home.path(), &["run", "--config", "none.toml"], 2);
+    assert!(stderr.contains("none.toml"), "{stderr}");
+}
+
+#[test]
+fn a_node_that_does_not_answer_is_exit_code_1() {
+    let home = tempfile::tempdir().unwrap();
+    // Bound and closed again: nobody listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    for arguments in [&["status", "--rpc", &url][..], &["rpc", "--rpc", &url, "getblockcount"]] {
+        let (_, stderr) = output(home.path(), arguments, 1);
+        assert!(stderr.contains(&url) && stderr.contains("is it running?"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_devnet_takes_no_directory_of_others() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("thesis.tex"), "x").unwrap();
+    for arguments in [&["devnet", "--dir", "."][..], &["devnet", "--dir", ".", "--reset"]] {
+        let (_, stderr) = output(home.path(), arguments, 2);
+        assert!(stderr.contains("holds no devnet"), "{stderr}");
+    }
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+}
