@@ -66,17 +66,15 @@ pub(crate) fn measure(
     Some(Rate { name: name.to_owned(), per_second: work.count as f64 / median, unit: work.unit })
 }
 
-/// Prints a rate as a part of the limit's; both did the same work.
+/// Prints a rate as a part, or a multiple, of the limit's; both did the same work.
 pub(crate) fn print_ratio(subject: Option<&Rate>, limit: Option<&Rate>) {
     let (Some(subject), Some(limit)) = (subject, limit) else { return };
+    let (rate, limit_rate) = (subject.per_second, limit.per_second);
     println!(
-        "ratio   {}: {:.0} {}/s = {:.3} of the limit, {}: {:.0} {}/s",
+        "ratio {:.4}  {} ({rate:.0} {unit}/s) to {} ({limit_rate:.0} {unit}/s)",
+        rate / limit_rate,
         subject.name,
-        subject.per_second,
-        subject.unit,
-        subject.per_second / limit.per_second,
         limit.name,
-        limit.per_second,
-        limit.unit
+        unit = subject.unit,
     );
 }
