@@ -16,6 +16,7 @@
 //! (two parts, since together they may exceed the limit of one object). At open all blocks of the last segment are
 //! checked whole, earlier ones by their heads and heights, and whole whenever they are read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -26,14 +27,15 @@ use super::error::StorageError;
 use super::record::{Identity, SegmentKind};
 use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, segment_path};
 use crate::types::codec::{decode, encode};
-use crate::types::{BlockHash, ChainId, CommittedBlock, Height, UtxoEntry};
+use crate::types::{BlockHash, ChainId, CommittedBlock, Height, TxId, UtxoEntry};
 
-/// A committed block and the entries that its transactions spend, in the order of transactions and their inputs.
+/// A committed block and the entries of the state before it that its transactions spend, in the order of transactions
+/// and their inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedBlock {
     /// The block with its commit.
     pub committed: CommittedBlock,
-    /// One entry for each input.
+    /// One entry for each input that no transaction of the block itself made.
     pub spent: Vec<UtxoEntry>,
 }
 
@@ -93,6 +95,18 @@ fn encode_payload(block: &LoggedBlock) -> Vec<u8> {
     payload.extend_from_slice(&committed);
     payload.extend_from_slice(&encode(&block.spent));
     payload
+}
+
+/// How many entries have to be recorded. Names are computed only if some inputs may be of the block's own outputs.
+fn inputs_from_outside(block: &LoggedBlock) -> usize {
+    let transactions = &block.committed.block.transactions;
+    let inputs = || transactions.iter().flat_map(|transaction| &transaction.inputs);
+    let all = inputs().count();
+    if all == block.spent.len() {
+        return all;
+    }
+    let own: BTreeSet<TxId> = transactions.iter().map(|transaction| transaction.txid()).collect();
+    inputs().filter(|outpoint| !own.contains(&outpoint.txid)).count()
 }
 
 /// Height, committed block, spent entries.
@@ -189,8 +203,7 @@ impl<D: Disk> BlockLog<D> {
             let path = segment_path(Path::new(""), self.log.active_sequence());
             return Err(StorageError::WrongChain { path, expected: self.chain_id, found: header.chain_id });
         }
-        let inputs =
-            block.committed.block.transactions.iter().map(|transaction| transaction.inputs.len()).sum();
+        let inputs = inputs_from_outside(block);
         if inputs != block.spent.len() {
             let (height, spent) = (header.height, block.spent.len());
             return Err(StorageError::SpentMismatch { height, inputs, spent });

@@ -256,6 +256,22 @@ fn blocks_that_do_not_belong_are_refused_and_change_nothing() {
 }
 
 #[test]
+fn an_output_that_a_block_makes_and_spends_itself_needs_no_entry() {
+    let mut log = BlockLog::open(MemoryDisk::new(), &dir(), CHAIN).unwrap();
+    let mut chained = block(1);
+    let transactions = &mut chained.committed.block.transactions;
+    let made = OutPoint { txid: transactions[0].txid(), index: 0 };
+    let outputs = transactions[0].outputs.clone();
+    transactions.push(Arc::new(Transaction::transfer(vec![made], outputs, Vec::new())));
+    let mut surplus = chained.clone();
+    surplus.spent.extend([surplus.spent[0]; 2]);
+    let error = log.append(&surplus).unwrap_err();
+    assert!(matches!(error, StorageError::SpentMismatch { inputs: 1, spent: 3, .. }), "{error}");
+    log.append(&chained).unwrap();
+    assert_eq!(log.read(1).unwrap(), Some(chained));
+}
+
+#[test]
 fn other_chains_kinds_and_missing_segments_are_refused() {
     let open = |disk, chain| BlockLog::open_sized(disk, &dir(), chain, SMALL).err().unwrap();
     let error = open(filled(2, SMALL), ChainId([8; 32]));

@@ -111,12 +111,12 @@ pub enum StorageError {
         /// The block's.
         found: Height,
     },
-    /// A block with more or fewer spent outputs than inputs.
-    #[error("block {height} has {inputs} inputs but comes with {spent} spent outputs")]
+    /// A block with more or fewer spent outputs than inputs from outside.
+    #[error("block {height} has {inputs} inputs from outside but comes with {spent} spent outputs")]
     SpentMismatch {
         /// The block.
         height: Height,
-        /// Its inputs.
+        /// Its inputs that no transaction of its own made.
         inputs: usize,
         /// The entries that came with it.
         spent: usize,
