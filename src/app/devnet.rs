@@ -17,13 +17,13 @@ use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::create_journal;
 use super::networks::{
     devnet_genesis, devnet_identity_key, devnet_operator_key, devnet_p2p_port, devnet_rpc_port,
 };
 use crate::runtime::key_file::{SecretFileError, create_key_file};
 use crate::runtime::{Config, ConfigError, ConfigSources};
-use crate::storage::journal::{JournalIdentity, JournalWriter};
-use crate::storage::{DirectoryLock, RealDisk, StorageError};
+use crate::storage::{DirectoryLock, StorageError};
 use crate::types::genesis::GenesisError;
 use crate::types::{ChainId, GenesisDocument};
 
@@ -260,9 +260,8 @@ fn prepare_node(
                 create_key_file(&path, &key)?;
             }
         }
-        let identity = JournalIdentity { chain_id, operator: Some(operator.public()) };
-        match JournalWriter::create(RealDisk, &data.join("votes"), identity) {
-            Ok(_) | Err(StorageError::JournalExists { .. }) => {}
+        match create_journal(&data, chain_id, operator.public()) {
+            Ok(()) | Err(StorageError::JournalExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         write(&config_path, &config_text(index, count))?;
@@ -327,6 +326,8 @@ mod tests {
     use super::*;
     use crate::app::networks::{devnet_genesis, load_genesis};
     use crate::runtime::key_file::read_key_file;
+    use crate::storage::RealDisk;
+    use crate::storage::journal::{JournalIdentity, JournalWriter};
 
     fn prepare(directory: &Path, validators: Option<usize>, reset: bool) -> Result<Devnet, DevnetError> {
         Devnet::prepare(directory, validators, 4, reset)

@@ -190,12 +190,15 @@ impl AppContext {
 /// "2 of 3 needed masternodes are active", or the same by weight where masternodes weigh differently.
 fn waiting_words(set: &ValidatorSet, active: u64, needed: u64) -> String {
     let equal = set.members().first().map_or(1, |member| member.weight);
-    let counts = active.checked_div(equal).zip(needed.checked_add(equal).and_then(|sum| {
-        sum.checked_sub(1).and_then(|sum| sum.checked_div(equal))
-    }));
+    let counts = active.checked_div(equal).zip(
+        needed.checked_add(equal).and_then(|sum| sum.checked_sub(1).and_then(|sum| sum.checked_div(equal))),
+    );
     match counts {
         Some((active, needed)) if set.members().iter().all(|member| member.weight == equal) => {
-            format!("{active} of {needed} needed masternodes {} active", if active == 1 { "is" } else { "are" })
+            format!(
+                "{active} of {needed} needed masternodes {} active",
+                if active == 1 { "is" } else { "are" }
+            )
         }
         _ => format!("masternodes with {active} of the needed weight of {needed} are active"),
     }
@@ -337,17 +340,18 @@ impl NodeApi for AppContext {
         let state = self.bft.state();
         let connected = self.connected_masternodes(&state);
         let in_set = |id: &MasternodeId| state.validators().index_of(id).is_some();
-        let describe = |(id, record): (&MasternodeId, &crate::protocol::state::MasternodeRecord)| MasternodeInfo {
-            id: *id,
-            operator_key: record.operator_key,
-            payout: address_of(self.network(), &record.payout),
-            collateral: record.collateral_amount,
-            collateral_time: record.collateral_amount.to_string(),
-            weight: record.weight,
-            address: record.network_address.clone(),
-            state: if in_set(id) { "active" } else { "not_in_set" }.to_owned(),
-            connected: connected.contains(id),
-        };
+        let describe =
+            |(id, record): (&MasternodeId, &crate::protocol::state::MasternodeRecord)| MasternodeInfo {
+                id: *id,
+                operator_key: record.operator_key,
+                payout: address_of(self.network(), &record.payout),
+                collateral: record.collateral_amount,
+                collateral_time: record.collateral_amount.to_string(),
+                weight: record.weight,
+                address: record.network_address.clone(),
+                state: if in_set(id) { "active" } else { "not_in_set" }.to_owned(),
+                connected: connected.contains(id),
+            };
         state.masternodes().iter().map(describe).collect()
     }
 
@@ -359,7 +363,9 @@ impl NodeApi for AppContext {
     fn utxo_state(&self, outpoint: OutPoint) -> BoxFuture<'_, Result<UtxoStateInfo, NodeApiError>> {
         async move {
             let utxos = Arc::clone(&self.utxos);
-            let read = move || Ok((utxos.output_state(&outpoint), utxos.find_output(&outpoint), utxos.is_poisoned()));
+            let read = move || {
+                Ok((utxos.output_state(&outpoint), utxos.find_output(&outpoint), utxos.is_poisoned()))
+            };
             let (state, found, is_poisoned) = blocking(read).await?;
             if is_poisoned {
                 return Err(storage_error("the index can't be read"));

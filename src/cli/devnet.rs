@@ -23,9 +23,7 @@ use super::rpc_client::{ConnectionArgs, DEVNET_DIRECTORY, Endpoint, RpcClient, R
 use super::{CliError, output};
 use crate::app;
 use crate::app::devnet::{Devnet, DevnetNode};
-use crate::app::networks::{
-    DEVNET_ACCOUNT_TIME, DEVNET_MNEMONIC, DEVNET_VALIDATORS, devnet_account_keys,
-};
+use crate::app::networks::{DEVNET_ACCOUNT_TIME, DEVNET_MNEMONIC, DEVNET_VALIDATORS, devnet_account_keys};
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
 use crate::rpc::types::{BlockInfo, BlockchainInfo, FinalizedPage, NodeStatus};
 use crate::runtime::config::{LogFormat, LoggingConfig};
@@ -86,8 +84,7 @@ struct RunningNode {
 pub async fn run(args: Args) -> Result<(), CliError> {
     // First, so that a signal during the start is not lost.
     let mut signals = Signals::new()?;
-    let devnet =
-        Devnet::prepare(&args.dir, args.validators.map(usize::from), DEVNET_VALIDATORS, args.reset)?;
+    let devnet = Devnet::prepare(&args.dir, args.validators.map(usize::from), DEVNET_VALIDATORS, args.reset)?;
     let _logging = if args.processes { None } else { Some(logging::start(&log_config(&devnet))?) };
     let started = Clock.instant();
     let mut fleet = Fleet { nodes: Vec::new() };
@@ -166,7 +163,9 @@ impl Fleet {
         for node in self.nodes.iter_mut().filter(|node| !node.reported) {
             let why = match &mut node.running {
                 Running::Inside(registry) => registry.token().is_cancelled().then(|| {
-                    registry.failure().map_or_else(|| "it was told to".to_owned(), |failure| failure.to_string())
+                    registry
+                        .failure()
+                        .map_or_else(|| "it was told to".to_owned(), |failure| failure.to_string())
                 }),
                 Running::Process(child) => match child.try_wait() {
                     Ok(status) => status.map(|status| status.to_string()),
@@ -192,7 +191,9 @@ impl Fleet {
 /// Stops a node; says what went wrong.
 async fn stop_node(node: &mut RunningNode) -> Option<String> {
     let problem = match &mut node.running {
-        Running::Inside(registry) => registry.shutdown(SHUTDOWN_LIMIT).await.err().map(|hung| hung.to_string()),
+        Running::Inside(registry) => {
+            registry.shutdown(SHUTDOWN_LIMIT).await.err().map(|hung| hung.to_string())
+        }
         Running::Process(child) => {
             terminate(child).await;
             match tokio::time::timeout(SHUTDOWN_LIMIT, child.wait()).await {
@@ -242,9 +243,7 @@ fn spawn(node: &DevnetNode, log: &Path) -> Result<Child, CliError> {
 fn introduce(devnet: &Devnet, args: &Args) -> Result<(), CliError> {
     let accounts: Vec<(String, Address)> = devnet_account_keys()
         .iter()
-        .map(|key| {
-            (hex::encode(key.seed()), Address::of_key_hash(Network::Devnet, key.public().key_hash()))
-        })
+        .map(|key| (hex::encode(key.seed()), Address::of_key_hash(Network::Devnet, key.public().key_hash())))
         .collect();
     let program = std::env::args().next().unwrap_or_else(|| "timed".to_owned());
     let connection = match args.dir == Path::new(DEVNET_DIRECTORY) {
@@ -438,7 +437,8 @@ impl Watcher {
 }
 
 fn quiet_line(status: &NodeStatus) -> String {
-    let why = if status.reasons.is_empty() { "no reason known".to_owned() } else { status.reasons.join("; ") };
+    let why =
+        if status.reasons.is_empty() { "no reason known".to_owned() } else { status.reasons.join("; ") };
     format!("no block for {} s at height {}: {why}", QUIET_MAX.as_secs(), status.height)
 }
 

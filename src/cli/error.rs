@@ -140,9 +140,9 @@ const fn devnet_kind(error: &DevnetError) -> ExitKind {
         | DevnetError::OtherValidators { .. }
         | DevnetError::Genesis(_)
         | DevnetError::Config(_) => ExitKind::Usage,
-        DevnetError::Storage(StorageError::InUse { .. } | StorageError::WrongChain { .. })
-        | DevnetError::Marker { .. } => ExitKind::DataDirectory,
-        DevnetError::Storage(_) | DevnetError::SecretFile(_) | DevnetError::Io { .. } => ExitKind::Failed,
+        DevnetError::Marker { .. } => ExitKind::DataDirectory,
+        DevnetError::Storage(error) => storage_kind(error),
+        DevnetError::SecretFile(_) | DevnetError::Io { .. } => ExitKind::Failed,
     }
 }
 

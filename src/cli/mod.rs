@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod devnet;
 mod error;
 pub mod genesis;
 pub mod init;
@@ -42,6 +43,8 @@ struct Cli {
 enum Command {
     /// Run a node; the same as no command at all.
     Run(run::Args),
+    /// Run a whole network on this machine.
+    Devnet(devnet::Args),
     /// Write a commented config.toml and keys for a new node.
     Init(init::Args),
     /// Inspect a genesis document.
@@ -60,6 +63,7 @@ impl Command {
     async fn run(self) -> Result<(), CliError> {
         match self {
             Self::Run(args) => run::run(args).await,
+            Self::Devnet(args) => devnet::run(args).await,
             Self::Init(args) => init::run(&args),
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
