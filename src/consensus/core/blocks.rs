@@ -203,6 +203,7 @@ impl Core {
             signature: Signature::EMPTY,
         };
         let vote = Arc::new(vote.signed(self.state.chain_id(), &identity.secret));
+        debug!(height, round, ?step, value = ?value.map(|hash| hash.short()), "block vote cast");
         self.own_block_votes.insert((height, round, step), Arc::clone(&vote));
         // Votes that were cast before have their bodies and their place in the journal before this one.
         self.flush_votes();
@@ -304,10 +305,11 @@ impl Core {
 
     /// Rule 4: which blocks may get a first prevote. False to true only.
     pub(super) fn check_acceptable(&mut self) {
+        // An own block is told about only once the machine knows it: its proposal has to be durable first.
         let open: Vec<BlockHash> = self
             .candidates
             .iter()
-            .filter(|(_, block)| block.checked.is_some() && !block.acceptable)
+            .filter(|(_, block)| block.judged && block.checked.is_some() && !block.acceptable)
             .map(|(hash, _)| *hash)
             .collect();
         for hash in open {
@@ -318,6 +320,7 @@ impl Core {
             let certified = transactions.iter().all(|tx| self.finality.is_certified(&tx.txid()));
             let lacking = if header.epoch_end { self.lacking_promises(transactions) } else { Vec::new() };
             if in_time && certified && lacking.is_empty() {
+                debug!(height = header.height, hash = %hash.short(), "block acceptable");
                 if let Some(candidate) = self.candidates.get_mut(&hash) {
                     candidate.acceptable = true;
                 }
