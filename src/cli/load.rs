@@ -15,7 +15,6 @@ mod coins;
 mod meter;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +27,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::output::notice;
 use super::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError, say, say_json};
 use crate::rpc::http::BATCH_LENGTH_MAX;
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
@@ -135,11 +135,6 @@ struct Run {
     stop: CancellationToken,
 }
 
-fn notice(line: &str) {
-    // Progress is for people; that nobody reads it is no reason to stop.
-    let _unread = writeln!(std::io::stderr().lock(), "{line}");
-}
-
 /// Runs the load with coins of `keys` and prints the report.
 ///
 /// # Errors
@@ -167,8 +162,8 @@ pub async fn measure(args: &Args, keys: Vec<SecretKey>) -> Result<LoadReport, Rp
     let wanted = usize::try_from(total.min(u64::from(args.rate.saturating_mul(COINS_S))))
         .unwrap_or(COINS_MAX)
         .clamp(COINS_MIN, COINS_MAX);
-    let found = purse.fund(first, wanted, &|line| notice(&line)).await?;
-    notice(&format!(
+    let found = purse.fund(first, wanted, &|line| notice(line)).await?;
+    notice(format_args!(
         "{} coins ready; {} payments a second to {} nodes",
         found.len(),
         args.rate,
@@ -249,7 +244,7 @@ async fn pace(
         }
         if elapsed.as_secs() >= second {
             second = elapsed.as_secs().saturating_add(1);
-            notice(&shared.meter.lock().progress(now));
+            notice(shared.meter.lock().progress(now));
         }
         if elapsed >= args.duration {
             return starved;
@@ -388,9 +383,9 @@ async fn drain(shared: &Run, start: Instant) {
     };
     if tokio::time::timeout(DRAIN_MAX, settled).await.is_err() {
         let left = shared.meter.lock().in_flight();
-        notice(&format!("{left} payments were not final {} s after the end", DRAIN_MAX.as_secs()));
+        notice(format_args!("{left} payments were not final {} s after the end", DRAIN_MAX.as_secs()));
     }
-    notice(&shared.meter.lock().progress(Clock.instant().max(start)));
+    notice(shared.meter.lock().progress(Clock.instant().max(start)));
 }
 
 fn report(args: &Args, outcome: Outcome, starved: u64, nodes: usize) -> LoadReport {

@@ -10,7 +10,6 @@
 //! # Invariants
 //! - INV-CLIENT-1: a cookie goes to the node it belongs to and appears in no message.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use jsonrpsee::types::ErrorObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::ExitKind;
+use super::{ExitKind, output};
 use crate::rpc::base64;
 use crate::rpc::methods::WAIT_MS_MAX;
 use crate::rpc::server::RESPONSE_BYTES_MAX;
@@ -151,9 +150,6 @@ pub enum RpcCommandError {
         /// Which file.
         path: PathBuf,
     },
-    /// Standard output is gone.
-    #[error("can't write the output: {0}")]
-    Output(#[from] std::io::Error),
     /// The command itself can't be done, in words for people.
     #[error("{0}")]
     Failed(String),
@@ -178,7 +174,7 @@ impl RpcCommandError {
 
 /// Writes a line to standard output.
 pub(super) fn say(line: &str) -> Result<(), RpcCommandError> {
-    Ok(writeln!(std::io::stdout().lock(), "{line}")?)
+    output::line(line).map_err(|error| RpcCommandError::Failed(error.to_string()))
 }
 
 /// Writes JSON to standard output.

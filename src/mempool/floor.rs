@@ -6,7 +6,7 @@
 //! After Bitcoin Core's rolling minimum fee (`CTxMemPool::GetMinFee`, `trackPackageRemoved`): an eviction lifts the
 //! floor above the rate of what went, so that a sender can't push others out again and again at no cost; afterwards it
 //! decays, faster while the pool is emptier. Core halves it in 12 hours; here transactions leave within milliseconds, so
-//! it is a minute.
+//! it is about a minute.
 //!
 //! # Units
 //! Rates are base units for 1,000 bytes. Times are milliseconds.
@@ -38,7 +38,7 @@ impl fmt::Display for FeeRate {
 /// How far above an evicted transaction's rate the floor goes; below half of it the floor is gone.
 pub const FLOOR_INCREMENT: FeeRate = FeeRate(1_000);
 /// In which time the floor halves, with a pool that is at least half full.
-pub const FLOOR_HALF_LIFE_MS: u64 = 60_000;
+pub const FLOOR_HALF_LIFE_MS: u64 = 64_000;
 /// The floor decays in steps of this part of its half-life.
 const STEPS_PER_HALF_LIFE: u64 = 64;
 const STEP_MS: u64 = FLOOR_HALF_LIFE_MS / STEPS_PER_HALF_LIFE;
@@ -90,10 +90,12 @@ impl RollingFloor {
         }
         let faster = steps.saturating_mul(fullness.speed());
         let halvings = u32::try_from(faster.div_euclid(STEPS_PER_HALF_LIFE)).unwrap_or(u32::MAX);
-        let mut rate = self.rate.checked_shr(halvings).unwrap_or(0);
-        for _ in 0..faster.rem_euclid(STEPS_PER_HALF_LIFE) {
-            rate = u64::try_from((u128::from(rate) * STEP_FACTOR) >> 32).unwrap_or(rate);
-        }
+        // The steps' factors first and one rounding at the end: rounding after each step could take more off in 63 steps
+        // than the halving that follows.
+        let factor =
+            (0..faster.rem_euclid(STEPS_PER_HALF_LIFE)).fold(1 << 32, |all, _| (all * STEP_FACTOR) >> 32);
+        let halved = u128::from(self.rate.checked_shr(halvings).unwrap_or(0));
+        let mut rate = u64::try_from((halved * factor) >> 32).unwrap_or(self.rate);
         if rate < FLOOR_INCREMENT.0 / 2 {
             rate = 0;
         }
@@ -142,6 +144,19 @@ mod tests {
         let quarter = start.decayed(end_ms, Fullness::BelowHalf);
         assert_eq!(quarter.rate, 1 << 38);
         assert_eq!(start.decayed(end_ms, Fullness::BelowQuarter).rate, 1 << 36);
+    }
+
+    #[test]
+    fn the_floor_never_rises_by_waiting() {
+        for rate in [500, 501, 999, 1_000, 1_001, 77_777, u64::MAX] {
+            let start = RollingFloor { rate, updated_ms: 0 };
+            let mut before = rate;
+            for step in 0..1_000 {
+                let after = start.decayed(step * STEP_MS, Fullness::BelowHalf).rate;
+                assert!(after <= before, "{rate} after {step} steps: {after} > {before}");
+                before = after;
+            }
+        }
     }
 
     #[test]

@@ -17,6 +17,7 @@
 //! # Units
 //! Sizes are encoded bytes, times milliseconds since the Unix epoch, rates base units for 1,000 bytes.
 
+mod error;
 mod floor;
 mod recent;
 #[cfg(test)]
@@ -35,6 +36,7 @@ use self::recent::RecentRing;
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::{Amount, Height, PublicKey, TimeMs, TxId};
 
+pub use self::error::PoolError;
 pub use self::floor::{FLOOR_HALF_LIFE_MS, FLOOR_INCREMENT, FeeRate};
 pub use self::recent::RECENT_TRANSACTIONS_MAX;
 
@@ -132,49 +134,6 @@ type EvictionKey = (FeeRate, Reverse<u64>, TxId);
 pub struct Inserted {
     /// Transactions that were evicted for it, in order.
     pub evicted: Vec<TxId>,
-}
-
-/// Why the pool does not take a transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum PoolError {
-    /// It is in the pool.
-    #[error("the transaction is in the pool already")]
-    AlreadyKnown,
-    /// It was in the pool, and a block has taken it.
-    #[error("the transaction is in block {height} already")]
-    AlreadyInChain {
-        /// The block's height.
-        height: Height,
-    },
-    /// The floor has risen above its rate.
-    #[error("a fee of {rate} is below the pool's floor of {floor}; pay more or try again later")]
-    BelowFloor {
-        /// What it pays.
-        rate: FeeRate,
-        /// What it has to pay now.
-        floor: FeeRate,
-    },
-    /// All places are taken by transactions that pay at least as much.
-    #[error(
-        "the pool is full and a fee of {rate} is no more than the others pay; pay more or try again later"
-    )]
-    Full {
-        /// What it pays.
-        rate: FeeRate,
-    },
-}
-
-impl PoolError {
-    /// A stable name for programs.
-    #[must_use]
-    pub const fn reason(&self) -> &'static str {
-        match self {
-            Self::AlreadyKnown => "already_known",
-            Self::AlreadyInChain { .. } => "already_in_chain",
-            Self::BelowFloor { .. } => "below_pool_floor",
-            Self::Full { .. } => "pool_full",
-        }
-    }
 }
 
 /// What writers take turns for.

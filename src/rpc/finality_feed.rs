@@ -119,6 +119,7 @@ impl FinalityFeed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Clock;
 
     fn txid(index: usize) -> TxId {
         let mut bytes = [0; 32];
@@ -129,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn pages_follow_each_other_without_gap_or_repeat() {
         let feed = FinalityFeed::default();
-        let base = Instant::now();
+        let base = Clock.instant();
         for index in 0..10 {
             feed.push(txid(index), Duration::from_micros(7), base);
         }
@@ -150,7 +151,7 @@ mod tests {
     #[tokio::test]
     async fn a_slow_reader_learns_what_it_missed_and_the_ring_is_bounded() {
         let feed = FinalityFeed::default();
-        let now = Instant::now();
+        let now = Clock.instant();
         for index in 0..FINALITY_FEED_MAX + 5 {
             feed.push(txid(index), Duration::ZERO, now);
         }
@@ -162,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn a_reader_at_the_head_waits_for_the_next_event() {
         let feed = std::sync::Arc::new(FinalityFeed::default());
-        let now = Instant::now();
+        let now = Clock.instant();
         feed.push(txid(0), Duration::ZERO, now);
         assert_eq!(feed.since(None, 9, Duration::ZERO, || now).await.next_cursor, 1);
         let empty = feed.since(Some(1), 9, Duration::from_millis(5), || now).await;

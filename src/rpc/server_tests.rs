@@ -249,7 +249,7 @@ async fn foreign_hosts_and_origins_are_refused_on_every_page() {
 #[tokio::test]
 async fn oversized_deep_and_long_requests_are_refused() {
     let fixture = Fixture::start().await;
-    let padded = |length: usize| format!("{}{}", " ".repeat(length - 60), call("uptime", json!([])));
+    let padded = |length: usize| format!("{}{}", call("uptime", json!([])), " ".repeat(length - 60));
     let large = fixture.request("POST /", &[], &padded(BODY_BYTES_MAX + 60)).await;
     assert_eq!((large.status, &large.json()["error"]["data"]["reason"]), (413, &json!("body_too_large")));
     assert_eq!(fixture.request("POST /", &[], &padded(BODY_BYTES_MAX - 60)).await.status, 200);

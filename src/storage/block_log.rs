@@ -28,12 +28,13 @@ use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, Seg
 use crate::types::codec::{decode, encode};
 use crate::types::{BlockHash, ChainId, CommittedBlock, Height, UtxoEntry};
 
-/// A committed block and the entries that its transactions spend, in the order of transactions and their inputs.
+/// A committed block and the entries of the state before it that it spends, in the order of transactions and their
+/// inputs; inputs that the block itself made have none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedBlock {
     /// The block with its commit.
     pub committed: CommittedBlock,
-    /// One entry for each input.
+    /// At most one entry for each input.
     pub spent: Vec<UtxoEntry>,
 }
 
@@ -191,7 +192,7 @@ impl<D: Disk> BlockLog<D> {
         }
         let inputs =
             block.committed.block.transactions.iter().map(|transaction| transaction.inputs.len()).sum();
-        if inputs != block.spent.len() {
+        if block.spent.len() > inputs {
             let (height, spent) = (header.height, block.spent.len());
             return Err(StorageError::SpentMismatch { height, inputs, spent });
         }

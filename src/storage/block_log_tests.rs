@@ -247,10 +247,10 @@ fn blocks_that_do_not_belong_are_refused_and_change_nothing() {
     let mut foreign = block(3);
     foreign.committed.block.header.chain_id = ChainId::ZERO;
     assert!(matches!(log.append(&foreign), Err(StorageError::WrongChain { .. })));
-    let mut short = block(3);
-    short.spent.clear();
-    let error = log.append(&short).unwrap_err();
-    assert!(matches!(error, StorageError::SpentMismatch { height: 3, inputs: 1, spent: 0 }));
+    let mut long = block(3);
+    long.spent.push(long.spent[0]);
+    let error = log.append(&long).unwrap_err();
+    assert!(matches!(error, StorageError::SpentMismatch { height: 3, inputs: 1, spent: 2 }));
     log.append(&block(3)).unwrap();
     assert_holds(&log, 3);
 }

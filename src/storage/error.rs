@@ -111,8 +111,8 @@ pub enum StorageError {
         /// The block's.
         found: Height,
     },
-    /// A block with more or fewer spent outputs than inputs.
-    #[error("block {height} has {inputs} inputs but comes with {spent} spent outputs")]
+    /// A block with more spent outputs than inputs.
+    #[error("block {height} has {inputs} inputs but comes with {spent} spent outputs, which is more")]
     SpentMismatch {
         /// The block.
         height: Height,

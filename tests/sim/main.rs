@@ -1,6 +1,7 @@
 //! The deterministic simulator: real machines, journal, log and executor over a simulated disk, network and clock.
 //!
-//! `SIM_SEEDS=2000 cargo test --test sim` runs more seeds; `SIM_SEED=17 cargo test --test sim` replays one.
+//! `SIM_SEEDS=2000 cargo test --test sim` runs more seeds; `SIM_SEED=17 cargo test --test sim` replays one, and
+//! `SIM_VERBOSE=1` says what happens in it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

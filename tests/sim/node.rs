@@ -1,5 +1,6 @@
 //! One simulated node: the real core, journal, block log, index and UTXO manager over a disk in memory.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use timed::storage::index::Index;
 use timed::storage::journal::{JournalIdentity, JournalWriter, Staged};
 use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
-use timed::types::{GenesisDocument, Height, Message, PublicKey, SecretKey, SignatureVerifier};
+use timed::types::{GenesisDocument, Height, Message, PublicKey, SecretKey, SignatureVerifier, TxId};
 use timed::utxo::UtxoManager;
 
 use crate::random::Random;
@@ -23,6 +24,8 @@ pub struct Running {
     pub index: Index,
     pub utxos: Arc<UtxoManager>,
     /// Staged writes that the disk has not taken yet.
+    /// Transactions that were relayed once; the node's network remembers them likewise.
+    pub relayed: BTreeSet<TxId>,
     pub writes: Vec<Staged<Message>>,
     pub write_scheduled: bool,
     pub block_to_write: Option<Box<LoggedBlock>>,
@@ -105,6 +108,7 @@ impl Node {
             log,
             index,
             utxos,
+            relayed: BTreeSet::new(),
             writes: Vec::new(),
             write_scheduled: false,
             block_to_write: None,

@@ -93,6 +93,7 @@ pub struct World {
     trace: blake3::Hasher,
     pub steps: u64,
     pub crashes: u64,
+    verbose: bool,
 }
 
 const START_MS: u64 = 1_750_000_100_000;
@@ -185,6 +186,7 @@ impl World {
             trace: blake3::Hasher::new(),
             steps: 0,
             crashes: 0,
+            verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
         for node in 0..count {
             world.start(node);
@@ -204,9 +206,17 @@ impl World {
         self.queue.insert((self.now_ms + delay_ms, self.sequence), item);
     }
 
+    /// One line for whoever replays a seed.
+    fn log(&self, line: impl FnOnce() -> String) {
+        if self.verbose {
+            println!("{:>7} {}", self.now_ms - START_MS, line());
+        }
+    }
+
     // -- nodes ----------------------------------------------------------------------------------------------------
 
     fn start(&mut self, node: usize) {
+        self.log(|| format!("node {node} starts"));
         let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
         let outputs = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
         let life = self.nodes[node].life;
@@ -222,6 +232,7 @@ impl World {
     }
 
     fn stop(&mut self, node: usize) {
+        self.log(|| format!("node {node} crashes"));
         self.crashes += 1;
         self.nodes[node].crash(&mut self.random);
         let gone = self.nodes[node].peer;
@@ -302,10 +313,7 @@ impl World {
                 &*self.verifier,
             )
             .expect("honest nodes relay sound transactions");
-            let known = self.nodes[node].running.as_ref().is_some_and(|running| {
-                running.core.finality().transaction(&txid).is_some()
-                    || running.core.finality().settled().contains(&txid)
-            });
+            let known = self.nodes[node].running.as_mut().is_none_or(|running| !running.relayed.insert(txid));
             if !known {
                 self.broadcast(node, &Message::Transaction(transaction), Some(from));
             }
@@ -376,7 +384,10 @@ impl World {
                 }
                 self.feed(node, Event::Persisted(durable));
             }
-            Err(_) => self.stop(node),
+            Err(problem) => {
+                self.log(|| format!("node {node}: {problem}"));
+                self.stop(node);
+            }
         }
     }
 
@@ -388,7 +399,10 @@ impl World {
                 self.nodes[node].durable = block.committed.block.header.height;
                 self.feed(node, Event::BlockPersisted);
             }
-            Err(_) => self.stop(node),
+            Err(problem) => {
+                self.log(|| format!("node {node}: {problem}"));
+                self.stop(node);
+            }
         }
     }
 

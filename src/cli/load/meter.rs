@@ -240,6 +240,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::Clock;
     use crate::types::{Amount, OutPoint};
 
     fn coin(owner: usize) -> Coin {
@@ -252,7 +253,7 @@ mod tests {
 
     #[test]
     fn each_transaction_counts_once_at_its_own_node() {
-        let start = Instant::now();
+        let start = Clock.instant();
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut meter = Meter::new(start, Duration::from_secs(1), 2).unwrap();
         for byte in 1..=3 {
@@ -278,7 +279,7 @@ mod tests {
 
     #[test]
     fn refusals_are_counted_by_reason_and_keep_their_coins() {
-        let start = Instant::now();
+        let start = Clock.instant();
         let mut meter = Meter::new(start, Duration::from_secs(1), 1).unwrap();
         for byte in 0..40 {
             meter.submitted(txid(byte), 0, coin(0), start);

@@ -137,10 +137,10 @@ impl Core {
         };
         match transition::propose(&self.state, &*self.utxos, &draft) {
             Ok((block, outcome)) => {
-                let blueprint = block.blueprint();
+                let blueprint = Arc::new(block.blueprint());
                 let hash = blueprint.header.hash();
                 let candidate = Candidate {
-                    blueprint: Arc::new(blueprint.clone()),
+                    blueprint: Arc::clone(&blueprint),
                     checked: Some((transactions, outcome)),
                     judged: false,
                     acceptable: false,

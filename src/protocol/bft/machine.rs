@@ -3,62 +3,20 @@
 //! # Place
 //! See [`super`], which has the table of transitions and the invariants.
 
+mod log;
+mod reading;
+mod restart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::votes::{Added, VoteKeeper};
-use super::{
-    BlockMessage, Effect, HeightContext, Input, Journaled, Justification, PROPOSALS_PER_ROUND_MAX,
-    ROUNDS_BEHIND_MAX, Step, TimeoutKind,
-};
-use crate::types::limits::ROUNDS_AHEAD_MAX;
+use super::votes::VoteKeeper;
+use super::{Effect, HeightContext, Input, Justification, Step, TimeoutKind};
 use crate::types::{
-    BlockBlueprint, BlockHash, BlockVote, Commit, MasternodeId, Proposal, Round, SignerBitmap, Validator,
-    VoteStep,
+    BlockBlueprint, BlockHash, Commit, MasternodeId, Proposal, Round, SignerBitmap, VoteStep,
 };
 
-/// Why a proposal can't come from an honest validator of this height.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum ProposalError {
-    /// Its header is of another network, height or epoch.
-    #[error("the proposal's block is of another network, height or epoch; drop it")]
-    OtherHeight,
-    /// Its sender does not propose in this round.
-    #[error("{validator} is not the proposer of round {round}; drop the proposal")]
-    NotProposer {
-        /// Who signed it.
-        validator: MasternodeId,
-        /// The round it is for.
-        round: Round,
-    },
-    /// The proof of lock is not from an earlier round.
-    #[error("the proof of lock of round {pol_round} is not before the proposal's round {round}; drop it")]
-    ProofNotEarlier {
-        /// The round that it names.
-        pol_round: Round,
-        /// The proposal's.
-        round: Round,
-    },
-    /// The header's round is not the proposal's own, or with a proof of lock is later than that.
-    #[error("the header's round {header_round} does not fit a proposal for round {round}; drop it")]
-    HeaderRound {
-        /// The header's.
-        header_round: Round,
-        /// The proposal's.
-        round: Round,
-    },
-    /// The header does not name the proposer of its round.
-    #[error("the header names {named} as proposer of round {header_round}, who is not; drop the proposal")]
-    HeaderProposer {
-        /// Whom it names.
-        named: MasternodeId,
-        /// The header's round.
-        header_round: Round,
-    },
-    /// Commit and transactions are not those that the header's roots bind: whoever passed it on changed it.
-    #[error("the block's commit or transactions are not those of its header; drop it, and ask another peer")]
-    NotBound,
-}
+pub use log::ProposalError;
 
 /// A proposal with the name of its block.
 #[derive(Clone, Debug)]
@@ -151,31 +109,6 @@ impl Machine {
             rounds_reached: vec![None; context.validators.len()],
             context,
         }
-    }
-
-    /// A machine after a restart. It resumes in the highest round in which this node has signed, with the steps done
-    /// that it has voted and the lock of its last precommit for a block; without an own message it waits until the
-    /// height is due. Own messages of that round, and the precommit of the lock, are sent again as they were.
-    #[must_use]
-    pub fn restore(context: HeightContext, journaled: Journaled) -> (Self, Vec<Effect>) {
-        let mut machine = Self::new(context);
-        let mut effects = Vec::new();
-        machine.remember_own(&journaled);
-        if machine.step != Step::NewHeight {
-            effects.push(Effect::RoundStarted { round: machine.round });
-            effects.extend(machine.own_to_resend(&journaled).map(Effect::Resend));
-            if machine.step == Step::Propose {
-                effects.push(machine.schedule(TimeoutKind::Propose));
-            }
-        }
-        for proposal in journaled.proposals {
-            machine.keep_proposal(proposal, &mut effects);
-        }
-        for vote in journaled.votes {
-            machine.keep_vote(vote, &mut effects);
-        }
-        machine.advance(&mut effects);
-        (machine, effects)
     }
 
     /// Takes in one fact and returns what has to be done, in order.
@@ -405,11 +338,11 @@ impl Machine {
         effects.push(self.schedule(TimeoutKind::Propose));
     }
 
-    fn propose_built(&mut self, round: Round, block: BlockBlueprint, effects: &mut Vec<Effect>) {
+    fn propose_built(&mut self, round: Round, block: Arc<BlockBlueprint>, effects: &mut Vec<Effect>) {
         let is_current = self.step == Step::Propose && round == self.round && self.is_my_round(round);
         let is_mine = block.header.round == round && Some(block.header.proposer) == self.my_id;
         if is_current && is_mine && self.proposed.insert(round) {
-            effects.push(Effect::Propose { round, pol_round: None, block: Arc::new(block) });
+            effects.push(Effect::Propose { round, pol_round: None, block });
         }
     }
 
@@ -441,6 +374,18 @@ impl Machine {
         Some(Justification { proposal, prevotes: self.proof_of_lock_votes(self.round, hash) })
     }
 
+    fn note_timeout(&mut self, kind: TimeoutKind, round: Round) {
+        if round != self.round {
+            return;
+        }
+        let progress = &mut self.progress;
+        match kind {
+            TimeoutKind::Propose => progress.propose_elapsed = self.step == Step::Propose,
+            TimeoutKind::Prevote => progress.prevote_elapsed = progress.is_prevote_scheduled,
+            TimeoutKind::Precommit => progress.precommit_elapsed = progress.is_precommit_scheduled,
+        }
+    }
+
     fn schedule(&self, kind: TimeoutKind) -> Effect {
         let timeout = match kind {
             TimeoutKind::Propose => self.context.timeout_propose,
@@ -458,367 +403,5 @@ impl Machine {
             signatures.push(vote.signature);
         }
         Commit { height: self.context.height, round, block_hash: hash, signers, signatures }
-    }
-
-    // --- the log of messages ---
-
-    /// Whether a proposal's form is one that an honest validator can send at this height. The caller may ask before it
-    /// checks the signature, and blames the peer for an error; the machine drops what fails here.
-    ///
-    /// # Errors
-    /// The first rule it breaks.
-    pub fn check_proposal(&self, proposal: &Proposal) -> Result<(), ProposalError> {
-        let (header, round, context) = (&proposal.block.header, proposal.round, &self.context);
-        let of_height = (context.chain_id, context.height, context.epoch);
-        if (header.chain_id, header.height, header.epoch) != of_height {
-            return Err(ProposalError::OtherHeight);
-        }
-        if self.proposer(round).is_none_or(|proposer| proposer.id != proposal.validator) {
-            return Err(ProposalError::NotProposer { validator: proposal.validator, round });
-        }
-        let header_round = header.round;
-        let fits = match proposal.pol_round {
-            None => header_round == round,
-            Some(pol_round) if pol_round >= round => {
-                return Err(ProposalError::ProofNotEarlier { pol_round, round });
-            }
-            Some(pol_round) => header_round <= pol_round,
-        };
-        if !fits {
-            return Err(ProposalError::HeaderRound { header_round, round });
-        }
-        if self.proposer(header_round).is_none_or(|proposer| proposer.id != header.proposer) {
-            return Err(ProposalError::HeaderProposer { named: header.proposer, header_round });
-        }
-        if !proposal.block.is_bound_by_header() {
-            return Err(ProposalError::NotBound);
-        }
-        Ok(())
-    }
-
-    fn keep_proposal(&mut self, proposal: Arc<Proposal>, effects: &mut Vec<Effect>) {
-        let round = proposal.round;
-        if self.step == Step::Decided || round > self.round.saturating_add(ROUNDS_AHEAD_MAX) {
-            return;
-        }
-        let hash = proposal.block.header.hash();
-        let is_same =
-            |kept: &KeptProposal| kept.hash == hash && kept.proposal.pol_round == proposal.pol_round;
-        if self.kept_proposals(round).any(is_same) {
-            return;
-        }
-        let kept_before = self.kept_proposals(round).count();
-        let is_old = round < self.round.saturating_sub(ROUNDS_BEHIND_MAX);
-        let is_surplus = kept_before >= PROPOSALS_PER_ROUND_MAX || is_old;
-        if is_surplus && (self.blocks.contains_key(&hash) || !self.is_needed(&hash)) {
-            return;
-        }
-        if self.check_proposal(&proposal).is_err() {
-            return;
-        }
-        if kept_before == 1
-            && let Some(first) = self.kept_proposals(round).next()
-        {
-            effects.push(Effect::EquivocationSeen {
-                first: BlockMessage::Proposal(Arc::clone(&first.proposal)),
-                second: BlockMessage::Proposal(Arc::clone(&proposal)),
-            });
-        }
-        if !self.blocks.contains_key(&hash) {
-            effects.push(Effect::ValidateBlock { block: Arc::new(proposal.block.clone()) });
-            let known = KnownBlock { proposal: Arc::clone(&proposal), valid: None, acceptable: false };
-            self.blocks.insert(hash, known);
-        }
-        self.proposals.entry(round).or_default().push(KeptProposal { hash, proposal });
-    }
-
-    fn keep_vote(&mut self, vote: Arc<BlockVote>, effects: &mut Vec<Effect>) {
-        if (vote.height, vote.epoch) != (self.context.height, self.context.epoch) {
-            return;
-        }
-        if let Some((round, _)) = self.decided
-            && (vote.step, vote.round) != (VoteStep::Precommit, round)
-        {
-            return;
-        }
-        if vote.round > self.round.saturating_add(ROUNDS_AHEAD_MAX) {
-            let place = self.context.validators.index_of(&vote.validator);
-            if let Some(reached) = place.and_then(|place| self.rounds_reached.get_mut(place)) {
-                *reached = (*reached).max(Some(vote.round));
-            }
-            return;
-        }
-        let blocks = &self.blocks;
-        // Nobody honest votes in a round for a block that is first proposed later.
-        let was_proposed = |hash: &BlockHash| {
-            blocks.get(hash).is_some_and(|known| known.proposal.block.header.round <= vote.round)
-        };
-        if let Added::Contradicts(first) = self.votes.add(&vote, was_proposed) {
-            let (first, second) = (BlockMessage::Vote(first), BlockMessage::Vote(vote));
-            effects.push(Effect::EquivocationSeen { first, second });
-        }
-    }
-
-    fn note_timeout(&mut self, kind: TimeoutKind, round: Round) {
-        if round != self.round {
-            return;
-        }
-        let progress = &mut self.progress;
-        match kind {
-            TimeoutKind::Propose => progress.propose_elapsed = self.step == Step::Propose,
-            TimeoutKind::Prevote => progress.prevote_elapsed = progress.is_prevote_scheduled,
-            TimeoutKind::Precommit => progress.precommit_elapsed = progress.is_precommit_scheduled,
-        }
-    }
-
-    /// INV-BFT-5: keeps of rounds long past only what can still matter.
-    fn forget_old_rounds(&mut self) {
-        let first = self.round.saturating_sub(ROUNDS_BEHIND_MAX);
-        if first == 0 {
-            return;
-        }
-        self.votes.forget_before(first);
-        self.signed.retain(|(round, _), _| *round >= first);
-        self.proposed.retain(|round| *round >= first);
-        let mut proposals = std::mem::take(&mut self.proposals);
-        proposals.retain(|round, kept| {
-            kept.retain(|kept| *round >= first || self.is_needed(&kept.hash));
-            !kept.is_empty()
-        });
-        self.proposals = proposals;
-        let carried: BTreeSet<_> = self.proposals.values().flatten().map(|kept| kept.hash).collect();
-        self.blocks.retain(|hash, _| carried.contains(hash));
-    }
-
-    // --- restart ---
-
-    fn remember_own(&mut self, journaled: &Journaled) {
-        let Some(my_id) = self.my_id else {
-            return;
-        };
-        let (height, epoch) = (self.context.height, self.context.epoch);
-        let is_own =
-            |vote: &&Arc<BlockVote>| vote.validator == my_id && (vote.height, vote.epoch) == (height, epoch);
-        for vote in journaled.votes.iter().filter(is_own) {
-            self.signed.entry((vote.round, vote.step)).or_insert(vote.value);
-        }
-        let own = journaled.proposals.iter().filter(|proposal| proposal.validator == my_id);
-        let of_height = own.filter(|proposal| proposal.block.header.height == height);
-        self.proposed.extend(of_height.map(|proposal| proposal.round));
-
-        let precommits = self.signed.iter().filter(|((_, step), _)| *step == VoteStep::Precommit);
-        self.locked = precommits.filter_map(|((round, _), value)| Some((*round, (*value)?))).next_back();
-        self.valid = self.locked;
-
-        let voted = self.signed.keys().next_back().copied();
-        let proposed = self.proposed.last().map(|round| (*round, Step::Propose));
-        let voted = voted.map(|(round, step)| match step {
-            VoteStep::Prevote => (round, Step::Prevote),
-            VoteStep::Precommit => (round, Step::Precommit),
-        });
-        if let Some((round, step)) = voted.max(proposed) {
-            (self.round, self.step) = (round, step);
-        }
-    }
-
-    fn own_to_resend(&self, journaled: &Journaled) -> impl Iterator<Item = BlockMessage> {
-        let (my_id, round) = (self.my_id, self.round);
-        let lock = self.locked.map(|(round, _)| (round, VoteStep::Precommit));
-        let proposals = journaled.proposals.iter();
-        let proposals = proposals.filter(move |own| Some(own.validator) == my_id && own.round == round);
-        let votes = journaled.votes.iter().filter(move |own| {
-            let matters = own.round == round || Some((own.round, own.step)) == lock;
-            Some(own.validator) == my_id && matters
-        });
-        let proposals = proposals.map(|own| BlockMessage::Proposal(Arc::clone(own)));
-        proposals.chain(votes.map(|own| BlockMessage::Vote(Arc::clone(own))))
-    }
-
-    // --- reading ---
-
-    /// The height's fixed context.
-    #[must_use]
-    pub const fn context(&self) -> &HeightContext {
-        &self.context
-    }
-
-    /// The current round.
-    #[must_use]
-    pub const fn round(&self) -> Round {
-        self.round
-    }
-
-    /// The current step (not to be confused with the act of [`Machine::step`]).
-    #[must_use]
-    pub const fn current_step(&self) -> Step {
-        self.step
-    }
-
-    /// Who proposes in a round.
-    #[must_use]
-    pub fn proposer(&self, round: Round) -> Option<&Validator> {
-        let order = &self.context.proposer_order;
-        let turn = usize::try_from(round).ok()?.checked_rem(order.len())?;
-        self.context.validators.get(*order.get(turn)?)
-    }
-
-    /// The lock: its round and block.
-    #[must_use]
-    pub const fn locked(&self) -> Option<(Round, BlockHash)> {
-        self.locked
-    }
-
-    /// The valid value: the round of its proof of lock, and the block.
-    #[must_use]
-    pub const fn valid(&self) -> Option<(Round, BlockHash)> {
-        self.valid
-    }
-
-    /// The decision: the round of its precommits, and the block.
-    #[must_use]
-    pub const fn decided(&self) -> Option<(Round, BlockHash)> {
-        self.decided
-    }
-
-    /// After a decision: the commit with all precommits that are known by now.
-    #[must_use]
-    pub fn late_commit(&self) -> Option<Commit> {
-        self.decided.map(|(round, hash)| self.commit(round, hash))
-    }
-
-    /// Whose prevotes of a round are kept.
-    #[must_use]
-    pub fn prevotes_bitmap(&self, round: Round) -> SignerBitmap {
-        self.votes.voters(round, VoteStep::Prevote)
-    }
-
-    /// Whose precommits of a round are kept.
-    #[must_use]
-    pub fn precommits_bitmap(&self, round: Round) -> SignerBitmap {
-        self.votes.voters(round, VoteStep::Precommit)
-    }
-
-    /// Whether a message says something that is not kept: only such a one is worth relaying.
-    #[must_use]
-    pub fn is_new(&self, input: &Input) -> bool {
-        match input {
-            Input::ProposalReceived(proposal) => {
-                !self.kept_proposals(proposal.round).any(|kept| kept.proposal == *proposal)
-            }
-            Input::VoteReceived(vote) => !self.votes.contains(vote),
-            _ => true,
-        }
-    }
-
-    /// The weight of those whose prevotes of a round are kept.
-    #[must_use]
-    pub fn prevote_weight(&self, round: Round) -> u64 {
-        let members = self.context.validators.members().iter().zip(0..);
-        let voters = self.prevotes_bitmap(round);
-        members
-            .filter(|(_, place)| voters.contains(*place))
-            .fold(0, |sum, (member, _)| sum.saturating_add(member.weight))
-    }
-
-    /// The proposal of a round; of several that contradict each other, the one with the most prevotes in the round.
-    #[must_use]
-    pub fn proposal(&self, round: Round) -> Option<&Arc<Proposal>> {
-        let weight = |kept: &&KeptProposal| self.votes.weight_of(round, VoteStep::Prevote, Some(kept.hash));
-        let best = self.kept_proposals(round).min_by_key(|kept| std::cmp::Reverse(weight(kept)))?;
-        Some(&best.proposal)
-    }
-
-    /// Whether a proposal has carried this block.
-    #[must_use]
-    pub fn has_block(&self, hash: &BlockHash) -> bool {
-        self.blocks.contains_key(hash)
-    }
-
-    /// A block that a proposal has carried.
-    #[must_use]
-    pub fn block(&self, hash: &BlockHash) -> Option<&BlockBlueprint> {
-        self.blocks.get(hash).map(|known| &known.proposal.block)
-    }
-
-    /// The votes of a round by validators that a peer has no votes of, prevotes first.
-    #[must_use]
-    pub fn votes_for_peer(
-        &self,
-        round: Round,
-        have_prevotes: &SignerBitmap,
-        have_precommits: &SignerBitmap,
-    ) -> Vec<Arc<BlockVote>> {
-        let lacking = |step, have: &SignerBitmap| {
-            let votes = self.votes.votes_of(round, step);
-            votes
-                .filter(|(place, _)| !have.contains(*place))
-                .map(|(_, vote)| Arc::clone(vote))
-                .collect::<Vec<_>>()
-        };
-        let mut votes = lacking(VoteStep::Prevote, have_prevotes);
-        votes.extend(lacking(VoteStep::Precommit, have_precommits));
-        votes
-    }
-
-    /// The prevotes for a block in a round, in the set's order. They travel with a proposal that names the round as
-    /// its proof of lock, behind it: a receiver may keep another prevote of an equivocator instead, and would never
-    /// ask for this one.
-    #[must_use]
-    pub fn proof_of_lock_votes(&self, round: Round, hash: BlockHash) -> Vec<Arc<BlockVote>> {
-        let votes = self.votes.votes_for(round, VoteStep::Prevote, Some(hash));
-        votes.map(|(_, vote)| Arc::clone(vote)).collect()
-    }
-
-    fn kept_proposals(&self, round: Round) -> impl Iterator<Item = &KeptProposal> {
-        self.proposals.get(&round).into_iter().flatten()
-    }
-
-    fn is_valid(&self, hash: &BlockHash) -> bool {
-        self.blocks.get(hash).is_some_and(|known| known.valid == Some(true))
-    }
-
-    fn is_my_round(&self, round: Round) -> bool {
-        self.my_id.is_some() && self.proposer(round).map(|member| member.id) == self.my_id
-    }
-
-    /// Whether a block still matters when its round is long past.
-    fn is_needed(&self, hash: &BlockHash) -> bool {
-        let is_held = |held: Option<(Round, BlockHash)>| held.is_some_and(|(_, held)| held == *hash);
-        is_held(self.locked) || is_held(self.valid) || self.votes.is_demanded(hash)
-    }
-
-    /// Checks what has to hold between any two steps; for tests and the simulator.
-    ///
-    /// # Panics
-    /// When an invariant does not hold.
-    pub fn check_invariants(&self) {
-        self.votes.check_invariants();
-        assert!(self.enabled().is_none(), "a rule is enabled between two steps");
-        let last_signed = self.signed.keys().next_back().map(|(round, _)| *round);
-        assert!(
-            last_signed.max(self.proposed.last().copied()) <= Some(self.round),
-            "INV-BFT-1: signed ahead"
-        );
-        if let Some((locked_round, hash)) = self.locked {
-            let signed = self.signed.get(&(locked_round, VoteStep::Precommit));
-            assert!(signed.is_none_or(|value| *value == Some(hash)), "INV-BFT-2: lock and precommit differ");
-        }
-        let later = self.signed.iter().filter(|((round, step), value)| {
-            let after_lock = self.locked.is_none_or(|(locked_round, _)| *round > locked_round);
-            *step == VoteStep::Precommit && value.is_some() && after_lock
-        });
-        assert_eq!(later.count(), 0, "INV-BFT-2: a precommit for a block after the lock");
-        let (valid_round, locked_round) =
-            (self.valid.map(|(round, _)| round), self.locked.map(|(round, _)| round));
-        assert!(valid_round >= locked_round, "INV-BFT-3: valid value before the lock");
-        let last_kept = self.proposals.keys().next_back().copied().unwrap_or(0);
-        assert!(
-            last_kept <= self.round.saturating_add(ROUNDS_AHEAD_MAX),
-            "INV-BFT-5: proposals too far ahead"
-        );
-        if let Some(commit) = self.late_commit() {
-            let weight = commit.weight(&self.context.validators);
-            assert!(weight >= self.context.validators.quorum(), "INV-BFT-6: commit of weight {weight}");
-        }
     }
 }

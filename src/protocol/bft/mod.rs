@@ -172,7 +172,7 @@ pub enum Input {
         /// The round it was ordered for.
         round: Round,
         /// The block; its header names this round and this node.
-        block: BlockBlueprint,
+        block: Arc<BlockBlueprint>,
     },
     /// The answer to [`Effect::ValidateBlock`].
     BlockValidated {
@@ -209,7 +209,7 @@ pub enum Effect {
         round: Round,
     },
     /// Check a block: [`Input::BlockValidated`] once, and [`Input::BlockAcceptable`] when the local checks hold.
-    /// Ordered once for each block.
+    /// Ordered once for each block, and again after a restart or for a block that was forgotten meanwhile.
     ValidateBlock {
         /// The block.
         block: Arc<BlockBlueprint>,

@@ -235,7 +235,9 @@ impl Machine {
         if certified {
             self.certified_bytes = self.certified_bytes.saturating_add(bytes);
         } else if locked {
+            // Locked before a restart, or left to the journal since: readers may not know.
             self.keep_resident(txid, bytes);
+            out.push(Effect::InputsLocked(tx.clone()));
         } else {
             self.add_unlocked(txid, bytes);
         }
@@ -760,6 +762,12 @@ impl Machine {
     pub fn has_voted(&self, txid: &TxId) -> bool {
         let Some(place) = self.my_place else { return false };
         self.entries.get(txid).is_some_and(|entry| entry.lock_votes.has_voted(place))
+    }
+
+    /// How many transactions are known by votes alone.
+    #[cfg(test)]
+    pub(super) fn entries_without_body(&self) -> usize {
+        self.entries.values().filter(|entry| matches!(entry.body, Body::Missing)).count()
     }
 
     /// Holds the invariants that can be seen from inside.

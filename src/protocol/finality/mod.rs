@@ -32,6 +32,8 @@
 mod batches;
 mod machine;
 mod tally;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

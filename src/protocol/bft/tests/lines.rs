@@ -69,7 +69,7 @@ fn line_10_round_0_starts_when_it_is_due_or_proposed_or_voted_on() {
 fn line_14_the_proposer_builds_or_proposes_its_valid_value_again() {
     let Blocks { a, b, c } = Blocks::new();
     let hash = Some(hash_of(&a));
-    let built = |round, block: &BlockBlueprint| Input::BlockBuilt { round, block: block.clone() };
+    let built = |round, block: &BlockBlueprint| Input::BlockBuilt { round, block: Arc::new(block.clone()) };
     check(
         "builds, and proposes once",
         Some(0),
@@ -450,7 +450,7 @@ fn an_observer_follows_without_a_word() {
             gives(proposed(0, None, &a), &["validate a"]),
             ok(validated(&a, true)),
             ok(acceptable(&a)),
-            ok(Input::BlockBuilt { round: 1, block: c }),
+            ok(Input::BlockBuilt { round: 1, block: Arc::new(c) }),
             ok(prevote(0, 0, hash)),
             ok(prevote(1, 0, hash)),
             ok(prevote(2, 0, hash)),

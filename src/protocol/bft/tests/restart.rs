@@ -72,7 +72,7 @@ fn a_proposal_is_sent_again_and_no_other_one_built() {
         state: (0, Step::Propose, None),
         then: vec![
             (Input::HeightDue, vec![]),
-            (Input::BlockBuilt { round: 0, block: b }, vec![]),
+            (Input::BlockBuilt { round: 0, block: Arc::new(b) }, vec![]),
             (proposed(0, None, &a), vec![]),
             (acceptable(&a), vec![]),
             (validated(&a, true), vec!["prevote 0 a"]),
@@ -155,6 +155,18 @@ fn a_restored_lock_refuses_another_block() {
         ],
     }
     .check();
+}
+
+#[test]
+fn of_two_locks_the_later_one_is_restored_whatever_the_order_of_the_journal() {
+    let Blocks { a, c, .. } = Blocks::new();
+    let (first, last) = (own(PRECOMMIT, 0, Some(hash_of(&a))), own(PRECOMMIT, 1, Some(hash_of(&c))));
+    for votes in [vec![Arc::clone(&first), Arc::clone(&last)], vec![last, first]] {
+        let proposals = vec![proposal(0, None, &a), proposal(1, None, &c)];
+        let (machine, _) = Machine::restore(context(Some(3)), Journaled { proposals, votes });
+        machine.check_invariants();
+        assert_eq!((machine.locked(), machine.valid()), (Some((1, hash_of(&c))), Some((1, hash_of(&c)))));
+    }
 }
 
 #[test]

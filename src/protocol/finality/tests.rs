@@ -1,0 +1,351 @@
+//! Table tests of the rules of the finality layer, each for what a planted bug would change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{ChainView, DropReason, Effect, Input, JournaledEpoch, Machine, UNKNOWN_VOTES_MAX};
+use crate::protocol::fixtures::{Chain, document, lock, operator, user};
+use crate::protocol::validity::CheckedTransaction;
+use crate::types::{
+    Amount, FinalityVote, MasternodeId, OutPoint, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
+};
+
+struct Fixture {
+    chain: Chain,
+    machine: Machine,
+    next_seq: u64,
+}
+
+fn lock_vote(txid: TxId) -> FinalityVote {
+    FinalityVote { kind: VoteKind::Lock, txid }
+}
+
+fn final_vote(txid: TxId) -> FinalityVote {
+    FinalityVote { kind: VoteKind::Final, txid }
+}
+
+impl Fixture {
+    fn with(change: impl FnOnce(&mut crate::types::GenesisDocument)) -> Self {
+        let mut genesis = document(&[1, 1, 1, 1], 4);
+        change(&mut genesis);
+        let chain = Chain::new(&genesis);
+        let me = chain.state.validators().members()[0].id;
+        let machine = Machine::new(Some(me), &chain.state, BTreeMap::new(), BTreeSet::new());
+        Self { chain, machine, next_seq: 0 }
+    }
+
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn member(&self, place: usize) -> MasternodeId {
+        self.chain.state.validators().members()[place].id
+    }
+
+    fn step(&mut self, input: Input) -> Vec<Effect> {
+        let view = ChainView { state: &self.chain.state, utxos: &self.chain.utxos };
+        let effects = self.machine.step(&view, input);
+        self.machine.check_invariants().unwrap();
+        effects
+    }
+
+    fn receive(&mut self, transaction: &CheckedTransaction) -> Vec<Effect> {
+        self.step(Input::TransactionReceived(transaction.clone()))
+    }
+
+    fn votes(&mut self, place: usize, votes: &[FinalityVote]) -> Vec<Effect> {
+        let (epoch, chain_id) = (self.machine.epoch(), *self.chain.state.chain_id());
+        self.next_seq += 1;
+        let batch =
+            VoteBatch::signed(&chain_id, epoch, self.member(place), self.next_seq, votes.to_vec(), &operator(1));
+        self.step(Input::BatchReceived(Arc::new(batch)))
+    }
+
+    fn all_vote(&mut self, vote: FinalityVote, places: &[usize]) -> Vec<Effect> {
+        places.iter().flat_map(|place| self.votes(*place, &[vote])).collect()
+    }
+
+    fn coin(&self, owner: u8) -> (OutPoint, UtxoEntry) {
+        self.chain.owned(&user(owner))[0]
+    }
+
+    fn pay(&self, from: u8, to: u8) -> CheckedTransaction {
+        self.chain.split(&user(from), self.coin(from), lock(&user(to)), 1)
+    }
+
+    fn spend(&self, parent: &CheckedTransaction, owner: u8, to: u8) -> CheckedTransaction {
+        let value = Amount(parent.outputs()[0].value.0 - 1_000);
+        let outputs = vec![TxOut { value, lock: lock(&user(to)) }];
+        self.chain.pay(&user(owner), vec![OutPoint { txid: parent.txid(), index: 0 }], outputs)
+    }
+
+    fn block(&mut self, elapsed_ms: u64, epoch_end: bool, transactions: &[CheckedTransaction]) -> Vec<Effect> {
+        self.chain.advance(elapsed_ms, epoch_end, transactions, &[]);
+        self.step(Input::BlockApplied { transactions: transactions.to_vec() })
+    }
+}
+
+fn cast(effects: &[Effect]) -> Vec<FinalityVote> {
+    let vote = |effect: &Effect| match effect {
+        Effect::CastVote { vote, .. } => Some(*vote),
+        _ => None,
+    };
+    effects.iter().filter_map(vote).collect()
+}
+
+fn finalized(effects: &[Effect]) -> Vec<TxId> {
+    let txid = |effect: &Effect| match effect {
+        Effect::Finalized(transaction) => Some(transaction.txid()),
+        _ => None,
+    };
+    effects.iter().filter_map(txid).collect()
+}
+
+#[test]
+fn the_first_of_two_conflicting_transactions_is_locked_and_voted_and_the_other_is_not() {
+    let mut fixture = Fixture::new();
+    let (first, second) = (fixture.pay(0, 1), fixture.pay(0, 2));
+    assert_eq!(cast(&fixture.receive(&first)), [lock_vote(first.txid())]);
+    let effects = fixture.receive(&second);
+    assert!(cast(&effects).is_empty());
+    assert!(matches!(effects[..], [Effect::Conflicting { locked_to, .. }] if locked_to == first.txid()));
+    assert!(fixture.receive(&first).is_empty(), "a vote is cast once");
+}
+
+#[test]
+fn a_transaction_with_one_locked_input_locks_none() {
+    let mut fixture = Fixture::new();
+    let first = fixture.pay(0, 1);
+    fixture.receive(&first);
+    let (a, b) = (fixture.coin(0), fixture.coin(1));
+    let outputs = vec![TxOut { value: Amount(1_000), lock: lock(&user(3)) }];
+    let transaction =
+        crate::types::Transaction::transfer(vec![b.0, a.0], outputs, Vec::new());
+    let both = fixture
+        .chain
+        .check(transaction.signed(fixture.chain.state.chain_id(), &[&user(0), &user(1)]));
+    fixture.receive(&both);
+    assert_eq!(fixture.machine.locked_to(&b.0), None);
+    let alone = fixture.pay(1, 2);
+    assert_eq!(cast(&fixture.receive(&alone)), [lock_vote(alone.txid())]);
+}
+
+#[test]
+fn a_quorum_certifies_and_makes_final_and_one_less_does_not() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let txid = payment.txid();
+    fixture.receive(&payment);
+    assert!(cast(&fixture.all_vote(lock_vote(txid), &[0, 1, 1])).is_empty(), "a member counts once");
+    assert!(!fixture.machine.is_certified(&txid));
+    assert_eq!(cast(&fixture.votes(2, &[lock_vote(txid)])), [final_vote(txid)]);
+    assert!(fixture.machine.promises().contains(&txid));
+    assert!(finalized(&fixture.all_vote(final_vote(txid), &[0, 1])).is_empty());
+    assert_eq!(finalized(&fixture.votes(3, &[final_vote(txid)])), [txid]);
+    let certificate = fixture.machine.certificate(lock_vote(txid)).unwrap();
+    assert_eq!(certificate.votes.len(), 3);
+    assert!(certificate.votes.iter().all(|vote| vote.proves(&lock_vote(txid))));
+}
+
+#[test]
+fn votes_of_strangers_and_of_other_epochs_do_not_count() {
+    let mut fixture = Fixture::new();
+    let txid = fixture.pay(0, 1).txid();
+    let chain_id = *fixture.chain.state.chain_id();
+    for (epoch, validator) in [(0, MasternodeId([9; 32])), (1, fixture.member(1))] {
+        let batch = VoteBatch::signed(&chain_id, epoch, validator, 0, vec![lock_vote(txid)], &operator(1));
+        fixture.step(Input::BatchReceived(Arc::new(batch)));
+    }
+    fixture.all_vote(lock_vote(txid), &[2, 3]);
+    assert!(!fixture.machine.is_certified(&txid));
+}
+
+#[test]
+fn the_certified_one_gets_the_final_vote_even_if_its_rival_is_locked_here() {
+    let mut fixture = Fixture::new();
+    let (mine, theirs) = (fixture.pay(0, 1), fixture.pay(0, 2));
+    fixture.receive(&mine);
+    fixture.receive(&theirs);
+    let effects = fixture.all_vote(lock_vote(theirs.txid()), &[1, 2, 3]);
+    assert_eq!(cast(&effects), [final_vote(theirs.txid())]);
+    assert_eq!(fixture.machine.locked_to(&fixture.coin(0).0), Some(mine.txid()), "the lock stays");
+}
+
+#[test]
+fn no_final_vote_without_the_body_and_the_body_is_asked_for_beyond_a_third() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let txid = payment.txid();
+    fixture.votes(1, &[lock_vote(txid)]);
+    assert_eq!(fixture.machine.wanted_bodies().count(), 0, "one of four may be lying");
+    fixture.votes(2, &[lock_vote(txid)]);
+    assert_eq!(fixture.machine.wanted_bodies().collect::<Vec<_>>(), [txid]);
+    assert!(cast(&fixture.votes(3, &[lock_vote(txid)])).is_empty());
+    let effects = fixture.receive(&payment);
+    assert_eq!(cast(&effects), [lock_vote(txid), final_vote(txid)]);
+    assert_eq!(fixture.machine.wanted_bodies().count(), 0);
+}
+
+#[test]
+fn a_child_waits_until_its_parent_is_final_and_is_voted_before_any_block() {
+    let mut fixture = Fixture::new();
+    let parent = fixture.pay(0, 1);
+    let child = fixture.spend(&parent, 1, 2);
+    assert!(matches!(fixture.receive(&child)[..], [Effect::WaitingForInputs(_)]));
+    fixture.receive(&parent);
+    fixture.all_vote(lock_vote(parent.txid()), &[1, 2, 3]);
+    let effects = fixture.all_vote(final_vote(parent.txid()), &[1, 2]);
+    assert!(cast(&effects).is_empty(), "certified is not final");
+    let effects = fixture.votes(3, &[final_vote(parent.txid())]);
+    assert_eq!(cast(&effects), [lock_vote(child.txid())]);
+}
+
+#[test]
+fn bound_collateral_and_foreign_keys_are_refused() {
+    let mut fixture = Fixture::new();
+    // Masternode 1's collateral belongs to user 101.
+    let bound = fixture.chain.split(&user(101), fixture.coin(101), lock(&user(1)), 1);
+    let stolen = fixture.chain.split(&user(3), fixture.coin(0), lock(&user(3)), 1);
+    for transaction in [bound, stolen] {
+        let effects = fixture.receive(&transaction);
+        assert!(
+            matches!(effects[..], [Effect::Dropped { reason: DropReason::Invalid(_), .. }]),
+            "{effects:?}"
+        );
+    }
+}
+
+#[test]
+fn after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch() {
+    let mut fixture = Fixture::new();
+    let (early, late, certified) = (fixture.pay(0, 1), fixture.pay(1, 2), fixture.pay(2, 3));
+    fixture.receive(&early);
+    fixture.all_vote(lock_vote(early.txid()), &[1, 2, 3]);
+    fixture.receive(&certified);
+    fixture.block(1_000, false, &[]);
+    let duration = fixture.chain.state.parameters().epoch_duration_ms;
+    let effects = fixture.block(duration, false, &[]);
+    assert!(matches!(effects[..], [Effect::EnterClosing { epoch: 0, height: 2 }]), "{effects:?}");
+    assert!(cast(&fixture.receive(&late)).is_empty());
+    assert!(cast(&fixture.all_vote(lock_vote(certified.txid()), &[1, 2, 3])).is_empty());
+    assert!(!fixture.machine.promises().contains(&certified.txid()));
+    assert!(fixture.machine.promises().contains(&early.txid()), "a promise until it is in the chain");
+    let effects = fixture.block(1, true, &[early]);
+    assert_eq!(fixture.machine.epoch(), 1);
+    let mut votes = cast(&effects);
+    votes.sort();
+    let mut expected = vec![lock_vote(late.txid()), lock_vote(certified.txid())];
+    expected.sort();
+    assert_eq!(votes, expected, "what was not included is voted on afresh, without the old votes");
+    assert!(fixture.machine.promises().is_empty());
+}
+
+#[test]
+fn in_the_next_epoch_every_node_locks_the_same_one_of_two_conflicting_transactions() {
+    let (one, two) = {
+        let fixture = Fixture::new();
+        (fixture.pay(0, 1), fixture.pay(0, 2))
+    };
+    let choices: Vec<Vec<FinalityVote>> = [[&one, &two], [&two, &one]]
+        .into_iter()
+        .map(|order| {
+            let mut fixture = Fixture::new();
+            order.into_iter().for_each(|transaction| drop(fixture.receive(transaction)));
+            fixture.block(1_000, false, &[]);
+            let duration = fixture.chain.state.parameters().epoch_duration_ms;
+            fixture.block(duration, false, &[]);
+            cast(&fixture.block(1, true, &[]))
+        })
+        .collect();
+    assert_eq!(choices[0].len(), 1);
+    assert_eq!(choices[0], choices[1]);
+}
+
+#[test]
+fn inclusion_removes_no_lock_and_kills_the_rivals() {
+    let mut fixture = Fixture::new();
+    let (first, second) = (fixture.pay(0, 1), fixture.pay(0, 2));
+    fixture.receive(&first);
+    fixture.receive(&second);
+    let coin = fixture.coin(0).0;
+    let effects = fixture.block(1_000, false, std::slice::from_ref(&second));
+    assert!(effects.iter().any(
+        |effect| matches!(effect, Effect::Dropped { txid, reason: DropReason::SpentBy(by) } if *txid == first.txid() && *by == second.txid())
+    ));
+    assert_eq!(fixture.machine.locked_to(&coin), Some(first.txid()));
+    assert!(cast(&fixture.receive(&second)).is_empty(), "it is in the chain");
+}
+
+#[test]
+fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
+    let fixture = Fixture::new();
+    let (voted, rival, promised) = (fixture.pay(0, 1), fixture.pay(0, 2), fixture.pay(1, 2));
+    let votes = vec![
+        (lock_vote(voted.txid()), voted.inputs().to_vec()),
+        (final_vote(promised.txid()), promised.inputs().to_vec()),
+    ];
+    let journaled = BTreeMap::from([(0, JournaledEpoch { votes, closing: false })]);
+    let me = fixture.member(0);
+    let restored = Machine::new(Some(me), &fixture.chain.state, journaled.clone(), BTreeSet::new());
+    let mut fixture = Fixture { machine: restored, ..fixture };
+    assert!(fixture.machine.promises().contains(&promised.txid()));
+    assert!(cast(&fixture.receive(&rival)).is_empty(), "INV-FIN-1 across restarts");
+    assert!(cast(&fixture.receive(&voted)).is_empty(), "the vote is in the journal already");
+    fixture.receive(&promised);
+    assert!(cast(&fixture.all_vote(lock_vote(promised.txid()), &[1, 2, 3])).is_empty());
+
+    let closing =
+        BTreeMap::from([(0, JournaledEpoch { votes: Vec::new(), closing: true })]);
+    let machine = Machine::new(Some(me), &fixture.chain.state, closing, BTreeSet::new());
+    let mut fixture = Fixture { machine, ..fixture };
+    let payment = fixture.pay(2, 3);
+    assert!(cast(&fixture.receive(&payment)).is_empty(), "closing was entered before the crash");
+}
+
+#[test]
+fn votes_of_an_epoch_that_the_chain_lost_come_back_with_it() {
+    let fixture = Fixture::new();
+    let (voted, rival) = (fixture.pay(0, 1), fixture.pay(0, 2));
+    let votes = vec![(lock_vote(voted.txid()), voted.inputs().to_vec())];
+    let journaled = BTreeMap::from([(1, JournaledEpoch { votes, closing: false })]);
+    let me = fixture.member(0);
+    let machine = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
+    let mut fixture = Fixture { machine, ..fixture };
+    fixture.block(1_000, false, &[]);
+    let duration = fixture.chain.state.parameters().epoch_duration_ms;
+    fixture.block(duration, false, &[]);
+    fixture.receive(&rival);
+    let effects = fixture.block(1, true, &[]);
+    assert!(cast(&effects).is_empty(), "epoch 1's lock is older than the chain that was lost");
+}
+
+#[test]
+fn locks_wait_while_too_many_certified_transactions_wait_for_blocks() {
+    let mut fixture = Fixture::with(|genesis| genesis.parameters.voted_unblocked_max = 1);
+    let (first, second) = (fixture.pay(0, 1), fixture.pay(1, 2));
+    fixture.receive(&first);
+    fixture.all_vote(lock_vote(first.txid()), &[1, 2, 3]);
+    assert!(cast(&fixture.receive(&second)).is_empty());
+    let effects = fixture.block(1_000, false, &[first]);
+    assert_eq!(cast(&effects), [lock_vote(second.txid())]);
+}
+
+#[test]
+fn one_member_can_not_fill_memory_with_votes_for_what_does_not_exist() {
+    let mut fixture = Fixture::new();
+    let txid = |number: u32| {
+        let mut bytes = [7; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        TxId(bytes)
+    };
+    for start in (0..UNKNOWN_VOTES_MAX + 8_192).step_by(4_096) {
+        let votes: Vec<_> = (start..start + 4_096).map(|number| lock_vote(txid(number))).collect();
+        fixture.votes(1, &votes);
+    }
+    let counted = fixture.machine.entries_without_body();
+    assert_eq!(counted, usize::try_from(UNKNOWN_VOTES_MAX).unwrap());
+    // The others' votes are not touched by that.
+    let payment = fixture.pay(0, 1);
+    fixture.all_vote(lock_vote(payment.txid()), &[0, 2, 3]);
+    assert!(fixture.machine.is_certified(&payment.txid()));
+}
