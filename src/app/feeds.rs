@@ -148,10 +148,10 @@ impl Feeds {
         }
         times.by_txid.insert(txid, fresh);
         times.order.push_back(txid);
-        if times.order.len() > TIMES_MAX {
-            if let Some(oldest) = times.order.pop_front() {
-                times.by_txid.remove(&oldest);
-            }
+        if times.order.len() > TIMES_MAX
+            && let Some(oldest) = times.order.pop_front()
+        {
+            times.by_txid.remove(&oldest);
         }
     }
 

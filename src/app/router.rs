@@ -106,7 +106,7 @@ impl Router {
     }
 
     /// Transactions of a peer; waits for room.
-    async fn from_peer(
+    async fn take_from_peer(
         &self,
         peer: PeerId,
         transactions: Vec<Arc<Transaction>>,
@@ -133,8 +133,8 @@ pub async fn route_bulk(
     while let Some(event) = events.recv().await {
         let NetworkEvent::Message { peer, message } = event else { continue };
         let taken = match message {
-            Message::Transaction(transaction) => router.from_peer(peer, vec![transaction]).await,
-            Message::Transactions(transactions) => router.from_peer(peer, transactions).await,
+            Message::Transaction(transaction) => router.take_from_peer(peer, vec![transaction]).await,
+            Message::Transactions(transactions) => router.take_from_peer(peer, transactions).await,
             message => engine.bulk(Event::Message { from: peer, message, verified: false }).await,
         };
         if taken.is_err() {

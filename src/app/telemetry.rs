@@ -50,7 +50,7 @@ async fn sample(context: Arc<AppContext>, recorder: PrometheusHandle) {
             let utxos = at_start.saturating_add_signed(context.utxos.utxo_count_delta());
             metrics::gauge!(metric_names::UTXO_COUNT).set(as_gauge(utxos));
         }
-        if samples % SAMPLES_A_LOOK == 0 {
+        if samples.is_multiple_of(SAMPLES_A_LOOK) {
             recorder.run_upkeep();
             let directory = context.config.node.data_dir.clone();
             let looked = tokio::task::spawn_blocking(move || directory_bytes(&directory)).await;
