@@ -407,7 +407,10 @@ impl Core {
             candidate.uncertified.remove(txid);
         }
         let (count, _) = self.finality.unblocked();
-        if u64::try_from(count) == Ok(self.state.parameters().block_trigger) {
+        let enough = u64::try_from(count).is_ok_and(|count| count >= self.state.parameters().block_trigger);
+        // Once a height: what follows is the timer's.
+        if enough && self.triggered_height != self.next_height() {
+            self.triggered_height = self.next_height();
             self.check_due();
         }
     }
