@@ -274,6 +274,11 @@ impl Core {
         let Some(candidate) = self.candidates.get(&hash).filter(|candidate| !candidate.judged) else {
             return;
         };
+        // The machine forgets what it is told of a block that it does not know. An own one becomes known to it when its
+        // proposal is durable, and then it asks.
+        if !self.bft.has_block(&hash) {
+            return;
+        }
         if candidate.checked.is_some() {
             self.verdict(hash, true);
             return;
@@ -305,7 +310,7 @@ impl Core {
 
     /// Rule 4: which blocks may get a first prevote. False to true only.
     pub(super) fn check_acceptable(&mut self) {
-        // An own block is told about only once the machine knows it: its proposal has to be durable first.
+        // Those that are judged are known to the machine.
         let open: Vec<BlockHash> = self
             .candidates
             .iter()
