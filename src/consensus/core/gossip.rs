@@ -93,7 +93,6 @@ impl Core {
                 let (batch, voters) = (Arc::clone(batch), self.voters());
                 if self.admit(from, &message, &voters, verified) && self.count_batch(batch) {
                     self.out.push(Output::Relay(message, Some(from)));
-                    self.revalidate();
                 }
             }
             Some(named) if named == epoch.saturating_add(1) => self.keep_early(from, message),
@@ -192,7 +191,6 @@ impl Core {
                 for certificate in wanted {
                     self.step_finality(finality::Input::CertificateReceived(certificate));
                 }
-                self.revalidate();
                 self.schedule_flush();
             }
             Err(VerifyError::UnknownValidator) => {}

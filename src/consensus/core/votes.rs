@@ -22,8 +22,9 @@ pub(super) struct PendingBatch {
 
 impl Core {
     pub(super) fn on_transaction(&mut self, transaction: CheckedTransaction) {
+        let txid = transaction.txid();
         self.step_finality(Input::TransactionReceived(transaction));
-        self.revalidate();
+        self.on_body(&txid);
         self.schedule_flush();
     }
 
@@ -32,7 +33,7 @@ impl Core {
             Effect::CastVote { vote, transaction, sources } => self.cast_vote(vote, &transaction, &sources),
             Effect::InputsLocked(transaction) => self.notify(Notification::Locked(transaction)),
             Effect::Certified(txid) => {
-                self.on_certified(txid);
+                self.on_certified(&txid);
                 self.notify(Notification::Certified(txid));
             }
             Effect::Finalized(transaction) => self.notify(Notification::Finalized(transaction)),
@@ -58,6 +59,7 @@ impl Core {
             let verifier = Arc::clone(&self.config.verifier);
             if let Ok(checked) = CheckedTransaction::check(transaction, &chain_id, &parameters, &*verifier) {
                 self.step_finality(Input::TransactionReceived(checked));
+                self.on_body(&txid);
             }
         }
     }

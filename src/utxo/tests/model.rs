@@ -173,8 +173,8 @@ impl World {
                 self.marked = self.applied;
                 self.manager.forget_through(height);
             }
-            Operation::FallBack(kept) => {
-                self.store.crash(kept % (self.store.unsynced_changes() + 1));
+            Operation::FallBack(seed) => {
+                self.store.crash(u64::try_from(*seed).unwrap());
                 self.applied = self.marked;
             }
             Operation::StartEpoch => {
