@@ -288,6 +288,11 @@ impl Core {
     fn judge(&mut self, hash: BlockHash) {
         let waits = |candidate: &&Candidate| !candidate.judged && candidate.missing.is_empty();
         let Some(candidate) = self.candidates.get(&hash).filter(waits) else { return };
+        // The machine forgets what it is told of a block that it does not know. An own one becomes known to it when its
+        // proposal is durable, and then it asks.
+        if !self.bft.has_block(&hash) {
+            return;
+        }
         if candidate.checked.is_some() {
             self.verdict(hash, true);
             return;
@@ -321,7 +326,7 @@ impl Core {
     pub(super) fn check_acceptable(&mut self) {
         let latest = self.now_ms.saturating_add(CLOCK_DRIFT_MS_MAX);
         for (hash, candidate) in &mut self.candidates {
-            // An own block is told about only once the machine knows it: its proposal has to be durable first.
+            // What is judged is known to the machine.
             if !candidate.acceptable
                 && candidate.judged
                 && candidate.checked.is_some()
