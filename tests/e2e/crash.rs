@@ -68,7 +68,7 @@ fn without_a_quorum_all_waits_and_says_so_and_goes_on_with_it() {
     assert_eq!((net.nodes[0].height(), net.nodes[1].height()), (height, height));
     for node in net.live() {
         assert!(node.status_of(payment.txid()) <= TransactionStatus::Pending);
-        assert_eq!(node.utxo_state(coin.outpoint).state, UtxoState::Locked);
+        assert_eq!(node.utxo_state(coin.outpoint).state, UtxoState::SpentPending);
     }
     assert!(net.nodes[0].log().contains("Waiting for masternodes"));
 

@@ -125,6 +125,9 @@ impl Node {
         let log = OpenOptions::new().create(true).append(true).open(&self.log_path).unwrap();
         let mut command = timed();
         command.args(["run", "--config"]).arg(&self.config_path);
+        if let Some(level) = std::env::var_os("E2E_LOG") {
+            command.env("TIMED_LOGGING__LEVEL", level);
+        }
         command.stdout(Stdio::from(log.try_clone().unwrap())).stderr(Stdio::from(log));
         self.process = Some(Process::spawn(&mut command));
     }
@@ -328,6 +331,8 @@ impl Net {
 impl Drop for Net {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            // For whoever looks for the reason.
+            self.home.disable_cleanup(true);
             for node in &self.nodes {
                 let log = node.log();
                 let lines: Vec<&str> = log.lines().collect();
