@@ -134,12 +134,10 @@ impl Core {
     pub(super) fn on_persisted(&mut self, messages: Vec<Durable<Message>>) {
         for message in messages {
             match message.into_inner() {
-                Message::VoteBatch(batch) => {
-                    if batch.header.epoch == self.finality.epoch() {
-                        let voted: BTreeSet<TxId> = batch.votes.iter().map(|vote| vote.txid).collect();
-                        self.notify(Notification::Voted(voted.into_iter().collect()));
-                        self.count_batch(batch);
-                    }
+                Message::VoteBatch(batch) if batch.header.epoch == self.finality.epoch() => {
+                    let voted: BTreeSet<TxId> = batch.votes.iter().map(|vote| vote.txid).collect();
+                    self.notify(Notification::Voted(voted.into_iter().collect()));
+                    self.count_batch(batch);
                 }
                 Message::Proposal(proposal) if proposal.block.header.height == self.next_height() => {
                     self.bft_inputs.push_back(bft::Input::ProposalReceived(proposal));
