@@ -307,7 +307,9 @@ impl Core {
         let open: Vec<BlockHash> = self
             .candidates
             .iter()
-            .filter(|(_, block)| block.checked.is_some() && !block.acceptable)
+            // An own block is checked before the machine has its proposal back from the journal; what is said of it
+            // earlier than its verdict, the machine would not keep.
+            .filter(|(_, block)| block.judged && block.checked.is_some() && !block.acceptable)
             .map(|(hash, _)| *hash)
             .collect();
         for hash in open {
