@@ -56,8 +56,14 @@ impl Fixture {
     fn votes(&mut self, place: usize, votes: &[FinalityVote]) -> Vec<Effect> {
         let (epoch, chain_id) = (self.machine.epoch(), *self.chain.state.chain_id());
         self.next_seq += 1;
-        let batch =
-            VoteBatch::signed(&chain_id, epoch, self.member(place), self.next_seq, votes.to_vec(), &operator(1));
+        let batch = VoteBatch::signed(
+            &chain_id,
+            epoch,
+            self.member(place),
+            self.next_seq,
+            votes.to_vec(),
+            &operator(1),
+        );
         self.step(Input::BatchReceived(Arc::new(batch)))
     }
 
@@ -79,7 +85,12 @@ impl Fixture {
         self.chain.pay(&user(owner), vec![OutPoint { txid: parent.txid(), index: 0 }], outputs)
     }
 
-    fn block(&mut self, elapsed_ms: u64, epoch_end: bool, transactions: &[CheckedTransaction]) -> Vec<Effect> {
+    fn block(
+        &mut self,
+        elapsed_ms: u64,
+        epoch_end: bool,
+        transactions: &[CheckedTransaction],
+    ) -> Vec<Effect> {
         self.chain.advance(elapsed_ms, epoch_end, transactions, &[]);
         self.step(Input::BlockApplied { transactions: transactions.to_vec() })
     }
@@ -119,11 +130,8 @@ fn a_transaction_with_one_locked_input_locks_none() {
     fixture.receive(&first);
     let (a, b) = (fixture.coin(0), fixture.coin(1));
     let outputs = vec![TxOut { value: Amount(1_000), lock: lock(&user(3)) }];
-    let transaction =
-        crate::types::Transaction::transfer(vec![b.0, a.0], outputs, Vec::new());
-    let both = fixture
-        .chain
-        .check(transaction.signed(fixture.chain.state.chain_id(), &[&user(0), &user(1)]));
+    let transaction = crate::types::Transaction::transfer(vec![b.0, a.0], outputs, Vec::new());
+    let both = fixture.chain.check(transaction.signed(fixture.chain.state.chain_id(), &[&user(0), &user(1)]));
     fixture.receive(&both);
     assert_eq!(fixture.machine.locked_to(&b.0), None);
     let alone = fixture.pay(1, 2);
@@ -294,8 +302,7 @@ fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
     fixture.receive(&promised);
     assert!(cast(&fixture.all_vote(lock_vote(promised.txid()), &[1, 2, 3])).is_empty());
 
-    let closing =
-        BTreeMap::from([(0, JournaledEpoch { votes: Vec::new(), closing: true })]);
+    let closing = BTreeMap::from([(0, JournaledEpoch { votes: Vec::new(), closing: true })]);
     let machine = Machine::new(Some(me), &fixture.chain.state, closing, BTreeSet::new());
     let mut fixture = Fixture { machine, ..fixture };
     let payment = fixture.pay(2, 3);
