@@ -1,4 +1,10 @@
 //! The command line as scripts see it: exit codes, and what goes where.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a test's verdict"
+)]
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;

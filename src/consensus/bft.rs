@@ -163,3 +163,45 @@ impl BftConsensus {
         self.certified_waiting.store(certified_waiting, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{Block, ChainId, Commit, Hash, Header, StateDigest};
+
+    fn block(height: Height) -> CommittedBlock {
+        let header = Header {
+            chain_id: ChainId([1; 32]),
+            height,
+            round: 0,
+            epoch: 0,
+            epoch_end: false,
+            time: 0,
+            prev_hash: BlockHash([0; 32]),
+            last_commit_root: Hash::ZERO,
+            tx_root: Hash::ZERO,
+            evidence_root: Hash::ZERO,
+            state_digest: StateDigest::ZERO,
+            validators_hash: Hash::ZERO,
+            next_validators_hash: Hash::ZERO,
+            proposer: MasternodeId::ZERO,
+        };
+        let block = Block { header, last_commit: Commit::default(), transactions: Vec::new() };
+        CommittedBlock { block, commit: Commit::default() }
+    }
+
+    #[test]
+    fn recent_blocks_are_bounded_and_found_by_height_and_hash() {
+        let mut recent = RecentBlocks::default();
+        let total = u64::try_from(RECENT_BLOCKS_MAX).unwrap() + 10;
+        for height in 1..=total {
+            let block = block(height);
+            recent.push(block.block.header.hash(), Arc::new(block));
+        }
+        assert_eq!((recent.blocks.len(), recent.heights.len()), (RECENT_BLOCKS_MAX, RECENT_BLOCKS_MAX));
+        assert_eq!(recent.at(total).unwrap().block.header.height, total);
+        assert!(recent.at(10).is_none() && recent.at(11).is_some() && recent.at(total + 1).is_none());
+        let hash = recent.at(20).unwrap().block.header.hash();
+        assert_eq!(recent.heights.get(&hash), Some(&20));
+    }
+}

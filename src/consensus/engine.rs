@@ -538,3 +538,58 @@ impl Driver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::storage::journal::{JournalIdentity, JournalRecord};
+    use crate::storage::memory_disk::{Fault, MemoryDisk};
+    use crate::types::ChainId;
+
+    fn staged(number: u64) -> JournalOrder {
+        let records = vec![JournalRecord::ClosingEntered { epoch: 0, height: number }];
+        JournalOrder::Commit(Staged { records, release: vec![Message::Ping(number)] })
+    }
+
+    fn journal(disk: &MemoryDisk) -> JournalWriter<MemoryDisk> {
+        let identity = JournalIdentity { chain_id: ChainId([1; 32]), operator: None };
+        JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap().writer
+    }
+
+    #[test]
+    fn queued_writes_share_commits_and_are_released_in_their_order() {
+        let disk = MemoryDisk::new();
+        let (sender, receiver) = sync_channel(8);
+        for number in [1, 2] {
+            sender.send(staged(number)).unwrap();
+        }
+        sender.send(JournalOrder::Prune(0)).unwrap();
+        for number in [3, 4] {
+            sender.send(staged(number)).unwrap();
+        }
+        drop(sender);
+        let mut released = Vec::new();
+        let release = |durable: Vec<Durable<Message>>| {
+            released.push(durable.into_iter().map(Durable::into_inner).collect::<Vec<_>>());
+        };
+        run_journal(journal(&disk), &receiver, release).unwrap();
+        // What stands behind an order of another kind is not committed before it.
+        let pings = |numbers: [u64; 2]| numbers.map(Message::Ping).to_vec();
+        assert_eq!(released, [pings([1, 2]), pings([3, 4])]);
+    }
+
+    #[test]
+    fn nothing_is_released_after_a_failed_write() {
+        let disk = MemoryDisk::new();
+        let writer = journal(&disk);
+        let (sender, receiver) = sync_channel(8);
+        sender.send(staged(1)).unwrap();
+        drop(sender);
+        disk.fail_after(1, Fault::InputOutput);
+        let mut released = 0;
+        assert!(run_journal(writer, &receiver, |_| released += 1).is_err());
+        assert_eq!(released, 0);
+    }
+}

@@ -25,6 +25,7 @@ use super::metrics::{NetworkMetrics, add};
 use super::recent_set::{RecentSet, message_key};
 use super::reputation::{BAN_TIME, Misbehaviour, Reputation};
 use super::{NetworkEvent, PeerId, now};
+use crate::runtime::metric_names;
 use crate::types::Message;
 use crate::types::codec::encode;
 use crate::types::limits::PEER_ADDRESSES_MAX;
@@ -141,6 +142,7 @@ impl Shared {
         tracing::debug!(peer = peer.short(), what = what.name(), banned, "peer misbehaved");
         if banned {
             add(&self.metrics.bans, 1);
+            metrics::counter!(metric_names::PEER_BANS_TOTAL, "reason" => what.name()).increment(1);
             tracing::warn!(
                 peer = peer.short(),
                 reason = what.name(),

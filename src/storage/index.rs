@@ -35,8 +35,6 @@ pub enum Tree {
     Utxo,
     /// Lock and output to value and height, while it is unspent.
     Address,
-    /// Lock, height and transaction: which transactions pay to or spend from a lock.
-    History,
     /// Transaction to height and place in the block.
     Transaction,
     /// Output to the transaction that spent it, and the height.
@@ -49,8 +47,8 @@ pub enum Tree {
 
 impl Tree {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Utxo, Self::Address, Self::History, Self::Transaction, Self::Spent, Self::Block, Self::State];
+    pub const ALL: [Self; 6] =
+        [Self::Utxo, Self::Address, Self::Transaction, Self::Spent, Self::Block, Self::State];
 
     /// Its name in the store.
     #[must_use]
@@ -58,7 +56,6 @@ impl Tree {
         match self {
             Self::Utxo => "utxo",
             Self::Address => "address",
-            Self::History => "history",
             Self::Transaction => "transaction",
             Self::Spent => "spent",
             Self::Block => "block",
@@ -184,10 +181,6 @@ fn address_key(lock: &Lock, outpoint: &OutPoint) -> Vec<u8> {
     [lock_key(lock).as_slice(), &outpoint_key(outpoint)].concat()
 }
 
-fn history_key(lock: &Lock, height: Height, txid: &TxId) -> Vec<u8> {
-    [lock_key(lock).as_slice(), &height.to_be_bytes(), &txid.0].concat()
-}
-
 fn piece_key(height: Height, piece: u32) -> Vec<u8> {
     [STATE_PREFIX, height.to_be_bytes().as_slice(), &piece.to_be_bytes()].concat()
 }
@@ -290,27 +283,6 @@ impl Index {
         entries.into_iter().map(|entry| parse(entry).ok_or_else(malformed)).collect()
     }
 
-    /// At most `limit` transactions that pay to a lock or spend from it, after `after`, by height and then by name.
-    ///
-    /// # Errors
-    /// Those of the store, [`StorageError::IndexMalformed`].
-    pub fn address_transactions(
-        &self,
-        lock: &Lock,
-        after: Option<(Height, TxId)>,
-        limit: usize,
-    ) -> Result<Vec<(Height, TxId)>, StorageError> {
-        let malformed = || StorageError::IndexMalformed { tree: Tree::History.name() };
-        let after = after.map(|(height, txid)| history_key(lock, height, &txid));
-        let limit = limit.min(SCAN_ENTRIES_MAX);
-        let entries = self.store.scan_prefix(Tree::History, &lock_key(lock), after.as_deref(), limit)?;
-        let parse = |key: &[u8]| {
-            let (height, txid) = key.get(33..)?.split_first_chunk::<8>()?;
-            Some((u64::from_be_bytes(*height), TxId(txid.try_into().ok()?)))
-        };
-        entries.iter().map(|(key, _)| parse(key).ok_or_else(malformed)).collect()
-    }
-
     /// The mark with its state; `None` in an index where none was completed.
     ///
     /// # Errors
@@ -361,8 +333,6 @@ impl Index {
             batch.push(put(Tree::Utxo, outpoint_key(outpoint), encode(entry)))?;
             let value = encode(&(entry.output.value, entry.height));
             batch.push(put(Tree::Address, address_key(lock, outpoint), value))?;
-            let key = history_key(lock, change.height, &outpoint.txid);
-            batch.push(put(Tree::History, key, Vec::new()))?;
         }
         for (outpoint, entry, spender) in &change.spent {
             let lock = &entry.output.lock;
@@ -370,7 +340,6 @@ impl Index {
             batch.push(put(Tree::Spent, key.clone(), encode(&(*spender, change.height))))?;
             batch.push(Change::Delete { tree: Tree::Address, key: address_key(lock, outpoint) })?;
             batch.push(Change::Delete { tree: Tree::Utxo, key })?;
-            batch.push(put(Tree::History, history_key(lock, change.height, spender), Vec::new()))?;
         }
         batch.flush()
     }

@@ -113,11 +113,6 @@ impl<T> Durable<T> {
     pub fn into_inner(self) -> T {
         self.0
     }
-
-    /// The same as another type: what is derived from a durable value depends on nothing else.
-    pub fn map<U>(self, convert: impl FnOnce(T) -> U) -> Durable<U> {
-        Durable(convert(self.0))
-    }
 }
 
 /// Whose a journal is.

@@ -80,8 +80,7 @@ fn a_commit_is_one_write_and_one_sync_and_releases_in_order() {
     assert_eq!(disk.operations() - before, 2);
     let durable = journal.writer.commit(vec![staged(Vec::new(), 9)]).unwrap();
     assert_eq!(disk.operations() - before, 2, "nothing to write, nothing to sync");
-    let mapped = durable.into_iter().next().unwrap().map(|number| number + 1);
-    assert_eq!(mapped.into_inner(), 10);
+    assert_eq!(durable.into_iter().map(Durable::into_inner).collect::<Vec<_>>(), [9]);
 }
 
 #[test]

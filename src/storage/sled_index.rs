@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::StorageError;
 use super::index::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
+use crate::runtime::{Clock, metric_names};
 
 /// How often sled writes by itself what has gathered, in milliseconds; without it, it never cleans up.
 const FLUSH_EVERY_MS: u64 = 500;
@@ -159,11 +160,14 @@ impl IndexStore for SledIndex {
     }
 
     fn sync(&self) -> Result<(), StorageError> {
+        let started = Clock.instant();
         self.database.flush().map_err(failed)?;
         let data_file = self.path.join(DATA_FILE);
         self.data_file.sync_all().map_err(StorageError::io("sync", data_file))?;
         File::open(&self.path)
             .and_then(|dir| dir.sync_all())
-            .map_err(StorageError::io("sync directory", &self.path))
+            .map_err(StorageError::io("sync directory", &self.path))?;
+        metrics::histogram!(metric_names::STORAGE_FLUSH_SECONDS).record(started.elapsed().as_secs_f64());
+        Ok(())
     }
 }

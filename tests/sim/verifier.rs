@@ -5,9 +5,12 @@ use std::sync::Mutex;
 
 use timed::types::{SignatureCheck, SignatureVerifier};
 
+/// All that is checked: digest, signature, key.
+type Checked = ([u8; 32], [u8; 64], [u8; 32]);
+
 #[derive(Default)]
 pub struct CachingVerifier {
-    verdicts: Mutex<BTreeMap<([u8; 32], [u8; 64], [u8; 32]), bool>>,
+    verdicts: Mutex<BTreeMap<Checked, bool>>,
 }
 
 impl SignatureVerifier for CachingVerifier {

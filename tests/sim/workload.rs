@@ -132,7 +132,7 @@ impl Workload {
     }
 
     /// Payments that are neither final nor in the chain, and that their users send again now.
-    pub fn to_resend(&mut self, now_ms: u64, is_final: impl Fn(&TxId) -> bool) -> Vec<CheckedTransaction> {
+    pub fn due_again(&mut self, now_ms: u64, is_final: impl Fn(&TxId) -> bool) -> Vec<CheckedTransaction> {
         let mut due = Vec::new();
         for (txid, payment) in &mut self.payments {
             if payment.resend_at_ms <= now_ms && !is_final(txid) {

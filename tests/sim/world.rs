@@ -476,7 +476,7 @@ impl World {
 
     fn check(&self, node: usize) {
         // Each step would cost more than all the rest.
-        if self.steps % 64 == 0
+        if self.steps.is_multiple_of(64)
             && let Some(running) = &self.nodes[node].running
         {
             running.core.check_invariants().expect("invariants hold");
@@ -508,7 +508,7 @@ impl World {
             self.after(delay, Item::Submit { transaction });
         }
         let oracle = &self.oracle;
-        for transaction in self.workload.to_resend(self.now_ms, |txid| oracle.is_final(txid)) {
+        for transaction in self.workload.due_again(self.now_ms, |txid| oracle.is_final(txid)) {
             self.after(0, Item::Submit { transaction });
         }
         let pause = 2_000 / self.plan.payments_per_second;

@@ -14,7 +14,7 @@ use crate::protocol::transition::{self, BlockCapacity, BlockDraft, BlockOutcome}
 use crate::protocol::validity::{CheckedTransaction, UtxoReader};
 use crate::storage::block_log::LoggedBlock;
 use crate::storage::journal::{JournalRecord, Staged};
-use crate::types::limits::{CLOCK_DRIFT_MS_MAX, TRANSACTION_BYTES_MAX};
+use crate::types::limits::{CLOCK_DRIFT_MS_MAX, REQUEST_IDS_MAX, TRANSACTION_BYTES_MAX};
 use crate::types::{
     Block, BlockBlueprint, BlockHash, BlockVote, Commit, CommittedBlock, FinalityVote, Height, MasternodeId,
     Message, OutPoint, Proposal, Round, Signature, TxId, VoteKind, VoteStep,
@@ -23,13 +23,17 @@ use crate::types::{
 /// A block that was proposed at the current height.
 pub(super) struct Candidate {
     blueprint: Arc<BlockBlueprint>,
+    /// Its transactions whose bodies are not here.
+    missing: BTreeSet<TxId>,
+    /// Its transactions that are not certified here.
+    uncertified: BTreeSet<TxId>,
+    /// Own promises that would be left out if it ended its epoch. They can't change while an epoch is closing.
+    left_out: Vec<TxId>,
     /// Its transactions without the reward, and what it does, once all of them are here and it is valid.
     checked: Option<(Vec<CheckedTransaction>, BlockOutcome)>,
     /// Its verdict was told to the machine.
     judged: bool,
     acceptable: bool,
-    /// Promises that it lacks were sent around.
-    promises_sent: bool,
     own: bool,
 }
 
@@ -139,14 +143,8 @@ impl Core {
             Ok((block, outcome)) => {
                 let blueprint = Arc::new(block.blueprint());
                 let hash = blueprint.header.hash();
-                let candidate = Candidate {
-                    blueprint: Arc::clone(&blueprint),
-                    checked: Some((transactions, outcome)),
-                    judged: false,
-                    acceptable: false,
-                    promises_sent: false,
-                    own: true,
-                };
+                let mut candidate = self.candidate(Arc::clone(&blueprint), true);
+                candidate.checked = Some((transactions, outcome));
                 self.candidates.insert(hash, candidate);
                 self.bft_inputs.push_back(Input::BlockBuilt { round, block: blueprint });
             }
@@ -234,52 +232,73 @@ impl Core {
 
     // -- validating -----------------------------------------------------------------------------------------------
 
-    fn consider(&mut self, blueprint: Arc<BlockBlueprint>, own: bool) {
-        let hash = blueprint.header.hash();
-        self.candidates.entry(hash).or_insert_with(|| Candidate {
+    fn candidate(&self, blueprint: Arc<BlockBlueprint>, own: bool) -> Candidate {
+        let transfers = blueprint.transfers();
+        let without = |is_there: &dyn Fn(&TxId) -> bool| -> BTreeSet<TxId> {
+            transfers.iter().filter(|txid| !is_there(txid)).copied().collect()
+        };
+        let missing = without(&|txid| self.finality.transaction(txid).is_some());
+        let uncertified = without(&|txid| self.finality.is_certified(txid));
+        let left_out = if blueprint.header.epoch_end { self.promises_outside(transfers) } else { Vec::new() };
+        Candidate {
             blueprint,
+            missing,
+            uncertified,
+            left_out,
             checked: None,
             judged: false,
             acceptable: false,
-            promises_sent: false,
             own,
-        });
+        }
+    }
+
+    fn consider(&mut self, blueprint: Arc<BlockBlueprint>, own: bool) {
+        let hash = blueprint.header.hash();
+        if !self.candidates.contains_key(&hash) {
+            let candidate = self.candidate(blueprint, own);
+            let left_out = candidate.left_out.clone();
+            self.candidates.insert(hash, candidate);
+            self.send_promises(&left_out);
+        }
         self.judge(hash);
     }
 
-    /// Tries again to judge blocks whose transactions were not all here.
-    pub(super) fn revalidate(&mut self) {
-        let open: Vec<BlockHash> =
-            self.candidates.iter().filter(|(_, block)| !block.judged).map(|(hash, _)| *hash).collect();
-        for hash in open {
+    /// A body arrived: blocks that waited for it alone can be judged.
+    pub(super) fn on_body(&mut self, txid: &TxId) {
+        // What lost against a conflicting one is not kept before it is certified.
+        if self.finality.transaction(txid).is_none() {
+            return;
+        }
+        let mut complete = Vec::new();
+        for (hash, candidate) in &mut self.candidates {
+            if candidate.missing.remove(txid) && candidate.missing.is_empty() {
+                complete.push(*hash);
+            }
+        }
+        for hash in complete {
             self.judge(hash);
         }
     }
 
-    /// The transactions of a block without its reward; the missing ones if some are not here.
-    fn collect(&self, blueprint: &BlockBlueprint) -> Result<Vec<CheckedTransaction>, Vec<TxId>> {
-        let transfers = blueprint.transfers();
-        let mut found = Vec::with_capacity(transfers.len());
-        let mut missing = Vec::new();
-        for txid in transfers {
-            match self.finality.transaction(txid) {
-                Some(transaction) => found.push(transaction.clone()),
-                None => missing.push(*txid),
-            }
-        }
-        if missing.is_empty() { Ok(found) } else { Err(missing) }
+    /// The transactions of a block without its reward, if all are here.
+    fn collect(&self, blueprint: &BlockBlueprint) -> Option<Vec<CheckedTransaction>> {
+        blueprint.transfers().iter().map(|txid| self.finality.transaction(txid).cloned()).collect()
     }
 
     fn judge(&mut self, hash: BlockHash) {
-        let Some(candidate) = self.candidates.get(&hash).filter(|candidate| !candidate.judged) else {
+        let waits = |candidate: &&Candidate| !candidate.judged && candidate.missing.is_empty();
+        let Some(candidate) = self.candidates.get(&hash).filter(waits) else { return };
+        // The machine forgets what it is told of a block that it does not know. An own one becomes known to it when its
+        // proposal is durable, and then it asks.
+        if !self.bft.has_block(&hash) {
             return;
-        };
+        }
         if candidate.checked.is_some() {
             self.verdict(hash, true);
             return;
         }
         let blueprint = Arc::clone(&candidate.blueprint);
-        let Ok(transactions) = self.collect(&blueprint) else { return };
+        let Some(transactions) = self.collect(&blueprint) else { return };
         let verifier = Arc::clone(&self.config.verifier);
         match transition::validate(&self.state, &*self.utxos, &*verifier, &blueprint, &transactions) {
             Ok(outcome) => {
@@ -305,43 +324,26 @@ impl Core {
 
     /// Rule 4: which blocks may get a first prevote. False to true only.
     pub(super) fn check_acceptable(&mut self) {
-        // An own block is told about only once the machine knows it: its proposal has to be durable first.
-        let open: Vec<BlockHash> = self
-            .candidates
-            .iter()
-            .filter(|(_, block)| block.judged && block.checked.is_some() && !block.acceptable)
-            .map(|(hash, _)| *hash)
-            .collect();
-        for hash in open {
-            let Some(candidate) = self.candidates.get(&hash) else { continue };
-            let Some((transactions, _)) = &candidate.checked else { continue };
-            let header = &candidate.blueprint.header;
-            let in_time = header.time <= self.now_ms.saturating_add(CLOCK_DRIFT_MS_MAX);
-            let certified = transactions.iter().all(|tx| self.finality.is_certified(&tx.txid()));
-            let lacking = if header.epoch_end { self.lacking_promises(transactions) } else { Vec::new() };
-            if in_time && certified && lacking.is_empty() {
-                debug!(height = header.height, hash = %hash.short(), "block acceptable");
-                if let Some(candidate) = self.candidates.get_mut(&hash) {
-                    candidate.acceptable = true;
-                }
-                self.bft_inputs.push_back(Input::BlockAcceptable { hash });
-            } else if !lacking.is_empty() && !candidate.promises_sent {
-                if let Some(candidate) = self.candidates.get_mut(&hash) {
-                    candidate.promises_sent = true;
-                }
-                self.send_promises(&lacking);
+        let latest = self.now_ms.saturating_add(CLOCK_DRIFT_MS_MAX);
+        for (hash, candidate) in &mut self.candidates {
+            // What is judged is known to the machine.
+            if !candidate.acceptable
+                && candidate.judged
+                && candidate.checked.is_some()
+                && candidate.uncertified.is_empty()
+                && candidate.left_out.is_empty()
+                && candidate.blueprint.header.time <= latest
+            {
+                candidate.acceptable = true;
+                self.bft_inputs.push_back(Input::BlockAcceptable { hash: *hash });
             }
         }
     }
 
-    /// Own promises that would not be in the chain if this block were its epoch's last.
-    fn lacking_promises(&self, transactions: &[CheckedTransaction]) -> Vec<TxId> {
-        let promises = self.finality.promises();
-        if promises.is_empty() {
-            return Vec::new();
-        }
-        let included: BTreeSet<TxId> = transactions.iter().map(CheckedTransaction::txid).collect();
-        promises.iter().filter(|txid| !included.contains(*txid)).copied().collect()
+    /// Own promises that are not among these transactions.
+    fn promises_outside(&self, transfers: &[TxId]) -> Vec<TxId> {
+        let included: BTreeSet<&TxId> = transfers.iter().collect();
+        self.finality.promises().iter().filter(|txid| !included.contains(txid)).copied().collect()
     }
 
     /// Certificates and bodies of promises that a proposer of the epoch's last block lacks go to everybody: the next
@@ -361,15 +363,10 @@ impl Core {
 
     /// Names what the blocks of this height lack before they can be judged: bodies, then certificates.
     pub(super) fn lacking_for_blocks(&self) -> (Vec<TxId>, Vec<TxId>) {
-        let (mut bodies, mut certificates) = (Vec::new(), Vec::new());
-        for candidate in self.candidates.values().filter(|candidate| !candidate.acceptable) {
-            if let Err(missing) = self.collect(&candidate.blueprint) {
-                bodies.extend(missing);
-            }
-            let transfers = candidate.blueprint.transfers();
-            certificates.extend(transfers.iter().filter(|txid| !self.finality.is_certified(txid)));
-        }
-        (bodies, certificates)
+        let open = || self.candidates.values().filter(|candidate| !candidate.acceptable);
+        let missing = open().flat_map(|candidate| candidate.missing.iter().copied());
+        let uncertified = open().flat_map(|candidate| candidate.uncertified.iter().copied());
+        (missing.take(REQUEST_IDS_MAX).collect(), uncertified.take(REQUEST_IDS_MAX).collect())
     }
 
     // -- when -----------------------------------------------------------------------------------------------------
@@ -410,9 +407,15 @@ impl Core {
     }
 
     /// Enough certified transactions make the block due before its time.
-    pub(super) fn on_certified(&mut self, _txid: TxId) {
+    pub(super) fn on_certified(&mut self, txid: &TxId) {
+        for candidate in self.candidates.values_mut() {
+            candidate.uncertified.remove(txid);
+        }
         let (count, _) = self.finality.unblocked();
-        if u64::try_from(count) == Ok(self.state.parameters().block_trigger) {
+        let enough = u64::try_from(count).is_ok_and(|count| count >= self.state.parameters().block_trigger);
+        // Once a height: what follows is the timer's.
+        if enough && self.triggered_height != self.next_height() {
+            self.triggered_height = self.next_height();
             self.check_due();
         }
     }

@@ -47,10 +47,11 @@ impl Core {
                 self.serve_batches(from, epoch, validator, from_seq, count);
             }
             Message::BatchesSettled { epoch, validator, before_seq, height } => {
-                if epoch == self.finality.epoch() && height <= self.state.height() {
-                    if let Some(member) = self.finality.validators().index_of(&validator) {
-                        self.batches.skip_to(member, before_seq);
-                    }
+                if epoch == self.finality.epoch()
+                    && height <= self.state.height()
+                    && let Some(member) = self.finality.validators().index_of(&validator)
+                {
+                    self.batches.skip_to(member, before_seq);
                 }
             }
             Message::GetBlocks { from: first, count } => {
@@ -93,7 +94,6 @@ impl Core {
                 let (batch, voters) = (Arc::clone(batch), self.voters());
                 if self.admit(from, &message, &voters, verified) && self.count_batch(batch) {
                     self.out.push(Output::Relay(message, Some(from)));
-                    self.revalidate();
                 }
             }
             Some(named) if named == epoch.saturating_add(1) => self.keep_early(from, message),
@@ -192,7 +192,6 @@ impl Core {
                 for certificate in wanted {
                     self.step_finality(finality::Input::CertificateReceived(certificate));
                 }
-                self.revalidate();
                 self.schedule_flush();
             }
             Err(VerifyError::UnknownValidator) => {}
@@ -310,16 +309,16 @@ impl Core {
             return;
         }
         let same = status.round == round;
-        if !(same && status.has_proposal) {
-            if let Some(proposal) = self.bft.proposal(round).map(Arc::clone) {
-                if let Some(pol_round) = proposal.pol_round {
-                    let hash = proposal.block.header.hash();
-                    for vote in self.bft.proof_of_lock_votes(pol_round, hash) {
-                        self.out.push(Output::Send(to, Message::BlockVote(vote)));
-                    }
+        if !(same && status.has_proposal)
+            && let Some(proposal) = self.bft.proposal(round).map(Arc::clone)
+        {
+            if let Some(pol_round) = proposal.pol_round {
+                let hash = proposal.block.header.hash();
+                for vote in self.bft.proof_of_lock_votes(pol_round, hash) {
+                    self.out.push(Output::Send(to, Message::BlockVote(vote)));
                 }
-                self.out.push(Output::Send(to, Message::Proposal(proposal)));
             }
+            self.out.push(Output::Send(to, Message::Proposal(proposal)));
         }
         let nobody = crate::types::SignerBitmap::default();
         let (prevotes, precommits) =

@@ -254,6 +254,8 @@ pub struct Core {
     previous_bft: Option<bft::Machine>,
     last_commit: Commit,
     applied_at_ms: TimeMs,
+    /// The height whose block was made due by load.
+    triggered_height: Height,
     bft_inputs: VecDeque<bft::Input>,
     candidates: BTreeMap<BlockHash, Candidate>,
     committing: Option<Committing>,

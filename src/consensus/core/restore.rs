@@ -124,6 +124,7 @@ impl Core {
             previous_bft: None,
             last_commit,
             applied_at_ms: now_ms,
+            triggered_height: 0,
             bft_inputs: VecDeque::new(),
             candidates: BTreeMap::new(),
             committing: None,

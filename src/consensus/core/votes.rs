@@ -22,8 +22,9 @@ pub(super) struct PendingBatch {
 
 impl Core {
     pub(super) fn on_transaction(&mut self, transaction: CheckedTransaction) {
+        let txid = transaction.txid();
         self.step_finality(Input::TransactionReceived(transaction));
-        self.revalidate();
+        self.on_body(&txid);
         self.schedule_flush();
     }
 
@@ -32,7 +33,7 @@ impl Core {
             Effect::CastVote { vote, transaction, sources } => self.cast_vote(vote, &transaction, &sources),
             Effect::InputsLocked(transaction) => self.notify(Notification::Locked(transaction)),
             Effect::Certified(txid) => {
-                self.on_certified(txid);
+                self.on_certified(&txid);
                 self.notify(Notification::Certified(txid));
             }
             Effect::Finalized(transaction) => self.notify(Notification::Finalized(transaction)),
@@ -58,6 +59,7 @@ impl Core {
             let verifier = Arc::clone(&self.config.verifier);
             if let Ok(checked) = CheckedTransaction::check(transaction, &chain_id, &parameters, &*verifier) {
                 self.step_finality(Input::TransactionReceived(checked));
+                self.on_body(&txid);
             }
         }
     }
@@ -132,12 +134,10 @@ impl Core {
     pub(super) fn on_persisted(&mut self, messages: Vec<Durable<Message>>) {
         for message in messages {
             match message.into_inner() {
-                Message::VoteBatch(batch) => {
-                    if batch.header.epoch == self.finality.epoch() {
-                        let voted: BTreeSet<TxId> = batch.votes.iter().map(|vote| vote.txid).collect();
-                        self.notify(Notification::Voted(voted.into_iter().collect()));
-                        self.count_batch(batch);
-                    }
+                Message::VoteBatch(batch) if batch.header.epoch == self.finality.epoch() => {
+                    let voted: BTreeSet<TxId> = batch.votes.iter().map(|vote| vote.txid).collect();
+                    self.notify(Notification::Voted(voted.into_iter().collect()));
+                    self.count_batch(batch);
                 }
                 Message::Proposal(proposal) if proposal.block.header.height == self.next_height() => {
                     self.bft_inputs.push_back(bft::Input::ProposalReceived(proposal));

@@ -59,10 +59,6 @@ impl Tally {
         self.voters.iter()
     }
 
-    pub(super) fn has_voted(&self, member: usize) -> bool {
-        self.voters.contains(member)
-    }
-
     pub(super) fn sources(&self) -> &[VoteSource] {
         &self.sources
     }

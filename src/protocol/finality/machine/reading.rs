@@ -1,0 +1,138 @@
+//! What others read of the machine: the executor, gossip, tests.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+#[cfg(test)]
+use super::Body;
+use super::{Entry, Machine};
+use crate::protocol::finality::{UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX};
+use crate::protocol::validity::CheckedTransaction;
+use crate::types::{Certificate, Epoch, FinalityVote, OutPoint, TxId, ValidatorSet, VoteKind};
+
+impl Machine {
+    /// The epoch whose votes are counted.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// The set whose votes are counted.
+    #[must_use]
+    pub const fn validators(&self) -> &Arc<ValidatorSet> {
+        &self.set
+    }
+
+    /// Whether no more votes of this epoch are cast.
+    #[must_use]
+    pub const fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Whether the transaction is certified in this node's view.
+    #[must_use]
+    pub fn is_certified(&self, txid: &TxId) -> bool {
+        self.entries.get(txid).is_some_and(|entry| entry.certified.is_some())
+    }
+
+    /// Whether the transaction is final in this node's view and not in the chain.
+    #[must_use]
+    pub fn is_final(&self, txid: &TxId) -> bool {
+        self.entries.get(txid).is_some_and(|entry| entry.is_final)
+    }
+
+    /// The body of a transaction that is not in the chain.
+    #[must_use]
+    pub fn transaction(&self, txid: &TxId) -> Option<&CheckedTransaction> {
+        self.entries.get(txid).and_then(Entry::resident)
+    }
+
+    /// Certified transactions whose bodies are here, in the order of their certification.
+    pub fn candidates(&self) -> impl Iterator<Item = &CheckedTransaction> {
+        self.certified.values().filter_map(|txid| self.transaction(txid))
+    }
+
+    /// How many certified transactions wait for a block, and their bytes.
+    #[must_use]
+    pub fn unblocked(&self) -> (usize, usize) {
+        (self.certified.len(), self.certified_bytes)
+    }
+
+    /// Transactions this node voted `Final` for that are not in the chain.
+    #[must_use]
+    pub const fn promises(&self) -> &BTreeSet<TxId> {
+        &self.promises
+    }
+
+    /// Transactions of this epoch's blocks.
+    #[must_use]
+    pub const fn settled(&self) -> &BTreeSet<TxId> {
+        &self.settled
+    }
+
+    /// The transaction that an output is locked to in this epoch.
+    #[must_use]
+    pub fn locked_to(&self, outpoint: &OutPoint) -> Option<TxId> {
+        self.locks.get(outpoint).copied()
+    }
+
+    /// The certificate for a vote, if a quorum of such votes is here.
+    #[must_use]
+    pub fn certificate(&self, vote: FinalityVote) -> Option<Certificate> {
+        let entry = self.entries.get(&vote.txid)?;
+        let tally = match vote.kind {
+            VoteKind::Lock => &entry.lock_votes,
+            VoteKind::Final => &entry.final_votes,
+        };
+        (tally.weight() >= self.set.quorum()).then(|| tally.certificate(vote, self.epoch))
+    }
+
+    /// Transactions whose bodies this node lacks, though enough votes say that they exist.
+    pub fn wanted_bodies(&self) -> impl Iterator<Item = TxId> {
+        self.wanted_bodies.iter().copied()
+    }
+
+    /// Transactions that others voted `Final` for and that are not certified here.
+    pub fn wanted_certificates(&self) -> impl Iterator<Item = TxId> {
+        self.wanted_certificates.iter().copied()
+    }
+
+    /// Transactions that are certified here and not final: their `Final` votes may have been lost.
+    pub fn unfinished(&self) -> impl Iterator<Item = TxId> {
+        self.certified.values().copied().filter(|txid| !self.is_final(txid))
+    }
+
+    /// How many transactions are known by votes alone.
+    #[cfg(test)]
+    pub(in crate::protocol::finality) fn entries_without_body(&self) -> usize {
+        self.entries.values().filter(|entry| matches!(entry.body, Body::Missing)).count()
+    }
+
+    /// Holds the invariants that can be seen from inside.
+    ///
+    /// # Errors
+    /// The name and the rule of the first one that is broken.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        for (txid, entry) in &self.entries {
+            if entry.voted_final && !self.promises.contains(txid) {
+                return Err(format!("a promise for {txid} is not remembered"));
+            }
+            if entry.locked
+                && let Some(tx) = entry.resident()
+                && tx.inputs().iter().any(|outpoint| self.locks.get(outpoint) != Some(txid))
+            {
+                return Err(format!("INV-FIN-1: an input of the locked {txid} is locked to another"));
+            }
+            if entry.certified.is_some() && entry.lock_votes.weight() < self.set.quorum() {
+                return Err(format!("{txid} is certified without a quorum"));
+            }
+        }
+        if self.certified.values().any(|txid| !self.entries.contains_key(txid)) {
+            return Err("the certified order names a transaction without an entry".to_owned());
+        }
+        if self.unlocked.len() > UNLOCKED_BODIES_MAX || self.unlocked_bytes > UNLOCKED_BYTES_MAX {
+            return Err("INV-FIN-6: more unlocked bodies than allowed".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! A payment from submission to its block, and one that spends it before there is a block.
+
+use serde_json::json;
+use timed::rpc::types::{TransactionStatus, TransactionStatusInfo, UtxoState};
+use timed::types::SecretKey;
+
+use crate::net::{Chain, Net, wait_for};
+
+/// The blocks come every two seconds, and both payments take milliseconds: one of so many attempts fits in between.
+const ATTEMPTS: u8 = 8;
+
+#[test]
+fn a_payment_is_final_before_its_block_and_so_is_one_that_spends_it() {
+    let net = Net::running();
+    let (receiver, third) = (SecretKey::from_seed(&[41; 32]), SecretKey::from_seed(&[42; 32]));
+    let mut coin = net.chain.account(0);
+    for attempt in 0..ATTEMPTS {
+        net.nodes[0].wait_height(net.nodes[0].height() + 1);
+        let payment = net.chain.spend(&coin, &coin.key, 2, "");
+        let paid = Chain::coins(&payment, &coin.key);
+        // The other half goes to somebody who never had anything.
+        let payment_to_receiver = net.chain.spend(&paid[1], &receiver, 1, "to the receiver");
+        let received = Chain::coins(&payment_to_receiver, &receiver).remove(0);
+        let child = net.chain.spend(&received, &third, 1, "spent at once");
+
+        net.nodes[0].send(&payment).unwrap();
+        net.nodes[0].wait_final(payment.txid());
+        net.nodes[0].send(&payment_to_receiver).unwrap();
+        net.nodes[0].wait_final(payment_to_receiver.txid());
+        // The receiver talks to another node, where the payment may be a moment later.
+        net.nodes[2].wait_final(payment_to_receiver.txid());
+        net.nodes[2].send(&child).unwrap();
+        net.nodes[2].wait_final(child.txid());
+        let parent = net.nodes[2].status_of(payment_to_receiver.txid());
+        coin = paid[0].clone();
+        if parent != TransactionStatus::Final {
+            assert!(attempt + 1 < ATTEMPTS, "no child was final before its parent's block");
+            continue;
+        }
+        for node in &net.nodes {
+            for txid in [payment.txid(), payment_to_receiver.txid(), child.txid()] {
+                node.wait_final(txid);
+                node.wait_confirmed(txid);
+                let params = [json!(txid)];
+                let info: TransactionStatusInfo = node.call("gettransactionstatus", &params);
+                assert_eq!(info.block_hash, info.height.map(|height| node.hash_at(height)));
+                assert!(info.confirmations >= 1);
+            }
+            let state = |outpoint| node.utxo_state(outpoint);
+            assert_eq!(state(received.outpoint).state, UtxoState::Confirmed);
+            assert_eq!(state(received.outpoint).spender, Some(child.txid()));
+            let last = state(Chain::coins(&child, &third)[0].outpoint);
+            assert_eq!((last.state, last.spender), (UtxoState::Unspent, None));
+        }
+        net.assert_one_chain();
+        return;
+    }
+}
+
+fn rank(state: UtxoState) -> u8 {
+    match state {
+        UtxoState::Unknown => panic!("the output is there from the beginning"),
+        UtxoState::Unspent => 0,
+        UtxoState::Locked => 1,
+        UtxoState::SpentPending => 2,
+        UtxoState::SpentFinalized => 3,
+        UtxoState::Confirmed => 4,
+    }
+}
+
+#[test]
+fn an_output_goes_through_its_states_in_order() {
+    let net = Net::running();
+    let mut coin = net.chain.account(1);
+    for attempt in 0..ATTEMPTS {
+        let mut seen = vec![net.nodes[1].utxo_state(coin.outpoint).state];
+        assert_eq!(seen, [UtxoState::Unspent]);
+        net.nodes[0].wait_height(net.nodes[0].height() + 1);
+        let payment = net.chain.spend(&coin, &coin.key, 1, "");
+        net.nodes[0].send(&payment).unwrap();
+        wait_for("the spend's block", || {
+            let info = net.nodes[1].utxo_state(coin.outpoint);
+            if info.state != UtxoState::Unspent {
+                assert_eq!(info.spender, Some(payment.txid()));
+            }
+            seen.push(info.state);
+            (info.state == UtxoState::Confirmed).then_some(())
+        });
+        assert!(seen.windows(2).all(|pair| rank(pair[0]) <= rank(pair[1])), "{seen:?}");
+        if seen.contains(&UtxoState::SpentFinalized) {
+            return;
+        }
+        assert!(attempt + 1 < ATTEMPTS, "never final before the block: {seen:?}");
+        coin = Chain::coins(&payment, &coin.key).remove(0);
+        net.nodes[1].wait_confirmed(payment.txid());
+    }
+}

@@ -1,0 +1,41 @@
+//! The end of a node in good order.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::json;
+use timed::rpc::types::FinalizedPage;
+use timed::runtime::Clock;
+
+use crate::net::{Net, Process, timed, wait_for};
+
+/// The limit that the node sets itself.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+#[test]
+fn under_load_each_node_stops_cleanly_when_told() {
+    let mut net = Net::running();
+    let mut command = timed();
+    command.current_dir(net.home()).args(["load", "--rate", "200", "--duration", "10m"]);
+    for node in &net.nodes {
+        command.args(["--rpc", node.url(), "--cookie-file"]).arg(node.cookie_path());
+    }
+    let load = Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    wait_for("the load's payments", || {
+        let page: FinalizedPage = net.nodes[0].call("getfinalizedsince", &[json!(0), json!(1)]);
+        (page.next_cursor + page.missed > 0
+            && net.nodes[0].call::<FinalizedPage>("getfinalizedsince", &[]).next_cursor > 300)
+            .then_some(())
+    });
+    for node in &mut net.nodes {
+        node.process().terminate();
+    }
+    let told = Clock.instant();
+    for node in &mut net.nodes {
+        let code = wait_for("the node's end", || node.process().exit_code());
+        assert_eq!(code, 0, "{}", node.log_path.display());
+        assert!(node.log().contains("Graceful shutdown complete"), "{}", node.log_path.display());
+    }
+    assert!(Clock.instant().saturating_duration_since(told) <= STOP_MAX, "the stop took longer than allowed");
+    drop(load);
+}
