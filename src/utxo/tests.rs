@@ -370,6 +370,27 @@ fn an_address_with_more_than_a_page_of_outputs_is_told_whole() {
     assert!(taken.iter().all(|outpoint| !distinct.contains(outpoint)));
     assert_eq!(manager.spendable_of(&owner(1), 450).len(), 450);
     assert_eq!(manager.spendable_of(&owner(1), 0).len(), 0);
+
+    // Page by page, in order, locked ones included, each once, whether memory or the index or both hold it.
+    for limit in [1, 255, 256, 257, 2_000] {
+        let (mut after, mut all) = (None, Vec::new());
+        loop {
+            let page = manager.outputs_of(&owner(1), after, limit);
+            assert!(page.len() <= limit);
+            let Some(last) = page.last() else { break };
+            after = Some(last.outpoint);
+            all.extend(page);
+        }
+        assert!(all.is_sorted_by(|left, right| left.outpoint < right.outpoint), "{limit}");
+        assert_eq!(all.len(), 1_300);
+        assert_eq!(all.iter().filter(|output| output.is_locked).count(), 600);
+    }
+    // What a final transaction spends is gone, and what it makes is there.
+    let payment = spend(&[outpoint(0), outpoint(10_000)], &[1], b"final");
+    manager.mark_final(&payment);
+    let all = manager.outputs_of(&owner(1), None, 2_000);
+    assert_eq!(all.len(), 1_299);
+    assert!(all.iter().any(|output| output.outpoint.txid == payment.txid() && output.height.is_none()));
 }
 
 #[test]
