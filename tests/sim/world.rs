@@ -36,6 +36,8 @@ pub struct Plan {
     pub crashes: bool,
     pub partitions: bool,
     pub voted_unblocked_max: u64,
+    /// A validator that never comes up: the others' proposers can't do without their own votes.
+    pub absent: Option<usize>,
 }
 
 impl Plan {
@@ -57,6 +59,8 @@ impl Plan {
             crashes: random.chance(700),
             partitions: random.chance(600),
             voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
+            // The last one weighs least, and so less than a third.
+            absent: random.chance(250).then(|| validators - 1),
         }
     }
 }
@@ -216,6 +220,9 @@ impl World {
     // -- nodes ----------------------------------------------------------------------------------------------------
 
     fn start(&mut self, node: usize) {
+        if self.plan.absent == Some(node) {
+            return;
+        }
         self.log(|| format!("node {node} starts"));
         let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
         let outputs = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
@@ -530,9 +537,9 @@ impl World {
     // -- the run --------------------------------------------------------------------------------------------------
 
     fn heights(&self) -> Vec<Height> {
-        self.nodes
-            .iter()
-            .map(|node| node.running.as_ref().map_or(0, |running| running.core.committed_height()))
+        let present = self.nodes.iter().enumerate().filter(|(place, _)| self.plan.absent != Some(*place));
+        present
+            .map(|(_, node)| node.running.as_ref().map_or(0, |running| running.core.committed_height()))
             .collect()
     }
 
