@@ -2,7 +2,7 @@
 //!
 //! # Place
 //! The consensus thread writes after each event; router, RPC, block server and metrics read. What it shows was decided
-//! by [`Core`](super::core::Core) and is never read back by it.
+//! by [`Core`] and is never read back by it.
 //!
 //! # Invariants
 //! - INV-BFT-VIEW-1: state and recent blocks are of durable blocks only.
