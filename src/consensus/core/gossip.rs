@@ -320,6 +320,13 @@ impl Core {
             }
             self.out.push(Output::Send(to, Message::Proposal(proposal)));
         }
+        // A peer in an earlier round may lack the votes that would let it leave that round, and those who cast them
+        // have gone on: alone they may be too few to draw it along.
+        if !same {
+            for vote in self.bft.votes_for_peer(status.round, &status.prevotes, &status.precommits) {
+                self.out.push(Output::Send(to, Message::BlockVote(vote)));
+            }
+        }
         let nobody = crate::types::SignerBitmap::default();
         let (prevotes, precommits) =
             if same { (&status.prevotes, &status.precommits) } else { (&nobody, &nobody) };
