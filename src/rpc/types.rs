@@ -345,9 +345,9 @@ impl ValidatorsInfo {
 pub enum UtxoState {
     /// It can be spent.
     Unspent,
-    /// A transaction that is not certified yet has locked it.
+    /// This node has locked it to a transaction.
     Locked,
-    /// A certified transaction spends it.
+    /// This node has voted for the transaction that spends it.
     SpentPending,
     /// A final transaction spends it, which no block contains yet.
     SpentFinalized,
