@@ -60,7 +60,7 @@ fn simulation() {
         run(seed, &totals);
         return;
     }
-    let count = number("SIM_SEEDS").unwrap_or(500);
+    let count = number("SIM_SEEDS").unwrap_or(60);
     let seeds: Vec<u64> = REGRESSIONS.iter().copied().chain(0..count).collect();
     let next = AtomicU64::new(0);
     let failed = std::sync::Mutex::new(Vec::new());
