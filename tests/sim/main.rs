@@ -12,7 +12,9 @@
     reason = "a failed expectation is a test's verdict"
 )]
 
+mod gossip_rules;
 mod node;
+mod one_node;
 mod oracle;
 mod random;
 mod verifier;

@@ -41,6 +41,25 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Equal validators and a network without faults.
+    pub fn calm(validators: usize) -> Self {
+        Self {
+            validators,
+            weights: vec![1; validators],
+            full_nodes: 0,
+            loss_per_mille: 0,
+            duplicate_per_mille: 0,
+            delay_ms_max: 5,
+            payments_per_second: 10,
+            blocks: 20,
+            epochs: 2,
+            crashes: false,
+            partitions: false,
+            voted_unblocked_max: 200_000,
+            absent: None,
+        }
+    }
+
     pub fn of(random: &mut Random) -> Self {
         let validators = random.between(4, 7) as usize;
         let unequal = random.chance(300);
@@ -100,9 +119,13 @@ pub struct World {
     verbose: bool,
 }
 
-const START_MS: u64 = 1_750_000_100_000;
+/// Events that wait, at most. The busiest honest moments (a restart that has everything to catch up with) stay well
+/// below; traffic that feeds itself does not.
+const IN_FLIGHT_MAX: usize = 200_000;
 
-fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
+pub const START_MS: u64 = 1_750_000_100_000;
+
+pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
     let mut parameters = ChainParameters::of_network(Network::Devnet);
     let timeout = |base_ms| Timeout { base_ms, step_ms: base_ms / 2 };
@@ -141,8 +164,19 @@ fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     }
 }
 
-fn operator(index: usize) -> SecretKey {
+pub fn operator(index: usize) -> SecretKey {
     SecretKey::from_seed(&[index as u8 + 1; 32])
+}
+
+/// Those who pay.
+pub fn users() -> Vec<SecretKey> {
+    (0..6).map(|i| SecretKey::from_seed(&[0x80 + i; 32])).collect()
+}
+
+/// A validator's masternode.
+pub fn identity(genesis: &GenesisDocument, index: usize) -> Identity {
+    let id = GenesisDocument::masternode_id(&genesis.collateral_outpoint(index));
+    Identity { id, secret: operator(index) }
 }
 
 impl World {
@@ -153,16 +187,13 @@ impl World {
     }
 
     pub fn with_plan(plan: Plan, mut random: Random) -> Self {
-        let users: Vec<SecretKey> = (0..6).map(|i| SecretKey::from_seed(&[0x80 + i; 32])).collect();
+        let users = users();
         let genesis = genesis(&plan, &users);
         let verifier = Arc::new(CachingVerifier::default());
         let count = plan.validators + plan.full_nodes;
         let nodes = (0..count)
             .map(|i| {
-                let identity = (i < plan.validators).then(|| Identity {
-                    id: GenesisDocument::masternode_id(&genesis.collateral_outpoint(i)),
-                    secret: operator(i),
-                });
+                let identity = (i < plan.validators).then(|| identity(&genesis, i));
                 Node::new(i as u8, identity, random.between(0, 40))
             })
             .collect();
@@ -424,6 +455,9 @@ impl World {
         let ((at_ms, sequence), item) = self.queue.pop_first().expect("ticks never end");
         self.now_ms = at_ms;
         self.steps += 1;
+        if self.queue.len() > IN_FLIGHT_MAX {
+            self.too_much_in_flight();
+        }
         self.trace.update(&at_ms.to_le_bytes());
         self.trace.update(&sequence.to_le_bytes());
         if let Item::Deliver { from, to, message } = &item {
@@ -479,6 +513,15 @@ impl World {
                 self.after(delay, Item::Partition);
             }
         }
+    }
+
+    fn too_much_in_flight(&self) -> ! {
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        for item in self.queue.values() {
+            let kind = if let Item::Deliver { message, .. } = item { message.name() } else { "other" };
+            *kinds.entry(kind).or_default() += 1;
+        }
+        panic!("I9: more is in flight than any honest traffic: {kinds:?}\n{}", self.describe());
     }
 
     fn check(&self, node: usize) {

@@ -9,6 +9,8 @@
 //! - INV-GOSSIP-1: every answer is bounded by `limits.rs`, whatever was asked for.
 //! - INV-GOSSIP-2: early messages are kept per peer and within a bound, the peer's own oldest go first; they are
 //!   checked when their epoch or height begins.
+//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept. What is dropped would be new again
+//!   each time it comes back, and peers would send it to each other for ever.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -124,8 +126,11 @@ impl Core {
                 self.ask_for_bodies(from, &proposal.block.txids);
             }
             if self.bft.is_new(&input) {
-                self.bft_inputs.push_back(input);
-                self.out.push(Output::Relay(message, Some(from)));
+                self.bft_inputs.push_back(input.clone());
+                self.drive();
+                if !self.bft.is_new(&input) {
+                    self.out.push(Output::Relay(message, Some(from)));
+                }
             }
         } else if height == self.state.height() {
             self.on_late_vote(from, &message);
@@ -144,10 +149,12 @@ impl Core {
         let is_new = self.previous_bft.as_ref().is_some_and(|machine| machine.is_new(&input));
         if vote.epoch == tip.epoch && is_new && self.admit(from, message, &voters, false) {
             if let Some(machine) = &mut self.previous_bft {
-                // A decided machine only collects.
-                drop(machine.step(input));
+                // A decided machine only collects, and of the deciding round alone.
+                drop(machine.step(input.clone()));
+                if !machine.is_new(&input) {
+                    self.out.push(Output::Relay(message.clone(), Some(from)));
+                }
             }
-            self.out.push(Output::Relay(message.clone(), Some(from)));
         }
     }
 

@@ -1,0 +1,223 @@
+//! One real node by itself: the test plays its peers and the other validators, and sees everything that it says.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use timed::consensus::core::{Event, Notification, Output, Timer};
+use timed::protocol::state::LedgerState;
+use timed::protocol::validity::CheckedTransaction;
+use timed::types::message::NodeStatus;
+use timed::types::{
+    BlockHash, BlockVote, GenesisDocument, Height, MasternodeId, Message, PublicKey, Round, SecretKey,
+    Signature, SignatureVerifier, Transaction, VoteStep,
+};
+
+use crate::node::{Node, Running};
+use crate::random::Random;
+use crate::verifier::CachingVerifier;
+use crate::world::{Plan, START_MS, genesis, identity, operator, users};
+
+/// The validator that the node is.
+pub const ME: usize = 0;
+
+/// A peer's name.
+pub fn peer(number: u8) -> PublicKey {
+    SecretKey::from_seed(&[number ^ 0x55; 32]).public()
+}
+
+pub struct OneNode {
+    pub node: Node,
+    pub genesis: GenesisDocument,
+    verifier: Arc<CachingVerifier>,
+    random: Random,
+    pub now_ms: u64,
+    timers: BTreeSet<(u64, Timer)>,
+    /// What it signed and sent, in order.
+    pub published: Vec<Message>,
+    /// What it passed on.
+    pub relayed: Vec<Message>,
+    /// What it sent to one peer.
+    pub sent: Vec<(PublicKey, Message)>,
+}
+
+impl OneNode {
+    /// A node of four equal validators, started at genesis with `peers` connected.
+    pub fn new(peers: &[u8]) -> Self {
+        let plan = Plan { epochs: 0, ..Plan::calm(4) };
+        let genesis = genesis(&plan, &users());
+        let node = Node::new(ME as u8, Some(identity(&genesis, ME)), 0);
+        let mut one = Self {
+            node,
+            genesis,
+            verifier: Arc::default(),
+            random: Random::new(1),
+            now_ms: START_MS,
+            timers: BTreeSet::new(),
+            published: Vec::new(),
+            relayed: Vec::new(),
+            sent: Vec::new(),
+        };
+        one.start();
+        for number in peers {
+            one.feed(Event::PeerConnected(peer(*number)));
+        }
+        one
+    }
+
+    pub fn start(&mut self) {
+        let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
+        let outputs = self.node.start(&self.genesis, verifier, &mut self.random, self.now_ms);
+        self.execute(outputs);
+    }
+
+    pub fn crash(&mut self) {
+        self.node.crash(&mut self.random);
+        self.timers.clear();
+    }
+
+    pub fn running(&self) -> &Running {
+        self.node.running.as_ref().expect("it runs")
+    }
+
+    pub fn state(&self) -> &LedgerState {
+        self.running().core.state()
+    }
+
+    pub fn feed(&mut self, event: Event) {
+        let Some(running) = &mut self.node.running else { return };
+        let outputs = running.core.handle(event, self.now_ms);
+        self.execute(outputs);
+    }
+
+    pub fn hear(&mut self, from: u8, message: Message) {
+        self.feed(Event::Message { from: peer(from), message, verified: false });
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while self.now_ms < end {
+            let next_tick = end.min(self.now_ms + 50);
+            match self.timers.first().copied().filter(|(at, _)| *at <= next_tick) {
+                Some((at, timer)) => {
+                    self.timers.pop_first();
+                    self.now_ms = self.now_ms.max(at);
+                    self.feed(Event::TimeoutElapsed(timer));
+                }
+                None => {
+                    self.now_ms = next_tick;
+                    self.feed(Event::Tick);
+                }
+            }
+        }
+    }
+
+    fn execute(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            let Some(running) = &mut self.node.running else { return };
+            match output {
+                Output::Persist(staged) => {
+                    let durable = running.journal.commit(vec![staged]).expect("the disk is sound");
+                    self.published.extend(durable.iter().map(|message| message.get().clone()));
+                    self.feed(Event::Persisted(durable));
+                }
+                Output::CommitBlock(block) => {
+                    running.log.append(&block).expect("the disk is sound");
+                    self.node.durable = block.committed.block.header.height;
+                    self.feed(Event::BlockPersisted);
+                }
+                Output::PruneJournal(epoch) => running.journal.prune_before(epoch).expect("the disk is sound"),
+                Output::Send(to, message) => self.sent.push((to, message)),
+                Output::Relay(message, _) => self.relayed.push(message),
+                Output::Schedule(timer, delay_ms) => {
+                    self.timers.insert((self.now_ms + delay_ms, timer));
+                }
+                Output::Misbehaved(_, why) => panic!("blames a peer: {why}"),
+                Output::CheckTransactions(_, transactions) => {
+                    for transaction in transactions {
+                        self.pay(transaction);
+                    }
+                }
+                Output::Notify(Notification::BlockApplied(applied)) => running.index_block(&applied, true),
+                Output::Notify(_) | Output::ServeBlocks { .. } => {}
+            }
+        }
+    }
+
+    /// Hands in a transaction.
+    pub fn pay(&mut self, transaction: Arc<Transaction>) -> CheckedTransaction {
+        let (chain_id, parameters) = (self.genesis.chain_id(), &self.genesis.parameters);
+        let checked = CheckedTransaction::check(transaction, &chain_id, parameters, &*self.verifier)
+            .expect("a sound transaction");
+        self.feed(Event::Transaction(checked.clone()));
+        checked
+    }
+
+    // -- what the others say ----------------------------------------------------------------------------------------
+
+    pub fn member(&self, index: usize) -> MasternodeId {
+        identity(&self.genesis, index).id
+    }
+
+    /// A block vote of another validator for the height that the node works on.
+    pub fn vote(&self, by: usize, step: VoteStep, round: Round, value: Option<BlockHash>) -> Message {
+        let vote = BlockVote {
+            step,
+            epoch: self.state().next_epoch(),
+            height: self.state().height() + 1,
+            round,
+            value,
+            validator: self.member(by),
+            signature: Signature::EMPTY,
+        };
+        Message::BlockVote(Arc::new(vote.signed(self.state().chain_id(), &operator(by))))
+    }
+
+    /// What a peer says about itself that has everything this node has.
+    pub fn status(&self) -> NodeStatus {
+        self.running().core.status()
+    }
+
+    /// The others vote on the current round: for the node's own proposal if `pass` and it is the proposer, else nil.
+    /// Only `precommits` of them are heard.
+    pub fn vote_round(&mut self, pass: bool, precommits: &[usize]) {
+        let round = self.running().core.bft().round();
+        let mine = self.proposal(round).filter(|_| pass);
+        let value = mine.map(|proposal| proposal.block.header.hash());
+        let height = self.state().height();
+        for by in [1, 2, 3] {
+            let vote = self.vote(by, VoteStep::Prevote, round, value);
+            self.hear(1, vote);
+        }
+        // A quorum for nothing in particular leads on after a timeout.
+        self.wait(500);
+        for by in precommits {
+            if self.state().height() == height {
+                let vote = self.vote(*by, VoteStep::Precommit, round, value);
+                self.hear(1, vote);
+            }
+        }
+        self.wait(1_000);
+    }
+
+    /// The others let the node's proposals pass, and nobody else's, until its chain has this height.
+    pub fn commit_until(&mut self, height: Height) {
+        while self.state().height() < height {
+            self.wait(600);
+            self.vote_round(true, &[1, 2, 3]);
+        }
+    }
+
+    /// The node's own proposal of a round at its height.
+    pub fn proposal(&self, round: Round) -> Option<Arc<timed::types::Proposal>> {
+        let height = self.state().height() + 1;
+        self.published.iter().find_map(|message| match message {
+            Message::Proposal(proposal)
+                if proposal.round == round && proposal.block.header.height == height =>
+            {
+                Some(Arc::clone(proposal))
+            }
+            _ => None,
+        })
+    }
+}
