@@ -1,8 +1,10 @@
 //! What one node says, and how often, when its peers say odd things.
 
-use timed::types::{Message, VoteStep};
+use timed::consensus::core::Event;
+use timed::types::message::NodeStatus;
+use timed::types::{FinalityVote, Message, TxId, VoteKind, VoteStep};
 
-use crate::one_node::OneNode;
+use crate::one_node::{OneNode, peer};
 
 /// How often a message was passed on.
 fn relays(one: &OneNode, message: &Message) -> usize {
@@ -22,4 +24,92 @@ fn a_late_vote_that_is_not_kept_is_not_passed_on() {
         one.hear(from, late.clone());
     }
     assert_eq!(relays(&one, &late), 0, "each peer would send it back for ever");
+}
+
+fn some_votes() -> Vec<FinalityVote> {
+    vec![FinalityVote { kind: VoteKind::Lock, txid: TxId([7; 32]) }]
+}
+
+#[test]
+fn a_batch_too_far_after_a_gap_is_not_passed_on_again_and_again() {
+    let mut one = OneNode::new(&[1, 2]);
+    for seq in 1..=4_096 {
+        let batch = one.batch(3, seq, some_votes());
+        one.hear(1, batch);
+    }
+    let far = one.batch(3, 5_000, some_votes());
+    for from in [1, 2, 1, 2] {
+        one.hear(from, far.clone());
+    }
+    assert_eq!(relays(&one, &far), 0);
+    let first = one.batch(3, 0, some_votes());
+    for from in [1, 2, 1, 2] {
+        one.hear(from, first.clone());
+        one.hear(from, far.clone());
+    }
+    assert_eq!((relays(&one, &first), relays(&one, &far)), (1, 1), "once there is room");
+}
+
+/// What a peer says that has 10 batches of each validator.
+fn rich(one: &OneNode) -> NodeStatus {
+    NodeStatus { batches: vec![10; 4], ..one.status() }
+}
+
+/// Requests for batches, as (peer, first number).
+fn asked(one: &OneNode) -> Vec<(u8, u64)> {
+    let number = |to| [1, 2, 3].into_iter().find(|number| peer(*number) == to).expect("a peer");
+    let sent = one.sent.iter();
+    sent.filter_map(|(to, message)| match message {
+        Message::GetBatches { validator, from_seq, .. } if *validator == one.member(3) => {
+            Some((number(*to), *from_seq))
+        }
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn lacking_batches_are_asked_of_one_peer_at_a_time() {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    for _ in 0..4 {
+        for from in [1, 2, 3] {
+            let status = rich(&one);
+            one.hear(from, Message::Status(status));
+        }
+        one.wait(250);
+    }
+    assert_eq!(asked(&one), [(1, 0)], "an answer is due");
+    one.wait(1_500);
+    for from in [1, 2, 3] {
+        let status = rich(&one);
+        one.hear(from, Message::Status(status));
+    }
+    assert_eq!(asked(&one), [(1, 0), (2, 0)], "the first one failed");
+    for seq in 0..4 {
+        let batch = one.batch(3, seq, some_votes());
+        one.hear(2, batch);
+    }
+    let (epoch, validator, height) = (0, one.member(3), 0);
+    let end = Message::BatchesSettled { epoch, validator, before_seq: 4, height };
+    one.hear(1, end.clone());
+    assert_eq!(asked(&one).len(), 2, "another's answer");
+    one.hear(2, end);
+    assert_eq!(asked(&one), [(1, 0), (2, 0), (2, 4)], "what is left of what it has");
+    one.feed(Event::PeerDisconnected(peer(2)));
+    let status = rich(&one);
+    one.hear(3, Message::Status(status));
+    assert_eq!(asked(&one).last(), Some(&(3, 4)), "who is gone does not answer");
+}
+
+#[test]
+fn a_status_that_arrives_after_its_peer_has_gone_is_ignored() {
+    let mut one = OneNode::new(&[1, 2]);
+    one.feed(Event::PeerDisconnected(peer(1)));
+    one.sent.clear();
+    let status = NodeStatus { height: 100, ..rich(&one) };
+    one.hear(1, Message::Status(status));
+    one.wait(3_000);
+    let gone: Vec<_> = one.sent.iter().filter(|(to, _)| *to == peer(1)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+    assert!(!one.running().core.is_syncing());
 }

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use timed::consensus::core::{Event, Notification, Output, Timer};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
+use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{
-    BlockHash, BlockVote, GenesisDocument, Height, MasternodeId, Message, PublicKey, Round, SecretKey,
-    Signature, SignatureVerifier, Transaction, VoteStep,
+    Amount, BlockHash, BlockVote, FinalityVote, GenesisDocument, Height, MasternodeId, Message, OutPoint,
+    PublicKey, Round, SecretKey, Signature, SignatureVerifier, Transaction, TxOut, VoteBatch, VoteStep,
 };
 
 use crate::node::{Node, Running};
 use crate::random::Random;
 use crate::verifier::CachingVerifier;
+use crate::workload::lock_of;
 use crate::world::{Plan, START_MS, genesis, identity, operator, users};
 
 /// The validator that the node is.
@@ -36,6 +38,8 @@ pub struct OneNode {
     pub published: Vec<Message>,
     /// What it passed on.
     pub relayed: Vec<Message>,
+    /// Whether the machine dies just before it would write `ClosingEntered`.
+    pub dies_at_closing: bool,
     /// What it sent to one peer.
     pub sent: Vec<(PublicKey, Message)>,
 }
@@ -55,6 +59,7 @@ impl OneNode {
             timers: BTreeSet::new(),
             published: Vec::new(),
             relayed: Vec::new(),
+            dies_at_closing: false,
             sent: Vec::new(),
         };
         one.start();
@@ -66,13 +71,17 @@ impl OneNode {
 
     pub fn start(&mut self) {
         let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
-        let outputs = self.node.start(&self.genesis, verifier, &mut self.random, self.now_ms);
+        let (outputs, _) = self.node.start(&self.genesis, verifier, &mut self.random, self.now_ms);
         self.execute(outputs);
     }
 
     pub fn crash(&mut self) {
         self.node.crash(&mut self.random);
         self.timers.clear();
+    }
+
+    pub const fn is_up(&self) -> bool {
+        self.node.running.is_some()
     }
 
     pub fn running(&self) -> &Running {
@@ -117,6 +126,12 @@ impl OneNode {
             let Some(running) = &mut self.node.running else { return };
             match output {
                 Output::Persist(staged) => {
+                    let enters =
+                        |record: &JournalRecord| matches!(record, JournalRecord::ClosingEntered { .. });
+                    if self.dies_at_closing && staged.records.iter().any(enters) {
+                        self.crash();
+                        return;
+                    }
                     let durable = running.journal.commit(vec![staged]).expect("the disk is sound");
                     self.published.extend(durable.iter().map(|message| message.get().clone()));
                     self.feed(Event::Persisted(durable));
@@ -142,6 +157,17 @@ impl OneNode {
                 Output::Notify(_) | Output::ServeBlocks { .. } => {}
             }
         }
+    }
+
+    /// A payment of all of a genesis output of the first user to the second, told apart by a memo.
+    pub fn payment(&self, memo: u8) -> Arc<Transaction> {
+        let users = users();
+        let own = |(_, output): &(OutPoint, TxOut)| output.lock == lock_of(&users[0]);
+        let (outpoint, output) = self.genesis.outputs().into_iter().find(own).expect("allocated");
+        let value = Amount(output.value.0 - 1_000);
+        let outputs = vec![TxOut { value, lock: lock_of(&users[1]) }];
+        let transaction = Transaction::transfer(vec![outpoint], outputs, vec![memo]);
+        Arc::new(transaction.signed(&self.genesis.chain_id(), &[&users[0]]))
     }
 
     /// Hands in a transaction.
@@ -173,6 +199,13 @@ impl OneNode {
         Message::BlockVote(Arc::new(vote.signed(self.state().chain_id(), &operator(by))))
     }
 
+    /// A batch of another validator for the epoch that the node works on.
+    pub fn batch(&self, by: usize, seq: u64, votes: Vec<FinalityVote>) -> Message {
+        let (chain_id, epoch) = (self.genesis.chain_id(), self.state().next_epoch());
+        let batch = VoteBatch::signed(&chain_id, epoch, self.member(by), seq, votes, &operator(by));
+        Message::VoteBatch(Arc::new(batch))
+    }
+
     /// What a peer says about itself that has everything this node has.
     pub fn status(&self) -> NodeStatus {
         self.running().core.status()
@@ -192,7 +225,7 @@ impl OneNode {
         // A quorum for nothing in particular leads on after a timeout.
         self.wait(500);
         for by in precommits {
-            if self.state().height() == height {
+            if self.is_up() && self.state().height() == height {
                 let vote = self.vote(*by, VoteStep::Precommit, round, value);
                 self.hear(1, vote);
             }
@@ -202,7 +235,12 @@ impl OneNode {
 
     /// The others let the node's proposals pass, and nobody else's, until its chain has this height.
     pub fn commit_until(&mut self, height: Height) {
-        while self.state().height() < height {
+        self.commit_while(|one| one.state().height() < height);
+    }
+
+    /// The same, for as long as this holds and the node is up.
+    pub fn commit_while(&mut self, goes_on: impl Fn(&Self) -> bool) {
+        while self.is_up() && goes_on(self) {
             self.wait(600);
             self.vote_round(true, &[1, 2, 3]);
         }

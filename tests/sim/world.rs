@@ -9,13 +9,14 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::storage::memory_disk::Fault;
 use timed::types::genesis::{Allocation, GenesisMasternode, Timeout};
 use timed::types::{
-    Address, Amount, ChainParameters, GenesisDocument, Height, Message, Network, PublicKey, SecretKey,
-    SignatureVerifier, Transaction, TxId,
+    Address, Amount, ChainParameters, Epoch, GenesisDocument, Height, Message, Network, Proposal, PublicKey,
+    SecretKey, SignatureVerifier, Transaction, TxId,
 };
 
-use crate::node::Node;
+use crate::node::{Node, Write};
 use crate::oracle::Oracle;
 use crate::random::Random;
+use crate::seen::{Closings, Seen};
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
 
@@ -34,6 +35,8 @@ pub struct Plan {
     /// Epochs at least.
     pub epochs: u64,
     pub crashes: bool,
+    /// Some crashes take the chain's data too, and leave the journal.
+    pub wipes: bool,
     pub partitions: bool,
     pub voted_unblocked_max: u64,
     /// A validator that never comes up: the others' proposers can't do without their own votes.
@@ -54,6 +57,7 @@ impl Plan {
             blocks: 20,
             epochs: 2,
             crashes: false,
+            wipes: false,
             partitions: false,
             voted_unblocked_max: 200_000,
             absent: None,
@@ -76,6 +80,7 @@ impl Plan {
             blocks: 20,
             epochs: 2,
             crashes: random.chance(700),
+            wipes: random.chance(400),
             partitions: random.chance(600),
             voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
             // The last one weighs least, and so less than a third.
@@ -93,9 +98,11 @@ enum Item {
     WriteBlock { node: usize, life: u64 },
     Pay,
     Submit { transaction: CheckedTransaction },
-    Crash,
+    Crash { all: bool },
+    Crashes,
     Restart { node: usize },
     Partition,
+    Partitions,
     Heal,
 }
 
@@ -114,8 +121,8 @@ pub struct World {
     cut: Vec<Vec<bool>>,
     faults_over: bool,
     trace: blake3::Hasher,
-    pub steps: u64,
-    pub crashes: u64,
+    seen: Seen,
+    closings: Closings,
     verbose: bool,
 }
 
@@ -206,7 +213,7 @@ impl World {
             Arc::clone(&verifier) as _,
         );
         let mut world = Self {
-            oracle: Oracle::new(state.validators(), &outputs),
+            oracle: Oracle::new(&state, &outputs),
             cut: vec![vec![false; count]; count],
             plan,
             random,
@@ -219,8 +226,8 @@ impl World {
             workload,
             faults_over: false,
             trace: blake3::Hasher::new(),
-            steps: 0,
-            crashes: 0,
+            seen: Seen::default(),
+            closings: Closings::default(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
         for node in 0..count {
@@ -228,10 +235,10 @@ impl World {
         }
         world.after(10, Item::Pay);
         if world.plan.crashes {
-            world.after(1_000, Item::Crash);
+            world.after(1_000, Item::Crashes);
         }
         if world.plan.partitions {
-            world.after(1_500, Item::Partition);
+            world.after(1_500, Item::Partitions);
         }
         world
     }
@@ -256,7 +263,10 @@ impl World {
         }
         self.log(|| format!("node {node} starts"));
         let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
-        let outputs = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
+        let (outputs, own) = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
+        for message in own {
+            self.oracle.signed(&message);
+        }
         let life = self.nodes[node].life;
         self.execute(node, outputs);
         self.after(1, Item::Tick { node, life });
@@ -271,14 +281,32 @@ impl World {
 
     fn stop(&mut self, node: usize) {
         self.log(|| format!("node {node} crashes"));
-        self.crashes += 1;
+        self.seen.crashes += 1;
+        if let Some(epoch) = self.closing_epoch(node) {
+            self.closings.crashed.insert(epoch);
+        }
         self.nodes[node].crash(&mut self.random);
+        self.wipe_some(node);
         let gone = self.nodes[node].peer;
         for other in 0..self.nodes.len() {
             self.feed(other, Event::PeerDisconnected(gone));
         }
-        let delay = self.random.between(50, 4_000);
+        // Often it is back before the others have got over it.
+        let down_ms = if self.random.chance(400) { 200 } else { 4_000 };
+        let delay = self.random.between(20, down_ms);
         self.after(delay, Item::Restart { node });
+    }
+
+    /// Sometimes the chain's data goes as well. Each block but the tip stays somewhere: from genesis on it could be had
+    /// nowhere, and a journal that has forgotten the first epochs signs nothing in them.
+    fn wipe_some(&mut self, node: usize) {
+        let others = self.nodes.iter().enumerate().filter(|(place, _)| *place != node);
+        let kept = others.map(|(_, other)| other.durable).max();
+        if self.plan.wipes && kept.is_some_and(|kept| kept + 1 >= self.oracle.height) && self.random.chance(400) {
+            self.log(|| format!("node {node} loses its chain"));
+            self.nodes[node].wipe_chain();
+            self.seen.wiped += 1;
+        }
     }
 
     fn feed(&mut self, node: usize, event: Event) {
@@ -301,21 +329,12 @@ impl World {
         let life = self.nodes[node].life;
         let Some(running) = &mut self.nodes[node].running else { return };
         match output {
-            Output::Persist(staged) => {
-                running.writes.push(staged);
-                if !std::mem::replace(&mut running.write_scheduled, true) {
-                    let delay = self.random.between(0, 3);
-                    self.after(delay, Item::WriteJournal { node, life });
-                }
-            }
+            Output::Persist(staged) => self.to_journal(node, Write::Commit(staged)),
+            Output::PruneJournal(epoch) => self.to_journal(node, Write::Prune(epoch)),
             Output::CommitBlock(block) => {
                 assert!(running.block_to_write.replace(block).is_none(), "one block at a time");
                 let delay = self.random.between(0, 5);
                 self.after(delay, Item::WriteBlock { node, life });
-            }
-            Output::PruneJournal(epoch) => {
-                // A failing disk shows itself at the next write.
-                drop(running.journal.prune_before(epoch));
             }
             Output::Send(to, message) => {
                 if let Some(to) = self.nodes.iter().position(|other| other.peer == to) {
@@ -340,17 +359,30 @@ impl World {
         }
     }
 
+    fn to_journal(&mut self, node: usize, write: Write) {
+        let Some(running) = &mut self.nodes[node].running else { return };
+        running.writes.push_back(write);
+        if !running.write_scheduled {
+            self.schedule_writing(node);
+        }
+    }
+
+    fn schedule_writing(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        running.write_scheduled = !running.writes.is_empty();
+        if running.write_scheduled {
+            let delay = self.random.between(0, 3);
+            self.after(delay, Item::WriteJournal { node, life });
+        }
+    }
+
     fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
-        let chain_id = self.genesis.chain_id();
         for transaction in transactions {
             let txid = transaction.txid();
-            let checked = CheckedTransaction::check(
-                Arc::clone(&transaction),
-                &chain_id,
-                &self.genesis.parameters,
-                &*self.verifier,
-            )
-            .expect("honest nodes relay sound transactions");
+            // Its maker has checked it, for all nodes.
+            let checked = self.workload.payments.get(&txid).expect("somebody's payment").transaction.clone();
+            assert_eq!(checked.transaction(), &transaction, "honest nodes change nothing");
             let known = self.nodes[node].running.as_mut().is_none_or(|running| !running.relayed.insert(txid));
             if !known {
                 self.broadcast(node, &Message::Transaction(transaction), Some(from));
@@ -369,6 +401,11 @@ impl World {
             }
             Notification::BlockApplied(applied) => {
                 self.oracle.applied(&applied);
+                let header = &applied.committed.block.header;
+                if header.epoch_end {
+                    self.closings.ended.insert(header.epoch);
+                }
+                self.note_closings();
                 for transaction in &applied.transactions {
                     self.workload.settled(transaction);
                 }
@@ -412,14 +449,13 @@ impl World {
             self.nodes[node].disk.fail_after(operation, Fault::InputOutput);
         }
         let Some(running) = &mut self.nodes[node].running else { return };
-        running.write_scheduled = false;
-        let staged = std::mem::take(&mut running.writes);
-        match running.journal.commit(staged) {
+        match running.write_journal() {
             Ok(durable) => {
                 for message in &durable {
-                    self.oracle.published(message.get());
+                    self.oracle.signed(message.get());
                     self.broadcast(node, message.get(), None);
                 }
+                self.schedule_writing(node);
                 self.feed(node, Event::Persisted(durable));
             }
             Err(problem) => {
@@ -454,7 +490,7 @@ impl World {
     pub fn step(&mut self) {
         let ((at_ms, sequence), item) = self.queue.pop_first().expect("ticks never end");
         self.now_ms = at_ms;
-        self.steps += 1;
+        self.seen.steps += 1;
         if self.queue.len() > IN_FLIGHT_MAX {
             self.too_much_in_flight();
         }
@@ -466,6 +502,9 @@ impl World {
         }
         match item {
             Item::Deliver { from, to, message } => {
+                if let Message::Proposal(proposal) = &message {
+                    self.note_lacking_promise(to, proposal);
+                }
                 let from = self.nodes[from].peer;
                 self.feed(to, Event::Message { from, message, verified: false });
                 self.check(to);
@@ -482,17 +521,20 @@ impl World {
             Item::Timer { .. } | Item::Tick { .. } | Item::WriteJournal { .. } | Item::WriteBlock { .. } => {}
             Item::Pay => self.pay(),
             Item::Submit { transaction } => self.submit(&transaction),
-            Item::Crash => {
-                if !self.faults_over {
-                    let node = self.random.below(self.nodes.len());
-                    let all = self.random.chance(100);
-                    for node in if all { 0..self.nodes.len() } else { node..node + 1 } {
-                        if self.nodes[node].running.is_some() {
-                            self.stop(node);
-                        }
+            Item::Crash { all } => {
+                let node = self.random.below(self.nodes.len());
+                for node in if all { 0..self.nodes.len() } else { node..node + 1 } {
+                    if !self.faults_over && self.nodes[node].running.is_some() {
+                        self.stop(node);
                     }
+                }
+            }
+            Item::Crashes => {
+                if !self.faults_over {
+                    let all = self.random.chance(100);
+                    self.after(0, Item::Crash { all });
                     let delay = self.random.between(200, 4_000);
-                    self.after(delay, Item::Crash);
+                    self.after(delay, Item::Crashes);
                 }
             }
             Item::Restart { node } => {
@@ -507,12 +549,73 @@ impl World {
                     self.after(delay, Item::Heal);
                 }
             }
-            Item::Heal => {
-                self.heal();
-                let delay = self.random.between(500, 4_000);
-                self.after(delay, Item::Partition);
+            Item::Partitions => {
+                self.after(0, Item::Partition);
+                let delay = self.random.between(800, 7_000);
+                self.after(delay, Item::Partitions);
+            }
+            Item::Heal => self.heal(),
+        }
+    }
+
+    /// The epoch that a node is closing, if it is.
+    fn closing_epoch(&self, node: usize) -> Option<Epoch> {
+        let core = &self.nodes[node].running.as_ref()?.core;
+        core.state().is_closing().then(|| core.state().next_epoch())
+    }
+
+    /// A last block of an epoch reaches a validator that promised something that is not in it.
+    fn note_lacking_promise(&mut self, node: usize, proposal: &Proposal) {
+        let header = &proposal.block.header;
+        if header.epoch_end && self.closing_epoch(node) == Some(header.epoch) {
+            let Some(running) = &self.nodes[node].running else { return };
+            let mut promises = running.core.finality().promises().iter();
+            if promises.any(|txid| !proposal.block.txids.contains(txid)) {
+                self.closings.lacking.insert(header.epoch);
             }
         }
+    }
+
+    /// Looks at the closing of epochs whenever a block was applied or the network changed.
+    fn note_closings(&mut self) {
+        let is_cut = self.cut.iter().flatten().any(|cut| *cut);
+        for node in 0..self.nodes.len() {
+            let Some(epoch) = self.closing_epoch(node) else { continue };
+            if self.closings.begun.insert(epoch) {
+                self.trouble_closing();
+            }
+            if is_cut {
+                self.closings.partitioned.insert(epoch);
+            }
+            let running = self.nodes[node].running.as_ref();
+            if running.is_some_and(|running| !running.core.finality().promises().is_empty()) {
+                self.closings.loaded.insert(epoch);
+            }
+        }
+    }
+
+    /// The first node has entered closing: the worst time for what follows.
+    fn trouble_closing(&mut self) {
+        if self.faults_over {
+            return;
+        }
+        if self.plan.crashes && self.random.chance(500) {
+            let all = self.random.chance(300);
+            let delay = self.random.between(0, 400);
+            self.after(delay, Item::Crash { all });
+        }
+        if self.plan.partitions && self.random.chance(300) {
+            self.after(0, Item::Partition);
+        }
+    }
+
+    /// What the run went through.
+    pub fn seen(&self) -> Seen {
+        let mut seen = self.seen.clone();
+        seen.blocks = self.oracle.height;
+        seen.finals = self.oracle.finals() as u64;
+        self.closings.count_into(&mut seen);
+        seen
     }
 
     fn too_much_in_flight(&self) -> ! {
@@ -526,7 +629,7 @@ impl World {
 
     fn check(&self, node: usize) {
         // Each step would cost more than all the rest.
-        if self.steps.is_multiple_of(64)
+        if self.seen.steps.is_multiple_of(64)
             && let Some(running) = &self.nodes[node].running
         {
             running.core.check_invariants().expect("invariants hold");
@@ -542,6 +645,7 @@ impl World {
                     if asymmetric { side[from] && !side[to] } else { side[from] != side[to] };
             }
         }
+        self.note_closings();
     }
 
     fn heal(&mut self) {
@@ -586,7 +690,7 @@ impl World {
             .collect()
     }
 
-    fn run_until(&mut self, what: &str, limit_ms: u64, done: impl Fn(&Self) -> bool) {
+    fn run_until(&mut self, what: &str, limit_ms: u64, mut done: impl FnMut(&Self) -> bool) {
         let deadline = self.now_ms + limit_ms;
         while !done(self) {
             assert!(
@@ -636,7 +740,7 @@ impl World {
             world.heights().iter().all(|reached| *reached >= height + 10)
         });
         self.run_until("the epoch after next", 60_000, |world| world.oracle.epoch >= (epoch + 2).max(epochs));
-        let owed: Vec<TxId> = self
+        let mut owed: Vec<TxId> = self
             .workload
             .payments
             .iter()
@@ -644,7 +748,8 @@ impl World {
             .map(|(txid, _)| *txid)
             .collect();
         self.run_until("every honest payment in the chain", 60_000, |world| {
-            owed.iter().all(|txid| world.oracle.chain.contains_key(txid))
+            while owed.pop_if(|txid| world.oracle.chain.contains_key(txid)).is_some() {}
+            owed.is_empty()
         });
         for node in &self.nodes {
             if let Some(running) = &node.running {

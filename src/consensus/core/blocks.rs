@@ -185,6 +185,9 @@ impl Core {
         justification: Option<Box<bft::Justification>>,
     ) {
         let Some(identity) = self.config.identity.clone() else { return };
+        if step == VoteStep::Prevote && self.state.is_closing() {
+            self.enter_closing();
+        }
         let height = self.next_height();
         if let Some(signed) = self.own_block_votes.get(&(height, round, step)) {
             // INV-CORE-3. The machine does not ask for this; if it ever does, the journal wins.
@@ -490,6 +493,9 @@ impl Core {
             self.leave_epoch();
         }
         self.step_finality(finality::Input::BlockApplied { transactions });
+        if self.state.next_epoch() != epoch_before {
+            self.replay_journaled_epoch();
+        }
         self.batches.settle(self.finality.settled());
         self.start_height();
         self.schedule_flush();
@@ -506,15 +512,20 @@ impl Core {
         self.journaled_bodies.clear();
         self.journaled_batches.clear();
         self.next_seq = self.next_seq.split_off(&epoch);
+        self.closing_journaled = self.closing_journaled.split_off(&epoch);
         self.batches = finality::BatchStore::new(self.state.validators().len());
-        let records = vec![JournalRecord::EpochStarted { epoch }];
-        self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
-        self.out.push(Output::PruneJournal(epoch));
+        self.batch_requests.clear();
+        // Else the journal was there before, with a chain that was lost since.
+        if epoch > self.signs_from {
+            self.signs_from = epoch;
+            let records = vec![JournalRecord::EpochStarted { epoch }];
+            self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
+            self.out.push(Output::PruneJournal(epoch));
+        }
     }
 
     pub(super) fn start_height(&mut self) {
-        let me = self.config.identity.as_ref().map(|identity| identity.id);
-        let context = height_context(&self.state, me);
+        let context = height_context(&self.state, self.signer());
         let journaled = self.journaled_heights.remove(&context.height);
         self.journaled_heights = self.journaled_heights.split_off(&context.height);
         let (machine, effects) = match journaled {

@@ -21,10 +21,10 @@ use crate::network::PeerId;
 use crate::protocol::bft::Input;
 use crate::protocol::finality;
 use crate::types::codec::encode;
-use crate::types::limits::{REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
+use crate::types::limits::{REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
 use crate::types::message::NodeStatus;
 use crate::types::{
-    Certificate, Epoch, FinalityVote, Height, MasternodeId, Message, Transaction, TxId, VoteKind, VoteStep,
+    Certificate, FinalityVote, Message, Transaction, TxId, VoteKind, VoteStep,
 };
 
 /// Certificates that are put into one message, at most.
@@ -49,12 +49,7 @@ impl Core {
                 self.serve_batches(from, epoch, validator, from_seq, count);
             }
             Message::BatchesSettled { epoch, validator, before_seq, height } => {
-                if epoch == self.finality.epoch()
-                    && height <= self.state.height()
-                    && let Some(member) = self.finality.validators().index_of(&validator)
-                {
-                    self.batches.skip_to(member, before_seq);
-                }
+                self.on_batches_settled(from, epoch, validator, before_seq, height);
             }
             Message::GetBlocks { from: first, count } => {
                 let count = count.min(REQUEST_BLOCKS_MAX);
@@ -171,6 +166,9 @@ impl Core {
     }
 
     fn keep_early(&mut self, from: PeerId, message: Message) {
+        if !self.peers.contains_key(&from) {
+            return;
+        }
         let queue = self.early.entry(from).or_default();
         if queue.len() >= EARLY_MESSAGES_MAX {
             queue.pop_front();
@@ -245,28 +243,6 @@ impl Core {
         }
     }
 
-    fn serve_batches(&mut self, to: PeerId, epoch: Epoch, validator: MasternodeId, from: u64, count: u64) {
-        let Some(member) = self.finality.validators().index_of(&validator) else { return };
-        if epoch != self.finality.epoch() {
-            return;
-        }
-        let count = count.min(REQUEST_BATCHES_MAX);
-        let (batches, received) = self.batches.range(member, from, count);
-        let mut bytes = 0_usize;
-        let mut before_seq = received.min(from.saturating_add(count));
-        for batch in batches {
-            if bytes >= RESPONSE_BYTES_MAX {
-                before_seq = before_seq.min(batch.header.seq);
-                break;
-            }
-            bytes = bytes.saturating_add(batch.votes.len().saturating_mul(33));
-            self.out.push(Output::Send(to, Message::VoteBatch(batch)));
-        }
-        // Of the numbers below, those that were not sent just now are settled.
-        let height: Height = self.state.height();
-        self.out.push(Output::Send(to, Message::BatchesSettled { epoch, validator, before_seq, height }));
-    }
-
     // -- status ---------------------------------------------------------------------------------------------------
 
     pub(super) fn on_peer_connected(&mut self, peer: PeerId) {
@@ -279,6 +255,7 @@ impl Core {
         self.peers.remove(peer);
         self.early.remove(peer);
         self.sync.forget(peer);
+        self.batch_requests.forget_peer(peer);
     }
 
     /// Where this node stands.
@@ -298,6 +275,10 @@ impl Core {
     }
 
     fn on_status(&mut self, from: PeerId, status: NodeStatus) {
+        // It may have been on its way when the connection was lost.
+        if !self.peers.contains_key(&from) {
+            return;
+        }
         if status.height == self.state.height()
             && status.tip == self.state.tip_hash()
             && !self.is_committing()
@@ -305,7 +286,9 @@ impl Core {
             self.push_votes(from, &status);
             self.pull_batches(from, &status);
         }
-        self.peers.insert(from, Some(status));
+        if let Some(known) = self.peers.get_mut(&from) {
+            *known = Some(status);
+        }
         self.poll_sync();
     }
 
@@ -339,21 +322,6 @@ impl Core {
             if same { (&status.prevotes, &status.precommits) } else { (&nobody, &nobody) };
         for vote in self.bft.votes_for_peer(round, prevotes, precommits) {
             self.out.push(Output::Send(to, Message::BlockVote(vote)));
-        }
-    }
-
-    fn pull_batches(&mut self, from: PeerId, status: &NodeStatus) {
-        if status.epoch != self.finality.epoch() {
-            return;
-        }
-        let set = Arc::clone(self.finality.validators());
-        for ((member, mine), theirs) in set.members().iter().zip(self.batches.counts()).zip(&status.batches) {
-            if *theirs > mine {
-                let count = theirs.saturating_sub(mine).min(REQUEST_BATCHES_MAX);
-                let request =
-                    Message::GetBatches { epoch: status.epoch, validator: member.id, from_seq: mine, count };
-                self.out.push(Output::Send(from, request));
-            }
         }
     }
 

@@ -10,14 +10,18 @@
 //! - INV-CORE-1: own votes and proposals leave as the payload of a [`Staged`] write and come back as
 //!   [`Durable`]; only then do they count here and can they be sent.
 //! - INV-CORE-2: the journal's order is the order in which effects were executed; `ClosingEntered` stands behind
-//!   every vote that was cast before it.
+//!   every vote that was cast before it, and before the first prevote at a closing height: so whoever has that prevote
+//!   in the journal has the record, whatever has become of the chain's data.
 //! - INV-CORE-3: for one (height, round, step) this node signs one value; what the journal holds is sent again as it
 //!   was.
 //! - INV-CORE-4: a block is applied once the block log says that it is durable, and in one place.
+//! - INV-CORE-5: nothing is signed in an epoch of which the journal may have forgotten something. It forgets behind the
+//!   epoch's closing block, so this concerns a node that lost the chain's data since.
 //!
 //! # Concurrency
 //! One owner. Nothing here blocks, but for reads of outputs that are not cached and of journaled bodies.
 
+mod batches;
 mod blocks;
 mod gossip;
 mod restore;
@@ -27,7 +31,9 @@ mod votes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use self::batches::BatchRequests;
 use self::blocks::{Candidate, Committing};
+use self::restore::JournaledMessages;
 use self::votes::PendingBatch;
 use super::verify::Voters;
 use crate::network::PeerId;
@@ -249,6 +255,7 @@ pub struct Core {
     bodies: Arc<dyn BodyReader>,
     finality: finality::Machine,
     batches: BatchStore,
+    batch_requests: BatchRequests,
     bft: bft::Machine,
     /// The machine of the height before: it still collects precommits for the next block's `last_commit`.
     previous_bft: Option<bft::Machine>,
@@ -262,6 +269,12 @@ pub struct Core {
     own_block_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
     /// What the journal says of heights that the chain here has not reached.
     journaled_heights: BTreeMap<Height, bft::Journaled>,
+    /// And of votes in epochs that it has not reached.
+    journaled_votes: BTreeMap<Epoch, JournaledMessages>,
+    /// The journal has everything of this epoch and later; nothing is signed in earlier ones.
+    signs_from: Epoch,
+    /// Epochs, from the current one on, whose `ClosingEntered` is in the journal or on its way there.
+    closing_journaled: BTreeSet<Epoch>,
     /// The next number of this node's batches, by epoch.
     next_seq: BTreeMap<Epoch, u64>,
     pending: PendingBatch,
@@ -338,6 +351,12 @@ impl Core {
         for effect in effects {
             self.execute_finality(effect);
         }
+    }
+
+    /// The masternode whose votes this node casts in the current epoch.
+    fn signer(&self) -> Option<MasternodeId> {
+        let identity = self.config.identity.as_ref().filter(|_| self.state.next_epoch() >= self.signs_from);
+        identity.map(|identity| identity.id)
     }
 
     fn next_height(&self) -> Height {

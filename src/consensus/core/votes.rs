@@ -42,18 +42,25 @@ impl Core {
             }
             Effect::WaitingForInputs(txid) => self.notify(Notification::WaitingForInputs(txid)),
             Effect::Dropped { txid, reason } => self.notify(Notification::Dropped(txid, reason)),
-            Effect::EnterClosing { epoch, height } => {
-                self.flush_votes();
-                let records = vec![JournalRecord::ClosingEntered { epoch, height }];
-                self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
-            }
+            Effect::EnterClosing => self.enter_closing(),
             Effect::LoadBody(txid) => self.load_body(txid),
         }
     }
 
+    /// Rule 5: from here on no new vote of this epoch, whatever becomes of the chain's data.
+    pub(super) fn enter_closing(&mut self) {
+        let (epoch, height) = (self.state.next_epoch(), self.state.height());
+        if !self.closing_journaled.insert(epoch) {
+            return;
+        }
+        self.flush_votes();
+        let records = vec![JournalRecord::ClosingEntered { epoch, height }];
+        self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
+    }
+
     /// A body that was left to the journal. It was checked before it was written; checking it again costs little
     /// beside the read, and makes a damaged journal harmless.
-    fn load_body(&mut self, txid: TxId) {
+    pub(super) fn load_body(&mut self, txid: TxId) {
         if let Some(transaction) = self.bodies.body(&txid) {
             let (chain_id, parameters) = (*self.state.chain_id(), Arc::clone(self.state.parameters()));
             let verifier = Arc::clone(&self.config.verifier);

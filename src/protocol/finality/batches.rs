@@ -45,7 +45,7 @@ impl BatchStore {
         Self { members: vec![Received::default(); members] }
     }
 
-    /// Notes a batch; false when its number was noted before.
+    /// Notes a batch; false when its number was noted before, or is too far after a gap to be remembered.
     pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> bool {
         let Some(received) = self.members.get_mut(member) else { return false };
         let seq = batch.header.seq;
@@ -53,7 +53,7 @@ impl BatchStore {
             return false;
         }
         if seq > received.next && received.ahead.len() >= BATCHES_AHEAD_MAX {
-            return true;
+            return false;
         }
         received.ahead.insert(seq);
         received.kept.insert(seq, Arc::clone(batch));
@@ -71,6 +71,12 @@ impl BatchStore {
     #[must_use]
     pub fn counts(&self) -> Vec<u64> {
         self.members.iter().map(|received| received.next).collect()
+    }
+
+    /// How many of a member's batches are here without a gap.
+    #[must_use]
+    pub fn count(&self, member: usize) -> u64 {
+        self.members.get(member).map_or(0, |received| received.next)
     }
 
     /// The batches of a range that are kept, and the first number that is not settled or received here.

@@ -92,7 +92,17 @@ pub struct Machine {
     wanted_bodies: BTreeSet<TxId>,
     wanted_certificates: BTreeSet<TxId>,
     /// What the journal says of epochs that the chain here has not reached.
-    journaled: BTreeMap<Epoch, JournaledEpoch>,
+    journaled: JournaledVotes,
+}
+
+/// What a node's journal says of its votes.
+#[derive(Clone, Debug, Default)]
+pub struct JournaledVotes {
+    /// The journal may have forgotten what was voted in earlier epochs than this one. Their closing blocks were durable
+    /// then; if the chain's data was lost since and such an epoch is gone through again, nothing is voted in it.
+    pub forgotten_before: Epoch,
+    /// What it did in the others.
+    pub epochs: BTreeMap<Epoch, JournaledEpoch>,
 }
 
 /// What a node's journal says it did in one epoch.
@@ -100,7 +110,7 @@ pub struct Machine {
 pub struct JournaledEpoch {
     /// Its votes, with the inputs of their transactions.
     pub votes: Vec<(FinalityVote, Vec<OutPoint>)>,
-    /// Whether it entered closing, or prevoted at a closing height.
+    /// Whether it entered closing. Its first prevote at a closing height stands behind that record.
     pub closing: bool,
 }
 
@@ -111,13 +121,13 @@ fn conflict_order(epoch: Epoch, txid: &TxId) -> [u8; 32] {
 
 impl Machine {
     /// A machine at the epoch of the chain's next block. `me` is the masternode whose votes this node casts,
-    /// `journaled` what it did in this epoch and (if the chain's data was lost since) in later ones, `settled` the
-    /// transactions of this epoch's blocks.
+    /// `journaled` what it did (if the chain's data was lost since, in later epochs as well), `settled` the transactions
+    /// of this epoch's blocks.
     #[must_use]
     pub fn new(
         me: Option<MasternodeId>,
         state: &LedgerState,
-        journaled: BTreeMap<Epoch, JournaledEpoch>,
+        journaled: JournaledVotes,
         settled: BTreeSet<TxId>,
     ) -> Self {
         let mut machine = Self::empty(me, state);
@@ -136,8 +146,8 @@ impl Machine {
             unknown_votes: vec![0; set.len()],
             set,
             parameters: Arc::clone(state.parameters()),
-            // A node that starts at a closing height made its record before, or has nothing to protect; either way
-            // it must not vote in this epoch any more.
+            // A node that starts at a closing height must not vote in this epoch any more; the executor sees to it
+            // that the record is there before anything else is signed.
             closing: state.is_closing(),
             entries: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -155,14 +165,16 @@ impl Machine {
             unlocked_bytes: 0,
             wanted_bodies: BTreeSet::new(),
             wanted_certificates: BTreeSet::new(),
-            journaled: BTreeMap::new(),
+            journaled: JournaledVotes::default(),
         }
     }
 
     /// Takes over what the journal says of the current epoch (INV-FIN-1), before any transaction is looked at.
     fn restore(&mut self) {
-        self.journaled = self.journaled.split_off(&self.epoch);
-        let Some(JournaledEpoch { votes, closing }) = self.journaled.remove(&self.epoch) else { return };
+        self.closing |= self.epoch < self.journaled.forgotten_before;
+        let epochs = &mut self.journaled.epochs;
+        *epochs = epochs.split_off(&self.epoch);
+        let Some(JournaledEpoch { votes, closing }) = epochs.remove(&self.epoch) else { return };
         self.closing |= closing;
         for (vote, inputs) in votes {
             let settled = self.settled.contains(&vote.txid);
@@ -191,7 +203,8 @@ impl Machine {
         }
     }
 
-    /// Transactions that the journal holds for this epoch and that are not in the chain: to be handed in again.
+    /// Transactions that the journal holds for this epoch and that are not in the chain: to be handed in again when
+    /// the epoch begins.
     #[must_use]
     pub fn spilled(&self) -> Vec<TxId> {
         let spilled = self.entries.iter().filter(|(_, entry)| matches!(entry.body, Body::Spilled));
@@ -603,7 +616,7 @@ impl Machine {
         }
         if chain.state.is_closing() && !self.closing {
             self.closing = true;
-            out.push(Effect::EnterClosing { epoch: self.epoch, height: chain.state.height() });
+            out.push(Effect::EnterClosing);
         }
         while !self.closing && !self.blocks_must_catch_up() {
             let Some(txid) = self.throttled.pop_front() else { break };

@@ -14,7 +14,8 @@
 //! # Invariants
 //! - INV-FIN-1: in one epoch this node votes `Lock` for at most one of several conflicting transactions, restarts
 //!   included ([`Machine::new`] and each new epoch take the journaled votes before anything else happens).
-//! - INV-FIN-2: no `Lock` or `Final` vote is cast after closing was entered.
+//! - INV-FIN-2: no `Lock` or `Final` vote is cast after closing was entered, nor in an epoch whose votes the journal may
+//!   have forgotten.
 //! - INV-FIN-3: `Final` is only voted for a transaction that is certified here and whose body is here.
 //! - INV-FIN-4: a lock stays until the epoch ends; inclusion in a block removes none.
 //! - INV-FIN-5: what is forgotten of certificates and own votes is a function of committed blocks alone.
@@ -38,12 +39,12 @@ mod tests;
 use std::sync::Arc;
 
 pub use batches::BatchStore;
-pub use machine::{JournaledEpoch, Machine};
+pub use machine::{JournaledEpoch, JournaledVotes, Machine};
 pub use tally::VoteSource;
 
 use super::state::LedgerState;
 use super::validity::{CheckedTransaction, TransactionError, UtxoReader};
-use crate::types::{Certificate, Epoch, FinalityVote, Height, TxId, VoteBatch};
+use crate::types::{Certificate, FinalityVote, TxId, VoteBatch};
 
 /// Bodies that are neither locked nor certified (waiting for a parent, or in conflict) are kept up to this number.
 pub const UNLOCKED_BODIES_MAX: usize = 10_000;
@@ -115,12 +116,7 @@ pub enum Effect {
         reason: DropReason,
     },
     /// Behind all votes that were cast before, journal that this epoch is closing.
-    EnterClosing {
-        /// The epoch.
-        epoch: Epoch,
-        /// Height of the last ordinary block.
-        height: Height,
-    },
+    EnterClosing,
     /// The body was left to the journal; read it and hand it in again.
     LoadBody(TxId),
 }
