@@ -40,7 +40,7 @@ pub struct NodeStatus {
     pub epoch: Epoch,
     /// The round it is in at the next height.
     pub round: Round,
-    /// Whether it holds the round's proposal.
+    /// Whether it holds the round's proposal, and the proof of lock that this names.
     pub has_proposal: bool,
     /// Whose prevotes of the round it holds.
     pub prevotes: SignerBitmap,

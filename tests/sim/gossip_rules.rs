@@ -2,7 +2,7 @@
 
 use timed::consensus::core::Event;
 use timed::types::message::NodeStatus;
-use timed::types::{FinalityVote, Message, TxId, VoteKind, VoteStep};
+use timed::types::{BlockBlueprint, BlockHash, FinalityVote, Message, Round, TxId, VoteKind, VoteStep};
 
 use crate::one_node::{OneNode, peer};
 
@@ -112,4 +112,61 @@ fn a_status_that_arrives_after_its_peer_has_gone_is_ignored() {
     let gone: Vec<_> = one.sent.iter().filter(|(to, _)| *to == peer(1)).collect();
     assert!(gone.is_empty(), "{gone:?}");
     assert!(!one.running().core.is_syncing());
+}
+
+fn block_votes(one: &mut OneNode, by: &[usize], step: VoteStep, round: Round, value: Option<BlockHash>) {
+    for by in by {
+        let vote = one.vote(*by, step, round, value);
+        one.hear(1, vote);
+    }
+}
+
+/// Its own proposal of a round is prevoted by these of the others, and the round fails; what it was, and when.
+fn proposed_in_vain(one: &mut OneNode, prevoters: &[usize]) -> (Round, BlockBlueprint) {
+    one.wait(600);
+    while !one.is_proposer() {
+        one.vote_round(false, &[1, 2]);
+    }
+    let round = one.running().core.bft().round();
+    let block = one.proposal(round).expect("its own").block.clone();
+    block_votes(one, prevoters, VoteStep::Prevote, round, Some(block.header.hash()));
+    block_votes(one, &[3], VoteStep::Prevote, round, None);
+    one.wait(500);
+    block_votes(one, &[1, 2, 3], VoteStep::Precommit, round, None);
+    one.wait(1_000);
+    (round, block)
+}
+
+#[test]
+fn a_proposal_without_the_proof_that_it_names_is_not_had() {
+    let mut one = OneNode::new(&[1, 2]);
+    let (first, block) = proposed_in_vain(&mut one, &[1]);
+    let round = one.running().core.bft().round();
+    let proposal = one.again(round, first, &block);
+    one.hear(2, proposal);
+    assert!(!one.status().has_proposal, "peers see what it lacks");
+    assert!(!one.has_prevoted(round));
+    block_votes(&mut one, &[2], VoteStep::Prevote, first, Some(block.header.hash()));
+    assert!(one.status().has_proposal && one.has_prevoted(round));
+}
+
+#[test]
+fn a_block_is_proposed_again_together_with_its_proof() {
+    let mut one = OneNode::new(&[1, 2]);
+    let (first, block) = proposed_in_vain(&mut one, &[1, 2]);
+    assert_eq!(one.running().core.bft().locked(), Some((first, block.header.hash())));
+    while !one.is_proposer() {
+        one.relayed.clear();
+        one.vote_round(false, &[1, 2]);
+    }
+    let round = one.running().core.bft().round();
+    assert_eq!(one.proposal(round).expect("its own").pol_round, Some(first));
+    let proof: Vec<_> =
+        [1, 2].map(|by| one.vote(by, VoteStep::Prevote, first, Some(block.header.hash()))).into();
+    assert!(proof.iter().all(|vote| relays(&one, vote) == 1));
+    // A peer that lost it says so.
+    one.sent.clear();
+    let status = NodeStatus { has_proposal: false, ..one.status() };
+    one.hear(2, Message::Status(status));
+    assert!(proof.iter().all(|vote| one.sent.contains(&(peer(2), vote.clone()))));
 }

@@ -12,10 +12,12 @@
     reason = "a failed expectation is a test's verdict"
 )]
 
+mod faults;
 mod gossip_rules;
 mod node;
 mod one_node;
 mod oracle;
+mod plan;
 mod random;
 mod restart_rules;
 mod seen;

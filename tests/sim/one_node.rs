@@ -9,15 +9,15 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{
-    Amount, BlockHash, BlockVote, FinalityVote, GenesisDocument, Height, MasternodeId, Message, OutPoint,
-    PublicKey, Round, SecretKey, Signature, SignatureVerifier, Transaction, TxOut, VoteBatch, VoteStep,
+    Amount, BlockBlueprint, BlockHash, BlockVote, FinalityVote, GenesisDocument, Height, MasternodeId, Message,
+    OutPoint, Proposal, PublicKey, Round, SecretKey, Signature, SignatureVerifier, Transaction, TxOut, VoteBatch, VoteStep,
 };
 
 use crate::node::{Node, Running};
+use crate::plan::{Plan, START_MS, genesis, identity, operator, users};
 use crate::random::Random;
 use crate::verifier::CachingVerifier;
 use crate::workload::lock_of;
-use crate::world::{Plan, START_MS, genesis, identity, operator, users};
 
 /// The validator that the node is.
 pub const ME: usize = 0;
@@ -199,6 +199,34 @@ impl OneNode {
         Message::BlockVote(Arc::new(vote.signed(self.state().chain_id(), &operator(by))))
     }
 
+    /// A proposal of another validator of a block for the round, standing on the prevotes of an earlier round.
+    pub fn again(&self, round: Round, pol_round: Round, block: &BlockBlueprint) -> Message {
+        let validator = self.proposer(round);
+        let secret = (0..4).find(|by| self.member(*by) == validator).map(operator).expect("a member");
+        let (pol_round, block, signature) = (Some(pol_round), block.clone(), Signature::EMPTY);
+        let proposal = Proposal { round, pol_round, validator, block, signature };
+        Message::Proposal(Arc::new(proposal.signed(&secret)))
+    }
+
+    /// Whether its current round is its own to propose in.
+    pub fn is_proposer(&self) -> bool {
+        self.proposer(self.running().core.bft().round()) == self.member(ME)
+    }
+
+    pub fn has_prevoted(&self, round: Round) -> bool {
+        let height = self.state().height() + 1;
+        self.published.iter().any(|message| match message {
+            Message::BlockVote(vote) => {
+                vote.step == VoteStep::Prevote && (vote.height, vote.round) == (height, round)
+            }
+            _ => false,
+        })
+    }
+
+    pub fn proposer(&self, round: Round) -> MasternodeId {
+        self.running().core.bft().proposer(round).expect("a set").id
+    }
+
     /// A batch of another validator for the epoch that the node works on.
     pub fn batch(&self, by: usize, seq: u64, votes: Vec<FinalityVote>) -> Message {
         let (chain_id, epoch) = (self.genesis.chain_id(), self.state().next_epoch());
@@ -247,7 +275,7 @@ impl OneNode {
     }
 
     /// The node's own proposal of a round at its height.
-    pub fn proposal(&self, round: Round) -> Option<Arc<timed::types::Proposal>> {
+    pub fn proposal(&self, round: Round) -> Option<Arc<Proposal>> {
         let height = self.state().height() + 1;
         self.published.iter().find_map(|message| match message {
             Message::Proposal(proposal)

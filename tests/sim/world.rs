@@ -3,94 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Identity, Notification, Output, Timer};
+use timed::consensus::core::{Event, Notification, Output, Timer};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::storage::memory_disk::Fault;
-use timed::types::genesis::{Allocation, GenesisMasternode, Timeout};
 use timed::types::{
-    Address, Amount, ChainParameters, Epoch, GenesisDocument, Height, Message, Network, Proposal, PublicKey,
-    SecretKey, SignatureVerifier, Transaction, TxId,
+    GenesisDocument, Height, Message, PublicKey, SignatureVerifier, Transaction, TxId,
 };
 
 use crate::node::{Node, Write};
 use crate::oracle::Oracle;
+use crate::plan::{Plan, START_MS, genesis, identity, users};
 use crate::random::Random;
 use crate::seen::{Closings, Seen};
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
 
-/// What one run is made of; a function of the seed.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub validators: usize,
-    pub weights: Vec<u64>,
-    pub full_nodes: usize,
-    pub loss_per_mille: u64,
-    pub duplicate_per_mille: u64,
-    pub delay_ms_max: u64,
-    pub payments_per_second: u64,
-    /// Blocks at least, before faults end.
-    pub blocks: Height,
-    /// Epochs at least.
-    pub epochs: u64,
-    pub crashes: bool,
-    /// Some crashes take the chain's data too, and leave the journal.
-    pub wipes: bool,
-    pub partitions: bool,
-    pub voted_unblocked_max: u64,
-    /// A validator that never comes up: the others' proposers can't do without their own votes.
-    pub absent: Option<usize>,
-}
-
-impl Plan {
-    /// Equal validators and a network without faults.
-    pub fn calm(validators: usize) -> Self {
-        Self {
-            validators,
-            weights: vec![1; validators],
-            full_nodes: 0,
-            loss_per_mille: 0,
-            duplicate_per_mille: 0,
-            delay_ms_max: 5,
-            payments_per_second: 10,
-            blocks: 20,
-            epochs: 2,
-            crashes: false,
-            wipes: false,
-            partitions: false,
-            voted_unblocked_max: 200_000,
-            absent: None,
-        }
-    }
-
-    pub fn of(random: &mut Random) -> Self {
-        let validators = random.between(4, 7) as usize;
-        let unequal = random.chance(300);
-        // Nobody holds a third.
-        let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
-        Self {
-            validators,
-            weights,
-            full_nodes: random.below(2),
-            loss_per_mille: [0, 10, 50, 120][random.below(4)],
-            duplicate_per_mille: [0, 30][random.below(2)],
-            delay_ms_max: [5, 30, 120][random.below(3)],
-            payments_per_second: random.between(5, 40),
-            blocks: 20,
-            epochs: 2,
-            crashes: random.chance(700),
-            wipes: random.chance(400),
-            partitions: random.chance(600),
-            voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
-            // The last one weighs least, and so less than a third.
-            absent: random.chance(250).then(|| validators - 1),
-        }
-    }
-}
-
 #[derive(Debug)]
-enum Item {
+pub enum Item {
     Deliver { from: usize, to: usize, message: Message },
     Timer { node: usize, life: u64, timer: Timer },
     Tick { node: usize, life: u64 },
@@ -104,87 +34,48 @@ enum Item {
     Partition,
     Partitions,
     Heal,
+    Pauses,
+}
+
+impl Item {
+    /// The node that has to be awake for it.
+    const fn needs(&self) -> Option<usize> {
+        match self {
+            Self::Deliver { to: node, .. }
+            | Self::Timer { node, .. }
+            | Self::Tick { node, .. }
+            | Self::WriteJournal { node, .. }
+            | Self::WriteBlock { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
 }
 
 pub struct World {
-    plan: Plan,
-    random: Random,
+    pub plan: Plan,
+    pub random: Random,
     pub now_ms: u64,
-    sequence: u64,
-    queue: BTreeMap<(u64, u64), Item>,
-    nodes: Vec<Node>,
-    genesis: GenesisDocument,
-    verifier: Arc<CachingVerifier>,
-    workload: Workload,
+    pub sequence: u64,
+    pub queue: BTreeMap<(u64, u64), Item>,
+    pub nodes: Vec<Node>,
+    pub genesis: GenesisDocument,
+    pub verifier: Arc<CachingVerifier>,
+    pub workload: Workload,
     pub oracle: Oracle,
     /// For each pair, whether messages from the first reach the second.
-    cut: Vec<Vec<bool>>,
-    faults_over: bool,
-    trace: blake3::Hasher,
-    seen: Seen,
-    closings: Closings,
-    verbose: bool,
+    pub cut: Vec<Vec<bool>>,
+    /// Until when each node's process stands still.
+    pub paused_until_ms: Vec<u64>,
+    pub faults_over: bool,
+    pub trace: blake3::Hasher,
+    pub seen: Seen,
+    pub closings: Closings,
+    pub verbose: bool,
 }
 
 /// Events that wait, at most. The busiest honest moments (a restart that has everything to catch up with) stay well
 /// below; traffic that feeds itself does not.
 const IN_FLIGHT_MAX: usize = 200_000;
-
-pub const START_MS: u64 = 1_750_000_100_000;
-
-pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
-    let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
-    let mut parameters = ChainParameters::of_network(Network::Devnet);
-    let timeout = |base_ms| Timeout { base_ms, step_ms: base_ms / 2 };
-    parameters.block_interval_ms = 500;
-    parameters.min_block_gap_ms = 50;
-    parameters.epoch_duration_ms = 4_000;
-    parameters.block_trigger = 10;
-    parameters.voted_unblocked_max = plan.voted_unblocked_max;
-    parameters.timeout_propose = timeout(400);
-    parameters.timeout_prevote = timeout(250);
-    parameters.timeout_precommit = timeout(250);
-    parameters.tiers = [1, 2]
-        .map(|weight| timed::types::genesis::Tier {
-            name: weight.to_string(),
-            collateral: Amount(weight * 1_000_000),
-            weight,
-        })
-        .to_vec();
-    GenesisDocument {
-        network: Network::Devnet,
-        time_ms: START_MS - 1_000,
-        parameters,
-        allocations: users
-            .iter()
-            .flat_map(|user| vec![Allocation { address: address(user), amount: Amount(1_000_000_000) }; 8])
-            .collect(),
-        masternodes: (0..plan.validators)
-            .map(|i| GenesisMasternode {
-                collateral: Amount(plan.weights[i] * 1_000_000),
-                owner: address(&operator(i)),
-                operator_key: operator(i).public(),
-                payout: address(&operator(i)),
-                network_address: String::new(),
-            })
-            .collect(),
-    }
-}
-
-pub fn operator(index: usize) -> SecretKey {
-    SecretKey::from_seed(&[index as u8 + 1; 32])
-}
-
-/// Those who pay.
-pub fn users() -> Vec<SecretKey> {
-    (0..6).map(|i| SecretKey::from_seed(&[0x80 + i; 32])).collect()
-}
-
-/// A validator's masternode.
-pub fn identity(genesis: &GenesisDocument, index: usize) -> Identity {
-    let id = GenesisDocument::masternode_id(&genesis.collateral_outpoint(index));
-    Identity { id, secret: operator(index) }
-}
 
 impl World {
     pub fn new(seed: u64) -> Self {
@@ -201,7 +92,7 @@ impl World {
         let nodes = (0..count)
             .map(|i| {
                 let identity = (i < plan.validators).then(|| identity(&genesis, i));
-                Node::new(i as u8, identity, random.between(0, 40))
+                Node::new(i as u8, identity, random.between(0, plan.skew_ms_max))
             })
             .collect();
         let (state, outputs) = LedgerState::genesis(&genesis).expect("a sound genesis document");
@@ -215,6 +106,7 @@ impl World {
         let mut world = Self {
             oracle: Oracle::new(&state, &outputs),
             cut: vec![vec![false; count]; count],
+            paused_until_ms: vec![0; count],
             plan,
             random,
             now_ms: START_MS,
@@ -240,18 +132,38 @@ impl World {
         if world.plan.partitions {
             world.after(1_500, Item::Partitions);
         }
+        if world.plan.pauses {
+            world.after(1_200, Item::Pauses);
+        }
         world
     }
 
-    fn after(&mut self, delay_ms: u64, item: Item) {
+    pub fn after(&mut self, delay_ms: u64, item: Item) {
         self.sequence += 1;
         self.queue.insert((self.now_ms + delay_ms, self.sequence), item);
     }
 
     /// One line for whoever replays a seed.
-    fn log(&self, line: impl FnOnce() -> String) {
+    pub fn log(&self, line: impl FnOnce() -> String) {
         if self.verbose {
             println!("{:>7} {}", self.now_ms - START_MS, line());
+        }
+    }
+
+    fn log_signed(&self, node: usize, message: &Message) {
+        match message {
+            Message::Proposal(proposal) => self.log(|| {
+                let (header, pol) = (&proposal.block.header, proposal.pol_round);
+                let (height, round, count) = (header.height, proposal.round, proposal.block.txids.len());
+                let end = if header.epoch_end { ", ends the epoch" } else { "" };
+                let hash = header.hash();
+                format!("node {node} proposes {hash:?} at {height}/{round}, {count} txs, pol {pol:?}{end}")
+            }),
+            Message::BlockVote(vote) => self.log(|| {
+                let (step, height, round, value) = (vote.step, vote.height, vote.round, vote.value);
+                format!("node {node} {step:?} {value:?} at {height}/{round}")
+            }),
+            _ => {}
         }
     }
 
@@ -279,37 +191,7 @@ impl World {
         }
     }
 
-    fn stop(&mut self, node: usize) {
-        self.log(|| format!("node {node} crashes"));
-        self.seen.crashes += 1;
-        if let Some(epoch) = self.closing_epoch(node) {
-            self.closings.crashed.insert(epoch);
-        }
-        self.nodes[node].crash(&mut self.random);
-        self.wipe_some(node);
-        let gone = self.nodes[node].peer;
-        for other in 0..self.nodes.len() {
-            self.feed(other, Event::PeerDisconnected(gone));
-        }
-        // Often it is back before the others have got over it.
-        let down_ms = if self.random.chance(400) { 200 } else { 4_000 };
-        let delay = self.random.between(20, down_ms);
-        self.after(delay, Item::Restart { node });
-    }
-
-    /// Sometimes the chain's data goes as well. Each block but the tip stays somewhere: from genesis on it could be had
-    /// nowhere, and a journal that has forgotten the first epochs signs nothing in them.
-    fn wipe_some(&mut self, node: usize) {
-        let others = self.nodes.iter().enumerate().filter(|(place, _)| *place != node);
-        let kept = others.map(|(_, other)| other.durable).max();
-        if self.plan.wipes && kept.is_some_and(|kept| kept + 1 >= self.oracle.height) && self.random.chance(400) {
-            self.log(|| format!("node {node} loses its chain"));
-            self.nodes[node].wipe_chain();
-            self.seen.wiped += 1;
-        }
-    }
-
-    fn feed(&mut self, node: usize, event: Event) {
+    pub fn feed(&mut self, node: usize, event: Event) {
         let now_ms = self.now_ms + self.nodes[node].skew_ms;
         let Some(running) = &mut self.nodes[node].running else { return };
         let outputs = running.core.handle(event, now_ms);
@@ -452,6 +334,7 @@ impl World {
         match running.write_journal() {
             Ok(durable) => {
                 for message in &durable {
+                    self.log_signed(node, message.get());
                     self.oracle.signed(message.get());
                     self.broadcast(node, message.get(), None);
                 }
@@ -471,7 +354,12 @@ impl World {
         match running.log.append(&block) {
             Ok(_) => {
                 self.nodes[node].durable = block.committed.block.header.height;
-                self.feed(node, Event::BlockPersisted);
+                // Sometimes the machine dies before the rest of the node hears of it.
+                if !self.faults_over && self.plan.crashes && self.random.chance(15) {
+                    self.stop(node);
+                } else {
+                    self.feed(node, Event::BlockPersisted);
+                }
             }
             Err(problem) => {
                 self.log(|| format!("node {node}: {problem}"));
@@ -493,6 +381,10 @@ impl World {
         self.seen.steps += 1;
         if self.queue.len() > IN_FLIGHT_MAX {
             self.too_much_in_flight();
+        }
+        if let Some(until_ms) = item.needs().map(|node| self.paused_until_ms[node]).filter(|until| *until > at_ms) {
+            self.after(until_ms - at_ms, item);
+            return;
         }
         self.trace.update(&at_ms.to_le_bytes());
         self.trace.update(&sequence.to_le_bytes());
@@ -555,67 +447,14 @@ impl World {
                 self.after(delay, Item::Partitions);
             }
             Item::Heal => self.heal(),
-        }
-    }
-
-    /// The epoch that a node is closing, if it is.
-    fn closing_epoch(&self, node: usize) -> Option<Epoch> {
-        let core = &self.nodes[node].running.as_ref()?.core;
-        core.state().is_closing().then(|| core.state().next_epoch())
-    }
-
-    /// A last block of an epoch reaches a validator that promised something that is not in it.
-    fn note_lacking_promise(&mut self, node: usize, proposal: &Proposal) {
-        let header = &proposal.block.header;
-        if header.epoch_end && self.closing_epoch(node) == Some(header.epoch) {
-            let Some(running) = &self.nodes[node].running else { return };
-            let mut promises = running.core.finality().promises().iter();
-            if promises.any(|txid| !proposal.block.txids.contains(txid)) {
-                self.closings.lacking.insert(header.epoch);
+            Item::Pauses => {
+                if !self.faults_over {
+                    self.pause();
+                    let delay = self.random.between(500, 5_000);
+                    self.after(delay, Item::Pauses);
+                }
             }
         }
-    }
-
-    /// Looks at the closing of epochs whenever a block was applied or the network changed.
-    fn note_closings(&mut self) {
-        let is_cut = self.cut.iter().flatten().any(|cut| *cut);
-        for node in 0..self.nodes.len() {
-            let Some(epoch) = self.closing_epoch(node) else { continue };
-            if self.closings.begun.insert(epoch) {
-                self.trouble_closing();
-            }
-            if is_cut {
-                self.closings.partitioned.insert(epoch);
-            }
-            let running = self.nodes[node].running.as_ref();
-            if running.is_some_and(|running| !running.core.finality().promises().is_empty()) {
-                self.closings.loaded.insert(epoch);
-            }
-        }
-    }
-
-    /// The first node has entered closing: the worst time for what follows.
-    fn trouble_closing(&mut self) {
-        if self.faults_over {
-            return;
-        }
-        if self.plan.crashes && self.random.chance(500) {
-            let all = self.random.chance(300);
-            let delay = self.random.between(0, 400);
-            self.after(delay, Item::Crash { all });
-        }
-        if self.plan.partitions && self.random.chance(300) {
-            self.after(0, Item::Partition);
-        }
-    }
-
-    /// What the run went through.
-    pub fn seen(&self) -> Seen {
-        let mut seen = self.seen.clone();
-        seen.blocks = self.oracle.height;
-        seen.finals = self.oracle.finals() as u64;
-        self.closings.count_into(&mut seen);
-        seen
     }
 
     fn too_much_in_flight(&self) -> ! {
@@ -633,24 +472,6 @@ impl World {
             && let Some(running) = &self.nodes[node].running
         {
             running.core.check_invariants().expect("invariants hold");
-        }
-    }
-
-    fn partition(&mut self) {
-        let asymmetric = self.random.chance(300);
-        let side: Vec<bool> = (0..self.nodes.len()).map(|_| self.random.chance(500)).collect();
-        for from in 0..self.nodes.len() {
-            for to in 0..self.nodes.len() {
-                self.cut[from][to] =
-                    if asymmetric { side[from] && !side[to] } else { side[from] != side[to] };
-            }
-        }
-        self.note_closings();
-    }
-
-    fn heal(&mut self) {
-        for row in &mut self.cut {
-            row.fill(false);
         }
     }
 

@@ -172,6 +172,12 @@ impl Core {
             signature: Signature::EMPTY,
         }
         .signed(&identity.secret);
+        // Who has not seen the prevotes behind it can't prevote it. What is lost of them is found by status.
+        if let Some(pol_round) = pol_round {
+            for vote in self.bft.proof_of_lock_votes(pol_round, block.header.hash()) {
+                self.out.push(Output::Relay(Message::BlockVote(vote), None));
+            }
+        }
         let proposal = Arc::new(proposal);
         let records = vec![JournalRecord::Proposal(Arc::clone(&proposal))];
         self.out.push(Output::Persist(Staged { records, release: vec![Message::Proposal(proposal)] }));

@@ -267,7 +267,7 @@ impl Core {
             tip: self.state.tip_hash(),
             epoch: self.finality.epoch(),
             round,
-            has_proposal: self.bft.proposal(round).is_some(),
+            has_proposal: self.bft.has_whole_proposal(round),
             prevotes: self.bft.prevotes_bitmap(round),
             precommits: self.bft.precommits_bitmap(round),
             batches: self.batches.counts(),
