@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::api::NodeApi;
 use super::base64;
-use super::errors::{BAD_PARAMETER, NOT_FOUND, REJECTED, error, of_node};
+use super::errors::{BAD_PARAMETER, INTERNAL, NOT_FOUND, REJECTED, error, of_node};
 use super::types::TransactionStatus;
 use crate::protocol::finality_proof::{
     FINALITY_PROOF_VERSION, FinalityProof, FinalityProofError, ProvedFinality,
@@ -236,7 +236,10 @@ impl ProofText {
 /// `getfinalityproof`.
 pub(super) async fn get(node: Arc<dyn NodeApi>, txid: TxId) -> Result<FinalityProofInfo, ErrorObjectOwned> {
     if let Some((proof, proved)) = node.finality_proof(txid).await.map_err(of_node)? {
-        return Ok(FinalityProofInfo::of(&proof, &proved));
+        // Megabytes after years: not on a worker of the runtime.
+        let text = tokio::task::spawn_blocking(move || FinalityProofInfo::of(&proof, &proved)).await;
+        return text
+            .map_err(|failure| error(INTERNAL, failure.to_string(), "internal", "see the node's log"));
     }
     match node.transaction_status(txid).await.map_err(of_node)?.status {
         TransactionStatus::Unknown => {

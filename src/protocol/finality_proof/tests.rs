@@ -401,7 +401,10 @@ fn the_votes_have_to_be_final_ones_of_the_epoch() {
     let forged = world.proof(txid, Ending::Voted(locks[..3].to_vec()));
     assert!(matches!(world.check(&forged), Err(Error::NotTheVote { .. })));
     assert_eq!(Ending::voted(txid, 1, world.votes(txid, 0), &set), None);
-    assert_eq!(Ending::voted(txid, 0, world.votes(txid, 0).split_off(2), &set), None, "two of four");
+    let two = world.votes(txid, 0).split_off(2);
+    assert_eq!(Ending::voted(txid, 0, two.clone(), &set), None, "two of four");
+    let light = world.proof(txid, Ending::Voted(two));
+    assert_eq!(world.check(&light), Err(Error::VotesTooLight { weight: 2, quorum: 3 }));
 }
 
 /// A link of the changing world's second epoch that says what `change` makes of it, committed by these keys.
