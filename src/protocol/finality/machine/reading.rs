@@ -100,6 +100,12 @@ impl Machine {
         self.wanted_bodies.iter().copied()
     }
 
+    /// Whether the body of every certified transaction is here.
+    #[must_use]
+    pub fn lacks_no_body(&self) -> bool {
+        self.wanted_bodies.is_empty() || self.certified.values().all(|txid| self.transaction(txid).is_some())
+    }
+
     /// Transactions that others voted `Final` for and that are not certified here.
     pub fn wanted_certificates(&self) -> impl Iterator<Item = TxId> {
         self.wanted_certificates.iter().copied()
