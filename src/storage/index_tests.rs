@@ -26,7 +26,7 @@ fn made(height: Height, index: u32) -> (OutPoint, UtxoEntry) {
 
 /// The set after epoch `epoch`: the same after two epochs each, alternately of one and of a hundred members.
 fn set(epoch: Epoch) -> Arc<ValidatorSet> {
-    let members = if epoch / 2 % 2 == 0 { 1_u8 } else { 100 };
+    let members = if (epoch / 2).is_multiple_of(2) { 1_u8 } else { 100 };
     let member = |id| Validator { id: MasternodeId([id; 32]), key: PublicKey([id; 32]), weight: 1 };
     Arc::new(ValidatorSet::new((0..members).map(member).collect()))
 }

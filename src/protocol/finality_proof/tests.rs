@@ -188,7 +188,8 @@ fn no_byte_can_be_changed_left_out_or_added() {
     }
 }
 
-type Change = fn(&mut FinalityProof);
+/// A change and the error that it has to give.
+type Case = (fn(&mut FinalityProof), fn(&Error) -> bool);
 
 fn votes(proof: &mut FinalityProof) -> &mut Vec<CertificateVote> {
     match &mut proof.ending {
@@ -205,7 +206,7 @@ fn inclusion(proof: &mut FinalityProof) -> &mut Inclusion {
 }
 
 /// Changes one field at a time and holds the rule that refuses it.
-fn assert_refused(world: &World, proof: &FinalityProof, cases: &[(Change, fn(&Error) -> bool)]) {
+fn assert_refused(world: &World, proof: &FinalityProof, cases: &[Case]) {
     for (place, (change, expected)) in cases.iter().enumerate() {
         let mut changed = proof.clone();
         change(&mut changed);
