@@ -14,7 +14,7 @@ use tracing::{error, info};
 
 use super::{Core, Identity, Notification, Output};
 use crate::protocol::{bft, finality};
-use crate::types::{BlockVote, MasternodeId, Proposal, TimeMs, VoteBatch};
+use crate::types::{BlockVote, Epoch, MasternodeId, Proposal, TimeMs, VoteBatch};
 
 /// Why a node with an operator key signs, or does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,9 +64,7 @@ impl Core {
 
     /// The member of the current set as which this node signs.
     pub(super) fn wanted_signer(&self) -> Option<Identity> {
-        let is_old_enough =
-            self.state.epoch_start() > self.config.signs_after_ms || self.config.signs_after_ms == 0;
-        if self.signing != Signing::Allowed || !is_old_enough || self.state.next_epoch() < self.signs_from {
+        if self.signing != Signing::Allowed || !self.journal_knows(self.state.next_epoch()) {
             return None;
         }
         let secret = self.config.operator.clone()?;
@@ -141,9 +139,16 @@ impl Core {
 
     // -- copies of the key ----------------------------------------------------------------------------------------
 
+    /// Whether the journal has all that this node's key said in an epoch. What it said in earlier ones may come back to a
+    /// node that goes through them again, since its chain's data was lost, or whose journal is younger.
+    fn journal_knows(&self, epoch: Epoch) -> bool {
+        epoch >= self.signs_from
+            && (self.config.signs_after_ms == 0 || self.state.epoch_start() > self.config.signs_after_ms)
+    }
+
     /// A verified batch under this node's key: is it one of its own?
     pub(super) fn check_own_batch(&mut self, batch: &VoteBatch) {
-        if self.own_seat() != Some(batch.header.validator) {
+        if self.own_seat() != Some(batch.header.validator) || !self.journal_knows(batch.header.epoch) {
             return;
         }
         let next = self.next_seq.get(&batch.header.epoch).copied().unwrap_or(0);
@@ -157,7 +162,7 @@ impl Core {
 
     /// The same for a prevote or precommit of the next height.
     pub(super) fn check_own_vote(&mut self, vote: &BlockVote) {
-        if self.own_seat() != Some(vote.validator) {
+        if self.own_seat() != Some(vote.validator) || !self.journal_knows(vote.epoch) {
             return;
         }
         let own = self.own_block_votes.get(&(vote.height, vote.round, vote.step));
@@ -168,10 +173,10 @@ impl Core {
 
     /// The same for a proposal of the next height.
     pub(super) fn check_own_proposal(&mut self, proposal: &Proposal) {
-        if self.own_seat() != Some(proposal.validator) {
+        let header = &proposal.block.header;
+        if self.own_seat() != Some(proposal.validator) || !self.journal_knows(header.epoch) {
             return;
         }
-        let header = &proposal.block.header;
         let own = self.own_proposals.get(&(header.height, proposal.round));
         if own.is_none_or(|own| *own != header.hash()) {
             self.on_key_copied("a proposal");
