@@ -3,6 +3,7 @@
 pub mod context;
 pub mod devnet;
 pub mod feeds;
+pub mod finality_proofs;
 pub mod networks;
 mod node_api;
 mod observer;
@@ -10,6 +11,8 @@ mod open;
 pub mod router;
 pub mod start;
 mod telemetry;
+pub mod vote_file;
+pub mod votes;
 
 pub use context::AppContext;
 pub use start::{StartError, create_journal, start};

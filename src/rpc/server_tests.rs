@@ -5,7 +5,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::base64;
-use super::super::fake_node::{FakeNode, block, output};
+use super::super::fake_node::{FakeNode, block, masternode, output};
+use super::super::finality_proof;
 use super::super::http::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
 use super::super::methods::METHODS;
 use super::super::metrics_server::MetricsServer;
@@ -115,12 +116,17 @@ async fn every_method_answers() {
     let address = address_of(Network::Devnet, &output().lock).to_string();
     let txid = TxId([7; 32]).to_string();
     let spend = hex::encode(encode(&Transaction::transfer(Vec::new(), vec![output()], Vec::new())));
+    let proof = base64::encode(&finality_proof::tests::proof().1.to_bytes());
     for method in &METHODS {
         let params = match method.name {
             "getblockhash" | "getblock" => json!([1]),
             "getutxostate" | "gettxout" => json!([txid, 0]),
             "gettransactionstatus" | "waitfortransaction" => json!([txid]),
-            "sendrawtransaction" => json!([spend]),
+            "getfinalityproof" => json!([txid]),
+            "verifyfinalityproof" => json!([proof]),
+            "getrawtransaction" => json!([block().block.transactions[0].txid().to_string()]),
+            "getmasternode" => json!([masternode().id.to_string()]),
+            "sendrawtransaction" | "decoderawtransaction" => json!([spend]),
             "getaddressbalance" | "getaddressutxos" => json!([address]),
             _ => json!([]),
         };
@@ -163,6 +169,69 @@ async fn answers_have_the_documented_shapes() {
 }
 
 #[tokio::test]
+async fn a_proof_that_was_given_is_checked_as_it_is() {
+    let fixture = Fixture::start().await;
+    let given = fixture.call("getfinalityproof", json!([TxId([7; 32]).to_string()])).await.unwrap();
+    assert_eq!(given["proves"]["signers"], 3);
+    for proof in [&given, &given["proof"]] {
+        assert_eq!(fixture.call("verifyfinalityproof", json!([proof])).await.as_ref(), Ok(&given["proves"]));
+    }
+    let mut changed = given.clone();
+    changed["proves"]["txid"] = json!(TxId([8; 32]).to_string());
+    let error = fixture.call("verifyfinalityproof", json!([changed])).await.unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-26), &json!("other_summary")));
+    let second = fixture.node.utxos.lock().keys().next().unwrap().txid;
+    assert_eq!(second, TxId([7; 32]));
+    let spend = fixture.call("sendrawtransaction", json!([spend_of(second)])).await.unwrap();
+    let error = fixture.call("getfinalityproof", json!([spend])).await.unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-5), &json!("transaction_not_final")));
+}
+
+/// A transaction that the fake node takes, and has no proof of.
+fn spend_of(txid: TxId) -> String {
+    let input = crate::types::OutPoint { txid, index: 0 };
+    hex::encode(encode(&Transaction::transfer(vec![input], vec![output()], Vec::new())))
+}
+
+#[tokio::test]
+async fn masternodes_and_what_became_of_their_transactions_are_told() {
+    let fixture = Fixture::start().await;
+    let unjail = block().block.transactions[1].txid().to_string();
+    let full = fixture.call("getblock", json!([1, 2])).await.unwrap();
+    assert_eq!(full["evidence"][0]["kind"], "conflicting_votes");
+    assert_eq!(full["tx"][0].get("receipt"), None, "a transfer has none");
+    let raw = fixture.call("getrawtransaction", json!([unjail, 1])).await.unwrap();
+    for told in [&full["tx"][1], &raw] {
+        assert_eq!((&told["txid"], &told["kind"]), (&json!(unjail), &json!("masternode_update")));
+        assert_eq!(told["masternode"]["id"], json!(masternode().id));
+        assert_eq!(told["masternode"]["unjail"], json!(masternode().operator_key));
+        assert_eq!(told["masternode"].get("payout"), None, "what stays is not told");
+        assert_eq!(
+            (&told["receipt"]["void"], &told["receipt"]["reason"]),
+            (&json!(true), &json!("not_jailed"))
+        );
+        assert!(told["receipt"]["message"].as_str().unwrap().contains("is not jailed"));
+    }
+    assert_eq!((&raw["height"], &raw["confirmations"]), (&json!(1), &json!(1)));
+    let hex = fixture.call("getrawtransaction", json!([unjail])).await.unwrap();
+    assert_eq!(hex, json!(hex::encode(encode(&*block().block.transactions[1]))));
+    assert_eq!(raw["hex"], hex);
+    let decoded = fixture.call("decoderawtransaction", json!([hex])).await.unwrap();
+    assert_eq!((&decoded["txid"], decoded.get("receipt")), (&json!(unjail), None));
+    let list = fixture.call("masternodelist", json!([])).await.unwrap();
+    let one = fixture.call("getmasternode", json!([masternode().id])).await.unwrap();
+    assert_eq!((&list[0], &one["jailed"], &one["in_set"]), (&one, &json!("absence"), &Value::Null));
+    let heartbeats = fixture.call("getheartbeats", json!([])).await.unwrap();
+    assert_eq!(
+        (&heartbeats[0]["masternode"], &heartbeats[0]["next_seq"]),
+        (&json!(masternode().id), &json!(3))
+    );
+    let evidence = fixture.call("listevidence", json!([2])).await.unwrap();
+    assert_eq!(evidence.as_array().unwrap().len(), 2);
+    assert_eq!((&evidence[0]["burned"], &evidence[0]["block_height"]), (&json!(50), &json!(1)));
+}
+
+#[tokio::test]
 async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
     let zero = TxId::ZERO.to_string();
@@ -172,6 +241,16 @@ async fn errors_have_code_reason_and_hint() {
         vec![output()],
         Vec::new(),
     );
+    // Valid but for its last vote.
+    let (_, proof) = finality_proof::tests::proof();
+    let none = crate::protocol::finality_proof::Ending::Voted(Vec::new());
+    let light = crate::protocol::finality_proof::FinalityProof::new(
+        finality_proof::tests::proof().0.chain_id(),
+        proof.txid(),
+        Vec::new(),
+        none,
+    );
+    let light = base64::encode(&light.to_bytes());
     for (method, params, code, reason) in [
         ("getblockhash", json!([9]), -8, "height_out_of_range"),
         ("getblock", json!([zero]), -5, "block_not_found"),
@@ -187,9 +266,25 @@ async fn errors_have_code_reason_and_hint() {
         ("sendrawtransaction", json!(["zz"]), -8, "invalid_hex"),
         ("sendrawtransaction", json!(["00"]), -8, "malformed_transaction"),
         ("sendrawtransaction", json!([hex::encode(encode(&spend))]), -25, "input_not_found"),
+        ("decoderawtransaction", json!(["zz"]), -8, "invalid_hex"),
+        ("getrawtransaction", json!([zero]), -5, "transaction_not_found"),
+        ("getrawtransaction", json!([zero, 2]), -8, "bad_parameter"),
+        ("getmasternode", json!(["ff".repeat(32)]), -5, "masternode_not_found"),
+        ("listevidence", json!([0]), -8, "bad_parameter"),
         ("waitfortransaction", json!([zero, "never"]), -8, "bad_parameter"),
         ("waitfortransaction", json!([zero, "final", 60_001]), -8, "bad_parameter"),
         ("getfinalizedsince", json!([0, 0]), -8, "bad_parameter"),
+        ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
+        ("getfinalityproof", json!([7]), -8, "bad_parameter"),
+        ("verifyfinalityproof", json!([]), -32_602, "bad_parameters"),
+        ("verifyfinalityproof", json!(["zz"]), -8, "malformed_proof"),
+        (
+            "verifyfinalityproof",
+            json!([{ "format": "timed finality proof", "version": 2 }]),
+            -8,
+            "unknown_proof_version",
+        ),
+        ("verifyfinalityproof", json!([light]), -26, "votes_too_light"),
     ] {
         let error = fixture.call(method, params.clone()).await.unwrap_err();
         assert_eq!(error["code"], code, "{method} {params}: {error}");

@@ -104,21 +104,30 @@ pub struct Proposal {
     pub signature: Signature,
 }
 
+/// What a proposal signs: where it stands, and its block's hash, which binds the rest of the block.
+#[must_use]
+pub fn proposal_digest(
+    chain_id: &ChainId,
+    (epoch, height, round): (Epoch, Height, Round),
+    pol_round: Option<Round>,
+    validator: &MasternodeId,
+    block_hash: &BlockHash,
+) -> [u8; 32] {
+    let hasher = DomainHasher::new(Domain::Proposal).bytes(&chain_id.0).u64(epoch).u64(height).u32(round);
+    let hasher = match pol_round {
+        None => hasher.bytes(&[0]),
+        Some(round) => hasher.bytes(&[1]).u32(round),
+    };
+    hasher.bytes(&validator.0).bytes(&block_hash.0).finish()
+}
+
 impl Proposal {
-    /// What its signature signs. The header's hash binds the rest of the block.
+    /// What its signature signs.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let header = &self.block.header;
-        let hasher = DomainHasher::new(Domain::Proposal)
-            .bytes(&header.chain_id.0)
-            .u64(header.epoch)
-            .u64(header.height)
-            .u32(self.round);
-        let hasher = match self.pol_round {
-            None => hasher.bytes(&[0]),
-            Some(round) => hasher.bytes(&[1]).u32(round),
-        };
-        hasher.bytes(&self.validator.0).bytes(&header.hash().0).finish()
+        let place = (header.epoch, header.height, self.round);
+        proposal_digest(&header.chain_id, place, self.pol_round, &self.validator, &header.hash())
     }
 
     /// The proposal with its signature.
@@ -293,11 +302,17 @@ impl CertificateVote {
     /// Whether the path leads from this vote to the root in the header. The signature is checked apart from this.
     #[must_use]
     pub fn proves(&self, vote: &FinalityVote) -> bool {
-        let (Ok(index), Ok(count)) = (usize::try_from(self.index), usize::try_from(self.header.count)) else {
-            return false;
-        };
-        merkle::root_of_path(&vote.leaf(), index, count, &self.path)
-            .is_some_and(|root| root.0 == self.header.votes_root.0)
+        self.first_index(vote).is_some()
+    }
+
+    /// The first place in the batch that this path proves for the vote, or `None` when the path does not lead to the root
+    /// in the header. It differs from `index` only when the batch says the same thing several times.
+    #[must_use]
+    pub fn first_index(&self, vote: &FinalityVote) -> Option<u32> {
+        let (index, count) = (usize::try_from(self.index).ok()?, usize::try_from(self.header.count).ok()?);
+        let end = merkle::end_of_path(&vote.leaf(), index, count, &self.path)?;
+        let leads_there = end.root.0 == self.header.votes_root.0;
+        u32::try_from(end.first_index).ok().filter(|_| leads_there)
     }
 }
 

@@ -28,7 +28,10 @@ impl World {
     fn wipe_some(&mut self, node: usize) {
         let others = self.nodes.iter().enumerate().filter(|(place, _)| *place != node);
         let kept = others.map(|(_, other)| other.durable).max();
-        if self.plan.wipes && kept.is_some_and(|kept| kept + 1 >= self.oracle.height) && self.random.chance(400) {
+        if self.plan.wipes
+            && kept.is_some_and(|kept| kept + 1 >= self.oracle.height)
+            && self.random.chance(400)
+        {
             self.log(|| format!("node {node} loses its chain"));
             self.nodes[node].wipe_chain();
             self.seen.wiped += 1;

@@ -7,6 +7,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
+    clippy::disallowed_methods,
     missing_docs,
     unreachable_pub,
     reason = "a failed expectation is a test's verdict"
@@ -18,6 +19,7 @@ mod node;
 mod one_node;
 mod oracle;
 mod plan;
+mod proofs;
 mod random;
 mod restart_rules;
 mod seen;
@@ -38,7 +40,7 @@ use world::World;
 const COVERING_SEEDS: u64 = 60;
 
 /// Seeds that failed once.
-const REGRESSIONS: &[u64] = &[];
+const REGRESSIONS: &[u64] = &[230, 382];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
@@ -84,7 +86,7 @@ fn simulation() {
         println!("{:?}", world.seen());
         return;
     }
-    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(60));
+    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(500));
     let regressions = REGRESSIONS.iter().copied().filter(|_| first == 0);
     let seeds: Vec<u64> = regressions.chain(first..first + count).collect();
     let next = AtomicU64::new(0);
@@ -105,6 +107,37 @@ fn simulation() {
     if count >= COVERING_SEEDS {
         seen.assert_complete();
     }
+}
+
+/// Twins: two nodes with one key, each with a journal of its own. `SIM_TWINS=1000 cargo test --test sim twins` runs
+/// more of them.
+#[test]
+fn twins() {
+    let count = number("SIM_TWINS").unwrap_or(60);
+    let next = AtomicU64::new(0);
+    let total = Mutex::new(Seen::default());
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= count {
+                        break;
+                    }
+                    let mut random = random::Random::new(1_000_000 + seed);
+                    let plan = plan::Plan::with_twin(&mut random);
+                    println!("twins: case {seed}");
+                    let mut world = World::with_plan(plan, random);
+                    world.run();
+                    total.lock().expect("no panic while locked").add(&world.seen());
+                }
+            });
+        }
+    });
+    let seen = total.into_inner().expect("no panic while locked");
+    println!("{count} cases: {seen:?}");
+    assert!(seen.copies_heard > 0 && seen.slashed > 0, "twins contradict each other and are heard");
 }
 
 #[test]

@@ -100,7 +100,13 @@ impl Node {
         }
         let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
         let own = self.own_messages(&opened.records);
-        let config = CoreConfig { identity: self.identity.clone(), vote_interval_ms: 5, verifier };
+        let config = CoreConfig {
+            operator: self.identity.as_ref().map(|identity| identity.secret.clone()),
+            listen_ms: 0,
+            signs_after_ms: 0,
+            vote_interval_ms: 5,
+            verifier,
+        };
         let restart = Restart {
             state: replayed.state,
             last_commit: replayed.last_commit,
@@ -108,6 +114,7 @@ impl Node {
             records: opened.records,
             utxos: Arc::clone(&utxos),
             bodies: Arc::new(opened.reader),
+            blocks: Arc::new(log.reader()),
         };
         let Opened { core, outputs } = Core::open(config, restart, now_ms + self.skew_ms);
         self.life += 1;
@@ -179,7 +186,7 @@ impl Running {
     /// What the index writer's thread does in the node, some blocks behind.
     pub fn index_block(&mut self, applied: &timed::consensus::core::AppliedBlock, mark: bool) {
         let block = &applied.committed.block;
-        let change = index_change(&applied.state, block, &applied.spent, &applied.created);
+        let change = index_change(block, applied.into());
         self.index.apply(&change).expect("the index takes a block");
         if mark {
             self.index.set_mark(change.height, change.block_hash, &change.state).expect("the mark moves");

@@ -9,8 +9,9 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{
-    Amount, BlockBlueprint, BlockHash, BlockVote, FinalityVote, GenesisDocument, Height, MasternodeId, Message,
-    OutPoint, Proposal, PublicKey, Round, SecretKey, Signature, SignatureVerifier, Transaction, TxOut, VoteBatch, VoteStep,
+    Amount, BlockBlueprint, BlockHash, BlockVote, FinalityVote, GenesisDocument, Height, MasternodeId,
+    Message, OutPoint, Proposal, PublicKey, Round, SecretKey, Signature, SignatureVerifier, Transaction,
+    TxOut, VoteBatch, VoteStep,
 };
 
 use crate::node::{Node, Running};
@@ -141,7 +142,9 @@ impl OneNode {
                     self.node.durable = block.committed.block.header.height;
                     self.feed(Event::BlockPersisted);
                 }
-                Output::PruneJournal(epoch) => running.journal.prune_before(epoch).expect("the disk is sound"),
+                Output::PruneJournal(epoch) => {
+                    running.journal.prune_before(epoch).expect("the disk is sound")
+                }
                 Output::Send(to, message) => self.sent.push((to, message)),
                 Output::Relay(message, _) => self.relayed.push(message),
                 Output::Schedule(timer, delay_ms) => {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use timed::consensus::core::AppliedBlock;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
-use timed::types::{BlockHash, Epoch, Height, Message, OutPoint, TxId, UtxoEntry};
+use timed::types::{BlockHash, Epoch, Height, MasternodeId, Message, OutPoint, TxId, UtxoEntry};
 
 use crate::signed::{Chain, Signed};
 
@@ -23,6 +23,8 @@ pub struct Oracle {
     spent_by_final: BTreeMap<OutPoint, TxId>,
     pub height: Height,
     pub epoch: Epoch,
+    /// Masternodes that blocks have slashed.
+    pub slashed: u64,
 }
 
 impl Oracle {
@@ -30,6 +32,16 @@ impl Oracle {
         let mut oracle = Self { utxos: outputs.iter().copied().collect(), ..Self::default() };
         oracle.signed.at(state);
         oracle
+    }
+
+    /// From here on this key may sign anything.
+    pub fn expect_faults(&mut self, id: MasternodeId) {
+        self.signed.faulty.insert(id);
+    }
+
+    /// I10: who is accused is faulty.
+    pub fn accused(&self, id: MasternodeId) {
+        assert!(self.signed.faulty.contains(&id), "I10: evidence against an honest masternode");
     }
 
     /// Names a transaction that votes may speak of.
@@ -91,6 +103,12 @@ impl Oracle {
             assert_eq!(self.utxos.remove(outpoint), Some(*entry), "I8: spends what is not there");
         }
         self.utxos.extend(applied.created.iter().copied());
+        for change in &applied.slashed {
+            assert!(self.signed.faulty.contains(&change.masternode), "I10: an honest masternode is slashed");
+            let before = self.utxos.insert(change.outpoint, change.after);
+            assert_eq!(before, Some(change.before), "I8: slashes what is not there");
+            self.slashed += 1;
+        }
         for transaction in &applied.transactions {
             let txid = transaction.txid();
             assert!(self.chain.insert(txid, height).is_none(), "a transaction twice in the chain");

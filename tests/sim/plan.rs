@@ -31,6 +31,8 @@ pub struct Plan {
     pub voted_unblocked_max: u64,
     /// A validator that never comes up: the others' proposers can't do without their own votes.
     pub absent: Option<usize>,
+    /// A second node with the key of validator 0 and a journal of its own.
+    pub twin: bool,
 }
 
 impl Plan {
@@ -53,6 +55,7 @@ impl Plan {
             skew_ms_max: 0,
             voted_unblocked_max: 200_000,
             absent: None,
+            twin: false,
         }
     }
 
@@ -79,7 +82,13 @@ impl Plan {
             voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
             // The last one weighs least, and so less than a third.
             absent: random.chance(250).then(|| validators - 1),
+            twin: false,
         }
+    }
+
+    /// A plan with a twin: that key is faulty, and no other validator may be missing.
+    pub fn with_twin(random: &mut Random) -> Self {
+        Self { twin: true, absent: None, wipes: false, ..Self::of(random) }
     }
 }
 
@@ -98,11 +107,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     parameters.timeout_prevote = timeout(250);
     parameters.timeout_precommit = timeout(250);
     parameters.tiers = [1, 2]
-        .map(|weight| Tier {
-            name: weight.to_string(),
-            collateral: Amount(weight * 1_000_000),
-            weight,
-        })
+        .map(|weight| Tier { name: weight.to_string(), collateral: Amount(weight * 1_000_000), weight })
         .to_vec();
     GenesisDocument {
         network: Network::Devnet,

@@ -15,6 +15,10 @@ pub struct Seen {
     pub pauses: u64,
     /// Restarts with the journal and without the chain.
     pub wiped: u64,
+    /// Nodes that heard another one with their key, and stopped signing.
+    pub copies_heard: u64,
+    /// Masternodes that blocks slashed.
+    pub slashed: u64,
     pub epochs_ended: u64,
     /// Of these: a validator entered closing with promises that were not in the chain.
     pub ended_under_load: u64,
@@ -35,6 +39,8 @@ impl Seen {
         self.crashes += crashes;
         self.pauses += pauses;
         self.wiped += wiped;
+        self.copies_heard += other.copies_heard;
+        self.slashed += other.slashed;
         self.epochs_ended += other.epochs_ended;
         self.ended_under_load += other.ended_under_load;
         self.ended_in_partition += other.ended_in_partition;

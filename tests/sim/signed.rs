@@ -31,6 +31,8 @@ pub struct Signed {
     batches: BTreeSet<(MasternodeId, Epoch, u64)>,
     /// Who prevoted at a closing height.
     closed: BTreeSet<(MasternodeId, Epoch)>,
+    /// Keys that nobody holds to anything: what they sign counts, for quorums, and may be anything.
+    pub faulty: BTreeSet<MasternodeId>,
 }
 
 /// Whether they are more than two thirds of the set; not by the node's own formula.
@@ -79,6 +81,21 @@ impl Signed {
     /// What an honest node has signed and made durable.
     pub fn see(&mut self, message: &Message, chain: &Chain) {
         match message {
+            Message::BlockVote(vote) if self.faulty.contains(&vote.validator) => {
+                if let (VoteStep::Prevote, Some(block)) = (vote.step, vote.value) {
+                    self.prevotes.entry((vote.height, block, vote.round)).or_default().insert(vote.validator);
+                }
+            }
+            Message::Proposal(proposal) if self.faulty.contains(&proposal.validator) => {
+                let block = &proposal.block;
+                self.blocks.entry(block.header.hash()).or_insert_with(|| block.clone());
+            }
+            Message::VoteBatch(batch) if self.faulty.contains(&batch.header.validator) => {
+                for vote in &batch.votes {
+                    let key = (batch.header.epoch, vote.txid, vote.kind);
+                    self.votes.entry(key).or_default().insert(batch.header.validator);
+                }
+            }
             Message::BlockVote(vote) => {
                 let key = (vote.validator, vote.height, vote.round, vote.step);
                 match self.block_votes.insert(key, vote.value) {
@@ -94,10 +111,10 @@ impl Signed {
                 assert_eq!(first, hash, "I3: two proposals in one round: {key:?}");
                 self.blocks.entry(hash).or_insert_with(|| block.clone());
             }
-            Message::VoteBatch(batch) => {
-                if self.batches.insert((batch.header.validator, batch.header.epoch, batch.header.seq)) {
-                    self.see_batch(batch);
-                }
+            Message::VoteBatch(batch)
+                if self.batches.insert((batch.header.validator, batch.header.epoch, batch.header.seq)) =>
+            {
+                self.see_batch(batch);
             }
             _ => {}
         }
@@ -182,7 +199,11 @@ impl Signed {
         let promises = self.promises.get(&(id, epoch)).into_iter().flatten();
         let mut left_out = promises.filter(|txid| !chain.contains_key(txid) && !block.txids.contains(txid));
         if block.header.epoch_end {
-            assert_eq!(left_out.next(), None, "I6: {id} prevotes an end of epoch {epoch} without its promise");
+            assert_eq!(
+                left_out.next(),
+                None,
+                "I6: {id} prevotes an end of epoch {epoch} without its promise"
+            );
         }
     }
 }

@@ -3,17 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Notification, Output, Timer};
+use timed::consensus::core::{Event, Notification, Output, Signing, Timer};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::storage::memory_disk::Fault;
-use timed::types::{
-    GenesisDocument, Height, Message, PublicKey, SignatureVerifier, Transaction, TxId,
-};
+use timed::types::{GenesisDocument, Height, Message, PublicKey, SignatureVerifier, Transaction, TxId};
 
 use crate::node::{Node, Write};
 use crate::oracle::Oracle;
 use crate::plan::{Plan, START_MS, genesis, identity, users};
+use crate::proofs;
 use crate::random::Random;
 use crate::seen::{Closings, Seen};
 use crate::verifier::CachingVerifier;
@@ -88,10 +87,12 @@ impl World {
         let users = users();
         let genesis = genesis(&plan, &users);
         let verifier = Arc::new(CachingVerifier::default());
-        let count = plan.validators + plan.full_nodes;
+        let count = plan.validators + plan.full_nodes + usize::from(plan.twin);
+        let twin = plan.twin.then(|| count - 1);
         let nodes = (0..count)
             .map(|i| {
-                let identity = (i < plan.validators).then(|| identity(&genesis, i));
+                let key = if Some(i) == twin { 0 } else { i };
+                let identity = (key < plan.validators).then(|| identity(&genesis, key));
                 Node::new(i as u8, identity, random.between(0, plan.skew_ms_max))
             })
             .collect();
@@ -122,6 +123,9 @@ impl World {
             closings: Closings::default(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
+        if twin.is_some() {
+            world.oracle.expect_faults(identity(&world.genesis, 0).id);
+        }
         for node in 0..count {
             world.start(node);
         }
@@ -211,8 +215,8 @@ impl World {
         let life = self.nodes[node].life;
         let Some(running) = &mut self.nodes[node].running else { return };
         match output {
-            Output::Persist(staged) => self.to_journal(node, Write::Commit(staged)),
-            Output::PruneJournal(epoch) => self.to_journal(node, Write::Prune(epoch)),
+            Output::Persist(staged) => self.stage_write(node, Write::Commit(staged)),
+            Output::PruneJournal(epoch) => self.stage_write(node, Write::Prune(epoch)),
             Output::CommitBlock(block) => {
                 assert!(running.block_to_write.replace(block).is_none(), "one block at a time");
                 let delay = self.random.between(0, 5);
@@ -241,7 +245,7 @@ impl World {
         }
     }
 
-    fn to_journal(&mut self, node: usize, write: Write) {
+    fn stage_write(&mut self, node: usize, write: Write) {
         let Some(running) = &mut self.nodes[node].running else { return };
         running.writes.push_back(write);
         if !running.write_scheduled {
@@ -279,6 +283,9 @@ impl World {
                 let Some(running) = &self.nodes[node].running else { return };
                 let epoch = running.core.finality().epoch();
                 self.oracle.finalized(&transaction, epoch);
+                if proofs::is_sampled(&transaction.txid()) {
+                    proofs::prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
+                }
                 self.workload.settled(&transaction);
             }
             Notification::BlockApplied(applied) => {
@@ -291,11 +298,18 @@ impl World {
                 for transaction in &applied.transactions {
                     self.workload.settled(transaction);
                 }
+                self.seen.slashed = self.oracle.slashed;
                 let mark = self.random.chance(250);
                 if let Some(running) = &mut self.nodes[node].running {
                     running.index_block(&applied, mark);
                 }
             }
+            Notification::EvidenceFound(piece) => self.oracle.accused(piece.validator()),
+            Notification::SigningChanged(Signing::KeyCopied) => {
+                assert!(self.plan.twin, "node {node} hears a copy of its key, and there is none");
+                self.seen.copies_heard += 1;
+            }
+            Notification::ForkDetected(fork) => panic!("a fork: {fork:?}"),
             _ => {}
         }
     }
@@ -382,7 +396,9 @@ impl World {
         if self.queue.len() > IN_FLIGHT_MAX {
             self.too_much_in_flight();
         }
-        if let Some(until_ms) = item.needs().map(|node| self.paused_until_ms[node]).filter(|until| *until > at_ms) {
+        if let Some(until_ms) =
+            item.needs().map(|node| self.paused_until_ms[node]).filter(|until| *until > at_ms)
+        {
             self.after(until_ms - at_ms, item);
             return;
         }
@@ -575,6 +591,11 @@ impl World {
         for node in &self.nodes {
             if let Some(running) = &node.running {
                 running.core.check_invariants().expect("invariants hold");
+                let reached = running.core.state().height();
+                let chain = self.oracle.chain.iter().map(|(txid, height)| (*txid, *height));
+                for place in chain.filter(|(txid, height)| proofs::is_sampled(txid) && *height <= reached) {
+                    proofs::prove_included(&self.genesis, running, place, &*self.verifier);
+                }
             }
         }
         *self.trace.finalize().as_bytes()

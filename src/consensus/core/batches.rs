@@ -131,7 +131,8 @@ impl Core {
         }
         let Some(from_seq) = self.batch_requests.answered(member, &from) else { return };
         let status = self.peers.get(&from).and_then(Option::as_ref);
-        let theirs = status.filter(|status| status.epoch == epoch).and_then(|status| status.batches.get(member));
+        let theirs =
+            status.filter(|status| status.epoch == epoch).and_then(|status| status.batches.get(member));
         // An answer that did not help (the peer is further in the chain) waits for its next status.
         if let Some(theirs) = theirs.copied().filter(|_| self.batches.count(member) > from_seq) {
             self.pull_batches_of(member, from, theirs);

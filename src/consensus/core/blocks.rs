@@ -15,6 +15,7 @@ use crate::protocol::validity::{CheckedTransaction, UtxoReader};
 use crate::storage::block_log::LoggedBlock;
 use crate::storage::journal::{JournalRecord, Staged};
 use crate::types::limits::{CLOCK_DRIFT_MS_MAX, REQUEST_IDS_MAX, TRANSACTION_BYTES_MAX};
+use crate::types::message::NodeStatus;
 use crate::types::{
     Block, BlockBlueprint, BlockHash, BlockVote, Commit, CommittedBlock, FinalityVote, Height, MasternodeId,
     Message, OutPoint, Proposal, Round, Signature, TxId, VoteKind, VoteStep,
@@ -29,6 +30,8 @@ pub(super) struct Candidate {
     uncertified: BTreeSet<TxId>,
     /// Own promises that would be left out if it ended its epoch. They can't change while an epoch is closing.
     left_out: Vec<TxId>,
+    /// The machine was told that it is left out.
+    refused: bool,
     /// Its transactions without the reward, and what it does, once all of them are here and it is valid.
     checked: Option<(Vec<CheckedTransaction>, BlockOutcome)>,
     /// Its verdict was told to the machine.
@@ -80,9 +83,7 @@ impl Core {
                 self.out.push(Output::Schedule(timer, duration_ms));
             }
             Effect::Decide { round, hash, commit } => self.decide(round, hash, commit),
-            Effect::EquivocationSeen { first, second } => {
-                warn!(?first, ?second, "a validator contradicts itself");
-            }
+            Effect::EquivocationSeen { first, second } => self.on_equivocation(first, second),
         }
     }
 
@@ -122,7 +123,7 @@ impl Core {
     }
 
     fn build_block(&mut self, round: Round) {
-        let Some(identity) = &self.config.identity else { return };
+        let Some(proposer) = self.me.as_ref().map(|identity| identity.id) else { return };
         let (transactions, complete) = self.select();
         let closing = self.state.is_closing();
         let bytes: usize = transactions.iter().map(CheckedTransaction::encoded_bytes).sum();
@@ -131,13 +132,15 @@ impl Core {
         // A closing block that is not full has to end the epoch.
         let epoch_end = closing && (complete || !full);
         let last_commit = self.fullest_last_commit();
+        let evidence = self.evidence.for_block(&self.state);
         let draft = BlockDraft {
             round,
             time: self.now_ms.max(self.state.tip_time().saturating_add(1)),
             epoch_end,
-            proposer: identity.id,
+            proposer,
             last_commit: &last_commit,
             transactions: &transactions,
+            evidence: &evidence,
         };
         match transition::propose(&self.state, &*self.utxos, &draft) {
             Ok((block, outcome)) => {
@@ -163,7 +166,7 @@ impl Core {
     }
 
     fn propose(&mut self, round: Round, pol_round: Option<Round>, block: &BlockBlueprint) {
-        let Some(identity) = self.config.identity.clone() else { return };
+        let Some(identity) = self.me.clone() else { return };
         let proposal = Proposal {
             round,
             pol_round,
@@ -179,6 +182,7 @@ impl Core {
             }
         }
         let proposal = Arc::new(proposal);
+        self.own_proposals.insert((self.next_height(), round), proposal.block.header.hash());
         let records = vec![JournalRecord::Proposal(Arc::clone(&proposal))];
         self.out.push(Output::Persist(Staged { records, release: vec![Message::Proposal(proposal)] }));
     }
@@ -190,7 +194,7 @@ impl Core {
         value: Option<BlockHash>,
         justification: Option<Box<bft::Justification>>,
     ) {
-        let Some(identity) = self.config.identity.clone() else { return };
+        let Some(identity) = self.me.clone() else { return };
         if step == VoteStep::Prevote && self.state.is_closing() {
             self.enter_closing();
         }
@@ -254,6 +258,7 @@ impl Core {
             missing,
             uncertified,
             left_out,
+            refused: false,
             checked: None,
             judged: false,
             acceptable: false,
@@ -335,6 +340,11 @@ impl Core {
     pub(super) fn check_acceptable(&mut self) {
         let latest = self.now_ms.saturating_add(CLOCK_DRIFT_MS_MAX);
         for (hash, candidate) in &mut self.candidates {
+            // No promise is made or fulfilled any more before the next block: this one will never do.
+            if !candidate.left_out.is_empty() && !candidate.refused && self.bft.has_block(hash) {
+                candidate.refused = true;
+                self.bft_inputs.push_back(Input::BlockUnacceptable { hash: *hash });
+            }
             // What is judged is known to the machine.
             if !candidate.acceptable
                 && candidate.judged
@@ -387,11 +397,12 @@ impl Core {
             .push(Output::Schedule(Timer::HeightDue(self.next_height()), due.saturating_sub(self.now_ms)));
     }
 
-    /// Closing blocks are due at once; others an interval after the last one's time, but no later than an interval
-    /// after it arrived here (its proposer's clock may be ahead), or as soon as enough transactions wait.
+    /// Closing blocks are due as soon as this node knows all that its peers know of votes ([`Self::closing_due_ms`]);
+    /// others an interval after the last one's time, but no later than an interval after it arrived here (its proposer's
+    /// clock may be ahead), or as soon as enough transactions wait.
     fn due_ms(&self) -> u64 {
         if self.state.is_closing() {
-            return self.now_ms;
+            return self.closing_due_ms();
         }
         let parameters = self.state.parameters();
         let last = self.state.tip_time().min(self.applied_at_ms);
@@ -401,6 +412,31 @@ impl Core {
                 >= parameters.block_bytes_max;
         let wait = if triggered { parameters.min_block_gap_ms } else { parameters.block_interval_ms };
         last.saturating_add(wait)
+    }
+
+    /// When a closing block is due. Its proposer has to know every promise of the others, or they refuse it and a round is
+    /// lost. Votes are on their way when an epoch's last ordinary block is applied, so a node waits until each peer has
+    /// applied that block too and no peer has more batches than itself: about one hop. Peers are not believed for long:
+    /// after a quarter of the propose timeout the block is due anyway.
+    fn closing_due_ms(&self) -> u64 {
+        let patience = self.state.parameters().timeout_propose.base_ms >> 2;
+        let height = self.state.height();
+        let mine = self.batches.counts();
+        let is_level = |status: &NodeStatus| {
+            // One that is further behind is syncing, and does not vote.
+            status.height != height.saturating_sub(1)
+                && (status.height != height
+                    || status.batches.iter().zip(&mine).all(|(theirs, mine)| theirs <= mine))
+        };
+        let may_propose = self.peers.values().flatten().all(is_level) && self.finality.lacks_no_body();
+        self.applied_at_ms.saturating_add(if may_propose { 0 } else { patience })
+    }
+
+    /// Votes or a peer's status may have made a closing block due.
+    pub(super) fn check_closing_due(&mut self) {
+        if self.state.is_closing() && self.now_ms >= self.closing_due_ms() {
+            self.check_due();
+        }
     }
 
     pub(super) fn check_due(&mut self) {
@@ -442,6 +478,7 @@ impl Core {
             header: blueprint.header.clone(),
             last_commit: blueprint.last_commit.clone(),
             transactions: all,
+            evidence: blueprint.evidence.clone(),
         };
         self.commit(CommittedBlock { block, commit }, hash, transactions, outcome, candidate.own);
     }
@@ -470,18 +507,23 @@ impl Core {
         let Some(committing) = self.committing.take() else { return };
         let Committing { committed, hash, transactions, outcome, own } = committing;
         let epoch_before = self.state.next_epoch();
-        let BlockOutcome { state, spent, created, .. } = outcome;
+        let BlockOutcome { state, spent, created, receipts, slashed, .. } = outcome;
         let spenders: Vec<(OutPoint, TxId)> = transactions
             .iter()
             .flat_map(|tx| tx.inputs().iter().map(|outpoint| (*outpoint, tx.txid())))
             .collect();
         self.state = Arc::new(state);
         self.utxos.apply_block(self.state.height(), &spent, &created, &spenders);
+        let replaced: Vec<_> = slashed.iter().map(|change| (change.outpoint, change.after)).collect();
+        self.utxos.replace_outputs(self.state.height(), &replaced);
         self.last_commit = committed.commit.clone();
         self.applied_at_ms = self.now_ms;
         self.candidates.clear();
         let height = self.next_height();
         self.own_block_votes = self.own_block_votes.split_off(&(height, 0, VoteStep::Prevote));
+        self.own_proposals = self.own_proposals.split_off(&(height, 0));
+        self.evidence.settle(&self.state);
+        self.note_hash();
         self.bft_inputs.clear();
         // Readers hear of the block before what follows from it: locks of a new epoch come after the end of the old one.
         let applied = AppliedBlock {
@@ -490,17 +532,21 @@ impl Core {
             transactions: transactions.clone(),
             spent,
             created,
+            receipts,
+            slashed,
             spenders,
             state: Arc::clone(&self.state),
             own,
         };
         self.notify(Notification::BlockApplied(Arc::new(applied)));
-        if self.state.next_epoch() != epoch_before {
+        let is_new_epoch = self.state.next_epoch() != epoch_before;
+        if is_new_epoch {
             self.leave_epoch();
         }
         self.step_finality(finality::Input::BlockApplied { transactions });
-        if self.state.next_epoch() != epoch_before {
+        if is_new_epoch {
             self.replay_journaled_epoch();
+            self.set_signer();
         }
         self.batches.settle(self.finality.settled());
         self.start_height();
@@ -524,20 +570,16 @@ impl Core {
         // Else the journal was there before, with a chain that was lost since.
         if epoch > self.signs_from {
             self.signs_from = epoch;
-            let records = vec![JournalRecord::EpochStarted { epoch }];
+            let mut records = vec![JournalRecord::EpochStarted { epoch }];
+            // Older segments go; what stops this node from signing has to stay.
+            records.extend(self.fork.iter().map(|fork| JournalRecord::Fork(Arc::clone(fork))));
             self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
             self.out.push(Output::PruneJournal(epoch));
         }
     }
 
     pub(super) fn start_height(&mut self) {
-        let context = height_context(&self.state, self.signer());
-        let journaled = self.journaled_heights.remove(&context.height);
-        self.journaled_heights = self.journaled_heights.split_off(&context.height);
-        let (machine, effects) = match journaled {
-            Some(journaled) => bft::Machine::restore(context, journaled),
-            None => (bft::Machine::new(context), Vec::new()),
-        };
+        let (machine, effects) = self.machine_of_height();
         self.previous_bft = Some(std::mem::replace(&mut self.bft, machine));
         for effect in effects {
             self.execute_bft(effect);

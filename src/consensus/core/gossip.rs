@@ -23,9 +23,7 @@ use crate::protocol::finality;
 use crate::types::codec::encode;
 use crate::types::limits::{REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
 use crate::types::message::NodeStatus;
-use crate::types::{
-    Certificate, FinalityVote, Message, Transaction, TxId, VoteKind, VoteStep,
-};
+use crate::types::{Certificate, FinalityVote, Message, Transaction, TxId, VoteKind, VoteStep};
 
 /// Certificates that are put into one message, at most.
 pub(super) const CERTIFICATES_PER_MESSAGE: usize = 256;
@@ -56,6 +54,8 @@ impl Core {
                 self.out.push(Output::ServeBlocks { to: from, from: first, count });
             }
             Message::Blocks(blocks) => self.on_blocks(from, blocks),
+            Message::Evidence(evidence) => self.on_evidence_message(from, evidence),
+            Message::Heartbeat(heartbeat) => self.on_heartbeat(from, heartbeat),
             // These are the network's own.
             Message::Ping(_) | Message::Pong(_) | Message::GetMasternodes | Message::Masternodes(_) => {}
         }
@@ -85,11 +85,21 @@ impl Core {
             Some(named) if named == epoch => {
                 let Message::VoteBatch(batch) = &message else { return };
                 let member = self.finality.validators().index_of(&batch.header.validator);
+                let (batch, voters) = (Arc::clone(batch), self.voters());
                 if member.is_none_or(|member| self.batches.has(member, batch.header.seq)) {
+                    // What is known needs no second look, unless it is under this node's own key.
+                    if self.own_seat() == Some(batch.header.validator)
+                        && self.admit(from, &message, &voters, verified)
+                    {
+                        self.check_own_batch(&batch);
+                    }
                     return;
                 }
-                let (batch, voters) = (Arc::clone(batch), self.voters());
-                if self.admit(from, &message, &voters, verified) && self.count_batch(batch) {
+                if !self.admit(from, &message, &voters, verified) {
+                    return;
+                }
+                self.check_own_batch(&batch);
+                if self.count_batch(batch) {
                     self.out.push(Output::Relay(message, Some(from)));
                 }
             }
@@ -117,8 +127,13 @@ impl Core {
                 Message::BlockVote(vote) => Input::VoteReceived(Arc::clone(vote)),
                 _ => return,
             };
-            if let Message::Proposal(proposal) = &message {
-                self.ask_for_bodies(from, &proposal.block.txids);
+            match &message {
+                Message::Proposal(proposal) => {
+                    self.check_own_proposal(proposal);
+                    self.ask_for_bodies(from, &proposal.block.txids);
+                }
+                Message::BlockVote(vote) => self.check_own_vote(vote),
+                _ => {}
             }
             if self.bft.is_new(&input) {
                 self.bft_inputs.push_back(input.clone());
@@ -142,13 +157,15 @@ impl Core {
         let voters = Voters { chain_id: *self.state.chain_id(), epoch: tip.epoch, set: Arc::clone(&tip.set) };
         let input = Input::VoteReceived(Arc::clone(vote));
         let is_new = self.previous_bft.as_ref().is_some_and(|machine| machine.is_new(&input));
-        if vote.epoch == tip.epoch && is_new && self.admit(from, message, &voters, false) {
-            if let Some(machine) = &mut self.previous_bft {
-                // A decided machine only collects, and of the deciding round alone.
-                drop(machine.step(input.clone()));
-                if !machine.is_new(&input) {
-                    self.out.push(Output::Relay(message.clone(), Some(from)));
-                }
+        if vote.epoch == tip.epoch
+            && is_new
+            && self.admit(from, message, &voters, false)
+            && let Some(machine) = &mut self.previous_bft
+        {
+            // A decided machine only collects, and of the deciding round alone.
+            drop(machine.step(input.clone()));
+            if !machine.is_new(&input) {
+                self.out.push(Output::Relay(message.clone(), Some(from)));
             }
         }
     }
@@ -249,11 +266,16 @@ impl Core {
         self.peers.insert(peer, None);
         let status = self.status();
         self.out.push(Output::Send(peer, Message::Status(status)));
+        for evidence in self.evidence.iter() {
+            self.out.push(Output::Send(peer, Message::Evidence(Arc::clone(evidence))));
+        }
+        self.start_listening();
     }
 
     pub(super) fn on_peer_disconnected(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.early.remove(peer);
+        self.fork_asked.remove(peer);
         self.sync.forget(peer);
         self.batch_requests.forget_peer(peer);
     }
@@ -285,10 +307,13 @@ impl Core {
         {
             self.push_votes(from, &status);
             self.pull_batches(from, &status);
+        } else if self.has_other_block(status.height, status.tip) {
+            self.ask_about_fork(from, status.height);
         }
         if let Some(known) = self.peers.get_mut(&from) {
             *known = Some(status);
         }
+        self.check_closing_due();
         self.poll_sync();
     }
 

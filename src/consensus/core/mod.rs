@@ -23,13 +23,19 @@
 
 mod batches;
 mod blocks;
+mod evidence;
+mod fork;
 mod gossip;
+mod heartbeats;
 mod restore;
+mod signing;
 mod sync;
 mod votes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+use tokio::sync::oneshot;
 
 use self::batches::BatchRequests;
 use self::blocks::{Candidate, Committing};
@@ -38,20 +44,24 @@ use self::votes::PendingBatch;
 use super::verify::Voters;
 use crate::network::PeerId;
 use crate::protocol::bft::{self, TimeoutKind};
-use crate::protocol::finality::{self, BatchStore, ChainView, DropReason};
+use crate::protocol::finality::{self, BatchStore, ChainView, DropReason, FinalVotes};
+use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
-use crate::storage::block_log::LoggedBlock;
+use crate::storage::block_log::{BlockReader, LoggedBlock};
 use crate::storage::disk::Disk;
 use crate::storage::journal::{Durable, JournalReader, Staged};
+use crate::types::fork::ForkProof;
 use crate::types::message::NodeStatus;
 use crate::types::{
-    BlockHash, BlockVote, Commit, CommittedBlock, Epoch, Height, MasternodeId, Message, OutPoint, Round,
-    SecretKey, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry, VoteStep,
+    BlockHash, BlockVote, Commit, CommittedBlock, Epoch, Evidence, Height, MasternodeId, Message, OutPoint,
+    Round, SecretKey, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry, VoteStep,
 };
 use crate::utxo::UtxoManager;
 
+pub use self::heartbeats::{HEARTBEAT_INTERVAL_MS, HeardHeartbeat};
 pub use self::restore::{Opened, Restart};
+pub use self::signing::Signing;
 
 /// Messages of the next height or epoch that are kept for each peer until they can be checked.
 pub const EARLY_MESSAGES_MAX: usize = 1_024;
@@ -79,6 +89,21 @@ impl<D: Disk> BodyReader for JournalReader<D> {
     }
 }
 
+/// Reads committed blocks from the block log.
+pub trait BlockSource: Send + Sync {
+    /// The block at a height, if the log holds it and can be read.
+    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>>;
+}
+
+impl<D: Disk> BlockSource for BlockReader<D> {
+    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+        self.read_committed(height).map(|found| found.map(Arc::new)).unwrap_or_else(|problem| {
+            tracing::error!(%problem, "can't read the block log");
+            None
+        })
+    }
+}
+
 /// The masternode whose votes this node casts.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -91,8 +116,12 @@ pub struct Identity {
 /// What the core needs beside the chain.
 #[derive(Clone)]
 pub struct CoreConfig {
-    /// The masternode, if this node is one.
-    pub identity: Option<Identity>,
+    /// The operator key, if this node is to vote.
+    pub operator: Option<SecretKey>,
+    /// How long it listens for a copy of that key before it votes, in milliseconds; 0 for not at all.
+    pub listen_ms: u64,
+    /// It votes only in epochs that start later than this; 0 for any.
+    pub signs_after_ms: TimeMs,
     /// At most this long does a vote wait for others before its batch is signed, in milliseconds.
     pub vote_interval_ms: u64,
     /// Checks what arrives unverified.
@@ -125,6 +154,13 @@ pub enum Event {
     TimeoutElapsed(Timer),
     /// Some time passed; comes at least every [`STATUS_INTERVAL_MS`].
     Tick,
+    /// Somebody asks for the votes that make a transaction final; answered at once, if anybody still listens.
+    FinalVotesAsked {
+        /// The transaction.
+        txid: TxId,
+        /// Takes the votes, if a quorum is here and no block contains the transaction yet.
+        answer: oneshot::Sender<Option<FinalVotes>>,
+    },
 }
 
 /// What to call back about.
@@ -203,6 +239,14 @@ pub enum Notification {
     BlockApplied(Arc<AppliedBlock>),
     /// The node changed its mind about whether blocks go on.
     Progress(Progress),
+    /// The node began or ceased to sign.
+    SigningChanged(Signing),
+    /// Two committed blocks of one height.
+    ForkDetected(Arc<ForkProof>),
+    /// New evidence of a contradiction.
+    EvidenceFound(Arc<Evidence>),
+    /// The last signs of life of the masternodes changed.
+    Heartbeats(Arc<BTreeMap<MasternodeId, HeardHeartbeat>>),
 }
 
 /// A block that just became part of the chain.
@@ -218,6 +262,10 @@ pub struct AppliedBlock {
     pub spent: Vec<(OutPoint, UtxoEntry)>,
     /// Outputs of the state after it that it made.
     pub created: Vec<(OutPoint, UtxoEntry)>,
+    /// What became of payloads that speak of masternodes.
+    pub receipts: Vec<Receipt>,
+    /// Collaterals that its evidence made less.
+    pub slashed: Vec<Slashed>,
     /// Every input of its transactions, with the transaction that spends it.
     pub spenders: Vec<(OutPoint, TxId)>,
     /// The state after it.
@@ -250,9 +298,13 @@ pub struct Progress {
 /// The executor.
 pub struct Core {
     config: CoreConfig,
+    signing: Signing,
+    /// As whom this node signs in the current epoch.
+    me: Option<Identity>,
     state: Arc<LedgerState>,
     utxos: Arc<UtxoManager>,
     bodies: Arc<dyn BodyReader>,
+    blocks: Arc<dyn BlockSource>,
     finality: finality::Machine,
     batches: BatchStore,
     batch_requests: BatchRequests,
@@ -261,12 +313,20 @@ pub struct Core {
     previous_bft: Option<bft::Machine>,
     last_commit: Commit,
     applied_at_ms: TimeMs,
+    opened_ms: TimeMs,
     /// The height whose block was made due by load.
     triggered_height: Height,
     bft_inputs: VecDeque<bft::Input>,
     candidates: BTreeMap<BlockHash, Candidate>,
     committing: Option<Committing>,
     own_block_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
+    own_proposals: BTreeMap<(Height, Round), BlockHash>,
+    evidence: evidence::EvidencePool,
+    heartbeats: heartbeats::Heartbeats,
+    fork: Option<Arc<ForkProof>>,
+    recent_hashes: BTreeMap<Height, BlockHash>,
+    /// When each peer's other block was asked for.
+    fork_asked: BTreeMap<PeerId, TimeMs>,
     /// What the journal says of heights that the chain here has not reached.
     journaled_heights: BTreeMap<Height, bft::Journaled>,
     /// And of votes in epochs that it has not reached.
@@ -305,6 +365,9 @@ impl Core {
             Event::BlockPersisted => self.on_block_persisted(),
             Event::TimeoutElapsed(timer) => self.on_timer(timer),
             Event::Tick => {}
+            Event::FinalVotesAsked { txid, answer } => {
+                let _heard = answer.send(self.finality.final_votes(&txid));
+            }
         }
         self.drive();
         self.on_time();
@@ -336,8 +399,10 @@ impl Core {
     }
 
     fn on_time(&mut self) {
+        self.check_listening();
         self.check_acceptable();
         self.drive();
+        self.beat();
         if self.now_ms >= self.last_status_ms.saturating_add(STATUS_INTERVAL_MS) {
             self.last_status_ms = self.now_ms;
             self.tick_status();
@@ -351,12 +416,6 @@ impl Core {
         for effect in effects {
             self.execute_finality(effect);
         }
-    }
-
-    /// The masternode whose votes this node casts in the current epoch.
-    fn signer(&self) -> Option<MasternodeId> {
-        let identity = self.config.identity.as_ref().filter(|_| self.state.next_epoch() >= self.signs_from);
-        identity.map(|identity| identity.id)
     }
 
     fn next_height(&self) -> Height {

@@ -12,15 +12,16 @@ use std::sync::Arc;
 use super::batches::BatchRequests;
 use super::blocks::height_context;
 use super::votes::PendingBatch;
-use super::{BodyReader, Core, CoreConfig, Output};
+use super::{BlockSource, BodyReader, Core, CoreConfig, Output, Signing};
 use crate::protocol::bft;
 use crate::protocol::finality::{self, BatchStore, Input, JournaledEpoch, JournaledVotes};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::journal::JournalRecord;
+use crate::types::fork::ForkProof;
 use crate::types::{
-    BlockVote, Certificate, Commit, Epoch, Height, MasternodeId, Round, TimeMs, Transaction, TxId, VoteBatch,
-    VoteStep,
+    BlockHash, BlockVote, Certificate, ChainId, Commit, Epoch, Height, MasternodeId, Proposal, PublicKey,
+    Round, SecretKey, SignatureCheck, SignatureVerifier, TimeMs, Transaction, TxId, VoteBatch, VoteStep,
 };
 use crate::utxo::UtxoManager;
 
@@ -38,6 +39,8 @@ pub struct Restart {
     pub utxos: Arc<UtxoManager>,
     /// Bodies in the journal.
     pub bodies: Arc<dyn BodyReader>,
+    /// Committed blocks.
+    pub blocks: Arc<dyn BlockSource>,
 }
 
 /// A core, and what it wants done first.
@@ -66,10 +69,43 @@ struct Sorted {
     heights: BTreeMap<Height, bft::Journaled>,
     messages: BTreeMap<Epoch, JournaledMessages>,
     own_block_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
+    own_proposals: BTreeMap<(Height, Round), BlockHash>,
+    fork: Option<Arc<ForkProof>>,
     next_seq: BTreeMap<Epoch, u64>,
 }
 
-fn sort(records: Vec<JournalRecord>, me: Option<MasternodeId>) -> Sorted {
+/// Which votes of the journal this node cast: those that its key signed. Who votes with a key is known only for epochs
+/// that the chain here has reached, so the signature tells, once for each validator and epoch.
+struct OwnVotes<'a> {
+    key: Option<PublicKey>,
+    chain_id: &'a ChainId,
+    verifier: &'a dyn SignatureVerifier,
+    verdicts: BTreeMap<(Epoch, MasternodeId), bool>,
+}
+
+impl OwnVotes<'_> {
+    fn has(
+        &mut self,
+        epoch: Epoch,
+        validator: MasternodeId,
+        check: impl FnOnce(PublicKey) -> SignatureCheck,
+    ) -> bool {
+        let Some(key) = self.key else { return false };
+        let verifier = self.verifier;
+        *self.verdicts.entry((epoch, validator)).or_insert_with(|| verifier.verify_all(&[check(key)]).is_ok())
+    }
+
+    fn has_vote(&mut self, vote: &BlockVote) -> bool {
+        let chain_id = self.chain_id;
+        self.has(vote.epoch, vote.validator, |key| vote.signature_check(chain_id, key))
+    }
+
+    fn has_proposal(&mut self, proposal: &Proposal) -> bool {
+        self.has(proposal.block.header.epoch, proposal.validator, |key| proposal.signature_check(key))
+    }
+}
+
+fn sort(records: Vec<JournalRecord>, mut own: OwnVotes<'_>) -> Sorted {
     let mut sorted = Sorted::default();
     for record in records {
         match record {
@@ -92,15 +128,19 @@ fn sort(records: Vec<JournalRecord>, me: Option<MasternodeId>) -> Sorted {
             }
             JournalRecord::Proposal(proposal) => {
                 let height = proposal.block.header.height;
+                if own.has_proposal(&proposal) {
+                    sorted.own_proposals.insert((height, proposal.round), proposal.block.header.hash());
+                }
                 sorted.heights.entry(height).or_default().proposals.push(proposal);
             }
             JournalRecord::BlockVote(vote) => {
-                if Some(vote.validator) == me {
+                if own.has_vote(&vote) {
                     sorted.own_block_votes.insert((vote.height, vote.round, vote.step), Arc::clone(&vote));
                 }
                 sorted.heights.entry(vote.height).or_default().votes.push(vote);
             }
             JournalRecord::EpochStarted { epoch } => sorted.started = sorted.started.max(epoch),
+            JournalRecord::Fork(fork) => sorted.fork = Some(fork),
         }
     }
     for batch in sorted.messages.values().flat_map(|messages| &messages.own_batches) {
@@ -117,39 +157,59 @@ impl Core {
     /// Makes a core at the tip of the chain on disk.
     #[must_use]
     pub fn open(config: CoreConfig, restart: Restart, now_ms: TimeMs) -> Opened {
-        let Restart { state, last_commit, settled, records, utxos, bodies } = restart;
-        let me = config.identity.as_ref().map(|identity| identity.id);
-        let mut sorted = sort(records, me);
+        let Restart { state, last_commit, settled, records, utxos, bodies, blocks } = restart;
+        let is_untouched = state.height() == 0 && records.is_empty();
+        let own = OwnVotes {
+            key: config.operator.as_ref().map(SecretKey::public),
+            chain_id: state.chain_id(),
+            verifier: &*config.verifier,
+            verdicts: BTreeMap::new(),
+        };
+        let mut sorted = sort(records, own);
+        let signing = match (&config.operator, &sorted.fork) {
+            (None, _) => Signing::NoKey,
+            (Some(_), Some(_)) => Signing::Forked,
+            // Nobody has voted on this chain yet.
+            (Some(_), None) if config.listen_ms == 0 || is_untouched => Signing::Allowed,
+            (Some(_), None) => Signing::Listening { until_ms: None },
+        };
         let epoch = state.next_epoch();
         let height = state.height().saturating_add(1);
-        let closing_journaled =
-            sorted.epochs.iter().filter(|(_, journaled)| journaled.closing).map(|(epoch, _)| *epoch).collect();
+        let closing_journaled = sorted
+            .epochs
+            .iter()
+            .filter(|(_, journaled)| journaled.closing)
+            .map(|(epoch, _)| *epoch)
+            .collect();
         let epochs = std::mem::take(&mut sorted.epochs);
         let journaled = JournaledVotes { forgotten_before: sorted.started, epochs };
-        let finality = finality::Machine::new(me, &state, journaled, settled);
-        let context = height_context(&state, me.filter(|_| epoch >= sorted.started));
-        let journaled = sorted.heights.remove(&height);
-        let journaled_heights = sorted.heights.split_off(&height);
-        let (bft, effects) = match journaled {
-            Some(journaled) => bft::Machine::restore(context, journaled),
-            None => (bft::Machine::new(context), Vec::new()),
-        };
+        let finality = finality::Machine::new(None, &state, journaled, settled);
         let mut core = Self {
             batches: BatchStore::new(state.validators().len()),
             batch_requests: BatchRequests::default(),
             utxos,
             bodies,
+            blocks,
             finality,
-            bft,
+            bft: bft::Machine::new(height_context(&state, None)),
             previous_bft: None,
             last_commit,
             applied_at_ms: now_ms,
+            opened_ms: now_ms,
             triggered_height: 0,
             bft_inputs: VecDeque::new(),
             candidates: BTreeMap::new(),
             committing: None,
             own_block_votes: sorted.own_block_votes.split_off(&(height, 0, VoteStep::Prevote)),
-            journaled_heights,
+            own_proposals: sorted.own_proposals.split_off(&(height, 0)),
+            evidence: super::evidence::EvidencePool::default(),
+            heartbeats: super::heartbeats::Heartbeats::default(),
+            fork: sorted.fork.take(),
+            recent_hashes: BTreeMap::new(),
+            fork_asked: BTreeMap::new(),
+            signing,
+            me: None,
+            journaled_heights: sorted.heights.split_off(&height),
             journaled_votes: sorted.messages.split_off(&epoch),
             signs_from: sorted.started,
             closing_journaled,
@@ -172,8 +232,12 @@ impl Core {
         if core.state.is_closing() {
             core.enter_closing();
         }
+        core.note_hash();
         core.replay_bodies(sorted.bodies);
         core.replay_messages();
+        core.set_signer();
+        let (bft, effects) = core.machine_of_height();
+        core.bft = bft;
         for effect in effects {
             core.execute_bft(effect);
         }

@@ -44,6 +44,9 @@ impl Core {
             Effect::Dropped { txid, reason } => self.notify(Notification::Dropped(txid, reason)),
             Effect::EnterClosing => self.enter_closing(),
             Effect::LoadBody(txid) => self.load_body(txid),
+            Effect::ContradictionSeen { member, first, second } => {
+                self.on_contradiction(member, first, second)
+            }
         }
     }
 
@@ -123,7 +126,7 @@ impl Core {
     pub(super) fn flush_votes(&mut self) {
         self.pending.scheduled = false;
         let votes = std::mem::take(&mut self.pending.votes);
-        let Some(identity) = self.config.identity.clone().filter(|_| !votes.is_empty()) else { return };
+        let Some(identity) = self.me.clone().filter(|_| !votes.is_empty()) else { return };
         let epoch = self.finality.epoch();
         let seq = self.next_seq.entry(epoch).or_insert(0);
         let batch =
@@ -165,6 +168,7 @@ impl Core {
         }
         self.step_finality(Input::BatchReceived(batch));
         self.schedule_flush();
+        self.check_closing_due();
         true
     }
 }

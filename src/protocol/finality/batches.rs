@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::types::{TxId, VoteBatch};
+use crate::types::{FinalityVote, TxId, VoteBatch};
 
 /// Batches after a gap that are remembered for each validator.
 pub(super) const BATCHES_AHEAD_MAX: usize = 4_096;
@@ -65,6 +65,23 @@ impl BatchStore {
     #[must_use]
     pub fn has(&self, member: usize, seq: u64) -> bool {
         self.members.get(member).is_some_and(|received| self_has(received, seq))
+    }
+
+    /// A batch that is kept.
+    #[must_use]
+    pub fn get(&self, member: usize, seq: u64) -> Option<&Arc<VoteBatch>> {
+        self.members.get(member)?.kept.get(&seq)
+    }
+
+    /// A member's vote among the batches that are kept, with its place there. Walks through them: for the rare case that
+    /// a tally did not keep where it had the vote from.
+    #[must_use]
+    pub fn find(&self, member: usize, vote: &FinalityVote) -> Option<(&Arc<VoteBatch>, usize)> {
+        let kept = self.members.get(member)?.kept.values();
+        kept.into_iter().find_map(|batch| {
+            let place = batch.votes.iter().position(|candidate| candidate == vote)?;
+            Some((batch, place))
+        })
     }
 
     /// For each member, how many batches are here without a gap.

@@ -23,12 +23,16 @@
 //!   certified ones by `voted_unblocked_max` (beyond it no `Lock` is voted, so a quorum can't form).
 //!
 //! # Why it is safe, and when it is live
+//! In short; the whole argument stands below under "The finality protocol".
+//!
 //! Two quorums share an honest validator. It locks once (INV-FIN-1), so two conflicting transactions are never both
 //! certified. A final transaction has an honest validator in common with the quorum that prevotes for the epoch's
 //! last block; that one voted `Final` before closing (INV-FIN-2) and prevotes only for a block that has all its
 //! promises in the chain; so nothing final is lost. An owner who signs no conflict has every honest validator lock
 //! the same way, so two hops make it final. An owner who does sign a conflict may split the locks; then the epoch's
 //! end frees the coins, and all lock the transaction with the lowest `H(epoch, txid)` first.
+//!
+#![doc = include_str!("protocol.md")]
 
 mod batches;
 mod machine;
@@ -40,11 +44,11 @@ use std::sync::Arc;
 
 pub use batches::BatchStore;
 pub use machine::{JournaledEpoch, JournaledVotes, Machine};
-pub use tally::VoteSource;
+pub use tally::{FinalVotes, VoteSource};
 
 use super::state::LedgerState;
 use super::validity::{CheckedTransaction, TransactionError, UtxoReader};
-use crate::types::{Certificate, FinalityVote, TxId, VoteBatch};
+use crate::types::{Certificate, FinalityVote, PublicKey, TxId, VoteBatch};
 
 /// Bodies that are neither locked nor certified (waiting for a parent, or in conflict) are kept up to this number.
 pub const UNLOCKED_BODIES_MAX: usize = 10_000;
@@ -79,6 +83,8 @@ pub enum Input {
         /// Its transactions in order, without the reward.
         transactions: Vec<CheckedTransaction>,
     },
+    /// From now on this node casts the votes of this operator key, or none.
+    SignerChanged(Option<PublicKey>),
 }
 
 /// An order.
@@ -119,6 +125,15 @@ pub enum Effect {
     EnterClosing,
     /// The body was left to the journal; read it and hand it in again.
     LoadBody(TxId),
+    /// A member voted `Lock` for two transactions that share an input.
+    ContradictionSeen {
+        /// Its place in the set.
+        member: usize,
+        /// One of them; both bodies are here.
+        first: TxId,
+        /// The other one.
+        second: TxId,
+    },
 }
 
 /// Why a transaction is forgotten.

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::types::{Certificate, CertificateVote, FinalityVote, SignerBitmap, ValidatorSet, VoteBatch};
+use crate::types::{
+    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, SignerBitmap, ValidatorSet, VoteBatch,
+};
 
 /// Where a vote was found, so that it can be proved to others.
 #[derive(Clone, Debug)]
@@ -14,6 +16,17 @@ pub enum VoteSource {
 }
 
 impl VoteSource {
+    /// Whose vote it is.
+    #[must_use]
+    pub fn validator(&self) -> Option<MasternodeId> {
+        match self {
+            Self::Batch(batch, _) => Some(batch.header.validator),
+            Self::Certificate(certificate, place) => {
+                certificate.votes.get(*place).map(|vote| vote.header.validator)
+            }
+        }
+    }
+
     /// The vote with its proof.
     #[must_use]
     pub fn prove(&self) -> Option<CertificateVote> {
@@ -22,6 +35,15 @@ impl VoteSource {
             Self::Certificate(certificate, index) => certificate.votes.get(*index).cloned(),
         }
     }
+}
+
+/// `Final` votes of a quorum for one transaction.
+#[derive(Clone, Debug)]
+pub struct FinalVotes {
+    /// The epoch of all of them.
+    pub epoch: Epoch,
+    /// Where they were found. To prove one takes hashing all of its batch, which is the caller's to do.
+    pub sources: Vec<VoteSource>,
 }
 
 /// Votes of one kind for one transaction.
@@ -53,6 +75,15 @@ impl Tally {
 
     pub(super) const fn weight(&self) -> u64 {
         self.weight
+    }
+
+    pub(super) fn has_voted(&self, member: usize) -> bool {
+        self.voters.contains(member)
+    }
+
+    /// This member's vote, if it is among the sources.
+    pub(super) fn source_of(&self, validator: &MasternodeId) -> Option<&VoteSource> {
+        self.sources.iter().find(|source| source.validator() == Some(*validator))
     }
 
     pub(super) fn voters(&self) -> impl Iterator<Item = usize> {
