@@ -26,7 +26,11 @@ impl World {
     /// Sometimes the chain's data goes as well. Each block but the tip stays somewhere: from genesis on it could be had
     /// nowhere, and a journal that has forgotten the first epochs signs nothing in them.
     fn wipe_some(&mut self, node: usize) {
-        let others = self.nodes.iter().enumerate().filter(|(place, _)| *place != node);
+        let others = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| *place != node && self.byzantine() != Some(*place));
         let kept = others.map(|(_, other)| other.durable).max();
         if self.plan.wipes
             && kept.is_some_and(|kept| kept + 1 >= self.oracle.height)

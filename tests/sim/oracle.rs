@@ -12,7 +12,7 @@ use crate::signed::{Chain, Signed};
 #[derive(Default)]
 pub struct Oracle {
     blocks: BTreeMap<Height, BlockHash>,
-    signed: Signed,
+    pub signed: Signed,
     utxos: BTreeMap<OutPoint, UtxoEntry>,
     /// Everything in the chain, with its height.
     pub chain: Chain,

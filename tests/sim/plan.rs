@@ -4,6 +4,7 @@ use timed::consensus::core::Identity;
 use timed::types::genesis::{Allocation, GenesisMasternode, Tier, Timeout};
 use timed::types::{Address, Amount, ChainParameters, GenesisDocument, Height, Network, SecretKey};
 
+use crate::byzantine::{Byzantine, Vices};
 use crate::random::Random;
 
 /// What one run is made of; a function of the seed.
@@ -33,6 +34,8 @@ pub struct Plan {
     pub absent: Option<usize>,
     /// A second node with the key of validator 0 and a journal of its own.
     pub twin: bool,
+    /// A validator that does not keep the rules.
+    pub byzantine: Option<Byzantine>,
 }
 
 impl Plan {
@@ -56,7 +59,25 @@ impl Plan {
             voted_unblocked_max: 200_000,
             absent: None,
             twin: false,
+            byzantine: None,
         }
+    }
+
+    /// No more than a third may be faulty: absent or Byzantine.
+    fn with_byzantine(self, random: &mut Random) -> Self {
+        if self.absent.is_some() || !random.chance(400) {
+            return self;
+        }
+        let often = |random: &mut Random| [0, 0, 100, 400][random.below(4)];
+        let vices = Vices {
+            withhold: often(random),
+            delay: often(random),
+            equivocate: [0, 500, 1_000][random.below(3)],
+            forge: often(random) / 4,
+            lie: often(random),
+        };
+        let index = random.below(self.validators);
+        Self { byzantine: Some(Byzantine { index, vices }), ..self }
     }
 
     pub fn of(random: &mut Random) -> Self {
@@ -83,12 +104,14 @@ impl Plan {
             // The last one weighs least, and so less than a third.
             absent: random.chance(250).then(|| validators - 1),
             twin: false,
+            byzantine: None,
         }
+        .with_byzantine(random)
     }
 
     /// A plan with a twin: that key is faulty, and no other validator may be missing.
     pub fn with_twin(random: &mut Random) -> Self {
-        Self { twin: true, absent: None, wipes: false, ..Self::of(random) }
+        Self { twin: true, absent: None, wipes: false, byzantine: None, ..Self::of(random) }
     }
 }
 

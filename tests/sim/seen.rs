@@ -13,6 +13,12 @@ pub struct Seen {
     pub finals: u64,
     pub crashes: u64,
     pub pauses: u64,
+    /// Second, different versions of what a faulty validator had signed.
+    pub equivocations: u64,
+    /// Messages that somebody was rightly blamed for.
+    pub blamed: u64,
+    /// Times that a node found evidence, or was told of some, that it had not.
+    pub evidence: u64,
     /// Restarts with the journal and without the chain.
     pub wiped: u64,
     /// Nodes that heard another one with their key, and stopped signing.
@@ -32,12 +38,16 @@ pub struct Seen {
 
 impl Seen {
     pub fn add(&mut self, other: &Self) {
-        let Self { steps, blocks, finals, crashes, pauses, wiped, .. } = other;
+        let Self { steps, blocks, finals, crashes, pauses, equivocations, blamed, evidence, wiped, .. } =
+            other;
         self.steps += steps;
         self.blocks += blocks;
         self.finals += finals;
         self.crashes += crashes;
         self.pauses += pauses;
+        self.equivocations += equivocations;
+        self.blamed += blamed;
+        self.evidence += evidence;
         self.wiped += wiped;
         self.copies_heard += other.copies_heard;
         self.slashed += other.slashed;
@@ -53,6 +63,10 @@ impl Seen {
         let reached = [
             ("a crash", self.crashes),
             ("a pause", self.pauses),
+            ("an equivocation", self.equivocations),
+            ("a forged message that was noticed", self.blamed),
+            ("evidence of a contradiction", self.evidence),
+            ("a slashed masternode", self.slashed),
             ("a lost chain", self.wiped),
             ("an epoch's end under load", self.ended_under_load),
             ("an epoch's end in a partition", self.ended_in_partition),

@@ -78,7 +78,13 @@ impl Signed {
         self.has_quorum(epoch, txid, VoteKind::Final)
     }
 
-    /// What an honest node has signed and made durable.
+    /// The blocks that were proposed at a height.
+    pub fn blocks_at(&self, height: Height) -> Vec<BlockHash> {
+        let blocks = self.blocks.iter().filter(|(_, block)| block.header.height == height);
+        blocks.map(|(hash, _)| *hash).collect()
+    }
+
+    /// What a node has signed and made durable.
     pub fn see(&mut self, message: &Message, chain: &Chain) {
         match message {
             Message::BlockVote(vote) if self.faulty.contains(&vote.validator) => {
@@ -111,11 +117,7 @@ impl Signed {
                 assert_eq!(first, hash, "I3: two proposals in one round: {key:?}");
                 self.blocks.entry(hash).or_insert_with(|| block.clone());
             }
-            Message::VoteBatch(batch)
-                if self.batches.insert((batch.header.validator, batch.header.epoch, batch.header.seq)) =>
-            {
-                self.see_batch(batch);
-            }
+            Message::VoteBatch(batch) => self.see_batch(batch),
             _ => {}
         }
     }
@@ -123,6 +125,9 @@ impl Signed {
     /// Rules 1, 2 and 5 of the finality layer.
     fn see_batch(&mut self, batch: &VoteBatch) {
         let (id, epoch) = (batch.header.validator, batch.header.epoch);
+        if !self.batches.insert((id, epoch, batch.header.seq)) {
+            return;
+        }
         assert!(
             !self.closed.contains(&(id, epoch)),
             "I6: {id} votes in epoch {epoch} after it has prevoted on its end"

@@ -24,6 +24,8 @@ pub struct Payment {
     pub resend_at_ms: u64,
     /// The user signed a conflicting one, and so has no right to finality.
     pub contested: bool,
+    /// The conflicting one.
+    rival: Option<TxId>,
     settled: bool,
 }
 
@@ -77,8 +79,14 @@ impl Workload {
 
     fn follow(&mut self, transaction: CheckedTransaction, owner: usize, contested: bool, now_ms: u64) {
         let resend_at_ms = now_ms + 1_500;
-        let payment =
-            Payment { transaction: transaction.clone(), owner, resend_at_ms, contested, settled: false };
+        let payment = Payment {
+            transaction: transaction.clone(),
+            owner,
+            resend_at_ms,
+            contested,
+            rival: None,
+            settled: false,
+        };
         self.spent.extend(transaction.inputs());
         self.open.insert(transaction.txid());
         self.payments.insert(transaction.txid(), payment);
@@ -101,6 +109,10 @@ impl Workload {
             let second = self.pay(coin, random.below(self.users.len()), 1, 1);
             self.follow(first.clone(), to, true, now_ms);
             self.follow(second.clone(), to, true, now_ms);
+            let (one, other) = (first.txid(), second.txid());
+            for (of, rival) in [(one, other), (other, one)] {
+                self.payments.get_mut(&of).expect("followed").rival = Some(rival);
+            }
             return vec![first, second];
         }
         // Sometimes the change is spent before anybody has seen the parent.
@@ -118,6 +130,21 @@ impl Workload {
             return vec![child, first];
         }
         vec![first]
+    }
+
+    /// A payment that its user has made.
+    pub fn checked(&self, txid: &TxId) -> Option<CheckedTransaction> {
+        self.payments.get(txid).map(|payment| payment.transaction.clone())
+    }
+
+    /// The payment that conflicts with this one.
+    pub fn rival(&self, txid: &TxId) -> Option<TxId> {
+        self.payments.get(txid)?.rival
+    }
+
+    /// Payments that are neither final nor in the chain, as far as their users know.
+    pub fn open(&self) -> Vec<CheckedTransaction> {
+        self.open.iter().filter_map(|txid| self.checked(txid)).collect()
     }
 
     /// A payment is final: its outputs are coins that can be spent at once.

@@ -9,6 +9,7 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::storage::memory_disk::Fault;
 use timed::types::{GenesisDocument, Height, Message, PublicKey, SignatureVerifier, Transaction, TxId};
 
+use crate::byzantine::{Tampered, Versions};
 use crate::node::{Node, Write};
 use crate::oracle::Oracle;
 use crate::plan::{Plan, START_MS, genesis, identity, users};
@@ -60,6 +61,7 @@ pub struct World {
     pub genesis: GenesisDocument,
     pub verifier: Arc<CachingVerifier>,
     pub workload: Workload,
+    pub versions: Versions,
     pub oracle: Oracle,
     /// For each pair, whether messages from the first reach the second.
     pub cut: Vec<Vec<bool>>,
@@ -117,6 +119,7 @@ impl World {
             genesis,
             verifier,
             workload,
+            versions: Versions::default(),
             faults_over: false,
             trace: blake3::Hasher::new(),
             seen: Seen::default(),
@@ -125,6 +128,10 @@ impl World {
         };
         if twin.is_some() {
             world.oracle.expect_faults(identity(&world.genesis, 0).id);
+        }
+        let byzantine = world.plan.byzantine.as_ref().map(|byzantine| byzantine.index);
+        if let Some(index) = byzantine {
+            world.oracle.expect_faults(identity(&world.genesis, index).id);
         }
         for node in 0..count {
             world.start(node);
@@ -145,6 +152,11 @@ impl World {
     pub fn after(&mut self, delay_ms: u64, item: Item) {
         self.sequence += 1;
         self.queue.insert((self.now_ms + delay_ms, self.sequence), item);
+    }
+
+    /// The validator that does not keep the rules.
+    pub fn byzantine(&self) -> Option<usize> {
+        self.plan.byzantine.as_ref().map(|byzantine| byzantine.index)
     }
 
     /// One line for whoever replays a seed.
@@ -239,7 +251,14 @@ impl World {
                 }
             }
             Output::Schedule(timer, delay_ms) => self.after(delay_ms, Item::Timer { node, life, timer }),
-            Output::Misbehaved(peer, why) => panic!("an honest peer {peer} is blamed: {why}"),
+            Output::Misbehaved(peer, why) => {
+                let blamed = self.nodes.iter().position(|node| node.peer == peer);
+                assert!(
+                    blamed.is_some() && blamed == self.byzantine(),
+                    "an honest peer {peer} is blamed: {why}"
+                );
+                self.seen.blamed += 1;
+            }
             Output::CheckTransactions(from, transactions) => self.admit(node, from, transactions),
             Output::Notify(notification) => self.notified(node, notification),
         }
@@ -304,9 +323,13 @@ impl World {
                     running.index_block(&applied, mark);
                 }
             }
-            Notification::EvidenceFound(piece) => self.oracle.accused(piece.validator()),
+            Notification::EvidenceFound(piece) => {
+                self.oracle.accused(piece.validator());
+                self.seen.evidence += 1;
+            }
             Notification::SigningChanged(Signing::KeyCopied) => {
-                assert!(self.plan.twin, "node {node} hears a copy of its key, and there is none");
+                let may = self.plan.twin || self.byzantine() == Some(node);
+                assert!(may, "node {node} hears a copy of its key, and there is none");
                 self.seen.copies_heard += 1;
             }
             Notification::ForkDetected(fork) => panic!("a fork: {fork:?}"),
@@ -328,12 +351,20 @@ impl World {
         if self.cut[from][to] || (!self.faults_over && self.random.chance(self.plan.loss_per_mille)) {
             return;
         }
+        let faulty = self.plan.byzantine.clone().filter(|faulty| faulty.index == from);
+        let (message, late_ms) = match faulty {
+            None => (message, 0),
+            Some(faulty) => match self.tamper(&faulty, to, message) {
+                Tampered::Lost => return,
+                Tampered::Sent { message, delay_ms } => (message, delay_ms),
+            },
+        };
         if self.random.chance(self.plan.duplicate_per_mille) {
             let delay = self.random.between(1, self.plan.delay_ms_max);
             self.after(delay, Item::Deliver { from, to, message: message.clone() });
         }
         let delay = self.random.between(1, self.plan.delay_ms_max);
-        self.after(delay, Item::Deliver { from, to, message });
+        self.after(delay + late_ms, Item::Deliver { from, to, message });
     }
 
     // -- disk -----------------------------------------------------------------------------------------------------
@@ -521,7 +552,8 @@ impl World {
     // -- the run --------------------------------------------------------------------------------------------------
 
     fn heights(&self) -> Vec<Height> {
-        let present = self.nodes.iter().enumerate().filter(|(place, _)| self.plan.absent != Some(*place));
+        let is_honest = |place: usize| self.plan.absent != Some(place) && self.byzantine() != Some(place);
+        let present = self.nodes.iter().enumerate().filter(|(place, _)| is_honest(*place));
         present
             .map(|(_, node)| node.running.as_ref().map_or(0, |running| running.core.committed_height()))
             .collect()
