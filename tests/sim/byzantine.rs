@@ -8,8 +8,8 @@ use timed::protocol::transition::{self, BlockDraft};
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::message::NodeStatus;
 use timed::types::{
-    BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, MasternodeId, Message, Proposal, Round,
-    SecretKey, Signature, TxId, VoteBatch, VoteKind, VoteStep,
+    BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, Message, Proposal, Round, SecretKey,
+    Signature, TxId, VoteBatch, VoteKind, VoteStep,
 };
 
 use crate::plan::operator;
@@ -73,10 +73,6 @@ impl World {
         let message = if self.random.chance(vices.forge) { self.forge(message) } else { message };
         let message = if self.random.chance(vices.lie) { self.lie(message) } else { message };
         Tampered::Sent { message, delay_ms }
-    }
-
-    fn id_of(&self, index: usize) -> MasternodeId {
-        self.nodes[index].identity.as_ref().expect("a validator").id
     }
 
     fn other_vote(&mut self, vote: &Arc<BlockVote>, secret: &SecretKey) -> Arc<BlockVote> {

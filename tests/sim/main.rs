@@ -15,6 +15,8 @@
 mod byzantine;
 mod faults;
 mod gossip_rules;
+mod masternodes;
+mod membership;
 mod node;
 mod one_node;
 mod oracle;

@@ -1,15 +1,16 @@
 //! Watches all nodes and holds the invariants that no node can see alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use timed::consensus::core::AppliedBlock;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::{BlockHash, Epoch, Height, MasternodeId, Message, OutPoint, TxId, UtxoEntry};
 
+use crate::membership::{Changes, Membership};
 use crate::signed::{Chain, Signed};
 
-#[derive(Default)]
 pub struct Oracle {
     blocks: BTreeMap<Height, BlockHash>,
     pub signed: Signed,
@@ -25,13 +26,44 @@ pub struct Oracle {
     pub epoch: Epoch,
     /// Masternodes that blocks have slashed.
     pub slashed: u64,
+    membership: Membership,
+    /// What the genesis document and all blocks' time have made, without what was burned.
+    schedule: u64,
 }
 
 impl Oracle {
     pub fn new(state: &LedgerState, outputs: &[(OutPoint, UtxoEntry)]) -> Self {
-        let mut oracle = Self { utxos: outputs.iter().copied().collect(), ..Self::default() };
+        let mut oracle = Self {
+            blocks: BTreeMap::new(),
+            signed: Signed::default(),
+            utxos: outputs.iter().copied().collect(),
+            chain: Chain::new(),
+            spent_in_chain: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            finals: BTreeMap::new(),
+            spent_by_final: BTreeMap::new(),
+            height: 0,
+            epoch: 0,
+            slashed: 0,
+            membership: Membership::new(state),
+            schedule: outputs.iter().map(|(_, entry)| entry.output.value.0).sum(),
+        };
         oracle.signed.at(state);
         oracle
+    }
+
+    /// After the highest block.
+    pub const fn state(&self) -> &Arc<LedgerState> {
+        &self.membership.state
+    }
+
+    pub const fn changes(&self) -> &Changes {
+        &self.membership.changes
+    }
+
+    /// An output of the chain at the highest block.
+    pub fn utxo(&self, outpoint: &OutPoint) -> Option<&UtxoEntry> {
+        self.utxos.get(outpoint)
     }
 
     /// From here on this key may sign anything.
@@ -79,6 +111,14 @@ impl Oracle {
         self.finals.len()
     }
 
+    /// A block's time lets the reward accrue.
+    fn accrue(&mut self, time: u64) {
+        let (parameters, before) = (self.state().parameters(), self.state().tip_time());
+        let elapsed = (time - before).min(10 * parameters.block_interval_ms);
+        let reward = u128::from(parameters.block_reward.0) * u128::from(elapsed);
+        self.schedule += (reward / u128::from(parameters.block_interval_ms)) as u64;
+    }
+
     /// I1, I2, I6, I8: a node applied a block.
     pub fn applied(&mut self, applied: &AppliedBlock) {
         let header = &applied.committed.block.header;
@@ -96,6 +136,8 @@ impl Oracle {
             return;
         }
         assert_eq!(height, self.height + 1, "blocks are applied in order");
+        self.accrue(header.time);
+        self.membership.applied(applied);
         self.height = height;
         self.epoch = applied.state.next_epoch();
         self.signed.at(&applied.state);
@@ -107,6 +149,13 @@ impl Oracle {
             assert!(self.signed.faulty.contains(&change.masternode), "I10: an honest masternode is slashed");
             let before = self.utxos.insert(change.outpoint, change.after);
             assert_eq!(before, Some(change.before), "I8: slashes what is not there");
+            let burned = change.before.output.value.0 / 20;
+            assert_eq!(
+                change.after.output.value.0 + burned,
+                change.before.output.value.0,
+                "I8: burns a twentieth"
+            );
+            self.schedule -= burned;
             self.slashed += 1;
         }
         for transaction in &applied.transactions {
@@ -130,6 +179,7 @@ impl Oracle {
             }
             let supply: u64 = self.utxos.values().map(|entry| entry.output.value.0).sum();
             assert_eq!(supply, applied.state.supply().0, "I8: supply");
+            assert_eq!(supply, self.schedule, "I8: supply by the schedule");
             let afresh = applied.state.recompute_digest(self.utxos.iter().map(|(k, v)| (*k, *v)));
             assert_eq!(afresh, applied.state.digest(), "I8: the incremental digest differs from a fresh one");
         }

@@ -1,7 +1,7 @@
 //! What one run is made of, and its genesis.
 
 use timed::consensus::core::Identity;
-use timed::types::genesis::{Allocation, GenesisMasternode, Tier, Timeout};
+use timed::types::genesis::{Allocation, GenesisMasternode, Ratio, Tier, Timeout};
 use timed::types::{Address, Amount, ChainParameters, GenesisDocument, Height, Network, SecretKey};
 
 use crate::byzantine::{Byzantine, Vices};
@@ -36,6 +36,10 @@ pub struct Plan {
     pub twin: bool,
     /// A validator that does not keep the rules.
     pub byzantine: Option<Byzantine>,
+    /// Full nodes with a key that may become a masternode's during the run. With any, masternodes register, leave,
+    /// change their keys and are jailed.
+    pub spares: usize,
+    pub unbonding_ms: u64,
 }
 
 impl Plan {
@@ -60,12 +64,15 @@ impl Plan {
             absent: None,
             twin: false,
             byzantine: None,
+            spares: 0,
+            unbonding_ms: 600_000,
         }
     }
 
     /// No more than a third may be faulty: absent or Byzantine.
     fn with_byzantine(self, random: &mut Random) -> Self {
-        if self.absent.is_some() || !random.chance(400) {
+        let few = self.spares > 0 && self.validators < 6;
+        if self.absent.is_some() || few || !random.chance(400) {
             return self;
         }
         let often = |random: &mut Random| [0, 0, 100, 400][random.below(4)];
@@ -81,7 +88,8 @@ impl Plan {
     }
 
     pub fn of(random: &mut Random) -> Self {
-        let validators = random.between(4, 7) as usize;
+        let spares = if random.chance(500) { random.between(1, 2) as usize } else { 0 };
+        let validators = random.between(if spares == 0 { 4 } else { 5 }, 7) as usize;
         let unequal = random.chance(300);
         // Nobody holds a third.
         let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
@@ -105,13 +113,15 @@ impl Plan {
             absent: random.chance(250).then(|| validators - 1),
             twin: false,
             byzantine: None,
+            spares,
+            unbonding_ms: [600_000, 8_000][random.below(2)],
         }
         .with_byzantine(random)
     }
 
     /// A plan with a twin: that key is faulty, and no other validator may be missing.
     pub fn with_twin(random: &mut Random) -> Self {
-        Self { twin: true, absent: None, wipes: false, byzantine: None, ..Self::of(random) }
+        Self { twin: true, absent: None, wipes: false, byzantine: None, spares: 0, ..Self::of(random) }
     }
 }
 
@@ -126,6 +136,11 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     parameters.epoch_duration_ms = 4_000;
     parameters.block_trigger = 10;
     parameters.voted_unblocked_max = plan.voted_unblocked_max;
+    parameters.unbonding_time_ms = plan.unbonding_ms;
+    if plan.spares > 0 {
+        parameters.recent_commits = 8;
+        parameters.jail_cap = Ratio { numerator: 1, denominator: 4 };
+    }
     parameters.timeout_propose = timeout(400);
     parameters.timeout_prevote = timeout(250);
     parameters.timeout_precommit = timeout(250);
@@ -143,7 +158,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
         masternodes: (0..plan.validators)
             .map(|i| GenesisMasternode {
                 collateral: Amount(plan.weights[i] * 1_000_000),
-                owner: address(&operator(i)),
+                owner: address(owner(i, users)),
                 operator_key: operator(i).public(),
                 payout: address(&operator(i)),
                 network_address: String::new(),
@@ -154,6 +169,16 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
 
 pub fn operator(index: usize) -> SecretKey {
     SecretKey::from_seed(&[index as u8 + 1; 32])
+}
+
+/// The keys of nodes that have no masternode at first.
+pub fn spare_operator(index: usize) -> SecretKey {
+    SecretKey::from_seed(&[index as u8 + 0x60; 32])
+}
+
+/// Who owns a validator's collateral.
+fn owner(index: usize, users: &[SecretKey]) -> &SecretKey {
+    &users[index % users.len()]
 }
 
 /// Those who pay.

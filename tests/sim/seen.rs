@@ -25,6 +25,18 @@ pub struct Seen {
     pub copies_heard: u64,
     /// Masternodes that blocks slashed.
     pub slashed: u64,
+    /// Masternodes that were registered and then signed.
+    pub joined: u64,
+    pub exited: u64,
+    pub jailed: u64,
+    pub unjailed: u64,
+    /// Masternodes whose votes became another node's.
+    pub handed_over: u64,
+    /// Payloads without effect.
+    pub void: u64,
+    pub collaterals_freed: u64,
+    /// Runs that ended early, since a third of a set's weight was in trouble.
+    pub out_of_bounds: u64,
     pub epochs_ended: u64,
     /// Of these: a validator entered closing with promises that were not in the chain.
     pub ended_under_load: u64,
@@ -51,6 +63,14 @@ impl Seen {
         self.wiped += wiped;
         self.copies_heard += other.copies_heard;
         self.slashed += other.slashed;
+        self.joined += other.joined;
+        self.exited += other.exited;
+        self.jailed += other.jailed;
+        self.unjailed += other.unjailed;
+        self.handed_over += other.handed_over;
+        self.void += other.void;
+        self.collaterals_freed += other.collaterals_freed;
+        self.out_of_bounds += other.out_of_bounds;
         self.epochs_ended += other.epochs_ended;
         self.ended_under_load += other.ended_under_load;
         self.ended_in_partition += other.ended_in_partition;
@@ -68,6 +88,13 @@ impl Seen {
             ("evidence of a contradiction", self.evidence),
             ("a slashed masternode", self.slashed),
             ("a lost chain", self.wiped),
+            ("a joined masternode that voted", self.joined),
+            ("an exit", self.exited),
+            ("a jailing", self.jailed),
+            ("an end of jail", self.unjailed),
+            ("a key that was handed over", self.handed_over),
+            ("a void payload", self.void),
+            ("a collateral that is free again", self.collaterals_freed),
             ("an epoch's end under load", self.ended_under_load),
             ("an epoch's end in a partition", self.ended_in_partition),
             ("a last block that lacks a promise", self.ended_after_lacking_promise),
@@ -143,6 +170,10 @@ impl World {
         let mut seen = self.seen.clone();
         seen.blocks = self.oracle.height;
         seen.finals = self.oracle.finals() as u64;
+        seen.out_of_bounds = u64::from(self.is_over);
+        let changes = self.oracle.changes();
+        (seen.exited, seen.jailed, seen.unjailed) = (changes.exited, changes.jailed, changes.unjailed);
+        (seen.handed_over, seen.void) = (changes.handed_over, changes.void);
         self.closings.count_into(&mut seen);
         seen
     }

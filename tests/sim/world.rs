@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Notification, Output, Signing, Timer};
+use timed::consensus::core::{Event, Identity, Notification, Output, Signing, Timer};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::storage::memory_disk::Fault;
-use timed::types::{GenesisDocument, Height, Message, PublicKey, SignatureVerifier, Transaction, TxId};
+use timed::types::{
+    GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
+};
 
 use crate::byzantine::{Tampered, Versions};
+use crate::masternodes::Acts;
 use crate::node::{Node, Write};
 use crate::oracle::Oracle;
-use crate::plan::{Plan, START_MS, genesis, identity, users};
+use crate::plan::{Plan, START_MS, genesis, identity, operator, spare_operator, users};
 use crate::proofs;
 use crate::random::Random;
 use crate::seen::{Closings, Seen};
@@ -27,6 +30,7 @@ pub enum Item {
     WriteJournal { node: usize, life: u64 },
     WriteBlock { node: usize, life: u64 },
     Pay,
+    Act,
     Submit { transaction: CheckedTransaction },
     Crash { all: bool },
     Crashes,
@@ -62,6 +66,11 @@ pub struct World {
     pub verifier: Arc<CachingVerifier>,
     pub workload: Workload,
     pub versions: Versions,
+    /// The validators' masternodes.
+    pub ids: Vec<MasternodeId>,
+    pub acts: Acts,
+    /// A third of a set's weight is absent or faulty: nothing is promised any more.
+    pub is_over: bool,
     pub oracle: Oracle,
     /// For each pair, whether messages from the first reach the second.
     pub cut: Vec<Vec<bool>>,
@@ -89,19 +98,27 @@ impl World {
         let users = users();
         let genesis = genesis(&plan, &users);
         let verifier = Arc::new(CachingVerifier::default());
-        let count = plan.validators + plan.full_nodes + usize::from(plan.twin);
+        let ids: Vec<_> = (0..plan.validators).map(|index| identity(&genesis, index).id).collect();
+        let first_spare = plan.validators + plan.full_nodes;
+        let count = first_spare + plan.spares + usize::from(plan.twin);
         let twin = plan.twin.then(|| count - 1);
         let nodes = (0..count)
             .map(|i| {
                 let key = if Some(i) == twin { 0 } else { i };
-                let identity = (key < plan.validators).then(|| identity(&genesis, key));
-                Node::new(i as u8, identity, random.between(0, plan.skew_ms_max))
+                let identity =
+                    (key < plan.validators).then(|| Identity { id: ids[key], secret: operator(key) });
+                let mut node = Node::new(i as u8, identity, random.between(0, plan.skew_ms_max));
+                if (first_spare..first_spare + plan.spares).contains(&i) {
+                    node.operator = Some(spare_operator(i - first_spare));
+                }
+                node
             })
             .collect();
         let (state, outputs) = LedgerState::genesis(&genesis).expect("a sound genesis document");
         let workload = Workload::new(
             users,
             genesis.outputs().into_iter(),
+            &state.registry().collaterals().keys().copied().collect(),
             genesis.chain_id(),
             Arc::clone(state.parameters()),
             Arc::clone(&verifier) as _,
@@ -120,6 +137,9 @@ impl World {
             verifier,
             workload,
             versions: Versions::default(),
+            ids,
+            acts: Acts::default(),
+            is_over: false,
             faults_over: false,
             trace: blake3::Hasher::new(),
             seen: Seen::default(),
@@ -127,16 +147,19 @@ impl World {
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
         if twin.is_some() {
-            world.oracle.expect_faults(identity(&world.genesis, 0).id);
+            world.oracle.expect_faults(world.ids[0]);
         }
         let byzantine = world.plan.byzantine.as_ref().map(|byzantine| byzantine.index);
         if let Some(index) = byzantine {
-            world.oracle.expect_faults(identity(&world.genesis, index).id);
+            world.oracle.expect_faults(world.ids[index]);
         }
         for node in 0..count {
             world.start(node);
         }
         world.after(10, Item::Pay);
+        if world.plan.spares > 0 {
+            world.after(400, Item::Act);
+        }
         if world.plan.crashes {
             world.after(1_000, Item::Crashes);
         }
@@ -157,6 +180,11 @@ impl World {
     /// The validator that does not keep the rules.
     pub fn byzantine(&self) -> Option<usize> {
         self.plan.byzantine.as_ref().map(|byzantine| byzantine.index)
+    }
+
+    /// A validator's masternode.
+    pub fn id_of(&self, index: usize) -> MasternodeId {
+        self.ids[index]
     }
 
     /// One line for whoever replays a seed.
@@ -310,8 +338,9 @@ impl World {
             Notification::BlockApplied(applied) => {
                 self.oracle.applied(&applied);
                 let header = &applied.committed.block.header;
-                if header.epoch_end {
-                    self.closings.ended.insert(header.epoch);
+                if header.epoch_end && self.closings.ended.insert(header.epoch) {
+                    self.free_collaterals();
+                    self.is_over |= !self.is_within_bounds();
                 }
                 self.note_closings();
                 for transaction in &applied.transactions {
@@ -380,6 +409,9 @@ impl World {
             Ok(durable) => {
                 for message in &durable {
                     self.log_signed(node, message.get());
+                    if let Message::BlockVote(vote) = message.get() {
+                        self.note_signer(vote.validator);
+                    }
                     self.oracle.signed(message.get());
                     self.broadcast(node, message.get(), None);
                 }
@@ -459,6 +491,7 @@ impl World {
             Item::WriteBlock { node, life } if self.is_alive(node, life) => self.write_block(node),
             Item::Timer { .. } | Item::Tick { .. } | Item::WriteJournal { .. } | Item::WriteBlock { .. } => {}
             Item::Pay => self.pay(),
+            Item::Act => self.act(),
             Item::Submit { transaction } => self.submit(&transaction),
             Item::Crash { all } => {
                 let node = self.random.below(self.nodes.len());
@@ -525,9 +558,7 @@ impl World {
     fn pay(&mut self) {
         let made = self.workload.next(&mut self.random, self.now_ms);
         for transaction in made {
-            self.oracle.know(&transaction);
-            let delay = self.random.between(0, 5);
-            self.after(delay, Item::Submit { transaction });
+            self.submit_soon(transaction);
         }
         let oracle = &self.oracle;
         for transaction in self.workload.due_again(self.now_ms, |txid| oracle.is_final(txid)) {
@@ -536,6 +567,12 @@ impl World {
         let pause = 2_000 / self.plan.payments_per_second;
         let delay = self.random.between(1, pause.max(1));
         self.after(delay, Item::Pay);
+    }
+
+    pub fn submit_soon(&mut self, transaction: CheckedTransaction) {
+        self.oracle.know(&transaction);
+        let delay = self.random.between(0, 5);
+        self.after(delay, Item::Submit { transaction });
     }
 
     fn submit(&mut self, transaction: &CheckedTransaction) {
@@ -561,7 +598,7 @@ impl World {
 
     fn run_until(&mut self, what: &str, limit_ms: u64, mut done: impl FnMut(&Self) -> bool) {
         let deadline = self.now_ms + limit_ms;
-        while !done(self) {
+        while !done(self) && !self.is_over {
             assert!(
                 self.now_ms < deadline,
                 "{what}: not within {limit_ms} ms; heights {:?}, plan {:?}\n{}",
@@ -599,7 +636,8 @@ impl World {
     pub fn run(&mut self) -> [u8; 32] {
         let (blocks, epochs) = (self.plan.blocks, self.plan.epochs);
         let faults_end = self.now_ms + 40_000;
-        while (self.oracle.height < blocks || self.oracle.epoch < epochs) && self.now_ms < faults_end {
+        let is_short = |oracle: &Oracle| oracle.height < blocks || oracle.epoch < epochs;
+        while is_short(&self.oracle) && self.now_ms < faults_end && !self.is_over {
             self.step();
         }
         self.faults_over = true;
