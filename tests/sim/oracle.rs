@@ -9,10 +9,10 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::types::{BlockHash, Epoch, Height, MasternodeId, Message, OutPoint, TxId, UtxoEntry};
 
 use crate::membership::{Changes, Membership};
-use crate::signed::{Chain, Signed};
+use crate::signed::{Chain, Scrutiny, Signed};
 
 pub struct Oracle {
-    blocks: BTreeMap<Height, BlockHash>,
+    pub blocks: BTreeMap<Height, BlockHash>,
     pub signed: Signed,
     utxos: BTreeMap<OutPoint, UtxoEntry>,
     /// Everything in the chain, with its height.
@@ -21,7 +21,9 @@ pub struct Oracle {
     /// Epochs whose last block is known.
     ended: BTreeSet<Epoch>,
     finals: BTreeMap<TxId, Epoch>,
-    spent_by_final: BTreeMap<OutPoint, TxId>,
+    pub spent_by_final: BTreeMap<OutPoint, TxId>,
+    /// Too many are faulty: only what each honest key signs is still held to a rule.
+    pub is_blind: bool,
     pub height: Height,
     pub epoch: Epoch,
     /// Masternodes that blocks have slashed.
@@ -42,6 +44,7 @@ impl Oracle {
             ended: BTreeSet::new(),
             finals: BTreeMap::new(),
             spent_by_final: BTreeMap::new(),
+            is_blind: false,
             height: 0,
             epoch: 0,
             slashed: 0,
@@ -83,11 +86,20 @@ impl Oracle {
 
     /// I3, I4: what an honest node has signed and made durable, whether or not it could still send it.
     pub fn signed(&mut self, message: &Message) {
-        self.signed.see(message, &self.chain);
+        let scrutiny = if self.is_blind { Scrutiny::Contradictions } else { Scrutiny::Full };
+        self.signed.see(message, &self.chain, scrutiny);
+    }
+
+    /// What a node has signed that somebody else watches.
+    pub fn signed_elsewhere(&mut self, message: &Message) {
+        self.signed.see(message, &self.chain, Scrutiny::None);
     }
 
     /// I5, I6: a node found a transaction final.
     pub fn finalized(&mut self, transaction: &CheckedTransaction, epoch: Epoch) {
+        if self.is_blind {
+            return;
+        }
         let txid = transaction.txid();
         assert!(self.signed.is_final(epoch, txid), "I5: final without a quorum");
         for outpoint in transaction.inputs() {
@@ -121,6 +133,9 @@ impl Oracle {
 
     /// I1, I2, I6, I8: a node applied a block.
     pub fn applied(&mut self, applied: &AppliedBlock) {
+        if self.is_blind {
+            return;
+        }
         let header = &applied.committed.block.header;
         let height = header.height;
         let first = *self.blocks.entry(height).or_insert(applied.hash);

@@ -32,8 +32,12 @@ pub struct Plan {
     pub voted_unblocked_max: u64,
     /// A validator that never comes up: the others' proposers can't do without their own votes.
     pub absent: Option<usize>,
-    /// A second node with the key of validator 0 and a journal of its own.
-    pub twin: bool,
+    /// So many of the first validators have a second node with their key and a journal of its own.
+    pub copies: usize,
+    /// Whether the network begins in two halves, each with one node of every key that has two.
+    pub halves: bool,
+    /// How often a payment has a rival.
+    pub contested_per_mille: u64,
     /// A validator that does not keep the rules.
     pub byzantine: Option<Byzantine>,
     /// Full nodes with a key that may become a masternode's during the run. With any, masternodes register, leave,
@@ -62,7 +66,9 @@ impl Plan {
             skew_ms_max: 0,
             voted_unblocked_max: 200_000,
             absent: None,
-            twin: false,
+            copies: 0,
+            halves: false,
+            contested_per_mille: 150,
             byzantine: None,
             spares: 0,
             unbonding_ms: 600_000,
@@ -111,7 +117,9 @@ impl Plan {
             voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
             // The last one weighs least, and so less than a third.
             absent: random.chance(250).then(|| validators - 1),
-            twin: false,
+            copies: 0,
+            halves: false,
+            contested_per_mille: 150,
             byzantine: None,
             spares,
             unbonding_ms: [600_000, 8_000][random.below(2)],
@@ -121,7 +129,22 @@ impl Plan {
 
     /// A plan with a twin: that key is faulty, and no other validator may be missing.
     pub fn with_twin(random: &mut Random) -> Self {
-        Self { twin: true, absent: None, wipes: false, byzantine: None, spares: 0, ..Self::of(random) }
+        Self { copies: 1, absent: None, wipes: false, byzantine: None, spares: 0, ..Self::of(random) }
+    }
+
+    /// More than a third of the weight is in two places at once, and the network in two halves.
+    pub fn beyond_a_third(random: &mut Random) -> Self {
+        let (validators, copies) = [(4, 2), (7, 3)][random.below(2)];
+        Self {
+            copies,
+            halves: true,
+            contested_per_mille: 500,
+            payments_per_second: 40,
+            loss_per_mille: [0, 20][random.below(2)],
+            delay_ms_max: [5, 30, 90][random.below(3)],
+            skew_ms_max: 40,
+            ..Self::calm(validators)
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Seen {
     pub blamed: u64,
     /// Times that a node found evidence, or was told of some, that it had not.
     pub evidence: u64,
+    /// Of these: two Lock votes.
+    pub lock_evidence: u64,
     /// Restarts with the journal and without the chain.
     pub wiped: u64,
     /// Nodes that heard another one with their key, and stopped signing.
@@ -60,6 +62,7 @@ impl Seen {
         self.equivocations += equivocations;
         self.blamed += blamed;
         self.evidence += evidence;
+        self.lock_evidence += other.lock_evidence;
         self.wiped += wiped;
         self.copies_heard += other.copies_heard;
         self.slashed += other.slashed;
@@ -86,6 +89,7 @@ impl Seen {
             ("an equivocation", self.equivocations),
             ("a forged message that was noticed", self.blamed),
             ("evidence of a contradiction", self.evidence),
+            ("evidence of two Lock votes", self.lock_evidence),
             ("a slashed masternode", self.slashed),
             ("a lost chain", self.wiped),
             ("a joined masternode that voted", self.joined),

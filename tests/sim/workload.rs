@@ -44,6 +44,7 @@ pub struct Workload {
     chain_id: ChainId,
     parameters: Arc<ChainParameters>,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    contested_per_mille: u64,
 }
 
 pub fn lock_of(secret: &SecretKey) -> Lock {
@@ -58,6 +59,7 @@ impl Workload {
         chain_id: ChainId,
         parameters: Arc<ChainParameters>,
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+        contested_per_mille: u64,
     ) -> Self {
         let locks: Vec<Lock> = users.iter().map(lock_of).collect();
         let (mut coins, mut bound) = (Vec::new(), BTreeMap::new());
@@ -70,7 +72,18 @@ impl Workload {
             }
         }
         let (payments, open, spent) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { users, coins, payments, open, spent, bound, chain_id, parameters, verifier }
+        Self {
+            users,
+            coins,
+            payments,
+            open,
+            spent,
+            bound,
+            chain_id,
+            parameters,
+            verifier,
+            contested_per_mille,
+        }
     }
 
     fn pay(&self, coin: Coin, to: usize, parts: u64, memo: u64) -> CheckedTransaction {
@@ -185,7 +198,7 @@ impl Workload {
             return Vec::new();
         }
         let first = self.pay(coin, to, parts, 0);
-        if random.chance(150) {
+        if random.chance(self.contested_per_mille) {
             let second = self.pay(coin, random.below(self.users.len()), 1, 1);
             self.follow(first.clone(), to, true, now_ms);
             self.follow(second.clone(), to, true, now_ms);

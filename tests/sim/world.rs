@@ -6,11 +6,11 @@ use std::sync::Arc;
 use timed::consensus::core::{Event, Identity, Notification, Output, Signing, Timer};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
-use timed::storage::memory_disk::Fault;
 use timed::types::{
-    GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
 };
 
+use crate::beyond::Halves;
 use crate::byzantine::{Tampered, Versions};
 use crate::masternodes::Acts;
 use crate::node::{Node, Write};
@@ -71,6 +71,7 @@ pub struct World {
     pub acts: Acts,
     /// A third of a set's weight is absent or faulty: nothing is promised any more.
     pub is_over: bool,
+    pub halves: Option<Box<Halves>>,
     pub oracle: Oracle,
     /// For each pair, whether messages from the first reach the second.
     pub cut: Vec<Vec<bool>>,
@@ -100,11 +101,11 @@ impl World {
         let verifier = Arc::new(CachingVerifier::default());
         let ids: Vec<_> = (0..plan.validators).map(|index| identity(&genesis, index).id).collect();
         let first_spare = plan.validators + plan.full_nodes;
-        let count = first_spare + plan.spares + usize::from(plan.twin);
-        let twin = plan.twin.then(|| count - 1);
+        let first_copy = first_spare + plan.spares;
+        let count = first_copy + plan.copies;
         let nodes = (0..count)
             .map(|i| {
-                let key = if Some(i) == twin { 0 } else { i };
+                let key = if i < first_copy { i } else { i - first_copy };
                 let identity =
                     (key < plan.validators).then(|| Identity { id: ids[key], secret: operator(key) });
                 let mut node = Node::new(i as u8, identity, random.between(0, plan.skew_ms_max));
@@ -122,6 +123,7 @@ impl World {
             genesis.chain_id(),
             Arc::clone(state.parameters()),
             Arc::clone(&verifier) as _,
+            plan.contested_per_mille,
         );
         let mut world = Self {
             oracle: Oracle::new(&state, &outputs),
@@ -140,18 +142,18 @@ impl World {
             ids,
             acts: Acts::default(),
             is_over: false,
+            halves: None,
             faults_over: false,
             trace: blake3::Hasher::new(),
             seen: Seen::default(),
             closings: Closings::default(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
-        if twin.is_some() {
-            world.oracle.expect_faults(world.ids[0]);
-        }
-        let byzantine = world.plan.byzantine.as_ref().map(|byzantine| byzantine.index);
-        if let Some(index) = byzantine {
+        for index in (0..world.plan.copies).chain(world.byzantine()) {
             world.oracle.expect_faults(world.ids[index]);
+        }
+        if world.plan.halves {
+            world.begin_in_halves(&state, &outputs);
         }
         for node in 0..count {
             world.start(node);
@@ -194,7 +196,7 @@ impl World {
         }
     }
 
-    fn log_signed(&self, node: usize, message: &Message) {
+    pub(super) fn log_signed(&self, node: usize, message: &Message) {
         match message {
             Message::Proposal(proposal) => self.log(|| {
                 let (header, pol) = (&proposal.block.header, proposal.pol_round);
@@ -213,7 +215,7 @@ impl World {
 
     // -- nodes ----------------------------------------------------------------------------------------------------
 
-    fn start(&mut self, node: usize) {
+    pub fn start(&mut self, node: usize) {
         if self.plan.absent == Some(node) {
             return;
         }
@@ -221,7 +223,7 @@ impl World {
         let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
         let (outputs, own) = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
         for message in own {
-            self.oracle.signed(&message);
+            self.note_signed(node, &message);
         }
         let life = self.nodes[node].life;
         self.execute(node, outputs);
@@ -255,7 +257,10 @@ impl World {
         let life = self.nodes[node].life;
         let Some(running) = &mut self.nodes[node].running else { return };
         match output {
-            Output::Persist(staged) => self.stage_write(node, Write::Commit(staged)),
+            Output::Persist(staged) => {
+                self.check_silence(node, &staged);
+                self.stage_write(node, Write::Commit(staged));
+            }
             Output::PruneJournal(epoch) => self.stage_write(node, Write::Prune(epoch)),
             Output::CommitBlock(block) => {
                 assert!(running.block_to_write.replace(block).is_none(), "one block at a time");
@@ -292,24 +297,6 @@ impl World {
         }
     }
 
-    fn stage_write(&mut self, node: usize, write: Write) {
-        let Some(running) = &mut self.nodes[node].running else { return };
-        running.writes.push_back(write);
-        if !running.write_scheduled {
-            self.schedule_writing(node);
-        }
-    }
-
-    fn schedule_writing(&mut self, node: usize) {
-        let life = self.nodes[node].life;
-        let Some(running) = &mut self.nodes[node].running else { return };
-        running.write_scheduled = !running.writes.is_empty();
-        if running.write_scheduled {
-            let delay = self.random.between(0, 3);
-            self.after(delay, Item::WriteJournal { node, life });
-        }
-    }
-
     fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
         for transaction in transactions {
             let txid = transaction.txid();
@@ -329,18 +316,19 @@ impl World {
             Notification::Finalized(transaction) => {
                 let Some(running) = &self.nodes[node].running else { return };
                 let epoch = running.core.finality().epoch();
-                self.oracle.finalized(&transaction, epoch);
+                self.oracle_of(node).finalized(&transaction, epoch);
+                let Some(running) = &self.nodes[node].running else { return };
                 if proofs::is_sampled(&transaction.txid()) {
                     proofs::prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
                 }
                 self.workload.settled(&transaction);
             }
             Notification::BlockApplied(applied) => {
-                self.oracle.applied(&applied);
+                self.oracle_of(node).applied(&applied);
                 let header = &applied.committed.block.header;
                 if header.epoch_end && self.closings.ended.insert(header.epoch) {
                     self.free_collaterals();
-                    self.is_over |= !self.is_within_bounds();
+                    self.is_over |= self.halves.is_none() && !self.is_within_bounds();
                 }
                 self.note_closings();
                 for transaction in &applied.transactions {
@@ -354,21 +342,23 @@ impl World {
             }
             Notification::EvidenceFound(piece) => {
                 self.oracle.accused(piece.validator());
+                self.note_accused(node, piece.validator());
                 self.seen.evidence += 1;
+                self.seen.lock_evidence += u64::from(matches!(*piece, Evidence::Locks(..)));
             }
             Notification::SigningChanged(Signing::KeyCopied) => {
-                let may = self.plan.twin || self.byzantine() == Some(node);
+                let may = self.plan.copies > 0 || self.byzantine() == Some(node);
                 assert!(may, "node {node} hears a copy of its key, and there is none");
                 self.seen.copies_heard += 1;
             }
-            Notification::ForkDetected(fork) => panic!("a fork: {fork:?}"),
+            Notification::ForkDetected(fork) => self.fork_detected(node, &fork),
             _ => {}
         }
     }
 
     // -- network --------------------------------------------------------------------------------------------------
 
-    fn broadcast(&mut self, from: usize, message: &Message, except: Option<PublicKey>) {
+    pub(super) fn broadcast(&mut self, from: usize, message: &Message, except: Option<PublicKey>) {
         for to in 0..self.nodes.len() {
             if to != from && Some(self.nodes[to].peer) != except {
                 self.send(from, to, message.clone());
@@ -394,55 +384,6 @@ impl World {
         }
         let delay = self.random.between(1, self.plan.delay_ms_max);
         self.after(delay + late_ms, Item::Deliver { from, to, message });
-    }
-
-    // -- disk -----------------------------------------------------------------------------------------------------
-
-    fn write_journal(&mut self, node: usize) {
-        // Sometimes the machine dies within the write.
-        if !self.faults_over && self.plan.crashes && self.random.chance(2) {
-            let operation = self.random.between(1, 3);
-            self.nodes[node].disk.fail_after(operation, Fault::InputOutput);
-        }
-        let Some(running) = &mut self.nodes[node].running else { return };
-        match running.write_journal() {
-            Ok(durable) => {
-                for message in &durable {
-                    self.log_signed(node, message.get());
-                    if let Message::BlockVote(vote) = message.get() {
-                        self.note_signer(vote.validator);
-                    }
-                    self.oracle.signed(message.get());
-                    self.broadcast(node, message.get(), None);
-                }
-                self.schedule_writing(node);
-                self.feed(node, Event::Persisted(durable));
-            }
-            Err(problem) => {
-                self.log(|| format!("node {node}: {problem}"));
-                self.stop(node);
-            }
-        }
-    }
-
-    fn write_block(&mut self, node: usize) {
-        let Some(running) = &mut self.nodes[node].running else { return };
-        let Some(block) = running.block_to_write.take() else { return };
-        match running.log.append(&block) {
-            Ok(_) => {
-                self.nodes[node].durable = block.committed.block.header.height;
-                // Sometimes the machine dies before the rest of the node hears of it.
-                if !self.faults_over && self.plan.crashes && self.random.chance(15) {
-                    self.stop(node);
-                } else {
-                    self.feed(node, Event::BlockPersisted);
-                }
-            }
-            Err(problem) => {
-                self.log(|| format!("node {node}: {problem}"));
-                self.stop(node);
-            }
-        }
     }
 
     // -- steps ----------------------------------------------------------------------------------------------------
@@ -473,6 +414,9 @@ impl World {
         }
         match item {
             Item::Deliver { from, to, message } => {
+                if self.is_unheard(to, &message) {
+                    return;
+                }
                 if let Message::Proposal(proposal) = &message {
                     self.note_lacking_promise(to, proposal);
                 }
@@ -571,6 +515,9 @@ impl World {
 
     pub fn submit_soon(&mut self, transaction: CheckedTransaction) {
         self.oracle.know(&transaction);
+        if let Some(halves) = &mut self.halves {
+            halves.other.know(&transaction);
+        }
         let delay = self.random.between(0, 5);
         self.after(delay, Item::Submit { transaction });
     }
@@ -596,7 +543,7 @@ impl World {
             .collect()
     }
 
-    fn run_until(&mut self, what: &str, limit_ms: u64, mut done: impl FnMut(&Self) -> bool) {
+    pub fn run_until(&mut self, what: &str, limit_ms: u64, mut done: impl FnMut(&Self) -> bool) {
         let deadline = self.now_ms + limit_ms;
         while !done(self) && !self.is_over {
             assert!(
