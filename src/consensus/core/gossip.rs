@@ -23,7 +23,7 @@ use crate::protocol::finality;
 use crate::types::codec::encode;
 use crate::types::limits::{REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
 use crate::types::message::NodeStatus;
-use crate::types::{Certificate, FinalityVote, Message, Transaction, TxId, VoteKind, VoteStep};
+use crate::types::{Certificate, FinalityVote, Message, Transaction, TxId, VoteBatch, VoteKind, VoteStep};
 
 /// Certificates that are put into one message, at most.
 pub(super) const CERTIFICATES_PER_MESSAGE: usize = 256;
@@ -87,11 +87,14 @@ impl Core {
                 let member = self.finality.validators().index_of(&batch.header.validator);
                 let (batch, voters) = (Arc::clone(batch), self.voters());
                 if member.is_none_or(|member| self.batches.has(member, batch.header.seq)) {
-                    // What is known needs no second look, unless it is under this node's own key.
-                    if self.own_seat() == Some(batch.header.validator)
-                        && self.admit(from, &message, &voters, verified)
-                    {
+                    // What is known needs no second look, unless it is under this node's own key, or differs.
+                    let is_own = self.own_seat() == Some(batch.header.validator);
+                    let differs = member.is_some_and(|member| self.differs_from_kept(member, &batch));
+                    if (is_own || differs) && self.admit(from, &message, &voters, verified) {
                         self.check_own_batch(&batch);
+                        if differs {
+                            self.count_second_batch(batch);
+                        }
                     }
                     return;
                 }
@@ -106,6 +109,21 @@ impl Core {
             Some(named) if named == epoch.saturating_add(1) => self.keep_early(from, message),
             _ => {}
         }
+    }
+
+    /// Whether it is another batch under the number of one that is kept, by somebody who is not accused yet.
+    fn differs_from_kept(&self, member: usize, batch: &VoteBatch) -> bool {
+        let kept = self.batches.get(member, batch.header.seq);
+        kept.is_some_and(|kept| kept.header.votes_root != batch.header.votes_root)
+            && !self.evidence.accuses(&batch.header.validator)
+    }
+
+    /// Its votes count as any do, and may contradict those of the batch that came first: who numbers two batches alike
+    /// must not get away with what two numbers would show. It is neither kept nor relayed; the evidence is.
+    fn count_second_batch(&mut self, batch: Arc<VoteBatch>) {
+        self.step_finality(finality::Input::BatchReceived(batch));
+        self.schedule_flush();
+        self.check_closing_due();
     }
 
     fn on_block_message(&mut self, from: PeerId, message: Message, verified: bool) {
