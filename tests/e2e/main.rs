@@ -13,9 +13,11 @@
 )]
 
 mod bad_input;
+mod copied_key;
 mod crash;
 mod double_spend;
 mod join;
+mod masternode;
 mod net;
 mod payment;
 mod proof;

@@ -18,7 +18,7 @@ use timed::app::devnet::{Devnet, MARKER_FILE};
 use timed::app::networks::{devnet_account_keys, devnet_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
-use timed::rpc::types::{NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
+use timed::rpc::types::{NodeState, NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
 use timed::runtime::Clock;
 use timed::types::codec::encode;
 use timed::types::transaction::{Lock, TxOut};
@@ -77,9 +77,24 @@ impl Process {
         self.0.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
-    /// SIGTERM. The shell does it, since the standard library has no safe call for it.
+    /// SIGTERM.
     pub fn terminate(&self) {
-        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status();
+        self.signal("TERM");
+    }
+
+    /// SIGSTOP: it stands still as a suspended machine does, with its connections open.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// The shell sends it, since the standard library has no safe call for it.
+    fn signal(&self, name: &str) {
+        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
         assert!(status.unwrap().success());
     }
 }
@@ -156,8 +171,13 @@ impl Node {
         self.client = None;
     }
 
-    pub fn process(&mut self) -> &mut Process {
-        self.process.as_mut().unwrap()
+    pub const fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
+    }
+
+    /// The exit code, once there is one.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.process.as_mut().unwrap().exit_code()
     }
 
     pub fn client(&self) -> &RpcClient {
@@ -225,6 +245,10 @@ impl Node {
 
     pub fn wait_confirmed(&self, txid: TxId) {
         self.wait_status(txid, "confirmed", TransactionStatus::Confirmed);
+    }
+
+    pub fn wait_state(&self, state: NodeState) {
+        wait_for(&format!("{state:?} at {}", self.url), || (self.node_status().state == state).then_some(()));
     }
 
     fn wait_status(&self, txid: TxId, target: &str, least: TransactionStatus) {
