@@ -7,7 +7,7 @@ use timed::types::ChainParameters;
 
 use crate::net::{Coin, Net, Node, wait_for};
 
-/// The masternode whose key is copied.
+/// The masternode whose key is copied, the last of four.
 const COPIED: usize = 3;
 const COPY_RPC_PORT: u16 = 24_311;
 /// What a node says in its log when it hears another one with its key.
@@ -15,7 +15,7 @@ pub const NOTICED: &str = "another node signs with this masternode's operator ke
 
 /// A copy of a node that stands still or is stopped, as a machine's snapshot is: the operator key, the vote journal and
 /// the chain, under ports and a network identity of its own.
-pub fn copy_of(net: &Net, index: usize, name: &str) -> Node {
+fn copy_of(net: &Net, index: usize, name: &str) -> Node {
     let original = net.nodes[index].config_path.parent().unwrap().to_owned();
     let home = original.with_file_name(name);
     copy_directory(&original, &home);
@@ -59,15 +59,15 @@ fn wait_pending(node: &Node, coin: &Coin) {
 }
 
 /// Both sign `Lock` votes that conflict before either can hear of the other one: whoever would tell them stands still.
-/// Gives the copy.
-fn contradict(net: &Net) -> Node {
-    let (original, others) = (&net.nodes[COPIED], &net.nodes[..COPIED]);
-    let coin = net.chain.account(0);
+/// Gives the copy
+/// of the last node.
+pub fn contradict(net: &Net, coin: &Coin) -> Node {
+    let (others, [original]) = net.nodes.split_at(net.nodes.len() - 1) else { panic!("no nodes") };
     let [here, there] =
-        ["to the original", "to the copy"].map(|memo| net.chain.spend(&coin, &coin.key, 1, memo));
+        ["to the original", "to the copy"].map(|memo| net.chain.spend(coin, &coin.key, 1, memo));
 
     original.process().pause();
-    let mut copy = copy_of(net, COPIED, "copy");
+    let mut copy = copy_of(net, others.len(), "copy");
     copy.start();
     wait_for("the copy's peers", || {
         let peers: Vec<serde_json::Value> = copy.call("getpeerinfo", &[]);
@@ -77,11 +77,11 @@ fn contradict(net: &Net) -> Node {
     others.iter().for_each(|node| node.process().pause());
     wait_for("the end of the copy's listening", || copy.log().contains("signing begins").then_some(()));
     copy.send(&there).unwrap();
-    wait_pending(&copy, &coin);
+    wait_pending(&copy, coin);
     copy.process().pause();
     original.process().resume();
     original.send(&here).unwrap();
-    wait_pending(original, &coin);
+    wait_pending(original, coin);
 
     copy.process().resume();
     others.iter().for_each(|node| node.process().resume());
@@ -93,7 +93,7 @@ fn a_copied_key_is_noticed_and_slashed() {
     let net = Net::running_with(one_epoch);
     net.nodes[COPIED].wait_state(NodeState::Voting);
     net.nodes[COPIED].wait_height(2);
-    let copy = contradict(&net);
+    let copy = contradict(&net, &net.chain.account(0));
     for node in [&net.nodes[COPIED], &copy] {
         wait_for("that it notices the other one", || node.log().contains(NOTICED).then_some(()));
         node.wait_state(NodeState::Halted);
