@@ -1,0 +1,342 @@
+//! Breadth-first search over worlds of three honest nodes, whose local states are interned.
+//!
+//! A world is four numbers: the interned local state of each honest node, and what is shared. What a node does on an
+//! input depends on its local state alone, so the real machine runs once for each pair of local state and input that
+//! occurs anywhere; from then on that pair is a look into a table. Local states are told apart by a hash over *all*
+//! that they hold (see [`Local::write_key`]), worlds by all four numbers: no two that differ are taken for one.
+//!
+//! # Symmetry
+//! The honest nodes run the same code, so a world and the same world with its nodes' names exchanged have the same
+//! future, and only the least of the six is kept. A local state names the others relative to its node: 1 is the next
+//! one, 2 the one after that, 3 the Byzantine one. Turning the names around therefore moves local states only;
+//! exchanging two nodes also replaces each local state by its mirror image, in which 1 and 2 are exchanged. The mirror
+//! image is no claim: it is what the machine comes to on the mirrored inputs, and [`Arena::step`] asserts that it is
+//! the same whichever way led there.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use ahash::RandomState;
+
+/// Honest nodes.
+pub const HONEST: usize = 3;
+/// What the others call the Byzantine node.
+pub const BYZANTINE: u8 = 3;
+
+/// Interned local state.
+pub type Id = u32;
+/// What can happen to a node, as a number below [`Local::INPUTS`].
+pub type Code = u16;
+
+const UNKNOWN: Id = u32::MAX;
+const NOTHING: Id = u32::MAX - 1;
+
+/// One node's state.
+pub trait Local: Sized {
+    /// What worlds are checked by.
+    type Summary: Copy;
+    /// What all nodes share and nothing changes.
+    type Context;
+    /// How many codes there are.
+    const INPUTS: usize;
+
+    /// Everything that the node's future depends on.
+    fn write_key(&self, context: &Self::Context, key: &mut String);
+    fn summary(&self, context: &Self::Context) -> Self::Summary;
+    /// The state after an input, or `None` if it can't happen.
+    fn step(&self, context: &Self::Context, code: Code) -> Option<Self>;
+    /// The same input with the names 1 and 2 exchanged.
+    fn mirrored(context: &Self::Context, code: Code) -> Code;
+}
+
+/// All local states met so far.
+pub struct Arena<L: Local> {
+    pub context: L::Context,
+    locals: Vec<L>,
+    summaries: Vec<L::Summary>,
+    mirrors: Vec<Id>,
+    table: Vec<Id>,
+    by_key: HashMap<[u8; 32], Id, RandomState>,
+    key: String,
+    symmetric: bool,
+    /// How often a real machine was run.
+    pub runs: usize,
+}
+
+impl<L: Local> Arena<L> {
+    pub fn new(context: L::Context, symmetric: bool) -> Self {
+        Self {
+            context,
+            locals: Vec::new(),
+            summaries: Vec::new(),
+            mirrors: Vec::new(),
+            table: Vec::new(),
+            by_key: HashMap::default(),
+            key: String::new(),
+            symmetric,
+            runs: 0,
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.locals.len()
+    }
+
+    pub fn get(&self, id: Id) -> &L {
+        &self.locals[id as usize]
+    }
+
+    pub fn summary(&self, id: Id) -> &L::Summary {
+        &self.summaries[id as usize]
+    }
+
+    /// A first state, which is its own mirror image.
+    pub fn insert(&mut self, local: L) -> Id {
+        let id = self.intern(local);
+        self.mirrors[id as usize] = id;
+        id
+    }
+
+    fn intern(&mut self, local: L) -> Id {
+        self.key.clear();
+        local.write_key(&self.context, &mut self.key);
+        let hash = *blake3::hash(self.key.as_bytes()).as_bytes();
+        let next = self.locals.len() as Id;
+        let id = *self.by_key.entry(hash).or_insert(next);
+        if id == next {
+            self.summaries.push(local.summary(&self.context));
+            self.locals.push(local);
+            self.mirrors.push(UNKNOWN);
+            self.table.resize(self.table.len() + L::INPUTS, UNKNOWN);
+        }
+        id
+    }
+
+    fn run(&mut self, id: Id, code: Code) -> Id {
+        let place = id as usize * L::INPUTS + usize::from(code);
+        if self.table[place] == UNKNOWN {
+            self.runs += 1;
+            self.table[place] = match self.locals[id as usize].step(&self.context, code) {
+                Some(next) => match self.intern(next) {
+                    same if same == id => NOTHING,
+                    other => other,
+                },
+                None => NOTHING,
+            };
+        }
+        self.table[place]
+    }
+
+    /// The state after an input; `None` if it can't happen or changes nothing.
+    pub fn step(&mut self, id: Id, code: Code) -> Option<Id> {
+        let place = id as usize * L::INPUTS + usize::from(code);
+        let known = self.table[place];
+        if known != UNKNOWN {
+            return (known != NOTHING).then_some(known);
+        }
+        let next = self.run(id, code);
+        if !self.symmetric {
+            return (next != NOTHING).then_some(next);
+        }
+        let mirror = self.mirrors[id as usize];
+        let mirrored = self.run(mirror, L::mirrored(&self.context, code));
+        assert_eq!(next == NOTHING, mirrored == NOTHING, "the mirror image of an input does something else");
+        if next == NOTHING {
+            return None;
+        }
+        for (one, other) in [(next, mirrored), (mirrored, next)] {
+            let before = std::mem::replace(&mut self.mirrors[one as usize], other);
+            assert!(before == UNKNOWN || before == other, "a local state with two mirror images");
+        }
+        Some(next)
+    }
+}
+
+/// The whole system.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct World {
+    pub nodes: [Id; HONEST],
+    pub shared: u32,
+}
+
+/// What happens next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// To one node.
+    Node { place: u8, code: Code },
+    /// To what is shared.
+    Shared(u32),
+}
+
+/// What the search explores.
+pub trait Model {
+    type Local: Local;
+
+    fn arena(&mut self) -> &mut Arena<Self::Local>;
+    fn first(&mut self) -> World;
+    /// All that can happen, with what it leads to.
+    fn successors(&mut self, world: World, out: &mut Vec<(Action, World)>);
+    /// The first property that does not hold.
+    fn broken(&mut self, world: World) -> Option<String>;
+    /// Things that have to be seen somewhere, or the search proves nothing, as bits.
+    fn sights(&mut self, world: World) -> u32;
+    fn describe(&mut self, before: World, action: Action, after: World) -> String;
+}
+
+/// The one of six equal worlds that stands for all.
+fn canonical<L: Local>(arena: &Arena<L>, world: World) -> World {
+    if !arena.symmetric {
+        return world;
+    }
+    let [a, b, c] = world.nodes;
+    let mirror = |id: Id| arena.mirrors[id as usize];
+    let (x, y, z) = (mirror(a), mirror(b), mirror(c));
+    let nodes = [[a, b, c], [b, c, a], [c, a, b], [x, z, y], [z, y, x], [y, x, z]];
+    World { nodes: nodes.into_iter().min().unwrap_or(world.nodes), shared: world.shared }
+}
+
+/// What a search found.
+pub struct Outcome {
+    pub worlds: usize,
+    pub depth: usize,
+    pub locals: usize,
+    pub runs: usize,
+    /// Every world that can be reached was looked at.
+    pub complete: bool,
+    pub sights: u32,
+    pub violation: Option<Violation>,
+}
+
+pub struct Violation {
+    pub property: String,
+    pub trace: Vec<String>,
+}
+
+impl Outcome {
+    pub fn figures(&self) -> String {
+        format!(
+            "{} worlds up to depth {}{}; {} local states, {} runs of a machine",
+            self.worlds,
+            self.depth,
+            if self.complete { ", all that there are" } else { "" },
+            self.locals,
+            self.runs
+        )
+    }
+}
+
+impl Violation {
+    pub fn text(&self) -> String {
+        let mut text = format!("  violates: {}\n", self.property);
+        for (step, line) in (1..).zip(&self.trace) {
+            let _ = writeln!(text, "  {step:>3}. {line}");
+        }
+        text
+    }
+}
+
+/// Worlds by number, and numbers by world: a table of numbers with open addressing, as memory is what bounds a search.
+struct Worlds {
+    list: Vec<World>,
+    parents: Vec<u32>,
+    slots: Vec<u32>,
+    hasher: RandomState,
+}
+
+impl Worlds {
+    fn new(first: World) -> Self {
+        let mut worlds =
+            Self { list: Vec::new(), parents: Vec::new(), slots: vec![UNKNOWN; 1 << 16], hasher: RandomState::new() };
+        worlds.insert(first, 0);
+        worlds
+    }
+
+    fn slot(&self, world: &World) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut slot = self.hasher.hash_one(world) as usize & mask;
+        while self.slots[slot] != UNKNOWN && self.list[self.slots[slot] as usize] != *world {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
+
+    /// The number of a world that is new.
+    fn insert(&mut self, world: World, parent: u32) -> Option<u32> {
+        let slot = self.slot(&world);
+        if self.slots[slot] != UNKNOWN {
+            return None;
+        }
+        let number = self.list.len() as u32;
+        self.slots[slot] = number;
+        self.list.push(world);
+        self.parents.push(parent);
+        if self.list.len() * 4 > self.slots.len() * 3 {
+            self.slots = vec![UNKNOWN; self.slots.len() * 2];
+            for number in 0..self.list.len() {
+                let slot = self.slot(&self.list[number]);
+                self.slots[slot] = number as u32;
+            }
+        }
+        Some(number)
+    }
+
+    /// From the first world to this one.
+    fn path(&self, number: u32) -> Vec<World> {
+        let mut path = vec![number];
+        while path.last() != Some(&0) {
+            path.push(self.parents[path[path.len() - 1] as usize]);
+        }
+        path.into_iter().rev().map(|number| self.list[number as usize]).collect()
+    }
+}
+
+/// Explores until nothing is new, a property is broken, or the bounds are met.
+pub fn search<M: Model>(model: &mut M, worlds_max: usize, depth_max: usize) -> Outcome {
+    let first = model.first();
+    let mut worlds = Worlds::new(canonical(model.arena(), first));
+    let mut successors = Vec::new();
+    let (mut next, mut level_end, mut depth, mut sights) = (0, 1, 0, model.sights(first));
+    let mut bad = model.broken(first).map(|property| (0, property));
+    while next < worlds.list.len() && bad.is_none() && worlds.list.len() < worlds_max {
+        if next == level_end {
+            (level_end, depth) = (worlds.list.len(), depth + 1);
+            if depth >= depth_max {
+                break;
+            }
+        }
+        successors.clear();
+        model.successors(worlds.list[next], &mut successors);
+        for (_, successor) in &successors {
+            let world = canonical(model.arena(), *successor);
+            let Some(number) = worlds.insert(world, next as u32) else { continue };
+            sights |= model.sights(world);
+            if let Some(property) = model.broken(world) {
+                bad = Some((number, property));
+                break;
+            }
+        }
+        next += 1;
+    }
+    let complete = bad.is_none() && next == worlds.list.len();
+    let violation = bad.map(|(number, property)| {
+        let path = worlds.path(number);
+        Violation { property, trace: retrace(model, first, &path[1..]) }
+    });
+    let (locals, runs) = (model.arena().len(), model.arena().runs);
+    Outcome { worlds: worlds.list.len(), depth, locals, runs, complete, sights, violation }
+}
+
+/// The steps through these worlds, with each node keeping its name.
+fn retrace<M: Model>(model: &mut M, first: World, path: &[World]) -> Vec<String> {
+    let mut world = first;
+    let mut trace = Vec::new();
+    for target in path {
+        let mut successors = Vec::new();
+        model.successors(world, &mut successors);
+        let step = successors.into_iter().find(|(_, after)| canonical(model.arena(), *after) == *target);
+        let (action, after) = step.expect("a world has the successors of those that are equal to it");
+        trace.push(model.describe(world, action, after));
+        world = after;
+    }
+    trace
+}

@@ -1,0 +1,871 @@
+//! One honest node of the Tendermint model: the real machine, and what the executor does around it.
+//!
+//! Restated from `src/consensus/core`, and nothing else: an own message is durable, with what stands behind a
+//! precommit, before it leaves and before it counts here; every block is validated once, with the same verdict
+//! everywhere; when a block becomes acceptable is up to the model; a restart hands the journal to a new machine.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use timed::protocol::bft::{BlockMessage, Effect, HeightContext, Input, Journaled, Machine, Step, TimeoutKind};
+use timed::types::block::{empty_evidence_root, tx_root};
+use timed::types::genesis::Timeout;
+use timed::types::{
+    BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Hash, Header, MasternodeId, Proposal, PublicKey,
+    Round, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
+};
+
+use crate::checker::{BYZANTINE, Code, Local};
+use crate::text::{field, fields, rewritten};
+
+/// Place of a block in [`Plan::first_rounds`].
+pub type Value = u8;
+/// A vote for no block.
+pub const NIL: Value = 7;
+pub const STEPS: [VoteStep; 2] = [VoteStep::Prevote, VoteStep::Precommit];
+const TIMEOUTS: [TimeoutKind; 3] = [TimeoutKind::Propose, TimeoutKind::Prevote, TimeoutKind::Precommit];
+
+/// A rule that is left out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mutation {
+    /// The Byzantine one weighs 4 of 7, so that a quorum takes one honest node instead of two.
+    SmallQuorum,
+    /// Votes of rounds before the last one don't survive a restart, and with them the lock.
+    LocksForgotten,
+    /// No vote survives a restart.
+    VotesForgotten,
+    /// Line 28: a proposal's proof of lock is taken on trust.
+    ProofUnchecked,
+    /// A vote leaves before it is durable.
+    SentBeforeDurable,
+    /// Rule 4: a first prevote does not wait until its block is acceptable.
+    AcceptanceUnchecked,
+}
+
+/// How votes are delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// One vote at a time.
+    EachVote,
+    /// As many at once as make the machine do something.
+    Together,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The round in which each block is first proposed.
+    pub first_rounds: &'static [Round],
+    /// Who proposes in each round.
+    pub proposers: &'static [u8],
+    pub delivery: Delivery,
+    /// Messages wait in a queue for the disk, instead of being durable at once.
+    pub slow_disk: bool,
+    pub restarts: bool,
+    pub mutation: Option<Mutation>,
+}
+
+impl Plan {
+    pub fn lacks(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    /// Only then do the honest nodes differ in nothing.
+    pub fn is_symmetric(&self) -> bool {
+        self.proposers.iter().all(|place| *place == BYZANTINE)
+    }
+
+    pub fn rounds(&self) -> Round {
+        self.proposers.len() as Round
+    }
+
+    /// Whether a node proposes in some round. A valid value matters to nobody else.
+    pub fn has_turn(&self, place: u8) -> bool {
+        !self.is_symmetric() && self.proposers.contains(&place)
+    }
+
+    /// Blocks by place.
+    pub fn values(&self) -> std::ops::Range<Value> {
+        0..self.first_rounds.len() as Value
+    }
+}
+
+pub struct Context {
+    pub plan: Plan,
+    blocks: Vec<BlockBlueprint>,
+    validators: Arc<ValidatorSet>,
+}
+
+fn id(place: u8) -> MasternodeId {
+    MasternodeId([place + 1; 32])
+}
+
+fn place_of(id: &MasternodeId) -> u8 {
+    id.0[0] - 1
+}
+
+impl Context {
+    pub fn new(plan: Plan) -> Self {
+        let heavy = plan.lacks(Mutation::SmallQuorum);
+        let members = (0..=BYZANTINE).map(|place| Validator {
+            id: id(place),
+            key: PublicKey([place; 32]),
+            weight: if heavy && place == BYZANTINE { 4 } else { 1 },
+        });
+        let blocks = plan.values().map(|value| {
+            let round = plan.first_rounds[usize::from(value)];
+            let last_commit = Commit::default();
+            let txids = vec![TxId([value + 1; 32])];
+            let header = Header {
+                chain_id: ChainId([9; 32]),
+                height: 1,
+                round,
+                epoch: 0,
+                epoch_end: false,
+                time: 1,
+                prev_hash: BlockHash::ZERO,
+                last_commit_root: last_commit.root(),
+                tx_root: tx_root(&txids),
+                evidence_root: empty_evidence_root(),
+                state_digest: StateDigest::ZERO,
+                validators_hash: Hash::ZERO,
+                next_validators_hash: Hash::ZERO,
+                proposer: id(plan.proposers[round as usize]),
+            };
+            BlockBlueprint { header, last_commit, txids }
+        });
+        Self { plan, blocks: blocks.collect(), validators: Arc::new(ValidatorSet::new(members.collect())) }
+    }
+
+    fn height(&self, me: u8) -> HeightContext {
+        let timeout = Timeout { base_ms: 1, step_ms: 1 };
+        HeightContext {
+            chain_id: ChainId([9; 32]),
+            height: 1,
+            epoch: 0,
+            validators: Arc::clone(&self.validators),
+            proposer_order: self.plan.proposers.iter().map(|place| usize::from(*place)).collect(),
+            timeout_propose: timeout,
+            timeout_prevote: timeout,
+            timeout_precommit: timeout,
+            me: Some(usize::from(me)),
+        }
+    }
+
+    fn hash(&self, value: Value) -> Option<BlockHash> {
+        self.blocks.get(usize::from(value)).map(|block| block.header.hash())
+    }
+
+    fn value(&self, hash: Option<BlockHash>) -> Value {
+        let Some(hash) = hash else { return NIL };
+        let place = self.blocks.iter().position(|block| block.header.hash() == hash);
+        place.expect("one of the model's blocks") as Value
+    }
+
+    fn vote(&self, voter: u8, step: VoteStep, round: Round, value: Value) -> Arc<BlockVote> {
+        let (validator, signature) = (id(voter), Signature([voter + 1; 64]));
+        Arc::new(BlockVote { step, epoch: 0, height: 1, round, value: self.hash(value), validator, signature })
+    }
+
+    fn proposal(&self, round: Round, value: Value, pol_round: Option<Round>) -> Arc<Proposal> {
+        let validator = id(self.plan.proposers[round as usize % self.plan.proposers.len()]);
+        let (block, signature) = (self.blocks[usize::from(value)].clone(), Signature::EMPTY);
+        Arc::new(Proposal { round, pol_round, validator, block, signature })
+    }
+
+    pub fn value_name(&self, value: Value) -> &'static str {
+        ["X", "Y", "Z"].get(usize::from(value)).copied().unwrap_or("nil")
+    }
+}
+
+/// What others have of one vote of a node: nothing, or its value.
+pub type Said = Option<Value>;
+
+/// What can happen to a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Happening {
+    /// The height is due.
+    Due,
+    Persist,
+    Restart,
+    Timeout(TimeoutKind),
+    /// A block's first proposal arrives.
+    Fresh(Value),
+    /// A block's first proposal arrives, if it has not, and the block becomes acceptable.
+    Acceptable(Value),
+    /// A block that this node was asked to build is ready.
+    Built(Value),
+    /// A later proposal of a block arrives, with the prevotes of these others (bit 0 is the first of them) and of the
+    /// Byzantine one in the round of its proof of lock.
+    Again { round: Round, value: Value, pol_round: Round, others: u8 },
+    /// Votes of these others and of the Byzantine one for one value arrive.
+    Quorum { step: VoteStep, round: Round, value: Value, others: u8 },
+    /// Votes of others, where they are given, arrive in the current round with one of the Byzantine one for nil, and
+    /// the step's timeout runs out.
+    Expired { step: VoteStep, others: [Said; 2] },
+    /// A prevote of one of the others (0 or 1) in a later round arrives, with one of the Byzantine one.
+    Later { round: Round, other: u8, value: Value },
+    /// One vote arrives.
+    Vote { voter: u8, step: VoteStep, round: Round, value: Value },
+}
+
+const VALUES: Code = 4;
+const SAID: Code = VALUES + 1;
+const ROUNDS: Code = 4;
+
+fn value_code(value: Value) -> Code {
+    if value == NIL { 0 } else { Code::from(value) + 1 }
+}
+
+fn value_of(code: Code) -> Value {
+    if code == 0 { NIL } else { (code - 1) as Value }
+}
+
+fn said_code(said: Said) -> Code {
+    said.map_or(0, |value| value_code(value) + 1)
+}
+
+fn said_of(code: Code) -> Said {
+    (code > 0).then(|| value_of(code - 1))
+}
+
+fn step_code(step: VoteStep) -> Code {
+    Code::from(step == VoteStep::Precommit)
+}
+
+fn timeout_code(kind: TimeoutKind) -> Code {
+    TIMEOUTS.iter().position(|other| *other == kind).unwrap_or(0) as Code
+}
+
+const AGAIN: Code = 18;
+const QUORUM: Code = AGAIN + ROUNDS * ROUNDS * VALUES * 4;
+const EXPIRED: Code = QUORUM + 2 * ROUNDS * VALUES * 4;
+const LATER: Code = EXPIRED + 2 * SAID * SAID;
+const VOTE: Code = LATER + ROUNDS * 2 * VALUES;
+const CODES: Code = VOTE + 4 * 2 * ROUNDS * VALUES;
+
+/// A number from digits, each with its base.
+fn number(digits: &[(Code, Code)]) -> Code {
+    digits.iter().fold(0, |number, (base, digit)| number * base + digit)
+}
+
+/// Takes the last digit off a number.
+fn digit(number: &mut Code, base: Code) -> Code {
+    let digit = *number % base;
+    *number /= base;
+    digit
+}
+
+impl Happening {
+    pub fn code(self) -> Code {
+        match self {
+            Self::Due => 0,
+            Self::Persist => 1,
+            Self::Restart => 2,
+            Self::Timeout(kind) => 3 + timeout_code(kind),
+            Self::Fresh(value) => 6 + Code::from(value),
+            Self::Acceptable(value) => 10 + Code::from(value),
+            Self::Built(value) => 14 + Code::from(value),
+            Self::Again { round, value, pol_round, others } => {
+                let rounds = [(ROUNDS, round as Code), (ROUNDS, pol_round as Code)];
+                AGAIN + number(&[rounds[0], rounds[1], (VALUES, Code::from(value)), (4, Code::from(others))])
+            }
+            Self::Quorum { step, round, value, others } => {
+                let vote = [(2, step_code(step)), (ROUNDS, round as Code), (VALUES, value_code(value))];
+                QUORUM + number(&[vote[0], vote[1], vote[2], (4, Code::from(others))])
+            }
+            Self::Expired { step, others: [one, two] } => {
+                EXPIRED + number(&[(2, step_code(step)), (SAID, said_code(one)), (SAID, said_code(two))])
+            }
+            Self::Later { round, other, value } => {
+                LATER + number(&[(ROUNDS, round as Code), (2, Code::from(other)), (VALUES, value_code(value))])
+            }
+            Self::Vote { voter, step, round, value } => {
+                let vote = [(2, step_code(step)), (ROUNDS, round as Code), (VALUES, value_code(value))];
+                VOTE + number(&[(4, Code::from(voter)), vote[0], vote[1], vote[2]])
+            }
+        }
+    }
+
+    pub fn of(code: Code) -> Self {
+        let steps = |code: Code| STEPS[usize::from(code)];
+        let mut rest = code;
+        match code {
+            0 => Self::Due,
+            1 => Self::Persist,
+            2 => Self::Restart,
+            3..6 => Self::Timeout(TIMEOUTS[usize::from(code - 3)]),
+            6..10 => Self::Fresh((code - 6) as Value),
+            10..14 => Self::Acceptable((code - 10) as Value),
+            14..AGAIN => Self::Built((code - 14) as Value),
+            AGAIN..QUORUM => {
+                rest -= AGAIN;
+                let others = digit(&mut rest, 4) as u8;
+                let value = digit(&mut rest, VALUES) as Value;
+                let pol_round = digit(&mut rest, ROUNDS).into();
+                Self::Again { round: rest.into(), value, pol_round, others }
+            }
+            QUORUM..EXPIRED => {
+                rest -= QUORUM;
+                let others = digit(&mut rest, 4) as u8;
+                let value = value_of(digit(&mut rest, VALUES));
+                let round = digit(&mut rest, ROUNDS).into();
+                Self::Quorum { step: steps(rest), round, value, others }
+            }
+            EXPIRED..LATER => {
+                rest -= EXPIRED;
+                let two = said_of(digit(&mut rest, SAID));
+                let one = said_of(digit(&mut rest, SAID));
+                Self::Expired { step: steps(rest), others: [one, two] }
+            }
+            LATER..VOTE => {
+                rest -= LATER;
+                let value = value_of(digit(&mut rest, VALUES));
+                let other = digit(&mut rest, 2) as u8;
+                Self::Later { round: rest.into(), other, value }
+            }
+            _ => {
+                rest -= VOTE;
+                let value = value_of(digit(&mut rest, VALUES));
+                let round = digit(&mut rest, ROUNDS).into();
+                let step = steps(digit(&mut rest, 2));
+                Self::Vote { voter: rest as u8, step, round, value }
+            }
+        }
+    }
+
+    fn mirrored(self) -> Self {
+        let exchanged = |others: u8| others >> 1 | (others & 1) << 1;
+        match self {
+            Self::Again { round, value, pol_round, others } => {
+                Self::Again { round, value, pol_round, others: exchanged(others) }
+            }
+            Self::Quorum { step, round, value, others } => {
+                Self::Quorum { step, round, value, others: exchanged(others) }
+            }
+            Self::Expired { step, others: [one, two] } => Self::Expired { step, others: [two, one] },
+            Self::Later { round, other, value } => Self::Later { round, other: 1 - other, value },
+            Self::Vote { voter: voter @ 1..=2, step, round, value } => {
+                Self::Vote { voter: 3 - voter, step, round, value }
+            }
+            other => other,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Record {
+    Proposal(Arc<Proposal>),
+    Vote { vote: Arc<BlockVote>, behind: Option<(Arc<Proposal>, Vec<Arc<BlockVote>>)> },
+}
+
+/// What a node does that others can see, and what it remembers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Act {
+    Enter(Round),
+    Build(Value),
+    /// A prevote, with the round of the proof that it rests on.
+    Prevote(Value, Option<Round>),
+    Precommit(Value),
+    /// A valid value that is not the lock.
+    Valid(Value),
+    Decide(Round, Value),
+    Restart,
+}
+
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Its place; 0 in a symmetric model.
+    pub me: u8,
+    pub machine: Machine,
+    journal: Journaled,
+    queue: VecDeque<Record>,
+    /// Its votes that others can have, by round and step.
+    pub said: Vec<[Said; 2]>,
+    /// Its proposals that others can have: round, block, round of the proof of lock.
+    proposed: BTreeSet<(Round, Value, Option<Round>)>,
+    /// The round that it builds a block for.
+    building: Option<Round>,
+    decided: Option<Value>,
+    broken: Option<&'static str>,
+    /// What it did, in order.
+    pub acts: Vec<Act>,
+    /// It was made of its acts by [`Node::forgetful`], and heard no more than they take.
+    is_forgetful: bool,
+}
+
+/// Votes of up to four rounds, four bits each: 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SaidBits(u32);
+
+impl SaidBits {
+    pub fn get(self, round: Round, step: VoteStep) -> Said {
+        let shift = (round * 2 + u32::from(step == VoteStep::Precommit)) * 4;
+        said_of((self.0 >> shift & 0xf) as Code)
+    }
+}
+
+#[derive(Clone, Copy)]
+pub struct Summary {
+    pub round: Round,
+    pub step: Step,
+    pub said: SaidBits,
+    /// Bit `round * 16 + value * 4 + pol` of its proposals, `pol` 3 for none.
+    pub proposed: u64,
+    pub locked: Option<(Round, Value)>,
+    pub decided: Option<Value>,
+    pub decided_round: Round,
+    pub building: bool,
+    pub broken: Option<&'static str>,
+}
+
+pub fn proposal_bit(round: Round, value: Value, pol_round: Option<Round>) -> u64 {
+    1 << (round * 16 + u32::from(value) * 4 + pol_round.unwrap_or(3))
+}
+
+impl Node {
+    pub fn first(context: &Context, me: u8) -> Self {
+        Self {
+            me,
+            machine: Machine::new(context.height(me)),
+            journal: Journaled::default(),
+            queue: VecDeque::new(),
+            said: vec![[None; 2]; context.plan.rounds() as usize],
+            proposed: BTreeSet::new(),
+            building: None,
+            decided: None,
+            broken: None,
+            acts: Vec::new(),
+            is_forgetful: false,
+        }
+    }
+
+    /// What the model sees of a machine: a step that changes none of it and orders nothing need not be told apart.
+    fn view(&self, context: &Context) -> impl PartialEq + use<> {
+        let machine = &self.machine;
+        let valid = machine.valid().filter(|_| context.plan.has_turn(self.me));
+        let state = (machine.round(), machine.current_step(), machine.locked(), valid);
+        let said = (self.said.clone(), self.proposed.clone());
+        (state, machine.decided(), said, self.builds(), self.queue.len())
+    }
+
+    /// The round that it builds a block for, while it may still propose one.
+    fn builds(&self) -> Option<Round> {
+        self.building.filter(|_| self.machine.current_step() == Step::Propose)
+    }
+
+    fn feed(&mut self, context: &Context, input: Input) {
+        let effects = self.machine.step(input);
+        self.machine.check_invariants();
+        self.execute(context, effects);
+    }
+
+    fn execute(&mut self, context: &Context, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::ValidateBlock { block } => {
+                    let hash = block.header.hash();
+                    self.feed(context, Input::BlockValidated { hash, valid: true });
+                    if context.plan.lacks(Mutation::AcceptanceUnchecked) {
+                        self.feed(context, Input::BlockAcceptable { hash });
+                    }
+                }
+                Effect::BuildBlock { round } => self.building = Some(round),
+                Effect::Propose { round, pol_round, block } => {
+                    let value = context.value(Some(block.header.hash()));
+                    let proposal = context.proposal(round, value, pol_round);
+                    self.queue.push_back(Record::Proposal(proposal));
+                }
+                Effect::Vote { step, round, value, justification } => {
+                    let vote = context.vote(self.me, step, round, context.value(value));
+                    if context.plan.lacks(Mutation::SentBeforeDurable) {
+                        self.say(context, &vote);
+                    }
+                    let behind = justification.map(|because| (because.proposal, because.prevotes));
+                    self.queue.push_back(Record::Vote { vote, behind });
+                }
+                Effect::Decide { hash, commit, .. } => {
+                    if commit.weight(&context.validators) < context.validators.quorum() {
+                        self.broken = Some("I2: a commit of less than a quorum");
+                    }
+                    self.decided = Some(context.value(Some(hash)));
+                }
+                Effect::EquivocationSeen { first, .. } => {
+                    let signer = match &first {
+                        BlockMessage::Proposal(proposal) => proposal.validator,
+                        BlockMessage::Vote(vote) => vote.validator,
+                    };
+                    // A state that stands for others may have heard other votes of the same node.
+                    if place_of(&signer) != BYZANTINE && context.plan.delivery == Delivery::EachVote {
+                        self.broken = Some("I10: a contradiction of an honest node is reported");
+                    }
+                }
+                Effect::RoundStarted { .. } => self.building = None,
+                // What is sent again was sent before, and timeouts may elapse at any time.
+                Effect::Resend(_) | Effect::ScheduleTimeout { .. } => {}
+            }
+        }
+    }
+
+    fn say(&mut self, context: &Context, vote: &BlockVote) {
+        let Some(said) = self.said.get_mut(vote.round as usize) else { return };
+        let said = &mut said[usize::from(vote.step == VoteStep::Precommit)];
+        let value = context.value(vote.value);
+        if said.is_some_and(|before| before != value) {
+            self.broken = Some("I3: an honest node signed two values for one step of a round");
+        }
+        *said = Some(value);
+    }
+
+    fn persist(&mut self, context: &Context) {
+        match self.queue.pop_front() {
+            Some(Record::Proposal(proposal)) => {
+                self.journal.proposals.push(Arc::clone(&proposal));
+                let value = context.value(Some(proposal.block.header.hash()));
+                if self.proposed.iter().any(|(round, ..)| *round == proposal.round) {
+                    self.broken = Some("I3: an honest node made two proposals in one round");
+                }
+                self.proposed.insert((proposal.round, value, proposal.pol_round));
+                self.feed(context, Input::ProposalReceived(proposal));
+            }
+            Some(Record::Vote { vote, behind }) => {
+                if let Some((proposal, prevotes)) = behind {
+                    self.journal.proposals.push(proposal);
+                    self.journal.votes.extend(prevotes);
+                }
+                self.journal.votes.push(Arc::clone(&vote));
+                self.say(context, &vote);
+                self.feed(context, Input::VoteReceived(vote));
+            }
+            None => {}
+        }
+    }
+
+    fn persist_all(&mut self, context: &Context) {
+        while !self.queue.is_empty() {
+            self.persist(context);
+        }
+    }
+
+    fn restart(&mut self, context: &Context) {
+        self.queue.clear();
+        self.building = None;
+        let mut journal = self.journal.clone();
+        let me = id(self.me);
+        let own = journal.votes.iter().filter(|vote| vote.validator == me);
+        let last = own.map(|vote| vote.round).max();
+        if context.plan.lacks(Mutation::LocksForgotten) {
+            journal.votes.retain(|vote| Some(vote.round) == last);
+        }
+        if context.plan.lacks(Mutation::VotesForgotten) {
+            journal = Journaled::default();
+        }
+        let (machine, effects) = Machine::restore(context.height(self.me), journal);
+        self.machine = machine;
+        self.machine.check_invariants();
+        self.execute(context, effects);
+    }
+
+    /// A vote for a block says nothing to a node that does not know the block.
+    fn know(&mut self, context: &Context, value: Value) {
+        if let Some(hash) = context.hash(value)
+            && !self.machine.has_block(&hash)
+        {
+            let round = context.plan.first_rounds[usize::from(value)];
+            self.feed(context, Input::ProposalReceived(context.proposal(round, value, None)));
+        }
+    }
+
+    fn receive(&mut self, context: &Context, voter: u8, step: VoteStep, round: Round, value: Value) {
+        self.feed(context, Input::VoteReceived(context.vote(voter, step, round, value)));
+    }
+
+    /// The votes of these others and of the Byzantine one for one value.
+    fn receive_same(&mut self, context: &Context, step: VoteStep, round: Round, value: Value, others: u8) {
+        for (bit, voter) in [1, 2].into_iter().zip(Self::others(self.me)) {
+            if others & bit != 0 {
+                self.receive(context, voter, step, round, value);
+            }
+        }
+        self.receive(context, BYZANTINE, step, round, value);
+    }
+
+    /// The places of the other honest nodes, in the order in which a happening names them.
+    pub fn others(me: u8) -> [u8; 2] {
+        match me {
+            0 => [1, 2],
+            1 => [0, 2],
+            _ => [0, 1],
+        }
+    }
+
+    fn happens(&mut self, context: &Context, what: Happening) {
+        match what {
+            Happening::Due => self.feed(context, Input::HeightDue),
+            Happening::Timeout(kind) => {
+                let round = self.machine.round();
+                self.feed(context, Input::TimeoutElapsed { kind, round });
+            }
+            Happening::Fresh(value) => self.know(context, value),
+            Happening::Acceptable(value) => {
+                self.know(context, value);
+                if let Some(hash) = context.hash(value) {
+                    self.feed(context, Input::BlockAcceptable { hash });
+                }
+            }
+            Happening::Again { round, value, pol_round, others } => {
+                let proposal = context.proposal(round, value, Some(pol_round));
+                self.feed(context, Input::ProposalReceived(proposal));
+                let trusting = context.plan.lacks(Mutation::ProofUnchecked);
+                let others = if trusting { 3 } else { others };
+                self.receive_same(context, VoteStep::Prevote, pol_round, value, others);
+            }
+            Happening::Quorum { step, round, value, others } => {
+                self.know(context, value);
+                self.receive_same(context, step, round, value, others);
+            }
+            Happening::Expired { step, others } => {
+                let round = self.machine.round();
+                for (voter, said) in Self::others(self.me).into_iter().zip(others) {
+                    if let Some(value) = said {
+                        self.receive(context, voter, step, round, value);
+                    }
+                }
+                self.receive(context, BYZANTINE, step, round, NIL);
+                let kind = match step {
+                    VoteStep::Prevote => TimeoutKind::Prevote,
+                    VoteStep::Precommit => TimeoutKind::Precommit,
+                };
+                self.feed(context, Input::TimeoutElapsed { kind, round });
+            }
+            Happening::Later { round, other, value } => {
+                let voter = Self::others(self.me)[usize::from(other)];
+                self.receive(context, voter, VoteStep::Prevote, round, value);
+                self.receive(context, BYZANTINE, VoteStep::Prevote, round, NIL);
+            }
+            Happening::Vote { voter, step, round, value } => self.receive(context, voter, step, round, value),
+            Happening::Built(value) => {
+                if let Some(round) = self.building.take() {
+                    let block = Arc::new(context.blocks[usize::from(value)].clone());
+                    self.feed(context, Input::BlockBuilt { round, block });
+                }
+            }
+            Happening::Persist => self.persist(context),
+            Happening::Restart => self.restart(context),
+        }
+    }
+}
+
+/// What the future of a forgetful node's machine depends on, as a text. Left out is what is over: votes of earlier
+/// rounds (here these are the own ones, and those that say nothing; see [`Node::forgetful`]), what ran out in an
+/// earlier step, and whether the node knows and accepts a block whose first proposal it has answered, since whatever
+/// brings votes for a block brings the block too. Nothing follows a decision.
+fn forgetful_key(machine: &Machine, has_turn: bool) -> String {
+    if machine.current_step() == Step::Decided {
+        return format!("{:?}", machine.decided());
+    }
+    let text = format!("{machine:?}");
+    let round = machine.round();
+    let has_answered = machine.current_step() >= Step::Prevote;
+    let first = if has_answered { round + 1 } else { round };
+    let round_of = |name: &str| name.parse::<Round>().expect("a round");
+    let since = |first: Round, text: &str| -> String {
+        fields(text).into_iter().filter(|(name, _)| round_of(name) >= first).map(|(_, kept)| kept).collect()
+    };
+    let blocks = |text: &str| -> String {
+        let first_round = |block: &str| {
+            let header = field(field(field(block, "proposal"), "block"), "header");
+            round_of(field(header, "round"))
+        };
+        let open = fields(text).into_iter().filter(|(_, block)| first_round(block) >= first);
+        open.map(|(hash, block)| format!("{hash} {}", field(block, "acceptable"))).collect()
+    };
+    let votes = |text: &str| {
+        rewritten(text, &["rounds", "committed"], |name, value| match name {
+            "rounds" => since(round, value),
+            _ => String::new(),
+        })
+    };
+    let is_waiting = machine.current_step() == Step::NewHeight;
+    let left_out = ["is_due", "progress", "valid", "proposals", "blocks", "votes", "context"];
+    rewritten(&text, &left_out, |name, value| match name {
+        "is_due" if is_waiting => value.to_owned(),
+        "progress" if has_turn => field(value, "has_valid").to_owned(),
+        "valid" if has_turn => value.to_owned(),
+        "proposals" => since(first, value),
+        "blocks" => blocks(value),
+        "votes" => votes(value),
+        _ => String::new(),
+    })
+}
+
+impl Node {
+    fn after(&self, context: &Context, what: Happening) -> Self {
+        let mut next = self.clone();
+        next.happens(context, what);
+        if !context.plan.slow_disk {
+            next.persist_all(context);
+        }
+        next.is_forgetful = false;
+        next.note_acts(self, context, what);
+        next
+    }
+
+    fn note_acts(&mut self, before: &Self, context: &Context, what: Happening) {
+        if what == Happening::Restart {
+            self.acts.push(Act::Restart);
+            return;
+        }
+        let (was, is) = (before.machine.round(), self.machine.round());
+        let has_started = before.machine.current_step() == Step::NewHeight
+            && self.machine.current_step() != Step::NewHeight;
+        if was == is && has_started {
+            self.acts.push(Act::Enter(is));
+        }
+        if let Happening::Built(value) = what
+            && before.proposed != self.proposed
+        {
+            self.acts.push(Act::Build(value));
+        }
+        let proof = match what {
+            Happening::Again { pol_round, .. } => Some(pol_round),
+            _ => None,
+        };
+        let has_turn = context.plan.has_turn(self.me);
+        let (valid_before, valid) = (before.machine.valid(), self.machine.valid().filter(|_| has_turn));
+        for round in if was == is { vec![is] } else { vec![was, is] } {
+            if round != was {
+                self.acts.push(Act::Enter(round));
+            }
+            let Some([prevote, precommit]) = self.said.get(round as usize).copied() else { continue };
+            let said_before = before.said[round as usize];
+            if let Some(value) = prevote.filter(|_| said_before[0].is_none()) {
+                let rests = value != NIL && context.plan.first_rounds[usize::from(value)] != round;
+                self.acts.push(Act::Prevote(value, proof.filter(|_| rests)));
+            }
+            if let Some(value) = precommit.filter(|_| said_before[1].is_none()) {
+                self.acts.push(Act::Precommit(value));
+            }
+            if let Some((at, hash)) = valid.filter(|_| valid != valid_before)
+                && at == round
+                && precommit != Some(context.value(Some(hash)))
+            {
+                self.acts.push(Act::Valid(context.value(Some(hash))));
+            }
+        }
+        if let (None, Some((round, hash))) = (before.machine.decided(), self.machine.decided()) {
+            self.acts.push(Act::Decide(round, context.value(Some(hash))));
+        }
+    }
+
+    /// A state of the same acts, of a node that heard as little as they take. Of votes in its stead it hears
+    ///
+    /// - votes for nil, where time ran out, of a step that is over: nothing counts them any more;
+    /// - votes for a block, where a quorum for that block made it act: all others' votes, cast or not. That a quorum
+    ///   exists is a fact, so nothing more can come of them.
+    ///
+    /// So this node can do nothing that the one that it stands for can't do. And it can do all that that one can:
+    /// what it has not heard it can hear any time, and each happening brings all the votes that it takes.
+    fn forgetful(self, context: &Context) -> Self {
+        let mut node = Self::first(context, self.me);
+        for act in &self.acts {
+            let round = node.machine.round();
+            let quorum = |step, round, value| Happening::Quorum { step, round, value, others: 3 };
+            let happenings = match *act {
+                Act::Enter(to) => {
+                    let start = (node.machine.current_step() == Step::NewHeight).then_some(Happening::Due);
+                    let expired = (round..to).map(|at| {
+                        let has_voted = node.said[at as usize][1].is_some();
+                        let others = if has_voted { [Some(NIL), None] } else { [Some(NIL); 2] };
+                        Happening::Expired { step: VoteStep::Precommit, others }
+                    });
+                    start.into_iter().chain(expired).collect()
+                }
+                Act::Build(value) => vec![Happening::Built(value)],
+                Act::Prevote(NIL, _) => vec![Happening::Timeout(TimeoutKind::Propose)],
+                Act::Prevote(value, None) => vec![Happening::Acceptable(value)],
+                Act::Prevote(value, Some(pol_round)) => {
+                    vec![Happening::Again { round, value, pol_round, others: 3 }]
+                }
+                Act::Precommit(NIL) => {
+                    vec![Happening::Expired { step: VoteStep::Prevote, others: [Some(NIL), None] }]
+                }
+                Act::Precommit(value) | Act::Valid(value) => vec![quorum(VoteStep::Prevote, round, value)],
+                Act::Decide(at, value) => vec![quorum(VoteStep::Precommit, at, value)],
+                Act::Restart => vec![Happening::Restart],
+            };
+            for what in happenings {
+                node = node.after(context, what);
+            }
+        }
+        // A proposer that skipped rounds of its own can't be led through them.
+        if node.view(context) != self.view(context) {
+            return self;
+        }
+        node.acts = self.acts;
+        node.is_forgetful = true;
+        node
+    }
+}
+
+impl Local for Node {
+    type Summary = Summary;
+    type Context = Context;
+    const INPUTS: usize = CODES as usize;
+
+    fn write_key(&self, context: &Context, key: &mut String) {
+        let Self { me, machine, journal, queue, said, proposed, decided, broken, .. } = self;
+        let building = self.builds();
+        let _ = write!(key, "{me} {queue:?} {said:?} {proposed:?} {building:?} {decided:?} {broken:?} ");
+        if self.is_forgetful {
+            key.push_str(&forgetful_key(machine, context.plan.has_turn(*me)));
+        } else {
+            let _ = write!(key, "{machine:?} {journal:?}");
+        }
+    }
+
+    fn summary(&self, context: &Context) -> Summary {
+        let mut said = 0;
+        for votes in self.said.iter().rev() {
+            for vote in votes.iter().rev() {
+                said = said << 4 | u32::from(said_code(*vote));
+            }
+        }
+        let proposed = self.proposed.iter();
+        Summary {
+            round: self.machine.round(),
+            step: self.machine.current_step(),
+            said: SaidBits(said),
+            proposed: proposed.fold(0, |bits, (round, value, pol)| bits | proposal_bit(*round, *value, *pol)),
+            locked: self.machine.locked().map(|(round, hash)| (round, context.value(Some(hash)))),
+            decided: self.decided,
+            decided_round: self.machine.decided().map_or(0, |(round, _)| round),
+            building: self.builds().is_some(),
+            broken: self.broken,
+        }
+    }
+
+    fn step(&self, context: &Context, code: Code) -> Option<Self> {
+        let what = Happening::of(code);
+        let next = self.after(context, what);
+        if next.machine.round() >= context.plan.rounds() {
+            return None;
+        }
+        if context.plan.delivery == Delivery::EachVote {
+            return Some(next);
+        }
+        let round = self.machine.round();
+        let counts = match what {
+            Happening::Restart | Happening::Persist => true,
+            // Otherwise votes together made a quorum, which another happening brings.
+            Happening::Expired { step: VoteStep::Prevote, .. } => next.said[round as usize][1] == Some(NIL),
+            Happening::Expired { step: VoteStep::Precommit, .. } => next.machine.round() > round,
+            _ => next.view(context) != self.view(context),
+        };
+        if counts && !context.plan.slow_disk { Some(next.forgetful(context)) } else { counts.then_some(next) }
+    }
+
+    fn mirrored(_: &Context, code: Code) -> Code {
+        Happening::of(code).mirrored().code()
+    }
+}
