@@ -29,6 +29,7 @@ fn index_of(chain: &Chain) -> Arc<Index> {
         spent: Vec::new(),
         created: chain.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry)).collect(),
         transactions: Vec::new(),
+        epoch_end: None,
     };
     index.apply(&genesis).unwrap();
     Arc::new(index)

@@ -210,6 +210,7 @@ fn index_change(height: u64, state: &[u8]) -> IndexChange {
         spent: (0..INDEX_TRANSACTIONS).map(spend).collect(),
         created: (0..INDEX_TRANSACTIONS).flat_map(|n| [output(height, n, 0), output(height, n, 1)]).collect(),
         transactions: (0..INDEX_TRANSACTIONS).map(|number| output(height, number, 0).0.txid).collect(),
+        epoch_end: None,
     }
 }
 

@@ -8,6 +8,11 @@
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
+use timed::app::networks::{DEVNET_VALIDATORS, devnet_genesis, devnet_operator_key};
+use timed::protocol::finality_proof::{Ending, FinalityProof, verify};
+use timed::protocol::state::LedgerState;
+use timed::rpc::finality_proof::FinalityProofInfo;
+use timed::types::{FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind};
 
 fn timed(directory: &std::path::Path, arguments: &[&str]) -> Assert {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("timed"));
@@ -33,7 +38,7 @@ fn output(directory: &std::path::Path, arguments: &[&str], code: i32) -> (String
 fn every_command_explains_itself() {
     let home = tempfile::tempdir().unwrap();
     let (help, _) = output(home.path(), &["--help"], 0);
-    for command in ["run", "devnet", "init", "genesis", "wallet", "status", "rpc", "load"] {
+    for command in ["run", "devnet", "init", "genesis", "wallet", "status", "rpc", "load", "verify-proof"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
         output(home.path(), &[command, "--help"], 0);
     }
@@ -59,6 +64,10 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["wallet", "balance", "--devnet-account", "1", "--account", "2"],
         &["wallet", "balance", "--wallet", "missing.json"],
         &["status", "--rpc", "nonsense"],
+        &["verify-proof"],
+        &["verify-proof", "proof.json", "--network", "mainnet"],
+        &["verify-proof", "proof.json", "--genesis", "none.toml"],
+        &["verify-proof", "proof.json", "--genesis", "none.toml", "--network", "devnet"],
     ] {
         let (stdout, stderr) = output(home.path(), arguments, 2);
         assert_eq!(stdout, "", "{arguments:?}");
@@ -99,4 +108,64 @@ fn a_devnet_takes_no_directory_of_others() {
         assert!(stderr.contains("holds no devnet"), "{stderr}");
     }
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+/// The proof of the public devnet's validators that a transaction is final in epoch 0, as a node gives it.
+fn proof() -> String {
+    let genesis = devnet_genesis(DEVNET_VALIDATORS);
+    let (state, _) = LedgerState::genesis(&genesis).unwrap();
+    let txid = TxId([7; 32]);
+    let vote = FinalityVote { kind: VoteKind::Final, txid };
+    let votes = (0..DEVNET_VALIDATORS).map(|index| {
+        let id = GenesisDocument::masternode_id(&genesis.collateral_outpoint(index));
+        let secret = devnet_operator_key(index);
+        VoteBatch::signed(state.chain_id(), 0, id, 0, vec![vote], &secret).prove(0).unwrap()
+    });
+    let ending = Ending::voted(txid, 0, votes, state.validators()).unwrap();
+    let proof = FinalityProof::new(genesis.chain_id(), txid, Vec::new(), ending);
+    let proved = verify(&genesis, &proof).unwrap();
+    serde_json::to_string_pretty(&FinalityProofInfo::of(&proof, &proved)).unwrap()
+}
+
+#[test]
+fn a_proof_is_checked_without_a_node() {
+    let home = tempfile::tempdir().unwrap();
+    let text = proof();
+    std::fs::write(home.path().join("proof.json"), &text).unwrap();
+    let genesis = devnet_genesis(DEVNET_VALIDATORS).to_toml().unwrap();
+    std::fs::write(home.path().join("genesis.toml"), genesis).unwrap();
+    let other = devnet_genesis(DEVNET_VALIDATORS + 1).to_toml().unwrap();
+    std::fs::write(home.path().join("other.toml"), other).unwrap();
+    for arguments in [
+        &["verify-proof", "proof.json"][..],
+        &["verify-proof", "proof.json", "--network", "devnet"],
+        &["verify-proof", "proof.json", "--genesis", "genesis.toml"],
+    ] {
+        let (stdout, stderr) = output(home.path(), arguments, 0);
+        assert!(stdout.starts_with("The proof holds.\n") && stdout.contains(&"07".repeat(32)), "{stdout}");
+        assert!(stdout.contains("3 of 4 validators, weight 3 of 4, 3 needed"), "{stdout}");
+        assert_eq!(stderr, "");
+    }
+    let (stdout, _) = output(home.path(), &["verify-proof", "proof.json", "--json"], 0);
+    let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&said["holds"], &said["proves"]["epoch"]), (&true.into(), &0.into()));
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("timed"));
+    command.args(["verify-proof", "-"]).write_stdin(text.clone()).assert().code(0);
+    command.write_stdin(text.replacen("07", "08", 1)).assert().code(1);
+
+    std::fs::write(home.path().join("changed.json"), text.replacen("\"signers\": 3", "\"signers\": 4", 1))
+        .unwrap();
+    std::fs::write(home.path().join("binary"), [0xff; 100]).unwrap();
+    for (arguments, said) in [
+        (&["verify-proof", "changed.json"][..], "is not what the proof proves"),
+        (&["verify-proof", "binary"], "no finality proof"),
+        (&["verify-proof", "none.json"], "none.json"),
+        (&["verify-proof", "proof.json", "--genesis", "other.toml"], "genesis document of its own network"),
+    ] {
+        let (stdout, stderr) = output(home.path(), arguments, 1);
+        assert!(stdout.is_empty() && stderr.contains(said), "{arguments:?}: {stderr}");
+    }
+    let (stdout, _) = output(home.path(), &["verify-proof", "changed.json", "--json"], 1);
+    let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&said["holds"], &said["reason"]), (&false.into(), &"other_summary".into()));
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::feeds::Feeds;
+use super::finality_proofs::FinalityProofs;
 use super::router::Router;
 use crate::consensus::bft::BftConsensus;
 use crate::consensus::engine::ConsensusEngine;
@@ -51,6 +52,8 @@ pub struct AppContext {
     pub feeds: Arc<Feeds>,
     /// Numbered finality events.
     pub finality_feed: Arc<FinalityFeed>,
+    /// Builds and checks finality proofs.
+    pub proofs: FinalityProofs,
     /// Held until the node has stopped.
     pub(super) _lock: Arc<DirectoryLock>,
 }

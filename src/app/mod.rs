@@ -3,6 +3,7 @@
 pub mod context;
 pub mod devnet;
 pub mod feeds;
+pub mod finality_proofs;
 pub mod networks;
 mod node_api;
 mod observer;

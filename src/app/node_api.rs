@@ -18,6 +18,7 @@ use super::feeds::TransactionTimes;
 use crate::mempool::Stage;
 use crate::network::{self, PROTOCOL_VERSION};
 use crate::protocol::bft::Step;
+use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::state::LedgerState;
 use crate::rpc::api::{BlockSelector, NodeApi, NodeApiError, SubmitError, UtxoPage};
@@ -412,6 +413,20 @@ impl NodeApi for AppContext {
 
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
         self.router.submit(transaction).boxed()
+    }
+
+    fn finality_proof(
+        &self,
+        txid: TxId,
+    ) -> BoxFuture<'_, Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError>> {
+        self.proofs.prove(txid).boxed()
+    }
+
+    fn verify_finality_proof(
+        &self,
+        proof: FinalityProof,
+    ) -> BoxFuture<'_, Result<Result<ProvedFinality, FinalityProofError>, NodeApiError>> {
+        self.proofs.verify(proof).boxed()
     }
 
     fn address_utxos(

@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 
 use super::context::AppContext;
 use super::feeds::Feeds;
+use super::finality_proofs::FinalityProofs;
 use super::networks::{NetworksError, load_genesis};
 use super::observer::NodeObserver;
 use super::open::{Data, open};
@@ -143,6 +144,9 @@ pub async fn start(
         finality_feed,
         lock,
     } = services;
+    let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
+    let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))
+        .map_err(ReplayError::Genesis)?;
     spawn_inbound(&registry, events, &engine, &network, pool, verifier, &router);
     let context = Arc::new(AppContext {
         config,
@@ -160,6 +164,7 @@ pub async fn start(
         router,
         feeds,
         finality_feed,
+        proofs,
         _lock: lock,
     });
     serve(&context, metrics).await?;

@@ -19,6 +19,7 @@ pub mod rpc;
 pub mod rpc_client;
 pub mod run;
 pub mod status;
+pub mod verify_proof;
 pub mod wallet;
 pub mod wallet_rpc;
 
@@ -55,6 +56,8 @@ enum Command {
     Status(status::Args),
     /// Call any RPC method.
     Rpc(rpc::Args),
+    /// Check a finality proof without a node.
+    VerifyProof(verify_proof::Args),
     /// Make payments on a devnet at a steady rate, and measure how long they take to be final.
     Load(load::Args),
 }
@@ -69,6 +72,7 @@ impl Command {
             Self::Wallet(args) => wallet::run(args).await,
             Self::Status(args) => Ok(status::run(args).await?),
             Self::Rpc(args) => Ok(rpc::run(args).await?),
+            Self::VerifyProof(args) => verify_proof::run(&args),
             Self::Load(args) => Ok(load::run(args, devnet_account_keys()).await?),
         }
     }

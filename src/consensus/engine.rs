@@ -25,7 +25,7 @@ use arc_swap::ArcSwap;
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::bft::BftConsensus;
@@ -34,10 +34,11 @@ use super::core::{Core, Event, Notification, Output};
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
 use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
+use crate::protocol::finality::FinalVotes;
 use crate::runtime::{Clock, CpuPool, TaskRegistry, metric_names};
 use crate::storage::disk::Disk;
 use crate::storage::journal::{Durable, JournalWriter, Staged};
-use crate::types::{Epoch, MasternodeId, Message, SignatureVerifier, Transaction, VoteKind, VoteStep};
+use crate::types::{Epoch, MasternodeId, Message, SignatureVerifier, Transaction, TxId, VoteKind, VoteStep};
 use crate::utxo::UtxoManager;
 
 /// Urgent events of peers that wait, at most.
@@ -152,6 +153,17 @@ impl ConsensusEngine {
         self.bulk.send(event).await.map_err(|_| EngineStopped)?;
         self.wake();
         Ok(())
+    }
+
+    /// The votes that make a transaction final, if a quorum of them is here and no block contains it yet. The question
+    /// takes its turn among bulk events.
+    ///
+    /// # Errors
+    /// When the node stops.
+    pub async fn final_votes(&self, txid: TxId) -> Result<Option<FinalVotes>, EngineStopped> {
+        let (answer, answered) = oneshot::channel();
+        self.bulk(Event::FinalVotesAsked { txid, answer }).await?;
+        answered.await.map_err(|_| EngineStopped)
     }
 
     /// The same for threads; blocks while there is no room. Not to be called from a task.

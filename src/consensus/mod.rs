@@ -10,6 +10,7 @@ pub mod bft;
 pub mod block_commit;
 pub mod core;
 pub mod engine;
+pub mod proof_builder;
 pub mod replay;
 pub mod timeout_monitor;
 pub mod verify;

@@ -18,7 +18,7 @@ use crate::protocol::transition::{self, BlockError, BlockOutcome};
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
-use crate::storage::index::{Index, IndexChange};
+use crate::storage::index::{EpochEnd, Index, IndexChange};
 use crate::types::codec::{decode, encode};
 use crate::types::genesis::GenesisError;
 use crate::types::{
@@ -91,6 +91,18 @@ pub fn index_change(
         spent,
         created: created.to_vec(),
         transactions,
+        epoch_end: block
+            .header
+            .epoch_end
+            .then(|| EpochEnd { epoch: block.header.epoch, next_set: Arc::clone(state.validators()) }),
+    }
+}
+
+/// Whether the epochs' ends are in the index: one that an older version made has none of them.
+fn has_epochs(index: &Index, state: &LedgerState) -> Result<bool, StorageError> {
+    match state.next_epoch().checked_sub(1) {
+        Some(ended) => Ok(index.epoch_end(ended)?.is_some()),
+        None => Ok(true),
     }
 }
 
@@ -109,7 +121,12 @@ fn start<D: Disk>(
                 .is_some_and(|committed| committed.block.header.hash() == mark.block_hash)
         };
         match decode::<LedgerState>(&mark.state) {
-            Ok(state) if known && state.height() == mark.height && state.tip_hash() == mark.block_hash => {
+            Ok(state)
+                if known
+                    && state.height() == mark.height
+                    && state.tip_hash() == mark.block_hash
+                    && has_epochs(index, &state)? =>
+            {
                 return Ok(state);
             }
             _ => warn!(height = mark.height, "the index does not fit the block log"),
@@ -123,6 +140,7 @@ fn start<D: Disk>(
         spent: Vec::new(),
         created: outputs,
         transactions: Vec::new(),
+        epoch_end: None,
     };
     index.apply(&change)?;
     index.set_mark(0, change.block_hash, &change.state)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::state::LedgerState;
+use super::state::{LedgerState, MasternodeRecord};
 use super::transition::{
     BlockDraft, BlockOutcome, inputs_in_order, propose, replay, validate, validate_block,
 };
@@ -12,8 +12,8 @@ use crate::types::genesis::{Allocation, GenesisMasternode, Tier};
 use crate::types::keys::SequentialVerifier;
 use crate::types::vote::{VoteStep, block_vote_digest};
 use crate::types::{
-    Address, Amount, Block, ChainParameters, Commit, GenesisDocument, Lock, MasternodeId, Network, OutPoint,
-    SecretKey, SignerBitmap, TimeMs, Transaction, TxOut, UtxoEntry,
+    Address, Amount, Block, ChainParameters, Commit, FinalityVote, GenesisDocument, Lock, MasternodeId,
+    Network, OutPoint, PublicKey, SecretKey, SignerBitmap, TimeMs, Transaction, TxOut, UtxoEntry, VoteBatch,
 };
 
 pub(super) const GENESIS_TIME_MS: TimeMs = 1_750_000_000_000;
@@ -71,20 +71,37 @@ pub(super) struct Chain {
     pub(super) utxos: BTreeMap<OutPoint, UtxoEntry>,
     /// The commit of the tip.
     pub(super) commit: Commit,
-    operators: BTreeMap<MasternodeId, SecretKey>,
+    operators: BTreeMap<PublicKey, SecretKey>,
 }
 
 impl Chain {
     pub(super) fn new(document: &GenesisDocument) -> Self {
         let (state, outputs) = LedgerState::genesis(document).unwrap();
-        let id = |index: usize| GenesisDocument::masternode_id(&document.collateral_outpoint(index));
-        let operators = (1_u8..).zip(0..document.masternodes.len()).map(|(key, i)| (id(i), operator(key)));
+        let operators = (1_u8..).zip(&document.masternodes).map(|(index, _)| operator(index));
         Self {
             state,
             utxos: outputs.into_iter().collect(),
             commit: Commit::default(),
-            operators: operators.collect(),
+            operators: operators.map(|secret| (secret.public(), secret)).collect(),
         }
+    }
+
+    /// Changes the masternodes' records; the set that follows the next end of an epoch is computed from them. `new` are
+    /// operators that have no record yet.
+    pub(super) fn change_masternodes(
+        &mut self,
+        new: &[SecretKey],
+        change: impl FnOnce(&mut BTreeMap<MasternodeId, MasternodeRecord>),
+    ) {
+        change(Arc::make_mut(&mut self.state.masternodes));
+        self.operators.extend(new.iter().map(|secret| (secret.public(), secret.clone())));
+    }
+
+    /// What a member of the current set has to say.
+    pub(super) fn votes(&self, place: usize, seq: u64, votes: Vec<FinalityVote>) -> VoteBatch {
+        let member = self.state.validators().get(place).unwrap();
+        let (chain_id, epoch) = (self.state.chain_id(), self.state.next_epoch());
+        VoteBatch::signed(chain_id, epoch, member.id, seq, votes, &self.operators[&member.key])
     }
 
     pub(super) fn proposer(&self, round: u32) -> MasternodeId {
@@ -125,7 +142,7 @@ impl Chain {
         for (index, member) in set.members().iter().enumerate() {
             if !silent.contains(&member.id) {
                 commit.signers.set(index);
-                commit.signatures.push(self.operators[&member.id].sign(&digest));
+                commit.signatures.push(self.operators[&member.key].sign(&digest));
             }
         }
         commit

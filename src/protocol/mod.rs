@@ -16,6 +16,7 @@
 pub mod bft;
 pub mod commit;
 pub mod finality;
+pub mod finality_proof;
 pub mod multiset;
 pub mod proposer;
 pub mod rewards;

@@ -15,6 +15,7 @@ use super::types::{
     AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, MasternodeInfo, MempoolInfo, NetworkInfo,
     NodeStatus, NotReady, PeerInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
+use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::types::{
     Address, BlockHash, CommittedBlock, Epoch, Height, Network, OutPoint, Transaction, TxId, ValidatorSet,
 };
@@ -50,6 +51,12 @@ pub enum NodeApiError {
     #[error("reading the node's data failed: {detail}; see the node's log")]
     Storage {
         /// What failed.
+        detail: String,
+    },
+    /// The answer would be larger than anybody reads.
+    #[error("{detail}")]
+    TooLarge {
+        /// What is too large.
         detail: String,
     },
 }
@@ -122,6 +129,17 @@ pub trait NodeApi: Send + Sync + 'static {
     /// Checks the transaction, takes it into the pool and sends it to the peers. One that is in the pool already is
     /// taken again without effect.
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>>;
+    /// A proof that a transaction is final, for anybody who has the genesis document, with what it proves; `None` when this
+    /// node does not know the transaction to be final.
+    fn finality_proof(
+        &self,
+        txid: TxId,
+    ) -> BoxFuture<'_, Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError>>;
+    /// Checks such a proof against the node's own genesis document.
+    fn verify_finality_proof(
+        &self,
+        proof: FinalityProof,
+    ) -> BoxFuture<'_, Result<Result<ProvedFinality, FinalityProofError>, NodeApiError>>;
     /// Unspent outputs of an address, in ascending order of outpoints.
     fn address_utxos(
         &self,

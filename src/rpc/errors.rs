@@ -50,6 +50,7 @@ impl From<NodeApiError> for ErrorData {
         let (reason, hint) = match error {
             NodeApiError::Starting { .. } => ("starting", "try again in a moment"),
             NodeApiError::Storage { .. } => ("storage", "see the node's log"),
+            NodeApiError::TooLarge { .. } => ("too_large", "this version can't answer that"),
         };
         Self { reason: reason.to_owned(), hint: hint.to_owned() }
     }
@@ -60,7 +61,7 @@ impl From<NodeApiError> for ErrorData {
 pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
     let code = match failure {
         NodeApiError::Starting { .. } => STARTING,
-        NodeApiError::Storage { .. } => INTERNAL,
+        NodeApiError::Storage { .. } | NodeApiError::TooLarge { .. } => INTERNAL,
     };
     let message = failure.to_string();
     ErrorObjectOwned::owned(code, message, Some(ErrorData::from(failure)))

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use super::api::{BlockSelector, NodeApi, NodeApiError, SubmitError, SubmitErrorClass, UtxoPage};
 use super::finality_feed::FinalityFeed;
 use super::types::*;
+use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify};
 use crate::runtime::Clock;
 use crate::types::*;
 
@@ -200,6 +201,21 @@ impl NodeApi for FakeNode {
     }
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
         ready(self.take(&transaction)).boxed()
+    }
+    fn finality_proof(
+        &self,
+        txid: TxId,
+    ) -> BoxFuture<'_, Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError>> {
+        let (genesis, proof) = super::finality_proof::tests::proof();
+        let proved = verify(&genesis, &proof).unwrap();
+        ready(Ok((proof.txid() == txid).then_some((proof, proved)))).boxed()
+    }
+    fn verify_finality_proof(
+        &self,
+        proof: FinalityProof,
+    ) -> BoxFuture<'_, Result<Result<ProvedFinality, FinalityProofError>, NodeApiError>> {
+        let (genesis, _) = super::finality_proof::tests::proof();
+        ready(Ok(verify(&genesis, &proof))).boxed()
     }
     fn address_utxos(
         &self,

@@ -26,6 +26,7 @@ use super::errors::{
     BAD_PARAMETER, BAD_PARAMETERS, INTERNAL, NOT_FOUND, STARTING, UNAUTHORIZED, bad_parameter, error,
     of_node, of_submit,
 };
+use super::finality_proof;
 use super::types::{
     AddressBalance, AddressUtxo, BlockInfo, MethodHelp, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
 };
@@ -95,7 +96,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 24] = [
+pub static METHODS: [Method; 26] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -150,6 +151,28 @@ pub static METHODS: [Method; 24] = [
         &["txid", "target?", "timeout_ms?"],
         "Waits until a transaction is \"certified\", \"final\" (default) or \"confirmed\", 30 s by default, 60 s at most; answers with how far it came",
         |call| answer(wait_for_transaction(call)),
+    ),
+    Method::read(
+        "getfinalityproof",
+        &["txid"],
+        "A proof that a transaction is final, which anybody can check with the genesis document alone: `timed verify-proof`",
+        |call| {
+            answer(async move {
+                let txid = call.required::<TxId>(0)?;
+                finality_proof::get(call.node, txid).await
+            })
+        },
+    ),
+    Method::read(
+        "verifyfinalityproof",
+        &["proof"],
+        "Checks an answer of getfinalityproof, or its \"proof\" alone, against this node's genesis document; what it proves",
+        |call| {
+            answer(async move {
+                let given = call.required::<Value>(0)?;
+                finality_proof::check(call.node, given).await
+            })
+        },
     ),
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
         answer(send_raw_transaction(call))

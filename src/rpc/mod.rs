@@ -22,6 +22,7 @@ pub mod errors;
 #[cfg(test)]
 pub(crate) mod fake_node;
 pub mod finality_feed;
+pub mod finality_proof;
 pub mod http;
 pub mod meter;
 pub mod methods;

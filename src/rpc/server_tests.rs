@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 
 use super::super::base64;
 use super::super::fake_node::{FakeNode, block, output};
+use super::super::finality_proof;
 use super::super::http::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
 use super::super::methods::METHODS;
 use super::super::metrics_server::MetricsServer;
@@ -115,11 +116,14 @@ async fn every_method_answers() {
     let address = address_of(Network::Devnet, &output().lock).to_string();
     let txid = TxId([7; 32]).to_string();
     let spend = hex::encode(encode(&Transaction::transfer(Vec::new(), vec![output()], Vec::new())));
+    let proof = base64::encode(&finality_proof::tests::proof().1.to_bytes());
     for method in &METHODS {
         let params = match method.name {
             "getblockhash" | "getblock" => json!([1]),
             "getutxostate" | "gettxout" => json!([txid, 0]),
             "gettransactionstatus" | "waitfortransaction" => json!([txid]),
+            "getfinalityproof" => json!([txid]),
+            "verifyfinalityproof" => json!([proof]),
             "sendrawtransaction" => json!([spend]),
             "getaddressbalance" | "getaddressutxos" => json!([address]),
             _ => json!([]),
@@ -163,6 +167,31 @@ async fn answers_have_the_documented_shapes() {
 }
 
 #[tokio::test]
+async fn a_proof_that_was_given_is_checked_as_it_is() {
+    let fixture = Fixture::start().await;
+    let given = fixture.call("getfinalityproof", json!([TxId([7; 32]).to_string()])).await.unwrap();
+    assert_eq!(given["proves"]["signers"], 3);
+    for proof in [&given, &given["proof"]] {
+        assert_eq!(fixture.call("verifyfinalityproof", json!([proof])).await.as_ref(), Ok(&given["proves"]));
+    }
+    let mut changed = given.clone();
+    changed["proves"]["txid"] = json!(TxId([8; 32]).to_string());
+    let error = fixture.call("verifyfinalityproof", json!([changed])).await.unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-26), &json!("other_summary")));
+    let second = fixture.node.utxos.lock().keys().next().unwrap().txid;
+    assert_eq!(second, TxId([7; 32]));
+    let spend = fixture.call("sendrawtransaction", json!([spend_of(second)])).await.unwrap();
+    let error = fixture.call("getfinalityproof", json!([spend])).await.unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(-5), &json!("transaction_not_final")));
+}
+
+/// A transaction that the fake node takes, and has no proof of.
+fn spend_of(txid: TxId) -> String {
+    let input = crate::types::OutPoint { txid, index: 0 };
+    hex::encode(encode(&Transaction::transfer(vec![input], vec![output()], Vec::new())))
+}
+
+#[tokio::test]
 async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
     let zero = TxId::ZERO.to_string();
@@ -172,6 +201,16 @@ async fn errors_have_code_reason_and_hint() {
         vec![output()],
         Vec::new(),
     );
+    // Valid but for its last vote.
+    let (_, proof) = finality_proof::tests::proof();
+    let none = crate::protocol::finality_proof::Ending::Voted(Vec::new());
+    let light = crate::protocol::finality_proof::FinalityProof::new(
+        finality_proof::tests::proof().0.chain_id(),
+        proof.txid(),
+        Vec::new(),
+        none,
+    );
+    let light = base64::encode(&light.to_bytes());
     for (method, params, code, reason) in [
         ("getblockhash", json!([9]), -8, "height_out_of_range"),
         ("getblock", json!([zero]), -5, "block_not_found"),
@@ -190,6 +229,17 @@ async fn errors_have_code_reason_and_hint() {
         ("waitfortransaction", json!([zero, "never"]), -8, "bad_parameter"),
         ("waitfortransaction", json!([zero, "final", 60_001]), -8, "bad_parameter"),
         ("getfinalizedsince", json!([0, 0]), -8, "bad_parameter"),
+        ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
+        ("getfinalityproof", json!([7]), -8, "bad_parameter"),
+        ("verifyfinalityproof", json!([]), -32_602, "bad_parameters"),
+        ("verifyfinalityproof", json!(["zz"]), -8, "malformed_proof"),
+        (
+            "verifyfinalityproof",
+            json!([{ "format": "timed finality proof", "version": 2 }]),
+            -8,
+            "unknown_proof_version",
+        ),
+        ("verifyfinalityproof", json!([light]), -26, "votes_too_light"),
     ] {
         let error = fixture.call(method, params.clone()).await.unwrap_err();
         assert_eq!(error["code"], code, "{method} {params}: {error}");

@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use super::error::StorageError;
 use crate::types::codec::{decode, encode};
-use crate::types::{BlockHash, Height, Lock, OutPoint, TxId, TxOut, UtxoEntry};
+use crate::types::{
+    BlockHash, Epoch, Hash, Height, Lock, OutPoint, TxId, TxOut, UtxoEntry, Validator, ValidatorSet,
+};
 
 /// Bytes of one value, at most: larger ones are cut into pieces.
 pub const VALUE_BYTES_MAX: usize = 7 << 10;
@@ -27,6 +29,8 @@ pub const SCAN_ENTRIES_MAX: usize = 10_000;
 const BATCH_CHANGES: usize = 512;
 /// Pieces of older states that are looked up at once to be deleted.
 const STATE_SCAN_ENTRIES: usize = 256;
+/// Pieces of one validator set, at most: each holds [`VALUE_BYTES_MAX`] bytes, and a set of 100 members has 7,208.
+const SET_PIECES_MAX: usize = 4;
 
 /// The parts of the index, each with keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,14 +45,16 @@ pub enum Tree {
     Spent,
     /// Block hash to height.
     Block,
+    /// Epoch to the height of its last block and the hash of the set after it; that hash to pieces of the set.
+    Epoch,
     /// The mark, and pieces of the ledger's state.
     State,
 }
 
 impl Tree {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 6] =
-        [Self::Utxo, Self::Address, Self::Transaction, Self::Spent, Self::Block, Self::State];
+    pub const ALL: [Self; 7] =
+        [Self::Utxo, Self::Address, Self::Transaction, Self::Spent, Self::Block, Self::Epoch, Self::State];
 
     /// Its name in the store.
     #[must_use]
@@ -59,6 +65,7 @@ impl Tree {
             Self::Transaction => "transaction",
             Self::Spent => "spent",
             Self::Block => "block",
+            Self::Epoch => "epoch",
             Self::State => "state",
         }
     }
@@ -121,6 +128,15 @@ pub trait IndexStore: Send + Sync + 'static {
     fn sync(&self) -> Result<(), StorageError>;
 }
 
+/// What the last block of an epoch ends and begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochEnd {
+    /// The epoch that it ends.
+    pub epoch: Epoch,
+    /// Who votes in the next one.
+    pub next_set: Arc<ValidatorSet>,
+}
+
 /// What one block, or as height 0 the genesis document, does to the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexChange {
@@ -136,6 +152,8 @@ pub struct IndexChange {
     pub created: Vec<(OutPoint, UtxoEntry)>,
     /// Its transactions in order.
     pub transactions: Vec<TxId>,
+    /// If it is the last block of an epoch.
+    pub epoch_end: Option<EpochEnd>,
 }
 
 impl IndexChange {
@@ -147,6 +165,7 @@ impl IndexChange {
             + self.spent.len() * size_of::<(OutPoint, UtxoEntry, TxId)>()
             + self.created.len() * size_of::<(OutPoint, UtxoEntry)>()
             + self.transactions.len() * size_of::<TxId>()
+            + self.epoch_end.as_ref().map_or(0, |end| end.next_set.len() * size_of::<Validator>())
     }
 }
 
@@ -164,6 +183,8 @@ pub struct Mark {
 const KEY_MARK: &[u8] = b"mark";
 const KEY_HIGHEST: &[u8] = b"highest";
 const STATE_PREFIX: &[u8] = b"piece/";
+const EPOCH_PREFIX: &[u8] = b"end/";
+const SET_PREFIX: &[u8] = b"set/";
 
 fn outpoint_key(outpoint: &OutPoint) -> Vec<u8> {
     [outpoint.txid.0.as_slice(), &outpoint.index.to_be_bytes()].concat()
@@ -183,6 +204,14 @@ fn address_key(lock: &Lock, outpoint: &OutPoint) -> Vec<u8> {
 
 fn piece_key(height: Height, piece: u32) -> Vec<u8> {
     [STATE_PREFIX, height.to_be_bytes().as_slice(), &piece.to_be_bytes()].concat()
+}
+
+fn epoch_key(epoch: Epoch) -> Vec<u8> {
+    [EPOCH_PREFIX, epoch.to_be_bytes().as_slice()].concat()
+}
+
+fn set_key(hash: &Hash) -> Vec<u8> {
+    [SET_PREFIX, hash.0.as_slice()].concat()
 }
 
 /// What the mark's value says: height, block hash, length of the state and its CRC-32.
@@ -261,6 +290,29 @@ impl Index {
         self.get(Tree::Block, &hash.0)
     }
 
+    /// The height of an epoch's last block, and the hash of the set that votes after it; `None` until the epoch has ended.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn epoch_end(&self, epoch: Epoch) -> Result<Option<(Height, Hash)>, StorageError> {
+        self.get(Tree::Epoch, &epoch_key(epoch))
+    }
+
+    /// The set of this hash, if it followed an epoch's end.
+    ///
+    /// # Errors
+    /// Those of the store; [`StorageError::IndexMalformed`] if it is not the set of this hash.
+    pub fn validator_set(&self, hash: &Hash) -> Result<Option<ValidatorSet>, StorageError> {
+        let malformed = || StorageError::IndexMalformed { tree: Tree::Epoch.name() };
+        let pieces = self.store.scan_prefix(Tree::Epoch, &set_key(hash), None, SET_PIECES_MAX)?;
+        if pieces.is_empty() {
+            return Ok(None);
+        }
+        let bytes: Vec<u8> = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
+        let set = ValidatorSet::new(decode(&bytes).map_err(|_| malformed())?);
+        if set.hash() == *hash { Ok(Some(set)) } else { Err(malformed()) }
+    }
+
     /// At most `limit` unspent outputs of a lock after `after`.
     ///
     /// # Errors
@@ -326,6 +378,15 @@ impl Index {
         for (place, txid) in change.transactions.iter().enumerate() {
             let location = (change.height, u32::try_from(place).unwrap_or(u32::MAX));
             batch.push(put(Tree::Transaction, txid.0.to_vec(), encode(&location)))?;
+        }
+        if let Some(EpochEnd { epoch, next_set }) = &change.epoch_end {
+            let hash = next_set.hash();
+            for (piece, bytes) in (0_u32..).zip(encode(&next_set.members()).chunks(VALUE_BYTES_MAX)) {
+                let key = [set_key(&hash).as_slice(), &piece.to_be_bytes()].concat();
+                batch.push(put(Tree::Epoch, key, bytes.to_vec()))?;
+            }
+            // After the set: whoever finds the epoch's end finds what it names.
+            batch.push(put(Tree::Epoch, epoch_key(*epoch), encode(&(change.height, hash))))?;
         }
         // Outputs are made before they are spent, since a block may spend its own.
         for (outpoint, entry) in &change.created {

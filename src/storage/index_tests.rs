@@ -7,7 +7,7 @@ use super::*;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, QUEUE_CHANGES_MAX};
 use crate::storage::memory_index::MemoryIndex;
 use crate::storage::sled_index::SledIndex;
-use crate::types::{Amount, KeyHash};
+use crate::types::{Amount, KeyHash, MasternodeId, PublicKey};
 
 fn lock(byte: u8) -> Lock {
     Lock::KeyHash(KeyHash([byte; 32]))
@@ -24,7 +24,14 @@ fn made(height: Height, index: u32) -> (OutPoint, UtxoEntry) {
     (OutPoint { txid: txid(height), index }, UtxoEntry { output, height })
 }
 
-/// Block `height` spends the first output of the block before it and one of its own three.
+/// The set after epoch `epoch`: the same after two epochs each, alternately of one and of a hundred members.
+fn set(epoch: Epoch) -> Arc<ValidatorSet> {
+    let members = if (epoch / 2).is_multiple_of(2) { 1_u8 } else { 100 };
+    let member = |id| Validator { id: MasternodeId([id; 32]), key: PublicKey([id; 32]), weight: 1 };
+    Arc::new(ValidatorSet::new((0..members).map(member).collect()))
+}
+
+/// Block `height` ends an epoch, spends the first output of the block before it and one of its own three.
 fn change(height: Height) -> IndexChange {
     let mut spent = vec![(made(height, 2).0, made(height, 2).1, txid(height))];
     if height > 0 {
@@ -38,6 +45,7 @@ fn change(height: Height) -> IndexChange {
         spent,
         created: (0..3).map(|index| made(height, index)).collect(),
         transactions: vec![TxId([0xee; 32]), txid(height)],
+        epoch_end: Some(EpochEnd { epoch: height, next_set: set(height) }),
     }
 }
 
@@ -51,6 +59,9 @@ fn assert_holds(index: &Index, height: Height) {
     for block in 0..=height {
         assert_eq!(index.block_height(&change(block).block_hash).unwrap(), Some(block));
         assert_eq!(index.transaction(&txid(block)).unwrap(), Some((block, 1)));
+        let next_set = set(block);
+        assert_eq!(index.epoch_end(block).unwrap(), Some((block, next_set.hash())));
+        assert_eq!(index.validator_set(&next_set.hash()).unwrap().as_ref(), Some(&*next_set));
         let unspent = |index: &Index, output| index.utxo(&made(block, output).0).unwrap();
         let is_last = block == height;
         assert_eq!(unspent(index, 0), is_last.then_some(made(block, 0).1), "block {block} of {height}");
@@ -61,6 +72,8 @@ fn assert_holds(index: &Index, height: Height) {
         assert_eq!(index.spent_by(&made(block, 2).0).unwrap(), Some((txid(block), block)));
     }
     assert_eq!(index.utxo(&made(height + 1, 0).0).unwrap(), None);
+    assert_eq!(index.epoch_end(height + 1).unwrap(), None);
+    assert_eq!(index.validator_set(&Hash::ZERO).unwrap(), None);
     let mut by_address = Vec::new();
     for byte in 0..3 {
         let mut after = None;
@@ -231,6 +244,21 @@ fn a_sled_that_cannot_be_opened_says_so_and_can_be_built_again() {
     let index = Index::new(open_sled(&path).unwrap());
     index.apply(&change(0)).unwrap();
     assert_holds(&index, 0);
+}
+
+#[test]
+fn a_set_that_is_not_that_of_its_hash_is_never_served() {
+    let store = MemoryIndex::new();
+    let index = Index::new(Arc::new(store.clone()));
+    index.apply(&change(2)).unwrap();
+    let hash = set(2).hash();
+    assert_eq!(index.validator_set(&hash).unwrap().unwrap().len(), 100);
+    let second = [set_key(&hash).as_slice(), &1_u32.to_be_bytes()].concat();
+    let piece = store.get(Tree::Epoch, &second).unwrap().unwrap();
+    for changed in [vec![0xff; piece.len()], piece[1..].to_vec()] {
+        store.write(vec![put(Tree::Epoch, second.clone(), changed)]).unwrap();
+        assert!(matches!(index.validator_set(&hash), Err(StorageError::IndexMalformed { tree: "epoch" })));
+    }
 }
 
 #[derive(Default, Clone)]

@@ -28,7 +28,7 @@ pub mod sled_index;
 pub use block_log::{BlockLog, BlockReader, DurableBlock, LoggedBlock};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
-pub use index::{Change, Index, IndexChange, IndexStore, Mark, Tree};
+pub use index::{Change, EpochEnd, Index, IndexChange, IndexStore, Mark, Tree};
 pub use index_writer::{IndexEvent, IndexWriter};
 pub use journal::{
     Durable, JournalIdentity, JournalReader, JournalRecord, JournalWriter, OpenedJournal, Staged,

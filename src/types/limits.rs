@@ -15,6 +15,8 @@ pub const BATCH_VOTES_MAX: usize = 4_096;
 /// Encoded bytes of any one message, and so of any frame after the handshake, at most: a block of 8 MiB with its
 /// commit fits.
 pub const MESSAGE_BYTES_MAX: usize = 12 << 20;
+/// Encoded bytes of a finality proof, at most.
+pub const FINALITY_PROOF_BYTES_MAX: usize = MESSAGE_BYTES_MAX;
 /// Bytes of one frame before the handshake is done, at most.
 pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 1_024;
 /// Entries of a request for transactions or certificates, at most.

@@ -58,24 +58,47 @@ pub fn path<'a>(leaves: impl IntoIterator<Item = &'a [u8]>, index: usize) -> Opt
     Some(siblings)
 }
 
-/// The root that a leaf with its path leads to, or `None` when the path does not fit a tree of `leaves` leaves.
+/// What a leaf's path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PathEnd {
+    /// The root.
+    pub root: Hash,
+    /// The first place at which, by this very path, the leaf stands: less than the given place only where a subtree
+    /// has an equal one to its left, so that one path fits several places.
+    pub first_index: usize,
+}
+
+/// Where a leaf with its path leads, or `None` when the path does not fit a tree of `leaves` leaves.
 #[must_use]
-pub fn root_of_path(leaf: &[u8], index: usize, leaves: usize, siblings: &[Hash]) -> Option<Hash> {
+pub fn end_of_path(leaf: &[u8], index: usize, leaves: usize, siblings: &[Hash]) -> Option<PathEnd> {
     if index >= leaves {
         return None;
     }
     let mut hash = leaf_hash(leaf);
     let (mut position, mut width) = (index, leaves);
+    let (mut first_index, mut span) = (index, 1_usize);
     let mut siblings = siblings.iter();
     while width > 1 {
         if position ^ 1 < width {
             let sibling = siblings.next()?;
-            hash = if position & 1 == 0 { node_hash(&hash, sibling) } else { node_hash(sibling, &hash) };
+            let is_right = position & 1 == 1;
+            if is_right && hash == *sibling {
+                first_index = first_index.saturating_sub(span);
+            }
+            hash = if is_right { node_hash(sibling, &hash) } else { node_hash(&hash, sibling) };
         }
         position >>= 1;
+        span = span.saturating_mul(2);
         width = width.div_ceil(2);
     }
-    siblings.next().is_none().then(|| root_hash(leaves, &hash))
+    let root = root_hash(leaves, &hash);
+    siblings.next().is_none().then_some(PathEnd { root, first_index })
+}
+
+/// The root that a leaf with its path leads to, or `None` when the path does not fit a tree of `leaves` leaves.
+#[must_use]
+pub fn root_of_path(leaf: &[u8], index: usize, leaves: usize, siblings: &[Hash]) -> Option<Hash> {
+    end_of_path(leaf, index, leaves, siblings).map(|end| end.root)
 }
 
 #[cfg(test)]
@@ -116,5 +139,24 @@ mod tests {
         let four = root([b"a".as_slice(), b"b", b"c", b"c"]);
         assert_ne!(three, four);
         assert_ne!(root(std::iter::empty()), root([[0_u8; 32].as_slice()]));
+    }
+
+    #[test]
+    fn the_first_of_equal_places_is_told() {
+        // Every tree of up to nine leaves of two kinds: where one path fits several places, the first is named at each.
+        for count in 1..=9_usize {
+            for kinds in 0..1_u32 << count {
+                let tree: Vec<[u8; 1]> = (0..count).map(|i| [u8::from(kinds >> i & 1 == 1)]).collect();
+                for (index, leaf) in tree.iter().enumerate() {
+                    let siblings = path(leaves(&tree), index).unwrap();
+                    let end = |place| end_of_path(leaf, place, count, &siblings);
+                    let expected = end(index).unwrap();
+                    let fits = |place: &usize| end(*place).is_some_and(|end| end.root == expected.root);
+                    assert_eq!((0..count).find(fits), Some(expected.first_index), "{tree:?} {index}");
+                    let first = end(expected.first_index).unwrap();
+                    assert_eq!(first.first_index, expected.first_index);
+                }
+            }
+        }
     }
 }

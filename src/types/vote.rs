@@ -293,11 +293,17 @@ impl CertificateVote {
     /// Whether the path leads from this vote to the root in the header. The signature is checked apart from this.
     #[must_use]
     pub fn proves(&self, vote: &FinalityVote) -> bool {
-        let (Ok(index), Ok(count)) = (usize::try_from(self.index), usize::try_from(self.header.count)) else {
-            return false;
-        };
-        merkle::root_of_path(&vote.leaf(), index, count, &self.path)
-            .is_some_and(|root| root.0 == self.header.votes_root.0)
+        self.first_index(vote).is_some()
+    }
+
+    /// The first place in the batch that this path proves for the vote, or `None` when the path does not lead to the root
+    /// in the header. It differs from `index` only when the batch says the same thing several times.
+    #[must_use]
+    pub fn first_index(&self, vote: &FinalityVote) -> Option<u32> {
+        let (index, count) = (usize::try_from(self.index).ok()?, usize::try_from(self.header.count).ok()?);
+        let end = merkle::end_of_path(&vote.leaf(), index, count, &self.path)?;
+        let leads_there = end.root.0 == self.header.votes_root.0;
+        u32::try_from(end.first_index).ok().filter(|_| leads_there)
     }
 }
 

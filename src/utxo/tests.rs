@@ -120,6 +120,7 @@ fn index_change(
         spent,
         created,
         transactions: Vec::new(),
+        epoch_end: None,
     }
 }
 

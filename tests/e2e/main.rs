@@ -18,4 +18,5 @@ mod double_spend;
 mod join;
 mod net;
 mod payment;
+mod proof;
 mod stop;

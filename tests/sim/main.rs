@@ -14,6 +14,7 @@
 
 mod node;
 mod oracle;
+mod proofs;
 mod random;
 mod verifier;
 mod workload;

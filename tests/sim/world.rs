@@ -15,6 +15,7 @@ use timed::types::{
 
 use crate::node::Node;
 use crate::oracle::Oracle;
+use crate::proofs;
 use crate::random::Random;
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
@@ -334,6 +335,9 @@ impl World {
                 let Some(running) = &self.nodes[node].running else { return };
                 let epoch = running.core.finality().epoch();
                 self.oracle.finalized(&transaction, epoch);
+                if proofs::is_sampled(&transaction.txid()) {
+                    proofs::prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
+                }
                 self.workload.settled(&transaction);
             }
             Notification::BlockApplied(applied) => {
@@ -606,6 +610,11 @@ impl World {
         for node in &self.nodes {
             if let Some(running) = &node.running {
                 running.core.check_invariants().expect("invariants hold");
+                let reached = running.core.state().height();
+                let chain = self.oracle.chain.iter().map(|(txid, height)| (*txid, *height));
+                for place in chain.filter(|(txid, height)| proofs::is_sampled(txid) && *height <= reached) {
+                    proofs::prove_included(&self.genesis, running, place, &*self.verifier);
+                }
             }
         }
         *self.trace.finalize().as_bytes()

@@ -15,6 +15,7 @@ use crate::protocol::validity::{CheckedTransaction, UtxoReader};
 use crate::storage::block_log::LoggedBlock;
 use crate::storage::journal::{JournalRecord, Staged};
 use crate::types::limits::{CLOCK_DRIFT_MS_MAX, REQUEST_IDS_MAX, TRANSACTION_BYTES_MAX};
+use crate::types::message::NodeStatus;
 use crate::types::{
     Block, BlockBlueprint, BlockHash, BlockVote, Commit, CommittedBlock, FinalityVote, Height, MasternodeId,
     Message, OutPoint, Proposal, Round, Signature, TxId, VoteKind, VoteStep,
@@ -29,6 +30,8 @@ pub(super) struct Candidate {
     uncertified: BTreeSet<TxId>,
     /// Own promises that would be left out if it ended its epoch. They can't change while an epoch is closing.
     left_out: Vec<TxId>,
+    /// The machine was told that it is left out.
+    refused: bool,
     /// Its transactions without the reward, and what it does, once all of them are here and it is valid.
     checked: Option<(Vec<CheckedTransaction>, BlockOutcome)>,
     /// Its verdict was told to the machine.
@@ -245,6 +248,7 @@ impl Core {
             missing,
             uncertified,
             left_out,
+            refused: false,
             checked: None,
             judged: false,
             acceptable: false,
@@ -326,6 +330,11 @@ impl Core {
     pub(super) fn check_acceptable(&mut self) {
         let latest = self.now_ms.saturating_add(CLOCK_DRIFT_MS_MAX);
         for (hash, candidate) in &mut self.candidates {
+            // No promise is made or fulfilled any more before the next block: this one will never do.
+            if !candidate.left_out.is_empty() && !candidate.refused && self.bft.has_block(hash) {
+                candidate.refused = true;
+                self.bft_inputs.push_back(Input::BlockUnacceptable { hash: *hash });
+            }
             // What is judged is known to the machine.
             if !candidate.acceptable
                 && candidate.judged
@@ -378,11 +387,12 @@ impl Core {
             .push(Output::Schedule(Timer::HeightDue(self.next_height()), due.saturating_sub(self.now_ms)));
     }
 
-    /// Closing blocks are due at once; others an interval after the last one's time, but no later than an interval
-    /// after it arrived here (its proposer's clock may be ahead), or as soon as enough transactions wait.
+    /// Closing blocks are due as soon as this node knows all that its peers know of votes ([`Self::closing_due_ms`]);
+    /// others an interval after the last one's time, but no later than an interval after it arrived here (its proposer's
+    /// clock may be ahead), or as soon as enough transactions wait.
     fn due_ms(&self) -> u64 {
         if self.state.is_closing() {
-            return self.now_ms;
+            return self.closing_due_ms();
         }
         let parameters = self.state.parameters();
         let last = self.state.tip_time().min(self.applied_at_ms);
@@ -392,6 +402,31 @@ impl Core {
                 >= parameters.block_bytes_max;
         let wait = if triggered { parameters.min_block_gap_ms } else { parameters.block_interval_ms };
         last.saturating_add(wait)
+    }
+
+    /// When a closing block is due. Its proposer has to know every promise of the others, or they refuse it and a round is
+    /// lost. Votes are on their way when an epoch's last ordinary block is applied, so a node waits until each peer has
+    /// applied that block too and no peer has more batches than itself: about one hop. Peers are not believed for long:
+    /// after a quarter of the propose timeout the block is due anyway.
+    fn closing_due_ms(&self) -> u64 {
+        let patience = self.state.parameters().timeout_propose.base_ms >> 2;
+        let height = self.state.height();
+        let mine = self.batches.counts();
+        let is_level = |status: &NodeStatus| {
+            // One that is further behind is syncing, and does not vote.
+            status.height != height.saturating_sub(1)
+                && (status.height != height
+                    || status.batches.iter().zip(&mine).all(|(theirs, mine)| theirs <= mine))
+        };
+        let may_propose = self.peers.values().flatten().all(is_level) && self.finality.lacks_no_body();
+        self.applied_at_ms.saturating_add(if may_propose { 0 } else { patience })
+    }
+
+    /// Votes or a peer's status may have made a closing block due.
+    pub(super) fn check_closing_due(&mut self) {
+        if self.state.is_closing() && self.now_ms >= self.closing_due_ms() {
+            self.check_due();
+        }
     }
 
     pub(super) fn check_due(&mut self) {

@@ -298,7 +298,11 @@ impl Core {
             self.push_votes(from, &status);
             self.pull_batches(from, &status);
         }
-        self.peers.insert(from, Some(status));
+        // A status that was on its way when its connection ended must not bring the peer back.
+        if let Some(known) = self.peers.get_mut(&from) {
+            *known = Some(status);
+        }
+        self.check_closing_due();
         self.poll_sync();
     }
 

@@ -27,12 +27,14 @@ mod votes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use self::blocks::{Candidate, Committing};
 use self::votes::PendingBatch;
 use super::verify::Voters;
 use crate::network::PeerId;
 use crate::protocol::bft::{self, TimeoutKind};
-use crate::protocol::finality::{self, BatchStore, ChainView, DropReason};
+use crate::protocol::finality::{self, BatchStore, ChainView, DropReason, FinalVotes};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::block_log::LoggedBlock;
@@ -119,6 +121,13 @@ pub enum Event {
     TimeoutElapsed(Timer),
     /// Some time passed; comes at least every [`STATUS_INTERVAL_MS`].
     Tick,
+    /// Somebody asks for the votes that make a transaction final; answered at once, if anybody still listens.
+    FinalVotesAsked {
+        /// The transaction.
+        txid: TxId,
+        /// Takes the votes, if a quorum is here and no block contains the transaction yet.
+        answer: oneshot::Sender<Option<FinalVotes>>,
+    },
 }
 
 /// What to call back about.
@@ -292,6 +301,9 @@ impl Core {
             Event::BlockPersisted => self.on_block_persisted(),
             Event::TimeoutElapsed(timer) => self.on_timer(timer),
             Event::Tick => {}
+            Event::FinalVotesAsked { txid, answer } => {
+                let _heard = answer.send(self.finality.final_votes(&txid));
+            }
         }
         self.drive();
         self.on_time();

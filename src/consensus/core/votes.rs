@@ -158,6 +158,7 @@ impl Core {
         }
         self.step_finality(Input::BatchReceived(batch));
         self.schedule_flush();
+        self.check_closing_due();
         true
     }
 }

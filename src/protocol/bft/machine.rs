@@ -31,8 +31,8 @@ struct KnownBlock {
     proposal: Arc<Proposal>,
     /// Valid on the previous state, once that is known.
     valid: Option<bool>,
-    /// The local checks of a first prevote hold.
-    acceptable: bool,
+    /// Whether the local checks of a first prevote hold, once that is known.
+    acceptable: Option<bool>,
 }
 
 /// What has happened in the current round, beyond its step.
@@ -127,7 +127,12 @@ impl Machine {
             }
             Input::BlockAcceptable { hash } => {
                 if let Some(block) = self.blocks.get_mut(&hash) {
-                    block.acceptable = true;
+                    block.acceptable = Some(true);
+                }
+            }
+            Input::BlockUnacceptable { hash } => {
+                if let Some(block) = self.blocks.get_mut(&hash) {
+                    block.acceptable.get_or_insert(false);
                 }
             }
             Input::TimeoutElapsed { kind, round } => self.note_timeout(kind, round),
@@ -269,11 +274,11 @@ impl Machine {
             return Some(None);
         }
         // A proof of lock stands for the local checks: its prevotes made them.
-        let may_prevote = kept.proposal.pol_round.is_some() || block.acceptable;
-        match block.valid {
-            Some(false) => Some(None),
-            Some(true) if may_prevote => Some(Some(kept.hash)),
-            _ => None,
+        let acceptable = kept.proposal.pol_round.map_or(block.acceptable, |_| Some(true));
+        match (block.valid, acceptable) {
+            (Some(false), _) | (_, Some(false)) => Some(None),
+            (Some(true), Some(true)) => Some(Some(kept.hash)),
+            (None, _) | (_, None) => None,
         }
     }
 

@@ -17,7 +17,7 @@
 //! | 55 | any | votes of more than W/3 in one later round (in `NewHeight`: in any round) | start that round |
 //! | 55 | any | validators of more than W/3 were seen beyond the window of rounds | start the highest round reached by that weight |
 //! | 10 | `NewHeight` | the height is due, or a valid block is proposed for round 0 | start round 0 |
-//! | 22 | `Propose` | proposal without proof-of-lock round; locked on another block, or invalid | prevote nil |
+//! | 22 | `Propose` | proposal without proof-of-lock round; locked on another block, invalid or unacceptable | prevote nil |
 //! | 22 | `Propose` | the same; not locked on another, valid **and** acceptable | prevote it |
 //! | 28 | `Propose` | proposal with proof-of-lock round, `Q` prevotes for it there; locked on another later, or invalid | prevote nil |
 //! | 28 | `Propose` | the same; not locked on another later, valid (acceptable or not) | prevote it |
@@ -37,7 +37,9 @@
 //! *Valid* is a function of (previous state, block), the same for everybody. *Acceptable* are the local checks of a
 //! first prevote (everything certified in this node's view, its promises kept, the clock); it goes from false to true
 //! only, and counts at line 22 alone. Were it asked at line 28 or 36, a few validators could lock a block that the rest
-//! refuse for ever.
+//! refuse for ever. One of these checks can fail for good: a node makes no promises any more when its epoch is closing,
+//! so a last block without one of them stays *unacceptable*, and waiting for the propose timeout would only lengthen
+//! the pause between two epochs.
 //!
 //! # Invariants
 //! - INV-BFT-1: a machine emits at most one value for each (round, step) and one proposal a round, restarts included:
@@ -183,6 +185,12 @@ pub enum Input {
     },
     /// The local checks of a first prevote hold for this block.
     BlockAcceptable {
+        /// The block.
+        hash: BlockHash,
+    },
+    /// They never will: it would end the epoch without an own promise. It gets a nil prevote at once instead of one at
+    /// the timeout; a proof of lock is answered as ever.
+    BlockUnacceptable {
         /// The block.
         hash: BlockHash,
     },

@@ -112,6 +112,10 @@ pub(super) fn acceptable(block: &BlockBlueprint) -> Input {
     Input::BlockAcceptable { hash: hash_of(block) }
 }
 
+pub(super) fn unacceptable(block: &BlockBlueprint) -> Input {
+    Input::BlockUnacceptable { hash: hash_of(block) }
+}
+
 pub(super) fn elapsed(kind: TimeoutKind, round: Round) -> Input {
     Input::TimeoutElapsed { kind, round }
 }

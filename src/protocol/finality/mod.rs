@@ -39,7 +39,7 @@ use std::sync::Arc;
 
 pub use batches::BatchStore;
 pub use machine::{JournaledEpoch, Machine};
-pub use tally::VoteSource;
+pub use tally::{FinalVotes, VoteSource};
 
 use super::state::LedgerState;
 use super::validity::{CheckedTransaction, TransactionError, UtxoReader};

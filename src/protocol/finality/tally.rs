@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::types::{Certificate, CertificateVote, FinalityVote, SignerBitmap, ValidatorSet, VoteBatch};
+use crate::types::{
+    Certificate, CertificateVote, Epoch, FinalityVote, SignerBitmap, ValidatorSet, VoteBatch,
+};
 
 /// Where a vote was found, so that it can be proved to others.
 #[derive(Clone, Debug)]
@@ -22,6 +24,15 @@ impl VoteSource {
             Self::Certificate(certificate, index) => certificate.votes.get(*index).cloned(),
         }
     }
+}
+
+/// `Final` votes of a quorum for one transaction.
+#[derive(Clone, Debug)]
+pub struct FinalVotes {
+    /// The epoch of all of them.
+    pub epoch: Epoch,
+    /// Where they were found. To prove one takes hashing all of its batch, which is the caller's to do.
+    pub sources: Vec<VoteSource>,
 }
 
 /// Votes of one kind for one transaction.

@@ -117,7 +117,7 @@ impl Machine {
         }
         self.blocks.entry(hash).or_insert_with(|| {
             effects.push(Effect::ValidateBlock { block: Arc::new(proposal.block.clone()) });
-            KnownBlock { proposal: Arc::clone(&proposal), valid: None, acceptable: false }
+            KnownBlock { proposal: Arc::clone(&proposal), valid: None, acceptable: None }
         });
         self.proposals.entry(round).or_default().push(KeptProposal { hash, proposal });
     }

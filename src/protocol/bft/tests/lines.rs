@@ -125,6 +125,11 @@ fn line_22_a_first_prevote_asks_for_validity_and_local_checks() {
             "valid, never acceptable: waits for the timeout",
             vec![ok(validated(&a, true)), gives(elapsed(Propose, 0), &["prevote 0 nil"]), ok(acceptable(&a))],
         ),
+        ("unacceptable: nil at once", vec![gives(unacceptable(&a), &["prevote 0 nil"]), ok(acceptable(&a))]),
+        (
+            "acceptable first: what comes later does not take it back",
+            vec![ok(acceptable(&a)), ok(unacceptable(&a)), gives(validated(&a, true), &["prevote 0 a"])],
+        ),
         ("unknown: waits for the timeout", vec![gives(elapsed(Propose, 0), &["prevote 0 nil"])]),
         (
             "the first answer stands",

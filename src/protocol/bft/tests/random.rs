@@ -181,6 +181,8 @@ impl World {
                     self.flying.push((place, Input::BlockValidated { hash, valid: is_valid(tag) }));
                     if is_soon_acceptable(tag) && (self.is_healed || self.random.percent(70)) {
                         self.flying.push((place, Input::BlockAcceptable { hash }));
+                    } else if self.random.percent(50) {
+                        self.flying.push((place, Input::BlockUnacceptable { hash }));
                     }
                     continue;
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[cfg(test)]
 use super::Body;
 use super::{Entry, Machine};
-use crate::protocol::finality::{UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX};
+use crate::protocol::finality::{FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX};
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::{Certificate, Epoch, FinalityVote, OutPoint, TxId, ValidatorSet, VoteKind};
 
@@ -87,9 +87,23 @@ impl Machine {
         (tally.weight() >= self.set.quorum()).then(|| tally.certificate(vote, self.epoch))
     }
 
+    /// The votes that make a transaction final, if a quorum of them is here and no block contains it yet.
+    #[must_use]
+    pub fn final_votes(&self, txid: &TxId) -> Option<FinalVotes> {
+        let votes = &self.entries.get(txid)?.final_votes;
+        let is_quorum = votes.weight() >= self.set.quorum();
+        is_quorum.then(|| FinalVotes { epoch: self.epoch, sources: votes.sources().to_vec() })
+    }
+
     /// Transactions whose bodies this node lacks, though enough votes say that they exist.
     pub fn wanted_bodies(&self) -> impl Iterator<Item = TxId> {
         self.wanted_bodies.iter().copied()
+    }
+
+    /// Whether the body of every certified transaction is here.
+    #[must_use]
+    pub fn lacks_no_body(&self) -> bool {
+        self.wanted_bodies.is_empty() || self.certified.values().all(|txid| self.transaction(txid).is_some())
     }
 
     /// Transactions that others voted `Final` for and that are not certified here.

@@ -1,0 +1,586 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::commit::CommitError;
+use crate::protocol::fixtures::{Chain, document, lock, operator, user};
+use crate::protocol::validity::CheckedTransaction;
+use crate::types::genesis::GenesisError;
+use crate::types::vote::{VoteStep, block_vote_digest};
+use crate::types::{GenesisDocument, MasternodeId, OutPoint, SecretKey};
+
+type Error = FinalityProofError;
+
+/// A chain with all that a node keeps of it for proofs.
+#[derive(Clone)]
+struct World {
+    document: GenesisDocument,
+    chain: Chain,
+    links: Vec<EpochLink>,
+    /// Committed blocks with their commits and the sets that signed them.
+    blocks: Vec<(Block, Commit, Arc<ValidatorSet>)>,
+}
+
+impl World {
+    fn new(weights: &[u64]) -> Self {
+        Self::of(document(weights, 4))
+    }
+
+    fn of(document: GenesisDocument) -> Self {
+        let chain = Chain::new(&document);
+        Self { document, chain, links: Vec::new(), blocks: Vec::new() }
+    }
+
+    fn advance(&mut self, elapsed_ms: u64, epoch_end: bool, transactions: &[CheckedTransaction]) {
+        let set = Arc::clone(self.chain.state.validators());
+        let (block, _) = self.chain.advance(elapsed_ms, epoch_end, transactions, &[]);
+        if epoch_end {
+            let next = self.chain.state.validators();
+            self.links.push(EpochLink::new(&block.header, &self.chain.commit, &set, next).unwrap());
+        }
+        self.blocks.push((block, self.chain.commit.clone(), set));
+    }
+
+    fn finish_epoch(&mut self) {
+        self.advance(1_000, false, &[]);
+        self.advance(self.chain.state.parameters().epoch_duration_ms, false, &[]);
+        self.advance(1, true, &[]);
+    }
+
+    /// Payments of user 0, each of the one before it.
+    fn payments(&self, count: usize) -> Vec<CheckedTransaction> {
+        let mut coin = self.chain.owned(&user(0))[0];
+        (0..count)
+            .map(|_| {
+                let payment = self.chain.split(&user(0), coin, lock(&user(0)), 1);
+                let (outpoint, output) = payment.transaction().created(payment.txid()).next().unwrap();
+                coin.0 = outpoint;
+                coin.1.output = *output;
+                payment
+            })
+            .collect()
+    }
+
+    fn proof(&self, txid: TxId, ending: Ending) -> FinalityProof {
+        FinalityProof::new(self.document.chain_id(), txid, self.links.clone(), ending)
+    }
+
+    /// Every member's vote among `others` more.
+    fn votes(&self, txid: TxId, others: u8) -> Vec<CertificateVote> {
+        let vote = FinalityVote { kind: VoteKind::Final, txid };
+        let mut votes: Vec<FinalityVote> =
+            (0..others).map(|i| FinalityVote { kind: VoteKind::Lock, txid: TxId([i; 32]) }).collect();
+        votes.insert(usize::from(others / 2), vote);
+        let prove =
+            |place: usize| self.chain.votes(place, 7, votes.clone()).prove(usize::from(others / 2)).unwrap();
+        (0..self.chain.state.validators().len()).map(prove).collect()
+    }
+
+    fn voted(&self, txid: TxId, others: u8) -> FinalityProof {
+        let (epoch, set) = (self.chain.state.next_epoch(), self.chain.state.validators());
+        self.proof(txid, Ending::voted(txid, epoch, self.votes(txid, others), set).unwrap())
+    }
+
+    fn included(&self, txid: TxId) -> FinalityProof {
+        let (block, commit, set) = self.blocks.last().unwrap();
+        self.proof(txid, Ending::included(txid, block, commit, set).unwrap())
+    }
+
+    fn check(&self, proof: &FinalityProof) -> Result<ProvedFinality, Error> {
+        verify(&self.document, proof)
+    }
+}
+
+/// Three epochs whose sets all differ: a key, then a weight and a member; in the fourth a block of seven payments. The
+/// proofs are for the fourth of them.
+fn changing() -> (World, TxId) {
+    let mut world = World::new(&[1, 2, 3, 4]);
+    let key = operator(21);
+    world.chain.change_masternodes(std::slice::from_ref(&key), |records| {
+        records.values_mut().find(|record| record.weight == 4).unwrap().operator_key = key.public();
+    });
+    world.finish_epoch();
+    let joining = operator(22);
+    world.chain.change_masternodes(std::slice::from_ref(&joining), |records| {
+        let mut record = records.values().find(|record| record.weight == 3).unwrap().clone();
+        record.collateral = OutPoint { txid: TxId([22; 32]), index: 0 };
+        (record.operator_key, record.registration) = (joining.public(), 4);
+        records.insert(MasternodeId([22; 32]), record);
+        records.values_mut().find(|record| record.weight == 1).unwrap().weight = 5;
+    });
+    world.finish_epoch();
+    world.finish_epoch();
+    let payments = world.payments(7);
+    world.advance(1_000, false, &payments);
+    (world, payments[3].txid())
+}
+
+#[test]
+fn both_endings_are_proved_over_changing_sets() {
+    let (world, txid) = changing();
+    let weights = |set: &ValidatorSet| set.members().iter().map(|member| member.weight).collect::<Vec<_>>();
+    assert_eq!(weights(world.chain.state.validators()), [5, 4, 3, 3, 2]);
+    let given: Vec<bool> = world.links.iter().map(|link| link.next_set.is_some()).collect();
+    assert_eq!(given, [true, true, false]);
+
+    let voted = world.check(&world.voted(txid, 4)).unwrap();
+    let expected = ProvedFinality {
+        chain_id: world.document.chain_id(),
+        txid,
+        epoch: 3,
+        inclusion: None,
+        signers: 3,
+        validators: 5,
+        signed_weight: 12,
+        quorum: 12,
+        total_weight: 17,
+    };
+    assert_eq!(voted, expected);
+    let header = &world.blocks.last().unwrap().0.header;
+    let inclusion = Some(ProvedInclusion { height: 10, block_hash: header.hash(), time: header.time });
+    let included = world.included(txid);
+    assert_eq!(world.check(&included).unwrap(), ProvedFinality { inclusion, ..expected });
+    assert_eq!((included.epoch(), included.txid()), (3, txid));
+    for proof in [included, world.voted(txid, 4)] {
+        assert_eq!(FinalityProof::from_bytes(&proof.to_bytes()), Ok(proof));
+    }
+}
+
+#[test]
+fn every_place_of_a_block_is_proved_the_reward_and_the_first_epoch_included() {
+    let mut world = World::new(&[1; 4]);
+    let payments = world.payments(5);
+    world.advance(1_000, false, &payments);
+    for payment in &payments {
+        assert_eq!(world.check(&world.included(payment.txid())).unwrap().epoch, 0);
+        assert_eq!(world.check(&world.voted(payment.txid(), 0)).unwrap().epoch, 0);
+    }
+    world.advance(world.chain.state.parameters().epoch_duration_ms, false, &[]);
+    world.advance(1, true, &[]);
+    let (block, commit, set) = world.blocks.last().unwrap().clone();
+    let reward = block.transactions[0].txid();
+    let ending = Ending::included(reward, &block, &commit, &set).unwrap();
+    let proof = FinalityProof::new(world.document.chain_id(), reward, Vec::new(), ending);
+    assert_eq!(world.check(&proof).unwrap().inclusion.unwrap().height, 3);
+}
+
+#[test]
+fn no_byte_can_be_changed_left_out_or_added() {
+    let (world, txid) = changing();
+    for proof in [world.voted(txid, 2), world.included(txid)] {
+        let bytes = proof.to_bytes();
+        let accepted = |bytes: &[u8]| {
+            FinalityProof::from_bytes(bytes).is_ok_and(|proof| verify(&world.document, &proof).is_ok())
+        };
+        assert!(accepted(&bytes));
+        for place in 0..bytes.len() {
+            for change in [0x01, 0x80, 0xff] {
+                let mut changed = bytes.clone();
+                changed[place] ^= change;
+                assert!(!accepted(&changed), "byte {place} of {} ^ {change:#x}", bytes.len());
+            }
+            assert!(!accepted(&bytes[..place]), "cut to {place}");
+        }
+        for added in [0x00, 0x01, 0xff] {
+            assert!(!accepted(&[bytes.as_slice(), &[added]].concat()));
+        }
+    }
+}
+
+/// A change and the error that it has to give.
+type Case = (fn(&mut FinalityProof), fn(&Error) -> bool);
+
+fn votes(proof: &mut FinalityProof) -> &mut Vec<CertificateVote> {
+    match &mut proof.ending {
+        Ending::Voted(votes) => votes,
+        Ending::Included(_) => panic!("votes were expected"),
+    }
+}
+
+fn inclusion(proof: &mut FinalityProof) -> &mut Inclusion {
+    match &mut proof.ending {
+        Ending::Included(inclusion) => inclusion,
+        Ending::Voted(_) => panic!("a block was expected"),
+    }
+}
+
+/// Changes one field at a time and holds the rule that refuses it.
+fn assert_refused(world: &World, proof: &FinalityProof, cases: &[Case]) {
+    for (place, (change, expected)) in cases.iter().enumerate() {
+        let mut changed = proof.clone();
+        change(&mut changed);
+        assert_ne!(changed, *proof, "case {place}");
+        let error = world.check(&changed).unwrap_err();
+        assert!(expected(&error), "case {place}: {error:?}");
+    }
+}
+
+fn bad_commit(error: &Error) -> bool {
+    matches!(error, Error::Commit { error: CommitError::BadSignature { .. }, .. })
+}
+
+fn misshapen(error: &Error) -> bool {
+    matches!(error, Error::Commit { error: CommitError::Misshapen { .. }, .. })
+}
+
+#[test]
+fn every_field_of_a_link_counts() {
+    let (world, txid) = changing();
+    assert_refused(
+        &world,
+        &world.voted(txid, 2),
+        &[
+            (|p| p.chain_id.0[0] ^= 1, |e| matches!(e, Error::ForeignChain { .. })),
+            (|p| p.links[1].header.chain_id.0[0] ^= 1, |e| matches!(e, Error::ForeignChain { .. })),
+            (|p| p.links[1].header.height += 1, bad_commit),
+            (|p| p.links[1].header.height = 4, |e| *e == Error::HeightTooLow { least: 5, found: 4 }),
+            (|p| p.links[1].header.round += 1, bad_commit),
+            (|p| p.links[1].header.epoch = 2, |e| *e == Error::WrongEpoch { expected: 1, found: 2 }),
+            (|p| p.links[1].header.epoch_end = false, |e| matches!(e, Error::NotEpochEnd { epoch: 1, .. })),
+            (|p| p.links[1].header.time += 1, bad_commit),
+            (|p| p.links[1].header.prev_hash.0[0] ^= 1, bad_commit),
+            (|p| p.links[1].header.last_commit_root.0[0] ^= 1, bad_commit),
+            (|p| p.links[1].header.tx_root.0[0] ^= 1, bad_commit),
+            (|p| p.links[1].header.evidence_root.0[0] ^= 1, bad_commit),
+            (|p| p.links[1].header.state_digest.0[0] ^= 1, bad_commit),
+            (
+                |p| p.links[1].header.validators_hash.0[0] ^= 1,
+                |e| matches!(e, Error::WrongValidatorsHash { .. }),
+            ),
+            (
+                |p| p.links[1].header.next_validators_hash.0[0] ^= 1,
+                |e| matches!(e, Error::WrongNextSet { epoch: 1, .. }),
+            ),
+            (|p| p.links[1].header.proposer.0[0] ^= 1, bad_commit),
+            (|p| p.links[1].commit.round += 1, bad_commit),
+            (|p| p.links[1].commit.signatures[1].0[0] ^= 1, bad_commit),
+            (|p| p.links[1].commit.signatures.swap(0, 1), bad_commit),
+            (|p| p.links[1].commit.signatures.truncate(1), misshapen),
+            (|p| p.links[1].commit.signers = SignerBitmap::empty(4), misshapen),
+            (|p| p.links[1].commit.signers = SignerBitmap::empty(9), misshapen),
+            (
+                |p| p.links[1].next_set.as_mut().unwrap()[0].weight += 1,
+                |e| matches!(e, Error::WrongNextSet { .. }),
+            ),
+            (
+                |p| p.links[1].next_set.as_mut().unwrap()[0].key.0[0] ^= 1,
+                |e| matches!(e, Error::WrongNextSet { .. }),
+            ),
+            (
+                |p| p.links[1].next_set.as_mut().unwrap()[0].id.0[0] ^= 1,
+                |e| matches!(e, Error::WrongNextSet { .. }),
+            ),
+            (
+                |p| p.links[1].next_set.as_mut().unwrap().swap(0, 1),
+                |e| matches!(e, Error::WrongNextSet { .. }),
+            ),
+            (|p| p.links[1].next_set = None, |e| *e == Error::SetMissing { epoch: 1 }),
+            (
+                |p| p.links[2].next_set = p.links[1].next_set.clone(),
+                |e| *e == Error::SetRepeated { epoch: 2 },
+            ),
+            (
+                |p| p.links[1].next_set = Some(Vec::new()),
+                |e| *e == Error::SetSize { epoch: 1, members: 0, max: 100 },
+            ),
+            (
+                |p| {
+                    let member = p.links[1].next_set.as_ref().unwrap()[0];
+                    p.links[1].next_set = Some(vec![member; 101]);
+                },
+                |e| *e == Error::SetSize { epoch: 1, members: 101, max: 100 },
+            ),
+            (|p| drop(p.links.remove(0)), |e| matches!(e, Error::WrongEpoch { .. })),
+            (|p| p.links.swap(0, 1), |e| matches!(e, Error::WrongEpoch { .. })),
+            (|p| drop(p.links.pop()), |e| *e == Error::WrongVoteEpoch { expected: 2, found: 3 }),
+            (|p| p.links.push(p.links[2].clone()), |e| *e == Error::WrongEpoch { expected: 3, found: 2 }),
+        ],
+    );
+}
+
+#[test]
+fn every_field_of_the_endings_counts() {
+    let (world, txid) = changing();
+    assert_refused(
+        &world,
+        &world.voted(txid, 2),
+        &[
+            (|p| p.txid.0[0] ^= 1, |e| matches!(e, Error::NotTheVote { .. })),
+            (|p| votes(p)[0].header.epoch = 2, |e| *e == Error::WrongVoteEpoch { expected: 3, found: 2 }),
+            (|p| votes(p)[0].header.validator.0[0] ^= 1, |e| matches!(e, Error::UnknownVoter { .. })),
+            (|p| votes(p)[0].header.seq += 1, |e| matches!(e, Error::BadVoteSignature { .. })),
+            (|p| votes(p)[0].header.count += 1, |e| matches!(e, Error::NotTheVote { .. })),
+            (|p| votes(p)[0].header.votes_root.0[0] ^= 1, |e| matches!(e, Error::NotTheVote { .. })),
+            (|p| votes(p)[1].header.signature.0[0] ^= 1, |e| matches!(e, Error::BadVoteSignature { .. })),
+            (|p| votes(p)[0].index += 1, |e| matches!(e, Error::NotTheVote { .. })),
+            (|p| votes(p)[0].path[0].0[0] ^= 1, |e| matches!(e, Error::NotTheVote { .. })),
+            (|p| votes(p)[0].path.truncate(1), |e| matches!(e, Error::NotTheVote { .. })),
+            (|p| votes(p)[0].path.push(Hash::ZERO), |e| matches!(e, Error::NotTheVote { .. })),
+            (|p| votes(p).swap(0, 1), |e| matches!(e, Error::VoteOrder { .. })),
+            (|p| votes(p)[1] = votes(p)[0].clone(), |e| matches!(e, Error::VoteOrder { .. })),
+            (|p| drop(votes(p).pop()), |e| matches!(e, Error::VotesTooLight { .. })),
+            (|p| votes(p).clear(), |e| *e == Error::VotesTooLight { weight: 0, quorum: 12 }),
+            (
+                |p| *votes(p) = vec![votes(p)[0].clone(); 101],
+                |e| *e == Error::TooManyVotes { votes: 101, max: 100 },
+            ),
+        ],
+    );
+    assert_refused(
+        &world,
+        &world.included(txid),
+        &[
+            (|p| p.txid.0[0] ^= 1, |e| matches!(e, Error::NotIncluded { .. })),
+            (|p| drop(p.links.pop()), |e| *e == Error::WrongEpoch { expected: 2, found: 3 }),
+            (|p| inclusion(p).index += 1, |e| matches!(e, Error::NotIncluded { .. })),
+            (|p| inclusion(p).index = 7, |e| matches!(e, Error::NoSuchPlace { index: 7, count: 7, .. })),
+            (|p| inclusion(p).count += 1, |e| matches!(e, Error::NotIncluded { .. })),
+            (|p| inclusion(p).count = 50_001, |e| matches!(e, Error::NoSuchPlace { max: 50_000, .. })),
+            (|p| inclusion(p).path[1].0[0] ^= 1, |e| matches!(e, Error::NotIncluded { .. })),
+            (|p| inclusion(p).path.truncate(1), |e| matches!(e, Error::NotIncluded { .. })),
+            (|p| inclusion(p).path.push(Hash::ZERO), |e| matches!(e, Error::NotIncluded { .. })),
+            (|p| inclusion(p).header.tx_root.0[0] ^= 1, |e| matches!(e, Error::NotIncluded { .. })),
+            (|p| inclusion(p).header.height = 9, |e| *e == Error::HeightTooLow { least: 10, found: 9 }),
+            (|p| inclusion(p).header.time += 1, bad_commit),
+            (|p| inclusion(p).header.chain_id.0[0] ^= 1, |e| matches!(e, Error::ForeignChain { .. })),
+            (
+                |p| inclusion(p).header.validators_hash.0[0] ^= 1,
+                |e| matches!(e, Error::WrongValidatorsHash { .. }),
+            ),
+            (|p| inclusion(p).commit.round += 1, bad_commit),
+            (|p| inclusion(p).commit.signatures[0].0[63] ^= 1, bad_commit),
+        ],
+    );
+}
+
+#[test]
+fn what_the_signers_could_add_is_refused_too() {
+    let (world, txid) = changing();
+    let (_, commit, _) = world.blocks.last().unwrap();
+    let whole = QuorumCommit {
+        round: commit.round,
+        signers: commit.signers.clone(),
+        signatures: commit.signatures.clone(),
+    };
+    let mut spare = world.included(txid);
+    inclusion(&mut spare).commit = whole;
+    let error = world.check(&spare).unwrap_err();
+    assert_eq!(error, Error::SpareSigner { height: 10, weight: 17, lightest: 2, quorum: 12 });
+    let spare = world.proof(txid, Ending::Voted(world.votes(txid, 2)));
+    assert_eq!(world.check(&spare), Err(Error::SpareVote { weight: 17, lightest: 2, quorum: 12 }));
+    // A quorum of others is another proof of the same.
+    let votes = world.votes(txid, 2).split_off(1);
+    assert_eq!(world.check(&world.proof(txid, Ending::Voted(votes))).unwrap().signed_weight, 12);
+}
+
+#[test]
+fn a_vote_that_stands_twice_in_its_batch_has_one_form() {
+    let world = World::new(&[1; 4]);
+    let txid = TxId([9; 32]);
+    let vote = FinalityVote { kind: VoteKind::Final, txid };
+    let twice = |place: usize| world.chain.votes(place, 0, vec![vote; 2]).prove(1).unwrap();
+    let ending = Ending::voted(txid, 0, (0..4).map(twice), world.chain.state.validators()).unwrap();
+    let mut proof = world.proof(txid, ending);
+    assert!(votes(&mut proof).iter().all(|vote| vote.index == 0));
+    assert_eq!(world.check(&proof).unwrap().signers, 3);
+    votes(&mut proof)[2].index = 1;
+    assert!(matches!(world.check(&proof), Err(Error::VoteNotFirst { .. })));
+}
+
+#[test]
+fn the_votes_have_to_be_final_ones_of_the_epoch() {
+    let world = World::new(&[1; 4]);
+    let (txid, set) = (TxId([9; 32]), Arc::clone(world.chain.state.validators()));
+    let locks: Vec<CertificateVote> = (0..4)
+        .map(|place| {
+            let vote = FinalityVote { kind: VoteKind::Lock, txid };
+            world.chain.votes(place, 0, vec![vote]).prove(0).unwrap()
+        })
+        .collect();
+    assert_eq!(Ending::voted(txid, 0, locks.clone(), &set), None);
+    let forged = world.proof(txid, Ending::Voted(locks[..3].to_vec()));
+    assert!(matches!(world.check(&forged), Err(Error::NotTheVote { .. })));
+    assert_eq!(Ending::voted(txid, 1, world.votes(txid, 0), &set), None);
+    let two = world.votes(txid, 0).split_off(2);
+    assert_eq!(Ending::voted(txid, 0, two.clone(), &set), None, "two of four");
+    let light = world.proof(txid, Ending::Voted(two));
+    assert_eq!(world.check(&light), Err(Error::VotesTooLight { weight: 2, quorum: 3 }));
+}
+
+/// A link of the changing world's second epoch that says what `change` makes of it, committed by these keys.
+fn forged(world: &World, keys: &[SecretKey], change: impl FnOnce(&mut Header)) -> EpochLink {
+    let mut link = world.links[1].clone();
+    change(&mut link.header);
+    let set = ValidatorSet::new(world.links[0].next_set.clone().unwrap());
+    let value = Some(link.header.hash());
+    let digest = block_vote_digest(
+        &link.header.chain_id,
+        VoteStep::Precommit,
+        link.header.epoch,
+        link.header.height,
+        0,
+        value,
+    );
+    link.commit = QuorumCommit { round: 0, signers: SignerBitmap::empty(set.len()), signatures: Vec::new() };
+    for (place, member) in set.members().iter().enumerate() {
+        if let Some(secret) = keys.iter().find(|secret| secret.public() == member.key) {
+            link.commit.signers.set(place);
+            link.commit.signatures.push(secret.sign(&digest));
+        }
+    }
+    link
+}
+
+#[test]
+fn less_than_a_quorum_forges_nothing_and_a_key_that_left_neither() {
+    let (world, txid) = changing();
+    let proof = world.voted(txid, 2);
+    let with = |link: EpochLink| {
+        let mut forgery = proof.clone();
+        forgery.links[1] = link;
+        world.check(&forgery)
+    };
+    // In epoch 1 vote keys 21 (weight 4), 3, 2 and 1, of weight 10: the quorum is 7.
+    let all = [21, 3, 2, 1].map(operator);
+    assert_eq!(with(forged(&world, &all[..2], |_| {})).unwrap().epoch, 3, "a quorum can");
+    let error = with(forged(&world, &all[1..], |header| header.time += 1)).unwrap_err();
+    assert!(matches!(error, Error::Commit { error: CommitError::TooLight { weight: 6, quorum: 7 }, .. }));
+    // Key 4 voted with weight 4 in epoch 0, before key 21 took its place.
+    let mut old = forged(&world, &all[1..2], |_| {});
+    old.commit.signers.set(0);
+    old.commit.signatures.insert(0, operator(4).sign(&[0; 32]));
+    assert!(bad_commit(&with(old).unwrap_err()));
+}
+
+#[test]
+fn another_genesis_document_is_another_chain() {
+    let (world, txid) = changing();
+    let proof = world.included(txid);
+    let mut other = world.document.clone();
+    other.time_ms += 1;
+    assert!(matches!(verify(&other, &proof), Err(Error::ForeignChain { .. })));
+    other.masternodes.truncate(1);
+    assert!(matches!(verify(&other, &proof), Err(Error::Genesis(GenesisError::TooFewMasternodes { .. }))));
+}
+
+#[test]
+fn parts_that_do_not_fit_make_no_proof() {
+    let (world, txid) = changing();
+    let (block, commit, set) = &world.blocks[2];
+    let next = &world.blocks[3].2;
+    assert!(EpochLink::new(&block.header, commit, set, next).is_some());
+    assert_eq!(EpochLink::new(&block.header, commit, set, set), None, "another next set");
+    assert_eq!(EpochLink::new(&block.header, commit, next, next), None, "another set");
+    let (other, other_commit, _) = &world.blocks[1];
+    assert_eq!(EpochLink::new(&block.header, other_commit, set, next), None, "another block's commit");
+    assert_eq!(EpochLink::new(&other.header, other_commit, set, next), None, "not the epoch's last");
+    let mut light = commit.clone();
+    (light.signers, light.signatures) = (SignerBitmap::empty(4), Vec::new());
+    assert_eq!(EpochLink::new(&block.header, &light, set, next), None, "no quorum");
+    assert_eq!(Ending::included(txid, block, commit, set), None, "another block's transaction");
+}
+
+#[test]
+fn only_proofs_of_this_version_are_read() {
+    let (world, txid) = changing();
+    let bytes = world.included(txid).to_bytes();
+    let read = |bytes: &[u8]| FinalityProof::from_bytes(bytes).unwrap_err();
+    assert_eq!(read(b""), Error::NotAProof);
+    assert_eq!(read(FORMAT), Error::NotAProof);
+    assert_eq!(read(&bytes[1..]), Error::NotAProof);
+    let mut newer = bytes.clone();
+    newer[FORMAT.len()] = 2;
+    assert_eq!(read(&newer), Error::UnknownVersion { version: 2 });
+    assert!(matches!(read(&bytes[..bytes.len() - 1]), Error::Malformed(_)));
+    let large = vec![0; FINALITY_PROOF_BYTES_MAX + 1];
+    assert_eq!(read(&large), Error::TooLarge { length: large.len() });
+    // A count of links that memory could not hold.
+    let mut bomb = [FORMAT, &FINALITY_PROOF_VERSION.to_le_bytes(), &[0; 64]].concat();
+    bomb.extend_from_slice(&u64::MAX.to_le_bytes());
+    assert!(matches!(read(&bomb), Error::Malformed(_)));
+}
+
+#[test]
+fn the_documented_sizes_are_those_of_real_proofs() {
+    let mut rows = String::new();
+    for validators in [4_usize, 100] {
+        let mut world = World::new(&vec![1; validators]);
+        for epochs in 0..=24 {
+            if [0, 1, 24].contains(&epochs) {
+                let mut ending = world.clone();
+                let payments = ending.payments(1_000);
+                ending.advance(1_000, false, &payments);
+                let txid = payments[500].txid();
+                let voted = ending.voted(txid, 99);
+                let included = ending.included(txid);
+                assert!(ending.check(&voted).is_ok() && ending.check(&included).is_ok());
+                let [voted, included] = [voted, included].map(|proof| thousands(proof.to_bytes().len()));
+                rows.push_str(&format!("//! | {validators} | {epochs} | {voted} | {included} |\n"));
+            }
+            world.finish_epoch();
+        }
+    }
+    let documentation = include_str!("../finality_proof.rs");
+    assert!(documentation.contains(&rows), "the documentation has to say\n{rows}");
+}
+
+fn thousands(bytes: usize) -> String {
+    if bytes < 1_000 { bytes.to_string() } else { format!("{},{:03}", bytes / 1_000, bytes % 1_000) }
+}
+
+proptest! {
+    #[test]
+    fn trimming_keeps_the_fewest_and_none_to_spare(
+        weights in proptest::collection::vec(1_u64..=100, 1..12),
+        absent in proptest::collection::vec(any::<bool>(), 12),
+    ) {
+        let member = |(id, weight): (u8, &u64)| {
+            Validator { id: MasternodeId([id; 32]), key: operator(id).public(), weight: *weight }
+        };
+        let set = ValidatorSet::new((0..).zip(&weights).map(member).collect());
+        let places: Vec<usize> = (0..weights.len()).filter(|place| !absent[*place]).collect();
+        let weigh = |places: &[usize]| places.iter().map(|place| weights[*place]).sum::<u64>();
+        // Every choice of those who are there.
+        let fewest = (0..1_u32 << places.len())
+            .map(|choice| {
+                places.iter().enumerate().filter(|(i, _)| choice >> i & 1 == 1).map(|(_, p)| *p).collect()
+            })
+            .filter(|chosen: &Vec<usize>| weigh(chosen) >= set.quorum())
+            .map(|chosen| chosen.len())
+            .min();
+        let chosen = quorum_of(places.iter().copied().rev(), &set);
+        prop_assert_eq!(chosen.as_ref().map(Vec::len), fewest);
+        if let Some(chosen) = chosen {
+            prop_assert!(chosen.is_sorted() && weigh(&chosen) >= set.quorum());
+            let lightest = chosen.iter().map(|place| weights[*place]).min().unwrap();
+            prop_assert!(weigh(&chosen) - lightest < set.quorum());
+        }
+    }
+
+    #[test]
+    fn whatever_is_read_is_written_again_and_judged_without_panic(
+        content in proptest::collection::vec(any::<u8>(), 0..600),
+        place in 0_usize..3_000,
+        value in any::<[u8; 9]>(),
+    ) {
+        let version = FINALITY_PROOF_VERSION.to_le_bytes();
+        let random = [FORMAT, &version, &content].concat();
+        // And a real one, overwritten somewhere: there the decoder gets further.
+        let (document, mut real) = REAL.clone();
+        let place = place % (real.len() - value.len());
+        real[place..place + value.len()].copy_from_slice(&value);
+        for bytes in [random, real] {
+            if let Ok(proof) = FinalityProof::from_bytes(&bytes) {
+                prop_assert_eq!(proof.to_bytes(), bytes);
+                prop_assert!(verify(&document, &proof).is_err());
+            }
+        }
+    }
+}
+
+static REAL: std::sync::LazyLock<(GenesisDocument, Vec<u8>)> = std::sync::LazyLock::new(|| {
+    let (world, txid) = changing();
+    let bytes = world.voted(txid, 2).to_bytes();
+    (world.document, bytes)
+});
