@@ -549,7 +549,7 @@ impl Core {
 
     pub(super) fn start_height(&mut self) {
         let me = self.config.identity.as_ref().map(|identity| identity.id);
-        let context = height_context(&self.state, me);
+        let context = height_context(&self.state, me.filter(|_| self.state.next_epoch() >= self.signs_from));
         let journaled = self.journaled_heights.remove(&context.height);
         self.journaled_heights = self.journaled_heights.split_off(&context.height);
         let (machine, effects) = match journaled {

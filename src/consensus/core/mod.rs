@@ -268,6 +268,8 @@ pub struct Core {
     bft_inputs: VecDeque<bft::Input>,
     candidates: BTreeMap<BlockHash, Candidate>,
     committing: Option<Committing>,
+    /// The first epoch that the journal holds all own words of: nothing is signed in earlier ones.
+    signs_from: Epoch,
     own_block_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
     /// What the journal says of heights that the chain here has not reached.
     journaled_heights: BTreeMap<Height, bft::Journaled>,

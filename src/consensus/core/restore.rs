@@ -3,6 +3,10 @@
 //! # Invariants
 //! - INV-RESTORE-1: before any input is taken, every lock and vote of the journal is in the machines: those of the
 //!   current epoch and height at once, those of later ones (the chain's data was lost) when the chain reaches them.
+//! - INV-RESTORE-2: nothing is signed in epochs that the journal was pruned of: a node that lost its chain comes through
+//!   them again, and no longer knows what it said there.
+//! - INV-RESTORE-3: a node that starts at a closing height has the journal's record of closing before it signs anything
+//!   more; its machine does not order it, as it may have been killed between the block and the record.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -11,10 +15,10 @@ use super::blocks::height_context;
 use super::votes::PendingBatch;
 use super::{BodyReader, Core, CoreConfig, Output};
 use crate::protocol::bft;
-use crate::protocol::finality::{self, BatchStore, Input, JournaledEpoch};
+use crate::protocol::finality::{self, BatchStore, Input, JournaledVotes};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
-use crate::storage::journal::JournalRecord;
+use crate::storage::journal::{JournalRecord, Staged};
 use crate::types::{
     BlockVote, Certificate, Commit, Epoch, Height, MasternodeId, Round, TimeMs, Transaction, TxId, VoteBatch,
     VoteStep,
@@ -49,7 +53,7 @@ pub struct Opened {
 #[derive(Default)]
 struct Sorted {
     bodies: BTreeMap<TxId, Arc<Transaction>>,
-    epochs: BTreeMap<Epoch, JournaledEpoch>,
+    votes: JournaledVotes,
     heights: BTreeMap<Height, bft::Journaled>,
     own_batches: Vec<Arc<VoteBatch>>,
     batches: Vec<Arc<VoteBatch>>,
@@ -73,7 +77,7 @@ fn sort(records: Vec<JournalRecord>, me: Option<MasternodeId>) -> Sorted {
             JournalRecord::PeerBatch(batch) => sorted.batches.push(batch),
             JournalRecord::Certificate(certificate) => sorted.certificates.push(certificate),
             JournalRecord::ClosingEntered { epoch, .. } => {
-                sorted.epochs.entry(epoch).or_default().closing = true;
+                sorted.votes.epochs.entry(epoch).or_default().closing = true;
             }
             JournalRecord::Proposal(proposal) => {
                 let height = proposal.block.header.height;
@@ -85,11 +89,13 @@ fn sort(records: Vec<JournalRecord>, me: Option<MasternodeId>) -> Sorted {
                 }
                 sorted.heights.entry(vote.height).or_default().votes.push(vote);
             }
-            JournalRecord::EpochStarted { .. } => {}
+            JournalRecord::EpochStarted { epoch } => {
+                sorted.votes.complete_from = sorted.votes.complete_from.max(epoch);
+            }
         }
     }
     for batch in &sorted.own_batches {
-        let epoch = sorted.epochs.entry(batch.header.epoch).or_default();
+        let epoch = sorted.votes.epochs.entry(batch.header.epoch).or_default();
         for vote in &batch.votes {
             let inputs = sorted.bodies.get(&vote.txid).map(|body| body.inputs.clone()).unwrap_or_default();
             epoch.votes.push((*vote, inputs));
@@ -107,8 +113,10 @@ impl Core {
         let mut sorted = sort(records, me);
         let epoch = state.next_epoch();
         let height = state.height().saturating_add(1);
-        let finality = finality::Machine::new(me, &state, std::mem::take(&mut sorted.epochs), settled);
-        let context = height_context(&state, me);
+        let signs_from = sorted.votes.complete_from;
+        let is_closing_journaled = sorted.votes.epochs.get(&epoch).is_some_and(|journaled| journaled.closing);
+        let finality = finality::Machine::new(me, &state, std::mem::take(&mut sorted.votes), settled);
+        let context = height_context(&state, me.filter(|_| epoch >= signs_from));
         let journaled = sorted.heights.remove(&height);
         let journaled_heights = sorted.heights.split_off(&height);
         let (bft, effects) = match journaled {
@@ -128,6 +136,7 @@ impl Core {
             bft_inputs: VecDeque::new(),
             candidates: BTreeMap::new(),
             committing: None,
+            signs_from,
             own_block_votes: sorted.own_block_votes.split_off(&(height, 0, VoteStep::Prevote)),
             journaled_heights,
             next_seq: std::mem::take(&mut sorted.next_seq).split_off(&epoch),
@@ -146,6 +155,10 @@ impl Core {
             config,
             state,
         };
+        if core.finality.is_closing() && !is_closing_journaled {
+            let records = vec![JournalRecord::ClosingEntered { epoch, height: core.state.height() }];
+            core.out.push(Output::Persist(Staged { records, release: Vec::new() }));
+        }
         core.replay_votes(sorted);
         for effect in effects {
             core.execute_bft(effect);

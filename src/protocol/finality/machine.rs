@@ -60,6 +60,7 @@ impl Entry {
 #[derive(Clone, Debug)]
 pub struct Machine {
     me: Option<MasternodeId>,
+    votes_from: Epoch,
     my_place: Option<usize>,
     epoch: Epoch,
     set: Arc<ValidatorSet>,
@@ -104,6 +105,16 @@ pub struct JournaledEpoch {
     pub closing: bool,
 }
 
+/// What a node's journal says it did in all epochs.
+#[derive(Clone, Debug, Default)]
+pub struct JournaledVotes {
+    /// By epoch.
+    pub epochs: BTreeMap<Epoch, JournaledEpoch>,
+    /// What it said in earlier epochs is pruned. They ended; a node that lost its chain since comes through them again,
+    /// and says nothing in them: it could contradict itself.
+    pub complete_from: Epoch,
+}
+
 /// The place of a transaction among conflicting ones at an epoch's start.
 fn conflict_order(epoch: Epoch, txid: &TxId) -> [u8; 32] {
     DomainHasher::new(Domain::ConflictOrder).u64(epoch).bytes(&txid.0).finish()
@@ -117,21 +128,23 @@ impl Machine {
     pub fn new(
         me: Option<MasternodeId>,
         state: &LedgerState,
-        journaled: BTreeMap<Epoch, JournaledEpoch>,
+        journaled: JournaledVotes,
         settled: BTreeSet<TxId>,
     ) -> Self {
-        let mut machine = Self::empty(me, state);
+        let mut machine = Self::empty(me, journaled.complete_from, state);
         machine.settled = settled;
-        machine.journaled = journaled;
+        machine.journaled = journaled.epochs;
         machine.restore();
         machine
     }
 
-    fn empty(me: Option<MasternodeId>, state: &LedgerState) -> Self {
+    fn empty(me: Option<MasternodeId>, votes_from: Epoch, state: &LedgerState) -> Self {
         let set = Arc::clone(state.validators());
+        let voter = me.filter(|_| state.next_epoch() >= votes_from);
         Self {
             me,
-            my_place: me.and_then(|id| set.index_of(&id)),
+            votes_from,
+            my_place: voter.and_then(|id| set.index_of(&id)),
             epoch: state.next_epoch(),
             unknown_votes: vec![0; set.len()],
             set,
@@ -646,7 +659,7 @@ impl Machine {
     /// Rule 6: tallies and locks start anew; what was not included is voted on afresh, conflicting ones in the order
     /// of `H(epoch, txid)`, which is the same at every node.
     fn start_epoch(&mut self, chain: &ChainView<'_>, out: &mut Vec<Effect>) {
-        let fresh = Self::empty(self.me, chain.state);
+        let fresh = Self::empty(self.me, self.votes_from, chain.state);
         let ended = std::mem::replace(self, fresh);
         self.journaled = ended.journaled;
         self.restore();

@@ -13,7 +13,8 @@
 //!
 //! # Invariants
 //! - INV-FIN-1: in one epoch this node votes `Lock` for at most one of several conflicting transactions, restarts
-//!   included ([`Machine::new`] and each new epoch take the journaled votes before anything else happens).
+//!   included ([`Machine::new`] and each new epoch take the journaled votes before anything else happens; in epochs
+//!   that the journal was pruned of nothing is voted).
 //! - INV-FIN-2: no `Lock` or `Final` vote is cast after closing was entered.
 //! - INV-FIN-3: `Final` is only voted for a transaction that is certified here and whose body is here.
 //! - INV-FIN-4: a lock stays until the epoch ends; inclusion in a block removes none.
@@ -38,7 +39,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use batches::BatchStore;
-pub use machine::{JournaledEpoch, Machine};
+pub use machine::{JournaledEpoch, JournaledVotes, Machine};
 pub use tally::{FinalVotes, VoteSource};
 
 use super::state::LedgerState;

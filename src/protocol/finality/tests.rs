@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ChainView, DropReason, Effect, Input, JournaledEpoch, Machine, UNKNOWN_VOTES_MAX};
+use super::{
+    ChainView, DropReason, Effect, Input, JournaledEpoch, JournaledVotes, Machine, UNKNOWN_VOTES_MAX,
+};
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::{
-    Amount, FinalityVote, MasternodeId, OutPoint, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
+    Amount, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
 };
 
 struct Fixture {
@@ -30,7 +32,7 @@ impl Fixture {
         change(&mut genesis);
         let chain = Chain::new(&genesis);
         let me = chain.state.validators().members()[0].id;
-        let machine = Machine::new(Some(me), &chain.state, BTreeMap::new(), BTreeSet::new());
+        let machine = Machine::new(Some(me), &chain.state, JournaledVotes::default(), BTreeSet::new());
         Self { chain, machine, next_seq: 0 }
     }
 
@@ -94,6 +96,10 @@ impl Fixture {
         self.chain.advance(elapsed_ms, epoch_end, transactions, &[]);
         self.step(Input::BlockApplied { transactions: transactions.to_vec() })
     }
+}
+
+fn journaled(epoch: Epoch, what: JournaledEpoch) -> JournaledVotes {
+    JournaledVotes { epochs: BTreeMap::from([(epoch, what)]), complete_from: 0 }
 }
 
 fn cast(effects: &[Effect]) -> Vec<FinalityVote> {
@@ -292,9 +298,9 @@ fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
         (lock_vote(voted.txid()), voted.inputs().to_vec()),
         (final_vote(promised.txid()), promised.inputs().to_vec()),
     ];
-    let journaled = BTreeMap::from([(0, JournaledEpoch { votes, closing: false })]);
+    let journaled = journaled(0, JournaledEpoch { votes, closing: false });
     let me = fixture.member(0);
-    let restored = Machine::new(Some(me), &fixture.chain.state, journaled.clone(), BTreeSet::new());
+    let restored = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
     let mut fixture = Fixture { machine: restored, ..fixture };
     assert!(fixture.machine.promises().contains(&promised.txid()));
     assert!(cast(&fixture.receive(&rival)).is_empty(), "INV-FIN-1 across restarts");
@@ -302,7 +308,7 @@ fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
     fixture.receive(&promised);
     assert!(cast(&fixture.all_vote(lock_vote(promised.txid()), &[1, 2, 3])).is_empty());
 
-    let closing = BTreeMap::from([(0, JournaledEpoch { votes: Vec::new(), closing: true })]);
+    let closing = self::journaled(0, JournaledEpoch { votes: Vec::new(), closing: true });
     let machine = Machine::new(Some(me), &fixture.chain.state, closing, BTreeSet::new());
     let mut fixture = Fixture { machine, ..fixture };
     let payment = fixture.pay(2, 3);
@@ -314,7 +320,7 @@ fn votes_of_an_epoch_that_the_chain_lost_come_back_with_it() {
     let fixture = Fixture::new();
     let (voted, rival) = (fixture.pay(0, 1), fixture.pay(0, 2));
     let votes = vec![(lock_vote(voted.txid()), voted.inputs().to_vec())];
-    let journaled = BTreeMap::from([(1, JournaledEpoch { votes, closing: false })]);
+    let journaled = journaled(1, JournaledEpoch { votes, closing: false });
     let me = fixture.member(0);
     let machine = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
     let mut fixture = Fixture { machine, ..fixture };
@@ -324,6 +330,23 @@ fn votes_of_an_epoch_that_the_chain_lost_come_back_with_it() {
     fixture.receive(&rival);
     let effects = fixture.block(1, true, &[]);
     assert!(cast(&effects).is_empty(), "epoch 1's lock is older than the chain that was lost");
+}
+
+#[test]
+fn nothing_is_voted_in_an_epoch_that_the_journal_was_pruned_of() {
+    let fixture = Fixture::new();
+    let me = fixture.member(0);
+    let journaled = JournaledVotes { complete_from: 1, ..JournaledVotes::default() };
+    let machine = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
+    let mut fixture = Fixture { machine, ..fixture };
+    let payment = fixture.pay(0, 1);
+    assert!(cast(&fixture.receive(&payment)).is_empty(), "it may have voted for a rival, and can't know");
+    assert!(cast(&fixture.all_vote(lock_vote(payment.txid()), &[1, 2, 3])).is_empty());
+    fixture.block(1_000, false, &[]);
+    let duration = fixture.chain.state.parameters().epoch_duration_ms;
+    fixture.block(duration, false, &[]);
+    let effects = fixture.block(1, true, &[]);
+    assert_eq!(cast(&effects), [lock_vote(payment.txid())], "epoch 1 is all in the journal");
 }
 
 #[test]
