@@ -2,8 +2,15 @@
 //!
 //! A world is four numbers: the interned local state of each honest node, and what is shared. What a node does on an
 //! input depends on its local state alone, so the real machine runs once for each pair of local state and input that
-//! occurs anywhere; from then on that pair is a look into a table. Local states are told apart by a hash over *all*
-//! that they hold (see [`Local::write_key`]), worlds by all four numbers: no two that differ are taken for one.
+//! occurs anywhere; from then on that pair is a look into a table. A search of millions of worlds runs a machine some
+//! ten thousand times. (A general checker such as stateright clones, steps and hashes three machines for each successor
+//! of each world, and tells worlds apart by 64 bits of that hash.)
+//!
+//! # What is told apart
+//! Local states by BLAKE3 of the text that [`Local::write_key`] writes; worlds by all four numbers, with no hash in
+//! between. The text is made of the machine's derived `Debug`, which names every field; what is left out of it is left
+//! out by name, with its reason, in `finality/node.rs` and `tendermint/forgetful.rs`. (Hashes and signatures print
+//! their first eight digits, which differ for all that a model has.)
 //!
 //! # Symmetry
 //! The honest nodes run the same code, so a world and the same world with its nodes' names exchanged have the same
@@ -23,9 +30,17 @@ pub const HONEST: usize = 3;
 /// What the others call the Byzantine node.
 pub const BYZANTINE: u8 = 3;
 
+/// A set of the two other honest nodes (bit 0 is the first of them), with these exchanged.
+pub const fn exchanged(others: u8) -> u8 {
+    others >> 1 | (others & 1) << 1
+}
+
+/// What can be seen of a world, whatever else its nodes heard; see [`Model::view`].
+pub type View = [u128; HONEST + 1];
+
 /// Interned local state.
 pub type Id = u32;
-/// What can happen to a node, as a number below [`Local::INPUTS`].
+/// What can happen to a node, as a number below [`Local::CODES`].
 pub type Code = u16;
 
 const UNKNOWN: Id = u32::MAX;
@@ -38,7 +53,7 @@ pub trait Local: Sized {
     /// What all nodes share and nothing changes.
     type Context;
     /// How many codes there are.
-    const INPUTS: usize;
+    const CODES: usize;
 
     /// Everything that the node's future depends on.
     fn write_key(&self, context: &Self::Context, key: &mut String);
@@ -59,6 +74,8 @@ pub struct Arena<L: Local> {
     by_key: HashMap<[u8; 32], Id, RandomState>,
     key: String,
     symmetric: bool,
+    /// Steps are listed, not taken: a node stays as it is, whatever happens to it.
+    listing: bool,
     /// How often a real machine was run.
     pub runs: usize,
 }
@@ -74,8 +91,19 @@ impl<L: Local> Arena<L> {
             by_key: HashMap::default(),
             key: String::new(),
             symmetric,
+            listing: false,
             runs: 0,
         }
+    }
+
+    /// Takes the honest nodes for different ones, and forgets all local states.
+    pub fn reset(&mut self) {
+        self.symmetric = false;
+        self.locals.clear();
+        self.summaries.clear();
+        self.mirrors.clear();
+        self.table.clear();
+        self.by_key.clear();
     }
 
     pub fn len(&self) -> usize {
@@ -107,13 +135,13 @@ impl<L: Local> Arena<L> {
             self.summaries.push(local.summary(&self.context));
             self.locals.push(local);
             self.mirrors.push(UNKNOWN);
-            self.table.resize(self.table.len() + L::INPUTS, UNKNOWN);
+            self.table.resize(self.table.len() + L::CODES, UNKNOWN);
         }
         id
     }
 
     fn run(&mut self, id: Id, code: Code) -> Id {
-        let place = id as usize * L::INPUTS + usize::from(code);
+        let place = id as usize * L::CODES + usize::from(code);
         if self.table[place] == UNKNOWN {
             self.runs += 1;
             self.table[place] = match self.locals[id as usize].step(&self.context, code) {
@@ -129,7 +157,10 @@ impl<L: Local> Arena<L> {
 
     /// The state after an input; `None` if it can't happen or changes nothing.
     pub fn step(&mut self, id: Id, code: Code) -> Option<Id> {
-        let place = id as usize * L::INPUTS + usize::from(code);
+        if self.listing {
+            return Some(id);
+        }
+        let place = id as usize * L::CODES + usize::from(code);
         let known = self.table[place];
         if known != UNKNOWN {
             return (known != NOTHING).then_some(known);
@@ -178,6 +209,9 @@ pub trait Model {
     fn successors(&mut self, world: World, out: &mut Vec<(Action, World)>);
     /// The first property that does not hold.
     fn broken(&mut self, world: World) -> Option<String>;
+    /// What each node has done, and what is shared, without the nodes' names: equal for worlds that differ only in what
+    /// nodes heard.
+    fn view(&mut self, world: World) -> View;
     /// Things that have to be seen somewhere, or the search proves nothing, as bits.
     fn sights(&mut self, world: World) -> u32;
     fn describe(&mut self, before: World, action: Action, after: World) -> String;
@@ -245,8 +279,12 @@ struct Worlds {
 
 impl Worlds {
     fn new(first: World) -> Self {
-        let mut worlds =
-            Self { list: Vec::new(), parents: Vec::new(), slots: vec![UNKNOWN; 1 << 16], hasher: RandomState::new() };
+        let mut worlds = Self {
+            list: Vec::new(),
+            parents: Vec::new(),
+            slots: vec![UNKNOWN; 1 << 16],
+            hasher: RandomState::new(),
+        };
         worlds.insert(first, 0);
         worlds
     }
@@ -290,19 +328,26 @@ impl Worlds {
     }
 }
 
-/// Explores until nothing is new, a property is broken, or the bounds are met.
-pub fn search<M: Model>(model: &mut M, worlds_max: usize, depth_max: usize) -> Outcome {
+/// Explores until nothing is new, a property is broken, or there are this many worlds.
+pub fn search<M: Model>(model: &mut M, worlds_max: usize) -> Outcome {
+    search_with(model, worlds_max, &mut |_, _| None)
+}
+
+/// The same with one more property.
+pub fn search_with<M: Model>(
+    model: &mut M,
+    worlds_max: usize,
+    property: &mut dyn FnMut(&mut M, World) -> Option<String>,
+) -> Outcome {
     let first = model.first();
     let mut worlds = Worlds::new(canonical(model.arena(), first));
+    let mut check = |model: &mut M, world| model.broken(world).or_else(|| property(model, world));
     let mut successors = Vec::new();
     let (mut next, mut level_end, mut depth, mut sights) = (0, 1, 0, model.sights(first));
-    let mut bad = model.broken(first).map(|property| (0, property));
+    let mut bad = check(model, first).map(|property| (0, property));
     while next < worlds.list.len() && bad.is_none() && worlds.list.len() < worlds_max {
         if next == level_end {
             (level_end, depth) = (worlds.list.len(), depth + 1);
-            if depth >= depth_max {
-                break;
-            }
         }
         successors.clear();
         model.successors(worlds.list[next], &mut successors);
@@ -310,7 +355,7 @@ pub fn search<M: Model>(model: &mut M, worlds_max: usize, depth_max: usize) -> O
             let world = canonical(model.arena(), *successor);
             let Some(number) = worlds.insert(world, next as u32) else { continue };
             sights |= model.sights(world);
-            if let Some(property) = model.broken(world) {
+            if let Some(property) = check(model, world) {
                 bad = Some((number, property));
                 break;
             }
@@ -324,6 +369,55 @@ pub fn search<M: Model>(model: &mut M, worlds_max: usize, depth_max: usize) -> O
     });
     let (locals, runs) = (model.arena().len(), model.arena().runs);
     Outcome { worlds: worlds.list.len(), depth, locals, runs, complete, sights, violation }
+}
+
+/// Local states that a walk keeps before it forgets them: their tables fill memory.
+const WALK_LOCALS_MAX: usize = 4_000;
+
+/// Walks at random from the first world: each step is one of all that could be tried, whether or not it does anything.
+pub fn walk<M: Model>(
+    model: &mut M,
+    walks: usize,
+    steps: usize,
+    property: &mut dyn FnMut(&mut M, World) -> Option<String>,
+) -> Option<Violation> {
+    let mut random = 0_u64;
+    model.arena().reset();
+    for _ in 0..walks {
+        if model.arena().len() > WALK_LOCALS_MAX {
+            model.arena().reset();
+        }
+        let mut world = model.first();
+        let mut trace = Vec::new();
+        let mut tries = Vec::new();
+        for _ in 0..steps {
+            tries.clear();
+            model.arena().listing = true;
+            model.successors(world, &mut tries);
+            model.arena().listing = false;
+            if tries.is_empty() {
+                break;
+            }
+            // splitmix64
+            random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut bits = (random ^ (random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let (action, mut after) = tries[((bits ^ (bits >> 31)) % tries.len() as u64) as usize];
+            if let Action::Node { place, code } = action {
+                let place = usize::from(place);
+                let Some(next) = model.arena().step(world.nodes[place], code) else { continue };
+                after.nodes[place] = next;
+            }
+            trace.push((world, action, after));
+            world = after;
+            if let Some(property) = model.broken(world).or_else(|| property(model, world)) {
+                let trace =
+                    trace.into_iter().map(|(before, action, after)| model.describe(before, action, after));
+                return Some(Violation { property, trace: trace.collect() });
+            }
+        }
+    }
+    None
 }
 
 /// The steps through these worlds, with each node keeping its name.

@@ -43,7 +43,11 @@ pub fn field<'a>(text: &'a str, name: &str) -> &'a str {
 }
 
 /// All fields of a struct but those that `change` replaces, one after the other.
-pub fn rewritten<'a>(text: &'a str, names: &[&str], mut change: impl FnMut(&str, &'a str) -> String) -> String {
+pub fn rewritten<'a>(
+    text: &'a str,
+    names: &[&str],
+    mut change: impl FnMut(&str, &'a str) -> String,
+) -> String {
     let mut key = String::with_capacity(text.len());
     let mut changed = 0;
     for (name, value) in fields(text) {
@@ -64,8 +68,14 @@ pub fn rewritten<'a>(text: &'a str, names: &[&str], mut change: impl FnMut(&str,
 #[test]
 fn fields_are_told_apart() {
     #[derive(Debug)]
-    struct Inner(#[allow(dead_code, reason = "it is printed")] u8, #[allow(dead_code, reason = "it is printed")] Option<u8>);
-    let map = std::collections::BTreeMap::from([((1, 2), vec![Inner(3, None), Inner(4, Some(5))]), ((6, 7), vec![])]);
+    struct Inner(
+        #[allow(dead_code, reason = "it is printed")] u8,
+        #[allow(dead_code, reason = "it is printed")] Option<u8>,
+    );
+    let map = std::collections::BTreeMap::from([
+        ((1, 2), vec![Inner(3, None), Inner(4, Some(5))]),
+        ((6, 7), vec![]),
+    ]);
     let text = format!("{map:?}");
     assert_eq!(fields(&text), [("(1, 2)", "[Inner(3, None), Inner(4, Some(5))]"), ("(6, 7)", "[]")]);
     assert_eq!(fields(fields(&text)[0].1), [("", "Inner(3, None)"), ("", "Inner(4, Some(5))")]);

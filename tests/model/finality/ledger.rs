@@ -13,6 +13,8 @@ use timed::types::{
     SignerBitmap, Transaction, TxId, TxOut, UtxoEntry,
 };
 
+use crate::checker::BYZANTINE;
+
 /// Place of a chain in [`Ledger::chains`].
 pub type Chain = u16;
 /// Place of a transaction in [`Ledger::transactions`].
@@ -65,6 +67,8 @@ pub struct ChainEntry {
 }
 
 pub struct Ledger {
+    /// What `A` and `B` spend.
+    pub coin: OutPoint,
     pub transactions: Vec<CheckedTransaction>,
     pub chains: Vec<ChainEntry>,
 }
@@ -81,12 +85,14 @@ fn lock(secret: &SecretKey) -> Lock {
     Lock::KeyHash(secret.public().key_hash())
 }
 
-/// Four masternodes of weight 1, and one coin.
-fn genesis(capacity: usize) -> GenesisDocument {
+/// Four masternodes, the last of them of this weight, and one coin.
+fn genesis(capacity: usize, weight: u64) -> GenesisDocument {
     let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
     let mut parameters = ChainParameters::of_network(Network::Devnet);
     parameters.block_transactions_max = capacity as u64 + 1;
-    parameters.tiers = vec![Tier { name: "one".to_owned(), collateral: Amount(1_000_000), weight: 1 }];
+    let tier =
+        |weight: u64| Tier { name: weight.to_string(), collateral: Amount(weight * 1_000_000), weight };
+    parameters.tiers = vec![tier(1), tier(4)];
     GenesisDocument {
         network: Network::Devnet,
         time_ms: 1_750_000_000_000,
@@ -94,7 +100,7 @@ fn genesis(capacity: usize) -> GenesisDocument {
         allocations: vec![Allocation { address: address(&user(0)), amount: Amount(1_000_000) }],
         masternodes: (0..4)
             .map(|place| GenesisMasternode {
-                collateral: Amount(1_000_000),
+                collateral: Amount(1_000_000 * if place == BYZANTINE { weight } else { 1 }),
                 owner: address(&operator(place)),
                 operator_key: operator(place).public(),
                 payout: address(&operator(place)),
@@ -107,7 +113,8 @@ fn genesis(capacity: usize) -> GenesisDocument {
 fn transactions(state: &LedgerState, coin: OutPoint, count: u8) -> Vec<CheckedTransaction> {
     let pay = |from: &SecretKey, input: OutPoint, value: u64, to: &SecretKey| {
         let outputs = vec![TxOut { value: Amount(value), lock: lock(to) }];
-        let signed = Transaction::transfer(vec![input], outputs, Vec::new()).signed(state.chain_id(), &[from]);
+        let signed =
+            Transaction::transfer(vec![input], outputs, Vec::new()).signed(state.chain_id(), &[from]);
         CheckedTransaction::check(Arc::new(signed), state.chain_id(), state.parameters(), &SequentialVerifier)
             .expect("a sound payment")
     };
@@ -120,7 +127,7 @@ fn transactions(state: &LedgerState, coin: OutPoint, count: u8) -> Vec<CheckedTr
 }
 
 /// A commit of the tip with the right shape. Nobody checks its signatures here: that is another campaign's.
-fn commit_of(state: &LedgerState) -> Commit {
+pub fn commit_of(state: &LedgerState) -> Commit {
     if state.height() == 0 {
         return Commit::default();
     }
@@ -137,8 +144,9 @@ fn commit_of(state: &LedgerState) -> Commit {
 }
 
 impl Ledger {
-    pub fn new(plan: LedgerPlan) -> Self {
-        let document = genesis(plan.capacity);
+    /// All chains of a plan; the Byzantine one has this weight, the others 1.
+    pub fn new(plan: LedgerPlan, weight: u64) -> Self {
+        let document = genesis(plan.capacity, weight);
         let (state, outputs) = LedgerState::genesis(&document).expect("a sound document");
         let coin = document.outputs()[0].0;
         let transactions = transactions(&state, coin, plan.transactions);
@@ -156,7 +164,7 @@ impl Ledger {
             settled: BTreeSet::new(),
             children: Vec::new(),
         };
-        let mut ledger = Self { transactions, chains: vec![before] };
+        let mut ledger = Self { coin, transactions, chains: vec![before] };
         let mut root = ledger.extended(ROOT, &[], false, 1).expect("an empty block");
         (root.parent, root.length) = (ROOT, 0);
         ledger.chains = vec![root];

@@ -1,12 +1,19 @@
 //! The finality rules and the closing of epochs: what can happen in the whole system, and what must hold.
 
+mod executor;
+mod happening;
+mod ledger;
+mod node;
+
 use timed::types::{Epoch, VoteKind};
 
-use crate::checker::{Action, Arena, BYZANTINE, HONEST, Id, Model, World};
-use crate::finality_node::{
-    Context, Delivery, Happening, KINDS, Mutation, Node, Rules, Summary, vote_bit, vote_name,
-};
-use crate::ledger::{A, B, C, Chain, LedgerPlan, NAMES, ROOT, Tx};
+use self::happening::{Happening, KINDS, vote_name};
+use self::ledger::{A, B, C, Chain, NAMES, ROOT, Tx};
+use self::node::{Context, Node, Summary, vote_bit};
+use crate::checker::{Action, Arena, BYZANTINE, HONEST, Id, Model, View, World};
+
+pub use self::ledger::LedgerPlan;
+pub use self::node::{Delivery, Mutation, Rules};
 
 /// No block of the next height has a prevote yet.
 const NONE: u32 = 0xff;
@@ -38,14 +45,18 @@ pub mod sights {
 
 pub struct FinalityModel {
     arena: Arena<Node>,
-    /// The rules about a node's own conduct are checked too, not only what users see of them.
-    conduct: bool,
+    /// Only properties whose names begin so are checked.
+    only: &'static str,
 }
 
 impl FinalityModel {
     pub fn new(plan: LedgerPlan, rules: Rules) -> Self {
-        let conduct = rules.mutation.is_none();
-        Self { arena: Arena::new(Context::new(plan, rules), true), conduct }
+        Self { arena: Arena::new(Context::new(plan, rules), true), only: "" }
+    }
+
+    /// Checks properties whose names begin so, and no others.
+    pub fn only(self, only: &'static str) -> Self {
+        Self { only, ..self }
     }
 
     fn rules(&self) -> Rules {
@@ -84,7 +95,8 @@ impl FinalityModel {
     }
 
     fn is_final(summaries: &[Summary; HONEST], epoch: Epoch, tx: Tx) -> bool {
-        let called = summaries.iter().any(|node| node.called_final & vote_bit(epoch, VoteKind::Final, tx) != 0);
+        let called =
+            summaries.iter().any(|node| node.called_final & vote_bit(epoch, VoteKind::Final, tx) != 0);
         called || Self::by_votes(summaries, epoch, VoteKind::Final, tx)
     }
 
@@ -94,7 +106,7 @@ impl FinalityModel {
         sent(1) | sent(2) << 1
     }
 
-    fn to_node(&mut self, world: World, place: usize, what: Happening, out: &mut Vec<(Action, World)>) {
+    fn try_on(&mut self, world: World, place: usize, what: Happening, out: &mut Vec<(Action, World)>) {
         let code = what.code();
         let Some(next) = self.arena.step(world.nodes[place], code) else { return };
         let mut after = world;
@@ -105,7 +117,13 @@ impl FinalityModel {
         out.push((Action::Node { place: place as u8, code }, after));
     }
 
-    fn votes(&mut self, world: World, place: usize, summaries: &[Summary; HONEST], out: &mut Vec<(Action, World)>) {
+    fn votes(
+        &mut self,
+        world: World,
+        place: usize,
+        summaries: &[Summary; HONEST],
+        out: &mut Vec<(Action, World)>,
+    ) {
         let epoch = summaries[place].epoch;
         let old = self.rules().lacks(Mutation::OldVotesCount) && epoch > 0;
         for kind in KINDS {
@@ -113,7 +131,7 @@ impl FinalityModel {
                 // What a node takes for final matters to it for the sake of children only; whether it is final is
                 // seen from the votes that were sent.
                 let matters = kind == VoteKind::Lock || tx == A;
-                if self.rules().delivery == Delivery::Quorums && !matters {
+                if self.rules().delivery == Delivery::Together && !matters {
                     continue;
                 }
                 let mut bits = vote_bit(epoch, kind, tx);
@@ -124,18 +142,24 @@ impl FinalityModel {
                 match self.rules().delivery {
                     Delivery::EachVote => {
                         for voter in (1..=2).filter(|voter| others & voter != 0).chain([BYZANTINE]) {
-                            self.to_node(world, place, Happening::Vote { voter, kind, tx }, out);
+                            self.try_on(world, place, Happening::Vote { voter, kind, tx }, out);
                         }
                     }
-                    Delivery::Quorums => {
-                        self.to_node(world, place, Happening::Quorum { kind, tx, others }, out);
+                    Delivery::Together => {
+                        self.try_on(world, place, Happening::Quorum { kind, tx, others }, out);
                     }
                 }
             }
         }
     }
 
-    fn blocks(&mut self, world: World, place: usize, summaries: &[Summary; HONEST], out: &mut Vec<(Action, World)>) {
+    fn blocks(
+        &mut self,
+        world: World,
+        place: usize,
+        summaries: &[Summary; HONEST],
+        out: &mut Vec<(Action, World)>,
+    ) {
         let (node, tip) = (summaries[place], Self::chain(world));
         let ledger = &self.arena.context.ledger;
         let length = ledger.get(node.chain).length;
@@ -143,15 +167,15 @@ impl FinalityModel {
             let next = ledger.prefix(tip, length + 1);
             let child = ledger.get(node.chain).children.iter().position(|child| *child == next);
             let child = child.expect("the chain goes on") as u8;
-            self.to_node(world, place, Happening::Apply { child }, out);
+            self.try_on(world, place, Happening::Apply { child }, out);
             return;
         }
         let children = ledger.get(tip).children.len() as u8;
         match Self::candidate(world) {
-            Some(child) => self.to_node(world, place, Happening::Prevote { child }, out),
+            Some(child) => self.try_on(world, place, Happening::Prevote { child }, out),
             None => {
                 for child in 0..children {
-                    self.to_node(world, place, Happening::Prevote { child }, out);
+                    self.try_on(world, place, Happening::Prevote { child }, out);
                 }
             }
         }
@@ -171,52 +195,49 @@ impl FinalityModel {
         matches!((tx, other), (A | C, B) | (B, A | C))
     }
 
-    fn broken_rule(&self, summaries: &[Summary; HONEST], tip: Chain) -> Option<String> {
+    fn check(&self, property: impl FnOnce() -> String) -> Option<String> {
+        Some(property()).filter(|property| property.starts_with(self.only))
+    }
+
+    fn broken_vote(&self, summaries: &[Summary; HONEST], epoch: Epoch) -> Option<String> {
+        let twice =
+            |node: &Summary| [A, B].iter().all(|tx| node.said & vote_bit(epoch, VoteKind::Lock, *tx) != 0);
+        let certified = |tx| Self::is_certified(summaries, epoch, tx);
+        let conflicting = self.transactions().contains(&B);
+        let i3 = (conflicting && summaries.iter().any(twice))
+            .then(|| self.check(|| format!("I3: an honest node voted Lock(A) and Lock(B) in epoch {epoch}")));
+        let s1 = (conflicting && certified(A) && certified(B))
+            .then(|| self.check(|| format!("S1: A and B are both certified in epoch {epoch}")));
+        i3.flatten().or(s1.flatten())
+    }
+
+    fn broken_final(&self, finals: &[(Epoch, Tx)], tip: Chain) -> Option<String> {
         let name = |tx: Tx| NAMES[usize::from(tx)];
-        let ledger = &self.arena.context.ledger;
-        let epochs = 0..=ledger.get(tip).state.next_epoch();
-        if let Some(rule) = summaries.iter().find_map(|node| node.broken).filter(|_| self.conduct) {
-            return Some(rule.to_owned());
-        }
-        for epoch in epochs.clone() {
-            let twice = |node: &Summary| {
-                [A, B].iter().all(|tx| node.said & vote_bit(epoch, VoteKind::Lock, *tx) != 0)
-            };
-            if summaries.iter().any(twice) {
-                return Some(format!("I3: an honest node voted Lock(A) and Lock(B) in epoch {epoch}"));
-            }
-            let certified = |tx| Self::is_certified(summaries, epoch, tx);
-            if certified(A) && certified(B) {
-                return Some(format!("S1: A and B are both certified in epoch {epoch}"));
-            }
-        }
-        let finals = epochs.flat_map(|epoch| self.transactions().map(move |tx| (epoch, tx)));
-        let finals: Vec<_> = finals.filter(|(epoch, tx)| Self::is_final(summaries, *epoch, *tx)).collect();
-        for (epoch, tx) in &finals {
-            if let Some((_, other)) = finals.iter().find(|(_, other)| Self::conflicts(*tx, *other)) {
-                return Some(format!("I5: {} and {} are both final", name(*tx), name(*other)));
-            }
-            let entry = ledger.get(tip);
-            let rival = self.transactions().find(|other| entry.all & 1 << other != 0 && Self::conflicts(*tx, *other));
-            if let Some(rival) = rival {
-                return Some(format!("I6: {} is final, {} is in the chain", name(*tx), name(rival)));
-            }
-            if entry.state.next_epoch() > *epoch && entry.all & 1 << tx == 0 {
-                return Some(format!("I6: epoch {epoch} ended without {}, which is final in it", name(*tx)));
-            }
-        }
-        None
+        let entry = self.arena.context.ledger.get(tip);
+        finals.iter().find_map(|(epoch, tx)| {
+            let i5 = finals.iter().find(|(_, other)| Self::conflicts(*tx, *other)).and_then(|(_, other)| {
+                self.check(|| format!("I5: {} and {} are both final", name(*tx), name(*other)))
+            });
+            let mut rivals = self.transactions().filter(|other| Self::conflicts(*tx, *other));
+            let conflict = rivals.find(|other| entry.all & 1 << other != 0).and_then(|rival| {
+                self.check(|| format!("I6: {} is final, {} is in the chain", name(*tx), name(rival)))
+            });
+            let lost = (entry.state.next_epoch() > *epoch && entry.all & 1 << tx == 0).then(|| {
+                self.check(|| format!("I6: epoch {epoch} ended without {}, which is final in it", name(*tx)))
+            });
+            i5.or(conflict).or(lost.flatten())
+        })
     }
 
     fn uncertified_in_block(&self, summaries: &[Summary; HONEST], tip: Chain) -> Option<String> {
         let mut at = tip;
         while at != ROOT {
             let entry = self.arena.context.ledger.get(at);
-            let uncertified =
-                entry.in_order.iter().find(|tx| !Self::by_votes(summaries, entry.epoch, VoteKind::Lock, **tx));
-            if let Some(tx) = uncertified {
+            let is_certified = |tx: &Tx| Self::by_votes(summaries, entry.epoch, VoteKind::Lock, *tx);
+            if let Some(tx) = entry.in_order.iter().find(|tx| !is_certified(tx)) {
                 let name = NAMES[usize::from(*tx)];
-                return Some(format!("rule 4: {name} is in a block of epoch {}, uncertified", entry.epoch));
+                let epoch = entry.epoch;
+                return self.check(|| format!("rule 4: {name} is in a block of epoch {epoch}, uncertified"));
             }
             at = entry.parent;
         }
@@ -242,18 +263,18 @@ impl Model for FinalityModel {
         let rules = self.rules();
         for place in 0..HONEST {
             for tx in self.transactions() {
-                self.to_node(world, place, Happening::Body(tx), out);
+                self.try_on(world, place, Happening::Body(tx), out);
             }
             self.votes(world, place, &summaries, out);
             self.blocks(world, place, &summaries, out);
             if rules.slow_disk {
-                self.to_node(world, place, Happening::Persist, out);
+                self.try_on(world, place, Happening::Persist, out);
             }
             if rules.restarts {
-                self.to_node(world, place, Happening::Restart, out);
+                self.try_on(world, place, Happening::Restart, out);
             }
             if rules.wipes {
-                self.to_node(world, place, Happening::Wipe, out);
+                self.try_on(world, place, Happening::Wipe, out);
             }
         }
         self.commit(world, &summaries, out);
@@ -261,7 +282,30 @@ impl Model for FinalityModel {
 
     fn broken(&mut self, world: World) -> Option<String> {
         let (summaries, tip) = (self.summaries(world), Self::chain(world));
-        self.broken_rule(&summaries, tip).or_else(|| self.uncertified_in_block(&summaries, tip))
+        let epochs = 0..=self.arena.context.ledger.get(tip).state.next_epoch();
+        let finals = epochs.clone().flat_map(|epoch| self.transactions().map(move |tx| (epoch, tx)));
+        let finals: Vec<_> = finals.filter(|(epoch, tx)| Self::is_final(&summaries, *epoch, *tx)).collect();
+        let conduct = summaries.iter().find_map(|node| node.broken);
+        conduct
+            .and_then(|rule| self.check(|| rule.to_owned()))
+            .or_else(|| epochs.into_iter().find_map(|epoch| self.broken_vote(&summaries, epoch)))
+            .or_else(|| self.broken_final(&finals, tip))
+            .or_else(|| self.uncertified_in_block(&summaries, tip))
+    }
+
+    fn view(&mut self, world: World) -> View {
+        let of_node = |node: &Summary| {
+            let prevote = node.prevote.map_or(0, |chain| u128::from(chain) + 1);
+            let locked = node.locked.map_or(0, |tx| u128::from(tx) + 1);
+            let flags = u128::from(node.closing) << 4 | locked;
+            let head =
+                u128::from(node.said) << 32 | u128::from(node.certified) << 16 | u128::from(node.chain);
+            head << 48 | prevote << 8 | flags
+        };
+        let mut nodes = self.summaries(world).map(|node| of_node(&node));
+        nodes.sort_unstable();
+        let [one, two, three] = nodes;
+        [one, two, three, world.shared.into()]
     }
 
     fn sights(&mut self, world: World) -> u32 {

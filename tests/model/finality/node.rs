@@ -8,16 +8,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use timed::protocol::finality::{ChainView, Effect, Input, JournaledEpoch, Machine, VoteSource};
+use timed::protocol::finality::{ChainView, Effect, Input, JournaledVotes, Machine, VoteSource};
 use timed::types::{Epoch, FinalityVote, MasternodeId, VoteBatch, VoteKind};
 
+use super::happening::{CODES, Happening, KINDS};
+use super::ledger::{Chain, Ledger, LedgerPlan, ROOT, Tx, operator};
 use crate::checker::{BYZANTINE, Code, Local};
 use crate::text::{fields, rewritten};
-use crate::ledger::{Chain, Ledger, LedgerPlan, NAMES, ROOT, Tx, operator};
-
-pub const KINDS: [VoteKind; 2] = [VoteKind::Lock, VoteKind::Final];
-const TRANSACTIONS: Code = 3;
-const CHILDREN_MAX: Code = 10;
 
 /// A rule that is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +31,10 @@ pub enum Mutation {
     PromisesForgotten,
     /// Rule 5: that closing was entered does not survive a restart.
     ClosingForgotten,
+    /// Rule 5: a node that starts at a closing height does not journal that it is closing.
+    ClosingUnrecordedAtStart,
+    /// A node that lost its chain votes in epochs that its journal was pruned of.
+    PrunedEpochsVoted,
     /// A vote leaves before it is durable.
     SentBeforeDurable,
     /// Votes of the epoch before count.
@@ -50,7 +51,7 @@ pub enum Delivery {
     /// One vote of one validator at a time.
     EachVote,
     /// All that was sent for one transaction at once, if it makes a quorum.
-    Quorums,
+    Together,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +80,7 @@ pub struct Context {
 
 impl Context {
     pub fn new(plan: LedgerPlan, rules: Rules) -> Self {
-        let ledger = Ledger::new(plan);
+        let ledger = Ledger::new(plan, if rules.lacks(Mutation::SmallQuorum) { 4 } else { 1 });
         let root = &ledger.get(ROOT).state;
         let chain_id = *root.chain_id();
         let member = |place: u8| {
@@ -114,84 +115,16 @@ pub fn vote_bit(epoch: Epoch, kind: VoteKind, tx: Tx) -> u32 {
     1 << (epoch as u32 * 6 + kind * 3 + u32::from(tx))
 }
 
-/// What can happen to a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Happening {
-    /// The transaction's body arrives.
-    Body(Tx),
-    /// A vote of the current epoch arrives.
-    Vote { voter: u8, kind: VoteKind, tx: Tx },
-    /// Votes of these others (bit 0 is 1, bit 1 is 2) and of the Byzantine one arrive, and make a quorum.
-    Quorum { kind: VoteKind, tx: Tx, others: u8 },
-    /// The oldest write becomes durable.
-    Persist,
-    Restart,
-    /// A restart that finds no chain.
-    Wipe,
-    /// A first prevote for the block that makes this child of the node's chain.
-    Prevote { child: u8 },
-    /// The block that makes this child of the node's chain is applied.
-    Apply { child: u8 },
-}
-
-fn kind_code(kind: VoteKind) -> Code {
-    Code::from(kind == VoteKind::Final)
-}
-
-impl Happening {
-    pub fn code(self) -> Code {
-        match self {
-            Self::Body(tx) => Code::from(tx),
-            Self::Vote { voter, kind, tx } => {
-                3 + (Code::from(voter) - 1) * 6 + kind_code(kind) * TRANSACTIONS + Code::from(tx)
-            }
-            Self::Quorum { kind, tx, others } => {
-                21 + Code::from(others) * 6 + kind_code(kind) * TRANSACTIONS + Code::from(tx)
-            }
-            Self::Persist => 45,
-            Self::Restart => 46,
-            Self::Wipe => 47,
-            Self::Prevote { child } => 48 + Code::from(child),
-            Self::Apply { child } => 48 + CHILDREN_MAX + Code::from(child),
-        }
-    }
-
-    pub fn of(code: Code) -> Self {
-        let vote = |rest: Code| (KINDS[usize::from(rest % 6 / 3)], (rest % 3) as Tx, (rest / 6) as u8);
-        match code {
-            0..3 => Self::Body(code as Tx),
-            3..21 => {
-                let (kind, tx, voter) = vote(code - 3);
-                Self::Vote { voter: voter + 1, kind, tx }
-            }
-            21..45 => {
-                let (kind, tx, others) = vote(code - 21);
-                Self::Quorum { kind, tx, others }
-            }
-            45 => Self::Persist,
-            46 => Self::Restart,
-            47 => Self::Wipe,
-            _ if code < 48 + CHILDREN_MAX => Self::Prevote { child: (code - 48) as u8 },
-            _ => Self::Apply { child: (code - 48 - CHILDREN_MAX) as u8 },
-        }
-    }
-
-    fn mirrored(self) -> Self {
-        match self {
-            Self::Vote { voter: voter @ 1..=2, kind, tx } => Self::Vote { voter: 3 - voter, kind, tx },
-            Self::Quorum { kind, tx, others } => {
-                Self::Quorum { kind, tx, others: others >> 1 | (others & 1) << 1 }
-            }
-            other => other,
-        }
-    }
-}
-
 /// A write on its way to the journal.
 #[derive(Clone, Debug)]
 enum Record {
     /// A vote with its body and the votes behind it.
-    Vote { epoch: Epoch, kind: VoteKind, tx: Tx, behind: BTreeSet<(u8, VoteKind, Tx)> },
+    Vote {
+        epoch: Epoch,
+        kind: VoteKind,
+        tx: Tx,
+        behind: BTreeSet<(u8, VoteKind, Tx)>,
+    },
     Closing(Epoch),
     Prevote(Chain),
     EpochStarted(Epoch),
@@ -234,15 +167,17 @@ pub struct Summary {
     /// Transactions that are certified in its view now.
     pub certified: u8,
     pub prevote: Option<Chain>,
+    /// What the coin is locked to.
+    pub locked: Option<Tx>,
     pub closing: bool,
-    pub writes_wait: bool,
     pub broken: Option<&'static str>,
 }
 
 impl Node {
     pub fn first(context: &Context) -> Self {
         let state = &context.ledger.get(ROOT).state;
-        let machine = Machine::new(Some(context.members[0]), state, BTreeMap::new(), BTreeSet::new());
+        let me = Some(context.members[0]);
+        let machine = Machine::new(me, state, JournaledVotes::default(), BTreeSet::new());
         Self {
             chain: ROOT,
             machine,
@@ -321,9 +256,7 @@ impl Node {
                 }
             }
         }
-        if self.journal.prevoted_closing.contains(&epoch)
-            && !self.journal.own.contains(&(epoch, kind, tx))
-        {
+        if self.journal.prevoted_closing.contains(&epoch) && !self.journal.own.contains(&(epoch, kind, tx)) {
             self.broken = Some("rule 5: a new vote after a journaled prevote at a closing height");
         }
         if context.rules.lacks(Mutation::SentBeforeDurable) {
@@ -337,7 +270,9 @@ impl Node {
         match self.queue.pop_front() {
             Some(Record::Vote { epoch, kind, tx, behind }) => {
                 self.journal.bodies.insert(tx);
-                self.journal.others.extend(behind.into_iter().map(|(voter, kind, tx)| (epoch, voter, kind, tx)));
+                self.journal
+                    .others
+                    .extend(behind.into_iter().map(|(voter, kind, tx)| (epoch, voter, kind, tx)));
                 self.journal.own.insert((epoch, kind, tx));
                 self.said |= vote_bit(epoch, kind, tx);
                 if epoch == self.machine.epoch() {
@@ -393,7 +328,8 @@ impl Node {
         self.queue.clear();
         self.chain = chain;
         let entry = context.ledger.get(chain);
-        let mut journaled: BTreeMap<Epoch, JournaledEpoch> = BTreeMap::new();
+        let complete_from = if rules.lacks(Mutation::PrunedEpochsVoted) { 0 } else { self.journal.started };
+        let mut journaled = JournaledVotes { epochs: BTreeMap::new(), complete_from };
         for (epoch, kind, tx) in &self.journal.own {
             let forgotten = match kind {
                 VoteKind::Lock => rules.lacks(Mutation::LocksForgotten),
@@ -402,23 +338,36 @@ impl Node {
             if !forgotten {
                 let transaction = context.ledger.transaction(*tx);
                 let vote = FinalityVote { kind: *kind, txid: transaction.txid() };
-                let votes = &mut journaled.entry(*epoch).or_default().votes;
+                let votes = &mut journaled.epochs.entry(*epoch).or_default().votes;
                 votes.push((vote, transaction.inputs().to_vec()));
             }
         }
         if !rules.lacks(Mutation::ClosingForgotten) {
             for epoch in &self.journal.closing {
-                journaled.entry(*epoch).or_default().closing = true;
+                journaled.epochs.entry(*epoch).or_default().closing = true;
             }
         }
-        self.machine =
-            Machine::new(Some(context.members[0]), &entry.state, journaled, entry.settled.clone());
-        let mut bodies: Vec<_> = self.journal.bodies.iter().map(|tx| context.ledger.transaction(*tx)).collect();
+        let epoch = entry.state.next_epoch();
+        let is_closing_journaled = journaled.epochs.get(&epoch).is_some_and(|journaled| journaled.closing);
+        self.machine = Machine::new(Some(context.members[0]), &entry.state, journaled, entry.settled.clone());
+        if self.machine.is_closing()
+            && !is_closing_journaled
+            && !rules.lacks(Mutation::ClosingUnrecordedAtStart)
+        {
+            self.queue.push_back(Record::Closing(epoch));
+        }
+        // With a lock its body is forgotten; the body would be locked again.
+        let promised =
+            |tx: &&Tx| self.journal.own.iter().any(|(_, kind, of)| *kind == VoteKind::Final && of == *tx);
+        let bodies =
+            self.journal.bodies.iter().filter(|tx| !rules.lacks(Mutation::LocksForgotten) || promised(tx));
+        let mut bodies: Vec<_> = bodies.map(|tx| context.ledger.transaction(*tx)).collect();
         bodies.sort_by_key(|transaction| transaction.txid());
-        for transaction in bodies.into_iter().filter(|transaction| !entry.settled.contains(&transaction.txid())) {
+        for transaction in
+            bodies.into_iter().filter(|transaction| !entry.settled.contains(&transaction.txid()))
+        {
             self.feed(context, Input::TransactionReceived(transaction.clone()));
         }
-        let epoch = self.machine.epoch();
         let own = self.journal.own.iter().map(|(of, kind, tx)| (*of, 0, *kind, *tx));
         let others = self.journal.others.iter().copied();
         let votes: Vec<_> = own.chain(others).filter(|(of, ..)| *of == epoch).collect();
@@ -431,6 +380,9 @@ impl Node {
     fn may_prevote(&self, context: &Context, block: Chain) -> bool {
         let (ledger, rules) = (&context.ledger, &context.rules);
         let entry = ledger.get(block);
+        if entry.epoch < self.journal.started {
+            return false;
+        }
         let mut transactions = entry.in_order.iter().map(|tx| ledger.transaction(*tx).txid());
         let certified = transactions.all(|txid| {
             self.machine.transaction(&txid).is_some()
@@ -516,7 +468,7 @@ impl Node {
 /// (`unknown_votes`).
 fn machine_key(machine: &Machine, delivery: Delivery) -> String {
     let text = format!("{machine:?}");
-    let together = delivery == Delivery::Quorums;
+    let together = delivery == Delivery::Together;
     let tally = |text: &str| {
         if together {
             return String::new();
@@ -533,21 +485,29 @@ fn machine_key(machine: &Machine, delivery: Delivery) -> String {
         };
         fields(text).into_iter().map(entry).collect()
     };
+    // Epochs only go up, so a first epoch to vote in that has come says no more.
+    let votes_from = |text: &str| text.parse().ok().filter(|from: &Epoch| *from > machine.epoch());
     let asked = ["wanted_bodies", "wanted_certificates", "unknown_votes"];
-    let names: Vec<_> = ["entries"].into_iter().chain(asked.into_iter().filter(|_| together)).collect();
-    rewritten(&text, &names, |name, text| if name == "entries" { entries(text) } else { String::new() })
+    let names: Vec<_> =
+        ["entries", "votes_from"].into_iter().chain(asked.into_iter().filter(|_| together)).collect();
+    rewritten(&text, &names, |name, text| match name {
+        "entries" => entries(text),
+        "votes_from" => format!("{:?}", votes_from(text)),
+        _ => String::new(),
+    })
 }
 
 impl Local for Node {
     type Summary = Summary;
     type Context = Context;
-    const INPUTS: usize = 48 + 2 * CHILDREN_MAX as usize;
+    const CODES: usize = CODES as usize;
 
     fn write_key(&self, context: &Context, key: &mut String) {
         let Self { chain, machine, journal, queue, said, called_final, broken } = self;
         key.push_str(&machine_key(machine, context.rules.delivery));
         let Journal { own, others, bodies, closing, prevote, prevoted_closing, started } = journal;
-        let _ = write!(key, "{chain} {own:?} {bodies:?} {closing:?} {prevote:?} {prevoted_closing:?} {started}");
+        let _ =
+            write!(key, "{chain} {own:?} {bodies:?} {closing:?} {prevote:?} {prevoted_closing:?} {started}");
         let _ = write!(key, "{queue:?} {said} {called_final} {broken:?}");
         // A journaled `Final` vote has a quorum behind it, whoever is in that.
         if context.rules.delivery == Delivery::EachVote {
@@ -565,8 +525,8 @@ impl Local for Node {
             called_final: self.called_final,
             certified: certified.fold(0, |bits, (tx, _)| bits | 1 << tx),
             prevote: self.journal.prevote,
+            locked: self.machine.locked_to(&context.ledger.coin).map(|txid| context.ledger.place_of(&txid)),
             closing: self.machine.is_closing(),
-            writes_wait: !self.queue.is_empty(),
             broken: self.broken,
         }
     }
@@ -585,9 +545,4 @@ impl Local for Node {
     fn mirrored(_: &Context, code: Code) -> Code {
         Happening::of(code).mirrored().code()
     }
-}
-
-/// A vote in words.
-pub fn vote_name(kind: VoteKind, tx: Tx) -> String {
-    format!("{kind:?}({})", NAMES[usize::from(tx)])
 }

@@ -1,12 +1,17 @@
 //! Tendermint for one height: what can happen in the whole system, and what must hold.
 
+mod forgetful;
+mod happening;
+mod node;
+
 use timed::protocol::bft::{Step, TimeoutKind};
 use timed::types::{Round, VoteStep};
 
-use crate::checker::{Action, Arena, BYZANTINE, HONEST, Model, World};
-use crate::tendermint_node::{
-    Context, Delivery, Happening, Mutation, NIL, Node, Plan, STEPS, Said, Summary, Value, proposal_bit,
-};
+use self::happening::{Happening, NIL, STEPS, Said, Value};
+use self::node::{Context, Node, Summary, proposal_bit};
+use crate::checker::{Action, Arena, BYZANTINE, HONEST, Model, View, World};
+
+pub use self::node::{Delivery, Mutation, Plan};
 
 /// What [`Model::sights`] looks for.
 pub mod sights {
@@ -20,6 +25,7 @@ pub mod sights {
     pub const RELOCKED: u32 = 1 << 5;
     /// Nodes hold locks on different blocks.
     pub const TWO_LOCKS: u32 = 1 << 6;
+    pub const ALL: u32 = (1 << 7) - 1;
     pub const NAMES: [&str; 7] = [
         "a lock",
         "a decision",
@@ -35,11 +41,18 @@ type Out = Vec<(Action, World)>;
 
 pub struct TendermintModel {
     arena: Arena<Node>,
+    /// Only properties whose names begin so are checked.
+    only: &'static str,
 }
 
 impl TendermintModel {
     pub fn new(plan: Plan) -> Self {
-        Self { arena: Arena::new(Context::new(plan), plan.is_symmetric()) }
+        Self { arena: Arena::new(Context::new(plan), plan.is_symmetric()), only: "" }
+    }
+
+    /// Checks properties whose names begin so, and no others.
+    pub fn only(self, only: &'static str) -> Self {
+        Self { only, ..self }
     }
 
     fn plan(&self) -> Plan {
@@ -59,7 +72,7 @@ impl TendermintModel {
         }
     }
 
-    fn to_node(&mut self, world: World, place: usize, what: Happening, out: &mut Out) {
+    fn try_on(&mut self, world: World, place: usize, what: Happening, out: &mut Out) {
         let code = what.code();
         let Some(next) = self.arena.step(world.nodes[place], code) else { return };
         let mut after = world;
@@ -86,25 +99,24 @@ impl TendermintModel {
         for value in plan.values() {
             let first = plan.first_rounds[usize::from(value)];
             if self.is_proposed(summaries, first, value, None) {
-                self.to_node(world, place, Happening::Fresh(value), out);
-                self.to_node(world, place, Happening::Acceptable(value), out);
+                self.try_on(world, place, Happening::Fresh(value), out);
+                self.try_on(world, place, Happening::Acceptable(value), out);
             } else if mine.building && first == mine.round {
-                self.to_node(world, place, Happening::Built(value), out);
+                self.try_on(world, place, Happening::Built(value), out);
             }
             // Only a proposal of the own round makes a node do something.
             for pol_round in first..mine.round {
                 if !self.is_proposed(summaries, mine.round, value, Some(pol_round)) {
                     continue;
                 }
-                let prevoted = |other: usize| {
-                    summaries[other].said.get(pol_round, VoteStep::Prevote) == Some(value)
-                };
+                let prevoted =
+                    |other: usize| summaries[other].said.get(pol_round, VoteStep::Prevote) == Some(value);
                 let [one, two] = self.others(place).map(prevoted);
                 let others = u8::from(one) | u8::from(two) << 1;
                 let own = mine.said.get(pol_round, VoteStep::Prevote) == Some(value);
                 if self.is_quorum(others, own) || plan.lacks(Mutation::ProofUnchecked) {
                     let again = Happening::Again { round: mine.round, value, pol_round, others };
-                    self.to_node(world, place, again, out);
+                    self.try_on(world, place, again, out);
                 }
             }
         }
@@ -131,7 +143,7 @@ impl TendermintModel {
                 let (step, round) = (VoteStep::Prevote, mine.round);
                 let others = bits(prevotes, value);
                 if self.is_quorum(others, mine.said.get(round, step) == Some(value)) {
-                    self.to_node(world, place, Happening::Quorum { step, round, value, others }, out);
+                    self.try_on(world, place, Happening::Quorum { step, round, value, others }, out);
                 }
             }
         }
@@ -141,7 +153,7 @@ impl TendermintModel {
             for value in self.plan().values() {
                 let others = bits(precommits, value);
                 if self.is_quorum(others, mine.said.get(round, step) == Some(value)) {
-                    self.to_node(world, place, Happening::Quorum { step, round, value, others }, out);
+                    self.try_on(world, place, Happening::Quorum { step, round, value, others }, out);
                 }
             }
         }
@@ -153,7 +165,7 @@ impl TendermintModel {
                 let takes = if has_voted { 1 } else { 2 };
                 let waits = step == VoteStep::Precommit || mine.step == Step::Prevote;
                 if waits && others.into_iter().flatten().count() == takes {
-                    self.to_node(world, place, Happening::Expired { step, others }, out);
+                    self.try_on(world, place, Happening::Expired { step, others }, out);
                 }
             }
         }
@@ -162,7 +174,7 @@ impl TendermintModel {
         for round in later..self.plan().rounds() {
             for (other, value) in (0..).zip(said(round, VoteStep::Prevote)) {
                 if let Some(value) = value {
-                    self.to_node(world, place, Happening::Later { round, other, value }, out);
+                    self.try_on(world, place, Happening::Later { round, other, value }, out);
                 }
             }
         }
@@ -181,12 +193,12 @@ impl TendermintModel {
                 let voters = if plan.is_symmetric() { [1, 2] } else { others.map(|other| other as u8) };
                 for (voter, value) in voters.into_iter().zip(said) {
                     if let Some(value) = value {
-                        self.to_node(world, place, Happening::Vote { voter, step, round, value }, out);
+                        self.try_on(world, place, Happening::Vote { voter, step, round, value }, out);
                     }
                 }
                 for value in plan.values().chain([NIL]) {
                     let vote = Happening::Vote { voter: BYZANTINE, step, round, value };
-                    self.to_node(world, place, vote, out);
+                    self.try_on(world, place, vote, out);
                 }
             }
         }
@@ -201,7 +213,8 @@ impl TendermintModel {
     fn lock_left(&self, summaries: &[Summary; HONEST], node: &Summary) -> Option<String> {
         let mut lock: Option<(Round, Value)> = None;
         for round in 0..self.plan().rounds() {
-            if let (Some((locked_round, locked)), Some(value)) = (lock, node.said.get(round, VoteStep::Prevote))
+            if let (Some((locked_round, locked)), Some(value)) =
+                (lock, node.said.get(round, VoteStep::Prevote))
                 && value != NIL
                 && value != locked
                 && !(locked_round..round).any(|at| Self::by_votes(summaries, at, VoteStep::Prevote, value))
@@ -257,20 +270,20 @@ impl Model for TendermintModel {
             if summaries[place].step == Step::Decided {
                 continue;
             }
-            self.to_node(world, place, Happening::Due, out);
-            self.to_node(world, place, Happening::Timeout(TimeoutKind::Propose), out);
+            self.try_on(world, place, Happening::Due, out);
+            self.try_on(world, place, Happening::Timeout(TimeoutKind::Propose), out);
             if plan.delivery == Delivery::EachVote {
                 for kind in [TimeoutKind::Prevote, TimeoutKind::Precommit] {
-                    self.to_node(world, place, Happening::Timeout(kind), out);
+                    self.try_on(world, place, Happening::Timeout(kind), out);
                 }
             }
             self.proposals(world, place, &summaries, out);
             self.votes(world, place, &summaries, out);
             if plan.slow_disk {
-                self.to_node(world, place, Happening::Persist, out);
+                self.try_on(world, place, Happening::Persist, out);
             }
             if plan.restarts {
-                self.to_node(world, place, Happening::Restart, out);
+                self.try_on(world, place, Happening::Restart, out);
             }
         }
     }
@@ -278,14 +291,32 @@ impl Model for TendermintModel {
     fn broken(&mut self, world: World) -> Option<String> {
         let summaries = self.summaries(world);
         let decided: Vec<_> = summaries.iter().filter_map(|node| node.decided).collect();
-        if decided.iter().any(|value| Some(value) != decided.first()) {
-            return Some("I1: two blocks are decided at one height".to_owned());
-        }
-        if let Some(rule) = summaries.iter().find_map(|node| node.broken) {
-            return Some(rule.to_owned());
-        }
-        let of_node = |node: &Summary| self.lock_left(&summaries, node).or_else(|| self.unaccepted(&summaries, node));
-        summaries.iter().find_map(of_node)
+        let two = decided.iter().any(|value| Some(value) != decided.first());
+        let agreement = two.then(|| "I1: two blocks are decided at one height".to_owned());
+        let conduct = || summaries.iter().find_map(|node| node.broken).map(str::to_owned);
+        let locks = || summaries.iter().find_map(|node| self.lock_left(&summaries, node));
+        let accepted = || summaries.iter().find_map(|node| self.unaccepted(&summaries, node));
+        let fits = |property: &String| property.starts_with(self.only);
+        let later =
+            || conduct().filter(fits).or_else(|| locks().filter(fits)).or_else(|| accepted().filter(fits));
+        agreement.filter(fits).or_else(later)
+    }
+
+    fn view(&mut self, world: World) -> View {
+        let of_node = |node: &Summary| {
+            let said = u128::from(node.said.0) << 64;
+            // Where it was when it decided makes no difference any more.
+            if let Some(value) = node.decided {
+                return said | (u128::from(value) + 1);
+            }
+            let locked =
+                node.locked.map_or(0, |(round, value)| u128::from(round) * 8 + u128::from(value) + 1);
+            said | locked << 32 | (u128::from(node.round) * 8 + node.step as u128) << 16
+        };
+        let mut nodes = self.summaries(world).map(|node| of_node(&node));
+        nodes.sort_unstable();
+        let [one, two, three] = nodes;
+        [one, two, three, world.shared.into()]
     }
 
     fn sights(&mut self, world: World) -> u32 {
@@ -333,10 +364,15 @@ impl Model for TendermintModel {
         let what = match Happening::of(code) {
             Happening::Due => format!("{me} starts the height"),
             Happening::Timeout(kind) => {
-                format!("the {kind:?} timeout of {me} in round {} runs out", self.arena.summary(before.nodes[place]).round)
+                format!(
+                    "the {kind:?} timeout of {me} in round {} runs out",
+                    self.arena.summary(before.nodes[place]).round
+                )
             }
             Happening::Fresh(value) => format!("{me} receives the proposal of {}", name(value)),
-            Happening::Acceptable(value) => format!("{me} has the proposal of {} and accepts it", name(value)),
+            Happening::Acceptable(value) => {
+                format!("{me} has the proposal of {} and accepts it", name(value))
+            }
             Happening::Again { round, value, pol_round, others: bits } => {
                 let from = others.into_iter().zip([1, 2]).filter(|(_, bit)| bits & bit != 0);
                 let from: Vec<_> = from.map(|(other, _)| format!("node {other}")).collect();
@@ -350,27 +386,37 @@ impl Model for TendermintModel {
             Happening::Quorum { step, round, value, others: bits } => {
                 let from = others.into_iter().zip([1, 2]).filter(|(_, bit)| bits & bit != 0);
                 let from: String = from.map(|(other, _)| format!(" and node {other}")).collect();
-                format!("{me} receives {step:?}s for {} in round {round} of the Byzantine one{from}", name(value))
+                format!(
+                    "{me} receives {step:?}s for {} in round {round} of the Byzantine one{from}",
+                    name(value)
+                )
             }
             Happening::Expired { step, others: said } => {
                 let from = others.into_iter().zip(said);
-                let from = from.filter_map(|(other, said)| Some(format!(", {} of node {other}", name(said?))));
+                let from =
+                    from.filter_map(|(other, said)| Some(format!(", {} of node {other}", name(said?))));
                 let from: String = from.collect();
                 format!("{me} receives {step:?}s: nil of the Byzantine one{from}; the timeout runs out")
             }
             Happening::Later { round, other, value } => {
                 let other = others[usize::from(other)];
-                format!("{me} receives prevotes in round {round}: nil of the Byzantine one, {} of node {other}", name(value))
+                format!(
+                    "{me} receives prevotes in round {round}: nil of the Byzantine one, {} of node {other}",
+                    name(value)
+                )
             }
             Happening::Vote { voter, step, round, value } => {
-                format!("{me} receives the {step:?} for {} in round {round} of {}", name(value), sender(voter))
+                format!(
+                    "{me} receives the {step:?} for {} in round {round} of {}",
+                    name(value),
+                    sender(voter)
+                )
             }
             Happening::Built(value) => format!("{me} has built {}", name(value)),
             Happening::Persist => format!("the oldest write of {me} becomes durable"),
             Happening::Restart => format!("{me} restarts"),
         };
-        let (was, is) =
-            (self.arena.summary(before.nodes[place]), self.arena.summary(after.nodes[place]));
+        let (was, is) = (self.arena.summary(before.nodes[place]), self.arena.summary(after.nodes[place]));
         let mut more = Vec::new();
         for round in 0..self.plan().rounds() {
             for step in STEPS {
@@ -389,4 +435,3 @@ impl Model for TendermintModel {
         if more.is_empty() { what } else { format!("{what}; it {}", more.join(", ")) }
     }
 }
-

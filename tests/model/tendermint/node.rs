@@ -8,7 +8,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use timed::protocol::bft::{BlockMessage, Effect, HeightContext, Input, Journaled, Machine, Step, TimeoutKind};
+use timed::protocol::bft::{
+    BlockMessage, Effect, HeightContext, Input, Journaled, Machine, Step, TimeoutKind,
+};
 use timed::types::block::{empty_evidence_root, tx_root};
 use timed::types::genesis::Timeout;
 use timed::types::{
@@ -16,15 +18,9 @@ use timed::types::{
     Round, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
 };
 
+use super::forgetful::{Act, forgetful_key};
+use super::happening::{CODES, Happening, NIL, Said, Value, said_code, said_of};
 use crate::checker::{BYZANTINE, Code, Local};
-use crate::text::{field, fields, rewritten};
-
-/// Place of a block in [`Plan::first_rounds`].
-pub type Value = u8;
-/// A vote for no block.
-pub const NIL: Value = 7;
-pub const STEPS: [VoteStep; 2] = [VoteStep::Prevote, VoteStep::Precommit];
-const TIMEOUTS: [TimeoutKind; 3] = [TimeoutKind::Propose, TimeoutKind::Prevote, TimeoutKind::Precommit];
 
 /// A rule that is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,8 +35,6 @@ pub enum Mutation {
     ProofUnchecked,
     /// A vote leaves before it is durable.
     SentBeforeDurable,
-    /// Rule 4: a first prevote does not wait until its block is acceptable.
-    AcceptanceUnchecked,
 }
 
 /// How votes are delivered.
@@ -156,7 +150,7 @@ impl Context {
         self.blocks.get(usize::from(value)).map(|block| block.header.hash())
     }
 
-    fn value(&self, hash: Option<BlockHash>) -> Value {
+    pub fn value(&self, hash: Option<BlockHash>) -> Value {
         let Some(hash) = hash else { return NIL };
         let place = self.blocks.iter().position(|block| block.header.hash() == hash);
         place.expect("one of the model's blocks") as Value
@@ -164,7 +158,15 @@ impl Context {
 
     fn vote(&self, voter: u8, step: VoteStep, round: Round, value: Value) -> Arc<BlockVote> {
         let (validator, signature) = (id(voter), Signature([voter + 1; 64]));
-        Arc::new(BlockVote { step, epoch: 0, height: 1, round, value: self.hash(value), validator, signature })
+        Arc::new(BlockVote {
+            step,
+            epoch: 0,
+            height: 1,
+            round,
+            value: self.hash(value),
+            validator,
+            signature,
+        })
     }
 
     fn proposal(&self, round: Round, value: Value, pol_round: Option<Round>) -> Arc<Proposal> {
@@ -178,199 +180,10 @@ impl Context {
     }
 }
 
-/// What others have of one vote of a node: nothing, or its value.
-pub type Said = Option<Value>;
-
-/// What can happen to a node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Happening {
-    /// The height is due.
-    Due,
-    Persist,
-    Restart,
-    Timeout(TimeoutKind),
-    /// A block's first proposal arrives.
-    Fresh(Value),
-    /// A block's first proposal arrives, if it has not, and the block becomes acceptable.
-    Acceptable(Value),
-    /// A block that this node was asked to build is ready.
-    Built(Value),
-    /// A later proposal of a block arrives, with the prevotes of these others (bit 0 is the first of them) and of the
-    /// Byzantine one in the round of its proof of lock.
-    Again { round: Round, value: Value, pol_round: Round, others: u8 },
-    /// Votes of these others and of the Byzantine one for one value arrive.
-    Quorum { step: VoteStep, round: Round, value: Value, others: u8 },
-    /// Votes of others, where they are given, arrive in the current round with one of the Byzantine one for nil, and
-    /// the step's timeout runs out.
-    Expired { step: VoteStep, others: [Said; 2] },
-    /// A prevote of one of the others (0 or 1) in a later round arrives, with one of the Byzantine one.
-    Later { round: Round, other: u8, value: Value },
-    /// One vote arrives.
-    Vote { voter: u8, step: VoteStep, round: Round, value: Value },
-}
-
-const VALUES: Code = 4;
-const SAID: Code = VALUES + 1;
-const ROUNDS: Code = 4;
-
-fn value_code(value: Value) -> Code {
-    if value == NIL { 0 } else { Code::from(value) + 1 }
-}
-
-fn value_of(code: Code) -> Value {
-    if code == 0 { NIL } else { (code - 1) as Value }
-}
-
-fn said_code(said: Said) -> Code {
-    said.map_or(0, |value| value_code(value) + 1)
-}
-
-fn said_of(code: Code) -> Said {
-    (code > 0).then(|| value_of(code - 1))
-}
-
-fn step_code(step: VoteStep) -> Code {
-    Code::from(step == VoteStep::Precommit)
-}
-
-fn timeout_code(kind: TimeoutKind) -> Code {
-    TIMEOUTS.iter().position(|other| *other == kind).unwrap_or(0) as Code
-}
-
-const AGAIN: Code = 18;
-const QUORUM: Code = AGAIN + ROUNDS * ROUNDS * VALUES * 4;
-const EXPIRED: Code = QUORUM + 2 * ROUNDS * VALUES * 4;
-const LATER: Code = EXPIRED + 2 * SAID * SAID;
-const VOTE: Code = LATER + ROUNDS * 2 * VALUES;
-const CODES: Code = VOTE + 4 * 2 * ROUNDS * VALUES;
-
-/// A number from digits, each with its base.
-fn number(digits: &[(Code, Code)]) -> Code {
-    digits.iter().fold(0, |number, (base, digit)| number * base + digit)
-}
-
-/// Takes the last digit off a number.
-fn digit(number: &mut Code, base: Code) -> Code {
-    let digit = *number % base;
-    *number /= base;
-    digit
-}
-
-impl Happening {
-    pub fn code(self) -> Code {
-        match self {
-            Self::Due => 0,
-            Self::Persist => 1,
-            Self::Restart => 2,
-            Self::Timeout(kind) => 3 + timeout_code(kind),
-            Self::Fresh(value) => 6 + Code::from(value),
-            Self::Acceptable(value) => 10 + Code::from(value),
-            Self::Built(value) => 14 + Code::from(value),
-            Self::Again { round, value, pol_round, others } => {
-                let rounds = [(ROUNDS, round as Code), (ROUNDS, pol_round as Code)];
-                AGAIN + number(&[rounds[0], rounds[1], (VALUES, Code::from(value)), (4, Code::from(others))])
-            }
-            Self::Quorum { step, round, value, others } => {
-                let vote = [(2, step_code(step)), (ROUNDS, round as Code), (VALUES, value_code(value))];
-                QUORUM + number(&[vote[0], vote[1], vote[2], (4, Code::from(others))])
-            }
-            Self::Expired { step, others: [one, two] } => {
-                EXPIRED + number(&[(2, step_code(step)), (SAID, said_code(one)), (SAID, said_code(two))])
-            }
-            Self::Later { round, other, value } => {
-                LATER + number(&[(ROUNDS, round as Code), (2, Code::from(other)), (VALUES, value_code(value))])
-            }
-            Self::Vote { voter, step, round, value } => {
-                let vote = [(2, step_code(step)), (ROUNDS, round as Code), (VALUES, value_code(value))];
-                VOTE + number(&[(4, Code::from(voter)), vote[0], vote[1], vote[2]])
-            }
-        }
-    }
-
-    pub fn of(code: Code) -> Self {
-        let steps = |code: Code| STEPS[usize::from(code)];
-        let mut rest = code;
-        match code {
-            0 => Self::Due,
-            1 => Self::Persist,
-            2 => Self::Restart,
-            3..6 => Self::Timeout(TIMEOUTS[usize::from(code - 3)]),
-            6..10 => Self::Fresh((code - 6) as Value),
-            10..14 => Self::Acceptable((code - 10) as Value),
-            14..AGAIN => Self::Built((code - 14) as Value),
-            AGAIN..QUORUM => {
-                rest -= AGAIN;
-                let others = digit(&mut rest, 4) as u8;
-                let value = digit(&mut rest, VALUES) as Value;
-                let pol_round = digit(&mut rest, ROUNDS).into();
-                Self::Again { round: rest.into(), value, pol_round, others }
-            }
-            QUORUM..EXPIRED => {
-                rest -= QUORUM;
-                let others = digit(&mut rest, 4) as u8;
-                let value = value_of(digit(&mut rest, VALUES));
-                let round = digit(&mut rest, ROUNDS).into();
-                Self::Quorum { step: steps(rest), round, value, others }
-            }
-            EXPIRED..LATER => {
-                rest -= EXPIRED;
-                let two = said_of(digit(&mut rest, SAID));
-                let one = said_of(digit(&mut rest, SAID));
-                Self::Expired { step: steps(rest), others: [one, two] }
-            }
-            LATER..VOTE => {
-                rest -= LATER;
-                let value = value_of(digit(&mut rest, VALUES));
-                let other = digit(&mut rest, 2) as u8;
-                Self::Later { round: rest.into(), other, value }
-            }
-            _ => {
-                rest -= VOTE;
-                let value = value_of(digit(&mut rest, VALUES));
-                let round = digit(&mut rest, ROUNDS).into();
-                let step = steps(digit(&mut rest, 2));
-                Self::Vote { voter: rest as u8, step, round, value }
-            }
-        }
-    }
-
-    fn mirrored(self) -> Self {
-        let exchanged = |others: u8| others >> 1 | (others & 1) << 1;
-        match self {
-            Self::Again { round, value, pol_round, others } => {
-                Self::Again { round, value, pol_round, others: exchanged(others) }
-            }
-            Self::Quorum { step, round, value, others } => {
-                Self::Quorum { step, round, value, others: exchanged(others) }
-            }
-            Self::Expired { step, others: [one, two] } => Self::Expired { step, others: [two, one] },
-            Self::Later { round, other, value } => Self::Later { round, other: 1 - other, value },
-            Self::Vote { voter: voter @ 1..=2, step, round, value } => {
-                Self::Vote { voter: 3 - voter, step, round, value }
-            }
-            other => other,
-        }
-    }
-}
-
 #[derive(Clone, Debug)]
 enum Record {
     Proposal(Arc<Proposal>),
     Vote { vote: Arc<BlockVote>, behind: Option<(Arc<Proposal>, Vec<Arc<BlockVote>>)> },
-}
-
-/// What a node does that others can see, and what it remembers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Act {
-    Enter(Round),
-    Build(Value),
-    /// A prevote, with the round of the proof that it rests on.
-    Prevote(Value, Option<Round>),
-    Precommit(Value),
-    /// A valid value that is not the lock.
-    Valid(Value),
-    Decide(Round, Value),
-    Restart,
 }
 
 #[derive(Clone, Debug)]
@@ -383,7 +196,7 @@ pub struct Node {
     /// Its votes that others can have, by round and step.
     pub said: Vec<[Said; 2]>,
     /// Its proposals that others can have: round, block, round of the proof of lock.
-    proposed: BTreeSet<(Round, Value, Option<Round>)>,
+    pub proposed: BTreeSet<(Round, Value, Option<Round>)>,
     /// The round that it builds a block for.
     building: Option<Round>,
     decided: Option<Value>,
@@ -391,12 +204,12 @@ pub struct Node {
     /// What it did, in order.
     pub acts: Vec<Act>,
     /// It was made of its acts by [`Node::forgetful`], and heard no more than they take.
-    is_forgetful: bool,
+    pub is_forgetful: bool,
 }
 
 /// Votes of up to four rounds, four bits each: 0 is none.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct SaidBits(u32);
+pub struct SaidBits(pub u32);
 
 impl SaidBits {
     pub fn get(self, round: Round, step: VoteStep) -> Said {
@@ -441,7 +254,7 @@ impl Node {
     }
 
     /// What the model sees of a machine: a step that changes none of it and orders nothing need not be told apart.
-    fn view(&self, context: &Context) -> impl PartialEq + use<> {
+    pub fn view(&self, context: &Context) -> impl PartialEq + use<> {
         let machine = &self.machine;
         let valid = machine.valid().filter(|_| context.plan.has_turn(self.me));
         let state = (machine.round(), machine.current_step(), machine.locked(), valid);
@@ -466,9 +279,6 @@ impl Node {
                 Effect::ValidateBlock { block } => {
                     let hash = block.header.hash();
                     self.feed(context, Input::BlockValidated { hash, valid: true });
-                    if context.plan.lacks(Mutation::AcceptanceUnchecked) {
-                        self.feed(context, Input::BlockAcceptable { hash });
-                    }
                 }
                 Effect::BuildBlock { round } => self.building = Some(round),
                 Effect::Propose { round, pol_round, block } => {
@@ -541,7 +351,7 @@ impl Node {
         }
     }
 
-    fn persist_all(&mut self, context: &Context) {
+    pub fn persist_all(&mut self, context: &Context) {
         while !self.queue.is_empty() {
             self.persist(context);
         }
@@ -599,7 +409,7 @@ impl Node {
         }
     }
 
-    fn happens(&mut self, context: &Context, what: Happening) {
+    pub fn happens(&mut self, context: &Context, what: Happening) {
         match what {
             Happening::Due => self.feed(context, Input::HeightDue),
             Happening::Timeout(kind) => {
@@ -656,162 +466,10 @@ impl Node {
     }
 }
 
-/// What the future of a forgetful node's machine depends on, as a text. Left out is what is over: votes of earlier
-/// rounds (here these are the own ones, and those that say nothing; see [`Node::forgetful`]), what ran out in an
-/// earlier step, and whether the node knows and accepts a block whose first proposal it has answered, since whatever
-/// brings votes for a block brings the block too. Nothing follows a decision.
-fn forgetful_key(machine: &Machine, has_turn: bool) -> String {
-    if machine.current_step() == Step::Decided {
-        return format!("{:?}", machine.decided());
-    }
-    let text = format!("{machine:?}");
-    let round = machine.round();
-    let has_answered = machine.current_step() >= Step::Prevote;
-    let first = if has_answered { round + 1 } else { round };
-    let round_of = |name: &str| name.parse::<Round>().expect("a round");
-    let since = |first: Round, text: &str| -> String {
-        fields(text).into_iter().filter(|(name, _)| round_of(name) >= first).map(|(_, kept)| kept).collect()
-    };
-    let blocks = |text: &str| -> String {
-        let first_round = |block: &str| {
-            let header = field(field(field(block, "proposal"), "block"), "header");
-            round_of(field(header, "round"))
-        };
-        let open = fields(text).into_iter().filter(|(_, block)| first_round(block) >= first);
-        open.map(|(hash, block)| format!("{hash} {}", field(block, "acceptable"))).collect()
-    };
-    let votes = |text: &str| {
-        rewritten(text, &["rounds", "committed"], |name, value| match name {
-            "rounds" => since(round, value),
-            _ => String::new(),
-        })
-    };
-    let is_waiting = machine.current_step() == Step::NewHeight;
-    let left_out = ["is_due", "progress", "valid", "proposals", "blocks", "votes", "context"];
-    rewritten(&text, &left_out, |name, value| match name {
-        "is_due" if is_waiting => value.to_owned(),
-        "progress" if has_turn => field(value, "has_valid").to_owned(),
-        "valid" if has_turn => value.to_owned(),
-        "proposals" => since(first, value),
-        "blocks" => blocks(value),
-        "votes" => votes(value),
-        _ => String::new(),
-    })
-}
-
-impl Node {
-    fn after(&self, context: &Context, what: Happening) -> Self {
-        let mut next = self.clone();
-        next.happens(context, what);
-        if !context.plan.slow_disk {
-            next.persist_all(context);
-        }
-        next.is_forgetful = false;
-        next.note_acts(self, context, what);
-        next
-    }
-
-    fn note_acts(&mut self, before: &Self, context: &Context, what: Happening) {
-        if what == Happening::Restart {
-            self.acts.push(Act::Restart);
-            return;
-        }
-        let (was, is) = (before.machine.round(), self.machine.round());
-        let has_started = before.machine.current_step() == Step::NewHeight
-            && self.machine.current_step() != Step::NewHeight;
-        if was == is && has_started {
-            self.acts.push(Act::Enter(is));
-        }
-        if let Happening::Built(value) = what
-            && before.proposed != self.proposed
-        {
-            self.acts.push(Act::Build(value));
-        }
-        let proof = match what {
-            Happening::Again { pol_round, .. } => Some(pol_round),
-            _ => None,
-        };
-        let has_turn = context.plan.has_turn(self.me);
-        let (valid_before, valid) = (before.machine.valid(), self.machine.valid().filter(|_| has_turn));
-        for round in if was == is { vec![is] } else { vec![was, is] } {
-            if round != was {
-                self.acts.push(Act::Enter(round));
-            }
-            let Some([prevote, precommit]) = self.said.get(round as usize).copied() else { continue };
-            let said_before = before.said[round as usize];
-            if let Some(value) = prevote.filter(|_| said_before[0].is_none()) {
-                let rests = value != NIL && context.plan.first_rounds[usize::from(value)] != round;
-                self.acts.push(Act::Prevote(value, proof.filter(|_| rests)));
-            }
-            if let Some(value) = precommit.filter(|_| said_before[1].is_none()) {
-                self.acts.push(Act::Precommit(value));
-            }
-            if let Some((at, hash)) = valid.filter(|_| valid != valid_before)
-                && at == round
-                && precommit != Some(context.value(Some(hash)))
-            {
-                self.acts.push(Act::Valid(context.value(Some(hash))));
-            }
-        }
-        if let (None, Some((round, hash))) = (before.machine.decided(), self.machine.decided()) {
-            self.acts.push(Act::Decide(round, context.value(Some(hash))));
-        }
-    }
-
-    /// A state of the same acts, of a node that heard as little as they take. Of votes in its stead it hears
-    ///
-    /// - votes for nil, where time ran out, of a step that is over: nothing counts them any more;
-    /// - votes for a block, where a quorum for that block made it act: all others' votes, cast or not. That a quorum
-    ///   exists is a fact, so nothing more can come of them.
-    ///
-    /// So this node can do nothing that the one that it stands for can't do. And it can do all that that one can:
-    /// what it has not heard it can hear any time, and each happening brings all the votes that it takes.
-    fn forgetful(self, context: &Context) -> Self {
-        let mut node = Self::first(context, self.me);
-        for act in &self.acts {
-            let round = node.machine.round();
-            let quorum = |step, round, value| Happening::Quorum { step, round, value, others: 3 };
-            let happenings = match *act {
-                Act::Enter(to) => {
-                    let start = (node.machine.current_step() == Step::NewHeight).then_some(Happening::Due);
-                    let expired = (round..to).map(|at| {
-                        let has_voted = node.said[at as usize][1].is_some();
-                        let others = if has_voted { [Some(NIL), None] } else { [Some(NIL); 2] };
-                        Happening::Expired { step: VoteStep::Precommit, others }
-                    });
-                    start.into_iter().chain(expired).collect()
-                }
-                Act::Build(value) => vec![Happening::Built(value)],
-                Act::Prevote(NIL, _) => vec![Happening::Timeout(TimeoutKind::Propose)],
-                Act::Prevote(value, None) => vec![Happening::Acceptable(value)],
-                Act::Prevote(value, Some(pol_round)) => {
-                    vec![Happening::Again { round, value, pol_round, others: 3 }]
-                }
-                Act::Precommit(NIL) => {
-                    vec![Happening::Expired { step: VoteStep::Prevote, others: [Some(NIL), None] }]
-                }
-                Act::Precommit(value) | Act::Valid(value) => vec![quorum(VoteStep::Prevote, round, value)],
-                Act::Decide(at, value) => vec![quorum(VoteStep::Precommit, at, value)],
-                Act::Restart => vec![Happening::Restart],
-            };
-            for what in happenings {
-                node = node.after(context, what);
-            }
-        }
-        // A proposer that skipped rounds of its own can't be led through them.
-        if node.view(context) != self.view(context) {
-            return self;
-        }
-        node.acts = self.acts;
-        node.is_forgetful = true;
-        node
-    }
-}
-
 impl Local for Node {
     type Summary = Summary;
     type Context = Context;
-    const INPUTS: usize = CODES as usize;
+    const CODES: usize = CODES as usize;
 
     fn write_key(&self, context: &Context, key: &mut String) {
         let Self { me, machine, journal, queue, said, proposed, decided, broken, .. } = self;
