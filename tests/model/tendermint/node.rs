@@ -200,6 +200,8 @@ pub struct Node {
     /// The round that it builds a block for.
     building: Option<Round>,
     decided: Option<Value>,
+    /// Blocks whose local checks hold, as far as its machine was told.
+    accepted: BTreeSet<Value>,
     broken: Option<&'static str>,
     /// What it did, in order.
     pub acts: Vec<Act>,
@@ -247,6 +249,7 @@ impl Node {
             proposed: BTreeSet::new(),
             building: None,
             decided: None,
+            accepted: BTreeSet::new(),
             broken: None,
             acts: Vec::new(),
             is_forgetful: false,
@@ -287,7 +290,12 @@ impl Node {
                     self.queue.push_back(Record::Proposal(proposal));
                 }
                 Effect::Vote { step, round, value, justification } => {
-                    let vote = context.vote(self.me, step, round, context.value(value));
+                    let value = context.value(value);
+                    let is_first = context.plan.first_rounds.get(usize::from(value)) == Some(&round);
+                    if step == VoteStep::Prevote && is_first && !self.accepted.contains(&value) {
+                        self.broken = Some("rule 4: a first prevote for a block that is not acceptable");
+                    }
+                    let vote = context.vote(self.me, step, round, value);
                     if context.plan.lacks(Mutation::SentBeforeDurable) {
                         self.say(context, &vote);
                     }
@@ -360,6 +368,7 @@ impl Node {
     fn restart(&mut self, context: &Context) {
         self.queue.clear();
         self.building = None;
+        self.accepted.clear();
         let mut journal = self.journal.clone();
         let me = id(self.me);
         let own = journal.votes.iter().filter(|vote| vote.validator == me);
@@ -420,6 +429,7 @@ impl Node {
             Happening::Acceptable(value) => {
                 self.know(context, value);
                 if let Some(hash) = context.hash(value) {
+                    self.accepted.insert(value);
                     self.feed(context, Input::BlockAcceptable { hash });
                 }
             }
