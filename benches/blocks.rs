@@ -29,7 +29,9 @@ fn index_of(chain: &Chain) -> Arc<Index> {
         spent: Vec::new(),
         created: chain.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry)).collect(),
         transactions: Vec::new(),
+        receipts: Vec::new(),
         epoch_end: None,
+        evidence: Vec::new(),
     };
     index.apply(&genesis).unwrap();
     Arc::new(index)
@@ -47,7 +49,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let (state, utxos, blueprint, bytes) = (&chain.state, &chain.utxos, block.blueprint(), encode(&block));
     let verifier = PoolVerifier::new(CpuPool::new().unwrap());
     let checks: Vec<SignatureCheck> =
-        block.transactions.iter().flat_map(|tx| tx.signature_checks(state.chain_id())).collect();
+        block.transactions.iter().flat_map(|tx| tx.signature_checks(state.chain_id(), &tx.txid())).collect();
     let outcome: BlockOutcome = validate_block(state, utxos, &verifier, &block).unwrap();
     let (recorded, inputs) = (inputs_in_order(&outcome), spenders(&transactions));
     let index = index_of(&chain);

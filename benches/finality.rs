@@ -41,7 +41,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let chain = chain::chain(validators, transfers);
         let transactions = chain.transfers(transfers);
         let view = ChainView { state: &chain.state, utxos: &chain.utxos };
-        let me = Some(chain.operators[0].0);
+        let me = chain.state.validators().get(0).map(|member| member.key);
         let mut with_bodies = Machine::new(me, &chain.state, Default::default(), Default::default());
         for transaction in &transactions {
             let _votes = with_bodies.step(&view, Input::TransactionReceived(transaction.clone()));

@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use timed::protocol::transition::{inputs_in_order, replay, validate_block};
 use timed::storage::index::Entries;
 use timed::storage::{
-    BlockLog, Change, Index, IndexChange, IndexStore, JournalIdentity, JournalRecord, JournalWriter,
-    LoggedBlock, RealDisk, SledIndex, Staged, StorageError, Tree,
+    BlockLog, Change, Index, IndexChange, IndexStore, JournalIdentity, JournalOrigin, JournalRecord,
+    JournalWriter, LoggedBlock, RealDisk, SledIndex, Staged, StorageError, Tree,
 };
 use timed::types::codec::encode;
 use timed::types::keys::SequentialVerifier;
@@ -141,7 +141,9 @@ fn bench_journal(group: &mut BenchmarkGroup<'_, WallTime>, chain: &Chain) {
         let bytes: Vec<u8> = records.iter().flat_map(encode).collect();
         let bare = bare_write(group, &format!("bare write and sync of {what}"), work, &bytes);
         let mut directories = Directories::new();
-        let create = |path: PathBuf| JournalWriter::create(RealDisk, &path, identity).unwrap().writer;
+        let create = |path: PathBuf| {
+            JournalWriter::create(RealDisk, &path, identity, JournalOrigin::default()).unwrap().writer
+        };
         let mut journal = create(directories.next());
         let commit = measure(group, &format!("journal commit of {what}"), work, || {
             if journal.size_bytes() > FILE_BYTES_MAX {
@@ -210,7 +212,9 @@ fn index_change(height: u64, state: &[u8]) -> IndexChange {
         spent: (0..INDEX_TRANSACTIONS).map(spend).collect(),
         created: (0..INDEX_TRANSACTIONS).flat_map(|n| [output(height, n, 0), output(height, n, 1)]).collect(),
         transactions: (0..INDEX_TRANSACTIONS).map(|number| output(height, number, 0).0.txid).collect(),
+        receipts: Vec::new(),
         epoch_end: None,
+        evidence: Vec::new(),
     }
 }
 

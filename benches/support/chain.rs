@@ -88,6 +88,7 @@ impl Chain {
             proposer: self.state.validators().get(first).unwrap().id,
             last_commit: &Commit::default(),
             transactions,
+            evidence: &[],
         };
         propose(&self.state, &self.utxos, &draft).unwrap().0
     }

@@ -5,6 +5,7 @@
 //!
 //! # Invariants
 //! - INV-FEEDS-1: the times of at most [`TIMES_MAX`] transactions are kept, the oldest go first.
+//!   So are the receipts of at most [`RECEIPTS_MAX`].
 //! - INV-FEEDS-2: whoever watches a transaction misses no change after [`Feeds::watch`] returned.
 //!
 //! # Concurrency
@@ -18,10 +19,13 @@ use ahash::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
+use crate::protocol::masternodes::Receipt;
 use crate::types::{BlockHash, Epoch, Height, Round, TimeMs, TxId};
 
 /// Transactions whose times are remembered, at most.
 pub const TIMES_MAX: usize = 131_072;
+/// Receipts that are remembered until the index has them, at most.
+pub const RECEIPTS_MAX: usize = 4_096;
 /// Blocks that a slow reader of [`Feeds::blocks`] may be behind.
 pub const BLOCK_FEED_MAX: usize = 256;
 
@@ -65,11 +69,18 @@ struct Times {
     order: VecDeque<TxId>,
 }
 
+#[derive(Default)]
+struct Receipts {
+    by_txid: HashMap<TxId, Receipt, RandomState>,
+    order: VecDeque<TxId>,
+}
+
 type Watches = Mutex<HashMap<TxId, watch::Sender<()>, RandomState>>;
 
 /// Everything that readers can follow.
 pub struct Feeds {
     times: Mutex<Times>,
+    receipts: Mutex<Receipts>,
     watches: Arc<Watches>,
     blocks: broadcast::Sender<BlockSummary>,
 }
@@ -77,7 +88,7 @@ pub struct Feeds {
 impl Default for Feeds {
     fn default() -> Self {
         let (blocks, _) = broadcast::channel(BLOCK_FEED_MAX);
-        Self { times: Mutex::default(), watches: Arc::default(), blocks }
+        Self { times: Mutex::default(), receipts: Mutex::default(), watches: Arc::default(), blocks }
     }
 }
 
@@ -121,6 +132,12 @@ impl Feeds {
         self.times.lock().by_txid.get(txid).copied()
     }
 
+    /// What became of a transaction of one of the last blocks that speaks of a masternode.
+    #[must_use]
+    pub fn receipt(&self, txid: &TxId) -> Option<Receipt> {
+        self.receipts.lock().by_txid.get(txid).copied()
+    }
+
     /// Blocks from now on.
     #[must_use]
     pub fn blocks(&self) -> broadcast::Receiver<BlockSummary> {
@@ -130,6 +147,20 @@ impl Feeds {
     pub(super) fn publish_block(&self, block: BlockSummary) {
         // Nobody needs to listen.
         let _receivers = self.blocks.send(block).is_ok();
+    }
+
+    pub(super) fn note_receipts(&self, receipts: &[Receipt]) {
+        let mut known = self.receipts.lock();
+        for receipt in receipts {
+            if known.by_txid.insert(receipt.txid, *receipt).is_none() {
+                known.order.push_back(receipt.txid);
+            }
+            if known.order.len() > RECEIPTS_MAX
+                && let Some(oldest) = known.order.pop_front()
+            {
+                known.by_txid.remove(&oldest);
+            }
+        }
     }
 
     pub(super) fn changed(&self, txid: &TxId) {
@@ -176,6 +207,7 @@ impl Feeds {
 mod tests {
     use super::*;
     use crate::runtime::Clock;
+    use crate::types::MasternodeId;
 
     fn txid(index: usize) -> TxId {
         let mut bytes = [0; 32];
@@ -218,5 +250,18 @@ mod tests {
         }
         assert_eq!(feeds.times(&txid(0)), None);
         assert_eq!(feeds.times.lock().by_txid.len(), TIMES_MAX);
+    }
+
+    #[test]
+    fn receipts_are_kept_within_the_bound() {
+        let feeds = Feeds::default();
+        let receipt = |index| Receipt { txid: txid(index), effect: Ok(MasternodeId([1; 32])) };
+        feeds.note_receipts(&[receipt(0), receipt(0)]);
+        assert_eq!(feeds.receipt(&txid(0)), Some(receipt(0)));
+        feeds.note_receipts(&(1..=RECEIPTS_MAX).map(receipt).collect::<Vec<_>>());
+        assert_eq!(feeds.receipt(&txid(0)), None);
+        assert_eq!(feeds.receipt(&txid(RECEIPTS_MAX)), Some(receipt(RECEIPTS_MAX)));
+        let known = feeds.receipts.lock();
+        assert_eq!((known.by_txid.len(), known.order.len()), (RECEIPTS_MAX, RECEIPTS_MAX));
     }
 }

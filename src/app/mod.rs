@@ -11,6 +11,8 @@ mod open;
 pub mod router;
 pub mod start;
 mod telemetry;
+pub mod vote_file;
+pub mod votes;
 
 pub use context::AppContext;
 pub use start::{StartError, create_journal, start};

@@ -21,6 +21,9 @@ use crate::wallet;
 
 /// Validators of the devnet unless told otherwise.
 pub const DEVNET_VALIDATORS: usize = 4;
+/// The tier of its first masternodes: heavy enough that a Bronze one that joins and goes away again fits under the cap
+/// on jailing, a tenth of the weight.
+const DEVNET_TIER: &str = "silver";
 /// Funded accounts of the devnet.
 pub const DEVNET_ACCOUNTS: u32 = 10;
 /// What each of them holds, in whole TIME.
@@ -130,13 +133,14 @@ pub fn devnet_rpc_port(index: usize) -> Option<u16> {
     devnet_p2p_port(index)?.checked_add(1)
 }
 
-/// The devnet's genesis document with as many validators, all Bronze. Their number is checked by
+/// The devnet's genesis document with as many validators, all of [`DEVNET_TIER`]. Their number is checked by
 /// [`GenesisDocument::check`]: 3 to 100 are possible.
 #[must_use]
 pub fn devnet_genesis(validators: usize) -> GenesisDocument {
     let address = |key: &SecretKey| Address::of_key_hash(Network::Devnet, key.public().key_hash());
     let parameters = ChainParameters::of_network(Network::Devnet);
-    let collateral = parameters.tiers.first().map(|tier| tier.collateral).unwrap_or_default();
+    let tier = parameters.tiers.iter().find(|tier| tier.name == DEVNET_TIER);
+    let collateral = tier.map(|tier| tier.collateral).unwrap_or_default();
     let amount = Amount::from_time(DEVNET_ACCOUNT_TIME).unwrap_or_default();
     let allocations =
         devnet_account_keys().iter().map(|key| Allocation { address: address(key), amount }).collect();
@@ -216,12 +220,17 @@ mod tests {
         assert!(matches!(devnet_genesis(2).check(), Err(GenesisError::TooFewMasternodes { .. })));
         assert!(matches!(devnet_genesis(101).check(), Err(GenesisError::TooManyMasternodes { .. })));
         let document = genesis_of(Network::Devnet).unwrap();
+        let collateral = document.masternodes[0].collateral;
+        assert_eq!(
+            (collateral, document.weight_of(collateral)),
+            (Amount::from_time(10_000).unwrap(), Some(10))
+        );
         assert_eq!(document.masternodes[3].network_address, "127.0.0.1:24206");
         assert_eq!(devnet_rpc_port(1), Some(24_203));
         // A change here is another chain: every devnet directory in use would be refused.
         assert_eq!(
             document.chain_id().to_string(),
-            "1a6cd08b5f406dcfd4ab69ef8d2bb3d5c6f17a178cfdaa8cda0259a9f73080a2"
+            "a026428bf8c08a87000fd84329921921318a2296489c14bebd292dd0c6151a5c"
         );
     }
 

@@ -6,28 +6,33 @@
 //! # Concurrency
 //! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
 
-use std::collections::BTreeSet;
+mod masternodes;
+mod problems;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use self::masternodes::MasternodeView;
 use super::context::AppContext;
 use super::feeds::TransactionTimes;
 use crate::mempool::Stage;
 use crate::network::{self, PROTOCOL_VERSION};
 use crate::protocol::bft::Step;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
+use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::state::LedgerState;
-use crate::rpc::api::{BlockSelector, NodeApi, NodeApiError, SubmitError, UtxoPage};
+use crate::rpc::api::{BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, UtxoPage};
 use crate::rpc::types::{
-    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, MasternodeInfo, MempoolInfo,
-    NetworkInfo, NodeState, NodeStatus, NotReady, PeerInfo, TransactionStatus, TransactionStatusInfo,
-    UtxoState, UtxoStateInfo, WaitTarget, address_of,
+    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, EvidenceInfo, FinalizedPage, HeartbeatInfo,
+    MasternodeInfo, MempoolInfo, NetworkInfo, NodeState, NodeStatus, NotReady, PeerInfo, PunishedInfo,
+    ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo, WaitTarget, address_of,
 };
-use crate::storage::StorageError;
+use crate::storage::{PunishedEvidence, StorageError};
 use crate::types::{
     Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction,
     TxId, ValidatorSet,
@@ -113,6 +118,10 @@ impl AppContext {
             None => None,
         };
         let tip = self.bft.state().height();
+        let receipt = match course.height {
+            Some(_) => self.receipt_of(txid).await?,
+            None => None,
+        };
         Ok(TransactionStatusInfo {
             txid,
             status: course.status,
@@ -127,14 +136,57 @@ impl AppContext {
             confirmations: course
                 .height
                 .map_or(0, |height| tip.max(height).saturating_sub(height).saturating_add(1)),
+            receipt: receipt.as_ref().map(ReceiptInfo::of),
         })
+    }
+
+    /// What became of a transaction that is in the chain and speaks of a masternode. The index comes a little behind the
+    /// chain, so the last ones are remembered.
+    async fn receipt_of(&self, txid: TxId) -> Result<Option<Receipt>, NodeApiError> {
+        if let Some(receipt) = self.feeds.receipt(&txid) {
+            return Ok(Some(receipt));
+        }
+        let index = Arc::clone(&self.index);
+        blocking(move || index.receipt(&txid)).await
+    }
+
+    /// A transaction that no block has yet, or one of the chain with its height.
+    async fn find_transaction(
+        &self,
+        txid: TxId,
+    ) -> Result<Option<(Arc<Transaction>, Option<Height>)>, NodeApiError> {
+        if let Some(pooled) = self.pool.get(&txid) {
+            return Ok(Some((Arc::clone(pooled.transaction()), None)));
+        }
+        let index = Arc::clone(&self.index);
+        let indexed = blocking(move || index.transaction(&txid)).await?;
+        // The index comes a little behind the chain.
+        let recent = self.pool.status(&txid).and_then(|known| known.included);
+        let Some(height) = indexed.map(|(height, _)| height).or(recent) else { return Ok(None) };
+        let Some(committed) = self.read_block(height).await? else { return Ok(None) };
+        let find = move || {
+            let transactions = &committed.block.transactions;
+            let place = indexed.and_then(|(_, place)| usize::try_from(place).ok());
+            let found = match place {
+                Some(place) => transactions.get(place),
+                None => transactions.iter().find(|transaction| transaction.txid() == txid),
+            };
+            Ok(found.map(|transaction| (Arc::clone(transaction), Some(height))))
+        };
+        blocking(find).await
+    }
+
+    /// Whether a transaction of the pool has marked its output as collateral: bound as well, though no block says so.
+    fn is_marked(&self, outpoint: &OutPoint) -> bool {
+        let made_by = self.pool.get(&outpoint.txid);
+        made_by.is_some_and(|parent| parent.transaction().marked_collateral() == Some(outpoint.index))
     }
 
     /// Which masternodes of the set can be talked to now, this node's own included.
     fn connected_masternodes(&self, state: &LedgerState) -> BTreeSet<MasternodeId> {
         let peers: BTreeSet<String> =
             self.network.peers().into_iter().map(|peer| peer.listen_address).collect();
-        let own = self.bft.identity();
+        let own = self.bft.own_seat();
         let records = state.masternodes().iter();
         records
             .filter(|(id, record)| own == Some(**id) || peers.contains(&record.network_address))
@@ -142,66 +194,18 @@ impl AppContext {
             .collect()
     }
 
-    /// This node's place in the set that votes now.
-    fn seat(&self, state: &LedgerState) -> Option<usize> {
-        self.bft.identity().and_then(|id| state.validators().index_of(&id))
+    /// The masternode that has this node's operator key, in the set or not.
+    fn own_masternode(&self, state: &LedgerState) -> Option<MasternodeId> {
+        self.bft.identity().and_then(|key| state.registry().owner_of_key(&key))
     }
 
-    /// Why the node does not do all that it could; the first one decides its state.
-    fn problems(&self, state: &LedgerState) -> Vec<(NodeState, NotReady)> {
-        let mut problems = Vec::new();
-        let mut add = |node_state: NodeState, reason: &str, detail: String| {
-            problems.push((node_state, NotReady { reason: reason.to_owned(), detail }));
-        };
-        if let Some(failure) = self.registry.failure() {
-            add(NodeState::Halted, "failed", failure.to_string());
-        }
-        let (inbound, outbound) = self.network.peer_counts();
-        let alone = inbound.saturating_add(outbound) == 0;
-        if alone && state.validators().len() > 1 {
-            let node_state =
-                if self.bft.identity().is_some() { NodeState::Waiting } else { NodeState::Starting };
-            let detail = "no peer is connected; check [network] bootstrap_peers and that they run".to_owned();
-            add(node_state, "no_peers", detail);
-        }
-        if self.bft.is_syncing() {
-            let (height, target) = (state.height(), self.bft.sync_target());
-            add(NodeState::Syncing, "syncing", format!("at block {height} of {target}"));
-        }
-        let progress = self.bft.progress();
-        if progress.halted {
-            let node_state =
-                if self.seat(state).is_some() { NodeState::Waiting } else { NodeState::Following };
-            let detail = waiting_words(state.validators(), progress.prevote_weight, progress.quorum);
-            add(node_state, "halted", format!("no new block: {detail}"));
-        }
-        if self.bft.identity().is_some() && self.seat(state).is_none() {
-            let epoch = state.next_epoch();
-            let detail = format!("this masternode is not in the set of epoch {epoch}");
-            add(NodeState::Following, "not_in_set", detail);
-        }
-        problems
+    /// This node's place in the set that votes now.
+    fn seat(&self, state: &LedgerState) -> Option<usize> {
+        self.bft.identity().and_then(|key| state.validators().find_key(&key)).map(|(place, _)| place)
     }
 
     fn reasons(&self, state: &LedgerState) -> Vec<String> {
         self.problems(state).into_iter().map(|(_, problem)| problem.detail).collect()
-    }
-}
-
-/// "2 of 3 needed masternodes are active", or the same by weight where masternodes weigh differently.
-fn waiting_words(set: &ValidatorSet, active: u64, needed: u64) -> String {
-    let equal = set.members().first().map_or(1, |member| member.weight);
-    let counts = active.checked_div(equal).zip(
-        needed.checked_add(equal).and_then(|sum| sum.checked_sub(1).and_then(|sum| sum.checked_div(equal))),
-    );
-    match counts {
-        Some((active, needed)) if set.members().iter().all(|member| member.weight == equal) => {
-            format!(
-                "{active} of {needed} needed masternodes {} active",
-                if active == 1 { "is" } else { "are" }
-            )
-        }
-        _ => format!("masternodes with {active} of the needed weight of {needed} are active"),
     }
 }
 
@@ -229,6 +233,16 @@ fn peer_info(peer: network::PeerInfo) -> PeerInfo {
         bytes_received: peer.bytes_in,
         ping_ms: peer.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
         ban_score: peer.score,
+    }
+}
+
+fn punished_info(punished: PunishedEvidence) -> PunishedInfo {
+    let PunishedEvidence { hash, kind, masternode, epoch, height, block_height, burned } = punished;
+    PunishedInfo {
+        evidence: EvidenceInfo { hash, kind, masternode, epoch, height },
+        block_height,
+        burned,
+        burned_time: burned.to_string(),
     }
 }
 
@@ -278,6 +292,7 @@ impl NodeApi for AppContext {
             supply: state.supply(),
             supply_time: state.supply().to_string(),
             min_fee_per_kb: state.parameters().min_fee_per_kb,
+            parameters: state.parameters().as_ref().clone(),
             warnings: self.reasons(&state),
         }
     }
@@ -339,21 +354,54 @@ impl NodeApi for AppContext {
 
     fn masternodes(&self) -> Vec<MasternodeInfo> {
         let state = self.bft.state();
-        let connected = self.connected_masternodes(&state);
-        let in_set = |id: &MasternodeId| state.validators().index_of(id).is_some();
-        let describe =
-            |(id, record): (&MasternodeId, &crate::protocol::state::MasternodeRecord)| MasternodeInfo {
-                id: *id,
-                operator_key: record.operator_key,
-                payout: address_of(self.network(), &record.payout),
-                collateral: record.collateral_amount,
-                collateral_time: record.collateral_amount.to_string(),
-                weight: record.weight,
-                address: record.network_address.clone(),
-                state: if in_set(id) { "active" } else { "not_in_set" }.to_owned(),
-                connected: connected.contains(id),
-            };
-        state.masternodes().iter().map(describe).collect()
+        MasternodeView::new(self.network(), &state, self.connected_masternodes(&state)).all()
+    }
+
+    fn masternode(&self, id: MasternodeId) -> Option<MasternodeInfo> {
+        let state = self.bft.state();
+        let record = state.registry().get(&id)?;
+        let view = MasternodeView::new(self.network(), &state, self.connected_masternodes(&state));
+        Some(view.describe(&id, record))
+    }
+
+    fn heartbeats(&self) -> Vec<HeartbeatInfo> {
+        let heard = self.bft.heartbeats();
+        heard
+            .iter()
+            .map(|(id, heard)| HeartbeatInfo {
+                masternode: *id,
+                epoch: heard.heartbeat.epoch,
+                height: heard.heartbeat.height,
+                next_seq: heard.heartbeat.next_seq,
+                time_ms: heard.heartbeat.time_ms,
+                heard_ms: heard.heard_ms,
+                attested_by: heard.attested_by.clone(),
+            })
+            .collect()
+    }
+
+    fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>> {
+        let index = Arc::clone(&self.index);
+        async move {
+            let found = blocking(move || index.evidence(limit)).await?;
+            Ok(found.into_iter().map(punished_info).collect())
+        }
+        .boxed()
+    }
+
+    fn transaction(&self, txid: TxId) -> BoxFuture<'_, Result<Option<FoundTransaction>, NodeApiError>> {
+        self.find_transaction(txid).boxed()
+    }
+
+    fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>> {
+        async move {
+            let mut receipts = BTreeMap::new();
+            for txid in txids {
+                receipts.extend(self.receipt_of(txid).await?.map(|receipt| (txid, receipt)));
+            }
+            Ok(receipts)
+        }
+        .boxed()
     }
 
     fn validators(&self) -> (Epoch, ValidatorSet) {
@@ -445,15 +493,22 @@ impl NodeApi for AppContext {
             }
             let is_more = found.len() > page.limit;
             found.truncate(page.limit);
+            // Before the state, which has bound what leaves the pool with a block.
+            let marked: BTreeSet<OutPoint> =
+                found.iter().map(|found| found.outpoint).filter(|name| self.is_marked(name)).collect();
             let state = self.bft.state();
             let utxos: Vec<AddressUtxo> = found
                 .into_iter()
-                .map(|found| AddressUtxo {
-                    txid: found.outpoint.txid,
-                    vout: found.outpoint.index,
-                    value: found.output.value,
-                    height: found.height,
-                    spendable: !found.is_locked && !state.collaterals().contains_key(&found.outpoint),
+                .map(|found| {
+                    let bound = state.is_bound(&found.outpoint) || marked.contains(&found.outpoint);
+                    AddressUtxo {
+                        txid: found.outpoint.txid,
+                        vout: found.outpoint.index,
+                        value: found.output.value,
+                        height: found.height,
+                        spendable: !found.is_locked && !bound,
+                        bound,
+                    }
                 })
                 .collect();
             let next = utxos.last().filter(|_| is_more).map(|last| last.outpoint().to_string());
@@ -478,7 +533,7 @@ impl NodeApi for AppContext {
             height: state.height(),
             target_height: self.bft.sync_target().max(state.height()),
             epoch: state.next_epoch(),
-            masternode: self.bft.identity(),
+            masternode: self.own_masternode(&state),
             masternodes_connected: state
                 .validators()
                 .members()
@@ -541,33 +596,13 @@ impl NodeApi for AppContext {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{SecretKey, Validator};
-
-    fn set(weights: &[u64]) -> ValidatorSet {
-        let member = |(index, weight): (u8, &u64)| Validator {
-            id: MasternodeId([index; 32]),
-            key: SecretKey::from_seed(&[index; 32]).public(),
-            weight: *weight,
-        };
-        ValidatorSet::new((0..).zip(weights).map(member).collect())
-    }
-
-    #[test]
-    fn waiting_is_told_in_masternodes_where_that_is_true() {
-        assert_eq!(waiting_words(&set(&[1; 4]), 2, 3), "2 of 3 needed masternodes are active");
-        assert_eq!(waiting_words(&set(&[1; 4]), 1, 3), "1 of 3 needed masternodes is active");
-        // Of weight 40 are 27 needed: three masternodes, as two have 20.
-        assert_eq!(waiting_words(&set(&[10; 4]), 20, 27), "2 of 3 needed masternodes are active");
-        let words = waiting_words(&set(&[1, 10]), 1, 8);
-        assert_eq!(words, "masternodes with 1 of the needed weight of 8 are active");
-        assert!(waiting_words(&set(&[]), 0, 1).contains("0 of"));
-    }
 
     #[test]
     fn each_state_of_an_output_has_its_name() {
         let outpoint = OutPoint { txid: TxId([1; 32]), index: 7 };
         let by = TxId([2; 32]);
-        let lock = crate::types::Lock::KeyHash(SecretKey::from_seed(&[1; 32]).public().key_hash());
+        let lock =
+            crate::types::Lock::KeyHash(crate::types::SecretKey::from_seed(&[1; 32]).public().key_hash());
         let found = Some((crate::types::TxOut { value: Amount(5), lock }, Some(3)));
         let cases = [
             (OutputState::Unknown, None, UtxoState::Unknown, None, None),

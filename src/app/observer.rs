@@ -23,7 +23,7 @@ use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::rpc::FinalityFeed;
 use crate::runtime::{Clock, metric_names};
-use crate::types::{Epoch, MasternodeId, Transaction, TxId};
+use crate::types::{Epoch, PublicKey, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
 /// What changes from block to block.
@@ -44,8 +44,8 @@ pub(super) struct NodeObserver {
     pub(super) finality_feed: Arc<FinalityFeed>,
     /// Where transactions of peers go.
     pub(super) router: Router,
-    /// The masternode whose votes this node casts.
-    pub(super) identity: Option<MasternodeId>,
+    /// The operator key whose votes this node casts.
+    pub(super) identity: Option<PublicKey>,
     last_block: Mutex<LastBlock>,
 }
 
@@ -56,7 +56,7 @@ impl NodeObserver {
         pool: Arc<TransactionPool>,
         feeds: (Arc<Feeds>, Arc<FinalityFeed>),
         router: Router,
-        identity: Option<MasternodeId>,
+        identity: Option<PublicKey>,
         state: &LedgerState,
     ) -> Self {
         let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
@@ -99,6 +99,8 @@ impl NodeObserver {
         let header = &applied.committed.block.header;
         let (now, now_ms) = (Clock.instant(), Clock.now_ms());
         let txids: Vec<TxId> = applied.transactions.iter().map(CheckedTransaction::txid).collect();
+        // Before anybody can see that it is in a block.
+        self.feeds.note_receipts(&applied.receipts);
         // A block makes final what was not.
         self.pool.remove_included(&txids, header.height, now_ms);
         txids.iter().for_each(|txid| self.told_final(txid));
@@ -145,7 +147,7 @@ impl NodeObserver {
         metrics::gauge!(metric_names::BLOCK_HEIGHT).set(as_gauge(applied.state.height()));
         metrics::histogram!(metric_names::BLOCK_INTERVAL_SECONDS).record(since_last_s);
         let (set, state) = (&applied.state.tip_validators().set, &applied.state);
-        let place = self.identity.and_then(|id| set.index_of(&id));
+        let place = self.identity.and_then(|key| set.find_key(&key)).map(|(place, _)| place);
         if place.is_some_and(|place| !applied.committed.commit.signers.contains(place)) {
             metrics::counter!(metric_names::MISSED_COMMITS_TOTAL).increment(1);
         }
@@ -190,6 +192,10 @@ impl Observer for NodeObserver {
             }
             Notification::Dropped(txid, reason) => self.dropped(&txid, &reason),
             Notification::BlockApplied(applied) => self.applied(&applied),
+            Notification::ForkDetected(_) => metrics::gauge!(metric_names::FORK_DETECTED).set(1.0),
+            Notification::SigningChanged(_)
+            | Notification::EvidenceFound(_)
+            | Notification::Heartbeats(_) => {}
             Notification::Progress(Progress { round, .. }) => {
                 metrics::gauge!(metric_names::CONSENSUS_ROUND).set(f64::from(round));
             }

@@ -12,14 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::start::StartError;
-use crate::consensus::core::Identity;
 use crate::consensus::replay::{ReplayError, Replayed, replay};
-use crate::protocol::state::LedgerState;
 use crate::runtime::key_file::{create_key_file, generate_key, read_key_file};
 use crate::runtime::{Clock, Config};
 use crate::storage::{
-    BlockLog, BlockReader, DirectoryLock, Index, JournalIdentity, JournalWriter, OpenedJournal, RealDisk,
-    SledIndex, StorageError,
+    BlockLog, BlockReader, DirectoryLock, Index, JournalIdentity, JournalOrigin, JournalWriter,
+    OpenedJournal, RealDisk, SledIndex, StorageError,
 };
 use crate::types::{BlockHash, ChainId, GenesisDocument, PublicKey, SecretKey};
 
@@ -30,26 +28,27 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Data {
     pub(super) lock: DirectoryLock,
     pub(super) identity_key: SecretKey,
-    pub(super) masternode: Option<Identity>,
+    pub(super) operator: Option<SecretKey>,
     pub(super) journal: OpenedJournal<RealDisk>,
     pub(super) log: BlockLog<RealDisk>,
     pub(super) index: Index,
     pub(super) replayed: Replayed,
 }
 
-fn journal_path(data_dir: &Path) -> PathBuf {
+pub(super) fn journal_path(data_dir: &Path) -> PathBuf {
     data_dir.join("votes")
 }
 
-/// Makes the vote journal of an operator key that has never voted on this chain: the explicit step before it does.
-/// Blocks.
+/// Makes the vote journal of an operator key that was just made, and so has never voted: it may sign at once. For any
+/// other key there is [`super::votes`]. Blocks.
 ///
 /// # Errors
 /// When there is one already, or the disk refuses.
 pub fn create_journal(data_dir: &Path, chain_id: ChainId, operator: PublicKey) -> Result<(), StorageError> {
     std::fs::create_dir_all(data_dir).map_err(StorageError::io("create directory", data_dir))?;
     let identity = JournalIdentity { chain_id, operator: Some(operator) };
-    JournalWriter::create(RealDisk, &journal_path(data_dir), identity).map(drop)
+    let origin = JournalOrigin { created_ms: Clock.now_ms(), forced: true };
+    JournalWriter::create(RealDisk, &journal_path(data_dir), identity, origin).map(drop)
 }
 
 /// Opens everything and brings index and state to the tip of the block log. Blocks.
@@ -61,22 +60,31 @@ pub(super) fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, S
     let chain_id = genesis.chain_id();
     let identity = JournalIdentity { chain_id, operator: operator.as_ref().map(SecretKey::public) };
     let votes = journal_path(data_dir);
-    let journal = match operator {
+    let journal = match &operator {
         Some(_) => JournalWriter::open(RealDisk, &votes, identity)?,
         None => JournalWriter::open_or_create(RealDisk, &votes, identity)?,
     };
     let log = BlockLog::open(RealDisk, &data_dir.join("blocks"), chain_id)?;
     let (index, replayed) = open_index(config, genesis, &log.reader())?;
-    let masternode = operator.map(|secret| masternode_of(&replayed.state, secret)).transpose()?;
-    match &masternode {
-        Some(identity) => tracing::info!(
-            height = log.height(),
-            masternode = %identity.id.short(),
-            "chain opened; this node votes"
-        ),
+    match &operator {
+        Some(secret) => {
+            let key = secret.public();
+            match replayed.state.registry().owner_of_key(&key) {
+                Some(id) => tracing::info!(
+                    height = log.height(),
+                    masternode = %id.short(),
+                    "chain opened; this node votes"
+                ),
+                None => tracing::warn!(
+                    height = log.height(),
+                    operator_key = %key,
+                    "chain opened; the operator key is no masternode's yet: this node follows, and votes once it is registered"
+                ),
+            }
+        }
         None => tracing::info!(height = log.height(), "chain opened; this node follows"),
     }
-    Ok(Data { lock, identity_key, masternode, journal, log, index, replayed })
+    Ok(Data { lock, identity_key, operator, journal, log, index, replayed })
 }
 
 fn identity_key(config: &Config) -> Result<SecretKey, StartError> {
@@ -96,15 +104,6 @@ fn operator_key(config: &Config) -> Result<Option<SecretKey>, StartError> {
     }
     let path = config.masternode.operator_key.as_ref().ok_or(StartError::NoOperatorKey)?;
     Ok(Some(read_key_file(path)?))
-}
-
-fn masternode_of(state: &LedgerState, secret: SecretKey) -> Result<Identity, StartError> {
-    let key = secret.public();
-    let found = state.masternodes().iter().find(|(_, record)| record.operator_key == key);
-    match found {
-        Some((id, _)) => Ok(Identity { id: *id, secret }),
-        None => Err(StartError::UnknownOperator { key, height: state.height() }),
-    }
 }
 
 /// Opens the index at the tip; one that is unusable is built again, once.
@@ -203,8 +202,7 @@ mod tests {
         create_journal(home.path(), genesis.chain_id(), devnet_operator_key(1).public()).unwrap();
         let identity_key = {
             let data = open(&config, &genesis).unwrap();
-            let expected = GenesisDocument::masternode_id(&genesis.collateral_outpoint(1));
-            assert_eq!(data.masternode.unwrap().id, expected);
+            assert_eq!(data.operator.unwrap().public(), devnet_operator_key(1).public());
             data.identity_key.public()
         };
         assert_eq!(open(&config, &genesis).unwrap().identity_key.public(), identity_key, "kept");
@@ -213,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_no_masternode_is_named() {
+    fn a_node_with_a_key_of_no_masternode_follows_until_it_is_registered() {
         let home = tempfile::tempdir().unwrap();
         let genesis = devnet_genesis(4);
         let mut config = config(home.path());
@@ -222,8 +220,7 @@ mod tests {
         create_journal(home.path(), genesis.chain_id(), devnet_operator_key(50).public()).unwrap();
         config.masternode.enabled = true;
         config.masternode.operator_key = Some(key_path);
-        let refused = open(&config, &genesis).err().unwrap();
-        assert!(matches!(refused, StartError::UnknownOperator { .. }), "{refused}");
+        assert_eq!(open(&config, &genesis).unwrap().replayed.state.height(), 0);
     }
 
     #[test]

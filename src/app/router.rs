@@ -225,7 +225,9 @@ impl RouterParts {
                 Err(error) => {
                     if let TransactionSource::Peer(peer) = origin.source {
                         let what = match &error {
-                            TransactionError::BadSignature { .. } => Misbehaviour::InvalidSignature,
+                            TransactionError::BadSignature { .. } | TransactionError::BadConsent { .. } => {
+                                Misbehaviour::InvalidSignature
+                            }
                             _ => Misbehaviour::InvalidContent,
                         };
                         self.network.report(peer, what);
@@ -269,7 +271,7 @@ impl RouterParts {
             Err(LockError::Conflict(conflict)) if is_local => {
                 let message = format!("txn-mempool-conflict: {conflict}");
                 let hint = "wait until that one is final, or spend other outputs";
-                origin.answer(Err(refuse(SubmitErrorClass::Inputs, "txn-mempool-conflict", message, hint)));
+                origin.answer(Err(refuse(SubmitErrorClass::Inputs, "txn_mempool_conflict", message, hint)));
                 return Ok(());
             }
             Err(LockError::InChain { .. }) => {
@@ -331,6 +333,12 @@ impl RouterParts {
         spend
     }
 
+    /// Whether a transaction of the pool has marked its output as collateral.
+    fn is_marked(&self, outpoint: &OutPoint) -> bool {
+        let made_by = self.pool.get(&outpoint.txid);
+        made_by.is_some_and(|parent| parent.transaction().marked_collateral() == Some(outpoint.index))
+    }
+
     /// The fee, or why the transaction is turned away.
     fn judge(
         &self,
@@ -338,6 +346,12 @@ impl RouterParts {
         source: TransactionSource,
         state: &LedgerState,
     ) -> Result<Amount, SubmitError> {
+        // Bound though no block says so yet: it would wait, and be refused then. What a peer sends is the core's to judge.
+        let is_local = source == TransactionSource::Local;
+        let marked = transaction.inputs().iter().find(|outpoint| is_local && self.is_marked(outpoint));
+        if let Some(outpoint) = marked {
+            return Err(invalid(&TransactionError::CollateralBound { outpoint: *outpoint }));
+        }
         let spend = self.spend_of(transaction);
         let Some(missing) = spend.missing else {
             return check_spend(transaction, &spend.entries, state).map_err(|error| invalid(&error));
@@ -350,7 +364,7 @@ impl RouterParts {
             let message =
                 format!("bad-txns-inputs-spent: {missing} was spent by transaction {by} in block {height}");
             let hint = "spend other outputs";
-            return Err(refuse(SubmitErrorClass::Inputs, "bad-txns-inputs-spent", message, hint));
+            return Err(refuse(SubmitErrorClass::Inputs, "bad_txns_inputs_spent", message, hint));
         }
         if matches!(self.index.transaction(&txid), Ok(Some(_))) {
             return Err(confirmed(txid));
@@ -362,7 +376,7 @@ impl RouterParts {
             TransactionSource::Local => {
                 let message = format!("bad-txns-inputs-missingorspent: this node knows no output {missing}");
                 let hint = "submit the transaction that makes it first, or wait until this node is synced";
-                Err(refuse(SubmitErrorClass::Inputs, "bad-txns-inputs-missingorspent", message, hint))
+                Err(refuse(SubmitErrorClass::Inputs, "bad_txns_inputs_missingorspent", message, hint))
             }
         }
     }

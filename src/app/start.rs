@@ -22,7 +22,7 @@ use super::router::{Router, RouterParts, route_bulk, start_router};
 use super::telemetry;
 use crate::consensus::bft::BftConsensus;
 use crate::consensus::block_commit::{start_block_log, start_block_server};
-use crate::consensus::core::{Core, CoreConfig, Event, Opened, Restart};
+use crate::consensus::core::{Core, CoreConfig, Event, HEARTBEAT_INTERVAL_MS, Opened, Restart};
 use crate::consensus::engine::{ConsensusEngine, EngineParts, start_core, start_journal, verify_urgent};
 use crate::consensus::replay::ReplayError;
 use crate::consensus::timeout_monitor::TimeoutMonitor;
@@ -40,7 +40,7 @@ use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
-use crate::types::{GenesisDocument, PublicKey, SignatureVerifier};
+use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifier};
 use crate::utxo::UtxoManager;
 
 pub use super::open::create_journal;
@@ -66,16 +66,6 @@ pub enum StartError {
     /// `[masternode] enabled` without a key.
     #[error("[masternode] enabled needs [masternode] operator_key, the file with the key that votes")]
     NoOperatorKey,
-    /// The key that should vote belongs to nobody.
-    #[error(
-        "operator key {key} belongs to no masternode of this chain at height {height}; check [masternode] operator_key and [node] genesis, or set [masternode] enabled = false"
-    )]
-    UnknownOperator {
-        /// The public key.
-        key: PublicKey,
-        /// The height of the chain's data here.
-        height: u64,
-    },
     /// A user of `[rpc] users`.
     #[error("[rpc] users: {0}")]
     RpcUser(#[from] ParseRpcUserError),
@@ -234,10 +224,10 @@ fn start_consensus(
     network: &NetworkHandle,
     verifier: &Arc<dyn SignatureVerifier + Send + Sync>,
 ) -> Result<Services, StartError> {
-    let Data { lock, masternode, journal, log, index, replayed, .. } = data;
+    let Data { lock, operator, journal, log, index, replayed, .. } = data;
     let lock = Arc::new(lock);
     let state = Arc::clone(&replayed.state);
-    let id = masternode.as_ref().map(|identity| identity.id);
+    let key = operator.as_ref().map(SecretKey::public);
     let blocks = log.reader();
     let cache_bytes = usize::try_from(config.storage.cache_mb.saturating_mul(500_000)).unwrap_or(usize::MAX);
     let index = Arc::new(index);
@@ -248,7 +238,9 @@ fn start_consensus(
     }));
 
     let core_config = CoreConfig {
-        identity: masternode,
+        operator,
+        listen_ms: listen_ms(state.parameters()),
+        signs_after_ms: journal.origin.signs_after_ms(),
         vote_interval_ms: config.consensus.vote_interval_ms,
         verifier: Arc::clone(verifier),
     };
@@ -259,19 +251,21 @@ fn start_consensus(
         records: journal.records,
         utxos: Arc::clone(&utxos),
         bodies: Arc::new(journal.reader),
+        blocks: Arc::new(log.reader()),
     };
     let Opened { core, outputs } = Core::open(core_config, restart, Clock.now_ms());
-    let bft = Arc::new(BftConsensus::new(&core, id));
+    let bft = Arc::new(BftConsensus::new(&core, key));
     let voters = Voters {
         chain_id: *state.chain_id(),
         epoch: state.next_epoch(),
         set: Arc::clone(state.validators()),
     };
-    let (engine, inbox) = ConsensusEngine::new(voters, id);
+    let (engine, inbox) = ConsensusEngine::new(voters, key);
     let (router, router_inbox) = Router::new();
     let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
     let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
-    let observer = NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, router.clone(), id, &state);
+    let observer =
+        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, router.clone(), key, &state);
 
     let writer = start_index_writer(&index, &utxos, registry)?;
     let block_orders =
@@ -307,6 +301,14 @@ fn start_consensus(
     };
     start_router(router_inbox, parts, registry)?;
     Ok(Services { engine, bft, utxos, pool, index, blocks, router, feeds, finality_feed, lock })
+}
+
+/// How long a masternode listens for a copy of its key before its first vote: a copy that votes on blocks is heard within
+/// an interval and its rounds, one on a chain of slow blocks by its heartbeat.
+fn listen_ms(parameters: &ChainParameters) -> u64 {
+    let heartbeat = HEARTBEAT_INTERVAL_MS.saturating_add(HEARTBEAT_INTERVAL_MS >> 2);
+    let interval = parameters.block_interval_ms;
+    interval.saturating_add(interval >> 2).min(heartbeat)
 }
 
 fn start_index_writer(

@@ -6,6 +6,8 @@ use super::rpc_client::RpcCommandError;
 use crate::app::StartError;
 use crate::app::devnet::DevnetError;
 use crate::app::networks::NetworksError;
+use crate::app::vote_file::VoteFileError;
+use crate::app::votes::VotesError;
 use crate::consensus::replay::ReplayError;
 use crate::rpc::RpcError;
 use crate::runtime::key_file::SecretFileError;
@@ -90,6 +92,9 @@ pub enum CliError {
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+    /// The vote journal can't be made, exported or imported.
+    #[error(transparent)]
+    Votes(#[from] VotesError),
     /// The data directory can't be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -118,6 +123,7 @@ impl CliError {
             Self::Rpc(error) => error.kind(),
             Self::Devnet(error) => devnet_kind(error),
             Self::Start(error) => start_kind(error),
+            Self::Votes(error) => votes_kind(error),
             Self::Storage(error) => storage_kind(error),
             Self::SecretFile(_)
             | Self::Logging(_)
@@ -150,13 +156,24 @@ const fn start_kind(error: &StartError) -> ExitKind {
     match error {
         StartError::Networks(_)
         | StartError::NoOperatorKey
-        | StartError::UnknownOperator { .. }
         | StartError::RpcUser(_)
         | StartError::Network(_)
         | StartError::Rpc(RpcError::OpenWithoutAuth { .. }) => ExitKind::Usage,
         StartError::Storage(error) | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
         StartError::Replay(_) => ExitKind::Corrupt,
         _ => ExitKind::Failed,
+    }
+}
+
+const fn votes_kind(error: &VotesError) -> ExitKind {
+    match error {
+        VotesError::Networks(_) | VotesError::NoOperatorKey => ExitKind::Usage,
+        VotesError::Storage(error) => storage_kind(error),
+        VotesError::File {
+            source: VoteFileError::WrongChain { .. } | VoteFileError::WrongOperator { .. },
+            ..
+        } => ExitKind::DataDirectory,
+        VotesError::Key(_) | VotesError::File { .. } | VotesError::Io { .. } => ExitKind::Failed,
     }
 }
 

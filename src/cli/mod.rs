@@ -13,13 +13,16 @@ mod error;
 pub mod genesis;
 pub mod init;
 pub mod load;
+pub mod masternode;
 pub mod output;
 pub mod password;
 pub mod rpc;
 pub mod rpc_client;
 pub mod run;
 pub mod status;
+pub mod time_text;
 pub mod verify_proof;
+pub mod votes;
 pub mod wallet;
 pub mod wallet_rpc;
 
@@ -52,6 +55,10 @@ enum Command {
     Genesis(genesis::Args),
     /// Make and use a wallet.
     Wallet(wallet::Args),
+    /// Register masternodes, change them, let them leave, and say where they stand.
+    Masternode(masternode::Args),
+    /// Make, export and import the journal that keeps an operator key from contradicting itself.
+    Votes(votes::Args),
     /// Say what a node is doing.
     Status(status::Args),
     /// Call any RPC method.
@@ -70,6 +77,8 @@ impl Command {
             Self::Init(args) => init::run(&args),
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
+            Self::Masternode(args) => masternode::run(args).await,
+            Self::Votes(args) => votes::run(&args),
             Self::Status(args) => Ok(status::run(args).await?),
             Self::Rpc(args) => Ok(rpc::run(args).await?),
             Self::VerifyProof(args) => verify_proof::run(&args),

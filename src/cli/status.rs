@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 
 use super::rpc_client::{ConnectionArgs, RpcCommandError, say, say_json};
+use super::time_text::duration_words;
 use crate::rpc::types::{BlockchainInfo, ConsensusInfo, NodeState, NodeStatus};
 
 /// Arguments of `timed status`.
@@ -36,16 +37,6 @@ const fn state_words(state: NodeState) -> &'static str {
         NodeState::Voting => "voting",
         NodeState::Waiting => "waiting for other masternodes",
         NodeState::Halted => "HALTED: it votes no more until its operator decides",
-    }
-}
-
-fn duration_words(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, _, _) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
     }
 }
 
@@ -100,18 +91,4 @@ pub async fn run(args: Args) -> Result<(), RpcCommandError> {
         return say_json(&report);
     }
     summary(&report).iter().try_for_each(|line| say(line))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_readable() {
-        for (seconds, words) in
-            [(59, "59 s"), (61, "1 min 1 s"), (7_260, "2 h 1 min"), (90_000, "1 d 1 h"), (0, "0 s")]
-        {
-            assert_eq!(duration_words(seconds), words);
-        }
-    }
 }

@@ -6,12 +6,12 @@ use clap::Subcommand;
 use zeroize::Zeroizing;
 
 use super::password::{PasswordArgs, prompt};
-use super::wallet_rpc::{self, BalanceArgs, PaymentOrder, SendArgs};
+use super::wallet_rpc::{self, BalanceArgs, Funding, SendArgs};
 use super::{CliError, output};
 use crate::app::networks::{DEVNET_ACCOUNTS, DEVNET_MNEMONIC, devnet_account_keys};
 use crate::runtime::key_file::{SecretFileError, read_secret_file};
-use crate::types::{Address, ChainParameters, Network, SecretKey};
-use crate::wallet::{Transfer, TransferError, Wallet, WalletError};
+use crate::types::{Address, Network, SecretKey};
+use crate::wallet::{Funds, Transfer, TransferError, Wallet, WalletError};
 
 /// Where a wallet is when nothing else is said.
 const DEFAULT_FILE: &str = "wallet.json";
@@ -110,7 +110,7 @@ struct AddressArgs {
 
 /// Whose coins.
 #[derive(Debug, clap::Args)]
-struct OwnerArgs {
+pub(super) struct OwnerArgs {
     /// Which account of the wallet.
     #[arg(long, default_value_t = 0)]
     account: u32,
@@ -143,12 +143,26 @@ struct SendCommand {
 }
 
 /// A key that can spend, and its address.
-struct Owner {
-    key: SecretKey,
-    address: Address,
+pub(super) struct Owner {
+    pub(super) key: SecretKey,
+    pub(super) address: Address,
+}
+
+impl Owner {
+    /// What transactions of this owner are built from.
+    pub(super) fn funds<'a>(&'a self, funding: &'a Funding) -> Funds<'a> {
+        Funds {
+            chain_id: &funding.chain.chain_id,
+            parameters: &funding.parameters,
+            coins: &funding.coins,
+            keys: std::slice::from_ref(&self.key),
+            change: self.address.lock,
+        }
+    }
 }
 
 impl OwnerArgs {
+    /// Opens the keystore, or takes the devnet's account.
     fn open(&self) -> Result<Owner, CliError> {
         let Some(account) = self.devnet_account else {
             let wallet = self.keystore.open()?;
@@ -159,6 +173,14 @@ impl OwnerArgs {
         let key = key.ok_or(WalletError::NoSuchAccount { account })?;
         let address = Address::of_key_hash(Network::Devnet, key.public().key_hash());
         Ok(Owner { key, address })
+    }
+
+    /// As [`Self::open`], for what spends: everybody has the keys of the devnet's accounts, so that is said.
+    pub(super) fn open_to_spend(&self) -> Result<Owner, CliError> {
+        if self.devnet_account.is_some() {
+            output::notice("WARNING: everybody knows the key of this account; it is for the devnet only");
+        }
+        self.open()
     }
 }
 
@@ -179,24 +201,13 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 }
 
 async fn send(args: &SendCommand) -> Result<(), CliError> {
-    let owner = args.owner.open()?;
-    if args.owner.devnet_account.is_some() {
-        output::notice("WARNING: everybody knows the key of this account; it is for the devnet only");
-    }
-    let keys = std::slice::from_ref(&owner.key);
-    let build = |order: &PaymentOrder| -> Result<_, TransferError> {
-        let network = owner.address.network;
-        let mut parameters = ChainParameters::of_network(network);
-        parameters.min_fee_per_kb = order.chain.min_fee_per_kb;
+    let owner = args.owner.open_to_spend()?;
+    let build = |funding: &Funding| -> Result<_, TransferError> {
         let transfer = Transfer {
-            chain_id: &order.chain.chain_id,
-            network,
-            parameters: &parameters,
-            coins: &order.utxos,
-            keys,
-            recipient: order.recipient,
-            amount: order.amount,
-            change: owner.address.lock,
+            funds: owner.funds(funding),
+            network: owner.address.network,
+            recipient: args.send.recipient,
+            amount: args.send.amount,
             memo: &[],
         };
         Ok(transfer.build()?.transaction)

@@ -1,8 +1,9 @@
-//! `timed wallet balance` and `timed wallet send`: the parts that talk to a node.
+//! `timed wallet balance` and `timed wallet send`: the parts that talk to a node; and how any command that builds a
+//! transaction learns of coins, sends and waits.
 //!
 //! # Place
-//! The wallet command opens the keystore, and hands in addresses and a function that builds and signs; keys never come
-//! here.
+//! The wallet and masternode commands open the keystore, and hand in addresses and a function that builds and signs;
+//! keys never come here.
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -11,16 +12,18 @@ use serde_json::{Value, json};
 use super::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError, say, say_json};
 use crate::rpc::methods::ADDRESS_UTXOS_MAX;
 use crate::rpc::types::{
-    AddressBalance, AddressUtxos, BlockchainInfo, TransactionStatus, TransactionStatusInfo,
+    AddressBalance, AddressUtxo, AddressUtxos, BlockchainInfo, MempoolInfo, TransactionStatus,
+    TransactionStatusInfo,
 };
 use crate::runtime::Clock;
 use crate::types::codec::encode;
-use crate::types::{Address, Amount, OutPoint, Transaction, TxId, TxOut};
+use crate::types::{Address, Amount, ChainParameters, OutPoint, Transaction, TxId, TxOut};
+use crate::wallet::{Coin, CoinState};
 
 /// Outputs of the wallet that are looked at for a payment, at most.
 pub const WALLET_UTXOS_MAX: usize = 100_000;
-/// How long `send --wait` waits.
-const FINALITY_WAIT_MS: u64 = 60_000;
+/// How long is waited for finality.
+pub(super) const FINALITY_WAIT_MS: u64 = 60_000;
 
 /// Arguments of `timed wallet balance`, beside those of the keystore.
 #[derive(ClapArgs, Clone, Debug)]
@@ -51,17 +54,48 @@ pub struct SendArgs {
     pub json: bool,
 }
 
-/// What a payment is built from.
+/// What transactions are built from.
 #[derive(Clone, Debug)]
-pub struct PaymentOrder {
-    /// The chain: its id goes into signatures, its fee into the amount.
+pub struct Funding {
+    /// The chain: its id goes into signatures.
     pub chain: BlockchainInfo,
-    /// What the wallet can spend.
-    pub utxos: Vec<(OutPoint, TxOut)>,
-    /// Who gets the coins.
-    pub recipient: Address,
-    /// How much.
-    pub amount: Amount,
+    /// Its parameters, with the fee that the node asks for at present, which is more under load.
+    pub parameters: ChainParameters,
+    /// The wallet's coins, those that can't be spent included.
+    pub coins: Vec<Coin>,
+}
+
+impl Funding {
+    /// Asks a node for what transactions of these addresses, all of one network, can be built from.
+    ///
+    /// # Errors
+    /// When the node can't be reached or refuses, or is of another network than an address.
+    pub async fn of(client: &RpcClient, addresses: &[Address]) -> Result<Self, RpcCommandError> {
+        let chain: BlockchainInfo = client.call("getblockchaininfo", &[]).await?;
+        let mempool: MempoolInfo = client.call("getmempoolinfo", &[]).await?;
+        let mut coins = Vec::new();
+        for address in addresses {
+            check_network(*address, &chain)?;
+            coins.extend(coins_of(client, *address).await?);
+        }
+        let fee = chain.parameters.min_fee_per_kb.max(mempool.min_fee_per_kb);
+        let parameters = ChainParameters { min_fee_per_kb: fee, ..chain.parameters.clone() };
+        Ok(Self { chain, parameters, coins })
+    }
+}
+
+/// Refuses an address of another network than the node's.
+///
+/// # Errors
+/// When it is one.
+pub(super) fn check_network(address: Address, chain: &BlockchainInfo) -> Result<(), RpcCommandError> {
+    if address.network.to_string() == chain.chain {
+        return Ok(());
+    }
+    Err(RpcCommandError::Failed(format!(
+        "{address} is an address of {}, but the node is of {}",
+        address.network, chain.chain
+    )))
 }
 
 /// What became of a payment.
@@ -93,17 +127,48 @@ pub async fn balance(args: &BalanceArgs, addresses: &[Address]) -> Result<(), Rp
     for balance in &balances {
         say(&format!("{}  {} TIME", balance.address, balance.spendable_time))?;
         if balance.locked != Amount::ZERO {
-            say(&format!("    {} TIME more on their way or bound", balance.locked))?;
+            say(&format!("    {} TIME more on their way", balance.locked))?;
+        }
+        if balance.bound != Amount::ZERO {
+            say(&format!("    {} TIME more bound as collateral of masternodes", balance.bound))?;
         }
     }
     if balances.len() > 1 {
         let sum = Amount::checked_sum(balances.iter().map(|balance| balance.spendable));
         say(&format!("Total {} TIME", sum.unwrap_or(Amount(u64::MAX))))?;
+        let bound = Amount::checked_sum(balances.iter().map(|balance| balance.bound));
+        if let Some(bound) = bound.filter(|bound| *bound != Amount::ZERO) {
+            say(&format!("    {bound} TIME more bound"))?;
+        }
     }
     Ok(())
 }
 
-/// What an address can spend now, [`WALLET_UTXOS_MAX`] outputs at most.
+fn coin_of(address: Address, utxo: &AddressUtxo) -> Coin {
+    let state = match (utxo.bound, utxo.spendable) {
+        (true, _) => CoinState::Bound,
+        (false, true) => CoinState::Free,
+        (false, false) => CoinState::Locked,
+    };
+    Coin { outpoint: utxo.outpoint(), output: TxOut { value: utxo.value, lock: address.lock }, state }
+}
+
+/// The unspent outputs of an address, [`WALLET_UTXOS_MAX`] at most.
+async fn coins_of(client: &RpcClient, address: Address) -> Result<Vec<Coin>, RpcCommandError> {
+    let mut found = Vec::new();
+    let mut after = Value::Null;
+    loop {
+        let params = [json!(address), json!(ADDRESS_UTXOS_MAX), after];
+        let page: AddressUtxos = client.call("getaddressutxos", &params).await?;
+        found.extend(page.utxos.iter().map(|utxo| coin_of(address, utxo)));
+        match page.next {
+            Some(next) if found.len() < WALLET_UTXOS_MAX => after = Value::String(next),
+            _ => return Ok(found),
+        }
+    }
+}
+
+/// What an address can spend now, of [`WALLET_UTXOS_MAX`] outputs at most.
 ///
 /// # Errors
 /// When the node can't be reached or refuses.
@@ -111,22 +176,17 @@ pub async fn spendable(
     client: &RpcClient,
     address: Address,
 ) -> Result<Vec<(OutPoint, TxOut)>, RpcCommandError> {
-    let mut found = Vec::new();
-    let mut after = Value::Null;
-    loop {
-        let params = [json!(address), json!(ADDRESS_UTXOS_MAX), after];
-        let page: AddressUtxos = client.call("getaddressutxos", &params).await?;
-        found.extend(
-            page.utxos
-                .iter()
-                .filter(|utxo| utxo.spendable)
-                .map(|utxo| (utxo.outpoint(), TxOut { value: utxo.value, lock: address.lock })),
-        );
-        match page.next {
-            Some(next) if found.len() < WALLET_UTXOS_MAX => after = Value::String(next),
-            _ => return Ok(found),
-        }
-    }
+    let coins = coins_of(client, address).await?;
+    let free = coins.into_iter().filter(|coin| coin.state == CoinState::Free);
+    Ok(free.map(|coin| (coin.outpoint, coin.output)).collect())
+}
+
+/// Submits a transaction.
+///
+/// # Errors
+/// When the node can't be reached or refuses.
+pub(super) async fn submit(client: &RpcClient, transaction: &Transaction) -> Result<TxId, RpcCommandError> {
+    client.call("sendrawtransaction", &[json!(hex::encode(encode(transaction)))]).await
 }
 
 /// Pays: collects what `from` can spend, has `build` make and sign the transaction, submits it, and waits if asked.
@@ -136,7 +196,7 @@ pub async fn spendable(
 pub async fn send<E: std::fmt::Display>(
     args: &SendArgs,
     from: &[Address],
-    build: impl Fn(&PaymentOrder) -> Result<Transaction, E>,
+    build: impl Fn(&Funding) -> Result<Transaction, E>,
 ) -> Result<(), RpcCommandError> {
     let client = args.connection.client()?;
     let report = pay(&client, args, from, build).await?;
@@ -159,23 +219,13 @@ async fn pay<E: std::fmt::Display>(
     client: &RpcClient,
     args: &SendArgs,
     from: &[Address],
-    build: impl Fn(&PaymentOrder) -> Result<Transaction, E>,
+    build: impl Fn(&Funding) -> Result<Transaction, E>,
 ) -> Result<PaymentReport, RpcCommandError> {
-    let chain: BlockchainInfo = client.call("getblockchaininfo", &[]).await?;
-    if args.recipient.network.to_string() != chain.chain {
-        return Err(RpcCommandError::Failed(format!(
-            "{} is an address of {}, but the node is of {}",
-            args.recipient, args.recipient.network, chain.chain
-        )));
-    }
-    let mut utxos = Vec::new();
-    for address in from {
-        utxos.extend(spendable(client, *address).await?);
-    }
-    let order = PaymentOrder { chain, utxos, recipient: args.recipient, amount: args.amount };
-    let transaction = build(&order).map_err(|error| RpcCommandError::Failed(error.to_string()))?;
+    let funding = Funding::of(client, from).await?;
+    check_network(args.recipient, &funding.chain)?;
+    let transaction = build(&funding).map_err(|error| RpcCommandError::Failed(error.to_string()))?;
     let started = Clock.instant();
-    let txid: TxId = client.call("sendrawtransaction", &[json!(hex::encode(encode(&transaction)))]).await?;
+    let txid = submit(client, &transaction).await?;
     let mut report =
         PaymentReport { txid, status: TransactionStatus::Pending, finality_ms: None, node_finality_ms: None };
     if args.wait {
@@ -221,13 +271,14 @@ mod tests {
         };
         let mut args = SendArgs { connection, recipient: from, amount: Amount(5), wait: true, json: false };
         let client = args.connection.client().unwrap();
-        let build = |order: &PaymentOrder| {
-            let [(outpoint, output)] = order.utxos.as_slice() else {
+        let build = |funding: &Funding| {
+            let [coin] = funding.coins.as_slice() else {
                 return Err("one coin was expected");
             };
-            let paid = TxOut { value: order.amount, lock: output.lock };
-            Ok(Transaction::transfer(vec![*outpoint], vec![paid], Vec::new())
-                .signed(&order.chain.chain_id, &[&secret]))
+            assert_eq!(coin.state, CoinState::Free);
+            let paid = TxOut { value: Amount(5), lock: coin.output.lock };
+            Ok(Transaction::transfer(vec![coin.outpoint], vec![paid], Vec::new())
+                .signed(&funding.chain.chain_id, &[&secret]))
         };
         let report = pay(&client, &args, &[from], build).await.unwrap();
         assert_eq!((report.status, report.node_finality_ms), (TransactionStatus::Final, Some(1.5)));

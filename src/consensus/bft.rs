@@ -12,17 +12,18 @@
 //! # Concurrency
 //! State and progress are swapped as wholes and read without a lock; the recent blocks are behind one short lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 
-use super::core::{AppliedBlock, Core, Progress};
+use super::core::{AppliedBlock, Core, HeardHeartbeat, Progress, Signing};
 use crate::protocol::state::LedgerState;
-use crate::types::{BlockHash, CommittedBlock, Height, MasternodeId};
+use crate::types::fork::ForkProof;
+use crate::types::{BlockHash, CommittedBlock, Height, MasternodeId, PublicKey};
 
 /// Blocks that are kept in memory for peers that are a little behind, at most.
 pub const RECENT_BLOCKS_MAX: usize = 64;
@@ -62,9 +63,12 @@ impl RecentBlocks {
 
 /// The block layer's state for readers.
 pub struct BftConsensus {
-    identity: OnceLock<MasternodeId>,
+    identity: OnceLock<PublicKey>,
     state: ArcSwap<LedgerState>,
     progress: ArcSwap<Progress>,
+    signing: ArcSwap<Signing>,
+    fork: ArcSwapOption<ForkProof>,
+    heartbeats: ArcSwap<BTreeMap<MasternodeId, HeardHeartbeat>>,
     committed: Mutex<RecentBlocks>,
     sync_target: AtomicU64,
     certified_waiting: AtomicUsize,
@@ -73,7 +77,7 @@ pub struct BftConsensus {
 impl BftConsensus {
     /// The view of a core that was just opened.
     #[must_use]
-    pub fn new(core: &Core, identity: Option<MasternodeId>) -> Self {
+    pub fn new(core: &Core, identity: Option<PublicKey>) -> Self {
         let state = Arc::clone(core.state());
         let progress = Progress {
             height: state.height().saturating_add(1),
@@ -86,24 +90,52 @@ impl BftConsensus {
             halted: false,
         };
         let cell = OnceLock::new();
-        if let Some(id) = identity {
+        if let Some(key) = identity {
             // A new cell is empty.
-            let _ = cell.set(id);
+            let _ = cell.set(key);
         }
         Self {
             identity: cell,
             sync_target: AtomicU64::new(state.height()),
             state: ArcSwap::new(state),
             progress: ArcSwap::from_pointee(progress),
+            signing: ArcSwap::from_pointee(core.signing()),
+            fork: ArcSwapOption::new(core.fork().cloned()),
+            heartbeats: ArcSwap::default(),
             committed: Mutex::default(),
             certified_waiting: AtomicUsize::new(0),
         }
     }
 
-    /// The masternode whose votes this node casts, if it is one.
+    /// The operator key whose votes this node casts, if it has one.
     #[must_use]
-    pub fn identity(&self) -> Option<MasternodeId> {
+    pub fn identity(&self) -> Option<PublicKey> {
         self.identity.get().copied()
+    }
+
+    /// The masternode of the current set with this node's operator key, if there is one.
+    #[must_use]
+    pub fn own_seat(&self) -> Option<MasternodeId> {
+        let key = self.identity()?;
+        self.state.load().validators().find_key(&key).map(|(_, member)| member.id)
+    }
+
+    /// Whether this node signs, and why not.
+    #[must_use]
+    pub fn signing(&self) -> Signing {
+        **self.signing.load()
+    }
+
+    /// The fork that was detected, if one was.
+    #[must_use]
+    pub fn fork(&self) -> Option<Arc<ForkProof>> {
+        self.fork.load_full()
+    }
+
+    /// The last heartbeat of each masternode that was heard.
+    #[must_use]
+    pub fn heartbeats(&self) -> Arc<BTreeMap<MasternodeId, HeardHeartbeat>> {
+        self.heartbeats.load_full()
     }
 
     /// The chain's state at its tip.
@@ -148,6 +180,18 @@ impl BftConsensus {
         self.committed.lock().heights.get(hash).copied()
     }
 
+    pub(super) fn note_signing(&self, signing: Signing) {
+        self.signing.store(Arc::new(signing));
+    }
+
+    pub(super) fn note_fork(&self, fork: Arc<ForkProof>) {
+        self.fork.store(Some(fork));
+    }
+
+    pub(super) fn note_heartbeats(&self, heartbeats: Arc<BTreeMap<MasternodeId, HeardHeartbeat>>) {
+        self.heartbeats.store(heartbeats);
+    }
+
     pub(super) fn note_progress(&self, progress: Progress) {
         self.progress.store(Arc::new(progress));
     }
@@ -186,7 +230,8 @@ mod tests {
             next_validators_hash: Hash::ZERO,
             proposer: MasternodeId::ZERO,
         };
-        let block = Block { header, last_commit: Commit::default(), transactions: Vec::new() };
+        let block =
+            Block { header, last_commit: Commit::default(), transactions: Vec::new(), evidence: Vec::new() };
         CommittedBlock { block, commit: Commit::default() }
     }
 

@@ -106,7 +106,7 @@ fn run_block_log<D: Disk>(
             }
             BlockOrder::Index(applied) => {
                 let block = &applied.committed.block;
-                let change = index_change(&applied.state, block, &applied.spent, &applied.created);
+                let change = index_change(block, applied.as_ref().into());
                 index.submit(change)?;
             }
         }

@@ -38,7 +38,7 @@ use crate::protocol::finality::FinalVotes;
 use crate::runtime::{Clock, CpuPool, TaskRegistry, metric_names};
 use crate::storage::disk::Disk;
 use crate::storage::journal::{Durable, JournalWriter, Staged};
-use crate::types::{Epoch, MasternodeId, Message, SignatureVerifier, Transaction, TxId, VoteKind, VoteStep};
+use crate::types::{Epoch, Message, PublicKey, SignatureVerifier, Transaction, TxId, VoteKind, VoteStep};
 use crate::utxo::UtxoManager;
 
 /// Urgent events of peers that wait, at most.
@@ -71,7 +71,7 @@ pub trait Observer: Send + Sync {
 /// The finality layer's handle: the way into the core, and who votes.
 pub struct ConsensusEngine {
     voters: ArcSwap<Voters>,
-    identity: OnceLock<MasternodeId>,
+    identity: OnceLock<PublicKey>,
     own: Mutex<VecDeque<Event>>,
     urgent: mpsc::Sender<Event>,
     bulk: mpsc::Sender<Event>,
@@ -92,13 +92,13 @@ pub struct EngineStopped;
 impl ConsensusEngine {
     /// The handle and the inbox of an engine that is still to be started.
     #[must_use]
-    pub fn new(voters: Voters, identity: Option<MasternodeId>) -> (Arc<Self>, EngineInbox) {
+    pub fn new(voters: Voters, identity: Option<PublicKey>) -> (Arc<Self>, EngineInbox) {
         let (urgent, urgent_events) = mpsc::channel(URGENT_EVENTS_MAX);
         let (bulk, bulk_events) = mpsc::channel(BULK_EVENTS_MAX);
         let cell = OnceLock::new();
-        if let Some(id) = identity {
+        if let Some(key) = identity {
             // A new cell is empty.
-            let _ = cell.set(id);
+            let _ = cell.set(key);
         }
         let engine = Self {
             voters: ArcSwap::from_pointee(voters),
@@ -117,9 +117,9 @@ impl ConsensusEngine {
         self.voters.load_full()
     }
 
-    /// The masternode whose votes this node casts, if it is one.
+    /// The operator key whose votes this node casts, if it has one.
     #[must_use]
-    pub fn identity(&self) -> Option<MasternodeId> {
+    pub fn identity(&self) -> Option<PublicKey> {
         self.identity.get().copied()
     }
 
@@ -523,6 +523,9 @@ impl Driver {
         let parts = &self.parts;
         match &notification {
             Notification::Progress(progress) => parts.bft.note_progress(progress.clone()),
+            Notification::SigningChanged(signing) => parts.bft.note_signing(*signing),
+            Notification::ForkDetected(fork) => parts.bft.note_fork(Arc::clone(fork)),
+            Notification::Heartbeats(heartbeats) => parts.bft.note_heartbeats(Arc::clone(heartbeats)),
             Notification::BlockApplied(applied) => {
                 let state = &applied.state;
                 if parts.engine.voters.load().epoch != state.next_epoch() {

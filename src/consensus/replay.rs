@@ -13,12 +13,14 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use super::core::AppliedBlock;
+use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::{self, BlockError, BlockOutcome};
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
-use crate::storage::index::{EpochEnd, Index, IndexChange};
+use crate::storage::index::{EpochEnd, Index, IndexChange, PunishedEvidence};
 use crate::types::codec::{decode, encode};
 use crate::types::genesis::GenesisError;
 use crate::types::{
@@ -65,14 +67,59 @@ pub struct Replayed {
     pub settled: BTreeSet<TxId>,
 }
 
+/// What a block did, as far as the index is concerned.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockEffects<'a> {
+    /// The state after it.
+    pub state: &'a LedgerState,
+    /// The outputs of the state before that it spends.
+    pub spent: &'a [(OutPoint, UtxoEntry)],
+    /// The outputs that it leaves behind.
+    pub created: &'a [(OutPoint, UtxoEntry)],
+    /// What became of payloads that speak of masternodes.
+    pub receipts: &'a [Receipt],
+    /// Collaterals that its evidence made less.
+    pub slashed: &'a [Slashed],
+}
+
+impl<'a> From<&'a BlockOutcome> for BlockEffects<'a> {
+    fn from(outcome: &'a BlockOutcome) -> Self {
+        let BlockOutcome { state, spent, created, receipts, slashed, .. } = outcome;
+        Self { state, spent, created, receipts, slashed }
+    }
+}
+
+impl<'a> From<&'a AppliedBlock> for BlockEffects<'a> {
+    fn from(applied: &'a AppliedBlock) -> Self {
+        let AppliedBlock { state, spent, created, receipts, slashed, .. } = applied;
+        Self { state, spent, created, receipts, slashed }
+    }
+}
+
+/// What a block punished. A masternode is slashed at most once, so its name tells what evidence burned.
+fn punished<'a>(
+    block: &'a Block,
+    slashed: &'a [Slashed],
+) -> impl Iterator<Item = PunishedEvidence> + use<'a> {
+    block.evidence.iter().map(|evidence| {
+        let masternode = evidence.validator();
+        let burned = slashed.iter().find(|change| change.masternode == masternode).map(Slashed::burned);
+        PunishedEvidence {
+            hash: evidence.hash(),
+            kind: evidence.kind().to_owned(),
+            masternode,
+            epoch: evidence.epoch(),
+            height: evidence.height(),
+            block_height: block.header.height,
+            burned: burned.unwrap_or_default(),
+        }
+    })
+}
+
 /// What the index has to do for a block.
 #[must_use]
-pub fn index_change(
-    state: &LedgerState,
-    block: &Block,
-    spent: &[(OutPoint, UtxoEntry)],
-    created: &[(OutPoint, UtxoEntry)],
-) -> IndexChange {
+pub fn index_change(block: &Block, effects: BlockEffects<'_>) -> IndexChange {
+    let BlockEffects { state, spent, created, receipts, slashed } = effects;
     let mut spenders = std::collections::BTreeMap::new();
     let mut transactions = Vec::with_capacity(block.transactions.len());
     for transaction in &block.transactions {
@@ -80,6 +127,8 @@ pub fn index_change(
         spenders.extend(transaction.inputs.iter().map(|outpoint| (*outpoint, txid)));
         transactions.push(txid);
     }
+    // Under the same name as before, so it takes the old entry's place.
+    let replaced = slashed.iter().map(|change| (change.outpoint, change.after));
     let spent = spent
         .iter()
         .map(|(outpoint, entry)| (*outpoint, *entry, spenders.get(outpoint).copied().unwrap_or(TxId::ZERO)))
@@ -89,8 +138,10 @@ pub fn index_change(
         block_hash: state.tip_hash(),
         state: encode(state),
         spent,
-        created: created.to_vec(),
+        created: created.iter().copied().chain(replaced).collect(),
         transactions,
+        receipts: receipts.to_vec(),
+        evidence: punished(block, slashed).collect(),
         epoch_end: block
             .header
             .epoch_end
@@ -140,7 +191,9 @@ fn start<D: Disk>(
         spent: Vec::new(),
         created: outputs,
         transactions: Vec::new(),
+        receipts: Vec::new(),
         epoch_end: None,
+        evidence: Vec::new(),
     };
     index.apply(&change)?;
     index.set_mark(0, change.block_hash, &change.state)?;
@@ -166,15 +219,14 @@ pub fn replay<D: Disk>(
         let height = state.height().saturating_add(1);
         let logged = blocks.read(height)?.ok_or(ReplayError::Missing(height))?;
         let block = &logged.committed.block;
-        let BlockOutcome { state: next, spent, created, .. } =
-            transition::replay(&state, &logged.spent, block)
-                .map_err(|source| ReplayError::Block { height, source })?;
-        let change = index_change(&next, block, &spent, &created);
+        let outcome = transition::replay(&state, &logged.spent, block)
+            .map_err(|source| ReplayError::Block { height, source })?;
+        let change = index_change(block, (&outcome).into());
         index.apply(&change)?;
         if height % MARK_EVERY == 0 || height == tip {
             index.set_mark(height, change.block_hash, &change.state)?;
         }
-        state = next;
+        state = outcome.state;
         progress(height, tip);
     }
     let last_commit = match blocks.read_committed(tip)? {

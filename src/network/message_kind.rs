@@ -11,12 +11,12 @@
 
 use crate::types::Message;
 use crate::types::limits::{
-    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, MESSAGE_BYTES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX,
-    RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX,
+    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, EVIDENCE_BYTES_MAX, MESSAGE_BYTES_MAX, PEER_ADDRESSES_MAX,
+    REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX,
 };
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 17;
+pub(crate) const KINDS: usize = 19;
 /// Room for the fixed parts of a message: tags, counts, heads, a signature.
 const FIXED_BYTES: usize = 1_024;
 /// What one object may have by which an answer exceeds its limit: a certificate of a full set.
@@ -44,6 +44,8 @@ pub(crate) enum MessageKind {
     Blocks,
     GetMasternodes,
     Masternodes,
+    Evidence,
+    Heartbeat,
 }
 
 impl MessageKind {
@@ -66,6 +68,8 @@ impl MessageKind {
         Self::Blocks,
         Self::GetMasternodes,
         Self::Masternodes,
+        Self::Evidence,
+        Self::Heartbeat,
     ];
 
     /// The kind of a message.
@@ -88,6 +92,8 @@ impl MessageKind {
             Message::Blocks(_) => Self::Blocks,
             Message::GetMasternodes => Self::GetMasternodes,
             Message::Masternodes(_) => Self::Masternodes,
+            Message::Evidence(_) => Self::Evidence,
+            Message::Heartbeat(_) => Self::Heartbeat,
         }
     }
 
@@ -121,6 +127,8 @@ impl MessageKind {
             Self::Blocks => "blocks",
             Self::GetMasternodes => "get_masternodes",
             Self::Masternodes => "masternodes",
+            Self::Evidence => "evidence",
+            Self::Heartbeat => "heartbeat",
         }
     }
 
@@ -140,7 +148,15 @@ impl MessageKind {
 
     /// Whether peers pass it on, so that it comes from many sides.
     pub(crate) const fn is_gossip(self) -> bool {
-        matches!(self, Self::Transaction | Self::VoteBatch | Self::Proposal | Self::BlockVote)
+        matches!(
+            self,
+            Self::Transaction
+                | Self::VoteBatch
+                | Self::Proposal
+                | Self::BlockVote
+                | Self::Evidence
+                | Self::Heartbeat
+        )
     }
 
     /// Encoded bytes, at most. Only an answer with blocks may take [`MESSAGE_BYTES_MAX`], so that memory for messages
@@ -153,7 +169,8 @@ impl MessageKind {
             | Self::GetBatches
             | Self::BatchesSettled
             | Self::GetBlocks
-            | Self::GetMasternodes => FIXED_BYTES,
+            | Self::GetMasternodes
+            | Self::Heartbeat => FIXED_BYTES,
             Self::Status => 2 * FIXED_BYTES,
             Self::Transaction => TRANSACTION_BYTES_MAX + FIXED_BYTES,
             Self::VoteBatch => BATCH_VOTES_MAX * 33 + FIXED_BYTES,
@@ -162,6 +179,7 @@ impl MessageKind {
             Self::Transactions => RESPONSE_BYTES_MAX + TRANSACTION_BYTES_MAX + FIXED_BYTES,
             Self::Certificates => RESPONSE_BYTES_MAX + CERTIFICATE_BYTES_MAX + FIXED_BYTES,
             Self::Blocks => MESSAGE_BYTES_MAX,
+            Self::Evidence => EVIDENCE_BYTES_MAX + FIXED_BYTES,
             Self::Masternodes => PEER_ADDRESSES_MAX * (ADDRESS_TEXT_BYTES_MAX + 41) + FIXED_BYTES,
         }
     }
@@ -189,7 +207,7 @@ mod tests {
             assert_eq!(kind.name(), message.name());
             assert_eq!(kind.is_urgent(), message.is_urgent(), "{kind:?}");
         }
-        assert_eq!(MessageKind::from_tag(17), None);
+        assert_eq!(MessageKind::from_tag(19), None);
     }
 
     #[test]

@@ -78,6 +78,8 @@ const fn allowance(kind: MessageKind) -> Allowance {
         MessageKind::GetBatches | MessageKind::BatchesSettled => messages(500, 1_000),
         MessageKind::GetBlocks => messages(100, 200),
         MessageKind::GetMasternodes | MessageKind::Masternodes => messages(1, 10),
+        // One for each member of the largest set, at once after a connection is made.
+        MessageKind::Evidence | MessageKind::Heartbeat => messages(20, 200),
     }
 }
 

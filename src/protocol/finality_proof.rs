@@ -2,7 +2,7 @@
 //!
 //! # Place
 //! Floor 2, pure. A node builds proofs from its block log and its finality machine ([`EpochLink::new`],
-//! [`Ending::voted`], [`Ending::included`]); `timed verify-proof` and RPC check them with [`verify`]. Everything in a
+//! [`Ending::voted`], [`Ending::included`]); `timed verify-proof` and RPC check them with [`verify()`]. Everything in a
 //! proof comes from a stranger.
 //!
 //! # What a proof states
@@ -223,7 +223,7 @@ impl Ending {
 }
 
 impl FinalityProof {
-    /// A proof of its parts. Whether it proves anything is [`verify`]'s to say.
+    /// A proof of its parts. Whether it proves anything is [`verify()`]'s to say.
     #[must_use]
     pub const fn new(chain_id: ChainId, txid: TxId, links: Vec<EpochLink>, ending: Ending) -> Self {
         Self { chain_id, txid, links, ending }

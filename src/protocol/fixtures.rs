@@ -1,20 +1,27 @@
 //! A small network with known keys, for the tests of this floor.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+mod life;
 
-use super::state::{LedgerState, MasternodeRecord};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, LazyLock};
+
+use super::masternodes::MasternodeRecord;
+use super::state::LedgerState;
 use super::transition::{
     BlockDraft, BlockOutcome, inputs_in_order, propose, replay, validate, validate_block,
 };
 use super::validity::CheckedTransaction;
+use crate::types::codec::{decode, encode};
 use crate::types::genesis::{Allocation, GenesisMasternode, Tier};
 use crate::types::keys::SequentialVerifier;
 use crate::types::vote::{VoteStep, block_vote_digest};
 use crate::types::{
-    Address, Amount, Block, ChainParameters, Commit, FinalityVote, GenesisDocument, Lock, MasternodeId,
-    Network, OutPoint, PublicKey, SecretKey, SignerBitmap, TimeMs, Transaction, TxOut, UtxoEntry, VoteBatch,
+    Address, Amount, Block, ChainParameters, Commit, Evidence, FinalityVote, GenesisDocument, Lock,
+    MasternodeId, Network, OutPoint, PublicKey, SecretKey, Signature, SignatureCheck, SignatureVerifier,
+    SignerBitmap, TimeMs, Transaction, TxOut, UtxoEntry, VoteBatch,
 };
+
+pub(super) use life::{document_with_funds, new_key, update_of};
 
 pub(super) const GENESIS_TIME_MS: TimeMs = 1_750_000_000_000;
 
@@ -71,37 +78,47 @@ pub(super) struct Chain {
     pub(super) utxos: BTreeMap<OutPoint, UtxoEntry>,
     /// The commit of the tip.
     pub(super) commit: Commit,
-    operators: BTreeMap<PublicKey, SecretKey>,
+    /// Nobody signs commits and nobody checks signatures: for chains of thousands of blocks.
+    pub(super) unsigned: bool,
+}
+
+/// Takes every signature for good.
+struct Trusting;
+
+impl SignatureVerifier for Trusting {
+    fn verify_all(&self, _: &[SignatureCheck]) -> Result<(), usize> {
+        Ok(())
+    }
+}
+
+/// The secret key behind an operator's public one.
+fn operator_of(key: &PublicKey) -> &'static SecretKey {
+    static OPERATORS: LazyLock<BTreeMap<PublicKey, SecretKey>> = LazyLock::new(|| {
+        let keys = (0..=u8::MAX).map(operator);
+        keys.map(|secret| (secret.public(), secret)).collect()
+    });
+    &OPERATORS[key]
 }
 
 impl Chain {
     pub(super) fn new(document: &GenesisDocument) -> Self {
         let (state, outputs) = LedgerState::genesis(document).unwrap();
-        let operators = (1_u8..).zip(&document.masternodes).map(|(index, _)| operator(index));
-        Self {
-            state,
-            utxos: outputs.into_iter().collect(),
-            commit: Commit::default(),
-            operators: operators.map(|secret| (secret.public(), secret)).collect(),
-        }
+        Self { state, utxos: outputs.into_iter().collect(), commit: Commit::default(), unsigned: false }
     }
 
-    /// Changes the masternodes' records; the set that follows the next end of an epoch is computed from them. `new` are
-    /// operators that have no record yet.
+    /// Changes the masternodes' records; the set that follows the next end of an epoch is computed from them.
     pub(super) fn change_masternodes(
         &mut self,
-        new: &[SecretKey],
         change: impl FnOnce(&mut BTreeMap<MasternodeId, MasternodeRecord>),
     ) {
-        change(Arc::make_mut(&mut self.state.masternodes));
-        self.operators.extend(new.iter().map(|secret| (secret.public(), secret.clone())));
+        Arc::make_mut(&mut self.state.registry).edit(change);
     }
 
     /// What a member of the current set has to say.
     pub(super) fn votes(&self, place: usize, seq: u64, votes: Vec<FinalityVote>) -> VoteBatch {
         let member = self.state.validators().get(place).unwrap();
         let (chain_id, epoch) = (self.state.chain_id(), self.state.next_epoch());
-        VoteBatch::signed(chain_id, epoch, member.id, seq, votes, &self.operators[&member.key])
+        VoteBatch::signed(chain_id, epoch, member.id, seq, votes, operator_of(&member.key))
     }
 
     pub(super) fn proposer(&self, round: u32) -> MasternodeId {
@@ -123,6 +140,7 @@ impl Chain {
             proposer: self.proposer(0),
             last_commit: &self.commit,
             transactions,
+            evidence: &[],
         }
     }
 
@@ -142,7 +160,8 @@ impl Chain {
         for (index, member) in set.members().iter().enumerate() {
             if !silent.contains(&member.id) {
                 commit.signers.set(index);
-                commit.signatures.push(self.operators[&member.key].sign(&digest));
+                let sign = || operator_of(&member.key).sign(&digest);
+                commit.signatures.push(if self.unsigned { Signature::EMPTY } else { sign() });
             }
         }
         commit
@@ -156,21 +175,36 @@ impl Chain {
         transactions: &[CheckedTransaction],
         silent: &[MasternodeId],
     ) -> (Block, BlockOutcome) {
-        let draft = self.draft(elapsed_ms, epoch_end, transactions);
+        self.advance_with(elapsed_ms, epoch_end, transactions, &[], silent)
+    }
+
+    /// The same with evidence.
+    pub(super) fn advance_with(
+        &mut self,
+        elapsed_ms: u64,
+        epoch_end: bool,
+        transactions: &[CheckedTransaction],
+        evidence: &[Arc<Evidence>],
+        silent: &[MasternodeId],
+    ) -> (Block, BlockOutcome) {
+        let draft = BlockDraft { evidence, ..self.draft(elapsed_ms, epoch_end, transactions) };
         let (block, outcome) = propose(&self.state, &self.utxos, &draft).unwrap();
-        let verifier = SequentialVerifier;
+        let verifier: &dyn SignatureVerifier = if self.unsigned { &Trusting } else { &SequentialVerifier };
         let validated =
-            validate(&self.state, &self.utxos, &verifier, &block.blueprint(), transactions).unwrap();
+            validate(&self.state, &self.utxos, verifier, &block.blueprint(), transactions).unwrap();
         assert_eq!(validated, outcome);
-        assert_eq!(validate_block(&self.state, &self.utxos, &verifier, &block).unwrap(), outcome);
+        assert_eq!(validate_block(&self.state, &self.utxos, verifier, &block).unwrap(), outcome);
         assert_eq!(replay(&self.state, &inputs_in_order(&outcome), &block).unwrap(), outcome);
         let commit = self.seal(&block, silent);
-        self.state.check_commit(&block.header, &commit, &verifier).unwrap();
+        self.state.check_commit(&block.header, &commit, verifier).unwrap();
         for (outpoint, entry) in &outcome.spent {
             assert_eq!(self.utxos.remove(outpoint), Some(*entry));
         }
         for (outpoint, entry) in &outcome.created {
             assert_eq!(self.utxos.insert(*outpoint, *entry), None);
+        }
+        for change in &outcome.slashed {
+            assert_eq!(self.utxos.insert(change.outpoint, change.after), Some(change.before));
         }
         self.commit = commit;
         self.state = outcome.state.clone();
@@ -179,13 +213,46 @@ impl Chain {
 
     /// Advances to the last block of the current epoch and through it.
     pub(super) fn finish_epoch(&mut self) -> (Block, BlockOutcome) {
+        self.finish_epoch_without(&[])
+    }
+
+    /// The same while some of the set sign nothing.
+    pub(super) fn finish_epoch_without(&mut self, silent: &[MasternodeId]) -> (Block, BlockOutcome) {
         if self.state.height() == 0 || self.state.tip_validators().epoch != self.state.next_epoch() {
-            self.advance(1_000, false, &[], &[]);
+            self.advance(1_000, false, &[], silent);
         }
         if !self.state.is_closing() {
-            self.advance(self.state.parameters().epoch_duration_ms, false, &[], &[]);
+            self.advance(self.state.parameters().epoch_duration_ms, false, &[], silent);
         }
-        self.advance(1, true, &[], &[])
+        self.advance(1, true, &[], silent)
+    }
+
+    /// Holds what is true after any block: supply is the sum of outputs, the digest is the one computed afresh, records
+    /// and their collaterals agree, the encoding round-trips with all that follows from it.
+    pub(super) fn hold_invariants(&self) {
+        let state = &self.state;
+        let outputs = Amount::checked_sum(self.utxos.values().map(|entry| entry.output.value));
+        assert_eq!(outputs, Some(state.supply()), "INV-STATE-3");
+        let afresh = state.recompute_digest(self.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry)));
+        assert_eq!(afresh, state.digest(), "INV-STATE-2");
+        let decoded = decode::<LedgerState>(&encode(state)).unwrap();
+        assert_eq!(decoded, *state, "what follows from the records follows again");
+        for record in state.masternodes().values() {
+            let output = TxOut { value: record.collateral_amount, lock: record.owner };
+            let entry = UtxoEntry { output, height: record.collateral_height };
+            assert_eq!(self.utxos.get(&record.collateral), Some(&entry));
+            assert!(state.is_bound(&record.collateral));
+        }
+        let keys = state.masternodes().values().flat_map(|record| {
+            let announced = record.pending.as_ref().and_then(|pending| pending.operator_key);
+            announced.into_iter().chain([record.operator_key])
+        });
+        let keys: Vec<PublicKey> = keys.collect();
+        assert_eq!(keys.len(), BTreeSet::from_iter(&keys).len(), "INV-REG-1");
+        let set = state.validators();
+        assert!(set.len() >= usize::try_from(state.parameters().min_masternodes).unwrap(), "INV-REG-2");
+        assert!(set.len() <= usize::try_from(state.parameters().max_validators).unwrap());
+        assert!(state.attendance().keys().eq(BTreeSet::from_iter(set.members().iter().map(|m| &m.id))));
     }
 
     pub(super) fn entry(&self, outpoint: &OutPoint) -> UtxoEntry {

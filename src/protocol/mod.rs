@@ -1,4 +1,4 @@
-//! Pure rules: validity, state transition, finality, Tendermint, proposers, rewards.
+//! Pure rules: validity, state transition, masternodes, evidence, finality, Tendermint, proposers, rewards.
 //!
 //! # Place
 //! Floor 2. Uses [`crate::types`] alone; knows no clock, no disk, no network, no randomness and no hash-ordered
@@ -15,8 +15,10 @@
 
 pub mod bft;
 pub mod commit;
+pub mod evidence;
 pub mod finality;
 pub mod finality_proof;
+pub mod masternodes;
 pub mod multiset;
 pub mod proposer;
 pub mod rewards;

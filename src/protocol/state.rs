@@ -4,12 +4,13 @@
 //! Made from the genesis document, moved on by [`super::transition`] alone, read by everybody. The outputs live with
 //! their readers; here is only their commitment.
 //!
-//! Masternodes come from the genesis document. The set of an epoch is computed from their records by
-//! [`next_validator_set`], at genesis and at each epoch's end.
+//! The set of an epoch is computed from the masternodes' records, at genesis and at each epoch's end; see
+//! [`super::masternodes`].
 //!
 //! # Invariants
 //! - INV-STATE-1: everything that a later block depends on is in the multiset: outputs, masternode records, both
-//!   validator sets, counters and credits, recent signers. The tip's hash is not: the next header names it anyway.
+//!   validator sets and those of past epochs, counters and credits, recent signers and attendance, outputs that void
+//!   registrations marked. The tip's hash is not: the next header names it anyway.
 //! - INV-STATE-2: the multiset that blocks changed step by step equals the one computed afresh.
 //! - INV-STATE-3: `supply` is the sum of all unspent outputs, and outputs, unpaid fees and accrued reward together
 //!   fit into 64 bits; accrual stops there, so no block ever becomes invalid by it.
@@ -26,36 +27,16 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use super::commit::{CommitError, RecentCommit, RecentCommits, check_commit};
+use super::masternodes::membership::validator_set;
+use super::masternodes::{Attendance, MasternodeRecord, PastEpoch, PastEpochs, Registry};
 use super::multiset::MultisetHash;
 use super::proposer::proposer_order;
 use crate::types::codec::encode;
 use crate::types::genesis::GenesisError;
 use crate::types::{
-    Amount, BlockHash, ChainId, ChainParameters, Commit, Epoch, GenesisDocument, Header, Height, Lock,
-    MasternodeId, OutPoint, PublicKey, SignatureVerifier, StateDigest, TimeMs, UtxoEntry, Validator,
-    ValidatorSet,
+    Amount, BlockHash, ChainId, ChainParameters, Commit, Epoch, GenesisDocument, Hash, Header, Height,
+    MasternodeId, OutPoint, SignatureVerifier, StateDigest, TimeMs, UtxoEntry, Validator, ValidatorSet,
 };
-
-/// What the chain knows of a masternode.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct MasternodeRecord {
-    /// The output that it binds.
-    pub collateral: OutPoint,
-    /// That output's value.
-    pub collateral_amount: Amount,
-    /// Who owns the collateral.
-    pub owner: Lock,
-    /// The key that votes.
-    pub operator_key: PublicKey,
-    /// Where rewards go.
-    pub payout: Lock,
-    /// `host:port` where its node can be reached.
-    pub network_address: String,
-    /// What its vote weighs.
-    pub weight: u64,
-    /// Counts registrations from 0: the older comes first among equals.
-    pub registration: u64,
-}
 
 /// A set with the epoch that it votes in.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,9 +60,10 @@ pub struct LedgerState {
     pub(super) epoch_start: TimeMs,
     pub(super) validators: Arc<ValidatorSet>,
     pub(super) tip_validators: EpochSet,
-    pub(super) masternodes: Arc<BTreeMap<MasternodeId, MasternodeRecord>>,
-    /// Follows from the records; changes at the epochs' ends only.
-    pub(super) collaterals: Arc<BTreeMap<OutPoint, MasternodeId>>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) past_epochs: Arc<PastEpochs>,
+    /// Of the members of the current set.
+    pub(super) attendance: BTreeMap<MasternodeId, Attendance>,
     pub(super) credits: BTreeMap<MasternodeId, u64>,
     pub(super) reward_accrued: Amount,
     pub(super) fees: Amount,
@@ -99,6 +81,10 @@ enum Element<'a> {
     TipValidators(Epoch, &'a [Validator]),
     RecentCommit(&'a RecentCommit),
     Counters(Counters<'a>),
+    VoidCollateral(&'a OutPoint),
+    /// With its first and last height, its end and the hash of its set.
+    PastEpoch(Epoch, Height, Height, TimeMs, Hash),
+    Attendance(&'a BTreeMap<MasternodeId, Attendance>),
 }
 
 #[derive(Encode)]
@@ -111,58 +97,8 @@ struct Counters<'a> {
     fees: Amount,
     supply: Amount,
     credits: &'a BTreeMap<MasternodeId, u64>,
-}
-
-/// The set of the epoch that follows, from the masternodes' records: at most `max_validators` by weight, then by
-/// registration.
-#[must_use]
-pub fn next_validator_set(state: &LedgerState) -> ValidatorSet {
-    validator_set(&state.masternodes, &state.parameters)
-}
-
-fn validator_set(
-    masternodes: &BTreeMap<MasternodeId, MasternodeRecord>,
-    parameters: &ChainParameters,
-) -> ValidatorSet {
-    let mut candidates: Vec<(&MasternodeId, &MasternodeRecord)> = masternodes.iter().collect();
-    candidates.sort_by_key(|(_, record)| (std::cmp::Reverse(record.weight), record.registration));
-    candidates.truncate(usize::try_from(parameters.max_validators).unwrap_or(usize::MAX));
-    let member = |(id, record): (&MasternodeId, &MasternodeRecord)| Validator {
-        id: *id,
-        key: record.operator_key,
-        weight: record.weight,
-    };
-    ValidatorSet::new(candidates.into_iter().map(member).collect())
-}
-
-fn collaterals_of(
-    masternodes: &BTreeMap<MasternodeId, MasternodeRecord>,
-) -> BTreeMap<OutPoint, MasternodeId> {
-    masternodes.iter().map(|(id, record)| (record.collateral, *id)).collect()
-}
-
-fn genesis_records(
-    document: &GenesisDocument,
-) -> Result<BTreeMap<MasternodeId, MasternodeRecord>, GenesisError> {
-    let mut records = BTreeMap::new();
-    for (registration, (index, masternode)) in (0_u64..).zip(document.masternodes.iter().enumerate()) {
-        let collateral = document.collateral_outpoint(index);
-        let amount = masternode.collateral;
-        let weight =
-            document.weight_of(amount).ok_or(GenesisError::UnknownTier { index, collateral: amount })?;
-        let record = MasternodeRecord {
-            collateral,
-            collateral_amount: amount,
-            owner: masternode.owner.lock,
-            operator_key: masternode.operator_key,
-            payout: masternode.payout.lock,
-            network_address: masternode.network_address.clone(),
-            weight,
-            registration,
-        };
-        records.insert(GenesisDocument::masternode_id(&collateral), record);
-    }
-    Ok(records)
+    registrations: u64,
+    requests: u64,
 }
 
 impl LedgerState {
@@ -173,8 +109,8 @@ impl LedgerState {
     pub fn genesis(document: &GenesisDocument) -> Result<(Self, Vec<(OutPoint, UtxoEntry)>), GenesisError> {
         document.check()?;
         let chain_id = document.chain_id();
-        let masternodes = genesis_records(document)?;
-        let validators = Arc::new(validator_set(&masternodes, &document.parameters));
+        let registry = Registry::genesis(document)?;
+        let validators = Arc::new(validator_set(&registry, &document.parameters));
         let outputs: Vec<(OutPoint, UtxoEntry)> = document
             .outputs()
             .into_iter()
@@ -191,9 +127,10 @@ impl LedgerState {
             epoch: 0,
             epoch_start: document.time_ms,
             tip_validators: EpochSet { epoch: 0, set: Arc::clone(&validators) },
+            attendance: fresh_attendance(&validators),
             validators,
-            collaterals: Arc::new(collaterals_of(&masternodes)),
-            masternodes: Arc::new(masternodes),
+            registry: Arc::new(registry),
+            past_epochs: Arc::default(),
             credits: BTreeMap::new(),
             reward_accrued: Amount::ZERO,
             fees: Amount::ZERO,
@@ -262,14 +199,51 @@ impl LedgerState {
 
     /// The masternodes by their ids.
     #[must_use]
-    pub const fn masternodes(&self) -> &Arc<BTreeMap<MasternodeId, MasternodeRecord>> {
-        &self.masternodes
+    pub fn masternodes(&self) -> &BTreeMap<MasternodeId, MasternodeRecord> {
+        self.registry.records()
     }
 
-    /// The outputs that are bound as collateral in this epoch.
+    /// The masternodes with all that follows from their records.
     #[must_use]
-    pub const fn collaterals(&self) -> &Arc<BTreeMap<OutPoint, MasternodeId>> {
-        &self.collaterals
+    pub const fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    /// Ended epochs that evidence may still speak of.
+    #[must_use]
+    pub const fn past_epochs(&self) -> &Arc<PastEpochs> {
+        &self.past_epochs
+    }
+
+    /// Which of the last commits the members of the current set signed.
+    #[must_use]
+    pub const fn attendance(&self) -> &BTreeMap<MasternodeId, Attendance> {
+        &self.attendance
+    }
+
+    /// Whether an output is bound as collateral, or was marked as one, and so can't be spent in this epoch.
+    #[must_use]
+    pub fn is_bound(&self, outpoint: &OutPoint) -> bool {
+        self.registry.is_bound(outpoint)
+    }
+
+    /// The set of an epoch, if it is the current one or acts in it can still be punished.
+    #[must_use]
+    pub fn set_of_epoch(&self, epoch: Epoch) -> Option<&Arc<ValidatorSet>> {
+        if epoch == self.epoch {
+            return Some(&self.validators);
+        }
+        self.past_epochs.get(epoch).map(|past| &past.set)
+    }
+
+    /// The epoch that a height belongs to, with its set: heights above the tip belong to the current epoch as far as
+    /// anybody knows, and epochs that ended too long ago are not known any more.
+    #[must_use]
+    pub fn epoch_of_height(&self, height: Height) -> Option<(Epoch, &Arc<ValidatorSet>)> {
+        if height > self.past_epochs.last_height() {
+            return Some((self.epoch, &self.validators));
+        }
+        self.past_epochs.of_height(height).map(|past| (past.epoch, &past.set))
     }
 
     /// Weight times commits signed of each masternode since the epoch's start.
@@ -352,9 +326,16 @@ impl LedgerState {
         for (outpoint, entry) in outputs {
             multiset.add(&output_element(&outpoint, &entry));
         }
-        for (id, record) in self.masternodes.iter() {
+        for (id, record) in self.registry.records() {
             multiset.add(&encode(&Element::Masternode(id, record)));
         }
+        for outpoint in self.registry.void_collaterals() {
+            multiset.add(&encode(&Element::VoidCollateral(outpoint)));
+        }
+        for past in self.past_epochs.iter() {
+            multiset.add(&past_epoch_element(past));
+        }
+        multiset.add(&self.attendance_element());
         for commit in self.recent.iter() {
             multiset.add(&encode(&Element::RecentCommit(commit)));
         }
@@ -372,7 +353,12 @@ impl LedgerState {
         encode(&Element::TipValidators(self.tip_validators.epoch, self.tip_validators.set.members()))
     }
 
+    fn attendance_element(&self) -> Vec<u8> {
+        encode(&Element::Attendance(&self.attendance))
+    }
+
     fn counters_element(&self) -> Vec<u8> {
+        let (registrations, requests) = self.registry.counters();
         encode(&Element::Counters(Counters {
             height: self.height,
             tip_time: self.tip_time,
@@ -382,6 +368,8 @@ impl LedgerState {
             fees: self.fees,
             supply: self.supply,
             credits: &self.credits,
+            registrations,
+            requests,
         }))
     }
 
@@ -393,6 +381,12 @@ impl LedgerState {
             *credit = credit.saturating_add(member.weight);
         }
         let recent = Arc::new(RecentCommit::of(commit, set));
+        // Who is in the set only since this epoch had no part in its predecessor's last commit.
+        for member in set.members() {
+            if let Some(attendance) = self.attendance.get_mut(&member.id) {
+                attendance.note(recent.contains(&member.id), self.parameters.recent_commits);
+            }
+        }
         self.multiset.add(&encode(&Element::RecentCommit(&recent)));
         let limit = usize::try_from(self.parameters.recent_commits).unwrap_or(usize::MAX);
         if let Some(oldest) = self.recent.push(recent, limit) {
@@ -414,8 +408,56 @@ impl LedgerState {
         }
     }
 
-    /// Brings the multiset forward over the sets and counters that differ from those of `before`.
+    /// Ends the epoch whose last block this is: its set becomes history, the next one votes from now on.
+    pub(super) fn turn_epoch(&mut self, next: Arc<ValidatorSet>) -> Option<()> {
+        let past = PastEpoch {
+            epoch: self.epoch,
+            first_height: self.past_epochs.last_height().saturating_add(1),
+            last_height: self.height,
+            end: self.tip_time,
+            set: std::mem::replace(&mut self.validators, next),
+        };
+        let past_epochs = Arc::make_mut(&mut self.past_epochs);
+        past_epochs.push(past);
+        while past_epochs.pop_void(self.tip_time, self.parameters.unbonding_time_ms).is_some() {}
+        let members = self.validators.members().iter();
+        self.attendance = members
+            .map(|member| (member.id, self.attendance.get(&member.id).copied().unwrap_or_default()))
+            .collect();
+        self.epoch = self.epoch.checked_add(1)?;
+        self.epoch_start = self.tip_time;
+        Some(())
+    }
+
+    /// Brings the multiset forward over all but outputs and recent commits that differs from `before`; what stays costs
+    /// a comparison and no hash.
     pub(super) fn settle_multiset(&mut self, before: &Self) {
+        if !Arc::ptr_eq(&self.registry, &before.registry) {
+            let (old, new) = (&before.registry, Arc::clone(&self.registry));
+            for (id, record) in old.records().iter().filter(|(id, record)| new.get(id) != Some(*record)) {
+                self.multiset.remove(&encode(&Element::Masternode(id, record)));
+            }
+            for (id, record) in new.records().iter().filter(|(id, record)| old.get(id) != Some(*record)) {
+                self.multiset.add(&encode(&Element::Masternode(id, record)));
+            }
+            let (old, new) = (old.void_collaterals(), new.void_collaterals());
+            old.difference(new)
+                .for_each(|mark| self.multiset.remove(&encode(&Element::VoidCollateral(mark))));
+            new.difference(old).for_each(|mark| self.multiset.add(&encode(&Element::VoidCollateral(mark))));
+        }
+        if !Arc::ptr_eq(&self.past_epochs, &before.past_epochs) {
+            let (old, new) = (&before.past_epochs, Arc::clone(&self.past_epochs));
+            for past in old.iter().filter(|past| new.get(past.epoch) != Some(*past)) {
+                self.multiset.remove(&past_epoch_element(past));
+            }
+            for past in new.iter().filter(|past| old.get(past.epoch) != Some(*past)) {
+                self.multiset.add(&past_epoch_element(past));
+            }
+        }
+        if self.attendance != before.attendance {
+            self.multiset.remove(&before.attendance_element());
+            self.multiset.add(&self.attendance_element());
+        }
         if self.validators != before.validators {
             self.multiset.remove(&before.validators_element());
             self.multiset.add(&self.validators_element());
@@ -429,11 +471,21 @@ impl LedgerState {
     }
 }
 
+/// Nobody's record.
+fn fresh_attendance(set: &ValidatorSet) -> BTreeMap<MasternodeId, Attendance> {
+    set.members().iter().map(|member| (member.id, Attendance::default())).collect()
+}
+
+fn past_epoch_element(past: &PastEpoch) -> Vec<u8> {
+    let PastEpoch { epoch, first_height, last_height, end, set } = past;
+    encode(&Element::PastEpoch(*epoch, *first_height, *last_height, *end, set.hash()))
+}
+
 fn output_element(outpoint: &OutPoint, entry: &UtxoEntry) -> Vec<u8> {
     encode(&Element::Output(outpoint, entry))
 }
 
-// By hand, because a validator set is encoded by its members, and collaterals follow from the records.
+// By hand, because a validator set is encoded by its members.
 impl Encode for LedgerState {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         self.chain_id.encode(encoder)?;
@@ -446,7 +498,9 @@ impl Encode for LedgerState {
         self.validators.members().encode(encoder)?;
         self.tip_validators.epoch.encode(encoder)?;
         self.tip_validators.set.members().encode(encoder)?;
-        self.masternodes.encode(encoder)?;
+        self.registry.encode(encoder)?;
+        self.past_epochs.encode(encoder)?;
+        self.attendance.encode(encoder)?;
         self.credits.encode(encoder)?;
         self.reward_accrued.encode(encoder)?;
         self.fees.encode(encoder)?;
@@ -468,7 +522,6 @@ impl<Context> Decode<Context> for LedgerState {
         let validators = Arc::new(ValidatorSet::new(Decode::decode(decoder)?));
         let tip_epoch = Decode::decode(decoder)?;
         let tip_set = Arc::new(ValidatorSet::new(Decode::decode(decoder)?));
-        let masternodes = BTreeMap::<MasternodeId, MasternodeRecord>::decode(decoder)?;
         Ok(Self {
             chain_id,
             parameters,
@@ -479,8 +532,9 @@ impl<Context> Decode<Context> for LedgerState {
             epoch_start,
             validators,
             tip_validators: EpochSet { epoch: tip_epoch, set: tip_set },
-            collaterals: Arc::new(collaterals_of(&masternodes)),
-            masternodes: Arc::new(masternodes),
+            registry: Arc::new(Registry::decode(decoder)?),
+            past_epochs: Arc::new(PastEpochs::decode(decoder)?),
+            attendance: Decode::decode(decoder)?,
             credits: Decode::decode(decoder)?,
             reward_accrued: Decode::decode(decoder)?,
             fees: Decode::decode(decoder)?,

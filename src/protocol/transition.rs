@@ -19,15 +19,21 @@ use std::sync::Arc;
 pub use error::BlockError;
 
 use super::commit::{CommitError, check_commit, check_commit_shape};
+use super::evidence::{EvidenceError, check_against, check_content, check_signatures};
+use super::masternodes::membership::{EpochEnd, end_epoch};
+use super::masternodes::slashing::slash;
+use super::masternodes::{Receipt, Slashed, payloads};
 use super::proposer::proposer_of_round;
 use super::rewards::{REWARD_BYTES_MAX, accrual, reward_transaction, shares};
-use super::state::{EpochSet, LedgerState, next_validator_set};
+use super::state::{EpochSet, LedgerState};
 use super::validity::{CheckedTransaction, TransactionError, UtxoReader, check_spend};
-use crate::types::block::{empty_evidence_root, tx_root};
-use crate::types::limits::TRANSACTION_BYTES_MAX;
+use crate::types::block::tx_root;
+use crate::types::codec::encode;
+use crate::types::evidence::evidence_root;
+use crate::types::limits::{EVIDENCE_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::types::{
-    Amount, Block, BlockBlueprint, ChainParameters, Commit, Header, Height, MasternodeId, OutPoint, Payload,
-    Round, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry,
+    Amount, Block, BlockBlueprint, ChainParameters, Commit, Evidence, Header, Height, Lock, MasternodeId,
+    OutPoint, Payload, Round, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry,
 };
 
 /// What a block has room for beside the reward.
@@ -72,6 +78,8 @@ pub struct BlockDraft<'a> {
     pub last_commit: &'a Commit,
     /// The transactions without the reward, parents before children.
     pub transactions: &'a [CheckedTransaction],
+    /// Contradictions to punish.
+    pub evidence: &'a [Arc<Evidence>],
 }
 
 /// What a block does.
@@ -90,6 +98,10 @@ pub struct BlockOutcome {
     pub reward: Option<Arc<Transaction>>,
     /// Fees of its transactions.
     pub fees: Amount,
+    /// What became of payloads that speak of masternodes, in the order of the transactions.
+    pub receipts: Vec<Receipt>,
+    /// Collaterals that its evidence made less, in the order of the evidence.
+    pub slashed: Vec<Slashed>,
 }
 
 /// What has to be recorded beside a block in the log, so that [`replay`] needs no index of outputs.
@@ -105,6 +117,10 @@ struct Moves {
     spent_names: BTreeSet<OutPoint>,
     transient: Vec<(OutPoint, UtxoEntry)>,
     unspent: BTreeMap<OutPoint, UtxoEntry>,
+    /// Outputs that the block marks as collateral: nobody spends them before the next epoch.
+    marked: BTreeSet<OutPoint>,
+    /// Places of transactions that speak of masternodes, with who owned their inputs.
+    calls: Vec<(usize, Vec<Lock>)>,
     fees: Amount,
     bytes: u64,
 }
@@ -131,20 +147,27 @@ impl Moves {
         for (outpoint, output) in transaction.created(txid) {
             self.unspent.insert(outpoint, UtxoEntry { output: *output, height });
         }
+        self.marked.extend(transaction.marked_collateral().map(|index| OutPoint { txid, index }));
     }
 
     fn apply(
         &mut self,
         state: &LedgerState,
         source: &mut Source<'_>,
-        checked: &CheckedTransaction,
+        (place, checked): (usize, &CheckedTransaction),
     ) -> Result<(), TransactionError> {
         let mut entries = Vec::with_capacity(checked.inputs().len());
         for outpoint in checked.inputs() {
+            if self.marked.contains(outpoint) {
+                return Err(TransactionError::CollateralBound { outpoint: *outpoint });
+            }
             let entry = self.take(outpoint, source);
             entries.push(entry.ok_or(TransactionError::MissingInput { outpoint: *outpoint })?);
         }
         let fee = check_spend(checked, &entries, state)?;
+        if checked.transaction().payload.acts_on_masternodes() {
+            self.calls.push((place, entries.iter().map(|entry| entry.output.lock).collect()));
+        }
         self.fees = self.fees.checked_add(fee).ok_or(TransactionError::InputsOverflow)?;
         self.bytes = self.bytes.saturating_add(u64::try_from(checked.encoded_bytes()).unwrap_or(u64::MAX));
         self.make(checked.transaction(), checked.txid(), state.height.saturating_add(1));
@@ -191,7 +214,7 @@ fn run_transactions(
     let mut moves = Moves::default();
     for (index, checked) in draft.transactions.iter().enumerate() {
         let txid = checked.txid();
-        moves.apply(state, source, checked).map_err(|error| BlockError::Transaction {
+        moves.apply(state, source, (index, checked)).map_err(|error| BlockError::Transaction {
             index,
             txid,
             error,
@@ -208,22 +231,70 @@ fn run_transactions(
     Ok(moves)
 }
 
+/// Lets every payload that speaks of masternodes take effect, or be void.
+fn apply_payloads(
+    after: &mut LedgerState,
+    transactions: &[CheckedTransaction],
+    calls: &[(usize, Vec<Lock>)],
+) -> Vec<Receipt> {
+    let mut receipts = Vec::with_capacity(calls.len());
+    let (parameters, height) = (Arc::clone(&after.parameters), after.height);
+    for (place, input_locks) in calls {
+        let Some(checked) = transactions.get(*place) else { continue };
+        let call = payloads::Call { txid: checked.txid(), transaction: checked.transaction(), input_locks };
+        receipts.extend(payloads::apply(Arc::make_mut(&mut after.registry), &parameters, height, call));
+    }
+    receipts
+}
+
+/// Punishes what the block has evidence of. Contents and signatures are checked apart from this.
+fn apply_evidence(
+    state: &LedgerState,
+    after: &mut LedgerState,
+    evidence: &[Arc<Evidence>],
+) -> Result<Vec<Slashed>, BlockError> {
+    let inconsistent = |what| BlockError::InconsistentState { what };
+    let bytes = evidence.iter().fold(0_usize, |sum, piece| sum.saturating_add(encode(piece.as_ref()).len()));
+    if bytes > EVIDENCE_BYTES_MAX {
+        return Err(BlockError::TooMuchEvidence { bytes });
+    }
+    let parameters = Arc::clone(&after.parameters);
+    let mut slashed = Vec::with_capacity(evidence.len());
+    for (index, piece) in evidence.iter().enumerate() {
+        let invalid = |error| BlockError::Evidence { index, error };
+        check_content(piece).map_err(invalid)?;
+        check_against(piece, state).map_err(invalid)?;
+        let validator = piece.validator();
+        // Twice in one block: the record says that it was slashed.
+        let burnt = slash(Arc::make_mut(&mut after.registry), &parameters, validator)
+            .ok_or(invalid(EvidenceError::NotSlashable { validator }))?;
+        after.supply =
+            after.supply.checked_sub(burnt.burned()).ok_or(inconsistent("slashing exceeds the supply"))?;
+        slashed.push(burnt);
+    }
+    Ok(slashed)
+}
+
 /// Pays the pot of the epoch and starts the next one.
 fn close_epoch(after: &mut LedgerState, proposer: MasternodeId) -> Result<Transaction, BlockError> {
     let inconsistent = |what| BlockError::InconsistentState { what };
     let pot = after.fees.checked_add(after.reward_accrued).ok_or(inconsistent("the pot overflows"))?;
     let mut payouts = Vec::new();
     for (id, share) in shares(pot, &after.credits, proposer) {
-        let record = after.masternodes.get(&id).ok_or(inconsistent("a signer has no record"))?;
+        let record = after.registry.get(&id).ok_or(inconsistent("a signer has no record"))?;
         payouts.push((record.payout, share));
     }
     after.supply = after.supply.checked_add(pot).ok_or(inconsistent("the supply overflows"))?;
     after.fees = Amount::ZERO;
     after.reward_accrued = Amount::ZERO;
     after.credits.clear();
-    after.validators = Arc::new(next_validator_set(after));
-    after.epoch = after.epoch.checked_add(1).ok_or(inconsistent("epochs overflow"))?;
-    after.epoch_start = after.tip_time;
+    let (parameters, ended) = (Arc::clone(&after.parameters), Arc::clone(&after.validators));
+    let attendance = std::mem::take(&mut after.attendance);
+    let end =
+        EpochEnd { parameters: &parameters, ended: &ended, attendance: &attendance, end: after.tip_time };
+    let next = Arc::new(end_epoch(Arc::make_mut(&mut after.registry), &end));
+    after.attendance = attendance;
+    after.turn_epoch(next).ok_or(inconsistent("epochs overflow"))?;
     Ok(reward_transaction(after.height, payouts))
 }
 
@@ -262,6 +333,8 @@ fn execute(
     after.reward_accrued =
         state.reward_accrued.checked_add(Amount(minted)).ok_or(inconsistent("the reward overflows"))?;
 
+    let receipts = apply_payloads(&mut after, draft.transactions, &moves.calls);
+    let slashed = apply_evidence(state, &mut after, draft.evidence)?;
     let reward =
         if draft.epoch_end { Some(Arc::new(close_epoch(&mut after, draft.proposer)?)) } else { None };
     if let Some(reward) = &reward {
@@ -270,11 +343,15 @@ fn execute(
     let Moves { spent, transient, unspent, fees, .. } = moves;
     let created: Vec<(OutPoint, UtxoEntry)> = unspent.into_iter().collect();
     after.move_outputs(&spent, &created);
+    for change in &slashed {
+        after.move_outputs(&[(change.outpoint, change.before)], &[(change.outpoint, change.after)]);
+    }
     after.settle_multiset(state);
-    Ok(BlockOutcome { state: after, spent, created, transient, reward, fees })
+    Ok(BlockOutcome { state: after, spent, created, transient, reward, fees, receipts, slashed })
 }
 
-/// Makes the next block and executes it. The signatures of `last_commit` are the caller's to have checked.
+/// Makes the next block and executes it. The signatures of `last_commit` and of the evidence are the caller's to have
+/// checked.
 ///
 /// # Errors
 /// The first rule that the draft breaks; [`BlockError::Transaction`] says which transaction to leave out.
@@ -301,14 +378,15 @@ pub fn propose(
         prev_hash: state.tip_hash,
         last_commit_root: draft.last_commit.root(),
         tx_root: tx_root(&txids),
-        evidence_root: empty_evidence_root(),
+        evidence_root: evidence_root(draft.evidence.iter().map(Arc::as_ref)),
         state_digest: outcome.state.digest(),
         validators_hash: state.validators.hash(),
         next_validators_hash: outcome.state.validators.hash(),
         proposer: draft.proposer,
     };
     outcome.state.tip_hash = header.hash();
-    Ok((Block { header, last_commit: draft.last_commit.clone(), transactions }, outcome))
+    let (last_commit, evidence) = (draft.last_commit.clone(), draft.evidence.to_vec());
+    Ok((Block { header, last_commit, transactions, evidence }, outcome))
 }
 
 /// The rules of a header that need no execution.
@@ -332,19 +410,19 @@ fn check_header(state: &LedgerState, header: &Header) -> Result<(), BlockError> 
     if found != expected {
         return Err(BlockError::WrongValidatorsHash { expected, found });
     }
-    if header.evidence_root != empty_evidence_root() {
-        return Err(BlockError::WrongEvidenceRoot);
-    }
     Ok(())
 }
 
-/// The rules that bind header, commit and txids to each other and to the transactions at hand.
+/// The rules that bind header, commit, evidence and txids to each other and to the transactions at hand.
 fn check_bindings(block: &BlockBlueprint, transactions: &[CheckedTransaction]) -> Result<(), BlockError> {
     if block.header.last_commit_root != block.last_commit.root() {
         return Err(BlockError::WrongLastCommitRoot);
     }
     if block.header.tx_root != tx_root(&block.txids) {
         return Err(BlockError::WrongTxRoot);
+    }
+    if block.header.evidence_root != evidence_root(block.evidence.iter().map(Arc::as_ref)) {
+        return Err(BlockError::WrongEvidenceRoot);
     }
     let mut pairs = block.txids.iter().zip(transactions);
     match pairs.position(|(txid, checked)| *txid != checked.txid()) {
@@ -396,6 +474,7 @@ fn run(
         proposer: header.proposer,
         last_commit: &block.last_commit,
         transactions,
+        evidence: &block.evidence,
     };
     let mut outcome = execute(state, source, &draft)?;
     check_outcome(block, transactions, &outcome)?;
@@ -407,7 +486,7 @@ fn run(
 /// that the txids name, in their order, without the reward.
 ///
 /// # Errors
-/// The first rule that is broken; the last commit's signatures are checked last.
+/// The first rule that is broken; the signatures of the last commit and then those of the evidence are checked last.
 pub fn validate(
     state: &LedgerState,
     reader: &dyn UtxoReader,
@@ -420,6 +499,11 @@ pub fn validate(
         let tip = &state.tip_validators;
         let (set, parent) = ((tip.epoch, tip.set.as_ref()), (state.height, state.tip_hash));
         check_commit(&state.chain_id, set, parent, &block.last_commit, verifier)?;
+    }
+    for (index, piece) in block.evidence.iter().enumerate() {
+        check_against(piece, state)
+            .and_then(|key| check_signatures(piece, &state.chain_id, key, verifier))
+            .map_err(|error| BlockError::Evidence { index, error })?;
     }
     Ok(outcome)
 }

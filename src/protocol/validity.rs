@@ -18,9 +18,10 @@ use std::sync::Arc;
 use super::state::LedgerState;
 use crate::types::codec::encode;
 use crate::types::limits::{
-    MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX, TRANSACTION_OUTPUTS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX,
+    TRANSACTION_OUTPUTS_MAX,
 };
-use crate::types::transaction::{TRANSACTION_VERSION, signing_digest};
+use crate::types::transaction::TRANSACTION_VERSION;
 use crate::types::{
     Amount, ChainId, ChainParameters, Lock, OutPoint, Payload, PublicKey, SignatureCheck, SignatureVerifier,
     Transaction, TxId, TxOut, UtxoEntry,
@@ -111,6 +112,12 @@ pub enum TransactionError {
         /// The witness' key.
         key: PublicKey,
     },
+    /// An operator's signature that does not hold. Unlike a witness it is part of the txid: no copy is better.
+    #[error("the operator with key {key} did not agree to this transaction on this chain")]
+    BadConsent {
+        /// The operator's key.
+        key: PublicKey,
+    },
     /// An output that does not exist, is spent already, or comes later in the block.
     #[error("the input {outpoint} is unknown or spent")]
     MissingInput {
@@ -146,6 +153,32 @@ pub enum TransactionError {
     /// The inputs' sum exceeds 64 bits.
     #[error("the inputs' sum overflows")]
     InputsOverflow,
+    /// A masternode's address that is too long or not printable.
+    #[error("a network address is at most {ADDRESS_TEXT_BYTES_MAX} printable ASCII characters")]
+    BadNetworkAddress,
+    /// An operator key that is no valid one or of small order.
+    #[error("the operator key {key} is no valid Ed25519 key")]
+    WeakOperatorKey {
+        /// The key.
+        key: PublicKey,
+    },
+    /// The collateral is none of the outputs.
+    #[error("output {index} should be the collateral, but there are {outputs} outputs")]
+    NoCollateral {
+        /// Its place, from 0.
+        index: u32,
+        /// How many outputs there are.
+        outputs: usize,
+    },
+    /// The collateral's value is that of no tier.
+    #[error("a collateral of {value} TIME is none of the tiers'")]
+    UnknownTier {
+        /// Its value.
+        value: Amount,
+    },
+    /// An update that changes nothing.
+    #[error("the update changes nothing")]
+    EmptyUpdate,
     /// More goes out than comes in.
     #[error("outputs of {outputs} TIME exceed inputs of {inputs} TIME")]
     Overspent {
@@ -184,11 +217,17 @@ impl TransactionError {
             Self::TooManyWitnesses { .. } => "too_many_witnesses",
             Self::UnorderedWitnesses { .. } => "unordered_witnesses",
             Self::BadSignature { .. } => "bad_signature",
+            Self::BadConsent { .. } => "bad_consent",
             Self::MissingInput { .. } => "missing_input",
             Self::InputsMismatch { .. } => "inputs_mismatch",
             Self::MissingWitness { .. } => "missing_witness",
             Self::UnneededWitness { .. } => "unneeded_witness",
             Self::CollateralBound { .. } => "collateral_bound",
+            Self::BadNetworkAddress => "bad_network_address",
+            Self::WeakOperatorKey { .. } => "weak_operator_key",
+            Self::NoCollateral { .. } => "no_collateral",
+            Self::UnknownTier { .. } => "unknown_tier",
+            Self::EmptyUpdate => "empty_update",
             Self::InputsOverflow => "inputs_overflow",
             Self::Overspent { .. } => "overspent",
             Self::FeeTooLow { .. } => "fee_too_low",
@@ -231,31 +270,67 @@ pub fn minimum_fee(encoded_bytes: usize, parameters: &ChainParameters) -> Amount
     Amount(parameters.min_fee_per_kb.0.saturating_mul(steps))
 }
 
-/// Holds the rules about the transaction's shape. No rule of it depends on a parameter yet; `parameters` are taken so
-/// that one can.
+/// Holds the rules about the transaction's shape.
 ///
 /// # Errors
 /// The first rule that is broken.
 pub fn check_structure(
     transaction: &Transaction,
-    _parameters: &ChainParameters,
+    parameters: &ChainParameters,
 ) -> Result<(), TransactionError> {
-    structure(transaction).map(drop)
+    structure(transaction, parameters).map(drop)
+}
+
+/// The rules about what a payload says, as far as they need no state.
+fn check_payload(
+    payload: &Payload,
+    outputs: &[TxOut],
+    parameters: &ChainParameters,
+) -> Result<(), TransactionError> {
+    let check_key = |key: PublicKey| {
+        if key.is_weak() { Err(TransactionError::WeakOperatorKey { key }) } else { Ok(()) }
+    };
+    let check_address = |address: &str| {
+        let is_sound =
+            address.len() <= ADDRESS_TEXT_BYTES_MAX && address.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_sound { Ok(()) } else { Err(TransactionError::BadNetworkAddress) }
+    };
+    match payload {
+        Payload::Reward { .. } => Err(TransactionError::RewardFromOutside),
+        Payload::Transfer { memo } if memo.len() > MEMO_BYTES_MAX => {
+            Err(TransactionError::MemoTooLong { length: memo.len() })
+        }
+        Payload::Transfer { .. } | Payload::MasternodeExit { .. } => Ok(()),
+        Payload::MasternodeRegister(registration) => {
+            check_key(registration.operator.key)?;
+            check_address(&registration.network_address)?;
+            let index = registration.collateral_index;
+            let output = usize::try_from(index).ok().and_then(|place| outputs.get(place));
+            let output = output.ok_or(TransactionError::NoCollateral { index, outputs: outputs.len() })?;
+            parameters
+                .weight_of(output.value)
+                .map(drop)
+                .ok_or(TransactionError::UnknownTier { value: output.value })
+        }
+        Payload::MasternodeUpdate(update) => {
+            if !update.needs_owner() && update.unjail.is_none() {
+                return Err(TransactionError::EmptyUpdate);
+            }
+            for consent in update.operator.iter().chain(&update.unjail) {
+                check_key(consent.key)?;
+            }
+            update.network_address.as_deref().map_or(Ok(()), check_address)
+        }
+    }
 }
 
 /// Holds the rules about the shape, cheap ones first, and gives the encoded size.
-fn structure(transaction: &Transaction) -> Result<usize, TransactionError> {
+fn structure(transaction: &Transaction, parameters: &ChainParameters) -> Result<usize, TransactionError> {
     let Transaction { version, inputs, outputs, payload, witnesses } = transaction;
     if *version != TRANSACTION_VERSION {
         return Err(TransactionError::UnsupportedVersion { version: *version });
     }
-    match payload {
-        Payload::Reward { .. } => return Err(TransactionError::RewardFromOutside),
-        Payload::Transfer { memo } if memo.len() > MEMO_BYTES_MAX => {
-            return Err(TransactionError::MemoTooLong { length: memo.len() });
-        }
-        Payload::Transfer { .. } => {}
-    }
+    check_payload(payload, outputs, parameters)?;
     match inputs.len() {
         0 => return Err(TransactionError::NoInputs),
         1..=TRANSACTION_INPUTS_MAX => {}
@@ -337,10 +412,10 @@ impl CheckedTransaction {
     pub fn check(
         transaction: Arc<Transaction>,
         chain_id: &ChainId,
-        _parameters: &ChainParameters,
+        parameters: &ChainParameters,
         verifier: &dyn SignatureVerifier,
     ) -> Result<Self, TransactionError> {
-        let encoded_bytes = structure(&transaction)?;
+        let encoded_bytes = structure(&transaction, parameters)?;
         let checked = Self::assemble(transaction, encoded_bytes);
         checked.check_signatures(&checked.signature_checks(chain_id), verifier)?;
         Ok(checked)
@@ -352,28 +427,32 @@ impl CheckedTransaction {
     pub fn check_many(
         transactions: Vec<Arc<Transaction>>,
         chain_id: &ChainId,
-        _parameters: &ChainParameters,
+        parameters: &ChainParameters,
         verifier: &dyn SignatureVerifier,
     ) -> Vec<Result<Self, TransactionError>> {
         let mut results: Vec<Result<Self, TransactionError>> = transactions
             .into_iter()
             .map(|transaction| {
-                let encoded_bytes = structure(&transaction)?;
+                let encoded_bytes = structure(&transaction, parameters)?;
                 Ok(Self::assemble(transaction, encoded_bytes))
             })
             .collect();
         let mut all: Vec<SignatureCheck> = Vec::with_capacity(results.len());
+        // How many signatures each sound one has.
+        let mut counts = Vec::with_capacity(results.len());
         for checked in results.iter().flatten() {
+            let before = all.len();
             all.extend(checked.signature_checks(chain_id));
+            counts.push(all.len().saturating_sub(before));
         }
         let Err(first_bad) = verifier.verify_all(&all) else {
             return results;
         };
         let mut rest = all.as_slice();
         let mut end = 0_usize;
-        for result in &mut results {
+        for (result, count) in results.iter_mut().filter(|result| result.is_ok()).zip(counts) {
             let Ok(checked) = result else { continue };
-            let (own, others) = rest.split_at(checked.0.opened.len().min(rest.len()));
+            let (own, others) = rest.split_at(count.min(rest.len()));
             rest = others;
             end = end.saturating_add(own.len());
             if end > first_bad
@@ -386,11 +465,7 @@ impl CheckedTransaction {
     }
 
     fn signature_checks(&self, chain_id: &ChainId) -> Vec<SignatureCheck> {
-        let digest = signing_digest(chain_id, &self.0.txid);
-        let witnesses = self.0.transaction.witnesses.iter();
-        witnesses
-            .map(|witness| SignatureCheck { key: witness.key, digest, signature: witness.signature })
-            .collect()
+        self.0.transaction.signature_checks(chain_id, &self.0.txid)
     }
 
     fn check_signatures(
@@ -400,7 +475,13 @@ impl CheckedTransaction {
     ) -> Result<(), TransactionError> {
         verifier.verify_all(checks).map_err(|bad| {
             let key = checks.get(bad).map(|check| check.key).unwrap_or_default();
-            TransactionError::BadSignature { key }
+            // Those of the witnesses come first.
+            let of_witness = bad < self.0.transaction.witnesses.len();
+            if of_witness {
+                TransactionError::BadSignature { key }
+            } else {
+                TransactionError::BadConsent { key }
+            }
         })
     }
 
@@ -452,7 +533,7 @@ pub fn check_spend(
         return Err(TransactionError::InputsMismatch { inputs: inputs.len(), given: entries.len() });
     }
     check_witnesses(checked, entries)?;
-    if let Some(outpoint) = inputs.iter().find(|outpoint| state.collaterals().contains_key(outpoint)) {
+    if let Some(outpoint) = inputs.iter().find(|outpoint| state.is_bound(outpoint)) {
         return Err(TransactionError::CollateralBound { outpoint: *outpoint });
     }
     let inputs = Amount::checked_sum(entries.iter().map(|entry| entry.output.value))

@@ -7,18 +7,26 @@
 //! Synchronous methods read memory alone and return at once. What may touch the disk or wait returns a future, which
 //! the server drops when its client goes away or the node stops.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 
 use super::types::{
-    AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, MasternodeInfo, MempoolInfo, NetworkInfo,
-    NodeStatus, NotReady, PeerInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+    AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, HeartbeatInfo, MasternodeInfo, MempoolInfo,
+    NetworkInfo, NodeStatus, NotReady, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo,
+    WaitTarget,
 };
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
+use crate::protocol::masternodes::Receipt;
 use crate::types::{
-    Address, BlockHash, CommittedBlock, Epoch, Height, Network, OutPoint, Transaction, TxId, ValidatorSet,
+    Address, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction, TxId,
+    ValidatorSet,
 };
+
+/// A transaction, with the height of its block if it is in one.
+pub type FoundTransaction = (Arc<Transaction>, Option<Height>);
 
 /// Which block is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +120,16 @@ pub trait NodeApi: Send + Sync + 'static {
     fn mempool_info(&self) -> MempoolInfo;
     /// All masternodes of the chain's state.
     fn masternodes(&self) -> Vec<MasternodeInfo>;
+    /// One masternode of the chain's state.
+    fn masternode(&self, id: MasternodeId) -> Option<MasternodeInfo>;
+    /// The last sign of life of each masternode that was heard.
+    fn heartbeats(&self) -> Vec<HeartbeatInfo>;
+    /// At most `limit` pieces of evidence that blocks punished, the newest first.
+    fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>>;
+    /// A transaction that no block has yet, or one of the chain with its height.
+    fn transaction(&self, txid: TxId) -> BoxFuture<'_, Result<Option<FoundTransaction>, NodeApiError>>;
+    /// What became of these transactions, those of them that are in the chain and speak of masternodes.
+    fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>>;
     /// The current epoch and the set that votes in it.
     fn validators(&self) -> (Epoch, ValidatorSet);
     /// What became of an output.

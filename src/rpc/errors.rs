@@ -31,9 +31,17 @@ pub const PARSE: i32 = -32_700;
 /// A batch has too many entries; the HTTP status is 400.
 pub const BATCH_TOO_LONG: i32 = -32_010;
 
-/// An error with its reason and hint.
+/// Whether a reason is what programs are promised.
+fn is_snake_case(reason: &str) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    !reason.is_empty() && reason.bytes().all(is_word)
+}
+
+/// An error with its reason, in snake_case, and hint.
 #[must_use]
 pub fn error(code: i32, message: impl Into<String>, reason: &str, hint: &str) -> ErrorObjectOwned {
+    // Each comes by here, so each test that meets one holds it to its form.
+    debug_assert!(is_snake_case(reason), "{reason:?} is not snake_case");
     let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned() };
     ErrorObjectOwned::owned(code, message, Some(data))
 }
@@ -78,4 +86,17 @@ pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
         SubmitErrorClass::Internal => INTERNAL,
     };
     error(code, refusal.message.clone(), refusal.reason, &refusal.hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_snake_case() {
+        assert!(is_snake_case("bad_txns_inputs_spent"));
+        for reason in ["", "bad-txns", "Bad", "bad txns"] {
+            assert!(!is_snake_case(reason), "{reason}");
+        }
+    }
 }

@@ -9,10 +9,13 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
-use super::api::{BlockSelector, NodeApi, NodeApiError, SubmitError, SubmitErrorClass, UtxoPage};
+use super::api::{
+    BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, SubmitErrorClass, UtxoPage,
+};
 use super::finality_feed::FinalityFeed;
 use super::types::*;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify};
+use crate::protocol::masternodes::{Receipt, VoidReason};
 use crate::runtime::Clock;
 use crate::types::*;
 
@@ -45,9 +48,56 @@ pub(crate) fn block() -> CommittedBlock {
         next_validators_hash: hash,
         proposer: MasternodeId::ZERO,
     };
-    let transaction = Transaction::transfer(Vec::new(), Vec::new(), b"hi".to_vec());
-    let block = Block { header, last_commit: Commit::default(), transactions: vec![Arc::new(transaction)] };
+    let transfer = Transaction::transfer(Vec::new(), Vec::new(), b"hi".to_vec());
+    let key = SecretKey::from_seed(&[3; 32]).public();
+    let payload = Payload::MasternodeUpdate(MasternodeUpdate::unjail(MasternodeId::ZERO, key));
+    let unjail = Transaction { payload, ..transfer.clone() };
+    let vote = |value| BlockVote {
+        step: VoteStep::Prevote,
+        epoch: 0,
+        height: HEIGHT,
+        round: 0,
+        value,
+        validator: MasternodeId::ZERO,
+        signature: Signature::EMPTY,
+    };
+    let evidence = Evidence::of_votes(vote(None), vote(Some(BlockHash::ZERO)));
+    let block = Block {
+        header,
+        last_commit: Commit::default(),
+        transactions: vec![Arc::new(transfer), Arc::new(unjail)],
+        evidence: vec![Arc::new(evidence)],
+    };
     CommittedBlock { block, commit: Commit::default() }
+}
+
+pub(crate) fn masternode() -> MasternodeInfo {
+    let owner = address_of(Network::Devnet, &output().lock);
+    let collateral = Amount(100_000_000_000);
+    MasternodeInfo {
+        id: MasternodeId::ZERO,
+        state: "jailed".into(),
+        in_set: None,
+        operator_key: SecretKey::from_seed(&[3; 32]).public(),
+        owner,
+        payout: owner,
+        address: "127.0.0.1:24200".into(),
+        connected: false,
+        collateral,
+        collateral_time: collateral.to_string(),
+        collateral_outpoint: OutPoint { txid: TxId([6; 32]), index: 0 }.to_string(),
+        collateral_height: 0,
+        tier: Some("bronze".into()),
+        weight: 1,
+        registration: 0,
+        pending: None,
+        exit_requested: false,
+        jailed: Some(JailReason::Absence),
+        jailed_since_ms: Some(5),
+        slashed: false,
+        left_ms: Some(5),
+        bound_until_ms: None,
+    }
 }
 
 pub(crate) fn output() -> TxOut {
@@ -75,6 +125,7 @@ impl FakeNode {
             height: None,
             block_hash: None,
             confirmations: 0,
+            receipt: None,
         }
     }
 
@@ -117,6 +168,7 @@ impl NodeApi for FakeNode {
             supply: Amount(1),
             supply_time: Amount(1).to_string(),
             min_fee_per_kb: Amount(1_000),
+            parameters: ChainParameters::of_network(Network::Devnet),
             warnings: Vec::new(),
         }
     }
@@ -160,7 +212,40 @@ impl NodeApi for FakeNode {
         }
     }
     fn masternodes(&self) -> Vec<MasternodeInfo> {
-        Vec::new()
+        vec![masternode()]
+    }
+    fn masternode(&self, id: MasternodeId) -> Option<MasternodeInfo> {
+        self.masternodes().into_iter().find(|masternode| masternode.id == id)
+    }
+    fn heartbeats(&self) -> Vec<HeartbeatInfo> {
+        let masternode = masternode().id;
+        vec![HeartbeatInfo {
+            masternode,
+            epoch: 0,
+            height: HEIGHT,
+            next_seq: 3,
+            time_ms: 1,
+            heard_ms: 2,
+            attested_by: Vec::new(),
+        }]
+    }
+    fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>> {
+        let (hash, masternode) = (Hash::ZERO, MasternodeId::ZERO);
+        let evidence =
+            EvidenceInfo { hash, kind: "conflicting_votes".into(), masternode, epoch: 0, height: Some(1) };
+        let burned = Amount(50);
+        let one = PunishedInfo { evidence, block_height: HEIGHT, burned, burned_time: burned.to_string() };
+        ready(Ok(vec![one; limit.min(3)])).boxed()
+    }
+    fn transaction(&self, txid: TxId) -> BoxFuture<'_, Result<Option<FoundTransaction>, NodeApiError>> {
+        let found = block().block.transactions.into_iter().find(|transaction| transaction.txid() == txid);
+        ready(Ok(found.map(|transaction| (transaction, Some(HEIGHT))))).boxed()
+    }
+    fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>> {
+        let about = block().block.transactions.into_iter().filter(|tx| tx.payload.acts_on_masternodes());
+        let effect = Err(VoidReason::NotJailed { masternode: MasternodeId::ZERO });
+        let receipts = about.map(|tx| tx.txid()).filter(|txid| txids.contains(txid));
+        ready(Ok(receipts.map(|txid| (txid, Receipt { txid, effect })).collect())).boxed()
     }
     fn validators(&self) -> (Epoch, ValidatorSet) {
         let key = SecretKey::from_seed(&[1; 32]).public();
@@ -236,6 +321,7 @@ impl NodeApi for FakeNode {
                 value: output.value,
                 height: None,
                 spendable: true,
+                bound: false,
             })
             .collect();
         let full = utxos.len() == page.limit;

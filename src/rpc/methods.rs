@@ -7,6 +7,7 @@
 //! - INV-RPC-1, INV-RPC-2 of [`crate::rpc`].
 //! - INV-METHODS-1: a wait ends with its deadline, [`WAIT_MS_MAX`] at most, or when the node stops.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,10 +29,11 @@ use super::errors::{
 };
 use super::finality_proof;
 use super::types::{
-    AddressBalance, AddressUtxo, BlockInfo, MethodHelp, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
+    AddressBalance, AddressUtxo, BlockInfo, MethodHelp, RawTransactionInfo, TransactionInfo, TxOutInfo,
+    UtxoState, ValidatorsInfo, WaitTarget,
 };
 use crate::types::codec::{decode, encode};
-use crate::types::{Address, Amount, BlockHash, OutPoint, Transaction, TxId};
+use crate::types::{Address, Amount, BlockHash, MasternodeId, OutPoint, Transaction, TxId};
 
 /// How long one call waits, at most.
 pub const WAIT_MS_MAX: u64 = 60_000;
@@ -44,6 +46,9 @@ const BALANCE_PAGES_MAX: usize = 100;
 /// Events in one page of `getfinalizedsince`, at most.
 pub const FINALIZED_EVENTS_MAX: usize = 8_192;
 const FINALIZED_EVENTS_DEFAULT: usize = 1_000;
+/// Pieces of evidence that `listevidence` tells, at most.
+pub const EVIDENCE_MAX: usize = 10_000;
+const EVIDENCE_DEFAULT: usize = 100;
 
 type Answer = Result<Box<JsonRawValue>, ErrorObjectOwned>;
 type Handler = fn(Call) -> BoxFuture<'static, Answer>;
@@ -96,7 +101,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 26] = [
+pub static METHODS: [Method; 31] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -125,6 +130,33 @@ pub static METHODS: [Method; 26] = [
     Method::read("masternodelist", &[], "All masternodes of the chain's state", |call| {
         answer(async move { Ok(call.node.masternodes()) })
     }),
+    Method::read("getmasternode", &["id"], "One masternode of the chain's state", |call| {
+        answer(async move {
+            let id = call.required::<MasternodeId>(0)?;
+            call.node.masternode(id).ok_or_else(|| {
+                let hint =
+                    "`masternodelist` names all; one that left is forgotten when its collateral is free";
+                error(NOT_FOUND, "masternode not found", "masternode_not_found", hint)
+            })
+        })
+    }),
+    Method::read(
+        "getheartbeats",
+        &[],
+        "The last sign of life of each masternode, and who heard it",
+        |call| answer(async move { Ok(call.node.heartbeats()) }),
+    ),
+    Method::read(
+        "listevidence",
+        &["count?"],
+        "Evidence that blocks punished, the newest first, 100 pieces by default, 10,000 at most",
+        |call| {
+            answer(async move {
+                let count = call.limit(0, EVIDENCE_DEFAULT, EVIDENCE_MAX)?;
+                call.node.evidence(count).await.map_err(of_node)
+            })
+        },
+    ),
     Method::read("getvalidators", &[], "The set that votes in the current epoch", |call| {
         answer(async move {
             let (epoch, set) = call.node.validators();
@@ -146,6 +178,23 @@ pub static METHODS: [Method; 26] = [
             call.node.transaction_status(txid).await.map_err(of_node)
         })
     }),
+    Method::read(
+        "getrawtransaction",
+        &["txid", "verbosity?"],
+        "A transaction of the pool or the chain: 0 its bytes in hexadecimal (default), 1 decoded, with its block and receipt",
+        |call| answer(get_raw_transaction(call)),
+    ),
+    Method::read(
+        "decoderawtransaction",
+        &["hex"],
+        "Decodes a transaction without checking or sending it",
+        |call| {
+            answer(async move {
+                let transaction = call.transaction(0)?;
+                Ok(TransactionInfo::of(call.node.network(), &transaction, None))
+            })
+        },
+    ),
     Method::read(
         "waitfortransaction",
         &["txid", "target?", "timeout_ms?"],
@@ -333,6 +382,18 @@ impl Call {
         Err(bad_parameter(self.name(index), &expected))
     }
 
+    fn transaction(&self, index: usize) -> Result<Transaction, ErrorObjectOwned> {
+        let text: String = self.required(index)?;
+        let bytes = hex::decode(&text).map_err(|failure| {
+            error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", "")
+        })?;
+        decode(&bytes).map_err(|failure| {
+            let message = format!("these bytes are no transaction: {failure}");
+            let hint = "give the encoding of a transaction";
+            error(BAD_PARAMETER, message, "malformed_transaction", hint)
+        })
+    }
+
     /// A number of at most `max`.
     fn bounded(&self, index: usize, default: u64, max: u64) -> Result<u64, ErrorObjectOwned> {
         let value = self.optional::<u64>(index)?.unwrap_or(default);
@@ -385,10 +446,18 @@ async fn get_block(call: Call) -> Answer {
         error(NOT_FOUND, "block not found", "block_not_found", hint)
     })?;
     let (network, best) = (call.node.network(), call.node.best_block().0);
+    let receipts = if verbosity == 2 {
+        let transactions = committed.block.transactions.iter();
+        let about_masternodes = transactions.filter(|transaction| transaction.payload.acts_on_masternodes());
+        let txids = about_masternodes.map(|transaction| transaction.txid()).collect();
+        Some(call.node.receipts(txids).await.map_err(of_node)?)
+    } else {
+        None
+    };
     // A block of 50,000 transactions takes tens of milliseconds to hash and describe: not on a worker of the runtime.
     tokio::task::spawn_blocking(move || match verbosity {
         0 => to_json(&hex::encode(encode(&committed))),
-        _ => to_json(&BlockInfo::of(network, &committed, best, verbosity == 2)),
+        _ => to_json(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
     })
     .await
     .unwrap_or_else(|failure| Err(error(INTERNAL, failure.to_string(), "internal", "see the node's log")))
@@ -436,14 +505,33 @@ async fn get_finalized_since(call: Call) -> Answer {
 }
 
 async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
-    let text: String = call.required(0)?;
-    let bytes = hex::decode(&text)
-        .map_err(|failure| error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", ""))?;
-    let transaction: Transaction = decode(&bytes).map_err(|failure| {
-        let message = format!("these bytes are no transaction: {failure}");
-        error(BAD_PARAMETER, message, "malformed_transaction", "send the encoding of a signed transaction")
-    })?;
+    let transaction = call.transaction(0)?;
     call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
+}
+
+async fn get_raw_transaction(call: Call) -> Answer {
+    let txid = call.required::<TxId>(0)?;
+    let verbosity = call.bounded(1, 0, 1)?;
+    let found = call.node.transaction(txid).await.map_err(of_node)?;
+    let (transaction, height) = found.ok_or_else(|| {
+        let hint = "this node has no such transaction in its pool or its blocks; `gettransactionstatus` tells what it knows";
+        error(NOT_FOUND, "transaction not found", "transaction_not_found", hint)
+    })?;
+    let hex = hex::encode(encode(&*transaction));
+    if verbosity == 0 {
+        return to_json(&hex);
+    }
+    let receipts = match height {
+        Some(_) => call.node.receipts(vec![txid]).await.map_err(of_node)?,
+        None => BTreeMap::new(),
+    };
+    let (best, _) = call.node.best_block();
+    to_json(&RawTransactionInfo {
+        transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid)),
+        hex,
+        height,
+        confirmations: height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
+    })
 }
 
 async fn get_address_balance(call: Call) -> Result<AddressBalance, ErrorObjectOwned> {
@@ -469,6 +557,7 @@ struct BalanceSums {
     spendable: u64,
     unconfirmed: u64,
     locked: u64,
+    bound: u64,
     total: u64,
     utxo_count: usize,
 }
@@ -477,7 +566,11 @@ impl BalanceSums {
     fn add(&mut self, utxos: &[AddressUtxo]) {
         for utxo in utxos {
             let units = utxo.value.units();
-            let bucket = if utxo.spendable { &mut self.spendable } else { &mut self.locked };
+            let bucket = match (utxo.bound, utxo.spendable) {
+                (true, _) => &mut self.bound,
+                (false, true) => &mut self.spendable,
+                (false, false) => &mut self.locked,
+            };
             *bucket = bucket.saturating_add(units);
             if utxo.height.is_none() {
                 self.unconfirmed = self.unconfirmed.saturating_add(units);
@@ -494,6 +587,8 @@ impl BalanceSums {
             spendable_time: Amount(self.spendable).to_string(),
             unconfirmed: Amount(self.unconfirmed),
             locked: Amount(self.locked),
+            bound: Amount(self.bound),
+            bound_time: Amount(self.bound).to_string(),
             total: Amount(self.total),
             total_time: Amount(self.total).to_string(),
             utxo_count: self.utxo_count,

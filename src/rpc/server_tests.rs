@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::base64;
-use super::super::fake_node::{FakeNode, block, output};
+use super::super::fake_node::{FakeNode, block, masternode, output};
 use super::super::finality_proof;
 use super::super::http::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
 use super::super::methods::METHODS;
@@ -124,7 +124,9 @@ async fn every_method_answers() {
             "gettransactionstatus" | "waitfortransaction" => json!([txid]),
             "getfinalityproof" => json!([txid]),
             "verifyfinalityproof" => json!([proof]),
-            "sendrawtransaction" => json!([spend]),
+            "getrawtransaction" => json!([block().block.transactions[0].txid().to_string()]),
+            "getmasternode" => json!([masternode().id.to_string()]),
+            "sendrawtransaction" | "decoderawtransaction" => json!([spend]),
             "getaddressbalance" | "getaddressutxos" => json!([address]),
             _ => json!([]),
         };
@@ -192,6 +194,44 @@ fn spend_of(txid: TxId) -> String {
 }
 
 #[tokio::test]
+async fn masternodes_and_what_became_of_their_transactions_are_told() {
+    let fixture = Fixture::start().await;
+    let unjail = block().block.transactions[1].txid().to_string();
+    let full = fixture.call("getblock", json!([1, 2])).await.unwrap();
+    assert_eq!(full["evidence"][0]["kind"], "conflicting_votes");
+    assert_eq!(full["tx"][0].get("receipt"), None, "a transfer has none");
+    let raw = fixture.call("getrawtransaction", json!([unjail, 1])).await.unwrap();
+    for told in [&full["tx"][1], &raw] {
+        assert_eq!((&told["txid"], &told["kind"]), (&json!(unjail), &json!("masternode_update")));
+        assert_eq!(told["masternode"]["id"], json!(masternode().id));
+        assert_eq!(told["masternode"]["unjail"], json!(masternode().operator_key));
+        assert_eq!(told["masternode"].get("payout"), None, "what stays is not told");
+        assert_eq!(
+            (&told["receipt"]["void"], &told["receipt"]["reason"]),
+            (&json!(true), &json!("not_jailed"))
+        );
+        assert!(told["receipt"]["message"].as_str().unwrap().contains("is not jailed"));
+    }
+    assert_eq!((&raw["height"], &raw["confirmations"]), (&json!(1), &json!(1)));
+    let hex = fixture.call("getrawtransaction", json!([unjail])).await.unwrap();
+    assert_eq!(hex, json!(hex::encode(encode(&*block().block.transactions[1]))));
+    assert_eq!(raw["hex"], hex);
+    let decoded = fixture.call("decoderawtransaction", json!([hex])).await.unwrap();
+    assert_eq!((&decoded["txid"], decoded.get("receipt")), (&json!(unjail), None));
+    let list = fixture.call("masternodelist", json!([])).await.unwrap();
+    let one = fixture.call("getmasternode", json!([masternode().id])).await.unwrap();
+    assert_eq!((&list[0], &one["jailed"], &one["in_set"]), (&one, &json!("absence"), &Value::Null));
+    let heartbeats = fixture.call("getheartbeats", json!([])).await.unwrap();
+    assert_eq!(
+        (&heartbeats[0]["masternode"], &heartbeats[0]["next_seq"]),
+        (&json!(masternode().id), &json!(3))
+    );
+    let evidence = fixture.call("listevidence", json!([2])).await.unwrap();
+    assert_eq!(evidence.as_array().unwrap().len(), 2);
+    assert_eq!((&evidence[0]["burned"], &evidence[0]["block_height"]), (&json!(50), &json!(1)));
+}
+
+#[tokio::test]
 async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
     let zero = TxId::ZERO.to_string();
@@ -226,6 +266,11 @@ async fn errors_have_code_reason_and_hint() {
         ("sendrawtransaction", json!(["zz"]), -8, "invalid_hex"),
         ("sendrawtransaction", json!(["00"]), -8, "malformed_transaction"),
         ("sendrawtransaction", json!([hex::encode(encode(&spend))]), -25, "input_not_found"),
+        ("decoderawtransaction", json!(["zz"]), -8, "invalid_hex"),
+        ("getrawtransaction", json!([zero]), -5, "transaction_not_found"),
+        ("getrawtransaction", json!([zero, 2]), -8, "bad_parameter"),
+        ("getmasternode", json!(["ff".repeat(32)]), -5, "masternode_not_found"),
+        ("listevidence", json!([0]), -8, "bad_parameter"),
         ("waitfortransaction", json!([zero, "never"]), -8, "bad_parameter"),
         ("waitfortransaction", json!([zero, "final", 60_001]), -8, "bad_parameter"),
         ("getfinalizedsince", json!([0, 0]), -8, "bad_parameter"),

@@ -5,11 +5,20 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::types::codec::encode;
-use crate::types::transaction::{Lock, Payload};
 use crate::types::{
-    Address, Amount, BlockHash, ChainId, CommittedBlock, Epoch, Hash, Height, MasternodeId, Network,
-    OutPoint, PublicKey, Round, StateDigest, TimeMs, Transaction, TxId, ValidatorSet,
+    Address, Amount, BlockHash, ChainId, ChainParameters, Epoch, Height, MasternodeId, OutPoint, PublicKey,
+    Round, StateDigest, TimeMs, TxId, ValidatorSet,
+};
+
+mod blocks;
+mod masternodes;
+
+pub use blocks::{
+    BlockInfo, BlockTransaction, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo, address_of,
+};
+pub use masternodes::{
+    AttendanceInfo, EvidenceInfo, HeartbeatInfo, JailReason, MasternodeInfo, MasternodePayload,
+    MembershipInfo, PendingChanges, PunishedInfo,
 };
 
 /// `getblockchaininfo`: the chain at its tip.
@@ -41,159 +50,10 @@ pub struct BlockchainInfo {
     pub supply_time: String,
     /// What each started 1,000 bytes of a transaction pay at least.
     pub min_fee_per_kb: Amount,
+    /// All numbers that the nodes of the chain agree on: tiers of masternodes, durations, fees.
+    pub parameters: ChainParameters,
     /// What the operator should know.
     pub warnings: Vec<String>,
-}
-
-/// A committed block with names of its transactions (`getblock`, verbosity 1) or the transactions themselves (2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BlockInfo {
-    /// Its hash.
-    pub hash: BlockHash,
-    /// 1 at the tip.
-    pub confirmations: u64,
-    /// Its height.
-    pub height: Height,
-    /// The round of its first proposal.
-    pub round: Round,
-    /// The round whose precommits committed it.
-    pub commit_round: Round,
-    /// Its epoch.
-    pub epoch: Epoch,
-    /// Whether it ends its epoch.
-    pub epoch_end: bool,
-    /// Its time.
-    pub time: TimeMs,
-    /// The block before it.
-    #[serde(rename = "previousblockhash")]
-    pub previous_block_hash: BlockHash,
-    /// Merkle root of the txids.
-    #[serde(rename = "merkleroot")]
-    pub merkle_root: Hash,
-    /// The state after it.
-    pub state_digest: StateDigest,
-    /// Who proposed it first.
-    pub proposer: MasternodeId,
-    /// How many validators' precommits its stored commit holds.
-    pub signers: usize,
-    /// Encoded bytes of header, last commit and transactions.
-    pub size: usize,
-    /// How many transactions it holds.
-    #[serde(rename = "nTx")]
-    pub transaction_count: usize,
-    /// Its transactions.
-    pub tx: Vec<BlockTransaction>,
-}
-
-/// A transaction in a [`BlockInfo`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum BlockTransaction {
-    /// Its name.
-    Id(TxId),
-    /// All of it.
-    Full(Box<TransactionInfo>),
-}
-
-/// A decoded transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TransactionInfo {
-    /// Its name.
-    pub txid: TxId,
-    /// Encoded bytes.
-    pub size: usize,
-    /// `transfer` or `reward`.
-    pub kind: String,
-    /// The memo of a transfer, in hexadecimal.
-    pub memo: String,
-    /// What it spends, as `txid:index`.
-    pub vin: Vec<String>,
-    /// What it makes.
-    pub vout: Vec<OutputInfo>,
-}
-
-/// An output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OutputInfo {
-    /// Its place in its transaction.
-    pub n: u32,
-    /// Base units.
-    pub value: Amount,
-    /// The same in TIME.
-    pub value_time: String,
-    /// Who may spend it.
-    pub address: Address,
-}
-
-/// The address of a lock.
-#[must_use]
-pub fn address_of(network: Network, lock: &Lock) -> Address {
-    match lock {
-        Lock::KeyHash(hash) => Address::of_key_hash(network, *hash),
-    }
-}
-
-impl TransactionInfo {
-    /// Describes a transaction with addresses of `network`.
-    #[must_use]
-    pub fn of(network: Network, transaction: &Transaction) -> Self {
-        let txid = transaction.txid();
-        let (kind, memo) = match &transaction.payload {
-            Payload::Transfer { memo } => ("transfer", hex::encode(memo)),
-            Payload::Reward { .. } => ("reward", String::new()),
-        };
-        Self {
-            txid,
-            size: encode(transaction).len(),
-            kind: kind.to_owned(),
-            memo,
-            vin: transaction.inputs.iter().map(OutPoint::to_string).collect(),
-            vout: transaction
-                .created(txid)
-                .map(|(outpoint, output)| OutputInfo {
-                    n: outpoint.index,
-                    value: output.value,
-                    value_time: output.value.to_string(),
-                    address: address_of(network, &output.lock),
-                })
-                .collect(),
-        }
-    }
-}
-
-impl BlockInfo {
-    /// Describes a block under a chain of `best` blocks; with all of each transaction when `full`.
-    #[must_use]
-    pub fn of(network: Network, committed: &CommittedBlock, best: Height, full: bool) -> Self {
-        let block = &committed.block;
-        let header = &block.header;
-        let tx = block
-            .transactions
-            .iter()
-            .map(|transaction| match full {
-                true => BlockTransaction::Full(Box::new(TransactionInfo::of(network, transaction))),
-                false => BlockTransaction::Id(transaction.txid()),
-            })
-            .collect();
-        Self {
-            hash: header.hash(),
-            confirmations: best.saturating_sub(header.height).saturating_add(1),
-            height: header.height,
-            round: header.round,
-            commit_round: committed.commit.round,
-            epoch: header.epoch,
-            epoch_end: header.epoch_end,
-            time: header.time,
-            previous_block_hash: header.prev_hash,
-            merkle_root: header.tx_root,
-            state_digest: header.state_digest,
-            proposer: header.proposer,
-            signers: committed.commit.signatures.len(),
-            size: encode(block).len(),
-            transaction_count: block.transactions.len(),
-            tx,
-        }
-    }
 }
 
 /// One entry of `getpeerinfo`.
@@ -269,29 +129,6 @@ pub struct MempoolInfo {
     pub min_fee_per_kb: Amount,
     /// Certified and final transactions that wait for a block.
     pub certified_waiting: usize,
-}
-
-/// One entry of `masternodelist`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MasternodeInfo {
-    /// Names it for good.
-    pub id: MasternodeId,
-    /// The key that votes.
-    pub operator_key: PublicKey,
-    /// Where rewards go.
-    pub payout: Address,
-    /// What it binds, in base units.
-    pub collateral: Amount,
-    /// The same in TIME.
-    pub collateral_time: String,
-    /// What its vote weighs.
-    pub weight: u64,
-    /// `host:port` where its node can be reached.
-    pub address: String,
-    /// `active` when it is in the epoch's set, else why not, in snake_case.
-    pub state: String,
-    /// Whether this node is connected to it or is it.
-    pub connected: bool,
 }
 
 /// `getvalidators`: the set of an epoch.
@@ -456,6 +293,10 @@ pub struct TransactionStatusInfo {
     pub block_hash: Option<BlockHash>,
     /// 1 when it is in the last block, 0 when it is in none.
     pub confirmations: u64,
+    /// What became of what it says about a masternode; absent while no block contains it, and for transactions that
+    /// say nothing about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptInfo>,
 }
 
 /// One entry of [`AddressUtxos`].
@@ -471,6 +312,9 @@ pub struct AddressUtxo {
     pub height: Option<Height>,
     /// Whether a new transaction can spend it now: no other one has it locked, and it is no collateral.
     pub spendable: bool,
+    /// Whether it is a masternode's collateral, or was marked as one in this epoch.
+    #[serde(default)]
+    pub bound: bool,
 }
 
 impl AddressUtxo {
@@ -501,8 +345,12 @@ pub struct AddressBalance {
     pub spendable_time: String,
     /// Final, but in no block yet; spendable or not.
     pub unconfirmed: Amount,
-    /// Locked by transactions on their way, or bound as collateral.
+    /// Locked by transactions on their way.
     pub locked: Amount,
+    /// Bound as collateral of masternodes.
+    pub bound: Amount,
+    /// The same in TIME.
+    pub bound_time: String,
     /// All unspent outputs.
     pub total: Amount,
     /// The same in TIME.

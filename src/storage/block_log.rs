@@ -23,7 +23,7 @@ use parking_lot::RwLock;
 
 use super::disk::Disk;
 use super::error::StorageError;
-use super::record::{Identity, SegmentKind};
+use super::record::{Identity, JournalOrigin, SegmentKind};
 use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, segment_path};
 use crate::types::codec::{decode, encode};
 use crate::types::{BlockHash, ChainId, CommittedBlock, Height, UtxoEntry};
@@ -120,7 +120,8 @@ impl<D: Disk> BlockLog<D> {
         chain_id: ChainId,
         segment_bytes_max: u64,
     ) -> Result<Self, StorageError> {
-        let identity = Identity { kind: SegmentKind::Blocks, chain_id, operator: None };
+        let origin = JournalOrigin::default();
+        let identity = Identity { kind: SegmentKind::Blocks, chain_id, operator: None, origin };
         let mut positions: Vec<Position> = Vec::new();
         let first_missing = || {
             let (path, repair) = (segment_path(dir, 1), SegmentKind::Blocks.repair());

@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::storage::disk::{DiskFile as _, RealDisk};
-use crate::storage::journal::{JournalIdentity, JournalWriter};
+use crate::storage::journal::{JournalIdentity, JournalOrigin, JournalWriter};
 use crate::storage::memory_disk::{Fault, MemoryDisk};
 use crate::storage::record::{SEGMENT_HEADER_BYTES, any_frame_from, frame};
 use crate::types::{
@@ -39,7 +39,12 @@ fn block_with_memo(height: Height, memo: Vec<u8>) -> LoggedBlock {
         next_validators_hash: Hash::ZERO,
         proposer: MasternodeId::ZERO,
     };
-    let block = Block { header, last_commit: Commit::default(), transactions: vec![Arc::new(transaction)] };
+    let block = Block {
+        header,
+        last_commit: Commit::default(),
+        transactions: vec![Arc::new(transaction)],
+        evidence: Vec::new(),
+    };
     let committed = CommittedBlock { block, commit: Commit { height, ..Commit::default() } };
     LoggedBlock { committed, spent: vec![UtxoEntry { output, height: height - 1 }] }
 }
@@ -262,7 +267,7 @@ fn other_chains_kinds_and_missing_segments_are_refused() {
     assert!(matches!(error, StorageError::WrongChain { found: CHAIN, .. }), "{error}");
     let disk = MemoryDisk::new();
     let identity = JournalIdentity { chain_id: CHAIN, operator: None };
-    drop(JournalWriter::create(disk.clone(), &dir(), identity).unwrap());
+    drop(JournalWriter::create(disk.clone(), &dir(), identity, JournalOrigin::default()).unwrap());
     assert!(matches!(open(disk, CHAIN), StorageError::WrongKind { .. }));
     for sequence in [1, 2] {
         let disk = filled(10, SMALL);

@@ -74,7 +74,7 @@ pub enum StorageError {
         found: ChainId,
     },
     /// The vote journal belongs to another operator key.
-    #[error("the vote journal {} belongs to operator key {}, configured is {}; use the journal of this key, or `timed votes new` for a key that has never voted", path.display(), key_text(found.as_ref()), key_text(expected.as_ref()))]
+    #[error("the vote journal {} {}", path.display(), owner_text(found.as_ref(), expected.as_ref()))]
     WrongOperator {
         /// The file.
         path: PathBuf,
@@ -84,7 +84,7 @@ pub enum StorageError {
         found: Option<PublicKey>,
     },
     /// A masternode may not sign without its journal, and it is never made silently.
-    #[error("there is no vote journal in {}; restore it from a copy, or make one with `timed votes new` if this operator key has never voted on this chain", path.display())]
+    #[error("there is no vote journal in {}; if this operator key has voted on this chain before, bring its votes here: `timed votes import` of what `timed votes export` wrote where it voted, or a copy of that directory; if it never has, make a journal: `timed votes new`", path.display())]
     NoJournal {
         /// The journal's directory.
         path: PathBuf,
@@ -172,8 +172,23 @@ impl StorageError {
     }
 }
 
-fn key_text(key: Option<&PublicKey>) -> String {
-    key.map_or_else(|| "none".to_owned(), ToString::to_string)
+/// Whose a vote journal is, whose it should be, and what to do.
+fn owner_text(found: Option<&PublicKey>, expected: Option<&PublicKey>) -> String {
+    match (found, expected) {
+        (Some(found), Some(expected)) => format!(
+            "belongs to operator key {found}, configured is {expected}; move the directory aside and keep it, since it \
+             protects that key, then `timed votes import` the votes of this key, or `timed votes new` if it never voted"
+        ),
+        (Some(found), None) => format!(
+            "belongs to operator key {found}, but this node is to vote with none; set [masternode] enabled = true and \
+             operator_key, or move the directory aside and keep it, since it protects that key"
+        ),
+        (None, _) => {
+            "is that of a node without an operator key, which holds no votes; `timed votes new` replaces it, \
+                      or `timed votes import` if the key has voted on this chain before"
+                .to_owned()
+        }
+    }
 }
 
 fn holder_text(holder: Option<u32>) -> String {

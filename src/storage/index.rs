@@ -15,10 +15,14 @@
 
 use std::sync::Arc;
 
+use bincode::{Decode, Encode};
+
 use super::error::StorageError;
+use crate::protocol::masternodes::Receipt;
 use crate::types::codec::{decode, encode};
 use crate::types::{
-    BlockHash, Epoch, Hash, Height, Lock, OutPoint, TxId, TxOut, UtxoEntry, Validator, ValidatorSet,
+    Amount, BlockHash, Epoch, Hash, Height, Lock, MasternodeId, OutPoint, TxId, TxOut, UtxoEntry, Validator,
+    ValidatorSet,
 };
 
 /// Bytes of one value, at most: larger ones are cut into pieces.
@@ -45,16 +49,29 @@ pub enum Tree {
     Spent,
     /// Block hash to height.
     Block,
+    /// Transaction about a masternode to what became of it.
+    Receipt,
     /// Epoch to the height of its last block and the hash of the set after it; that hash to pieces of the set.
     Epoch,
+    /// Evidence that blocks punished, the newest first.
+    Evidence,
     /// The mark, and pieces of the ledger's state.
     State,
 }
 
 impl Tree {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Utxo, Self::Address, Self::Transaction, Self::Spent, Self::Block, Self::Epoch, Self::State];
+    pub const ALL: [Self; 9] = [
+        Self::Utxo,
+        Self::Address,
+        Self::Transaction,
+        Self::Spent,
+        Self::Block,
+        Self::Receipt,
+        Self::Epoch,
+        Self::Evidence,
+        Self::State,
+    ];
 
     /// Its name in the store.
     #[must_use]
@@ -65,7 +82,9 @@ impl Tree {
             Self::Transaction => "transaction",
             Self::Spent => "spent",
             Self::Block => "block",
+            Self::Receipt => "receipt",
             Self::Epoch => "epoch",
+            Self::Evidence => "evidence",
             Self::State => "state",
         }
     }
@@ -137,6 +156,25 @@ pub struct EpochEnd {
     pub next_set: Arc<ValidatorSet>,
 }
 
+/// Evidence that a block punished.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct PunishedEvidence {
+    /// The evidence's name.
+    pub hash: Hash,
+    /// Its kind, in snake_case.
+    pub kind: String,
+    /// Who is accused.
+    pub masternode: MasternodeId,
+    /// The epoch of the act.
+    pub epoch: Epoch,
+    /// The height of the act, if it has one.
+    pub height: Option<Height>,
+    /// The block that punished it.
+    pub block_height: Height,
+    /// What it burned of the collateral.
+    pub burned: Amount,
+}
+
 /// What one block, or as height 0 the genesis document, does to the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexChange {
@@ -148,12 +186,16 @@ pub struct IndexChange {
     pub state: Vec<u8>,
     /// Outputs it spends, with their entries and who spends them.
     pub spent: Vec<(OutPoint, UtxoEntry, TxId)>,
-    /// Outputs it makes; those that it spends itself may be among them.
+    /// Outputs it makes, or gives another value; those that it spends itself may be among them.
     pub created: Vec<(OutPoint, UtxoEntry)>,
     /// Its transactions in order.
     pub transactions: Vec<TxId>,
+    /// What became of those that speak of masternodes.
+    pub receipts: Vec<Receipt>,
     /// If it is the last block of an epoch.
     pub epoch_end: Option<EpochEnd>,
+    /// What it punished.
+    pub evidence: Vec<PunishedEvidence>,
 }
 
 impl IndexChange {
@@ -165,7 +207,9 @@ impl IndexChange {
             + self.spent.len() * size_of::<(OutPoint, UtxoEntry, TxId)>()
             + self.created.len() * size_of::<(OutPoint, UtxoEntry)>()
             + self.transactions.len() * size_of::<TxId>()
+            + self.receipts.len() * size_of::<Receipt>()
             + self.epoch_end.as_ref().map_or(0, |end| end.next_set.len() * size_of::<Validator>())
+            + self.evidence.len() * size_of::<PunishedEvidence>()
     }
 }
 
@@ -200,6 +244,11 @@ fn lock_key(lock: &Lock) -> [u8; 33] {
 
 fn address_key(lock: &Lock, outpoint: &OutPoint) -> Vec<u8> {
     [lock_key(lock).as_slice(), &outpoint_key(outpoint)].concat()
+}
+
+/// Ascending keys are descending heights.
+fn evidence_key(evidence: &PunishedEvidence) -> Vec<u8> {
+    [(u64::MAX - evidence.block_height).to_be_bytes().as_slice(), &evidence.hash.0].concat()
 }
 
 fn piece_key(height: Height, piece: u32) -> Vec<u8> {
@@ -280,6 +329,24 @@ impl Index {
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn spent_by(&self, outpoint: &OutPoint) -> Result<Option<(TxId, Height)>, StorageError> {
         self.get(Tree::Spent, &outpoint_key(outpoint))
+    }
+
+    /// What became of a transaction that speaks of a masternode and is in the chain.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn receipt(&self, txid: &TxId) -> Result<Option<Receipt>, StorageError> {
+        self.get(Tree::Receipt, &txid.0)
+    }
+
+    /// At most `limit` pieces of evidence that blocks punished, the newest first.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn evidence(&self, limit: usize) -> Result<Vec<PunishedEvidence>, StorageError> {
+        let malformed = |_| StorageError::IndexMalformed { tree: Tree::Evidence.name() };
+        let entries = self.store.scan_prefix(Tree::Evidence, &[], None, limit.min(SCAN_ENTRIES_MAX))?;
+        entries.iter().map(|(_, value)| decode(value).map_err(malformed)).collect()
     }
 
     /// The height of a block.
@@ -379,6 +446,9 @@ impl Index {
             let location = (change.height, u32::try_from(place).unwrap_or(u32::MAX));
             batch.push(put(Tree::Transaction, txid.0.to_vec(), encode(&location)))?;
         }
+        for receipt in &change.receipts {
+            batch.push(put(Tree::Receipt, receipt.txid.0.to_vec(), encode(receipt)))?;
+        }
         if let Some(EpochEnd { epoch, next_set }) = &change.epoch_end {
             let hash = next_set.hash();
             for (piece, bytes) in (0_u32..).zip(encode(&next_set.members()).chunks(VALUE_BYTES_MAX)) {
@@ -387,6 +457,9 @@ impl Index {
             }
             // After the set: whoever finds the epoch's end finds what it names.
             batch.push(put(Tree::Epoch, epoch_key(*epoch), encode(&(change.height, hash))))?;
+        }
+        for evidence in &change.evidence {
+            batch.push(put(Tree::Evidence, evidence_key(evidence), encode(evidence)))?;
         }
         // Outputs are made before they are spent, since a block may spend its own.
         for (outpoint, entry) in &change.created {

@@ -31,6 +31,19 @@ fn set(epoch: Epoch) -> Arc<ValidatorSet> {
     Arc::new(ValidatorSet::new((0..members).map(member).collect()))
 }
 
+/// Every third block punishes somebody.
+fn punished(height: Height) -> Option<PunishedEvidence> {
+    height.is_multiple_of(3).then(|| PunishedEvidence {
+        hash: Hash(txid(height).0),
+        kind: "conflicting_votes".to_owned(),
+        masternode: MasternodeId([2; 32]),
+        epoch: 1,
+        height: Some(height),
+        block_height: height,
+        burned: Amount(height),
+    })
+}
+
 /// Block `height` ends an epoch, spends the first output of the block before it and one of its own three.
 fn change(height: Height) -> IndexChange {
     let mut spent = vec![(made(height, 2).0, made(height, 2).1, txid(height))];
@@ -46,6 +59,8 @@ fn change(height: Height) -> IndexChange {
         created: (0..3).map(|index| made(height, index)).collect(),
         transactions: vec![TxId([0xee; 32]), txid(height)],
         epoch_end: Some(EpochEnd { epoch: height, next_set: set(height) }),
+        receipts: vec![Receipt { txid: txid(height), effect: Ok(MasternodeId([1; 32])) }],
+        evidence: punished(height).into_iter().collect(),
     }
 }
 
@@ -63,6 +78,7 @@ fn assert_holds(index: &Index, height: Height) {
         assert_eq!(index.epoch_end(block).unwrap(), Some((block, next_set.hash())));
         assert_eq!(index.validator_set(&next_set.hash()).unwrap().as_ref(), Some(&*next_set));
         let unspent = |index: &Index, output| index.utxo(&made(block, output).0).unwrap();
+        assert_eq!(index.receipt(&txid(block)).unwrap().as_ref(), change(block).receipts.first());
         let is_last = block == height;
         assert_eq!(unspent(index, 0), is_last.then_some(made(block, 0).1), "block {block} of {height}");
         assert_eq!(unspent(index, 1), Some(made(block, 1).1));
@@ -74,6 +90,9 @@ fn assert_holds(index: &Index, height: Height) {
     assert_eq!(index.utxo(&made(height + 1, 0).0).unwrap(), None);
     assert_eq!(index.epoch_end(height + 1).unwrap(), None);
     assert_eq!(index.validator_set(&Hash::ZERO).unwrap(), None);
+    let newest_first: Vec<_> = (0..=height).rev().filter_map(punished).collect();
+    assert_eq!(index.evidence(usize::MAX).unwrap(), newest_first);
+    assert_eq!(index.evidence(1).unwrap(), newest_first[..1]);
     let mut by_address = Vec::new();
     for byte in 0..3 {
         let mut after = None;

@@ -14,7 +14,8 @@
 //!
 //! # Invariants
 //! - INV-STORAGE-3: a [`Durable`] value exists only after the records it depends on were synced.
-//! - INV-JOURNAL-1: a journal belongs to one chain and one operator key, and is never made or replaced silently.
+//! - INV-JOURNAL-1: a journal belongs to one chain and one operator key, and is never made or replaced silently. Each of
+//!   its segments says when it was made and whether its key may sign at once ([`JournalOrigin`]).
 //! - INV-JOURNAL-2: a segment goes only as a whole, oldest first, and only when all in it is of older epochs.
 //! - INV-STORAGE-4: after a failed write or sync nothing more becomes durable.
 //!
@@ -34,9 +35,13 @@ use parking_lot::RwLock;
 
 use super::disk::Disk;
 use super::error::StorageError;
+pub use super::record::JournalOrigin;
 use super::record::{Identity, SegmentKind};
-use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, segment_path};
+use super::segment_log::{
+    Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, owner, remove_all, segment_path,
+};
 use crate::types::codec::{decode, encode};
+use crate::types::fork::ForkProof;
 use crate::types::limits::MESSAGE_BYTES_MAX;
 use crate::types::{
     BlockVote, Certificate, ChainId, Epoch, Height, Proposal, PublicKey, Transaction, TxId, VoteBatch,
@@ -73,13 +78,15 @@ pub enum JournalRecord {
         /// The epoch.
         epoch: Epoch,
     },
+    /// Two committed blocks of one height: nothing is signed any more.
+    Fork(Arc<ForkProof>),
 }
 
 impl JournalRecord {
     /// The epoch that the record says it is of; bodies say none.
     fn epoch(&self) -> Option<Epoch> {
         match self {
-            Self::Transaction(_) => None,
+            Self::Transaction(_) | Self::Fork(_) => None,
             Self::PeerBatch(batch) | Self::OwnBatch(batch) => Some(batch.header.epoch),
             Self::Certificate(certificate) => Some(certificate.epoch),
             Self::Proposal(proposal) => Some(proposal.block.header.epoch),
@@ -125,8 +132,9 @@ pub struct JournalIdentity {
 }
 
 impl JournalIdentity {
-    const fn of_segments(self) -> Identity {
-        Identity { kind: SegmentKind::Votes, chain_id: self.chain_id, operator: self.operator }
+    const fn of_segments(self, origin: JournalOrigin) -> Identity {
+        let Self { chain_id, operator } = self;
+        Identity { kind: SegmentKind::Votes, chain_id, operator, origin }
     }
 }
 
@@ -169,6 +177,10 @@ pub struct OpenedJournal<D: Disk> {
     pub reader: JournalReader<D>,
     /// Everything that it retains, in the order in which it was written.
     pub records: Vec<JournalRecord>,
+    /// How it came to be: decides from when on its key may sign.
+    pub origin: JournalOrigin,
+    /// The last epoch that it says has started; 0 if it says of none.
+    pub epoch: Epoch,
 }
 
 /// Reads journaled bodies from any thread.
@@ -221,10 +233,15 @@ impl<D: Disk> JournalWriter<D> {
     /// # Errors
     /// [`StorageError::JournalExists`], [`StorageError::Io`]; those of [`JournalWriter::open`] if there is a journal that
     /// is damaged or another's.
-    pub fn create(disk: D, dir: &Path, identity: JournalIdentity) -> Result<OpenedJournal<D>, StorageError> {
+    pub fn create(
+        disk: D,
+        dir: &Path,
+        identity: JournalIdentity,
+        origin: JournalOrigin,
+    ) -> Result<OpenedJournal<D>, StorageError> {
         match Self::open_sized(disk.clone(), dir, identity, SEGMENT_BYTES_MAX)? {
             Some(_) => Err(StorageError::JournalExists { path: dir.to_path_buf() }),
-            None => Self::create_sized(disk, dir, identity, SEGMENT_BYTES_MAX),
+            None => Self::create_sized(disk, dir, (identity, origin), SEGMENT_BYTES_MAX),
         }
     }
 
@@ -238,7 +255,7 @@ impl<D: Disk> JournalWriter<D> {
             .ok_or_else(|| StorageError::NoJournal { path: dir.to_path_buf() })
     }
 
-    /// Opens a journal or makes one: for a node that signs nothing.
+    /// Opens a journal or makes one, which says that nothing was signed before: for a node that signs nothing.
     ///
     /// # Errors
     /// Those of [`JournalWriter::open`] but [`StorageError::NoJournal`].
@@ -249,17 +266,77 @@ impl<D: Disk> JournalWriter<D> {
     ) -> Result<OpenedJournal<D>, StorageError> {
         match Self::open_sized(disk.clone(), dir, identity, SEGMENT_BYTES_MAX)? {
             Some(opened) => Ok(opened),
-            None => Self::create_sized(disk, dir, identity, SEGMENT_BYTES_MAX),
+            None => {
+                let origin = JournalOrigin { created_ms: 0, forced: true };
+                Self::create_sized(disk, dir, (identity, origin), SEGMENT_BYTES_MAX)
+            }
         }
+    }
+
+    /// Opens a journal that exists and shows each record to `visit` in order, so that not all of them have to fit into
+    /// memory; gives a reader of its bodies.
+    ///
+    /// # Errors
+    /// Those of [`JournalWriter::open`] and of `visit`.
+    pub fn scan(
+        disk: D,
+        dir: &Path,
+        identity: JournalIdentity,
+        visit: &mut dyn FnMut(JournalRecord) -> Result<(), StorageError>,
+    ) -> Result<OpenedJournal<D>, StorageError> {
+        Self::open_visiting(disk, dir, identity, SEGMENT_BYTES_MAX, visit)?
+            .ok_or_else(|| StorageError::NoJournal { path: dir.to_path_buf() })
+    }
+
+    /// Whether the journal in a directory is that of a node without an operator key: it holds no vote, so it may make
+    /// room for one of this key. False if there is none.
+    ///
+    /// # Errors
+    /// [`StorageError::WrongChain`], [`StorageError::WrongOperator`], [`StorageError::JournalExists`] if it is one of
+    /// this key; [`StorageError::Io`].
+    pub fn is_keyless(disk: &D, dir: &Path, identity: JournalIdentity) -> Result<bool, StorageError> {
+        let path = || dir.to_path_buf();
+        match owner(disk, dir, SegmentKind::Votes)? {
+            None => Ok(false),
+            Some((found, _)) if found != identity.chain_id => {
+                Err(StorageError::WrongChain { path: path(), expected: identity.chain_id, found })
+            }
+            Some((_, None)) if identity.operator.is_some() => Ok(true),
+            Some((_, found)) if found == identity.operator => {
+                Err(StorageError::JournalExists { path: path() })
+            }
+            Some((_, found)) => {
+                Err(StorageError::WrongOperator { path: path(), expected: identity.operator, found })
+            }
+        }
+    }
+
+    /// Makes a journal as [`JournalWriter::create`] does, in the place of one without an operator key if there is one;
+    /// says whether there was.
+    ///
+    /// # Errors
+    /// Those of [`JournalWriter::is_keyless`] and [`JournalWriter::create`].
+    pub fn create_over_keyless(
+        disk: D,
+        dir: &Path,
+        identity: JournalIdentity,
+        origin: JournalOrigin,
+    ) -> Result<bool, StorageError> {
+        let is_keyless = Self::is_keyless(&disk, dir, identity)?;
+        if is_keyless {
+            remove_all(&disk, dir)?;
+        }
+        Self::create(disk, dir, identity, origin)?;
+        Ok(is_keyless)
     }
 
     pub(super) fn create_sized(
         disk: D,
         dir: &Path,
-        identity: JournalIdentity,
+        (identity, origin): (JournalIdentity, JournalOrigin),
         segment_bytes_max: u64,
     ) -> Result<OpenedJournal<D>, StorageError> {
-        let log = SegmentLog::create(disk, dir, identity.of_segments(), segment_bytes_max)?;
+        let log = SegmentLog::create(disk, dir, identity.of_segments(origin), segment_bytes_max)?;
         Ok(Self::assemble(log, EpochTracker::default(), HashMap::default(), Vec::new()))
     }
 
@@ -270,6 +347,21 @@ impl<D: Disk> JournalWriter<D> {
         segment_bytes_max: u64,
     ) -> Result<Option<OpenedJournal<D>>, StorageError> {
         let mut all = Vec::new();
+        let mut collect = |record| {
+            all.push(record);
+            Ok(())
+        };
+        let opened = Self::open_visiting(disk, dir, identity, segment_bytes_max, &mut collect)?;
+        Ok(opened.map(|opened| OpenedJournal { records: all, ..opened }))
+    }
+
+    fn open_visiting(
+        disk: D,
+        dir: &Path,
+        identity: JournalIdentity,
+        segment_bytes_max: u64,
+        take: &mut dyn FnMut(JournalRecord) -> Result<(), StorageError>,
+    ) -> Result<Option<OpenedJournal<D>>, StorageError> {
         let mut bodies = HashMap::default();
         let mut epochs = EpochTracker::default();
         let mut visit = |position: Position, frame: &[u8]| {
@@ -287,13 +379,13 @@ impl<D: Disk> JournalWriter<D> {
                     let body = body_position(position, place, u32::from_le_bytes(length));
                     bodies.insert(transaction.txid(), body);
                 }
-                all.push(record);
+                take(record)?;
             }
             Ok(())
         };
-        let segments = identity.of_segments();
+        let segments = identity.of_segments(JournalOrigin::default());
         let opened = SegmentLog::open(disk, dir, segments, segment_bytes_max, ScanDepth::Whole, &mut visit)?;
-        Ok(opened.map(|log| Self::assemble(log, epochs, bodies, all)))
+        Ok(opened.map(|log| Self::assemble(log, epochs, bodies, Vec::new())))
     }
 
     fn assemble(
@@ -304,7 +396,8 @@ impl<D: Disk> JournalWriter<D> {
     ) -> OpenedJournal<D> {
         let bodies = Arc::new(RwLock::new(bodies));
         let reader = JournalReader { reader: log.reader(), bodies: Arc::clone(&bodies) };
-        OpenedJournal { writer: Self { log, epochs, bodies }, reader, records }
+        let (origin, epoch) = (log.origin(), epochs.current);
+        OpenedJournal { writer: Self { log, epochs, bodies }, reader, records, origin, epoch }
     }
 
     /// Makes all staged records durable, with one write and one sync, and releases what depends on them, in order.

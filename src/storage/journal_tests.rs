@@ -9,6 +9,7 @@ use crate::types::{
 
 const CHAIN: ChainId = ChainId([7; 32]);
 const IDENTITY: JournalIdentity = JournalIdentity { chain_id: CHAIN, operator: Some(PublicKey([5; 32])) };
+const ORIGIN: JournalOrigin = JournalOrigin { created_ms: 77, forced: false };
 /// Small segments, so that a few commits need several.
 const SMALL: u64 = 900;
 
@@ -61,7 +62,7 @@ fn open(disk: &MemoryDisk) -> Result<Option<OpenedJournal<MemoryDisk>>, StorageE
 /// Makes a journal and commits `count` times.
 fn filled(count: u64) -> (MemoryDisk, OpenedJournal<MemoryDisk>) {
     let disk = MemoryDisk::new();
-    let mut journal = JournalWriter::create_sized(disk.clone(), &dir(), IDENTITY, SMALL).unwrap();
+    let mut journal = JournalWriter::create_sized(disk.clone(), &dir(), (IDENTITY, ORIGIN), SMALL).unwrap();
     for number in 0..count {
         let durable = journal.writer.commit(vec![staged(records_of(number), number)]).unwrap();
         assert_eq!(durable.into_iter().map(Durable::into_inner).collect::<Vec<_>>(), [number]);
@@ -72,7 +73,7 @@ fn filled(count: u64) -> (MemoryDisk, OpenedJournal<MemoryDisk>) {
 #[test]
 fn a_commit_is_one_write_and_one_sync_and_releases_in_order() {
     let disk = MemoryDisk::new();
-    let mut journal = JournalWriter::create(disk.clone(), &dir(), IDENTITY).unwrap();
+    let mut journal = JournalWriter::create(disk.clone(), &dir(), IDENTITY, ORIGIN).unwrap();
     let before = disk.operations();
     let many = (0..5).map(|number| staged(vec![vote(0, number)], number)).collect();
     let durable = journal.writer.commit(many).unwrap();
@@ -100,7 +101,9 @@ fn a_journal_of_another_owner_is_refused() {
         operator: operator.map(|byte| PublicKey([byte; 32])),
     };
     type Entry = fn(MemoryDisk, &Path, JournalIdentity) -> Result<OpenedJournal<MemoryDisk>, StorageError>;
-    let entries: [Entry; 3] = [JournalWriter::open, JournalWriter::open_or_create, JournalWriter::create];
+    let entries: [Entry; 3] = [JournalWriter::open, JournalWriter::open_or_create, |disk, dir, identity| {
+        JournalWriter::create(disk, dir, identity, ORIGIN)
+    }];
     for entry in entries {
         let refuse = |identity| entry(disk.clone(), &dir(), identity).err().unwrap();
         assert!(matches!(refuse(other(8, Some(5))), StorageError::WrongChain { found: CHAIN, .. }));
@@ -110,7 +113,7 @@ fn a_journal_of_another_owner_is_refused() {
         }
     }
     assert!(matches!(
-        JournalWriter::create(disk.clone(), &dir(), IDENTITY),
+        JournalWriter::create(disk.clone(), &dir(), IDENTITY, ORIGIN),
         Err(StorageError::JournalExists { .. })
     ));
     assert_eq!(JournalWriter::open(disk, &dir(), IDENTITY).unwrap().records.len(), 5);
@@ -142,7 +145,7 @@ fn released_records_survive_a_crash_at_every_operation() {
             let fault = if seed % 2 == 0 { Fault::InputOutput } else { Fault::NoSpace };
             disk.fail_after(operation, fault);
             let mut released = 0;
-            let created = JournalWriter::create_sized(disk.clone(), &dir(), IDENTITY, SMALL);
+            let created = JournalWriter::create_sized(disk.clone(), &dir(), (IDENTITY, ORIGIN), SMALL);
             let was_created = created.is_ok();
             if let Ok(mut journal) = created {
                 for number in 0..COMMITS {
@@ -266,4 +269,65 @@ fn a_crash_while_pruning_leaves_no_gap() {
             assert!(records.ends_with(&newest), "operation {operation}, seed {seed}");
         }
     }
+}
+
+#[test]
+fn the_origin_outlives_pruning_and_crashes() {
+    let (disk, mut journal) = filled(16);
+    assert_eq!((journal.origin, journal.epoch), (ORIGIN, 0));
+    journal.writer.prune_before(3).unwrap();
+    disk.crash(3);
+    let journal = open(&disk).unwrap().unwrap();
+    assert_eq!(
+        journal.records.first(),
+        Some(&JournalRecord::EpochStarted { epoch: 3 }),
+        "the first one is gone"
+    );
+    assert_eq!((journal.origin, journal.epoch), (ORIGIN, 3));
+    assert_eq!(ORIGIN.signs_after_ms(), 77 + 10_000);
+    assert_eq!(JournalOrigin { forced: true, ..ORIGIN }.signs_after_ms(), 0);
+}
+
+#[test]
+fn a_scan_shows_what_opening_gives_and_stops_at_an_error() {
+    let (disk, journal) = filled(12);
+    drop(journal);
+    let mut seen = Vec::new();
+    let scanned = JournalWriter::scan(disk.clone(), &dir(), IDENTITY, &mut |record| {
+        seen.push(record);
+        Ok(())
+    });
+    let scanned = scanned.unwrap();
+    assert_eq!(seen, (0..12).flat_map(records_of).collect::<Vec<_>>());
+    assert!(scanned.records.is_empty());
+    assert_eq!(scanned.reader.transaction(&transaction(5).txid()).unwrap(), Some(transaction(5)));
+    let mut count = 0;
+    let stopped = JournalWriter::scan(disk, &dir(), IDENTITY, &mut |_| {
+        count += 1;
+        Err(StorageError::IndexStopped)
+    });
+    assert!(matches!(stopped, Err(StorageError::IndexStopped)));
+    assert_eq!(count, 1);
+}
+
+#[test]
+fn only_a_journal_without_a_key_makes_room() {
+    let keyless = JournalIdentity { operator: None, ..IDENTITY };
+    let create = |disk: &MemoryDisk, identity| {
+        JournalWriter::create_over_keyless(disk.clone(), &dir(), identity, ORIGIN)
+    };
+    let disk = MemoryDisk::new();
+    drop(JournalWriter::open_or_create(disk.clone(), &dir(), keyless).unwrap());
+    let other = JournalIdentity { chain_id: ChainId([8; 32]), ..IDENTITY };
+    assert!(matches!(create(&disk, other), Err(StorageError::WrongChain { found: CHAIN, .. })));
+    assert!(create(&disk, IDENTITY).unwrap());
+    assert!(matches!(create(&disk, IDENTITY), Err(StorageError::JournalExists { .. })));
+    for operator in [Some(PublicKey([6; 32])), None] {
+        let refused = create(&disk, JournalIdentity { operator, ..IDENTITY });
+        assert!(
+            matches!(refused, Err(StorageError::WrongOperator { found, .. }) if found == IDENTITY.operator)
+        );
+    }
+    assert_eq!(JournalWriter::open(disk, &dir(), IDENTITY).unwrap().origin, ORIGIN);
+    assert!(!create(&MemoryDisk::new(), IDENTITY).unwrap());
 }

@@ -18,6 +18,7 @@ pub mod error;
 pub mod index;
 pub mod index_writer;
 pub mod journal;
+pub mod journal_import;
 pub mod lock;
 pub mod memory_disk;
 pub mod memory_index;
@@ -28,11 +29,13 @@ pub mod sled_index;
 pub use block_log::{BlockLog, BlockReader, DurableBlock, LoggedBlock};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
-pub use index::{Change, EpochEnd, Index, IndexChange, IndexStore, Mark, Tree};
+pub use index::{Change, EpochEnd, Index, IndexChange, IndexStore, Mark, PunishedEvidence, Tree};
 pub use index_writer::{IndexEvent, IndexWriter};
 pub use journal::{
-    Durable, JournalIdentity, JournalReader, JournalRecord, JournalWriter, OpenedJournal, Staged,
+    Durable, JournalIdentity, JournalOrigin, JournalReader, JournalRecord, JournalWriter, OpenedJournal,
+    Staged,
 };
+pub use journal_import::JournalImport;
 pub use lock::DirectoryLock;
 pub use memory_disk::{Fault, MemoryDisk};
 pub use memory_index::MemoryIndex;

@@ -4,8 +4,8 @@
 //! `segment_log.rs` writes and scans segments by these rules; nobody else knows the bytes.
 //!
 //! # Layout
-//! Integers are little-endian. Header (90 bytes): magic 8, version 2, kind 1, chain id 32, operator key 1 + 32,
-//! sequence 8, padding 2, CRC-32 of all before 4. Frame: marker 4, payload length 4, CRC-32 of the payload 4, CRC-32 of
+//! Integers are little-endian. Header (98 bytes): magic 8, version 2, kind 1, chain id 32, operator key 1 + 32,
+//! sequence 8, of vote journals: forced 1, padding 1, made at 8, CRC-32 of all before 4. Frame: marker 4, payload length 4, CRC-32 of the payload 4, CRC-32 of
 //! (sequence, offset of the frame, the three before) 4, payload.
 //!
 //! # Invariants
@@ -19,13 +19,14 @@ use std::path::Path;
 
 use super::disk::DiskFile;
 use super::error::StorageError;
-use crate::types::{ChainId, PublicKey};
+use crate::types::limits::CLOCK_DRIFT_MS_MAX;
+use crate::types::{ChainId, PublicKey, TimeMs};
 
 const MAGIC: [u8; 8] = *b"timedseg";
-const FORMAT_VERSION: u16 = 1;
+const FORMAT_VERSION: u16 = 2;
 const MARKER: [u8; 4] = [0xd7, 0x54, 0x4d, 0xc3];
 /// Bytes of a segment's header.
-pub(super) const SEGMENT_HEADER_BYTES: u64 = 90;
+pub(super) const SEGMENT_HEADER_BYTES: u64 = 98;
 /// Bytes of a frame before its payload.
 pub(super) const FRAME_HEAD_BYTES: u64 = 16;
 /// Bytes of a frame's payload, at most: the largest block with what it spends fits.
@@ -62,12 +63,33 @@ impl SegmentKind {
     }
 }
 
+/// How a vote journal came to be. Each of its segments says so, hence pruning does not take it away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalOrigin {
+    /// When it was made, by the clock of its maker.
+    pub created_ms: TimeMs,
+    /// Whether its key may sign in the running epoch already: it has never voted on this chain, or its operator takes
+    /// the risk.
+    pub forced: bool,
+}
+
+impl JournalOrigin {
+    /// Its key may sign in epochs that start later than this, by the time of headers; 0 for any. What the key may have
+    /// signed before the journal was made, it signed in epochs that had started by then, as far as clocks differ.
+    #[must_use]
+    pub const fn signs_after_ms(&self) -> TimeMs {
+        if self.forced { 0 } else { self.created_ms.saturating_add(CLOCK_DRIFT_MS_MAX.saturating_mul(2)) }
+    }
+}
+
 /// Whose a log is; each of its segments says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) kind: SegmentKind,
     pub(super) chain_id: ChainId,
     pub(super) operator: Option<PublicKey>,
+    /// Only vote journals have one. What is found in a log counts, not what whoever opens it says.
+    pub(super) origin: JournalOrigin,
 }
 
 fn crc(parts: &[&[u8]]) -> [u8; 4] {
@@ -80,7 +102,7 @@ fn crc(parts: &[&[u8]]) -> [u8; 4] {
 
 impl Identity {
     pub(super) fn segment_header(&self, sequence: u64) -> Vec<u8> {
-        let mut header = Vec::with_capacity(90);
+        let mut header = Vec::with_capacity(98);
         header.extend_from_slice(&MAGIC);
         header.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
         header.push(self.kind.tag());
@@ -88,20 +110,22 @@ impl Identity {
         header.push(u8::from(self.operator.is_some()));
         header.extend_from_slice(&self.operator.map_or([0; 32], |key| key.0));
         header.extend_from_slice(&sequence.to_le_bytes());
-        header.extend_from_slice(&[0; 2]);
+        header.extend_from_slice(&[u8::from(self.origin.forced), 0]);
+        header.extend_from_slice(&self.origin.created_ms.to_le_bytes());
         let sum = crc(&[&header]);
         header.extend_from_slice(&sum);
         header
     }
 
-    /// Checks a segment's header: `Ok(false)` if it is not whole, an error if it is whole but not ours.
+    /// Checks a segment's header and gives the origin that it names: `None` if it is not whole, an error if it is whole
+    /// but not ours.
     pub(super) fn check_header(
         &self,
         path: &Path,
         sequence: u64,
         bytes: &[u8],
-    ) -> Result<bool, StorageError> {
-        let Some(header) = SplitHeader::of(bytes) else { return Ok(false) };
+    ) -> Result<Option<JournalOrigin>, StorageError> {
+        let Some(header) = SplitHeader::of(bytes) else { return Ok(None) };
         let path = || path.to_path_buf();
         if header.version != FORMAT_VERSION {
             let (expected, found) = (FORMAT_VERSION, header.version);
@@ -122,8 +146,16 @@ impl Identity {
             let (what, repair) = ("the file has another file's place", self.kind.repair());
             return Err(StorageError::Corrupt { path: path(), offset: 0, what, repair });
         }
-        Ok(true)
+        Ok(Some(header.origin))
     }
+}
+
+/// Whose a log is that this segment header belongs to: chain and operator key. `None` if the header is not whole, or of
+/// another kind or version.
+pub(super) fn owner_of(kind: SegmentKind, bytes: &[u8]) -> Option<(ChainId, Option<PublicKey>)> {
+    let header = SplitHeader::of(bytes)?;
+    let is_known = header.version == FORMAT_VERSION && header.kind == kind.tag();
+    is_known.then_some((header.chain_id, header.operator))
 }
 
 struct SplitHeader {
@@ -132,6 +164,7 @@ struct SplitHeader {
     chain_id: ChainId,
     operator: Option<PublicKey>,
     sequence: u64,
+    origin: JournalOrigin,
 }
 
 impl SplitHeader {
@@ -147,8 +180,12 @@ impl SplitHeader {
         let (chain_id, rest) = rest.split_first_chunk::<32>()?;
         let (has_operator, rest) = rest.split_first()?;
         let (operator, rest) = rest.split_first_chunk::<32>()?;
-        let (sequence, _padding) = rest.split_first_chunk::<8>()?;
+        let (sequence, rest) = rest.split_first_chunk::<8>()?;
+        let ([forced, _padding], rest) = rest.split_first_chunk::<2>()?;
+        let (created, _end) = rest.split_first_chunk::<8>()?;
+        let origin = JournalOrigin { created_ms: u64::from_le_bytes(*created), forced: *forced == 1 };
         (*magic == MAGIC).then_some(Self {
+            origin,
             version: u16::from_le_bytes(*version),
             kind: *kind,
             chain_id: ChainId(*chain_id),

@@ -23,9 +23,10 @@ use parking_lot::Mutex;
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
 use super::record::{
-    FRAME_HEAD_BYTES, FrameHead, Identity, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES, SegmentKind,
-    any_frame_from, frame,
+    FRAME_HEAD_BYTES, FrameHead, Identity, JournalOrigin, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES,
+    SegmentKind, any_frame_from, frame, owner_of,
 };
+use crate::types::{ChainId, PublicKey};
 
 /// Bytes of a segment after which the next record starts a new one.
 pub(super) const SEGMENT_BYTES_MAX: u64 = 128 << 20;
@@ -128,7 +129,7 @@ impl<D: Disk> SegmentLog<D> {
     pub(super) fn open(
         disk: D,
         dir: &Path,
-        identity: Identity,
+        mut identity: Identity,
         segment_bytes_max: u64,
         depth: ScanDepth,
         visit: Visit<'_>,
@@ -141,15 +142,22 @@ impl<D: Disk> SegmentLog<D> {
             }
         }
         let mut incomplete = None;
+        let mut origin = None;
         for (place, sequence) in sequences.iter().enumerate() {
-            if !has_header(&disk, dir, &identity, *sequence)? {
-                let is_last = place + 1 == sequences.len();
-                if !is_last || (*sequence > 1 && sequences.len() == 1) {
-                    return Err(corrupt(identity.kind, dir, *sequence, 0, "the segment's header"));
+            let damaged = || corrupt(identity.kind, dir, *sequence, 0, "the segment's header");
+            match read_header(&disk, dir, &identity, *sequence)? {
+                Some(found) if *origin.get_or_insert(found) == found => {}
+                Some(_) => return Err(damaged()),
+                None => {
+                    let is_last = place + 1 == sequences.len();
+                    if !is_last || (*sequence > 1 && sequences.len() == 1) {
+                        return Err(damaged());
+                    }
+                    incomplete = Some(*sequence);
                 }
-                incomplete = Some(*sequence);
             }
         }
+        identity.origin = origin.unwrap_or_default();
         // A crash while it was made: it holds nothing, and what is before it is whole.
         let last_is_sealed = incomplete.is_some();
         if incomplete.is_some() {
@@ -248,6 +256,11 @@ impl<D: Disk> SegmentLog<D> {
         self.active_sequence
     }
 
+    /// How a vote journal came to be.
+    pub(super) const fn origin(&self) -> JournalOrigin {
+        self.identity.origin
+    }
+
     /// Bytes of all segments.
     pub(super) fn size_bytes(&self) -> u64 {
         self.sizes.values().sum()
@@ -274,26 +287,52 @@ fn create_segment<D: Disk>(
     Ok(file)
 }
 
-/// Whether the segment's header is whole and ours; if it is not whole, there must be no frame behind it either.
-fn has_header<D: Disk>(
+fn header_bytes<D: Disk>(file: &D::File) -> Result<Option<Vec<u8>>, StorageError> {
+    if file.size_bytes()? < SEGMENT_HEADER_BYTES {
+        return Ok(None);
+    }
+    read_vec(file, 0, u32::try_from(SEGMENT_HEADER_BYTES).unwrap_or(u32::MAX)).map(Some)
+}
+
+/// The origin that the segment's header names, which is whole and ours; `None` if it is not whole, when there must be
+/// no frame behind it either.
+fn read_header<D: Disk>(
     disk: &D,
     dir: &Path,
     identity: &Identity,
     sequence: u64,
-) -> Result<bool, StorageError> {
+) -> Result<Option<JournalOrigin>, StorageError> {
     let path = segment_path(dir, sequence);
     let file = disk.open_existing(&path)?;
-    let size = file.size_bytes()?;
-    if size >= SEGMENT_HEADER_BYTES {
-        let header = read_vec(&file, 0, u32::try_from(SEGMENT_HEADER_BYTES).unwrap_or(u32::MAX))?;
-        if identity.check_header(&path, sequence, &header)? {
-            return Ok(true);
-        }
+    if let Some(header) = header_bytes::<D>(&file)?
+        && let Some(origin) = identity.check_header(&path, sequence, &header)?
+    {
+        return Ok(Some(origin));
     }
-    if any_frame_from(&file, sequence, 0, size)? {
+    if any_frame_from(&file, sequence, 0, file.size_bytes()?)? {
         return Err(corrupt(identity.kind, dir, sequence, 0, "the segment's header"));
     }
-    Ok(false)
+    Ok(None)
+}
+
+/// Whose the log in a directory is: chain and operator key of its first segment; `None` if there is none, or its header
+/// tells nothing.
+pub(super) fn owner<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    kind: SegmentKind,
+) -> Result<Option<(ChainId, Option<PublicKey>)>, StorageError> {
+    let Some(first) = sequences(disk, dir)?.first().copied() else { return Ok(None) };
+    let file = disk.open_existing(&segment_path(dir, first))?;
+    Ok(header_bytes::<D>(&file)?.and_then(|header| owner_of(kind, &header)))
+}
+
+/// Removes every segment of the log in a directory.
+pub(super) fn remove_all<D: Disk>(disk: &D, dir: &Path) -> Result<(), StorageError> {
+    for sequence in sequences(disk, dir)? {
+        disk.remove(&segment_path(dir, sequence))?;
+    }
+    disk.sync_dir(dir)
 }
 
 /// Cuts what is behind the last good frame, and makes sure that all before is on disk and not only in a cache.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use super::codec::encode;
+use super::evidence::{Evidence, evidence_root};
 use super::hash::{BlockHash, ChainId, Domain, DomainHasher, Hash, MasternodeId, StateDigest, TxId};
 use super::keys::{Signature, SignatureCheck};
 use super::masternode::ValidatorSet;
@@ -158,18 +159,14 @@ pub struct BlockBlueprint {
     pub last_commit: Commit,
     /// The transactions in their order, the epoch's reward last.
     pub txids: Vec<TxId>,
+    /// Contradictions that this block punishes.
+    pub evidence: Vec<Arc<Evidence>>,
 }
 
 /// The Merkle root of txids in their order.
 #[must_use]
 pub fn tx_root(txids: &[TxId]) -> Hash {
     merkle::root(txids.iter().map(|txid| txid.0.as_slice()))
-}
-
-/// The evidence root of a block that carries no evidence.
-#[must_use]
-pub fn empty_evidence_root() -> Hash {
-    merkle::root(std::iter::empty())
 }
 
 impl BlockBlueprint {
@@ -182,10 +179,13 @@ impl BlockBlueprint {
         }
     }
 
-    /// Whether the roots in the header are those of commit and txids. Only then does the header's hash name it.
+    /// Whether the roots in the header are those of commit, txids and evidence. Only then does the header's hash name
+    /// it.
     #[must_use]
     pub fn is_bound_by_header(&self) -> bool {
-        self.header.last_commit_root == self.last_commit.root() && self.header.tx_root == tx_root(&self.txids)
+        self.header.last_commit_root == self.last_commit.root()
+            && self.header.tx_root == tx_root(&self.txids)
+            && self.header.evidence_root == evidence_root(self.evidence.iter().map(Arc::as_ref))
     }
 }
 
@@ -198,6 +198,8 @@ pub struct Block {
     pub last_commit: Commit,
     /// The transactions in their order, the epoch's reward last.
     pub transactions: Vec<Arc<Transaction>>,
+    /// Contradictions that this block punishes.
+    pub evidence: Vec<Arc<Evidence>>,
 }
 
 impl Block {
@@ -208,6 +210,7 @@ impl Block {
             header: self.header.clone(),
             last_commit: self.last_commit.clone(),
             txids: self.transactions.iter().map(|transaction| transaction.txid()).collect(),
+            evidence: self.evidence.clone(),
         }
     }
 }
@@ -249,7 +252,7 @@ mod tests {
                 prev_hash: BlockHash::ZERO,
                 last_commit_root: Commit::default().root(),
                 tx_root: tx_root(&[TxId([1; 32])]),
-                evidence_root: empty_evidence_root(),
+                evidence_root: evidence_root([]),
                 state_digest: StateDigest::ZERO,
                 validators_hash: Hash::ZERO,
                 next_validators_hash: Hash::ZERO,
@@ -257,6 +260,7 @@ mod tests {
             },
             last_commit: Commit::default(),
             txids: vec![TxId([1; 32])],
+            evidence: Vec::new(),
         };
         assert!(blueprint.is_bound_by_header());
         blueprint.txids.push(TxId([1; 32]));

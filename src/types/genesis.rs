@@ -11,7 +11,7 @@ use super::amount::Amount;
 use super::codec::encode;
 use super::hash::{ChainId, Domain, DomainHasher, MasternodeId};
 use super::keys::PublicKey;
-use super::limits::VALIDATORS_MAX;
+use super::limits::{PAST_EPOCHS_MAX, RECENT_COMMITS_MAX, VALIDATORS_MAX};
 use super::transaction::{Lock, OutPoint, TxOut};
 use super::{TimeMs, TxId};
 
@@ -23,6 +23,13 @@ pub struct Ratio {
     pub numerator: u64,
     /// Below the line, not zero.
     pub denominator: u64,
+}
+
+impl Ratio {
+    /// Whether it is a part of a whole.
+    const fn is_fraction(&self) -> bool {
+        self.denominator > 0 && self.numerator <= self.denominator
+    }
 }
 
 /// A timeout that grows with the round.
@@ -272,7 +279,7 @@ impl GenesisDocument {
     /// The weight of a collateral.
     #[must_use]
     pub fn weight_of(&self, collateral: Amount) -> Option<u64> {
-        self.parameters.tiers.iter().find(|tier| tier.collateral == collateral).map(|tier| tier.weight)
+        self.parameters.weight_of(collateral)
     }
 
     /// The masternode, if any, that alone holds a third of the weight or more: with it faulty nothing is safe.
@@ -326,6 +333,12 @@ impl GenesisDocument {
 }
 
 impl ChainParameters {
+    /// The weight of a collateral, if it is that of a tier.
+    #[must_use]
+    pub fn weight_of(&self, collateral: Amount) -> Option<u64> {
+        self.tiers.iter().find(|tier| tier.collateral == collateral).map(|tier| tier.weight)
+    }
+
     fn check(&self) -> Result<(), GenesisError> {
         let positive = "must be above zero";
         let rules = [
@@ -334,8 +347,9 @@ impl ChainParameters {
             ("min_masternodes", self.min_masternodes > 0, positive),
             (
                 "max_validators",
-                usize::try_from(self.max_validators).is_ok_and(|max| max <= VALIDATORS_MAX),
-                "must be at most 100",
+                self.max_validators >= self.min_masternodes
+                    && usize::try_from(self.max_validators).is_ok_and(|max| max <= VALIDATORS_MAX),
+                "must be at least min_masternodes and at most 100",
             ),
             (
                 "block_transactions_max",
@@ -353,10 +367,15 @@ impl ChainParameters {
                 self.voted_unblocked_bytes_max >= 1 << 20,
                 "must be at least 1 MiB",
             ),
-            ("recent_commits", (1..=1_000).contains(&self.recent_commits), "must be 1 to 1,000"),
-            ("slash_fraction", self.slash_fraction.denominator > 0, "must have a denominator above zero"),
-            ("max_missed", self.max_missed.denominator > 0, "must have a denominator above zero"),
-            ("jail_cap", self.jail_cap.denominator > 0, "must have a denominator above zero"),
+            ("recent_commits", (1..=RECENT_COMMITS_MAX).contains(&self.recent_commits), "must be 1 to 128"),
+            (
+                "unbonding_time_ms",
+                self.unbonding_time_ms <= self.epoch_duration_ms.saturating_mul(PAST_EPOCHS_MAX),
+                "must be at most 1,100 times epoch_duration_ms",
+            ),
+            ("slash_fraction", self.slash_fraction.is_fraction(), "must be a fraction of at most 1"),
+            ("max_missed", self.max_missed.is_fraction(), "must be a fraction of at most 1"),
+            ("jail_cap", self.jail_cap.is_fraction(), "must be a fraction of at most 1"),
             ("timeout_propose", self.timeout_propose.base_ms > 0, positive),
             ("timeout_prevote", self.timeout_prevote.base_ms > 0, positive),
             ("timeout_precommit", self.timeout_precommit.base_ms > 0, positive),
@@ -365,6 +384,12 @@ impl ChainParameters {
                 !self.tiers.is_empty()
                     && self.tiers.iter().all(|tier| (1..=1_000_000).contains(&tier.weight)),
                 "must hold at least one tier, each of a weight from 1 to 1,000,000",
+            ),
+            (
+                "tiers",
+                self.tiers.first().is_some_and(|tier| tier.collateral > Amount::ZERO)
+                    && self.tiers.is_sorted_by(|tier, next| tier.collateral < next.collateral),
+                "must have collaterals above zero, in ascending order",
             ),
         ];
         match rules.into_iter().find(|(_, holds, _)| !holds) {
@@ -499,6 +524,51 @@ mod tests {
         }
         let text = document().to_toml().unwrap().replace("block_interval_ms", "block_intervall_ms");
         assert!(matches!(GenesisDocument::from_toml(&text), Err(GenesisError::Malformed(_))));
+    }
+
+    #[test]
+    fn each_bound_of_a_parameter_is_held_and_may_be_reached() {
+        type Change = fn(&mut ChainParameters);
+        let cases: [(&str, Change, bool); 24] = [
+            ("min_masternodes", |p| p.min_masternodes = 0, false),
+            ("min_masternodes", |p| p.min_masternodes = 1, true),
+            ("max_validators", |p| (p.min_masternodes, p.max_validators) = (4, 3), false),
+            ("max_validators", |p| (p.min_masternodes, p.max_validators) = (4, 4), true),
+            ("max_validators", |p| p.max_validators = 101, false),
+            ("unbonding_time_ms", |p| p.unbonding_time_ms = 1_100 * p.epoch_duration_ms, true),
+            ("unbonding_time_ms", |p| p.unbonding_time_ms = 1_100 * p.epoch_duration_ms + 1, false),
+            ("unbonding_time_ms", |p| p.unbonding_time_ms = 0, true),
+            ("slash_fraction", |p| p.slash_fraction.denominator = 0, false),
+            ("slash_fraction", |p| p.slash_fraction = Ratio { numerator: 3, denominator: 2 }, false),
+            ("slash_fraction", |p| p.slash_fraction = Ratio { numerator: 2, denominator: 2 }, true),
+            ("slash_fraction", |p| p.slash_fraction = Ratio { numerator: 0, denominator: 1 }, true),
+            ("max_missed", |p| p.max_missed.denominator = 0, false),
+            ("max_missed", |p| p.max_missed = Ratio { numerator: 4, denominator: 3 }, false),
+            ("max_missed", |p| p.max_missed = Ratio { numerator: 1, denominator: 1 }, true),
+            ("jail_cap", |p| p.jail_cap.denominator = 0, false),
+            ("jail_cap", |p| p.jail_cap = Ratio { numerator: 11, denominator: 10 }, false),
+            ("recent_commits", |p| p.recent_commits = 0, false),
+            ("recent_commits", |p| p.recent_commits = 128, true),
+            ("recent_commits", |p| p.recent_commits = 129, false),
+            ("tiers", |p| p.tiers.clear(), false),
+            ("tiers", |p| p.tiers.swap(1, 2), false),
+            ("tiers", |p| p.tiers[1].collateral = p.tiers[0].collateral, false),
+            ("tiers", |p| p.tiers[0].collateral = Amount::ZERO, false),
+        ];
+        for (place, (expected, change, holds)) in cases.into_iter().enumerate() {
+            let mut parameters = ChainParameters::of_network(Network::Mainnet);
+            change(&mut parameters);
+            match parameters.check() {
+                Ok(()) => assert!(holds, "case {place}: {expected}"),
+                Err(GenesisError::BadParameter { name, .. }) => {
+                    assert!(!holds && name == expected, "case {place}")
+                }
+                Err(error) => panic!("case {place}: {error}"),
+            }
+        }
+        for network in [Network::Mainnet, Network::Testnet, Network::Devnet] {
+            assert_eq!(ChainParameters::of_network(network).check(), Ok(()));
+        }
     }
 
     #[test]

@@ -14,6 +14,12 @@ pub enum Domain {
     Transaction,
     /// What a witness signs.
     TransactionSignature,
+    /// What an operator signs to agree to a transaction about its masternode.
+    OperatorConsent,
+    /// Evidence of a contradiction, as a leaf of `evidence_root`.
+    Evidence,
+    /// A masternode's sign of life.
+    Heartbeat,
     /// A block header.
     Block,
     /// The header of a batch of finality votes.
@@ -57,6 +63,9 @@ impl Domain {
         match self {
             Self::Transaction => b"timed/tx/v1",
             Self::TransactionSignature => b"timed/txsig/v1",
+            Self::OperatorConsent => b"timed/consent/v1",
+            Self::Evidence => b"timed/evidence/v1",
+            Self::Heartbeat => b"timed/heartbeat/v1",
             Self::Block => b"timed/block/v1",
             Self::VoteBatch => b"timed/vote/v1",
             Self::Proposal => b"timed/proposal/v1",

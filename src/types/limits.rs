@@ -32,6 +32,13 @@ pub const RESPONSE_BYTES_MAX: usize = 2 << 20;
 pub const PEER_ADDRESSES_MAX: usize = 256;
 /// Bytes of a network address as text, at most.
 pub const ADDRESS_TEXT_BYTES_MAX: usize = 128;
+/// Encoded bytes of a block's evidence, at most.
+pub const EVIDENCE_BYTES_MAX: usize = 1 << 20;
+/// Commits that count for absence (the parameter `recent_commits`), at most: their signers are one bit each.
+pub const RECENT_COMMITS_MAX: u32 = 128;
+/// Epochs that fit into the parameter `unbonding_time_ms`, at most: the state holds their sets, 8 MB in all if each is
+/// one of 100 other members.
+pub const PAST_EPOCHS_MAX: u64 = 1_100;
 /// Bytes of a peer's user agent, at most.
 pub const USER_AGENT_BYTES_MAX: usize = 64;
 /// A block that is further ahead of its prevoter's clock than this gets no first prevote, in milliseconds.

@@ -1,4 +1,4 @@
-//! Validators and their sets.
+//! Validators and their sets, and what transactions say about masternodes.
 //!
 //! # Invariants
 //! - INV-SET-1: the quorum is `floor(2W/3) + 1` of the set's weight `W`. No other formula is used anywhere.
@@ -8,7 +8,8 @@ use bincode::{Decode, Encode};
 
 use super::codec::encode;
 use super::hash::{Domain, DomainHasher, Hash, MasternodeId};
-use super::keys::PublicKey;
+use super::keys::{PublicKey, Signature};
+use super::transaction::Lock;
 
 /// One member of an epoch's set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
@@ -97,6 +98,72 @@ impl ValidatorSet {
     #[must_use]
     pub fn hash(&self) -> Hash {
         Hash(DomainHasher::new(Domain::ValidatorSet).bytes(&encode(&self.members)).finish())
+    }
+}
+
+/// An operator's agreement to the transaction that it stands in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct OperatorConsent {
+    /// The operator's key.
+    pub key: PublicKey,
+    /// Its signature of [`Transaction::consent_digest`](super::Transaction::consent_digest).
+    pub signature: Signature,
+}
+
+impl OperatorConsent {
+    /// A consent that is still to be signed.
+    #[must_use]
+    pub const fn unsigned(key: PublicKey) -> Self {
+        Self { key, signature: Signature::EMPTY }
+    }
+}
+
+/// Registers a masternode. Its owner is whoever may spend the collateral.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct MasternodeRegistration {
+    /// Which output of the same transaction is the collateral; its value is that of a tier.
+    pub collateral_index: u32,
+    /// The key that is to vote, which signs its own registration.
+    pub operator: OperatorConsent,
+    /// Where rewards go.
+    pub payout: Lock,
+    /// `host:port` where its node can be reached: printable ASCII of at most
+    /// [`ADDRESS_TEXT_BYTES_MAX`](super::limits::ADDRESS_TEXT_BYTES_MAX) bytes.
+    pub network_address: String,
+}
+
+/// Changes what the chain knows of a masternode. What is `None` stays.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct MasternodeUpdate {
+    /// Which one. Unless it only un-jails, an input has to belong to its owner.
+    pub masternode: MasternodeId,
+    /// The key that is to vote from the next epoch on, which agrees.
+    pub operator: Option<OperatorConsent>,
+    /// Where rewards are to go.
+    pub payout: Option<Lock>,
+    /// Where its node can be reached.
+    pub network_address: Option<String>,
+    /// Un-jails, by the operator key that the masternode has: its node is up again.
+    pub unjail: Option<OperatorConsent>,
+}
+
+impl MasternodeUpdate {
+    /// An update that only un-jails.
+    #[must_use]
+    pub const fn unjail(masternode: MasternodeId, operator: PublicKey) -> Self {
+        Self {
+            masternode,
+            operator: None,
+            payout: None,
+            network_address: None,
+            unjail: Some(OperatorConsent::unsigned(operator)),
+        }
+    }
+
+    /// Whether it changes something that belongs to the owner.
+    #[must_use]
+    pub const fn needs_owner(&self) -> bool {
+        self.operator.is_some() || self.payout.is_some() || self.network_address.is_some()
     }
 }
 

@@ -11,7 +11,9 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use super::block::{CommittedBlock, SignerBitmap};
+use super::evidence::Evidence;
 use super::hash::{BlockHash, MasternodeId, TxId};
+use super::heartbeat::Heartbeat;
 use super::keys::PublicKey;
 use super::limits::{
     ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, VALIDATORS_MAX,
@@ -40,7 +42,7 @@ pub struct NodeStatus {
     pub epoch: Epoch,
     /// The round it is in at the next height.
     pub round: Round,
-    /// Whether it holds the round's proposal.
+    /// Whether it holds the round's proposal, and the proof of lock that this names.
     pub has_proposal: bool,
     /// Whose prevotes of the round it holds.
     pub prevotes: SignerBitmap,
@@ -111,6 +113,10 @@ pub enum Message {
     GetMasternodes,
     /// The addresses that the sender knows.
     Masternodes(Vec<PeerAddress>),
+    /// A contradiction of a validator.
+    Evidence(Arc<Evidence>),
+    /// A masternode's sign of life.
+    Heartbeat(Arc<Heartbeat>),
 }
 
 /// A list in a message that is longer than its limit.
@@ -178,6 +184,8 @@ impl Message {
             Self::Blocks(_) => "blocks",
             Self::GetMasternodes => "get_masternodes",
             Self::Masternodes(_) => "masternodes",
+            Self::Evidence(_) => "evidence",
+            Self::Heartbeat(_) => "heartbeat",
         }
     }
 
@@ -194,6 +202,8 @@ impl Message {
                 | Self::GetCertificates(..)
                 | Self::GetBatches { .. }
                 | Self::BatchesSettled { .. }
+                | Self::Evidence(_)
+                | Self::Heartbeat(_)
                 | Self::Ping(_)
                 | Self::Pong(_)
         )

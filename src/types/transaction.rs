@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::amount::Amount;
 use super::codec::encode;
-use super::hash::{ChainId, Domain, DomainHasher, KeyHash, TxId};
+use super::hash::{ChainId, Domain, DomainHasher, KeyHash, MasternodeId, TxId};
 use super::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
+use super::masternode::{MasternodeRegistration, MasternodeUpdate, OperatorConsent};
 
 /// The only version of transactions that exists.
 pub const TRANSACTION_VERSION: u16 = 1;
@@ -94,6 +95,50 @@ pub enum Payload {
         /// Height of the block that contains it, so that its txid never repeats.
         height: u64,
     },
+    /// Binds one of its own outputs as a masternode's collateral.
+    MasternodeRegister(MasternodeRegistration),
+    /// Changes what the chain knows of a masternode, or un-jails it.
+    MasternodeUpdate(MasternodeUpdate),
+    /// Asks that a masternode leaves the set at an epoch's end.
+    MasternodeExit {
+        /// Which one. An input has to belong to its owner.
+        masternode: MasternodeId,
+    },
+}
+
+impl Payload {
+    /// Whether it acts on masternodes when its block is applied.
+    #[must_use]
+    pub const fn acts_on_masternodes(&self) -> bool {
+        match self {
+            Self::Transfer { .. } | Self::Reward { .. } => false,
+            Self::MasternodeRegister(_) | Self::MasternodeUpdate(_) | Self::MasternodeExit { .. } => true,
+        }
+    }
+
+    /// The operator keys that have to agree to it, with their signatures.
+    fn consents(&self) -> Vec<OperatorConsent> {
+        match self {
+            Self::Transfer { .. } | Self::Reward { .. } | Self::MasternodeExit { .. } => Vec::new(),
+            Self::MasternodeRegister(registration) => vec![registration.operator],
+            Self::MasternodeUpdate(update) => update.operator.into_iter().chain(update.unjail).collect(),
+        }
+    }
+
+    /// The same with every operator's signature empty: what operators sign can't contain their signatures.
+    fn without_signatures(&self) -> Self {
+        let blank = |consent: OperatorConsent| OperatorConsent { signature: Signature::EMPTY, ..consent };
+        let mut payload = self.clone();
+        match &mut payload {
+            Self::Transfer { .. } | Self::Reward { .. } | Self::MasternodeExit { .. } => {}
+            Self::MasternodeRegister(registration) => registration.operator = blank(registration.operator),
+            Self::MasternodeUpdate(update) => {
+                update.operator = update.operator.map(blank);
+                update.unjail = update.unjail.map(blank);
+            }
+        }
+        payload
+    }
 }
 
 /// A key and its signature of a transaction.
@@ -120,7 +165,7 @@ pub struct Transaction {
     pub witnesses: Vec<Witness>,
 }
 
-/// What a witness of the transaction signs.
+/// What a witness of the transaction signs. Operators' signatures in the payload are covered by the txid.
 #[must_use]
 pub fn signing_digest(chain_id: &ChainId, txid: &TxId) -> [u8; 32] {
     DomainHasher::new(Domain::TransactionSignature).bytes(&chain_id.0).bytes(&txid.0).finish()
@@ -155,14 +200,63 @@ impl Transaction {
         self
     }
 
-    /// The signatures that have to hold. That they belong to the inputs' locks is checked apart from this.
+    /// What an operator signs to agree to the payload: all of the transaction but witnesses and operators' signatures,
+    /// so that a consent can't be taken over into another transaction.
     #[must_use]
-    pub fn signature_checks(&self, chain_id: &ChainId) -> Vec<SignatureCheck> {
-        let digest = signing_digest(chain_id, &self.txid());
-        self.witnesses
-            .iter()
+    pub fn consent_digest(&self, chain_id: &ChainId) -> [u8; 32] {
+        let payload = self.payload.without_signatures();
+        let body = encode(&(self.version, &self.inputs, &self.outputs, payload));
+        DomainHasher::new(Domain::OperatorConsent).bytes(&chain_id.0).bytes(&body).finish()
+    }
+
+    /// Signs the payload's consents with the operators' keys; to be done before [`Transaction::signed`], since the txid
+    /// covers these signatures. Keys that the payload does not name do nothing.
+    #[must_use]
+    pub fn consented(mut self, chain_id: &ChainId, operators: &[&SecretKey]) -> Self {
+        let digest = self.consent_digest(chain_id);
+        let sign = |consent: &mut OperatorConsent| {
+            if let Some(secret) = operators.iter().find(|secret| secret.public() == consent.key) {
+                consent.signature = secret.sign(&digest);
+            }
+        };
+        match &mut self.payload {
+            Payload::Transfer { .. } | Payload::Reward { .. } | Payload::MasternodeExit { .. } => {}
+            Payload::MasternodeRegister(registration) => sign(&mut registration.operator),
+            Payload::MasternodeUpdate(update) => {
+                update.operator.iter_mut().chain(update.unjail.iter_mut()).for_each(sign);
+            }
+        }
+        self
+    }
+
+    /// The signatures that have to hold: those of the witnesses, in their order, then those of operators. That
+    /// witnesses belong to the inputs' locks and operators to their masternodes is checked apart from this.
+    #[must_use]
+    pub fn signature_checks(&self, chain_id: &ChainId, txid: &TxId) -> Vec<SignatureCheck> {
+        let digest = signing_digest(chain_id, txid);
+        let witnesses = self.witnesses.iter();
+        let mut checks: Vec<SignatureCheck> = witnesses
             .map(|witness| SignatureCheck { key: witness.key, digest, signature: witness.signature })
-            .collect()
+            .collect();
+        let consents = self.payload.consents();
+        if !consents.is_empty() {
+            let digest = self.consent_digest(chain_id);
+            checks.extend(consents.iter().map(|consent| SignatureCheck {
+                key: consent.key,
+                digest,
+                signature: consent.signature,
+            }));
+        }
+        checks
+    }
+
+    /// The output that it marks as a masternode's collateral. It can't be spent in this epoch, whatever becomes of the registration.
+    #[must_use]
+    pub const fn marked_collateral(&self) -> Option<u32> {
+        match &self.payload {
+            Payload::MasternodeRegister(registration) => Some(registration.collateral_index),
+            _ => None,
+        }
     }
 
     /// The outpoints of its outputs, with them.
@@ -211,8 +305,9 @@ mod tests {
         let (secret, plain) = transfer();
         let signed = plain.signed(&ChainId([1; 32]), &[&secret, &secret]);
         assert_eq!(signed.witnesses.len(), 1);
-        assert!(signed.signature_checks(&ChainId([1; 32])).iter().all(SignatureCheck::holds));
-        assert!(!signed.signature_checks(&ChainId([2; 32])).iter().any(SignatureCheck::holds));
+        let txid = signed.txid();
+        assert!(signed.signature_checks(&ChainId([1; 32]), &txid).iter().all(SignatureCheck::holds));
+        assert!(!signed.signature_checks(&ChainId([2; 32]), &txid).iter().any(SignatureCheck::holds));
     }
 
     #[test]

@@ -104,21 +104,30 @@ pub struct Proposal {
     pub signature: Signature,
 }
 
+/// What a proposal signs: where it stands, and its block's hash, which binds the rest of the block.
+#[must_use]
+pub fn proposal_digest(
+    chain_id: &ChainId,
+    (epoch, height, round): (Epoch, Height, Round),
+    pol_round: Option<Round>,
+    validator: &MasternodeId,
+    block_hash: &BlockHash,
+) -> [u8; 32] {
+    let hasher = DomainHasher::new(Domain::Proposal).bytes(&chain_id.0).u64(epoch).u64(height).u32(round);
+    let hasher = match pol_round {
+        None => hasher.bytes(&[0]),
+        Some(round) => hasher.bytes(&[1]).u32(round),
+    };
+    hasher.bytes(&validator.0).bytes(&block_hash.0).finish()
+}
+
 impl Proposal {
-    /// What its signature signs. The header's hash binds the rest of the block.
+    /// What its signature signs.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {
         let header = &self.block.header;
-        let hasher = DomainHasher::new(Domain::Proposal)
-            .bytes(&header.chain_id.0)
-            .u64(header.epoch)
-            .u64(header.height)
-            .u32(self.round);
-        let hasher = match self.pol_round {
-            None => hasher.bytes(&[0]),
-            Some(round) => hasher.bytes(&[1]).u32(round),
-        };
-        hasher.bytes(&self.validator.0).bytes(&header.hash().0).finish()
+        let place = (header.epoch, header.height, self.round);
+        proposal_digest(&header.chain_id, place, self.pol_round, &self.validator, &header.hash())
     }
 
     /// The proposal with its signature.

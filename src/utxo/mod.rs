@@ -147,6 +147,16 @@ impl UtxoManager {
         self.chain.note_changes(height, changed, delta);
     }
 
+    /// Gives outputs of the chain's state another entry, as the evidence of the block at `height` does with collaterals:
+    /// they are neither spent nor made. Together with [`Self::apply_block`] of the same block.
+    pub fn replace_outputs(&self, height: Height, outputs: &[(OutPoint, UtxoEntry)]) {
+        for (outpoint, entry) in outputs {
+            self.chain.create(height, *outpoint, *entry);
+            self.by_lock.add(entry.output.lock, *outpoint);
+        }
+        self.chain.note_changes(height, outputs.iter().map(|(outpoint, _)| *outpoint).collect(), 0);
+    }
+
     /// Drops from memory what the index has marked: everything up to this height.
     pub fn forget_through(&self, height: Height) {
         for (outpoint, entry) in self.chain.forget_through(height) {

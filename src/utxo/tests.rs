@@ -120,7 +120,9 @@ fn index_change(
         spent,
         created,
         transactions: Vec::new(),
+        receipts: Vec::new(),
         epoch_end: None,
+        evidence: Vec::new(),
     }
 }
 
@@ -183,6 +185,49 @@ fn an_output_passes_through_its_states_in_order() {
     assert_eq!((manager.locked_count(), manager.final_output_count()), (0, 0));
     assert_eq!(manager.find_output(&made), Some((tx.outputs()[0], Some(1))));
     manager.check_invariants().unwrap();
+}
+
+#[test]
+fn a_replaced_output_shows_its_new_entry_wherever_it_is_held() {
+    // Held by the cache, by the overlay, by the index alone.
+    let (manager, index, _) = setup(3);
+    let tx = spend(&[outpoint(0)], &[1], b"");
+    let made = created(&tx, 1);
+    manager.apply_block(1, &[(outpoint(0), entry(1, 0))], &made, &spenders(&[&tx]));
+    manager.prefetch(&[outpoint(1)]);
+    let less = |entry: UtxoEntry| {
+        let value = Amount(entry.output.value.0 - 1);
+        UtxoEntry { output: TxOut { value, ..entry.output }, ..entry }
+    };
+    let replaced =
+        [(outpoint(1), less(entry(1, 0))), (outpoint(2), less(entry(1, 0))), (made[0].0, less(made[0].1))];
+    manager.apply_block(2, &[], &[], &[]);
+    manager.replace_outputs(2, &replaced);
+    let holds = |manager: &UtxoManager| {
+        for (outpoint, entry) in &replaced {
+            assert_eq!(manager.utxo(outpoint), Some(*entry));
+            assert_eq!(manager.output_state(outpoint), OutputState::Unspent);
+        }
+        let of_owner = manager.outputs_of(&entry(1, 0).output.lock, None, 10);
+        let found: Vec<_> = of_owner.iter().map(|found| (found.outpoint, found.output.value)).collect();
+        let mut expected: Vec<_> =
+            replaced.iter().map(|(outpoint, entry)| (*outpoint, entry.output.value)).collect();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "each of them once");
+    };
+    holds(&manager);
+    assert_eq!(manager.utxo_count_delta(), 0, "neither spent nor made");
+    index.apply(&index_change(1, vec![(outpoint(0), entry(1, 0), tx.txid())], made.clone())).unwrap();
+    mark(&index, 1);
+    manager.forget_through(1);
+    holds(&manager);
+    index.apply(&index_change(2, Vec::new(), replaced.to_vec())).unwrap();
+    mark(&index, 2);
+    manager.forget_through(2);
+    holds(&manager);
+    assert_eq!(manager.overlay_bytes(), 0);
+    // And after a restart.
+    holds(&UtxoManager::new(index, 1 << 20));
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! # Invariants
 //! - INV-WALLET-1: words, seeds and keys are wiped from memory when dropped, and never printed by `Debug`.
 //! - INV-WALLET-2: a built transaction pays at least the fee that validity asks for at its final size.
+//! - INV-WALLET-3: collateral is never spent by accident: bound coins are never chosen.
 
 use std::fmt;
 use std::path::Path;
@@ -17,12 +18,15 @@ use zeroize::Zeroizing;
 use crate::runtime::key_file::SecretFileError;
 use crate::types::{Address, Network, SecretKey};
 
+mod funds;
 mod keystore;
+pub mod masternode;
 pub mod slip10;
 mod transfer;
 
+pub use funds::{BuiltTransaction, Coin, CoinState, Funds, FundsError, Withheld};
 pub use keystore::KeystoreError;
-pub use transfer::{BuiltTransfer, Transfer, TransferError};
+pub use transfer::{Transfer, TransferError};
 
 /// Accounts of one wallet, at most.
 pub const ACCOUNTS_MAX: u32 = 1_000;

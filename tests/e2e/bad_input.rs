@@ -73,14 +73,14 @@ fn bad_transactions_are_refused_with_their_reason() {
     assert_refused(&net, &stolen, -26, "missing_witness");
     let nowhere = OutPoint { txid: TxId([9; 32]), index: 0 };
     let unknown = chain.spend(&Coin { outpoint: nowhere, ..coin.clone() }, &coin.key, 1, "");
-    assert_refused(&net, &unknown, -25, "bad-txns-inputs-missingorspent");
+    assert_refused(&net, &unknown, -25, "bad_txns_inputs_missingorspent");
     let cheap = chain.spend_paying(&coin, &coin.key, 1, "", Amount(999));
     assert_refused(&net, &cheap, -26, "fee_too_low");
     let rich = Coin { value: Amount(coin.value.0 + 1_000_000), ..coin.clone() };
     assert_refused(&net, &chain.spend(&rich, &coin.key, 1, ""), -26, "overspent");
     let bound = chain.document.collateral_outpoint(0);
     let owner = timed::app::networks::devnet_owner_key(0);
-    let collateral = Coin { outpoint: bound, value: Amount::from_time(1_000).unwrap(), key: owner.clone() };
+    let collateral = Coin { outpoint: bound, value: Amount::from_time(10_000).unwrap(), key: owner.clone() };
     assert_refused(&net, &chain.spend(&collateral, &owner, 1, ""), -26, "collateral_bound");
     let malformed = net.nodes[0].try_call::<TxId>("sendrawtransaction", &["00ff".into()]);
     assert!(matches!(malformed, Err(RpcCommandError::Refused { code: -22 | -26 | -8, .. })), "{malformed:?}");
@@ -91,7 +91,7 @@ fn bad_transactions_are_refused_with_their_reason() {
     net.nodes[0].wait_final(payment.txid());
     net.nodes[0].wait_confirmed(payment.txid());
     let again = chain.spend(&coin, &coin.key, 1, "again");
-    assert_refused(&net, &again, -25, "bad-txns-inputs-spent");
+    assert_refused(&net, &again, -25, "bad_txns_inputs_spent");
     assert_refused(&net, &payment, -27, "already_in_chain");
     // Without the cookie nothing is taken.
     let next = Chain::coins(&payment, &coin.key).remove(0);

@@ -1,6 +1,6 @@
 //! One simulated node: the real core, journal, block log, index and UTXO manager over a disk in memory.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,13 +8,20 @@ use timed::consensus::core::{Core, CoreConfig, Identity, Opened, Output, Restart
 use timed::consensus::replay::{index_change, replay};
 use timed::storage::block_log::{BlockLog, LoggedBlock};
 use timed::storage::index::Index;
-use timed::storage::journal::{JournalIdentity, JournalWriter, Staged};
+use timed::storage::journal::{Durable, JournalIdentity, JournalRecord, JournalWriter, Staged};
 use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
-use timed::types::{GenesisDocument, Height, Message, PublicKey, SecretKey, SignatureVerifier, TxId};
+use timed::storage::{Disk, StorageError};
+use timed::types::{Epoch, GenesisDocument, Height, Message, PublicKey, SecretKey, SignatureVerifier, TxId};
 use timed::utxo::UtxoManager;
 
 use crate::random::Random;
+
+/// What the journal's thread is asked for, in this order.
+pub enum Write {
+    Commit(Staged<Message>),
+    Prune(Epoch),
+}
 
 /// What lives in memory and is lost with a crash.
 pub struct Running {
@@ -23,10 +30,10 @@ pub struct Running {
     pub log: BlockLog<MemoryDisk>,
     pub index: Index,
     pub utxos: Arc<UtxoManager>,
-    /// Staged writes that the disk has not taken yet.
     /// Transactions that were relayed once; the node's network remembers them likewise.
     pub relayed: BTreeSet<TxId>,
-    pub writes: Vec<Staged<Message>>,
+    /// Staged writes that the disk has not taken yet.
+    pub writes: VecDeque<Write>,
     pub write_scheduled: bool,
     pub block_to_write: Option<Box<LoggedBlock>>,
 }
@@ -59,14 +66,15 @@ impl Node {
         }
     }
 
-    /// Starts from what the disk holds. Panics when something acknowledged is gone (I7).
+    /// Starts from what the disk holds. Panics when something acknowledged is gone (I7). Gives the core's first orders and
+    /// what of its own the journal holds: some of it may never have been sent, and can be now.
     pub fn start(
         &mut self,
         genesis: &GenesisDocument,
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
         random: &mut Random,
         now_ms: u64,
-    ) -> Vec<Output> {
+    ) -> (Vec<Output>, Vec<Message>) {
         let chain_id = genesis.chain_id();
         let operator = self.identity.as_ref().map(|identity| identity.secret.public());
         let opened = JournalWriter::open_or_create(
@@ -91,7 +99,14 @@ impl Node {
             );
         }
         let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
-        let config = CoreConfig { identity: self.identity.clone(), vote_interval_ms: 5, verifier };
+        let own = self.own_messages(&opened.records);
+        let config = CoreConfig {
+            operator: self.identity.as_ref().map(|identity| identity.secret.clone()),
+            listen_ms: 0,
+            signs_after_ms: 0,
+            vote_interval_ms: 5,
+            verifier,
+        };
         let restart = Restart {
             state: replayed.state,
             last_commit: replayed.last_commit,
@@ -99,6 +114,7 @@ impl Node {
             records: opened.records,
             utxos: Arc::clone(&utxos),
             bodies: Arc::new(opened.reader),
+            blocks: Arc::new(log.reader()),
         };
         let Opened { core, outputs } = Core::open(config, restart, now_ms + self.skew_ms);
         self.life += 1;
@@ -109,11 +125,37 @@ impl Node {
             index,
             utxos,
             relayed: BTreeSet::new(),
-            writes: Vec::new(),
+            writes: VecDeque::new(),
             write_scheduled: false,
             block_to_write: None,
         });
-        outputs
+        (outputs, own)
+    }
+
+    fn own_messages(&self, records: &[JournalRecord]) -> Vec<Message> {
+        let me = self.identity.as_ref().map(|identity| identity.id);
+        let own = |record: &JournalRecord| match record {
+            JournalRecord::OwnBatch(batch) => Some(Message::VoteBatch(Arc::clone(batch))),
+            JournalRecord::BlockVote(vote) if Some(vote.validator) == me => {
+                Some(Message::BlockVote(Arc::clone(vote)))
+            }
+            JournalRecord::Proposal(proposal) if Some(proposal.validator) == me => {
+                Some(Message::Proposal(Arc::clone(proposal)))
+            }
+            _ => None,
+        };
+        records.iter().filter_map(own).collect()
+    }
+
+    /// The chain's data is lost, or moved away by the operator as the node's own errors advise; the journal stays.
+    pub fn wipe_chain(&mut self) {
+        let dir = Path::new("blocks");
+        for name in self.disk.list(dir).expect("listed") {
+            self.disk.remove(&dir.join(name)).expect("removed");
+        }
+        self.disk.sync_dir(dir).expect("synced");
+        self.index = Arc::new(MemoryIndex::new());
+        self.durable = 0;
     }
 
     /// Everything in memory is gone, and unsynced writes are lost or torn.
@@ -125,10 +167,26 @@ impl Node {
 }
 
 impl Running {
+    /// What the journal's thread does next: commits that stand together share one write and one sync.
+    pub fn write_journal(&mut self) -> Result<Vec<Durable<Message>>, StorageError> {
+        let mut group = Vec::new();
+        while let Some(write) = self.writes.pop_front() {
+            match write {
+                Write::Commit(staged) => group.push(staged),
+                Write::Prune(epoch) if group.is_empty() => self.journal.prune_before(epoch)?,
+                Write::Prune(_) => {
+                    self.writes.push_front(write);
+                    break;
+                }
+            }
+        }
+        self.journal.commit(group)
+    }
+
     /// What the index writer's thread does in the node, some blocks behind.
     pub fn index_block(&mut self, applied: &timed::consensus::core::AppliedBlock, mark: bool) {
         let block = &applied.committed.block;
-        let change = index_change(&applied.state, block, &applied.spent, &applied.created);
+        let change = index_change(block, applied.into());
         self.index.apply(&change).expect("the index takes a block");
         if mark {
             self.index.set_mark(change.height, change.block_hash, &change.state).expect("the mark moves");

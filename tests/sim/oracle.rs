@@ -3,77 +3,61 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use timed::consensus::core::AppliedBlock;
+use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
-use timed::types::{
-    BlockHash, Epoch, Height, MasternodeId, Message, OutPoint, Round, TxId, UtxoEntry, ValidatorSet,
-    VoteKind, VoteStep,
-};
+use timed::types::{BlockHash, Epoch, Height, MasternodeId, Message, OutPoint, TxId, UtxoEntry};
+
+use crate::signed::{Chain, Signed};
 
 #[derive(Default)]
 pub struct Oracle {
     blocks: BTreeMap<Height, BlockHash>,
-    /// The set that votes at each height, from the block before.
-    sets: BTreeMap<Height, ValidatorSet>,
+    signed: Signed,
     utxos: BTreeMap<OutPoint, UtxoEntry>,
     /// Everything in the chain, with its height.
-    pub chain: BTreeMap<TxId, Height>,
+    pub chain: Chain,
     spent_in_chain: BTreeMap<OutPoint, TxId>,
     /// Epochs whose last block is known.
     ended: BTreeSet<Epoch>,
     finals: BTreeMap<TxId, Epoch>,
     spent_by_final: BTreeMap<OutPoint, TxId>,
-    inputs: BTreeMap<TxId, Vec<OutPoint>>,
-    block_votes: BTreeMap<(MasternodeId, Height, Round, VoteStep), Option<BlockHash>>,
-    proposals: BTreeMap<(MasternodeId, Height, Round), BlockHash>,
-    locks: BTreeMap<(MasternodeId, Epoch, OutPoint), TxId>,
     pub height: Height,
     pub epoch: Epoch,
+    /// Masternodes that blocks have slashed.
+    pub slashed: u64,
 }
 
 impl Oracle {
-    pub fn new(set: &ValidatorSet, outputs: &[(OutPoint, UtxoEntry)]) -> Self {
+    pub fn new(state: &LedgerState, outputs: &[(OutPoint, UtxoEntry)]) -> Self {
         let mut oracle = Self { utxos: outputs.iter().copied().collect(), ..Self::default() };
-        oracle.sets.insert(1, set.clone());
+        oracle.signed.at(state);
         oracle
+    }
+
+    /// From here on this key may sign anything.
+    pub fn expect_faults(&mut self, id: MasternodeId) {
+        self.signed.faulty.insert(id);
+    }
+
+    /// I10: who is accused is faulty.
+    pub fn accused(&self, id: MasternodeId) {
+        assert!(self.signed.faulty.contains(&id), "I10: evidence against an honest masternode");
     }
 
     /// Names a transaction that votes may speak of.
     pub fn know(&mut self, transaction: &CheckedTransaction) {
-        self.inputs.insert(transaction.txid(), transaction.inputs().to_vec());
+        self.signed.know(transaction.txid(), transaction.inputs());
     }
 
-    /// I3: what an honest node signed and sent.
-    pub fn published(&mut self, message: &Message) {
-        match message {
-            Message::BlockVote(vote) => {
-                let key = (vote.validator, vote.height, vote.round, vote.step);
-                let first = *self.block_votes.entry(key).or_insert(vote.value);
-                assert_eq!(first, vote.value, "I3: two votes in one step: {key:?}");
-            }
-            Message::Proposal(proposal) => {
-                let hash = proposal.block.header.hash();
-                let key = (proposal.validator, proposal.block.header.height, proposal.round);
-                let first = *self.proposals.entry(key).or_insert(hash);
-                assert_eq!(first, hash, "I3: two proposals in one round: {key:?}");
-            }
-            Message::VoteBatch(batch) => {
-                for vote in batch.votes.iter().filter(|vote| vote.kind == VoteKind::Lock) {
-                    let inputs =
-                        self.inputs.get(&vote.txid).expect("a vote for a transaction that nobody made");
-                    for outpoint in inputs {
-                        let key = (batch.header.validator, batch.header.epoch, *outpoint);
-                        let first = *self.locks.entry(key).or_insert(vote.txid);
-                        assert_eq!(first, vote.txid, "I3: two Lock votes for conflicting transactions");
-                    }
-                }
-            }
-            _ => {}
-        }
+    /// I3, I4: what an honest node has signed and made durable, whether or not it could still send it.
+    pub fn signed(&mut self, message: &Message) {
+        self.signed.see(message, &self.chain);
     }
 
     /// I5, I6: a node found a transaction final.
     pub fn finalized(&mut self, transaction: &CheckedTransaction, epoch: Epoch) {
         let txid = transaction.txid();
+        assert!(self.signed.is_final(epoch, txid), "I5: final without a quorum");
         for outpoint in transaction.inputs() {
             let first = *self.spent_by_final.entry(*outpoint).or_insert(txid);
             assert_eq!(first, txid, "I5: two final transactions share an input");
@@ -102,9 +86,11 @@ impl Oracle {
         let first = *self.blocks.entry(height).or_insert(applied.hash);
         assert_eq!(first, applied.hash, "I1: two blocks at height {height}");
         let commit = &applied.committed.commit;
-        let set = self.sets.get(&height).expect("the block before is known");
+        let set = self.signed.set(height);
         assert_eq!(commit.block_hash, applied.hash, "I2: the commit is for another block");
-        assert!(commit.signers.fits(set.len()) && commit.weight(set) >= set.quorum(), "I2: no quorum");
+        // Not by the node's own formula.
+        let total: u64 = set.members().iter().map(|member| member.weight).sum();
+        assert!(commit.signers.fits(set.len()) && 3 * commit.weight(set) > 2 * total, "I2: no quorum");
         assert_eq!(header.state_digest, applied.state.digest(), "I8: the digest is not the header's");
         if height <= self.height {
             return;
@@ -112,11 +98,17 @@ impl Oracle {
         assert_eq!(height, self.height + 1, "blocks are applied in order");
         self.height = height;
         self.epoch = applied.state.next_epoch();
-        self.sets.insert(height + 1, applied.state.validators().as_ref().clone());
+        self.signed.at(&applied.state);
         for (outpoint, entry) in &applied.spent {
             assert_eq!(self.utxos.remove(outpoint), Some(*entry), "I8: spends what is not there");
         }
         self.utxos.extend(applied.created.iter().copied());
+        for change in &applied.slashed {
+            assert!(self.signed.faulty.contains(&change.masternode), "I10: an honest masternode is slashed");
+            let before = self.utxos.insert(change.outpoint, change.after);
+            assert_eq!(before, Some(change.before), "I8: slashes what is not there");
+            self.slashed += 1;
+        }
         for transaction in &applied.transactions {
             let txid = transaction.txid();
             assert!(self.chain.insert(txid, height).is_none(), "a transaction twice in the chain");

@@ -1,6 +1,6 @@
 //! Payments, chains of unconfirmed payments and double spends, as users with several nodes would make them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use timed::protocol::validity::CheckedTransaction;
@@ -31,6 +31,10 @@ pub struct Workload {
     users: Vec<SecretKey>,
     coins: Vec<Coin>,
     pub payments: BTreeMap<TxId, Payment>,
+    /// Payments that may have to be sent again.
+    open: BTreeSet<TxId>,
+    /// Inputs of all payments.
+    spent: BTreeSet<OutPoint>,
     chain_id: ChainId,
     parameters: Arc<ChainParameters>,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
@@ -55,7 +59,8 @@ impl Workload {
                 Some(Coin { outpoint, value: output.value, owner })
             })
             .collect();
-        Self { users, coins, payments: BTreeMap::new(), chain_id, parameters, verifier }
+        let (payments, open, spent) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { users, coins, payments, open, spent, chain_id, parameters, verifier }
     }
 
     fn pay(&self, coin: Coin, to: usize, parts: u64, memo: u64) -> CheckedTransaction {
@@ -74,6 +79,8 @@ impl Workload {
         let resend_at_ms = now_ms + 1_500;
         let payment =
             Payment { transaction: transaction.clone(), owner, resend_at_ms, contested, settled: false };
+        self.spent.extend(transaction.inputs());
+        self.open.insert(transaction.txid());
         self.payments.insert(transaction.txid(), payment);
     }
 
@@ -121,11 +128,9 @@ impl Workload {
             return;
         }
         let locks: Vec<Lock> = self.users.iter().map(lock_of).collect();
-        let spent: Vec<OutPoint> =
-            self.payments.values().flat_map(|p| p.transaction.inputs().iter().copied()).collect();
         for (outpoint, output) in transaction.transaction().created(txid) {
             let owner = locks.iter().position(|lock| *lock == output.lock).expect("a user's");
-            if !spent.contains(&outpoint) {
+            if !self.spent.contains(&outpoint) {
                 self.coins.push(Coin { outpoint, value: output.value, owner });
             }
         }
@@ -134,12 +139,15 @@ impl Workload {
     /// Payments that are neither final nor in the chain, and that their users send again now.
     pub fn due_again(&mut self, now_ms: u64, is_final: impl Fn(&TxId) -> bool) -> Vec<CheckedTransaction> {
         let mut due = Vec::new();
-        for (txid, payment) in &mut self.payments {
-            if payment.resend_at_ms <= now_ms && !is_final(txid) {
+        let payments = &mut self.payments;
+        self.open.retain(|txid| {
+            let Some(payment) = payments.get_mut(txid).filter(|_| !is_final(txid)) else { return false };
+            if payment.resend_at_ms <= now_ms {
                 payment.resend_at_ms = now_ms + 1_500;
                 due.push(payment.transaction.clone());
             }
-        }
+            true
+        });
         due
     }
 }

@@ -3,71 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Identity, Notification, Output, Timer};
+use timed::consensus::core::{Event, Notification, Output, Signing, Timer};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::storage::memory_disk::Fault;
-use timed::types::genesis::{Allocation, GenesisMasternode, Timeout};
-use timed::types::{
-    Address, Amount, ChainParameters, GenesisDocument, Height, Message, Network, PublicKey, SecretKey,
-    SignatureVerifier, Transaction, TxId,
-};
+use timed::types::{GenesisDocument, Height, Message, PublicKey, SignatureVerifier, Transaction, TxId};
 
-use crate::node::Node;
+use crate::node::{Node, Write};
 use crate::oracle::Oracle;
+use crate::plan::{Plan, START_MS, genesis, identity, users};
 use crate::proofs;
 use crate::random::Random;
+use crate::seen::{Closings, Seen};
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
 
-/// What one run is made of; a function of the seed.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    pub validators: usize,
-    pub weights: Vec<u64>,
-    pub full_nodes: usize,
-    pub loss_per_mille: u64,
-    pub duplicate_per_mille: u64,
-    pub delay_ms_max: u64,
-    pub payments_per_second: u64,
-    /// Blocks at least, before faults end.
-    pub blocks: Height,
-    /// Epochs at least.
-    pub epochs: u64,
-    pub crashes: bool,
-    pub partitions: bool,
-    pub voted_unblocked_max: u64,
-    /// A validator that never comes up: the others' proposers can't do without their own votes.
-    pub absent: Option<usize>,
-}
-
-impl Plan {
-    pub fn of(random: &mut Random) -> Self {
-        let validators = random.between(4, 7) as usize;
-        let unequal = random.chance(300);
-        // Nobody holds a third.
-        let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
-        Self {
-            validators,
-            weights,
-            full_nodes: random.below(2),
-            loss_per_mille: [0, 10, 50, 120][random.below(4)],
-            duplicate_per_mille: [0, 30][random.below(2)],
-            delay_ms_max: [5, 30, 120][random.below(3)],
-            payments_per_second: random.between(5, 40),
-            blocks: 20,
-            epochs: 2,
-            crashes: random.chance(700),
-            partitions: random.chance(600),
-            voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
-            // The last one weighs least, and so less than a third.
-            absent: random.chance(250).then(|| validators - 1),
-        }
-    }
-}
-
 #[derive(Debug)]
-enum Item {
+pub enum Item {
     Deliver { from: usize, to: usize, message: Message },
     Timer { node: usize, life: u64, timer: Timer },
     Tick { node: usize, life: u64 },
@@ -75,76 +27,54 @@ enum Item {
     WriteBlock { node: usize, life: u64 },
     Pay,
     Submit { transaction: CheckedTransaction },
-    Crash,
+    Crash { all: bool },
+    Crashes,
     Restart { node: usize },
     Partition,
+    Partitions,
     Heal,
+    Pauses,
 }
 
-pub struct World {
-    plan: Plan,
-    random: Random,
-    pub now_ms: u64,
-    sequence: u64,
-    queue: BTreeMap<(u64, u64), Item>,
-    nodes: Vec<Node>,
-    genesis: GenesisDocument,
-    verifier: Arc<CachingVerifier>,
-    workload: Workload,
-    pub oracle: Oracle,
-    /// For each pair, whether messages from the first reach the second.
-    cut: Vec<Vec<bool>>,
-    faults_over: bool,
-    trace: blake3::Hasher,
-    pub steps: u64,
-    pub crashes: u64,
-    verbose: bool,
-}
-
-const START_MS: u64 = 1_750_000_100_000;
-
-fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
-    let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
-    let mut parameters = ChainParameters::of_network(Network::Devnet);
-    let timeout = |base_ms| Timeout { base_ms, step_ms: base_ms / 2 };
-    parameters.block_interval_ms = 500;
-    parameters.min_block_gap_ms = 50;
-    parameters.epoch_duration_ms = 4_000;
-    parameters.block_trigger = 10;
-    parameters.voted_unblocked_max = plan.voted_unblocked_max;
-    parameters.timeout_propose = timeout(400);
-    parameters.timeout_prevote = timeout(250);
-    parameters.timeout_precommit = timeout(250);
-    parameters.tiers = [1, 2]
-        .map(|weight| timed::types::genesis::Tier {
-            name: weight.to_string(),
-            collateral: Amount(weight * 1_000_000),
-            weight,
-        })
-        .to_vec();
-    GenesisDocument {
-        network: Network::Devnet,
-        time_ms: START_MS - 1_000,
-        parameters,
-        allocations: users
-            .iter()
-            .flat_map(|user| vec![Allocation { address: address(user), amount: Amount(1_000_000_000) }; 8])
-            .collect(),
-        masternodes: (0..plan.validators)
-            .map(|i| GenesisMasternode {
-                collateral: Amount(plan.weights[i] * 1_000_000),
-                owner: address(&operator(i)),
-                operator_key: operator(i).public(),
-                payout: address(&operator(i)),
-                network_address: String::new(),
-            })
-            .collect(),
+impl Item {
+    /// The node that has to be awake for it.
+    const fn needs(&self) -> Option<usize> {
+        match self {
+            Self::Deliver { to: node, .. }
+            | Self::Timer { node, .. }
+            | Self::Tick { node, .. }
+            | Self::WriteJournal { node, .. }
+            | Self::WriteBlock { node, .. } => Some(*node),
+            _ => None,
+        }
     }
 }
 
-fn operator(index: usize) -> SecretKey {
-    SecretKey::from_seed(&[index as u8 + 1; 32])
+pub struct World {
+    pub plan: Plan,
+    pub random: Random,
+    pub now_ms: u64,
+    pub sequence: u64,
+    pub queue: BTreeMap<(u64, u64), Item>,
+    pub nodes: Vec<Node>,
+    pub genesis: GenesisDocument,
+    pub verifier: Arc<CachingVerifier>,
+    pub workload: Workload,
+    pub oracle: Oracle,
+    /// For each pair, whether messages from the first reach the second.
+    pub cut: Vec<Vec<bool>>,
+    /// Until when each node's process stands still.
+    pub paused_until_ms: Vec<u64>,
+    pub faults_over: bool,
+    pub trace: blake3::Hasher,
+    pub seen: Seen,
+    pub closings: Closings,
+    pub verbose: bool,
 }
+
+/// Events that wait, at most. The busiest honest moments (a restart that has everything to catch up with) stay well
+/// below; traffic that feeds itself does not.
+const IN_FLIGHT_MAX: usize = 200_000;
 
 impl World {
     pub fn new(seed: u64) -> Self {
@@ -154,17 +84,16 @@ impl World {
     }
 
     pub fn with_plan(plan: Plan, mut random: Random) -> Self {
-        let users: Vec<SecretKey> = (0..6).map(|i| SecretKey::from_seed(&[0x80 + i; 32])).collect();
+        let users = users();
         let genesis = genesis(&plan, &users);
         let verifier = Arc::new(CachingVerifier::default());
-        let count = plan.validators + plan.full_nodes;
+        let count = plan.validators + plan.full_nodes + usize::from(plan.twin);
+        let twin = plan.twin.then(|| count - 1);
         let nodes = (0..count)
             .map(|i| {
-                let identity = (i < plan.validators).then(|| Identity {
-                    id: GenesisDocument::masternode_id(&genesis.collateral_outpoint(i)),
-                    secret: operator(i),
-                });
-                Node::new(i as u8, identity, random.between(0, 40))
+                let key = if Some(i) == twin { 0 } else { i };
+                let identity = (key < plan.validators).then(|| identity(&genesis, key));
+                Node::new(i as u8, identity, random.between(0, plan.skew_ms_max))
             })
             .collect();
         let (state, outputs) = LedgerState::genesis(&genesis).expect("a sound genesis document");
@@ -176,8 +105,9 @@ impl World {
             Arc::clone(&verifier) as _,
         );
         let mut world = Self {
-            oracle: Oracle::new(state.validators(), &outputs),
+            oracle: Oracle::new(&state, &outputs),
             cut: vec![vec![false; count]; count],
+            paused_until_ms: vec![0; count],
             plan,
             random,
             now_ms: START_MS,
@@ -189,32 +119,55 @@ impl World {
             workload,
             faults_over: false,
             trace: blake3::Hasher::new(),
-            steps: 0,
-            crashes: 0,
+            seen: Seen::default(),
+            closings: Closings::default(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
+        if twin.is_some() {
+            world.oracle.expect_faults(identity(&world.genesis, 0).id);
+        }
         for node in 0..count {
             world.start(node);
         }
         world.after(10, Item::Pay);
         if world.plan.crashes {
-            world.after(1_000, Item::Crash);
+            world.after(1_000, Item::Crashes);
         }
         if world.plan.partitions {
-            world.after(1_500, Item::Partition);
+            world.after(1_500, Item::Partitions);
+        }
+        if world.plan.pauses {
+            world.after(1_200, Item::Pauses);
         }
         world
     }
 
-    fn after(&mut self, delay_ms: u64, item: Item) {
+    pub fn after(&mut self, delay_ms: u64, item: Item) {
         self.sequence += 1;
         self.queue.insert((self.now_ms + delay_ms, self.sequence), item);
     }
 
     /// One line for whoever replays a seed.
-    fn log(&self, line: impl FnOnce() -> String) {
+    pub fn log(&self, line: impl FnOnce() -> String) {
         if self.verbose {
             println!("{:>7} {}", self.now_ms - START_MS, line());
+        }
+    }
+
+    fn log_signed(&self, node: usize, message: &Message) {
+        match message {
+            Message::Proposal(proposal) => self.log(|| {
+                let (header, pol) = (&proposal.block.header, proposal.pol_round);
+                let (height, round, count) = (header.height, proposal.round, proposal.block.txids.len());
+                let end = if header.epoch_end { ", ends the epoch" } else { "" };
+                let hash = header.hash();
+                format!("node {node} proposes {hash:?} at {height}/{round}, {count} txs, pol {pol:?}{end}")
+            }),
+            Message::BlockVote(vote) => self.log(|| {
+                let (step, height, round, value) = (vote.step, vote.height, vote.round, vote.value);
+                format!("node {node} {step:?} {value:?} at {height}/{round}")
+            }),
+            _ => {}
         }
     }
 
@@ -226,7 +179,10 @@ impl World {
         }
         self.log(|| format!("node {node} starts"));
         let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
-        let outputs = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
+        let (outputs, own) = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
+        for message in own {
+            self.oracle.signed(&message);
+        }
         let life = self.nodes[node].life;
         self.execute(node, outputs);
         self.after(1, Item::Tick { node, life });
@@ -239,19 +195,7 @@ impl World {
         }
     }
 
-    fn stop(&mut self, node: usize) {
-        self.log(|| format!("node {node} crashes"));
-        self.crashes += 1;
-        self.nodes[node].crash(&mut self.random);
-        let gone = self.nodes[node].peer;
-        for other in 0..self.nodes.len() {
-            self.feed(other, Event::PeerDisconnected(gone));
-        }
-        let delay = self.random.between(50, 4_000);
-        self.after(delay, Item::Restart { node });
-    }
-
-    fn feed(&mut self, node: usize, event: Event) {
+    pub fn feed(&mut self, node: usize, event: Event) {
         let now_ms = self.now_ms + self.nodes[node].skew_ms;
         let Some(running) = &mut self.nodes[node].running else { return };
         let outputs = running.core.handle(event, now_ms);
@@ -271,21 +215,12 @@ impl World {
         let life = self.nodes[node].life;
         let Some(running) = &mut self.nodes[node].running else { return };
         match output {
-            Output::Persist(staged) => {
-                running.writes.push(staged);
-                if !std::mem::replace(&mut running.write_scheduled, true) {
-                    let delay = self.random.between(0, 3);
-                    self.after(delay, Item::WriteJournal { node, life });
-                }
-            }
+            Output::Persist(staged) => self.stage_write(node, Write::Commit(staged)),
+            Output::PruneJournal(epoch) => self.stage_write(node, Write::Prune(epoch)),
             Output::CommitBlock(block) => {
                 assert!(running.block_to_write.replace(block).is_none(), "one block at a time");
                 let delay = self.random.between(0, 5);
                 self.after(delay, Item::WriteBlock { node, life });
-            }
-            Output::PruneJournal(epoch) => {
-                // A failing disk shows itself at the next write.
-                drop(running.journal.prune_before(epoch));
             }
             Output::Send(to, message) => {
                 if let Some(to) = self.nodes.iter().position(|other| other.peer == to) {
@@ -310,17 +245,30 @@ impl World {
         }
     }
 
+    fn stage_write(&mut self, node: usize, write: Write) {
+        let Some(running) = &mut self.nodes[node].running else { return };
+        running.writes.push_back(write);
+        if !running.write_scheduled {
+            self.schedule_writing(node);
+        }
+    }
+
+    fn schedule_writing(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        running.write_scheduled = !running.writes.is_empty();
+        if running.write_scheduled {
+            let delay = self.random.between(0, 3);
+            self.after(delay, Item::WriteJournal { node, life });
+        }
+    }
+
     fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
-        let chain_id = self.genesis.chain_id();
         for transaction in transactions {
             let txid = transaction.txid();
-            let checked = CheckedTransaction::check(
-                Arc::clone(&transaction),
-                &chain_id,
-                &self.genesis.parameters,
-                &*self.verifier,
-            )
-            .expect("honest nodes relay sound transactions");
+            // Its maker has checked it, for all nodes.
+            let checked = self.workload.payments.get(&txid).expect("somebody's payment").transaction.clone();
+            assert_eq!(checked.transaction(), &transaction, "honest nodes change nothing");
             let known = self.nodes[node].running.as_mut().is_none_or(|running| !running.relayed.insert(txid));
             if !known {
                 self.broadcast(node, &Message::Transaction(transaction), Some(from));
@@ -342,14 +290,26 @@ impl World {
             }
             Notification::BlockApplied(applied) => {
                 self.oracle.applied(&applied);
+                let header = &applied.committed.block.header;
+                if header.epoch_end {
+                    self.closings.ended.insert(header.epoch);
+                }
+                self.note_closings();
                 for transaction in &applied.transactions {
                     self.workload.settled(transaction);
                 }
+                self.seen.slashed = self.oracle.slashed;
                 let mark = self.random.chance(250);
                 if let Some(running) = &mut self.nodes[node].running {
                     running.index_block(&applied, mark);
                 }
             }
+            Notification::EvidenceFound(piece) => self.oracle.accused(piece.validator()),
+            Notification::SigningChanged(Signing::KeyCopied) => {
+                assert!(self.plan.twin, "node {node} hears a copy of its key, and there is none");
+                self.seen.copies_heard += 1;
+            }
+            Notification::ForkDetected(fork) => panic!("a fork: {fork:?}"),
             _ => {}
         }
     }
@@ -385,14 +345,14 @@ impl World {
             self.nodes[node].disk.fail_after(operation, Fault::InputOutput);
         }
         let Some(running) = &mut self.nodes[node].running else { return };
-        running.write_scheduled = false;
-        let staged = std::mem::take(&mut running.writes);
-        match running.journal.commit(staged) {
+        match running.write_journal() {
             Ok(durable) => {
                 for message in &durable {
-                    self.oracle.published(message.get());
+                    self.log_signed(node, message.get());
+                    self.oracle.signed(message.get());
                     self.broadcast(node, message.get(), None);
                 }
+                self.schedule_writing(node);
                 self.feed(node, Event::Persisted(durable));
             }
             Err(problem) => {
@@ -408,7 +368,12 @@ impl World {
         match running.log.append(&block) {
             Ok(_) => {
                 self.nodes[node].durable = block.committed.block.header.height;
-                self.feed(node, Event::BlockPersisted);
+                // Sometimes the machine dies before the rest of the node hears of it.
+                if !self.faults_over && self.plan.crashes && self.random.chance(15) {
+                    self.stop(node);
+                } else {
+                    self.feed(node, Event::BlockPersisted);
+                }
             }
             Err(problem) => {
                 self.log(|| format!("node {node}: {problem}"));
@@ -427,7 +392,16 @@ impl World {
     pub fn step(&mut self) {
         let ((at_ms, sequence), item) = self.queue.pop_first().expect("ticks never end");
         self.now_ms = at_ms;
-        self.steps += 1;
+        self.seen.steps += 1;
+        if self.queue.len() > IN_FLIGHT_MAX {
+            self.too_much_in_flight();
+        }
+        if let Some(until_ms) =
+            item.needs().map(|node| self.paused_until_ms[node]).filter(|until| *until > at_ms)
+        {
+            self.after(until_ms - at_ms, item);
+            return;
+        }
         self.trace.update(&at_ms.to_le_bytes());
         self.trace.update(&sequence.to_le_bytes());
         if let Item::Deliver { from, to, message } = &item {
@@ -436,6 +410,9 @@ impl World {
         }
         match item {
             Item::Deliver { from, to, message } => {
+                if let Message::Proposal(proposal) = &message {
+                    self.note_lacking_promise(to, proposal);
+                }
                 let from = self.nodes[from].peer;
                 self.feed(to, Event::Message { from, message, verified: false });
                 self.check(to);
@@ -452,17 +429,20 @@ impl World {
             Item::Timer { .. } | Item::Tick { .. } | Item::WriteJournal { .. } | Item::WriteBlock { .. } => {}
             Item::Pay => self.pay(),
             Item::Submit { transaction } => self.submit(&transaction),
-            Item::Crash => {
-                if !self.faults_over {
-                    let node = self.random.below(self.nodes.len());
-                    let all = self.random.chance(100);
-                    for node in if all { 0..self.nodes.len() } else { node..node + 1 } {
-                        if self.nodes[node].running.is_some() {
-                            self.stop(node);
-                        }
+            Item::Crash { all } => {
+                let node = self.random.below(self.nodes.len());
+                for node in if all { 0..self.nodes.len() } else { node..node + 1 } {
+                    if !self.faults_over && self.nodes[node].running.is_some() {
+                        self.stop(node);
                     }
+                }
+            }
+            Item::Crashes => {
+                if !self.faults_over {
+                    let all = self.random.chance(100);
+                    self.after(0, Item::Crash { all });
                     let delay = self.random.between(200, 4_000);
-                    self.after(delay, Item::Crash);
+                    self.after(delay, Item::Crashes);
                 }
             }
             Item::Restart { node } => {
@@ -477,37 +457,37 @@ impl World {
                     self.after(delay, Item::Heal);
                 }
             }
-            Item::Heal => {
-                self.heal();
-                let delay = self.random.between(500, 4_000);
-                self.after(delay, Item::Partition);
+            Item::Partitions => {
+                self.after(0, Item::Partition);
+                let delay = self.random.between(800, 7_000);
+                self.after(delay, Item::Partitions);
+            }
+            Item::Heal => self.heal(),
+            Item::Pauses => {
+                if !self.faults_over {
+                    self.pause();
+                    let delay = self.random.between(500, 5_000);
+                    self.after(delay, Item::Pauses);
+                }
             }
         }
+    }
+
+    fn too_much_in_flight(&self) -> ! {
+        let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+        for item in self.queue.values() {
+            let kind = if let Item::Deliver { message, .. } = item { message.name() } else { "other" };
+            *kinds.entry(kind).or_default() += 1;
+        }
+        panic!("I9: more is in flight than any honest traffic: {kinds:?}\n{}", self.describe());
     }
 
     fn check(&self, node: usize) {
         // Each step would cost more than all the rest.
-        if self.steps.is_multiple_of(64)
+        if self.seen.steps.is_multiple_of(64)
             && let Some(running) = &self.nodes[node].running
         {
             running.core.check_invariants().expect("invariants hold");
-        }
-    }
-
-    fn partition(&mut self) {
-        let asymmetric = self.random.chance(300);
-        let side: Vec<bool> = (0..self.nodes.len()).map(|_| self.random.chance(500)).collect();
-        for from in 0..self.nodes.len() {
-            for to in 0..self.nodes.len() {
-                self.cut[from][to] =
-                    if asymmetric { side[from] && !side[to] } else { side[from] != side[to] };
-            }
-        }
-    }
-
-    fn heal(&mut self) {
-        for row in &mut self.cut {
-            row.fill(false);
         }
     }
 
@@ -547,7 +527,7 @@ impl World {
             .collect()
     }
 
-    fn run_until(&mut self, what: &str, limit_ms: u64, done: impl Fn(&Self) -> bool) {
+    fn run_until(&mut self, what: &str, limit_ms: u64, mut done: impl FnMut(&Self) -> bool) {
         let deadline = self.now_ms + limit_ms;
         while !done(self) {
             assert!(
@@ -597,7 +577,7 @@ impl World {
             world.heights().iter().all(|reached| *reached >= height + 10)
         });
         self.run_until("the epoch after next", 60_000, |world| world.oracle.epoch >= (epoch + 2).max(epochs));
-        let owed: Vec<TxId> = self
+        let mut owed: Vec<TxId> = self
             .workload
             .payments
             .iter()
@@ -605,7 +585,8 @@ impl World {
             .map(|(txid, _)| *txid)
             .collect();
         self.run_until("every honest payment in the chain", 60_000, |world| {
-            owed.iter().all(|txid| world.oracle.chain.contains_key(txid))
+            while owed.pop_if(|txid| world.oracle.chain.contains_key(txid)).is_some() {}
+            owed.is_empty()
         });
         for node in &self.nodes {
             if let Some(running) = &node.running {

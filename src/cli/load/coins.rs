@@ -190,7 +190,12 @@ mod tests {
             let (txid, bytes, coins) = purse.split(&coin, parts).unwrap();
             let transaction: Transaction = decode(&bytes).unwrap();
             assert_eq!((transaction.txid(), transaction.inputs.as_slice()), (txid, &[outpoint][..]));
-            assert!(transaction.signature_checks(&purse.chain_id).iter().all(|check| check.holds()));
+            assert!(
+                transaction
+                    .signature_checks(&purse.chain_id, &transaction.txid())
+                    .iter()
+                    .all(|check| check.holds())
+            );
             assert_eq!(transaction.witnesses[0].key, purse.keys[1].public());
             let paid: u64 = transaction.outputs.iter().map(|output| output.value.units()).sum();
             let fee = coin.value.units() - paid;

@@ -83,9 +83,7 @@ impl Core {
                 self.out.push(Output::Schedule(timer, duration_ms));
             }
             Effect::Decide { round, hash, commit } => self.decide(round, hash, commit),
-            Effect::EquivocationSeen { first, second } => {
-                warn!(?first, ?second, "a validator contradicts itself");
-            }
+            Effect::EquivocationSeen { first, second } => self.on_equivocation(first, second),
         }
     }
 
@@ -125,7 +123,7 @@ impl Core {
     }
 
     fn build_block(&mut self, round: Round) {
-        let Some(identity) = &self.config.identity else { return };
+        let Some(proposer) = self.me.as_ref().map(|identity| identity.id) else { return };
         let (transactions, complete) = self.select();
         let closing = self.state.is_closing();
         let bytes: usize = transactions.iter().map(CheckedTransaction::encoded_bytes).sum();
@@ -134,13 +132,15 @@ impl Core {
         // A closing block that is not full has to end the epoch.
         let epoch_end = closing && (complete || !full);
         let last_commit = self.fullest_last_commit();
+        let evidence = self.evidence.for_block(&self.state);
         let draft = BlockDraft {
             round,
             time: self.now_ms.max(self.state.tip_time().saturating_add(1)),
             epoch_end,
-            proposer: identity.id,
+            proposer,
             last_commit: &last_commit,
             transactions: &transactions,
+            evidence: &evidence,
         };
         match transition::propose(&self.state, &*self.utxos, &draft) {
             Ok((block, outcome)) => {
@@ -166,7 +166,7 @@ impl Core {
     }
 
     fn propose(&mut self, round: Round, pol_round: Option<Round>, block: &BlockBlueprint) {
-        let Some(identity) = self.config.identity.clone() else { return };
+        let Some(identity) = self.me.clone() else { return };
         let proposal = Proposal {
             round,
             pol_round,
@@ -175,7 +175,14 @@ impl Core {
             signature: Signature::EMPTY,
         }
         .signed(&identity.secret);
+        // Who has not seen the prevotes behind it can't prevote it. What is lost of them is found by status.
+        if let Some(pol_round) = pol_round {
+            for vote in self.bft.proof_of_lock_votes(pol_round, block.header.hash()) {
+                self.out.push(Output::Relay(Message::BlockVote(vote), None));
+            }
+        }
         let proposal = Arc::new(proposal);
+        self.own_proposals.insert((self.next_height(), round), proposal.block.header.hash());
         let records = vec![JournalRecord::Proposal(Arc::clone(&proposal))];
         self.out.push(Output::Persist(Staged { records, release: vec![Message::Proposal(proposal)] }));
     }
@@ -187,7 +194,10 @@ impl Core {
         value: Option<BlockHash>,
         justification: Option<Box<bft::Justification>>,
     ) {
-        let Some(identity) = self.config.identity.clone() else { return };
+        let Some(identity) = self.me.clone() else { return };
+        if step == VoteStep::Prevote && self.state.is_closing() {
+            self.enter_closing();
+        }
         let height = self.next_height();
         if let Some(signed) = self.own_block_votes.get(&(height, round, step)) {
             // INV-CORE-3. The machine does not ask for this; if it ever does, the journal wins.
@@ -468,6 +478,7 @@ impl Core {
             header: blueprint.header.clone(),
             last_commit: blueprint.last_commit.clone(),
             transactions: all,
+            evidence: blueprint.evidence.clone(),
         };
         self.commit(CommittedBlock { block, commit }, hash, transactions, outcome, candidate.own);
     }
@@ -496,18 +507,23 @@ impl Core {
         let Some(committing) = self.committing.take() else { return };
         let Committing { committed, hash, transactions, outcome, own } = committing;
         let epoch_before = self.state.next_epoch();
-        let BlockOutcome { state, spent, created, .. } = outcome;
+        let BlockOutcome { state, spent, created, receipts, slashed, .. } = outcome;
         let spenders: Vec<(OutPoint, TxId)> = transactions
             .iter()
             .flat_map(|tx| tx.inputs().iter().map(|outpoint| (*outpoint, tx.txid())))
             .collect();
         self.state = Arc::new(state);
         self.utxos.apply_block(self.state.height(), &spent, &created, &spenders);
+        let replaced: Vec<_> = slashed.iter().map(|change| (change.outpoint, change.after)).collect();
+        self.utxos.replace_outputs(self.state.height(), &replaced);
         self.last_commit = committed.commit.clone();
         self.applied_at_ms = self.now_ms;
         self.candidates.clear();
         let height = self.next_height();
         self.own_block_votes = self.own_block_votes.split_off(&(height, 0, VoteStep::Prevote));
+        self.own_proposals = self.own_proposals.split_off(&(height, 0));
+        self.evidence.settle(&self.state);
+        self.note_hash();
         self.bft_inputs.clear();
         // Readers hear of the block before what follows from it: locks of a new epoch come after the end of the old one.
         let applied = AppliedBlock {
@@ -516,15 +532,22 @@ impl Core {
             transactions: transactions.clone(),
             spent,
             created,
+            receipts,
+            slashed,
             spenders,
             state: Arc::clone(&self.state),
             own,
         };
         self.notify(Notification::BlockApplied(Arc::new(applied)));
-        if self.state.next_epoch() != epoch_before {
+        let is_new_epoch = self.state.next_epoch() != epoch_before;
+        if is_new_epoch {
             self.leave_epoch();
         }
         self.step_finality(finality::Input::BlockApplied { transactions });
+        if is_new_epoch {
+            self.replay_journaled_epoch();
+            self.set_signer();
+        }
         self.batches.settle(self.finality.settled());
         self.start_height();
         self.schedule_flush();
@@ -541,21 +564,22 @@ impl Core {
         self.journaled_bodies.clear();
         self.journaled_batches.clear();
         self.next_seq = self.next_seq.split_off(&epoch);
+        self.closing_journaled = self.closing_journaled.split_off(&epoch);
         self.batches = finality::BatchStore::new(self.state.validators().len());
-        let records = vec![JournalRecord::EpochStarted { epoch }];
-        self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
-        self.out.push(Output::PruneJournal(epoch));
+        self.batch_requests.clear();
+        // Else the journal was there before, with a chain that was lost since.
+        if epoch > self.signs_from {
+            self.signs_from = epoch;
+            let mut records = vec![JournalRecord::EpochStarted { epoch }];
+            // Older segments go; what stops this node from signing has to stay.
+            records.extend(self.fork.iter().map(|fork| JournalRecord::Fork(Arc::clone(fork))));
+            self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
+            self.out.push(Output::PruneJournal(epoch));
+        }
     }
 
     pub(super) fn start_height(&mut self) {
-        let me = self.config.identity.as_ref().map(|identity| identity.id);
-        let context = height_context(&self.state, me.filter(|_| self.state.next_epoch() >= self.signs_from));
-        let journaled = self.journaled_heights.remove(&context.height);
-        self.journaled_heights = self.journaled_heights.split_off(&context.height);
-        let (machine, effects) = match journaled {
-            Some(journaled) => bft::Machine::restore(context, journaled),
-            None => (bft::Machine::new(context), Vec::new()),
-        };
+        let (machine, effects) = self.machine_of_height();
         self.previous_bft = Some(std::mem::replace(&mut self.bft, machine));
         for effect in effects {
             self.execute_bft(effect);

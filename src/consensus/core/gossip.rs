@@ -9,6 +9,8 @@
 //! - INV-GOSSIP-1: every answer is bounded by `limits.rs`, whatever was asked for.
 //! - INV-GOSSIP-2: early messages are kept per peer and within a bound, the peer's own oldest go first; they are
 //!   checked when their epoch or height begins.
+//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept. What is dropped would be new again
+//!   each time it comes back, and peers would send it to each other for ever.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,11 +21,9 @@ use crate::network::PeerId;
 use crate::protocol::bft::Input;
 use crate::protocol::finality;
 use crate::types::codec::encode;
-use crate::types::limits::{REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
+use crate::types::limits::{REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
 use crate::types::message::NodeStatus;
-use crate::types::{
-    Certificate, Epoch, FinalityVote, Height, MasternodeId, Message, Transaction, TxId, VoteKind, VoteStep,
-};
+use crate::types::{Certificate, FinalityVote, Message, Transaction, TxId, VoteKind, VoteStep};
 
 /// Certificates that are put into one message, at most.
 pub(super) const CERTIFICATES_PER_MESSAGE: usize = 256;
@@ -47,18 +47,15 @@ impl Core {
                 self.serve_batches(from, epoch, validator, from_seq, count);
             }
             Message::BatchesSettled { epoch, validator, before_seq, height } => {
-                if epoch == self.finality.epoch()
-                    && height <= self.state.height()
-                    && let Some(member) = self.finality.validators().index_of(&validator)
-                {
-                    self.batches.skip_to(member, before_seq);
-                }
+                self.on_batches_settled(from, epoch, validator, before_seq, height);
             }
             Message::GetBlocks { from: first, count } => {
                 let count = count.min(REQUEST_BLOCKS_MAX);
                 self.out.push(Output::ServeBlocks { to: from, from: first, count });
             }
             Message::Blocks(blocks) => self.on_blocks(from, blocks),
+            Message::Evidence(evidence) => self.on_evidence_message(from, evidence),
+            Message::Heartbeat(heartbeat) => self.on_heartbeat(from, heartbeat),
             // These are the network's own.
             Message::Ping(_) | Message::Pong(_) | Message::GetMasternodes | Message::Masternodes(_) => {}
         }
@@ -88,11 +85,21 @@ impl Core {
             Some(named) if named == epoch => {
                 let Message::VoteBatch(batch) = &message else { return };
                 let member = self.finality.validators().index_of(&batch.header.validator);
+                let (batch, voters) = (Arc::clone(batch), self.voters());
                 if member.is_none_or(|member| self.batches.has(member, batch.header.seq)) {
+                    // What is known needs no second look, unless it is under this node's own key.
+                    if self.own_seat() == Some(batch.header.validator)
+                        && self.admit(from, &message, &voters, verified)
+                    {
+                        self.check_own_batch(&batch);
+                    }
                     return;
                 }
-                let (batch, voters) = (Arc::clone(batch), self.voters());
-                if self.admit(from, &message, &voters, verified) && self.count_batch(batch) {
+                if !self.admit(from, &message, &voters, verified) {
+                    return;
+                }
+                self.check_own_batch(&batch);
+                if self.count_batch(batch) {
                     self.out.push(Output::Relay(message, Some(from)));
                 }
             }
@@ -120,12 +127,20 @@ impl Core {
                 Message::BlockVote(vote) => Input::VoteReceived(Arc::clone(vote)),
                 _ => return,
             };
-            if let Message::Proposal(proposal) = &message {
-                self.ask_for_bodies(from, &proposal.block.txids);
+            match &message {
+                Message::Proposal(proposal) => {
+                    self.check_own_proposal(proposal);
+                    self.ask_for_bodies(from, &proposal.block.txids);
+                }
+                Message::BlockVote(vote) => self.check_own_vote(vote),
+                _ => {}
             }
             if self.bft.is_new(&input) {
-                self.bft_inputs.push_back(input);
-                self.out.push(Output::Relay(message, Some(from)));
+                self.bft_inputs.push_back(input.clone());
+                self.drive();
+                if !self.bft.is_new(&input) {
+                    self.out.push(Output::Relay(message, Some(from)));
+                }
             }
         } else if height == self.state.height() {
             self.on_late_vote(from, &message);
@@ -142,12 +157,16 @@ impl Core {
         let voters = Voters { chain_id: *self.state.chain_id(), epoch: tip.epoch, set: Arc::clone(&tip.set) };
         let input = Input::VoteReceived(Arc::clone(vote));
         let is_new = self.previous_bft.as_ref().is_some_and(|machine| machine.is_new(&input));
-        if vote.epoch == tip.epoch && is_new && self.admit(from, message, &voters, false) {
-            if let Some(machine) = &mut self.previous_bft {
-                // A decided machine only collects.
-                drop(machine.step(input));
+        if vote.epoch == tip.epoch
+            && is_new
+            && self.admit(from, message, &voters, false)
+            && let Some(machine) = &mut self.previous_bft
+        {
+            // A decided machine only collects, and of the deciding round alone.
+            drop(machine.step(input.clone()));
+            if !machine.is_new(&input) {
+                self.out.push(Output::Relay(message.clone(), Some(from)));
             }
-            self.out.push(Output::Relay(message.clone(), Some(from)));
         }
     }
 
@@ -164,6 +183,9 @@ impl Core {
     }
 
     fn keep_early(&mut self, from: PeerId, message: Message) {
+        if !self.peers.contains_key(&from) {
+            return;
+        }
         let queue = self.early.entry(from).or_default();
         if queue.len() >= EARLY_MESSAGES_MAX {
             queue.pop_front();
@@ -238,40 +260,24 @@ impl Core {
         }
     }
 
-    fn serve_batches(&mut self, to: PeerId, epoch: Epoch, validator: MasternodeId, from: u64, count: u64) {
-        let Some(member) = self.finality.validators().index_of(&validator) else { return };
-        if epoch != self.finality.epoch() {
-            return;
-        }
-        let count = count.min(REQUEST_BATCHES_MAX);
-        let (batches, received) = self.batches.range(member, from, count);
-        let mut bytes = 0_usize;
-        let mut before_seq = received.min(from.saturating_add(count));
-        for batch in batches {
-            if bytes >= RESPONSE_BYTES_MAX {
-                before_seq = before_seq.min(batch.header.seq);
-                break;
-            }
-            bytes = bytes.saturating_add(batch.votes.len().saturating_mul(33));
-            self.out.push(Output::Send(to, Message::VoteBatch(batch)));
-        }
-        // Of the numbers below, those that were not sent just now are settled.
-        let height: Height = self.state.height();
-        self.out.push(Output::Send(to, Message::BatchesSettled { epoch, validator, before_seq, height }));
-    }
-
     // -- status ---------------------------------------------------------------------------------------------------
 
     pub(super) fn on_peer_connected(&mut self, peer: PeerId) {
         self.peers.insert(peer, None);
         let status = self.status();
         self.out.push(Output::Send(peer, Message::Status(status)));
+        for evidence in self.evidence.iter() {
+            self.out.push(Output::Send(peer, Message::Evidence(Arc::clone(evidence))));
+        }
+        self.start_listening();
     }
 
     pub(super) fn on_peer_disconnected(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.early.remove(peer);
+        self.fork_asked.remove(peer);
         self.sync.forget(peer);
+        self.batch_requests.forget_peer(peer);
     }
 
     /// Where this node stands.
@@ -283,7 +289,7 @@ impl Core {
             tip: self.state.tip_hash(),
             epoch: self.finality.epoch(),
             round,
-            has_proposal: self.bft.proposal(round).is_some(),
+            has_proposal: self.bft.has_whole_proposal(round),
             prevotes: self.bft.prevotes_bitmap(round),
             precommits: self.bft.precommits_bitmap(round),
             batches: self.batches.counts(),
@@ -291,14 +297,19 @@ impl Core {
     }
 
     fn on_status(&mut self, from: PeerId, status: NodeStatus) {
+        // It may have been on its way when the connection was lost.
+        if !self.peers.contains_key(&from) {
+            return;
+        }
         if status.height == self.state.height()
             && status.tip == self.state.tip_hash()
             && !self.is_committing()
         {
             self.push_votes(from, &status);
             self.pull_batches(from, &status);
+        } else if self.has_other_block(status.height, status.tip) {
+            self.ask_about_fork(from, status.height);
         }
-        // A status that was on its way when its connection ended must not bring the peer back.
         if let Some(known) = self.peers.get_mut(&from) {
             *known = Some(status);
         }
@@ -336,21 +347,6 @@ impl Core {
             if same { (&status.prevotes, &status.precommits) } else { (&nobody, &nobody) };
         for vote in self.bft.votes_for_peer(round, prevotes, precommits) {
             self.out.push(Output::Send(to, Message::BlockVote(vote)));
-        }
-    }
-
-    fn pull_batches(&mut self, from: PeerId, status: &NodeStatus) {
-        if status.epoch != self.finality.epoch() {
-            return;
-        }
-        let set = Arc::clone(self.finality.validators());
-        for ((member, mine), theirs) in set.members().iter().zip(self.batches.counts()).zip(&status.batches) {
-            if *theirs > mine {
-                let count = theirs.saturating_sub(mine).min(REQUEST_BATCHES_MAX);
-                let request =
-                    Message::GetBatches { epoch: status.epoch, validator: member.id, from_seq: mine, count };
-                self.out.push(Output::Send(from, request));
-            }
         }
     }
 

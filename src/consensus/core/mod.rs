@@ -10,17 +10,25 @@
 //! - INV-CORE-1: own votes and proposals leave as the payload of a [`Staged`] write and come back as
 //!   [`Durable`]; only then do they count here and can they be sent.
 //! - INV-CORE-2: the journal's order is the order in which effects were executed; `ClosingEntered` stands behind
-//!   every vote that was cast before it.
+//!   every vote that was cast before it, and before the first prevote at a closing height: so whoever has that prevote
+//!   in the journal has the record, whatever has become of the chain's data.
 //! - INV-CORE-3: for one (height, round, step) this node signs one value; what the journal holds is sent again as it
 //!   was.
 //! - INV-CORE-4: a block is applied once the block log says that it is durable, and in one place.
+//! - INV-CORE-5: nothing is signed in an epoch of which the journal may have forgotten something. It forgets behind the
+//!   epoch's closing block, so this concerns a node that lost the chain's data since.
 //!
 //! # Concurrency
 //! One owner. Nothing here blocks, but for reads of outputs that are not cached and of journaled bodies.
 
+mod batches;
 mod blocks;
+mod evidence;
+mod fork;
 mod gossip;
+mod heartbeats;
 mod restore;
+mod signing;
 mod sync;
 mod votes;
 
@@ -29,25 +37,31 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use self::batches::BatchRequests;
 use self::blocks::{Candidate, Committing};
+use self::restore::JournaledMessages;
 use self::votes::PendingBatch;
 use super::verify::Voters;
 use crate::network::PeerId;
 use crate::protocol::bft::{self, TimeoutKind};
 use crate::protocol::finality::{self, BatchStore, ChainView, DropReason, FinalVotes};
+use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
-use crate::storage::block_log::LoggedBlock;
+use crate::storage::block_log::{BlockReader, LoggedBlock};
 use crate::storage::disk::Disk;
 use crate::storage::journal::{Durable, JournalReader, Staged};
+use crate::types::fork::ForkProof;
 use crate::types::message::NodeStatus;
 use crate::types::{
-    BlockHash, BlockVote, Commit, CommittedBlock, Epoch, Height, MasternodeId, Message, OutPoint, Round,
-    SecretKey, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry, VoteStep,
+    BlockHash, BlockVote, Commit, CommittedBlock, Epoch, Evidence, Height, MasternodeId, Message, OutPoint,
+    Round, SecretKey, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry, VoteStep,
 };
 use crate::utxo::UtxoManager;
 
+pub use self::heartbeats::{HEARTBEAT_INTERVAL_MS, HeardHeartbeat};
 pub use self::restore::{Opened, Restart};
+pub use self::signing::Signing;
 
 /// Messages of the next height or epoch that are kept for each peer until they can be checked.
 pub const EARLY_MESSAGES_MAX: usize = 1_024;
@@ -75,6 +89,21 @@ impl<D: Disk> BodyReader for JournalReader<D> {
     }
 }
 
+/// Reads committed blocks from the block log.
+pub trait BlockSource: Send + Sync {
+    /// The block at a height, if the log holds it and can be read.
+    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>>;
+}
+
+impl<D: Disk> BlockSource for BlockReader<D> {
+    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+        self.read_committed(height).map(|found| found.map(Arc::new)).unwrap_or_else(|problem| {
+            tracing::error!(%problem, "can't read the block log");
+            None
+        })
+    }
+}
+
 /// The masternode whose votes this node casts.
 #[derive(Clone, Debug)]
 pub struct Identity {
@@ -87,8 +116,12 @@ pub struct Identity {
 /// What the core needs beside the chain.
 #[derive(Clone)]
 pub struct CoreConfig {
-    /// The masternode, if this node is one.
-    pub identity: Option<Identity>,
+    /// The operator key, if this node is to vote.
+    pub operator: Option<SecretKey>,
+    /// How long it listens for a copy of that key before it votes, in milliseconds; 0 for not at all.
+    pub listen_ms: u64,
+    /// It votes only in epochs that start later than this; 0 for any.
+    pub signs_after_ms: TimeMs,
     /// At most this long does a vote wait for others before its batch is signed, in milliseconds.
     pub vote_interval_ms: u64,
     /// Checks what arrives unverified.
@@ -206,6 +239,14 @@ pub enum Notification {
     BlockApplied(Arc<AppliedBlock>),
     /// The node changed its mind about whether blocks go on.
     Progress(Progress),
+    /// The node began or ceased to sign.
+    SigningChanged(Signing),
+    /// Two committed blocks of one height.
+    ForkDetected(Arc<ForkProof>),
+    /// New evidence of a contradiction.
+    EvidenceFound(Arc<Evidence>),
+    /// The last signs of life of the masternodes changed.
+    Heartbeats(Arc<BTreeMap<MasternodeId, HeardHeartbeat>>),
 }
 
 /// A block that just became part of the chain.
@@ -221,6 +262,10 @@ pub struct AppliedBlock {
     pub spent: Vec<(OutPoint, UtxoEntry)>,
     /// Outputs of the state after it that it made.
     pub created: Vec<(OutPoint, UtxoEntry)>,
+    /// What became of payloads that speak of masternodes.
+    pub receipts: Vec<Receipt>,
+    /// Collaterals that its evidence made less.
+    pub slashed: Vec<Slashed>,
     /// Every input of its transactions, with the transaction that spends it.
     pub spenders: Vec<(OutPoint, TxId)>,
     /// The state after it.
@@ -253,26 +298,43 @@ pub struct Progress {
 /// The executor.
 pub struct Core {
     config: CoreConfig,
+    signing: Signing,
+    /// As whom this node signs in the current epoch.
+    me: Option<Identity>,
     state: Arc<LedgerState>,
     utxos: Arc<UtxoManager>,
     bodies: Arc<dyn BodyReader>,
+    blocks: Arc<dyn BlockSource>,
     finality: finality::Machine,
     batches: BatchStore,
+    batch_requests: BatchRequests,
     bft: bft::Machine,
     /// The machine of the height before: it still collects precommits for the next block's `last_commit`.
     previous_bft: Option<bft::Machine>,
     last_commit: Commit,
     applied_at_ms: TimeMs,
+    opened_ms: TimeMs,
     /// The height whose block was made due by load.
     triggered_height: Height,
     bft_inputs: VecDeque<bft::Input>,
     candidates: BTreeMap<BlockHash, Candidate>,
     committing: Option<Committing>,
-    /// The first epoch that the journal holds all own words of: nothing is signed in earlier ones.
-    signs_from: Epoch,
     own_block_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
+    own_proposals: BTreeMap<(Height, Round), BlockHash>,
+    evidence: evidence::EvidencePool,
+    heartbeats: heartbeats::Heartbeats,
+    fork: Option<Arc<ForkProof>>,
+    recent_hashes: BTreeMap<Height, BlockHash>,
+    /// When each peer's other block was asked for.
+    fork_asked: BTreeMap<PeerId, TimeMs>,
     /// What the journal says of heights that the chain here has not reached.
     journaled_heights: BTreeMap<Height, bft::Journaled>,
+    /// And of votes in epochs that it has not reached.
+    journaled_votes: BTreeMap<Epoch, JournaledMessages>,
+    /// The journal has everything of this epoch and later; nothing is signed in earlier ones.
+    signs_from: Epoch,
+    /// Epochs, from the current one on, whose `ClosingEntered` is in the journal or on its way there.
+    closing_journaled: BTreeSet<Epoch>,
     /// The next number of this node's batches, by epoch.
     next_seq: BTreeMap<Epoch, u64>,
     pending: PendingBatch,
@@ -337,8 +399,10 @@ impl Core {
     }
 
     fn on_time(&mut self) {
+        self.check_listening();
         self.check_acceptable();
         self.drive();
+        self.beat();
         if self.now_ms >= self.last_status_ms.saturating_add(STATUS_INTERVAL_MS) {
             self.last_status_ms = self.now_ms;
             self.tick_status();

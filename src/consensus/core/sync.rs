@@ -160,7 +160,12 @@ impl Core {
             return;
         };
         let asked = self.sync.ranges.iter().position(|range| range.peer == from && range.from == first);
-        let Some(place) = asked else { return };
+        let Some(place) = asked else {
+            if let ([block], true) = (blocks.as_slice(), self.fork_asked.contains_key(&from)) {
+                self.check_fork(block);
+            }
+            return;
+        };
         let range = self.sync.ranges.swap_remove(place);
         for (height, block) in (first..first.saturating_add(range.count)).zip(blocks) {
             if block.block.header.height != height {
@@ -184,12 +189,22 @@ impl Core {
             return;
         }
         let Some((from, block)) = self.sync.received.remove(&next) else { return };
+        // A valid commit over a block of another chain: this node's own tip has a rival.
+        if block.block.header.prev_hash != self.state.tip_hash() && self.is_committed_by_set(&block) {
+            self.ask_about_fork(from, self.state.height());
+            self.sync.avoid(from, self.now_ms);
+            return;
+        }
         if let Err(problem) = self.adopt(&block) {
             warn!(peer = %from.short(), height = next, problem, "a peer sent a bad block");
             self.out.push(Output::Misbehaved(from, "bad block"));
             self.sync.avoid(from, self.now_ms);
             self.poll_sync();
         }
+    }
+
+    fn is_committed_by_set(&self, block: &CommittedBlock) -> bool {
+        self.state.check_commit(&block.block.header, &block.commit, &*self.config.verifier).is_ok()
     }
 
     /// Checks commit, signatures and the whole transition of a block from a peer, and commits it.

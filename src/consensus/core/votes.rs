@@ -42,18 +42,28 @@ impl Core {
             }
             Effect::WaitingForInputs(txid) => self.notify(Notification::WaitingForInputs(txid)),
             Effect::Dropped { txid, reason } => self.notify(Notification::Dropped(txid, reason)),
-            Effect::EnterClosing { epoch, height } => {
-                self.flush_votes();
-                let records = vec![JournalRecord::ClosingEntered { epoch, height }];
-                self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
-            }
+            Effect::EnterClosing => self.enter_closing(),
             Effect::LoadBody(txid) => self.load_body(txid),
+            Effect::ContradictionSeen { member, first, second } => {
+                self.on_contradiction(member, first, second)
+            }
         }
+    }
+
+    /// Rule 5: from here on no new vote of this epoch, whatever becomes of the chain's data.
+    pub(super) fn enter_closing(&mut self) {
+        let (epoch, height) = (self.state.next_epoch(), self.state.height());
+        if !self.closing_journaled.insert(epoch) {
+            return;
+        }
+        self.flush_votes();
+        let records = vec![JournalRecord::ClosingEntered { epoch, height }];
+        self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
     }
 
     /// A body that was left to the journal. It was checked before it was written; checking it again costs little
     /// beside the read, and makes a damaged journal harmless.
-    fn load_body(&mut self, txid: TxId) {
+    pub(super) fn load_body(&mut self, txid: TxId) {
         if let Some(transaction) = self.bodies.body(&txid) {
             let (chain_id, parameters) = (*self.state.chain_id(), Arc::clone(self.state.parameters()));
             let verifier = Arc::clone(&self.config.verifier);
@@ -116,7 +126,7 @@ impl Core {
     pub(super) fn flush_votes(&mut self) {
         self.pending.scheduled = false;
         let votes = std::mem::take(&mut self.pending.votes);
-        let Some(identity) = self.config.identity.clone().filter(|_| !votes.is_empty()) else { return };
+        let Some(identity) = self.me.clone().filter(|_| !votes.is_empty()) else { return };
         let epoch = self.finality.epoch();
         let seq = self.next_seq.entry(epoch).or_insert(0);
         let batch =

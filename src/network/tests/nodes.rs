@@ -153,7 +153,7 @@ fn large_block() -> CommittedBlock {
     let header = proposal.block.header.clone();
     let transactions: Vec<_> = (0..84).map(|number| transaction(number, 100_000)).collect();
     CommittedBlock {
-        block: Block { header, last_commit: Commit::default(), transactions },
+        block: Block { header, last_commit: Commit::default(), transactions, evidence: Vec::new() },
         commit: Commit::default(),
     }
 }

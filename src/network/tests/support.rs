@@ -20,12 +20,13 @@ use crate::network::message_kind::MessageKind;
 use crate::network::shared::Timing;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle};
 use crate::types::codec::encode;
+use crate::types::heartbeat::Heartbeat;
 use crate::types::message::{NodeStatus, PeerAddress};
 use crate::types::vote::FinalityVote;
 use crate::types::{
-    BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Hash, Header, MasternodeId, Message, Payload,
-    Proposal, PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId, VoteBatch,
-    VoteKind, VoteStep,
+    BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Evidence, Hash, Header, MasternodeId, Message,
+    Payload, Proposal, PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId,
+    VoteBatch, VoteKind, VoteStep,
 };
 
 pub(crate) const CHAIN: ChainId = ChainId([7; 32]);
@@ -81,7 +82,12 @@ pub(crate) fn proposal() -> Proposal {
         round: 0,
         pol_round: None,
         validator: MasternodeId::ZERO,
-        block: BlockBlueprint { header, last_commit: Commit::default(), txids: Vec::new() },
+        block: BlockBlueprint {
+            header,
+            last_commit: Commit::default(),
+            txids: Vec::new(),
+            evidence: Vec::new(),
+        },
         signature: Signature::EMPTY,
     }
 }
@@ -116,6 +122,19 @@ pub(crate) fn one_of_each() -> Vec<Message> {
         Message::Blocks(Vec::new()),
         Message::GetMasternodes,
         Message::Masternodes(Vec::new()),
+        Message::Evidence(Arc::new(Evidence::of_votes(
+            block_vote(1).as_ref().clone(),
+            block_vote(2).as_ref().clone(),
+        ))),
+        Message::Heartbeat(Arc::new(Heartbeat {
+            validator,
+            epoch: 0,
+            height: 1,
+            next_seq: 0,
+            time_ms: 1,
+            heard: SignerBitmap::empty(100),
+            signature: Signature::EMPTY,
+        })),
     ]
 }
 

@@ -58,6 +58,8 @@
 //! proposed again together with its proof of lock, and who decided in such a round serves the block to the others.
 //! Votes beyond the window ahead are dropped too, but the round that their validator has reached is kept, so that a
 //! node that is far behind still catches up.
+//!
+#![doc = include_str!("protocol.md")]
 
 mod machine;
 #[cfg(test)]

@@ -8,7 +8,8 @@ mod restart;
 use std::sync::Arc;
 
 use super::*;
-use crate::types::block::{empty_evidence_root, tx_root};
+use crate::types::block::tx_root;
+use crate::types::evidence::evidence_root;
 use crate::types::{
     Hash, Header, MasternodeId, PublicKey, Signature, SignerBitmap, StateDigest, TxId, Validator,
 };
@@ -58,13 +59,13 @@ pub(super) fn block(round: Round, members: usize, tag: u8) -> BlockBlueprint {
         prev_hash: BlockHash::ZERO,
         last_commit_root: last_commit.root(),
         tx_root: tx_root(&txids),
-        evidence_root: empty_evidence_root(),
+        evidence_root: evidence_root([]),
         state_digest: StateDigest::ZERO,
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,
         proposer: id(usize::try_from(round).unwrap() % members),
     };
-    BlockBlueprint { header, last_commit, txids }
+    BlockBlueprint { header, last_commit, txids, evidence: Vec::new() }
 }
 
 pub(super) fn hash_of(block: &BlockBlueprint) -> BlockHash {

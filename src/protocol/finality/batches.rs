@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::types::{TxId, VoteBatch};
+use crate::types::{FinalityVote, TxId, VoteBatch};
 
 /// Batches after a gap that are remembered for each validator.
 pub(super) const BATCHES_AHEAD_MAX: usize = 4_096;
@@ -45,7 +45,7 @@ impl BatchStore {
         Self { members: vec![Received::default(); members] }
     }
 
-    /// Notes a batch; false when its number was noted before.
+    /// Notes a batch; false when its number was noted before, or is too far after a gap to be remembered.
     pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> bool {
         let Some(received) = self.members.get_mut(member) else { return false };
         let seq = batch.header.seq;
@@ -53,7 +53,7 @@ impl BatchStore {
             return false;
         }
         if seq > received.next && received.ahead.len() >= BATCHES_AHEAD_MAX {
-            return true;
+            return false;
         }
         received.ahead.insert(seq);
         received.kept.insert(seq, Arc::clone(batch));
@@ -67,10 +67,33 @@ impl BatchStore {
         self.members.get(member).is_some_and(|received| self_has(received, seq))
     }
 
+    /// A batch that is kept.
+    #[must_use]
+    pub fn get(&self, member: usize, seq: u64) -> Option<&Arc<VoteBatch>> {
+        self.members.get(member)?.kept.get(&seq)
+    }
+
+    /// A member's vote among the batches that are kept, with its place there. Walks through them: for the rare case that
+    /// a tally did not keep where it had the vote from.
+    #[must_use]
+    pub fn find(&self, member: usize, vote: &FinalityVote) -> Option<(&Arc<VoteBatch>, usize)> {
+        let kept = self.members.get(member)?.kept.values();
+        kept.into_iter().find_map(|batch| {
+            let place = batch.votes.iter().position(|candidate| candidate == vote)?;
+            Some((batch, place))
+        })
+    }
+
     /// For each member, how many batches are here without a gap.
     #[must_use]
     pub fn counts(&self) -> Vec<u64> {
         self.members.iter().map(|received| received.next).collect()
+    }
+
+    /// How many of a member's batches are here without a gap.
+    #[must_use]
+    pub fn count(&self, member: usize) -> u64 {
+        self.members.get(member).map_or(0, |received| received.next)
     }
 
     /// The batches of a range that are kept, and the first number that is not settled or received here.

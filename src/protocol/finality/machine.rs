@@ -1,11 +1,15 @@
 //! The state of one epoch's votes and the step function; see the module above for the protocol.
 
+mod contradictions;
 mod reading;
+mod signer;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use super::super::validity::{CheckedTransaction, check_spend};
+pub use signer::{JournaledEpoch, JournaledVotes};
+
+use super::super::validity::{CheckedTransaction, TransactionError, check_spend};
 use super::tally::{Tally, VoteSource};
 use super::{
     ChainView, DropReason, Effect, Input, RESIDENT_BYTES_MAX, UNKNOWN_VOTES_MAX, UNLOCKED_BODIES_MAX,
@@ -14,7 +18,7 @@ use super::{
 use crate::protocol::state::LedgerState;
 use crate::types::hash::{Domain, DomainHasher};
 use crate::types::{
-    Certificate, ChainParameters, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, UtxoEntry, ValidatorSet,
+    Certificate, ChainParameters, Epoch, FinalityVote, OutPoint, PublicKey, TxId, UtxoEntry, ValidatorSet,
     VoteBatch, VoteKind,
 };
 
@@ -59,8 +63,8 @@ impl Entry {
 /// The finality machine of one node.
 #[derive(Clone, Debug)]
 pub struct Machine {
-    me: Option<MasternodeId>,
-    votes_from: Epoch,
+    /// The operator key whose votes this node casts.
+    me: Option<PublicKey>,
     my_place: Option<usize>,
     epoch: Epoch,
     set: Arc<ValidatorSet>,
@@ -93,26 +97,7 @@ pub struct Machine {
     wanted_bodies: BTreeSet<TxId>,
     wanted_certificates: BTreeSet<TxId>,
     /// What the journal says of epochs that the chain here has not reached.
-    journaled: BTreeMap<Epoch, JournaledEpoch>,
-}
-
-/// What a node's journal says it did in one epoch.
-#[derive(Clone, Debug, Default)]
-pub struct JournaledEpoch {
-    /// Its votes, with the inputs of their transactions.
-    pub votes: Vec<(FinalityVote, Vec<OutPoint>)>,
-    /// Whether it entered closing, or prevoted at a closing height.
-    pub closing: bool,
-}
-
-/// What a node's journal says it did in all epochs.
-#[derive(Clone, Debug, Default)]
-pub struct JournaledVotes {
-    /// By epoch.
-    pub epochs: BTreeMap<Epoch, JournaledEpoch>,
-    /// What it said in earlier epochs is pruned. They ended; a node that lost its chain since comes through them again,
-    /// and says nothing in them: it could contradict itself.
-    pub complete_from: Epoch,
+    journaled: JournaledVotes,
 }
 
 /// The place of a transaction among conflicting ones at an epoch's start.
@@ -121,36 +106,34 @@ fn conflict_order(epoch: Epoch, txid: &TxId) -> [u8; 32] {
 }
 
 impl Machine {
-    /// A machine at the epoch of the chain's next block. `me` is the masternode whose votes this node casts,
-    /// `journaled` what it did in this epoch and (if the chain's data was lost since) in later ones, `settled` the
-    /// transactions of this epoch's blocks.
+    /// A machine at the epoch of the chain's next block. `me` is the operator key whose votes this node casts,
+    /// `journaled` what it did (if the chain's data was lost since, in later epochs as well), `settled` the transactions
+    /// of this epoch's blocks.
     #[must_use]
     pub fn new(
-        me: Option<MasternodeId>,
+        me: Option<PublicKey>,
         state: &LedgerState,
         journaled: JournaledVotes,
         settled: BTreeSet<TxId>,
     ) -> Self {
-        let mut machine = Self::empty(me, journaled.complete_from, state);
+        let mut machine = Self::empty(me, state);
         machine.settled = settled;
-        machine.journaled = journaled.epochs;
+        machine.journaled = journaled;
         machine.restore();
         machine
     }
 
-    fn empty(me: Option<MasternodeId>, votes_from: Epoch, state: &LedgerState) -> Self {
+    fn empty(me: Option<PublicKey>, state: &LedgerState) -> Self {
         let set = Arc::clone(state.validators());
-        let voter = me.filter(|_| state.next_epoch() >= votes_from);
         Self {
             me,
-            votes_from,
-            my_place: voter.and_then(|id| set.index_of(&id)),
+            my_place: me.and_then(|key| set.find_key(&key)).map(|(place, _)| place),
             epoch: state.next_epoch(),
             unknown_votes: vec![0; set.len()],
             set,
             parameters: Arc::clone(state.parameters()),
-            // A node that starts at a closing height made its record before, or has nothing to protect; either way
-            // it must not vote in this epoch any more.
+            // A node that starts at a closing height must not vote in this epoch any more; the executor sees to it
+            // that the record is there before anything else is signed.
             closing: state.is_closing(),
             entries: BTreeMap::new(),
             locks: BTreeMap::new(),
@@ -168,47 +151,8 @@ impl Machine {
             unlocked_bytes: 0,
             wanted_bodies: BTreeSet::new(),
             wanted_certificates: BTreeSet::new(),
-            journaled: BTreeMap::new(),
+            journaled: JournaledVotes::default(),
         }
-    }
-
-    /// Takes over what the journal says of the current epoch (INV-FIN-1), before any transaction is looked at.
-    fn restore(&mut self) {
-        self.journaled = self.journaled.split_off(&self.epoch);
-        let Some(JournaledEpoch { votes, closing }) = self.journaled.remove(&self.epoch) else { return };
-        self.closing |= closing;
-        for (vote, inputs) in votes {
-            let settled = self.settled.contains(&vote.txid);
-            if vote.kind == VoteKind::Lock {
-                for outpoint in inputs {
-                    self.locks.entry(outpoint).or_insert(vote.txid);
-                }
-            }
-            if settled {
-                continue;
-            }
-            let entry = self.entries.entry(vote.txid).or_default();
-            match vote.kind {
-                VoteKind::Lock => {
-                    entry.voted_lock = true;
-                    entry.locked = true;
-                }
-                VoteKind::Final => {
-                    entry.voted_final = true;
-                    self.promises.insert(vote.txid);
-                }
-            }
-            if matches!(entry.body, Body::Missing) {
-                entry.body = Body::Spilled;
-            }
-        }
-    }
-
-    /// Transactions that the journal holds for this epoch and that are not in the chain: to be handed in again.
-    #[must_use]
-    pub fn spilled(&self) -> Vec<TxId> {
-        let spilled = self.entries.iter().filter(|(_, entry)| matches!(entry.body, Body::Spilled));
-        spilled.map(|(txid, _)| *txid).collect()
     }
 
     /// Takes one fact and gives the orders that follow from it.
@@ -220,6 +164,7 @@ impl Machine {
             Input::BatchReceived(batch) => self.on_batch(chain, &batch, &mut effects),
             Input::CertificateReceived(certificate) => self.on_certificate(chain, &certificate, &mut effects),
             Input::BlockApplied { transactions } => self.on_block(chain, &transactions, &mut effects),
+            Input::SignerChanged(me) => self.on_signer(me, &mut effects),
         }
         effects
     }
@@ -259,6 +204,13 @@ impl Machine {
         if !locked {
             self.try_lock(chain, txid, out);
         }
+        if was_missing {
+            // Votes came before the body: only now it is known what they contradict.
+            let voters: Vec<usize> = self.lock_voters(&txid);
+            for member in voters {
+                self.look_for_contradiction(member, txid, out);
+            }
+        }
         self.vote_final(txid, out);
         if is_final {
             self.announce_final(chain, tx, out);
@@ -273,6 +225,11 @@ impl Machine {
             tx.inputs().iter().find_map(|outpoint| self.locks.get(outpoint).filter(|id| **id != txid));
         if let Some(locked_to) = holder.copied() {
             self.note_conflict(&tx, locked_to, out);
+            return;
+        }
+        if let Some(outpoint) = tx.inputs().iter().find(|outpoint| self.is_marked(outpoint)) {
+            let error = TransactionError::CollateralBound { outpoint: *outpoint };
+            self.drop_body(txid, DropReason::Invalid(error), out);
             return;
         }
         let mut inputs = Vec::with_capacity(tx.inputs().len());
@@ -308,6 +265,15 @@ impl Machine {
         self.vote_lock(txid, out);
     }
 
+    /// Whether a transaction that is final in this epoch and in no block yet marks the output as collateral. Whatever
+    /// becomes of the registration, the output can't be spent before the next epoch; once it is in a block, the chain's
+    /// state says so.
+    fn is_marked(&self, outpoint: &OutPoint) -> bool {
+        let parent =
+            self.entries.get(&outpoint.txid).filter(|entry| entry.is_final).and_then(Entry::resident);
+        parent.and_then(|parent| parent.transaction().marked_collateral()) == Some(outpoint.index)
+    }
+
     /// An output as rule 1 sees it: in the chain's state, or made by a transaction that is final in this epoch.
     fn spendable(&self, chain: &ChainView<'_>, outpoint: &OutPoint) -> Option<UtxoEntry> {
         chain.utxos.utxo(outpoint).or_else(|| {
@@ -321,13 +287,14 @@ impl Machine {
         if self.my_place.is_none() || self.closing {
             return;
         }
-        if self.blocks_must_catch_up() {
-            self.throttled.push_back(txid);
-            return;
-        }
+        let must_wait = self.blocks_must_catch_up();
         let Some(entry) = self.entries.get_mut(&txid) else { return };
         let Body::Resident(transaction) = &entry.body else { return };
         if entry.voted_lock || !entry.locked {
+            return;
+        }
+        if must_wait {
+            self.throttled.push_back(txid);
             return;
         }
         entry.voted_lock = true;
@@ -526,6 +493,10 @@ impl Machine {
             return;
         }
         let weight = tally.weight();
+        if vote.kind == VoteKind::Lock {
+            self.look_for_contradiction(member, txid, out);
+        }
+        let Some(entry) = self.entries.get_mut(&txid) else { return };
         if !known && self.set.exceeds_third(weight) {
             self.wanted_bodies.insert(txid);
         }
@@ -616,7 +587,7 @@ impl Machine {
         }
         if chain.state.is_closing() && !self.closing {
             self.closing = true;
-            out.push(Effect::EnterClosing { epoch: self.epoch, height: chain.state.height() });
+            out.push(Effect::EnterClosing);
         }
         while !self.closing && !self.blocks_must_catch_up() {
             let Some(txid) = self.throttled.pop_front() else { break };
@@ -659,7 +630,7 @@ impl Machine {
     /// Rule 6: tallies and locks start anew; what was not included is voted on afresh, conflicting ones in the order
     /// of `H(epoch, txid)`, which is the same at every node.
     fn start_epoch(&mut self, chain: &ChainView<'_>, out: &mut Vec<Effect>) {
-        let fresh = Self::empty(self.me, self.votes_from, chain.state);
+        let fresh = Self::empty(self.me, chain.state);
         let ended = std::mem::replace(self, fresh);
         self.journaled = ended.journaled;
         self.restore();

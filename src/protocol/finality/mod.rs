@@ -13,9 +13,9 @@
 //!
 //! # Invariants
 //! - INV-FIN-1: in one epoch this node votes `Lock` for at most one of several conflicting transactions, restarts
-//!   included ([`Machine::new`] and each new epoch take the journaled votes before anything else happens; in epochs
-//!   that the journal was pruned of nothing is voted).
-//! - INV-FIN-2: no `Lock` or `Final` vote is cast after closing was entered.
+//!   included ([`Machine::new`] and each new epoch take the journaled votes before anything else happens).
+//! - INV-FIN-2: no `Lock` or `Final` vote is cast after closing was entered, nor in an epoch whose votes the journal may
+//!   have forgotten.
 //! - INV-FIN-3: `Final` is only voted for a transaction that is certified here and whose body is here.
 //! - INV-FIN-4: a lock stays until the epoch ends; inclusion in a block removes none.
 //! - INV-FIN-5: what is forgotten of certificates and own votes is a function of committed blocks alone.
@@ -23,12 +23,16 @@
 //!   certified ones by `voted_unblocked_max` (beyond it no `Lock` is voted, so a quorum can't form).
 //!
 //! # Why it is safe, and when it is live
+//! In short; the whole argument stands below under "The finality protocol".
+//!
 //! Two quorums share an honest validator. It locks once (INV-FIN-1), so two conflicting transactions are never both
 //! certified. A final transaction has an honest validator in common with the quorum that prevotes for the epoch's
 //! last block; that one voted `Final` before closing (INV-FIN-2) and prevotes only for a block that has all its
 //! promises in the chain; so nothing final is lost. An owner who signs no conflict has every honest validator lock
 //! the same way, so two hops make it final. An owner who does sign a conflict may split the locks; then the epoch's
 //! end frees the coins, and all lock the transaction with the lowest `H(epoch, txid)` first.
+//!
+#![doc = include_str!("protocol.md")]
 
 mod batches;
 mod machine;
@@ -44,7 +48,7 @@ pub use tally::{FinalVotes, VoteSource};
 
 use super::state::LedgerState;
 use super::validity::{CheckedTransaction, TransactionError, UtxoReader};
-use crate::types::{Certificate, Epoch, FinalityVote, Height, TxId, VoteBatch};
+use crate::types::{Certificate, FinalityVote, PublicKey, TxId, VoteBatch};
 
 /// Bodies that are neither locked nor certified (waiting for a parent, or in conflict) are kept up to this number.
 pub const UNLOCKED_BODIES_MAX: usize = 10_000;
@@ -79,6 +83,8 @@ pub enum Input {
         /// Its transactions in order, without the reward.
         transactions: Vec<CheckedTransaction>,
     },
+    /// From now on this node casts the votes of this operator key, or none.
+    SignerChanged(Option<PublicKey>),
 }
 
 /// An order.
@@ -116,14 +122,18 @@ pub enum Effect {
         reason: DropReason,
     },
     /// Behind all votes that were cast before, journal that this epoch is closing.
-    EnterClosing {
-        /// The epoch.
-        epoch: Epoch,
-        /// Height of the last ordinary block.
-        height: Height,
-    },
+    EnterClosing,
     /// The body was left to the journal; read it and hand it in again.
     LoadBody(TxId),
+    /// A member voted `Lock` for two transactions that share an input.
+    ContradictionSeen {
+        /// Its place in the set.
+        member: usize,
+        /// One of them; both bodies are here.
+        first: TxId,
+        /// The other one.
+        second: TxId,
+    },
 }
 
 /// Why a transaction is forgotten.

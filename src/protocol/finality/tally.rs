@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::types::{
-    Certificate, CertificateVote, Epoch, FinalityVote, SignerBitmap, ValidatorSet, VoteBatch,
+    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, SignerBitmap, ValidatorSet, VoteBatch,
 };
 
 /// Where a vote was found, so that it can be proved to others.
@@ -16,6 +16,17 @@ pub enum VoteSource {
 }
 
 impl VoteSource {
+    /// Whose vote it is.
+    #[must_use]
+    pub fn validator(&self) -> Option<MasternodeId> {
+        match self {
+            Self::Batch(batch, _) => Some(batch.header.validator),
+            Self::Certificate(certificate, place) => {
+                certificate.votes.get(*place).map(|vote| vote.header.validator)
+            }
+        }
+    }
+
     /// The vote with its proof.
     #[must_use]
     pub fn prove(&self) -> Option<CertificateVote> {
@@ -64,6 +75,15 @@ impl Tally {
 
     pub(super) const fn weight(&self) -> u64 {
         self.weight
+    }
+
+    pub(super) fn has_voted(&self, member: usize) -> bool {
+        self.voters.contains(member)
+    }
+
+    /// This member's vote, if it is among the sources.
+    pub(super) fn source_of(&self, validator: &MasternodeId) -> Option<&VoteSource> {
+        self.sources.iter().find(|source| source.validator() == Some(*validator))
     }
 
     pub(super) fn voters(&self) -> impl Iterator<Item = usize> {

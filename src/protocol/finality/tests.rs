@@ -7,9 +7,9 @@ use super::{
     ChainView, DropReason, Effect, Input, JournaledEpoch, JournaledVotes, Machine, UNKNOWN_VOTES_MAX,
 };
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
-use crate::protocol::validity::CheckedTransaction;
+use crate::protocol::validity::{CheckedTransaction, TransactionError};
 use crate::types::{
-    Amount, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
+    Amount, FinalityVote, MasternodeId, OutPoint, PublicKey, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
 };
 
 struct Fixture {
@@ -31,7 +31,7 @@ impl Fixture {
         let mut genesis = document(&[1, 1, 1, 1], 4);
         change(&mut genesis);
         let chain = Chain::new(&genesis);
-        let me = chain.state.validators().members()[0].id;
+        let me = chain.state.validators().members()[0].key;
         let machine = Machine::new(Some(me), &chain.state, JournaledVotes::default(), BTreeSet::new());
         Self { chain, machine, next_seq: 0 }
     }
@@ -42,6 +42,10 @@ impl Fixture {
 
     fn member(&self, place: usize) -> MasternodeId {
         self.chain.state.validators().members()[place].id
+    }
+
+    fn key(&self, place: usize) -> PublicKey {
+        self.chain.state.validators().members()[place].key
     }
 
     fn step(&mut self, input: Input) -> Vec<Effect> {
@@ -96,10 +100,6 @@ impl Fixture {
         self.chain.advance(elapsed_ms, epoch_end, transactions, &[]);
         self.step(Input::BlockApplied { transactions: transactions.to_vec() })
     }
-}
-
-fn journaled(epoch: Epoch, what: JournaledEpoch) -> JournaledVotes {
-    JournaledVotes { epochs: BTreeMap::from([(epoch, what)]), complete_from: 0 }
 }
 
 fn cast(effects: &[Effect]) -> Vec<FinalityVote> {
@@ -230,6 +230,64 @@ fn bound_collateral_and_foreign_keys_are_refused() {
 }
 
 #[test]
+fn what_a_registration_marks_is_not_spent_before_the_next_epoch() {
+    // Operator 1 votes already, so that registration will be void; whatever becomes of it, its collateral is marked.
+    for (operator_index, is_void) in [(20, false), (1, true)] {
+        let mut fixture = Fixture::new();
+        let registration = fixture.chain.register((0, 0), operator_index, 1);
+        let child = |index: u32| {
+            let outpoint = OutPoint { txid: registration.txid(), index };
+            let value = registration.outputs()[usize::try_from(index).unwrap()].value;
+            let output = TxOut { value: Amount(value.0 - 1_000), lock: lock(&user(1)) };
+            fixture.chain.pay(&user(0), vec![outpoint], vec![output])
+        };
+        let (of_mark, of_change) = (child(0), child(1));
+        let marked = OutPoint { txid: registration.txid(), index: 0 };
+        let is_refused = |effects: &[Effect]| {
+            let bound = TransactionError::CollateralBound { outpoint: marked };
+            matches!(effects, [Effect::Dropped { reason: DropReason::Invalid(error), .. }] if *error == bound)
+        };
+        assert!(matches!(fixture.receive(&of_mark)[..], [Effect::WaitingForInputs(_)]), "not known yet");
+        fixture.receive(&registration);
+        fixture.all_vote(lock_vote(registration.txid()), &[1, 2, 3]);
+        let effects = fixture.all_vote(final_vote(registration.txid()), &[1, 2, 3]);
+        assert!(cast(&effects).is_empty(), "the one that waited is refused: {effects:?}");
+        assert!(effects.iter().any(|effect| is_refused(std::slice::from_ref(effect))));
+        assert!(is_refused(&fixture.receive(&of_mark)), "a child of an unconfirmed registration");
+        assert_eq!(cast(&fixture.receive(&of_change)), [lock_vote(of_change.txid())], "its change is free");
+        assert_eq!(fixture.machine.locked_to(&marked), None);
+
+        fixture.block(1_000, false, std::slice::from_ref(&registration));
+        assert!(is_refused(&fixture.receive(&of_mark)), "the chain's state says so");
+        let duration = fixture.chain.state.parameters().epoch_duration_ms;
+        fixture.block(duration, false, &[]);
+        fixture.block(1, true, &[]);
+        let effects = fixture.receive(&of_mark);
+        if is_void {
+            assert_eq!(cast(&effects), [lock_vote(of_mark.txid())], "it bound nothing, so it is free now");
+        } else {
+            assert!(is_refused(&effects), "a collateral stays bound");
+        }
+    }
+}
+
+#[test]
+fn a_collateral_marked_in_the_last_block_waits_for_the_next_epoch_with_its_child() {
+    let mut fixture = Fixture::new();
+    let registration = fixture.chain.register((0, 0), 1, 1);
+    let output = TxOut { value: Amount(1_000), lock: lock(&user(1)) };
+    let marked = OutPoint { txid: registration.txid(), index: 0 };
+    let child = fixture.chain.pay(&user(0), vec![marked], vec![output]);
+    fixture.receive(&child);
+    fixture.block(1_000, false, &[]);
+    let duration = fixture.chain.state.parameters().epoch_duration_ms;
+    fixture.block(duration, false, &[]);
+    let effects = fixture.block(1, true, std::slice::from_ref(&registration));
+    assert_eq!(fixture.machine.epoch(), 1);
+    assert_eq!(cast(&effects), [lock_vote(child.txid())], "a vote of the new epoch");
+}
+
+#[test]
 fn after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch() {
     let mut fixture = Fixture::new();
     let (early, late, certified) = (fixture.pay(0, 1), fixture.pay(1, 2), fixture.pay(2, 3));
@@ -239,7 +297,7 @@ fn after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch() {
     fixture.block(1_000, false, &[]);
     let duration = fixture.chain.state.parameters().epoch_duration_ms;
     let effects = fixture.block(duration, false, &[]);
-    assert!(matches!(effects[..], [Effect::EnterClosing { epoch: 0, height: 2 }]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::EnterClosing]), "{effects:?}");
     assert!(cast(&fixture.receive(&late)).is_empty());
     assert!(cast(&fixture.all_vote(lock_vote(certified.txid()), &[1, 2, 3])).is_empty());
     assert!(!fixture.machine.promises().contains(&certified.txid()));
@@ -290,6 +348,10 @@ fn inclusion_removes_no_lock_and_kills_the_rivals() {
     assert!(cast(&fixture.receive(&second)).is_empty(), "it is in the chain");
 }
 
+fn journal(epoch: u64, of_epoch: JournaledEpoch) -> JournaledVotes {
+    JournaledVotes { forgotten_before: 0, epochs: BTreeMap::from([(epoch, of_epoch)]) }
+}
+
 #[test]
 fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
     let fixture = Fixture::new();
@@ -298,8 +360,8 @@ fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
         (lock_vote(voted.txid()), voted.inputs().to_vec()),
         (final_vote(promised.txid()), promised.inputs().to_vec()),
     ];
-    let journaled = journaled(0, JournaledEpoch { votes, closing: false });
-    let me = fixture.member(0);
+    let me = fixture.key(0);
+    let journaled = journal(0, JournaledEpoch { votes, closing: false });
     let restored = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
     let mut fixture = Fixture { machine: restored, ..fixture };
     assert!(fixture.machine.promises().contains(&promised.txid()));
@@ -308,7 +370,7 @@ fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
     fixture.receive(&promised);
     assert!(cast(&fixture.all_vote(lock_vote(promised.txid()), &[1, 2, 3])).is_empty());
 
-    let closing = self::journaled(0, JournaledEpoch { votes: Vec::new(), closing: true });
+    let closing = journal(0, JournaledEpoch { votes: Vec::new(), closing: true });
     let machine = Machine::new(Some(me), &fixture.chain.state, closing, BTreeSet::new());
     let mut fixture = Fixture { machine, ..fixture };
     let payment = fixture.pay(2, 3);
@@ -320,8 +382,8 @@ fn votes_of_an_epoch_that_the_chain_lost_come_back_with_it() {
     let fixture = Fixture::new();
     let (voted, rival) = (fixture.pay(0, 1), fixture.pay(0, 2));
     let votes = vec![(lock_vote(voted.txid()), voted.inputs().to_vec())];
-    let journaled = journaled(1, JournaledEpoch { votes, closing: false });
-    let me = fixture.member(0);
+    let journaled = journal(1, JournaledEpoch { votes, closing: false });
+    let me = fixture.key(0);
     let machine = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
     let mut fixture = Fixture { machine, ..fixture };
     fixture.block(1_000, false, &[]);
@@ -333,20 +395,20 @@ fn votes_of_an_epoch_that_the_chain_lost_come_back_with_it() {
 }
 
 #[test]
-fn nothing_is_voted_in_an_epoch_that_the_journal_was_pruned_of() {
+fn nothing_is_voted_in_an_epoch_that_the_journal_has_forgotten() {
     let fixture = Fixture::new();
-    let me = fixture.member(0);
-    let journaled = JournaledVotes { complete_from: 1, ..JournaledVotes::default() };
+    let journaled = JournaledVotes { forgotten_before: 1, ..JournaledVotes::default() };
+    let me = fixture.key(0);
     let machine = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
     let mut fixture = Fixture { machine, ..fixture };
     let payment = fixture.pay(0, 1);
-    assert!(cast(&fixture.receive(&payment)).is_empty(), "it may have voted for a rival, and can't know");
+    assert!(cast(&fixture.receive(&payment)).is_empty(), "a rival may have had the vote");
     assert!(cast(&fixture.all_vote(lock_vote(payment.txid()), &[1, 2, 3])).is_empty());
     fixture.block(1_000, false, &[]);
     let duration = fixture.chain.state.parameters().epoch_duration_ms;
     fixture.block(duration, false, &[]);
     let effects = fixture.block(1, true, &[]);
-    assert_eq!(cast(&effects), [lock_vote(payment.txid())], "epoch 1 is all in the journal");
+    assert_eq!(cast(&effects), [lock_vote(payment.txid())], "epoch 1 is in the journal as a whole");
 }
 
 #[test]
@@ -378,4 +440,81 @@ fn one_member_can_not_fill_memory_with_votes_for_what_does_not_exist() {
     let payment = fixture.pay(0, 1);
     fixture.all_vote(lock_vote(payment.txid()), &[0, 2, 3]);
     assert!(fixture.machine.is_certified(&payment.txid()));
+}
+
+fn contradictions(effects: &[Effect]) -> Vec<(usize, BTreeSet<TxId>)> {
+    let pair = |effect: &Effect| match effect {
+        Effect::ContradictionSeen { member, first, second } => {
+            Some((*member, BTreeSet::from([*first, *second])))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(pair).collect()
+}
+
+#[test]
+fn lock_votes_for_conflicting_transactions_are_seen_in_any_order_of_bodies_and_votes() {
+    let setup = || {
+        let fixture = Fixture::new();
+        let (first, second) = (fixture.pay(0, 1), fixture.pay(0, 2));
+        let pair = vec![(2, BTreeSet::from([first.txid(), second.txid()]))];
+        (fixture, first, second, pair)
+    };
+    // Bodies, then votes.
+    let (mut fixture, first, second, pair) = setup();
+    fixture.receive(&first);
+    fixture.receive(&second);
+    assert!(contradictions(&fixture.votes(2, &[lock_vote(first.txid())])).is_empty());
+    assert_eq!(contradictions(&fixture.votes(2, &[lock_vote(second.txid())])), pair);
+    // Votes, then bodies.
+    let (mut fixture, first, second, pair) = setup();
+    fixture.votes(2, &[lock_vote(first.txid()), lock_vote(second.txid())]);
+    assert!(contradictions(&fixture.receive(&first)).is_empty());
+    assert_eq!(contradictions(&fixture.receive(&second)), pair);
+    // Different members, `Final` after `Lock`, and a second copy of a vote are none.
+    let (mut fixture, first, second, _) = setup();
+    fixture.receive(&first);
+    fixture.receive(&second);
+    let mut seen = fixture.votes(1, &[lock_vote(first.txid())]);
+    seen.extend(fixture.votes(2, &[lock_vote(second.txid())]));
+    seen.extend(fixture.votes(1, &[lock_vote(first.txid())]));
+    seen.extend(fixture.votes(1, &[final_vote(second.txid())]));
+    assert!(contradictions(&seen).is_empty());
+}
+
+#[test]
+fn a_vote_can_be_proved_as_long_as_its_tally_has_it() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    fixture.receive(&payment);
+    fixture.votes(2, &[lock_vote(payment.txid())]);
+    let member = fixture.member(2);
+    let vote = fixture.machine.lock_vote_of(&member, &payment.txid()).unwrap();
+    assert_eq!(vote.header.validator, member);
+    assert!(vote.proves(&lock_vote(payment.txid())));
+    assert!(fixture.machine.lock_vote_of(&fixture.member(1), &payment.txid()).is_none());
+}
+
+#[test]
+fn who_begins_to_sign_says_what_it_holds_and_who_stops_says_nothing() {
+    let mut fixture = Fixture::new();
+    let key = fixture.key(0);
+    assert!(fixture.step(Input::SignerChanged(None)).is_empty());
+    let (locked, rival, certified) = (fixture.pay(0, 1), fixture.pay(0, 2), fixture.pay(1, 2));
+    for transaction in [&locked, &rival, &certified] {
+        assert!(cast(&fixture.receive(transaction)).is_empty());
+    }
+    assert!(cast(&fixture.all_vote(lock_vote(certified.txid()), &[1, 2, 3])).is_empty());
+    let mut expected =
+        vec![lock_vote(locked.txid()), lock_vote(certified.txid()), final_vote(certified.txid())];
+    expected.sort_unstable();
+    let mut said = cast(&fixture.step(Input::SignerChanged(Some(key))));
+    said.sort_unstable();
+    assert_eq!(said, expected, "and nothing for the rival of what it locked");
+    assert!(cast(&fixture.step(Input::SignerChanged(Some(key)))).is_empty(), "once");
+    fixture.step(Input::SignerChanged(None));
+    let payment = fixture.pay(2, 3);
+    assert!(cast(&fixture.receive(&payment)).is_empty());
+    let stranger = crate::protocol::fixtures::operator(99).public();
+    assert!(cast(&fixture.step(Input::SignerChanged(Some(stranger)))).is_empty());
 }

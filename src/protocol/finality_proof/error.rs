@@ -1,7 +1,7 @@
 //! Why a finality proof proves nothing.
 //!
 //! # Place
-//! One variant for each rule that [`verify`](super::verify) and [`FinalityProof::from_bytes`](super::FinalityProof::from_bytes)
+//! One variant for each rule that [`verify`](super::verify()) and [`FinalityProof::from_bytes`](super::FinalityProof::from_bytes)
 //! hold.
 
 use crate::protocol::commit::CommitError;

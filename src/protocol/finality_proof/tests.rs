@@ -97,12 +97,12 @@ impl World {
 fn changing() -> (World, TxId) {
     let mut world = World::new(&[1, 2, 3, 4]);
     let key = operator(21);
-    world.chain.change_masternodes(std::slice::from_ref(&key), |records| {
+    world.chain.change_masternodes(|records| {
         records.values_mut().find(|record| record.weight == 4).unwrap().operator_key = key.public();
     });
     world.finish_epoch();
     let joining = operator(22);
-    world.chain.change_masternodes(std::slice::from_ref(&joining), |records| {
+    world.chain.change_masternodes(|records| {
         let mut record = records.values().find(|record| record.weight == 3).unwrap().clone();
         record.collateral = OutPoint { txid: TxId([22; 32]), index: 0 };
         (record.operator_key, record.registration) = (joining.public(), 4);

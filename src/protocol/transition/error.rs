@@ -4,7 +4,9 @@
 //! Part of the state transition; one variant for each rule that it holds.
 
 use crate::protocol::commit::CommitError;
+use crate::protocol::evidence::EvidenceError;
 use crate::protocol::validity::TransactionError;
+use crate::types::limits::EVIDENCE_BYTES_MAX;
 use crate::types::{BlockHash, ChainId, Epoch, Hash, Height, MasternodeId, Round, StateDigest, TimeMs, TxId};
 
 /// Why a block is invalid.
@@ -66,9 +68,23 @@ pub enum BlockError {
     /// The header does not bind these txids.
     #[error("tx_root is not that of the transactions")]
     WrongTxRoot,
-    /// Evidence, which no block carries yet.
+    /// The header does not bind this evidence.
     #[error("evidence_root is not that of the block's evidence")]
     WrongEvidenceRoot,
+    /// Evidence that does not hold, or speaks twice of one masternode.
+    #[error("evidence {index}: {error}")]
+    Evidence {
+        /// Its place, from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: EvidenceError,
+    },
+    /// More bytes of evidence than a block may have.
+    #[error("evidence of {bytes} bytes exceeds the {EVIDENCE_BYTES_MAX} of a block")]
+    TooMuchEvidence {
+        /// The encoded sizes' sum.
+        bytes: usize,
+    },
     /// Another set than the one that votes on this block.
     #[error("validators_hash is {found}, the set is {expected}")]
     WrongValidatorsHash {
@@ -171,7 +187,10 @@ impl BlockError {
     pub const fn is_of_this_copy_only(&self) -> bool {
         match self {
             Self::Transaction { error, .. } => error.is_of_this_copy_only(),
-            Self::WrongLastCommitRoot | Self::WrongTxRoot | Self::WrongTransaction { .. } => true,
+            Self::WrongLastCommitRoot
+            | Self::WrongTxRoot
+            | Self::WrongEvidenceRoot
+            | Self::WrongTransaction { .. } => true,
             _ => false,
         }
     }

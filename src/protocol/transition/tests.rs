@@ -1,5 +1,7 @@
 //! Every rule of a block, broken one at a time.
 
+mod evidence;
+
 use super::*;
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
 use crate::types::keys::SequentialVerifier;

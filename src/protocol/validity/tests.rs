@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::protocol::fixtures::{Chain, document, lock, user};
+use crate::protocol::fixtures::{Chain, document, lock, operator, update_of, user};
 use crate::types::keys::SequentialVerifier;
-use crate::types::{SecretKey, Signature, TxId, Witness};
+use crate::types::{
+    MasternodeId, MasternodeRegistration, MasternodeUpdate, OperatorConsent, SecretKey, Signature, TxId,
+    Witness,
+};
 
 fn chain() -> Chain {
     Chain::new(&document(&[1, 1, 1, 1], 3))
@@ -109,6 +112,234 @@ fn each_rule_of_the_shape_is_held() {
             assert_eq!(check_structure(&changed, chain.state.parameters()), Err(expected));
         }
     }
+}
+
+fn registration(index: u32) -> Payload {
+    Payload::MasternodeRegister(MasternodeRegistration {
+        collateral_index: index,
+        operator: OperatorConsent::unsigned(operator(9).public()),
+        payout: lock(&user(2)),
+        network_address: "time.example:24000".to_owned(),
+    })
+}
+
+/// User 0 registers a masternode: output 0 is the collateral.
+fn register(chain: &Chain) -> Transaction {
+    let mut transaction = payment(chain, 1_000);
+    let change =
+        TxOut { value: Amount(transaction.outputs[0].value.0 - 1_000_000), ..transaction.outputs[0] };
+    transaction.outputs = vec![TxOut { value: Amount(1_000_000), ..change }, change];
+    transaction.payload = registration(0);
+    transaction
+}
+
+fn consented(chain: &Chain, transaction: Transaction) -> Transaction {
+    let operators = [&operator(7), &operator(8), &operator(9)];
+    signed(chain, transaction.consented(chain.state.chain_id(), &operators), &[&user(0)])
+}
+
+#[test]
+fn each_rule_of_a_registration_is_held() {
+    use TransactionError as E;
+    let chain = chain();
+    let base = register(&chain);
+    assert_eq!(spend(&chain, &consented(&chain, base.clone())), Ok(Amount(1_000)));
+    let register_with = |change: fn(&mut MasternodeRegistration)| {
+        let mut transaction = base.clone();
+        if let Payload::MasternodeRegister(registration) = &mut transaction.payload {
+            change(registration);
+        }
+        transaction
+    };
+    let with_value = |value: u64| {
+        let mut transaction = base.clone();
+        transaction.outputs[0].value = Amount(value);
+        transaction
+    };
+    let weak = PublicKey::ZERO;
+    assert!(weak.is_weak());
+    let cases: Vec<(&str, Transaction, Option<E>)> = vec![
+        (
+            "the last output as collateral is no tier's",
+            Transaction { payload: registration(1), ..base.clone() },
+            { Some(E::UnknownTier { value: base.outputs[1].value }) },
+        ),
+        (
+            "no such output",
+            Transaction { payload: registration(2), ..base.clone() },
+            Some(E::NoCollateral { index: 2, outputs: 2 }),
+        ),
+        (
+            "the last place of all",
+            Transaction { payload: registration(u32::MAX), ..base.clone() },
+            Some(E::NoCollateral { index: u32::MAX, outputs: 2 }),
+        ),
+        ("one unit less", with_value(999_999), Some(E::UnknownTier { value: Amount(999_999) })),
+        ("one unit more", with_value(1_000_001), Some(E::UnknownTier { value: Amount(1_000_001) })),
+        (
+            "a weak key",
+            register_with(|r| r.operator.key = PublicKey::ZERO),
+            Some(E::WeakOperatorKey { key: weak }),
+        ),
+        (
+            "an address with a space",
+            register_with(|r| r.network_address = "a b".to_owned()),
+            Some(E::BadNetworkAddress),
+        ),
+        (
+            "with a line break",
+            register_with(|r| r.network_address = "a\n".to_owned()),
+            Some(E::BadNetworkAddress),
+        ),
+        (
+            "beyond ASCII",
+            register_with(|r| r.network_address = "\u{e9}".to_owned()),
+            Some(E::BadNetworkAddress),
+        ),
+        ("too long", register_with(|r| r.network_address = "a".repeat(129)), Some(E::BadNetworkAddress)),
+        ("as long as may be", register_with(|r| r.network_address = "a".repeat(128)), None),
+    ];
+    all_are_judged(&chain, cases);
+}
+
+#[test]
+fn each_rule_of_an_update_is_held() {
+    use TransactionError as E;
+    let chain = chain();
+    let base = register(&chain);
+    let update_with = |change: fn(&mut MasternodeUpdate)| {
+        let mut update = update_of(MasternodeId([1; 32]));
+        change(&mut update);
+        Transaction { payload: Payload::MasternodeUpdate(update), ..base.clone() }
+    };
+    let weak = PublicKey::ZERO;
+    let unsigned = OperatorConsent::unsigned;
+    let cases: Vec<(&str, Transaction, Option<E>)> = vec![
+        ("an update of nothing", update_with(|_| ()), Some(E::EmptyUpdate)),
+        ("an update of the payout", update_with(|u| u.payout = Some(lock(&user(1)))), None),
+        ("of the address", update_with(|u| u.network_address = Some("a".to_owned())), None),
+        (
+            "of a bad address",
+            update_with(|u| u.network_address = Some(" ".to_owned())),
+            Some(E::BadNetworkAddress),
+        ),
+        (
+            "of the key",
+            update_with(|u| u.operator = Some(OperatorConsent::unsigned(operator(8).public()))),
+            None,
+        ),
+        (
+            "to a weak key",
+            update_with(|u| u.operator = Some(OperatorConsent::unsigned(PublicKey::ZERO))),
+            Some(E::WeakOperatorKey { key: weak }),
+        ),
+        (
+            "un-jailing by a weak key",
+            update_with(|u| u.unjail = Some(OperatorConsent::unsigned(PublicKey::ZERO))),
+            Some(E::WeakOperatorKey { key: weak }),
+        ),
+        (
+            "un-jailing alone",
+            {
+                let update = MasternodeUpdate {
+                    unjail: Some(unsigned(operator(7).public())),
+                    ..update_of(MasternodeId::ZERO)
+                };
+                Transaction { payload: Payload::MasternodeUpdate(update), ..base.clone() }
+            },
+            None,
+        ),
+        (
+            "an exit",
+            Transaction {
+                payload: Payload::MasternodeExit { masternode: MasternodeId::ZERO },
+                ..base.clone()
+            },
+            None,
+        ),
+    ];
+    all_are_judged(&chain, cases);
+}
+
+/// Each is refused for its rule, or taken.
+fn all_are_judged(chain: &Chain, cases: Vec<(&str, Transaction, Option<TransactionError>)>) {
+    for (description, transaction, expected) in cases {
+        let found = check(chain, &consented(chain, transaction)).err();
+        assert_eq!(found, expected, "{description}");
+    }
+}
+
+#[test]
+fn an_operator_agrees_to_one_transaction_on_one_chain() {
+    let chain = chain();
+    let chain_id = chain.state.chain_id();
+    let good = consented(&chain, register(&chain));
+    assert!(check(&chain, &good).is_ok());
+    let bad = TransactionError::BadConsent { key: operator(9).public() };
+    assert!(!bad.is_of_this_copy_only(), "the txid covers it, so every copy has it");
+    let sign = |transaction: Transaction| transaction.signed(chain_id, &[&user(0)]);
+    // Nobody agreed; another key did; it was on another chain.
+    assert_eq!(check(&chain, &sign(register(&chain))).unwrap_err(), bad);
+    let mut by_another = register(&chain);
+    if let Payload::MasternodeRegister(registration) = &mut by_another.payload {
+        registration.operator.signature = operator(8).sign(&register(&chain).consent_digest(chain_id));
+    }
+    assert_eq!(check(&chain, &sign(by_another)).unwrap_err(), bad);
+    let elsewhere = register(&chain).consented(&ChainId([1; 32]), &[&operator(9)]);
+    assert_eq!(check(&chain, &sign(elsewhere)).unwrap_err(), bad);
+    // Whatever else of the transaction changes, the operator did not agree to it.
+    type Change = fn(&mut Transaction);
+    let changes: [Change; 6] = [
+        |tx| tx.inputs[0].index ^= 1,
+        |tx| tx.outputs[1].value.0 -= 1,
+        |tx| tx.outputs[0].lock = lock(&user(5)),
+        |tx| tx.outputs.truncate(1),
+        |tx| {
+            if let Payload::MasternodeRegister(registration) = &mut tx.payload {
+                registration.payout = lock(&user(5));
+            }
+        },
+        |tx| {
+            if let Payload::MasternodeRegister(registration) = &mut tx.payload {
+                registration.network_address.push('0');
+            }
+        },
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let mut changed = good.clone();
+        change(&mut changed);
+        assert_ne!(changed.txid(), good.txid());
+        assert_eq!(check(&chain, &sign(changed)).unwrap_err(), bad, "case {index}");
+    }
+    // Its signature is part of the txid, so a stranger can't change it under the owner's.
+    let mut forged = good.clone();
+    if let Payload::MasternodeRegister(registration) = &mut forged.payload {
+        registration.operator.signature.0[0] ^= 1;
+    }
+    assert_ne!(forged.txid(), good.txid());
+    assert_eq!(check(&chain, &forged).unwrap_err(), TransactionError::BadSignature { key: user(0).public() });
+    assert_eq!(check(&chain, &sign(forged)).unwrap_err(), bad);
+
+    // Of two operators each one is needed.
+    let update = MasternodeUpdate {
+        operator: Some(OperatorConsent::unsigned(operator(8).public())),
+        unjail: Some(OperatorConsent::unsigned(operator(7).public())),
+        ..update_of(MasternodeId::ZERO)
+    };
+    let both = Transaction { payload: Payload::MasternodeUpdate(update), ..register(&chain) };
+    for (operators, expected) in [
+        (vec![operator(7), operator(8)], None),
+        (vec![operator(8)], Some(TransactionError::BadConsent { key: operator(7).public() })),
+        (vec![operator(7)], Some(TransactionError::BadConsent { key: operator(8).public() })),
+    ] {
+        let by: Vec<&SecretKey> = operators.iter().collect();
+        assert_eq!(check(&chain, &sign(both.clone().consented(chain_id, &by))).err(), expected);
+    }
+    let copies = [good.clone(), sign(register(&chain)), good].map(Arc::new);
+    let parameters = chain.state.parameters();
+    let many = CheckedTransaction::check_many(copies.into(), chain_id, parameters, &SequentialVerifier);
+    assert!(many[0].is_ok() && many[2].is_ok());
+    assert_eq!(many[1], Err(bad));
 }
 
 #[test]
@@ -265,6 +496,12 @@ fn reasons_are_distinct_and_witness_faults_blame_the_copy() {
         E::InputsMismatch { inputs: 0, given: 0 },
         E::CollateralBound { outpoint },
         E::InputsOverflow,
+        E::BadConsent { key },
+        E::BadNetworkAddress,
+        E::WeakOperatorKey { key },
+        E::NoCollateral { index: 0, outputs: 0 },
+        E::UnknownTier { value: amount },
+        E::EmptyUpdate,
         E::Overspent { inputs: amount, outputs: amount },
         E::FeeTooLow { fee: amount, minimum: amount },
     ];

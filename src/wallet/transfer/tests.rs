@@ -1,7 +1,13 @@
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
+use super::super::funds::{Coin, CoinState, Withheld};
 use super::*;
-use crate::types::{SignatureCheck, TxId};
+use crate::protocol::validity::minimum_fee;
+use crate::types::codec::encode;
+use crate::types::limits::TRANSACTION_BYTES_MAX;
+use crate::types::{ChainId, ChainParameters, Lock, OutPoint, SecretKey, SignatureCheck, Transaction, TxId};
 
 const CHAIN: ChainId = ChainId([9; 32]);
 
@@ -13,23 +19,22 @@ fn lock(index: u8) -> Lock {
     Lock::KeyHash(key(index).public().key_hash())
 }
 
-fn coin(number: u32, value: u64, owner: u8) -> (OutPoint, TxOut) {
+fn coin(number: u32, value: u64, owner: u8) -> Coin {
     let outpoint = OutPoint { txid: TxId([1; 32]), index: number };
-    (outpoint, TxOut { value: Amount(value), lock: lock(owner) })
+    let output = TxOut { value: Amount(value), lock: lock(owner) };
+    Coin { outpoint, output, state: CoinState::Free }
 }
 
 /// Builds a transfer from coins of the keys 0, 1 and 2 to key 9, with change to key 0.
-fn build(coins: &[(OutPoint, TxOut)], amount: u64, memo: &[u8]) -> Result<BuiltTransfer, TransferError> {
+fn build(coins: &[Coin], amount: u64, memo: &[u8]) -> Result<BuiltTransaction, TransferError> {
     let parameters = ChainParameters::of_network(Network::Devnet);
+    let keys = [key(0), key(1), key(2)];
+    let funds = Funds { chain_id: &CHAIN, parameters: &parameters, coins, keys: &keys, change: lock(0) };
     let transfer = Transfer {
-        chain_id: &CHAIN,
+        funds,
         network: Network::Devnet,
-        parameters: &parameters,
-        coins,
-        keys: &[key(0), key(1), key(2)],
         recipient: Address { network: Network::Devnet, lock: lock(9) },
         amount: Amount(amount),
-        change: lock(0),
         memo,
     };
     transfer.build()
@@ -40,10 +45,11 @@ fn minimum(transaction: &Transaction) -> u64 {
 }
 
 /// Holds everything that a built transfer promises.
-fn assert_sound(built: &BuiltTransfer, coins: &[(OutPoint, TxOut)], amount: u64) {
+fn assert_sound(built: &BuiltTransaction, coins: &[Coin], amount: u64) {
     let transaction = &built.transaction;
-    let value = |outpoint: &OutPoint| coins.iter().find(|(o, _)| o == outpoint).unwrap().1.value.0;
-    let inputs: u64 = transaction.inputs.iter().map(value).sum();
+    let coin_of = |outpoint: &OutPoint| *coins.iter().find(|coin| coin.outpoint == *outpoint).unwrap();
+    let inputs: u64 = transaction.inputs.iter().map(|outpoint| coin_of(outpoint).output.value.0).sum();
+    assert!(transaction.inputs.iter().all(|outpoint| coin_of(outpoint).state == CoinState::Free));
     let outputs: u64 = transaction.outputs.iter().map(|output| output.value.0).sum();
     assert_eq!(inputs, outputs + built.fee.0, "value is conserved");
     assert_eq!(transaction.outputs[0], TxOut { value: Amount(amount), lock: lock(9) });
@@ -64,15 +70,12 @@ fn assert_sound(built: &BuiltTransfer, coins: &[(OutPoint, TxOut)], amount: u64)
     let distinct: BTreeSet<&OutPoint> = transaction.inputs.iter().collect();
     assert_eq!(distinct.len(), transaction.inputs.len());
     assert!(encode(transaction).len() <= TRANSACTION_BYTES_MAX);
-    let owners: BTreeSet<Lock> = transaction
-        .inputs
-        .iter()
-        .map(|outpoint| coins.iter().find(|(o, _)| o == outpoint).unwrap().1.lock)
-        .collect();
+    let owners: BTreeSet<Lock> =
+        transaction.inputs.iter().map(|outpoint| coin_of(outpoint).output.lock).collect();
     let signers: BTreeSet<Lock> =
         transaction.witnesses.iter().map(|witness| Lock::KeyHash(witness.key.key_hash())).collect();
     assert_eq!(owners, signers, "one witness for each owner and no other");
-    assert!(transaction.signature_checks(&CHAIN).iter().all(SignatureCheck::holds));
+    assert!(transaction.signature_checks(&CHAIN, &transaction.txid()).iter().all(SignatureCheck::holds));
 }
 
 proptest! {
@@ -80,18 +83,30 @@ proptest! {
 
     #[test]
     fn built_transfers_are_sound_and_refusals_are_right(
-        values in prop::collection::vec((1_u64..20_000, 0_u8..4), 0..60),
+        values in prop::collection::vec((1_u64..20_000, 0_u8..4, 0_u8..6), 0..60),
         amount in 1_u64..200_000,
         memo in prop::collection::vec(any::<u8>(), 0..=MEMO_BYTES_MAX),
     ) {
-        let coins: Vec<_> =
-            (0_u32..).zip(&values).map(|(number, (value, owner))| coin(number, *value, *owner)).collect();
+        let state = |state: u8| match state {
+            0 => CoinState::Bound,
+            1 => CoinState::Locked,
+            _ => CoinState::Free,
+        };
+        let coins: Vec<Coin> = (0_u32..)
+            .zip(&values)
+            .map(|(number, (value, owner, kind))| Coin { state: state(*kind), ..coin(number, *value, *owner) })
+            .collect();
         // Key 3 is not ours.
-        let mine: u64 = values.iter().filter(|(_, owner)| *owner < 3).map(|(value, _)| *value).sum();
+        let mine = |state: CoinState| {
+            let mine = coins.iter().filter(|coin| coin.output.lock != lock(3) && coin.state == state);
+            mine.map(|coin| coin.output.value.0).sum::<u64>()
+        };
         match build(&coins, amount, &memo) {
             Ok(built) => assert_sound(&built, &coins, amount),
-            Err(TransferError::InsufficientFunds { missing, available, .. }) => {
-                prop_assert_eq!(available.0, mine);
+            Err(TransferError::Funds(FundsError::Insufficient { missing, available, withheld, .. })) => {
+                prop_assert_eq!(available.0, mine(CoinState::Free));
+                prop_assert_eq!(withheld.bound.0, mine(CoinState::Bound));
+                prop_assert_eq!(withheld.locked.0, mine(CoinState::Locked));
                 prop_assert!(missing.0 > 0);
                 if missing.0 >= 20_000 {
                     return Ok(());
@@ -116,7 +131,7 @@ fn around_the_fee_each_unit_counts() {
                 assert_eq!(built.change, Amount(change));
                 assert_sound(&built, &coins, 1_000);
             }
-            (Err(TransferError::InsufficientFunds { missing: Amount(1), .. }), None) => {}
+            (Err(TransferError::Funds(FundsError::Insufficient { missing: Amount(1), .. })), None) => {}
             (other, _) => panic!("{value}: {other:?}"),
         }
     }
@@ -127,10 +142,10 @@ fn the_fewest_coins_are_taken_and_none_twice() {
     let mut coins: Vec<_> = (0..10).map(|number| coin(number, 1_000 * u64::from(number + 1), 0)).collect();
     coins.extend(coins.clone());
     let built = build(&coins, 8_500, b"").unwrap();
-    assert_eq!(built.transaction.inputs, [coin(9, 0, 0).0]);
+    assert_eq!(built.transaction.inputs, [coin(9, 0, 0).outpoint]);
     assert_sound(&built, &coins, 8_500);
     // 55,000 in all, were they counted twice it would be 110,000.
-    assert!(matches!(build(&coins, 60_000, b""), Err(TransferError::InsufficientFunds { .. })));
+    assert!(matches!(build(&coins, 60_000, b""), Err(TransferError::Funds(FundsError::Insufficient { .. }))));
 }
 
 #[test]
@@ -139,7 +154,8 @@ fn a_transaction_is_never_too_large() {
     let built = build(&coins, 9_900_000, b"").unwrap();
     assert_sound(&built, &coins, 9_900_000);
     let error = build(&coins, 12_000_000, b"").unwrap_err();
-    assert!(matches!(error, TransferError::TooManyCoins { inputs: 1_000, .. }), "{error}");
+    let too_many = matches!(error, TransferError::Funds(FundsError::TooManyCoins { inputs: 1_000, .. }));
+    assert!(too_many, "{error}");
 }
 
 #[test]
@@ -147,9 +163,10 @@ fn what_can_not_be_paid_is_refused() {
     let coins = [coin(0, 1_000_000, 0)];
     assert_eq!(build(&coins, 0, b""), Err(TransferError::NoAmount));
     assert_eq!(build(&coins, 1, &[0; MEMO_BYTES_MAX + 1]), Err(TransferError::MemoTooLong { bytes: 257 }));
-    assert_eq!(build(&coins, u64::MAX, b""), Err(TransferError::Overflow));
+    let overflow = Err(TransferError::Funds(FundsError::Overflow));
+    assert_eq!(build(&coins, u64::MAX, b""), overflow);
     let huge = [coin(0, u64::MAX, 0), coin(1, u64::MAX, 0)];
-    assert_eq!(build(&huge, 1, b""), Err(TransferError::Overflow));
+    assert_eq!(build(&huge, 1, b""), overflow);
     let foreign = [coin(0, 1_000_000, 7)];
     let error = build(&foreign, 5, b"").unwrap_err();
     assert_eq!(
@@ -157,16 +174,31 @@ fn what_can_not_be_paid_is_refused() {
         "0.00001005 TIME are missing: 0.00000000 TIME can be spent, 0.00000005 TIME and the fee are needed"
     );
     let parameters = ChainParameters::of_network(Network::Devnet);
+    let keys = [key(0)];
+    let funds =
+        Funds { chain_id: &CHAIN, parameters: &parameters, coins: &coins, keys: &keys, change: lock(0) };
     let mainnet = Transfer {
-        chain_id: &CHAIN,
+        funds,
         network: Network::Devnet,
-        parameters: &parameters,
-        coins: &coins,
-        keys: &[key(0)],
         recipient: Address { network: Network::Mainnet, lock: lock(9) },
         amount: Amount(1),
-        change: lock(0),
         memo: b"",
     };
     assert!(matches!(mainnet.build(), Err(TransferError::ForeignAddress { .. })));
+}
+
+#[test]
+fn collateral_is_never_spent_and_named_as_the_reason() {
+    let bound = Coin { state: CoinState::Bound, ..coin(0, 100_000_000_000, 0) };
+    let locked = Coin { state: CoinState::Locked, ..coin(1, 300_000_000, 0) };
+    let coins = [bound, locked, coin(2, 5_000, 0)];
+    let error = build(&coins, 100_000, b"").unwrap_err();
+    let withheld = Withheld { locked: Amount(300_000_000), bound: Amount(100_000_000_000) };
+    assert!(
+        matches!(&error, TransferError::Funds(FundsError::Insufficient { withheld: found, .. }) if *found == withheld)
+    );
+    let text = error.to_string();
+    assert!(text.contains("1000.00000000 TIME more are bound as collateral of a masternode"), "{text}");
+    assert!(text.contains("3.00000000 TIME more are being spent by a transaction on its way"), "{text}");
+    assert_sound(&build(&coins, 4_000, b"").unwrap(), &coins, 4_000);
 }

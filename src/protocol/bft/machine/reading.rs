@@ -102,6 +102,16 @@ impl Machine {
         Some(&best.proposal)
     }
 
+    /// Whether the proposal of a round is here, and the proof of lock that it names: without that it can't be prevoted.
+    #[must_use]
+    pub fn has_whole_proposal(&self, round: Round) -> bool {
+        self.proposal(round).is_some_and(|proposal| {
+            let value = Some(proposal.block.header.hash());
+            let proved = |pol_round| self.votes.has_quorum(pol_round, VoteStep::Prevote, value);
+            proposal.pol_round.is_none_or(proved)
+        })
+    }
+
     /// Whether a proposal has carried this block.
     #[must_use]
     pub fn has_block(&self, hash: &BlockHash) -> bool {

@@ -8,7 +8,9 @@ use super::Body;
 use super::{Entry, Machine};
 use crate::protocol::finality::{FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX};
 use crate::protocol::validity::CheckedTransaction;
-use crate::types::{Certificate, Epoch, FinalityVote, OutPoint, TxId, ValidatorSet, VoteKind};
+use crate::types::{
+    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, ValidatorSet, VoteKind,
+};
 
 impl Machine {
     /// The epoch whose votes are counted.
@@ -85,6 +87,12 @@ impl Machine {
             VoteKind::Final => &entry.final_votes,
         };
         (tally.weight() >= self.set.quorum()).then(|| tally.certificate(vote, self.epoch))
+    }
+
+    /// A member's `Lock` vote for a transaction with its proof, if the tally still holds it.
+    #[must_use]
+    pub fn lock_vote_of(&self, validator: &MasternodeId, txid: &TxId) -> Option<CertificateVote> {
+        self.entries.get(txid)?.lock_votes.source_of(validator)?.prove()
     }
 
     /// The votes that make a transaction final, if a quorum of them is here and no block contains it yet.

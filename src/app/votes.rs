@@ -1,0 +1,187 @@
+//! The operator's explicit steps with a vote journal: making one, and carrying votes from machine to machine.
+//!
+//! # Place
+//! `timed votes` calls these, on a data directory that no node runs in. Everything here blocks.
+//!
+//! # Invariants
+//! - INV-VOTES-1: a key that may have voted before gets a new journal only under the rule that it signs in later epochs
+//!   alone, unless its operator takes the risk.
+//! - INV-VOTES-2: what is there is never overwritten; only the journal of a node without a key, which holds no vote,
+//!   makes room.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::networks::{NetworksError, load_genesis};
+use super::open::journal_path;
+use super::vote_file::{VoteFileError, VoteFileHead, VoteFileSink, VoteFileWriter, read_vote_file};
+use crate::runtime::key_file::{SecretFileError, read_key_file};
+use crate::runtime::{Clock, Config};
+use crate::storage::{
+    DirectoryLock, JournalIdentity, JournalImport, JournalOrigin, JournalRecord, JournalWriter, RealDisk,
+    StorageError,
+};
+use crate::types::{ChainId, PublicKey};
+
+/// Why nothing was done with a vote journal.
+#[derive(Debug, thiserror::Error)]
+pub enum VotesError {
+    /// No genesis document.
+    #[error(transparent)]
+    Networks(#[from] NetworksError),
+    /// No key is named.
+    #[error(
+        "a vote journal belongs to an operator key: name its file by [masternode] operator_key in the configuration"
+    )]
+    NoOperatorKey,
+    /// The key can't be read.
+    #[error(transparent)]
+    Key(#[from] SecretFileError),
+    /// The data directory or the journal.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The file of votes.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: VoteFileError,
+    },
+    /// The file of votes can't be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// The file system's reason.
+        source: io::Error,
+    },
+}
+
+/// The vote journal's place in a data directory, which is held for this process.
+#[derive(Debug)]
+pub struct VotesPlace {
+    directory: PathBuf,
+    chain_id: ChainId,
+    operator: PublicKey,
+    _lock: DirectoryLock,
+}
+
+/// A journal that was made, exported or imported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VotesSummary {
+    /// Where the journal is.
+    pub directory: PathBuf,
+    /// The chain that is voted on.
+    pub chain_id: ChainId,
+    /// The key that votes.
+    pub operator: PublicKey,
+    /// How it came to be.
+    pub origin: JournalOrigin,
+    /// How many records it holds.
+    pub records: usize,
+    /// Whether the journal of a node without a key was removed for it.
+    pub replaced_keyless: bool,
+}
+
+impl VotesPlace {
+    /// The place that a configuration names.
+    ///
+    /// # Errors
+    /// When it names no operator key, or the data directory is in use.
+    pub fn of(config: &Config) -> Result<Self, VotesError> {
+        let chain_id = load_genesis(config)?.chain_id();
+        let key = config.masternode.operator_key.as_ref().ok_or(VotesError::NoOperatorKey)?;
+        let operator = read_key_file(key)?.public();
+        let lock = DirectoryLock::acquire(&config.node.data_dir)?;
+        Ok(Self { directory: journal_path(&config.node.data_dir), chain_id, operator, _lock: lock })
+    }
+
+    const fn identity(&self) -> JournalIdentity {
+        JournalIdentity { chain_id: self.chain_id, operator: Some(self.operator) }
+    }
+
+    fn summary(&self, origin: JournalOrigin, records: usize, replaced_keyless: bool) -> VotesSummary {
+        let (directory, chain_id, operator) = (self.directory.clone(), self.chain_id, self.operator);
+        VotesSummary { directory, chain_id, operator, origin, records, replaced_keyless }
+    }
+
+    /// Makes a journal. Unless `forced`, the key signs only in epochs that start later than now by twice the clocks'
+    /// drift.
+    ///
+    /// # Errors
+    /// When there is one, of this key or another.
+    pub fn make(&self, forced: bool) -> Result<VotesSummary, VotesError> {
+        let origin = JournalOrigin { created_ms: Clock.now_ms(), forced };
+        let replaced =
+            JournalWriter::create_over_keyless(RealDisk, &self.directory, self.identity(), origin)?;
+        Ok(self.summary(origin, 0, replaced))
+    }
+
+    /// Writes the journal as JSON; `name` says where to, for errors.
+    ///
+    /// # Errors
+    /// When there is none, it is damaged or another's, or the file can't be written.
+    pub fn export(&self, out: impl Write, name: &Path) -> Result<VotesSummary, VotesError> {
+        let failed = |source| VotesError::Io { path: name.to_owned(), source };
+        let scan = |visit: &mut dyn FnMut(JournalRecord) -> Result<(), StorageError>| {
+            JournalWriter::scan(RealDisk, &self.directory, self.identity(), visit)
+        };
+        // Once to learn where bodies lie, so that they need not be held; once to write.
+        let journal = scan(&mut |_| Ok(()))?;
+        let (origin, epoch) = (journal.origin, journal.epoch);
+        let head = VoteFileHead { chain_id: self.chain_id, operator_key: self.operator, origin, epoch };
+        let mut writer = VoteFileWriter::begin(BufWriter::new(out), head).map_err(failed)?;
+        let mut body = |txid: &_| journal.reader.transaction(txid).map_err(io::Error::other);
+        scan(&mut |record| writer.push(&record, &mut body).map_err(StorageError::io("write", name)))?;
+        let records = writer.finish().map_err(failed)?;
+        Ok(self.summary(origin, records, false))
+    }
+
+    /// Makes a journal of what [`Self::export`] wrote elsewhere.
+    ///
+    /// # Errors
+    /// When there is one, or the file is malformed, of another chain or of another key; nothing is left then.
+    pub fn import(&self, path: &Path) -> Result<VotesSummary, VotesError> {
+        let file = File::open(path).map_err(|source| VotesError::Io { path: path.to_owned(), source })?;
+        let mut sink = Importer { place: self, begun: None };
+        let records = read_vote_file(BufReader::new(file), &mut sink).map_err(|error| match error {
+            VoteFileError::Storage(error) => VotesError::Storage(error),
+            source => VotesError::File { path: path.to_owned(), source },
+        })?;
+        let Some((import, origin)) = sink.begun else {
+            // A file that was read to its end has a head.
+            return Err(StorageError::NoJournal { path: self.directory.clone() }.into());
+        };
+        let replaced = import.replaces_keyless();
+        import.finish()?;
+        Ok(self.summary(origin, records, replaced))
+    }
+}
+
+struct Importer<'a> {
+    place: &'a VotesPlace,
+    begun: Option<(JournalImport, JournalOrigin)>,
+}
+
+impl VoteFileSink for Importer<'_> {
+    fn head(&mut self, head: &VoteFileHead) -> Result<(), VoteFileError> {
+        let identity = self.place.identity();
+        head.check(identity)?;
+        let import = JournalImport::begin(&self.place.directory, identity, head.origin)?;
+        self.begun = Some((import, head.origin));
+        Ok(())
+    }
+
+    fn record(&mut self, record: JournalRecord) -> Result<(), VoteFileError> {
+        match &mut self.begun {
+            Some((import, _)) => Ok(import.push(record)?),
+            // Records come after the head.
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

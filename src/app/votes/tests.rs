@@ -1,0 +1,266 @@
+//! A masternode votes, its journal is carried elsewhere, and the machines there know what it said.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::app::networks::{devnet_account_keys, devnet_genesis, devnet_operator_key};
+use crate::app::open::{Data, open};
+use crate::consensus::core::{Core, CoreConfig, Event, Opened, Output, Restart};
+use crate::protocol::proposer::proposer_of_round;
+use crate::protocol::validity::CheckedTransaction;
+use crate::runtime::key_file::create_key_file;
+use crate::storage::Staged;
+use crate::types::keys::SequentialVerifier;
+use crate::types::{
+    BlockVote, FinalityVote, GenesisDocument, Message, Network, Proposal, SecretKey, Signature, Transaction,
+    TxOut, VoteBatch, VoteKind, VoteStep,
+};
+use crate::utxo::UtxoManager;
+
+/// Long after the devnet's genesis, so that its first block is due.
+const NOW_MS: crate::types::TimeMs = 1_800_000_000_000;
+
+/// A data directory of the masternode with this operator key, with no journal yet.
+fn home(genesis: &GenesisDocument, operator: &SecretKey) -> (tempfile::TempDir, Config) {
+    let home = tempfile::tempdir().unwrap();
+    let mut config = Config::of_network(Network::Devnet);
+    let (key, document) = (home.path().join("operator.key"), home.path().join("genesis.toml"));
+    create_key_file(&key, operator).unwrap();
+    std::fs::write(&document, genesis.to_toml().unwrap()).unwrap();
+    config.node.data_dir = home.path().join("data");
+    config.node.genesis = Some(document);
+    config.masternode.enabled = true;
+    config.masternode.operator_key = Some(key);
+    (home, config)
+}
+
+/// A core over what a data directory holds.
+struct Node {
+    core: Core,
+    journal: JournalWriter<RealDisk>,
+    /// What is on disk, and so was sent, in its order.
+    said: Vec<Message>,
+}
+
+impl Node {
+    fn start(config: &Config, genesis: &GenesisDocument) -> Self {
+        let Data { operator, journal, index, replayed, log, .. } = open(config, genesis).unwrap();
+        let config = CoreConfig {
+            operator,
+            listen_ms: 0,
+            signs_after_ms: journal.origin.signs_after_ms(),
+            vote_interval_ms: 0,
+            verifier: Arc::new(SequentialVerifier),
+        };
+        let restart = Restart {
+            state: replayed.state,
+            last_commit: replayed.last_commit,
+            settled: replayed.settled,
+            records: journal.records,
+            utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
+            bodies: Arc::new(journal.reader),
+            blocks: Arc::new(log.reader()),
+        };
+        let Opened { core, outputs } = Core::open(config, restart, NOW_MS);
+        let mut node = Self { core, journal: journal.writer, said: Vec::new() };
+        node.follow(outputs);
+        node
+    }
+
+    /// Writes what is to be written, says it, and does what follows from that.
+    fn follow(&mut self, mut outputs: Vec<Output>) {
+        while let Some(place) = outputs.iter().position(|output| matches!(output, Output::Persist(_))) {
+            let Output::Persist(Staged { records, release }) = outputs.remove(place) else { return };
+            let durable = self.journal.commit(vec![Staged { records, release }]).unwrap();
+            self.said.extend(durable.iter().map(|message| message.get().clone()));
+            outputs.extend(self.core.handle(Event::Persisted(durable), NOW_MS));
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let outputs = self.core.handle(event, NOW_MS);
+        self.follow(outputs);
+    }
+
+    /// The proposal and the votes of the block layer that it said.
+    fn said_of_blocks(&self) -> (Option<Arc<Proposal>>, Vec<Arc<BlockVote>>) {
+        let (mut proposal, mut votes) = (None, Vec::new());
+        for message in &self.said {
+            match message {
+                Message::Proposal(said) => proposal = Some(Arc::clone(said)),
+                Message::BlockVote(vote) => votes.push(Arc::clone(vote)),
+                _ => {}
+            }
+        }
+        (proposal, votes)
+    }
+
+    fn hear(&mut self, message: Message) {
+        let from = SecretKey::from_seed(&[200; 32]).public();
+        self.handle(Event::Message { from, message, verified: true });
+    }
+}
+
+/// Lets a masternode lock a payment, see it certified and promise it, propose a block and lock that: everything that
+/// its journal protects.
+fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transaction, BlockVote) {
+    let mut node = Node::start(config, genesis);
+    let state = Arc::clone(node.core.state());
+    let (outpoint, output) = genesis.outputs()[0];
+    let key = &devnet_account_keys()[0];
+    let outputs = vec![TxOut { value: crate::types::Amount(output.value.0 - 1_000), ..output }];
+    let payment = Transaction::transfer(vec![outpoint], outputs, Vec::new()).signed(state.chain_id(), &[key]);
+    let (chain_id, parameters) = (state.chain_id(), state.parameters());
+    let checked =
+        CheckedTransaction::check(Arc::new(payment.clone()), chain_id, parameters, &SequentialVerifier)
+            .unwrap();
+    node.handle(Event::Transaction(checked));
+    let others: Vec<usize> = (0..4).filter(|index| *index != proposer).collect();
+    let id_of = |index: usize| GenesisDocument::masternode_id(&genesis.collateral_outpoint(index));
+    let lock = FinalityVote { kind: VoteKind::Lock, txid: payment.txid() };
+    for index in others.iter().take(2).copied() {
+        let secret = devnet_operator_key(index);
+        let batch = VoteBatch::signed(chain_id, 0, id_of(index), 0, vec![lock], &secret);
+        node.hear(Message::VoteBatch(Arc::new(batch)));
+    }
+    assert!(node.core.finality().promises().contains(&payment.txid()), "voted Final");
+    node.handle(Event::TimeoutElapsed(crate::consensus::core::Timer::HeightDue(1)));
+    let (proposal, _) = node.said_of_blocks();
+    let proposal = proposal.expect("it proposes");
+    let prevote = |index: usize| {
+        let vote = BlockVote {
+            step: VoteStep::Prevote,
+            epoch: 0,
+            height: 1,
+            round: 0,
+            value: Some(proposal.block.header.hash()),
+            validator: id_of(index),
+            signature: Signature::EMPTY,
+        };
+        vote.signed(chain_id, &devnet_operator_key(index))
+    };
+    for index in others.iter().take(2).copied() {
+        node.hear(Message::BlockVote(Arc::new(prevote(index))));
+    }
+    let (_, votes) = node.said_of_blocks();
+    let precommit = votes.into_iter().find(|vote| vote.step == VoteStep::Precommit).expect("it precommits");
+    (payment, (*precommit).clone())
+}
+
+#[test]
+fn exported_and_imported_votes_protect_equally() {
+    let genesis = devnet_genesis(4);
+    let (state, _) = crate::protocol::state::LedgerState::genesis(&genesis).unwrap();
+    let place = proposer_of_round(&state.proposer_order(), 0).unwrap();
+    let id = state.validators().get(place).unwrap().id;
+    let proposer = (0..4)
+        .find(|index| GenesisDocument::masternode_id(&genesis.collateral_outpoint(*index)) == id)
+        .unwrap();
+    let operator = devnet_operator_key(proposer);
+    let (_first, config) = home(&genesis, &operator);
+    VotesPlace::of(&config).unwrap().make(true).unwrap();
+    let (payment, precommit) = vote(&config, &genesis, proposer);
+
+    let mut file = Vec::new();
+    let exported = VotesPlace::of(&config).unwrap().export(&mut file, Path::new("out")).unwrap();
+    assert!(exported.records > 8 && exported.origin.forced, "{exported:?}");
+    let (second, elsewhere) = home(&genesis, &operator);
+    let path = second.path().join("votes.json");
+    std::fs::write(&path, &file).unwrap();
+    let imported = VotesPlace::of(&elsewhere).unwrap().import(&path).unwrap();
+    assert_eq!((imported.records, imported.origin), (exported.records, exported.origin));
+
+    let journal = |config: &Config| {
+        let identity = JournalIdentity { chain_id: genesis.chain_id(), operator: Some(operator.public()) };
+        JournalWriter::open(RealDisk, &journal_path(&config.node.data_dir), identity).unwrap().records
+    };
+    assert_eq!(journal(&elsewhere), journal(&config));
+    let (here, there) = (Node::start(&config, &genesis), Node::start(&elsewhere, &genesis));
+    for node in [&here, &there] {
+        let finality = node.core.finality();
+        assert_eq!(finality.locked_to(&payment.inputs[0]), Some(payment.txid()));
+        assert!(finality.promises().contains(&payment.txid()));
+        assert_eq!(node.core.bft().locked(), Some((0, precommit.value.unwrap())));
+        // What it said is said again as it was.
+        let (proposal, votes) = node.said_of_blocks();
+        assert_eq!(proposal.unwrap().block.header.hash(), precommit.value.unwrap());
+        assert!(votes.iter().any(|vote| **vote == precommit), "{votes:?}");
+    }
+    let mut again = Vec::new();
+    drop((here, there));
+    VotesPlace::of(&elsewhere).unwrap().export(&mut again, Path::new("out")).unwrap();
+    assert_eq!(again, file, "byte for byte");
+}
+
+#[test]
+fn what_is_there_is_never_overwritten_and_nothing_is_left_of_a_failure() {
+    let genesis = devnet_genesis(4);
+    let (_first, config) = home(&genesis, &devnet_operator_key(1));
+    let made = VotesPlace::of(&config).unwrap().make(false).unwrap();
+    assert!(!made.origin.forced && !made.replaced_keyless);
+    let place = VotesPlace::of(&config).unwrap();
+    let again = place.make(true);
+    assert!(matches!(again, Err(VotesError::Storage(StorageError::JournalExists { .. }))));
+    let mut file = Vec::new();
+    place.export(&mut file, Path::new("out")).unwrap();
+    drop(place);
+
+    let import = |genesis: &GenesisDocument, operator: usize, text: &str| {
+        let (home, config) = home(genesis, &devnet_operator_key(operator));
+        let path = home.path().join("votes.json");
+        std::fs::write(&path, text).unwrap();
+        let outcome = VotesPlace::of(&config).unwrap().import(&path);
+        let journal = journal_path(&config.node.data_dir);
+        assert_eq!(journal.exists(), outcome.is_ok());
+        outcome
+    };
+    let text = String::from_utf8(file).unwrap();
+    let imported = import(&genesis, 1, &text).unwrap();
+    assert_eq!(imported.origin, made.origin, "the restriction comes along");
+    let file_error = |outcome| match outcome {
+        Err(VotesError::File { source, .. }) => source,
+        other => panic!("{other:?}"),
+    };
+    let chain = file_error(import(&devnet_genesis(5), 1, &text));
+    assert!(matches!(chain, VoteFileError::WrongChain { .. }), "{chain}");
+    let key = file_error(import(&genesis, 2, &text));
+    assert!(matches!(key, VoteFileError::WrongOperator { .. }), "{key}");
+    let cut = file_error(import(&genesis, 1, &text[..text.len() - 3]));
+    assert!(matches!(cut, VoteFileError::Malformed(_)), "{cut}");
+
+    let path = config.node.data_dir.join("other.json");
+    std::fs::write(&path, &text).unwrap();
+    let occupied = VotesPlace::of(&config).unwrap().import(&path);
+    assert!(matches!(occupied, Err(VotesError::Storage(StorageError::JournalExists { .. }))));
+    let mut other = config.clone();
+    let key_path = config.node.data_dir.join("other.key");
+    create_key_file(&key_path, &devnet_operator_key(3)).unwrap();
+    other.masternode.operator_key = Some(key_path);
+    let foreign = VotesPlace::of(&other).unwrap().make(false);
+    assert!(matches!(foreign, Err(VotesError::Storage(StorageError::WrongOperator { .. }))));
+}
+
+#[test]
+fn a_node_that_followed_becomes_a_masternode() {
+    let genesis = devnet_genesis(4);
+    let (_home, mut config) = home(&genesis, &devnet_operator_key(1));
+    config.masternode.enabled = false;
+    drop(open(&config, &genesis).unwrap());
+    config.masternode.enabled = true;
+    let refused = open(&config, &genesis).err().unwrap().to_string();
+    assert!(refused.contains("holds no votes") && refused.contains("timed votes new"), "{refused}");
+    assert!(VotesPlace::of(&config).unwrap().make(false).unwrap().replaced_keyless);
+    assert!(!open(&config, &genesis).unwrap().journal.origin.forced);
+    config.masternode.enabled = false;
+    let refused = open(&config, &genesis).err().unwrap().to_string();
+    assert!(refused.contains("[masternode] enabled = true"), "{refused}");
+}
+
+#[test]
+fn a_running_node_keeps_its_journal_to_itself() {
+    let genesis = devnet_genesis(4);
+    let (_home, config) = home(&genesis, &devnet_operator_key(1));
+    let _held = VotesPlace::of(&config).unwrap();
+    let refused = VotesPlace::of(&config).err().unwrap();
+    assert!(matches!(refused, VotesError::Storage(StorageError::InUse { .. })), "{refused}");
+}

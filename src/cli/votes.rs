@@ -1,0 +1,199 @@
+//! `timed votes`: the vote journal, which keeps an operator key from contradicting itself, made by an explicit step and
+//! carried from machine to machine.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::rpc_client::say_json;
+use super::time_text::utc;
+use super::{CliError, output};
+use crate::app::votes::{VotesPlace, VotesSummary};
+use crate::runtime::key_file::{SecretFileError, sync_directory_of};
+use crate::runtime::{Config, ConfigSources};
+use crate::types::{ChainId, PublicKey, TimeMs};
+
+/// Flags of `timed votes`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: VotesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum VotesCommand {
+    /// Make the vote journal of the configured operator key, which a masternode does not start without.
+    ///
+    /// The key signs only in epochs that start after this step: what it may have signed before, it signed in epochs that
+    /// are over then. Stop every other node with this key first.
+    New(NewArgs),
+    /// Write the votes of the configured operator key as JSON, to go on elsewhere with the same protection.
+    ///
+    /// Stop the node first, and never start it again where it was: what it would sign there is not in the file.
+    Export(ExportArgs),
+    /// Make the vote journal from a file that `timed votes export` wrote.
+    Import(ImportArgs),
+}
+
+/// Which node's journal.
+#[derive(Debug, clap::Args)]
+struct NodeArgs {
+    /// The node's configuration file, which names its operator key, data directory and chain.
+    #[arg(long, value_name = "FILE", default_value = "config.toml")]
+    config: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct NewArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// Let the key sign in the running epoch already. Only for a key that has never signed on this chain: one that has
+    /// may contradict itself, and lose a part of its collateral.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExportArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// The new file; without it the votes go to standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct ImportArgs {
+    /// The file.
+    file: PathBuf,
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct VotesReport<'a> {
+    journal: &'a Path,
+    chain_id: ChainId,
+    operator_key: PublicKey,
+    created_ms: TimeMs,
+    forced: bool,
+    /// The key signs in epochs that start later than this; 0 for any.
+    signs_after_ms: TimeMs,
+    records: usize,
+}
+
+impl NodeArgs {
+    fn place(&self) -> Result<VotesPlace, CliError> {
+        let config = Config::load(&ConfigSources::of_process(Some(self.config.clone())))?;
+        Ok(VotesPlace::of(&config)?)
+    }
+
+    /// Prints what was done: as JSON, or as this sentence.
+    fn report(&self, summary: &VotesSummary, sentence: &str) -> Result<(), CliError> {
+        if summary.replaced_keyless {
+            output::notice("removed the journal of a node without an operator key, which held no votes");
+        }
+        if !self.json {
+            return output::line(sentence);
+        }
+        Ok(say_json(&VotesReport {
+            journal: &summary.directory,
+            chain_id: summary.chain_id,
+            operator_key: summary.operator,
+            created_ms: summary.origin.created_ms,
+            forced: summary.origin.forced,
+            signs_after_ms: summary.origin.signs_after_ms(),
+            records: summary.records,
+        })?)
+    }
+}
+
+/// Runs `timed votes`. Blocks.
+///
+/// # Errors
+/// When the data directory is in use, there is a journal already or none, or it is of another chain or key.
+pub fn run(args: &Args) -> Result<(), CliError> {
+    match &args.command {
+        VotesCommand::New(args) => new(args),
+        VotesCommand::Export(args) => export(args),
+        VotesCommand::Import(args) => import(args),
+    }
+}
+
+fn new(args: &NewArgs) -> Result<(), CliError> {
+    let summary = args.node.place()?.make(args.force)?;
+    let sentence =
+        format!("made the vote journal {} of operator key {}", summary.directory.display(), summary.operator);
+    args.node.report(&summary, &sentence)?;
+    output::notice(match summary.origin.signs_after_ms() {
+        0 => "WARNING: the key may sign at once; if it has signed on this chain before, it can lose a part of its collateral"
+            .to_owned(),
+        after => format!("the key signs in epochs that start after {}; never run two nodes with it", utc(after)),
+    });
+    Ok(())
+}
+
+fn export(args: &ExportArgs) -> Result<(), CliError> {
+    let place = args.node.place()?;
+    let warn = || output::notice("never start the node with this key here again once it votes elsewhere");
+    let Some(path) = &args.output else {
+        place.export(io::stdout().lock(), Path::new("standard output"))?;
+        warn();
+        return Ok(());
+    };
+    let summary = export_to(&place, path)?;
+    let sentence = format!(
+        "wrote {} records of operator key {} to {}",
+        summary.records,
+        summary.operator,
+        path.display()
+    );
+    args.node.report(&summary, &sentence)?;
+    warn();
+    Ok(())
+}
+
+/// Writes a new file, which is there whole or not at all.
+fn export_to(place: &VotesPlace, path: &Path) -> Result<VotesSummary, CliError> {
+    let failed = |source| CliError::Io { path: path.to_owned(), source };
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let file = opened.map_err(|source| match source.kind() {
+        io::ErrorKind::AlreadyExists => SecretFileError::Exists { path: path.to_owned() }.into(),
+        _ => failed(source),
+    })?;
+    let written = place.export(&file, path).map_err(CliError::from).and_then(|summary| {
+        sync(&file, path).map_err(failed)?;
+        Ok(summary)
+    });
+    if written.is_err() {
+        // What is there is no whole export.
+        let _gone = std::fs::remove_file(path);
+    }
+    written
+}
+
+fn sync(file: &File, path: &Path) -> io::Result<()> {
+    file.sync_all()?;
+    sync_directory_of(path)
+}
+
+fn import(args: &ImportArgs) -> Result<(), CliError> {
+    let summary = args.node.place()?.import(&args.file)?;
+    let sentence = format!(
+        "made the vote journal {} of operator key {} from {} records",
+        summary.directory.display(),
+        summary.operator,
+        summary.records
+    );
+    args.node.report(&summary, &sentence)?;
+    output::notice("never start the node that these votes come from again");
+    Ok(())
+}

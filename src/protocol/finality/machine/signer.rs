@@ -1,0 +1,85 @@
+//! Whose votes the machine casts, and what a restart finds in the journal of them.
+
+use std::collections::BTreeMap;
+
+use super::{Body, Machine};
+use crate::protocol::finality::Effect;
+use crate::types::{Epoch, FinalityVote, OutPoint, PublicKey, TxId, VoteKind};
+
+/// What a node's journal says of its votes.
+#[derive(Clone, Debug, Default)]
+pub struct JournaledVotes {
+    /// The journal may have forgotten what was voted in earlier epochs than this one. Their closing blocks were durable
+    /// then; if the chain's data was lost since and such an epoch is gone through again, nothing is voted in it.
+    pub forgotten_before: Epoch,
+    /// What it did in the others.
+    pub epochs: BTreeMap<Epoch, JournaledEpoch>,
+}
+
+/// What a node's journal says it did in one epoch.
+#[derive(Clone, Debug, Default)]
+pub struct JournaledEpoch {
+    /// Its votes, with the inputs of their transactions.
+    pub votes: Vec<(FinalityVote, Vec<OutPoint>)>,
+    /// Whether it entered closing. Its first prevote at a closing height stands behind that record.
+    pub closing: bool,
+}
+
+impl Machine {
+    /// Takes over what the journal says of the current epoch (INV-FIN-1), before any transaction is looked at.
+    pub(super) fn restore(&mut self) {
+        self.closing |= self.epoch < self.journaled.forgotten_before;
+        let epochs = &mut self.journaled.epochs;
+        *epochs = epochs.split_off(&self.epoch);
+        let Some(JournaledEpoch { votes, closing }) = epochs.remove(&self.epoch) else { return };
+        self.closing |= closing;
+        for (vote, inputs) in votes {
+            let settled = self.settled.contains(&vote.txid);
+            if vote.kind == VoteKind::Lock {
+                for outpoint in inputs {
+                    self.locks.entry(outpoint).or_insert(vote.txid);
+                }
+            }
+            if settled {
+                continue;
+            }
+            let entry = self.entries.entry(vote.txid).or_default();
+            match vote.kind {
+                VoteKind::Lock => {
+                    entry.voted_lock = true;
+                    entry.locked = true;
+                }
+                VoteKind::Final => {
+                    entry.voted_final = true;
+                    self.promises.insert(vote.txid);
+                }
+            }
+            if matches!(entry.body, Body::Missing) {
+                entry.body = Body::Spilled;
+            }
+        }
+    }
+
+    /// Transactions that the journal holds for this epoch and that are not in the chain: to be handed in again when
+    /// the epoch begins.
+    #[must_use]
+    pub fn spilled(&self) -> Vec<TxId> {
+        let spilled = self.entries.iter().filter(|(_, entry)| matches!(entry.body, Body::Spilled));
+        spilled.map(|(txid, _)| *txid).collect()
+    }
+
+    /// A node that begins to sign in the middle of an epoch says what it would have said: the journal's locks were taken
+    /// over before anything else (INV-FIN-1), so nothing here contradicts it. One that stops casts nothing more.
+    pub(super) fn on_signer(&mut self, me: Option<PublicKey>, out: &mut Vec<Effect>) {
+        self.me = me;
+        self.my_place = me.and_then(|key| self.set.find_key(&key)).map(|(place, _)| place);
+        if self.my_place.is_none() {
+            return;
+        }
+        let known: Vec<TxId> = self.entries.keys().copied().collect();
+        for txid in known {
+            self.vote_lock(txid, out);
+            self.vote_final(txid, out);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The end of an epoch: who leaves, who is jailed, who votes next, whose collateral is free.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::attendance::Attendance;
+use super::registry::{Jail, MasternodeRecord, Registry};
+use crate::types::{ChainParameters, MasternodeId, PublicKey, TimeMs, Validator, ValidatorSet};
+
+/// What the rules of an epoch's end depend on beside the registry.
+#[derive(Clone, Copy)]
+pub(in crate::protocol) struct EpochEnd<'a> {
+    pub(in crate::protocol) parameters: &'a ChainParameters,
+    /// The set of the epoch that ends.
+    pub(in crate::protocol) ended: &'a ValidatorSet,
+    pub(in crate::protocol) attendance: &'a BTreeMap<MasternodeId, Attendance>,
+    /// The time of its last block: its end, and the next epoch's start.
+    pub(in crate::protocol) end: TimeMs,
+}
+
+/// Changes the registry as the end of an epoch does, and gives the next set.
+pub(in crate::protocol) fn end_epoch(registry: &mut Registry, at: &EpochEnd<'_>) -> ValidatorSet {
+    apply_updates(registry);
+    let mut eligible = count_eligible(registry);
+    let min = usize::try_from(at.parameters.min_masternodes).unwrap_or(usize::MAX);
+    grant_requests(registry, at.end, &mut eligible, min);
+    jail_absent(registry, at, &mut eligible, min);
+    expire(registry, at);
+    let next = validator_set(registry, at.parameters);
+    note_departures(registry, at, &next);
+    release(registry, at);
+    registry.clear_void();
+    next
+}
+
+fn apply_updates(registry: &mut Registry) {
+    let mut replaced: Vec<PublicKey> = Vec::new();
+    for (_, record) in registry.records_mut() {
+        let Some(pending) = record.pending.take() else { continue };
+        if let Some(key) = pending.operator_key {
+            replaced.push(std::mem::replace(&mut record.operator_key, key));
+        }
+        record.payout = pending.payout.unwrap_or(record.payout);
+        if let Some(address) = pending.network_address {
+            record.network_address = address;
+        }
+    }
+    replaced.iter().for_each(|key| registry.release_key(key));
+}
+
+fn count_eligible(registry: &Registry) -> usize {
+    registry.records().values().filter(|record| record.is_eligible()).count()
+}
+
+/// Exits and slashed ones leave in the order of their requests, as long as enough stay (INV-REG-2). Who is not eligible
+/// anyway leaves at once.
+fn grant_requests(registry: &mut Registry, end: TimeMs, eligible: &mut usize, min: usize) {
+    let mut requests: Vec<(u64, MasternodeId)> = registry
+        .records()
+        .iter()
+        .filter(|(_, record)| !record.exited)
+        .filter_map(|(id, record)| Some((record.request_to_leave()?, *id)))
+        .collect();
+    requests.sort_unstable();
+    for (_, id) in requests {
+        let Some(record) = registry.get_mut(&id) else { continue };
+        if record.is_eligible() {
+            if *eligible <= min {
+                continue;
+            }
+            *eligible = eligible.saturating_sub(1);
+        }
+        record.exited = record.exit_requested.is_some();
+        if record.slashed.is_some() {
+            // Who is jailed already has been out of the set since then.
+            record.jail = Some(Jail::Evidence { since: record.jail.map_or(end, |jail| jail.since()) });
+        }
+    }
+}
+
+/// Jails those of the ended set who signed too little: the worst first, ties by registration, what does not fit under
+/// the cap skipped.
+fn jail_absent(registry: &mut Registry, at: &EpochEnd<'_>, eligible: &mut usize, min: usize) {
+    let parameters = at.parameters;
+    let mut absent: Vec<(u32, u64, MasternodeId, u64)> = Vec::new();
+    for member in at.ended.members() {
+        let Some(attendance) = at.attendance.get(&member.id) else { continue };
+        let record = registry.get(&member.id).filter(|record| record.is_eligible());
+        if let Some(record) = record
+            && attendance.is_absent(&parameters.max_missed, parameters.recent_commits)
+        {
+            absent.push((attendance.signed(), record.registration, member.id, member.weight));
+        }
+    }
+    absent.sort_unstable();
+    let cap = &parameters.jail_cap;
+    let room = u128::from(at.ended.total_weight()).saturating_mul(u128::from(cap.numerator));
+    let mut jailed = 0_u64;
+    for (_, _, id, weight) in absent {
+        let with = jailed.saturating_add(weight);
+        if *eligible <= min || u128::from(with).saturating_mul(u128::from(cap.denominator)) > room {
+            continue;
+        }
+        if let Some(record) = registry.get_mut(&id) {
+            record.jail = Some(Jail::Absence { since: at.end });
+            jailed = with;
+            *eligible = eligible.saturating_sub(1);
+        }
+    }
+}
+
+/// Who stays jailed for longer than the unbonding time counts as exited.
+fn expire(registry: &mut Registry, at: &EpochEnd<'_>) {
+    let unbonding = at.parameters.unbonding_time_ms;
+    for (_, record) in registry.records_mut() {
+        record.exited |= record.jail.is_some_and(|jail| at.end > jail.since().saturating_add(unbonding));
+    }
+}
+
+/// The eligible ones by weight, then by registration, at most `max_validators`.
+pub(in crate::protocol) fn validator_set(registry: &Registry, parameters: &ChainParameters) -> ValidatorSet {
+    let records = registry.records().iter();
+    let mut candidates: Vec<(&MasternodeId, &MasternodeRecord)> =
+        records.filter(|(_, record)| record.is_eligible()).collect();
+    candidates.sort_by_key(|(_, record)| (Reverse(record.weight), record.registration));
+    candidates.truncate(usize::try_from(parameters.max_validators).unwrap_or(usize::MAX));
+    let member = |(id, record): (&MasternodeId, &MasternodeRecord)| Validator {
+        id: *id,
+        key: record.operator_key,
+        weight: record.weight,
+    };
+    ValidatorSet::new(candidates.into_iter().map(member).collect())
+}
+
+fn note_departures(registry: &mut Registry, at: &EpochEnd<'_>, next: &ValidatorSet) {
+    for member in at.ended.members() {
+        if let Some(record) = registry.get_mut(&member.id) {
+            record.left = Some(at.end);
+        }
+    }
+    for member in next.members() {
+        if let Some(record) = registry.get_mut(&member.id) {
+            record.left = None;
+        }
+    }
+    for (_, record) in registry.records_mut().filter(|(_, record)| record.exited) {
+        record.left.get_or_insert(at.end);
+    }
+}
+
+/// Deletes the records whose collateral is free in the next epoch, which starts at the end of this one.
+fn release(registry: &mut Registry, at: &EpochEnd<'_>) {
+    let is_free = |record: &MasternodeRecord| {
+        record.bound_through(at.parameters.unbonding_time_ms).is_some_and(|through| at.end > through)
+    };
+    let free = registry.records().iter().filter(|(_, record)| is_free(record));
+    let free: Vec<MasternodeId> = free.map(|(id, _)| *id).collect();
+    free.iter().for_each(|id| registry.remove(id));
+}

@@ -1,0 +1,233 @@
+//! Blocks and transactions as RPC shows them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{EvidenceInfo, MasternodePayload};
+use crate::protocol::masternodes::Receipt;
+use crate::types::codec::encode;
+use crate::types::{
+    Address, Amount, BlockHash, CommittedBlock, Epoch, Hash, Height, Lock, MasternodeId, Network, OutPoint,
+    Payload, Round, StateDigest, TimeMs, Transaction, TxId,
+};
+
+/// A committed block with names of its transactions (`getblock`, verbosity 1) or the transactions themselves (2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlockInfo {
+    /// Its hash.
+    pub hash: BlockHash,
+    /// 1 at the tip.
+    pub confirmations: u64,
+    /// Its height.
+    pub height: Height,
+    /// The round of its first proposal.
+    pub round: Round,
+    /// The round whose precommits committed it.
+    pub commit_round: Round,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Whether it ends its epoch.
+    pub epoch_end: bool,
+    /// Its time.
+    pub time: TimeMs,
+    /// The block before it.
+    #[serde(rename = "previousblockhash")]
+    pub previous_block_hash: BlockHash,
+    /// Merkle root of the txids.
+    #[serde(rename = "merkleroot")]
+    pub merkle_root: Hash,
+    /// The state after it.
+    pub state_digest: StateDigest,
+    /// Who proposed it first.
+    pub proposer: MasternodeId,
+    /// How many validators' precommits its stored commit holds.
+    pub signers: usize,
+    /// Encoded bytes of header, last commit and transactions.
+    pub size: usize,
+    /// How many transactions it holds.
+    #[serde(rename = "nTx")]
+    pub transaction_count: usize,
+    /// Its transactions.
+    pub tx: Vec<BlockTransaction>,
+    /// Contradictions that it punishes.
+    pub evidence: Vec<EvidenceInfo>,
+}
+
+/// A transaction in a [`BlockInfo`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum BlockTransaction {
+    /// Its name.
+    Id(TxId),
+    /// All of it.
+    Full(Box<TransactionInfo>),
+}
+
+/// A decoded transaction.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransactionInfo {
+    /// Its name.
+    pub txid: TxId,
+    /// Encoded bytes.
+    pub size: usize,
+    /// `transfer`, `reward`, `masternode_register`, `masternode_update` or `masternode_exit`.
+    pub kind: String,
+    /// The memo of a transfer, in hexadecimal.
+    pub memo: String,
+    /// What it says about a masternode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masternode: Option<MasternodePayload>,
+    /// What became of that; absent while no block contains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptInfo>,
+    /// What it spends, as `txid:index`.
+    pub vin: Vec<String>,
+    /// What it makes.
+    pub vout: Vec<OutputInfo>,
+}
+
+/// What became of what a transaction says about a masternode. Its transfer stands in any case.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReceiptInfo {
+    /// Whether it had no effect.
+    pub void: bool,
+    /// The masternode that it acted on.
+    pub masternode: Option<MasternodeId>,
+    /// Why it is void: a stable name in snake_case.
+    pub reason: Option<String>,
+    /// The same in words.
+    pub message: Option<String>,
+}
+
+impl ReceiptInfo {
+    /// Describes a receipt.
+    #[must_use]
+    pub fn of(receipt: &Receipt) -> Self {
+        match &receipt.effect {
+            Ok(masternode) => {
+                Self { void: false, masternode: Some(*masternode), reason: None, message: None }
+            }
+            Err(reason) => Self {
+                void: true,
+                masternode: None,
+                reason: Some(reason.reason().to_owned()),
+                message: Some(reason.to_string()),
+            },
+        }
+    }
+}
+
+/// `getrawtransaction`, verbose: a transaction and where it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RawTransactionInfo {
+    /// All of it.
+    #[serde(flatten)]
+    pub transaction: TransactionInfo,
+    /// Its encoding.
+    pub hex: String,
+    /// The block that contains it.
+    pub height: Option<Height>,
+    /// 1 when it is in the last block, 0 when it is in none.
+    pub confirmations: u64,
+}
+
+/// An output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputInfo {
+    /// Its place in its transaction.
+    pub n: u32,
+    /// Base units.
+    pub value: Amount,
+    /// The same in TIME.
+    pub value_time: String,
+    /// Who may spend it.
+    pub address: Address,
+}
+
+/// The address of a lock.
+#[must_use]
+pub fn address_of(network: Network, lock: &Lock) -> Address {
+    match lock {
+        Lock::KeyHash(hash) => Address::of_key_hash(network, *hash),
+    }
+}
+
+impl TransactionInfo {
+    /// Describes a transaction with addresses of `network`, and what became of its payload if that is known.
+    #[must_use]
+    pub fn of(network: Network, transaction: &Transaction, receipt: Option<&Receipt>) -> Self {
+        let txid = transaction.txid();
+        let (kind, memo) = match &transaction.payload {
+            Payload::Transfer { memo } => ("transfer", hex::encode(memo)),
+            Payload::Reward { .. } => ("reward", String::new()),
+            Payload::MasternodeRegister(_) => ("masternode_register", String::new()),
+            Payload::MasternodeUpdate(_) => ("masternode_update", String::new()),
+            Payload::MasternodeExit { .. } => ("masternode_exit", String::new()),
+        };
+        Self {
+            txid,
+            size: encode(transaction).len(),
+            kind: kind.to_owned(),
+            memo,
+            masternode: MasternodePayload::of(network, txid, transaction),
+            receipt: receipt.map(ReceiptInfo::of),
+            vin: transaction.inputs.iter().map(OutPoint::to_string).collect(),
+            vout: transaction
+                .created(txid)
+                .map(|(outpoint, output)| OutputInfo {
+                    n: outpoint.index,
+                    value: output.value,
+                    value_time: output.value.to_string(),
+                    address: address_of(network, &output.lock),
+                })
+                .collect(),
+        }
+    }
+}
+
+impl BlockInfo {
+    /// Describes a block under a chain of `best` blocks; with all of each transaction, and what became of those about
+    /// masternodes, where receipts are given.
+    #[must_use]
+    pub fn of(
+        network: Network,
+        committed: &CommittedBlock,
+        best: Height,
+        receipts: Option<&BTreeMap<TxId, Receipt>>,
+    ) -> Self {
+        let block = &committed.block;
+        let header = &block.header;
+        let tx = block
+            .transactions
+            .iter()
+            .map(|transaction| match receipts {
+                Some(receipts) => {
+                    let about_masternodes = transaction.payload.acts_on_masternodes();
+                    let receipt = if about_masternodes { receipts.get(&transaction.txid()) } else { None };
+                    BlockTransaction::Full(Box::new(TransactionInfo::of(network, transaction, receipt)))
+                }
+                None => BlockTransaction::Id(transaction.txid()),
+            })
+            .collect();
+        Self {
+            hash: header.hash(),
+            confirmations: best.saturating_sub(header.height).saturating_add(1),
+            height: header.height,
+            round: header.round,
+            commit_round: committed.commit.round,
+            epoch: header.epoch,
+            epoch_end: header.epoch_end,
+            time: header.time,
+            previous_block_hash: header.prev_hash,
+            merkle_root: header.tx_root,
+            state_digest: header.state_digest,
+            proposer: header.proposer,
+            signers: committed.commit.signatures.len(),
+            size: encode(block).len(),
+            transaction_count: block.transactions.len(),
+            tx,
+            evidence: block.evidence.iter().map(|evidence| EvidenceInfo::of(evidence)).collect(),
+        }
+    }
+}

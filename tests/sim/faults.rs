@@ -1,0 +1,82 @@
+//! What goes wrong in a run: crashes, lost chains, partitions, pauses.
+
+use timed::consensus::core::Event;
+
+use crate::world::{Item, World};
+
+impl World {
+    pub(super) fn stop(&mut self, node: usize) {
+        self.log(|| format!("node {node} crashes"));
+        self.seen.crashes += 1;
+        if let Some(epoch) = self.closing_epoch(node) {
+            self.closings.crashed.insert(epoch);
+        }
+        self.nodes[node].crash(&mut self.random);
+        self.wipe_some(node);
+        let gone = self.nodes[node].peer;
+        for other in 0..self.nodes.len() {
+            self.feed(other, Event::PeerDisconnected(gone));
+        }
+        // Often it is back before the others have got over it.
+        let down_ms = if self.random.chance(400) { 200 } else { 4_000 };
+        let delay = self.random.between(20, down_ms);
+        self.after(delay, Item::Restart { node });
+    }
+
+    /// Sometimes the chain's data goes as well. Each block but the tip stays somewhere: from genesis on it could be had
+    /// nowhere, and a journal that has forgotten the first epochs signs nothing in them.
+    fn wipe_some(&mut self, node: usize) {
+        let others = self.nodes.iter().enumerate().filter(|(place, _)| *place != node);
+        let kept = others.map(|(_, other)| other.durable).max();
+        if self.plan.wipes
+            && kept.is_some_and(|kept| kept + 1 >= self.oracle.height)
+            && self.random.chance(400)
+        {
+            self.log(|| format!("node {node} loses its chain"));
+            self.nodes[node].wipe_chain();
+            self.seen.wiped += 1;
+        }
+    }
+
+    /// The first node has entered closing: the worst time for what follows.
+    pub(super) fn trouble_closing(&mut self) {
+        if self.faults_over {
+            return;
+        }
+        if self.plan.crashes && self.random.chance(500) {
+            let all = self.random.chance(300);
+            let delay = self.random.between(0, 400);
+            self.after(delay, Item::Crash { all });
+        }
+        if self.plan.partitions && self.random.chance(300) {
+            self.after(0, Item::Partition);
+        }
+    }
+
+    pub(super) fn partition(&mut self) {
+        let asymmetric = self.random.chance(300);
+        let side: Vec<bool> = (0..self.nodes.len()).map(|_| self.random.chance(500)).collect();
+        for from in 0..self.nodes.len() {
+            for to in 0..self.nodes.len() {
+                self.cut[from][to] =
+                    if asymmetric { side[from] && !side[to] } else { side[from] != side[to] };
+            }
+        }
+        self.note_closings();
+    }
+
+    /// One node's process stands still, as by a suspended machine; what is sent to it waits.
+    pub(super) fn pause(&mut self) {
+        let node = self.random.below(self.nodes.len());
+        let pause_ms = self.random.between(100, 3_000);
+        self.log(|| format!("node {node} stands still for {pause_ms} ms"));
+        self.paused_until_ms[node] = self.now_ms + pause_ms;
+        self.seen.pauses += 1;
+    }
+
+    pub(super) fn heal(&mut self) {
+        for row in &mut self.cut {
+            row.fill(false);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What one node says, and how often, when its peers say odd things.
+
+use timed::consensus::core::Event;
+use timed::types::message::NodeStatus;
+use timed::types::{BlockBlueprint, BlockHash, FinalityVote, Message, Round, TxId, VoteKind, VoteStep};
+
+use crate::one_node::{OneNode, peer};
+
+/// How often a message was passed on.
+fn relays(one: &OneNode, message: &Message) -> usize {
+    one.relayed.iter().filter(|relayed| *relayed == message).count()
+}
+
+#[test]
+fn a_late_vote_that_is_not_kept_is_not_passed_on() {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    one.wait(600);
+    // Round 0 fails without this vote, and a later one decides.
+    let late = one.vote(3, VoteStep::Precommit, 0, None);
+    one.vote_round(false, &[1, 2]);
+    assert!(one.running().core.bft().round() > 0);
+    one.commit_until(1);
+    for from in [1, 2, 3, 1, 2, 3] {
+        one.hear(from, late.clone());
+    }
+    assert_eq!(relays(&one, &late), 0, "each peer would send it back for ever");
+}
+
+fn some_votes() -> Vec<FinalityVote> {
+    vec![FinalityVote { kind: VoteKind::Lock, txid: TxId([7; 32]) }]
+}
+
+#[test]
+fn a_batch_too_far_after_a_gap_is_not_passed_on_again_and_again() {
+    let mut one = OneNode::new(&[1, 2]);
+    for seq in 1..=4_096 {
+        let batch = one.batch(3, seq, some_votes());
+        one.hear(1, batch);
+    }
+    let far = one.batch(3, 5_000, some_votes());
+    for from in [1, 2, 1, 2] {
+        one.hear(from, far.clone());
+    }
+    assert_eq!(relays(&one, &far), 0);
+    let first = one.batch(3, 0, some_votes());
+    for from in [1, 2, 1, 2] {
+        one.hear(from, first.clone());
+        one.hear(from, far.clone());
+    }
+    assert_eq!((relays(&one, &first), relays(&one, &far)), (1, 1), "once there is room");
+}
+
+/// What a peer says that has 10 batches of each validator.
+fn rich(one: &OneNode) -> NodeStatus {
+    NodeStatus { batches: vec![10; 4], ..one.status() }
+}
+
+/// Requests for batches, as (peer, first number).
+fn asked(one: &OneNode) -> Vec<(u8, u64)> {
+    let number = |to| [1, 2, 3].into_iter().find(|number| peer(*number) == to).expect("a peer");
+    let sent = one.sent.iter();
+    sent.filter_map(|(to, message)| match message {
+        Message::GetBatches { validator, from_seq, .. } if *validator == one.member(3) => {
+            Some((number(*to), *from_seq))
+        }
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn lacking_batches_are_asked_of_one_peer_at_a_time() {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    for _ in 0..4 {
+        for from in [1, 2, 3] {
+            let status = rich(&one);
+            one.hear(from, Message::Status(status));
+        }
+        one.wait(250);
+    }
+    assert_eq!(asked(&one), [(1, 0)], "an answer is due");
+    one.wait(1_500);
+    for from in [1, 2, 3] {
+        let status = rich(&one);
+        one.hear(from, Message::Status(status));
+    }
+    assert_eq!(asked(&one), [(1, 0), (2, 0)], "the first one failed");
+    for seq in 0..4 {
+        let batch = one.batch(3, seq, some_votes());
+        one.hear(2, batch);
+    }
+    let (epoch, validator, height) = (0, one.member(3), 0);
+    let end = Message::BatchesSettled { epoch, validator, before_seq: 4, height };
+    one.hear(1, end.clone());
+    assert_eq!(asked(&one).len(), 2, "another's answer");
+    one.hear(2, end);
+    assert_eq!(asked(&one), [(1, 0), (2, 0), (2, 4)], "what is left of what it has");
+    one.feed(Event::PeerDisconnected(peer(2)));
+    let status = rich(&one);
+    one.hear(3, Message::Status(status));
+    assert_eq!(asked(&one).last(), Some(&(3, 4)), "who is gone does not answer");
+}
+
+#[test]
+fn a_status_that_arrives_after_its_peer_has_gone_is_ignored() {
+    let mut one = OneNode::new(&[1, 2]);
+    one.feed(Event::PeerDisconnected(peer(1)));
+    one.sent.clear();
+    let status = NodeStatus { height: 100, ..rich(&one) };
+    one.hear(1, Message::Status(status));
+    one.wait(3_000);
+    let gone: Vec<_> = one.sent.iter().filter(|(to, _)| *to == peer(1)).collect();
+    assert!(gone.is_empty(), "{gone:?}");
+    assert!(!one.running().core.is_syncing());
+}
+
+fn block_votes(one: &mut OneNode, by: &[usize], step: VoteStep, round: Round, value: Option<BlockHash>) {
+    for by in by {
+        let vote = one.vote(*by, step, round, value);
+        one.hear(1, vote);
+    }
+}
+
+/// Its own proposal of a round is prevoted by these of the others, and the round fails; what it was, and when.
+fn proposed_in_vain(one: &mut OneNode, prevoters: &[usize]) -> (Round, BlockBlueprint) {
+    one.wait(600);
+    while !one.is_proposer() {
+        one.vote_round(false, &[1, 2]);
+    }
+    let round = one.running().core.bft().round();
+    let block = one.proposal(round).expect("its own").block.clone();
+    block_votes(one, prevoters, VoteStep::Prevote, round, Some(block.header.hash()));
+    block_votes(one, &[3], VoteStep::Prevote, round, None);
+    one.wait(500);
+    block_votes(one, &[1, 2, 3], VoteStep::Precommit, round, None);
+    one.wait(1_000);
+    (round, block)
+}
+
+#[test]
+fn a_proposal_without_the_proof_that_it_names_is_not_had() {
+    let mut one = OneNode::new(&[1, 2]);
+    let (first, block) = proposed_in_vain(&mut one, &[1]);
+    let round = one.running().core.bft().round();
+    let proposal = one.again(round, first, &block);
+    one.hear(2, proposal);
+    assert!(!one.status().has_proposal, "peers see what it lacks");
+    assert!(!one.has_prevoted(round));
+    block_votes(&mut one, &[2], VoteStep::Prevote, first, Some(block.header.hash()));
+    assert!(one.status().has_proposal && one.has_prevoted(round));
+}
+
+#[test]
+fn a_block_is_proposed_again_together_with_its_proof() {
+    let mut one = OneNode::new(&[1, 2]);
+    let (first, block) = proposed_in_vain(&mut one, &[1, 2]);
+    assert_eq!(one.running().core.bft().locked(), Some((first, block.header.hash())));
+    while !one.is_proposer() {
+        one.relayed.clear();
+        one.vote_round(false, &[1, 2]);
+    }
+    let round = one.running().core.bft().round();
+    assert_eq!(one.proposal(round).expect("its own").pol_round, Some(first));
+    let proof: Vec<_> =
+        [1, 2].map(|by| one.vote(by, VoteStep::Prevote, first, Some(block.header.hash()))).into();
+    assert!(proof.iter().all(|vote| relays(&one, vote) == 1));
+    // A peer that lost it says so.
+    one.sent.clear();
+    let status = NodeStatus { has_proposal: false, ..one.status() };
+    one.hear(2, Message::Status(status));
+    assert!(proof.iter().all(|vote| one.sent.contains(&(peer(2), vote.clone()))));
+}

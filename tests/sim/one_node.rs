@@ -1,0 +1,292 @@
+//! One real node by itself: the test plays its peers and the other validators, and sees everything that it says.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use timed::consensus::core::{Event, Notification, Output, Timer};
+use timed::protocol::state::LedgerState;
+use timed::protocol::validity::CheckedTransaction;
+use timed::storage::journal::JournalRecord;
+use timed::types::message::NodeStatus;
+use timed::types::{
+    Amount, BlockBlueprint, BlockHash, BlockVote, FinalityVote, GenesisDocument, Height, MasternodeId,
+    Message, OutPoint, Proposal, PublicKey, Round, SecretKey, Signature, SignatureVerifier, Transaction,
+    TxOut, VoteBatch, VoteStep,
+};
+
+use crate::node::{Node, Running};
+use crate::plan::{Plan, START_MS, genesis, identity, operator, users};
+use crate::random::Random;
+use crate::verifier::CachingVerifier;
+use crate::workload::lock_of;
+
+/// The validator that the node is.
+pub const ME: usize = 0;
+
+/// A peer's name.
+pub fn peer(number: u8) -> PublicKey {
+    SecretKey::from_seed(&[number ^ 0x55; 32]).public()
+}
+
+pub struct OneNode {
+    pub node: Node,
+    pub genesis: GenesisDocument,
+    verifier: Arc<CachingVerifier>,
+    random: Random,
+    pub now_ms: u64,
+    timers: BTreeSet<(u64, Timer)>,
+    /// What it signed and sent, in order.
+    pub published: Vec<Message>,
+    /// What it passed on.
+    pub relayed: Vec<Message>,
+    /// Whether the machine dies just before it would write `ClosingEntered`.
+    pub dies_at_closing: bool,
+    /// What it sent to one peer.
+    pub sent: Vec<(PublicKey, Message)>,
+}
+
+impl OneNode {
+    /// A node of four equal validators, started at genesis with `peers` connected.
+    pub fn new(peers: &[u8]) -> Self {
+        let plan = Plan { epochs: 0, ..Plan::calm(4) };
+        let genesis = genesis(&plan, &users());
+        let node = Node::new(ME as u8, Some(identity(&genesis, ME)), 0);
+        let mut one = Self {
+            node,
+            genesis,
+            verifier: Arc::default(),
+            random: Random::new(1),
+            now_ms: START_MS,
+            timers: BTreeSet::new(),
+            published: Vec::new(),
+            relayed: Vec::new(),
+            dies_at_closing: false,
+            sent: Vec::new(),
+        };
+        one.start();
+        for number in peers {
+            one.feed(Event::PeerConnected(peer(*number)));
+        }
+        one
+    }
+
+    pub fn start(&mut self) {
+        let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
+        let (outputs, _) = self.node.start(&self.genesis, verifier, &mut self.random, self.now_ms);
+        self.execute(outputs);
+    }
+
+    pub fn crash(&mut self) {
+        self.node.crash(&mut self.random);
+        self.timers.clear();
+    }
+
+    pub const fn is_up(&self) -> bool {
+        self.node.running.is_some()
+    }
+
+    pub fn running(&self) -> &Running {
+        self.node.running.as_ref().expect("it runs")
+    }
+
+    pub fn state(&self) -> &LedgerState {
+        self.running().core.state()
+    }
+
+    pub fn feed(&mut self, event: Event) {
+        let Some(running) = &mut self.node.running else { return };
+        let outputs = running.core.handle(event, self.now_ms);
+        self.execute(outputs);
+    }
+
+    pub fn hear(&mut self, from: u8, message: Message) {
+        self.feed(Event::Message { from: peer(from), message, verified: false });
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, ms: u64) {
+        let end = self.now_ms + ms;
+        while self.now_ms < end {
+            let next_tick = end.min(self.now_ms + 50);
+            match self.timers.first().copied().filter(|(at, _)| *at <= next_tick) {
+                Some((at, timer)) => {
+                    self.timers.pop_first();
+                    self.now_ms = self.now_ms.max(at);
+                    self.feed(Event::TimeoutElapsed(timer));
+                }
+                None => {
+                    self.now_ms = next_tick;
+                    self.feed(Event::Tick);
+                }
+            }
+        }
+    }
+
+    fn execute(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            let Some(running) = &mut self.node.running else { return };
+            match output {
+                Output::Persist(staged) => {
+                    let enters =
+                        |record: &JournalRecord| matches!(record, JournalRecord::ClosingEntered { .. });
+                    if self.dies_at_closing && staged.records.iter().any(enters) {
+                        self.crash();
+                        return;
+                    }
+                    let durable = running.journal.commit(vec![staged]).expect("the disk is sound");
+                    self.published.extend(durable.iter().map(|message| message.get().clone()));
+                    self.feed(Event::Persisted(durable));
+                }
+                Output::CommitBlock(block) => {
+                    running.log.append(&block).expect("the disk is sound");
+                    self.node.durable = block.committed.block.header.height;
+                    self.feed(Event::BlockPersisted);
+                }
+                Output::PruneJournal(epoch) => {
+                    running.journal.prune_before(epoch).expect("the disk is sound")
+                }
+                Output::Send(to, message) => self.sent.push((to, message)),
+                Output::Relay(message, _) => self.relayed.push(message),
+                Output::Schedule(timer, delay_ms) => {
+                    self.timers.insert((self.now_ms + delay_ms, timer));
+                }
+                Output::Misbehaved(_, why) => panic!("blames a peer: {why}"),
+                Output::CheckTransactions(_, transactions) => {
+                    for transaction in transactions {
+                        self.pay(transaction);
+                    }
+                }
+                Output::Notify(Notification::BlockApplied(applied)) => running.index_block(&applied, true),
+                Output::Notify(_) | Output::ServeBlocks { .. } => {}
+            }
+        }
+    }
+
+    /// A payment of all of a genesis output of the first user to the second, told apart by a memo.
+    pub fn payment(&self, memo: u8) -> Arc<Transaction> {
+        let users = users();
+        let own = |(_, output): &(OutPoint, TxOut)| output.lock == lock_of(&users[0]);
+        let (outpoint, output) = self.genesis.outputs().into_iter().find(own).expect("allocated");
+        let value = Amount(output.value.0 - 1_000);
+        let outputs = vec![TxOut { value, lock: lock_of(&users[1]) }];
+        let transaction = Transaction::transfer(vec![outpoint], outputs, vec![memo]);
+        Arc::new(transaction.signed(&self.genesis.chain_id(), &[&users[0]]))
+    }
+
+    /// Hands in a transaction.
+    pub fn pay(&mut self, transaction: Arc<Transaction>) -> CheckedTransaction {
+        let (chain_id, parameters) = (self.genesis.chain_id(), &self.genesis.parameters);
+        let checked = CheckedTransaction::check(transaction, &chain_id, parameters, &*self.verifier)
+            .expect("a sound transaction");
+        self.feed(Event::Transaction(checked.clone()));
+        checked
+    }
+
+    // -- what the others say ----------------------------------------------------------------------------------------
+
+    pub fn member(&self, index: usize) -> MasternodeId {
+        identity(&self.genesis, index).id
+    }
+
+    /// A block vote of another validator for the height that the node works on.
+    pub fn vote(&self, by: usize, step: VoteStep, round: Round, value: Option<BlockHash>) -> Message {
+        let vote = BlockVote {
+            step,
+            epoch: self.state().next_epoch(),
+            height: self.state().height() + 1,
+            round,
+            value,
+            validator: self.member(by),
+            signature: Signature::EMPTY,
+        };
+        Message::BlockVote(Arc::new(vote.signed(self.state().chain_id(), &operator(by))))
+    }
+
+    /// A proposal of another validator of a block for the round, standing on the prevotes of an earlier round.
+    pub fn again(&self, round: Round, pol_round: Round, block: &BlockBlueprint) -> Message {
+        let validator = self.proposer(round);
+        let secret = (0..4).find(|by| self.member(*by) == validator).map(operator).expect("a member");
+        let (pol_round, block, signature) = (Some(pol_round), block.clone(), Signature::EMPTY);
+        let proposal = Proposal { round, pol_round, validator, block, signature };
+        Message::Proposal(Arc::new(proposal.signed(&secret)))
+    }
+
+    /// Whether its current round is its own to propose in.
+    pub fn is_proposer(&self) -> bool {
+        self.proposer(self.running().core.bft().round()) == self.member(ME)
+    }
+
+    pub fn has_prevoted(&self, round: Round) -> bool {
+        let height = self.state().height() + 1;
+        self.published.iter().any(|message| match message {
+            Message::BlockVote(vote) => {
+                vote.step == VoteStep::Prevote && (vote.height, vote.round) == (height, round)
+            }
+            _ => false,
+        })
+    }
+
+    pub fn proposer(&self, round: Round) -> MasternodeId {
+        self.running().core.bft().proposer(round).expect("a set").id
+    }
+
+    /// A batch of another validator for the epoch that the node works on.
+    pub fn batch(&self, by: usize, seq: u64, votes: Vec<FinalityVote>) -> Message {
+        let (chain_id, epoch) = (self.genesis.chain_id(), self.state().next_epoch());
+        let batch = VoteBatch::signed(&chain_id, epoch, self.member(by), seq, votes, &operator(by));
+        Message::VoteBatch(Arc::new(batch))
+    }
+
+    /// What a peer says about itself that has everything this node has.
+    pub fn status(&self) -> NodeStatus {
+        self.running().core.status()
+    }
+
+    /// The others vote on the current round: for the node's own proposal if `pass` and it is the proposer, else nil.
+    /// Only `precommits` of them are heard.
+    pub fn vote_round(&mut self, pass: bool, precommits: &[usize]) {
+        let round = self.running().core.bft().round();
+        let mine = self.proposal(round).filter(|_| pass);
+        let value = mine.map(|proposal| proposal.block.header.hash());
+        let height = self.state().height();
+        for by in [1, 2, 3] {
+            let vote = self.vote(by, VoteStep::Prevote, round, value);
+            self.hear(1, vote);
+        }
+        // A quorum for nothing in particular leads on after a timeout.
+        self.wait(500);
+        for by in precommits {
+            if self.is_up() && self.state().height() == height {
+                let vote = self.vote(*by, VoteStep::Precommit, round, value);
+                self.hear(1, vote);
+            }
+        }
+        self.wait(1_000);
+    }
+
+    /// The others let the node's proposals pass, and nobody else's, until its chain has this height.
+    pub fn commit_until(&mut self, height: Height) {
+        self.commit_while(|one| one.state().height() < height);
+    }
+
+    /// The same, for as long as this holds and the node is up.
+    pub fn commit_while(&mut self, goes_on: impl Fn(&Self) -> bool) {
+        while self.is_up() && goes_on(self) {
+            self.wait(600);
+            self.vote_round(true, &[1, 2, 3]);
+        }
+    }
+
+    /// The node's own proposal of a round at its height.
+    pub fn proposal(&self, round: Round) -> Option<Arc<Proposal>> {
+        let height = self.state().height() + 1;
+        self.published.iter().find_map(|message| match message {
+            Message::Proposal(proposal)
+                if proposal.round == round && proposal.block.header.height == height =>
+            {
+                Some(Arc::clone(proposal))
+            }
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,145 @@
+//! What one run is made of, and its genesis.
+
+use timed::consensus::core::Identity;
+use timed::types::genesis::{Allocation, GenesisMasternode, Tier, Timeout};
+use timed::types::{Address, Amount, ChainParameters, GenesisDocument, Height, Network, SecretKey};
+
+use crate::random::Random;
+
+/// What one run is made of; a function of the seed.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub validators: usize,
+    pub weights: Vec<u64>,
+    pub full_nodes: usize,
+    pub loss_per_mille: u64,
+    pub duplicate_per_mille: u64,
+    pub delay_ms_max: u64,
+    pub payments_per_second: u64,
+    /// Blocks at least, before faults end.
+    pub blocks: Height,
+    /// Epochs at least.
+    pub epochs: u64,
+    pub crashes: bool,
+    /// Some crashes take the chain's data too, and leave the journal.
+    pub wipes: bool,
+    pub partitions: bool,
+    /// Processes that stand still for a while.
+    pub pauses: bool,
+    /// Clocks are ahead by at most this.
+    pub skew_ms_max: u64,
+    pub voted_unblocked_max: u64,
+    /// A validator that never comes up: the others' proposers can't do without their own votes.
+    pub absent: Option<usize>,
+    /// A second node with the key of validator 0 and a journal of its own.
+    pub twin: bool,
+}
+
+impl Plan {
+    /// Equal validators and a network without faults.
+    pub fn calm(validators: usize) -> Self {
+        Self {
+            validators,
+            weights: vec![1; validators],
+            full_nodes: 0,
+            loss_per_mille: 0,
+            duplicate_per_mille: 0,
+            delay_ms_max: 5,
+            payments_per_second: 10,
+            blocks: 20,
+            epochs: 2,
+            crashes: false,
+            wipes: false,
+            partitions: false,
+            pauses: false,
+            skew_ms_max: 0,
+            voted_unblocked_max: 200_000,
+            absent: None,
+            twin: false,
+        }
+    }
+
+    pub fn of(random: &mut Random) -> Self {
+        let validators = random.between(4, 7) as usize;
+        let unequal = random.chance(300);
+        // Nobody holds a third.
+        let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
+        Self {
+            validators,
+            weights,
+            full_nodes: random.below(2),
+            loss_per_mille: [0, 10, 50, 120][random.below(4)],
+            duplicate_per_mille: [0, 30][random.below(2)],
+            delay_ms_max: [5, 30, 120][random.below(3)],
+            payments_per_second: random.between(5, 40),
+            blocks: 20,
+            epochs: 2,
+            crashes: random.chance(700),
+            wipes: random.chance(400),
+            partitions: random.chance(600),
+            pauses: random.chance(300),
+            skew_ms_max: [40, 40, 40, 3_000][random.below(4)],
+            voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
+            // The last one weighs least, and so less than a third.
+            absent: random.chance(250).then(|| validators - 1),
+            twin: false,
+        }
+    }
+
+    /// A plan with a twin: that key is faulty, and no other validator may be missing.
+    pub fn with_twin(random: &mut Random) -> Self {
+        Self { twin: true, absent: None, wipes: false, ..Self::of(random) }
+    }
+}
+
+pub const START_MS: u64 = 1_750_000_100_000;
+
+pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
+    let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
+    let mut parameters = ChainParameters::of_network(Network::Devnet);
+    let timeout = |base_ms| Timeout { base_ms, step_ms: base_ms / 2 };
+    parameters.block_interval_ms = 500;
+    parameters.min_block_gap_ms = 50;
+    parameters.epoch_duration_ms = 4_000;
+    parameters.block_trigger = 10;
+    parameters.voted_unblocked_max = plan.voted_unblocked_max;
+    parameters.timeout_propose = timeout(400);
+    parameters.timeout_prevote = timeout(250);
+    parameters.timeout_precommit = timeout(250);
+    parameters.tiers = [1, 2]
+        .map(|weight| Tier { name: weight.to_string(), collateral: Amount(weight * 1_000_000), weight })
+        .to_vec();
+    GenesisDocument {
+        network: Network::Devnet,
+        time_ms: START_MS - 1_000,
+        parameters,
+        allocations: users
+            .iter()
+            .flat_map(|user| vec![Allocation { address: address(user), amount: Amount(1_000_000_000) }; 8])
+            .collect(),
+        masternodes: (0..plan.validators)
+            .map(|i| GenesisMasternode {
+                collateral: Amount(plan.weights[i] * 1_000_000),
+                owner: address(&operator(i)),
+                operator_key: operator(i).public(),
+                payout: address(&operator(i)),
+                network_address: String::new(),
+            })
+            .collect(),
+    }
+}
+
+pub fn operator(index: usize) -> SecretKey {
+    SecretKey::from_seed(&[index as u8 + 1; 32])
+}
+
+/// Those who pay.
+pub fn users() -> Vec<SecretKey> {
+    (0..6).map(|i| SecretKey::from_seed(&[0x80 + i; 32])).collect()
+}
+
+/// A validator's masternode.
+pub fn identity(genesis: &GenesisDocument, index: usize) -> Identity {
+    let id = GenesisDocument::masternode_id(&genesis.collateral_outpoint(index));
+    Identity { id, secret: operator(index) }
+}

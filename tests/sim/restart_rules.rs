@@ -1,0 +1,79 @@
+//! What a node may sign after a restart, whatever else its disk has lost.
+
+use timed::types::{Message, VoteStep};
+
+use crate::one_node::OneNode;
+
+/// How many batches of votes it has sent.
+fn batches(one: &OneNode) -> usize {
+    one.published.iter().filter(|message| matches!(message, Message::VoteBatch(_))).count()
+}
+
+/// The heights of its block votes so far.
+fn heights(one: &OneNode) -> Vec<u64> {
+    let height = |message: &Message| match message {
+        Message::BlockVote(vote) => Some(vote.height),
+        Message::Proposal(proposal) => Some(proposal.block.header.height),
+        _ => None,
+    };
+    one.published.iter().filter_map(height).collect()
+}
+
+/// It dies when the last ordinary block is durable and the record of closing is not.
+fn dead_at_closing() -> OneNode {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    one.dies_at_closing = true;
+    one.commit_while(|_| true);
+    one.dies_at_closing = false;
+    one
+}
+
+#[test]
+fn closing_is_journaled_by_the_next_start_if_a_crash_came_before() {
+    let mut one = dead_at_closing();
+    one.start();
+    assert!(one.state().is_closing());
+    // It prevotes at a closing height; then it loses the chain, and would see an epoch that is far from closing.
+    one.wait(1_000);
+    assert_eq!(heights(&one).last(), Some(&(one.state().height() + 1)), "it takes part in closing");
+    one.crash();
+    one.node.wipe_chain();
+    one.start();
+    assert_eq!(one.state().height(), 0);
+    one.pay(one.payment(1));
+    one.wait(100);
+    assert_eq!(batches(&one), 0, "it has prevoted on the epoch's end");
+}
+
+#[test]
+fn a_chain_lost_before_closing_was_known_to_anybody_binds_nobody() {
+    let mut one = dead_at_closing();
+    one.node.wipe_chain();
+    one.start();
+    one.pay(one.payment(1));
+    one.wait(100);
+    assert_eq!(batches(&one), 1);
+}
+
+#[test]
+fn nothing_is_signed_again_in_epochs_that_the_journal_has_forgotten() {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    one.pay(one.payment(1));
+    one.commit_while(|one| one.state().next_epoch() < 3);
+    let (voted, signed) = (batches(&one), heights(&one).len());
+    assert!(voted > 0 && signed > 0);
+    one.crash();
+    one.node.wipe_chain();
+    one.start();
+    one.pay(one.payment(2));
+    one.wait(5_000);
+    for round in 0..4 {
+        for by in [1, 2, 3] {
+            let vote = one.vote(by, VoteStep::Prevote, round, None);
+            one.hear(1, vote);
+        }
+        one.wait(1_000);
+    }
+    assert_eq!(batches(&one), voted, "the journal no longer knows its vote for the rival");
+    assert_eq!(heights(&one).len(), signed, "nor its votes on the blocks of these heights");
+}
