@@ -9,8 +9,7 @@
 //! `protocol::finality::Machine` and `protocol::bft::Machine`, driven through `step`, `new` and `restore` alone, on
 //! states and blocks made by the real transition. Around them stands what `src/consensus/core` does with their orders:
 //! the order of the journal, what has to be durable before what, what a restart finds, and the checks before a first
-//! prevote. `finality/executor.rs` holds what of this was wrong once against
-//! the real core.
+//! prevote. `tests/sim/restart_rules.rs` holds what of this is easily wrong against the real core.
 //!
 //! - The network is what was sent: everybody may receive any of it at any time, in any order, or never.
 //! - The Byzantine validator sends anything to anybody at any time: every vote for every transaction, block and nil,
@@ -104,6 +103,7 @@ const RULES: Rules = Rules {
     slow_disk: false,
     restarts: false,
     wipes: false,
+    listens: false,
     mutation: None,
 };
 const RESTARTS: Rules = Rules { restarts: true, ..RULES };
@@ -203,7 +203,7 @@ fn each_rule_of_finality_that_is_taken_out_gives_a_counterexample() {
         (Mutation::LocksForgotten, LEDGER, RESTARTS, "I5"),
         (Mutation::PromisesForgotten, LEDGER, RESTARTS, "I6"),
         (Mutation::ClosingForgotten, LEDGER, WIPES, "I6"),
-        (Mutation::ClosingUnrecordedAtStart, single, slow_wipes, "I6"),
+        (Mutation::ClosingUnrecorded, single, slow_wipes, "I6"),
         (Mutation::PrunedEpochsVoted, LEDGER, WIPES, "I3"),
         (Mutation::PrunedEpochsVoted, LEDGER, WIPES, "S1"),
         (Mutation::SentBeforeDurable, LEDGER, slow_disk, "I3"),

@@ -9,8 +9,9 @@ pub const KINDS: [VoteKind; 2] = [VoteKind::Lock, VoteKind::Final];
 const TRANSACTIONS: Code = 3;
 /// A block has at most so many possible successors.
 const CHILDREN_MAX: Code = 10;
+const PREVOTE: Code = 49;
 /// How many happenings there are.
-pub const CODES: Code = 48 + 2 * CHILDREN_MAX;
+pub const CODES: Code = PREVOTE + 2 * CHILDREN_MAX;
 
 /// What can happen to a node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,8 @@ pub enum Happening {
     Restart,
     /// A restart that finds no chain.
     Wipe,
+    /// The node has listened for a copy of its key, and begins to sign.
+    Sign,
     /// A first prevote for the block that makes this child of the node's chain.
     Prevote {
         child: u8,
@@ -61,8 +64,9 @@ impl Happening {
             Self::Persist => 45,
             Self::Restart => 46,
             Self::Wipe => 47,
-            Self::Prevote { child } => 48 + Code::from(child),
-            Self::Apply { child } => 48 + CHILDREN_MAX + Code::from(child),
+            Self::Sign => 48,
+            Self::Prevote { child } => PREVOTE + Code::from(child),
+            Self::Apply { child } => PREVOTE + CHILDREN_MAX + Code::from(child),
         }
     }
 
@@ -81,8 +85,9 @@ impl Happening {
             45 => Self::Persist,
             46 => Self::Restart,
             47 => Self::Wipe,
-            _ if code < 48 + CHILDREN_MAX => Self::Prevote { child: (code - 48) as u8 },
-            _ => Self::Apply { child: (code - 48 - CHILDREN_MAX) as u8 },
+            48 => Self::Sign,
+            _ if code < PREVOTE + CHILDREN_MAX => Self::Prevote { child: (code - PREVOTE) as u8 },
+            _ => Self::Apply { child: (code - PREVOTE - CHILDREN_MAX) as u8 },
         }
     }
 

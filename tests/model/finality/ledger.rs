@@ -220,6 +220,7 @@ impl Ledger {
             proposer: tip.state.validators().get(place)?.id,
             last_commit: &commit_of(&tip.state),
             transactions: &transactions,
+            evidence: &[],
         };
         let (block, outcome) = propose(&tip.state, &tip.utxos, &draft).ok()?;
         let mut utxos = tip.utxos.clone();

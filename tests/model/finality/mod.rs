@@ -1,6 +1,5 @@
 //! The finality rules and the closing of epochs: what can happen in the whole system, and what must hold.
 
-mod executor;
 mod happening;
 mod ledger;
 mod node;
@@ -276,6 +275,9 @@ impl Model for FinalityModel {
             if rules.wipes {
                 self.try_on(world, place, Happening::Wipe, out);
             }
+            if rules.listens {
+                self.try_on(world, place, Happening::Sign, out);
+            }
         }
         self.commit(world, &summaries, out);
     }
@@ -360,6 +362,7 @@ impl Model for FinalityModel {
             }
             Happening::Persist => format!("the oldest write of {me} becomes durable"),
             Happening::Restart => format!("{me} restarts"),
+            Happening::Sign => format!("{me} has listened for long enough and signs"),
             Happening::Wipe => format!("{me} restarts without its chain, with its journal"),
             Happening::Prevote { child: block } => format!("{me} prevotes for {}", child(block)),
             Happening::Apply { child: block } => format!("{me} applies {}", child(block)),

@@ -1,15 +1,16 @@
 //! One honest node of the finality model: the real machine, and what the executor does around it.
 //!
 //! Restated from `src/consensus/core`, and nothing else: votes go into the journal, in order, before they leave and
-//! before they count here; what is journaled with them; closing is journaled behind them; a block gets a first prevote
-//! by rules 4 and 5; a restart hands the journal to a new machine.
+//! before they count here; what is journaled with them; closing is journaled behind them and before any prevote at a
+//! closing height; a block gets a first prevote by rules 4 and 5; a restart hands the journal to a new machine, and only
+//! then, or once it has listened for a copy of its key, does the node sign, in epochs that the journal knows.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use timed::protocol::finality::{ChainView, Effect, Input, JournaledVotes, Machine, VoteSource};
-use timed::types::{Epoch, FinalityVote, MasternodeId, VoteBatch, VoteKind};
+use timed::types::{Epoch, FinalityVote, MasternodeId, TxId, VoteBatch, VoteKind};
 
 use super::happening::{CODES, Happening, KINDS};
 use super::ledger::{Chain, Ledger, LedgerPlan, ROOT, Tx, operator};
@@ -31,8 +32,8 @@ pub enum Mutation {
     PromisesForgotten,
     /// Rule 5: that closing was entered does not survive a restart.
     ClosingForgotten,
-    /// Rule 5: a node that starts at a closing height does not journal that it is closing.
-    ClosingUnrecordedAtStart,
+    /// Rule 5: a node that starts at a closing height prevotes there without the record that it is closing.
+    ClosingUnrecorded,
     /// A node that lost its chain votes in epochs that its journal was pruned of.
     PrunedEpochsVoted,
     /// A vote leaves before it is durable.
@@ -62,6 +63,8 @@ pub struct Rules {
     pub restarts: bool,
     /// Restarts may find the chain's data gone, the journal never.
     pub wipes: bool,
+    /// After a restart a node takes part without a vote until it has listened for a copy of its key.
+    pub listens: bool,
     pub mutation: Option<Mutation>,
 }
 
@@ -148,6 +151,7 @@ struct Journal {
 pub struct Node {
     pub chain: Chain,
     pub machine: Machine,
+    is_listening: bool,
     journal: Journal,
     queue: VecDeque<Record>,
     /// All votes that others can have of this node, ever.
@@ -176,17 +180,18 @@ pub struct Summary {
 impl Node {
     pub fn first(context: &Context) -> Self {
         let state = &context.ledger.get(ROOT).state;
-        let me = Some(context.members[0]);
-        let machine = Machine::new(me, state, JournaledVotes::default(), BTreeSet::new());
-        Self {
+        let mut node = Self {
             chain: ROOT,
-            machine,
+            machine: Machine::new(None, state, JournaledVotes::default(), BTreeSet::new()),
+            is_listening: false,
             journal: Journal::default(),
             queue: VecDeque::new(),
             said: 0,
             called_final: 0,
             broken: None,
-        }
+        };
+        node.set_signer(context);
+        node
     }
 
     fn feed(&mut self, context: &Context, input: Input) {
@@ -217,16 +222,16 @@ impl Node {
         for effect in effects {
             match effect {
                 Effect::CastVote { vote, sources, .. } => self.cast(context, vote, &sources),
-                Effect::EnterClosing { epoch, .. } => self.queue.push_back(Record::Closing(epoch)),
+                Effect::EnterClosing => self.enter_closing(self.machine.epoch()),
                 Effect::Finalized(transaction) => {
                     let tx = context.ledger.place_of(&transaction.txid());
                     self.called_final |= vote_bit(self.machine.epoch(), VoteKind::Final, tx);
                 }
-                Effect::LoadBody(txid) => {
-                    let tx = context.ledger.place_of(&txid);
-                    if self.journal.bodies.contains(&tx) {
-                        let transaction = context.ledger.transaction(tx).clone();
-                        self.feed(context, Input::TransactionReceived(transaction));
+                Effect::LoadBody(txid) => self.load_body(context, &txid),
+                Effect::ContradictionSeen { member, .. } => {
+                    let member = self.machine.validators().get(member).expect("a member");
+                    if context.voter_of(&member.id) != BYZANTINE {
+                        self.broken = Some("I10: a contradiction of an honest node is reported");
                     }
                 }
                 Effect::InputsLocked(_)
@@ -323,13 +328,38 @@ impl Node {
         }
     }
 
+    /// A start with what the journal holds: machines know all of it before anything is signed.
     fn restart(&mut self, context: &Context, chain: Chain) {
         let rules = &context.rules;
         self.queue.clear();
         self.chain = chain;
+        self.is_listening = rules.listens;
         let entry = context.ledger.get(chain);
-        let complete_from = if rules.lacks(Mutation::PrunedEpochsVoted) { 0 } else { self.journal.started };
-        let mut journaled = JournaledVotes { epochs: BTreeMap::new(), complete_from };
+        self.machine = Machine::new(None, &entry.state, self.journaled(context), entry.settled.clone());
+        if entry.state.is_closing() && !rules.lacks(Mutation::ClosingUnrecorded) {
+            self.enter_closing(self.machine.epoch());
+        }
+        // With a lock its body is forgotten; the body would be locked again.
+        let promised =
+            |tx: &&Tx| self.journal.own.iter().any(|(_, kind, of)| *kind == VoteKind::Final && of == *tx);
+        let bodies =
+            self.journal.bodies.iter().filter(|tx| !rules.lacks(Mutation::LocksForgotten) || promised(tx));
+        let mut bodies: Vec<_> = bodies.map(|tx| context.ledger.transaction(*tx)).collect();
+        bodies.sort_by_key(|transaction| transaction.txid());
+        for transaction in
+            bodies.into_iter().filter(|transaction| !entry.settled.contains(&transaction.txid()))
+        {
+            self.feed(context, Input::TransactionReceived(transaction.clone()));
+        }
+        self.replay_votes(context);
+        self.set_signer(context);
+    }
+
+    /// What a new machine is told of the journal.
+    fn journaled(&self, context: &Context) -> JournaledVotes {
+        let rules = &context.rules;
+        let mut journaled =
+            JournaledVotes { forgotten_before: self.signs_from(context), epochs: BTreeMap::new() };
         for (epoch, kind, tx) in &self.journal.own {
             let forgotten = match kind {
                 VoteKind::Lock => rules.lacks(Mutation::LocksForgotten),
@@ -347,27 +377,12 @@ impl Node {
                 journaled.epochs.entry(*epoch).or_default().closing = true;
             }
         }
-        let epoch = entry.state.next_epoch();
-        let is_closing_journaled = journaled.epochs.get(&epoch).is_some_and(|journaled| journaled.closing);
-        self.machine = Machine::new(Some(context.members[0]), &entry.state, journaled, entry.settled.clone());
-        if self.machine.is_closing()
-            && !is_closing_journaled
-            && !rules.lacks(Mutation::ClosingUnrecordedAtStart)
-        {
-            self.queue.push_back(Record::Closing(epoch));
-        }
-        // With a lock its body is forgotten; the body would be locked again.
-        let promised =
-            |tx: &&Tx| self.journal.own.iter().any(|(_, kind, of)| *kind == VoteKind::Final && of == *tx);
-        let bodies =
-            self.journal.bodies.iter().filter(|tx| !rules.lacks(Mutation::LocksForgotten) || promised(tx));
-        let mut bodies: Vec<_> = bodies.map(|tx| context.ledger.transaction(*tx)).collect();
-        bodies.sort_by_key(|transaction| transaction.txid());
-        for transaction in
-            bodies.into_iter().filter(|transaction| !entry.settled.contains(&transaction.txid()))
-        {
-            self.feed(context, Input::TransactionReceived(transaction.clone()));
-        }
+        journaled
+    }
+
+    /// Votes of the current epoch that the journal holds count again.
+    fn replay_votes(&mut self, context: &Context) {
+        let epoch = self.machine.epoch();
         let own = self.journal.own.iter().map(|(of, kind, tx)| (*of, 0, *kind, *tx));
         let others = self.journal.others.iter().copied();
         let votes: Vec<_> = own.chain(others).filter(|(of, ..)| *of == epoch).collect();
@@ -376,11 +391,48 @@ impl Node {
         }
     }
 
+    fn load_body(&mut self, context: &Context, txid: &TxId) {
+        let tx = context.ledger.place_of(txid);
+        if self.journal.bodies.contains(&tx) {
+            let transaction = context.ledger.transaction(tx).clone();
+            self.feed(context, Input::TransactionReceived(transaction));
+        }
+    }
+
+    /// The first epoch of which the journal has forgotten nothing.
+    fn signs_from(&self, context: &Context) -> Epoch {
+        if context.rules.lacks(Mutation::PrunedEpochsVoted) {
+            return 0;
+        }
+        let queued = self.queue.iter().filter_map(|record| match record {
+            Record::EpochStarted(epoch) => Some(*epoch),
+            _ => None,
+        });
+        queued.fold(self.journal.started, Epoch::max)
+    }
+
+    fn is_signing(&self, context: &Context) -> bool {
+        !self.is_listening && self.machine.epoch() >= self.signs_from(context)
+    }
+
+    fn set_signer(&mut self, context: &Context) {
+        let key = self.is_signing(context).then(|| operator(0).public());
+        self.feed(context, Input::SignerChanged(key));
+    }
+
+    /// Journals that the epoch is closing, once.
+    fn enter_closing(&mut self, epoch: Epoch) {
+        let is_queued = self.queue.iter().any(|record| matches!(record, Record::Closing(of) if *of == epoch));
+        if !is_queued && !self.journal.closing.contains(&epoch) {
+            self.queue.push_back(Record::Closing(epoch));
+        }
+    }
+
     /// Rules 4 and 5 for a first prevote.
     fn may_prevote(&self, context: &Context, block: Chain) -> bool {
         let (ledger, rules) = (&context.ledger, &context.rules);
         let entry = ledger.get(block);
-        if entry.epoch < self.journal.started {
+        if !self.is_signing(context) {
             return false;
         }
         let mut transactions = entry.in_order.iter().map(|tx| ledger.transaction(*tx).txid());
@@ -399,11 +451,20 @@ impl Node {
         let ledger = &context.ledger;
         let entry = ledger.get(block);
         self.chain = block;
-        if entry.epoch_end {
-            self.queue.push_back(Record::EpochStarted(entry.state.next_epoch()));
+        let next_epoch = entry.state.next_epoch();
+        // Else the journal was there before, with a chain that was lost since.
+        if entry.epoch_end && next_epoch > self.signs_from(context) {
+            self.queue.push_back(Record::EpochStarted(next_epoch));
         }
         let transactions = entry.in_order.iter().map(|tx| ledger.transaction(*tx).clone()).collect();
         self.feed(context, Input::BlockApplied { transactions });
+        if entry.epoch_end {
+            self.replay_votes(context);
+            for txid in self.machine.spilled() {
+                self.load_body(context, &txid);
+            }
+            self.set_signer(context);
+        }
         if self.journal.prevote.is_some_and(|voted| ledger.get(voted).length <= entry.length) {
             self.journal.prevote = None;
         }
@@ -440,11 +501,22 @@ impl Node {
             }
             Happening::Restart => self.restart(context, self.chain),
             Happening::Wipe => self.restart(context, ROOT),
+            Happening::Sign => {
+                if !self.is_listening {
+                    return false;
+                }
+                self.is_listening = false;
+                self.set_signer(context);
+            }
             Happening::Prevote { child } => {
                 let Some(block) = children.get(usize::from(child)).copied() else { return false };
                 let queued = self.queue.iter().any(|record| matches!(record, Record::Prevote(_)));
                 if queued || self.journal.prevote == Some(block) || !self.may_prevote(context, block) {
                     return false;
+                }
+                let entry = context.ledger.get(block);
+                if entry.closing && !context.rules.lacks(Mutation::ClosingUnrecorded) {
+                    self.enter_closing(entry.epoch);
                 }
                 self.queue.push_back(Record::Prevote(block));
             }
@@ -485,14 +557,17 @@ fn machine_key(machine: &Machine, delivery: Delivery) -> String {
         };
         fields(text).into_iter().map(entry).collect()
     };
-    // Epochs only go up, so a first epoch to vote in that has come says no more.
-    let votes_from = |text: &str| text.parse().ok().filter(|from: &Epoch| *from > machine.epoch());
+    // Epochs only go up, so where the journal's memory begins says no more once that epoch has come.
+    let forgotten_before = |text: &str| text.parse().ok().filter(|before: &Epoch| *before > machine.epoch());
+    let journaled = |text: &str| {
+        rewritten(text, &["forgotten_before"], |_, text| format!("{:?}", forgotten_before(text)))
+    };
     let asked = ["wanted_bodies", "wanted_certificates", "unknown_votes"];
     let names: Vec<_> =
-        ["entries", "votes_from"].into_iter().chain(asked.into_iter().filter(|_| together)).collect();
+        ["entries", "journaled"].into_iter().chain(asked.into_iter().filter(|_| together)).collect();
     rewritten(&text, &names, |name, text| match name {
         "entries" => entries(text),
-        "votes_from" => format!("{:?}", votes_from(text)),
+        "journaled" => journaled(text),
         _ => String::new(),
     })
 }
@@ -503,11 +578,11 @@ impl Local for Node {
     const CODES: usize = CODES as usize;
 
     fn write_key(&self, context: &Context, key: &mut String) {
-        let Self { chain, machine, journal, queue, said, called_final, broken } = self;
+        let Self { chain, machine, is_listening, journal, queue, said, called_final, broken } = self;
         key.push_str(&machine_key(machine, context.rules.delivery));
         let Journal { own, others, bodies, closing, prevote, prevoted_closing, started } = journal;
-        let _ =
-            write!(key, "{chain} {own:?} {bodies:?} {closing:?} {prevote:?} {prevoted_closing:?} {started}");
+        let _ = write!(key, "{chain} {is_listening} ");
+        let _ = write!(key, "{own:?} {bodies:?} {closing:?} {prevote:?} {prevoted_closing:?} {started}");
         let _ = write!(key, "{queue:?} {said} {called_final} {broken:?}");
         // A journaled `Final` vote has a quorum behind it, whoever is in that.
         if context.rules.delivery == Delivery::EachVote {

@@ -27,6 +27,8 @@ pub enum Happening {
     Fresh(Value),
     /// A block's first proposal arrives, if it has not, and the block becomes acceptable.
     Acceptable(Value),
+    /// A block's first proposal arrives, if it has not, and the block will never be acceptable to this node.
+    Unacceptable(Value),
     /// A block that this node was asked to build is ready.
     Built(Value),
     /// A later proposal of a block arrives, with the prevotes of these others (bit 0 is the first of them) and of the
@@ -93,7 +95,7 @@ fn timeout_code(kind: TimeoutKind) -> Code {
     TIMEOUTS.iter().position(|other| *other == kind).unwrap_or(0) as Code
 }
 
-const AGAIN: Code = 18;
+const AGAIN: Code = 22;
 const QUORUM: Code = AGAIN + ROUNDS * ROUNDS * VALUES * 4;
 const EXPIRED: Code = QUORUM + 2 * ROUNDS * VALUES * 4;
 const LATER: Code = EXPIRED + 2 * SAID * SAID;
@@ -123,6 +125,7 @@ impl Happening {
             Self::Fresh(value) => 6 + Code::from(value),
             Self::Acceptable(value) => 10 + Code::from(value),
             Self::Built(value) => 14 + Code::from(value),
+            Self::Unacceptable(value) => 18 + Code::from(value),
             Self::Again { round, value, pol_round, others } => {
                 let rounds = [(ROUNDS, round as Code), (ROUNDS, pol_round as Code)];
                 AGAIN + number(&[rounds[0], rounds[1], (VALUES, Code::from(value)), (4, Code::from(others))])
@@ -155,7 +158,8 @@ impl Happening {
             3..6 => Self::Timeout(TIMEOUTS[usize::from(code - 3)]),
             6..10 => Self::Fresh((code - 6) as Value),
             10..14 => Self::Acceptable((code - 10) as Value),
-            14..AGAIN => Self::Built((code - 14) as Value),
+            14..18 => Self::Built((code - 14) as Value),
+            18..AGAIN => Self::Unacceptable((code - 18) as Value),
             AGAIN..QUORUM => {
                 rest -= AGAIN;
                 let others = digit(&mut rest, 4) as u8;

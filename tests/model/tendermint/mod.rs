@@ -101,6 +101,7 @@ impl TendermintModel {
             if self.is_proposed(summaries, first, value, None) {
                 self.try_on(world, place, Happening::Fresh(value), out);
                 self.try_on(world, place, Happening::Acceptable(value), out);
+                self.try_on(world, place, Happening::Unacceptable(value), out);
             } else if mine.building && first == mine.round {
                 self.try_on(world, place, Happening::Built(value), out);
             }
@@ -372,6 +373,9 @@ impl Model for TendermintModel {
             Happening::Fresh(value) => format!("{me} receives the proposal of {}", name(value)),
             Happening::Acceptable(value) => {
                 format!("{me} has the proposal of {} and accepts it", name(value))
+            }
+            Happening::Unacceptable(value) => {
+                format!("{me} has the proposal of {} and will never accept it", name(value))
             }
             Happening::Again { round, value, pol_round, others: bits } => {
                 let from = others.into_iter().zip([1, 2]).filter(|(_, bit)| bits & bit != 0);

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use timed::protocol::bft::{
     BlockMessage, Effect, HeightContext, Input, Journaled, Machine, Step, TimeoutKind,
 };
-use timed::types::block::{empty_evidence_root, tx_root};
+use timed::types::block::tx_root;
+use timed::types::evidence::evidence_root;
 use timed::types::genesis::Timeout;
 use timed::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Hash, Header, MasternodeId, Proposal, PublicKey,
@@ -120,13 +121,13 @@ impl Context {
                 prev_hash: BlockHash::ZERO,
                 last_commit_root: last_commit.root(),
                 tx_root: tx_root(&txids),
-                evidence_root: empty_evidence_root(),
+                evidence_root: evidence_root([]),
                 state_digest: StateDigest::ZERO,
                 validators_hash: Hash::ZERO,
                 next_validators_hash: Hash::ZERO,
                 proposer: id(plan.proposers[round as usize]),
             };
-            BlockBlueprint { header, last_commit, txids }
+            BlockBlueprint { header, last_commit, txids, evidence: Vec::new() }
         });
         Self { plan, blocks: blocks.collect(), validators: Arc::new(ValidatorSet::new(members.collect())) }
     }
@@ -431,6 +432,12 @@ impl Node {
                 if let Some(hash) = context.hash(value) {
                     self.accepted.insert(value);
                     self.feed(context, Input::BlockAcceptable { hash });
+                }
+            }
+            Happening::Unacceptable(value) => {
+                self.know(context, value);
+                if let Some(hash) = context.hash(value).filter(|_| !self.accepted.contains(&value)) {
+                    self.feed(context, Input::BlockUnacceptable { hash });
                 }
             }
             Happening::Again { round, value, pol_round, others } => {
