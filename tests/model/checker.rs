@@ -269,11 +269,12 @@ impl Violation {
     }
 }
 
-/// Worlds by number, and numbers by world: a table of numbers with open addressing, as memory is what bounds a search.
+/// Worlds by number, and numbers by world: a table with open addressing, as memory is what bounds a search.
 struct Worlds {
     list: Vec<World>,
     parents: Vec<u32>,
-    slots: Vec<u32>,
+    /// The upper half of a world's hash and its number.
+    slots: Vec<(u32, u32)>,
     hasher: RandomState,
 }
 
@@ -282,37 +283,54 @@ impl Worlds {
         let mut worlds = Self {
             list: Vec::new(),
             parents: Vec::new(),
-            slots: vec![UNKNOWN; 1 << 16],
+            slots: vec![(0, UNKNOWN); 1 << 16],
             hasher: RandomState::new(),
         };
         worlds.insert(first, 0);
         worlds
     }
 
-    fn slot(&self, world: &World) -> usize {
-        let mask = self.slots.len() - 1;
-        let mut slot = self.hasher.hash_one(world) as usize & mask;
-        while self.slots[slot] != UNKNOWN && self.list[self.slots[slot] as usize] != *world {
-            slot = (slot + 1) & mask;
+    /// Where the search for a world begins, and what its slot is marked with.
+    fn place(&self, world: &World) -> (usize, u32) {
+        let hash = self.hasher.hash_one(world);
+        (hash as usize & (self.slots.len() - 1), (hash >> 32) as u32)
+    }
+
+    fn slot(&self, world: &World) -> (usize, u32) {
+        let (mut slot, mark) = self.place(world);
+        loop {
+            let (found, number) = self.slots[slot];
+            if number == UNKNOWN || found == mark && self.list[number as usize] == *world {
+                return (slot, mark);
+            }
+            slot = (slot + 1) & (self.slots.len() - 1);
         }
-        slot
+    }
+
+    /// Reads what insertions of these worlds will read, all at once instead of one after the other: a search spends most
+    /// of its time waiting for memory.
+    fn fetch(&self, worlds: &[World], numbers: &mut Vec<u32>) {
+        numbers.clear();
+        numbers.extend(worlds.iter().map(|world| self.slots[self.place(world).0].1));
+        let known = numbers.iter().filter_map(|number| self.list.get(*number as usize));
+        std::hint::black_box(known.fold(0, |sum, world| sum ^ world.shared));
     }
 
     /// The number of a world that is new.
     fn insert(&mut self, world: World, parent: u32) -> Option<u32> {
-        let slot = self.slot(&world);
-        if self.slots[slot] != UNKNOWN {
+        let (slot, mark) = self.slot(&world);
+        if self.slots[slot].1 != UNKNOWN {
             return None;
         }
         let number = self.list.len() as u32;
-        self.slots[slot] = number;
+        self.slots[slot] = (mark, number);
         self.list.push(world);
         self.parents.push(parent);
-        if self.list.len() * 4 > self.slots.len() * 3 {
-            self.slots = vec![UNKNOWN; self.slots.len() * 2];
+        if self.list.len() * 3 > self.slots.len() * 2 {
+            self.slots = vec![(0, UNKNOWN); self.slots.len() * 2];
             for number in 0..self.list.len() {
-                let slot = self.slot(&self.list[number]);
-                self.slots[slot] = number as u32;
+                let (slot, mark) = self.slot(&self.list[number]);
+                self.slots[slot] = (mark, number as u32);
             }
         }
         Some(number)
@@ -342,7 +360,7 @@ pub fn search_with<M: Model>(
     let first = model.first();
     let mut worlds = Worlds::new(canonical(model.arena(), first));
     let mut check = |model: &mut M, world| model.broken(world).or_else(|| property(model, world));
-    let mut successors = Vec::new();
+    let (mut successors, mut found, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
     let (mut next, mut level_end, mut depth, mut sights) = (0, 1, 0, model.sights(first));
     let mut bad = check(model, first).map(|property| (0, property));
     while next < worlds.list.len() && bad.is_none() && worlds.list.len() < worlds_max {
@@ -351,11 +369,13 @@ pub fn search_with<M: Model>(
         }
         successors.clear();
         model.successors(worlds.list[next], &mut successors);
-        for (_, successor) in &successors {
-            let world = canonical(model.arena(), *successor);
-            let Some(number) = worlds.insert(world, next as u32) else { continue };
-            sights |= model.sights(world);
-            if let Some(property) = check(model, world) {
+        found.clear();
+        found.extend(successors.iter().map(|(_, successor)| canonical(model.arena(), *successor)));
+        worlds.fetch(&found, &mut numbers);
+        for world in &found {
+            let Some(number) = worlds.insert(*world, next as u32) else { continue };
+            sights |= model.sights(*world);
+            if let Some(property) = check(model, *world) {
                 bad = Some((number, property));
                 break;
             }

@@ -15,7 +15,8 @@
 //! - The Byzantine validator sends anything to anybody at any time: every vote for every transaction, block and nil,
 //!   and any block that the rules allow, as often as it is asked.
 //! - Honest nodes crash at any time, as often as they like, and come back with what is durable. A *wipe* loses the
-//!   chain's data as well, never the journal.
+//!   chain's data as well, never the journal. In some models they listen, without a vote, for as long as they like
+//!   before they sign again.
 //! - **Finality:** transactions `A` and `B` spend one coin, `C` spends an output of `A`; an ordinary block, closing
 //!   blocks, the epoch's last block, the next epoch with its new votes, and in some models its blocks.
 //! - **Tendermint:** one height, two or three rounds, two or three blocks; proposals by the Byzantine one in every round
@@ -108,6 +109,7 @@ const RULES: Rules = Rules {
 };
 const RESTARTS: Rules = Rules { restarts: true, ..RULES };
 const WIPES: Rules = Rules { wipes: true, ..RESTARTS };
+const LISTENS: Rules = Rules { listens: true, ..RESTARTS };
 
 fn search_finality(case: &FinalityCase) {
     if size() < case.size {
@@ -157,6 +159,14 @@ fn finality_holds_with_children_full_blocks_epochs_and_slow_disks() {
             LedgerPlan { ordinary_blocks: 1, blocks: 3, ..LEDGER },
             RESTARTS,
             ended,
+        ),
+        case("restarts that listen first", 1, LEDGER, LISTENS, ended),
+        case(
+            "restarts and wipes that listen first, one transaction",
+            1,
+            single,
+            Rules { listens: true, ..WIPES },
+            FINAL | EPOCH_ENDED,
         ),
         case("a slow disk", 1, LEDGER, slow_disk, ended),
         case("a slow disk with restarts, one transaction", 1, single, slow_restarts, FINAL | EPOCH_ENDED),
@@ -291,8 +301,10 @@ fn each_rule_of_tendermint_that_is_taken_out_gives_a_counterexample() {
             Mutation::ProofUnchecked => Plan { first_rounds: &[0, 0], ..PLAN },
             // The lock of round 0 is forgotten once there is a vote of round 1.
             Mutation::LocksForgotten => Plan { first_rounds: &[0, 2], proposers: &[3, 3, 3], ..PLAN },
+            // One round is enough to say everything twice.
+            Mutation::VotesForgotten => Plan { first_rounds: &[0, 0], proposers: &[3], ..PLAN },
             Mutation::SentBeforeDurable => Plan { slow_disk: true, ..PLAN },
-            Mutation::SmallQuorum | Mutation::VotesForgotten => PLAN,
+            Mutation::SmallQuorum => PLAN,
         };
         let mut model = TendermintModel::new(Plan { mutation: Some(mutation), ..plan }).only(property);
         report_violation(&format!("{mutation:?}"), property, &search(&mut model, WORLDS_MAX));
