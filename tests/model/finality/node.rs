@@ -214,7 +214,10 @@ impl Node {
             utxos = &with_parents;
         }
         let effects = self.machine.step(&ChainView { state, utxos }, input);
-        self.machine.check_invariants().expect("the machine's own invariants");
+        if let Err(problem) = self.machine.check_invariants() {
+            println!("{problem}");
+            self.broken = Some("the machine's own invariants");
+        }
         self.execute(context, effects);
     }
 

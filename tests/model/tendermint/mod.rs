@@ -125,8 +125,7 @@ impl TendermintModel {
 
     /// Whether votes of these others and the own one are a quorum with the Byzantine one's.
     fn is_quorum(&self, others: u8, own: bool) -> bool {
-        let takes = if self.plan().lacks(Mutation::SmallQuorum) { 1 } else { 2 };
-        others != 0 && others.count_ones() + u32::from(own) >= takes
+        others.count_ones() + u32::from(own) >= self.arena.context.honest_quorum
     }
 
     /// For each rule of the machine that waits for votes the votes that it waits for, at once.
@@ -158,14 +157,14 @@ impl TendermintModel {
                 }
             }
         }
-        // Lines 34 and 61, 47 and 65: of a quorum of any votes one is its own, if it has cast it.
+        // Lines 34 and 61, 47 and 65: a quorum of any votes, the own one among them if it was cast.
         let precommits = said(mine.round, VoteStep::Precommit);
         for (step, [one, two]) in [(VoteStep::Prevote, prevotes), (VoteStep::Precommit, precommits)] {
-            let has_voted = mine.said.get(mine.round, step).is_some();
-            for others in [[one, None], [None, two], [one, two]] {
-                let takes = if has_voted { 1 } else { 2 };
-                let waits = step == VoteStep::Precommit || mine.step == Step::Prevote;
-                if waits && others.into_iter().flatten().count() == takes {
+            let own = u32::from(mine.said.get(mine.round, step).is_some());
+            let waits = step == VoteStep::Precommit || mine.step == Step::Prevote;
+            for others in [[None, None], [one, None], [None, two], [one, two]] {
+                let votes = own + others.into_iter().flatten().count() as u32;
+                if waits && votes == self.arena.context.honest_quorum {
                     self.try_on(world, place, Happening::Expired { step, others }, out);
                 }
             }

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use timed::protocol::bft::{
@@ -89,6 +90,8 @@ pub struct Context {
     pub plan: Plan,
     blocks: Vec<BlockBlueprint>,
     validators: Arc<ValidatorSet>,
+    /// How many honest nodes' votes make a quorum with the Byzantine one's, by the code's own count.
+    pub honest_quorum: u32,
 }
 
 fn id(place: u8) -> MasternodeId {
@@ -129,7 +132,15 @@ impl Context {
             };
             BlockBlueprint { header, last_commit, txids, evidence: Vec::new() }
         });
-        Self { plan, blocks: blocks.collect(), validators: Arc::new(ValidatorSet::new(members.collect())) }
+        let validators = ValidatorSet::new(members.collect());
+        let byzantine = validators.members().iter().find(|member| member.id == id(BYZANTINE));
+        let missing = validators.quorum() - byzantine.expect("a member").weight;
+        Self {
+            plan,
+            blocks: blocks.collect(),
+            validators: Arc::new(validators),
+            honest_quorum: u32::try_from(missing).expect("small weights"),
+        }
     }
 
     fn height(&self, me: u8) -> HeightContext {
@@ -273,8 +284,16 @@ impl Node {
 
     fn feed(&mut self, context: &Context, input: Input) {
         let effects = self.machine.step(input);
-        self.machine.check_invariants();
+        self.check_machine();
         self.execute(context, effects);
+    }
+
+    /// The machine's own invariants; its words go to stderr.
+    fn check_machine(&mut self) {
+        let check = AssertUnwindSafe(|| self.machine.check_invariants());
+        if catch_unwind(check).is_err() {
+            self.broken = Some("the machine's own invariants");
+        }
     }
 
     fn execute(&mut self, context: &Context, effects: Vec<Effect>) {
@@ -304,7 +323,8 @@ impl Node {
                     self.queue.push_back(Record::Vote { vote, behind });
                 }
                 Effect::Decide { hash, commit, .. } => {
-                    if commit.weight(&context.validators) < context.validators.quorum() {
+                    let validators = &context.validators;
+                    if commit.weight(validators) * 3 <= validators.total_weight() * 2 {
                         self.broken = Some("I2: a commit of less than a quorum");
                     }
                     self.decided = Some(context.value(Some(hash)));
@@ -382,7 +402,7 @@ impl Node {
         }
         let (machine, effects) = Machine::restore(context.height(self.me), journal);
         self.machine = machine;
-        self.machine.check_invariants();
+        self.check_machine();
         self.execute(context, effects);
     }
 
