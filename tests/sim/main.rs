@@ -14,6 +14,7 @@
 )]
 
 mod faults;
+mod geography;
 mod gossip_rules;
 mod node;
 mod one_node;
@@ -27,6 +28,7 @@ mod signed;
 mod verifier;
 mod workload;
 mod world;
+mod worldwide;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;

@@ -4,6 +4,7 @@ use timed::consensus::core::Identity;
 use timed::types::genesis::{Allocation, GenesisMasternode, Tier, Timeout};
 use timed::types::{Address, Amount, ChainParameters, GenesisDocument, Height, Network, SecretKey};
 
+use crate::geography::Geography;
 use crate::random::Random;
 
 /// What one run is made of; a function of the seed.
@@ -33,6 +34,8 @@ pub struct Plan {
     pub absent: Option<usize>,
     /// A second node with the key of validator 0 and a journal of its own.
     pub twin: bool,
+    /// Nodes spread over the world; otherwise every delay is random, and all are connected.
+    pub geography: Option<Geography>,
 }
 
 impl Plan {
@@ -56,6 +59,7 @@ impl Plan {
             voted_unblocked_max: 200_000,
             absent: None,
             twin: false,
+            geography: None,
         }
     }
 
@@ -83,6 +87,16 @@ impl Plan {
             // The last one weighs least, and so less than a third.
             absent: random.chance(250).then(|| validators - 1),
             twin: false,
+            geography: None,
+        }
+    }
+
+    /// Equal validators all over the world, without faults.
+    pub fn worldwide(validators: usize, random: &mut Random) -> Self {
+        Self {
+            geography: Some(Geography::spread(validators, random)),
+            payments_per_second: 3,
+            ..Self::calm(validators)
         }
     }
 
@@ -106,6 +120,17 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     parameters.timeout_propose = timeout(400);
     parameters.timeout_prevote = timeout(250);
     parameters.timeout_precommit = timeout(250);
+    if plan.geography.is_some() {
+        // A main network's, but for the pace of blocks and epochs.
+        let main = ChainParameters::of_network(Network::Mainnet);
+        parameters.block_interval_ms = 3_000;
+        parameters.epoch_duration_ms = 30_000;
+        parameters.block_trigger = main.block_trigger;
+        parameters.min_block_gap_ms = main.min_block_gap_ms;
+        parameters.timeout_propose = main.timeout_propose;
+        parameters.timeout_prevote = main.timeout_prevote;
+        parameters.timeout_precommit = main.timeout_precommit;
+    }
     parameters.tiers = [1, 2]
         .map(|weight| Tier { name: weight.to_string(), collateral: Amount(weight * 1_000_000), weight })
         .to_vec();
