@@ -16,11 +16,11 @@
 //!   and any block that the rules allow, as often as it is asked.
 //! - Honest nodes crash at any time, as often as they like, and come back with what is durable. A *wipe* loses the
 //!   chain's data as well, never the journal. In some models they listen, without a vote, for as long as they like
-//!   before they sign again.
+//!   before they sign again (for Tendermint that is a crash that ends later).
 //! - **Finality:** transactions `A` and `B` spend one coin, `C` spends an output of `A`; an ordinary block, closing
 //!   blocks, the epoch's last block, the next epoch with its new votes, and in some models its blocks.
 //! - **Tendermint:** one height, two or three rounds, two or three blocks; proposals by the Byzantine one in every round
-//!   or by honest ones in turn.
+//!   or by honest ones in turn. Each node finds a block acceptable at any time, or never, or knows that it never will.
 //!
 //! # What is abstracted, and why it is sound
 //! - *Blocks in the finality model.* A block is committed when two honest nodes have prevoted it by rules 4 and 5, and
@@ -47,8 +47,9 @@
 //! wipes included. I4 a lock is left by a later proof of lock only. I5 final transactions conflict with no other,
 //! parents included. I6 a final transaction conflicts with no block, and is in the chain by its epoch's end. S1 two
 //! conflicting transactions are never certified in one epoch. Rule 4: blocks hold certified transactions; nothing is
-//! precommitted that two honest nodes did not accept. Rule 5: no new vote after a prevote at a closing height. And the
-//! machines' own `check_invariants` after each step.
+//! precommitted that two honest nodes did not accept. Rule 5: no new vote after a prevote at a closing height. I10 no
+//! honest node is reported for a contradiction (by Tendermint: where each vote arrives alone). And the machines' own
+//! `check_invariants` after each step.
 //!
 //! # How it is tested
 //! Each rule that is taken out gives a counterexample to the property that it is there for, with the shortest trace to

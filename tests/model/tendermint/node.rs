@@ -212,7 +212,7 @@ pub struct Node {
     /// The round that it builds a block for.
     building: Option<Round>,
     decided: Option<Value>,
-    /// Blocks whose local checks hold, as far as its machine was told.
+    /// Blocks whose local checks hold, as far as its machine was told. Its text says as much, while it matters.
     accepted: BTreeSet<Value>,
     broken: Option<&'static str>,
     /// What it did, in order.
