@@ -2,7 +2,8 @@
 //! and the block layer, as models over the code that the node runs.
 //!
 //! `cargo test --test model -- --nocapture` prints what was searched and a trace for each rule that is taken out;
-//! `MODEL_SIZE=2` and more adds the larger models (minutes and gigabytes) and searches them further.
+//! `MODEL_SIZE=2` adds larger models (minutes and gigabytes), and `MODEL_SIZE=3` those whose end is not known, as far as
+//! it goes.
 //!
 //! # What is modelled
 //! Four validators of weight 1, of which the last is Byzantine. The three honest ones are the real
@@ -76,8 +77,10 @@ use checker::{Model, Outcome, View, search, search_with, walk};
 use finality::{FinalityModel, LedgerPlan, Rules};
 use tendermint::{Plan, TendermintModel};
 
-/// Worlds that a model of size 1 is searched for at most; all of them end before that.
+/// Worlds that a model is searched for at most, times the size.
 const WORLDS_MAX: usize = 30_000_000;
+/// Models from this size on need not end before that: what is known of them is that the nearest worlds are sound.
+const OPEN_SIZE: usize = 3;
 /// Worlds in which each vote arrives alone that are compared with those where votes arrive together: the nearest ones,
 /// and those on random walks.
 const COMPARED_WORLDS: usize = 200_000;
@@ -120,7 +123,7 @@ fn search_finality(case: &FinalityCase) {
         return;
     }
     let outcome = search(&mut FinalityModel::new(case.plan, case.rules), WORLDS_MAX * size());
-    report(&format!("finality, {}", case.name), &outcome);
+    report(&format!("finality, {}", case.name), case.size, &outcome);
     assert_seen(&outcome, case.sights, &finality::sights::NAMES);
 }
 
@@ -260,7 +263,7 @@ fn search_tendermint(name: &str, from: usize, plan: Plan) {
         return;
     }
     let outcome = search(&mut TendermintModel::new(plan), WORLDS_MAX * size());
-    report(&format!("tendermint, {name}"), &outcome);
+    report(&format!("tendermint, {name}"), from, &outcome);
     assert_seen(&outcome, tendermint::sights::ALL, &tendermint::sights::NAMES);
 }
 
@@ -282,7 +285,10 @@ fn tendermint_holds_for_three_rounds() {
         2,
         Plan { proposers: &[3, 3, 3], first_rounds: blocks, ..PLAN },
     );
-    search_tendermint("three rounds, one honest proposer", 2, Plan { proposers: &[3, 0, 3], ..PLAN });
+    let between = Plan { proposers: &[3, 0, 3], ..PLAN };
+    let standing = Plan { restarts: false, ..between };
+    search_tendermint("three rounds, one honest proposer, no restarts", 2, standing);
+    search_tendermint("three rounds, one honest proposer", 3, between);
     search_tendermint("three rounds, two honest proposers", 3, Plan { proposers: &[0, 3, 1], ..PLAN });
 }
 
@@ -323,12 +329,13 @@ fn tendermint_votes_that_arrive_alone_lead_nowhere_else() {
 
 // -- both ---------------------------------------------------------------------------------------------------------
 
-fn report(name: &str, outcome: &Outcome) {
+fn report(name: &str, size: usize, outcome: &Outcome) {
     println!("{name}: {}", outcome.figures());
     if let Some(violation) = &outcome.violation {
         panic!("{name}\n{}", violation.text());
     }
-    assert!(outcome.complete, "{name}: there are more than {} worlds; raise MODEL_SIZE", outcome.worlds);
+    let may_stay_open = size >= OPEN_SIZE;
+    assert!(outcome.complete || may_stay_open, "{name}: there are more than {} worlds", outcome.worlds);
 }
 
 fn assert_seen(outcome: &Outcome, wanted: u32, names: &[&str]) {
