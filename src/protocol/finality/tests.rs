@@ -9,7 +9,8 @@ use super::{
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
 use crate::protocol::validity::{CheckedTransaction, TransactionError};
 use crate::types::{
-    Amount, FinalityVote, MasternodeId, OutPoint, PublicKey, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
+    Amount, Certificate, FinalityVote, MasternodeId, OutPoint, PublicKey, TxId, TxOut, UtxoEntry, VoteBatch,
+    VoteKind,
 };
 
 struct Fixture {
@@ -172,6 +173,29 @@ fn votes_of_strangers_and_of_other_epochs_do_not_count() {
     }
     fixture.all_vote(lock_vote(txid), &[2, 3]);
     assert!(!fixture.machine.is_certified(&txid));
+}
+
+#[test]
+fn votes_of_an_ended_epoch_count_no_more() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let vote = lock_vote(payment.txid());
+    fixture.receive(&payment);
+    let old = |place| Arc::new(fixture.chain.votes(place, 9, vec![vote]));
+    let old: Vec<Arc<VoteBatch>> = (1..4).map(old).collect();
+    let votes = old.iter().filter_map(|batch| batch.prove(0)).collect();
+    let certificate = Certificate { vote, epoch: 0, votes };
+    fixture.block(1_000, false, &[]);
+    fixture.block(fixture.chain.state.parameters().epoch_duration_ms, false, &[]);
+    fixture.block(1, true, &[]);
+    assert_eq!(fixture.machine.epoch(), 1);
+    for batch in old {
+        fixture.step(Input::BatchReceived(batch));
+    }
+    fixture.step(Input::CertificateReceived(Arc::new(certificate)));
+    assert!(!fixture.machine.is_certified(&vote.txid));
+    fixture.all_vote(vote, &[1, 2, 3]);
+    assert!(fixture.machine.is_certified(&vote.txid), "said again, in this epoch");
 }
 
 #[test]
