@@ -239,6 +239,21 @@ fn a_child_waits_until_its_parent_is_final_and_is_voted_before_any_block() {
 }
 
 #[test]
+fn a_child_that_comes_after_its_parent_waits_for_finality_too() {
+    let mut fixture = Fixture::new();
+    let parent = fixture.pay(0, 1);
+    let (early, late) = (fixture.spend(&parent, 1, 2), fixture.spend(&parent, 1, 3));
+    let waits = |effects: &[Effect]| matches!(effects, [Effect::WaitingForInputs(_)]);
+    fixture.receive(&parent);
+    assert!(waits(&fixture.receive(&early)), "locked is not final");
+    fixture.all_vote(lock_vote(parent.txid()), &[1, 2, 3]);
+    assert!(waits(&fixture.receive(&late)), "neither is certified");
+    assert!(cast(&fixture.all_vote(final_vote(parent.txid()), &[1, 2])).is_empty());
+    let votes = cast(&fixture.votes(3, &[final_vote(parent.txid())]));
+    assert!(votes == [lock_vote(early.txid())] || votes == [lock_vote(late.txid())], "{votes:?}");
+}
+
+#[test]
 fn bound_collateral_and_foreign_keys_are_refused() {
     let mut fixture = Fixture::new();
     // Masternode 1's collateral belongs to user 101.
