@@ -26,7 +26,7 @@
 //! | vote_counted_twice | `a_quorum_certifies_and_makes_final_and_one_less_does_not` |
 //! | old_epochs_votes_count | `votes_of_an_ended_epoch_count_no_more` |
 //! | old_epochs_certificates_count | `votes_of_an_ended_epoch_count_no_more` |
-//! | child_of_a_parent_that_is_not_final | `a_child_waits_until_its_parent_is_final_and_is_voted_before_any_block` |
+//! | child_of_a_parent_that_is_not_final | `a_child_that_comes_after_its_parent_waits_for_finality_too` |
 //! | lock_vote_after_closing | `after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch` |
 //! | lock_forgotten_at_restart | `a_restart_does_not_forget_votes_locks_promises_or_closing` |
 //! | tendermint_lock_forgotten_at_restart | `a_restored_lock_refuses_another_block` |

@@ -154,7 +154,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "let parent = self.entries.get(&outpoint.txid).filter(|entry| entry.is_final)?.resident()?;",
         new: "let parent = self.entries.get(&outpoint.txid)?.resident()?;",
         caught_by: &[
-            "--lib protocol::finality::tests::a_child_waits_until_its_parent_is_final_and_is_voted_before_any_block",
+            "--lib protocol::finality::tests::a_child_that_comes_after_its_parent_waits_for_finality_too",
         ],
     },
     Mutant {
