@@ -19,14 +19,21 @@ impl World {
         }
         // Often it is back before the others have got over it.
         let down_ms = if self.random.chance(400) { 200 } else { 4_000 };
-        let delay = self.random.between(20, down_ms);
+        // Some are away for so long that they are jailed.
+        let is_long = self.plan.spares > 0 && !self.faults_over && self.random.chance(100);
+        let delay =
+            if is_long { self.random.between(6_000, 9_000) } else { self.random.between(20, down_ms) };
         self.after(delay, Item::Restart { node });
     }
 
     /// Sometimes the chain's data goes as well. Each block but the tip stays somewhere: from genesis on it could be had
     /// nowhere, and a journal that has forgotten the first epochs signs nothing in them.
     fn wipe_some(&mut self, node: usize) {
-        let others = self.nodes.iter().enumerate().filter(|(place, _)| *place != node);
+        let others = self
+            .nodes
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| *place != node && self.byzantine() != Some(*place));
         let kept = others.map(|(_, other)| other.durable).max();
         if self.plan.wipes
             && kept.is_some_and(|kept| kept + 1 >= self.oracle.height)

@@ -7,15 +7,19 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    clippy::disallowed_methods,
     missing_docs,
     unreachable_pub,
     reason = "a failed expectation is a test's verdict"
 )]
 
+mod beyond;
+mod byzantine;
+mod disk;
 mod faults;
 mod geography;
 mod gossip_rules;
+mod masternodes;
+mod membership;
 mod node;
 mod one_node;
 mod oracle;
@@ -30,22 +34,43 @@ mod workload;
 mod world;
 mod worldwide;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
+use beyond::Outcome;
 use seen::Seen;
+use timed::runtime::clock::Clock;
 use world::World;
 
 /// So many seeds reach everything that the campaign is for.
 const COVERING_SEEDS: u64 = 60;
 
-/// Seeds that failed once.
+/// Seeds that failed once, with the plans of their time.
 const REGRESSIONS: &[u64] = &[230, 382];
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Runs the cases up to a number on all cores.
+fn for_each(count: u64, run: impl Fn(u64) + Sync) {
+    let next = AtomicU64::new(0);
+    let workers = std::thread::available_parallelism().map_or(2, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| {
+                loop {
+                    let case = next.fetch_add(1, Ordering::Relaxed);
+                    if case >= count {
+                        break;
+                    }
+                    run(case);
+                }
+            });
+        }
+    });
 }
 
 /// What a campaign went through.
@@ -59,7 +84,7 @@ struct Totals {
 }
 
 fn run(seed: u64, totals: &Mutex<Totals>) {
-    let started = Instant::now();
+    let started = Clock.instant();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let mut world = World::new(seed);
         world.run();
@@ -90,19 +115,10 @@ fn simulation() {
     }
     let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(500));
     let regressions = REGRESSIONS.iter().copied().filter(|_| first == 0);
-    let seeds: Vec<u64> = regressions.chain(first..first + count).collect();
-    let next = AtomicU64::new(0);
+    let seeds: BTreeSet<u64> = regressions.chain(first..first + count).collect();
+    let seeds: Vec<u64> = seeds.into_iter().collect();
     let totals = Mutex::new(Totals::default());
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
-                    run(*seed, &totals);
-                }
-            });
-        }
-    });
+    for_each(seeds.len() as u64, |place| run(seeds[place as usize], &totals));
     let Totals { seeds, seen, slowest, failed } = totals.into_inner().expect("no panic while locked");
     println!("{seeds} seeds: {seen:?}; the slowest was {} with {:.1} s", slowest.1, slowest.0);
     assert!(failed.is_empty(), "seeds that failed: {failed:?}; replay one with SIM_SEED=N");
@@ -116,30 +132,50 @@ fn simulation() {
 #[test]
 fn twins() {
     let count = number("SIM_TWINS").unwrap_or(60);
-    let next = AtomicU64::new(0);
     let total = Mutex::new(Seen::default());
-    let workers = std::thread::available_parallelism().map_or(2, usize::from);
-    std::thread::scope(|scope| {
-        for _ in 0..workers {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= count {
-                        break;
-                    }
-                    let mut random = random::Random::new(1_000_000 + seed);
-                    let plan = plan::Plan::with_twin(&mut random);
-                    println!("twins: case {seed}");
-                    let mut world = World::with_plan(plan, random);
-                    world.run();
-                    total.lock().expect("no panic while locked").add(&world.seen());
-                }
-            });
-        }
+    for_each(count, |case| {
+        let mut random = random::Random::new(1_000_000 + case);
+        let plan = plan::Plan::with_twin(&mut random);
+        println!("twins: case {case}");
+        let mut world = World::with_plan(plan, random);
+        world.run();
+        total.lock().expect("no panic while locked").add(&world.seen());
     });
     let seen = total.into_inner().expect("no panic while locked");
     println!("{count} cases: {seen:?}");
     assert!(seen.copies_heard > 0 && seen.slashed > 0, "twins contradict each other and are heard");
+}
+
+/// More than a third of the weight in two places at once. `SIM_BEYOND=1000 cargo test --test sim beyond_a_third` runs
+/// more of them, `SIM_BEYOND_CASE=17` one.
+#[test]
+fn beyond_a_third() {
+    let run = |case: u64| {
+        let mut random = random::Random::new(2_000_000 + case);
+        let plan = plan::Plan::beyond_a_third(&mut random);
+        World::with_plan(plan, random).run_beyond()
+    };
+    if let Some(case) = number("SIM_BEYOND_CASE") {
+        println!("{:?}", run(case));
+        return;
+    }
+    let cases = number("SIM_BEYOND").unwrap_or(200);
+    let total = Mutex::new((Outcome::default(), Vec::new()));
+    for_each(cases, |case| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(case)));
+        let mut total = total.lock().expect("no panic while locked");
+        match outcome {
+            Ok(outcome) => total.0.add(&outcome),
+            Err(_) => {
+                println!("failed: SIM_BEYOND_CASE={case} cargo test --test sim beyond_a_third");
+                total.1.push(case);
+            }
+        }
+    });
+    let (outcome, failed) = total.into_inner().expect("no panic while locked");
+    println!("{cases} cases: {outcome:?}");
+    assert!(failed.is_empty(), "cases that failed: {failed:?}");
+    assert!(outcome.forks > 0 && outcome.met_early > 0 && outcome.conflicts > 0 && outcome.evidence > 0);
 }
 
 #[test]

@@ -12,7 +12,9 @@ use timed::storage::journal::{Durable, JournalIdentity, JournalRecord, JournalWr
 use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
-use timed::types::{Epoch, GenesisDocument, Height, Message, PublicKey, SecretKey, SignatureVerifier, TxId};
+use timed::types::{
+    Epoch, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier, TxId,
+};
 use timed::utxo::UtxoManager;
 
 use crate::random::Random;
@@ -40,7 +42,9 @@ pub struct Running {
 
 pub struct Node {
     pub peer: PublicKey,
-    pub identity: Option<Identity>,
+    pub operator: Option<SecretKey>,
+    /// The masternodes that are known to be voted for with that key.
+    pub ids: BTreeSet<MasternodeId>,
     pub disk: MemoryDisk,
     /// The index's files: they survive a crash as of their last mark, or are lost.
     pub index: Arc<MemoryIndex>,
@@ -56,7 +60,8 @@ impl Node {
     pub fn new(seed: u8, identity: Option<Identity>, skew_ms: u64) -> Self {
         Self {
             peer: SecretKey::from_seed(&[seed.wrapping_add(0x40); 32]).public(),
-            identity,
+            ids: identity.iter().map(|identity| identity.id).collect(),
+            operator: identity.map(|identity| identity.secret),
             disk: MemoryDisk::new(),
             index: Arc::new(MemoryIndex::new()),
             running: None,
@@ -76,7 +81,7 @@ impl Node {
         now_ms: u64,
     ) -> (Vec<Output>, Vec<Message>) {
         let chain_id = genesis.chain_id();
-        let operator = self.identity.as_ref().map(|identity| identity.secret.public());
+        let operator = self.operator.as_ref().map(SecretKey::public);
         let opened = JournalWriter::open_or_create(
             self.disk.clone(),
             Path::new("votes"),
@@ -101,7 +106,7 @@ impl Node {
         let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
         let own = self.own_messages(&opened.records);
         let config = CoreConfig {
-            operator: self.identity.as_ref().map(|identity| identity.secret.clone()),
+            operator: self.operator.clone(),
             listen_ms: 0,
             signs_after_ms: 0,
             vote_interval_ms: 5,
@@ -133,13 +138,12 @@ impl Node {
     }
 
     fn own_messages(&self, records: &[JournalRecord]) -> Vec<Message> {
-        let me = self.identity.as_ref().map(|identity| identity.id);
         let own = |record: &JournalRecord| match record {
             JournalRecord::OwnBatch(batch) => Some(Message::VoteBatch(Arc::clone(batch))),
-            JournalRecord::BlockVote(vote) if Some(vote.validator) == me => {
+            JournalRecord::BlockVote(vote) if self.ids.contains(&vote.validator) => {
                 Some(Message::BlockVote(Arc::clone(vote)))
             }
-            JournalRecord::Proposal(proposal) if Some(proposal.validator) == me => {
+            JournalRecord::Proposal(proposal) if self.ids.contains(&proposal.validator) => {
                 Some(Message::Proposal(Arc::clone(proposal)))
             }
             _ => None,

@@ -9,9 +9,9 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{
-    Amount, BlockBlueprint, BlockHash, BlockVote, FinalityVote, GenesisDocument, Height, MasternodeId,
-    Message, OutPoint, Proposal, PublicKey, Round, SecretKey, Signature, SignatureVerifier, Transaction,
-    TxOut, VoteBatch, VoteStep,
+    Amount, BlockBlueprint, BlockHash, BlockVote, CommittedBlock, FinalityVote, GenesisDocument, Height,
+    MasternodeId, Message, OutPoint, Proposal, PublicKey, Round, SecretKey, Signature, SignatureVerifier,
+    Transaction, TxOut, VoteBatch, VoteStep,
 };
 
 use crate::node::{Node, Running};
@@ -39,6 +39,8 @@ pub struct OneNode {
     pub published: Vec<Message>,
     /// What it passed on.
     pub relayed: Vec<Message>,
+    /// The blocks so far.
+    pub chain: Vec<Arc<CommittedBlock>>,
     /// Whether the machine dies just before it would write `ClosingEntered`.
     pub dies_at_closing: bool,
     /// What it sent to one peer.
@@ -60,6 +62,7 @@ impl OneNode {
             timers: BTreeSet::new(),
             published: Vec::new(),
             relayed: Vec::new(),
+            chain: Vec::new(),
             dies_at_closing: false,
             sent: Vec::new(),
         };
@@ -156,7 +159,12 @@ impl OneNode {
                         self.pay(transaction);
                     }
                 }
-                Output::Notify(Notification::BlockApplied(applied)) => running.index_block(&applied, true),
+                Output::Notify(Notification::BlockApplied(applied)) => {
+                    running.index_block(&applied, true);
+                    if self.chain.len() as u64 + 1 == applied.state.height() {
+                        self.chain.push(Arc::clone(&applied.committed));
+                    }
+                }
                 Output::Notify(_) | Output::ServeBlocks { .. } => {}
             }
         }
@@ -171,6 +179,25 @@ impl OneNode {
         let outputs = vec![TxOut { value, lock: lock_of(&users[1]) }];
         let transaction = Transaction::transfer(vec![outpoint], outputs, vec![memo]);
         Arc::new(transaction.signed(&self.genesis.chain_id(), &[&users[0]]))
+    }
+
+    /// A peer has all blocks, and gives them.
+    pub fn sync_from(&mut self, from: u8) {
+        let height = self.chain.len() as u64;
+        let tip = self.chain.last().expect("blocks").block.header.hash();
+        self.feed(Event::PeerConnected(peer(from)));
+        while self.state().height() < height {
+            self.sent.clear();
+            let status = NodeStatus { height, tip, ..self.status() };
+            self.hear(from, Message::Status(status));
+            self.wait(100);
+            for (_, message) in std::mem::take(&mut self.sent) {
+                if let Message::GetBlocks { from: first, count } = message {
+                    let blocks = self.chain.iter().skip(first as usize - 1).take(count as usize);
+                    self.hear(from, Message::Blocks(blocks.cloned().collect()));
+                }
+            }
+        }
     }
 
     /// Hands in a transaction.

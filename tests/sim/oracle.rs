@@ -1,18 +1,19 @@
 //! Watches all nodes and holds the invariants that no node can see alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use timed::consensus::core::AppliedBlock;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::{BlockHash, Epoch, Height, MasternodeId, Message, OutPoint, TxId, UtxoEntry};
 
-use crate::signed::{Chain, Signed};
+use crate::membership::{Changes, Membership};
+use crate::signed::{Chain, Scrutiny, Signed};
 
-#[derive(Default)]
 pub struct Oracle {
-    blocks: BTreeMap<Height, BlockHash>,
-    signed: Signed,
+    pub blocks: BTreeMap<Height, BlockHash>,
+    pub signed: Signed,
     utxos: BTreeMap<OutPoint, UtxoEntry>,
     /// Everything in the chain, with its height.
     pub chain: Chain,
@@ -20,18 +21,52 @@ pub struct Oracle {
     /// Epochs whose last block is known.
     ended: BTreeSet<Epoch>,
     finals: BTreeMap<TxId, Epoch>,
-    spent_by_final: BTreeMap<OutPoint, TxId>,
+    pub spent_by_final: BTreeMap<OutPoint, TxId>,
+    /// Too many are faulty: only what each honest key signs is still held to a rule.
+    pub is_blind: bool,
     pub height: Height,
     pub epoch: Epoch,
     /// Masternodes that blocks have slashed.
     pub slashed: u64,
+    membership: Membership,
+    /// What the genesis document and all blocks' time have made, without what was burned.
+    schedule: u64,
 }
 
 impl Oracle {
     pub fn new(state: &LedgerState, outputs: &[(OutPoint, UtxoEntry)]) -> Self {
-        let mut oracle = Self { utxos: outputs.iter().copied().collect(), ..Self::default() };
+        let mut oracle = Self {
+            blocks: BTreeMap::new(),
+            signed: Signed::default(),
+            utxos: outputs.iter().copied().collect(),
+            chain: Chain::new(),
+            spent_in_chain: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            finals: BTreeMap::new(),
+            spent_by_final: BTreeMap::new(),
+            is_blind: false,
+            height: 0,
+            epoch: 0,
+            slashed: 0,
+            membership: Membership::new(state),
+            schedule: outputs.iter().map(|(_, entry)| entry.output.value.0).sum(),
+        };
         oracle.signed.at(state);
         oracle
+    }
+
+    /// After the highest block.
+    pub const fn state(&self) -> &Arc<LedgerState> {
+        &self.membership.state
+    }
+
+    pub const fn changes(&self) -> &Changes {
+        &self.membership.changes
+    }
+
+    /// An output of the chain at the highest block.
+    pub fn utxo(&self, outpoint: &OutPoint) -> Option<&UtxoEntry> {
+        self.utxos.get(outpoint)
     }
 
     /// From here on this key may sign anything.
@@ -51,11 +86,20 @@ impl Oracle {
 
     /// I3, I4: what an honest node has signed and made durable, whether or not it could still send it.
     pub fn signed(&mut self, message: &Message) {
-        self.signed.see(message, &self.chain);
+        let scrutiny = if self.is_blind { Scrutiny::Contradictions } else { Scrutiny::Full };
+        self.signed.see(message, &self.chain, scrutiny);
+    }
+
+    /// What a node has signed that somebody else watches.
+    pub fn signed_elsewhere(&mut self, message: &Message) {
+        self.signed.see(message, &self.chain, Scrutiny::None);
     }
 
     /// I5, I6: a node found a transaction final.
     pub fn finalized(&mut self, transaction: &CheckedTransaction, epoch: Epoch) {
+        if self.is_blind {
+            return;
+        }
         let txid = transaction.txid();
         assert!(self.signed.is_final(epoch, txid), "I5: final without a quorum");
         for outpoint in transaction.inputs() {
@@ -79,8 +123,19 @@ impl Oracle {
         self.finals.len()
     }
 
+    /// A block's time lets the reward accrue.
+    fn accrue(&mut self, time: u64) {
+        let (parameters, before) = (self.state().parameters(), self.state().tip_time());
+        let elapsed = (time - before).min(10 * parameters.block_interval_ms);
+        let reward = u128::from(parameters.block_reward.0) * u128::from(elapsed);
+        self.schedule += (reward / u128::from(parameters.block_interval_ms)) as u64;
+    }
+
     /// I1, I2, I6, I8: a node applied a block.
     pub fn applied(&mut self, applied: &AppliedBlock) {
+        if self.is_blind {
+            return;
+        }
         let header = &applied.committed.block.header;
         let height = header.height;
         let first = *self.blocks.entry(height).or_insert(applied.hash);
@@ -96,6 +151,8 @@ impl Oracle {
             return;
         }
         assert_eq!(height, self.height + 1, "blocks are applied in order");
+        self.accrue(header.time);
+        self.membership.applied(applied);
         self.height = height;
         self.epoch = applied.state.next_epoch();
         self.signed.at(&applied.state);
@@ -107,6 +164,13 @@ impl Oracle {
             assert!(self.signed.faulty.contains(&change.masternode), "I10: an honest masternode is slashed");
             let before = self.utxos.insert(change.outpoint, change.after);
             assert_eq!(before, Some(change.before), "I8: slashes what is not there");
+            let burned = change.before.output.value.0 / 20;
+            assert_eq!(
+                change.after.output.value.0 + burned,
+                change.before.output.value.0,
+                "I8: burns a twentieth"
+            );
+            self.schedule -= burned;
             self.slashed += 1;
         }
         for transaction in &applied.transactions {
@@ -130,6 +194,7 @@ impl Oracle {
             }
             let supply: u64 = self.utxos.values().map(|entry| entry.output.value.0).sum();
             assert_eq!(supply, applied.state.supply().0, "I8: supply");
+            assert_eq!(supply, self.schedule, "I8: supply by the schedule");
             let afresh = applied.state.recompute_digest(self.utxos.iter().map(|(k, v)| (*k, *v)));
             assert_eq!(afresh, applied.state.digest(), "I8: the incremental digest differs from a fresh one");
         }

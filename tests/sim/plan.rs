@@ -1,9 +1,10 @@
 //! What one run is made of, and its genesis.
 
 use timed::consensus::core::Identity;
-use timed::types::genesis::{Allocation, GenesisMasternode, Tier, Timeout};
+use timed::types::genesis::{Allocation, GenesisMasternode, Ratio, Tier, Timeout};
 use timed::types::{Address, Amount, ChainParameters, GenesisDocument, Height, Network, SecretKey};
 
+use crate::byzantine::{Byzantine, Vices};
 use crate::geography::Geography;
 use crate::random::Random;
 
@@ -32,8 +33,18 @@ pub struct Plan {
     pub voted_unblocked_max: u64,
     /// A validator that never comes up: the others' proposers can't do without their own votes.
     pub absent: Option<usize>,
-    /// A second node with the key of validator 0 and a journal of its own.
-    pub twin: bool,
+    /// So many of the first validators have a second node with their key and a journal of its own.
+    pub copies: usize,
+    /// Whether the network begins in two halves, each with one node of every key that has two.
+    pub halves: bool,
+    /// How often a payment has a rival.
+    pub contested_per_mille: u64,
+    /// A validator that does not keep the rules.
+    pub byzantine: Option<Byzantine>,
+    /// Full nodes with a key that may become a masternode's during the run. With any, masternodes register, leave,
+    /// change their keys and are jailed.
+    pub spares: usize,
+    pub unbonding_ms: u64,
     /// Nodes spread over the world; otherwise every delay is random, and all are connected.
     pub geography: Option<Geography>,
 }
@@ -58,13 +69,37 @@ impl Plan {
             skew_ms_max: 0,
             voted_unblocked_max: 200_000,
             absent: None,
-            twin: false,
+            copies: 0,
+            halves: false,
+            contested_per_mille: 150,
+            byzantine: None,
+            spares: 0,
+            unbonding_ms: 600_000,
             geography: None,
         }
     }
 
+    /// No more than a third may be faulty: absent or Byzantine.
+    fn with_byzantine(self, random: &mut Random) -> Self {
+        let few = self.spares > 0 && self.validators < 6;
+        if self.absent.is_some() || few || !random.chance(400) {
+            return self;
+        }
+        let often = |random: &mut Random| [0, 0, 100, 400][random.below(4)];
+        let vices = Vices {
+            withhold: often(random),
+            delay: often(random),
+            equivocate: [0, 500, 1_000][random.below(3)],
+            forge: often(random) / 4,
+            lie: often(random),
+        };
+        let index = random.below(self.validators);
+        Self { byzantine: Some(Byzantine { index, vices }), ..self }
+    }
+
     pub fn of(random: &mut Random) -> Self {
-        let validators = random.between(4, 7) as usize;
+        let spares = if random.chance(500) { random.between(1, 2) as usize } else { 0 };
+        let validators = random.between(if spares == 0 { 4 } else { 5 }, 7) as usize;
         let unequal = random.chance(300);
         // Nobody holds a third.
         let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
@@ -86,9 +121,15 @@ impl Plan {
             voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
             // The last one weighs least, and so less than a third.
             absent: random.chance(250).then(|| validators - 1),
-            twin: false,
+            copies: 0,
+            halves: false,
+            contested_per_mille: 150,
+            byzantine: None,
+            spares,
+            unbonding_ms: [600_000, 8_000][random.below(2)],
             geography: None,
         }
+        .with_byzantine(random)
     }
 
     /// Equal validators all over the world, without faults.
@@ -102,7 +143,22 @@ impl Plan {
 
     /// A plan with a twin: that key is faulty, and no other validator may be missing.
     pub fn with_twin(random: &mut Random) -> Self {
-        Self { twin: true, absent: None, wipes: false, ..Self::of(random) }
+        Self { copies: 1, absent: None, wipes: false, byzantine: None, spares: 0, ..Self::of(random) }
+    }
+
+    /// More than a third of the weight is in two places at once, and the network in two halves.
+    pub fn beyond_a_third(random: &mut Random) -> Self {
+        let (validators, copies) = [(4, 2), (7, 3)][random.below(2)];
+        Self {
+            copies,
+            halves: true,
+            contested_per_mille: 500,
+            payments_per_second: 40,
+            loss_per_mille: [0, 20][random.below(2)],
+            delay_ms_max: [5, 30, 90][random.below(3)],
+            skew_ms_max: 40,
+            ..Self::calm(validators)
+        }
     }
 }
 
@@ -117,6 +173,11 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     parameters.epoch_duration_ms = 4_000;
     parameters.block_trigger = 10;
     parameters.voted_unblocked_max = plan.voted_unblocked_max;
+    parameters.unbonding_time_ms = plan.unbonding_ms;
+    if plan.spares > 0 {
+        parameters.recent_commits = 8;
+        parameters.jail_cap = Ratio { numerator: 1, denominator: 4 };
+    }
     parameters.timeout_propose = timeout(400);
     parameters.timeout_prevote = timeout(250);
     parameters.timeout_precommit = timeout(250);
@@ -145,7 +206,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
         masternodes: (0..plan.validators)
             .map(|i| GenesisMasternode {
                 collateral: Amount(plan.weights[i] * 1_000_000),
-                owner: address(&operator(i)),
+                owner: address(owner(i, users)),
                 operator_key: operator(i).public(),
                 payout: address(&operator(i)),
                 network_address: String::new(),
@@ -156,6 +217,16 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
 
 pub fn operator(index: usize) -> SecretKey {
     SecretKey::from_seed(&[index as u8 + 1; 32])
+}
+
+/// The keys of nodes that have no masternode at first.
+pub fn spare_operator(index: usize) -> SecretKey {
+    SecretKey::from_seed(&[index as u8 + 0x60; 32])
+}
+
+/// Who owns a validator's collateral.
+fn owner(index: usize, users: &[SecretKey]) -> &SecretKey {
+    &users[index % users.len()]
 }
 
 /// Those who pay.

@@ -1,8 +1,8 @@
 //! What a node may sign after a restart, whatever else its disk has lost.
 
-use timed::types::{Message, VoteStep};
+use timed::types::{FinalityVote, Message, VoteKind, VoteStep};
 
-use crate::one_node::OneNode;
+use crate::one_node::{ME, OneNode, peer};
 
 /// How many batches of votes it has sent.
 fn batches(one: &OneNode) -> usize {
@@ -76,4 +76,41 @@ fn nothing_is_signed_again_in_epochs_that_the_journal_has_forgotten() {
     }
     assert_eq!(batches(&one), voted, "the journal no longer knows its vote for the rival");
     assert_eq!(heights(&one).len(), signed, "nor its votes on the blocks of these heights");
+}
+
+#[test]
+fn what_was_voted_in_an_epoch_is_served_again_when_the_chain_is_back_in_it() {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    one.commit_while(|one| one.state().next_epoch() < 1);
+    let txid = one.pay(one.payment(1)).txid();
+    let lock = FinalityVote { kind: VoteKind::Lock, txid };
+    for by in [1, 2] {
+        let batch = one.batch(by, 0, vec![lock]);
+        one.hear(1, batch);
+    }
+    one.wait(50);
+    assert!(one.running().core.finality().promises().contains(&txid));
+    let own: Vec<_> = one.published.iter().filter(|m| matches!(m, Message::VoteBatch(_))).cloned().collect();
+    one.crash();
+    one.node.wipe_chain();
+    one.start();
+    one.sync_from(1);
+    assert_eq!(one.state().next_epoch(), 1);
+    assert!(one.running().core.finality().promises().contains(&txid));
+    one.sent.clear();
+    one.hear(2, Message::GetBatches { epoch: 1, validator: one.member(ME), from_seq: 0, count: 10 });
+    one.hear(2, Message::GetCertificates(VoteKind::Lock, vec![txid]));
+    one.hear(2, Message::GetTransactions(vec![txid]));
+    let answers: Vec<_> = one.sent.iter().filter(|(to, _)| *to == peer(2)).map(|(_, m)| m.clone()).collect();
+    assert!(own.len() == 2 && own.iter().all(|batch| answers.contains(batch)), "its own votes");
+    let certificate = |message: &Message| match message {
+        Message::Certificates(found) => found.iter().any(|certificate| certificate.vote == lock),
+        _ => false,
+    };
+    assert!(answers.iter().any(certificate), "what its promise stands on");
+    let body = |message: &Message| match message {
+        Message::Transactions(found) => found.iter().any(|body| body.txid() == txid),
+        _ => false,
+    };
+    assert!(answers.iter().any(body), "the body");
 }

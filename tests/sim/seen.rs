@@ -13,12 +13,32 @@ pub struct Seen {
     pub finals: u64,
     pub crashes: u64,
     pub pauses: u64,
+    /// Second, different versions of what a faulty validator had signed.
+    pub equivocations: u64,
+    /// Messages that somebody was rightly blamed for.
+    pub blamed: u64,
+    /// Times that a node found evidence, or was told of some, that it had not.
+    pub evidence: u64,
+    /// Of these: two Lock votes.
+    pub lock_evidence: u64,
     /// Restarts with the journal and without the chain.
     pub wiped: u64,
     /// Nodes that heard another one with their key, and stopped signing.
     pub copies_heard: u64,
     /// Masternodes that blocks slashed.
     pub slashed: u64,
+    /// Masternodes that were registered and then signed.
+    pub joined: u64,
+    pub exited: u64,
+    pub jailed: u64,
+    pub unjailed: u64,
+    /// Masternodes whose votes became another node's.
+    pub handed_over: u64,
+    /// Payloads without effect.
+    pub void: u64,
+    pub collaterals_freed: u64,
+    /// Runs that ended early, since a third of a set's weight was in trouble.
+    pub out_of_bounds: u64,
     pub epochs_ended: u64,
     /// Of these: a validator entered closing with promises that were not in the chain.
     pub ended_under_load: u64,
@@ -32,15 +52,28 @@ pub struct Seen {
 
 impl Seen {
     pub fn add(&mut self, other: &Self) {
-        let Self { steps, blocks, finals, crashes, pauses, wiped, .. } = other;
+        let Self { steps, blocks, finals, crashes, pauses, equivocations, blamed, evidence, wiped, .. } =
+            other;
         self.steps += steps;
         self.blocks += blocks;
         self.finals += finals;
         self.crashes += crashes;
         self.pauses += pauses;
+        self.equivocations += equivocations;
+        self.blamed += blamed;
+        self.evidence += evidence;
+        self.lock_evidence += other.lock_evidence;
         self.wiped += wiped;
         self.copies_heard += other.copies_heard;
         self.slashed += other.slashed;
+        self.joined += other.joined;
+        self.exited += other.exited;
+        self.jailed += other.jailed;
+        self.unjailed += other.unjailed;
+        self.handed_over += other.handed_over;
+        self.void += other.void;
+        self.collaterals_freed += other.collaterals_freed;
+        self.out_of_bounds += other.out_of_bounds;
         self.epochs_ended += other.epochs_ended;
         self.ended_under_load += other.ended_under_load;
         self.ended_in_partition += other.ended_in_partition;
@@ -53,7 +86,19 @@ impl Seen {
         let reached = [
             ("a crash", self.crashes),
             ("a pause", self.pauses),
+            ("an equivocation", self.equivocations),
+            ("a forged message that was noticed", self.blamed),
+            ("evidence of a contradiction", self.evidence),
+            ("evidence of two Lock votes", self.lock_evidence),
+            ("a slashed masternode", self.slashed),
             ("a lost chain", self.wiped),
+            ("a joined masternode that voted", self.joined),
+            ("an exit", self.exited),
+            ("a jailing", self.jailed),
+            ("an end of jail", self.unjailed),
+            ("a key that was handed over", self.handed_over),
+            ("a void payload", self.void),
+            ("a collateral that is free again", self.collaterals_freed),
             ("an epoch's end under load", self.ended_under_load),
             ("an epoch's end in a partition", self.ended_in_partition),
             ("a last block that lacks a promise", self.ended_after_lacking_promise),
@@ -129,6 +174,10 @@ impl World {
         let mut seen = self.seen.clone();
         seen.blocks = self.oracle.height;
         seen.finals = self.oracle.finals() as u64;
+        seen.out_of_bounds = u64::from(self.is_over);
+        let changes = self.oracle.changes();
+        (seen.exited, seen.jailed, seen.unjailed) = (changes.exited, changes.jailed, changes.unjailed);
+        (seen.handed_over, seen.void) = (changes.handed_over, changes.void);
         self.closings.count_into(&mut seen);
         seen
     }

@@ -3,15 +3,19 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Notification, Output, Signing, Timer};
+use timed::consensus::core::{Event, Identity, Notification, Output, Signing, Timer};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
-use timed::storage::memory_disk::Fault;
-use timed::types::{GenesisDocument, Height, Message, PublicKey, SignatureVerifier, Transaction, TxId};
+use timed::types::{
+    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
+};
 
+use crate::beyond::Halves;
+use crate::byzantine::{Tampered, Versions};
+use crate::masternodes::Acts;
 use crate::node::{Node, Write};
 use crate::oracle::Oracle;
-use crate::plan::{Plan, START_MS, genesis, identity, users};
+use crate::plan::{Plan, START_MS, genesis, identity, operator, spare_operator, users};
 use crate::proofs;
 use crate::random::Random;
 use crate::seen::{Closings, Seen};
@@ -27,6 +31,7 @@ pub enum Item {
     WriteJournal { node: usize, life: u64 },
     WriteBlock { node: usize, life: u64 },
     Pay,
+    Act,
     Submit { transaction: CheckedTransaction },
     Crash { all: bool },
     Crashes,
@@ -62,6 +67,13 @@ pub struct World {
     pub genesis: GenesisDocument,
     pub verifier: Arc<CachingVerifier>,
     pub workload: Workload,
+    pub versions: Versions,
+    /// The validators' masternodes.
+    pub ids: Vec<MasternodeId>,
+    pub acts: Acts,
+    /// A third of a set's weight is absent or faulty: nothing is promised any more.
+    pub is_over: bool,
+    pub halves: Option<Box<Halves>>,
     pub oracle: Oracle,
     /// For each pair, whether messages from the first reach the second.
     pub cut: Vec<Vec<bool>>,
@@ -92,22 +104,31 @@ impl World {
         let users = users();
         let genesis = genesis(&plan, &users);
         let verifier = Arc::new(CachingVerifier::default());
-        let count = plan.validators + plan.full_nodes + usize::from(plan.twin);
-        let twin = plan.twin.then(|| count - 1);
+        let ids: Vec<_> = (0..plan.validators).map(|index| identity(&genesis, index).id).collect();
+        let first_spare = plan.validators + plan.full_nodes;
+        let first_copy = first_spare + plan.spares;
+        let count = first_copy + plan.copies;
         let nodes = (0..count)
             .map(|i| {
-                let key = if Some(i) == twin { 0 } else { i };
-                let identity = (key < plan.validators).then(|| identity(&genesis, key));
-                Node::new(i as u8, identity, random.between(0, plan.skew_ms_max))
+                let key = if i < first_copy { i } else { i - first_copy };
+                let identity =
+                    (key < plan.validators).then(|| Identity { id: ids[key], secret: operator(key) });
+                let mut node = Node::new(i as u8, identity, random.between(0, plan.skew_ms_max));
+                if (first_spare..first_spare + plan.spares).contains(&i) {
+                    node.operator = Some(spare_operator(i - first_spare));
+                }
+                node
             })
             .collect();
         let (state, outputs) = LedgerState::genesis(&genesis).expect("a sound genesis document");
         let workload = Workload::new(
             users,
             genesis.outputs().into_iter(),
+            &state.registry().collaterals().keys().copied().collect(),
             genesis.chain_id(),
             Arc::clone(state.parameters()),
             Arc::clone(&verifier) as _,
+            plan.contested_per_mille,
         );
         let mut world = Self {
             oracle: Oracle::new(&state, &outputs),
@@ -122,6 +143,11 @@ impl World {
             genesis,
             verifier,
             workload,
+            versions: Versions::default(),
+            ids,
+            acts: Acts::default(),
+            is_over: false,
+            halves: None,
             faults_over: false,
             trace: blake3::Hasher::new(),
             seen: Seen::default(),
@@ -129,13 +155,19 @@ impl World {
             stopwatch: Stopwatch::default(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
-        if twin.is_some() {
-            world.oracle.expect_faults(identity(&world.genesis, 0).id);
+        for index in (0..world.plan.copies).chain(world.byzantine()) {
+            world.oracle.expect_faults(world.ids[index]);
+        }
+        if world.plan.halves {
+            world.begin_in_halves(&state, &outputs);
         }
         for node in 0..count {
             world.start(node);
         }
         world.after(10, Item::Pay);
+        if world.plan.spares > 0 {
+            world.after(400, Item::Act);
+        }
         if world.plan.crashes {
             world.after(1_000, Item::Crashes);
         }
@@ -153,6 +185,16 @@ impl World {
         self.queue.entry(self.now_ms + delay_ms).or_default().push_back(item);
     }
 
+    /// The validator that does not keep the rules.
+    pub fn byzantine(&self) -> Option<usize> {
+        self.plan.byzantine.as_ref().map(|byzantine| byzantine.index)
+    }
+
+    /// A validator's masternode.
+    pub fn id_of(&self, index: usize) -> MasternodeId {
+        self.ids[index]
+    }
+
     /// One line for whoever replays a seed.
     pub fn log(&self, line: impl FnOnce() -> String) {
         if self.verbose {
@@ -160,7 +202,7 @@ impl World {
         }
     }
 
-    fn log_signed(&self, node: usize, message: &Message) {
+    pub(super) fn log_signed(&self, node: usize, message: &Message) {
         match message {
             Message::Proposal(proposal) => self.log(|| {
                 let (header, pol) = (&proposal.block.header, proposal.pol_round);
@@ -179,7 +221,7 @@ impl World {
 
     // -- nodes ----------------------------------------------------------------------------------------------------
 
-    fn start(&mut self, node: usize) {
+    pub fn start(&mut self, node: usize) {
         if self.plan.absent == Some(node) {
             return;
         }
@@ -187,7 +229,7 @@ impl World {
         let verifier = Arc::clone(&self.verifier) as Arc<dyn SignatureVerifier + Send + Sync>;
         let (outputs, own) = self.nodes[node].start(&self.genesis, verifier, &mut self.random, self.now_ms);
         for message in own {
-            self.oracle.signed(&message);
+            self.note_signed(node, &message);
         }
         let life = self.nodes[node].life;
         self.execute(node, outputs);
@@ -221,7 +263,10 @@ impl World {
         let life = self.nodes[node].life;
         let Some(running) = &mut self.nodes[node].running else { return };
         match output {
-            Output::Persist(staged) => self.stage_write(node, Write::Commit(staged)),
+            Output::Persist(staged) => {
+                self.check_silence(node, &staged);
+                self.stage_write(node, Write::Commit(staged));
+            }
             Output::PruneJournal(epoch) => self.stage_write(node, Write::Prune(epoch)),
             Output::CommitBlock(block) => {
                 assert!(running.block_to_write.replace(block).is_none(), "one block at a time");
@@ -245,27 +290,16 @@ impl World {
                 }
             }
             Output::Schedule(timer, delay_ms) => self.after(delay_ms, Item::Timer { node, life, timer }),
-            Output::Misbehaved(peer, why) => panic!("an honest peer {peer} is blamed: {why}"),
+            Output::Misbehaved(peer, why) => {
+                let blamed = self.nodes.iter().position(|node| node.peer == peer);
+                assert!(
+                    blamed.is_some() && blamed == self.byzantine(),
+                    "an honest peer {peer} is blamed: {why}"
+                );
+                self.seen.blamed += 1;
+            }
             Output::CheckTransactions(from, transactions) => self.admit(node, from, transactions),
             Output::Notify(notification) => self.notified(node, notification),
-        }
-    }
-
-    fn stage_write(&mut self, node: usize, write: Write) {
-        let Some(running) = &mut self.nodes[node].running else { return };
-        running.writes.push_back(write);
-        if !running.write_scheduled {
-            self.schedule_writing(node);
-        }
-    }
-
-    fn schedule_writing(&mut self, node: usize) {
-        let life = self.nodes[node].life;
-        let Some(running) = &mut self.nodes[node].running else { return };
-        running.write_scheduled = !running.writes.is_empty();
-        if running.write_scheduled {
-            let delay = self.random.between(0, 3);
-            self.after(delay, Item::WriteJournal { node, life });
         }
     }
 
@@ -288,19 +322,21 @@ impl World {
             Notification::Finalized(transaction) => {
                 let Some(running) = &self.nodes[node].running else { return };
                 let epoch = running.core.finality().epoch();
-                self.oracle.finalized(&transaction, epoch);
+                self.oracle_of(node).finalized(&transaction, epoch);
                 self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
+                let Some(running) = &self.nodes[node].running else { return };
                 if proofs::is_sampled(&transaction.txid()) {
                     proofs::prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
                 }
                 self.workload.settled(&transaction);
             }
             Notification::BlockApplied(applied) => {
-                self.oracle.applied(&applied);
+                self.oracle_of(node).applied(&applied);
                 self.stopwatch.applied(&applied.committed, self.now_ms);
                 let header = &applied.committed.block.header;
-                if header.epoch_end {
-                    self.closings.ended.insert(header.epoch);
+                if header.epoch_end && self.closings.ended.insert(header.epoch) {
+                    self.free_collaterals();
+                    self.is_over |= self.halves.is_none() && !self.is_within_bounds();
                 }
                 self.note_closings();
                 for transaction in &applied.transactions {
@@ -313,12 +349,18 @@ impl World {
                     running.index_block(&applied, mark);
                 }
             }
-            Notification::EvidenceFound(piece) => self.oracle.accused(piece.validator()),
+            Notification::EvidenceFound(piece) => {
+                self.oracle.accused(piece.validator());
+                self.note_accused(node, piece.validator());
+                self.seen.evidence += 1;
+                self.seen.lock_evidence += u64::from(matches!(*piece, Evidence::Locks(..)));
+            }
             Notification::SigningChanged(Signing::KeyCopied) => {
-                assert!(self.plan.twin, "node {node} hears a copy of its key, and there is none");
+                let may = self.plan.copies > 0 || self.byzantine() == Some(node);
+                assert!(may, "node {node} hears a copy of its key, and there is none");
                 self.seen.copies_heard += 1;
             }
-            Notification::ForkDetected(fork) => panic!("a fork: {fork:?}"),
+            Notification::ForkDetected(fork) => self.fork_detected(node, &fork),
             _ => {}
         }
     }
@@ -336,7 +378,7 @@ impl World {
         }
     }
 
-    fn broadcast(&mut self, from: usize, message: &Message, except: Option<PublicKey>) {
+    pub(super) fn broadcast(&mut self, from: usize, message: &Message, except: Option<PublicKey>) {
         for to in 0..self.nodes.len() {
             if to != from && self.are_connected(from, to) && Some(self.nodes[to].peer) != except {
                 self.send(from, to, message.clone());
@@ -348,58 +390,20 @@ impl World {
         if self.cut[from][to] || (!self.faults_over && self.random.chance(self.plan.loss_per_mille)) {
             return;
         }
+        let faulty = self.plan.byzantine.clone().filter(|faulty| faulty.index == from);
+        let (message, late_ms) = match faulty {
+            None => (message, 0),
+            Some(faulty) => match self.tamper(&faulty, to, message) {
+                Tampered::Lost => return,
+                Tampered::Sent { message, delay_ms } => (message, delay_ms),
+            },
+        };
         if self.random.chance(self.plan.duplicate_per_mille) {
             let delay = self.delay_ms(from, to);
             self.after(delay, Item::Deliver { from, to, message: message.clone() });
         }
         let delay = self.delay_ms(from, to);
-        self.after(delay, Item::Deliver { from, to, message });
-    }
-
-    // -- disk -----------------------------------------------------------------------------------------------------
-
-    fn write_journal(&mut self, node: usize) {
-        // Sometimes the machine dies within the write.
-        if !self.faults_over && self.plan.crashes && self.random.chance(2) {
-            let operation = self.random.between(1, 3);
-            self.nodes[node].disk.fail_after(operation, Fault::InputOutput);
-        }
-        let Some(running) = &mut self.nodes[node].running else { return };
-        match running.write_journal() {
-            Ok(durable) => {
-                for message in &durable {
-                    self.log_signed(node, message.get());
-                    self.oracle.signed(message.get());
-                    self.broadcast(node, message.get(), None);
-                }
-                self.schedule_writing(node);
-                self.feed(node, Event::Persisted(durable));
-            }
-            Err(problem) => {
-                self.log(|| format!("node {node}: {problem}"));
-                self.stop(node);
-            }
-        }
-    }
-
-    fn write_block(&mut self, node: usize) {
-        let Some(running) = &mut self.nodes[node].running else { return };
-        let Some(block) = running.block_to_write.take() else { return };
-        match running.log.append(&block) {
-            Ok(_) => {
-                self.nodes[node].durable = block.committed.block.header.height;
-                // Sometimes the machine dies before the rest of the node hears of it.
-                if !self.faults_over && self.plan.crashes && self.random.chance(15) {
-                    self.stop(node);
-                } else {
-                    self.feed(node, Event::BlockPersisted);
-                }
-            }
-            Err(problem) => {
-                self.log(|| format!("node {node}: {problem}"));
-                self.stop(node);
-            }
-        }
+        self.after(delay + late_ms, Item::Deliver { from, to, message });
     }
 
     // -- steps ----------------------------------------------------------------------------------------------------
@@ -437,6 +441,9 @@ impl World {
         }
         match item {
             Item::Deliver { from, to, message } => {
+                if self.is_unheard(to, &message) {
+                    return;
+                }
                 if let Message::Proposal(proposal) = &message {
                     self.note_lacking_promise(to, proposal);
                 }
@@ -455,6 +462,7 @@ impl World {
             Item::WriteBlock { node, life } if self.is_alive(node, life) => self.write_block(node),
             Item::Timer { .. } | Item::Tick { .. } | Item::WriteJournal { .. } | Item::WriteBlock { .. } => {}
             Item::Pay => self.pay(),
+            Item::Act => self.act(),
             Item::Submit { transaction } => self.submit(&transaction),
             Item::Crash { all } => {
                 let node = self.random.below(self.nodes.len());
@@ -524,9 +532,7 @@ impl World {
             self.stopwatch.watch(alone.txid());
         }
         for transaction in made {
-            self.oracle.know(&transaction);
-            let delay = self.random.between(0, 5);
-            self.after(delay, Item::Submit { transaction });
+            self.submit_soon(transaction);
         }
         let oracle = &self.oracle;
         for transaction in self.workload.due_again(self.now_ms, |txid| oracle.is_final(txid)) {
@@ -535,6 +541,15 @@ impl World {
         let pause = 2_000 / self.plan.payments_per_second;
         let delay = self.random.between(1, pause.max(1));
         self.after(delay, Item::Pay);
+    }
+
+    pub fn submit_soon(&mut self, transaction: CheckedTransaction) {
+        self.oracle.know(&transaction);
+        if let Some(halves) = &mut self.halves {
+            halves.other.know(&transaction);
+        }
+        let delay = self.random.between(0, 5);
+        self.after(delay, Item::Submit { transaction });
     }
 
     fn submit(&mut self, transaction: &CheckedTransaction) {
@@ -552,15 +567,16 @@ impl World {
     // -- the run --------------------------------------------------------------------------------------------------
 
     fn heights(&self) -> Vec<Height> {
-        let present = self.nodes.iter().enumerate().filter(|(place, _)| self.plan.absent != Some(*place));
+        let is_honest = |place: usize| self.plan.absent != Some(place) && self.byzantine() != Some(place);
+        let present = self.nodes.iter().enumerate().filter(|(place, _)| is_honest(*place));
         present
             .map(|(_, node)| node.running.as_ref().map_or(0, |running| running.core.committed_height()))
             .collect()
     }
 
-    fn run_until(&mut self, what: &str, limit_ms: u64, mut done: impl FnMut(&Self) -> bool) {
+    pub fn run_until(&mut self, what: &str, limit_ms: u64, mut done: impl FnMut(&Self) -> bool) {
         let deadline = self.now_ms + limit_ms;
-        while !done(self) {
+        while !done(self) && !self.is_over {
             assert!(
                 self.now_ms < deadline,
                 "{what}: not within {limit_ms} ms; heights {:?}, plan {:?}\n{}",
@@ -598,7 +614,8 @@ impl World {
     pub fn run(&mut self) -> [u8; 32] {
         let (blocks, epochs) = (self.plan.blocks, self.plan.epochs);
         let faults_end = self.now_ms + 40_000;
-        while (self.oracle.height < blocks || self.oracle.epoch < epochs) && self.now_ms < faults_end {
+        let is_short = |oracle: &Oracle| oracle.height < blocks || oracle.epoch < epochs;
+        while is_short(&self.oracle) && self.now_ms < faults_end && !self.is_over {
             self.step();
         }
         self.faults_over = true;

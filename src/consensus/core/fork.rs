@@ -8,6 +8,10 @@
 //! - INV-FORK-1: a fork is believed by valid commits of the set that this node knows for the height, never by length or
 //!   arrival; heights older than the unbonding time are reported and not acted on, since keys that have left can sign
 //!   anything about the past.
+//! - INV-FORK-3: a block on top of another one than this node's own is not judged: its chain may be in another epoch
+//!   there, with another set. The block at which two chains parted is: both follow from one state. A peer is asked for
+//!   its blocks from this node's tip down to that one, or to the first that the set known here for its height has
+//!   committed.
 //! - INV-FORK-2: what was seen is journaled, so that a restart does not make the node sign again.
 
 use std::sync::Arc;
@@ -20,7 +24,14 @@ use crate::network::PeerId;
 use crate::protocol::commit::check_commit;
 use crate::storage::journal::JournalRecord;
 use crate::types::fork::ForkProof;
-use crate::types::{BlockHash, CommittedBlock, Height, Message};
+use crate::types::{BlockHash, CommittedBlock, Height, Message, TimeMs};
+
+/// A block of its own that a peer was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ForkAsked {
+    at_ms: TimeMs,
+    height: Height,
+}
 
 /// Hashes of the last blocks that are kept to compare peers' tips with, at most.
 const RECENT_HASHES_MAX: usize = 256;
@@ -45,23 +56,31 @@ impl Core {
     }
 
     /// A peer has another block at a height of this node: is there a commit behind it?
-    pub(super) fn ask_about_fork(&mut self, peer: PeerId, from: Height) {
+    pub(super) fn ask_about_fork(&mut self, peer: PeerId, height: Height) {
         let due = self
             .fork_asked
             .get(&peer)
-            .is_none_or(|asked| self.now_ms >= asked.saturating_add(REQUEST_TIMEOUT_MS));
+            .is_none_or(|asked| self.now_ms >= asked.at_ms.saturating_add(REQUEST_TIMEOUT_MS));
         if due && self.fork.is_none() && self.peers.contains_key(&peer) {
-            self.fork_asked.insert(peer, self.now_ms);
-            self.out.push(Output::Send(peer, Message::GetBlocks { from, count: 1 }));
+            self.ask_for_other_block(peer, height);
         }
     }
 
-    /// Looks at a block that a peer was asked for because it differs from this node's own.
-    pub(super) fn check_fork(&mut self, theirs: &CommittedBlock) {
+    fn ask_for_other_block(&mut self, peer: PeerId, height: Height) {
+        self.fork_asked.insert(peer, ForkAsked { at_ms: self.now_ms, height });
+        self.out.push(Output::Send(peer, Message::GetBlocks { from: height, count: 1 }));
+    }
+
+    /// Looks at a block that a peer may have been asked for because it differs from this node's own.
+    pub(super) fn check_fork(&mut self, from: PeerId, theirs: &CommittedBlock) {
         let (height, hash) = (theirs.block.header.height, theirs.block.header.hash());
-        if height == 0 || height > self.state.height() || self.fork.is_some() {
+        let was_asked = self.fork_asked.get(&from).is_some_and(|asked| asked.height == height);
+        if !was_asked || self.fork.is_some() {
             return;
         }
+        let Some(ours) = self.blocks.block(height).filter(|ours| ours.block.header.hash() != hash) else {
+            return;
+        };
         let Some((epoch, set)) = self.state.epoch_of_height(height) else {
             warn!(height, hash = %hash.short(), "another block of a height older than the unbonding time; ignored");
             return;
@@ -69,11 +88,14 @@ impl Core {
         let (set, chain_id) = (Arc::clone(set), *self.state.chain_id());
         let named = (height, hash);
         if check_commit(&chain_id, (epoch, &set), named, &theirs.commit, &*self.config.verifier).is_err() {
+            // INV-FORK-3
+            if theirs.block.header.prev_hash == ours.block.header.prev_hash {
+                self.out.push(Output::Misbehaved(from, "bad block"));
+            } else if let Some(before) = height.checked_sub(1).filter(|before| *before > 0) {
+                self.ask_for_other_block(from, before);
+            }
             return;
         }
-        let Some(ours) = self.blocks.block(height).filter(|ours| ours.block.header.hash() != hash) else {
-            return;
-        };
         let side = |block: &CommittedBlock| (block.block.header.clone(), block.commit.clone());
         let proof = ForkProof::new(&set, side(&ours), side(theirs));
         for piece in proof.evidence(&set, epoch) {

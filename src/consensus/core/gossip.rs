@@ -9,7 +9,7 @@
 //! - INV-GOSSIP-1: every answer is bounded by `limits.rs`, whatever was asked for.
 //! - INV-GOSSIP-2: early messages are kept per peer and within a bound, the peer's own oldest go first; they are
 //!   checked when their epoch or height begins.
-//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept. What is dropped would be new again
+//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept (of a second batch under one number: noted). What is dropped would be new again
 //!   each time it comes back, and peers would send it to each other for ever.
 
 use std::collections::BTreeSet;
@@ -86,7 +86,10 @@ impl Core {
                 let Message::VoteBatch(batch) = &message else { return };
                 let member = self.finality.validators().index_of(&batch.header.validator);
                 let (batch, voters) = (Arc::clone(batch), self.voters());
-                if member.is_none_or(|member| self.batches.has(member, batch.header.seq)) {
+                let is_known = |member| {
+                    self.batches.has(member, batch.header.seq) && !self.batches.takes_other(member, &batch)
+                };
+                if member.is_none_or(is_known) {
                     // What is known needs no second look, unless it is under this node's own key.
                     if self.own_seat() == Some(batch.header.validator)
                         && self.admit(from, &message, &voters, verified)

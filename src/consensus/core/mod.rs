@@ -325,8 +325,8 @@ pub struct Core {
     heartbeats: heartbeats::Heartbeats,
     fork: Option<Arc<ForkProof>>,
     recent_hashes: BTreeMap<Height, BlockHash>,
-    /// When each peer's other block was asked for.
-    fork_asked: BTreeMap<PeerId, TimeMs>,
+    /// Which other block each peer was asked for last.
+    fork_asked: BTreeMap<PeerId, fork::ForkAsked>,
     /// What the journal says of heights that the chain here has not reached.
     journaled_heights: BTreeMap<Height, bft::Journaled>,
     /// And of votes in epochs that it has not reached.

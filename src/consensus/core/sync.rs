@@ -161,8 +161,8 @@ impl Core {
         };
         let asked = self.sync.ranges.iter().position(|range| range.peer == from && range.from == first);
         let Some(place) = asked else {
-            if let ([block], true) = (blocks.as_slice(), self.fork_asked.contains_key(&from)) {
-                self.check_fork(block);
+            if let [block] = blocks.as_slice() {
+                self.check_fork(from, block);
             }
             return;
         };
@@ -189,8 +189,8 @@ impl Core {
             return;
         }
         let Some((from, block)) = self.sync.received.remove(&next) else { return };
-        // A valid commit over a block of another chain: this node's own tip has a rival.
-        if block.block.header.prev_hash != self.state.tip_hash() && self.is_committed_by_set(&block) {
+        // A block of another chain: has this node's own tip a rival?
+        if block.block.header.prev_hash != self.state.tip_hash() && self.state.height() > 0 {
             self.ask_about_fork(from, self.state.height());
             self.sync.avoid(from, self.now_ms);
             return;
@@ -201,10 +201,6 @@ impl Core {
             self.sync.avoid(from, self.now_ms);
             self.poll_sync();
         }
-    }
-
-    fn is_committed_by_set(&self, block: &CommittedBlock) -> bool {
-        self.state.check_commit(&block.block.header, &block.commit, &*self.config.verifier).is_ok()
     }
 
     /// Checks commit, signatures and the whole transition of a block from a peer, and commits it.

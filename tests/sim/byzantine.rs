@@ -1,0 +1,256 @@
+//! One faulty validator: the real node, with what it says changed on the way out. It equivocates in every kind of
+//! message that it signs, withholds, delays, forges, and lies about where it stands. It weighs less than a third.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use timed::protocol::transition::{self, BlockDraft};
+use timed::protocol::validity::CheckedTransaction;
+use timed::types::message::NodeStatus;
+use timed::types::{
+    BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, Message, Proposal, Round, SecretKey,
+    Signature, TxId, VoteBatch, VoteKind, VoteStep,
+};
+
+use crate::plan::operator;
+use crate::world::World;
+
+/// What a faulty validator does to what it says, each in so many of 1,000 cases.
+#[derive(Clone, Debug)]
+pub struct Vices {
+    pub withhold: u64,
+    pub delay: u64,
+    pub equivocate: u64,
+    pub forge: u64,
+    pub lie: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Byzantine {
+    /// Which validator.
+    pub index: usize,
+    pub vices: Vices,
+}
+
+/// The second versions of what it said, so that all who get one get the same.
+#[derive(Default)]
+pub struct Versions {
+    proposals: BTreeMap<(Height, Round), Option<Arc<Proposal>>>,
+    votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
+    batches: BTreeMap<(Epoch, u64), Arc<VoteBatch>>,
+}
+
+/// What becomes of a message to one peer.
+pub enum Tampered {
+    Lost,
+    Sent { message: Message, delay_ms: u64 },
+}
+
+impl World {
+    /// What the faulty validator really sends.
+    pub(super) fn tamper(&mut self, byzantine: &Byzantine, to: usize, message: Message) -> Tampered {
+        let (vices, id) = (&byzantine.vices, self.id_of(byzantine.index));
+        if self.random.chance(vices.withhold) {
+            return Tampered::Lost;
+        }
+        let delay_ms = if self.random.chance(vices.delay) { self.random.between(100, 2_000) } else { 0 };
+        let secret = operator(byzantine.index);
+        // Half of the peers hear the one thing, half the other.
+        let is_other_half = to % 2 == 1;
+        let equivocates = is_other_half && self.random.chance(vices.equivocate);
+        let message = match message {
+            Message::BlockVote(vote) if vote.validator == id && equivocates => {
+                Message::BlockVote(self.other_vote(&vote, &secret))
+            }
+            Message::Proposal(proposal) if proposal.validator == id && equivocates => {
+                Message::Proposal(self.other_proposal(proposal, &secret))
+            }
+            Message::VoteBatch(batch) if batch.header.validator == id && equivocates => {
+                Message::VoteBatch(self.other_batch(&batch, &secret))
+            }
+            message => message,
+        };
+        let message = if self.random.chance(vices.forge) { self.forge(message) } else { message };
+        let message = if self.random.chance(vices.lie) { self.lie(message) } else { message };
+        Tampered::Sent { message, delay_ms }
+    }
+
+    fn other_vote(&mut self, vote: &Arc<BlockVote>, secret: &SecretKey) -> Arc<BlockVote> {
+        let key = (vote.height, vote.round, vote.step);
+        if let Some(version) = self.versions.votes.get(&key) {
+            return Arc::clone(version);
+        }
+        let blocks = self.oracle.signed.blocks_at(vote.height);
+        let others: Vec<_> = blocks.into_iter().filter(|hash| Some(*hash) != vote.value).collect();
+        let value = if others.is_empty() || self.random.chance(500) {
+            if vote.value.is_some() { None } else { others.first().copied() }
+        } else {
+            Some(others[self.random.below(others.len())])
+        };
+        let version = BlockVote { value, ..BlockVote::clone(vote) };
+        let version = Arc::new(version.signed(&self.genesis.chain_id(), secret));
+        self.oracle.signed(&Message::BlockVote(Arc::clone(&version)));
+        self.seen.equivocations += 1;
+        self.versions.votes.insert(key, Arc::clone(&version));
+        version
+    }
+
+    fn other_proposal(&mut self, proposal: Arc<Proposal>, secret: &SecretKey) -> Arc<Proposal> {
+        let key = (proposal.block.header.height, proposal.round);
+        if !self.versions.proposals.contains_key(&key) {
+            let version = self.other_block(&proposal).map(|block| {
+                let (round, validator) = (proposal.round, proposal.validator);
+                let version =
+                    Proposal { round, pol_round: None, validator, block, signature: Signature::EMPTY };
+                Arc::new(version.signed(secret))
+            });
+            if let Some(version) = &version {
+                self.oracle.signed(&Message::Proposal(Arc::clone(version)));
+                self.seen.equivocations += 1;
+            }
+            self.versions.proposals.insert(key, version);
+        }
+        self.versions.proposals.get(&key).cloned().flatten().unwrap_or(proposal)
+    }
+
+    /// A valid block with less in it than there could be, or with something that is not certified.
+    fn other_block(&mut self, proposal: &Proposal) -> Option<BlockBlueprint> {
+        let (index, header) = (self.plan.byzantine.as_ref()?.index, &proposal.block.header);
+        let mut transactions: Vec<CheckedTransaction> =
+            proposal.block.transfers().iter().filter_map(|txid| self.workload.checked(txid)).collect();
+        if self.random.chance(500) {
+            transactions.truncate(transactions.len() / 2);
+        } else {
+            let open = self.workload.open();
+            let mut others = open
+                .into_iter()
+                .filter(|other| !proposal.block.txids.contains(&other.txid()))
+                .collect::<Vec<_>>();
+            others.truncate(4);
+            transactions.extend(others);
+        }
+        let core = &self.nodes[index].running.as_ref()?.core;
+        // What does not fit the state is left out again.
+        while core.state().height() + 1 == header.height {
+            let draft = BlockDraft {
+                round: proposal.round,
+                time: header.time + 1,
+                epoch_end: core.state().is_closing(),
+                proposer: proposal.validator,
+                last_commit: &proposal.block.last_commit,
+                transactions: &transactions,
+                evidence: &proposal.block.evidence,
+            };
+            let utxos = &*self.nodes[index].running.as_ref()?.utxos;
+            if let Ok((block, _)) = transition::propose(core.state(), utxos, &draft) {
+                return Some(block.blueprint());
+            }
+            transactions.pop()?;
+        }
+        None
+    }
+
+    /// Votes for the rivals, and for the end before there is a certificate.
+    fn other_batch(&mut self, batch: &VoteBatch, secret: &SecretKey) -> Arc<VoteBatch> {
+        let key = (batch.header.epoch, batch.header.seq);
+        if let Some(version) = self.versions.batches.get(&key) {
+            return Arc::clone(version);
+        }
+        let rival = |txid: &TxId| self.workload.rival(txid).unwrap_or(*txid);
+        let mut votes: Vec<FinalityVote> = batch
+            .votes
+            .iter()
+            .map(|vote| FinalityVote { kind: vote.kind, txid: rival(&vote.txid) })
+            .collect();
+        let early = self.workload.open().into_iter().next_back();
+        votes.extend(early.map(|early| FinalityVote { kind: VoteKind::Final, txid: early.txid() }));
+        let (chain_id, header) = (self.genesis.chain_id(), &batch.header);
+        let version = VoteBatch::signed(&chain_id, header.epoch, header.validator, header.seq, votes, secret);
+        let version = Arc::new(version);
+        self.oracle.signed(&Message::VoteBatch(Arc::clone(&version)));
+        self.seen.equivocations += 1;
+        self.versions.batches.insert(key, Arc::clone(&version));
+        version
+    }
+
+    /// Spoils what others have signed, or itself.
+    fn forge(&mut self, message: Message) -> Message {
+        let spoil = |signature: &mut Signature, random: u64| signature.0[(random % 64) as usize] ^= 1;
+        let random = self.random.next();
+        match message {
+            Message::BlockVote(mut vote) => {
+                spoil(&mut Arc::make_mut(&mut vote).signature, random);
+                Message::BlockVote(vote)
+            }
+            Message::Proposal(mut proposal) => {
+                spoil(&mut Arc::make_mut(&mut proposal).signature, random);
+                Message::Proposal(proposal)
+            }
+            Message::VoteBatch(mut batch) => {
+                let batch_mut = Arc::make_mut(&mut batch);
+                if random.is_multiple_of(2) {
+                    spoil(&mut batch_mut.header.signature, random);
+                } else {
+                    batch_mut.votes.pop();
+                }
+                Message::VoteBatch(batch)
+            }
+            Message::Heartbeat(mut heartbeat) => {
+                spoil(&mut Arc::make_mut(&mut heartbeat).signature, random);
+                Message::Heartbeat(heartbeat)
+            }
+            Message::Evidence(evidence) => Message::Evidence(self.false_evidence(&evidence)),
+            Message::Certificates(mut certificates) => {
+                if let Some(first) = certificates.first_mut() {
+                    Arc::make_mut(first).votes.pop();
+                }
+                Message::Certificates(certificates)
+            }
+            Message::Blocks(mut blocks) => {
+                if let Some(first) = blocks.first_mut() {
+                    let first = Arc::make_mut(first);
+                    if random.is_multiple_of(2) {
+                        first.commit.signatures.pop();
+                    } else {
+                        first.block.transactions.pop();
+                    }
+                }
+                Message::Blocks(blocks)
+            }
+            message => message,
+        }
+    }
+
+    /// The same against somebody else.
+    fn false_evidence(&mut self, evidence: &Evidence) -> Arc<Evidence> {
+        let place = self.random.below(self.plan.validators);
+        let other = self.id_of(place);
+        let mut evidence = evidence.clone();
+        match &mut evidence {
+            Evidence::Votes(first, second) => (first.validator, second.validator) = (other, other),
+            Evidence::Proposals(first, second) => (first.validator, second.validator) = (other, other),
+            Evidence::Locks(first, second) => {
+                (first.vote.header.validator, second.vote.header.validator) = (other, other);
+            }
+        }
+        Arc::new(evidence)
+    }
+
+    /// Says that it has what it has not, or that nothing more is to be had.
+    fn lie(&mut self, message: Message) -> Message {
+        match message {
+            Message::Status(status) => {
+                let more = self.random.between(1, 100);
+                let batches = status.batches.iter().map(|count| count + more).collect();
+                let height = if self.random.chance(300) { status.height + more } else { status.height };
+                Message::Status(NodeStatus { height, batches, has_proposal: true, ..status })
+            }
+            Message::BatchesSettled { epoch, validator, before_seq, height } => {
+                let before_seq = before_seq + self.random.between(0, 50);
+                Message::BatchesSettled { epoch, validator, before_seq, height }
+            }
+            Message::Blocks(_) => Message::Blocks(Vec::new()),
+            message => message,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What nodes write, when it becomes durable, and when the machine dies instead.
+
+use timed::consensus::core::Event;
+use timed::storage::memory_disk::Fault;
+use timed::types::Message;
+
+use crate::node::Write;
+use crate::world::{Item, World};
+
+impl World {
+    pub(super) fn stage_write(&mut self, node: usize, write: Write) {
+        let Some(running) = &mut self.nodes[node].running else { return };
+        running.writes.push_back(write);
+        if !running.write_scheduled {
+            self.schedule_writing(node);
+        }
+    }
+
+    fn schedule_writing(&mut self, node: usize) {
+        let life = self.nodes[node].life;
+        let Some(running) = &mut self.nodes[node].running else { return };
+        running.write_scheduled = !running.writes.is_empty();
+        if running.write_scheduled {
+            let delay = self.random.between(0, 3);
+            self.after(delay, Item::WriteJournal { node, life });
+        }
+    }
+
+    pub(super) fn write_journal(&mut self, node: usize) {
+        // Sometimes the machine dies within the write.
+        if !self.faults_over && self.plan.crashes && self.random.chance(2) {
+            let operation = self.random.between(1, 3);
+            self.nodes[node].disk.fail_after(operation, Fault::InputOutput);
+        }
+        let Some(running) = &mut self.nodes[node].running else { return };
+        match running.write_journal() {
+            Ok(durable) => {
+                for message in &durable {
+                    self.log_signed(node, message.get());
+                    if let Message::BlockVote(vote) = message.get() {
+                        self.note_signer(vote.validator);
+                    }
+                    self.note_signed(node, message.get());
+                    self.broadcast(node, message.get(), None);
+                }
+                self.schedule_writing(node);
+                self.feed(node, Event::Persisted(durable));
+            }
+            Err(problem) => {
+                self.log(|| format!("node {node}: {problem}"));
+                self.stop(node);
+            }
+        }
+    }
+
+    pub(super) fn write_block(&mut self, node: usize) {
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let Some(block) = running.block_to_write.take() else { return };
+        match running.log.append(&block) {
+            Ok(_) => {
+                self.nodes[node].durable = block.committed.block.header.height;
+                // Sometimes the machine dies before the rest of the node hears of it.
+                if !self.faults_over && self.plan.crashes && self.random.chance(15) {
+                    self.stop(node);
+                } else {
+                    self.feed(node, Event::BlockPersisted);
+                }
+            }
+            Err(problem) => {
+                self.log(|| format!("node {node}: {problem}"));
+                self.stop(node);
+            }
+        }
+    }
+}
