@@ -203,7 +203,7 @@ impl Laboratory {
 }
 
 /// A test's target, as cargo wants it, and its name.
-fn split<'a>(test: &'a str) -> (&'a str, &'a str) {
+fn split(test: &str) -> (&str, &str) {
     test.rsplit_once(' ').expect("a target and a name")
 }
 
