@@ -59,8 +59,7 @@ fn wait_pending(node: &Node, coin: &Coin) {
 }
 
 /// Both sign `Lock` votes that conflict before either can hear of the other one: whoever would tell them stands still.
-/// Gives the copy
-/// of the last node.
+/// Gives the copy of the last node.
 pub fn contradict(net: &Net, coin: &Coin) -> Node {
     let (others, [original]) = net.nodes.split_at(net.nodes.len() - 1) else { panic!("no nodes") };
     let [here, there] =
@@ -68,6 +67,8 @@ pub fn contradict(net: &Net, coin: &Coin) -> Node {
 
     original.process().pause();
     let mut copy = copy_of(net, others.len(), "copy");
+    // Its log is the original's so far.
+    std::fs::remove_file(&copy.log_path).unwrap();
     copy.start();
     wait_for("the copy's peers", || {
         let peers: Vec<serde_json::Value> = copy.call("getpeerinfo", &[]);

@@ -49,17 +49,19 @@ impl Geography {
         // A few nodes stand far apart all the same: every second region.
         let step = if count < REGIONS.len() { REGIONS.len() / count } else { 1 };
         let regions = (0..count).map(|node| node * step % REGIONS.len()).collect();
-        let mut connected = vec![vec![false; count]; count];
         let opened = if count <= 2 * OUTBOUND { count } else { OUTBOUND };
+        let mut pairs = Vec::new();
         for node in 0..count {
             let mut others: Vec<usize> = (0..count).filter(|other| *other != node).collect();
             while others.len() > opened {
                 others.swap_remove(random.below(others.len()));
             }
-            for other in others {
-                connected[node][other] = true;
-                connected[other][node] = true;
-            }
+            pairs.extend(others.into_iter().map(|other| (node, other)));
+        }
+        let mut connected = vec![vec![false; count]; count];
+        for (one, other) in pairs {
+            connected[one][other] = true;
+            connected[other][one] = true;
         }
         Self { regions, connected }
     }
