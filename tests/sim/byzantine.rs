@@ -121,13 +121,14 @@ impl World {
         if self.random.chance(500) {
             transactions.truncate(transactions.len() / 2);
         } else {
-            let open = self.workload.open();
-            let mut others = open
-                .into_iter()
-                .filter(|other| !proposal.block.txids.contains(&other.txid()))
-                .collect::<Vec<_>>();
-            others.truncate(4);
-            transactions.extend(others);
+            let is_other = |other: &CheckedTransaction| {
+                !proposal.block.txids.contains(&other.txid())
+                    && !self.oracle.signed.is_certified(header.epoch, other.txid())
+            };
+            let mut others: Vec<CheckedTransaction> =
+                self.workload.open().into_iter().filter(is_other).collect();
+            let skipped = self.random.below(others.len().max(1));
+            transactions.extend(others.drain(..).skip(skipped).take(2));
         }
         let core = &self.nodes[index].running.as_ref()?.core;
         // What does not fit the state is left out again.

@@ -20,7 +20,7 @@ impl World {
         // Often it is back before the others have got over it.
         let down_ms = if self.random.chance(400) { 200 } else { 4_000 };
         // Some are away for so long that they are jailed.
-        let is_long = self.plan.spares > 0 && !self.faults_over && self.random.chance(100);
+        let is_long = self.plan.spares > 0 && !self.faults_over && self.random.chance(250);
         let delay =
             if is_long { self.random.between(6_000, 9_000) } else { self.random.between(20, down_ms) };
         self.after(delay, Item::Restart { node });

@@ -16,6 +16,7 @@ mod beyond;
 mod byzantine;
 mod disk;
 mod faults;
+mod fork_rules;
 mod geography;
 mod gossip_rules;
 mod masternodes;

@@ -43,6 +43,9 @@ pub struct OneNode {
     pub chain: Vec<Arc<CommittedBlock>>,
     /// Whether the machine dies just before it would write `ClosingEntered`.
     pub dies_at_closing: bool,
+    /// Peers that it blamed, which is a failure unless it is expected.
+    pub blamed: Vec<(PublicKey, &'static str)>,
+    pub tolerates_blame: bool,
     /// What it sent to one peer.
     pub sent: Vec<(PublicKey, Message)>,
 }
@@ -64,6 +67,8 @@ impl OneNode {
             relayed: Vec::new(),
             chain: Vec::new(),
             dies_at_closing: false,
+            blamed: Vec::new(),
+            tolerates_blame: false,
             sent: Vec::new(),
         };
         one.start();
@@ -153,7 +158,10 @@ impl OneNode {
                 Output::Schedule(timer, delay_ms) => {
                     self.timers.insert((self.now_ms + delay_ms, timer));
                 }
-                Output::Misbehaved(_, why) => panic!("blames a peer: {why}"),
+                Output::Misbehaved(peer, why) => {
+                    assert!(self.tolerates_blame, "blames a peer: {why}");
+                    self.blamed.push((peer, why));
+                }
                 Output::CheckTransactions(_, transactions) => {
                     for transaction in transactions {
                         self.pay(transaction);

@@ -82,7 +82,7 @@ impl Plan {
     /// No more than a third may be faulty: absent or Byzantine.
     fn with_byzantine(self, random: &mut Random) -> Self {
         let few = self.spares > 0 && self.validators < 6;
-        if self.absent.is_some() || few || !random.chance(400) {
+        if self.absent.is_some() || few || !random.chance(500) {
             return self;
         }
         let often = |random: &mut Random| [0, 0, 100, 400][random.below(4)];
@@ -175,7 +175,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     parameters.voted_unblocked_max = plan.voted_unblocked_max;
     parameters.unbonding_time_ms = plan.unbonding_ms;
     if plan.spares > 0 {
-        parameters.recent_commits = 8;
+        parameters.recent_commits = 6;
         parameters.jail_cap = Ratio { numerator: 1, denominator: 4 };
     }
     parameters.timeout_propose = timeout(400);

@@ -1,6 +1,6 @@
 //! Checks each signature once for all nodes of a world.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 use timed::types::{SignatureCheck, SignatureVerifier};
@@ -10,7 +10,7 @@ type Checked = ([u8; 32], [u8; 64], [u8; 32]);
 
 #[derive(Default)]
 pub struct CachingVerifier {
-    verdicts: Mutex<BTreeMap<Checked, bool>>,
+    verdicts: Mutex<HashMap<Checked, bool>>,
 }
 
 impl SignatureVerifier for CachingVerifier {

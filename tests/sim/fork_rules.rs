@@ -1,0 +1,91 @@
+//! What one node makes of a peer whose chain parted from its own.
+
+use std::sync::Arc;
+
+use timed::types::message::NodeStatus;
+use timed::types::{CommittedBlock, Message, VoteStep};
+
+use crate::one_node::{OneNode, peer};
+
+/// Everybody lets the next own proposal pass at once, and no other.
+fn next_block(one: &mut OneNode) {
+    let height = one.state().height();
+    one.wait(510);
+    while one.state().height() == height {
+        let round = one.running().core.bft().round();
+        let value = one.proposal(round).map(|proposal| proposal.block.header.hash());
+        for step in [VoteStep::Prevote, VoteStep::Precommit] {
+            for by in [1, 2, 3] {
+                if one.state().height() == height {
+                    let vote = one.vote(by, step, round, value);
+                    one.hear(1, vote);
+                }
+            }
+            one.wait(5);
+        }
+        one.wait(260);
+    }
+}
+
+/// Two chains of four blocks that part at the second: the epoch of the one ended with the third, that of the other goes
+/// on.
+fn parted() -> (OneNode, OneNode) {
+    let (mut ended, mut goes_on) = (OneNode::new(&[1, 2, 3]), OneNode::new(&[1, 2, 3]));
+    next_block(&mut ended);
+    ended.wait(4_000);
+    (0..3).for_each(|_| next_block(&mut ended));
+    (0..4).for_each(|_| next_block(&mut goes_on));
+    assert_eq!((ended.state().height(), ended.state().next_epoch()), (4, 1));
+    assert_eq!((goes_on.state().height(), goes_on.state().next_epoch()), (4, 0));
+    (ended, goes_on)
+}
+
+/// A peer with another chain says so, and gives what it is asked for.
+fn meet(one: &mut OneNode, chain: &[Arc<CommittedBlock>]) {
+    let header = &chain.last().expect("blocks").block.header;
+    let (height, tip, epoch) = (header.height, header.hash(), header.epoch);
+    for _ in 0..20 {
+        one.sent.clear();
+        let status = NodeStatus { height, tip, epoch, ..one.status() };
+        one.hear(2, Message::Status(status));
+        one.wait(250);
+        while let Some((to, message)) = one.sent.pop() {
+            if let (true, Message::GetBlocks { from, count }) = (to == peer(2), message) {
+                let blocks = chain.iter().skip(from as usize - 1).take(count as usize);
+                one.hear(2, Message::Blocks(blocks.cloned().collect()));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_fork_is_found_by_the_side_whose_epoch_has_ended() {
+    let (mut ended, goes_on) = parted();
+    meet(&mut ended, &goes_on.chain);
+    let fork = ended.running().core.fork().expect("a fork");
+    assert!(fork.guilty.len() >= 3);
+}
+
+#[test]
+fn a_fork_is_found_by_the_side_whose_epoch_goes_on() {
+    let (mut ended, mut goes_on) = parted();
+    next_block(&mut ended);
+    meet(&mut goes_on, &ended.chain);
+    assert!(goes_on.running().core.fork().is_some());
+}
+
+#[test]
+fn a_longer_chain_without_commits_is_no_fork() {
+    let (mut ended, mut goes_on) = parted();
+    next_block(&mut ended);
+    let uncommitted = |block: &Arc<CommittedBlock>| {
+        let mut block = CommittedBlock::clone(block);
+        block.commit.signatures.iter_mut().for_each(|signature| signature.0[0] ^= 1);
+        Arc::new(block)
+    };
+    let chain: Vec<_> = ended.chain.iter().map(uncommitted).collect();
+    goes_on.tolerates_blame = true;
+    meet(&mut goes_on, &chain);
+    assert!(goes_on.running().core.fork().is_none());
+    assert_eq!(goes_on.blamed.first().map(|(peer, _)| *peer), Some(peer(2)));
+}
