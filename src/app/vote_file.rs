@@ -224,6 +224,7 @@ enum Line {
         height: Height,
         ours: BlockHash,
         theirs: BlockHash,
+        acknowledged: bool,
         body: String,
     },
 }
@@ -345,10 +346,11 @@ impl<W: Write> VoteFileWriter<W> {
                 validator: vote.validator,
                 signature: vote.signature.to_string(),
             },
-            JournalRecord::Fork(fork) => Line::Fork {
+            JournalRecord::Fork(fork) | JournalRecord::ForkAcknowledged(fork) => Line::Fork {
                 height: fork.ours.0.height,
                 ours: fork.ours.0.hash(),
                 theirs: fork.theirs.0.hash(),
+                acknowledged: matches!(record, JournalRecord::ForkAcknowledged(_)),
                 body: hex_of(&**fork),
             },
         })

@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::networks::{NetworksError, load_genesis};
 use super::open::journal_path;
@@ -20,8 +21,9 @@ use crate::runtime::key_file::{SecretFileError, read_key_file};
 use crate::runtime::{Clock, Config};
 use crate::storage::{
     DirectoryLock, JournalIdentity, JournalImport, JournalOrigin, JournalRecord, JournalWriter, RealDisk,
-    StorageError,
+    Staged, StorageError,
 };
+use crate::types::fork::ForkProof;
 use crate::types::{ChainId, PublicKey};
 
 /// Why nothing was done with a vote journal.
@@ -48,6 +50,12 @@ pub enum VotesError {
         path: PathBuf,
         /// What is wrong with it.
         source: VoteFileError,
+    },
+    /// Nothing to decide on.
+    #[error("the journal in {path} knows of no fork that is not acknowledged")]
+    NoFork {
+        /// The journal.
+        path: PathBuf,
     },
     /// The file of votes can't be read or written.
     #[error("{path}: {source}")]
@@ -158,6 +166,35 @@ impl VotesPlace {
         import.finish()?;
         Ok(self.summary(origin, records, replaced))
     }
+}
+
+/// The fork that keeps a node from signing, and with `acknowledge` the record that its operator has decided.
+///
+/// # Errors
+/// When there is none, there is no journal, it is another's, or a node runs in the data directory.
+pub fn open_fork(config: &Config, acknowledge: bool) -> Result<Arc<ForkProof>, VotesError> {
+    let chain_id = load_genesis(config)?.chain_id();
+    // A node without a key notices forks too, and keeps them in a journal without a key.
+    let key = config.masternode.operator_key.as_ref().filter(|_| config.masternode.enabled);
+    let operator = key.map(|path| read_key_file(path)).transpose()?.map(|key| key.public());
+    let _lock = DirectoryLock::acquire(&config.node.data_dir)?;
+    let path = journal_path(&config.node.data_dir);
+    let mut open: Option<Arc<ForkProof>> = None;
+    let mut journal =
+        JournalWriter::scan(RealDisk, &path, JournalIdentity { chain_id, operator }, &mut |record| {
+            match record {
+                JournalRecord::Fork(fork) => open = Some(fork),
+                JournalRecord::ForkAcknowledged(fork) => drop(open.take_if(|found| *found == fork)),
+                _ => {}
+            }
+            Ok(())
+        })?;
+    let fork = open.ok_or(VotesError::NoFork { path })?;
+    if acknowledge {
+        let records = vec![JournalRecord::ForkAcknowledged(Arc::clone(&fork))];
+        let _durable = journal.writer.commit(vec![Staged::<()> { records, release: Vec::new() }])?;
+    }
+    Ok(fork)
 }
 
 struct Importer<'a> {

@@ -173,7 +173,9 @@ const fn votes_kind(error: &VotesError) -> ExitKind {
             source: VoteFileError::WrongChain { .. } | VoteFileError::WrongOperator { .. },
             ..
         } => ExitKind::DataDirectory,
-        VotesError::Key(_) | VotesError::File { .. } | VotesError::Io { .. } => ExitKind::Failed,
+        VotesError::Key(_) | VotesError::NoFork { .. } | VotesError::File { .. } | VotesError::Io { .. } => {
+            ExitKind::Failed
+        }
     }
 }
 

@@ -63,13 +63,14 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     // What was written is what a node will read.
     Config::load(&ConfigSources { file: Some(config_path.clone()), ..ConfigSources::default() })?;
     output::line(format_args!("wrote {}", config_path.display()))?;
-    for step in next_steps(args.network, args.masternode, &config_path) {
+    for step in next_steps(args.network, operator_key.map(PathBuf::as_path), &config_path) {
         output::notice(step);
     }
     Ok(())
 }
 
-fn next_steps(network: Network, masternode: bool, config: &Path) -> Vec<String> {
+/// What an operator does next; `operator_key` is its file, for a masternode.
+fn next_steps(network: Network, operator_key: Option<&Path>, config: &Path) -> Vec<String> {
     let mut steps = vec!["Next:".to_owned()];
     if networks::genesis_of(network).is_none() {
         steps.push(format!("  put the genesis document of {network} beside it as genesis.toml"));
@@ -77,10 +78,21 @@ fn next_steps(network: Network, masternode: bool, config: &Path) -> Vec<String> 
     if network != Network::Devnet {
         steps.push("  name first peers by [network] bootstrap_peers".to_owned());
     }
-    if masternode {
+    if operator_key.is_some() {
         steps.push("  back the operator key up, and never run two nodes with it".to_owned());
     }
-    steps.push(format!("  timed --config {}", config.display()));
+    let config = config.display();
+    steps.push(format!("  timed --config {config}"));
+    if let Some(key) = operator_key {
+        let key = key.display();
+        steps.push(format!("  once `timed status --config {config}` says that it follows the chain:"));
+        steps.push(format!(
+            "  timed masternode register --config {config} --operator-key {key} --tier bronze --address HOST:PORT --dry-run"
+        ));
+        steps.push(
+            "  which says what is missing; without --dry-run it votes from the next epoch on".to_owned(),
+        );
+    }
     steps
 }
 

@@ -12,10 +12,10 @@ use serde::Serialize;
 use super::rpc_client::say_json;
 use super::time_text::utc;
 use super::{CliError, output};
-use crate::app::votes::{VotesPlace, VotesSummary};
+use crate::app::votes::{VotesPlace, VotesSummary, open_fork};
 use crate::runtime::key_file::{SecretFileError, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
-use crate::types::{ChainId, PublicKey, TimeMs};
+use crate::types::{BlockHash, ChainId, Height, MasternodeId, PublicKey, TimeMs};
 
 /// Flags of `timed votes`.
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,12 @@ enum VotesCommand {
     Export(ExportArgs),
     /// Make the vote journal from a file that `timed votes export` wrote.
     Import(ImportArgs),
+    /// Show the fork that keeps the node from signing, and with --yes let it sign again.
+    ///
+    /// Two blocks of one height were committed, so more than a third of the masternodes' weight broke the rules, and no
+    /// rule can tell which chain is right. Agree with the other operators first. To follow the other chain, move the
+    /// directories `blocks` and `index` out of the data directory, and connect the node to peers of that chain.
+    AcknowledgeFork(AcknowledgeForkArgs),
 }
 
 /// Which node's journal.
@@ -75,6 +81,25 @@ struct ImportArgs {
     file: PathBuf,
     #[command(flatten)]
     node: NodeArgs,
+}
+
+#[derive(Debug, clap::Args)]
+struct AcknowledgeForkArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// The operator has decided: sign again on the chain that the data directory holds.
+    #[arg(long)]
+    yes: bool,
+}
+
+/// What `--json` prints of a fork.
+#[derive(Debug, Serialize)]
+struct ForkReport<'a> {
+    height: Height,
+    ours: BlockHash,
+    theirs: BlockHash,
+    signers_of_both: &'a [MasternodeId],
+    acknowledged: bool,
 }
 
 /// What `--json` prints.
@@ -125,6 +150,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         VotesCommand::New(args) => new(args),
         VotesCommand::Export(args) => export(args),
         VotesCommand::Import(args) => import(args),
+        VotesCommand::AcknowledgeFork(args) => acknowledge_fork(args),
     }
 }
 
@@ -195,5 +221,27 @@ fn import(args: &ImportArgs) -> Result<(), CliError> {
     );
     args.node.report(&summary, &sentence)?;
     output::notice("never start the node that these votes come from again");
+    Ok(())
+}
+
+fn acknowledge_fork(args: &AcknowledgeForkArgs) -> Result<(), CliError> {
+    let config = Config::load(&ConfigSources::of_process(Some(args.node.config.clone())))?;
+    let fork = open_fork(&config, args.yes)?;
+    let (height, ours, theirs) = (fork.ours.0.height, fork.ours.1.block_hash, fork.theirs.1.block_hash);
+    if args.node.json {
+        let (signers_of_both, acknowledged) = (fork.guilty.as_slice(), args.yes);
+        return Ok(say_json(&ForkReport { height, ours, theirs, signers_of_both, acknowledged })?);
+    }
+    output::line(format_args!("fork at height {height}"))?;
+    output::line(format_args!("  this node's block   {ours}"))?;
+    output::line(format_args!("  the other block     {theirs}"))?;
+    for masternode in &fork.guilty {
+        output::line(format_args!("  signed both         {masternode}"))?;
+    }
+    output::notice(if args.yes {
+        "acknowledged: the node signs again when it is started, on the chain that its data directory holds"
+    } else {
+        "nothing was changed; with --yes the node signs again"
+    });
     Ok(())
 }

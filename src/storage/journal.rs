@@ -80,13 +80,15 @@ pub enum JournalRecord {
     },
     /// Two committed blocks of one height: nothing is signed any more.
     Fork(Arc<ForkProof>),
+    /// The operator knows of this fork and has decided.
+    ForkAcknowledged(Arc<ForkProof>),
 }
 
 impl JournalRecord {
     /// The epoch that the record says it is of; bodies say none.
     fn epoch(&self) -> Option<Epoch> {
         match self {
-            Self::Transaction(_) | Self::Fork(_) => None,
+            Self::Transaction(_) | Self::Fork(_) | Self::ForkAcknowledged(_) => None,
             Self::PeerBatch(batch) | Self::OwnBatch(batch) => Some(batch.header.epoch),
             Self::Certificate(certificate) => Some(certificate.epoch),
             Self::Proposal(proposal) => Some(proposal.block.header.epoch),

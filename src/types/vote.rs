@@ -375,6 +375,18 @@ mod tests {
     }
 
     #[test]
+    fn batches_and_proposals_are_bound_to_the_chain() {
+        let (chain_id, secret, batch) = batch(3);
+        let holds = |chain_id| batch.header.signature_check(chain_id, secret.public()).holds();
+        assert!(holds(&chain_id) && !holds(&ChainId([2; 32])));
+        let digest = |chain: u8| {
+            let chain_id = ChainId([chain; 32]);
+            proposal_digest(&chain_id, (1, 1, 1), None, &MasternodeId([9; 32]), &BlockHash::ZERO)
+        };
+        assert_ne!(digest(1), digest(2));
+    }
+
+    #[test]
     fn block_votes_of_other_step_height_round_epoch_value_and_chain_differ() {
         let digest = |chain: u8, step, epoch, height, round, value| {
             block_vote_digest(&ChainId([chain; 32]), step, epoch, height, round, value)

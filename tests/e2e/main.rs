@@ -1,21 +1,25 @@
 //! Whole networks of real node processes on 127.0.0.1, as an operator runs them.
 //!
 //! `cargo test --test e2e` runs them all, one after another: they use the devnet's fixed ports. `E2E_PAIRS=1000` makes
-//! that many double spends, `E2E_LOG=debug` sets the nodes' log level; a test that fails leaves its directory. No test asserts how long something takes; waits end at deadlines that only a failure meets.
+//! that many double spends, `E2E_SECONDS=300` that long a campaign, `E2E_SEED=7` another one, `E2E_LOG=debug` sets the nodes' log level; a test that fails leaves its directory. No test asserts how long something takes; waits end at deadlines that only a failure meets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub,
     reason = "a failed expectation is a test's verdict"
 )]
 
 mod bad_input;
+mod campaign;
+mod copied_key;
 mod crash;
 mod double_spend;
 mod join;
+mod masternode;
 mod net;
 mod payment;
 mod proof;

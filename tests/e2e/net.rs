@@ -18,7 +18,7 @@ use timed::app::devnet::{Devnet, MARKER_FILE};
 use timed::app::networks::{devnet_account_keys, devnet_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
-use timed::rpc::types::{NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
+use timed::rpc::types::{NodeState, NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
 use timed::runtime::Clock;
 use timed::types::codec::encode;
 use timed::types::transaction::{Lock, TxOut};
@@ -77,9 +77,32 @@ impl Process {
         self.0.try_wait().unwrap().map(|status| status.code().unwrap_or(-1))
     }
 
-    /// SIGTERM. The shell does it, since the standard library has no safe call for it.
+    /// SIGTERM.
     pub fn terminate(&self) {
-        let status = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.id())).status();
+        self.signal("TERM");
+    }
+
+    /// SIGSTOP: it stands still as a suspended machine does, with its connections open.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// SIGCONT.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    /// Its open file handles, and its resident memory in KiB.
+    pub fn resources(&self) -> (usize, u64) {
+        let handles = std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count();
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        (handles, resident.trim().trim_end_matches(" kB").parse().unwrap())
+    }
+
+    /// The shell sends it, since the standard library has no safe call for it.
+    fn signal(&self, name: &str) {
+        let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
         assert!(status.unwrap().success());
     }
 }
@@ -93,6 +116,20 @@ impl Drop for Process {
     }
 }
 
+/// A running node's client, if it runs.
+#[derive(Clone, Default)]
+struct SharedClient(Arc<Mutex<Option<RpcClient>>>);
+
+impl SharedClient {
+    fn get(&self) -> Option<RpcClient> {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn set(&self, client: Option<RpcClient>) {
+        *self.0.lock().unwrap() = client;
+    }
+}
+
 /// A node of the network; runs or not.
 pub struct Node {
     pub config_path: PathBuf,
@@ -100,7 +137,8 @@ pub struct Node {
     cookie_path: PathBuf,
     url: String,
     process: Option<Process>,
-    client: Option<RpcClient>,
+    /// Shared with payers, which go on with the node's next life.
+    client: SharedClient,
 }
 
 impl Node {
@@ -113,7 +151,7 @@ impl Node {
             url: format!("http://127.0.0.1:{rpc_port}"),
             config_path,
             process: None,
-            client: None,
+            client: SharedClient::default(),
         }
     }
 
@@ -142,7 +180,7 @@ impl Node {
             RUNTIME.block_on(client.call::<Value>("getblockcount", &[])).ok()?;
             Some(client)
         });
-        self.client = Some(client);
+        self.client.set(Some(client));
     }
 
     pub fn start(&mut self) {
@@ -150,22 +188,35 @@ impl Node {
         self.connect();
     }
 
+    /// SIGTERM, and waits for its end.
+    pub fn stop(&mut self) {
+        let mut process = self.process.take().unwrap();
+        self.client.set(None);
+        process.terminate();
+        assert_eq!(wait_for("the end of a node", || process.exit_code()), 0);
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         drop(self.process.take());
-        self.client = None;
+        self.client.set(None);
     }
 
-    pub fn process(&mut self) -> &mut Process {
-        self.process.as_mut().unwrap()
+    pub const fn process(&self) -> &Process {
+        self.process.as_ref().unwrap()
     }
 
-    pub fn client(&self) -> &RpcClient {
-        self.client.as_ref().unwrap()
+    /// The exit code, once there is one.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.process.as_mut().unwrap().exit_code()
+    }
+
+    fn client(&self) -> RpcClient {
+        self.client.get().expect("the node runs")
     }
 
     pub fn is_running(&self) -> bool {
-        self.client.is_some()
+        self.client.get().is_some()
     }
 
     pub fn url(&self) -> &str {
@@ -185,7 +236,7 @@ impl Node {
         method: &str,
         params: &[Value],
     ) -> Result<T, RpcCommandError> {
-        call(self.client(), method, params)
+        call(&self.client(), method, params)
     }
 
     pub fn call<T: DeserializeOwned>(&self, method: &str, params: &[Value]) -> T {
@@ -225,6 +276,10 @@ impl Node {
 
     pub fn wait_confirmed(&self, txid: TxId) {
         self.wait_status(txid, "confirmed", TransactionStatus::Confirmed);
+    }
+
+    pub fn wait_state(&self, state: NodeState) {
+        wait_for(&format!("{state:?} at {}", self.url), || (self.node_status().state == state).then_some(()));
     }
 
     fn wait_status(&self, txid: TxId, target: &str, least: TransactionStatus) {
@@ -323,7 +378,7 @@ impl Net {
 
     /// Payments that go on until the payer is dropped, one after the other, through these nodes in turn.
     pub fn pay_through(&self, nodes: &[usize], account: usize) -> Payer {
-        let clients = nodes.iter().map(|node| self.nodes[*node].client().clone()).collect();
+        let clients = nodes.iter().map(|node| self.nodes[*node].client.clone()).collect();
         Payer::start(self.chain.clone(), clients, self.chain.account(account))
     }
 }
@@ -409,7 +464,7 @@ pub struct Payer {
 }
 
 impl Payer {
-    fn start(chain: Chain, clients: Vec<RpcClient>, coin: Coin) -> Self {
+    fn start(chain: Chain, clients: Vec<SharedClient>, coin: Coin) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let finals = Arc::new(Mutex::new(Vec::new()));
         let (told, noted) = (Arc::clone(&stop), Arc::clone(&finals));
@@ -436,7 +491,13 @@ impl Drop for Payer {
     }
 }
 
-fn pay(chain: &Chain, clients: &[RpcClient], mut coin: Coin, stop: &AtomicBool, finals: &Mutex<Vec<TxId>>) {
+fn pay(
+    chain: &Chain,
+    clients: &[SharedClient],
+    mut coin: Coin,
+    stop: &AtomicBool,
+    finals: &Mutex<Vec<TxId>>,
+) {
     let key = coin.key.clone();
     let mut transaction = chain.spend(&coin, &key, 1, "");
     for turn in 0.. {
@@ -444,15 +505,15 @@ fn pay(chain: &Chain, clients: &[RpcClient], mut coin: Coin, stop: &AtomicBool, 
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
-        let client = &clients[turn % clients.len()];
-        let sent = call::<TxId>(client, "sendrawtransaction", &[json!(hex::encode(encode(&transaction)))]);
+        let Some(client) = clients[turn % clients.len()].get() else { continue };
+        let sent = call::<TxId>(&client, "sendrawtransaction", &[json!(hex::encode(encode(&transaction)))]);
         // -27: another node took it, and it is in a block.
         if !matches!(sent, Ok(_) | Err(RpcCommandError::Refused { code: -27, .. })) {
             continue;
         }
         let txid = transaction.txid();
         let params = [json!(txid), json!("final"), json!(2_000)];
-        let info = call::<TransactionStatusInfo>(client, "waitfortransaction", &params);
+        let info = call::<TransactionStatusInfo>(&client, "waitfortransaction", &params);
         if info.is_ok_and(|info| info.status >= TransactionStatus::Final) {
             finals.lock().unwrap().push(txid);
             coin = Chain::coins(&transaction, &key).remove(0);

@@ -32,7 +32,7 @@ fn under_load_each_node_stops_cleanly_when_told() {
     }
     let told = Clock.instant();
     for node in &mut net.nodes {
-        let code = wait_for("the node's end", || node.process().exit_code());
+        let code = wait_for("the node's end", || node.exit_code());
         assert_eq!(code, 0, "{}", node.log_path.display());
         assert!(node.log().contains("Graceful shutdown complete"), "{}", node.log_path.display());
     }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use timed::consensus::core::{Event, Signing};
 use timed::protocol::state::LedgerState;
-use timed::storage::journal::Staged;
+use timed::storage::journal::{JournalRecord, Staged};
 use timed::types::fork::ForkProof;
 use timed::types::{Height, MasternodeId, Message, OutPoint, UtxoEntry};
 
@@ -237,6 +237,7 @@ impl World {
         self.restart_the_aware();
         self.pass(2_000);
         self.check_reads();
+        self.acknowledge();
         outcome.evidence = self.halves.as_ref().map_or(0, |halves| halves.accused.len() as u64);
         outcome.lock_evidence = self.seen.lock_evidence;
         outcome
@@ -258,6 +259,27 @@ impl World {
                 self.after(0, Item::Restart { node });
             }
         }
+    }
+
+    /// The operator of an honest node decides for its chain: it signs again, beside peers of the other one.
+    fn acknowledge(&mut self) {
+        let aware = self.halves.as_ref().map(|halves| halves.aware.clone()).unwrap_or_default();
+        let Some(node) = self.honest().find(|node| aware.contains(node) && !self.nodes[*node].ids.is_empty())
+        else {
+            return;
+        };
+        let fork = self.nodes[node].running.as_ref().and_then(|running| running.core.fork().cloned());
+        let fork = fork.expect("it is aware");
+        self.nodes[node].crash(&mut self.random);
+        self.nodes[node].write_to_journal(&self.genesis, JournalRecord::ForkAcknowledged(fork));
+        if let Some(halves) = &mut self.halves {
+            halves.aware.remove(&node);
+        }
+        self.after(0, Item::Restart { node });
+        self.pass(5_000);
+        let core = &self.nodes[node].running.as_ref().expect("it is up").core;
+        assert!(core.fork().is_none(), "node {node} sees the same fork again");
+        assert_eq!(core.signing(), Signing::Allowed, "node {node}");
     }
 
     /// Whoever stopped signing answers questions.

@@ -22,6 +22,8 @@ pub struct Vices {
     pub equivocate: u64,
     pub forge: u64,
     pub lie: u64,
+    /// It proposes what is not certified, the same to everybody.
+    pub overreaches: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,7 +63,7 @@ impl World {
             Message::BlockVote(vote) if vote.validator == id && equivocates => {
                 Message::BlockVote(self.other_vote(&vote, &secret))
             }
-            Message::Proposal(proposal) if proposal.validator == id && equivocates => {
+            Message::Proposal(proposal) if proposal.validator == id && (equivocates || vices.overreaches) => {
                 Message::Proposal(self.other_proposal(proposal, &secret))
             }
             Message::VoteBatch(batch) if batch.header.validator == id && equivocates => {
@@ -105,11 +107,15 @@ impl World {
             });
             if let Some(version) = &version {
                 self.oracle.signed(&Message::Proposal(Arc::clone(version)));
-                self.seen.equivocations += 1;
+                self.seen.equivocations += u64::from(!self.overreaches());
             }
             self.versions.proposals.insert(key, version);
         }
         self.versions.proposals.get(&key).cloned().flatten().unwrap_or(proposal)
+    }
+
+    fn overreaches(&self) -> bool {
+        self.plan.byzantine.as_ref().is_some_and(|byzantine| byzantine.vices.overreaches)
     }
 
     /// A valid block with less in it than there could be, or with something that is not certified.
@@ -117,7 +123,7 @@ impl World {
         let (index, header) = (self.plan.byzantine.as_ref()?.index, &proposal.block.header);
         let mut transactions: Vec<CheckedTransaction> =
             proposal.block.transfers().iter().filter_map(|txid| self.workload.checked(txid)).collect();
-        if self.random.chance(500) {
+        if !self.overreaches() && self.random.chance(500) {
             transactions.truncate(transactions.len() / 2);
         } else {
             let is_other = |other: &CheckedTransaction| {
@@ -127,6 +133,7 @@ impl World {
             let mut others: Vec<CheckedTransaction> =
                 self.workload.open().into_iter().filter(is_other).collect();
             let skipped = self.random.below(others.len().max(1));
+            self.seen.overreached += u64::from(!others.is_empty());
             transactions.extend(others.drain(..).skip(skipped).take(2));
         }
         let core = &self.nodes[index].running.as_ref()?.core;

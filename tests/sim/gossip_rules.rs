@@ -1,6 +1,7 @@
 //! What one node says, and how often, when its peers say odd things.
 
 use timed::consensus::core::Event;
+use timed::protocol::finality::OTHER_BATCHES_MAX;
 use timed::types::message::NodeStatus;
 use timed::types::{BlockBlueprint, BlockHash, FinalityVote, Message, Round, TxId, VoteKind, VoteStep};
 
@@ -48,6 +49,37 @@ fn a_batch_too_far_after_a_gap_is_not_passed_on_again_and_again() {
         one.hear(from, far.clone());
     }
     assert_eq!((relays(&one, &first), relays(&one, &far)), (1, 1), "once there is room");
+}
+
+#[test]
+fn a_second_batch_under_one_number_counts_and_proves_the_contradiction() {
+    let mut one = OneNode::new(&[1, 2]);
+    let lock = |txid| vec![FinalityVote { kind: VoteKind::Lock, txid }];
+    let (first, second) = (one.pay(one.payment(1)).txid(), one.pay(one.payment(2)).txid());
+    // Two copies of a key, from one snapshot: both go on with the same number.
+    let (here, there) = (one.batch(3, 0, lock(first)), one.batch(3, 0, lock(second)));
+    for from in [1, 2, 1, 2] {
+        one.hear(from, here.clone());
+        one.hear(from, there.clone());
+    }
+    assert_eq!((relays(&one, &here), relays(&one, &there)), (1, 1), "others have to see both");
+    let accused: Vec<_> = one.running().core.pending_evidence().map(|piece| piece.validator()).collect();
+    assert_eq!(accused, [one.member(3)]);
+}
+
+#[test]
+fn a_flood_of_batches_under_one_number_ends() {
+    let mut one = OneNode::new(&[1, 2]);
+    let vote = |byte: u32| {
+        let txid = TxId(*blake3::hash(&byte.to_le_bytes()).as_bytes());
+        vec![FinalityVote { kind: VoteKind::Lock, txid }]
+    };
+    for version in 0..100 {
+        let batch = one.batch(3, 0, vote(version));
+        one.hear(1, batch);
+    }
+    let passed_on = one.relayed.iter().filter(|message| matches!(message, Message::VoteBatch(_))).count();
+    assert_eq!(passed_on, 1 + OTHER_BATCHES_MAX);
 }
 
 /// What a peer says that has 10 batches of each validator.

@@ -17,6 +17,7 @@ mod byzantine;
 mod disk;
 mod faults;
 mod fork_rules;
+mod geography;
 mod gossip_rules;
 mod masternodes;
 mod membership;
@@ -32,6 +33,7 @@ mod signed;
 mod verifier;
 mod workload;
 mod world;
+mod worldwide;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +46,7 @@ use timed::runtime::clock::Clock;
 use world::World;
 
 /// So many seeds reach everything that the campaign is for.
-const COVERING_SEEDS: u64 = 60;
+const COVERING_SEEDS: u64 = 150;
 
 /// Seeds that failed once, with the plans of their time.
 const REGRESSIONS: &[u64] = &[230, 382];

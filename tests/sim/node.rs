@@ -162,6 +162,15 @@ impl Node {
         self.durable = 0;
     }
 
+    /// What its operator does with its journal while it does not run.
+    pub fn write_to_journal(&mut self, genesis: &GenesisDocument, record: JournalRecord) {
+        let operator = self.operator.as_ref().map(SecretKey::public);
+        let identity = JournalIdentity { chain_id: genesis.chain_id(), operator };
+        let opened = JournalWriter::open(self.disk.clone(), Path::new("votes"), identity);
+        let staged = Staged::<Message> { records: vec![record], release: Vec::new() };
+        let _none = opened.expect("the journal opens").writer.commit(vec![staged]).expect("it is written");
+    }
+
     /// Everything in memory is gone, and unsynced writes are lost or torn.
     pub fn crash(&mut self, random: &mut Random) {
         self.running = None;

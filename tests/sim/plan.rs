@@ -5,6 +5,7 @@ use timed::types::genesis::{Allocation, GenesisMasternode, Ratio, Tier, Timeout}
 use timed::types::{Address, Amount, ChainParameters, GenesisDocument, Height, Network, SecretKey};
 
 use crate::byzantine::{Byzantine, Vices};
+use crate::geography::Geography;
 use crate::random::Random;
 
 /// What one run is made of; a function of the seed.
@@ -44,6 +45,8 @@ pub struct Plan {
     /// change their keys and are jailed.
     pub spares: usize,
     pub unbonding_ms: u64,
+    /// Nodes spread over the world; otherwise every delay is random, and all are connected.
+    pub geography: Option<Geography>,
 }
 
 impl Plan {
@@ -72,6 +75,7 @@ impl Plan {
             byzantine: None,
             spares: 0,
             unbonding_ms: 600_000,
+            geography: None,
         }
     }
 
@@ -82,10 +86,13 @@ impl Plan {
             return self;
         }
         let often = |random: &mut Random| [0, 0, 100, 400][random.below(4)];
+        // Who contradicts itself is soon out of the set.
+        let overreaches = random.chance(300);
         let vices = Vices {
+            overreaches,
             withhold: often(random),
             delay: often(random),
-            equivocate: [0, 500, 1_000][random.below(3)],
+            equivocate: if overreaches { 0 } else { [0, 500, 1_000][random.below(3)] },
             forge: often(random) / 4,
             lie: often(random),
         };
@@ -123,8 +130,18 @@ impl Plan {
             byzantine: None,
             spares,
             unbonding_ms: [600_000, 8_000][random.below(2)],
+            geography: None,
         }
         .with_byzantine(random)
+    }
+
+    /// Equal validators all over the world, without faults.
+    pub fn worldwide(validators: usize, random: &mut Random) -> Self {
+        Self {
+            geography: Some(Geography::spread(validators, random)),
+            payments_per_second: 3,
+            ..Self::calm(validators)
+        }
     }
 
     /// A plan with a twin: that key is faulty, and no other validator may be missing.
@@ -167,6 +184,17 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     parameters.timeout_propose = timeout(400);
     parameters.timeout_prevote = timeout(250);
     parameters.timeout_precommit = timeout(250);
+    if plan.geography.is_some() {
+        // A main network's, but for the pace of blocks and epochs.
+        let main = ChainParameters::of_network(Network::Mainnet);
+        parameters.block_interval_ms = 3_000;
+        parameters.epoch_duration_ms = 30_000;
+        parameters.block_trigger = main.block_trigger;
+        parameters.min_block_gap_ms = main.min_block_gap_ms;
+        parameters.timeout_propose = main.timeout_propose;
+        parameters.timeout_prevote = main.timeout_prevote;
+        parameters.timeout_precommit = main.timeout_precommit;
+    }
     parameters.tiers = [1, 2]
         .map(|weight| Tier { name: weight.to_string(), collateral: Amount(weight * 1_000_000), weight })
         .to_vec();

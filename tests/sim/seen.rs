@@ -15,6 +15,8 @@ pub struct Seen {
     pub pauses: u64,
     /// Second, different versions of what a faulty validator had signed.
     pub equivocations: u64,
+    /// Blocks with what was not certified that a faulty validator tried to propose.
+    pub overreached: u64,
     /// Messages that somebody was rightly blamed for.
     pub blamed: u64,
     /// Times that a node found evidence, or was told of some, that it had not.
@@ -63,6 +65,7 @@ impl Seen {
         self.blamed += blamed;
         self.evidence += evidence;
         self.lock_evidence += other.lock_evidence;
+        self.overreached += other.overreached;
         self.wiped += wiped;
         self.copies_heard += other.copies_heard;
         self.slashed += other.slashed;
@@ -87,6 +90,7 @@ impl Seen {
             ("a crash", self.crashes),
             ("a pause", self.pauses),
             ("an equivocation", self.equivocations),
+            ("a proposal of what is not certified", self.overreached),
             ("a forged message that was noticed", self.blamed),
             ("evidence of a contradiction", self.evidence),
             ("evidence of two Lock votes", self.lock_evidence),

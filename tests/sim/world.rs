@@ -1,6 +1,6 @@
 //! The simulated world: virtual time, a lossy network, disks that crash, and nodes that run the real code.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use timed::consensus::core::{Event, Identity, Notification, Output, Signing, Timer};
@@ -21,6 +21,7 @@ use crate::random::Random;
 use crate::seen::{Closings, Seen};
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
+use crate::worldwide::Stopwatch;
 
 #[derive(Debug)]
 pub enum Item {
@@ -59,8 +60,9 @@ pub struct World {
     pub plan: Plan,
     pub random: Random,
     pub now_ms: u64,
-    pub sequence: u64,
-    pub queue: BTreeMap<(u64, u64), Box<Item>>,
+    /// What happens in each millisecond, in order.
+    pub queue: BTreeMap<u64, VecDeque<Item>>,
+    pub in_flight: usize,
     pub nodes: Vec<Node>,
     pub genesis: GenesisDocument,
     pub verifier: Arc<CachingVerifier>,
@@ -81,12 +83,15 @@ pub struct World {
     pub trace: blake3::Hasher,
     pub seen: Seen,
     pub closings: Closings,
+    pub stopwatch: Stopwatch,
     pub verbose: bool,
 }
 
 /// Events that wait, at most. The busiest honest moments (a restart that has everything to catch up with) stay well
 /// below; traffic that feeds itself does not.
 const IN_FLIGHT_MAX: usize = 200_000;
+/// The same for each pair of nodes of a large network, where every vote of everybody is on every link at once.
+const IN_FLIGHT_OF_A_LINK_MAX: usize = 400;
 
 impl World {
     pub fn new(seed: u64) -> Self {
@@ -133,8 +138,8 @@ impl World {
             plan,
             random,
             now_ms: START_MS,
-            sequence: 0,
             queue: BTreeMap::new(),
+            in_flight: 0,
             nodes,
             genesis,
             verifier,
@@ -148,6 +153,7 @@ impl World {
             trace: blake3::Hasher::new(),
             seen: Seen::default(),
             closings: Closings::default(),
+            stopwatch: Stopwatch::default(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
         for index in (0..world.plan.copies).chain(world.byzantine()) {
@@ -176,8 +182,8 @@ impl World {
     }
 
     pub fn after(&mut self, delay_ms: u64, item: Item) {
-        self.sequence += 1;
-        self.queue.insert((self.now_ms + delay_ms, self.sequence), Box::new(item));
+        self.in_flight += 1;
+        self.queue.entry(self.now_ms + delay_ms).or_default().push_back(item);
     }
 
     /// The validator that does not keep the rules.
@@ -230,7 +236,7 @@ impl World {
         self.execute(node, outputs);
         self.after(1, Item::Tick { node, life });
         for other in 0..self.nodes.len() {
-            if other != node && self.nodes[other].running.is_some() {
+            if other != node && self.are_connected(node, other) && self.nodes[other].running.is_some() {
                 let (here, there) = (self.nodes[node].peer, self.nodes[other].peer);
                 self.feed(node, Event::PeerConnected(there));
                 self.feed(other, Event::PeerConnected(here));
@@ -318,6 +324,7 @@ impl World {
                 let Some(running) = &self.nodes[node].running else { return };
                 let epoch = running.core.finality().epoch();
                 self.oracle_of(node).finalized(&transaction, epoch);
+                self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
                 let Some(running) = &self.nodes[node].running else { return };
                 if proofs::is_sampled(&transaction.txid()) {
                     proofs::prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
@@ -326,6 +333,7 @@ impl World {
             }
             Notification::BlockApplied(applied) => {
                 self.oracle_of(node).applied(&applied);
+                self.stopwatch.applied(&applied.committed, self.now_ms);
                 let header = &applied.committed.block.header;
                 if header.epoch_end && self.closings.ended.insert(header.epoch) {
                     self.free_collaterals();
@@ -333,6 +341,7 @@ impl World {
                 }
                 self.note_closings();
                 for transaction in &applied.transactions {
+                    self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
                     self.workload.settled(transaction);
                 }
                 self.seen.slashed = self.oracle.slashed;
@@ -359,9 +368,20 @@ impl World {
 
     // -- network --------------------------------------------------------------------------------------------------
 
+    fn are_connected(&self, one: usize, other: usize) -> bool {
+        self.plan.geography.as_ref().is_none_or(|geography| geography.are_connected(one, other))
+    }
+
+    fn delay_ms(&mut self, from: usize, to: usize) -> u64 {
+        match &self.plan.geography {
+            Some(geography) => geography.delay_ms(from, to, &mut self.random),
+            None => self.random.between(1, self.plan.delay_ms_max),
+        }
+    }
+
     pub(super) fn broadcast(&mut self, from: usize, message: &Message, except: Option<PublicKey>) {
         for to in 0..self.nodes.len() {
-            if to != from && Some(self.nodes[to].peer) != except {
+            if to != from && self.are_connected(from, to) && Some(self.nodes[to].peer) != except {
                 self.send(from, to, message.clone());
             }
         }
@@ -380,10 +400,10 @@ impl World {
             },
         };
         if self.random.chance(self.plan.duplicate_per_mille) {
-            let delay = self.random.between(1, self.plan.delay_ms_max);
+            let delay = self.delay_ms(from, to);
             self.after(delay, Item::Deliver { from, to, message: message.clone() });
         }
-        let delay = self.random.between(1, self.plan.delay_ms_max);
+        let delay = self.delay_ms(from, to);
         self.after(delay + late_ms, Item::Deliver { from, to, message });
     }
 
@@ -395,25 +415,32 @@ impl World {
 
     /// Takes the next item of the queue.
     pub fn step(&mut self) {
-        let ((at_ms, sequence), item) = self.queue.pop_first().expect("ticks never end");
-        self.now_ms = at_ms;
+        let item = loop {
+            let mut next = self.queue.first_entry().expect("ticks never end");
+            self.now_ms = *next.key();
+            match next.get_mut().pop_front() {
+                Some(item) => break item,
+                None => drop(next.remove()),
+            }
+        };
+        let at_ms = self.now_ms;
+        self.in_flight -= 1;
         self.seen.steps += 1;
-        if self.queue.len() > IN_FLIGHT_MAX {
+        if self.in_flight > IN_FLIGHT_MAX.max(IN_FLIGHT_OF_A_LINK_MAX * self.nodes.len().pow(2)) {
             self.too_much_in_flight();
         }
         if let Some(until_ms) =
             item.needs().map(|node| self.paused_until_ms[node]).filter(|until| *until > at_ms)
         {
-            self.after(until_ms - at_ms, *item);
+            self.after(until_ms - at_ms, item);
             return;
         }
         self.trace.update(&at_ms.to_le_bytes());
-        self.trace.update(&sequence.to_le_bytes());
-        if let Item::Deliver { from, to, message } = &*item {
+        if let Item::Deliver { from, to, message } = &item {
             self.trace.update(&[*from as u8, *to as u8]);
             self.trace.update(message.name().as_bytes());
         }
-        match *item {
+        match item {
             Item::Deliver { from, to, message } => {
                 if self.is_unheard(to, &message) {
                     return;
@@ -484,8 +511,8 @@ impl World {
 
     fn too_much_in_flight(&self) -> ! {
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
-        for item in self.queue.values() {
-            let kind = if let Item::Deliver { message, .. } = &**item { message.name() } else { "other" };
+        for item in self.queue.values().flatten() {
+            let kind = if let Item::Deliver { message, .. } = item { message.name() } else { "other" };
             *kinds.entry(kind).or_default() += 1;
         }
         panic!("I9: more is in flight than any honest traffic: {kinds:?}\n{}", self.describe());
@@ -502,6 +529,9 @@ impl World {
 
     fn pay(&mut self) {
         let made = self.workload.next(&mut self.random, self.now_ms);
+        if let [alone] = made.as_slice() {
+            self.stopwatch.watch(alone.txid());
+        }
         for transaction in made {
             self.submit_soon(transaction);
         }
@@ -531,6 +561,7 @@ impl World {
         }
         let node = live[self.random.below(live.len())];
         let from = self.nodes[node].peer;
+        self.stopwatch.submitted(node, transaction.txid(), self.now_ms);
         self.admit(node, from, vec![Arc::clone(transaction.transaction())]);
     }
 

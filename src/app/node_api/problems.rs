@@ -18,8 +18,10 @@ impl AppContext {
         }
         if let Some(fork) = self.bft.fork() {
             let height = fork.ours.0.height;
-            let detail =
-                format!("fork detected at height {height}: two committed blocks; nothing is signed any more");
+            let detail = format!(
+                "fork detected at height {height}: two committed blocks; nothing is signed any more until the operator \
+                         decides by `timed votes acknowledge-fork`"
+            );
             add(NodeState::Halted, "fork", detail);
         }
         if self.bft.signing() == Signing::KeyCopied {

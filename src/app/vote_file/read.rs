@@ -115,11 +115,12 @@ impl Reader<'_> {
                 ensure(named == (epoch, validator, seq), "the name of the batch")?;
                 JournalRecord::PeerBatch(Arc::new(batch))
             }
-            Line::Fork { height, ours, theirs, body } => {
+            Line::Fork { height, ours, theirs, acknowledged, body } => {
                 let fork: ForkProof = parse(&body, "the body")?;
                 let named = (fork.ours.0.height, fork.ours.0.hash(), fork.theirs.0.hash());
                 ensure(named == (height, ours, theirs), "the name of the fork")?;
-                JournalRecord::Fork(Arc::new(fork))
+                let record = if acknowledged { JournalRecord::ForkAcknowledged } else { JournalRecord::Fork };
+                record(Arc::new(fork))
             }
             Line::Certificate { epoch, kind, txid, body } => {
                 let certificate: Certificate = parse(&body, "the body")?;

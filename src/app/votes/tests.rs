@@ -5,15 +5,14 @@ use std::sync::Arc;
 use super::*;
 use crate::app::networks::{devnet_account_keys, devnet_genesis, devnet_operator_key};
 use crate::app::open::{Data, open};
-use crate::consensus::core::{Core, CoreConfig, Event, Opened, Output, Restart};
+use crate::consensus::core::{Core, CoreConfig, Event, Opened, Output, Restart, Signing};
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::key_file::create_key_file;
-use crate::storage::Staged;
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
-    BlockVote, FinalityVote, GenesisDocument, Message, Network, Proposal, SecretKey, Signature, Transaction,
-    TxOut, VoteBatch, VoteKind, VoteStep,
+    BlockVote, Commit, FinalityVote, GenesisDocument, Header, Message, Network, Proposal, SecretKey,
+    Signature, SignerBitmap, Transaction, TxOut, VoteBatch, VoteKind, VoteStep,
 };
 use crate::utxo::UtxoManager;
 
@@ -147,15 +146,19 @@ fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transac
     (payment, (*precommit).clone())
 }
 
+/// Who proposes the first block.
+fn proposer_index(genesis: &GenesisDocument) -> usize {
+    let (state, _) = crate::protocol::state::LedgerState::genesis(genesis).unwrap();
+    let place = proposer_of_round(&state.proposer_order(), 0).unwrap();
+    let id = state.validators().get(place).unwrap().id;
+    let id_of = |index: &usize| GenesisDocument::masternode_id(&genesis.collateral_outpoint(*index));
+    (0..4).find(|index| id_of(index) == id).unwrap()
+}
+
 #[test]
 fn exported_and_imported_votes_protect_equally() {
     let genesis = devnet_genesis(4);
-    let (state, _) = crate::protocol::state::LedgerState::genesis(&genesis).unwrap();
-    let place = proposer_of_round(&state.proposer_order(), 0).unwrap();
-    let id = state.validators().get(place).unwrap().id;
-    let proposer = (0..4)
-        .find(|index| GenesisDocument::masternode_id(&genesis.collateral_outpoint(*index)) == id)
-        .unwrap();
+    let proposer = proposer_index(&genesis);
     let operator = devnet_operator_key(proposer);
     let (_first, config) = home(&genesis, &operator);
     VotesPlace::of(&config).unwrap().make(true).unwrap();
@@ -190,6 +193,62 @@ fn exported_and_imported_votes_protect_equally() {
     drop((here, there));
     VotesPlace::of(&elsewhere).unwrap().export(&mut again, Path::new("out")).unwrap();
     assert_eq!(again, file, "byte for byte");
+}
+
+/// Two committed blocks at height 1, as the journal keeps them. Nobody checks them there.
+fn fork(config: &Config, genesis: &GenesisDocument, proposer: usize) -> ForkProof {
+    let (_, precommit) = vote(config, genesis, proposer);
+    let node = Node::start(config, genesis);
+    let (proposal, _) = node.said_of_blocks();
+    let side = |time| {
+        let header = Header { time, ..proposal.as_ref().unwrap().block.header.clone() };
+        let commit = Commit {
+            height: 1,
+            round: 0,
+            block_hash: header.hash(),
+            signers: SignerBitmap::empty(4),
+            signatures: Vec::new(),
+        };
+        (header, commit)
+    };
+    ForkProof { ours: side(1), theirs: side(2), guilty: vec![precommit.validator] }
+}
+
+#[test]
+fn a_fork_is_acknowledged_once_and_carried_along() {
+    let genesis = devnet_genesis(4);
+    let operator = devnet_operator_key(0);
+    let (_home, config) = home(&genesis, &operator);
+    VotesPlace::of(&config).unwrap().make(true).unwrap();
+    assert!(matches!(open_fork(&config, true), Err(VotesError::NoFork { .. })));
+    let proposer = proposer_index(&genesis);
+    let (_other, of_proposer) = home(&genesis, &devnet_operator_key(proposer));
+    VotesPlace::of(&of_proposer).unwrap().make(true).unwrap();
+    let fork = Arc::new(fork(&of_proposer, &genesis, proposer));
+    let identity = JournalIdentity { chain_id: genesis.chain_id(), operator: Some(operator.public()) };
+    let mut journal =
+        JournalWriter::open(RealDisk, &journal_path(&config.node.data_dir), identity).unwrap().writer;
+    let records = vec![JournalRecord::Fork(Arc::clone(&fork))];
+    drop(journal.commit(vec![Staged::<()> { records, release: Vec::new() }]).unwrap());
+    drop(journal);
+
+    assert_eq!(Node::start(&config, &genesis).core.signing(), Signing::Forked);
+    assert_eq!(open_fork(&config, false).unwrap(), fork, "it is shown");
+    assert_eq!(Node::start(&config, &genesis).core.signing(), Signing::Forked, "and stays");
+    assert_eq!(open_fork(&config, true).unwrap(), fork);
+    assert!(matches!(open_fork(&config, true), Err(VotesError::NoFork { .. })));
+
+    let mut file = Vec::new();
+    VotesPlace::of(&config).unwrap().export(&mut file, Path::new("out")).unwrap();
+    let (second, elsewhere) = home(&genesis, &operator);
+    let path = second.path().join("votes.json");
+    std::fs::write(&path, &file).unwrap();
+    VotesPlace::of(&elsewhere).unwrap().import(&path).unwrap();
+    for config in [&config, &elsewhere] {
+        let node = Node::start(config, &genesis);
+        assert_eq!(node.core.signing(), Signing::Allowed);
+        assert!(node.core.fork().is_none());
+    }
 }
 
 #[test]

@@ -571,8 +571,9 @@ impl Core {
         if epoch > self.signs_from {
             self.signs_from = epoch;
             let mut records = vec![JournalRecord::EpochStarted { epoch }];
-            // Older segments go; what stops this node from signing has to stay.
-            records.extend(self.fork.iter().map(|fork| JournalRecord::Fork(Arc::clone(fork))));
+            // Older segments go; what stops this node from signing has to stay, and what its operator decided.
+            records.extend(self.fork.iter().cloned().map(JournalRecord::Fork));
+            records.extend(self.acknowledged_forks.iter().cloned().map(JournalRecord::ForkAcknowledged));
             self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
             self.out.push(Output::PruneJournal(epoch));
         }

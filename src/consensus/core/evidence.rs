@@ -31,11 +31,6 @@ impl EvidencePool {
         self.0.values()
     }
 
-    /// Whether there is a piece against this one.
-    pub(super) fn accuses(&self, id: &MasternodeId) -> bool {
-        self.0.contains_key(id)
-    }
-
     /// What fits into the next block.
     pub(super) fn for_block(&self, state: &LedgerState) -> Vec<Arc<Evidence>> {
         let mut bytes = 0_usize;

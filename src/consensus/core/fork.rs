@@ -12,7 +12,9 @@
 //!   there, with another set. The block at which two chains parted is: both follow from one state. A peer is asked for
 //!   its blocks from this node's tip down to that one, or to the first that the set known here for its height has
 //!   committed.
-//! - INV-FORK-2: what was seen is journaled, so that a restart does not make the node sign again.
+//! - INV-FORK-2: what was seen is journaled, so that a restart does not make the node sign again; only what its operator
+//!   decided (`timed votes acknowledge-fork`) does. The other side of a fork that was decided on is no fork again; one
+//!   that begins later is.
 
 use std::sync::Arc;
 
@@ -81,6 +83,9 @@ impl Core {
         let Some(ours) = self.blocks.block(height).filter(|ours| ours.block.header.hash() != hash) else {
             return;
         };
+        if self.is_acknowledged(&ours, theirs) {
+            return;
+        }
         let Some((epoch, set)) = self.state.epoch_of_height(height) else {
             warn!(height, hash = %hash.short(), "another block of a height older than the unbonding time; ignored");
             return;
@@ -104,6 +109,16 @@ impl Core {
         self.on_fork(Arc::new(proof));
     }
 
+    /// Whether these two belong to a fork that the operator has decided on, whichever of its sides this chain is by now:
+    /// they are no later than the blocks that were decided between, or the other one stands on a block that is not in
+    /// this chain either.
+    fn is_acknowledged(&self, ours: &CommittedBlock, theirs: &CommittedBlock) -> bool {
+        let (ours, theirs) = (&ours.block.header, &theirs.block.header);
+        self.acknowledged_forks
+            .iter()
+            .any(|fork| ours.height <= fork.ours.0.height || theirs.prev_hash != ours.prev_hash)
+    }
+
     fn on_fork(&mut self, proof: Arc<ForkProof>) {
         let (height, guilty) = (proof.ours.0.height, proof.guilty.len());
         error!(
@@ -112,7 +127,7 @@ impl Core {
             theirs = %proof.theirs.1.block_hash,
             signers_of_both = ?proof.guilty,
             "fork detected: two committed blocks of one height, {guilty} masternodes signed both; this node signs nothing \
-             any more and goes on answering until its operator decides"
+             any more and goes on answering until its operator decides: `timed votes acknowledge-fork`"
         );
         self.out.push(staged_alone(JournalRecord::Fork(Arc::clone(&proof))));
         self.pending = super::votes::PendingBatch::default();

@@ -9,7 +9,7 @@
 //! - INV-GOSSIP-1: every answer is bounded by `limits.rs`, whatever was asked for.
 //! - INV-GOSSIP-2: early messages are kept per peer and within a bound, the peer's own oldest go first; they are
 //!   checked when their epoch or height begins.
-//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept. What is dropped would be new again
+//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept (of a second batch under one number: noted). What is dropped would be new again
 //!   each time it comes back, and peers would send it to each other for ever.
 
 use std::collections::BTreeSet;
@@ -23,7 +23,7 @@ use crate::protocol::finality;
 use crate::types::codec::encode;
 use crate::types::limits::{REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
 use crate::types::message::NodeStatus;
-use crate::types::{Certificate, FinalityVote, Message, Transaction, TxId, VoteBatch, VoteKind, VoteStep};
+use crate::types::{Certificate, FinalityVote, Message, Transaction, TxId, VoteKind, VoteStep};
 
 /// Certificates that are put into one message, at most.
 pub(super) const CERTIFICATES_PER_MESSAGE: usize = 256;
@@ -86,15 +86,15 @@ impl Core {
                 let Message::VoteBatch(batch) = &message else { return };
                 let member = self.finality.validators().index_of(&batch.header.validator);
                 let (batch, voters) = (Arc::clone(batch), self.voters());
-                if member.is_none_or(|member| self.batches.has(member, batch.header.seq)) {
-                    // What is known needs no second look, unless it is under this node's own key, or differs.
-                    let is_own = self.own_seat() == Some(batch.header.validator);
-                    let differs = member.is_some_and(|member| self.differs_from_kept(member, &batch));
-                    if (is_own || differs) && self.admit(from, &message, &voters, verified) {
+                let is_known = |member| {
+                    self.batches.has(member, batch.header.seq) && !self.batches.takes_other(member, &batch)
+                };
+                if member.is_none_or(is_known) {
+                    // What is known needs no second look, unless it is under this node's own key.
+                    if self.own_seat() == Some(batch.header.validator)
+                        && self.admit(from, &message, &voters, verified)
+                    {
                         self.check_own_batch(&batch);
-                        if differs {
-                            self.count_second_batch(batch);
-                        }
                     }
                     return;
                 }
@@ -109,21 +109,6 @@ impl Core {
             Some(named) if named == epoch.saturating_add(1) => self.keep_early(from, message),
             _ => {}
         }
-    }
-
-    /// Whether it is another batch under the number of one that is kept, by somebody who is not accused yet.
-    fn differs_from_kept(&self, member: usize, batch: &VoteBatch) -> bool {
-        let kept = self.batches.get(member, batch.header.seq);
-        kept.is_some_and(|kept| kept.header.votes_root != batch.header.votes_root)
-            && !self.evidence.accuses(&batch.header.validator)
-    }
-
-    /// Its votes count as any do, and may contradict those of the batch that came first: who numbers two batches alike
-    /// must not get away with what two numbers would show. It is neither kept nor relayed; the evidence is.
-    fn count_second_batch(&mut self, batch: Arc<VoteBatch>) {
-        self.step_finality(finality::Input::BatchReceived(batch));
-        self.schedule_flush();
-        self.check_closing_due();
     }
 
     fn on_block_message(&mut self, from: PeerId, message: Message, verified: bool) {

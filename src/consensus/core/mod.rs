@@ -324,6 +324,8 @@ pub struct Core {
     evidence: evidence::EvidencePool,
     heartbeats: heartbeats::Heartbeats,
     fork: Option<Arc<ForkProof>>,
+    /// Forks that the operator has decided on; each took a start of this node.
+    acknowledged_forks: Vec<Arc<ForkProof>>,
     recent_hashes: BTreeMap<Height, BlockHash>,
     /// Which other block each peer was asked for last.
     fork_asked: BTreeMap<PeerId, fork::ForkAsked>,
@@ -465,3 +467,6 @@ impl Core {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,6 +71,7 @@ struct Sorted {
     own_block_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
     own_proposals: BTreeMap<(Height, Round), BlockHash>,
     fork: Option<Arc<ForkProof>>,
+    acknowledged_forks: Vec<Arc<ForkProof>>,
     next_seq: BTreeMap<Epoch, u64>,
 }
 
@@ -141,6 +142,10 @@ fn sort(records: Vec<JournalRecord>, mut own: OwnVotes<'_>) -> Sorted {
             }
             JournalRecord::EpochStarted { epoch } => sorted.started = sorted.started.max(epoch),
             JournalRecord::Fork(fork) => sorted.fork = Some(fork),
+            JournalRecord::ForkAcknowledged(fork) => {
+                sorted.fork.take_if(|open| *open == fork);
+                sorted.acknowledged_forks.push(fork);
+            }
         }
     }
     for batch in sorted.messages.values().flat_map(|messages| &messages.own_batches) {
@@ -205,6 +210,7 @@ impl Core {
             evidence: super::evidence::EvidencePool::default(),
             heartbeats: super::heartbeats::Heartbeats::default(),
             fork: sorted.fork.take(),
+            acknowledged_forks: std::mem::take(&mut sorted.acknowledged_forks),
             recent_hashes: BTreeMap::new(),
             fork_asked: BTreeMap::new(),
             signing,

@@ -163,7 +163,7 @@ impl Core {
     /// Counts a verified batch of the current epoch; false when it was here before.
     pub(super) fn count_batch(&mut self, batch: Arc<VoteBatch>) -> bool {
         let Some(member) = self.finality.validators().index_of(&batch.header.validator) else { return false };
-        if !self.batches.insert(member, &batch) {
+        if !self.batches.insert(member, &batch) && !self.batches.insert_other(member, &batch) {
             return false;
         }
         self.step_finality(Input::BatchReceived(batch));

@@ -5,14 +5,20 @@
 //!   forgotten depends on committed blocks alone.
 //! - INV-BATCH-2: of the numbers after a gap at most [`BATCHES_AHEAD_MAX`] are remembered for each validator; later
 //!   ones count as not received, and are asked for again.
+//! - INV-BATCH-3: a member that signs a second batch under one number contradicts itself, or is two nodes. Its votes count
+//!   all the same, since a vote is a vote wherever it stands, and since only so what it contradicts can be proved; but no
+//!   more than [`OTHER_BATCHES_MAX`] of them an epoch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::types::{FinalityVote, TxId, VoteBatch};
+use crate::types::{BatchRoot, FinalityVote, TxId, VoteBatch};
 
 /// Batches after a gap that are remembered for each validator.
 pub(super) const BATCHES_AHEAD_MAX: usize = 4_096;
+
+/// Second batches under numbers that are taken, for each validator, at most.
+pub const OTHER_BATCHES_MAX: usize = 16;
 
 #[derive(Clone, Debug, Default)]
 struct Received {
@@ -22,6 +28,8 @@ struct Received {
     ahead: BTreeSet<u64>,
     /// Batches that are not settled.
     kept: BTreeMap<u64, Arc<VoteBatch>>,
+    /// Number and root of second batches.
+    others: BTreeSet<(u64, BatchRoot)>,
 }
 
 impl Received {
@@ -59,6 +67,25 @@ impl BatchStore {
         received.kept.insert(seq, Arc::clone(batch));
         received.close_gap();
         true
+    }
+
+    /// Whether it is a second batch under its number, is not noted, and can be.
+    #[must_use]
+    pub fn takes_other(&self, member: usize, batch: &VoteBatch) -> bool {
+        let (seq, root) = (batch.header.seq, batch.header.votes_root);
+        self.members.get(member).is_some_and(|received| {
+            let differs = received.kept.get(&seq).is_some_and(|kept| kept.header.votes_root != root);
+            differs && received.others.len() < OTHER_BATCHES_MAX && !received.others.contains(&(seq, root))
+        })
+    }
+
+    /// Notes a second batch under its number; false when it is none, was noted before, or there are too many.
+    pub fn insert_other(&mut self, member: usize, batch: &VoteBatch) -> bool {
+        let takes = self.takes_other(member, batch);
+        if let Some(received) = self.members.get_mut(member).filter(|_| takes) {
+            received.others.insert((batch.header.seq, batch.header.votes_root));
+        }
+        takes
     }
 
     /// Whether this number was noted.

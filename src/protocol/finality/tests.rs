@@ -9,7 +9,8 @@ use super::{
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
 use crate::protocol::validity::{CheckedTransaction, TransactionError};
 use crate::types::{
-    Amount, FinalityVote, MasternodeId, OutPoint, PublicKey, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
+    Amount, Certificate, FinalityVote, MasternodeId, OutPoint, PublicKey, TxId, TxOut, UtxoEntry, VoteBatch,
+    VoteKind,
 };
 
 struct Fixture {
@@ -175,6 +176,29 @@ fn votes_of_strangers_and_of_other_epochs_do_not_count() {
 }
 
 #[test]
+fn votes_of_an_ended_epoch_count_no_more() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let vote = lock_vote(payment.txid());
+    fixture.receive(&payment);
+    let old = |place| Arc::new(fixture.chain.votes(place, 9, vec![vote]));
+    let old: Vec<Arc<VoteBatch>> = (1..4).map(old).collect();
+    let votes = old.iter().filter_map(|batch| batch.prove(0)).collect();
+    let certificate = Certificate { vote, epoch: 0, votes };
+    fixture.block(1_000, false, &[]);
+    fixture.block(fixture.chain.state.parameters().epoch_duration_ms, false, &[]);
+    fixture.block(1, true, &[]);
+    assert_eq!(fixture.machine.epoch(), 1);
+    for batch in old {
+        fixture.step(Input::BatchReceived(batch));
+    }
+    fixture.step(Input::CertificateReceived(Arc::new(certificate)));
+    assert!(!fixture.machine.is_certified(&vote.txid));
+    fixture.all_vote(vote, &[1, 2, 3]);
+    assert!(fixture.machine.is_certified(&vote.txid), "said again, in this epoch");
+}
+
+#[test]
 fn the_certified_one_gets_the_final_vote_even_if_its_rival_is_locked_here() {
     let mut fixture = Fixture::new();
     let (mine, theirs) = (fixture.pay(0, 1), fixture.pay(0, 2));
@@ -212,6 +236,21 @@ fn a_child_waits_until_its_parent_is_final_and_is_voted_before_any_block() {
     assert!(cast(&effects).is_empty(), "certified is not final");
     let effects = fixture.votes(3, &[final_vote(parent.txid())]);
     assert_eq!(cast(&effects), [lock_vote(child.txid())]);
+}
+
+#[test]
+fn a_child_that_comes_after_its_parent_waits_for_finality_too() {
+    let mut fixture = Fixture::new();
+    let parent = fixture.pay(0, 1);
+    let (early, late) = (fixture.spend(&parent, 1, 2), fixture.spend(&parent, 1, 3));
+    let waits = |effects: &[Effect]| matches!(effects, [Effect::WaitingForInputs(_)]);
+    fixture.receive(&parent);
+    assert!(waits(&fixture.receive(&early)), "locked is not final");
+    fixture.all_vote(lock_vote(parent.txid()), &[1, 2, 3]);
+    assert!(waits(&fixture.receive(&late)), "neither is certified");
+    assert!(cast(&fixture.all_vote(final_vote(parent.txid()), &[1, 2])).is_empty());
+    let votes = cast(&fixture.votes(3, &[final_vote(parent.txid())]));
+    assert!(votes == [lock_vote(early.txid())] || votes == [lock_vote(late.txid())], "{votes:?}");
 }
 
 #[test]

@@ -1,0 +1,306 @@
+//! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
+
+use std::path::Path;
+
+use super::*;
+use crate::consensus::replay::replay;
+use crate::protocol::transition::{self, BlockDraft, BlockOutcome};
+use crate::storage::block_log::BlockLog;
+use crate::storage::index::Index;
+use crate::storage::journal::{JournalIdentity, JournalWriter};
+use crate::storage::memory_disk::MemoryDisk;
+use crate::storage::memory_index::MemoryIndex;
+use crate::types::genesis::{Allocation, GenesisMasternode};
+use crate::types::keys::SequentialVerifier;
+use crate::types::limits::CLOCK_DRIFT_MS_MAX;
+use crate::types::vote::block_vote_digest;
+use crate::types::{
+    Address, Amount, Block, ChainParameters, FinalityVote, GenesisDocument, Lock, Network, Proposal,
+    PublicKey, Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
+};
+
+const START_MS: TimeMs = 1_750_000_000_000;
+const MEMBERS: u8 = 4;
+
+fn operator(index: usize) -> SecretKey {
+    SecretKey::from_seed(&[u8::try_from(index).unwrap() + 1; 32])
+}
+
+fn user() -> SecretKey {
+    SecretKey::from_seed(&[0x80; 32])
+}
+
+fn peer() -> PublicKey {
+    SecretKey::from_seed(&[0x55; 32]).public()
+}
+
+fn genesis() -> GenesisDocument {
+    let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
+    let parameters = ChainParameters::of_network(Network::Devnet);
+    let masternode = |index: u8| GenesisMasternode {
+        collateral: parameters.tiers[0].collateral,
+        owner: address(&user()),
+        operator_key: operator(index.into()).public(),
+        payout: address(&user()),
+        network_address: String::new(),
+    };
+    GenesisDocument {
+        network: Network::Devnet,
+        time_ms: START_MS,
+        allocations: vec![Allocation { address: address(&user()), amount: Amount(1_000_000) }; 3],
+        masternodes: (0..MEMBERS).map(masternode).collect(),
+        parameters,
+    }
+}
+
+/// The chain as everybody else makes it.
+struct Chain {
+    state: LedgerState,
+    utxos: BTreeMap<OutPoint, UtxoEntry>,
+    commit: Commit,
+}
+
+impl Chain {
+    fn new() -> Self {
+        let (state, outputs) = LedgerState::genesis(&genesis()).unwrap();
+        Self { state, utxos: outputs.into_iter().collect(), commit: Commit::default() }
+    }
+
+    fn block(
+        &self,
+        time: TimeMs,
+        epoch_end: bool,
+        transactions: &[CheckedTransaction],
+    ) -> (Block, BlockOutcome) {
+        let proposer = self.state.validators().get(self.state.proposer_order()[0]).unwrap().id;
+        let last_commit = &self.commit;
+        let draft =
+            BlockDraft { round: 0, time, epoch_end, proposer, last_commit, transactions, evidence: &[] };
+        transition::propose(&self.state, &self.utxos, &draft).unwrap()
+    }
+
+    /// Adds an empty block, which everybody commits.
+    fn grow(&mut self, time: TimeMs) -> LoggedBlock {
+        let (block, outcome) = self.block(time, false, &[]);
+        let (header, hash) = (&block.header, block.header.hash());
+        let (chain_id, epoch) = (&header.chain_id, header.epoch);
+        let digest = block_vote_digest(chain_id, VoteStep::Precommit, epoch, header.height, 0, Some(hash));
+        let mut signers = SignerBitmap::empty(MEMBERS.into());
+        (0..MEMBERS.into()).for_each(|place| signers.set(place));
+        let signatures = (0..MEMBERS.into()).map(|place| operator(place).sign(&digest)).collect();
+        let commit = Commit { height: header.height, round: 0, block_hash: hash, signers, signatures };
+        self.commit = commit.clone();
+        self.state = outcome.state;
+        LoggedBlock { committed: CommittedBlock { block, commit }, spent: Vec::new() }
+    }
+
+    /// All of the user's `nth` coin.
+    fn payment(&self, nth: usize) -> CheckedTransaction {
+        let lock = Lock::KeyHash(user().public().key_hash());
+        let coins = self.utxos.iter().filter(|(outpoint, _)| !self.state.is_bound(outpoint));
+        let (outpoint, entry) = coins.into_iter().nth(nth).unwrap();
+        let output = TxOut { value: Amount(entry.output.value.0 - 1_000), lock };
+        let transaction = Transaction::transfer(vec![*outpoint], vec![output], Vec::new());
+        let transaction = Arc::new(transaction.signed(self.state.chain_id(), &[&user()]));
+        let (chain_id, parameters) = (self.state.chain_id(), self.state.parameters());
+        CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
+    }
+
+    fn proposal(&self, block: &Block) -> Message {
+        let place = self.state.validators().index_of(&block.header.proposer).unwrap();
+        let proposal = Proposal {
+            round: 0,
+            pol_round: None,
+            validator: block.header.proposer,
+            block: block.blueprint(),
+            signature: Signature::EMPTY,
+        };
+        Message::Proposal(Arc::new(proposal.signed(&operator(place))))
+    }
+}
+
+/// The node: the member that proposes last.
+struct Node {
+    core: Core,
+    place: usize,
+    journal: JournalWriter<MemoryDisk>,
+    log: BlockLog<MemoryDisk>,
+    now_ms: TimeMs,
+    said: Vec<Message>,
+}
+
+impl Node {
+    /// A node at the tip of a chain of which it has these blocks.
+    fn new(chain: &Chain, blocks: &[LoggedBlock], now_ms: TimeMs) -> Self {
+        let (genesis, disk) = (genesis(), MemoryDisk::new());
+        let chain_id = genesis.chain_id();
+        let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
+        for block in blocks {
+            log.append(block).unwrap();
+        }
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
+        let place = *chain.state.proposer_order().last().unwrap();
+        let identity = JournalIdentity { chain_id, operator: Some(operator(place).public()) };
+        let opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
+        let config = CoreConfig {
+            operator: Some(operator(place)),
+            listen_ms: 0,
+            signs_after_ms: 0,
+            vote_interval_ms: 0,
+            verifier: Arc::new(SequentialVerifier),
+        };
+        let restart = Restart {
+            state: replayed.state,
+            last_commit: replayed.last_commit,
+            settled: replayed.settled,
+            records: opened.records,
+            utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
+            bodies: Arc::new(opened.reader),
+            blocks: Arc::new(log.reader()),
+        };
+        let Opened { core, outputs } = Core::open(config, restart, now_ms);
+        let mut node = Self { core, place, journal: opened.writer, log, now_ms, said: Vec::new() };
+        node.execute(outputs);
+        node.feed(Event::PeerConnected(peer()));
+        node
+    }
+
+    fn feed(&mut self, event: Event) {
+        let outputs = self.core.handle(event, self.now_ms);
+        self.execute(outputs);
+    }
+
+    fn execute(&mut self, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::Persist(staged) => {
+                    let durable = self.journal.commit(vec![staged]).unwrap();
+                    self.said.extend(durable.iter().map(|message| message.get().clone()));
+                    self.feed(Event::Persisted(durable));
+                }
+                Output::CommitBlock(block) => {
+                    self.log.append(&block).unwrap();
+                    self.feed(Event::BlockPersisted);
+                }
+                Output::Misbehaved(_, why) => panic!("it blames its peer: {why}"),
+                _ => {}
+            }
+        }
+    }
+
+    fn hear(&mut self, message: Message) {
+        self.feed(Event::Message { from: peer(), message, verified: false });
+    }
+
+    fn others(&self) -> impl Iterator<Item = usize> + use<> {
+        let place = self.place;
+        (0..MEMBERS.into()).filter(move |other| *other != place)
+    }
+
+    /// All others lock a transaction.
+    fn hear_locks(&mut self, txid: TxId) {
+        for other in self.others() {
+            let state = self.core.state();
+            let (chain_id, epoch) = (*state.chain_id(), state.next_epoch());
+            let id = state.validators().get(other).unwrap().id;
+            let votes = vec![FinalityVote { kind: VoteKind::Lock, txid }];
+            let batch = VoteBatch::signed(&chain_id, epoch, id, 0, votes, &operator(other));
+            self.hear(Message::VoteBatch(Arc::new(batch)));
+        }
+    }
+
+    /// All others vote for a block.
+    fn hear_block_votes(&mut self, step: VoteStep, hash: BlockHash) {
+        for other in self.others() {
+            let state = self.core.state();
+            let vote = BlockVote {
+                step,
+                epoch: state.next_epoch(),
+                height: state.height() + 1,
+                round: 0,
+                value: Some(hash),
+                validator: state.validators().get(other).unwrap().id,
+                signature: Signature::EMPTY,
+            };
+            let vote = vote.signed(state.chain_id(), &operator(other));
+            self.hear(Message::BlockVote(Arc::new(vote)));
+        }
+    }
+
+    /// What it prevoted at the height that it works on.
+    fn prevote(&self) -> Option<Option<BlockHash>> {
+        let height = self.core.next_height();
+        self.said.iter().find_map(|message| match message {
+            Message::BlockVote(vote) if vote.step == VoteStep::Prevote && vote.height == height => {
+                Some(vote.value)
+            }
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn a_block_from_the_future_waits_for_the_clock() {
+    let chain = Chain::new();
+    for (ahead_ms, is_late) in [(CLOCK_DRIFT_MS_MAX, false), (CLOCK_DRIFT_MS_MAX + 1, true)] {
+        let mut node = Node::new(&chain, &[], START_MS);
+        let (block, _) = chain.block(START_MS + ahead_ms, false, &[]);
+        node.hear(chain.proposal(&block));
+        let vote = Some(Some(block.header.hash()));
+        assert_eq!(node.prevote(), if is_late { None } else { vote }, "{ahead_ms} ms ahead");
+        node.now_ms += 1;
+        node.feed(Event::Tick);
+        assert_eq!(node.prevote(), vote, "its time has come");
+    }
+}
+
+#[test]
+fn a_block_waits_until_all_that_is_in_it_is_certified_here() {
+    let chain = Chain::new();
+    let (first, second) = (chain.payment(0), chain.payment(1));
+    let (block, _) = chain.block(START_MS + 1, false, &[first.clone(), second.clone()]);
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.feed(Event::Transaction(first.clone()));
+    node.feed(Event::Transaction(second.clone()));
+    node.hear_locks(first.txid());
+    node.hear(chain.proposal(&block));
+    assert_eq!(node.prevote(), None, "one of two is not certified");
+    let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: second.txid() }];
+    // With its own vote there are three of four.
+    for (other, expected) in node.others().zip([None, Some(Some(block.header.hash()))]) {
+        let id = chain.state.validators().get(other).unwrap().id;
+        let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 1, votes.clone(), &operator(other));
+        node.hear(Message::VoteBatch(Arc::new(batch)));
+        assert_eq!(node.prevote(), expected);
+    }
+}
+
+#[test]
+fn no_epoch_ends_without_what_was_promised() {
+    for is_included in [false, true] {
+        let mut chain = Chain::new();
+        let blocks = [chain.grow(START_MS + 1)];
+        // The node is no proposer of the two heights that follow.
+        let closing_ms = START_MS + 1 + chain.state.parameters().epoch_duration_ms;
+        let mut node = Node::new(&chain, &blocks, closing_ms);
+        let promised = chain.payment(0);
+        node.feed(Event::Transaction(promised.clone()));
+        node.hear_locks(promised.txid());
+        assert!(node.core.finality().promises().contains(&promised.txid()), "it voted Final");
+
+        let (last_ordinary, _) = chain.block(closing_ms, false, &[]);
+        node.hear(chain.proposal(&last_ordinary));
+        assert_eq!(node.prevote(), Some(Some(last_ordinary.header.hash())), "it may wait for the next block");
+        node.hear_block_votes(VoteStep::Prevote, last_ordinary.header.hash());
+        node.hear_block_votes(VoteStep::Precommit, last_ordinary.header.hash());
+        assert_eq!(node.core.state().height(), 2);
+        chain.grow(closing_ms);
+        assert_eq!(chain.state.tip_hash(), node.core.state().tip_hash());
+
+        let transactions = if is_included { vec![promised] } else { Vec::new() };
+        let (last, _) = chain.block(closing_ms + 1, true, &transactions);
+        node.hear(chain.proposal(&last));
+        assert_eq!(node.prevote(), Some(is_included.then_some(last.header.hash())));
+    }
+}

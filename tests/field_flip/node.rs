@@ -1,0 +1,134 @@
+//! The real core of a node that has the blocks before one of the story's, and hears changed messages.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use timed::consensus::core::{Core, CoreConfig, Event, Opened, Output, Restart};
+use timed::consensus::replay::replay;
+use timed::protocol::transition::inputs_in_order;
+use timed::storage::{BlockLog, Index, JournalIdentity, JournalWriter, LoggedBlock, MemoryDisk, MemoryIndex};
+use timed::types::keys::SequentialVerifier;
+use timed::types::message::NodeStatus;
+use timed::types::{BlockHash, CommittedBlock, Message, PublicKey, SignerBitmap};
+use timed::utxo::UtxoManager;
+
+use crate::flip::Verdict;
+use crate::story::{Step, Story};
+
+pub fn committed(step: &Step) -> CommittedBlock {
+    CommittedBlock { block: step.block.clone(), commit: step.commit.clone() }
+}
+
+#[derive(Default)]
+struct Life {
+    /// `None` while there is none: it is made anew after it took something.
+    core: Option<Core>,
+    peers: u64,
+}
+
+pub struct Node<'a> {
+    story: &'a Story,
+    next: usize,
+    life: Mutex<Life>,
+}
+
+impl<'a> Node<'a> {
+    pub fn new(story: &'a Story, next: usize) -> Self {
+        Self { story, next, life: Mutex::default() }
+    }
+
+    fn open(&self) -> Core {
+        let (genesis, disk) = (&self.story.genesis, MemoryDisk::new());
+        let chain_id = genesis.chain_id();
+        let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
+        for step in &self.story.steps[..self.next] {
+            let spent = inputs_in_order(&step.outcome);
+            log.append(&LoggedBlock { committed: committed(step), spent }).unwrap();
+        }
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
+        let identity = JournalIdentity { chain_id, operator: None };
+        let opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
+        let config = CoreConfig {
+            operator: None,
+            listen_ms: 0,
+            signs_after_ms: 0,
+            vote_interval_ms: 5,
+            verifier: Arc::new(SequentialVerifier),
+        };
+        let restart = Restart {
+            state: replayed.state,
+            last_commit: replayed.last_commit,
+            settled: replayed.settled,
+            records: opened.records,
+            utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
+            bodies: Arc::new(opened.reader),
+            blocks: Arc::new(log.reader()),
+        };
+        let Opened { core, .. } = Core::open(config, restart, self.story.state.tip_time());
+        core
+    }
+
+    /// A new peer says these things, each made of the node's height; whether the answers to them have this effect.
+    fn hear<T>(
+        &self,
+        said: &[&dyn Fn(u64) -> Message],
+        effect: impl Fn(&[Vec<Output>]) -> Option<T>,
+    ) -> Option<T> {
+        let mut life = self.life.lock().unwrap();
+        let mut core = life.core.take().unwrap_or_else(|| self.open());
+        life.peers += 1;
+        let mut peer = [0x77; 32];
+        peer[..8].copy_from_slice(&life.peers.to_le_bytes());
+        let (from, now_ms, height) = (PublicKey(peer), self.story.state.tip_time(), core.state().height());
+        core.handle(Event::PeerConnected(from), now_ms);
+        let mut answer = |message| core.handle(Event::Message { from, message, verified: false }, now_ms);
+        let answers: Vec<Vec<Output>> = said.iter().map(|message| answer(message(height))).collect();
+        let found = effect(&answers);
+        core.handle(Event::PeerDisconnected(from), now_ms);
+        if found.is_none() {
+            assert_eq!(core.state().height(), height);
+            life.core = Some(core);
+        }
+        found
+    }
+
+    /// A peer is further than the node, is asked for the next blocks, and answers with this one; the hash of the block that
+    /// the node then sends to its log.
+    pub fn takes_block(&self, block: &CommittedBlock) -> Verdict {
+        let status = |height| {
+            Message::Status(NodeStatus {
+                height: height + 2,
+                tip: BlockHash::ZERO,
+                epoch: 0,
+                round: 0,
+                has_proposal: false,
+                prevotes: SignerBitmap::default(),
+                precommits: SignerBitmap::default(),
+                batches: Vec::new(),
+            })
+        };
+        let answer = |_| Message::Blocks(vec![Arc::new(block.clone())]);
+        self.hear(&[&status, &answer], |answers| {
+            let asks = |output: &Output| matches!(output, Output::Send(_, Message::GetBlocks { .. }));
+            assert!(answers[0].iter().any(asks), "it is behind and asks for blocks");
+            answers[1].iter().find_map(|output| match output {
+                Output::CommitBlock(logged) => {
+                    assert_eq!(logged.committed, *block, "it takes what it was given");
+                    Some(logged.committed.block.header.hash().0)
+                }
+                _ => None,
+            })
+        })
+    }
+
+    /// Whether the node passes on what a peer says: it does so with all that it takes, and with nothing else.
+    pub fn passes_on(&self, message: &Message) -> bool {
+        let say = |_| message.clone();
+        let passed = |output: &Output| match output {
+            Output::Relay(relayed, Some(_)) if relayed == message => Some(()),
+            _ => None,
+        };
+        self.hear(&[&say], |answers| answers[0].iter().find_map(passed)).is_some()
+    }
+}

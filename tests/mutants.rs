@@ -1,0 +1,297 @@
+//! Mutants: bugs that are planted on purpose, each with the tests that have to catch it.
+//!
+//! `MUTANTS=1 cargo test --test mutants -- --nocapture` copies the crate aside, plants the bugs one after the other, and
+//! builds and runs the named tests; `MUTANTS=a,b` takes those with these names. A test has to fail: a bug that the
+//! compiler refuses, or that makes a test hang, proves nothing. Without the variable only the list itself is checked. The
+//! first run compiles the dependencies, every further bug compiles the crate alone.
+//!
+//! All in the list are caught, by:
+//!
+//! | bug | caught by |
+//! |---|---|
+//! | quorum_without_the_one | `the_quorum_is_more_than_two_thirds` |
+//! | sum_wraps | `sums_do_not_wrap` |
+//! | merkle_root_without_count | `every_path_of_every_small_tree_leads_to_the_root` |
+//! | block_vote_without_chain | `block_votes_of_other_step_height_round_epoch_value_and_chain_differ` |
+//! | vote_batch_without_chain | `batches_and_proposals_are_bound_to_the_chain` |
+//! | input_twice | `each_rule_of_the_shape_is_held` |
+//! | unneeded_witness_ignored | `each_rule_of_spending_is_held` |
+//! | jail_without_cap | `the_absent_are_jailed_under_the_caps` |
+//! | no_unbonding | `a_collateral_is_free_in_epochs_that_start_later_than_the_unbonding_time` |
+//! | reward_rest_lost | `the_rest_goes_to_the_proposer_and_shares_of_nothing_are_left_out` |
+//! | reward_minted_twice | `payouts_sum_to_the_pot` |
+//! | commit_signatures_unchecked | `each_rule_of_the_last_commit_is_held` |
+//! | evidence_of_two_epochs | `what_honest_validators_sign_is_no_evidence` |
+//! | evidence_of_unrelated_transactions | `what_honest_validators_sign_is_no_evidence` |
+//! | vote_counted_twice | `a_quorum_certifies_and_makes_final_and_one_less_does_not` |
+//! | old_epochs_votes_count | `votes_of_an_ended_epoch_count_no_more` |
+//! | old_epochs_certificates_count | `votes_of_an_ended_epoch_count_no_more` |
+//! | child_of_a_parent_that_is_not_final | `a_child_that_comes_after_its_parent_waits_for_finality_too` |
+//! | lock_vote_after_closing | `after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch` |
+//! | lock_forgotten_at_restart | `a_restart_does_not_forget_votes_locks_promises_or_closing` |
+//! | tendermint_lock_forgotten_at_restart | `a_restored_lock_refuses_another_block` |
+//! | vote_of_another_life_not_remembered | `a_prevote_is_sent_again_and_no_other_one_cast` |
+//! | lock_does_not_refuse | `line_23_a_lock_refuses_another_first_proposal_at_once` |
+//! | proof_of_lock_not_asked_for | `line_28_a_proof_of_lock_stands_for_the_local_checks_and_unlocks` |
+//! | valid_value_not_proposed_again | `line_14_the_proposer_builds_or_proposes_its_valid_value_again` |
+//! | closing_block_not_full | `a_blocks_bytes_are_limited_and_a_closing_block_is_full_or_the_last` |
+//! | epoch_ended_without_a_promise | `no_epoch_ends_without_what_was_promised` |
+//! | uncertified_prevoted | `a_block_waits_until_all_that_is_in_it_is_certified_here` |
+//! | time_drift_unchecked | `a_block_from_the_future_waits_for_the_clock` |
+//! | sync_without_commit | `every_byte_of_a_block_in_sync_counts` |
+//! | heartbeats_number_unsigned | `heartbeats` |
+//! | journal_not_synced | `released_records_survive_a_crash_at_every_operation`, `acknowledged_blocks_survive_a_crash_at_every_operation` |
+//! | checksum_unchecked | `a_flipped_bit_is_named_or_cuts_the_last_commit_alone`, `a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served` |
+//! | torn_tail_left_in_place | `a_log_cut_anywhere_opens_with_the_blocks_before_the_cut_and_goes_on` |
+//! | damage_taken_for_a_torn_tail | `a_flipped_bit_is_named_or_cuts_the_last_commit_alone`, `a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served` |
+//! | index_trusted_beyond_the_log | `every_way_to_the_tip_ends_in_the_same_state_and_index` |
+//! | slashed_collateral_not_indexed | `every_way_to_the_tip_ends_in_the_same_state_and_index` |
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "a failed expectation is a test's verdict"
+)]
+
+#[path = "mutants/list.rs"]
+mod list;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use list::{MUTANTS, Mutant};
+
+/// A build that takes longer than this hangs.
+const BUILD_PATIENCE: Duration = Duration::from_secs(3_600);
+/// Tests that take longer than this hang.
+const TEST_PATIENCE: Duration = Duration::from_secs(300);
+
+/// The copy of the crate, with a target folder of its own.
+struct Laboratory {
+    crate_dir: PathBuf,
+    target_dir: PathBuf,
+    output: PathBuf,
+}
+
+/// What became of a command.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    /// The tests that failed.
+    Failed(BTreeSet<String>),
+    Hung,
+    /// It ended otherwise: a build error, or a test runner that died.
+    Broken,
+}
+
+impl Laboratory {
+    /// Copies what git tracks. Files that are the same already keep their times, so that nothing is built anew for them.
+    fn new() -> Self {
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
+        let (crate_dir, target_dir) = (home.join("crate"), home.join("target"));
+        let source = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let listed =
+            Command::new("git").current_dir(source).args(["ls-files", "-z"]).output().expect("git runs");
+        assert!(listed.status.success(), "git lists the crate's files");
+        let listed = String::from_utf8(listed.stdout).expect("names are text");
+        let mut wanted = BTreeSet::new();
+        for name in listed.split_terminator('\0') {
+            let Ok(content) = fs::read(source.join(name)) else { continue };
+            let to = crate_dir.join(name);
+            if fs::read(&to).ok().as_ref() != Some(&content) {
+                fs::create_dir_all(to.parent().expect("below the crate")).expect("made");
+                fs::write(&to, content).expect("written");
+            }
+            wanted.insert(to);
+        }
+        remove_others(&crate_dir, &wanted);
+        Self { output: home.join("output.txt"), crate_dir, target_dir }
+    }
+
+    /// `cargo test` with these words; what it says goes to a file, so that no pipe fills up.
+    fn cargo(&self, words: &[&str], patience: Duration) -> (Outcome, String) {
+        let output = File::create(&self.output).expect("made");
+        let mut child = Command::new(env!("CARGO"))
+            .current_dir(&self.crate_dir)
+            .args(["test", "--locked"])
+            .args(words)
+            .env("CARGO_TARGET_DIR", &self.target_dir)
+            // A planted bug is built once and run for a moment.
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "0")
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
+            .env_remove("MUTANTS")
+            .stdin(Stdio::null())
+            .stderr(output.try_clone().expect("a second handle"))
+            .stdout(output)
+            .spawn()
+            .expect("cargo runs");
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("waited for") {
+                break Some(status);
+            }
+            if started.elapsed() > patience {
+                child.kill().expect("killed");
+                child.wait().expect("waited for");
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let text = String::from_utf8_lossy(&fs::read(&self.output).expect("read")).into_owned();
+        let failed: BTreeSet<String> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"))
+            .map(str::to_owned)
+            .collect();
+        let outcome = match status {
+            None => Outcome::Hung,
+            Some(status) if status.success() => Outcome::Passed,
+            Some(_) if !failed.is_empty() => Outcome::Failed(failed),
+            Some(_) => Outcome::Broken,
+        };
+        (outcome, text)
+    }
+
+    /// Builds and runs tests, given by their target and name.
+    fn run(&self, tests: &[&str]) -> (Outcome, String) {
+        let mut by_target: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for test in tests {
+            let (target, name) = split(test);
+            by_target.entry(target).or_default().push(name);
+        }
+        let mut failed = BTreeSet::new();
+        let mut said = String::new();
+        for (target, names) in by_target {
+            let target: Vec<&str> = target.split(' ').collect();
+            let (built, text) = self.cargo(&[target.as_slice(), &["--no-run"]].concat(), BUILD_PATIENCE);
+            if built != Outcome::Passed {
+                return (Outcome::Broken, text);
+            }
+            let words = [target.as_slice(), &["--", "--exact"], names.as_slice()].concat();
+            let (outcome, text) = self.cargo(&words, TEST_PATIENCE);
+            said.push_str(&text);
+            match outcome {
+                Outcome::Passed => {
+                    assert!(
+                        text.contains(&format!("running {} test", names.len())),
+                        "all are there:\n{text}"
+                    );
+                }
+                Outcome::Failed(some) => failed.extend(some),
+                Outcome::Hung | Outcome::Broken => return (outcome, said),
+            }
+        }
+        (if failed.is_empty() { Outcome::Passed } else { Outcome::Failed(failed) }, said)
+    }
+
+    /// Plants a bug, runs its tests, and takes it out again.
+    fn try_mutant(&self, mutant: &Mutant) -> (Outcome, String) {
+        let path = self.crate_dir.join(mutant.file);
+        let sound = fs::read_to_string(&path).expect("read");
+        fs::write(&path, sound.replacen(mutant.old, mutant.new, 1)).expect("written");
+        let result = self.run(mutant.caught_by);
+        fs::write(&path, sound).expect("written");
+        result
+    }
+}
+
+/// A test's target, as cargo wants it, and its name.
+fn split(test: &str) -> (&str, &str) {
+    test.rsplit_once(' ').expect("a target and a name")
+}
+
+fn remove_others(dir: &Path, wanted: &BTreeSet<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("listed") {
+        let path = entry.expect("listed").path();
+        if path.is_dir() {
+            remove_others(&path, wanted);
+        } else if !wanted.contains(&path) {
+            fs::remove_file(&path).expect("removed");
+        }
+    }
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap_or_else(|_| panic!("{file}"))
+}
+
+/// All Rust sources below a folder.
+fn sources(dir: &Path, into: &mut String) {
+    for entry in fs::read_dir(dir).expect("listed") {
+        let path = entry.expect("listed").path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&fs::read_to_string(&path).expect("read"));
+        }
+    }
+}
+
+#[test]
+fn the_list_fits_the_sources() {
+    assert!(MUTANTS.len() >= 20, "there are {}", MUTANTS.len());
+    let names: BTreeSet<&str> = MUTANTS.iter().map(|mutant| mutant.name).collect();
+    assert_eq!(names.len(), MUTANTS.len(), "names are distinct");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    sources(&root.join("src"), &mut all);
+    sources(&root.join("tests"), &mut all);
+    let head = read("tests/mutants.rs");
+    for Mutant { name, file, old, new, caught_by } in MUTANTS {
+        assert_eq!(read(file).matches(old).count(), 1, "{name}: what it replaces is in {file} once");
+        assert_ne!(old, new, "{name}");
+        assert!(!caught_by.is_empty(), "{name}");
+        assert!(head.contains(&format!("//! | {name} |")), "{name} is in the table above");
+        for test in *caught_by {
+            let function = split(test).1.rsplit("::").next().expect("a name");
+            assert!(all.contains(&format!("fn {function}(")), "{name}: there is no test {function}");
+            assert!(head.contains(function), "{name}: the table above says that {function} catches it");
+        }
+    }
+}
+
+#[test]
+fn mutants() {
+    let Ok(asked) = std::env::var("MUTANTS") else { return };
+    let chosen: Vec<&Mutant> = match asked.as_str() {
+        "1" => MUTANTS.iter().collect(),
+        names => {
+            let find = |name| MUTANTS.iter().find(|mutant| mutant.name == name);
+            names.split(',').map(|name| find(name).unwrap_or_else(|| panic!("no mutant {name}"))).collect()
+        }
+    };
+    let laboratory = Laboratory::new();
+    let tests: BTreeSet<&str> = chosen.iter().flat_map(|mutant| mutant.caught_by).copied().collect();
+    let tests: Vec<&str> = tests.into_iter().collect();
+    let started = Instant::now();
+    let (outcome, said) = laboratory.run(&tests);
+    assert_eq!(outcome, Outcome::Passed, "without a planted bug all tests pass:\n{said}");
+    println!("{} tests pass without a planted bug ({:.0} s)", tests.len(), started.elapsed().as_secs_f64());
+    let mut survivors = Vec::new();
+    for mutant in &chosen {
+        let started = Instant::now();
+        let (outcome, said) = laboratory.try_mutant(mutant);
+        let seconds = started.elapsed().as_secs_f64();
+        let verdict = match &outcome {
+            Outcome::Failed(failed) => {
+                format!("caught by {}", failed.iter().map(String::as_str).collect::<Vec<_>>().join(", "))
+            }
+            Outcome::Passed => "SURVIVED".to_owned(),
+            Outcome::Hung => "SURVIVED: its tests hang".to_owned(),
+            Outcome::Broken => format!("SURVIVED: it does not build, or its tests die\n{said}"),
+        };
+        println!("{}: {verdict} ({seconds:.0} s)", mutant.name);
+        if !matches!(outcome, Outcome::Failed(_)) {
+            survivors.push(mutant.name);
+        }
+    }
+    assert!(survivors.is_empty(), "nobody caught {survivors:?}");
+    println!("{} of {} caught", chosen.len(), chosen.len());
+}

@@ -1,0 +1,318 @@
+//! The bugs, in the order of the table at the head of `mutants.rs`.
+
+/// A bug to be planted.
+pub struct Mutant {
+    pub name: &'static str,
+    /// Where, from the crate's root.
+    pub file: &'static str,
+    /// What stands there, once.
+    pub old: &'static str,
+    /// What is put in its place.
+    pub new: &'static str,
+    /// Tests, each with the words by which cargo finds its target. At least one has to fail.
+    pub caught_by: &'static [&'static str],
+}
+
+pub const MUTANTS: &[Mutant] = &[
+    // -- data -----------------------------------------------------------------------------------------------------
+    Mutant {
+        name: "quorum_without_the_one",
+        file: "src/types/masternode.rs",
+        old: "doubled.checked_div(3).unwrap_or(0).saturating_add(1);",
+        new: "doubled.checked_div(3).unwrap_or(0);",
+        caught_by: &["--lib types::masternode::tests::the_quorum_is_more_than_two_thirds"],
+    },
+    Mutant {
+        name: "sum_wraps",
+        file: "src/types/amount.rs",
+        old: "match self.0.checked_add(other.0) {",
+        new: "match Some(self.0.wrapping_add(other.0)) {",
+        caught_by: &["--lib types::amount::tests::sums_do_not_wrap"],
+    },
+    Mutant {
+        name: "merkle_root_without_count",
+        file: "src/types/merkle.rs",
+        old: "DomainHasher::new(Domain::MerkleRoot).u64(leaves)",
+        new: "DomainHasher::new(Domain::MerkleRoot)",
+        caught_by: &["--lib types::merkle::tests::every_path_of_every_small_tree_leads_to_the_root"],
+    },
+    Mutant {
+        name: "block_vote_without_chain",
+        file: "src/types/vote.rs",
+        old: "DomainHasher::new(domain)\n        .bytes(&chain_id.0)\n",
+        new: "DomainHasher::new(domain)\n",
+        caught_by: &[
+            "--lib types::vote::tests::block_votes_of_other_step_height_round_epoch_value_and_chain_differ",
+        ],
+    },
+    Mutant {
+        name: "vote_batch_without_chain",
+        file: "src/types/vote.rs",
+        old: "DomainHasher::new(Domain::VoteBatch)\n            .bytes(&chain_id.0)\n",
+        new: "DomainHasher::new(Domain::VoteBatch)\n",
+        caught_by: &["--lib types::vote::tests::batches_and_proposals_are_bound_to_the_chain"],
+    },
+    // -- transactions ---------------------------------------------------------------------------------------------
+    Mutant {
+        name: "input_twice",
+        file: "src/protocol/validity.rs",
+        old: ".find(|(input, next)| input == next)",
+        new: ".find(|_| false)",
+        caught_by: &["--lib protocol::validity::tests::each_rule_of_the_shape_is_held"],
+    },
+    Mutant {
+        name: "unneeded_witness_ignored",
+        file: "src/protocol/validity.rs",
+        old: ".find(|(_, lock)| needed.get(lock) != Some(&true))",
+        new: ".find(|_| false)",
+        caught_by: &["--lib protocol::validity::tests::each_rule_of_spending_is_held"],
+    },
+    // -- masternodes and rewards ----------------------------------------------------------------------------------
+    Mutant {
+        name: "jail_without_cap",
+        file: "src/protocol/masternodes/membership.rs",
+        old: "if *eligible <= min || u128::from(with).saturating_mul(u128::from(cap.denominator)) > room {",
+        new: "if *eligible <= min {",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::end_of_epoch::the_absent_are_jailed_under_the_caps",
+        ],
+    },
+    Mutant {
+        name: "no_unbonding",
+        file: "src/protocol/masternodes/registry.rs",
+        old: "Some(left.saturating_add(unbonding_time_ms))",
+        new: "Some(left.saturating_add(unbonding_time_ms.min(0)))",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::unbonding::a_collateral_is_free_in_epochs_that_start_later_than_the_unbonding_time",
+        ],
+    },
+    Mutant {
+        name: "reward_rest_lost",
+        file: "src/protocol/rewards.rs",
+        old: "own.0 = own.0.saturating_add(rest);",
+        new: "own.0 = own.0.saturating_add(rest.min(0));",
+        caught_by: &[
+            "--lib protocol::rewards::tests::the_rest_goes_to_the_proposer_and_shares_of_nothing_are_left_out",
+        ],
+    },
+    Mutant {
+        name: "reward_minted_twice",
+        file: "src/protocol/rewards.rs",
+        old: "rest = rest.saturating_sub(share);",
+        new: "rest = rest.saturating_sub(share >> 1);",
+        caught_by: &["--lib protocol::rewards::tests::payouts_sum_to_the_pot"],
+    },
+    // -- commits and evidence -------------------------------------------------------------------------------------
+    Mutant {
+        name: "commit_signatures_unchecked",
+        file: "src/protocol/commit.rs",
+        old: "verifier.verify_all(&checks).map_err(|bad| {",
+        new: "verifier.verify_all(&checks[..0]).map_err(|bad| {",
+        caught_by: &["--lib protocol::transition::tests::each_rule_of_the_last_commit_is_held"],
+    },
+    Mutant {
+        name: "evidence_of_two_epochs",
+        file: "src/protocol/evidence.rs",
+        old: "let place = |side: &LockVoteProof| (side.vote.header.validator, side.vote.header.epoch);",
+        new: "let place = |side: &LockVoteProof| side.vote.header.validator;",
+        caught_by: &["--lib protocol::evidence::tests::what_honest_validators_sign_is_no_evidence"],
+    },
+    Mutant {
+        name: "evidence_of_unrelated_transactions",
+        file: "src/protocol/evidence.rs",
+        old: "if !second.transaction.inputs.iter().any(|outpoint| inputs.contains(outpoint)) {",
+        new: "if inputs.is_empty() {",
+        caught_by: &["--lib protocol::evidence::tests::what_honest_validators_sign_is_no_evidence"],
+    },
+    // -- finality -------------------------------------------------------------------------------------------------
+    Mutant {
+        name: "vote_counted_twice",
+        file: "src/protocol/finality/tally.rs",
+        old: "if self.voters.contains(member) {",
+        new: "if false {",
+        caught_by: &[
+            "--lib protocol::finality::tests::a_quorum_certifies_and_makes_final_and_one_less_does_not",
+        ],
+    },
+    Mutant {
+        name: "old_epochs_votes_count",
+        file: "src/protocol/finality/machine.rs",
+        old: "if batch.header.epoch != self.epoch {",
+        new: "if batch.header.epoch > self.epoch {",
+        caught_by: &["--lib protocol::finality::tests::votes_of_an_ended_epoch_count_no_more"],
+    },
+    Mutant {
+        name: "old_epochs_certificates_count",
+        file: "src/protocol/finality/machine.rs",
+        old: "if certificate.epoch != self.epoch {",
+        new: "if certificate.epoch > self.epoch {",
+        caught_by: &["--lib protocol::finality::tests::votes_of_an_ended_epoch_count_no_more"],
+    },
+    Mutant {
+        name: "child_of_a_parent_that_is_not_final",
+        file: "src/protocol/finality/machine.rs",
+        old: "let parent = self.entries.get(&outpoint.txid).filter(|entry| entry.is_final)?.resident()?;",
+        new: "let parent = self.entries.get(&outpoint.txid)?.resident()?;",
+        caught_by: &[
+            "--lib protocol::finality::tests::a_child_that_comes_after_its_parent_waits_for_finality_too",
+        ],
+    },
+    Mutant {
+        name: "lock_vote_after_closing",
+        file: "src/protocol/finality/machine.rs",
+        old: "if self.my_place.is_none() || self.closing {\n            return;\n        }\n        let must_wait",
+        new: "if self.my_place.is_none() {\n            return;\n        }\n        let must_wait",
+        caught_by: &[
+            "--lib protocol::finality::tests::after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch",
+        ],
+    },
+    Mutant {
+        name: "lock_forgotten_at_restart",
+        file: "src/protocol/finality/machine/signer.rs",
+        old: "self.locks.entry(outpoint).or_insert(vote.txid);",
+        new: "drop(outpoint);",
+        caught_by: &[
+            "--lib protocol::finality::tests::a_restart_does_not_forget_votes_locks_promises_or_closing",
+        ],
+    },
+    // -- blocks ---------------------------------------------------------------------------------------------------
+    Mutant {
+        name: "tendermint_lock_forgotten_at_restart",
+        file: "src/protocol/bft/machine/restart.rs",
+        old: "Some((*round, (*value)?))).next_back();",
+        new: "Some((*round, (*value)?))).next_back().filter(|_| false);",
+        caught_by: &["--lib protocol::bft::tests::restart::a_restored_lock_refuses_another_block"],
+    },
+    Mutant {
+        name: "vote_of_another_life_not_remembered",
+        file: "src/protocol/bft/machine/restart.rs",
+        old: "self.signed.entry((vote.round, vote.step)).or_insert(vote.value);",
+        new: "drop(vote);",
+        caught_by: &["--lib protocol::bft::tests::restart::a_prevote_is_sent_again_and_no_other_one_cast"],
+    },
+    Mutant {
+        name: "lock_does_not_refuse",
+        file: "src/protocol/bft/machine.rs",
+        old: "None => self.locked.is_some_and(|(_, locked)| locked != kept.hash),",
+        new: "None => false,",
+        caught_by: &[
+            "--lib protocol::bft::tests::lines::line_23_a_lock_refuses_another_first_proposal_at_once",
+        ],
+    },
+    Mutant {
+        name: "proof_of_lock_not_asked_for",
+        file: "src/protocol/bft/machine.rs",
+        old: "if !self.votes.has_quorum(pol_round, VoteStep::Prevote, Some(kept.hash)) {",
+        new: "if false {",
+        caught_by: &[
+            "--lib protocol::bft::tests::lines::line_28_a_proof_of_lock_stands_for_the_local_checks_and_unlocks",
+        ],
+    },
+    Mutant {
+        name: "valid_value_not_proposed_again",
+        file: "src/protocol/bft/machine.rs",
+        old: "let again = self.valid.and_then(",
+        new: "let again = self.valid.filter(|_| false).and_then(",
+        caught_by: &[
+            "--lib protocol::bft::tests::lines::line_14_the_proposer_builds_or_proposes_its_valid_value_again",
+        ],
+    },
+    Mutant {
+        name: "closing_block_not_full",
+        file: "src/protocol/transition.rs",
+        old: "if state.is_closing() && !draft.epoch_end && !capacity.is_full(bytes, count) {",
+        new: "if false {",
+        caught_by: &[
+            "--lib protocol::transition::tests::a_blocks_bytes_are_limited_and_a_closing_block_is_full_or_the_last",
+        ],
+    },
+    Mutant {
+        name: "epoch_ended_without_a_promise",
+        file: "src/consensus/core/blocks.rs",
+        old: "if blueprint.header.epoch_end { self.promises_outside(transfers) } else { Vec::new() };",
+        new: "if false { self.promises_outside(transfers) } else { Vec::new() };",
+        caught_by: &["--lib consensus::core::tests::no_epoch_ends_without_what_was_promised"],
+    },
+    Mutant {
+        name: "uncertified_prevoted",
+        file: "src/consensus/core/blocks.rs",
+        old: "                && candidate.uncertified.is_empty()\n",
+        new: "",
+        caught_by: &["--lib consensus::core::tests::a_block_waits_until_all_that_is_in_it_is_certified_here"],
+    },
+    Mutant {
+        name: "time_drift_unchecked",
+        file: "src/consensus/core/blocks.rs",
+        old: "                && candidate.blueprint.header.time <= latest\n",
+        new: "",
+        caught_by: &["--lib consensus::core::tests::a_block_from_the_future_waits_for_the_clock"],
+    },
+    Mutant {
+        name: "sync_without_commit",
+        file: "src/consensus/core/sync.rs",
+        old: "            .check_commit(&block.header, &committed.commit, &*verifier)\n            .map_err(|error| error.to_string())?;",
+        new: "            .check_commit(&block.header, &committed.commit, &*verifier)\n            .ok();",
+        caught_by: &["--test field_flip blocks::every_byte_of_a_block_in_sync_counts"],
+    },
+    Mutant {
+        name: "heartbeats_number_unsigned",
+        file: "src/types/heartbeat.rs",
+        old: "            .u64(self.next_seq)\n",
+        new: "",
+        caught_by: &["--test field_flip votes::heartbeats"],
+    },
+    // -- disk -----------------------------------------------------------------------------------------------------
+    Mutant {
+        name: "journal_not_synced",
+        file: "src/storage/segment_log.rs",
+        old: "        self.active.append(&bytes)?;\n        self.active.sync_data()?;\n",
+        new: "        self.active.append(&bytes)?;\n",
+        caught_by: &[
+            "--lib storage::journal::tests::released_records_survive_a_crash_at_every_operation",
+            "--lib storage::block_log::tests::acknowledged_blocks_survive_a_crash_at_every_operation",
+        ],
+    },
+    Mutant {
+        name: "checksum_unchecked",
+        file: "src/storage/record.rs",
+        old: "Ok(payload.len()) && crc(&[payload]) == self.payload_sum",
+        new: "Ok(payload.len())",
+        caught_by: &[
+            "--lib storage::journal::tests::a_flipped_bit_is_named_or_cuts_the_last_commit_alone",
+            "--lib storage::block_log::tests::a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served",
+        ],
+    },
+    Mutant {
+        name: "torn_tail_left_in_place",
+        file: "src/storage/segment_log.rs",
+        old: "        file.truncate(end)?;\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::block_log::tests::a_log_cut_anywhere_opens_with_the_blocks_before_the_cut_and_goes_on",
+        ],
+    },
+    Mutant {
+        name: "damage_taken_for_a_torn_tail",
+        file: "src/storage/segment_log.rs",
+        old: "if self.sealed || any_frame_from(file, self.sequence, next, end)? {",
+        new: "if self.sealed {",
+        caught_by: &[
+            "--lib storage::journal::tests::a_flipped_bit_is_named_or_cuts_the_last_commit_alone",
+            "--lib storage::block_log::tests::a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served",
+        ],
+    },
+    Mutant {
+        name: "index_trusted_beyond_the_log",
+        file: "src/consensus/replay.rs",
+        old: "                if known\n",
+        new: "                if (known || true)\n",
+        caught_by: &["--test replay every_way_to_the_tip_ends_in_the_same_state_and_index"],
+    },
+    Mutant {
+        name: "slashed_collateral_not_indexed",
+        file: "src/consensus/replay.rs",
+        old: "created: created.iter().copied().chain(replaced).collect(),",
+        new: "created: created.iter().copied().chain(replaced.take(0)).collect(),",
+        caught_by: &["--test replay every_way_to_the_tip_ends_in_the_same_state_and_index"],
+    },
+];

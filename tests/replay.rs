@@ -1,0 +1,254 @@
+//! Replay: one block log, opened by nodes with other thread counts, cache sizes and hash seeds, whose index is empty,
+//! behind, damaged or whole, with restarts and crashes in the middle. All end in the same state and the same index.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    missing_docs,
+    unreachable_pub,
+    reason = "a failed expectation is a test's verdict"
+)]
+
+#[path = "support/story.rs"]
+mod story;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use story::{GENESIS_MS, Step, Story};
+use timed::consensus::replay::{Replayed, index_change, replay};
+use timed::protocol::state::LedgerState;
+use timed::protocol::transition::{inputs_in_order, validate_block};
+use timed::protocol::validity::UtxoReader;
+use timed::runtime::cpu_pool::{CpuPool, PoolVerifier};
+use timed::storage::{BlockLog, Index, IndexStore, LoggedBlock, MemoryDisk, MemoryIndex, SledIndex, Tree};
+use timed::types::codec::encode;
+use timed::types::{CommittedBlock, Height, OutPoint, StateDigest, TxId};
+use timed::utxo::UtxoManager;
+
+/// All that an index holds.
+type Contents = BTreeMap<(Tree, Vec<u8>), Vec<u8>>;
+
+fn contents(store: &dyn IndexStore) -> Contents {
+    let of_tree = |tree: Tree| {
+        let entries = store.scan_prefix(tree, &[], None, 10_000).expect("read");
+        assert!(entries.len() < 10_000, "all of them");
+        entries.into_iter().map(move |(key, value)| ((tree, key), value))
+    };
+    Tree::ALL.into_iter().flat_map(of_tree).collect()
+}
+
+fn logged(step: &Step) -> LoggedBlock {
+    let committed = CommittedBlock { block: step.block.clone(), commit: step.commit.clone() };
+    LoggedBlock { committed, spent: inputs_in_order(&step.outcome) }
+}
+
+/// One node with its disk.
+struct Node<'a> {
+    story: &'a Story,
+    disk: MemoryDisk,
+    store: Arc<dyn IndexStore>,
+}
+
+impl Node<'_> {
+    fn log(&self) -> BlockLog<MemoryDisk> {
+        let chain_id = self.story.genesis.chain_id();
+        BlockLog::open(self.disk.clone(), Path::new("blocks"), chain_id).expect("the log opens")
+    }
+
+    fn index(&self) -> Index {
+        Index::new(Arc::clone(&self.store))
+    }
+
+    /// Writes the blocks up to a height that the log lacks.
+    fn write_through(&self, height: usize) {
+        let mut log = self.log();
+        let first = usize::try_from(log.height()).expect("few");
+        for step in &self.story.steps[first..height] {
+            log.append(&logged(step)).expect("appended");
+        }
+    }
+
+    /// Starts: replays what the index lacks, and holds each state to that of the chain when it was made.
+    fn start(&self) -> Replayed {
+        let log = self.log();
+        let mut heights: Vec<Height> = Vec::new();
+        let mut progress = |height, _| heights.push(height);
+        let replayed =
+            replay(&self.story.genesis, &self.index(), &log.reader(), &mut progress).expect("it replays");
+        assert_eq!(replayed.state.height(), log.height(), "neither less than the log nor more");
+        let expected = after(self.story, replayed.state.height());
+        assert_eq!(*replayed.state, *expected);
+        assert_eq!(replayed.state.digest(), expected.digest());
+        assert!(heights.is_sorted() && heights.last().is_none_or(|last| *last == log.height()));
+        replayed
+    }
+
+    /// Follows the chain as a node in sync does, by full validation over index and caches, up to a height; the index is
+    /// marked at those of these heights.
+    fn follow(&self, height: usize, threads: usize, cache_bytes: usize, marks: &[Height]) {
+        let (replayed, index) = (self.start(), self.index());
+        let verifier = PoolVerifier::new(CpuPool::with_threads(threads).expect("threads"));
+        let utxos = UtxoManager::new(Arc::new(index.clone()), cache_bytes);
+        let (mut state, mut log) = (LedgerState::clone(&replayed.state), self.log());
+        let first = usize::try_from(state.height()).expect("few");
+        for step in &self.story.steps[first..height] {
+            for (outpoint, entry) in &step.utxos {
+                assert_eq!(utxos.utxo(outpoint), Some(*entry), "as it is before the block");
+            }
+            let outcome = validate_block(&state, &utxos, &verifier, &step.block).expect("a valid block");
+            assert_eq!(outcome, step.outcome);
+            state.check_commit(&step.block.header, &step.commit, &verifier).expect("a valid commit");
+            log.append(&logged(step)).expect("appended");
+            let spenders: Vec<(OutPoint, TxId)> = step
+                .block
+                .transactions
+                .iter()
+                .flat_map(|tx| tx.inputs.iter().map(|outpoint| (*outpoint, tx.txid())))
+                .collect();
+            let height = outcome.state.height();
+            utxos.apply_block(height, &outcome.spent, &outcome.created, &spenders);
+            let replaced: Vec<_> = outcome.slashed.iter().map(|made| (made.outpoint, made.after)).collect();
+            utxos.replace_outputs(height, &replaced);
+            utxos.check_invariants().expect("sound");
+            let change = index_change(&step.block, (&outcome).into());
+            index.apply(&change).expect("applied");
+            if marks.contains(&height) {
+                index.set_mark(height, change.block_hash, &change.state).expect("marked");
+                utxos.forget_through(height);
+            }
+            state = outcome.state;
+        }
+    }
+}
+
+/// The state after a block of the story.
+fn after(story: &Story, height: Height) -> &LedgerState {
+    let next = usize::try_from(height).expect("few");
+    story.steps.get(next).map_or(&story.state, |step| &step.state)
+}
+
+/// What a run ended in.
+#[derive(PartialEq, Eq)]
+struct Ending {
+    digest: StateDigest,
+    state: Vec<u8>,
+    last_commit: Vec<u8>,
+    settled: Vec<TxId>,
+    index: Contents,
+}
+
+/// Runs a node's life and starts it once more at the end.
+fn ending(story: &Story, store: &Arc<dyn IndexStore>, life: &dyn Fn(&Node<'_>)) -> Ending {
+    let node = Node { story, disk: MemoryDisk::new(), store: Arc::clone(store) };
+    life(&node);
+    let replayed = node.start();
+    Ending {
+        digest: replayed.state.digest(),
+        state: encode(&*replayed.state),
+        last_commit: encode(&replayed.last_commit),
+        settled: replayed.settled.into_iter().collect(),
+        index: contents(&**store),
+    }
+}
+
+#[test]
+fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
+    let story = Story::tell();
+    let all = story.steps.len();
+    assert_eq!((all, story.state.next_epoch()), (8, 2));
+    let memory = MemoryIndex::new();
+    let crashing: Arc<dyn IndexStore> = Arc::new(memory.clone());
+    let fresh = || -> Arc<dyn IndexStore> { Arc::new(MemoryIndex::new()) };
+    let folder = tempfile::tempdir().expect("made");
+    let sled: Arc<dyn IndexStore> =
+        Arc::new(SledIndex::open(&folder.path().join("index"), 8).expect("opened"));
+
+    type Life<'a> = Box<dyn Fn(&Node<'_>) + 'a>;
+    let runs: Vec<(&str, Arc<dyn IndexStore>, Life<'_>)> = vec![
+        ("an empty index, all at once", fresh(), Box::new(|node| node.write_through(all))),
+        (
+            "a start after each block",
+            fresh(),
+            Box::new(|node| {
+                (1..=all).for_each(|height| {
+                    node.write_through(height);
+                    node.start();
+                });
+            }),
+        ),
+        (
+            "validated on one thread with the least cache",
+            fresh(),
+            Box::new(|node| {
+                node.follow(all, 1, 0, &[]);
+            }),
+        ),
+        (
+            "validated on four threads, marked at times, restarted",
+            fresh(),
+            Box::new(|node| {
+                node.follow(3, 4, 1 << 20, &[2]);
+                node.follow(6, 2, 4_096, &[4, 5]);
+                node.follow(all, 3, 1 << 16, &[7]);
+            }),
+        ),
+        (
+            "on sled, marked at each block",
+            sled,
+            Box::new(|node| {
+                node.follow(all, 2, 1 << 20, &[1, 2, 3, 4, 5, 6, 7, 8]);
+            }),
+        ),
+        (
+            "an index that loses what was not synced",
+            crashing,
+            Box::new(|node| {
+                node.follow(5, 2, 1 << 20, &[3]);
+                memory.crash(1);
+                node.start();
+                node.follow(all, 1, 1 << 20, &[]);
+                memory.crash(2);
+            }),
+        ),
+        (
+            "a log that loses power in the middle",
+            fresh(),
+            Box::new(|node| {
+                node.follow(4, 2, 1 << 20, &[4]);
+                node.disk.crash(3);
+                node.write_through(6);
+                node.disk.crash(4);
+                node.start();
+                node.write_through(all);
+            }),
+        ),
+        (
+            "an index of more than the log holds",
+            fresh(),
+            Box::new(|node| {
+                // The log of another disk was longer.
+                let further =
+                    Node { story: node.story, disk: MemoryDisk::new(), store: Arc::clone(&node.store) };
+                further.follow(6, 2, 1 << 20, &[6]);
+                node.write_through(4);
+                node.start();
+                node.write_through(all);
+            }),
+        ),
+    ];
+    assert_eq!(runs.len(), 8);
+    let mut endings = runs.iter().map(|(name, store, life)| (name, ending(&story, store, &**life)));
+    let (_, first) = endings.next().expect("some");
+    assert!(first.digest == story.state.digest() && first.state == encode(&story.state));
+    assert!(first.index.len() > 50 && story.state.tip_time() > GENESIS_MS);
+    for (name, other) in endings {
+        assert!(first.digest == other.digest && first.state == other.state, "{name}: the state");
+        assert!(first.last_commit == other.last_commit && first.settled == other.settled, "{name}: the tip");
+        let keys = |ending: &Ending| ending.index.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&first), keys(&other), "{name}: the index's keys");
+        assert!(first.index == other.index, "{name}: the index");
+    }
+}
