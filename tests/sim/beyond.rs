@@ -68,6 +68,7 @@ impl World {
     fn part(&mut self) {
         let Some(halves) = &mut self.halves else { return };
         halves.is_apart = true;
+        (self.oracle.is_torn, halves.other.is_torn) = (true, true);
         for (from, row) in self.cut.iter_mut().enumerate() {
             for (to, cut) in row.iter_mut().enumerate() {
                 *cut = halves.is_second[from] != halves.is_second[to];
@@ -204,13 +205,13 @@ impl World {
         let common = self.random.below(3) as Height * self.random.between(0, 7);
         self.run_until("a common beginning", 30_000, |world| world.oracle.height >= common);
         self.part();
+        // What both halves have certified keeps some epochs from ending for ever.
+        let patience_ms = self.now_ms + 15_000;
         if meets_early {
-            self.run_until("conflicting final payments", 10_000, |world| {
-                world.conflicts() > 0 || world.parting().is_some()
+            self.run_until("conflicting final payments", 20_000, |world| {
+                world.conflicts() > 0 || world.parting().is_some() || world.now_ms > patience_ms
             });
         } else {
-            // What both halves have certified keeps some epochs from ending for ever.
-            let patience_ms = self.now_ms + 15_000;
             self.run_until("two chains", 20_000, |world| {
                 let heights =
                     world.halves.as_ref().map(|halves| halves.other.height.min(world.oracle.height));
