@@ -12,7 +12,6 @@ use timed::types::{
     Signature, TxId, VoteBatch, VoteKind, VoteStep,
 };
 
-use crate::plan::operator;
 use crate::world::World;
 
 /// What a faulty validator does to what it says, each in so many of 1,000 cases.
@@ -54,7 +53,7 @@ impl World {
             return Tampered::Lost;
         }
         let delay_ms = if self.random.chance(vices.delay) { self.random.between(100, 2_000) } else { 0 };
-        let secret = operator(byzantine.index);
+        let secret = self.nodes[byzantine.index].operator.clone().expect("a validator");
         // Half of the peers hear the one thing, half the other.
         let is_other_half = to % 2 == 1;
         let equivocates = is_other_half && self.random.chance(vices.equivocate);

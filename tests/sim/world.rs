@@ -103,7 +103,8 @@ impl World {
     pub fn with_plan(plan: Plan, mut random: Random) -> Self {
         let users = users();
         let genesis = genesis(&plan, &users);
-        let verifier = Arc::new(CachingVerifier::default());
+        let operators = (0..plan.validators).map(operator).chain((0..plan.spares).map(spare_operator));
+        let verifier = Arc::new(CachingVerifier::knowing(operators.chain(users.iter().cloned())));
         let ids: Vec<_> = (0..plan.validators).map(|index| identity(&genesis, index).id).collect();
         let first_spare = plan.validators + plan.full_nodes;
         let first_copy = first_spare + plan.spares;
@@ -305,7 +306,7 @@ impl World {
 
     fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
         for transaction in transactions {
-            let txid = transaction.txid();
+            let txid = self.workload.txid(&transaction);
             // Its maker has checked it, for all nodes.
             let checked = self.workload.payments.get(&txid).expect("somebody's payment").transaction.clone();
             assert_eq!(checked.transaction(), &transaction, "honest nodes change nothing");
@@ -519,7 +520,7 @@ impl World {
 
     fn check(&self, node: usize) {
         // Each step would cost more than all the rest.
-        if self.seen.steps.is_multiple_of(64)
+        if self.seen.steps.is_multiple_of(256)
             && let Some(running) = &self.nodes[node].running
         {
             running.core.check_invariants().expect("invariants hold");
