@@ -4,8 +4,9 @@
 //! Commands over RPC flatten [`ConnectionArgs`] and ask it for a [`RpcClient`].
 //!
 //! Which node: `--rpc URL`, with `--cookie-file F` beside it; else the one of `--config FILE`; else that of
-//! `config.toml` in the working directory; else node 0 of the devnet in `./devnet`, at `http://127.0.0.1:24201`. The
-//! cookie of a node of `./devnet` is found by its port without `--cookie-file`.
+//! `config.toml` in the working directory, unless it does not run and the devnet in `./devnet` does, as running nodes'
+//! cookies tell; else node 0 of the devnet in `./devnet`, at `http://127.0.0.1:24201`. The cookie of a node of `./devnet`
+//! is found by its port without `--cookie-file`.
 //!
 //! # Invariants
 //! - INV-CLIENT-1: a cookie goes to the node it belongs to and appears in no message.
@@ -196,7 +197,11 @@ impl ConnectionArgs {
         let default = directory.join("config.toml");
         let mut endpoint = match &self.config {
             Some(path) => configured(path)?,
-            None if default.is_file() => configured(&default)?,
+            None if default.is_file() => {
+                let (own, devnet) =
+                    (configured(&default)?, devnet_node(&directory.join(DEVNET_DIRECTORY), 0));
+                if own.cookie_file.is_none() && devnet.cookie_file.is_some() { devnet } else { own }
+            }
             None => devnet_node(&directory.join(DEVNET_DIRECTORY), 0),
         };
         match self.cookie_files.as_slice() {
@@ -421,6 +426,24 @@ mod tests {
         };
         let named = named.endpoints(home.path()).unwrap();
         assert_eq!((named[0].cookie_file.clone(), named[1].cookie_file.clone()), (cookie(1), None));
+    }
+
+    #[test]
+    fn the_shipped_configuration_does_not_hide_a_running_devnet() {
+        let home = tempfile::tempdir().unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
+        std::fs::copy(shipped, home.path().join("config.toml")).unwrap();
+        let url = || ConnectionArgs::default().endpoints(home.path()).unwrap()[0].url.clone();
+        assert_eq!(url(), "http://127.0.0.1:24301", "nothing runs");
+        let run = |data: &str| {
+            let data = home.path().join(data);
+            std::fs::create_dir_all(&data).unwrap();
+            std::fs::write(data.join(".cookie"), "__cookie__:x").unwrap();
+        };
+        run("devnet/node0/data");
+        assert_eq!(url(), "http://127.0.0.1:24201", "the devnet runs");
+        run("data");
+        assert_eq!(url(), "http://127.0.0.1:24301", "both run");
     }
 
     #[test]

@@ -114,7 +114,7 @@ fn simulation() {
         println!("{:?}", world.seen());
         return;
     }
-    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(500));
+    let (first, count) = (number("SIM_FIRST").unwrap_or(0), number("SIM_SEEDS").unwrap_or(200));
     let regressions = REGRESSIONS.iter().copied().filter(|_| first == 0);
     let seeds: BTreeSet<u64> = regressions.chain(first..first + count).collect();
     let seeds: Vec<u64> = seeds.into_iter().collect();
@@ -132,7 +132,7 @@ fn simulation() {
 /// more of them.
 #[test]
 fn twins() {
-    let count = number("SIM_TWINS").unwrap_or(60);
+    let count = number("SIM_TWINS").unwrap_or(40);
     let total = Mutex::new(Seen::default());
     for_each(count, |case| {
         let mut random = random::Random::new(1_000_000 + case);
@@ -160,7 +160,7 @@ fn beyond_a_third() {
         println!("{:?}", run(case));
         return;
     }
-    let cases = number("SIM_BEYOND").unwrap_or(200);
+    let cases = number("SIM_BEYOND").unwrap_or(60);
     let total = Mutex::new((Outcome::default(), Vec::new()));
     for_each(cases, |case| {
         let outcome = catch_unwind(AssertUnwindSafe(|| run(case)));
