@@ -595,7 +595,7 @@ impl World {
             let Some(running) = &node.running else { continue };
             let (core, machine) = (&running.core, running.core.bft());
             text += &format!(
-                "node {place}: height {} epoch {} closing {} round {} step {:?} locked {:?} promises {} unblocked {:?} status {:?}\n",
+                "node {place}: height {} epoch {} closing {} round {} step {:?} locked {:?} promises {} unblocked {:?} signing {:?} seat {} status {:?}\n",
                 core.committed_height(),
                 core.finality().epoch(),
                 core.finality().is_closing(),
@@ -604,6 +604,8 @@ impl World {
                 machine.locked(),
                 core.finality().promises().len(),
                 core.finality().unblocked(),
+                core.signing(),
+                core.own_seat().is_some(),
                 core.status(),
             );
         }
