@@ -27,7 +27,8 @@ impl World {
     }
 
     /// Sometimes the chain's data goes as well. Each block but the tip stays somewhere: from genesis on it could be had
-    /// nowhere, and a journal that has forgotten the first epochs signs nothing in them.
+    /// nowhere, and a journal that has forgotten the first epochs signs nothing in them. So does a tip that ends an epoch:
+    /// its node's journal has forgotten that epoch, and could not help to end it again.
     fn wipe_some(&mut self, node: usize) {
         let others = self
             .nodes
@@ -36,7 +37,9 @@ impl World {
             .filter(|(place, _)| *place != node && self.byzantine() != Some(*place));
         let kept = others.map(|(_, other)| other.durable).max();
         if self.plan.wipes
-            && kept.is_some_and(|kept| kept + 1 >= self.oracle.height)
+            && kept.is_some_and(|kept| {
+                kept + u64::from(self.oracle.epoch_end < self.oracle.height) >= self.oracle.height
+            })
             && self.random.chance(400)
         {
             self.log(|| format!("node {node} loses its chain"));

@@ -27,6 +27,8 @@ pub struct Oracle {
     /// Faulty keys speak in two places: who heard both may find two conflicting payments final.
     pub is_torn: bool,
     pub height: Height,
+    /// The last block that ended an epoch.
+    pub epoch_end: Height,
     pub epoch: Epoch,
     /// Masternodes that blocks have slashed.
     pub slashed: u64,
@@ -49,6 +51,7 @@ impl Oracle {
             is_blind: false,
             is_torn: false,
             height: 0,
+            epoch_end: 0,
             epoch: 0,
             slashed: 0,
             membership: Membership::new(state),
@@ -189,6 +192,7 @@ impl Oracle {
             }
         }
         if header.epoch_end {
+            self.epoch_end = height;
             self.ended.insert(header.epoch);
             for (txid, epoch) in &self.finals {
                 assert!(
