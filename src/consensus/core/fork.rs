@@ -8,13 +8,13 @@
 //! - INV-FORK-1: a fork is believed by valid commits of the set that this node knows for the height, never by length or
 //!   arrival; heights older than the unbonding time are reported and not acted on, since keys that have left can sign
 //!   anything about the past.
+//! - INV-FORK-2: what was seen is journaled, so that a restart does not make the node sign again; only what its operator
+//!   decided (`timed votes acknowledge-fork`) does. The other side of a fork that was decided on is no fork again; one
+//!   that begins later is.
 //! - INV-FORK-3: a block on top of another one than this node's own is not judged: its chain may be in another epoch
 //!   there, with another set. The block at which two chains parted is: both follow from one state. A peer is asked for
 //!   its blocks from this node's tip down to that one, or to the first that the set known here for its height has
 //!   committed.
-//! - INV-FORK-2: what was seen is journaled, so that a restart does not make the node sign again; only what its operator
-//!   decided (`timed votes acknowledge-fork`) does. The other side of a fork that was decided on is no fork again; one
-//!   that begins later is.
 
 use std::sync::Arc;
 

@@ -9,8 +9,8 @@
 //! - INV-GOSSIP-1: every answer is bounded by `limits.rs`, whatever was asked for.
 //! - INV-GOSSIP-2: early messages are kept per peer and within a bound, the peer's own oldest go first; they are
 //!   checked when their epoch or height begins.
-//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept (of a second batch under one number: noted). What is dropped would be new again
-//!   each time it comes back, and peers would send it to each other for ever.
+//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept (a second batch under one number:
+//!   noted). What is dropped would be new again each time it comes back, and peers would send it to each other for ever.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

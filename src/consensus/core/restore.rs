@@ -144,7 +144,10 @@ fn sort(records: Vec<JournalRecord>, mut own: OwnVotes<'_>) -> Sorted {
             JournalRecord::Fork(fork) => sorted.fork = Some(fork),
             JournalRecord::ForkAcknowledged(fork) => {
                 sorted.fork.take_if(|open| *open == fork);
-                sorted.acknowledged_forks.push(fork);
+                // Each epoch's start writes it again, and an earlier one may not be pruned yet.
+                if !sorted.acknowledged_forks.contains(&fork) {
+                    sorted.acknowledged_forks.push(fork);
+                }
             }
         }
     }

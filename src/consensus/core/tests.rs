@@ -7,7 +7,7 @@ use crate::consensus::replay::replay;
 use crate::protocol::transition::{self, BlockDraft, BlockOutcome};
 use crate::storage::block_log::BlockLog;
 use crate::storage::index::Index;
-use crate::storage::journal::{JournalIdentity, JournalWriter};
+use crate::storage::journal::{JournalIdentity, JournalRecord, JournalWriter};
 use crate::storage::memory_disk::MemoryDisk;
 use crate::storage::memory_index::MemoryIndex;
 use crate::types::genesis::{Allocation, GenesisMasternode};
@@ -132,6 +132,16 @@ struct Node {
 impl Node {
     /// A node at the tip of a chain of which it has these blocks.
     fn new(chain: &Chain, blocks: &[LoggedBlock], now_ms: TimeMs) -> Self {
+        Self::with_records(chain, blocks, now_ms, Vec::new())
+    }
+
+    /// The same, with these records in its journal.
+    fn with_records(
+        chain: &Chain,
+        blocks: &[LoggedBlock],
+        now_ms: TimeMs,
+        records: Vec<JournalRecord>,
+    ) -> Self {
         let (genesis, disk) = (genesis(), MemoryDisk::new());
         let chain_id = genesis.chain_id();
         let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
@@ -154,7 +164,7 @@ impl Node {
             state: replayed.state,
             last_commit: replayed.last_commit,
             settled: replayed.settled,
-            records: opened.records,
+            records: opened.records.into_iter().chain(records).collect(),
             utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
             bodies: Arc::new(opened.reader),
             blocks: Arc::new(log.reader()),
@@ -303,4 +313,19 @@ fn no_epoch_ends_without_what_was_promised() {
         node.hear(chain.proposal(&last));
         assert_eq!(node.prevote(), Some(is_included.then_some(last.header.hash())));
     }
+}
+
+#[test]
+fn a_decision_on_a_fork_that_several_epochs_wrote_down_is_one() {
+    let mut chain = Chain::new();
+    let committed = chain.grow(START_MS + 1_000).committed;
+    let side = (committed.block.header.clone(), committed.commit);
+    let fork = Arc::new(ForkProof { ours: side.clone(), theirs: side, guilty: Vec::new() });
+    let open = JournalRecord::Fork(Arc::clone(&fork));
+    let decided = JournalRecord::ForkAcknowledged(Arc::clone(&fork));
+    // Else each restart would make them more, since each epoch writes them all again.
+    let records = vec![open, decided.clone(), decided];
+    let node = Node::with_records(&Chain::new(), &[], START_MS, records);
+    assert_eq!(node.core.acknowledged_forks, [fork]);
+    assert!(node.core.fork().is_none());
 }
