@@ -1,27 +1,29 @@
-//! CPU work off the tokio workers: a rayon pool sized to the cores, and a batching signature verifier on it.
+//! CPU work off the tokio workers: as many jobs at once as there are cores, and a batching signature verifier.
 //!
 //! # Place
-//! Shells give closures to [`CpuPool::run`] and await the answer. [`PoolVerifier`] is the node's
-//! [`SignatureVerifier`]; `protocol/` sees only the trait.
+//! Shells give closures to [`CpuPool::run`] and await the answer: these many small jobs go to tokio's blocking threads.
+//! [`PoolVerifier`] is the node's [`SignatureVerifier`]; `protocol/` sees only the trait. It cuts what is too much for
+//! one thread over a rayon pool. The small jobs stay away from that pool because a rayon thread that has run out of work
+//! looks for more a few dozen times, with a `sched_yield` each, before it sleeps: with a job every few milliseconds and
+//! four nodes on two cores these made 36,000 context switches a second.
 //!
 //! # Invariants
 //! - INV-POOL-1: a verdict does not depend on how the signatures were cut into batches, nor on the number of threads:
 //!   ZIP 215 gives the same answer one at a time and in a batch (<https://zips.z.cash/zip-0215>), and the index of a
 //!   failure is always the lowest.
-//! - INV-POOL-2: at most [`CPU_JOBS_MAX`] jobs wait or run; a caller above that waits for its turn.
+//! - INV-POOL-2: at most as many jobs of [`CpuPool::run`] as the pool has threads run at once; a caller above that waits
+//!   for its turn, with its closure.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use ed25519_zebra::{VerificationKeyBytes, batch};
 use rayon::prelude::*;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use crate::types::{SignatureCheck, SignatureVerifier};
 
-/// Jobs of [`CpuPool::run`] that wait or run at once, at most.
-pub const CPU_JOBS_MAX: usize = 1_024;
 /// Fewer signatures are checked one at a time: a batch costs more than it saves.
 const BATCH_MIN: usize = 4;
 /// Signatures of one batch at least, where there are as many: smaller batches share too little work.
@@ -65,30 +67,30 @@ impl CpuPool {
             .thread_name(|index| format!("cpu-{index}"))
             .build()
             .map_err(|source| CpuPoolError { threads, source })?;
-        Ok(Self { pool: Arc::new(pool), jobs: Arc::new(Semaphore::new(CPU_JOBS_MAX)) })
+        Ok(Self { pool: Arc::new(pool), jobs: Arc::new(Semaphore::new(threads)) })
     }
 
-    /// Runs a closure on the pool; it runs to its end even when nobody awaits it any longer. A panic in it goes on in
-    /// the task that awaits it.
+    /// Runs a closure on a thread of its own; it runs to its end even when nobody awaits it any longer. A panic in it
+    /// goes on in the task that awaits it. To be awaited within a tokio runtime.
     pub fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> impl Future<Output = T> + Send + 'static {
-        let (pool, jobs) = (self.pool.clone(), self.jobs.clone());
+        let jobs = Arc::clone(&self.jobs);
         async move {
             // The semaphore is never closed.
             let permit = jobs.acquire_owned().await.ok();
-            let (answer, answered) = oneshot::channel();
-            pool.spawn(move || {
-                let result = catch_unwind(AssertUnwindSafe(job));
-                drop(permit);
-                // Whoever asked may be gone.
-                let _ = answer.send(result);
+            let outcome = tokio::task::spawn_blocking(move || {
+                let _held = permit;
+                job()
             });
-            match answered.await {
-                Ok(Ok(value)) => value,
-                Ok(Err(panic)) => resume_unwind(panic),
-                Err(_) => resume_unwind(Box::new("a CPU job ended without an answer")),
+            match outcome.await {
+                Ok(value) => value,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => resume_unwind(panic),
+                    // The runtime is being shut down: whoever asked is about to be dropped.
+                    Err(_) => std::future::pending().await,
+                },
             }
         }
     }
