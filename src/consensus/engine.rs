@@ -35,6 +35,7 @@ use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
 use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::finality::FinalVotes;
+use crate::runtime::priority::{self, Priority};
 use crate::runtime::{Clock, CpuPool, TaskRegistry, metric_names};
 use crate::storage::disk::Disk;
 use crate::storage::journal::{Durable, JournalWriter, Staged};
@@ -206,6 +207,7 @@ pub fn start_journal<D: Disk>(
     let (sender, receiver) = sync_channel(JOURNAL_QUEUE_MAX);
     let failures = registry.clone();
     registry.spawn_thread("vote journal", move || {
+        priority::take(Priority::Urgent);
         let outcome = run_journal(writer, &receiver, |durable| {
             for message in &durable {
                 network.publish(message);
@@ -412,6 +414,7 @@ struct Driver {
 
 impl Driver {
     fn run(mut self) {
+        priority::take(Priority::Urgent);
         // The thread is set once, here.
         let _ = self.parts.engine.thread.set(std::thread::current());
         let token = self.failures.token().clone();

@@ -11,6 +11,7 @@ pub mod error_class;
 pub mod key_file;
 pub mod logging;
 pub mod metric_names;
+pub mod priority;
 pub mod tasks;
 
 pub use clock::Clock;

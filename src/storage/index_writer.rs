@@ -24,6 +24,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::error::StorageError;
 use super::index::{Index, IndexChange};
+use crate::runtime::priority::{self, Priority};
 use crate::types::{BlockHash, Height};
 
 /// Changes that wait, at most.
@@ -32,19 +33,8 @@ pub const QUEUE_CHANGES_MAX: usize = 1_024;
 pub const QUEUE_BYTES_MAX: usize = 256 << 20;
 /// Blocks after which the mark is moved.
 pub const MARK_BLOCKS: u64 = 64;
-/// The index writer's niceness: 0 is normal, 19 is the lowest priority.
-const NICENESS: i32 = 10;
 /// How long no block must have come for the mark to be moved early.
 pub const MARK_IDLE: Duration = Duration::from_millis(1_000);
-
-/// Lets every other thread of the node go first: nobody waits for the index, but under load it takes as much of the
-/// processor as consensus does. It may then lag behind by what its queue holds, which readers see in memory.
-fn yield_to_consensus() {
-    let lowered = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICENESS);
-    if let Err(problem) = lowered {
-        tracing::debug!(%problem, "the index writer keeps the node's priority");
-    }
-}
 
 /// What the owner of an [`IndexWriter`] is told, on the writer's thread.
 #[derive(Debug)]
@@ -100,7 +90,7 @@ impl IndexWriter {
         let thread = std::thread::Builder::new()
             .name("index-writer".to_owned())
             .spawn(move || {
-                yield_to_consensus();
+                priority::take(Priority::Background);
                 worker.run(&report)
             })
             .map_err(StorageError::io("start the thread of", "the index writer"))?;
