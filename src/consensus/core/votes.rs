@@ -11,13 +11,21 @@ use crate::storage::journal::{Durable, JournalRecord, Staged};
 use crate::types::limits::BATCH_VOTES_MAX;
 use crate::types::{FinalityVote, Message, TimeMs, TxId, VoteBatch};
 
+/// So many votes in the last batch add one vote interval to the wait for the next.
+const INTERVAL_VOTES: usize = 8;
+/// Vote intervals between two batches, at most.
+const INTERVAL_GROWTH_MAX: u64 = 4;
+
 /// Votes that wait for their batch, with what has to be durable before it leaves.
 #[derive(Debug, Default)]
 pub(super) struct PendingBatch {
     votes: Vec<FinalityVote>,
     records: Vec<JournalRecord>,
     last_flush_ms: TimeMs,
+    last_votes: usize,
     scheduled: bool,
+    /// Batches that were signed and are not durable yet.
+    unwritten: usize,
 }
 
 impl Core {
@@ -108,12 +116,18 @@ impl Core {
         self.journaled_batches.insert(batch.header.digest(self.state.chain_id()));
     }
 
-    /// The first vote after a pause leaves at once; those that follow within the vote interval share a batch.
+    /// The first vote after a pause leaves at once; those that follow within the vote interval, or before the journal
+    /// has written the last batch, share one. The journal writes one at a time, so waiting for it delays nothing, and
+    /// on a slow disk or a busy machine the batches grow instead of the queue. The interval grows with the last batch,
+    /// up to [`INTERVAL_GROWTH_MAX`] times: a batch costs every member a check and a sync, whatever is in it.
     pub(super) fn schedule_flush(&mut self) {
-        if self.pending.votes.is_empty() || self.pending.scheduled {
+        if self.pending.votes.is_empty() || self.pending.scheduled || self.pending.unwritten > 0 {
             return;
         }
-        let due = self.pending.last_flush_ms.saturating_add(self.config.vote_interval_ms);
+        let growth = u64::try_from(self.pending.last_votes / INTERVAL_VOTES).unwrap_or(u64::MAX);
+        let interval =
+            self.config.vote_interval_ms.saturating_mul(growth.saturating_add(1).min(INTERVAL_GROWTH_MAX));
+        let due = self.pending.last_flush_ms.saturating_add(interval);
         if self.now_ms >= due {
             self.flush_votes();
         } else {
@@ -137,13 +151,19 @@ impl Core {
         let mut records = std::mem::take(&mut self.pending.records);
         records.push(JournalRecord::OwnBatch(Arc::clone(&batch)));
         self.pending.last_flush_ms = self.now_ms;
+        self.pending.last_votes = batch.votes.len();
+        self.pending.unwritten = self.pending.unwritten.saturating_add(1);
         self.out.push(Output::Persist(Staged { records, release: vec![Message::VoteBatch(batch)] }));
     }
 
     /// Own messages that are durable, and so were sent: now they count here as well.
     pub(super) fn on_persisted(&mut self, messages: Vec<Durable<Message>>) {
         for message in messages {
-            match message.into_inner() {
+            let message = message.into_inner();
+            if matches!(message, Message::VoteBatch(_)) {
+                self.pending.unwritten = self.pending.unwritten.saturating_sub(1);
+            }
+            match message {
                 Message::VoteBatch(batch) if batch.header.epoch == self.finality.epoch() => {
                     let voted: BTreeSet<TxId> = batch.votes.iter().map(|vote| vote.txid).collect();
                     self.notify(Notification::Voted(voted.into_iter().collect()));
@@ -158,6 +178,7 @@ impl Core {
                 _ => {}
             }
         }
+        self.schedule_flush();
     }
 
     /// Counts a verified batch of the current epoch; false when it was here before.
