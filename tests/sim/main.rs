@@ -45,6 +45,10 @@ use seen::Seen;
 use timed::runtime::clock::Clock;
 use world::World;
 
+/// As in the node; and the simulator's small, short-lived objects cost a tenth less with it.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// So many seeds reach everything that the campaign is for.
 const COVERING_SEEDS: u64 = 150;
 

@@ -75,6 +75,7 @@ pub struct World {
     pub is_over: bool,
     pub halves: Option<Box<Halves>>,
     pub oracle: Oracle,
+    proofs: proofs::Checker,
     /// For each pair, whether messages from the first reach the second.
     pub cut: Vec<Vec<bool>>,
     /// Until when each node's process stands still.
@@ -133,6 +134,7 @@ impl World {
         );
         let mut world = Self {
             oracle: Oracle::new(&state, &outputs),
+            proofs: proofs::Checker::default(),
             cut: vec![vec![false; count]; count],
             paused_until_ms: vec![0; count],
             plan,
@@ -327,7 +329,7 @@ impl World {
                 self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
                 let Some(running) = &self.nodes[node].running else { return };
                 if proofs::is_sampled(&transaction.txid()) {
-                    proofs::prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
+                    self.proofs.prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
                 }
                 self.workload.settled(&transaction);
             }
@@ -645,7 +647,7 @@ impl World {
                 let reached = running.core.state().height();
                 let chain = self.oracle.chain.iter().map(|(txid, height)| (*txid, *height));
                 for place in chain.filter(|(txid, height)| proofs::is_sampled(txid) && *height <= reached) {
-                    proofs::prove_included(&self.genesis, running, place, &*self.verifier);
+                    self.proofs.prove_included(&self.genesis, running, place, &*self.verifier);
                 }
             }
         }
