@@ -22,6 +22,10 @@ pub struct Plan {
     pub blocks: Height,
     /// Epochs at least.
     pub epochs: u64,
+    /// More blocks that each node has to reach after that.
+    pub blocks_after: Height,
+    /// More epochs that have to end after that.
+    pub epochs_after: u64,
     pub crashes: bool,
     /// Some crashes take the chain's data too, and leave the journal.
     pub wipes: bool,
@@ -62,6 +66,8 @@ impl Plan {
             payments_per_second: 10,
             blocks: 20,
             epochs: 2,
+            blocks_after: 10,
+            epochs_after: 2,
             crashes: false,
             wipes: false,
             partitions: false,
@@ -104,6 +110,8 @@ impl Plan {
         let spares = if random.chance(500) { random.between(1, 2) as usize } else { 0 };
         let validators = random.between(if spares == 0 { 4 } else { 5 }, 7) as usize;
         let unequal = random.chance(300);
+        // Load is what a run costs; a quarter of them has much.
+        let rate_max = [12, 12, 20, 40][random.below(4)];
         // Nobody holds a third.
         let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
         Self {
@@ -113,9 +121,11 @@ impl Plan {
             loss_per_mille: [0, 10, 50, 120][random.below(4)],
             duplicate_per_mille: [0, 30][random.below(2)],
             delay_ms_max: [5, 30, 120][random.below(3)],
-            payments_per_second: random.between(5, 40),
+            payments_per_second: random.between(5, rate_max),
             blocks: 20,
             epochs: 2,
+            blocks_after: 10,
+            epochs_after: 2,
             crashes: random.chance(700),
             wipes: random.chance(400),
             partitions: random.chance(600),
@@ -144,9 +154,23 @@ impl Plan {
         }
     }
 
-    /// A plan with a twin: that key is faulty, and no other validator may be missing.
+    /// A plan with a twin: that key is faulty, and no other validator may be missing. Short, since the two contradict each
+    /// other soon.
     pub fn with_twin(random: &mut Random) -> Self {
-        Self { copies: 1, absent: None, wipes: false, byzantine: None, spares: 0, ..Self::of(random) }
+        let plan = Self::of(random);
+        Self {
+            copies: 1,
+            absent: None,
+            wipes: false,
+            byzantine: None,
+            spares: 0,
+            blocks: 8,
+            epochs: 1,
+            blocks_after: 5,
+            epochs_after: 1,
+            payments_per_second: plan.payments_per_second.min(15),
+            ..plan
+        }
     }
 
     /// More than a third of the weight is in two places at once, and the network in two halves.

@@ -541,7 +541,13 @@ impl World {
         for transaction in self.workload.due_again(self.now_ms, |txid| oracle.is_final(txid)) {
             self.after(0, Item::Submit { transaction });
         }
-        let pause = 2_000 / self.plan.payments_per_second;
+        // What is asked for after the faults is progress under load, not under the most.
+        let payments_per_second = if self.faults_over {
+            self.plan.payments_per_second.div_ceil(2)
+        } else {
+            self.plan.payments_per_second
+        };
+        let pause = 2_000 / payments_per_second;
         let delay = self.random.between(1, pause.max(1));
         self.after(delay, Item::Pay);
     }
@@ -614,8 +620,8 @@ impl World {
         text
     }
 
-    /// Runs faults, heals, and asks for progress: ten more blocks at each node, and every payment whose owner signed
-    /// no conflict in the chain.
+    /// Runs faults, heals, and asks for progress: more blocks at each node and more epochs, what is accused slashed, and
+    /// every payment whose owner signed no conflict in the chain.
     pub fn run(&mut self) -> [u8; 32] {
         let (blocks, epochs) = (self.plan.blocks, self.plan.epochs);
         let faults_end = self.now_ms + 40_000;
@@ -626,10 +632,15 @@ impl World {
         self.faults_over = true;
         self.heal();
         let (height, epoch) = (self.oracle.height, self.oracle.epoch);
-        self.run_until("ten more blocks at each node", 60_000, |world| {
-            world.heights().iter().all(|reached| *reached >= height + 10)
+        let (blocks, epochs) =
+            (height + self.plan.blocks_after, (epoch + self.plan.epochs_after).max(epochs));
+        self.run_until("more blocks at each node", 60_000, |world| {
+            world.heights().iter().all(|reached| *reached >= blocks)
         });
-        self.run_until("the epoch after next", 60_000, |world| world.oracle.epoch >= (epoch + 2).max(epochs));
+        self.run_until("more epochs", 60_000, |world| world.oracle.epoch >= epochs);
+        if self.plan.copies > 0 && self.seen.evidence > 0 {
+            self.run_until("the twin slashed", 30_000, |world| world.oracle.slashed > 0);
+        }
         let mut owed: Vec<TxId> = self
             .workload
             .payments
