@@ -52,6 +52,9 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 /// So many seeds reach everything that the campaign is for.
 const COVERING_SEEDS: u64 = 150;
 
+/// So many twins meet sets of every kind.
+const COVERING_TWINS: u64 = 100;
+
 /// Seeds that failed once, with the plans of their time.
 const REGRESSIONS: &[u64] = &[230, 382, 581, 916];
 
@@ -166,6 +169,10 @@ fn twins() {
     assert!(failed.is_empty(), "cases that failed: {failed:?}");
     // Most are noticed by both, some only after they have contradicted each other.
     assert!(seen.copies_heard > count && 8 * seen.slashed > count, "twins are heard, and slashed");
+    if count >= COVERING_TWINS {
+        let others = [seen.heard_in_other_set, seen.joined, seen.exited, seen.handed_over];
+        assert!(others.iter().all(|times| *times > 0), "sets change under twins");
+    }
 }
 
 /// More than a third of the weight in two places at once. `SIM_BEYOND=1000 cargo test --test sim beyond_a_third` runs

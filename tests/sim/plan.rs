@@ -39,6 +39,8 @@ pub struct Plan {
     pub absent: Option<usize>,
     /// So many of the first validators have a second node with their key and a journal of its own.
     pub copies: usize,
+    /// When these come up.
+    pub copies_start_ms: u64,
     /// Whether the network begins in two halves, each with one node of every key that has two.
     pub halves: bool,
     /// How often a payment has a rival.
@@ -76,6 +78,7 @@ impl Plan {
             voted_unblocked_max: 200_000,
             absent: None,
             copies: 0,
+            copies_start_ms: 0,
             halves: false,
             contested_per_mille: 150,
             byzantine: None,
@@ -135,6 +138,7 @@ impl Plan {
             // The last one weighs least, and so less than a third.
             absent: random.chance(250).then(|| validators - 1),
             copies: 0,
+            copies_start_ms: 0,
             halves: false,
             contested_per_mille: 150,
             byzantine: None,
@@ -155,17 +159,20 @@ impl Plan {
     }
 
     /// A plan with a twin: that key is faulty, and no other validator may be missing. Short, since the two contradict each
-    /// other soon.
+    /// other soon. In half of them the set changes, and then the copy often comes up when it has.
     pub fn with_twin(random: &mut Random) -> Self {
         let plan = Self::of(random);
+        let is_late = random.chance(if plan.spares > 0 { 600 } else { 100 });
+        let copies_start_ms = if is_late { random.between(3_000, 8_000) } else { 0 };
         Self {
             copies: 1,
+            copies_start_ms,
             absent: None,
             wipes: false,
             byzantine: None,
-            spares: 0,
             blocks: 8,
-            epochs: 1,
+            // The one that it starts in, and the next.
+            epochs: if is_late { copies_start_ms / EPOCH_MS + 2 } else { 1 },
             blocks_after: 5,
             epochs_after: 1,
             payments_per_second: plan.payments_per_second.min(15),
@@ -189,6 +196,9 @@ impl Plan {
     }
 }
 
+/// An epoch lasts so long at least.
+const EPOCH_MS: u64 = 4_000;
+
 pub const START_MS: u64 = 1_750_000_100_000;
 
 pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
@@ -197,7 +207,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     let timeout = |base_ms| Timeout { base_ms, step_ms: base_ms / 2 };
     parameters.block_interval_ms = 500;
     parameters.min_block_gap_ms = 50;
-    parameters.epoch_duration_ms = 4_000;
+    parameters.epoch_duration_ms = EPOCH_MS;
     parameters.block_trigger = 10;
     parameters.voted_unblocked_max = plan.voted_unblocked_max;
     parameters.unbonding_time_ms = plan.unbonding_ms;

@@ -165,7 +165,11 @@ impl World {
             world.begin_in_halves(&state, &outputs);
         }
         for node in 0..count {
-            world.start(node);
+            if node >= first_copy && world.plan.copies_start_ms > 0 {
+                world.after(world.plan.copies_start_ms, Item::Restart { node });
+            } else {
+                world.start(node);
+            }
         }
         world.after(10, Item::Pay);
         if world.plan.spares > 0 {
@@ -353,15 +357,17 @@ impl World {
                 }
             }
             Notification::EvidenceFound(piece) => {
+                self.log(|| format!("node {node} has evidence against {}", piece.validator().short()));
                 self.oracle.accused(piece.validator());
                 self.note_accused(node, piece.validator());
                 self.seen.evidence += 1;
                 self.seen.lock_evidence += u64::from(matches!(*piece, Evidence::Locks(..)));
             }
             Notification::SigningChanged(Signing::KeyCopied) => {
-                let may = self.plan.copies > 0 || self.byzantine() == Some(node);
+                let may = self.is_copied(node) || self.byzantine() == Some(node);
                 assert!(may, "node {node} hears a copy of its key, and there is none");
                 self.seen.copies_heard += 1;
+                self.seen.heard_in_other_set += u64::from(self.is_in_other_set(node));
             }
             Notification::ForkDetected(fork) => self.fork_detected(node, &fork),
             _ => {}
@@ -597,6 +603,14 @@ impl World {
         }
     }
 
+    /// Whether no validator keeps evidence. Only what it has now: a pool lives in memory, and a crash of all loses it.
+    fn is_all_evidence_proposed(&self) -> bool {
+        let cores = self.nodes.iter().filter_map(|node| Some(&node.running.as_ref()?.core));
+        let mut proposers =
+            cores.filter(|core| core.signing() == Signing::Allowed && core.own_seat().is_some());
+        proposers.all(|core| core.pending_evidence().next().is_none())
+    }
+
     fn describe(&self) -> String {
         let mut text = String::new();
         for (place, node) in self.nodes.iter().enumerate() {
@@ -638,9 +652,7 @@ impl World {
             world.heights().iter().all(|reached| *reached >= blocks)
         });
         self.run_until("more epochs", 60_000, |world| world.oracle.epoch >= epochs);
-        if self.plan.copies > 0 && self.seen.evidence > 0 {
-            self.run_until("the twin slashed", 30_000, |world| world.oracle.slashed > 0);
-        }
+        self.run_until("no evidence left to propose", 30_000, Self::is_all_evidence_proposed);
         let mut owed: Vec<TxId> = self
             .workload
             .payments
