@@ -222,7 +222,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
         // A main network's, but for the pace of blocks and epochs.
         let main = ChainParameters::of_network(Network::Mainnet);
         parameters.block_interval_ms = 3_000;
-        parameters.epoch_duration_ms = 30_000;
+        parameters.epoch_duration_ms = 9_000;
         parameters.block_trigger = main.block_trigger;
         parameters.min_block_gap_ms = main.min_block_gap_ms;
         parameters.timeout_propose = main.timeout_propose;

@@ -339,7 +339,7 @@ impl World {
             }
             Notification::BlockApplied(applied) => {
                 self.oracle_of(node).applied(&applied);
-                self.stopwatch.applied(&applied.committed, self.now_ms);
+                self.stopwatch.applied(&applied, self.now_ms);
                 let header = &applied.committed.block.header;
                 if header.epoch_end && self.closings.ended.insert(header.epoch) {
                     self.free_collaterals();
@@ -535,7 +535,8 @@ impl World {
         }
     }
 
-    fn pay(&mut self) {
+    /// Somebody pays.
+    pub fn pay_once(&mut self) {
         let made = self.workload.next(&mut self.random, self.now_ms);
         if let [alone] = made.as_slice() {
             self.stopwatch.watch(alone.txid());
@@ -543,6 +544,10 @@ impl World {
         for transaction in made {
             self.submit_soon(transaction);
         }
+    }
+
+    fn pay(&mut self) {
+        self.pay_once();
         let oracle = &self.oracle;
         for transaction in self.workload.due_again(self.now_ms, |txid| oracle.is_final(txid)) {
             self.after(0, Item::Submit { transaction });
