@@ -88,26 +88,30 @@ impl Domain {
     }
 }
 
-/// Writes a preimage piece by piece.
+/// Writes a preimage piece by piece. Nearly all preimages are short: to gather one and to hash it at once takes half the
+/// time of feeding BLAKE3's own state, of 2 KB, which each piece would move.
 #[derive(Clone)]
-pub struct DomainHasher(blake3::Hasher);
+pub struct DomainHasher(Vec<u8>);
+
+/// Fits a header's preimage, and any that is made of a few hashes and numbers.
+const USUAL_PREIMAGE_BYTES: usize = 512;
 
 impl DomainHasher {
     /// Starts a preimage with its domain: one byte of length, then the tag.
     #[must_use]
     pub fn new(domain: Domain) -> Self {
         let tag = domain.tag();
-        let mut hasher = blake3::Hasher::new();
+        let mut preimage = Vec::with_capacity(USUAL_PREIMAGE_BYTES);
         // Every tag is shorter than 256 bytes; a test holds that.
-        hasher.update(&[u8::try_from(tag.len()).unwrap_or(u8::MAX)]);
-        hasher.update(tag);
-        Self(hasher)
+        preimage.push(u8::try_from(tag.len()).unwrap_or(u8::MAX));
+        preimage.extend_from_slice(tag);
+        Self(preimage)
     }
 
     /// Adds bytes of fixed length, or of a length that was added before.
     #[must_use]
     pub fn bytes(mut self, bytes: &[u8]) -> Self {
-        self.0.update(bytes);
+        self.0.extend_from_slice(bytes);
         self
     }
 
@@ -135,12 +139,12 @@ impl DomainHasher {
     /// The 32-byte digest.
     #[must_use]
     pub fn finish(self) -> [u8; 32] {
-        *self.0.finalize().as_bytes()
+        *blake3::hash(&self.0).as_bytes()
     }
 
     /// BLAKE3's extended output, as much as fits into `output`.
     pub fn finish_extended(self, output: &mut [u8]) {
-        self.0.finalize_xof().fill(output);
+        blake3::Hasher::new().update(&self.0).finalize_xof().fill(output);
     }
 }
 

@@ -115,7 +115,7 @@ impl World {
         }
     }
 
-    fn is_copied(&self, node: usize) -> bool {
+    pub(super) fn is_copied(&self, node: usize) -> bool {
         self.nodes[node].ids.iter().any(|id| self.oracle.signed.faulty.contains(id))
     }
 

@@ -41,6 +41,7 @@ impl World {
                         self.note_signer(vote.validator);
                     }
                     self.note_signed(node, message.get());
+                    self.stopwatch.signed(message.get(), self.now_ms);
                     self.broadcast(node, message.get(), None);
                 }
                 self.schedule_writing(node);

@@ -139,11 +139,11 @@ impl World {
         Some((coin, self.workload.with_payload(coin, Vec::new(), payload, &[])))
     }
 
-    /// A masternode's votes become another node's.
+    /// A masternode's votes become another node's. Of those in trouble, so do those of a key that was copied.
     fn hand_over(&mut self, state: &LedgerState) -> Option<(Coin, CheckedTransaction)> {
         let troubled = self.troubled();
         let mut able = self.able(state);
-        able.retain(|(id, _)| !troubled.contains(id));
+        able.retain(|(id, _)| self.plan.copies > 0 || !troubled.contains(id));
         let (node, secret) = self.keys_that_are_free(state).pop()?;
         if able.is_empty() {
             return None;

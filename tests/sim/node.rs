@@ -17,6 +17,7 @@ use timed::types::{
 };
 use timed::utxo::UtxoManager;
 
+use crate::proofs::{Prover, prover};
 use crate::random::Random;
 
 /// What the journal's thread is asked for, in this order.
@@ -32,6 +33,7 @@ pub struct Running {
     pub log: BlockLog<MemoryDisk>,
     pub index: Index,
     pub utxos: Arc<UtxoManager>,
+    pub prover: Prover,
     /// Transactions that were relayed once; the node's network remembers them likewise.
     pub relayed: BTreeSet<TxId>,
     /// Staged writes that the disk has not taken yet.
@@ -126,6 +128,7 @@ impl Node {
         self.running = Some(Running {
             core,
             journal: opened.writer,
+            prover: prover(genesis, &index, log.reader()),
             log,
             index,
             utxos,

@@ -22,6 +22,10 @@ pub struct Plan {
     pub blocks: Height,
     /// Epochs at least.
     pub epochs: u64,
+    /// More blocks that each node has to reach after that.
+    pub blocks_after: Height,
+    /// More epochs that have to end after that.
+    pub epochs_after: u64,
     pub crashes: bool,
     /// Some crashes take the chain's data too, and leave the journal.
     pub wipes: bool,
@@ -35,6 +39,8 @@ pub struct Plan {
     pub absent: Option<usize>,
     /// So many of the first validators have a second node with their key and a journal of its own.
     pub copies: usize,
+    /// When these come up.
+    pub copies_start_ms: u64,
     /// Whether the network begins in two halves, each with one node of every key that has two.
     pub halves: bool,
     /// How often a payment has a rival.
@@ -62,6 +68,8 @@ impl Plan {
             payments_per_second: 10,
             blocks: 20,
             epochs: 2,
+            blocks_after: 10,
+            epochs_after: 2,
             crashes: false,
             wipes: false,
             partitions: false,
@@ -70,6 +78,7 @@ impl Plan {
             voted_unblocked_max: 200_000,
             absent: None,
             copies: 0,
+            copies_start_ms: 0,
             halves: false,
             contested_per_mille: 150,
             byzantine: None,
@@ -104,6 +113,8 @@ impl Plan {
         let spares = if random.chance(500) { random.between(1, 2) as usize } else { 0 };
         let validators = random.between(if spares == 0 { 4 } else { 5 }, 7) as usize;
         let unequal = random.chance(300);
+        // Load is what a run costs; a quarter of them has much.
+        let rate_max = [12, 12, 20, 40][random.below(4)];
         // Nobody holds a third.
         let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
         Self {
@@ -113,9 +124,11 @@ impl Plan {
             loss_per_mille: [0, 10, 50, 120][random.below(4)],
             duplicate_per_mille: [0, 30][random.below(2)],
             delay_ms_max: [5, 30, 120][random.below(3)],
-            payments_per_second: random.between(5, 40),
+            payments_per_second: random.between(5, rate_max),
             blocks: 20,
             epochs: 2,
+            blocks_after: 10,
+            epochs_after: 2,
             crashes: random.chance(700),
             wipes: random.chance(400),
             partitions: random.chance(600),
@@ -125,6 +138,7 @@ impl Plan {
             // The last one weighs least, and so less than a third.
             absent: random.chance(250).then(|| validators - 1),
             copies: 0,
+            copies_start_ms: 0,
             halves: false,
             contested_per_mille: 150,
             byzantine: None,
@@ -144,9 +158,26 @@ impl Plan {
         }
     }
 
-    /// A plan with a twin: that key is faulty, and no other validator may be missing.
+    /// A plan with a twin: that key is faulty, and no other validator may be missing. Short, since the two contradict each
+    /// other soon. In half of them the set changes, and then the copy often comes up when it has.
     pub fn with_twin(random: &mut Random) -> Self {
-        Self { copies: 1, absent: None, wipes: false, byzantine: None, spares: 0, ..Self::of(random) }
+        let plan = Self::of(random);
+        let is_late = random.chance(if plan.spares > 0 { 600 } else { 100 });
+        let copies_start_ms = if is_late { random.between(3_000, 8_000) } else { 0 };
+        Self {
+            copies: 1,
+            copies_start_ms,
+            absent: None,
+            wipes: false,
+            byzantine: None,
+            blocks: 8,
+            // The one that it starts in, and the next.
+            epochs: if is_late { copies_start_ms / EPOCH_MS + 2 } else { 1 },
+            blocks_after: 5,
+            epochs_after: 1,
+            payments_per_second: plan.payments_per_second.min(15),
+            ..plan
+        }
     }
 
     /// More than a third of the weight is in two places at once, and the network in two halves.
@@ -165,6 +196,9 @@ impl Plan {
     }
 }
 
+/// An epoch lasts so long at least.
+const EPOCH_MS: u64 = 4_000;
+
 pub const START_MS: u64 = 1_750_000_100_000;
 
 pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
@@ -173,7 +207,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     let timeout = |base_ms| Timeout { base_ms, step_ms: base_ms / 2 };
     parameters.block_interval_ms = 500;
     parameters.min_block_gap_ms = 50;
-    parameters.epoch_duration_ms = 4_000;
+    parameters.epoch_duration_ms = EPOCH_MS;
     parameters.block_trigger = 10;
     parameters.voted_unblocked_max = plan.voted_unblocked_max;
     parameters.unbonding_time_ms = plan.unbonding_ms;
@@ -188,7 +222,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
         // A main network's, but for the pace of blocks and epochs.
         let main = ChainParameters::of_network(Network::Mainnet);
         parameters.block_interval_ms = 3_000;
-        parameters.epoch_duration_ms = 30_000;
+        parameters.epoch_duration_ms = 9_000;
         parameters.block_trigger = main.block_trigger;
         parameters.min_block_gap_ms = main.min_block_gap_ms;
         parameters.timeout_propose = main.timeout_propose;

@@ -27,6 +27,8 @@ pub struct Seen {
     pub wiped: u64,
     /// Nodes that heard another one with their key, and stopped signing.
     pub copies_heard: u64,
+    /// Of these: in an epoch whose set is not the first one.
+    pub heard_in_other_set: u64,
     /// Masternodes that blocks slashed.
     pub slashed: u64,
     /// Masternodes that were registered and then signed.
@@ -68,6 +70,7 @@ impl Seen {
         self.overreached += other.overreached;
         self.wiped += wiped;
         self.copies_heard += other.copies_heard;
+        self.heard_in_other_set += other.heard_in_other_set;
         self.slashed += other.slashed;
         self.joined += other.joined;
         self.exited += other.exited;
@@ -171,6 +174,12 @@ impl World {
                 self.closings.loaded.insert(epoch);
             }
         }
+    }
+
+    /// Whether a node's epoch has another set than the genesis document.
+    pub(super) fn is_in_other_set(&self, node: usize) -> bool {
+        let Some(running) = &self.nodes[node].running else { return false };
+        running.core.state().validators().as_ref() != self.oracle.signed.set(1)
     }
 
     /// What the run went through.

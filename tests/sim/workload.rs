@@ -23,7 +23,6 @@ pub struct Coin {
 pub struct Payment {
     pub transaction: CheckedTransaction,
     owner: usize,
-    pub resend_at_ms: u64,
     /// The user signed a conflicting one, and so has no right to finality.
     pub contested: bool,
     /// The conflicting one.
@@ -31,12 +30,17 @@ pub struct Payment {
     settled: bool,
 }
 
+/// After so many milliseconds its user sends a payment again that is not final.
+const AGAIN_MS: u64 = 1_500;
+
 pub struct Workload {
     users: Vec<SecretKey>,
     coins: Vec<Coin>,
     pub payments: BTreeMap<TxId, Payment>,
-    /// Payments that may have to be sent again.
+    /// Payments that are neither final nor in the chain, as far as their users know.
     open: BTreeSet<TxId>,
+    /// When each open payment is sent again.
+    due: BTreeSet<(u64, TxId)>,
     /// Inputs of all payments.
     spent: BTreeSet<OutPoint>,
     /// Collaterals, with their owners.
@@ -73,12 +77,13 @@ impl Workload {
                 coins.push(Coin { outpoint, value: output.value, owner });
             }
         }
-        let (payments, open, spent) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (payments, spent) = (BTreeMap::new(), BTreeSet::new());
         Self {
             users,
             coins,
             payments,
-            open,
+            open: BTreeSet::new(),
+            due: BTreeSet::new(),
             spent,
             bound,
             chain_id,
@@ -174,18 +179,12 @@ impl Workload {
     }
 
     fn follow(&mut self, transaction: CheckedTransaction, owner: usize, contested: bool, now_ms: u64) {
-        let resend_at_ms = now_ms + 1_500;
-        let payment = Payment {
-            transaction: transaction.clone(),
-            owner,
-            resend_at_ms,
-            contested,
-            rival: None,
-            settled: false,
-        };
+        let payment =
+            Payment { transaction: transaction.clone(), owner, contested, rival: None, settled: false };
         self.spent.extend(transaction.inputs());
         self.names.insert(Arc::as_ptr(transaction.transaction()), transaction.txid());
         self.open.insert(transaction.txid());
+        self.due.insert((now_ms + AGAIN_MS, transaction.txid()));
         self.payments.insert(transaction.txid(), payment);
     }
 
@@ -249,6 +248,7 @@ impl Workload {
     pub fn settled(&mut self, transaction: &CheckedTransaction) {
         let txid = transaction.txid();
         let Some(payment) = self.payments.get_mut(&txid) else { return };
+        self.open.remove(&txid);
         if std::mem::replace(&mut payment.settled, true) || payment.owner >= self.users.len() {
             return;
         }
@@ -269,15 +269,16 @@ impl Workload {
     /// Payments that are neither final nor in the chain, and that their users send again now.
     pub fn due_again(&mut self, now_ms: u64, is_final: impl Fn(&TxId) -> bool) -> Vec<CheckedTransaction> {
         let mut due = Vec::new();
-        let payments = &mut self.payments;
-        self.open.retain(|txid| {
-            let Some(payment) = payments.get_mut(txid).filter(|_| !is_final(txid)) else { return false };
-            if payment.resend_at_ms <= now_ms {
-                payment.resend_at_ms = now_ms + 1_500;
-                due.push(payment.transaction.clone());
+        while let Some((at_ms, txid)) = self.due.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms) {
+            self.due.remove(&(at_ms, txid));
+            if is_final(&txid) {
+                self.open.remove(&txid);
+            } else {
+                due.extend(self.checked(&txid));
+                self.due.insert((now_ms + AGAIN_MS, txid));
             }
-            true
-        });
+        }
+        due.sort_unstable_by_key(CheckedTransaction::txid);
         due
     }
 }

@@ -75,6 +75,7 @@ pub struct World {
     pub is_over: bool,
     pub halves: Option<Box<Halves>>,
     pub oracle: Oracle,
+    proofs: proofs::Checker,
     /// For each pair, whether messages from the first reach the second.
     pub cut: Vec<Vec<bool>>,
     /// Until when each node's process stands still.
@@ -133,6 +134,7 @@ impl World {
         );
         let mut world = Self {
             oracle: Oracle::new(&state, &outputs),
+            proofs: proofs::Checker::default(),
             cut: vec![vec![false; count]; count],
             paused_until_ms: vec![0; count],
             plan,
@@ -163,7 +165,11 @@ impl World {
             world.begin_in_halves(&state, &outputs);
         }
         for node in 0..count {
-            world.start(node);
+            if node >= first_copy && world.plan.copies_start_ms > 0 {
+                world.after(world.plan.copies_start_ms, Item::Restart { node });
+            } else {
+                world.start(node);
+            }
         }
         world.after(10, Item::Pay);
         if world.plan.spares > 0 {
@@ -327,13 +333,13 @@ impl World {
                 self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
                 let Some(running) = &self.nodes[node].running else { return };
                 if proofs::is_sampled(&transaction.txid()) {
-                    proofs::prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
+                    self.proofs.prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
                 }
                 self.workload.settled(&transaction);
             }
             Notification::BlockApplied(applied) => {
                 self.oracle_of(node).applied(&applied);
-                self.stopwatch.applied(&applied.committed, self.now_ms);
+                self.stopwatch.applied(&applied, self.now_ms);
                 let header = &applied.committed.block.header;
                 if header.epoch_end && self.closings.ended.insert(header.epoch) {
                     self.free_collaterals();
@@ -351,15 +357,17 @@ impl World {
                 }
             }
             Notification::EvidenceFound(piece) => {
+                self.log(|| format!("node {node} has evidence against {}", piece.validator().short()));
                 self.oracle.accused(piece.validator());
                 self.note_accused(node, piece.validator());
                 self.seen.evidence += 1;
                 self.seen.lock_evidence += u64::from(matches!(*piece, Evidence::Locks(..)));
             }
             Notification::SigningChanged(Signing::KeyCopied) => {
-                let may = self.plan.copies > 0 || self.byzantine() == Some(node);
+                let may = self.is_copied(node) || self.byzantine() == Some(node);
                 assert!(may, "node {node} hears a copy of its key, and there is none");
                 self.seen.copies_heard += 1;
+                self.seen.heard_in_other_set += u64::from(self.is_in_other_set(node));
             }
             Notification::ForkDetected(fork) => self.fork_detected(node, &fork),
             _ => {}
@@ -527,7 +535,8 @@ impl World {
         }
     }
 
-    fn pay(&mut self) {
+    /// Somebody pays.
+    pub fn pay_once(&mut self) {
         let made = self.workload.next(&mut self.random, self.now_ms);
         if let [alone] = made.as_slice() {
             self.stopwatch.watch(alone.txid());
@@ -535,11 +544,21 @@ impl World {
         for transaction in made {
             self.submit_soon(transaction);
         }
+    }
+
+    fn pay(&mut self) {
+        self.pay_once();
         let oracle = &self.oracle;
         for transaction in self.workload.due_again(self.now_ms, |txid| oracle.is_final(txid)) {
             self.after(0, Item::Submit { transaction });
         }
-        let pause = 2_000 / self.plan.payments_per_second;
+        // What is asked for after the faults is progress under load, not under the most.
+        let payments_per_second = if self.faults_over {
+            self.plan.payments_per_second.div_ceil(2)
+        } else {
+            self.plan.payments_per_second
+        };
+        let pause = 2_000 / payments_per_second;
         let delay = self.random.between(1, pause.max(1));
         self.after(delay, Item::Pay);
     }
@@ -589,6 +608,14 @@ impl World {
         }
     }
 
+    /// Whether no validator keeps evidence. Only what it has now: a pool lives in memory, and a crash of all loses it.
+    fn is_all_evidence_proposed(&self) -> bool {
+        let cores = self.nodes.iter().filter_map(|node| Some(&node.running.as_ref()?.core));
+        let mut proposers =
+            cores.filter(|core| core.signing() == Signing::Allowed && core.own_seat().is_some());
+        proposers.all(|core| core.pending_evidence().next().is_none())
+    }
+
     fn describe(&self) -> String {
         let mut text = String::new();
         for (place, node) in self.nodes.iter().enumerate() {
@@ -612,8 +639,8 @@ impl World {
         text
     }
 
-    /// Runs faults, heals, and asks for progress: ten more blocks at each node, and every payment whose owner signed
-    /// no conflict in the chain.
+    /// Runs faults, heals, and asks for progress: more blocks at each node and more epochs, what is accused slashed, and
+    /// every payment whose owner signed no conflict in the chain.
     pub fn run(&mut self) -> [u8; 32] {
         let (blocks, epochs) = (self.plan.blocks, self.plan.epochs);
         let faults_end = self.now_ms + 40_000;
@@ -624,10 +651,13 @@ impl World {
         self.faults_over = true;
         self.heal();
         let (height, epoch) = (self.oracle.height, self.oracle.epoch);
-        self.run_until("ten more blocks at each node", 60_000, |world| {
-            world.heights().iter().all(|reached| *reached >= height + 10)
+        let (blocks, epochs) =
+            (height + self.plan.blocks_after, (epoch + self.plan.epochs_after).max(epochs));
+        self.run_until("more blocks at each node", 60_000, |world| {
+            world.heights().iter().all(|reached| *reached >= blocks)
         });
-        self.run_until("the epoch after next", 60_000, |world| world.oracle.epoch >= (epoch + 2).max(epochs));
+        self.run_until("more epochs", 60_000, |world| world.oracle.epoch >= epochs);
+        self.run_until("no evidence left to propose", 30_000, Self::is_all_evidence_proposed);
         let mut owed: Vec<TxId> = self
             .workload
             .payments
@@ -645,7 +675,7 @@ impl World {
                 let reached = running.core.state().height();
                 let chain = self.oracle.chain.iter().map(|(txid, height)| (*txid, *height));
                 for place in chain.filter(|(txid, height)| proofs::is_sampled(txid) && *height <= reached) {
-                    proofs::prove_included(&self.genesis, running, place, &*self.verifier);
+                    self.proofs.prove_included(&self.genesis, running, place, &*self.verifier);
                 }
             }
         }

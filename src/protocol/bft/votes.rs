@@ -181,7 +181,12 @@ impl VoteKeeper {
 
     /// Whether a quorum votes, for whatever values.
     pub(super) fn has_any_quorum(&self, round: Round, step: VoteStep) -> bool {
-        self.rounds.get(&round).is_some_and(|votes| votes.step(step).any_weight >= self.quorum)
+        self.any_weight(round, step) >= self.quorum
+    }
+
+    /// The weight of those who voted at all.
+    pub(super) fn any_weight(&self, round: Round, step: VoteStep) -> u64 {
+        self.rounds.get(&round).map_or(0, |votes| votes.step(step).any_weight)
     }
 
     /// The weight behind a value.

@@ -87,11 +87,7 @@ impl Machine {
     /// The weight of those whose prevotes of a round are kept.
     #[must_use]
     pub fn prevote_weight(&self, round: Round) -> u64 {
-        let members = self.context.validators.members().iter().zip(0..);
-        let voters = self.prevotes_bitmap(round);
-        members
-            .filter(|(_, place)| voters.contains(*place))
-            .fold(0, |sum, (member, _)| sum.saturating_add(member.weight))
+        self.votes.any_weight(round, VoteStep::Prevote)
     }
 
     /// The proposal of a round; of several that contradict each other, the one with the most prevotes in the round.
