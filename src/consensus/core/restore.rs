@@ -215,7 +215,7 @@ impl Core {
             fork: sorted.fork.take(),
             acknowledged_forks: std::mem::take(&mut sorted.acknowledged_forks),
             recent_hashes: BTreeMap::new(),
-            fork_asked: BTreeMap::new(),
+            other_chains: super::fork::OtherChains::new(),
             signing,
             me: None,
             journaled_heights: sorted.heights.split_off(&height),

@@ -119,6 +119,7 @@ impl Core {
             .iter()
             .filter_map(|(peer, status)| Some((*peer, status.as_ref()?.height)))
             .filter(|(peer, theirs)| *theirs > height && !self.sync.avoided.contains_key(peer))
+            .filter(|(peer, _)| !self.is_apart(peer))
             .collect();
         let target = ahead.iter().map(|(_, theirs)| *theirs).max().unwrap_or(height);
         self.sync.target = target;

@@ -1,5 +1,7 @@
 //! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
 
+mod forks;
+
 use std::path::Path;
 
 use super::*;
@@ -54,6 +56,7 @@ fn genesis() -> GenesisDocument {
 }
 
 /// The chain as everybody else makes it.
+#[derive(Clone)]
 struct Chain {
     state: LedgerState,
     utxos: BTreeMap<OutPoint, UtxoEntry>,
@@ -81,7 +84,11 @@ impl Chain {
 
     /// Adds an empty block, which everybody commits.
     fn grow(&mut self, time: TimeMs) -> LoggedBlock {
-        let (block, outcome) = self.block(time, false, &[]);
+        self.grow_by(time, false)
+    }
+
+    fn grow_by(&mut self, time: TimeMs, epoch_end: bool) -> LoggedBlock {
+        let (block, outcome) = self.block(time, epoch_end, &[]);
         let (header, hash) = (&block.header, block.header.hash());
         let (chain_id, epoch) = (&header.chain_id, header.epoch);
         let digest = block_vote_digest(chain_id, VoteStep::Precommit, epoch, header.height, 0, Some(hash));
@@ -127,6 +134,8 @@ struct Node {
     log: BlockLog<MemoryDisk>,
     now_ms: TimeMs,
     said: Vec<Message>,
+    /// What it sent to its peer alone.
+    sent: Vec<Message>,
 }
 
 impl Node {
@@ -170,7 +179,8 @@ impl Node {
             blocks: Arc::new(log.reader()),
         };
         let Opened { core, outputs } = Core::open(config, restart, now_ms);
-        let mut node = Self { core, place, journal: opened.writer, log, now_ms, said: Vec::new() };
+        let mut node =
+            Self { core, place, journal: opened.writer, log, now_ms, said: Vec::new(), sent: Vec::new() };
         node.execute(outputs);
         node.feed(Event::PeerConnected(peer()));
         node
@@ -193,6 +203,7 @@ impl Node {
                     self.log.append(&block).unwrap();
                     self.feed(Event::BlockPersisted);
                 }
+                Output::Send(_, message) => self.sent.push(message),
                 Output::Misbehaved(_, why) => panic!("it blames its peer: {why}"),
                 _ => {}
             }
@@ -313,19 +324,4 @@ fn no_epoch_ends_without_what_was_promised() {
         node.hear(chain.proposal(&last));
         assert_eq!(node.prevote(), Some(is_included.then_some(last.header.hash())));
     }
-}
-
-#[test]
-fn a_decision_on_a_fork_that_several_epochs_wrote_down_is_one() {
-    let mut chain = Chain::new();
-    let committed = chain.grow(START_MS + 1_000).committed;
-    let side = (committed.block.header.clone(), committed.commit);
-    let fork = Arc::new(ForkProof { ours: side.clone(), theirs: side, guilty: Vec::new() });
-    let open = JournalRecord::Fork(Arc::clone(&fork));
-    let decided = JournalRecord::ForkAcknowledged(Arc::clone(&fork));
-    // Else each restart would make them more, since each epoch writes them all again.
-    let records = vec![open, decided.clone(), decided];
-    let node = Node::with_records(&Chain::new(), &[], START_MS, records);
-    assert_eq!(node.core.acknowledged_forks, [fork]);
-    assert!(node.core.fork().is_none());
 }
