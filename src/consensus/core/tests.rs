@@ -4,6 +4,7 @@ mod forks;
 
 use std::path::Path;
 
+use super::fixtures::{SingleNode, peer};
 use super::*;
 use crate::consensus::replay::replay;
 use crate::protocol::transition::{self, BlockDraft, BlockOutcome};
@@ -18,7 +19,7 @@ use crate::types::limits::CLOCK_DRIFT_MS_MAX;
 use crate::types::vote::block_vote_digest;
 use crate::types::{
     Address, Amount, Block, ChainParameters, FinalityVote, GenesisDocument, Lock, Network, Proposal,
-    PublicKey, Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
+    Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
 };
 
 const START_MS: TimeMs = 1_750_000_000_000;
@@ -30,10 +31,6 @@ fn operator(index: usize) -> SecretKey {
 
 fn user() -> SecretKey {
     SecretKey::from_seed(&[0x80; 32])
-}
-
-fn peer() -> PublicKey {
-    SecretKey::from_seed(&[0x55; 32]).public()
 }
 
 fn genesis() -> GenesisDocument {
@@ -127,16 +124,7 @@ impl Chain {
 }
 
 /// The node: the member that proposes last.
-struct Node {
-    core: Core,
-    place: usize,
-    journal: JournalWriter<MemoryDisk>,
-    log: BlockLog<MemoryDisk>,
-    now_ms: TimeMs,
-    said: Vec<Message>,
-    /// What it sent to its peer alone.
-    sent: Vec<Message>,
-}
+type Node = SingleNode<MemoryDisk>;
 
 impl Node {
     /// A node at the tip of a chain of which it has these blocks.
@@ -159,63 +147,16 @@ impl Node {
         }
         let index = Index::new(Arc::new(MemoryIndex::new()));
         let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
-        let place = *chain.state.proposer_order().last().unwrap();
-        let identity = JournalIdentity { chain_id, operator: Some(operator(place).public()) };
-        let opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
-        let config = CoreConfig {
-            operator: Some(operator(place)),
-            listen_ms: 0,
-            signs_after_ms: 0,
-            vote_interval_ms: 0,
-            verifier: Arc::new(SequentialVerifier),
-        };
-        let restart = Restart {
-            state: replayed.state,
-            last_commit: replayed.last_commit,
-            settled: replayed.settled,
-            records: opened.records.into_iter().chain(records).collect(),
-            utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
-            bodies: Arc::new(opened.reader),
-            blocks: Arc::new(log.reader()),
-        };
-        let Opened { core, outputs } = Core::open(config, restart, now_ms);
-        let mut node =
-            Self { core, place, journal: opened.writer, log, now_ms, said: Vec::new(), sent: Vec::new() };
-        node.execute(outputs);
-        node.feed(Event::PeerConnected(peer()));
-        node
-    }
-
-    fn feed(&mut self, event: Event) {
-        let outputs = self.core.handle(event, self.now_ms);
-        self.execute(outputs);
-    }
-
-    fn execute(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
-            match output {
-                Output::Persist(staged) => {
-                    let durable = self.journal.commit(vec![staged]).unwrap();
-                    self.said.extend(durable.iter().map(|message| message.get().clone()));
-                    self.feed(Event::Persisted(durable));
-                }
-                Output::CommitBlock(block) => {
-                    self.log.append(&block).unwrap();
-                    self.feed(Event::BlockPersisted);
-                }
-                Output::Send(_, message) => self.sent.push(message),
-                Output::Misbehaved(_, why) => panic!("it blames its peer: {why}"),
-                _ => {}
-            }
-        }
-    }
-
-    fn hear(&mut self, message: Message) {
-        self.feed(Event::Message { from: peer(), message, verified: false });
+        let secret = operator(*chain.state.proposer_order().last().unwrap());
+        let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
+        let mut opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
+        opened.records.extend(records);
+        Self::open(Some(secret), (replayed, index), opened, log, now_ms)
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
-        let place = self.place;
+        let me = self.core.me.as_ref().unwrap().id;
+        let place = self.core.state().validators().index_of(&me).unwrap();
         (0..MEMBERS.into()).filter(move |other| *other != place)
     }
 
