@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use criterion::Criterion;
-use timed::protocol::transition::{BlockOutcome, inputs_in_order, replay, validate, validate_block};
+use timed::protocol::transition::{inputs_in_order, replay, validate, validate_block};
 use timed::protocol::validity::CheckedTransaction;
 use timed::runtime::{CpuPool, PoolVerifier};
 use timed::storage::{Index, IndexChange, MemoryIndex};
@@ -50,7 +50,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
     let verifier = PoolVerifier::new(CpuPool::new().unwrap());
     let checks: Vec<SignatureCheck> =
         block.transactions.iter().flat_map(|tx| tx.signature_checks(state.chain_id(), &tx.txid())).collect();
-    let outcome: BlockOutcome = validate_block(state, utxos, &verifier, &block).unwrap();
+    let (_, outcome) = validate_block(state, utxos, &verifier, &block).unwrap();
     let (recorded, inputs) = (inputs_in_order(&outcome), spenders(&transactions));
     let index = index_of(&chain);
 

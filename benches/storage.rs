@@ -87,7 +87,7 @@ fn bare_write(
 
 fn bench_block_log(group: &mut BenchmarkGroup<'_, WallTime>, chain: &Chain) {
     let block = chain.block(&chain.transfers(TRANSFERS));
-    let outcome = validate_block(&chain.state, &chain.utxos, &SequentialVerifier, &block).unwrap();
+    let (_, outcome) = validate_block(&chain.state, &chain.utxos, &SequentialVerifier, &block).unwrap();
     let spent = inputs_in_order(&outcome);
     assert!(replay(&chain.state, &spent, &block).is_ok());
     let committed = CommittedBlock { block, commit: Commit::default() };

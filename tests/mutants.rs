@@ -39,6 +39,8 @@
 //! | uncertified_prevoted | `a_block_waits_until_all_that_is_in_it_is_certified_here` |
 //! | time_drift_unchecked | `a_block_from_the_future_waits_for_the_clock` |
 //! | sync_without_commit | `every_byte_of_a_block_in_sync_counts` |
+//! | decided_fork_of_one_side_only | `a_parting_is_judged_by_its_own_two_blocks` |
+//! | decided_fork_hides_others | `a_parting_is_judged_by_its_own_two_blocks`, `a_fork_after_one_that_was_decided_on_is_found` |
 //! | heartbeats_number_unsigned | `heartbeats` |
 //! | journal_not_synced | `released_records_survive_a_crash_at_every_operation`, `acknowledged_blocks_survive_a_crash_at_every_operation` |
 //! | checksum_unchecked | `a_flipped_bit_is_named_or_cuts_the_last_commit_alone`, `a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served` |

@@ -98,7 +98,7 @@ impl Node<'_> {
             for (outpoint, entry) in &step.utxos {
                 assert_eq!(utxos.utxo(outpoint), Some(*entry), "as it is before the block");
             }
-            let outcome = validate_block(&state, &utxos, &verifier, &step.block).expect("a valid block");
+            let (_, outcome) = validate_block(&state, &utxos, &verifier, &step.block).expect("a valid block");
             assert_eq!(outcome, step.outcome);
             state.check_commit(&step.block.header, &step.commit, &verifier).expect("a valid commit");
             log.append(&logged(step)).expect("appended");

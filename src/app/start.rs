@@ -244,15 +244,8 @@ fn start_consensus(
         vote_interval_ms: config.consensus.vote_interval_ms,
         verifier: Arc::clone(verifier),
     };
-    let restart = Restart {
-        state: replayed.state,
-        last_commit: replayed.last_commit,
-        settled: replayed.settled,
-        records: journal.records,
-        utxos: Arc::clone(&utxos),
-        bodies: Arc::new(journal.reader),
-        blocks: Arc::new(log.reader()),
-    };
+    let restart =
+        Restart::new(replayed, (journal.records, journal.reader), Arc::clone(&utxos), blocks.clone());
     let Opened { core, outputs } = Core::open(core_config, restart, Clock.now_ms());
     let bft = Arc::new(BftConsensus::new(&core, key));
     let voters = Voters {

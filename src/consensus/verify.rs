@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use crate::types::limits::BATCH_VOTES_MAX;
 use crate::types::{
-    BlockVote, Certificate, ChainId, Epoch, Message, Proposal, SignatureCheck, SignatureVerifier,
-    ValidatorSet, VoteBatch,
+    BlockVote, Certificate, ChainId, Epoch, MasternodeId, Message, Proposal, PublicKey, SignatureCheck,
+    SignatureVerifier, ValidatorSet, VoteBatch,
 };
 
 /// Who votes in an epoch.
@@ -25,6 +25,13 @@ pub struct Voters {
     pub epoch: Epoch,
     /// Its set.
     pub set: Arc<ValidatorSet>,
+}
+
+impl Voters {
+    fn key_of(&self, validator: &MasternodeId) -> Result<PublicKey, VerifyError> {
+        let place = self.set.index_of(validator).ok_or(VerifyError::UnknownValidator)?;
+        Ok(self.set.get(place).ok_or(VerifyError::UnknownValidator)?.key)
+    }
 }
 
 /// Why a signed message counts for nothing.
@@ -77,8 +84,7 @@ fn all_hold(verifier: &dyn SignatureVerifier, checks: &[SignatureCheck]) -> Resu
 }
 
 fn batch_of(batch: &VoteBatch, voters: &Voters, verifier: &dyn SignatureVerifier) -> Result<(), VerifyError> {
-    let member = voters.set.index_of(&batch.header.validator).and_then(|place| voters.set.get(place));
-    let key = member.ok_or(VerifyError::UnknownValidator)?.key;
+    let key = voters.key_of(&batch.header.validator)?;
     if batch.votes.is_empty() || batch.votes.len() > BATCH_VOTES_MAX {
         return Err(VerifyError::Malformed);
     }
@@ -93,8 +99,7 @@ fn proposal_of(
     voters: &Voters,
     verifier: &dyn SignatureVerifier,
 ) -> Result<(), VerifyError> {
-    let member = voters.set.index_of(&proposal.validator).and_then(|place| voters.set.get(place));
-    let key = member.ok_or(VerifyError::UnknownValidator)?.key;
+    let key = voters.key_of(&proposal.validator)?;
     if proposal.block.header.chain_id != voters.chain_id || !proposal.block.is_bound_by_header() {
         return Err(VerifyError::NotBound);
     }
@@ -106,8 +111,7 @@ fn block_vote_of(
     voters: &Voters,
     verifier: &dyn SignatureVerifier,
 ) -> Result<(), VerifyError> {
-    let member = voters.set.index_of(&vote.validator).and_then(|place| voters.set.get(place));
-    let key = member.ok_or(VerifyError::UnknownValidator)?.key;
+    let key = voters.key_of(&vote.validator)?;
     all_hold(verifier, &[vote.signature_check(&voters.chain_id, key)])
 }
 

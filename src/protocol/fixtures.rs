@@ -193,7 +193,14 @@ impl Chain {
         let validated =
             validate(&self.state, &self.utxos, verifier, &block.blueprint(), transactions).unwrap();
         assert_eq!(validated, outcome);
-        assert_eq!(validate_block(&self.state, &self.utxos, verifier, &block).unwrap(), outcome);
+        let (checked, validated) = validate_block(&self.state, &self.utxos, verifier, &block).unwrap();
+        assert_eq!(validated, outcome);
+        assert!(
+            checked
+                .iter()
+                .map(CheckedTransaction::txid)
+                .eq(transactions.iter().map(CheckedTransaction::txid))
+        );
         assert_eq!(replay(&self.state, &inputs_in_order(&outcome), &block).unwrap(), outcome);
         let commit = self.seal(&block, silent);
         self.state.check_commit(&block.header, &commit, verifier).unwrap();

@@ -519,7 +519,7 @@ fn without_reward(block: &Block) -> (&[Arc<Transaction>], Option<&Arc<Transactio
 }
 
 /// Validates a block that comes with its transactions, as in sync: checks each of them, then does what [`validate`]
-/// does.
+/// does. Gives the transactions without the reward too.
 ///
 /// # Errors
 /// The first rule that is broken.
@@ -528,7 +528,7 @@ pub fn validate_block(
     reader: &dyn UtxoReader,
     verifier: &dyn SignatureVerifier,
     block: &Block,
-) -> Result<BlockOutcome, BlockError> {
+) -> Result<(Vec<CheckedTransaction>, BlockOutcome), BlockError> {
     let blueprint = block.blueprint();
     // Before any signature is checked: a block with other transactions than its header binds costs hashes only.
     check_header(state, &blueprint.header)?;
@@ -547,7 +547,7 @@ pub fn validate_block(
             let error = TransactionError::TooManyWitnesses { witnesses: given.witnesses.len(), inputs: 0 };
             Err(BlockError::Transaction { index: checked.len(), txid: made.txid(), error })
         }
-        _ => Ok(outcome),
+        _ => Ok((checked, outcome)),
     }
 }
 

@@ -56,15 +56,8 @@ impl<'a> Node<'a> {
             vote_interval_ms: 5,
             verifier: Arc::new(SequentialVerifier),
         };
-        let restart = Restart {
-            state: replayed.state,
-            last_commit: replayed.last_commit,
-            settled: replayed.settled,
-            records: opened.records,
-            utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
-            bodies: Arc::new(opened.reader),
-            blocks: Arc::new(log.reader()),
-        };
+        let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
+        let restart = Restart::new(replayed, (opened.records, opened.reader), utxos, log.reader());
         let Opened { core, .. } = Core::open(config, restart, self.story.state.tip_time());
         core
     }

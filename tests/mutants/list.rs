@@ -255,6 +255,23 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &["--test field_flip blocks::every_byte_of_a_block_in_sync_counts"],
     },
     Mutant {
+        name: "decided_fork_of_one_side_only",
+        file: "src/consensus/core/fork.rs",
+        old: "sides == (ours, theirs) || sides == (theirs, ours)",
+        new: "sides == (ours, theirs)",
+        caught_by: &["--lib consensus::core::tests::forks::a_parting_is_judged_by_its_own_two_blocks"],
+    },
+    Mutant {
+        name: "decided_fork_hides_others",
+        file: "src/consensus/core/fork.rs",
+        old: ".any(|fork| is_of(fork, pair))",
+        new: ".any(|fork| is_of(fork, pair) || fork.ours.0.height <= height)",
+        caught_by: &[
+            "--lib consensus::core::tests::forks::a_parting_is_judged_by_its_own_two_blocks",
+            "--test sim fork_rules::a_fork_after_one_that_was_decided_on_is_found",
+        ],
+    },
+    Mutant {
         name: "heartbeats_number_unsigned",
         file: "src/types/heartbeat.rs",
         old: "            .u64(self.next_seq)\n",

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use timed::consensus::core::{Event, Signing};
+use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{CommittedBlock, Message, VoteStep};
 
@@ -40,8 +42,9 @@ fn parted() -> (OneNode, OneNode) {
     (ended, goes_on)
 }
 
-/// A peer with another chain says so, and gives what it is asked for.
-fn meet(one: &mut OneNode, chain: &[Arc<CommittedBlock>]) {
+/// A peer with another chain says so, and gives what it is asked for; how often it is asked.
+fn meet(one: &mut OneNode, chain: &[Arc<CommittedBlock>]) -> usize {
+    let mut requests = 0;
     let header = &chain.last().expect("blocks").block.header;
     let (height, tip, epoch) = (header.height, header.hash(), header.epoch);
     for _ in 0..20 {
@@ -51,11 +54,23 @@ fn meet(one: &mut OneNode, chain: &[Arc<CommittedBlock>]) {
         one.wait(250);
         while let Some((to, message)) = one.sent.pop() {
             if let (true, Message::GetBlocks { from, count }) = (to == peer(2), message) {
+                requests += 1;
                 let blocks = chain.iter().skip(from as usize - 1).take(count as usize);
                 one.hear(2, Message::Blocks(blocks.cloned().collect()));
             }
         }
     }
+    requests
+}
+
+/// The operator decides for the chain that the node has, and starts it again.
+fn acknowledge(one: &mut OneNode) {
+    let fork = one.running().core.fork().cloned().expect("a fork");
+    one.crash();
+    one.node.write_to_journal(&one.genesis, JournalRecord::ForkAcknowledged(fork));
+    one.start();
+    [1, 2, 3].into_iter().for_each(|number| one.feed(Event::PeerConnected(peer(number))));
+    assert_eq!(one.running().core.signing(), Signing::Allowed);
 }
 
 #[test]
@@ -88,4 +103,45 @@ fn a_longer_chain_without_commits_is_no_fork() {
     meet(&mut goes_on, &chain);
     assert!(goes_on.running().core.fork().is_none());
     assert_eq!(goes_on.blamed.first().map(|(peer, _)| *peer), Some(peer(2)));
+}
+
+#[test]
+fn a_fork_after_one_that_was_decided_on_is_found() {
+    let (mut one, decided) = parted();
+    meet(&mut one, &decided.chain);
+    acknowledge(&mut one);
+    (0..3).for_each(|_| next_block(&mut one));
+    let mut other = OneNode::new(&[1, 2, 3]);
+    other.now_ms = one.now_ms;
+    other.chain.clone_from(&one.chain);
+    other.sync_from(1);
+    let common = one.state().height();
+    assert_eq!(other.state().tip_hash(), one.state().tip_hash());
+    other.wait(100);
+    // Nothing is heard of the others until they have built on their first block.
+    (0..3).for_each(|_| next_block(&mut one));
+    (0..3).for_each(|_| next_block(&mut other));
+    meet(&mut one, &other.chain);
+    let fork = one.running().core.fork().expect("a second fork");
+    assert_eq!(fork.ours.0.height, common + 1, "it is told where the chains part");
+    assert_eq!(fork.theirs.1.block_hash, other.chain[common as usize].block.header.hash());
+}
+
+#[test]
+fn the_other_side_of_a_fork_that_was_decided_on_may_grow() {
+    let (mut one, mut decided) = parted();
+    meet(&mut one, &decided.chain);
+    acknowledge(&mut one);
+    let mut requests = 0;
+    for round in 0..12 {
+        // That chain gets ahead, and is caught up with.
+        let (more, less) = if round % 2 == 1 { (&mut one, &mut decided) } else { (&mut decided, &mut one) };
+        (0..4).for_each(|_| next_block(more));
+        next_block(less);
+        requests += meet(&mut one, &decided.chain);
+        let core = &one.running().core;
+        assert!(core.fork().is_none() && !core.is_syncing());
+        assert_eq!(core.signing(), Signing::Allowed);
+    }
+    assert!(requests <= 2, "asked {requests} times");
 }

@@ -114,15 +114,8 @@ impl Node {
             vote_interval_ms: 5,
             verifier,
         };
-        let restart = Restart {
-            state: replayed.state,
-            last_commit: replayed.last_commit,
-            settled: replayed.settled,
-            records: opened.records,
-            utxos: Arc::clone(&utxos),
-            bodies: Arc::new(opened.reader),
-            blocks: Arc::new(log.reader()),
-        };
+        let restart =
+            Restart::new(replayed, (opened.records, opened.reader), Arc::clone(&utxos), log.reader());
         let Opened { core, outputs } = Core::open(config, restart, now_ms + self.skew_ms);
         self.life += 1;
         self.running = Some(Running {

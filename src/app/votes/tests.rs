@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::app::networks::{devnet_account_keys, devnet_genesis, devnet_operator_key};
 use crate::app::open::{Data, open};
-use crate::consensus::core::{Core, CoreConfig, Event, Opened, Output, Restart, Signing};
+use crate::consensus::core::fixtures::SingleNode;
+use crate::consensus::core::{Event, Signing};
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::key_file::create_key_file;
@@ -14,7 +15,6 @@ use crate::types::{
     BlockVote, Commit, FinalityVote, GenesisDocument, Header, Message, Network, Proposal, SecretKey,
     Signature, SignerBitmap, Transaction, TxOut, VoteBatch, VoteKind, VoteStep,
 };
-use crate::utxo::UtxoManager;
 
 /// Long after the devnet's genesis, so that its first block is due.
 const NOW_MS: crate::types::TimeMs = 1_800_000_000_000;
@@ -34,51 +34,12 @@ fn home(genesis: &GenesisDocument, operator: &SecretKey) -> (tempfile::TempDir, 
 }
 
 /// A core over what a data directory holds.
-struct Node {
-    core: Core,
-    journal: JournalWriter<RealDisk>,
-    /// What is on disk, and so was sent, in its order.
-    said: Vec<Message>,
-}
+type Node = SingleNode<RealDisk>;
 
 impl Node {
     fn start(config: &Config, genesis: &GenesisDocument) -> Self {
         let Data { operator, journal, index, replayed, log, .. } = open(config, genesis).unwrap();
-        let config = CoreConfig {
-            operator,
-            listen_ms: 0,
-            signs_after_ms: journal.origin.signs_after_ms(),
-            vote_interval_ms: 0,
-            verifier: Arc::new(SequentialVerifier),
-        };
-        let restart = Restart {
-            state: replayed.state,
-            last_commit: replayed.last_commit,
-            settled: replayed.settled,
-            records: journal.records,
-            utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
-            bodies: Arc::new(journal.reader),
-            blocks: Arc::new(log.reader()),
-        };
-        let Opened { core, outputs } = Core::open(config, restart, NOW_MS);
-        let mut node = Self { core, journal: journal.writer, said: Vec::new() };
-        node.follow(outputs);
-        node
-    }
-
-    /// Writes what is to be written, says it, and does what follows from that.
-    fn follow(&mut self, mut outputs: Vec<Output>) {
-        while let Some(place) = outputs.iter().position(|output| matches!(output, Output::Persist(_))) {
-            let Output::Persist(Staged { records, release }) = outputs.remove(place) else { return };
-            let durable = self.journal.commit(vec![Staged { records, release }]).unwrap();
-            self.said.extend(durable.iter().map(|message| message.get().clone()));
-            outputs.extend(self.core.handle(Event::Persisted(durable), NOW_MS));
-        }
-    }
-
-    fn handle(&mut self, event: Event) {
-        let outputs = self.core.handle(event, NOW_MS);
-        self.follow(outputs);
+        Self::open(operator, (replayed, index), journal, log, NOW_MS)
     }
 
     /// The proposal and the votes of the block layer that it said.
@@ -92,11 +53,6 @@ impl Node {
             }
         }
         (proposal, votes)
-    }
-
-    fn hear(&mut self, message: Message) {
-        let from = SecretKey::from_seed(&[200; 32]).public();
-        self.handle(Event::Message { from, message, verified: true });
     }
 }
 
@@ -113,7 +69,7 @@ fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transac
     let checked =
         CheckedTransaction::check(Arc::new(payment.clone()), chain_id, parameters, &SequentialVerifier)
             .unwrap();
-    node.handle(Event::Transaction(checked));
+    node.feed(Event::Transaction(checked));
     let others: Vec<usize> = (0..4).filter(|index| *index != proposer).collect();
     let id_of = |index: usize| GenesisDocument::masternode_id(&genesis.collateral_outpoint(index));
     let lock = FinalityVote { kind: VoteKind::Lock, txid: payment.txid() };
@@ -123,7 +79,7 @@ fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transac
         node.hear(Message::VoteBatch(Arc::new(batch)));
     }
     assert!(node.core.finality().promises().contains(&payment.txid()), "voted Final");
-    node.handle(Event::TimeoutElapsed(crate::consensus::core::Timer::HeightDue(1)));
+    node.feed(Event::TimeoutElapsed(crate::consensus::core::Timer::HeightDue(1)));
     let (proposal, _) = node.said_of_blocks();
     let proposal = proposal.expect("it proposes");
     let prevote = |index: usize| {

@@ -5,6 +5,8 @@
 use std::path::PathBuf;
 
 use super::super::CliError;
+use super::super::rpc_client::RpcClient;
+use super::super::wallet::Owner;
 use super::super::wallet_rpc::Funding;
 use super::operator_key::{OperatorKey, holder_of};
 use super::sent::{Intent, tell};
@@ -109,15 +111,32 @@ fn check_unjail(masternode: &MasternodeInfo, key: &PublicKey) -> Result<(), Stri
     }
 }
 
+/// A masternode and the account that owns it, which signs and pays.
+struct Owned {
+    owner: Owner,
+    client: RpcClient,
+    funding: Funding,
+    masternodes: Vec<MasternodeInfo>,
+    masternode: MasternodeInfo,
+}
+
+impl Owned {
+    async fn find(spend: &SpendArgs, id: Option<&str>) -> Result<Self, CliError> {
+        let owner = spend.owner.open_to_spend()?;
+        let client = spend.connection.client()?;
+        let funding = Funding::of(&client, &[owner.address]).await?;
+        let masternodes = all(&client).await?;
+        let is_own = |masternode: &MasternodeInfo| masternode.owner == owner.address;
+        let masternode = find_or_only(&masternodes, id, &owner.address.to_string(), is_own)?.clone();
+        check_owner(&masternode, owner.address).map_err(refused)?;
+        Ok(Self { owner, client, funding, masternodes, masternode })
+    }
+}
+
 /// Runs `timed masternode update`.
 pub(super) async fn update(args: &UpdateArgs) -> Result<(), CliError> {
-    let owner = args.spend.owner.open_to_spend()?;
-    let client = args.spend.connection.client()?;
-    let funding = Funding::of(&client, &[owner.address]).await?;
-    let masternodes = all(&client).await?;
-    let is_own = |masternode: &MasternodeInfo| masternode.owner == owner.address;
-    let masternode = find_or_only(&masternodes, args.id.as_deref(), &owner.address.to_string(), is_own)?;
-    check_owner(masternode, owner.address).map_err(refused)?;
+    let Owned { owner, client, funding, masternodes, masternode } =
+        Owned::find(&args.spend, args.id.as_deref()).await?;
     let key = args.operator_key.as_deref().map(OperatorKey::open).transpose()?;
     if let Some(key) = &key {
         check_new_key(&masternodes, &key.public()).map_err(refused)?;
@@ -138,13 +157,9 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), CliError> {
 
 /// Runs `timed masternode exit`.
 pub(super) async fn exit(args: &ExitArgs) -> Result<(), CliError> {
-    let owner = args.spend.owner.open_to_spend()?;
-    let client = args.spend.connection.client()?;
-    let funding = Funding::of(&client, &[owner.address]).await?;
-    let masternodes = all(&client).await?;
-    let is_own = |masternode: &MasternodeInfo| masternode.owner == owner.address;
-    let masternode = find_or_only(&masternodes, args.id.as_deref(), &owner.address.to_string(), is_own)?;
-    check_owner(masternode, owner.address).and_then(|()| check_exit(masternode)).map_err(refused)?;
+    let Owned { owner, client, funding, masternode, .. } =
+        Owned::find(&args.spend, args.id.as_deref()).await?;
+    check_exit(&masternode).map_err(refused)?;
     let built = build_exit(&owner.funds(&funding), masternode.id, owner.address.lock)
         .map_err(|error| refused(error.to_string()))?;
     Ok(tell(&args.spend, &client, &funding.chain, Intent::Exit, &built).await?)

@@ -278,7 +278,7 @@ impl Core {
     pub(super) fn on_peer_disconnected(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
         self.early.remove(peer);
-        self.fork_asked.remove(peer);
+        self.forget_other_chain(peer);
         self.sync.forget(peer);
         self.batch_requests.forget_peer(peer);
     }
@@ -357,6 +357,7 @@ impl Core {
     pub(super) fn tick_status(&mut self) {
         let status = self.status();
         self.out.push(Output::Relay(Message::Status(status), None));
+        self.check_searches();
         self.poll_sync();
         let (mut bodies, mut certificates) = self.lacking_for_blocks();
         bodies.extend(self.finality.wanted_bodies());

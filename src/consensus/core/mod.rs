@@ -327,8 +327,7 @@ pub struct Core {
     /// Forks that the operator has decided on; each took a start of this node.
     acknowledged_forks: Vec<Arc<ForkProof>>,
     recent_hashes: BTreeMap<Height, BlockHash>,
-    /// Which other block each peer was asked for last.
-    fork_asked: BTreeMap<PeerId, fork::ForkAsked>,
+    other_chains: fork::OtherChains,
     /// What the journal says of heights that the chain here has not reached.
     journaled_heights: BTreeMap<Height, bft::Journaled>,
     /// And of votes in epochs that it has not reached.
@@ -468,5 +467,7 @@ impl Core {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod fixtures;
 #[cfg(test)]
 mod tests;

@@ -13,11 +13,14 @@ use super::batches::BatchRequests;
 use super::blocks::height_context;
 use super::votes::PendingBatch;
 use super::{BlockSource, BodyReader, Core, CoreConfig, Output, Signing};
+use crate::consensus::replay::Replayed;
 use crate::protocol::bft;
 use crate::protocol::finality::{self, BatchStore, Input, JournaledEpoch, JournaledVotes};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
-use crate::storage::journal::JournalRecord;
+use crate::storage::block_log::BlockReader;
+use crate::storage::disk::Disk;
+use crate::storage::journal::{JournalReader, JournalRecord};
 use crate::types::fork::ForkProof;
 use crate::types::{
     BlockHash, BlockVote, Certificate, ChainId, Commit, Epoch, Height, MasternodeId, Proposal, PublicKey,
@@ -41,6 +44,21 @@ pub struct Restart {
     pub bodies: Arc<dyn BodyReader>,
     /// Committed blocks.
     pub blocks: Arc<dyn BlockSource>,
+}
+
+impl Restart {
+    /// What log and journal hold, once the log was replayed.
+    #[must_use]
+    pub fn new<D: Disk>(
+        replayed: Replayed,
+        (records, bodies): (Vec<JournalRecord>, JournalReader<D>),
+        utxos: Arc<UtxoManager>,
+        blocks: BlockReader<D>,
+    ) -> Self {
+        let Replayed { state, last_commit, settled } = replayed;
+        let (bodies, blocks) = (Arc::new(bodies), Arc::new(blocks));
+        Self { state, last_commit, settled, records, utxos, bodies, blocks }
+    }
 }
 
 /// A core, and what it wants done first.
@@ -215,7 +233,7 @@ impl Core {
             fork: sorted.fork.take(),
             acknowledged_forks: std::mem::take(&mut sorted.acknowledged_forks),
             recent_hashes: BTreeMap::new(),
-            fork_asked: BTreeMap::new(),
+            other_chains: super::fork::OtherChains::new(),
             signing,
             me: None,
             journaled_heights: sorted.heights.split_off(&height),

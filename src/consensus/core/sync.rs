@@ -15,7 +15,6 @@ use tracing::{debug, warn};
 use super::{Core, Output, REQUEST_TIMEOUT_MS, SYNC_QUEUE_MAX};
 use crate::network::PeerId;
 use crate::protocol::transition;
-use crate::protocol::validity::CheckedTransaction;
 use crate::types::{CommittedBlock, Height, Message, TimeMs};
 
 /// Ranges that are asked for at a time.
@@ -119,6 +118,7 @@ impl Core {
             .iter()
             .filter_map(|(peer, status)| Some((*peer, status.as_ref()?.height)))
             .filter(|(peer, theirs)| *theirs > height && !self.sync.avoided.contains_key(peer))
+            .filter(|(peer, _)| !self.is_apart(peer))
             .collect();
         let target = ahead.iter().map(|(_, theirs)| *theirs).max().unwrap_or(height);
         self.sync.target = target;
@@ -206,28 +206,14 @@ impl Core {
     /// Checks commit, signatures and the whole transition of a block from a peer, and commits it.
     fn adopt(&mut self, committed: &Arc<CommittedBlock>) -> Result<(), String> {
         let block = &committed.block;
-        let state = Arc::clone(&self.state);
         let verifier = Arc::clone(&self.config.verifier);
-        let blueprint = block.blueprint();
-        if !blueprint.is_bound_by_header() {
-            return Err("the body is not what the header names".to_owned());
-        }
-        state
+        // First, since it costs a peer most to make one.
+        self.state
             .check_commit(&block.header, &committed.commit, &*verifier)
             .map_err(|error| error.to_string())?;
-        let transfers = blueprint.transfers().len();
-        let bodies: Vec<_> = block.transactions.iter().take(transfers).cloned().collect();
-        let checked =
-            CheckedTransaction::check_many(bodies, state.chain_id(), state.parameters(), &*verifier);
-        let mut transactions = Vec::with_capacity(checked.len());
-        for transaction in checked {
-            transactions.push(transaction.map_err(|error| error.to_string())?);
-        }
-        let outcome = transition::validate(&state, &*self.utxos, &*verifier, &blueprint, &transactions)
-            .map_err(|error| error.to_string())?;
-        if outcome.reward.as_deref() != block.transactions.get(transfers).map(|reward| &**reward) {
-            return Err("the reward is not what the state says".to_owned());
-        }
+        let (transactions, outcome) =
+            transition::validate_block(&self.state, &*self.utxos, &*verifier, block)
+                .map_err(|error| error.to_string())?;
         let hash = block.header.hash();
         self.commit(CommittedBlock::clone(committed), hash, transactions, outcome, false);
         Ok(())

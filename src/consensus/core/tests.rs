@@ -1,7 +1,10 @@
 //! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
 
+mod forks;
+
 use std::path::Path;
 
+use super::fixtures::{SingleNode, peer};
 use super::*;
 use crate::consensus::replay::replay;
 use crate::protocol::transition::{self, BlockDraft, BlockOutcome};
@@ -16,7 +19,7 @@ use crate::types::limits::CLOCK_DRIFT_MS_MAX;
 use crate::types::vote::block_vote_digest;
 use crate::types::{
     Address, Amount, Block, ChainParameters, FinalityVote, GenesisDocument, Lock, Network, Proposal,
-    PublicKey, Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
+    Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
 };
 
 const START_MS: TimeMs = 1_750_000_000_000;
@@ -28,10 +31,6 @@ fn operator(index: usize) -> SecretKey {
 
 fn user() -> SecretKey {
     SecretKey::from_seed(&[0x80; 32])
-}
-
-fn peer() -> PublicKey {
-    SecretKey::from_seed(&[0x55; 32]).public()
 }
 
 fn genesis() -> GenesisDocument {
@@ -54,6 +53,7 @@ fn genesis() -> GenesisDocument {
 }
 
 /// The chain as everybody else makes it.
+#[derive(Clone)]
 struct Chain {
     state: LedgerState,
     utxos: BTreeMap<OutPoint, UtxoEntry>,
@@ -81,7 +81,11 @@ impl Chain {
 
     /// Adds an empty block, which everybody commits.
     fn grow(&mut self, time: TimeMs) -> LoggedBlock {
-        let (block, outcome) = self.block(time, false, &[]);
+        self.grow_by(time, false)
+    }
+
+    fn grow_by(&mut self, time: TimeMs, epoch_end: bool) -> LoggedBlock {
+        let (block, outcome) = self.block(time, epoch_end, &[]);
         let (header, hash) = (&block.header, block.header.hash());
         let (chain_id, epoch) = (&header.chain_id, header.epoch);
         let digest = block_vote_digest(chain_id, VoteStep::Precommit, epoch, header.height, 0, Some(hash));
@@ -120,14 +124,7 @@ impl Chain {
 }
 
 /// The node: the member that proposes last.
-struct Node {
-    core: Core,
-    place: usize,
-    journal: JournalWriter<MemoryDisk>,
-    log: BlockLog<MemoryDisk>,
-    now_ms: TimeMs,
-    said: Vec<Message>,
-}
+type Node = SingleNode<MemoryDisk>;
 
 impl Node {
     /// A node at the tip of a chain of which it has these blocks.
@@ -150,61 +147,16 @@ impl Node {
         }
         let index = Index::new(Arc::new(MemoryIndex::new()));
         let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
-        let place = *chain.state.proposer_order().last().unwrap();
-        let identity = JournalIdentity { chain_id, operator: Some(operator(place).public()) };
-        let opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
-        let config = CoreConfig {
-            operator: Some(operator(place)),
-            listen_ms: 0,
-            signs_after_ms: 0,
-            vote_interval_ms: 0,
-            verifier: Arc::new(SequentialVerifier),
-        };
-        let restart = Restart {
-            state: replayed.state,
-            last_commit: replayed.last_commit,
-            settled: replayed.settled,
-            records: opened.records.into_iter().chain(records).collect(),
-            utxos: Arc::new(UtxoManager::new(Arc::new(index), 1 << 20)),
-            bodies: Arc::new(opened.reader),
-            blocks: Arc::new(log.reader()),
-        };
-        let Opened { core, outputs } = Core::open(config, restart, now_ms);
-        let mut node = Self { core, place, journal: opened.writer, log, now_ms, said: Vec::new() };
-        node.execute(outputs);
-        node.feed(Event::PeerConnected(peer()));
-        node
-    }
-
-    fn feed(&mut self, event: Event) {
-        let outputs = self.core.handle(event, self.now_ms);
-        self.execute(outputs);
-    }
-
-    fn execute(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
-            match output {
-                Output::Persist(staged) => {
-                    let durable = self.journal.commit(vec![staged]).unwrap();
-                    self.said.extend(durable.iter().map(|message| message.get().clone()));
-                    self.feed(Event::Persisted(durable));
-                }
-                Output::CommitBlock(block) => {
-                    self.log.append(&block).unwrap();
-                    self.feed(Event::BlockPersisted);
-                }
-                Output::Misbehaved(_, why) => panic!("it blames its peer: {why}"),
-                _ => {}
-            }
-        }
-    }
-
-    fn hear(&mut self, message: Message) {
-        self.feed(Event::Message { from: peer(), message, verified: false });
+        let secret = operator(*chain.state.proposer_order().last().unwrap());
+        let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
+        let mut opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
+        opened.records.extend(records);
+        Self::open(Some(secret), (replayed, index), opened, log, now_ms)
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
-        let place = self.place;
+        let me = self.core.me.as_ref().unwrap().id;
+        let place = self.core.state().validators().index_of(&me).unwrap();
         (0..MEMBERS.into()).filter(move |other| *other != place)
     }
 
@@ -313,19 +265,4 @@ fn no_epoch_ends_without_what_was_promised() {
         node.hear(chain.proposal(&last));
         assert_eq!(node.prevote(), Some(is_included.then_some(last.header.hash())));
     }
-}
-
-#[test]
-fn a_decision_on_a_fork_that_several_epochs_wrote_down_is_one() {
-    let mut chain = Chain::new();
-    let committed = chain.grow(START_MS + 1_000).committed;
-    let side = (committed.block.header.clone(), committed.commit);
-    let fork = Arc::new(ForkProof { ours: side.clone(), theirs: side, guilty: Vec::new() });
-    let open = JournalRecord::Fork(Arc::clone(&fork));
-    let decided = JournalRecord::ForkAcknowledged(Arc::clone(&fork));
-    // Else each restart would make them more, since each epoch writes them all again.
-    let records = vec![open, decided.clone(), decided];
-    let node = Node::with_records(&Chain::new(), &[], START_MS, records);
-    assert_eq!(node.core.acknowledged_forks, [fork]);
-    assert!(node.core.fork().is_none());
 }

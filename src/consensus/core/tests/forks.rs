@@ -1,0 +1,212 @@
+//! Which partings of chains are new forks, and what it takes to tell.
+
+use super::*;
+use crate::types::message::NodeStatus;
+
+/// Blocks of each chain.
+const TIP: u64 = 12;
+
+/// Too short a time for the epoch to end.
+fn grow_to_tip(chain: &mut Chain, shift_ms: u64) -> Vec<LoggedBlock> {
+    let heights = chain.state.height() + 1..=TIP;
+    heights.map(|height| chain.grow(START_MS + 10 * height + shift_ms)).collect()
+}
+
+/// A chain, and for each height the state before it.
+struct Trunk {
+    blocks: Vec<LoggedBlock>,
+    before: Vec<Chain>,
+}
+
+impl Trunk {
+    fn new() -> Self {
+        let (mut chain, mut blocks, mut before) = (Chain::new(), Vec::new(), Vec::new());
+        for height in 1..=TIP {
+            before.push(chain.clone());
+            blocks.push(chain.grow(START_MS + 10 * height));
+        }
+        Self { blocks, before }
+    }
+
+    /// A chain that is another one from this height on.
+    fn parted_at(&self, height: Height, shift_ms: u64) -> Vec<LoggedBlock> {
+        let same = usize::try_from(height).unwrap() - 1;
+        let mut blocks = self.blocks[..same].to_vec();
+        blocks.extend(grow_to_tip(&mut self.before[same].clone(), shift_ms));
+        blocks
+    }
+
+    fn fork_with(&self, other: &[LoggedBlock], height: Height) -> ForkProof {
+        let side = |blocks: &[LoggedBlock]| {
+            let CommittedBlock { block, commit } = &blocks[usize::try_from(height).unwrap() - 1].committed;
+            (block.header.clone(), commit.clone())
+        };
+        ForkProof::new(self.before[0].state.validators(), side(&self.blocks), side(other))
+    }
+
+    /// The node with this chain, whose operator has decided on these.
+    fn node(&self, decided: &[ForkProof]) -> Node {
+        let records =
+            decided.iter().cloned().map(Arc::new).flat_map(|fork| {
+                [JournalRecord::Fork(Arc::clone(&fork)), JournalRecord::ForkAcknowledged(fork)]
+            });
+        Node::with_records(&Chain::new(), &self.blocks, START_MS + 10 * TIP + 1, records.collect())
+    }
+}
+
+/// A peer says that it has these blocks, and gives those that it is asked for, but at most so many; which these are.
+fn meet(node: &mut Node, chain: &[LoggedBlock], most: usize) -> Vec<Height> {
+    let header = &chain.last().unwrap().committed.block.header;
+    let status = NodeStatus { height: header.height, tip: header.hash(), ..node.core.status() };
+    let mut given = Vec::new();
+    node.sent.clear();
+    node.hear(Message::Status(status));
+    while let Some(message) = node.sent.pop() {
+        if let Message::GetBlocks { from, count: 1 } = message
+            && given.len() < most
+        {
+            given.push(from);
+            let block = &chain[usize::try_from(from).unwrap() - 1].committed;
+            node.hear(Message::Blocks(vec![Arc::new(block.clone())]));
+        }
+    }
+    given
+}
+
+/// Height of the fork that the node knows of.
+fn found(node: &Node) -> Option<Height> {
+    node.core.fork().map(|fork| fork.ours.0.height)
+}
+
+fn swapped(fork: &ForkProof) -> ForkProof {
+    let ForkProof { ours, theirs, guilty } = fork.clone();
+    ForkProof { ours: theirs, theirs: ours, guilty }
+}
+
+#[test]
+fn a_parting_is_judged_by_its_own_two_blocks() {
+    let trunk = Trunk::new();
+    for decided_at in [1, 2, 5, 6, TIP - 1, TIP] {
+        let decided = trunk.parted_at(decided_at, 1);
+        let fork = trunk.fork_with(&decided, decided_at);
+        for fork in [swapped(&fork), fork] {
+            for parts_at in 1..=TIP {
+                let mut node = trunk.node(std::slice::from_ref(&fork));
+                let given = meet(&mut node, &trunk.parted_at(parts_at, 2), usize::MAX);
+                assert_eq!(found(&node), Some(parts_at), "{decided_at} was decided on");
+                assert!(given.len() <= 6, "{given:?}");
+            }
+            let mut node = trunk.node(&[fork]);
+            assert_eq!(meet(&mut node, &decided, usize::MAX), [decided_at], "one look at it is enough");
+            assert_eq!(found(&node), None, "{decided_at} was decided on");
+        }
+    }
+}
+
+#[test]
+fn each_of_several_decisions_stands() {
+    let trunk = Trunk::new();
+    let chains = [3, 7, 8].map(|height| (height, trunk.parted_at(height, height)));
+    let forks: Vec<_> = chains.iter().map(|(height, chain)| trunk.fork_with(chain, *height)).collect();
+    for (height, chain) in &chains {
+        let mut node = trunk.node(&forks);
+        assert!(meet(&mut node, chain, usize::MAX).len() <= 3);
+        assert_eq!(found(&node), None, "{height}");
+    }
+    for parts_at in 1..=TIP {
+        let mut node = trunk.node(&forks);
+        meet(&mut node, &trunk.parted_at(parts_at, 1), usize::MAX);
+        assert_eq!(found(&node), Some(parts_at));
+    }
+}
+
+#[test]
+fn what_was_decided_on_above_the_parting_stands_too() {
+    let trunk = Trunk::new();
+    let chain = trunk.parted_at(3, 1);
+    let mut node = trunk.node(&[trunk.fork_with(&chain, 9)]);
+    assert_eq!(meet(&mut node, &chain, usize::MAX), [9]);
+    assert_eq!(found(&node), None);
+}
+
+#[test]
+fn who_is_on_the_other_side_is_not_asked_again_for_a_while() {
+    let trunk = Trunk::new();
+    let chain = trunk.parted_at(3, 1);
+    let mut node = trunk.node(&[trunk.fork_with(&chain, 3)]);
+    assert_eq!(meet(&mut node, &chain, usize::MAX), [3]);
+    node.now_ms += fork::APART_MS - 1;
+    assert!(meet(&mut node, &chain, usize::MAX).is_empty());
+    node.now_ms += 1;
+    assert_eq!(meet(&mut node, &chain, usize::MAX), [3]);
+    node.feed(Event::PeerDisconnected(peer()));
+    node.feed(Event::PeerConnected(peer()));
+    assert_eq!(meet(&mut node, &chain, usize::MAX), [3], "it may have been started anew on another chain");
+}
+
+#[test]
+fn a_second_block_that_was_shown_is_not_hidden_by_silence() {
+    let trunk = Trunk::new();
+    let chain = trunk.parted_at(3, 1);
+    for is_lost in [false, true] {
+        let mut node = trunk.node(&[]);
+        assert_eq!(meet(&mut node, &chain, 1), [TIP]);
+        assert_eq!(found(&node), None, "where do they part?");
+        if is_lost {
+            node.feed(Event::PeerDisconnected(peer()));
+        } else {
+            node.now_ms += REQUEST_TIMEOUT_MS - 1;
+            node.feed(Event::Tick);
+            assert_eq!(found(&node), None);
+            node.now_ms += STATUS_INTERVAL_MS;
+            node.feed(Event::Tick);
+        }
+        assert_eq!(found(&node), Some(TIP));
+    }
+}
+
+/// Five blocks, the last of which ends the second epoch, when the first one is too long ago.
+fn two_epochs(shift_ms: u64) -> (Chain, Vec<LoggedBlock>) {
+    let parameters = genesis().parameters;
+    let (first, closing) = (START_MS + 1 + shift_ms, START_MS + 2 + shift_ms + parameters.epoch_duration_ms);
+    let later = closing + 2 + parameters.unbonding_time_ms;
+    let times = [(first, false), (closing, false), (closing + 1, true), (later, false), (later + 1, true)];
+    let mut chain = Chain::new();
+    let blocks = times.map(|(time, epoch_end)| chain.grow_by(time, epoch_end)).into();
+    (chain, blocks)
+}
+
+#[test]
+fn a_parting_that_is_too_old_is_judged_by_a_block_that_is_not() {
+    let (ours, blocks) = two_epochs(0);
+    assert!(ours.state.epoch_of_height(3).is_none() && ours.state.epoch_of_height(4).is_some());
+    let now_ms = ours.state.tip_time();
+    let (_, same_keys) = two_epochs(1);
+    let mut node = Node::new(&Chain::new(), &blocks, now_ms);
+    meet(&mut node, &same_keys, usize::MAX);
+    assert_eq!(found(&node), Some(5), "they still vote");
+
+    // Keys that have left can sign anything; what they sign is of an epoch that is over.
+    let (mut chain, mut of_old_keys) = (Chain::new(), Vec::new());
+    (0..blocks.len() as u64).for_each(|nth| of_old_keys.push(chain.grow(START_MS + 2 + nth)));
+    let mut node = Node::new(&Chain::new(), &blocks, now_ms);
+    assert!(!meet(&mut node, &of_old_keys, usize::MAX).is_empty());
+    assert_eq!(found(&node), None);
+    node.now_ms += REQUEST_TIMEOUT_MS;
+    assert!(meet(&mut node, &of_old_keys, usize::MAX).is_empty(), "told once");
+}
+
+#[test]
+fn a_decision_on_a_fork_that_several_epochs_wrote_down_is_one() {
+    let mut chain = Chain::new();
+    let committed = chain.grow(START_MS + 1_000).committed;
+    let side = (committed.block.header.clone(), committed.commit);
+    let fork = Arc::new(ForkProof { ours: side.clone(), theirs: side, guilty: Vec::new() });
+    let open = JournalRecord::Fork(Arc::clone(&fork));
+    let decided = JournalRecord::ForkAcknowledged(Arc::clone(&fork));
+    // Else each restart would make them more, since each epoch writes them all again.
+    let records = vec![open, decided.clone(), decided];
+    let node = Node::with_records(&Chain::new(), &[], START_MS, records);
+    assert_eq!(node.core.acknowledged_forks, [fork]);
+    assert!(node.core.fork().is_none());
+}
