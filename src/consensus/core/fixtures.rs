@@ -19,7 +19,7 @@ pub(crate) fn peer() -> PublicKey {
 
 pub(crate) struct SingleNode<D: Disk> {
     pub(crate) core: Core,
-    journal: JournalWriter<D>,
+    pub(crate) journal: JournalWriter<D>,
     log: BlockLog<D>,
     pub(crate) now_ms: TimeMs,
     /// What is in its journal, and so was sent, in its order.

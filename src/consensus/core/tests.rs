@@ -1,5 +1,6 @@
 //! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
 
+mod batches;
 mod forks;
 
 use std::path::Path;
@@ -46,7 +47,7 @@ fn genesis() -> GenesisDocument {
     GenesisDocument {
         network: Network::Devnet,
         time_ms: START_MS,
-        allocations: vec![Allocation { address: address(&user()), amount: Amount(1_000_000) }; 3],
+        allocations: vec![Allocation { address: address(&user()), amount: Amount(1_000_000) }; 40],
         masternodes: (0..MEMBERS).map(masternode).collect(),
         parameters,
     }

@@ -1,0 +1,106 @@
+//! When own votes leave, and how many at a time.
+
+use super::*;
+use crate::storage::journal::{Durable, Staged};
+
+const INTERVAL_MS: u64 = 2;
+
+/// What a core wants done about its votes.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wanted {
+    /// Votes of each batch that is to be written and sent.
+    batches: Vec<usize>,
+    /// Milliseconds to the next look.
+    wait_ms: Option<u64>,
+}
+
+/// A node whose journal answers when the test says so.
+struct SlowDisk {
+    node: Node,
+    staged: Vec<Staged<Message>>,
+}
+
+impl SlowDisk {
+    fn new() -> Self {
+        let mut node = Node::new(&Chain::new(), &[], START_MS);
+        node.core.config.vote_interval_ms = INTERVAL_MS;
+        Self { node, staged: Vec::new() }
+    }
+
+    fn feed(&mut self, event: Event) -> Wanted {
+        let mut wanted = Wanted::default();
+        for output in self.node.core.handle(event, self.node.now_ms) {
+            match output {
+                Output::Persist(staged) => {
+                    wanted.batches.extend(staged.release.iter().filter_map(|message| match message {
+                        Message::VoteBatch(batch) => Some(batch.votes.len()),
+                        _ => None,
+                    }));
+                    self.staged.push(staged);
+                }
+                Output::Schedule(Timer::FlushVotes, wait_ms) => wanted.wait_ms = Some(wait_ms),
+                _ => {}
+            }
+        }
+        wanted
+    }
+
+    /// Payments of their own, each for a vote.
+    fn pay(&mut self, numbers: std::ops::Range<usize>) -> Wanted {
+        let chain = Chain::new();
+        numbers.fold(Wanted::default(), |mut wanted, number| {
+            let more = self.feed(Event::Transaction(chain.payment(number)));
+            wanted.batches.extend(more.batches);
+            wanted.wait_ms = wanted.wait_ms.or(more.wait_ms);
+            wanted
+        })
+    }
+
+    fn write(&mut self) -> Wanted {
+        let durable: Vec<Durable<Message>> =
+            self.node.journal.commit(std::mem::take(&mut self.staged)).unwrap();
+        self.feed(Event::Persisted(durable))
+    }
+
+    fn after(&mut self, wait_ms: u64) -> Wanted {
+        self.node.now_ms += wait_ms;
+        self.feed(Event::TimeoutElapsed(Timer::FlushVotes))
+    }
+}
+
+fn batch(votes: usize) -> Wanted {
+    Wanted { batches: vec![votes], wait_ms: None }
+}
+
+fn wait(wait_ms: u64) -> Wanted {
+    Wanted { batches: Vec::new(), wait_ms: Some(wait_ms) }
+}
+
+#[test]
+fn votes_gather_while_the_journal_writes() {
+    let mut disk = SlowDisk::new();
+    assert_eq!(disk.pay(0..1), batch(1), "the first leaves at once");
+    disk.node.now_ms += 10 * INTERVAL_MS;
+    assert_eq!(disk.pay(1..5), Wanted::default());
+    assert_eq!(disk.write(), batch(4), "and then all that came meanwhile");
+    disk.node.now_ms += 10 * INTERVAL_MS;
+    assert_eq!(disk.write(), Wanted::default());
+    assert_eq!(disk.pay(5..6), batch(1));
+}
+
+#[test]
+fn the_interval_grows_with_the_last_batch() {
+    let mut disk = SlowDisk::new();
+    disk.pay(0..1);
+    disk.write();
+    assert_eq!(disk.pay(1..18), wait(INTERVAL_MS), "after a batch of one");
+    assert_eq!(disk.after(INTERVAL_MS), batch(17));
+    disk.write();
+    assert_eq!(disk.pay(18..38), wait(3 * INTERVAL_MS), "after one of 17, so of twice eight");
+    assert_eq!(disk.after(3 * INTERVAL_MS), batch(20));
+    disk.write();
+    disk.node.now_ms += 3 * INTERVAL_MS;
+    assert_eq!(disk.pay(38..39), batch(1), "nobody waits longer than that");
+    disk.write();
+    assert_eq!(disk.pay(39..40), wait(INTERVAL_MS));
+}
