@@ -322,6 +322,13 @@ impl NodeApi for AppContext {
         self.network.peers().into_iter().map(peer_info).collect()
     }
 
+    fn disconnect(&self, peer: &str) -> bool {
+        let is_it =
+            |info: &network::PeerInfo| info.address.to_string() == peer || info.peer.to_string() == peer;
+        let found = self.network.peers().into_iter().find(is_it);
+        found.is_some_and(|info| self.network.disconnect(info.peer))
+    }
+
     fn network_info(&self) -> NetworkInfo {
         let (inbound, outbound) = self.network.peer_counts();
         let version = env!("CARGO_PKG_VERSION");

@@ -114,6 +114,8 @@ pub trait NodeApi: Send + Sync + 'static {
     fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>>;
     /// Connected peers.
     fn peers(&self) -> Vec<PeerInfo>;
+    /// Ends the connection to the peer of this address or key, as [`Self::peers`] writes them; false if there is none.
+    fn disconnect(&self, peer: &str) -> bool;
     /// The node in its network.
     fn network_info(&self) -> NetworkInfo;
     /// The transaction pool.

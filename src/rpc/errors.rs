@@ -20,6 +20,8 @@ pub const REJECTED: i32 = -26;
 pub const ALREADY_KNOWN: i32 = -27;
 /// The node is starting.
 pub const STARTING: i32 = -28;
+/// No peer of that name is connected (Bitcoin Core's `RPC_CLIENT_NODE_NOT_CONNECTED`).
+pub const NOT_CONNECTED: i32 = -29;
 /// The caller gave no credentials for a method that needs them; the HTTP status is 401.
 pub const UNAUTHORIZED: i32 = -32_001;
 /// Too few or too many parameters, or an unknown name among them.

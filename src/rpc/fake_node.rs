@@ -21,6 +21,8 @@ use crate::types::*;
 
 /// The height of its only block.
 pub(crate) const HEIGHT: Height = 1;
+/// Its one peer, for who wants to be rid of it.
+pub(crate) const PEER: &str = "192.0.2.1:24100";
 
 #[derive(Default)]
 pub(crate) struct FakeNode {
@@ -187,6 +189,9 @@ impl NodeApi for FakeNode {
     }
     fn peers(&self) -> Vec<PeerInfo> {
         Vec::new()
+    }
+    fn disconnect(&self, peer: &str) -> bool {
+        peer == PEER
     }
     fn network_info(&self) -> NetworkInfo {
         NetworkInfo {

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{BlockSelector, NodeApi, UtxoPage};
 use super::errors::{
-    BAD_PARAMETER, BAD_PARAMETERS, INTERNAL, NOT_FOUND, STARTING, UNAUTHORIZED, bad_parameter, error,
-    of_node, of_submit,
+    BAD_PARAMETER, BAD_PARAMETERS, INTERNAL, NOT_CONNECTED, NOT_FOUND, STARTING, UNAUTHORIZED, bad_parameter,
+    error, of_node, of_submit,
 };
 use super::finality_proof;
 use super::types::{
@@ -101,7 +101,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 31] = [
+pub static METHODS: [Method; 32] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -121,6 +121,12 @@ pub static METHODS: [Method; 31] = [
         |call| answer(get_block(call)),
     ),
     Method::read("getpeerinfo", &[], "Connected peers", |call| answer(async move { Ok(call.node.peers()) })),
+    Method::write(
+        "disconnectnode",
+        &["peer"],
+        "Ends the connection to a peer, by its \"addr\" or \"node_id\" of getpeerinfo; it may connect again",
+        |call| answer(async move { disconnect_node(&call) }),
+    ),
     Method::read("getnetworkinfo", &[], "The node in its network", |call| {
         answer(async move { Ok(call.node.network_info()) })
     }),
@@ -274,6 +280,15 @@ pub static METHODS: [Method; 31] = [
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.name == name)
+}
+
+fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
+    let peer = call.required::<String>(0)?;
+    if call.node.disconnect(&peer) {
+        return Ok(());
+    }
+    let hint = "`getpeerinfo` names those that are";
+    Err(error(NOT_CONNECTED, "no such peer is connected", "not_connected", hint))
 }
 
 fn answer<T: Serialize>(
@@ -649,7 +664,7 @@ mod tests {
         assert_eq!(names.len(), METHODS.len());
         let writing: Vec<_> =
             METHODS.iter().filter(|method| method.write).map(|method| method.name).collect();
-        assert_eq!(writing, ["sendrawtransaction", "stop"]);
+        assert_eq!(writing, ["disconnectnode", "sendrawtransaction", "stop"]);
     }
 
     #[test]

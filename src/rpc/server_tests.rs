@@ -5,7 +5,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::base64;
-use super::super::fake_node::{FakeNode, block, masternode, output};
+use super::super::fake_node::{FakeNode, PEER, block, masternode, output};
 use super::super::finality_proof;
 use super::super::http::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
 use super::super::methods::METHODS;
@@ -120,6 +120,7 @@ async fn every_method_answers() {
     for method in &METHODS {
         let params = match method.name {
             "getblockhash" | "getblock" => json!([1]),
+            "disconnectnode" => json!([PEER]),
             "getutxostate" | "gettxout" => json!([txid, 0]),
             "gettransactionstatus" | "waitfortransaction" => json!([txid]),
             "getfinalityproof" => json!([txid]),
@@ -131,7 +132,9 @@ async fn every_method_answers() {
             _ => json!([]),
         };
         let answer = fixture.call(method.name, params).await;
-        assert!(answer.as_ref().is_ok_and(|answer| !answer.is_null()), "{}: {answer:?}", method.name);
+        let is_silent = method.name == "disconnectnode";
+        let is_well = answer.as_ref().is_ok_and(|answer| answer.is_null() == is_silent);
+        assert!(is_well, "{}: {answer:?}", method.name);
     }
     assert!(fixture.node.stopped.load(std::sync::atomic::Ordering::Relaxed));
     let help = fixture.call("help", json!([])).await.unwrap();
@@ -285,6 +288,7 @@ async fn errors_have_code_reason_and_hint() {
             "unknown_proof_version",
         ),
         ("verifyfinalityproof", json!([light]), -26, "votes_too_light"),
+        ("disconnectnode", json!(["127.0.0.1:1"]), -29, "not_connected"),
     ] {
         let error = fixture.call(method, params.clone()).await.unwrap_err();
         assert_eq!(error["code"], code, "{method} {params}: {error}");

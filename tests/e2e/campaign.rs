@@ -1,4 +1,4 @@
-//! Real processes in trouble for as long as one likes: killed, stopped, paused, alone, in pairs and all at once, while
+//! Real processes in trouble for as long as one likes: killed, stopped, paused, cut off, alone, in pairs and all at once, while
 //! payments and double spends flow; in the end the key of one runs twice.
 //!
 //! `E2E_SECONDS=300 cargo test --test e2e campaign -- --nocapture` is the long one.
@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use timed::rpc::types::{MasternodeInfo, NodeState, PunishedInfo, TransactionStatus};
+use timed::rpc::types::{MasternodeInfo, NodeState, PeerInfo, PunishedInfo, TransactionStatus};
 use timed::runtime::Clock;
 use timed::types::{ChainParameters, MasternodeId, Transaction};
 
 use crate::copied_key::{NOTICED, contradict};
-use crate::net::{Chain, Coin, Net, Payer, wait_for};
+use crate::net::{Chain, Coin, Net, Node, Payer, wait_for};
 
 const NODES: usize = 5;
 const SECONDS_DEFAULT: u64 = 30;
@@ -70,7 +70,7 @@ fn make_coins(net: &Net) -> Vec<Coin> {
 /// What goes wrong next; its name.
 fn trouble(net: &mut Net, random: &mut Random) -> &'static str {
     let (one, other) = (random.node(), random.node());
-    match random.below(10) {
+    match random.below(12) {
         0..3 => {
             net.nodes[one].kill();
             random.wait(3_000);
@@ -99,11 +99,27 @@ fn trouble(net: &mut Net, random: &mut Random) -> &'static str {
             net.nodes[other].process().resume();
             "one killed and one paused"
         }
+        9 | 10 => {
+            let until = Clock.instant() + Duration::from_millis(random.below(3_000));
+            while Clock.instant() < until {
+                cut_off(&net.nodes[one]);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            "cut off"
+        }
         _ => {
-            net.nodes.iter_mut().for_each(crate::net::Node::kill);
+            net.nodes.iter_mut().for_each(Node::kill);
             net.start_all();
             "all killed"
         }
+    }
+}
+
+/// Ends all connections of a node; they are made again.
+fn cut_off(node: &Node) {
+    for peer in node.call::<Vec<PeerInfo>>("getpeerinfo", &[]) {
+        // It may be gone by itself.
+        drop(node.try_call::<()>("disconnectnode", &[peer.node_id.into()]));
     }
 }
 
