@@ -124,7 +124,8 @@ pub struct StorageConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConsensusConfig {
-    /// Votes are gathered this long before they are signed, synced and sent together.
+    /// Votes are gathered this long, and up to four times as long when there are many, before they are signed, synced and
+    /// sent together.
     pub vote_interval_ms: u64,
 }
 
