@@ -169,8 +169,7 @@ listen_address = "{rpc}"
 # cache_mb = {cache_mb}
 
 [consensus]
-# A masternode gathers votes this long, and up to four times as long when there are many, before it signs, syncs and
-# sends them together.
+# A masternode gathers votes this long, four times as long when there are many, and then sends them together.
 # vote_interval_ms = {vote_interval_ms}
 
 [mempool]
