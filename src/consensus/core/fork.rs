@@ -10,12 +10,12 @@
 //!   anything about the past.
 //! - INV-FORK-2: what was seen is journaled, so that a restart does not make the node sign again; only what its operator
 //!   decided (`timed votes acknowledge-fork`) does.
-//! - INV-FORK-3: what is judged is the block at which two chains part. One on top of another block than this node's own
-//!   may be in another epoch, with another set; at the parting both follow from one state. A peer is asked for one of its
-//!   blocks at a time, halfway between the highest that is known to be the same and the lowest that is known to be
-//!   another: at most 64 of them, and one for each fork that was decided on. If the peer falls silent, or if the parting
-//!   is too old to be judged, the lowest of the blocks seen that the set known here has committed stands for it: it is a
-//!   second committed block of its height all the same.
+//! - INV-FORK-3: the first second block that the set known here has committed stops this node from signing, once it is
+//!   known to be of no fork that was decided on. A block on top of another one than this node's own may be in another
+//!   epoch, with another set, and can't be judged; at the parting both chains follow from one state. So the peer is asked
+//!   for one of its blocks at a time, halfway between the highest that is known to be the same and the lowest that is
+//!   known to be another, until one can be judged: at most 64 of them, and one for each fork that was decided on. A peer
+//!   that has shown such a block and falls silent does not hide it.
 //! - INV-FORK-4: a chain that has one block of a fork that was decided on where this one has the other is no new fork,
 //!   whichever side this node is on by now; any other parting is, below or above. The blocks at such heights are asked
 //!   for first. What was found out of a peer holds for [`APART_MS`] while it is connected: until then it is asked for no
@@ -79,7 +79,7 @@ impl Search {
         let decided = decided.iter().map(|fork| fork.ours.0.height).find(between);
         let tip = (!self.is_seen && !self.has_failed()).then_some(self.other);
         let middle = u64::midpoint(self.same, self.other);
-        decided.or(tip).or(Some(middle).filter(between))
+        decided.or(tip).or(Some(middle).filter(|height| self.proof.is_none() && between(height)))
     }
 }
 
