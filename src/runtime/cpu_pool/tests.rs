@@ -142,3 +142,34 @@ async fn the_pool_answers_and_hands_on_panics() {
     assert_eq!(pool.run(|| "still alive").await, "still alive");
     assert_eq!(pool.jobs.available_permits(), 1);
 }
+
+/// INV-POOL-2.
+#[tokio::test]
+async fn no_more_jobs_run_at_once_than_the_pool_has_threads() {
+    const THREADS: usize = 2;
+    const JOBS: usize = 5;
+    let pool = CpuPool::with_threads(THREADS).unwrap();
+    let (started, mut starts) = tokio::sync::mpsc::channel(JOBS);
+    let (release, gate) = std::sync::mpsc::sync_channel(JOBS);
+    let gate = Arc::new(parking_lot::Mutex::new(gate));
+    let jobs = futures::future::join_all((0..JOBS).map(|_| {
+        let (started, gate) = (started.clone(), Arc::clone(&gate));
+        pool.run(move || {
+            started.blocking_send(()).unwrap();
+            gate.lock().recv().unwrap();
+        })
+    }));
+    let watcher = async {
+        for running in 0..JOBS {
+            if running >= THREADS {
+                // Long enough for whoever does not wait for its turn.
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                assert!(starts.try_recv().is_err(), "a third job runs");
+                release.send(()).unwrap();
+            }
+            starts.recv().await.unwrap();
+        }
+        (0..THREADS).for_each(|_| release.send(()).unwrap());
+    };
+    tokio::join!(jobs, watcher);
+}
