@@ -111,6 +111,8 @@ pub struct LoadReport {
     pub final_per_s: f64,
     /// The longest time in which nothing became final.
     pub max_gap_ms: u64,
+    /// When that was, from the start of the run.
+    pub max_gap_at_ms: u64,
     /// Half, from the node's acceptance.
     pub node_p50_ms: f64,
     /// Ninety-nine of a hundred, from the node's acceptance.
@@ -396,7 +398,8 @@ fn report(args: &Args, outcome: Outcome, starved: u64, nodes: usize) -> LoadRepo
         p99_ms: outcome.latency.p99_ms,
         max_ms: outcome.latency.max_ms,
         final_per_s: outcome.final_per_s,
-        max_gap_ms: outcome.max_gap_ms,
+        max_gap_ms: outcome.longest_gap.ms,
+        max_gap_at_ms: outcome.longest_gap.from_ms,
         node_p50_ms: outcome.node_latency.p50_ms,
         node_p99_ms: outcome.node_latency.p99_ms,
         starved,
@@ -425,7 +428,11 @@ fn table(report: &LoadReport) -> Vec<String> {
             report.p99_ms, report.node_p99_ms
         ),
         format!("  max             {:>12.2} ms", report.max_ms),
-        format!("  longest pause   {:>12} ms", report.max_gap_ms),
+        format!(
+            "  longest pause   {:>12} ms   {:.1} s after the start",
+            report.max_gap_ms,
+            Duration::from_millis(report.max_gap_at_ms).as_secs_f64()
+        ),
     ];
     if rejected > 0 {
         lines.push(format!("  rejected        {rejected:>12}"));
@@ -507,6 +514,7 @@ mod tests {
             "max_ms",
             "final_per_s",
             "max_gap_ms",
+            "max_gap_at_ms",
         ] {
             assert!(json[name].is_number(), "{name}");
         }

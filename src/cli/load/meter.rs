@@ -70,13 +70,21 @@ pub(super) struct Percentiles {
     pub max_ms: f64,
 }
 
+/// A time in which nothing became final.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Gap {
+    /// When it began, from the start of the run.
+    pub from_ms: u64,
+    pub ms: u64,
+}
+
 /// What [`Meter::finish`] tells.
 pub(super) struct Outcome {
     pub counts: Counts,
     pub latency: Percentiles,
     pub node_latency: Percentiles,
     pub final_per_s: f64,
-    pub max_gap_ms: u64,
+    pub longest_gap: Gap,
     pub reasons: BTreeMap<String, u64>,
 }
 
@@ -211,7 +219,7 @@ impl Meter {
         for (txid, at) in left {
             self.settle(&txid, at);
         }
-        let (max_gap_ms, active_ms) = self.gaps();
+        let (longest_gap, active_ms) = self.gaps();
         let finalized = u32::try_from(self.counts.finalized).map_or(f64::MAX, f64::from);
         let seconds = Duration::from_millis(active_ms).as_secs_f64();
         Outcome {
@@ -219,21 +227,24 @@ impl Meter {
             latency: percentiles(&self.latency),
             node_latency: percentiles(&self.node_latency),
             final_per_s: if active_ms == 0 { 0.0 } else { finalized / seconds },
-            max_gap_ms,
+            longest_gap,
             reasons: self.reasons,
         }
     }
 
-    /// The longest pause between finalizations, from the start to the last one, and when that was.
-    fn gaps(&self) -> (u64, u64) {
-        let (mut longest, mut since, mut last) = (0_u64, 0_u64, 0_u64);
-        for (ms, hit) in (0_u64..).zip(&self.final_in_ms) {
+    /// The longest pause between finalizations, from the start to the last one, and when that one was.
+    fn gaps(&self) -> (Gap, u64) {
+        let (mut longest, mut last_ms) = (Gap::default(), 0_u64);
+        for (now_ms, hit) in (0_u64..).zip(&self.final_in_ms) {
             if *hit {
-                longest = longest.max(ms.saturating_sub(since));
-                (since, last) = (ms, ms);
+                let gap = Gap { from_ms: last_ms, ms: now_ms.saturating_sub(last_ms) };
+                if gap.ms > longest.ms {
+                    longest = gap;
+                }
+                last_ms = now_ms;
             }
         }
-        (longest, if self.counts.finalized == 0 { 0 } else { last.max(1) })
+        (longest, if self.counts.finalized == 0 { 0 } else { last_ms.max(1) })
     }
 }
 
@@ -270,7 +281,7 @@ mod tests {
         meter.finalized(&txid(3), 1, at(120), 1);
         let outcome = meter.finish();
         assert_eq!((outcome.counts.accepted, outcome.counts.finalized), (3, 3));
-        assert_eq!(outcome.max_gap_ms, 70);
+        assert_eq!(outcome.longest_gap, Gap { from_ms: 50, ms: 70 });
         assert!((outcome.latency.max_ms - 110.0).abs() < 0.2, "{:?}", outcome.latency);
         assert!((outcome.latency.p50_ms - 40.0).abs() < 0.1);
         assert!((outcome.node_latency.max_ms - 5.0).abs() < 0.01);
@@ -288,6 +299,6 @@ mod tests {
         assert_eq!((meter.in_flight(), meter.take_returned().len()), (0, 0));
         let outcome = meter.finish();
         assert_eq!((outcome.counts.rejected, outcome.reasons.len()), (40, REASONS_MAX));
-        assert_eq!((outcome.max_gap_ms, outcome.final_per_s.to_bits()), (0, 0.0_f64.to_bits()));
+        assert_eq!((outcome.longest_gap.ms, outcome.final_per_s.to_bits()), (0, 0.0_f64.to_bits()));
     }
 }
