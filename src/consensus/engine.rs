@@ -1,4 +1,4 @@
-//! The node's shell around the core: its thread, its inbox, the journal's thread, and the checks of signatures.
+//! The node's shell around the core: its thread, its inbox, and the checks of signatures.
 //!
 //! # Place
 //! `app/start.rs` starts these parts. Network, router, timers and disks put events in; the consensus thread takes them
@@ -7,16 +7,14 @@
 //! # Invariants
 //! - INV-ENGINE-1: what the node owes itself (durable writes, durable blocks, elapsed timers) is never dropped and
 //!   never waits behind what peers say; votes never wait behind transactions and blocks.
-//! - INV-ENGINE-2: the journal's thread executes orders in the order in which the core gave them.
-//! - INV-ENGINE-3: after a failed write of the journal nothing is sent any more: the node stops.
-//! - INV-ENGINE-4: messages of one peer reach the core in the order in which they came, within each lane.
+//! - INV-ENGINE-2: messages of one peer reach the core in the order in which they came, within each lane.
 //!
 //! # Concurrency
 //! One thread owns the core. Its own events are in a queue that is bounded by what it ordered; peers' lanes are bounded
-//! channels whose senders wait. It waits for a disk only when [`JOURNAL_QUEUE_MAX`] writes are outstanding.
+//! channels whose senders wait. It waits for a disk only when [`JOURNAL_QUEUE_MAX`](super::vote_journal::JOURNAL_QUEUE_MAX) writes are outstanding.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
@@ -33,13 +31,12 @@ use super::block_commit::{BlockOrder, BlockRequest};
 use super::core::{Core, Event, Notification, Output};
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
+use super::vote_journal::JournalOrder;
 use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::finality::FinalVotes;
 use crate::runtime::priority::{self, Priority};
-use crate::runtime::{Clock, CpuPool, TaskRegistry, metric_names};
-use crate::storage::disk::Disk;
-use crate::storage::journal::{Durable, JournalWriter, Staged};
-use crate::types::{Epoch, Message, PublicKey, SignatureVerifier, Transaction, TxId, VoteKind, VoteStep};
+use crate::runtime::{Clock, CpuPool, TaskRegistry};
+use crate::types::{PublicKey, SignatureVerifier, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
 /// Urgent events of peers that wait, at most.
@@ -50,10 +47,6 @@ pub const BULK_EVENTS_MAX: usize = 2_048;
 const BULK_BURST: usize = 32;
 /// Urgent events of peers that are handled before the node's own are looked for again.
 const URGENT_BURST: usize = 64;
-/// Writes of the journal that wait for it, at most.
-pub const JOURNAL_QUEUE_MAX: usize = 4_096;
-/// Writes that one commit of the journal takes together, at most.
-const JOURNAL_GROUP_MAX: usize = 1_024;
 /// The longest pause between two looks of the core at the clock.
 const TICK: Duration = Duration::from_millis(100);
 /// Messages that one job of the CPU pool checks, at most.
@@ -181,97 +174,6 @@ impl ConsensusEngine {
         }
         self.wake();
         Ok(())
-    }
-}
-
-// -- the journal ------------------------------------------------------------------------------------------------------
-
-/// What the journal's thread is asked for.
-pub enum JournalOrder {
-    /// Write, sync, send, report.
-    Commit(Staged<Message>),
-    /// Forget what is older than this epoch.
-    Prune(Epoch),
-}
-
-/// Starts the journal's thread. It ends, with all it was asked for done, when the sender is dropped.
-///
-/// # Errors
-/// When there is no thread to be had.
-pub fn start_journal<D: Disk>(
-    writer: JournalWriter<D>,
-    engine: Arc<ConsensusEngine>,
-    network: NetworkHandle,
-    registry: &TaskRegistry,
-) -> Result<SyncSender<JournalOrder>, crate::runtime::tasks::ThreadError> {
-    let (sender, receiver) = sync_channel(JOURNAL_QUEUE_MAX);
-    let failures = registry.clone();
-    registry.spawn_thread("vote journal", move || {
-        priority::take(Priority::Urgent);
-        let outcome = run_journal(writer, &receiver, |durable| {
-            for message in &durable {
-                network.publish(message);
-                count_votes(message.get());
-            }
-            engine.hand_in(Event::Persisted(durable));
-        });
-        if let Err(error) = outcome {
-            // Neither is anything sent after this: the thread that could is gone.
-            failures.fail("vote journal", error.to_string());
-        }
-    })?;
-    Ok(sender)
-}
-
-/// Executes orders until the last sender is gone. Neighbouring commits share one write and one sync.
-fn run_journal<D: Disk>(
-    mut writer: JournalWriter<D>,
-    orders: &Receiver<JournalOrder>,
-    mut release: impl FnMut(Vec<Durable<Message>>),
-) -> Result<(), crate::storage::StorageError> {
-    let mut next = orders.recv().ok();
-    while let Some(order) = next.take() {
-        match order {
-            JournalOrder::Prune(epoch) => writer.prune_before(epoch)?,
-            JournalOrder::Commit(first) => {
-                let mut group = vec![first];
-                while group.len() < JOURNAL_GROUP_MAX {
-                    match orders.try_recv() {
-                        Ok(JournalOrder::Commit(staged)) => group.push(staged),
-                        Ok(other) => {
-                            next = Some(other);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
-                release(writer.commit(group)?);
-            }
-        }
-        if next.is_none() {
-            next = orders.recv().ok();
-        }
-    }
-    Ok(())
-}
-
-fn count_votes(message: &Message) {
-    let count = |kind: &'static str, votes: usize| {
-        let votes = u64::try_from(votes).unwrap_or(u64::MAX);
-        metrics::counter!(metric_names::VOTES_TOTAL, "kind" => kind).increment(votes);
-    };
-    match message {
-        Message::VoteBatch(batch) => {
-            let locks = batch.votes.iter().filter(|vote| vote.kind == VoteKind::Lock).count();
-            count("lock", locks);
-            count("final", batch.votes.len().saturating_sub(locks));
-        }
-        Message::BlockVote(vote) => match vote.step {
-            VoteStep::Prevote => count("prevote", 1),
-            VoteStep::Precommit => count("precommit", 1),
-        },
-        Message::Proposal(_) => count("proposal", 1),
-        _ => {}
     }
 }
 
@@ -554,60 +456,5 @@ impl Driver {
         if self.parts.blocks.send(order).is_err() {
             self.failures.fail("consensus", "the block log's thread is gone");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-    use crate::storage::journal::{JournalIdentity, JournalRecord};
-    use crate::storage::memory_disk::{Fault, MemoryDisk};
-    use crate::types::ChainId;
-
-    fn staged(number: u64) -> JournalOrder {
-        let records = vec![JournalRecord::ClosingEntered { epoch: 0, height: number }];
-        JournalOrder::Commit(Staged { records, release: vec![Message::Ping(number)] })
-    }
-
-    fn journal(disk: &MemoryDisk) -> JournalWriter<MemoryDisk> {
-        let identity = JournalIdentity { chain_id: ChainId([1; 32]), operator: None };
-        JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap().writer
-    }
-
-    #[test]
-    fn queued_writes_share_commits_and_are_released_in_their_order() {
-        let disk = MemoryDisk::new();
-        let (sender, receiver) = sync_channel(8);
-        for number in [1, 2] {
-            sender.send(staged(number)).unwrap();
-        }
-        sender.send(JournalOrder::Prune(0)).unwrap();
-        for number in [3, 4] {
-            sender.send(staged(number)).unwrap();
-        }
-        drop(sender);
-        let mut released = Vec::new();
-        let release = |durable: Vec<Durable<Message>>| {
-            released.push(durable.into_iter().map(Durable::into_inner).collect::<Vec<_>>());
-        };
-        run_journal(journal(&disk), &receiver, release).unwrap();
-        // What stands behind an order of another kind is not committed before it.
-        let pings = |numbers: [u64; 2]| numbers.map(Message::Ping).to_vec();
-        assert_eq!(released, [pings([1, 2]), pings([3, 4])]);
-    }
-
-    #[test]
-    fn nothing_is_released_after_a_failed_write() {
-        let disk = MemoryDisk::new();
-        let writer = journal(&disk);
-        let (sender, receiver) = sync_channel(8);
-        sender.send(staged(1)).unwrap();
-        drop(sender);
-        disk.fail_after(1, Fault::InputOutput);
-        let mut released = 0;
-        assert!(run_journal(writer, &receiver, |_| released += 1).is_err());
-        assert_eq!(released, 0);
     }
 }

@@ -3,7 +3,7 @@
 //! # Place
 //! Floor 7. [`core`] executes the machines' effects without a thread, a clock or a socket of its own, so that the
 //! node and the simulator run the same code. [`engine`] is the node's shell around it for the finality layer,
-//! [`bft`] for the block layer, [`timeout_monitor`] watches the timeouts, and [`block_commit`] is the one place
+//! [`bft`] for the block layer, [`vote_journal`] writes before anything is said, [`timeout_monitor`] watches the timeouts, and [`block_commit`] is the one place
 //! where a block lands.
 
 pub mod bft;
@@ -14,3 +14,4 @@ pub mod proof_builder;
 pub mod replay;
 pub mod timeout_monitor;
 pub mod verify;
+pub mod vote_journal;

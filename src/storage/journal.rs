@@ -37,6 +37,7 @@ use super::disk::Disk;
 use super::error::StorageError;
 pub use super::record::JournalOrigin;
 use super::record::{Identity, SegmentKind};
+use super::retired::RetiredSegments;
 use super::segment_log::{
     Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, owner, remove_all, segment_path,
 };
@@ -448,24 +449,19 @@ impl<D: Disk> JournalWriter<D> {
         Ok(())
     }
 
-    /// Removes the oldest segments that hold nothing of `epoch` or later. To be called once the closing block of the
-    /// epoch before is durable.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`]; the journal takes no more records after it.
-    pub fn prune_before(&mut self, epoch: Epoch) -> Result<(), StorageError> {
-        loop {
-            let first = self.log.first_sequence();
-            let newest = self.epochs.newest.get(&first).copied().unwrap_or(0);
-            if first == self.log.active_sequence() || newest >= epoch {
-                break;
-            }
-            // First the map, so that no reader is sent to a file that is gone.
-            self.bodies.write().retain(|_, position| position.sequence != first);
-            self.log.remove_first()?;
-            self.epochs.newest.remove(&first);
+    /// Forgets the oldest segments that hold nothing of `epoch` or later; their files are to be removed. To be called
+    /// once the closing block of the epoch before is durable.
+    pub fn prune_before(&mut self, epoch: Epoch) -> RetiredSegments<D> {
+        let mut kept = self.log.first_sequence();
+        while kept != self.log.active_sequence()
+            && self.epochs.newest.get(&kept).copied().unwrap_or(0) < epoch
+        {
+            self.epochs.newest.remove(&kept);
+            kept += 1;
         }
-        Ok(())
+        // First the map, so that no reader is sent to a file that is gone.
+        self.bodies.write().retain(|_, position| position.sequence >= kept);
+        self.log.retire_before(kept)
     }
 
     /// Bytes of all segments.

@@ -207,6 +207,10 @@ fn a_flipped_bit_is_named_or_cuts_the_last_commit_alone() {
     }
 }
 
+fn prune(journal: &mut OpenedJournal<MemoryDisk>, epoch: Epoch) -> Result<(), StorageError> {
+    journal.writer.prune_before(epoch).remove(&mut || true)
+}
+
 #[test]
 fn bodies_are_read_back_until_their_epoch_is_pruned() {
     let (disk, mut journal) = filled(12);
@@ -220,16 +224,16 @@ fn bodies_are_read_back_until_their_epoch_is_pruned() {
     assert_eq!(there(&journal.reader), [true; 3]);
     assert_eq!(journal.reader.transaction(&TxId::ZERO).unwrap(), None);
     assert_eq!(there(&open(&disk).unwrap().unwrap().reader), [true; 3], "places are found again at open");
-    journal.writer.prune_before(0).unwrap();
+    prune(&mut journal, 0).unwrap();
     assert_eq!(there(&journal.reader), [true; 3]);
-    journal.writer.prune_before(1).unwrap();
+    prune(&mut journal, 1).unwrap();
     assert_eq!(there(&journal.reader), [false, true, true]);
     drop(journal.writer.commit(vec![staged(vec![JournalRecord::Transaction(transaction(1))], 0)]).unwrap());
     assert_eq!(there(&journal.reader), [true; 3], "journaled again");
     disk.crash(1);
     let mut journal = open(&disk).unwrap().unwrap();
     assert_eq!(journal.records.first(), Some(&JournalRecord::EpochStarted { epoch: 1 }));
-    journal.writer.prune_before(99).unwrap();
+    prune(&mut journal, 99).unwrap();
     assert_eq!(there(&journal.reader)[..2], [true, false], "the active segment stays");
     assert_eq!(disk.list(&dir()).unwrap().len(), 1);
 }
@@ -243,10 +247,10 @@ fn a_segment_with_a_record_of_a_later_epoch_stays() {
     // The start of an epoch within a commit parts what is before it from what is after it.
     let parted = vec![vote(0, 50), start, vote(1, 51)];
     drop(journal.writer.commit(vec![staged(parted, 0)]).unwrap());
-    journal.writer.prune_before(1).unwrap();
+    prune(&mut journal, 1).unwrap();
     assert!(open(&disk).unwrap().unwrap().records.contains(&early));
     drop(journal.writer.commit(vec![staged(vec![JournalRecord::EpochStarted { epoch: 2 }], 0)]).unwrap());
-    journal.writer.prune_before(2).unwrap();
+    prune(&mut journal, 2).unwrap();
     assert_eq!(open(&disk).unwrap().unwrap().records, [JournalRecord::EpochStarted { epoch: 2 }]);
 }
 
@@ -255,14 +259,14 @@ fn a_crash_while_pruning_leaves_no_gap() {
     let operations = {
         let (disk, mut journal) = filled(16);
         let before = disk.operations();
-        journal.writer.prune_before(3).unwrap();
+        prune(&mut journal, 3).unwrap();
         disk.operations() - before
     };
     for operation in 1..=operations {
         for seed in 0..16 {
             let (disk, mut journal) = filled(16);
             disk.fail_after(operation, Fault::InputOutput);
-            let _failed = journal.writer.prune_before(3);
+            let _failed = prune(&mut journal, 3);
             disk.crash(seed);
             let records = open(&disk).unwrap().unwrap().records;
             let newest: Vec<_> = (12..16).flat_map(records_of).collect();
@@ -272,10 +276,33 @@ fn a_crash_while_pruning_leaves_no_gap() {
 }
 
 #[test]
+fn a_removal_that_is_stopped_leaves_a_log_and_the_next_one_ends_it() {
+    let removed = {
+        let (disk, mut journal) = filled(16);
+        prune(&mut journal, 3).unwrap();
+        disk.list(&dir()).unwrap()
+    };
+    for steps in 0..16 {
+        let (disk, mut journal) = filled(16);
+        let mut left = steps;
+        let mut goes_on = || {
+            left -= 1;
+            left >= 0
+        };
+        journal.writer.prune_before(3).remove(&mut goes_on).unwrap();
+        let newest: Vec<_> = (12..16).flat_map(records_of).collect();
+        assert!(open(&disk).unwrap().unwrap().records.ends_with(&newest), "{steps} steps");
+        prune(&mut journal, 3).unwrap();
+        assert_eq!(disk.list(&dir()).unwrap(), removed, "{steps} steps");
+        assert_eq!(open(&disk).unwrap().unwrap().records, newest);
+    }
+}
+
+#[test]
 fn the_origin_outlives_pruning_and_crashes() {
     let (disk, mut journal) = filled(16);
     assert_eq!((journal.origin, journal.epoch), (ORIGIN, 0));
-    journal.writer.prune_before(3).unwrap();
+    prune(&mut journal, 3).unwrap();
     disk.crash(3);
     let journal = open(&disk).unwrap().unwrap();
     assert_eq!(

@@ -23,6 +23,7 @@ pub mod lock;
 pub mod memory_disk;
 pub mod memory_index;
 mod record;
+mod retired;
 mod segment_log;
 pub mod sled_index;
 
@@ -39,4 +40,5 @@ pub use journal_import::JournalImport;
 pub use lock::DirectoryLock;
 pub use memory_disk::{Fault, MemoryDisk};
 pub use memory_index::MemoryIndex;
+pub use retired::RetiredSegments;
 pub use sled_index::SledIndex;

@@ -26,6 +26,7 @@ use super::record::{
     FRAME_HEAD_BYTES, FrameHead, Identity, JournalOrigin, PAYLOAD_BYTES_MAX, SEGMENT_HEADER_BYTES,
     SegmentKind, any_frame_from, frame, owner_of,
 };
+use super::retired::{RetiredSegments, remove_leftovers};
 use crate::types::{ChainId, PublicKey};
 
 /// Bytes of a segment after which the next record starts a new one.
@@ -60,7 +61,7 @@ pub(super) fn segment_path(dir: &Path, sequence: u64) -> PathBuf {
     dir.join(format!("{sequence:08}{SUFFIX}"))
 }
 
-fn sequences(disk: &impl Disk, dir: &Path) -> Result<Vec<u64>, StorageError> {
+pub(super) fn sequences(disk: &impl Disk, dir: &Path) -> Result<Vec<u64>, StorageError> {
     let mut sequences: Vec<u64> = disk
         .list(dir)?
         .iter()
@@ -164,6 +165,7 @@ impl<D: Disk> SegmentLog<D> {
             sequences.pop();
         }
         let Some(last) = sequences.last().copied() else { return Ok(None) };
+        remove_leftovers(&disk, dir)?;
         let mut sizes = BTreeMap::new();
         let mut active = disk.open_existing(&segment_path(dir, last))?;
         for sequence in sequences {
@@ -230,20 +232,14 @@ impl<D: Disk> SegmentLog<D> {
         Ok(())
     }
 
-    /// Removes the oldest segment, durably, so that a crash never leaves a gap. The active one stays.
-    pub(super) fn remove_first(&mut self) -> Result<(), StorageError> {
-        self.check_sound()?;
-        let Some((&sequence, _)) = self.sizes.first_key_value() else { return Ok(()) };
-        if sequence == self.active_sequence {
-            return Ok(());
+    /// Forgets the segments before this one; the active one stays. Their files are the caller's to remove.
+    pub(super) fn retire_before(&mut self, sequence: u64) -> RetiredSegments<D> {
+        let kept = sequence.min(self.active_sequence);
+        let needed = self.sizes.split_off(&kept);
+        for (retired, _) in std::mem::replace(&mut self.sizes, needed) {
+            self.reader.forget(retired);
         }
-        self.poisoned = true;
-        self.disk.remove(&segment_path(&self.dir, sequence))?;
-        self.disk.sync_dir(&self.dir)?;
-        self.poisoned = false;
-        self.sizes.remove(&sequence);
-        self.reader.forget(sequence);
-        Ok(())
+        RetiredSegments::new(self.disk.clone(), self.dir.clone(), kept)
     }
 
     /// The oldest segment.

@@ -182,7 +182,9 @@ impl Running {
         while let Some(write) = self.writes.pop_front() {
             match write {
                 Write::Commit(staged) => group.push(staged),
-                Write::Prune(epoch) if group.is_empty() => self.journal.prune_before(epoch)?,
+                Write::Prune(epoch) if group.is_empty() => {
+                    self.journal.prune_before(epoch).remove(&mut || true)?
+                }
                 Write::Prune(_) => {
                     self.writes.push_front(write);
                     break;

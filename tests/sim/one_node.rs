@@ -151,7 +151,7 @@ impl OneNode {
                     self.feed(Event::BlockPersisted);
                 }
                 Output::PruneJournal(epoch) => {
-                    running.journal.prune_before(epoch).expect("the disk is sound")
+                    running.journal.prune_before(epoch).remove(&mut || true).expect("the disk is sound")
                 }
                 Output::Send(to, message) => self.sent.push((to, message)),
                 Output::Relay(message, _) => self.relayed.push(message),
