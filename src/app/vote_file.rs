@@ -227,6 +227,12 @@ enum Line {
         acknowledged: bool,
         body: String,
     },
+    Evidence {
+        kind: String,
+        epoch: Epoch,
+        accused: MasternodeId,
+        body: String,
+    },
 }
 
 const fn kind_name(kind: VoteKind) -> KindName {
@@ -352,6 +358,12 @@ impl<W: Write> VoteFileWriter<W> {
                 theirs: fork.theirs.0.hash(),
                 acknowledged: matches!(record, JournalRecord::ForkAcknowledged(_)),
                 body: hex_of(&**fork),
+            },
+            JournalRecord::Evidence(piece) => Line::Evidence {
+                kind: piece.kind().to_owned(),
+                epoch: piece.epoch(),
+                accused: piece.validator(),
+                body: hex_of(&**piece),
             },
         })
     }

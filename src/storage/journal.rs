@@ -45,7 +45,8 @@ use crate::types::codec::{decode, encode};
 use crate::types::fork::ForkProof;
 use crate::types::limits::MESSAGE_BYTES_MAX;
 use crate::types::{
-    BlockVote, Certificate, ChainId, Epoch, Height, Proposal, PublicKey, Transaction, TxId, VoteBatch,
+    BlockVote, Certificate, ChainId, Epoch, Evidence, Height, Proposal, PublicKey, Transaction, TxId,
+    VoteBatch,
 };
 
 /// Bytes of one frame after which a commit writes another; with one more record it stays below a payload's limit.
@@ -83,13 +84,15 @@ pub enum JournalRecord {
     Fork(Arc<ForkProof>),
     /// The operator knows of this fork and has decided.
     ForkAcknowledged(Arc<ForkProof>),
+    /// A masternode contradicted itself, and no block says so yet.
+    Evidence(Arc<Evidence>),
 }
 
 impl JournalRecord {
-    /// The epoch that the record says it is of; bodies say none.
+    /// The epoch that the record says it is of; what may outlast its epoch says none.
     fn epoch(&self) -> Option<Epoch> {
         match self {
-            Self::Transaction(_) | Self::Fork(_) | Self::ForkAcknowledged(_) => None,
+            Self::Transaction(_) | Self::Fork(_) | Self::ForkAcknowledged(_) | Self::Evidence(_) => None,
             Self::PeerBatch(batch) | Self::OwnBatch(batch) => Some(batch.header.epoch),
             Self::Certificate(certificate) => Some(certificate.epoch),
             Self::Proposal(proposal) => Some(proposal.block.header.epoch),

@@ -35,6 +35,7 @@ impl World {
         let Some(running) = &mut self.nodes[node].running else { return };
         match running.write_journal() {
             Ok(durable) => {
+                self.evidence_on_disk.append(&mut running.evidence_on_disk);
                 for message in &durable {
                     self.log_signed(node, message.get());
                     if let Message::BlockVote(vote) = message.get() {

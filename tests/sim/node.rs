@@ -13,7 +13,8 @@ use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
 use timed::types::{
-    Epoch, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier, TxId,
+    Epoch, Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier,
+    TxId,
 };
 use timed::utxo::UtxoManager;
 
@@ -40,6 +41,8 @@ pub struct Running {
     pub writes: VecDeque<Write>,
     pub write_scheduled: bool,
     pub block_to_write: Option<Box<LoggedBlock>>,
+    /// Evidence that was written in this life.
+    pub evidence_on_disk: Vec<Arc<Evidence>>,
 }
 
 pub struct Node {
@@ -129,6 +132,7 @@ impl Node {
             writes: VecDeque::new(),
             write_scheduled: false,
             block_to_write: None,
+            evidence_on_disk: Vec::new(),
         });
         (outputs, own)
     }
@@ -191,7 +195,16 @@ impl Running {
                 }
             }
         }
-        self.journal.commit(group)
+        let records = group.iter().flat_map(|staged| &staged.records);
+        let evidence: Vec<_> = records
+            .filter_map(|record| match record {
+                JournalRecord::Evidence(piece) => Some(Arc::clone(piece)),
+                _ => None,
+            })
+            .collect();
+        let durable = self.journal.commit(group)?;
+        self.evidence_on_disk.extend(evidence);
+        Ok(durable)
     }
 
     /// What the index writer's thread does in the node, some blocks behind.

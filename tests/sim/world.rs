@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use timed::consensus::core::{Event, Identity, Notification, Output, Signing, Timer};
+use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::{
@@ -76,6 +77,8 @@ pub struct World {
     pub halves: Option<Box<Halves>>,
     pub oracle: Oracle,
     proofs: proofs::Checker,
+    /// What somebody has on disk against a faulty masternode.
+    pub evidence_on_disk: Vec<Arc<Evidence>>,
     /// For each pair, whether messages from the first reach the second.
     pub cut: Vec<Vec<bool>>,
     /// Until when each node's process stands still.
@@ -156,6 +159,7 @@ impl World {
             seen: Seen::default(),
             closings: Closings::default(),
             stopwatch: Stopwatch::default(),
+            evidence_on_disk: Vec::new(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
         for index in (0..world.plan.copies).chain(world.byzantine()) {
@@ -608,12 +612,11 @@ impl World {
         }
     }
 
-    /// Whether no validator keeps evidence. Only what it has now: a pool lives in memory, and a crash of all loses it.
-    fn is_all_evidence_proposed(&self) -> bool {
-        let cores = self.nodes.iter().filter_map(|node| Some(&node.running.as_ref()?.core));
-        let mut proposers =
-            cores.filter(|core| core.signing() == Signing::Allowed && core.own_seat().is_some());
-        proposers.all(|core| core.pending_evidence().next().is_none())
+    /// Whether nothing that somebody has had on disk against a masternode could still be put into a block, whoever has
+    /// crashed since.
+    fn is_all_evidence_in_blocks(&self) -> bool {
+        let is_open = |piece: &Arc<Evidence>| check_against(piece, self.oracle.state()).is_ok();
+        !self.evidence_on_disk.iter().any(is_open)
     }
 
     fn describe(&self) -> String {
@@ -657,7 +660,7 @@ impl World {
             world.heights().iter().all(|reached| *reached >= blocks)
         });
         self.run_until("more epochs", 60_000, |world| world.oracle.epoch >= epochs);
-        self.run_until("no evidence left to propose", 30_000, Self::is_all_evidence_proposed);
+        self.run_until("all evidence in blocks", 30_000, Self::is_all_evidence_in_blocks);
         let mut owed: Vec<TxId> = self
             .workload
             .payments

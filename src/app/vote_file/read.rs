@@ -17,8 +17,8 @@ use crate::storage::{JournalOrigin, JournalRecord};
 use crate::types::codec::decode;
 use crate::types::fork::ForkProof;
 use crate::types::{
-    BatchHeader, BlockVote, Certificate, ChainId, Epoch, FinalityVote, Proposal, PublicKey, Signature,
-    SignatureCheck, TimeMs, Transaction, TxId, VoteBatch, VoteKind, VoteStep,
+    BatchHeader, BlockVote, Certificate, ChainId, Epoch, Evidence, FinalityVote, Proposal, PublicKey,
+    Signature, SignatureCheck, TimeMs, Transaction, TxId, VoteBatch, VoteKind, VoteStep,
 };
 
 /// What the reader hands on: the head once, before all records.
@@ -121,6 +121,12 @@ impl Reader<'_> {
                 ensure(named == (height, ours, theirs), "the name of the fork")?;
                 let record = if acknowledged { JournalRecord::ForkAcknowledged } else { JournalRecord::Fork };
                 record(Arc::new(fork))
+            }
+            Line::Evidence { kind, epoch, accused, body } => {
+                let piece: Evidence = parse(&body, "the body")?;
+                let named = piece.kind() == kind && (piece.epoch(), piece.validator()) == (epoch, accused);
+                ensure(named, "the name of the evidence")?;
+                JournalRecord::Evidence(Arc::new(piece))
             }
             Line::Certificate { epoch, kind, txid, body } => {
                 let certificate: Certificate = parse(&body, "the body")?;

@@ -1,7 +1,8 @@
 use super::*;
 use crate::types::vote::CertificateVote;
 use crate::types::{
-    Amount, BlockVote, Certificate, FinalityVote, KeyHash, Lock, SecretKey, Signature, TxOut, VoteBatch,
+    Amount, BlockVote, Certificate, Evidence, FinalityVote, KeyHash, Lock, SecretKey, Signature, TxOut,
+    VoteBatch,
 };
 
 const CHAIN: ChainId = ChainId([7; 32]);
@@ -27,7 +28,7 @@ fn batch(epoch: Epoch, kind: VoteKind, secret: &SecretKey) -> Arc<VoteBatch> {
     Arc::new(VoteBatch::signed(&CHAIN, epoch, ME, 4, vec![vote], secret))
 }
 
-fn block_vote(secret: &SecretKey, value: Option<BlockHash>) -> JournalRecord {
+fn block_vote(secret: &SecretKey, value: Option<BlockHash>) -> BlockVote {
     let vote = BlockVote {
         step: VoteStep::Precommit,
         epoch: 3,
@@ -37,7 +38,11 @@ fn block_vote(secret: &SecretKey, value: Option<BlockHash>) -> JournalRecord {
         validator: ME,
         signature: Signature::EMPTY,
     };
-    JournalRecord::BlockVote(Arc::new(vote.signed(&CHAIN, secret)))
+    vote.signed(&CHAIN, secret)
+}
+
+fn contradiction(secret: &SecretKey) -> Evidence {
+    Evidence::of_votes(block_vote(secret, None), block_vote(secret, Some(BlockHash([4; 32]))))
 }
 
 /// One of each kind, of own and of others, but for proposals, which the tests of whole journals have.
@@ -53,9 +58,10 @@ fn records() -> Vec<JournalRecord> {
         JournalRecord::PeerBatch(peers),
         JournalRecord::Certificate(Arc::new(certificate)),
         JournalRecord::OwnBatch(batch(3, VoteKind::Final, &operator())),
-        block_vote(&operator(), Some(BlockHash([4; 32]))),
-        block_vote(&stranger, None),
+        JournalRecord::BlockVote(Arc::new(block_vote(&operator(), Some(BlockHash([4; 32]))))),
+        JournalRecord::BlockVote(Arc::new(block_vote(&stranger, None))),
         JournalRecord::ClosingEntered { epoch: 3, height: 8 },
+        JournalRecord::Evidence(Arc::new(contradiction(&stranger))),
     ]
 }
 
@@ -173,6 +179,10 @@ fn each_record_that_is_wrong_is_named() {
     assert_eq!(
         problem(certificate, "\"type\":\"certificate\",\"epoch\":4"),
         (4, P::Contradiction { what: "the name of the certificate" })
+    );
+    assert_eq!(
+        problem("\"kind\":\"conflicting_votes\"", "\"kind\":\"conflicting_locks\""),
+        (9, P::Contradiction { what: "the name of the evidence" })
     );
     assert_eq!(problem("\"height\":9", "\"height\":10"), (6, P::BadSignature));
     assert_eq!(problem("\"step\":\"precommit\"", "\"step\":\"prevote\""), (6, P::BadSignature));

@@ -571,9 +571,11 @@ impl Core {
         if epoch > self.signs_from {
             self.signs_from = epoch;
             let mut records = vec![JournalRecord::EpochStarted { epoch }];
-            // Older segments go; what stops this node from signing has to stay, and what its operator decided.
+            // Older segments go; what stops this node from signing has to stay, what its operator decided, and what no
+            // block says yet.
             records.extend(self.fork.iter().cloned().map(JournalRecord::Fork));
             records.extend(self.acknowledged_forks.iter().cloned().map(JournalRecord::ForkAcknowledged));
+            records.extend(self.evidence.iter().cloned().map(JournalRecord::Evidence));
             self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
             self.out.push(Output::PruneJournal(epoch));
         }

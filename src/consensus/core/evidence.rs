@@ -1,20 +1,23 @@
 //! Evidence against validators: built from what this node sees, passed on, and put into its own blocks.
 //!
 //! # Invariants
-//! - INV-POOL-1: the pool holds evidence that is valid on the present state only, one piece for each accused.
-//! - INV-POOL-2: an accused masternode costs signature checks until one piece against it is here; a flood of further
+//! - INV-EVIDENCE-1: the pool holds evidence that is valid on the present state only, one piece for each accused.
+//! - INV-EVIDENCE-2: an accused masternode costs signature checks until one piece against it is here; a flood of further
 //!   contradictions costs none.
+//! - INV-EVIDENCE-3: what the pool holds is in the journal: who contradicted itself does not get off by a crash of
+//!   everybody who saw it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{Core, Notification, Output};
 use crate::network::PeerId;
 use crate::protocol::bft::BlockMessage;
 use crate::protocol::evidence;
 use crate::protocol::state::LedgerState;
+use crate::storage::journal::{JournalRecord, Staged};
 use crate::types::codec::encode;
 use crate::types::evidence::{LockVoteProof, ProposalHead};
 use crate::types::limits::EVIDENCE_BYTES_MAX;
@@ -83,9 +86,25 @@ impl Core {
             epoch = piece.epoch(),
             "evidence: a masternode contradicted itself"
         );
-        self.evidence.0.insert(accused, Arc::clone(piece));
-        self.notify(Notification::EvidenceFound(Arc::clone(piece)));
+        let records = vec![JournalRecord::Evidence(Arc::clone(piece))];
+        self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
+        self.keep_evidence(Arc::clone(piece));
         Ok(true)
+    }
+
+    fn keep_evidence(&mut self, piece: Arc<Evidence>) {
+        self.evidence.0.insert(piece.validator(), Arc::clone(&piece));
+        self.notify(Notification::EvidenceFound(piece));
+    }
+
+    /// Takes over what the journal holds, without what blocks contain by now or what the chain here can't judge yet.
+    pub(super) fn restore_evidence(&mut self, pieces: Vec<Arc<Evidence>>) {
+        for piece in pieces {
+            if evidence::check(&piece, &self.state, &*self.config.verifier).is_ok() {
+                info!(masternode = %piece.validator().short(), kind = piece.kind(), "evidence is not in a block yet");
+                self.keep_evidence(piece);
+            }
+        }
     }
 
     /// What this node found by itself. It is checked like any other, so that a mistake here names nobody.

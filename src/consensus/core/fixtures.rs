@@ -7,7 +7,7 @@ use crate::consensus::replay::Replayed;
 use crate::storage::block_log::BlockLog;
 use crate::storage::disk::Disk;
 use crate::storage::index::Index;
-use crate::storage::journal::{JournalWriter, OpenedJournal};
+use crate::storage::journal::{JournalRecord, JournalWriter, OpenedJournal};
 use crate::types::keys::SequentialVerifier;
 use crate::types::{Message, PublicKey, SecretKey, TimeMs};
 use crate::utxo::UtxoManager;
@@ -22,6 +22,8 @@ pub(crate) struct SingleNode<D: Disk> {
     pub(crate) journal: JournalWriter<D>,
     log: BlockLog<D>,
     pub(crate) now_ms: TimeMs,
+    /// What it has written to its journal.
+    pub(crate) written: Vec<JournalRecord>,
     /// What is in its journal, and so was sent, in its order.
     pub(crate) said: Vec<Message>,
     /// What it sent to its peer alone.
@@ -47,8 +49,8 @@ impl<D: Disk> SingleNode<D> {
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
         let restart = Restart::new(replayed, (journal.records, journal.reader), utxos, log.reader());
         let Opened { core, outputs } = Core::open(config, restart, now_ms);
-        let (said, sent) = (Vec::new(), Vec::new());
-        let mut node = Self { core, journal: journal.writer, log, now_ms, said, sent };
+        let (written, said, sent) = (Vec::new(), Vec::new(), Vec::new());
+        let mut node = Self { core, journal: journal.writer, log, now_ms, written, said, sent };
         node.execute(outputs);
         node.feed(Event::PeerConnected(peer()));
         node
@@ -67,6 +69,7 @@ impl<D: Disk> SingleNode<D> {
         for output in outputs {
             match output {
                 Output::Persist(staged) => {
+                    self.written.extend(staged.records.iter().cloned());
                     let durable = self.journal.commit(vec![staged]).unwrap();
                     self.said.extend(durable.iter().map(|message| message.get().clone()));
                     self.feed(Event::Persisted(durable));

@@ -23,8 +23,9 @@ use crate::storage::disk::Disk;
 use crate::storage::journal::{JournalReader, JournalRecord};
 use crate::types::fork::ForkProof;
 use crate::types::{
-    BlockHash, BlockVote, Certificate, ChainId, Commit, Epoch, Height, MasternodeId, Proposal, PublicKey,
-    Round, SecretKey, SignatureCheck, SignatureVerifier, TimeMs, Transaction, TxId, VoteBatch, VoteStep,
+    BlockHash, BlockVote, Certificate, ChainId, Commit, Epoch, Evidence, Height, MasternodeId, Proposal,
+    PublicKey, Round, SecretKey, SignatureCheck, SignatureVerifier, TimeMs, Transaction, TxId, VoteBatch,
+    VoteStep,
 };
 use crate::utxo::UtxoManager;
 
@@ -90,6 +91,7 @@ struct Sorted {
     own_proposals: BTreeMap<(Height, Round), BlockHash>,
     fork: Option<Arc<ForkProof>>,
     acknowledged_forks: Vec<Arc<ForkProof>>,
+    evidence: BTreeMap<MasternodeId, Arc<Evidence>>,
     next_seq: BTreeMap<Epoch, u64>,
 }
 
@@ -159,6 +161,10 @@ fn sort(records: Vec<JournalRecord>, mut own: OwnVotes<'_>) -> Sorted {
                 sorted.heights.entry(vote.height).or_default().votes.push(vote);
             }
             JournalRecord::EpochStarted { epoch } => sorted.started = sorted.started.max(epoch),
+            JournalRecord::Evidence(piece) => {
+                // Each epoch's start writes it again.
+                sorted.evidence.insert(piece.validator(), piece);
+            }
             JournalRecord::Fork(fork) => sorted.fork = Some(fork),
             JournalRecord::ForkAcknowledged(fork) => {
                 sorted.fork.take_if(|open| *open == fork);
@@ -260,6 +266,7 @@ impl Core {
             core.enter_closing();
         }
         core.note_hash();
+        core.restore_evidence(sorted.evidence.into_values().collect());
         core.replay_bodies(sorted.bodies);
         core.replay_messages();
         core.set_signer();

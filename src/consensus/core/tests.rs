@@ -1,6 +1,7 @@
 //! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
 
 mod batches;
+mod evidence;
 mod forks;
 
 use std::path::Path;
@@ -19,8 +20,8 @@ use crate::types::keys::SequentialVerifier;
 use crate::types::limits::CLOCK_DRIFT_MS_MAX;
 use crate::types::vote::block_vote_digest;
 use crate::types::{
-    Address, Amount, Block, ChainParameters, FinalityVote, GenesisDocument, Lock, Network, Proposal,
-    Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
+    Address, Amount, Block, ChainParameters, Evidence, FinalityVote, GenesisDocument, Lock, Network,
+    Proposal, Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
 };
 
 const START_MS: TimeMs = 1_750_000_000_000;
@@ -73,10 +74,19 @@ impl Chain {
         epoch_end: bool,
         transactions: &[CheckedTransaction],
     ) -> (Block, BlockOutcome) {
+        self.block_with(time, epoch_end, transactions, &[])
+    }
+
+    fn block_with(
+        &self,
+        time: TimeMs,
+        epoch_end: bool,
+        transactions: &[CheckedTransaction],
+        evidence: &[Arc<Evidence>],
+    ) -> (Block, BlockOutcome) {
         let proposer = self.state.validators().get(self.state.proposer_order()[0]).unwrap().id;
         let last_commit = &self.commit;
-        let draft =
-            BlockDraft { round: 0, time, epoch_end, proposer, last_commit, transactions, evidence: &[] };
+        let draft = BlockDraft { round: 0, time, epoch_end, proposer, last_commit, transactions, evidence };
         transition::propose(&self.state, &self.utxos, &draft).unwrap()
     }
 
@@ -87,6 +97,10 @@ impl Chain {
 
     fn grow_by(&mut self, time: TimeMs, epoch_end: bool) -> LoggedBlock {
         let (block, outcome) = self.block(time, epoch_end, &[]);
+        self.commit(block, outcome)
+    }
+
+    fn commit(&mut self, block: Block, outcome: BlockOutcome) -> LoggedBlock {
         let (header, hash) = (&block.header, block.header.hash());
         let (chain_id, epoch) = (&header.chain_id, header.epoch);
         let digest = block_vote_digest(chain_id, VoteStep::Precommit, epoch, header.height, 0, Some(hash));
@@ -140,6 +154,16 @@ impl Node {
         now_ms: TimeMs,
         records: Vec<JournalRecord>,
     ) -> Self {
+        let last = *chain.state.proposer_order().last().unwrap();
+        Self::of_operator(operator(last), blocks, now_ms, records)
+    }
+
+    fn of_operator(
+        secret: SecretKey,
+        blocks: &[LoggedBlock],
+        now_ms: TimeMs,
+        records: Vec<JournalRecord>,
+    ) -> Self {
         let (genesis, disk) = (genesis(), MemoryDisk::new());
         let chain_id = genesis.chain_id();
         let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
@@ -148,7 +172,6 @@ impl Node {
         }
         let index = Index::new(Arc::new(MemoryIndex::new()));
         let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
-        let secret = operator(*chain.state.proposer_order().last().unwrap());
         let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
         let mut opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
         opened.records.extend(records);
@@ -173,8 +196,9 @@ impl Node {
         }
     }
 
-    /// All others vote for a block.
-    fn hear_block_votes(&mut self, step: VoteStep, hash: BlockHash) {
+    /// All others vote for a block, or for none.
+    fn hear_block_votes(&mut self, step: VoteStep, value: impl Into<Option<BlockHash>>) {
+        let value = value.into();
         for other in self.others() {
             let state = self.core.state();
             let vote = BlockVote {
@@ -182,13 +206,23 @@ impl Node {
                 epoch: state.next_epoch(),
                 height: state.height() + 1,
                 round: 0,
-                value: Some(hash),
+                value,
                 validator: state.validators().get(other).unwrap().id,
                 signature: Signature::EMPTY,
             };
             let vote = vote.signed(state.chain_id(), &operator(other));
             self.hear(Message::BlockVote(Arc::new(vote)));
         }
+    }
+
+    /// Has an empty block decided, which becomes the chain's tip as well.
+    fn decide(&mut self, chain: &mut Chain, time: TimeMs, epoch_end: bool, evidence: &[Arc<Evidence>]) {
+        let (block, outcome) = chain.block_with(time, epoch_end, &[], evidence);
+        self.hear(chain.proposal(&block));
+        self.hear_block_votes(VoteStep::Prevote, block.header.hash());
+        self.hear_block_votes(VoteStep::Precommit, block.header.hash());
+        assert_eq!(self.core.state().tip_hash(), block.header.hash());
+        chain.commit(block, outcome);
     }
 
     /// What it prevoted at the height that it works on.
