@@ -394,7 +394,7 @@ impl Core {
                 self.bft_inputs.push_back(bft::Input::TimeoutElapsed { kind, round });
             }
             Timer::HeightDue(height) if height == self.next_height() => self.check_due(),
-            Timer::FlushVotes => self.flush_votes(),
+            Timer::FlushVotes => self.flush_due(),
             Timer::Bft { .. } | Timer::HeightDue(_) => {}
         }
     }

@@ -136,6 +136,12 @@ impl Core {
         }
     }
 
+    /// The wait for the next batch is over, unless a batch has left since it began.
+    pub(super) fn flush_due(&mut self) {
+        self.pending.scheduled = false;
+        self.schedule_flush();
+    }
+
     /// Signs what was cast as one batch and stages it with all that has to be durable before it leaves.
     pub(super) fn flush_votes(&mut self) {
         self.pending.scheduled = false;

@@ -89,6 +89,21 @@ fn votes_gather_while_the_journal_writes() {
 }
 
 #[test]
+fn a_wait_that_began_before_the_last_batch_sends_none() {
+    let mut disk = SlowDisk::new();
+    disk.pay(0..1);
+    disk.write();
+    assert_eq!(disk.pay(1..2), wait(INTERVAL_MS));
+    // A vote on a block takes all votes with it.
+    disk.node.core.flush_votes();
+    let flushed = disk.feed(Event::Tick);
+    assert_eq!(flushed, batch(1));
+    assert_eq!(disk.pay(2..3), Wanted::default());
+    assert_eq!(disk.after(INTERVAL_MS), Wanted::default(), "the journal still writes that batch");
+    assert_eq!(disk.write(), batch(1));
+}
+
+#[test]
 fn the_interval_grows_with_the_last_batch() {
     let mut disk = SlowDisk::new();
     disk.pay(0..1);
