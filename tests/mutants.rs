@@ -28,6 +28,9 @@
 //! | old_epochs_certificates_count | `votes_of_an_ended_epoch_count_no_more` |
 //! | child_of_a_parent_that_is_not_final | `a_child_that_comes_after_its_parent_waits_for_finality_too` |
 //! | lock_vote_after_closing | `after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch` |
+//! | votes_not_held_before_closing | `votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoch` |
+//! | votes_held_in_later_rounds | `votes_are_held_for_one_round_only` |
+//! | evidence_forgotten_with_its_epoch | `evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it` |
 //! | lock_forgotten_at_restart | `a_restart_does_not_forget_votes_locks_promises_or_closing` |
 //! | tendermint_lock_forgotten_at_restart | `a_restored_lock_refuses_another_block` |
 //! | vote_of_another_life_not_remembered | `a_prevote_is_sent_again_and_no_other_one_cast` |
@@ -48,6 +51,8 @@
 //! | damage_taken_for_a_torn_tail | `a_flipped_bit_is_named_or_cuts_the_last_commit_alone`, `a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served` |
 //! | index_trusted_beyond_the_log | `every_way_to_the_tip_ends_in_the_same_state_and_index` |
 //! | slashed_collateral_not_indexed | `every_way_to_the_tip_ends_in_the_same_state_and_index` |
+//! | newest_votes_retired_first | `a_crash_while_pruning_leaves_no_gap` |
+//! | one_job_too_many | `no_more_jobs_run_at_once_than_the_pool_has_threads` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -160,10 +160,35 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lock_vote_after_closing",
         file: "src/protocol/finality/machine.rs",
-        old: "if self.my_place.is_none() || self.closing {\n            return;\n        }\n        let must_wait",
-        new: "if self.my_place.is_none() {\n            return;\n        }\n        let must_wait",
+        old: "if self.is_silent() {\n            return;\n        }\n        let must_wait",
+        new: "if self.my_place.is_none() || self.held {\n            return;\n        }\n        let must_wait",
         caught_by: &[
             "--lib protocol::finality::tests::after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch",
+        ],
+    },
+    Mutant {
+        name: "votes_not_held_before_closing",
+        file: "src/consensus/core/blocks.rs",
+        old: "self.step_finality(finality::Input::VotesHeld(true));",
+        new: "",
+        caught_by: &[
+            "--lib consensus::core::tests::closing::votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoch",
+        ],
+    },
+    Mutant {
+        name: "votes_held_in_later_rounds",
+        file: "src/consensus/core/blocks.rs",
+        old: "self.step_finality(finality::Input::VotesHeld(false));",
+        new: "",
+        caught_by: &["--lib consensus::core::tests::closing::votes_are_held_for_one_round_only"],
+    },
+    Mutant {
+        name: "evidence_forgotten_with_its_epoch",
+        file: "src/consensus/core/blocks.rs",
+        old: "records.extend(self.evidence.iter().cloned().map(JournalRecord::Evidence));",
+        new: "",
+        caught_by: &[
+            "--lib consensus::core::tests::evidence::evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it",
         ],
     },
     Mutant {
@@ -331,5 +356,19 @@ pub const MUTANTS: &[Mutant] = &[
         old: "created: created.iter().copied().chain(replaced).collect(),",
         new: "created: created.iter().copied().chain(replaced.take(0)).collect(),",
         caught_by: &["--test replay every_way_to_the_tip_ends_in_the_same_state_and_index"],
+    },
+    Mutant {
+        name: "newest_votes_retired_first",
+        file: "src/storage/retired.rs",
+        old: "sequences(&disk, &dir)?.into_iter().filter",
+        new: "sequences(&disk, &dir)?.into_iter().rev().filter",
+        caught_by: &["--lib storage::journal::tests::a_crash_while_pruning_leaves_no_gap"],
+    },
+    Mutant {
+        name: "one_job_too_many",
+        file: "src/runtime/cpu_pool.rs",
+        old: "Semaphore::new(threads)",
+        new: "Semaphore::new(threads + 1)",
+        caught_by: &["--lib runtime::cpu_pool::tests::no_more_jobs_run_at_once_than_the_pool_has_threads"],
     },
 ];

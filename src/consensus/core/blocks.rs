@@ -70,6 +70,8 @@ impl Core {
         match effect {
             Effect::RoundStarted { round } => {
                 debug!(height = self.next_height(), round, "round started");
+                // The block that votes were held for was not decided in its round.
+                self.step_finality(finality::Input::VotesHeld(false));
             }
             Effect::BuildBlock { round } => self.build_block(round),
             Effect::ValidateBlock { block } => self.consider(block, false),
@@ -218,6 +220,9 @@ impl Core {
         self.own_block_votes.insert((height, round, step), Arc::clone(&vote));
         // Votes that were cast before have their bodies and their place in the journal before this one.
         self.flush_votes();
+        if step == VoteStep::Precommit && value.is_some_and(|hash| self.begins_closing(&hash)) {
+            self.step_finality(finality::Input::VotesHeld(true));
+        }
         let mut records = Vec::new();
         if let Some(justification) = justification {
             let candidate = value.and_then(|hash| self.candidates.get(&hash));
@@ -231,6 +236,12 @@ impl Core {
         }
         records.push(JournalRecord::BlockVote(Arc::clone(&vote)));
         self.out.push(Output::Persist(Staged { records, release: vec![Message::BlockVote(vote)] }));
+    }
+
+    /// Whether a block of the next height is its epoch's last ordinary one.
+    fn begins_closing(&self, hash: &BlockHash) -> bool {
+        let checked = self.candidates.get(hash).and_then(|candidate| candidate.checked.as_ref());
+        checked.is_some_and(|(_, outcome)| outcome.state.is_closing())
     }
 
     /// What was journaled before a restart is sent again as it was: it is durable, and writing an empty batch of
@@ -399,7 +410,8 @@ impl Core {
 
     /// Closing blocks are due as soon as this node knows all that its peers know of votes ([`Self::closing_due_ms`]);
     /// others an interval after the last one's time, but no later than an interval after it arrived here (its proposer's
-    /// clock may be ahead), or as soon as enough transactions wait.
+    /// clock may be ahead), or as soon as enough transactions wait, or when the epoch is due to end, and a gap before
+    /// that: votes stand still while the epoch's last ordinary block is decided and applied, so it has to be small.
     fn due_ms(&self) -> u64 {
         if self.state.is_closing() {
             return self.closing_due_ms();
@@ -410,23 +422,27 @@ impl Core {
         let triggered = u64::try_from(count).unwrap_or(u64::MAX) >= parameters.block_trigger
             || u64::try_from(bytes.saturating_add(TRANSACTION_BYTES_MAX)).unwrap_or(u64::MAX)
                 >= parameters.block_bytes_max;
-        let wait = if triggered { parameters.min_block_gap_ms } else { parameters.block_interval_ms };
-        last.saturating_add(wait)
+        let earliest = last.saturating_add(parameters.min_block_gap_ms);
+        if triggered {
+            return earliest;
+        }
+        let epoch_end = self.state.epoch_start().saturating_add(parameters.epoch_duration_ms);
+        let marks = [epoch_end.saturating_sub(parameters.min_block_gap_ms), epoch_end];
+        let marked = marks.into_iter().find(|mark| *mark > last).map(|mark| mark.max(earliest));
+        let regular = last.saturating_add(parameters.block_interval_ms);
+        marked.map_or(regular, |marked| marked.min(regular))
     }
 
-    /// When a closing block is due. Its proposer has to know every promise of the others, or they refuse it and a round is
-    /// lost. Votes are on their way when an epoch's last ordinary block is applied, so a node waits until each peer has
-    /// applied that block too and no peer has more batches than itself: about one hop. Peers are not believed for long:
-    /// after a quarter of the propose timeout the block is due anyway.
+    /// When a closing block is due. Its proposer has to know every promise of a quorum, or they refuse it and a round is
+    /// lost. Validators hold their votes from their precommit of the epoch's last ordinary block on, and send it behind
+    /// them, so whoever has applied that block nearly always knows enough. What a peer says it has more of, or a body that
+    /// is missing, is waited for, but not for long: after a quarter of the propose timeout the block is due anyway.
     fn closing_due_ms(&self) -> u64 {
         let patience = self.state.parameters().timeout_propose.base_ms >> 2;
-        let height = self.state.height();
         let mine = self.batches.counts();
         let is_level = |status: &NodeStatus| {
-            // One that is further behind is syncing, and does not vote.
-            status.height != height.saturating_sub(1)
-                && (status.height != height
-                    || status.batches.iter().zip(&mine).all(|(theirs, mine)| theirs <= mine))
+            status.epoch != self.finality.epoch()
+                || status.batches.iter().zip(&mine).all(|(theirs, mine)| theirs <= mine)
         };
         let may_propose = self.peers.values().flatten().all(is_level) && self.finality.lacks_no_body();
         self.applied_at_ms.saturating_add(if may_propose { 0 } else { patience })

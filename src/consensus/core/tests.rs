@@ -1,6 +1,7 @@
 //! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
 
 mod batches;
+mod closing;
 mod evidence;
 mod forks;
 

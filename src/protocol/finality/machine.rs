@@ -70,6 +70,8 @@ pub struct Machine {
     set: Arc<ValidatorSet>,
     parameters: Arc<ChainParameters>,
     closing: bool,
+    /// Nothing is cast before the next block or round: see [`Input::VotesHeld`].
+    held: bool,
     entries: BTreeMap<TxId, Entry>,
     /// The transaction that each output is locked to in this epoch.
     locks: BTreeMap<OutPoint, TxId>,
@@ -135,6 +137,7 @@ impl Machine {
             // A node that starts at a closing height must not vote in this epoch any more; the executor sees to it
             // that the record is there before anything else is signed.
             closing: state.is_closing(),
+            held: false,
             entries: BTreeMap::new(),
             locks: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -165,6 +168,7 @@ impl Machine {
             Input::CertificateReceived(certificate) => self.on_certificate(chain, &certificate, &mut effects),
             Input::BlockApplied { transactions } => self.on_block(chain, &transactions, &mut effects),
             Input::SignerChanged(me) => self.on_signer(me, &mut effects),
+            Input::VotesHeld(held) => self.on_hold(held, &mut effects),
         }
         effects
     }
@@ -284,7 +288,7 @@ impl Machine {
     }
 
     fn vote_lock(&mut self, txid: TxId, out: &mut Vec<Effect>) {
-        if self.my_place.is_none() || self.closing {
+        if self.is_silent() {
             return;
         }
         let must_wait = self.blocks_must_catch_up();
@@ -310,7 +314,7 @@ impl Machine {
 
     /// Rule 2: certified and the body here: votes `Final`, whatever was locked.
     fn vote_final(&mut self, txid: TxId, out: &mut Vec<Effect>) {
-        if self.my_place.is_none() || self.closing {
+        if self.is_silent() {
             return;
         }
         let Some(entry) = self.entries.get_mut(&txid) else { return };
@@ -589,6 +593,7 @@ impl Machine {
             self.closing = true;
             out.push(Effect::EnterClosing);
         }
+        self.on_hold(false, out);
         while !self.closing && !self.blocks_must_catch_up() {
             let Some(txid) = self.throttled.pop_front() else { break };
             self.vote_lock(txid, out);

@@ -73,9 +73,28 @@ impl Machine {
     pub(super) fn on_signer(&mut self, me: Option<PublicKey>, out: &mut Vec<Effect>) {
         self.me = me;
         self.my_place = me.and_then(|key| self.set.find_key(&key)).map(|(place, _)| place);
-        if self.my_place.is_none() {
+        self.cast_all(out);
+    }
+
+    pub(super) fn on_hold(&mut self, held: bool, out: &mut Vec<Effect>) {
+        let was_held = std::mem::replace(&mut self.held, held);
+        if was_held && !held {
+            self.cast_all(out);
+        }
+    }
+
+    /// Whether no vote is cast at present, whatever happens.
+    pub(super) const fn is_silent(&self) -> bool {
+        self.my_place.is_none() || self.closing || self.held
+    }
+
+    /// Says what was not said while the machine was silent.
+    fn cast_all(&mut self, out: &mut Vec<Effect>) {
+        if self.is_silent() {
             return;
         }
+        // They are all looked at again.
+        self.throttled.clear();
         let known: Vec<TxId> = self.entries.keys().copied().collect();
         for txid in known {
             self.vote_lock(txid, out);

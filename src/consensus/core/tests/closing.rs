@@ -1,0 +1,156 @@
+//! From the precommit of an epoch's last ordinary block to its last block: when a node votes on payments, and when it
+//! proposes.
+
+use super::*;
+use crate::types::BlockBlueprint;
+use crate::types::message::NodeStatus;
+
+/// The chain after two blocks, and a node at its tip: the others propose the third and the node the fourth.
+fn start(now_ms: impl FnOnce(&Chain) -> TimeMs) -> (Chain, Node) {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1), chain.grow(START_MS + 2)];
+    let mut after = chain.clone();
+    after.grow(due_ms(&chain));
+    let secret = operator(after.state.proposer_order()[0]);
+    let node = Node::of_operator(secret, &blocks, now_ms(&chain), Vec::new());
+    (chain, node)
+}
+
+/// When the first epoch is due to end.
+fn due_ms(chain: &Chain) -> TimeMs {
+    chain.state.epoch_start() + chain.state.parameters().epoch_duration_ms
+}
+
+/// Shows it a block with a quorum's prevotes, so that it precommits.
+fn precommit(chain: &Chain, node: &mut Node, time: TimeMs) -> BlockHash {
+    let (block, _) = chain.block(time, false, &[]);
+    let hash = block.header.hash();
+    node.hear(chain.proposal(&block));
+    node.hear_block_votes(VoteStep::Prevote, hash);
+    let is_precommit = |message: &Message| matches!(message, Message::BlockVote(vote) if vote.step == VoteStep::Precommit && vote.value == Some(hash));
+    assert!(node.said.iter().any(is_precommit));
+    hash
+}
+
+/// The epochs in which it voted to lock a transaction.
+fn locked_in(node: &Node, txid: TxId) -> Vec<Epoch> {
+    let vote = FinalityVote { kind: VoteKind::Lock, txid };
+    let batches = node.said.iter().filter_map(|message| match message {
+        Message::VoteBatch(batch) => Some(batch),
+        _ => None,
+    });
+    batches.filter(|batch| batch.votes.contains(&vote)).map(|batch| batch.header.epoch).collect()
+}
+
+/// The blocks that it proposed.
+fn proposed(node: &Node) -> Vec<BlockBlueprint> {
+    let proposals = node.said.iter().filter_map(|message| match message {
+        Message::Proposal(proposal) => Some(proposal.block.clone()),
+        _ => None,
+    });
+    proposals.collect()
+}
+
+#[test]
+fn votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoch() {
+    let (chain, mut node) = start(due_ms);
+    let [before, after] = [chain.payment(0), chain.payment(1)];
+    let due_ms = due_ms(&chain);
+    node.feed(Event::Transaction(before.clone()));
+    let hash = precommit(&chain, &mut node, due_ms);
+    assert_eq!(locked_in(&node, before.txid()), [0]);
+    node.hear_locks(before.txid());
+    node.feed(Event::Transaction(after.clone()));
+    assert!(node.core.finality().promises().is_empty(), "nor does it promise anything");
+    node.hear_block_votes(VoteStep::Precommit, hash);
+    assert_eq!(node.core.state().height(), 3);
+    assert!(node.core.finality().promises().is_empty() && locked_in(&node, after.txid()).is_empty());
+
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(4)));
+    let own = proposed(&node);
+    assert!(own[0].header.epoch_end && own[0].transfers() == [before.txid()], "what is certified is in it");
+    for step in [VoteStep::Prevote, VoteStep::Precommit] {
+        node.hear_block_votes(step, own[0].header.hash());
+    }
+    assert_eq!(node.core.state().next_epoch(), 1);
+    assert_eq!(locked_in(&node, after.txid()), [1]);
+}
+
+#[test]
+fn votes_go_on_while_any_other_block_is_decided() {
+    let (chain, mut node) = start(|_| START_MS + 3);
+    precommit(&chain, &mut node, START_MS + 3);
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    assert_eq!(locked_in(&node, payment.txid()), [0]);
+}
+
+#[test]
+fn votes_are_held_for_one_round_only() {
+    let (chain, mut node) = start(due_ms);
+    precommit(&chain, &mut node, due_ms(&chain));
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    node.hear_locks(payment.txid());
+    assert!(locked_in(&node, payment.txid()).is_empty());
+    node.hear_block_votes(VoteStep::Precommit, None::<BlockHash>);
+    let timer = Timer::Bft { height: 3, round: 0, kind: bft::TimeoutKind::Precommit };
+    node.feed(Event::TimeoutElapsed(timer));
+    assert_eq!(node.core.bft().round(), 1);
+    assert_eq!(locked_in(&node, payment.txid()), [0]);
+    assert!(node.core.finality().promises().contains(&payment.txid()));
+}
+
+#[test]
+fn the_last_block_is_proposed_as_soon_as_nobody_is_known_to_have_more_votes() {
+    for knows_more in [false, true] {
+        let (chain, mut node) = start(due_ms);
+        let hash = precommit(&chain, &mut node, due_ms(&chain));
+        let mut status: NodeStatus = node.core.status();
+        if knows_more {
+            status.batches.iter_mut().for_each(|count| *count += 1);
+        }
+        node.hear(Message::Status(status));
+        node.hear_block_votes(VoteStep::Precommit, hash);
+        assert_eq!(node.core.state().height(), 3);
+        let patience_ms = chain.state.parameters().timeout_propose.base_ms / 4;
+        for (wait_ms, is_over) in [(0, false), (patience_ms - 1, false), (1, true)] {
+            node.now_ms += wait_ms;
+            node.feed(Event::TimeoutElapsed(Timer::HeightDue(4)));
+            assert_eq!(
+                !proposed(&node).is_empty(),
+                is_over || !knows_more,
+                "peers are not believed for long"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_last_ordinary_block_is_due_with_the_epoch_and_another_a_gap_before() {
+    let parameters = ChainParameters::of_network(Network::Devnet);
+    let (gap_ms, interval_ms) = (parameters.min_block_gap_ms, parameters.block_interval_ms);
+    // When the last block was made and when the next is due, in milliseconds before the epoch is due to end.
+    let cases = [
+        (2 * interval_ms, interval_ms),
+        (interval_ms + gap_ms + 1, gap_ms + 1),
+        (interval_ms + gap_ms - 1, gap_ms),
+        (2 * gap_ms, gap_ms),
+        (2 * gap_ms - 1, gap_ms - 1),
+        (gap_ms + 1, 1),
+        (gap_ms, 0),
+    ];
+    for (made, due) in cases {
+        let mut chain = Chain::new();
+        let first = chain.grow(START_MS + 1);
+        let end_ms = due_ms(&chain);
+        let blocks = [first, chain.grow(end_ms - made)];
+        let secret = operator(chain.state.proposer_order()[0]);
+        let mut node = Node::of_operator(secret, &blocks, end_ms - made, Vec::new());
+        for (time_ms, is_due) in [(end_ms - due - 1, false), (end_ms - due, true)] {
+            node.now_ms = time_ms;
+            node.feed(Event::TimeoutElapsed(Timer::HeightDue(3)));
+            assert_eq!(proposed(&node).len(), usize::from(is_due), "made {made} and due {due} ms before");
+        }
+    }
+}
