@@ -29,6 +29,11 @@
 //! | child_of_a_parent_that_is_not_final | `a_child_that_comes_after_its_parent_waits_for_finality_too` |
 //! | lock_vote_after_closing | `after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch` |
 //! | votes_not_held_before_closing | `votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoch` |
+//! | votes_not_held_after_a_restart | `a_restart_behind_that_precommit_holds_votes_as_well` |
+//! | votes_not_held_while_a_block_is_written | `votes_are_held_while_a_block_that_others_decided_is_written` |
+//! | held_votes_not_sent | `votes_are_held_for_one_round_only` |
+//! | vote_interval_asks_the_clock_again | `a_wait_ends_though_the_clock_was_set_back` |
+//! | early_evidence_forgotten | `evidence_waits_for_a_chain_that_was_lost` |
 //! | votes_held_in_later_rounds | `votes_are_held_for_one_round_only` |
 //! | evidence_forgotten_with_its_epoch | `evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it` |
 //! | lock_forgotten_at_restart | `a_restart_does_not_forget_votes_locks_promises_or_closing` |

@@ -7,7 +7,7 @@
 //! One object. Its head (`format`, `version`, `chain_id`, `operator_key`, `created_ms`, `forced`, `epoch`) comes before
 //! `records`, the journal's records in their order, one a line. What the key itself said is spelled out, with its
 //! signatures, as are the inputs that each vote locks; what only goes with it (bodies of transactions, proposals, votes
-//! and certificates of others) is its encoding in hexadecimal beside what names it.
+//! and certificates of others, forks, evidence) is its encoding in hexadecimal beside what names it.
 //!
 //! # Invariants
 //! - INV-VOTEFILE-1: what is read makes the very records that were written, or an error that names the first wrong one.

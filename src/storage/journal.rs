@@ -20,7 +20,7 @@
 //! - INV-STORAGE-4: after a failed write or sync nothing more becomes durable.
 //!
 //! # Concurrency
-//! One owner writes. [`JournalReader`]s read bodies from any thread.
+//! One owner writes. [`JournalReader`]s read bodies from any thread. [`RetiredSegments`] are removed by another one.
 //!
 //! # Layout
 //! A frame of the segment log is what one commit wrote: records one after the other, each as length 4, CRC-32 of the

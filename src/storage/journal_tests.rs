@@ -299,6 +299,23 @@ fn a_removal_that_is_stopped_leaves_a_log_and_the_next_one_ends_it() {
 }
 
 #[test]
+fn a_large_file_goes_in_small_steps() {
+    let (_, mut journal) = filled(4);
+    let large = Transaction::transfer(Vec::new(), Vec::new(), vec![7; 9 << 20]);
+    drop(journal.writer.commit(vec![staged(vec![JournalRecord::Transaction(Arc::new(large))], 0)]).unwrap());
+    drop(journal.writer.commit(vec![staged(vec![JournalRecord::EpochStarted { epoch: 9 }], 0)]).unwrap());
+    let files = journal.writer.log.active_sequence() - journal.writer.log.first_sequence();
+    let mut steps = 0;
+    let mut goes_on = || {
+        steps += 1;
+        true
+    };
+    journal.writer.prune_before(9).remove(&mut goes_on).unwrap();
+    // Each is renamed and cut; 9 MiB take two cuts more.
+    assert_eq!(steps, 2 * files + 2);
+}
+
+#[test]
 fn the_origin_outlives_pruning_and_crashes() {
     let (disk, mut journal) = filled(16);
     assert_eq!((journal.origin, journal.epoch), (ORIGIN, 0));

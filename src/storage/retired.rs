@@ -51,6 +51,8 @@ impl<D: Disk> RetiredSegments<D> {
             disk.rename(&path, &path.with_extension(EXTENSION))?;
             disk.sync_dir(&dir)?;
         }
+        // An earlier removal may have failed between the two.
+        disk.sync_dir(&dir)?;
         for path in retired(&disk, &dir)? {
             let mut file = disk.open_existing(&path)?;
             let mut left = file.size_bytes()?;

@@ -169,11 +169,50 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "votes_not_held_before_closing",
         file: "src/consensus/core/blocks.rs",
-        old: "self.step_finality(finality::Input::VotesHeld(true));",
-        new: "",
+        old: "        self.hold_votes_behind(&vote);\n        let mut records",
+        new: "        let mut records",
         caught_by: &[
             "--lib consensus::core::tests::closing::votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoch",
         ],
+    },
+    Mutant {
+        name: "votes_not_held_after_a_restart",
+        file: "src/consensus/core/blocks.rs",
+        old: "self.hold_votes_behind(&vote);\n                Message::BlockVote(vote)",
+        new: "Message::BlockVote(vote)",
+        caught_by: &[
+            "--lib consensus::core::tests::closing::a_restart_behind_that_precommit_holds_votes_as_well",
+        ],
+    },
+    Mutant {
+        name: "votes_not_held_while_a_block_is_written",
+        file: "src/consensus/core/blocks.rs",
+        old: "self.step_finality(finality::Input::VotesHeld(true));\n        }\n        let spent",
+        new: "}\n        let spent",
+        caught_by: &[
+            "--lib consensus::core::tests::closing::votes_are_held_while_a_block_that_others_decided_is_written",
+        ],
+    },
+    Mutant {
+        name: "held_votes_not_sent",
+        file: "src/consensus/core/blocks.rs",
+        old: "self.step_finality(finality::Input::VotesHeld(false));\n                self.schedule_flush();",
+        new: "self.step_finality(finality::Input::VotesHeld(false));",
+        caught_by: &["--lib consensus::core::tests::closing::votes_are_held_for_one_round_only"],
+    },
+    Mutant {
+        name: "vote_interval_asks_the_clock_again",
+        file: "src/consensus/core/votes.rs",
+        old: "if self.pending.unwritten == 0 {\n            self.flush_votes();\n        }",
+        new: "self.schedule_flush();",
+        caught_by: &["--lib consensus::core::tests::batches::a_wait_ends_though_the_clock_was_set_back"],
+    },
+    Mutant {
+        name: "early_evidence_forgotten",
+        file: "src/consensus/core/evidence.rs",
+        old: "self.evidence.early.push(piece);",
+        new: "drop(piece);",
+        caught_by: &["--lib consensus::core::tests::evidence::evidence_waits_for_a_chain_that_was_lost"],
     },
     Mutant {
         name: "votes_held_in_later_rounds",
@@ -185,7 +224,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "evidence_forgotten_with_its_epoch",
         file: "src/consensus/core/blocks.rs",
-        old: "records.extend(self.evidence.iter().cloned().map(JournalRecord::Evidence));",
+        old: "records.extend(self.evidence.all().cloned().map(JournalRecord::Evidence));",
         new: "",
         caught_by: &[
             "--lib consensus::core::tests::evidence::evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it",

@@ -72,6 +72,7 @@ impl Core {
                 debug!(height = self.next_height(), round, "round started");
                 // The block that votes were held for was not decided in its round.
                 self.step_finality(finality::Input::VotesHeld(false));
+                self.schedule_flush();
             }
             Effect::BuildBlock { round } => self.build_block(round),
             Effect::ValidateBlock { block } => self.consider(block, false),
@@ -220,9 +221,7 @@ impl Core {
         self.own_block_votes.insert((height, round, step), Arc::clone(&vote));
         // Votes that were cast before have their bodies and their place in the journal before this one.
         self.flush_votes();
-        if step == VoteStep::Precommit && value.is_some_and(|hash| self.begins_closing(&hash)) {
-            self.step_finality(finality::Input::VotesHeld(true));
-        }
+        self.hold_votes_behind(&vote);
         let mut records = Vec::new();
         if let Some(justification) = justification {
             let candidate = value.and_then(|hash| self.candidates.get(&hash));
@@ -238,10 +237,15 @@ impl Core {
         self.out.push(Output::Persist(Staged { records, release: vec![Message::BlockVote(vote)] }));
     }
 
-    /// Whether a block of the next height is its epoch's last ordinary one.
-    fn begins_closing(&self, hash: &BlockHash) -> bool {
-        let checked = self.candidates.get(hash).and_then(|candidate| candidate.checked.as_ref());
-        checked.is_some_and(|(_, outcome)| outcome.state.is_closing())
+    /// Own precommits of the epoch's last ordinary block end this node's votes on payments for this round.
+    fn hold_votes_behind(&mut self, own: &BlockVote) {
+        let is_of_now = (own.height, own.round) == (self.next_height(), self.bft.round());
+        let header = own.value.and_then(|hash| self.bft.block(&hash)).map(|block| &block.header);
+        let end = self.state.epoch_start().saturating_add(self.state.parameters().epoch_duration_ms);
+        let begins_closing = header.is_some_and(|header| header.time >= end) && !self.state.is_closing();
+        if own.step == VoteStep::Precommit && is_of_now && begins_closing {
+            self.step_finality(finality::Input::VotesHeld(true));
+        }
     }
 
     /// What was journaled before a restart is sent again as it was: it is durable, and writing an empty batch of
@@ -249,7 +253,10 @@ impl Core {
     fn resend(&mut self, message: BlockMessage) {
         let message = match message {
             BlockMessage::Proposal(proposal) => Message::Proposal(proposal),
-            BlockMessage::Vote(vote) => Message::BlockVote(vote),
+            BlockMessage::Vote(vote) => {
+                self.hold_votes_behind(&vote);
+                Message::BlockVote(vote)
+            }
         };
         self.out.push(Output::Persist(Staged { records: Vec::new(), release: vec![message] }));
     }
@@ -411,7 +418,8 @@ impl Core {
     /// Closing blocks are due as soon as this node knows all that its peers know of votes ([`Self::closing_due_ms`]);
     /// others an interval after the last one's time, but no later than an interval after it arrived here (its proposer's
     /// clock may be ahead), or as soon as enough transactions wait, or when the epoch is due to end, and a gap before
-    /// that: votes stand still while the epoch's last ordinary block is decided and applied, so it has to be small.
+    /// that: votes stand still while the epoch's last ordinary block is decided and applied, so it has to be small. Only
+    /// its proposer's own clock makes that block the last, so one that is late by more than its timeout loses its round.
     fn due_ms(&self) -> u64 {
         if self.state.is_closing() {
             return self.closing_due_ms();
@@ -435,8 +443,9 @@ impl Core {
 
     /// When a closing block is due. Its proposer has to know every promise of a quorum, or they refuse it and a round is
     /// lost. Validators hold their votes from their precommit of the epoch's last ordinary block on, and send it behind
-    /// them, so whoever has applied that block nearly always knows enough. What a peer says it has more of, or a body that
-    /// is missing, is waited for, but not for long: after a quarter of the propose timeout the block is due anyway.
+    /// them, so whoever has applied that block nearly always knows enough: all but what those say who decided it without
+    /// a precommit of their own, or in an earlier round than theirs. What a peer says it has more of, or a body that is
+    /// missing, is waited for, but not for long: after a quarter of the propose timeout the block is due anyway.
     fn closing_due_ms(&self) -> u64 {
         let patience = self.state.parameters().timeout_propose.base_ms >> 2;
         let mine = self.batches.counts();
@@ -508,6 +517,10 @@ impl Core {
         outcome: BlockOutcome,
         own: bool,
     ) {
+        if outcome.state.is_closing() {
+            // Whoever has this block may propose the next one already.
+            self.step_finality(finality::Input::VotesHeld(true));
+        }
         let spent = transition::inputs_in_order(&outcome);
         let logged = LoggedBlock { committed: committed.clone(), spent };
         self.committing = Some(Committing { committed, hash, transactions, outcome, own });
@@ -538,7 +551,7 @@ impl Core {
         let height = self.next_height();
         self.own_block_votes = self.own_block_votes.split_off(&(height, 0, VoteStep::Prevote));
         self.own_proposals = self.own_proposals.split_off(&(height, 0));
-        self.evidence.settle(&self.state);
+        self.settle_evidence();
         self.note_hash();
         self.bft_inputs.clear();
         // Readers hear of the block before what follows from it: locks of a new epoch come after the end of the old one.
@@ -591,7 +604,7 @@ impl Core {
             // block says yet.
             records.extend(self.fork.iter().cloned().map(JournalRecord::Fork));
             records.extend(self.acknowledged_forks.iter().cloned().map(JournalRecord::ForkAcknowledged));
-            records.extend(self.evidence.iter().cloned().map(JournalRecord::Evidence));
+            records.extend(self.evidence.all().cloned().map(JournalRecord::Evidence));
             self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
             self.out.push(Output::PruneJournal(epoch));
         }

@@ -27,17 +27,26 @@ use crate::types::{
 
 /// Evidence that no block contains yet, by the accused.
 #[derive(Debug, Default)]
-pub(super) struct EvidencePool(BTreeMap<MasternodeId, Arc<Evidence>>);
+pub(super) struct EvidencePool {
+    valid: BTreeMap<MasternodeId, Arc<Evidence>>,
+    /// From the journal, of heights or epochs that the chain here (which lost its data) has not reached.
+    early: Vec<Arc<Evidence>>,
+}
 
 impl EvidencePool {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Evidence>> {
-        self.0.values()
+        self.valid.values()
+    }
+
+    /// What the journal has to keep.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Evidence>> {
+        self.valid.values().chain(&self.early)
     }
 
     /// What fits into the next block.
     pub(super) fn for_block(&self, state: &LedgerState) -> Vec<Arc<Evidence>> {
         let mut bytes = 0_usize;
-        let valid = self.0.values().filter(|piece| evidence::check_against(piece, state).is_ok());
+        let valid = self.valid.values().filter(|piece| evidence::check_against(piece, state).is_ok());
         valid
             .take_while(|piece| {
                 bytes = bytes.saturating_add(encode(piece.as_ref()).len());
@@ -45,11 +54,6 @@ impl EvidencePool {
             })
             .cloned()
             .collect()
-    }
-
-    /// Forgets what a new state makes void: the accused was slashed, or its epoch is too old.
-    pub(super) fn settle(&mut self, state: &LedgerState) {
-        self.0.retain(|_, piece| evidence::check_against(piece, state).is_ok());
     }
 }
 
@@ -76,7 +80,7 @@ impl Core {
     /// Checks a piece and keeps it; false when the accused is accused already.
     fn take_evidence(&mut self, piece: &Arc<Evidence>) -> Result<bool, evidence::EvidenceError> {
         let accused = piece.validator();
-        if self.evidence.0.contains_key(&accused) {
+        if self.evidence.valid.contains_key(&accused) {
             return Ok(false);
         }
         evidence::check(piece, &self.state, &*self.config.verifier)?;
@@ -93,18 +97,37 @@ impl Core {
     }
 
     fn keep_evidence(&mut self, piece: Arc<Evidence>) {
-        self.evidence.0.insert(piece.validator(), Arc::clone(&piece));
+        self.evidence.valid.insert(piece.validator(), Arc::clone(&piece));
         self.notify(Notification::EvidenceFound(piece));
     }
 
-    /// Takes over what the journal holds, without what blocks contain by now or what the chain here can't judge yet.
+    /// Takes over what the journal holds, without what blocks contain by now.
     pub(super) fn restore_evidence(&mut self, pieces: Vec<Arc<Evidence>>) {
         for piece in pieces {
-            if evidence::check(&piece, &self.state, &*self.config.verifier).is_ok() {
-                info!(masternode = %piece.validator().short(), kind = piece.kind(), "evidence is not in a block yet");
-                self.keep_evidence(piece);
+            if self.evidence.valid.contains_key(&piece.validator()) {
+                continue;
+            }
+            match evidence::check(&piece, &self.state, &*self.config.verifier) {
+                Ok(()) => {
+                    let (masternode, kind) = (piece.validator(), piece.kind());
+                    info!(masternode = %masternode.short(), kind, "evidence is not in a block yet");
+                    self.keep_evidence(piece);
+                }
+                Err(error) if error.depends_on_state() && piece.epoch() >= self.state.next_epoch() => {
+                    self.evidence.early.push(piece);
+                }
+                Err(_) => {}
             }
         }
+    }
+
+    /// Forgets what a new state makes void: the accused was slashed, or its epoch is too old. Looks again at what was
+    /// too early.
+    pub(super) fn settle_evidence(&mut self) {
+        let state = &self.state;
+        self.evidence.valid.retain(|_, piece| evidence::check_against(piece, state).is_ok());
+        let early = std::mem::take(&mut self.evidence.early);
+        self.restore_evidence(early);
     }
 
     /// What this node found by itself. It is checked like any other, so that a mistake here names nobody.
@@ -136,7 +159,7 @@ impl Core {
     /// Two `Lock` votes.
     pub(super) fn on_contradiction(&mut self, member: usize, first: TxId, second: TxId) {
         let Some(accused) = self.finality.validators().get(member).map(|member| member.id) else { return };
-        if self.evidence.0.contains_key(&accused) {
+        if self.evidence.valid.contains_key(&accused) {
             return;
         }
         let side = |txid: TxId| -> Option<LockVoteProof> {

@@ -218,6 +218,7 @@ impl Core {
                     self.step_finality(finality::Input::CertificateReceived(certificate));
                 }
                 self.schedule_flush();
+                self.check_closing_due();
             }
             Err(VerifyError::UnknownValidator) => {}
             Err(_) => self.out.push(Output::Misbehaved(from, "bad certificate")),

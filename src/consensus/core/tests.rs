@@ -197,22 +197,26 @@ impl Node {
         }
     }
 
+    /// The vote of a member for a block of round 0, or for none.
+    fn block_vote(&self, place: usize, step: VoteStep, value: Option<BlockHash>) -> Message {
+        let state = self.core.state();
+        let vote = BlockVote {
+            step,
+            epoch: state.next_epoch(),
+            height: state.height() + 1,
+            round: 0,
+            value,
+            validator: state.validators().get(place).unwrap().id,
+            signature: Signature::EMPTY,
+        };
+        Message::BlockVote(Arc::new(vote.signed(state.chain_id(), &operator(place))))
+    }
+
     /// All others vote for a block, or for none.
     fn hear_block_votes(&mut self, step: VoteStep, value: impl Into<Option<BlockHash>>) {
         let value = value.into();
         for other in self.others() {
-            let state = self.core.state();
-            let vote = BlockVote {
-                step,
-                epoch: state.next_epoch(),
-                height: state.height() + 1,
-                round: 0,
-                value,
-                validator: state.validators().get(other).unwrap().id,
-                signature: Signature::EMPTY,
-            };
-            let vote = vote.signed(state.chain_id(), &operator(other));
-            self.hear(Message::BlockVote(Arc::new(vote)));
+            self.hear(self.block_vote(other, step, value));
         }
     }
 

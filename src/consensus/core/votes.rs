@@ -34,6 +34,7 @@ impl Core {
         self.step_finality(Input::TransactionReceived(transaction));
         self.on_body(&txid);
         self.schedule_flush();
+        self.check_closing_due();
     }
 
     pub(super) fn execute_finality(&mut self, effect: Effect) {
@@ -78,6 +79,7 @@ impl Core {
             if let Ok(checked) = CheckedTransaction::check(transaction, &chain_id, &parameters, &*verifier) {
                 self.step_finality(Input::TransactionReceived(checked));
                 self.on_body(&txid);
+                self.check_closing_due();
             }
         }
     }
@@ -136,10 +138,13 @@ impl Core {
         }
     }
 
-    /// The wait for the next batch is over, unless a batch has left since it began.
+    /// The wait for the next batch is over, unless the journal still writes one that left since it began: what it says
+    /// then comes next. The clock is not asked again; it may have been set back.
     pub(super) fn flush_due(&mut self) {
         self.pending.scheduled = false;
-        self.schedule_flush();
+        if self.pending.unwritten == 0 {
+            self.flush_votes();
+        }
     }
 
     /// Signs what was cast as one batch and stages it with all that has to be durable before it leaves.

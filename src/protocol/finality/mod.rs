@@ -86,8 +86,8 @@ pub enum Input {
     /// From now on this node casts the votes of this operator key, or none.
     SignerChanged(Option<PublicKey>),
     /// Whether to cast nothing for now: this node has precommitted a block after which the epoch closes. What it voted
-    /// before is known to whoever counts that precommit, so the next block's proposer need not wait for more. The next
-    /// applied block ends this by itself.
+    /// before went ahead of that precommit, so the next block's proposer need not wait for more. The next applied block
+    /// ends this by itself.
     VotesHeld(bool),
 }
 

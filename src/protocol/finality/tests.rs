@@ -557,3 +557,24 @@ fn who_begins_to_sign_says_what_it_holds_and_who_stops_says_nothing() {
     let stranger = crate::protocol::fixtures::operator(99).public();
     assert!(cast(&fixture.step(Input::SignerChanged(Some(stranger)))).is_empty());
 }
+
+#[test]
+fn what_is_held_is_said_with_the_next_block_or_when_the_hold_ends() {
+    for by_block in [false, true] {
+        let mut fixture = Fixture::new();
+        let (locked, certified) = (fixture.pay(0, 1), fixture.pay(1, 2));
+        assert!(fixture.step(Input::VotesHeld(true)).is_empty());
+        assert!(cast(&fixture.receive(&locked)).is_empty() && cast(&fixture.receive(&certified)).is_empty());
+        assert!(cast(&fixture.all_vote(lock_vote(certified.txid()), &[1, 2, 3])).is_empty());
+        assert!(fixture.machine.promises().is_empty());
+        let effects =
+            if by_block { fixture.block(1, false, &[]) } else { fixture.step(Input::VotesHeld(false)) };
+        let mut expected =
+            vec![lock_vote(locked.txid()), lock_vote(certified.txid()), final_vote(certified.txid())];
+        expected.sort_unstable();
+        let mut said = cast(&effects);
+        said.sort_unstable();
+        assert_eq!(said, expected);
+        assert!(cast(&fixture.step(Input::VotesHeld(false))).is_empty(), "once");
+    }
+}

@@ -104,6 +104,16 @@ fn a_wait_that_began_before_the_last_batch_sends_none() {
 }
 
 #[test]
+fn a_wait_ends_though_the_clock_was_set_back() {
+    let mut disk = SlowDisk::new();
+    disk.pay(0..1);
+    disk.write();
+    assert_eq!(disk.pay(1..2), wait(INTERVAL_MS));
+    disk.node.now_ms -= 60_000;
+    assert_eq!(disk.feed(Event::TimeoutElapsed(Timer::FlushVotes)), batch(1));
+}
+
+#[test]
 fn the_interval_grows_with_the_last_batch() {
     let mut disk = SlowDisk::new();
     disk.pay(0..1);

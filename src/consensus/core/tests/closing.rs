@@ -5,14 +5,28 @@ use super::*;
 use crate::types::BlockBlueprint;
 use crate::types::message::NodeStatus;
 
-/// The chain after two blocks, and a node at its tip: the others propose the third and the node the fourth.
-fn start(now_ms: impl FnOnce(&Chain) -> TimeMs) -> (Chain, Node) {
+/// The first two blocks.
+fn blocks() -> [LoggedBlock; 2] {
     let mut chain = Chain::new();
-    let blocks = [chain.grow(START_MS + 1), chain.grow(START_MS + 2)];
-    let mut after = chain.clone();
-    after.grow(due_ms(&chain));
-    let secret = operator(after.state.proposer_order()[0]);
-    let node = Node::of_operator(secret, &blocks, now_ms(&chain), Vec::new());
+    [chain.grow(START_MS + 1), chain.grow(START_MS + 2)]
+}
+
+/// The chain after two blocks, and a node at its tip: another one proposes the third and the node the fourth.
+fn start(now_ms: impl FnOnce(&Chain) -> TimeMs) -> (Chain, Node) {
+    let fourth = |chain: &Chain| {
+        let mut chain = chain.clone();
+        chain.grow(due_ms(&chain));
+        chain.state.proposer_order()[0]
+    };
+    start_as(fourth, now_ms)
+}
+
+/// The same with a node in this place.
+fn start_as(place: impl FnOnce(&Chain) -> usize, now_ms: impl FnOnce(&Chain) -> TimeMs) -> (Chain, Node) {
+    let mut chain = Chain::new();
+    chain.grow(START_MS + 1);
+    chain.grow(START_MS + 2);
+    let node = Node::of_operator(operator(place(&chain)), &blocks(), now_ms(&chain), Vec::new());
     (chain, node)
 }
 
@@ -87,18 +101,52 @@ fn votes_go_on_while_any_other_block_is_decided() {
 
 #[test]
 fn votes_are_held_for_one_round_only() {
+    let (chain, _) = start(due_ms);
+    // The next round's proposer, and others, who have nothing else to say then.
+    for place in &chain.state.proposer_order()[1..] {
+        let (_, mut node) = start_as(|_| *place, due_ms);
+        precommit(&chain, &mut node, due_ms(&chain));
+        let payment = chain.payment(0);
+        node.feed(Event::Transaction(payment.clone()));
+        node.hear_locks(payment.txid());
+        assert!(locked_in(&node, payment.txid()).is_empty());
+        node.hear_block_votes(VoteStep::Precommit, None::<BlockHash>);
+        let timer = Timer::Bft { height: 3, round: 0, kind: bft::TimeoutKind::Precommit };
+        node.feed(Event::TimeoutElapsed(timer));
+        assert_eq!(node.core.bft().round(), 1);
+        assert_eq!(locked_in(&node, payment.txid()), [0]);
+        assert!(node.core.finality().promises().contains(&payment.txid()));
+    }
+}
+
+#[test]
+fn a_restart_behind_that_precommit_holds_votes_as_well() {
     let (chain, mut node) = start(due_ms);
     precommit(&chain, &mut node, due_ms(&chain));
+    let records = std::mem::take(&mut node.written);
+    let secret = node.core.config.operator.clone().unwrap();
+    let mut node = Node::of_operator(secret, &blocks(), due_ms(&chain), records);
     let payment = chain.payment(0);
     node.feed(Event::Transaction(payment.clone()));
-    node.hear_locks(payment.txid());
     assert!(locked_in(&node, payment.txid()).is_empty());
-    node.hear_block_votes(VoteStep::Precommit, None::<BlockHash>);
-    let timer = Timer::Bft { height: 3, round: 0, kind: bft::TimeoutKind::Precommit };
-    node.feed(Event::TimeoutElapsed(timer));
-    assert_eq!(node.core.bft().round(), 1);
-    assert_eq!(locked_in(&node, payment.txid()), [0]);
-    assert!(node.core.finality().promises().contains(&payment.txid()));
+}
+
+#[test]
+fn votes_are_held_while_a_block_that_others_decided_is_written() {
+    let (chain, mut node) = start(due_ms);
+    let (block, _) = chain.block(due_ms(&chain), false, &[]);
+    node.hear(chain.proposal(&block));
+    let places: Vec<usize> = node.others().collect();
+    let mut outputs = Vec::new();
+    for place in places {
+        let message = node.block_vote(place, VoteStep::Precommit, Some(block.header.hash()));
+        let event = Event::Message { from: peer(), message, verified: false };
+        outputs.extend(node.core.handle(event, node.now_ms));
+    }
+    assert!(outputs.iter().any(|output| matches!(output, Output::CommitBlock(_))));
+    let outputs = node.core.handle(Event::Transaction(chain.payment(0)), node.now_ms);
+    let votes = |output: &Output| matches!(output, Output::Persist(staged) if !staged.release.is_empty());
+    assert!(!outputs.iter().any(votes));
 }
 
 #[test]

@@ -68,6 +68,27 @@ fn evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it() 
 }
 
 #[test]
+fn evidence_waits_for_a_chain_that_was_lost() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let due_ms = chain.state.epoch_start() + chain.state.parameters().epoch_duration_ms;
+    let mut later = chain.clone();
+    later.grow_by(due_ms, false);
+    later.grow_by(due_ms + 1, true);
+    let place = Node::new(&chain, &blocks, due_ms).others().next().unwrap();
+    let piece = contradiction(&later, place);
+    let records = vec![JournalRecord::Evidence(Arc::clone(&piece))];
+    let mut node = Node::with_records(&chain, &blocks, due_ms, records);
+    assert!(pending(&node).is_empty(), "nobody can tell yet");
+    node.written.clear();
+    node.decide(&mut chain, due_ms, false, &[]);
+    assert!(pending(&node).is_empty());
+    node.decide(&mut chain, due_ms + 1, true, &[]);
+    assert_eq!(pending(&node), [Arc::clone(&piece)]);
+    assert!(node.written.contains(&JournalRecord::Evidence(piece)), "what is older goes");
+}
+
+#[test]
 fn what_a_journal_holds_counts_only_if_it_holds_on_the_chain() {
     let chain = Chain::new();
     let place = Node::new(&chain, &[], START_MS).others().next().unwrap();
