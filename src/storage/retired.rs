@@ -3,9 +3,9 @@
 //! # Place
 //! The journal's writer hands them out when it prunes; the node removes them on a thread of their own.
 //!
-//! A file system gives the blocks of a file back in one go, and whoever syncs meanwhile waits: to remove a segment of
-//! 64 MiB at once held up votes for 45 to 130 ms (ext4), just when an epoch begins and everybody waits for votes. Cut
-//! to size by steps of 4 MiB with a pause between them, the longest wait was 3 ms.
+//! A file system gives the blocks of a file back in one go, and whoever syncs meanwhile waits: a segment that was removed
+//! at once held up votes for 45 ms on an idle machine (64 MiB, ext4) and for 66 to 128 ms on a busy one, just when an
+//! epoch begins and everybody waits for votes. Cut by 4 MiB at a time with a pause after each, the longest wait was 3 ms.
 //!
 //! # Invariants
 //! - INV-RETIRED-1: before anything in a segment is touched it has, durably and the oldest one first, a name that no log
