@@ -1,8 +1,8 @@
 //! What one node says, and how often, when its peers say odd things.
 
-use timed::consensus::core::Event;
+use timed::consensus::events::Event;
 use timed::protocol::finality::OTHER_BATCHES_MAX;
-use timed::types::message::NodeStatus;
+use timed::types::message::{HeldBatches, NodeStatus};
 use timed::types::{BlockBlueprint, BlockHash, FinalityVote, Message, Round, TxId, VoteKind, VoteStep};
 
 use crate::one_node::{OneNode, peer};
@@ -19,7 +19,7 @@ fn a_late_vote_that_is_not_kept_is_not_passed_on() {
     // Round 0 fails without this vote, and a later one decides.
     let late = one.vote(3, VoteStep::Precommit, 0, None);
     one.vote_round(false, &[1, 2]);
-    assert!(one.running().core.bft().round() > 0);
+    assert!(one.running().consensus.bft().round() > 0);
     one.commit_until(1);
     for from in [1, 2, 3, 1, 2, 3] {
         one.hear(from, late.clone());
@@ -63,7 +63,7 @@ fn a_second_batch_under_one_number_counts_and_proves_the_contradiction() {
         one.hear(from, there.clone());
     }
     assert_eq!((relays(&one, &here), relays(&one, &there)), (1, 1), "others have to see both");
-    let accused: Vec<_> = one.running().core.pending_evidence().map(|piece| piece.validator()).collect();
+    let accused: Vec<_> = one.running().consensus.pending_evidence().map(|piece| piece.validator()).collect();
     assert_eq!(accused, [one.member(3)]);
 }
 
@@ -84,7 +84,7 @@ fn a_flood_of_batches_under_one_number_ends() {
 
 /// What a peer says that has 10 batches of each validator.
 fn rich(one: &OneNode) -> NodeStatus {
-    NodeStatus { batches: vec![10; 4], ..one.status() }
+    NodeStatus { batches: vec![HeldBatches { from: 0, until: 10 }; 4], ..one.status() }
 }
 
 /// Requests for batches, as (peer, first number).
@@ -121,8 +121,7 @@ fn lacking_batches_are_asked_of_one_peer_at_a_time() {
         let batch = one.batch(3, seq, some_votes());
         one.hear(2, batch);
     }
-    let (epoch, validator, height) = (0, one.member(3), 0);
-    let end = Message::BatchesSettled { epoch, validator, before_seq: 4, height };
+    let end = Message::BatchesEnd { epoch: 0, validator: one.member(3), before_seq: 4 };
     one.hear(1, end.clone());
     assert_eq!(asked(&one).len(), 2, "another's answer");
     one.hear(2, end);
@@ -143,7 +142,7 @@ fn a_status_that_arrives_after_its_peer_has_gone_is_ignored() {
     one.wait(3_000);
     let gone: Vec<_> = one.sent.iter().filter(|(to, _)| *to == peer(1)).collect();
     assert!(gone.is_empty(), "{gone:?}");
-    assert!(!one.running().core.is_syncing());
+    assert!(!one.running().consensus.is_syncing());
 }
 
 fn block_votes(one: &mut OneNode, by: &[usize], step: VoteStep, round: Round, value: Option<BlockHash>) {
@@ -159,7 +158,7 @@ fn proposed_in_vain(one: &mut OneNode, prevoters: &[usize]) -> (Round, BlockBlue
     while !one.is_proposer() {
         one.vote_round(false, &[1, 2]);
     }
-    let round = one.running().core.bft().round();
+    let round = one.running().consensus.bft().round();
     let block = one.proposal(round).expect("its own").block.clone();
     block_votes(one, prevoters, VoteStep::Prevote, round, Some(block.header.hash()));
     block_votes(one, &[3], VoteStep::Prevote, round, None);
@@ -173,7 +172,7 @@ fn proposed_in_vain(one: &mut OneNode, prevoters: &[usize]) -> (Round, BlockBlue
 fn a_proposal_without_the_proof_that_it_names_is_not_had() {
     let mut one = OneNode::new(&[1, 2]);
     let (first, block) = proposed_in_vain(&mut one, &[1]);
-    let round = one.running().core.bft().round();
+    let round = one.running().consensus.bft().round();
     let proposal = one.again(round, first, &block);
     one.hear(2, proposal);
     assert!(!one.status().has_proposal, "peers see what it lacks");
@@ -186,12 +185,12 @@ fn a_proposal_without_the_proof_that_it_names_is_not_had() {
 fn a_block_is_proposed_again_together_with_its_proof() {
     let mut one = OneNode::new(&[1, 2]);
     let (first, block) = proposed_in_vain(&mut one, &[1, 2]);
-    assert_eq!(one.running().core.bft().locked(), Some((first, block.header.hash())));
+    assert_eq!(one.running().consensus.bft().locked(), Some((first, block.header.hash())));
     while !one.is_proposer() {
         one.relayed.clear();
         one.vote_round(false, &[1, 2]);
     }
-    let round = one.running().core.bft().round();
+    let round = one.running().consensus.bft().round();
     assert_eq!(one.proposal(round).expect("its own").pol_round, Some(first));
     let proof: Vec<_> =
         [1, 2].map(|by| one.vote(by, VoteStep::Prevote, first, Some(block.header.hash()))).into();
