@@ -1,7 +1,7 @@
 //! What one node says, and how often, when its peers say odd things.
 
 use timed::consensus::events::Event;
-use timed::protocol::finality::OTHER_BATCHES_MAX;
+use timed::protocol::finality::{OTHER_BATCHES_MAX, RANGES_MAX};
 use timed::types::message::{HeldBatches, NodeStatus};
 use timed::types::{BlockBlueprint, BlockHash, FinalityVote, Message, Round, TxId, VoteKind, VoteStep};
 
@@ -32,23 +32,40 @@ fn some_votes() -> Vec<FinalityVote> {
 }
 
 #[test]
-fn a_batch_too_far_after_a_gap_is_not_passed_on_again_and_again() {
+fn a_batch_below_all_that_is_remembered_counts_and_is_not_passed_on_again_and_again() {
     let mut one = OneNode::new(&[1, 2]);
-    for seq in 1..=4_096 {
-        let batch = one.batch(3, seq, some_votes());
+    let txid = one.pay(one.payment(1)).txid();
+    let lock = vec![FinalityVote { kind: VoteKind::Lock, txid }];
+    // Gaps everywhere, so that each number is a range of its own.
+    for seq in 1..=RANGES_MAX as u64 {
+        let batch = one.batch(3, 2 * seq, some_votes());
         one.hear(1, batch);
     }
-    let far = one.batch(3, 5_000, some_votes());
+    let low = one.batch(3, 0, lock.clone());
     for from in [1, 2, 1, 2] {
-        one.hear(from, far.clone());
+        one.hear(from, low.clone());
     }
-    assert_eq!(relays(&one, &far), 0);
-    let first = one.batch(3, 0, some_votes());
-    for from in [1, 2, 1, 2] {
-        one.hear(from, first.clone());
-        one.hear(from, far.clone());
+    assert_eq!(relays(&one, &low), 0, "each peer would send it back for ever");
+    let other = one.batch(2, 0, lock);
+    one.hear(1, other);
+    assert!(one.running().consensus.finality().promises().contains(&txid), "but its votes count");
+}
+
+#[test]
+fn nothing_that_a_peer_says_makes_a_batch_count_as_received() {
+    let mut one = OneNode::new(&[1, 2]);
+    for validator in (0..4).map(|index| one.member(index)).collect::<Vec<_>>() {
+        for before_seq in [1, 100, u64::MAX] {
+            one.hear(1, Message::BatchesEnd { epoch: 0, validator, before_seq });
+        }
     }
-    assert_eq!((relays(&one, &first), relays(&one, &far)), (1, 1), "once there is room");
+    let txid = one.pay(one.payment(1)).txid();
+    for by in [1, 2] {
+        let batch = one.batch(by, 0, vec![FinalityVote { kind: VoteKind::Lock, txid }]);
+        one.hear(2, batch.clone());
+        assert_eq!(relays(&one, &batch), 1);
+    }
+    assert!(one.running().consensus.finality().promises().contains(&txid));
 }
 
 #[test]

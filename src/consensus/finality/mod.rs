@@ -33,7 +33,7 @@ pub(super) use self::restore::JournaledFinality;
 use super::moment::Moment;
 use super::events::{CertificateParts, Notification};
 use super::outbox::{Fact, Outbox};
-use crate::protocol::finality::{self, BatchStore, Effect, Input};
+use crate::protocol::finality::{self, BatchStore, Effect, Input, Inserted};
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::journal::JournalRecord;
 use crate::types::{
@@ -88,7 +88,7 @@ impl ConsensusEngine {
         self.flush_if_due(at, out);
     }
 
-    /// Takes a verified batch of the current epoch; false when it was here before.
+    /// Takes a verified batch of the current epoch; whether it was new, and is kept.
     pub(super) fn receive_batch(
         &mut self,
         batch: Arc<VoteBatch>,
@@ -96,12 +96,13 @@ impl ConsensusEngine {
         out: &mut Outbox,
     ) -> bool {
         let Some(member) = self.machine.validators().index_of(&batch.header.validator) else { return false };
-        if !self.batches.insert(member, &batch) && !self.batches.insert_other(member, &batch) {
+        let inserted = self.batches.insert(member, &batch);
+        if inserted == Inserted::Known && !self.batches.insert_other(member, &batch) {
             return false;
         }
         self.step(Input::BatchReceived(batch), at, out);
         self.flush_if_due(at, out);
-        true
+        inserted != Inserted::NotRemembered
     }
 
     /// Whether a batch of the current epoch needs no second look: its signer is no member, or it was counted.

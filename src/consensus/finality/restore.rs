@@ -87,7 +87,7 @@ impl ConsensusEngine {
             self.journaled.note_batch(&batch, at.chain.chain_id());
             if let Some(member) = self.machine.validators().index_of(&batch.header.validator) {
                 // It counts whether or not there is room to serve it: a promise may stand on it.
-                self.batches.insert(member, &batch);
+                let _noted = self.batches.insert(member, &batch);
                 self.step(Input::BatchReceived(batch), at, out);
             }
         }

@@ -54,6 +54,9 @@ struct Range {
 #[derive(Clone, Copy, Debug, Default)]
 struct Failing {
     failures: u32,
+    /// Not asked at all before this.
+    again_ms: TimeMs,
+    /// Not believed, and not asked while others are to be had, before this.
     until_ms: TimeMs,
 }
 
@@ -107,6 +110,7 @@ impl BlockSync {
         let failing = self.failing.entry(peer).or_default();
         let avoid_ms = AVOID_MS << failing.failures.min(AVOID_DOUBLINGS_MAX);
         failing.failures = failing.failures.saturating_add(1);
+        failing.again_ms = at.now_ms().saturating_add(REQUEST_TIMEOUT_MS);
         failing.until_ms = at.now_ms().saturating_add(avoid_ms);
         self.ranges.retain(|range| range.peer != peer);
         let bytes = &mut self.received_bytes;
@@ -175,7 +179,12 @@ impl BlockSync {
         let highest = |peers: &[(PeerId, Height)]| peers.iter().map(|(_, theirs)| *theirs).max();
         self.target = highest(&believed).unwrap_or(height);
         // When nobody is left to be believed, those who failed are asked all the same: they may have been out of reach.
-        let ahead = if believed.is_empty() { ahead } else { believed };
+        let may_ask = |peer: &PeerId| self.failing.get(peer).is_none_or(|failing| now_ms >= failing.again_ms);
+        let ahead = if believed.is_empty() {
+            ahead.into_iter().filter(|(peer, _)| may_ask(peer)).collect()
+        } else {
+            believed
+        };
         let Some(goal) = highest(&ahead) else {
             self.behind_since_ms = None;
             return;

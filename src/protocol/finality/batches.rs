@@ -5,7 +5,7 @@
 //!   than [`BatchStore`]'s share of [`KEPT_BYTES_MAX`]: then its lowest go first. What certifies a promise is kept by the
 //!   tallies, whatever goes here.
 //! - INV-BATCH-2: whether a number was received is known for [`RANGES_MAX`] ranges of each validator; beyond that the lowest
-//!   is forgotten, and counts again when it comes again. Nothing that a peer says makes a number count as received: only
+//!   is forgotten, and counts again when it comes again, but is not passed on. Nothing that a peer says makes a number count as received: only
 //!   a batch does.
 //! - INV-BATCH-3: a member that signs a second batch under one number contradicts itself, or is two nodes. Its votes count
 //!   all the same, since a vote is a vote wherever it stands, and since only so what it contradicts can be proved; but no
@@ -49,8 +49,14 @@ impl Received {
         self.ranges.range(..=seq).next_back().map(|(_, end)| *end).filter(|end| *end > seq)
     }
 
-    fn note(&mut self, seq: u64) {
-        let Some(behind) = seq.checked_add(1) else { return };
+    /// Adds a number; false when there is no room to remember it. The last number there is has none behind it, so no
+    /// range can hold it.
+    fn note(&mut self, seq: u64) -> bool {
+        let Some(behind) = seq.checked_add(1) else { return false };
+        let first = self.ranges.first_key_value().map_or(0, |(first, _)| *first);
+        if self.ranges.len() >= RANGES_MAX && behind < first {
+            return false;
+        }
         let end = self.ranges.remove(&behind).unwrap_or(behind);
         let before = self.ranges.range_mut(..=seq).next_back().filter(|(_, until)| **until == seq);
         match before {
@@ -60,6 +66,7 @@ impl Received {
         if self.ranges.len() > RANGES_MAX {
             self.ranges.pop_first();
         }
+        true
     }
 
     fn keep(&mut self, batch: &Arc<VoteBatch>, bytes_max: usize) {
@@ -70,6 +77,18 @@ impl Received {
             self.kept_bytes = self.kept_bytes.saturating_sub(size_of(&oldest));
         }
     }
+}
+
+/// What became of a batch's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It was noted, and the batch is kept.
+    New,
+    /// It was noted before.
+    Known,
+    /// It is below all that is remembered of this validator. The batch counts, but whether it was here before is not
+    /// known: passed on, it would come back for ever.
+    NotRemembered,
 }
 
 /// The batches of one epoch, by member of its set.
@@ -85,18 +104,19 @@ impl BatchStore {
         Self { members: vec![Received::default(); members] }
     }
 
-    /// Notes a batch that was checked; false when its number was noted before.
-    pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> bool {
+    /// Notes a batch that was checked.
+    pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> Inserted {
         let bytes_max = KEPT_BYTES_MAX.checked_div(self.members.len()).unwrap_or(0);
-        let Some(received) = self.members.get_mut(member) else { return false };
+        let Some(received) = self.members.get_mut(member) else { return Inserted::Known };
         let seq = batch.header.seq;
-        // The last number there is has none behind it, so no range can hold it.
-        if seq == u64::MAX || received.end_of(seq).is_some() {
-            return false;
+        if received.end_of(seq).is_some() {
+            return Inserted::Known;
         }
-        received.note(seq);
+        if !received.note(seq) {
+            return Inserted::NotRemembered;
+        }
         received.keep(batch, bytes_max);
-        true
+        Inserted::New
     }
 
     /// Whether it is a second batch under its number, is not noted, and can be.
