@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::consensus::view::ConsensusView;
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::proof_builder::{ProofBuildError, ProofBuilder};
+use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
 use crate::protocol::finality::FinalVotes;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify_with};

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::feeds::Feeds;
-use crate::consensus::view::ConsensusView;
 use crate::consensus::events::Event;
 use crate::consensus::inbox::{ConsensusHandle, ConsensusStopped};
+use crate::consensus::view::ConsensusView;
 use crate::mempool::{PoolError, TransactionPool, TransactionSource};
 use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::state::LedgerState;

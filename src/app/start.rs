@@ -20,18 +20,18 @@ use super::observer::NodeObserver;
 use super::open::{Data, open};
 use super::router::{Router, RouterParts, route_bulk, start_router};
 use super::telemetry;
-use crate::consensus::view::{ConsensusView, RecentFirst};
-use crate::consensus::block_commit::{start_block_log};
+use crate::consensus::block_commit::start_block_log;
 use crate::consensus::dispatch::Consensus;
+use crate::consensus::engine::{EngineParts, NodeShell, start_engine, verify_urgent};
 use crate::consensus::events::{Event, Now};
 use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
-use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
-use crate::consensus::serve::{AnswerServer, Assembler};
-use crate::consensus::engine::{EngineParts, NodeShell, start_engine, verify_urgent};
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::replay::ReplayError;
+use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
+use crate::consensus::serve::{AnswerServer, Assembler};
 use crate::consensus::timeout_monitor::TimeoutMonitor;
 use crate::consensus::verify::Voters;
+use crate::consensus::view::{ConsensusView, RecentFirst};
 use crate::consensus::vote_journal::start_journal;
 use crate::mempool::{PoolLimits, TransactionPool};
 use crate::network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
@@ -273,7 +273,8 @@ fn start_consensus(
         start_block_log(log, writer, Arc::clone(&engine), Arc::clone(&utxos), Arc::clone(&lock), registry)?;
     let journal_orders = start_journal(journal.writer, Arc::clone(&engine), network.clone(), registry)?;
     let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
-    let answers = AnswerServer::start(Assembler::new(journaled, Arc::new(recent)), network.clone(), registry)?;
+    let answers =
+        AnswerServer::start(Assembler::new(journaled, Arc::new(recent)), network.clone(), registry)?;
     let elapsed = Arc::clone(&engine);
     let timers = TimeoutMonitor::start(registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))?;
     let shell = NodeShell {

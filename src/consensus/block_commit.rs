@@ -63,10 +63,9 @@ pub fn start_block_log<D: Disk>(
                 std::thread::sleep(CATCH_UP_POLL);
             }
         };
-        let outcome =
-            run_block_log(log, &index, &receiver, may_append, |block| {
-                handle.hand_in(Event::BlockPersisted(block));
-            });
+        let outcome = run_block_log(log, &index, &receiver, may_append, |block| {
+            handle.hand_in(Event::BlockPersisted(block));
+        });
         if let Err(error) = outcome.and_then(|()| index.finish().map(drop)) {
             failures.fail("block log", error.to_string());
         }

@@ -128,6 +128,17 @@ impl Chain {
             self.recent_hashes.pop_first();
         }
         let (committed, state) = (Arc::new(committed), Arc::clone(&self.state));
-        AppliedBlock { committed, hash, transactions, spent, created, receipts, slashed, spenders, state, own }
+        AppliedBlock {
+            committed,
+            hash,
+            transactions,
+            spent,
+            created,
+            receipts,
+            slashed,
+            spenders,
+            state,
+            own,
+        }
     }
 }

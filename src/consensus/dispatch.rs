@@ -22,11 +22,11 @@ use tracing::info;
 
 use super::blocks::BftConsensus;
 use super::chain::Chain;
-use super::moment::Moment;
 use super::events::{Event, Notification, Now, Output, Signing, Timer};
 use super::evidence::EvidencePool;
 use super::finality::ConsensusEngine;
 use super::heartbeats::Heartbeats;
+use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use super::peers::{Peers, STATUS_INTERVAL_MS};
 use super::signing::Signer;

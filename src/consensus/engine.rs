@@ -23,7 +23,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::block_commit::BlockOrder;
 use super::dispatch::Consensus;
-use super::events::{Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute};
+use super::events::{
+    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
+};
 use super::inbox::{ConsensusHandle, ConsensusInbox, ConsensusStopped};
 use super::serve::AnswerServer;
 use super::timeout_monitor::TimeoutMonitor;

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::moment::Moment;
 use super::events::Notification;
 use super::finality::ConsensusEngine;
+use super::moment::Moment;
 use super::outbox::Outbox;
 use crate::network::PeerId;
 use crate::protocol::bft::BlockMessage;

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::dispatch::Consensus;
-use super::events::{Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute};
+use super::events::{
+    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
+};
 use super::replay::Replayed;
 use super::restart::{ConsensusConfig, Opened, Restart};
 use super::serve::Assembler;

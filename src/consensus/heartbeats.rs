@@ -11,9 +11,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use super::moment::Moment;
 use super::events::{HeardHeartbeat, Notification, Now};
 use super::finality::ConsensusEngine;
+use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use crate::network::PeerId;
 use crate::types::heartbeat::Heartbeat;
@@ -41,12 +41,7 @@ pub(super) struct Heartbeats {
 
 impl Heartbeats {
     pub(super) const fn new(now: Now) -> Self {
-        Self {
-            last: BTreeMap::new(),
-            sent_ms: None,
-            own_times: VecDeque::new(),
-            opened_wall_ms: now.wall_ms,
-        }
+        Self { last: BTreeMap::new(), sent_ms: None, own_times: VecDeque::new(), opened_wall_ms: now.wall_ms }
     }
 
     fn heard(&self, id: &MasternodeId, now_ms: TimeMs) -> bool {
@@ -56,9 +51,8 @@ impl Heartbeats {
 
     /// Sends the own heartbeat when it is due.
     pub(super) fn beat(&mut self, finality: &ConsensusEngine, at: &Moment<'_>, out: &mut Outbox) {
-        let is_due = self
-            .sent_ms
-            .is_none_or(|sent_ms| at.now_ms() >= sent_ms.saturating_add(HEARTBEAT_INTERVAL_MS));
+        let is_due =
+            self.sent_ms.is_none_or(|sent_ms| at.now_ms() >= sent_ms.saturating_add(HEARTBEAT_INTERVAL_MS));
         let Some(identity) = at.me().filter(|_| is_due) else { return };
         let set = at.state().validators();
         let mut heard = SignerBitmap::empty(set.len());
@@ -131,7 +125,8 @@ impl Heartbeats {
         }
         self.note(&heartbeat, at, out);
         let until = heartbeat.next_seq;
-        if let Some(from_seq) = finality.batches().first_lacking(place, finality.batches().end(place), until) {
+        if let Some(from_seq) = finality.batches().first_lacking(place, finality.batches().end(place), until)
+        {
             let validator = heartbeat.validator;
             let count = until.saturating_sub(from_seq).min(REQUEST_BATCHES_MAX);
             out.send(from, Message::GetBatches { epoch, validator, from_seq, count });
@@ -156,9 +151,10 @@ impl Heartbeats {
             });
             others.map(|(other, _)| *other).collect()
         };
-        let shown = self.last.iter().map(|(id, (heard, _))| {
-            (*id, HeardHeartbeat { attested_by: attested_by(id), ..heard.clone() })
-        });
+        let shown = self
+            .last
+            .iter()
+            .map(|(id, (heard, _))| (*id, HeardHeartbeat { attested_by: attested_by(id), ..heard.clone() }));
         out.notify(Notification::Heartbeats(Arc::new(shown.collect())));
     }
 }

@@ -16,8 +16,8 @@
 use std::sync::Arc;
 
 use super::dispatch::{Consensus, moment};
-use super::moment::Moment;
 use super::events::{Answer, BatchesEnd, Output, Recipient};
+use super::moment::Moment;
 use super::outbox::Fact;
 use super::verify::{VerifyError, Voters, epoch_of, verify, verify_certificates};
 use crate::network::PeerId;
@@ -26,9 +26,7 @@ use crate::types::limits::{
     REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX,
 };
 use crate::types::message::NodeStatus;
-use crate::types::{
-    Certificate, CommittedBlock, Epoch, MasternodeId, Message, TxId, VoteBatch, VoteKind,
-};
+use crate::types::{Certificate, CommittedBlock, Epoch, MasternodeId, Message, TxId, VoteBatch, VoteKind};
 
 impl Consensus {
     pub(super) fn on_message(&mut self, from: PeerId, message: Message, verified: bool) {
@@ -220,12 +218,15 @@ impl Consensus {
         let voters = self.chain.voters();
         let quorum = voters.set.quorum();
         let reaches_quorum = |certificate: &Certificate| {
-            let weights = certificate.votes.iter().filter_map(|vote| voters.weight_of(&vote.header.validator));
+            let weights =
+                certificate.votes.iter().filter_map(|vote| voters.weight_of(&vote.header.validator));
             weights.fold(0_u64, u64::saturating_add) >= quorum
         };
         let wanted: Vec<Arc<Certificate>> = certificates
             .into_iter()
-            .filter(|certificate| certificate.epoch == voters.epoch && !self.finality.is_proved(&certificate.vote))
+            .filter(|certificate| {
+                certificate.epoch == voters.epoch && !self.finality.is_proved(&certificate.vote)
+            })
             .filter(|certificate| reaches_quorum(certificate))
             .collect();
         if wanted.is_empty() {

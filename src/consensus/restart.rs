@@ -11,13 +11,13 @@ use std::sync::Arc;
 
 use super::blocks::{BftConsensus, JournaledBlocks};
 use super::chain::Chain;
-use super::moment::Moment;
 use super::dispatch::{Consensus, moment};
 use super::events::{Now, Output, Signing};
 use super::evidence::EvidencePool;
 use super::finality::journaled::BodyReader;
 use super::finality::{ConsensusEngine, JournaledFinality};
 use super::heartbeats::Heartbeats;
+use super::moment::Moment;
 use super::outbox::Outbox;
 use super::peers::Peers;
 use super::replay::Replayed;
@@ -30,8 +30,8 @@ use crate::storage::disk::Disk;
 use crate::storage::journal::{JournalReader, JournalRecord};
 use crate::types::fork::ForkProof;
 use crate::types::{
-    BlockVote, ChainId, Commit, Epoch, Evidence, MasternodeId, Proposal, PublicKey, SecretKey, SignatureCheck,
-    SignatureVerifier, TimeMs, Transaction, TxId,
+    BlockVote, ChainId, Commit, Epoch, Evidence, MasternodeId, Proposal, PublicKey, SecretKey,
+    SignatureCheck, SignatureVerifier, TimeMs, Transaction, TxId,
 };
 use crate::utxo::UtxoManager;
 
@@ -159,7 +159,10 @@ fn sort(records: Vec<JournalRecord>, mut own: OwnVotes<'_>) -> Sorted {
             JournalRecord::Proposal(proposal) => {
                 let height = proposal.block.header.height;
                 if own.has_proposal(&proposal) {
-                    sorted.blocks.own_proposals.insert((height, proposal.round), proposal.block.header.hash());
+                    sorted
+                        .blocks
+                        .own_proposals
+                        .insert((height, proposal.round), proposal.block.header.hash());
                 }
                 sorted.blocks.heights.entry(height).or_default().proposals.push(proposal);
             }

@@ -28,11 +28,11 @@ use crate::runtime::priority::{self, Priority};
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, TaskRegistry};
 use crate::types::codec::encode;
-use crate::types::limits::{REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, VALIDATORS_MAX};
-use crate::types::merkle::MerkleTree;
-use crate::types::{
-    BatchRoot, Certificate, CommittedBlock, Height, Message, Transaction, TxId, VoteBatch,
+use crate::types::limits::{
+    REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, VALIDATORS_MAX,
 };
+use crate::types::merkle::MerkleTree;
+use crate::types::{BatchRoot, Certificate, CommittedBlock, Height, Message, Transaction, TxId, VoteBatch};
 
 /// Answers with batches that wait for one peer: it asks for each member's apart.
 pub const BATCH_ANSWERS_MAX: usize = VALIDATORS_MAX;
@@ -43,7 +43,8 @@ pub const BYTES_PER_SECOND: usize = 16 << 20;
 /// Encoded bytes that one peer gets at once after a pause.
 pub const BURST_BYTES: usize = 16 << 20;
 /// Memory of the parts of one peer's answers, at most: names and references; what they refer to is counted elsewhere.
-pub const PEER_PARTS_BYTES_MAX: usize = BATCH_ANSWERS_MAX * REQUEST_BATCHES_MAX as usize * 8 + 4 * REQUEST_IDS_MAX * 40;
+pub const PEER_PARTS_BYTES_MAX: usize =
+    BATCH_ANSWERS_MAX * REQUEST_BATCHES_MAX as usize * 8 + 4 * REQUEST_IDS_MAX * 40;
 /// Memory of trees of batches that are kept, at most.
 pub const TREES_BYTES_MAX: usize = 32 << 20;
 
@@ -342,4 +343,3 @@ impl AnswerServer {
         }
     }
 }
-

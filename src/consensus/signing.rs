@@ -89,8 +89,7 @@ impl Signer {
     /// Whether the journal has all that this node's key said in an epoch. What it said in earlier ones may come back to a
     /// node that goes through them again, since its chain's data was lost, or whose journal is younger.
     fn journal_knows(&self, chain: &Chain, epoch: Epoch) -> bool {
-        let is_late_enough =
-            self.signs_after_ms == 0 || chain.state().epoch_start() > self.signs_after_ms;
+        let is_late_enough = self.signs_after_ms == 0 || chain.state().epoch_start() > self.signs_after_ms;
         epoch >= self.signs_from && is_late_enough
     }
 

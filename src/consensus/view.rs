@@ -13,16 +13,16 @@
 //! State and progress are swapped as wholes and read without a lock; the recent blocks are behind one short lock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use ahash::RandomState;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 
 use super::dispatch::Consensus;
-use super::sync::forks::BlockSource;
 use super::events::{AppliedBlock, HeardHeartbeat, Notification, Progress, Signing};
+use super::sync::forks::BlockSource;
 use crate::protocol::state::LedgerState;
 use crate::types::fork::ForkProof;
 use crate::types::{BlockHash, CommittedBlock, Height, MasternodeId, PublicKey};

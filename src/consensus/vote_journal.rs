@@ -73,7 +73,9 @@ impl JournalQueue {
         while group.len() < JOURNAL_GROUP_MAX {
             match self.orders.pop_front() {
                 Some(JournalOrder::Commit(staged)) => group.push(staged),
-                Some(JournalOrder::Prune(epoch)) if group.is_empty() => return Some(JournalStep::Prune(epoch)),
+                Some(JournalOrder::Prune(epoch)) if group.is_empty() => {
+                    return Some(JournalStep::Prune(epoch));
+                }
                 Some(other) => {
                     self.orders.push_front(other);
                     break;

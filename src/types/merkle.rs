@@ -65,7 +65,10 @@ impl MerkleTree {
     /// How many bytes its hashes take.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.levels.iter().map(|level| level.len().saturating_mul(size_of::<Hash>())).fold(0, usize::saturating_add)
+        self.levels
+            .iter()
+            .map(|level| level.len().saturating_mul(size_of::<Hash>()))
+            .fold(0, usize::saturating_add)
     }
 }
 

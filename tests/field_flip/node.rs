@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use timed::consensus::dispatch::Consensus;
 use timed::consensus::events::{Event, Now, Output};
-use timed::consensus::restart::{ConsensusConfig, Restart};
 use timed::consensus::replay::replay;
+use timed::consensus::restart::{ConsensusConfig, Restart};
 use timed::protocol::transition::inputs_in_order;
 use timed::storage::{BlockLog, Index, JournalIdentity, JournalWriter, LoggedBlock, MemoryDisk, MemoryIndex};
 use timed::types::keys::SequentialVerifier;
@@ -75,7 +75,8 @@ impl<'a> Node<'a> {
         life.peers += 1;
         let mut peer = [0x77; 32];
         peer[..8].copy_from_slice(&life.peers.to_le_bytes());
-        let (from, now, height) = (PublicKey(peer), Now::both(self.story.state.tip_time()), consensus.state().height());
+        let (from, now, height) =
+            (PublicKey(peer), Now::both(self.story.state.tip_time()), consensus.state().height());
         consensus.handle(Event::PeerConnected(from), now);
         let mut answer = |message| consensus.handle(Event::Message { from, message, verified: false }, now);
         let answers: Vec<Vec<Output>> = said.iter().map(|message| answer(message(height))).collect();

@@ -302,7 +302,9 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/consensus/core/blocks.rs",
         old: "                && candidate.uncertified.is_empty()\n",
         new: "",
-        caught_by: &["--lib consensus::events::tests::a_block_waits_until_all_that_is_in_it_is_certified_here"],
+        caught_by: &[
+            "--lib consensus::events::tests::a_block_waits_until_all_that_is_in_it_is_certified_here",
+        ],
     },
     Mutant {
         name: "time_drift_unchecked",

@@ -248,7 +248,11 @@ impl World {
         match message {
             Message::Status(status) => {
                 let more = self.random.between(1, 100);
-                let batches = status.batches.iter().map(|held| HeldBatches { until: held.until + more, ..*held }).collect();
+                let batches = status
+                    .batches
+                    .iter()
+                    .map(|held| HeldBatches { until: held.until + more, ..*held })
+                    .collect();
                 let height = if self.random.chance(300) { status.height + more } else { status.height };
                 Message::Status(NodeStatus { height, batches, has_proposal: true, ..status })
             }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use timed::consensus::events::{
     Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
 };
-use timed::storage::block_log::LoggedBlock;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
+use timed::storage::block_log::LoggedBlock;
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{

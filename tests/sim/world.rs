@@ -12,10 +12,10 @@ use timed::types::{
     Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
 };
 
+use crate::acting::Acting;
 use crate::beyond::Halves;
 use crate::byzantine::{Tampered, Versions};
 use crate::masternodes::Acts;
-use crate::acting::Acting;
 use crate::node::Node;
 use crate::oracle::Oracle;
 use crate::plan::{Plan, START_MS, genesis, identity, operator, spare_operator, users};

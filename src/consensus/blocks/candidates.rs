@@ -17,10 +17,10 @@ use std::sync::Arc;
 
 use tracing::{error, warn};
 
-use super::super::moment::Moment;
 use super::super::events::{Answer, Recipient};
 use super::super::evidence::EvidencePool;
 use super::super::finality::ConsensusEngine;
+use super::super::moment::Moment;
 use super::super::outbox::Outbox;
 use super::BftConsensus;
 use crate::protocol::bft::{self, Input};
@@ -266,12 +266,7 @@ impl BftConsensus {
     }
 
     /// A body arrived: blocks that waited for it alone can be judged.
-    pub(in crate::consensus) fn on_body(
-        &mut self,
-        txid: &TxId,
-        finality: &ConsensusEngine,
-        at: &Moment<'_>,
-    ) {
+    pub(in crate::consensus) fn on_body(&mut self, txid: &TxId, finality: &ConsensusEngine, at: &Moment<'_>) {
         // What lost against a conflicting one is not kept before it is certified.
         if finality.machine().transaction(txid).is_some() {
             self.candidates.on_body(txid);

@@ -9,9 +9,9 @@
 
 use tracing::{info, warn};
 
-use super::super::moment::Moment;
 use super::super::events::{Notification, Progress, Timer};
 use super::super::finality::ConsensusEngine;
+use super::super::moment::Moment;
 use super::super::outbox::Outbox;
 use super::BftConsensus;
 use crate::protocol::bft::{Input, Step};

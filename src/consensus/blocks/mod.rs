@@ -38,10 +38,10 @@ use self::candidates::Candidates;
 pub(super) use self::due::PeersVotes;
 pub(super) use self::restore::JournaledBlocks;
 use super::chain::Committing;
-use super::moment::Moment;
 use super::events::{Output, Progress, Timer};
 use super::evidence::EvidencePool;
 use super::finality::ConsensusEngine;
+use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use super::verify::Voters;
 use crate::protocol::bft::{self, BlockMessage, Effect, Input};
@@ -121,7 +121,8 @@ impl BftConsensus {
     /// Whether a precommit for the tip would be new: the next block's `last_commit` gets it.
     pub(super) fn wants_late(&self, vote: &Arc<BlockVote>) -> bool {
         let input = Input::VoteReceived(Arc::clone(vote));
-        vote.step == VoteStep::Precommit && self.previous.as_ref().is_some_and(|machine| machine.is_new(&input))
+        vote.step == VoteStep::Precommit
+            && self.previous.as_ref().is_some_and(|machine| machine.is_new(&input))
     }
 
     /// Takes a verified precommit for the tip; whether it is kept.

@@ -1,7 +1,7 @@
 //! When own votes leave, and how many at a time.
 
-use super::super::moment::Moment;
 use super::super::events::Timer;
+use super::super::moment::Moment;
 use super::super::outbox::Outbox;
 use crate::storage::journal::JournalRecord;
 use crate::types::limits::BATCH_VOTES_MAX;
@@ -26,7 +26,11 @@ pub(in crate::consensus) struct PendingBatch {
 
 impl PendingBatch {
     /// Adds a vote and what has to be durable with it; true when the batch is full.
-    pub(super) fn push(&mut self, vote: FinalityVote, records: impl IntoIterator<Item = JournalRecord>) -> bool {
+    pub(super) fn push(
+        &mut self,
+        vote: FinalityVote,
+        records: impl IntoIterator<Item = JournalRecord>,
+    ) -> bool {
         self.records.extend(records);
         self.votes.push(vote);
         self.votes.len() >= BATCH_VOTES_MAX

@@ -28,17 +28,16 @@ use std::sync::Arc;
 
 use self::batching::PendingBatch;
 use self::journaled::{BodyReader, JournaledContents};
-use self::restore::JournaledMessages;
 pub(super) use self::restore::JournaledFinality;
-use super::moment::Moment;
+use self::restore::JournaledMessages;
 use super::events::{CertificateParts, Notification};
+use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use crate::protocol::finality::{self, BatchStore, Effect, Input, Inserted};
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::journal::JournalRecord;
 use crate::types::{
-    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, Message, TxId,
-    VoteBatch, VoteKind,
+    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, Message, TxId, VoteBatch, VoteKind,
 };
 
 /// Drives the finality machine.
@@ -89,12 +88,7 @@ impl ConsensusEngine {
     }
 
     /// Takes a verified batch of the current epoch; whether it was new, and is kept.
-    pub(super) fn receive_batch(
-        &mut self,
-        batch: Arc<VoteBatch>,
-        at: &Moment<'_>,
-        out: &mut Outbox,
-    ) -> bool {
+    pub(super) fn receive_batch(&mut self, batch: Arc<VoteBatch>, at: &Moment<'_>, out: &mut Outbox) -> bool {
         let Some(member) = self.machine.validators().index_of(&batch.header.validator) else { return false };
         let inserted = self.batches.insert(member, &batch);
         if inserted == Inserted::Known && !self.batches.insert_other(member, &batch) {
@@ -254,7 +248,8 @@ impl ConsensusEngine {
     fn load_body(&mut self, txid: TxId, at: &Moment<'_>, out: &mut Outbox) {
         let Some(transaction) = self.bodies.body(&txid) else { return };
         let (chain_id, parameters) = (at.chain.chain_id(), at.chain.parameters());
-        if let Ok(checked) = CheckedTransaction::check(transaction, chain_id, parameters, at.chain.verifier()) {
+        if let Ok(checked) = CheckedTransaction::check(transaction, chain_id, parameters, at.chain.verifier())
+        {
             self.step(Input::TransactionReceived(checked), at, out);
             out.tell(Fact::BodyArrived(txid));
         }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::super::moment::Moment;
 use super::super::outbox::Outbox;
+use super::ConsensusEngine;
 use super::batching::PendingBatch;
 use super::journaled::{BodyReader, JournaledContents};
-use super::ConsensusEngine;
 use crate::protocol::finality::{self, BatchStore, Input, JournaledVotes};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;

@@ -10,13 +10,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use super::super::moment::Moment;
 use super::super::finality::ConsensusEngine;
+use super::super::moment::Moment;
 use super::super::outbox::Outbox;
 use super::REQUEST_TIMEOUT_MS;
 use crate::network::PeerId;
 use crate::types::limits::{
-    CERTIFICATE_VOTE_BYTES_MAX, REQUEST_BATCHES_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX,
+    CERTIFICATE_VOTE_BYTES_MAX, REQUEST_BATCHES_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX,
+    RESPONSE_BYTES_MAX,
 };
 use crate::types::message::{HeldBatches, NodeStatus};
 use crate::types::{Message, TimeMs, TxId, VoteKind};
@@ -85,7 +86,8 @@ impl BatchRequests {
         out: &mut Outbox,
     ) {
         let now_ms = at.now_ms();
-        let Some(validator) = finality.machine().validators().get(member).map(|validator| validator.id) else {
+        let Some(validator) = finality.machine().validators().get(member).map(|validator| validator.id)
+        else {
             return;
         };
         let answered = self.answered.get(&(from, member)).filter(|(_, until_ms)| now_ms < *until_ms);

@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use super::super::moment::Moment;
 use super::super::events::Notification;
+use super::super::moment::Moment;
 use super::super::outbox::Outbox;
 use super::super::peers::REQUEST_TIMEOUT_MS;
 use crate::network::PeerId;

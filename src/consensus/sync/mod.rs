@@ -270,7 +270,9 @@ impl BlockSync {
         for passed in std::mem::replace(&mut self.received, later).into_values() {
             self.received_bytes = self.received_bytes.saturating_sub(passed.bytes);
         }
-        let Some(Received { from, block, bytes }) = self.received.remove(&next) else { return NextBlock::None };
+        let Some(Received { from, block, bytes }) = self.received.remove(&next) else {
+            return NextBlock::None;
+        };
         self.received_bytes = self.received_bytes.saturating_sub(bytes);
         if block.block.header.prev_hash != at.state().tip_hash() && at.chain.height() > 0 {
             self.avoid(from, at);
@@ -294,9 +296,7 @@ impl BlockSync {
 fn check(committed: &Arc<CommittedBlock>, at: &Moment<'_>) -> Result<Committing, String> {
     let (block, verifier) = (&committed.block, at.chain.verifier());
     // First, since it costs a peer most to make one.
-    at.state()
-        .check_commit(&block.header, &committed.commit, verifier)
-        .map_err(|error| error.to_string())?;
+    at.state().check_commit(&block.header, &committed.commit, verifier).map_err(|error| error.to_string())?;
     let (transactions, outcome) = transition::validate_block(at.state(), at.chain.utxos(), verifier, block)
         .map_err(|error| error.to_string())?;
     let (hash, committed) = (block.header.hash(), CommittedBlock::clone(committed));

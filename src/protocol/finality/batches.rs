@@ -194,9 +194,9 @@ impl BatchStore {
     /// The batches of a range that are kept.
     pub fn range(&self, member: usize, from: u64, count: u64) -> impl Iterator<Item = &Arc<VoteBatch>> {
         let received = self.members.get(member);
-        received
-            .into_iter()
-            .flat_map(move |received| received.kept.range(from..from.saturating_add(count)).map(|(_, batch)| batch))
+        received.into_iter().flat_map(move |received| {
+            received.kept.range(from..from.saturating_add(count)).map(|(_, batch)| batch)
+        })
     }
 
     /// Forgets the batches whose transactions are all in the chain.

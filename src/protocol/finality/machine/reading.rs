@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[cfg(test)]
 use super::Body;
 use super::{Entry, Machine};
-use crate::protocol::finality::{FinalVotes, VoteSource, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX};
+use crate::protocol::finality::{FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX, VoteSource};
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::{
     Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, ValidatorSet, VoteKind,
