@@ -10,8 +10,8 @@ use std::time::Instant;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
 use super::router::Router;
-use crate::consensus::bft::BftConsensus;
-use crate::consensus::engine::ConsensusEngine;
+use crate::consensus::inbox::ConsensusHandle;
+use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
 use crate::network::NetworkHandle;
 use crate::rpc::FinalityFeed;
@@ -43,9 +43,9 @@ pub struct AppContext {
     /// The blocks. Reading them blocks.
     pub blocks: BlockReader<RealDisk>,
     /// The way into the consensus core, and the set of voters.
-    pub engine: Arc<ConsensusEngine>,
+    pub engine: Arc<ConsensusHandle>,
     /// The chain's state, progress and recent blocks.
-    pub bft: Arc<BftConsensus>,
+    pub bft: Arc<ConsensusView>,
     /// Takes transactions.
     pub router: Router,
     /// Times, watches, blocks.

@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::consensus::bft::BftConsensus;
-use crate::consensus::engine::ConsensusEngine;
+use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::proof_builder::{ProofBuildError, ProofBuilder};
+use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
 use crate::protocol::finality::FinalVotes;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify_with};
@@ -38,7 +38,7 @@ const LOOKS_MAX: u32 = 50;
 /// Builds and checks finality proofs for RPC.
 pub struct FinalityProofs {
     inner: Arc<Inner>,
-    engine: Arc<ConsensusEngine>,
+    engine: Arc<ConsensusHandle>,
     pool: Arc<TransactionPool>,
     jobs: Arc<Semaphore>,
 }
@@ -49,7 +49,7 @@ struct Inner {
     builder: ProofBuilder<RealDisk>,
     index: Arc<Index>,
     blocks: BlockReader<RealDisk>,
-    bft: Arc<BftConsensus>,
+    bft: Arc<ConsensusView>,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
 }
 
@@ -85,7 +85,7 @@ impl FinalityProofs {
     pub fn new(
         genesis: &Arc<GenesisDocument>,
         (index, blocks): (&Arc<Index>, &BlockReader<RealDisk>),
-        (engine, bft): (&Arc<ConsensusEngine>, &Arc<BftConsensus>),
+        (engine, bft): (&Arc<ConsensusHandle>, &Arc<ConsensusView>),
         pool: &Arc<TransactionPool>,
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     ) -> Result<Self, GenesisError> {

@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 
 use super::feeds::{BlockSummary, Feeds};
 use super::router::Router;
-use crate::consensus::core::{AppliedBlock, Notification, Progress};
 use crate::consensus::engine::Observer;
+use crate::consensus::events::{AppliedBlock, Notification, Progress};
 use crate::mempool::TransactionPool;
 use crate::network::PeerId;
 use crate::protocol::finality::DropReason;

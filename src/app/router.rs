@@ -21,9 +21,9 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use super::feeds::Feeds;
-use crate::consensus::bft::BftConsensus;
-use crate::consensus::core::Event;
-use crate::consensus::engine::{ConsensusEngine, EngineStopped};
+use crate::consensus::events::Event;
+use crate::consensus::inbox::{ConsensusHandle, ConsensusStopped};
+use crate::consensus::view::ConsensusView;
 use crate::mempool::{PoolError, TransactionPool, TransactionSource};
 use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::state::LedgerState;
@@ -57,9 +57,9 @@ pub struct RouterParts {
     /// Checks signatures.
     pub verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     /// The chain.
-    pub bft: Arc<BftConsensus>,
+    pub bft: Arc<ConsensusView>,
     /// The way to the core.
-    pub engine: Arc<ConsensusEngine>,
+    pub engine: Arc<ConsensusHandle>,
     /// The outputs.
     pub utxos: Arc<UtxoManager>,
     /// The pool.
@@ -110,9 +110,9 @@ impl Router {
         &self,
         peer: PeerId,
         transactions: Vec<Arc<Transaction>>,
-    ) -> Result<(), EngineStopped> {
+    ) -> Result<(), ConsensusStopped> {
         let entry = Entry { transactions, source: TransactionSource::Peer(peer), answer: None };
-        self.entries.send(entry).await.map_err(|_| EngineStopped)
+        self.entries.send(entry).await.map_err(|_| ConsensusStopped)
     }
 
     /// Transactions of a peer, dropped when the queue is full: they can be asked for again. Never waits.
@@ -128,7 +128,7 @@ impl Router {
 pub async fn route_bulk(
     mut events: mpsc::Receiver<NetworkEvent>,
     router: Router,
-    engine: Arc<ConsensusEngine>,
+    engine: Arc<ConsensusHandle>,
 ) {
     while let Some(event) = events.recv().await {
         let NetworkEvent::Message { peer, message } = event else { continue };
@@ -196,7 +196,7 @@ struct Spend {
 }
 
 impl RouterParts {
-    fn admit_batch(&self, entries: Vec<Entry>) -> Result<(), EngineStopped> {
+    fn admit_batch(&self, entries: Vec<Entry>) -> Result<(), ConsensusStopped> {
         let state = self.bft.state();
         let mut transactions = Vec::with_capacity(entries.len());
         let mut origins = Vec::with_capacity(entries.len());
@@ -256,7 +256,7 @@ impl RouterParts {
         transaction: CheckedTransaction,
         origin: Origin,
         state: &LedgerState,
-    ) -> Result<(), EngineStopped> {
+    ) -> Result<(), ConsensusStopped> {
         let txid = transaction.txid();
         let fee = match self.judge(&transaction, origin.source, state) {
             Ok(fee) => fee,

@@ -20,13 +20,18 @@ use super::observer::NodeObserver;
 use super::open::{Data, open};
 use super::router::{Router, RouterParts, route_bulk, start_router};
 use super::telemetry;
-use crate::consensus::bft::BftConsensus;
-use crate::consensus::block_commit::{start_block_log, start_block_server};
-use crate::consensus::core::{Core, CoreConfig, Event, HEARTBEAT_INTERVAL_MS, Opened, Restart};
-use crate::consensus::engine::{ConsensusEngine, EngineParts, start_core, verify_urgent};
+use crate::consensus::block_commit::start_block_log;
+use crate::consensus::dispatch::Consensus;
+use crate::consensus::engine::{EngineParts, NodeShell, start_engine, verify_urgent};
+use crate::consensus::events::{Event, Now};
+use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
+use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::replay::ReplayError;
+use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
+use crate::consensus::serve::{AnswerServer, Assembler};
 use crate::consensus::timeout_monitor::TimeoutMonitor;
 use crate::consensus::verify::Voters;
+use crate::consensus::view::{ConsensusView, RecentFirst};
 use crate::consensus::vote_journal::start_journal;
 use crate::mempool::{PoolLimits, TransactionPool};
 use crate::network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
@@ -206,8 +211,8 @@ fn dial_masternodes(network: &NetworkHandle, state: &LedgerState) {
 }
 
 struct Services {
-    engine: Arc<ConsensusEngine>,
-    bft: Arc<BftConsensus>,
+    engine: Arc<ConsensusHandle>,
+    bft: Arc<ConsensusView>,
     utxos: Arc<UtxoManager>,
     pool: Arc<TransactionPool>,
     index: Arc<crate::storage::Index>,
@@ -238,7 +243,7 @@ fn start_consensus(
         max_bytes: usize::try_from(config.mempool.max_bytes).unwrap_or(usize::MAX),
     }));
 
-    let core_config = CoreConfig {
+    let consensus_config = ConsensusConfig {
         operator,
         listen_ms: listen_ms(state.parameters()),
         signs_after_ms: journal.origin.signs_after_ms(),
@@ -247,14 +252,16 @@ fn start_consensus(
     };
     let restart =
         Restart::new(replayed, (journal.records, journal.reader), Arc::clone(&utxos), blocks.clone());
-    let Opened { core, outputs } = Core::open(core_config, restart, Clock.now_ms());
-    let bft = Arc::new(BftConsensus::new(&core, key));
+    let journaled = Arc::clone(&restart.bodies);
+    let now = Now { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() };
+    let Opened { consensus, outputs } = Consensus::open(consensus_config, restart, now);
+    let bft = Arc::new(ConsensusView::new(&consensus, key));
     let voters = Voters {
         chain_id: *state.chain_id(),
         epoch: state.next_epoch(),
         set: Arc::clone(state.validators()),
     };
-    let (engine, inbox) = ConsensusEngine::new(voters, key);
+    let (engine, inbox) = ConsensusHandle::new(voters);
     let (router, router_inbox) = Router::new();
     let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
     let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
@@ -265,24 +272,24 @@ fn start_consensus(
     let block_orders =
         start_block_log(log, writer, Arc::clone(&engine), Arc::clone(&utxos), Arc::clone(&lock), registry)?;
     let journal_orders = start_journal(journal.writer, Arc::clone(&engine), network.clone(), registry)?;
-    let requests = start_block_server(blocks.clone(), Arc::clone(&bft), network.clone(), registry)?;
+    let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
+    let answers =
+        AnswerServer::start(Assembler::new(journaled, Arc::new(recent)), network.clone(), registry)?;
     let elapsed = Arc::clone(&engine);
     let timers = TimeoutMonitor::start(registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))?;
-    let parts = EngineParts {
-        core,
-        outputs,
-        inbox,
-        engine: Arc::clone(&engine),
-        bft: Arc::clone(&bft),
+    let shell = NodeShell {
+        handle: Arc::clone(&engine),
+        view: Arc::clone(&bft),
         utxos: Arc::clone(&utxos),
         journal: journal_orders,
         blocks: block_orders,
-        requests,
+        answers,
         timers,
         network: network.clone(),
         observer: Arc::new(observer),
+        failures: registry.clone(),
     };
-    start_core(parts, registry)?;
+    start_engine(EngineParts { consensus, outputs, inbox, shell }, registry)?;
     let parts = RouterParts {
         verifier: Arc::clone(verifier),
         bft: Arc::clone(&bft),
@@ -320,7 +327,7 @@ fn start_index_writer(
 fn spawn_inbound(
     registry: &TaskRegistry,
     events: NetworkEvents,
-    engine: &Arc<ConsensusEngine>,
+    engine: &Arc<ConsensusHandle>,
     network: &NetworkHandle,
     pool: CpuPool,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,

@@ -1,17 +1,66 @@
-//! The shells that drive the pure machines of `protocol/`, and the executor of their effects.
+//! The shells that drive the pure machines of `protocol/`: votes on payments, blocks, and what peers need of both.
 //!
 //! # Place
-//! Floor 7. [`core`] executes the machines' effects without a thread, a clock or a socket of its own, so that the
-//! node and the simulator run the same code. [`engine`] is the node's shell around it for the finality layer,
-//! [`bft`] for the block layer, [`vote_journal`] writes before anything is said, [`timeout_monitor`] watches the timeouts, and [`block_commit`] is the one place
-//! where a block lands.
+//! Floor 7. Events go in, orders come out; node, simulator and tests differ in the [`Shell`](events::Shell) that executes
+//! the orders.
+//!
+//! ```text
+//!  peers, admission, timers, disks                                     journal, block log, peers, readers
+//!        | Event                                                               ^ Output
+//!        v                                                                     |
+//!   engine (thread) --> dispatch::Consensus --+--> finality::ConsensusEngine   |  votes on payments
+//!                        chain: the tip       +--> blocks::BftConsensus        |  proposals, rounds, commits
+//!                        signing: who signs   +--> sync, sync::forks           |  others' blocks
+//!                                             +--> peers, evidence, heartbeats |
+//! ```
+//!
+//! | file | decides or does |
+//! |---|---|
+//! | [`events`] | what is told and ordered, and the one interpreter of orders |
+//! | [`inbox`], [`engine`] | the lanes into consensus, the node's thread and its turns |
+//! | [`dispatch`], `messages` | which part hears an event or a message |
+//! | `chain` | the tip; the one place where a block is applied |
+//! | [`signing`] | whether this node signs, and as whom |
+//! | [`finality`] | own votes on payments, counts of others' |
+//! | [`blocks`] | building, judging, rounds, committing |
+//! | [`peers`] | what each peer has and lacks |
+//! | [`sync`] | others' blocks, forks |
+//! | [`evidence`], [`heartbeats`] | contradictions, signs of life |
+//! | [`restart`], [`replay`] | what a start finds on the disk |
+//! | [`serve`] | answers to peers, on a thread of its own |
+//! | [`view`] | what readers see |
+//! | [`verify`], [`proof_builder`] | checks of signed messages, proofs of finality |
+//! | [`vote_journal`], [`block_commit`], [`timeout_monitor`] | the shells around disks and clock |
+//!
+//! # The contract of outputs
+//! They are executed in their order. What this node signs leaves as the payload of a staged write, after that write and all
+//! before it are durable ([`Durable`](crate::storage::journal::Durable)); a block is applied after the block log synced it.
 
-pub mod bft;
 pub mod block_commit;
-pub mod core;
+pub mod blocks;
+mod chain;
+pub mod dispatch;
 pub mod engine;
+pub mod events;
+pub mod evidence;
+pub mod finality;
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod heartbeats;
+pub mod inbox;
+mod messages;
+mod moment;
+mod outbox;
+pub mod peers;
 pub mod proof_builder;
 pub mod replay;
+pub mod restart;
+pub mod serve;
+pub mod signing;
+pub mod sync;
+#[cfg(test)]
+mod tests;
 pub mod timeout_monitor;
 pub mod verify;
+pub mod view;
 pub mod vote_journal;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::core::AppliedBlock;
+use super::events::AppliedBlock;
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::{self, BlockError, BlockOutcome};

@@ -1,11 +1,11 @@
 //! The background thread that calls the core back when a timeout elapses.
 //!
 //! # Place
-//! The consensus thread schedules what its core orders; what elapses goes into the engine's inbox.
+//! The consensus thread schedules what is ordered; what elapses goes into its inbox.
 //!
 //! # Invariants
 //! - INV-TIMER-1: each scheduled timer elapses once, at its earliest deadline; none is lost.
-//! - INV-TIMER-2: the number of timers is bounded by the core: one of each kind a round, and those of past heights go
+//! - INV-TIMER-2: the number of timers is bounded by what is ordered: one of each kind a round, and those of past heights go
 //!   as they elapse.
 //!
 //! # Concurrency
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::core::Timer;
+use super::events::Timer;
 use crate::runtime::Clock;
 use crate::runtime::TaskRegistry;
 use crate::runtime::tasks::ThreadError;

@@ -28,6 +28,13 @@ pub struct Voters {
 }
 
 impl Voters {
+    /// A member's weight.
+    #[must_use]
+    pub fn weight_of(&self, validator: &MasternodeId) -> Option<u64> {
+        let place = self.set.index_of(validator)?;
+        self.set.get(place).map(|member| member.weight)
+    }
+
     fn key_of(&self, validator: &MasternodeId) -> Result<PublicKey, VerifyError> {
         let place = self.set.index_of(validator).ok_or(VerifyError::UnknownValidator)?;
         Ok(self.set.get(place).ok_or(VerifyError::UnknownValidator)?.key)

@@ -1,17 +1,18 @@
-//! The journal's thread: it makes durable what the core wants to say, sends it, and reports; and the removal of what
+//! The journal's thread: it makes durable what this node wants to say, sends it, and reports; and the removal of what
 //! is too old.
 //!
 //! # Place
 //! `app/start.rs` starts it; the engine gives it orders.
 //!
 //! # Invariants
-//! - INV-VOTE-JOURNAL-1: orders are executed in the order in which the core gave them.
+//! - INV-VOTE-JOURNAL-1: orders are executed in the order in which consensus gave them.
 //! - INV-VOTE-JOURNAL-2: after a failed write nothing is sent any more: the node stops.
 //! - INV-VOTE-JOURNAL-3: no vote waits for the removal of old ones.
 //!
 //! # Concurrency
 //! One thread owns the writer, another one removes files.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -19,8 +20,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::core::Event;
-use super::engine::ConsensusEngine;
+use super::events::{Event, JournalOrder};
+use super::inbox::ConsensusHandle;
 use crate::network::NetworkHandle;
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::tasks::ThreadError;
@@ -39,12 +40,51 @@ const REMOVALS_MAX: usize = 1;
 /// Between two steps of a removal.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the journal's thread is asked for.
-pub enum JournalOrder {
-    /// Write, sync, send, report.
-    Commit(Staged<Message>),
+/// Orders that wait for the journal, in their order: the node's thread and the simulator take them from here alike.
+#[derive(Debug, Default)]
+pub struct JournalQueue {
+    orders: VecDeque<JournalOrder>,
+}
+
+/// What the journal does at once.
+#[derive(Debug)]
+pub enum JournalStep {
+    /// Neighbouring commits, which share one write and one sync.
+    Commit(Vec<Staged<Message>>),
     /// Forget what is older than this epoch.
     Prune(Epoch),
+}
+
+impl JournalQueue {
+    /// Adds an order behind all others.
+    pub fn push(&mut self, order: JournalOrder) {
+        self.orders.push_back(order);
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.orders.is_empty()
+    }
+
+    /// What to do next. What stands behind an order of another kind is not committed before it.
+    pub fn next_step(&mut self) -> Option<JournalStep> {
+        let mut group = Vec::new();
+        while group.len() < JOURNAL_GROUP_MAX {
+            match self.orders.pop_front() {
+                Some(JournalOrder::Commit(staged)) => group.push(staged),
+                Some(JournalOrder::Prune(epoch)) if group.is_empty() => {
+                    return Some(JournalStep::Prune(epoch));
+                }
+                Some(other) => {
+                    self.orders.push_front(other);
+                    break;
+                }
+                None => break,
+            }
+        }
+        (!group.is_empty()).then_some(JournalStep::Commit(group))
+    }
 }
 
 /// Starts the journal's thread. It ends, with all it was asked for done, when the sender is dropped.
@@ -53,7 +93,7 @@ pub enum JournalOrder {
 /// When there is no thread to be had.
 pub fn start_journal<D: Disk>(
     writer: JournalWriter<D>,
-    engine: Arc<ConsensusEngine>,
+    handle: Arc<ConsensusHandle>,
     network: NetworkHandle,
     registry: &TaskRegistry,
 ) -> Result<SyncSender<JournalOrder>, ThreadError> {
@@ -73,7 +113,7 @@ pub fn start_journal<D: Disk>(
                 network.publish(message);
                 count_votes(message.get());
             }
-            engine.hand_in(Event::Persisted(durable));
+            handle.hand_in(Event::Persisted(durable));
         };
         if let Err(error) = run_journal(writer, &receiver, retire, release) {
             // Neither is anything sent after this: the thread that could is gone.
@@ -90,27 +130,17 @@ fn run_journal<D: Disk>(
     mut retire: impl FnMut(RetiredSegments<D>),
     mut release: impl FnMut(Vec<Durable<Message>>),
 ) -> Result<(), StorageError> {
-    let mut next = orders.recv().ok();
-    while let Some(order) = next.take() {
-        match order {
-            JournalOrder::Prune(epoch) => retire(writer.prune_before(epoch)),
-            JournalOrder::Commit(first) => {
-                let mut group = vec![first];
-                while group.len() < JOURNAL_GROUP_MAX {
-                    match orders.try_recv() {
-                        Ok(JournalOrder::Commit(staged)) => group.push(staged),
-                        Ok(other) => {
-                            next = Some(other);
-                            break;
-                        }
-                        Err(_) => break,
-                    }
-                }
-                release(writer.commit(group)?);
+    let mut queue = JournalQueue::default();
+    while let Ok(order) = orders.recv() {
+        queue.push(order);
+        loop {
+            // At most what the channel holds: it is bounded, and so is this queue.
+            orders.try_iter().take(JOURNAL_QUEUE_MAX).for_each(|order| queue.push(order));
+            let Some(step) = queue.next_step() else { break };
+            match step {
+                JournalStep::Prune(epoch) => retire(writer.prune_before(epoch)),
+                JournalStep::Commit(group) => release(writer.commit(group)?),
             }
-        }
-        if next.is_none() {
-            next = orders.recv().ok();
         }
     }
     Ok(())

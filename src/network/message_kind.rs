@@ -39,7 +39,7 @@ pub(crate) enum MessageKind {
     GetCertificates,
     Certificates,
     GetBatches,
-    BatchesSettled,
+    BatchesEnd,
     GetBlocks,
     Blocks,
     GetMasternodes,
@@ -63,7 +63,7 @@ impl MessageKind {
         Self::GetCertificates,
         Self::Certificates,
         Self::GetBatches,
-        Self::BatchesSettled,
+        Self::BatchesEnd,
         Self::GetBlocks,
         Self::Blocks,
         Self::GetMasternodes,
@@ -87,7 +87,7 @@ impl MessageKind {
             Message::GetCertificates(..) => Self::GetCertificates,
             Message::Certificates(_) => Self::Certificates,
             Message::GetBatches { .. } => Self::GetBatches,
-            Message::BatchesSettled { .. } => Self::BatchesSettled,
+            Message::BatchesEnd { .. } => Self::BatchesEnd,
             Message::GetBlocks { .. } => Self::GetBlocks,
             Message::Blocks(_) => Self::Blocks,
             Message::GetMasternodes => Self::GetMasternodes,
@@ -122,7 +122,7 @@ impl MessageKind {
             Self::GetCertificates => "get_certificates",
             Self::Certificates => "certificates",
             Self::GetBatches => "get_batches",
-            Self::BatchesSettled => "batches_settled",
+            Self::BatchesEnd => "batches_end",
             Self::GetBlocks => "get_blocks",
             Self::Blocks => "blocks",
             Self::GetMasternodes => "get_masternodes",
@@ -167,11 +167,11 @@ impl MessageKind {
             | Self::Pong
             | Self::BlockVote
             | Self::GetBatches
-            | Self::BatchesSettled
+            | Self::BatchesEnd
             | Self::GetBlocks
             | Self::GetMasternodes
             | Self::Heartbeat => FIXED_BYTES,
-            Self::Status => 2 * FIXED_BYTES,
+            Self::Status => 3 * FIXED_BYTES,
             Self::Transaction => TRANSACTION_BYTES_MAX + FIXED_BYTES,
             Self::VoteBatch => BATCH_VOTES_MAX * 33 + FIXED_BYTES,
             Self::Proposal => PROPOSAL_BYTES_MAX,

@@ -75,7 +75,7 @@ const fn allowance(kind: MessageKind) -> Allowance {
             bytes_burst: 200_000 * 32,
         },
         MessageKind::Transactions | MessageKind::Certificates | MessageKind::Blocks => messages(1_000, 2_000),
-        MessageKind::GetBatches | MessageKind::BatchesSettled => messages(500, 1_000),
+        MessageKind::GetBatches | MessageKind::BatchesEnd => messages(500, 1_000),
         MessageKind::GetBlocks => messages(100, 200),
         MessageKind::GetMasternodes | MessageKind::Masternodes => messages(1, 10),
         // One for each member of the largest set, at once after a connection is made.

@@ -286,8 +286,13 @@ impl LedgerState {
     /// than the epoch's start.
     #[must_use]
     pub fn is_closing(&self) -> bool {
-        let due = self.epoch_start.saturating_add(self.parameters.epoch_duration_ms);
-        self.height > 0 && self.tip_validators.epoch == self.epoch && self.tip_time >= due
+        self.height > 0 && self.tip_validators.epoch == self.epoch && self.tip_time >= self.epoch_due()
+    }
+
+    /// When the epoch is due to end: the first block of at least this time is its last ordinary one.
+    #[must_use]
+    pub fn epoch_due(&self) -> TimeMs {
+        self.epoch_start.saturating_add(self.parameters.epoch_duration_ms)
     }
 
     /// The places of the validators in the order in which they propose the next block, round by round.

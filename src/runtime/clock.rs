@@ -6,6 +6,7 @@
 //! # Units
 //! Wall time is milliseconds since the Unix epoch. Durations come from [`Instant`], which never goes backwards.
 
+use std::sync::OnceLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::types::TimeMs;
@@ -25,6 +26,16 @@ impl Clock {
             .ok()
             .and_then(|since| u64::try_from(since.as_millis()).ok())
             .unwrap_or(0)
+    }
+
+    /// Milliseconds of a clock that never goes back and that nobody sets. It starts at the wall time of its first use, so
+    /// that differences to earlier times never underflow; only differences between two of its values mean anything.
+    #[must_use]
+    pub fn monotonic_ms(self) -> TimeMs {
+        static ORIGIN: OnceLock<(Instant, TimeMs)> = OnceLock::new();
+        let (started, wall_ms) = ORIGIN.get_or_init(|| (self.instant(), self.now_ms()));
+        let elapsed = self.instant().saturating_duration_since(*started).as_millis();
+        wall_ms.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
     /// A point in time that later ones are measured from.

@@ -28,6 +28,10 @@ pub const REQUEST_BLOCKS_MAX: u64 = 128;
 /// Encoded bytes of an answer that carries transactions, certificates or blocks; it ends at the object that
 /// exceeds it.
 pub const RESPONSE_BYTES_MAX: usize = 2 << 20;
+/// Certificates that one request may ask for, at most.
+pub const REQUEST_CERTIFICATES_MAX: usize = 256;
+/// Encoded bytes of one vote in a certificate: a signed header and a path of twelve hashes, at most.
+pub const CERTIFICATE_VOTE_BYTES_MAX: usize = 640;
 /// Addresses in one peer exchange, at most.
 pub const PEER_ADDRESSES_MAX: usize = 256;
 /// Bytes of a network address as text, at most.

@@ -32,6 +32,46 @@ fn parents(level: &[Hash]) -> Vec<Hash> {
         .collect()
 }
 
+/// A tree with all of its levels, for whoever needs several of its paths: hashed once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MerkleTree {
+    /// From the leaves' hashes up to the single top.
+    levels: Vec<Vec<Hash>>,
+}
+
+impl MerkleTree {
+    /// The tree over these leaves in their order.
+    pub fn of<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut levels: Vec<Vec<Hash>> = vec![leaves.into_iter().map(leaf_hash).collect()];
+        while let Some(level) = levels.last().filter(|level| level.len() > 1) {
+            levels.push(parents(level));
+        }
+        Self { levels }
+    }
+
+    /// The siblings from the leaf at `index` up to the root; `None` when there is no such leaf.
+    #[must_use]
+    pub fn path(&self, index: usize) -> Option<Vec<Hash>> {
+        self.levels.first()?.get(index)?;
+        let mut position = index;
+        let mut siblings = Vec::new();
+        for level in &self.levels {
+            siblings.extend((level.len() > 1).then(|| level.get(position ^ 1)).flatten().copied());
+            position >>= 1;
+        }
+        Some(siblings)
+    }
+
+    /// How many bytes its hashes take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.levels
+            .iter()
+            .map(|level| level.len().saturating_mul(size_of::<Hash>()))
+            .fold(0, usize::saturating_add)
+    }
+}
+
 /// The root over the leaves in their order; the root of no leaves is that of the zero hash.
 pub fn root<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Hash {
     let mut level: Vec<Hash> = leaves.into_iter().map(leaf_hash).collect();
@@ -44,18 +84,7 @@ pub fn root<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Hash {
 
 /// The siblings from the leaf at `index` up to the root; `None` when there is no such leaf.
 pub fn path<'a>(leaves: impl IntoIterator<Item = &'a [u8]>, index: usize) -> Option<Vec<Hash>> {
-    let mut level: Vec<Hash> = leaves.into_iter().map(leaf_hash).collect();
-    level.get(index)?;
-    let mut position = index;
-    let mut siblings = Vec::new();
-    while level.len() > 1 {
-        if let Some(sibling) = level.get(position ^ 1) {
-            siblings.push(*sibling);
-        }
-        level = parents(&level);
-        position >>= 1;
-    }
-    Some(siblings)
+    MerkleTree::of(leaves).path(index)
 }
 
 /// What a leaf's path leads to.

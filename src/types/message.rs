@@ -48,8 +48,18 @@ pub struct NodeStatus {
     pub prevotes: SignerBitmap,
     /// Whose precommits of the round it holds.
     pub precommits: SignerBitmap,
-    /// For each member of the epoch's set, how many of its batches the node has without a gap.
-    pub batches: Vec<u64>,
+    /// For each member of the epoch's set, between which numbers the node holds batches that it can serve.
+    pub batches: Vec<HeldBatches>,
+}
+
+/// Between which numbers a node holds a member's batches: the first one, and the one behind the last. Some between may be
+/// settled or lacking. Moves what is asked for, never what counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Encode, Decode)]
+pub struct HeldBatches {
+    /// The first number.
+    pub from: u64,
+    /// The number behind the last; `from` when none is held.
+    pub until: u64,
 }
 
 /// A message between two connected peers.
@@ -88,17 +98,15 @@ pub enum Message {
         /// How many, at most [`REQUEST_BATCHES_MAX`](super::limits::REQUEST_BATCHES_MAX).
         count: u64,
     },
-    /// Says that every transaction in a validator's batches before `before_seq` is in blocks up to `height`, so that
-    /// the sender has forgotten them.
-    BatchesSettled {
+    /// The end of an answer with batches: all that the sender holds of them below `before_seq` was sent. Moves what is
+    /// asked of the sender next, and nothing else.
+    BatchesEnd {
         /// The epoch.
         epoch: Epoch,
         /// Whose batches.
         validator: MasternodeId,
-        /// The first one that is not settled.
+        /// The first number that the answer did not reach.
         before_seq: u64,
-        /// The sender's height.
-        height: Height,
     },
     /// Asks for blocks.
     GetBlocks {
@@ -179,7 +187,7 @@ impl Message {
             Self::GetCertificates(..) => "get_certificates",
             Self::Certificates(_) => "certificates",
             Self::GetBatches { .. } => "get_batches",
-            Self::BatchesSettled { .. } => "batches_settled",
+            Self::BatchesEnd { .. } => "batches_end",
             Self::GetBlocks { .. } => "get_blocks",
             Self::Blocks(_) => "blocks",
             Self::GetMasternodes => "get_masternodes",
@@ -201,7 +209,7 @@ impl Message {
                 | Self::Certificates(_)
                 | Self::GetCertificates(..)
                 | Self::GetBatches { .. }
-                | Self::BatchesSettled { .. }
+                | Self::BatchesEnd { .. }
                 | Self::Evidence(_)
                 | Self::Heartbeat(_)
                 | Self::Ping(_)

@@ -15,7 +15,8 @@ use bincode::{Decode, Encode};
 use super::block::BlockBlueprint;
 use super::hash::{BatchRoot, BlockHash, ChainId, Domain, DomainHasher, Hash, MasternodeId, TxId};
 use super::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
-use super::{Epoch, Height, Round, merkle};
+use super::merkle::{self, MerkleTree};
+use super::{Epoch, Height, Round};
 
 /// The two steps of the block layer that are voted on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode)]
@@ -278,12 +279,24 @@ impl VoteBatch {
             && self.header.votes_root == votes_root(&self.votes)
     }
 
-    /// The vote at `index` with its path to the signed root.
+    /// The tree over its votes: hashes all of them.
+    #[must_use]
+    pub fn tree(&self) -> MerkleTree {
+        let leaves: Vec<[u8; 33]> = self.votes.iter().map(FinalityVote::leaf).collect();
+        MerkleTree::of(leaves.iter().map(<[u8; 33]>::as_slice))
+    }
+
+    /// The vote at `index` with its path to the signed root. Hashes all of its votes.
     #[must_use]
     pub fn prove(&self, index: usize) -> Option<CertificateVote> {
-        let leaves: Vec<[u8; 33]> = self.votes.iter().map(FinalityVote::leaf).collect();
-        let path = merkle::path(leaves.iter().map(<[u8; 33]>::as_slice), index)?;
-        Some(CertificateVote { header: self.header.clone(), index: u32::try_from(index).ok()?, path })
+        self.prove_in(&self.tree(), index)
+    }
+
+    /// The same by a tree that was made before.
+    #[must_use]
+    pub fn prove_in(&self, tree: &MerkleTree, index: usize) -> Option<CertificateVote> {
+        let (header, path) = (self.header.clone(), tree.path(index)?);
+        Some(CertificateVote { header, index: u32::try_from(index).ok()?, path })
     }
 }
 

@@ -1,10 +1,12 @@
-//! The real core of a node that has the blocks before one of the story's, and hears changed messages.
+//! The real consensus of a node that has the blocks before one of the story's, and hears changed messages.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use timed::consensus::core::{Core, CoreConfig, Event, Opened, Output, Restart};
+use timed::consensus::dispatch::Consensus;
+use timed::consensus::events::{Event, Now, Output};
 use timed::consensus::replay::replay;
+use timed::consensus::restart::{ConsensusConfig, Restart};
 use timed::protocol::transition::inputs_in_order;
 use timed::storage::{BlockLog, Index, JournalIdentity, JournalWriter, LoggedBlock, MemoryDisk, MemoryIndex};
 use timed::types::keys::SequentialVerifier;
@@ -22,7 +24,7 @@ pub fn committed(step: &Step) -> CommittedBlock {
 #[derive(Default)]
 struct Life {
     /// `None` while there is none: it is made anew after it took something.
-    core: Option<Core>,
+    consensus: Option<Consensus>,
     peers: u64,
 }
 
@@ -37,7 +39,7 @@ impl<'a> Node<'a> {
         Self { story, next, life: Mutex::default() }
     }
 
-    fn open(&self) -> Core {
+    fn open(&self) -> Consensus {
         let (genesis, disk) = (&self.story.genesis, MemoryDisk::new());
         let chain_id = genesis.chain_id();
         let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
@@ -49,7 +51,7 @@ impl<'a> Node<'a> {
         let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
         let identity = JournalIdentity { chain_id, operator: None };
         let opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
-        let config = CoreConfig {
+        let config = ConsensusConfig {
             operator: None,
             listen_ms: 0,
             signs_after_ms: 0,
@@ -58,8 +60,8 @@ impl<'a> Node<'a> {
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
         let restart = Restart::new(replayed, (opened.records, opened.reader), utxos, log.reader());
-        let Opened { core, .. } = Core::open(config, restart, self.story.state.tip_time());
-        core
+        let now = Now::both(self.story.state.tip_time());
+        Consensus::open(config, restart, now).consensus
     }
 
     /// A new peer says these things, each made of the node's height; whether the answers to them have this effect.
@@ -69,19 +71,20 @@ impl<'a> Node<'a> {
         effect: impl Fn(&[Vec<Output>]) -> Option<T>,
     ) -> Option<T> {
         let mut life = self.life.lock().unwrap();
-        let mut core = life.core.take().unwrap_or_else(|| self.open());
+        let mut consensus = life.consensus.take().unwrap_or_else(|| self.open());
         life.peers += 1;
         let mut peer = [0x77; 32];
         peer[..8].copy_from_slice(&life.peers.to_le_bytes());
-        let (from, now_ms, height) = (PublicKey(peer), self.story.state.tip_time(), core.state().height());
-        core.handle(Event::PeerConnected(from), now_ms);
-        let mut answer = |message| core.handle(Event::Message { from, message, verified: false }, now_ms);
+        let (from, now, height) =
+            (PublicKey(peer), Now::both(self.story.state.tip_time()), consensus.state().height());
+        consensus.handle(Event::PeerConnected(from), now);
+        let mut answer = |message| consensus.handle(Event::Message { from, message, verified: false }, now);
         let answers: Vec<Vec<Output>> = said.iter().map(|message| answer(message(height))).collect();
         let found = effect(&answers);
-        core.handle(Event::PeerDisconnected(from), now_ms);
+        consensus.handle(Event::PeerDisconnected(from), now);
         if found.is_none() {
-            assert_eq!(core.state().height(), height);
-            life.core = Some(core);
+            assert_eq!(consensus.state().height(), height);
+            life.consensus = Some(consensus);
         }
         found
     }

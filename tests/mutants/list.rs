@@ -172,7 +172,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "        self.hold_votes_behind(&vote);\n        let mut records",
         new: "        let mut records",
         caught_by: &[
-            "--lib consensus::core::tests::closing::votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoch",
+            "--lib consensus::events::tests::closing::votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoch",
         ],
     },
     Mutant {
@@ -181,7 +181,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "self.hold_votes_behind(&vote);\n                Message::BlockVote(vote)",
         new: "Message::BlockVote(vote)",
         caught_by: &[
-            "--lib consensus::core::tests::closing::a_restart_behind_that_precommit_holds_votes_as_well",
+            "--lib consensus::events::tests::closing::a_restart_behind_that_precommit_holds_votes_as_well",
         ],
     },
     Mutant {
@@ -190,7 +190,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "self.step_finality(finality::Input::VotesHeld(true));\n        }\n        let spent",
         new: "}\n        let spent",
         caught_by: &[
-            "--lib consensus::core::tests::closing::votes_are_held_while_a_block_that_others_decided_is_written",
+            "--lib consensus::events::tests::closing::votes_are_held_while_a_block_that_others_decided_is_written",
         ],
     },
     Mutant {
@@ -198,28 +198,28 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/consensus/core/blocks.rs",
         old: "self.step_finality(finality::Input::VotesHeld(false));\n                self.schedule_flush();",
         new: "self.step_finality(finality::Input::VotesHeld(false));",
-        caught_by: &["--lib consensus::core::tests::closing::votes_are_held_for_one_round_only"],
+        caught_by: &["--lib consensus::events::tests::closing::votes_are_held_for_one_round_only"],
     },
     Mutant {
         name: "vote_interval_asks_the_clock_again",
         file: "src/consensus/core/votes.rs",
         old: "if self.pending.unwritten == 0 {\n            self.flush_votes();\n        }",
         new: "self.schedule_flush();",
-        caught_by: &["--lib consensus::core::tests::batches::a_wait_ends_though_the_clock_was_set_back"],
+        caught_by: &["--lib consensus::events::tests::batches::a_wait_ends_though_the_clock_was_set_back"],
     },
     Mutant {
         name: "early_evidence_forgotten",
         file: "src/consensus/core/evidence.rs",
         old: "self.evidence.early.push(piece);",
         new: "drop(piece);",
-        caught_by: &["--lib consensus::core::tests::evidence::evidence_waits_for_a_chain_that_was_lost"],
+        caught_by: &["--lib consensus::events::tests::evidence::evidence_waits_for_a_chain_that_was_lost"],
     },
     Mutant {
         name: "votes_held_in_later_rounds",
         file: "src/consensus/core/blocks.rs",
         old: "self.step_finality(finality::Input::VotesHeld(false));",
         new: "",
-        caught_by: &["--lib consensus::core::tests::closing::votes_are_held_for_one_round_only"],
+        caught_by: &["--lib consensus::events::tests::closing::votes_are_held_for_one_round_only"],
     },
     Mutant {
         name: "evidence_forgotten_with_its_epoch",
@@ -227,7 +227,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "records.extend(self.evidence.all().cloned().map(JournalRecord::Evidence));",
         new: "",
         caught_by: &[
-            "--lib consensus::core::tests::evidence::evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it",
+            "--lib consensus::events::tests::evidence::evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it",
         ],
     },
     Mutant {
@@ -295,21 +295,23 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/consensus/core/blocks.rs",
         old: "if blueprint.header.epoch_end { self.promises_outside(transfers) } else { Vec::new() };",
         new: "if false { self.promises_outside(transfers) } else { Vec::new() };",
-        caught_by: &["--lib consensus::core::tests::no_epoch_ends_without_what_was_promised"],
+        caught_by: &["--lib consensus::events::tests::no_epoch_ends_without_what_was_promised"],
     },
     Mutant {
         name: "uncertified_prevoted",
         file: "src/consensus/core/blocks.rs",
         old: "                && candidate.uncertified.is_empty()\n",
         new: "",
-        caught_by: &["--lib consensus::core::tests::a_block_waits_until_all_that_is_in_it_is_certified_here"],
+        caught_by: &[
+            "--lib consensus::events::tests::a_block_waits_until_all_that_is_in_it_is_certified_here",
+        ],
     },
     Mutant {
         name: "time_drift_unchecked",
         file: "src/consensus/core/blocks.rs",
         old: "                && candidate.blueprint.header.time <= latest\n",
         new: "",
-        caught_by: &["--lib consensus::core::tests::a_block_from_the_future_waits_for_the_clock"],
+        caught_by: &["--lib consensus::events::tests::a_block_from_the_future_waits_for_the_clock"],
     },
     Mutant {
         name: "sync_without_commit",
@@ -323,7 +325,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/consensus/core/fork.rs",
         old: "sides == (ours, theirs) || sides == (theirs, ours)",
         new: "sides == (ours, theirs)",
-        caught_by: &["--lib consensus::core::tests::forks::a_parting_is_judged_by_its_own_two_blocks"],
+        caught_by: &["--lib consensus::events::tests::forks::a_parting_is_judged_by_its_own_two_blocks"],
     },
     Mutant {
         name: "decided_fork_hides_others",
@@ -331,7 +333,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: ".any(|fork| is_of(fork, pair))",
         new: ".any(|fork| is_of(fork, pair) || fork.ours.0.height <= height)",
         caught_by: &[
-            "--lib consensus::core::tests::forks::a_parting_is_judged_by_its_own_two_blocks",
+            "--lib consensus::events::tests::forks::a_parting_is_judged_by_its_own_two_blocks",
             "--test sim fork_rules::a_fork_after_one_that_was_decided_on_is_found",
         ],
     },

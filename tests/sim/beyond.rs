@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use timed::consensus::core::{Event, Signing};
+use timed::consensus::events::{Event, Signing};
 use timed::protocol::state::LedgerState;
 use timed::storage::journal::{JournalRecord, Staged};
 use timed::types::fork::ForkProof;
@@ -269,7 +269,7 @@ impl World {
         else {
             return;
         };
-        let fork = self.nodes[node].running.as_ref().and_then(|running| running.core.fork().cloned());
+        let fork = self.nodes[node].running.as_ref().and_then(|running| running.consensus.fork().cloned());
         let fork = fork.expect("it is aware");
         self.nodes[node].crash(&mut self.random);
         self.nodes[node].write_to_journal(&self.genesis, JournalRecord::ForkAcknowledged(fork));
@@ -278,7 +278,7 @@ impl World {
         }
         self.after(0, Item::Restart { node });
         self.pass(5_000);
-        let core = &self.nodes[node].running.as_ref().expect("it is up").core;
+        let core = &self.nodes[node].running.as_ref().expect("it is up").consensus;
         assert!(core.fork().is_none(), "node {node} sees the same fork again");
         assert_eq!(core.signing(), Signing::Allowed, "node {node}");
     }
@@ -288,12 +288,12 @@ impl World {
         let aware = self.halves.as_ref().map(|halves| halves.aware.clone()).unwrap_or_default();
         for node in aware {
             let running = self.nodes[node].running.as_ref().expect("it is up");
-            assert_eq!(running.core.signing(), Signing::Forked, "node {node}");
-            assert!(running.core.fork().is_some());
-            running.core.check_invariants().expect("invariants hold");
-            let height = running.core.state().height();
+            assert_eq!(running.consensus.signing(), Signing::Forked, "node {node}");
+            assert!(running.consensus.fork().is_some());
+            running.consensus.check_invariants().expect("invariants hold");
+            let height = running.consensus.state().height();
             let block = running.log.read(height).expect("the log reads").expect("a block");
-            assert_eq!(block.committed.block.header.state_digest, running.core.state().digest());
+            assert_eq!(block.committed.block.header.state_digest, running.consensus.state().digest());
         }
     }
 }

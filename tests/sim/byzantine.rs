@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use timed::protocol::transition::{self, BlockDraft};
 use timed::protocol::validity::CheckedTransaction;
-use timed::types::message::NodeStatus;
+use timed::types::message::{HeldBatches, NodeStatus};
 use timed::types::{
     BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, Message, Proposal, Round, SecretKey,
     Signature, TxId, VoteBatch, VoteKind, VoteStep,
@@ -136,7 +136,7 @@ impl World {
             self.seen.overreached += u64::from(!others.is_empty());
             transactions.extend(others.drain(..).skip(skipped).take(2));
         }
-        let core = &self.nodes[index].running.as_ref()?.core;
+        let core = &self.nodes[index].running.as_ref()?.consensus;
         // What does not fit the state is left out again.
         while core.state().height() + 1 == header.height {
             let draft = BlockDraft {
@@ -248,13 +248,17 @@ impl World {
         match message {
             Message::Status(status) => {
                 let more = self.random.between(1, 100);
-                let batches = status.batches.iter().map(|count| count + more).collect();
+                let batches = status
+                    .batches
+                    .iter()
+                    .map(|held| HeldBatches { until: held.until + more, ..*held })
+                    .collect();
                 let height = if self.random.chance(300) { status.height + more } else { status.height };
                 Message::Status(NodeStatus { height, batches, has_proposal: true, ..status })
             }
-            Message::BatchesSettled { epoch, validator, before_seq, height } => {
-                let before_seq = before_seq + self.random.between(0, 50);
-                Message::BatchesSettled { epoch, validator, before_seq, height }
+            Message::BatchesEnd { epoch, validator, before_seq } => {
+                let more = if self.random.chance(100) { u64::MAX } else { self.random.between(0, 50) };
+                Message::BatchesEnd { epoch, validator, before_seq: before_seq.saturating_add(more) }
             }
             Message::Blocks(_) => Message::Blocks(Vec::new()),
             message => message,

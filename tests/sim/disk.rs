@@ -1,16 +1,15 @@
 //! What nodes write, when it becomes durable, and when the machine dies instead.
 
-use timed::consensus::core::Event;
+use timed::consensus::events::{Event, JournalOrder};
 use timed::storage::memory_disk::Fault;
 use timed::types::Message;
 
-use crate::node::Write;
 use crate::world::{Item, World};
 
 impl World {
-    pub(super) fn stage_write(&mut self, node: usize, write: Write) {
+    pub(super) fn stage_write(&mut self, node: usize, order: JournalOrder) {
         let Some(running) = &mut self.nodes[node].running else { return };
-        running.writes.push_back(write);
+        running.writes.push(order);
         if !running.write_scheduled {
             self.schedule_writing(node);
         }
@@ -59,13 +58,13 @@ impl World {
         let Some(running) = &mut self.nodes[node].running else { return };
         let Some(block) = running.block_to_write.take() else { return };
         match running.log.append(&block) {
-            Ok(_) => {
+            Ok(durable) => {
                 self.nodes[node].durable = block.committed.block.header.height;
                 // Sometimes the machine dies before the rest of the node hears of it.
                 if !self.faults_over && self.plan.crashes && self.random.chance(15) {
                     self.stop(node);
                 } else {
-                    self.feed(node, Event::BlockPersisted);
+                    self.feed(node, Event::BlockPersisted(durable));
                 }
             }
             Err(problem) => {

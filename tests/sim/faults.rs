@@ -1,6 +1,6 @@
 //! What goes wrong in a run: crashes, lost chains, partitions, pauses.
 
-use timed::consensus::core::Event;
+use timed::consensus::events::Event;
 
 use crate::world::{Item, World};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Signing};
+use timed::consensus::events::{Event, Signing};
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{CommittedBlock, Message, VoteStep};
@@ -14,7 +14,7 @@ fn next_block(one: &mut OneNode) {
     let height = one.state().height();
     one.wait(510);
     while one.state().height() == height {
-        let round = one.running().core.bft().round();
+        let round = one.running().consensus.bft().round();
         let value = one.proposal(round).map(|proposal| proposal.block.header.hash());
         for step in [VoteStep::Prevote, VoteStep::Precommit] {
             for by in [1, 2, 3] {
@@ -65,19 +65,19 @@ fn meet(one: &mut OneNode, chain: &[Arc<CommittedBlock>]) -> usize {
 
 /// The operator decides for the chain that the node has, and starts it again.
 fn acknowledge(one: &mut OneNode) {
-    let fork = one.running().core.fork().cloned().expect("a fork");
+    let fork = one.running().consensus.fork().cloned().expect("a fork");
     one.crash();
     one.node.write_to_journal(&one.genesis, JournalRecord::ForkAcknowledged(fork));
     one.start();
     [1, 2, 3].into_iter().for_each(|number| one.feed(Event::PeerConnected(peer(number))));
-    assert_eq!(one.running().core.signing(), Signing::Allowed);
+    assert_eq!(one.running().consensus.signing(), Signing::Allowed);
 }
 
 #[test]
 fn a_fork_is_found_by_the_side_whose_epoch_has_ended() {
     let (mut ended, goes_on) = parted();
     meet(&mut ended, &goes_on.chain);
-    let fork = ended.running().core.fork().expect("a fork");
+    let fork = ended.running().consensus.fork().expect("a fork");
     assert!(fork.guilty.len() >= 3);
 }
 
@@ -86,7 +86,7 @@ fn a_fork_is_found_by_the_side_whose_epoch_goes_on() {
     let (mut ended, mut goes_on) = parted();
     next_block(&mut ended);
     meet(&mut goes_on, &ended.chain);
-    assert!(goes_on.running().core.fork().is_some());
+    assert!(goes_on.running().consensus.fork().is_some());
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_longer_chain_without_commits_is_no_fork() {
     let chain: Vec<_> = ended.chain.iter().map(uncommitted).collect();
     goes_on.tolerates_blame = true;
     meet(&mut goes_on, &chain);
-    assert!(goes_on.running().core.fork().is_none());
+    assert!(goes_on.running().consensus.fork().is_none());
     assert_eq!(goes_on.blamed.first().map(|(peer, _)| *peer), Some(peer(2)));
 }
 
@@ -122,7 +122,7 @@ fn a_fork_after_one_that_was_decided_on_is_found() {
     (0..3).for_each(|_| next_block(&mut one));
     (0..3).for_each(|_| next_block(&mut other));
     meet(&mut one, &other.chain);
-    let fork = one.running().core.fork().expect("a second fork");
+    let fork = one.running().consensus.fork().expect("a second fork");
     let shown = fork.ours.0.height;
     assert!(shown > common, "not the one that was decided on");
     assert_eq!(fork.theirs.1.block_hash, other.chain[shown as usize - 1].block.header.hash());
@@ -140,7 +140,7 @@ fn the_other_side_of_a_fork_that_was_decided_on_may_grow() {
         (0..4).for_each(|_| next_block(more));
         next_block(less);
         requests += meet(&mut one, &decided.chain);
-        let core = &one.running().core;
+        let core = &one.running().consensus;
         assert!(core.fork().is_none() && !core.is_syncing());
         assert_eq!(core.signing(), Signing::Allowed);
     }

@@ -1,8 +1,8 @@
 //! What one node says, and how often, when its peers say odd things.
 
-use timed::consensus::core::Event;
-use timed::protocol::finality::OTHER_BATCHES_MAX;
-use timed::types::message::NodeStatus;
+use timed::consensus::events::Event;
+use timed::protocol::finality::{OTHER_BATCHES_MAX, RANGES_MAX};
+use timed::types::message::{HeldBatches, NodeStatus};
 use timed::types::{BlockBlueprint, BlockHash, FinalityVote, Message, Round, TxId, VoteKind, VoteStep};
 
 use crate::one_node::{OneNode, peer};
@@ -19,7 +19,7 @@ fn a_late_vote_that_is_not_kept_is_not_passed_on() {
     // Round 0 fails without this vote, and a later one decides.
     let late = one.vote(3, VoteStep::Precommit, 0, None);
     one.vote_round(false, &[1, 2]);
-    assert!(one.running().core.bft().round() > 0);
+    assert!(one.running().consensus.bft().round() > 0);
     one.commit_until(1);
     for from in [1, 2, 3, 1, 2, 3] {
         one.hear(from, late.clone());
@@ -32,23 +32,40 @@ fn some_votes() -> Vec<FinalityVote> {
 }
 
 #[test]
-fn a_batch_too_far_after_a_gap_is_not_passed_on_again_and_again() {
+fn a_batch_below_all_that_is_remembered_counts_and_is_not_passed_on_again_and_again() {
     let mut one = OneNode::new(&[1, 2]);
-    for seq in 1..=4_096 {
-        let batch = one.batch(3, seq, some_votes());
+    let txid = one.pay(one.payment(1)).txid();
+    let lock = vec![FinalityVote { kind: VoteKind::Lock, txid }];
+    // Gaps everywhere, so that each number is a range of its own.
+    for seq in 1..=RANGES_MAX as u64 {
+        let batch = one.batch(3, 2 * seq, some_votes());
         one.hear(1, batch);
     }
-    let far = one.batch(3, 5_000, some_votes());
+    let low = one.batch(3, 0, lock.clone());
     for from in [1, 2, 1, 2] {
-        one.hear(from, far.clone());
+        one.hear(from, low.clone());
     }
-    assert_eq!(relays(&one, &far), 0);
-    let first = one.batch(3, 0, some_votes());
-    for from in [1, 2, 1, 2] {
-        one.hear(from, first.clone());
-        one.hear(from, far.clone());
+    assert_eq!(relays(&one, &low), 0, "each peer would send it back for ever");
+    let other = one.batch(2, 0, lock);
+    one.hear(1, other);
+    assert!(one.running().consensus.finality().promises().contains(&txid), "but its votes count");
+}
+
+#[test]
+fn nothing_that_a_peer_says_makes_a_batch_count_as_received() {
+    let mut one = OneNode::new(&[1, 2]);
+    for validator in (0..4).map(|index| one.member(index)).collect::<Vec<_>>() {
+        for before_seq in [1, 100, u64::MAX] {
+            one.hear(1, Message::BatchesEnd { epoch: 0, validator, before_seq });
+        }
     }
-    assert_eq!((relays(&one, &first), relays(&one, &far)), (1, 1), "once there is room");
+    let txid = one.pay(one.payment(1)).txid();
+    for by in [1, 2] {
+        let batch = one.batch(by, 0, vec![FinalityVote { kind: VoteKind::Lock, txid }]);
+        one.hear(2, batch.clone());
+        assert_eq!(relays(&one, &batch), 1);
+    }
+    assert!(one.running().consensus.finality().promises().contains(&txid));
 }
 
 #[test]
@@ -63,7 +80,7 @@ fn a_second_batch_under_one_number_counts_and_proves_the_contradiction() {
         one.hear(from, there.clone());
     }
     assert_eq!((relays(&one, &here), relays(&one, &there)), (1, 1), "others have to see both");
-    let accused: Vec<_> = one.running().core.pending_evidence().map(|piece| piece.validator()).collect();
+    let accused: Vec<_> = one.running().consensus.pending_evidence().map(|piece| piece.validator()).collect();
     assert_eq!(accused, [one.member(3)]);
 }
 
@@ -84,7 +101,7 @@ fn a_flood_of_batches_under_one_number_ends() {
 
 /// What a peer says that has 10 batches of each validator.
 fn rich(one: &OneNode) -> NodeStatus {
-    NodeStatus { batches: vec![10; 4], ..one.status() }
+    NodeStatus { batches: vec![HeldBatches { from: 0, until: 10 }; 4], ..one.status() }
 }
 
 /// Requests for batches, as (peer, first number).
@@ -121,8 +138,7 @@ fn lacking_batches_are_asked_of_one_peer_at_a_time() {
         let batch = one.batch(3, seq, some_votes());
         one.hear(2, batch);
     }
-    let (epoch, validator, height) = (0, one.member(3), 0);
-    let end = Message::BatchesSettled { epoch, validator, before_seq: 4, height };
+    let end = Message::BatchesEnd { epoch: 0, validator: one.member(3), before_seq: 4 };
     one.hear(1, end.clone());
     assert_eq!(asked(&one).len(), 2, "another's answer");
     one.hear(2, end);
@@ -143,7 +159,7 @@ fn a_status_that_arrives_after_its_peer_has_gone_is_ignored() {
     one.wait(3_000);
     let gone: Vec<_> = one.sent.iter().filter(|(to, _)| *to == peer(1)).collect();
     assert!(gone.is_empty(), "{gone:?}");
-    assert!(!one.running().core.is_syncing());
+    assert!(!one.running().consensus.is_syncing());
 }
 
 fn block_votes(one: &mut OneNode, by: &[usize], step: VoteStep, round: Round, value: Option<BlockHash>) {
@@ -159,7 +175,7 @@ fn proposed_in_vain(one: &mut OneNode, prevoters: &[usize]) -> (Round, BlockBlue
     while !one.is_proposer() {
         one.vote_round(false, &[1, 2]);
     }
-    let round = one.running().core.bft().round();
+    let round = one.running().consensus.bft().round();
     let block = one.proposal(round).expect("its own").block.clone();
     block_votes(one, prevoters, VoteStep::Prevote, round, Some(block.header.hash()));
     block_votes(one, &[3], VoteStep::Prevote, round, None);
@@ -173,7 +189,7 @@ fn proposed_in_vain(one: &mut OneNode, prevoters: &[usize]) -> (Round, BlockBlue
 fn a_proposal_without_the_proof_that_it_names_is_not_had() {
     let mut one = OneNode::new(&[1, 2]);
     let (first, block) = proposed_in_vain(&mut one, &[1]);
-    let round = one.running().core.bft().round();
+    let round = one.running().consensus.bft().round();
     let proposal = one.again(round, first, &block);
     one.hear(2, proposal);
     assert!(!one.status().has_proposal, "peers see what it lacks");
@@ -186,12 +202,12 @@ fn a_proposal_without_the_proof_that_it_names_is_not_had() {
 fn a_block_is_proposed_again_together_with_its_proof() {
     let mut one = OneNode::new(&[1, 2]);
     let (first, block) = proposed_in_vain(&mut one, &[1, 2]);
-    assert_eq!(one.running().core.bft().locked(), Some((first, block.header.hash())));
+    assert_eq!(one.running().consensus.bft().locked(), Some((first, block.header.hash())));
     while !one.is_proposer() {
         one.relayed.clear();
         one.vote_round(false, &[1, 2]);
     }
-    let round = one.running().core.bft().round();
+    let round = one.running().consensus.bft().round();
     assert_eq!(one.proposal(round).expect("its own").pol_round, Some(first));
     let proof: Vec<_> =
         [1, 2].map(|by| one.vote(by, VoteStep::Prevote, first, Some(block.header.hash()))).into();

@@ -12,6 +12,7 @@
     reason = "a failed expectation is a test's verdict"
 )]
 
+mod acting;
 mod beyond;
 mod byzantine;
 mod disk;

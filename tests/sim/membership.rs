@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use timed::consensus::core::AppliedBlock;
+use timed::consensus::events::AppliedBlock;
 use timed::protocol::masternodes::{Jail, MasternodeRecord};
 use timed::protocol::state::LedgerState;
 use timed::types::{MasternodeId, ValidatorSet};

@@ -1,11 +1,16 @@
 //! One simulated node: the real core, journal, block log, index and UTXO manager over a disk in memory.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use timed::consensus::core::{Core, CoreConfig, Identity, Opened, Output, Restart};
+use timed::consensus::dispatch::Consensus;
+use timed::consensus::events::{AppliedBlock, Now, Output};
 use timed::consensus::replay::{index_change, replay};
+use timed::consensus::restart::{ConsensusConfig, Opened, Restart};
+use timed::consensus::serve::Assembler;
+use timed::consensus::signing::Identity;
+use timed::consensus::vote_journal::{JournalQueue, JournalStep};
 use timed::storage::block_log::{BlockLog, LoggedBlock};
 use timed::storage::index::Index;
 use timed::storage::journal::{Durable, JournalIdentity, JournalRecord, JournalWriter, Staged};
@@ -13,23 +18,17 @@ use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
 use timed::types::{
-    Epoch, Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier,
-    TxId,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier, TxId,
 };
 use timed::utxo::UtxoManager;
 
 use crate::proofs::{Prover, prover};
 use crate::random::Random;
 
-/// What the journal's thread is asked for, in this order.
-pub enum Write {
-    Commit(Staged<Message>),
-    Prune(Epoch),
-}
-
 /// What lives in memory and is lost with a crash.
 pub struct Running {
-    pub core: Core,
+    pub consensus: Consensus,
+    pub assembler: Assembler,
     pub journal: JournalWriter<MemoryDisk>,
     pub log: BlockLog<MemoryDisk>,
     pub index: Index,
@@ -38,7 +37,7 @@ pub struct Running {
     /// Transactions that were relayed once; the node's network remembers them likewise.
     pub relayed: BTreeSet<TxId>,
     /// Staged writes that the disk has not taken yet.
-    pub writes: VecDeque<Write>,
+    pub writes: JournalQueue,
     pub write_scheduled: bool,
     pub block_to_write: Option<Box<LoggedBlock>>,
     /// Evidence that was written in this life.
@@ -110,7 +109,7 @@ impl Node {
         }
         let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
         let own = self.own_messages(&opened.records);
-        let config = CoreConfig {
+        let config = ConsensusConfig {
             operator: self.operator.clone(),
             listen_ms: 0,
             signs_after_ms: 0,
@@ -119,17 +118,20 @@ impl Node {
         };
         let restart =
             Restart::new(replayed, (opened.records, opened.reader), Arc::clone(&utxos), log.reader());
-        let Opened { core, outputs } = Core::open(config, restart, now_ms + self.skew_ms);
+        let assembler = Assembler::new(Arc::clone(&restart.bodies), Arc::clone(&restart.blocks));
+        let now = Now::both(now_ms + self.skew_ms);
+        let Opened { consensus, outputs } = Consensus::open(config, restart, now);
         self.life += 1;
         self.running = Some(Running {
-            core,
+            consensus,
+            assembler,
             journal: opened.writer,
             prover: prover(genesis, &index, log.reader()),
             log,
             index,
             utxos,
             relayed: BTreeSet::new(),
-            writes: VecDeque::new(),
+            writes: JournalQueue::default(),
             write_scheduled: false,
             block_to_write: None,
             evidence_on_disk: Vec::new(),
@@ -182,19 +184,13 @@ impl Node {
 impl Running {
     /// What the journal's thread does next: commits that stand together share one write and one sync.
     pub fn write_journal(&mut self) -> Result<Vec<Durable<Message>>, StorageError> {
-        let mut group = Vec::new();
-        while let Some(write) = self.writes.pop_front() {
-            match write {
-                Write::Commit(staged) => group.push(staged),
-                Write::Prune(epoch) if group.is_empty() => {
-                    self.journal.prune_before(epoch).remove(&mut || true)?
-                }
-                Write::Prune(_) => {
-                    self.writes.push_front(write);
-                    break;
-                }
+        let group = loop {
+            match self.writes.next_step() {
+                Some(JournalStep::Prune(epoch)) => self.journal.prune_before(epoch).remove(&mut || true)?,
+                Some(JournalStep::Commit(group)) => break group,
+                None => return Ok(Vec::new()),
             }
-        }
+        };
         let records = group.iter().flat_map(|staged| &staged.records);
         let evidence: Vec<_> = records
             .filter_map(|record| match record {
@@ -208,7 +204,7 @@ impl Running {
     }
 
     /// What the index writer's thread does in the node, some blocks behind.
-    pub fn index_block(&mut self, applied: &timed::consensus::core::AppliedBlock, mark: bool) {
+    pub fn index_block(&mut self, applied: &AppliedBlock, mark: bool) {
         let block = &applied.committed.block;
         let change = index_change(block, applied.into());
         self.index.apply(&change).expect("the index takes a block");

@@ -3,9 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Notification, Output, Timer};
+use timed::consensus::events::{
+    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
+};
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
+use timed::storage::block_log::LoggedBlock;
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{
@@ -48,6 +51,76 @@ pub struct OneNode {
     pub tolerates_blame: bool,
     /// What it sent to one peer.
     pub sent: Vec<(PublicKey, Message)>,
+}
+
+impl Shell for OneNode {
+    fn journal(&mut self, order: JournalOrder) {
+        let enters = |record: &JournalRecord| matches!(record, JournalRecord::ClosingEntered { .. });
+        if let JournalOrder::Commit(staged) = &order
+            && self.dies_at_closing
+            && staged.records.iter().any(enters)
+        {
+            self.crash();
+            return;
+        }
+        let Some(running) = &mut self.node.running else { return };
+        running.writes.push(order);
+        let durable = running.write_journal().expect("the disk is sound");
+        self.published.extend(durable.iter().map(|message| message.get().clone()));
+        self.feed(Event::Persisted(durable));
+    }
+
+    fn commit_block(&mut self, block: Box<LoggedBlock>) {
+        let Some(running) = &mut self.node.running else { return };
+        let durable = running.log.append(&block).expect("the disk is sound");
+        self.node.durable = block.committed.block.header.height;
+        self.feed(Event::BlockPersisted(durable));
+    }
+
+    fn send(&mut self, to: PublicKey, message: Message) {
+        self.sent.push((to, message));
+    }
+
+    fn relay(&mut self, message: Message, _except: Option<PublicKey>) {
+        self.relayed.push(message);
+    }
+
+    fn serve(&mut self, to: Recipient, answer: Answer) {
+        let Some(running) = &mut self.node.running else { return };
+        let (messages, _) = running.assembler.messages(answer);
+        match to {
+            Recipient::Peer(peer) => self.sent.extend(messages.into_iter().map(|message| (peer, message))),
+            Recipient::All => self.relayed.extend(messages),
+        }
+    }
+
+    fn schedule(&mut self, timer: Timer, delay_ms: u64) {
+        self.timers.insert((self.now_ms + delay_ms, timer));
+    }
+
+    fn misbehaved(&mut self, peer: PublicKey, what: &'static str) {
+        assert!(self.tolerates_blame, "blames a peer: {what}");
+        self.blamed.push((peer, what));
+    }
+
+    fn check_transactions(&mut self, _from: PublicKey, transactions: Vec<Arc<Transaction>>) {
+        for transaction in transactions {
+            self.pay(transaction);
+        }
+    }
+
+    fn notify(&mut self, notification: Notification) {
+        let Notification::BlockApplied(applied) = notification else { return };
+        let Some(running) = &mut self.node.running else { return };
+        running.index_block(&applied, true);
+        if self.chain.len() as u64 + 1 == applied.state.height() {
+            self.chain.push(Arc::clone(&applied.committed));
+        }
+    }
+
+    fn goes_on(&self) -> bool {
+        self.is_up()
+    }
 }
 
 impl OneNode {
@@ -98,12 +171,12 @@ impl OneNode {
     }
 
     pub fn state(&self) -> &LedgerState {
-        self.running().core.state()
+        self.running().consensus.state()
     }
 
     pub fn feed(&mut self, event: Event) {
         let Some(running) = &mut self.node.running else { return };
-        let outputs = running.core.handle(event, self.now_ms);
+        let outputs = running.consensus.handle(event, Now::both(self.now_ms));
         self.execute(outputs);
     }
 
@@ -131,51 +204,7 @@ impl OneNode {
     }
 
     fn execute(&mut self, outputs: Vec<Output>) {
-        for output in outputs {
-            let Some(running) = &mut self.node.running else { return };
-            match output {
-                Output::Persist(staged) => {
-                    let enters =
-                        |record: &JournalRecord| matches!(record, JournalRecord::ClosingEntered { .. });
-                    if self.dies_at_closing && staged.records.iter().any(enters) {
-                        self.crash();
-                        return;
-                    }
-                    let durable = running.journal.commit(vec![staged]).expect("the disk is sound");
-                    self.published.extend(durable.iter().map(|message| message.get().clone()));
-                    self.feed(Event::Persisted(durable));
-                }
-                Output::CommitBlock(block) => {
-                    running.log.append(&block).expect("the disk is sound");
-                    self.node.durable = block.committed.block.header.height;
-                    self.feed(Event::BlockPersisted);
-                }
-                Output::PruneJournal(epoch) => {
-                    running.journal.prune_before(epoch).remove(&mut || true).expect("the disk is sound")
-                }
-                Output::Send(to, message) => self.sent.push((to, message)),
-                Output::Relay(message, _) => self.relayed.push(message),
-                Output::Schedule(timer, delay_ms) => {
-                    self.timers.insert((self.now_ms + delay_ms, timer));
-                }
-                Output::Misbehaved(peer, why) => {
-                    assert!(self.tolerates_blame, "blames a peer: {why}");
-                    self.blamed.push((peer, why));
-                }
-                Output::CheckTransactions(_, transactions) => {
-                    for transaction in transactions {
-                        self.pay(transaction);
-                    }
-                }
-                Output::Notify(Notification::BlockApplied(applied)) => {
-                    running.index_block(&applied, true);
-                    if self.chain.len() as u64 + 1 == applied.state.height() {
-                        self.chain.push(Arc::clone(&applied.committed));
-                    }
-                }
-                Output::Notify(_) | Output::ServeBlocks { .. } => {}
-            }
-        }
+        execute(outputs, self);
     }
 
     /// A payment of all of a genesis output of the first user to the second, told apart by a memo.
@@ -248,7 +277,7 @@ impl OneNode {
 
     /// Whether its current round is its own to propose in.
     pub fn is_proposer(&self) -> bool {
-        self.proposer(self.running().core.bft().round()) == self.member(ME)
+        self.proposer(self.running().consensus.bft().round()) == self.member(ME)
     }
 
     pub fn has_prevoted(&self, round: Round) -> bool {
@@ -262,7 +291,7 @@ impl OneNode {
     }
 
     pub fn proposer(&self, round: Round) -> MasternodeId {
-        self.running().core.bft().proposer(round).expect("a set").id
+        self.running().consensus.bft().proposer(round).expect("a set").id
     }
 
     /// A batch of another validator for the epoch that the node works on.
@@ -274,13 +303,13 @@ impl OneNode {
 
     /// What a peer says about itself that has everything this node has.
     pub fn status(&self) -> NodeStatus {
-        self.running().core.status()
+        self.running().consensus.status()
     }
 
     /// The others vote on the current round: for the node's own proposal if `pass` and it is the proposer, else nil.
     /// Only `precommits` of them are heard.
     pub fn vote_round(&mut self, pass: bool, precommits: &[usize]) {
-        let round = self.running().core.bft().round();
+        let round = self.running().consensus.bft().round();
         let mine = self.proposal(round).filter(|_| pass);
         let value = mine.map(|proposal| proposal.block.header.hash());
         let height = self.state().height();

@@ -1,6 +1,6 @@
 //! What one run is made of, and its genesis.
 
-use timed::consensus::core::Identity;
+use timed::consensus::signing::Identity;
 use timed::types::genesis::{Allocation, GenesisMasternode, Ratio, Tier, Timeout};
 use timed::types::{Address, Amount, ChainParameters, GenesisDocument, Height, Network, SecretKey};
 

@@ -54,7 +54,7 @@ impl Checker {
         verifier: &dyn SignatureVerifier,
     ) {
         // In the same step a block may have taken it.
-        let Some(votes) = running.core.finality().final_votes(&txid) else { return };
+        let Some(votes) = running.consensus.finality().final_votes(&txid) else { return };
         match running.prover.voted(txid, &votes) {
             Ok(proof) => {
                 let proved = self.check(genesis, &proof, verifier);

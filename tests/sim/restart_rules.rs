@@ -53,7 +53,7 @@ fn a_chain_lost_before_closing_was_known_to_anybody_binds_nobody() {
     one.pay(one.payment(1));
     one.wait(100);
     assert_eq!(batches(&one), 0, "the last ordinary block may be decided in this round yet");
-    let round = one.running().core.bft().round();
+    let round = one.running().consensus.bft().round();
     for by in [1, 2, 3] {
         let vote = one.vote(by, VoteStep::Precommit, round, None);
         one.hear(1, vote);
@@ -96,14 +96,14 @@ fn what_was_voted_in_an_epoch_is_served_again_when_the_chain_is_back_in_it() {
         one.hear(1, batch);
     }
     one.wait(50);
-    assert!(one.running().core.finality().promises().contains(&txid));
+    assert!(one.running().consensus.finality().promises().contains(&txid));
     let own: Vec<_> = one.published.iter().filter(|m| matches!(m, Message::VoteBatch(_))).cloned().collect();
     one.crash();
     one.node.wipe_chain();
     one.start();
     one.sync_from(1);
     assert_eq!(one.state().next_epoch(), 1);
-    assert!(one.running().core.finality().promises().contains(&txid));
+    assert!(one.running().consensus.finality().promises().contains(&txid));
     one.sent.clear();
     one.hear(2, Message::GetBatches { epoch: 1, validator: one.member(ME), from_seq: 0, count: 10 });
     one.hear(2, Message::GetCertificates(VoteKind::Lock, vec![txid]));

@@ -142,7 +142,7 @@ impl Closings {
 impl World {
     /// The epoch that a node is closing, if it is.
     pub(super) fn closing_epoch(&self, node: usize) -> Option<Epoch> {
-        let core = &self.nodes[node].running.as_ref()?.core;
+        let core = &self.nodes[node].running.as_ref()?.consensus;
         core.state().is_closing().then(|| core.state().next_epoch())
     }
 
@@ -151,7 +151,7 @@ impl World {
         let header = &proposal.block.header;
         if header.epoch_end && self.closing_epoch(node) == Some(header.epoch) {
             let Some(running) = &self.nodes[node].running else { return };
-            let mut promises = running.core.finality().promises().iter();
+            let mut promises = running.consensus.finality().promises().iter();
             if promises.any(|txid| !proposal.block.txids.contains(txid)) {
                 self.closings.lacking.insert(header.epoch);
             }
@@ -170,7 +170,7 @@ impl World {
                 self.closings.partitioned.insert(epoch);
             }
             let running = self.nodes[node].running.as_ref();
-            if running.is_some_and(|running| !running.core.finality().promises().is_empty()) {
+            if running.is_some_and(|running| !running.consensus.finality().promises().is_empty()) {
                 self.closings.loaded.insert(epoch);
             }
         }
@@ -179,7 +179,7 @@ impl World {
     /// Whether a node's epoch has another set than the genesis document.
     pub(super) fn is_in_other_set(&self, node: usize) -> bool {
         let Some(running) = &self.nodes[node].running else { return false };
-        running.core.state().validators().as_ref() != self.oracle.signed.set(1)
+        running.consensus.state().validators().as_ref() != self.oracle.signed.set(1)
     }
 
     /// What the run went through.

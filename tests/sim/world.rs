@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use timed::consensus::core::{Event, Identity, Notification, Output, Signing, Timer};
+use timed::consensus::events::{Event, Notification, Now, Output, Signing, Timer, execute};
+use timed::consensus::signing::Identity;
 use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
@@ -11,10 +12,11 @@ use timed::types::{
     Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
 };
 
+use crate::acting::Acting;
 use crate::beyond::Halves;
 use crate::byzantine::{Tampered, Versions};
 use crate::masternodes::Acts;
-use crate::node::{Node, Write};
+use crate::node::Node;
 use crate::oracle::Oracle;
 use crate::plan::{Plan, START_MS, genesis, identity, operator, spare_operator, users};
 use crate::proofs;
@@ -257,64 +259,15 @@ impl World {
     pub fn feed(&mut self, node: usize, event: Event) {
         let now_ms = self.now_ms + self.nodes[node].skew_ms;
         let Some(running) = &mut self.nodes[node].running else { return };
-        let outputs = running.core.handle(event, now_ms);
+        let outputs = running.consensus.handle(event, Now::both(now_ms));
         self.execute(node, outputs);
     }
 
     fn execute(&mut self, node: usize, outputs: Vec<Output>) {
-        for output in outputs {
-            if self.nodes[node].running.is_none() {
-                return;
-            }
-            self.execute_one(node, output);
-        }
+        execute(outputs, &mut Acting { world: self, node });
     }
 
-    fn execute_one(&mut self, node: usize, output: Output) {
-        let life = self.nodes[node].life;
-        let Some(running) = &mut self.nodes[node].running else { return };
-        match output {
-            Output::Persist(staged) => {
-                self.check_silence(node, &staged);
-                self.stage_write(node, Write::Commit(staged));
-            }
-            Output::PruneJournal(epoch) => self.stage_write(node, Write::Prune(epoch)),
-            Output::CommitBlock(block) => {
-                assert!(running.block_to_write.replace(block).is_none(), "one block at a time");
-                let delay = self.random.between(0, 5);
-                self.after(delay, Item::WriteBlock { node, life });
-            }
-            Output::Send(to, message) => {
-                if let Some(to) = self.nodes.iter().position(|other| other.peer == to) {
-                    self.send(node, to, message);
-                }
-            }
-            Output::Relay(message, except) => self.broadcast(node, &message, except),
-            Output::ServeBlocks { to, from, count } => {
-                let blocks = (from..from + count)
-                    .map_while(|height| running.log.read(height).expect("reads"))
-                    .map(|logged| Arc::new(logged.committed))
-                    .take(8)
-                    .collect();
-                if let Some(to) = self.nodes.iter().position(|other| other.peer == to) {
-                    self.send(node, to, Message::Blocks(blocks));
-                }
-            }
-            Output::Schedule(timer, delay_ms) => self.after(delay_ms, Item::Timer { node, life, timer }),
-            Output::Misbehaved(peer, why) => {
-                let blamed = self.nodes.iter().position(|node| node.peer == peer);
-                assert!(
-                    blamed.is_some() && blamed == self.byzantine(),
-                    "an honest peer {peer} is blamed: {why}"
-                );
-                self.seen.blamed += 1;
-            }
-            Output::CheckTransactions(from, transactions) => self.admit(node, from, transactions),
-            Output::Notify(notification) => self.notified(node, notification),
-        }
-    }
-
-    fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
+    pub(super) fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
         for transaction in transactions {
             let txid = self.workload.txid(&transaction);
             // Its maker has checked it, for all nodes.
@@ -328,11 +281,11 @@ impl World {
         }
     }
 
-    fn notified(&mut self, node: usize, notification: Notification) {
+    pub(super) fn notified(&mut self, node: usize, notification: Notification) {
         match notification {
             Notification::Finalized(transaction) => {
                 let Some(running) = &self.nodes[node].running else { return };
-                let epoch = running.core.finality().epoch();
+                let epoch = running.consensus.finality().epoch();
                 self.oracle_of(node).finalized(&transaction, epoch);
                 self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
                 let Some(running) = &self.nodes[node].running else { return };
@@ -399,7 +352,7 @@ impl World {
         }
     }
 
-    fn send(&mut self, from: usize, to: usize, message: Message) {
+    pub(super) fn send(&mut self, from: usize, to: usize, message: Message) {
         if self.cut[from][to] || (!self.faults_over && self.random.chance(self.plan.loss_per_mille)) {
             return;
         }
@@ -535,7 +488,7 @@ impl World {
         if self.seen.steps.is_multiple_of(256)
             && let Some(running) = &self.nodes[node].running
         {
-            running.core.check_invariants().expect("invariants hold");
+            running.consensus.check_invariants().expect("invariants hold");
         }
     }
 
@@ -594,7 +547,7 @@ impl World {
         let is_honest = |place: usize| self.plan.absent != Some(place) && self.byzantine() != Some(place);
         let present = self.nodes.iter().enumerate().filter(|(place, _)| is_honest(*place));
         present
-            .map(|(_, node)| node.running.as_ref().map_or(0, |running| running.core.committed_height()))
+            .map(|(_, node)| node.running.as_ref().map_or(0, |running| running.consensus.state().height()))
             .collect()
     }
 
@@ -623,10 +576,10 @@ impl World {
         let mut text = String::new();
         for (place, node) in self.nodes.iter().enumerate() {
             let Some(running) = &node.running else { continue };
-            let (core, machine) = (&running.core, running.core.bft());
+            let (core, machine) = (&running.consensus, running.consensus.bft());
             text += &format!(
                 "node {place}: height {} epoch {} closing {} round {} step {:?} locked {:?} promises {} unblocked {:?} signing {:?} seat {} status {:?}\n",
-                core.committed_height(),
+                core.state().height(),
                 core.finality().epoch(),
                 core.finality().is_closing(),
                 machine.round(),
@@ -674,8 +627,8 @@ impl World {
         });
         for node in &self.nodes {
             if let Some(running) = &node.running {
-                running.core.check_invariants().expect("invariants hold");
-                let reached = running.core.state().height();
+                running.consensus.check_invariants().expect("invariants hold");
+                let reached = running.consensus.state().height();
                 let chain = self.oracle.chain.iter().map(|(txid, height)| (*txid, *height));
                 for place in chain.filter(|(txid, height)| proofs::is_sampled(txid) && *height <= reached) {
                     self.proofs.prove_included(&self.genesis, running, place, &*self.verifier);

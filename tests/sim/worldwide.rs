@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use timed::consensus::core::{AppliedBlock, Event};
+use timed::consensus::events::{AppliedBlock, Event};
 use timed::types::{Epoch, Height, Message, Round, TimeMs, TxId};
 
 use crate::number;

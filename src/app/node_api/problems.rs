@@ -1,7 +1,7 @@
 //! What keeps a node from doing all that it could, in words for its operator.
 
 use crate::app::context::AppContext;
-use crate::consensus::core::Signing;
+use crate::consensus::events::Signing;
 use crate::protocol::state::LedgerState;
 use crate::rpc::types::{NodeState, NotReady};
 use crate::types::ValidatorSet;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::*;
 use crate::app::networks::{devnet_account_keys, devnet_genesis, devnet_operator_key};
 use crate::app::open::{Data, open};
-use crate::consensus::core::fixtures::SingleNode;
-use crate::consensus::core::{Event, Signing};
+use crate::consensus::events::{Event, Signing};
+use crate::consensus::fixtures::SingleNode;
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::key_file::create_key_file;
@@ -45,7 +45,7 @@ impl Node {
     /// The proposal and the votes of the block layer that it said.
     fn said_of_blocks(&self) -> (Option<Arc<Proposal>>, Vec<Arc<BlockVote>>) {
         let (mut proposal, mut votes) = (None, Vec::new());
-        for message in &self.said {
+        for message in &self.around.said {
             match message {
                 Message::Proposal(said) => proposal = Some(Arc::clone(said)),
                 Message::BlockVote(vote) => votes.push(Arc::clone(vote)),
@@ -60,7 +60,7 @@ impl Node {
 /// its journal protects.
 fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transaction, BlockVote) {
     let mut node = Node::start(config, genesis);
-    let state = Arc::clone(node.core.state());
+    let state = Arc::clone(node.consensus.state());
     let (outpoint, output) = genesis.outputs()[0];
     let key = &devnet_account_keys()[0];
     let outputs = vec![TxOut { value: crate::types::Amount(output.value.0 - 1_000), ..output }];
@@ -78,8 +78,8 @@ fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transac
         let batch = VoteBatch::signed(chain_id, 0, id_of(index), 0, vec![lock], &secret);
         node.hear(Message::VoteBatch(Arc::new(batch)));
     }
-    assert!(node.core.finality().promises().contains(&payment.txid()), "voted Final");
-    node.feed(Event::TimeoutElapsed(crate::consensus::core::Timer::HeightDue(1)));
+    assert!(node.consensus.finality().promises().contains(&payment.txid()), "voted Final");
+    node.feed(Event::TimeoutElapsed(crate::consensus::events::Timer::HeightDue(1)));
     let (proposal, _) = node.said_of_blocks();
     let proposal = proposal.expect("it proposes");
     let prevote = |index: usize| {
@@ -136,10 +136,10 @@ fn exported_and_imported_votes_protect_equally() {
     assert_eq!(journal(&elsewhere), journal(&config));
     let (here, there) = (Node::start(&config, &genesis), Node::start(&elsewhere, &genesis));
     for node in [&here, &there] {
-        let finality = node.core.finality();
+        let finality = node.consensus.finality();
         assert_eq!(finality.locked_to(&payment.inputs[0]), Some(payment.txid()));
         assert!(finality.promises().contains(&payment.txid()));
-        assert_eq!(node.core.bft().locked(), Some((0, precommit.value.unwrap())));
+        assert_eq!(node.consensus.bft().locked(), Some((0, precommit.value.unwrap())));
         // What it said is said again as it was.
         let (proposal, votes) = node.said_of_blocks();
         assert_eq!(proposal.unwrap().block.header.hash(), precommit.value.unwrap());
@@ -188,9 +188,9 @@ fn a_fork_is_acknowledged_once_and_carried_along() {
     drop(journal.commit(vec![Staged::<()> { records, release: Vec::new() }]).unwrap());
     drop(journal);
 
-    assert_eq!(Node::start(&config, &genesis).core.signing(), Signing::Forked);
+    assert_eq!(Node::start(&config, &genesis).consensus.signing(), Signing::Forked);
     assert_eq!(open_fork(&config, false).unwrap(), fork, "it is shown");
-    assert_eq!(Node::start(&config, &genesis).core.signing(), Signing::Forked, "and stays");
+    assert_eq!(Node::start(&config, &genesis).consensus.signing(), Signing::Forked, "and stays");
     assert_eq!(open_fork(&config, true).unwrap(), fork);
     assert!(matches!(open_fork(&config, true), Err(VotesError::NoFork { .. })));
 
@@ -202,8 +202,8 @@ fn a_fork_is_acknowledged_once_and_carried_along() {
     VotesPlace::of(&elsewhere).unwrap().import(&path).unwrap();
     for config in [&config, &elsewhere] {
         let node = Node::start(config, &genesis);
-        assert_eq!(node.core.signing(), Signing::Allowed);
-        assert!(node.core.fork().is_none());
+        assert_eq!(node.consensus.signing(), Signing::Allowed);
+        assert!(node.consensus.fork().is_none());
     }
 }
 

@@ -117,7 +117,7 @@ pub(crate) fn one_of_each() -> Vec<Message> {
         Message::GetCertificates(VoteKind::Lock, Vec::new()),
         Message::Certificates(Vec::new()),
         Message::GetBatches { epoch: 0, validator, from_seq: 0, count: 1 },
-        Message::BatchesSettled { epoch: 0, validator, before_seq: 0, height: 1 },
+        Message::BatchesEnd { epoch: 0, validator, before_seq: 0 },
         Message::GetBlocks { from: 1, count: 1 },
         Message::Blocks(Vec::new()),
         Message::GetMasternodes,

@@ -1,10 +1,12 @@
-//! Which batches of each validator are here, and which of them peers may still need.
+//! Which batches of each validator are here, and which of them can be served to peers.
 //!
 //! # Invariants
-//! - INV-BATCH-1: a batch is kept until every transaction in it is in the chain, or its epoch ended; so what is
-//!   forgotten depends on committed blocks alone.
-//! - INV-BATCH-2: of the numbers after a gap at most [`BATCHES_AHEAD_MAX`] are remembered for each validator; later
-//!   ones count as not received, and are asked for again.
+//! - INV-BATCH-1: a batch is kept until every transaction in it is in the chain, its epoch ended, or its validator has more
+//!   than [`BatchStore`]'s share of [`KEPT_BYTES_MAX`]: then its lowest go first. What certifies a promise is kept by the
+//!   tallies, whatever goes here.
+//! - INV-BATCH-2: whether a number was received is known for [`RANGES_MAX`] ranges of each validator; beyond that the lowest
+//!   is forgotten, and counts again when it comes again, but is not passed on. Nothing that a peer says makes a number count as received: only
+//!   a batch does.
 //! - INV-BATCH-3: a member that signs a second batch under one number contradicts itself, or is two nodes. Its votes count
 //!   all the same, since a vote is a vote wherever it stands, and since only so what it contradicts can be proved; but no
 //!   more than [`OTHER_BATCHES_MAX`] of them an epoch.
@@ -12,32 +14,81 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::types::message::HeldBatches;
 use crate::types::{BatchRoot, FinalityVote, TxId, VoteBatch};
 
-/// Batches after a gap that are remembered for each validator.
-pub(super) const BATCHES_AHEAD_MAX: usize = 4_096;
-
+/// Ranges of received numbers that are remembered for each validator.
+pub const RANGES_MAX: usize = 4_096;
 /// Second batches under numbers that are taken, for each validator, at most.
 pub const OTHER_BATCHES_MAX: usize = 16;
+/// Encoded bytes of all batches that are kept to be served, at most; each validator has an equal share.
+pub const KEPT_BYTES_MAX: usize = 256 << 20;
+/// A batch without its votes: signed header and counts, in encoded bytes.
+const HEAD_BYTES: usize = 256;
+/// A vote in a batch, in encoded bytes.
+const VOTE_BYTES: usize = 36;
+
+fn size_of(batch: &VoteBatch) -> usize {
+    batch.votes.len().saturating_mul(VOTE_BYTES).saturating_add(HEAD_BYTES)
+}
 
 #[derive(Clone, Debug, Default)]
 struct Received {
-    /// Numbers below this one were all received, or are settled.
-    next: u64,
-    /// Numbers above `next` that were received.
-    ahead: BTreeSet<u64>,
+    /// Numbers that were received, as ranges that do not touch: the first number, and the first one behind.
+    ranges: BTreeMap<u64, u64>,
     /// Batches that are not settled.
     kept: BTreeMap<u64, Arc<VoteBatch>>,
+    kept_bytes: usize,
     /// Number and root of second batches.
     others: BTreeSet<(u64, BatchRoot)>,
 }
 
 impl Received {
-    fn close_gap(&mut self) {
-        while self.ahead.remove(&self.next) {
-            self.next = self.next.saturating_add(1);
+    /// The end of the range that a number is in.
+    fn end_of(&self, seq: u64) -> Option<u64> {
+        self.ranges.range(..=seq).next_back().map(|(_, end)| *end).filter(|end| *end > seq)
+    }
+
+    /// Adds a number; false when there is no room to remember it. The last number there is has none behind it, so no
+    /// range can hold it.
+    fn note(&mut self, seq: u64) -> bool {
+        let Some(behind) = seq.checked_add(1) else { return false };
+        let first = self.ranges.first_key_value().map_or(0, |(first, _)| *first);
+        if self.ranges.len() >= RANGES_MAX && behind < first {
+            return false;
+        }
+        let end = self.ranges.remove(&behind).unwrap_or(behind);
+        let before = self.ranges.range_mut(..=seq).next_back().filter(|(_, until)| **until == seq);
+        match before {
+            Some((_, until)) => *until = end,
+            None => drop(self.ranges.insert(seq, end)),
+        }
+        if self.ranges.len() > RANGES_MAX {
+            self.ranges.pop_first();
+        }
+        true
+    }
+
+    fn keep(&mut self, batch: &Arc<VoteBatch>, bytes_max: usize) {
+        self.kept_bytes = self.kept_bytes.saturating_add(size_of(batch));
+        self.kept.insert(batch.header.seq, Arc::clone(batch));
+        while self.kept_bytes > bytes_max {
+            let Some((_, oldest)) = self.kept.pop_first() else { break };
+            self.kept_bytes = self.kept_bytes.saturating_sub(size_of(&oldest));
         }
     }
+}
+
+/// What became of a batch's number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// It was noted, and the batch is kept.
+    New,
+    /// It was noted before.
+    Known,
+    /// It is below all that is remembered of this validator. The batch counts, but whether it was here before is not
+    /// known: passed on, it would come back for ever.
+    NotRemembered,
 }
 
 /// The batches of one epoch, by member of its set.
@@ -53,20 +104,19 @@ impl BatchStore {
         Self { members: vec![Received::default(); members] }
     }
 
-    /// Notes a batch; false when its number was noted before, or is too far after a gap to be remembered.
-    pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> bool {
-        let Some(received) = self.members.get_mut(member) else { return false };
+    /// Notes a batch that was checked.
+    pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> Inserted {
+        let bytes_max = KEPT_BYTES_MAX.checked_div(self.members.len()).unwrap_or(0);
+        let Some(received) = self.members.get_mut(member) else { return Inserted::Known };
         let seq = batch.header.seq;
-        if self_has(received, seq) {
-            return false;
+        if received.end_of(seq).is_some() {
+            return Inserted::Known;
         }
-        if seq > received.next && received.ahead.len() >= BATCHES_AHEAD_MAX {
-            return false;
+        if !received.note(seq) {
+            return Inserted::NotRemembered;
         }
-        received.ahead.insert(seq);
-        received.kept.insert(seq, Arc::clone(batch));
-        received.close_gap();
-        true
+        received.keep(batch, bytes_max);
+        Inserted::New
     }
 
     /// Whether it is a second batch under its number, is not noted, and can be.
@@ -91,7 +141,7 @@ impl BatchStore {
     /// Whether this number was noted.
     #[must_use]
     pub fn has(&self, member: usize, seq: u64) -> bool {
-        self.members.get(member).is_some_and(|received| self_has(received, seq))
+        self.members.get(member).is_some_and(|received| received.end_of(seq).is_some())
     }
 
     /// A batch that is kept.
@@ -111,41 +161,55 @@ impl BatchStore {
         })
     }
 
-    /// For each member, how many batches are here without a gap.
+    /// For each member, between which numbers batches are kept: what peers are told. A number that is not held is never
+    /// the first or the last of them.
     #[must_use]
-    pub fn counts(&self) -> Vec<u64> {
-        self.members.iter().map(|received| received.next).collect()
+    pub fn held(&self) -> Vec<HeldBatches> {
+        let held = |received: &Received| {
+            let from = received.kept.first_key_value().map_or(0, |(first, _)| *first);
+            let until = received.kept.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+            HeldBatches { from, until }
+        };
+        self.members.iter().map(held).collect()
     }
 
-    /// How many of a member's batches are here without a gap.
+    /// The first number from `from` on, below `until`, that was not received.
     #[must_use]
-    pub fn count(&self, member: usize) -> u64 {
-        self.members.get(member).map_or(0, |received| received.next)
-    }
-
-    /// The batches of a range that are kept, and the first number that is not settled or received here.
-    #[must_use]
-    pub fn range(&self, member: usize, from: u64, count: u64) -> (Vec<Arc<VoteBatch>>, u64) {
-        self.members.get(member).map_or((Vec::new(), 0), |received| {
-            let range = from..from.saturating_add(count);
-            (received.kept.range(range).map(|(_, batch)| Arc::clone(batch)).collect(), received.next)
-        })
-    }
-
-    /// A peer that is not further than this node says that batches before `before` are settled: they need not be
-    /// asked for. A lie costs this node votes that it can still have as certificates.
-    pub fn skip_to(&mut self, member: usize, before: u64) {
-        if let Some(received) = self.members.get_mut(member) {
-            received.next = received.next.max(before);
-            received.ahead = received.ahead.split_off(&received.next);
-            received.close_gap();
+    pub fn first_lacking(&self, member: usize, from: u64, until: u64) -> Option<u64> {
+        let received = self.members.get(member)?;
+        let mut next = from;
+        while let Some(end) = received.end_of(next) {
+            next = end;
         }
+        Some(next).filter(|next| *next < until)
+    }
+
+    /// The number behind the highest that was received of a member.
+    #[must_use]
+    pub fn end(&self, member: usize) -> u64 {
+        let last = self.members.get(member).and_then(|received| received.ranges.last_key_value());
+        last.map_or(0, |(_, end)| *end)
+    }
+
+    /// The batches of a range that are kept.
+    pub fn range(&self, member: usize, from: u64, count: u64) -> impl Iterator<Item = &Arc<VoteBatch>> {
+        let received = self.members.get(member);
+        received.into_iter().flat_map(move |received| {
+            received.kept.range(from..from.saturating_add(count)).map(|(_, batch)| batch)
+        })
     }
 
     /// Forgets the batches whose transactions are all in the chain.
     pub fn settle(&mut self, settled: &BTreeSet<TxId>) {
         for received in &mut self.members {
-            received.kept.retain(|_, batch| batch.votes.iter().any(|vote| !settled.contains(&vote.txid)));
+            let kept_bytes = &mut received.kept_bytes;
+            received.kept.retain(|_, batch| {
+                let stays = batch.votes.iter().any(|vote| !settled.contains(&vote.txid));
+                if !stays {
+                    *kept_bytes = kept_bytes.saturating_sub(size_of(batch));
+                }
+                stays
+            });
         }
     }
 
@@ -154,8 +218,4 @@ impl BatchStore {
     pub fn kept(&self) -> usize {
         self.members.iter().map(|received| received.kept.len()).sum()
     }
-}
-
-fn self_has(received: &Received, seq: u64) -> bool {
-    seq < received.next || received.ahead.contains(&seq)
 }

@@ -42,7 +42,7 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use batches::{BatchStore, OTHER_BATCHES_MAX};
+pub use batches::{BatchStore, Inserted, KEPT_BYTES_MAX, OTHER_BATCHES_MAX, RANGES_MAX};
 pub use machine::{JournaledEpoch, JournaledVotes, Machine};
 pub use tally::{FinalVotes, VoteSource};
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::types::merkle::MerkleTree;
 use crate::types::{
     Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, SignerBitmap, ValidatorSet, VoteBatch,
 };
@@ -24,6 +25,18 @@ impl VoteSource {
             Self::Certificate(certificate, place) => {
                 certificate.votes.get(*place).map(|vote| vote.header.validator)
             }
+        }
+    }
+
+    /// The vote with its proof, by a tree of its batch that may have been made before.
+    #[must_use]
+    pub fn prove_by(
+        &self,
+        tree_of: &mut dyn FnMut(&Arc<VoteBatch>) -> Arc<MerkleTree>,
+    ) -> Option<CertificateVote> {
+        match self {
+            Self::Batch(batch, index) => batch.prove_in(&tree_of(batch), *index),
+            Self::Certificate(certificate, index) => certificate.votes.get(*index).cloned(),
         }
     }
 

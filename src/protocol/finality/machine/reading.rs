@@ -6,7 +6,7 @@ use std::sync::Arc;
 #[cfg(test)]
 use super::Body;
 use super::{Entry, Machine};
-use crate::protocol::finality::{FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX};
+use crate::protocol::finality::{FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX, VoteSource};
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::{
     Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, ValidatorSet, VoteKind,
@@ -89,6 +89,17 @@ impl Machine {
         (tally.weight() >= self.set.quorum()).then(|| tally.certificate(vote, self.epoch))
     }
 
+    /// Where the votes of a quorum for this stand, if they are here. To prove them takes hashing, which is the caller's.
+    #[must_use]
+    pub fn certifying_votes(&self, vote: FinalityVote) -> Option<Vec<VoteSource>> {
+        let entry = self.entries.get(&vote.txid)?;
+        let tally = match vote.kind {
+            VoteKind::Lock => &entry.lock_votes,
+            VoteKind::Final => &entry.final_votes,
+        };
+        (tally.weight() >= self.set.quorum()).then(|| tally.sources().to_vec())
+    }
+
     /// A member's `Lock` vote for a transaction with its proof, if the tally still holds it.
     #[must_use]
     pub fn lock_vote_of(&self, validator: &MasternodeId, txid: &TxId) -> Option<CertificateVote> {
@@ -104,8 +115,9 @@ impl Machine {
     }
 
     /// Transactions whose bodies this node lacks, though enough votes say that they exist.
-    pub fn wanted_bodies(&self) -> impl Iterator<Item = TxId> {
-        self.wanted_bodies.iter().copied()
+    #[must_use]
+    pub const fn wanted_bodies(&self) -> &BTreeSet<TxId> {
+        &self.wanted_bodies
     }
 
     /// Whether the body of every certified transaction is here.
@@ -115,8 +127,9 @@ impl Machine {
     }
 
     /// Transactions that others voted `Final` for and that are not certified here.
-    pub fn wanted_certificates(&self) -> impl Iterator<Item = TxId> {
-        self.wanted_certificates.iter().copied()
+    #[must_use]
+    pub const fn wanted_certificates(&self) -> &BTreeSet<TxId> {
+        &self.wanted_certificates
     }
 
     /// Transactions that are certified here and not final: their `Final` votes may have been lost.

@@ -1,26 +1,28 @@
-//! The block layer as everybody but the core sees it: state, progress and recent blocks.
+//! Consensus as everybody else sees it: state, progress, signing, recent blocks.
 //!
 //! # Place
-//! The consensus thread writes after each event; router, RPC, block server and metrics read. What it shows was decided
-//! by [`Core`] and is never read back by it.
+//! The consensus thread writes as it notifies; admission, RPC, answers to peers and metrics read. What it shows was decided
+//! elsewhere and is never read back by consensus.
 //!
 //! # Invariants
-//! - INV-BFT-VIEW-1: state and recent blocks are of durable blocks only.
-//! - INV-BFT-VIEW-2: at most [`RECENT_BLOCKS_MAX`] blocks with [`RECENT_TRANSACTIONS_MAX`] transactions together are
+//! - INV-VIEW-1: state and recent blocks are of durable blocks only.
+//! - INV-VIEW-2: at most [`RECENT_BLOCKS_MAX`] blocks with [`RECENT_TRANSACTIONS_MAX`] transactions together are
 //!   kept, the last one always.
 //!
 //! # Concurrency
 //! State and progress are swapped as wholes and read without a lock; the recent blocks are behind one short lock.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use ahash::RandomState;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use parking_lot::Mutex;
 
-use super::core::{AppliedBlock, Core, HeardHeartbeat, Progress, Signing};
+use super::dispatch::Consensus;
+use super::events::{AppliedBlock, HeardHeartbeat, Notification, Progress, Signing};
+use super::sync::forks::BlockSource;
 use crate::protocol::state::LedgerState;
 use crate::types::fork::ForkProof;
 use crate::types::{BlockHash, CommittedBlock, Height, MasternodeId, PublicKey};
@@ -61,9 +63,9 @@ impl RecentBlocks {
     }
 }
 
-/// The block layer's state for readers.
-pub struct BftConsensus {
-    identity: OnceLock<PublicKey>,
+/// What readers see.
+pub struct ConsensusView {
+    identity: Option<PublicKey>,
     state: ArcSwap<LedgerState>,
     progress: ArcSwap<Progress>,
     signing: ArcSwap<Signing>,
@@ -74,33 +76,28 @@ pub struct BftConsensus {
     certified_waiting: AtomicUsize,
 }
 
-impl BftConsensus {
-    /// The view of a core that was just opened.
+impl ConsensusView {
+    /// The view of consensus that was just opened.
     #[must_use]
-    pub fn new(core: &Core, identity: Option<PublicKey>) -> Self {
-        let state = Arc::clone(core.state());
+    pub fn new(consensus: &Consensus, identity: Option<PublicKey>) -> Self {
+        let state = Arc::clone(consensus.state());
         let progress = Progress {
             height: state.height().saturating_add(1),
             epoch: state.next_epoch(),
-            round: core.bft().round(),
-            step: core.bft().current_step(),
-            closing: core.finality().is_closing(),
+            round: consensus.bft().round(),
+            step: consensus.bft().current_step(),
+            closing: consensus.finality().is_closing(),
             prevote_weight: 0,
             quorum: state.validators().quorum(),
             halted: false,
         };
-        let cell = OnceLock::new();
-        if let Some(key) = identity {
-            // A new cell is empty.
-            let _ = cell.set(key);
-        }
         Self {
-            identity: cell,
+            identity,
             sync_target: AtomicU64::new(state.height()),
             state: ArcSwap::new(state),
             progress: ArcSwap::from_pointee(progress),
-            signing: ArcSwap::from_pointee(core.signing()),
-            fork: ArcSwapOption::new(core.fork().cloned()),
+            signing: ArcSwap::from_pointee(consensus.signing()),
+            fork: ArcSwapOption::new(consensus.fork().cloned()),
             heartbeats: ArcSwap::default(),
             committed: Mutex::default(),
             certified_waiting: AtomicUsize::new(0),
@@ -109,8 +106,8 @@ impl BftConsensus {
 
     /// The operator key whose votes this node casts, if it has one.
     #[must_use]
-    pub fn identity(&self) -> Option<PublicKey> {
-        self.identity.get().copied()
+    pub const fn identity(&self) -> Option<PublicKey> {
+        self.identity
     }
 
     /// The masternode of the current set with this node's operator key, if there is one.
@@ -180,23 +177,19 @@ impl BftConsensus {
         self.committed.lock().heights.get(hash).copied()
     }
 
-    pub(super) fn note_signing(&self, signing: Signing) {
-        self.signing.store(Arc::new(signing));
+    /// Takes over what readers may want to know.
+    pub(super) fn note(&self, notification: &Notification) {
+        match notification {
+            Notification::Progress(progress) => self.progress.store(Arc::new(progress.clone())),
+            Notification::SigningChanged(signing) => self.signing.store(Arc::new(*signing)),
+            Notification::ForkDetected(fork) => self.fork.store(Some(Arc::clone(fork))),
+            Notification::Heartbeats(heartbeats) => self.heartbeats.store(Arc::clone(heartbeats)),
+            Notification::BlockApplied(applied) => self.note_block(applied),
+            _ => {}
+        }
     }
 
-    pub(super) fn note_fork(&self, fork: Arc<ForkProof>) {
-        self.fork.store(Some(fork));
-    }
-
-    pub(super) fn note_heartbeats(&self, heartbeats: Arc<BTreeMap<MasternodeId, HeardHeartbeat>>) {
-        self.heartbeats.store(heartbeats);
-    }
-
-    pub(super) fn note_progress(&self, progress: Progress) {
-        self.progress.store(Arc::new(progress));
-    }
-
-    pub(super) fn note_block(&self, applied: &AppliedBlock) {
+    fn note_block(&self, applied: &AppliedBlock) {
         let block = Arc::clone(&applied.committed);
         self.committed.lock().push(applied.hash, block);
         self.state.store(Arc::clone(&applied.state));
@@ -205,6 +198,20 @@ impl BftConsensus {
     pub(super) fn note_counts(&self, sync_target: Height, certified_waiting: usize) {
         self.sync_target.store(sync_target, Ordering::Relaxed);
         self.certified_waiting.store(certified_waiting, Ordering::Relaxed);
+    }
+}
+
+/// Reads recent blocks from memory, and older ones from the log.
+pub struct RecentFirst<B> {
+    /// What readers see.
+    pub view: Arc<ConsensusView>,
+    /// The log.
+    pub log: B,
+}
+
+impl<B: BlockSource> BlockSource for RecentFirst<B> {
+    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+        self.view.recent_block(height).or_else(|| self.log.block(height))
     }
 }
 

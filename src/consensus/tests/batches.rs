@@ -1,5 +1,6 @@
 //! When own votes leave, and how many at a time.
 
+use super::super::moment::Moment;
 use super::*;
 use crate::storage::journal::{Durable, Staged};
 
@@ -22,14 +23,14 @@ struct SlowDisk {
 
 impl SlowDisk {
     fn new() -> Self {
-        let mut node = Node::new(&Chain::new(), &[], START_MS);
-        node.core.config.vote_interval_ms = INTERVAL_MS;
+        let last = *Chain::new().state.proposer_order().last().unwrap();
+        let node = Node::with_interval(operator(last), INTERVAL_MS, &[], START_MS, Vec::new());
         Self { node, staged: Vec::new() }
     }
 
     fn feed(&mut self, event: Event) -> Wanted {
         let mut wanted = Wanted::default();
-        for output in self.node.core.handle(event, self.node.now_ms) {
+        for output in self.node.order(event) {
             match output {
                 Output::Persist(staged) => {
                     wanted.batches.extend(staged.release.iter().filter_map(|message| match message {
@@ -58,7 +59,7 @@ impl SlowDisk {
 
     fn write(&mut self) -> Wanted {
         let durable: Vec<Durable<Message>> =
-            self.node.journal.commit(std::mem::take(&mut self.staged)).unwrap();
+            self.node.around.journal.commit(std::mem::take(&mut self.staged)).unwrap();
         self.feed(Event::Persisted(durable))
     }
 
@@ -95,7 +96,9 @@ fn a_wait_that_began_before_the_last_batch_sends_none() {
     disk.write();
     assert_eq!(disk.pay(1..2), wait(INTERVAL_MS));
     // A vote on a block takes all votes with it.
-    disk.node.core.flush_votes();
+    let consensus = &mut disk.node.consensus;
+    let at = Moment { chain: &consensus.chain, signer: &consensus.signer, now: consensus.now };
+    consensus.finality.flush(&at, &mut consensus.out);
     let flushed = disk.feed(Event::Tick);
     assert_eq!(flushed, batch(1));
     assert_eq!(disk.pay(2..3), Wanted::default());

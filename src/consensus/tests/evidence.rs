@@ -20,11 +20,11 @@ fn contradiction(chain: &Chain, place: usize) -> Arc<Evidence> {
 }
 
 fn journaled(node: &mut Node) -> Vec<JournalRecord> {
-    std::mem::take(&mut node.written)
+    std::mem::take(&mut node.around.written)
 }
 
 fn pending(node: &Node) -> Vec<Arc<Evidence>> {
-    node.core.pending_evidence().cloned().collect()
+    node.consensus.pending_evidence().cloned().collect()
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it() 
     for (time, epoch_end) in [(due_ms, false), (due_ms + 1, true)] {
         node.decide(&mut chain, time, epoch_end, &[]);
     }
-    assert_eq!(node.core.state().next_epoch(), 1);
+    assert_eq!(node.consensus.state().next_epoch(), 1);
     let records = journaled(&mut node);
     let start =
         records.iter().position(|record| *record == JournalRecord::EpochStarted { epoch: 1 }).unwrap();
@@ -80,12 +80,12 @@ fn evidence_waits_for_a_chain_that_was_lost() {
     let records = vec![JournalRecord::Evidence(Arc::clone(&piece))];
     let mut node = Node::with_records(&chain, &blocks, due_ms, records);
     assert!(pending(&node).is_empty(), "nobody can tell yet");
-    node.written.clear();
+    node.around.written.clear();
     node.decide(&mut chain, due_ms, false, &[]);
     assert!(pending(&node).is_empty());
     node.decide(&mut chain, due_ms + 1, true, &[]);
     assert_eq!(pending(&node), [Arc::clone(&piece)]);
-    assert!(node.written.contains(&JournalRecord::Evidence(piece)), "what is older goes");
+    assert!(node.around.written.contains(&JournalRecord::Evidence(piece)), "what is older goes");
 }
 
 #[test]

@@ -28,25 +28,38 @@ use std::sync::Arc;
 
 use tracing::{error, info, warn};
 
-use super::signing::{Signing, staged_alone};
-use super::{Core, Notification, Output, REQUEST_TIMEOUT_MS};
+use super::super::events::Notification;
+use super::super::moment::Moment;
+use super::super::outbox::Outbox;
+use super::super::peers::REQUEST_TIMEOUT_MS;
 use crate::network::PeerId;
 use crate::protocol::commit::check_commit;
+use crate::storage::block_log::BlockReader;
+use crate::storage::disk::Disk;
 use crate::storage::journal::JournalRecord;
 use crate::types::fork::ForkProof;
-use crate::types::{BlockHash, CommittedBlock, Height, Message, TimeMs};
+use crate::types::{BlockHash, CommittedBlock, Evidence, Height, Message, TimeMs};
+
+/// Reads committed blocks from the block log.
+pub trait BlockSource: Send + Sync {
+    /// The block at a height, if the log holds it and can be read.
+    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>>;
+}
+
+impl<D: Disk> BlockSource for BlockReader<D> {
+    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+        self.read_committed(height).map(|found| found.map(Arc::new)).unwrap_or_else(|problem| {
+            tracing::error!(%problem, "can't read the block log");
+            None
+        })
+    }
+}
 
 /// How long it is taken for granted that a peer's chain is another one, in milliseconds.
-pub(super) const APART_MS: u64 = 600_000;
-/// Hashes of the last blocks that are kept to compare peers' tips with, at most.
-const RECENT_HASHES_MAX: usize = 256;
-
-/// Peers whose chains are not this node's.
-pub(super) type OtherChains = BTreeMap<PeerId, OtherChain>;
-
+pub(in crate::consensus) const APART_MS: u64 = 600_000;
 /// What is known of a peer's chain that is not this node's.
 #[derive(Clone, Debug)]
-pub(super) enum OtherChain {
+enum OtherChain {
     /// Not yet where it parts.
     Sought(Search),
     /// It parts where that does not matter: at a fork that was decided on, or too long ago.
@@ -55,7 +68,7 @@ pub(super) enum OtherChain {
 
 /// The search for the first block of a peer's chain that is not in this one.
 #[derive(Clone, Debug)]
-pub(super) struct Search {
+struct Search {
     /// The highest block that is known to be the same.
     same: Height,
     /// The lowest that is another, by the peer's status until one was seen; [`Self::same`] once the search has ended in
@@ -83,126 +96,162 @@ impl Search {
     }
 }
 
-impl Core {
+/// What the search found out in this step.
+#[must_use]
+pub(in crate::consensus) struct ForkFound {
+    /// What it proves about masternodes.
+    pub(in crate::consensus) evidence: Vec<Evidence>,
+}
+
+/// Forks: the one that stopped this node, those that were decided on, and the search for new ones.
+pub(in crate::consensus) struct Forks {
+    blocks: Arc<dyn BlockSource>,
     /// The fork that stopped this node from signing.
-    #[must_use]
-    pub const fn fork(&self) -> Option<&Arc<ForkProof>> {
-        self.fork.as_ref()
+    open: Option<Arc<ForkProof>>,
+    /// Forks that the operator has decided on; each took a start of this node.
+    acknowledged: Vec<Arc<ForkProof>>,
+    /// Peers whose chains are not this node's.
+    other_chains: BTreeMap<PeerId, OtherChain>,
+}
+
+impl Forks {
+    pub(in crate::consensus) fn new(
+        blocks: Arc<dyn BlockSource>,
+        open: Option<Arc<ForkProof>>,
+        acknowledged: Vec<Arc<ForkProof>>,
+    ) -> Self {
+        Self { blocks, open, acknowledged, other_chains: BTreeMap::new() }
     }
 
-    /// Whether a peer's tip is another block than this node has there, as far as memory reaches.
-    pub(super) fn has_other_block(&self, height: Height, tip: BlockHash) -> bool {
-        self.recent_hashes.get(&height).is_some_and(|hash| *hash != tip)
+    /// The fork that stopped this node from signing.
+    pub(in crate::consensus) const fn open(&self) -> Option<&Arc<ForkProof>> {
+        self.open.as_ref()
     }
 
-    pub(super) fn note_hash(&mut self) {
-        self.recent_hashes.insert(self.state.height(), self.state.tip_hash());
-        while self.recent_hashes.len() > RECENT_HASHES_MAX {
-            self.recent_hashes.pop_first();
-        }
+    /// What the journal has to keep behind an epoch's start.
+    pub(in crate::consensus) fn records(&self) -> impl Iterator<Item = JournalRecord> {
+        let open = self.open.iter().cloned().map(JournalRecord::Fork);
+        open.chain(self.acknowledged.iter().cloned().map(JournalRecord::ForkAcknowledged))
     }
 
     /// A peer has another block at a height of this node: where do the chains part?
-    pub(super) fn ask_about_fork(&mut self, peer: PeerId, height: Height) {
-        if self.fork.is_some() || !self.peers.contains_key(&peer) {
-            return;
+    pub(in crate::consensus) fn suspect(
+        &mut self,
+        peer: PeerId,
+        height: Height,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> Option<ForkFound> {
+        if self.open.is_some() {
+            return None;
         }
         let search = match self.other_chains.get(&peer) {
-            Some(OtherChain::Apart { until_ms }) if self.now_ms < *until_ms => return,
-            Some(OtherChain::Sought(search)) if self.now_ms < deadline(search) => return,
+            Some(OtherChain::Apart { until_ms }) if at.now_ms() < *until_ms => return None,
+            Some(OtherChain::Sought(search)) if at.now_ms() < deadline(search) => return None,
             Some(OtherChain::Sought(search)) if !search.has_failed() => search.clone(),
             _ => Search { same: 0, other: height, is_seen: false, proof: None, asked: 0, asked_ms: 0 },
         };
-        self.go_on(peer, search);
+        self.go_on(peer, search, at, out)
     }
 
     /// Asks for the next block of a search, or judges what it has found.
-    fn go_on(&mut self, peer: PeerId, mut search: Search) {
-        search.asked_ms = self.now_ms;
-        if let Some(height) = search.next(&self.acknowledged_forks) {
+    fn go_on(
+        &mut self,
+        peer: PeerId,
+        mut search: Search,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> Option<ForkFound> {
+        search.asked_ms = at.now_ms();
+        if let Some(height) = search.next(&self.acknowledged) {
             search.asked = height;
-            self.out.push(Output::Send(peer, Message::GetBlocks { from: height, count: 1 }));
+            out.send(peer, Message::GetBlocks { from: height, count: 1 });
         } else if let Some(proof) = search.proof.take() {
-            self.on_fork(proof);
-            return;
+            return Some(self.found(proof, at, out));
         } else if search.is_seen {
             let height = search.other;
-            if self.state.epoch_of_height(height).is_none() {
+            if at.state().epoch_of_height(height).is_none() {
                 warn!(peer = %peer.short(), height, "a chain that parted longer ago than the unbonding time; ignored");
-                self.set_apart(peer);
-                return;
+                self.set_apart(peer, at);
+                return None;
             }
-            self.out.push(Output::Misbehaved(peer, "bad block"));
+            out.misbehaved(peer, "bad block");
             search.other = search.same;
         }
         self.other_chains.insert(peer, OtherChain::Sought(search));
+        None
     }
 
     /// Looks at a block that a peer may have been asked for to find where its chain parts from this one.
-    pub(super) fn check_fork(&mut self, from: PeerId, theirs: &CommittedBlock) {
+    pub(in crate::consensus) fn on_block(
+        &mut self,
+        from: PeerId,
+        theirs: &CommittedBlock,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> Option<ForkFound> {
         let (height, hash) = (theirs.block.header.height, theirs.block.header.hash());
-        let Some(OtherChain::Sought(search)) = self.other_chains.get(&from) else { return };
+        let Some(OtherChain::Sought(search)) = self.other_chains.get(&from) else { return None };
         if search.asked != height || search.has_failed() {
-            return;
+            return None;
         }
-        let Some(ours) = self.blocks.block(height) else { return };
+        let ours = self.blocks.block(height)?;
         let mut search = search.clone();
         let pair = [ours.block.header.hash(), hash];
         if pair[0] == hash {
             search.same = height;
-        } else if self.acknowledged_forks.iter().any(|fork| is_of(fork, pair)) {
+        } else if self.acknowledged.iter().any(|fork| is_of(fork, pair)) {
             info!(peer = %from.short(), height, "a peer is on the other side of a fork that was decided on");
-            self.set_apart(from);
-            return;
+            self.set_apart(from, at);
+            return None;
         } else {
             (search.other, search.is_seen) = (height, true);
-            search.proof = self.prove_fork(&ours, theirs).or(search.proof);
+            search.proof = prove(&ours, theirs, at).or(search.proof);
         }
-        self.go_on(from, search);
+        self.go_on(from, search, at, out)
     }
 
-    /// Two blocks of one height, if the set that this node knows for it has committed the other one too.
-    fn prove_fork(&self, ours: &CommittedBlock, theirs: &CommittedBlock) -> Option<Arc<ForkProof>> {
-        let header = &theirs.block.header;
-        let (epoch, set) = self.state.epoch_of_height(header.height)?;
-        let named = (header.height, header.hash());
-        let (chain_id, verifier) = (self.state.chain_id(), &*self.config.verifier);
-        check_commit(chain_id, (epoch, set), named, &theirs.commit, verifier).ok()?;
-        let side = |block: &CommittedBlock| (block.block.header.clone(), block.commit.clone());
-        Some(Arc::new(ForkProof::new(set, side(ours), side(theirs))))
-    }
-
-    fn set_apart(&mut self, peer: PeerId) {
-        let until_ms = self.now_ms.saturating_add(APART_MS);
+    fn set_apart(&mut self, peer: PeerId, at: &Moment<'_>) {
+        let until_ms = at.now_ms().saturating_add(APART_MS);
         self.other_chains.insert(peer, OtherChain::Apart { until_ms });
     }
 
     /// Whether a peer's chain is known to be another one for good.
-    pub(super) fn is_apart(&self, peer: &PeerId) -> bool {
+    pub(in crate::consensus) fn is_apart(&self, peer: &PeerId, now_ms: TimeMs) -> bool {
         match self.other_chains.get(peer) {
-            Some(OtherChain::Apart { until_ms }) => self.now_ms < *until_ms,
+            Some(OtherChain::Apart { until_ms }) => now_ms < *until_ms,
             Some(OtherChain::Sought(_)) | None => false,
         }
     }
 
     /// Who has shown a second committed block and then falls silent does not hide it.
-    pub(super) fn check_searches(&mut self) {
+    pub(in crate::consensus) fn check_searches(
+        &mut self,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> Option<ForkFound> {
         let late = |chain: &OtherChain| match chain {
-            OtherChain::Sought(search) if self.now_ms >= deadline(search) => search.proof.clone(),
+            OtherChain::Sought(search) if at.now_ms() >= deadline(search) => search.proof.clone(),
             _ => None,
         };
-        if let Some(proof) = self.other_chains.values().find_map(late) {
-            self.on_fork(proof);
+        let proof = self.other_chains.values().find_map(late)?;
+        Some(self.found(proof, at, out))
+    }
+
+    /// Nor does who leaves.
+    pub(in crate::consensus) fn disconnected(
+        &mut self,
+        peer: &PeerId,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> Option<ForkFound> {
+        match self.other_chains.remove(peer)? {
+            OtherChain::Sought(Search { proof: Some(proof), .. }) => Some(self.found(proof, at, out)),
+            OtherChain::Sought(_) | OtherChain::Apart { .. } => None,
         }
     }
 
-    pub(super) fn forget_other_chain(&mut self, peer: &PeerId) {
-        if let Some(OtherChain::Sought(Search { proof: Some(proof), .. })) = self.other_chains.remove(peer) {
-            self.on_fork(proof);
-        }
-    }
-
-    fn on_fork(&mut self, proof: Arc<ForkProof>) {
+    fn found(&mut self, proof: Arc<ForkProof>, at: &Moment<'_>, out: &mut Outbox) -> ForkFound {
         let (height, guilty) = (proof.ours.0.height, proof.guilty.len());
         error!(
             height,
@@ -212,20 +261,26 @@ impl Core {
             "fork detected: two committed blocks of one height, {guilty} masternodes signed both; this node signs nothing \
              any more and goes on answering until its operator decides: `timed votes acknowledge-fork`"
         );
-        if let Some((epoch, set)) = self.state.epoch_of_height(height) {
-            for piece in proof.evidence(&Arc::clone(set), epoch) {
-                self.report_evidence(piece);
-            }
-        }
+        let evidence = match at.state().epoch_of_height(height) {
+            Some((epoch, set)) => proof.evidence(&Arc::clone(set), epoch),
+            None => Vec::new(),
+        };
         self.other_chains.clear();
-        self.out.push(staged_alone(JournalRecord::Fork(Arc::clone(&proof))));
-        self.pending = super::votes::PendingBatch::default();
-        self.fork = Some(Arc::clone(&proof));
-        self.notify(Notification::ForkDetected(proof));
-        if self.signing != Signing::NoKey {
-            self.enter(Signing::Forked);
-        }
+        out.persist(vec![JournalRecord::Fork(Arc::clone(&proof))], Vec::new());
+        self.open = Some(Arc::clone(&proof));
+        out.notify(Notification::ForkDetected(proof));
+        ForkFound { evidence }
     }
+}
+
+/// Two blocks of one height, if the set that this node knows for it has committed the other one too.
+fn prove(ours: &CommittedBlock, theirs: &CommittedBlock, at: &Moment<'_>) -> Option<Arc<ForkProof>> {
+    let header = &theirs.block.header;
+    let (epoch, set) = at.state().epoch_of_height(header.height)?;
+    let named = (header.height, header.hash());
+    check_commit(at.chain.chain_id(), (epoch, set), named, &theirs.commit, at.chain.verifier()).ok()?;
+    let side = |block: &CommittedBlock| (block.block.header.clone(), block.commit.clone());
+    Some(Arc::new(ForkProof::new(set, side(ours), side(theirs))))
 }
 
 /// Whether these are the two blocks of a fork, whichever of them is this chain's.

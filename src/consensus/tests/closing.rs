@@ -42,14 +42,14 @@ fn precommit(chain: &Chain, node: &mut Node, time: TimeMs) -> BlockHash {
     node.hear(chain.proposal(&block));
     node.hear_block_votes(VoteStep::Prevote, hash);
     let is_precommit = |message: &Message| matches!(message, Message::BlockVote(vote) if vote.step == VoteStep::Precommit && vote.value == Some(hash));
-    assert!(node.said.iter().any(is_precommit));
+    assert!(node.around.said.iter().any(is_precommit));
     hash
 }
 
 /// The epochs in which it voted to lock a transaction.
 fn locked_in(node: &Node, txid: TxId) -> Vec<Epoch> {
     let vote = FinalityVote { kind: VoteKind::Lock, txid };
-    let batches = node.said.iter().filter_map(|message| match message {
+    let batches = node.around.said.iter().filter_map(|message| match message {
         Message::VoteBatch(batch) => Some(batch),
         _ => None,
     });
@@ -58,7 +58,7 @@ fn locked_in(node: &Node, txid: TxId) -> Vec<Epoch> {
 
 /// The blocks that it proposed.
 fn proposed(node: &Node) -> Vec<BlockBlueprint> {
-    let proposals = node.said.iter().filter_map(|message| match message {
+    let proposals = node.around.said.iter().filter_map(|message| match message {
         Message::Proposal(proposal) => Some(proposal.block.clone()),
         _ => None,
     });
@@ -75,10 +75,10 @@ fn votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoc
     assert_eq!(locked_in(&node, before.txid()), [0]);
     node.hear_locks(before.txid());
     node.feed(Event::Transaction(after.clone()));
-    assert!(node.core.finality().promises().is_empty(), "nor does it promise anything");
+    assert!(node.consensus.finality().promises().is_empty(), "nor does it promise anything");
     node.hear_block_votes(VoteStep::Precommit, hash);
-    assert_eq!(node.core.state().height(), 3);
-    assert!(node.core.finality().promises().is_empty() && locked_in(&node, after.txid()).is_empty());
+    assert_eq!(node.consensus.state().height(), 3);
+    assert!(node.consensus.finality().promises().is_empty() && locked_in(&node, after.txid()).is_empty());
 
     node.feed(Event::TimeoutElapsed(Timer::HeightDue(4)));
     let own = proposed(&node);
@@ -86,7 +86,7 @@ fn votes_are_held_from_the_precommit_of_the_last_ordinary_block_to_the_next_epoc
     for step in [VoteStep::Prevote, VoteStep::Precommit] {
         node.hear_block_votes(step, own[0].header.hash());
     }
-    assert_eq!(node.core.state().next_epoch(), 1);
+    assert_eq!(node.consensus.state().next_epoch(), 1);
     assert_eq!(locked_in(&node, after.txid()), [1]);
 }
 
@@ -113,9 +113,9 @@ fn votes_are_held_for_one_round_only() {
         node.hear_block_votes(VoteStep::Precommit, None::<BlockHash>);
         let timer = Timer::Bft { height: 3, round: 0, kind: bft::TimeoutKind::Precommit };
         node.feed(Event::TimeoutElapsed(timer));
-        assert_eq!(node.core.bft().round(), 1);
+        assert_eq!(node.consensus.bft().round(), 1);
         assert_eq!(locked_in(&node, payment.txid()), [0]);
-        assert!(node.core.finality().promises().contains(&payment.txid()));
+        assert!(node.consensus.finality().promises().contains(&payment.txid()));
     }
 }
 
@@ -123,8 +123,8 @@ fn votes_are_held_for_one_round_only() {
 fn a_restart_behind_that_precommit_holds_votes_as_well() {
     let (chain, mut node) = start(due_ms);
     precommit(&chain, &mut node, due_ms(&chain));
-    let records = std::mem::take(&mut node.written);
-    let secret = node.core.config.operator.clone().unwrap();
+    let records = std::mem::take(&mut node.around.written);
+    let secret = node.consensus.signer.me().unwrap().secret.clone();
     let mut node = Node::of_operator(secret, &blocks(), due_ms(&chain), records);
     let payment = chain.payment(0);
     node.feed(Event::Transaction(payment.clone()));
@@ -141,10 +141,10 @@ fn votes_are_held_while_a_block_that_others_decided_is_written() {
     for place in places {
         let message = node.block_vote(place, VoteStep::Precommit, Some(block.header.hash()));
         let event = Event::Message { from: peer(), message, verified: false };
-        outputs.extend(node.core.handle(event, node.now_ms));
+        outputs.extend(node.order(event));
     }
     assert!(outputs.iter().any(|output| matches!(output, Output::CommitBlock(_))));
-    let outputs = node.core.handle(Event::Transaction(chain.payment(0)), node.now_ms);
+    let outputs = node.order(Event::Transaction(chain.payment(0)));
     let votes = |output: &Output| matches!(output, Output::Persist(staged) if !staged.release.is_empty());
     assert!(!outputs.iter().any(votes));
 }
@@ -154,13 +154,13 @@ fn the_last_block_is_proposed_as_soon_as_nobody_is_known_to_have_more_votes() {
     for knows_more in [false, true] {
         let (chain, mut node) = start(due_ms);
         let hash = precommit(&chain, &mut node, due_ms(&chain));
-        let mut status: NodeStatus = node.core.status();
+        let mut status: NodeStatus = node.consensus.status();
         if knows_more {
-            status.batches.iter_mut().for_each(|count| *count += 1);
+            status.batches.iter_mut().for_each(|held| held.until += 1);
         }
         node.hear(Message::Status(status));
         node.hear_block_votes(VoteStep::Precommit, hash);
-        assert_eq!(node.core.state().height(), 3);
+        assert_eq!(node.consensus.state().height(), 3);
         let patience_ms = chain.state.parameters().timeout_propose.base_ms / 4;
         for (wait_ms, is_over) in [(0, false), (patience_ms - 1, false), (1, true)] {
             node.now_ms += wait_ms;

@@ -1,5 +1,7 @@
 //! Which partings of chains are new forks, and what it takes to tell.
 
+use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
+use super::super::sync::forks::APART_MS;
 use super::*;
 use crate::types::message::NodeStatus;
 
@@ -57,11 +59,11 @@ impl Trunk {
 /// A peer says that it has these blocks, and gives those that it is asked for, but at most so many; which these are.
 fn meet(node: &mut Node, chain: &[LoggedBlock], most: usize) -> Vec<Height> {
     let header = &chain.last().unwrap().committed.block.header;
-    let status = NodeStatus { height: header.height, tip: header.hash(), ..node.core.status() };
+    let status = NodeStatus { height: header.height, tip: header.hash(), ..node.consensus.status() };
     let mut given = Vec::new();
-    node.sent.clear();
+    node.around.sent.clear();
     node.hear(Message::Status(status));
-    while let Some(message) = node.sent.pop() {
+    while let Some(message) = node.around.sent.pop() {
         if let Message::GetBlocks { from, count: 1 } = message
             && given.len() < most
         {
@@ -75,7 +77,7 @@ fn meet(node: &mut Node, chain: &[LoggedBlock], most: usize) -> Vec<Height> {
 
 /// Height of the fork that the node knows of.
 fn found(node: &Node) -> Option<Height> {
-    node.core.fork().map(|fork| fork.ours.0.height)
+    node.consensus.fork().map(|fork| fork.ours.0.height)
 }
 
 fn swapped(fork: &ForkProof) -> ForkProof {
@@ -137,7 +139,7 @@ fn who_is_on_the_other_side_is_not_asked_again_for_a_while() {
     let chain = trunk.parted_at(3, 1);
     let mut node = trunk.node(&[trunk.fork_with(&chain, 3)]);
     assert_eq!(meet(&mut node, &chain, usize::MAX), [3]);
-    node.now_ms += fork::APART_MS - 1;
+    node.now_ms += APART_MS - 1;
     assert!(meet(&mut node, &chain, usize::MAX).is_empty());
     node.now_ms += 1;
     assert_eq!(meet(&mut node, &chain, usize::MAX), [3]);
@@ -210,6 +212,6 @@ fn a_decision_on_a_fork_that_several_epochs_wrote_down_is_one() {
     // Else each restart would make them more, since each epoch writes them all again.
     let records = vec![open, decided.clone(), decided];
     let node = Node::with_records(&Chain::new(), &[], START_MS, records);
-    assert_eq!(node.core.acknowledged_forks, [fork]);
-    assert!(node.core.fork().is_none());
+    assert_eq!(node.consensus.forks.records().collect::<Vec<_>>(), [JournalRecord::ForkAcknowledged(fork)]);
+    assert!(node.consensus.fork().is_none());
 }

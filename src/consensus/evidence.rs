@@ -12,18 +12,19 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::{Core, Notification, Output};
+use super::events::Notification;
+use super::finality::ConsensusEngine;
+use super::moment::Moment;
+use super::outbox::Outbox;
 use crate::network::PeerId;
 use crate::protocol::bft::BlockMessage;
 use crate::protocol::evidence;
 use crate::protocol::state::LedgerState;
-use crate::storage::journal::{JournalRecord, Staged};
+use crate::storage::journal::JournalRecord;
 use crate::types::codec::encode;
 use crate::types::evidence::{LockVoteProof, ProposalHead};
 use crate::types::limits::EVIDENCE_BYTES_MAX;
-use crate::types::{
-    CertificateVote, Evidence, FinalityVote, MasternodeId, Message, Transaction, TxId, VoteKind,
-};
+use crate::types::{Evidence, MasternodeId, Message, Transaction, TxId};
 
 /// Evidence that no block contains yet, by the accused.
 #[derive(Debug, Default)]
@@ -61,60 +62,66 @@ fn without_witnesses(transaction: &Transaction) -> Transaction {
     Transaction { witnesses: Vec::new(), ..transaction.clone() }
 }
 
-impl Core {
-    /// Evidence that no block of this node's chain contains yet.
-    pub fn pending_evidence(&self) -> impl Iterator<Item = &Arc<Evidence>> {
-        self.evidence.iter()
-    }
-
-    pub(super) fn on_evidence_message(&mut self, from: PeerId, piece: Arc<Evidence>) {
-        match self.take_evidence(&piece) {
-            Ok(true) => self.out.push(Output::Relay(Message::Evidence(piece), Some(from))),
+impl EvidencePool {
+    /// A peer sent a piece.
+    pub(super) fn on_message(
+        &mut self,
+        from: PeerId,
+        piece: Arc<Evidence>,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
+        match self.take(&piece, at, out) {
+            Ok(true) => out.relay(Message::Evidence(piece), Some(from)),
             Ok(false) => {}
             // It may have held, or may hold later, at the peer's height.
             Err(error) if error.depends_on_state() => {}
-            Err(_) => self.out.push(Output::Misbehaved(from, "bad evidence")),
+            Err(_) => out.misbehaved(from, "bad evidence"),
         }
     }
 
     /// Checks a piece and keeps it; false when the accused is accused already.
-    fn take_evidence(&mut self, piece: &Arc<Evidence>) -> Result<bool, evidence::EvidenceError> {
+    fn take(
+        &mut self,
+        piece: &Arc<Evidence>,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> Result<bool, evidence::EvidenceError> {
         let accused = piece.validator();
-        if self.evidence.valid.contains_key(&accused) {
+        if self.valid.contains_key(&accused) {
             return Ok(false);
         }
-        evidence::check(piece, &self.state, &*self.config.verifier)?;
+        evidence::check(piece, at.state(), at.chain.verifier())?;
         warn!(
             masternode = %accused.short(),
             kind = piece.kind(),
             epoch = piece.epoch(),
             "evidence: a masternode contradicted itself"
         );
-        let records = vec![JournalRecord::Evidence(Arc::clone(piece))];
-        self.out.push(Output::Persist(Staged { records, release: Vec::new() }));
-        self.keep_evidence(Arc::clone(piece));
+        out.persist(vec![JournalRecord::Evidence(Arc::clone(piece))], Vec::new());
+        self.keep(Arc::clone(piece), out);
         Ok(true)
     }
 
-    fn keep_evidence(&mut self, piece: Arc<Evidence>) {
-        self.evidence.valid.insert(piece.validator(), Arc::clone(&piece));
-        self.notify(Notification::EvidenceFound(piece));
+    fn keep(&mut self, piece: Arc<Evidence>, out: &mut Outbox) {
+        self.valid.insert(piece.validator(), Arc::clone(&piece));
+        out.notify(Notification::EvidenceFound(piece));
     }
 
     /// Takes over what the journal holds, without what blocks contain by now.
-    pub(super) fn restore_evidence(&mut self, pieces: Vec<Arc<Evidence>>) {
+    pub(super) fn restore(&mut self, pieces: Vec<Arc<Evidence>>, at: &Moment<'_>, out: &mut Outbox) {
         for piece in pieces {
-            if self.evidence.valid.contains_key(&piece.validator()) {
+            if self.valid.contains_key(&piece.validator()) {
                 continue;
             }
-            match evidence::check(&piece, &self.state, &*self.config.verifier) {
+            match evidence::check(&piece, at.state(), at.chain.verifier()) {
                 Ok(()) => {
                     let (masternode, kind) = (piece.validator(), piece.kind());
                     info!(masternode = %masternode.short(), kind, "evidence is not in a block yet");
-                    self.keep_evidence(piece);
+                    self.keep(piece, out);
                 }
-                Err(error) if error.depends_on_state() && piece.epoch() >= self.state.next_epoch() => {
-                    self.evidence.early.push(piece);
+                Err(error) if error.depends_on_state() && piece.epoch() >= at.chain.epoch() => {
+                    self.early.push(piece);
                 }
                 Err(_) => {}
             }
@@ -123,18 +130,17 @@ impl Core {
 
     /// Forgets what a new state makes void: the accused was slashed, or its epoch is too old. Looks again at what was
     /// too early.
-    pub(super) fn settle_evidence(&mut self) {
-        let state = &self.state;
-        self.evidence.valid.retain(|_, piece| evidence::check_against(piece, state).is_ok());
-        let early = std::mem::take(&mut self.evidence.early);
-        self.restore_evidence(early);
+    pub(super) fn on_block(&mut self, at: &Moment<'_>, out: &mut Outbox) {
+        self.valid.retain(|_, piece| evidence::check_against(piece, at.state()).is_ok());
+        let early = std::mem::take(&mut self.early);
+        self.restore(early, at, out);
     }
 
     /// What this node found by itself. It is checked like any other, so that a mistake here names nobody.
-    pub(super) fn report_evidence(&mut self, piece: Evidence) {
+    pub(super) fn report(&mut self, piece: Evidence, at: &Moment<'_>, out: &mut Outbox) {
         let piece = Arc::new(piece);
-        match self.take_evidence(&piece) {
-            Ok(true) => self.out.push(Output::Relay(Message::Evidence(piece), None)),
+        match self.take(&piece, at, out) {
+            Ok(true) => out.relay(Message::Evidence(piece), None),
             Ok(false) => {}
             Err(problem) => {
                 tracing::debug!(%problem, masternode = %piece.validator().short(), "a contradiction proves nothing");
@@ -143,7 +149,12 @@ impl Core {
     }
 
     /// Two messages of the block layer.
-    pub(super) fn on_equivocation(&mut self, first: BlockMessage, second: BlockMessage) {
+    pub(super) fn on_equivocation(
+        &mut self,
+        (first, second): (BlockMessage, BlockMessage),
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
         let piece = match (first, second) {
             (BlockMessage::Vote(first), BlockMessage::Vote(second)) => {
                 Evidence::of_votes(first.as_ref().clone(), second.as_ref().clone())
@@ -153,30 +164,28 @@ impl Core {
             }
             _ => return,
         };
-        self.report_evidence(piece);
+        self.report(piece, at, out);
     }
 
-    /// Two `Lock` votes.
-    pub(super) fn on_contradiction(&mut self, member: usize, first: TxId, second: TxId) {
-        let Some(accused) = self.finality.validators().get(member).map(|member| member.id) else { return };
-        if self.evidence.valid.contains_key(&accused) {
+    /// Two `Lock` votes of one member.
+    pub(super) fn on_contradiction(
+        &mut self,
+        (member, first, second): (usize, TxId, TxId),
+        finality: &ConsensusEngine,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
+        let machine = finality.machine();
+        let Some(accused) = machine.validators().get(member).map(|member| member.id) else { return };
+        if self.valid.contains_key(&accused) {
             return;
         }
         let side = |txid: TxId| -> Option<LockVoteProof> {
-            let transaction = without_witnesses(self.finality.transaction(&txid)?.transaction());
-            Some(LockVoteProof { vote: self.lock_vote(member, accused, txid)?, transaction })
+            let transaction = without_witnesses(machine.transaction(&txid)?.transaction());
+            Some(LockVoteProof { vote: finality.lock_vote(member, accused, txid)?, transaction })
         };
         if let (Some(first), Some(second)) = (side(first), side(second)) {
-            self.report_evidence(Evidence::of_locks(first, second));
+            self.report(Evidence::of_locks(first, second), at, out);
         }
-    }
-
-    /// From the tally, or from the batches that are kept: a tally forgets where it had votes beyond the quorum from.
-    fn lock_vote(&self, member: usize, accused: MasternodeId, txid: TxId) -> Option<CertificateVote> {
-        self.finality.lock_vote_of(&accused, &txid).or_else(|| {
-            let vote = FinalityVote { kind: VoteKind::Lock, txid };
-            let (batch, place) = self.batches.find(member, &vote)?;
-            batch.prove(place)
-        })
     }
 }

@@ -7,22 +7,30 @@ mod forks;
 
 use std::path::Path;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::events::{Event, Output, Timer};
 use super::fixtures::{SingleNode, peer};
-use super::*;
-use crate::consensus::replay::replay;
+use super::replay::replay;
+use crate::protocol::bft;
+use crate::protocol::state::LedgerState;
 use crate::protocol::transition::{self, BlockDraft, BlockOutcome};
-use crate::storage::block_log::BlockLog;
+use crate::protocol::validity::CheckedTransaction;
+use crate::storage::block_log::{BlockLog, LoggedBlock};
 use crate::storage::index::Index;
 use crate::storage::journal::{JournalIdentity, JournalRecord, JournalWriter};
 use crate::storage::memory_disk::MemoryDisk;
 use crate::storage::memory_index::MemoryIndex;
+use crate::types::fork::ForkProof;
 use crate::types::genesis::{Allocation, GenesisMasternode};
 use crate::types::keys::SequentialVerifier;
 use crate::types::limits::CLOCK_DRIFT_MS_MAX;
 use crate::types::vote::block_vote_digest;
 use crate::types::{
-    Address, Amount, Block, ChainParameters, Evidence, FinalityVote, GenesisDocument, Lock, Network,
-    Proposal, Signature, SignerBitmap, TxOut, VoteBatch, VoteKind,
+    Address, Amount, Block, BlockHash, BlockVote, ChainParameters, Commit, CommittedBlock, Epoch, Evidence,
+    FinalityVote, GenesisDocument, Height, Lock, Message, Network, OutPoint, Proposal, SecretKey, Signature,
+    SignerBitmap, TimeMs, Transaction, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind, VoteStep,
 };
 
 const START_MS: TimeMs = 1_750_000_000_000;
@@ -165,6 +173,16 @@ impl Node {
         now_ms: TimeMs,
         records: Vec<JournalRecord>,
     ) -> Self {
+        Self::with_interval(secret, 0, blocks, now_ms, records)
+    }
+
+    fn with_interval(
+        secret: SecretKey,
+        vote_interval_ms: u64,
+        blocks: &[LoggedBlock],
+        now_ms: TimeMs,
+        records: Vec<JournalRecord>,
+    ) -> Self {
         let (genesis, disk) = (genesis(), MemoryDisk::new());
         let chain_id = genesis.chain_id();
         let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
@@ -176,19 +194,19 @@ impl Node {
         let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
         let mut opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
         opened.records.extend(records);
-        Self::open(Some(secret), (replayed, index), opened, log, now_ms)
+        Self::open_with(Some(secret), vote_interval_ms, (replayed, index), opened, log, now_ms)
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
-        let me = self.core.me.as_ref().unwrap().id;
-        let place = self.core.state().validators().index_of(&me).unwrap();
+        let me = self.consensus.signer.me().unwrap().id;
+        let place = self.consensus.state().validators().index_of(&me).unwrap();
         (0..MEMBERS.into()).filter(move |other| *other != place)
     }
 
     /// All others lock a transaction.
     fn hear_locks(&mut self, txid: TxId) {
         for other in self.others() {
-            let state = self.core.state();
+            let state = self.consensus.state();
             let (chain_id, epoch) = (*state.chain_id(), state.next_epoch());
             let id = state.validators().get(other).unwrap().id;
             let votes = vec![FinalityVote { kind: VoteKind::Lock, txid }];
@@ -199,7 +217,7 @@ impl Node {
 
     /// The vote of a member for a block of round 0, or for none.
     fn block_vote(&self, place: usize, step: VoteStep, value: Option<BlockHash>) -> Message {
-        let state = self.core.state();
+        let state = self.consensus.state();
         let vote = BlockVote {
             step,
             epoch: state.next_epoch(),
@@ -226,14 +244,14 @@ impl Node {
         self.hear(chain.proposal(&block));
         self.hear_block_votes(VoteStep::Prevote, block.header.hash());
         self.hear_block_votes(VoteStep::Precommit, block.header.hash());
-        assert_eq!(self.core.state().tip_hash(), block.header.hash());
+        assert_eq!(self.consensus.state().tip_hash(), block.header.hash());
         chain.commit(block, outcome);
     }
 
     /// What it prevoted at the height that it works on.
     fn prevote(&self) -> Option<Option<BlockHash>> {
-        let height = self.core.next_height();
-        self.said.iter().find_map(|message| match message {
+        let height = self.consensus.chain.next_height();
+        self.around.said.iter().find_map(|message| match message {
             Message::BlockVote(vote) if vote.step == VoteStep::Prevote && vote.height == height => {
                 Some(vote.value)
             }
@@ -289,16 +307,16 @@ fn no_epoch_ends_without_what_was_promised() {
         let promised = chain.payment(0);
         node.feed(Event::Transaction(promised.clone()));
         node.hear_locks(promised.txid());
-        assert!(node.core.finality().promises().contains(&promised.txid()), "it voted Final");
+        assert!(node.consensus.finality().promises().contains(&promised.txid()), "it voted Final");
 
         let (last_ordinary, _) = chain.block(closing_ms, false, &[]);
         node.hear(chain.proposal(&last_ordinary));
         assert_eq!(node.prevote(), Some(Some(last_ordinary.header.hash())), "it may wait for the next block");
         node.hear_block_votes(VoteStep::Prevote, last_ordinary.header.hash());
         node.hear_block_votes(VoteStep::Precommit, last_ordinary.header.hash());
-        assert_eq!(node.core.state().height(), 2);
+        assert_eq!(node.consensus.state().height(), 2);
         chain.grow(closing_ms);
-        assert_eq!(chain.state.tip_hash(), node.core.state().tip_hash());
+        assert_eq!(chain.state.tip_hash(), node.consensus.state().tip_hash());
 
         let transactions = if is_included { vec![promised] } else { Vec::new() };
         let (last, _) = chain.block(closing_ms + 1, true, &transactions);

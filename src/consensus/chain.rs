@@ -1,0 +1,144 @@
+//! The chain at its tip: what every part reads, and the one place where a block is applied.
+//!
+//! # Invariants
+//! - INV-CHAIN-1: a block becomes the tip only after the block log said that it is durable, in [`Chain::apply`] alone.
+//! - INV-CHAIN-2: while an event is handled the chain changes at most once, between two parts and never under one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::events::{AppliedBlock, Now};
+use super::verify::Voters;
+use crate::protocol::finality::ChainView;
+use crate::protocol::state::LedgerState;
+use crate::protocol::transition::BlockOutcome;
+use crate::protocol::validity::CheckedTransaction;
+use crate::types::{
+    BlockHash, ChainId, ChainParameters, CommittedBlock, Epoch, Height, OutPoint, SignatureVerifier, TxId,
+};
+use crate::utxo::UtxoManager;
+
+/// Hashes of the last blocks that are kept to compare peers' tips with, at most.
+const RECENT_HASHES_MAX: usize = 256;
+
+/// A decided block on its way to the disk.
+pub(super) struct Committing {
+    /// The block with its commit.
+    pub(super) committed: CommittedBlock,
+    /// Its hash.
+    pub(super) hash: BlockHash,
+    /// Its transactions without the reward.
+    pub(super) transactions: Vec<CheckedTransaction>,
+    /// What it does.
+    pub(super) outcome: BlockOutcome,
+    /// Whether this node built it.
+    pub(super) own: bool,
+}
+
+/// The tip: state, outputs, and when it was reached.
+pub(super) struct Chain {
+    state: Arc<LedgerState>,
+    utxos: Arc<UtxoManager>,
+    verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    applied: Now,
+    recent_hashes: BTreeMap<Height, BlockHash>,
+}
+
+impl Chain {
+    pub(super) fn new(
+        state: Arc<LedgerState>,
+        utxos: Arc<UtxoManager>,
+        verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+        now: Now,
+    ) -> Self {
+        let recent_hashes = BTreeMap::from([(state.height(), state.tip_hash())]);
+        Self { state, utxos, verifier, applied: now, recent_hashes }
+    }
+
+    pub(super) const fn state(&self) -> &Arc<LedgerState> {
+        &self.state
+    }
+
+    pub(super) fn utxos(&self) -> &UtxoManager {
+        &self.utxos
+    }
+
+    pub(super) fn verifier(&self) -> &(dyn SignatureVerifier + Send + Sync) {
+        &*self.verifier
+    }
+
+    pub(super) fn chain_id(&self) -> &ChainId {
+        self.state.chain_id()
+    }
+
+    pub(super) fn parameters(&self) -> &Arc<ChainParameters> {
+        self.state.parameters()
+    }
+
+    pub(super) fn height(&self) -> Height {
+        self.state.height()
+    }
+
+    /// The height that is worked on.
+    pub(super) fn next_height(&self) -> Height {
+        self.state.height().saturating_add(1)
+    }
+
+    /// The epoch of that height.
+    pub(super) fn epoch(&self) -> Epoch {
+        self.state.next_epoch()
+    }
+
+    /// When the tip was applied here.
+    pub(super) const fn applied(&self) -> Now {
+        self.applied
+    }
+
+    /// Who votes in the current epoch.
+    pub(super) fn voters(&self) -> Voters {
+        Voters { chain_id: *self.chain_id(), epoch: self.epoch(), set: Arc::clone(self.state.validators()) }
+    }
+
+    /// What validity for a vote depends on.
+    pub(super) fn view(&self) -> ChainView<'_> {
+        ChainView { state: &self.state, utxos: &*self.utxos }
+    }
+
+    /// Whether a peer's tip is another block than this node has there, as far as memory reaches.
+    pub(super) fn has_other_block(&self, height: Height, tip: BlockHash) -> bool {
+        self.recent_hashes.get(&height).is_some_and(|hash| *hash != tip)
+    }
+
+    /// The block is durable: it becomes the tip.
+    pub(super) fn apply(&mut self, block: Committing, now: Now) -> AppliedBlock {
+        let Committing { committed, hash, transactions, outcome, own } = block;
+        let BlockOutcome { state, spent, created, receipts, slashed, .. } = outcome;
+        let spenders: Vec<(OutPoint, TxId)> = transactions
+            .iter()
+            .flat_map(|tx| tx.inputs().iter().map(|outpoint| (*outpoint, tx.txid())))
+            .collect();
+        self.state = Arc::new(state);
+        let height = self.state.height();
+        self.utxos.apply_block(height, &spent, &created, &spenders);
+        let replaced: Vec<_> = slashed.iter().map(|change| (change.outpoint, change.after)).collect();
+        self.utxos.replace_outputs(height, &replaced);
+        self.applied = now;
+        self.recent_hashes.insert(height, self.state.tip_hash());
+        while self.recent_hashes.len() > RECENT_HASHES_MAX {
+            self.recent_hashes.pop_first();
+        }
+        let (committed, state) = (Arc::new(committed), Arc::clone(&self.state));
+        AppliedBlock {
+            committed,
+            hash,
+            transactions,
+            spent,
+            created,
+            receipts,
+            slashed,
+            spenders,
+            state,
+            own,
+        }
+    }
+}

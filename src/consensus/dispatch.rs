@@ -1,0 +1,382 @@
+//! Hands each event to the part that decides about it, and what one part finds out to those that act upon it.
+//!
+//! [`Consensus`] owns the parts and nothing else; each part owns its state and is changed by its own methods alone. What a
+//! part may read stands in the arguments of its methods: the [`Moment`](super::chain::Moment) (chain, signer, clocks), and
+//! siblings by name.
+//!
+//! # Place
+//! The node runs it on one thread ([`engine`](super::engine)) and executes its outputs; the simulator does the same over
+//! a simulated disk, network and clock. It opens no file and no socket, and reads no clock.
+//!
+//! # Invariants
+//! - INV-DISPATCH-1: when an event's outputs leave, every fact was heard and the block machine has nothing left to say.
+//! - INV-DISPATCH-2: nothing is signed in an epoch of which the journal may have forgotten something. It forgets behind
+//!   the epoch's closing block, so this concerns a node that lost the chain's data since.
+//!
+//! # Concurrency
+//! One owner. Nothing here blocks, but for reads of outputs that are not cached and of journaled bodies.
+
+use std::sync::Arc;
+
+use tracing::info;
+
+use super::blocks::BftConsensus;
+use super::chain::Chain;
+use super::events::{Event, Notification, Now, Output, Signing, Timer};
+use super::evidence::EvidencePool;
+use super::finality::ConsensusEngine;
+use super::heartbeats::Heartbeats;
+use super::moment::Moment;
+use super::outbox::{Fact, Outbox};
+use super::peers::{Peers, STATUS_INTERVAL_MS};
+use super::signing::Signer;
+use super::sync::forks::{ForkFound, Forks};
+use super::sync::{BlockSync, NextBlock};
+use crate::protocol::bft::{self, BlockMessage};
+use crate::protocol::finality;
+use crate::protocol::state::LedgerState;
+use crate::storage::block_log::DurableBlock;
+use crate::storage::journal::{Durable, JournalRecord};
+use crate::types::fork::ForkProof;
+use crate::types::message::NodeStatus;
+use crate::types::{Evidence, Height, MasternodeId, Message, TimeMs};
+
+/// What the parts may read; a macro, since a method would borrow the parts with it.
+macro_rules! moment {
+    ($consensus:expr) => {
+        Moment { chain: &$consensus.chain, signer: &$consensus.signer, now: $consensus.now }
+    };
+}
+pub(super) use moment;
+
+/// All parts of consensus of one node.
+pub struct Consensus {
+    pub(super) chain: Chain,
+    pub(super) signer: Signer,
+    pub(super) finality: ConsensusEngine,
+    pub(super) blocks: BftConsensus,
+    pub(super) peers: Peers,
+    pub(super) sync: BlockSync,
+    pub(super) forks: Forks,
+    pub(super) evidence: EvidencePool,
+    pub(super) heartbeats: Heartbeats,
+    pub(super) last_status_ms: TimeMs,
+    pub(super) now: Now,
+    pub(super) out: Outbox,
+}
+
+impl Consensus {
+    /// Takes one event at a time of the caller's clocks and gives what has to be done, in order.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Output> {
+        self.now = now;
+        match event {
+            Event::Transaction(transaction) => {
+                self.finality.receive_transaction(transaction, &moment!(self), &mut self.out);
+                self.check_closing_due();
+            }
+            Event::Message { from, message, verified } => self.on_message(from, message, verified),
+            Event::PeerConnected(peer) => {
+                self.peers.connected(peer);
+                self.out.send(peer, Message::Status(self.status()));
+                for piece in self.evidence.iter() {
+                    self.out.send(peer, Message::Evidence(Arc::clone(piece)));
+                }
+                self.signer.start_listening(now, &mut self.out);
+            }
+            Event::PeerDisconnected(peer) => {
+                self.peers.disconnected(&peer);
+                self.sync.disconnected(&peer);
+                let found = self.forks.disconnected(&peer, &moment!(self), &mut self.out);
+                self.on_fork(found);
+            }
+            Event::Persisted(messages) => self.on_persisted(messages),
+            Event::BlockPersisted(block) => self.on_block_persisted(&block),
+            Event::TimeoutElapsed(timer) => self.on_timer(timer),
+            Event::Tick => {}
+            Event::FinalVotesAsked { txid, answer } => {
+                let _heard = answer.send(self.finality.machine().final_votes(&txid));
+            }
+        }
+        self.settle();
+        self.on_time();
+        self.out.take()
+    }
+
+    /// Lets the parts hear each other until nobody has anything left to say.
+    pub(super) fn settle(&mut self) {
+        loop {
+            while let Some(fact) = self.out.next_fact() {
+                self.on_fact(fact);
+            }
+            self.blocks.drive(&mut self.finality, &self.evidence, &moment!(self), &mut self.out);
+            if !self.out.has_facts() {
+                return;
+            }
+        }
+    }
+
+    fn on_fact(&mut self, fact: Fact) {
+        let at = moment!(self);
+        match fact {
+            Fact::Certified(txid) => self.blocks.on_certified(&txid, &self.finality, &at, &mut self.out),
+            Fact::BodyArrived(txid) => self.blocks.on_body(&txid, &self.finality, &at),
+            Fact::LocksContradict { member, first, second } => {
+                let locks = (member, first, second);
+                self.evidence.on_contradiction(locks, &self.finality, &at, &mut self.out);
+            }
+            Fact::Equivocation(first, second) => {
+                self.evidence.on_equivocation((first, second), &at, &mut self.out);
+            }
+            Fact::KeyCopied(what) => {
+                if self.signer.on_key_copied(what, &mut self.out) {
+                    self.finality.forget_pending();
+                    self.change_signer();
+                }
+            }
+        }
+    }
+
+    // -- own messages and blocks that became durable ----------------------------------------------------------------
+
+    fn on_persisted(&mut self, messages: Vec<Durable<Message>>) {
+        let at = moment!(self);
+        for message in messages {
+            match message.into_inner() {
+                Message::VoteBatch(batch) => self.finality.on_own_batch(batch, &at, &mut self.out),
+                Message::Proposal(proposal) => {
+                    self.blocks.on_own_message(BlockMessage::Proposal(proposal), &at);
+                }
+                Message::BlockVote(vote) => self.blocks.on_own_message(BlockMessage::Vote(vote), &at),
+                _ => {}
+            }
+        }
+        self.finality.flush_if_due(&at, &mut self.out);
+        self.check_closing_due();
+    }
+
+    /// The block is durable: it becomes the chain's tip, here and nowhere else.
+    fn on_block_persisted(&mut self, block: &DurableBlock) {
+        let Some(committing) = self.blocks.take_committed(block.hash()) else { return };
+        let epoch_before = self.chain.epoch();
+        let applied = Arc::new(self.chain.apply(committing, self.now));
+        let transactions = applied.transactions.clone();
+        self.blocks.on_block(applied.committed.commit.clone(), &moment!(self));
+        self.evidence.on_block(&moment!(self), &mut self.out);
+        // Readers hear of the block before what follows from it: locks of a new epoch come after the end of the old one.
+        self.out.notify(Notification::BlockApplied(applied));
+        let is_new_epoch = self.chain.epoch() != epoch_before;
+        if is_new_epoch {
+            self.start_epoch();
+        }
+        self.finality.on_block(transactions, &moment!(self), &mut self.out);
+        if is_new_epoch {
+            self.signer.take_seat(&self.chain);
+            self.finality.set_signer(&moment!(self), &mut self.out);
+        }
+        self.blocks.start_height(&mut self.finality, &self.evidence, &moment!(self), &mut self.out);
+        self.finality.settle(&moment!(self), &mut self.out);
+        self.replay_early(is_new_epoch);
+        self.tell_status();
+        self.continue_sync();
+    }
+
+    /// The closing block of the last epoch is durable: the journal may forget that epoch, but not what stops this node
+    /// from signing, what its operator decided, and what no block says yet.
+    fn start_epoch(&mut self) {
+        let epoch = self.chain.epoch();
+        info!(epoch, validators = self.chain.state().validators().len(), "epoch started");
+        self.peers.batches.clear();
+        // Else the journal was there before, with a chain that was lost since.
+        if self.signer.start_epoch(epoch) {
+            let mut records = vec![JournalRecord::EpochStarted { epoch }];
+            records.extend(self.forks.records());
+            records.extend(self.evidence.all().cloned().map(JournalRecord::Evidence));
+            self.out.persist(records, Vec::new());
+            self.out.push(Output::PruneJournal(epoch));
+        }
+    }
+
+    // -- time ---------------------------------------------------------------------------------------------------------
+
+    fn on_timer(&mut self, timer: Timer) {
+        let at = moment!(self);
+        match timer {
+            Timer::Bft { height, round, kind } => self.blocks.on_timer((height, round, kind), &at),
+            Timer::HeightDue(height) if height == self.chain.next_height() => {
+                let votes = self.peers.votes(&self.finality);
+                self.blocks.check_due(&self.finality, votes, &at, &mut self.out);
+            }
+            Timer::HeightDue(_) => {}
+            Timer::FlushVotes => self.finality.on_flush_timer(&at, &mut self.out),
+        }
+    }
+
+    fn on_time(&mut self) {
+        if self.signer.check_listening(self.now, &mut self.out) {
+            self.change_signer();
+        }
+        self.blocks.check_acceptable(&moment!(self));
+        self.settle();
+        if !self.peers.is_alone() {
+            self.heartbeats.beat(&self.finality, &moment!(self), &mut self.out);
+        }
+        if self.now.monotonic_ms >= self.last_status_ms.saturating_add(STATUS_INTERVAL_MS) {
+            self.last_status_ms = self.now.monotonic_ms;
+            self.tell_status();
+        }
+        let at = moment!(self);
+        let is_syncing = self.sync.is_syncing(&at);
+        self.blocks.report_progress(&self.finality, is_syncing, &at, &mut self.out);
+    }
+
+    /// Votes or a peer's status may have made a closing block due.
+    pub(super) fn check_closing_due(&mut self) {
+        if self.chain.state().is_closing() {
+            let votes = self.peers.votes(&self.finality);
+            self.blocks.check_closing_due(&self.finality, votes, &moment!(self), &mut self.out);
+        }
+    }
+
+    /// Tells all peers where this node stands, and asks one of them for what has been lacking for a while.
+    pub(super) fn tell_status(&mut self) {
+        self.out.relay(Message::Status(self.status()), None);
+        let found = self.forks.check_searches(&moment!(self), &mut self.out);
+        self.on_fork(found);
+        self.poll_sync();
+        for request in self.peers.lacking.requests(self.blocks.lacking(), &self.finality) {
+            if let Some(peer) = self.peers.rotate() {
+                self.out.send(peer, request);
+            }
+        }
+    }
+
+    pub(super) fn poll_sync(&mut self) {
+        let is_committing = self.blocks.is_committing();
+        self.sync.poll(&self.peers, &self.forks, is_committing, &moment!(self), &mut self.out);
+    }
+
+    /// Sends the next received block on its way to the log, if none is on it.
+    pub(super) fn continue_sync(&mut self) {
+        if self.blocks.is_committing() {
+            return;
+        }
+        match self.sync.next_block(&moment!(self), &mut self.out) {
+            NextBlock::None => {}
+            NextBlock::Valid(committing) => {
+                self.blocks.commit(*committing, &mut self.finality, &moment!(self), &mut self.out);
+            }
+            NextBlock::OfOtherChain(peer) => self.suspect_fork(peer, self.chain.height()),
+        }
+    }
+
+    // -- who signs ----------------------------------------------------------------------------------------------------
+
+    /// Signing begins or ends in the middle of a height.
+    fn change_signer(&mut self) {
+        if self.signer.take_seat(&self.chain) {
+            let at = moment!(self);
+            self.finality.set_signer(&at, &mut self.out);
+            self.blocks.restart_height(&mut self.finality, &self.evidence, &at, &mut self.out);
+            self.finality.flush_if_due(&at, &mut self.out);
+        }
+    }
+
+    pub(super) fn suspect_fork(&mut self, peer: crate::network::PeerId, height: Height) {
+        if self.peers.is_connected(&peer) {
+            let found = self.forks.suspect(peer, height, &moment!(self), &mut self.out);
+            self.on_fork(found);
+        }
+    }
+
+    pub(super) fn on_fork(&mut self, found: Option<ForkFound>) {
+        let Some(ForkFound { evidence }) = found else { return };
+        for piece in evidence {
+            self.evidence.report(piece, &moment!(self), &mut self.out);
+        }
+        self.finality.forget_pending();
+        self.signer.on_fork(&mut self.out);
+        self.change_signer();
+    }
+
+    // -- questions ----------------------------------------------------------------------------------------------------
+
+    /// Where this node stands.
+    #[must_use]
+    pub fn status(&self) -> NodeStatus {
+        let machine = self.blocks.machine();
+        let round = machine.round();
+        NodeStatus {
+            height: self.chain.height(),
+            tip: self.chain.state().tip_hash(),
+            epoch: self.finality.machine().epoch(),
+            round,
+            has_proposal: machine.has_whole_proposal(round),
+            prevotes: machine.prevotes_bitmap(round),
+            precommits: machine.precommits_bitmap(round),
+            batches: self.finality.batches().held(),
+        }
+    }
+
+    /// The chain's state after the last applied block.
+    #[must_use]
+    pub const fn state(&self) -> &Arc<LedgerState> {
+        self.chain.state()
+    }
+
+    /// The finality machine, for questions.
+    #[must_use]
+    pub const fn finality(&self) -> &finality::Machine {
+        self.finality.machine()
+    }
+
+    /// The block machine, for questions.
+    #[must_use]
+    pub const fn bft(&self) -> &bft::Machine {
+        self.blocks.machine()
+    }
+
+    /// Whether this node signs, and why not.
+    #[must_use]
+    pub const fn signing(&self) -> Signing {
+        self.signer.signing()
+    }
+
+    /// The member of the current set whose key this node has, whether it signs or not.
+    #[must_use]
+    pub fn own_seat(&self) -> Option<MasternodeId> {
+        self.signer.own_seat(&self.chain)
+    }
+
+    /// The fork that stopped this node from signing.
+    #[must_use]
+    pub const fn fork(&self) -> Option<&Arc<ForkProof>> {
+        self.forks.open()
+    }
+
+    /// Evidence that no block of this node's chain contains yet.
+    pub fn pending_evidence(&self) -> impl Iterator<Item = &Arc<Evidence>> {
+        self.evidence.iter()
+    }
+
+    /// The highest block that a peer says it has, and is believed to have.
+    #[must_use]
+    pub const fn sync_target(&self) -> Height {
+        self.sync.target()
+    }
+
+    /// Whether peers are further than the block that is being decided.
+    #[must_use]
+    pub fn is_syncing(&self) -> bool {
+        self.sync.is_syncing(&moment!(self))
+    }
+
+    /// Holds the invariants of all parts.
+    ///
+    /// # Errors
+    /// The first one that is broken, in words.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.finality.machine().check_invariants()?;
+        self.blocks.machine().check_invariants();
+        self.peers.early.check_invariants()
+    }
+}

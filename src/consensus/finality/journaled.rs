@@ -1,0 +1,89 @@
+//! What of others' words the journal holds already, so that nothing is written twice.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::protocol::finality::VoteSource;
+use crate::protocol::validity::CheckedTransaction;
+use crate::storage::disk::Disk;
+use crate::storage::journal::{JournalReader, JournalRecord};
+use crate::types::{CertificateVote, ChainId, Transaction, TxId, VoteBatch};
+
+/// Reads bodies of transactions from the vote journal.
+pub trait BodyReader: Send + Sync {
+    /// The body, if the journal holds it and can be read.
+    fn body(&self, txid: &TxId) -> Option<Arc<Transaction>>;
+}
+
+impl<D: Disk> BodyReader for JournalReader<D> {
+    fn body(&self, txid: &TxId) -> Option<Arc<Transaction>> {
+        self.transaction(txid).unwrap_or_else(|problem| {
+            tracing::error!(%problem, "can't read the vote journal");
+            None
+        })
+    }
+}
+
+/// Names of what was staged for the journal in the current epoch.
+#[derive(Debug, Default)]
+pub(super) struct JournaledContents {
+    bodies: BTreeSet<TxId>,
+    /// Batches, by their headers' digests.
+    batches: BTreeSet<[u8; 32]>,
+    /// Single votes that stand in certificates: what is voted for, and the digest of the batch's header.
+    proved: BTreeSet<(TxId, [u8; 32])>,
+}
+
+impl JournaledContents {
+    /// What the journal of a node that starts holds of bodies.
+    pub(super) fn with_bodies(bodies: BTreeSet<TxId>) -> Self {
+        Self { bodies, ..Self::default() }
+    }
+
+    /// The epoch ended: its names mean nothing in the next one.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// The record that makes a body durable, unless one was made in this epoch.
+    pub(super) fn body_record(&mut self, transaction: &CheckedTransaction) -> Option<JournalRecord> {
+        self.bodies
+            .insert(transaction.txid())
+            .then(|| JournalRecord::Transaction(Arc::clone(transaction.transaction())))
+    }
+
+    /// A batch was written to the journal already, as own or as another's.
+    pub(super) fn note_batch(&mut self, batch: &VoteBatch, chain_id: &ChainId) {
+        self.batches.insert(batch.header.digest(chain_id));
+    }
+
+    /// What has to be durable before a vote for a transaction leaves: its body, and each of the votes that certify it. Two
+    /// certificates for one transaction may hold votes of different members, so each vote counts for itself.
+    pub(super) fn records_behind(
+        &mut self,
+        transaction: &CheckedTransaction,
+        sources: &[VoteSource],
+        chain_id: &ChainId,
+    ) -> Vec<JournalRecord> {
+        let mut records: Vec<JournalRecord> = self.body_record(transaction).into_iter().collect();
+        for source in sources {
+            match source {
+                VoteSource::Batch(batch, _) => {
+                    if self.batches.insert(batch.header.digest(chain_id)) {
+                        records.push(JournalRecord::PeerBatch(Arc::clone(batch)));
+                    }
+                }
+                VoteSource::Certificate(certificate, place) => {
+                    let name = |vote: &CertificateVote| (certificate.vote.txid, vote.header.digest(chain_id));
+                    let is_there =
+                        certificate.votes.get(*place).is_some_and(|vote| self.proved.contains(&name(vote)));
+                    if !is_there {
+                        self.proved.extend(certificate.votes.iter().map(name));
+                        records.push(JournalRecord::Certificate(Arc::clone(certificate)));
+                    }
+                }
+            }
+        }
+        records
+    }
+}

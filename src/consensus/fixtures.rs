@@ -1,0 +1,162 @@
+//! A node by itself: what it orders is done at once, and what it says is kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::dispatch::Consensus;
+use super::events::{
+    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
+};
+use super::replay::Replayed;
+use super::restart::{ConsensusConfig, Opened, Restart};
+use super::serve::Assembler;
+use super::vote_journal::{JournalQueue, JournalStep};
+use crate::network::PeerId;
+use crate::storage::block_log::{BlockLog, LoggedBlock};
+use crate::storage::disk::Disk;
+use crate::storage::index::Index;
+use crate::storage::journal::{JournalRecord, JournalWriter, OpenedJournal};
+use crate::types::keys::SequentialVerifier;
+use crate::types::{Message, PublicKey, SecretKey, TimeMs, Transaction};
+use crate::utxo::UtxoManager;
+
+/// The one peer of a node.
+pub(crate) fn peer() -> PublicKey {
+    SecretKey::from_seed(&[0x55; 32]).public()
+}
+
+/// Disks that do at once what they are asked for, and a peer that remembers.
+pub(crate) struct Surroundings<D: Disk> {
+    pub(crate) journal: JournalWriter<D>,
+    queue: JournalQueue,
+    log: BlockLog<D>,
+    assembler: Assembler,
+    /// What the node owes itself, and has not heard yet.
+    owed: VecDeque<Event>,
+    /// What it has written to its journal.
+    pub(crate) written: Vec<JournalRecord>,
+    /// What is in its journal, and so was sent, in its order.
+    pub(crate) said: Vec<Message>,
+    /// What it sent to its peer alone.
+    pub(crate) sent: Vec<Message>,
+}
+
+impl<D: Disk> Shell for Surroundings<D> {
+    fn journal(&mut self, order: JournalOrder) {
+        self.queue.push(order);
+        while let Some(step) = self.queue.next_step() {
+            match step {
+                JournalStep::Prune(epoch) => drop(self.journal.prune_before(epoch)),
+                JournalStep::Commit(group) => {
+                    self.written.extend(group.iter().flat_map(|staged| staged.records.iter().cloned()));
+                    let durable = self.journal.commit(group).unwrap();
+                    self.said.extend(durable.iter().map(|message| message.get().clone()));
+                    self.owed.push_back(Event::Persisted(durable));
+                }
+            }
+        }
+    }
+
+    fn commit_block(&mut self, block: Box<LoggedBlock>) {
+        let durable = self.log.append(&block).unwrap();
+        self.owed.push_back(Event::BlockPersisted(durable));
+    }
+
+    fn send(&mut self, _to: PeerId, message: Message) {
+        self.sent.push(message);
+    }
+
+    fn relay(&mut self, _message: Message, _except: Option<PeerId>) {}
+
+    fn serve(&mut self, _to: Recipient, answer: Answer) {
+        let (messages, _) = self.assembler.messages(answer);
+        self.sent.extend(messages);
+    }
+
+    fn schedule(&mut self, _timer: Timer, _delay_ms: u64) {}
+
+    fn misbehaved(&mut self, _peer: PeerId, what: &'static str) {
+        panic!("it blames its peer: {what}");
+    }
+
+    fn check_transactions(&mut self, _from: PeerId, _transactions: Vec<Arc<Transaction>>) {}
+
+    fn notify(&mut self, _notification: Notification) {}
+}
+
+pub(crate) struct SingleNode<D: Disk> {
+    pub(crate) consensus: Consensus,
+    pub(crate) around: Surroundings<D>,
+    pub(crate) now_ms: TimeMs,
+}
+
+impl<D: Disk> SingleNode<D> {
+    /// Starts from what a disk holds.
+    pub(crate) fn open(
+        operator: Option<SecretKey>,
+        replayed: (Replayed, Index),
+        journal: OpenedJournal<D>,
+        log: BlockLog<D>,
+        now_ms: TimeMs,
+    ) -> Self {
+        Self::open_with(operator, 0, replayed, journal, log, now_ms)
+    }
+
+    /// The same, whose votes wait so long for others.
+    pub(crate) fn open_with(
+        operator: Option<SecretKey>,
+        vote_interval_ms: u64,
+        (replayed, index): (Replayed, Index),
+        journal: OpenedJournal<D>,
+        log: BlockLog<D>,
+        now_ms: TimeMs,
+    ) -> Self {
+        let config = ConsensusConfig {
+            operator,
+            listen_ms: 0,
+            signs_after_ms: journal.origin.signs_after_ms(),
+            vote_interval_ms,
+            verifier: Arc::new(SequentialVerifier),
+        };
+        let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
+        let restart = Restart::new(replayed, (journal.records, journal.reader), utxos, log.reader());
+        let assembler = Assembler::new(Arc::clone(&restart.bodies), Arc::clone(&restart.blocks));
+        let Opened { consensus, outputs } = Consensus::open(config, restart, Now::both(now_ms));
+        let around = Surroundings {
+            journal: journal.writer,
+            queue: JournalQueue::default(),
+            log,
+            assembler,
+            owed: VecDeque::new(),
+            written: Vec::new(),
+            said: Vec::new(),
+            sent: Vec::new(),
+        };
+        let mut node = Self { consensus, around, now_ms };
+        node.execute(outputs);
+        node.feed(Event::PeerConnected(peer()));
+        node
+    }
+
+    pub(crate) fn feed(&mut self, event: Event) {
+        let outputs = self.order(event);
+        self.execute(outputs);
+    }
+
+    /// What it orders, which is not done.
+    pub(crate) fn order(&mut self, event: Event) -> Vec<Output> {
+        self.consensus.handle(event, Now::both(self.now_ms))
+    }
+
+    pub(crate) fn hear(&mut self, message: Message) {
+        self.feed(Event::Message { from: peer(), message, verified: false });
+    }
+
+    fn execute(&mut self, outputs: Vec<Output>) {
+        execute(outputs, &mut self.around);
+        while let Some(event) = self.around.owed.pop_front() {
+            let outputs = self.order(event);
+            execute(outputs, &mut self.around);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is known of peers, what they are told, and what they are asked for.
+//!
+//! Gossip is pushed once as it happens; what got lost is found by comparing [`NodeStatus`] with each peer every
+//! [`STATUS_INTERVAL_MS`]: a node pushes the votes of a round that the peer lacks, and pulls the batches, certificates,
+//! bodies and blocks that it lacks itself. So any finite loss heals, restarts and partitions included.
+//!
+//! # Invariants
+//! - INV-GOSSIP-1: what a peer says of itself moves what it is sent and asked for, never what counts here.
+//! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept (a second batch under one number:
+//!   noted). What is dropped would be new again each time it comes back, and peers would send it to each other for ever.
+
+pub(super) mod early;
+pub(super) mod pulls;
+
+use std::collections::BTreeMap;
+
+use self::early::EarlyMessages;
+use self::pulls::{BatchRequests, Lacking};
+use super::blocks::PeersVotes;
+use super::finality::ConsensusEngine;
+use crate::network::PeerId;
+use crate::types::Height;
+use crate::types::message::NodeStatus;
+
+/// How often peers are told where this node stands, and asked for what it lacks, in milliseconds.
+pub const STATUS_INTERVAL_MS: u64 = 250;
+/// How long an answer to a request is waited for before another peer is asked, in milliseconds.
+pub const REQUEST_TIMEOUT_MS: u64 = 2_000;
+
+/// The connected peers, and what is between them and this node.
+#[derive(Debug, Default)]
+pub(super) struct Peers {
+    /// What each last said of itself.
+    statuses: BTreeMap<PeerId, Option<NodeStatus>>,
+    /// Whose turn it is to be asked.
+    next: usize,
+    pub(super) early: EarlyMessages,
+    pub(super) batches: BatchRequests,
+    pub(super) lacking: Lacking,
+}
+
+impl Peers {
+    pub(super) fn connected(&mut self, peer: PeerId) {
+        self.statuses.insert(peer, None);
+    }
+
+    pub(super) fn disconnected(&mut self, peer: &PeerId) {
+        self.statuses.remove(peer);
+        self.early.forget(peer);
+        self.batches.forget_peer(peer);
+    }
+
+    pub(super) fn is_connected(&self, peer: &PeerId) -> bool {
+        self.statuses.contains_key(peer)
+    }
+
+    pub(super) fn is_alone(&self) -> bool {
+        self.statuses.is_empty()
+    }
+
+    pub(super) fn note_status(&mut self, peer: PeerId, status: NodeStatus) {
+        if let Some(known) = self.statuses.get_mut(&peer) {
+            *known = Some(status);
+        }
+    }
+
+    /// What a peer last said of itself.
+    pub(super) fn status(&self, peer: &PeerId) -> Option<&NodeStatus> {
+        self.statuses.get(peer)?.as_ref()
+    }
+
+    /// The heights that peers say they have.
+    pub(super) fn heights(&self) -> impl Iterator<Item = (PeerId, Height)> {
+        self.statuses.iter().filter_map(|(peer, status)| Some((*peer, status.as_ref()?.height)))
+    }
+
+    /// Another peer with each call, so that one that does not answer delays a request once.
+    pub(super) fn rotate(&mut self) -> Option<PeerId> {
+        let count = self.statuses.len();
+        if count == 0 {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1);
+        self.statuses.keys().nth(self.next % count).copied()
+    }
+
+    /// Whether all votes of this epoch that peers say they hold are here.
+    pub(super) fn votes(&self, finality: &ConsensusEngine) -> PeersVotes {
+        let (epoch, mine) = (finality.machine().epoch(), finality.batches());
+        let is_level = |status: &NodeStatus| {
+            status.epoch != epoch
+                || status.batches.iter().enumerate().all(|(member, held)| {
+                    // What lies between may be settled and held by nobody; the highest is news.
+                    held.until <= mine.end(member)
+                })
+        };
+        let all = self.statuses.values().flatten().all(is_level);
+        if all { PeersVotes::Here } else { PeersVotes::Lacking }
+    }
+}

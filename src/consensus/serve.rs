@@ -1,0 +1,345 @@
+//! Answers to peers, on a thread of its own: the consensus thread answers nobody.
+//!
+//! Consensus hands over the parts of an answer, which are shared and never change; here they are read from the disk,
+//! proved and encoded. Whoever asks much waits for itself: each peer has its own queue and its own budget of bytes.
+//!
+//! # Invariants
+//! - INV-SERVE-1: an answer is cut by its encoded bytes, at [`RESPONSE_BYTES_MAX`] or behind its first object.
+//! - INV-SERVE-2: peers take turns, an answer each. A peer has at most one question for blocks, bodies and certificates each
+//!   outstanding, and [`BATCH_ANSWERS_MAX`] for batches; further ones are not answered.
+//! - INV-SERVE-3: a peer gets [`BYTES_PER_SECOND`] and a burst of [`BURST_BYTES`]; what is above waits, and delays nobody
+//!   else. Memory: at most [`PEER_PARTS_BYTES_MAX`] a peer, and [`TREES_BYTES_MAX`] for trees.
+//!
+//! # Concurrency
+//! A queue behind one short lock; the thread sleeps until something is there, at a low priority.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ahash::RandomState;
+use parking_lot::{Condvar, Mutex};
+
+use super::events::{Answer, BatchesEnd, CertificateParts, Recipient};
+use super::finality::journaled::BodyReader;
+use super::sync::forks::BlockSource;
+use crate::network::{NetworkHandle, PeerId};
+use crate::runtime::priority::{self, Priority};
+use crate::runtime::tasks::ThreadError;
+use crate::runtime::{Clock, TaskRegistry};
+use crate::types::codec::encode;
+use crate::types::limits::{
+    REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, VALIDATORS_MAX,
+};
+use crate::types::merkle::MerkleTree;
+use crate::types::{BatchRoot, Certificate, CommittedBlock, Height, Message, Transaction, TxId, VoteBatch};
+
+/// Answers with batches that wait for one peer: it asks for each member's apart.
+pub const BATCH_ANSWERS_MAX: usize = VALIDATORS_MAX;
+/// Answers that wait for everybody.
+const SHARED_ANSWERS_MAX: usize = 64;
+/// Encoded bytes that one peer gets in a second.
+pub const BYTES_PER_SECOND: usize = 16 << 20;
+/// Encoded bytes that one peer gets at once after a pause.
+pub const BURST_BYTES: usize = 16 << 20;
+/// Memory of the parts of one peer's answers, at most: names and references; what they refer to is counted elsewhere.
+pub const PEER_PARTS_BYTES_MAX: usize =
+    BATCH_ANSWERS_MAX * REQUEST_BATCHES_MAX as usize * 8 + 4 * REQUEST_IDS_MAX * 40;
+/// Memory of trees of batches that are kept, at most.
+pub const TREES_BYTES_MAX: usize = 32 << 20;
+
+// -- assembling -----------------------------------------------------------------------------------------------------------
+
+/// Trees of batches, once computed.
+#[derive(Default)]
+struct Trees {
+    by_root: HashMap<BatchRoot, Arc<MerkleTree>, RandomState>,
+    order: VecDeque<BatchRoot>,
+    bytes: usize,
+}
+
+impl Trees {
+    fn of(&mut self, batch: &Arc<VoteBatch>) -> Arc<MerkleTree> {
+        let root = batch.header.votes_root;
+        if let Some(tree) = self.by_root.get(&root) {
+            return Arc::clone(tree);
+        }
+        let tree = Arc::new(batch.tree());
+        self.bytes = self.bytes.saturating_add(tree.bytes());
+        self.by_root.insert(root, Arc::clone(&tree));
+        self.order.push_back(root);
+        while self.bytes > TREES_BYTES_MAX {
+            let Some(oldest) = self.order.pop_front() else { break };
+            let gone = self.by_root.remove(&oldest).map_or(0, |tree| tree.bytes());
+            self.bytes = self.bytes.saturating_sub(gone);
+        }
+        tree
+    }
+}
+
+/// Makes messages of the parts of answers: in the node, in the simulator and in tests alike.
+pub struct Assembler {
+    bodies: Arc<dyn BodyReader>,
+    blocks: Arc<dyn BlockSource>,
+    trees: Trees,
+}
+
+impl Assembler {
+    /// One that reads what is not in memory from here.
+    #[must_use]
+    pub fn new(bodies: Arc<dyn BodyReader>, blocks: Arc<dyn BlockSource>) -> Self {
+        Self { bodies, blocks, trees: Trees::default() }
+    }
+
+    /// The messages of an answer, and their encoded bytes.
+    pub fn messages(&mut self, answer: Answer) -> (Vec<Message>, usize) {
+        match answer {
+            Answer::Transactions { resident, journaled } => self.transactions(resident, &journaled),
+            Answer::Certificates(parts) => self.certificates(parts),
+            Answer::Batches { batches, end } => batches_until_full(batches, end),
+            Answer::Blocks { from, count } => self.blocks(from, count),
+        }
+    }
+
+    fn transactions(&self, resident: Vec<Arc<Transaction>>, journaled: &[TxId]) -> (Vec<Message>, usize) {
+        let read = journaled.iter().filter_map(|txid| self.bodies.body(txid));
+        let (found, bytes) = until_full(resident.into_iter().chain(read));
+        (if found.is_empty() { Vec::new() } else { vec![Message::Transactions(found)] }, bytes)
+    }
+
+    fn certificates(&mut self, parts: Vec<CertificateParts>) -> (Vec<Message>, usize) {
+        let trees = &mut self.trees;
+        let prove = |CertificateParts { vote, epoch, sources }: CertificateParts| {
+            let votes = sources.iter().filter_map(|source| source.prove_by(&mut |batch| trees.of(batch)));
+            Arc::new(Certificate { vote, epoch, votes: votes.collect() })
+        };
+        let (found, bytes) = until_full(parts.into_iter().map(prove));
+        (if found.is_empty() { Vec::new() } else { vec![Message::Certificates(found)] }, bytes)
+    }
+
+    fn blocks(&self, from: Height, count: u64) -> (Vec<Message>, usize) {
+        let end = from.saturating_add(count.min(REQUEST_BLOCKS_MAX));
+        let blocks = (from..end).map_while(|height| self.blocks.block(height));
+        let (found, bytes): (Vec<Arc<CommittedBlock>>, usize) = until_full(blocks);
+        (vec![Message::Blocks(found)], bytes)
+    }
+}
+
+/// Objects until the next one would exceed an answer's bytes; at least one, if there is any.
+fn until_full<T: bincode::Encode>(objects: impl Iterator<Item = Arc<T>>) -> (Vec<Arc<T>>, usize) {
+    let (mut taken, mut bytes) = (Vec::new(), 0_usize);
+    for object in objects {
+        let size = encode(&*object).len();
+        if !taken.is_empty() && bytes.saturating_add(size) > RESPONSE_BYTES_MAX {
+            break;
+        }
+        bytes = bytes.saturating_add(size);
+        taken.push(object);
+    }
+    (taken, bytes)
+}
+
+fn batches_until_full(batches: Vec<Arc<VoteBatch>>, end: BatchesEnd) -> (Vec<Message>, usize) {
+    let next = batches.iter().map(|batch| batch.header.seq).collect::<Vec<_>>();
+    let (sent, bytes) = until_full(batches.into_iter());
+    // The first one that did not fit is not settled: it is asked for again.
+    let before_seq = next.get(sent.len()).copied().unwrap_or(end.before_seq);
+    let BatchesEnd { epoch, validator, .. } = end;
+    let mut messages: Vec<Message> = sent.into_iter().map(Message::VoteBatch).collect();
+    messages.push(Message::BatchesEnd { epoch, validator, before_seq });
+    (messages, bytes)
+}
+
+// -- turns ----------------------------------------------------------------------------------------------------------------
+
+/// What waits for one peer, and what it may still get.
+#[derive(Debug)]
+struct OfPeer {
+    answers: VecDeque<Answer>,
+    /// Bytes; below zero while an answer that exceeded the rest is paid off.
+    budget: i64,
+    refilled: Instant,
+}
+
+impl OfPeer {
+    const fn new(now: Instant) -> Self {
+        Self { answers: VecDeque::new(), budget: BURST_BYTES as i64, refilled: now }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let elapsed_ms = now.saturating_duration_since(self.refilled).as_millis();
+        let bytes = u128::try_from(BYTES_PER_SECOND).unwrap_or(0).saturating_mul(elapsed_ms) / 1_000;
+        if bytes > 0 {
+            let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+            self.budget = self.budget.saturating_add(bytes).min(BURST_BYTES as i64);
+            self.refilled = now;
+        }
+    }
+
+    fn has_room(&self, answer: &Answer) -> bool {
+        let kind = std::mem::discriminant(answer);
+        let waiting = self.answers.iter().filter(|other| std::mem::discriminant(*other) == kind).count();
+        waiting < if matches!(answer, Answer::Batches { .. }) { BATCH_ANSWERS_MAX } else { 1 }
+    }
+}
+
+/// Answers that wait, in turns. Without a clock of its own.
+#[derive(Debug, Default)]
+pub struct AnswerQueue {
+    peers: BTreeMap<PeerId, OfPeer>,
+    /// Whose turn it is.
+    turns: VecDeque<PeerId>,
+    shared: VecDeque<Answer>,
+}
+
+impl AnswerQueue {
+    /// Takes an answer, unless its peer has as many of its kind waiting as it may.
+    pub fn push(&mut self, to: Recipient, answer: Answer, now: Instant) {
+        match to {
+            Recipient::All if self.shared.len() < SHARED_ANSWERS_MAX => self.shared.push_back(answer),
+            Recipient::All => {}
+            Recipient::Peer(peer) => {
+                let of_peer = self.peers.entry(peer).or_insert_with(|| OfPeer::new(now));
+                if !of_peer.has_room(&answer) {
+                    return;
+                }
+                if of_peer.answers.is_empty() {
+                    self.turns.push_back(peer);
+                }
+                of_peer.answers.push_back(answer);
+            }
+        }
+    }
+
+    /// The next answer: what everybody needs, else that of the next peer which has budget.
+    pub fn pop(&mut self, now: Instant) -> Option<(Recipient, Answer)> {
+        if let Some(answer) = self.shared.pop_front() {
+            return Some((Recipient::All, answer));
+        }
+        for _ in 0..self.turns.len() {
+            let peer = self.turns.pop_front()?;
+            let Some(of_peer) = self.peers.get_mut(&peer) else { continue };
+            of_peer.refill(now);
+            if of_peer.budget <= 0 {
+                self.turns.push_back(peer);
+                continue;
+            }
+            let Some(answer) = of_peer.answers.pop_front() else { continue };
+            if !of_peer.answers.is_empty() {
+                self.turns.push_back(peer);
+            }
+            return Some((Recipient::Peer(peer), answer));
+        }
+        None
+    }
+
+    /// What an answer had in bytes.
+    pub fn paid(&mut self, peer: PeerId, bytes: usize) {
+        if let Some(of_peer) = self.peers.get_mut(&peer) {
+            of_peer.budget = of_peer.budget.saturating_sub(i64::try_from(bytes).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Whether anything waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty() && self.turns.is_empty()
+    }
+
+    /// Forgets peers that have nothing to wait for and their whole budget again.
+    fn forget_idle(&mut self, now: Instant) {
+        self.peers.retain(|_, of_peer| {
+            of_peer.refill(now);
+            !of_peer.answers.is_empty() || of_peer.budget < BURST_BYTES as i64
+        });
+    }
+}
+
+// -- the thread -----------------------------------------------------------------------------------------------------------
+
+/// How long the thread sleeps when those whose turn it is have used up their budgets.
+const BUDGET_PAUSE: Duration = Duration::from_millis(20);
+/// How often peers that are gone are forgotten, in answers.
+const FORGET_EVERY: u32 = 1_024;
+
+#[derive(Default)]
+struct State {
+    queue: AnswerQueue,
+    stopped: bool,
+}
+
+/// Takes answers of the consensus thread; never blocks it for long.
+#[derive(Default)]
+pub struct AnswerServer {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl AnswerServer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn start(
+        assembler: Assembler,
+        network: NetworkHandle,
+        registry: &TaskRegistry,
+    ) -> Result<Arc<Self>, ThreadError> {
+        let server = Arc::new(Self::default());
+        let worker = Arc::clone(&server);
+        registry.spawn_thread("answers to peers", move || worker.run(assembler, &network))?;
+        Ok(server)
+    }
+
+    /// Hands over an answer.
+    pub fn serve(&self, to: Recipient, answer: Answer) {
+        self.state.lock().queue.push(to, answer, Clock.instant());
+        self.changed.notify_one();
+    }
+
+    /// Ends the thread; what waits is not answered any more.
+    pub fn stop(&self) {
+        self.state.lock().stopped = true;
+        self.changed.notify_one();
+    }
+
+    fn run(&self, mut assembler: Assembler, network: &NetworkHandle) {
+        priority::take(Priority::Background);
+        let mut served = 0_u32;
+        while let Some((to, answer)) = self.next() {
+            let (messages, bytes) = assembler.messages(answer);
+            for message in messages {
+                match to {
+                    // A peer whose queue is full asks again.
+                    Recipient::Peer(peer) => drop(network.send(peer, &message)),
+                    Recipient::All => network.broadcast(&message, None),
+                }
+            }
+            let mut state = self.state.lock();
+            if let Recipient::Peer(peer) = to {
+                state.queue.paid(peer, bytes);
+            }
+            served = served.wrapping_add(1);
+            if served.is_multiple_of(FORGET_EVERY) {
+                state.queue.forget_idle(Clock.instant());
+            }
+        }
+    }
+
+    fn next(&self) -> Option<(Recipient, Answer)> {
+        let mut state = self.state.lock();
+        loop {
+            if state.stopped {
+                return None;
+            }
+            if let Some(next) = state.queue.pop(Clock.instant()) {
+                return Some(next);
+            }
+            if state.queue.is_empty() {
+                self.changed.wait(&mut state);
+            } else {
+                self.changed.wait_for(&mut state, BUDGET_PAUSE);
+            }
+        }
+    }
+}
