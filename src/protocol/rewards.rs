@@ -32,7 +32,7 @@ pub fn accrual(parameters: &ChainParameters, elapsed_ms: u64) -> Amount {
     Amount(u64::try_from(units).unwrap_or(u64::MAX))
 }
 
-/// Shares `pot` by credits (weight times commits signed), rounded down; the rest goes to `proposer`, as does all of
+/// Shares `pot` by credits (effective weight times commits signed), rounded down; the rest goes to `proposer`, as does all of
 /// it while there are no credits. Shares of nothing are left out.
 #[must_use]
 pub fn shares(

@@ -27,7 +27,7 @@ use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
 use super::commit::{CommitError, RecentCommit, RecentCommits, check_commit};
-use super::masternodes::membership::validator_set;
+use super::masternodes::membership::genesis_set;
 use super::masternodes::{Attendance, MasternodeRecord, PastEpoch, PastEpochs, Registry};
 use super::multiset::MultisetHash;
 use super::proposer::proposer_order;
@@ -110,7 +110,7 @@ impl LedgerState {
         document.check()?;
         let chain_id = document.chain_id();
         let registry = Registry::genesis(document)?;
-        let validators = Arc::new(validator_set(&registry, &document.parameters));
+        let validators = Arc::new(genesis_set(&registry, &document.parameters));
         let outputs: Vec<(OutPoint, UtxoEntry)> = document
             .outputs()
             .into_iter()

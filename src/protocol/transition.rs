@@ -290,8 +290,15 @@ fn close_epoch(after: &mut LedgerState, proposer: MasternodeId) -> Result<Transa
     after.credits.clear();
     let (parameters, ended) = (Arc::clone(&after.parameters), Arc::clone(&after.validators));
     let attendance = std::mem::take(&mut after.attendance);
-    let end =
-        EpochEnd { parameters: &parameters, ended: &ended, attendance: &attendance, end: after.tip_time };
+    // The last block's own commit is not in the chain yet.
+    let commits = after.height.saturating_sub(after.past_epochs.last_height()).saturating_sub(1);
+    let end = EpochEnd {
+        parameters: &parameters,
+        ended: &ended,
+        attendance: &attendance,
+        commits: u32::try_from(commits).unwrap_or(u32::MAX),
+        end: after.tip_time,
+    };
     let next = Arc::new(end_epoch(Arc::make_mut(&mut after.registry), &end));
     after.attendance = attendance;
     after.turn_epoch(next).ok_or(inconsistent("epochs overflow"))?;

@@ -91,6 +91,8 @@ pub(crate) fn masternode() -> MasternodeInfo {
         collateral_height: 0,
         tier: Some("bronze".into()),
         weight: 1,
+        effective_weight: 1,
+        on_trial: true,
         registration: 0,
         pending: None,
         exit_requested: false,

@@ -18,7 +18,7 @@ pub struct Validator {
     pub id: MasternodeId,
     /// The key that signs its votes in this epoch.
     pub key: PublicKey,
-    /// Its voting weight, at least 1.
+    /// Its voting weight, at least 1: the effective one, to which it has grown.
     pub weight: u64,
 }
 

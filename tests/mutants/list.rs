@@ -71,10 +71,46 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "jail_without_cap",
         file: "src/protocol/masternodes/membership.rs",
-        old: "if *eligible <= min || u128::from(with).saturating_mul(u128::from(cap.denominator)) > room {",
-        new: "if *eligible <= min {",
+        old: "if u128::from(with).saturating_mul(u128::from(cap.denominator)) > room {",
+        new: "if room == u128::MAX {",
         caught_by: &[
             "--lib protocol::masternodes::tests::end_of_epoch::the_absent_are_jailed_under_the_caps",
+        ],
+    },
+    Mutant {
+        name: "newcomer_weighs_all_at_once",
+        file: "src/protocol/masternodes/payloads.rs",
+        old: "effective_weight: ENTRY_WEIGHT,",
+        new: "effective_weight: weight,",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::growth::a_gold_one_that_never_comes_up_cannot_stop_the_chain",
+        ],
+    },
+    Mutant {
+        name: "the_dead_grow_by_old_attendance",
+        file: "src/protocol/masternodes/attendance.rs",
+        old: "            && !self.misses(newest.min(self.counted), max_missed)",
+        new: "            && newest < u32::MAX",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::growth::nobody_grows_by_what_it_signed_in_earlier_epochs",
+        ],
+    },
+    Mutant {
+        name: "all_newcomers_on_trial_at_once",
+        file: "src/protocol/masternodes/membership.rs",
+        old: "    tried.truncate(trials(number, weight, parameters));",
+        new: "    tried.truncate(trials(number, weight, parameters).max(100));",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::growth::no_crowd_that_never_comes_up_can_stop_the_chain",
+        ],
+    },
+    Mutant {
+        name: "growing_member_jailed_under_the_cap_only",
+        file: "src/protocol/masternodes/membership.rs",
+        old: "        if !record.is_growing() {\n            let with",
+        new: "        if weight > 0 {\n            let with",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::growth::a_growing_member_that_dies_is_jailed_beyond_the_cap_and_starts_again",
         ],
     },
     Mutant {

@@ -12,12 +12,15 @@ use timed::types::{
     OutPoint, Payload, PublicKey, SecretKey, TxOut,
 };
 
-use crate::plan::{operator, spare_operator};
+use crate::plan::{LARGE_WEIGHT, ghost_operator, operator, spare_operator};
 use crate::workload::Coin;
 use crate::world::{Item, World};
 
 /// So long after an unsuccessful try the same is tried again, in milliseconds.
 const AGAIN_MS: u64 = 8_000;
+
+/// Keys of masternodes whose nodes never come up.
+const GHOSTS: usize = 4;
 
 /// What was asked for already.
 #[derive(Default)]
@@ -27,6 +30,8 @@ pub struct Acts {
     /// Of whom the jail since then was asked to end.
     freed: BTreeSet<(MasternodeId, u64)>,
     left: BTreeSet<MasternodeId>,
+    /// Masternodes whose nodes never come up.
+    ghosts: BTreeSet<MasternodeId>,
     /// Who was registered and has signed something.
     joined: BTreeSet<MasternodeId>,
 }
@@ -41,15 +46,21 @@ impl World {
     /// Masternodes that do as they please, or are not there.
     fn troubled(&self) -> BTreeSet<MasternodeId> {
         let absent = self.plan.absent.map(|index| self.id_of(index));
-        self.oracle.signed.faulty.iter().copied().chain(absent).collect()
+        let ghosts = self.acts.ghosts.iter().copied();
+        self.oracle.signed.faulty.iter().copied().chain(absent).chain(ghosts).collect()
+    }
+
+    /// The weight of those of the current set that are in trouble, and of all.
+    fn weight_in_trouble(&self) -> (u64, u64) {
+        let (troubled, set) = (self.troubled(), self.oracle.state().validators());
+        let members = set.members().iter().filter(|member| troubled.contains(&member.id));
+        (members.map(|member| member.weight).sum(), set.members().iter().map(|member| member.weight).sum())
     }
 
     /// Whether less than a third of the next set's weight is in trouble: beyond that nothing is promised.
     pub(super) fn is_within_bounds(&self) -> bool {
-        let (troubled, set) = (self.troubled(), self.oracle.state().validators());
-        let members = set.members().iter().filter(|member| troubled.contains(&member.id));
-        let weight: u64 = members.map(|member| member.weight).sum();
-        3 * weight < set.members().iter().map(|member| member.weight).sum()
+        let (troubled, all) = self.weight_in_trouble();
+        3 * troubled < all
     }
 
     /// Somebody acts.
@@ -85,6 +96,11 @@ impl World {
 
     fn register(&mut self, state: &LedgerState) -> Option<(Coin, CheckedTransaction)> {
         let mut keys = self.keys_that_are_free(state);
+        // Whoever enters weighs 1. With those who are in trouble already that has to stay less than a third.
+        let (troubled, all) = self.weight_in_trouble();
+        if 3 * (troubled + 2) < all + 2 && self.random.chance(300) {
+            return self.register_ghost(state);
+        }
         // Sometimes a key that is taken: the transfer stands, the registration is void.
         if keys.is_empty() && self.random.chance(300) {
             keys = self.spares();
@@ -94,7 +110,33 @@ impl World {
         }
         let place = self.random.below(keys.len());
         let (node, secret) = keys.swap_remove(place);
-        let weight = self.random.between(1, 2);
+        let weight = [1, 2, LARGE_WEIGHT][self.random.below(3)];
+        let (id, coin, transaction) = self.registration(&secret, weight)?;
+        self.log(|| format!("{} of weight {weight} is registered for node {node}", id.short()));
+        self.nodes[node].ids.insert(id);
+        Some((coin, transaction))
+    }
+
+    /// Somebody registers a large masternode, and no node has its key.
+    fn register_ghost(&mut self, state: &LedgerState) -> Option<(Coin, CheckedTransaction)> {
+        let is_free = |secret: &SecretKey| {
+            let asked = self.acts.keys.get(&secret.public());
+            state.registry().owner_of_key(&secret.public()).is_none()
+                && asked.is_none_or(|at_ms| at_ms + AGAIN_MS < self.now_ms)
+        };
+        let secret = (0..GHOSTS).map(ghost_operator).find(is_free)?;
+        let (id, coin, transaction) = self.registration(&secret, LARGE_WEIGHT)?;
+        self.log(|| format!("{} is registered and never comes up", id.short()));
+        self.acts.ghosts.insert(id);
+        Some((coin, transaction))
+    }
+
+    /// A masternode of anybody who has the coins for it.
+    fn registration(
+        &mut self,
+        secret: &SecretKey,
+        weight: u64,
+    ) -> Option<(MasternodeId, Coin, CheckedTransaction)> {
         let collateral = Amount(weight * 1_000_000);
         let coin = self.workload.take_coin(None, collateral.0 + 100_000, &mut self.random)?;
         let lock = self.workload.lock(coin.owner);
@@ -105,13 +147,10 @@ impl World {
             network_address: String::new(),
         });
         let outputs = vec![TxOut { value: collateral, lock }];
-        let transaction = self.workload.with_payload(coin, outputs, payload, &[&secret]);
+        let transaction = self.workload.with_payload(coin, outputs, payload, &[secret]);
         let collateral = OutPoint { txid: transaction.txid(), index: 0 };
         self.acts.keys.insert(secret.public(), self.now_ms);
-        let id = GenesisDocument::masternode_id(&collateral);
-        self.log(|| format!("{} is registered for node {node}", id.short()));
-        self.nodes[node].ids.insert(id);
-        Some((coin, transaction))
+        Some((GenesisDocument::masternode_id(&collateral), coin, transaction))
     }
 
     /// Those in the set of whom nothing is known that would keep them from acting.
@@ -173,7 +212,8 @@ impl World {
         });
         let (id, since, key) = jailed.filter(|_| self.random.chance(600))?;
         let validators = (0..self.plan.validators).map(operator);
-        let mut secrets = validators.chain(self.spares().into_iter().map(|(_, secret)| secret));
+        let spares = self.spares().into_iter().map(|(_, secret)| secret);
+        let mut secrets = validators.chain(spares).chain((0..GHOSTS).map(ghost_operator));
         let secret = secrets.find(|secret| secret.public() == key)?;
         let coin = self.workload.take_coin(None, 100_000, &mut self.random)?;
         self.acts.freed.insert((id, since));

@@ -196,6 +196,9 @@ impl Plan {
     }
 }
 
+/// What a large masternode weighs when it has grown: more than all others together.
+pub const LARGE_WEIGHT: u64 = 20;
+
 /// An epoch lasts so long at least.
 const EPOCH_MS: u64 = 4_000;
 
@@ -229,7 +232,7 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
         parameters.timeout_prevote = main.timeout_prevote;
         parameters.timeout_precommit = main.timeout_precommit;
     }
-    parameters.tiers = [1, 2]
+    parameters.tiers = [1, 2, LARGE_WEIGHT]
         .map(|weight| Tier { name: weight.to_string(), collateral: Amount(weight * 1_000_000), weight })
         .to_vec();
     GenesisDocument {
@@ -259,6 +262,11 @@ pub fn operator(index: usize) -> SecretKey {
 /// The keys of nodes that have no masternode at first.
 pub fn spare_operator(index: usize) -> SecretKey {
     SecretKey::from_seed(&[index as u8 + 0x60; 32])
+}
+
+/// The keys of masternodes whose nodes never come up.
+pub fn ghost_operator(index: usize) -> SecretKey {
+    SecretKey::from_seed(&[index as u8 + 0xa0; 32])
 }
 
 /// Who owns a validator's collateral.

@@ -38,6 +38,12 @@ pub struct Seen {
     pub unjailed: u64,
     /// Masternodes whose votes became another node's.
     pub handed_over: u64,
+    /// Members that an epoch's end gave more weight.
+    pub grown: u64,
+    /// Members that were jailed before they had attended a full window.
+    pub failed_trials: u64,
+    /// Epochs in which masternodes waited for a trial.
+    pub waited: u64,
     /// Payloads without effect.
     pub void: u64,
     pub collaterals_freed: u64,
@@ -77,6 +83,9 @@ impl Seen {
         self.jailed += other.jailed;
         self.unjailed += other.unjailed;
         self.handed_over += other.handed_over;
+        self.grown += other.grown;
+        self.failed_trials += other.failed_trials;
+        self.waited += other.waited;
         self.void += other.void;
         self.collaterals_freed += other.collaterals_freed;
         self.out_of_bounds += other.out_of_bounds;
@@ -104,6 +113,9 @@ impl Seen {
             ("a jailing", self.jailed),
             ("an end of jail", self.unjailed),
             ("a key that was handed over", self.handed_over),
+            ("a member that grew", self.grown),
+            ("a newcomer that never came up", self.failed_trials),
+            ("a newcomer that waited for its turn", self.waited),
             ("a void payload", self.void),
             ("a collateral that is free again", self.collaterals_freed),
             ("an epoch's end under load", self.ended_under_load),
@@ -191,6 +203,8 @@ impl World {
         let changes = self.oracle.changes();
         (seen.exited, seen.jailed, seen.unjailed) = (changes.exited, changes.jailed, changes.unjailed);
         (seen.handed_over, seen.void) = (changes.handed_over, changes.void);
+        (seen.grown, seen.failed_trials, seen.waited) =
+            (changes.grown, changes.failed_trials, changes.waited);
         self.closings.count_into(&mut seen);
         seen
     }

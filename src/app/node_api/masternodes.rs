@@ -104,6 +104,8 @@ impl<'a> MasternodeView<'a> {
                 .find(|tier| tier.weight == record.weight)
                 .map(|tier| tier.name.clone()),
             weight: record.weight,
+            effective_weight: record.effective_weight,
+            on_trial: record.on_trial,
             registration: record.registration,
             pending: record.pending.as_ref().map(|pending| self.pending(pending)),
             exit_requested: record.exit_requested.is_some(),

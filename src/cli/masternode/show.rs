@@ -43,6 +43,12 @@ fn attendance_text(masternode: &MasternodeInfo) -> String {
     attendance.map_or_else(|| "-".to_owned(), |told| format!("{}/{}", told.signed, told.counted))
 }
 
+/// The effective weight, with the full one where that is another.
+fn weight_text(masternode: &MasternodeInfo) -> String {
+    let (effective, full) = (masternode.effective_weight, masternode.weight);
+    if effective == full { full.to_string() } else { format!("{effective} of {full}") }
+}
+
 fn table(masternodes: &[MasternodeInfo]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
@@ -54,7 +60,7 @@ fn table(masternodes: &[MasternodeInfo]) -> String {
             id,
             masternode.state.clone(),
             masternode.tier.clone().unwrap_or_else(|| "-".to_owned()),
-            masternode.weight.to_string(),
+            weight_text(masternode),
             attendance_text(masternode),
             if masternode.connected { "yes" } else { "no" }.to_owned(),
             masternode.address.escape_debug().to_string(),
@@ -133,7 +139,9 @@ fn state_lines(masternode: &MasternodeInfo, times: &Times) -> Vec<String> {
     let mut lines = vec![match masternode.state.as_str() {
         "active" => "active: it votes".to_owned(),
         "eligible" => {
-            format!("eligible: it can be in the next epoch's set{at_end}, by weight and then by age")
+            format!(
+                "eligible: it can be in the next epoch's set{at_end}, with weight 1 at first; a tenth of the set's weight is for newcomers, the others wait"
+            )
         }
         "exiting" => format!("exiting: it leaves at the epoch's end{at_end}, or when enough others stay"),
         "jailed" => "jailed: it is kept out of the set for absence".to_owned(),
@@ -149,6 +157,16 @@ fn state_lines(masternode: &MasternodeInfo, times: &Times) -> Vec<String> {
         }
         (None, Some(left)) => lines.push(format!("not in the set since {}", times.words(left))),
         (None, None) => lines.push("never in the set yet".to_owned()),
+    }
+    lines
+}
+
+fn weight_lines(masternode: &MasternodeInfo, tier: &str) -> Vec<String> {
+    let mut lines = vec![format!("{}{tier}", weight_text(masternode))];
+    if masternode.in_set.is_some() && masternode.on_trial {
+        lines.push("on trial: it grows from the first epoch's end at which a full window of commits was counted and it signed enough of them".to_owned());
+    } else if masternode.in_set.is_some() && masternode.effective_weight < masternode.weight {
+        lines.push("growing at each epoch's end, as long as it signs".to_owned());
     }
     lines
 }
@@ -209,7 +227,7 @@ fn summary(masternode: &MasternodeInfo, times: &Times) -> Vec<String> {
     push("State", state_lines(masternode, times));
     push("Look out", advice(masternode, times));
     let tier = masternode.tier.as_deref().map_or_else(String::new, |tier| format!(" ({tier})"));
-    push("Weight", vec![format!("{}{tier}", masternode.weight)]);
+    push("Weight", weight_lines(masternode, &tier));
     if let Some(membership) = &masternode.in_set {
         let attendance = membership.attendance;
         push(
@@ -299,6 +317,24 @@ mod tests {
             masternode.jailed = Some(JailReason::Evidence);
         });
         assert!(slashed.contains("for good") && slashed.contains("timed masternode exit 00"), "{slashed}");
+    }
+
+    #[test]
+    fn both_weights_are_told_where_they_differ() {
+        let gold = |effective_weight, on_trial| {
+            text(|masternode| {
+                in_set(masternode, 48, false);
+                masternode.weight = 100;
+                (masternode.effective_weight, masternode.on_trial) = (effective_weight, on_trial);
+            })
+        };
+        let (trial, growing, full) = (gold(1, true), gold(5, false), gold(100, false));
+        assert!(trial.contains("1 of 100 (bronze)") && trial.contains("on trial"), "{trial}");
+        assert!(growing.contains("5 of 100 (bronze)") && growing.contains("growing"), "{growing}");
+        assert!(full.contains(" 100 (bronze)") && !full.contains("growing"), "{full}");
+        let mut masternode = masternode();
+        (masternode.weight, masternode.effective_weight) = (100, 5);
+        assert!(table(&[masternode]).contains("5 of 100"));
     }
 
     #[test]

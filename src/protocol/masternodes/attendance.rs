@@ -39,10 +39,26 @@ impl Attendance {
     /// Whether it missed more than `max_missed` of the last `window` commits, of which there are as many.
     #[must_use]
     pub fn is_absent(&self, max_missed: &Ratio, window: u32) -> bool {
-        let missed = u128::from(self.counted.saturating_sub(self.signed()));
-        let (numerator, denominator) = (u128::from(max_missed.numerator), u128::from(max_missed.denominator));
+        self.counted >= window && self.misses(self.counted, max_missed)
+    }
+
+    /// Whether it can be judged by a full window and missed at most `max_missed` of it, and at most as much of the
+    /// `newest` commits. Windows overlap: without the second condition one that is gone would go on attending until
+    /// its misses outweigh what it signed before.
+    #[must_use]
+    pub fn has_attended(&self, max_missed: &Ratio, window: u32, newest: u32) -> bool {
         self.counted >= window
-            && missed.saturating_mul(denominator) > u128::from(self.counted).saturating_mul(numerator)
+            && !self.misses(self.counted, max_missed)
+            && !self.misses(newest.min(self.counted), max_missed)
+    }
+
+    /// Whether it missed more than `max_missed` of the `newest` commits, which are counted.
+    fn misses(&self, newest: u32, max_missed: &Ratio) -> bool {
+        let unused = u128::BITS.saturating_sub(newest);
+        let mask = u128::MAX.checked_shr(unused).unwrap_or(0);
+        let missed = u128::from(newest.saturating_sub((self.signed & mask).count_ones()));
+        let (numerator, denominator) = (u128::from(max_missed.numerator), u128::from(max_missed.denominator));
+        missed.saturating_mul(denominator) > u128::from(newest).saturating_mul(numerator)
     }
 }
 
@@ -78,5 +94,26 @@ mod tests {
         assert!(!with(10, 30).is_absent(&TWO_THIRDS, 30), "20 of 30 missed is two thirds exactly");
         assert!(with(9, 30).is_absent(&TWO_THIRDS, 30));
         assert!(!with(0, 49).is_absent(&TWO_THIRDS, 50), "too few commits to judge");
+    }
+
+    #[test]
+    fn a_window_is_attended_when_it_is_full_and_its_newest_part_too() {
+        // Signs the first `signed` of `counted` commits, then misses the rest.
+        let attended = |signed: u32, counted: u32, newest: u32| {
+            let mut attendance = Attendance::default();
+            (0..counted).for_each(|commit| attendance.note(commit < signed, 50));
+            attendance.has_attended(&TWO_THIRDS, 50, newest)
+        };
+        assert!(attended(50, 50, 10));
+        assert!(!attended(49, 49, 10), "the window is not full yet");
+        assert!(attended(44, 50, 9), "6 of the newest 9 missed is two thirds exactly");
+        assert!(!attended(43, 50, 9), "7 of the newest 9 missed");
+        assert!(!attended(16, 50, 0), "absent over the window");
+        assert!(attended(17, 50, 0), "no commit of this epoch's: the window decides");
+        assert!(!attended(60, 100, 30) && attended(80, 100, 30), "the oldest are forgotten");
+        assert!(attended(50, 50, 200) && !attended(16, 50, 200), "more than are counted: all of them");
+        let mut late = Attendance::default();
+        (0..50).for_each(|commit| late.note(commit >= 33, 50));
+        assert!(late.has_attended(&TWO_THIRDS, 50, 10), "17 of 50, the newest among them");
     }
 }

@@ -1,9 +1,10 @@
 //! The end of an epoch: who leaves, who is jailed, who votes next, whose collateral is free.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::attendance::Attendance;
+use super::growth::{grow, trials};
 use super::registry::{Jail, MasternodeRecord, Registry};
 use crate::types::{ChainParameters, MasternodeId, PublicKey, TimeMs, Validator, ValidatorSet};
 
@@ -14,6 +15,8 @@ pub(in crate::protocol) struct EpochEnd<'a> {
     /// The set of the epoch that ends.
     pub(in crate::protocol) ended: &'a ValidatorSet,
     pub(in crate::protocol) attendance: &'a BTreeMap<MasternodeId, Attendance>,
+    /// How many of the attended commits are of its own blocks: the newest ones.
+    pub(in crate::protocol) commits: u32,
     /// The time of its last block: its end, and the next epoch's start.
     pub(in crate::protocol) end: TimeMs,
 }
@@ -21,12 +24,13 @@ pub(in crate::protocol) struct EpochEnd<'a> {
 /// Changes the registry as the end of an epoch does, and gives the next set.
 pub(in crate::protocol) fn end_epoch(registry: &mut Registry, at: &EpochEnd<'_>) -> ValidatorSet {
     apply_updates(registry);
-    let mut eligible = count_eligible(registry);
+    grow(registry, at);
+    let mut proven = count_proven(registry);
     let min = usize::try_from(at.parameters.min_masternodes).unwrap_or(usize::MAX);
-    grant_requests(registry, at.end, &mut eligible, min);
-    jail_absent(registry, at, &mut eligible, min);
+    grant_requests(registry, at.end, &mut proven, min);
+    jail_absent(registry, at, &mut proven, min);
     expire(registry, at);
-    let next = validator_set(registry, at.parameters);
+    let next = next_set(registry, at.parameters, at.ended);
     note_departures(registry, at, &next);
     release(registry, at);
     registry.clear_void();
@@ -48,13 +52,13 @@ fn apply_updates(registry: &mut Registry) {
     replaced.iter().for_each(|key| registry.release_key(key));
 }
 
-fn count_eligible(registry: &Registry) -> usize {
-    registry.records().values().filter(|record| record.is_eligible()).count()
+fn count_proven(registry: &Registry) -> usize {
+    registry.records().values().filter(|record| record.is_proven()).count()
 }
 
-/// Exits and slashed ones leave in the order of their requests, as long as enough stay (INV-REG-2). Who is not eligible
-/// anyway leaves at once.
-fn grant_requests(registry: &mut Registry, end: TimeMs, eligible: &mut usize, min: usize) {
+/// Exits and slashed ones leave in the order of their requests, as long as enough proven ones stay (INV-REG-2). Who is
+/// not proven is not needed, and leaves at once.
+fn grant_requests(registry: &mut Registry, end: TimeMs, proven: &mut usize, min: usize) {
     let mut requests: Vec<(u64, MasternodeId)> = registry
         .records()
         .iter()
@@ -64,11 +68,11 @@ fn grant_requests(registry: &mut Registry, end: TimeMs, eligible: &mut usize, mi
     requests.sort_unstable();
     for (_, id) in requests {
         let Some(record) = registry.get_mut(&id) else { continue };
-        if record.is_eligible() {
-            if *eligible <= min {
+        if record.is_proven() {
+            if *proven <= min {
                 continue;
             }
-            *eligible = eligible.saturating_sub(1);
+            *proven = proven.saturating_sub(1);
         }
         record.exited = record.exit_requested.is_some();
         if record.slashed.is_some() {
@@ -79,8 +83,8 @@ fn grant_requests(registry: &mut Registry, end: TimeMs, eligible: &mut usize, mi
 }
 
 /// Jails those of the ended set who signed too little: the worst first, ties by registration, what does not fit under
-/// the cap skipped.
-fn jail_absent(registry: &mut Registry, at: &EpochEnd<'_>, eligible: &mut usize, min: usize) {
+/// the cap skipped. A growing one is jailed beyond the cap and takes no room under it.
+fn jail_absent(registry: &mut Registry, at: &EpochEnd<'_>, proven: &mut usize, min: usize) {
     let parameters = at.parameters;
     let mut absent: Vec<(u32, u64, MasternodeId, u64)> = Vec::new();
     for member in at.ended.members() {
@@ -97,15 +101,21 @@ fn jail_absent(registry: &mut Registry, at: &EpochEnd<'_>, eligible: &mut usize,
     let room = u128::from(at.ended.total_weight()).saturating_mul(u128::from(cap.numerator));
     let mut jailed = 0_u64;
     for (_, _, id, weight) in absent {
-        let with = jailed.saturating_add(weight);
-        if *eligible <= min || u128::from(with).saturating_mul(u128::from(cap.denominator)) > room {
+        let Some(record) = registry.get_mut(&id) else { continue };
+        if record.is_proven() && *proven <= min {
             continue;
         }
-        if let Some(record) = registry.get_mut(&id) {
-            record.jail = Some(Jail::Absence { since: at.end });
+        if !record.is_growing() {
+            let with = jailed.saturating_add(weight);
+            if u128::from(with).saturating_mul(u128::from(cap.denominator)) > room {
+                continue;
+            }
             jailed = with;
-            *eligible = eligible.saturating_sub(1);
         }
+        if record.is_proven() {
+            *proven = proven.saturating_sub(1);
+        }
+        record.jail = Some(Jail::Absence { since: at.end });
     }
 }
 
@@ -117,30 +127,56 @@ fn expire(registry: &mut Registry, at: &EpochEnd<'_>) {
     }
 }
 
-/// The eligible ones by weight, then by registration, at most `max_validators`.
-pub(in crate::protocol) fn validator_set(registry: &Registry, parameters: &ChainParameters) -> ValidatorSet {
+/// The set of the genesis document: all of it, with full weights.
+pub(in crate::protocol) fn genesis_set(registry: &Registry, parameters: &ChainParameters) -> ValidatorSet {
+    next_set(registry, parameters, &ValidatorSet::default())
+}
+
+/// The proven ones and as many on trial as the set can bear; among these those that are on trial already, then who was
+/// never in a set, then who has been out for longest. The seats are given by full weight and then by registration.
+fn next_set(registry: &Registry, parameters: &ChainParameters, ended: &ValidatorSet) -> ValidatorSet {
     let records = registry.records().iter();
     let mut candidates: Vec<(&MasternodeId, &MasternodeRecord)> =
         records.filter(|(_, record)| record.is_eligible()).collect();
     candidates.sort_by_key(|(_, record)| (Reverse(record.weight), record.registration));
-    candidates.truncate(usize::try_from(parameters.max_validators).unwrap_or(usize::MAX));
+    let seats = usize::try_from(parameters.max_validators).unwrap_or(usize::MAX);
+
+    let members: BTreeSet<&MasternodeId> = ended.members().iter().map(|member| &member.id).collect();
+    // Whoever could not keep a seat by its full weight is not tried: it would only push others out.
+    let mut tried: Vec<(&MasternodeId, &MasternodeRecord)> =
+        candidates.iter().take(seats).filter(|(_, record)| record.on_trial).copied().collect();
+    tried.sort_by_key(|(id, record)| {
+        (!members.contains(id), record.left, Reverse(record.weight), record.registration)
+    });
+    let proven = candidates.iter().filter(|(_, record)| !record.on_trial);
+    let (number, weight) = proven.fold((0_usize, 0_u64), |(number, weight), (_, record)| {
+        (number.saturating_add(1), weight.saturating_add(record.effective_weight))
+    });
+    tried.truncate(trials(number, weight, parameters));
+    let tried: BTreeSet<&MasternodeId> = tried.into_iter().map(|(id, _)| id).collect();
+
+    candidates.retain(|(id, record)| !record.on_trial || tried.contains(id));
+    candidates.truncate(seats);
+    candidates.sort_by_key(|(_, record)| (Reverse(record.effective_weight), record.registration));
     let member = |(id, record): (&MasternodeId, &MasternodeRecord)| Validator {
         id: *id,
         key: record.operator_key,
-        weight: record.weight,
+        weight: record.effective_weight,
     };
     ValidatorSet::new(candidates.into_iter().map(member).collect())
 }
 
 fn note_departures(registry: &mut Registry, at: &EpochEnd<'_>, next: &ValidatorSet) {
-    for member in at.ended.members() {
-        if let Some(record) = registry.get_mut(&member.id) {
-            record.left = Some(at.end);
-        }
-    }
-    for member in next.members() {
-        if let Some(record) = registry.get_mut(&member.id) {
+    let ids = |set: &ValidatorSet| set.members().iter().map(|member| member.id).collect::<BTreeSet<_>>();
+    let (ended, stay) = (ids(at.ended), ids(next));
+    for (id, record) in registry.records_mut() {
+        if stay.contains(id) {
             record.left = None;
+            continue;
+        }
+        record.start_again();
+        if ended.contains(id) {
+            record.left = Some(at.end);
         }
     }
     for (_, record) in registry.records_mut().filter(|(_, record)| record.exited) {

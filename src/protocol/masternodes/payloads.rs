@@ -2,6 +2,7 @@
 
 use bincode::{Decode, Encode};
 
+use super::growth::ENTRY_WEIGHT;
 use super::registry::{Jail, MasternodeRecord, PendingUpdate, Registry};
 use crate::types::{
     ChainParameters, Height, Lock, MasternodeId, MasternodeRegistration, MasternodeUpdate, OutPoint, Payload,
@@ -152,6 +153,8 @@ fn register(
         payout: registration.payout,
         network_address: registration.network_address.clone(),
         weight,
+        effective_weight: ENTRY_WEIGHT,
+        on_trial: true,
         registration: registry.registrations,
         pending: None,
         exit_requested: None,

@@ -7,6 +7,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
+use super::growth::ENTRY_WEIGHT;
 use crate::types::genesis::GenesisError;
 use crate::types::{Amount, GenesisDocument, Height, Lock, MasternodeId, OutPoint, PublicKey, TimeMs};
 
@@ -63,8 +64,13 @@ pub struct MasternodeRecord {
     pub payout: Lock,
     /// `host:port` where its node can be reached.
     pub network_address: String,
-    /// What its vote weighs.
+    /// What its vote weighs when it has grown to all that its tier gives: the full weight.
     pub weight: u64,
+    /// What its vote weighs in the set, from [`ENTRY_WEIGHT`] up to the full weight; see the folder's head.
+    pub effective_weight: u64,
+    /// It has not attended a full window of commits since it entered the set, or is in none. Who is not on trial is in
+    /// the set and has proved that it signs, or stands in the genesis document.
+    pub on_trial: bool,
     /// Counts registrations from 0: the older comes first among equals.
     pub registration: u64,
     /// What changes at the epoch's end.
@@ -115,6 +121,24 @@ impl MasternodeRecord {
     #[must_use]
     pub const fn is_eligible(&self) -> bool {
         self.jail.is_none() && !self.exited
+    }
+
+    /// Whether it stays in the set whatever the newcomers do.
+    #[must_use]
+    pub(super) const fn is_proven(&self) -> bool {
+        self.is_eligible() && !self.on_trial
+    }
+
+    /// Whether its vote weighs less than its tier gives, or nobody knows yet that it signs at all.
+    #[must_use]
+    pub const fn is_growing(&self) -> bool {
+        self.on_trial || self.effective_weight < self.weight
+    }
+
+    /// It is in no set: when it enters one again, it has to prove again that it signs.
+    pub(super) const fn start_again(&mut self) {
+        self.effective_weight = ENTRY_WEIGHT;
+        self.on_trial = true;
     }
 
     /// The number of the first thing that wants it out of the set.
@@ -183,6 +207,8 @@ impl Registry {
                 payout: masternode.payout.lock,
                 network_address: masternode.network_address.clone(),
                 weight,
+                effective_weight: weight,
+                on_trial: false,
                 registration: registry.registrations,
                 pending: None,
                 exit_requested: None,

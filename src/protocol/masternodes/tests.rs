@@ -1,6 +1,7 @@
 //! The life of masternodes, one file for each part of it; here what they share.
 
 mod end_of_epoch;
+mod growth;
 mod payloads;
 mod random;
 mod slashing;

@@ -26,7 +26,7 @@ fn genesis_has_the_documents_set_and_coins() {
     assert_eq!(state.supply().0, 2 * 100_000_000_000 + 211 * 1_000_000);
     assert_eq!(state.registry().collaterals().len(), 4);
     assert!(!state.is_closing() && state.recent().is_empty());
-    assert_eq!(*state.validators().as_ref(), validator_set(state.registry(), state.parameters()));
+    assert_eq!(*state.validators().as_ref(), genesis_set(state.registry(), state.parameters()));
     let mut broken = document;
     broken.masternodes.truncate(1);
     assert!(matches!(LedgerState::genesis(&broken), Err(GenesisError::TooFewMasternodes { .. })));
@@ -36,7 +36,7 @@ fn genesis_has_the_documents_set_and_coins() {
 fn the_set_is_cut_at_its_largest_size() {
     let mut state = Chain::new(&document(&[1, 100, 10, 100], 0)).state;
     Arc::make_mut(&mut state.parameters).max_validators = 2;
-    let set = validator_set(state.registry(), state.parameters());
+    let set = genesis_set(state.registry(), state.parameters());
     let weights: Vec<u64> = set.members().iter().map(|member| member.weight).collect();
     assert_eq!(weights, [100, 100]);
 }
@@ -97,7 +97,7 @@ fn the_digest_covers_every_field_of_a_record() {
     let base = &chain.state;
     let afresh = |state: &LedgerState| state.recompute_digest(chain.utxos.iter().map(|(o, e)| (*o, *e)));
     type Change = fn(&mut MasternodeRecord);
-    let changes: [Change; 21] = [
+    let changes: [Change; 23] = [
         |r| r.collateral.index += 1,
         |r| r.collateral_amount.0 += 1,
         |r| r.collateral_height += 1,
@@ -106,6 +106,8 @@ fn the_digest_covers_every_field_of_a_record() {
         |r| r.payout = lock(&user(78)),
         |r| r.network_address.push('0'),
         |r| r.weight += 1,
+        |r| r.effective_weight += 1,
+        |r| r.on_trial = !r.on_trial,
         |r| r.registration += 100,
         |r| r.pending = None,
         |r| r.pending.get_or_insert_default().operator_key = Some(operator(98).public()),
@@ -196,7 +198,7 @@ fn a_new_set_votes_from_the_next_epoch_on() {
     chain.advance(1_000, false, &[], &[]);
     let outputs: Vec<(OutPoint, UtxoEntry)> = chain.utxos.iter().map(|(o, e)| (*o, *e)).collect();
     let promoted = *chain.state.masternodes().iter().find(|(_, record)| record.registration == 3).unwrap().0;
-    Arc::make_mut(&mut chain.state.registry).get_mut(&promoted).unwrap().weight = 3;
+    Arc::make_mut(&mut chain.state.registry).get_mut(&promoted).unwrap().effective_weight = 3;
     chain.state.multiset = chain.state.recompute_multiset(outputs.into_iter());
     let old = Arc::clone(chain.state.validators());
 

@@ -39,8 +39,12 @@ pub struct MasternodeInfo {
     pub collateral_height: Height,
     /// Its tier's name, if a tier has its weight.
     pub tier: Option<String>,
-    /// What its vote weighs.
+    /// What its vote weighs when it has grown to all that its tier gives.
     pub weight: u64,
+    /// What its vote weighs in the current epoch's set, or would in the next one: at least 1, at most `weight`.
+    pub effective_weight: u64,
+    /// Whether it still has to attend a full window of commits before it grows and counts as a member that is there.
+    pub on_trial: bool,
     /// Counts registrations from 0: the older comes first among equals.
     pub registration: u64,
     /// What changes with the next epoch.
