@@ -3,6 +3,9 @@
 //! # Place
 //! `rpc/server.rs` registers [`METHODS`]; `help` prints it; the wrapper around every method asks it who may call.
 //!
+//! To add a method: a row here, its shape in `rpc/types`, what it asks of the node in `rpc/api.rs`. A row that may have
+//! a large answer says `large()`, one that waits for something takes its place by `Call::wait`.
+//!
 //! # Invariants
 //! - INV-RPC-1, INV-RPC-2 of [`crate::rpc`].
 //! - INV-METHODS-1: a wait ends with its deadline, [`WAIT_MS_MAX`] at most, or when the node stops.
@@ -13,7 +16,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use jsonrpsee::core::{JsonRawValue, to_json_raw_value};
 use jsonrpsee::server::RegisterMethodError;
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{Extensions, RpcModule};
@@ -22,21 +24,23 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use super::answers::{Answer, AnswerRoom, too_large};
 use super::api::{BlockSelector, NodeApi, UtxoPage};
 use super::errors::{
     BAD_PARAMETER, BAD_PARAMETERS, INTERNAL, NOT_CONNECTED, NOT_FOUND, STARTING, UNAUTHORIZED, bad_parameter,
     error, of_node, of_submit,
 };
 use super::finality_proof;
+use super::places::RequestWaits;
 use super::types::{
-    AddressBalance, AddressUtxo, BlockInfo, MethodHelp, RawTransactionInfo, TransactionInfo, TxOutInfo,
-    UtxoState, ValidatorsInfo, WaitTarget,
+    AddressBalance, AddressUtxo, BlockInfo, FinalizedPage, MethodHelp, RawTransactionInfo, TransactionInfo,
+    TransactionStatusInfo, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
 };
 use crate::types::codec::{decode, encode};
 use crate::types::{Address, Amount, BlockHash, MasternodeId, OutPoint, Transaction, TxId};
 
-/// How long one call waits, at most.
-pub const WAIT_MS_MAX: u64 = 60_000;
+pub use super::limits::WAIT_MS_MAX;
+
 const WAIT_MS_DEFAULT: u64 = 30_000;
 /// Outputs in one page of `getaddressutxos`, at most.
 pub const ADDRESS_UTXOS_MAX: usize = 10_000;
@@ -50,8 +54,13 @@ const FINALIZED_EVENTS_DEFAULT: usize = 1_000;
 pub const EVIDENCE_MAX: usize = 10_000;
 const EVIDENCE_DEFAULT: usize = 100;
 
-type Answer = Result<Box<JsonRawValue>, ErrorObjectOwned>;
-type Handler = fn(Call) -> BoxFuture<'static, Answer>;
+/// An answer that is not written yet.
+type Reply = Box<dyn FnOnce(&AnswerRoom) -> Answer + Send>;
+type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, ErrorObjectOwned>>;
+
+/// Cost of a method that reads the disk once, within [`BATCH_COST_MAX`](super::limits::BATCH_COST_MAX).
+const COST: u32 = 2;
+const COST_LARGE: u32 = 20;
 
 /// A method of the table.
 pub struct Method {
@@ -63,6 +72,10 @@ pub struct Method {
     pub write: bool,
     /// What it does, in a line.
     pub description: &'static str,
+    /// What it counts in a batch.
+    pub cost: u32,
+    /// Whether it takes turns with others, since its answer may be large or much is done for it.
+    pub large: bool,
     handler: Handler,
 }
 
@@ -73,7 +86,7 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: false, description, handler }
+        Self { name, parameters, write: false, description, cost: COST, large: false, handler }
     }
 
     const fn write(
@@ -82,7 +95,11 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: true, description, handler }
+        Self { name, parameters, write: true, description, cost: COST, large: false, handler }
+    }
+
+    const fn large(self) -> Self {
+        Self { cost: COST_LARGE, large: true, ..self }
     }
 
     /// The method as `help` shows it.
@@ -118,8 +135,8 @@ pub static METHODS: [Method; 32] = [
         "getblock",
         &["hash_or_height", "verbosity?"],
         "A block: 0 its bytes with the commit in hexadecimal, 1 with txids (default), 2 with transactions",
-        |call| answer(get_block(call)),
-    ),
+        |call| Box::pin(get_block(call)),
+    ).large(),
     Method::read("getpeerinfo", &[], "Connected peers", |call| answer(async move { Ok(call.node.peers()) })),
     Method::write(
         "disconnectnode",
@@ -135,7 +152,7 @@ pub static METHODS: [Method; 32] = [
     }),
     Method::read("masternodelist", &[], "All masternodes of the chain's state", |call| {
         answer(async move { Ok(call.node.masternodes()) })
-    }),
+    }).large(),
     Method::read("getmasternode", &["id"], "One masternode of the chain's state", |call| {
         answer(async move {
             let id = call.required::<MasternodeId>(0)?;
@@ -151,7 +168,7 @@ pub static METHODS: [Method; 32] = [
         &[],
         "The last sign of life of each masternode, and who heard it",
         |call| answer(async move { Ok(call.node.heartbeats()) }),
-    ),
+    ).large(),
     Method::read(
         "listevidence",
         &["count?"],
@@ -162,13 +179,13 @@ pub static METHODS: [Method; 32] = [
                 call.node.evidence(count).await.map_err(of_node)
             })
         },
-    ),
+    ).large(),
     Method::read("getvalidators", &[], "The set that votes in the current epoch", |call| {
         answer(async move {
             let (epoch, set) = call.node.validators();
             Ok(ValidatorsInfo::of(epoch, &set))
         })
-    }),
+    }).large(),
     Method::read("getutxostate", &["txid", "vout"], "What became of an output", |call| {
         answer(async move {
             let outpoint = call.outpoint()?;
@@ -188,7 +205,7 @@ pub static METHODS: [Method; 32] = [
         "getrawtransaction",
         &["txid", "verbosity?"],
         "A transaction of the pool or the chain: 0 its bytes in hexadecimal (default), 1 decoded, with its block and receipt",
-        |call| answer(get_raw_transaction(call)),
+        |call| Box::pin(get_raw_transaction(call)),
     ),
     Method::read(
         "decoderawtransaction",
@@ -217,7 +234,7 @@ pub static METHODS: [Method; 32] = [
                 finality_proof::get(call.node, txid).await
             })
         },
-    ),
+    ).large(),
     Method::read(
         "verifyfinalityproof",
         &["proof"],
@@ -228,13 +245,13 @@ pub static METHODS: [Method; 32] = [
                 finality_proof::check(call.node, given).await
             })
         },
-    ),
+    ).large(),
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
         answer(send_raw_transaction(call))
     }),
     Method::read("getaddressbalance", &["address"], "The sums of an address's outputs", |call| {
         answer(get_address_balance(call))
-    }),
+    }).large(),
     Method::read(
         "getaddressutxos",
         &["address", "limit?", "after?"],
@@ -246,7 +263,7 @@ pub static METHODS: [Method; 32] = [
                 call.node.address_utxos(address, page).await.map_err(of_node)
             })
         },
-    ),
+    ).large(),
     Method::read(
         "getfinalizedsince",
         &["cursor?", "limit?", "wait_ms?"],
@@ -260,7 +277,7 @@ pub static METHODS: [Method; 32] = [
         answer(async move { Ok(call.node.consensus_info()) })
     }),
     Method::read("getreadiness", &[], "Whether the node is ready, as GET /ready says it", |call| {
-        answer(async move { Ok(super::http::readiness(&*call.node)) })
+        answer(async move { Ok(super::types::Readiness::of(call.node.readiness())) })
     }),
     Method::read("uptime", &[], "Seconds since the node started", |call| {
         answer(async move { Ok(call.node.uptime_s()) })
@@ -291,15 +308,14 @@ fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
     Err(error(NOT_CONNECTED, "no such peer is connected", "not_connected", hint))
 }
 
-fn answer<T: Serialize>(
+fn answer<T: Serialize + Send + 'static>(
     work: impl Future<Output = Result<T, ErrorObjectOwned>> + Send + 'static,
-) -> BoxFuture<'static, Answer> {
-    Box::pin(async move { to_json(&work.await?) })
+) -> BoxFuture<'static, Result<Reply, ErrorObjectOwned>> {
+    Box::pin(async move { Ok(reply(work.await?)) })
 }
 
-fn to_json<T: Serialize>(value: &T) -> Answer {
-    to_json_raw_value(value)
-        .map_err(|failure| error(INTERNAL, failure.to_string(), "internal", "see the node's log"))
+fn reply<T: Serialize + Send + 'static>(value: T) -> Reply {
+    Box::new(move |room| room.write(&value))
 }
 
 /// What the handlers share.
@@ -311,18 +327,46 @@ pub struct Context {
 }
 
 /// Who calls, as the HTTP layer found out; it travels in the request's extensions.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Caller {
     /// Whether the caller has given valid credentials.
     pub authenticated: bool,
     /// Set when a method was refused for the lack of them.
     pub refused: Arc<AtomicBool>,
+    /// Where the request's answers are written.
+    pub room: Arc<AnswerRoom>,
+    /// The request's waiting calls.
+    pub waits: Arc<RequestWaits>,
+}
+
+impl Caller {
+    /// Makes a call and writes its answer.
+    async fn make(self, method: &'static Method, call: Call) -> Answer {
+        let turn = if method.large { Some(self.room.turn().await?) } else { None };
+        if self.room.is_used_up() && !method.write {
+            return Err(too_large());
+        }
+        let reply = (method.handler)(call).await?;
+        if turn.is_none() {
+            return reply(&self.room);
+        }
+        // A block of 50,000 transactions takes tens of milliseconds to hash and describe: not on a worker of the
+        // runtime. The turn goes along, since this goes on when the caller is gone.
+        let room = self.room;
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            reply(&room)
+        })
+        .await
+        .unwrap_or_else(|failure| Err(error(INTERNAL, failure.to_string(), "internal", "see the node's log")))
+    }
 }
 
 /// One call of a method.
 struct Call {
     node: Arc<dyn NodeApi>,
     stopping: CancellationToken,
+    waits: Arc<RequestWaits>,
     names: &'static [&'static str],
     /// At most as many as `names`.
     values: Vec<Value>,
@@ -331,6 +375,7 @@ struct Call {
 impl Call {
     fn new(
         context: &Context,
+        waits: Arc<RequestWaits>,
         names: &'static [&'static str],
         params: &Params<'_>,
     ) -> Result<Self, ErrorObjectOwned> {
@@ -360,7 +405,21 @@ impl Call {
             }
             _ => return Err(wrong("parameters are an array or an object".to_owned())),
         };
-        Ok(Self { node: context.node.clone(), stopping: context.stopping.clone(), names, values })
+        Ok(Self { node: context.node.clone(), stopping: context.stopping.clone(), waits, names, values })
+    }
+
+    /// Does what waits, until it ends or the node stops.
+    async fn wait<T>(
+        &self,
+        waited: impl Future<Output = Result<T, ErrorObjectOwned>>,
+    ) -> Result<T, ErrorObjectOwned> {
+        let _wait = self.waits.begin()?;
+        tokio::select! {
+            outcome = waited => outcome,
+            () = self.stopping.cancelled() => {
+                Err(error(STARTING, "the node is stopping", "stopping", "ask again when it runs"))
+            }
+        }
     }
 
     fn name(&self, index: usize) -> &'static str {
@@ -448,7 +507,7 @@ async fn get_block_hash(call: Call) -> Result<BlockHash, ErrorObjectOwned> {
     })
 }
 
-async fn get_block(call: Call) -> Answer {
+async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let selector = match call.required::<Value>(0)? {
         Value::Number(number) => number.as_u64().map(BlockSelector::Height),
         Value::String(text) => text.parse::<BlockHash>().ok().map(BlockSelector::Hash),
@@ -469,13 +528,10 @@ async fn get_block(call: Call) -> Answer {
     } else {
         None
     };
-    // A block of 50,000 transactions takes tens of milliseconds to hash and describe: not on a worker of the runtime.
-    tokio::task::spawn_blocking(move || match verbosity {
-        0 => to_json(&hex::encode(encode(&committed))),
-        _ => to_json(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
-    })
-    .await
-    .unwrap_or_else(|failure| Err(error(INTERNAL, failure.to_string(), "internal", "see the node's log")))
+    Ok(Box::new(move |room| match verbosity {
+        0 => room.write(&hex::encode(encode(&committed))),
+        _ => room.write(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
+    }))
 }
 
 async fn get_tx_out(call: Call) -> Result<Option<TxOutInfo>, ErrorObjectOwned> {
@@ -495,28 +551,26 @@ async fn get_tx_out(call: Call) -> Result<Option<TxOutInfo>, ErrorObjectOwned> {
     })
 }
 
-fn stopping() -> ErrorObjectOwned {
-    error(STARTING, "the node is stopping", "stopping", "ask again when it runs")
-}
-
-async fn wait_for_transaction(call: Call) -> Answer {
+async fn wait_for_transaction(call: Call) -> Result<TransactionStatusInfo, ErrorObjectOwned> {
     let txid = call.required::<TxId>(0)?;
     let target = call.optional::<WaitTarget>(1)?.unwrap_or(WaitTarget::Final);
     let timeout = Duration::from_millis(call.bounded(2, WAIT_MS_DEFAULT, WAIT_MS_MAX)?);
-    tokio::select! {
-        status = call.node.wait_for_transaction(txid, target, timeout) => to_json(&status.map_err(of_node)?),
-        () = call.stopping.cancelled() => Err(stopping()),
+    let status = call.node.transaction_status(txid).await.map_err(of_node)?;
+    if target.is_reached_by(status.status) || timeout.is_zero() {
+        return Ok(status);
     }
+    call.wait(async { call.node.wait_for_transaction(txid, target, timeout).await.map_err(of_node) }).await
 }
 
-async fn get_finalized_since(call: Call) -> Answer {
+async fn get_finalized_since(call: Call) -> Result<FinalizedPage, ErrorObjectOwned> {
     let cursor = call.optional::<u64>(0)?;
     let limit = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
     let wait = Duration::from_millis(call.bounded(2, 0, WAIT_MS_MAX)?);
-    tokio::select! {
-        page = call.node.finalized_since(cursor, limit, wait) => to_json(&page),
-        () = call.stopping.cancelled() => Err(stopping()),
+    let page = call.node.finalized_since(cursor, limit, Duration::ZERO).await;
+    if cursor.is_none() || !page.events.is_empty() || wait.is_zero() {
+        return Ok(page);
     }
+    call.wait(async { Ok(call.node.finalized_since(cursor, limit, wait).await) }).await
 }
 
 async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
@@ -524,7 +578,7 @@ async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
     call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
 }
 
-async fn get_raw_transaction(call: Call) -> Answer {
+async fn get_raw_transaction(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let txid = call.required::<TxId>(0)?;
     let verbosity = call.bounded(1, 0, 1)?;
     let found = call.node.transaction(txid).await.map_err(of_node)?;
@@ -534,19 +588,19 @@ async fn get_raw_transaction(call: Call) -> Answer {
     })?;
     let hex = hex::encode(encode(&*transaction));
     if verbosity == 0 {
-        return to_json(&hex);
+        return Ok(reply(hex));
     }
     let receipts = match height {
         Some(_) => call.node.receipts(vec![txid]).await.map_err(of_node)?,
         None => BTreeMap::new(),
     };
     let (best, _) = call.node.best_block();
-    to_json(&RawTransactionInfo {
+    Ok(reply(RawTransactionInfo {
         transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid)),
         hex,
         height,
         confirmations: height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
-    })
+    }))
 }
 
 async fn get_address_balance(call: Call) -> Result<AddressBalance, ErrorObjectOwned> {
@@ -629,21 +683,26 @@ pub fn module(context: Context) -> Result<RpcModule<Context>, RegisterMethodErro
     let mut module = RpcModule::new(context);
     for method in &METHODS {
         module.register_async_method(method.name, move |params, context, extensions| {
-            let call =
-                admit(method, &extensions).and_then(|()| Call::new(&context, method.parameters, &params));
-            async move { (method.handler)(call?).await }
+            let call = admit(method, &extensions).and_then(|caller| {
+                let call = Call::new(&context, caller.waits.clone(), method.parameters, &params)?;
+                Ok((caller, call))
+            });
+            async move {
+                let (caller, call) = call?;
+                caller.make(method, call).await
+            }
         })?;
     }
     Ok(module)
 }
 
-/// INV-RPC-2: without a [`Caller`] nobody is authenticated.
-fn admit(method: &Method, extensions: &Extensions) -> Result<(), ErrorObjectOwned> {
+/// INV-RPC-2. The HTTP layer tells of each caller; without its word nobody calls anything.
+fn admit(method: &Method, extensions: &Extensions) -> Result<Caller, ErrorObjectOwned> {
     let caller = extensions.get::<Caller>();
-    if !method.write || caller.is_some_and(|caller| caller.authenticated) {
-        return Ok(());
-    }
     if let Some(caller) = caller {
+        if !method.write || caller.authenticated {
+            return Ok(caller.clone());
+        }
         caller.refused.store(true, Ordering::Relaxed);
     }
     let message = format!("{} needs credentials", method.name);
