@@ -196,7 +196,7 @@ async fn a_batch_stops_where_its_answers_end() {
     assert_eq!(answers[8]["result"], json!(made.txid()), "what was done is told");
     let asked = fixture.node.evidence_asked.load(std::sync::atomic::Ordering::Relaxed);
     assert_eq!(asked, 3, "INV-ANSWERS-2: the node is not asked for what can't be told");
-    *fixture.node.evidence_bytes.lock() = ANSWER_BYTES_MAX;
+    *fixture.node.evidence_bytes.lock() = RESPONSE_BYTES_MAX;
     let alone = fixture.call("listevidence", json!([1])).await.unwrap_err();
     assert_eq!((&alone["code"], &alone["data"]["reason"]), (&json!(-32_008), &json!("answer_too_large")));
 }
