@@ -8,7 +8,6 @@
 //!
 //! # Invariants
 //! - INV-RPC-1, INV-RPC-2 of [`crate::rpc`].
-//! - INV-METHODS-1: a wait ends with its deadline, [`WAIT_MS_MAX`] at most, or when the node stops.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,18 +16,16 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jsonrpsee::server::RegisterMethodError;
-use jsonrpsee::types::{ErrorObjectOwned, Params};
+use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{Extensions, RpcModule};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
 use super::answers::{Answer, AnswerRoom, too_large};
-use super::api::{BlockSelector, NodeApi, UtxoPage};
+use super::api::{BlockSelector, UtxoPage};
+use super::call::Call;
 use super::errors::{
-    BAD_PARAMETER, BAD_PARAMETERS, INTERNAL, NOT_CONNECTED, NOT_FOUND, STARTING, UNAUTHORIZED, bad_parameter,
-    error, of_node, of_submit,
+    BAD_PARAMETER, INTERNAL, NOT_CONNECTED, NOT_FOUND, UNAUTHORIZED, bad_parameter, error, of_node, of_submit,
 };
 use super::finality_proof;
 use super::places::RequestWaits;
@@ -36,15 +33,13 @@ use super::types::{
     AddressBalance, AddressUtxo, BlockInfo, FinalizedPage, MethodHelp, RawTransactionInfo, TransactionInfo,
     TransactionStatusInfo, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
 };
-use crate::types::codec::{decode, encode};
-use crate::types::{Address, Amount, BlockHash, MasternodeId, OutPoint, Transaction, TxId};
+use crate::types::codec::encode;
+use crate::types::{Address, Amount, BlockHash, MasternodeId, TxId};
 
+pub use super::call::{ADDRESS_UTXOS_MAX, Context};
 pub use super::limits::WAIT_MS_MAX;
 
 const WAIT_MS_DEFAULT: u64 = 30_000;
-/// Outputs in one page of `getaddressutxos`, at most.
-pub const ADDRESS_UTXOS_MAX: usize = 10_000;
-const ADDRESS_UTXOS_DEFAULT: usize = 1_000;
 /// Pages that `getaddressbalance` adds up, at most: a million outputs.
 const BALANCE_PAGES_MAX: usize = 100;
 /// Events in one page of `getfinalizedsince`, at most.
@@ -318,14 +313,6 @@ fn reply<T: Serialize + Send + 'static>(value: T) -> Reply {
     Box::new(move |room| room.write(&value))
 }
 
-/// What the handlers share.
-pub struct Context {
-    /// The node.
-    pub node: Arc<dyn NodeApi>,
-    /// Fires when the node stops.
-    pub stopping: CancellationToken,
-}
-
 /// Who calls, as the HTTP layer found out; it travels in the request's extensions.
 #[derive(Clone)]
 pub struct Caller {
@@ -359,142 +346,6 @@ impl Caller {
         })
         .await
         .unwrap_or_else(|failure| Err(error(INTERNAL, failure.to_string(), "internal", "see the node's log")))
-    }
-}
-
-/// One call of a method.
-struct Call {
-    node: Arc<dyn NodeApi>,
-    stopping: CancellationToken,
-    waits: Arc<RequestWaits>,
-    names: &'static [&'static str],
-    /// At most as many as `names`.
-    values: Vec<Value>,
-}
-
-impl Call {
-    fn new(
-        context: &Context,
-        waits: Arc<RequestWaits>,
-        names: &'static [&'static str],
-        params: &Params<'_>,
-    ) -> Result<Self, ErrorObjectOwned> {
-        let given: Value = match params.as_str() {
-            Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-            None => Value::Null,
-        };
-        let wrong = |message: String| {
-            let hint = "`timed rpc help` lists every method with its parameters";
-            error(BAD_PARAMETERS, message, "bad_parameters", hint)
-        };
-        let values = match given {
-            Value::Null => Vec::new(),
-            Value::Array(values) if values.len() <= names.len() => values,
-            Value::Array(values) => {
-                return Err(wrong(format!("at most {} parameters, not {}", names.len(), values.len())));
-            }
-            Value::Object(mut named) => {
-                let values: Vec<Value> = names
-                    .iter()
-                    .map(|name| named.remove(name.trim_end_matches('?')).unwrap_or(Value::Null))
-                    .collect();
-                if let Some(unknown) = named.keys().next() {
-                    return Err(wrong(format!("unknown parameter {unknown:?}")));
-                }
-                values
-            }
-            _ => return Err(wrong("parameters are an array or an object".to_owned())),
-        };
-        Ok(Self { node: context.node.clone(), stopping: context.stopping.clone(), waits, names, values })
-    }
-
-    /// Does what waits, until it ends or the node stops.
-    async fn wait<T>(
-        &self,
-        waited: impl Future<Output = Result<T, ErrorObjectOwned>>,
-    ) -> Result<T, ErrorObjectOwned> {
-        let _wait = self.waits.begin()?;
-        tokio::select! {
-            outcome = waited => outcome,
-            () = self.stopping.cancelled() => {
-                Err(error(STARTING, "the node is stopping", "stopping", "ask again when it runs"))
-            }
-        }
-    }
-
-    fn name(&self, index: usize) -> &'static str {
-        self.names.get(index).map_or("", |name| name.trim_end_matches('?'))
-    }
-
-    fn optional<T: DeserializeOwned>(&self, index: usize) -> Result<Option<T>, ErrorObjectOwned> {
-        match self.values.get(index) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => T::deserialize(value)
-                .map(Some)
-                .map_err(|failure| bad_parameter(self.name(index), &failure.to_string())),
-        }
-    }
-
-    fn required<T: DeserializeOwned>(&self, index: usize) -> Result<T, ErrorObjectOwned> {
-        self.optional(index)?.ok_or_else(|| {
-            let message = format!("parameter \"{}\" is missing", self.name(index));
-            let hint = "`timed rpc help` lists every method with its parameters";
-            error(BAD_PARAMETERS, message, "bad_parameters", hint)
-        })
-    }
-
-    fn outpoint(&self) -> Result<OutPoint, ErrorObjectOwned> {
-        Ok(OutPoint { txid: self.required(0)?, index: self.required(1)? })
-    }
-
-    fn address(&self, index: usize) -> Result<Address, ErrorObjectOwned> {
-        let address: Address = self.required(index)?;
-        if address.network == self.node.network() {
-            return Ok(address);
-        }
-        let expected = format!("the address is of {}, the node of {}", address.network, self.node.network());
-        Err(bad_parameter(self.name(index), &expected))
-    }
-
-    fn transaction(&self, index: usize) -> Result<Transaction, ErrorObjectOwned> {
-        let text: String = self.required(index)?;
-        let bytes = hex::decode(&text).map_err(|failure| {
-            error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", "")
-        })?;
-        decode(&bytes).map_err(|failure| {
-            let message = format!("these bytes are no transaction: {failure}");
-            let hint = "give the encoding of a transaction";
-            error(BAD_PARAMETER, message, "malformed_transaction", hint)
-        })
-    }
-
-    /// A number of at most `max`.
-    fn bounded(&self, index: usize, default: u64, max: u64) -> Result<u64, ErrorObjectOwned> {
-        let value = self.optional::<u64>(index)?.unwrap_or(default);
-        if value <= max {
-            return Ok(value);
-        }
-        Err(bad_parameter(self.name(index), &format!("at most {max}, not {value}")))
-    }
-
-    fn limit(&self, index: usize, default: usize, max: usize) -> Result<usize, ErrorObjectOwned> {
-        let limit = self.optional::<usize>(index)?.unwrap_or(default);
-        if (1..=max).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(bad_parameter(self.name(index), &format!("from 1 to {max}, not {limit}")))
-    }
-
-    fn utxo_page(&self) -> Result<UtxoPage, ErrorObjectOwned> {
-        let limit = self.limit(1, ADDRESS_UTXOS_DEFAULT, ADDRESS_UTXOS_MAX)?;
-        let after = match self.optional::<String>(2)? {
-            Some(text) => Some(
-                text.parse::<OutPoint>()
-                    .map_err(|failure| bad_parameter(self.name(2), &failure.to_string()))?,
-            ),
-            None => None,
-        };
-        Ok(UtxoPage { after, limit })
     }
 }
 

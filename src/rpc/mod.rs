@@ -25,6 +25,7 @@ pub mod answers;
 pub mod api;
 pub mod auth;
 pub mod base64;
+mod call;
 pub mod connection;
 pub mod connections;
 pub mod errors;
