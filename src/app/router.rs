@@ -73,7 +73,7 @@ pub struct RouterParts {
 }
 
 fn refuse(class: SubmitErrorClass, reason: &'static str, message: String, hint: &str) -> SubmitError {
-    SubmitError { class, reason, message, hint: hint.to_owned() }
+    SubmitError { class, reason, message, hint: hint.to_owned(), retry_after: None }
 }
 
 fn stopping() -> SubmitError {

@@ -78,6 +78,8 @@ pub enum SubmitErrorClass {
     Inputs,
     /// This node's policy: pool full, fee below its floor (-26).
     Policy,
+    /// The node takes no more at present; the same transaction may be taken later (-32005).
+    Busy,
     /// It is in a block already (-27).
     AlreadyConfirmed,
     /// The node can't take transactions yet (-28).
@@ -98,6 +100,8 @@ pub struct SubmitError {
     pub message: String,
     /// What to do about it; may be empty.
     pub hint: String,
+    /// When to submit it again, where that helps.
+    pub retry_after: Option<Duration>,
 }
 
 /// What the RPC server needs from the node.

@@ -1,202 +1,256 @@
-//! Connections that can't be held for nothing: counted, and with a deadline on every request's arrival.
+//! One connection: what it is doing, since when, and whether it takes too long.
 //!
 //! # Place
-//! The listener of both HTTP servers. axum takes connections from it and hands [`ConnectionInfo`] to the handler.
+//! `rpc/listener.rs` counts a connection's bytes through [`CountedStream`]; the handlers say how far a request has
+//! come; `rpc/connections.rs` asks which connection is overdue and which is the least useful.
 //!
 //! # Invariants
-//! - INV-CONN-1: at most `connections_max` connections are open; a further one is closed at once, so that those who
-//!   wait in the backlog don't wait for somebody who does nothing.
-//! - INV-CONN-2: a connection on which no request is being answered is closed [`REQUEST_ARRIVAL_MAX`] after it was
-//!   accepted, or after the last answer was made, however slowly bytes trickle in.
-//! - INV-CONN-3: a connection that takes none of an answer's bytes for [`WRITE_STALL_MAX`] is closed.
+//! - INV-CONN-2: a silent connection, one that idles, a head that trickles and an answer that is not taken are overdue
+//!   at a time that [`Limits`] states, however the bytes are spread. Bodies have the handler's deadline.
+//! - INV-CONN-3: only a connection on which a request is being answered can't be evicted.
+//!
+//! # Concurrency
+//! One short lock a connection, never held across an await.
 
-use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::Instant;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Sleep;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
-/// How long a request's head may take to arrive, and a connection may idle between requests.
-pub const REQUEST_ARRIVAL_MAX: Duration = Duration::from_secs(30);
-/// How long a peer may take none of an answer's bytes.
-pub const WRITE_STALL_MAX: Duration = Duration::from_secs(30);
-/// How long to wait after the system refused to accept, such as without file handles.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+use super::limits::Limits;
+use crate::runtime::Clock;
 
-/// What the handler tells the connection about its requests.
-#[derive(Debug, Default)]
-pub struct RequestActivity {
-    running: AtomicUsize,
-    answered: AtomicU64,
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing of a request has come.
+    Idle,
+    /// A head is arriving.
+    Head {
+        /// Bytes so far.
+        bytes: usize,
+    },
+    /// The handler has the head; the body is arriving, or there is none.
+    Body,
+    /// The request has a place and is being answered.
+    Answering,
+    /// The answer is made and being taken.
+    Taking {
+        /// Bytes so far.
+        bytes: usize,
+    },
 }
 
-/// Marks a request as being answered until it is dropped.
-pub struct RunningRequest(Arc<RequestActivity>);
-
-impl RunningRequest {
-    /// Begins.
-    #[must_use]
-    pub fn begin(activity: &Arc<RequestActivity>) -> Self {
-        activity.running.fetch_add(1, Ordering::AcqRel);
-        Self(activity.clone())
-    }
+#[derive(Clone, Copy, Debug)]
+struct State {
+    phase: Phase,
+    /// When the phase began.
+    since: Instant,
+    /// When a head was complete or an answer taken last; at first when the connection was accepted.
+    useful_at: Instant,
+    asked: bool,
+    authenticated: bool,
 }
 
-impl Drop for RunningRequest {
-    fn drop(&mut self) {
-        self.0.answered.fetch_add(1, Ordering::AcqRel);
-        self.0.running.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Who is at the other end.
-#[derive(Clone, Debug)]
-pub struct ConnectionInfo {
-    /// Its address.
+/// A connection's state. The handlers move it on.
+#[derive(Debug)]
+pub struct Connection {
+    /// Who is at the other end.
     pub peer: SocketAddr,
-    /// Where the handler marks its requests.
-    pub activity: Arc<RequestActivity>,
+    /// Fires when it has to go.
+    pub closing: CancellationToken,
+    state: Mutex<State>,
 }
 
-impl Connected<IncomingStream<'_, BoundedListener>> for ConnectionInfo {
-    fn connect_info(stream: IncomingStream<'_, BoundedListener>) -> Self {
-        Self { peer: *stream.remote_addr(), activity: stream.io().activity.clone() }
-    }
+/// How useless a connection is: the smallest goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uselessness {
+    class: Class,
+    useful_at: Instant,
 }
 
-/// Accepts a bounded number of connections.
-pub struct BoundedListener {
-    listener: TcpListener,
-    permits: Arc<Semaphore>,
-    arrival_max: Duration,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Class {
+    /// It has had time to ask something, and asked nothing.
+    Silent,
+    /// New, or without credentials.
+    Stranger,
+    /// Its last request had valid credentials.
+    Authenticated,
 }
 
-impl BoundedListener {
-    /// Takes over a bound listener.
+impl Connection {
+    /// A connection that was just accepted.
     #[must_use]
-    pub fn new(listener: TcpListener, connections_max: usize, arrival_max: Duration) -> Self {
-        let permits = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
-        Self { listener, permits, arrival_max }
+    pub fn new(peer: SocketAddr, now: Instant) -> Self {
+        let state =
+            State { phase: Phase::Idle, since: now, useful_at: now, asked: false, authenticated: false };
+        Self { peer, closing: CancellationToken::new(), state: Mutex::new(state) }
     }
-}
 
-impl Listener for BoundedListener {
-    type Io = GuardedStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (GuardedStream, SocketAddr) {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, peer)) => match self.permits.clone().try_acquire_owned() {
-                    Ok(permit) => {
-                        // Without it small answers wait for the peer's delayed acknowledgement.
-                        if let Err(error) = stream.set_nodelay(true) {
-                            tracing::debug!(%peer, %error, "could not set TCP_NODELAY");
-                        }
-                        return (GuardedStream::new(stream, permit, self.arrival_max), peer);
-                    }
-                    Err(_) => tracing::debug!(%peer, "too many HTTP connections; closed a new one"),
-                },
-                Err(error) => {
-                    tracing::debug!(%error, "could not accept an HTTP connection");
-                    tokio::time::sleep(ACCEPT_RETRY).await;
-                }
+    fn read(&self, count: usize, now: Instant) {
+        let mut state = self.state.lock();
+        match &mut state.phase {
+            Phase::Idle => {
+                state.phase = Phase::Head { bytes: count };
+                state.since = now;
             }
+            Phase::Head { bytes } => *bytes = bytes.saturating_add(count),
+            Phase::Body | Phase::Answering | Phase::Taking { .. } => {}
         }
     }
 
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+    fn wrote(&self, count: usize) {
+        if let Phase::Taking { bytes } = &mut self.state.lock().phase {
+            *bytes = bytes.saturating_add(count);
+        }
+    }
+
+    fn enter(&self, phase: Phase, useful: bool) {
+        let now = Clock.instant();
+        let mut state = self.state.lock();
+        state.phase = phase;
+        state.since = now;
+        if useful {
+            state.useful_at = now;
+        }
+    }
+
+    /// A request's head has arrived.
+    pub fn head_arrived(&self) {
+        self.state.lock().asked = true;
+        self.enter(Phase::Body, true);
+    }
+
+    /// The request that is arriving has valid credentials, or none.
+    pub fn authenticated(&self, authenticated: bool) {
+        self.state.lock().authenticated = authenticated;
+    }
+
+    /// The request has a place and is being answered from now on.
+    pub fn answering(&self) {
+        self.enter(Phase::Answering, false);
+    }
+
+    /// The answer is made. The connection idles again when the answer's last byte is with the system, which is when
+    /// the returned value is dropped.
+    #[must_use]
+    pub fn taking(self: &Arc<Self>) -> Taking {
+        self.enter(Phase::Taking { bytes: 0 }, false);
+        Taking(Arc::clone(self))
+    }
+
+    /// Whether its peer lets it wait for too long.
+    #[must_use]
+    pub fn is_overdue(&self, limits: &Limits, now: Instant) -> bool {
+        let State { phase, since, asked, .. } = *self.state.lock();
+        let due = match phase {
+            Phase::Idle if asked => since + limits.idle_max,
+            Phase::Idle => since + limits.silence_max,
+            Phase::Head { bytes } => limits.head.due(since, bytes),
+            Phase::Taking { bytes } => limits.answer.due(since, bytes),
+            Phase::Body | Phase::Answering => return false,
+        };
+        now > due
+    }
+
+    /// How useless it is; `None` while a request is being answered.
+    #[must_use]
+    pub fn uselessness(&self, limits: &Limits, now: Instant) -> Option<Uselessness> {
+        let state = *self.state.lock();
+        let is_silent = !state.asked && now > state.useful_at + limits.newcomer_grace;
+        let class = match (state.authenticated, is_silent) {
+            (true, _) => Class::Authenticated,
+            (false, true) => Class::Silent,
+            (false, false) => Class::Stranger,
+        };
+        (state.phase != Phase::Answering).then_some(Uselessness { class, useful_at: state.useful_at })
+    }
+
+    /// Whether a caller without credentials is taking an answer.
+    #[must_use]
+    pub fn is_stranger_taking(&self) -> bool {
+        let state = *self.state.lock();
+        !state.authenticated && matches!(state.phase, Phase::Taking { .. })
     }
 }
 
-/// A connection with its deadlines and its place among the counted ones.
-pub struct GuardedStream {
+impl Uselessness {
+    /// As if it had no credentials.
+    #[must_use]
+    pub fn unprotected(self) -> Self {
+        Self { class: self.class.min(Class::Stranger), ..self }
+    }
+
+    /// Whether its last request had valid credentials.
+    #[must_use]
+    pub fn is_authenticated(&self) -> bool {
+        self.class == Class::Authenticated
+    }
+}
+
+/// An answer that is being taken, until it is dropped.
+#[derive(Debug)]
+pub struct Taking(Arc<Connection>);
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        self.0.enter(Phase::Idle, true);
+    }
+}
+
+/// A socket whose bytes are counted.
+pub struct CountedStream {
     stream: TcpStream,
-    activity: Arc<RequestActivity>,
-    arrival_max: Duration,
-    arrival: Pin<Box<Sleep>>,
-    answered_seen: u64,
-    stall: Option<Pin<Box<Sleep>>>,
-    _permit: OwnedSemaphorePermit,
+    connection: Arc<Connection>,
 }
 
-impl GuardedStream {
-    fn new(stream: TcpStream, permit: OwnedSemaphorePermit, arrival_max: Duration) -> Self {
-        Self {
-            stream,
-            activity: Arc::default(),
-            arrival_max,
-            arrival: Box::pin(tokio::time::sleep(arrival_max)),
-            answered_seen: 0,
-            stall: None,
-            _permit: permit,
-        }
+impl CountedStream {
+    /// Takes over a socket.
+    #[must_use]
+    pub fn new(stream: TcpStream, connection: Arc<Connection>) -> Self {
+        Self { stream, connection }
     }
 
-    /// Whether the peer has let a request's arrival take too long.
-    fn arrival_is_late(&mut self, context: &mut Context<'_>) -> bool {
-        let answered = self.activity.answered.load(Ordering::Acquire);
-        if answered != self.answered_seen {
-            self.answered_seen = answered;
-            self.arrival = Box::pin(tokio::time::sleep(self.arrival_max));
+    fn count(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(count)) = written {
+            self.connection.wrote(count);
         }
-        self.arrival.as_mut().poll(context).is_ready() && self.activity.running.load(Ordering::Acquire) == 0
-    }
-
-    /// Passes the outcome of a write on, or fails it when the peer has stalled for too long.
-    fn watch_write(
-        &mut self,
-        context: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-    ) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
-            self.stall = None;
-            return written;
-        }
-        let stall = self.stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_STALL_MAX)));
-        match stall.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => Poll::Pending,
-        }
+        written
     }
 }
 
-impl AsyncRead for GuardedStream {
+impl AsyncRead for CountedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        match Pin::new(&mut this.stream).poll_read(context, buffer) {
-            Poll::Pending if this.arrival_is_late(context) => {
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-            outcome => outcome,
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let count = buffer.filled().len().saturating_sub(before);
+        if count > 0 {
+            self.connection.read(count, Clock.instant());
         }
+        outcome
     }
 }
 
-impl AsyncWrite for GuardedStream {
+impl AsyncWrite for CountedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let written = Pin::new(&mut this.stream).poll_write(context, bytes);
-        this.watch_write(context, written)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.count(written)
     }
 
     fn poll_write_vectored(
@@ -204,9 +258,8 @@ impl AsyncWrite for GuardedStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = &mut *self;
-        let written = Pin::new(&mut this.stream).poll_write_vectored(context, slices);
-        this.watch_write(context, written)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.count(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -219,5 +272,78 @@ impl AsyncWrite for GuardedStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn connection(now: Instant) -> Arc<Connection> {
+        Arc::new(Connection::new("127.0.0.1:1".parse().unwrap(), now))
+    }
+
+    #[test]
+    fn silence_trickles_and_untaken_answers_are_overdue_at_stated_times() {
+        let (limits, start) = (Limits::of(8), Clock.instant());
+        let (short, long) = (Duration::from_millis(1), Duration::from_secs(300));
+        let silent = connection(start);
+        assert!(!silent.is_overdue(&limits, start + limits.silence_max), "INV-CONN-2");
+        assert!(silent.is_overdue(&limits, start + limits.silence_max + short), "INV-CONN-2");
+        // One byte each second: slower than the rate, long before the whole time is over.
+        let trickling = connection(start);
+        let overdue_after = (1..)
+            .find(|second| {
+                let now = start + Duration::from_secs(*second);
+                trickling.read(1, now);
+                trickling.is_overdue(&limits, now)
+            })
+            .unwrap();
+        assert_eq!(overdue_after, 4, "begun at 1 s, 2 s of grace");
+        // Fast enough for the rate, but without end.
+        let endless = connection(start);
+        let overdue_after = (1..)
+            .find(|second| {
+                let now = start + Duration::from_secs(*second);
+                endless.read(1_000_000, now);
+                endless.is_overdue(&limits, now)
+            })
+            .unwrap();
+        assert_eq!(overdue_after, 12, "begun at 1 s, 10 s for the whole");
+        silent.head_arrived();
+        silent.answering();
+        assert!(!silent.is_overdue(&limits, start + long * 100));
+        let taking = silent.taking();
+        let now = Clock.instant();
+        assert!(!silent.is_overdue(&limits, now + limits.answer.grace / 2));
+        assert!(silent.is_overdue(&limits, now + limits.answer.grace + short), "INV-CONN-2");
+        silent.wrote(1 << 20);
+        assert!(!silent.is_overdue(&limits, now + limits.answer.grace + short));
+        assert!(silent.is_overdue(&limits, now + long + short), "INV-CONN-2");
+        drop(taking);
+        let now = Clock.instant();
+        assert!(!silent.is_overdue(&limits, now + limits.idle_max / 2));
+        assert!(silent.is_overdue(&limits, now + limits.idle_max + short), "INV-CONN-2");
+    }
+
+    #[test]
+    fn the_silent_go_first_and_whoever_is_answered_never() {
+        let (limits, start) = (Limits::of(8), Clock.instant());
+        let (silent, asking, known, answered) =
+            (connection(start), connection(start), connection(start), connection(start));
+        let rank = |connection: &Connection| connection.uselessness(&limits, start + Duration::from_secs(2));
+        asking.head_arrived();
+        for connection in [&known, &answered] {
+            connection.head_arrived();
+            connection.authenticated(true);
+        }
+        answered.answering();
+        assert!(rank(&silent) < rank(&asking) && rank(&asking) < rank(&known));
+        assert_eq!(rank(&answered), None, "INV-CONN-3");
+        let (newcomer, older) = (connection(start + Duration::from_millis(1_500)), connection(start));
+        older.head_arrived();
+        assert!(rank(&silent) < rank(&older) && rank(&older) < rank(&newcomer));
     }
 }

@@ -3,9 +3,12 @@
 //! # Place
 //! `rpc/methods.rs` makes these; `cli/rpc_client.rs` reads them.
 
+use std::time::Duration;
+
 use jsonrpsee::types::ErrorObjectOwned;
 
 use super::api::{NodeApiError, SubmitError, SubmitErrorClass};
+use super::limits::{ERROR_MESSAGE_BYTES_MAX, RETRY_AFTER_MS};
 use super::types::ErrorData;
 
 /// There is no such block, transaction or address here.
@@ -30,8 +33,12 @@ pub const BAD_PARAMETERS: i32 = -32_602;
 pub const INTERNAL: i32 = -32_603;
 /// The body is no JSON, or nests too deep; the HTTP status is 400.
 pub const PARSE: i32 = -32_700;
-/// A batch has too many entries; the HTTP status is 400.
+/// A batch has too many entries, for which the HTTP status is 400, or costs too much.
 pub const BATCH_TOO_LONG: i32 = -32_010;
+/// The node has too much to do; `data.retry_after_ms` says when to try again (EIP-1474's "limit exceeded").
+pub const BUSY: i32 = -32_005;
+/// The answer would exceed what a request may have.
+pub const ANSWER_TOO_LARGE: i32 = -32_008;
 
 /// Whether a reason is what programs are promised.
 fn is_snake_case(reason: &str) -> bool {
@@ -42,10 +49,38 @@ fn is_snake_case(reason: &str) -> bool {
 /// An error with its reason, in snake_case, and hint.
 #[must_use]
 pub fn error(code: i32, message: impl Into<String>, reason: &str, hint: &str) -> ErrorObjectOwned {
+    with_retry(code, message, reason, hint, None)
+}
+
+/// The node has too much to do of one kind; trying again in a moment helps.
+#[must_use]
+pub fn busy(reason: &str, message: impl Into<String>, hint: &str) -> ErrorObjectOwned {
+    with_retry(BUSY, message, reason, hint, Some(Duration::from_millis(RETRY_AFTER_MS)))
+}
+
+fn with_retry(
+    code: i32,
+    message: impl Into<String>,
+    reason: &str,
+    hint: &str,
+    retry_after: Option<Duration>,
+) -> ErrorObjectOwned {
     // Each comes by here, so each test that meets one holds it to its form.
     debug_assert!(is_snake_case(reason), "{reason:?} is not snake_case");
-    let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned() };
-    ErrorObjectOwned::owned(code, message, Some(data))
+    let retry_after_ms = retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned(), retry_after_ms };
+    ErrorObjectOwned::owned(code, shortened(message.into()), Some(data))
+}
+
+/// Cuts a message that quotes too much of what the caller sent.
+fn shortened(mut message: String) -> String {
+    if message.len() > ERROR_MESSAGE_BYTES_MAX {
+        let end = message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX);
+        message.truncate(end);
+        message.push_str("...");
+        message.shrink_to_fit();
+    }
+    message
 }
 
 /// A parameter's value that can't be.
@@ -55,26 +90,15 @@ pub fn bad_parameter(name: &str, expected: &str) -> ErrorObjectOwned {
     error(BAD_PARAMETER, message, "bad_parameter", "`timed rpc help` lists every method with its parameters")
 }
 
-impl From<NodeApiError> for ErrorData {
-    fn from(error: NodeApiError) -> Self {
-        let (reason, hint) = match error {
-            NodeApiError::Starting { .. } => ("starting", "try again in a moment"),
-            NodeApiError::Storage { .. } => ("storage", "see the node's log"),
-            NodeApiError::TooLarge { .. } => ("too_large", "this version can't answer that"),
-        };
-        Self { reason: reason.to_owned(), hint: hint.to_owned() }
-    }
-}
-
 /// What a client learns of a node that could not answer.
 #[must_use]
 pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
-    let code = match failure {
-        NodeApiError::Starting { .. } => STARTING,
-        NodeApiError::Storage { .. } | NodeApiError::TooLarge { .. } => INTERNAL,
+    let (code, reason, hint) = match failure {
+        NodeApiError::Starting { .. } => (STARTING, "starting", "try again in a moment"),
+        NodeApiError::Storage { .. } => (INTERNAL, "storage", "see the node's log"),
+        NodeApiError::TooLarge { .. } => (INTERNAL, "too_large", "this version can't answer that"),
     };
-    let message = failure.to_string();
-    ErrorObjectOwned::owned(code, message, Some(ErrorData::from(failure)))
+    error(code, failure.to_string(), reason, hint)
 }
 
 /// What a client learns of a transaction that was not taken.
@@ -84,15 +108,42 @@ pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
         SubmitErrorClass::Inputs => INPUTS_UNAVAILABLE,
         SubmitErrorClass::Invalid | SubmitErrorClass::Policy => REJECTED,
         SubmitErrorClass::AlreadyConfirmed => ALREADY_KNOWN,
+        SubmitErrorClass::Busy => BUSY,
         SubmitErrorClass::Starting => STARTING,
         SubmitErrorClass::Internal => INTERNAL,
     };
-    error(code, refusal.message.clone(), refusal.reason, &refusal.hint)
+    with_retry(code, refusal.message.clone(), refusal.reason, &refusal.hint, refusal.retry_after)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_says_when_to_submit_again_where_that_helps() {
+        let of = |class, reason, retry_after| {
+            let (message, hint) = ("no".to_owned(), "wait".to_owned());
+            let error = of_submit(&SubmitError { class, reason, message, hint, retry_after });
+            serde_json::to_value(error).unwrap()
+        };
+        let half = Some(Duration::from_millis(500));
+        let data = serde_json::json!({ "reason": "busy", "hint": "wait", "retry_after_ms": 500 });
+        let expected = serde_json::json!({ "code": -32_005, "message": "no", "data": data });
+        assert_eq!(of(SubmitErrorClass::Busy, "busy", half), expected);
+        let unknown = of(SubmitErrorClass::Inputs, "inputs_unknown", half);
+        assert_eq!((&unknown["code"], &unknown["data"]["retry_after_ms"]), (&(-25).into(), &500.into()));
+        let spent = of(SubmitErrorClass::Inputs, "bad_txns_inputs_spent", None);
+        assert_eq!(spent["data"], serde_json::json!({ "reason": "bad_txns_inputs_spent", "hint": "wait" }));
+        let read: ErrorData = serde_json::from_value(spent["data"].clone()).unwrap();
+        assert_eq!(read.retry_after_ms, None, "an older node's error is understood");
+    }
+
+    #[test]
+    fn a_message_that_quotes_the_caller_is_cut() {
+        let error = bad_parameter("txid", &"\u{e9}".repeat(1 << 19));
+        assert!(error.message().len() <= ERROR_MESSAGE_BYTES_MAX + 3 && error.message().ends_with("..."));
+        assert_eq!(bad_parameter("txid", "no").message(), "parameter \"txid\": no");
+    }
 
     #[test]
     fn reasons_are_snake_case() {

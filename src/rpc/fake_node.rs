@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -30,6 +30,9 @@ pub(crate) struct FakeNode {
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
     pub(crate) stopped: AtomicBool,
     pub(crate) not_ready: AtomicBool,
+    /// How long the text in each piece of evidence is, and how often it was asked for them.
+    pub(crate) evidence_bytes: Mutex<usize>,
+    pub(crate) evidence_asked: AtomicUsize,
 }
 
 pub(crate) fn block() -> CommittedBlock {
@@ -142,6 +145,7 @@ impl FakeNode {
                 reason: "input_not_found",
                 message: format!("input {missing} does not exist"),
                 hint: "ask for the wallet's outputs again".into(),
+                retry_after: None,
             });
         }
         for input in &transaction.inputs {
@@ -238,8 +242,9 @@ impl NodeApi for FakeNode {
     }
     fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>> {
         let (hash, masternode) = (Hash::ZERO, MasternodeId::ZERO);
-        let evidence =
-            EvidenceInfo { hash, kind: "conflicting_votes".into(), masternode, epoch: 0, height: Some(1) };
+        self.evidence_asked.fetch_add(1, Ordering::Relaxed);
+        let kind = format!("conflicting_votes{}", "x".repeat(*self.evidence_bytes.lock()));
+        let evidence = EvidenceInfo { hash, kind, masternode, epoch: 0, height: Some(1) };
         let burned = Amount(50);
         let one = PunishedInfo { evidence, block_height: HEIGHT, burned, burned_time: burned.to_string() };
         ready(Ok(vec![one; limit.min(3)])).boxed()

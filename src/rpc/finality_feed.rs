@@ -16,11 +16,9 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::limits::FINALITY_FEED_MAX;
 use super::types::{FinalizedEvent, FinalizedPage};
 use crate::types::TxId;
-
-/// Events kept, at most: half a minute at 2,000 a second.
-pub const FINALITY_FEED_MAX: usize = 65_536;
 
 struct Entry {
     txid: TxId,
@@ -120,6 +118,11 @@ impl FinalityFeed {
 mod tests {
     use super::*;
     use crate::runtime::Clock;
+
+    #[test]
+    fn an_event_takes_no_more_than_is_counted() {
+        assert!(size_of::<Entry>() <= super::super::limits::FEED_ENTRY_BYTES);
+    }
 
     fn txid(index: usize) -> TxId {
         let mut bytes = [0; 32];

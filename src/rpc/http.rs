@@ -8,19 +8,24 @@
 //!   host, is refused before anything else is looked at: a web page that an operator visits can't talk to the node,
 //!   whatever names its author lets resolve to 127.0.0.1.
 //! - INV-HTTP-2: wrong credentials are refused even for methods that need none, so that a mistake shows.
-//! - INV-HTTP-3: at most [`BODY_BYTES_MAX`] of a body are kept, and it has [`BODY_ARRIVAL_MAX`] to arrive.
+//! - INV-HTTP-3: at most [`BODY_BYTES_MAX`] of a body are kept, and it has to arrive at the pace of
+//!   [`Limits::body`](super::limits::Limits::body). What exceeds [`BODY_FREE_BYTES`] counts among the bodies of all.
+//! - INV-HTTP-4: the plain pages need no place, no turn and no room that calls could have taken.
 //!
-//! Refusals that concern the whole request have an HTTP status of their own (400, 401, 403, 404, 408, 413, 505) and a
-//! JSON-RPC error as body. A method without the credentials it needs also turns the status into 401.
+//! Refusals that concern the whole request have an HTTP status of their own (400, 401, 403, 404, 408, 413, 503, 505)
+//! and a JSON-RPC error as body. A method without the credentials it needs also turns the status into 401.
+//!
+//! A request takes its place when its body is there. Until then, and while its answer is being taken, its connection
+//! can be evicted: a slow sender or reader never holds a place.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, WWW_AUTHENTICATE};
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
@@ -29,26 +34,29 @@ use jsonrpsee::server::http::call_with_service_builder;
 use jsonrpsee::server::{ConnectionGuard, ConnectionState, Methods, ServerConfig, StopHandle};
 use serde::Serialize;
 use serde::de::IgnoredAny;
+use tokio::time::timeout_at;
 use tower::layer::util::{Identity, Stack};
 
+use super::answers::{AnswerRoom, Answers};
 use super::api::NodeApi;
 use super::auth::{Authenticator, Credentials};
-use super::connection::{ConnectionInfo, RunningRequest};
-use super::errors::{BATCH_TOO_LONG, PARSE, UNAUTHORIZED, error};
+use super::connection::{Connection, Taking};
+use super::connections::{Connections, client_of};
+use super::errors::{BATCH_TOO_LONG, BUSY, PARSE, UNAUTHORIZED, busy, error};
+use super::limits::{
+    BODY_BYTES_MAX, BODY_FREE_BYTES, JSON_DEPTH_MAX, JSON_VALUES_MAX, Pace, RESPONSE_BYTES_MAX,
+};
 use super::meter::MeterLayer;
 use super::methods::Caller;
+use super::places::{Places, RequestWaits};
+use super::shares::{Share, Shares};
 use super::types::Readiness;
+use crate::runtime::Clock;
 
-/// Bytes of a request's body, at most.
-pub const BODY_BYTES_MAX: usize = 1 << 20;
+pub use super::limits::BATCH_LENGTH_MAX;
+
 /// Bytes of an oversized body that are read and dropped, so that its sender gets to read the refusal.
 const DRAIN_BYTES_MAX: usize = 8 << 20;
-/// How long a body may take to arrive.
-pub const BODY_ARRIVAL_MAX: Duration = Duration::from_secs(10);
-/// Entries of a batch, at most.
-pub const BATCH_LENGTH_MAX: usize = 100;
-/// Depth of nested arrays and objects in a request, at most; serde_json itself stops at 128.
-pub const JSON_DEPTH_MAX: usize = 32;
 /// Who presents wrong credentials waits this long for the answer.
 const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_millis(250);
 
@@ -64,7 +72,17 @@ pub struct HttpState {
     pub methods: Methods,
     /// Limits of jsonrpsee.
     pub config: ServerConfig,
-    /// Counts requests, which is how jsonrpsee wants it.
+    /// How fast a body has to arrive.
+    pub body_pace: Pace,
+    /// All open connections.
+    pub connections: Arc<Connections>,
+    /// Places for requests and waiting calls.
+    pub places: Arc<Places>,
+    /// The bytes of large bodies.
+    pub bodies: Arc<Shares>,
+    /// The bytes of large answers, and their turns.
+    pub answers: Answers,
+    /// Counts requests, which is how jsonrpsee wants it; there are never more than places.
     pub guard: ConnectionGuard,
     /// jsonrpsee's own stop signal.
     pub stop: StopHandle,
@@ -73,15 +91,59 @@ pub struct HttpState {
 }
 
 /// Answers any request.
-pub async fn serve(
-    State(state): State<Arc<HttpState>>,
-    ConnectInfo(connection): ConnectInfo<ConnectionInfo>,
-    request: Request,
+pub async fn serve(state: Arc<HttpState>, connection: Arc<Connection>, request: Request) -> Response {
+    connection.head_arrived();
+    let Answered { response, room, place } = match handle(&state, &connection, request).await {
+        Ok(answered) => answered,
+        Err(refusal) => Answered::plain(refusal.response().await),
+    };
+    let taking = connection.taking();
+    drop(place);
+    held_until_taken(response, room, taking).await
+}
+
+/// A response, the room that its bytes take, and the place of its request.
+struct Answered {
+    response: Response,
+    room: Option<Arc<AnswerRoom>>,
+    place: Option<Share>,
+}
+
+impl Answered {
+    const fn plain(response: Response) -> Self {
+        Self { response, room: None, place: None }
+    }
+}
+
+/// INV-ANSWERS-3: an answer's bytes, which take along what has to last until the system has them all.
+struct Held {
+    bytes: Bytes,
+    _room: Option<Arc<AnswerRoom>>,
+    _taking: Taking,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+pub(super) async fn held_until_taken(
+    response: Response,
+    room: Option<Arc<AnswerRoom>>,
+    taking: Taking,
 ) -> Response {
-    let _running = RunningRequest::begin(&connection.activity);
-    match handle(&state, &connection, request).await {
-        Ok(response) => response,
-        Err(refusal) => refusal.response().await,
+    let (parts, body) = response.into_parts();
+    // The body is one piece in memory already, so nothing is copied or awaited here.
+    match to_bytes(body, RESPONSE_BYTES_MAX).await {
+        Ok(bytes) => {
+            let held = Bytes::from_owner(Held { bytes, _room: room, _taking: taking });
+            Response::from_parts(parts, Body::from(held))
+        }
+        Err(failure) => {
+            tracing::error!(%failure, "an answer exceeds its bound");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
     }
 }
 
@@ -110,6 +172,8 @@ enum Refusal {
     TooDeep,
     #[error("a batch has at most {BATCH_LENGTH_MAX} entries")]
     BatchTooLong,
+    #[error("the body holds more than {JSON_VALUES_MAX} values")]
+    TooManyValues,
     #[error("the body is no JSON")]
     NotJson,
     #[error("too many requests at once; try again in a moment")]
@@ -131,8 +195,9 @@ impl Refusal {
             Self::BodyBroken => (StatusCode::BAD_REQUEST, INVALID, "body_broken"),
             Self::TooDeep => (StatusCode::BAD_REQUEST, PARSE, "too_deep"),
             Self::BatchTooLong => (StatusCode::BAD_REQUEST, BATCH_TOO_LONG, "batch_too_long"),
+            Self::TooManyValues => (StatusCode::BAD_REQUEST, PARSE, "too_many_values"),
             Self::NotJson => (StatusCode::BAD_REQUEST, PARSE, "not_json"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, INVALID, "busy"),
+            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY, "too_many_requests"),
         }
     }
 
@@ -145,11 +210,17 @@ impl Refusal {
             StatusCode::UNAUTHORIZED => "send the content of the node's cookie file, or a configured user",
             _ => "",
         };
-        let error = error(code, self.to_string(), reason, hint);
+        let error = match self {
+            Self::Busy => busy(reason, self.to_string(), "send credentials, for which places are kept"),
+            _ => error(code, self.to_string(), reason, hint),
+        };
         let body = serde_json::json!({ "jsonrpc": "2.0", "error": error, "id": null });
         let mut response = json(status, &body);
         if status == StatusCode::UNAUTHORIZED {
             ask_for_credentials(&mut response);
+        }
+        if self == Self::Busy {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
@@ -165,41 +236,34 @@ fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
 }
 
-/// Whether the node is ready, and why not.
-pub(super) fn readiness(node: &dyn NodeApi) -> Readiness {
-    let reasons = node.readiness();
-    Readiness { ready: reasons.is_empty(), reasons }
-}
-
-async fn handle(
-    state: &HttpState,
-    connection: &ConnectionInfo,
-    request: Request,
-) -> Result<Response, Refusal> {
+async fn handle(state: &HttpState, connection: &Connection, request: Request) -> Result<Answered, Refusal> {
     if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
         return Err(Refusal::HttpVersion);
     }
     check_host(request.headers(), state.bound)?;
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, "/health") => {
-            return Ok(json(StatusCode::OK, &serde_json::json!({ "status": "alive" })));
+            return Ok(Answered::plain(json(StatusCode::OK, &serde_json::json!({ "status": "alive" }))));
         }
         (&Method::GET | &Method::HEAD, "/ready") => {
-            let readiness = readiness(&*state.node);
+            let readiness = Readiness::of(state.node.readiness());
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            return Ok(json(status, &readiness));
+            return Ok(Answered::plain(json(status, &readiness)));
         }
         (_, "/") => {}
         _ => return Err(Refusal::Path),
     }
-    let caller = caller(state, connection, request.headers())?;
-    let refused = caller.refused.clone();
+    let authenticated = authenticate(state, connection, request.headers())?;
     let (mut parts, body) = request.into_parts();
-    let bytes =
-        tokio::time::timeout(BODY_ARRIVAL_MAX, read_body(body)).await.map_err(|_| Refusal::BodyTooSlow)??;
+    let (bytes, _share) = read_body(body, state, authenticated).await?;
     check_json(&bytes)?;
-    parts.extensions.insert(caller);
+    let place = state.places.request(authenticated).ok_or(Refusal::Busy)?;
     let permit = state.guard.try_acquire().ok_or(Refusal::Busy)?;
+    connection.answering();
+    let room = AnswerRoom::new(&state.answers, authenticated);
+    let waits = RequestWaits::new(state.places.clone(), client_of(connection.peer), authenticated);
+    let refused = Arc::new(AtomicBool::new(false));
+    parts.extensions.insert(Caller { authenticated, refused: refused.clone(), room: room.clone(), waits });
     let response = call_with_service_builder(
         Request::from_parts(parts, Body::from(bytes)),
         state.config.clone(),
@@ -212,18 +276,23 @@ async fn handle(
     if refused.load(Ordering::Relaxed) {
         ask_for_credentials(&mut response);
     }
-    Ok(response)
+    if room.was_short() {
+        state.connections.close_slowest_reader(Clock.instant());
+    }
+    Ok(Answered { response, room: Some(room), place: Some(place) })
 }
 
-fn caller(state: &HttpState, connection: &ConnectionInfo, headers: &HeaderMap) -> Result<Caller, Refusal> {
+/// Whether the caller has valid credentials.
+fn authenticate(state: &HttpState, connection: &Connection, headers: &HeaderMap) -> Result<bool, Refusal> {
     let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
-    let authenticated = match state.authenticator.judge(authorization) {
-        Credentials::Valid => true,
-        Credentials::Wrong => return Err(Refusal::CredentialsWrong),
-        Credentials::Absent if connection.peer.ip().to_canonical().is_loopback() => false,
-        Credentials::Absent => return Err(Refusal::CredentialsNeeded),
-    };
-    Ok(Caller { authenticated, refused: Arc::new(AtomicBool::new(false)) })
+    let judged = state.authenticator.judge(authorization);
+    connection.authenticated(judged == Credentials::Valid);
+    match judged {
+        Credentials::Valid => Ok(true),
+        Credentials::Wrong => Err(Refusal::CredentialsWrong),
+        Credentials::Absent if connection.peer.ip().to_canonical().is_loopback() => Ok(false),
+        Credentials::Absent => Err(Refusal::CredentialsNeeded),
+    }
 }
 
 /// The host of `name:port`, `name`, `[v6]:port` or `[v6]`.
@@ -263,34 +332,62 @@ fn check_host(headers: &HeaderMap, bound: SocketAddr) -> Result<(), Refusal> {
     }
 }
 
-async fn read_body(body: Body) -> Result<Bytes, Refusal> {
+/// INV-HTTP-3: the body, with its part of what all bodies may have.
+async fn read_body(
+    body: Body,
+    state: &HttpState,
+    authenticated: bool,
+) -> Result<(Bytes, Option<Share>), Refusal> {
+    let begun = Clock.instant();
     let mut stream = body.into_data_stream();
-    let mut bytes = Vec::new();
+    let (mut bytes, mut share) = (Vec::new(), None);
     let mut total: usize = 0;
-    while let Some(chunk) = stream.next().await {
+    while let Some(chunk) = timeout_at(state.body_pace.due(begun, total).into(), stream.next())
+        .await
+        .map_err(|_| Refusal::BodyTooSlow)?
+    {
         let chunk = chunk.map_err(|_| Refusal::BodyBroken)?;
+        let before = total;
         total = total.saturating_add(chunk.len());
         if total > DRAIN_BYTES_MAX {
             return Err(Refusal::BodyTooLarge);
         }
-        if total <= BODY_BYTES_MAX {
-            bytes.extend_from_slice(&chunk);
-        } else {
-            bytes = Vec::new();
+        if total > BODY_BYTES_MAX {
+            (bytes, share) = (Vec::new(), None);
+            continue;
         }
+        let counted = total.saturating_sub(before.max(BODY_FREE_BYTES));
+        if counted > 0 && !grow(&mut share, counted, state, authenticated) {
+            return Err(Refusal::Busy);
+        }
+        bytes.extend_from_slice(&chunk);
     }
     if total > BODY_BYTES_MAX {
         return Err(Refusal::BodyTooLarge);
     }
-    Ok(bytes.into())
+    Ok((bytes.into(), share))
+}
+
+fn grow(share: &mut Option<Share>, bytes: usize, state: &HttpState, authenticated: bool) -> bool {
+    match share {
+        Some(share) => share.grow(bytes),
+        None => {
+            *share = state.bodies.take(bytes, authenticated);
+            share.is_some()
+        }
+    }
 }
 
 /// Bounds depth and batch without recursion, then makes sure that it is JSON at all.
 fn check_json(body: &[u8]) -> Result<(), Refusal> {
     let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
-    let (mut depth, mut separators) = (0_usize, 0_usize);
+    let (mut depth, mut separators, mut values) = (0_usize, 0_usize, 1_usize);
     let (mut in_string, mut escaped) = (false, false);
     for byte in body {
+        // Each value but the first follows one of these.
+        if !in_string && matches!(byte, b'[' | b'{' | b',' | b':') {
+            values = values.saturating_add(1);
+        }
         match (in_string, byte) {
             (true, _) if escaped => escaped = false,
             (true, b'\\') => escaped = true,
@@ -309,6 +406,9 @@ fn check_json(body: &[u8]) -> Result<(), Refusal> {
     }
     if separators >= BATCH_LENGTH_MAX {
         return Err(Refusal::BatchTooLong);
+    }
+    if values > JSON_VALUES_MAX {
+        return Err(Refusal::TooManyValues);
     }
     serde_json::from_slice::<IgnoredAny>(body).map(|_| ()).map_err(|_| Refusal::NotJson)
 }
@@ -369,6 +469,9 @@ mod tests {
         let batch = |length: usize| format!(" [{}]", vec![r#"{"a":[1,2],"b":","}"#; length].join(","));
         assert_eq!(check_json(batch(BATCH_LENGTH_MAX).as_bytes()), Ok(()));
         assert_eq!(check_json(batch(BATCH_LENGTH_MAX + 1).as_bytes()), Err(Refusal::BatchTooLong));
+        let wide = |values: usize| format!(r#"{{"a":[{}]}}"#, vec!["0"; values - 3].join(","));
+        assert_eq!(check_json(wide(JSON_VALUES_MAX).as_bytes()), Ok(()));
+        assert_eq!(check_json(wide(JSON_VALUES_MAX + 1).as_bytes()), Err(Refusal::TooManyValues));
         for text in ["", "{", "nonsense", "{}{}", "[1,]"] {
             assert_eq!(check_json(text.as_bytes()), Err(Refusal::NotJson), "{text:?}");
         }

@@ -3,6 +3,11 @@
 //! # Place
 //! jsonrpsee's middleware, between HTTP and the methods.
 //!
+//! # Invariants
+//! - INV-METER-1: of a batch that costs more than [`BATCH_COST_MAX`] no call is made.
+//!
+//! What a batch's answers may have together is counted where they are written, in `rpc/answers.rs`.
+//!
 //! # Concurrency
 //! The calls of one batch run concurrently on the task of their request, so that hundred submitted transactions share
 //! one check of signatures instead of waiting for each other; answers keep the order of the calls.
@@ -10,16 +15,31 @@
 use futures::future::join_all;
 use jsonrpsee::core::middleware::{Batch, BatchEntry, Notification, RpcServiceT};
 use jsonrpsee::server::{BatchResponseBuilder, MethodResponse};
-use jsonrpsee::types::Request;
+use jsonrpsee::types::{Id, Request};
 use tower::Layer;
 
+use super::errors::{BATCH_TOO_LONG, error};
+use super::limits::{BATCH_COST_MAX, RESPONSE_BYTES_MAX};
 use super::methods::find;
-use super::server::RESPONSE_BYTES_MAX;
 use crate::runtime::Clock;
 use crate::runtime::metric_names::{RPC_REQUESTS_TOTAL, RPC_SECONDS};
 
 /// The label of all methods that don't exist.
 const UNKNOWN_METHOD: &str = "unknown";
+
+/// INV-METER-1: the refusal of a batch that costs too much.
+fn too_costly(batch: &Batch<'_>) -> Option<MethodResponse> {
+    let costs = batch.iter().map(|entry| {
+        let name = entry.as_ref().map_or("", BatchEntry::method_name);
+        find(name).map_or(1, |method| method.cost)
+    });
+    let cost = costs.fold(0, u32::saturating_add);
+    (cost > BATCH_COST_MAX).then(|| {
+        let message = format!("the batch's calls cost {cost} together, {BATCH_COST_MAX} at most");
+        let hint = "spread the calls of methods with large answers over several requests";
+        MethodResponse::error(Id::Null, error(BATCH_TOO_LONG, message, "batch_too_costly", hint))
+    })
+}
 
 /// Makes [`Meter`]s.
 #[derive(Clone, Copy, Debug, Default)]
@@ -70,6 +90,9 @@ where
     fn batch<'a>(&self, batch: Batch<'a>) -> impl Future<Output = MethodResponse> + Send + 'a {
         let meter = self.clone();
         async move {
+            if let Some(refusal) = too_costly(&batch) {
+                return refusal;
+            }
             let entries = batch.into_iter().map(|entry| {
                 let meter = meter.clone();
                 async move {

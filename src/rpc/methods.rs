@@ -3,9 +3,11 @@
 //! # Place
 //! `rpc/server.rs` registers [`METHODS`]; `help` prints it; the wrapper around every method asks it who may call.
 //!
+//! To add a method: a row here, its shape in `rpc/types`, what it asks of the node in `rpc/api.rs`. A row that may have
+//! a large answer says `large()`, one that waits for something takes its place by `Call::wait`.
+//!
 //! # Invariants
 //! - INV-RPC-1, INV-RPC-2 of [`crate::rpc`].
-//! - INV-METHODS-1: a wait ends with its deadline, [`WAIT_MS_MAX`] at most, or when the node stops.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,34 +15,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
-use jsonrpsee::core::{JsonRawValue, to_json_raw_value};
 use jsonrpsee::server::RegisterMethodError;
-use jsonrpsee::types::{ErrorObjectOwned, Params};
+use jsonrpsee::types::ErrorObjectOwned;
 use jsonrpsee::{Extensions, RpcModule};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio_util::sync::CancellationToken;
 
-use super::api::{BlockSelector, NodeApi, UtxoPage};
+use super::answers::{Answer, AnswerRoom, too_large};
+use super::api::{BlockSelector, UtxoPage};
+use super::call::Call;
 use super::errors::{
-    BAD_PARAMETER, BAD_PARAMETERS, INTERNAL, NOT_CONNECTED, NOT_FOUND, STARTING, UNAUTHORIZED, bad_parameter,
-    error, of_node, of_submit,
+    BAD_PARAMETER, INTERNAL, NOT_CONNECTED, NOT_FOUND, UNAUTHORIZED, bad_parameter, error, of_node, of_submit,
 };
 use super::finality_proof;
+use super::places::RequestWaits;
 use super::types::{
-    AddressBalance, AddressUtxo, BlockInfo, MethodHelp, RawTransactionInfo, TransactionInfo, TxOutInfo,
-    UtxoState, ValidatorsInfo, WaitTarget,
+    AddressBalance, AddressUtxo, BlockInfo, FinalizedPage, MethodHelp, RawTransactionInfo, TransactionInfo,
+    TransactionStatusInfo, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
 };
-use crate::types::codec::{decode, encode};
-use crate::types::{Address, Amount, BlockHash, MasternodeId, OutPoint, Transaction, TxId};
+use crate::types::codec::encode;
+use crate::types::{Address, Amount, BlockHash, MasternodeId, TxId};
 
-/// How long one call waits, at most.
-pub const WAIT_MS_MAX: u64 = 60_000;
+pub use super::call::{ADDRESS_UTXOS_MAX, Context};
+pub use super::limits::WAIT_MS_MAX;
+
 const WAIT_MS_DEFAULT: u64 = 30_000;
-/// Outputs in one page of `getaddressutxos`, at most.
-pub const ADDRESS_UTXOS_MAX: usize = 10_000;
-const ADDRESS_UTXOS_DEFAULT: usize = 1_000;
 /// Pages that `getaddressbalance` adds up, at most: a million outputs.
 const BALANCE_PAGES_MAX: usize = 100;
 /// Events in one page of `getfinalizedsince`, at most.
@@ -50,8 +49,13 @@ const FINALIZED_EVENTS_DEFAULT: usize = 1_000;
 pub const EVIDENCE_MAX: usize = 10_000;
 const EVIDENCE_DEFAULT: usize = 100;
 
-type Answer = Result<Box<JsonRawValue>, ErrorObjectOwned>;
-type Handler = fn(Call) -> BoxFuture<'static, Answer>;
+/// An answer that is not written yet.
+type Reply = Box<dyn FnOnce(&AnswerRoom) -> Answer + Send>;
+type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, ErrorObjectOwned>>;
+
+/// Cost of a method that reads the disk once, within [`BATCH_COST_MAX`](super::limits::BATCH_COST_MAX).
+const COST: u32 = 2;
+const COST_LARGE: u32 = 20;
 
 /// A method of the table.
 pub struct Method {
@@ -63,6 +67,10 @@ pub struct Method {
     pub write: bool,
     /// What it does, in a line.
     pub description: &'static str,
+    /// What it counts in a batch.
+    pub cost: u32,
+    /// Whether it takes turns with others, since its answer may be large or much is done for it.
+    pub large: bool,
     handler: Handler,
 }
 
@@ -73,7 +81,7 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: false, description, handler }
+        Self { name, parameters, write: false, description, cost: COST, large: false, handler }
     }
 
     const fn write(
@@ -82,7 +90,11 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: true, description, handler }
+        Self { name, parameters, write: true, description, cost: COST, large: false, handler }
+    }
+
+    const fn large(self) -> Self {
+        Self { cost: COST_LARGE, large: true, ..self }
     }
 
     /// The method as `help` shows it.
@@ -118,8 +130,8 @@ pub static METHODS: [Method; 32] = [
         "getblock",
         &["hash_or_height", "verbosity?"],
         "A block: 0 its bytes with the commit in hexadecimal, 1 with txids (default), 2 with transactions",
-        |call| answer(get_block(call)),
-    ),
+        |call| Box::pin(get_block(call)),
+    ).large(),
     Method::read("getpeerinfo", &[], "Connected peers", |call| answer(async move { Ok(call.node.peers()) })),
     Method::write(
         "disconnectnode",
@@ -135,7 +147,7 @@ pub static METHODS: [Method; 32] = [
     }),
     Method::read("masternodelist", &[], "All masternodes of the chain's state", |call| {
         answer(async move { Ok(call.node.masternodes()) })
-    }),
+    }).large(),
     Method::read("getmasternode", &["id"], "One masternode of the chain's state", |call| {
         answer(async move {
             let id = call.required::<MasternodeId>(0)?;
@@ -151,7 +163,7 @@ pub static METHODS: [Method; 32] = [
         &[],
         "The last sign of life of each masternode, and who heard it",
         |call| answer(async move { Ok(call.node.heartbeats()) }),
-    ),
+    ).large(),
     Method::read(
         "listevidence",
         &["count?"],
@@ -162,13 +174,13 @@ pub static METHODS: [Method; 32] = [
                 call.node.evidence(count).await.map_err(of_node)
             })
         },
-    ),
+    ).large(),
     Method::read("getvalidators", &[], "The set that votes in the current epoch", |call| {
         answer(async move {
             let (epoch, set) = call.node.validators();
             Ok(ValidatorsInfo::of(epoch, &set))
         })
-    }),
+    }).large(),
     Method::read("getutxostate", &["txid", "vout"], "What became of an output", |call| {
         answer(async move {
             let outpoint = call.outpoint()?;
@@ -188,7 +200,7 @@ pub static METHODS: [Method; 32] = [
         "getrawtransaction",
         &["txid", "verbosity?"],
         "A transaction of the pool or the chain: 0 its bytes in hexadecimal (default), 1 decoded, with its block and receipt",
-        |call| answer(get_raw_transaction(call)),
+        |call| Box::pin(get_raw_transaction(call)),
     ),
     Method::read(
         "decoderawtransaction",
@@ -217,7 +229,7 @@ pub static METHODS: [Method; 32] = [
                 finality_proof::get(call.node, txid).await
             })
         },
-    ),
+    ).large(),
     Method::read(
         "verifyfinalityproof",
         &["proof"],
@@ -228,13 +240,13 @@ pub static METHODS: [Method; 32] = [
                 finality_proof::check(call.node, given).await
             })
         },
-    ),
+    ).large(),
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
         answer(send_raw_transaction(call))
     }),
     Method::read("getaddressbalance", &["address"], "The sums of an address's outputs", |call| {
         answer(get_address_balance(call))
-    }),
+    }).large(),
     Method::read(
         "getaddressutxos",
         &["address", "limit?", "after?"],
@@ -246,7 +258,7 @@ pub static METHODS: [Method; 32] = [
                 call.node.address_utxos(address, page).await.map_err(of_node)
             })
         },
-    ),
+    ).large(),
     Method::read(
         "getfinalizedsince",
         &["cursor?", "limit?", "wait_ms?"],
@@ -260,7 +272,7 @@ pub static METHODS: [Method; 32] = [
         answer(async move { Ok(call.node.consensus_info()) })
     }),
     Method::read("getreadiness", &[], "Whether the node is ready, as GET /ready says it", |call| {
-        answer(async move { Ok(super::http::readiness(&*call.node)) })
+        answer(async move { Ok(super::types::Readiness::of(call.node.readiness())) })
     }),
     Method::read("uptime", &[], "Seconds since the node started", |call| {
         answer(async move { Ok(call.node.uptime_s()) })
@@ -291,151 +303,49 @@ fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
     Err(error(NOT_CONNECTED, "no such peer is connected", "not_connected", hint))
 }
 
-fn answer<T: Serialize>(
+fn answer<T: Serialize + Send + 'static>(
     work: impl Future<Output = Result<T, ErrorObjectOwned>> + Send + 'static,
-) -> BoxFuture<'static, Answer> {
-    Box::pin(async move { to_json(&work.await?) })
+) -> BoxFuture<'static, Result<Reply, ErrorObjectOwned>> {
+    Box::pin(async move { Ok(reply(work.await?)) })
 }
 
-fn to_json<T: Serialize>(value: &T) -> Answer {
-    to_json_raw_value(value)
-        .map_err(|failure| error(INTERNAL, failure.to_string(), "internal", "see the node's log"))
-}
-
-/// What the handlers share.
-pub struct Context {
-    /// The node.
-    pub node: Arc<dyn NodeApi>,
-    /// Fires when the node stops.
-    pub stopping: CancellationToken,
+fn reply<T: Serialize + Send + 'static>(value: T) -> Reply {
+    Box::new(move |room| room.write(&value))
 }
 
 /// Who calls, as the HTTP layer found out; it travels in the request's extensions.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Caller {
     /// Whether the caller has given valid credentials.
     pub authenticated: bool,
     /// Set when a method was refused for the lack of them.
     pub refused: Arc<AtomicBool>,
+    /// Where the request's answers are written.
+    pub room: Arc<AnswerRoom>,
+    /// The request's waiting calls.
+    pub waits: Arc<RequestWaits>,
 }
 
-/// One call of a method.
-struct Call {
-    node: Arc<dyn NodeApi>,
-    stopping: CancellationToken,
-    names: &'static [&'static str],
-    /// At most as many as `names`.
-    values: Vec<Value>,
-}
-
-impl Call {
-    fn new(
-        context: &Context,
-        names: &'static [&'static str],
-        params: &Params<'_>,
-    ) -> Result<Self, ErrorObjectOwned> {
-        let given: Value = match params.as_str() {
-            Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-            None => Value::Null,
-        };
-        let wrong = |message: String| {
-            let hint = "`timed rpc help` lists every method with its parameters";
-            error(BAD_PARAMETERS, message, "bad_parameters", hint)
-        };
-        let values = match given {
-            Value::Null => Vec::new(),
-            Value::Array(values) if values.len() <= names.len() => values,
-            Value::Array(values) => {
-                return Err(wrong(format!("at most {} parameters, not {}", names.len(), values.len())));
-            }
-            Value::Object(mut named) => {
-                let values: Vec<Value> = names
-                    .iter()
-                    .map(|name| named.remove(name.trim_end_matches('?')).unwrap_or(Value::Null))
-                    .collect();
-                if let Some(unknown) = named.keys().next() {
-                    return Err(wrong(format!("unknown parameter {unknown:?}")));
-                }
-                values
-            }
-            _ => return Err(wrong("parameters are an array or an object".to_owned())),
-        };
-        Ok(Self { node: context.node.clone(), stopping: context.stopping.clone(), names, values })
-    }
-
-    fn name(&self, index: usize) -> &'static str {
-        self.names.get(index).map_or("", |name| name.trim_end_matches('?'))
-    }
-
-    fn optional<T: DeserializeOwned>(&self, index: usize) -> Result<Option<T>, ErrorObjectOwned> {
-        match self.values.get(index) {
-            None | Some(Value::Null) => Ok(None),
-            Some(value) => T::deserialize(value)
-                .map(Some)
-                .map_err(|failure| bad_parameter(self.name(index), &failure.to_string())),
+impl Caller {
+    /// Makes a call and writes its answer.
+    async fn make(self, method: &'static Method, call: Call) -> Answer {
+        let turn = if method.large { Some(self.room.turn().await?) } else { None };
+        if self.room.is_used_up() && !method.write {
+            return Err(too_large());
         }
-    }
-
-    fn required<T: DeserializeOwned>(&self, index: usize) -> Result<T, ErrorObjectOwned> {
-        self.optional(index)?.ok_or_else(|| {
-            let message = format!("parameter \"{}\" is missing", self.name(index));
-            let hint = "`timed rpc help` lists every method with its parameters";
-            error(BAD_PARAMETERS, message, "bad_parameters", hint)
+        let reply = (method.handler)(call).await?;
+        if turn.is_none() {
+            return reply(&self.room);
+        }
+        // A block of 50,000 transactions takes tens of milliseconds to hash and describe: not on a worker of the
+        // runtime. The turn goes along, since this goes on when the caller is gone.
+        let room = self.room;
+        tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            reply(&room)
         })
-    }
-
-    fn outpoint(&self) -> Result<OutPoint, ErrorObjectOwned> {
-        Ok(OutPoint { txid: self.required(0)?, index: self.required(1)? })
-    }
-
-    fn address(&self, index: usize) -> Result<Address, ErrorObjectOwned> {
-        let address: Address = self.required(index)?;
-        if address.network == self.node.network() {
-            return Ok(address);
-        }
-        let expected = format!("the address is of {}, the node of {}", address.network, self.node.network());
-        Err(bad_parameter(self.name(index), &expected))
-    }
-
-    fn transaction(&self, index: usize) -> Result<Transaction, ErrorObjectOwned> {
-        let text: String = self.required(index)?;
-        let bytes = hex::decode(&text).map_err(|failure| {
-            error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", "")
-        })?;
-        decode(&bytes).map_err(|failure| {
-            let message = format!("these bytes are no transaction: {failure}");
-            let hint = "give the encoding of a transaction";
-            error(BAD_PARAMETER, message, "malformed_transaction", hint)
-        })
-    }
-
-    /// A number of at most `max`.
-    fn bounded(&self, index: usize, default: u64, max: u64) -> Result<u64, ErrorObjectOwned> {
-        let value = self.optional::<u64>(index)?.unwrap_or(default);
-        if value <= max {
-            return Ok(value);
-        }
-        Err(bad_parameter(self.name(index), &format!("at most {max}, not {value}")))
-    }
-
-    fn limit(&self, index: usize, default: usize, max: usize) -> Result<usize, ErrorObjectOwned> {
-        let limit = self.optional::<usize>(index)?.unwrap_or(default);
-        if (1..=max).contains(&limit) {
-            return Ok(limit);
-        }
-        Err(bad_parameter(self.name(index), &format!("from 1 to {max}, not {limit}")))
-    }
-
-    fn utxo_page(&self) -> Result<UtxoPage, ErrorObjectOwned> {
-        let limit = self.limit(1, ADDRESS_UTXOS_DEFAULT, ADDRESS_UTXOS_MAX)?;
-        let after = match self.optional::<String>(2)? {
-            Some(text) => Some(
-                text.parse::<OutPoint>()
-                    .map_err(|failure| bad_parameter(self.name(2), &failure.to_string()))?,
-            ),
-            None => None,
-        };
-        Ok(UtxoPage { after, limit })
+        .await
+        .unwrap_or_else(|failure| Err(error(INTERNAL, failure.to_string(), "internal", "see the node's log")))
     }
 }
 
@@ -448,7 +358,7 @@ async fn get_block_hash(call: Call) -> Result<BlockHash, ErrorObjectOwned> {
     })
 }
 
-async fn get_block(call: Call) -> Answer {
+async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let selector = match call.required::<Value>(0)? {
         Value::Number(number) => number.as_u64().map(BlockSelector::Height),
         Value::String(text) => text.parse::<BlockHash>().ok().map(BlockSelector::Hash),
@@ -469,13 +379,10 @@ async fn get_block(call: Call) -> Answer {
     } else {
         None
     };
-    // A block of 50,000 transactions takes tens of milliseconds to hash and describe: not on a worker of the runtime.
-    tokio::task::spawn_blocking(move || match verbosity {
-        0 => to_json(&hex::encode(encode(&committed))),
-        _ => to_json(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
-    })
-    .await
-    .unwrap_or_else(|failure| Err(error(INTERNAL, failure.to_string(), "internal", "see the node's log")))
+    Ok(Box::new(move |room| match verbosity {
+        0 => room.write(&hex::encode(encode(&committed))),
+        _ => room.write(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
+    }))
 }
 
 async fn get_tx_out(call: Call) -> Result<Option<TxOutInfo>, ErrorObjectOwned> {
@@ -495,28 +402,26 @@ async fn get_tx_out(call: Call) -> Result<Option<TxOutInfo>, ErrorObjectOwned> {
     })
 }
 
-fn stopping() -> ErrorObjectOwned {
-    error(STARTING, "the node is stopping", "stopping", "ask again when it runs")
-}
-
-async fn wait_for_transaction(call: Call) -> Answer {
+async fn wait_for_transaction(call: Call) -> Result<TransactionStatusInfo, ErrorObjectOwned> {
     let txid = call.required::<TxId>(0)?;
     let target = call.optional::<WaitTarget>(1)?.unwrap_or(WaitTarget::Final);
     let timeout = Duration::from_millis(call.bounded(2, WAIT_MS_DEFAULT, WAIT_MS_MAX)?);
-    tokio::select! {
-        status = call.node.wait_for_transaction(txid, target, timeout) => to_json(&status.map_err(of_node)?),
-        () = call.stopping.cancelled() => Err(stopping()),
+    let status = call.node.transaction_status(txid).await.map_err(of_node)?;
+    if target.is_reached_by(status.status) || timeout.is_zero() {
+        return Ok(status);
     }
+    call.wait(async { call.node.wait_for_transaction(txid, target, timeout).await.map_err(of_node) }).await
 }
 
-async fn get_finalized_since(call: Call) -> Answer {
+async fn get_finalized_since(call: Call) -> Result<FinalizedPage, ErrorObjectOwned> {
     let cursor = call.optional::<u64>(0)?;
     let limit = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
     let wait = Duration::from_millis(call.bounded(2, 0, WAIT_MS_MAX)?);
-    tokio::select! {
-        page = call.node.finalized_since(cursor, limit, wait) => to_json(&page),
-        () = call.stopping.cancelled() => Err(stopping()),
+    let page = call.node.finalized_since(cursor, limit, Duration::ZERO).await;
+    if cursor.is_none() || !page.events.is_empty() || wait.is_zero() {
+        return Ok(page);
     }
+    call.wait(async { Ok(call.node.finalized_since(cursor, limit, wait).await) }).await
 }
 
 async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
@@ -524,7 +429,7 @@ async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
     call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
 }
 
-async fn get_raw_transaction(call: Call) -> Answer {
+async fn get_raw_transaction(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let txid = call.required::<TxId>(0)?;
     let verbosity = call.bounded(1, 0, 1)?;
     let found = call.node.transaction(txid).await.map_err(of_node)?;
@@ -534,19 +439,19 @@ async fn get_raw_transaction(call: Call) -> Answer {
     })?;
     let hex = hex::encode(encode(&*transaction));
     if verbosity == 0 {
-        return to_json(&hex);
+        return Ok(reply(hex));
     }
     let receipts = match height {
         Some(_) => call.node.receipts(vec![txid]).await.map_err(of_node)?,
         None => BTreeMap::new(),
     };
     let (best, _) = call.node.best_block();
-    to_json(&RawTransactionInfo {
+    Ok(reply(RawTransactionInfo {
         transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid)),
         hex,
         height,
         confirmations: height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
-    })
+    }))
 }
 
 async fn get_address_balance(call: Call) -> Result<AddressBalance, ErrorObjectOwned> {
@@ -629,21 +534,26 @@ pub fn module(context: Context) -> Result<RpcModule<Context>, RegisterMethodErro
     let mut module = RpcModule::new(context);
     for method in &METHODS {
         module.register_async_method(method.name, move |params, context, extensions| {
-            let call =
-                admit(method, &extensions).and_then(|()| Call::new(&context, method.parameters, &params));
-            async move { (method.handler)(call?).await }
+            let call = admit(method, &extensions).and_then(|caller| {
+                let call = Call::new(&context, caller.waits.clone(), method.parameters, &params)?;
+                Ok((caller, call))
+            });
+            async move {
+                let (caller, call) = call?;
+                caller.make(method, call).await
+            }
         })?;
     }
     Ok(module)
 }
 
-/// INV-RPC-2: without a [`Caller`] nobody is authenticated.
-fn admit(method: &Method, extensions: &Extensions) -> Result<(), ErrorObjectOwned> {
+/// INV-RPC-2. The HTTP layer tells of each caller; without its word nobody calls anything.
+fn admit(method: &Method, extensions: &Extensions) -> Result<Caller, ErrorObjectOwned> {
     let caller = extensions.get::<Caller>();
-    if !method.write || caller.is_some_and(|caller| caller.authenticated) {
-        return Ok(());
-    }
     if let Some(caller) = caller {
+        if !method.write || caller.authenticated {
+            return Ok(caller.clone());
+        }
         caller.refused.store(true, Ordering::Relaxed);
     }
     let message = format!("{} needs credentials", method.name);

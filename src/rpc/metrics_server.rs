@@ -2,23 +2,26 @@
 //!
 //! # Place
 //! `app/` starts it with a function that renders the recorder. Nothing here is secret, so it asks for no credentials;
-//! it has no other page.
+//! it has no other page. A client that is silent or slow is closed as on the RPC address, and holds no place there.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse as _, Response};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection::{BoundedListener, ConnectionInfo, REQUEST_ARRIVAL_MAX, RunningRequest};
-use super::server::{RpcError, RpcHandle, bind, run};
+use super::connection::Connection;
+use super::connections::Connections;
+use super::http::held_until_taken;
+use super::limits::Limits;
+use super::listener::run;
+use super::server::{RpcError, RpcHandle, bind};
 
-/// Open connections, at most.
+/// Connections, at most, beside those for newcomers.
 const CONNECTIONS_MAX: usize = 16;
 
 /// Renders all metrics in Prometheus' text format.
@@ -39,18 +42,22 @@ impl MetricsServer {
         tracker: &TaskTracker,
     ) -> Result<RpcHandle, RpcError> {
         let (listener, local_address) = bind(address).await?;
-        let router = Router::new().route("/metrics", get(metrics)).with_state(render);
-        let listener = BoundedListener::new(listener, CONNECTIONS_MAX, REQUEST_ARRIVAL_MAX);
-        run(router, listener, token, tracker, || ());
+        let connections = Connections::new(Limits::of(CONNECTIONS_MAX));
+        let handler = move |connection, request| metrics(render.clone(), connection, request);
+        run(listener, connections, token, tracker, handler, || ());
         tracing::info!(address = %local_address, "metrics are listening");
         Ok(RpcHandle { local_address })
     }
 }
 
-async fn metrics(
-    State(render): State<Render>,
-    ConnectInfo(connection): ConnectInfo<ConnectionInfo>,
-) -> impl IntoResponse {
-    let _running = RunningRequest::begin(&connection.activity);
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render())
+async fn metrics(render: Render, connection: Arc<Connection>, request: Request) -> Response {
+    connection.head_arrived();
+    let response = match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, "/metrics") => {
+            ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], render()).into_response()
+        }
+        (_, "/metrics") => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        _ => StatusCode::NOT_FOUND.into_response(),
+    };
+    held_until_taken(response, None, connection.taking()).await
 }

@@ -10,9 +10,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::Router;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
     BatchRequestConfig, ConnectionGuard, Methods, RegisterMethodError, ServerConfig, stop_channel,
@@ -21,24 +19,28 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::answers::Answers;
 use super::api::NodeApi;
 use super::auth::{Authenticator, CookieError, RpcUser};
-use super::connection::{BoundedListener, ConnectionInfo, REQUEST_ARRIVAL_MAX};
-use super::http::{BODY_BYTES_MAX, HttpState, serve};
+use super::connections::Connections;
+use super::http::{HttpState, serve};
+use super::limits::{
+    BATCH_LENGTH_MAX, BODIES_BYTES_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX, BODY_BYTES_MAX, Limits,
+};
+use super::listener::run;
 use super::meter::MeterLayer;
 use super::methods::{Context, module};
+use super::places::Places;
+use super::shares::Shares;
 
-/// Bytes of an answer, at most: a full block in hexadecimal fits.
-pub const RESPONSE_BYTES_MAX: usize = 32 << 20;
-/// How long open requests may take to end once the node stops.
-pub(super) const DRAIN_MAX: Duration = Duration::from_secs(3);
+pub use super::limits::RESPONSE_BYTES_MAX;
 
 /// What the server needs to know.
 #[derive(Clone, Debug)]
 pub struct RpcServerConfig {
     /// Where it listens; port 0 lets the system choose.
     pub listen_address: SocketAddr,
-    /// Open connections, at most.
+    /// Requests that are answered at once, at most; a few more connections are open for probes.
     pub connections_max: usize,
     /// Where the cookie is written; `None` makes none.
     pub cookie_path: Option<PathBuf>,
@@ -89,33 +91,6 @@ pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr
     Ok((listener, bound))
 }
 
-/// Runs a server on a task of the tracker until the token fires, then a little longer for open requests.
-pub(super) fn run(
-    router: Router,
-    listener: BoundedListener,
-    token: CancellationToken,
-    tracker: &TaskTracker,
-    after: impl FnOnce() + Send + 'static,
-) {
-    tracker.spawn(async move {
-        let service = router.into_make_service_with_connect_info::<ConnectionInfo>();
-        let server = axum::serve(listener, service).with_graceful_shutdown(token.clone().cancelled_owned());
-        let overdue = async {
-            token.cancelled().await;
-            tokio::time::sleep(DRAIN_MAX).await;
-        };
-        tokio::select! {
-            outcome = server => {
-                if let Err(error) = outcome {
-                    tracing::error!(%error, "an HTTP server ended");
-                }
-            }
-            () = overdue => tracing::debug!("closed HTTP connections with open requests"),
-        }
-        after();
-    });
-}
-
 /// Starts RPC servers.
 pub struct RpcServer;
 
@@ -131,16 +106,17 @@ impl RpcServer {
         token: CancellationToken,
         tracker: &TaskTracker,
     ) -> Result<RpcHandle, RpcError> {
-        Self::start_with_deadline(config, node, token, tracker, REQUEST_ARRIVAL_MAX).await
+        let limits = Limits::of(config.connections_max);
+        Self::start_with(config, limits, node, token, tracker).await
     }
 
-    /// As [`RpcServer::start`], with another deadline for a request's arrival, for tests.
-    pub(super) async fn start_with_deadline(
+    /// As [`RpcServer::start`], with other bounds on time, for tests.
+    pub(super) async fn start_with(
         config: RpcServerConfig,
+        limits: Limits,
         node: Arc<dyn NodeApi>,
         token: CancellationToken,
         tracker: &TaskTracker,
-        arrival_max: Duration,
     ) -> Result<RpcHandle, RpcError> {
         let address = config.listen_address;
         if !address.ip().is_loopback() && config.cookie_path.is_none() && config.users.is_empty() {
@@ -150,19 +126,24 @@ impl RpcServer {
         let authenticator = Arc::new(Authenticator::start(config.cookie_path, config.users)?);
         let methods: Methods = module(Context { node: node.clone(), stopping: token.clone() })?.into();
         let (stop, stop_sender) = stop_channel();
-        let state = HttpState {
+        let connections = Connections::new(limits);
+        let state = Arc::new(HttpState {
             node,
             authenticator: authenticator.clone(),
             bound,
             methods,
             config: server_config(),
-            guard: ConnectionGuard::new(config.connections_max),
+            body_pace: limits.body,
+            connections: connections.clone(),
+            places: Places::new(&limits),
+            bodies: Shares::new(BODIES_BYTES_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX),
+            answers: Answers::default(),
+            guard: ConnectionGuard::new(limits.requests_max),
             stop,
             middleware: RpcServiceBuilder::new().layer(MeterLayer),
-        };
-        let router = Router::new().fallback(serve).with_state(Arc::new(state));
-        let listener = BoundedListener::new(listener, config.connections_max, arrival_max);
-        run(router, listener, token, tracker, move || {
+        });
+        let handler = move |connection, request| serve(state.clone(), connection, request);
+        run(listener, connections, token, tracker, handler, move || {
             authenticator.stop();
             drop(stop_sender);
         });
@@ -177,10 +158,14 @@ fn server_config() -> ServerConfig {
         .http_only()
         .max_request_body_size(bytes(BODY_BYTES_MAX))
         .max_response_body_size(bytes(RESPONSE_BYTES_MAX))
-        .set_batch_request_config(BatchRequestConfig::Limit(bytes(super::http::BATCH_LENGTH_MAX)))
+        .set_batch_request_config(BatchRequestConfig::Limit(bytes(BATCH_LENGTH_MAX)))
         .build()
 }
 
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "server_hostile_tests.rs"]
+mod hostile_tests;

@@ -1,5 +1,7 @@
 //! The server over real sockets, with a fake node behind it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -7,7 +9,7 @@ use tokio::net::TcpStream;
 use super::super::base64;
 use super::super::fake_node::{FakeNode, PEER, block, masternode, output};
 use super::super::finality_proof;
-use super::super::http::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
+use super::super::limits::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
 use super::super::methods::METHODS;
 use super::super::metrics_server::MetricsServer;
 use super::super::types::address_of;
@@ -15,50 +17,48 @@ use super::*;
 use crate::types::codec::encode;
 use crate::types::{Network, Transaction, TxId};
 
-struct Fixture {
-    address: SocketAddr,
-    node: Arc<FakeNode>,
+pub(super) struct Fixture {
+    pub(super) address: SocketAddr,
+    pub(super) node: Arc<FakeNode>,
     cookie_path: PathBuf,
     token: CancellationToken,
     tracker: TaskTracker,
     _directory: tempfile::TempDir,
 }
 
-struct Reply {
-    status: u16,
-    head: String,
-    body: String,
+pub(super) struct Reply {
+    pub(super) status: u16,
+    pub(super) head: String,
+    pub(super) body: String,
 }
 
 impl Reply {
-    fn json(&self) -> Value {
+    pub(super) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("{} {}", self.head, self.body))
     }
 }
 
 impl Fixture {
-    async fn start() -> Self {
-        Self::start_with(8, REQUEST_ARRIVAL_MAX).await
+    pub(super) async fn start() -> Self {
+        Self::start_with(Limits::of(8)).await
     }
 
-    async fn start_with(connections_max: usize, arrival_max: Duration) -> Self {
+    pub(super) async fn start_with(limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cookie_path = directory.path().join(".cookie");
         let config = RpcServerConfig {
             listen_address: "127.0.0.1:0".parse().unwrap(),
-            connections_max,
+            connections_max: limits.requests_max,
             cookie_path: Some(cookie_path.clone()),
             users: vec![RpcUser::line("alice", "f00d", "secret").unwrap().parse().unwrap()],
         };
         let (node, token, tracker) = (FakeNode::funded(), CancellationToken::new(), TaskTracker::new());
         let handle =
-            RpcServer::start_with_deadline(config, node.clone(), token.clone(), &tracker, arrival_max)
-                .await
-                .unwrap();
+            RpcServer::start_with(config, limits, node.clone(), token.clone(), &tracker).await.unwrap();
         Self { address: handle.local_address, node, cookie_path, token, tracker, _directory: directory }
     }
 
-    fn cookie(&self) -> String {
+    pub(super) fn cookie(&self) -> String {
         basic(&std::fs::read_to_string(&self.cookie_path).unwrap())
     }
 
@@ -72,7 +72,7 @@ impl Fixture {
         Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
-    async fn request(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+    pub(super) async fn request(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let mut text = format!("{line} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "host") {
             text.push_str(&format!("host: {}\r\n", self.address));
@@ -86,12 +86,12 @@ impl Fixture {
         self.raw(format!("{text}\r\n{body}").as_bytes()).await
     }
 
-    async fn post(&self, headers: &[(&str, &str)], body: &Value) -> Reply {
+    pub(super) async fn post(&self, headers: &[(&str, &str)], body: &Value) -> Reply {
         self.request("POST /", headers, &body.to_string()).await
     }
 
     /// Calls with the cookie: the result or the error.
-    async fn call(&self, method: &str, params: Value) -> Result<Value, Value> {
+    pub(super) async fn call(&self, method: &str, params: Value) -> Result<Value, Value> {
         let reply = self.post(&[("authorization", &self.cookie())], &call(method, params)).await;
         let mut json = reply.json();
         assert_eq!(reply.status, 200, "{json}");
@@ -106,7 +106,7 @@ fn basic(pair: &str) -> String {
     format!("Basic {}", base64::encode(pair.as_bytes()))
 }
 
-fn call(method: &str, params: Value) -> Value {
+pub(super) fn call(method: &str, params: Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
 }
 
@@ -397,33 +397,6 @@ async fn health_and_readiness_have_their_pages() {
     fixture.node.not_ready.store(true, std::sync::atomic::Ordering::Relaxed);
     let not_ready = fixture.request("GET /ready", &[], "").await;
     assert_eq!((not_ready.status, &not_ready.json()["reasons"][0]["reason"]), (503, &json!("syncing")));
-}
-
-#[tokio::test]
-async fn half_open_connections_are_closed_and_do_not_keep_others_out() {
-    let fixture = Fixture::start_with(2, Duration::from_millis(300)).await;
-    let mut silent = TcpStream::connect(fixture.address).await.unwrap();
-    let mut trickling = TcpStream::connect(fixture.address).await.unwrap();
-    trickling.write_all(b"POST / HTTP/1.1\r\nhost: 127").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    let mut refused = TcpStream::connect(fixture.address).await.unwrap();
-    let mut buffer = [0; 1];
-    assert!(matches!(refused.read(&mut buffer).await, Ok(0) | Err(_)), "a third one is closed at once");
-    assert!(matches!(silent.read(&mut buffer).await, Ok(0) | Err(_)));
-    let trickle = async {
-        while trickling.write_all(b"x").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), trickle).await.expect("trickling doesn't hold it open");
-    assert_eq!(fixture.request("GET /health", &[], "").await.status, 200);
-}
-
-#[tokio::test]
-async fn a_long_wait_outlives_the_deadline_for_arrival() {
-    let fixture = Fixture::start_with(2, Duration::from_millis(50)).await;
-    let wait = call("waitfortransaction", json!([TxId([9; 32]).to_string(), "final", 300]));
-    assert_eq!(fixture.post(&[], &wait).await.json()["result"]["status"], "unknown");
 }
 
 #[tokio::test]

@@ -461,6 +461,14 @@ pub struct Readiness {
     pub reasons: Vec<NotReady>,
 }
 
+impl Readiness {
+    /// A node that is ready unless something speaks against it.
+    #[must_use]
+    pub fn of(reasons: Vec<NotReady>) -> Self {
+        Self { ready: reasons.is_empty(), reasons }
+    }
+}
+
 /// One entry of [`FinalizedPage`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinalizedEvent {
@@ -503,4 +511,7 @@ pub struct ErrorData {
     pub reason: String,
     /// What to do about it.
     pub hint: String,
+    /// Where trying again helps: in so many milliseconds, not earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }

@@ -108,7 +108,7 @@ pub struct RpcConfig {
     pub auth: RpcAuth,
     /// `name:salt$hash` each, hash being HMAC-SHA-256 of the password under the salt, as Bitcoin Core's `rpcauth`.
     pub users: Vec<String>,
-    /// Connections at once, at most.
+    /// Requests that are answered at once, at most; 8 more connections are open, so that a newcomer always finds a place.
     pub max_connections: u32,
 }
 

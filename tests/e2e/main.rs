@@ -23,4 +23,5 @@ mod masternode;
 mod net;
 mod payment;
 mod proof;
+mod slow_callers;
 mod stop;

@@ -1,0 +1,169 @@
+//! One call of a method: its parameters, checked one by one, and the node that it asks.
+//!
+//! # Place
+//! `rpc/methods.rs` makes a [`Call`] of each request that may be made, and its handlers take from it what they need.
+//!
+//! # Invariants
+//! - INV-CALL-1: a wait ends with its deadline, [`WAIT_MS_MAX`](super::limits::WAIT_MS_MAX) at most, or when the node
+//!   stops, and has a place among the waiting calls.
+
+use std::sync::Arc;
+
+use jsonrpsee::types::{ErrorObjectOwned, Params};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::api::{NodeApi, UtxoPage};
+use super::errors::{BAD_PARAMETER, BAD_PARAMETERS, STARTING, bad_parameter, error};
+use super::places::RequestWaits;
+use crate::types::codec::decode;
+use crate::types::{Address, OutPoint, Transaction};
+
+/// Outputs in one page of `getaddressutxos`, at most.
+pub const ADDRESS_UTXOS_MAX: usize = 10_000;
+const ADDRESS_UTXOS_DEFAULT: usize = 1_000;
+
+/// What the handlers share.
+pub struct Context {
+    /// The node.
+    pub node: Arc<dyn NodeApi>,
+    /// Fires when the node stops.
+    pub stopping: CancellationToken,
+}
+
+/// One call of a method.
+pub(super) struct Call {
+    pub(super) node: Arc<dyn NodeApi>,
+    stopping: CancellationToken,
+    waits: Arc<RequestWaits>,
+    names: &'static [&'static str],
+    /// At most as many as `names`.
+    values: Vec<Value>,
+}
+
+impl Call {
+    pub(super) fn new(
+        context: &Context,
+        waits: Arc<RequestWaits>,
+        names: &'static [&'static str],
+        params: &Params<'_>,
+    ) -> Result<Self, ErrorObjectOwned> {
+        let given: Value = match params.as_str() {
+            Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+            None => Value::Null,
+        };
+        let wrong = |message: String| {
+            let hint = "`timed rpc help` lists every method with its parameters";
+            error(BAD_PARAMETERS, message, "bad_parameters", hint)
+        };
+        let values = match given {
+            Value::Null => Vec::new(),
+            Value::Array(values) if values.len() <= names.len() => values,
+            Value::Array(values) => {
+                return Err(wrong(format!("at most {} parameters, not {}", names.len(), values.len())));
+            }
+            Value::Object(mut named) => {
+                let values: Vec<Value> = names
+                    .iter()
+                    .map(|name| named.remove(name.trim_end_matches('?')).unwrap_or(Value::Null))
+                    .collect();
+                if let Some(unknown) = named.keys().next() {
+                    return Err(wrong(format!("unknown parameter {unknown:?}")));
+                }
+                values
+            }
+            _ => return Err(wrong("parameters are an array or an object".to_owned())),
+        };
+        Ok(Self { node: context.node.clone(), stopping: context.stopping.clone(), waits, names, values })
+    }
+
+    /// Does what waits, until it ends or the node stops.
+    pub(super) async fn wait<T>(
+        &self,
+        waited: impl Future<Output = Result<T, ErrorObjectOwned>>,
+    ) -> Result<T, ErrorObjectOwned> {
+        let _wait = self.waits.begin()?;
+        tokio::select! {
+            outcome = waited => outcome,
+            () = self.stopping.cancelled() => {
+                Err(error(STARTING, "the node is stopping", "stopping", "ask again when it runs"))
+            }
+        }
+    }
+
+    pub(super) fn name(&self, index: usize) -> &'static str {
+        self.names.get(index).map_or("", |name| name.trim_end_matches('?'))
+    }
+
+    pub(super) fn optional<T: DeserializeOwned>(&self, index: usize) -> Result<Option<T>, ErrorObjectOwned> {
+        match self.values.get(index) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => T::deserialize(value)
+                .map(Some)
+                .map_err(|failure| bad_parameter(self.name(index), &failure.to_string())),
+        }
+    }
+
+    pub(super) fn required<T: DeserializeOwned>(&self, index: usize) -> Result<T, ErrorObjectOwned> {
+        self.optional(index)?.ok_or_else(|| {
+            let message = format!("parameter \"{}\" is missing", self.name(index));
+            let hint = "`timed rpc help` lists every method with its parameters";
+            error(BAD_PARAMETERS, message, "bad_parameters", hint)
+        })
+    }
+
+    pub(super) fn outpoint(&self) -> Result<OutPoint, ErrorObjectOwned> {
+        Ok(OutPoint { txid: self.required(0)?, index: self.required(1)? })
+    }
+
+    pub(super) fn address(&self, index: usize) -> Result<Address, ErrorObjectOwned> {
+        let address: Address = self.required(index)?;
+        if address.network == self.node.network() {
+            return Ok(address);
+        }
+        let expected = format!("the address is of {}, the node of {}", address.network, self.node.network());
+        Err(bad_parameter(self.name(index), &expected))
+    }
+
+    pub(super) fn transaction(&self, index: usize) -> Result<Transaction, ErrorObjectOwned> {
+        let text: String = self.required(index)?;
+        let bytes = hex::decode(&text).map_err(|failure| {
+            error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", "")
+        })?;
+        decode(&bytes).map_err(|failure| {
+            let message = format!("these bytes are no transaction: {failure}");
+            let hint = "give the encoding of a transaction";
+            error(BAD_PARAMETER, message, "malformed_transaction", hint)
+        })
+    }
+
+    /// A number of at most `max`.
+    pub(super) fn bounded(&self, index: usize, default: u64, max: u64) -> Result<u64, ErrorObjectOwned> {
+        let value = self.optional::<u64>(index)?.unwrap_or(default);
+        if value <= max {
+            return Ok(value);
+        }
+        Err(bad_parameter(self.name(index), &format!("at most {max}, not {value}")))
+    }
+
+    pub(super) fn limit(&self, index: usize, default: usize, max: usize) -> Result<usize, ErrorObjectOwned> {
+        let limit = self.optional::<usize>(index)?.unwrap_or(default);
+        if (1..=max).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(bad_parameter(self.name(index), &format!("from 1 to {max}, not {limit}")))
+    }
+
+    pub(super) fn utxo_page(&self) -> Result<UtxoPage, ErrorObjectOwned> {
+        let limit = self.limit(1, ADDRESS_UTXOS_DEFAULT, ADDRESS_UTXOS_MAX)?;
+        let after = match self.optional::<String>(2)? {
+            Some(text) => Some(
+                text.parse::<OutPoint>()
+                    .map_err(|failure| bad_parameter(self.name(2), &failure.to_string()))?,
+            ),
+            None => None,
+        };
+        Ok(UtxoPage { after, limit })
+    }
+}
