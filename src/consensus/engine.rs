@@ -27,6 +27,7 @@ use super::events::{
     Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
 };
 use super::inbox::{ConsensusHandle, ConsensusInbox, ConsensusStopped};
+use super::known::KnownBatches;
 use super::serve::AnswerServer;
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
@@ -59,8 +60,8 @@ pub trait Observer: Send + Sync {
 
 // -- signatures -------------------------------------------------------------------------------------------------------
 
-/// Takes urgent events from the network, checks the signatures of votes on the CPU pool, and hands all to the core in
-/// their order. Ends with the network or the core.
+/// Takes urgent events from the network, checks the signatures of votes on the CPU pool, and hands all to consensus in
+/// their order. Ends with the network or with it.
 pub async fn verify_urgent(
     mut events: mpsc::Receiver<NetworkEvent>,
     engine: Arc<ConsensusHandle>,
@@ -89,7 +90,9 @@ pub async fn verify_urgent(
                 }
                 let (voters, verifier) = (engine.voters(), Arc::clone(&verifier));
                 let signed = batch.iter().any(|event| needs_check(event, &voters));
-                let job = move || batch.into_iter().map(|event| judge(event, &voters, &*verifier)).collect();
+                let handle = Arc::clone(&engine);
+                let judge = move |event| judge(event, &voters, handle.known(), &*verifier);
+                let job = move || batch.into_iter().map(judge).collect();
                 // Without a signature to check it is not worth a wake-up.
                 jobs.push_back(if signed {
                     futures::future::Either::Left(pool.run(job))
@@ -104,6 +107,8 @@ pub async fn verify_urgent(
 
 enum Verdict {
     Pass(Event),
+    /// It was checked and handed in before.
+    Known,
     BadSignature(PeerId),
     Malformed(PeerId),
 }
@@ -115,8 +120,13 @@ fn needs_check(event: &NetworkEvent, voters: &Voters) -> bool {
     }
 }
 
-/// What can't be judged by the set of the moment goes on unverified: the core knows what it is for.
-fn judge(event: NetworkEvent, voters: &Voters, verifier: &dyn SignatureVerifier) -> Verdict {
+/// What can't be judged by the set of the moment goes on unverified: consensus knows what it is for.
+fn judge(
+    event: NetworkEvent,
+    voters: &Voters,
+    known: &KnownBatches,
+    verifier: &dyn SignatureVerifier,
+) -> Verdict {
     let (peer, message) = match event {
         NetworkEvent::Connected { peer, .. } => return Verdict::Pass(Event::PeerConnected(peer)),
         NetworkEvent::Disconnected { peer } => return Verdict::Pass(Event::PeerDisconnected(peer)),
@@ -124,11 +134,21 @@ fn judge(event: NetworkEvent, voters: &Voters, verifier: &dyn SignatureVerifier)
     };
     let mut verified = false;
     if epoch_of(&message) == Some(voters.epoch) {
+        let name = match &message {
+            Message::VoteBatch(batch) => Some(batch.header.digest(&voters.chain_id)),
+            _ => None,
+        };
+        if name.is_some_and(|digest| known.has(&digest)) {
+            return Verdict::Known;
+        }
         match verify(&message, voters, verifier) {
             Ok(()) => verified = true,
             Err(VerifyError::UnknownValidator) => {}
             Err(VerifyError::BadSignature) => return Verdict::BadSignature(peer),
-            Err(VerifyError::NotBound | VerifyError::Malformed) => return Verdict::Malformed(peer),
+            Err(_) => return Verdict::Malformed(peer),
+        }
+        if let Some(digest) = name.filter(|_| verified) {
+            known.note(digest);
         }
     }
     Verdict::Pass(Event::Message { from: peer, message, verified })
@@ -141,6 +161,7 @@ async fn deliver(
 ) -> Result<(), ConsensusStopped> {
     match verdict {
         Verdict::Pass(event) => engine.urgent(event).await?,
+        Verdict::Known => {}
         Verdict::BadSignature(peer) => network.report(peer, Misbehaviour::InvalidSignature),
         Verdict::Malformed(peer) => network.report(peer, Misbehaviour::Malformed),
     }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::events::Event;
+use super::known::KnownBatches;
 use super::verify::Voters;
 use crate::protocol::finality::FinalVotes;
 use crate::types::TxId;
@@ -34,6 +35,7 @@ pub struct ConsensusHandle {
     bulk: mpsc::Sender<Event>,
     /// Set when the thread starts.
     thread: OnceLock<Thread>,
+    known: KnownBatches,
 }
 
 /// The receiving ends of peers' lanes.
@@ -59,6 +61,7 @@ impl ConsensusHandle {
             urgent,
             bulk,
             thread: OnceLock::new(),
+            known: KnownBatches::default(),
         };
         (Arc::new(handle), ConsensusInbox { urgent: urgent_events, bulk: bulk_events })
     }
@@ -67,6 +70,11 @@ impl ConsensusHandle {
     #[must_use]
     pub fn voters(&self) -> Arc<Voters> {
         self.voters.load_full()
+    }
+
+    /// Batches that were checked already.
+    pub(super) const fn known(&self) -> &KnownBatches {
+        &self.known
     }
 
     pub(super) fn set_voters(&self, voters: Voters) {

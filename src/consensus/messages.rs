@@ -19,7 +19,7 @@ use super::dispatch::{Consensus, moment};
 use super::events::{Answer, BatchesEnd, Output, Recipient};
 use super::moment::Moment;
 use super::outbox::Fact;
-use super::verify::{VerifyError, Voters, epoch_of, verify, verify_certificates};
+use super::verify::{CertificateChecks, VerifyError, Voters, epoch_of, verify};
 use crate::network::PeerId;
 use crate::protocol::bft::Input;
 use crate::types::limits::{
@@ -77,7 +77,7 @@ impl Consensus {
             Ok(()) => true,
             // Sets change; a peer that relays the vote of a stranger may just be at another height.
             Err(VerifyError::UnknownValidator) => false,
-            Err(VerifyError::NotBound | VerifyError::Malformed | VerifyError::BadSignature) => {
+            Err(_) => {
                 self.out.misbehaved(from, "bad vote");
                 false
             }
@@ -214,31 +214,28 @@ impl Consensus {
         }
     }
 
+    /// Only what would prove something new is looked at, and only up to the first bad one.
     fn on_certificates(&mut self, from: PeerId, certificates: Vec<Arc<Certificate>>) {
         let voters = self.chain.voters();
-        let quorum = voters.set.quorum();
-        let reaches_quorum = |certificate: &Certificate| {
-            let weights =
-                certificate.votes.iter().filter_map(|vote| voters.weight_of(&vote.header.validator));
-            weights.fold(0_u64, u64::saturating_add) >= quorum
-        };
-        let wanted: Vec<Arc<Certificate>> = certificates
-            .into_iter()
-            .filter(|certificate| {
-                certificate.epoch == voters.epoch && !self.finality.is_proved(&certificate.vote)
-            })
-            .filter(|certificate| reaches_quorum(certificate))
-            .collect();
-        if wanted.is_empty() {
-            return;
-        }
-        match verify_certificates(&wanted, &voters, self.chain.verifier()) {
-            Ok(()) => {
-                self.finality.receive_certificates(wanted, &moment!(self), &mut self.out);
-                self.check_closing_due();
+        let mut checks = CertificateChecks::default();
+        let mut held = Vec::new();
+        for certificate in certificates {
+            if certificate.epoch != voters.epoch || self.finality.is_proved(&certificate.vote) {
+                continue;
             }
-            Err(VerifyError::UnknownValidator) => {}
-            Err(_) => self.out.misbehaved(from, "bad certificate"),
+            match checks.check(&certificate, &voters, self.chain.verifier()) {
+                Ok(()) => held.push(certificate),
+                // Sets change; a peer may just be at another height.
+                Err(VerifyError::UnknownValidator) => {}
+                Err(_) => {
+                    self.out.misbehaved(from, "bad certificate");
+                    break;
+                }
+            }
+        }
+        if !held.is_empty() {
+            self.finality.receive_certificates(held, &moment!(self), &mut self.out);
+            self.check_closing_due();
         }
     }
 

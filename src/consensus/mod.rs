@@ -29,6 +29,7 @@
 //! | [`restart`], [`replay`] | what a start finds on the disk |
 //! | [`serve`] | answers to peers, on a thread of its own |
 //! | [`view`] | what readers see |
+//! | [`known`] | which batches need no second check |
 //! | [`verify`], [`proof_builder`] | checks of signed messages, proofs of finality |
 //! | [`vote_journal`], [`block_commit`], [`timeout_monitor`] | the shells around disks and clock |
 //!
@@ -48,6 +49,7 @@ pub mod finality;
 pub(crate) mod fixtures;
 pub mod heartbeats;
 pub mod inbox;
+pub mod known;
 mod messages;
 mod moment;
 mod outbox;

@@ -343,3 +343,7 @@ impl AnswerServer {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "serve_tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ mod batches;
 mod closing;
 mod evidence;
 mod forks;
+mod strangers;
 
 use std::path::Path;
 
@@ -35,6 +36,8 @@ use crate::types::{
 
 const START_MS: TimeMs = 1_750_000_000_000;
 const MEMBERS: u8 = 4;
+/// So that a few large payments fill a block.
+const GENESIS_BLOCK_BYTES_MAX: u64 = 1 << 20;
 
 fn operator(index: usize) -> SecretKey {
     SecretKey::from_seed(&[u8::try_from(index).unwrap() + 1; 32])
@@ -46,7 +49,8 @@ fn user() -> SecretKey {
 
 fn genesis() -> GenesisDocument {
     let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
-    let parameters = ChainParameters::of_network(Network::Devnet);
+    let mut parameters = ChainParameters::of_network(Network::Devnet);
+    parameters.block_bytes_max = GENESIS_BLOCK_BYTES_MAX;
     let masternode = |index: u8| GenesisMasternode {
         collateral: parameters.tiers[0].collateral,
         owner: address(&user()),
@@ -134,6 +138,19 @@ impl Chain {
         CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
     }
 
+    /// The same with so many outputs that it has about this size.
+    fn payment_of_bytes(&self, nth: usize, bytes: usize) -> CheckedTransaction {
+        let outputs_max = (bytes / 42).min(900);
+        let lock = Lock::KeyHash(user().public().key_hash());
+        let coins = self.utxos.iter().filter(|(outpoint, _)| !self.state.is_bound(outpoint));
+        let (outpoint, _) = coins.into_iter().nth(nth).unwrap();
+        let outputs = vec![TxOut { value: Amount(1), lock }; outputs_max];
+        let transaction = Transaction::transfer(vec![*outpoint], outputs, Vec::new());
+        let transaction = Arc::new(transaction.signed(self.state.chain_id(), &[&user()]));
+        let (chain_id, parameters) = (self.state.chain_id(), self.state.parameters());
+        CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
+    }
+
     fn proposal(&self, block: &Block) -> Message {
         let place = self.state.validators().index_of(&block.header.proposer).unwrap();
         let proposal = Proposal {
@@ -205,12 +222,17 @@ impl Node {
 
     /// All others lock a transaction.
     fn hear_locks(&mut self, txid: TxId) {
+        self.hear_locks_as(txid, 0);
+    }
+
+    /// The same in their batches of this number.
+    fn hear_locks_as(&mut self, txid: TxId, seq: u64) {
         for other in self.others() {
             let state = self.consensus.state();
             let (chain_id, epoch) = (*state.chain_id(), state.next_epoch());
             let id = state.validators().get(other).unwrap().id;
             let votes = vec![FinalityVote { kind: VoteKind::Lock, txid }];
-            let batch = VoteBatch::signed(&chain_id, epoch, id, 0, votes, &operator(other));
+            let batch = VoteBatch::signed(&chain_id, epoch, id, seq, votes, &operator(other));
             self.hear(Message::VoteBatch(Arc::new(batch)));
         }
     }

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use crate::types::limits::BATCH_VOTES_MAX;
 use crate::types::{
-    BlockVote, Certificate, ChainId, Epoch, MasternodeId, Message, Proposal, PublicKey, SignatureCheck,
-    SignatureVerifier, ValidatorSet, VoteBatch,
+    BlockVote, Certificate, ChainId, Epoch, MasternodeId, Message, Proposal, PublicKey, Signature,
+    SignatureCheck, SignatureVerifier, ValidatorSet, VoteBatch,
 };
 
 /// Who votes in an epoch.
@@ -28,13 +28,6 @@ pub struct Voters {
 }
 
 impl Voters {
-    /// A member's weight.
-    #[must_use]
-    pub fn weight_of(&self, validator: &MasternodeId) -> Option<u64> {
-        let place = self.set.index_of(validator)?;
-        self.set.get(place).map(|member| member.weight)
-    }
-
     fn key_of(&self, validator: &MasternodeId) -> Result<PublicKey, VerifyError> {
         let place = self.set.index_of(validator).ok_or(VerifyError::UnknownValidator)?;
         Ok(self.set.get(place).ok_or(VerifyError::UnknownValidator)?.key)
@@ -53,6 +46,9 @@ pub enum VerifyError {
     /// A batch without votes or with too many, or a certificate that names a validator twice.
     #[error("malformed votes")]
     Malformed,
+    /// The votes of a certificate weigh less than a quorum.
+    #[error("a certificate of less than a quorum")]
+    NoQuorum,
     /// A signature does not hold.
     #[error("a signature does not hold")]
     BadSignature,
@@ -122,34 +118,43 @@ fn block_vote_of(
     all_hold(verifier, &[vote.signature_check(&voters.chain_id, key)])
 }
 
-/// Checks certificates of the voters' epoch: members, each at most once; paths; signatures, each distinct one once.
-/// That their weight reaches a quorum is left to the tally, which counts each vote for itself.
-///
-/// # Errors
-/// See [`VerifyError`].
-pub fn verify_certificates(
-    certificates: &[Arc<Certificate>],
-    voters: &Voters,
-    verifier: &dyn SignatureVerifier,
-) -> Result<(), VerifyError> {
-    let mut seen = BTreeSet::new();
-    let mut checks = Vec::new();
-    for certificate in certificates {
-        let mut members = BTreeSet::new();
+/// Checks certificates of the voters' epoch, one after the other: a bad one costs no more than its own signatures, however
+/// many stand behind it. A signed header that was checked once is not checked again.
+#[derive(Default)]
+pub struct CertificateChecks {
+    held: BTreeSet<([u8; 32], Signature, PublicKey)>,
+}
+
+impl CertificateChecks {
+    /// Checks members, each at most once; weight; paths; signatures, all at once.
+    ///
+    /// # Errors
+    /// See [`VerifyError`].
+    pub fn check(
+        &mut self,
+        certificate: &Certificate,
+        voters: &Voters,
+        verifier: &dyn SignatureVerifier,
+    ) -> Result<(), VerifyError> {
+        let (mut members, mut weight, mut checks) = (BTreeSet::new(), 0_u64, Vec::new());
         for vote in &certificate.votes {
             let place = voters.set.index_of(&vote.header.validator).ok_or(VerifyError::UnknownValidator)?;
+            let member = voters.set.get(place).ok_or(VerifyError::UnknownValidator)?;
             if vote.header.epoch != voters.epoch || !members.insert(place) {
                 return Err(VerifyError::Malformed);
             }
-            if !vote.proves(&certificate.vote) {
-                return Err(VerifyError::NotBound);
-            }
-            let Some(member) = voters.set.get(place) else { return Err(VerifyError::UnknownValidator) };
-            let check = vote.header.signature_check(&voters.chain_id, member.key);
-            if seen.insert((check.digest, check.signature, check.key)) {
-                checks.push(check);
-            }
+            weight = weight.saturating_add(member.weight);
+            checks.push(vote.header.signature_check(&voters.chain_id, member.key));
         }
+        if weight < voters.set.quorum() {
+            return Err(VerifyError::NoQuorum);
+        }
+        if certificate.votes.iter().any(|vote| !vote.proves(&certificate.vote)) {
+            return Err(VerifyError::NotBound);
+        }
+        checks.retain(|check| !self.held.contains(&(check.digest, check.signature, check.key)));
+        all_hold(verifier, &checks)?;
+        self.held.extend(checks.into_iter().map(|check| (check.digest, check.signature, check.key)));
+        Ok(())
     }
-    all_hold(verifier, &checks)
 }

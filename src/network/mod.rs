@@ -70,6 +70,12 @@ pub const BULK_EVENTS_MAX: usize = 1_024;
 /// for why it is not longer see `recent_set.rs`.
 pub const SEEN_LIFETIME: Duration = Duration::from_millis(500);
 
+/// Encoded bytes that a message of this kind may have, at most.
+#[must_use]
+pub const fn bytes_max(message: &Message) -> usize {
+    message_kind::MessageKind::of(message).bytes_max()
+}
+
 /// Names a peer: the identity key that it proved.
 pub type PeerId = PublicKey;
 

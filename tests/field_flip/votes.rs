@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use timed::consensus::verify::{VerifyError, Voters, verify, verify_certificates};
+use timed::consensus::verify::{CertificateChecks, VerifyError, Voters, verify};
 use timed::protocol::bft::{self, HeightContext};
 use timed::protocol::evidence;
 use timed::protocol::finality::{self, ChainView, JournaledVotes};
@@ -184,8 +184,8 @@ fn certificates() {
     let judge = |certificate: &Certificate| {
         let certificate = Arc::new(certificate.clone());
         let is_known = certificate.epoch == voters.epoch;
-        let certificates = [Arc::clone(&certificate)];
-        if !is_known || verify_certificates(&certificates, &voters, &SequentialVerifier).is_err() {
+        let mut checks = CertificateChecks::default();
+        if !is_known || checks.check(&certificate, &voters, &SequentialVerifier).is_err() {
             return None;
         }
         let mut machine =

@@ -83,6 +83,12 @@ impl EarlyMessages {
         }
     }
 
+    /// Encoded bytes that are kept for a peer.
+    #[cfg(test)]
+    pub(in crate::consensus) fn bytes_of(&self, peer: &PeerId) -> usize {
+        self.peers.get(peer).map_or(0, |of_peer| of_peer.bytes)
+    }
+
     /// Holds the bounds.
     ///
     /// # Errors

@@ -29,6 +29,8 @@ struct KeptProposal {
 #[derive(Clone, Debug)]
 struct KnownBlock {
     proposal: Arc<Proposal>,
+    /// Its validation was ordered.
+    is_ordered: bool,
     /// Valid on the previous state, once that is known.
     valid: Option<bool>,
     /// Whether the local checks of a first prevote hold, once that is known.
@@ -144,9 +146,11 @@ impl Machine {
     // --- rules ---
 
     fn advance(&mut self, effects: &mut Vec<Effect>) {
+        self.order_validation(effects);
         while let Some(transition) = self.enabled() {
             self.apply(transition, effects);
         }
+        self.order_validation(effects);
     }
 
     /// The first enabled rule of the table.

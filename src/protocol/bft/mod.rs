@@ -52,6 +52,8 @@
 //! - INV-BFT-5: memory is bounded: see [`PROPOSALS_PER_ROUND_MAX`], [`UNKNOWN_VALUES_MAX`], [`ROUNDS_BEHIND_MAX`] and
 //!   [`ROUNDS_AHEAD_MAX`](crate::types::limits::ROUNDS_AHEAD_MAX).
 //! - INV-BFT-6: a decision's commit has weight of at least the quorum, and nothing is voted after it.
+//! - INV-BFT-7: a block is validated once it can matter: its round is reached, or more than a third of the weight voted
+//!   for it.
 //!
 //! # What is forgotten
 //! Messages of rounds long past that hold no quorum and no block that anybody needs. Nothing is lost by it: a block is
@@ -219,7 +221,8 @@ pub enum Effect {
         round: Round,
     },
     /// Check a block: [`Input::BlockValidated`] once, and [`Input::BlockAcceptable`] when the local checks hold.
-    /// Ordered once for each block, and again after a restart or for a block that was forgotten meanwhile.
+    /// Ordered once for each block, when a round is reached in which it was proposed or more than a third of the weight
+    /// voted for it; and again after a restart or for a block that was forgotten meanwhile.
     ValidateBlock {
         /// The block.
         block: Arc<BlockBlueprint>,

@@ -116,10 +116,29 @@ impl Machine {
             });
         }
         self.blocks.entry(hash).or_insert_with(|| {
-            effects.push(Effect::ValidateBlock { block: Arc::new(proposal.block.clone()) });
-            KnownBlock { proposal: Arc::clone(&proposal), valid: None, acceptable: None }
+            let proposal = Arc::clone(&proposal);
+            KnownBlock { proposal, is_ordered: false, valid: None, acceptable: None }
         });
         self.proposals.entry(round).or_default().push(KeptProposal { hash, proposal });
+    }
+
+    /// INV-BFT-7: orders the validation of blocks that matter now. A proposer can send its blocks of all rounds ahead at
+    /// once; whoever validated them on arrival would do nothing else.
+    pub(super) fn order_validation(&mut self, effects: &mut Vec<Effect>) {
+        let open = self.blocks.iter().filter(|(_, known)| !known.is_ordered).map(|(hash, _)| *hash);
+        let due: Vec<BlockHash> = open.filter(|hash| self.matters_now(hash)).collect();
+        for hash in due {
+            if let Some(known) = self.blocks.get_mut(&hash) {
+                known.is_ordered = true;
+                effects.push(Effect::ValidateBlock { block: Arc::new(known.proposal.block.clone()) });
+            }
+        }
+    }
+
+    /// Whether a block was proposed in a round that was reached, or more than a third of the weight voted for it.
+    fn matters_now(&self, hash: &BlockHash) -> bool {
+        let mut reached = self.proposals.range(..=self.round).flat_map(|(_, kept)| kept);
+        reached.any(|kept| kept.hash == *hash) || self.is_needed(hash)
     }
 
     pub(super) fn keep_vote(&mut self, vote: Arc<BlockVote>, effects: &mut Vec<Effect>) {

@@ -191,3 +191,33 @@ fn quorums_are_of_weight_not_of_heads() {
     let effects = machine.step(precommit(0, 0, Some(hash_of(&a))));
     assert!(matches!(effects.as_slice(), [Effect::Decide { .. }]), "{effects:?}");
 }
+
+/// Blocks whose validation is ordered.
+fn ordered(effects: &[Effect]) -> Vec<BlockHash> {
+    let ordered = |effect: &Effect| match effect {
+        Effect::ValidateBlock { block } => Some(block.header.hash()),
+        _ => None,
+    };
+    effects.iter().filter_map(ordered).collect()
+}
+
+/// INV-BFT-7.
+#[test]
+fn blocks_of_rounds_ahead_are_validated_when_their_round_comes_or_a_third_votes_for_them() {
+    let mut machine = observer();
+    let blocks: Vec<_> = (0..ROUNDS_AHEAD_MAX).map(|round| block(round, 4, round as u8)).collect();
+    let mut at_once = Vec::new();
+    for (round, block) in (0..).zip(&blocks) {
+        at_once.extend(ordered(&machine.step(proposed(round, None, block))));
+        machine.check_invariants();
+    }
+    assert_eq!(at_once, [hash_of(&blocks[0])], "whoever sends all rounds at once costs one validation");
+    assert_eq!(ordered(&machine.step(prevote(0, 7, Some(hash_of(&blocks[7]))))), []);
+    let demanded = ordered(&machine.step(prevote(1, 7, Some(hash_of(&blocks[7])))));
+    // A third has voted in that round, so it begins here as well, and with it all before it have come.
+    let up_to: std::collections::BTreeSet<_> = blocks[1..=7].iter().map(hash_of).collect();
+    assert_eq!(demanded.into_iter().collect::<std::collections::BTreeSet<_>>(), up_to);
+    let mut far = observer();
+    let _ = far.step(proposed(5, None, &blocks[5]));
+    assert_eq!(ordered(&far.step(precommit(0, 0, Some(hash_of(&blocks[5]))))), []);
+}

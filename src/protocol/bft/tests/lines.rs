@@ -46,7 +46,7 @@ fn line_10_round_0_starts_when_it_is_due_or_proposed_or_voted_on() {
     check(
         "a valid proposal of a later round starts nothing",
         Some(3),
-        vec![gives(proposed(1, None, &c), &["validate c"]), ok(validated(&c, true))],
+        vec![ok(proposed(1, None, &c)), ok(validated(&c, true))],
     );
     check(
         "votes of more than a third",
@@ -202,11 +202,11 @@ fn line_28_a_proof_of_lock_stands_for_the_local_checks_and_unlocks() {
 
     let steps = vec![
         due(),
-        gives(proposed(1, None, &c), &["validate c"]),
-        ok(validated(&c, true)),
-        ok(acceptable(&c)),
+        ok(proposed(1, None, &c)),
         ok(prevote(0, 1, hash_c)),
-        gives(prevote(1, 1, hash_c), &["start 1", "timeout propose 1 110", "prevote 1 c"]),
+        gives(prevote(1, 1, hash_c), &["validate c", "start 1", "timeout propose 1 110"]),
+        ok(acceptable(&c)),
+        gives(validated(&c, true), &["prevote 1 c"]),
         gives(prevote(3, 1, hash_c), &["precommit 1 c because c 3"]),
         ok(precommit(0, 2, None)),
         gives(precommit(1, 2, None), &start_2),

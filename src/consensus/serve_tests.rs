@@ -1,0 +1,141 @@
+//! What peers get, how much of it, and in which turn.
+
+use super::*;
+use crate::protocol::finality::VoteSource;
+use crate::types::{ChainId, FinalityVote, MasternodeId, SecretKey, VoteKind};
+
+struct Nothing;
+
+impl BodyReader for Nothing {
+    fn body(&self, _txid: &TxId) -> Option<Arc<Transaction>> {
+        None
+    }
+}
+
+impl BlockSource for Nothing {
+    fn block(&self, _height: Height) -> Option<Arc<CommittedBlock>> {
+        None
+    }
+}
+
+fn assembler() -> Assembler {
+    Assembler::new(Arc::new(Nothing), Arc::new(Nothing))
+}
+
+fn txid(number: u32) -> TxId {
+    TxId(*blake3::hash(&number.to_le_bytes()).as_bytes())
+}
+
+/// A batch of one member with these votes.
+fn batch(member: u8, seq: u64, votes: std::ops::Range<u32>) -> Arc<VoteBatch> {
+    let votes = votes.map(|number| FinalityVote { kind: VoteKind::Lock, txid: txid(number) }).collect();
+    let id = MasternodeId([member; 32]);
+    Arc::new(VoteBatch::signed(&ChainId([1; 32]), 0, id, seq, votes, &SecretKey::from_seed(&[member; 32])))
+}
+
+/// Certificates of so many members for all votes of full batches.
+fn parts(members: u8, certificates: u32) -> Vec<CertificateParts> {
+    let batches: Vec<_> = (0..members).map(|member| batch(member, 0, 0..4_096)).collect();
+    let of = |number: u32| CertificateParts {
+        vote: FinalityVote { kind: VoteKind::Lock, txid: txid(number) },
+        epoch: 0,
+        sources: batches.iter().map(|batch| VoteSource::Batch(Arc::clone(batch), number as usize)).collect(),
+    };
+    (0..certificates).map(of).collect()
+}
+
+fn peer(number: u8) -> PeerId {
+    SecretKey::from_seed(&[number; 32]).public()
+}
+
+fn blocks(from: Height) -> Answer {
+    Answer::Blocks { from, count: 1 }
+}
+
+/// INV-SERVE-1.
+#[test]
+fn certificates_of_the_largest_set_arrive_within_the_limit_of_an_answer() {
+    let (messages, bytes) = assembler().messages(Answer::Certificates(parts(67, 100)));
+    let [Message::Certificates(sent)] = messages.as_slice() else { panic!("one message") };
+    assert!(bytes <= RESPONSE_BYTES_MAX && (10..100).contains(&sent.len()), "{bytes} {}", sent.len());
+    assert!(encode(&messages[0]).len() <= crate::network::bytes_max(&messages[0]));
+    for certificate in sent {
+        assert_eq!(certificate.votes.len(), 67);
+        assert!(certificate.votes.iter().all(|vote| vote.proves(&certificate.vote)));
+    }
+}
+
+/// INV-SERVE-3: each batch is hashed once, however many certificates stand on it.
+#[test]
+fn trees_are_kept_within_their_bytes() {
+    let mut assembler = assembler();
+    let (first, _) = assembler.messages(Answer::Certificates(parts(4, 50)));
+    assert_eq!(assembler.trees.by_root.len(), 1, "the members voted alike");
+    let (second, _) = assembler.messages(Answer::Certificates(parts(4, 50)));
+    assert_eq!(first, second);
+    for number in 0..200 {
+        let _ = assembler.trees.of(&batch(1, 1, number..number + 4_096));
+        let trees = &assembler.trees;
+        let bytes: usize = trees.by_root.values().map(|tree| tree.bytes()).sum();
+        assert!(bytes == trees.bytes && bytes <= TREES_BYTES_MAX);
+    }
+}
+
+#[test]
+fn an_answer_with_batches_says_where_it_was_cut() {
+    let batches: Vec<_> = (3..40).map(|seq| batch(1, seq, 0..4_096)).collect();
+    let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 50 };
+    let (messages, bytes) = assembler().messages(Answer::Batches { batches: batches.clone(), end });
+    let sent = messages.len() - 1;
+    assert!(bytes <= RESPONSE_BYTES_MAX && sent > 1 && sent < batches.len());
+    let before_seq = batches[sent].header.seq;
+    let (epoch, validator) = (end.epoch, end.validator);
+    assert_eq!(messages.last(), Some(&Message::BatchesEnd { epoch, validator, before_seq }));
+    let all = Answer::Batches { batches: batches[..2].to_vec(), end };
+    let (messages, _) = assembler().messages(all);
+    assert_eq!(messages.last(), Some(&Message::BatchesEnd { epoch, validator, before_seq: 50 }));
+}
+
+/// INV-SERVE-2.
+#[test]
+fn peers_take_turns_whatever_one_of_them_asks() {
+    let now = Clock.instant();
+    let mut queue = AnswerQueue::default();
+    let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 0 };
+    for _ in 0..1_000 {
+        queue.push(Recipient::Peer(peer(1)), Answer::Batches { batches: Vec::new(), end }, now);
+        queue.push(Recipient::Peer(peer(1)), blocks(1), now);
+    }
+    queue.push(Recipient::Peer(peer(2)), blocks(7), now);
+    let served: Vec<_> = std::iter::from_fn(|| queue.pop(now)).collect();
+    assert_eq!(
+        served.len(),
+        BATCH_ANSWERS_MAX + 2,
+        "one question of a kind, and one for each member's batches"
+    );
+    let second = served.iter().position(|(to, _)| *to == Recipient::Peer(peer(2)));
+    assert_eq!(second, Some(1), "the second peer waits for one answer of the first");
+    assert!(queue.is_empty());
+}
+
+/// INV-SERVE-3.
+#[test]
+fn who_has_used_up_its_budget_waits_and_nobody_else_does() {
+    let began = Clock.instant();
+    let mut queue = AnswerQueue::default();
+    let ask = |queue: &mut AnswerQueue, number, now| {
+        queue.push(Recipient::Peer(peer(number)), blocks(1), now);
+    };
+    ask(&mut queue, 1, began);
+    assert!(queue.pop(began).is_some());
+    queue.paid(peer(1), BURST_BYTES + BYTES_PER_SECOND);
+    ask(&mut queue, 1, began);
+    ask(&mut queue, 2, began);
+    assert!(matches!(queue.pop(began), Some((Recipient::Peer(to), _)) if to == peer(2)));
+    assert!(queue.pop(began).is_none() && !queue.is_empty());
+    assert!(queue.pop(began + Duration::from_millis(999)).is_none());
+    let later = began + Duration::from_millis(1_001);
+    assert!(matches!(queue.pop(later), Some((Recipient::Peer(to), _)) if to == peer(1)));
+    queue.forget_idle(later + Duration::from_secs(60));
+    assert!(queue.peers.is_empty());
+}

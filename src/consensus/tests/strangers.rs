@@ -1,0 +1,139 @@
+//! What peers can say without stake or by lying, and what it must not do.
+
+use super::super::events::Now;
+use super::super::peers::REQUEST_TIMEOUT_MS;
+use super::super::peers::early::EARLY_BYTES_MAX;
+use super::*;
+use crate::network::PeerId;
+use crate::types::codec::encode;
+use crate::types::message::NodeStatus;
+
+fn stranger(number: u8) -> PeerId {
+    SecretKey::from_seed(&[0xa0 ^ number; 32]).public()
+}
+
+fn hear_from(node: &mut Node, from: PeerId, message: Message) {
+    node.feed(Event::Message { from, message, verified: false });
+}
+
+/// INV-SYNC-3.
+#[test]
+fn a_height_that_nobody_delivers_is_soon_not_believed() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let lie = NodeStatus { height: u64::MAX, ..node.consensus.status() };
+    let mut believed_ms = 0;
+    for _ in 0..600 {
+        hear_from(&mut node, peer(), Message::Status(lie.clone()));
+        believed_ms += if node.consensus.is_syncing() { 100 } else { 0 };
+        node.now_ms += 100;
+        node.feed(Event::Tick);
+    }
+    assert!(believed_ms <= 4 * REQUEST_TIMEOUT_MS, "believed for {believed_ms} ms of a minute");
+    let requests = node.around.sent.iter().filter(|message| matches!(message, Message::GetBlocks { .. }));
+    assert!(requests.count() < 100, "nor is it asked for ever");
+}
+
+/// INV-EARLY-1.
+#[test]
+fn early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_them() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let vote = |place: usize, round: u32, secret: SecretKey| {
+        let vote = BlockVote {
+            step: VoteStep::Prevote,
+            epoch: 0,
+            height: 2,
+            round,
+            value: None,
+            validator: node.consensus.state().validators().get(place).unwrap().id,
+            signature: Signature::EMPTY,
+        };
+        Message::BlockVote(Arc::new(vote.signed(node.consensus.state().chain_id(), &secret)))
+    };
+    let honest = vote(0, 0, operator(0));
+    let forged: Vec<Message> = (0..2_000).map(|round| vote(1, round, user())).collect();
+    let from = stranger(1);
+    node.feed(Event::PeerConnected(from));
+    for message in forged {
+        hear_from(&mut node, from, message);
+    }
+    assert_eq!(node.consensus.peers.early.bytes_of(&from), 0, "who did not sign takes no room");
+    node.hear(honest.clone());
+    assert_eq!(node.consensus.peers.early.bytes_of(&peer()), encode(&honest).len());
+    let large = |seq: u64| {
+        let votes = (0..4_096_u32).map(|number| {
+            let txid = TxId(*blake3::hash(&number.to_le_bytes()).as_bytes());
+            FinalityVote { kind: VoteKind::Lock, txid }
+        });
+        let state = node.consensus.state();
+        let id = state.validators().get(0).unwrap().id;
+        VoteBatch::signed(state.chain_id(), 1, id, seq, votes.collect(), &operator(0))
+    };
+    let (from, batches) = (stranger(2), (0..64).map(large).collect::<Vec<_>>());
+    node.feed(Event::PeerConnected(from));
+    for batch in batches {
+        hear_from(&mut node, from, Message::VoteBatch(Arc::new(batch)));
+    }
+    let kept = node.consensus.peers.early.bytes_of(&from);
+    assert!(kept <= EARLY_BYTES_MAX, "{kept}");
+    node.consensus.check_invariants().unwrap();
+    node.decide(&mut chain, START_MS + 1, false, &[]);
+    assert!(node.consensus.bft().prevotes_bitmap(0).contains(0), "it is counted when its height begins");
+}
+
+/// The bytes of what is certified make a block due, not its count alone: votes stop at a number of bytes.
+#[test]
+fn large_payments_make_a_block_due() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let secret = operator(chain.state.proposer_order()[0]);
+    let mut node = Node::of_operator(secret, &blocks, START_MS + 2, Vec::new());
+    let parameters = chain.state.parameters();
+    node.now_ms += parameters.min_block_gap_ms;
+    assert!(node.now_ms < START_MS + parameters.block_interval_ms);
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+    let has_proposed =
+        |node: &Node| node.around.said.iter().any(|message| matches!(message, Message::Proposal(_)));
+    let is_due = |node: &mut Node| {
+        node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+        has_proposed(node)
+    };
+    let mut bytes = 0;
+    for number in 0..40 {
+        let payment = chain.payment_of_bytes(number, 90_000);
+        bytes += payment.encoded_bytes() as u64;
+        node.feed(Event::Transaction(payment.clone()));
+        node.hear_locks_as(payment.txid(), number as u64);
+        let is_over = bytes + 100_000 >= GENESIS_BLOCK_BYTES_MAX;
+        assert_eq!(is_due(&mut node), is_over, "{bytes} bytes are certified");
+        if is_over {
+            return;
+        }
+    }
+    panic!("the block never was due");
+}
+
+/// A clock that was set ahead and back stops nothing: timers run on the other one.
+#[test]
+fn a_clock_that_is_set_ahead_and_back_moves_no_interval() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let secret = operator(chain.state.proposer_order()[0]);
+    let mut node = Node::of_operator(secret, &blocks, START_MS + 2, Vec::new());
+    let interval_ms = chain.state.parameters().block_interval_ms;
+    let hour_ms = 3_600_000;
+    let at = |monotonic_ms: TimeMs, ahead_ms: u64| Now { monotonic_ms, wall_ms: monotonic_ms + ahead_ms };
+    let mut said = Vec::new();
+    let mut tick = |node: &mut Node, now: Now| {
+        let outputs = node.consensus.handle(Event::TimeoutElapsed(Timer::HeightDue(2)), now);
+        said.extend(outputs.into_iter().filter_map(|output| match output {
+            Output::Persist(staged) => staged.release.into_iter().find(|m| matches!(m, Message::Proposal(_))),
+            _ => None,
+        }));
+        said.len()
+    };
+    // The epoch's due end is a time of headers: it comes with the wall clock. The rest waits for the interval.
+    let _ = node.consensus.handle(Event::Tick, at(START_MS + 10, hour_ms));
+    assert_eq!(tick(&mut node, at(START_MS + interval_ms, 0)), 0, "the interval is not over");
+    assert_eq!(tick(&mut node, at(START_MS + interval_ms + 2, 0)), 1);
+}
