@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::{Core, CoreConfig, Event, Opened, Output, Restart};
 use crate::consensus::replay::Replayed;
+use crate::consensus::vote_replay::JournaledState;
 use crate::storage::block_log::BlockLog;
 use crate::storage::disk::Disk;
 use crate::storage::index::Index;
-use crate::storage::journal::{JournalRecord, JournalWriter, OpenedJournal};
+use crate::storage::journal::{JournalOrigin, JournalReader, JournalRecord, JournalWriter, OpenedJournal};
 use crate::types::keys::SequentialVerifier;
 use crate::types::{Message, PublicKey, SecretKey, TimeMs};
 use crate::utxo::UtxoManager;
@@ -39,18 +40,36 @@ impl<D: Disk> SingleNode<D> {
         log: BlockLog<D>,
         now_ms: TimeMs,
     ) -> Self {
+        let OpenedJournal { writer, reader, contents, origin, .. } = journal;
+        let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |_, _| true).unwrap();
+        Self::start(operator, (replayed, index), (writer, reader, origin, journaled), log, now_ms)
+    }
+
+    /// The same, when the journal was read.
+    pub(crate) fn start(
+        operator: Option<SecretKey>,
+        (replayed, index): (Replayed, Index),
+        (journal, reader, origin, journaled): (
+            JournalWriter<D>,
+            JournalReader<D>,
+            JournalOrigin,
+            JournaledState,
+        ),
+        log: BlockLog<D>,
+        now_ms: TimeMs,
+    ) -> Self {
         let config = CoreConfig {
             operator,
             listen_ms: 0,
-            signs_after_ms: journal.origin.signs_after_ms(),
+            signs_after_ms: origin.signs_after_ms(),
             vote_interval_ms: 0,
             verifier: Arc::new(SequentialVerifier),
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
-        let restart = Restart::new(replayed, (journal.records, journal.reader), utxos, log.reader());
+        let restart = Restart::new(replayed, (journaled, reader), utxos, log.reader());
         let Opened { core, outputs } = Core::open(config, restart, now_ms);
         let (written, said, sent) = (Vec::new(), Vec::new(), Vec::new());
-        let mut node = Self { core, journal: journal.writer, log, now_ms, written, said, sent };
+        let mut node = Self { core, journal, log, now_ms, written, said, sent };
         node.execute(outputs);
         node.feed(Event::PeerConnected(peer()));
         node

@@ -39,7 +39,6 @@ use tokio::sync::oneshot;
 
 use self::batches::BatchRequests;
 use self::blocks::{Candidate, Committing};
-use self::restore::JournaledMessages;
 use self::votes::PendingBatch;
 use super::verify::Voters;
 use crate::network::PeerId;
@@ -50,7 +49,8 @@ use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::block_log::{BlockReader, LoggedBlock};
 use crate::storage::disk::Disk;
-use crate::storage::journal::{Durable, JournalReader, Staged};
+use crate::storage::journal::{Durable, JournalReader, JournalRecord, Staged};
+use crate::storage::{JournaledMessages, RecordPlace, StorageError};
 use crate::types::fork::ForkProof;
 use crate::types::message::NodeStatus;
 use crate::types::{
@@ -74,18 +74,26 @@ pub const REQUEST_TIMEOUT_MS: u64 = 2_000;
 /// A height that is overdue by more than this, without a quorum of prevotes, is reported as halted, in milliseconds.
 pub const HALT_AFTER_MS: u64 = 3_000;
 
-/// Reads bodies of transactions from the vote journal.
+/// Reads what was left to the vote journal.
 pub trait BodyReader: Send + Sync {
     /// The body, if the journal holds it and can be read.
     fn body(&self, txid: &TxId) -> Option<Arc<Transaction>>;
+
+    /// The record at a place, if it can be read.
+    fn record(&self, place: RecordPlace) -> Option<JournalRecord>;
+}
+
+fn readable<T>(outcome: Result<T, StorageError>) -> Option<T> {
+    outcome.map_err(|problem| tracing::error!(%problem, "can't read the vote journal")).ok()
 }
 
 impl<D: Disk> BodyReader for JournalReader<D> {
     fn body(&self, txid: &TxId) -> Option<Arc<Transaction>> {
-        self.transaction(txid).unwrap_or_else(|problem| {
-            tracing::error!(%problem, "can't read the vote journal");
-            None
-        })
+        readable(self.transaction(txid)).flatten()
+    }
+
+    fn record(&self, place: RecordPlace) -> Option<JournalRecord> {
+        readable(Self::record(self, place))
     }
 }
 
@@ -330,7 +338,7 @@ pub struct Core {
     other_chains: fork::OtherChains,
     /// What the journal says of heights that the chain here has not reached.
     journaled_heights: BTreeMap<Height, bft::Journaled>,
-    /// And of votes in epochs that it has not reached.
+    /// And where it has the votes of epochs that it has not reached.
     journaled_votes: BTreeMap<Epoch, JournaledMessages>,
     /// The journal has everything of this epoch and later; nothing is signed in earlier ones.
     signs_from: Epoch,

@@ -14,20 +14,25 @@ use super::blocks::height_context;
 use super::votes::PendingBatch;
 use super::{BlockSource, BodyReader, Core, CoreConfig, Output, Signing};
 use crate::consensus::replay::Replayed;
+use crate::consensus::vote_replay::JournaledState;
 use crate::protocol::bft;
-use crate::protocol::finality::{self, BatchStore, Input, JournaledEpoch, JournaledVotes};
+use crate::protocol::finality::{self, BatchStore, Input};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
+use crate::storage::JournaledMessages;
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::journal::{JournalReader, JournalRecord};
-use crate::types::fork::ForkProof;
 use crate::types::{
-    BlockHash, BlockVote, Certificate, ChainId, Commit, Epoch, Evidence, Height, MasternodeId, Proposal,
-    PublicKey, Round, SecretKey, SignatureCheck, SignatureVerifier, TimeMs, Transaction, TxId, VoteBatch,
-    VoteStep,
+    BlockHash, BlockVote, ChainId, Commit, Epoch, Height, MasternodeId, Proposal, PublicKey, Round,
+    SecretKey, SignatureCheck, SignatureVerifier, TimeMs, TxId, VoteBatch, VoteStep,
 };
 use crate::utxo::UtxoManager;
+
+/// Bodies that are read from the journal and checked together.
+const REPLAYED_BODIES: usize = 256;
+/// Messages that are read from the journal before those that are settled leave memory.
+const REPLAYED_MESSAGES: u64 = 256;
 
 /// What the disk holds at start.
 pub struct Restart {
@@ -37,11 +42,11 @@ pub struct Restart {
     pub last_commit: Commit,
     /// Transactions in the blocks of the tip's epoch, if the next block belongs to it.
     pub settled: BTreeSet<TxId>,
-    /// The vote journal's records, in order.
-    pub records: Vec<JournalRecord>,
+    /// What the vote journal says.
+    pub journal: JournaledState,
     /// The outputs, at the tip.
     pub utxos: Arc<UtxoManager>,
-    /// Bodies in the journal.
+    /// Reads what was left to the journal.
     pub bodies: Arc<dyn BodyReader>,
     /// Committed blocks.
     pub blocks: Arc<dyn BlockSource>,
@@ -52,13 +57,13 @@ impl Restart {
     #[must_use]
     pub fn new<D: Disk>(
         replayed: Replayed,
-        (records, bodies): (Vec<JournalRecord>, JournalReader<D>),
+        (journal, bodies): (JournaledState, JournalReader<D>),
         utxos: Arc<UtxoManager>,
         blocks: BlockReader<D>,
     ) -> Self {
         let Replayed { state, last_commit, settled } = replayed;
         let (bodies, blocks) = (Arc::new(bodies), Arc::new(blocks));
-        Self { state, last_commit, settled, records, utxos, bodies, blocks }
+        Self { state, last_commit, settled, journal, utxos, bodies, blocks }
     }
 }
 
@@ -68,31 +73,6 @@ pub struct Opened {
     pub core: Core,
     /// Its first orders.
     pub outputs: Vec<Output>,
-}
-
-/// Messages of one epoch's votes that the journal holds.
-#[derive(Default)]
-pub(super) struct JournaledMessages {
-    own_batches: Vec<Arc<VoteBatch>>,
-    batches: Vec<Arc<VoteBatch>>,
-    certificates: Vec<Arc<Certificate>>,
-}
-
-/// The journal, sorted by what it is needed for.
-#[derive(Default)]
-struct Sorted {
-    bodies: BTreeMap<TxId, Arc<Transaction>>,
-    /// The last epoch that started: earlier ones are no longer there as a whole.
-    started: Epoch,
-    epochs: BTreeMap<Epoch, JournaledEpoch>,
-    heights: BTreeMap<Height, bft::Journaled>,
-    messages: BTreeMap<Epoch, JournaledMessages>,
-    own_block_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
-    own_proposals: BTreeMap<(Height, Round), BlockHash>,
-    fork: Option<Arc<ForkProof>>,
-    acknowledged_forks: Vec<Arc<ForkProof>>,
-    evidence: BTreeMap<MasternodeId, Arc<Evidence>>,
-    next_seq: BTreeMap<Epoch, u64>,
 }
 
 /// Which votes of the journal this node cast: those that its key signed. Who votes with a key is known only for epochs
@@ -126,96 +106,52 @@ impl OwnVotes<'_> {
     }
 }
 
-fn sort(records: Vec<JournalRecord>, mut own: OwnVotes<'_>) -> Sorted {
-    let mut sorted = Sorted::default();
-    for record in records {
-        match record {
-            JournalRecord::Transaction(transaction) => {
-                sorted.bodies.insert(transaction.txid(), transaction);
+/// Own votes and proposals of the heights that are to come.
+#[derive(Default)]
+struct OwnMessages {
+    votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
+    proposals: BTreeMap<(Height, Round), BlockHash>,
+}
+
+impl OwnMessages {
+    fn among(heights: &BTreeMap<Height, bft::Journaled>, mut own: OwnVotes<'_>) -> Self {
+        let mut messages = Self::default();
+        for (height, journaled) in heights {
+            for proposal in journaled.proposals.iter().filter(|proposal| own.has_proposal(proposal)) {
+                messages.proposals.insert((*height, proposal.round), proposal.block.header.hash());
             }
-            JournalRecord::OwnBatch(batch) => {
-                let next = sorted.next_seq.entry(batch.header.epoch).or_insert(0);
-                *next = (*next).max(batch.header.seq.saturating_add(1));
-                sorted.messages.entry(batch.header.epoch).or_default().own_batches.push(batch);
-            }
-            JournalRecord::PeerBatch(batch) => {
-                sorted.messages.entry(batch.header.epoch).or_default().batches.push(batch);
-            }
-            JournalRecord::Certificate(certificate) => {
-                sorted.messages.entry(certificate.epoch).or_default().certificates.push(certificate);
-            }
-            JournalRecord::ClosingEntered { epoch, .. } => {
-                sorted.epochs.entry(epoch).or_default().closing = true;
-            }
-            JournalRecord::Proposal(proposal) => {
-                let height = proposal.block.header.height;
-                if own.has_proposal(&proposal) {
-                    sorted.own_proposals.insert((height, proposal.round), proposal.block.header.hash());
-                }
-                sorted.heights.entry(height).or_default().proposals.push(proposal);
-            }
-            JournalRecord::BlockVote(vote) => {
-                if own.has_vote(&vote) {
-                    sorted.own_block_votes.insert((vote.height, vote.round, vote.step), Arc::clone(&vote));
-                }
-                sorted.heights.entry(vote.height).or_default().votes.push(vote);
-            }
-            JournalRecord::EpochStarted { epoch } => sorted.started = sorted.started.max(epoch),
-            JournalRecord::Evidence(piece) => {
-                // Each epoch's start writes it again.
-                sorted.evidence.insert(piece.validator(), piece);
-            }
-            JournalRecord::Fork(fork) => sorted.fork = Some(fork),
-            JournalRecord::ForkAcknowledged(fork) => {
-                sorted.fork.take_if(|open| *open == fork);
-                // Each epoch's start writes it again, and an earlier one may not be pruned yet.
-                if !sorted.acknowledged_forks.contains(&fork) {
-                    sorted.acknowledged_forks.push(fork);
+            for vote in &journaled.votes {
+                if own.has_vote(vote) {
+                    messages.votes.insert((*height, vote.round, vote.step), Arc::clone(vote));
                 }
             }
         }
+        messages
     }
-    for batch in sorted.messages.values().flat_map(|messages| &messages.own_batches) {
-        let epoch = sorted.epochs.entry(batch.header.epoch).or_default();
-        for vote in &batch.votes {
-            let inputs = sorted.bodies.get(&vote.txid).map(|body| body.inputs.clone()).unwrap_or_default();
-            epoch.votes.push((*vote, inputs));
-        }
-    }
-    sorted
 }
 
 impl Core {
     /// Makes a core at the tip of the chain on disk.
     #[must_use]
     pub fn open(config: CoreConfig, restart: Restart, now_ms: TimeMs) -> Opened {
-        let Restart { state, last_commit, settled, records, utxos, bodies, blocks } = restart;
-        let is_untouched = state.height() == 0 && records.is_empty();
+        let Restart { state, last_commit, settled, journal, utxos, bodies, blocks } = restart;
+        let is_untouched = state.height() == 0 && journal.is_empty;
         let own = OwnVotes {
             key: config.operator.as_ref().map(SecretKey::public),
             chain_id: state.chain_id(),
             verifier: &*config.verifier,
             verdicts: BTreeMap::new(),
         };
-        let mut sorted = sort(records, own);
-        let signing = match (&config.operator, &sorted.fork) {
+        let own = OwnMessages::among(&journal.heights, own);
+        let signing = match (&config.operator, &journal.fork) {
             (None, _) => Signing::NoKey,
             (Some(_), Some(_)) => Signing::Forked,
             // Nobody has voted on this chain yet.
             (Some(_), None) if config.listen_ms == 0 || is_untouched => Signing::Allowed,
             (Some(_), None) => Signing::Listening { until_ms: None },
         };
-        let epoch = state.next_epoch();
-        let height = state.height().saturating_add(1);
-        let closing_journaled = sorted
-            .epochs
-            .iter()
-            .filter(|(_, journaled)| journaled.closing)
-            .map(|(epoch, _)| *epoch)
-            .collect();
-        let epochs = std::mem::take(&mut sorted.epochs);
-        let journaled = JournaledVotes { forgotten_before: sorted.started, epochs };
-        let finality = finality::Machine::new(None, &state, journaled, settled);
+        let signs_from = journal.votes.forgotten_before;
+        let finality = finality::Machine::new(None, &state, journal.votes, settled);
         let mut core = Self {
             batches: BatchStore::new(state.validators().len()),
             batch_requests: BatchRequests::default(),
@@ -232,23 +168,23 @@ impl Core {
             bft_inputs: VecDeque::new(),
             candidates: BTreeMap::new(),
             committing: None,
-            own_block_votes: sorted.own_block_votes.split_off(&(height, 0, VoteStep::Prevote)),
-            own_proposals: sorted.own_proposals.split_off(&(height, 0)),
+            own_block_votes: own.votes,
+            own_proposals: own.proposals,
             evidence: super::evidence::EvidencePool::default(),
             heartbeats: super::heartbeats::Heartbeats::default(),
-            fork: sorted.fork.take(),
-            acknowledged_forks: std::mem::take(&mut sorted.acknowledged_forks),
+            fork: journal.fork,
+            acknowledged_forks: journal.acknowledged_forks,
             recent_hashes: BTreeMap::new(),
             other_chains: super::fork::OtherChains::new(),
             signing,
             me: None,
-            journaled_heights: sorted.heights.split_off(&height),
-            journaled_votes: sorted.messages.split_off(&epoch),
-            signs_from: sorted.started,
-            closing_journaled,
-            next_seq: std::mem::take(&mut sorted.next_seq).split_off(&epoch),
+            journaled_heights: journal.heights,
+            journaled_votes: journal.messages,
+            signs_from,
+            closing_journaled: journal.closing,
+            next_seq: journal.next_seq,
             pending: PendingBatch::default(),
-            journaled_bodies: sorted.bodies.keys().copied().collect(),
+            journaled_bodies: journal.bodies.iter().copied().collect(),
             journaled_batches: BTreeSet::new(),
             early: BTreeMap::new(),
             peers: BTreeMap::new(),
@@ -266,8 +202,8 @@ impl Core {
             core.enter_closing();
         }
         core.note_hash();
-        core.restore_evidence(sorted.evidence.into_values().collect());
-        core.replay_bodies(sorted.bodies);
+        core.restore_evidence(journal.evidence);
+        core.replay_bodies(&journal.bodies);
         core.replay_messages();
         core.set_signer();
         let (bft, effects) = core.machine_of_height();
@@ -282,41 +218,53 @@ impl Core {
         Opened { core, outputs }
     }
 
-    /// Bodies in the journal are looked at again; what is in the chain is skipped by the machine.
-    fn replay_bodies(&mut self, bodies: BTreeMap<TxId, Arc<Transaction>>) {
+    /// Bodies in the journal are looked at again, some at a time; what is in the chain is skipped.
+    fn replay_bodies(&mut self, journaled: &[TxId]) {
         let settled = self.finality.settled();
-        let bodies: Vec<_> =
-            bodies.into_iter().filter(|(txid, _)| !settled.contains(txid)).map(|(_, body)| body).collect();
-        let verifier = Arc::clone(&self.config.verifier);
-        let checked = CheckedTransaction::check_many(
-            bodies,
-            self.state.chain_id(),
-            self.state.parameters(),
-            &*verifier,
-        );
-        for transaction in checked.into_iter().flatten() {
-            self.step_finality(Input::TransactionReceived(transaction));
+        let unsettled: Vec<TxId> = journaled.iter().filter(|txid| !settled.contains(txid)).copied().collect();
+        for some in unsettled.chunks(REPLAYED_BODIES) {
+            let bodies = some.iter().filter_map(|txid| self.bodies.body(txid)).collect();
+            let (chain_id, parameters) = (self.state.chain_id(), self.state.parameters());
+            let checked =
+                CheckedTransaction::check_many(bodies, chain_id, parameters, &*self.config.verifier);
+            for transaction in checked.into_iter().flatten() {
+                self.step_finality(Input::TransactionReceived(transaction));
+            }
         }
     }
 
-    /// Votes of the current epoch that the journal holds count again, and are served again.
+    /// Votes of the current epoch that the journal holds count again, and are served again. They are read one by one, and
+    /// what is settled goes as it comes: an epoch's votes may be more than fits into memory at once.
     fn replay_messages(&mut self) {
         let epoch = self.finality.epoch();
         let later = self.journaled_votes.split_off(&epoch.saturating_add(1));
         let of_epoch = std::mem::replace(&mut self.journaled_votes, later).remove(&epoch);
         let JournaledMessages { own_batches, batches, certificates } = of_epoch.unwrap_or_default();
-        for batch in own_batches.into_iter().chain(batches) {
-            self.mark_journaled(&batch);
-            if let Some(member) = self.finality.validators().index_of(&batch.header.validator) {
-                // It counts whether or not there is room to serve it: a promise may stand on it.
-                self.batches.insert(member, &batch);
-                self.step_finality(Input::BatchReceived(batch));
+        for (count, place) in (1_u64..).zip(own_batches.into_iter().chain(batches).chain(certificates)) {
+            match self.bodies.record(place) {
+                Some(JournalRecord::OwnBatch(batch) | JournalRecord::PeerBatch(batch)) => {
+                    self.replay_batch(batch);
+                }
+                Some(JournalRecord::Certificate(certificate)) => {
+                    self.mark_certificate_journaled(&certificate);
+                    self.step_finality(Input::CertificateReceived(certificate));
+                }
+                _ => {}
+            }
+            if count.is_multiple_of(REPLAYED_MESSAGES) {
+                self.batches.settle(self.finality.settled());
             }
         }
-        for certificate in certificates {
-            self.step_finality(Input::CertificateReceived(certificate));
-        }
         self.batches.settle(self.finality.settled());
+    }
+
+    fn replay_batch(&mut self, batch: Arc<VoteBatch>) {
+        self.mark_journaled(&batch);
+        if let Some(member) = self.finality.validators().index_of(&batch.header.validator) {
+            // It counts whether or not there is room to serve it: a promise may stand on it.
+            self.batches.insert(member, &batch);
+            self.step_finality(Input::BatchReceived(batch));
+        }
     }
 
     /// The chain has reached an epoch again that the journal knows.

@@ -2,6 +2,7 @@
 
 mod batches;
 mod closing;
+mod durable;
 mod evidence;
 mod forks;
 
@@ -13,7 +14,7 @@ use crate::consensus::replay::replay;
 use crate::protocol::transition::{self, BlockDraft, BlockOutcome};
 use crate::storage::block_log::BlockLog;
 use crate::storage::index::Index;
-use crate::storage::journal::{JournalIdentity, JournalRecord, JournalWriter};
+use crate::storage::journal::{JournalIdentity, JournalRecord, JournalWriter, Staged};
 use crate::storage::memory_disk::MemoryDisk;
 use crate::storage::memory_index::MemoryIndex;
 use crate::types::genesis::{Allocation, GenesisMasternode};
@@ -172,10 +173,12 @@ impl Node {
             log.append(block).unwrap();
         }
         let index = Index::new(Arc::new(MemoryIndex::new()));
-        let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
+        let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
         let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
-        let mut opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
-        opened.records.extend(records);
+        let open = || JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap();
+        let staged = Staged::<Message> { records, release: Vec::new() };
+        drop(open().writer.commit(vec![staged]).unwrap());
+        let opened = open();
         Self::open(Some(secret), (replayed, index), opened, log, now_ms)
     }
 

@@ -8,8 +8,9 @@ use crate::protocol::bft;
 use crate::protocol::finality::{Effect, Input, VoteSource};
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::journal::{Durable, JournalRecord, Staged};
+use crate::types::codec::encode;
 use crate::types::limits::BATCH_VOTES_MAX;
-use crate::types::{FinalityVote, Message, TimeMs, TxId, VoteBatch};
+use crate::types::{Certificate, FinalityVote, Message, TimeMs, TxId, VoteBatch};
 
 /// So many votes in the last batch add one vote interval to the wait for the next.
 const INTERVAL_VOTES: usize = 8;
@@ -26,6 +27,11 @@ pub(super) struct PendingBatch {
     scheduled: bool,
     /// Batches that were signed and are not durable yet.
     unwritten: usize,
+}
+
+/// What tells certificates in the journal apart: all of their bytes. Several for one transaction hold different votes.
+fn certificate_key(certificate: &Certificate) -> [u8; 32] {
+    *blake3::hash(&encode(certificate)).as_bytes()
 }
 
 impl Core {
@@ -87,13 +93,19 @@ impl Core {
     fn cast_vote(&mut self, vote: FinalityVote, transaction: &CheckedTransaction, sources: &[VoteSource]) {
         let body = self.body_record(transaction);
         self.pending.records.extend(body);
-        for source in sources {
+        for (place, source) in sources.iter().enumerate() {
             let (record, key) = match source {
                 VoteSource::Batch(batch, _) => {
                     (JournalRecord::PeerBatch(Arc::clone(batch)), batch.header.digest(self.state.chain_id()))
                 }
                 VoteSource::Certificate(certificate, _) => {
-                    (JournalRecord::Certificate(Arc::clone(certificate)), certificate.vote.txid.0)
+                    // The votes of one certificate stand together.
+                    let before = place.checked_sub(1).and_then(|place| sources.get(place));
+                    if matches!(before, Some(VoteSource::Certificate(other, _)) if Arc::ptr_eq(other, certificate))
+                    {
+                        continue;
+                    }
+                    (JournalRecord::Certificate(Arc::clone(certificate)), certificate_key(certificate))
                 }
             };
             if self.journaled_batches.insert(key) {
@@ -116,6 +128,11 @@ impl Core {
     /// Whether a batch was written to the journal already, as own or as another's.
     pub(super) fn mark_journaled(&mut self, batch: &VoteBatch) {
         self.journaled_batches.insert(batch.header.digest(self.state.chain_id()));
+    }
+
+    /// The same for a certificate.
+    pub(super) fn mark_certificate_journaled(&mut self, certificate: &Certificate) {
+        self.journaled_batches.insert(certificate_key(certificate));
     }
 
     /// The first vote after a pause leaves at once; those that follow within the vote interval, or before the journal
