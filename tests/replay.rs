@@ -18,12 +18,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use story::{GENESIS_MS, Step, Story};
-use timed::consensus::replay::{Replayed, index_change, replay};
+use timed::consensus::replay::{ReplayError, Replayed, index_change, replay};
 use timed::protocol::state::LedgerState;
 use timed::protocol::transition::{inputs_in_order, validate_block};
 use timed::protocol::validity::UtxoReader;
 use timed::runtime::cpu_pool::{CpuPool, PoolVerifier};
-use timed::storage::{BlockLog, Index, IndexStore, LoggedBlock, MemoryDisk, MemoryIndex, SledIndex, Tree};
+use timed::storage::{
+    BlockLog, Index, IndexStore, LoggedBlock, MemoryDisk, MemoryIndex, SledIndex, StorageError, Tree,
+};
 use timed::types::codec::encode;
 use timed::types::{CommittedBlock, Height, OutPoint, StateDigest, TxId};
 use timed::utxo::UtxoManager;
@@ -257,5 +259,32 @@ fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
         let keys = |ending: &Ending| ending.index.keys().cloned().collect::<Vec<_>>();
         assert_eq!(keys(&first), keys(&other), "{name}: the index's keys");
         assert!(first.index == other.index, "{name}: the index");
+    }
+}
+
+#[test]
+fn a_replay_can_be_ended_after_any_block_and_goes_on_there() {
+    let story = Story::tell();
+    let all = story.steps.len();
+    let whole = Node { story: &story, disk: MemoryDisk::new(), store: Arc::new(MemoryIndex::new()) };
+    whole.write_through(all);
+    whole.start();
+    for ends_after in 1..=all {
+        let memory = MemoryIndex::new();
+        let node = Node { story: &story, disk: whole.disk.clone(), store: Arc::new(memory.clone()) };
+        let mut asked = 0;
+        let mut watch = |done, total| {
+            asked += 1;
+            assert!(done <= total);
+            asked < ends_after
+        };
+        let outcome = replay(&story.genesis, &node.index(), &node.log().reader(), &mut watch);
+        assert!(matches!(outcome, Err(ReplayError::Storage(StorageError::Interrupted))), "INV-REPLAY-3");
+        assert_eq!(asked, ends_after, "it hears it at once");
+        memory.crash(ends_after as u64);
+        let mark = node.index().mark().expect("read").expect("marked");
+        assert_eq!(mark.height, ends_after as u64, "INV-REPLAY-3: nothing is done twice");
+        node.start();
+        assert!(contents(&*node.store) == contents(&*whole.store));
     }
 }

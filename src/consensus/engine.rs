@@ -31,7 +31,7 @@ use super::block_commit::{BlockOrder, BlockRequest};
 use super::core::{Core, Event, Notification, Output};
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
-use super::vote_journal::JournalOrder;
+use super::vote_journal::{JournalOrder, JournalSender};
 use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::finality::FinalVotes;
 use crate::runtime::priority::{self, Priority};
@@ -284,7 +284,7 @@ pub struct EngineParts {
     /// The outputs.
     pub utxos: Arc<UtxoManager>,
     /// To the journal's thread.
-    pub journal: SyncSender<JournalOrder>,
+    pub journal: JournalSender,
     /// To the block log's thread.
     pub blocks: SyncSender<BlockOrder>,
     /// To the thread that reads blocks for peers.

@@ -5,6 +5,8 @@
 //! `app/start.rs` starts it; the engine gives it orders.
 //!
 //! # Invariants
+//! - INV-VOTE-JOURNAL-4: at most [`JOURNAL_QUEUE_MAX`] writes and [`JOURNAL_QUEUE_BYTES_MAX`] bytes of records wait, those
+//!   that are being written among them, or one larger write alone.
 //! - INV-VOTE-JOURNAL-1: orders are executed in the order in which the core gave them.
 //! - INV-VOTE-JOURNAL-2: after a failed write nothing is sent any more: the node stops.
 //! - INV-VOTE-JOURNAL-3: no vote waits for the removal of old ones.
@@ -16,6 +18,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -26,7 +29,8 @@ use crate::runtime::priority::{self, Priority};
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{TaskRegistry, metric_names};
 use crate::storage::disk::Disk;
-use crate::storage::journal::{Durable, JournalWriter, Staged};
+use crate::storage::journal::{Durable, JournalRecord, JournalWriter, Staged};
+use crate::storage::memory::JOURNAL_QUEUE_BYTES_MAX;
 use crate::storage::{RetiredSegments, StorageError};
 use crate::types::{Epoch, Message, VoteKind, VoteStep};
 
@@ -47,6 +51,77 @@ pub enum JournalOrder {
     Prune(Epoch),
 }
 
+impl JournalOrder {
+    fn records_bytes(&self) -> usize {
+        match self {
+            Self::Commit(staged) => staged.records.iter().map(JournalRecord::encoded_bytes).sum(),
+            Self::Prune(_) => 0,
+        }
+    }
+}
+
+/// The thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the vote journal's thread is gone")]
+pub struct JournalGone;
+
+/// Bytes that wait.
+#[derive(Debug, Default)]
+struct QueueBytes {
+    waiting: Mutex<usize>,
+    less: Condvar,
+}
+
+impl QueueBytes {
+    /// Waits until there is room for so many, or until nothing else waits.
+    fn take(self: &Arc<Self>, bytes: usize) -> TakenBytes {
+        let mut waiting = self.waiting.lock();
+        while *waiting > 0 && waiting.saturating_add(bytes) > JOURNAL_QUEUE_BYTES_MAX {
+            self.less.wait(&mut waiting);
+        }
+        *waiting = waiting.saturating_add(bytes);
+        TakenBytes { queue: Arc::clone(self), bytes }
+    }
+}
+
+/// Bytes of one order, until it was executed.
+struct TakenBytes {
+    queue: Arc<QueueBytes>,
+    bytes: usize,
+}
+
+impl Drop for TakenBytes {
+    fn drop(&mut self) {
+        let mut waiting = self.queue.waiting.lock();
+        *waiting = waiting.saturating_sub(self.bytes);
+        self.queue.less.notify_all();
+    }
+}
+
+type Queued = (JournalOrder, TakenBytes);
+
+/// Gives orders to the journal's thread.
+pub struct JournalSender {
+    sender: SyncSender<Queued>,
+    bytes: Arc<QueueBytes>,
+}
+
+impl JournalSender {
+    fn new() -> (Self, Receiver<Queued>) {
+        let (sender, receiver) = sync_channel(JOURNAL_QUEUE_MAX);
+        (Self { sender, bytes: Arc::default() }, receiver)
+    }
+
+    /// Gives an order; waits while there is no room.
+    ///
+    /// # Errors
+    /// [`JournalGone`].
+    pub fn send(&self, order: JournalOrder) -> Result<(), JournalGone> {
+        let bytes = self.bytes.take(order.records_bytes());
+        self.sender.send((order, bytes)).map_err(|_| JournalGone)
+    }
+}
+
 /// Starts the journal's thread. It ends, with all it was asked for done, when the sender is dropped.
 ///
 /// # Errors
@@ -56,8 +131,8 @@ pub fn start_journal<D: Disk>(
     engine: Arc<ConsensusEngine>,
     network: NetworkHandle,
     registry: &TaskRegistry,
-) -> Result<SyncSender<JournalOrder>, ThreadError> {
-    let (sender, receiver) = sync_channel(JOURNAL_QUEUE_MAX);
+) -> Result<JournalSender, ThreadError> {
+    let (sender, receiver) = JournalSender::new();
     let (retired, removals) = sync_channel(REMOVALS_MAX);
     let token = registry.token().clone();
     registry.spawn_thread("old votes", move || remove_old_votes(&removals, &token))?;
@@ -86,19 +161,22 @@ pub fn start_journal<D: Disk>(
 /// Executes orders until the last sender is gone. Neighbouring commits share one write and one sync.
 fn run_journal<D: Disk>(
     mut writer: JournalWriter<D>,
-    orders: &Receiver<JournalOrder>,
+    orders: &Receiver<Queued>,
     mut retire: impl FnMut(RetiredSegments<D>),
     mut release: impl FnMut(Vec<Durable<Message>>),
 ) -> Result<(), StorageError> {
     let mut next = orders.recv().ok();
-    while let Some(order) = next.take() {
+    while let Some((order, bytes)) = next.take() {
         match order {
             JournalOrder::Prune(epoch) => retire(writer.prune_before(epoch)),
             JournalOrder::Commit(first) => {
-                let mut group = vec![first];
+                let (mut group, mut taken) = (vec![first], vec![bytes]);
                 while group.len() < JOURNAL_GROUP_MAX {
                     match orders.try_recv() {
-                        Ok(JournalOrder::Commit(staged)) => group.push(staged),
+                        Ok((JournalOrder::Commit(staged), bytes)) => {
+                            group.push(staged);
+                            taken.push(bytes);
+                        }
                         Ok(other) => {
                             next = Some(other);
                             break;
@@ -106,7 +184,9 @@ fn run_journal<D: Disk>(
                         Err(_) => break,
                     }
                 }
-                release(writer.commit(group)?);
+                let durable = writer.commit(group)?;
+                drop(taken);
+                release(durable);
             }
         }
         if next.is_none() {
@@ -155,9 +235,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::storage::journal::{JournalIdentity, JournalRecord};
+    use crate::storage::journal::JournalIdentity;
     use crate::storage::memory_disk::{Fault, MemoryDisk};
-    use crate::types::ChainId;
+    use crate::types::{ChainId, Transaction};
 
     fn staged(number: u64) -> JournalOrder {
         let records = vec![JournalRecord::ClosingEntered { epoch: 0, height: number }];
@@ -172,7 +252,7 @@ mod tests {
     #[test]
     fn queued_writes_share_commits_and_are_released_in_their_order() {
         let disk = MemoryDisk::new();
-        let (sender, receiver) = sync_channel(8);
+        let (sender, receiver) = JournalSender::new();
         for number in [1, 2] {
             sender.send(staged(number)).unwrap();
         }
@@ -192,10 +272,51 @@ mod tests {
     }
 
     #[test]
+    fn writes_wait_for_room_in_bytes_until_those_before_them_are_on_disk() {
+        let large = |number| {
+            let body = Transaction::transfer(Vec::new(), Vec::new(), vec![0; 5 << 20]);
+            let records = vec![JournalRecord::Transaction(Arc::new(body))];
+            JournalOrder::Commit(Staged { records, release: vec![Message::Ping(number)] })
+        };
+        let bytes = large(0).records_bytes();
+        let fit = JOURNAL_QUEUE_BYTES_MAX / bytes;
+        let disk = MemoryDisk::new();
+        let (sender, receiver) = JournalSender::new();
+        let waiting = Arc::clone(&sender.bytes);
+        for number in 0..fit {
+            sender.send(large(number as u64)).unwrap();
+        }
+        let sent = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let flag = Arc::clone(&sent);
+        let last = std::thread::spawn(move || {
+            sender.send(large(99)).unwrap();
+            flag.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!sent.load(std::sync::atomic::Ordering::SeqCst), "INV-VOTE-JOURNAL-4");
+        assert_eq!(*waiting.waiting.lock(), fit * bytes);
+        let mut released = 0;
+        run_journal(journal(&disk), &receiver, drop, |durable| released += durable.len()).unwrap();
+        last.join().unwrap();
+        assert_eq!((released, *waiting.waiting.lock()), (fit + 1, 0));
+    }
+
+    #[test]
+    fn whoever_waits_for_room_hears_that_the_thread_is_gone() {
+        let (sender, receiver) = JournalSender::new();
+        let first = sender.bytes.take(JOURNAL_QUEUE_BYTES_MAX + 1);
+        assert_eq!(*sender.bytes.waiting.lock(), JOURNAL_QUEUE_BYTES_MAX + 1, "one larger write alone");
+        sender.sender.send((JournalOrder::Prune(0), first)).unwrap();
+        let waits = std::thread::spawn(move || sender.send(staged(1)));
+        drop(receiver);
+        assert_eq!(waits.join().unwrap(), Err(JournalGone));
+    }
+
+    #[test]
     fn nothing_is_released_after_a_failed_write() {
         let disk = MemoryDisk::new();
         let writer = journal(&disk);
-        let (sender, receiver) = sync_channel(8);
+        let (sender, receiver) = JournalSender::new();
         sender.send(staged(1)).unwrap();
         drop(sender);
         disk.fail_after(1, Fault::InputOutput);

@@ -60,11 +60,20 @@ impl JournaledState {
         state: &LedgerState,
         watch: Watch<'_>,
     ) -> Result<Self, StorageError> {
+        let next = (state.next_epoch(), state.height().saturating_add(1));
+        Self::read_from(contents, reader, next, watch)
+    }
+
+    fn read_from<D: Disk>(
+        contents: JournalContents,
+        reader: &JournalReader<D>,
+        (epoch, height): (Epoch, Height),
+        watch: Watch<'_>,
+    ) -> Result<Self, StorageError> {
         let is_empty = contents.records == 0;
         let JournalContents { started, closing, mut messages, mut heights, mut next_seq, .. } = contents;
-        let epoch = state.next_epoch();
         let messages = messages.split_off(&epoch);
-        let heights = heights.split_off(&state.height().saturating_add(1));
+        let heights = heights.split_off(&height);
         let own_batches: usize = messages.values().map(|messages| messages.own_batches.len()).sum();
         let total = u64::try_from(own_batches.saturating_add(heights.len())).unwrap_or(u64::MAX);
         let mut done = 0_u64;
@@ -161,3 +170,6 @@ fn read_height<D: Disk>(
     }
     Ok(journaled)
 }
+
+#[cfg(test)]
+mod tests;

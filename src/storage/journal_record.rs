@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use bincode::enc::EncoderImpl;
+use bincode::enc::write::SizeWriter;
 use bincode::{Decode, Encode};
 
 use crate::types::codec::decode;
@@ -64,6 +66,17 @@ impl JournalRecord {
             Self::BlockVote(vote) => Some(vote.epoch),
             Self::ClosingEntered { epoch, .. } | Self::EpochStarted { epoch } => Some(*epoch),
         }
+    }
+}
+
+impl JournalRecord {
+    /// Bytes of its encoding, counted without making it.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        let mut encoder = EncoderImpl::new(SizeWriter::default(), bincode::config::legacy());
+        // It fails no more than the encoding itself, which never does.
+        let _counted = self.encode(&mut encoder);
+        encoder.into_writer().bytes_written
     }
 }
 

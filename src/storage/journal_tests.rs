@@ -396,3 +396,60 @@ fn only_a_journal_without_a_key_makes_room() {
     assert_eq!(JournalWriter::open(disk, &dir(), IDENTITY).unwrap().origin, ORIGIN);
     assert!(!create(&MemoryDisk::new(), IDENTITY).unwrap());
 }
+
+#[test]
+fn an_opening_can_be_ended_after_any_frame_and_leaves_all_as_it_was() {
+    let (disk, journal) = filled(12);
+    let (size, before) = (journal.writer.size_bytes(), records(&disk));
+    drop(journal);
+    let mut frames = 0;
+    let count = |frames: &mut usize, ends_after: usize| {
+        let mut last = 0;
+        let outcome = JournalWriter::open_watched(disk.clone(), &dir(), IDENTITY, &mut |done, total| {
+            assert!(last < done && done <= total && total == size);
+            last = done;
+            *frames += 1;
+            *frames < ends_after
+        });
+        outcome.map(drop)
+    };
+    count(&mut frames, usize::MAX).unwrap();
+    assert_eq!(frames, 12);
+    for ends_after in 1..=frames {
+        let mut heard = 0;
+        let outcome = count(&mut heard, ends_after);
+        assert!(matches!(outcome, Err(StorageError::Interrupted)));
+        assert_eq!((heard, records(&disk) == before), (ends_after, true));
+    }
+}
+
+#[test]
+fn records_are_read_by_their_places() {
+    let (disk, journal) = filled(12);
+    drop(journal);
+    let opened = open(&disk).unwrap().unwrap();
+    let mut found = Vec::new();
+    for messages in opened.contents.messages.values() {
+        for place in &messages.own_batches {
+            found.push(opened.reader.record(*place).unwrap());
+        }
+    }
+    let expected = |number: u64| JournalRecord::OwnBatch(batch(number / 4, number));
+    assert_eq!(found, [2, 6, 10].map(expected));
+    let heights: Vec<_> = opened.contents.heights.keys().copied().collect();
+    assert_eq!(heights, [0, 1, 4, 5, 8, 9]);
+    assert_eq!(opened.contents.started, 2);
+    assert_eq!(opened.reader.transactions().len(), 3);
+    // Damage since is noticed.
+    let place = opened.contents.messages[&0].own_batches[0];
+    let path = segment_path(&dir(), place.0.sequence);
+    disk.flip_bit(&path, (place.0.offset + 3) * 8).unwrap();
+    assert!(matches!(opened.reader.record(place), Err(StorageError::Corrupt { .. })));
+}
+
+#[test]
+fn an_encoding_is_as_long_as_is_counted() {
+    for record in (0..12).flat_map(records_of) {
+        assert_eq!(record.encoded_bytes(), encode(&record).len(), "{record:?}");
+    }
+}

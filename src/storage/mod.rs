@@ -24,6 +24,7 @@ pub mod journal_import;
 pub mod journal_reader;
 mod journal_record;
 pub mod lock;
+pub mod memory;
 pub mod memory_disk;
 pub mod memory_index;
 mod record;
