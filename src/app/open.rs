@@ -4,24 +4,29 @@
 //! `start.rs` calls it on a blocking thread, before any task of the node runs.
 //!
 //! # Invariants
-//! - INV-OPEN-1: an index that does not open, is damaged, or does not fit the block log is destroyed and built again
-//!   from it; journal and log are never touched for that.
+//! - INV-OPEN-1: an index that does not open, is damaged, or does not fit the block log is moved aside and built again
+//!   from it, once in a start; journal and log are never touched for that.
+//! - INV-OPEN-2: reading of journal and log and replay say every [`PROGRESS_EVERY`] how far they are, and end between two
+//!   records when the node is to stop.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
 
 use super::start::StartError;
 use crate::consensus::replay::{ReplayError, Replayed, replay};
+use crate::consensus::vote_replay::JournaledState;
 use crate::runtime::key_file::{create_key_file, generate_key, read_key_file};
 use crate::runtime::{Clock, Config};
 use crate::storage::{
-    BlockLog, BlockReader, DirectoryLock, Index, JournalIdentity, JournalOrigin, JournalWriter,
-    OpenedJournal, RealDisk, SledIndex, StorageError,
+    BlockLog, BlockReader, DirectoryLock, Index, IndexGuard, IndexStore, JournalIdentity, JournalOrigin,
+    JournalReader, JournalWriter, OpenedJournal, RealDisk, SledIndex, StorageError,
 };
 use crate::types::{BlockHash, ChainId, GenesisDocument, PublicKey, SecretKey};
 
-/// How often the progress of a long replay is logged.
+/// How often the progress of long work is logged.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 
 /// An opened data directory.
@@ -29,9 +34,14 @@ pub(super) struct Data {
     pub(super) lock: DirectoryLock,
     pub(super) identity_key: SecretKey,
     pub(super) operator: Option<SecretKey>,
-    pub(super) journal: OpenedJournal<RealDisk>,
+    pub(super) journal: JournalWriter<RealDisk>,
+    pub(super) journal_reader: JournalReader<RealDisk>,
+    pub(super) journal_origin: JournalOrigin,
+    pub(super) journaled: JournaledState,
     pub(super) log: BlockLog<RealDisk>,
     pub(super) index: Index,
+    /// What stands between the index and its database.
+    pub(super) index_guard: Arc<IndexGuard>,
     pub(super) replayed: Replayed,
 }
 
@@ -51,8 +61,51 @@ pub fn create_journal(data_dir: &Path, chain_id: ChainId, operator: PublicKey) -
     JournalWriter::create(RealDisk, &journal_path(data_dir), identity, origin).map(drop)
 }
 
-/// Opens everything and brings index and state to the tip of the block log. Blocks.
-pub(super) fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, StartError> {
+/// Logs from time to time how far long work is, and hears that the node is to stop.
+struct Progress<'a> {
+    what: &'static str,
+    token: &'a CancellationToken,
+    started: Instant,
+    last_told: Instant,
+    /// What was done when it was first asked.
+    from: Option<u64>,
+}
+
+impl<'a> Progress<'a> {
+    fn of(what: &'static str, token: &'a CancellationToken) -> Self {
+        let now = Clock.instant();
+        Self { what, token, started: now, last_told: now, from: None }
+    }
+
+    /// Whether to go on.
+    fn step(&mut self, done: u64, total: u64) -> bool {
+        let now = Clock.instant();
+        let from = *self.from.get_or_insert(done);
+        if now.saturating_duration_since(self.last_told) >= PROGRESS_EVERY {
+            self.last_told = now;
+            let elapsed = now.saturating_duration_since(self.started);
+            let (percent, remaining_s) = estimate(from, done, total, elapsed);
+            tracing::info!(done, total, percent, remaining_s, "{}", self.what);
+        }
+        !self.token.is_cancelled()
+    }
+}
+
+/// How much of all is done in percent, and how many seconds the rest takes at the same pace.
+fn estimate(from: u64, done: u64, total: u64, elapsed: Duration) -> (u64, u64) {
+    let percent = done.saturating_mul(100).checked_div(total).unwrap_or(100).min(100);
+    let (since, left) = (u128::from(done.saturating_sub(from)), u128::from(total.saturating_sub(done)));
+    let left_ms = elapsed.as_millis().saturating_mul(left).checked_div(since).unwrap_or(0);
+    (percent, u64::try_from(left_ms.div_ceil(1_000)).unwrap_or(u64::MAX))
+}
+
+/// Opens everything and brings index and state to the tip of the block log. Blocks. Ends soon after `token` was
+/// cancelled.
+pub(super) fn open(
+    config: &Config,
+    genesis: &GenesisDocument,
+    token: &CancellationToken,
+) -> Result<Data, StartError> {
     let data_dir = &config.node.data_dir;
     let lock = DirectoryLock::acquire(data_dir)?;
     let identity_key = identity_key(config)?;
@@ -60,13 +113,41 @@ pub(super) fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, S
     let chain_id = genesis.chain_id();
     let identity = JournalIdentity { chain_id, operator: operator.as_ref().map(SecretKey::public) };
     let votes = journal_path(data_dir);
+    let mut progress = Progress::of("reading the vote journal", token);
+    let mut watch = |done, total| progress.step(done, total);
     let journal = match &operator {
-        Some(_) => JournalWriter::open(RealDisk, &votes, identity)?,
-        None => JournalWriter::open_or_create(RealDisk, &votes, identity)?,
+        Some(_) => JournalWriter::open_watched(RealDisk, &votes, identity, &mut watch)?,
+        None => JournalWriter::open_or_create_watched(RealDisk, &votes, identity, &mut watch)?,
     };
-    let log = BlockLog::open(RealDisk, &data_dir.join("blocks"), chain_id)?;
-    let (index, replayed) = open_index(config, genesis, &log.reader())?;
-    match &operator {
+    let OpenedJournal { writer, reader, contents, origin, .. } = journal;
+    let mut progress = Progress::of("reading the block log", token);
+    let log = BlockLog::open_watched(RealDisk, &data_dir.join("blocks"), chain_id, &mut |done, total| {
+        progress.step(done, total)
+    })?;
+    let (index_guard, index, replayed) =
+        open_index(config, genesis, &log.reader(), token, &mut open_sled(config))?;
+    let mut progress = Progress::of("reading own votes", token);
+    let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |done, total| {
+        progress.step(done, total)
+    })?;
+    tell_of_chain(&operator, &log, &replayed);
+    Ok(Data {
+        lock,
+        identity_key,
+        operator,
+        journal: writer,
+        journal_reader: reader,
+        journal_origin: origin,
+        journaled,
+        log,
+        index,
+        index_guard,
+        replayed,
+    })
+}
+
+fn tell_of_chain(operator: &Option<SecretKey>, log: &BlockLog<RealDisk>, replayed: &Replayed) {
+    match operator {
         Some(secret) => {
             let key = secret.public();
             match replayed.state.registry().owner_of_key(&key) {
@@ -84,7 +165,6 @@ pub(super) fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, S
         }
         None => tracing::info!(height = log.height(), "chain opened; this node follows"),
     }
-    Ok(Data { lock, identity_key, operator, journal, log, index, replayed })
 }
 
 fn identity_key(config: &Config) -> Result<SecretKey, StartError> {
@@ -106,20 +186,35 @@ fn operator_key(config: &Config) -> Result<Option<SecretKey>, StartError> {
     Ok(Some(read_key_file(path)?))
 }
 
-/// Opens the index at the tip; one that is unusable is built again, once.
+/// Opens the store of an index, or makes it.
+type OpenStore<'a> = &'a mut dyn FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError>;
+
+fn open_sled(config: &Config) -> impl FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError> {
+    // The other half is the UTXO manager's cache.
+    let cache_mib = (config.storage.cache_mb.saturating_mul(500_000) >> 20).max(8);
+    move |path| Ok(Box::new(SledIndex::open(path, cache_mib)?) as Box<dyn IndexStore>)
+}
+
+/// Opens the index at the tip; one that is unusable is moved aside and built again, once.
 fn open_index(
     config: &Config,
     genesis: &GenesisDocument,
     blocks: &BlockReader<RealDisk>,
-) -> Result<(Index, Replayed), StartError> {
+    token: &CancellationToken,
+    open_store: OpenStore<'_>,
+) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
     let path = config.node.data_dir.join("index");
-    match try_index(config, &path, genesis, blocks) {
+    match try_index(&path, genesis, blocks, token, open_store) {
         Err(StartError::Replay(ReplayError::Storage(error)) | StartError::Storage(error))
             if is_repaired_by_rebuilding(&error) =>
         {
-            tracing::warn!(%error, "the index is built again from the block log");
-            SledIndex::destroy(&path)?;
-            try_index(config, &path, genesis, blocks)
+            let aside = IndexGuard::set_aside(&path)?;
+            tracing::warn!(
+                %error,
+                aside = %aside.display(),
+                "the index is built again from the block log; what was moved aside can be removed"
+            );
+            try_index(&path, genesis, blocks, token, open_store)
         }
         outcome => outcome,
     }
@@ -133,27 +228,24 @@ const fn is_repaired_by_rebuilding(error: &StorageError) -> bool {
 }
 
 fn try_index(
-    config: &Config,
     path: &Path,
     genesis: &GenesisDocument,
     blocks: &BlockReader<RealDisk>,
-) -> Result<(Index, Replayed), StartError> {
-    // The other half is the UTXO manager's cache.
-    let cache_mib = (config.storage.cache_mb.saturating_mul(500_000) >> 20).max(8);
-    let index = Index::new(Arc::new(SledIndex::open(path, cache_mib)?));
-    if let Some(reason) = misfit(&index, genesis, blocks)? {
-        return Err(StorageError::Unopenable { path: path.to_owned(), reason }.into());
+    token: &CancellationToken,
+    open_store: OpenStore<'_>,
+) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
+    let unusable = |reason| StorageError::Unopenable { path: path.to_owned(), reason };
+    if let Some(reason) = IndexGuard::damage_of(path) {
+        return Err(unusable(format!("it was damaged when it was last used: {reason}")).into());
     }
-    let mut last_told = Clock.instant();
-    let mut progress = |height, tip| {
-        let now = Clock.instant();
-        if now.saturating_duration_since(last_told) >= PROGRESS_EVERY {
-            last_told = now;
-            tracing::info!(height, tip, "replaying blocks");
-        }
-    };
-    let replayed = replay(genesis, &index, blocks, &mut progress)?;
-    Ok((index, replayed))
+    let guard = Arc::new(IndexGuard::new(open_store(path)?, path));
+    let index = Index::new(Arc::clone(&guard) as Arc<dyn IndexStore>);
+    if let Some(reason) = misfit(&index, genesis, blocks)? {
+        return Err(unusable(reason).into());
+    }
+    let mut progress = Progress::of("replaying blocks", token);
+    let replayed = replay(genesis, &index, blocks, &mut |done, total| progress.step(done, total))?;
+    Ok((guard, index, replayed))
 }
 
 /// Why an index can't be brought forward from this log, if it can't.
@@ -177,72 +269,4 @@ fn misfit(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::networks::{devnet_genesis, devnet_operator_key};
-    use crate::types::Network;
-
-    fn config(data_dir: &Path) -> Config {
-        let mut config = Config::of_network(Network::Devnet);
-        config.node.data_dir = data_dir.to_owned();
-        config
-    }
-
-    #[test]
-    fn a_masternode_without_a_journal_refuses_and_with_one_starts() {
-        let home = tempfile::tempdir().unwrap();
-        let genesis = devnet_genesis(4);
-        let mut config = config(home.path());
-        let key_path = home.path().join("operator.key");
-        create_key_file(&key_path, &devnet_operator_key(1)).unwrap();
-        config.masternode.enabled = true;
-        config.masternode.operator_key = Some(key_path.clone());
-        let refused = open(&config, &genesis).err().unwrap();
-        assert!(matches!(refused, StartError::Storage(StorageError::NoJournal { .. })), "{refused}");
-        create_journal(home.path(), genesis.chain_id(), devnet_operator_key(1).public()).unwrap();
-        let identity_key = {
-            let data = open(&config, &genesis).unwrap();
-            assert_eq!(data.operator.unwrap().public(), devnet_operator_key(1).public());
-            data.identity_key.public()
-        };
-        assert_eq!(open(&config, &genesis).unwrap().identity_key.public(), identity_key, "kept");
-        let again = create_journal(home.path(), genesis.chain_id(), devnet_operator_key(1).public());
-        assert!(matches!(again, Err(StorageError::JournalExists { .. })));
-    }
-
-    #[test]
-    fn a_node_with_a_key_of_no_masternode_follows_until_it_is_registered() {
-        let home = tempfile::tempdir().unwrap();
-        let genesis = devnet_genesis(4);
-        let mut config = config(home.path());
-        let key_path = home.path().join("operator.key");
-        create_key_file(&key_path, &devnet_operator_key(50)).unwrap();
-        create_journal(home.path(), genesis.chain_id(), devnet_operator_key(50).public()).unwrap();
-        config.masternode.enabled = true;
-        config.masternode.operator_key = Some(key_path);
-        assert_eq!(open(&config, &genesis).unwrap().replayed.state.height(), 0);
-    }
-
-    #[test]
-    fn an_index_that_does_not_fit_is_built_again() {
-        let home = tempfile::tempdir().unwrap();
-        let genesis = devnet_genesis(4);
-        let config = config(home.path());
-        drop(open(&config, &genesis).unwrap());
-        let path = home.path().join("index");
-        {
-            // It has seen a block that the log does not have.
-            let index = Index::new(Arc::new(SledIndex::open(&path, 8).unwrap()));
-            let mark = index.mark().unwrap().unwrap();
-            index.set_mark(7, mark.block_hash, &mark.state).unwrap();
-        }
-        let data = open(&config, &genesis).unwrap();
-        assert_eq!(data.index.mark().unwrap().unwrap().height, 0);
-        drop(data);
-        std::fs::remove_dir_all(&path).unwrap();
-        std::fs::create_dir(&path).unwrap();
-        std::fs::write(path.join("db"), [7; 4096]).unwrap();
-        std::fs::write(path.join("conf"), b"rubbish").unwrap();
-        assert_eq!(open(&config, &genesis).unwrap().replayed.state.height(), 0);
-    }
-}
+mod tests;

@@ -90,6 +90,9 @@ pub enum StartError {
     /// Something records metrics already.
     #[error("metrics are recorded already: {0}")]
     Recorder(#[from] BuildError),
+    /// The node was told to stop before it had started.
+    #[error("stopped before it had started; the next start goes on from here")]
+    Stopped,
     /// The thread that opened the data panicked.
     #[error("opening the data directory ended unexpectedly; see the log for the panic")]
     OpenPanicked,
@@ -120,9 +123,12 @@ pub async fn start(
     let verifier: Arc<dyn SignatureVerifier + Send + Sync> = Arc::new(PoolVerifier::new(pool.clone()));
     let data = {
         let (config, genesis) = (Arc::clone(&config), Arc::clone(&genesis));
-        let opening = tokio::task::spawn_blocking(move || open(&config, &genesis));
-        opening.await.map_err(|_| StartError::OpenPanicked)??
+        let token = registry.token().clone();
+        let opening = tokio::task::spawn_blocking(move || open(&config, &genesis, &token));
+        opening.await.map_err(|_| StartError::OpenPanicked)?.map_err(stopped_or_failed)?
     };
+    let failures = registry.clone();
+    data.index_guard.on_damage(move |reason| failures.fail("index", reason));
     let state = Arc::clone(&data.replayed.state);
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
     dial_masternodes(&network, &state);
@@ -165,6 +171,15 @@ pub async fn start(
     });
     serve(&context, metrics).await?;
     Ok(context)
+}
+
+/// Work that ended because the node is to stop is no failure of that work.
+fn stopped_or_failed(error: StartError) -> StartError {
+    match error {
+        StartError::Storage(StorageError::Interrupted)
+        | StartError::Replay(ReplayError::Storage(StorageError::Interrupted)) => StartError::Stopped,
+        error => error,
+    }
 }
 
 async fn start_network(
@@ -230,7 +245,9 @@ fn start_consensus(
     network: &NetworkHandle,
     verifier: &Arc<dyn SignatureVerifier + Send + Sync>,
 ) -> Result<Services, StartError> {
-    let Data { lock, operator, journal, log, index, replayed, .. } = data;
+    let Data {
+        lock, operator, journal, journal_reader, journal_origin, journaled, log, index, replayed, ..
+    } = data;
     let lock = Arc::new(lock);
     let state = Arc::clone(&replayed.state);
     let key = operator.as_ref().map(SecretKey::public);
@@ -246,13 +263,12 @@ fn start_consensus(
     let consensus_config = ConsensusConfig {
         operator,
         listen_ms: listen_ms(state.parameters()),
-        signs_after_ms: journal.origin.signs_after_ms(),
+        signs_after_ms: journal_origin.signs_after_ms(),
         vote_interval_ms: config.consensus.vote_interval_ms,
         verifier: Arc::clone(verifier),
     };
-    let restart =
-        Restart::new(replayed, (journal.records, journal.reader), Arc::clone(&utxos), blocks.clone());
-    let journaled = Arc::clone(&restart.bodies);
+    let restart = Restart::new(replayed, (journaled, journal_reader), Arc::clone(&utxos), blocks.clone());
+    let source = Arc::clone(&restart.bodies);
     let now = Now { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() };
     let Opened { consensus, outputs } = Consensus::open(consensus_config, restart, now);
     let bft = Arc::new(ConsensusView::new(&consensus, key));
@@ -271,10 +287,9 @@ fn start_consensus(
     let writer = start_index_writer(&index, &utxos, registry)?;
     let block_orders =
         start_block_log(log, writer, Arc::clone(&engine), Arc::clone(&utxos), Arc::clone(&lock), registry)?;
-    let journal_orders = start_journal(journal.writer, Arc::clone(&engine), network.clone(), registry)?;
+    let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
     let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
-    let answers =
-        AnswerServer::start(Assembler::new(journaled, Arc::new(recent)), network.clone(), registry)?;
+    let answers = AnswerServer::start(Assembler::new(source, Arc::new(recent)), network.clone(), registry)?;
     let elapsed = Arc::clone(&engine);
     let timers = TimeoutMonitor::start(registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))?;
     let shell = NodeShell {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tokio_util::sync::CancellationToken;
 
 use super::CliError;
-use crate::app::start::{install_recorder, start};
+use crate::app::start::{StartError, install_recorder, start};
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
 use crate::runtime::{Config, ConfigSources, TaskRegistry, logging};
 
@@ -41,8 +41,11 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         tracing::info!("stopping");
     }
     let stopped = registry.shutdown(SHUTDOWN_LIMIT).await;
-    // Why it did not start says more than what followed from that.
-    drop(started?);
+    // Why it did not start says more than what followed from that; a stop while it opened its data is none.
+    match started {
+        Ok(_) | Err(StartError::Stopped) => {}
+        Err(error) => return Err(error.into()),
+    }
     stopped?;
     match registry.failure() {
         Some(failure) => Err(failure.into()),

@@ -32,6 +32,7 @@ use super::serve::AnswerServer;
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
 use super::view::ConsensusView;
+use super::vote_journal::JournalSender;
 use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::{Clock, CpuPool, TaskRegistry};
@@ -287,7 +288,7 @@ pub struct NodeShell {
     /// The outputs.
     pub utxos: Arc<UtxoManager>,
     /// To the journal's thread.
-    pub journal: SyncSender<JournalOrder>,
+    pub journal: JournalSender,
     /// To the block log's thread.
     pub blocks: SyncSender<BlockOrder>,
     /// To the thread that answers peers.

@@ -11,11 +11,12 @@ use super::replay::Replayed;
 use super::restart::{ConsensusConfig, Opened, Restart};
 use super::serve::Assembler;
 use super::vote_journal::{JournalQueue, JournalStep};
+use super::vote_replay::JournaledState;
 use crate::network::PeerId;
 use crate::storage::block_log::{BlockLog, LoggedBlock};
 use crate::storage::disk::Disk;
 use crate::storage::index::Index;
-use crate::storage::journal::{JournalRecord, JournalWriter, OpenedJournal};
+use crate::storage::journal::{JournalOrigin, JournalReader, JournalRecord, JournalWriter, OpenedJournal};
 use crate::types::keys::SequentialVerifier;
 use crate::types::{Message, PublicKey, SecretKey, TimeMs, Transaction};
 use crate::utxo::UtxoManager;
@@ -94,36 +95,45 @@ impl<D: Disk> SingleNode<D> {
     /// Starts from what a disk holds.
     pub(crate) fn open(
         operator: Option<SecretKey>,
-        replayed: (Replayed, Index),
+        (replayed, index): (Replayed, Index),
+        vote_interval_ms: u64,
         journal: OpenedJournal<D>,
         log: BlockLog<D>,
         now_ms: TimeMs,
     ) -> Self {
-        Self::open_with(operator, 0, replayed, journal, log, now_ms)
+        let OpenedJournal { writer, reader, contents, origin, .. } = journal;
+        let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |_, _| true).unwrap();
+        let journal = (writer, reader, origin, journaled);
+        Self::start(operator, (replayed, index), vote_interval_ms, journal, log, now_ms)
     }
 
-    /// The same, whose votes wait so long for others.
-    pub(crate) fn open_with(
+    /// The same, when the journal was read. Votes wait so long for others.
+    pub(crate) fn start(
         operator: Option<SecretKey>,
-        vote_interval_ms: u64,
         (replayed, index): (Replayed, Index),
-        journal: OpenedJournal<D>,
+        vote_interval_ms: u64,
+        (journal, reader, origin, journaled): (
+            JournalWriter<D>,
+            JournalReader<D>,
+            JournalOrigin,
+            JournaledState,
+        ),
         log: BlockLog<D>,
         now_ms: TimeMs,
     ) -> Self {
         let config = ConsensusConfig {
             operator,
             listen_ms: 0,
-            signs_after_ms: journal.origin.signs_after_ms(),
+            signs_after_ms: origin.signs_after_ms(),
             vote_interval_ms,
             verifier: Arc::new(SequentialVerifier),
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
-        let restart = Restart::new(replayed, (journal.records, journal.reader), utxos, log.reader());
+        let restart = Restart::new(replayed, (journaled, reader), utxos, log.reader());
         let assembler = Assembler::new(Arc::clone(&restart.bodies), Arc::clone(&restart.blocks));
         let Opened { consensus, outputs } = Consensus::open(config, restart, Now::both(now_ms));
         let around = Surroundings {
-            journal: journal.writer,
+            journal,
             queue: JournalQueue::default(),
             log,
             assembler,

@@ -26,7 +26,7 @@
 //! | [`peers`] | what each peer has and lacks |
 //! | [`sync`] | others' blocks, forks |
 //! | [`evidence`], [`heartbeats`] | contradictions, signs of life |
-//! | [`restart`], [`replay`] | what a start finds on the disk |
+//! | [`restart`], [`replay`], [`vote_replay`] | what a start finds on the disk |
 //! | [`serve`] | answers to peers, on a thread of its own |
 //! | [`view`] | what readers see |
 //! | [`known`] | which batches need no second check |
@@ -66,3 +66,4 @@ pub mod timeout_monitor;
 pub mod verify;
 pub mod view;
 pub mod vote_journal;
+pub mod vote_replay;

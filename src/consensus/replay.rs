@@ -6,6 +6,7 @@
 //! # Invariants
 //! - INV-REPLAY-1: the state at the tip is the fold of the log's blocks, by the same function that validated them;
 //!   each block's digest is compared with its header's.
+//! - INV-REPLAY-3: it can be ended between any two blocks, and goes on there at the next start.
 //! - INV-REPLAY-2: the index is never trusted beyond its mark, and only if the log has the marked block.
 
 use std::collections::BTreeSet;
@@ -21,6 +22,7 @@ use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
 use crate::storage::index::{EpochEnd, Index, IndexChange, PunishedEvidence};
+use crate::storage::watch::{Watch, ask};
 use crate::types::codec::{decode, encode};
 use crate::types::genesis::GenesisError;
 use crate::types::{
@@ -200,15 +202,16 @@ fn start<D: Disk>(
     Ok(state)
 }
 
-/// Replays what the index does not have yet and moves its mark to the tip. `progress` is told the height and the tip.
+/// Replays what the index does not have yet and moves its mark to the tip. `watch` is told the height and the tip, then how
+/// many of the running epoch's blocks were read again, and may end it between blocks.
 ///
 /// # Errors
-/// See [`ReplayError`].
+/// See [`ReplayError`]; of the disk's errors [`StorageError::Interrupted`] if it was ended.
 pub fn replay<D: Disk>(
     genesis: &GenesisDocument,
     index: &Index,
     blocks: &BlockReader<D>,
-    progress: &mut dyn FnMut(Height, Height),
+    watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
     let mut state = start(genesis, index, blocks)?;
     let tip = blocks.height();
@@ -223,25 +226,35 @@ pub fn replay<D: Disk>(
             .map_err(|source| ReplayError::Block { height, source })?;
         let change = index_change(block, (&outcome).into());
         index.apply(&change)?;
-        if height % MARK_EVERY == 0 || height == tip {
+        let goes_on = watch(height, tip);
+        if height % MARK_EVERY == 0 || height == tip || !goes_on {
             index.set_mark(height, change.block_hash, &change.state)?;
         }
+        if !goes_on {
+            return Err(StorageError::Interrupted.into());
+        }
         state = outcome.state;
-        progress(height, tip);
     }
     let last_commit = match blocks.read_committed(tip)? {
         Some(CommittedBlock { commit, .. }) => commit,
         None => Commit::default(),
     };
-    let settled = settled_of_epoch(&state, blocks)?;
+    let settled = settled_of_epoch(&state, index, blocks, watch)?;
     Ok(Replayed { state: Arc::new(state), last_commit, settled })
 }
 
 /// The transactions of the blocks that belong to the next block's epoch, from the tip backwards.
 fn settled_of_epoch<D: Disk>(
     state: &LedgerState,
+    index: &Index,
     blocks: &BlockReader<D>,
+    watch: Watch<'_>,
 ) -> Result<BTreeSet<TxId>, ReplayError> {
+    let ended = match state.next_epoch().checked_sub(1) {
+        Some(before) => index.epoch_end(before)?.map_or(0, |(height, _)| height),
+        None => 0,
+    };
+    let of_epoch = state.height().saturating_sub(ended);
     let mut settled = BTreeSet::new();
     let mut height = state.height();
     while height > 0 {
@@ -251,6 +264,7 @@ fn settled_of_epoch<D: Disk>(
         }
         settled.extend(committed.block.transactions.iter().map(|transaction| transaction.txid()));
         height = height.saturating_sub(1);
+        ask(watch, state.height().saturating_sub(height), of_epoch)?;
     }
     Ok(settled)
 }

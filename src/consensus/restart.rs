@@ -14,7 +14,7 @@ use super::chain::Chain;
 use super::dispatch::{Consensus, moment};
 use super::events::{Now, Output, Signing};
 use super::evidence::EvidencePool;
-use super::finality::journaled::BodyReader;
+use super::finality::journaled::JournalSource;
 use super::finality::{ConsensusEngine, JournaledFinality};
 use super::heartbeats::Heartbeats;
 use super::moment::Moment;
@@ -24,14 +24,15 @@ use super::replay::Replayed;
 use super::signing::Signer;
 use super::sync::BlockSync;
 use super::sync::forks::{BlockSource, Forks};
+use super::vote_replay::JournaledState;
+use crate::protocol::bft;
 use crate::protocol::state::LedgerState;
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
-use crate::storage::journal::{JournalReader, JournalRecord};
-use crate::types::fork::ForkProof;
+use crate::storage::journal::JournalReader;
 use crate::types::{
-    BlockVote, ChainId, Commit, Epoch, Evidence, MasternodeId, Proposal, PublicKey, SecretKey,
-    SignatureCheck, SignatureVerifier, TimeMs, Transaction, TxId,
+    BlockVote, ChainId, Commit, Epoch, Evidence, Height, MasternodeId, Proposal, PublicKey, SecretKey,
+    SignatureCheck, SignatureVerifier, TimeMs, TxId,
 };
 use crate::utxo::UtxoManager;
 
@@ -58,12 +59,12 @@ pub struct Restart {
     pub last_commit: Commit,
     /// Transactions in the blocks of the tip's epoch, if the next block belongs to it.
     pub settled: BTreeSet<TxId>,
-    /// The vote journal's records, in order.
-    pub records: Vec<JournalRecord>,
+    /// What the vote journal says.
+    pub journal: JournaledState,
     /// The outputs, at the tip.
     pub utxos: Arc<UtxoManager>,
-    /// Bodies in the journal.
-    pub bodies: Arc<dyn BodyReader>,
+    /// Reads what was left to the journal.
+    pub bodies: Arc<dyn JournalSource>,
     /// Committed blocks.
     pub blocks: Arc<dyn BlockSource>,
 }
@@ -73,13 +74,13 @@ impl Restart {
     #[must_use]
     pub fn new<D: Disk>(
         replayed: Replayed,
-        (records, bodies): (Vec<JournalRecord>, JournalReader<D>),
+        (journal, bodies): (JournaledState, JournalReader<D>),
         utxos: Arc<UtxoManager>,
         blocks: BlockReader<D>,
     ) -> Self {
         let Replayed { state, last_commit, settled } = replayed;
         let (bodies, blocks) = (Arc::new(bodies), Arc::new(blocks));
-        Self { state, last_commit, settled, records, utxos, bodies, blocks }
+        Self { state, last_commit, settled, journal, utxos, bodies, blocks }
     }
 }
 
@@ -89,19 +90,6 @@ pub struct Opened {
     pub consensus: Consensus,
     /// Their first orders.
     pub outputs: Vec<Output>,
-}
-
-/// The journal, sorted by what it is needed for.
-#[derive(Default)]
-struct Sorted {
-    bodies: BTreeMap<TxId, Arc<Transaction>>,
-    /// The last epoch that started: earlier ones are no longer there as a whole.
-    started: Epoch,
-    finality: JournaledFinality,
-    blocks: JournaledBlocks,
-    fork: Option<Arc<ForkProof>>,
-    acknowledged_forks: Vec<Arc<ForkProof>>,
-    evidence: BTreeMap<MasternodeId, Arc<Evidence>>,
 }
 
 /// Which votes of the journal this node cast: those that its key signed. Who votes with a key is known only for epochs
@@ -135,69 +123,19 @@ impl OwnVotes<'_> {
     }
 }
 
-fn sort(records: Vec<JournalRecord>, mut own: OwnVotes<'_>) -> Sorted {
-    let mut sorted = Sorted::default();
-    for record in records {
-        match record {
-            JournalRecord::Transaction(transaction) => {
-                sorted.bodies.insert(transaction.txid(), transaction);
-            }
-            JournalRecord::OwnBatch(batch) => {
-                let next = sorted.finality.next_seq.entry(batch.header.epoch).or_insert(0);
-                *next = (*next).max(batch.header.seq.saturating_add(1));
-                sorted.finality.messages.entry(batch.header.epoch).or_default().own_batches.push(batch);
-            }
-            JournalRecord::PeerBatch(batch) => {
-                sorted.finality.messages.entry(batch.header.epoch).or_default().batches.push(batch);
-            }
-            JournalRecord::Certificate(certificate) => {
-                sorted.finality.messages.entry(certificate.epoch).or_default().certificates.push(certificate);
-            }
-            JournalRecord::ClosingEntered { epoch, .. } => {
-                sorted.finality.votes.epochs.entry(epoch).or_default().closing = true;
-            }
-            JournalRecord::Proposal(proposal) => {
-                let height = proposal.block.header.height;
-                if own.has_proposal(&proposal) {
-                    sorted
-                        .blocks
-                        .own_proposals
-                        .insert((height, proposal.round), proposal.block.header.hash());
-                }
-                sorted.blocks.heights.entry(height).or_default().proposals.push(proposal);
-            }
-            JournalRecord::BlockVote(vote) => {
-                if own.has_vote(&vote) {
-                    sorted.blocks.own_votes.insert((vote.height, vote.round, vote.step), Arc::clone(&vote));
-                }
-                sorted.blocks.heights.entry(vote.height).or_default().votes.push(vote);
-            }
-            JournalRecord::EpochStarted { epoch } => sorted.started = sorted.started.max(epoch),
-            JournalRecord::Evidence(piece) => {
-                // Each epoch's start writes it again.
-                sorted.evidence.insert(piece.validator(), piece);
-            }
-            JournalRecord::Fork(fork) => sorted.fork = Some(fork),
-            JournalRecord::ForkAcknowledged(fork) => {
-                sorted.fork.take_if(|open| *open == fork);
-                // Each epoch's start writes it again, and an earlier one may not be pruned yet.
-                if !sorted.acknowledged_forks.contains(&fork) {
-                    sorted.acknowledged_forks.push(fork);
-                }
-            }
+/// Messages about blocks, with those that this node signed.
+fn of_blocks(heights: BTreeMap<Height, bft::Journaled>, mut own: OwnVotes<'_>) -> JournaledBlocks {
+    let mut blocks = JournaledBlocks::default();
+    for (height, journaled) in &heights {
+        for proposal in journaled.proposals.iter().filter(|proposal| own.has_proposal(proposal)) {
+            blocks.own_proposals.insert((*height, proposal.round), proposal.block.header.hash());
+        }
+        for vote in journaled.votes.iter().filter(|vote| own.has_vote(vote)) {
+            blocks.own_votes.insert((*height, vote.round, vote.step), Arc::clone(vote));
         }
     }
-    let JournaledFinality { votes, messages, bodies, .. } = &mut sorted.finality;
-    votes.forgotten_before = sorted.started;
-    for batch in messages.values().flat_map(|messages| &messages.own_batches) {
-        let epoch = votes.epochs.entry(batch.header.epoch).or_default();
-        for vote in &batch.votes {
-            let inputs = sorted.bodies.get(&vote.txid).map(|body| body.inputs.clone()).unwrap_or_default();
-            epoch.votes.push((*vote, inputs));
-        }
-    }
-    bodies.extend(sorted.bodies.keys().copied());
-    sorted
+    blocks.heights = heights;
+    blocks
 }
 
 impl Consensus {
@@ -205,27 +143,29 @@ impl Consensus {
     #[must_use]
     pub fn open(config: ConsensusConfig, restart: Restart, now: Now) -> Opened {
         let ConsensusConfig { operator, listen_ms, signs_after_ms, vote_interval_ms, verifier } = config;
-        let Restart { state, last_commit, settled, records, utxos, bodies, blocks } = restart;
-        let is_untouched = state.height() == 0 && records.is_empty();
+        let Restart { state, last_commit, settled, journal, utxos, bodies, blocks } = restart;
+        let is_untouched = state.height() == 0 && journal.is_empty;
         let own = OwnVotes {
             key: operator.as_ref().map(SecretKey::public),
             chain_id: state.chain_id(),
             verifier: &*verifier,
             verdicts: BTreeMap::new(),
         };
-        let sorted = sort(records, own);
-        let signing = match (&operator, &sorted.fork) {
+        let signing = match (&operator, &journal.fork) {
             (None, _) => Signing::NoKey,
             (Some(_), Some(_)) => Signing::Forked,
             // Nobody has voted on this chain yet.
             (Some(_), None) if listen_ms == 0 || is_untouched => Signing::Allowed,
             (Some(_), None) => Signing::Listening { until_ms: None },
         };
+        let JournaledState { votes, closing, messages, next_seq, bodies: journaled_bodies, .. } = journal;
+        let signs_from = votes.forgotten_before;
+        let finality = JournaledFinality { votes, closing, messages, next_seq, bodies: journaled_bodies };
         let mut consensus = Self {
-            finality: ConsensusEngine::new(&state, settled, sorted.finality, bodies, vote_interval_ms),
-            blocks: BftConsensus::new(&state, last_commit, sorted.blocks),
-            forks: Forks::new(blocks, sorted.fork, sorted.acknowledged_forks),
-            signer: Signer::new(operator, listen_ms, signs_after_ms, sorted.started, signing),
+            finality: ConsensusEngine::new(&state, settled, &finality, bodies, vote_interval_ms),
+            blocks: BftConsensus::new(&state, last_commit, of_blocks(journal.heights, own)),
+            forks: Forks::new(blocks, journal.fork, journal.acknowledged_forks),
+            signer: Signer::new(operator, listen_ms, signs_after_ms, signs_from, signing),
             chain: Chain::new(state, utxos, verifier, now),
             peers: Peers::default(),
             sync: BlockSync::default(),
@@ -235,13 +175,12 @@ impl Consensus {
             now,
             out: Outbox::default(),
         };
-        let evidence = sorted.evidence.into_values().collect();
-        consensus.take_over(evidence, sorted.bodies);
+        consensus.take_over(journal.evidence, &finality.bodies);
         let outputs = consensus.out.take();
         Opened { consensus, outputs }
     }
 
-    fn take_over(&mut self, evidence: Vec<Arc<Evidence>>, bodies: BTreeMap<TxId, Arc<Transaction>>) {
+    fn take_over(&mut self, evidence: Vec<Arc<Evidence>>, bodies: &[TxId]) {
         let at = moment!(self);
         if self.chain.state().is_closing() {
             self.finality.enter_closing(&at, &mut self.out);

@@ -21,7 +21,7 @@ use ahash::RandomState;
 use parking_lot::{Condvar, Mutex};
 
 use super::events::{Answer, BatchesEnd, CertificateParts, Recipient};
-use super::finality::journaled::BodyReader;
+use super::finality::journaled::JournalSource;
 use super::sync::forks::BlockSource;
 use crate::network::{NetworkHandle, PeerId};
 use crate::runtime::priority::{self, Priority};
@@ -79,7 +79,7 @@ impl Trees {
 
 /// Makes messages of the parts of answers: in the node, in the simulator and in tests alike.
 pub struct Assembler {
-    bodies: Arc<dyn BodyReader>,
+    bodies: Arc<dyn JournalSource>,
     blocks: Arc<dyn BlockSource>,
     trees: Trees,
 }
@@ -87,7 +87,7 @@ pub struct Assembler {
 impl Assembler {
     /// One that reads what is not in memory from here.
     #[must_use]
-    pub fn new(bodies: Arc<dyn BodyReader>, blocks: Arc<dyn BlockSource>) -> Self {
+    pub fn new(bodies: Arc<dyn JournalSource>, blocks: Arc<dyn BlockSource>) -> Self {
         Self { bodies, blocks, trees: Trees::default() }
     }
 

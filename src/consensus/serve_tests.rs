@@ -6,8 +6,12 @@ use crate::types::{ChainId, FinalityVote, MasternodeId, SecretKey, VoteKind};
 
 struct Nothing;
 
-impl BodyReader for Nothing {
+impl JournalSource for Nothing {
     fn body(&self, _txid: &TxId) -> Option<Arc<Transaction>> {
+        None
+    }
+
+    fn record(&self, _place: crate::storage::RecordPlace) -> Option<crate::storage::JournalRecord> {
         None
     }
 }

@@ -2,6 +2,7 @@
 
 mod batches;
 mod closing;
+mod durable;
 mod evidence;
 mod forks;
 mod strangers;
@@ -20,7 +21,7 @@ use crate::protocol::transition::{self, BlockDraft, BlockOutcome};
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::block_log::{BlockLog, LoggedBlock};
 use crate::storage::index::Index;
-use crate::storage::journal::{JournalIdentity, JournalRecord, JournalWriter};
+use crate::storage::journal::{JournalIdentity, JournalRecord, JournalWriter, Staged};
 use crate::storage::memory_disk::MemoryDisk;
 use crate::storage::memory_index::MemoryIndex;
 use crate::types::fork::ForkProof;
@@ -207,11 +208,12 @@ impl Node {
             log.append(block).unwrap();
         }
         let index = Index::new(Arc::new(MemoryIndex::new()));
-        let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
+        let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
         let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
-        let mut opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
-        opened.records.extend(records);
-        Self::open_with(Some(secret), vote_interval_ms, (replayed, index), opened, log, now_ms)
+        let open = || JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap();
+        let staged = Staged::<Message> { records, release: Vec::new() };
+        drop(open().writer.commit(vec![staged]).unwrap());
+        Self::open(Some(secret), (replayed, index), vote_interval_ms, open(), log, now_ms)
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {

@@ -5,6 +5,8 @@
 //! `app/start.rs` starts it; the engine gives it orders.
 //!
 //! # Invariants
+//! - INV-VOTE-JOURNAL-4: at most [`JOURNAL_QUEUE_MAX`] writes and [`JOURNAL_QUEUE_BYTES_MAX`] bytes of records wait, those
+//!   that are being written among them, or one larger write alone.
 //! - INV-VOTE-JOURNAL-1: orders are executed in the order in which consensus gave them.
 //! - INV-VOTE-JOURNAL-2: after a failed write nothing is sent any more: the node stops.
 //! - INV-VOTE-JOURNAL-3: no vote waits for the removal of old ones.
@@ -17,6 +19,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use parking_lot::{Condvar, Mutex};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
@@ -27,7 +30,8 @@ use crate::runtime::priority::{self, Priority};
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{TaskRegistry, metric_names};
 use crate::storage::disk::Disk;
-use crate::storage::journal::{Durable, JournalWriter, Staged};
+use crate::storage::journal::{Durable, JournalRecord, JournalWriter, Staged};
+use crate::storage::memory::JOURNAL_QUEUE_BYTES_MAX;
 use crate::storage::{RetiredSegments, StorageError};
 use crate::types::{Epoch, Message, VoteKind, VoteStep};
 
@@ -87,6 +91,77 @@ impl JournalQueue {
     }
 }
 
+impl JournalOrder {
+    fn records_bytes(&self) -> usize {
+        match self {
+            Self::Commit(staged) => staged.records.iter().map(JournalRecord::encoded_bytes).sum(),
+            Self::Prune(_) => 0,
+        }
+    }
+}
+
+/// The thread has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the vote journal's thread is gone")]
+pub struct JournalGone;
+
+/// Bytes that wait.
+#[derive(Debug, Default)]
+struct QueueBytes {
+    waiting: Mutex<usize>,
+    less: Condvar,
+}
+
+impl QueueBytes {
+    /// Waits until there is room for so many, or until nothing else waits.
+    fn take(self: &Arc<Self>, bytes: usize) -> TakenBytes {
+        let mut waiting = self.waiting.lock();
+        while *waiting > 0 && waiting.saturating_add(bytes) > JOURNAL_QUEUE_BYTES_MAX {
+            self.less.wait(&mut waiting);
+        }
+        *waiting = waiting.saturating_add(bytes);
+        TakenBytes { queue: Arc::clone(self), bytes }
+    }
+}
+
+/// Bytes of one order, until it was executed.
+struct TakenBytes {
+    queue: Arc<QueueBytes>,
+    bytes: usize,
+}
+
+impl Drop for TakenBytes {
+    fn drop(&mut self) {
+        let mut waiting = self.queue.waiting.lock();
+        *waiting = waiting.saturating_sub(self.bytes);
+        self.queue.less.notify_all();
+    }
+}
+
+type Queued = (JournalOrder, TakenBytes);
+
+/// Gives orders to the journal's thread.
+pub struct JournalSender {
+    sender: SyncSender<Queued>,
+    bytes: Arc<QueueBytes>,
+}
+
+impl JournalSender {
+    fn new() -> (Self, Receiver<Queued>) {
+        let (sender, receiver) = sync_channel(JOURNAL_QUEUE_MAX);
+        (Self { sender, bytes: Arc::default() }, receiver)
+    }
+
+    /// Gives an order; waits while there is no room.
+    ///
+    /// # Errors
+    /// [`JournalGone`].
+    pub fn send(&self, order: JournalOrder) -> Result<(), JournalGone> {
+        let bytes = self.bytes.take(order.records_bytes());
+        self.sender.send((order, bytes)).map_err(|_| JournalGone)
+    }
+}
+
 /// Starts the journal's thread. It ends, with all it was asked for done, when the sender is dropped.
 ///
 /// # Errors
@@ -96,8 +171,8 @@ pub fn start_journal<D: Disk>(
     handle: Arc<ConsensusHandle>,
     network: NetworkHandle,
     registry: &TaskRegistry,
-) -> Result<SyncSender<JournalOrder>, ThreadError> {
-    let (sender, receiver) = sync_channel(JOURNAL_QUEUE_MAX);
+) -> Result<JournalSender, ThreadError> {
+    let (sender, receiver) = JournalSender::new();
     let (retired, removals) = sync_channel(REMOVALS_MAX);
     let token = registry.token().clone();
     registry.spawn_thread("old votes", move || remove_old_votes(&removals, &token))?;
@@ -126,20 +201,32 @@ pub fn start_journal<D: Disk>(
 /// Executes orders until the last sender is gone. Neighbouring commits share one write and one sync.
 fn run_journal<D: Disk>(
     mut writer: JournalWriter<D>,
-    orders: &Receiver<JournalOrder>,
+    orders: &Receiver<Queued>,
     mut retire: impl FnMut(RetiredSegments<D>),
     mut release: impl FnMut(Vec<Durable<Message>>),
 ) -> Result<(), StorageError> {
-    let mut queue = JournalQueue::default();
-    while let Ok(order) = orders.recv() {
+    let (mut queue, mut taken) = (JournalQueue::default(), VecDeque::new());
+    while let Ok((order, bytes)) = orders.recv() {
         queue.push(order);
+        taken.push_back(bytes);
         loop {
             // At most what the channel holds: it is bounded, and so is this queue.
-            orders.try_iter().take(JOURNAL_QUEUE_MAX).for_each(|order| queue.push(order));
+            for (order, bytes) in orders.try_iter().take(JOURNAL_QUEUE_MAX) {
+                queue.push(order);
+                taken.push_back(bytes);
+            }
             let Some(step) = queue.next_step() else { break };
             match step {
-                JournalStep::Prune(epoch) => retire(writer.prune_before(epoch)),
-                JournalStep::Commit(group) => release(writer.commit(group)?),
+                JournalStep::Prune(epoch) => {
+                    retire(writer.prune_before(epoch));
+                    drop(taken.pop_front());
+                }
+                JournalStep::Commit(group) => {
+                    let count = group.len();
+                    let durable = writer.commit(group)?;
+                    drop(taken.drain(..count));
+                    release(durable);
+                }
             }
         }
     }
@@ -185,9 +272,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::storage::journal::{JournalIdentity, JournalRecord};
+    use crate::storage::journal::JournalIdentity;
     use crate::storage::memory_disk::{Fault, MemoryDisk};
-    use crate::types::ChainId;
+    use crate::types::{ChainId, Transaction};
 
     fn staged(number: u64) -> JournalOrder {
         let records = vec![JournalRecord::ClosingEntered { epoch: 0, height: number }];
@@ -202,7 +289,7 @@ mod tests {
     #[test]
     fn queued_writes_share_commits_and_are_released_in_their_order() {
         let disk = MemoryDisk::new();
-        let (sender, receiver) = sync_channel(8);
+        let (sender, receiver) = JournalSender::new();
         for number in [1, 2] {
             sender.send(staged(number)).unwrap();
         }
@@ -222,10 +309,51 @@ mod tests {
     }
 
     #[test]
+    fn writes_wait_for_room_in_bytes_until_those_before_them_are_on_disk() {
+        let large = |number| {
+            let body = Transaction::transfer(Vec::new(), Vec::new(), vec![0; 5 << 20]);
+            let records = vec![JournalRecord::Transaction(Arc::new(body))];
+            JournalOrder::Commit(Staged { records, release: vec![Message::Ping(number)] })
+        };
+        let bytes = large(0).records_bytes();
+        let fit = JOURNAL_QUEUE_BYTES_MAX / bytes;
+        let disk = MemoryDisk::new();
+        let (sender, receiver) = JournalSender::new();
+        let waiting = Arc::clone(&sender.bytes);
+        for number in 0..fit {
+            sender.send(large(number as u64)).unwrap();
+        }
+        let sent = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let flag = Arc::clone(&sent);
+        let last = std::thread::spawn(move || {
+            sender.send(large(99)).unwrap();
+            flag.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!sent.load(std::sync::atomic::Ordering::SeqCst), "INV-VOTE-JOURNAL-4");
+        assert_eq!(*waiting.waiting.lock(), fit * bytes);
+        let mut released = 0;
+        run_journal(journal(&disk), &receiver, drop, |durable| released += durable.len()).unwrap();
+        last.join().unwrap();
+        assert_eq!((released, *waiting.waiting.lock()), (fit + 1, 0));
+    }
+
+    #[test]
+    fn whoever_waits_for_room_hears_that_the_thread_is_gone() {
+        let (sender, receiver) = JournalSender::new();
+        let first = sender.bytes.take(JOURNAL_QUEUE_BYTES_MAX + 1);
+        assert_eq!(*sender.bytes.waiting.lock(), JOURNAL_QUEUE_BYTES_MAX + 1, "one larger write alone");
+        sender.sender.send((JournalOrder::Prune(0), first)).unwrap();
+        let waits = std::thread::spawn(move || sender.send(staged(1)));
+        drop(receiver);
+        assert_eq!(waits.join().unwrap(), Err(JournalGone));
+    }
+
+    #[test]
     fn nothing_is_released_after_a_failed_write() {
         let disk = MemoryDisk::new();
         let writer = journal(&disk);
-        let (sender, receiver) = sync_channel(8);
+        let (sender, receiver) = JournalSender::new();
         sender.send(staged(1)).unwrap();
         drop(sender);
         disk.fail_after(1, Fault::InputOutput);

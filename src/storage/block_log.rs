@@ -24,7 +24,10 @@ use parking_lot::RwLock;
 use super::disk::Disk;
 use super::error::StorageError;
 use super::record::{Identity, JournalOrigin, SegmentKind};
-use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, segment_path};
+use super::segment_log::{
+    Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit, segment_path,
+};
+use super::watch::Watch;
 use crate::types::codec::{decode, encode};
 use crate::types::{BlockHash, ChainId, CommittedBlock, Height, UtxoEntry};
 
@@ -111,7 +114,20 @@ impl<D: Disk> BlockLog<D> {
     /// [`StorageError::WrongChain`], [`StorageError::Corrupt`] and [`StorageError::MissingSegment`] with what to do,
     /// [`StorageError::Io`].
     pub fn open(disk: D, dir: &Path, chain_id: ChainId) -> Result<Self, StorageError> {
-        Self::open_sized(disk, dir, chain_id, SEGMENT_BYTES_MAX)
+        Self::open_watched(disk, dir, chain_id, &mut |_, _| true)
+    }
+
+    /// The same; `watch` is told the bytes that were gone through, and may end it between blocks.
+    ///
+    /// # Errors
+    /// Those of [`BlockLog::open`], [`StorageError::Interrupted`].
+    pub fn open_watched(
+        disk: D,
+        dir: &Path,
+        chain_id: ChainId,
+        watch: Watch<'_>,
+    ) -> Result<Self, StorageError> {
+        Self::open_sized(disk, dir, chain_id, SEGMENT_BYTES_MAX, watch)
     }
 
     pub(super) fn open_sized(
@@ -119,6 +135,7 @@ impl<D: Disk> BlockLog<D> {
         dir: &Path,
         chain_id: ChainId,
         segment_bytes_max: u64,
+        watch: Watch<'_>,
     ) -> Result<Self, StorageError> {
         let origin = JournalOrigin::default();
         let identity = Identity { kind: SegmentKind::Blocks, chain_id, operator: None, origin };
@@ -144,8 +161,8 @@ impl<D: Disk> BlockLog<D> {
             positions.push(position);
             Ok(())
         };
-        let depth = ScanDepth::Prefix(8);
-        let opened = SegmentLog::open(disk.clone(), dir, identity, segment_bytes_max, depth, &mut visit)?;
+        let scan: (ScanDepth, Visit<'_>) = (ScanDepth::Prefix(8), &mut visit);
+        let opened = SegmentLog::open(disk.clone(), dir, identity, segment_bytes_max, scan, watch)?;
         let log = match opened {
             Some(log) => log,
             None => SegmentLog::create(disk, dir, identity, segment_bytes_max)?,

@@ -56,7 +56,7 @@ fn block(height: Height) -> LoggedBlock {
 /// Appends blocks up to `height` and returns the disk.
 fn filled(height: Height, segment_bytes: u64) -> MemoryDisk {
     let disk = MemoryDisk::new();
-    let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, segment_bytes).unwrap();
+    let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, segment_bytes, &mut |_, _| true).unwrap();
     for height in 1..=height {
         assert_eq!(log.append(&block(height)).unwrap().height(), height);
     }
@@ -94,10 +94,10 @@ fn assert_holds(log: &BlockLog<impl Disk>, height: Height) {
 fn blocks_are_read_back_over_many_segments_and_after_reopening() {
     let disk = filled(20, SMALL);
     assert!(disk.list(&dir()).unwrap().len() > 3, "the log has rotated");
-    let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL).unwrap();
+    let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true).unwrap();
     assert_holds(&log, 20);
     log.append(&block(21)).unwrap();
-    let log = BlockLog::open_sized(disk, &dir(), CHAIN, SMALL).unwrap();
+    let log = BlockLog::open_sized(disk, &dir(), CHAIN, SMALL, &mut |_, _| true).unwrap();
     assert_holds(&log, 21);
 }
 
@@ -105,7 +105,7 @@ fn blocks_are_read_back_over_many_segments_and_after_reopening() {
 fn the_real_disk_behaves_alike() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("a").join("blocks");
-    let mut log = BlockLog::open_sized(RealDisk, &dir, CHAIN, SMALL).unwrap();
+    let mut log = BlockLog::open_sized(RealDisk, &dir, CHAIN, SMALL, &mut |_, _| true).unwrap();
     for height in 1..=20 {
         log.append(&block(height)).unwrap();
     }
@@ -113,7 +113,7 @@ fn the_real_disk_behaves_alike() {
     drop(log);
     let mut torn = RealDisk.open_existing(&last).unwrap();
     torn.append(&[1, 2, 3]).unwrap();
-    assert_holds(&BlockLog::open_sized(RealDisk, &dir, CHAIN, SMALL).unwrap(), 20);
+    assert_holds(&BlockLog::open_sized(RealDisk, &dir, CHAIN, SMALL, &mut |_, _| true).unwrap(), 20);
     assert!(matches!(
         BlockLog::open(RealDisk, &dir, ChainId([8; 32])),
         Err(StorageError::WrongChain { expected: ChainId([8, ..]), found: CHAIN, .. })
@@ -167,7 +167,7 @@ fn a_flipped_bit_in_an_earlier_segment_is_named_at_open_or_when_it_is_read() {
     let path = segment_path(&dir(), 1);
     for bit in 0..bytes.len() * 8 {
         original.flip_bit(&path, bit as u64).unwrap();
-        let noticed = match BlockLog::open_sized(original.clone(), &dir(), CHAIN, SMALL) {
+        let noticed = match BlockLog::open_sized(original.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true) {
             Err(StorageError::Corrupt { .. }) => true,
             Err(other) => panic!("bit {bit}: {other}"),
             Ok(log) => (1..=6).any(|height| match log.read(height) {
@@ -194,7 +194,7 @@ fn acknowledged_blocks_survive_a_crash_at_every_operation() {
             let fault = if seed % 2 == 0 { Fault::InputOutput } else { Fault::NoSpace };
             disk.fail_after(operation, fault);
             let mut acknowledged = 0;
-            if let Ok(mut log) = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL) {
+            if let Ok(mut log) = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true) {
                 for height in 1..=HEIGHT {
                     match log.append(&block(height)) {
                         Ok(durable) => acknowledged = durable.height(),
@@ -211,17 +211,17 @@ fn acknowledged_blocks_survive_a_crash_at_every_operation() {
             for crash in 0..2 {
                 disk.crash(seed * 1_000 + operation + crash);
                 disk.fail_after(1 + seed % 3, Fault::InputOutput);
-                let _interrupted = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL);
+                let _interrupted = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true);
             }
             disk.crash(seed + operation);
-            let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL)
+            let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true)
                 .unwrap_or_else(|error| panic!("operation {operation}, seed {seed}: {error}"));
             let height = log.height();
             assert!(height >= acknowledged, "operation {operation}, seed {seed}");
             assert_holds(&log, height);
             log.append(&block(height + 1)).unwrap();
             disk.crash(seed);
-            let log = BlockLog::open_sized(disk, &dir(), CHAIN, SMALL).unwrap();
+            let log = BlockLog::open_sized(disk, &dir(), CHAIN, SMALL, &mut |_, _| true).unwrap();
             assert_holds(&log, height + 1);
         }
     }
@@ -262,7 +262,8 @@ fn blocks_that_do_not_belong_are_refused_and_change_nothing() {
 
 #[test]
 fn other_chains_kinds_and_missing_segments_are_refused() {
-    let open = |disk, chain| BlockLog::open_sized(disk, &dir(), chain, SMALL).err().unwrap();
+    let open =
+        |disk, chain| BlockLog::open_sized(disk, &dir(), chain, SMALL, &mut |_, _| true).err().unwrap();
     let error = open(filled(2, SMALL), ChainId([8; 32]));
     assert!(matches!(error, StorageError::WrongChain { found: CHAIN, .. }), "{error}");
     let disk = MemoryDisk::new();
@@ -311,7 +312,7 @@ fn a_later_frame_is_found_across_the_border_of_a_search_chunk() {
 
 #[test]
 fn readers_read_beside_the_writer() {
-    let mut log = BlockLog::open_sized(MemoryDisk::new(), &dir(), CHAIN, SMALL).unwrap();
+    let mut log = BlockLog::open_sized(MemoryDisk::new(), &dir(), CHAIN, SMALL, &mut |_, _| true).unwrap();
     let readers: Vec<_> = (0..3)
         .map(|_| {
             let reader = log.reader();

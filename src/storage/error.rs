@@ -154,6 +154,9 @@ pub enum StorageError {
     /// The index's writer thread has ended, after an error that was reported to its owner, or because it was finished.
     #[error("the index writer has stopped")]
     IndexStopped,
+    /// Long work was told to stop. What it has read or written so far is sound.
+    #[error("stopped before all was read")]
+    Interrupted,
     /// Another process has the data directory.
     #[error("the data directory {} is in use by {}; stop it, or choose another directory", path.display(), holder_text(*holder))]
     InUse {

@@ -24,6 +24,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::error::StorageError;
 use super::index::{Index, IndexChange};
+use super::index_guard::without_panic;
 use crate::runtime::priority::{self, Priority};
 use crate::types::{BlockHash, Height};
 
@@ -91,7 +92,11 @@ impl IndexWriter {
             .name("index-writer".to_owned())
             .spawn(move || {
                 priority::take(Priority::Background);
-                worker.run(&report)
+                without_panic(|| worker.run(&report)).map_err(|error| match error {
+                    // It was reported.
+                    StorageError::IndexStopped => error,
+                    panicked => fail(panicked, &report),
+                })
             })
             .map_err(StorageError::io("start the thread of", "the index writer"))?;
         Ok(Self { shared, thread: Some(thread) })

@@ -20,87 +20,36 @@
 //! - INV-STORAGE-4: after a failed write or sync nothing more becomes durable.
 //!
 //! # Concurrency
-//! One owner writes. [`JournalReader`]s read bodies from any thread. [`RetiredSegments`] are removed by another one.
+//! One owner writes. [`JournalReader`]s read records from any thread. [`RetiredSegments`] are removed by another one.
 //!
-//! # Layout
-//! A frame of the segment log is what one commit wrote: records one after the other, each as length 4, CRC-32 of the
-//! record 4, record. The records' own checksums let a body be read without its whole frame.
+//! # Units
+//! Opening holds one frame and one record of it at a time, 32 MiB and 12 MiB at most, beside [`JournalContents`] and the
+//! places of bodies, whose sizes go with the number of records that the journal retains. A commit holds the encoding of
+//! what it writes: 28 MiB a frame at most.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
-
-use bincode::{Decode, Encode};
-use parking_lot::RwLock;
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::journal_contents::{JournalContents, RecordPlace};
+use super::journal_reader::Bodies;
+pub use super::journal_reader::JournalReader;
+pub use super::journal_record::JournalRecord;
+use super::journal_record::{FrameRecords, InFrame, push_record};
 pub use super::record::JournalOrigin;
 use super::record::{Identity, SegmentKind};
 use super::retired::RetiredSegments;
 use super::segment_log::{
-    Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, owner, remove_all, segment_path,
+    Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, Visit, owner, remove_all, segment_path,
 };
-use crate::types::codec::{decode, encode};
-use crate::types::fork::ForkProof;
+use super::watch::Watch;
+use crate::types::codec::encode;
 use crate::types::limits::MESSAGE_BYTES_MAX;
-use crate::types::{
-    BlockVote, Certificate, ChainId, Epoch, Evidence, Height, Proposal, PublicKey, Transaction, TxId,
-    VoteBatch,
-};
+use crate::types::{ChainId, Epoch, PublicKey};
 
 /// Bytes of one frame after which a commit writes another; with one more record it stays below a payload's limit.
 const FRAME_BYTES_TARGET: usize = 16 << 20;
-const RECORD_HEAD_BYTES: usize = 8;
-
-/// What the journal keeps.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub enum JournalRecord {
-    /// The body of a transaction that a vote depends on.
-    Transaction(Arc<Transaction>),
-    /// Votes of another validator that something of ours depends on.
-    PeerBatch(Arc<VoteBatch>),
-    /// A certificate that a vote of ours depends on.
-    Certificate(Arc<Certificate>),
-    /// Votes of this node; its locks are the `Lock` votes in them.
-    OwnBatch(Arc<VoteBatch>),
-    /// From here on this node makes no new votes of the finality layer in this epoch.
-    ClosingEntered {
-        /// The epoch that is closing.
-        epoch: Epoch,
-        /// Height of its last ordinary block.
-        height: Height,
-    },
-    /// A proposal, its own or one that a precommit depends on.
-    Proposal(Arc<Proposal>),
-    /// A prevote or precommit, its own or one that a precommit depends on.
-    BlockVote(Arc<BlockVote>),
-    /// The first record of an epoch.
-    EpochStarted {
-        /// The epoch.
-        epoch: Epoch,
-    },
-    /// Two committed blocks of one height: nothing is signed any more.
-    Fork(Arc<ForkProof>),
-    /// The operator knows of this fork and has decided.
-    ForkAcknowledged(Arc<ForkProof>),
-    /// A masternode contradicted itself, and no block says so yet.
-    Evidence(Arc<Evidence>),
-}
-
-impl JournalRecord {
-    /// The epoch that the record says it is of; what may outlast its epoch says none.
-    fn epoch(&self) -> Option<Epoch> {
-        match self {
-            Self::Transaction(_) | Self::Fork(_) | Self::ForkAcknowledged(_) | Self::Evidence(_) => None,
-            Self::PeerBatch(batch) | Self::OwnBatch(batch) => Some(batch.header.epoch),
-            Self::Certificate(certificate) => Some(certificate.epoch),
-            Self::Proposal(proposal) => Some(proposal.block.header.epoch),
-            Self::BlockVote(vote) => Some(vote.epoch),
-            Self::ClosingEntered { epoch, .. } | Self::EpochStarted { epoch } => Some(*epoch),
-        }
-    }
-}
 
 /// Records, and what may leave the node once they are on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,10 +93,6 @@ impl JournalIdentity {
     }
 }
 
-/// Where the last journaled body of each transaction lies. It holds retained segments only, so it is bounded by what
-/// the journal holds of the running epoch and those not yet pruned.
-type Bodies = Arc<RwLock<HashMap<TxId, Position, ahash::RandomState>>>;
-
 /// What each segment and the journal as a whole are about.
 #[derive(Default)]
 struct EpochTracker {
@@ -179,58 +124,14 @@ pub struct JournalWriter<D: Disk> {
 pub struct OpenedJournal<D: Disk> {
     /// Appends to it.
     pub writer: JournalWriter<D>,
-    /// Reads bodies from it.
+    /// Reads records from it.
     pub reader: JournalReader<D>,
-    /// Everything that it retains, in the order in which it was written.
-    pub records: Vec<JournalRecord>,
+    /// What it retains, and where.
+    pub contents: JournalContents,
     /// How it came to be: decides from when on its key may sign.
     pub origin: JournalOrigin,
     /// The last epoch that it says has started; 0 if it says of none.
     pub epoch: Epoch,
-}
-
-/// Reads journaled bodies from any thread.
-pub struct JournalReader<D: Disk> {
-    reader: SegmentReader<D>,
-    bodies: Bodies,
-}
-
-impl<D: Disk> Clone for JournalReader<D> {
-    fn clone(&self) -> Self {
-        Self { reader: self.reader.clone(), bodies: Arc::clone(&self.bodies) }
-    }
-}
-
-/// Appends one record to a frame and says where in the frame its bytes lie.
-fn push_record(frame: &mut Vec<u8>, bytes: &[u8]) -> (usize, u32) {
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
-    frame.extend_from_slice(bytes);
-    (frame.len() - bytes.len(), length)
-}
-
-/// The records of a frame with their places in it; `None` if it is not a list of records.
-fn split_records(frame: &[u8]) -> Option<Vec<(usize, JournalRecord)>> {
-    let mut records = Vec::new();
-    let mut rest = frame;
-    while !rest.is_empty() {
-        let (length, tail) = rest.split_first_chunk::<4>()?;
-        let (sum, tail) = tail.split_first_chunk::<4>()?;
-        let place = frame.len() - tail.len();
-        let (bytes, tail) = tail.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-        if crc32fast::hash(bytes) != u32::from_le_bytes(*sum) {
-            return None;
-        }
-        records.push((place, decode(bytes).ok()?));
-        rest = tail;
-    }
-    Some(records)
-}
-
-fn body_position(frame: Position, place: usize, length: u32) -> Position {
-    let offset = frame.offset + u64::try_from(place).unwrap_or(u64::MAX);
-    Position { sequence: frame.sequence, offset, length }
 }
 
 impl<D: Disk> JournalWriter<D> {
@@ -257,7 +158,20 @@ impl<D: Disk> JournalWriter<D> {
     /// [`StorageError::NoJournal`], [`StorageError::WrongChain`], [`StorageError::WrongOperator`],
     /// [`StorageError::Corrupt`], [`StorageError::MissingSegment`], [`StorageError::Io`].
     pub fn open(disk: D, dir: &Path, identity: JournalIdentity) -> Result<OpenedJournal<D>, StorageError> {
-        Self::open_sized(disk, dir, identity, SEGMENT_BYTES_MAX)?
+        Self::open_watched(disk, dir, identity, &mut |_, _| true)
+    }
+
+    /// The same; `watch` is told the bytes that were gone through, and may end it between frames.
+    ///
+    /// # Errors
+    /// Those of [`JournalWriter::open`], [`StorageError::Interrupted`].
+    pub fn open_watched(
+        disk: D,
+        dir: &Path,
+        identity: JournalIdentity,
+        watch: Watch<'_>,
+    ) -> Result<OpenedJournal<D>, StorageError> {
+        Self::open_visiting(disk, dir, identity, SEGMENT_BYTES_MAX, &mut |_| Ok(()), watch)?
             .ok_or_else(|| StorageError::NoJournal { path: dir.to_path_buf() })
     }
 
@@ -270,12 +184,25 @@ impl<D: Disk> JournalWriter<D> {
         dir: &Path,
         identity: JournalIdentity,
     ) -> Result<OpenedJournal<D>, StorageError> {
-        match Self::open_sized(disk.clone(), dir, identity, SEGMENT_BYTES_MAX)? {
-            Some(opened) => Ok(opened),
-            None => {
+        Self::open_or_create_watched(disk, dir, identity, &mut |_, _| true)
+    }
+
+    /// The same; `watch` is told the bytes that were gone through, and may end it between frames.
+    ///
+    /// # Errors
+    /// Those of [`JournalWriter::open_or_create`], [`StorageError::Interrupted`].
+    pub fn open_or_create_watched(
+        disk: D,
+        dir: &Path,
+        identity: JournalIdentity,
+        watch: Watch<'_>,
+    ) -> Result<OpenedJournal<D>, StorageError> {
+        match Self::open_watched(disk.clone(), dir, identity, watch) {
+            Err(StorageError::NoJournal { .. }) => {
                 let origin = JournalOrigin { created_ms: 0, forced: true };
                 Self::create_sized(disk, dir, (identity, origin), SEGMENT_BYTES_MAX)
             }
+            outcome => outcome,
         }
     }
 
@@ -290,7 +217,7 @@ impl<D: Disk> JournalWriter<D> {
         identity: JournalIdentity,
         visit: &mut dyn FnMut(JournalRecord) -> Result<(), StorageError>,
     ) -> Result<OpenedJournal<D>, StorageError> {
-        Self::open_visiting(disk, dir, identity, SEGMENT_BYTES_MAX, visit)?
+        Self::open_visiting(disk, dir, identity, SEGMENT_BYTES_MAX, visit, &mut |_, _| true)?
             .ok_or_else(|| StorageError::NoJournal { path: dir.to_path_buf() })
     }
 
@@ -343,7 +270,7 @@ impl<D: Disk> JournalWriter<D> {
         segment_bytes_max: u64,
     ) -> Result<OpenedJournal<D>, StorageError> {
         let log = SegmentLog::create(disk, dir, identity.of_segments(origin), segment_bytes_max)?;
-        Ok(Self::assemble(log, EpochTracker::default(), HashMap::default(), Vec::new()))
+        Ok(Self::assemble(log, EpochTracker::default(), Bodies::default(), JournalContents::default()))
     }
 
     pub(super) fn open_sized(
@@ -352,58 +279,50 @@ impl<D: Disk> JournalWriter<D> {
         identity: JournalIdentity,
         segment_bytes_max: u64,
     ) -> Result<Option<OpenedJournal<D>>, StorageError> {
-        let mut all = Vec::new();
-        let mut collect = |record| {
-            all.push(record);
-            Ok(())
-        };
-        let opened = Self::open_visiting(disk, dir, identity, segment_bytes_max, &mut collect)?;
-        Ok(opened.map(|opened| OpenedJournal { records: all, ..opened }))
+        Self::open_visiting(disk, dir, identity, segment_bytes_max, &mut |_| Ok(()), &mut |_, _| true)
     }
 
-    fn open_visiting(
+    pub(super) fn open_visiting(
         disk: D,
         dir: &Path,
         identity: JournalIdentity,
         segment_bytes_max: u64,
         take: &mut dyn FnMut(JournalRecord) -> Result<(), StorageError>,
+        watch: Watch<'_>,
     ) -> Result<Option<OpenedJournal<D>>, StorageError> {
-        let mut bodies = HashMap::default();
+        let (bodies, mut contents) = (Bodies::default(), JournalContents::default());
         let mut epochs = EpochTracker::default();
         let mut visit = |position: Position, frame: &[u8]| {
-            let records = split_records(frame).ok_or_else(|| StorageError::Corrupt {
-                path: segment_path(dir, position.sequence),
-                offset: position.offset,
-                what: "a record that cannot be decoded",
-                repair: SegmentKind::Votes.repair(),
-            })?;
-            for (place, record) in records {
+            for found in FrameRecords::of(frame) {
+                let (place, record) = found.ok_or_else(|| StorageError::Corrupt {
+                    path: segment_path(dir, position.sequence),
+                    offset: position.offset,
+                    what: "a record that cannot be decoded",
+                    repair: SegmentKind::Votes.repair(),
+                })?;
+                let place = RecordPlace::of(position, place);
                 epochs.note(position.sequence, &record);
-                if let JournalRecord::Transaction(transaction) = &record {
-                    let head = place.checked_sub(RECORD_HEAD_BYTES).and_then(|head| frame.get(head..));
-                    let length = head.and_then(|head| head.first_chunk::<4>()).copied().unwrap_or_default();
-                    let body = body_position(position, place, u32::from_le_bytes(length));
-                    bodies.insert(transaction.txid(), body);
-                }
+                bodies.note(&record, place);
+                contents.note(&record, place);
                 take(record)?;
             }
             Ok(())
         };
+        let scan: (ScanDepth, Visit<'_>) = (ScanDepth::Whole, &mut visit);
         let segments = identity.of_segments(JournalOrigin::default());
-        let opened = SegmentLog::open(disk, dir, segments, segment_bytes_max, ScanDepth::Whole, &mut visit)?;
-        Ok(opened.map(|log| Self::assemble(log, epochs, bodies, Vec::new())))
+        let opened = SegmentLog::open(disk, dir, segments, segment_bytes_max, scan, watch)?;
+        Ok(opened.map(|log| Self::assemble(log, epochs, bodies, contents)))
     }
 
     fn assemble(
         log: SegmentLog<D>,
         epochs: EpochTracker,
-        bodies: HashMap<TxId, Position, ahash::RandomState>,
-        records: Vec<JournalRecord>,
+        bodies: Bodies,
+        contents: JournalContents,
     ) -> OpenedJournal<D> {
-        let bodies = Arc::new(RwLock::new(bodies));
-        let reader = JournalReader { reader: log.reader(), bodies: Arc::clone(&bodies) };
+        let reader = JournalReader::new(log.reader(), bodies.clone());
         let (origin, epoch) = (log.origin(), epochs.current);
-        OpenedJournal { writer: Self { log, epochs, bodies }, reader, records, origin, epoch }
+        OpenedJournal { writer: Self { log, epochs, bodies }, reader, contents, origin, epoch }
     }
 
     /// Makes all staged records durable, with one write and one sync, and releases what depends on them, in order.
@@ -427,8 +346,8 @@ impl<D: Disk> JournalWriter<D> {
                 frames.push(std::mem::take(&mut pending));
             }
             pending.starts_segment |= starts_epoch;
-            let (place, length) = push_record(&mut pending.bytes, &bytes);
-            pending.records.push((place, length, record));
+            let place = push_record(&mut pending.bytes, &bytes);
+            pending.records.push((place, record));
         }
         frames.push(pending);
         for frame in frames.into_iter().filter(|frame| !frame.records.is_empty()) {
@@ -442,12 +361,9 @@ impl<D: Disk> JournalWriter<D> {
             self.log.rotate()?;
         }
         let position = self.log.append(&frame.bytes)?;
-        let mut bodies = self.bodies.write();
-        for (place, length, record) in &frame.records {
+        for (place, record) in &frame.records {
             self.epochs.note(position.sequence, record);
-            if let JournalRecord::Transaction(transaction) = record {
-                bodies.insert(transaction.txid(), body_position(position, *place, *length));
-            }
+            self.bodies.note(record, RecordPlace::of(position, *place));
         }
         Ok(())
     }
@@ -463,7 +379,7 @@ impl<D: Disk> JournalWriter<D> {
             kept += 1;
         }
         // First the map, so that no reader is sent to a file that is gone.
-        self.bodies.write().retain(|_, position| position.sequence >= kept);
+        self.bodies.retain_from(kept);
         self.log.retire_before(kept)
     }
 
@@ -478,38 +394,9 @@ impl<D: Disk> JournalWriter<D> {
 #[derive(Default)]
 struct PendingFrame<'a> {
     bytes: Vec<u8>,
-    /// Place in `bytes` and length of each record.
-    records: Vec<(usize, u32, &'a JournalRecord)>,
+    /// Where in `bytes` each record lies.
+    records: Vec<(InFrame, &'a JournalRecord)>,
     starts_segment: bool,
-}
-
-impl<D: Disk> JournalReader<D> {
-    /// The journaled body of a transaction; `None` if there is none, or it went with an old epoch.
-    ///
-    /// # Errors
-    /// [`StorageError::Corrupt`], [`StorageError::Io`].
-    pub fn transaction(&self, txid: &TxId) -> Result<Option<Arc<Transaction>>, StorageError> {
-        let position = |bodies: &Bodies| bodies.read().get(txid).copied();
-        let Some(found) = position(&self.bodies) else { return Ok(None) };
-        let record_bytes = u32::try_from(RECORD_HEAD_BYTES).unwrap_or(0);
-        let whole = Position {
-            offset: found.offset - u64::from(record_bytes),
-            length: found.length + record_bytes,
-            ..found
-        };
-        let bytes = match self.reader.bytes(whole) {
-            Ok(bytes) => bytes,
-            // The segment was pruned between the look into the map and the read.
-            Err(_) if position(&self.bodies) != Some(found) => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        match split_records(&bytes).and_then(|records| records.into_iter().next()) {
-            Some((_, JournalRecord::Transaction(transaction))) if transaction.txid() == *txid => {
-                Ok(Some(transaction))
-            }
-            _ => Err(self.reader.corrupt(found, "a transaction's body")),
-        }
-    }
 }
 
 #[cfg(test)]

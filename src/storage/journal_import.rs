@@ -149,7 +149,13 @@ mod tests {
         (0..3).for_each(|epoch| import.push(record(epoch)).unwrap());
         import.finish().unwrap();
         let journal = open().unwrap();
-        assert_eq!(journal.records, (0..3).map(record).collect::<Vec<_>>());
+        let mut records = Vec::new();
+        let scanned = JournalWriter::scan(RealDisk, &target, IDENTITY, &mut |record| {
+            records.push(record);
+            Ok(())
+        });
+        drop(scanned.unwrap());
+        assert_eq!(records, (0..3).map(record).collect::<Vec<_>>());
         assert_eq!((journal.origin, journal.epoch), (ORIGIN, 2));
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing else is left");
     }

@@ -1,10 +1,12 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::*;
 use crate::storage::block_log::BlockLog;
 use crate::storage::memory_disk::{Fault, MemoryDisk};
 use crate::types::{
-    BlockHash, FinalityVote, Lock, MasternodeId, OutPoint, SecretKey, Signature, TxOut, VoteKind, VoteStep,
+    BlockHash, BlockVote, FinalityVote, Height, Lock, MasternodeId, OutPoint, SecretKey, Signature,
+    Transaction, TxId, TxOut, VoteBatch, VoteKind, VoteStep,
 };
 
 const CHAIN: ChainId = ChainId([7; 32]);
@@ -59,6 +61,23 @@ fn open(disk: &MemoryDisk) -> Result<Option<OpenedJournal<MemoryDisk>>, StorageE
     JournalWriter::open_sized(disk.clone(), &dir(), IDENTITY, SMALL)
 }
 
+/// All that the journal retains, in order.
+fn records(disk: &MemoryDisk) -> Vec<JournalRecord> {
+    reopened(disk).1
+}
+
+/// The journal and all that it retains.
+fn reopened(disk: &MemoryDisk) -> (OpenedJournal<MemoryDisk>, Vec<JournalRecord>) {
+    let mut all = Vec::new();
+    let mut take = |record| {
+        all.push(record);
+        Ok(())
+    };
+    let (disk, dir) = (disk.clone(), dir());
+    let opened = JournalWriter::open_visiting(disk, &dir, IDENTITY, SMALL, &mut take, &mut |_, _| true);
+    (opened.unwrap().unwrap(), all)
+}
+
 /// Makes a journal and commits `count` times.
 fn filled(count: u64) -> (MemoryDisk, OpenedJournal<MemoryDisk>) {
     let disk = MemoryDisk::new();
@@ -89,8 +108,7 @@ fn all_records_come_back_in_order_over_many_segments() {
     let (disk, journal) = filled(12);
     drop(journal);
     assert!(disk.list(&dir()).unwrap().len() >= 3);
-    let journal = open(&disk).unwrap().unwrap();
-    assert_eq!(journal.records, (0..12).flat_map(records_of).collect::<Vec<_>>());
+    assert_eq!(records(&disk), (0..12).flat_map(records_of).collect::<Vec<_>>());
 }
 
 #[test]
@@ -116,7 +134,7 @@ fn a_journal_of_another_owner_is_refused() {
         JournalWriter::create(disk.clone(), &dir(), IDENTITY, ORIGIN),
         Err(StorageError::JournalExists { .. })
     ));
-    assert_eq!(JournalWriter::open(disk, &dir(), IDENTITY).unwrap().records.len(), 5);
+    assert_eq!(JournalWriter::open(disk, &dir(), IDENTITY).unwrap().contents.records, 5);
 
     let empty = MemoryDisk::new();
     let error = JournalWriter::open(empty.clone(), &dir(), IDENTITY).err().unwrap();
@@ -160,17 +178,19 @@ fn released_records_survive_a_crash_at_every_operation() {
             }
             disk.crash(seed * 100 + operation);
             let opened = open(&disk).unwrap_or_else(|error| panic!("{operation}, {seed}: {error}"));
-            let Some(mut journal) = opened else {
+            if opened.is_none() {
                 assert!(!was_created, "operation {operation}, seed {seed}: the journal is gone");
                 continue;
-            };
+            }
+            drop(opened);
+            let (mut journal, found) = reopened(&disk);
             let least = all.iter().take(usize::try_from(released).unwrap()).flatten().count();
             let flat: Vec<_> = all.iter().flatten().cloned().collect();
-            assert!(journal.records.len() >= least, "operation {operation}, seed {seed}");
-            assert_eq!(journal.records, flat[..journal.records.len()]);
+            assert!(found.len() >= least, "operation {operation}, seed {seed}");
+            assert_eq!(found, flat[..found.len()]);
             drop(journal.writer.commit(vec![staged(vec![vote(99, 99)], 0)]).unwrap());
             disk.crash(seed);
-            assert_eq!(open(&disk).unwrap().unwrap().records.last(), Some(&vote(99, 99)));
+            assert_eq!(records(&disk).last(), Some(&vote(99, 99)));
         }
     }
 }
@@ -198,7 +218,8 @@ fn a_flipped_bit_is_named_or_cuts_the_last_commit_alone() {
         match open(&copy) {
             Ok(opened) => {
                 assert!(bit / 8 >= last_start, "bit {bit}");
-                assert_eq!(opened.unwrap().records, before_last);
+                assert!(opened.is_some());
+                assert_eq!(records(&copy), before_last);
             }
             Err(StorageError::Corrupt { .. }) => assert!(bit / 8 < last_start, "bit {bit}"),
             Err(other) => panic!("bit {bit}: {other}"),
@@ -232,7 +253,7 @@ fn bodies_are_read_back_until_their_epoch_is_pruned() {
     assert_eq!(there(&journal.reader), [true; 3], "journaled again");
     disk.crash(1);
     let mut journal = open(&disk).unwrap().unwrap();
-    assert_eq!(journal.records.first(), Some(&JournalRecord::EpochStarted { epoch: 1 }));
+    assert_eq!(records(&disk).first(), Some(&JournalRecord::EpochStarted { epoch: 1 }));
     prune(&mut journal, 99).unwrap();
     assert_eq!(there(&journal.reader)[..2], [true, false], "the active segment stays");
     assert_eq!(disk.list(&dir()).unwrap().len(), 1);
@@ -248,10 +269,10 @@ fn a_segment_with_a_record_of_a_later_epoch_stays() {
     let parted = vec![vote(0, 50), start, vote(1, 51)];
     drop(journal.writer.commit(vec![staged(parted, 0)]).unwrap());
     prune(&mut journal, 1).unwrap();
-    assert!(open(&disk).unwrap().unwrap().records.contains(&early));
+    assert!(records(&disk).contains(&early));
     drop(journal.writer.commit(vec![staged(vec![JournalRecord::EpochStarted { epoch: 2 }], 0)]).unwrap());
     prune(&mut journal, 2).unwrap();
-    assert_eq!(open(&disk).unwrap().unwrap().records, [JournalRecord::EpochStarted { epoch: 2 }]);
+    assert_eq!(records(&disk), [JournalRecord::EpochStarted { epoch: 2 }]);
 }
 
 #[test]
@@ -268,7 +289,7 @@ fn a_crash_while_pruning_leaves_no_gap() {
             disk.fail_after(operation, Fault::InputOutput);
             let _failed = prune(&mut journal, 3);
             disk.crash(seed);
-            let records = open(&disk).unwrap().unwrap().records;
+            let records = records(&disk);
             let newest: Vec<_> = (12..16).flat_map(records_of).collect();
             assert!(records.ends_with(&newest), "operation {operation}, seed {seed}");
         }
@@ -291,10 +312,10 @@ fn a_removal_that_is_stopped_leaves_a_log_and_the_next_one_ends_it() {
         };
         journal.writer.prune_before(3).remove(&mut goes_on).unwrap();
         let newest: Vec<_> = (12..16).flat_map(records_of).collect();
-        assert!(open(&disk).unwrap().unwrap().records.ends_with(&newest), "{steps} steps");
+        assert!(records(&disk).ends_with(&newest), "{steps} steps");
         prune(&mut journal, 3).unwrap();
         assert_eq!(disk.list(&dir()).unwrap(), removed, "{steps} steps");
-        assert_eq!(open(&disk).unwrap().unwrap().records, newest);
+        assert_eq!(records(&disk), newest);
     }
 }
 
@@ -323,7 +344,7 @@ fn the_origin_outlives_pruning_and_crashes() {
     disk.crash(3);
     let journal = open(&disk).unwrap().unwrap();
     assert_eq!(
-        journal.records.first(),
+        records(&disk).first(),
         Some(&JournalRecord::EpochStarted { epoch: 3 }),
         "the first one is gone"
     );
@@ -343,7 +364,7 @@ fn a_scan_shows_what_opening_gives_and_stops_at_an_error() {
     });
     let scanned = scanned.unwrap();
     assert_eq!(seen, (0..12).flat_map(records_of).collect::<Vec<_>>());
-    assert!(scanned.records.is_empty());
+    assert_eq!(scanned.contents.records, 18);
     assert_eq!(scanned.reader.transaction(&transaction(5).txid()).unwrap(), Some(transaction(5)));
     let mut count = 0;
     let stopped = JournalWriter::scan(disk, &dir(), IDENTITY, &mut |_| {
@@ -374,4 +395,61 @@ fn only_a_journal_without_a_key_makes_room() {
     }
     assert_eq!(JournalWriter::open(disk, &dir(), IDENTITY).unwrap().origin, ORIGIN);
     assert!(!create(&MemoryDisk::new(), IDENTITY).unwrap());
+}
+
+#[test]
+fn an_opening_can_be_ended_after_any_frame_and_leaves_all_as_it_was() {
+    let (disk, journal) = filled(12);
+    let (size, before) = (journal.writer.size_bytes(), records(&disk));
+    drop(journal);
+    let mut frames = 0;
+    let count = |frames: &mut usize, ends_after: usize| {
+        let mut last = 0;
+        let outcome = JournalWriter::open_watched(disk.clone(), &dir(), IDENTITY, &mut |done, total| {
+            assert!(last < done && done <= total && total == size);
+            last = done;
+            *frames += 1;
+            *frames < ends_after
+        });
+        outcome.map(drop)
+    };
+    count(&mut frames, usize::MAX).unwrap();
+    assert_eq!(frames, 12);
+    for ends_after in 1..=frames {
+        let mut heard = 0;
+        let outcome = count(&mut heard, ends_after);
+        assert!(matches!(outcome, Err(StorageError::Interrupted)));
+        assert_eq!((heard, records(&disk) == before), (ends_after, true));
+    }
+}
+
+#[test]
+fn records_are_read_by_their_places() {
+    let (disk, journal) = filled(12);
+    drop(journal);
+    let opened = open(&disk).unwrap().unwrap();
+    let mut found = Vec::new();
+    for messages in opened.contents.messages.values() {
+        for place in &messages.own_batches {
+            found.push(opened.reader.record(*place).unwrap());
+        }
+    }
+    let expected = |number: u64| JournalRecord::OwnBatch(batch(number / 4, number));
+    assert_eq!(found, [2, 6, 10].map(expected));
+    let heights: Vec<_> = opened.contents.heights.keys().copied().collect();
+    assert_eq!(heights, [0, 1, 4, 5, 8, 9]);
+    assert_eq!(opened.contents.started, 2);
+    assert_eq!(opened.reader.transactions().len(), 3);
+    // Damage since is noticed.
+    let place = opened.contents.messages[&0].own_batches[0];
+    let path = segment_path(&dir(), place.0.sequence);
+    disk.flip_bit(&path, (place.0.offset + 3) * 8).unwrap();
+    assert!(matches!(opened.reader.record(place), Err(StorageError::Corrupt { .. })));
+}
+
+#[test]
+fn an_encoding_is_as_long_as_is_counted() {
+    for record in (0..12).flat_map(records_of) {
+        assert_eq!(record.encoded_bytes(), encode(&record).len(), "{record:?}");
+    }
 }

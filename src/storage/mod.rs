@@ -16,29 +16,38 @@ pub mod block_log;
 pub mod disk;
 pub mod error;
 pub mod index;
+pub mod index_guard;
 pub mod index_writer;
 pub mod journal;
+pub mod journal_contents;
 pub mod journal_import;
+pub mod journal_reader;
+mod journal_record;
 pub mod lock;
+pub mod memory;
 pub mod memory_disk;
 pub mod memory_index;
 mod record;
 mod retired;
 mod segment_log;
 pub mod sled_index;
+pub mod watch;
 
 pub use block_log::{BlockLog, BlockReader, DurableBlock, LoggedBlock};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
 pub use index::{Change, EpochEnd, Index, IndexChange, IndexStore, Mark, PunishedEvidence, Tree};
+pub use index_guard::IndexGuard;
 pub use index_writer::{IndexEvent, IndexWriter};
 pub use journal::{
     Durable, JournalIdentity, JournalOrigin, JournalReader, JournalRecord, JournalWriter, OpenedJournal,
     Staged,
 };
+pub use journal_contents::{JournalContents, JournaledHeight, JournaledMessages, RecordPlace};
 pub use journal_import::JournalImport;
 pub use lock::DirectoryLock;
 pub use memory_disk::{Fault, MemoryDisk};
 pub use memory_index::MemoryIndex;
 pub use retired::RetiredSegments;
 pub use sled_index::SledIndex;
+pub use watch::Watch;

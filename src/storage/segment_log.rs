@@ -27,6 +27,7 @@ use super::record::{
     SegmentKind, any_frame_from, frame, owner_of,
 };
 use super::retired::{RetiredSegments, remove_leftovers};
+use super::watch::{Watch, ask};
 use crate::types::{ChainId, PublicKey};
 
 /// Bytes of a segment after which the next record starts a new one.
@@ -126,55 +127,36 @@ impl<D: Disk> SegmentLog<D> {
         Self { disk, dir, identity, segment_bytes_max, active, sizes, active_sequence, poisoned, reader }
     }
 
-    /// Opens a log, cuts a torn tail, and shows every frame in its order; `None` if none was ever completed.
+    /// Opens a log, cuts a torn tail, and shows every frame in its order; `None` if none was ever completed. `watch` is
+    /// told the bytes that were gone through, and ends it after any frame.
     pub(super) fn open(
         disk: D,
         dir: &Path,
         mut identity: Identity,
         segment_bytes_max: u64,
-        depth: ScanDepth,
-        visit: Visit<'_>,
+        (depth, visit): (ScanDepth, Visit<'_>),
+        watch: Watch<'_>,
     ) -> Result<Option<Self>, StorageError> {
-        let mut sequences = sequences(&disk, dir)?;
-        for (sequence, next) in sequences.iter().zip(sequences.iter().skip(1)) {
-            if sequence + 1 != *next {
-                let (path, repair) = (segment_path(dir, sequence + 1), identity.kind.repair());
-                return Err(StorageError::MissingSegment { path, repair });
-            }
-        }
-        let mut incomplete = None;
-        let mut origin = None;
-        for (place, sequence) in sequences.iter().enumerate() {
-            let damaged = || corrupt(identity.kind, dir, *sequence, 0, "the segment's header");
-            match read_header(&disk, dir, &identity, *sequence)? {
-                Some(found) if *origin.get_or_insert(found) == found => {}
-                Some(_) => return Err(damaged()),
-                None => {
-                    let is_last = place + 1 == sequences.len();
-                    if !is_last || (*sequence > 1 && sequences.len() == 1) {
-                        return Err(damaged());
-                    }
-                    incomplete = Some(*sequence);
-                }
-            }
-        }
+        let Segments { sequences, origin, incomplete } = complete_segments(&disk, dir, &identity)?;
         identity.origin = origin.unwrap_or_default();
-        // A crash while it was made: it holds nothing, and what is before it is whole.
-        let last_is_sealed = incomplete.is_some();
-        if incomplete.is_some() {
-            sequences.pop();
-        }
         let Some(last) = sequences.last().copied() else { return Ok(None) };
         remove_leftovers(&disk, dir)?;
+        let mut progress = ScanProgress { done: 0, total: 0, watch };
+        for sequence in &sequences {
+            progress.total += disk.open_existing(&segment_path(dir, *sequence))?.size_bytes()?;
+        }
         let mut sizes = BTreeMap::new();
         let mut active = disk.open_existing(&segment_path(dir, last))?;
         for sequence in sequences {
             let is_last = sequence == last;
-            let mut scan = Scan { kind: identity.kind, dir, sequence, sealed: !is_last || last_is_sealed };
+            // A crash while the next one was made: what is before it is whole.
+            let sealed = !is_last || incomplete.is_some();
+            let mut scan = Scan { kind: identity.kind, dir, sequence, sealed };
             let size = if is_last {
-                scan.run(&active, ScanDepth::Whole, visit)?
+                scan.run(&active, ScanDepth::Whole, visit, &mut progress)?
             } else {
-                scan.run(&disk.open_existing(&segment_path(dir, sequence))?, depth, visit)?
+                let file = disk.open_existing(&segment_path(dir, sequence))?;
+                scan.run(&file, depth, visit, &mut progress)?
             };
             sizes.insert(sequence, size);
         }
@@ -267,6 +249,44 @@ impl<D: Disk> SegmentLog<D> {
     }
 }
 
+/// The segments of a log that were completed.
+struct Segments {
+    sequences: Vec<u64>,
+    origin: Option<JournalOrigin>,
+    /// The one behind them that a crash left without a header: it holds nothing.
+    incomplete: Option<u64>,
+}
+
+fn complete_segments<D: Disk>(disk: &D, dir: &Path, identity: &Identity) -> Result<Segments, StorageError> {
+    let mut sequences = sequences(disk, dir)?;
+    for (sequence, next) in sequences.iter().zip(sequences.iter().skip(1)) {
+        if sequence + 1 != *next {
+            let (path, repair) = (segment_path(dir, sequence + 1), identity.kind.repair());
+            return Err(StorageError::MissingSegment { path, repair });
+        }
+    }
+    let mut incomplete = None;
+    let mut origin = None;
+    for (place, sequence) in sequences.iter().enumerate() {
+        let damaged = || corrupt(identity.kind, dir, *sequence, 0, "the segment's header");
+        match read_header(disk, dir, identity, *sequence)? {
+            Some(found) if *origin.get_or_insert(found) == found => {}
+            Some(_) => return Err(damaged()),
+            None => {
+                let is_last = place + 1 == sequences.len();
+                if !is_last || (*sequence > 1 && sequences.len() == 1) {
+                    return Err(damaged());
+                }
+                incomplete = Some(*sequence);
+            }
+        }
+    }
+    if incomplete.is_some() {
+        sequences.pop();
+    }
+    Ok(Segments { sequences, origin, incomplete })
+}
+
 fn create_segment<D: Disk>(
     disk: &D,
     dir: &Path,
@@ -357,9 +377,22 @@ enum Frame {
     Bad(&'static str, u64),
 }
 
+/// How far the scan of a log is, in bytes.
+struct ScanProgress<'a> {
+    done: u64,
+    total: u64,
+    watch: Watch<'a>,
+}
+
 impl Scan<'_> {
     /// Shows the frames and returns where the good ones end.
-    fn run(&mut self, file: &impl DiskFile, depth: ScanDepth, visit: Visit<'_>) -> Result<u64, StorageError> {
+    fn run(
+        &mut self,
+        file: &impl DiskFile,
+        depth: ScanDepth,
+        visit: Visit<'_>,
+        progress: &mut ScanProgress<'_>,
+    ) -> Result<u64, StorageError> {
         let end = file.size_bytes()?;
         let mut offset = SEGMENT_HEADER_BYTES;
         while offset < end {
@@ -369,6 +402,8 @@ impl Scan<'_> {
                     let position = Position { sequence: self.sequence, offset: start, length: head.length };
                     visit(position, &payload)?;
                     offset += head.frame_bytes();
+                    progress.done += head.frame_bytes();
+                    ask(progress.watch, progress.done, progress.total)?;
                 }
                 Frame::Bad(what, next) => {
                     if self.sealed || any_frame_from(file, self.sequence, next, end)? {

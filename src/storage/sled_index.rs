@@ -1,24 +1,28 @@
 //! The index store of a real node: sled 0.34, kept where its faults can't reach anything that matters.
 //!
 //! # Place
-//! Behind [`Index`](super::index::Index). Blocking: called from the writer's thread and through `spawn_blocking`.
+//! Behind [`IndexGuard`](super::index_guard::IndexGuard), which takes its panics. Blocking: called from the writer's thread
+//! and through `spawn_blocking`.
 //!
 //! # Invariants
 //! - INV-SLED-1: sync is sled's flush and then an fsync of its file, since the flush alone is none on Linux.
 //! - INV-SLED-2: what a killed process leaves of a snapshot it was making is removed before sled is opened, which would
 //!   fail otherwise.
+//! - INV-SLED-4: [`StorageError::Index`] means damage. What the operating system refuses for want of room, rights or
+//!   handles is [`StorageError::Io`], and no reason to build the index again.
 //! - INV-SLED-3: single keys are written, never sled's batches, which stop every reader.
 //!
 //! # Units
 //! The cache is in MiB. sled takes up to two and a half times of it in memory, and about four times the raw data on disk.
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::ops::Bound;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::error::StorageError;
 use super::index::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
+use super::index_guard::without_panic;
 use crate::runtime::{Clock, metric_names};
 
 /// How often sled writes by itself what has gathered, in milliseconds; without it, it never cleans up.
@@ -37,8 +41,20 @@ pub struct SledIndex {
     data_file: File,
 }
 
-fn failed(error: impl std::fmt::Display) -> StorageError {
-    StorageError::Index { reason: error.to_string() }
+/// Answers of the operating system to a process or a machine that has too many open files.
+const TOO_MANY_FILES: [i32; 2] = [23, 24];
+
+/// Whether the operating system's answer speaks of the machine and not of the files.
+fn is_of_machine(error: &std::io::Error) -> bool {
+    let of_machine = matches!(
+        error.kind(),
+        ErrorKind::StorageFull
+            | ErrorKind::QuotaExceeded
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::OutOfMemory
+    );
+    of_machine || error.raw_os_error().is_some_and(|code| TOO_MANY_FILES.contains(&code))
 }
 
 fn remove_incomplete_snapshots(path: &Path) -> Result<(), StorageError> {
@@ -78,11 +94,13 @@ impl SledIndex {
         };
         let unopenable = |reason: String| StorageError::Unopenable { path: path.to_path_buf(), reason };
         // Some kinds of damage make sled panic instead of returning an error.
-        let opened =
-            catch_unwind(AssertUnwindSafe(open)).map_err(|_| unopenable("it panicked".to_owned()))?;
+        let opened = without_panic(|| Ok(open())).map_err(|panic| unopenable(panic.to_string()))?;
         let (database, trees) = opened.map_err(|error| match error {
             sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
                 StorageError::InUse { path: path.to_path_buf(), holder: None }
+            }
+            sled::Error::Io(error) if is_of_machine(&error) => {
+                StorageError::io("open the index", path)(error)
             }
             error => unopenable(error.to_string()),
         })?;
@@ -107,20 +125,30 @@ impl SledIndex {
     /// Bytes on disk.
     ///
     /// # Errors
-    /// [`StorageError::Index`].
+    /// [`StorageError::Index`], [`StorageError::Io`].
     pub fn size_bytes(&self) -> Result<u64, StorageError> {
-        self.database.size_on_disk().map_err(failed)
+        self.database.size_on_disk().map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: sled::Error) -> StorageError {
+        match error {
+            sled::Error::Io(error) if is_of_machine(&error) => {
+                StorageError::io("read or write the index", &self.path)(error)
+            }
+            error => StorageError::Index { reason: error.to_string() },
+        }
     }
 
     fn tree(&self, tree: Tree) -> Result<&sled::Tree, StorageError> {
         let place = Tree::ALL.iter().position(|candidate| *candidate == tree);
-        place.and_then(|place| self.trees.get(place)).ok_or_else(|| failed("a tree is not open"))
+        let not_open = || StorageError::Index { reason: "a tree is not open".to_owned() };
+        place.and_then(|place| self.trees.get(place)).ok_or_else(not_open)
     }
 }
 
 impl IndexStore for SledIndex {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
-        Ok(self.tree(tree)?.get(key).map_err(failed)?.map(|value| value.to_vec()))
+        Ok(self.tree(tree)?.get(key).map_err(|error| self.failed(error))?.map(|value| value.to_vec()))
     }
 
     fn scan_prefix(
@@ -136,7 +164,7 @@ impl IndexStore for SledIndex {
         };
         let mut entries = Vec::new();
         for entry in self.tree(tree)?.range::<&[u8], _>((start, Bound::Unbounded)).take(limit) {
-            let (key, value) = entry.map_err(failed)?;
+            let (key, value) = entry.map_err(|error| self.failed(error))?;
             if !key.starts_with(prefix) {
                 break;
             }
@@ -152,8 +180,12 @@ impl IndexStore for SledIndex {
                     let (bytes, limit) = (value.len(), VALUE_BYTES_MAX);
                     return Err(StorageError::RecordTooLarge { bytes, limit });
                 }
-                Change::Put { tree, key, value } => self.tree(tree)?.insert(key, value).map_err(failed)?,
-                Change::Delete { tree, key } => self.tree(tree)?.remove(key).map_err(failed)?,
+                Change::Put { tree, key, value } => {
+                    self.tree(tree)?.insert(key, value).map_err(|error| self.failed(error))?
+                }
+                Change::Delete { tree, key } => {
+                    self.tree(tree)?.remove(key).map_err(|error| self.failed(error))?
+                }
             };
         }
         Ok(())
@@ -161,7 +193,7 @@ impl IndexStore for SledIndex {
 
     fn sync(&self) -> Result<(), StorageError> {
         let started = Clock.instant();
-        self.database.flush().map_err(failed)?;
+        self.database.flush().map_err(|error| self.failed(error))?;
         let data_file = self.path.join(DATA_FILE);
         self.data_file.sync_all().map_err(StorageError::io("sync", data_file))?;
         File::open(&self.path)

@@ -7,8 +7,11 @@ use timed::consensus::dispatch::Consensus;
 use timed::consensus::events::{Event, Now, Output};
 use timed::consensus::replay::replay;
 use timed::consensus::restart::{ConsensusConfig, Restart};
+use timed::consensus::vote_replay::JournaledState;
 use timed::protocol::transition::inputs_in_order;
-use timed::storage::{BlockLog, Index, JournalIdentity, JournalWriter, LoggedBlock, MemoryDisk, MemoryIndex};
+use timed::storage::{
+    BlockLog, Index, JournalIdentity, JournalWriter, LoggedBlock, MemoryDisk, MemoryIndex, OpenedJournal,
+};
 use timed::types::keys::SequentialVerifier;
 use timed::types::message::NodeStatus;
 use timed::types::{BlockHash, CommittedBlock, Message, PublicKey, SignerBitmap};
@@ -48,7 +51,7 @@ impl<'a> Node<'a> {
             log.append(&LoggedBlock { committed: committed(step), spent }).unwrap();
         }
         let index = Index::new(Arc::new(MemoryIndex::new()));
-        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| {}).unwrap();
+        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
         let identity = JournalIdentity { chain_id, operator: None };
         let opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
         let config = ConsensusConfig {
@@ -59,7 +62,9 @@ impl<'a> Node<'a> {
             verifier: Arc::new(SequentialVerifier),
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
-        let restart = Restart::new(replayed, (opened.records, opened.reader), utxos, log.reader());
+        let OpenedJournal { reader, contents, .. } = opened;
+        let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |_, _| true).unwrap();
+        let restart = Restart::new(replayed, (journaled, reader), utxos, log.reader());
         let now = Now::both(self.story.state.tip_time());
         Consensus::open(config, restart, now).consensus
     }

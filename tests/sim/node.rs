@@ -11,9 +11,12 @@ use timed::consensus::restart::{ConsensusConfig, Opened, Restart};
 use timed::consensus::serve::Assembler;
 use timed::consensus::signing::Identity;
 use timed::consensus::vote_journal::{JournalQueue, JournalStep};
+use timed::consensus::vote_replay::JournaledState;
 use timed::storage::block_log::{BlockLog, LoggedBlock};
 use timed::storage::index::Index;
-use timed::storage::journal::{Durable, JournalIdentity, JournalRecord, JournalWriter, Staged};
+use timed::storage::journal::{
+    Durable, JournalIdentity, JournalRecord, JournalWriter, OpenedJournal, Staged,
+};
 use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
@@ -86,19 +89,16 @@ impl Node {
     ) -> (Vec<Output>, Vec<Message>) {
         let chain_id = genesis.chain_id();
         let operator = self.operator.as_ref().map(SecretKey::public);
-        let opened = JournalWriter::open_or_create(
-            self.disk.clone(),
-            Path::new("votes"),
-            JournalIdentity { chain_id, operator },
-        )
-        .expect("the journal opens");
+        let identity = JournalIdentity { chain_id, operator };
+        let (journal, own) = self.open_journal(identity);
+        let OpenedJournal { writer: journal, reader, contents, .. } = journal;
         let log = BlockLog::open(self.disk.clone(), Path::new("blocks"), chain_id).expect("the log opens");
         assert!(log.height() >= self.durable, "I7: a durable block is gone");
         if random.chance(300) {
             self.index = Arc::new(MemoryIndex::new());
         }
         let index = Index::new(Arc::clone(&self.index) as _);
-        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| {}).expect("the chain replays");
+        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| true).expect("the chain replays");
         let tip = log.read(log.height()).expect("reads").map(|logged| logged.committed.block.header);
         if let Some(header) = tip {
             assert_eq!(
@@ -108,7 +108,6 @@ impl Node {
             );
         }
         let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
-        let own = self.own_messages(&opened.records);
         let config = ConsensusConfig {
             operator: self.operator.clone(),
             listen_ms: 0,
@@ -116,8 +115,9 @@ impl Node {
             vote_interval_ms: 5,
             verifier,
         };
-        let restart =
-            Restart::new(replayed, (opened.records, opened.reader), Arc::clone(&utxos), log.reader());
+        let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |_, _| true)
+            .expect("the journal is read");
+        let restart = Restart::new(replayed, (journaled, reader), Arc::clone(&utxos), log.reader());
         let assembler = Assembler::new(Arc::clone(&restart.bodies), Arc::clone(&restart.blocks));
         let now = Now::both(now_ms + self.skew_ms);
         let Opened { consensus, outputs } = Consensus::open(config, restart, now);
@@ -125,7 +125,7 @@ impl Node {
         self.running = Some(Running {
             consensus,
             assembler,
-            journal: opened.writer,
+            journal,
             prover: prover(genesis, &index, log.reader()),
             log,
             index,
@@ -139,18 +139,33 @@ impl Node {
         (outputs, own)
     }
 
-    fn own_messages(&self, records: &[JournalRecord]) -> Vec<Message> {
-        let own = |record: &JournalRecord| match record {
-            JournalRecord::OwnBatch(batch) => Some(Message::VoteBatch(Arc::clone(batch))),
+    /// The journal, and what of the node's own it holds.
+    fn open_journal(&self, identity: JournalIdentity) -> (OpenedJournal<MemoryDisk>, Vec<Message>) {
+        let (votes, mut own) = (Path::new("votes"), Vec::new());
+        let scanned = JournalWriter::scan(self.disk.clone(), votes, identity, &mut |record| {
+            own.extend(self.own_message(record));
+            Ok(())
+        });
+        let opened = match scanned {
+            Err(StorageError::NoJournal { .. }) => {
+                JournalWriter::open_or_create(self.disk.clone(), votes, identity)
+            }
+            outcome => outcome,
+        };
+        (opened.expect("the journal opens"), own)
+    }
+
+    fn own_message(&self, record: JournalRecord) -> Option<Message> {
+        match record {
+            JournalRecord::OwnBatch(batch) => Some(Message::VoteBatch(batch)),
             JournalRecord::BlockVote(vote) if self.ids.contains(&vote.validator) => {
-                Some(Message::BlockVote(Arc::clone(vote)))
+                Some(Message::BlockVote(vote))
             }
             JournalRecord::Proposal(proposal) if self.ids.contains(&proposal.validator) => {
-                Some(Message::Proposal(Arc::clone(proposal)))
+                Some(Message::Proposal(proposal))
             }
             _ => None,
-        };
-        records.iter().filter_map(own).collect()
+        }
     }
 
     /// The chain's data is lost, or moved away by the operator as the node's own errors advise; the journal stays.

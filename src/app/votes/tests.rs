@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use super::*;
 use crate::app::networks::{devnet_account_keys, devnet_genesis, devnet_operator_key};
-use crate::app::open::{Data, open};
+use crate::app::open::{self, Data};
+use crate::app::start::StartError;
 use crate::consensus::events::{Event, Signing};
 use crate::consensus::fixtures::SingleNode;
 use crate::protocol::proposer::proposer_of_round;
@@ -33,13 +36,22 @@ fn home(genesis: &GenesisDocument, operator: &SecretKey) -> (tempfile::TempDir, 
     (home, config)
 }
 
+/// As at a start that nobody interrupts.
+fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, StartError> {
+    open::open(config, genesis, &CancellationToken::new())
+}
+
 /// A core over what a data directory holds.
 type Node = SingleNode<RealDisk>;
 
 impl Node {
-    fn start(config: &Config, genesis: &GenesisDocument) -> Self {
-        let Data { operator, journal, index, replayed, log, .. } = open(config, genesis).unwrap();
-        Self::open(operator, (replayed, index), journal, log, NOW_MS)
+    fn of(config: &Config, genesis: &GenesisDocument) -> Self {
+        let data = open(config, genesis).unwrap();
+        let Data {
+            operator, journal, journal_reader, journal_origin, journaled, index, replayed, log, ..
+        } = data;
+        let journal = (journal, journal_reader, journal_origin, journaled);
+        Self::start(operator, (replayed, index), 0, journal, log, NOW_MS)
     }
 
     /// The proposal and the votes of the block layer that it said.
@@ -59,7 +71,7 @@ impl Node {
 /// Lets a masternode lock a payment, see it certified and promise it, propose a block and lock that: everything that
 /// its journal protects.
 fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transaction, BlockVote) {
-    let mut node = Node::start(config, genesis);
+    let mut node = Node::of(config, genesis);
     let state = Arc::clone(node.consensus.state());
     let (outpoint, output) = genesis.outputs()[0];
     let key = &devnet_account_keys()[0];
@@ -131,10 +143,17 @@ fn exported_and_imported_votes_protect_equally() {
 
     let journal = |config: &Config| {
         let identity = JournalIdentity { chain_id: genesis.chain_id(), operator: Some(operator.public()) };
-        JournalWriter::open(RealDisk, &journal_path(&config.node.data_dir), identity).unwrap().records
+        let mut records = Vec::new();
+        let path = journal_path(&config.node.data_dir);
+        let scanned = JournalWriter::scan(RealDisk, &path, identity, &mut |record| {
+            records.push(record);
+            Ok(())
+        });
+        drop(scanned.unwrap());
+        records
     };
     assert_eq!(journal(&elsewhere), journal(&config));
-    let (here, there) = (Node::start(&config, &genesis), Node::start(&elsewhere, &genesis));
+    let (here, there) = (Node::of(&config, &genesis), Node::of(&elsewhere, &genesis));
     for node in [&here, &there] {
         let finality = node.consensus.finality();
         assert_eq!(finality.locked_to(&payment.inputs[0]), Some(payment.txid()));
@@ -154,7 +173,7 @@ fn exported_and_imported_votes_protect_equally() {
 /// Two committed blocks at height 1, as the journal keeps them. Nobody checks them there.
 fn fork(config: &Config, genesis: &GenesisDocument, proposer: usize) -> ForkProof {
     let (_, precommit) = vote(config, genesis, proposer);
-    let node = Node::start(config, genesis);
+    let node = Node::of(config, genesis);
     let (proposal, _) = node.said_of_blocks();
     let side = |time| {
         let header = Header { time, ..proposal.as_ref().unwrap().block.header.clone() };
@@ -188,9 +207,9 @@ fn a_fork_is_acknowledged_once_and_carried_along() {
     drop(journal.commit(vec![Staged::<()> { records, release: Vec::new() }]).unwrap());
     drop(journal);
 
-    assert_eq!(Node::start(&config, &genesis).consensus.signing(), Signing::Forked);
+    assert_eq!(Node::of(&config, &genesis).consensus.signing(), Signing::Forked);
     assert_eq!(open_fork(&config, false).unwrap(), fork, "it is shown");
-    assert_eq!(Node::start(&config, &genesis).consensus.signing(), Signing::Forked, "and stays");
+    assert_eq!(Node::of(&config, &genesis).consensus.signing(), Signing::Forked, "and stays");
     assert_eq!(open_fork(&config, true).unwrap(), fork);
     assert!(matches!(open_fork(&config, true), Err(VotesError::NoFork { .. })));
 
@@ -201,7 +220,7 @@ fn a_fork_is_acknowledged_once_and_carried_along() {
     std::fs::write(&path, &file).unwrap();
     VotesPlace::of(&elsewhere).unwrap().import(&path).unwrap();
     for config in [&config, &elsewhere] {
-        let node = Node::start(config, &genesis);
+        let node = Node::of(config, &genesis);
         assert_eq!(node.consensus.signing(), Signing::Allowed);
         assert!(node.consensus.fork().is_none());
     }
@@ -265,7 +284,7 @@ fn a_node_that_followed_becomes_a_masternode() {
     let refused = open(&config, &genesis).err().unwrap().to_string();
     assert!(refused.contains("holds no votes") && refused.contains("timed votes new"), "{refused}");
     assert!(VotesPlace::of(&config).unwrap().make(false).unwrap().replaced_keyless);
-    assert!(!open(&config, &genesis).unwrap().journal.origin.forced);
+    assert!(!open(&config, &genesis).unwrap().journal_origin.forced);
     config.masternode.enabled = false;
     let refused = open(&config, &genesis).err().unwrap().to_string();
     assert!(refused.contains("[masternode] enabled = true"), "{refused}");

@@ -7,20 +7,29 @@ use crate::protocol::finality::VoteSource;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::disk::Disk;
 use crate::storage::journal::{JournalReader, JournalRecord};
-use crate::types::{CertificateVote, ChainId, Transaction, TxId, VoteBatch};
+use crate::storage::{RecordPlace, StorageError};
+use crate::types::{Certificate, CertificateVote, ChainId, Transaction, TxId, VoteBatch};
 
-/// Reads bodies of transactions from the vote journal.
-pub trait BodyReader: Send + Sync {
+/// Reads what was left to the vote journal.
+pub trait JournalSource: Send + Sync {
     /// The body, if the journal holds it and can be read.
     fn body(&self, txid: &TxId) -> Option<Arc<Transaction>>;
+
+    /// The record at a place, if it can be read.
+    fn record(&self, place: RecordPlace) -> Option<JournalRecord>;
 }
 
-impl<D: Disk> BodyReader for JournalReader<D> {
+fn readable<T>(outcome: Result<T, StorageError>) -> Option<T> {
+    outcome.map_err(|problem| tracing::error!(%problem, "can't read the vote journal")).ok()
+}
+
+impl<D: Disk> JournalSource for JournalReader<D> {
     fn body(&self, txid: &TxId) -> Option<Arc<Transaction>> {
-        self.transaction(txid).unwrap_or_else(|problem| {
-            tracing::error!(%problem, "can't read the vote journal");
-            None
-        })
+        readable(self.transaction(txid)).flatten()
+    }
+
+    fn record(&self, place: RecordPlace) -> Option<JournalRecord> {
+        readable(Self::record(self, place))
     }
 }
 
@@ -36,8 +45,8 @@ pub(super) struct JournaledContents {
 
 impl JournaledContents {
     /// What the journal of a node that starts holds of bodies.
-    pub(super) fn with_bodies(bodies: BTreeSet<TxId>) -> Self {
-        Self { bodies, ..Self::default() }
+    pub(super) fn with_bodies(bodies: impl IntoIterator<Item = TxId>) -> Self {
+        Self { bodies: bodies.into_iter().collect(), ..Self::default() }
     }
 
     /// The epoch ended: its names mean nothing in the next one.
@@ -55,6 +64,13 @@ impl JournaledContents {
     /// A batch was written to the journal already, as own or as another's.
     pub(super) fn note_batch(&mut self, batch: &VoteBatch, chain_id: &ChainId) {
         self.batches.insert(batch.header.digest(chain_id));
+    }
+
+    /// The same for a certificate, and each vote in it.
+    pub(super) fn note_certificate(&mut self, certificate: &Certificate, chain_id: &ChainId) {
+        let names =
+            certificate.votes.iter().map(|vote| (certificate.vote.txid, vote.header.digest(chain_id)));
+        self.proved.extend(names);
     }
 
     /// What has to be durable before a vote for a transaction leaves: its body, and each of the votes that certify it. Two
@@ -78,7 +94,7 @@ impl JournaledContents {
                     let is_there =
                         certificate.votes.get(*place).is_some_and(|vote| self.proved.contains(&name(vote)));
                     if !is_there {
-                        self.proved.extend(certificate.votes.iter().map(name));
+                        self.note_certificate(certificate, chain_id);
                         records.push(JournalRecord::Certificate(Arc::clone(certificate)));
                     }
                 }

@@ -27,14 +27,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::batching::PendingBatch;
-use self::journaled::{BodyReader, JournaledContents};
+use self::journaled::{JournalSource, JournaledContents};
 pub(super) use self::restore::JournaledFinality;
-use self::restore::JournaledMessages;
 use super::events::{CertificateParts, Notification};
 use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use crate::protocol::finality::{self, BatchStore, Effect, Input, Inserted};
 use crate::protocol::validity::CheckedTransaction;
+use crate::storage::JournaledMessages;
 use crate::storage::journal::JournalRecord;
 use crate::types::{
     Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, Message, TxId, VoteBatch, VoteKind,
@@ -49,7 +49,7 @@ pub struct ConsensusEngine {
     /// The next number of this node's batches, by epoch.
     next_seq: BTreeMap<Epoch, u64>,
     journaled: JournaledContents,
-    bodies: Arc<dyn BodyReader>,
+    source: Arc<dyn JournalSource>,
     /// What the journal holds of epochs that the chain here has not reached.
     later: BTreeMap<Epoch, JournaledMessages>,
     /// Epochs, from the current one on, whose `ClosingEntered` is in the journal or on its way there.
@@ -246,7 +246,7 @@ impl ConsensusEngine {
     /// A body that was left to the journal. It was checked before it was written; checking it again costs little
     /// beside the read, and makes a damaged journal harmless.
     fn load_body(&mut self, txid: TxId, at: &Moment<'_>, out: &mut Outbox) {
-        let Some(transaction) = self.bodies.body(&txid) else { return };
+        let Some(transaction) = self.source.body(&txid) else { return };
         let (chain_id, parameters) = (at.chain.chain_id(), at.chain.parameters());
         if let Ok(checked) = CheckedTransaction::check(transaction, chain_id, parameters, at.chain.verifier())
         {

@@ -2,7 +2,7 @@
 
 use super::super::moment::Moment;
 use super::*;
-use crate::storage::journal::{Durable, Staged};
+use crate::storage::journal::Durable;
 
 const INTERVAL_MS: u64 = 2;
 

@@ -1,0 +1,70 @@
+//! What certifies a transaction is on disk before `Final` leaves, wherever the votes stand.
+
+use super::*;
+use crate::types::Certificate;
+
+impl Node {
+    /// `Lock` votes of these members, each of a batch of its own.
+    fn certificate(&self, txid: TxId, members: &[usize]) -> Message {
+        let (state, vote) = (self.consensus.state(), FinalityVote { kind: VoteKind::Lock, txid });
+        let epoch = state.next_epoch();
+        let prove = |member: &usize| {
+            let id = state.validators().get(*member).unwrap().id;
+            let batch = VoteBatch::signed(state.chain_id(), epoch, id, 0, vec![vote], &operator(*member));
+            batch.prove(0).unwrap()
+        };
+        let votes = members.iter().map(prove).collect();
+        Message::Certificates(vec![Arc::new(Certificate { vote, epoch, votes })])
+    }
+
+    fn journaled_certificates(&self) -> usize {
+        self.around.written.iter().filter(|record| matches!(record, JournalRecord::Certificate(_))).count()
+    }
+
+    fn has_promised(&self, txid: TxId) -> bool {
+        let promise = FinalityVote { kind: VoteKind::Final, txid };
+        let makes = |message: &Message| match message {
+            Message::VoteBatch(batch) => batch.votes.contains(&promise),
+            _ => false,
+        };
+        self.around.said.iter().any(makes)
+    }
+}
+
+#[test]
+fn every_certificate_behind_a_promise_is_durable_before_it() {
+    let (chain, payment) = (Chain::new(), Chain::new().payment(0));
+    let txid = payment.txid();
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.feed(Event::Transaction(payment));
+    let others: Vec<usize> = node.others().collect();
+    // With its own vote there are three of four; neither certificate has a quorum by itself.
+    for other in &others[..2] {
+        assert!(!node.has_promised(txid));
+        node.hear(node.certificate(txid, &[*other]));
+    }
+    assert!(node.has_promised(txid));
+    assert_eq!(node.journaled_certificates(), 2);
+    // Nobody else is there: what is certified after a restart is so by the journal alone.
+    let again = Node::with_records(&chain, &[], START_MS, node.around.written);
+    assert!(again.consensus.finality().promises().contains(&txid));
+    assert!(
+        again.consensus.finality().is_certified(&txid),
+        "else it could keep its epoch from ending for ever"
+    );
+}
+
+#[test]
+fn a_certificate_is_written_once_however_many_of_its_votes_count() {
+    let (chain, payment) = (Chain::new(), Chain::new().payment(0));
+    let txid = payment.txid();
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.feed(Event::Transaction(payment));
+    let others: Vec<usize> = node.others().collect();
+    node.hear(node.certificate(txid, &others[..2]));
+    assert!(node.has_promised(txid));
+    assert_eq!(node.journaled_certificates(), 1);
+    let again = Node::with_records(&chain, &[], START_MS, node.around.written);
+    assert!(again.consensus.finality().is_certified(&txid));
+    assert_eq!(again.journaled_certificates(), 0, "the journal has it");
+}
