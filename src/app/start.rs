@@ -41,7 +41,7 @@ use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
-use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifier};
+use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifier, TimeMs};
 use crate::utxo::UtxoManager;
 
 pub use super::open::create_journal;
@@ -85,6 +85,9 @@ pub enum StartError {
     /// Something records metrics already.
     #[error("metrics are recorded already: {0}")]
     Recorder(#[from] BuildError),
+    /// The node was told to stop while it started.
+    #[error("the node was told to stop before it had started")]
+    Stopped,
     /// The thread that opened the data panicked.
     #[error("opening the data directory ended unexpectedly; see the log for the panic")]
     OpenPanicked,
@@ -118,6 +121,9 @@ pub async fn start(
         let opening = tokio::task::spawn_blocking(move || open(&config, &genesis));
         opening.await.map_err(|_| StartError::OpenPanicked)??
     };
+    if registry.token().is_cancelled() {
+        return Err(StartError::Stopped);
+    }
     let state = Arc::clone(&data.replayed.state);
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
     dial_masternodes(&network, &state);
@@ -133,6 +139,7 @@ pub async fn start(
         router,
         feeds,
         finality_feed,
+        signs_after_ms,
         lock,
     } = services;
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
@@ -155,6 +162,7 @@ pub async fn start(
         router,
         feeds,
         finality_feed,
+        signs_after_ms,
         proofs,
         _lock: lock,
     });
@@ -215,6 +223,7 @@ struct Services {
     router: Router,
     feeds: Arc<Feeds>,
     finality_feed: Arc<FinalityFeed>,
+    signs_after_ms: TimeMs,
     lock: Arc<crate::storage::DirectoryLock>,
 }
 
@@ -238,10 +247,11 @@ fn start_consensus(
         max_bytes: usize::try_from(config.mempool.max_bytes).unwrap_or(usize::MAX),
     }));
 
+    let signs_after_ms = journal.origin.signs_after_ms();
     let core_config = CoreConfig {
         operator,
         listen_ms: listen_ms(state.parameters()),
-        signs_after_ms: journal.origin.signs_after_ms(),
+        signs_after_ms,
         vote_interval_ms: config.consensus.vote_interval_ms,
         verifier: Arc::clone(verifier),
     };
@@ -294,7 +304,19 @@ fn start_consensus(
         feeds: Arc::clone(&feeds),
     };
     start_router(router_inbox, parts, registry)?;
-    Ok(Services { engine, bft, utxos, pool, index, blocks, router, feeds, finality_feed, lock })
+    Ok(Services {
+        engine,
+        bft,
+        utxos,
+        pool,
+        index,
+        blocks,
+        router,
+        feeds,
+        finality_feed,
+        signs_after_ms,
+        lock,
+    })
 }
 
 /// How long a masternode listens for a copy of its key before its first vote: a copy that votes on blocks is heard within
