@@ -11,10 +11,10 @@
 //! - INV-DEVNET-1: a directory that has no marker is neither used nor deleted, unless it is empty.
 //! - INV-DEVNET-2: a node whose configuration exists is left as it is, its journal above all; the configuration is
 //!   written last.
+//! - INV-DEVNET-3: `--reset` deletes what the devnet made, nothing else, and only while no node of it runs.
 //! - INV-DEVNET-6: a devnet that is made anew is a new chain: its genesis time is that of its making, and later than that
 //!   of the devnet whose place it takes. So no proof of the old one holds in it, no payment of it counts, and its nodes
 //!   are refused.
-//! - INV-DEVNET-3: `--reset` deletes what the devnet made, nothing else, and only while no node of it runs.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};

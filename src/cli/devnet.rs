@@ -54,7 +54,8 @@ pub struct Args {
     /// The devnet's directory; an existing devnet goes on where it stopped.
     #[arg(long, value_name = "DIR", default_value = DEVNET_DIRECTORY)]
     dir: PathBuf,
-    /// Delete the devnet in the directory first, and start a new chain.
+    /// Delete the devnet in the directory first, and start a new chain: no proof, payment or node of the old one counts on
+    /// it.
     #[arg(long)]
     reset: bool,
     /// Make so many payments a second.
@@ -288,10 +289,11 @@ fn introduce(devnet: &Devnet, args: &Args) -> Result<(), CliError> {
     };
     let goes_on = if devnet.existed { "; its chain goes on, --reset starts a new one" } else { "" };
     output::line(format_args!(
-        "TIME Coin devnet of {} masternodes in {}{goes_on}\nChain {}\n",
+        "TIME Coin devnet of {} masternodes in {}{goes_on}\nChain {}, by {}\n",
         devnet.nodes.len(),
         devnet.directory.display(),
-        devnet.chain_id
+        devnet.chain_id,
+        devnet.genesis_path().display()
     ))?;
     for (index, node) in devnet.nodes.iter().enumerate() {
         let config = &node.config;

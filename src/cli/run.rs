@@ -84,13 +84,14 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     }
 }
 
-/// What SIGHUP does.
+/// What SIGHUP does. The file is reopened whatever else is wrong: what rotates logs relies on it.
 fn reload(sources: &ConfigSources, log: &LogControl) {
     let outcome = match Config::load(sources) {
         Ok(config) => log.reload(&config.logging).map(|takes_restart| (config.logging.level, takes_restart)),
         Err(error) => {
+            let reopened = log.reopen();
             tracing::warn!(%error, "the configuration can't be read again; the log keeps its level");
-            log.reopen().map(|()| (String::new(), false))
+            reopened.map(|()| ("as it was".to_owned(), false))
         }
     };
     match outcome {
@@ -100,6 +101,6 @@ fn reload(sources: &ConfigSources, log: &LogControl) {
                 tracing::warn!("[logging] format, and whether there is a file, change with a restart only");
             }
         }
-        Err(error) => tracing::error!(%error, "the log goes on as it was"),
+        Err(error) => tracing::error!(%error, "the log could not be changed as asked"),
     }
 }

@@ -21,6 +21,8 @@ mod double_spend;
 mod join;
 mod masternode;
 mod net;
+mod new_chain;
 mod payment;
 mod proof;
+mod signals;
 mod stop;

@@ -200,11 +200,11 @@ mod tests {
 
     #[test]
     fn those_that_are_down_already_count() {
-        let mut silver = [1, 2, 3, 4, 5, 6].map(|id| candidate(id, 10, true));
+        let mut silver = [1, 2, 3, 4, 5, 6, 7].map(|id| candidate(id, 10, true));
         silver[0].reachable = false;
         silver[1].reachable = false;
-        assert!(!weights_of(candidate(9, 1, false), &silver).endangers(), "21 of 61");
-        assert!(weights_of(candidate(9, 10, false), &silver).endangers(), "30 of 70");
+        assert!(!weights_of(candidate(9, 1, false), &silver).endangers(), "21 of 71");
+        assert!(weights_of(candidate(9, 10, false), &silver).endangers(), "30 of 80");
         let better = weights_of(candidate(9, 10, true), &silver);
         assert!(!better.endangers(), "who can be reached makes nothing worse");
         assert!(better.describe().unwrap().contains("masternodes with 20 could not be reached"));
