@@ -8,7 +8,7 @@
 
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
-use timed::app::networks::{DEVNET_VALIDATORS, devnet_genesis, devnet_operator_key};
+use timed::app::networks::{DEVNET_VALIDATORS, devnet_genesis, devnet_genesis_at, devnet_operator_key};
 use timed::protocol::finality_proof::{Ending, FinalityProof, verify};
 use timed::protocol::state::LedgerState;
 use timed::rpc::finality_proof::FinalityProofInfo;
@@ -110,6 +110,37 @@ fn a_devnet_takes_no_directory_of_others() {
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
 }
 
+fn genesis_time() -> u64 {
+    devnet_genesis(DEVNET_VALIDATORS).time_ms
+}
+
+#[test]
+fn a_masternode_of_a_network_to_come_is_told_from_when_on_its_key_signs() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = devnet_genesis(DEVNET_VALIDATORS);
+    std::fs::write(home.path().join("given.toml"), genesis.to_toml().unwrap()).unwrap();
+    let init = ["init", "--network", "devnet", "--genesis", "given.toml", "--masternode", "--home", "home"];
+    output(home.path(), &init, 0);
+    let votes = home.path().join("home/data/votes");
+    assert!(votes.exists(), "a new key may sign at once");
+    std::fs::remove_dir_all(&votes).unwrap();
+    let new = ["votes", "new", "--config", "home/config.toml"];
+    let (_, stderr) = output(home.path(), &new, 0);
+    assert!(stderr.contains("epochs that start after 2") && stderr.contains("(in "), "{stderr}");
+    assert!(stderr.contains("votes new --force") && stderr.contains("WARNING"), "{stderr}");
+    std::fs::remove_dir_all(&votes).unwrap();
+    // Of a network that has not begun, nothing can have been signed.
+    let ahead = devnet_genesis_at(DEVNET_VALIDATORS, 4_000_000_000_000).to_toml().unwrap();
+    std::fs::write(home.path().join("home/genesis.toml"), ahead).unwrap();
+    let (stdout, stderr) = output(home.path(), &[&new[..], &["--json"]].concat(), 0);
+    let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(
+        (&said["signs_from_epoch"], &said["signs_at_latest_ms"]),
+        (&0.into(), &4_000_000_000_000_u64.into())
+    );
+    assert!(!stderr.contains("WARNING"), "{stderr}");
+}
+
 /// The proof of the public devnet's validators that a transaction is final in epoch 0, as a node gives it.
 fn proof() -> String {
     let genesis = devnet_genesis(DEVNET_VALIDATORS);
@@ -136,15 +167,20 @@ fn a_proof_is_checked_without_a_node() {
     std::fs::write(home.path().join("genesis.toml"), genesis).unwrap();
     let other = devnet_genesis(DEVNET_VALIDATORS + 1).to_toml().unwrap();
     std::fs::write(home.path().join("other.toml"), other).unwrap();
-    for arguments in [
-        &["verify-proof", "proof.json"][..],
-        &["verify-proof", "proof.json", "--network", "devnet"],
-        &["verify-proof", "proof.json", "--genesis", "genesis.toml"],
+    // A devnet of this directory is found.
+    let beside = home.path().join("devnet");
+    std::fs::create_dir(&beside).unwrap();
+    std::fs::copy(home.path().join("genesis.toml"), beside.join("genesis.toml")).unwrap();
+    for (arguments, warned) in [
+        (&["verify-proof", "proof.json"][..], true),
+        (&["verify-proof", "proof.json", "--network", "devnet"], true),
+        (&["verify-proof", "proof.json", "--genesis", "genesis.toml"], false),
     ] {
         let (stdout, stderr) = output(home.path(), arguments, 0);
         assert!(stdout.starts_with("The proof holds.\n") && stdout.contains(&"07".repeat(32)), "{stdout}");
         assert!(stdout.contains("3 of 4 validators, weight 30 of 40, 27 needed"), "{stdout}");
-        assert_eq!(stderr, "");
+        assert_eq!(stderr.contains("WARNING"), warned, "{stderr}");
+        assert!(warned || stderr.is_empty(), "{stderr}");
     }
     let (stdout, _) = output(home.path(), &["verify-proof", "proof.json", "--json"], 0);
     let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
@@ -165,7 +201,13 @@ fn a_proof_is_checked_without_a_node() {
         let (stdout, stderr) = output(home.path(), arguments, 1);
         assert!(stdout.is_empty() && stderr.contains(said), "{arguments:?}: {stderr}");
     }
-    let (stdout, _) = output(home.path(), &["verify-proof", "changed.json", "--json"], 1);
+    // The same validators, a moment later: a devnet that was made anew.
+    let anew = devnet_genesis_at(DEVNET_VALIDATORS, genesis_time() + 1).to_toml().unwrap();
+    std::fs::write(beside.join("genesis.toml"), anew).unwrap();
+    let (_, stderr) = output(home.path(), &["verify-proof", "proof.json"], 1);
+    assert!(stderr.contains("genesis document of its own network"), "{stderr}");
+    let (stdout, _) =
+        output(home.path(), &["verify-proof", "changed.json", "--genesis", "genesis.toml", "--json"], 1);
     let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((&said["holds"], &said["reason"]), (&false.into(), &"other_summary".into()));
 }

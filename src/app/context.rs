@@ -17,7 +17,7 @@ use crate::network::NetworkHandle;
 use crate::rpc::FinalityFeed;
 use crate::runtime::{Clock, Config, TaskRegistry};
 use crate::storage::{BlockReader, DirectoryLock, Index, RealDisk};
-use crate::types::GenesisDocument;
+use crate::types::{GenesisDocument, TimeMs};
 use crate::utxo::UtxoManager;
 
 /// A running node.
@@ -52,6 +52,8 @@ pub struct AppContext {
     pub feeds: Arc<Feeds>,
     /// Numbered finality events.
     pub finality_feed: Arc<FinalityFeed>,
+    /// Its key signs only in epochs that start later than this; 0 for any.
+    pub signs_after_ms: TimeMs,
     /// Builds and checks finality proofs.
     pub proofs: FinalityProofs,
     /// Held until the node has stopped.

@@ -12,6 +12,9 @@
 //! - INV-DEVNET-2: a node whose configuration exists is left as it is, its journal above all; the configuration is
 //!   written last.
 //! - INV-DEVNET-3: `--reset` deletes what the devnet made, nothing else, and only while no node of it runs.
+//! - INV-DEVNET-6: a devnet that is made anew is a new chain: its genesis time is that of its making, and later than that
+//!   of the devnet whose place it takes. So no proof of the old one holds in it, no payment of it counts, and its nodes
+//!   are refused.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,19 +22,20 @@ use std::path::{Path, PathBuf};
 
 use super::create_journal;
 use super::networks::{
-    devnet_genesis, devnet_identity_key, devnet_operator_key, devnet_p2p_port, devnet_rpc_port,
+    devnet_genesis_at, devnet_identity_key, devnet_operator_key, devnet_p2p_port, devnet_rpc_port,
 };
 use crate::runtime::key_file::{SecretFileError, create_key_file};
-use crate::runtime::{Config, ConfigError, ConfigSources};
+use crate::runtime::{Clock, Config, ConfigError, ConfigSources};
 use crate::storage::{DirectoryLock, StorageError};
 use crate::types::genesis::GenesisError;
-use crate::types::{ChainId, GenesisDocument};
+use crate::types::{ChainId, GenesisDocument, TimeMs};
 
 /// The port on which node 0 tells its metrics; node `i` has this plus `i`.
 pub const METRICS_PORT: u16 = 24_400;
 /// The file that marks a devnet's directory.
 pub const MARKER_FILE: &str = "devnet.toml";
-const GENESIS_FILE: &str = "genesis.toml";
+/// The devnet's genesis document, in its directory.
+pub const GENESIS_FILE: &str = "genesis.toml";
 const LOG_FILE: &str = "devnet.log";
 const LOCK_FILE: &str = "LOCK";
 const CONFIG_FILE: &str = "config.toml";
@@ -62,6 +66,14 @@ pub enum DevnetError {
     #[error("{path} does not say how many validators there are; restore it, or remove the directory")]
     Marker {
         /// The marker.
+        path: PathBuf,
+    },
+    /// Its nodes are there, its genesis document is not.
+    #[error(
+        "{path} is missing, and the nodes beside it belong to its chain; restore it, or start anew with --reset"
+    )]
+    NoGenesis {
+        /// Where it should be.
         path: PathBuf,
     },
     /// Not a possible network.
@@ -135,7 +147,13 @@ impl Devnet {
             return Err(DevnetError::NotADevnet { path: directory });
         }
         let lock = DirectoryLock::acquire(&directory)?;
+        let genesis = directory.join(GENESIS_FILE);
+        let mut time_ms = Clock.now_ms();
         if reset && marker.exists() {
+            if let Some(old_ms) = genesis_time(&genesis) {
+                // Whatever the clock did meanwhile.
+                time_ms = time_ms.max(old_ms.saturating_add(1));
+            }
             remove(&directory, &marker)?;
         }
         let existed = marker.exists();
@@ -149,17 +167,23 @@ impl Devnet {
             }
             (false, wanted) => wanted.unwrap_or(default_validators),
         };
-        let document = devnet_genesis(count);
+        let document = devnet_genesis_at(count, time_ms);
         document.check()?;
         if !existed {
             write(&marker, &marker_text(count))?;
         }
-        let document = genesis_in(&directory.join(GENESIS_FILE), document)?;
+        let document = genesis_in(&genesis, document)?;
         let chain_id = document.chain_id();
         let nodes = (0..count)
             .map(|index| prepare_node(&directory, index, count, chain_id))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { directory, nodes, chain_id, existed, _lock: lock })
+    }
+
+    /// Where its genesis document is.
+    #[must_use]
+    pub fn genesis_path(&self) -> PathBuf {
+        self.directory.join(GENESIS_FILE)
     }
 
     /// Where the log goes while all nodes run in one process.
@@ -228,13 +252,24 @@ fn write(path: &Path, text: &str) -> Result<(), DevnetError> {
     std::fs::write(path, text).map_err(io_error(path))
 }
 
-/// The document in the file, which an older version may have written; makes the file if it is missing.
+/// The time of the document in the file, if there is one that can be read.
+fn genesis_time(path: &Path) -> Option<TimeMs> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Some(GenesisDocument::from_toml(&text).ok()?.time_ms)
+}
+
+/// The document in the file; makes the file, whole or not at all, as long as no node needs the one that was there.
 fn genesis_in(path: &Path, document: GenesisDocument) -> Result<GenesisDocument, DevnetError> {
     if path.exists() {
         let text = std::fs::read_to_string(path).map_err(io_error(path))?;
         return Ok(GenesisDocument::from_toml(&text)?);
     }
-    write(path, &document.to_toml()?)?;
+    if path.with_file_name("node0").exists() {
+        return Err(DevnetError::NoGenesis { path: path.to_owned() });
+    }
+    let draft = path.with_extension("toml.new");
+    write(&draft, &document.to_toml()?)?;
+    std::fs::rename(&draft, path).map_err(io_error(path))?;
     Ok(document)
 }
 
@@ -324,7 +359,7 @@ listen_address = "{metrics}"
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::networks::{devnet_genesis, load_genesis};
+    use crate::app::networks::load_genesis;
     use crate::runtime::key_file::read_key_file;
     use crate::storage::RealDisk;
     use crate::storage::journal::{JournalIdentity, JournalWriter};
@@ -339,11 +374,12 @@ mod tests {
         let directory = place.path().join("a/devnet");
         let devnet = prepare(&directory, Some(5), false).unwrap();
         assert_eq!((devnet.nodes.len(), devnet.existed), (5, false));
-        assert_eq!(devnet.chain_id, devnet_genesis(5).chain_id());
+        let genesis = load_genesis(&devnet.nodes[0].config).unwrap();
+        assert_eq!((devnet.chain_id, genesis.masternodes.len()), (genesis.chain_id(), 5));
         let mut ports = Vec::new();
         for (index, node) in devnet.nodes.iter().enumerate() {
             let config = &node.config;
-            assert_eq!(load_genesis(config).unwrap(), devnet_genesis(5));
+            assert_eq!(load_genesis(config).unwrap(), genesis);
             let operator = read_key_file(config.masternode.operator_key.as_ref().unwrap()).unwrap();
             assert_eq!(operator.public(), devnet_operator_key(index).public());
             let identity = read_key_file(&config.identity_key_path()).unwrap();
@@ -381,10 +417,38 @@ mod tests {
     #[test]
     fn an_interrupted_start_is_completed() {
         let place = tempfile::tempdir().unwrap();
-        let config_path = prepare(place.path(), None, false).unwrap().nodes[3].config_path.clone();
+        let begun = prepare(place.path(), None, false).unwrap();
+        let (chain_id, config_path) = (begun.chain_id, begun.nodes[3].config_path.clone());
+        drop(begun);
         std::fs::remove_file(&config_path).unwrap();
-        assert_eq!(prepare(place.path(), None, false).unwrap().nodes.len(), 4);
+        let completed = prepare(place.path(), None, false).unwrap();
+        assert_eq!((completed.nodes.len(), completed.chain_id), (4, chain_id));
         assert!(config_path.exists());
+        let genesis = completed.genesis_path();
+        drop(completed);
+        std::fs::remove_file(&genesis).unwrap();
+        let error = prepare(place.path(), None, false).unwrap_err();
+        assert!(matches!(error, DevnetError::NoGenesis { .. }), "another document is another chain: {error}");
+    }
+
+    #[test]
+    fn a_devnet_that_is_made_anew_is_a_new_chain() {
+        let place = tempfile::tempdir().unwrap();
+        let genesis = |devnet: &Devnet| load_genesis(&devnet.nodes[0].config).unwrap();
+        let first = prepare(place.path(), None, false).unwrap();
+        let (old, path) = (genesis(&first), first.genesis_path());
+        assert!(old.time_ms.abs_diff(Clock.now_ms()) < 600_000, "it begins now");
+        drop(first);
+        // As if the clock had been set back since.
+        let mut ahead = old.clone();
+        ahead.time_ms += 1_000_000_000;
+        std::fs::write(&path, ahead.to_toml().unwrap()).unwrap();
+        let second = prepare(place.path(), None, true).unwrap();
+        let new = genesis(&second);
+        assert_eq!(new.time_ms, ahead.time_ms + 1);
+        assert_eq!(second.chain_id, new.chain_id());
+        assert!(second.chain_id != old.chain_id() && second.chain_id != ahead.chain_id());
+        assert_eq!((old.allocations, old.masternodes), (new.allocations, new.masternodes), "all else stays");
     }
 
     #[test]

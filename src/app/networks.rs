@@ -1,14 +1,12 @@
-//! The networks that are compiled in: the development network, with keys that everybody knows.
+//! The development network, with keys that everybody knows, and how genesis documents are read.
 //!
 //! # Place
-//! `run`, `devnet`, `init` and `genesis` ask here which genesis document a node starts from. Mainnet and testnet have
-//! none compiled in yet, so a file has to be given.
+//! `devnet` makes a document here; `run` and `votes` read the one that the configuration names. None is compiled in: for
+//! a node of the devnet that names none, `cli/genesis_source.rs` finds the document of the devnet at hand.
 //!
 //! # Invariants
-//! - INV-NETWORKS-1: the devnet's document depends on nothing but its number of validators, so that every tool knows
-//!   its chain id and its keys.
-//!
-//! Its time is a constant in the past. That mints no more: a block accrues at most 10 intervals of reward.
+//! - INV-NETWORKS-1: a devnet's document depends on nothing but its number of validators and its time, so that every tool
+//!   knows its keys, and its chain id tells it from every other devnet.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +34,7 @@ pub const DEVNET_MNEMONIC: &str = "test test test test test test test test test 
 const DEVNET_SEED: [u8; 64] = *b"\
 \x9d\xfc\x3c\x64\xc2\xf8\xbe\xde\x15\x33\xb6\xa7\x9f\x85\x70\xe5\x94\x3e\x0b\x8f\xd1\xcf\x77\x10\x7a\xdf\x7b\x72\xce\xf4\x21\x85\
 \xd5\x64\xa3\xae\xe2\x4c\xab\x43\xf8\x0e\x3c\x45\x38\x08\x7d\x70\xfc\x82\x4e\xab\xba\xd5\x96\xa2\x3c\x97\xb6\xee\x83\x22\xcc\xc0";
-/// 2026-01-01T00:00:00Z.
+/// 2026-01-01T00:00:00Z: the time of a devnet that nobody runs.
 const DEVNET_TIME_MS: TimeMs = 1_767_225_600_000;
 /// Bytes of a genesis document, at most.
 const GENESIS_FILE_BYTES_MAX: u64 = 16 << 20;
@@ -45,7 +43,7 @@ const GENESIS_FILE_BYTES_MAX: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum NetworksError {
     /// The network has none compiled in.
-    #[error("{network} has no genesis document compiled in; name its file by [node] genesis")]
+    #[error("no genesis document of {network}: name its file by [node] genesis{}", devnet_hint(*network))]
     NoGenesis {
         /// Which network.
         network: Network,
@@ -76,6 +74,15 @@ pub enum NetworksError {
         /// The configuration's network.
         expected: Network,
     },
+}
+
+const fn devnet_hint(network: Network) -> &'static str {
+    match network {
+        Network::Devnet => {
+            ", or start a devnet (`timed devnet`): it is found while it runs, and in ./devnet beside the configuration"
+        }
+        Network::Mainnet | Network::Testnet => "",
+    }
 }
 
 /// What a key of the devnet is for.
@@ -133,10 +140,16 @@ pub fn devnet_rpc_port(index: usize) -> Option<u16> {
     devnet_p2p_port(index)?.checked_add(1)
 }
 
-/// The devnet's genesis document with as many validators, all of [`DEVNET_TIER`]. Their number is checked by
-/// [`GenesisDocument::check`]: 3 to 100 are possible.
+/// The genesis document of a devnet at a fixed time, which is the same wherever it is made: for tests and examples.
 #[must_use]
 pub fn devnet_genesis(validators: usize) -> GenesisDocument {
+    devnet_genesis_at(validators, DEVNET_TIME_MS)
+}
+
+/// The genesis document of a devnet with as many validators, all of [`DEVNET_TIER`], that begins at a time. The number is
+/// checked by [`GenesisDocument::check`]: 3 to 100 are possible.
+#[must_use]
+pub fn devnet_genesis_at(validators: usize, time_ms: TimeMs) -> GenesisDocument {
     let address = |key: &SecretKey| Address::of_key_hash(Network::Devnet, key.public().key_hash());
     let parameters = ChainParameters::of_network(Network::Devnet);
     let tier = parameters.tiers.iter().find(|tier| tier.name == DEVNET_TIER);
@@ -157,33 +170,16 @@ pub fn devnet_genesis(validators: usize) -> GenesisDocument {
             }
         })
         .collect();
-    GenesisDocument {
-        network: Network::Devnet,
-        time_ms: DEVNET_TIME_MS,
-        parameters,
-        allocations,
-        masternodes,
-    }
+    GenesisDocument { network: Network::Devnet, time_ms, parameters, allocations, masternodes }
 }
 
-/// The genesis document that is compiled in for a network.
-#[must_use]
-pub fn genesis_of(network: Network) -> Option<GenesisDocument> {
-    match network {
-        Network::Devnet => Some(devnet_genesis(DEVNET_VALIDATORS)),
-        Network::Mainnet | Network::Testnet => None,
-    }
-}
-
-/// The genesis document that a configuration names, or its network's own.
+/// The genesis document that a configuration names.
 ///
 /// # Errors
 /// When there is none, or the file is not one of the network.
 pub fn load_genesis(config: &Config) -> Result<GenesisDocument, NetworksError> {
     let network = config.node.network;
-    let Some(path) = &config.node.genesis else {
-        return genesis_of(network).ok_or(NetworksError::NoGenesis { network });
-    };
+    let Some(path) = &config.node.genesis else { return Err(NetworksError::NoGenesis { network }) };
     let document = read_genesis(path)?;
     if document.network != network {
         let (path, found) = (path.clone(), document.network);
@@ -219,7 +215,7 @@ mod tests {
         }
         assert!(matches!(devnet_genesis(2).check(), Err(GenesisError::TooFewMasternodes { .. })));
         assert!(matches!(devnet_genesis(101).check(), Err(GenesisError::TooManyMasternodes { .. })));
-        let document = genesis_of(Network::Devnet).unwrap();
+        let document = devnet_genesis(DEVNET_VALIDATORS);
         let collateral = document.masternodes[0].collateral;
         assert_eq!(
             (collateral, document.weight_of(collateral)),
@@ -227,11 +223,17 @@ mod tests {
         );
         assert_eq!(document.masternodes[3].network_address, "127.0.0.1:24206");
         assert_eq!(devnet_rpc_port(1), Some(24_203));
-        // A change here is another chain: every devnet directory in use would be refused.
+        // A change here changes every digest that tests wrote down.
         assert_eq!(
             document.chain_id().to_string(),
             "a026428bf8c08a87000fd84329921921318a2296489c14bebd292dd0c6151a5c"
         );
+    }
+
+    #[test]
+    fn devnets_of_other_times_are_other_chains() {
+        assert_eq!(devnet_genesis_at(4, 7), devnet_genesis_at(4, 7));
+        assert_ne!(devnet_genesis_at(4, 7).chain_id(), devnet_genesis_at(4, 8).chain_id());
     }
 
     #[test]
@@ -263,7 +265,8 @@ mod tests {
         let path = home.path().join("genesis.toml");
         std::fs::write(&path, devnet_genesis(5).to_toml().unwrap()).unwrap();
         let mut config = Config::of_network(Network::Devnet);
-        assert_eq!(load_genesis(&config).unwrap(), devnet_genesis(4));
+        let error = load_genesis(&config).unwrap_err().to_string();
+        assert!(error.contains("timed devnet") && error.contains("[node] genesis"), "{error}");
         config.node.genesis = Some(path.clone());
         assert_eq!(load_genesis(&config).unwrap(), devnet_genesis(5));
         config.node.network = Network::Testnet;

@@ -28,9 +28,10 @@ use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::state::LedgerState;
 use crate::rpc::api::{BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, UtxoPage};
 use crate::rpc::types::{
-    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, EvidenceInfo, FinalizedPage, HeartbeatInfo,
-    MasternodeInfo, MempoolInfo, NetworkInfo, NodeState, NodeStatus, NotReady, PeerInfo, PunishedInfo,
-    ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo, WaitTarget, address_of,
+    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, EvidenceInfo, FinalizedPage, GenesisInfo,
+    HeartbeatInfo, MasternodeInfo, MempoolInfo, NetworkInfo, NodeState, NodeStatus, NotReady, PeerInfo,
+    PunishedInfo, ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo,
+    WaitTarget, address_of,
 };
 use crate::storage::{PunishedEvidence, StorageError};
 use crate::types::{
@@ -295,6 +296,12 @@ impl NodeApi for AppContext {
             parameters: state.parameters().as_ref().clone(),
             warnings: self.reasons(&state),
         }
+    }
+
+    fn genesis(&self) -> Option<GenesisInfo> {
+        // It was read from TOML, so it can be written as such.
+        let toml = self.genesis.to_toml().ok()?;
+        Some(GenesisInfo { chain_id: self.genesis.chain_id(), toml })
     }
 
     fn best_block(&self) -> (Height, BlockHash) {

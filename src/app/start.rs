@@ -46,7 +46,7 @@ use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
-use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifier};
+use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifier, TimeMs};
 use crate::utxo::UtxoManager;
 
 pub use super::open::create_journal;
@@ -129,6 +129,9 @@ pub async fn start(
     };
     let failures = registry.clone();
     data.index_guard.on_damage(move |reason| failures.fail("index", reason));
+    if registry.token().is_cancelled() {
+        return Err(StartError::Stopped);
+    }
     let state = Arc::clone(&data.replayed.state);
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
     dial_masternodes(&network, &state);
@@ -144,6 +147,7 @@ pub async fn start(
         router,
         feeds,
         finality_feed,
+        signs_after_ms,
         lock,
     } = services;
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
@@ -166,6 +170,7 @@ pub async fn start(
         router,
         feeds,
         finality_feed,
+        signs_after_ms,
         proofs,
         _lock: lock,
     });
@@ -235,6 +240,7 @@ struct Services {
     router: Router,
     feeds: Arc<Feeds>,
     finality_feed: Arc<FinalityFeed>,
+    signs_after_ms: TimeMs,
     lock: Arc<crate::storage::DirectoryLock>,
 }
 
@@ -260,10 +266,11 @@ fn start_consensus(
         max_bytes: usize::try_from(config.mempool.max_bytes).unwrap_or(usize::MAX),
     }));
 
+    let signs_after_ms = journal_origin.signs_after_ms();
     let consensus_config = ConsensusConfig {
         operator,
         listen_ms: listen_ms(state.parameters()),
-        signs_after_ms: journal_origin.signs_after_ms(),
+        signs_after_ms,
         vote_interval_ms: config.consensus.vote_interval_ms,
         verifier: Arc::clone(verifier),
     };
@@ -316,7 +323,19 @@ fn start_consensus(
         feeds: Arc::clone(&feeds),
     };
     start_router(router_inbox, parts, registry)?;
-    Ok(Services { engine, bft, utxos, pool, index, blocks, router, feeds, finality_feed, lock })
+    Ok(Services {
+        engine,
+        bft,
+        utxos,
+        pool,
+        index,
+        blocks,
+        router,
+        feeds,
+        finality_feed,
+        signs_after_ms,
+        lock,
+    })
 }
 
 /// How long a masternode listens for a copy of its key before its first vote: a copy that votes on blocks is heard within

@@ -20,11 +20,11 @@ use super::vote_file::{VoteFileError, VoteFileHead, VoteFileSink, VoteFileWriter
 use crate::runtime::key_file::{SecretFileError, read_key_file};
 use crate::runtime::{Clock, Config};
 use crate::storage::{
-    DirectoryLock, JournalIdentity, JournalImport, JournalOrigin, JournalRecord, JournalWriter, RealDisk,
-    Staged, StorageError,
+    BlockLog, DirectoryLock, JournalIdentity, JournalImport, JournalOrigin, JournalRecord, JournalWriter,
+    RealDisk, Staged, StorageError,
 };
 use crate::types::fork::ForkProof;
-use crate::types::{ChainId, PublicKey};
+use crate::types::{ChainId, Epoch, GenesisDocument, Height, PublicKey, TimeMs};
 
 /// Why nothing was done with a vote journal.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +71,8 @@ pub enum VotesError {
 #[derive(Debug)]
 pub struct VotesPlace {
     directory: PathBuf,
+    blocks: PathBuf,
+    genesis: GenesisDocument,
     chain_id: ChainId,
     operator: PublicKey,
     _lock: DirectoryLock,
@@ -93,17 +95,33 @@ pub struct VotesSummary {
     pub replaced_keyless: bool,
 }
 
+/// From when on a key signs whose new journal may not know all that it said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstVote {
+    /// In epochs that start later than this.
+    pub after_ms: TimeMs,
+    /// When the first of these begins at the latest, about, as long as blocks come; `None` where that can't be said.
+    pub until_ms: Option<TimeMs>,
+    /// Which epoch that is at the earliest, as far as the data directory knows.
+    pub epoch: Option<Epoch>,
+    /// The last block of the data directory; 0 before block 1.
+    pub height: Height,
+}
+
 impl VotesPlace {
     /// The place that a configuration names.
     ///
     /// # Errors
     /// When it names no operator key, or the data directory is in use.
     pub fn of(config: &Config) -> Result<Self, VotesError> {
-        let chain_id = load_genesis(config)?.chain_id();
+        let genesis = load_genesis(config)?;
+        let chain_id = genesis.chain_id();
         let key = config.masternode.operator_key.as_ref().ok_or(VotesError::NoOperatorKey)?;
         let operator = read_key_file(key)?.public();
-        let lock = DirectoryLock::acquire(&config.node.data_dir)?;
-        Ok(Self { directory: journal_path(&config.node.data_dir), chain_id, operator, _lock: lock })
+        let data_dir = &config.node.data_dir;
+        let lock = DirectoryLock::acquire(data_dir)?;
+        let (directory, blocks) = (journal_path(data_dir), data_dir.join("blocks"));
+        Ok(Self { directory, blocks, genesis, chain_id, operator, _lock: lock })
     }
 
     const fn identity(&self) -> JournalIdentity {
@@ -125,6 +143,42 @@ impl VotesPlace {
         let replaced =
             JournalWriter::create_over_keyless(RealDisk, &self.directory, self.identity(), origin)?;
         Ok(self.summary(origin, 0, replaced))
+    }
+
+    /// From when on a key signs with a journal of this origin; `None` if at once.
+    ///
+    /// # Errors
+    /// When the block log can't be read.
+    pub fn first_vote(&self, origin: JournalOrigin) -> Result<Option<FirstVote>, VotesError> {
+        let after_ms = origin.signs_after_ms();
+        if after_ms == 0 {
+            return Ok(None);
+        }
+        let duration_ms = self.genesis.parameters.epoch_duration_ms;
+        let Some((height, running, time_ms)) = self.tip()? else {
+            // Nothing was signed before the genesis document's time, when epoch 0 begins at the earliest.
+            let lies_ahead = self.genesis.time_ms > after_ms;
+            let (until_ms, epoch) =
+                if lies_ahead { (Some(self.genesis.time_ms), Some(0)) } else { (None, None) };
+            return Ok(Some(FirstVote { after_ms, until_ms, epoch, height: 0 }));
+        };
+        // An epoch that began just before has its whole duration before it.
+        let until_ms = Some(after_ms.saturating_add(duration_ms));
+        let is_recent = origin.created_ms.saturating_sub(time_ms) <= duration_ms;
+        let epoch = is_recent.then(|| running.saturating_add(1));
+        Ok(Some(FirstVote { after_ms, until_ms, epoch, height }))
+    }
+
+    /// Height and time of the data directory's last block, and the epoch of the one after it.
+    fn tip(&self) -> Result<Option<(Height, Epoch, TimeMs)>, VotesError> {
+        if !self.blocks.exists() {
+            return Ok(None);
+        }
+        let log = BlockLog::open(RealDisk, &self.blocks, self.chain_id)?;
+        let Some(tip) = log.reader().read_committed(log.height())? else { return Ok(None) };
+        let header = &tip.block.header;
+        let epoch = header.epoch.saturating_add(u64::from(header.epoch_end));
+        Ok(Some((header.height, epoch, header.time)))
     }
 
     /// Writes the journal as JSON; `name` says where to, for errors.

@@ -9,13 +9,12 @@
 //! - INV-DEVNET-5: all nodes have ended when the command ends; a process that does not end in time is killed.
 
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::json;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::load;
@@ -27,6 +26,8 @@ use crate::app::networks::{DEVNET_ACCOUNT_TIME, DEVNET_MNEMONIC, DEVNET_VALIDATO
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
 use crate::rpc::types::{BlockInfo, BlockchainInfo, FinalizedPage, NodeStatus};
 use crate::runtime::config::{LogFormat, LoggingConfig};
+use crate::runtime::logging::LogControl;
+use crate::runtime::signals::{Heard, Signals};
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
 use crate::runtime::{Clock, TaskRegistry, logging};
 use crate::types::{Address, Height, Network, TimeMs};
@@ -53,7 +54,8 @@ pub struct Args {
     /// The devnet's directory; an existing devnet goes on where it stopped.
     #[arg(long, value_name = "DIR", default_value = DEVNET_DIRECTORY)]
     dir: PathBuf,
-    /// Delete the devnet in the directory first, and start a new chain.
+    /// Delete the devnet in the directory first, and start a new chain: no proof, payment or node of the old one counts on
+    /// it.
     #[arg(long)]
     reset: bool,
     /// Make so many payments a second.
@@ -83,21 +85,23 @@ struct RunningNode {
 /// When the directory can't be used or a node does not start.
 pub async fn run(args: Args) -> Result<(), CliError> {
     // First, so that a signal during the start is not lost.
-    let mut signals = Signals::new()?;
+    let mut stop =
+        StopSignals { signals: Signals::install().map_err(CliError::Signals)?, log: None, came: false };
     let devnet = Devnet::prepare(&args.dir, args.validators.map(usize::from), DEVNET_VALIDATORS, args.reset)?;
-    let _logging = if args.processes { None } else { Some(logging::start(&log_config(&devnet))?) };
+    let logging = if args.processes { None } else { Some(logging::start(&log_config(&devnet))?) };
+    stop.log = logging.as_ref().map(logging::LoggingGuard::control);
     let started = Clock.instant();
     let mut fleet = Fleet { nodes: Vec::new() };
     let outcome = tokio::select! {
         outcome = fleet.start(&devnet, args.processes) => outcome,
-        () = signals.next() => Ok(()),
+        () = stop.next() => Ok(()),
     };
     // Whatever happens, what was started is stopped.
     let outcome = match outcome.and_then(|()| introduce(&devnet, &args)) {
-        Ok(()) if !signals.came => watch(&args, &devnet, &mut fleet, &mut signals, started).await,
+        Ok(()) if !stop.came => watch(&args, &devnet, &mut fleet, &mut stop, started).await,
         other => other,
     };
-    let stopped = fleet.stop().await;
+    let stopped = fleet.stop(&mut stop).await;
     outcome?;
     stopped?;
     output::line("Graceful shutdown complete")
@@ -107,24 +111,27 @@ fn log_config(devnet: &Devnet) -> LoggingConfig {
     LoggingConfig { level: "warn".to_owned(), format: LogFormat::Pretty, file: Some(devnet.log_path()) }
 }
 
-/// SIGINT and SIGTERM.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
+/// The signals that end the command. Others are obeyed meanwhile.
+struct StopSignals {
+    signals: Signals,
+    log: Option<LogControl>,
     came: bool,
 }
 
-impl Signals {
-    fn new() -> Result<Self, CliError> {
-        let listen = |kind| signal(kind).map_err(CliError::Runtime);
-        let (interrupt, terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-        Ok(Self { interrupt, terminate, came: false })
-    }
-
+impl StopSignals {
     async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            match self.signals.next().await {
+                Heard::Stop(_) => break,
+                Heard::Reload => match self.log.as_ref().map(LogControl::reopen) {
+                    Some(Ok(())) => output::notice("SIGHUP: the log was reopened"),
+                    Some(Err(error)) => output::notice(format_args!("SIGHUP: {error}")),
+                    None => output::notice("SIGHUP: each process has its own log; send it to that process"),
+                },
+                Heard::Ignored(name) => {
+                    output::notice(format_args!("{name} is ignored: it asks for nothing here"))
+                }
+            }
         }
         self.came = true;
     }
@@ -180,23 +187,43 @@ impl Fleet {
         Ok(self.nodes.iter().any(|node| !node.reported))
     }
 
-    /// Stops all at once; each has [`SHUTDOWN_LIMIT`].
-    async fn stop(&mut self) -> Result<(), CliError> {
-        let outcomes = join_all(self.nodes.iter_mut().map(stop_node)).await;
+    /// Stops all at once; each has [`SHUTDOWN_LIMIT`], and less after a further signal.
+    async fn stop(&mut self, signals: &mut StopSignals) -> Result<(), CliError> {
+        let hurry = CancellationToken::new();
+        let outcomes = join_all(self.nodes.iter_mut().map(|node| stop_node(node, &hurry)));
+        tokio::pin!(outcomes);
+        let outcomes = loop {
+            tokio::select! {
+                outcomes = &mut outcomes => break outcomes,
+                () = signals.next() => {
+                    output::notice("stopping in a hurry");
+                    hurry.cancel();
+                }
+            }
+        };
         let problems: Vec<String> = outcomes.into_iter().flatten().collect();
         if problems.is_empty() { Ok(()) } else { Err(CliError::Failed(problems.join("; "))) }
     }
 }
 
-/// Stops a node; says what went wrong.
-async fn stop_node(node: &mut RunningNode) -> Option<String> {
+/// Stops a node, in a hurry once that token is cancelled; says what went wrong.
+async fn stop_node(node: &mut RunningNode, hurry: &CancellationToken) -> Option<String> {
     let problem = match &mut node.running {
         Running::Inside(registry) => {
-            registry.shutdown(SHUTDOWN_LIMIT).await.err().map(|hung| hung.to_string())
+            let stopping = registry.shutdown(SHUTDOWN_LIMIT);
+            tokio::pin!(stopping);
+            let stopped = tokio::select! {
+                stopped = &mut stopping => stopped,
+                () = hurry.cancelled() => {
+                    registry.hurry();
+                    stopping.await
+                }
+            };
+            stopped.err().map(|hung| hung.to_string())
         }
         Running::Process(child) => {
             terminate(child).await;
-            match tokio::time::timeout(SHUTDOWN_LIMIT, child.wait()).await {
+            match tokio::time::timeout(SHUTDOWN_LIMIT, wait(child, hurry)).await {
                 // That it failed before was told then.
                 Ok(Ok(status)) if status.success() || node.reported => None,
                 Ok(Ok(status)) => Some(format!("ended with {status}, see {}", node.log.display())),
@@ -209,6 +236,16 @@ async fn stop_node(node: &mut RunningNode) -> Option<String> {
         }
     };
     problem.map(|problem| format!("{}: {problem}", node.name))
+}
+
+/// Waits for a process that was told to stop, and tells it once more when that is to hurry.
+async fn wait(child: &mut Child, hurry: &CancellationToken) -> std::io::Result<ExitStatus> {
+    tokio::select! {
+        status = child.wait() => return status,
+        () = hurry.cancelled() => {}
+    }
+    terminate(child).await;
+    child.wait().await
 }
 
 /// Sends SIGTERM. The shell does it, since the standard library has no safe call for it.
@@ -252,10 +289,11 @@ fn introduce(devnet: &Devnet, args: &Args) -> Result<(), CliError> {
     };
     let goes_on = if devnet.existed { "; its chain goes on, --reset starts a new one" } else { "" };
     output::line(format_args!(
-        "TIME Coin devnet of {} masternodes in {}{goes_on}\nChain {}\n",
+        "TIME Coin devnet of {} masternodes in {}{goes_on}\nChain {}, by {}\n",
         devnet.nodes.len(),
         devnet.directory.display(),
-        devnet.chain_id
+        devnet.chain_id,
+        devnet.genesis_path().display()
     ))?;
     for (index, node) in devnet.nodes.iter().enumerate() {
         let config = &node.config;
@@ -295,7 +333,7 @@ async fn watch(
     args: &Args,
     devnet: &Devnet,
     fleet: &mut Fleet,
-    signals: &mut Signals,
+    signals: &mut StopSignals,
     started: Instant,
 ) -> Result<(), CliError> {
     let mut watcher = Watcher::new(devnet, started)?;

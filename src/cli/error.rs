@@ -15,6 +15,7 @@ use crate::runtime::logging::LoggingError;
 use crate::runtime::tasks::TaskFailure;
 use crate::runtime::{ConfigError, HungTasks};
 use crate::storage::StorageError;
+use crate::types::ChainId;
 use crate::types::genesis::GenesisError;
 use crate::wallet::WalletError;
 
@@ -68,6 +69,23 @@ pub enum CliError {
     /// The devnet's directory can't be used.
     #[error(transparent)]
     Devnet(#[from] DevnetError),
+    /// The node has joined a devnet that is not the one at hand.
+    #[error(
+        "{} is of the devnet {ours}, but {place} is of the devnet {theirs}: a devnet that is made anew is a new chain. To \
+         join the new one, remove {} and start again (a masternode also needs `timed votes new`); to go on with the old \
+         one, run that devnet again, or name its genesis document by [node] genesis",
+        data_dir.display(), data_dir.display()
+    )]
+    OtherDevnet {
+        /// The node's data directory.
+        data_dir: PathBuf,
+        /// Its chain.
+        ours: ChainId,
+        /// The chain of the devnet at hand.
+        theirs: ChainId,
+        /// Where that was found.
+        place: String,
+    },
     /// The node can't start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -122,6 +140,7 @@ impl CliError {
             Self::Config(_) | Self::Networks(_) | Self::Genesis(_) | Self::Usage(_) => ExitKind::Usage,
             Self::Rpc(error) => error.kind(),
             Self::Devnet(error) => devnet_kind(error),
+            Self::OtherDevnet { .. } => ExitKind::DataDirectory,
             Self::Start(error) => start_kind(error),
             Self::Votes(error) => votes_kind(error),
             Self::Storage(error) => storage_kind(error),
@@ -146,7 +165,7 @@ const fn devnet_kind(error: &DevnetError) -> ExitKind {
         | DevnetError::OtherValidators { .. }
         | DevnetError::Genesis(_)
         | DevnetError::Config(_) => ExitKind::Usage,
-        DevnetError::Marker { .. } => ExitKind::DataDirectory,
+        DevnetError::Marker { .. } | DevnetError::NoGenesis { .. } => ExitKind::DataDirectory,
         DevnetError::Storage(error) => storage_kind(error),
         DevnetError::SecretFile(_) | DevnetError::Io { .. } => ExitKind::Failed,
     }

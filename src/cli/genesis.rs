@@ -1,11 +1,12 @@
 //! `timed genesis`: shows a genesis document, or its hash.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use super::{CliError, output};
+use super::{CliError, genesis_source, output};
 use crate::app::networks::{self, NetworksError};
+use crate::runtime::Clock;
 use crate::types::{GenesisDocument, Network};
 
 /// Flags of `timed genesis`.
@@ -26,12 +27,12 @@ enum GenesisCommand {
 /// Which document.
 #[derive(Debug, clap::Args)]
 struct Source {
-    /// The document's file; without one the network's own is used.
+    /// The document's file; without one, that of the devnet in ./devnet.
     file: Option<PathBuf>,
     /// Which network's.
     #[arg(long, default_value = "devnet", conflicts_with = "file")]
     network: Network,
-    /// How many validators the devnet has.
+    /// Make the document of a new devnet with so many validators instead.
     #[arg(long, value_name = "COUNT", conflicts_with = "file")]
     validators: Option<usize>,
 }
@@ -43,13 +44,15 @@ impl Source {
         }
         match (self.network, self.validators) {
             (Network::Devnet, Some(validators)) => {
-                let document = networks::devnet_genesis(validators);
+                let document = networks::devnet_genesis_at(validators, Clock.now_ms());
                 document.check()?;
                 Ok(document)
             }
-            (network, None) => {
-                networks::genesis_of(network).ok_or(NetworksError::NoGenesis { network }.into())
-            }
+            (Network::Devnet, None) => match genesis_source::beside(Path::new("."))? {
+                Some(found) => Ok(found.document),
+                None => Err(NetworksError::NoGenesis { network: Network::Devnet }.into()),
+            },
+            (network, None) => Err(NetworksError::NoGenesis { network }.into()),
             (network, Some(_)) => {
                 Err(CliError::Usage(format!("--validators is for the devnet, not for {network}")))
             }

@@ -5,13 +5,16 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use super::genesis_source::{self, Found};
 use super::{CliError, output};
-use crate::app::{create_journal, networks};
+use crate::app::create_journal;
+use crate::app::networks::{NetworksError, read_genesis};
 use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
-use crate::types::Network;
+use crate::types::{GenesisDocument, Network};
 
 const CONFIG_FILE: &str = "config.toml";
+const GENESIS_FILE: &str = "genesis.toml";
 const OPERATOR_KEY_FILE: &str = "operator.key";
 
 /// Flags of `timed init`.
@@ -23,6 +26,10 @@ pub struct Args {
     /// The directory for its configuration, keys and data.
     #[arg(long, value_name = "DIR")]
     home: PathBuf,
+    /// The network's genesis document, which is copied there; without it, for a devnet, that of the one that runs on this
+    /// machine or is in ./devnet.
+    #[arg(long, value_name = "FILE")]
+    genesis: Option<PathBuf>,
     /// Make an operator key too, and configure a masternode.
     #[arg(long)]
     masternode: bool,
@@ -31,9 +38,28 @@ pub struct Args {
 /// Runs `timed init`. What exists is never overwritten.
 ///
 /// # Errors
-/// When a file exists or can't be written.
-pub fn run(args: &Args) -> Result<(), CliError> {
+/// When a file exists or can't be written, or the genesis document is none of the network.
+pub async fn run(args: &Args) -> Result<(), CliError> {
+    let found = match (&args.genesis, args.network) {
+        (Some(path), expected) => {
+            let (document, path) = (read_genesis(path)?, path.clone());
+            if document.network != expected {
+                return Err(NetworksError::OtherNetwork { path, found: document.network, expected }.into());
+            }
+            Some(Found { document, place: path.display().to_string() })
+        }
+        (None, Network::Devnet) => genesis_source::running(Path::new("."), &[]).await?,
+        (None, Network::Mainnet | Network::Testnet) => None,
+    };
+    if let Some(found) = found.as_ref().filter(|_| args.network == Network::Devnet) {
+        output::notice(genesis_source::warning(found));
+    }
+    write(args, found.as_ref().map(|found| &found.document))
+}
+
+fn write(args: &Args, genesis: Option<&GenesisDocument>) -> Result<(), CliError> {
     let config_path = args.home.join(CONFIG_FILE);
+    let genesis_path = args.home.join(GENESIS_FILE);
     let operator_key_path = args.home.join(OPERATOR_KEY_FILE);
     let data_dir = args.home.join(Config::of_network(args.network).node.data_dir);
     let identity_key_path = {
@@ -43,37 +69,59 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     };
     // All before any is written, so that a refusal leaves nothing half done.
     let operator_key = args.masternode.then_some(&operator_key_path);
-    for path in [&config_path, &identity_key_path].into_iter().chain(operator_key) {
+    let optional = operator_key.into_iter().chain(genesis.map(|_| &genesis_path));
+    for path in [&config_path, &identity_key_path].into_iter().chain(optional) {
         if path.exists() {
             return Err(SecretFileError::Exists { path: path.clone() }.into());
         }
     }
     create_directory(&data_dir)?;
     create_key_file(&identity_key_path, &generate_key()?)?;
+    if let Some(genesis) = genesis {
+        write_new(&genesis_path, &genesis.to_toml()?)?;
+    }
     if args.masternode {
         let key = generate_key()?;
         create_key_file(&operator_key_path, &key)?;
         output::line(format_args!("operator key {}", key.public()))?;
-        // Where the network's document is not compiled in, it is not here yet, and `timed votes new` has to do this.
-        if let Some(genesis) = networks::genesis_of(args.network) {
+        // Without the document `timed votes new` has to do this.
+        if let Some(genesis) = genesis {
             create_journal(&data_dir, genesis.chain_id(), key.public())?;
         }
     }
-    write_new(&config_path, &config_text(args.network, args.masternode))?;
+    write_new(&config_path, &config_text(args.network, genesis.is_some(), args.masternode))?;
     // What was written is what a node will read.
     Config::load(&ConfigSources { file: Some(config_path.clone()), ..ConfigSources::default() })?;
     output::line(format_args!("wrote {}", config_path.display()))?;
-    for step in next_steps(args.network, operator_key.map(PathBuf::as_path), &config_path) {
+    let operator_key = operator_key.map(PathBuf::as_path);
+    for step in next_steps(args.network, genesis.is_some(), operator_key, &config_path) {
         output::notice(step);
     }
     Ok(())
 }
 
 /// What an operator does next; `operator_key` is its file, for a masternode.
-fn next_steps(network: Network, operator_key: Option<&Path>, config: &Path) -> Vec<String> {
+fn next_steps(
+    network: Network,
+    has_genesis: bool,
+    operator_key: Option<&Path>,
+    config: &Path,
+) -> Vec<String> {
     let mut steps = vec!["Next:".to_owned()];
-    if networks::genesis_of(network).is_none() {
-        steps.push(format!("  put the genesis document of {network} beside it as genesis.toml"));
+    match network {
+        _ if has_genesis => {}
+        Network::Devnet => {
+            steps.push("  start a devnet (timed devnet): its genesis document is taken from it".to_owned());
+        }
+        Network::Mainnet | Network::Testnet => {
+            steps.push(format!("  put the genesis document of {network} beside it as {GENESIS_FILE}"));
+        }
+    }
+    if operator_key.is_some() && !has_genesis {
+        steps.push(format!(
+            "  then make the vote journal; the key is new and has never signed, so: timed votes new --force --config {}",
+            config.display()
+        ));
     }
     if network != Network::Devnet {
         steps.push("  name first peers by [network] bootstrap_peers".to_owned());
@@ -109,12 +157,9 @@ fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
 }
 
 /// The configuration with its comments: what differs by network and role is set, the rest shows its defaults.
-fn config_text(network: Network, masternode: bool) -> String {
+fn config_text(network: Network, has_genesis: bool, masternode: bool) -> String {
     let defaults = Config::of_network(network);
-    let genesis = match networks::genesis_of(network) {
-        Some(_) => "# genesis = \"genesis.toml\"",
-        None => "genesis = \"genesis.toml\"",
-    };
+    let unset = if has_genesis || network != Network::Devnet { "" } else { "# " };
     let peers = match network {
         Network::Devnet => format!("[\"127.0.0.1:{}\"]", network.default_port()),
         Network::Mainnet | Network::Testnet => "[]".to_owned(),
@@ -139,8 +184,8 @@ fn config_text(network: Network, masternode: bool) -> String {
 network = "{network}"
 # Blocks, votes, index, the node's identity key and the RPC cookie.
 data_dir = "data"
-# A genesis document, for networks that have none compiled in.
-{genesis}
+# The genesis document. A devnet's is taken from the one that runs on this machine when none is named.
+{unset}genesis = "{GENESIS_FILE}"
 # A name for people, shown to peers.
 # name = ""
 
@@ -215,6 +260,7 @@ listen_address = "{metrics}"
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::networks::{devnet_genesis, load_genesis};
     use crate::runtime::key_file::read_key_file;
 
     fn load(home: &Path) -> Config {
@@ -224,15 +270,25 @@ mod tests {
 
     #[test]
     fn what_it_writes_is_a_configuration_with_its_keys() {
-        for network in [Network::Mainnet, Network::Testnet, Network::Devnet] {
+        let devnet = devnet_genesis(4);
+        for (network, genesis) in [
+            (Network::Mainnet, None),
+            (Network::Testnet, None),
+            (Network::Devnet, None),
+            (Network::Devnet, Some(&devnet)),
+        ] {
             for masternode in [false, true] {
                 let place = tempfile::tempdir().unwrap();
                 let home = place.path().join("new/home");
-                run(&Args { network, home: home.clone(), masternode }).unwrap();
+                write(&Args { network, home: home.clone(), genesis: None, masternode }, genesis).unwrap();
                 let config = load(&home);
                 assert_eq!(config.node.network, network);
                 assert_eq!(config.masternode.enabled, masternode);
-                assert_eq!(config.node.genesis.is_none(), network == Network::Devnet);
+                assert_eq!(config.node.genesis.is_none(), network == Network::Devnet && genesis.is_none());
+                assert_eq!(home.join("data/votes").exists(), masternode && genesis.is_some());
+                if let Some(genesis) = genesis {
+                    assert_eq!(load_genesis(&config).unwrap(), *genesis);
+                }
                 let identity = read_key_file(&config.identity_key_path()).unwrap();
                 match &config.masternode.operator_key {
                     Some(path) => assert_ne!(read_key_file(path).unwrap().public(), identity.public()),
@@ -240,6 +296,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_given_is_copied_and_must_fit() {
+        let place = tempfile::tempdir().unwrap();
+        let (home, file) = (place.path().join("home"), place.path().join("given.toml"));
+        std::fs::write(&file, devnet_genesis(5).to_toml().unwrap()).unwrap();
+        let mut args =
+            Args { network: Network::Testnet, home: home.clone(), genesis: Some(file), masternode: true };
+        let refused = run(&args).await.unwrap_err();
+        assert!(matches!(refused, CliError::Networks(NetworksError::OtherNetwork { .. })), "{refused}");
+        assert!(!home.exists());
+        args.network = Network::Devnet;
+        run(&args).await.unwrap();
+        assert_eq!(load_genesis(&load(&home)).unwrap(), devnet_genesis(5));
+    }
+
+    /// Founders of a network make their journals before it runs: one that waits for an epoch to end would wait for ever.
+    #[test]
+    fn a_new_key_without_a_journal_is_told_how_to_make_one_that_signs_at_once() {
+        let key = Path::new("operator.key");
+        let steps = |has_genesis, key| {
+            next_steps(Network::Testnet, has_genesis, key, Path::new("config.toml")).join("\n")
+        };
+        assert!(steps(false, Some(key)).contains("timed votes new --force --config config.toml"));
+        assert!(!steps(true, Some(key)).contains("votes new") && !steps(false, None).contains("votes new"));
     }
 
     /// The keys that are commented out are known ones, with their defaults.
@@ -252,7 +334,7 @@ mod tests {
                 .filter(|rest| rest.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
                 .map(str::to_owned)
         };
-        let text = config_text(Network::Mainnet, false);
+        let text = config_text(Network::Mainnet, false, false);
         let uncommented: Vec<String> =
             text.lines().map(|line| key_and_value(line).unwrap_or_else(|| line.to_owned())).collect();
         std::fs::write(&path, uncommented.join("\n")).unwrap();
@@ -269,16 +351,17 @@ mod tests {
 
     #[test]
     fn nothing_is_overwritten() {
-        for existing in ["config.toml", "data/node.key", "operator.key"] {
+        const FILES: [&str; 4] = ["config.toml", "data/node.key", "operator.key", "genesis.toml"];
+        for existing in FILES {
             let place = tempfile::tempdir().unwrap();
             let home = place.path().to_owned();
             std::fs::create_dir(home.join("data")).unwrap();
             std::fs::write(home.join(existing), "mine").unwrap();
-            let error = run(&Args { network: Network::Devnet, home: home.clone(), masternode: true });
+            let args = Args { network: Network::Devnet, home: home.clone(), genesis: None, masternode: true };
+            let error = write(&args, Some(&devnet_genesis(4)));
             assert!(matches!(error, Err(CliError::SecretFile(SecretFileError::Exists { .. }))), "{existing}");
             assert_eq!(std::fs::read_to_string(home.join(existing)).unwrap(), "mine");
-            let files = ["config.toml", "data/node.key", "operator.key"];
-            assert_eq!(files.iter().filter(|file| home.join(file).exists()).count(), 1);
+            assert_eq!(FILES.iter().filter(|file| home.join(file).exists()).count(), 1);
         }
     }
 }

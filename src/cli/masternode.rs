@@ -2,7 +2,7 @@
 //!
 //! # Place
 //! [`register`] and [`change`] open the keystore and build by `wallet/`; [`sent`] submits, waits and tells what became of
-//! it; [`show`] only asks.
+//! it; [`show`] only asks. [`reach`] says whether a change would put too much weight behind nodes that are down.
 
 use clap::Subcommand;
 
@@ -13,6 +13,7 @@ use crate::rpc::types::MasternodeInfo;
 
 mod change;
 mod operator_key;
+mod reach;
 mod register;
 mod sent;
 mod show;

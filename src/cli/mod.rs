@@ -11,6 +11,7 @@ use clap::{Parser, Subcommand};
 pub mod devnet;
 mod error;
 pub mod genesis;
+mod genesis_source;
 pub mod init;
 pub mod load;
 pub mod masternode;
@@ -20,7 +21,6 @@ pub mod rpc;
 pub mod rpc_client;
 pub mod run;
 pub mod status;
-pub mod time_text;
 pub mod verify_proof;
 pub mod votes;
 pub mod wallet;
@@ -74,11 +74,11 @@ impl Command {
         match self {
             Self::Run(args) => run::run(args).await,
             Self::Devnet(args) => devnet::run(args).await,
-            Self::Init(args) => init::run(&args),
+            Self::Init(args) => init::run(&args).await,
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
             Self::Masternode(args) => masternode::run(args).await,
-            Self::Votes(args) => votes::run(&args),
+            Self::Votes(args) => votes::run(&args).await,
             Self::Status(args) => Ok(status::run(args).await?),
             Self::Rpc(args) => Ok(rpc::run(args).await?),
             Self::VerifyProof(args) => verify_proof::run(&args),
@@ -94,7 +94,12 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(cli.command.unwrap_or(Command::Run(cli.run)).run()),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(cli.command.unwrap_or(Command::Run(cli.run)).run());
+            // What was to end has ended or is named in the outcome; a thread that hangs must not hold the process.
+            runtime.shutdown_background();
+            outcome
+        }
         Err(source) => Err(CliError::Runtime(source)),
     };
     match outcome {

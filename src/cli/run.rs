@@ -2,12 +2,14 @@
 
 use std::path::PathBuf;
 
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::CliError;
+use super::{CliError, genesis_source};
 use crate::app::start::{StartError, install_recorder, start};
+use crate::runtime::logging::LogControl;
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
-use crate::runtime::{Config, ConfigSources, TaskRegistry, logging};
+use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, signals};
 
 /// Flags of `timed run`.
 #[derive(Debug, clap::Args)]
@@ -22,11 +24,16 @@ pub struct Args {
 /// # Errors
 /// When the node can't start, a part of it fails, or it does not stop in time.
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let config = Config::load(&ConfigSources::of_process(Some(args.config)))?;
-    let _log = logging::start(&config.logging)?;
+    let sources = ConfigSources::of_process(Some(args.config.clone()));
+    let mut config = Config::load(&sources)?;
+    let log = logging::start(&config.logging)?;
     let registry = TaskRegistry::new(CancellationToken::new());
     // Before the start, which may take long: a signal ends that too.
-    stop_on_signal(&registry)?;
+    let control = log.control();
+    signals::watch(&registry, move || reload(&sources, &control)).map_err(CliError::Signals)?;
+    if let Some(found) = genesis_source::complete(&mut config, &args.config).await? {
+        tracing::warn!("{}", genesis_source::warning(&found));
+    }
     let metrics = if config.metrics.enabled { Some(install_recorder()?) } else { None };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
@@ -34,17 +41,37 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         data_dir = %config.node.data_dir.display(),
         "starting"
     );
-    let token = registry.token().clone();
-    let started = start(config, registry.clone(), metrics).await;
-    if started.is_ok() {
-        token.cancelled().await;
-        tracing::info!("stopping");
+    // A task, so that it never holds up this one, which has to hear that the stop is to hurry.
+    let (started, starting) = oneshot::channel();
+    let node = registry.clone();
+    registry.spawn("start", async move {
+        // Nobody takes it any more when the stop was hurried meanwhile.
+        let _taken = started.send(start(config, node, metrics).await);
+    });
+    let started = tokio::select! {
+        biased;
+        // Without an outcome it panicked, which is the registry's failure.
+        started = starting => started.ok(),
+        () = registry.hurried() => None,
+    };
+    if matches!(started, Some(Ok(_))) {
+        registry.token().cancelled().await;
     }
+    tracing::info!("stopping");
     let stopped = registry.shutdown(SHUTDOWN_LIMIT).await;
-    // Why it did not start says more than what followed from that; a stop while it opened its data is none.
     match started {
-        Ok(_) | Err(StartError::Stopped) => {}
-        Err(error) => return Err(error.into()),
+        Some(Ok(context)) => drop(context),
+        // A signal came first: nothing went wrong.
+        Some(Err(StartError::Stopped)) => {}
+        // Why it did not start says more than what followed from that.
+        Some(Err(error)) => return Err(error.into()),
+        None if registry.failure().is_some() => {}
+        None => {
+            stopped?;
+            return Err(CliError::Failed(
+                "the start was cut off; the next one goes on from there".to_owned(),
+            ));
+        }
     }
     stopped?;
     match registry.failure() {
@@ -56,19 +83,23 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     }
 }
 
-fn stop_on_signal(registry: &TaskRegistry) -> Result<(), CliError> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let handler = |kind| signal(kind).map_err(CliError::Signals);
-    let (mut interrupt, mut terminate) =
-        (handler(SignalKind::interrupt())?, handler(SignalKind::terminate())?);
-    let token = registry.token().clone();
-    registry.spawn("signals", async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            () = token.cancelled() => {}
+/// What SIGHUP does. The file is reopened whatever else is wrong: what rotates logs relies on it.
+fn reload(sources: &ConfigSources, log: &LogControl) {
+    let outcome = match Config::load(sources) {
+        Ok(config) => log.reload(&config.logging).map(|takes_restart| (config.logging.level, takes_restart)),
+        Err(error) => {
+            let reopened = log.reopen();
+            tracing::warn!(%error, "the configuration can't be read again; the log keeps its level");
+            reopened.map(|()| ("as it was".to_owned(), false))
         }
-        token.cancel();
-    });
-    Ok(())
+    };
+    match outcome {
+        Ok((level, takes_restart)) => {
+            tracing::info!(level, "log reopened");
+            if takes_restart {
+                tracing::warn!("[logging] format, and whether there is a file, change with a restart only");
+            }
+        }
+        Err(error) => tracing::error!(%error, "the log could not be changed as asked"),
+    }
 }

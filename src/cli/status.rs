@@ -4,8 +4,8 @@ use clap::Args as ClapArgs;
 use serde::{Deserialize, Serialize};
 
 use super::rpc_client::{ConnectionArgs, RpcCommandError, say, say_json};
-use super::time_text::duration_words;
 use crate::rpc::types::{BlockchainInfo, ConsensusInfo, NodeState, NodeStatus};
+use crate::runtime::time_text::duration_words;
 
 /// Arguments of `timed status`.
 #[derive(ClapArgs, Clone, Debug)]

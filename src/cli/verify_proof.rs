@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{CliError, output};
+use super::{CliError, genesis_source, output};
 use crate::app::networks;
 use crate::protocol::finality_proof::verify_with;
 use crate::rpc::finality_proof::{PROOF_TEXT_BYTES_MAX, ProofText, ProofTextError, ProvedInfo};
@@ -18,10 +18,10 @@ pub struct Args {
     /// The proof's file, as `timed rpc getfinalityproof TXID` prints it; `-` reads standard input.
     #[arg(value_name = "FILE")]
     proof: PathBuf,
-    /// The genesis document of the proof's network.
+    /// The genesis document of the proof's network; without one, that of the devnet in ./devnet.
     #[arg(long, value_name = "FILE")]
     genesis: Option<PathBuf>,
-    /// The network whose own genesis document is used.
+    /// The network of the proof.
     #[arg(long, default_value = "devnet", conflicts_with = "genesis")]
     network: Network,
     /// Print JSON.
@@ -31,15 +31,26 @@ pub struct Args {
 
 impl Args {
     fn document(&self) -> Result<GenesisDocument, CliError> {
-        match &self.genesis {
-            Some(path) => Ok(networks::read_genesis(path)?),
-            None => networks::genesis_of(self.network).ok_or_else(|| {
-                let network = self.network;
-                CliError::Usage(format!(
-                    "{network} has no genesis document compiled in; name its file by --genesis FILE"
-                ))
-            }),
+        if let Some(path) = &self.genesis {
+            return Ok(networks::read_genesis(path)?);
         }
+        // A node is not asked: a proof is to hold without trust in one.
+        let beside = match self.network {
+            Network::Devnet => genesis_source::beside(Path::new("."))?,
+            Network::Mainnet | Network::Testnet => None,
+        };
+        let Some(found) = beside else {
+            let (network, hint) = match self.network {
+                Network::Devnet => ("the devnet", " (there is none in ./devnet)"),
+                Network::Testnet => ("testnet", ""),
+                Network::Mainnet => ("mainnet", ""),
+            };
+            return Err(CliError::Usage(format!(
+                "name the genesis document of {network} by --genesis FILE{hint}"
+            )));
+        };
+        output::notice(genesis_source::warning(&found));
+        Ok(found.document)
     }
 }
 

@@ -10,12 +10,12 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::rpc_client::say_json;
-use super::time_text::utc;
-use super::{CliError, output};
-use crate::app::votes::{VotesPlace, VotesSummary, open_fork};
+use super::{CliError, genesis_source, output};
+use crate::app::votes::{FirstVote, VotesPlace, VotesSummary, open_fork};
 use crate::runtime::key_file::{SecretFileError, sync_directory_of};
-use crate::runtime::{Config, ConfigSources};
-use crate::types::{BlockHash, ChainId, Height, MasternodeId, PublicKey, TimeMs};
+use crate::runtime::time_text::time_words;
+use crate::runtime::{Clock, Config, ConfigSources};
+use crate::types::{BlockHash, ChainId, Epoch, Height, MasternodeId, PublicKey, TimeMs};
 
 /// Flags of `timed votes`.
 #[derive(Debug, clap::Args)]
@@ -112,17 +112,35 @@ struct VotesReport<'a> {
     forced: bool,
     /// The key signs in epochs that start later than this; 0 for any.
     signs_after_ms: TimeMs,
+    /// When the first such epoch begins at the latest, about; absent where that can't be said, or for any epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signs_at_latest_ms: Option<TimeMs>,
+    /// Which epoch that is at the earliest; likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signs_from_epoch: Option<Epoch>,
     records: usize,
 }
 
 impl NodeArgs {
-    fn place(&self) -> Result<VotesPlace, CliError> {
-        let config = Config::load(&ConfigSources::of_process(Some(self.config.clone())))?;
-        Ok(VotesPlace::of(&config)?)
+    async fn config(&self) -> Result<Config, CliError> {
+        let mut config = Config::load(&ConfigSources::of_process(Some(self.config.clone())))?;
+        if let Some(found) = genesis_source::complete(&mut config, &self.config).await? {
+            output::notice(genesis_source::warning(&found));
+        }
+        Ok(config)
+    }
+
+    async fn place(&self) -> Result<VotesPlace, CliError> {
+        Ok(VotesPlace::of(&self.config().await?)?)
     }
 
     /// Prints what was done: as JSON, or as this sentence.
-    fn report(&self, summary: &VotesSummary, sentence: &str) -> Result<(), CliError> {
+    fn report(
+        &self,
+        summary: &VotesSummary,
+        first: Option<FirstVote>,
+        sentence: &str,
+    ) -> Result<(), CliError> {
         if summary.replaced_keyless {
             output::notice("removed the journal of a node without an operator key, which held no votes");
         }
@@ -136,6 +154,8 @@ impl NodeArgs {
             created_ms: summary.origin.created_ms,
             forced: summary.origin.forced,
             signs_after_ms: summary.origin.signs_after_ms(),
+            signs_at_latest_ms: first.and_then(|first| first.until_ms),
+            signs_from_epoch: first.and_then(|first| first.epoch),
             records: summary.records,
         })?)
     }
@@ -145,30 +165,65 @@ impl NodeArgs {
 ///
 /// # Errors
 /// When the data directory is in use, there is a journal already or none, or it is of another chain or key.
-pub fn run(args: &Args) -> Result<(), CliError> {
+pub async fn run(args: &Args) -> Result<(), CliError> {
     match &args.command {
-        VotesCommand::New(args) => new(args),
-        VotesCommand::Export(args) => export(args),
-        VotesCommand::Import(args) => import(args),
-        VotesCommand::AcknowledgeFork(args) => acknowledge_fork(args),
+        VotesCommand::New(args) => new(args).await,
+        VotesCommand::Export(args) => export(args).await,
+        VotesCommand::Import(args) => import(args).await,
+        VotesCommand::AcknowledgeFork(args) => acknowledge_fork(args).await,
     }
 }
 
-fn new(args: &NewArgs) -> Result<(), CliError> {
-    let summary = args.node.place()?.make(args.force)?;
+async fn new(args: &NewArgs) -> Result<(), CliError> {
+    let place = args.node.place().await?;
+    let summary = place.make(args.force)?;
+    // The journal is made; that nothing can be said of the chain is no failure.
+    let first = place.first_vote(summary.origin).unwrap_or_else(|error| {
+        output::notice(format_args!("the blocks of the data directory can't be read: {error}"));
+        None
+    });
     let sentence =
         format!("made the vote journal {} of operator key {}", summary.directory.display(), summary.operator);
-    args.node.report(&summary, &sentence)?;
-    output::notice(match summary.origin.signs_after_ms() {
-        0 => "WARNING: the key may sign at once; if it has signed on this chain before, it can lose a part of its collateral"
-            .to_owned(),
-        after => format!("the key signs in epochs that start after {}; never run two nodes with it", utc(after)),
-    });
+    args.node.report(&summary, first, &sentence)?;
+    let after_ms = summary.origin.signs_after_ms();
+    if after_ms == 0 {
+        output::notice(
+            "WARNING: the key may sign at once; if it has signed on this chain before, it can lose a part of its collateral",
+        );
+        return Ok(());
+    }
+    let first = first.unwrap_or(FirstVote { after_ms, until_ms: None, epoch: None, height: 1 });
+    for line in first_vote_lines(&first, &summary.directory, Clock.now_ms()) {
+        output::notice(line);
+    }
+    output::notice("never run two nodes with this key");
     Ok(())
 }
 
-fn export(args: &ExportArgs) -> Result<(), CliError> {
-    let place = args.node.place()?;
+/// From when on the key signs, and what to do if that may be never.
+fn first_vote_lines(first: &FirstVote, journal: &Path, now_ms: TimeMs) -> Vec<String> {
+    let mut line = format!("the key signs in epochs that start after {}", time_words(first.after_ms, now_ms));
+    if let Some(epoch) = first.epoch {
+        line.push_str(&format!("; that is epoch {epoch} at the earliest"));
+    }
+    if let Some(until_ms) = first.until_ms {
+        let at = time_words(until_ms, now_ms);
+        line.push_str(&format!(", and begins at about {at} at the latest while blocks come"));
+    }
+    let mut lines = vec![line];
+    if first.height == 0 && first.epoch.is_none() {
+        lines.push(format!(
+            "WARNING: there is no block in this data directory. If the network runs already, all is well. If it is new, it \
+             may wait for this key for ever: epoch 0 does not end without it. A key that has never signed on this chain \
+             may sign at once: remove {} and make it again by `timed votes new --force`",
+            journal.display()
+        ));
+    }
+    lines
+}
+
+async fn export(args: &ExportArgs) -> Result<(), CliError> {
+    let place = args.node.place().await?;
     let warn = || output::notice("never start the node with this key here again once it votes elsewhere");
     let Some(path) = &args.output else {
         place.export(io::stdout().lock(), Path::new("standard output"))?;
@@ -182,7 +237,7 @@ fn export(args: &ExportArgs) -> Result<(), CliError> {
         summary.operator,
         path.display()
     );
-    args.node.report(&summary, &sentence)?;
+    args.node.report(&summary, None, &sentence)?;
     warn();
     Ok(())
 }
@@ -211,21 +266,27 @@ fn sync(file: &File, path: &Path) -> io::Result<()> {
     sync_directory_of(path)
 }
 
-fn import(args: &ImportArgs) -> Result<(), CliError> {
-    let summary = args.node.place()?.import(&args.file)?;
+async fn import(args: &ImportArgs) -> Result<(), CliError> {
+    let place = args.node.place().await?;
+    let summary = place.import(&args.file)?;
+    let first = place.first_vote(summary.origin).unwrap_or_default();
     let sentence = format!(
         "made the vote journal {} of operator key {} from {} records",
         summary.directory.display(),
         summary.operator,
         summary.records
     );
-    args.node.report(&summary, &sentence)?;
+    args.node.report(&summary, first, &sentence)?;
+    if let Some(first) = first {
+        let lines = first_vote_lines(&first, &summary.directory, Clock.now_ms());
+        lines.into_iter().for_each(output::notice);
+    }
     output::notice("never start the node that these votes come from again");
     Ok(())
 }
 
-fn acknowledge_fork(args: &AcknowledgeForkArgs) -> Result<(), CliError> {
-    let config = Config::load(&ConfigSources::of_process(Some(args.node.config.clone())))?;
+async fn acknowledge_fork(args: &AcknowledgeForkArgs) -> Result<(), CliError> {
+    let config = args.node.config().await?;
     let fork = open_fork(&config, args.yes)?;
     let (height, ours, theirs) = (fork.ours.0.height, fork.ours.1.block_hash, fork.theirs.1.block_hash);
     if args.node.json {
@@ -244,4 +305,26 @@ fn acknowledge_fork(args: &AcknowledgeForkArgs) -> Result<(), CliError> {
         "nothing was changed; with --yes the node signs again"
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_waits_is_told_from_when_on_it_signs() {
+        let told = |first: FirstVote| first_vote_lines(&first, Path::new("data/votes"), 600_000);
+        let first = FirstVote { after_ms: 610_000, until_ms: Some(670_000), epoch: Some(8), height: 90 };
+        assert_eq!(
+            told(first),
+            [
+                "the key signs in epochs that start after 1970-01-01 00:10:10 UTC (in 10 s); that is epoch 8 at the earliest, \
+              and begins at about 1970-01-01 00:11:10 UTC (in 1 min 10 s) at the latest while blocks come"
+            ]
+        );
+        let new = told(FirstVote { after_ms: 610_000, until_ms: None, epoch: None, height: 0 });
+        assert!(new[1].contains("remove data/votes") && new[1].contains("--force"), "{new:?}");
+        let ahead = told(FirstVote { after_ms: 610_000, until_ms: Some(900_000), epoch: Some(0), height: 0 });
+        assert_eq!(ahead.len(), 1, "the network has not begun: nobody is locked out");
+    }
 }

@@ -25,6 +25,7 @@ pub(crate) mod frame;
 pub(crate) mod handshake;
 pub(crate) mod message_kind;
 pub(crate) mod metrics;
+pub(crate) mod other_chains;
 pub(crate) mod peer_manager;
 pub(crate) mod rate_limit;
 pub(crate) mod recent_set;
@@ -53,6 +54,8 @@ use self::handshake::LocalNode;
 pub use self::handshake::{HandshakeError, PROTOCOL_VERSION, RefusalReason};
 use self::metrics::NetworkMetrics;
 pub use self::metrics::{MessageCount, MetricsSnapshot};
+pub use self::other_chains::OtherChain;
+use self::other_chains::OtherChains;
 use self::recent_set::RecentSet;
 use self::reputation::Reputation;
 pub use self::reputation::{BanTarget, Misbehaviour};
@@ -259,6 +262,7 @@ impl Network {
             manager,
             book: Mutex::new(book),
             reputation: Mutex::new(Reputation::default()),
+            other_chains: Mutex::new(OtherChains::default()),
             seen: Mutex::new(RecentSet::new(SEEN_MAX, SEEN_LIFETIME, now)),
             metrics: NetworkMetrics::default(),
             urgent,
@@ -377,6 +381,12 @@ impl NetworkHandle {
     pub fn peer_count(&self) -> usize {
         let (inbound, outbound) = self.peer_counts();
         inbound + outbound
+    }
+
+    /// Peers that were on another chain when they were met, the last one first.
+    #[must_use]
+    pub fn other_chains(&self) -> Vec<OtherChain> {
+        self.shared.other_chains.lock().all(now())
     }
 
     /// Ends the connection to a peer; false if there is none. It may connect again.

@@ -79,7 +79,10 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                         Ok(established) => {
                             serve(&task, established, address, Some(slot)).await;
                         }
-                        Err(error) => tracing::debug!(%address, %error, "inbound handshake failed"),
+                        Err(error) => {
+                            task.note_other_chain(&address.ip().to_string(), false, &error);
+                            tracing::debug!(%address, %error, "inbound handshake failed");
+                        }
                     }
                 })
                 .await;
@@ -145,6 +148,7 @@ async fn conclude(
         }
         Err(error) => error,
     };
+    shared.note_other_chain(&attempt.address, true, &error);
     tracing::debug!(address = attempt.address, %error, "could not connect");
     let mut book = shared.book.lock();
     match error {

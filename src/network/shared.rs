@@ -19,9 +19,10 @@ use tokio_util::task::TaskTracker;
 use super::address_book::{AddressBook, Backoff, Source, is_tellable};
 use super::connection::{Connection, DisconnectReason};
 use super::connection_manager::ConnectionManager;
-use super::handshake::{HANDSHAKE_DEADLINE, LocalNode};
+use super::handshake::{HANDSHAKE_DEADLINE, HandshakeError, LocalNode};
 use super::message_kind::MessageKind;
 use super::metrics::{NetworkMetrics, add};
+use super::other_chains::OtherChains;
 use super::recent_set::{RecentSet, message_key};
 use super::reputation::{BAN_TIME, Misbehaviour, Reputation};
 use super::{NetworkEvent, PeerId, now};
@@ -80,6 +81,7 @@ pub(crate) struct Shared {
     pub(crate) manager: Arc<ConnectionManager>,
     pub(crate) book: Mutex<AddressBook>,
     pub(crate) reputation: Mutex<Reputation>,
+    pub(crate) other_chains: Mutex<OtherChains>,
     pub(crate) seen: Mutex<RecentSet>,
     pub(crate) metrics: NetworkMetrics,
     pub(crate) urgent: mpsc::Sender<NetworkEvent>,
@@ -152,6 +154,20 @@ impl Shared {
         }
         if let Some(connection) = connection.filter(|_| banned || what.disconnects()) {
             connection.close(DisconnectReason::Misbehaved(what));
+        }
+    }
+
+    /// Tells the operator of a handshake that failed since the peer is on another chain.
+    pub(crate) fn note_other_chain(&self, address: &str, dialled: bool, error: &HandshakeError) {
+        let HandshakeError::WrongChain { ours, theirs } = error else { return };
+        if self.other_chains.lock().note(address, dialled, *theirs, now()) {
+            tracing::warn!(
+                address,
+                dialled,
+                %ours,
+                %theirs,
+                "a peer is on another chain; if this node is the wrong one, check [node] network and genesis"
+            );
         }
     }
 

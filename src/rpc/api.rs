@@ -14,9 +14,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::types::{
-    AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, HeartbeatInfo, MasternodeInfo, MempoolInfo,
-    NetworkInfo, NodeStatus, NotReady, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo,
-    WaitTarget,
+    AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, GenesisInfo, HeartbeatInfo, MasternodeInfo,
+    MempoolInfo, NetworkInfo, NodeStatus, NotReady, PeerInfo, PunishedInfo, TransactionStatusInfo,
+    UtxoStateInfo, WaitTarget,
 };
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
@@ -110,6 +110,8 @@ pub trait NodeApi: Send + Sync + 'static {
     fn network(&self) -> Network;
     /// The chain at its tip, with what a wallet needs to build transactions.
     fn blockchain_info(&self) -> BlockchainInfo;
+    /// The genesis document, encoded; `None` where it can't be.
+    fn genesis(&self) -> Option<GenesisInfo>;
     /// Height and hash of the last committed block; height 0 and the chain id's bytes before block 1.
     fn best_block(&self) -> (Height, BlockHash);
     /// The hash of the block at a height; `None` above the tip and at 0.

@@ -180,6 +180,9 @@ impl NodeApi for FakeNode {
             warnings: Vec::new(),
         }
     }
+    fn genesis(&self) -> Option<GenesisInfo> {
+        Some(GenesisInfo { chain_id: ChainId([1; 32]), toml: "network = \"devnet\"\n".into() })
+    }
     fn best_block(&self) -> (Height, BlockHash) {
         (HEIGHT, block().block.header.hash())
     }

@@ -113,9 +113,12 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 32] = [
+pub static METHODS: [Method; 33] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
+    }),
+    Method::read("getgenesis", &[], "The genesis document as TOML, and its hash, the chain id", |call| {
+        answer(async move { Ok(call.node.genesis()) })
     }),
     Method::read("getblockcount", &[], "Height of the last committed block", |call| {
         answer(async move { Ok(call.node.best_block().0) })

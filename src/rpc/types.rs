@@ -56,6 +56,15 @@ pub struct BlockchainInfo {
     pub warnings: Vec<String>,
 }
 
+/// `getgenesis`: the document that the chain starts from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GenesisInfo {
+    /// Its hash.
+    pub chain_id: ChainId,
+    /// The document, as `[node] genesis` and every `--genesis` read it from a file.
+    pub toml: String,
+}
+
 /// One entry of `getpeerinfo`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerInfo {

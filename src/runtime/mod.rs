@@ -12,7 +12,9 @@ pub mod key_file;
 pub mod logging;
 pub mod metric_names;
 pub mod priority;
+pub mod signals;
 pub mod tasks;
+pub mod time_text;
 
 pub use clock::Clock;
 pub use config::{Config, ConfigError, ConfigSources};

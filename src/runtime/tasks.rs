@@ -8,6 +8,9 @@
 //! - INV-TASKS-1: a panic in a registered task is logged at error with the task's name and cancels the token: a node
 //!   without one of its parts stops instead of limping.
 //! - INV-TASKS-2: shutdown ends within its limit, at most [`SHUTDOWN_LIMIT`], and names what has not ended.
+//! - INV-TASKS-3: a shutdown that is hurried says what it waits for, and ends within [`HURRY_LIMIT`]. What is cut off
+//!   then is as after a crash: nothing that others rely on leaves the node before it is durable, and the next start
+//!   mends the rest.
 //!
 //! # Concurrency
 //! One cancellation token stops all. Shutdown waits for tasks in reverse order of their start. A part that must
@@ -27,12 +30,17 @@ use tokio_util::task::TaskTracker;
 
 /// A shutdown takes no longer, whatever the caller asks for.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+/// A shutdown that is hurried takes no longer from then on: enough for writers on a healthy disk to end in good order.
+pub const HURRY_LIMIT: Duration = Duration::from_secs(1);
 /// Entries after which finished ones are cleared away at the next start.
 const ENTRIES_BEFORE_PRUNING: usize = 64;
 
 /// Tasks that did not end in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("these tasks did not stop in time: {}; kill the process if it stays, its files survive that", names.join(", "))]
+#[error(
+    "these tasks did not stop in time and were cut off: {}; the files are as after a crash, which the next start mends",
+    names.join(", ")
+)]
 pub struct HungTasks {
     /// Their names, the last started first.
     pub names: Vec<&'static str>,
@@ -92,6 +100,8 @@ struct Entry {
 
 struct Shared {
     token: CancellationToken,
+    /// Cancelled when the shutdown is to hurry.
+    hurry: CancellationToken,
     /// In order of start.
     entries: Mutex<Vec<Entry>>,
     failure: Mutex<Option<TaskFailure>>,
@@ -107,7 +117,8 @@ impl TaskRegistry {
     /// A registry whose tasks stop when `token` is cancelled.
     #[must_use]
     pub fn new(token: CancellationToken) -> Self {
-        let shared = Shared { token, entries: Mutex::default(), failure: Mutex::default() };
+        let hurry = CancellationToken::new();
+        let shared = Shared { token, hurry, entries: Mutex::default(), failure: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -127,12 +138,28 @@ impl TaskRegistry {
     }
 
     /// Starts a task on the runtime of the caller.
-    #[allow(clippy::disallowed_methods, reason = "this is where tasks are started, under a name")]
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
-        let registry = self.clone();
         let ended = self.start(name);
+        self.run(name, future, Some(ended));
+    }
+
+    /// Starts a task that shutdown does not wait for: it is needed while all others end, writes nothing, and ends with
+    /// the process.
+    pub fn spawn_unwaited(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
+        self.run(name, future, None);
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "this is where tasks are started, under a name")]
+    fn run(
+        &self,
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+        ended: Option<CancellationToken>,
+    ) {
+        let registry = self.clone();
         tokio::spawn(async move {
-            let _ended = ended.drop_guard();
+            // Dropped last: whoever sees that the task has ended sees its failure too.
+            let _ended = ended.map(CancellationToken::drop_guard);
             if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
                 registry.fail(name, panic_message(panic.as_ref()));
             }
@@ -181,8 +208,19 @@ impl TaskRegistry {
         self.shared.failure.lock().clone()
     }
 
+    /// Makes a shutdown that is under way, or is yet to come, end within [`HURRY_LIMIT`].
+    pub fn hurry(&self) {
+        self.shared.token.cancel();
+        self.shared.hurry.cancel();
+    }
+
+    /// Returns once the shutdown is to hurry: what still starts need not be waited for.
+    pub async fn hurried(&self) {
+        self.shared.hurry.cancelled().await;
+    }
+
     /// Cancels the token and waits for everything, the last started first, for at most `limit` and never longer than
-    /// [`SHUTDOWN_LIMIT`].
+    /// [`SHUTDOWN_LIMIT`]; [`Self::hurry`] makes that shorter.
     ///
     /// # Errors
     /// The names of the tasks that are still running then.
@@ -196,16 +234,23 @@ impl TaskRegistry {
                 tracing::debug!(task = entry.name, "Task stopped");
             }
         };
-        if tokio::time::timeout(limit.min(SHUTDOWN_LIMIT), all).await.is_ok() {
-            return Ok(());
+        let over = tokio::time::timeout(limit.min(SHUTDOWN_LIMIT), async {
+            self.hurried().await;
+            let waiting = unfinished(&entries).join(", ");
+            tracing::warn!(waiting, seconds = HURRY_LIMIT.as_secs(), "Stopping in a hurry, still waiting");
+            tokio::time::sleep(HURRY_LIMIT).await;
+        });
+        tokio::select! {
+            biased;
+            () = all => return Ok(()),
+            _ = over => {}
         }
-        let hung = |entry: &&Entry| {
+        for entry in &entries {
             if let Running::Tracker(tracker) = &entry.running {
                 tracker.close();
             }
-            !entry.running.has_ended()
-        };
-        let names: Vec<&'static str> = entries.iter().filter(hung).map(|entry| entry.name).collect();
+        }
+        let names = unfinished(&entries);
         if names.is_empty() { Ok(()) } else { Err(HungTasks { names }) }
     }
 
@@ -229,6 +274,15 @@ impl TaskRegistry {
             self.fail(name, panic_message(panic.as_ref()));
         }
     }
+}
+
+/// The names of what still runs. A tracker counts as long as tasks are in it: during shutdown it gets no others.
+fn unfinished(entries: &[Entry]) -> Vec<&'static str> {
+    let runs = |entry: &&Entry| match &entry.running {
+        Running::Task(ended) => !ended.is_cancelled(),
+        Running::Tracker(tracker) => !tracker.is_empty(),
+    };
+    entries.iter().filter(runs).map(|entry| entry.name).collect()
 }
 
 /// The text of a panic, as `panic!` leaves it.
@@ -297,6 +351,59 @@ mod tests {
         let hung = registry.shutdown(SHORT).await.unwrap_err();
         assert_eq!(hung.names, ["stuck", "deaf"]);
         assert!(hung.to_string().contains("stuck, deaf"));
+    }
+
+    /// Hurries while the shutdown waits; gives its outcome and how long it took.
+    async fn hurried(registry: &TaskRegistry, limit: Duration) -> (Result<(), HungTasks>, Duration) {
+        let began = crate::runtime::Clock.instant();
+        let hurry = async {
+            tokio::time::sleep(SHORT).await;
+            registry.hurry();
+        };
+        let ((), stopped) = tokio::join!(hurry, registry.shutdown(limit));
+        (stopped, began.elapsed())
+    }
+
+    #[tokio::test]
+    async fn a_second_request_makes_a_shutdown_end_soon() {
+        let registry = TaskRegistry::new(CancellationToken::new());
+        registry.spawn("deaf", std::future::pending());
+        let (stopped, took) = hurried(&registry, SHUTDOWN_LIMIT).await;
+        assert_eq!(stopped.unwrap_err().names, ["deaf"]);
+        assert!((HURRY_LIMIT..SHUTDOWN_LIMIT).contains(&took), "{took:?}");
+    }
+
+    /// In a hurry the writer still gets its time.
+    #[tokio::test]
+    async fn what_ends_in_time_is_not_cut_off_in_a_hurry() {
+        let registry = TaskRegistry::new(CancellationToken::new());
+        let (token, written) = (registry.token().clone(), CancellationToken::new());
+        let done = written.clone();
+        registry.spawn("writer", async move {
+            token.cancelled().await;
+            tokio::time::sleep(SHORT * 3).await;
+            done.cancel();
+        });
+        let (stopped, _) = hurried(&registry, SHUTDOWN_LIMIT).await;
+        assert!(stopped.is_ok() && written.is_cancelled());
+    }
+
+    #[tokio::test]
+    async fn hurrying_late_makes_no_shutdown_longer() {
+        let registry = TaskRegistry::new(CancellationToken::new());
+        registry.spawn("deaf", std::future::pending());
+        let (stopped, took) = hurried(&registry, SHORT * 2).await;
+        assert!(stopped.is_err() && took < HURRY_LIMIT, "{took:?}");
+    }
+
+    #[tokio::test]
+    async fn shutdown_does_not_wait_for_who_only_listens() {
+        let registry = TaskRegistry::new(CancellationToken::new());
+        registry.spawn_unwaited("signals", std::future::pending());
+        assert_eq!(registry.shutdown(SHORT).await, Ok(()));
+        registry.spawn_unwaited("signals", async { panic!("broken") });
+        registry.token().cancelled().await;
+        tokio::task::yield_now().await;
     }
 
     #[tokio::test]

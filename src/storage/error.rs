@@ -64,7 +64,7 @@ pub enum StorageError {
         path: PathBuf,
     },
     /// The data belongs to another network.
-    #[error("{} belongs to chain {found}, the genesis document is of {expected}; choose the right network or another data directory", path.display())]
+    #[error("{} belongs to chain {found}, the genesis document is of {expected}; choose the right network or another data directory (a devnet that was made anew is a new chain)", path.display())]
     WrongChain {
         /// The file or directory.
         path: PathBuf,

@@ -21,6 +21,10 @@ fn a_node_with_the_shipped_configuration_syncs_and_follows() {
     std::fs::copy(shipped, home.join("config.toml")).unwrap();
     let mut fifth = Node::new(home.join("config.toml"), 24_301);
     fifth.start();
+    // It names no genesis document, so it has asked the devnet, says so, and keeps it.
+    let log = fifth.log();
+    assert!(log.contains("WARNING") && log.contains(&net.chain.id.to_string()), "{log}");
+    assert!(home.join("data/genesis.toml").exists());
     fifth.wait_height(net.nodes[0].height());
     wait_for("a node that follows", || (fifth.node_status().state == NodeState::Following).then_some(()));
     fifth.wait_confirmed(before.txid());

@@ -25,18 +25,16 @@ struct Operator {
 }
 
 impl Operator {
-    /// A node as `init --masternode` makes it, for a chain that is not the one compiled in.
+    /// A node as `init --masternode` makes it beside a running devnet.
     fn install(net: &Net) -> Self {
         let home = net.home().join("fifth");
         let mut operator = Self { home, turn: 0 };
         let home = operator.home.to_str().unwrap().to_owned();
         let told = operator.types(&["init", "--network", "devnet", "--masternode", "--home", &home], 0);
         assert!(told.contains("timed masternode register"), "{told}");
+        assert!(told.contains("WARNING") && told.contains(&net.chain.id.to_string()), "{told}");
         let config = operator.config();
         let text = std::fs::read_to_string(&config).unwrap();
-        let other_chain = "# genesis = \"genesis.toml\"";
-        assert!(text.contains(other_chain), "{text}");
-        let text = text.replace(other_chain, "genesis = \"../devnet/genesis.toml\"");
         std::fs::write(&config, text.replace("0.0.0.0", "127.0.0.1")).unwrap();
         std::fs::remove_dir_all(operator.home.join("data/votes")).unwrap();
         // The key is new, as it is to `init`.
@@ -100,10 +98,41 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+/// A gold masternode whose node does not run would have 100 of a weight of 140, of which 94 decide.
+fn refuses_what_would_stop_the_chain(net: &Net, operator: &mut Operator) {
+    let (witness, key) = (&net.nodes[0], operator.home.join("gold.key"));
+    let (url, cookie) = (witness.url().to_owned(), witness.cookie_path().to_owned());
+    let account = ACCOUNT.to_string();
+    let before = masternodes(witness).len();
+    let said = operator.types(
+        &[
+            "masternode",
+            "register",
+            "--rpc",
+            &url,
+            "--cookie-file",
+            path(&cookie),
+            "--devnet-account",
+            &account,
+            "--tier",
+            "gold",
+            "--address",
+            "127.0.0.1:24300",
+            "--operator-key",
+            path(&key),
+        ],
+        1,
+    );
+    assert!(said.contains("100 of the next set's weight of 140") && said.contains("--force"), "{said}");
+    assert!(!key.exists());
+    assert_eq!(masternodes(witness).len(), before);
+}
+
 #[test]
 fn a_masternode_registers_votes_is_jailed_comes_back_and_leaves_with_its_collateral() {
     let mut net = Net::running_with(quick);
     let mut operator = Operator::install(&net);
+    refuses_what_would_stop_the_chain(&net, &mut operator);
     let mut fifth = Node::new(operator.config(), 24_301);
     fifth.start();
     fifth.wait_state(NodeState::Following);

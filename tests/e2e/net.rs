@@ -15,7 +15,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use timed::app::devnet::{Devnet, MARKER_FILE};
-use timed::app::networks::{devnet_account_keys, devnet_genesis};
+use timed::app::networks::{devnet_account_keys, devnet_genesis, load_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
 use timed::rpc::types::{NodeState, NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
@@ -101,7 +101,7 @@ impl Process {
     }
 
     /// The shell sends it, since the standard library has no safe call for it.
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let status = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
         assert!(status.unwrap().success());
     }
@@ -326,13 +326,24 @@ impl Net {
         // As an existing devnet of another genesis, which `prepare` completes.
         std::fs::write(directory.join(MARKER_FILE), format!("validators = {validators}\n")).unwrap();
         std::fs::write(directory.join("genesis.toml"), document.to_toml().unwrap()).unwrap();
-        let devnet = Devnet::prepare(&directory, Some(validators), validators, false).unwrap();
+        let (nodes, chain) = Self::open(&directory, validators, false);
+        Self { nodes, chain, home, _turn: turn }
+    }
+
+    fn open(directory: &Path, validators: usize, reset: bool) -> (Vec<Node>, Chain) {
+        let devnet = Devnet::prepare(directory, Some(validators), validators, reset).unwrap();
         let nodes = devnet
             .nodes
             .iter()
             .map(|node| Node::new(node.config_path.clone(), node.config.rpc.listen_address.port()))
             .collect();
-        Self { nodes, chain: Chain::new(document), home, _turn: turn }
+        (nodes, Chain::new(load_genesis(&devnet.nodes[0].config).unwrap()))
+    }
+
+    /// A new devnet of as many validators in the place of this one, whose nodes are killed; none of it runs yet.
+    pub fn reset(&mut self) {
+        self.nodes.iter_mut().for_each(Node::kill);
+        (self.nodes, self.chain) = Self::open(&self.home.path().join("devnet"), self.nodes.len(), true);
     }
 
     /// Four validators that have made their first block.

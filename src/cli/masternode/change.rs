@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
-use super::super::CliError;
 use super::super::rpc_client::RpcClient;
 use super::super::wallet::Owner;
 use super::super::wallet_rpc::Funding;
+use super::super::{CliError, output};
 use super::operator_key::{OperatorKey, holder_of};
+use super::reach::{Subject, check_address, weights};
 use super::sent::{Intent, tell};
 use super::{SpendArgs, all, find_or_only};
 use crate::rpc::types::{JailReason, MasternodeInfo};
@@ -31,6 +32,10 @@ pub(super) struct UpdateArgs {
     /// host:port where others reach the masternode's node.
     #[arg(long, value_name = "HOST:PORT", group = "change")]
     address: Option<String>,
+    /// Change the address even if a third or more of the weight would be at addresses that can't be reached from this
+    /// machine. If these are down indeed, the chain stops until they come up.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     spend: SpendArgs,
 }
@@ -140,6 +145,15 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), CliError> {
     let key = args.operator_key.as_deref().map(OperatorKey::open).transpose()?;
     if let Some(key) = &key {
         check_new_key(&masternodes, &key.public()).map_err(refused)?;
+    }
+    if let Some(address) = &args.address {
+        let tried = check_address(address).await;
+        let MasternodeInfo { id, weight, registration, .. } = masternode;
+        let subject = Subject { id: Some(id), weight, registration, reachable: tried.is_ok() };
+        weights(&masternodes, &funding.parameters, &subject).await.judge(args.force)?;
+        if let Err(problem) = tried {
+            output::notice(format_args!("WARNING: {problem}"));
+        }
     }
     let change = Change {
         funds: owner.funds(&funding),

@@ -1,16 +1,15 @@
 //! `timed masternode register`: a checklist, and if all of it holds, the registration.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::Serialize;
-use tokio::net::TcpStream;
 
 use super::super::rpc_client::{RpcClient, RpcCommandError, say, say_json};
 use super::super::wallet::Owner;
 use super::super::wallet_rpc::Funding;
 use super::super::{CliError, output};
 use super::operator_key::{OperatorKey, holder_of};
+use super::reach::{Subject, Weights, check_address, weights};
 use super::sent::{Intent, tell};
 use super::{SpendArgs, all};
 use crate::rpc::types::{MasternodeInfo, NodeState, NodeStatus};
@@ -18,9 +17,6 @@ use crate::types::genesis::Tier;
 use crate::types::{Address, Amount, ChainParameters, PublicKey};
 use crate::wallet::BuiltTransaction;
 use crate::wallet::masternode::{Registration, is_network_address, tiers_text};
-
-/// How long the masternode's address is tried.
-const REACH_MAX: Duration = Duration::from_secs(3);
 
 /// Flags of `timed masternode register`.
 #[derive(Debug, clap::Args)]
@@ -41,6 +37,10 @@ pub(super) struct RegisterArgs {
     /// host:port where others reach the masternode's node.
     #[arg(long, value_name = "HOST:PORT")]
     address: String,
+    /// Register it even if a third or more of the weight would be at addresses that can't be reached from this machine.
+    /// If these are down indeed, the chain stops until they come up.
+    #[arg(long)]
+    force: bool,
     /// Say what is missing, and send nothing.
     #[arg(long)]
     dry_run: bool,
@@ -132,21 +132,6 @@ fn check_payout(payout: Address, owner: Address) -> Result<String, String> {
     Ok(if payout == owner { format!("{payout}, who owns the collateral") } else { payout.to_string() })
 }
 
-/// Whether anybody listens at an address, seen from this machine.
-async fn check_address(address: &str) -> Result<String, String> {
-    if !is_network_address(address) {
-        return Err(format!("{address:?} is not host:port, such as node.example:24000"));
-    }
-    let why = match tokio::time::timeout(REACH_MAX, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => return Ok(format!("{address} takes connections")),
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no answer within {} s", REACH_MAX.as_secs()),
-    };
-    Err(format!(
-        "nothing takes connections at {address} ({why}); start the node there, and open the port in its firewall"
-    ))
-}
-
 /// Everything that a registration needs.
 struct Plan<'a> {
     args: &'a RegisterArgs,
@@ -199,7 +184,7 @@ impl<'a> Plan<'a> {
         Ok(format!("enough, with {} TIME for the fee", built.fee))
     }
 
-    async fn checks(&self, node: &NodeStatus) -> Vec<Check> {
+    fn checks(&self, node: &NodeStatus) -> Vec<Check> {
         let tier = self.tier().map(|tier| {
             format!("{}: {} TIME, which vote with weight {}", tier.name, tier.collateral, tier.weight)
         });
@@ -209,8 +194,15 @@ impl<'a> Plan<'a> {
             Check::of("operator_key", check_key(&self.key, &self.masternodes)),
             Check::of("payout", check_payout(self.payout, self.owner.address)),
             Check::of("balance", self.check_balance()),
-            Check::of("address", check_address(&self.args.address).await),
         ]
+    }
+
+    /// The weights of the next set, with this masternode in it; `None` as long as the tier is unknown.
+    async fn weights(&self, reachable: bool) -> Option<Weights> {
+        let weight = self.tier().ok()?.weight;
+        // It comes after all that are there.
+        let subject = Subject { id: None, weight, registration: u64::MAX, reachable };
+        Some(weights(&self.masternodes, &self.funding.parameters, &subject).await)
     }
 
     /// Members of a full set that would stay before this one.
@@ -235,15 +227,20 @@ pub(super) async fn run(args: &RegisterArgs) -> Result<(), CliError> {
     let client = args.spend.connection.client()?;
     let plan = Plan::new(args, &owner, &client).await?;
     let node: NodeStatus = client.call("getnodestatus", &[]).await?;
-    let checks = plan.checks(&node).await;
+    let mut checks = plan.checks(&node);
+    let address = Check::of("address", check_address(&args.address).await);
+    let weights = plan.weights(address.ok).await;
+    checks.push(address);
+    checks.extend(weights.map(|weights| Check::of("weight", weights.describe())));
     plan.warn_of_full_set();
     if args.dry_run {
         return Ok(dry_run(&plan, &checks)?);
     }
-    // A masternode may be registered before its node runs; all else would be refused, or void.
+    // A masternode may be registered before its node runs, as long as the chain does not depend on it; all else would be
+    // refused, or void.
     let (unreachable, wrong): (Vec<&Check>, Vec<&Check>) = checks
         .iter()
-        .filter(|check| !check.ok)
+        .filter(|check| !check.ok && check.check != "weight")
         .partition(|check| check.check == "address" && is_network_address(&args.address));
     if !wrong.is_empty() {
         let problems: Vec<&str> = wrong.iter().map(|check| check.detail.as_str()).collect();
@@ -251,6 +248,9 @@ pub(super) async fn run(args: &RegisterArgs) -> Result<(), CliError> {
     }
     for check in unreachable {
         output::notice(format_args!("WARNING: {}; it must be up before the next epoch", check.detail));
+    }
+    if let Some(weights) = weights {
+        weights.judge(args.force)?;
     }
     let built = plan.build().map_err(CliError::Failed)?;
     if let Ok(key) = &plan.key {

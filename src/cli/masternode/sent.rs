@@ -7,7 +7,6 @@ use serde_json::json;
 
 use super::super::output;
 use super::super::rpc_client::{RpcClient, RpcCommandError, say, say_json};
-use super::super::time_text::{duration_words, time_from_now};
 use super::super::wallet_rpc::{FINALITY_WAIT_MS, submit};
 use super::{SpendArgs, failed};
 use crate::rpc::methods::WAIT_MS_MAX;
@@ -15,6 +14,7 @@ use crate::rpc::types::{
     BlockchainInfo, ConsensusInfo, MasternodePayload, ReceiptInfo, TransactionStatus, TransactionStatusInfo,
 };
 use crate::runtime::Clock;
+use crate::runtime::time_text::{duration_words, time_from_now};
 use crate::types::{Amount, Height, MasternodeId, Network, TimeMs, TxId};
 use crate::wallet::BuiltTransaction;
 

@@ -5,10 +5,10 @@ use serde_json::json;
 
 use super::super::output;
 use super::super::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError, say, say_json};
-use super::super::time_text::{duration_words, time_words};
 use super::{all, failed, find};
 use crate::rpc::types::{BlockchainInfo, ConsensusInfo, JailReason, MasternodeInfo, NodeStatus};
 use crate::runtime::Clock;
+use crate::runtime::time_text::{duration_words, time_words};
 use crate::types::TimeMs;
 
 /// Digits of an id in the list; enough to name it by.

@@ -1,6 +1,6 @@
 //! Times and durations in words.
 
-use crate::runtime::Clock;
+use super::Clock;
 use crate::types::TimeMs;
 
 /// A duration to the two largest units that it has.
