@@ -6,6 +6,8 @@
 
 #[path = "architecture/crates.rs"]
 mod crates;
+#[path = "architecture/invariants.rs"]
+mod invariants;
 #[path = "architecture/source.rs"]
 mod source;
 
