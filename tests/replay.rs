@@ -154,6 +154,7 @@ fn ending(story: &Story, store: &Arc<dyn IndexStore>, life: &dyn Fn(&Node<'_>)) 
     }
 }
 
+/// INV-REPLAY-1, INV-REPLAY-2.
 #[test]
 fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
     let story = Story::tell();

@@ -188,6 +188,7 @@ mod tests {
         config
     }
 
+    /// INV-START-1.
     #[test]
     fn a_masternode_without_a_journal_refuses_and_with_one_starts() {
         let home = tempfile::tempdir().unwrap();
@@ -223,6 +224,7 @@ mod tests {
         assert_eq!(open(&config, &genesis).unwrap().replayed.state.height(), 0);
     }
 
+    /// INV-OPEN-1.
     #[test]
     fn an_index_that_does_not_fit_is_built_again() {
         let home = tempfile::tempdir().unwrap();

@@ -169,6 +169,7 @@ mod tests {
         JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap().writer
     }
 
+    /// INV-VOTE-JOURNAL-1.
     #[test]
     fn queued_writes_share_commits_and_are_released_in_their_order() {
         let disk = MemoryDisk::new();
@@ -191,6 +192,7 @@ mod tests {
         assert_eq!(released, [pings([1, 2]), pings([3, 4])]);
     }
 
+    /// INV-VOTE-JOURNAL-2.
     #[test]
     fn nothing_is_released_after_a_failed_write() {
         let disk = MemoryDisk::new();
@@ -204,6 +206,7 @@ mod tests {
         assert_eq!(released, 0);
     }
 
+    /// INV-VOTE-JOURNAL-3.
     #[test]
     fn old_votes_are_removed_in_steps_until_the_node_stops() {
         for stops in [false, true] {

@@ -131,6 +131,7 @@ mod tests {
     }
 
     proptest! {
+        /// INV-MULTISET-1.
         #[test]
         fn order_is_irrelevant_and_removal_undoes(
             elements in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..12),

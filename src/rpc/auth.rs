@@ -232,6 +232,7 @@ mod tests {
         }
     }
 
+    /// INV-AUTH-3.
     #[test]
     fn the_cookie_is_private_new_at_each_start_and_removed() {
         let directory = tempfile::tempdir().unwrap();

@@ -4,7 +4,7 @@
 //! Used by every type that is hashed or signed.
 //!
 //! # Invariants
-//! - INV-TYPES-2: the preimage starts with the length and the bytes of a domain of [`Domain`], so that two kinds of
+//! - INV-TYPES-2 of [`super`]: the preimage starts with the length and the bytes of a domain of [`Domain`], so that two kinds of
 //!   object never share a preimage.
 
 /// What a hash is of. Each variant is one kind of object.

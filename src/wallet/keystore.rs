@@ -265,6 +265,7 @@ mod tests {
         assert!(matches!(exposed, Err(KeystoreError::File(SecretFileError::Exposed { .. }))));
     }
 
+    /// INV-KEYSTORE-1.
     #[test]
     fn every_change_is_noticed() {
         let (_home, path) = saved();
@@ -290,6 +291,7 @@ mod tests {
         }
     }
 
+    /// INV-KEYSTORE-2.
     #[test]
     fn hostile_files_are_refused_before_any_work() {
         let (_home, path) = saved();

@@ -57,6 +57,7 @@ fn some_votes(txid: TxId) -> Vec<FinalityVote> {
     ]
 }
 
+/// INV-VERIFY-1.
 #[test]
 fn block_votes() {
     let story = Story::tell();
@@ -321,6 +322,7 @@ fn heartbeats() {
     ]);
 }
 
+/// INV-TYPES-3, INV-KEYS-1.
 #[test]
 fn nothing_signed_holds_on_another_chain() {
     let story = Story::tell();

@@ -262,6 +262,7 @@ mod tests {
         TxId([byte; 32])
     }
 
+    /// INV-METER-1.
     #[test]
     fn each_transaction_counts_once_at_its_own_node() {
         let start = Clock.instant();

@@ -209,6 +209,7 @@ fn the_certified_one_gets_the_final_vote_even_if_its_rival_is_locked_here() {
     assert_eq!(fixture.machine.locked_to(&fixture.coin(0).0), Some(mine.txid()), "the lock stays");
 }
 
+/// INV-FIN-3.
 #[test]
 fn no_final_vote_without_the_body_and_the_body_is_asked_for_beyond_a_third() {
     let mut fixture = Fixture::new();
@@ -326,6 +327,7 @@ fn a_collateral_marked_in_the_last_block_waits_for_the_next_epoch_with_its_child
     assert_eq!(cast(&effects), [lock_vote(child.txid())], "a vote of the new epoch");
 }
 
+/// INV-FIN-2.
 #[test]
 fn after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch() {
     let mut fixture = Fixture::new();
@@ -372,6 +374,7 @@ fn in_the_next_epoch_every_node_locks_the_same_one_of_two_conflicting_transactio
     assert_eq!(choices[0], choices[1]);
 }
 
+/// INV-FIN-4.
 #[test]
 fn inclusion_removes_no_lock_and_kills_the_rivals() {
     let mut fixture = Fixture::new();

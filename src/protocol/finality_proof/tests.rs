@@ -165,6 +165,7 @@ fn every_place_of_a_block_is_proved_the_reward_and_the_first_epoch_included() {
     assert_eq!(world.check(&proof).unwrap().inclusion.unwrap().height, 3);
 }
 
+/// INV-PROOF-1.
 #[test]
 fn no_byte_can_be_changed_left_out_or_added() {
     let (world, txid) = changing();
