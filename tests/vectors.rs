@@ -202,6 +202,18 @@ fn sets_and_blocks_follow_from_the_text() {
     assert_eq!(plain::tx_root(&txids), digest(&blocks["tx_root"]));
     assert_eq!(plain::merkle_root(&[]), digest(&blocks["empty_root"]));
 
+    // INV-VOTE-1: all signatures of a commit are of one digest.
+    let own = &blocks["commits"][1];
+    let place = plain::Place {
+        epoch: number(&blocks["header"]["epoch"]),
+        height: number(&own["height"]),
+        round: number(&own["round"]),
+    };
+    let (chain_id, hash) = (hex(&blocks["header"]["chain_id"]), hex(&own["block_hash"]));
+    let signed = plain::block_vote_digest(&chain_id, "precommit", &place, Some(&hash));
+    for (seed, signature) in [0x10, 0x12].into_iter().zip(list(&own["signatures"])) {
+        assert_eq!(SecretKey::from_seed(&[seed; 32]).sign(&signed).to_string(), text(signature));
+    }
     for commit in list(&blocks["commits"]) {
         let encoding = plain::commit(commit);
         assert_eq!(encoding, hex(&commit["encoding"]));

@@ -13,7 +13,8 @@
 //!
 //! # Invariants
 //! - INV-MULTISET-1: the order of additions and removals has no influence; removing undoes adding.
-//! - INV-MULTISET-2: nothing is removed that was not added; callers see to it, the hash can't tell.
+//!
+//! The hash can't tell whether what is removed was added before; its callers see to that (INV-STATE-2).
 
 use bincode::{Decode, Encode};
 

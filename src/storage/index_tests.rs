@@ -229,7 +229,7 @@ fn open_sled(path: &Path) -> Result<Arc<SledIndex>, StorageError> {
     SledIndex::open(path, 16).map(Arc::new)
 }
 
-/// INV-SLED-2.
+/// INV-SLED-2, INV-INDEX-2.
 #[test]
 fn sled_keeps_the_index_over_a_restart_and_a_leftover_snapshot() {
     let home = tempfile::tempdir().unwrap();

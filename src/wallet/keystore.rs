@@ -242,6 +242,20 @@ mod tests {
         assert!(matches!(empty, Err(KeystoreError::EmptyPassword)));
     }
 
+    /// INV-KEYSTORE-3.
+    #[test]
+    fn no_two_files_share_a_salt_or_a_nonce() {
+        let (home, path) = saved();
+        let second = home.path().join("second.json");
+        save_with(&second, "secret", Network::Devnet, &ENTROPY, QUICK).unwrap();
+        let [one, other] = [path, second]
+            .map(|path| serde_json::from_slice::<serde_json::Value>(&std::fs::read(path).unwrap()).unwrap());
+        for name in ["salt", "nonce", "ciphertext"] {
+            assert!(one[name].is_string(), "{name}");
+            assert_ne!(one[name], other[name], "{name}");
+        }
+    }
+
     #[test]
     fn new_files_use_the_recommended_work() {
         let home = tempfile::tempdir().unwrap();

@@ -159,3 +159,33 @@ impl BatchStore {
 fn self_has(received: &Received, seq: u64) -> bool {
     seq < received.next || received.ahead.contains(&seq)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{ChainId, MasternodeId, SecretKey, VoteKind};
+
+    fn batch(seq: u64, txids: &[u8]) -> Arc<VoteBatch> {
+        let vote = |fill: &u8| FinalityVote { kind: VoteKind::Lock, txid: TxId([*fill; 32]) };
+        let votes = txids.iter().map(vote).collect();
+        let secret = SecretKey::from_seed(&[1; 32]);
+        Arc::new(VoteBatch::signed(&ChainId::ZERO, 0, MasternodeId::ZERO, seq, votes, &secret))
+    }
+
+    /// INV-BATCH-1.
+    #[test]
+    fn a_batch_is_kept_until_all_of_its_transactions_are_in_the_chain() {
+        let mut store = BatchStore::new(1);
+        for (seq, txids) in (0..).zip([&[1, 2][..], &[2], &[3]]) {
+            assert!(store.insert(0, &batch(seq, txids)));
+        }
+        let settled = |fills: &[u8]| fills.iter().map(|fill| TxId([*fill; 32])).collect();
+        store.settle(&settled(&[2]));
+        let kept =
+            |store: &BatchStore| -> Vec<bool> { (0..3).map(|seq| store.get(0, seq).is_some()).collect() };
+        assert_eq!(kept(&store), [true, false, true], "transaction 1 may still be asked for");
+        store.settle(&settled(&[1, 2]));
+        assert_eq!(kept(&store), [false, false, true]);
+        assert_eq!(store.count(0), 3, "what is settled counts as received");
+    }
+}

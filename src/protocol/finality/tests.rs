@@ -581,3 +581,23 @@ fn what_is_held_is_said_with_the_next_block_or_when_the_hold_ends() {
         assert!(cast(&fixture.step(Input::VotesHeld(false))).is_empty(), "once");
     }
 }
+
+/// INV-FIN-5.
+#[test]
+fn a_certificate_and_a_promise_are_kept_until_a_block_has_the_transaction() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let lock = lock_vote(payment.txid());
+    fixture.receive(&payment);
+    fixture.all_vote(lock, &[1, 2, 3]);
+    fixture.all_vote(final_vote(payment.txid()), &[1, 2, 3]);
+    // Neither its being final, nor other payments, nor blocks without it make it forgotten.
+    let other = fixture.pay(1, 2);
+    fixture.receive(&other);
+    fixture.block(1_000, false, &[]);
+    assert!(fixture.machine.certificate(lock).is_some());
+    assert!(fixture.machine.promises().contains(&payment.txid()));
+    fixture.block(1_000, false, std::slice::from_ref(&payment));
+    assert!(fixture.machine.certificate(lock).is_none());
+    assert!(fixture.machine.promises().is_empty());
+}
