@@ -590,7 +590,7 @@ static REAL: std::sync::LazyLock<(GenesisDocument, Vec<u8>)> = std::sync::LazyLo
 #[derive(Default)]
 struct Counting(std::cell::Cell<usize>);
 
-impl SignatureVerifier for Counting {
+impl crate::types::SignatureVerifier for Counting {
     fn verify_all(&self, checks: &[crate::types::SignatureCheck]) -> Result<(), usize> {
         self.0.set(self.0.get() + checks.len());
         crate::types::keys::SequentialVerifier.verify_all(checks)
