@@ -3,6 +3,12 @@
 //! Floors, from the lowest: [`types`] and [`protocol`] are pure; [`runtime`], [`storage`], [`network`], [`utxo`],
 //! [`mempool`], [`wallet`], [`consensus`], [`rpc`], [`app`] and [`cli`] stand on them in this order. Imports go
 //! downwards only, which `tests/architecture.rs` holds.
+//!
+//! # Where things are written down
+//! The rules of the protocol stand in [`protocol`]: what code and tests call "rule 0" to "rule 6" is in its section 4, I1
+//! to I10 in its section 9. The bytes, with test vectors, stand in [`types`]. A module's own invariants have an id of the
+//! form `INV-AREA-n`. It is defined once, in a module's head under "Invariants", and quoted by an assertion or a test
+//! that holds it; `tests/architecture.rs` holds this too.
 
 pub mod app;
 pub mod cli;

@@ -6,6 +6,8 @@
 
 #[path = "architecture/crates.rs"]
 mod crates;
+#[path = "architecture/invariants.rs"]
+mod invariants;
 #[path = "architecture/source.rs"]
 mod source;
 
@@ -199,6 +201,7 @@ fn imports_go_downwards() {
     hold(floors);
 }
 
+/// INV-VALID-2.
 #[test]
 fn types_and_protocol_are_pure() {
     hold(pure_floors);

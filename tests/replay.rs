@@ -23,6 +23,7 @@ use timed::protocol::state::LedgerState;
 use timed::protocol::transition::{inputs_in_order, validate_block};
 use timed::protocol::validity::UtxoReader;
 use timed::runtime::cpu_pool::{CpuPool, PoolVerifier};
+use timed::storage::disk::{Disk as _, DiskFile as _};
 use timed::storage::{
     BlockLog, Index, IndexStore, LoggedBlock, MemoryDisk, MemoryIndex, SledIndex, StorageError, Tree,
 };
@@ -163,6 +164,7 @@ fn ending(story: &Story, store: &Arc<dyn IndexStore>, life: &dyn Fn(&Node<'_>)) 
     }
 }
 
+/// INV-REPLAY-1, INV-REPLAY-2.
 #[test]
 fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
     let story = Story::tell();
@@ -291,4 +293,29 @@ fn a_replay_can_be_ended_after_any_block_and_goes_on_there() {
         };
         assert!(but_state(&*node.store) == but_state(&*whole.store), "{ends_after}");
     }
+}
+
+/// INV-DISK-2, INV-DISK-3: what the other campaigns' crashes stand on.
+#[test]
+fn a_crash_of_the_simulated_disk_keeps_what_was_synced_and_kills_its_handles() {
+    let crashed = |seed: u64| {
+        let (disk, dir) = (MemoryDisk::new(), Path::new("data"));
+        disk.create_dir_all(dir).unwrap();
+        let mut file = disk.open(&dir.join("kept")).unwrap();
+        file.append(b"synced").unwrap();
+        file.sync_data().unwrap();
+        disk.sync_dir(dir).unwrap();
+        file.append(b", not synced").unwrap();
+        disk.crash(seed);
+        assert!(file.append(b"from the grave").is_err(), "the process is gone");
+        assert!(file.sync_data().is_err());
+        let kept = disk.open_existing(&dir.join("kept")).unwrap();
+        let mut bytes = vec![0; usize::try_from(kept.size_bytes().unwrap()).unwrap()];
+        kept.read_at(0, &mut bytes).unwrap();
+        assert!(bytes.starts_with(b"synced"), "{seed}: {bytes:?}");
+        bytes
+    };
+    let all: std::collections::BTreeSet<Vec<u8>> = (0..50).map(crashed).collect();
+    assert!(all.len() > 5, "crashes differ");
+    assert!((0..50).all(|seed| crashed(seed) == crashed(seed)), "and the seed alone decides");
 }

@@ -401,6 +401,7 @@ mod tests {
         assert_eq!(ports.len(), used);
     }
 
+    /// INV-DEVNET-2.
     #[test]
     fn an_existing_devnet_goes_on_as_it_is() {
         let place = tempfile::tempdir().unwrap();
@@ -451,6 +452,7 @@ mod tests {
         assert_eq!((old.allocations, old.masternodes), (new.allocations, new.masternodes), "all else stays");
     }
 
+    /// INV-DEVNET-3.
     #[test]
     fn a_reset_deletes_what_the_devnet_made_and_nothing_else() {
         let place = tempfile::tempdir().unwrap();
@@ -465,6 +467,7 @@ mod tests {
         assert!(place.path().join("wallet.json").exists() && !block.exists());
     }
 
+    /// INV-DEVNET-1.
     #[test]
     fn what_runs_or_belongs_to_others_is_left_alone() {
         let place = tempfile::tempdir().unwrap();

@@ -215,6 +215,7 @@ mod tests {
         TxId(bytes)
     }
 
+    /// INV-FEEDS-2.
     #[tokio::test]
     async fn a_watch_misses_nothing_and_leaves_nothing_behind() {
         let feeds = Feeds::default();
@@ -232,6 +233,7 @@ mod tests {
         assert!(feeds.watches.lock().is_empty());
     }
 
+    /// INV-FEEDS-1.
     #[test]
     fn times_are_kept_once_and_within_the_bound() {
         let feeds = Feeds::default();

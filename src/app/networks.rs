@@ -206,6 +206,7 @@ mod tests {
     use super::*;
     use crate::wallet::Wallet;
 
+    /// INV-NETWORKS-1.
     #[test]
     fn the_devnet_is_sound_and_always_the_same() {
         for validators in [3, 4, 7, 100] {

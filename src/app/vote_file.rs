@@ -11,7 +11,7 @@
 //!
 //! # Invariants
 //! - INV-VOTEFILE-1: what is read makes the very records that were written, or an error that names the first wrong one.
-//! - INV-VOTEFILE-2: neither way holds more than one record in memory, beside a few bytes for each transaction.
+//! - Neither way holds more than one record in memory, beside a few bytes for each transaction.
 //! - INV-VOTEFILE-3: a vote to lock is not taken without the inputs that it locks, unless its epoch is over: without
 //!   them it would protect nothing.
 

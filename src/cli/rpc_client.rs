@@ -446,6 +446,7 @@ mod tests {
         assert_eq!(url(), "http://127.0.0.1:24301", "both run");
     }
 
+    /// INV-CLIENT-1.
     #[test]
     fn each_address_has_its_own_cookie() {
         let args = ConnectionArgs {

@@ -106,6 +106,7 @@ mod tests {
     use super::*;
     use tokio_util::sync::CancellationToken;
 
+    /// INV-TIMER-1.
     #[tokio::test]
     async fn each_timer_elapses_once_and_in_the_order_of_deadlines() {
         let registry = TaskRegistry::new(CancellationToken::new());

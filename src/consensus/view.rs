@@ -242,6 +242,7 @@ mod tests {
         CommittedBlock { block, commit: Commit::default() }
     }
 
+    /// INV-BFT-VIEW-2.
     #[test]
     fn recent_blocks_are_bounded_and_found_by_height_and_hash() {
         let mut recent = RecentBlocks::default();

@@ -286,6 +286,7 @@ mod tests {
         JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap().writer
     }
 
+    /// INV-VOTE-JOURNAL-1.
     #[test]
     fn queued_writes_share_commits_and_are_released_in_their_order() {
         let disk = MemoryDisk::new();
@@ -308,6 +309,7 @@ mod tests {
         assert_eq!(released, [pings([1, 2]), pings([3, 4])]);
     }
 
+    /// INV-VOTE-JOURNAL-2.
     #[test]
     fn writes_wait_for_room_in_bytes_until_those_before_them_are_on_disk() {
         let large = |number| {
@@ -362,6 +364,7 @@ mod tests {
         assert_eq!(released, 0);
     }
 
+    /// INV-VOTE-JOURNAL-3.
     #[test]
     fn old_votes_are_removed_in_steps_until_the_node_stops() {
         for stops in [false, true] {

@@ -117,6 +117,7 @@ fn the_lowest_rate_goes_first_and_of_equal_ones_the_youngest() {
     assert_eq!(insert(&pool, 5, 9_000, 0), Ok(vec![txid(2)]));
 }
 
+/// INV-POOL-3.
 #[test]
 fn nothing_goes_for_one_that_pays_no_more() {
     let pool = small_pool(2);
@@ -132,6 +133,7 @@ fn nothing_goes_for_one_that_pays_no_more() {
     assert_eq!(insert(&pool, 4, 10, 20 * FLOOR_HALF_LIFE_MS), Ok(vec![]));
 }
 
+/// INV-POOL-1.
 #[test]
 fn certified_ones_are_never_evicted_and_do_not_count() {
     let pool = small_pool(2);
@@ -196,6 +198,7 @@ fn old_ones_expire_unless_they_are_certified() {
     pool.check_invariants().unwrap();
 }
 
+/// INV-POOL-2.
 #[test]
 fn threads_leave_counters_and_order_in_step() {
     let pool = small_pool(50);

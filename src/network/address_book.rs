@@ -311,6 +311,7 @@ mod tests {
         assert!(book.entries.is_empty());
     }
 
+    /// INV-NET-15.
     #[test]
     fn one_peer_fills_only_its_share_and_pinned_addresses_stay() {
         let start = now();
@@ -333,6 +334,7 @@ mod tests {
         }
     }
 
+    /// INV-NET-16.
     #[test]
     fn connected_and_own_addresses_are_not_dialled_and_only_proved_ones_told() {
         let start = now();

@@ -229,6 +229,7 @@ mod tests {
         registered
     }
 
+    /// INV-NET-12.
     #[test]
     fn both_ends_keep_what_the_smaller_identity_opened_in_either_order() {
         for small_first in [true, false] {
@@ -257,6 +258,7 @@ mod tests {
         assert_eq!(manager.counts(), (1, 1));
     }
 
+    /// INV-NET-13.
     #[test]
     fn limits_hold_and_removal_is_of_the_very_connection() {
         let manager = ConnectionManager::new(SMALL, 1, 1);

@@ -321,6 +321,7 @@ mod tests {
         }
     }
 
+    /// INV-NET-4.
     #[test]
     fn a_claim_over_the_limit_is_refused_before_anything_is_allocated() {
         let mut assembler = Assembler::new(false);
@@ -381,6 +382,7 @@ mod tests {
         assert!(plain_record(&[0; HANDSHAKE_FRAME_BYTES_MAX + 1]).is_none());
     }
 
+    /// INV-NET-5.
     #[test]
     fn keys_change_together_and_replayed_records_do_not_decrypt() {
         let (mut sealer, mut opener) = crate::network::tests::support::session_pair();

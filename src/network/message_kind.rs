@@ -195,6 +195,7 @@ mod tests {
     use crate::types::message::PeerAddress;
     use crate::types::{TxId, VoteKind};
 
+    /// INV-NET-1.
     #[test]
     fn the_table_agrees_with_the_codec_and_with_the_messages() {
         let messages = support::one_of_each();

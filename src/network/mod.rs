@@ -5,10 +5,10 @@
 //! and addresses. `app/` starts it; consensus sends by the [`NetworkHandle`] and takes from [`NetworkEvents`].
 //!
 //! # Invariants
-//! - INV-NET-10: votes never wait behind transactions or blocks (`connection.rs`).
-//! - INV-NET-11: whatever a peer does, it costs bounded memory, and its end is a typed reason.
-//! - INV-NET-12: one connection to an identity (`connection_manager.rs`).
-//! - INV-NET-18: `Connected` and `Disconnected` of a peer alternate (`peer_manager.rs`).
+//! - INV-NET-10 of `connection.rs`: votes never wait behind transactions or blocks.
+//! - INV-NET-11 of `connection.rs`: whatever a peer does, it costs bounded memory, and its end is a typed reason.
+//! - INV-NET-12 of `connection_manager.rs`: one connection to an identity.
+//! - INV-NET-18 of `peer_manager.rs`: `Connected` and `Disconnected` of a peer alternate.
 //!
 //! # Concurrency
 //! Three tasks, and three more for each connection, all on the caller's tracker and under its token. The handle's

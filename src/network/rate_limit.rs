@@ -166,6 +166,7 @@ mod tests {
     use super::*;
     use crate::network::now;
 
+    /// INV-NET-3.
     #[test]
     fn an_honest_relay_of_5000_transactions_a_second_is_never_limited() {
         let start = now();

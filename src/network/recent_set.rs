@@ -110,6 +110,7 @@ mod tests {
         assert!(set.insert(1, start + LIFETIME * 3));
     }
 
+    /// INV-NET-2.
     #[test]
     fn a_flood_stays_within_twice_the_capacity() {
         let start = now();

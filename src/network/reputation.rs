@@ -234,6 +234,7 @@ mod tests {
         assert!(!reputation.is_banned(BanTarget::Ip(ip), start));
     }
 
+    /// INV-NET-14.
     #[test]
     fn scores_and_bans_are_bounded() {
         let start = now();

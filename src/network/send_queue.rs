@@ -206,6 +206,7 @@ mod tests {
         assert_eq!(queue.state.lock().urgent.bytes, 0);
     }
 
+    /// INV-NET-6.
     #[test]
     fn a_full_lane_refuses_and_the_other_one_does_not_care() {
         let queue = SendQueue::new();
@@ -219,6 +220,7 @@ mod tests {
         assert_eq!(queue.push(true, Bytes::from_static(b"x")), Err(SendError::UrgentFull));
     }
 
+    /// INV-NET-7.
     #[test]
     fn bulk_bytes_leave_against_credit_only() {
         let queue = SendQueue::new();

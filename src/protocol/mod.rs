@@ -3,6 +3,8 @@
 //! # Place
 //! Floor 2. Uses [`crate::types`] alone; knows no clock, no disk, no network, no randomness and no hash-ordered
 //! iteration. A state machine here has the shape `step(&mut self, Input) -> Vec<Effect>`.
+//!
+#![doc = include_str!("rules.md")]
 #![cfg_attr(
     not(test),
     deny(

@@ -13,7 +13,8 @@
 //!
 //! # Invariants
 //! - INV-MULTISET-1: the order of additions and removals has no influence; removing undoes adding.
-//! - INV-MULTISET-2: nothing is removed that was not added; callers see to it, the hash can't tell.
+//!
+//! The hash can't tell whether what is removed was added before; its callers see to that (INV-STATE-2).
 
 use bincode::{Decode, Encode};
 
@@ -131,6 +132,7 @@ mod tests {
     }
 
     proptest! {
+        /// INV-MULTISET-1.
         #[test]
         fn order_is_irrelevant_and_removal_undoes(
             elements in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..100), 0..12),

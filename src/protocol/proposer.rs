@@ -191,6 +191,7 @@ mod tests {
         assert_eq!(proposer_of_round(&[], 0), None);
     }
 
+    /// INV-PROPOSER-3.
     #[test]
     fn the_silent_come_last_and_nobody_is_silent_before_the_first_commit() {
         let set = set(&[1, 100, 1, 10]);
@@ -235,6 +236,7 @@ mod tests {
     }
 
     proptest! {
+        /// INV-PROPOSER-1.
         #[test]
         fn the_order_is_that_of_the_circle(
             weights in prop::collection::vec(prop_oneof![1..6_u64, Just(10), Just(100)], 1..12),
@@ -244,6 +246,7 @@ mod tests {
             prop_assert_eq!(order, naive(&weights, height));
         }
 
+        /// INV-PROPOSER-2.
         #[test]
         fn turns_follow_the_weights(
             weights in prop::collection::vec(prop_oneof![1..6_u64, Just(10)], 1..8),

@@ -80,6 +80,7 @@ mod tests {
         MasternodeId([seed; 32])
     }
 
+    /// INV-REWARD-2.
     #[test]
     fn accrual_follows_time_up_to_ten_intervals() {
         let parameters = ChainParameters::of_network(Network::Devnet);
@@ -121,6 +122,7 @@ mod tests {
     }
 
     proptest! {
+        /// INV-REWARD-1.
         #[test]
         fn payouts_sum_to_the_pot(
             pot in any::<u64>(),

@@ -4,7 +4,7 @@
 //! `rpc/server.rs` makes one [`Authenticator`] at start; `rpc/http.rs` asks it about every request.
 //!
 //! # Invariants
-//! - INV-AUTH-1: a comparison with a secret takes the same time whatever the secret is: both sides go through
+//! - A comparison with a secret takes the same time whatever the secret is: both sides go through
 //!   HMAC-SHA256 and the tags are compared in constant time.
 //! - INV-AUTH-2: neither secrets nor what callers presented reach a log or an error.
 //! - INV-AUTH-3: the cookie file is readable by its owner alone from its first byte on.
@@ -232,6 +232,7 @@ mod tests {
         }
     }
 
+    /// INV-AUTH-3.
     #[test]
     fn the_cookie_is_private_new_at_each_start_and_removed() {
         let directory = tempfile::tempdir().unwrap();

@@ -151,6 +151,7 @@ mod tests {
         assert_eq!(cursor, 10);
     }
 
+    /// INV-FEED-1.
     #[tokio::test]
     async fn a_slow_reader_learns_what_it_missed_and_the_ring_is_bounded() {
         let feed = FinalityFeed::default();

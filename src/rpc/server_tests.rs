@@ -110,6 +110,7 @@ pub(super) fn call(method: &str, params: Value) -> Value {
     json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params })
 }
 
+/// INV-RPC-1.
 #[tokio::test]
 async fn every_method_answers() {
     let fixture = Fixture::start().await;
@@ -298,6 +299,7 @@ async fn errors_have_code_reason_and_hint() {
     assert_eq!(fixture.call("nonsense", json!([])).await.unwrap_err()["code"], -32_601);
 }
 
+/// INV-HTTP-2, INV-RPC-2.
 #[tokio::test]
 async fn reading_is_free_on_loopback_and_writing_needs_credentials() {
     let fixture = Fixture::start().await;
@@ -329,6 +331,7 @@ async fn reading_is_free_on_loopback_and_writing_needs_credentials() {
     assert!(!fixture.node.stopped.load(std::sync::atomic::Ordering::Relaxed));
 }
 
+/// INV-HTTP-1.
 #[tokio::test]
 async fn foreign_hosts_and_origins_are_refused_on_every_page() {
     let fixture = Fixture::start().await;
@@ -345,6 +348,7 @@ async fn foreign_hosts_and_origins_are_refused_on_every_page() {
     assert_eq!(fixture.request("POST /", &[("host", "localhost")], &body).await.status, 200);
 }
 
+/// INV-HTTP-3, INV-RPC-3.
 #[tokio::test]
 async fn oversized_deep_and_long_requests_are_refused() {
     let fixture = Fixture::start().await;
@@ -399,6 +403,7 @@ async fn health_and_readiness_have_their_pages() {
     assert_eq!((not_ready.status, &not_ready.json()["reasons"][0]["reason"]), (503, &json!("syncing")));
 }
 
+/// INV-METHODS-1, INV-SERVER-1.
 #[tokio::test]
 async fn stopping_ends_waits_and_removes_the_cookie() {
     let fixture = Fixture::start().await;

@@ -8,10 +8,10 @@
 //! four nodes on two cores these made 36,000 context switches a second.
 //!
 //! # Invariants
-//! - INV-POOL-1: a verdict does not depend on how the signatures were cut into batches, nor on the number of threads:
+//! - INV-CPU-POOL-1: a verdict does not depend on how the signatures were cut into batches, nor on the number of threads:
 //!   ZIP 215 gives the same answer one at a time and in a batch (<https://zips.z.cash/zip-0215>), and the index of a
 //!   failure is always the lowest.
-//! - INV-POOL-2: at most as many jobs of [`CpuPool::run`] as the pool has threads run at once; a caller above that waits
+//! - INV-CPU-POOL-2: at most as many jobs of [`CpuPool::run`] as the pool has threads run at once; a caller above that waits
 //!   for its turn, with its closure.
 
 use std::future::Future;

@@ -156,6 +156,7 @@ mod tests {
 
     use super::*;
 
+    /// INV-KEYFILE-2.
     #[test]
     fn a_key_round_trips_and_is_never_overwritten() {
         let home = tempfile::tempdir().unwrap();
@@ -171,6 +172,7 @@ mod tests {
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "nothing else is left");
     }
 
+    /// INV-KEYFILE-1.
     #[test]
     fn files_that_others_can_read_are_refused() {
         let home = tempfile::tempdir().unwrap();

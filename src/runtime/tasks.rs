@@ -341,6 +341,7 @@ mod tests {
         assert_eq!(*written.lock(), [0, 1, 2]);
     }
 
+    /// INV-TASKS-2.
     #[tokio::test]
     async fn hung_tasks_are_named_the_last_started_first() {
         let registry = TaskRegistry::new(CancellationToken::new());
@@ -419,6 +420,7 @@ mod tests {
         drop(release);
     }
 
+    /// INV-TASKS-1.
     #[tokio::test]
     async fn a_panic_anywhere_stops_the_node_under_its_name() {
         type Start = fn(&TaskRegistry);

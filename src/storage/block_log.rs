@@ -6,7 +6,7 @@
 //! # Invariants
 //! - INV-BLOCKS-1: block `n` is the `n`-th record, from 1; the log belongs to one chain.
 //! - INV-BLOCKS-2: a [`DurableBlock`] exists only after its record was synced.
-//! - INV-STORAGE-2: each read checks the checksum.
+//! - INV-STORAGE-2 of [`super`]: each read checks the checksum.
 //!
 //! # Concurrency
 //! One owner appends; readers see a block once it is durable.

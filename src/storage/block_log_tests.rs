@@ -120,6 +120,7 @@ fn the_real_disk_behaves_alike() {
     ));
 }
 
+/// INV-RECORD-3.
 #[test]
 fn a_log_cut_anywhere_opens_with_the_blocks_before_the_cut_and_goes_on() {
     let bytes = bytes_of(&filled(4, SEGMENT_BYTES_MAX), 1);
@@ -137,6 +138,7 @@ fn a_log_cut_anywhere_opens_with_the_blocks_before_the_cut_and_goes_on() {
     assert_eq!(last, 4);
 }
 
+/// INV-STORAGE-2, INV-RECORD-1.
 #[test]
 fn a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served() {
     let disk = filled(3, SEGMENT_BYTES_MAX);
@@ -184,6 +186,7 @@ fn a_flipped_bit_in_an_earlier_segment_is_named_at_open_or_when_it_is_read() {
     }
 }
 
+/// INV-STORAGE-1, INV-BLOCKS-2, INV-SEGMENT-1, INV-SEGMENT-2.
 #[test]
 fn acknowledged_blocks_survive_a_crash_at_every_operation() {
     const HEIGHT: Height = 8;
@@ -227,6 +230,7 @@ fn acknowledged_blocks_survive_a_crash_at_every_operation() {
     }
 }
 
+/// INV-SEGMENT-3.
 #[test]
 fn what_an_open_serves_is_durable_even_if_the_killed_process_never_synced_it() {
     let disk = filled(1, SEGMENT_BYTES_MAX);
@@ -241,6 +245,7 @@ fn what_an_open_serves_is_durable_even_if_the_killed_process_never_synced_it() {
     }
 }
 
+/// INV-BLOCKS-1.
 #[test]
 fn blocks_that_do_not_belong_are_refused_and_change_nothing() {
     let disk = filled(2, SEGMENT_BYTES_MAX);
@@ -282,6 +287,7 @@ fn other_chains_kinds_and_missing_segments_are_refused() {
     assert!(matches!(open(disk, CHAIN), StorageError::MissingSegment { .. } | StorageError::Corrupt { .. }));
 }
 
+/// INV-RECORD-2.
 #[test]
 fn a_frame_inside_a_payload_is_no_frame() {
     let inner = frame(1, SEGMENT_HEADER_BYTES, &[5; 40]).unwrap();

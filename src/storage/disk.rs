@@ -4,9 +4,9 @@
 //! Block log and vote journal do everything through [`Disk`]; [`RealDisk`] is `std::fs`,
 //! [`MemoryDisk`](super::memory_disk::MemoryDisk) loses and tears what was not synced.
 //!
-//! # Invariants
-//! - INV-DISK-1: bytes are durable after [`DiskFile::sync_data`], a file's name after [`Disk::sync_dir`] of its
-//!   directory; before that a crash may take either.
+//! # Contract
+//! Bytes are durable after [`DiskFile::sync_data`], a file's name after [`Disk::sync_dir`] of its
+//! directory; before that a crash may take either.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;

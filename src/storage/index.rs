@@ -7,7 +7,7 @@
 //! # Invariants
 //! - INV-INDEX-1: applying a change again, and every change after it in order, ends in the same contents. So after a
 //!   crash the log is applied from the mark on, whatever part of it had arrived.
-//! - INV-STORAGE-5: the mark is written after a real sync of everything it stands for, and its state is whole before.
+//! - INV-STORAGE-5 of [`super`]: the mark is written after a real sync of everything it stands for, and its state is whole before.
 //! - INV-INDEX-2: values are at most [`VALUE_BYTES_MAX`] bytes.
 //!
 //! # Concurrency

@@ -108,6 +108,7 @@ fn assert_holds(index: &Index, height: Height) {
     assert_eq!(by_address.len(), usize::try_from(height).unwrap() + 2);
 }
 
+/// INV-INDEX-1.
 #[test]
 fn changes_can_be_read_and_applied_again() {
     let index = Index::new(Arc::new(MemoryIndex::new()));
@@ -168,6 +169,7 @@ impl IndexStore for Failing {
     }
 }
 
+/// INV-STORAGE-5.
 #[test]
 fn a_crash_between_any_two_steps_leaves_a_mark_with_its_whole_state() {
     const LAST: Height = 4;
@@ -227,6 +229,7 @@ fn open_sled(path: &Path) -> Result<Arc<SledIndex>, StorageError> {
     SledIndex::open(path, 16).map(Arc::new)
 }
 
+/// INV-SLED-2, INV-INDEX-2.
 #[test]
 fn sled_keeps_the_index_over_a_restart_and_a_leftover_snapshot() {
     let home = tempfile::tempdir().unwrap();
@@ -300,6 +303,7 @@ fn small_change(height: Height) -> IndexChange {
     IndexChange { state: vec![1; 100], ..change(height) }
 }
 
+/// INV-WRITER-1, INV-WRITER-2.
 #[test]
 fn the_writer_applies_in_order_marks_and_finishes() {
     let store = MemoryIndex::new();

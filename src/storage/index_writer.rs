@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! - INV-WRITER-1: changes are applied in the order of their heights, and each once.
-//! - INV-STORAGE-5: a height is reported as marked only after [`Index::set_mark`] returned.
+//! - INV-STORAGE-5 of [`super`]: a height is reported as marked only after [`Index::set_mark`] returned.
 //! - INV-WRITER-2: at most [`QUEUE_CHANGES_MAX`] changes and [`QUEUE_BYTES_MAX`] bytes wait, or one larger change alone.
 //!
 //! # Concurrency

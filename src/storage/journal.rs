@@ -13,11 +13,11 @@
 //! ```
 //!
 //! # Invariants
-//! - INV-STORAGE-3: a [`Durable`] value exists only after the records it depends on were synced.
+//! - INV-STORAGE-3 of [`super`]: a [`Durable`] value exists only after the records it depends on were synced.
 //! - INV-JOURNAL-1: a journal belongs to one chain and one operator key, and is never made or replaced silently. Each of
 //!   its segments says when it was made and whether its key may sign at once ([`JournalOrigin`]).
 //! - INV-JOURNAL-2: a segment goes only as a whole, oldest first, and only when all in it is of older epochs.
-//! - INV-STORAGE-4: after a failed write or sync nothing more becomes durable.
+//! - INV-STORAGE-4 of [`super`]: after a failed write or sync nothing more becomes durable.
 //!
 //! # Concurrency
 //! One owner writes. [`JournalReader`]s read records from any thread. [`RetiredSegments`] are removed by another one.

@@ -7,7 +7,7 @@
 //! - INV-IMPORT-1: a journal appears under its name only when every record of it is on disk; one that lacks some would
 //!   pass for whole and let its key contradict itself. So it is written in a directory beside, which is renamed at the
 //!   end. (A mark at the journal's end would have to be known to every reader.)
-//! - INV-JOURNAL-1: what is there is never overwritten.
+//! - INV-JOURNAL-1 of `journal.rs`: what is there is never overwritten.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -132,6 +132,7 @@ mod tests {
         JournalImport::begin(target, IDENTITY, ORIGIN)
     }
 
+    /// INV-IMPORT-1.
     #[test]
     fn a_journal_appears_whole_or_not_at_all() {
         let home = tempfile::tempdir().unwrap();

@@ -89,6 +89,7 @@ fn filled(count: u64) -> (MemoryDisk, OpenedJournal<MemoryDisk>) {
     (disk, journal)
 }
 
+/// INV-STORAGE-3.
 #[test]
 fn a_commit_is_one_write_and_one_sync_and_releases_in_order() {
     let disk = MemoryDisk::new();
@@ -111,6 +112,7 @@ fn all_records_come_back_in_order_over_many_segments() {
     assert_eq!(records(&disk), (0..12).flat_map(records_of).collect::<Vec<_>>());
 }
 
+/// INV-JOURNAL-1.
 #[test]
 fn a_journal_of_another_owner_is_refused() {
     let (disk, _journal) = filled(3);
@@ -152,6 +154,7 @@ fn a_journal_of_another_owner_is_refused() {
     assert!(matches!(error, StorageError::WrongOperator { found: None, .. }));
 }
 
+/// INV-STORAGE-4.
 #[test]
 fn released_records_survive_a_crash_at_every_operation() {
     const COMMITS: u64 = 10;
@@ -259,6 +262,7 @@ fn bodies_are_read_back_until_their_epoch_is_pruned() {
     assert_eq!(disk.list(&dir()).unwrap().len(), 1);
 }
 
+/// INV-JOURNAL-2.
 #[test]
 fn a_segment_with_a_record_of_a_later_epoch_stays() {
     let (disk, mut journal) = filled(4);
@@ -275,6 +279,7 @@ fn a_segment_with_a_record_of_a_later_epoch_stays() {
     assert_eq!(records(&disk), [JournalRecord::EpochStarted { epoch: 2 }]);
 }
 
+/// INV-RETIRED-1.
 #[test]
 fn a_crash_while_pruning_leaves_no_gap() {
     let operations = {

@@ -9,7 +9,7 @@
 //!   before it is whole. So only the last segment can end torn.
 //! - INV-SEGMENT-3: whatever a scan at open has served was synced before, frames that a killed process left to the
 //!   operating system's cache included.
-//! - INV-STORAGE-4: after a failed write or sync every further append fails.
+//! - INV-STORAGE-4 of [`super`]: after a failed write or sync every further append fails.
 //!
 //! # Concurrency
 //! One owner appends. [`SegmentReader`]s read what was appended from any thread by file handles of their own.

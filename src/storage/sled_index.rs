@@ -5,12 +5,12 @@
 //! and through `spawn_blocking`.
 //!
 //! # Invariants
-//! - INV-SLED-1: sync is sled's flush and then an fsync of its file, since the flush alone is none on Linux.
+//! - Sync is sled's flush and then an fsync of its file, since the flush alone is none on Linux.
 //! - INV-SLED-2: what a killed process leaves of a snapshot it was making is removed before sled is opened, which would
 //!   fail otherwise.
 //! - INV-SLED-4: [`StorageError::Index`] means damage. What the operating system refuses for want of room, rights or
 //!   handles is [`StorageError::Io`], and no reason to build the index again.
-//! - INV-SLED-3: single keys are written, never sled's batches, which stop every reader.
+//! - Single keys are written, never sled's batches, which stop every reader.
 //!
 //! # Units
 //! The cache is in MiB. sled takes up to two and a half times of it in memory, and about four times the raw data on disk.

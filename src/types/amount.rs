@@ -1,7 +1,10 @@
 //! Amounts of TIME in base units, with checked arithmetic only.
 //!
+//! # Invariants
+//! - INV-AMOUNT-1: no arithmetic wraps; every sum is checked.
+//!
 //! # Units
-//! One TIME is 100,000,000 base units; every sum is checked (INV-AMOUNT-1: no arithmetic wraps).
+//! One TIME is 100,000,000 base units.
 
 use std::fmt;
 use std::str::FromStr;
@@ -148,6 +151,7 @@ mod tests {
         }
     }
 
+    /// INV-AMOUNT-1.
     #[test]
     fn sums_do_not_wrap() {
         assert_eq!(Amount(u64::MAX).checked_add(Amount(1)), None);

@@ -5,7 +5,7 @@
 //! exchanged in one place.
 //!
 //! # Invariants
-//! - INV-TYPES-1: encodings are canonical and trailing bytes are refused.
+//! - INV-TYPES-1 of [`super`]: encodings are canonical and trailing bytes are refused.
 //! - INV-CODEC-1: decoding never claims more memory than a small multiple of the input's length, however large
 //!   the counts in it are.
 
@@ -77,6 +77,7 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
 mod tests {
     use super::*;
 
+    /// INV-TYPES-1.
     #[test]
     fn trailing_bytes_are_refused() {
         let mut bytes = encode(&7_u32);
@@ -85,6 +86,7 @@ mod tests {
         assert_eq!(decode::<u32>(&bytes), Err(CodecError::TrailingBytes { count: 1 }));
     }
 
+    /// INV-CODEC-1.
     #[test]
     fn a_count_larger_than_the_input_is_refused_before_it_allocates() {
         let bytes = encode(&u64::MAX);

@@ -5,7 +5,7 @@
 //! `evidence_root` in its header binds.
 //!
 //! # Invariants
-//! - INV-EVIDENCE-1: a pair has one form: the two sides stand in the order that the constructors give them.
+//! - INV-EV-2 of `protocol/evidence.rs`: a pair has one form: the two sides stand in the order that the constructors give them.
 
 use bincode::{Decode, Encode};
 

@@ -4,7 +4,7 @@
 //! Used by every type that is hashed or signed.
 //!
 //! # Invariants
-//! - INV-TYPES-2: the preimage starts with the length and the bytes of a domain of [`Domain`], so that two kinds of
+//! - INV-TYPES-2 of [`super`]: the preimage starts with the length and the bytes of a domain of [`Domain`], so that two kinds of
 //!   object never share a preimage.
 
 /// What a hash is of. Each variant is one kind of object.
@@ -59,7 +59,36 @@ pub enum Domain {
 }
 
 impl Domain {
-    const fn tag(self) -> &'static [u8] {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 23] = [
+        Self::Transaction,
+        Self::TransactionSignature,
+        Self::OperatorConsent,
+        Self::Evidence,
+        Self::Heartbeat,
+        Self::Block,
+        Self::VoteBatch,
+        Self::Proposal,
+        Self::Prevote,
+        Self::Precommit,
+        Self::Commit,
+        Self::Genesis,
+        Self::Key,
+        Self::Masternode,
+        Self::ValidatorSet,
+        Self::State,
+        Self::StateElement,
+        Self::MerkleLeaf,
+        Self::MerkleNode,
+        Self::MerkleRoot,
+        Self::ConflictOrder,
+        Self::Handshake,
+        Self::DevelopmentSeed,
+    ];
+
+    /// The text that a preimage of this kind starts with, after its length.
+    #[must_use]
+    pub const fn tag(self) -> &'static [u8] {
         match self {
             Self::Transaction => b"timed/tx/v1",
             Self::TransactionSignature => b"timed/txsig/v1",
@@ -252,6 +281,18 @@ hash_type!(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// INV-TYPES-2: no two kinds share a tag, and each tag's length fits into the byte before it.
+    #[test]
+    fn tags_differ_and_fit_their_length() {
+        for (place, domain) in Domain::ALL.iter().enumerate() {
+            assert_eq!(place, *domain as usize, "{domain:?} is out of order, or another one is missing");
+            assert!((1..256).contains(&domain.tag().len()));
+            assert!(Domain::ALL[..place].iter().all(|other| other.tag() != domain.tag()), "{domain:?}");
+        }
+        // The last one: a new variant without its place in the list shows here.
+        assert_eq!(Domain::ALL.len(), Domain::DevelopmentSeed as usize + 1);
+    }
 
     #[test]
     fn domains_separate_equal_contents() {

@@ -184,6 +184,7 @@ mod tests {
         ValidatorSet::new(members)
     }
 
+    /// INV-SET-1.
     #[test]
     fn the_quorum_is_more_than_two_thirds() {
         for (weights, quorum) in

@@ -162,6 +162,7 @@ mod tests {
         }
     }
 
+    /// INV-MERKLE-1.
     #[test]
     fn a_duplicated_tail_changes_the_root() {
         let three = root([b"a".as_slice(), b"b", b"c"]);

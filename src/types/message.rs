@@ -217,3 +217,66 @@ impl Message {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{BatchHeader, BatchRoot, CertificateVote, FinalityVote, Signature};
+
+    fn batch(votes: usize) -> VoteBatch {
+        let header = BatchHeader {
+            epoch: 0,
+            validator: MasternodeId::ZERO,
+            seq: 0,
+            count: 0,
+            votes_root: BatchRoot::ZERO,
+            signature: Signature::EMPTY,
+        };
+        let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId::ZERO };
+        VoteBatch { header, votes: vec![vote; votes] }
+    }
+
+    fn certificate(votes: usize) -> Arc<Certificate> {
+        let vote = CertificateVote { header: batch(0).header, index: 0, path: Vec::new() };
+        let of = FinalityVote { kind: VoteKind::Lock, txid: TxId::ZERO };
+        Arc::new(Certificate { vote: of, epoch: 0, votes: vec![vote; votes] })
+    }
+
+    fn addresses(count: usize, bytes: usize) -> Message {
+        Message::Masternodes(vec![PeerAddress { address: "x".repeat(bytes), identity: None }; count])
+    }
+
+    fn status(batches: usize) -> Message {
+        Message::Status(NodeStatus {
+            height: 0,
+            tip: BlockHash::ZERO,
+            epoch: 0,
+            round: 0,
+            has_proposal: false,
+            prevotes: SignerBitmap::default(),
+            precommits: SignerBitmap::default(),
+            batches: vec![HeldBatches::default(); batches],
+        })
+    }
+
+    /// INV-MSG-1: each list may reach its bound, and not pass it.
+    #[test]
+    fn each_list_has_its_bound() {
+        type Make = fn(usize) -> Message;
+        let lists: [(Make, usize); 8] = [
+            (status, VALIDATORS_MAX),
+            (|count| Message::VoteBatch(Arc::new(batch(count))), BATCH_VOTES_MAX),
+            (|count| Message::GetTransactions(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
+            (|count| Message::GetCertificates(VoteKind::Lock, vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
+            (|count| Message::Certificates(vec![certificate(0); count]), REQUEST_IDS_MAX),
+            (|count| Message::Certificates(vec![certificate(count)]), VALIDATORS_MAX),
+            (|count| addresses(count, 1), PEER_ADDRESSES_MAX),
+            (|bytes| addresses(1, bytes), ADDRESS_TEXT_BYTES_MAX),
+        ];
+        for (place, (make, limit)) in lists.into_iter().enumerate() {
+            assert_eq!(make(limit).check_limits(), Ok(()), "list {place}");
+            let error = make(limit + 1).check_limits().unwrap_err();
+            assert_eq!((error.length, error.limit), (limit + 1, limit), "list {place}");
+        }
+    }
+}

@@ -12,6 +12,8 @@
 //!
 //! # Units
 //! Amounts are base units (1 TIME = 100,000,000). Times are milliseconds since the Unix epoch. Sizes are bytes.
+//!
+#![doc = include_str!("wire.md")]
 #![cfg_attr(
     not(test),
     deny(

@@ -278,6 +278,7 @@ mod tests {
         (secret, Transaction::transfer(vec![input], vec![output], b"memo".to_vec()))
     }
 
+    /// INV-TX-1.
     #[test]
     fn witnesses_do_not_change_the_txid_and_everything_else_does() {
         let (secret, plain) = transfer();
@@ -300,6 +301,7 @@ mod tests {
         }
     }
 
+    /// INV-TX-2.
     #[test]
     fn a_signature_is_bound_to_the_chain() {
         let (secret, plain) = transfer();

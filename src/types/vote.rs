@@ -4,7 +4,7 @@
 //! Data and what is signed of it; who may sign and what it counts for is in `protocol/`.
 //!
 //! # Invariants
-//! - INV-TYPES-3: every digest here covers the chain id.
+//! - INV-TYPES-3 of [`super`]: every digest here covers the chain id.
 //! - INV-VOTE-1: all precommits of one commit sign the same digest, so a commit stores signatures only.
 
 use bincode::de::Decoder;

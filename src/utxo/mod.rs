@@ -4,7 +4,7 @@
 //! The consensus core applies blocks to it and tells it what the finality machine decided; the router asks it for
 //! inputs and locks them early; RPC asks it for states and addresses. It reads the index and never writes it.
 //!
-//! An output passes through `Unspent -> Locked -> SpentPending -> SpentFinalized -> Confirmed` (PROTOCOL section 2).
+//! An output passes through `Unspent -> Locked -> SpentPending -> SpentFinalized -> Confirmed` (section 2 of [`crate::protocol`]).
 //! What the chain's state says of it is in `chain.rs`; the locks, a mirror of the finality machine's for all readers,
 //! in `locks.rs`. The machine decides: where the mirror took another transaction first, the machine's word replaces it.
 //!

@@ -140,6 +140,7 @@ fn setup(outputs: u32) -> (Arc<UtxoManager>, Arc<Index>, FaultyIndex) {
     (Arc::new(UtxoManager::new(Arc::clone(&index), 1 << 20)), index, store)
 }
 
+/// INV-UTXO-4, INV-UTXO-5.
 #[test]
 fn an_output_passes_through_its_states_in_order() {
     let (manager, index, _) = setup(1);
@@ -326,6 +327,7 @@ fn prefetched_outputs_are_not_read_again() {
     assert_eq!(store.reads.load(Ordering::SeqCst), before);
 }
 
+/// INV-UTXO-2.
 #[test]
 fn a_slow_reader_does_not_bring_back_what_was_spent_and_forgotten() {
     let (manager, index, store) = setup(1);
@@ -360,6 +362,7 @@ fn a_slow_reader_does_not_bring_back_what_the_overlay_has_spent() {
     assert_eq!(manager.chain.sizes(), (1, 0));
 }
 
+/// INV-UTXO-6.
 #[test]
 fn a_failed_read_poisons() {
     type Question = fn(&UtxoManager);
@@ -439,6 +442,7 @@ fn an_address_with_more_than_a_page_of_outputs_is_told_whole() {
     assert!(all.iter().any(|output| output.outpoint.txid == payment.txid() && output.height.is_none()));
 }
 
+/// INV-UTXO-3.
 #[test]
 fn of_two_spends_that_race_exactly_one_wins() {
     const RACES: u32 = 10_000;

@@ -7,9 +7,10 @@
 //! [`super::transfer`] and [`super::masternode`] say what is to be made; this says from what.
 //!
 //! # Invariants
-//! - INV-WALLET-2: the fee is the one that validity asks for at the final encoded size. Only where a change output
-//!   would cost more than it holds does the rest go to the fee.
-//! - INV-WALLET-3: a coin that is bound as collateral, or that a transaction on its way spends, is never chosen.
+//! - INV-WALLET-2 of [`super`]: the fee is the one that validity asks for at the final encoded size. Only where a
+//!   change output would cost more than it holds does the rest go to the fee.
+//! - INV-WALLET-3 of [`super`]: a coin that is bound as collateral, or that a transaction on its way spends, is never
+//!   chosen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

@@ -242,6 +242,21 @@ mod tests {
         assert!(matches!(empty, Err(KeystoreError::EmptyPassword)));
     }
 
+    /// INV-KEYSTORE-3.
+    #[test]
+    fn no_two_files_share_a_salt_or_a_nonce() {
+        let (home, path) = saved();
+        let second = home.path().join("second.json");
+        save_with(&second, "secret", Network::Devnet, &ENTROPY, QUICK).unwrap();
+        // Every text of both files: what is fresh stands in one of them only.
+        let fresh = |path: &Path, other: &Path| {
+            let [own, other] = [path, other].map(|path| std::fs::read_to_string(path).unwrap());
+            own.split('"').filter(|part| part.len() > 20 && !other.contains(part)).count()
+        };
+        // Salt, nonce and ciphertext.
+        assert_eq!((fresh(&path, &second), fresh(&second, &path)), (3, 3));
+    }
+
     #[test]
     fn new_files_use_the_recommended_work() {
         let home = tempfile::tempdir().unwrap();
@@ -265,6 +280,7 @@ mod tests {
         assert!(matches!(exposed, Err(KeystoreError::File(SecretFileError::Exposed { .. }))));
     }
 
+    /// INV-KEYSTORE-1.
     #[test]
     fn every_change_is_noticed() {
         let (_home, path) = saved();
@@ -290,6 +306,7 @@ mod tests {
         }
     }
 
+    /// INV-KEYSTORE-2.
     #[test]
     fn hostile_files_are_refused_before_any_work() {
         let (_home, path) = saved();

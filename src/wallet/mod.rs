@@ -191,6 +191,12 @@ mod tests {
     fn words_round_trip_and_name_the_same_keys() {
         let wallet = Wallet::generate(Network::Devnet).unwrap();
         assert_eq!(wallet.words().split(' ').count(), 24);
+        // INV-WALLET-1: nothing that is printed of it helps to spend its coins.
+        let printed = format!("{wallet:?}");
+        assert!(
+            wallet.words().split(' ').all(|word| !printed.split([' ', '(', ')']).any(|part| part == word))
+        );
+        assert!(!printed.contains(wallet.words().as_str()));
         let restored = Wallet::restore(Network::Devnet, &format!("  {}\n", wallet.words().to_uppercase()));
         assert_eq!(restored.unwrap().address(7).unwrap(), wallet.address(7).unwrap());
         let other = Wallet::generate(Network::Devnet).unwrap();

@@ -281,15 +281,28 @@ impl Source {
     }
 }
 
-fn rust_files(folder: &Path, out: &mut Vec<PathBuf>) {
+fn files_of(folder: &Path, extensions: &[&str], out: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        let extension = path.extension().and_then(|extension| extension.to_str());
         if path.is_dir() {
-            rust_files(&path, out);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files_of(&path, extensions, out);
+        } else if extension.is_some_and(|extension| extensions.contains(&extension)) {
             out.push(path);
         }
     }
+}
+
+/// The texts of a folder's files of these kinds, with their paths from the repository's root, in order.
+pub(crate) fn folder_text(folder: &str, extensions: &[&str]) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    files_of(&root().join(folder), extensions, &mut files);
+    files.sort();
+    let read = |file: PathBuf| {
+        let path = file.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+        (path, std::fs::read_to_string(file).unwrap())
+    };
+    files.into_iter().map(read).collect()
 }
 
 pub(crate) fn root() -> &'static Path {
@@ -308,15 +321,8 @@ pub(crate) fn mark_tests(sources: &mut [Source]) {
 pub(crate) fn house() -> &'static [Source] {
     static HOUSE: OnceLock<Vec<Source>> = OnceLock::new();
     HOUSE.get_or_init(|| {
-        let src = root().join("src");
-        let mut files = Vec::new();
-        rust_files(&src, &mut files);
-        files.sort();
-        let read = |file: &PathBuf| {
-            let path = file.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
-            Source::read(&path, &std::fs::read_to_string(file).unwrap())
-        };
-        let mut sources: Vec<Source> = files.iter().map(read).collect();
+        let read = |(path, text): (String, String)| Source::read(path.trim_start_matches("src/"), &text);
+        let mut sources: Vec<Source> = folder_text("src", &["rs"]).into_iter().map(read).collect();
         mark_tests(&mut sources);
         sources
     })

@@ -24,6 +24,6 @@ mod net;
 mod new_chain;
 mod payment;
 mod proof;
-mod slow_callers;
 mod signals;
+mod slow_callers;
 mod stop;

@@ -1,8 +1,7 @@
 //! A network of node processes in a temporary directory, and what tests do with it.
 //!
-//! # Invariants
-//! - INV-E2E-1: one network at a time, since the ports are fixed.
-//! - INV-E2E-2: every process is killed when its owner is dropped, by a panic too.
+//! There is one network at a time, since the ports are fixed. Every process is killed when its owner is dropped, by a
+//! panic too.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};

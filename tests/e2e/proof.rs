@@ -64,6 +64,7 @@ fn by_command(node: &Node, txid: TxId, file: &Path) {
     assert_eq!(code, 0, "{output}");
 }
 
+/// INV-PROOFS-1.
 #[test]
 fn a_payment_is_proved_before_and_after_its_block() {
     let mut net = Net::running_with(|parameters| parameters.epoch_duration_ms = 3_000);

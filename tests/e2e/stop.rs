@@ -12,6 +12,7 @@ use crate::net::{Net, Process, timed, wait_for};
 /// The limit that the node sets itself.
 const STOP_MAX: Duration = Duration::from_secs(10);
 
+/// INV-START-3.
 #[test]
 fn under_load_each_node_stops_cleanly_when_told() {
     let mut net = Net::running();

@@ -57,6 +57,7 @@ fn some_votes(txid: TxId) -> Vec<FinalityVote> {
     ]
 }
 
+/// INV-VERIFY-1.
 #[test]
 fn block_votes() {
     let story = Story::tell();
@@ -321,6 +322,7 @@ fn heartbeats() {
     ]);
 }
 
+/// INV-TYPES-3, INV-KEYS-1.
 #[test]
 fn nothing_signed_holds_on_another_chain() {
     let story = Story::tell();
@@ -358,4 +360,54 @@ fn nothing_signed_holds_on_another_chain() {
     let moved = Message::Proposal(Arc::new(moved.signed(&secret_of(&key(0)))));
     let verdict = verify(&moved, &voters(step), &SequentialVerifier);
     assert_eq!(verdict, Err(VerifyError::NotBound), "signed for another chain");
+}
+
+/// Nothing is to reach it.
+struct Untouched;
+
+impl timed::types::SignatureVerifier for Untouched {
+    fn verify_all(&self, checks: &[SignatureCheck]) -> Result<(), usize> {
+        panic!("{} signatures are checked", checks.len());
+    }
+}
+
+/// INV-VERIFY-2.
+#[test]
+fn what_cheap_checks_refuse_costs_no_signature() {
+    let story = Story::tell();
+    let step = &story.steps[LAST_OF_EPOCH];
+    let voters = voters(step);
+    let refused = |message: Message, error: VerifyError| {
+        assert_eq!(verify(&message, &voters, &Untouched), Err(error), "{}", message.name());
+    };
+    let good = batch(step, 0, some_votes(TxId([9; 32])));
+    let changed = |change: &dyn Fn(&mut VoteBatch)| {
+        let mut batch = good.clone();
+        change(&mut batch);
+        Message::VoteBatch(Arc::new(batch))
+    };
+    refused(changed(&|batch| batch.header.validator.0[0] ^= 1), VerifyError::UnknownValidator);
+    refused(changed(&|batch| batch.votes.clear()), VerifyError::Malformed);
+    refused(changed(&|batch| batch.votes.truncate(2)), VerifyError::NotBound);
+    refused(changed(&|batch| batch.header.votes_root = BatchRoot([7; 32])), VerifyError::NotBound);
+    let mut vote = block_vote(step, 0, VoteStep::Prevote, None);
+    vote.validator.0[0] ^= 1;
+    refused(Message::BlockVote(Arc::new(vote)), VerifyError::UnknownValidator);
+
+    let mut certificate = Certificate {
+        vote: some_votes(TxId([9; 32]))[1],
+        epoch: voters.epoch,
+        votes: vec![good.prove(1).unwrap(), good.prove(1).unwrap()],
+    };
+    let refused = |certificate: &Certificate, error: VerifyError| {
+        assert_eq!(CertificateChecks::default().check(certificate, &voters, &Untouched), Err(error));
+    };
+    refused(&certificate, VerifyError::Malformed);
+    certificate.votes.truncate(1);
+    refused(&certificate, VerifyError::NoQuorum);
+    let members = 0..voters.set.len();
+    let prove = |member| batch(step, member, some_votes(TxId([9; 32]))).prove(1).unwrap();
+    certificate.votes = members.map(prove).collect();
+    certificate.votes[0].index = 2;
+    refused(&certificate, VerifyError::NotBound);
 }

@@ -44,12 +44,10 @@
 //! - *Signatures, bodies of blocks, gossip* are checked elsewhere: whatever arrives was signed by its sender.
 //!
 //! # What holds
-//! I1 one block a height. I2 a commit has a quorum. I3 no honest key says two things where it may say one, restarts and
-//! wipes included. I4 a lock is left by a later proof of lock only. I5 final transactions conflict with no other,
-//! parents included. I6 a final transaction conflicts with no block, and is in the chain by its epoch's end. S1 two
-//! conflicting transactions are never certified in one epoch. Rule 4: blocks hold certified transactions; nothing is
-//! precommitted that two honest nodes did not accept. Rule 5: no new vote after a prevote at a closing height. I10 no
-//! honest node is reported for a contradiction (by Tendermint: where each vote arrives alone). And the machines' own
+//! I1 to I6 (section 9 of `timed::protocol`): I3 over wipes as well, I5 over parents as well. S1, two conflicting
+//! transactions are never certified in one epoch. Rule 4: blocks hold certified transactions; nothing is precommitted
+//! that two honest nodes did not accept. Rule 5: no new vote after a prevote at a closing height. I10: no honest node is
+//! reported for a contradiction (by Tendermint: where each vote arrives alone). And the machines' own
 //! `check_invariants` after each step.
 //!
 //! # How it is tested

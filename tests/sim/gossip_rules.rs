@@ -31,6 +31,7 @@ fn some_votes() -> Vec<FinalityVote> {
     vec![FinalityVote { kind: VoteKind::Lock, txid: TxId([7; 32]) }]
 }
 
+/// INV-BATCH-2.
 #[test]
 fn a_batch_below_all_that_is_remembered_counts_and_is_not_passed_on_again_and_again() {
     let mut one = OneNode::new(&[1, 2]);
@@ -84,6 +85,7 @@ fn a_second_batch_under_one_number_counts_and_proves_the_contradiction() {
     assert_eq!(accused, [one.member(3)]);
 }
 
+/// INV-BATCH-3.
 #[test]
 fn a_flood_of_batches_under_one_number_ends() {
     let mut one = OneNode::new(&[1, 2]);

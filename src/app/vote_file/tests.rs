@@ -132,6 +132,7 @@ fn what_is_written_is_read_and_spelled_out() {
     }
 }
 
+/// INV-VOTEFILE-1.
 #[test]
 fn each_record_that_is_wrong_is_named() {
     use RecordProblem as P;
@@ -188,6 +189,7 @@ fn each_record_that_is_wrong_is_named() {
     assert_eq!(problem("\"step\":\"precommit\"", "\"step\":\"prevote\""), (6, P::BadSignature));
 }
 
+/// INV-VOTEFILE-3.
 #[test]
 fn a_lock_without_its_inputs_is_taken_of_an_ended_epoch_only() {
     let lock = |epoch| JournalRecord::OwnBatch(batch(epoch, VoteKind::Lock, &operator()));

@@ -226,6 +226,7 @@ fn a_fork_is_acknowledged_once_and_carried_along() {
     }
 }
 
+/// INV-VOTES-2.
 #[test]
 fn what_is_there_is_never_overwritten_and_nothing_is_left_of_a_failure() {
     let genesis = devnet_genesis(4);
@@ -274,6 +275,7 @@ fn what_is_there_is_never_overwritten_and_nothing_is_left_of_a_failure() {
     assert!(matches!(foreign, Err(VotesError::Storage(StorageError::WrongOperator { .. }))));
 }
 
+/// INV-VOTES-1.
 #[test]
 fn a_node_that_followed_becomes_a_masternode() {
     let genesis = devnet_genesis(4);

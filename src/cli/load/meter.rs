@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - INV-METER-1: a transaction counts as final once, and its coin comes back once, when it is final.
-//! - INV-METER-2: memory grows with transactions in flight and with the run's length in milliseconds, never with the
+//! - Memory grows with transactions in flight and with the run's length in milliseconds, never with the
 //!   number of all transactions.
 //!
 //! # Units
@@ -262,6 +262,7 @@ mod tests {
         TxId([byte; 32])
     }
 
+    /// INV-METER-1.
     #[test]
     fn each_transaction_counts_once_at_its_own_node() {
         let start = Clock.instant();

@@ -100,6 +100,7 @@ async fn against_responder(change: impl FnOnce(&mut Hello, &[u8])) -> (Handshake
     (result.err().unwrap(), told)
 }
 
+/// INV-NET-8.
 #[tokio::test]
 async fn a_hello_that_is_not_proved_here_and_now_is_refused() {
     let (error, told) = against_responder(|hello, _| hello.protocol_version = 99).await;
@@ -173,6 +174,7 @@ async fn replayed_bytes_of_a_good_handshake_are_refused() {
     assert!(matches!(result, Err(HandshakeError::Noise(_))));
 }
 
+/// INV-NET-9.
 #[tokio::test]
 async fn reflected_garbage_oversize_and_slow_handshakes_end() {
     let node = local(1, CHAIN);

@@ -150,6 +150,7 @@ async fn a_flood_is_dropped_then_scored_then_banned() {
     assert!(RawPeer::connect(node.address(), 9).await.is_err());
 }
 
+/// INV-NET-11.
 #[tokio::test]
 async fn a_peer_that_does_not_read_is_closed_and_the_others_go_on() {
     let mut timing = quick();
@@ -212,6 +213,7 @@ async fn beyond_the_limit_of_inbound_connections_nobody_gets_in() {
     assert!(RawPeer::connect(node.address(), 12).await.is_ok());
 }
 
+/// INV-NET-18.
 #[tokio::test]
 async fn the_second_connection_of_a_peer_replaces_the_first() {
     let mut node = Node::start(1).await;

@@ -184,6 +184,7 @@ async fn a_block_of_8_mib_passes_both_ways_and_votes_pass_it() {
     }
 }
 
+/// INV-NET-10.
 #[tokio::test]
 async fn votes_arrive_while_nobody_takes_transactions_and_none_of_these_is_lost() {
     let (mut one, mut other) = pair().await;
@@ -231,6 +232,7 @@ async fn an_address_in_use_and_nonsense_are_named() {
     assert!(matches!(result, Err(NetworkError::UserAgentTooLong { length: 65 })));
 }
 
+/// INV-NET-17.
 #[tokio::test]
 async fn a_banned_identity_stays_out_until_it_is_unbanned() {
     let (mut one, mut other) = pair().await;

@@ -101,6 +101,7 @@ fn each_kind_of_contradiction_holds() {
 }
 
 /// Whatever an honest validator may sign, it never is evidence, in either order of its sides.
+/// INV-EV-1.
 #[test]
 fn what_honest_validators_sign_is_no_evidence() {
     use EvidenceError::{BadPath, NoContradiction, Unrelated};
@@ -201,6 +202,7 @@ fn what_two_validators_sign_is_no_evidence() {
     assert_eq!(holds(&chain, &evidence), Err(EvidenceError::BadSignature { validator: id }));
 }
 
+/// INV-EV-2.
 #[test]
 fn a_pair_has_one_form() {
     let chain = chain();

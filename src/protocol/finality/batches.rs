@@ -219,3 +219,76 @@ impl BatchStore {
         self.members.iter().map(|received| received.kept.len()).sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{ChainId, MasternodeId, SecretKey, VoteKind};
+
+    fn batch(seq: u64, txids: &[u8]) -> Arc<VoteBatch> {
+        let vote = |fill: &u8| FinalityVote { kind: VoteKind::Lock, txid: TxId([*fill; 32]) };
+        let votes = txids.iter().map(vote).collect();
+        let secret = SecretKey::from_seed(&[1; 32]);
+        Arc::new(VoteBatch::signed(&ChainId::ZERO, 0, MasternodeId::ZERO, seq, votes, &secret))
+    }
+
+    /// INV-BATCH-1.
+    #[test]
+    fn a_batch_is_kept_until_all_of_its_transactions_are_in_the_chain() {
+        let mut store = BatchStore::new(1);
+        for (seq, txids) in (0..).zip([&[1, 2][..], &[2], &[3]]) {
+            assert_eq!(store.insert(0, &batch(seq, txids)), Inserted::New);
+        }
+        let settled = |fills: &[u8]| fills.iter().map(|fill| TxId([*fill; 32])).collect();
+        store.settle(&settled(&[2]));
+        let kept =
+            |store: &BatchStore| -> Vec<bool> { (0..3).map(|seq| store.get(0, seq).is_some()).collect() };
+        assert_eq!(kept(&store), [true, false, true], "transaction 1 may still be asked for");
+        store.settle(&settled(&[1, 2]));
+        assert_eq!(kept(&store), [false, false, true]);
+        assert_eq!(store.first_lacking(0, 0, 10), Some(3), "what is settled counts as received");
+        assert_eq!(store.held(), [HeldBatches { from: 2, until: 3 }], "and is not offered");
+        store.settle(&settled(&[1, 2, 3]));
+        assert_eq!((store.held(), store.members[0].kept_bytes), (vec![HeldBatches::default()], 0));
+    }
+
+    /// INV-BATCH-1: one validator's batches take no more than its share, and the lowest go first.
+    #[test]
+    fn batches_are_kept_within_their_bytes() {
+        let mut store = BatchStore::new(100);
+        let votes: Vec<u8> = (0..=255).cycle().take(4_096).collect();
+        let large = batch(0, &votes);
+        let share = KEPT_BYTES_MAX / 100;
+        for seq in 0..40 {
+            let mut next = (*large).clone();
+            next.header.seq = seq;
+            assert_eq!(store.insert(7, &Arc::new(next)), Inserted::New);
+            assert!(store.members[7].kept_bytes <= share);
+        }
+        let kept = u64::try_from(store.kept()).unwrap();
+        assert_eq!(kept, u64::try_from(share / size_of(&large)).unwrap());
+        assert_eq!(store.held()[7], HeldBatches { from: 40 - kept, until: 40 });
+        assert!(store.has(7, 0), "what was dropped was received all the same");
+    }
+
+    /// INV-BATCH-2, against a plain set of numbers.
+    #[test]
+    fn ranges_say_what_a_set_of_numbers_says() {
+        let (mut received, mut plain) = (Received::default(), BTreeSet::new());
+        let mut next = 1_u64;
+        for _ in 0..3_000 {
+            next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let seq = (next >> 33) % 500;
+            if received.end_of(seq).is_none() {
+                assert!(received.note(seq));
+            }
+            plain.insert(seq);
+            for probe in 0..501 {
+                assert_eq!(received.end_of(probe).is_some(), plain.contains(&probe), "{probe}");
+            }
+        }
+        let ends = received.ranges.iter().zip(received.ranges.iter().skip(1));
+        assert!(ends.into_iter().all(|((_, end), (start, _))| end < start), "no two ranges touch");
+        assert!(!Received::default().note(u64::MAX));
+    }
+}

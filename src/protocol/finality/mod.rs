@@ -5,6 +5,9 @@
 //! the same with the same executor. Signatures, Merkle paths and membership are checked before a vote gets here.
 //!
 //! # The protocol in short
+//! The rules, 0 to 6, stand in [`crate::protocol`]; why they are safe, and when they are live, stands below under "The
+//! finality protocol".
+//!
 //! A validator locks all inputs of a valid transaction to it, or none, and votes `Lock`. `Lock` votes of weight `Q`
 //! certify it. A validator that holds certificate and body votes `Final`: a promise not to help ending the epoch
 //! without that transaction in the chain. `Final` votes of weight `Q` make it final. Both votes count within their
@@ -21,16 +24,6 @@
 //! - INV-FIN-5: what is forgotten of certificates and own votes is a function of committed blocks alone.
 //! - INV-FIN-6: every map is bounded: bodies by the constants below, votes for unknown transactions per validator,
 //!   certified ones by `voted_unblocked_max` (beyond it no `Lock` is voted, so a quorum can't form).
-//!
-//! # Why it is safe, and when it is live
-//! In short; the whole argument stands below under "The finality protocol".
-//!
-//! Two quorums share an honest validator. It locks once (INV-FIN-1), so two conflicting transactions are never both
-//! certified. A final transaction has an honest validator in common with the quorum that prevotes for the epoch's
-//! last block; that one voted `Final` before closing (INV-FIN-2) and prevotes only for a block that has all its
-//! promises in the chain; so nothing final is lost. An owner who signs no conflict has every honest validator lock
-//! the same way, so two hops make it final. An owner who does sign a conflict may split the locks; then the epoch's
-//! end frees the coins, and all lock the transaction with the lowest `H(epoch, txid)` first.
 //!
 #![doc = include_str!("protocol.md")]
 

@@ -209,6 +209,7 @@ fn the_certified_one_gets_the_final_vote_even_if_its_rival_is_locked_here() {
     assert_eq!(fixture.machine.locked_to(&fixture.coin(0).0), Some(mine.txid()), "the lock stays");
 }
 
+/// INV-FIN-3.
 #[test]
 fn no_final_vote_without_the_body_and_the_body_is_asked_for_beyond_a_third() {
     let mut fixture = Fixture::new();
@@ -326,6 +327,7 @@ fn a_collateral_marked_in_the_last_block_waits_for_the_next_epoch_with_its_child
     assert_eq!(cast(&effects), [lock_vote(child.txid())], "a vote of the new epoch");
 }
 
+/// INV-FIN-2.
 #[test]
 fn after_the_last_ordinary_block_no_vote_is_cast_until_the_next_epoch() {
     let mut fixture = Fixture::new();
@@ -372,6 +374,7 @@ fn in_the_next_epoch_every_node_locks_the_same_one_of_two_conflicting_transactio
     assert_eq!(choices[0], choices[1]);
 }
 
+/// INV-FIN-4.
 #[test]
 fn inclusion_removes_no_lock_and_kills_the_rivals() {
     let mut fixture = Fixture::new();
@@ -577,4 +580,24 @@ fn what_is_held_is_said_with_the_next_block_or_when_the_hold_ends() {
         assert_eq!(said, expected);
         assert!(cast(&fixture.step(Input::VotesHeld(false))).is_empty(), "once");
     }
+}
+
+/// INV-FIN-5.
+#[test]
+fn a_certificate_and_a_promise_are_kept_until_a_block_has_the_transaction() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let lock = lock_vote(payment.txid());
+    fixture.receive(&payment);
+    fixture.all_vote(lock, &[1, 2, 3]);
+    fixture.all_vote(final_vote(payment.txid()), &[1, 2, 3]);
+    // Neither its being final, nor other payments, nor blocks without it make it forgotten.
+    let other = fixture.pay(1, 2);
+    fixture.receive(&other);
+    fixture.block(1_000, false, &[]);
+    assert!(fixture.machine.certificate(lock).is_some());
+    assert!(fixture.machine.promises().contains(&payment.txid()));
+    fixture.block(1_000, false, std::slice::from_ref(&payment));
+    assert!(fixture.machine.certificate(lock).is_none());
+    assert!(fixture.machine.promises().is_empty());
 }

@@ -166,6 +166,7 @@ fn every_place_of_a_block_is_proved_the_reward_and_the_first_epoch_included() {
     assert_eq!(world.check(&proof).unwrap().inclusion.unwrap().height, 3);
 }
 
+/// INV-PROOF-1.
 #[test]
 fn no_byte_can_be_changed_left_out_or_added() {
     let (world, txid) = changing();
@@ -585,3 +586,52 @@ static REAL: std::sync::LazyLock<(GenesisDocument, Vec<u8>)> = std::sync::LazyLo
     let bytes = world.voted(txid, 2).to_bytes();
     (world.document, bytes)
 });
+
+/// Checks signatures, and counts them.
+#[derive(Default)]
+struct Counting(std::cell::Cell<usize>);
+
+impl crate::types::SignatureVerifier for Counting {
+    fn verify_all(&self, checks: &[crate::types::SignatureCheck]) -> Result<(), usize> {
+        self.0.set(self.0.get() + checks.len());
+        crate::types::keys::SequentialVerifier.verify_all(checks)
+    }
+}
+
+/// INV-PROOF-2.
+#[test]
+fn a_forged_proof_costs_no_more_than_the_genuine_links_before_it() {
+    let (world, txid) = changing();
+    let cost = |proof: &FinalityProof| {
+        let counting = Counting::default();
+        let verdict = verify_with(&world.document, proof, &counting);
+        (verdict, counting.0.get())
+    };
+    let good = world.included(txid);
+    let (verdict, whole) = cost(&good);
+    verdict.unwrap();
+    let signatures = |link: &EpochLink| link.commit.signatures.len();
+    let costs: Vec<usize> = good.links.iter().map(signatures).collect();
+    for (place, before) in (0..costs.len()).map(|place| (place, costs[..place].iter().sum::<usize>())) {
+        // Its commit is for another block now: structure holds, the first batch of signatures does not.
+        let mut forged = good.clone();
+        forged.links[place].header.time += 1;
+        let (verdict, spent) = cost(&forged);
+        assert!(matches!(verdict, Err(Error::Commit { .. })), "{verdict:?}");
+        assert_eq!(spent, before + costs[place]);
+        // A structural fault costs no signature of its link.
+        let mut forged = good.clone();
+        forged.links[place].header.epoch += 1;
+        assert_eq!(
+            cost(&forged),
+            (Err(Error::WrongEpoch { expected: place as u64, found: place as u64 + 1 }), before)
+        );
+    }
+    // Bounds are held before anything is checked.
+    let mut large = good;
+    let member = world.chain.state.validators().members()[0];
+    large.links.last_mut().unwrap().next_set = Some(vec![member; 101]);
+    let (verdict, spent) = cost(&large);
+    assert!(matches!(verdict, Err(Error::SetSize { .. })), "{verdict:?}");
+    assert_eq!((spent, whole > costs.iter().sum()), (0, true));
+}

@@ -57,6 +57,7 @@ fn eventful() -> Chain {
     chain
 }
 
+/// INV-STATE-1.
 #[test]
 fn the_digest_covers_all_that_a_later_block_depends_on() {
     let chain = eventful();

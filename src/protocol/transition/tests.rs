@@ -96,6 +96,7 @@ fn with_commit(block: &BlockBlueprint, change: impl Fn(&mut Commit)) -> BlockBlu
     changed
 }
 
+/// INV-COMMIT-1.
 #[test]
 fn each_rule_of_the_last_commit_is_held() {
     let (chain, transactions, block) = next_block();
@@ -272,6 +273,7 @@ fn large_payments(count: u8) -> (Chain, Vec<CheckedTransaction>) {
     (chain, transactions)
 }
 
+/// INV-BLOCK-3.
 #[test]
 fn a_blocks_bytes_are_limited_and_a_closing_block_is_full_or_the_last() {
     let (mut chain, transactions) = large_payments(24);
@@ -441,6 +443,7 @@ fn replay_notices_a_damaged_log() {
     assert!(missing(&refused(&recorded[..1])));
 }
 
+/// INV-BLOCK-2.
 #[test]
 fn a_block_with_bad_signatures_is_a_bad_copy() {
     let (chain, transactions, _) = next_block();

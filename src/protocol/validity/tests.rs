@@ -363,6 +363,7 @@ fn a_signature_of_another_chain_does_not_hold() {
     );
 }
 
+/// INV-VALID-3.
 #[test]
 fn each_rule_of_spending_is_held() {
     use TransactionError as E;
@@ -456,6 +457,7 @@ fn many_are_checked_at_once_and_only_the_bad_ones_fail() {
     assert!(fine[0].is_ok());
 }
 
+/// INV-VALID-1.
 #[test]
 fn a_malleated_copy_is_another_checked_transaction_of_the_same_name() {
     let chain = chain();

@@ -27,6 +27,7 @@ fn the_network_sets_the_defaults() {
     assert_eq!(config.network.listen_address.port(), 24_000);
 }
 
+/// INV-CONFIG-1.
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let file = format!("{DEVNET}[network]\nmax_inbound = 1\nmax_outbound = 1\n[logging]\nlevel = \"warn\"\n");
@@ -47,6 +48,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(config.network.listen_address.port(), 24_100);
 }
 
+/// INV-CONFIG-3.
 #[test]
 fn paths_are_resolved_where_they_were_given() {
     let home = tempfile::tempdir().unwrap();
@@ -68,6 +70,7 @@ fn paths_are_resolved_where_they_were_given() {
     assert!(Config::load(&ConfigSources::default()).unwrap().node.data_dir.is_absolute());
 }
 
+/// INV-CONFIG-2.
 #[test]
 fn unknown_keys_are_named_with_their_line_and_the_nearest_known_one() {
     for (text, parts) in [

@@ -81,6 +81,7 @@ fn all_196_small_order_cases_hold_alone_and_in_a_batch() {
     assert_eq!(verifier().verify_all(&mixed), Ok(()));
 }
 
+/// INV-CPU-POOL-1, INV-KEYS-2.
 #[test]
 fn crafted_signatures_get_the_same_verdict_alone_and_in_any_batch() {
     let good = honest(1)[0];
@@ -143,7 +144,7 @@ async fn the_pool_answers_and_hands_on_panics() {
     assert_eq!(pool.jobs.available_permits(), 1);
 }
 
-/// INV-POOL-2.
+/// INV-CPU-POOL-2.
 #[tokio::test]
 async fn no_more_jobs_run_at_once_than_the_pool_has_threads() {
     const THREADS: usize = 2;

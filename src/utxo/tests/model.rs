@@ -307,6 +307,7 @@ impl World {
 }
 
 proptest! {
+    /// INV-UTXO-1.
     #[test]
     fn random_operations_agree_with_the_oracle(
         cache_bytes in prop_oneof![Just(0), Just(1_024), Just(1 << 20)],

@@ -121,6 +121,7 @@ proptest! {
     }
 }
 
+/// INV-WALLET-2.
 #[test]
 fn around_the_fee_each_unit_counts() {
     // One input, one or two outputs and one witness are below 1,000 bytes: the fee is 1,000 units either way.
@@ -187,6 +188,7 @@ fn what_can_not_be_paid_is_refused() {
     assert!(matches!(mainnet.build(), Err(TransferError::ForeignAddress { .. })));
 }
 
+/// INV-WALLET-3.
 #[test]
 fn collateral_is_never_spent_and_named_as_the_reason() {
     let bound = Coin { state: CoinState::Bound, ..coin(0, 100_000_000_000, 0) };

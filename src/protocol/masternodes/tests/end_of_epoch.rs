@@ -260,6 +260,7 @@ fn a_waiting_exit_is_granted_when_another_joins() {
     assert_eq!(chain.state.validators().len(), 3);
 }
 
+/// INV-SET-2.
 #[test]
 fn the_set_is_cut_by_weight_and_then_by_registration() {
     let mut chain = net_with(&[1, 1, 10, 1], |parameters| parameters.max_validators = 4);

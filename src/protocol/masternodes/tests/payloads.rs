@@ -352,6 +352,7 @@ fn try_to_spend(chain: &Chain, owner: u8, output: OutPoint, epoch_end: bool) -> 
     }
 }
 
+/// INV-REG-3.
 #[test]
 fn a_marked_output_can_not_be_spent_in_its_epoch_whatever_becomes_of_it() {
     for (description, operator_index, closing) in [

@@ -80,6 +80,7 @@ fn a_collateral_is_free_in_epochs_that_start_later_than_the_unbonding_time() {
     }
 }
 
+/// INV-REG-4.
 #[test]
 fn an_act_is_void_in_epochs_that_start_later_than_the_unbonding_time() {
     // Of a masternode that stays, so that nothing but time makes the evidence void.

@@ -37,6 +37,7 @@ fn refusals(chain: &Chain, block: &Block) -> [BlockError; 2] {
     ]
 }
 
+/// INV-BLOCK-1.
 #[test]
 fn a_block_with_evidence_is_executed_alike_by_all() {
     let (mut chain, evidence) = accused_chain();
