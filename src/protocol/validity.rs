@@ -532,7 +532,7 @@ pub fn check_spend(
     if inputs.len() != entries.len() {
         return Err(TransactionError::InputsMismatch { inputs: inputs.len(), given: entries.len() });
     }
-    check_witnesses(checked, entries)?;
+    check_witnesses(checked, entries.iter().map(|entry| entry.output.lock))?;
     if let Some(outpoint) = inputs.iter().find(|outpoint| state.is_bound(outpoint)) {
         return Err(TransactionError::CollateralBound { outpoint: *outpoint });
     }
@@ -548,12 +548,18 @@ pub fn check_spend(
     Ok(fee)
 }
 
-/// Every input's lock is opened by a witness, and every witness opens one.
-fn check_witnesses(checked: &CheckedTransaction, entries: &[UtxoEntry]) -> Result<(), TransactionError> {
+/// Holds the witnesses to the locks of the inputs, in the inputs' order: each is opened by one, and each opens one.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_witnesses(
+    checked: &CheckedTransaction,
+    locks: impl IntoIterator<Item = Lock>,
+) -> Result<(), TransactionError> {
     // By lock, with whether an input needs it: up to 1,000 inputs and witnesses must not cost their product.
     let mut needed: BTreeMap<Lock, bool> = checked.0.opened.iter().map(|lock| (*lock, false)).collect();
-    for (outpoint, entry) in checked.inputs().iter().zip(entries) {
-        match needed.get_mut(&entry.output.lock) {
+    for (outpoint, lock) in checked.inputs().iter().zip(locks) {
+        match needed.get_mut(&lock) {
             Some(is_needed) => *is_needed = true,
             None => return Err(TransactionError::MissingWitness { outpoint: *outpoint }),
         }

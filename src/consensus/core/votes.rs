@@ -53,6 +53,10 @@ impl Core {
             Effect::Dropped { txid, reason } => self.notify(Notification::Dropped(txid, reason)),
             Effect::EnterClosing => self.enter_closing(),
             Effect::LoadBody(txid) => self.load_body(txid),
+            Effect::CarryOver => self.step_finality(Input::CarriedOver),
+            Effect::BadCopy { txid, error } => {
+                tracing::debug!(txid = %txid.short(), %error, "a bad copy of a transaction");
+            }
             Effect::ContradictionSeen { member, first, second } => {
                 self.on_contradiction(member, first, second)
             }
@@ -77,7 +81,7 @@ impl Core {
             let (chain_id, parameters) = (*self.state.chain_id(), Arc::clone(self.state.parameters()));
             let verifier = Arc::clone(&self.config.verifier);
             if let Ok(checked) = CheckedTransaction::check(transaction, &chain_id, &parameters, &*verifier) {
-                self.step_finality(Input::TransactionReceived(checked));
+                self.step_finality(Input::BodyLoaded(checked));
                 self.on_body(&txid);
                 self.check_closing_due();
             }
