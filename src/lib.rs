@@ -4,6 +4,7 @@
 //! [`mempool`], [`wallet`], [`consensus`], [`rpc`], [`app`] and [`cli`] stand on them in this order. Imports go
 //! downwards only, which `tests/architecture.rs` holds.
 
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod consensus;

@@ -13,7 +13,7 @@ use source::{Function, Name, Source, house, mark_tests};
 
 /// Folders and files right under `src/`, from the lowest floor up. Imports go downwards only; folders of one floor don't
 /// know each other.
-const FLOORS: [(&str, u8); 14] = [
+const FLOORS: [(&str, u8); 15] = [
     ("types", 1),
     ("protocol", 2),
     ("runtime", 3),
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 14] = [
     ("utxo", 6),
     ("mempool", 6),
     ("wallet", 6),
+    ("admission", 7),
     ("consensus", 7),
     ("rpc", 8),
     ("app", 9),
@@ -34,7 +35,7 @@ const FUNCTION_LINES_MAX: usize = 100;
 /// Files above the bound, with their size when they were noted: they may only shrink.
 const LONG_FILES: &[(&str, usize)] = &[];
 /// Functions above the bound, likewise.
-const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("cli/init.rs", "config_text", 102)];
+const LONG_FUNCTIONS: &[(&str, &str, usize)] = &[("cli/init.rs", "config_text", 101)];
 /// Names that the pure floors don't know: clocks, tasks, disks, chance, unordered iteration, floats.
 const IMPURE: [&str; 15] = [
     "tokio",

@@ -13,17 +13,17 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::feeds::{BlockSummary, Feeds};
-use super::router::Router;
+use crate::admission::AdmissionHandle;
 use crate::consensus::core::{AppliedBlock, Notification, Progress};
 use crate::consensus::engine::Observer;
-use crate::mempool::TransactionPool;
+use crate::mempool::{TransactionPool, TransactionSource};
 use crate::network::PeerId;
 use crate::protocol::finality::DropReason;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::rpc::FinalityFeed;
 use crate::runtime::{Clock, metric_names};
-use crate::types::{Epoch, PublicKey, Transaction, TxId};
+use crate::types::{Amount, Epoch, PublicKey, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
 /// What changes from block to block.
@@ -42,8 +42,8 @@ pub(super) struct NodeObserver {
     pub(super) feeds: Arc<Feeds>,
     /// Numbered finality events.
     pub(super) finality_feed: Arc<FinalityFeed>,
-    /// Where transactions of peers go.
-    pub(super) router: Router,
+    /// Where transactions of peers go, and who waits for news.
+    pub(super) admission: AdmissionHandle,
     /// The operator key whose votes this node casts.
     pub(super) identity: Option<PublicKey>,
     last_block: Mutex<LastBlock>,
@@ -55,13 +55,13 @@ impl NodeObserver {
         utxos: Arc<UtxoManager>,
         pool: Arc<TransactionPool>,
         feeds: (Arc<Feeds>, Arc<FinalityFeed>),
-        router: Router,
+        admission: AdmissionHandle,
         identity: Option<PublicKey>,
         state: &LedgerState,
     ) -> Self {
         let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
         let (feeds, finality_feed) = feeds;
-        Self { utxos, pool, feeds, finality_feed, router, identity, last_block }
+        Self { utxos, pool, feeds, finality_feed, admission, identity, last_block }
     }
 
     fn certified(&self, txid: &TxId) {
@@ -71,9 +71,16 @@ impl NodeObserver {
     }
 
     fn finalized(&self, transaction: &CheckedTransaction) {
+        let (txid, now_ms) = (transaction.txid(), Clock.now_ms());
         self.utxos.mark_final(transaction);
-        self.pool.mark_final(&transaction.txid(), Clock.now_ms());
-        self.told_final(&transaction.txid());
+        if self.pool.mark_final(&txid, now_ms).is_none() {
+            // The pool had no place for it; now it can't be kept out, whatever it pays. A block may have it already.
+            let (fee, source) = (Amount::ZERO, TransactionSource::Local);
+            let _kept = self.pool.insert_certified(transaction.clone(), fee, now_ms, source).is_ok();
+            self.pool.mark_final(&txid, now_ms);
+        }
+        self.admission.settled(txid);
+        self.told_final(&txid);
     }
 
     fn told_final(&self, txid: &TxId) {
@@ -92,6 +99,7 @@ impl NodeObserver {
         if let Some(transaction) = self.pool.remove(txid) {
             self.utxos.release(&transaction);
         }
+        self.admission.dropped(*txid);
         self.feeds.changed(txid);
     }
 
@@ -103,7 +111,10 @@ impl NodeObserver {
         self.feeds.note_receipts(&applied.receipts);
         // A block makes final what was not.
         self.pool.remove_included(&txids, header.height, now_ms);
-        txids.iter().for_each(|txid| self.told_final(txid));
+        for txid in &txids {
+            self.admission.settled(*txid);
+            self.told_final(txid);
+        }
         let (since_last, epoch_ended) = {
             let mut last = self.last_block.lock();
             let since_last = now.saturating_duration_since(last.at);
@@ -117,6 +128,7 @@ impl NodeObserver {
             for txid in self.pool.start_epoch(now_ms) {
                 self.feeds.changed(&txid);
             }
+            self.admission.epoch_started(applied.state.next_epoch());
         }
         let transactions = applied.committed.block.transactions.len();
         let round = applied.committed.commit.round;
@@ -185,7 +197,9 @@ impl Observer for NodeObserver {
             Notification::Finalized(transaction) => self.finalized(&transaction),
             Notification::Conflicting { txid, locked_to } => {
                 tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
+                // Neither takes a place of the pool while votes may be split between them.
                 self.pool.mark_conflicting(&txid);
+                self.pool.mark_conflicting(&locked_to);
             }
             Notification::WaitingForInputs(txid) => {
                 self.pool.mark_waiting(&txid);
@@ -202,7 +216,11 @@ impl Observer for NodeObserver {
         }
     }
 
+    fn bodies_requested(&self, txids: &[TxId]) {
+        self.admission.requested(txids);
+    }
+
     fn check_transactions(&self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
-        self.router.offer(from, transactions);
+        self.admission.offer(from, transactions);
     }
 }

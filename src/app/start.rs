@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 
+use super::admission::{AdmittedTo, to_core};
 use super::context::AppContext;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
 use super::networks::{NetworksError, load_genesis};
 use super::observer::NodeObserver;
 use super::open::{Data, open};
-use super::router::{Router, RouterParts, route_bulk, start_router};
 use super::telemetry;
+use crate::admission::{self, AdmissionHandle, AdmissionServices};
 use crate::consensus::bft::BftConsensus;
 use crate::consensus::block_commit::{start_block_log, start_block_server};
 use crate::consensus::core::{Core, CoreConfig, Event, HEARTBEAT_INTERVAL_MS, Opened, Restart};
@@ -130,7 +131,7 @@ pub async fn start(
         pool: transactions,
         index,
         blocks,
-        router,
+        admission,
         feeds,
         finality_feed,
         lock,
@@ -138,7 +139,7 @@ pub async fn start(
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
     let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))
         .map_err(ReplayError::Genesis)?;
-    spawn_inbound(&registry, events, &engine, &network, pool, verifier, &router);
+    spawn_inbound(&registry, events, &engine, &network, pool, verifier, &admission);
     let context = Arc::new(AppContext {
         config,
         clock: Clock,
@@ -152,7 +153,7 @@ pub async fn start(
         blocks,
         engine,
         bft,
-        router,
+        admission,
         feeds,
         finality_feed,
         proofs,
@@ -212,7 +213,7 @@ struct Services {
     pool: Arc<TransactionPool>,
     index: Arc<crate::storage::Index>,
     blocks: crate::storage::BlockReader<crate::storage::RealDisk>,
-    router: Router,
+    admission: AdmissionHandle,
     feeds: Arc<Feeds>,
     finality_feed: Arc<FinalityFeed>,
     lock: Arc<crate::storage::DirectoryLock>,
@@ -255,11 +256,11 @@ fn start_consensus(
         set: Arc::clone(state.validators()),
     };
     let (engine, inbox) = ConsensusEngine::new(voters, key);
-    let (router, router_inbox) = Router::new();
+    let (admission, admission_inbox) = AdmissionHandle::new();
     let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
     let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
     let observer =
-        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, router.clone(), key, &state);
+        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, admission.clone(), key, &state);
 
     let writer = start_index_writer(&index, &utxos, registry)?;
     let block_orders =
@@ -283,18 +284,17 @@ fn start_consensus(
         observer: Arc::new(observer),
     };
     start_core(parts, registry)?;
-    let parts = RouterParts {
-        verifier: Arc::clone(verifier),
-        bft: Arc::clone(&bft),
-        engine: Arc::clone(&engine),
+    let services = AdmissionServices {
         utxos: Arc::clone(&utxos),
         pool: Arc::clone(&pool),
         index: Arc::clone(&index),
+        verifier: Arc::clone(verifier),
+        expiry_ms: config.mempool.expiry_s.saturating_mul(1_000),
         network: network.clone(),
-        feeds: Arc::clone(&feeds),
+        node: AdmittedTo { bft: Arc::clone(&bft), engine: Arc::clone(&engine), feeds: Arc::clone(&feeds) },
     };
-    start_router(router_inbox, parts, registry)?;
-    Ok(Services { engine, bft, utxos, pool, index, blocks, router, feeds, finality_feed, lock })
+    admission::start(admission_inbox, services, registry)?;
+    Ok(Services { engine, bft, utxos, pool, index, blocks, admission, feeds, finality_feed, lock })
 }
 
 /// How long a masternode listens for a copy of its key before its first vote: a copy that votes on blocks is heard within
@@ -324,7 +324,7 @@ fn spawn_inbound(
     network: &NetworkHandle,
     pool: CpuPool,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
-    router: &Router,
+    admission: &AdmissionHandle,
 ) {
     let NetworkEvents { urgent, bulk } = events;
     let token = registry.token().clone();
@@ -333,7 +333,7 @@ fn spawn_inbound(
         let _ended = token.run_until_cancelled(work).await;
     });
     let token = registry.token().clone();
-    let work = route_bulk(bulk, router.clone(), Arc::clone(engine));
+    let work = admission::route_bulk(bulk, admission.clone(), to_core(Arc::clone(engine)));
     registry.spawn("bulk router", async move {
         let _ended = token.run_until_cancelled(work).await;
     });

@@ -58,6 +58,8 @@ const VERIFY_JOBS_MAX: usize = 4;
 pub trait Observer: Send + Sync {
     /// Something became of a transaction or a block.
     fn notified(&self, notification: Notification);
+    /// Peers are asked for these bodies.
+    fn bodies_requested(&self, txids: &[TxId]);
     /// Transactions that a peer sent with votes or as an answer have to be checked.
     fn check_transactions(&self, from: PeerId, transactions: Vec<Arc<Transaction>>);
 }
@@ -404,6 +406,10 @@ impl Driver {
             Output::PruneJournal(epoch) => self.to_journal(JournalOrder::Prune(epoch)),
             Output::CommitBlock(block) => self.to_block_log(BlockOrder::Append(block)),
             Output::Send(to, message) => {
+                if let crate::types::Message::GetTransactions(txids) = &message {
+                    // Before it leaves, so that no answer comes unasked.
+                    parts.observer.bodies_requested(txids);
+                }
                 // A peer that is gone, or whose queue is full, asks again or learns it from another one.
                 let _sent = parts.network.send(to, &message);
             }

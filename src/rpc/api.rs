@@ -80,6 +80,8 @@ pub enum SubmitErrorClass {
     Policy,
     /// It is in a block already (-27).
     AlreadyConfirmed,
+    /// The node takes no more at the moment (-32005).
+    Busy,
     /// The node can't take transactions yet (-28).
     Starting,
     /// The node failed, not the transaction (-32603).
@@ -98,6 +100,8 @@ pub struct SubmitError {
     pub message: String,
     /// What to do about it; may be empty.
     pub hint: String,
+    /// When to try again, in milliseconds, for what passes by itself.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// What the RPC server needs from the node.

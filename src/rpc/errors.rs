@@ -22,6 +22,8 @@ pub const ALREADY_KNOWN: i32 = -27;
 pub const STARTING: i32 = -28;
 /// No peer of that name is connected (Bitcoin Core's `RPC_CLIENT_NODE_NOT_CONNECTED`).
 pub const NOT_CONNECTED: i32 = -29;
+/// The node takes no more at the moment; `retry_after_ms` says when to try again.
+pub const BUSY: i32 = -32_005;
 /// The caller gave no credentials for a method that needs them; the HTTP status is 401.
 pub const UNAUTHORIZED: i32 = -32_001;
 /// Too few or too many parameters, or an unknown name among them.
@@ -44,7 +46,7 @@ fn is_snake_case(reason: &str) -> bool {
 pub fn error(code: i32, message: impl Into<String>, reason: &str, hint: &str) -> ErrorObjectOwned {
     // Each comes by here, so each test that meets one holds it to its form.
     debug_assert!(is_snake_case(reason), "{reason:?} is not snake_case");
-    let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned() };
+    let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned(), retry_after_ms: None };
     ErrorObjectOwned::owned(code, message, Some(data))
 }
 
@@ -62,7 +64,7 @@ impl From<NodeApiError> for ErrorData {
             NodeApiError::Storage { .. } => ("storage", "see the node's log"),
             NodeApiError::TooLarge { .. } => ("too_large", "this version can't answer that"),
         };
-        Self { reason: reason.to_owned(), hint: hint.to_owned() }
+        Self { reason: reason.to_owned(), hint: hint.to_owned(), retry_after_ms: None }
     }
 }
 
@@ -85,9 +87,16 @@ pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
         SubmitErrorClass::Invalid | SubmitErrorClass::Policy => REJECTED,
         SubmitErrorClass::AlreadyConfirmed => ALREADY_KNOWN,
         SubmitErrorClass::Starting => STARTING,
+        SubmitErrorClass::Busy => BUSY,
         SubmitErrorClass::Internal => INTERNAL,
     };
-    error(code, refusal.message.clone(), refusal.reason, &refusal.hint)
+    debug_assert!(is_snake_case(refusal.reason), "{:?} is not snake_case", refusal.reason);
+    let data = ErrorData {
+        reason: refusal.reason.to_owned(),
+        hint: refusal.hint.clone(),
+        retry_after_ms: refusal.retry_after_ms,
+    };
+    ErrorObjectOwned::owned(code, refusal.message.clone(), Some(data))
 }
 
 #[cfg(test)]

@@ -140,6 +140,7 @@ impl FakeNode {
                 reason: "input_not_found",
                 message: format!("input {missing} does not exist"),
                 hint: "ask for the wallet's outputs again".into(),
+                retry_after_ms: None,
             });
         }
         for input in &transaction.inputs {

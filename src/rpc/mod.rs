@@ -27,6 +27,7 @@ pub mod http;
 pub mod meter;
 pub mod methods;
 pub mod metrics_server;
+pub mod refusals;
 pub mod server;
 pub mod types;
 

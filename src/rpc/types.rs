@@ -503,4 +503,7 @@ pub struct ErrorData {
     pub reason: String,
     /// What to do about it.
     pub hint: String,
+    /// When to try again, in milliseconds, for what passes by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
 }

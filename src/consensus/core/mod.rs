@@ -152,6 +152,8 @@ pub enum Event {
     BlockPersisted,
     /// A timeout that was scheduled elapsed.
     TimeoutElapsed(Timer),
+    /// Time is up for these uncertified transactions, by this node's policy.
+    Expired(Vec<TxId>),
     /// Some time passed; comes at least every [`STATUS_INTERVAL_MS`].
     Tick,
     /// Somebody asks for the votes that make a transaction final; answered at once, if anybody still listens.
@@ -365,6 +367,7 @@ impl Core {
             Event::Persisted(messages) => self.on_persisted(messages),
             Event::BlockPersisted => self.on_block_persisted(),
             Event::TimeoutElapsed(timer) => self.on_timer(timer),
+            Event::Expired(txids) => self.step_finality(finality::Input::Expired(txids)),
             Event::Tick => {}
             Event::FinalVotesAsked { txid, answer } => {
                 let _heard = answer.send(self.finality.final_votes(&txid));

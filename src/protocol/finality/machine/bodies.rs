@@ -168,7 +168,7 @@ impl Machine {
                 None => return Verdict::Never(TransactionError::MissingInput { outpoint: *outpoint }),
             }
         }
-        check_witnesses(tx, locks).map_or_else(Verdict::Bad, |()| Verdict::Sound)
+        check_witnesses(tx.shape(), locks).map_or_else(Verdict::Bad, |()| Verdict::Sound)
     }
 
     /// Sets a body; the votes that came without one count as such no more, or again. Whether there was none.
