@@ -31,6 +31,7 @@
 
 mod checks;
 mod contests;
+mod mirror;
 mod news;
 mod orphans;
 mod refusal;
@@ -42,6 +43,7 @@ mod waiting;
 
 pub use self::checks::{Action, Admission, AdmissionParts, Moment, Submission, Ticket};
 pub use self::contests::{CONTESTED_OUTPUTS_MAX, IMPROVEMENTS_MAX};
+pub use self::mirror::Mirror;
 pub use self::news::{Happened, NEWS_MAX, News};
 pub use self::orphans::{
     ORPHAN_BYTES_MAX, ORPHAN_BYTES_OF_SENDER_MAX, ORPHAN_INPUTS_MAX, ORPHAN_LIFETIME_MS, ORPHAN_WAIT_MS,

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::{Action, Admission, AdmissionParts, Moment, News, Refusal, RequestedBodies, Submission};
+use super::{Action, Admission, AdmissionParts, Mirror, Moment, News, Refusal, RequestedBodies, Submission};
 use crate::mempool::{TransactionPool, TransactionSource};
 use crate::network::{NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::state::LedgerState;
@@ -22,7 +22,7 @@ use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, TaskRegistry, metric_names};
 use crate::storage::Index;
-use crate::types::{Epoch, Message, SignatureVerifier, TimeMs, Transaction, TxId};
+use crate::types::{Message, SignatureVerifier, TimeMs, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
 /// Transactions of users that wait for the thread, at most.
@@ -198,23 +198,14 @@ impl AdmissionHandle {
         self.requested.note(txids);
     }
 
-    /// A transaction is final or in a block, and the outputs say so. Never waits.
-    pub fn settled(&self, txid: TxId) {
-        if self.news.settled(txid) {
-            self.wake.notify_one();
-        }
+    /// What the core's observer keeps in step; whoever waits hears of it after [`Self::wake`].
+    #[must_use]
+    pub fn mirror(&self, utxos: Arc<UtxoManager>, pool: Arc<TransactionPool>) -> Mirror {
+        Mirror { utxos, pool, news: Arc::clone(&self.news) }
     }
 
-    /// A transaction was dropped. Never waits.
-    pub fn dropped(&self, txid: TxId) {
-        if self.news.dropped(txid) {
-            self.wake.notify_one();
-        }
-    }
-
-    /// An epoch has begun. Never waits.
-    pub fn epoch_started(&self, epoch: Epoch) {
-        self.news.epoch_started(epoch);
+    /// Those who wait have news. Never waits.
+    pub fn wake(&self) {
         self.wake.notify_one();
     }
 }

@@ -13,17 +13,17 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::feeds::{BlockSummary, Feeds};
-use crate::admission::AdmissionHandle;
+use crate::admission::{AdmissionHandle, Mirror};
 use crate::consensus::core::{AppliedBlock, Notification, Progress};
 use crate::consensus::engine::Observer;
-use crate::mempool::{TransactionPool, TransactionSource};
+use crate::mempool::TransactionPool;
 use crate::network::PeerId;
 use crate::protocol::finality::DropReason;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::rpc::FinalityFeed;
 use crate::runtime::{Clock, metric_names};
-use crate::types::{Amount, Epoch, PublicKey, Transaction, TxId};
+use crate::types::{Epoch, PublicKey, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
 /// What changes from block to block.
@@ -34,10 +34,8 @@ struct LastBlock {
 
 /// Mirrors what the core decides.
 pub(super) struct NodeObserver {
-    /// The outputs.
-    pub(super) utxos: Arc<UtxoManager>,
-    /// The pool.
-    pub(super) pool: Arc<TransactionPool>,
+    /// Outputs and pool.
+    pub(super) mirror: Mirror,
     /// Times, watches, blocks.
     pub(super) feeds: Arc<Feeds>,
     /// Numbered finality events.
@@ -61,26 +59,21 @@ impl NodeObserver {
     ) -> Self {
         let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
         let (feeds, finality_feed) = feeds;
-        Self { utxos, pool, feeds, finality_feed, admission, identity, last_block }
+        let mirror = admission.mirror(utxos, pool);
+        Self { mirror, feeds, finality_feed, admission, identity, last_block }
     }
 
     fn certified(&self, txid: &TxId) {
-        self.pool.mark_certified(txid);
+        self.mirror.pool.mark_certified(txid);
         self.feeds.certified(txid, Clock.now_ms());
         self.feeds.changed(txid);
     }
 
     fn finalized(&self, transaction: &CheckedTransaction) {
-        let (txid, now_ms) = (transaction.txid(), Clock.now_ms());
-        self.utxos.mark_final(transaction);
-        if self.pool.mark_final(&txid, now_ms).is_none() {
-            // The pool had no place for it; now it can't be kept out, whatever it pays. A block may have it already.
-            let (fee, source) = (Amount::ZERO, TransactionSource::Local);
-            let _kept = self.pool.insert_certified(transaction.clone(), fee, now_ms, source).is_ok();
-            self.pool.mark_final(&txid, now_ms);
+        if self.mirror.finalized(transaction, Clock.now_ms()) {
+            self.admission.wake();
         }
-        self.admission.settled(txid);
-        self.told_final(&txid);
+        self.told_final(&transaction.txid());
     }
 
     fn told_final(&self, txid: &TxId) {
@@ -96,10 +89,9 @@ impl NodeObserver {
 
     fn dropped(&self, txid: &TxId, reason: &DropReason) {
         tracing::debug!(txid = %txid.short(), ?reason, "transaction dropped");
-        if let Some(transaction) = self.pool.remove(txid) {
-            self.utxos.release(&transaction);
+        if self.mirror.dropped(*txid) {
+            self.admission.wake();
         }
-        self.admission.dropped(*txid);
         self.feeds.changed(txid);
     }
 
@@ -109,12 +101,10 @@ impl NodeObserver {
         let txids: Vec<TxId> = applied.transactions.iter().map(CheckedTransaction::txid).collect();
         // Before anybody can see that it is in a block.
         self.feeds.note_receipts(&applied.receipts);
-        // A block makes final what was not.
-        self.pool.remove_included(&txids, header.height, now_ms);
-        for txid in &txids {
-            self.admission.settled(*txid);
-            self.told_final(txid);
+        if self.mirror.included(&txids, header.height, now_ms) {
+            self.admission.wake();
         }
+        txids.iter().for_each(|txid| self.told_final(txid));
         let (since_last, epoch_ended) = {
             let mut last = self.last_block.lock();
             let since_last = now.saturating_duration_since(last.at);
@@ -124,11 +114,10 @@ impl NodeObserver {
             (since_last, epoch_ended)
         };
         if epoch_ended {
-            self.utxos.start_epoch();
-            for txid in self.pool.start_epoch(now_ms) {
+            for txid in self.mirror.epoch_started(applied.state.next_epoch(), now_ms) {
                 self.feeds.changed(&txid);
             }
-            self.admission.epoch_started(applied.state.next_epoch());
+            self.admission.wake();
         }
         let transactions = applied.committed.block.transactions.len();
         let round = applied.committed.commit.round;
@@ -182,27 +171,17 @@ impl Observer for NodeObserver {
     fn notified(&self, notification: Notification) {
         match notification {
             Notification::Locked(transaction) => {
-                // Where the router locked another one first, the vote that follows decides.
-                let _mirrored = self.utxos.lock(&transaction).is_ok();
-                self.pool.mark_pending(&transaction.txid());
+                self.mirror.locked(&transaction);
             }
-            Notification::Voted(txids) => {
-                for txid in txids {
-                    if let Some(transaction) = self.pool.get(&txid) {
-                        self.utxos.mark_voted(txid, transaction.inputs());
-                    }
-                }
-            }
+            Notification::Voted(txids) => self.mirror.voted(&txids),
             Notification::Certified(txid) => self.certified(&txid),
             Notification::Finalized(transaction) => self.finalized(&transaction),
             Notification::Conflicting { txid, locked_to } => {
                 tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
-                // Neither takes a place of the pool while votes may be split between them.
-                self.pool.mark_conflicting(&txid);
-                self.pool.mark_conflicting(&locked_to);
+                self.mirror.conflicting(&txid, &locked_to);
             }
             Notification::WaitingForInputs(txid) => {
-                self.pool.mark_waiting(&txid);
+                self.mirror.pool.mark_waiting(&txid);
             }
             Notification::Dropped(txid, reason) => self.dropped(&txid, &reason),
             Notification::BlockApplied(applied) => self.applied(&applied),
