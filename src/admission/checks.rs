@@ -55,8 +55,10 @@ pub enum Action {
     Consider(CheckedTransaction),
     /// Tell all peers but this one.
     Relay(Arc<Transaction>, Option<PeerId>),
-    /// It is in the pool now.
-    Accepted(TxId),
+    /// It is in the pool now, and on its way.
+    Accepted(TxId, TransactionSource),
+    /// It is in the pool now, and waits for its parents.
+    Waits(TxId),
     /// It is in the pool no more.
     Gone(TxId),
     /// Tell the finality machine that time is up for these.
@@ -532,7 +534,7 @@ impl Admission {
         }
         match self.parts.pool.insert(transaction.clone(), fee, now.wall_ms, origin.source) {
             Ok(inserted) => {
-                out.push(Action::Accepted(txid));
+                out.push(Action::Accepted(txid, origin.source));
                 out.extend(inserted.evicted.into_iter().map(Action::Gone));
                 let relayed = Arc::clone(transaction.transaction());
                 out.push(Action::Consider(transaction));
@@ -568,7 +570,7 @@ impl Admission {
             let is_free = self.parts.utxos.lock(&transaction).is_ok();
             let pool = &self.parts.pool;
             if is_free && pool.insert(transaction.clone(), *fee, now.wall_ms, origin.source).is_ok() {
-                out.push(Action::Accepted(txid));
+                out.push(Action::Accepted(txid, origin.source));
             }
             out.push(Action::Relay(Arc::clone(transaction.transaction()), origin.peer()));
         }
@@ -602,7 +604,7 @@ impl Admission {
             return;
         }
         match self.parts.pool.insert_waiting(transaction, fee, now.wall_ms, origin.source) {
-            Ok(()) => out.push(Action::Accepted(txid)),
+            Ok(()) => out.push(Action::Waits(txid)),
             Err(PoolError::AlreadyKnown) => {}
             Err(error) => {
                 self.waiting.remove(&txid);

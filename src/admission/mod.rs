@@ -26,11 +26,15 @@
 //!   Known and refused mean all bytes; a refusal that depends on the state is not remembered.
 //! - INV-ADMIT-3: everything here is bounded: [`ADMISSION_BYTES_MAX`] is the sum.
 //!
+//! # Load
+//! How much users may have on its way at a time is `load.rs`'s to say, at the door.
+//!
 //! # To add a rule
 //! A variant of [`Refusal`], its place among the checks, its words in `rpc/`; the compiler finds the rest.
 
 mod checks;
 mod contests;
+pub mod load;
 mod mirror;
 mod news;
 mod orphans;
@@ -71,4 +75,5 @@ pub const ADMISSION_BYTES_MAX: usize = ORPHAN_BYTES_MAX
     + REQUESTED_BODIES_MAX * requested::REQUESTED_BODY_BYTES
     + REFUSED_COPIES_MAX * REFUSED_COPY_BYTES
     + NEWS_MAX * 64
+    + 2 * load::WINDOW_MAX * load::FLYING_BYTES
     + thread::QUEUE_BYTES_MAX;

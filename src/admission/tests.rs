@@ -235,7 +235,7 @@ fn a_payment_goes_to_pool_machine_and_peers_and_comes_again_without_effect() {
     let actions = desk.send(9, &payment);
     assert_eq!((considered(&actions), relayed(&actions)), (vec![txid], vec![txid]));
     assert!(actions.contains(&Action::Relay(Arc::clone(&payment), Some(peer(9)))));
-    assert!(actions.contains(&Action::Accepted(txid)));
+    assert!(actions.contains(&Action::Accepted(txid, TransactionSource::Peer(peer(9)))));
     assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Locked { by: txid });
     assert!(desk.send(8, &payment).is_empty(), "known");
     let actions = desk.hand_in(&payment, TransactionSource::Local);

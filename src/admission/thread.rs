@@ -12,8 +12,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::load::LoadWindow;
 use super::{Action, Admission, AdmissionParts, Mirror, Moment, News, Refusal, RequestedBodies, Submission};
 use crate::mempool::{TransactionPool, TransactionSource};
 use crate::network::{NetworkEvent, NetworkHandle, PeerId};
@@ -75,6 +77,7 @@ struct Entry {
 
 struct Queued {
     entry: Entry,
+    since: Instant,
     /// Its share of the queue's bytes, given back when it is dropped.
     _bytes: OwnedSemaphorePermit,
 }
@@ -95,14 +98,16 @@ impl Queue {
     /// Waits for room.
     async fn send(&self, entry: Entry) -> Result<(), NodeStopped> {
         let bytes = Arc::clone(&self.bytes).acquire_many_owned(entry.bytes()).await;
-        let queued = Queued { entry, _bytes: bytes.map_err(|_| NodeStopped)? };
+        let since = Clock.instant();
+        let queued = Queued { entry, since, _bytes: bytes.map_err(|_| NodeStopped)? };
         self.entries.send(queued).await.map_err(|_| NodeStopped)
     }
 
     /// Never waits; false when there is no room.
     fn offer(&self, entry: Entry) -> bool {
         let bytes = Arc::clone(&self.bytes).try_acquire_many_owned(entry.bytes());
-        bytes.is_ok_and(|bytes| self.entries.try_send(Queued { entry, _bytes: bytes }).is_ok())
+        let since = Clock.instant();
+        bytes.is_ok_and(|bytes| self.entries.try_send(Queued { entry, since, _bytes: bytes }).is_ok())
     }
 }
 
@@ -128,6 +133,7 @@ pub struct AdmissionHandle {
     news: Arc<News>,
     wake: Arc<Notify>,
     requested: Arc<RequestedBodies>,
+    door: Door,
 }
 
 /// The receiving end of an [`AdmissionHandle`].
@@ -137,12 +143,43 @@ pub struct AdmissionInbox {
     news: Arc<News>,
     wake: Arc<Notify>,
     requested: Arc<RequestedBodies>,
+    door: Door,
+}
+
+/// The window on users' transactions, with its clock.
+#[derive(Clone)]
+struct Door {
+    window: Arc<Mutex<LoadWindow>>,
+    started: Instant,
+}
+
+impl Door {
+    fn now_ms(&self) -> u64 {
+        let since = Clock.instant().saturating_duration_since(self.started);
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn enter(&self) -> Result<Entering<'_>, Refusal> {
+        let entered = self.window.lock().enter(self.now_ms());
+        entered.map(|()| Entering(self)).map_err(|retry_after_ms| Refusal::Busy { retry_after_ms })
+    }
+}
+
+/// Lets go of its place when the answer has come, or nobody waits for it any more.
+struct Entering<'a>(&'a Door);
+
+impl Drop for Entering<'_> {
+    fn drop(&mut self) {
+        self.0.window.lock().answered();
+    }
 }
 
 impl AdmissionHandle {
-    /// A handle and the inbox that the thread will take from.
+    /// A handle and the inbox that the thread will take from. The node's identity sets it a little apart from others.
     #[must_use]
-    pub fn new() -> (Self, AdmissionInbox) {
+    pub fn new(identity: &PeerId) -> (Self, AdmissionInbox) {
+        let window = Arc::new(Mutex::new(LoadWindow::new(identity.0.first().copied().unwrap_or(0))));
+        let door = Door { window, started: Clock.instant() };
         let (users, user_entries) = Queue::new(USER_QUEUE_MAX, USER_QUEUE_BYTES_MAX);
         let (peers, peer_entries) = Queue::new(PEER_QUEUE_MAX, PEER_QUEUE_BYTES_MAX);
         let (news, wake) = (Arc::new(News::default()), Arc::new(Notify::new()));
@@ -153,8 +190,9 @@ impl AdmissionHandle {
             news: Arc::clone(&news),
             wake: Arc::clone(&wake),
             requested: Arc::clone(&requested),
+            door: door.clone(),
         };
-        (Self { users, peers, news, wake, requested }, inbox)
+        (Self { users, peers, news, wake, requested, door }, inbox)
     }
 
     /// Submits a user's transaction: checks it, takes it into the pool, and sends it to machine and peers. One that the
@@ -163,6 +201,7 @@ impl AdmissionHandle {
     /// # Errors
     /// Why it was not taken.
     pub async fn submit(&self, transaction: Transaction) -> Result<TxId, Refusal> {
+        let _entering = self.door.enter().inspect_err(count_refusal)?;
         let (answer, answered) = oneshot::channel();
         let transactions = vec![Arc::new(transaction)];
         let entry = Entry { transactions, source: TransactionSource::Local, answer: Some(answer) };
@@ -202,6 +241,16 @@ impl AdmissionHandle {
     #[must_use]
     pub fn mirror(&self, utxos: Arc<UtxoManager>, pool: Arc<TransactionPool>) -> Mirror {
         Mirror { utxos, pool, news: Arc::clone(&self.news) }
+    }
+
+    /// A transaction is final: its time says how the network fares. Never waits.
+    pub fn finalized(&self, txid: &TxId) {
+        self.door.window.lock().settled(txid, self.door.now_ms());
+    }
+
+    /// A transaction has a rival or was dropped: its time says nothing. Never waits.
+    pub fn contested(&self, txid: &TxId) {
+        self.door.window.lock().left(txid);
     }
 
     /// Those who wait have news. Never waits.
@@ -262,9 +311,10 @@ pub fn start<N: Node>(
     let AdmissionServices { utxos, pool, index, verifier, expiry_ms, network, node } = services;
     let (news, requested) = (Arc::clone(&inbox.news), Arc::clone(&inbox.requested));
     let parts = AdmissionParts { utxos, pool, index, verifier, requested, news, expiry_ms };
-    let started = Clock.instant();
+    let started = inbox.door.started;
     let admission = Admission::new(parts);
-    let mut thread = AdmissionThread { admission, inbox, network, node, started, next_tick: started + TICK };
+    let mut thread =
+        AdmissionThread { admission, inbox, network, node, started, next_tick: Clock.instant() + TICK };
     registry.spawn_thread("admission", move || {
         while !token.is_cancelled() {
             let is_idle = thread.inbox.users.is_empty() && thread.inbox.peers.is_empty();
@@ -284,6 +334,10 @@ pub fn start<N: Node>(
             }
         }
     })
+}
+
+fn count_refusal(refusal: &Refusal) {
+    metrics::counter!(metric_names::MEMPOOL_REJECTED_TOTAL, "reason" => refusal.reason()).increment(1);
 }
 
 struct AdmissionThread<N> {
@@ -313,9 +367,11 @@ impl<N: Node> AdmissionThread<N> {
             self.execute(actions, Vec::new())?;
         }
         let (mut submissions, mut answers) = (Vec::with_capacity(BATCH_MAX), Answers::new());
+        let mut oldest = Clock.instant();
         for queue in [&mut self.inbox.users, &mut self.inbox.peers] {
             for _ in 0..BATCH_MAX / 2 {
-                let Ok(Queued { entry, .. }) = queue.try_recv() else { break };
+                let Ok(Queued { entry, since, .. }) = queue.try_recv() else { break };
+                oldest = oldest.min(since);
                 let Entry { transactions, source, mut answer } = entry;
                 for transaction in transactions {
                     let ticket = answer.is_some().then_some(answers.len());
@@ -329,6 +385,9 @@ impl<N: Node> AdmissionThread<N> {
         if submissions.is_empty() {
             return Ok(());
         }
+        let age = Clock.instant().saturating_duration_since(oldest);
+        let (age_ms, now_ms) = (u64::try_from(age.as_millis()).unwrap_or(u64::MAX), self.inbox.door.now_ms());
+        self.inbox.door.window.lock().queued_for(age_ms, now_ms);
         let state = self.node.state();
         let actions = self.admission.admit(submissions, &state, now);
         self.execute(actions, answers)
@@ -346,15 +405,20 @@ impl<N: Node> AdmissionThread<N> {
                 Action::Relay(transaction, except) => {
                     self.network.broadcast(&Message::Transaction(transaction), except);
                 }
-                Action::Accepted(txid) => self.node.accepted(txid, Clock.now_ms(), Clock.instant()),
+                Action::Accepted(txid, source) => {
+                    if source == TransactionSource::Local {
+                        let door = &self.inbox.door;
+                        door.window.lock().taken(txid, door.now_ms());
+                    }
+                    self.node.accepted(txid, Clock.now_ms(), Clock.instant());
+                }
+                Action::Waits(txid) => self.node.accepted(txid, Clock.now_ms(), Clock.instant()),
                 Action::Gone(txid) => self.node.changed(&txid),
                 Action::Expired(txids) => self.node.expired(txids)?,
                 Action::Blame(peer, what) => self.network.report(peer, what),
                 Action::Answer(ticket, outcome) => {
                     if let Err(refusal) = &outcome {
-                        let reason = refusal.reason();
-                        metrics::counter!(metric_names::MEMPOOL_REJECTED_TOTAL, "reason" => reason)
-                            .increment(1);
+                        count_refusal(refusal);
                     }
                     let answer = ticket.and_then(|ticket| answers.get_mut(ticket)).and_then(Option::take);
                     if let Some(answer) = answer {

@@ -77,6 +77,7 @@ impl NodeObserver {
     }
 
     fn told_final(&self, txid: &TxId) {
+        self.admission.finalized(txid);
         let now = Clock.instant();
         if let Some(latency) = self.feeds.finalized(txid, Clock.now_ms(), now) {
             self.finality_feed.push(*txid, latency, now);
@@ -89,6 +90,7 @@ impl NodeObserver {
 
     fn dropped(&self, txid: &TxId, reason: &DropReason) {
         tracing::debug!(txid = %txid.short(), ?reason, "transaction dropped");
+        self.admission.contested(txid);
         if self.mirror.dropped(*txid) {
             self.admission.wake();
         }
@@ -179,6 +181,8 @@ impl Observer for NodeObserver {
             Notification::Conflicting { txid, locked_to } => {
                 tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
                 self.mirror.conflicting(&txid, &locked_to);
+                self.admission.contested(&txid);
+                self.admission.contested(&locked_to);
             }
             Notification::WaitingForInputs(txid) => {
                 self.mirror.pool.mark_waiting(&txid);

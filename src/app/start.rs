@@ -256,7 +256,7 @@ fn start_consensus(
         set: Arc::clone(state.validators()),
     };
     let (engine, inbox) = ConsensusEngine::new(voters, key);
-    let (admission, admission_inbox) = AdmissionHandle::new();
+    let (admission, admission_inbox) = AdmissionHandle::new(&network.identity());
     let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
     let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
     let observer =

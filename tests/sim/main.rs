@@ -12,6 +12,7 @@
     reason = "a failed expectation is a test's verdict"
 )]
 
+mod admission;
 mod beyond;
 mod byzantine;
 mod disk;

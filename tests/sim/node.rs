@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
+use timed::admission::{Admission, AdmissionParts, Mirror, News, RequestedBodies};
 use timed::consensus::core::{Core, CoreConfig, Identity, Opened, Output, Restart};
 use timed::consensus::replay::{index_change, replay};
+use timed::mempool::{PoolLimits, TransactionPool};
 use timed::storage::block_log::{BlockLog, LoggedBlock};
 use timed::storage::index::Index;
 use timed::storage::journal::{Durable, JournalIdentity, JournalRecord, JournalWriter, Staged};
@@ -14,7 +16,6 @@ use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
 use timed::types::{
     Epoch, Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier,
-    TxId,
 };
 use timed::utxo::UtxoManager;
 
@@ -35,8 +36,11 @@ pub struct Running {
     pub index: Index,
     pub utxos: Arc<UtxoManager>,
     pub prover: Prover,
-    /// Transactions that were relayed once; the node's network remembers them likewise.
-    pub relayed: BTreeSet<TxId>,
+    /// Takes transactions in, as in the node.
+    pub admission: Admission,
+    /// What the machine decided, for admission.
+    pub mirror: Mirror,
+    pub requested: Arc<RequestedBodies>,
     /// Staged writes that the disk has not taken yet.
     pub writes: VecDeque<Write>,
     pub write_scheduled: bool,
@@ -110,6 +114,18 @@ impl Node {
         }
         let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
         let own = self.own_messages(&opened.records);
+        let pool = Arc::new(TransactionPool::new(PoolLimits::default()));
+        let (news, requested) = (Arc::new(News::default()), Arc::new(RequestedBodies::default()));
+        let admission = Admission::new(AdmissionParts {
+            utxos: Arc::clone(&utxos),
+            pool: Arc::clone(&pool),
+            index: Arc::new(index.clone()),
+            verifier: Arc::clone(&verifier),
+            requested: Arc::clone(&requested),
+            news: Arc::clone(&news),
+            expiry_ms: 86_400_000,
+        });
+        let mirror = Mirror { utxos: Arc::clone(&utxos), pool, news };
         let config = CoreConfig {
             operator: self.operator.clone(),
             listen_ms: 0,
@@ -128,7 +144,9 @@ impl Node {
             log,
             index,
             utxos,
-            relayed: BTreeSet::new(),
+            admission,
+            mirror,
+            requested,
             writes: VecDeque::new(),
             write_scheduled: false,
             block_to_write: None,

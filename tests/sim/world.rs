@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use timed::consensus::core::{Event, Identity, Notification, Output, Signing, Timer};
+use timed::mempool::TransactionSource;
 use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::{
-    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, TxId,
 };
 
 use crate::beyond::Halves;
@@ -285,6 +286,9 @@ impl World {
                 self.after(delay, Item::WriteBlock { node, life });
             }
             Output::Send(to, message) => {
+                if let Message::GetTransactions(txids) = &message {
+                    running.requested.note(txids);
+                }
                 if let Some(to) = self.nodes.iter().position(|other| other.peer == to) {
                     self.send(node, to, message);
                 }
@@ -309,26 +313,20 @@ impl World {
                 );
                 self.seen.blamed += 1;
             }
-            Output::CheckTransactions(from, transactions) => self.admit(node, from, transactions),
+            Output::CheckTransactions(from, transactions) => {
+                self.admit(node, TransactionSource::Peer(from), transactions);
+            }
             Output::Notify(notification) => self.notified(node, notification),
         }
     }
 
-    fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
-        for transaction in transactions {
-            let txid = self.workload.txid(&transaction);
-            // Its maker has checked it, for all nodes.
-            let checked = self.workload.payments.get(&txid).expect("somebody's payment").transaction.clone();
-            assert_eq!(checked.transaction(), &transaction, "honest nodes change nothing");
-            let known = self.nodes[node].running.as_mut().is_none_or(|running| !running.relayed.insert(txid));
-            if !known {
-                self.broadcast(node, &Message::Transaction(transaction), Some(from));
-            }
-            self.feed(node, Event::Transaction(checked));
-        }
+    fn notified(&mut self, node: usize, notification: Notification) {
+        self.mirror(node, &notification);
+        self.noted(node, notification);
+        self.hear(node);
     }
 
-    fn notified(&mut self, node: usize, notification: Notification) {
+    fn noted(&mut self, node: usize, notification: Notification) {
         match notification {
             Notification::Finalized(transaction) => {
                 let Some(running) = &self.nodes[node].running else { return };
@@ -536,6 +534,8 @@ impl World {
             && let Some(running) = &self.nodes[node].running
         {
             running.core.check_invariants().expect("invariants hold");
+            running.admission.check_invariants().expect("invariants hold");
+            running.mirror.pool.check_invariants().expect("invariants hold");
         }
     }
 
@@ -583,9 +583,8 @@ impl World {
             return;
         }
         let node = live[self.random.below(live.len())];
-        let from = self.nodes[node].peer;
         self.stopwatch.submitted(node, transaction.txid(), self.now_ms);
-        self.admit(node, from, vec![Arc::clone(transaction.transaction())]);
+        self.admit(node, TransactionSource::Local, vec![Arc::clone(transaction.transaction())]);
     }
 
     // -- the run --------------------------------------------------------------------------------------------------
