@@ -39,6 +39,8 @@ pub const QUEUE_AGE_MAX_MS: u64 = 100;
 pub const STALE_MS: u64 = 1_000;
 /// By how many transactions the window grows with each window that becomes final.
 pub const INCREASE: u64 = 16;
+/// Names in the order of their times, at most.
+const ORDER_MAX: usize = 2 * WINDOW_MAX;
 /// Samples that the median is taken of.
 const SAMPLES: usize = 63;
 /// So many that are not final in time, without one that is, say that nothing becomes final.
@@ -106,6 +108,12 @@ impl LoadWindow {
     pub fn taken(&mut self, txid: TxId, now_ms: u64) {
         if self.flying.len() < WINDOW_MAX && self.flying.insert(txid, now_ms).is_none() {
             self.order.push_back((now_ms, txid));
+        }
+        // One slow transaction must not keep the names of all that were faster.
+        while self.order.len() > ORDER_MAX {
+            if let Some((_, oldest)) = self.order.pop_front() {
+                self.flying.remove(&oldest);
+            }
         }
     }
 

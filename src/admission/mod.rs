@@ -6,9 +6,13 @@
 //! from `thread.rs`, the simulator by itself. It knows nothing of consensus; the node tells it what became final.
 //!
 //! # In order of cost
-//! 1. The shape. 2. Whether these bytes are known, or were refused. 3. The inputs, and what the rules say of owners and
-//! fees. 4. The signatures, many at once. 5. Policy: conflicts, pool, floor. Nothing that a step turns away costs a later
-//! one.
+//! - the shape
+//! - whether these bytes are known, or were refused
+//! - the inputs, and what the rules say of owners and fees
+//! - the signatures, many at once
+//! - policy: conflicts, pool, floor
+//!
+//! Nothing that a step turns away costs a later one.
 //!
 //! # What becomes of a transaction
 //! | its inputs | from a user | from a peer |

@@ -66,7 +66,7 @@ pub const RESIDENT_BYTES_MAX: usize = 128 << 20;
 /// Votes of one validator for transactions without a body here, at most; more are dropped (they can be had again).
 pub const UNKNOWN_VOTES_MAX: u32 = 16_384;
 /// The same of all validators together: each has an equal share.
-pub const UNKNOWN_VOTES_OF_ALL_MAX: u32 = 131_072;
+pub const UNKNOWN_VOTES_OF_ALL_MAX: usize = 131_072;
 /// Conflicting transactions that are remembered for one, to find out who voted for two of them. Whoever looks from the
 /// other side finds the pair as well, so more are rarely needed, and never for safety.
 pub const RIVALS_MAX: usize = 64;
@@ -84,7 +84,7 @@ pub const UNCERTIFIED_BYTES_MAX: usize = UNLOCKED_BYTES_MAX
     + UNLOCKED_BODIES_MAX * (BODY_OVERHEAD_BYTES + RIVALS_MAX * 64)
     + WAITING_INPUTS_MAX * WAITING_INPUT_BYTES
     + RESIDENT_BYTES_MAX
-    + UNKNOWN_VOTES_OF_ALL_MAX as usize * UNKNOWN_VOTE_BYTES;
+    + UNKNOWN_VOTES_OF_ALL_MAX * UNKNOWN_VOTE_BYTES;
 
 /// The chain as of its last applied block: what validity for a vote depends on.
 #[derive(Clone, Copy)]

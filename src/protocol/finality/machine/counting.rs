@@ -33,8 +33,8 @@ impl Machine {
 
     /// Votes for transactions without a body that one member may have here.
     pub(super) fn unknown_votes_max(&self) -> u32 {
-        let members = u32::try_from(self.set.len().max(1)).unwrap_or(u32::MAX);
-        UNKNOWN_VOTES_OF_ALL_MAX.div_euclid(members).min(UNKNOWN_VOTES_MAX)
+        let share = UNKNOWN_VOTES_OF_ALL_MAX.checked_div(self.set.len()).unwrap_or(0);
+        u32::try_from(share).unwrap_or(u32::MAX).min(UNKNOWN_VOTES_MAX)
     }
 
     /// Counts a vote once; false when it changes nothing.

@@ -187,10 +187,9 @@ impl Machine {
         }
         for (member, counted) in self.unknown_votes.iter().enumerate() {
             let unknown = self.entries.values().filter(|entry| matches!(entry.body, Body::Missing));
-            let votes = |entry: &Entry| {
-                u32::from(entry.lock_votes.has_voted(member)) + u32::from(entry.final_votes.has_voted(member))
-            };
-            if unknown.map(votes).sum::<u32>() != *counted {
+            let tallies = unknown.flat_map(|entry| [&entry.lock_votes, &entry.final_votes]);
+            let votes = tallies.filter(|tally| tally.has_voted(member)).count();
+            if u32::try_from(votes) != Ok(*counted) {
                 return Err(format!(
                     "INV-FIN-8: votes of member {member} without a body are not counted right"
                 ));
