@@ -10,6 +10,7 @@
 //! form `INV-AREA-n`. It is defined once, in a module's head under "Invariants", and quoted by an assertion or a test
 //! that holds it; `tests/architecture.rs` holds this too.
 
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod consensus;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
-use super::router::Router;
+use crate::admission::AdmissionHandle;
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
@@ -47,7 +47,7 @@ pub struct AppContext {
     /// The chain's state, progress and recent blocks.
     pub bft: Arc<ConsensusView>,
     /// Takes transactions.
-    pub router: Router,
+    pub admission: AdmissionHandle,
     /// Times, watches, blocks.
     pub feeds: Arc<Feeds>,
     /// Numbered finality events.

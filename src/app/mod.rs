@@ -1,5 +1,6 @@
 //! Wires the services of a node together, starts and stops them.
 
+mod admission;
 pub mod context;
 pub mod devnet;
 pub mod feeds;
@@ -8,7 +9,6 @@ pub mod networks;
 mod node_api;
 mod observer;
 mod open;
-pub mod router;
 pub mod start;
 mod telemetry;
 pub mod vote_file;

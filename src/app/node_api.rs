@@ -27,6 +27,7 @@ use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::state::LedgerState;
 use crate::rpc::api::{BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, UtxoPage};
+use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
     AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, EvidenceInfo, FinalizedPage, GenesisInfo,
     HeartbeatInfo, MasternodeInfo, MempoolInfo, NetworkInfo, NodeState, NodeStatus, NotReady, PeerInfo,
@@ -474,7 +475,8 @@ impl NodeApi for AppContext {
     }
 
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
-        self.router.submit(transaction).boxed()
+        async move { self.admission.submit(transaction).await.map_err(|refusal| submit_error(&refusal)) }
+            .boxed()
     }
 
     fn finality_proof(

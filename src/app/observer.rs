@@ -13,7 +13,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 
 use super::feeds::{BlockSummary, Feeds};
-use super::router::Router;
+use crate::admission::{AdmissionHandle, Mirror};
 use crate::consensus::engine::Observer;
 use crate::consensus::events::{AppliedBlock, Notification, Progress};
 use crate::mempool::TransactionPool;
@@ -34,16 +34,14 @@ struct LastBlock {
 
 /// Mirrors what the core decides.
 pub(super) struct NodeObserver {
-    /// The outputs.
-    pub(super) utxos: Arc<UtxoManager>,
-    /// The pool.
-    pub(super) pool: Arc<TransactionPool>,
+    /// Outputs and pool.
+    pub(super) mirror: Mirror,
     /// Times, watches, blocks.
     pub(super) feeds: Arc<Feeds>,
     /// Numbered finality events.
     pub(super) finality_feed: Arc<FinalityFeed>,
-    /// Where transactions of peers go.
-    pub(super) router: Router,
+    /// Where transactions of peers go, and who waits for news.
+    pub(super) admission: AdmissionHandle,
     /// The operator key whose votes this node casts.
     pub(super) identity: Option<PublicKey>,
     last_block: Mutex<LastBlock>,
@@ -55,28 +53,31 @@ impl NodeObserver {
         utxos: Arc<UtxoManager>,
         pool: Arc<TransactionPool>,
         feeds: (Arc<Feeds>, Arc<FinalityFeed>),
-        router: Router,
+        admission: AdmissionHandle,
         identity: Option<PublicKey>,
         state: &LedgerState,
     ) -> Self {
         let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
         let (feeds, finality_feed) = feeds;
-        Self { utxos, pool, feeds, finality_feed, router, identity, last_block }
+        let mirror = admission.mirror(utxos, pool);
+        Self { mirror, feeds, finality_feed, admission, identity, last_block }
     }
 
     fn certified(&self, txid: &TxId) {
-        self.pool.mark_certified(txid);
+        self.mirror.pool.mark_certified(txid);
         self.feeds.certified(txid, Clock.now_ms());
         self.feeds.changed(txid);
     }
 
     fn finalized(&self, transaction: &CheckedTransaction) {
-        self.utxos.mark_final(transaction);
-        self.pool.mark_final(&transaction.txid(), Clock.now_ms());
+        if self.mirror.finalized(transaction, Clock.now_ms()) {
+            self.admission.wake();
+        }
         self.told_final(&transaction.txid());
     }
 
     fn told_final(&self, txid: &TxId) {
+        self.admission.finalized(txid);
         let now = Clock.instant();
         if let Some(latency) = self.feeds.finalized(txid, Clock.now_ms(), now) {
             self.finality_feed.push(*txid, latency, now);
@@ -89,8 +90,9 @@ impl NodeObserver {
 
     fn dropped(&self, txid: &TxId, reason: &DropReason) {
         tracing::debug!(txid = %txid.short(), ?reason, "transaction dropped");
-        if let Some(transaction) = self.pool.remove(txid) {
-            self.utxos.release(&transaction);
+        self.admission.contested(txid);
+        if self.mirror.dropped(*txid) {
+            self.admission.wake();
         }
         self.feeds.changed(txid);
     }
@@ -101,8 +103,9 @@ impl NodeObserver {
         let txids: Vec<TxId> = applied.transactions.iter().map(CheckedTransaction::txid).collect();
         // Before anybody can see that it is in a block.
         self.feeds.note_receipts(&applied.receipts);
-        // A block makes final what was not.
-        self.pool.remove_included(&txids, header.height, now_ms);
+        if self.mirror.included(&txids, header.height, now_ms) {
+            self.admission.wake();
+        }
         txids.iter().for_each(|txid| self.told_final(txid));
         let (since_last, epoch_ended) = {
             let mut last = self.last_block.lock();
@@ -113,10 +116,10 @@ impl NodeObserver {
             (since_last, epoch_ended)
         };
         if epoch_ended {
-            self.utxos.start_epoch();
-            for txid in self.pool.start_epoch(now_ms) {
+            for txid in self.mirror.epoch_started(applied.state.next_epoch(), now_ms) {
                 self.feeds.changed(&txid);
             }
+            self.admission.wake();
         }
         let transactions = applied.committed.block.transactions.len();
         let round = applied.committed.commit.round;
@@ -170,25 +173,19 @@ impl Observer for NodeObserver {
     fn notified(&self, notification: Notification) {
         match notification {
             Notification::Locked(transaction) => {
-                // Where the router locked another one first, the vote that follows decides.
-                let _mirrored = self.utxos.lock(&transaction).is_ok();
-                self.pool.mark_pending(&transaction.txid());
+                self.mirror.locked(&transaction);
             }
-            Notification::Voted(txids) => {
-                for txid in txids {
-                    if let Some(transaction) = self.pool.get(&txid) {
-                        self.utxos.mark_voted(txid, transaction.inputs());
-                    }
-                }
-            }
+            Notification::Voted(txids) => self.mirror.voted(&txids),
             Notification::Certified(txid) => self.certified(&txid),
             Notification::Finalized(transaction) => self.finalized(&transaction),
             Notification::Conflicting { txid, locked_to } => {
                 tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
-                self.pool.mark_conflicting(&txid);
+                self.mirror.conflicting(&txid, &locked_to);
+                self.admission.contested(&txid);
+                self.admission.contested(&locked_to);
             }
             Notification::WaitingForInputs(txid) => {
-                self.pool.mark_waiting(&txid);
+                self.mirror.pool.mark_waiting(&txid);
             }
             Notification::Dropped(txid, reason) => self.dropped(&txid, &reason),
             Notification::BlockApplied(applied) => self.applied(&applied),
@@ -202,7 +199,11 @@ impl Observer for NodeObserver {
         }
     }
 
+    fn bodies_requested(&self, txids: &[TxId]) {
+        self.admission.requested(txids);
+    }
+
     fn check_transactions(&self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
-        self.router.offer(from, transactions);
+        self.admission.offer(from, transactions);
     }
 }

@@ -12,14 +12,15 @@ use std::sync::Arc;
 
 use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
 
+use super::admission::{AdmittedTo, to_core};
 use super::context::AppContext;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
 use super::networks::{NetworksError, load_genesis};
 use super::observer::NodeObserver;
 use super::open::{Data, open};
-use super::router::{Router, RouterParts, route_bulk, start_router};
 use super::telemetry;
+use crate::admission::{self, AdmissionHandle, AdmissionServices};
 use crate::consensus::block_commit::start_block_log;
 use crate::consensus::dispatch::Consensus;
 use crate::consensus::engine::{EngineParts, NodeShell, start_engine, verify_urgent};
@@ -144,7 +145,7 @@ pub async fn start(
         pool: transactions,
         index,
         blocks,
-        router,
+        admission,
         feeds,
         finality_feed,
         signs_after_ms,
@@ -153,7 +154,7 @@ pub async fn start(
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
     let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))
         .map_err(ReplayError::Genesis)?;
-    spawn_inbound(&registry, events, &engine, &network, pool, verifier, &router);
+    spawn_inbound(&registry, events, &engine, &network, pool, verifier, &admission);
     let context = Arc::new(AppContext {
         config,
         clock: Clock,
@@ -167,7 +168,7 @@ pub async fn start(
         blocks,
         engine,
         bft,
-        router,
+        admission,
         feeds,
         finality_feed,
         signs_after_ms,
@@ -237,7 +238,7 @@ struct Services {
     pool: Arc<TransactionPool>,
     index: Arc<crate::storage::Index>,
     blocks: crate::storage::BlockReader<crate::storage::RealDisk>,
-    router: Router,
+    admission: AdmissionHandle,
     feeds: Arc<Feeds>,
     finality_feed: Arc<FinalityFeed>,
     signs_after_ms: TimeMs,
@@ -285,11 +286,11 @@ fn start_consensus(
         set: Arc::clone(state.validators()),
     };
     let (engine, inbox) = ConsensusHandle::new(voters);
-    let (router, router_inbox) = Router::new();
+    let (admission, admission_inbox) = AdmissionHandle::new(&network.identity());
     let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
     let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
     let observer =
-        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, router.clone(), key, &state);
+        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, admission.clone(), key, &state);
 
     let writer = start_index_writer(&index, &utxos, registry)?;
     let block_orders =
@@ -312,17 +313,16 @@ fn start_consensus(
         failures: registry.clone(),
     };
     start_engine(EngineParts { consensus, outputs, inbox, shell }, registry)?;
-    let parts = RouterParts {
-        verifier: Arc::clone(verifier),
-        bft: Arc::clone(&bft),
-        engine: Arc::clone(&engine),
+    let services = AdmissionServices {
         utxos: Arc::clone(&utxos),
         pool: Arc::clone(&pool),
         index: Arc::clone(&index),
+        verifier: Arc::clone(verifier),
+        expiry_ms: config.mempool.expiry_s.saturating_mul(1_000),
         network: network.clone(),
-        feeds: Arc::clone(&feeds),
+        node: AdmittedTo { bft: Arc::clone(&bft), engine: Arc::clone(&engine), feeds: Arc::clone(&feeds) },
     };
-    start_router(router_inbox, parts, registry)?;
+    admission::start(admission_inbox, services, registry)?;
     Ok(Services {
         engine,
         bft,
@@ -330,7 +330,7 @@ fn start_consensus(
         pool,
         index,
         blocks,
-        router,
+        admission,
         feeds,
         finality_feed,
         signs_after_ms,
@@ -365,7 +365,7 @@ fn spawn_inbound(
     network: &NetworkHandle,
     pool: CpuPool,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
-    router: &Router,
+    admission: &AdmissionHandle,
 ) {
     let NetworkEvents { urgent, bulk } = events;
     let token = registry.token().clone();
@@ -374,7 +374,7 @@ fn spawn_inbound(
         let _ended = token.run_until_cancelled(work).await;
     });
     let token = registry.token().clone();
-    let work = route_bulk(bulk, router.clone(), Arc::clone(engine));
+    let work = admission::route_bulk(bulk, admission.clone(), to_core(Arc::clone(engine)));
     registry.spawn("bulk router", async move {
         let _ended = token.run_until_cancelled(work).await;
     });

@@ -9,6 +9,7 @@ use super::genesis_source::{self, Found};
 use super::{CliError, output};
 use crate::app::create_journal;
 use crate::app::networks::{NetworksError, read_genesis};
+use crate::runtime::config::MempoolConfig;
 use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
 use crate::types::{GenesisDocument, Network};
@@ -156,6 +157,14 @@ fn write_new(path: &Path, text: &str) -> Result<(), CliError> {
         .map_err(|source| CliError::Io { path: path.to_owned(), source })
 }
 
+fn mempool_text(defaults: &MempoolConfig) -> String {
+    let MempoolConfig { max_transactions, max_bytes, expiry_s } = defaults;
+    format!(
+        "# max_transactions = {max_transactions}\n# max_bytes = {max_bytes}\n# Transactions that are not certified within \
+         this time are forgotten, in seconds.\n# expiry_s = {expiry_s}"
+    )
+}
+
 /// The configuration with its comments: what differs by network and role is set, the rest shows its defaults.
 fn config_text(network: Network, has_genesis: bool, masternode: bool) -> String {
     let defaults = Config::of_network(network);
@@ -218,8 +227,7 @@ listen_address = "{rpc}"
 # vote_interval_ms = {vote_interval_ms}
 
 [mempool]
-# max_transactions = {max_transactions}
-# max_bytes = {max_bytes}
+{mempool}
 "#,
         port = network.default_port(),
         max_inbound = defaults.network.max_inbound,
@@ -227,8 +235,7 @@ listen_address = "{rpc}"
         max_connections = defaults.rpc.max_connections,
         cache_mb = defaults.storage.cache_mb,
         vote_interval_ms = defaults.consensus.vote_interval_ms,
-        max_transactions = defaults.mempool.max_transactions,
-        max_bytes = defaults.mempool.max_bytes,
+        mempool = mempool_text(&defaults.mempool),
     );
     let off = if masternode { "" } else { "# " };
     // Writing into a String can't fail.

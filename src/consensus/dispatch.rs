@@ -93,6 +93,7 @@ impl Consensus {
             Event::BlockPersisted(block) => self.on_block_persisted(&block),
             Event::TimeoutElapsed(timer) => self.on_timer(timer),
             Event::Tick => {}
+            Event::Expired(txids) => self.finality.expire(txids, &moment!(self), &mut self.out),
             Event::FinalVotesAsked { txid, answer } => {
                 let _heard = answer.send(self.finality.machine().final_votes(&txid));
             }

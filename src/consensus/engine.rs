@@ -37,7 +37,7 @@ use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::{Clock, CpuPool, TaskRegistry};
 use crate::storage::block_log::LoggedBlock;
-use crate::types::{Message, SignatureVerifier, Transaction};
+use crate::types::{Message, SignatureVerifier, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
 /// Bulk events that are handled before urgent ones are looked for again.
@@ -55,6 +55,8 @@ const VERIFY_JOBS_MAX: usize = 4;
 pub trait Observer: Send + Sync {
     /// Something became of a transaction or a block.
     fn notified(&self, notification: Notification);
+    /// Peers are asked for these bodies.
+    fn bodies_requested(&self, txids: &[TxId]);
     /// Transactions that a peer sent with votes or as an answer have to be checked.
     fn check_transactions(&self, from: PeerId, transactions: Vec<Arc<Transaction>>);
 }
@@ -323,6 +325,10 @@ impl Shell for NodeShell {
     }
 
     fn send(&mut self, to: PeerId, message: Message) {
+        if let Message::GetTransactions(txids) = &message {
+            // Before it leaves, so that no answer comes unasked.
+            self.observer.bodies_requested(txids);
+        }
         // A peer that is gone, or whose queue is full, asks again or learns it from another one.
         let _sent = self.network.send(to, &message);
     }

@@ -75,6 +75,8 @@ pub enum Event {
     TimeoutElapsed(Timer),
     /// Some time passed; comes at least every [`STATUS_INTERVAL_MS`](super::peers::STATUS_INTERVAL_MS).
     Tick,
+    /// Time is up for these uncertified transactions, by this node's policy.
+    Expired(Vec<TxId>),
     /// Somebody asks for the votes that make a transaction final; answered at once, if anybody still listens.
     FinalVotesAsked {
         /// The transaction.

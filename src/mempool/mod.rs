@@ -6,6 +6,8 @@
 //!
 //! # Invariants
 //! - INV-POOL-1: the limits hold for transactions that are not certified; a certified or final one is never evicted.
+//!   What waits for a parent, and what has a known rival, has limits of its own: neither takes the place of others, nor
+//!   moves the floor.
 //! - INV-POOL-2: the counters equal what is in the map.
 //! - INV-POOL-3: nothing is evicted for a transaction that pays no better rate, and what was turned away or evicted
 //!   needs a better one for a while.
@@ -40,6 +42,17 @@ pub use self::error::PoolError;
 pub use self::floor::{FLOOR_HALF_LIFE_MS, FLOOR_INCREMENT, FeeRate};
 pub use self::recent::RECENT_TRANSACTIONS_MAX;
 
+/// Transactions that wait for their parents, at most.
+pub const WAITING_TRANSACTIONS_MAX: usize = 4_096;
+/// Their encoded bytes, at most.
+pub const WAITING_BYTES_MAX: usize = 8 << 20;
+/// Transactions with a known rival, at most.
+pub const CONTESTED_TRANSACTIONS_MAX: usize = 4_096;
+/// Their encoded bytes, at most.
+pub const CONTESTED_BYTES_MAX: usize = 8 << 20;
+/// Memory of a transaction in the pool beside its bytes, in bytes.
+pub const POOL_OVERHEAD_BYTES: usize = 1_024;
+
 /// What the pool takes of transactions that are not certified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolLimits {
@@ -71,7 +84,7 @@ pub enum Stage {
     Pending,
     /// It waits for an output that is not there yet.
     Waiting,
-    /// Another transaction holds one of its inputs.
+    /// Another transaction spends one of its inputs, whichever of them holds it.
     Conflicting,
     /// Lock votes of a quorum are there; it will be in the chain, or voted on again in the next epoch.
     Certified,
@@ -83,10 +96,60 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// Whether the pool's limits count it.
+    /// Whether votes are still to decide on it.
     #[must_use]
     pub const fn is_uncertified(self) -> bool {
-        matches!(self, Self::Pending | Self::Waiting | Self::Conflicting)
+        self.class().is_some()
+    }
+
+    const fn class(self) -> Option<Class> {
+        match self {
+            Self::Pending => Some(Class::Counted),
+            Self::Waiting => Some(Class::Waiting),
+            Self::Conflicting => Some(Class::Contested),
+            Self::Certified | Self::Final { .. } => None,
+        }
+    }
+}
+
+/// Which limits an uncertified transaction falls under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Class {
+    /// Those of the configuration.
+    Counted,
+    /// [`WAITING_TRANSACTIONS_MAX`] and [`WAITING_BYTES_MAX`].
+    Waiting,
+    /// [`CONTESTED_TRANSACTIONS_MAX`] and [`CONTESTED_BYTES_MAX`].
+    Contested,
+}
+
+impl Class {
+    const ALL: [Self; 3] = [Self::Counted, Self::Waiting, Self::Contested];
+}
+
+/// One of each class.
+#[derive(Default)]
+struct ByClass<T> {
+    counted: T,
+    waiting: T,
+    contested: T,
+}
+
+impl<T> ByClass<T> {
+    const fn of(&self, class: Class) -> &T {
+        match class {
+            Class::Counted => &self.counted,
+            Class::Waiting => &self.waiting,
+            Class::Contested => &self.contested,
+        }
+    }
+
+    const fn of_mut(&mut self, class: Class) -> &mut T {
+        match class {
+            Class::Counted => &mut self.counted,
+            Class::Waiting => &mut self.waiting,
+            Class::Contested => &mut self.contested,
+        }
     }
 }
 
@@ -140,7 +203,7 @@ pub struct Inserted {
 #[derive(Default)]
 struct Order {
     /// The uncertified ones, the first to be evicted first.
-    evictable: BTreeSet<EvictionKey>,
+    evictable: ByClass<BTreeSet<EvictionKey>>,
     floor: RollingFloor,
     next_sequence: u64,
 }
@@ -177,7 +240,7 @@ pub struct TransactionPool {
     /// Everything in the pool.
     all: Usage,
     /// What the limits count.
-    uncertified: Usage,
+    uncertified: ByClass<Usage>,
 }
 
 impl TransactionPool {
@@ -190,7 +253,7 @@ impl TransactionPool {
             order: Mutex::new(Order::default()),
             recent: Mutex::new(RecentRing::default()),
             all: Usage::default(),
-            uncertified: Usage::default(),
+            uncertified: ByClass::default(),
         }
     }
 
@@ -235,6 +298,31 @@ impl TransactionPool {
             },
         );
         Ok(Inserted { evicted })
+    }
+
+    /// Takes a transaction that waits for its parents. It does not move the floor, and others keep their places.
+    ///
+    /// # Errors
+    /// [`PoolError`].
+    pub fn insert_waiting(
+        &self,
+        transaction: CheckedTransaction,
+        fee: Amount,
+        now_ms: TimeMs,
+        source: TransactionSource,
+    ) -> Result<(), PoolError> {
+        let mut order = self.order.lock();
+        self.refuse_known(&transaction.txid())?;
+        let bytes = transaction.encoded_bytes();
+        let rate = FeeRate::of(fee, bytes);
+        let (transactions, used) = self.uncertified.waiting.get();
+        if transactions >= WAITING_TRANSACTIONS_MAX || used.saturating_add(bytes) > WAITING_BYTES_MAX {
+            return Err(PoolError::Full { rate });
+        }
+        let (stage, received_ms) = (Stage::Waiting, now_ms);
+        let entry = PoolEntry { transaction, fee, rate, received_ms, source, stage, sequence: 0 };
+        self.put(&mut order, entry);
+        Ok(())
     }
 
     /// Takes a transaction that is certified already, as no limit may keep it out. One that the pool has becomes
@@ -282,9 +370,9 @@ impl TransactionPool {
 
     /// Those to evict so that so many bytes more fit, lowest rates first; `None` if they never fit.
     fn victims_for(&self, order: &Order, bytes: usize) -> Option<Vec<EvictionKey>> {
-        let (mut transactions, mut used) = self.uncertified.get();
+        let (mut transactions, mut used) = self.uncertified.counted.get();
         let mut victims = Vec::new();
-        let mut candidates = order.evictable.iter();
+        let mut candidates = order.evictable.counted.iter();
         while transactions >= self.limits.max_transactions
             || used.saturating_add(bytes) > self.limits.max_bytes
         {
@@ -312,9 +400,9 @@ impl TransactionPool {
         order.next_sequence = order.next_sequence.saturating_add(1);
         let bytes = entry.transaction.encoded_bytes();
         self.all.add(bytes);
-        if entry.stage.is_uncertified() {
-            self.uncertified.add(bytes);
-            order.evictable.insert(entry.eviction_key());
+        if let Some(class) = entry.stage.class() {
+            self.uncertified.of(class).add(bytes);
+            order.evictable.of_mut(class).insert(entry.eviction_key());
         }
         self.entries.insert(entry.transaction.txid(), entry);
     }
@@ -323,9 +411,9 @@ impl TransactionPool {
         let (_, entry) = self.entries.remove(txid)?;
         let bytes = entry.transaction.encoded_bytes();
         self.all.subtract(bytes);
-        if entry.stage.is_uncertified() {
-            self.uncertified.subtract(bytes);
-            order.evictable.remove(&entry.eviction_key());
+        if let Some(class) = entry.stage.class() {
+            self.uncertified.of(class).subtract(bytes);
+            order.evictable.of_mut(class).remove(&entry.eviction_key());
         }
         Some(entry)
     }
@@ -343,23 +431,58 @@ impl TransactionPool {
         let bytes = entry.transaction.encoded_bytes();
         let key = entry.eviction_key();
         drop(entry);
-        match (before.is_uncertified(), after.is_uncertified()) {
-            (true, false) => {
-                self.uncertified.subtract(bytes);
-                order.evictable.remove(&key);
+        if before.class() != after.class() {
+            if let Some(class) = before.class() {
+                self.uncertified.of(class).subtract(bytes);
+                order.evictable.of_mut(class).remove(&key);
             }
-            (false, true) => {
-                self.uncertified.add(bytes);
-                order.evictable.insert(key);
+            if let Some(class) = after.class() {
+                self.uncertified.of(class).add(bytes);
+                order.evictable.of_mut(class).insert(key);
             }
-            _ => {}
         }
         Some((before, after))
     }
 
     fn set_uncertified(&self, txid: &TxId, stage: Stage) -> bool {
+        let mut order = self.order.lock();
         let next = |entry: &PoolEntry| if entry.stage.is_uncertified() { stage } else { entry.stage };
-        self.change(&mut self.order.lock(), txid, next).is_some_and(|(_, after)| after == stage)
+        let is_set = self.change(&mut order, txid, next).is_some_and(|(_, after)| after == stage);
+        if let Some(class) = stage.class().filter(|_| is_set) {
+            for (_, _, txid) in self.surplus(&order, class) {
+                self.take(&mut order, &txid);
+            }
+        }
+        is_set
+    }
+
+    const fn limits_of(&self, class: Class) -> PoolLimits {
+        match class {
+            Class::Counted => self.limits,
+            Class::Waiting => {
+                PoolLimits { max_transactions: WAITING_TRANSACTIONS_MAX, max_bytes: WAITING_BYTES_MAX }
+            }
+            Class::Contested => {
+                PoolLimits { max_transactions: CONTESTED_TRANSACTIONS_MAX, max_bytes: CONTESTED_BYTES_MAX }
+            }
+        }
+    }
+
+    /// Those of a class that are too many, lowest rates first.
+    fn surplus(&self, order: &Order, class: Class) -> Vec<EvictionKey> {
+        let limits = self.limits_of(class);
+        let (mut transactions, mut bytes) = self.uncertified.of(class).get();
+        let mut victims = Vec::new();
+        for key in order.evictable.of(class) {
+            if transactions <= limits.max_transactions && bytes <= limits.max_bytes {
+                break;
+            }
+            let size = self.entries.get(&key.2).map_or(0, |entry| entry.transaction.encoded_bytes());
+            transactions = transactions.saturating_sub(1);
+            bytes = bytes.saturating_sub(size);
+            victims.push(*key);
+        }
+        victims
     }
 
     /// The transaction can be voted on. Whether it is in the pool and was not certified.
@@ -442,17 +565,7 @@ impl TransactionPool {
         for txid in certified {
             self.change(&mut order, &txid, |_| Stage::Pending);
         }
-        let mut victims = Vec::new();
-        let (mut transactions, mut bytes) = self.uncertified.get();
-        for key in &order.evictable {
-            if transactions <= self.limits.max_transactions && bytes <= self.limits.max_bytes {
-                break;
-            }
-            let size = self.entries.get(&key.2).map_or(0, |entry| entry.transaction.encoded_bytes());
-            transactions = transactions.saturating_sub(1);
-            bytes = bytes.saturating_sub(size);
-            victims.push(*key);
-        }
+        let victims = self.surplus(&order, Class::Counted);
         order.floor = order.floor.decayed(now_ms, self.fullness());
         self.evict(&mut order, victims, now_ms)
     }
@@ -462,8 +575,8 @@ impl TransactionPool {
         let mut order = self.order.lock();
         let is_old =
             |txid: &TxId| self.entries.get(txid).is_some_and(|entry| entry.received_ms < received_before_ms);
-        let expired: Vec<TxId> =
-            order.evictable.iter().map(|(_, _, txid)| *txid).filter(|txid| is_old(txid)).collect();
+        let all = Class::ALL.iter().flat_map(|class| order.evictable.of(*class));
+        let expired: Vec<TxId> = all.map(|(_, _, txid)| *txid).filter(|txid| is_old(txid)).collect();
         for txid in &expired {
             self.take(&mut order, txid);
         }
@@ -517,10 +630,35 @@ impl TransactionPool {
         self.all.get().1
     }
 
-    /// How many transactions, and how many bytes, the limits count: those not certified.
+    /// How many transactions, and how many bytes, are not certified.
     #[must_use]
     pub fn uncertified(&self) -> (usize, usize) {
-        self.uncertified.get()
+        Class::ALL
+            .iter()
+            .map(|class| self.uncertified.of(*class).get())
+            .fold((0, 0), |sum, one| (sum.0.saturating_add(one.0), sum.1.saturating_add(one.1)))
+    }
+
+    /// How many transactions, and how many bytes, the configured limits count: those that can be voted on and have no
+    /// known rival.
+    #[must_use]
+    pub fn counted(&self) -> (usize, usize) {
+        self.uncertified.counted.get()
+    }
+
+    /// Memory that a pool of these limits takes at most, certified ones apart, in bytes.
+    #[must_use]
+    pub const fn bytes_max(limits: PoolLimits) -> usize {
+        let transactions = limits
+            .max_transactions
+            .saturating_add(WAITING_TRANSACTIONS_MAX)
+            .saturating_add(CONTESTED_TRANSACTIONS_MAX);
+        limits
+            .max_bytes
+            .saturating_add(WAITING_BYTES_MAX)
+            .saturating_add(CONTESTED_BYTES_MAX)
+            .saturating_add(transactions.saturating_mul(POOL_OVERHEAD_BYTES))
+            .saturating_add(RECENT_TRANSACTIONS_MAX.saturating_mul(160))
     }
 
     /// What the limits are.
@@ -537,7 +675,7 @@ impl TransactionPool {
 
     /// By the fuller of the two limits.
     fn fullness(&self) -> Fullness {
-        let (transactions, bytes) = self.uncertified.get();
+        let (transactions, bytes) = self.uncertified.counted.get();
         let by_count = Fullness::of(transactions, self.limits.max_transactions);
         let by_bytes = Fullness::of(bytes, self.limits.max_bytes);
         by_count.max(by_bytes)
@@ -549,30 +687,39 @@ impl TransactionPool {
     /// Says what is wrong.
     pub fn check_invariants(&self) -> Result<(), &'static str> {
         let order = self.order.lock();
-        let (mut all, mut uncertified) = ((0_usize, 0_usize), (0_usize, 0_usize));
+        let mut all = (0_usize, 0_usize);
+        let mut by_class: ByClass<(usize, usize)> = ByClass::default();
         let count =
             |sum: (usize, usize), bytes: usize| (sum.0.saturating_add(1), sum.1.saturating_add(bytes));
         for entry in &self.entries {
             let bytes = entry.transaction.encoded_bytes();
             all = count(all, bytes);
-            if entry.stage.is_uncertified() {
-                uncertified = count(uncertified, bytes);
+            if let Some(class) = entry.stage.class() {
+                let sum = by_class.of_mut(class);
+                *sum = count(*sum, bytes);
             }
-            if order.evictable.contains(&entry.eviction_key()) != entry.stage.is_uncertified() {
+            let is_listed = |class: &Class| order.evictable.of(*class).contains(&entry.eviction_key());
+            if Class::ALL.iter().any(|class| is_listed(class) != (entry.stage.class() == Some(*class))) {
                 return Err("the order of eviction does not hold exactly the uncertified transactions");
             }
             if *entry.key() != entry.transaction.txid() {
                 return Err("an entry stands under another transaction's name");
             }
         }
-        if all != self.all.get() || uncertified != self.uncertified.get() {
+        if all != self.all.get() {
             return Err("a counter differs from the map");
         }
-        if order.evictable.len() != uncertified.0 {
-            return Err("the order of eviction names transactions that are not there");
-        }
-        if uncertified.0 > self.limits.max_transactions || uncertified.1 > self.limits.max_bytes {
-            return Err("more uncertified transactions than the limits allow");
+        for class in Class::ALL {
+            let (sum, limits) = (*by_class.of(class), self.limits_of(class));
+            if sum != self.uncertified.of(class).get() {
+                return Err("a counter differs from the map");
+            }
+            if order.evictable.of(class).len() != sum.0 {
+                return Err("the order of eviction names transactions that are not there");
+            }
+            if sum.0 > limits.max_transactions || sum.1 > limits.max_bytes {
+                return Err("INV-POOL-1: more uncertified transactions than the limits allow");
+            }
         }
         if !self.recent.lock().is_consistent() {
             return Err("the ring of recent transactions is out of step");

@@ -200,6 +200,41 @@ fn old_ones_expire_unless_they_are_certified() {
 
 /// INV-POOL-2.
 #[test]
+fn what_waits_or_is_contested_takes_no_place_and_moves_no_floor() {
+    let pool = small_pool(3);
+    for number in 0..3 {
+        insert(&pool, number, 5_000, 0).unwrap();
+        pool.mark_conflicting(&txid(number));
+    }
+    for number in 10..40 {
+        pool.insert_waiting(transaction(number, 0), fee(1_000_000), 0, SOURCE).unwrap();
+    }
+    pool.check_invariants().unwrap();
+    assert_eq!((pool.counted().0, pool.uncertified().0, pool.floor(0)), (0, 33, FeeRate(0)));
+    for number in 3..6 {
+        assert_eq!(insert(&pool, number, 100, 0), Ok(vec![]), "all places are free");
+    }
+    // When it can be voted on it counts again, and those that pay least make room.
+    assert!(pool.mark_pending(&txid(10)));
+    pool.check_invariants().unwrap();
+    assert_eq!(pool.counted().0, 3);
+    assert!(pool.get(&txid(10)).is_some() && pool.get(&txid(5)).is_none());
+}
+
+#[test]
+fn contested_ones_have_a_bound_of_their_own() {
+    let pool = small_pool(10);
+    let count = u32::try_from(CONTESTED_TRANSACTIONS_MAX).unwrap() + 10;
+    for number in 0..count {
+        pool.insert(transaction(number, 0), fee(u64::from(number)), 0, SOURCE).unwrap();
+        pool.mark_conflicting(&txid(number));
+    }
+    pool.check_invariants().unwrap();
+    assert_eq!(pool.len(), CONTESTED_TRANSACTIONS_MAX);
+    assert!(pool.get(&txid(count - 1)).is_some() && pool.get(&txid(0)).is_none());
+}
+
+#[test]
 fn threads_leave_counters_and_order_in_step() {
     let pool = small_pool(50);
     let transactions: Vec<CheckedTransaction> = (0..400).map(|number| transaction(number, 0)).collect();
@@ -289,8 +324,21 @@ impl Oracle {
         counted.fold((0, 0), |(count, bytes), known| (count + 1, bytes + known.bytes))
     }
 
+    fn counted(&self) -> (usize, usize) {
+        let counted = self.list.iter().filter(|known| known.stage == Stage::Pending);
+        counted.fold((0, 0), |(count, bytes), known| (count + 1, bytes + known.bytes))
+    }
+
+    fn surplus(&mut self) -> Vec<TxId> {
+        let mut gone = Vec::new();
+        while self.counted().0 > LIMITS.max_transactions || self.counted().1 > LIMITS.max_bytes {
+            gone.extend(self.take_worst().map(|known| known.txid));
+        }
+        gone
+    }
+
     fn take_worst(&mut self) -> Option<Known> {
-        let places = (0..self.list.len()).filter(|place| self.list[*place].stage.is_uncertified());
+        let places = (0..self.list.len()).filter(|place| self.list[*place].stage == Stage::Pending);
         let worst = places.min_by_key(|place| (self.list[*place].rate, Reverse(*place)))?;
         Some(self.list.remove(worst))
     }
@@ -314,7 +362,7 @@ impl Oracle {
         let before = self.list.clone();
         let mut evicted = Vec::new();
         loop {
-            let (count, used) = self.uncertified();
+            let (count, used) = self.counted();
             if count < LIMITS.max_transactions && used + bytes <= LIMITS.max_bytes {
                 break;
             }
@@ -350,7 +398,7 @@ fn step(pool: &TransactionPool, oracle: &mut Oracle, operation: &Operation) {
             let expected = oracle.insert(&tx, *fee, pool.floor(now_ms));
             assert_eq!(pool.insert(tx, Amount(*fee), now_ms, SOURCE), expected);
             if let Err(PoolError::Full { rate }) = expected {
-                assert!(pool.floor(now_ms) > rate || oracle.uncertified().0 == 0);
+                assert!(pool.floor(now_ms) > rate || oracle.counted().0 == 0);
             }
         }
         Operation::InsertCertified { number, fee } => {
@@ -376,6 +424,9 @@ fn step(pool: &TransactionPool, oracle: &mut Oracle, operation: &Operation) {
                 Stage::Final { .. } => drop(pool.mark_final(&txid, now_ms)),
             }
             oracle.mark(&txid, *stage);
+            if *stage == Stage::Pending {
+                oracle.surplus();
+            }
         }
         Operation::Include(numbers) => {
             oracle.height += 1;
@@ -399,12 +450,7 @@ fn step(pool: &TransactionPool, oracle: &mut Oracle, operation: &Operation) {
                     known.stage = Stage::Pending;
                 }
             }
-            let mut expected = Vec::new();
-            while oracle.uncertified().0 > LIMITS.max_transactions
-                || oracle.uncertified().1 > LIMITS.max_bytes
-            {
-                expected.extend(oracle.take_worst().map(|known| known.txid));
-            }
+            let expected = oracle.surplus();
             assert_eq!(pool.start_epoch(now_ms), expected);
         }
         Operation::Expire(age_ms) => {
@@ -433,6 +479,7 @@ proptest! {
             prop_assert_eq!(pool.len(), oracle.list.len());
             prop_assert_eq!(pool.bytes(), oracle.list.iter().map(|known| known.bytes).sum::<usize>());
             prop_assert_eq!(pool.uncertified(), oracle.uncertified());
+            prop_assert_eq!(pool.counted(), oracle.counted());
             for known in &oracle.list {
                 let expected = PoolStatus { stage: known.stage, received_ms: known.received_ms, included: None };
                 prop_assert_eq!(pool.status(&known.txid), Some(expected));

@@ -1,9 +1,9 @@
 //! What makes a transaction valid.
 //!
 //! # Place
-//! Called wherever a transaction comes in (RPC, peers, blocks) and by the state transition. Two steps: what can be said
-//! of the transaction alone, signatures included, gives a [`CheckedTransaction`]; what depends on the outputs that it
-//! spends is [`check_spend`].
+//! Called wherever a transaction comes in (RPC, peers, blocks) and by the state transition. The shape gives a
+//! [`ShapedTransaction`], its signatures a [`CheckedTransaction`]; what depends on the outputs that it spends is
+//! [`check_spend`], which needs no signatures.
 //!
 //! # Invariants
 //! - INV-VALID-1: a [`CheckedTransaction`] has passed every check that needs no state, with the bytes that it holds;
@@ -13,10 +13,11 @@
 //!   its encoded size, and with it the least fee, is the same in each valid copy.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::state::LedgerState;
 use crate::types::codec::encode;
+use crate::types::hash::{Domain, DomainHasher};
 use crate::types::limits::{
     ADDRESS_TEXT_BYTES_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX,
     TRANSACTION_OUTPUTS_MAX,
@@ -370,98 +371,107 @@ fn structure(transaction: &Transaction, parameters: &ChainParameters) -> Result<
     }
 }
 
+/// Names one copy of a transaction by all of its bytes, witnesses included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CopyId(pub [u8; 32]);
+
 #[derive(Debug)]
-struct Checked {
+struct Shape {
     txid: TxId,
     transaction: Arc<Transaction>,
     encoded_bytes: usize,
     /// The locks that the witnesses open, in the witnesses' order.
     opened: Vec<Lock>,
+    /// Computed when somebody asks.
+    copy_id: OnceLock<CopyId>,
 }
 
-/// A transaction that passed every check that needs no state. Cheap to clone.
+/// A transaction of a sound shape; nobody has looked at its signatures. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct CheckedTransaction(Arc<Checked>);
+pub struct ShapedTransaction(Arc<Shape>);
 
-impl PartialEq for CheckedTransaction {
-    /// By all bytes that were checked, witnesses included.
-    fn eq(&self, other: &Self) -> bool {
-        self.0.transaction == other.0.transaction
+impl ShapedTransaction {
+    /// Holds the rules about the shape, cheap ones first.
+    ///
+    /// # Errors
+    /// The first rule that is broken.
+    pub fn of(transaction: Arc<Transaction>, parameters: &ChainParameters) -> Result<Self, TransactionError> {
+        let encoded_bytes = structure(&transaction, parameters)?;
+        Ok(Self::assemble(transaction, encoded_bytes))
     }
-}
 
-impl Eq for CheckedTransaction {}
-
-impl CheckedTransaction {
     fn assemble(transaction: Arc<Transaction>, encoded_bytes: usize) -> Self {
         let opened =
             transaction.witnesses.iter().map(|witness| Lock::KeyHash(witness.key.key_hash())).collect();
-        Self(Arc::new(Checked { txid: transaction.txid(), transaction, encoded_bytes, opened }))
+        let (txid, copy_id) = (transaction.txid(), OnceLock::new());
+        Self(Arc::new(Shape { txid, transaction, encoded_bytes, opened, copy_id }))
     }
 
-    /// What the node's own block log holds: it was checked before it was written.
-    pub(super) fn from_own_log(transaction: Arc<Transaction>) -> Self {
-        let encoded_bytes = encode(transaction.as_ref()).len();
-        Self::assemble(transaction, encoded_bytes)
+    /// Its name.
+    #[must_use]
+    pub fn txid(&self) -> TxId {
+        self.0.txid
     }
 
-    /// Checks one transaction.
-    ///
-    /// # Errors
-    /// The first rule that is broken; signatures are checked last.
-    pub fn check(
-        transaction: Arc<Transaction>,
-        chain_id: &ChainId,
-        parameters: &ChainParameters,
-        verifier: &dyn SignatureVerifier,
-    ) -> Result<Self, TransactionError> {
-        let encoded_bytes = structure(&transaction, parameters)?;
-        let checked = Self::assemble(transaction, encoded_bytes);
-        checked.check_signatures(&checked.signature_checks(chain_id), verifier)?;
-        Ok(checked)
+    /// The name of these bytes. The txid binds all but the witnesses.
+    #[must_use]
+    pub fn copy_id(&self) -> CopyId {
+        *self.0.copy_id.get_or_init(|| {
+            let witnesses = encode(&self.0.transaction.witnesses);
+            let hasher = DomainHasher::new(Domain::TransactionCopy).bytes(&self.0.txid.0);
+            CopyId(hasher.bytes(&witnesses).finish())
+        })
     }
 
-    /// Checks many transactions with one call of the verifier; only when that fails are those from the first bad one
+    /// The transaction.
+    #[must_use]
+    pub fn transaction(&self) -> &Arc<Transaction> {
+        &self.0.transaction
+    }
+
+    /// Its size with witnesses.
+    #[must_use]
+    pub fn encoded_bytes(&self) -> usize {
+        self.0.encoded_bytes
+    }
+
+    /// What it spends.
+    #[must_use]
+    pub fn inputs(&self) -> &[OutPoint] {
+        &self.0.transaction.inputs
+    }
+
+    /// Checks the signatures of many with one call of the verifier; only when that fails are those from the first bad one
     /// on checked each on its own. The answers are in the transactions' order.
     #[must_use]
-    pub fn check_many(
-        transactions: Vec<Arc<Transaction>>,
+    pub fn verify_many(
+        shaped: Vec<Self>,
         chain_id: &ChainId,
-        parameters: &ChainParameters,
         verifier: &dyn SignatureVerifier,
-    ) -> Vec<Result<Self, TransactionError>> {
-        let mut results: Vec<Result<Self, TransactionError>> = transactions
-            .into_iter()
-            .map(|transaction| {
-                let encoded_bytes = structure(&transaction, parameters)?;
-                Ok(Self::assemble(transaction, encoded_bytes))
-            })
-            .collect();
-        let mut all: Vec<SignatureCheck> = Vec::with_capacity(results.len());
-        // How many signatures each sound one has.
-        let mut counts = Vec::with_capacity(results.len());
-        for checked in results.iter().flatten() {
+    ) -> Vec<Result<CheckedTransaction, TransactionError>> {
+        let mut all: Vec<SignatureCheck> = Vec::with_capacity(shaped.len());
+        // How many signatures each has.
+        let mut counts = Vec::with_capacity(shaped.len());
+        for shape in &shaped {
             let before = all.len();
-            all.extend(checked.signature_checks(chain_id));
+            all.extend(shape.signature_checks(chain_id));
             counts.push(all.len().saturating_sub(before));
         }
         let Err(first_bad) = verifier.verify_all(&all) else {
-            return results;
+            return shaped.into_iter().map(|shape| Ok(CheckedTransaction(shape))).collect();
         };
         let mut rest = all.as_slice();
         let mut end = 0_usize;
-        for (result, count) in results.iter_mut().filter(|result| result.is_ok()).zip(counts) {
-            let Ok(checked) = result else { continue };
+        let judge = |(shape, count): (Self, usize)| {
             let (own, others) = rest.split_at(count.min(rest.len()));
             rest = others;
             end = end.saturating_add(own.len());
-            if end > first_bad
-                && let Err(error) = checked.check_signatures(own, verifier)
-            {
-                *result = Err(error);
+            if end > first_bad {
+                shape.check_signatures(own, verifier)?;
             }
-        }
-        results
+            Ok(CheckedTransaction(shape))
+        };
+        shaped.into_iter().zip(counts).map(judge).collect()
     }
 
     fn signature_checks(&self, chain_id: &ChainId) -> Vec<SignatureCheck> {
@@ -484,35 +494,108 @@ impl CheckedTransaction {
             }
         })
     }
+}
+
+/// A transaction that passed every check that needs no state. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct CheckedTransaction(ShapedTransaction);
+
+impl PartialEq for CheckedTransaction {
+    /// By all bytes that were checked, witnesses included.
+    fn eq(&self, other: &Self) -> bool {
+        self.transaction() == other.transaction()
+    }
+}
+
+impl Eq for CheckedTransaction {}
+
+impl CheckedTransaction {
+    /// What the node's own block log holds: it was checked before it was written.
+    pub(super) fn from_own_log(transaction: Arc<Transaction>) -> Self {
+        let encoded_bytes = encode(transaction.as_ref()).len();
+        Self(ShapedTransaction::assemble(transaction, encoded_bytes))
+    }
+
+    /// Checks one transaction.
+    ///
+    /// # Errors
+    /// The first rule that is broken; signatures are checked last.
+    pub fn check(
+        transaction: Arc<Transaction>,
+        chain_id: &ChainId,
+        parameters: &ChainParameters,
+        verifier: &dyn SignatureVerifier,
+    ) -> Result<Self, TransactionError> {
+        let shape = ShapedTransaction::of(transaction, parameters)?;
+        shape.check_signatures(&shape.signature_checks(chain_id), verifier)?;
+        Ok(Self(shape))
+    }
+
+    /// Checks many transactions with one call of the verifier; see [`ShapedTransaction::verify_many`]. The answers are in
+    /// the transactions' order.
+    #[must_use]
+    pub fn check_many(
+        transactions: Vec<Arc<Transaction>>,
+        chain_id: &ChainId,
+        parameters: &ChainParameters,
+        verifier: &dyn SignatureVerifier,
+    ) -> Vec<Result<Self, TransactionError>> {
+        let mut shaped = Vec::with_capacity(transactions.len());
+        let shape = |transaction| {
+            let shape = ShapedTransaction::of(transaction, parameters)?;
+            shaped.push(shape);
+            Ok(())
+        };
+        let outcomes: Vec<Result<(), TransactionError>> = transactions.into_iter().map(shape).collect();
+        let mut verified = ShapedTransaction::verify_many(shaped, chain_id, verifier).into_iter();
+        let judge = |outcome: Result<(), TransactionError>| match outcome {
+            // There is one for each that has a shape.
+            Ok(()) => verified.next().unwrap_or(Err(TransactionError::NoWitness)),
+            Err(error) => Err(error),
+        };
+        outcomes.into_iter().map(judge).collect()
+    }
+
+    /// Its shape.
+    #[must_use]
+    pub const fn shape(&self) -> &ShapedTransaction {
+        &self.0
+    }
 
     /// Its name.
     #[must_use]
     pub fn txid(&self) -> TxId {
-        self.0.txid
+        self.0.txid()
+    }
+
+    /// The name of its bytes.
+    #[must_use]
+    pub fn copy_id(&self) -> CopyId {
+        self.0.copy_id()
     }
 
     /// The transaction.
     #[must_use]
     pub fn transaction(&self) -> &Arc<Transaction> {
-        &self.0.transaction
+        self.0.transaction()
     }
 
     /// Its size with witnesses.
     #[must_use]
     pub fn encoded_bytes(&self) -> usize {
-        self.0.encoded_bytes
+        self.0.encoded_bytes()
     }
 
     /// What it spends.
     #[must_use]
     pub fn inputs(&self) -> &[OutPoint] {
-        &self.0.transaction.inputs
+        self.0.inputs()
     }
 
     /// What it makes.
     #[must_use]
     pub fn outputs(&self) -> &[TxOut] {
-        &self.0.transaction.outputs
+        &self.transaction().outputs
     }
 }
 
@@ -528,37 +611,55 @@ pub fn check_spend(
     entries: &[UtxoEntry],
     state: &LedgerState,
 ) -> Result<Amount, TransactionError> {
-    let inputs = checked.inputs();
+    check_spend_of(&checked.0, entries, state)
+}
+
+/// The same for one whose signatures are still to be checked, which cost more than all of this.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_spend_of(
+    shape: &ShapedTransaction,
+    entries: &[UtxoEntry],
+    state: &LedgerState,
+) -> Result<Amount, TransactionError> {
+    let inputs = shape.inputs();
     if inputs.len() != entries.len() {
         return Err(TransactionError::InputsMismatch { inputs: inputs.len(), given: entries.len() });
     }
-    check_witnesses(checked, entries)?;
+    check_witnesses(shape, entries.iter().map(|entry| entry.output.lock))?;
     if let Some(outpoint) = inputs.iter().find(|outpoint| state.is_bound(outpoint)) {
         return Err(TransactionError::CollateralBound { outpoint: *outpoint });
     }
     let inputs = Amount::checked_sum(entries.iter().map(|entry| entry.output.value))
         .ok_or(TransactionError::InputsOverflow)?;
-    let outputs = Amount::checked_sum(checked.outputs().iter().map(|output| output.value))
+    let outputs = Amount::checked_sum(shape.transaction().outputs.iter().map(|output| output.value))
         .ok_or(TransactionError::OutputsOverflow)?;
     let fee = inputs.checked_sub(outputs).ok_or(TransactionError::Overspent { inputs, outputs })?;
-    let minimum = minimum_fee(checked.encoded_bytes(), state.parameters());
+    let minimum = minimum_fee(shape.encoded_bytes(), state.parameters());
     if fee < minimum {
         return Err(TransactionError::FeeTooLow { fee, minimum });
     }
     Ok(fee)
 }
 
-/// Every input's lock is opened by a witness, and every witness opens one.
-fn check_witnesses(checked: &CheckedTransaction, entries: &[UtxoEntry]) -> Result<(), TransactionError> {
+/// Holds the witnesses to the locks of the inputs, in the inputs' order: each is opened by one, and each opens one.
+///
+/// # Errors
+/// The first rule that is broken.
+pub fn check_witnesses(
+    shape: &ShapedTransaction,
+    locks: impl IntoIterator<Item = Lock>,
+) -> Result<(), TransactionError> {
     // By lock, with whether an input needs it: up to 1,000 inputs and witnesses must not cost their product.
-    let mut needed: BTreeMap<Lock, bool> = checked.0.opened.iter().map(|lock| (*lock, false)).collect();
-    for (outpoint, entry) in checked.inputs().iter().zip(entries) {
-        match needed.get_mut(&entry.output.lock) {
+    let mut needed: BTreeMap<Lock, bool> = shape.0.opened.iter().map(|lock| (*lock, false)).collect();
+    for (outpoint, lock) in shape.inputs().iter().zip(locks) {
+        match needed.get_mut(&lock) {
             Some(is_needed) => *is_needed = true,
             None => return Err(TransactionError::MissingWitness { outpoint: *outpoint }),
         }
     }
-    let witnesses = checked.0.transaction.witnesses.iter().zip(&checked.0.opened);
+    let witnesses = shape.0.transaction.witnesses.iter().zip(&shape.0.opened);
     match witnesses.into_iter().find(|(_, lock)| needed.get(lock) != Some(&true)) {
         Some((witness, _)) => Err(TransactionError::UnneededWitness { key: witness.key }),
         None => Ok(()),

@@ -108,8 +108,8 @@ pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
         SubmitErrorClass::Inputs => INPUTS_UNAVAILABLE,
         SubmitErrorClass::Invalid | SubmitErrorClass::Policy => REJECTED,
         SubmitErrorClass::AlreadyConfirmed => ALREADY_KNOWN,
-        SubmitErrorClass::Busy => BUSY,
         SubmitErrorClass::Starting => STARTING,
+        SubmitErrorClass::Busy => BUSY,
         SubmitErrorClass::Internal => INTERNAL,
     };
     with_retry(code, refusal.message.clone(), refusal.reason, &refusal.hint, refusal.retry_after)

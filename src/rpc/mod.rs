@@ -40,6 +40,7 @@ pub mod meter;
 pub mod methods;
 pub mod metrics_server;
 pub mod places;
+pub mod refusals;
 pub mod server;
 pub mod shares;
 pub mod types;

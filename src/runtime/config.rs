@@ -137,6 +137,8 @@ pub struct MempoolConfig {
     pub max_transactions: u64,
     /// Their encoded bytes, at most.
     pub max_bytes: u64,
+    /// Transactions that are not certified within this time are forgotten, in seconds.
+    pub expiry_s: u64,
 }
 
 /// `[masternode]`
@@ -246,7 +248,7 @@ impl Config {
             },
             storage: StorageConfig { cache_mb: 256 },
             consensus: ConsensusConfig { vote_interval_ms: 2 },
-            mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000 },
+            mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000, expiry_s: 86_400 },
             masternode: MasternodeConfig { enabled: false, operator_key: None },
             metrics: MetricsConfig { enabled: false, listen_address: at(Ipv4Addr::LOCALHOST, port + 2) },
             logging: LoggingConfig { level: "info".into(), format: LogFormat::Pretty, file: None },
@@ -276,7 +278,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 14] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 15] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -320,6 +322,7 @@ impl Config {
                 "must be 0 to 1,000: payments wait this long for each of two votes",
             ),
             ("mempool.max_transactions", self.mempool.max_transactions > 0, "must be above zero"),
+            ("mempool.expiry_s", self.mempool.expiry_s >= 60, "must be at least 60"),
             ("mempool.max_bytes", self.mempool.max_bytes >= 1_000_000, "must be at least 1,000,000"),
             (
                 "masternode.operator_key",

@@ -12,6 +12,8 @@
 pub enum Domain {
     /// A transaction without its witnesses.
     Transaction,
+    /// A copy of a transaction, with its witnesses. Never leaves a node.
+    TransactionCopy,
     /// What a witness signs.
     TransactionSignature,
     /// What an operator signs to agree to a transaction about its masternode.
@@ -91,6 +93,7 @@ impl Domain {
     pub const fn tag(self) -> &'static [u8] {
         match self {
             Self::Transaction => b"timed/tx/v1",
+            Self::TransactionCopy => b"timed/copy/v1",
             Self::TransactionSignature => b"timed/txsig/v1",
             Self::OperatorConsent => b"timed/consent/v1",
             Self::Evidence => b"timed/evidence/v1",

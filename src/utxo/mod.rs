@@ -225,6 +225,12 @@ impl UtxoManager {
         })
     }
 
+    /// The transaction that an output is locked to, if it is. Never reads the index.
+    #[must_use]
+    pub fn holder_of(&self, outpoint: &OutPoint) -> Option<TxId> {
+        self.locks.get(outpoint).map(|record| record.by)
+    }
+
     fn is_recently_spent(&self, outpoint: &OutPoint) -> bool {
         matches!(self.chain.recent(outpoint), Some(ChainOutput::Spent { .. }))
     }

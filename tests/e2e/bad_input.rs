@@ -74,7 +74,7 @@ fn bad_transactions_are_refused_with_their_reason() {
     assert_refused(&net, &stolen, -26, "missing_witness");
     let nowhere = OutPoint { txid: TxId([9; 32]), index: 0 };
     let unknown = chain.spend(&Coin { outpoint: nowhere, ..coin.clone() }, &coin.key, 1, "");
-    assert_refused(&net, &unknown, -25, "bad_txns_inputs_missingorspent");
+    assert_refused(&net, &unknown, -25, "inputs_unknown");
     let cheap = chain.spend_paying(&coin, &coin.key, 1, "", Amount(999));
     assert_refused(&net, &cheap, -26, "fee_too_low");
     let rich = Coin { value: Amount(coin.value.0 + 1_000_000), ..coin.clone() };

@@ -172,23 +172,23 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "old_epochs_votes_count",
-        file: "src/protocol/finality/machine.rs",
+        file: "src/protocol/finality/machine/counting.rs",
         old: "if batch.header.epoch != self.epoch {",
         new: "if batch.header.epoch > self.epoch {",
         caught_by: &["--lib protocol::finality::tests::votes_of_an_ended_epoch_count_no_more"],
     },
     Mutant {
         name: "old_epochs_certificates_count",
-        file: "src/protocol/finality/machine.rs",
+        file: "src/protocol/finality/machine/counting.rs",
         old: "if certificate.epoch != self.epoch {",
         new: "if certificate.epoch > self.epoch {",
         caught_by: &["--lib protocol::finality::tests::votes_of_an_ended_epoch_count_no_more"],
     },
     Mutant {
         name: "child_of_a_parent_that_is_not_final",
-        file: "src/protocol/finality/machine.rs",
-        old: "let parent = self.entries.get(&outpoint.txid).filter(|entry| entry.is_final)?.resident()?;",
-        new: "let parent = self.entries.get(&outpoint.txid)?.resident()?;",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "let parent = self.entries.get(&outpoint.txid).filter(|entry| entry.is_final);",
+        new: "let parent = self.entries.get(&outpoint.txid);",
         caught_by: &[
             "--lib protocol::finality::tests::a_child_that_comes_after_its_parent_waits_for_finality_too",
         ],

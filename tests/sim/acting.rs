@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use timed::consensus::events::{Answer, JournalOrder, Notification, Recipient, Shell, Timer};
+use timed::mempool::TransactionSource;
 use timed::network::PeerId;
 use timed::storage::block_log::LoggedBlock;
 use timed::types::{Message, Transaction};
@@ -39,6 +40,11 @@ impl Shell for Acting<'_> {
     }
 
     fn send(&mut self, to: PeerId, message: Message) {
+        if let (Message::GetTransactions(txids), Some(running)) =
+            (&message, &self.world.nodes[self.node].running)
+        {
+            running.requested.note(txids);
+        }
         if let Some(to) = self.place_of(to) {
             self.world.send(self.node, to, message);
         }
@@ -72,7 +78,7 @@ impl Shell for Acting<'_> {
     }
 
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
-        self.world.admit(self.node, from, transactions);
+        self.world.admit(self.node, TransactionSource::Peer(from), transactions);
     }
 
     fn notify(&mut self, notification: Notification) {

@@ -13,6 +13,7 @@
 )]
 
 mod acting;
+mod admission;
 mod beyond;
 mod byzantine;
 mod disk;

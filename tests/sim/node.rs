@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use timed::admission::{Admission, AdmissionParts, Mirror, News, RequestedBodies};
 use timed::consensus::dispatch::Consensus;
 use timed::consensus::events::{AppliedBlock, Now, Output};
 use timed::consensus::replay::{index_change, replay};
@@ -12,6 +13,7 @@ use timed::consensus::serve::Assembler;
 use timed::consensus::signing::Identity;
 use timed::consensus::vote_journal::{JournalQueue, JournalStep};
 use timed::consensus::vote_replay::JournaledState;
+use timed::mempool::{PoolLimits, TransactionPool};
 use timed::storage::block_log::{BlockLog, LoggedBlock};
 use timed::storage::index::Index;
 use timed::storage::journal::{
@@ -21,7 +23,7 @@ use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
 use timed::types::{
-    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier, TxId,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier,
 };
 use timed::utxo::UtxoManager;
 
@@ -37,8 +39,11 @@ pub struct Running {
     pub index: Index,
     pub utxos: Arc<UtxoManager>,
     pub prover: Prover,
-    /// Transactions that were relayed once; the node's network remembers them likewise.
-    pub relayed: BTreeSet<TxId>,
+    /// Takes transactions in, as in the node.
+    pub admission: Admission,
+    /// What the machine decided, for admission.
+    pub mirror: Mirror,
+    pub requested: Arc<RequestedBodies>,
     /// Staged writes that the disk has not taken yet.
     pub writes: JournalQueue,
     pub write_scheduled: bool,
@@ -108,6 +113,18 @@ impl Node {
             );
         }
         let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 20));
+        let pool = Arc::new(TransactionPool::new(PoolLimits::default()));
+        let (news, requested) = (Arc::new(News::default()), Arc::new(RequestedBodies::default()));
+        let admission = Admission::new(AdmissionParts {
+            utxos: Arc::clone(&utxos),
+            pool: Arc::clone(&pool),
+            index: Arc::new(index.clone()),
+            verifier: Arc::clone(&verifier),
+            requested: Arc::clone(&requested),
+            news: Arc::clone(&news),
+            expiry_ms: 86_400_000,
+        });
+        let mirror = Mirror { utxos: Arc::clone(&utxos), pool, news };
         let config = ConsensusConfig {
             operator: self.operator.clone(),
             listen_ms: 0,
@@ -130,7 +147,9 @@ impl Node {
             log,
             index,
             utxos,
-            relayed: BTreeSet::new(),
+            admission,
+            mirror,
+            requested,
             writes: JournalQueue::default(),
             write_scheduled: false,
             block_to_write: None,

@@ -1,6 +1,6 @@
 //! Payments, chains of unconfirmed payments and double spends, as users with several nodes would make them.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use timed::protocol::validity::CheckedTransaction;
@@ -49,8 +49,6 @@ pub struct Workload {
     parameters: Arc<ChainParameters>,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     contested_per_mille: u64,
-    /// Names by the place in memory, where a payment stays: hashing each copy that arrives would cost more than the rest.
-    names: HashMap<*const Transaction, TxId>,
 }
 
 pub fn lock_of(secret: &SecretKey) -> Lock {
@@ -90,7 +88,6 @@ impl Workload {
             parameters,
             verifier,
             contested_per_mille,
-            names: HashMap::new(),
         }
     }
 
@@ -182,7 +179,6 @@ impl Workload {
         let payment =
             Payment { transaction: transaction.clone(), owner, contested, rival: None, settled: false };
         self.spent.extend(transaction.inputs());
-        self.names.insert(Arc::as_ptr(transaction.transaction()), transaction.txid());
         self.open.insert(transaction.txid());
         self.due.insert((now_ms + AGAIN_MS, transaction.txid()));
         self.payments.insert(transaction.txid(), payment);
@@ -223,10 +219,6 @@ impl Workload {
             return vec![child, first];
         }
         vec![first]
-    }
-
-    pub fn txid(&self, transaction: &Arc<Transaction>) -> TxId {
-        self.names.get(&Arc::as_ptr(transaction)).copied().unwrap_or_else(|| transaction.txid())
     }
 
     /// A payment that its user has made.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use timed::consensus::events::{Event, Notification, Now, Output, Signing, Timer, execute};
 use timed::consensus::signing::Identity;
+use timed::mempool::TransactionSource;
 use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::{
-    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, TxId,
 };
 
 use crate::acting::Acting;
@@ -267,21 +268,13 @@ impl World {
         execute(outputs, &mut Acting { world: self, node });
     }
 
-    pub(super) fn admit(&mut self, node: usize, from: PublicKey, transactions: Vec<Arc<Transaction>>) {
-        for transaction in transactions {
-            let txid = self.workload.txid(&transaction);
-            // Its maker has checked it, for all nodes.
-            let checked = self.workload.payments.get(&txid).expect("somebody's payment").transaction.clone();
-            assert_eq!(checked.transaction(), &transaction, "honest nodes change nothing");
-            let known = self.nodes[node].running.as_mut().is_none_or(|running| !running.relayed.insert(txid));
-            if !known {
-                self.broadcast(node, &Message::Transaction(transaction), Some(from));
-            }
-            self.feed(node, Event::Transaction(checked));
-        }
+    pub(super) fn notified(&mut self, node: usize, notification: Notification) {
+        self.mirror(node, &notification);
+        self.noted(node, notification);
+        self.hear(node);
     }
 
-    pub(super) fn notified(&mut self, node: usize, notification: Notification) {
+    fn noted(&mut self, node: usize, notification: Notification) {
         match notification {
             Notification::Finalized(transaction) => {
                 let Some(running) = &self.nodes[node].running else { return };
@@ -489,6 +482,8 @@ impl World {
             && let Some(running) = &self.nodes[node].running
         {
             running.consensus.check_invariants().expect("invariants hold");
+            running.admission.check_invariants().expect("invariants hold");
+            running.mirror.pool.check_invariants().expect("invariants hold");
         }
     }
 
@@ -536,9 +531,8 @@ impl World {
             return;
         }
         let node = live[self.random.below(live.len())];
-        let from = self.nodes[node].peer;
         self.stopwatch.submitted(node, transaction.txid(), self.now_ms);
-        self.admit(node, from, vec![Arc::clone(transaction.transaction())]);
+        self.admit(node, TransactionSource::Local, vec![Arc::clone(transaction.transaction())]);
     }
 
     // -- the run --------------------------------------------------------------------------------------------------

@@ -99,6 +99,11 @@ impl ConsensusEngine {
         inserted != Inserted::NotRemembered
     }
 
+    /// Time is up for these uncertified transactions.
+    pub(super) fn expire(&mut self, txids: Vec<TxId>, at: &Moment<'_>, out: &mut Outbox) {
+        self.step(Input::Expired(txids), at, out);
+    }
+
     /// Whether a batch of the current epoch needs no second look: its signer is no member, or it was counted.
     pub(super) fn is_known(&self, batch: &VoteBatch) -> bool {
         let member = self.machine.validators().index_of(&batch.header.validator);
@@ -234,6 +239,10 @@ impl ConsensusEngine {
                 out.notify(Notification::Conflicting { txid, locked_to });
             }
             Effect::WaitingForInputs(txid) => out.notify(Notification::WaitingForInputs(txid)),
+            Effect::CarryOver => self.step(Input::CarriedOver, at, out),
+            Effect::BadCopy { txid, error } => {
+                tracing::debug!(txid = %txid.short(), %error, "a bad copy of a transaction");
+            }
             Effect::Dropped { txid, reason } => out.notify(Notification::Dropped(txid, reason)),
             Effect::EnterClosing => self.enter_closing(at, out),
             Effect::LoadBody(txid) => self.load_body(txid, at, out),
@@ -250,7 +259,7 @@ impl ConsensusEngine {
         let (chain_id, parameters) = (at.chain.chain_id(), at.chain.parameters());
         if let Ok(checked) = CheckedTransaction::check(transaction, chain_id, parameters, at.chain.verifier())
         {
-            self.step(Input::TransactionReceived(checked), at, out);
+            self.step(Input::BodyLoaded(checked), at, out);
             out.tell(Fact::BodyArrived(txid));
         }
     }

@@ -180,11 +180,13 @@ impl Lacking {
         let most = certificates_per_request(machine.validators().len());
         let unfinished: Vec<TxId> = machine.unfinished().take(most).collect();
         let mut requests = Vec::new();
-        let ids = self.bodies.next(&bodies, machine.wanted_bodies(), REQUEST_IDS_MAX);
+        let wanted = machine.wanted_bodies().collect();
+        let ids = self.bodies.next(&bodies, &wanted, REQUEST_IDS_MAX);
         if !ids.is_empty() {
             requests.push(Message::GetTransactions(ids));
         }
-        let certificates = self.certificates.next(&certificates, machine.wanted_certificates(), most);
+        let wanted = machine.wanted_certificates().collect();
+        let certificates = self.certificates.next(&certificates, &wanted, most);
         let unfinished = self.unfinished.next(&unfinished, &BTreeSet::new(), most);
         for (kind, ids) in [(VoteKind::Lock, certificates), (VoteKind::Final, unfinished)] {
             if !ids.is_empty() {

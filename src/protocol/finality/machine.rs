@@ -1,6 +1,9 @@
 //! The state of one epoch's votes and the step function; see the module above for the protocol.
 
+mod bodies;
 mod contradictions;
+mod counting;
+mod epochs;
 mod reading;
 mod signer;
 
@@ -9,25 +12,22 @@ use std::sync::Arc;
 
 pub use signer::{JournaledEpoch, JournaledVotes};
 
-use super::super::validity::{CheckedTransaction, TransactionError, check_spend};
-use super::tally::{Tally, VoteSource};
-use super::{
-    ChainView, DropReason, Effect, Input, RESIDENT_BYTES_MAX, UNKNOWN_VOTES_MAX, UNLOCKED_BODIES_MAX,
-    UNLOCKED_BYTES_MAX,
-};
+use self::bodies::{Lack, Readiness, Spend};
+use super::super::validity::{CheckedTransaction, TransactionError};
+use super::tally::Tally;
+use super::{ChainView, DropReason, Effect, Input};
 use crate::protocol::state::LedgerState;
 use crate::types::hash::{Domain, DomainHasher};
-use crate::types::{
-    Certificate, ChainParameters, Epoch, FinalityVote, OutPoint, PublicKey, TxId, UtxoEntry, ValidatorSet,
-    VoteBatch, VoteKind,
-};
+use crate::types::{ChainParameters, Epoch, FinalityVote, OutPoint, PublicKey, TxId, ValidatorSet, VoteKind};
 
 /// The body of a transaction that votes speak of.
 #[derive(Clone, Debug, Default)]
 enum Body {
-    /// Never seen.
+    /// Never seen, or forgotten.
     #[default]
     Missing,
+    /// A copy whose witnesses could not be held to what they spend yet: no body so far.
+    Unchecked(CheckedTransaction),
     /// In memory.
     Resident(CheckedTransaction),
     /// In the journal.
@@ -49,13 +49,17 @@ struct Entry {
     is_final: bool,
     /// It can't get into the chain any more.
     dead: bool,
+    /// It is not carried into the next epoch.
+    expired: bool,
+    /// Transactions that spend one of its inputs, as far as bodies have shown it.
+    rivals: BTreeSet<TxId>,
 }
 
 impl Entry {
     const fn resident(&self) -> Option<&CheckedTransaction> {
         match &self.body {
             Body::Resident(transaction) => Some(transaction),
-            Body::Missing | Body::Spilled => None,
+            Body::Missing | Body::Unchecked(_) | Body::Spilled => None,
         }
     }
 }
@@ -75,10 +79,19 @@ pub struct Machine {
     entries: BTreeMap<TxId, Entry>,
     /// The transaction that each output is locked to in this epoch.
     locks: BTreeMap<OutPoint, TxId>,
-    /// For each output the conflicting transaction that comes first in the next epoch.
-    conflicts: BTreeMap<OutPoint, TxId>,
+    /// For each output the conflicting transaction that comes first in the next epoch, with its place there.
+    conflicts: BTreeMap<OutPoint, ([u8; 32], TxId)>,
+    /// For how many outputs each of them stands there.
+    conflict_places: BTreeMap<TxId, usize>,
     /// Transactions that wait for an output, by output.
     waiting: BTreeMap<OutPoint, BTreeSet<TxId>>,
+    /// What each of them waits for.
+    lacking: BTreeMap<TxId, Lack>,
+    waiting_inputs: usize,
+    /// Those that wait for nothing more, to be looked at before the step ends.
+    woken: VecDeque<TxId>,
+    /// What an epoch's start has not looked at yet, in rule 6's order; those in the journal without a body.
+    carried: VecDeque<([u8; 32], TxId, Option<CheckedTransaction>)>,
     /// Locked ones whose vote waits for blocks to catch up, in their order.
     throttled: VecDeque<TxId>,
     /// Certified ones that are not in the chain, by the order of certification.
@@ -97,13 +110,15 @@ pub struct Machine {
     /// Votes for transactions without a body, by member.
     unknown_votes: Vec<u32>,
     wanted_bodies: BTreeSet<TxId>,
-    wanted_certificates: BTreeSet<TxId>,
+    /// By member whose `Final` vote says that there is one.
+    wanted_certificates: BTreeMap<usize, BTreeSet<TxId>>,
     /// What the journal says of epochs that the chain here has not reached.
     journaled: JournaledVotes,
 }
 
 /// The place of a transaction among conflicting ones at an epoch's start.
-fn conflict_order(epoch: Epoch, txid: &TxId) -> [u8; 32] {
+#[must_use]
+pub fn conflict_order(epoch: Epoch, txid: &TxId) -> [u8; 32] {
     DomainHasher::new(Domain::ConflictOrder).u64(epoch).bytes(&txid.0).finish()
 }
 
@@ -141,7 +156,12 @@ impl Machine {
             entries: BTreeMap::new(),
             locks: BTreeMap::new(),
             conflicts: BTreeMap::new(),
+            conflict_places: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            lacking: BTreeMap::new(),
+            waiting_inputs: 0,
+            woken: VecDeque::new(),
+            carried: VecDeque::new(),
             throttled: VecDeque::new(),
             certified: BTreeMap::new(),
             certified_bytes: 0,
@@ -153,7 +173,7 @@ impl Machine {
             unlocked: BTreeMap::new(),
             unlocked_bytes: 0,
             wanted_bodies: BTreeSet::new(),
-            wanted_certificates: BTreeSet::new(),
+            wanted_certificates: BTreeMap::new(),
             journaled: JournaledVotes::default(),
         }
     }
@@ -164,95 +184,50 @@ impl Machine {
         let mut effects = Vec::new();
         match input {
             Input::TransactionReceived(transaction) => self.on_transaction(chain, transaction, &mut effects),
-            Input::BatchReceived(batch) => self.on_batch(chain, &batch, &mut effects),
-            Input::CertificateReceived(certificate) => self.on_certificate(chain, &certificate, &mut effects),
+            Input::BodyLoaded(transaction) => self.on_loaded(chain, transaction, &mut effects),
+            Input::CarriedOver => self.carry_on(chain, None, &mut effects),
+            Input::Expired(txids) => self.on_expired(&txids, &mut effects),
+            Input::BatchReceived(batch) => self.on_batch(&batch, &mut effects),
+            Input::CertificateReceived(certificate) => self.on_certificate(&certificate, &mut effects),
             Input::BlockApplied { transactions } => self.on_block(chain, &transactions, &mut effects),
             Input::SignerChanged(me) => self.on_signer(me, &mut effects),
             Input::VotesHeld(held) => self.on_hold(held, &mut effects),
         }
+        self.look_again(chain, &mut effects);
         effects
     }
 
-    // -- transactions ---------------------------------------------------------------------------------------------
-
-    fn on_transaction(&mut self, chain: &ChainView<'_>, tx: CheckedTransaction, out: &mut Vec<Effect>) {
-        let txid = tx.txid();
-        if self.settled.contains(&txid) {
-            return;
-        }
-        let bytes = tx.encoded_bytes();
-        let entry = self.entries.entry(txid).or_default();
-        if entry.dead || entry.resident().is_some() {
-            return;
-        }
-        let was_missing = matches!(entry.body, Body::Missing);
-        entry.body = Body::Resident(tx.clone());
-        self.wanted_bodies.remove(&txid);
-        if was_missing {
-            for member in entry.lock_votes.voters().chain(entry.final_votes.voters()) {
-                if let Some(count) = self.unknown_votes.get_mut(member) {
-                    *count = count.saturating_sub(1);
-                }
-            }
-        }
-        let (certified, is_final, locked) = (entry.certified.is_some(), entry.is_final, entry.locked);
-        if certified {
-            self.certified_bytes = self.certified_bytes.saturating_add(bytes);
-        } else if locked {
-            // Locked before a restart, or left to the journal since: readers may not know.
-            self.keep_resident(txid, bytes);
-            out.push(Effect::InputsLocked(tx.clone()));
-        } else {
-            self.add_unlocked(txid, bytes);
-        }
-        if !locked {
-            self.try_lock(chain, txid, out);
-        }
-        if was_missing {
-            // Votes came before the body: only now it is known what they contradict.
-            let voters: Vec<usize> = self.lock_voters(&txid);
-            for member in voters {
-                self.look_for_contradiction(member, txid, out);
-            }
-        }
-        self.vote_final(txid, out);
-        if is_final {
-            self.announce_final(chain, tx, out);
-        }
-        self.bound_unlocked(txid, out);
-    }
-
-    /// Rule 1: locks all inputs to the transaction, or none, and votes `Lock`.
-    fn try_lock(&mut self, chain: &ChainView<'_>, txid: TxId, out: &mut Vec<Effect>) {
+    /// Rule 1: locks all inputs to the transaction, or none, and votes `Lock`. `spend` is what was found of its inputs, if
+    /// somebody has looked.
+    fn try_lock(&mut self, chain: &ChainView<'_>, txid: TxId, spend: Option<Spend>, out: &mut Vec<Effect>) {
         let Some(tx) = self.entries.get(&txid).and_then(|entry| entry.resident().cloned()) else { return };
-        let holder =
-            tx.inputs().iter().find_map(|outpoint| self.locks.get(outpoint).filter(|id| **id != txid));
-        if let Some(locked_to) = holder.copied() {
-            self.note_conflict(&tx, locked_to, out);
-            return;
-        }
         if let Some(outpoint) = tx.inputs().iter().find(|outpoint| self.is_marked(outpoint)) {
             let error = TransactionError::CollateralBound { outpoint: *outpoint };
             self.drop_body(txid, DropReason::Invalid(error), out);
             return;
         }
-        let mut inputs = Vec::with_capacity(tx.inputs().len());
-        let mut missing = false;
-        for outpoint in tx.inputs() {
-            match self.spendable(chain, outpoint) {
-                Some(entry) => inputs.push(entry),
-                None => {
-                    missing = true;
-                    self.waiting.entry(*outpoint).or_default().insert(txid);
+        match spend.unwrap_or_else(|| self.judge_spend(chain, &tx)) {
+            // Before conflicts: one whose inputs are not all there holds and displaces nothing.
+            Spend::Lacking { missing, .. } => {
+                if self.entries.get(&txid).is_some_and(|entry| entry.certified.is_none()) {
+                    self.wait_for(txid, Readiness::Spendable, missing, out);
                 }
+                return;
             }
+            Spend::SpentBy(by) => {
+                self.drop_body(txid, DropReason::SpentBy(by), out);
+                return;
+            }
+            Spend::Judged(Err(error)) => {
+                self.drop_body(txid, DropReason::Invalid(error), out);
+                return;
+            }
+            Spend::Judged(Ok(())) => {}
         }
-        if missing {
-            out.push(Effect::WaitingForInputs(txid));
-            return;
-        }
-        if let Err(error) = check_spend(&tx, &inputs, chain.state) {
-            self.drop_body(txid, DropReason::Invalid(error), out);
+        let holder =
+            tx.inputs().iter().find_map(|outpoint| self.locks.get(outpoint).filter(|id| **id != txid));
+        if let Some(locked_to) = holder.copied() {
+            self.note_conflict(&tx, locked_to, out);
             return;
         }
         for outpoint in tx.inputs() {
@@ -276,15 +251,6 @@ impl Machine {
         let parent =
             self.entries.get(&outpoint.txid).filter(|entry| entry.is_final).and_then(Entry::resident);
         parent.and_then(|parent| parent.transaction().marked_collateral()) == Some(outpoint.index)
-    }
-
-    /// An output as rule 1 sees it: in the chain's state, or made by a transaction that is final in this epoch.
-    fn spendable(&self, chain: &ChainView<'_>, outpoint: &OutPoint) -> Option<UtxoEntry> {
-        chain.utxos.utxo(outpoint).or_else(|| {
-            let parent = self.entries.get(&outpoint.txid).filter(|entry| entry.is_final)?.resident()?;
-            let output = *parent.outputs().get(usize::try_from(outpoint.index).ok()?)?;
-            Some(UtxoEntry { output, height: chain.state.height().saturating_add(1) })
-        })
     }
 
     fn vote_lock(&mut self, txid: TxId, out: &mut Vec<Effect>) {
@@ -327,331 +293,5 @@ impl Machine {
         let vote = FinalityVote { kind: VoteKind::Final, txid };
         let sources = entry.lock_votes.sources().to_vec();
         out.push(Effect::CastVote { vote, transaction: transaction.clone(), sources });
-    }
-
-    /// Beside the locked one, for each output the conflicting transaction that comes first in the next epoch is kept.
-    fn note_conflict(&mut self, tx: &CheckedTransaction, locked_to: TxId, out: &mut Vec<Effect>) {
-        let txid = tx.txid();
-        let next_epoch = self.epoch.saturating_add(1);
-        let order = conflict_order(next_epoch, &txid);
-        let mut keeps = false;
-        let mut displaced = Vec::new();
-        for outpoint in tx.inputs() {
-            match self.conflicts.get(outpoint).copied() {
-                Some(other) if other == txid => keeps = true,
-                Some(other) if conflict_order(next_epoch, &other) < order => {}
-                other => {
-                    displaced.extend(other);
-                    self.conflicts.insert(*outpoint, txid);
-                    keeps = true;
-                }
-            }
-        }
-        if keeps {
-            out.push(Effect::Conflicting { txid, locked_to });
-        }
-        for other in displaced {
-            if !self.conflicts.values().any(|kept| *kept == other) {
-                self.drop_body(other, DropReason::WorseConflict, out);
-            }
-        }
-        if !keeps {
-            self.drop_body(txid, DropReason::WorseConflict, out);
-        }
-    }
-
-    /// Forgets a body that is not certified. The votes stay, and so does a lock: the transaction may be certified by
-    /// others, and then its body is asked for.
-    fn drop_body(&mut self, txid: TxId, reason: DropReason, out: &mut Vec<Effect>) {
-        let Some(entry) = self.entries.get_mut(&txid) else { return };
-        if entry.certified.is_some() {
-            return;
-        }
-        entry.body = Body::Missing;
-        entry.dead |= matches!(reason, DropReason::Invalid(_) | DropReason::SpentBy(_));
-        let forget = entry.lock_votes.weight() == 0 && entry.final_votes.weight() == 0 && !entry.voted_lock;
-        self.remove_unlocked(txid);
-        if forget {
-            self.entries.remove(&txid);
-        }
-        out.push(Effect::Dropped { txid, reason });
-    }
-
-    // -- bounds ---------------------------------------------------------------------------------------------------
-
-    fn add_unlocked(&mut self, txid: TxId, bytes: usize) {
-        if self.unlocked.insert(txid, bytes).is_none() {
-            self.unlocked_bytes = self.unlocked_bytes.saturating_add(bytes);
-        }
-    }
-
-    fn remove_unlocked(&mut self, txid: TxId) {
-        if let Some(bytes) = self.unlocked.remove(&txid) {
-            self.unlocked_bytes = self.unlocked_bytes.saturating_sub(bytes);
-        }
-    }
-
-    fn bound_unlocked(&mut self, newest: TxId, out: &mut Vec<Effect>) {
-        let over = self.unlocked.len() > UNLOCKED_BODIES_MAX || self.unlocked_bytes > UNLOCKED_BYTES_MAX;
-        if over && self.unlocked.contains_key(&newest) {
-            self.conflicts.retain(|_, txid| *txid != newest);
-            self.stop_waiting(newest);
-            self.drop_body(newest, DropReason::NoRoom, out);
-        }
-    }
-
-    fn stop_waiting(&mut self, txid: TxId) {
-        self.waiting.retain(|_, waiting| {
-            waiting.remove(&txid);
-            !waiting.is_empty()
-        });
-    }
-
-    /// Bodies that are locked but not certified leave memory, oldest first; the journal has them, since a body is
-    /// durable before its `Lock` vote. A node that does not vote has no such record and asks its peers again.
-    fn keep_resident(&mut self, txid: TxId, bytes: usize) {
-        self.resident.push_back((txid, bytes));
-        self.resident_bytes = self.resident_bytes.saturating_add(bytes);
-        while self.resident_bytes > RESIDENT_BYTES_MAX {
-            let Some((oldest, bytes)) = self.resident.pop_front() else { break };
-            self.resident_bytes = self.resident_bytes.saturating_sub(bytes);
-            if let Some(entry) = self.entries.get_mut(&oldest).filter(|entry| entry.certified.is_none()) {
-                entry.body = if entry.voted_lock { Body::Spilled } else { Body::Missing };
-            }
-        }
-    }
-
-    fn trim_resident(&mut self) {
-        let entries = &self.entries;
-        let mut bytes_left = 0_usize;
-        self.resident.retain(|(txid, bytes)| {
-            let keep = entries.get(txid).is_some_and(|entry| entry.certified.is_none());
-            if keep {
-                bytes_left = bytes_left.saturating_add(*bytes);
-            }
-            keep
-        });
-        self.resident_bytes = bytes_left;
-    }
-
-    // -- votes ----------------------------------------------------------------------------------------------------
-
-    fn on_batch(&mut self, chain: &ChainView<'_>, batch: &Arc<VoteBatch>, out: &mut Vec<Effect>) {
-        if batch.header.epoch != self.epoch {
-            return;
-        }
-        let Some(member) = self.set.index_of(&batch.header.validator) else { return };
-        for (place, vote) in batch.votes.iter().enumerate() {
-            self.count_vote(chain, member, *vote, VoteSource::Batch(Arc::clone(batch), place), out);
-        }
-    }
-
-    fn on_certificate(
-        &mut self,
-        chain: &ChainView<'_>,
-        certificate: &Arc<Certificate>,
-        out: &mut Vec<Effect>,
-    ) {
-        if certificate.epoch != self.epoch {
-            return;
-        }
-        for (place, proof) in certificate.votes.iter().enumerate() {
-            if let Some(member) = self.set.index_of(&proof.header.validator) {
-                let source = VoteSource::Certificate(Arc::clone(certificate), place);
-                self.count_vote(chain, member, certificate.vote, source, out);
-            }
-        }
-    }
-
-    fn count_vote(
-        &mut self,
-        chain: &ChainView<'_>,
-        member: usize,
-        vote: FinalityVote,
-        source: VoteSource,
-        out: &mut Vec<Effect>,
-    ) {
-        let txid = vote.txid;
-        if self.settled.contains(&txid) {
-            return;
-        }
-        let known = self.entries.get(&txid).is_some_and(|entry| !matches!(entry.body, Body::Missing));
-        if !known {
-            let Some(count) = self.unknown_votes.get_mut(member) else { return };
-            // A certificate is bounded by what this node asked for, so it is never turned away.
-            if *count >= UNKNOWN_VOTES_MAX && matches!(source, VoteSource::Batch(..)) {
-                return;
-            }
-            *count = count.saturating_add(1);
-        }
-        let quorum = self.set.quorum();
-        let entry = self.entries.entry(txid).or_default();
-        let tally = match vote.kind {
-            VoteKind::Lock => &mut entry.lock_votes,
-            VoteKind::Final => &mut entry.final_votes,
-        };
-        if !tally.add(&self.set, member, source) {
-            if !known && let Some(count) = self.unknown_votes.get_mut(member) {
-                *count = count.saturating_sub(1);
-            }
-            return;
-        }
-        let weight = tally.weight();
-        if vote.kind == VoteKind::Lock {
-            self.look_for_contradiction(member, txid, out);
-        }
-        let Some(entry) = self.entries.get_mut(&txid) else { return };
-        if !known && self.set.exceeds_third(weight) {
-            self.wanted_bodies.insert(txid);
-        }
-        match vote.kind {
-            VoteKind::Lock if weight >= quorum && entry.certified.is_none() => self.certify(txid, out),
-            VoteKind::Final if entry.certified.is_none() => {
-                self.wanted_certificates.insert(txid);
-            }
-            VoteKind::Lock | VoteKind::Final => {}
-        }
-        let Some(entry) = self.entries.get_mut(&txid) else { return };
-        if vote.kind == VoteKind::Final && weight >= quorum && !entry.is_final {
-            entry.is_final = true;
-            match &entry.body {
-                Body::Resident(transaction) => {
-                    let transaction = transaction.clone();
-                    self.announce_final(chain, transaction, out);
-                }
-                Body::Spilled => out.push(Effect::LoadBody(txid)),
-                Body::Missing => {
-                    self.wanted_bodies.insert(txid);
-                }
-            }
-        }
-    }
-
-    fn certify(&mut self, txid: TxId, out: &mut Vec<Effect>) {
-        let place = self.next_certified;
-        self.next_certified = place.saturating_add(1);
-        let Some(entry) = self.entries.get_mut(&txid) else { return };
-        entry.certified = Some(place);
-        self.certified.insert(place, txid);
-        self.wanted_certificates.remove(&txid);
-        match &entry.body {
-            Body::Resident(transaction) => {
-                self.certified_bytes = self.certified_bytes.saturating_add(transaction.encoded_bytes());
-            }
-            Body::Spilled => out.push(Effect::LoadBody(txid)),
-            Body::Missing => {
-                self.wanted_bodies.insert(txid);
-            }
-        }
-        self.remove_unlocked(txid);
-        out.push(Effect::Certified(txid));
-        self.vote_final(txid, out);
-    }
-
-    /// Rule 3: the outputs of a final transaction can be spent; those who waited for them are tried again.
-    fn announce_final(
-        &mut self,
-        chain: &ChainView<'_>,
-        transaction: CheckedTransaction,
-        out: &mut Vec<Effect>,
-    ) {
-        let txid = transaction.txid();
-        let outputs = transaction.outputs().len();
-        out.push(Effect::Finalized(transaction));
-        self.wake(chain, txid, outputs, out);
-    }
-
-    fn wake(&mut self, chain: &ChainView<'_>, parent: TxId, outputs: usize, out: &mut Vec<Effect>) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        for index in 0..u32::try_from(outputs).unwrap_or(u32::MAX) {
-            for child in self.waiting.remove(&OutPoint { txid: parent, index }).unwrap_or_default() {
-                if self.entries.get(&child).is_some_and(|entry| !entry.locked && !entry.dead) {
-                    self.try_lock(chain, child, out);
-                    self.vote_final(child, out);
-                }
-            }
-        }
-    }
-
-    // -- blocks ---------------------------------------------------------------------------------------------------
-
-    fn on_block(&mut self, chain: &ChainView<'_>, block: &[CheckedTransaction], out: &mut Vec<Effect>) {
-        for transaction in block {
-            self.settle(transaction, out);
-        }
-        for transaction in block {
-            self.wake(chain, transaction.txid(), transaction.outputs().len(), out);
-        }
-        self.trim_resident();
-        if chain.state.next_epoch() != self.epoch {
-            self.start_epoch(chain, out);
-            return;
-        }
-        if chain.state.is_closing() && !self.closing {
-            self.closing = true;
-            out.push(Effect::EnterClosing);
-        }
-        self.on_hold(false, out);
-        while !self.closing && !self.blocks_must_catch_up() {
-            let Some(txid) = self.throttled.pop_front() else { break };
-            self.vote_lock(txid, out);
-        }
-    }
-
-    /// The transaction is in the chain: votes for it are settled, its rivals are dead, its locks stay.
-    fn settle(&mut self, transaction: &CheckedTransaction, out: &mut Vec<Effect>) {
-        let txid = transaction.txid();
-        self.settled.insert(txid);
-        self.promises.remove(&txid);
-        self.wanted_bodies.remove(&txid);
-        self.wanted_certificates.remove(&txid);
-        self.remove_unlocked(txid);
-        if let Some(entry) = self.entries.remove(&txid) {
-            if let Some(place) = entry.certified {
-                self.certified.remove(&place);
-                if let Some(resident) = entry.resident() {
-                    self.certified_bytes = self.certified_bytes.saturating_sub(resident.encoded_bytes());
-                }
-            }
-            if matches!(entry.body, Body::Missing) {
-                for member in entry.lock_votes.voters().chain(entry.final_votes.voters()) {
-                    if let Some(count) = self.unknown_votes.get_mut(member) {
-                        *count = count.saturating_sub(1);
-                    }
-                }
-            }
-        }
-        for outpoint in transaction.inputs() {
-            let holder = *self.locks.entry(*outpoint).or_insert(txid);
-            let rivals = [Some(holder), self.conflicts.remove(outpoint)];
-            for rival in rivals.into_iter().flatten().filter(|rival| *rival != txid) {
-                self.drop_body(rival, DropReason::SpentBy(txid), out);
-            }
-        }
-    }
-
-    /// Rule 6: tallies and locks start anew; what was not included is voted on afresh, conflicting ones in the order
-    /// of `H(epoch, txid)`, which is the same at every node.
-    fn start_epoch(&mut self, chain: &ChainView<'_>, out: &mut Vec<Effect>) {
-        let fresh = Self::empty(self.me, chain.state);
-        let ended = std::mem::replace(self, fresh);
-        self.journaled = ended.journaled;
-        self.restore();
-        let mut carried: Vec<([u8; 32], CheckedTransaction)> = Vec::new();
-        for (txid, entry) in ended.entries {
-            match entry.body {
-                Body::Resident(transaction) if !entry.dead => {
-                    carried.push((conflict_order(self.epoch, &txid), transaction));
-                }
-                Body::Spilled if !entry.dead => out.push(Effect::LoadBody(txid)),
-                Body::Resident(_) | Body::Missing | Body::Spilled => {}
-            }
-        }
-        carried.sort_by_key(|(order, _)| *order);
-        for (_, transaction) in carried {
-            self.on_transaction(chain, transaction, out);
-        }
     }
 }

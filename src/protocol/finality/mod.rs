@@ -24,6 +24,10 @@
 //! - INV-FIN-5: what is forgotten of certificates and own votes is a function of committed blocks alone.
 //! - INV-FIN-6: every map is bounded: bodies by the constants below, votes for unknown transactions per validator,
 //!   certified ones by `voted_unblocked_max` (beyond it no `Lock` is voted, so a quorum can't form).
+//! - INV-FIN-7: a copy is a body only once its witnesses were held to the outputs that it spends. What is wrong with a
+//!   copy condemns that copy, never the transaction; and a transaction with an input that can't be spent neither holds
+//!   nor displaces anything.
+//! - INV-FIN-8: a member's votes without a body are counted as they are: what is bounded by the count can't leak.
 //!
 #![doc = include_str!("protocol.md")]
 
@@ -36,7 +40,7 @@ mod tests;
 use std::sync::Arc;
 
 pub use batches::{BatchStore, Inserted, KEPT_BYTES_MAX, OTHER_BATCHES_MAX, RANGES_MAX};
-pub use machine::{JournaledEpoch, JournaledVotes, Machine};
+pub use machine::{JournaledEpoch, JournaledVotes, Machine, conflict_order};
 pub use tally::{FinalVotes, VoteSource};
 
 use super::state::LedgerState;
@@ -47,11 +51,33 @@ use crate::types::{Certificate, FinalityVote, PublicKey, TxId, VoteBatch};
 pub const UNLOCKED_BODIES_MAX: usize = 10_000;
 /// And up to this many bytes.
 pub const UNLOCKED_BYTES_MAX: usize = 64 << 20;
+/// Outputs that all of them together wait for, at most; who would wait for more is forgotten.
+pub const WAITING_INPUTS_MAX: usize = 65_536;
 /// Bodies that are locked but not certified stay in memory up to this number of bytes; older ones are read from the
 /// journal when they are needed.
 pub const RESIDENT_BYTES_MAX: usize = 128 << 20;
 /// Votes of one validator for transactions without a body here, at most; more are dropped (they can be had again).
 pub const UNKNOWN_VOTES_MAX: u32 = 16_384;
+/// The same of all validators together: each has an equal share.
+pub const UNKNOWN_VOTES_OF_ALL_MAX: usize = 131_072;
+/// Conflicting transactions that are remembered for one, to find out who voted for two of them. Whoever looks from the
+/// other side finds the pair as well, so more are rarely needed, and never for safety.
+pub const RIVALS_MAX: usize = 64;
+/// Transactions whose certificates are asked for at a time, at most.
+pub const WANTED_CERTIFICATES_MAX: usize = 1_024;
+
+/// Memory of a body beside its bytes, of a vote without one, and of an output that is waited for: their entries in the
+/// machine's maps, in bytes.
+const BODY_OVERHEAD_BYTES: usize = 1_024;
+const UNKNOWN_VOTE_BYTES: usize = 512;
+const WAITING_INPUT_BYTES: usize = 256;
+/// What the machine holds beside what is certified (which `voted_unblocked_bytes` bounds) and the epoch's locks, at
+/// most, in bytes.
+pub const UNCERTIFIED_BYTES_MAX: usize = UNLOCKED_BYTES_MAX
+    + UNLOCKED_BODIES_MAX * (BODY_OVERHEAD_BYTES + RIVALS_MAX * 64)
+    + WAITING_INPUTS_MAX * WAITING_INPUT_BYTES
+    + RESIDENT_BYTES_MAX
+    + UNKNOWN_VOTES_OF_ALL_MAX * UNKNOWN_VOTE_BYTES;
 
 /// The chain as of its last applied block: what validity for a vote depends on.
 #[derive(Clone, Copy)]
@@ -67,6 +93,12 @@ pub struct ChainView<'a> {
 pub enum Input {
     /// A transaction whose structure and signatures hold.
     TransactionReceived(CheckedTransaction),
+    /// A body that [`Effect::LoadBody`] asked for, or that a restart found: this node's journal had it.
+    BodyLoaded(CheckedTransaction),
+    /// The executor has come to [`Effect::CarryOver`]: what the journal has of the bodies before it was handed in.
+    CarriedOver,
+    /// Time is up for these transactions, by the node's own policy.
+    Expired(Vec<TxId>),
     /// A batch of votes of the current epoch, with its signature checked and its validator a member of the set.
     BatchReceived(Arc<VoteBatch>),
     /// A certificate of the current epoch with all of its signatures and paths checked.
@@ -120,8 +152,17 @@ pub enum Effect {
     },
     /// Behind all votes that were cast before, journal that this epoch is closing.
     EnterClosing,
-    /// The body was left to the journal; read it and hand it in again.
+    /// The body was left to the journal; read it and hand it in as [`Input::BodyLoaded`] before the next effect.
     LoadBody(TxId),
+    /// An epoch has begun, and the bodies that it takes over from the journal were named: say [`Input::CarriedOver`].
+    CarryOver,
+    /// A copy of a transaction is not signed by the owners of what it spends. Another one may be.
+    BadCopy {
+        /// The transaction.
+        txid: TxId,
+        /// What is wrong with the copy.
+        error: TransactionError,
+    },
     /// A member voted `Lock` for two transactions that share an input.
     ContradictionSeen {
         /// Its place in the set.
@@ -144,4 +185,21 @@ pub enum DropReason {
     WorseConflict,
     /// No room for more transactions that wait.
     NoRoom,
+    /// It spends an output of this transaction, which was dropped for good.
+    ParentDropped(TxId),
+    /// It waited for an input until the epoch's end.
+    EpochEnded,
+    /// It was not certified in the time that this node gives.
+    Expired,
+}
+
+impl DropReason {
+    /// Whether no block can take the transaction any more, so that the same is true of what spends its outputs.
+    #[must_use]
+    pub const fn is_of_the_transaction(&self) -> bool {
+        match self {
+            Self::Invalid(_) | Self::SpentBy(_) | Self::ParentDropped(_) => true,
+            Self::WorseConflict | Self::NoRoom | Self::EpochEnded | Self::Expired => false,
+        }
+    }
 }

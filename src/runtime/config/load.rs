@@ -25,7 +25,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 25] = [
+const KEYS: [(&str, &str, Kind); 26] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -44,6 +44,7 @@ const KEYS: [(&str, &str, Kind); 25] = [
     ("consensus", "vote_interval_ms", Kind::Integer),
     ("mempool", "max_transactions", Kind::Integer),
     ("mempool", "max_bytes", Kind::Integer),
+    ("mempool", "expiry_s", Kind::Integer),
     ("masternode", "enabled", Kind::Boolean),
     ("masternode", "operator_key", Kind::Path),
     ("metrics", "enabled", Kind::Boolean),

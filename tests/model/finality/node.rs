@@ -231,6 +231,7 @@ impl Node {
                     self.called_final |= vote_bit(self.machine.epoch(), VoteKind::Final, tx);
                 }
                 Effect::LoadBody(txid) => self.load_body(context, &txid),
+                Effect::CarryOver => self.feed(context, Input::CarriedOver),
                 Effect::ContradictionSeen { member, .. } => {
                     let member = self.machine.validators().get(member).expect("a member");
                     if context.voter_of(&member.id) != BYZANTINE {
@@ -241,6 +242,7 @@ impl Node {
                 | Effect::Certified(_)
                 | Effect::Conflicting { .. }
                 | Effect::WaitingForInputs(_)
+                | Effect::BadCopy { .. }
                 | Effect::Dropped { .. } => {}
             }
         }
@@ -352,7 +354,7 @@ impl Node {
         for transaction in
             bodies.into_iter().filter(|transaction| !entry.settled.contains(&transaction.txid()))
         {
-            self.feed(context, Input::TransactionReceived(transaction.clone()));
+            self.feed(context, Input::BodyLoaded(transaction.clone()));
         }
         self.replay_votes(context);
         self.set_signer(context);
@@ -398,7 +400,7 @@ impl Node {
         let tx = context.ledger.place_of(txid);
         if self.journal.bodies.contains(&tx) {
             let transaction = context.ledger.transaction(tx).clone();
-            self.feed(context, Input::TransactionReceived(transaction));
+            self.feed(context, Input::BodyLoaded(transaction));
         }
     }
 

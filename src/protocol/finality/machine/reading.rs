@@ -3,14 +3,22 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-#[cfg(test)]
-use super::Body;
-use super::{Entry, Machine};
-use crate::protocol::finality::{FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX, VoteSource};
+use super::{Body, Entry, Machine};
+use crate::protocol::finality::{
+    FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX, VoteSource, WANTED_CERTIFICATES_MAX,
+};
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::{
     Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, ValidatorSet, VoteKind,
 };
+
+/// How much of what is bounded there is.
+#[cfg(test)]
+pub(in crate::protocol::finality) struct Sizes {
+    pub(in crate::protocol::finality) unlocked: usize,
+    pub(in crate::protocol::finality) waiting_inputs: usize,
+    pub(in crate::protocol::finality) entries: usize,
+}
 
 impl Machine {
     /// The epoch whose votes are counted.
@@ -114,10 +122,11 @@ impl Machine {
         is_quorum.then(|| FinalVotes { epoch: self.epoch, sources: votes.sources().to_vec() })
     }
 
-    /// Transactions whose bodies this node lacks, though enough votes say that they exist.
-    #[must_use]
-    pub const fn wanted_bodies(&self) -> &BTreeSet<TxId> {
-        &self.wanted_bodies
+    /// Transactions whose bodies this node lacks, though enough votes say that they exist. One whose copy waits for its
+    /// parent is not among them: until that is here another copy can't be told from a bad one.
+    pub fn wanted_bodies(&self) -> impl Iterator<Item = TxId> {
+        let wanted = self.wanted_bodies.iter().copied();
+        wanted.filter(|txid| !self.lacking.contains_key(txid))
     }
 
     /// Whether the body of every certified transaction is here.
@@ -126,10 +135,24 @@ impl Machine {
         self.wanted_bodies.is_empty() || self.certified.values().all(|txid| self.transaction(txid).is_some())
     }
 
-    /// Transactions that others voted `Final` for and that are not certified here.
-    #[must_use]
-    pub const fn wanted_certificates(&self) -> &BTreeSet<TxId> {
-        &self.wanted_certificates
+    /// Transactions that others voted `Final` for and that are not certified here, at most [`WANTED_CERTIFICATES_MAX`]:
+    /// one of each member in turn, so that what one member has invented takes its own share of the requests alone.
+    pub fn wanted_certificates(&self) -> impl Iterator<Item = TxId> {
+        let mut lists: Vec<_> = self.wanted_certificates.values().map(BTreeSet::iter).collect();
+        let (mut wanted, mut seen) = (Vec::new(), BTreeSet::new());
+        while !lists.is_empty() && wanted.len() < WANTED_CERTIFICATES_MAX {
+            // What another member's turn has named takes no turn.
+            lists.retain_mut(|list| match list.find(|txid| !seen.contains(*txid)) {
+                Some(txid) => {
+                    seen.insert(*txid);
+                    wanted.push(*txid);
+                    true
+                }
+                None => false,
+            });
+        }
+        wanted.truncate(WANTED_CERTIFICATES_MAX);
+        wanted.into_iter()
     }
 
     /// Transactions that are certified here and not final: their `Final` votes may have been lost.
@@ -141,6 +164,14 @@ impl Machine {
     #[cfg(test)]
     pub(in crate::protocol::finality) fn entries_without_body(&self) -> usize {
         self.entries.values().filter(|entry| matches!(entry.body, Body::Missing)).count()
+    }
+
+    /// How much of what is bounded there is.
+    #[cfg(test)]
+    pub(in crate::protocol::finality) fn sizes(&self) -> Sizes {
+        let (unlocked, waiting_inputs, entries) =
+            (self.unlocked.len(), self.waiting_inputs, self.entries.len());
+        Sizes { unlocked, waiting_inputs, entries }
     }
 
     /// Holds the invariants that can be seen from inside.
@@ -165,6 +196,18 @@ impl Machine {
         if self.certified.values().any(|txid| !self.entries.contains_key(txid)) {
             return Err("the certified order names a transaction without an entry".to_owned());
         }
+        for (member, counted) in self.unknown_votes.iter().enumerate() {
+            let unknown = self.entries.values().filter(|entry| matches!(entry.body, Body::Missing));
+            let tallies = unknown.flat_map(|entry| [&entry.lock_votes, &entry.final_votes]);
+            let votes = tallies.filter(|tally| tally.has_voted(member)).count();
+            if u32::try_from(votes) != Ok(*counted) {
+                return Err(format!(
+                    "INV-FIN-8: votes of member {member} without a body are not counted right"
+                ));
+            }
+        }
+        self.check_bodies()?;
+        self.check_conflicts()?;
         if self.unlocked.len() > UNLOCKED_BODIES_MAX || self.unlocked_bytes > UNLOCKED_BYTES_MAX {
             return Err("INV-FIN-6: more unlocked bodies than allowed".to_owned());
         }

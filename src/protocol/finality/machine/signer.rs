@@ -44,6 +44,9 @@ impl Machine {
                 continue;
             }
             let entry = self.entries.entry(vote.txid).or_default();
+            if matches!(entry.body, Body::Missing) {
+                entry.body = Body::Spilled;
+            }
             match vote.kind {
                 VoteKind::Lock => {
                     entry.voted_lock = true;
@@ -53,9 +56,6 @@ impl Machine {
                     entry.voted_final = true;
                     self.promises.insert(vote.txid);
                 }
-            }
-            if matches!(entry.body, Body::Missing) {
-                entry.body = Body::Spilled;
             }
         }
     }

@@ -1,0 +1,721 @@
+//! The checks, in the order of their cost, and what follows from them.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use ahash::RandomState;
+
+use super::contests::Contests;
+use super::news::Happened;
+use super::orphans::OrphanStore;
+use super::waiting::{WaitingError, WaitingStore};
+use super::{ANCESTORS_MAX, News, REFUSED_COPIES_MAX, Refusal, RequestedBodies};
+use crate::mempool::{PoolError, TransactionPool, TransactionSource};
+use crate::network::{Misbehaviour, PeerId};
+use crate::protocol::state::LedgerState;
+use crate::protocol::validity::{
+    CheckedTransaction, CopyId, ShapedTransaction, TransactionError, check_spend_of,
+};
+use crate::storage::Index;
+use crate::types::{Amount, OutPoint, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry};
+use crate::utxo::{LockError, OutputState, UtxoManager};
+
+/// When to ask again for what passes within a few votes, in milliseconds.
+const RETRY_SOON_MS: u64 = 500;
+/// When to ask again for what passes with a block, in milliseconds.
+const RETRY_LATER_MS: u64 = 2_000;
+
+/// The caller's clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// The wall clock, for people and for the pool, in milliseconds.
+    pub wall_ms: TimeMs,
+    /// A clock that never goes back, for intervals, in milliseconds.
+    pub steady_ms: u64,
+}
+
+/// Names an answer that somebody waits for.
+pub type Ticket = usize;
+
+/// A transaction that comes in.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The transaction.
+    pub transaction: Arc<Transaction>,
+    /// Who sent it.
+    pub source: TransactionSource,
+    /// For whom the answer is, if anybody waits for one.
+    pub ticket: Option<Ticket>,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Hand it to the finality machine.
+    Consider(CheckedTransaction),
+    /// Tell all peers but this one.
+    Relay(Arc<Transaction>, Option<PeerId>),
+    /// It is in the pool now, and on its way.
+    Accepted(TxId, TransactionSource),
+    /// It is in the pool now, and waits for its parents.
+    Waits(TxId),
+    /// It is in the pool no more.
+    Gone(TxId),
+    /// Tell the finality machine that time is up for these.
+    Expired(Vec<TxId>),
+    /// A peer broke a rule.
+    Blame(PeerId, Misbehaviour),
+    /// What is answered to whoever sent it; once for each ticket.
+    Answer(Option<Ticket>, Result<TxId, Refusal>),
+}
+
+/// What admission works with.
+#[derive(Clone)]
+pub struct AdmissionParts {
+    /// The outputs.
+    pub utxos: Arc<UtxoManager>,
+    /// The pool.
+    pub pool: Arc<TransactionPool>,
+    /// Tells what the chain has.
+    pub index: Arc<Index>,
+    /// Checks signatures.
+    pub verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    /// What this node asked for.
+    pub requested: Arc<RequestedBodies>,
+    /// What happened meanwhile.
+    pub news: Arc<News>,
+    /// How long an uncertified transaction stays in the pool, in milliseconds.
+    pub expiry_ms: u64,
+}
+
+/// Copies that no state makes right, with what is wrong with them.
+#[derive(Default)]
+struct RefusedCopies {
+    errors: HashMap<CopyId, TransactionError, RandomState>,
+    order: VecDeque<CopyId>,
+}
+
+impl RefusedCopies {
+    fn note(&mut self, id: CopyId, error: TransactionError) {
+        if self.errors.insert(id, error).is_none() {
+            self.order.push_back(id);
+        }
+        if self.order.len() > REFUSED_COPIES_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.errors.remove(&oldest);
+        }
+    }
+}
+
+/// Where a transaction that passed the shape came from.
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    source: TransactionSource,
+    ticket: Option<Ticket>,
+    is_requested: bool,
+}
+
+impl Origin {
+    const fn peer(&self) -> Option<PeerId> {
+        match self.source {
+            TransactionSource::Local => None,
+            TransactionSource::Peer(peer) => Some(peer),
+        }
+    }
+}
+
+/// What is known of a transaction's inputs.
+enum Inputs {
+    /// All can be spent, and the rules allow it.
+    Known {
+        fee: Amount,
+        /// Those that another transaction holds.
+        contested: Vec<OutPoint>,
+    },
+    /// Some are made by transactions that are on their way here; the rules allow it.
+    ChildOf { fee: Amount, parents: BTreeSet<TxId> },
+    /// These are not known.
+    Unknown(Vec<OutPoint>),
+}
+
+/// What passed all checks but that of its signatures.
+struct Candidate {
+    shape: ShapedTransaction,
+    origin: Origin,
+    inputs: Inputs,
+}
+
+/// Takes transactions in.
+pub struct Admission {
+    parts: AdmissionParts,
+    orphans: OrphanStore,
+    waiting: WaitingStore,
+    contests: Contests,
+    refused: RefusedCopies,
+}
+
+impl Admission {
+    /// Admission to a node.
+    #[must_use]
+    pub fn new(parts: AdmissionParts) -> Self {
+        Self {
+            parts,
+            orphans: OrphanStore::default(),
+            waiting: WaitingStore::default(),
+            contests: Contests::default(),
+            refused: RefusedCopies::default(),
+        }
+    }
+
+    /// Takes a batch in; signatures are checked together.
+    #[must_use]
+    pub fn admit(&mut self, submissions: Vec<Submission>, state: &LedgerState, now: Moment) -> Vec<Action> {
+        let mut out = Vec::with_capacity(submissions.len().saturating_mul(4));
+        self.contests.start_epoch(state.next_epoch());
+        let mut candidates = Vec::with_capacity(submissions.len());
+        let mut seen = BTreeSet::new();
+        for Submission { transaction, source, ticket } in submissions {
+            let mut origin = Origin { source, ticket, is_requested: false };
+            match ShapedTransaction::of(transaction, state.parameters()) {
+                Err(error) => refuse(origin, error.into(), &mut out),
+                Ok(shape) => {
+                    origin.is_requested =
+                        origin.peer().is_some() && self.parts.requested.contains(&shape.txid());
+                    if origin.peer().is_none() || seen.insert(shape.copy_id()) {
+                        candidates.extend(self.look(shape, origin, state, now, &mut out));
+                    }
+                }
+            }
+        }
+        self.verify_and_take(candidates, state, now, &mut out);
+        self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
+        out
+    }
+
+    /// Those who waited, after what happened meanwhile.
+    #[must_use]
+    pub fn hear(&mut self, happened: Happened, state: &LedgerState, now: Moment) -> Vec<Action> {
+        let mut out = Vec::new();
+        let mut candidates = Vec::new();
+        let Happened { settled, dropped, is_incomplete, epoch } = happened;
+        if let Some(epoch) = epoch {
+            self.contests.start_epoch(epoch);
+            self.orphans.clear();
+        }
+        let mut ready = Vec::new();
+        for parent in &settled {
+            ready.extend(self.orphans.parent_came(*parent));
+            for child in self.waiting.parent_final(parent) {
+                self.push(child, state, &mut out);
+            }
+        }
+        for parent in &dropped {
+            for child in self.waiting.parent_dropped(parent) {
+                self.forget(&child, &mut out);
+            }
+        }
+        if is_incomplete || epoch.is_some() {
+            let utxos = &self.parts.utxos;
+            ready.extend(self.orphans.take_ready(|outpoint| utxos.find_output(outpoint).is_some()));
+            self.look_at_all_parents(state, &mut out);
+        }
+        for orphan in ready {
+            let source = TransactionSource::Peer(orphan.from);
+            let is_requested = self.parts.requested.contains(&orphan.transaction.txid());
+            let origin = Origin { source, ticket: None, is_requested };
+            candidates.extend(self.look(orphan.transaction, origin, state, now, &mut out));
+        }
+        self.verify_and_take(candidates, state, now, &mut out);
+        self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
+        out
+    }
+
+    /// Time has passed: what is too old goes.
+    #[must_use]
+    pub fn tick(&mut self, now: Moment) -> Vec<Action> {
+        self.orphans.expire(now.steady_ms);
+        let mut out = Vec::new();
+        let before_ms = now.wall_ms.saturating_sub(self.parts.expiry_ms);
+        let expired = self.parts.pool.expire(before_ms);
+        for txid in &expired {
+            self.waiting.remove(txid);
+            for child in self.waiting.parent_dropped(txid) {
+                self.forget(&child, &mut out);
+            }
+            out.push(Action::Gone(*txid));
+        }
+        if !expired.is_empty() {
+            out.push(Action::Expired(expired));
+        }
+        self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
+        out
+    }
+
+    // -- known-ness and inputs ----------------------------------------------------------------------------------------
+
+    /// Steps 2 and 3: gives what is worth a look at its signatures.
+    fn look(
+        &mut self,
+        shape: ShapedTransaction,
+        origin: Origin,
+        state: &LedgerState,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) -> Option<Candidate> {
+        if self.is_known(&shape, origin, out) {
+            return None;
+        }
+        if let Some(error) = self.refused.errors.get(&shape.copy_id()) {
+            refuse(origin, error.clone().into(), out);
+            return None;
+        }
+        let inputs = match self.inputs_of(&shape, origin, state) {
+            Ok(inputs) => inputs,
+            Err(refusal) => {
+                self.refuse_copy(&shape, origin, refusal, out);
+                return None;
+            }
+        };
+        match &inputs {
+            // The machine keeps it until its parents are there.
+            Inputs::Unknown(_) if origin.is_requested => {}
+            Inputs::Unknown(missing) => {
+                self.keep_orphan(shape, origin, missing, now, out);
+                return None;
+            }
+            Inputs::Known { contested, .. } if !contested.is_empty() && !origin.is_requested => {
+                let is_local = origin.peer().is_none();
+                if is_local || !self.contests.improves(&shape.txid(), contested) {
+                    let refusal = self.taken(&shape);
+                    refuse(origin, refusal, out);
+                    return None;
+                }
+            }
+            Inputs::Known { .. } | Inputs::ChildOf { .. } => {}
+        }
+        Some(Candidate { shape, origin, inputs })
+    }
+
+    /// Whether nothing is to be done for these bytes.
+    fn is_known(&self, shape: &ShapedTransaction, origin: Origin, out: &mut Vec<Action>) -> bool {
+        let txid = shape.txid();
+        let Some(_) = origin.peer() else {
+            // What a user sends is answered for its own bytes; what is in a block, with the rest.
+            let pooled = self.parts.pool.get(&txid);
+            let is_same = pooled.filter(|pooled| pooled.copy_id() == shape.copy_id());
+            if let Some(pooled) = is_same {
+                // Once more to the machine, which may have had no room for it; those who wait stay where they are.
+                if !self.waiting.contains(&txid) {
+                    out.push(Action::Consider(pooled));
+                }
+                answer(origin, Ok(txid), out);
+                return true;
+            }
+            return false;
+        };
+        if let Some(pooled) = self.parts.pool.get(&txid) {
+            // The body that this node asked for is here, checked: no copy is needed.
+            if origin.is_requested && !self.waiting.contains(&txid) {
+                self.parts.requested.came(&txid);
+                out.push(Action::Consider(pooled));
+            }
+            return true;
+        }
+        let is_included = self.parts.pool.status(&txid).is_some_and(|status| status.included.is_some());
+        is_included || (!origin.is_requested && self.orphans.contains(&shape.copy_id()))
+    }
+
+    /// What is known of the inputs, or the rule that they break.
+    fn inputs_of(
+        &self,
+        shape: &ShapedTransaction,
+        origin: Origin,
+        state: &LedgerState,
+    ) -> Result<Inputs, Refusal> {
+        let (utxos, txid) = (&self.parts.utxos, shape.txid());
+        let mut entries = Vec::with_capacity(shape.inputs().len());
+        let mut missing = Vec::new();
+        for outpoint in shape.inputs() {
+            match utxos.find_output(outpoint) {
+                Some((output, Some(height))) => entries.push(UtxoEntry { output, height }),
+                Some((output, None)) => {
+                    // Final, and in no block yet: what it marks is bound, whatever becomes of the registration.
+                    if self.is_marked(outpoint) {
+                        return Err(TransactionError::CollateralBound { outpoint: *outpoint }.into());
+                    }
+                    entries.push(UtxoEntry { output, height: state.height().saturating_add(1) });
+                }
+                None => {
+                    if missing.is_empty() {
+                        self.refuse_spent(outpoint, &txid)?;
+                    }
+                    missing.push(*outpoint);
+                    let may_wait = shape.inputs().len() <= super::ORPHAN_INPUTS_MAX;
+                    if origin.peer().is_some() && !origin.is_requested && !may_wait {
+                        return Err(unknown(*outpoint));
+                    }
+                }
+            }
+        }
+        if missing.is_empty() {
+            let fee = check_spend_of(shape, &entries, state)?;
+            let is_held = |outpoint: &&OutPoint| utxos.holder_of(outpoint).is_some_and(|by| by != txid);
+            let contested = shape.inputs().iter().filter(is_held).copied().collect();
+            return Ok(Inputs::Known { fee, contested });
+        }
+        match origin.peer() {
+            Some(_) => Ok(Inputs::Unknown(missing)),
+            None => self.child_of(shape, &missing, state),
+        }
+    }
+
+    /// A user's transaction whose missing inputs are made by what is on its way here.
+    fn child_of(
+        &self,
+        shape: &ShapedTransaction,
+        missing: &[OutPoint],
+        state: &LedgerState,
+    ) -> Result<Inputs, Refusal> {
+        let parents: BTreeSet<TxId> = missing.iter().map(|outpoint| outpoint.txid).collect();
+        if parents.len() > ANCESTORS_MAX {
+            return Err(Refusal::TooManyAncestors { limit: ANCESTORS_MAX, retry_after_ms: RETRY_SOON_MS });
+        }
+        let mut entries = Vec::with_capacity(shape.inputs().len());
+        for outpoint in shape.inputs() {
+            let made = || {
+                let parent = self.parts.pool.entry(&outpoint.txid)?;
+                let is_on_its_way = !matches!(parent.stage, crate::mempool::Stage::Conflicting);
+                let place = usize::try_from(outpoint.index).ok()?;
+                let output = *parent.transaction.outputs().get(place).filter(|_| is_on_its_way)?;
+                Some((output, None))
+            };
+            let (output, height) =
+                self.parts.utxos.find_output(outpoint).or_else(made).ok_or_else(|| unknown(*outpoint))?;
+            if self.is_marked(outpoint) {
+                return Err(TransactionError::CollateralBound { outpoint: *outpoint }.into());
+            }
+            let height = height.unwrap_or_else(|| state.height().saturating_add(1));
+            entries.push(UtxoEntry { output, height });
+        }
+        let fee = check_spend_of(shape, &entries, state)?;
+        if let Some(conflict) = self.parts.utxos.conflict_of(shape.inputs(), shape.txid()) {
+            return Err(conflict.into());
+        }
+        Ok(Inputs::ChildOf { fee, parents })
+    }
+
+    /// Whether a transaction of the pool has marked its output as collateral.
+    fn is_marked(&self, outpoint: &OutPoint) -> bool {
+        let made_by = self.parts.pool.get(&outpoint.txid);
+        made_by.is_some_and(|parent| parent.transaction().marked_collateral() == Some(outpoint.index))
+    }
+
+    /// An output that is not there may have been spent in the chain, by another transaction or by this one.
+    fn refuse_spent(&self, outpoint: &OutPoint, txid: &TxId) -> Result<(), Refusal> {
+        if let OutputState::Confirmed { by, height } = self.parts.utxos.output_state(outpoint) {
+            let outpoint = *outpoint;
+            return Err(if by == *txid {
+                Refusal::AlreadyConfirmed
+            } else {
+                Refusal::InputsSpent { outpoint, by, height }
+            });
+        }
+        match self.parts.index.transaction(txid) {
+            Ok(Some(_)) => Err(Refusal::AlreadyConfirmed),
+            _ => Ok(()),
+        }
+    }
+
+    fn taken(&self, shape: &ShapedTransaction) -> Refusal {
+        match self.parts.utxos.conflict_of(shape.inputs(), shape.txid()) {
+            Some(conflict) => conflict.into(),
+            // Whoever held it has just let go.
+            None => Refusal::Busy { retry_after_ms: RETRY_SOON_MS },
+        }
+    }
+
+    fn keep_orphan(
+        &mut self,
+        shape: ShapedTransaction,
+        origin: Origin,
+        missing: &[OutPoint],
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        let Some((from, first)) = origin.peer().zip(missing.first()) else { return };
+        let refusal = unknown(*first);
+        if self.orphans.insert(shape, from, missing, now.steady_ms) {
+            // Shown before the last look, so that what comes between is told.
+            self.parts.news.note_waiting(self.orphans.len());
+            if missing.iter().all(|outpoint| self.parts.utxos.find_output(outpoint).is_some()) {
+                for outpoint in missing {
+                    self.parts.news.settled(outpoint.txid);
+                }
+            }
+        }
+        refuse(origin, refusal, out);
+    }
+
+    /// Refuses a copy, and remembers it if no state makes it right.
+    fn refuse_copy(
+        &mut self,
+        shape: &ShapedTransaction,
+        origin: Origin,
+        refusal: Refusal,
+        out: &mut Vec<Action>,
+    ) {
+        if let Refusal::Invalid(error) = &refusal
+            && is_for_ever(error)
+        {
+            self.refused.note(shape.copy_id(), error.clone());
+        }
+        refuse(origin, refusal, out);
+    }
+
+    // -- signatures and policy ----------------------------------------------------------------------------------------
+
+    fn verify_and_take(
+        &mut self,
+        candidates: Vec<Candidate>,
+        state: &LedgerState,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        if candidates.is_empty() {
+            return;
+        }
+        let shapes = candidates.iter().map(|candidate| candidate.shape.clone()).collect();
+        let verified = ShapedTransaction::verify_many(shapes, state.chain_id(), &*self.parts.verifier);
+        for (verified, Candidate { shape, origin, inputs }) in verified.into_iter().zip(candidates) {
+            match verified {
+                Err(error) => self.refuse_copy(&shape, origin, error.into(), out),
+                Ok(transaction) if origin.is_requested => {
+                    self.take_requested(transaction, origin, &inputs, now, out);
+                }
+                Ok(transaction) => match inputs {
+                    Inputs::Known { fee, contested } if contested.is_empty() => {
+                        self.take(transaction, origin, fee, now, out);
+                    }
+                    Inputs::Known { contested, .. } => {
+                        self.contests.pass(&transaction.txid(), &contested);
+                        let relayed = Arc::clone(transaction.transaction());
+                        out.push(Action::Consider(transaction));
+                        out.push(Action::Relay(relayed, origin.peer()));
+                    }
+                    Inputs::ChildOf { fee, parents } => {
+                        self.wait(transaction, origin, (fee, parents), state, now, out);
+                    }
+                    Inputs::Unknown(_) => {}
+                },
+            }
+        }
+    }
+
+    /// All inputs are known and free.
+    fn take(
+        &mut self,
+        transaction: CheckedTransaction,
+        origin: Origin,
+        fee: Amount,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        let txid = transaction.txid();
+        let locked = self.parts.utxos.lock(&transaction).map_err(|error| match error {
+            LockError::Conflict(conflict) => conflict.into(),
+            LockError::InChain { .. } => Refusal::AlreadyConfirmed,
+            LockError::Full { locked } => Refusal::LocksFull { locked, retry_after_ms: RETRY_LATER_MS },
+        });
+        // What a rival took a moment ago comes again as a conflict, from another peer.
+        if let Err(refusal) = locked {
+            refuse(origin, refusal, out);
+            return;
+        }
+        match self.parts.pool.insert(transaction.clone(), fee, now.wall_ms, origin.source) {
+            Ok(inserted) => {
+                out.push(Action::Accepted(txid, origin.source));
+                out.extend(inserted.evicted.into_iter().map(Action::Gone));
+                let relayed = Arc::clone(transaction.transaction());
+                out.push(Action::Consider(transaction));
+                out.push(Action::Relay(relayed, origin.peer()));
+            }
+            // Another copy of what is in the pool.
+            Err(PoolError::AlreadyKnown) => {}
+            Err(PoolError::AlreadyInChain { .. }) => {
+                refuse(origin, Refusal::AlreadyConfirmed, out);
+                return;
+            }
+            Err(error) => {
+                self.parts.utxos.release(&transaction);
+                refuse(origin, Refusal::Pool(error), out);
+                return;
+            }
+        }
+        answer(origin, Ok(txid), out);
+    }
+
+    /// Others have certified it, or a proposal names it: the machine gets it, whatever else there is to say.
+    fn take_requested(
+        &mut self,
+        transaction: CheckedTransaction,
+        origin: Origin,
+        inputs: &Inputs,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        let txid = transaction.txid();
+        if let Inputs::Known { fee, .. } = inputs {
+            self.parts.requested.came(&txid);
+            let is_free = self.parts.utxos.lock(&transaction).is_ok();
+            let pool = &self.parts.pool;
+            if is_free && pool.insert(transaction.clone(), *fee, now.wall_ms, origin.source).is_ok() {
+                out.push(Action::Accepted(txid, origin.source));
+            }
+            out.push(Action::Relay(Arc::clone(transaction.transaction()), origin.peer()));
+        }
+        out.push(Action::Consider(transaction));
+        answer(origin, Ok(txid), out);
+    }
+
+    /// A user's child of what is on its way.
+    fn wait(
+        &mut self,
+        transaction: CheckedTransaction,
+        origin: Origin,
+        (fee, parents): (Amount, BTreeSet<TxId>),
+        state: &LedgerState,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
+        let txid = transaction.txid();
+        if let Err(error) = self.waiting.insert(transaction.clone(), parents.clone()) {
+            let retry_after_ms = RETRY_SOON_MS;
+            let refusal = match error {
+                WaitingError::Taken { outpoint, by } => {
+                    Refusal::InputsTaken(crate::utxo::LockConflict { outpoint, held_by: by })
+                }
+                WaitingError::TooManyAncestors => {
+                    Refusal::TooManyAncestors { limit: ANCESTORS_MAX, retry_after_ms }
+                }
+                WaitingError::Full => Refusal::WaitingFull { retry_after_ms },
+            };
+            refuse(origin, refusal, out);
+            return;
+        }
+        match self.parts.pool.insert_waiting(transaction, fee, now.wall_ms, origin.source) {
+            Ok(()) => out.push(Action::Waits(txid)),
+            Err(PoolError::AlreadyKnown) => {}
+            Err(error) => {
+                self.waiting.remove(&txid);
+                refuse(origin, Refusal::Pool(error), out);
+                return;
+            }
+        }
+        answer(origin, Ok(txid), out);
+        // Shown before the last look, so that what comes between is told.
+        self.parts.news.note_waiting(self.waiting.len());
+        self.look_at_parents(parents, state, out);
+    }
+
+    // -- those who wait -----------------------------------------------------------------------------------------------
+
+    /// The parents of a child are final: now it is a transaction like any other.
+    fn push(&mut self, child: CheckedTransaction, state: &LedgerState, out: &mut Vec<Action>) {
+        let find = |outpoint: &OutPoint| {
+            let (output, height) = self.parts.utxos.find_output(outpoint)?;
+            let height = height.unwrap_or_else(|| state.height().saturating_add(1));
+            Some(UtxoEntry { output, height })
+        };
+        let entries: Option<Vec<UtxoEntry>> = child.inputs().iter().map(find).collect();
+        let is_sound = entries.is_some_and(|entries| check_spend_of(child.shape(), &entries, state).is_ok());
+        if !is_sound || self.parts.utxos.lock(&child).is_err() {
+            self.forget(&child, out);
+            let descendants = self.waiting.parent_dropped(&child.txid());
+            descendants.iter().for_each(|descendant| self.forget(descendant, out));
+            return;
+        }
+        out.push(Action::Relay(Arc::clone(child.transaction()), None));
+        out.push(Action::Consider(child));
+    }
+
+    /// Looks at parents that may have become final or gone without news.
+    fn look_at_parents(
+        &mut self,
+        parents: impl IntoIterator<Item = TxId>,
+        state: &LedgerState,
+        out: &mut Vec<Action>,
+    ) {
+        for parent in parents {
+            let first = OutPoint { txid: parent, index: 0 };
+            let state_of = self.parts.utxos.output_state(&first);
+            let is_there = !matches!(state_of, OutputState::Unknown);
+            if is_there {
+                for child in self.waiting.parent_final(&parent) {
+                    self.push(child, state, out);
+                }
+            } else if self.parts.pool.get(&parent).is_none() && !self.waiting.contains(&parent) {
+                for child in self.waiting.parent_dropped(&parent) {
+                    self.forget(&child, out);
+                }
+            }
+        }
+    }
+
+    fn look_at_all_parents(&mut self, state: &LedgerState, out: &mut Vec<Action>) {
+        let parents = self.waiting.parents();
+        self.look_at_parents(parents, state, out);
+    }
+
+    fn forget(&self, transaction: &CheckedTransaction, out: &mut Vec<Action>) {
+        let txid = transaction.txid();
+        if self.parts.pool.remove(&txid).is_some() {
+            self.parts.utxos.release(transaction);
+            out.push(Action::Gone(txid));
+        }
+    }
+
+    /// How many wait: orphans of peers, and children of users.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.orphans.len(), self.waiting.len())
+    }
+
+    /// Holds the counts of all parts.
+    ///
+    /// # Errors
+    /// The first that is wrong.
+    pub fn check_invariants(&self) -> Result<(), &'static str> {
+        self.orphans.check()?;
+        self.waiting.check()
+    }
+}
+
+/// Whether no state of the chain makes these bytes right.
+const fn is_for_ever(error: &TransactionError) -> bool {
+    !matches!(error, TransactionError::CollateralBound { .. } | TransactionError::MissingInput { .. })
+}
+
+const fn unknown(outpoint: OutPoint) -> Refusal {
+    Refusal::InputsUnknown { outpoint, retry_after_ms: RETRY_SOON_MS }
+}
+
+fn answer(origin: Origin, outcome: Result<TxId, Refusal>, out: &mut Vec<Action>) {
+    out.push(Action::Answer(origin.ticket, outcome));
+}
+
+/// Answers, and blames a peer for what no honest one passes on.
+fn refuse(origin: Origin, refusal: Refusal, out: &mut Vec<Action>) {
+    if let (Some(peer), Refusal::Invalid(error)) = (origin.peer(), &refusal)
+        && is_for_ever(error)
+    {
+        let what = match error {
+            TransactionError::BadSignature { .. } | TransactionError::BadConsent { .. } => {
+                Misbehaviour::InvalidSignature
+            }
+            _ => Misbehaviour::InvalidContent,
+        };
+        out.push(Action::Blame(peer, what));
+    }
+    answer(origin, Err(refusal), out);
+}

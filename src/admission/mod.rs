@@ -1,0 +1,83 @@
+//! Admission: takes transactions from users and peers, or says which rule keeps them out.
+//!
+//! # Place
+//! RPC submits, the network's bulk lane and the consensus core pass on what peers sent. What passes goes into the pool,
+//! to the finality machine and to the peers. [`Admission`] has no clock, no thread and no channel: the node drives it
+//! from `thread.rs`, the simulator by itself. It knows nothing of consensus; the node tells it what became final.
+//!
+//! # In order of cost
+//! - the shape
+//! - whether these bytes are known, or were refused
+//! - the inputs, and what the rules say of owners and fees
+//! - the signatures, many at once
+//! - policy: conflicts, pool, floor
+//!
+//! Nothing that a step turns away costs a later one.
+//!
+//! # What becomes of a transaction
+//! | its inputs | from a user | from a peer |
+//! |---|---|---|
+//! | in the chain's state, or final in this epoch | pool, machine, peers | the same |
+//! | held by another transaction | refused | machine and peers, if it comes before the others in the next epoch (`contests.rs`) |
+//! | made by what is locked here | waits here (`waiting.rs`) | an orphan (`orphans.rs`) |
+//! | unknown | refused, with a time to try again | an orphan |
+//! | any, and this node asked for it | - | machine, whatever pool and policy say (`requested.rs`) |
+//!
+//! # Invariants
+//! - INV-ADMIT-1: nothing is locked in the mirror, counted as a fee, kept in the pool or relayed on the word of a
+//!   transaction whose inputs are not all known: in the chain's state, or final in this epoch.
+//! - INV-ADMIT-2: what is kept as known, relayed and served was held to the outputs that it spends, witnesses and all.
+//!   Known and refused mean all bytes; a refusal that depends on the state is not remembered.
+//! - INV-ADMIT-3: everything here is bounded: [`ADMISSION_BYTES_MAX`] is the sum.
+//!
+//! # Load
+//! How much users may have on its way at a time is `load.rs`'s to say, at the door.
+//!
+//! # To add a rule
+//! A variant of [`Refusal`], its place among the checks, its words in `rpc/`; the compiler finds the rest.
+
+mod checks;
+mod contests;
+pub mod load;
+mod mirror;
+mod news;
+mod orphans;
+mod refusal;
+mod requested;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod waiting;
+
+pub use self::checks::{Action, Admission, AdmissionParts, Moment, Submission, Ticket};
+pub use self::contests::{CONTESTED_OUTPUTS_MAX, IMPROVEMENTS_MAX};
+pub use self::mirror::Mirror;
+pub use self::news::{Happened, NEWS_MAX, News};
+pub use self::orphans::{
+    ORPHAN_BYTES_MAX, ORPHAN_BYTES_OF_SENDER_MAX, ORPHAN_INPUTS_MAX, ORPHAN_LIFETIME_MS, ORPHAN_WAIT_MS,
+    ORPHANS_OF_SENDER_MAX,
+};
+pub use self::refusal::Refusal;
+pub use self::requested::{REQUESTED_BODIES_MAX, RequestedBodies};
+pub use self::thread::{
+    AdmissionHandle, AdmissionInbox, AdmissionServices, Node, NodeStopped, route_bulk, start,
+};
+pub use self::waiting::ANCESTORS_MAX;
+
+use crate::mempool::WAITING_TRANSACTIONS_MAX;
+
+/// Copies that were refused and whose refusal is remembered, at most.
+pub const REFUSED_COPIES_MAX: usize = 16_384;
+/// Memory of one of them, in bytes.
+const REFUSED_COPY_BYTES: usize = 256;
+
+/// Memory of all that waits or is remembered here, in bytes, at most. The pool has its own bound, and holds the bodies of
+/// users' transactions that wait.
+pub const ADMISSION_BYTES_MAX: usize = ORPHAN_BYTES_MAX
+    + WAITING_TRANSACTIONS_MAX * waiting::WAITING_OVERHEAD_BYTES
+    + CONTESTED_OUTPUTS_MAX * contests::CONTESTED_OUTPUT_BYTES
+    + REQUESTED_BODIES_MAX * requested::REQUESTED_BODY_BYTES
+    + REFUSED_COPIES_MAX * REFUSED_COPY_BYTES
+    + NEWS_MAX * 64
+    + 2 * load::WINDOW_MAX * load::FLYING_BYTES
+    + thread::QUEUE_BYTES_MAX;

@@ -1,0 +1,207 @@
+//! Transactions of peers whose inputs are not all known here.
+//!
+//! # Place
+//! Part of [`Admission`](super::Admission), which alone uses it. Nothing is locked, counted as a fee, kept in the pool or
+//! relayed on the word of an orphan, and its signatures are not checked: it only waits for its parents.
+//!
+//! # Invariants
+//! - INV-ORPHAN-1: each sender has a share of its own, in number and bytes; what one sends never pushes out another's.
+//! - INV-ORPHAN-2: an orphan waits for at least [`ORPHAN_WAIT_MS`], unless its parents come or the epoch ends.
+//! - INV-ORPHAN-3: one copy of a transaction a sender; the same bytes are kept once.
+//!
+//! # Units
+//! Times are milliseconds of the caller's monotonic clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::network::PeerId;
+use crate::protocol::validity::{CopyId, ShapedTransaction};
+use crate::types::{OutPoint, TxId};
+
+/// Inputs of an orphan, at most.
+pub const ORPHAN_INPUTS_MAX: usize = 64;
+/// How long an orphan waits for its parents at least, in milliseconds. It goes when room is needed after that.
+pub const ORPHAN_WAIT_MS: u64 = 10_000;
+/// How long it waits at most, in milliseconds.
+pub const ORPHAN_LIFETIME_MS: u64 = 60_000;
+/// Orphans of one sender, at most.
+pub const ORPHANS_OF_SENDER_MAX: usize = 1_024;
+/// Their bytes together, with what the store needs to find them, at most.
+pub const ORPHAN_BYTES_OF_SENDER_MAX: usize = 512 << 10;
+/// The same of all senders together: enough for as many full shares as a node has connections by default.
+pub const ORPHAN_BYTES_MAX: usize = 40 << 20;
+/// What the store needs for an orphan, and for each output that it waits for, in bytes.
+const ORPHAN_OVERHEAD_BYTES: usize = 512;
+const ORPHAN_INPUT_BYTES: usize = 160;
+
+/// A transaction that waits for its parents.
+#[derive(Clone, Debug)]
+pub(super) struct Orphan {
+    pub(super) transaction: ShapedTransaction,
+    pub(super) from: PeerId,
+    missing: BTreeSet<OutPoint>,
+    since_ms: u64,
+    bytes: usize,
+}
+
+/// What one sender has here: by age.
+#[derive(Debug, Default)]
+struct Share {
+    by_age: BTreeSet<(u64, CopyId)>,
+    by_txid: BTreeMap<TxId, CopyId>,
+    bytes: usize,
+}
+
+/// All orphans.
+#[derive(Debug, Default)]
+pub(super) struct OrphanStore {
+    orphans: BTreeMap<CopyId, Orphan>,
+    by_outpoint: BTreeMap<OutPoint, BTreeSet<CopyId>>,
+    shares: BTreeMap<PeerId, Share>,
+    bytes: usize,
+}
+
+impl OrphanStore {
+    /// Takes an orphan, if there is room; says whether.
+    pub(super) fn insert(
+        &mut self,
+        transaction: ShapedTransaction,
+        from: PeerId,
+        missing: &[OutPoint],
+        now_ms: u64,
+    ) -> bool {
+        let id = transaction.copy_id();
+        if transaction.inputs().len() > ORPHAN_INPUTS_MAX || self.orphans.contains_key(&id) {
+            return false;
+        }
+        let of_inputs = transaction.inputs().len().saturating_mul(ORPHAN_INPUT_BYTES);
+        let bytes =
+            transaction.encoded_bytes().saturating_add(of_inputs).saturating_add(ORPHAN_OVERHEAD_BYTES);
+        let txid = transaction.txid();
+        if self.shares.get(&from).is_some_and(|share| share.by_txid.contains_key(&txid)) {
+            return false;
+        }
+        while self.is_full_for(&from, bytes) {
+            let oldest = self.shares.get(&from).and_then(|share| share.by_age.first().copied());
+            // Its own oldest makes room, once it has waited long enough.
+            match oldest.filter(|(since_ms, _)| now_ms.saturating_sub(*since_ms) >= ORPHAN_WAIT_MS) {
+                Some((_, oldest)) => drop(self.remove(&oldest)),
+                None => return false,
+            }
+        }
+        let missing: BTreeSet<OutPoint> = missing.iter().copied().collect();
+        for outpoint in &missing {
+            self.by_outpoint.entry(*outpoint).or_default().insert(id);
+        }
+        let share = self.shares.entry(from).or_default();
+        share.by_age.insert((now_ms, id));
+        share.by_txid.insert(txid, id);
+        share.bytes = share.bytes.saturating_add(bytes);
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.orphans.insert(id, Orphan { transaction, from, missing, since_ms: now_ms, bytes });
+        true
+    }
+
+    fn is_full_for(&self, from: &PeerId, bytes: usize) -> bool {
+        let of_sender = self.shares.get(from).is_some_and(|share| {
+            share.by_age.len() >= ORPHANS_OF_SENDER_MAX
+                || share.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX
+        });
+        of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX
+    }
+
+    fn remove(&mut self, id: &CopyId) -> Option<Orphan> {
+        let orphan = self.orphans.remove(id)?;
+        self.bytes = self.bytes.saturating_sub(orphan.bytes);
+        for outpoint in &orphan.missing {
+            if let Some(waiting) = self.by_outpoint.get_mut(outpoint) {
+                waiting.remove(id);
+                if waiting.is_empty() {
+                    self.by_outpoint.remove(outpoint);
+                }
+            }
+        }
+        if let Some(share) = self.shares.get_mut(&orphan.from) {
+            share.by_age.remove(&(orphan.since_ms, *id));
+            share.by_txid.remove(&orphan.transaction.txid());
+            share.bytes = share.bytes.saturating_sub(orphan.bytes);
+            if share.by_age.is_empty() {
+                self.shares.remove(&orphan.from);
+            }
+        }
+        Some(orphan)
+    }
+
+    /// Whether a copy waits here.
+    pub(super) fn contains(&self, id: &CopyId) -> bool {
+        self.orphans.contains_key(id)
+    }
+
+    /// The outputs of `parent` are there: takes out those that wait for nothing else.
+    pub(super) fn parent_came(&mut self, parent: TxId) -> Vec<Orphan> {
+        let outputs = OutPoint { txid: parent, index: 0 }..=OutPoint { txid: parent, index: u32::MAX };
+        let found: Vec<(OutPoint, BTreeSet<CopyId>)> =
+            self.by_outpoint.range(outputs).map(|(outpoint, ids)| (*outpoint, ids.clone())).collect();
+        let mut ready = Vec::new();
+        for (outpoint, ids) in found {
+            self.by_outpoint.remove(&outpoint);
+            for id in ids {
+                let Some(orphan) = self.orphans.get_mut(&id) else { continue };
+                orphan.missing.remove(&outpoint);
+                if orphan.missing.is_empty() {
+                    ready.extend(self.remove(&id));
+                }
+            }
+        }
+        ready
+    }
+
+    /// Takes out those whose inputs all are there by now.
+    pub(super) fn take_ready(&mut self, mut is_there: impl FnMut(&OutPoint) -> bool) -> Vec<Orphan> {
+        let ready = self.orphans.iter().filter(|(_, orphan)| orphan.missing.iter().all(&mut is_there));
+        let ready: Vec<CopyId> = ready.map(|(id, _)| *id).collect();
+        ready.iter().filter_map(|id| self.remove(id)).collect()
+    }
+
+    /// Forgets those that have waited for too long.
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        let is_old = |since_ms: u64| now_ms.saturating_sub(since_ms) >= ORPHAN_LIFETIME_MS;
+        let old: Vec<CopyId> = self
+            .shares
+            .values()
+            .flat_map(|share| share.by_age.iter().take_while(|(since_ms, _)| is_old(*since_ms)))
+            .map(|(_, id)| *id)
+            .collect();
+        for id in old {
+            drop(self.remove(&id));
+        }
+    }
+
+    /// An epoch has ended: nothing is carried over.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.orphans.len()
+    }
+
+    /// Holds the counts against what is there.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        let bytes: usize = self.orphans.values().map(|orphan| orphan.bytes).sum();
+        let of_shares: usize = self.shares.values().map(|share| share.bytes).sum();
+        let listed: usize = self.shares.values().map(|share| share.by_age.len()).sum();
+        if bytes != self.bytes || of_shares != bytes || listed != self.orphans.len() {
+            return Err("INV-ORPHAN-1: the shares are not counted right");
+        }
+        if self.shares.values().any(|share| share.by_txid.len() != share.by_age.len()) {
+            return Err("INV-ORPHAN-3: a sender has two copies of one transaction");
+        }
+        let missing: usize = self.orphans.values().map(|orphan| orphan.missing.len()).sum();
+        if missing != self.by_outpoint.values().map(BTreeSet::len).sum::<usize>() {
+            return Err("the outputs that orphans wait for are not counted right");
+        }
+        Ok(())
+    }
+}

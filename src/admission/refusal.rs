@@ -1,0 +1,114 @@
+//! Why a transaction is not taken: one variant a rule.
+//!
+//! # Place
+//! Made by the checks of this folder. `rpc/` gives each variant its code, words and hint in one exhaustive match, so a
+//! new rule does not compile before it can be explained; its label in metrics is [`Refusal::reason`].
+
+use crate::mempool::PoolError;
+use crate::protocol::validity::TransactionError;
+use crate::types::{Height, OutPoint, TxId};
+use crate::utxo::LockConflict;
+
+/// Why a transaction is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It breaks a rule of the protocol.
+    #[error(transparent)]
+    Invalid(#[from] TransactionError),
+    /// A block has it.
+    #[error("the transaction is in a block already")]
+    AlreadyConfirmed,
+    /// A block has spent an input by another transaction.
+    #[error("the output {outpoint} was spent by transaction {by} in block {height}")]
+    InputsSpent {
+        /// The output.
+        outpoint: OutPoint,
+        /// Who spent it.
+        by: TxId,
+        /// In which block.
+        height: Height,
+    },
+    /// Another transaction on its way holds an input.
+    #[error(transparent)]
+    InputsTaken(#[from] LockConflict),
+    /// An input is not known here, or the transaction that makes it is not final here.
+    #[error("this node knows no output {outpoint}")]
+    InputsUnknown {
+        /// The output.
+        outpoint: OutPoint,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// Its parents are on their way, and so are too many of theirs.
+    #[error("more than {limit} transactions that are not final yet come before it")]
+    TooManyAncestors {
+        /// How many there may be.
+        limit: usize,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// Too many transactions wait for their parents.
+    #[error("too many transactions wait for their parents here")]
+    WaitingFull {
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// Too many outputs are locked.
+    #[error("{locked} outputs are locked already")]
+    LocksFull {
+        /// How many.
+        locked: usize,
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The pool's policy.
+    #[error(transparent)]
+    Pool(PoolError),
+    /// The node takes no more at the moment.
+    #[error("the node is busy")]
+    Busy {
+        /// When to try again, in milliseconds.
+        retry_after_ms: u64,
+    },
+    /// The node is stopping.
+    #[error("the node is stopping")]
+    Stopping,
+}
+
+impl Refusal {
+    /// A stable name for programs and metrics.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(error) => error.reason(),
+            Self::AlreadyConfirmed => "already_in_chain",
+            Self::InputsSpent { .. } => "bad_txns_inputs_spent",
+            Self::InputsTaken(_) => "txn_mempool_conflict",
+            Self::InputsUnknown { .. } => "inputs_unknown",
+            Self::TooManyAncestors { .. } => "too_many_ancestors",
+            Self::WaitingFull { .. } => "too_many_waiting",
+            Self::LocksFull { .. } => "locks_full",
+            Self::Pool(error) => error.reason(),
+            Self::Busy { .. } => "busy",
+            Self::Stopping => "stopping",
+        }
+    }
+
+    /// When to try again, for what passes by itself, in milliseconds.
+    #[must_use]
+    pub const fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::InputsUnknown { retry_after_ms, .. }
+            | Self::TooManyAncestors { retry_after_ms, .. }
+            | Self::WaitingFull { retry_after_ms }
+            | Self::LocksFull { retry_after_ms, .. }
+            | Self::Busy { retry_after_ms } => Some(*retry_after_ms),
+            Self::Invalid(_)
+            | Self::AlreadyConfirmed
+            | Self::InputsSpent { .. }
+            | Self::InputsTaken(_)
+            | Self::Pool(_)
+            | Self::Stopping => None,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The stores by themselves: shares, ages, and what is counted.
+
+use super::*;
+use crate::admission::orphans::OrphanStore;
+use crate::protocol::validity::ShapedTransaction;
+
+fn shape(number: u32, inputs: usize) -> ShapedTransaction {
+    let place = |place: usize| OutPoint {
+        txid: TxId([7; 32]),
+        index: number * 1_000 + u32::try_from(place).unwrap(),
+    };
+    let output = TxOut { value: Amount(1), lock: lock(&key(1)) };
+    let transaction = Transaction::transfer((0..inputs).map(place).collect(), vec![output], Vec::new());
+    let signed = transaction.signed(&crate::types::ChainId([0; 32]), &[&key(1)]);
+    ShapedTransaction::of(Arc::new(signed), &ChainParameters::of_network(Network::Devnet)).unwrap()
+}
+
+fn insert(store: &mut OrphanStore, from: u8, number: u32, now_ms: u64) -> bool {
+    let orphan = shape(number, 1);
+    let missing = orphan.inputs().to_vec();
+    let taken = store.insert(orphan, peer(from), &missing, now_ms);
+    if number.is_multiple_of(64) {
+        store.check().unwrap();
+    }
+    taken
+}
+
+#[test]
+fn a_sender_that_fills_its_share_pushes_out_nobody_else() {
+    let mut store = OrphanStore::default();
+    assert!(insert(&mut store, 1, 0, 0));
+    let limit = u32::try_from(ORPHANS_OF_SENDER_MAX).unwrap();
+    let taken = (1..=limit + 100).filter(|number| insert(&mut store, 2, *number, 5)).count();
+    assert!(taken <= ORPHANS_OF_SENDER_MAX && taken > 400, "{taken}: INV-ORPHAN-1");
+    assert!(!insert(&mut store, 2, 5_000, ORPHAN_WAIT_MS), "none has waited long enough");
+    assert!(insert(&mut store, 3, 6_000, ORPHAN_WAIT_MS), "others have their own share");
+    assert!(insert(&mut store, 2, 5_000, ORPHAN_WAIT_MS + 5), "its own oldest makes room");
+    assert!(store.contains(&shape(0, 1).copy_id()), "the first sender's is still here");
+    store.check().unwrap();
+    store.expire(ORPHAN_LIFETIME_MS + 6);
+    assert_eq!(store.len(), 2);
+    store.check().unwrap();
+}
+
+#[test]
+fn the_same_bytes_are_kept_once_and_large_ones_not_at_all() {
+    let mut store = OrphanStore::default();
+    assert!(insert(&mut store, 1, 0, 0));
+    assert!(!insert(&mut store, 1, 0, 1) && !insert(&mut store, 2, 0, 1));
+    let large = shape(9, ORPHAN_INPUTS_MAX + 1);
+    let missing = large.inputs().to_vec();
+    assert!(!store.insert(large, peer(1), &missing, 0));
+    // Another copy of it, by the same sender and by another one.
+    let mut copy = (**shape(0, 1).transaction()).clone();
+    copy.witnesses[0].signature.0[5] ^= 1;
+    let copy = ShapedTransaction::of(Arc::new(copy), &ChainParameters::of_network(Network::Devnet)).unwrap();
+    assert_eq!(copy.txid(), shape(0, 1).txid());
+    let missing = copy.inputs().to_vec();
+    assert!(!store.insert(copy.clone(), peer(1), &missing, 0), "INV-ORPHAN-3");
+    assert!(store.insert(copy, peer(2), &missing, 0), "a bad copy can't keep out a good one");
+    let ready = store.parent_came(TxId([7; 32]));
+    assert_eq!(ready.len(), 2);
+    assert_eq!(store.len(), 0);
+    store.check().unwrap();
+}
+
+#[test]
+fn one_that_lacks_several_waits_for_the_last() {
+    let mut store = OrphanStore::default();
+    let parents: Vec<OutPoint> = (1..=3).map(invented).collect();
+    let output = TxOut { value: Amount(1), lock: lock(&key(1)) };
+    let transaction = Transaction::transfer(parents.clone(), vec![output], Vec::new());
+    let signed = transaction.signed(&crate::types::ChainId([0; 32]), &[&key(1)]);
+    let orphan =
+        ShapedTransaction::of(Arc::new(signed), &ChainParameters::of_network(Network::Devnet)).unwrap();
+    assert!(store.insert(orphan, peer(1), &parents, 0));
+    assert!(store.parent_came(parents[1].txid).is_empty());
+    assert!(store.parent_came(parents[1].txid).is_empty());
+    store.check().unwrap();
+    assert!(store.parent_came(parents[0].txid).is_empty());
+    assert_eq!(store.parent_came(parents[2].txid).len(), 1);
+    store.check().unwrap();
+}

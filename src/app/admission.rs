@@ -1,0 +1,60 @@
+//! What admission's thread does of the rest of the node.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::feeds::Feeds;
+use crate::admission::{Node, NodeStopped};
+use crate::consensus::events::Event;
+use crate::consensus::inbox::ConsensusHandle;
+use crate::consensus::view::ConsensusView;
+use crate::network::PeerId;
+use crate::protocol::state::LedgerState;
+use crate::protocol::validity::CheckedTransaction;
+use crate::types::{Message, TimeMs, TxId};
+
+/// The node behind admission.
+pub(super) struct AdmittedTo {
+    /// The chain.
+    pub(super) bft: Arc<ConsensusView>,
+    /// The way to the core.
+    pub(super) engine: Arc<ConsensusHandle>,
+    /// Remembers when what was accepted.
+    pub(super) feeds: Arc<Feeds>,
+}
+
+impl Node for AdmittedTo {
+    fn state(&self) -> Arc<LedgerState> {
+        self.bft.state()
+    }
+
+    fn consider(&self, transaction: CheckedTransaction) -> Result<(), NodeStopped> {
+        self.engine.bulk_blocking(Event::Transaction(transaction)).map_err(|_| NodeStopped)
+    }
+
+    fn expired(&self, txids: Vec<TxId>) -> Result<(), NodeStopped> {
+        self.engine.bulk_blocking(Event::Expired(txids)).map_err(|_| NodeStopped)
+    }
+
+    fn accepted(&self, txid: TxId, now_ms: TimeMs, now: Instant) {
+        self.feeds.accepted(txid, now_ms, now);
+    }
+
+    fn changed(&self, txid: &TxId) {
+        self.feeds.changed(txid);
+    }
+}
+
+/// Where the bulk lane's messages go that carry no transactions.
+pub(super) fn to_core(
+    engine: Arc<ConsensusHandle>,
+) -> impl Fn(PeerId, Message) -> BoxFuture<'static, Result<(), NodeStopped>> + Send {
+    move |from, message| {
+        let engine = Arc::clone(&engine);
+        let event = Event::Message { from, message, verified: false };
+        async move { engine.bulk(event).await.map_err(|_| NodeStopped) }.boxed()
+    }
+}

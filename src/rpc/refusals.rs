@@ -1,0 +1,76 @@
+//! Words and codes for why a transaction was not taken.
+//!
+//! # Place
+//! `app/` makes these of what admission says, for whoever submitted the transaction. The match is exhaustive: a new rule
+//! does not compile before it has its words.
+
+use super::api::{SubmitError, SubmitErrorClass};
+use crate::admission::Refusal;
+use crate::mempool::PoolError;
+
+/// What a client learns of a refusal.
+#[must_use]
+pub fn submit_error(refusal: &Refusal) -> SubmitError {
+    use SubmitErrorClass::{AlreadyConfirmed, Busy, Inputs, Internal, Invalid, Policy};
+    let (class, message, hint) = match refusal {
+        Refusal::Invalid(error) => (Invalid, error.to_string(), "build and sign the transaction anew"),
+        Refusal::AlreadyConfirmed => (AlreadyConfirmed, refusal.to_string(), "nothing is left to do"),
+        Refusal::InputsSpent { outpoint, by, height } => (
+            Inputs,
+            format!("bad-txns-inputs-spent: {outpoint} was spent by transaction {by} in block {height}"),
+            "spend other outputs",
+        ),
+        Refusal::InputsTaken(conflict) => (
+            Inputs,
+            format!("txn-mempool-conflict: {conflict}"),
+            "wait until that one is final, or spend other outputs",
+        ),
+        Refusal::InputsUnknown { outpoint, .. } => (
+            Inputs,
+            format!("bad-txns-inputs-missingorspent: this node knows no output {outpoint}"),
+            "submit the transaction that makes it first, or wait until this node has it, and try again",
+        ),
+        Refusal::TooManyAncestors { .. } => {
+            (Policy, refusal.to_string(), "wait until its parents are final, and try again")
+        }
+        Refusal::WaitingFull { .. } => {
+            (Policy, refusal.to_string(), "wait until its parents are final, and try again")
+        }
+        Refusal::LocksFull { .. } => (Policy, refusal.to_string(), "try again after the next block"),
+        Refusal::Pool(error) => match error {
+            PoolError::AlreadyKnown => (Policy, error.to_string(), "nothing is left to do"),
+            PoolError::AlreadyInChain { .. } => {
+                (AlreadyConfirmed, error.to_string(), "nothing is left to do")
+            }
+            PoolError::BelowFloor { .. } | PoolError::Full { .. } => {
+                (Policy, error.to_string(), "pay a higher fee, or try again later")
+            }
+        },
+        Refusal::Busy { .. } => (Busy, refusal.to_string(), "try again after the time that is given"),
+        Refusal::Stopping => (Internal, refusal.to_string(), "submit it to another node"),
+    };
+    let retry_after = refusal.retry_after_ms().map(std::time::Duration::from_millis);
+    SubmitError { class, reason: refusal.reason(), message, hint: hint.to_owned(), retry_after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::errors::{BUSY, INPUTS_UNAVAILABLE, of_submit};
+    use crate::rpc::types::ErrorData;
+    use crate::types::{OutPoint, TxId};
+
+    #[test]
+    fn what_passes_by_itself_says_when_to_try_again() {
+        let outpoint = OutPoint { txid: TxId([1; 32]), index: 0 };
+        let unknown = Refusal::InputsUnknown { outpoint, retry_after_ms: 500 };
+        let busy = Refusal::Busy { retry_after_ms: 70 };
+        for (refusal, code, reason, ms) in
+            [(unknown, INPUTS_UNAVAILABLE, "inputs_unknown", 500), (busy, BUSY, "busy", 70)]
+        {
+            let object = of_submit(&submit_error(&refusal));
+            let data: ErrorData = serde_json::from_str(object.data().unwrap().get()).unwrap();
+            assert_eq!((object.code(), data.reason.as_str(), data.retry_after_ms), (code, reason, Some(ms)));
+        }
+    }
+}

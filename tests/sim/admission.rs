@@ -1,0 +1,91 @@
+//! Admission at each node: the same as in the node, driven by the world.
+
+use std::sync::Arc;
+
+use timed::admission::{Action, Moment, Submission};
+use timed::consensus::events::{Event, Notification};
+use timed::mempool::TransactionSource;
+use timed::protocol::validity::CheckedTransaction;
+use timed::types::{Message, Transaction, TxId};
+
+use crate::world::World;
+
+impl World {
+    fn moment(&self, node: usize) -> Moment {
+        Moment { wall_ms: self.now_ms + self.nodes[node].skew_ms, steady_ms: self.now_ms }
+    }
+
+    pub fn admit(&mut self, node: usize, source: TransactionSource, transactions: Vec<Arc<Transaction>>) {
+        let now = self.moment(node);
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let submission = |transaction| Submission { transaction, source, ticket: None };
+        let submissions = transactions.into_iter().map(submission).collect();
+        let state = Arc::clone(running.consensus.state());
+        let actions = running.admission.admit(submissions, &state, now);
+        self.execute_actions(node, actions);
+    }
+
+    /// Those who wait at a node look at what happened.
+    pub fn hear(&mut self, node: usize) {
+        let now = self.moment(node);
+        let Some(running) = &mut self.nodes[node].running else { return };
+        if let Some(happened) = running.mirror.news.take() {
+            let state = Arc::clone(running.consensus.state());
+            let actions = running.admission.hear(happened, &state, now);
+            self.execute_actions(node, actions);
+        }
+    }
+
+    fn execute_actions(&mut self, node: usize, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Consider(transaction) => self.feed(node, Event::Transaction(transaction)),
+                Action::Relay(transaction, except) => {
+                    self.broadcast(node, &Message::Transaction(transaction), except);
+                }
+                Action::Expired(txids) => self.feed(node, Event::Expired(txids)),
+                Action::Blame(peer, what) => {
+                    let blamed = self.nodes.iter().position(|node| node.peer == peer);
+                    assert!(
+                        blamed.is_some() && blamed == self.byzantine(),
+                        "an honest peer is blamed: {what}"
+                    );
+                }
+                Action::Accepted(..) | Action::Waits(_) | Action::Gone(_) | Action::Answer(..) => {}
+            }
+        }
+    }
+
+    /// What the node's observer does with what the core says, in its order.
+    pub fn mirror(&mut self, node: usize, notification: &Notification) {
+        let now_ms = self.moment(node).wall_ms;
+        let Some(running) = &self.nodes[node].running else { return };
+        let mirror = &running.mirror;
+        match notification {
+            Notification::Locked(transaction) => mirror.locked(transaction),
+            Notification::Voted(txids) => mirror.voted(txids),
+            Notification::Certified(txid) => {
+                mirror.pool.mark_certified(txid);
+            }
+            Notification::Finalized(transaction) => {
+                mirror.finalized(transaction, now_ms);
+            }
+            Notification::Conflicting { txid, locked_to } => mirror.conflicting(txid, locked_to),
+            Notification::WaitingForInputs(txid) => {
+                mirror.pool.mark_waiting(txid);
+            }
+            Notification::Dropped(txid, _) => {
+                mirror.dropped(*txid);
+            }
+            Notification::BlockApplied(applied) => {
+                let header = &applied.committed.block.header;
+                let txids: Vec<TxId> = applied.transactions.iter().map(CheckedTransaction::txid).collect();
+                mirror.included(&txids, header.height, now_ms);
+                if header.epoch_end {
+                    mirror.epoch_started(applied.state.next_epoch(), now_ms);
+                }
+            }
+            _ => {}
+        }
+    }
+}
