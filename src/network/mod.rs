@@ -51,6 +51,7 @@ use self::connection_manager::ConnectionManager;
 pub use self::frame::FrameError;
 use self::handshake::LocalNode;
 pub use self::handshake::{HandshakeError, PROTOCOL_VERSION, RefusalReason};
+pub use self::message_kind::{MessageKind, MessageLane};
 use self::metrics::NetworkMetrics;
 pub use self::metrics::{MessageCount, MetricsSnapshot};
 use self::recent_set::RecentSet;
@@ -165,7 +166,7 @@ pub enum NetworkEvent {
 /// The two queues of events. Urgent ones never wait behind bulk ones.
 #[derive(Debug)]
 pub struct NetworkEvents {
-    /// Connections, and messages for which [`Message::is_urgent`] holds. When it is full, reading from peers waits.
+    /// Connections, and messages for which [`MessageKind::is_urgent`] holds. When it is full, reading from peers waits.
     pub urgent: mpsc::Receiver<NetworkEvent>,
     /// All other messages. When it is full, peers are granted no more credit for these.
     pub bulk: mpsc::Receiver<NetworkEvent>,

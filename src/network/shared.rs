@@ -31,8 +31,9 @@ use crate::types::codec::encode;
 use crate::types::limits::PEER_ADDRESSES_MAX;
 use crate::types::message::PeerAddress;
 
-/// Gossiped messages of one generation that are remembered, at most.
-pub(crate) const SEEN_MAX: usize = 131_072;
+/// Gossiped messages of one generation that are remembered, at most: four times what one peer relays meanwhile, and what
+/// fills 131,072 places of a hash table.
+pub(crate) const SEEN_MAX: usize = 114_688;
 
 /// All times of the network, in one place so that tests need not wait.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::support::{
     Node, block_vote, config, eventually, key, one_of_each, patient, quick, transaction, vote_batch,
 };
-use crate::network::{BanTarget, Network, NetworkError, NetworkEvent};
+use crate::network::{BanTarget, MessageKind, Network, NetworkError, NetworkEvent};
 use crate::types::block::Block;
 use crate::types::{Commit, CommittedBlock, Message};
 
@@ -24,7 +24,9 @@ async fn two_nodes_connect_and_everything_they_say_arrives() {
     // What the network itself does not take.
     let carried: Vec<Message> = one_of_each()
         .into_iter()
-        .filter(|message| !matches!(message.name(), "ping" | "pong" | "get_masternodes" | "masternodes"))
+        .filter(|message| {
+            !matches!(MessageKind::of(message).name(), "ping" | "pong" | "get_masternodes" | "masternodes")
+        })
         .collect();
     for message in &carried {
         assert!(one.handle.send(key(2), message));
@@ -32,7 +34,8 @@ async fn two_nodes_connect_and_everything_they_say_arrives() {
     }
     for (node, from) in [(&mut one, key(2)), (&mut other, key(1))] {
         for message in carried.clone() {
-            let event = if message.is_urgent() { node.urgent().await } else { node.bulk().await };
+            let event =
+                if MessageKind::of(&message).is_urgent() { node.urgent().await } else { node.bulk().await };
             assert_eq!(event, NetworkEvent::Message { peer: from, message });
         }
     }

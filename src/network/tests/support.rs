@@ -309,7 +309,7 @@ impl RawPeer {
             let encoded = encode(message);
             let mut bytes = u32::try_from(encoded.len()).unwrap().to_le_bytes().to_vec();
             bytes.extend(encoded);
-            let lane = if message.is_urgent() { Lane::Urgent } else { Lane::Bulk };
+            let lane = if MessageKind::of(message).is_urgent() { Lane::Urgent } else { Lane::Bulk };
             for piece in bytes.chunks(60_000) {
                 if !self.record(lane, piece).await {
                     return false;
