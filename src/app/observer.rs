@@ -17,7 +17,7 @@ use super::router::Router;
 use crate::consensus::core::{AppliedBlock, Notification, Progress};
 use crate::consensus::engine::Observer;
 use crate::mempool::TransactionPool;
-use crate::network::PeerId;
+use crate::network::{NetworkHandle, PeerId};
 use crate::protocol::finality::DropReason;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
@@ -44,6 +44,8 @@ pub(super) struct NodeObserver {
     pub(super) finality_feed: Arc<FinalityFeed>,
     /// Where transactions of peers go.
     pub(super) router: Router,
+    /// The peers, among which members of the set have places of their own.
+    network: NetworkHandle,
     /// The operator key whose votes this node casts.
     pub(super) identity: Option<PublicKey>,
     last_block: Mutex<LastBlock>,
@@ -55,13 +57,13 @@ impl NodeObserver {
         utxos: Arc<UtxoManager>,
         pool: Arc<TransactionPool>,
         feeds: (Arc<Feeds>, Arc<FinalityFeed>),
-        router: Router,
+        (router, network): (Router, NetworkHandle),
         identity: Option<PublicKey>,
         state: &LedgerState,
     ) -> Self {
         let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
         let (feeds, finality_feed) = feeds;
-        Self { utxos, pool, feeds, finality_feed, router, identity, last_block }
+        Self { utxos, pool, feeds, finality_feed, router, network, identity, last_block }
     }
 
     fn certified(&self, txid: &TxId) {
@@ -113,6 +115,8 @@ impl NodeObserver {
             (since_last, epoch_ended)
         };
         if epoch_ended {
+            let members = applied.state.validators().members();
+            self.network.set_members(members.iter().map(|member| member.key));
             self.utxos.start_epoch();
             for txid in self.pool.start_epoch(now_ms) {
                 self.feeds.changed(&txid);

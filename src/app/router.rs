@@ -25,7 +25,7 @@ use crate::consensus::bft::BftConsensus;
 use crate::consensus::core::Event;
 use crate::consensus::engine::{ConsensusEngine, EngineStopped};
 use crate::mempool::{PoolError, TransactionPool, TransactionSource};
-use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
+use crate::network::{EventReceiver, Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::{CheckedTransaction, TransactionError, check_spend};
 use crate::rpc::api::{SubmitError, SubmitErrorClass};
@@ -125,11 +125,7 @@ impl Router {
 }
 
 /// Takes the network's bulk events. Ends with the network or the node.
-pub async fn route_bulk(
-    mut events: mpsc::Receiver<NetworkEvent>,
-    router: Router,
-    engine: Arc<ConsensusEngine>,
-) {
+pub async fn route_bulk(mut events: EventReceiver, router: Router, engine: Arc<ConsensusEngine>) {
     while let Some(event) = events.recv().await {
         let NetworkEvent::Message { peer, message } = event else { continue };
         let taken = match message {

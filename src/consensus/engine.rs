@@ -32,7 +32,7 @@ use super::core::{Core, Event, Notification, Output};
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
 use super::vote_journal::JournalOrder;
-use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
+use crate::network::{EventReceiver, Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::finality::FinalVotes;
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::{Clock, CpuPool, TaskRegistry};
@@ -182,7 +182,7 @@ impl ConsensusEngine {
 /// Takes urgent events from the network, checks the signatures of votes on the CPU pool, and hands all to the core in
 /// their order. Ends with the network or the core.
 pub async fn verify_urgent(
-    mut events: mpsc::Receiver<NetworkEvent>,
+    mut events: EventReceiver,
     engine: Arc<ConsensusEngine>,
     network: NetworkHandle,
     pool: CpuPool,

@@ -19,17 +19,17 @@ use super::message_kind::{KINDS, MessageKind};
 pub(crate) const FLOOD_DROPS_PER_REPORT: u64 = 100;
 
 #[derive(Clone, Copy)]
-struct Bucket {
+pub(crate) struct Bucket {
     level_milli: u64,
     filled_at: Instant,
 }
 
 impl Bucket {
-    const fn full(burst: u64, now: Instant) -> Self {
+    pub(crate) const fn full(burst: u64, now: Instant) -> Self {
         Self { level_milli: burst.saturating_mul(1_000), filled_at: now }
     }
 
-    fn refill(&mut self, per_second: u64, burst: u64, now: Instant) {
+    pub(crate) fn refill(&mut self, per_second: u64, burst: u64, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled_at).as_millis();
         // Less than a millisecond adds nothing and is not lost: the mark stays.
         if elapsed == 0 {
@@ -41,11 +41,11 @@ impl Bucket {
         self.filled_at = now;
     }
 
-    const fn holds(&self, tokens: u64) -> bool {
+    pub(crate) const fn holds(&self, tokens: u64) -> bool {
         self.level_milli >= tokens.saturating_mul(1_000)
     }
 
-    const fn take(&mut self, tokens: u64) {
+    pub(crate) const fn take(&mut self, tokens: u64) {
         self.level_milli = self.level_milli.saturating_sub(tokens.saturating_mul(1_000));
     }
 }

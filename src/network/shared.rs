@@ -12,19 +12,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::address_book::{AddressBook, Backoff, Source, is_tellable};
-use super::connection::{Connection, DisconnectReason};
+use super::connection::{Common, Connection, DisconnectReason};
 use super::connection_manager::ConnectionManager;
+use super::events::EventSender;
+use super::half_open::HalfOpen;
 use super::handshake::{HANDSHAKE_DEADLINE, LocalNode};
 use super::message_kind::MessageKind;
-use super::metrics::{NetworkMetrics, add};
+use super::metrics::add;
+use super::peer::{PeerId, Standing, now};
 use super::recent_set::{RecentSet, message_key};
 use super::reputation::{BAN_TIME, Misbehaviour, Reputation};
-use super::{NetworkEvent, PeerId, now};
 use crate::runtime::metric_names;
 use crate::types::Message;
 use crate::types::codec::encode;
@@ -48,6 +50,12 @@ pub(crate) struct Timing {
     pub(crate) idle_max: Duration,
     /// Until one write is taken.
     pub(crate) write_stall_max: Duration,
+    /// Until a peer takes any more of the bulk messages that wait for it.
+    pub(crate) bulk_stall_max: Duration,
+    /// For the rest of a message that began, beside the time for its length.
+    pub(crate) message_deadline: Duration,
+    /// Between looks whether bans changed, to keep them.
+    pub(crate) bans_kept_interval: Duration,
     /// Between looks for addresses that are due.
     pub(crate) dial_interval: Duration,
     /// Between attempts at one address.
@@ -66,6 +74,9 @@ impl Default for Timing {
             ping_interval: Duration::from_secs(5),
             idle_max: Duration::from_secs(20),
             write_stall_max: Duration::from_secs(10),
+            bulk_stall_max: Duration::from_secs(60),
+            message_deadline: Duration::from_secs(10),
+            bans_kept_interval: Duration::from_secs(2),
             dial_interval: Duration::from_millis(250),
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
             exchange_interval: Duration::from_secs(30),
@@ -82,17 +93,19 @@ pub(crate) struct Shared {
     pub(crate) book: Mutex<AddressBook>,
     pub(crate) reputation: Mutex<Reputation>,
     pub(crate) seen: Mutex<RecentSet>,
-    pub(crate) metrics: NetworkMetrics,
-    pub(crate) urgent: mpsc::Sender<NetworkEvent>,
-    pub(crate) bulk: mpsc::Sender<NetworkEvent>,
+    pub(crate) common: Arc<Common>,
+    pub(crate) urgent: EventSender,
+    pub(crate) bulk: EventSender,
     pub(crate) token: CancellationToken,
     pub(crate) tracker: TaskTracker,
     /// Held while a connection is registered or removed and this is told, so that the events of one peer come in the
     /// order in which it happened.
     pub(crate) lifecycle: tokio::sync::Mutex<()>,
     pub(crate) next_connection: AtomicU64,
-    /// Places for handshakes of inbound connections.
-    pub(crate) pending_inbound: Arc<Semaphore>,
+    /// Handshakes of inbound connections.
+    pub(crate) half_open: Arc<HalfOpen>,
+    /// Where bans are kept.
+    pub(crate) bans_path: Option<std::path::PathBuf>,
     /// Attempts to dial that are under way.
     pub(crate) dialing: Arc<Semaphore>,
 }
@@ -124,7 +137,7 @@ impl Shared {
         }
         for connection in self.manager.all() {
             if Some(connection.peer) != except {
-                connection.offer(self, kind, encoded.clone(), key, now);
+                connection.offer(kind, encoded.clone(), key, now);
             }
         }
     }
@@ -132,17 +145,18 @@ impl Shared {
     /// Sends to one peer; false if it is not connected or its queue is full.
     pub(crate) fn send(&self, peer: PeerId, message: &Message) -> bool {
         let Some(connection) = self.manager.get(peer) else { return false };
-        Self::encode(message).is_some_and(|(kind, encoded)| connection.enqueue(self, kind, encoded))
+        Self::encode(message).is_some_and(|(kind, encoded)| connection.enqueue(kind, encoded))
     }
 
     /// Counts what a peer did wrong, and acts on it.
     pub(crate) fn report(&self, peer: PeerId, what: Misbehaviour) {
         let connection = self.manager.get(peer);
-        let ip = connection.as_ref().map(|connection| connection.address.ip());
-        let banned = self.reputation.lock().report(peer, ip, what, now());
+        let standing = connection.as_ref().map_or(Standing::Stranger, |connection| connection.standing());
+        let origin = connection.as_ref().map(|connection| connection.origin());
+        let banned = self.reputation.lock().report((peer, standing), origin, what, now());
         tracing::debug!(peer = peer.short(), what = what.name(), banned, "peer misbehaved");
         if banned {
-            add(&self.metrics.bans, 1);
+            add(&self.common.metrics.bans, 1);
             metrics::counter!(metric_names::PEER_BANS_TOTAL, "reason" => what.name()).increment(1);
             tracing::warn!(
                 peer = peer.short(),

@@ -86,6 +86,7 @@ async fn against_responder(change: impl FnOnce(&mut Hello, &[u8])) -> (Handshake
             user_agent: String::new(),
             advertised: None,
             listen_port: 1,
+            member: None,
             signature: me.secret.sign(&transcript_digest(Role::Initiator, &transcript, &CHAIN)),
         };
         change(&mut hello, &transcript);
