@@ -376,6 +376,7 @@ impl Receiver {
         let message: Message =
             decode(encoded).map_err(|source| DisconnectReason::Malformed { kind: kind.name(), source })?;
         message.check_limits()?;
+        message.check_density(encoded.len())?;
         match message {
             Message::Ping(number) => {
                 connection.enqueue(MessageKind::Pong, Bytes::from(encode(&Message::Pong(number))));

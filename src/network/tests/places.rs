@@ -141,7 +141,7 @@ fn a_member_always_gets_in_and_strangers_make_room() {
     assert!(!house.manager.contains(support::key(20)));
     // A member of the past is a stranger.
     house.common.members.set([]);
-    assert_eq!(house.member(50, "203.0.113.1"), Err(RefusalReason::TooManyConnections));
+    assert_eq!(house.member(50, "192.0.2.1"), Err(RefusalReason::TooManyFromAddress));
 }
 
 #[test]
