@@ -18,7 +18,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::load::LoadWindow;
 use super::{Action, Admission, AdmissionParts, Mirror, Moment, News, Refusal, RequestedBodies, Submission};
 use crate::mempool::{TransactionPool, TransactionSource};
-use crate::network::{NetworkEvent, NetworkHandle, PeerId};
+use crate::network::{EventReceiver, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::tasks::ThreadError;
@@ -262,7 +262,7 @@ impl AdmissionHandle {
 /// Takes the network's bulk events: transactions come here, all else goes to `forward`. Ends with the network or the
 /// node.
 pub async fn route_bulk(
-    mut events: mpsc::Receiver<NetworkEvent>,
+    mut events: EventReceiver,
     admission: AdmissionHandle,
     forward: impl Fn(PeerId, Message) -> BoxFuture<'static, Result<(), NodeStopped>> + Send,
 ) {

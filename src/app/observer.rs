@@ -17,7 +17,7 @@ use crate::admission::{AdmissionHandle, Mirror};
 use crate::consensus::engine::Observer;
 use crate::consensus::events::{AppliedBlock, Notification, Progress};
 use crate::mempool::TransactionPool;
-use crate::network::PeerId;
+use crate::network::{NetworkHandle, PeerId};
 use crate::protocol::finality::DropReason;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
@@ -42,6 +42,8 @@ pub(super) struct NodeObserver {
     pub(super) finality_feed: Arc<FinalityFeed>,
     /// Where transactions of peers go, and who waits for news.
     pub(super) admission: AdmissionHandle,
+    /// The peers, among which members of the set have places of their own.
+    network: NetworkHandle,
     /// The operator key whose votes this node casts.
     pub(super) identity: Option<PublicKey>,
     last_block: Mutex<LastBlock>,
@@ -53,14 +55,14 @@ impl NodeObserver {
         utxos: Arc<UtxoManager>,
         pool: Arc<TransactionPool>,
         feeds: (Arc<Feeds>, Arc<FinalityFeed>),
-        admission: AdmissionHandle,
+        (admission, network): (AdmissionHandle, NetworkHandle),
         identity: Option<PublicKey>,
         state: &LedgerState,
     ) -> Self {
         let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
         let (feeds, finality_feed) = feeds;
         let mirror = admission.mirror(utxos, pool);
-        Self { mirror, feeds, finality_feed, admission, identity, last_block }
+        Self { mirror, feeds, finality_feed, admission, network, identity, last_block }
     }
 
     fn certified(&self, txid: &TxId) {
@@ -116,6 +118,8 @@ impl NodeObserver {
             (since_last, epoch_ended)
         };
         if epoch_ended {
+            let members = applied.state.validators().members();
+            self.network.set_members(members.iter().map(|member| member.key));
             for txid in self.mirror.epoch_started(applied.state.next_epoch(), now_ms) {
                 self.feeds.changed(&txid);
             }

@@ -135,6 +135,7 @@ pub async fn start(
     }
     let state = Arc::clone(&data.replayed.state);
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
+    network.set_members(state.validators().members().iter().map(|member| member.key));
     dial_masternodes(&network, &state);
 
     let services = start_consensus(&config, data, &registry, &network, &verifier)?;
@@ -204,6 +205,8 @@ async fn start_network(
         max_outbound: count(settings.max_outbound),
         chain_id: genesis.chain_id(),
         identity: data.identity_key.clone(),
+        operator: data.operator.clone(),
+        bans_path: Some(config.node.data_dir.join("bans")),
         user_agent: user_agent(config),
     };
     let (token, tracker) = (registry.token().clone(), registry.tracker("network"));
@@ -289,8 +292,8 @@ fn start_consensus(
     let (admission, admission_inbox) = AdmissionHandle::new(&network.identity());
     let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
     let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
-    let observer =
-        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, admission.clone(), key, &state);
+    let peers = (admission.clone(), network.clone());
+    let observer = NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, peers, key, &state);
 
     let writer = start_index_writer(&index, &utxos, registry)?;
     let block_orders =

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::block_commit::BlockOrder;
@@ -33,7 +32,7 @@ use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
 use super::view::ConsensusView;
 use super::vote_journal::JournalSender;
-use crate::network::{Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
+use crate::network::{EventReceiver, Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::{Clock, CpuPool, TaskRegistry};
 use crate::storage::block_log::LoggedBlock;
@@ -66,7 +65,7 @@ pub trait Observer: Send + Sync {
 /// Takes urgent events from the network, checks the signatures of votes on the CPU pool, and hands all to consensus in
 /// their order. Ends with the network or with it.
 pub async fn verify_urgent(
-    mut events: mpsc::Receiver<NetworkEvent>,
+    mut events: EventReceiver,
     engine: Arc<ConsensusHandle>,
     network: NetworkHandle,
     pool: CpuPool,

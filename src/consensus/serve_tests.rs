@@ -62,7 +62,7 @@ fn certificates_of_the_largest_set_arrive_within_the_limit_of_an_answer() {
     let (messages, bytes) = assembler().messages(Answer::Certificates(parts(67, 100)));
     let [Message::Certificates(sent)] = messages.as_slice() else { panic!("one message") };
     assert!(bytes <= RESPONSE_BYTES_MAX && (10..100).contains(&sent.len()), "{bytes} {}", sent.len());
-    assert!(encode(&messages[0]).len() <= crate::network::bytes_max(&messages[0]));
+    assert!(encode(&messages[0]).len() <= crate::network::MessageKind::of(&messages[0]).bytes_max());
     for certificate in sent {
         assert_eq!(certificate.votes.len(), 67);
         assert!(certificate.votes.iter().all(|vote| vote.proves(&certificate.vote)));

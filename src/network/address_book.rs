@@ -16,12 +16,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::PeerId;
+use super::peer::PeerId;
 use crate::types::limits::ADDRESS_TEXT_BYTES_MAX;
 use crate::types::message::PeerAddress;
 
 /// Addresses in the book, at most.
-const ADDRESSES_MAX: usize = 2_048;
+pub(crate) const ADDRESSES_MAX: usize = 2_048;
 /// Of these, addresses that one peer told and that never answered, at most.
 const ADDRESSES_PER_SOURCE_MAX: usize = 64;
 /// Failed attempts in a row after which an address that a peer told is forgotten.

@@ -1,73 +1,141 @@
-//! Which connections there are: the single source of truth.
+//! Which connections there are: the single source of truth, and who gets a place among them.
 //!
 //! # Place
 //! `peer_manager.rs` registers and removes; everybody who sends asks here.
+//!
+//! # Places
+//! Inbound places are for strangers until a proven member of the set needs one: a member always gets in. When all are
+//! taken, it gets the place of the stranger that is worth least, and when only members are left, one more, up to the
+//! size of the largest set. A node that proves an operator key which is connected already from another identity takes
+//! the older one's place: that is a validator which restarted with a new identity, and a second copy of one gains nothing.
+//!
+//! A stranger gets a place while there is one, few from one host and from one group of addresses. When all are taken,
+//! it may take that of another stranger: of one from the group that has most, if the newcomer's own would still have
+//! fewer, or of one that brought nothing new for [`USELESS_AFTER`]. The longest connected quarter and the quarter that
+//! brought something last keep theirs. So whoever holds all places with a few addresses makes room for the rest of the
+//! world, and whoever comes again and again with new identities displaces his own.
 //!
 //! # Invariants
 //! - INV-NET-12: at most one connection to an identity. Of two, both ends keep the same one: of the two directions the
 //!   one that the smaller identity opened, and of one direction the older one as its opener knows it, so that an
 //!   accepting end always follows an opener who connects again after a restart.
-//! - INV-NET-13: inbound, outbound and connections of one address stay within their limits.
+//! - INV-NET-13: inbound, outbound and connections of one address and group stay within their limits.
+//! - INV-NET-27: a member of the present set is never refused a place, and never loses it to a stranger.
 //!
 //! # Concurrency
 //! A DashMap with the entry API and atomic counters; every method is synchronous and returns owned values, so no guard
-//! lives across an await.
+//! lives across an await. [`ConnectionManager::register`] is called by one task at a time.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
+use tokio::time::Instant;
 
-use super::PeerId;
 use super::connection::Connection;
 use super::handshake::RefusalReason;
+use super::peer::{Origin, PeerId, Standing};
+use crate::types::PublicKey;
+use crate::types::limits::VALIDATORS_MAX;
 
-/// Inbound connections of one address (of one /64 in IPv6), handshakes under way included, at most. Loopback has no
-/// such limit.
-const INBOUND_PER_IP_MAX: usize = 8;
+/// Inbound connections of strangers of one host, at most. Loopback has no such limit.
+const INBOUND_PER_HOST_MAX: usize = 4;
+/// Inbound connections of strangers of one group of addresses, at most. Loopback has no such limit.
+const INBOUND_PER_GROUP_MAX: usize = 8;
+/// A peer that brought nothing new for so long may lose its place.
+const USELESS_AFTER: Duration = Duration::from_secs(120);
+/// One of so many inbound places is kept for those connected longest, and one for those that were useful last.
+const KEPT_SHARE: usize = 4;
 
-/// What stands for an address in limits and bans: an IPv6 host usually has a whole /64.
-pub(crate) fn ip_group(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) if !ip.is_loopback() => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+/// Who wants a place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Newcomer {
+    pub(crate) peer: PeerId,
+    pub(crate) operator: Option<PublicKey>,
+    pub(crate) standing: Standing,
+    pub(crate) origin: Origin,
+    pub(crate) inbound: bool,
+}
+
+impl Newcomer {
+    /// As a connection that is there now.
+    pub(crate) fn of(connection: &Connection) -> Self {
+        Self {
+            peer: connection.peer,
+            operator: connection.operator,
+            standing: connection.standing(),
+            origin: connection.origin(),
+            inbound: connection.inbound,
         }
-        ip => ip,
     }
 }
 
-/// A place among the connections of one address; given back when dropped.
-pub(crate) struct IpSlot {
-    manager: Arc<ConnectionManager>,
-    ip: Option<IpAddr>,
-}
-
-impl Drop for IpSlot {
-    fn drop(&mut self) {
-        let Some(ip) = self.ip else { return };
-        if let Entry::Occupied(mut entry) = self.manager.per_ip.entry(ip) {
-            *entry.get_mut() = entry.get().saturating_sub(1);
-            if *entry.get() == 0 {
-                entry.remove();
-            }
-        }
-    }
+/// How a newcomer gets its place.
+#[derive(Default)]
+pub(crate) struct Place {
+    /// The connection to the same identity that it replaces.
+    pub(crate) replaced: Option<Arc<Connection>>,
+    /// The connection that makes room.
+    pub(crate) evicted: Option<Arc<Connection>>,
 }
 
 /// The connections.
 pub(crate) struct ConnectionManager {
     own: PeerId,
     connections: DashMap<PeerId, Arc<Connection>, ahash::RandomState>,
-    per_ip: DashMap<IpAddr, usize, ahash::RandomState>,
     inbound: AtomicUsize,
     outbound: AtomicUsize,
     inbound_max: usize,
     outbound_max: usize,
     local_address: ArcSwapOption<SocketAddr>,
+}
+
+/// Connections of each group of addresses. Those of loopback have none: each stands for itself.
+fn group_sizes(connections: &[Arc<Connection>]) -> HashMap<IpAddr, usize, ahash::RandomState> {
+    let mut sizes = HashMap::default();
+    for group in connections.iter().filter_map(|connection| connection.origin().group()) {
+        *sizes.entry(group).or_insert(0_usize) += 1;
+    }
+    sizes
+}
+
+/// The stranger that makes room for a member: of the largest group, what was useful longest ago.
+fn least_useful(strangers: &[Arc<Connection>]) -> Option<Arc<Connection>> {
+    let sizes = group_sizes(strangers);
+    let size = |connection: &Connection| {
+        connection.origin().group().and_then(|group| sizes.get(&group)).copied().unwrap_or(1)
+    };
+    let worst = strangers.iter().max_by_key(|connection| {
+        (size(connection), std::cmp::Reverse(connection.useful_at()), connection.connected_at)
+    });
+    worst.map(Arc::clone)
+}
+
+/// The stranger that makes room for another stranger, if one should.
+fn displaced(strangers: &[Arc<Connection>], origin: Origin, now: Instant) -> Option<Arc<Connection>> {
+    let kept = strangers.len() / KEPT_SHARE;
+    let mut open = strangers.to_vec();
+    open.sort_by_key(|connection| connection.connected_at);
+    open.drain(..kept);
+    open.sort_by_key(|connection| std::cmp::Reverse(connection.useful_at()));
+    open.drain(..kept.min(open.len()));
+    let sizes = group_sizes(strangers);
+    let size_of = |origin: Origin| origin.group().and_then(|group| sizes.get(&group)).copied();
+    let own_size = size_of(origin).unwrap_or(0) + 1;
+    let is_open = |connection: &&Arc<Connection>| {
+        let is_useless = now.saturating_duration_since(connection.useful_at()) >= USELESS_AFTER;
+        is_useless || size_of(connection.origin()).is_some_and(|size| size > own_size)
+    };
+    let candidates: Vec<Arc<Connection>> = open.iter().filter(is_open).map(Arc::clone).collect();
+    let size = |connection: &Connection| size_of(connection.origin()).unwrap_or(1);
+    let worst = candidates.iter().max_by_key(|connection| {
+        (size(connection), std::cmp::Reverse(connection.useful_at()), connection.connected_at)
+    });
+    worst.map(Arc::clone)
 }
 
 impl ConnectionManager {
@@ -76,7 +144,6 @@ impl ConnectionManager {
         Self {
             own,
             connections: DashMap::default(),
-            per_ip: DashMap::default(),
             inbound: AtomicUsize::new(0),
             outbound: AtomicUsize::new(0),
             inbound_max,
@@ -95,22 +162,8 @@ impl ConnectionManager {
         self.local_address.load().as_deref().copied()
     }
 
-    const fn counter(&self, inbound: bool) -> (&AtomicUsize, usize) {
-        if inbound { (&self.inbound, self.inbound_max) } else { (&self.outbound, self.outbound_max) }
-    }
-
-    /// Takes a place for an inbound connection of this address.
-    pub(crate) fn reserve_ip(self: &Arc<Self>, ip: IpAddr) -> Option<IpSlot> {
-        let ip = ip_group(ip);
-        if ip.is_loopback() {
-            return Some(IpSlot { manager: Arc::clone(self), ip: None });
-        }
-        let mut count = self.per_ip.entry(ip).or_insert(0);
-        if *count >= INBOUND_PER_IP_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(IpSlot { manager: Arc::clone(self), ip: Some(ip) })
+    const fn counter(&self, inbound: bool) -> &AtomicUsize {
+        if inbound { &self.inbound } else { &self.outbound }
     }
 
     /// Which of two connections to one peer stays.
@@ -122,61 +175,102 @@ impl ConnectionManager {
         opener == self.own.min(peer)
     }
 
-    /// Whether a connection would be registered now.
+    /// Whether a connection would be registered now, and at whose cost.
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn check(&self, peer: PeerId, inbound: bool) -> Result<(), RefusalReason> {
-        match self.get(peer) {
-            Some(old) if self.keeps_new(peer, old.inbound, inbound) => Ok(()),
-            Some(_) => Err(RefusalReason::Duplicate),
-            None => {
-                let (counter, max) = self.counter(inbound);
-                if counter.load(Ordering::Acquire) < max {
-                    Ok(())
-                } else {
-                    Err(RefusalReason::TooManyConnections)
-                }
-            }
+    pub(crate) fn check(&self, newcomer: &Newcomer, now: Instant) -> Result<Place, RefusalReason> {
+        if let Some(old) = self.get(newcomer.peer) {
+            return if self.keeps_new(newcomer.peer, old.inbound, newcomer.inbound) {
+                Ok(Place { replaced: Some(old), evicted: None })
+            } else {
+                Err(RefusalReason::Duplicate)
+            };
+        }
+        if !newcomer.inbound {
+            let is_free = self.outbound.load(Ordering::Acquire) < self.outbound_max;
+            return if is_free { Ok(Place::default()) } else { Err(RefusalReason::TooManyConnections) };
+        }
+        let inbound: Vec<Arc<Connection>> =
+            self.all().into_iter().filter(|connection| connection.inbound).collect();
+        let evicted = match newcomer.standing {
+            Standing::Member => self.place_of_member(newcomer, inbound)?,
+            Standing::Stranger => self.place_of_stranger(newcomer, inbound, now)?,
+        };
+        Ok(Place { replaced: None, evicted })
+    }
+
+    fn place_of_member(
+        &self,
+        newcomer: &Newcomer,
+        inbound: Vec<Arc<Connection>>,
+    ) -> Result<Option<Arc<Connection>>, RefusalReason> {
+        if let Some(older) = inbound.iter().find(|connection| connection.operator == newcomer.operator) {
+            return Ok(Some(Arc::clone(older)));
+        }
+        if inbound.len() < self.inbound_max {
+            return Ok(None);
+        }
+        let all = inbound.len();
+        let strangers: Vec<Arc<Connection>> =
+            inbound.into_iter().filter(|connection| connection.standing() == Standing::Stranger).collect();
+        match least_useful(&strangers) {
+            Some(evicted) => Ok(Some(evicted)),
+            // Each of them is another member, so there are never more than a set has.
+            None if all < VALIDATORS_MAX => Ok(None),
+            None => Err(RefusalReason::TooManyConnections),
         }
     }
 
-    /// Registers a connection, and returns the one that it replaces, to be closed. Replacing needs no free place.
+    fn place_of_stranger(
+        &self,
+        newcomer: &Newcomer,
+        inbound: Vec<Arc<Connection>>,
+        now: Instant,
+    ) -> Result<Option<Arc<Connection>>, RefusalReason> {
+        let all = inbound.len();
+        let strangers: Vec<Arc<Connection>> =
+            inbound.into_iter().filter(|connection| connection.standing() == Standing::Stranger).collect();
+        let count = |same: &dyn Fn(Origin) -> bool| {
+            strangers.iter().filter(|connection| same(connection.origin())).count()
+        };
+        if let (Some(host), Some(group)) = (newcomer.origin.host(), newcomer.origin.group()) {
+            let of_host = count(&|origin| origin.host() == Some(host));
+            let of_group = count(&|origin| origin.group() == Some(group));
+            if of_host >= INBOUND_PER_HOST_MAX || of_group >= INBOUND_PER_GROUP_MAX {
+                return Err(RefusalReason::TooManyFromAddress);
+            }
+        }
+        if all < self.inbound_max {
+            return Ok(None);
+        }
+        displaced(&strangers, newcomer.origin, now).map(Some).ok_or(RefusalReason::TooManyConnections)
+    }
+
+    /// Registers a connection, and returns those that it takes the place of, which are not registered any more and are
+    /// to be closed.
     ///
     /// # Errors
     /// Why it is not to be used.
     pub(crate) fn register(
         &self,
         connection: &Arc<Connection>,
-    ) -> Result<Option<Arc<Connection>>, RefusalReason> {
-        let (counter, max) = self.counter(connection.inbound);
-        match self.connections.entry(connection.peer) {
-            Entry::Occupied(mut entry) => {
-                let old_inbound = entry.get().inbound;
-                if !self.keeps_new(connection.peer, old_inbound, connection.inbound) {
-                    return Err(RefusalReason::Duplicate);
-                }
-                counter.fetch_add(1, Ordering::AcqRel);
-                self.counter(old_inbound).0.fetch_sub(1, Ordering::AcqRel);
-                Ok(Some(entry.insert(Arc::clone(connection))))
-            }
-            Entry::Vacant(entry) => {
-                counter
-                    .fetch_update(Ordering::AcqRel, Ordering::Acquire, |count| {
-                        (count < max).then_some(count + 1)
-                    })
-                    .map_err(|_| RefusalReason::TooManyConnections)?;
-                entry.insert(Arc::clone(connection));
-                Ok(None)
-            }
+        now: Instant,
+    ) -> Result<Place, RefusalReason> {
+        let place = self.check(&Newcomer::of(connection), now)?;
+        for gone in place.replaced.iter().chain(&place.evicted) {
+            self.remove(gone);
         }
+        self.connections.insert(connection.peer, Arc::clone(connection));
+        self.counter(connection.inbound).fetch_add(1, Ordering::AcqRel);
+        Ok(place)
     }
 
     /// Removes this very connection; false if it was replaced.
     pub(crate) fn remove(&self, connection: &Connection) -> bool {
         let removed = self.connections.remove_if(&connection.peer, |_, found| found.id == connection.id);
         if removed.is_some() {
-            self.counter(connection.inbound).0.fetch_sub(1, Ordering::AcqRel);
+            self.counter(connection.inbound).fetch_sub(1, Ordering::AcqRel);
         }
         removed.is_some()
     }
@@ -208,87 +302,5 @@ impl ConnectionManager {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::network::tests::support;
-    use crate::types::PublicKey;
-
-    const SMALL: PublicKey = PublicKey([1; 32]);
-    const LARGE: PublicKey = PublicKey([2; 32]);
-
-    fn add(
-        manager: &ConnectionManager,
-        id: u64,
-        peer: PublicKey,
-        inbound: bool,
-    ) -> Result<Option<u64>, RefusalReason> {
-        let result = manager.check(peer, inbound);
-        let connection = support::connection(id, peer, inbound);
-        let registered = manager.register(&connection).map(|old| old.map(|old| old.id));
-        assert_eq!(registered.map(|_| ()), result, "check and register agree");
-        registered
-    }
-
-    /// INV-NET-12.
-    #[test]
-    fn both_ends_keep_what_the_smaller_identity_opened_in_either_order() {
-        for small_first in [true, false] {
-            let at_small = ConnectionManager::new(SMALL, 8, 8);
-            let at_large = ConnectionManager::new(LARGE, 8, 8);
-            // Connection 1 was opened by SMALL, connection 2 by LARGE.
-            let order = if small_first { [1, 2] } else { [2, 1] };
-            for id in order {
-                let _either = add(&at_small, id, LARGE, id == 2);
-                let _either = add(&at_large, id, SMALL, id == 1);
-            }
-            assert_eq!(at_small.get(LARGE).unwrap().id, 1);
-            assert_eq!(at_large.get(SMALL).unwrap().id, 1);
-            assert_eq!((at_small.counts(), at_large.counts()), ((0, 1), (1, 0)));
-        }
-    }
-
-    #[test]
-    fn of_one_direction_the_opener_decides() {
-        let manager = ConnectionManager::new(SMALL, 8, 8);
-        assert_eq!(add(&manager, 1, LARGE, true), Ok(None));
-        assert_eq!(add(&manager, 2, LARGE, true), Ok(Some(1)), "it connects again after a restart");
-        let other = PublicKey([3; 32]);
-        assert_eq!(add(&manager, 3, other, false), Ok(None));
-        assert_eq!(add(&manager, 4, other, false), Err(RefusalReason::Duplicate));
-        assert_eq!(manager.counts(), (1, 1));
-    }
-
-    /// INV-NET-13.
-    #[test]
-    fn limits_hold_and_removal_is_of_the_very_connection() {
-        let manager = ConnectionManager::new(SMALL, 1, 1);
-        assert_eq!(add(&manager, 1, LARGE, true), Ok(None));
-        let other = PublicKey([3; 32]);
-        assert_eq!(add(&manager, 2, other, true), Err(RefusalReason::TooManyConnections));
-        assert_eq!(add(&manager, 3, LARGE, true), Ok(Some(1)), "replacing needs no place");
-        assert!(!manager.remove(&support::connection(1, LARGE, true)), "it was replaced");
-        assert_eq!(manager.counts(), (1, 0));
-        assert!(manager.remove(&support::connection(3, LARGE, true)));
-        assert_eq!(manager.counts(), (0, 0));
-        assert_eq!(add(&manager, 4, other, true), Ok(None));
-        assert_eq!(manager.outbound_free(), 1);
-    }
-
-    #[test]
-    fn one_address_has_few_places_and_loopback_any_number() {
-        let manager = Arc::new(ConnectionManager::new(SMALL, 100, 100));
-        let ip: IpAddr = "2001:db8::1".parse().unwrap();
-        let same_network: IpAddr = "2001:db8::ffff".parse().unwrap();
-        let mut slots: Vec<IpSlot> =
-            (0..INBOUND_PER_IP_MAX).map(|_| manager.reserve_ip(ip).unwrap()).collect();
-        assert!(manager.reserve_ip(same_network).is_none());
-        assert!(manager.reserve_ip("2001:db8:0:1::1".parse().unwrap()).is_some());
-        slots.pop();
-        assert!(manager.reserve_ip(same_network).is_some());
-        drop(slots);
-        assert!(manager.per_ip.is_empty(), "places are given back");
-        let loopback: Vec<_> =
-            (0..100).map(|_| manager.reserve_ip("::ffff:127.0.0.1".parse().unwrap())).collect();
-        assert!(loopback.iter().all(Option::is_some));
-    }
-}
+#[path = "tests/places.rs"]
+mod tests;

@@ -17,9 +17,11 @@
 //! # Invariants
 //! - INV-NET-4: memory grows with the bytes that arrived, never with what a length claims; a claim over the limit of
 //!   the message's kind is refused as soon as the kind is known, and any claim over the limit of all at once.
+//!   An unfinished message knows how long it was waited for; `session.rs` ends what takes too long.
 //! - INV-NET-5: both sides change a direction's key after the same [`REKEY_RECORDS`] records of it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use parking_lot::RwLock;
@@ -38,8 +40,13 @@ pub(crate) const PLAINTEXT_BYTES_MAX: usize = RECORD_BYTES_MAX - TAG_BYTES;
 /// Records of one direction after which its key changes: 4 GiB of full ones, far below AES-GCM's limit of 2^32
 /// messages under one key with random access to 2^24.5 full records (RFC 8446, section 5.5).
 pub(crate) const REKEY_RECORDS: u64 = 1 << 16;
-/// Bytes of bulk messages that may be under way to a receiver that has not taken them, at most.
-pub(crate) const BULK_WINDOW_BYTES: usize = 4 << 20;
+/// Bytes of bulk messages that may be under way to a receiver that has not taken them, at most: 20 MB/s at a round trip
+/// of 50 ms. A message of more than half of it gets memory of a pool first, and is granted again as it comes.
+pub(crate) const BULK_WINDOW_BYTES: usize = 1 << 20;
+/// Messages up to this size fit into what each connection has of its own, in either lane.
+pub(crate) const OWN_MESSAGE_BYTES_MAX: usize = BULK_WINDOW_BYTES / 2;
+/// Smaller messages are copied out of the buffer in which they came, so that one that waits does not keep all of it.
+const COPIED_BYTES_MAX: usize = 64 << 10;
 /// A buffer that grew beyond this is given back when it is empty.
 const BUFFER_KEPT_BYTES: usize = 256 << 10;
 /// Bytes of a message's length on its lane.
@@ -231,19 +238,32 @@ pub(crate) fn split_lane(plaintext: &[u8]) -> Result<(Lane, &[u8]), FrameError> 
     if payload.is_empty() { Err(FrameError::UnknownLane) } else { Ok((lane, payload)) }
 }
 
+/// A message of which the rest has not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    /// Its kind, if that has come.
+    pub(crate) kind: Option<MessageKind>,
+    /// Its length, as far as it is known.
+    pub(crate) length: usize,
+    /// How long its peer was waited for since it began.
+    pub(crate) waited: Duration,
+}
+
 /// Puts the messages of one lane together again.
 pub(crate) struct Assembler {
     urgent: bool,
     buffer: BytesMut,
+    /// For the rest of the unfinished message.
+    waited: Duration,
 }
 
 impl Assembler {
     /// Of the urgent lane, or of the bulk lane.
     pub(crate) fn new(urgent: bool) -> Self {
-        Self { urgent, buffer: BytesMut::new() }
+        Self { urgent, buffer: BytesMut::new(), waited: Duration::ZERO }
     }
 
-    /// Bytes of the message that is not complete.
+    /// Bytes of messages that were not taken.
     pub(crate) fn pending_bytes(&self) -> usize {
         self.buffer.len()
     }
@@ -253,11 +273,30 @@ impl Assembler {
         self.buffer.extend_from_slice(payload);
     }
 
-    /// The next complete message, encoded.
+    /// The peer was waited for: counted while a message is unfinished.
+    pub(crate) fn note_waited(&mut self, waited: Duration) {
+        if !self.buffer.is_empty() {
+            self.waited = self.waited.saturating_add(waited);
+        }
+    }
+
+    /// The message whose rest is waited for.
+    pub(crate) fn unfinished(&self) -> Option<Unfinished> {
+        if self.buffer.is_empty() {
+            return None;
+        }
+        let (kind, length) = match self.header() {
+            Ok(Some((kind, length))) => (Some(kind), length),
+            _ => (None, LENGTH_BYTES),
+        };
+        Some(Unfinished { kind, length, waited: self.waited })
+    }
+
+    /// Kind and length of the next message, as soon as they are known.
     ///
     /// # Errors
     /// A length over the limit, a kind that does not exist or that belongs to the other lane.
-    pub(crate) fn next_message(&mut self) -> Result<Option<(MessageKind, Bytes)>, FrameError> {
+    pub(crate) fn header(&self) -> Result<Option<(MessageKind, usize)>, FrameError> {
         let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else {
             return Ok(None);
         };
@@ -278,15 +317,34 @@ impl Assembler {
         if kind.is_urgent() != self.urgent {
             return Err(FrameError::WrongLane { kind: kind.name() });
         }
+        Ok(Some((kind, length)))
+    }
+
+    /// Takes the next message, of the length that its header says, if all of it has come.
+    pub(crate) fn take(&mut self, length: usize) -> Option<Bytes> {
         if self.buffer.len() < LENGTH_BYTES + length {
-            return Ok(None);
+            return None;
         }
+        self.waited = Duration::ZERO;
         self.buffer.advance(LENGTH_BYTES);
-        let message = self.buffer.split_to(length).freeze();
+        let message = if length <= COPIED_BYTES_MAX {
+            let copy = self.buffer.get(..length).map(Bytes::copy_from_slice);
+            self.buffer.advance(length);
+            copy.unwrap_or_default()
+        } else {
+            self.buffer.split_to(length).freeze()
+        };
         if self.buffer.is_empty() && length > BUFFER_KEPT_BYTES {
             self.buffer = BytesMut::new();
         }
-        Ok(Some((kind, message)))
+        Some(message)
+    }
+
+    /// The next complete message, encoded.
+    #[cfg(test)]
+    pub(crate) fn next_message(&mut self) -> Result<Option<(MessageKind, Bytes)>, FrameError> {
+        let header = self.header()?;
+        Ok(header.and_then(|(kind, length)| Some((kind, self.take(length)?))))
     }
 }
 
@@ -341,6 +399,44 @@ mod tests {
         assembler.feed(&claim);
         assert!(matches!(assembler.next_message(), Ok(None)));
         assert!(assembler.buffer.capacity() < 1_024);
+    }
+
+    #[test]
+    fn an_unfinished_message_knows_how_long_it_was_waited_for() {
+        let second = Duration::from_secs(1);
+        let mut assembler = Assembler::new(true);
+        assembler.note_waited(second);
+        assert_eq!(assembler.unfinished(), None, "nothing is owed");
+        let bytes = framed(&Message::Ping(1));
+        assembler.feed(&bytes[..3]);
+        assembler.note_waited(second);
+        let unknown = Unfinished { kind: None, length: LENGTH_BYTES, waited: second };
+        assert_eq!(assembler.unfinished(), Some(unknown));
+        assembler.feed(&bytes[3..9]);
+        assembler.note_waited(second);
+        let known = Unfinished { kind: Some(MessageKind::Ping), length: bytes.len() - 4, waited: second * 2 };
+        assert_eq!(assembler.unfinished(), Some(known));
+        assembler.feed(&bytes[9..]);
+        assembler.feed(&bytes[..1]);
+        assert!(assembler.next_message().unwrap().is_some());
+        assert_eq!(
+            assembler.unfinished().map(|rest| rest.waited),
+            Some(Duration::ZERO),
+            "the next one begins"
+        );
+    }
+
+    #[test]
+    fn a_small_message_does_not_keep_the_buffer_it_came_in() {
+        let mut assembler = Assembler::new(true);
+        let bytes = framed(&Message::Ping(1));
+        assembler.feed(&bytes.repeat(1_000));
+        let capacity = assembler.buffer.capacity();
+        let (_, kept) = assembler.next_message().unwrap().unwrap();
+        while assembler.next_message().unwrap().is_some() {}
+        assembler.feed(&bytes.repeat(1_000));
+        assert!(assembler.buffer.capacity() <= capacity, "the same memory is used again");
+        assert_eq!(kept.len(), bytes.len() - 4);
     }
 
     #[test]

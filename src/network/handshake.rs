@@ -18,7 +18,15 @@
 //! just fail to decrypt. The version of the messages and the chain id are in the `Hello`, so that refusals of them are
 //! typed on both sides.
 //!
+//! # Members
+//! A node that has an operator key proves that too, in its `Hello`: the key signs the same transcript and role, the
+//! chain and the node's identity, in a domain of its own ([`Domain::MemberConnection`]). So the proof is good for this
+//! connection and this node only. Whether the key is a member's is asked later and again, when places, budgets and
+//! turns are given, because the set changes while connections last. It is proved by each node on each connection:
+//! the addresses of validators are public anyway.
+//!
 //! # Invariants
+//! - INV-NET-26: a proof of an operator key holds for one connection, one role and one identity.
 //! - INV-NET-8: no bytes of a message are read or sent before both sides proved their identities and agreed.
 //! - INV-NET-9: the whole handshake has one deadline, and each of its frames one small limit.
 
@@ -37,7 +45,7 @@ use crate::types::limits::{ADDRESS_TEXT_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX, US
 use crate::types::{ChainId, PublicKey, SecretKey, Signature};
 
 /// Version of the messages between peers.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 /// Name and version of the handshake.
 const PROLOGUE: &[u8] = b"timed/p2p/1";
 /// Keys, ciphers and hash of it (noiseprotocol.org, revision 34).
@@ -72,6 +80,9 @@ pub enum RefusalReason {
     /// There is no room for another connection.
     #[error("too many connections")]
     TooManyConnections,
+    /// There are enough connections from this address or its neighbours.
+    #[error("too many connections from one address or its neighbours")]
+    TooManyFromAddress,
     /// There is a connection already, and it is the one to keep.
     #[error("already connected")]
     Duplicate,
@@ -126,6 +137,12 @@ pub enum HandshakeError {
         /// Who is said to have signed.
         identity: PublicKey,
     },
+    /// The signature of the operator key does not hold.
+    #[error("the signature of operator key {operator} does not hold for this connection")]
+    BadMemberProof {
+        /// Which key is said to have signed.
+        operator: PublicKey,
+    },
     /// Somebody else answered.
     #[error("expected {expected} at this address, but {found} answered")]
     UnexpectedIdentity {
@@ -175,7 +192,9 @@ impl HandshakeError {
             Self::WrongVersion { .. } => Some(RefusalReason::WrongVersion),
             Self::WrongChain { .. } => Some(RefusalReason::WrongChain),
             Self::SelfConnection => Some(RefusalReason::SelfConnection),
-            Self::WeakIdentity { .. } | Self::BadSignature { .. } => Some(RefusalReason::IdentityNotProved),
+            Self::WeakIdentity { .. } | Self::BadSignature { .. } | Self::BadMemberProof { .. } => {
+                Some(RefusalReason::IdentityNotProved)
+            }
             Self::UnexpectedIdentity { .. } => Some(RefusalReason::UnexpectedIdentity),
             Self::FieldTooLong { .. } | Self::Malformed(_) => Some(RefusalReason::InvalidHello),
             Self::NotAdmitted { reason, .. } => Some(*reason),
@@ -221,10 +240,24 @@ pub(crate) struct Hello {
     /// Where it says it can be reached; else at the port below of the address that the other side sees.
     pub(crate) advertised: Option<String>,
     pub(crate) listen_port: u16,
+    /// Of a node that has an operator key.
+    pub(crate) member: Option<MemberProof>,
+    pub(crate) signature: Signature,
+}
+
+/// Shows that a node holds an operator key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode)]
+pub(crate) struct MemberProof {
+    pub(crate) operator: PublicKey,
     pub(crate) signature: Signature,
 }
 
 impl Hello {
+    /// The operator key that was proved with it.
+    pub(crate) fn operator(&self) -> Option<PublicKey> {
+        self.member.map(|proof| proof.operator)
+    }
+
     /// Where the other side says that it listens, if that can be told to others; else at its port of the address that
     /// this node sees.
     pub(crate) fn listen_address(&self, seen: IpAddr) -> String {
@@ -244,6 +277,8 @@ pub(crate) struct LocalNode {
     pub(crate) chain_id: ChainId,
     pub(crate) secret: SecretKey,
     pub(crate) identity: PublicKey,
+    /// Of a masternode.
+    pub(crate) operator: Option<SecretKey>,
     pub(crate) user_agent: String,
     pub(crate) advertised: Option<String>,
     pub(crate) listen_port: u16,
@@ -262,6 +297,27 @@ pub(crate) struct Established<S> {
 /// What an identity signs: the transcript, in its role, on its chain.
 pub(crate) fn transcript_digest(role: Role, transcript: &[u8], chain_id: &ChainId) -> [u8; 32] {
     DomainHasher::new(Domain::Handshake).bytes(&[role.tag()]).bytes(transcript).bytes(&chain_id.0).finish()
+}
+
+/// What an operator key signs: the transcript, the role and identity of the node that holds it, on its chain.
+pub(crate) fn member_digest(
+    role: Role,
+    transcript: &[u8],
+    chain_id: &ChainId,
+    identity: &PublicKey,
+) -> [u8; 32] {
+    DomainHasher::new(Domain::MemberConnection)
+        .bytes(&[role.tag()])
+        .bytes(transcript)
+        .bytes(&chain_id.0)
+        .bytes(&identity.0)
+        .finish()
+}
+
+fn member_proof(local: &LocalNode, role: Role, transcript: &[u8]) -> Option<MemberProof> {
+    let operator = local.operator.as_ref()?;
+    let digest = member_digest(role, transcript, &local.chain_id, &local.identity);
+    Some(MemberProof { operator: operator.public(), signature: operator.sign(&digest) })
 }
 
 /// A stream on which handshake messages travel.
@@ -372,6 +428,7 @@ where
         user_agent: local.user_agent.clone(),
         advertised: local.advertised.clone(),
         listen_port: local.listen_port,
+        member: member_proof(local, role, &transcript),
         signature: local.secret.sign(&transcript_digest(role, &transcript, &local.chain_id)),
     };
     let mut out = Vec::new();
@@ -441,6 +498,12 @@ fn check(
     let digest = transcript_digest(role.other(), transcript, &local.chain_id);
     if !identity.verify(&digest, &remote.signature) {
         return Err(HandshakeError::BadSignature { identity });
+    }
+    if let Some(proof) = &remote.member {
+        let digest = member_digest(role.other(), transcript, &local.chain_id, &identity);
+        if proof.operator.is_weak() || !proof.operator.verify(&digest, &proof.signature) {
+            return Err(HandshakeError::BadMemberProof { operator: proof.operator });
+        }
     }
     if identity == local.identity {
         return Err(HandshakeError::SelfConnection);

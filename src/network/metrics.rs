@@ -90,7 +90,7 @@ pub struct MetricsSnapshot {
 /// How often one type of message went over the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageCount {
-    /// As [`Message::name`](crate::types::Message::name) says it.
+    /// As [`MessageKind::name`](super::MessageKind::name) says it.
     pub name: &'static str,
     /// Received, dropped ones included.
     pub count_in: u64,

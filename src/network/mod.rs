@@ -5,13 +5,18 @@
 //! and addresses. `app/` starts it; consensus sends by the [`NetworkHandle`] and takes from [`NetworkEvents`].
 //!
 //! # Invariants
-//! - INV-NET-10 of `connection.rs`: votes never wait behind transactions or blocks.
-//! - INV-NET-11 of `connection.rs`: whatever a peer does, it costs bounded memory, and its end is a typed reason.
-//! - INV-NET-12 of `connection_manager.rs`: one connection to an identity.
-//! - INV-NET-18 of `peer_manager.rs`: `Connected` and `Disconnected` of a peer alternate.
+//! Each is defined in one file of this folder and held by its tests. Those that users of the network rely on:
+//! votes never wait behind transactions or blocks, nor one peer's behind another's (`session.rs`, `events.rs`);
+//! whatever a peer does costs bounded memory and ends with a typed reason (`memory.rs`, `session.rs`);
+//! there is one connection to an identity, and a place for each member of the set (`connection_manager.rs`);
+//! `Connected` and `Disconnected` of a peer alternate (`peer_manager.rs`).
+//!
+//! # Where to change what
+//! A kind of message: one row in `message_kind.rs`. A wrong that peers do: [`Misbehaviour`]. A bound: the constant beside
+//! the queue, and the sum in `memory.rs`. A deadline: `Timing` in `shared.rs`.
 //!
 //! # Concurrency
-//! Three tasks, and three more for each connection, all on the caller's tracker and under its token. The handle's
+//! Four tasks, and two more for each connection, all on the caller's tracker and under its token. The handle's
 //! methods are synchronous.
 //!
 //! # Units
@@ -19,77 +24,73 @@
 //! delivered again.
 
 pub(crate) mod address_book;
+pub(crate) mod ban_file;
 pub(crate) mod connection;
 pub(crate) mod connection_manager;
+pub(crate) mod credit;
+pub(crate) mod events;
 pub(crate) mod frame;
+pub(crate) mod half_open;
 pub(crate) mod handshake;
+pub(crate) mod memory;
 pub(crate) mod message_kind;
 pub(crate) mod metrics;
 pub(crate) mod other_chains;
+pub(crate) mod peer;
 pub(crate) mod peer_manager;
+pub(crate) mod pools;
 pub(crate) mod rate_limit;
 pub(crate) mod recent_set;
 pub(crate) mod reputation;
 pub(crate) mod send_queue;
+pub(crate) mod session;
 pub(crate) mod shared;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::address_book::{AddressBook, Source, is_address};
+use self::connection::Common;
 pub use self::connection::DisconnectReason;
 use self::connection_manager::ConnectionManager;
+use self::events::event_queue;
+pub use self::events::{EventReceiver, NetworkEvent};
 pub use self::frame::FrameError;
+use self::half_open::HalfOpen;
 use self::handshake::LocalNode;
 pub use self::handshake::{HandshakeError, PROTOCOL_VERSION, RefusalReason};
-use self::metrics::NetworkMetrics;
+pub use self::memory::{NETWORK_BYTES_MAX, network_bytes_max};
+pub use self::message_kind::{MessageKind, MessageLane};
 pub use self::metrics::{MessageCount, MetricsSnapshot};
 pub use self::other_chains::OtherChain;
 use self::other_chains::OtherChains;
+pub use self::peer::PeerId;
+use self::peer::Standing;
+pub(crate) use self::peer::now;
 use self::recent_set::RecentSet;
 use self::reputation::Reputation;
 pub use self::reputation::{BanTarget, Misbehaviour};
 use self::shared::{SEEN_MAX, Shared, Timing};
+use crate::runtime::Clock;
 use crate::storage::journal::Durable;
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
 use crate::types::{ChainId, Message, PublicKey, SecretKey};
 
-/// Urgent events that wait, at most.
-pub const URGENT_EVENTS_MAX: usize = 16_384;
-/// Bulk events that wait, at most; beyond, each peer's own window holds it back.
-pub const BULK_EVENTS_MAX: usize = 1_024;
 /// How long one generation of the memory of gossiped messages lasts. It covers the way of a message through the network;
 /// for why it is not longer see `recent_set.rs`.
 pub const SEEN_LIFETIME: Duration = Duration::from_millis(500);
-
-/// Encoded bytes that a message of this kind may have, at most.
-#[must_use]
-pub const fn bytes_max(message: &Message) -> usize {
-    message_kind::MessageKind::of(message).bytes_max()
-}
-
-/// Names a peer: the identity key that it proved.
-pub type PeerId = PublicKey;
-
-/// The network's only look at the clock; monotonic, and never part of a message.
-pub(crate) fn now() -> tokio::time::Instant {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "deadlines and rates of sockets need a monotonic clock, in one place"
-    )]
-    tokio::time::Instant::now()
-}
 
 /// What the network needs to know.
 #[derive(Clone, Debug)]
@@ -108,6 +109,10 @@ pub struct NetworkConfig {
     pub chain_id: ChainId,
     /// The node's own key, which names it to its peers.
     pub identity: SecretKey,
+    /// A masternode's operator key: with it the node proves on each connection that it is a member of the set.
+    pub operator: Option<SecretKey>,
+    /// Where bans are kept over restarts.
+    pub bans_path: Option<PathBuf>,
     /// Name and version of the program, at most [`USER_AGENT_BYTES_MAX`] bytes.
     pub user_agent: String,
 }
@@ -145,39 +150,14 @@ pub enum NetworkError {
     },
 }
 
-/// What happens on the network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NetworkEvent {
-    /// A peer is there.
-    Connected {
-        /// Who.
-        peer: PeerId,
-        /// From where.
-        address: SocketAddr,
-        /// Whether it opened the connection.
-        inbound: bool,
-    },
-    /// A peer is gone.
-    Disconnected {
-        /// Who.
-        peer: PeerId,
-    },
-    /// A peer said something.
-    Message {
-        /// Who.
-        peer: PeerId,
-        /// What. It is decoded and within the limits of [`Message::check_limits`]; nothing else of it is checked.
-        message: Message,
-    },
-}
-
-/// The two queues of events. Urgent ones never wait behind bulk ones.
+/// The two queues of events. Urgent ones never wait behind bulk ones, and each hands out in fair turns of the peers.
 #[derive(Debug)]
 pub struct NetworkEvents {
-    /// Connections, and messages for which [`Message::is_urgent`] holds. When it is full, reading from peers waits.
-    pub urgent: mpsc::Receiver<NetworkEvent>,
-    /// All other messages. When it is full, peers are granted no more credit for these.
-    pub bulk: mpsc::Receiver<NetworkEvent>,
+    /// Connections, and messages for which [`MessageKind::is_urgent`] holds. When a peer has too many here, reading from
+    /// it waits.
+    pub urgent: EventReceiver,
+    /// All other messages. A peer that has too many here is granted no more credit for these.
+    pub bulk: EventReceiver,
 }
 
 /// What operators see of a peer.
@@ -193,6 +173,8 @@ pub struct PeerInfo {
     pub listen_address: String,
     /// Whether it opened the connection.
     pub inbound: bool,
+    /// Whether it proved that it is a member of the present validator set.
+    pub member: bool,
     /// What it says it runs; escaped, so that it can be printed.
     pub user_agent: String,
     /// For how long.
@@ -247,13 +229,15 @@ impl Network {
         for peer in &config.bootstrap_peers {
             book.add(peer, None, Source::Pinned, now);
         }
-        let (urgent, urgent_events) = mpsc::channel(URGENT_EVENTS_MAX);
-        let (bulk, bulk_events) = mpsc::channel(BULK_EVENTS_MAX);
+        let (urgent, urgent_events) = event_queue(true);
+        let (bulk, bulk_events) = event_queue(false);
+        let reputation = reputation_from(config.bans_path.as_deref(), now);
         let shared = Arc::new(Shared {
             local: LocalNode {
                 chain_id: config.chain_id,
                 secret: config.identity,
                 identity,
+                operator: config.operator,
                 user_agent: config.user_agent,
                 advertised: config.external_address,
                 listen_port: address.port(),
@@ -261,23 +245,42 @@ impl Network {
             timing,
             manager,
             book: Mutex::new(book),
-            reputation: Mutex::new(Reputation::default()),
+            reputation: Mutex::new(reputation),
             other_chains: Mutex::new(OtherChains::default()),
             seen: Mutex::new(RecentSet::new(SEEN_MAX, SEEN_LIFETIME, now)),
-            metrics: NetworkMetrics::default(),
+            common: Arc::new(Common::default()),
             urgent,
             bulk,
             token,
             tracker: tracker.clone(),
             lifecycle: tokio::sync::Mutex::new(()),
             next_connection: AtomicU64::new(0),
-            pending_inbound: Arc::new(Semaphore::new(peer_manager::PENDING_INBOUND_MAX)),
+            half_open: HalfOpen::new(now),
+            bans_path: config.bans_path,
             dialing: Arc::new(Semaphore::new(peer_manager::DIALING_MAX)),
         });
         tracing::info!(%address, identity = identity.short(), "listening for peers");
         peer_manager::start(&shared, listener);
         Ok((NetworkHandle { shared }, NetworkEvents { urgent: urgent_events, bulk: bulk_events }))
     }
+}
+
+/// With the bans of the last run. That they can't be read is no reason not to start.
+fn reputation_from(path: Option<&std::path::Path>, now: tokio::time::Instant) -> Reputation {
+    let mut reputation = Reputation::default();
+    let Some(path) = path else { return reputation };
+    match ban_file::read(path, Clock.now_ms()) {
+        Ok(bans) => {
+            for (target, left) in bans {
+                let until = now.checked_add(left).unwrap_or(now);
+                reputation.ban(target, until, now);
+            }
+        }
+        Err(error) => tracing::warn!(path = %path.display(), %error, "bans of the last run can't be read"),
+    }
+    // What was read need not be written again.
+    let _read = reputation.take_changed();
+    reputation
 }
 
 fn check(config: &NetworkConfig) -> Result<(), NetworkError> {
@@ -358,6 +361,7 @@ impl NetworkHandle {
                 address: connection.address,
                 listen_address: connection.listen_address.clone(),
                 inbound: connection.inbound,
+                member: connection.standing() == Standing::Member,
                 user_agent: connection.user_agent.clone(),
                 connected: now.saturating_duration_since(connection.connected_at),
                 bytes_in: read(&connection.bytes_in),
@@ -408,7 +412,14 @@ impl NetworkHandle {
         self.shared.book.lock().add(&peer.address, peer.identity, Source::Pinned, now())
     }
 
-    /// Bans for a time and disconnects; false for loopback addresses, which are never banned.
+    /// Says which operator keys the present validator set has. Who proved one of them always gets a place, has budgets
+    /// and turns of its own, and is never banned. To be called at the start and at each new epoch.
+    pub fn set_members(&self, keys: impl IntoIterator<Item = PublicKey>) {
+        self.shared.common.members.set(keys);
+    }
+
+    /// Bans for a time and disconnects; false for loopback addresses, which are never banned. Proven members of the set
+    /// are let in all the same.
     pub fn ban(&self, target: BanTarget, time: Duration) -> bool {
         let now = now();
         let Some(until) = now.checked_add(time) else { return false };
@@ -417,9 +428,10 @@ impl NetworkHandle {
         }
         for connection in self.shared.manager.all() {
             let banned = self.shared.reputation.lock();
-            if banned.is_banned(BanTarget::Identity(connection.peer), now)
-                || banned.is_banned(BanTarget::Ip(connection.address.ip()), now)
-            {
+            let is_hit = banned.is_banned(BanTarget::Identity(connection.peer), now)
+                || banned.is_address_banned(connection.address.ip(), now);
+            drop(banned);
+            if is_hit && connection.standing() == Standing::Stranger {
                 connection.close(DisconnectReason::Requested);
             }
         }
@@ -440,6 +452,6 @@ impl NetworkHandle {
     /// The counters as they are now.
     #[must_use]
     pub fn metrics(&self) -> MetricsSnapshot {
-        self.shared.metrics.snapshot()
+        self.shared.common.metrics.snapshot()
     }
 }

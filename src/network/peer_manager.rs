@@ -1,10 +1,9 @@
-//! Accepts and dials, keeps connections running, and exchanges addresses.
+//! Accepts and dials, keeps connections running, exchanges addresses, and keeps bans.
 //!
 //! # Place
-//! Three tasks that [`Network::start`](super::Network::start) starts, and one for each connection.
+//! Four tasks that [`Network::start`](super::Network::start) starts, and one for each connection.
 //!
 //! # Invariants
-//! - INV-NET-17: handshakes under way are bounded in both directions; who is banned gets none.
 //! - INV-NET-18: for each peer that is registered, `Connected` is told once before and `Disconnected` once after; a
 //!   replacement tells both. Messages of a connection may still come after its `Disconnected`.
 
@@ -17,23 +16,24 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::address_book::{Attempt, Source, is_tellable};
+use super::ban_file;
 use super::connection::{Connection, DisconnectReason};
-use super::connection_manager::IpSlot;
+use super::connection_manager::Newcomer;
 use super::handshake::{Established, HandshakeError, Hello, RefusalReason, Role, handshake};
 use super::metrics::add;
+use super::peer::{Origin, Standing, now};
 use super::reputation::BanTarget;
+use super::session;
 use super::shared::Shared;
-use super::{NetworkEvent, now};
+use crate::runtime::Clock;
 use crate::types::Message;
 
-/// Handshakes of inbound connections under way, at most.
-pub(crate) const PENDING_INBOUND_MAX: usize = 128;
 /// Attempts to dial under way, at most.
 pub(crate) const DIALING_MAX: usize = 16;
 /// How long to wait when the operating system gives no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Starts the three tasks.
+/// Starts the tasks.
 pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
     let tracker = shared.tracker.clone();
     let accepting = Arc::clone(shared);
@@ -51,6 +51,31 @@ pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
         let token = exchanging.token.clone();
         token.run_until_cancelled(exchange(&exchanging)).await
     });
+    let keeping = Arc::clone(shared);
+    tracker.spawn(async move { keep_bans(&keeping).await });
+}
+
+/// Writes bans after they changed, and at the end.
+async fn keep_bans(shared: &Shared) {
+    let Some(path) = &shared.bans_path else { return };
+    let mut is_last = false;
+    while !is_last {
+        let pause = sleep(shared.timing.bans_kept_interval);
+        is_last = shared.token.run_until_cancelled(pause).await.is_none();
+        let bans = {
+            let mut reputation = shared.reputation.lock();
+            if !reputation.take_changed() {
+                continue;
+            }
+            reputation.banned(now())
+        };
+        let target = path.clone();
+        let written =
+            tokio::task::spawn_blocking(move || ban_file::write(&target, &bans, Clock.now_ms())).await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(path = %path.display(), %error, "bans can't be kept over a restart");
+        }
+    }
 }
 
 async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
@@ -63,29 +88,32 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        if shared.reputation.lock().is_banned(BanTarget::Ip(address.ip()), now()) {
+        // Even from a banned address a member of the set may come, so it has to say who it is first.
+        let is_banned = shared.reputation.lock().is_address_banned(address.ip(), now());
+        let origin = Origin::of(address.ip());
+        let Some(place) = shared.half_open.enter(origin, is_banned, &shared.token, now()) else {
+            add(&shared.common.metrics.handshakes_failed, 1);
             continue;
-        }
-        let Ok(permit) = Arc::clone(&shared.pending_inbound).try_acquire_owned() else { continue };
-        let Some(slot) = shared.manager.reserve_ip(address.ip()) else { continue };
+        };
         let task = Arc::clone(shared);
         shared.tracker.spawn(async move {
-            let token = task.token.clone();
-            token
-                .run_until_cancelled(async {
-                    let established = greet(&task, stream, address, Role::Responder, None).await;
-                    drop(permit);
-                    match established {
-                        Ok(established) => {
-                            serve(&task, established, address, Some(slot)).await;
-                        }
-                        Err(error) => {
-                            task.note_other_chain(&address.ip().to_string(), false, &error);
-                            tracing::debug!(%address, %error, "inbound handshake failed");
-                        }
-                    }
-                })
-                .await;
+            let greeting = greet(&task, stream, address, Role::Responder, None);
+            let established = place.closing.run_until_cancelled(greeting).await;
+            drop(place);
+            match established {
+                Some(Ok(established)) => {
+                    let token = task.token.clone();
+                    token.run_until_cancelled(serve(&task, established, address, true)).await;
+                }
+                Some(Err(error)) => {
+                    task.note_other_chain(&address.ip().to_string(), false, &error);
+                    tracing::debug!(%address, %error, "inbound handshake failed");
+                }
+                None => {
+                    add(&task.common.metrics.handshakes_failed, 1);
+                    tracing::debug!(%address, "inbound handshake made room for another");
+                }
+            }
         });
     }
 }
@@ -134,7 +162,7 @@ async fn conclude(
         Ok((established, address)) => {
             shared.book.lock().answered(&attempt.address, established.remote.identity, now());
             let started = now();
-            let served = serve(shared, established, address, None).await;
+            let served = serve(shared, established, address, false).await;
             let stable = now().saturating_duration_since(started) >= shared.timing.stable_after;
             let mut book = shared.book.lock();
             if stable {
@@ -173,42 +201,49 @@ async fn greet(
     stream.set_nodelay(true)?;
     let admit = |remote: &Hello| {
         let now = now();
-        let reputation = shared.reputation.lock();
-        if reputation.is_banned(BanTarget::Identity(remote.identity), now)
-            || reputation.is_banned(BanTarget::Ip(address.ip()), now)
-        {
-            return Err(RefusalReason::Banned);
+        let newcomer = Newcomer {
+            peer: remote.identity,
+            operator: remote.operator(),
+            standing: shared.common.members.standing(remote.operator()),
+            origin: Origin::of(address.ip()),
+            inbound: role == Role::Responder,
+        };
+        if newcomer.standing == Standing::Stranger {
+            let reputation = shared.reputation.lock();
+            if reputation.is_banned(BanTarget::Identity(remote.identity), now)
+                || reputation.is_address_banned(address.ip(), now)
+            {
+                return Err(RefusalReason::Banned);
+            }
         }
-        drop(reputation);
-        let decision = shared.manager.check(remote.identity, role == Role::Responder);
+        let decision = shared.manager.check(&newcomer, now).map(|_| ());
         if decision == Err(RefusalReason::Duplicate)
             && let Some(kept) = shared.manager.get(remote.identity)
         {
             // Perhaps the peer is back after a crash, and the connection that is kept is dead: that shows now.
-            kept.ping(shared, now);
+            kept.ping(now);
         }
         decision
     };
     let deadline = shared.timing.handshake_deadline;
     let result = handshake(stream, role, &shared.local, expected, deadline, admit).await;
     if result.is_err() {
-        add(&shared.metrics.handshakes_failed, 1);
+        add(&shared.common.metrics.handshakes_failed, 1);
     }
     result
 }
 
-/// Registers a connection and runs it until it ends; false if it was not wanted after all. The place among those of its
-/// address is held as long.
+/// Registers a connection and runs it until it ends; false if it was not wanted after all.
 async fn serve(
     shared: &Arc<Shared>,
     established: Established<TcpStream>,
     address: SocketAddr,
-    slot: Option<IpSlot>,
+    inbound: bool,
 ) -> bool {
     let Established { stream, buffer, sealer, opener, remote } = established;
-    let inbound = slot.is_some();
     let id = shared.next_connection.fetch_add(1, Ordering::Relaxed);
-    let connection = Arc::new(Connection::new(id, &remote, address, inbound, &shared.token));
+    let connection = Connection::new(id, &remote, address, inbound, &shared.common, &shared.token);
+    let connection = Arc::new(connection);
     if !admit_connection(shared, &connection).await {
         return false;
     }
@@ -216,6 +251,7 @@ async fn serve(
         peer = remote.identity.short(),
         %address,
         direction = if inbound { "inbound" } else { "outbound" },
+        member = connection.standing() == Standing::Member,
         user_agent = connection.user_agent,
         "Connected to peer"
     );
@@ -224,39 +260,41 @@ async fn serve(
     }
     shared.send(remote.identity, &Message::GetMasternodes);
     let (reader, writer) = stream.into_split();
-    let reason = connection.run(shared, reader, buffer, writer, (sealer, opener)).await;
+    let reason = session::run(shared, &connection, reader, buffer, writer, (sealer, opener)).await;
     let lifecycle = shared.lifecycle.lock().await;
     if shared.manager.remove(&connection) {
-        tell(shared, NetworkEvent::Disconnected { peer: connection.peer }).await;
+        tell_gone(shared, &connection);
     }
     drop(lifecycle);
-    drop(slot);
     tracing::info!(peer = remote.identity.short(), %address, reason, "Disconnected from peer");
     true
 }
 
 async fn admit_connection(shared: &Shared, connection: &Arc<Connection>) -> bool {
     let _lifecycle = shared.lifecycle.lock().await;
-    match shared.manager.register(connection) {
+    let place = match shared.manager.register(connection, now()) {
         Err(reason) => {
             tracing::debug!(peer = connection.peer.short(), %reason, "connection not kept");
             return false;
         }
-        Ok(Some(replaced)) => {
-            replaced.close(DisconnectReason::Replaced);
-            tell(shared, NetworkEvent::Disconnected { peer: connection.peer }).await;
-        }
-        Ok(None) => {}
+        Ok(place) => place,
+    };
+    if let Some(replaced) = place.replaced {
+        replaced.close(DisconnectReason::Replaced);
+        tell_gone(shared, &replaced);
     }
-    let (peer, address, inbound) = (connection.peer, connection.address, connection.inbound);
-    tell(shared, NetworkEvent::Connected { peer, address, inbound }).await;
+    if let Some(evicted) = place.evicted {
+        evicted.close(DisconnectReason::Evicted);
+        tell_gone(shared, &evicted);
+    }
+    shared.bulk.connected(connection.peer, connection.address, connection.inbound);
+    shared.urgent.connected(connection.peer, connection.address, connection.inbound);
     true
 }
 
-async fn tell(shared: &Shared, event: NetworkEvent) {
-    if shared.urgent.send(event).await.is_err() {
-        tracing::debug!("nobody takes events of the network any more");
-    }
+fn tell_gone(shared: &Shared, connection: &Connection) {
+    shared.bulk.disconnected(connection.peer);
+    shared.urgent.disconnected(connection.peer);
 }
 
 /// A peer that connected to this node can probably be reached where it says it listens.

@@ -1,13 +1,21 @@
 //! What peers did wrong, and who is banned for it.
 //!
 //! # Place
-//! Everybody reports; `peer_manager.rs` asks before it dials or accepts.
+//! Everybody reports; `peer_manager.rs` asks before it accepts, dials or keeps; `ban_file.rs` keeps bans over restarts.
+//!
+//! # Rules
+//! Points count for the identity and for the group of addresses that it comes from (see [`Origin`]). An identity with
+//! [`POINTS_BAN`] is banned together with its host. A group with [`GROUP_POINTS_BAN`] is banned whole: twice as much,
+//! because others live there too. So who comes again with a new key from next door goes on where the last one ended.
+//! Proven members of the set are scored, so that operators see it, and disconnected for what nobody sends by accident,
+//! but never banned: the chain needs their votes, and what they do wrong is punished on the chain.
 //!
 //! # Invariants
 //! - INV-NET-14: scores and bans are bounded; a loopback address is never banned, only the identity.
+//! - INV-NET-28: a proven member of the present set is never banned, nor is its address for what it did.
 //!
 //! # Units
-//! Points: [`POINTS_BAN`] mean a ban, and [`POINTS_FORGIVEN_PER_MINUTE`] are forgiven each minute.
+//! Points, of which [`POINTS_FORGIVEN_PER_MINUTE`] are forgiven each minute.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,19 +24,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::PeerId;
-use super::connection_manager::ip_group;
+use super::peer::{Origin, PeerId, Standing};
 
-/// Points at which a peer is banned.
+/// Points at which an identity and its host are banned.
 pub(crate) const POINTS_BAN: u32 = 100;
+/// Points at which a group of addresses is banned.
+pub(crate) const GROUP_POINTS_BAN: u32 = 200;
 /// Points forgiven each minute.
 const POINTS_FORGIVEN_PER_MINUTE: u32 = 6;
 /// How long misbehaviour is banned for.
 pub(crate) const BAN_TIME: Duration = Duration::from_secs(600);
-/// Scores that are kept, at most; the lowest is forgotten first.
+/// Scores of identities that are kept, at most, and of groups; the lowest is forgotten first.
 const SCORES_MAX: usize = 4_096;
-/// Bans of identities, and of addresses, that are kept, at most; the one that ends first is forgotten first.
-const BANS_MAX: usize = 4_096;
+/// Bans that are kept, at most; the one that ends first is forgotten first.
+pub(crate) const BANS_MAX: usize = 4_096;
 
 /// What a peer can do wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,9 +54,21 @@ pub enum Misbehaviour {
     /// More messages than an honest peer has.
     #[error("flood of messages")]
     Flood,
-    /// An answer that does not fit what was asked, or none.
+    /// An answer that does not fit what was asked.
     #[error("useless answer")]
     UselessAnswer,
+    /// It says that it has what it has not: a height, a block, a vote.
+    #[error("false status")]
+    FalseStatus,
+    /// It did not answer what it was asked, though it says that it has it.
+    #[error("unanswered request")]
+    Unanswered,
+    /// It sends again what it was seen to know that this node has.
+    #[error("useless repeat")]
+    UselessRepeat,
+    /// It began a message and did not end it in time.
+    #[error("unfinished message")]
+    Unfinished,
 }
 
 impl Misbehaviour {
@@ -56,8 +77,11 @@ impl Misbehaviour {
     const fn points(self) -> u32 {
         match self {
             Self::Malformed | Self::InvalidSignature => 50,
-            Self::InvalidContent => 20,
-            Self::Flood | Self::UselessAnswer => 10,
+            Self::InvalidContent | Self::FalseStatus => 20,
+            Self::Flood | Self::UselessAnswer | Self::Unfinished => 10,
+            // Either may happen to an honest node under load, now and then.
+            Self::Unanswered => 4,
+            Self::UselessRepeat => 1,
         }
     }
 
@@ -75,6 +99,10 @@ impl Misbehaviour {
             Self::InvalidContent => "invalid_content",
             Self::Flood => "flood",
             Self::UselessAnswer => "useless_answer",
+            Self::FalseStatus => "false_status",
+            Self::Unanswered => "unanswered",
+            Self::UselessRepeat => "useless_repeat",
+            Self::Unfinished => "unfinished",
         }
     }
 }
@@ -84,8 +112,21 @@ impl Misbehaviour {
 pub enum BanTarget {
     /// An identity, wherever it comes from.
     Identity(PeerId),
-    /// An address (in IPv6 its /64), whoever comes from it.
+    /// A host (in IPv6 a /64), whoever comes from it.
     Ip(IpAddr),
+    /// The group of addresses around this one: an IPv4 /24 or an IPv6 /48.
+    Group(IpAddr),
+}
+
+impl BanTarget {
+    /// In one notation; `None` for loopback.
+    fn normal(self) -> Option<Self> {
+        match self {
+            Self::Identity(_) => Some(self),
+            Self::Ip(ip) => Origin::of(ip).host().map(Self::Ip),
+            Self::Group(ip) => Origin::of(ip).group().map(Self::Group),
+        }
+    }
 }
 
 /// Points, and when they were counted last.
@@ -107,7 +148,10 @@ impl Score {
 #[derive(Default)]
 pub(crate) struct Reputation {
     scores: HashMap<PeerId, Score, ahash::RandomState>,
+    group_scores: HashMap<IpAddr, Score, ahash::RandomState>,
     bans: HashMap<BanTarget, Instant, ahash::RandomState>,
+    /// Bans were added or lifted since the last call of [`Reputation::take_changed`].
+    has_changed: bool,
 }
 
 /// Makes room for one more entry: removes the one with the smallest value.
@@ -124,29 +168,51 @@ fn make_room<K: Copy + Eq + Hash, V, O: Ord>(
     }
 }
 
+/// Adds points to a score, and says how many it has.
+fn count<K: Copy + Eq + Hash>(
+    scores: &mut HashMap<K, Score, ahash::RandomState>,
+    key: K,
+    points: u32,
+    now: Instant,
+) -> u32 {
+    let points = scores.get(&key).map_or(0, |score| score.points(now)).saturating_add(points);
+    if !scores.contains_key(&key) {
+        make_room(scores, SCORES_MAX, |score| score.points(now));
+    }
+    scores.insert(key, Score { points, at: now });
+    points
+}
+
 impl Reputation {
     /// Counts; true if the peer is banned by it.
     pub(crate) fn report(
         &mut self,
-        peer: PeerId,
-        ip: Option<IpAddr>,
+        (peer, standing): (PeerId, Standing),
+        origin: Option<Origin>,
         what: Misbehaviour,
         now: Instant,
     ) -> bool {
-        let points = self.points(peer, now).saturating_add(what.points());
-        if points >= POINTS_BAN {
-            self.scores.remove(&peer);
-            self.ban(BanTarget::Identity(peer), now + BAN_TIME, now);
-            if let Some(ip) = ip {
-                self.ban(BanTarget::Ip(ip), now + BAN_TIME, now);
-            }
-            return true;
+        let points = count(&mut self.scores, peer, what.points(), now);
+        if standing == Standing::Member {
+            return false;
         }
-        if !self.scores.contains_key(&peer) {
-            make_room(&mut self.scores, SCORES_MAX, |score| score.points(now));
+        let (host, group) = origin.map_or((None, None), |origin| (origin.host(), origin.group()));
+        let until = now + BAN_TIME;
+        if let Some(group) = group
+            && count(&mut self.group_scores, group, what.points(), now) >= GROUP_POINTS_BAN
+        {
+            self.group_scores.remove(&group);
+            self.ban(BanTarget::Group(group), until, now);
         }
-        self.scores.insert(peer, Score { points, at: now });
-        false
+        if points < POINTS_BAN {
+            return false;
+        }
+        self.scores.remove(&peer);
+        self.ban(BanTarget::Identity(peer), until, now);
+        if let Some(host) = host {
+            self.ban(BanTarget::Ip(host), until, now);
+        }
+        true
     }
 
     /// The peer's points.
@@ -156,26 +222,31 @@ impl Reputation {
 
     /// Bans until then; false for a loopback address, which all nodes of a machine share.
     pub(crate) fn ban(&mut self, target: BanTarget, until: Instant, now: Instant) -> bool {
-        let target = normal(target);
-        if matches!(target, BanTarget::Ip(ip) if ip.is_loopback()) {
-            return false;
-        }
+        let Some(target) = target.normal() else { return false };
         self.bans.retain(|_, end| *end > now);
         if !self.bans.contains_key(&target) {
             make_room(&mut self.bans, BANS_MAX, |end| *end);
         }
         self.bans.insert(target, until);
+        self.has_changed = true;
         true
     }
 
     /// Lifts a ban; false if there was none.
     pub(crate) fn unban(&mut self, target: BanTarget) -> bool {
-        self.bans.remove(&normal(target)).is_some()
+        let lifted = target.normal().is_some_and(|target| self.bans.remove(&target).is_some());
+        self.has_changed |= lifted;
+        lifted
     }
 
     /// Whether this one is banned.
     pub(crate) fn is_banned(&self, target: BanTarget, now: Instant) -> bool {
-        self.bans.get(&normal(target)).is_some_and(|end| *end > now)
+        target.normal().and_then(|target| self.bans.get(&target)).is_some_and(|end| *end > now)
+    }
+
+    /// Whether what comes from there is banned, by its host or its group.
+    pub(crate) fn is_address_banned(&self, ip: IpAddr, now: Instant) -> bool {
+        self.is_banned(BanTarget::Ip(ip), now) || self.is_banned(BanTarget::Group(ip), now)
     }
 
     /// All bans, with the time that is left.
@@ -186,12 +257,10 @@ impl Reputation {
             .map(|(target, end)| (*target, end.saturating_duration_since(now)))
             .collect()
     }
-}
 
-fn normal(target: BanTarget) -> BanTarget {
-    match target {
-        BanTarget::Ip(ip) => BanTarget::Ip(ip_group(ip)),
-        identity @ BanTarget::Identity(_) => identity,
+    /// Whether bans changed since this was asked last.
+    pub(crate) const fn take_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.has_changed, false)
     }
 }
 
@@ -203,35 +272,105 @@ mod tests {
 
     const PEER: PublicKey = PublicKey([1; 32]);
 
+    fn origin(text: &str) -> Option<Origin> {
+        Some(Origin::of(text.parse().unwrap()))
+    }
+
+    fn stranger(seed: u8) -> (PeerId, Standing) {
+        (PublicKey([seed; 32]), Standing::Stranger)
+    }
+
     #[test]
     fn points_add_up_to_a_ban_and_fade() {
         let start = now();
         let mut reputation = Reputation::default();
-        let ip: IpAddr = "192.0.2.1".parse().unwrap();
-        assert!(!reputation.report(PEER, Some(ip), Misbehaviour::Malformed, start));
+        let (from, ip) = (origin("192.0.2.1"), "192.0.2.1".parse().unwrap());
+        assert!(!reputation.report(stranger(1), from, Misbehaviour::Malformed, start));
         assert_eq!(reputation.points(PEER, start), 50);
         let later = start + Duration::from_secs(60);
         assert_eq!(reputation.points(PEER, later), 44);
-        assert!(!reputation.report(PEER, Some(ip), Misbehaviour::Malformed, later));
-        assert!(reputation.report(PEER, Some(ip), Misbehaviour::Flood, later));
+        assert!(!reputation.report(stranger(1), from, Misbehaviour::Malformed, later));
+        assert!(!reputation.take_changed());
+        assert!(reputation.report(stranger(1), from, Misbehaviour::Flood, later));
+        assert!(reputation.take_changed() && !reputation.take_changed());
         for target in [BanTarget::Identity(PEER), BanTarget::Ip(ip)] {
             assert!(reputation.is_banned(target, later));
             assert!(!reputation.is_banned(target, later + BAN_TIME));
         }
+        assert!(
+            !reputation.is_address_banned("192.0.2.2".parse().unwrap(), later),
+            "one is not its neighbours"
+        );
         assert!(reputation.unban(BanTarget::Ip(ip)) && !reputation.unban(BanTarget::Ip(ip)));
         assert_eq!(reputation.banned(later), [(BanTarget::Identity(PEER), BAN_TIME)]);
+    }
+
+    #[test]
+    fn a_new_key_from_the_same_group_is_no_new_start() {
+        let start = now();
+        let mut reputation = Reputation::default();
+        // Each stays below a ban of its own.
+        for seed in 1..=4 {
+            let from = origin(&format!("203.0.113.{seed}"));
+            assert!(!reputation.report(stranger(seed), from, Misbehaviour::Malformed, start));
+        }
+        assert!(reputation.is_address_banned("203.0.113.99".parse().unwrap(), start));
+        assert!(!reputation.is_address_banned("203.0.114.1".parse().unwrap(), start), "another group");
+        // Neighbours of a private network are different machines.
+        for seed in 1..=9 {
+            let from = origin(&format!("10.0.0.{seed}"));
+            reputation.report(stranger(seed + 10), from, Misbehaviour::Malformed, start);
+        }
+        assert!(!reputation.is_address_banned("10.0.0.1".parse().unwrap(), start));
+    }
+
+    #[test]
+    fn members_are_scored_and_never_banned() {
+        let start = now();
+        let mut reputation = Reputation::default();
+        for _ in 0..100 {
+            let what = Misbehaviour::InvalidSignature;
+            assert!(!reputation.report((PEER, Standing::Member), origin("203.0.113.1"), what, start));
+        }
+        assert!(reputation.banned(start).is_empty(), "INV-NET-28");
+        assert!(reputation.points(PEER, start) >= POINTS_BAN, "operators see it");
     }
 
     #[test]
     fn loopback_is_never_banned_by_address() {
         let start = now();
         let mut reputation = Reputation::default();
-        let ip: IpAddr = "::ffff:127.0.0.1".parse().unwrap();
-        for _ in 0..2 {
-            reputation.report(PEER, Some(ip), Misbehaviour::InvalidSignature, start);
+        for ip in ["::ffff:127.0.0.1", "127.0.0.1", "::1"] {
+            for seed in 1..=9 {
+                for _ in 0..2 {
+                    reputation.report(stranger(seed), origin(ip), Misbehaviour::InvalidSignature, start);
+                }
+            }
+            let ip = ip.parse().unwrap();
+            assert!(!reputation.is_address_banned(ip, start), "INV-NET-14: {ip}");
+            assert!(!reputation.ban(BanTarget::Group(ip), start + BAN_TIME, start));
         }
         assert!(reputation.is_banned(BanTarget::Identity(PEER), start));
-        assert!(!reputation.is_banned(BanTarget::Ip(ip), start));
+    }
+
+    #[test]
+    fn small_wrongs_weigh_little_and_lies_more() {
+        let start = now();
+        let needed = |what: Misbehaviour| {
+            let mut reputation = Reputation::default();
+            (1..).find(|_| reputation.report(stranger(1), None, what, start)).unwrap()
+        };
+        let counts = [
+            (Misbehaviour::Malformed, 2),
+            (Misbehaviour::FalseStatus, 5),
+            (Misbehaviour::UselessAnswer, 10),
+            (Misbehaviour::Unfinished, 10),
+            (Misbehaviour::Unanswered, 25),
+            (Misbehaviour::UselessRepeat, 100),
+        ];
+        for (what, count) in counts {
+            assert_eq!(needed(what), count, "{}", what.name());
+        }
     }
 
     /// INV-NET-14.
@@ -242,11 +381,15 @@ mod tests {
         for number in 0..10_000_u32 {
             let mut key = [0; 32];
             key[..4].copy_from_slice(&number.to_le_bytes());
-            reputation.report(PublicKey(key), None, Misbehaviour::Flood, start);
+            let [_, a, b, c] = number.to_be_bytes();
+            let from = origin(&format!("{}.{b}.{c}.1", 100 + a));
+            let peer = (PublicKey(key), Standing::Stranger);
+            reputation.report(peer, from, Misbehaviour::Flood, start);
             key[31] = 1;
             let until = start + Duration::from_secs(u64::from(number) + 1);
             reputation.ban(BanTarget::Identity(PublicKey(key)), until, start);
         }
-        assert_eq!((reputation.scores.len(), reputation.bans.len()), (SCORES_MAX, BANS_MAX));
+        let sizes = [reputation.scores.len(), reputation.group_scores.len()];
+        assert_eq!((sizes, reputation.bans.len()), ([SCORES_MAX; 2], BANS_MAX), "INV-NET-14");
     }
 }

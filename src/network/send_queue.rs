@@ -1,15 +1,17 @@
-//! What waits to be written to one peer: two lanes, each bounded by count and bytes.
+//! What waits to be written to one peer: two lanes, each bounded in bytes.
 //!
 //! # Place
 //! Everybody who sends puts encoded messages in; the writer of the connection takes plaintexts of records out.
 //!
 //! # Invariants
-//! - INV-NET-6: each lane stays within its bounds. A full bulk lane refuses; a full urgent lane ends the connection,
-//!   because a peer that misses votes without knowing it is worse than a peer that connects again.
+//! - INV-NET-6: each lane holds at most [`LANE_OWN_BYTES`] of its own and what a pool gave it, and never more than its
+//!   limit. A full bulk lane refuses; a full urgent lane ends the connection, because a peer that misses votes without
+//!   knowing it is worse than a peer that connects again.
 //! - INV-NET-7: bulk bytes leave only against credit of the receiver.
 //!
 //! # Concurrency
-//! One short mutex; a broadcast puts the same `Bytes` into each queue, so it is encoded and stored once.
+//! One short mutex; a broadcast puts the same `Bytes` into each queue, so it is encoded and stored once. It is counted
+//! in each queue all the same.
 
 use std::collections::VecDeque;
 
@@ -18,15 +20,17 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::frame::{BULK_WINDOW_BYTES, FrameError, LENGTH_BYTES, Lane, PLAINTEXT_BYTES_MAX};
+use super::pools::Taken;
+use crate::types::limits::MESSAGE_BYTES_MAX;
 
-/// Urgent messages that wait for one peer, at most: 3 s of the most that 100 validators say.
-pub(crate) const URGENT_MESSAGES_MAX: usize = 65_536;
-/// Their bytes, at most.
-pub(crate) const URGENT_BYTES_MAX: usize = 32 << 20;
-/// Bulk messages that wait for one peer, at most: 6 s of 5,000 transactions a second.
-pub(crate) const BULK_MESSAGES_MAX: usize = 32_768;
-/// Their bytes, at most: two of the largest blocks.
-pub(crate) const BULK_BYTES_MAX: usize = 32 << 20;
+/// Bytes of each lane that a connection has of its own.
+pub(crate) const LANE_OWN_BYTES: usize = 512 << 10;
+/// Bytes of urgent messages that wait for one peer, at most: a fifth of a second of the most that 100 validators say.
+pub(crate) const URGENT_BYTES_MAX: usize = 8 << 20;
+/// Bytes of bulk messages that wait for one peer, at most: the largest block and what a connection has of its own.
+pub(crate) const BULK_BYTES_MAX: usize = MESSAGE_BYTES_MAX + LANE_OWN_BYTES;
+/// What a message that waits takes beside its bytes.
+const ENTRY_BYTES: usize = 128;
 
 /// Why a message did not get into the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,32 +43,57 @@ pub(crate) enum SendError {
     UrgentFull,
 }
 
+struct Waiting {
+    message: Bytes,
+    /// From a pool, if it did not fit into what the lane has of its own.
+    pooled: Option<Taken>,
+}
+
 #[derive(Default)]
 struct LaneQueue {
-    messages: VecDeque<Bytes>,
+    messages: VecDeque<Waiting>,
+    /// Of the lane's own memory.
+    own_bytes: usize,
+    /// Own and pooled.
     bytes: usize,
     /// Bytes of the first message, its length included, that were taken already.
     taken: usize,
 }
 
 impl LaneQueue {
-    fn push(&mut self, message: Bytes, messages_max: usize, bytes_max: usize) -> bool {
-        let bytes = self.bytes.saturating_add(message.len());
-        // A message that is larger than the whole queue would never go out, so an empty queue takes any.
-        let fits = self.messages.is_empty() || bytes <= bytes_max;
-        if !fits || self.messages.len() >= messages_max {
+    fn push(&mut self, message: Bytes, bytes_max: usize, pool: impl FnOnce(usize) -> Option<Taken>) -> bool {
+        let size = message.len().saturating_add(ENTRY_BYTES);
+        if self.bytes.saturating_add(size) > bytes_max {
             return false;
         }
-        self.bytes = bytes;
-        self.messages.push_back(message);
+        let own = self.own_bytes.saturating_add(size);
+        let pooled = if own <= LANE_OWN_BYTES {
+            self.own_bytes = own;
+            None
+        } else {
+            let Some(taken) = pool(size) else { return false };
+            Some(taken)
+        };
+        self.bytes = self.bytes.saturating_add(size);
+        self.messages.push_back(Waiting { message, pooled });
         true
+    }
+
+    fn drop_first(&mut self) {
+        let Some(Waiting { message, pooled }) = self.messages.pop_front() else { return };
+        let size = message.len().saturating_add(ENTRY_BYTES);
+        self.bytes = self.bytes.saturating_sub(size);
+        if pooled.is_none() {
+            self.own_bytes = self.own_bytes.saturating_sub(size);
+        }
+        self.taken = 0;
     }
 
     /// Appends the lane's next bytes, at most `room` of them; says how many.
     fn take(&mut self, plaintext: &mut Vec<u8>, room: usize) -> usize {
         let mut left = room;
         while left > 0 {
-            let Some(message) = self.messages.front() else { break };
+            let Some(Waiting { message, .. }) = self.messages.front() else { break };
             let prefix = u32::try_from(message.len()).unwrap_or(u32::MAX).to_le_bytes();
             let source = prefix
                 .get(self.taken..)
@@ -76,9 +105,7 @@ impl LaneQueue {
             left -= piece.len();
             self.taken += piece.len();
             if self.taken == LENGTH_BYTES + message.len() {
-                self.bytes = self.bytes.saturating_sub(message.len());
-                self.taken = 0;
-                self.messages.pop_front();
+                self.drop_first();
             }
         }
         room - left
@@ -114,19 +141,29 @@ impl SendQueue {
         }
     }
 
-    /// Puts an encoded message at the end of its lane.
-    pub(crate) fn push(&self, urgent: bool, message: Bytes) -> Result<(), SendError> {
+    /// Puts an encoded message at the end of its lane. What does not fit into the lane's own memory is asked of `pool`.
+    pub(crate) fn push(
+        &self,
+        urgent: bool,
+        message: Bytes,
+        pool: impl FnOnce(usize) -> Option<Taken>,
+    ) -> Result<(), SendError> {
         let mut state = self.state.lock();
         if urgent {
-            if !state.urgent.push(message, URGENT_MESSAGES_MAX, URGENT_BYTES_MAX) {
+            if !state.urgent.push(message, URGENT_BYTES_MAX, pool) {
                 return Err(SendError::UrgentFull);
             }
-        } else if !state.bulk.push(message, BULK_MESSAGES_MAX, BULK_BYTES_MAX) {
+        } else if !state.bulk.push(message, BULK_BYTES_MAX, pool) {
             return Err(SendError::BulkFull);
         }
         drop(state);
         self.filled.notify_one();
         Ok(())
+    }
+
+    /// Whether bulk messages wait, for credit or for their turn.
+    pub(crate) fn has_bulk(&self) -> bool {
+        !self.state.lock().bulk.messages.is_empty()
     }
 
     /// The receiver takes so many more bulk bytes.
@@ -180,6 +217,12 @@ impl SendQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::peer::Standing;
+    use crate::network::pools::{Pool, Pools};
+
+    const fn none(_: usize) -> Option<Taken> {
+        None
+    }
 
     fn stream(queue: &SendQueue, lane: Lane) -> Vec<u8> {
         let (mut all, mut plaintext) = (Vec::new(), Vec::new());
@@ -198,7 +241,7 @@ mod tests {
             [5_usize, 70_000, 1, 65_518, 65_510, 200_000].iter().map(|size| vec![9; *size]).collect();
         let mut expected = Vec::new();
         for message in &messages {
-            queue.push(true, Bytes::from(message.clone())).unwrap();
+            queue.push(true, Bytes::from(message.clone()), none).unwrap();
             expected.extend(u32::try_from(message.len()).unwrap().to_le_bytes());
             expected.extend(message);
         }
@@ -209,22 +252,62 @@ mod tests {
     /// INV-NET-6.
     #[test]
     fn a_full_lane_refuses_and_the_other_one_does_not_care() {
+        let pools = Pools::default();
         let queue = SendQueue::new();
-        let large = Bytes::from(vec![0; BULK_BYTES_MAX / 2]);
-        queue.push(false, large.clone()).unwrap();
-        queue.push(false, large.clone()).unwrap();
-        assert_eq!(queue.push(false, Bytes::from_static(b"x")), Err(SendError::BulkFull));
-        for _ in 0..URGENT_MESSAGES_MAX {
-            queue.push(true, Bytes::from_static(b"x")).unwrap();
+        let take = |bytes| pools.send_bulk.try_take(Standing::Stranger, bytes);
+        let block = Bytes::from(vec![0; MESSAGE_BYTES_MAX - ENTRY_BYTES]);
+        queue.push(false, block.clone(), take).unwrap();
+        assert_eq!(
+            queue.push(false, block.clone(), take),
+            Err(SendError::BulkFull),
+            "one of these is enough"
+        );
+        // What it has of its own is still free.
+        let quarter = Bytes::from(vec![0; LANE_OWN_BYTES / 4 - ENTRY_BYTES]);
+        for _ in 0..4 {
+            queue.push(false, quarter.clone(), none).unwrap();
         }
-        assert_eq!(queue.push(true, Bytes::from_static(b"x")), Err(SendError::UrgentFull));
+        assert_eq!(queue.push(false, Bytes::from_static(b"x"), take), Err(SendError::BulkFull), "INV-NET-6");
+        let mut count = 0;
+        let take = |bytes| pools.send_urgent.try_take(Standing::Stranger, bytes);
+        while queue.push(true, quarter.clone(), take).is_ok() {
+            count += 1;
+        }
+        assert_eq!(count, URGENT_BYTES_MAX / (LANE_OWN_BYTES / 4), "INV-NET-6");
+        assert_eq!(queue.push(true, Bytes::from_static(b"x"), none), Err(SendError::UrgentFull));
+    }
+
+    #[test]
+    fn an_empty_pool_leaves_each_connection_its_own() {
+        let queue = SendQueue::new();
+        let half = Bytes::from(vec![0; LANE_OWN_BYTES / 2 - ENTRY_BYTES]);
+        for _ in 0..2 {
+            queue.push(true, half.clone(), none).unwrap();
+        }
+        assert_eq!(queue.push(true, Bytes::from_static(b"x"), none), Err(SendError::UrgentFull));
+        assert_eq!(stream(&queue, Lane::Urgent).len(), 2 * (half.len() + LENGTH_BYTES));
+        queue.push(true, half, none).unwrap();
+    }
+
+    #[test]
+    fn a_message_of_a_pool_gives_it_back_when_it_is_written() {
+        let pool = Pool::new(LANE_OWN_BYTES + ENTRY_BYTES);
+        let queue = SendQueue::new();
+        let take = |bytes| pool.try_take(Standing::Member, bytes);
+        queue.push(true, Bytes::from(vec![0; LANE_OWN_BYTES]), take).unwrap();
+        assert!(pool.try_take(Standing::Member, 1).is_none());
+        stream(&queue, Lane::Urgent);
+        assert!(pool.try_take(Standing::Member, LANE_OWN_BYTES + ENTRY_BYTES).is_some());
+        let state = queue.state.lock();
+        assert_eq!((state.urgent.bytes, state.urgent.own_bytes), (0, 0));
     }
 
     /// INV-NET-7.
     #[test]
     fn bulk_bytes_leave_against_credit_only() {
-        let queue = SendQueue::new();
-        queue.push(false, Bytes::from(vec![0; BULK_WINDOW_BYTES])).unwrap();
+        let (queue, pools) = (SendQueue::new(), Pools::default());
+        let take = |bytes| pools.send_bulk.try_take(Standing::Stranger, bytes);
+        queue.push(false, Bytes::from(vec![0; BULK_WINDOW_BYTES]), take).unwrap();
         assert_eq!(stream(&queue, Lane::Bulk).len(), BULK_WINDOW_BYTES);
         queue.add_credit(3).unwrap();
         assert_eq!(stream(&queue, Lane::Bulk).len(), 3);

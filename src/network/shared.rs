@@ -12,28 +12,31 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::address_book::{AddressBook, Backoff, Source, is_tellable};
-use super::connection::{Connection, DisconnectReason};
+use super::connection::{Common, Connection, DisconnectReason};
 use super::connection_manager::ConnectionManager;
+use super::events::EventSender;
+use super::half_open::HalfOpen;
 use super::handshake::{HANDSHAKE_DEADLINE, HandshakeError, LocalNode};
 use super::message_kind::MessageKind;
-use super::metrics::{NetworkMetrics, add};
+use super::metrics::add;
 use super::other_chains::OtherChains;
+use super::peer::{PeerId, Standing, now};
 use super::recent_set::{RecentSet, message_key};
 use super::reputation::{BAN_TIME, Misbehaviour, Reputation};
-use super::{NetworkEvent, PeerId, now};
 use crate::runtime::metric_names;
 use crate::types::Message;
 use crate::types::codec::encode;
 use crate::types::limits::PEER_ADDRESSES_MAX;
 use crate::types::message::PeerAddress;
 
-/// Gossiped messages of one generation that are remembered, at most.
-pub(crate) const SEEN_MAX: usize = 131_072;
+/// Gossiped messages of one generation that are remembered, at most: four times what one peer relays meanwhile, and what
+/// fills 131,072 places of a hash table.
+pub(crate) const SEEN_MAX: usize = 114_688;
 
 /// All times of the network, in one place so that tests need not wait.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,12 @@ pub(crate) struct Timing {
     pub(crate) idle_max: Duration,
     /// Until one write is taken.
     pub(crate) write_stall_max: Duration,
+    /// Until a peer takes any more of the bulk messages that wait for it.
+    pub(crate) bulk_stall_max: Duration,
+    /// For the rest of a message that began, beside the time for its length.
+    pub(crate) message_deadline: Duration,
+    /// Between looks whether bans changed, to keep them.
+    pub(crate) bans_kept_interval: Duration,
     /// Between looks for addresses that are due.
     pub(crate) dial_interval: Duration,
     /// Between attempts at one address.
@@ -66,6 +75,9 @@ impl Default for Timing {
             ping_interval: Duration::from_secs(5),
             idle_max: Duration::from_secs(20),
             write_stall_max: Duration::from_secs(10),
+            bulk_stall_max: Duration::from_secs(60),
+            message_deadline: Duration::from_secs(10),
+            bans_kept_interval: Duration::from_secs(2),
             dial_interval: Duration::from_millis(250),
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
             exchange_interval: Duration::from_secs(30),
@@ -83,17 +95,19 @@ pub(crate) struct Shared {
     pub(crate) reputation: Mutex<Reputation>,
     pub(crate) other_chains: Mutex<OtherChains>,
     pub(crate) seen: Mutex<RecentSet>,
-    pub(crate) metrics: NetworkMetrics,
-    pub(crate) urgent: mpsc::Sender<NetworkEvent>,
-    pub(crate) bulk: mpsc::Sender<NetworkEvent>,
+    pub(crate) common: Arc<Common>,
+    pub(crate) urgent: EventSender,
+    pub(crate) bulk: EventSender,
     pub(crate) token: CancellationToken,
     pub(crate) tracker: TaskTracker,
     /// Held while a connection is registered or removed and this is told, so that the events of one peer come in the
     /// order in which it happened.
     pub(crate) lifecycle: tokio::sync::Mutex<()>,
     pub(crate) next_connection: AtomicU64,
-    /// Places for handshakes of inbound connections.
-    pub(crate) pending_inbound: Arc<Semaphore>,
+    /// Handshakes of inbound connections.
+    pub(crate) half_open: Arc<HalfOpen>,
+    /// Where bans are kept.
+    pub(crate) bans_path: Option<std::path::PathBuf>,
     /// Attempts to dial that are under way.
     pub(crate) dialing: Arc<Semaphore>,
 }
@@ -125,7 +139,7 @@ impl Shared {
         }
         for connection in self.manager.all() {
             if Some(connection.peer) != except {
-                connection.offer(self, kind, encoded.clone(), key, now);
+                connection.offer(kind, encoded.clone(), key, now);
             }
         }
     }
@@ -133,17 +147,18 @@ impl Shared {
     /// Sends to one peer; false if it is not connected or its queue is full.
     pub(crate) fn send(&self, peer: PeerId, message: &Message) -> bool {
         let Some(connection) = self.manager.get(peer) else { return false };
-        Self::encode(message).is_some_and(|(kind, encoded)| connection.enqueue(self, kind, encoded))
+        Self::encode(message).is_some_and(|(kind, encoded)| connection.enqueue(kind, encoded))
     }
 
     /// Counts what a peer did wrong, and acts on it.
     pub(crate) fn report(&self, peer: PeerId, what: Misbehaviour) {
         let connection = self.manager.get(peer);
-        let ip = connection.as_ref().map(|connection| connection.address.ip());
-        let banned = self.reputation.lock().report(peer, ip, what, now());
+        let standing = connection.as_ref().map_or(Standing::Stranger, |connection| connection.standing());
+        let origin = connection.as_ref().map(|connection| connection.origin());
+        let banned = self.reputation.lock().report((peer, standing), origin, what, now());
         tracing::debug!(peer = peer.short(), what = what.name(), banned, "peer misbehaved");
         if banned {
-            add(&self.metrics.bans, 1);
+            add(&self.common.metrics.bans, 1);
             metrics::counter!(metric_names::PEER_BANS_TOTAL, "reason" => what.name()).increment(1);
             tracing::warn!(
                 peer = peer.short(),

@@ -56,6 +56,8 @@ pub enum Domain {
     ConflictOrder,
     /// The transcript of a network handshake, as a node's identity signs it.
     Handshake,
+    /// The same transcript, as a masternode's operator signs it to prove that this connection is its own.
+    MemberConnection,
     /// A key derived for a test or the public development network.
     DevelopmentSeed,
 }
@@ -115,6 +117,7 @@ impl Domain {
             Self::MerkleRoot => b"timed/root/v1",
             Self::ConflictOrder => b"timed/order/v1",
             Self::Handshake => b"timed/handshake/v1",
+            Self::MemberConnection => b"timed/member/v1",
             Self::DevelopmentSeed => b"timed/dev/v1",
         }
     }

@@ -6,6 +6,9 @@ pub const TRANSACTION_INPUTS_MAX: usize = 1_000;
 pub const TRANSACTION_OUTPUTS_MAX: usize = 1_000;
 /// Encoded bytes of one transaction, at most.
 pub const TRANSACTION_BYTES_MAX: usize = 100_000;
+/// Encoded bytes of a transaction that can be valid, at least: one input, its key and its signature. Messages with many
+/// transactions must not hold more of them than fit at this size.
+pub const TRANSACTION_BYTES_MIN: usize = 160;
 /// Bytes of a transfer's memo, at most.
 pub const MEMO_BYTES_MAX: usize = 256;
 /// Validators of one set that any genesis document may allow, at most.

@@ -4,7 +4,8 @@
 //! The network carries these without looking inside; `consensus/` and `app/router.rs` act on them.
 //!
 //! # Invariants
-//! - INV-MSG-1: each list in a message has a bound in `limits.rs`, which [`Message::check_limits`] holds.
+//! - INV-MSG-1: each list in a message has a bound in `limits.rs`, which [`Message::check_limits`] holds; lists of transactions
+//!   are held to their bytes by [`Message::check_density`].
 
 use std::sync::Arc;
 
@@ -16,7 +17,8 @@ use super::hash::{BlockHash, MasternodeId, TxId};
 use super::heartbeat::Heartbeat;
 use super::keys::PublicKey;
 use super::limits::{
-    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, VALIDATORS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN,
+    VALIDATORS_MAX,
 };
 use super::transaction::Transaction;
 use super::vote::{BlockVote, Certificate, Proposal, VoteBatch, VoteKind};
@@ -171,50 +173,21 @@ impl Message {
         }
     }
 
-    /// Its name, for metrics and logs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Ping(_) => "ping",
-            Self::Pong(_) => "pong",
-            Self::Status(_) => "status",
-            Self::Transaction(_) => "transaction",
-            Self::VoteBatch(_) => "vote_batch",
-            Self::Proposal(_) => "proposal",
-            Self::BlockVote(_) => "block_vote",
-            Self::GetTransactions(_) => "get_transactions",
-            Self::Transactions(_) => "transactions",
-            Self::GetCertificates(..) => "get_certificates",
-            Self::Certificates(_) => "certificates",
-            Self::GetBatches { .. } => "get_batches",
-            Self::BatchesEnd { .. } => "batches_end",
-            Self::GetBlocks { .. } => "get_blocks",
-            Self::Blocks(_) => "blocks",
-            Self::GetMasternodes => "get_masternodes",
-            Self::Masternodes(_) => "masternodes",
-            Self::Evidence(_) => "evidence",
-            Self::Heartbeat(_) => "heartbeat",
-        }
-    }
-
-    /// Whether it travels in the lane of votes, which never waits behind transactions or sync.
-    #[must_use]
-    pub const fn is_urgent(&self) -> bool {
-        matches!(
-            self,
-            Self::VoteBatch(_)
-                | Self::Proposal(_)
-                | Self::BlockVote(_)
-                | Self::Status(_)
-                | Self::Certificates(_)
-                | Self::GetCertificates(..)
-                | Self::GetBatches { .. }
-                | Self::BatchesEnd { .. }
-                | Self::Evidence(_)
-                | Self::Heartbeat(_)
-                | Self::Ping(_)
-                | Self::Pong(_)
-        )
+    /// Holds the number of transactions to the bytes that they came in. In memory a transaction takes some 400 bytes
+    /// however small it is on the wire, so a message full of ones that can't be valid would take ten times its bytes.
+    ///
+    /// # Errors
+    /// When there are more than valid ones could be.
+    pub fn check_density(&self, encoded_bytes: usize) -> Result<(), LimitExceeded> {
+        let count = match self {
+            Self::Transactions(transactions) => transactions.len(),
+            Self::Blocks(blocks) => {
+                let counts = blocks.iter().map(|block| block.block.transactions.len());
+                counts.fold(0, usize::saturating_add)
+            }
+            _ => 0,
+        };
+        within("transactions for their bytes", count, encoded_bytes / TRANSACTION_BYTES_MIN)
     }
 }
 

@@ -378,7 +378,12 @@ fn what_cheap_checks_refuse_costs_no_signature() {
     let step = &story.steps[LAST_OF_EPOCH];
     let voters = voters(step);
     let refused = |message: Message, error: VerifyError| {
-        assert_eq!(verify(&message, &voters, &Untouched), Err(error), "{}", message.name());
+        assert_eq!(
+            verify(&message, &voters, &Untouched),
+            Err(error),
+            "{}",
+            timed::network::MessageKind::of(&message).name()
+        );
     };
     let good = batch(step, 0, some_votes(TxId([9; 32])));
     let changed = |change: &dyn Fn(&mut VoteBatch)| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use timed::consensus::events::{Event, Notification, Now, Output, Signing, Timer, execute};
 use timed::consensus::signing::Identity;
 use timed::mempool::TransactionSource;
+use timed::network::MessageKind;
 use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
@@ -396,7 +397,7 @@ impl World {
         self.trace.update(&at_ms.to_le_bytes());
         if let Item::Deliver { from, to, message } = &item {
             self.trace.update(&[*from as u8, *to as u8]);
-            self.trace.update(message.name().as_bytes());
+            self.trace.update(MessageKind::of(message).name().as_bytes());
         }
         match item {
             Item::Deliver { from, to, message } => {
@@ -470,7 +471,11 @@ impl World {
     fn too_much_in_flight(&self) -> ! {
         let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
         for item in self.queue.values().flatten() {
-            let kind = if let Item::Deliver { message, .. } = item { message.name() } else { "other" };
+            let kind = if let Item::Deliver { message, .. } = item {
+                MessageKind::of(message).name()
+            } else {
+                "other"
+            };
             *kinds.entry(kind).or_default() += 1;
         }
         panic!("I9: more is in flight than any honest traffic: {kinds:?}\n{}", self.describe());

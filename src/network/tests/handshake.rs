@@ -8,12 +8,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use super::support::{CHAIN, key, local};
 use crate::network::frame::split_session;
 use crate::network::handshake::{
-    Established, HandshakeError, Hello, LocalNode, Noise, RefusalReason, Role, Verdict, handshake,
-    noise_state, transcript_digest,
+    Established, HandshakeError, Hello, LocalNode, MemberProof, Noise, RefusalReason, Role, Verdict,
+    handshake, member_digest, noise_state, transcript_digest,
 };
 use crate::network::{FrameError, PROTOCOL_VERSION};
 use crate::types::codec::encode;
-use crate::types::{ChainId, PublicKey};
+use crate::types::{ChainId, PublicKey, SecretKey};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -86,6 +86,7 @@ async fn against_responder(change: impl FnOnce(&mut Hello, &[u8])) -> (Handshake
             user_agent: String::new(),
             advertised: None,
             listen_port: 1,
+            member: None,
             signature: me.secret.sign(&transcript_digest(Role::Initiator, &transcript, &CHAIN)),
         };
         change(&mut hello, &transcript);
@@ -134,6 +135,36 @@ async fn a_hello_that_is_not_proved_here_and_now_is_refused() {
     assert_eq!(told, Some(Verdict::Refused(RefusalReason::InvalidHello)));
     let (error, _) = against_responder(|hello, _| hello.advertised = Some("x".repeat(129))).await;
     assert!(matches!(error, HandshakeError::FieldTooLong { length: 129, .. }));
+}
+
+#[tokio::test]
+async fn an_operator_key_is_proved_for_this_connection_only() {
+    let mut validator = local(1, CHAIN);
+    validator.operator = Some(SecretKey::from_seed(&[101; 32]));
+    let (one, other) = both(&validator, &local(2, CHAIN), None, None).await;
+    assert_eq!(other.unwrap().remote.operator(), Some(key(101)));
+    assert_eq!(one.unwrap().remote.operator(), None);
+
+    let operator = || SecretKey::from_seed(&[101; 32]);
+    let sign = |digest: [u8; 32]| {
+        Some(MemberProof { operator: operator().public(), signature: operator().sign(&digest) })
+    };
+    // Of another connection, in the other role, of another node, on another chain, by another key.
+    for case in 0..5 {
+        let (error, told) = against_responder(|hello, transcript| {
+            let role = if case == 1 { Role::Responder } else { Role::Initiator };
+            let transcript = if case == 0 { &[3; 32] } else { transcript };
+            let identity = if case == 2 { key(3) } else { key(1) };
+            let chain = if case == 3 { ChainId([8; 32]) } else { CHAIN };
+            hello.member = sign(member_digest(role, transcript, &chain, &identity));
+            if case == 4 {
+                hello.member = hello.member.map(|proof| MemberProof { operator: key(102), ..proof });
+            }
+        })
+        .await;
+        assert!(matches!(error, HandshakeError::BadMemberProof { .. }), "INV-NET-26: {case}: {error}");
+        assert_eq!(told, Some(Verdict::Refused(RefusalReason::IdentityNotProved)));
+    }
 }
 
 #[tokio::test]

@@ -88,15 +88,10 @@ async fn a_peer_that_ignores_its_credit_is_closed() {
     let mut node = Node::start(1).await;
     let mut peer = RawPeer::connect(node.address(), 9).await.unwrap();
     node.connected(key(9)).await;
-    // Nobody takes them, so no credit comes; 1,024 wait as events and the rest in the window.
+    // Nobody takes them, so no credit comes.
     let messages: Vec<Message> =
         (0..200).map(|number| Message::Transaction(transaction(number, 50_000))).collect();
     let mut sent = 0;
-    let mut filler: Vec<Message> = Vec::new();
-    for number in 0..1_100 {
-        filler.push(Message::Transaction(transaction(1_000 + number, 8)));
-    }
-    assert!(peer.say(&filler).await);
     for message in &messages {
         if !peer.say(std::slice::from_ref(message)).await {
             break;
@@ -129,7 +124,7 @@ async fn credit_comes_back_for_what_is_taken_or_dropped() {
     }
     assert!(credit >= BULK_WINDOW_BYTES / 2, "{credit}");
     assert_eq!(node.bulk().await, NetworkEvent::Message { peer: key(9), message });
-    assert!(node.events.bulk.try_recv().is_err());
+    assert!(node.events.bulk.is_empty());
     assert!(node.handle.metrics().duplicates >= 99 - 2, "but for what came a generation later");
 }
 

@@ -3,4 +3,5 @@
 mod handshake;
 mod hostile;
 mod nodes;
+mod siege;
 pub(crate) mod support;

@@ -11,11 +11,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::network::address_book::Backoff;
-use crate::network::connection::Connection;
+use crate::network::connection::{Common, Connection};
 use crate::network::frame::{
     Assembler, Lane, Opener, RECORD_BYTES_MAX, Sealer, read_record, split_lane, split_session,
 };
-use crate::network::handshake::{Established, HandshakeError, Hello, LocalNode, Role, handshake};
+use crate::network::handshake::{
+    Established, HandshakeError, Hello, LocalNode, MemberProof, Role, handshake,
+};
 use crate::network::message_kind::MessageKind;
 use crate::network::shared::Timing;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle};
@@ -153,8 +155,15 @@ pub(crate) fn session_pair() -> (Sealer, Opener) {
     (sealer, opener)
 }
 
-/// A connection that nobody runs.
-pub(crate) fn connection(id: u64, peer: PublicKey, inbound: bool) -> Arc<Connection> {
+/// A connection that nobody runs, from this address.
+pub(crate) fn connection_of(
+    id: u64,
+    peer: PublicKey,
+    ip: &str,
+    operator: Option<PublicKey>,
+    inbound: bool,
+    common: &Arc<Common>,
+) -> Arc<Connection> {
     let remote = Hello {
         protocol_version: 1,
         chain_id: CHAIN,
@@ -162,10 +171,11 @@ pub(crate) fn connection(id: u64, peer: PublicKey, inbound: bool) -> Arc<Connect
         user_agent: String::new(),
         advertised: None,
         listen_port: 1,
+        member: operator.map(|operator| MemberProof { operator, signature: Signature::EMPTY }),
         signature: Signature::EMPTY,
     };
-    let address = "127.0.0.1:1".parse().unwrap();
-    Arc::new(Connection::new(id, &remote, address, inbound, &CancellationToken::new()))
+    let address = SocketAddr::new(ip.parse().unwrap(), 1);
+    Arc::new(Connection::new(id, &remote, address, inbound, common, &CancellationToken::new()))
 }
 
 /// A running node.
@@ -194,6 +204,8 @@ pub(crate) fn config(seed: u8) -> NetworkConfig {
         max_outbound: 16,
         chain_id: CHAIN,
         identity: SecretKey::from_seed(&[seed; 32]),
+        operator: None,
+        bans_path: None,
         user_agent: format!("test/{seed}"),
     }
 }
@@ -270,6 +282,7 @@ pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
         chain_id,
         identity: secret.public(),
         secret,
+        operator: None,
         user_agent: format!("test/{seed}"),
         advertised: None,
         listen_port: 1,
@@ -286,10 +299,13 @@ pub(crate) struct RawPeer {
 
 impl RawPeer {
     pub(crate) async fn connect(address: SocketAddr, seed: u8) -> Result<Self, HandshakeError> {
+        Self::connect_as(address, &local(seed, CHAIN)).await
+    }
+
+    pub(crate) async fn connect_as(address: SocketAddr, node: &LocalNode) -> Result<Self, HandshakeError> {
         let stream = TcpStream::connect(address).await.unwrap();
-        let node = local(seed, CHAIN);
         let deadline = Duration::from_secs(5);
-        let done = handshake(stream, Role::Initiator, &node, None, deadline, |_| Ok(())).await?;
+        let done = handshake(stream, Role::Initiator, node, None, deadline, |_| Ok(())).await?;
         let Established { stream, buffer, sealer, opener, .. } = done;
         Ok(Self { stream, sealer, opener, buffer })
     }
@@ -309,7 +325,7 @@ impl RawPeer {
             let encoded = encode(message);
             let mut bytes = u32::try_from(encoded.len()).unwrap().to_le_bytes().to_vec();
             bytes.extend(encoded);
-            let lane = if message.is_urgent() { Lane::Urgent } else { Lane::Bulk };
+            let lane = if MessageKind::of(message).is_urgent() { Lane::Urgent } else { Lane::Bulk };
             for piece in bytes.chunks(60_000) {
                 if !self.record(lane, piece).await {
                     return false;

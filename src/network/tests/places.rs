@@ -1,0 +1,186 @@
+//! Who gets a place among the connections, and who makes room.
+
+use super::*;
+use crate::network::connection::Common;
+use crate::network::peer::now;
+use crate::network::tests::support;
+
+const SMALL: PublicKey = PublicKey([1; 32]);
+const LARGE: PublicKey = PublicKey([2; 32]);
+const LOOPBACK: &str = "127.0.0.1";
+
+struct House {
+    manager: ConnectionManager,
+    common: Arc<Common>,
+    next_id: u64,
+}
+
+impl House {
+    fn new(own: PublicKey, inbound_max: usize, outbound_max: usize) -> Self {
+        let manager = ConnectionManager::new(own, inbound_max, outbound_max);
+        Self { manager, common: Arc::default(), next_id: 1 }
+    }
+
+    fn add(
+        &mut self,
+        peer: PublicKey,
+        ip: &str,
+        operator: Option<PublicKey>,
+        inbound: bool,
+    ) -> Result<(u64, Vec<u64>), RefusalReason> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let connection = support::connection_of(id, peer, ip, operator, inbound, &self.common);
+        let at = now();
+        let may = self.manager.check(&Newcomer::of(&connection), at).map(|_| ());
+        let registered = self.manager.register(&connection, at);
+        assert_eq!(
+            registered.as_ref().map(|_| ()).map_err(|reason| *reason),
+            may,
+            "check and register agree"
+        );
+        registered.map(|place| {
+            let gone = place.replaced.into_iter().chain(place.evicted);
+            (id, gone.map(|connection| connection.id).collect())
+        })
+    }
+
+    fn stranger(&mut self, seed: u8, ip: &str) -> Result<(u64, Vec<u64>), RefusalReason> {
+        self.add(support::key(seed), ip, None, true)
+    }
+
+    fn member(&mut self, seed: u8, ip: &str) -> Result<(u64, Vec<u64>), RefusalReason> {
+        self.add(support::key(seed), ip, Some(support::key(seed + 100)), true)
+    }
+}
+
+#[test]
+fn both_ends_keep_what_the_smaller_identity_opened_in_either_order() {
+    for small_first in [true, false] {
+        let (mut at_small, mut at_large) = (House::new(SMALL, 8, 8), House::new(LARGE, 8, 8));
+        // One was opened by SMALL, the other by LARGE.
+        let order = if small_first { [true, false] } else { [false, true] };
+        for opened_by_small in order {
+            let _either = at_small.add(LARGE, LOOPBACK, None, !opened_by_small);
+            let _either = at_large.add(SMALL, LOOPBACK, None, opened_by_small);
+        }
+        assert!(!at_small.manager.get(LARGE).unwrap().inbound, "INV-NET-12");
+        assert!(at_large.manager.get(SMALL).unwrap().inbound);
+        assert_eq!((at_small.manager.counts(), at_large.manager.counts()), ((0, 1), (1, 0)));
+    }
+}
+
+#[test]
+fn of_one_direction_the_opener_decides() {
+    let mut house = House::new(SMALL, 8, 8);
+    assert_eq!(house.add(LARGE, LOOPBACK, None, true), Ok((1, vec![])));
+    assert_eq!(house.add(LARGE, LOOPBACK, None, true), Ok((2, vec![1])), "it is back after a restart");
+    let other = PublicKey([3; 32]);
+    assert_eq!(house.add(other, LOOPBACK, None, false), Ok((3, vec![])));
+    assert_eq!(house.add(other, LOOPBACK, None, false), Err(RefusalReason::Duplicate));
+    assert_eq!(house.manager.counts(), (1, 1));
+}
+
+#[test]
+fn limits_hold_and_removal_is_of_the_very_connection() {
+    let mut house = House::new(SMALL, 1, 1);
+    assert_eq!(house.add(LARGE, LOOPBACK, None, true), Ok((1, vec![])));
+    let first = house.manager.get(LARGE).unwrap();
+    let other = PublicKey([3; 32]);
+    assert_eq!(house.add(other, LOOPBACK, None, true), Err(RefusalReason::TooManyConnections), "INV-NET-13");
+    assert_eq!(house.add(LARGE, LOOPBACK, None, true), Ok((3, vec![1])), "replacing needs no place");
+    assert!(!house.manager.remove(&first), "it was replaced");
+    assert_eq!(house.manager.counts(), (1, 0));
+    let second = house.manager.get(LARGE).unwrap();
+    assert!(house.manager.remove(&second));
+    assert_eq!(house.manager.counts(), (0, 0));
+    assert_eq!(house.add(other, LOOPBACK, None, true), Ok((4, vec![])));
+    assert_eq!(house.add(LARGE, LOOPBACK, None, false), Ok((5, vec![])));
+    assert_eq!(house.manager.outbound_free(), 0);
+    assert_eq!(house.add(support::key(9), LOOPBACK, None, false), Err(RefusalReason::TooManyConnections));
+}
+
+#[test]
+fn one_host_and_one_group_have_few_places_and_loopback_any_number() {
+    let mut house = House::new(SMALL, 100, 100);
+    for seed in 0..4 {
+        assert!(house.stranger(seed, "2001:db8::1").is_ok());
+    }
+    let refused = Err(RefusalReason::TooManyFromAddress);
+    assert_eq!(house.stranger(4, "2001:db8::ffff"), refused, "INV-NET-13: one host");
+    for seed in 5..9 {
+        assert!(house.stranger(seed, "2001:db8:0:1::1").is_ok());
+    }
+    assert_eq!(house.stranger(9, "2001:db8:0:2::1"), refused, "INV-NET-13: one group");
+    assert!(house.stranger(10, "2001:db8:1::1").is_ok());
+    for seed in 20..60 {
+        assert!(house.stranger(seed, LOOPBACK).is_ok());
+    }
+}
+
+#[test]
+fn a_member_always_gets_in_and_strangers_make_room() {
+    let mut house = House::new(SMALL, 8, 8);
+    house.common.members.set((100..=250).map(support::key));
+    for seed in 0..8 {
+        house.stranger(seed, &format!("192.0.2.{}", if seed < 4 { 1 } else { 2 })).unwrap();
+    }
+    assert!(house.stranger(9, "198.51.100.1").is_ok(), "a newcomer from elsewhere displaces one of the many");
+    for (count, seed) in (20..28).enumerate() {
+        // From the very same addresses, which are full.
+        let (_, gone) = house.member(seed, "192.0.2.1").unwrap();
+        assert_eq!(gone.len(), 1, "INV-NET-27: {count}");
+    }
+    let members = house.manager.all().iter().filter(|one| one.standing() == Standing::Member).count();
+    assert_eq!((members, house.manager.counts()), (8, (8, 0)));
+    assert_eq!(house.member(28, "192.0.2.1").unwrap().1, Vec::<u64>::new(), "INV-NET-27: beyond all places");
+    assert_eq!(house.stranger(30, "203.0.113.1"), Err(RefusalReason::TooManyConnections), "INV-NET-27");
+    // A restarted one comes with a new identity.
+    let (_, gone) = house.add(support::key(40), "192.0.2.1", Some(support::key(120)), true).unwrap();
+    assert_eq!(gone.len(), 1);
+    assert!(!house.manager.contains(support::key(20)));
+    // A member of the past is a stranger.
+    house.common.members.set([]);
+    assert_eq!(house.member(50, "192.0.2.1"), Err(RefusalReason::TooManyFromAddress));
+}
+
+#[test]
+fn strangers_displace_only_those_of_larger_groups_or_of_no_use() {
+    let mut house = House::new(SMALL, 8, 8);
+    for seed in 0..8 {
+        house.stranger(seed, &format!("198.51.{seed}.1")).unwrap();
+    }
+    assert_eq!(house.stranger(8, "203.0.113.1"), Err(RefusalReason::TooManyConnections), "all differ");
+    let strangers = house.manager.all();
+    let later = now() + USELESS_AFTER;
+    let newcomer = Origin::of("203.0.113.1".parse().unwrap());
+    assert!(displaced(&strangers, newcomer, now()).is_none());
+    for connection in &strangers {
+        if connection.id != 5 {
+            connection.note_useful(later);
+        }
+    }
+    let gone = displaced(&strangers, newcomer, later).unwrap();
+    assert_eq!(gone.id, 5, "it brought nothing");
+
+    // Half the places are held by one group; those connected longest and those useful last keep theirs.
+    let mut house = House::new(SMALL, 8, 8);
+    for seed in 0..4 {
+        house.stranger(seed, &format!("198.51.{seed}.1")).unwrap();
+    }
+    for seed in 4..8 {
+        house.stranger(seed, &format!("192.0.2.{seed}")).unwrap();
+    }
+    let mut displaced_ids = Vec::new();
+    for seed in 10..14 {
+        match house.stranger(seed, &format!("203.0.{seed}.1")) {
+            Ok((_, gone)) => displaced_ids.extend(gone),
+            Err(reason) => assert_eq!(reason, RefusalReason::TooManyConnections),
+        }
+    }
+    assert!(!displaced_ids.is_empty() && displaced_ids.iter().all(|id| (5..=8).contains(id)));
+    let of_group =
+        |connection: &&Arc<Connection>| connection.address.ip().to_string().starts_with("192.0.2.");
+    assert!(house.manager.all().iter().filter(of_group).count() >= 1, "one of them is as good as anybody");
+    assert_eq!(house.manager.counts().0, 8);
+}
