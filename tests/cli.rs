@@ -186,7 +186,7 @@ fn a_proof_is_checked_without_a_node() {
     let said: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((&said["holds"], &said["proves"]["epoch"]), (&true.into(), &0.into()));
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("timed"));
-    command.args(["verify-proof", "-"]).write_stdin(text.clone()).assert().code(0);
+    command.current_dir(home.path()).args(["verify-proof", "-"]).write_stdin(text.clone()).assert().code(0);
     command.write_stdin(text.replacen("07", "08", 1)).assert().code(1);
 
     std::fs::write(home.path().join("changed.json"), text.replacen("\"signers\": 3", "\"signers\": 4", 1))
