@@ -147,7 +147,8 @@ impl LoadWindow {
     }
 
     fn decrease(&mut self, now_ms: u64) {
-        let pause_ms = self.median_ms().clamp(RETRY_MIN_MS, STALE_MS).saturating_mul(2);
+        // The pause is of the delay that is aimed at, at most: what is far too slow is not left so for seconds.
+        let pause_ms = self.median_ms().clamp(RETRY_MIN_MS, DELAY_TARGET_MS).saturating_mul(2);
         let jittered_ms = pause_ms.saturating_add(pause_ms.saturating_mul(u64::from(self.jitter)) >> 10);
         if now_ms.saturating_sub(self.decreased_ms) < jittered_ms {
             return;

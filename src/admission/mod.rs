@@ -44,6 +44,7 @@ mod news;
 mod orphans;
 mod refusal;
 mod requested;
+mod taking;
 #[cfg(test)]
 mod tests;
 mod thread;

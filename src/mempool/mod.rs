@@ -1,7 +1,7 @@
 //! The transaction pool: what RPC and gossip see of transactions that the chain does not have yet.
 //!
 //! # Place
-//! The router puts checked transactions in; the consensus core reports what becomes of them; RPC and gossip read. It
+//! Admission puts checked transactions in; the consensus core reports what becomes of them; RPC and gossip read. It
 //! decides nothing: a node's policy is what it relays and shows, never what is valid.
 //!
 //! # Invariants
@@ -22,6 +22,7 @@
 mod error;
 mod floor;
 mod recent;
+mod stage;
 #[cfg(test)]
 mod tests;
 
@@ -35,12 +36,14 @@ use parking_lot::Mutex;
 
 use self::floor::{Fullness, RollingFloor};
 use self::recent::RecentRing;
+use self::stage::{ByClass, Class};
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::{Amount, Height, PublicKey, TimeMs, TxId};
 
 pub use self::error::PoolError;
 pub use self::floor::{FLOOR_HALF_LIFE_MS, FLOOR_INCREMENT, FeeRate};
 pub use self::recent::RECENT_TRANSACTIONS_MAX;
+pub use self::stage::Stage;
 
 /// Transactions that wait for their parents, at most.
 pub const WAITING_TRANSACTIONS_MAX: usize = 4_096;
@@ -75,82 +78,6 @@ pub enum TransactionSource {
     Local,
     /// A peer, by its identity.
     Peer(PublicKey),
-}
-
-/// How far a transaction has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// It waits for votes.
-    Pending,
-    /// It waits for an output that is not there yet.
-    Waiting,
-    /// Another transaction spends one of its inputs, whichever of them holds it.
-    Conflicting,
-    /// Lock votes of a quorum are there; it will be in the chain, or voted on again in the next epoch.
-    Certified,
-    /// It can't be undone.
-    Final {
-        /// From acceptance here until then.
-        after_ms: u64,
-    },
-}
-
-impl Stage {
-    /// Whether votes are still to decide on it.
-    #[must_use]
-    pub const fn is_uncertified(self) -> bool {
-        self.class().is_some()
-    }
-
-    const fn class(self) -> Option<Class> {
-        match self {
-            Self::Pending => Some(Class::Counted),
-            Self::Waiting => Some(Class::Waiting),
-            Self::Conflicting => Some(Class::Contested),
-            Self::Certified | Self::Final { .. } => None,
-        }
-    }
-}
-
-/// Which limits an uncertified transaction falls under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
-    /// Those of the configuration.
-    Counted,
-    /// [`WAITING_TRANSACTIONS_MAX`] and [`WAITING_BYTES_MAX`].
-    Waiting,
-    /// [`CONTESTED_TRANSACTIONS_MAX`] and [`CONTESTED_BYTES_MAX`].
-    Contested,
-}
-
-impl Class {
-    const ALL: [Self; 3] = [Self::Counted, Self::Waiting, Self::Contested];
-}
-
-/// One of each class.
-#[derive(Default)]
-struct ByClass<T> {
-    counted: T,
-    waiting: T,
-    contested: T,
-}
-
-impl<T> ByClass<T> {
-    const fn of(&self, class: Class) -> &T {
-        match class {
-            Class::Counted => &self.counted,
-            Class::Waiting => &self.waiting,
-            Class::Contested => &self.contested,
-        }
-    }
-
-    const fn of_mut(&mut self, class: Class) -> &mut T {
-        match class {
-            Class::Counted => &mut self.counted,
-            Class::Waiting => &mut self.waiting,
-            Class::Contested => &mut self.contested,
-        }
-    }
 }
 
 /// What the pool knows of a transaction's course.
