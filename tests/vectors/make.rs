@@ -533,7 +533,7 @@ fn messages() -> Value {
     ];
     messages
         .iter()
-        .map(|message| json!({ "name": message.name(), "encoding": hex(encode(message)) }))
+        .map(|message| json!({ "name": timed::network::MessageKind::of(message).name(), "encoding": hex(encode(message)) }))
         .collect()
 }
 
