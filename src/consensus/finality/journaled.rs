@@ -103,3 +103,50 @@ impl JournaledContents {
         records
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::keys::SequentialVerifier;
+    use crate::types::{
+        Certificate, ChainParameters, FinalityVote, Lock, MasternodeId, Network, OutPoint, SecretKey, TxOut,
+        VoteKind,
+    };
+
+    fn payment(chain_id: &ChainId) -> CheckedTransaction {
+        let owner = SecretKey::from_seed(&[9; 32]);
+        let output = TxOut { value: crate::types::Amount(1), lock: Lock::KeyHash(owner.public().key_hash()) };
+        let input = OutPoint { txid: TxId([8; 32]), index: 0 };
+        let transaction = Transaction::transfer(vec![input], vec![output], Vec::new());
+        let transaction = Arc::new(transaction.signed(chain_id, &[&owner]));
+        let parameters = ChainParameters::of_network(Network::Devnet);
+        CheckedTransaction::check(transaction, chain_id, &parameters, &SequentialVerifier).unwrap()
+    }
+
+    /// INV-ENGINE-3: certificates for one transaction hold different votes, and each of them has to be durable.
+    #[test]
+    fn each_vote_behind_a_promise_is_written_and_none_twice() {
+        let chain_id = ChainId([1; 32]);
+        let payment = payment(&chain_id);
+        let vote = FinalityVote { kind: VoteKind::Lock, txid: payment.txid() };
+        let batch = |member: u8| {
+            let secret = SecretKey::from_seed(&[member; 32]);
+            Arc::new(VoteBatch::signed(&chain_id, 0, MasternodeId([member; 32]), 0, vec![vote], &secret))
+        };
+        let certificate = |members: &[u8]| {
+            let votes = members.iter().map(|member| batch(*member).prove(0).unwrap()).collect();
+            Arc::new(Certificate { vote, epoch: 0, votes })
+        };
+        let mut journaled = JournaledContents::default();
+        let mut write = |sources: &[VoteSource]| journaled.records_behind(&payment, sources, &chain_id);
+        let first = certificate(&[1, 2]);
+        let of_first = [VoteSource::Certificate(Arc::clone(&first), 0), VoteSource::Certificate(first, 1)];
+        assert_eq!(write(&of_first).len(), 2, "the body and one certificate");
+        let second = VoteSource::Certificate(certificate(&[2, 3]), 1);
+        let written = write(&[of_first[0].clone(), second.clone()]);
+        assert!(matches!(written.as_slice(), [JournalRecord::Certificate(_)]), "the vote of 3 is news");
+        assert!(write(&[second, VoteSource::Certificate(certificate(&[3]), 0)]).is_empty());
+        assert_eq!(write(&[VoteSource::Batch(batch(4), 0)]).len(), 1);
+        assert!(write(&[VoteSource::Batch(batch(4), 0)]).is_empty());
+    }
+}
