@@ -57,6 +57,19 @@
 //! | index_trusted_beyond_the_log | `every_way_to_the_tip_ends_in_the_same_state_and_index` |
 //! | slashed_collateral_not_indexed | `every_way_to_the_tip_ends_in_the_same_state_and_index` |
 //! | newest_votes_retired_first | `a_crash_while_pruning_leaves_no_gap` |
+//! | newcomer_weighs_all_at_once | `a_gold_one_that_never_comes_up_cannot_stop_the_chain` |
+//! | the_dead_grow_by_old_attendance | `nobody_grows_by_what_it_signed_in_earlier_epochs` |
+//! | all_newcomers_on_trial_at_once | `no_crowd_that_never_comes_up_can_stop_the_chain` |
+//! | growing_member_jailed_under_the_cap_only | `a_growing_member_that_dies_is_jailed_beyond_the_cap_and_starts_again` |
+//! | certificates_told_apart_by_txid | `each_vote_behind_a_promise_is_written_and_none_twice` |
+//! | bytes_make_no_block_due | `large_payments_make_a_block_due` |
+//! | rounds_ahead_validated_at_once | `blocks_of_rounds_ahead_are_validated_when_their_round_comes_or_a_third_votes_for_them` |
+//! | early_messages_unchecked | `early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_them` |
+//! | liars_height_believed | `a_height_that_nobody_delivers_is_soon_not_believed` |
+//! | certificate_without_a_quorum | `votes_that_are_no_quorum_certify_nothing_and_cost_no_check` |
+//! | forgotten_batches_passed_on | `a_batch_below_all_that_is_remembered_counts_and_is_not_passed_on_again_and_again` |
+//! | answers_without_budget | `who_has_used_up_its_budget_waits_and_nobody_else_does` |
+//! | intervals_by_the_wall_clock | `a_clock_that_is_set_ahead_and_back_moves_no_interval` |
 //! | one_job_too_many | `no_more_jobs_run_at_once_than_the_pool_has_threads` |
 #![allow(
     clippy::unwrap_used,
