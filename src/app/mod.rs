@@ -10,9 +10,11 @@ mod node_api;
 mod observer;
 mod open;
 pub mod start;
+pub mod start_error;
 mod telemetry;
 pub mod vote_file;
 pub mod votes;
 
 pub use context::AppContext;
-pub use start::{StartError, create_journal, start};
+pub use start::{create_journal, start};
+pub use start_error::StartError;

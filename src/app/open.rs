@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::start::StartError;
+use super::start_error::StartError;
 use crate::consensus::replay::{ReplayError, Replayed, replay};
 use crate::consensus::vote_replay::JournaledState;
 use crate::runtime::key_file::{create_key_file, generate_key, read_key_file};

@@ -10,15 +10,16 @@
 
 use std::sync::Arc;
 
-use metrics_exporter_prometheus::{BuildError, PrometheusHandle};
+use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::admission::{AdmittedTo, to_core};
 use super::context::AppContext;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
-use super::networks::{NetworksError, load_genesis};
+use super::networks::load_genesis;
 use super::observer::NodeObserver;
 use super::open::{Data, open};
+use super::start_error::StartError;
 use super::telemetry;
 use crate::admission::{self, AdmissionHandle, AdmissionServices};
 use crate::consensus::block_commit::start_block_log;
@@ -35,14 +36,10 @@ use crate::consensus::verify::Voters;
 use crate::consensus::view::{ConsensusView, RecentFirst};
 use crate::consensus::vote_journal::start_journal;
 use crate::mempool::{PoolLimits, TransactionPool};
-use crate::network::{Network, NetworkConfig, NetworkError, NetworkEvents, NetworkHandle};
+use crate::network::{Network, NetworkConfig, NetworkEvents, NetworkHandle};
 use crate::protocol::state::LedgerState;
-use crate::rpc::auth::ParseRpcUserError;
-use crate::rpc::{FinalityFeed, MetricsServer, RpcError, RpcServer, RpcServerConfig};
+use crate::rpc::{FinalityFeed, MetricsServer, RpcServer, RpcServerConfig};
 use crate::runtime::config::RpcAuth;
-use crate::runtime::cpu_pool::CpuPoolError;
-use crate::runtime::key_file::SecretFileError;
-use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names};
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
@@ -51,53 +48,6 @@ use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifie
 use crate::utxo::UtxoManager;
 
 pub use super::open::create_journal;
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// No genesis document.
-    #[error(transparent)]
-    Networks(#[from] NetworksError),
-    /// The data directory.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The chain on disk.
-    #[error(transparent)]
-    Replay(#[from] ReplayError),
-    /// A key can't be read or made.
-    #[error(transparent)]
-    Key(#[from] SecretFileError),
-    /// No randomness for a key.
-    #[error("the operating system gives no random numbers: {0}")]
-    Random(#[from] getrandom::Error),
-    /// `[masternode] enabled` without a key.
-    #[error("[masternode] enabled needs [masternode] operator_key, the file with the key that votes")]
-    NoOperatorKey,
-    /// A user of `[rpc] users`.
-    #[error("[rpc] users: {0}")]
-    RpcUser(#[from] ParseRpcUserError),
-    /// The peers' side.
-    #[error(transparent)]
-    Network(#[from] NetworkError),
-    /// A server for people and programs.
-    #[error(transparent)]
-    Rpc(#[from] RpcError),
-    /// No CPU pool.
-    #[error(transparent)]
-    CpuPool(#[from] CpuPoolError),
-    /// No thread.
-    #[error(transparent)]
-    Thread(#[from] ThreadError),
-    /// Something records metrics already.
-    #[error("metrics are recorded already: {0}")]
-    Recorder(#[from] BuildError),
-    /// The node was told to stop before it had started.
-    #[error("stopped before it had started; the next start goes on from here")]
-    Stopped,
-    /// The thread that opened the data panicked.
-    #[error("opening the data directory ended unexpectedly; see the log for the panic")]
-    OpenPanicked,
-}
 
 /// Makes the recorder of the process' metrics.
 ///

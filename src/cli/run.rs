@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{CliError, genesis_source};
-use crate::app::start::{StartError, install_recorder, start};
+use crate::app::StartError;
+use crate::app::start::{install_recorder, start};
 use crate::runtime::logging::LogControl;
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
 use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, signals};

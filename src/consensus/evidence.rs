@@ -22,7 +22,7 @@ use crate::protocol::evidence;
 use crate::protocol::state::LedgerState;
 use crate::storage::journal::JournalRecord;
 use crate::types::codec::encode;
-use crate::types::evidence::{LockVoteProof, ProposalHead};
+use crate::types::evidence::LockVoteProof;
 use crate::types::limits::EVIDENCE_BYTES_MAX;
 use crate::types::{Evidence, MasternodeId, Message, Transaction, TxId};
 
@@ -160,7 +160,7 @@ impl EvidencePool {
                 Evidence::of_votes(first.as_ref().clone(), second.as_ref().clone())
             }
             (BlockMessage::Proposal(first), BlockMessage::Proposal(second)) => {
-                Evidence::of_proposals(ProposalHead::of(&first), ProposalHead::of(&second))
+                Evidence::of_proposals(first.head(), second.head())
             }
             _ => return,
         };

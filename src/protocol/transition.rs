@@ -20,7 +20,8 @@ pub use error::BlockError;
 
 use super::commit::{CommitError, check_commit, check_commit_shape};
 use super::evidence::{EvidenceError, check_against, check_content, check_signatures};
-use super::masternodes::membership::{EpochEnd, end_epoch};
+use super::masternodes::epoch_end::EpochEnd;
+use super::masternodes::membership::end_epoch;
 use super::masternodes::slashing::slash;
 use super::masternodes::{Receipt, Slashed, payloads};
 use super::proposer::proposer_of_round;

@@ -109,7 +109,7 @@ pub(crate) fn masternode() -> MasternodeInfo {
 
 pub(crate) fn output() -> TxOut {
     let secret = SecretKey::from_seed(&[1; 32]);
-    TxOut { value: Amount(1_000_000_000_000), lock: transaction::Lock::KeyHash(secret.public().key_hash()) }
+    TxOut { value: Amount(1_000_000_000_000), lock: crate::types::Lock::KeyHash(secret.public().key_hash()) }
 }
 
 impl FakeNode {

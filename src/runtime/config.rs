@@ -272,7 +272,7 @@ impl Config {
         let plain = self.plain_problems().into_iter().find(|(_, holds, _)| !holds);
         let plain = plain.map(|(key, _, problem)| (key, problem.to_owned()));
         plain.or_else(|| self.address_problem()).or_else(|| {
-            let level = super::logging::parse_level(&self.logging.level).err();
+            let level = super::log_level::parse_level(&self.logging.level).err();
             level.map(|error| ("logging.level", error.to_string()))
         })
     }

@@ -24,6 +24,7 @@ use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::config::{LogFormat, LoggingConfig};
+use super::log_level::{LevelError, parse_level};
 
 /// Lines that wait for the writing thread, at most.
 pub const BUFFERED_LINES_MAX: usize = 32_768;
@@ -48,33 +49,6 @@ pub enum LoggingError {
     /// The level can't be changed any more.
     #[error("the level of the log can't be changed: {0}")]
     Reload(#[from] reload::Error),
-}
-
-/// A text that is no level.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{text:?} is no level; expected off, error, warn, info, debug or trace, then as you like levels of modules: info,timed::network=debug"
-)]
-pub struct LevelError {
-    /// The text.
-    pub text: String,
-}
-
-/// Reads a level: one for everything, then levels of single modules.
-///
-/// # Errors
-/// When it is none. A misspelt level would else pass as a module's name, and nothing would be logged.
-pub fn parse_level(text: &str) -> Result<EnvFilter, LevelError> {
-    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-    let error = || LevelError { text: text.to_owned() };
-    let directives: Vec<&str> = text.split(',').map(str::trim).collect();
-    let of_module = |directive: &&str| directive.rsplit_once('=').is_some_and(|(_, l)| LEVELS.contains(&l));
-    match directives.split_first() {
-        Some((level, modules)) if LEVELS.contains(level) && modules.iter().all(of_module) => {
-            EnvFilter::try_new(directives.join(",")).map_err(|_| error())
-        }
-        _ => Err(error()),
-    }
 }
 
 /// Logs until it is dropped; dropping it writes what is buffered.

@@ -9,6 +9,7 @@ pub mod config;
 pub mod cpu_pool;
 pub mod error_class;
 pub mod key_file;
+pub mod log_level;
 pub mod logging;
 pub mod metric_names;
 pub mod priority;

@@ -24,9 +24,8 @@ use parking_lot::RwLock;
 use super::disk::Disk;
 use super::error::StorageError;
 use super::record::{Identity, JournalOrigin, SegmentKind};
-use super::segment_log::{
-    Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit, segment_path,
-};
+use super::segment_files::segment_path;
+use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit};
 use super::watch::Watch;
 use crate::types::codec::{decode, encode};
 use crate::types::{BlockHash, ChainId, CommittedBlock, Height, UtxoEntry};

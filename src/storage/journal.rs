@@ -40,9 +40,8 @@ use super::journal_record::{FrameRecords, InFrame, push_record};
 pub use super::record::JournalOrigin;
 use super::record::{Identity, SegmentKind};
 use super::retired::RetiredSegments;
-use super::segment_log::{
-    Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, Visit, owner, remove_all, segment_path,
-};
+use super::segment_files::segment_path;
+use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, Visit, owner, remove_all};
 use super::watch::Watch;
 use crate::types::codec::encode;
 use crate::types::limits::MESSAGE_BYTES_MAX;

@@ -29,6 +29,7 @@ pub mod memory_disk;
 pub mod memory_index;
 mod record;
 mod retired;
+mod segment_files;
 mod segment_log;
 pub mod sled_index;
 pub mod watch;

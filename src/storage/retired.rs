@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
-use super::segment_log::{segment_path, sequences};
+use super::segment_files::{segment_path, sequences};
 
 /// Of a file that only waits to be removed.
 const EXTENSION: &str = "retired";

@@ -27,6 +27,7 @@ use super::record::{
     SegmentKind, any_frame_from, frame, owner_of,
 };
 use super::retired::{RetiredSegments, remove_leftovers};
+use super::segment_files::{segment_path, sequences};
 use super::watch::{Watch, ask};
 use crate::types::{ChainId, PublicKey};
 
@@ -34,7 +35,6 @@ use crate::types::{ChainId, PublicKey};
 pub(super) const SEGMENT_BYTES_MAX: u64 = 128 << 20;
 /// File handles that readers of one log keep open, at most.
 const READER_HANDLES_MAX: usize = 32;
-const SUFFIX: &str = ".seg";
 
 /// Where bytes of a payload lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,21 +57,6 @@ pub(super) enum ScanDepth {
 
 /// What a scan hands each payload, or its prefix, to.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(Position, &[u8]) -> Result<(), StorageError>;
-
-pub(super) fn segment_path(dir: &Path, sequence: u64) -> PathBuf {
-    dir.join(format!("{sequence:08}{SUFFIX}"))
-}
-
-pub(super) fn sequences(disk: &impl Disk, dir: &Path) -> Result<Vec<u64>, StorageError> {
-    let mut sequences: Vec<u64> = disk
-        .list(dir)?
-        .iter()
-        .filter_map(|name| name.strip_suffix(SUFFIX)?.parse().ok())
-        .filter(|sequence| *sequence > 0)
-        .collect();
-    sequences.sort_unstable();
-    Ok(sequences)
-}
 
 fn corrupt(kind: SegmentKind, dir: &Path, sequence: u64, offset: u64, what: &'static str) -> StorageError {
     let (path, repair) = (segment_path(dir, sequence), kind.repair());

@@ -11,7 +11,7 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::hash::KeyHash;
-use super::transaction::Lock;
+use super::lock::Lock;
 
 /// Which network something belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, Serialize, Deserialize)]

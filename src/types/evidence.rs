@@ -13,7 +13,7 @@ use super::codec::encode;
 use super::hash::{BlockHash, Domain, DomainHasher, Hash, MasternodeId};
 use super::keys::{PublicKey, Signature, SignatureCheck};
 use super::transaction::Transaction;
-use super::vote::{BlockVote, CertificateVote, Proposal, proposal_digest};
+use super::vote::{BlockVote, CertificateVote, proposal_digest};
 use super::{ChainId, Epoch, Height, Round, merkle};
 
 /// A `Lock` vote with its proof and the transaction that it is for, without witnesses.
@@ -45,21 +45,6 @@ pub struct ProposalHead {
 }
 
 impl ProposalHead {
-    /// The head of a proposal.
-    #[must_use]
-    pub fn of(proposal: &Proposal) -> Self {
-        let header = &proposal.block.header;
-        Self {
-            epoch: header.epoch,
-            height: header.height,
-            round: proposal.round,
-            pol_round: proposal.pol_round,
-            validator: proposal.validator,
-            block_hash: header.hash(),
-            signature: proposal.signature,
-        }
-    }
-
     /// What its signature signs.
     #[must_use]
     pub fn digest(&self, chain_id: &ChainId) -> [u8; 32] {

@@ -12,7 +12,8 @@ use super::codec::encode;
 use super::hash::{ChainId, Domain, DomainHasher, MasternodeId};
 use super::keys::PublicKey;
 use super::limits::{PAST_EPOCHS_MAX, RECENT_COMMITS_MAX, VALIDATORS_MAX};
-use super::transaction::{Lock, OutPoint, TxOut};
+use super::lock::Lock;
+use super::transaction::{OutPoint, TxOut};
 use super::{TimeMs, TxId};
 
 /// A fraction in integers.

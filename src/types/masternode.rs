@@ -9,7 +9,7 @@ use bincode::{Decode, Encode};
 use super::codec::encode;
 use super::hash::{Domain, DomainHasher, Hash, MasternodeId};
 use super::keys::{PublicKey, Signature};
-use super::transaction::Lock;
+use super::lock::Lock;
 
 /// One member of an epoch's set.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]

@@ -20,8 +20,9 @@ use super::limits::{
     ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN,
     VALIDATORS_MAX,
 };
+use super::proposal::Proposal;
 use super::transaction::Transaction;
-use super::vote::{BlockVote, Certificate, Proposal, VoteBatch, VoteKind};
+use super::vote::{BlockVote, Certificate, VoteBatch, VoteKind};
 use super::{Epoch, Height, Round};
 
 /// Where a peer can be reached, and the identity that must answer there.

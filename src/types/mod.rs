@@ -35,9 +35,11 @@ pub mod hash;
 pub mod heartbeat;
 pub mod keys;
 pub mod limits;
+pub mod lock;
 pub mod masternode;
 pub mod merkle;
 pub mod message;
+pub mod proposal;
 pub mod transaction;
 pub mod vote;
 
@@ -48,12 +50,13 @@ pub use evidence::Evidence;
 pub use genesis::{ChainParameters, GenesisDocument};
 pub use hash::{BatchRoot, BlockHash, ChainId, Hash, KeyHash, MasternodeId, StateDigest, TxId};
 pub use keys::{PublicKey, SecretKey, Signature, SignatureCheck, SignatureVerifier};
+pub use lock::Lock;
 pub use masternode::{MasternodeRegistration, MasternodeUpdate, OperatorConsent, Validator, ValidatorSet};
 pub use message::Message;
-pub use transaction::{Lock, OutPoint, Payload, Transaction, TxOut, UtxoEntry, Witness};
+pub use proposal::Proposal;
+pub use transaction::{OutPoint, Payload, Transaction, TxOut, UtxoEntry, Witness};
 pub use vote::{
-    BatchHeader, BlockVote, Certificate, CertificateVote, FinalityVote, Proposal, VoteBatch, VoteKind,
-    VoteStep,
+    BatchHeader, BlockVote, Certificate, CertificateVote, FinalityVote, VoteBatch, VoteKind, VoteStep,
 };
 
 /// Height of a block; the genesis state is height 0 and the first block is height 1.

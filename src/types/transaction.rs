@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::amount::Amount;
 use super::codec::encode;
-use super::hash::{ChainId, Domain, DomainHasher, KeyHash, MasternodeId, TxId};
+use super::hash::{ChainId, Domain, DomainHasher, MasternodeId, TxId};
 use super::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
+use super::lock::Lock;
 use super::masternode::{MasternodeRegistration, MasternodeUpdate, OperatorConsent};
 
 /// The only version of transactions that exists.
@@ -52,16 +53,6 @@ impl FromStr for OutPoint {
             index: index.parse().map_err(|_| ParseOutPointError)?,
         })
     }
-}
-
-/// Who may spend an output.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Encode, Decode, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Lock {
-    /// The key with this hash.
-    KeyHash(KeyHash),
 }
 
 /// An amount and who may spend it.

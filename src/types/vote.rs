@@ -12,7 +12,6 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use super::block::BlockBlueprint;
 use super::hash::{BatchRoot, BlockHash, ChainId, Domain, DomainHasher, Hash, MasternodeId, TxId};
 use super::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
 use super::merkle::{self, MerkleTree};
@@ -90,21 +89,6 @@ impl BlockVote {
     }
 }
 
-/// A signed proposal of a block in a round.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Proposal {
-    /// The round it is proposed in; at least the header's.
-    pub round: Round,
-    /// The earlier round with a quorum of prevotes for the block, if it is proposed again.
-    pub pol_round: Option<Round>,
-    /// Who proposes it in this round.
-    pub validator: MasternodeId,
-    /// The block.
-    pub block: BlockBlueprint,
-    /// By the validator's operator key.
-    pub signature: Signature,
-}
-
 /// What a proposal signs: where it stands, and its block's hash, which binds the rest of the block.
 #[must_use]
 pub fn proposal_digest(
@@ -120,29 +104,6 @@ pub fn proposal_digest(
         Some(round) => hasher.bytes(&[1]).u32(round),
     };
     hasher.bytes(&validator.0).bytes(&block_hash.0).finish()
-}
-
-impl Proposal {
-    /// What its signature signs.
-    #[must_use]
-    pub fn digest(&self) -> [u8; 32] {
-        let header = &self.block.header;
-        let place = (header.epoch, header.height, self.round);
-        proposal_digest(&header.chain_id, place, self.pol_round, &self.validator, &header.hash())
-    }
-
-    /// The proposal with its signature.
-    #[must_use]
-    pub fn signed(mut self, secret: &SecretKey) -> Self {
-        self.signature = secret.sign(&self.digest());
-        self
-    }
-
-    /// The signature that has to hold.
-    #[must_use]
-    pub fn signature_check(&self, key: PublicKey) -> SignatureCheck {
-        SignatureCheck { key, digest: self.digest(), signature: self.signature }
-    }
 }
 
 /// The two votes of the finality layer.

@@ -20,11 +20,11 @@ use timed::protocol::validity::minimum_fee;
 use timed::rpc::types::{NodeState, NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
 use timed::runtime::Clock;
 use timed::types::codec::encode;
-use timed::types::transaction::{Lock, TxOut};
 use timed::types::{
     Amount, BlockHash, ChainId, ChainParameters, GenesisDocument, Height, OutPoint, SecretKey, Transaction,
     TxId,
 };
+use timed::types::{Lock, TxOut};
 
 /// No healthy network comes near it, on a busy machine neither.
 pub const DEADLINE: Duration = Duration::from_secs(90);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::app::StartError;
 use crate::app::networks::{devnet_account_keys, devnet_genesis, devnet_operator_key};
 use crate::app::open::{self, Data};
-use crate::app::start::StartError;
 use crate::consensus::events::{Event, Signing};
 use crate::consensus::fixtures::SingleNode;
 use crate::protocol::proposer::proposer_of_round;

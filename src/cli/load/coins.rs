@@ -7,8 +7,8 @@ use serde_json::json;
 use super::super::rpc_client::{RpcClient, RpcCommandError};
 use super::super::wallet_rpc::spendable;
 use crate::rpc::types::{BlockchainInfo, TransactionStatus, TransactionStatusInfo};
+use crate::types::Lock;
 use crate::types::codec::encode;
-use crate::types::transaction::Lock;
 use crate::types::{Address, Amount, ChainId, Network, OutPoint, SecretKey, Transaction, TxId, TxOut};
 
 /// Outputs of one splitting transaction, at most.

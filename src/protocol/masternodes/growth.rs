@@ -1,11 +1,9 @@
 //! How weights grow into the set: the arithmetic, and who grows at an epoch's end.
 
-use super::membership::EpochEnd;
+use super::epoch_end::EpochEnd;
 use super::registry::{MasternodeRecord, Registry};
 use crate::types::{ChainParameters, MasternodeId};
 
-/// What a vote weighs when its masternode enters a set.
-pub(super) const ENTRY_WEIGHT: u64 = 1;
 /// The part of a whole that may change at an epoch's end: one of so many.
 const STEP_DIVISOR: u64 = 10;
 

@@ -1,25 +1,12 @@
 //! The end of an epoch: who leaves, who is jailed, who votes next, whose collateral is free.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::attendance::Attendance;
+use super::epoch_end::EpochEnd;
 use super::growth::{grow, trials};
 use super::registry::{Jail, MasternodeRecord, Registry};
 use crate::types::{ChainParameters, MasternodeId, PublicKey, TimeMs, Validator, ValidatorSet};
-
-/// What the rules of an epoch's end depend on beside the registry.
-#[derive(Clone, Copy)]
-pub(in crate::protocol) struct EpochEnd<'a> {
-    pub(in crate::protocol) parameters: &'a ChainParameters,
-    /// The set of the epoch that ends.
-    pub(in crate::protocol) ended: &'a ValidatorSet,
-    pub(in crate::protocol) attendance: &'a BTreeMap<MasternodeId, Attendance>,
-    /// How many of the attended commits are of its own blocks: the newest ones.
-    pub(in crate::protocol) commits: u32,
-    /// The time of its last block: its end, and the next epoch's start.
-    pub(in crate::protocol) end: TimeMs,
-}
 
 /// Changes the registry as the end of an epoch does, and gives the next set.
 pub(in crate::protocol) fn end_epoch(registry: &mut Registry, at: &EpochEnd<'_>) -> ValidatorSet {

@@ -74,6 +74,7 @@
 //! - INV-REG-6: the proven members of each set weigh its quorum, if they weigh 3 or more.
 
 mod attendance;
+pub(super) mod epoch_end;
 mod growth;
 mod history;
 pub(super) mod membership;

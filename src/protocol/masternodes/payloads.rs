@@ -2,7 +2,7 @@
 
 use bincode::{Decode, Encode};
 
-use super::growth::ENTRY_WEIGHT;
+use super::registry::ENTRY_WEIGHT;
 use super::registry::{Jail, MasternodeRecord, PendingUpdate, Registry};
 use crate::types::{
     ChainParameters, Height, Lock, MasternodeId, MasternodeRegistration, MasternodeUpdate, OutPoint, Payload,

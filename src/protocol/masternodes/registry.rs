@@ -7,9 +7,11 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
-use super::growth::ENTRY_WEIGHT;
 use crate::types::genesis::GenesisError;
 use crate::types::{Amount, GenesisDocument, Height, Lock, MasternodeId, OutPoint, PublicKey, TimeMs};
+
+/// What a vote weighs when its masternode enters a set.
+pub(super) const ENTRY_WEIGHT: u64 = 1;
 
 /// Why a masternode is kept out of the set, and since when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::protocol::fixtures::{document, operator};
-use crate::protocol::masternodes::membership::{EpochEnd, genesis_set};
+use crate::protocol::masternodes::epoch_end::EpochEnd;
+use crate::protocol::masternodes::membership::genesis_set;
 use crate::protocol::masternodes::slashing::slash;
 use crate::protocol::masternodes::{Attendance, Registry, membership};
 use crate::types::ValidatorSet;

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::fixtures::{document, lock, operator, user};
-use crate::protocol::masternodes::membership::{self, EpochEnd, genesis_set};
+use crate::protocol::masternodes::epoch_end::EpochEnd;
+use crate::protocol::masternodes::membership::{self, genesis_set};
 use crate::protocol::masternodes::payloads::{self, Call};
 use crate::protocol::masternodes::{Attendance, Registry};
 use crate::types::codec::{decode, encode};
