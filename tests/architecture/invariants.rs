@@ -201,8 +201,7 @@ fn the_invariants_of_the_whole_are_defined_once_and_held() {
     for number in 1..=10 {
         assert_eq!(RULES.matches(&format!("\n| I{number} |")).count(), 1, "I{number}");
         let says = [format!("\"I{number}: "), format!(": I{number}: ")];
-        let holds =
-            |text: &Text| text.is_test && says.iter().any(|says| text.text.contains(says.as_str()));
+        let holds = |text: &Text| text.is_test && says.iter().any(|says| text.text.contains(says.as_str()));
         assert!(texts.iter().any(holds), "no assertion begins with I{number}");
     }
     let cited: Vec<u32> =
