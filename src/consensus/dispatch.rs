@@ -365,6 +365,12 @@ impl Consensus {
         self.sync.target()
     }
 
+    /// Whether a connected peer has said where it stands.
+    #[must_use]
+    pub fn has_heard_peers(&self) -> bool {
+        self.peers.heights().next().is_some()
+    }
+
     /// Whether peers are further than the block that is being decided.
     #[must_use]
     pub fn is_syncing(&self) -> bool {

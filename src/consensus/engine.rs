@@ -273,7 +273,9 @@ impl Engine {
 
     fn tick(&self) {
         let (waiting, _) = self.parts.consensus.finality().unblocked();
-        self.parts.shell.view.note_counts(self.parts.consensus.sync_target(), waiting);
+        let consensus = &self.parts.consensus;
+        let view = &self.parts.shell.view;
+        view.note_counts(consensus.sync_target(), waiting, consensus.has_heard_peers());
         if self.parts.shell.utxos.is_poisoned() {
             self.failures.fail("consensus", "the index can't be read, so no output can be judged");
         }

@@ -14,7 +14,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ahash::RandomState;
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -74,6 +74,7 @@ pub struct ConsensusView {
     committed: Mutex<RecentBlocks>,
     sync_target: AtomicU64,
     certified_waiting: AtomicUsize,
+    has_heard_peers: AtomicBool,
 }
 
 impl ConsensusView {
@@ -101,6 +102,7 @@ impl ConsensusView {
             heartbeats: ArcSwap::default(),
             committed: Mutex::default(),
             certified_waiting: AtomicUsize::new(0),
+            has_heard_peers: AtomicBool::new(false),
         }
     }
 
@@ -159,6 +161,12 @@ impl ConsensusView {
         self.sync_target() > self.state.load().height().saturating_add(1)
     }
 
+    /// Whether a connected peer has said where it stands. Before that nobody knows whether this node is behind.
+    #[must_use]
+    pub fn has_heard_peers(&self) -> bool {
+        self.has_heard_peers.load(Ordering::Relaxed)
+    }
+
     /// Certified transactions that wait for a block.
     #[must_use]
     pub fn certified_waiting(&self) -> usize {
@@ -195,7 +203,8 @@ impl ConsensusView {
         self.state.store(Arc::clone(&applied.state));
     }
 
-    pub(super) fn note_counts(&self, sync_target: Height, certified_waiting: usize) {
+    pub(super) fn note_counts(&self, sync_target: Height, certified_waiting: usize, has_heard_peers: bool) {
+        self.has_heard_peers.store(has_heard_peers, Ordering::Relaxed);
         self.sync_target.store(sync_target, Ordering::Relaxed);
         self.certified_waiting.store(certified_waiting, Ordering::Relaxed);
     }

@@ -6,8 +6,9 @@
 //! # Places
 //! Inbound places are for strangers until a proven member of the set needs one: a member always gets in. When all are
 //! taken, it gets the place of the stranger that is worth least, and when only members are left, one more, up to the
-//! size of the largest set. A node that proves an operator key which is connected already from another identity takes
-//! the older one's place: that is a validator which restarted with a new identity, and a second copy of one gains nothing.
+//! size of the largest set. Two nodes may prove one operator key, from two identities: a validator that restarted with a
+//! new one, or a copy. Both have to be heard, so that each learns of the other one's votes. A third takes the place of the
+//! oldest, and so does the second when no place is free: further copies gain nothing.
 //!
 //! A stranger gets a place while there is one, few from one host and from one group of addresses. When all are taken,
 //! it may take that of another stranger: of one from the group that has most, if the newcomer's own would still have
@@ -46,6 +47,8 @@ use crate::types::limits::VALIDATORS_MAX;
 const INBOUND_PER_HOST_MAX: usize = 4;
 /// Inbound connections of strangers of one group of addresses, at most. Loopback has no such limit.
 const INBOUND_PER_GROUP_MAX: usize = 8;
+/// Inbound connections that prove one operator key, at most.
+const CONNECTIONS_PER_KEY_MAX: usize = 2;
 /// A peer that brought nothing new for so long may lose its place.
 const USELESS_AFTER: Duration = Duration::from_secs(120);
 /// One of so many inbound places is kept for those connected longest, and one for those that were useful last.
@@ -205,10 +208,14 @@ impl ConnectionManager {
         newcomer: &Newcomer,
         inbound: Vec<Arc<Connection>>,
     ) -> Result<Option<Arc<Connection>>, RefusalReason> {
-        if let Some(older) = inbound.iter().find(|connection| connection.operator == newcomer.operator) {
-            return Ok(Some(Arc::clone(older)));
+        let of_same_key = || inbound.iter().filter(|connection| connection.operator == newcomer.operator);
+        let is_full = inbound.len() >= self.inbound_max;
+        if let Some(oldest) = of_same_key().min_by_key(|connection| connection.id)
+            && (is_full || of_same_key().count() >= CONNECTIONS_PER_KEY_MAX)
+        {
+            return Ok(Some(Arc::clone(oldest)));
         }
-        if inbound.len() < self.inbound_max {
+        if !is_full {
             return Ok(None);
         }
         let all = inbound.len();

@@ -100,6 +100,12 @@ fn a_payment_is_proved_before_and_after_its_block() {
     assert_eq!(code, 0, "{output}");
     assert!(output.contains(&txid.to_string()) && output.contains(&format!("{height} ")), "{output}");
     let (code, output) = verifier.run("by-command.json", &[]);
+    assert_eq!(code, 2, "no devnet is here: {output}");
+    let genesis = std::fs::read_to_string(verifier.home.join("genesis.toml")).unwrap();
+    let other = genesis.replace("epoch_duration_ms = 3000", "epoch_duration_ms = 4000");
+    assert_ne!(other, genesis);
+    std::fs::write(verifier.home.join("other.toml"), other).unwrap();
+    let (code, output) = verifier.run("by-command.json", &["--genesis", "other.toml"]);
     assert_eq!(code, 1, "a document of other parameters is another chain: {output}");
 
     // What the proof is made of can be built again from the block log.

@@ -56,6 +56,10 @@ impl AppContext {
             let detail = "no peer is connected; check [network] bootstrap_peers and that they run".to_owned();
             add(node_state, "no_peers", detail);
         }
+        if !alone && !self.bft.has_heard_peers() {
+            let detail = "no peer has said yet at which block it is";
+            add(NodeState::Syncing, "syncing", detail.to_owned());
+        }
         if self.bft.is_syncing() {
             let (height, target) = (state.height(), self.bft.sync_target());
             add(NodeState::Syncing, "syncing", format!("at block {height} of {target}"));

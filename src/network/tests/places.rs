@@ -144,6 +144,18 @@ fn a_member_always_gets_in_and_strangers_make_room() {
     assert_eq!(house.member(50, "192.0.2.1"), Err(RefusalReason::TooManyFromAddress));
 }
 
+/// A copy of a key is heard beside the original: each has to learn of what the other one signs.
+#[test]
+fn two_nodes_with_one_key_are_both_heard_and_a_third_takes_the_place_of_the_oldest() {
+    let mut house = House::new(SMALL, 8, 8);
+    house.common.members.set([support::key(120)]);
+    for (seed, displaced) in [(40, None), (41, None), (42, Some(40)), (43, Some(41))] {
+        let (_, gone) = house.add(support::key(seed), "192.0.2.1", Some(support::key(120)), true).unwrap();
+        assert_eq!(gone.len(), usize::from(displaced.is_some()));
+        assert!(displaced.is_none_or(|seed| !house.manager.contains(support::key(seed))));
+    }
+}
+
 #[test]
 fn strangers_displace_only_those_of_larger_groups_or_of_no_use() {
     let mut house = House::new(SMALL, 8, 8);
