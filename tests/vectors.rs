@@ -295,12 +295,23 @@ fn handshakes_and_message_tags_follow_from_the_text() {
         let content =
             Bytes::default().u8(role).raw(&hex(&handshake["transcript"])).raw(&hex(&handshake["chain_id"]));
         assert_eq!(plain::hash("timed/handshake/v1", &content.0), digest(&handshake[name]));
+        let content = content.raw(&hex(&handshake["identity"]));
+        let member = &handshake[format!("{name}_member").as_str()];
+        assert_eq!(plain::hash("timed/member/v1", &content.0), digest(member));
+    }
+    // The reasons' numbers, by the first and the last of them and the one that came last.
+    use timed::network::RefusalReason::{Duplicate, TooManyFromAddress, WrongVersion};
+    for (number, reason) in [(0, WrongVersion), (8, TooManyFromAddress), (9, Duplicate)] {
+        assert_eq!(encode(&reason), Bytes::default().u32(number).0, "{reason:?}");
     }
     for message in list(&vectors["messages"]) {
         let (name, encoding) = (text(&message["name"]), hex(&message["encoding"]));
         let tag = u32::from_le_bytes(encoding[..4].try_into().unwrap());
         assert!(page.contains(&format!("| {tag} | `{name}` |")), "{tag} {name} is missing in the text");
         assert_eq!(encode(&decode::<Message>(&encoding).unwrap()), encoding, "{name}");
+        if name == "status" {
+            assert_eq!(plain::status(&message["content"]), encoding);
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! it is in memory.
 //!
 //! # Invariants
-//! - INV-MIRROR-1: outputs change before anybody is told that they did, so whoever looks after the news finds them.
+//! - Outputs change before anybody is told that they did, so whoever looks after the news finds them.
 //! - INV-MIRROR-2: of two transactions with a common input neither takes a place of the pool, whichever holds it.
 
 use std::sync::Arc;

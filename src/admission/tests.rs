@@ -468,6 +468,7 @@ fn the_descendants_of_a_dropped_transaction_leave_the_pool() {
     assert_eq!(desk.admission.waiting(), (0, 0));
 }
 
+/// INV-MIRROR-2.
 #[test]
 fn few_of_many_conflicting_spends_are_passed_on_and_none_takes_a_place() {
     let mut desk = Desk::new(10);
@@ -492,6 +493,7 @@ fn few_of_many_conflicting_spends_are_passed_on_and_none_takes_a_place() {
     assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Locked { by: first.txid() });
 }
 
+/// INV-MIRROR-2.
 #[test]
 fn split_double_spends_take_no_place_of_the_pool() {
     let mut desk = Desk::new(4);

@@ -1,7 +1,7 @@
 //! The thread around [`Admission`]: queue, clock, and the doing of what it says.
 //!
 //! # Invariants
-//! - INV-ADMIT-4: all queues are bounded, and a full core holds back this thread and no vote.
+//! - All queues are bounded, and a full core holds back this thread and no vote.
 //!
 //! # Concurrency
 //! One thread takes batches of up to [`BATCH_MAX`] transactions, so that signatures are checked together and nothing is

@@ -432,6 +432,7 @@ mod tests {
         assert!(matches!(error, DevnetError::NoGenesis { .. }), "another document is another chain: {error}");
     }
 
+    /// INV-DEVNET-6.
     #[test]
     fn a_devnet_that_is_made_anew_is_a_new_chain() {
         let place = tempfile::tempdir().unwrap();

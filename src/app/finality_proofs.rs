@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - INV-PROOFS-1: a proof that this node hands out holds by the same check that its receiver makes.
-//! - INV-PROOFS-2: at most [`PROOF_JOBS_MAX`] proofs are built or checked at once, each on a blocking thread.
+//! - At most [`PROOF_JOBS_MAX`] proofs are built or checked at once, each on a blocking thread.
 //!
 //! # Concurrency
 //! The consensus thread is asked for votes through its inbox; a block that contains the transaction is found by pool and

@@ -4,7 +4,7 @@
 //! Called on the consensus thread; all it does is in memory. What a block does to the disk is `block_commit.rs`'s.
 //!
 //! # Invariants
-//! - INV-OBSERVER-1: the mirrors follow the core's order: a block's transactions leave the pool, then the epoch ends,
+//! - The mirrors follow the core's order: a block's transactions leave the pool, then the epoch ends,
 //!   then what the next epoch decided comes.
 
 use std::sync::Arc;

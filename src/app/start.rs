@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - INV-START-1: a masternode never makes its vote journal by itself: without one it refuses to start.
-//! - INV-START-2: nothing votes before journal, log and index are at the tip.
+//! - Nothing votes before journal, log and index are at the tip.
 //! - INV-START-3: threads that write outlive those that feed them; the lock on the data directory outlives all.
 
 use std::sync::Arc;

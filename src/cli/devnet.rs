@@ -5,8 +5,8 @@
 //! with them and then a line a block. It learns of blocks as anybody would: by RPC of a node that answers.
 //!
 //! # Invariants
-//! - INV-DEVNET-4: a node that ends is reported, and the others go on.
-//! - INV-DEVNET-5: all nodes have ended when the command ends; a process that does not end in time is killed.
+//! - A node that ends is reported, and the others go on.
+//! - All nodes have ended when the command ends; a process that does not end in time is killed.
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};

@@ -180,6 +180,7 @@ mod tests {
         document
     }
 
+    /// INV-GENESIS-SOURCE-2.
     #[tokio::test]
     async fn a_node_joins_the_devnet_beside_it_and_keeps_to_it() {
         let home = tempfile::tempdir().unwrap();
@@ -209,6 +210,7 @@ mod tests {
         }
     }
 
+    /// INV-GENESIS-SOURCE-1.
     #[tokio::test]
     async fn what_is_named_and_other_networks_are_left_alone() {
         let home = tempfile::tempdir().unwrap();

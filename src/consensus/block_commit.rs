@@ -4,9 +4,9 @@
 //! The consensus thread orders; one thread does what waits for the disk.
 //!
 //! # Invariants
-//! - INV-BLOCK-COMMIT-1: consensus hears of a durable block after its sync, and of each once.
-//! - INV-BLOCK-COMMIT-2: the index gets the applied blocks in their order, behind the log.
-//! - INV-BLOCK-COMMIT-3: no block is appended while the UTXO manager holds more than it may until the index has caught up.
+//! - Consensus hears of a durable block after its sync, and of each once.
+//! - The index gets the applied blocks in their order, behind the log.
+//! - No block is appended while the UTXO manager holds more than it may until the index has caught up.
 //!
 //! # Concurrency
 //! The block log's thread ends when that of consensus is gone, with all it was asked for done: the index is marked at the last

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - INV-CHAIN-1: a block becomes the tip only after the block log said that it is durable, in [`Chain::apply`] alone.
-//! - INV-CHAIN-2: while an event is handled the chain changes at most once, between two parts and never under one.
+//! - While an event is handled the chain changes at most once, between two parts and never under one.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

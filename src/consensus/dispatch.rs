@@ -9,7 +9,7 @@
 //! a simulated disk, network and clock. It opens no file and no socket, and reads no clock.
 //!
 //! # Invariants
-//! - INV-DISPATCH-1: when an event's outputs leave, every fact was heard and the block machine has nothing left to say.
+//! - When an event's outputs leave, every fact was heard and the block machine has nothing left to say.
 //! - INV-DISPATCH-2: nothing is signed in an epoch of which the journal may have forgotten something. It forgets behind
 //!   the epoch's closing block, so this concerns a node that lost the chain's data since.
 //!

@@ -5,8 +5,8 @@
 //! thread takes them and executes what is ordered, as the simulator does.
 //!
 //! # Invariants
-//! - INV-ENGINE-1: the node's own events come first, then peers' urgent ones, then bulk; none of them starves the next.
-//! - INV-ENGINE-2: messages of one peer reach consensus in the order in which they came, within each lane.
+//! - The node's own events come first, then peers' urgent ones, then bulk; none of them starves the next.
+//! - Messages of one peer reach consensus in the order in which they came, within each lane.
 //!
 //! # Concurrency
 //! One thread owns [`Consensus`]. It waits for a disk only when

@@ -5,7 +5,7 @@
 //! through [`Shell`].
 //!
 //! # Invariants
-//! - INV-EVENTS-1: outputs are executed in their order. Own votes and proposals leave as the payload of a [`Staged`]
+//! - Outputs are executed in their order. Own votes and proposals leave as the payload of a [`Staged`]
 //!   write alone, after everything that was staged before it is durable.
 //!
 //! # Units

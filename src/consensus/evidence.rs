@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - INV-EVIDENCE-1: the pool holds evidence that is valid on the present state only, one piece for each accused.
-//! - INV-EVIDENCE-2: an accused masternode costs signature checks until one piece against it is here; a flood of further
+//! - An accused masternode costs signature checks until one piece against it is here; a flood of further
 //!   contradictions costs none.
 //! - INV-EVIDENCE-3: what the pool holds is in the journal: who contradicted itself does not get off by a crash of
 //!   everybody who saw it.

@@ -5,7 +5,7 @@
 //! send gives a copy of the key away.
 //!
 //! # Invariants
-//! - INV-BEAT-1: one heartbeat is kept for each member of the set, and a newer one is taken at most every
+//! - One heartbeat is kept for each member of the set, and a newer one is taken at most every
 //!   [`HEARTBEAT_GAP_MS`].
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,7 +1,7 @@
 //! The way into consensus: its own lane, and the lanes of peers.
 //!
 //! # Invariants
-//! - INV-INBOX-1: what the node owes itself (durable writes, durable blocks, elapsed timers) is never dropped and never
+//! - What the node owes itself (durable writes, durable blocks, elapsed timers) is never dropped and never
 //!   waits behind what peers say; votes never wait behind transactions and blocks.
 //!
 //! # Concurrency

@@ -3,7 +3,7 @@
 //! Peers relay, answer and replay; without this each copy would cost a hash over all of its votes and a signature check.
 //!
 //! # Invariants
-//! - INV-KNOWN-1: a name is the digest of a signed header, which binds all votes; it is noted after header, votes and
+//! - A name is the digest of a signed header, which binds all votes; it is noted after header, votes and
 //!   signature were checked together.
 //! - INV-KNOWN-2: at most [`KNOWN_BATCHES_MAX`] names are kept, the oldest go first: what is forgotten is checked again.
 //!
@@ -56,6 +56,7 @@ impl KnownBatches {
 mod tests {
     use super::*;
 
+    /// INV-KNOWN-2.
     #[test]
     fn the_oldest_names_go_first_and_no_more_are_kept_than_allowed() {
         let digest = |number: usize| {

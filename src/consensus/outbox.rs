@@ -1,7 +1,7 @@
 //! Where the parts of consensus put what they want done, in order, and what their siblings have to hear.
 //!
 //! # Invariants
-//! - INV-OUTBOX-1: outputs leave in the order in which parts ordered them; facts are heard before the event ends.
+//! - Outputs leave in the order in which parts ordered them; facts are heard before the event ends.
 
 use std::collections::VecDeque;
 

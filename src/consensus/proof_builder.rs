@@ -6,7 +6,7 @@
 //! log has the headers and commits.
 //!
 //! # Invariants
-//! - INV-PROOF-BUILD-1: a proof takes one read of the index and one of the log for each epoch, and no more than
+//! - A proof takes one read of the index and one of the log for each epoch, and no more than
 //!   [`FINALITY_PROOF_BYTES_MAX`] of memory for what it keeps of them.
 
 use std::sync::Arc;

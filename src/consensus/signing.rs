@@ -4,11 +4,11 @@
 //! anew at each epoch: masternodes register, leave and change their keys while nodes run.
 //!
 //! # Invariants
-//! - INV-SIGN-1: nothing is signed while the node listens for a copy of its key, nor ever again once a copy was heard
+//! - Nothing is signed while the node listens for a copy of its key, nor ever again once a copy was heard
 //!   or a fork was detected: two live copies of a key contradict each other sooner or later.
-//! - INV-SIGN-2: a journal that was made while its key may have voted elsewhere signs only in epochs that start later
+//! - A journal that was made while its key may have voted elsewhere signs only in epochs that start later
 //!   than the journal by twice the clocks' drift; what the key said before, it said in epochs that are over.
-//! - INV-SIGN-3: when signing begins, locks and votes of the journal are in the machines already.
+//! - When signing begins, locks and votes of the journal are in the machines already.
 
 use tracing::{error, info};
 

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - INV-TIMER-1: each scheduled timer elapses once, at its earliest deadline; none is lost.
-//! - INV-TIMER-2: the number of timers is bounded by what is ordered: one of each kind a round, and those of past heights go
+//! - The number of timers is bounded by what is ordered: one of each kind a round, and those of past heights go
 //!   as they elapse.
 //!
 //! # Concurrency

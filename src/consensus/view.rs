@@ -5,7 +5,7 @@
 //! elsewhere and is never read back by consensus.
 //!
 //! # Invariants
-//! - INV-VIEW-1: state and recent blocks are of durable blocks only.
+//! - State and recent blocks are of durable blocks only.
 //! - INV-VIEW-2: at most [`RECENT_BLOCKS_MAX`] blocks with [`RECENT_TRANSACTIONS_MAX`] transactions together are
 //!   kept, the last one always.
 //!
@@ -227,7 +227,7 @@ impl<B: BlockSource> BlockSource for RecentFirst<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Block, ChainId, Commit, Hash, Header, StateDigest};
+    use crate::types::{Block, ChainId, Commit, Hash, Header, StateDigest, Transaction};
 
     fn block(height: Height) -> CommittedBlock {
         let header = Header {
@@ -251,7 +251,7 @@ mod tests {
         CommittedBlock { block, commit: Commit::default() }
     }
 
-    /// INV-BFT-VIEW-2.
+    /// INV-VIEW-2.
     #[test]
     fn recent_blocks_are_bounded_and_found_by_height_and_hash() {
         let mut recent = RecentBlocks::default();
@@ -265,5 +265,15 @@ mod tests {
         assert!(recent.at(10).is_none() && recent.at(11).is_some() && recent.at(total + 1).is_none());
         let hash = recent.at(20).unwrap().block.header.hash();
         assert_eq!(recent.heights.get(&hash), Some(&20));
+
+        // A block with so many transactions is kept alone.
+        let mut large = block(total + 1);
+        let transaction = Arc::new(Transaction::transfer(Vec::new(), Vec::new(), Vec::new()));
+        large.block.transactions = vec![transaction; RECENT_TRANSACTIONS_MAX + 1];
+        recent.push(large.block.header.hash(), Arc::new(large));
+        assert_eq!((recent.blocks.len(), recent.heights.len()), (1, 1));
+        let next = block(total + 2);
+        recent.push(next.block.header.hash(), Arc::new(next));
+        assert!(recent.at(total + 1).is_none() && recent.at(total + 2).is_some());
     }
 }

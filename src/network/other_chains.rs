@@ -103,6 +103,7 @@ mod tests {
 
     const CHAIN: ChainId = ChainId([7; 32]);
 
+    /// INV-OTHER-CHAINS-1.
     #[test]
     fn each_address_is_told_once_a_minute() {
         let (mut chains, begin) = (OtherChains::default(), now());
@@ -118,6 +119,7 @@ mod tests {
         assert_eq!(told, [("192.0.2.1".to_owned(), 8), ("127.0.0.1:24200".to_owned(), 10)]);
     }
 
+    /// INV-OTHER-CHAINS-1.
     #[test]
     fn a_crowd_fills_neither_memory_nor_log_and_hides_no_peer_that_was_dialled() {
         let (mut chains, begin) = (OtherChains::default(), now());

@@ -6,7 +6,7 @@
 //! # Invariants
 //! - A comparison with a secret takes the same time whatever the secret is: both sides go through
 //!   HMAC-SHA256 and the tags are compared in constant time.
-//! - INV-AUTH-2: neither secrets nor what callers presented reach a log or an error.
+//! - Neither secrets nor what callers presented reach a log or an error.
 //! - INV-AUTH-3: the cookie file is readable by its owner alone from its first byte on.
 //!
 //! Users are configured as Bitcoin Core's `rpcauth`: `user:salt$hash`, the hash being HMAC-SHA256 of the password under

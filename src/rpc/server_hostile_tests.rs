@@ -90,6 +90,7 @@ async fn a_hundred_and_fifty_slow_connections_shut_nobody_out() {
     }
 }
 
+/// INV-CALL-1, INV-HTTP-4.
 #[tokio::test]
 async fn two_hundred_strangers_who_wait_shut_nobody_out() {
     let fixture = Fixture::start_with(Limits::of(100)).await;

@@ -403,7 +403,7 @@ async fn health_and_readiness_have_their_pages() {
     assert_eq!((not_ready.status, &not_ready.json()["reasons"][0]["reason"]), (503, &json!("syncing")));
 }
 
-/// INV-METHODS-1, INV-SERVER-1.
+/// INV-CALL-1, INV-SERVER-1.
 #[tokio::test]
 async fn stopping_ends_waits_and_removes_the_cookie() {
     let fixture = Fixture::start().await;

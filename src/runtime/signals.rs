@@ -7,7 +7,7 @@
 //! # Invariants
 //! - INV-SIGNALS-1: SIGINT and SIGTERM alone stop a node. SIGHUP has the log reopened and its level read again; SIGUSR1
 //!   and SIGUSR2 change nothing but a line in the log. Left to the operating system, each of the three would kill.
-//! - INV-SIGNALS-2: the first SIGINT or SIGTERM cancels the registry's token at once, whatever the node is doing; each
+//! - The first SIGINT or SIGTERM cancels the registry's token at once, whatever the node is doing; each
 //!   further one makes the shutdown hurry.
 
 use std::io;

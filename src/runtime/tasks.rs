@@ -365,6 +365,7 @@ mod tests {
         (stopped, began.elapsed())
     }
 
+    /// INV-TASKS-3.
     #[tokio::test]
     async fn a_second_request_makes_a_shutdown_end_soon() {
         let registry = TaskRegistry::new(CancellationToken::new());

@@ -4,7 +4,7 @@
 //! Handed out by [`JournalWriter`](super::JournalWriter) with the journal it opened or made.
 //!
 //! # Invariants
-//! - INV-STORAGE-2: each read checks the record's checksum.
+//! - INV-STORAGE-2 of [`super`]: each read checks the record's checksum.
 //!
 //! # Units
 //! The map of bodies takes about [`BODY_PLACE_BYTES`] for each body that the journal retains, whatever its size.

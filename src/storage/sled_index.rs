@@ -8,7 +8,7 @@
 //! - Sync is sled's flush and then an fsync of its file, since the flush alone is none on Linux.
 //! - INV-SLED-2: what a killed process leaves of a snapshot it was making is removed before sled is opened, which would
 //!   fail otherwise.
-//! - INV-SLED-4: [`StorageError::Index`] means damage. What the operating system refuses for want of room, rights or
+//! - [`StorageError::Index`] means damage. What the operating system refuses for want of room, rights or
 //!   handles is [`StorageError::Io`], and no reason to build the index again.
 //! - Single keys are written, never sled's batches, which stop every reader.
 //!

@@ -64,8 +64,9 @@ pub enum Domain {
 
 impl Domain {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Transaction,
+        Self::TransactionCopy,
         Self::TransactionSignature,
         Self::OperatorConsent,
         Self::Evidence,
@@ -87,6 +88,7 @@ impl Domain {
         Self::MerkleRoot,
         Self::ConflictOrder,
         Self::Handshake,
+        Self::MemberConnection,
         Self::DevelopmentSeed,
     ];
 

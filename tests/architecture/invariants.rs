@@ -8,51 +8,7 @@ use std::collections::BTreeMap;
 use crate::source::{Source, folder_text, house};
 
 /// Defined, and quoted by nothing yet. This list may only shrink.
-const UNQUOTED: &[&str] = &[
-    // Of the executor.
-    "INV-BEAT-1",
-    "INV-CORE-1",
-    "INV-CORE-2",
-    "INV-CORE-3",
-    "INV-CORE-4",
-    "INV-CORE-5",
-    "INV-EVIDENCE-1",
-    "INV-EVIDENCE-2",
-    "INV-EVIDENCE-3",
-    "INV-FORK-1",
-    "INV-FORK-2",
-    "INV-FORK-3",
-    "INV-FORK-4",
-    "INV-GOSSIP-1",
-    "INV-GOSSIP-2",
-    "INV-GOSSIP-3",
-    "INV-PULL-1",
-    "INV-RESTORE-1",
-    "INV-RESTORE-2",
-    "INV-SIGN-1",
-    "INV-SIGN-2",
-    "INV-SIGN-3",
-    "INV-SYNC-1",
-    "INV-SYNC-2",
-    // Of its shells, the router and RPC.
-    "INV-AUTH-2",
-    "INV-BFT-VIEW-1",
-    "INV-BLOCK-COMMIT-1",
-    "INV-BLOCK-COMMIT-2",
-    "INV-BLOCK-COMMIT-3",
-    "INV-CONN-3",
-    "INV-DEVNET-4",
-    "INV-DEVNET-5",
-    "INV-ENGINE-1",
-    "INV-ENGINE-2",
-    "INV-OBSERVER-1",
-    "INV-PROOF-BUILD-1",
-    "INV-PROOFS-2",
-    "INV-ROUTER-2",
-    "INV-ROUTER-3",
-    "INV-START-2",
-    "INV-TIMER-2",
-];
+const UNQUOTED: &[&str] = &[];
 
 /// The page that defines rule 0 to rule 6 and I1 to I10.
 const RULES: &str = include_str!("../../src/protocol/rules.md");

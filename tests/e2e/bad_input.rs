@@ -59,7 +59,7 @@ fn assert_refused(net: &Net, transaction: &Transaction, code: i32, reason: &str)
     }
 }
 
-/// INV-ROUTER-1.
+/// What is refused has touched nothing, and the answer names the rule.
 #[test]
 fn bad_transactions_are_refused_with_their_reason() {
     let net = Net::running();

@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use crate::net::{Net, Process, timed, wait_for};
 
+/// INV-SIGNALS-1.
 #[test]
 fn only_two_signals_stop_a_node_and_the_others_have_their_uses() {
     let mut net = Net::prepare(4, |_| {});
@@ -36,6 +37,7 @@ fn only_two_signals_stop_a_node_and_the_others_have_their_uses() {
     assert!(log().contains("SIGTERM") && log().contains("Graceful shutdown complete"), "{}", log());
 }
 
+/// INV-SIGNALS-1.
 #[test]
 fn a_devnet_stops_by_the_same_two_alone() {
     let net = Net::prepare(4, |_| {});

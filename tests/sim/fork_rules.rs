@@ -89,6 +89,7 @@ fn a_fork_is_found_by_the_side_whose_epoch_goes_on() {
     assert!(goes_on.running().consensus.fork().is_some());
 }
 
+/// INV-FORK-1.
 #[test]
 fn a_longer_chain_without_commits_is_no_fork() {
     let (mut ended, mut goes_on) = parted();

@@ -12,6 +12,7 @@ fn relays(one: &OneNode, message: &Message) -> usize {
     one.relayed.iter().filter(|relayed| *relayed == message).count()
 }
 
+/// INV-GOSSIP-3.
 #[test]
 fn a_late_vote_that_is_not_kept_is_not_passed_on() {
     let mut one = OneNode::new(&[1, 2, 3]);
@@ -52,6 +53,7 @@ fn a_batch_below_all_that_is_remembered_counts_and_is_not_passed_on_again_and_ag
     assert!(one.running().consensus.finality().promises().contains(&txid), "but its votes count");
 }
 
+/// INV-GOSSIP-1.
 #[test]
 fn nothing_that_a_peer_says_makes_a_batch_count_as_received() {
     let mut one = OneNode::new(&[1, 2]);
@@ -69,6 +71,7 @@ fn nothing_that_a_peer_says_makes_a_batch_count_as_received() {
     assert!(one.running().consensus.finality().promises().contains(&txid));
 }
 
+/// INV-EVIDENCE-1, INV-GOSSIP-3.
 #[test]
 fn a_second_batch_under_one_number_counts_and_proves_the_contradiction() {
     let mut one = OneNode::new(&[1, 2]);
@@ -119,6 +122,7 @@ fn asked(one: &OneNode) -> Vec<(u8, u64)> {
     .collect()
 }
 
+/// INV-PULL-1.
 #[test]
 fn lacking_batches_are_asked_of_one_peer_at_a_time() {
     let mut one = OneNode::new(&[1, 2, 3]);

@@ -28,6 +28,7 @@ fn dead_at_closing() -> OneNode {
     one
 }
 
+/// INV-ENGINE-4, INV-RESTORE-2.
 #[test]
 fn closing_is_journaled_by_the_next_start_if_a_crash_came_before() {
     let mut one = dead_at_closing();
@@ -62,6 +63,7 @@ fn a_chain_lost_before_closing_was_known_to_anybody_binds_nobody() {
     assert_eq!(batches(&one), 1);
 }
 
+/// INV-DISPATCH-2.
 #[test]
 fn nothing_is_signed_again_in_epochs_that_the_journal_has_forgotten() {
     let mut one = OneNode::new(&[1, 2, 3]);
@@ -85,6 +87,7 @@ fn nothing_is_signed_again_in_epochs_that_the_journal_has_forgotten() {
     assert_eq!(heights(&one).len(), signed, "nor its votes on the blocks of these heights");
 }
 
+/// INV-RESTORE-1.
 #[test]
 fn what_was_voted_in_an_epoch_is_served_again_when_the_chain_is_back_in_it() {
     let mut one = OneNode::new(&[1, 2, 3]);

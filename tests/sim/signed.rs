@@ -114,6 +114,7 @@ impl Signed {
                     self.votes.entry(key).or_default().insert(batch.header.validator);
                 }
             }
+            // INV-BFT-DRIVER-1: restarts included, since what was seen outlives the nodes.
             Message::BlockVote(vote) => {
                 let key = (vote.validator, vote.height, vote.round, vote.step);
                 match self.block_votes.insert(key, vote.value) {

@@ -494,7 +494,20 @@ fn handshake() -> Value {
         let hasher = DomainHasher::new(Domain::Handshake).bytes(&[role]).bytes(&transcript);
         hex(hasher.bytes(&CHAIN.0).finish())
     };
-    json!({ "chain_id": CHAIN, "transcript": hex(transcript), "initiator": digest(0), "responder": digest(1) })
+    let identity = secret(0x22).public();
+    let member = |role: u8| {
+        let hasher = DomainHasher::new(Domain::MemberConnection).bytes(&[role]).bytes(&transcript);
+        hex(hasher.bytes(&CHAIN.0).bytes(&identity.0).finish())
+    };
+    json!({
+        "chain_id": CHAIN,
+        "transcript": hex(transcript),
+        "identity": identity,
+        "initiator": digest(0),
+        "responder": digest(1),
+        "initiator_member": member(0),
+        "responder_member": member(1),
+    })
 }
 
 fn messages() -> Value {
@@ -506,8 +519,22 @@ fn messages() -> Value {
         has_proposal: true,
         prevotes: SignerBitmap::empty(4),
         precommits: SignerBitmap::default(),
-        batches: vec![timed::types::message::HeldBatches { from: 2, until: 7 }; 4],
+        batches: (0..4).map(|place| timed::types::message::HeldBatches { from: place, until: 7 }).collect(),
     };
+    let status_text = json!({
+        "height": status.height,
+        "tip": status.tip,
+        "epoch": status.epoch,
+        "round": status.round,
+        "has_proposal": status.has_proposal,
+        "prevotes": "00",
+        "precommits": "",
+        "batches": status
+            .batches
+            .iter()
+            .map(|held| json!({ "from": held.from, "until": held.until }))
+            .collect::<Vec<_>>(),
+    });
     let peer = timed::types::message::PeerAddress {
         address: "203.0.113.7:24000".to_owned(),
         identity: Some(PublicKey([0x22; 32])),
@@ -531,10 +558,15 @@ fn messages() -> Value {
         Message::Masternodes(vec![peer]),
         Message::Heartbeat(Arc::new(heartbeat().0)),
     ];
-    messages
-        .iter()
-        .map(|message| json!({ "name": timed::network::MessageKind::of(message).name(), "encoding": hex(encode(message)) }))
-        .collect()
+    let entry = |message: &Message| {
+        let name = timed::network::MessageKind::of(message).name();
+        let mut entry = json!({ "name": name, "encoding": hex(encode(message)) });
+        if matches!(message, Message::Status(_)) {
+            entry["content"] = status_text.clone();
+        }
+        entry
+    };
+    messages.iter().map(entry).collect()
 }
 
 /// All vectors but the finality proofs.

@@ -405,3 +405,20 @@ pub fn heartbeat_digest(chain_id: &[u8], value: &Value) -> Digest {
         .counted(&hex(&value["heard"]));
     hash("timed/heartbeat/v1", &out.0)
 }
+
+// -- section 11: between peers ----------------------------------------------------------------------------------------
+
+/// The message that says where a node stands.
+pub fn status(value: &Value) -> Vec<u8> {
+    Bytes::default()
+        .u32(2)
+        .u64(number(&value["height"]))
+        .raw(&hex(&value["tip"]))
+        .u64(number(&value["epoch"]))
+        .u32(number(&value["round"]))
+        .u8(u8::from(value["has_proposal"].as_bool().unwrap()))
+        .counted(&hex(&value["prevotes"]))
+        .counted(&hex(&value["precommits"]))
+        .list(list(&value["batches"]), |out, held| out.u64(number(&held["from"])).u64(number(&held["until"])))
+        .0
+}

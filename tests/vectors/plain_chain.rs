@@ -162,6 +162,9 @@ impl Document {
             .lock(&key_hash_of_address(text(masternode, "payout")))
             .counted(text(masternode, "network_address").as_bytes())
             .u64(self.weight_of(collateral))
+            // The document's masternodes have grown to their full weight, and are not on trial.
+            .u64(self.weight_of(collateral))
+            .u8(0)
             .u64(place as u64)
             // No pending update, no request to leave, no evidence, no jail; it has not left.
             .raw(&[0; 6])

@@ -20,6 +20,7 @@ fn config(data_dir: &Path) -> Config {
     config
 }
 
+/// INV-START-1.
 #[test]
 fn a_masternode_without_a_journal_refuses_and_with_one_starts() {
     let home = tempfile::tempdir().unwrap();

@@ -189,6 +189,7 @@ fn fork(config: &Config, genesis: &GenesisDocument, proposer: usize) -> ForkProo
     ForkProof { ours: side(1), theirs: side(2), guilty: vec![precommit.validator] }
 }
 
+/// INV-FORK-2.
 #[test]
 fn a_fork_is_acknowledged_once_and_carried_along() {
     let genesis = devnet_genesis(4);

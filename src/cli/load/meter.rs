@@ -1,7 +1,7 @@
 //! What became of each submitted transaction, and how long it took.
 //!
 //! # Invariants
-//! - INV-METER-1: a transaction counts as final once, and its coin comes back once, when it is final.
+//! - INV-LOAD-METER-1: a transaction counts as final once, and its coin comes back once, when it is final.
 //! - Memory grows with transactions in flight and with the run's length in milliseconds, never with the
 //!   number of all transactions.
 //!
@@ -262,7 +262,7 @@ mod tests {
         TxId([byte; 32])
     }
 
-    /// INV-METER-1.
+    /// INV-LOAD-METER-1.
     #[test]
     fn each_transaction_counts_once_at_its_own_node() {
         let start = Clock.instant();

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! # Invariants
-//! - INV-CANDIDATES-1: whether a block is acceptable goes from false to true within a height, never back (rule 4).
-//! - INV-CANDIDATES-2: a block whose verdict the machine asks for again is told it again: the machine may have forgotten
+//! - Whether a block is acceptable goes from false to true within a height, never back (rule 4).
+//! - A block whose verdict the machine asks for again is told it again: the machine may have forgotten
 //!   the block meanwhile, with what it was told.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,11 +15,11 @@
 //! | what a start finds in the journal | `restore.rs` |
 //!
 //! # Invariants
-//! - INV-BLOCKS-1: for one (height, round, step) this node signs one value; what the journal holds is sent again as it
+//! - INV-BFT-DRIVER-1: for one (height, round, step) this node signs one value; what the journal holds is sent again as it
 //!   was.
-//! - INV-BLOCKS-2: own proposals and votes leave as the payload of a staged write, with what they stand on, and count here
+//! - Own proposals and votes leave as the payload of a staged write, with what they stand on, and count here
 //!   when they are durable.
-//! - INV-BLOCKS-3: one block at a time is on its way to the log; while it is, nothing of its height is decided any more.
+//! - One block at a time is on its way to the log; while it is, nothing of its height is decided any more.
 //!
 //! # Concurrency
 //! One owner, the consensus thread.
@@ -270,7 +270,7 @@ impl BftConsensus {
         }
         let height = at.chain.next_height();
         if let Some(signed) = self.own_votes.get(&(height, round, step)) {
-            // INV-BLOCKS-1. The machine does not ask for this; if it ever does, the journal wins.
+            // INV-BFT-DRIVER-1. The machine does not ask for this; if it ever does, the journal wins.
             error!(height, round, ?step, ?signed, "refusing to sign a second vote");
             return;
         }

@@ -83,6 +83,12 @@ impl EarlyMessages {
         }
     }
 
+    /// Checks of a peer's messages that found nothing.
+    #[cfg(test)]
+    pub(in crate::consensus) fn unverified_of(&self, peer: &PeerId) -> usize {
+        self.peers.get(peer).map_or(0, |of_peer| of_peer.unverified)
+    }
+
     /// Encoded bytes that are kept for a peer.
     #[cfg(test)]
     pub(in crate::consensus) fn bytes_of(&self, peer: &PeerId) -> usize {

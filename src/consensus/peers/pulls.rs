@@ -3,9 +3,9 @@
 //! # Invariants
 //! - INV-PULL-1: of each member's batches one range is asked for at a time, of one peer. A peer that does not answer
 //!   within [`REQUEST_TIMEOUT_MS`] is passed over for as long again, if another one offers them.
-//! - INV-PULL-2: what a peer's answer did not contain is not asked of it again for [`ASK_AGAIN_MS`]. That is all that the
+//! - What a peer's answer did not contain is not asked of it again for [`ASK_AGAIN_MS`]. That is all that the
 //!   end of an answer does.
-//! - INV-PULL-3: among the names of what is lacking each gets its turn, however many there are and whoever made them up.
+//! - Among the names of what is lacking each gets its turn, however many there are and whoever made them up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;

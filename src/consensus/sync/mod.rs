@@ -4,7 +4,7 @@
 //! # Invariants
 //! - INV-SYNC-1: a block is applied only with a valid commit of its epoch's set and after full validation; its
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.
-//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, and [`SYNC_BLOCKS_MAX`] blocks with
+//! - At most [`RANGES_MAX`] ranges are asked for at a time, and [`SYNC_BLOCKS_MAX`] blocks with
 //!   [`SYNC_BYTES_MAX`] encoded bytes held.
 //! - INV-SYNC-3: a height that a peer says it has, and does not deliver, is soon not believed, and never again for long.
 //!

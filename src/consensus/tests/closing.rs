@@ -147,6 +147,7 @@ fn votes_are_held_while_a_block_that_others_decided_is_written() {
     let outputs = node.order(Event::Transaction(chain.payment(0)));
     let votes = |output: &Output| matches!(output, Output::Persist(staged) if !staged.release.is_empty());
     assert!(!outputs.iter().any(votes));
+    assert_eq!(node.consensus.state().height(), 2, "INV-CHAIN-1: the block is not durable yet");
 }
 
 #[test]

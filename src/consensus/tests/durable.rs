@@ -31,6 +31,7 @@ impl Node {
     }
 }
 
+/// INV-ENGINE-3, INV-RESTORE-1.
 #[test]
 fn the_certificate_behind_a_promise_is_durable_before_it_and_written_once() {
     let (chain, payment) = (Chain::new(), Chain::new().payment(0));

@@ -27,6 +27,7 @@ fn pending(node: &Node) -> Vec<Arc<Evidence>> {
     node.consensus.pending_evidence().cloned().collect()
 }
 
+/// INV-EVIDENCE-3.
 #[test]
 fn evidence_outlives_a_crash_of_everybody_who_saw_it() {
     let chain = Chain::new();
@@ -41,6 +42,7 @@ fn evidence_outlives_a_crash_of_everybody_who_saw_it() {
     assert_eq!(pending(&node), [piece]);
 }
 
+/// INV-EVIDENCE-1, INV-EVIDENCE-3.
 #[test]
 fn evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it() {
     let mut chain = Chain::new();
@@ -88,6 +90,7 @@ fn evidence_waits_for_a_chain_that_was_lost() {
     assert!(node.around.written.contains(&JournalRecord::Evidence(piece)), "what is older goes");
 }
 
+/// INV-EVIDENCE-1.
 #[test]
 fn what_a_journal_holds_counts_only_if_it_holds_on_the_chain() {
     let chain = Chain::new();

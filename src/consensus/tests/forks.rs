@@ -85,6 +85,7 @@ fn swapped(fork: &ForkProof) -> ForkProof {
     ForkProof { ours: theirs, theirs: ours, guilty }
 }
 
+/// INV-FORK-3, INV-FORK-4.
 #[test]
 fn a_parting_is_judged_by_its_own_two_blocks() {
     let trunk = Trunk::new();
@@ -133,6 +134,7 @@ fn what_was_decided_on_above_the_parting_stands_too() {
     assert_eq!(found(&node), None);
 }
 
+/// INV-FORK-4.
 #[test]
 fn who_is_on_the_other_side_is_not_asked_again_for_a_while() {
     let trunk = Trunk::new();
@@ -148,6 +150,7 @@ fn who_is_on_the_other_side_is_not_asked_again_for_a_while() {
     assert_eq!(meet(&mut node, &chain, usize::MAX), [3], "it may have been started anew on another chain");
 }
 
+/// INV-FORK-3.
 #[test]
 fn a_second_block_that_was_shown_is_not_hidden_by_silence() {
     let trunk = Trunk::new();
@@ -181,6 +184,7 @@ fn two_epochs(shift_ms: u64) -> (Chain, Vec<LoggedBlock>) {
     (chain, blocks)
 }
 
+/// INV-FORK-1.
 #[test]
 fn a_parting_that_is_too_old_is_judged_by_a_block_that_is_not() {
     let (ours, blocks) = two_epochs(0);

@@ -2,7 +2,7 @@
 
 use super::super::events::Now;
 use super::super::peers::REQUEST_TIMEOUT_MS;
-use super::super::peers::early::EARLY_BYTES_MAX;
+use super::super::peers::early::{EARLY_BYTES_MAX, UNVERIFIED_MAX};
 use super::*;
 use crate::network::PeerId;
 use crate::types::codec::encode;
@@ -58,6 +58,7 @@ fn early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_the
         hear_from(&mut node, from, message);
     }
     assert_eq!(node.consensus.peers.early.bytes_of(&from), 0, "who did not sign takes no room");
+    assert_eq!(node.consensus.peers.early.unverified_of(&from), UNVERIFIED_MAX, "INV-EARLY-2");
     node.hear(honest.clone());
     assert_eq!(node.consensus.peers.early.bytes_of(&peer()), encode(&honest).len());
     let large = |seq: u64| {
