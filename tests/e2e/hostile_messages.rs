@@ -20,7 +20,7 @@ use timed::types::{
 
 use crate::hostile_siege::{ATTACKED, Attack, Siege, any_key, invented, p2p_port};
 use crate::hostile_wire::connect;
-use crate::raw_peer::{Persona, RawPeer, framed, lane_of};
+use crate::raw_peer::{NotConnected, Persona, RawPeer, framed, lane_of};
 
 /// Bytes that are sent at once.
 const CHUNK_BYTES: usize = 60_000;
@@ -40,6 +40,7 @@ pub fn attacks() -> Vec<Attack> {
         Attack { name: "GetBatches", run: get_batches },
         Attack { name: "GetBlocks", run: get_blocks },
         Attack { name: "addresses", run: addresses },
+        Attack { name: "control: pings to nobody", run: pings_to_nobody },
         Attack { name: "pings, pongs and questions for addresses", run: pings },
         Attack { name: "votes of unknown signers", run: unknown_signers },
         Attack { name: "votes of far heights and rounds", run: far_votes },
@@ -57,13 +58,26 @@ pub fn attacks() -> Vec<Attack> {
 }
 
 /// Sends messages as fast as the node takes them, under a new name whenever it ends the connection.
-pub fn flood(siege: &Siege, mut make: impl FnMut(u64) -> Message) -> String {
+pub fn flood(siege: &Siege, make: impl FnMut(u64) -> Message) -> String {
+    let connect = || RawPeer::connect(p2p_port(ATTACKED), &Persona::stranger(siege.chain_id()));
+    flood_over(siege, connect, make)
+}
+
+/// The same work of the attacker, and nobody who hears it: both share the machine with the network.
+pub fn control(siege: &Siege, make: impl FnMut(u64) -> Message) -> String {
+    flood_over(siege, RawPeer::to_nobody, make)
+}
+
+fn flood_over(
+    siege: &Siege,
+    mut connect: impl FnMut() -> Result<RawPeer, NotConnected>,
+    mut make: impl FnMut(u64) -> Message,
+) -> String {
     let (mut peer, mut names, mut sent, mut made) = (None, 0, 0, 0);
     let mut chunk: (u8, Vec<u8>) = (0, Vec::new());
     while !siege.is_over() {
         let Some(connected) = &peer else {
-            let persona = Persona::stranger(siege.chain_id());
-            peer = RawPeer::connect(p2p_port(ATTACKED), &persona).ok();
+            peer = connect().ok();
             if peer.is_none() {
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -189,6 +203,11 @@ fn addresses(siege: &Siege) -> String {
         });
         Message::Masternodes(peers.collect())
     })
+}
+
+/// Pings that nobody hears.
+fn pings_to_nobody(siege: &Siege) -> String {
+    control(siege, Message::Ping)
 }
 
 /// The network's own small talk without a pause.

@@ -113,10 +113,8 @@ fn large_body(siege: &Siege) -> String {
         r#"{{"jsonrpc":"2.0","id":1,"method":"getblockcount","params":["{}"]}}"#,
         "x".repeat(2 << 20)
     );
-    let claim = format!("POST / HTTP/1.1\r\n{}Content-Length: 99999999999\r\n\r\n", own_host());
     repeat(siege, || {
         assert!(matches!(status_of(&request(&own_host(), &body)), Some(413) | None));
-        assert!(matches!(status_of(claim.as_bytes()), Some(413) | None));
     })
 }
 

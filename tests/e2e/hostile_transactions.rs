@@ -7,7 +7,7 @@ use timed::runtime::Clock;
 use timed::types::transaction::{Lock, TxOut};
 use timed::types::{Amount, Message, Transaction, TxId};
 
-use crate::hostile_messages::{any_signature, flood, output};
+use crate::hostile_messages::{any_signature, control, flood, output};
 use crate::hostile_siege::{Attack, Siege, any_key, invented};
 use crate::hostile_wire::{connect, send_until_closed};
 use crate::net::{Chain, Coin};
@@ -20,8 +20,8 @@ const VICTIM_MAX: Duration = Duration::from_secs(15);
 pub fn attacks() -> Vec<Attack> {
     vec![
         Attack { name: "transactions without inputs", run: no_inputs },
+        Attack { name: "control: orphans to nobody", run: orphans_to_nobody },
         Attack { name: "orphans with invented outputs", run: orphans },
-        Attack { name: "orphans of one invented output", run: rival_orphans },
         Attack { name: "transactions with bad signatures", run: bad_signatures },
         Attack { name: "copies of a payment with other witnesses", run: other_witnesses },
         Attack { name: "conflicts with many inputs", run: conflicts },
@@ -38,24 +38,33 @@ fn no_inputs(siege: &Siege) -> String {
 }
 
 /// Families of transactions whose first spends an output that nobody made, each signed as it should be.
-fn orphans(siege: &Siege) -> String {
-    let key = any_key();
+fn families(siege: &Siege) -> impl FnMut(u64) -> Message {
+    let (key, chain_id) = (any_key(), siege.chain_id());
     let lock = Lock::KeyHash(key.public().key_hash());
     let mut parent = invented();
-    flood(siege, |number| {
+    move |number| {
         if number.is_multiple_of(4) {
             parent = invented();
         }
         let outputs = vec![TxOut { value: Amount(1_000_000_000 / (1 + number % 4)), lock }; 2];
-        let transaction =
-            Transaction::transfer(vec![parent], outputs, Vec::new()).signed(&siege.chain_id(), &[&key]);
+        let transaction = Transaction::transfer(vec![parent], outputs, Vec::new()).signed(&chain_id, &[&key]);
         parent.txid = transaction.txid();
         Message::Transaction(Arc::new(transaction))
-    })
+    }
+}
+
+/// Orphans and their descendants.
+fn orphans(siege: &Siege) -> String {
+    flood(siege, families(siege))
+}
+
+/// The same families, of which no node hears.
+fn orphans_to_nobody(siege: &Siege) -> String {
+    control(siege, families(siege))
 }
 
 /// Many transactions that all wait for the same output, and for a hundred others each.
-fn rival_orphans(siege: &Siege) -> String {
+pub fn rival_orphans(siege: &Siege) -> String {
     let key = any_key();
     let inputs: Vec<_> = (0..100).map(|_| invented()).collect();
     flood(siege, |number| {
@@ -115,7 +124,7 @@ fn copies_of(siege: &Siege, payment: &Transaction) -> Vec<Transaction> {
     let stranger = any_key();
     vec![
         change(|copy| copy.witnesses.clear()),
-        change(|copy| drop(copy.witnesses.pop())),
+        change(|copy| copy.witnesses.truncate(1)),
         change(|copy| copy.witnesses[1].signature = copy.witnesses[0].signature),
         change(|copy| copy.witnesses.swap(0, 1)),
         change(|copy| copy.witnesses.push(copy.witnesses[0].clone())),

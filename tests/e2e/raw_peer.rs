@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -124,11 +124,16 @@ pub fn first_noise_record() -> Vec<u8> {
     [&u16::try_from(length).unwrap().to_be_bytes()[..], &message[..length]].concat()
 }
 
-fn initiator() -> snow::HandshakeState {
+fn noise_state(is_initiator: bool) -> snow::HandshakeState {
     let parameters: snow::params::NoiseParams = NOISE_PARAMETERS.parse().unwrap();
     let keys = snow::Builder::new(parameters.clone()).generate_keypair().unwrap();
     let builder = snow::Builder::new(parameters).prologue(PROLOGUE).unwrap();
-    builder.local_private_key(&keys.private).unwrap().build_initiator().unwrap()
+    let builder = builder.local_private_key(&keys.private).unwrap();
+    if is_initiator { builder.build_initiator().unwrap() } else { builder.build_responder().unwrap() }
+}
+
+fn initiator() -> snow::HandshakeState {
+    noise_state(true)
 }
 
 /// A socket after Noise, before anybody said who he is.
@@ -294,6 +299,30 @@ impl RawPeer {
     /// Connects and never reads.
     pub fn connect_deaf(port: u16, persona: &Persona) -> Result<Self, NotConnected> {
         Self::after(shake_hands(port, persona)?)
+    }
+
+    /// A peer whose words are read and forgotten: what an attack costs the machine without a node.
+    pub fn to_nobody() -> Result<Self, NotConnected> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let stream = TcpStream::connect(listener.local_addr()?)?;
+        let (mut sink, _) = listener.accept()?;
+        let (mut one, mut other) = (initiator(), noise_state(false));
+        let (mut message, mut payload) = ([0; 1_024], [0; 1_024]);
+        for turn in 0..3 {
+            let (speaker, listener) =
+                if turn % 2 == 0 { (&mut one, &mut other) } else { (&mut other, &mut one) };
+            let length = speaker.write_message(&[], &mut message).map_err(broken)?;
+            listener.read_message(&message[..length], &mut payload).map_err(broken)?;
+        }
+        let transcript = one.get_handshake_hash().to_vec();
+        let noise = Arc::new(RwLock::new(one.into_stateless_transport_mode().map_err(broken)?));
+        let mut peer = Self::after(NoiseSocket { stream, noise, transcript, sent: 0, received: 0 })?;
+        peer.common.inbound.lock().unwrap().credit = i64::MAX;
+        peer.reader = Some(std::thread::spawn(move || {
+            // It ends with the peer.
+            let _read = io::copy(&mut sink, &mut io::sink());
+        }));
+        Ok(peer)
     }
 
     fn after(socket: NoiseSocket) -> Result<Self, NotConnected> {
