@@ -18,7 +18,7 @@ use timed::app::networks::{devnet_account_keys, devnet_genesis, load_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
 use timed::rpc::types::{NodeState, NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
-use timed::runtime::Clock;
+use timed::runtime::{Clock, Config, ConfigSources};
 use timed::types::codec::encode;
 use timed::types::{
     Amount, BlockHash, ChainId, ChainParameters, GenesisDocument, Height, OutPoint, SecretKey, Transaction,
@@ -315,13 +315,19 @@ pub struct Net {
 impl Net {
     /// A devnet's directory, no node running.
     pub fn prepare(validators: usize, change: impl FnOnce(&mut ChainParameters)) -> Self {
+        let mut document = devnet_genesis(validators);
+        change(&mut document.parameters);
+        Self::prepare_document(document, |_| {})
+    }
+
+    /// The same of another document; `change` sees each node's configuration file.
+    pub fn prepare_document(document: GenesisDocument, change: impl Fn(&Path)) -> Self {
         // A test that failed has dropped its network all the same.
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("devnet");
         std::fs::create_dir(&directory).unwrap();
-        let mut document = devnet_genesis(validators);
-        change(&mut document.parameters);
+        let validators = document.masternodes.len();
         // As an existing devnet of another genesis, which `prepare` completes.
         std::fs::write(directory.join(MARKER_FILE), format!("validators = {validators}\n")).unwrap();
         std::fs::write(directory.join("genesis.toml"), document.to_toml().unwrap()).unwrap();
@@ -334,7 +340,13 @@ impl Net {
         let nodes = devnet
             .nodes
             .iter()
-            .map(|node| Node::new(node.config_path.clone(), node.config.rpc.listen_address.port()))
+            .map(|node| {
+                change(&node.config_path);
+                let sources =
+                    ConfigSources { file: Some(node.config_path.clone()), ..ConfigSources::default() };
+                let rpc_port = Config::load(&sources).unwrap().rpc.listen_address.port();
+                Node::new(node.config_path.clone(), rpc_port)
+            })
             .collect();
         (nodes, Chain::new(load_genesis(&devnet.nodes[0].config).unwrap()))
     }
