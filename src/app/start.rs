@@ -24,8 +24,8 @@ use crate::consensus::block_commit::start_block_log;
 use crate::consensus::dispatch::Consensus;
 use crate::consensus::engine::{EngineParts, NodeShell, start_engine, verify_urgent};
 use crate::consensus::events::{Event, Now};
-use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
 use crate::consensus::inbox::ConsensusHandle;
+use crate::consensus::instances::LISTEN_MS;
 use crate::consensus::replay::ReplayError;
 use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
 use crate::consensus::serve::{AnswerServer, Assembler};
@@ -46,7 +46,7 @@ use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
-use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifier};
+use crate::types::{GenesisDocument, SecretKey, SignatureVerifier};
 use crate::utxo::UtxoManager;
 
 pub use super::open::create_journal;
@@ -66,7 +66,7 @@ pub enum StartError {
     /// A key can't be read or made.
     #[error(transparent)]
     Key(#[from] SecretFileError),
-    /// No randomness for a key.
+    /// No randomness for a key, or for the number of this start.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
     /// `[masternode] enabled` without a key.
@@ -243,9 +243,12 @@ fn start_consensus(
         max_bytes: usize::try_from(config.mempool.max_bytes).unwrap_or(usize::MAX),
     }));
 
+    let mut instance = [0; 16];
+    getrandom::fill(&mut instance)?;
     let consensus_config = ConsensusConfig {
         operator,
-        listen_ms: listen_ms(state.parameters()),
+        listen_ms: LISTEN_MS,
+        instance,
         signs_after_ms: journal.origin.signs_after_ms(),
         vote_interval_ms: config.consensus.vote_interval_ms,
         verifier: Arc::clone(verifier),
@@ -302,14 +305,6 @@ fn start_consensus(
     };
     start_router(router_inbox, parts, registry)?;
     Ok(Services { engine, bft, utxos, pool, index, blocks, router, feeds, finality_feed, lock })
-}
-
-/// How long a masternode listens for a copy of its key before its first vote: a copy that votes on blocks is heard within
-/// an interval and its rounds, one on a chain of slow blocks by its heartbeat.
-fn listen_ms(parameters: &ChainParameters) -> u64 {
-    let heartbeat = HEARTBEAT_INTERVAL_MS.saturating_add(HEARTBEAT_INTERVAL_MS >> 2);
-    let interval = parameters.block_interval_ms;
-    interval.saturating_add(interval >> 2).min(heartbeat)
 }
 
 fn start_index_writer(

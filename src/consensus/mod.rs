@@ -26,6 +26,7 @@
 //! | [`peers`] | what each peer has and lacks |
 //! | [`sync`] | others' blocks, forks |
 //! | [`evidence`], [`heartbeats`] | contradictions, signs of life |
+//! | [`instances`] | whether another node runs with this node's key, or with another's |
 //! | [`restart`], [`replay`] | what a start finds on the disk |
 //! | [`serve`] | answers to peers, on a thread of its own |
 //! | [`view`] | what readers see |
@@ -48,6 +49,7 @@ pub mod finality;
 pub(crate) mod fixtures;
 pub mod heartbeats;
 pub mod inbox;
+pub mod instances;
 mod messages;
 mod moment;
 mod outbox;

@@ -12,11 +12,11 @@
 use crate::types::Message;
 use crate::types::limits::{
     ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, EVIDENCE_BYTES_MAX, MESSAGE_BYTES_MAX, PEER_ADDRESSES_MAX,
-    REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX,
+    REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX, VALIDATORS_MAX,
 };
 
 /// How many kinds there are.
-pub(crate) const KINDS: usize = 19;
+pub(crate) const KINDS: usize = 20;
 /// Room for the fixed parts of a message: tags, counts, heads, a signature.
 const FIXED_BYTES: usize = 1_024;
 /// What one object may have by which an answer exceeds its limit: a certificate of a full set.
@@ -46,6 +46,7 @@ pub(crate) enum MessageKind {
     Masternodes,
     Evidence,
     Heartbeat,
+    Instance,
 }
 
 impl MessageKind {
@@ -70,6 +71,7 @@ impl MessageKind {
         Self::Masternodes,
         Self::Evidence,
         Self::Heartbeat,
+        Self::Instance,
     ];
 
     /// The kind of a message.
@@ -94,6 +96,7 @@ impl MessageKind {
             Message::Masternodes(_) => Self::Masternodes,
             Message::Evidence(_) => Self::Evidence,
             Message::Heartbeat(_) => Self::Heartbeat,
+            Message::Instance(_) => Self::Instance,
         }
     }
 
@@ -129,6 +132,7 @@ impl MessageKind {
             Self::Masternodes => "masternodes",
             Self::Evidence => "evidence",
             Self::Heartbeat => "heartbeat",
+            Self::Instance => "instance",
         }
     }
 
@@ -156,6 +160,7 @@ impl MessageKind {
                 | Self::BlockVote
                 | Self::Evidence
                 | Self::Heartbeat
+                | Self::Instance
         )
     }
 
@@ -171,6 +176,8 @@ impl MessageKind {
             | Self::GetBlocks
             | Self::GetMasternodes
             | Self::Heartbeat => FIXED_BYTES,
+            // A name and an instance for each member of the largest set.
+            Self::Instance => VALIDATORS_MAX * 54 + FIXED_BYTES,
             Self::Status => 3 * FIXED_BYTES,
             Self::Transaction => TRANSACTION_BYTES_MAX + FIXED_BYTES,
             Self::VoteBatch => BATCH_VOTES_MAX * 33 + FIXED_BYTES,
@@ -207,7 +214,7 @@ mod tests {
             assert_eq!(kind.name(), message.name());
             assert_eq!(kind.is_urgent(), message.is_urgent(), "{kind:?}");
         }
-        assert_eq!(MessageKind::from_tag(19), None);
+        assert_eq!(MessageKind::from_tag(20), None);
     }
 
     #[test]
@@ -222,6 +229,7 @@ mod tests {
             Message::GetCertificates(VoteKind::Lock, ids),
             Message::Masternodes(vec![peer; PEER_ADDRESSES_MAX]),
             Message::VoteBatch(Arc::new(support::vote_batch(1, BATCH_VOTES_MAX))),
+            Message::Instance(Arc::new(support::statement(VALIDATORS_MAX))),
         ] {
             assert!(message.check_limits().is_ok());
             assert!(encode(&message).len() <= MessageKind::of(&message).bytes_max(), "{}", message.name());

@@ -78,6 +78,8 @@ const fn allowance(kind: MessageKind) -> Allowance {
         MessageKind::GetBatches | MessageKind::BatchesEnd => messages(500, 1_000),
         MessageKind::GetBlocks => messages(100, 200),
         MessageKind::GetMasternodes | MessageKind::Masternodes => messages(1, 10),
+        // While all members of the largest set have just started, each says two a second.
+        MessageKind::Instance => messages(500, 1_000),
         // One for each member of the largest set, at once after a connection is made.
         MessageKind::Evidence | MessageKind::Heartbeat => messages(20, 200),
     }

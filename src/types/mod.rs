@@ -31,6 +31,7 @@ pub mod fork;
 pub mod genesis;
 pub mod hash;
 pub mod heartbeat;
+pub mod instance;
 pub mod keys;
 pub mod limits;
 pub mod masternode;

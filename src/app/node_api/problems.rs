@@ -51,9 +51,11 @@ impl AppContext {
         if let Some(key) = self.bft.identity() {
             let epoch = state.next_epoch();
             if self.seat(state).is_some() {
-                if matches!(self.bft.signing(), Signing::Listening { .. }) {
-                    let detail =
-                        "listening for another node with this operator key before the first vote".to_owned();
+                if let Signing::Listening { acknowledged, quorum } = self.bft.signing() {
+                    let detail = format!(
+                        "asking whether another node uses this operator key before the first vote; members with \
+                         {acknowledged} of the needed weight of {quorum} know of none"
+                    );
                     add(NodeState::Waiting, "listening", detail);
                 }
             } else if self.own_masternode(state).is_some() {

@@ -13,6 +13,7 @@
 //! | how a vote of this node is written and sent, what is done with others' | this one |
 //! | what a peer lacks of a round | `rounds.rs` |
 //! | what a start finds in the journal | `restore.rs` |
+//! | what this node said at heights that are over | `past.rs` |
 //!
 //! # Invariants
 //! - INV-BLOCKS-1: for one (height, round, step) this node signs one value; what the journal holds is sent again as it
@@ -26,6 +27,7 @@
 
 mod candidates;
 mod due;
+mod past;
 mod restore;
 mod rounds;
 
@@ -36,6 +38,7 @@ use tracing::{debug, error};
 
 use self::candidates::Candidates;
 pub(super) use self::due::PeersVotes;
+use self::past::PastWords;
 pub(super) use self::restore::JournaledBlocks;
 use super::chain::Committing;
 use super::events::{Output, Progress, Timer};
@@ -66,6 +69,7 @@ pub struct BftConsensus {
     committing: Option<Committing>,
     own_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
     own_proposals: BTreeMap<(Height, Round), BlockHash>,
+    past: PastWords,
     /// What the journal says of heights that the chain here has not reached.
     later: BTreeMap<Height, bft::Journaled>,
     /// The height whose block was made due by load.
@@ -170,6 +174,11 @@ impl BftConsensus {
         let header = &proposal.block.header;
         let own = self.own_proposals.get(&(header.height, proposal.round));
         own.is_none_or(|own| *own != header.hash())
+    }
+
+    /// The same for either at a height of this epoch that is over, before its signature is checked.
+    pub(super) fn is_foreign_past(&self, message: &Message) -> bool {
+        self.past.is_foreign(message)
     }
 
     // -- the machine ----------------------------------------------------------------------------------------------
@@ -382,8 +391,15 @@ impl BftConsensus {
     pub(super) fn on_block(&mut self, commit: Commit, at: &Moment<'_>) {
         self.last_commit = commit;
         let height = at.chain.next_height();
-        self.own_votes = self.own_votes.split_off(&(height, 0, VoteStep::Prevote));
-        self.own_proposals = self.own_proposals.split_off(&(height, 0));
+        let votes = self.own_votes.split_off(&(height, 0, VoteStep::Prevote));
+        let proposals = self.own_proposals.split_off(&(height, 0));
+        if at.chain.epoch() == self.machine.context().epoch {
+            let votes = std::mem::replace(&mut self.own_votes, votes);
+            self.past.extend(votes, std::mem::replace(&mut self.own_proposals, proposals));
+        } else {
+            (self.own_votes, self.own_proposals) = (votes, proposals);
+            self.past.start_epoch(height);
+        }
         self.candidates.clear();
         self.inputs.clear();
     }
