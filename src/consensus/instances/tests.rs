@@ -176,7 +176,7 @@ fn instances_of_a_member_that_makes_up_many_are_bounded() {
     let known = &member.instances.known[&id(1)].instances;
     assert_eq!(known.len(), INSTANCES_MAX, "every second one came too soon");
     // One that asks all the time is not displaced, and those that are silent make room.
-    member.hear_asking(instance(200));
+    member.wait(WINDOW).hear_asking(instance(200));
     assert!(member.acknowledged().contains(&instance(200)));
     member.hear(&names(1, instance(201), 0, instance(200)));
     assert!(member.instances.known[&id(1)].instances.len() <= INSTANCES_MAX);
