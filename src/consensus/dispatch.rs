@@ -307,7 +307,7 @@ impl Consensus {
     }
 
     /// Nothing is signed from here on until a quorum has acknowledged a new attempt of this instance. The machines go on
-    /// with what they promised; what they cast for blocks meanwhile is as lost.
+    /// with what they promised, and what they cast for the height's blocks meanwhile is said then.
     fn listen_again(&mut self, why: &'static str) {
         if !self.instances.needs_acknowledgements() {
             return;
@@ -328,6 +328,7 @@ impl Consensus {
         } else if self.signer.take_seat(&self.chain) {
             let at = moment!(self);
             self.finality.set_signer(&at, &mut self.out);
+            self.blocks.say_unsaid(&mut self.finality, &self.evidence, &at, &mut self.out);
             self.finality.flush_if_due(&at, &mut self.out);
         }
     }

@@ -56,6 +56,9 @@ use crate::types::{
     Signature, VoteStep,
 };
 
+/// Votes of one height that wait until the node may sign again, at most; the oldest are forgotten.
+const UNSAID_MAX: usize = 64;
+
 /// Decides blocks.
 pub struct BftConsensus {
     machine: bft::Machine,
@@ -70,6 +73,8 @@ pub struct BftConsensus {
     own_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
     own_proposals: BTreeMap<(Height, Round), BlockHash>,
     past: PastWords,
+    /// Votes that the machine decided on while this node may not sign.
+    unsaid: VecDeque<Effect>,
     /// What the journal says of heights that the chain here has not reached.
     later: BTreeMap<Height, bft::Journaled>,
     /// The height whose block was made due by load.
@@ -227,6 +232,10 @@ impl BftConsensus {
                 self.judge_candidates(finality, at);
             }
             Effect::Propose { round, pol_round, block } => self.propose(round, pol_round, &block, at, out),
+            Effect::Vote { .. } if at.me().is_none() => {
+                self.unsaid.truncate(UNSAID_MAX.saturating_sub(1));
+                self.unsaid.push_front(effect);
+            }
             Effect::Vote { step, round, value, justification } => {
                 self.cast_vote((step, round, value), justification, finality, at, out);
             }
@@ -237,6 +246,20 @@ impl BftConsensus {
             }
             Effect::Decide { round, hash, commit } => self.decide(round, hash, commit, finality, at, out),
             Effect::EquivocationSeen { first, second } => out.tell(Fact::Equivocation(first, second)),
+        }
+    }
+
+    /// Casts what the machine decided on while this node was not allowed to sign, as if it had taken so long: a round whose
+    /// votes are lost at several nodes would never end.
+    pub(super) fn say_unsaid(
+        &mut self,
+        finality: &mut ConsensusEngine,
+        evidence: &EvidencePool,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
+        for effect in std::mem::take(&mut self.unsaid).into_iter().rev() {
+            self.execute(effect, finality, evidence, at, out);
         }
     }
 
@@ -412,6 +435,7 @@ impl BftConsensus {
         at: &Moment<'_>,
         out: &mut Outbox,
     ) {
+        self.unsaid.clear();
         let (machine, effects) = self.machine_of_height(at);
         self.previous = Some(std::mem::replace(&mut self.machine, machine));
         self.begin(effects, finality, evidence, at, out);
@@ -431,6 +455,7 @@ impl BftConsensus {
         }
         self.candidates.clear();
         self.inputs.clear();
+        self.unsaid.clear();
         let (machine, effects) = self.machine_of_height(at);
         self.machine = machine;
         self.begin(effects, finality, evidence, at, out);

@@ -60,6 +60,7 @@ impl BftConsensus {
             own_votes,
             own_proposals,
             past,
+            unsaid: VecDeque::new(),
             later: journaled.heights.split_off(&height),
             triggered_height: 0,
             progress: None,
