@@ -26,8 +26,8 @@ use crate::consensus::block_commit::start_block_log;
 use crate::consensus::dispatch::Consensus;
 use crate::consensus::engine::{EngineParts, NodeShell, start_engine, verify_urgent};
 use crate::consensus::events::{Event, Now};
-use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
 use crate::consensus::inbox::ConsensusHandle;
+use crate::consensus::instances::LISTEN_MS;
 use crate::consensus::replay::ReplayError;
 use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
 use crate::consensus::serve::{AnswerServer, Assembler};
@@ -44,7 +44,7 @@ use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
-use crate::types::{ChainParameters, GenesisDocument, SecretKey, SignatureVerifier, TimeMs};
+use crate::types::{GenesisDocument, SecretKey, SignatureVerifier, TimeMs};
 use crate::utxo::UtxoManager;
 
 pub use super::open::create_journal;
@@ -221,9 +221,12 @@ fn start_consensus(
     }));
 
     let signs_after_ms = journal_origin.signs_after_ms();
+    let mut instance = [0; 16];
+    getrandom::fill(&mut instance)?;
     let consensus_config = ConsensusConfig {
         operator,
-        listen_ms: listen_ms(state.parameters()),
+        listen_ms: LISTEN_MS,
+        instance,
         signs_after_ms,
         vote_interval_ms: config.consensus.vote_interval_ms,
         verifier: Arc::clone(verifier),
@@ -289,14 +292,6 @@ fn start_consensus(
         signs_after_ms,
         lock,
     })
-}
-
-/// How long a masternode listens for a copy of its key before its first vote: a copy that votes on blocks is heard within
-/// an interval and its rounds, one on a chain of slow blocks by its heartbeat.
-fn listen_ms(parameters: &ChainParameters) -> u64 {
-    let heartbeat = HEARTBEAT_INTERVAL_MS.saturating_add(HEARTBEAT_INTERVAL_MS >> 2);
-    let interval = parameters.block_interval_ms;
-    interval.saturating_add(interval >> 2).min(heartbeat)
 }
 
 fn start_index_writer(

@@ -26,6 +26,7 @@ use super::events::{Event, Notification, Now, Output, Signing, Timer};
 use super::evidence::EvidencePool;
 use super::finality::ConsensusEngine;
 use super::heartbeats::Heartbeats;
+use super::instances::Instances;
 use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use super::peers::{Peers, STATUS_INTERVAL_MS};
@@ -60,6 +61,7 @@ pub struct Consensus {
     pub(super) forks: Forks,
     pub(super) evidence: EvidencePool,
     pub(super) heartbeats: Heartbeats,
+    pub(super) instances: Instances,
     pub(super) last_status_ms: TimeMs,
     pub(super) now: Now,
     pub(super) out: Outbox,
@@ -68,20 +70,24 @@ pub struct Consensus {
 impl Consensus {
     /// Takes one event at a time of the caller's clocks and gives what has to be done, in order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Output> {
-        self.now = now;
+        let last_event_ms = std::mem::replace(&mut self.now, now).monotonic_ms;
+        self.check_presence(last_event_ms);
         match event {
             Event::Transaction(transaction) => {
                 self.finality.receive_transaction(transaction, &moment!(self), &mut self.out);
                 self.check_closing_due();
             }
-            Event::Message { from, message, verified } => self.on_message(from, message, verified),
+            Event::Message { from, message, verified } => {
+                self.instances.note_heard(now.monotonic_ms);
+                self.on_message(from, message, verified);
+            }
             Event::PeerConnected(peer) => {
                 self.peers.connected(peer);
                 self.out.send(peer, Message::Status(self.status()));
                 for piece in self.evidence.iter() {
                     self.out.send(peer, Message::Evidence(Arc::clone(piece)));
                 }
-                self.signer.start_listening(now, &mut self.out);
+                self.instances.greet(peer, &moment!(self), &mut self.out);
             }
             Event::PeerDisconnected(peer) => {
                 self.peers.disconnected(&peer);
@@ -127,6 +133,11 @@ impl Consensus {
             }
             Fact::Equivocation(first, second) => {
                 self.evidence.on_equivocation((first, second), &at, &mut self.out);
+            }
+            Fact::RivalHeard(instance) => {
+                if let Some(own) = self.signer.own_seat(&self.chain) {
+                    self.instances.note_rival(own, instance, self.now.monotonic_ms);
+                }
             }
             Fact::KeyCopied(what) => {
                 if self.signer.on_key_copied(what, &mut self.out) {
@@ -213,13 +224,17 @@ impl Consensus {
     }
 
     fn on_time(&mut self) {
-        if self.signer.check_listening(self.now, &mut self.out) {
-            self.change_signer();
+        if let Some(weight) = self.instances.on_time(&moment!(self), &mut self.out) {
+            let quorum = self.chain.state().validators().quorum();
+            if self.signer.on_acknowledged(weight, quorum, &mut self.out) {
+                self.begin_signing();
+            }
         }
         self.blocks.check_acceptable(&moment!(self));
         self.settle();
         if !self.peers.is_alone() {
-            self.heartbeats.beat(&self.finality, &moment!(self), &mut self.out);
+            let instance = self.instances.mine();
+            self.heartbeats.beat(instance, &self.finality, &moment!(self), &mut self.out);
         }
         if self.now.monotonic_ms >= self.last_status_ms.saturating_add(STATUS_INTERVAL_MS) {
             self.last_status_ms = self.now.monotonic_ms;
@@ -264,6 +279,9 @@ impl Consensus {
         match self.sync.next_block(&moment!(self), &mut self.out) {
             NextBlock::None => {}
             NextBlock::Valid(committing) => {
+                if self.chain.height() == 0 {
+                    self.listen_again("the network is not as new as this node's data");
+                }
                 self.blocks.commit(*committing, &mut self.finality, &moment!(self), &mut self.out);
             }
             NextBlock::OfOtherChain(peer) => self.suspect_fork(peer, self.chain.height()),
@@ -278,6 +296,40 @@ impl Consensus {
             let at = moment!(self);
             self.finality.set_signer(&at, &mut self.out);
             self.blocks.restart_height(&mut self.finality, &self.evidence, &at, &mut self.out);
+            self.finality.flush_if_due(&at, &mut self.out);
+        }
+    }
+
+    /// Others may have taken this node for dead, and acknowledged another one with its key, if it stood still until now.
+    fn check_presence(&mut self, last_event_ms: TimeMs) {
+        if self.instances.was_absent(last_event_ms, &moment!(self)) {
+            self.listen_again("it stood still, or heard nobody");
+        }
+    }
+
+    /// Nothing is signed from here on until a quorum has acknowledged a new attempt of this instance. The machines go on
+    /// with what they promised, and what they cast for the height's blocks meanwhile is said then.
+    fn listen_again(&mut self, why: &'static str) {
+        if !self.instances.needs_acknowledgements() {
+            return;
+        }
+        let did_sign = self.signer.listen_again(why, &mut self.out);
+        if did_sign || self.signer.is_listening() {
+            self.instances.begin_attempt(self.now.monotonic_ms);
+        }
+        if did_sign && self.signer.take_seat(&self.chain) {
+            self.finality.set_signer(&moment!(self), &mut self.out);
+        }
+    }
+
+    /// A quorum has acknowledged this instance. A machine that began without a seat begins its height anew.
+    fn begin_signing(&mut self) {
+        if self.blocks.machine().context().me.is_none() {
+            self.change_signer();
+        } else if self.signer.take_seat(&self.chain) {
+            let at = moment!(self);
+            self.finality.set_signer(&at, &mut self.out);
+            self.blocks.say_unsaid(&mut self.finality, &self.evidence, &at, &mut self.out);
             self.finality.flush_if_due(&at, &mut self.out);
         }
     }

@@ -229,10 +229,12 @@ pub enum Notification {
 pub enum Signing {
     /// It has no operator key.
     NoKey,
-    /// It listens for votes under its key that it did not cast. `None` until a peer is connected.
+    /// It asks the members of the set whether another node runs with its key.
     Listening {
-        /// Until then.
-        until_ms: Option<TimeMs>,
+        /// Weight of the members that have acknowledged this start.
+        acknowledged: u64,
+        /// The weight that it needs; 0 before it asked.
+        quorum: u64,
     },
     /// It signs whenever its key is that of a member of the set.
     Allowed,

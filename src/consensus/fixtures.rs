@@ -124,6 +124,7 @@ impl<D: Disk> SingleNode<D> {
         let config = ConsensusConfig {
             operator,
             listen_ms: 0,
+            instance: [0; 16],
             signs_after_ms: origin.signs_after_ms(),
             vote_interval_ms,
             verifier: Arc::new(SequentialVerifier),

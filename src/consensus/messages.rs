@@ -9,6 +9,8 @@
 //! | answers | whoever asked | no |
 //! | transactions | admission | by admission |
 //! | evidence, heartbeats | evidence, heartbeats | when they were new |
+//! | statements of instances | [`instances`](super::instances) | when they were new |
+//! | votes under the own key, of heights of this epoch that are over | whether a copy said them | no |
 //!
 //! To add a kind of message: `types/message.rs`, `network/message_kind.rs`, and [`Consensus::on_message`]; the compiler
 //! names what is missing.
@@ -60,6 +62,9 @@ impl Consensus {
             Message::Heartbeat(heartbeat) => {
                 let at = moment!(self);
                 self.heartbeats.on_message(from, heartbeat, &self.finality, &at, &mut self.out);
+            }
+            Message::Instance(statement) => {
+                self.instances.on_message(from, statement, &moment!(self), &mut self.out);
             }
             // These are the network's own.
             Message::Ping(_) | Message::Pong(_) | Message::GetMasternodes | Message::Masternodes(_) => {}
@@ -123,8 +128,11 @@ impl Consensus {
             if epoch_of(&message) == Some(voters.epoch) && self.admit(from, &message, &voters, verified) {
                 self.receive_block_message(from, message);
             }
-        } else if height == self.chain.height() {
-            self.on_late_vote(from, message);
+        } else {
+            self.check_past(from, &message);
+            if height == self.chain.height() {
+                self.on_late_vote(from, message);
+            }
         }
     }
 
@@ -154,6 +162,24 @@ impl Consensus {
         let (at, finality) = (moment!(self), &mut self.finality);
         if self.blocks.receive(input, finality, &self.evidence, &at, &mut self.out) {
             self.out.relay(message, Some(from));
+        }
+    }
+
+    /// What this node's key said at a height of this epoch that is over, the journal knows. What it does not know, another
+    /// node said.
+    fn check_past(&mut self, from: PeerId, message: &Message) {
+        let (epoch, validator) = match message {
+            Message::Proposal(proposal) => (proposal.block.header.epoch, proposal.validator),
+            Message::BlockVote(vote) => (vote.epoch, vote.validator),
+            _ => return,
+        };
+        let is_own = epoch == self.chain.epoch() && self.signer.answers_for(&self.chain, validator, epoch);
+        if !is_own || !self.blocks.is_foreign_past(message) {
+            return;
+        }
+        let voters = self.chain.voters();
+        if self.admit(from, message, &voters, false) {
+            self.out.tell(Fact::KeyCopied("a vote of a height that is over"));
         }
     }
 

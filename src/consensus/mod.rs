@@ -26,6 +26,7 @@
 //! | [`peers`] | what each peer has and lacks |
 //! | [`sync`] | others' blocks, forks |
 //! | [`evidence`], [`heartbeats`] | contradictions, signs of life |
+//! | [`instances`] | whether another node runs with this node's key, or with another's |
 //! | [`restart`], [`replay`], [`vote_replay`] | what a start finds on the disk |
 //! | [`serve`] | answers to peers, on a thread of its own |
 //! | [`view`] | what readers see |
@@ -49,6 +50,7 @@ pub mod finality;
 pub(crate) mod fixtures;
 pub mod heartbeats;
 pub mod inbox;
+pub mod instances;
 pub mod known;
 mod messages;
 mod moment;

@@ -9,6 +9,7 @@ use super::events::{Answer, Notification, Output, Recipient, Timer};
 use crate::network::PeerId;
 use crate::protocol::bft::BlockMessage;
 use crate::storage::journal::{JournalRecord, Staged};
+use crate::types::instance::InstanceId;
 use crate::types::{Message, TxId};
 
 /// What one part found out and another one acts upon.
@@ -31,6 +32,8 @@ pub(super) enum Fact {
     Equivocation(BlockMessage, BlockMessage),
     /// Something was heard that this node's key signed and this node did not say.
     KeyCopied(&'static str),
+    /// Heartbeats: this node's key said something in another start, perhaps long ago.
+    RivalHeard(InstanceId),
 }
 
 /// Outputs and facts of the event that is being handled.

@@ -17,6 +17,7 @@ use super::evidence::EvidencePool;
 use super::finality::journaled::JournalSource;
 use super::finality::{ConsensusEngine, JournaledFinality};
 use super::heartbeats::Heartbeats;
+use super::instances::Instances;
 use super::moment::Moment;
 use super::outbox::Outbox;
 use super::peers::Peers;
@@ -41,8 +42,11 @@ use crate::utxo::UtxoManager;
 pub struct ConsensusConfig {
     /// The operator key, if this node is to vote.
     pub operator: Option<SecretKey>,
-    /// How long it listens for a copy of that key before it votes, in milliseconds; 0 for not at all.
+    /// How long another node with that key has to answer before this one is acknowledged and votes
+    /// ([`LISTEN_MS`](super::instances::LISTEN_MS)); 0: this node votes unasked.
     pub listen_ms: u64,
+    /// Random, of this start.
+    pub instance: [u8; 16],
     /// It votes only in epochs that start later than this; 0 for any.
     pub signs_after_ms: TimeMs,
     /// At most this long does a vote wait for others before its batch is signed, in milliseconds.
@@ -142,7 +146,8 @@ impl Consensus {
     /// Makes consensus at the tip of the chain on disk.
     #[must_use]
     pub fn open(config: ConsensusConfig, restart: Restart, now: Now) -> Opened {
-        let ConsensusConfig { operator, listen_ms, signs_after_ms, vote_interval_ms, verifier } = config;
+        let ConsensusConfig { operator, listen_ms, instance, signs_after_ms, vote_interval_ms, verifier } =
+            config;
         let Restart { state, last_commit, settled, journal, utxos, bodies, blocks } = restart;
         let is_untouched = state.height() == 0 && journal.is_empty;
         let own = OwnVotes {
@@ -156,7 +161,7 @@ impl Consensus {
             (Some(_), Some(_)) => Signing::Forked,
             // Nobody has voted on this chain yet.
             (Some(_), None) if listen_ms == 0 || is_untouched => Signing::Allowed,
-            (Some(_), None) => Signing::Listening { until_ms: None },
+            (Some(_), None) => Signing::Listening { acknowledged: 0, quorum: 0 },
         };
         let JournaledState { votes, closing, messages, next_seq, bodies: journaled_bodies, .. } = journal;
         let signs_from = votes.forgotten_before;
@@ -165,12 +170,13 @@ impl Consensus {
             finality: ConsensusEngine::new(&state, settled, &finality, bodies, vote_interval_ms),
             blocks: BftConsensus::new(&state, last_commit, of_blocks(journal.heights, own)),
             forks: Forks::new(blocks, journal.fork, journal.acknowledged_forks),
-            signer: Signer::new(operator, listen_ms, signs_after_ms, signs_from, signing),
+            signer: Signer::new(operator, signs_after_ms, signs_from, signing),
             chain: Chain::new(state, utxos, verifier, now),
             peers: Peers::default(),
             sync: BlockSync::default(),
             evidence: EvidencePool::default(),
-            heartbeats: Heartbeats::new(now),
+            heartbeats: Heartbeats::default(),
+            instances: Instances::new(instance, listen_ms, now.monotonic_ms),
             last_status_ms: 0,
             now,
             out: Outbox::default(),

@@ -4,16 +4,19 @@
 //! anew at each epoch: masternodes register, leave and change their keys while nodes run.
 //!
 //! # Invariants
-//! - Nothing is signed while the node listens for a copy of its key, nor ever again once a copy was heard
-//!   or a fork was detected: two live copies of a key contradict each other sooner or later.
+//! - No vote is signed before a quorum has acknowledged this start of the node ([`instances`]), nor ever again
+//!   once a copy was heard or a fork was detected: two live copies of a key contradict each other sooner or later.
 //! - A journal that was made while its key may have voted elsewhere signs only in epochs that start later
 //!   than the journal by twice the clocks' drift; what the key said before, it said in epochs that are over.
-//! - When signing begins, locks and votes of the journal are in the machines already.
+//! - When signing begins, locks and votes of the journal are in the machines already. A node that asks anew in
+//!   the middle of its life keeps its machines, with all that they promised.
+//!
+//! [`instances`]: super::instances
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::chain::Chain;
-use super::events::{Notification, Now, Signing};
+use super::events::{Notification, Signing};
 use super::outbox::Outbox;
 use crate::types::{Epoch, MasternodeId, PublicKey, SecretKey, TimeMs};
 
@@ -29,8 +32,6 @@ pub struct Identity {
 /// The operator key, and whether it is used.
 pub(super) struct Signer {
     operator: Option<SecretKey>,
-    /// How long to listen before the first vote, in milliseconds.
-    listen_ms: u64,
     /// Nothing is signed in epochs that start earlier than this; 0 for no such time.
     signs_after_ms: TimeMs,
     /// The journal has everything of this epoch and later; nothing is signed in earlier ones.
@@ -43,12 +44,11 @@ impl Signer {
     /// A signer that has not looked for its seat yet.
     pub(super) const fn new(
         operator: Option<SecretKey>,
-        listen_ms: u64,
         signs_after_ms: TimeMs,
         signs_from: Epoch,
         signing: Signing,
     ) -> Self {
-        Self { operator, listen_ms, signs_after_ms, signs_from, signing, me: None }
+        Self { operator, signs_after_ms, signs_from, signing, me: None }
     }
 
     pub(super) const fn signing(&self) -> Signing {
@@ -58,6 +58,16 @@ impl Signer {
     /// As whom this node signs in the current epoch.
     pub(super) const fn me(&self) -> Option<&Identity> {
         self.me.as_ref()
+    }
+
+    /// The operator's secret key, with which a node without the right to vote still says who it is.
+    pub(super) const fn secret(&self) -> Option<&SecretKey> {
+        self.operator.as_ref()
+    }
+
+    /// Whether it waits for acknowledgements.
+    pub(super) const fn is_listening(&self) -> bool {
+        matches!(self.signing, Signing::Listening { .. })
     }
 
     /// The operator's key.
@@ -108,24 +118,34 @@ impl Signer {
 
     // -- listening ------------------------------------------------------------------------------------------------
 
-    /// A peer is there: what it relays can be listened to.
-    pub(super) fn start_listening(&mut self, now: Now, out: &mut Outbox) {
-        if self.signing == (Signing::Listening { until_ms: None }) {
-            let seconds = self.listen_ms.div_ceil(1_000);
-            info!(seconds, "listening for another node with this operator key before the first vote");
-            let until_ms = now.monotonic_ms.saturating_add(self.listen_ms);
-            self.enter(Signing::Listening { until_ms: Some(until_ms) }, out);
+    /// Members of this weight have acknowledged this start. Whether signing begins.
+    pub(super) fn on_acknowledged(&mut self, acknowledged: u64, quorum: u64, out: &mut Outbox) -> bool {
+        let listening = Signing::Listening { acknowledged, quorum };
+        if !self.is_listening() || self.signing == listening {
+            return false;
         }
-    }
-
-    /// Whether listening is over now.
-    pub(super) fn check_listening(&mut self, now: Now, out: &mut Outbox) -> bool {
-        let is_over = matches!(self.signing, Signing::Listening { until_ms: Some(until_ms) } if now.monotonic_ms >= until_ms);
+        let is_over = acknowledged >= quorum;
         if is_over {
             info!("no other node uses this operator key; signing begins");
             self.enter(Signing::Allowed, out);
+        } else {
+            info!(
+                acknowledged,
+                quorum, "asking the members of the set whether another node uses this operator key"
+            );
+            self.enter(listening, out);
         }
         is_over
+    }
+
+    /// The node has to ask before it signs again. Whether it signed until now.
+    pub(super) fn listen_again(&mut self, why: &'static str, out: &mut Outbox) -> bool {
+        if self.signing != Signing::Allowed {
+            return false;
+        }
+        warn!(why, "asking again whether another node uses this operator key; nothing is signed meanwhile");
+        self.enter(Signing::Listening { acknowledged: 0, quorum: 0 }, out);
+        true
     }
 
     /// Another node signs with this key. Whether that is news.

@@ -256,6 +256,8 @@ message_kinds! {
     );
     Evidence => urgent("evidence", GOSSIP, EVIDENCE_BYTES_MAX + FIXED_BYTES, messages(20, 200), SIGNATURES);
     Heartbeat => urgent("heartbeat", GOSSIP, FIXED_BYTES, messages(20, 2 * VALIDATORS), SIGNED);
+    // While all members of the largest set have just started, each says two a second; then a name and an instance of each.
+    Instance => urgent("instance", GOSSIP, VALIDATORS_MAX * 54 + FIXED_BYTES, messages(500, 1_000), SIGNED);
 }
 
 /// 32 bytes an id: 50,000 ids a second, and as a burst what four full requests of each of ten peers' gaps may be.
@@ -389,6 +391,7 @@ mod tests {
             Message::GetCertificates(VoteKind::Lock, ids),
             Message::Masternodes(vec![peer; PEER_ADDRESSES_MAX]),
             Message::VoteBatch(Arc::new(support::vote_batch(1, BATCH_VOTES_MAX))),
+            Message::Instance(Arc::new(support::statement(VALIDATORS_MAX))),
         ] {
             assert!(message.check_limits().is_ok());
             let kind = MessageKind::of(&message);

@@ -22,6 +22,8 @@ pub enum Domain {
     Evidence,
     /// A masternode's sign of life.
     Heartbeat,
+    /// What a masternode's node says of its own start and of others'.
+    Instance,
     /// A block header.
     Block,
     /// The header of a batch of finality votes.
@@ -64,13 +66,14 @@ pub enum Domain {
 
 impl Domain {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Transaction,
         Self::TransactionCopy,
         Self::TransactionSignature,
         Self::OperatorConsent,
         Self::Evidence,
         Self::Heartbeat,
+        Self::Instance,
         Self::Block,
         Self::VoteBatch,
         Self::Proposal,
@@ -102,6 +105,7 @@ impl Domain {
             Self::OperatorConsent => b"timed/consent/v1",
             Self::Evidence => b"timed/evidence/v1",
             Self::Heartbeat => b"timed/heartbeat/v1",
+            Self::Instance => b"timed/instance/v1",
             Self::Block => b"timed/block/v1",
             Self::VoteBatch => b"timed/vote/v1",
             Self::Proposal => b"timed/proposal/v1",

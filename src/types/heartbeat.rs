@@ -4,6 +4,7 @@ use bincode::{Decode, Encode};
 
 use super::block::SignerBitmap;
 use super::hash::{ChainId, Domain, DomainHasher, MasternodeId};
+use super::instance::InstanceId;
 use super::keys::{PublicKey, SecretKey, Signature, SignatureCheck};
 use super::{Epoch, Height, TimeMs};
 
@@ -12,6 +13,9 @@ use super::{Epoch, Height, TimeMs};
 pub struct Heartbeat {
     /// Whose.
     pub validator: MasternodeId,
+    /// Which start of its node says this. One under a node's own key that names another start is an old one of its own,
+    /// or a copy's.
+    pub instance: InstanceId,
     /// The epoch whose set and keys it speaks of.
     pub epoch: Epoch,
     /// Height of its last committed block.
@@ -33,6 +37,8 @@ impl Heartbeat {
         let hasher = DomainHasher::new(Domain::Heartbeat)
             .bytes(&chain_id.0)
             .bytes(&self.validator.0)
+            .bytes(&self.instance.start)
+            .u32(self.instance.attempt)
             .u64(self.epoch)
             .u64(self.height)
             .u64(self.next_seq)

@@ -26,6 +26,8 @@ pub const HANDSHAKE_FRAME_BYTES_MAX: usize = 1_024;
 pub const REQUEST_IDS_MAX: usize = 4_096;
 /// Batches of votes that one request may ask for, at most.
 pub const REQUEST_BATCHES_MAX: u64 = 256;
+/// Starts of one masternode's node that one statement may name, and that are remembered of each member, at most.
+pub const INSTANCES_MAX: usize = 16;
 /// Blocks that one request may ask for, at most; fewer come when they exceed [`RESPONSE_BYTES_MAX`].
 pub const REQUEST_BLOCKS_MAX: u64 = 128;
 /// Encoded bytes of an answer that carries transactions, certificates or blocks; it ends at the object that

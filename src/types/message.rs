@@ -15,10 +15,11 @@ use super::block::{CommittedBlock, SignerBitmap};
 use super::evidence::Evidence;
 use super::hash::{BlockHash, MasternodeId, TxId};
 use super::heartbeat::Heartbeat;
+use super::instance::InstanceStatement;
 use super::keys::PublicKey;
 use super::limits::{
-    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN,
-    VALIDATORS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, INSTANCES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX,
+    TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
 };
 use super::proposal::Proposal;
 use super::transaction::Transaction;
@@ -128,6 +129,8 @@ pub enum Message {
     Evidence(Arc<Evidence>),
     /// A masternode's sign of life.
     Heartbeat(Arc<Heartbeat>),
+    /// What a masternode's node says of its start, and whose starts it acknowledges.
+    Instance(Arc<InstanceStatement>),
 }
 
 /// A list in a message that is longer than its limit.
@@ -154,6 +157,10 @@ impl Message {
     pub fn check_limits(&self) -> Result<(), LimitExceeded> {
         match self {
             Self::Status(status) => within("batches", status.batches.len(), VALIDATORS_MAX),
+            Self::Instance(statement) => {
+                within("rivals", statement.rivals.len(), INSTANCES_MAX)?;
+                within("acknowledgements", statement.acknowledged.len(), VALIDATORS_MAX)
+            }
             Self::VoteBatch(batch) => within("votes", batch.votes.len(), BATCH_VOTES_MAX),
             Self::GetTransactions(ids) | Self::GetCertificates(_, ids) => {
                 within("ids", ids.len(), REQUEST_IDS_MAX)

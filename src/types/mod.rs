@@ -33,6 +33,7 @@ pub mod fork;
 pub mod genesis;
 pub mod hash;
 pub mod heartbeat;
+pub mod instance;
 pub mod keys;
 pub mod limits;
 pub mod lock;

@@ -1,20 +1,30 @@
-//! A masternode's key on two machines: noticed, and punished once it has contradicted itself.
+//! A masternode's key on two machines: both are told before either contradicts itself. A key that does contradict itself
+//! is punished.
+//!
+//! `E2E_COPIES=50 cargo test --test e2e copied_directory` makes more copies than the default.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use timed::rpc::types::{MasternodeInfo, NodeState, PunishedInfo, UtxoState};
-use timed::types::ChainParameters;
+use timed::app::networks::devnet_operator_key;
+use timed::network::{Network, NetworkConfig};
+use timed::rpc::types::{HeartbeatInfo, MasternodeInfo, NodeState, PunishedInfo};
+use timed::types::{ChainParameters, FinalityVote, MasternodeId, Message, SecretKey, VoteBatch, VoteKind};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::net::{Coin, Net, Node, wait_for};
 
 /// The masternode whose key is copied, the last of four.
 const COPIED: usize = 3;
 const COPY_RPC_PORT: u16 = 24_311;
+const COPIES_DEFAULT: u64 = 5;
 /// What a node says in its log when it hears another one with its key.
 pub const NOTICED: &str = "another node signs with this masternode's operator key";
 
 /// A copy of a node that stands still or is stopped, as a machine's snapshot is: the operator key, the vote journal and
-/// the chain, under ports and a network identity of its own.
+/// the chain, under ports and a network identity of its own, and an empty log.
 fn copy_of(net: &Net, index: usize, name: &str) -> Node {
     let original = net.nodes[index].config_path.parent().unwrap().to_owned();
     let home = original.with_file_name(name);
@@ -31,7 +41,10 @@ fn copy_of(net: &Net, index: usize, name: &str) -> Node {
         text.replace(&from, &to)
     });
     std::fs::write(&config, text).unwrap();
-    Node::new(config, COPY_RPC_PORT)
+    let copy = Node::new(config, COPY_RPC_PORT);
+    // It is the original's so far.
+    std::fs::remove_file(&copy.log_path).unwrap();
+    copy
 }
 
 fn copy_directory(from: &Path, to: &Path) {
@@ -52,55 +65,112 @@ fn one_epoch(parameters: &mut ChainParameters) {
     parameters.epoch_duration_ms = 600_000;
 }
 
-fn wait_pending(node: &Node, coin: &Coin) {
-    wait_for("the node's vote", || {
-        (node.utxo_state(coin.outpoint).state == UtxoState::SpentPending).then_some(())
-    });
+/// As one long epoch, and nothing happens in it.
+fn idle(parameters: &mut ChainParameters) {
+    one_epoch(parameters);
+    parameters.block_interval_ms = 60_000;
 }
 
-/// Both sign `Lock` votes that conflict before either can hear of the other one: whoever would tell them stands still.
-/// Gives the copy of the last node.
-pub fn contradict(net: &Net, coin: &Coin) -> Node {
-    let (others, [original]) = net.nodes.split_at(net.nodes.len() - 1) else { panic!("no nodes") };
-    let [here, there] =
-        ["to the original", "to the copy"].map(|memo| net.chain.spend(coin, &coin.key, 1, memo));
-
+/// Starts a copy of the last node's directory beside it, and waits until both are told. Neither signs any more, and the
+/// copy never did.
+pub fn run_copy(net: &Net, name: &str) -> Node {
+    let index = net.nodes.len() - 1;
+    let original = &net.nodes[index];
     original.process().pause();
-    let mut copy = copy_of(net, others.len(), "copy");
-    // Its log is the original's so far.
-    std::fs::remove_file(&copy.log_path).unwrap();
-    copy.start();
-    wait_for("the copy's peers", || {
-        let peers: Vec<serde_json::Value> = copy.call("getpeerinfo", &[]);
-        (peers.len() >= others.len()).then_some(())
-    });
-    // While it listens, so that it casts no vote on a block that they could pass on.
-    others.iter().for_each(|node| node.process().pause());
-    wait_for("the end of the copy's listening", || copy.log().contains("signing begins").then_some(()));
-    copy.send(&there).unwrap();
-    wait_pending(&copy, coin);
-    copy.process().pause();
+    let mut copy = copy_of(net, index, name);
     original.process().resume();
-    original.send(&here).unwrap();
-    wait_pending(original, coin);
-
-    copy.process().resume();
-    others.iter().for_each(|node| node.process().resume());
-    copy
-}
-
-#[test]
-fn a_copied_key_is_noticed_and_slashed() {
-    let net = Net::running_with(one_epoch);
-    net.nodes[COPIED].wait_state(NodeState::Voting);
-    net.nodes[COPIED].wait_height(2);
-    let copy = contradict(&net, &net.chain.account(0));
-    for node in [&net.nodes[COPIED], &copy] {
-        wait_for("that it notices the other one", || node.log().contains(NOTICED).then_some(()));
+    let told_before = original.log().matches(NOTICED).count();
+    copy.start();
+    wait_for("that the copy is told", || copy.log().contains(NOTICED).then_some(()));
+    wait_for("that the original is told", || {
+        (original.log().matches(NOTICED).count() > told_before).then_some(())
+    });
+    for node in [original, &copy] {
         node.wait_state(NodeState::Halted);
         let reasons = node.node_status().reasons;
         assert!(reasons.iter().any(|reason| reason.contains("operator key")), "{reasons:?}");
     }
+    assert!(!copy.log().contains("signing begins"), "the copy was acknowledged");
+    copy
+}
+
+#[test]
+fn a_copied_directory_on_an_idle_network_is_noticed_by_both_and_nobody_is_slashed() {
+    let copies = std::env::var("E2E_COPIES").map_or(COPIES_DEFAULT, |text| text.parse().expect("a number"));
+    let mut net = Net::prepare(4, idle);
+    net.start_all();
+    net.nodes[COPIED].wait_state(NodeState::Voting);
+    // A journal with votes in it; nothing happens after that.
+    let payment = net.chain.spend(&net.chain.account(9), &net.chain.account(9).key, 1, "");
+    net.nodes[0].send(&payment).unwrap();
+    net.nodes.iter().for_each(|node| node.wait_final(payment.txid()));
+    for number in 0..copies {
+        let mut copy = run_copy(&net, &format!("copy-{number}"));
+        // Both stay silent; the operator stops both, and starts the one that is to vote again.
+        std::thread::sleep(Duration::from_millis(500));
+        copy.stop();
+        net.nodes[COPIED].stop();
+        net.nodes[COPIED].start();
+        net.nodes[COPIED].wait_state(NodeState::Voting);
+    }
+    let payment = net.chain.spend(&net.chain.account(8), &net.chain.account(8).key, 1, "");
+    net.nodes[COPIED].send(&payment).unwrap();
+    net.nodes.iter().for_each(|node| node.wait_final(payment.txid()));
+    let punished: Vec<PunishedInfo> = net.nodes[0].call("listevidence", &[]);
+    assert!(punished.is_empty(), "{punished:?}");
+    let masternodes: Vec<MasternodeInfo> = net.nodes[0].call("masternodelist", &[]);
+    assert!(masternodes.iter().all(|info| !info.slashed), "{masternodes:?}");
+}
+
+/// What the last node's key signs in a batch of its own, whoever has it.
+fn say_with_its_key(net: &Net, votes: Vec<FinalityVote>) {
+    let member = net.nodes.len() - 1;
+    let masternodes: Vec<MasternodeInfo> = net.nodes[0].call("masternodelist", &[]);
+    let address = (24_200 + 2 * member).to_string();
+    let id: MasternodeId = masternodes.iter().find(|info| info.address.ends_with(&address)).unwrap().id;
+    let heard: Vec<HeartbeatInfo> = net.nodes[0].call("getheartbeats", &[]);
+    let epoch = heard.iter().find(|heard| heard.masternode == id).unwrap().epoch;
+    let batch = VoteBatch::signed(&net.chain.id, epoch, id, 1_000, votes, &devnet_operator_key(member));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
+        let config = NetworkConfig {
+            bootstrap_peers: (0..=member).map(|index| format!("127.0.0.1:{}", 24_200 + 2 * index)).collect(),
+            listen_address: ([127, 0, 0, 1], 0).into(),
+            external_address: None,
+            max_inbound: 8,
+            max_outbound: 8,
+            chain_id: net.chain.id,
+            identity: SecretKey::from_seed(&[0x77; 32]),
+            user_agent: "test/1".to_owned(),
+            operator: None,
+            bans_path: None,
+        };
+        let (handle, _events) = Network::start(config, token.clone(), &tracker).await.unwrap();
+        while handle.peer_count() <= member {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        handle.broadcast(&Message::VoteBatch(Arc::new(batch)), None);
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        token.cancel();
+    });
+}
+
+#[test]
+fn a_key_that_contradicts_itself_is_noticed_and_slashed() {
+    let net = Net::running_with(one_epoch);
+    let original = &net.nodes[COPIED];
+    original.wait_state(NodeState::Voting);
+    original.wait_height(2);
+    let coin: Coin = net.chain.account(0);
+    let [here, there] = ["here", "there"].map(|memo| net.chain.spend(&coin, &coin.key, 1, memo));
+    original.send(&here).unwrap();
+    net.nodes.iter().for_each(|node| node.wait_final(here.txid()));
+    // Known as the loser, and nobody's vote.
+    net.nodes.iter().for_each(|node| drop(node.send(&there)));
+    say_with_its_key(&net, vec![FinalityVote { kind: VoteKind::Lock, txid: there.txid() }]);
+    wait_for("that it notices the other one", || original.log().contains(NOTICED).then_some(()));
+    original.wait_state(NodeState::Halted);
     let punished = wait_for("evidence in a block", || {
         let punished: Vec<PunishedInfo> = net.nodes[0].call("listevidence", &[]);
         (!punished.is_empty()).then_some(punished)

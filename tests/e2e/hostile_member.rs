@@ -6,9 +6,10 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use timed::app::networks::devnet_operator_key;
+use timed::types::Proposal;
 use timed::types::block::{BlockBlueprint, Commit};
 use timed::types::heartbeat::Heartbeat;
-use timed::types::vote::{FinalityVote, Proposal, VoteStep};
+use timed::types::vote::{FinalityVote, VoteStep};
 use timed::types::{BlockHash, BlockVote, Message, Round, SignerBitmap, TxId, VoteBatch, VoteKind};
 
 use crate::hostile_messages::{block_vote, consensus, flood, header, member};
@@ -122,6 +123,7 @@ fn heartbeats(siege: &Siege) -> String {
     flood(siege, |number| {
         let info = consensus(siege);
         let heartbeat = Heartbeat {
+            instance: timed::types::instance::InstanceId { start: [9; 16], attempt: 0 },
             validator: member(siege, LIAR),
             epoch: info.epoch,
             height: u64::MAX - number,

@@ -10,13 +10,13 @@ use timed::types::block::{BlockBlueprint, Commit, Header};
 use timed::types::evidence::{LockVoteProof, ProposalHead};
 use timed::types::heartbeat::Heartbeat;
 use timed::types::message::{HeldBatches, NodeStatus, PeerAddress};
-use timed::types::transaction::{Lock, TxOut};
-use timed::types::vote::{BatchHeader, CertificateVote, FinalityVote, Proposal, VoteStep};
+use timed::types::vote::{BatchHeader, CertificateVote, FinalityVote, VoteStep};
 use timed::types::{
     Amount, BatchRoot, BlockHash, BlockVote, Certificate, Epoch, Evidence, GenesisDocument, Hash, Height,
     MasternodeId, Message, Round, Signature, SignerBitmap, StateDigest, Transaction, TxId, VoteBatch,
     VoteKind,
 };
+use timed::types::{Lock, Proposal, TxOut};
 
 use crate::hostile_siege::{ATTACKED, Attack, Siege, any_key, invented, p2p_port};
 use crate::hostile_wire::connect;
@@ -498,6 +498,7 @@ fn heartbeats(siege: &Siege) -> String {
     let info = consensus(siege);
     flood(siege, |number| {
         Message::Heartbeat(Arc::new(Heartbeat {
+            instance: timed::types::instance::InstanceId { start: [9; 16], attempt: 0 },
             validator: any_member(siege, number),
             epoch: info.epoch + number % 2,
             height: if number % 3 == 0 { u64::MAX } else { info.height },

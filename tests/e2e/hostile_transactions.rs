@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timed::runtime::Clock;
-use timed::types::transaction::{Lock, TxOut};
 use timed::types::{Amount, Message, Transaction, TxId};
+use timed::types::{Lock, TxOut};
 
 use crate::hostile_messages::{any_signature, control, flood, output};
 use crate::hostile_siege::{Attack, Siege, any_key, invented};

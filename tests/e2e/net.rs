@@ -331,11 +331,11 @@ impl Net {
         // As an existing devnet of another genesis, which `prepare` completes.
         std::fs::write(directory.join(MARKER_FILE), format!("validators = {validators}\n")).unwrap();
         std::fs::write(directory.join("genesis.toml"), document.to_toml().unwrap()).unwrap();
-        let (nodes, chain) = Self::open(&directory, validators, false);
+        let (nodes, chain) = Self::open(&directory, validators, false, &change);
         Self { nodes, chain, home, _turn: turn }
     }
 
-    fn open(directory: &Path, validators: usize, reset: bool) -> (Vec<Node>, Chain) {
+    fn open(directory: &Path, validators: usize, reset: bool, change: &dyn Fn(&Path)) -> (Vec<Node>, Chain) {
         let devnet = Devnet::prepare(directory, Some(validators), validators, reset).unwrap();
         let nodes = devnet
             .nodes
@@ -354,7 +354,8 @@ impl Net {
     /// A new devnet of as many validators in the place of this one, whose nodes are killed; none of it runs yet.
     pub fn reset(&mut self) {
         self.nodes.iter_mut().for_each(Node::kill);
-        (self.nodes, self.chain) = Self::open(&self.home.path().join("devnet"), self.nodes.len(), true);
+        (self.nodes, self.chain) =
+            Self::open(&self.home.path().join("devnet"), self.nodes.len(), true, &|_| {});
     }
 
     /// Four validators that have made their first block.

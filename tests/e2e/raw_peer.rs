@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bincode::{Decode, Encode};
-use timed::network::RefusalReason;
+use timed::network::{MessageKind, MessageLane, RefusalReason};
 use timed::runtime::Clock;
 use timed::types::codec::{decode, encode};
 use timed::types::hash::{Domain, DomainHasher};
@@ -20,7 +20,7 @@ use timed::types::{ChainId, Message, PublicKey, SecretKey, Signature};
 
 const PROLOGUE: &[u8] = b"timed/p2p/1";
 const NOISE_PARAMETERS: &str = "Noise_XX_25519_AESGCM_SHA256";
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 pub const URGENT: u8 = 0;
 pub const BULK: u8 = 1;
 pub const CREDIT: u8 = 2;
@@ -28,9 +28,9 @@ const TAG_BYTES: usize = 16;
 /// Bytes of a lane that fit into one record beside the lane's name.
 pub const PIECE_BYTES_MAX: usize = 65_535 - TAG_BYTES - 1;
 const REKEY_RECORDS: u64 = 1 << 16;
-const BULK_WINDOW_BYTES: i64 = 4 << 20;
+const BULK_WINDOW_BYTES: i64 = 1 << 20;
 /// Bulk bytes are granted again in steps of this.
-const GRANT_BYTES: usize = 1 << 20;
+const GRANT_BYTES: usize = 1 << 18;
 /// No answer of a node takes longer, nor does it take so long to read what it lets itself be sent.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(20);
 /// No node that lives lets a peer wait longer for credit.
@@ -66,6 +66,8 @@ pub struct Hello {
     pub user_agent: String,
     pub advertised: Option<String>,
     pub listen_port: u16,
+    /// An operator key, and its signature.
+    pub member: Option<(PublicKey, Signature)>,
     pub signature: Signature,
 }
 
@@ -175,6 +177,7 @@ impl NoiseSocket {
             user_agent: persona.user_agent.clone(),
             advertised: None,
             listen_port: persona.listen_port,
+            member: None,
             signature: persona.identity.sign(&digest),
         }
     }
@@ -243,7 +246,10 @@ pub fn framed(message: &Message) -> Vec<u8> {
 }
 
 pub const fn lane_of(message: &Message) -> u8 {
-    if message.is_urgent() { URGENT } else { BULK }
+    match MessageKind::of(message).lane() {
+        MessageLane::Urgent => URGENT,
+        MessageLane::Bulk => BULK,
+    }
 }
 
 struct Outbound {

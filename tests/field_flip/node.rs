@@ -57,6 +57,7 @@ impl<'a> Node<'a> {
         let config = ConsensusConfig {
             operator: None,
             listen_ms: 0,
+            instance: [0; 16],
             signs_after_ms: 0,
             vote_interval_ms: 5,
             verifier: Arc::new(SequentialVerifier),

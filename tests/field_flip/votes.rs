@@ -8,6 +8,7 @@ use timed::protocol::bft::{self, HeightContext};
 use timed::protocol::evidence;
 use timed::protocol::finality::{self, ChainView, JournaledVotes};
 use timed::types::heartbeat::Heartbeat;
+use timed::types::instance::InstanceId;
 use timed::types::keys::SequentialVerifier;
 use timed::types::{
     BatchRoot, BlockHash, BlockVote, Certificate, ChainId, Evidence, FinalityVote, Message, Proposal,
@@ -290,6 +291,7 @@ fn heartbeat(step: &Step) -> Heartbeat {
     [0, 2, 5].into_iter().for_each(|place| heard.set(place));
     let heartbeat = Heartbeat {
         validator: member.id,
+        instance: InstanceId { start: [7; 16], attempt: 1 },
         epoch: state.next_epoch(),
         height: state.height(),
         next_seq: 3,

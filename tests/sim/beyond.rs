@@ -130,6 +130,7 @@ impl World {
             Message::Proposal(proposal) => proposal.validator,
             Message::VoteBatch(batch) => batch.header.validator,
             Message::Heartbeat(heartbeat) => heartbeat.validator,
+            Message::Instance(statement) => statement.validator,
             _ => return false,
         };
         self.halves.is_some() && self.is_copied(to) && self.nodes[to].ids.contains(&by)

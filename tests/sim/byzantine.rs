@@ -206,6 +206,10 @@ impl World {
                 spoil(&mut Arc::make_mut(&mut heartbeat).signature, random);
                 Message::Heartbeat(heartbeat)
             }
+            Message::Instance(mut statement) => {
+                spoil(&mut Arc::make_mut(&mut statement).signature, random);
+                Message::Instance(statement)
+            }
             Message::Evidence(evidence) => Message::Evidence(self.false_evidence(&evidence)),
             Message::Certificates(mut certificates) => {
                 if let Some(first) = certificates.first_mut() {

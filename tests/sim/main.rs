@@ -21,6 +21,7 @@ mod faults;
 mod fork_rules;
 mod geography;
 mod gossip_rules;
+mod instance_rules;
 mod masternodes;
 mod membership;
 mod node;
@@ -175,6 +176,60 @@ fn twins() {
         let others = [seen.heard_in_other_set, seen.joined, seen.exited, seen.handed_over];
         assert!(others.iter().all(|times| *times > 0), "sets change under twins");
     }
+}
+
+/// Copied data directories in a network that hears both: nobody contradicts itself. `SIM_COPIES=1000 cargo test --test sim
+/// copied` runs more of them, `SIM_COPY=17` one.
+#[test]
+fn copied_disks() {
+    let run = |case: u64| {
+        let mut random = random::Random::new(3_000_000 + case);
+        let plan = plan::Plan::with_copied_disk(&mut random);
+        let mut world = World::with_plan(plan, random);
+        world.run();
+        let seen = world.seen();
+        assert_eq!((seen.evidence, seen.slashed), (0, 0), "the two contradicted each other");
+        assert_eq!(seen.copies_heard, 2, "both are told");
+        seen
+    };
+    campaign("SIM_COPY", "copied", number("SIM_COPIES").unwrap_or(40), run);
+}
+
+/// The plans of the first campaign, with nodes that ask before they sign. `SIM_LISTENING=1000 cargo test --test sim
+/// listening` runs more of them, `SIM_LISTENER=17` one.
+#[test]
+fn listening() {
+    let run = |case: u64| {
+        let mut random = random::Random::new(4_000_000 + case);
+        let plan = plan::Plan::listening(&mut random);
+        let mut world = World::with_plan(plan, random);
+        world.run();
+        world.seen()
+    };
+    campaign("SIM_LISTENER", "listening", number("SIM_LISTENING").unwrap_or(40), run);
+}
+
+/// Runs one case that a variable of the environment names, or so many.
+fn campaign(variable: &str, test: &str, count: u64, run: impl Fn(u64) -> Seen + Sync) {
+    if let Some(case) = number(variable) {
+        println!("{:?}", run(case));
+        return;
+    }
+    let total = Mutex::new((Seen::default(), Vec::new()));
+    for_each(count, |case| {
+        let outcome = catch_unwind(AssertUnwindSafe(|| run(case)));
+        let mut total = total.lock().expect("no panic while locked");
+        match outcome {
+            Ok(seen) => total.0.add(&seen),
+            Err(_) => {
+                println!("failed: {variable}={case} cargo test --test sim {test}");
+                total.1.push(case);
+            }
+        }
+    });
+    let (seen, failed) = total.into_inner().expect("no panic while locked");
+    println!("{count} cases: {seen:?}");
+    assert!(failed.is_empty(), "cases that failed: {failed:?}");
 }
 
 /// More than a third of the weight in two places at once. `SIM_BEYOND=1000 cargo test --test sim beyond_a_third` runs

@@ -15,6 +15,7 @@ use timed::consensus::vote_journal::{JournalQueue, JournalStep};
 use timed::consensus::vote_replay::JournaledState;
 use timed::mempool::{PoolLimits, TransactionPool};
 use timed::storage::block_log::{BlockLog, LoggedBlock};
+use timed::storage::disk::DiskFile as _;
 use timed::storage::index::Index;
 use timed::storage::journal::{
     Durable, JournalIdentity, JournalRecord, JournalWriter, OpenedJournal, Staged,
@@ -66,6 +67,8 @@ pub struct Node {
     pub skew_ms: u64,
     /// The highest block that the log said is durable.
     pub durable: Height,
+    /// How long another node with its key has to answer; 0: it votes unasked.
+    pub listen_ms: u64,
 }
 
 impl Node {
@@ -80,6 +83,7 @@ impl Node {
             life: 0,
             skew_ms,
             durable: 0,
+            listen_ms: 0,
         }
     }
 
@@ -127,7 +131,8 @@ impl Node {
         let mirror = Mirror { utxos: Arc::clone(&utxos), pool, news };
         let config = ConsensusConfig {
             operator: self.operator.clone(),
-            listen_ms: 0,
+            listen_ms: self.listen_ms,
+            instance: self.instance(),
             signs_after_ms: 0,
             vote_interval_ms: 5,
             verifier,
@@ -156,6 +161,32 @@ impl Node {
             evidence_on_disk: Vec::new(),
         });
         (outputs, own)
+    }
+
+    /// The number of its next start, another one for each.
+    fn instance(&self) -> [u8; 16] {
+        let mut start = [0; 16];
+        start[..8].copy_from_slice(&self.life.to_le_bytes());
+        start[8..].copy_from_slice(&self.peer.0[..8]);
+        start
+    }
+
+    /// Takes over all that another node has on disk, as a copied data directory does.
+    pub fn copy_disk(&mut self, other: &Self) {
+        self.disk = MemoryDisk::new();
+        for dir in [Path::new("votes"), Path::new("blocks")] {
+            self.disk.create_dir_all(dir).expect("made");
+            for name in other.disk.list(dir).expect("listed") {
+                let path = dir.join(name);
+                let source = other.disk.open_existing(&path).expect("opened");
+                let mut bytes = vec![0; usize::try_from(source.size_bytes().expect("sized")).expect("small")];
+                source.read_at(0, &mut bytes).expect("read");
+                let mut target = self.disk.open(&path).expect("made");
+                target.append(&bytes).and_then(|()| target.sync_data()).expect("written");
+            }
+            self.disk.sync_dir(dir).expect("synced");
+        }
+        (self.index, self.durable) = (Arc::new(MemoryIndex::new()), other.durable);
     }
 
     /// The journal, and what of the node's own it holds.

@@ -41,6 +41,8 @@ pub struct Plan {
     pub copies: usize,
     /// When these come up.
     pub copies_start_ms: u64,
+    /// Whether nodes ask before they sign, as in production, and copies have the disk of the node whose key they have.
+    pub listens: bool,
     /// Whether the network begins in two halves, each with one node of every key that has two.
     pub halves: bool,
     /// How often a payment has a rival.
@@ -79,6 +81,7 @@ impl Plan {
             absent: None,
             copies: 0,
             copies_start_ms: 0,
+            listens: false,
             halves: false,
             contested_per_mille: 150,
             byzantine: None,
@@ -139,6 +142,7 @@ impl Plan {
             absent: random.chance(250).then(|| validators - 1),
             copies: 0,
             copies_start_ms: 0,
+            listens: false,
             halves: false,
             contested_per_mille: 150,
             byzantine: None,
@@ -178,6 +182,28 @@ impl Plan {
             payments_per_second: plan.payments_per_second.min(15),
             ..plan
         }
+    }
+
+    /// A copied data directory comes up beside the node that it was copied from, in a network that hears both.
+    pub fn with_copied_disk(random: &mut Random) -> Self {
+        let plan = Self::with_twin(random);
+        Self {
+            listens: true,
+            copies_start_ms: random.between(1_000, 6_000),
+            // A node that is away while its copy starts leaves the network to the copy.
+            crashes: false,
+            partitions: false,
+            spares: 0,
+            payments_per_second: [1, plan.payments_per_second][random.below(2)],
+            blocks: 20,
+            epochs: 3,
+            ..plan
+        }
+    }
+
+    /// Any plan, with nodes that ask before they sign.
+    pub fn listening(random: &mut Random) -> Self {
+        Self { listens: true, absent: None, blocks: 12, epochs: 1, ..Self::of(random) }
     }
 
     /// More than a third of the weight is in two places at once, and the network in two halves.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use timed::consensus::events::{Event, Notification, Now, Output, Signing, Timer, execute};
+use timed::consensus::instances::LISTEN_MS;
 use timed::consensus::signing::Identity;
 use timed::mempool::TransactionSource;
 use timed::network::MessageKind;
@@ -123,6 +124,7 @@ impl World {
                 let identity =
                     (key < plan.validators).then(|| Identity { id: ids[key], secret: operator(key) });
                 let mut node = Node::new(i as u8, identity, random.between(0, plan.skew_ms_max));
+                node.listen_ms = if plan.listens { LISTEN_MS } else { 0 };
                 if (first_spare..first_spare + plan.spares).contains(&i) {
                     node.operator = Some(spare_operator(i - first_spare));
                 }
@@ -255,6 +257,15 @@ impl World {
                 self.feed(node, Event::PeerConnected(there));
                 self.feed(other, Event::PeerConnected(here));
             }
+        }
+    }
+
+    /// A copy that comes up for the first time has the disk of the node whose key it has.
+    fn copy_disk_once(&mut self, node: usize) {
+        let first_copy = self.nodes.len() - self.plan.copies;
+        if self.plan.listens && node >= first_copy && self.nodes[node].life == 0 {
+            let [original, copy] = self.nodes.get_disjoint_mut([node - first_copy, node]).expect("two nodes");
+            copy.copy_disk(original);
         }
     }
 
@@ -442,6 +453,7 @@ impl World {
             }
             Item::Restart { node } => {
                 if self.nodes[node].running.is_none() {
+                    self.copy_disk_once(node);
                     self.start(node);
                 }
             }

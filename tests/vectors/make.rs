@@ -8,6 +8,7 @@ use timed::types::evidence::evidence_root;
 use timed::types::genesis::{Allocation, GenesisMasternode};
 use timed::types::hash::{Domain, DomainHasher};
 use timed::types::heartbeat::Heartbeat;
+use timed::types::instance::{Acknowledged, InstanceId, InstanceStatement};
 use timed::types::transaction::{TRANSACTION_VERSION, signing_digest};
 use timed::types::vote::{block_vote_digest, proposal_digest};
 use timed::types::{
@@ -456,12 +457,28 @@ fn certificate() -> Value {
     })
 }
 
+fn statement() -> InstanceStatement {
+    let instance = |byte: u8, attempt: u32| InstanceId { start: [byte; 16], attempt };
+    let statement = InstanceStatement {
+        validator: id(0xe1),
+        epoch: 3,
+        instance: instance(0xb7, 2),
+        seq: 5,
+        asks: true,
+        rivals: vec![instance(0xb8, 0)],
+        acknowledged: vec![Acknowledged { validator: id(0xe2), instance: instance(0xb9, 1) }],
+        signature: Signature::EMPTY,
+    };
+    statement.signed(&CHAIN, &secret(0x11))
+}
+
 fn heartbeat() -> (Heartbeat, Value) {
     let mut heard = SignerBitmap::empty(4);
     [0, 1, 3].into_iter().for_each(|place| heard.set(place));
     let (validator, signature) = (id(0xe1), Signature::EMPTY);
     let heartbeat = Heartbeat {
         validator,
+        instance: InstanceId { start: [0xb7; 16], attempt: 2 },
         epoch: 3,
         height: 41,
         next_seq: 6,
@@ -474,6 +491,8 @@ fn heartbeat() -> (Heartbeat, Value) {
         "chain_id": CHAIN,
         "secret_key": hex(secret(0x11).seed().as_slice()),
         "validator": heartbeat.validator,
+        "start": hex(heartbeat.instance.start),
+        "attempt": heartbeat.instance.attempt,
         "epoch": heartbeat.epoch,
         "height": heartbeat.height,
         "next_seq": heartbeat.next_seq,
@@ -557,6 +576,7 @@ fn messages() -> Value {
         Message::GetMasternodes,
         Message::Masternodes(vec![peer]),
         Message::Heartbeat(Arc::new(heartbeat().0)),
+        Message::Instance(Arc::new(statement())),
     ];
     let entry = |message: &Message| {
         let name = timed::network::MessageKind::of(message).name();

@@ -398,6 +398,8 @@ pub fn heartbeat_digest(chain_id: &[u8], value: &Value) -> Digest {
     let out = Bytes::default()
         .raw(chain_id)
         .raw(&hex(&value["validator"]))
+        .raw(&hex(&value["start"]))
+        .u32(number(&value["attempt"]))
         .u64(number(&value["epoch"]))
         .u64(number(&value["height"]))
         .u64(number(&value["next_seq"]))

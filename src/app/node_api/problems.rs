@@ -80,9 +80,11 @@ impl AppContext {
                     let times = (self.signs_after_ms, ends_ms, self.clock.now_ms());
                     add(NodeState::Waiting, "young_journal", young_journal_words(&journal, epoch, times));
                 }
-                if matches!(self.bft.signing(), Signing::Listening { .. }) {
-                    let detail =
-                        "listening for another node with this operator key before the first vote".to_owned();
+                if let Signing::Listening { acknowledged, quorum } = self.bft.signing() {
+                    let detail = format!(
+                        "asking whether another node uses this operator key before the first vote; members with \
+                         {acknowledged} of the needed weight of {quorum} know of none"
+                    );
                     add(NodeState::Waiting, "listening", detail);
                 }
             } else if self.own_masternode(state).is_some() {

@@ -13,6 +13,7 @@
 //! | how a vote of this node is written and sent, what is done with others' | this one |
 //! | what a peer lacks of a round | `rounds.rs` |
 //! | what a start finds in the journal | `restore.rs` |
+//! | what this node said at heights that are over | `past.rs` |
 //!
 //! # Invariants
 //! - INV-BFT-DRIVER-1: for one (height, round, step) this node signs one value; what the journal holds is sent again as it
@@ -26,6 +27,7 @@
 
 mod candidates;
 mod due;
+mod past;
 mod restore;
 mod rounds;
 
@@ -36,6 +38,7 @@ use tracing::{debug, error};
 
 use self::candidates::Candidates;
 pub(super) use self::due::PeersVotes;
+use self::past::PastWords;
 pub(super) use self::restore::JournaledBlocks;
 use super::chain::Committing;
 use super::events::{Output, Progress, Timer};
@@ -53,6 +56,9 @@ use crate::types::{
     Signature, VoteStep,
 };
 
+/// Votes of one height that wait until the node may sign again, at most; the oldest are forgotten.
+const UNSAID_MAX: usize = 64;
+
 /// Decides blocks.
 pub struct BftConsensus {
     machine: bft::Machine,
@@ -66,6 +72,9 @@ pub struct BftConsensus {
     committing: Option<Committing>,
     own_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
     own_proposals: BTreeMap<(Height, Round), BlockHash>,
+    past: PastWords,
+    /// Votes that the machine decided on while this node may not sign.
+    unsaid: VecDeque<Effect>,
     /// What the journal says of heights that the chain here has not reached.
     later: BTreeMap<Height, bft::Journaled>,
     /// The height whose block was made due by load.
@@ -172,6 +181,11 @@ impl BftConsensus {
         own.is_none_or(|own| *own != header.hash())
     }
 
+    /// The same for either at a height of this epoch that is over, before its signature is checked.
+    pub(super) fn is_foreign_past(&self, message: &Message) -> bool {
+        self.past.is_foreign(message)
+    }
+
     // -- the machine ----------------------------------------------------------------------------------------------
 
     /// Runs the machine until it has nothing left to say.
@@ -218,6 +232,10 @@ impl BftConsensus {
                 self.judge_candidates(finality, at);
             }
             Effect::Propose { round, pol_round, block } => self.propose(round, pol_round, &block, at, out),
+            Effect::Vote { .. } if at.me().is_none() => {
+                self.unsaid.truncate(UNSAID_MAX.saturating_sub(1));
+                self.unsaid.push_front(effect);
+            }
             Effect::Vote { step, round, value, justification } => {
                 self.cast_vote((step, round, value), justification, finality, at, out);
             }
@@ -228,6 +246,20 @@ impl BftConsensus {
             }
             Effect::Decide { round, hash, commit } => self.decide(round, hash, commit, finality, at, out),
             Effect::EquivocationSeen { first, second } => out.tell(Fact::Equivocation(first, second)),
+        }
+    }
+
+    /// Casts what the machine decided on while this node was not allowed to sign, as if it had taken so long: a round whose
+    /// votes are lost at several nodes would never end.
+    pub(super) fn say_unsaid(
+        &mut self,
+        finality: &mut ConsensusEngine,
+        evidence: &EvidencePool,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
+        for effect in std::mem::take(&mut self.unsaid).into_iter().rev() {
+            self.execute(effect, finality, evidence, at, out);
         }
     }
 
@@ -382,8 +414,15 @@ impl BftConsensus {
     pub(super) fn on_block(&mut self, commit: Commit, at: &Moment<'_>) {
         self.last_commit = commit;
         let height = at.chain.next_height();
-        self.own_votes = self.own_votes.split_off(&(height, 0, VoteStep::Prevote));
-        self.own_proposals = self.own_proposals.split_off(&(height, 0));
+        let votes = self.own_votes.split_off(&(height, 0, VoteStep::Prevote));
+        let proposals = self.own_proposals.split_off(&(height, 0));
+        if at.chain.epoch() == self.machine.context().epoch {
+            let votes = std::mem::replace(&mut self.own_votes, votes);
+            self.past.extend(votes, std::mem::replace(&mut self.own_proposals, proposals));
+        } else {
+            (self.own_votes, self.own_proposals) = (votes, proposals);
+            self.past.start_epoch(height);
+        }
         self.candidates.clear();
         self.inputs.clear();
     }
@@ -396,6 +435,7 @@ impl BftConsensus {
         at: &Moment<'_>,
         out: &mut Outbox,
     ) {
+        self.unsaid.clear();
         let (machine, effects) = self.machine_of_height(at);
         self.previous = Some(std::mem::replace(&mut self.machine, machine));
         self.begin(effects, finality, evidence, at, out);
@@ -415,6 +455,7 @@ impl BftConsensus {
         }
         self.candidates.clear();
         self.inputs.clear();
+        self.unsaid.clear();
         let (machine, effects) = self.machine_of_height(at);
         self.machine = machine;
         self.begin(effects, finality, evidence, at, out);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::moment::Moment;
 use super::BftConsensus;
 use super::candidates::Candidates;
+use super::past::PastWords;
 use crate::protocol::bft::{self, HeightContext};
 use crate::protocol::state::LedgerState;
 use crate::types::{BlockHash, BlockVote, Commit, Height, MasternodeId, Round, VoteStep};
@@ -45,6 +46,10 @@ impl BftConsensus {
         mut journaled: JournaledBlocks,
     ) -> Self {
         let height = state.height().saturating_add(1);
+        let own_votes = journaled.own_votes.split_off(&(height, 0, VoteStep::Prevote));
+        let own_proposals = journaled.own_proposals.split_off(&(height, 0));
+        let mut past = PastWords::default();
+        past.extend(journaled.own_votes, journaled.own_proposals);
         Self {
             machine: bft::Machine::new(height_context(state, None)),
             previous: None,
@@ -52,8 +57,10 @@ impl BftConsensus {
             inputs: VecDeque::new(),
             candidates: Candidates::default(),
             committing: None,
-            own_votes: journaled.own_votes.split_off(&(height, 0, VoteStep::Prevote)),
-            own_proposals: journaled.own_proposals.split_off(&(height, 0)),
+            own_votes,
+            own_proposals,
+            past,
+            unsaid: VecDeque::new(),
             later: journaled.heights.split_off(&height),
             triggered_height: 0,
             progress: None,

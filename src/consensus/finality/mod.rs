@@ -198,6 +198,13 @@ impl ConsensusEngine {
         self.pending = PendingBatch::default();
     }
 
+    /// What was cast while the node may not sign, and was not signed until the epoch closes, is not said any more.
+    fn forget_unsigned(&mut self) {
+        if !self.pending.is_empty() {
+            self.pending = PendingBatch::default();
+        }
+    }
+
     /// Whether votes are held for now.
     pub(super) fn hold(&mut self, is_held: bool, at: &Moment<'_>, out: &mut Outbox) {
         self.step(Input::VotesHeld(is_held), at, out);
@@ -210,6 +217,7 @@ impl ConsensusEngine {
             return;
         }
         self.flush(at, out);
+        self.forget_unsigned();
         out.persist(vec![JournalRecord::ClosingEntered { epoch, height }], Vec::new());
     }
 
@@ -283,10 +291,8 @@ impl ConsensusEngine {
         if self.pending.is_empty() {
             return;
         }
-        let Some(identity) = at.me() else {
-            self.pending = PendingBatch::default();
-            return;
-        };
+        // They wait for the node that asks whether it may go on signing, until the epoch closes.
+        let Some(identity) = at.me() else { return };
         let (votes, mut records) = self.pending.take(at.now_ms());
         let epoch = self.machine.epoch();
         let seq = self.next_seq.entry(epoch).or_insert(0);

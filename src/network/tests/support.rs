@@ -23,6 +23,8 @@ use crate::network::shared::Timing;
 use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle};
 use crate::types::codec::encode;
 use crate::types::heartbeat::Heartbeat;
+use crate::types::instance::{Acknowledged, InstanceId, InstanceStatement};
+use crate::types::limits::INSTANCES_MAX;
 use crate::types::message::{NodeStatus, PeerAddress};
 use crate::types::vote::FinalityVote;
 use crate::types::{
@@ -130,6 +132,7 @@ pub(crate) fn one_of_each() -> Vec<Message> {
         ))),
         Message::Heartbeat(Arc::new(Heartbeat {
             validator,
+            instance: InstanceId { start: [0xff; 16], attempt: u32::MAX },
             epoch: 0,
             height: 1,
             next_seq: 0,
@@ -137,7 +140,24 @@ pub(crate) fn one_of_each() -> Vec<Message> {
             heard: SignerBitmap::empty(100),
             signature: Signature::EMPTY,
         })),
+        Message::Instance(Arc::new(statement(1))),
     ]
+}
+
+/// The largest that acknowledges so many.
+pub(crate) fn statement(acknowledged: usize) -> InstanceStatement {
+    let instance = InstanceId { start: [0xff; 16], attempt: u32::MAX };
+    let validator = MasternodeId([0xff; 32]);
+    InstanceStatement {
+        validator,
+        epoch: u64::MAX,
+        instance,
+        seq: u64::MAX,
+        asks: true,
+        rivals: vec![instance; INSTANCES_MAX],
+        acknowledged: vec![Acknowledged { validator, instance }; acknowledged],
+        signature: Signature::EMPTY,
+    }
 }
 
 /// What one side seals the other one opens.

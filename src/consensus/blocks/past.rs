@@ -1,0 +1,64 @@
+//! What this node's key said at heights of the epoch that are over: what is not here, and comes, another node said.
+//!
+//! # Invariants
+//! - INV-BLOCKS-PAST-1: from the first height on that is remembered, everything that this node said is remembered; at
+//!   most [`PAST_WORDS_MAX`] words are.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::types::{BlockHash, BlockVote, Height, Message, Round, VoteStep};
+
+/// Own proposals and votes of heights that are over, at most; the oldest heights are forgotten first. An honest node says
+/// three at a height.
+const PAST_WORDS_MAX: usize = 8_192;
+
+/// A proposal (no step), or a vote.
+type Word = (Height, Round, Option<VoteStep>);
+
+/// The own words of one epoch, as who they were said.
+#[derive(Debug, Default)]
+pub(super) struct PastWords {
+    words: BTreeMap<Word, Option<BlockHash>>,
+    /// Nothing is known of lower heights.
+    from: Height,
+}
+
+impl PastWords {
+    /// Another epoch began, whose first height this is.
+    pub(super) fn start_epoch(&mut self, first: Height) {
+        self.words.clear();
+        self.from = first;
+    }
+
+    /// Takes over what was said at heights that are over now.
+    pub(super) fn extend(
+        &mut self,
+        votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
+        proposals: BTreeMap<(Height, Round), BlockHash>,
+    ) {
+        let votes =
+            votes.into_iter().map(|((height, round, step), vote)| ((height, round, Some(step)), vote.value));
+        let proposals =
+            proposals.into_iter().map(|((height, round), hash)| ((height, round, None), Some(hash)));
+        self.words.extend(votes.chain(proposals).filter(|((height, ..), _)| *height >= self.from));
+        while self.words.len() > PAST_WORDS_MAX {
+            let Some(((height, ..), _)) = self.words.pop_first() else { return };
+            self.from = height.saturating_add(1);
+            self.words = self.words.split_off(&(self.from, 0, None));
+        }
+    }
+
+    /// Whether a message under the own key was not said by this node; false where that is not known.
+    pub(super) fn is_foreign(&self, message: &Message) -> bool {
+        let (word, value) = match message {
+            Message::Proposal(proposal) => {
+                let header = &proposal.block.header;
+                ((header.height, proposal.round, None), Some(header.hash()))
+            }
+            Message::BlockVote(vote) => ((vote.height, vote.round, Some(vote.step)), vote.value),
+            _ => return false,
+        };
+        word.0 >= self.from && self.words.get(&word) != Some(&value)
+    }
+}
