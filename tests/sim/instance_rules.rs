@@ -280,6 +280,7 @@ fn who_finds_blocks_where_it_knew_of_none_asks() {
     assert!(matches!(signing(&one), Signing::Listening { .. }));
 }
 
+/// INV-BLOCKS-PAST-1.
 #[test]
 fn a_late_vote_under_the_own_key_is_a_copys_unless_the_journal_has_it() {
     for restarts in [false, true] {

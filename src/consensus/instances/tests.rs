@@ -87,6 +87,7 @@ impl Member {
     }
 }
 
+/// INV-INSTANCE-1.
 #[test]
 fn an_instance_is_acknowledged_when_its_window_is_over_and_not_before() {
     let mut member = Member::new();
@@ -166,6 +167,7 @@ fn a_statement_is_news_once() {
     assert!(member.wait(HEARD_GAP_MS).hear(&asks(1, instance(1), 7)).is_some());
 }
 
+/// INV-INSTANCE-3.
 #[test]
 fn instances_of_a_member_that_makes_up_many_are_bounded() {
     let mut member = Member::new();
@@ -183,6 +185,7 @@ fn instances_of_a_member_that_makes_up_many_are_bounded() {
     assert!(member.acknowledged().is_empty());
 }
 
+/// INV-INSTANCE-2.
 #[test]
 fn acknowledgements_count_by_weight_and_once() {
     let (set, mine) = (set(&[4, 1, 1, 4]), instance(0xee));
