@@ -5,7 +5,7 @@ use std::sync::Arc;
 use timed::consensus::events::{Event, Signing};
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
-use timed::types::{CommittedBlock, Message, VoteStep};
+use timed::types::{CommittedBlock, Message, Transaction, VoteStep};
 
 use crate::one_node::{OneNode, peer};
 
@@ -87,6 +87,35 @@ fn a_fork_is_found_by_the_side_whose_epoch_goes_on() {
     next_block(&mut ended);
     meet(&mut goes_on, &ended.chain);
     assert!(goes_on.running().consensus.fork().is_some());
+}
+
+/// INV-SYNC-1.
+#[test]
+fn a_bad_block_is_not_applied_and_is_fetched_elsewhere() {
+    let mut source = OneNode::new(&[1, 2, 3]);
+    (0..3).for_each(|_| next_block(&mut source));
+    let without_commit = |block: &mut CommittedBlock| block.commit.signatures[0].0[0] ^= 1;
+    let with_another_body = |block: &mut CommittedBlock| {
+        block.block.transactions.push(Arc::new(Transaction::transfer(Vec::new(), Vec::new(), Vec::new())));
+    };
+    let spoil: [&dyn Fn(&mut CommittedBlock); 2] = [&without_commit, &with_another_body];
+    for (nth, spoil) in spoil.into_iter().enumerate() {
+        let mut one = OneNode::new(&[1, 2, 3]);
+        one.now_ms = source.now_ms;
+        one.tolerates_blame = true;
+        let spoiled = |block: &Arc<CommittedBlock>| {
+            let mut block = CommittedBlock::clone(block);
+            spoil(&mut block);
+            Arc::new(block)
+        };
+        let chain: Vec<_> = source.chain.iter().map(spoiled).collect();
+        meet(&mut one, &chain);
+        assert_eq!(one.state().height(), 0, "{nth}");
+        assert!(!one.blamed.is_empty() && one.blamed.iter().all(|(who, _)| *who == peer(2)), "{nth}");
+        one.chain.clone_from(&source.chain);
+        one.sync_from(3);
+        assert_eq!(one.state().tip_hash(), source.state().tip_hash(), "{nth}");
+    }
 }
 
 /// INV-FORK-1.

@@ -155,6 +155,23 @@ fn lacking_batches_are_asked_of_one_peer_at_a_time() {
     assert_eq!(asked(&one).last(), Some(&(3, 4)), "who is gone does not answer");
 }
 
+/// INV-PULL-2.
+#[test]
+fn what_an_answer_did_not_contain_is_asked_of_that_peer_again_after_a_while_only() {
+    let mut one = OneNode::new(&[1]);
+    let status = rich(&one);
+    one.hear(1, Message::Status(status.clone()));
+    assert_eq!(asked(&one), [(1, 0)]);
+    one.hear(1, Message::BatchesEnd { epoch: 0, validator: one.member(3), before_seq: 10 });
+    one.hear(1, Message::Status(status.clone()));
+    one.wait(1_900);
+    one.hear(1, Message::Status(status.clone()));
+    assert_eq!(asked(&one).len(), 1, "it had none of them");
+    one.wait(200);
+    one.hear(1, Message::Status(status));
+    assert_eq!(asked(&one), [(1, 0), (1, 0)]);
+}
+
 #[test]
 fn a_status_that_arrives_after_its_peer_has_gone_is_ignored() {
     let mut one = OneNode::new(&[1, 2]);

@@ -3,9 +3,9 @@
 //! # Invariants
 //! - INV-PULL-1: of each member's batches one range is asked for at a time, of one peer. A peer that does not answer
 //!   within [`REQUEST_TIMEOUT_MS`] is passed over for as long again, if another one offers them.
-//! - What a peer's answer did not contain is not asked of it again for [`ASK_AGAIN_MS`]. That is all that the
+//! - INV-PULL-2: what a peer's answer did not contain is not asked of it again for [`ASK_AGAIN_MS`]. That is all that the
 //!   end of an answer does.
-//! - Among the names of what is lacking each gets its turn, however many there are and whoever made them up.
+//! - INV-PULL-3: among the names of what is lacking each gets its turn, however many there are and whoever made them up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -194,5 +194,27 @@ impl Lacking {
             }
         }
         requests
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// INV-PULL-3.
+    #[test]
+    fn each_name_gets_its_turn_however_many_are_made_up() {
+        let name = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            TxId(bytes)
+        };
+        let names: BTreeSet<TxId> = (0..3 * REQUEST_IDS_MAX).map(name).collect();
+        let (mut turns, mut asked) = (Turns::default(), BTreeSet::new());
+        assert!(turns.next(&[], &names, 100).is_empty(), "they may be on their way");
+        for _ in 0..names.len().div_ceil(100) + 1 {
+            asked.extend(turns.next(&[], &names, 100));
+        }
+        assert_eq!(asked, names);
     }
 }
