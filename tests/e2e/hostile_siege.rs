@@ -4,6 +4,7 @@
 //! - INV-E2E-3: the payer keeps its beat. A payment counts from when it was due, so what waits behind a stalled node is not
 //!   left out.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Mutex;
@@ -255,26 +256,47 @@ fn resident_kib(pid: u32) -> u64 {
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// Ticks (10 ms) that the thread of this name has computed for.
-fn thread_ticks(pid: u32, name: &str) -> u64 {
+/// Ticks (10 ms) that the threads of each name have computed for.
+fn threads_ticks(pid: u32) -> BTreeMap<String, u64> {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
-    let stats = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("stat")).ok());
-    stats.filter_map(|stat| ticks_of(&stat, Some(name))).sum()
+    let mut all = BTreeMap::new();
+    for task in tasks {
+        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+        if let Some((name, ticks)) = ticks_of(&stat) {
+            *all.entry(name).or_default() += ticks;
+        }
+    }
+    all
+}
+
+fn consensus_ticks(pid: u32) -> u64 {
+    threads_ticks(pid).get("consensus").copied().unwrap_or(0)
 }
 
 fn process_ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    ticks_of(&stat, None).unwrap_or(0)
+    ticks_of(&stat).map_or(0, |(_, ticks)| ticks)
 }
 
-fn ticks_of(stat: &str, name: Option<&str>) -> Option<u64> {
+/// The name and the ticks of a process or thread.
+fn ticks_of(stat: &str) -> Option<(String, u64)> {
     let (head, tail) = stat.rsplit_once(") ")?;
-    if name.is_some_and(|name| head.split_once('(').is_none_or(|(_, found)| found != name)) {
-        return None;
-    }
+    let (_, name) = head.split_once('(')?;
     let fields: Vec<&str> = tail.split(' ').collect();
     // Fields 14 and 15 of proc(5); the tail begins with field 3.
-    Some(fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?)
+    let ticks = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
+    Some((name.to_owned(), ticks))
+}
+
+/// Which threads of a node computed most since then, in percent of a core.
+fn busiest(pid: u32, before: &BTreeMap<String, u64>, seconds: f64) -> String {
+    let mut all: Vec<(u64, String)> = threads_ticks(pid)
+        .into_iter()
+        .map(|(name, ticks)| (ticks.saturating_sub(before.get(&name).copied().unwrap_or(0)), name))
+        .collect();
+    all.sort_unstable_by(|one, other| other.cmp(one));
+    let shown = all.iter().take(2).map(|(ticks, name)| format!("{name} {:.0} %", *ticks as f64 / seconds));
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 impl Memory {
@@ -354,10 +376,10 @@ fn endure(
 ) -> Outcome {
     let pids = &memory.pids;
     let ticks = |of: fn(u32) -> u64| pids.iter().map(|pid| of(*pid)).collect::<Vec<u64>>();
-    let consensus = |pid| thread_ticks(pid, "consensus");
     memory.take_peaks();
     let (height, refused) = (net.nodes[HONEST].height(), beat.refused.load(Ordering::Relaxed));
-    let (consensus_ticks, all_ticks) = (ticks(consensus), ticks(process_ticks));
+    let (before_consensus, before_all) = (ticks(consensus_ticks), ticks(process_ticks));
+    let threads = threads_ticks(pids[ATTACKED]);
     let from = Clock.instant();
     let siege = Siege { net, until: from + attack_time(), coins };
     let outcome = catch_unwind(AssertUnwindSafe(|| (attack.run)(&siege)));
@@ -370,10 +392,11 @@ fn endure(
             .map(|(after, before)| (after.saturating_sub(before) as f64 / lasted) as u64)
             .collect()
     };
-    let consensus_percent = percent(consensus_ticks, ticks(consensus));
-    let all_percent = percent(all_ticks, ticks(process_ticks));
+    let consensus_percent = percent(before_consensus, ticks(consensus_ticks));
+    let all_percent = percent(before_all, ticks(process_ticks));
     std::thread::sleep(attack_time() / 2);
     let end = Clock.instant();
+    let busiest = busiest(pids[ATTACKED], &threads, (end - from).as_secs_f64());
     let (during, after) = (beat.window(from, to), beat.window(to, end));
     let peaks = memory.take_peaks();
     let refused = beat.refused.load(Ordering::Relaxed) - refused;
@@ -387,7 +410,7 @@ fn endure(
     }
     println!(
         "{:<44} {lasted:>4.1} s | before {before} | during {during} | after {after} | refused {refused} | \
-         MiB {:?} | consensus CPU % {consensus_percent:?} of {all_percent:?} | {said}{}",
+         MiB {:?} | consensus CPU % {consensus_percent:?} of {all_percent:?}, busiest {busiest} | {said}{}",
         attack.name,
         peaks.iter().map(|kib| kib >> 10).collect::<Vec<u64>>(),
         if failures.is_empty() { "" } else { " | FAILED" },

@@ -127,7 +127,7 @@ fn copies_of(siege: &Siege, payment: &Transaction) -> Vec<Transaction> {
         change(|copy| copy.witnesses.truncate(1)),
         change(|copy| copy.witnesses[1].signature = copy.witnesses[0].signature),
         change(|copy| copy.witnesses.swap(0, 1)),
-        change(|copy| copy.witnesses.push(copy.witnesses[0].clone())),
+        change(|copy| copy.witnesses.push(copy.witnesses[0])),
         payment.clone().signed(&siege.chain_id(), &[&stranger]),
     ]
 }

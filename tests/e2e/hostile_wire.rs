@@ -364,10 +364,10 @@ pub fn half_open(siege: &Siege) -> String {
         std::thread::sleep(Duration::from_millis(50));
         // Those that the node closes are opened again.
         for socket in sockets.iter_mut().take(20) {
-            if is_closed_by(socket, Clock.instant() + Duration::from_millis(1)) {
-                if let Ok(again) = dial(port()) {
-                    *socket = again;
-                }
+            if is_closed_by(socket, Clock.instant() + Duration::from_millis(1))
+                && let Ok(again) = dial(port())
+            {
+                *socket = again;
             }
         }
         sockets.rotate_left(20);
