@@ -1,7 +1,6 @@
 //! What the node of a masternode says of its own start, and of the starts of others.
 //!
-//! # Invariants
-//! - INV-INSTANCE-TYPE-1: a statement counts in the epoch that it names only, by the key that its validator has then.
+//! A statement counts in the epoch that it names only, by the key that its validator has then.
 
 use bincode::{Decode, Encode};
 

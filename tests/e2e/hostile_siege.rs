@@ -1,8 +1,6 @@
 //! A network under siege: an honest payer at one node, an attack at another, and what both cost.
 //!
-//! # Invariants
-//! - INV-E2E-3: the payer keeps its beat. A payment counts from when it was due, so what waits behind a stalled node is not
-//!   left out.
+//! The payer keeps its beat. A payment counts from when it was due, so what waits behind a stalled node is not left out.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
