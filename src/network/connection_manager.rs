@@ -8,7 +8,7 @@
 //! taken, it gets the place of the stranger that is worth least, and when only members are left, one more, up to the
 //! size of the largest set. Two nodes may prove one operator key, from two identities: a validator that restarted with a
 //! new one, or a copy. Both have to be heard, so that each learns of the other one's votes. A third takes the place of the
-//! oldest, and so does the second when no place is free: further copies gain nothing.
+//! oldest: further copies gain nothing.
 //!
 //! A stranger gets a place while there is one, few from one host and from one group of addresses. When all are taken,
 //! it may take that of another stranger: of one from the group that has most, if the newcomer's own would still have
@@ -104,6 +104,14 @@ fn group_sizes(connections: &[Arc<Connection>]) -> HashMap<IpAddr, usize, ahash:
         *sizes.entry(group).or_insert(0_usize) += 1;
     }
     sizes
+}
+
+/// The oldest connection whose operator key has another one.
+fn oldest_of_two(members: &[Arc<Connection>]) -> Option<Arc<Connection>> {
+    let has_two = |one: &&Arc<Connection>| {
+        members.iter().filter(|other| other.operator == one.operator).count() >= CONNECTIONS_PER_KEY_MAX
+    };
+    members.iter().filter(has_two).min_by_key(|connection| connection.id).cloned()
 }
 
 /// The stranger that makes room for a member: of the largest group, what was useful longest ago.
@@ -208,24 +216,22 @@ impl ConnectionManager {
         newcomer: &Newcomer,
         inbound: Vec<Arc<Connection>>,
     ) -> Result<Option<Arc<Connection>>, RefusalReason> {
-        let of_same_key = || inbound.iter().filter(|connection| connection.operator == newcomer.operator);
-        let is_full = inbound.len() >= self.inbound_max;
-        if let Some(oldest) = of_same_key().min_by_key(|connection| connection.id)
-            && (is_full || of_same_key().count() >= CONNECTIONS_PER_KEY_MAX)
-        {
-            return Ok(Some(Arc::clone(oldest)));
+        let of_same_key: Vec<Arc<Connection>> =
+            inbound.iter().filter(|connection| connection.operator == newcomer.operator).cloned().collect();
+        let oldest = of_same_key.iter().min_by_key(|connection| connection.id).cloned();
+        if of_same_key.len() >= CONNECTIONS_PER_KEY_MAX {
+            return Ok(oldest);
         }
-        if !is_full {
+        if inbound.len() < self.inbound_max {
             return Ok(None);
         }
-        let all = inbound.len();
-        let strangers: Vec<Arc<Connection>> =
-            inbound.into_iter().filter(|connection| connection.standing() == Standing::Stranger).collect();
+        let (strangers, members): (Vec<_>, Vec<_>) =
+            inbound.into_iter().partition(|connection| connection.standing() == Standing::Stranger);
         match least_useful(&strangers) {
             Some(evicted) => Ok(Some(evicted)),
-            // Each of them is another member, so there are never more than a set has.
-            None if all < VALIDATORS_MAX => Ok(None),
-            None => Err(RefusalReason::TooManyConnections),
+            None if members.len() < VALIDATORS_MAX => Ok(None),
+            // No more keys than this are in a set, so some key has two.
+            None => oldest_of_two(&members).map(Some).ok_or(RefusalReason::TooManyConnections),
         }
     }
 

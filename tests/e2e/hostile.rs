@@ -32,19 +32,19 @@ fn a_hostile_member_leaves_payments_alone() {
 }
 
 #[test]
-#[ignore = "while they wait for their inputs, no payment becomes final for seconds"]
+
 fn hostile_orphans_of_many_inputs_leave_payments_alone() {
     besiege_by("orphans of a hundred invented outputs", hostile_transactions::rival_orphans);
 }
 
 #[test]
-#[ignore = "half-open sockets take all places for handshakes"]
+
 fn hostile_half_open_sockets_let_others_in() {
     besiege_by("200 half-open sockets", hostile_wire::half_open);
 }
 
 #[test]
-#[ignore = "a transaction with an unknown input takes the known one at every RPC"]
+
 fn hostile_unknown_coins_lock_nobody_elses() {
     besiege_by("a victim's coin beside an unknown one", hostile_transactions::victims_coin);
 }
@@ -55,13 +55,13 @@ fn hostile_heights_are_not_believed() {
 }
 
 #[test]
-#[ignore = "slow connections take all places for RPC"]
+
 fn hostile_slow_connections_leave_rpc_to_others() {
     besiege_by("RPC: 150 slow connections", hostile_rpc::slow_connections);
 }
 
 #[test]
-#[ignore = "calls that wait take all places for RPC"]
+
 fn hostile_waiters_leave_rpc_to_others() {
     besiege_by("RPC: 150 calls that wait", hostile_rpc::waiters);
 }

@@ -49,7 +49,8 @@ impl BftConsensus {
         let own_votes = journaled.own_votes.split_off(&(height, 0, VoteStep::Prevote));
         let own_proposals = journaled.own_proposals.split_off(&(height, 0));
         let mut past = PastWords::default();
-        past.extend(journaled.own_votes, journaled.own_proposals);
+        // Of heights that are over a start reads nothing from the journal.
+        past.start_epoch(height);
         Self {
             machine: bft::Machine::new(height_context(state, None)),
             previous: None,
