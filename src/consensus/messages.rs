@@ -128,7 +128,7 @@ impl Consensus {
             if epoch_of(&message) == Some(voters.epoch) && self.admit(from, &message, &voters, verified) {
                 self.receive_block_message(from, message);
             }
-        } else {
+        } else if height < next {
             self.check_past(from, &message);
             if height == self.chain.height() {
                 self.on_late_vote(from, message);
