@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timed::app::networks::devnet_operator_key;
-use timed::network::{Network, NetworkConfig};
+use timed::network::{Network, NetworkConfig, NetworkEvent};
 use timed::rpc::types::{HeartbeatInfo, MasternodeInfo, NodeState, PunishedInfo};
-use timed::types::{ChainParameters, FinalityVote, MasternodeId, Message, SecretKey, VoteBatch, VoteKind};
+use timed::types::{
+    ChainParameters, FinalityVote, MasternodeId, Message, SecretKey, Transaction, VoteBatch, VoteKind,
+};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -63,6 +65,12 @@ fn copy_directory(from: &Path, to: &Path) {
 /// One long epoch: locks conflict within an epoch only.
 fn one_epoch(parameters: &mut ChainParameters) {
     parameters.epoch_duration_ms = 600_000;
+}
+
+/// As one long epoch, and with time for a lot between two blocks.
+fn slow(parameters: &mut ChainParameters) {
+    one_epoch(parameters);
+    parameters.block_interval_ms = 15_000;
 }
 
 /// As one long epoch, and nothing happens in it.
@@ -122,8 +130,10 @@ fn a_copied_directory_on_an_idle_network_is_noticed_by_both_and_nobody_is_slashe
     assert!(masternodes.iter().all(|info| !info.slashed), "{masternodes:?}");
 }
 
-/// What the last node's key signs in a batch of its own, whoever has it.
-fn say_with_its_key(net: &Net, votes: Vec<FinalityVote>) {
+/// The last node's key votes for a transaction in a batch of its own, whoever has it, and gives the transaction to those
+/// that ask.
+fn vote_with_its_key(net: &Net, transaction: &Transaction) {
+    let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: transaction.txid() }];
     let member = net.nodes.len() - 1;
     let masternodes: Vec<MasternodeInfo> = net.nodes[0].call("masternodelist", &[]);
     let address = (24_200 + 2 * member).to_string();
@@ -144,29 +154,36 @@ fn say_with_its_key(net: &Net, votes: Vec<FinalityVote>) {
             identity: SecretKey::from_seed(&[0x77; 32]),
             user_agent: "test/1".to_owned(),
         };
-        let (handle, _events) = Network::start(config, token.clone(), &tracker).await.unwrap();
+        let (handle, mut events) = Network::start(config, token.clone(), &tracker).await.unwrap();
         while handle.peer_count() <= member {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         handle.broadcast(&Message::VoteBatch(Arc::new(batch)), None);
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            while let Ok(event) = events.bulk.try_recv() {
+                if let NetworkEvent::Message { peer, message: Message::GetTransactions(_) } = event {
+                    let _sent =
+                        handle.send(peer, &Message::Transactions(vec![Arc::new(transaction.clone())]));
+                }
+            }
+            while events.urgent.try_recv().is_ok() {}
+        }
         token.cancel();
     });
 }
 
 #[test]
 fn a_key_that_contradicts_itself_is_noticed_and_slashed() {
-    let net = Net::running_with(one_epoch);
+    // No block settles the first vote before the second one is heard.
+    let net = Net::running_with(slow);
     let original = &net.nodes[COPIED];
     original.wait_state(NodeState::Voting);
-    original.wait_height(2);
     let coin: Coin = net.chain.account(0);
     let [here, there] = ["here", "there"].map(|memo| net.chain.spend(&coin, &coin.key, 1, memo));
     original.send(&here).unwrap();
     net.nodes.iter().for_each(|node| node.wait_final(here.txid()));
-    // Known as the loser, and nobody's vote.
-    net.nodes.iter().for_each(|node| drop(node.send(&there)));
-    say_with_its_key(&net, vec![FinalityVote { kind: VoteKind::Lock, txid: there.txid() }]);
+    vote_with_its_key(&net, &there);
     wait_for("that it notices the other one", || original.log().contains(NOTICED).then_some(()));
     original.wait_state(NodeState::Halted);
     let punished = wait_for("evidence in a block", || {
