@@ -155,12 +155,12 @@ fn vote_with_its_key(net: &Net, transactions: &[Transaction; 2]) {
         handle.broadcast(&Message::VoteBatch(Arc::new(batch)), None);
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            while let Ok(event) = events.bulk.try_recv() {
+            while let Some(event) = events.bulk.try_recv() {
                 if let NetworkEvent::Message { peer, message: Message::GetTransactions(_) } = event {
                     let _sent = handle.send(peer, &bodies);
                 }
             }
-            while events.urgent.try_recv().is_ok() {}
+            while events.urgent.try_recv().is_some() {}
         }
         token.cancel();
     });
