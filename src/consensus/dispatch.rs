@@ -1,8 +1,7 @@
 //! Hands each event to the part that decides about it, and what one part finds out to those that act upon it.
 //!
 //! [`Consensus`] owns the parts and nothing else; each part owns its state and is changed by its own methods alone. What a
-//! part may read stands in the arguments of its methods: the [`Moment`](super::chain::Moment) (chain, signer, clocks), and
-//! siblings by name.
+//! part may read stands in the arguments of its methods: the [`Moment`] (chain, signer, clocks), and siblings by name.
 //!
 //! # Place
 //! The node runs it on one thread ([`engine`](super::engine)) and executes its outputs; the simulator does the same over

@@ -48,10 +48,9 @@
 //! # Where the protocol is silent
 //! - Who never was in a set is bound from the epoch's end at which it left: its key and its name stay taken for as long
 //!   as everybody's, and no rule has to ask whether it might have signed something.
-//! - An epoch's end jails full-grown members for absence up to `jail_cap` of the weight of the set that ended; who is
-//!   jailed since
-//!   earlier does not count. If it did, a tenth that died for good would keep all others that die in the set until the
-//!   unbonding time is over, and with them the quorum out of reach.
+//! - An epoch's end jails full-grown members for absence up to `jail_cap` of the weight of the set that ended; who was
+//!   jailed earlier does not count. If it did, a tenth that died for good would keep all others that die in the set until
+//!   the unbonding time is over, and with them the quorum out of reach.
 //! - Jail begins when the masternode left the set: evidence against one that is jailed for absence makes it final and
 //!   does not start it anew. A slashed one can still ask to leave, and then unbonds as everybody does.
 //! - Whoever asks to leave and is not needed for the smallest set (jailed, waiting or on trial) leaves at once, before
