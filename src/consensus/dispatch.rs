@@ -275,7 +275,7 @@ impl Consensus {
         if self.blocks.is_committing() {
             return;
         }
-        match self.sync.next_block(&moment!(self), &mut self.out) {
+        match self.sync.next_block(&self.peers, &moment!(self), &mut self.out) {
             NextBlock::None => {}
             NextBlock::Valid(committing) => {
                 if self.chain.height() == 0 {

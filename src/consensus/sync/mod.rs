@@ -6,13 +6,14 @@
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.
 //! - At most [`RANGES_MAX`] ranges are asked for at a time, and [`SYNC_BLOCKS_MAX`] blocks with
 //!   [`SYNC_BYTES_MAX`] encoded bytes held.
-//! - INV-SYNC-3: a height that a peer says it has, and does not deliver, is soon not believed, and never again for long.
+//! - INV-SYNC-3: a peer's word about its height makes a node call itself behind only once the peer delivered a valid
+//!   block, and no longer once it fails to deliver. Until then its word is good for being asked, no more.
 //!
 //! Among chains that are offered only valid commits count, never length or arrival.
 
 pub(super) mod forks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracing::{debug, warn};
@@ -56,7 +57,7 @@ struct Failing {
     failures: u32,
     /// Not asked at all before this.
     again_ms: TimeMs,
-    /// Not believed, and not asked while others are to be had, before this.
+    /// Not asked while others are to be had before this.
     until_ms: TimeMs,
 }
 
@@ -76,6 +77,8 @@ pub(super) struct BlockSync {
     received_bytes: usize,
     behind_since_ms: Option<TimeMs>,
     failing: BTreeMap<PeerId, Failing>,
+    /// Connected peers that delivered a valid block and did not fail since.
+    proven: BTreeSet<PeerId>,
     target: Height,
 }
 
@@ -93,9 +96,10 @@ impl BlockSync {
     pub(super) fn disconnected(&mut self, peer: &PeerId) {
         self.ranges.retain(|range| range.peer != *peer);
         self.failing.remove(peer);
+        self.proven.remove(peer);
     }
 
-    /// The highest block that a peer says it has, and is believed to have.
+    /// The highest block that a peer says it has, of those that delivered what they said so far.
     pub(super) const fn target(&self) -> Height {
         self.target
     }
@@ -105,8 +109,10 @@ impl BlockSync {
         self.target > at.chain.next_height()
     }
 
-    /// A peer failed to deliver: it is not asked, and its height not believed, for a while; longer each time.
+    /// A peer failed to deliver: it is not asked for a while, longer each time, and its height not believed until it
+    /// delivers.
     fn avoid(&mut self, peer: PeerId, at: &Moment<'_>) {
+        self.proven.remove(&peer);
         let failing = self.failing.entry(peer).or_default();
         let avoid_ms = AVOID_MS << failing.failures.min(AVOID_DOUBLINGS_MAX);
         failing.failures = failing.failures.saturating_add(1);
@@ -174,16 +180,17 @@ impl BlockSync {
             .heights()
             .filter(|(peer, theirs)| *theirs > height && !forks.is_apart(peer, now_ms))
             .collect();
-        let believed: Vec<(PeerId, Height)> =
+        let in_order: Vec<(PeerId, Height)> =
             ahead.iter().filter(|(peer, _)| !self.is_avoided(peer, now_ms)).copied().collect();
         let highest = |peers: &[(PeerId, Height)]| peers.iter().map(|(_, theirs)| *theirs).max();
-        self.target = highest(&believed).unwrap_or(height);
-        // When nobody is left to be believed, those who failed are asked all the same: they may have been out of reach.
+        let of_proven = in_order.iter().filter(|(peer, _)| self.proven.contains(peer));
+        self.target = of_proven.map(|(_, theirs)| *theirs).max().unwrap_or(height);
+        // When nobody else is left, those who failed are asked all the same: they may have been out of reach.
         let may_ask = |peer: &PeerId| self.failing.get(peer).is_none_or(|failing| now_ms >= failing.again_ms);
-        let ahead = if believed.is_empty() {
+        let ahead = if in_order.is_empty() {
             ahead.into_iter().filter(|(peer, _)| may_ask(peer)).collect()
         } else {
-            believed
+            in_order
         };
         let Some(goal) = highest(&ahead) else {
             self.behind_since_ms = None;
@@ -264,7 +271,7 @@ impl BlockSync {
     }
 
     /// Takes the next received block, and checks commit, signatures and the whole transition of it.
-    pub(super) fn next_block(&mut self, at: &Moment<'_>, out: &mut Outbox) -> NextBlock {
+    pub(super) fn next_block(&mut self, peers: &Peers, at: &Moment<'_>, out: &mut Outbox) -> NextBlock {
         let next = at.chain.next_height();
         let later = self.received.split_off(&next);
         for passed in std::mem::replace(&mut self.received, later).into_values() {
@@ -281,6 +288,8 @@ impl BlockSync {
         match check(&block, at) {
             Ok(committing) => {
                 self.failing.remove(&from);
+                // A block whose sender left since proves nobody: what is kept is of connected peers only.
+                self.proven.extend(peers.is_connected(&from).then_some(from));
                 NextBlock::Valid(Box::new(committing))
             }
             Err(problem) => {

@@ -18,19 +18,38 @@ fn hear_from(node: &mut Node, from: PeerId, message: Message) {
 
 /// INV-SYNC-3.
 #[test]
-fn a_height_that_nobody_delivers_is_soon_not_believed() {
-    let mut node = Node::new(&Chain::new(), &[], START_MS);
-    let lie = NodeStatus { height: u64::MAX, ..node.consensus.status() };
-    let mut believed_ms = 0;
+fn a_height_is_believed_only_of_who_delivers() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    let lie = Message::Status(NodeStatus { height: u64::MAX, ..node.consensus.status() });
+    let asked = |node: &mut Node| {
+        let is_request = |message: &Message| matches!(message, Message::GetBlocks { .. });
+        let sent: Vec<Message> = node.around.sent.drain(..).collect();
+        sent.into_iter().filter(is_request).count()
+    };
+    let mut requests = 0;
     for _ in 0..600 {
-        hear_from(&mut node, peer(), Message::Status(lie.clone()));
-        believed_ms += if node.consensus.is_syncing() { 100 } else { 0 };
+        node.hear(lie.clone());
+        node.now_ms += 100;
+        node.feed(Event::Tick);
+        assert!(!node.consensus.is_syncing(), "the word of one that delivered nothing");
+        requests += asked(&mut node);
+    }
+    assert!((2..100).contains(&requests), "asked again, but not for ever: {requests}");
+    let blocks = (1..=5).map(|height| Arc::new(chain.grow(START_MS + 10 * height).committed));
+    let blocks = Message::Blocks(blocks.collect());
+    while asked(&mut node) == 0 {
         node.now_ms += 100;
         node.feed(Event::Tick);
     }
-    assert!(believed_ms <= 4 * REQUEST_TIMEOUT_MS, "believed for {believed_ms} ms of a minute");
-    let requests = node.around.sent.iter().filter(|message| matches!(message, Message::GetBlocks { .. }));
-    assert!(requests.count() < 100, "nor is it asked for ever");
+    node.hear(blocks);
+    node.hear(lie.clone());
+    assert_eq!(node.consensus.state().height(), 5);
+    assert!(node.consensus.is_syncing(), "it had what it said so far");
+    node.now_ms += REQUEST_TIMEOUT_MS + 100;
+    node.feed(Event::Tick);
+    node.hear(lie);
+    assert!(!node.consensus.is_syncing(), "it has no more");
 }
 
 /// INV-EARLY-1.
