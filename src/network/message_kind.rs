@@ -369,7 +369,9 @@ mod tests {
         assert_eq!(bulk, expected);
         let gossip: Vec<&str> =
             MessageKind::ALL.into_iter().filter(|kind| kind.is_gossip()).map(MessageKind::name).collect();
-        assert_eq!(gossip, ["transaction", "vote_batch", "proposal", "block_vote", "evidence", "heartbeat"]);
+        let expected =
+            ["transaction", "vote_batch", "proposal", "block_vote", "evidence", "heartbeat", "instance"];
+        assert_eq!(gossip, expected);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::StorageError;
 use super::index::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
@@ -27,6 +28,11 @@ use crate::runtime::{Clock, metric_names};
 
 /// How often sled writes by itself what has gathered, in milliseconds; without it, it never cleans up.
 const FLUSH_EVERY_MS: u64 = 500;
+/// How often a database that somebody has open is tried again. The node holds the data directory's own lock before, so
+/// this one is its own, from a moment ago: sled closes in the background after the last handle is gone.
+const CLOSE_ATTEMPTS: usize = 40;
+/// How long to wait between two attempts.
+const CLOSE_INTERVAL: Duration = Duration::from_millis(50);
 /// The file in sled's directory that holds everything but snapshots, which sled syncs itself.
 const DATA_FILE: &str = "db";
 /// What a file of sled's snapshot that was never completed ends with.
@@ -74,6 +80,11 @@ fn remove_incomplete_snapshots(path: &Path) -> Result<(), StorageError> {
     Ok(())
 }
 
+/// Whether somebody has the database open.
+fn is_locked(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().contains("could not acquire lock"))
+}
+
 impl SledIndex {
     /// Opens the database in a directory, or makes it.
     ///
@@ -94,11 +105,16 @@ impl SledIndex {
         };
         let unopenable = |reason: String| StorageError::Unopenable { path: path.to_path_buf(), reason };
         // Some kinds of damage make sled panic instead of returning an error.
-        let opened = without_panic(|| Ok(open())).map_err(|panic| unopenable(panic.to_string()))?;
-        let (database, trees) = opened.map_err(|error| match error {
-            sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => {
-                StorageError::InUse { path: path.to_path_buf(), holder: None }
+        let mut opened = without_panic(|| Ok(open())).map_err(|panic| unopenable(panic.to_string()))?;
+        for _ in 0..CLOSE_ATTEMPTS {
+            if !opened.as_ref().is_err_and(is_locked) {
+                break;
             }
+            std::thread::sleep(CLOSE_INTERVAL);
+            opened = without_panic(|| Ok(open())).map_err(|panic| unopenable(panic.to_string()))?;
+        }
+        let (database, trees) = opened.map_err(|error| match error {
+            error if is_locked(&error) => StorageError::InUse { path: path.to_path_buf(), holder: None },
             sled::Error::Io(error) if is_of_machine(&error) => {
                 StorageError::io("open the index", path)(error)
             }
