@@ -65,7 +65,7 @@
 //! | bytes_make_no_block_due | `large_payments_make_a_block_due` |
 //! | rounds_ahead_validated_at_once | `blocks_of_rounds_ahead_are_validated_when_their_round_comes_or_a_third_votes_for_them` |
 //! | early_messages_unchecked | `early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_them` |
-//! | liars_height_believed | `a_height_that_nobody_delivers_is_soon_not_believed` |
+//! | liars_height_believed | `a_height_is_believed_only_of_who_delivers` |
 //! | certificate_without_a_quorum | `votes_that_are_no_quorum_certify_nothing_and_cost_no_check` |
 //! | forgotten_batches_passed_on | `a_batch_below_all_that_is_remembered_counts_and_is_not_passed_on_again_and_again` |
 //! | answers_without_budget | `who_has_used_up_its_budget_waits_and_nobody_else_does` |

@@ -254,6 +254,13 @@ impl Node {
         wait_for(&format!("block {height} at {}", self.url), || (self.height() >= height).then_some(()));
     }
 
+    /// The first block may come before a peer said where it is.
+    pub fn wait_synced(&self) {
+        wait_for(&format!("{} to be synced", self.url), || {
+            (self.node_status().state != NodeState::Syncing).then_some(())
+        });
+    }
+
     pub fn send(&self, transaction: &Transaction) -> Result<TxId, RpcCommandError> {
         self.try_call("sendrawtransaction", &[json!(hex::encode(encode(transaction)))])
     }
@@ -368,6 +375,7 @@ impl Net {
         net.start_all();
         for node in &net.nodes {
             node.wait_height(1);
+            node.wait_synced();
         }
         net
     }

@@ -481,9 +481,9 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "liars_height_believed",
         file: "src/consensus/sync/mod.rs",
-        old: ".filter(|(peer, _)| !self.is_avoided(peer, now_ms))",
-        new: ".filter(|(peer, _)| !self.is_avoided(peer, 0))",
-        caught_by: &["--lib consensus::tests::strangers::a_height_that_nobody_delivers_is_soon_not_believed"],
+        old: ".filter(|(peer, _)| self.proven.contains(peer))",
+        new: ".filter(|(peer, _)| peers.is_connected(peer))",
+        caught_by: &["--lib consensus::tests::strangers::a_height_is_believed_only_of_who_delivers"],
     },
     Mutant {
         name: "certificate_without_a_quorum",
