@@ -122,6 +122,8 @@ fn besieged(validators: usize) -> Net {
     net.nodes.truncate(4);
     net.start_all();
     net.nodes.iter().for_each(|node| node.wait_height(1));
+    // One that was late for the first block asks for copies of its key first, and is not ready meanwhile.
+    net.nodes.iter().for_each(|node| node.wait_state(NodeState::Voting));
     net
 }
 

@@ -278,12 +278,13 @@ impl World {
 
     fn execute(&mut self, node: usize, outputs: Vec<Output>) {
         execute(outputs, &mut Acting { world: self, node });
+        // Behind all outputs: admission hands transactions in, and an event is not handled within another one.
+        self.hear(node);
     }
 
     pub(super) fn notified(&mut self, node: usize, notification: Notification) {
         self.mirror(node, &notification);
         self.noted(node, notification);
-        self.hear(node);
     }
 
     fn noted(&mut self, node: usize, notification: Notification) {
