@@ -25,7 +25,7 @@ pub(super) const RETRY_SOON_MS: u64 = 500;
 /// When to ask again for what passes with a block, in milliseconds.
 pub(super) const RETRY_LATER_MS: u64 = 2_000;
 
-/// The caller's clocks.
+/// When something is asked of admission, which reads no clock itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {
     /// The wall clock, for people and for the pool, in milliseconds.
@@ -40,15 +40,15 @@ pub type Ticket = usize;
 /// A transaction that comes in.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// The transaction.
+    /// As it came: nothing of it is checked yet.
     pub transaction: Arc<Transaction>,
-    /// Who sent it.
+    /// Who pays for it with their share of the checks, and is blamed if it is bad.
     pub source: TransactionSource,
     /// For whom the answer is, if anybody waits for one.
     pub ticket: Option<Ticket>,
 }
 
-/// What is to be done.
+/// What admission orders; whoever owns it executes these in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Hand it to the finality machine.
@@ -63,7 +63,7 @@ pub enum Action {
     Gone(TxId),
     /// Tell the finality machine that time is up for these.
     Expired(Vec<TxId>),
-    /// A peer broke a rule.
+    /// This peer sent what no honest node passes on.
     Blame(PeerId, Misbehaviour),
     /// What is answered to whoever sent it; once for each ticket.
     Answer(Option<Ticket>, Result<TxId, Refusal>),
