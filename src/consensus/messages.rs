@@ -67,7 +67,11 @@ impl Consensus {
                 self.instances.on_message(from, statement, &moment!(self), &mut self.out);
             }
             // These are the network's own.
-            Message::Ping(_) | Message::Pong(_) | Message::GetMasternodes | Message::Masternodes(_) => {}
+            Message::Ping(_)
+            | Message::Pong(_)
+            | Message::GetMasternodes
+            | Message::Masternodes(_)
+            | Message::Neighbours(_) => {}
         }
     }
 

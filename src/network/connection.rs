@@ -26,6 +26,7 @@ use super::frame::{FrameError, OWN_MESSAGE_BYTES_MAX};
 use super::handshake::Hello;
 use super::message_kind::MessageKind;
 use super::metrics::{NetworkMetrics, add};
+use super::neighbours::Neighbours;
 use super::peer::{Members, Origin, PeerId, Standing, now};
 use super::pools::Pools;
 use super::recent_set::{MessageKey, RecentSet};
@@ -133,6 +134,7 @@ pub(crate) struct Connection {
     latency_us: AtomicU64,
     pub(super) queue: Arc<SendQueue>,
     pub(super) known: Mutex<RecentSet>,
+    pub(super) neighbours: Neighbours,
     ping: Mutex<Option<(u64, Instant)>>,
     pub(super) window: Arc<CreditWindow>,
     /// Bytes of small urgent messages that may still come in.
@@ -174,6 +176,7 @@ impl Connection {
             window: Arc::new(CreditWindow::new(Arc::clone(&queue))),
             queue,
             known: Mutex::new(RecentSet::new(KNOWN_MAX, KNOWN_LIFETIME, now)),
+            neighbours: Neighbours::default(),
             ping: Mutex::new(None),
             urgent_memory: Arc::new(Semaphore::new(URGENT_EVENTS_BYTES_MAX)),
             bulk_places: Arc::new(Semaphore::new(BULK_EVENTS_MAX)),

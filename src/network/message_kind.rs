@@ -34,8 +34,8 @@
 
 use crate::types::Message;
 use crate::types::limits::{
-    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, EVIDENCE_BYTES_MAX, MESSAGE_BYTES_MAX, PEER_ADDRESSES_MAX,
-    REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX, VALIDATORS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, EVIDENCE_BYTES_MAX, MESSAGE_BYTES_MAX, NEIGHBOURS_MAX,
+    PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX, VALIDATORS_MAX,
 };
 
 /// Room for the fixed parts of a message: tags, counts, heads, a signature.
@@ -79,6 +79,20 @@ pub enum MessageLane {
     /// Transactions, blocks and the rest, against credit of the receiver.
     Bulk,
 }
+
+/// How far a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Spread {
+    /// To the peer that it is for.
+    Direct,
+    /// To everybody, from all sides: what is rare, or decides alone.
+    Flood,
+    /// To everybody, but not to who gets it from the same member anyway (see `neighbours.rs`): what comes often, and is
+    /// found by comparing when it got lost.
+    Mesh,
+}
+
+use Spread::{Direct as DIRECT, Flood as FLOOD, Mesh as MESH};
 
 /// How a kind is limited for one peer: token buckets of messages and of bytes.
 #[derive(Clone, Copy, Debug)]
@@ -135,21 +149,18 @@ const QUESTION: Work = Work { message_bytes: 32 << 10, per_byte: 1 };
 struct Row {
     name: &'static str,
     lane: MessageLane,
-    is_gossip: bool,
+    spread: Spread,
     bytes_max: usize,
     allowance: Allowance,
     work: Work,
 }
 
-const GOSSIP: bool = true;
-const DIRECT: bool = false;
-
-const fn urgent(name: &'static str, is_gossip: bool, bytes_max: usize, rate: Allowance, work: Work) -> Row {
-    Row { name, lane: MessageLane::Urgent, is_gossip, bytes_max, allowance: rate, work }
+const fn urgent(name: &'static str, spread: Spread, bytes_max: usize, rate: Allowance, work: Work) -> Row {
+    Row { name, lane: MessageLane::Urgent, spread, bytes_max, allowance: rate, work }
 }
 
-const fn bulk(name: &'static str, is_gossip: bool, bytes_max: usize, rate: Allowance, work: Work) -> Row {
-    Row { name, lane: MessageLane::Bulk, is_gossip, bytes_max, allowance: rate, work }
+const fn bulk(name: &'static str, spread: Spread, bytes_max: usize, rate: Allowance, work: Work) -> Row {
+    Row { name, lane: MessageLane::Bulk, spread, bytes_max, allowance: rate, work }
 }
 
 /// Makes the enum, its list and its rows from one list, so that none of them can miss a kind.
@@ -194,22 +205,22 @@ message_kinds! {
     Status => urgent("status", DIRECT, 3 * FIXED_BYTES, messages(100, 200), PLAIN);
     Transaction => bulk(
         "transaction",
-        GOSSIP,
+        MESH,
         TRANSACTION_BYTES_MAX + FIXED_BYTES,
         rates(2 * HEADROOM * PAYMENTS_PER_SECOND, 16 * MIB),
         SIGNED,
     );
     VoteBatch => urgent(
         "vote_batch",
-        GOSSIP,
+        MESH,
         BATCH_VOTES_MAX * VOTE_BYTES as usize + FIXED_BYTES,
         rates(HEADROOM * BATCHES_PER_SECOND, HEADROOM * BATCH_BYTES_PER_SECOND),
         SIGNED,
     );
-    Proposal => urgent("proposal", GOSSIP, PROPOSAL_BYTES_MAX, messages(4 * ROUNDS_PER_SECOND, 64), SIGNED);
+    Proposal => urgent("proposal", FLOOD, PROPOSAL_BYTES_MAX, messages(4 * ROUNDS_PER_SECOND, 64), SIGNED);
     BlockVote => urgent(
         "block_vote",
-        GOSSIP,
+        FLOOD,
         FIXED_BYTES,
         rates(2 * HEADROOM * ROUNDS_PER_SECOND * 2 * VALIDATORS, 4 * MIB),
         SIGNED,
@@ -254,10 +265,11 @@ message_kinds! {
         messages(1, 10),
         PLAIN,
     );
-    Evidence => urgent("evidence", GOSSIP, EVIDENCE_BYTES_MAX + FIXED_BYTES, messages(20, 200), SIGNATURES);
-    Heartbeat => urgent("heartbeat", GOSSIP, FIXED_BYTES, messages(20, 2 * VALIDATORS), SIGNED);
+    Evidence => urgent("evidence", FLOOD, EVIDENCE_BYTES_MAX + FIXED_BYTES, messages(20, 200), SIGNATURES);
+    Heartbeat => urgent("heartbeat", FLOOD, FIXED_BYTES, messages(20, 2 * VALIDATORS), SIGNED);
     // While all members of the largest set have just started, each says two a second; then a name and an instance of each.
-    Instance => urgent("instance", GOSSIP, VALIDATORS_MAX * 54 + FIXED_BYTES, messages(500, 1_000), SIGNED);
+    Instance => urgent("instance", FLOOD, VALIDATORS_MAX * 54 + FIXED_BYTES, messages(500, 1_000), SIGNED);
+    Neighbours => urgent("neighbours", DIRECT, NEIGHBOURS_MAX * 32 + FIXED_BYTES, messages(8, 16), PLAIN);
 }
 
 /// 32 bytes an id: 50,000 ids a second, and as a burst what four full requests of each of ten peers' gaps may be.
@@ -302,7 +314,12 @@ impl MessageKind {
     /// Whether peers pass it on, so that it comes from many sides.
     #[must_use]
     pub const fn is_gossip(self) -> bool {
-        self.row().is_gossip
+        !matches!(self.row().spread, Spread::Direct)
+    }
+
+    /// How far it goes.
+    pub(crate) const fn spread(self) -> Spread {
+        self.row().spread
     }
 
     /// Encoded bytes, at most. Only an answer with blocks may take [`MESSAGE_BYTES_MAX`], so that memory for messages
@@ -394,6 +411,7 @@ mod tests {
             Message::Masternodes(vec![peer; PEER_ADDRESSES_MAX]),
             Message::VoteBatch(Arc::new(support::vote_batch(1, BATCH_VOTES_MAX))),
             Message::Instance(Arc::new(support::statement(VALIDATORS_MAX))),
+            Message::Neighbours(vec![crate::types::PublicKey::ZERO; NEIGHBOURS_MAX]),
         ] {
             assert!(message.check_limits().is_ok());
             let kind = MessageKind::of(&message);

@@ -16,7 +16,7 @@
 //! the queue, and the sum in `memory.rs`. A deadline: `Timing` in `shared.rs`.
 //!
 //! # Concurrency
-//! Four tasks, and two more for each connection, all on the caller's tracker and under its token. The handle's
+//! Five tasks, and two more for each connection, all on the caller's tracker and under its token. The handle's
 //! methods are synchronous.
 //!
 //! # Units
@@ -35,6 +35,7 @@ pub(crate) mod handshake;
 pub(crate) mod memory;
 pub(crate) mod message_kind;
 pub(crate) mod metrics;
+pub(crate) mod neighbours;
 pub(crate) mod other_chains;
 pub(crate) mod peer;
 pub(crate) mod peer_manager;
@@ -56,7 +57,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -255,6 +256,7 @@ impl Network {
             tracker: tracker.clone(),
             lifecycle: tokio::sync::Mutex::new(()),
             next_connection: AtomicU64::new(0),
+            links_changed: Notify::new(),
             half_open: HalfOpen::new(now),
             bans_path: config.bans_path,
             dialing: Arc::new(Semaphore::new(peer_manager::DIALING_MAX)),
@@ -416,6 +418,7 @@ impl NetworkHandle {
     /// and turns of its own, and is never banned. To be called at the start and at each new epoch.
     pub fn set_members(&self, keys: impl IntoIterator<Item = PublicKey>) {
         self.shared.common.members.set(keys);
+        self.shared.links_changed.notify_one();
     }
 
     /// Bans for a time and disconnects; false for loopback addresses, which are never banned. Proven members of the set

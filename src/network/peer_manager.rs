@@ -1,7 +1,7 @@
 //! Accepts and dials, keeps connections running, exchanges addresses, and keeps bans.
 //!
 //! # Place
-//! Four tasks that [`Network::start`](super::Network::start) starts, and one for each connection.
+//! Five tasks that [`Network::start`](super::Network::start) starts, and one for each connection.
 //!
 //! # Invariants
 //! - INV-NET-18: for each peer that is registered, `Connected` is told once before and `Disconnected` once after; a
@@ -21,6 +21,7 @@ use super::connection::{Connection, DisconnectReason};
 use super::connection_manager::Newcomer;
 use super::handshake::{Established, HandshakeError, Hello, RefusalReason, Role, handshake};
 use super::metrics::add;
+use super::neighbours;
 use super::peer::{Origin, Standing, now};
 use super::reputation::BanTarget;
 use super::session;
@@ -50,6 +51,11 @@ pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
     tracker.spawn(async move {
         let token = exchanging.token.clone();
         token.run_until_cancelled(exchange(&exchanging)).await
+    });
+    let announcing = Arc::clone(shared);
+    tracker.spawn(async move {
+        let token = announcing.token.clone();
+        token.run_until_cancelled(neighbours::announce(&announcing, &announcing.links_changed)).await
     });
     let keeping = Arc::clone(shared);
     tracker.spawn(async move { keep_bans(&keeping).await });
@@ -289,12 +295,14 @@ async fn admit_connection(shared: &Shared, connection: &Arc<Connection>) -> bool
     }
     shared.bulk.connected(connection.peer, connection.address, connection.inbound);
     shared.urgent.connected(connection.peer, connection.address, connection.inbound);
+    shared.links_changed.notify_one();
     true
 }
 
 fn tell_gone(shared: &Shared, connection: &Connection) {
     shared.bulk.disconnected(connection.peer);
     shared.urgent.disconnected(connection.peer);
+    shared.links_changed.notify_one();
 }
 
 /// A peer that connected to this node can probably be reached where it says it listens.

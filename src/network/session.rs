@@ -387,6 +387,7 @@ impl Receiver {
                 connection.enqueue(MessageKind::Masternodes, Bytes::from(encode(&answer)));
             }
             Message::Masternodes(addresses) => shared.learn(connection, &addresses),
+            Message::Neighbours(members) => connection.neighbours.learn(members),
             message => {
                 let events = if kind.is_urgent() { &shared.urgent } else { &shared.bulk };
                 let from = (connection.peer, connection.standing());

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +22,7 @@ use super::connection_manager::ConnectionManager;
 use super::events::EventSender;
 use super::half_open::HalfOpen;
 use super::handshake::{HANDSHAKE_DEADLINE, HandshakeError, LocalNode};
-use super::message_kind::MessageKind;
+use super::message_kind::{MessageKind, Spread};
 use super::metrics::add;
 use super::other_chains::OtherChains;
 use super::peer::{PeerId, Standing, now};
@@ -104,6 +104,8 @@ pub(crate) struct Shared {
     /// order in which it happened.
     pub(crate) lifecycle: tokio::sync::Mutex<()>,
     pub(crate) next_connection: AtomicU64,
+    /// Told when a connection begins or ends, and when the set changes.
+    pub(crate) links_changed: Notify,
     /// Handshakes of inbound connections.
     pub(crate) half_open: Arc<HalfOpen>,
     /// Where bans are kept.
@@ -128,7 +130,8 @@ impl Shared {
         Some((kind, encoded))
     }
 
-    /// Sends to all peers but one, and if the message is gossip, only to those that don't have it.
+    /// Sends to all peers but the one that it came from, and if the message is gossip, only to those that don't have it
+    /// and don't get it from there anyway (see `neighbours.rs`).
     pub(crate) fn broadcast(&self, message: &Message, except: Option<PeerId>) {
         let Some((kind, encoded)) = Self::encode(message) else { return };
         let now = now();
@@ -137,11 +140,17 @@ impl Shared {
             // It need not come back.
             self.seen.lock().insert(key, now);
         }
+        let member = except.filter(|source| kind.spread() == Spread::Mesh && self.is_member(*source));
         for connection in self.manager.all() {
-            if Some(connection.peer) != except {
+            let has_it_anyway = member.is_some_and(|member| connection.neighbours.contains(&member));
+            if Some(connection.peer) != except && !has_it_anyway {
                 connection.offer(kind, encoded.clone(), key, now);
             }
         }
+    }
+
+    fn is_member(&self, peer: PeerId) -> bool {
+        self.manager.get(peer).is_some_and(|connection| connection.standing() == Standing::Member)
     }
 
     /// Sends to one peer; false if it is not connected or its queue is full.

@@ -39,6 +39,9 @@ pub const REQUEST_CERTIFICATES_MAX: usize = 256;
 pub const CERTIFICATE_VOTE_BYTES_MAX: usize = 640;
 /// Addresses in one peer exchange, at most.
 pub const PEER_ADDRESSES_MAX: usize = 256;
+/// Neighbours that a node names to its peers, at most: a connection to each member of the largest set, and as many again
+/// of members that restarted with another identity.
+pub const NEIGHBOURS_MAX: usize = 2 * VALIDATORS_MAX;
 /// Bytes of a network address as text, at most.
 pub const ADDRESS_TEXT_BYTES_MAX: usize = 128;
 /// Encoded bytes of a block's evidence, at most.

@@ -18,8 +18,8 @@ use super::heartbeat::Heartbeat;
 use super::instance::InstanceStatement;
 use super::keys::PublicKey;
 use super::limits::{
-    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, INSTANCES_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX,
-    TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, INSTANCES_MAX, NEIGHBOURS_MAX, PEER_ADDRESSES_MAX,
+    REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
 };
 use super::proposal::Proposal;
 use super::transaction::Transaction;
@@ -131,6 +131,8 @@ pub enum Message {
     Heartbeat(Arc<Heartbeat>),
     /// What a masternode's node says of its start, and whose starts it acknowledges.
     Instance(Arc<InstanceStatement>),
+    /// The members of the set that the sender is connected to, by the identities of their nodes.
+    Neighbours(Vec<PublicKey>),
 }
 
 /// A list in a message that is longer than its limit.
@@ -177,6 +179,7 @@ impl Message {
                     .iter()
                     .try_for_each(|peer| within("address", peer.address.len(), ADDRESS_TEXT_BYTES_MAX))
             }
+            Self::Neighbours(members) => within("neighbours", members.len(), NEIGHBOURS_MAX),
             _ => Ok(()),
         }
     }
@@ -244,7 +247,7 @@ mod tests {
     #[test]
     fn each_list_has_its_bound() {
         type Make = fn(usize) -> Message;
-        let lists: [(Make, usize); 8] = [
+        let lists: [(Make, usize); 9] = [
             (status, VALIDATORS_MAX),
             (|count| Message::VoteBatch(Arc::new(batch(count))), BATCH_VOTES_MAX),
             (|count| Message::GetTransactions(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
@@ -253,6 +256,7 @@ mod tests {
             (|count| Message::Certificates(vec![certificate(count)]), VALIDATORS_MAX),
             (|count| addresses(count, 1), PEER_ADDRESSES_MAX),
             (|bytes| addresses(1, bytes), ADDRESS_TEXT_BYTES_MAX),
+            (|count| Message::Neighbours(vec![PublicKey::ZERO; count]), NEIGHBOURS_MAX),
         ];
         for (place, (make, limit)) in lists.into_iter().enumerate() {
             assert_eq!(make(limit).check_limits(), Ok(()), "list {place}");

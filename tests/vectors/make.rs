@@ -577,6 +577,7 @@ fn messages() -> Value {
         Message::Masternodes(vec![peer]),
         Message::Heartbeat(Arc::new(heartbeat().0)),
         Message::Instance(Arc::new(statement())),
+        Message::Neighbours(vec![PublicKey([0x22; 32])]),
     ];
     let entry = |message: &Message| {
         let name = timed::network::MessageKind::of(message).name();

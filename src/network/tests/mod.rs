@@ -2,6 +2,7 @@
 
 mod handshake;
 mod hostile;
+mod neighbours;
 mod nodes;
 mod siege;
 pub(crate) mod support;

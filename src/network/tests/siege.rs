@@ -6,20 +6,13 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 
 use super::support::{
-    CHAIN, Node, RawPeer, block_vote, config, eventually, key, local, patient, quick, transaction,
+    Node, RawPeer, block_vote, config, eventually, key, patient, quick, transaction, validator,
 };
 use crate::network::frame::Lane;
-use crate::network::handshake::LocalNode;
 use crate::network::{BanTarget, HandshakeError, Misbehaviour, NetworkEvent, RefusalReason};
-use crate::types::{Message, SecretKey};
+use crate::types::Message;
 
 /// A node with this operator key.
-fn validator(seed: u8, operator: u8) -> LocalNode {
-    let mut node = local(seed, CHAIN);
-    node.operator = Some(SecretKey::from_seed(&[operator; 32]));
-    node
-}
-
 fn is_refused(result: Result<RawPeer, HandshakeError>, expected: RefusalReason) -> bool {
     matches!(result, Err(HandshakeError::RefusedByPeer { reason, .. }) if reason == expected)
 }

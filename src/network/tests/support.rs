@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -141,6 +141,7 @@ pub(crate) fn one_of_each() -> Vec<Message> {
             signature: Signature::EMPTY,
         })),
         Message::Instance(Arc::new(statement(1))),
+        Message::Neighbours(Vec::new()),
     ]
 }
 
@@ -296,6 +297,13 @@ pub(crate) async fn eventually(mut holds: impl FnMut() -> bool) {
     .await;
 }
 
+/// Who proves this operator key.
+pub(crate) fn validator(seed: u8, operator: u8) -> LocalNode {
+    let mut node = local(seed, CHAIN);
+    node.operator = Some(SecretKey::from_seed(&[operator; 32]));
+    node
+}
+
 pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
     let secret = SecretKey::from_seed(&[seed; 32]);
     LocalNode {
@@ -315,6 +323,7 @@ pub(crate) struct RawPeer {
     pub(crate) sealer: Sealer,
     opener: Opener,
     buffer: BytesMut,
+    urgent: Assembler,
 }
 
 impl RawPeer {
@@ -327,7 +336,7 @@ impl RawPeer {
         let deadline = Duration::from_secs(5);
         let done = handshake(stream, Role::Initiator, node, None, deadline, |_| Ok(())).await?;
         let Established { stream, buffer, sealer, opener, .. } = done;
-        Ok(Self { stream, sealer, opener, buffer })
+        Ok(Self { stream, sealer, opener, buffer, urgent: Assembler::new(true) })
     }
 
     /// Sends one record; false if the connection is closed.
@@ -363,12 +372,20 @@ impl RawPeer {
         .await;
     }
 
-    /// The next message of the urgent lane, and the bytes of credit that came before it.
+    /// The kind of the next message of the urgent lane, and the bytes of credit that came before it.
     pub(crate) async fn hear(&mut self) -> (MessageKind, usize) {
-        let mut urgent = Assembler::new(true);
+        let (kind, _, credit) = self.hear_all().await;
+        (kind, credit)
+    }
+
+    /// The same, with the encoded message.
+    pub(crate) async fn hear_all(&mut self) -> (MessageKind, Bytes, usize) {
         let mut credit = 0;
         let mut plaintext = Vec::new();
         loop {
+            if let Some((kind, encoded)) = self.urgent.next_message().unwrap() {
+                return (kind, encoded, credit);
+            }
             let record = patient(read_record(&mut self.stream, &mut self.buffer, RECORD_BYTES_MAX))
                 .await
                 .unwrap()
@@ -378,11 +395,8 @@ impl RawPeer {
                 (Lane::Credit, bytes) => {
                     credit += u32::from_le_bytes(bytes.try_into().unwrap()) as usize;
                 }
-                (Lane::Urgent, bytes) => urgent.feed(bytes),
+                (Lane::Urgent, bytes) => self.urgent.feed(bytes),
                 (Lane::Bulk, _) => {}
-            }
-            if let Some((kind, _)) = urgent.next_message().unwrap() {
-                return (kind, credit);
             }
         }
     }

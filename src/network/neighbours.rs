@@ -1,0 +1,91 @@
+//! Which members of the set each peer is connected to, so that what members say is not passed on in vain.
+//!
+//! In a full mesh of `n` nodes a flood brings each message to each node `n - 1` times. Here each node tells its peers
+//! whom of the set it is connected to, and leaves out of a relay whoever is connected to the member that it came from.
+//! A full mesh then carries each transaction and each batch of votes once to each node.
+//!
+//! ```text
+//!   A ---- B      B has a batch from A. C said that it is connected to A: B leaves it out.
+//!   | \    |      D did not: B passes it on.
+//!   |   C  D
+//! ```
+//!
+//! # Why everybody still gets everything
+//! Whoever is left out is connected to the member that the message came from, which sent it there itself, or left it out
+//! for the same reason one step nearer to the author. So along any path of honest members it arrives.
+//!
+//! What was lost (a connection that ended a moment ago, a member that withholds) is found by the comparison of statuses,
+//! and a body that votes name is asked for. Proposals, votes on blocks and all that is rare or decides go everywhere.
+//!
+//! # Invariants
+//! - INV-NET-28: what a peer says of its neighbours changes what it is sent itself, never what others are. Only who
+//!   proved to be a member is relied on to have passed something on.
+//!
+//! # Bounds
+//! A list names [`NEIGHBOURS_MAX`] members at most. Lists leave at most once in [`ANNOUNCE_PAUSE`].
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::connection::Connection;
+use super::message_kind::MessageKind;
+use super::peer::{PeerId, Standing};
+use super::shared::Shared;
+use crate::types::Message;
+use crate::types::codec::encode;
+use crate::types::limits::NEIGHBOURS_MAX;
+
+/// The shortest time between two announcements. A link that ended is believed in for so long, and what was not passed on
+/// for that reason is pulled after it.
+pub(crate) const ANNOUNCE_PAUSE: Duration = Duration::from_millis(250);
+
+/// The members that one peer is connected to, and whether it knows the same of this node.
+#[derive(Default)]
+pub(crate) struct Neighbours {
+    members: ArcSwap<HashSet<PeerId, ahash::RandomState>>,
+    /// The edition of this node's own list that the peer was told; 0 for none.
+    told: AtomicU64,
+}
+
+impl Neighbours {
+    /// Takes the peer's list.
+    pub(crate) fn learn(&self, members: Vec<PeerId>) {
+        self.members.store(Arc::new(members.into_iter().collect()));
+    }
+
+    /// Whether the peer says that it is connected to this member.
+    pub(crate) fn contains(&self, member: &PeerId) -> bool {
+        self.members.load().contains(member)
+    }
+}
+
+/// Tells peers whom of the set this node is connected to, whenever that has changed and to everybody who is new.
+pub(crate) async fn announce(shared: &Shared, changed: &Notify) {
+    let (mut edition, mut last) = (0, Vec::new());
+    loop {
+        changed.notified().await;
+        let connections = shared.manager.all();
+        let is_member = |connection: &&Arc<Connection>| connection.standing() == Standing::Member;
+        let mut members: Vec<PeerId> =
+            connections.iter().filter(is_member).map(|connection| connection.peer).collect();
+        members.sort_unstable();
+        members.truncate(NEIGHBOURS_MAX);
+        if edition == 0 || members != last {
+            (edition, last) = (edition + 1, members);
+        }
+        let encoded = Bytes::from(encode(&Message::Neighbours(last.clone())));
+        for connection in connections {
+            if connection.neighbours.told.swap(edition, Ordering::Relaxed) != edition {
+                connection.enqueue(MessageKind::Neighbours, encoded.clone());
+            }
+        }
+        sleep(ANNOUNCE_PAUSE).await;
+    }
+}
