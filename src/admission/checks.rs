@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 
+use super::announcements::Announcements;
 use super::contests::Contests;
 use super::news::Happened;
 use super::orphans::OrphanStore;
 use super::waiting::WaitingStore;
 use super::{ANCESTORS_MAX, News, REFUSED_COPIES_MAX, Refusal, RequestedBodies};
-use crate::mempool::{TransactionPool, TransactionSource};
+use crate::mempool::{Stage, TransactionPool, TransactionSource};
 use crate::network::{Misbehaviour, PeerId};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::{
@@ -59,6 +60,10 @@ pub enum Action {
     Accepted(TxId, TransactionSource),
     /// It is in the pool now, and waits for its parents.
     Waits(TxId),
+    /// Tell peers the names of these, which lack votes.
+    Announce(Vec<TxId>),
+    /// Ask this peer for these bodies.
+    Ask(PeerId, Vec<TxId>),
     /// It is in the pool no more.
     Gone(TxId),
     /// Tell the finality machine that time is up for these.
@@ -153,6 +158,7 @@ pub struct Admission {
     pub(super) waiting: WaitingStore,
     pub(super) contests: Contests,
     refused: RefusedCopies,
+    pub(super) announcements: Announcements,
 }
 
 impl Admission {
@@ -165,6 +171,7 @@ impl Admission {
             waiting: WaitingStore::default(),
             contests: Contests::default(),
             refused: RefusedCopies::default(),
+            announcements: Announcements::default(),
         }
     }
 
@@ -207,7 +214,7 @@ impl Admission {
         for parent in &settled {
             ready.extend(self.orphans.parent_came(*parent));
             for child in self.waiting.parent_final(parent) {
-                self.push(child, state, &mut out);
+                self.push(child, state, now, &mut out);
             }
         }
         for parent in &dropped {
@@ -218,7 +225,7 @@ impl Admission {
         if is_incomplete || epoch.is_some() {
             let utxos = &self.parts.utxos;
             ready.extend(self.orphans.take_ready(|outpoint| utxos.find_output(outpoint).is_some()));
-            self.look_at_all_parents(state, &mut out);
+            self.look_at_all_parents(state, now, &mut out);
         }
         for orphan in ready {
             let source = TransactionSource::Peer(orphan.from);
@@ -231,7 +238,18 @@ impl Admission {
         out
     }
 
-    /// Time has passed: what is too old goes.
+    /// A peer says that these lack votes: those that are not here are asked for. What comes is checked as any other.
+    #[must_use]
+    pub fn announced(&mut self, from: PeerId, txids: &[TxId], now: Moment) -> Vec<Action> {
+        let is_unknown = |txid: &&TxId| self.parts.pool.status(txid).is_none();
+        let unknown: Vec<TxId> = txids.iter().filter(is_unknown).copied().collect();
+        if unknown.is_empty() || !self.announcements.may_ask(from, now.steady_ms) {
+            return Vec::new();
+        }
+        vec![Action::Ask(from, unknown)]
+    }
+
+    /// Time has passed: what is too old goes, and what lacks votes is announced.
     #[must_use]
     pub fn tick(&mut self, now: Moment) -> Vec<Action> {
         self.orphans.expire(now.steady_ms);
@@ -247,6 +265,15 @@ impl Admission {
         }
         if !expired.is_empty() {
             out.push(Action::Expired(expired));
+        }
+        let pool = &self.parts.pool;
+        let lacks_votes = |txid: &TxId| {
+            let status = pool.status(txid).filter(|status| status.included.is_none());
+            status.is_some_and(|status| status.stage == Stage::Pending)
+        };
+        let due = self.announcements.due(now.steady_ms, lacks_votes);
+        if !due.is_empty() {
+            out.push(Action::Announce(due));
         }
         self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
         out

@@ -30,12 +30,16 @@
 //!   Known and refused mean all bytes; a refusal that depends on the state is not remembered.
 //! - INV-ADMIT-3: everything here is bounded: [`ADMISSION_BYTES_MAX`] is the sum.
 //!
+//! # What is not certified in time
+//! Its name is told to peers again (`announcements.rs`), so that nothing accepted hangs on one lost message.
+//!
 //! # Load
 //! How much users may have on its way at a time is `load.rs`'s to say, at the door.
 //!
 //! # To add a rule
 //! A variant of [`Refusal`], its place among the checks, its words in `rpc/`; the compiler finds the rest.
 
+mod announcements;
 mod checks;
 mod contests;
 pub mod load;
@@ -50,6 +54,7 @@ mod tests;
 mod thread;
 mod waiting;
 
+pub use self::announcements::{ANNOUNCE_AFTER_MS, ANNOUNCED_MAX, ASK_PAUSE_MS};
 pub use self::checks::{Action, Admission, AdmissionParts, Moment, Submission, Ticket};
 pub use self::contests::{CONTESTED_OUTPUTS_MAX, IMPROVEMENTS_MAX};
 pub use self::mirror::Mirror;
@@ -81,4 +86,5 @@ pub const ADMISSION_BYTES_MAX: usize = ORPHAN_BYTES_MAX
     + REFUSED_COPIES_MAX * REFUSED_COPY_BYTES
     + NEWS_MAX * 64
     + 2 * load::WINDOW_MAX * load::FLYING_BYTES
+    + ANNOUNCED_MAX * announcements::ANNOUNCED_BYTES
     + thread::QUEUE_BYTES_MAX;

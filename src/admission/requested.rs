@@ -46,6 +46,12 @@ impl RequestedBodies {
         }
     }
 
+    /// Whether nothing is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().set.is_empty()
+    }
+
     /// Whether a body was asked for.
     #[must_use]
     pub fn contains(&self, txid: &TxId) -> bool {

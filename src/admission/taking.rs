@@ -76,6 +76,9 @@ impl Admission {
         }
         match self.parts.pool.insert(transaction.clone(), fee, now.wall_ms, origin.source) {
             Ok(inserted) => {
+                if origin.peer().is_none() {
+                    self.announcements.pushed(txid, now.steady_ms);
+                }
                 out.push(Action::Accepted(txid, origin.source));
                 out.extend(inserted.evicted.into_iter().map(Action::Gone));
                 let relayed = Arc::clone(transaction.transaction());
@@ -157,13 +160,19 @@ impl Admission {
         answer(origin, Ok(txid), out);
         // Shown before the last look, so that what comes between is told.
         self.parts.news.note_waiting(self.waiting.len());
-        self.look_at_parents(parents, state, out);
+        self.look_at_parents(parents, state, now, out);
     }
 
     // -- those who wait -----------------------------------------------------------------------------------------------
 
     /// The parents of a child are final: now it is a transaction like any other.
-    pub(super) fn push(&mut self, child: CheckedTransaction, state: &LedgerState, out: &mut Vec<Action>) {
+    pub(super) fn push(
+        &mut self,
+        child: CheckedTransaction,
+        state: &LedgerState,
+        now: Moment,
+        out: &mut Vec<Action>,
+    ) {
         let find = |outpoint: &OutPoint| {
             let (output, height) = self.parts.utxos.find_output(outpoint)?;
             let height = height.unwrap_or_else(|| state.height().saturating_add(1));
@@ -177,6 +186,7 @@ impl Admission {
             descendants.iter().for_each(|descendant| self.forget(descendant, out));
             return;
         }
+        self.announcements.pushed(child.txid(), now.steady_ms);
         out.push(Action::Relay(Arc::clone(child.transaction()), None));
         out.push(Action::Consider(child));
     }
@@ -186,6 +196,7 @@ impl Admission {
         &mut self,
         parents: impl IntoIterator<Item = TxId>,
         state: &LedgerState,
+        now: Moment,
         out: &mut Vec<Action>,
     ) {
         for parent in parents {
@@ -194,7 +205,7 @@ impl Admission {
             let is_there = !matches!(state_of, OutputState::Unknown);
             if is_there {
                 for child in self.waiting.parent_final(&parent) {
-                    self.push(child, state, out);
+                    self.push(child, state, now, out);
                 }
             } else if self.parts.pool.get(&parent).is_none() && !self.waiting.contains(&parent) {
                 for child in self.waiting.parent_dropped(&parent) {
@@ -204,9 +215,9 @@ impl Admission {
         }
     }
 
-    pub(super) fn look_at_all_parents(&mut self, state: &LedgerState, out: &mut Vec<Action>) {
+    pub(super) fn look_at_all_parents(&mut self, state: &LedgerState, now: Moment, out: &mut Vec<Action>) {
         let parents = self.waiting.parents();
-        self.look_at_parents(parents, state, out);
+        self.look_at_parents(parents, state, now, out);
     }
 
     pub(super) fn forget(&self, transaction: &CheckedTransaction, out: &mut Vec<Action>) {

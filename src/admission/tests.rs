@@ -2,6 +2,7 @@
 
 mod stores;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -535,6 +536,56 @@ fn what_is_not_certified_in_time_expires_with_its_children() {
     assert_eq!(desk.admission.waiting(), (0, 0));
 }
 
+fn announced(actions: &[Action]) -> Vec<TxId> {
+    let of = |action: &Action| match action {
+        Action::Announce(txids) => Some(txids.clone()),
+        _ => None,
+    };
+    actions.iter().filter_map(of).flatten().collect()
+}
+
+#[test]
+fn what_lacks_votes_is_announced_by_its_entry_node_until_it_is_certified() {
+    let mut desk = Desk::new(10);
+    let (mine, certified, contested) = (desk.pay(1, 0, 2), desk.pay(1, 1, 2), desk.pay(1, 2, 2));
+    let child = desk.child(&certified, 2, 3);
+    for payment in [&mine, &certified, &contested, &child] {
+        desk.submit(payment).unwrap();
+    }
+    desk.send(9, &desk.pay(1, 3, 2));
+    desk.pool.mark_certified(&certified.txid());
+    desk.pool.mark_conflicting(&contested.txid());
+    desk.now.steady_ms = ANNOUNCE_AFTER_MS - 1;
+    assert!(announced(&desk.admission.tick(desk.now)).is_empty(), "votes are on their way");
+    desk.now.steady_ms = ANNOUNCE_AFTER_MS;
+    assert_eq!(announced(&desk.admission.tick(desk.now)), [mine.txid()]);
+    // A child that waited is pushed with its parent's finality, and announced after that.
+    desk.finalize(&certified);
+    desk.pool.mark_pending(&child.txid());
+    desk.now.steady_ms = 2 * ANNOUNCE_AFTER_MS;
+    let again = announced(&desk.admission.tick(desk.now));
+    assert_eq!(BTreeSet::from_iter(again), BTreeSet::from([mine.txid(), child.txid()]));
+    desk.finalize(&mine);
+    desk.finalize(&child);
+    desk.now.steady_ms = 3 * ANNOUNCE_AFTER_MS;
+    assert!(announced(&desk.admission.tick(desk.now)).is_empty());
+}
+
+#[test]
+fn of_what_a_peer_announces_what_is_not_here_is_asked_for_and_checked_as_any_other() {
+    let mut desk = Desk::new(10);
+    let (here, lost) = (desk.pay(1, 0, 2), desk.pay(1, 1, 2));
+    desk.submit(&here).unwrap();
+    let names = [here.txid(), lost.txid()];
+    let actions = desk.admission.announced(peer(9), &names, desk.now);
+    assert_eq!(actions, [Action::Ask(peer(9), vec![lost.txid()])]);
+    assert!(desk.admission.announced(peer(9), &names, desk.now).is_empty(), "it was asked a moment ago");
+    assert!(desk.admission.announced(peer(8), &[here.txid()], desk.now).is_empty());
+    // Only what votes name passes whatever policy says.
+    assert!(!desk.requested.contains(&lost.txid()));
+    assert_eq!(relayed(&desk.send(9, &lost)), [lost.txid()]);
+}
+
 #[test]
 fn spent_and_confirmed_inputs_are_told_apart() {
     let mut desk = Desk::new(10);
@@ -550,7 +601,7 @@ fn spent_and_confirmed_inputs_are_told_apart() {
 #[test]
 fn the_bounds_add_up() {
     // INV-ADMIT-3, with the pool's as the configuration has it by default.
-    const { assert!(ADMISSION_BYTES_MAX <= 128 << 20) };
+    const { assert!(ADMISSION_BYTES_MAX <= 160 << 20) };
     let pool = TransactionPool::bytes_max(PoolLimits::default());
     assert!(pool <= 352_000_000, "{pool}");
 }

@@ -1,7 +1,14 @@
 //! The thread around [`Admission`]: queue, clock, and the doing of what it says.
 //!
+//! # Turns
+//! Bodies that this node asked for come first: members vote on them. Then users and peers have equal shares. Among peers
+//! the network's queue has made the turns, each member its own and all strangers one, so the queue here is short.
+//! Inside a share it is first come, first served: a fee is known only once the inputs were looked up, which is most of
+//! the work; when the pool is full its floor prefers what pays.
+//!
 //! # Invariants
 //! - All queues are bounded, and a full core holds back this thread and no vote.
+//! - INV-ADMIT-4: a body that this node asked for never waits behind what it did not ask for.
 //!
 //! # Concurrency
 //! One thread takes batches of up to [`BATCH_MAX`] transactions, so that signatures are checked together and nothing is
@@ -24,6 +31,7 @@ use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, TaskRegistry, metric_names};
 use crate::storage::Index;
+use crate::types::limits::REQUEST_IDS_MAX;
 use crate::types::{Message, SignatureVerifier, TimeMs, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
@@ -32,13 +40,20 @@ const USER_QUEUE_MAX: usize = 4_096;
 /// Their bytes together, at most.
 const USER_QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Messages of peers that wait for it, at most. A message is a transaction, or an answer with several.
-const PEER_QUEUE_MAX: usize = 4_096;
+const PEER_QUEUE_MAX: usize = 512;
 /// Their bytes together, at most; what comes then waits outside, or is dropped if it can be asked for again.
 const PEER_QUEUE_BYTES_MAX: usize = 32 << 20;
+/// Messages with bodies that were asked for, at most, and their bytes.
+const WANTED_QUEUE_MAX: usize = 512;
+const WANTED_QUEUE_BYTES_MAX: usize = 16 << 20;
+/// Announcements of peers that wait, at most; more are dropped, and told again soon.
+const ANNOUNCEMENTS_MAX: usize = 64;
+const ANNOUNCEMENTS_BYTES_MAX: usize = ANNOUNCEMENTS_MAX * REQUEST_IDS_MAX * size_of::<TxId>();
 /// What one entry counts at most: the largest answer, with what its transactions take in memory.
 const ENTRY_BYTES_MAX: usize = 8 << 20;
 /// Bytes of the queues, at most.
-pub(super) const QUEUE_BYTES_MAX: usize = USER_QUEUE_BYTES_MAX + PEER_QUEUE_BYTES_MAX;
+pub(super) const QUEUE_BYTES_MAX: usize =
+    USER_QUEUE_BYTES_MAX + PEER_QUEUE_BYTES_MAX + WANTED_QUEUE_BYTES_MAX + ANNOUNCEMENTS_BYTES_MAX;
 /// Entries that are checked together, at most.
 const BATCH_MAX: usize = 256;
 /// How often what is too old is looked for.
@@ -130,6 +145,8 @@ impl Entry {
 pub struct AdmissionHandle {
     users: Queue,
     peers: Queue,
+    wanted: Queue,
+    announced: mpsc::Sender<(PeerId, Vec<TxId>)>,
     news: Arc<News>,
     wake: Arc<Notify>,
     requested: Arc<RequestedBodies>,
@@ -140,10 +157,19 @@ pub struct AdmissionHandle {
 pub struct AdmissionInbox {
     users: mpsc::Receiver<Queued>,
     peers: mpsc::Receiver<Queued>,
+    wanted: mpsc::Receiver<Queued>,
+    announced: mpsc::Receiver<(PeerId, Vec<TxId>)>,
     news: Arc<News>,
     wake: Arc<Notify>,
     requested: Arc<RequestedBodies>,
     door: Door,
+}
+
+impl AdmissionInbox {
+    fn is_empty(&self) -> bool {
+        let announced = self.announced.is_empty();
+        announced && self.wanted.is_empty() && self.users.is_empty() && self.peers.is_empty()
+    }
 }
 
 /// The window on users' transactions, with its clock.
@@ -182,17 +208,21 @@ impl AdmissionHandle {
         let door = Door { window, started: Clock.instant() };
         let (users, user_entries) = Queue::new(USER_QUEUE_MAX, USER_QUEUE_BYTES_MAX);
         let (peers, peer_entries) = Queue::new(PEER_QUEUE_MAX, PEER_QUEUE_BYTES_MAX);
+        let (wanted, wanted_entries) = Queue::new(WANTED_QUEUE_MAX, WANTED_QUEUE_BYTES_MAX);
+        let (announced, announcements) = mpsc::channel(ANNOUNCEMENTS_MAX);
         let (news, wake) = (Arc::new(News::default()), Arc::new(Notify::new()));
         let requested = Arc::new(RequestedBodies::default());
         let inbox = AdmissionInbox {
             users: user_entries,
             peers: peer_entries,
+            wanted: wanted_entries,
+            announced: announcements,
             news: Arc::clone(&news),
             wake: Arc::clone(&wake),
             requested: Arc::clone(&requested),
             door: door.clone(),
         };
-        (Self { users, peers, news, wake, requested, door }, inbox)
+        (Self { users, peers, wanted, announced, news, wake, requested, door }, inbox)
     }
 
     /// Submits a user's transaction: checks it, takes it into the pool, and sends it to machine and peers. One that the
@@ -216,19 +246,45 @@ impl AdmissionHandle {
         peer: PeerId,
         transactions: Vec<Arc<Transaction>>,
     ) -> Result<(), NodeStopped> {
-        let entry = Entry { transactions, source: TransactionSource::Peer(peer), answer: None };
-        self.peers.send(entry).await?;
+        for (queue, entry) in self.entries_of(peer, transactions) {
+            queue.send(entry).await?;
+        }
         self.wake.notify_one();
         Ok(())
     }
 
+    /// What was asked for apart from the rest, each with its queue.
+    fn entries_of(
+        &self,
+        peer: PeerId,
+        transactions: Vec<Arc<Transaction>>,
+    ) -> impl Iterator<Item = (&Queue, Entry)> {
+        let is_wanted = |transaction: &Arc<Transaction>| {
+            // A name costs a hash, so it is not made in vain.
+            !self.requested.is_empty() && self.requested.contains(&transaction.txid())
+        };
+        let (wanted, others): (Vec<_>, Vec<_>) = transactions.into_iter().partition(is_wanted);
+        let source = TransactionSource::Peer(peer);
+        [(&self.wanted, wanted), (&self.peers, others)]
+            .into_iter()
+            .filter(|(_, transactions)| !transactions.is_empty())
+            .map(move |(queue, transactions)| (queue, Entry { transactions, source, answer: None }))
+    }
+
     /// Transactions of a peer, dropped when the queue is full: they can be asked for again. Never waits.
     pub fn offer(&self, peer: PeerId, transactions: Vec<Arc<Transaction>>) {
-        let entry = Entry { transactions, source: TransactionSource::Peer(peer), answer: None };
-        if self.peers.offer(entry) {
+        for (queue, entry) in self.entries_of(peer, transactions) {
+            if !queue.offer(entry) {
+                tracing::debug!(peer = %peer.short(), "admission is busy; transactions of a peer dropped");
+            }
+        }
+        self.wake.notify_one();
+    }
+
+    /// A peer says that these lack votes. Never waits.
+    fn announced(&self, peer: PeerId, txids: Vec<TxId>) {
+        if self.announced.try_send((peer, txids)).is_ok() {
             self.wake.notify_one();
-        } else {
-            tracing::debug!(peer = %peer.short(), "admission is busy; transactions of a peer dropped");
         }
     }
 
@@ -271,6 +327,10 @@ pub async fn route_bulk(
         let taken = match message {
             Message::Transaction(transaction) => admission.take_from_peer(peer, vec![transaction]).await,
             Message::Transactions(transactions) => admission.take_from_peer(peer, transactions).await,
+            Message::Announce(txids) => {
+                admission.announced(peer, txids);
+                Ok(())
+            }
             message => forward(peer, message).await,
         };
         if taken.is_err() {
@@ -317,7 +377,7 @@ pub fn start<N: Node>(
         AdmissionThread { admission, inbox, network, node, started, next_tick: Clock.instant() + TICK };
     registry.spawn_thread("admission", move || {
         while !token.is_cancelled() {
-            let is_idle = thread.inbox.users.is_empty() && thread.inbox.peers.is_empty();
+            let is_idle = thread.inbox.is_empty();
             if is_idle {
                 let until_tick = thread.next_tick.saturating_duration_since(Clock.instant());
                 let wake = Arc::clone(&thread.inbox.wake);
@@ -352,7 +412,7 @@ struct AdmissionThread<N> {
 type Answers = Vec<Option<oneshot::Sender<Result<TxId, Refusal>>>>;
 
 impl<N: Node> AdmissionThread<N> {
-    /// What waits: news first, then users and peers in equal shares.
+    /// What waits: news first, then what was asked for, then users and peers in equal shares.
     fn turn(&mut self) -> Result<(), NodeStopped> {
         let now = self.moment();
         if let Some(happened) = self.inbox.news.take() {
@@ -366,10 +426,15 @@ impl<N: Node> AdmissionThread<N> {
             let actions = self.admission.tick(now);
             self.execute(actions, Vec::new())?;
         }
+        while let Ok((peer, txids)) = self.inbox.announced.try_recv() {
+            let actions = self.admission.announced(peer, &txids, now);
+            self.execute(actions, Vec::new())?;
+        }
         let (mut submissions, mut answers) = (Vec::with_capacity(BATCH_MAX), Answers::new());
         let mut oldest = Clock.instant();
-        for queue in [&mut self.inbox.users, &mut self.inbox.peers] {
-            for _ in 0..BATCH_MAX / 2 {
+        let AdmissionInbox { wanted, users, peers, .. } = &mut self.inbox;
+        for (queue, share) in [(wanted, BATCH_MAX), (users, BATCH_MAX / 2), (peers, BATCH_MAX / 2)] {
+            for _ in 0..share {
                 let Ok(Queued { entry, since, .. }) = queue.try_recv() else { break };
                 oldest = oldest.min(since);
                 let Entry { transactions, source, mut answer } = entry;
@@ -413,6 +478,11 @@ impl<N: Node> AdmissionThread<N> {
                     self.node.accepted(txid, Clock.now_ms(), Clock.instant());
                 }
                 Action::Waits(txid) => self.node.accepted(txid, Clock.now_ms(), Clock.instant()),
+                Action::Announce(txids) => self.network.broadcast(&Message::Announce(txids), None),
+                Action::Ask(peer, txids) => {
+                    // Whoever is gone, or has no room, is asked again when it announces again.
+                    let _sent = self.network.send(peer, &Message::GetTransactions(txids));
+                }
                 Action::Gone(txid) => self.node.changed(&txid),
                 Action::Expired(txids) => self.node.expired(txids)?,
                 Action::Blame(peer, what) => self.network.report(peer, what),
@@ -429,5 +499,38 @@ impl<N: Node> AdmissionThread<N> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::PublicKey;
+
+    fn transaction(number: u8) -> Arc<Transaction> {
+        Arc::new(Transaction::transfer(Vec::new(), Vec::new(), vec![number]))
+    }
+
+    /// INV-ADMIT-4.
+    #[tokio::test]
+    async fn what_was_asked_for_stands_in_no_queue_with_the_rest() {
+        let (handle, mut inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+        let peer = PublicKey([1; 32]);
+        let wanted = transaction(255);
+        handle.requested(&[wanted.txid()]);
+        for number in 0..200 {
+            handle.take_from_peer(peer, vec![transaction(number)]).await.unwrap();
+        }
+        handle.offer(peer, vec![transaction(200), Arc::clone(&wanted), transaction(201)]);
+        assert_eq!(inbox.wanted.recv().await.unwrap().entry.transactions, [wanted]);
+        assert!(inbox.wanted.is_empty() && inbox.peers.len() == 201);
+        // However much of the rest there is, what was asked for has room.
+        for _ in 0..=PEER_QUEUE_MAX {
+            handle.offer(peer, vec![transaction(1)]);
+        }
+        assert_eq!(inbox.peers.len(), PEER_QUEUE_MAX);
+        handle.requested(&[transaction(3).txid()]);
+        handle.offer(peer, vec![transaction(3)]);
+        assert_eq!(inbox.wanted.len(), 1);
     }
 }

@@ -72,6 +72,8 @@ impl Consensus {
             | Message::GetMasternodes
             | Message::Masternodes(_)
             | Message::Neighbours(_) => {}
+            // Admission's.
+            Message::Announce(_) => {}
         }
     }
 

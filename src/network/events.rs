@@ -6,13 +6,15 @@
 //! # Turns
 //! Deficit round robin (Shreedhar and Varghese, 1995): a peer whose turn comes may have so much work done, in bytes
 //! as `message_kind.rs` counts them, and what it does not use it keeps while it waits. So what one peer sends never
-//! makes another's votes wait for more than one turn of each peer that has something, whatever is in the queues. Proven
-//! members have longer turns than strangers. One queue for all would be simpler, and let a flood stand before votes.
+//! makes another's votes wait for more than one turn of each peer that has something, whatever is in the queues. One
+//! queue for all would be simpler, and let a flood stand before votes. All strangers together have as much as one proven
+//! member has: new identities cost nothing, so more of them must not bring more.
 //!
 //! # Invariants
 //! - INV-NET-22: events of one peer are taken in the order in which they came, those that tell of its connection
 //!   included.
 //! - INV-NET-23: a peer that waits is served after at most one turn of each other peer, whatever these sent.
+//! - INV-NET-32: in a round all strangers together are served for no more work than one member.
 //! - INV-NET-24: what peers left behind that are gone is at most [`LEFT_BYTES_MAX`]; beyond, it is dropped with them.
 //!
 //! # Concurrency
@@ -32,9 +34,9 @@ use super::peer::{PeerId, Standing};
 use super::pools::Taken;
 use crate::types::Message;
 
-/// Work of a stranger that is taken in one turn, in bytes as `message_kind.rs` counts them: some 15 signatures.
+/// Work of a stranger that is taken in one turn, at most, in bytes as `message_kind.rs` counts them: some 15 signatures.
 pub(crate) const TURN_WORK_BYTES: usize = 64 << 10;
-/// The same of a proven member.
+/// The same of a proven member, and of all strangers together.
 pub(crate) const MEMBER_TURN_WORK_BYTES: usize = 4 * TURN_WORK_BYTES;
 /// Work that is handed out at once, about: some 10 ms of one core.
 const HANDED_WORK_BYTES: usize = 1 << 20;
@@ -111,7 +113,7 @@ struct PeerQueue {
     bytes: usize,
     /// Work that it may still have done in its turn.
     deficit: usize,
-    turn: usize,
+    standing: Standing,
     is_connected: bool,
 }
 
@@ -133,16 +135,28 @@ impl State {
             events: VecDeque::new(),
             bytes: 0,
             deficit: 0,
-            turn: TURN_WORK_BYTES,
+            standing: Standing::Stranger,
             is_connected: false,
         })
+    }
+
+    /// How long a turn is now.
+    fn turn(&self, standing: Standing) -> usize {
+        if standing == Standing::Member {
+            return MEMBER_TURN_WORK_BYTES;
+        }
+        let waiting = self.turns.iter().filter_map(|peer| self.peers.get(peer));
+        let strangers = waiting.filter(|queue| queue.standing == Standing::Stranger).count();
+        TURN_WORK_BYTES.min(MEMBER_TURN_WORK_BYTES / strangers.max(1))
     }
 
     fn push(&mut self, peer: PeerId, queued: Queued) {
         let queue = self.queue(peer);
         if queue.events.is_empty() {
-            queue.deficit = queue.turn;
+            let standing = queue.standing;
             self.turns.push_back(peer);
+            let turn = self.turn(standing);
+            self.queue(peer).deficit = turn;
         }
         let queue = self.queue(peer);
         queue.bytes = queue.bytes.saturating_add(queued.bytes);
@@ -169,7 +183,10 @@ impl State {
                 queue.deficit -= work;
                 return self.take_first(peer);
             }
-            queue.deficit = queue.deficit.saturating_add(queue.turn);
+            let standing = queue.standing;
+            let turn = self.turn(standing);
+            let queue = self.queue(peer);
+            queue.deficit = queue.deficit.saturating_add(turn);
             self.turns.rotate_left(1);
             passed += 1;
             if passed >= self.turns.len() {
@@ -198,15 +215,20 @@ impl State {
 
     /// After a round in which nobody could be served: adds the rounds that are still missing until somebody can.
     fn skip_rounds(&mut self) {
+        let (of_member, of_stranger) = (self.turn(Standing::Member), self.turn(Standing::Stranger));
+        let turn = |queue: &PeerQueue| match queue.standing {
+            Standing::Member => of_member,
+            Standing::Stranger => of_stranger,
+        };
         let missing = |queue: &PeerQueue| {
             let work = queue.events.front().map_or(0, |queued| queued.work);
-            work.saturating_sub(queue.deficit).div_ceil(queue.turn.max(1))
+            work.saturating_sub(queue.deficit).div_ceil(turn(queue).max(1))
         };
         let waiting = || self.turns.iter().filter_map(|peer| self.peers.get(peer));
         let rounds = waiting().map(missing).min().unwrap_or(0);
         for peer in &self.turns {
             if let Some(queue) = self.peers.get_mut(peer) {
-                queue.deficit = queue.deficit.saturating_add(queue.turn.saturating_mul(rounds));
+                queue.deficit = queue.deficit.saturating_add(turn(queue).saturating_mul(rounds));
             }
         }
     }
@@ -315,10 +337,7 @@ impl EventSender {
             return false;
         }
         let queue = state.queue(peer);
-        queue.turn = match standing {
-            Standing::Member => MEMBER_TURN_WORK_BYTES,
-            Standing::Stranger => TURN_WORK_BYTES,
-        };
+        queue.standing = standing;
         if !queue.is_connected && state.left_bytes.saturating_add(bytes) > LEFT_BYTES_MAX {
             return true;
         }

@@ -270,6 +270,7 @@ message_kinds! {
     // While all members of the largest set have just started, each says two a second; then a name and an instance of each.
     Instance => urgent("instance", FLOOD, VALIDATORS_MAX * 54 + FIXED_BYTES, messages(500, 1_000), SIGNED);
     Neighbours => urgent("neighbours", DIRECT, NEIGHBOURS_MAX * 32 + FIXED_BYTES, messages(8, 16), PLAIN);
+    Announce => bulk("announce", DIRECT, REQUEST_IDS_MAX * 32 + FIXED_BYTES, messages(4, 8), IDS);
 }
 
 /// 32 bytes an id: 50,000 ids a second, and as a burst what four full requests of each of ten peers' gaps may be.
@@ -382,6 +383,7 @@ mod tests {
             "blocks",
             "get_masternodes",
             "masternodes",
+            "announce",
         ];
         assert_eq!(bulk, expected);
         let gossip: Vec<&str> =

@@ -18,7 +18,7 @@
 //! and a body that votes name is asked for. Proposals, votes on blocks and all that is rare or decides go everywhere.
 //!
 //! # Invariants
-//! - INV-NET-28: what a peer says of its neighbours changes what it is sent itself, never what others are. Only who
+//! - INV-NET-31: what a peer says of its neighbours changes what it is sent itself, never what others are. Only who
 //!   proved to be a member is relied on to have passed something on.
 //!
 //! # Bounds

@@ -133,6 +133,8 @@ pub enum Message {
     Instance(Arc<InstanceStatement>),
     /// The members of the set that the sender is connected to, by the identities of their nodes.
     Neighbours(Vec<PublicKey>),
+    /// Transactions that the sender took from users some time ago and that lack votes.
+    Announce(Vec<TxId>),
 }
 
 /// A list in a message that is longer than its limit.
@@ -164,7 +166,7 @@ impl Message {
                 within("acknowledgements", statement.acknowledged.len(), VALIDATORS_MAX)
             }
             Self::VoteBatch(batch) => within("votes", batch.votes.len(), BATCH_VOTES_MAX),
-            Self::GetTransactions(ids) | Self::GetCertificates(_, ids) => {
+            Self::GetTransactions(ids) | Self::GetCertificates(_, ids) | Self::Announce(ids) => {
                 within("ids", ids.len(), REQUEST_IDS_MAX)
             }
             Self::Certificates(certificates) => {
@@ -247,7 +249,7 @@ mod tests {
     #[test]
     fn each_list_has_its_bound() {
         type Make = fn(usize) -> Message;
-        let lists: [(Make, usize); 9] = [
+        let lists: [(Make, usize); 10] = [
             (status, VALIDATORS_MAX),
             (|count| Message::VoteBatch(Arc::new(batch(count))), BATCH_VOTES_MAX),
             (|count| Message::GetTransactions(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
@@ -256,6 +258,7 @@ mod tests {
             (|count| Message::Certificates(vec![certificate(count)]), VALIDATORS_MAX),
             (|count| addresses(count, 1), PEER_ADDRESSES_MAX),
             (|bytes| addresses(1, bytes), ADDRESS_TEXT_BYTES_MAX),
+            (|count| Message::Announce(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
             (|count| Message::Neighbours(vec![PublicKey::ZERO; count]), NEIGHBOURS_MAX),
         ];
         for (place, (make, limit)) in lists.into_iter().enumerate() {

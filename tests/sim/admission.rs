@@ -51,6 +51,12 @@ impl World {
                         "an honest peer is blamed: {what}"
                     );
                 }
+                Action::Announce(txids) => self.broadcast(node, &Message::Announce(txids), None),
+                Action::Ask(peer, txids) => {
+                    if let Some(to) = self.nodes.iter().position(|node| node.peer == peer) {
+                        self.send(node, to, Message::GetTransactions(txids));
+                    }
+                }
                 Action::Accepted(..) | Action::Waits(_) | Action::Gone(_) | Action::Answer(..) => {}
             }
         }

@@ -578,6 +578,7 @@ fn messages() -> Value {
         Message::Heartbeat(Arc::new(heartbeat().0)),
         Message::Instance(Arc::new(statement())),
         Message::Neighbours(vec![PublicKey([0x22; 32])]),
+        Message::Announce(vec![TxId([0xa1; 32])]),
     ];
     let entry = |message: &Message| {
         let name = timed::network::MessageKind::of(message).name();

@@ -72,6 +72,23 @@ fn members_have_longer_turns_than_strangers() {
     assert!((750..=850).contains(&among_the_first), "four of five: {among_the_first}");
 }
 
+/// INV-NET-32.
+#[test]
+fn all_strangers_together_have_no_more_than_one_member() {
+    let (sender, mut receiver) = queue(65);
+    for number in 0..2_000 {
+        say(&sender, 1, Standing::Member, vote(number), 200);
+    }
+    for number in 0..100 {
+        for seed in 2..=65 {
+            say(&sender, seed, Standing::Stranger, vote(number), 200);
+        }
+    }
+    let member = places(&mut receiver, 1);
+    let among_the_first = member.iter().filter(|place| **place < 2_000).count();
+    assert!((950..=1_150).contains(&among_the_first), "about half: {among_the_first}");
+}
+
 #[test]
 fn all_of_one_peer_comes_in_order_and_nothing_is_lost() {
     let (sender, mut receiver) = queue(3);

@@ -143,7 +143,7 @@ async fn batches(peer: &mut RawPeer) -> usize {
     }
 }
 
-/// INV-NET-28.
+/// INV-NET-31.
 #[tokio::test]
 async fn who_has_no_link_to_the_sender_gets_it_whatever_others_say_of_their_own() {
     let mut middle = Middle::start().await;

@@ -142,6 +142,7 @@ pub(crate) fn one_of_each() -> Vec<Message> {
         })),
         Message::Instance(Arc::new(statement(1))),
         Message::Neighbours(Vec::new()),
+        Message::Announce(Vec::new()),
     ]
 }
 
