@@ -7,14 +7,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::feeds::Feeds;
-use crate::admission::{Node, NodeStopped};
+use crate::admission::{AdmissionHandle, Node, NodeStopped};
+use crate::consensus::engine::BodyChecks;
 use crate::consensus::events::Event;
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::view::ConsensusView;
 use crate::network::PeerId;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
-use crate::types::{Message, TimeMs, TxId};
+use crate::types::{Message, TimeMs, Transaction, TxId};
 
 /// The node behind admission.
 pub(super) struct AdmittedTo {
@@ -45,6 +46,16 @@ impl Node for AdmittedTo {
 
     fn changed(&self, txid: &TxId) {
         self.feeds.changed(txid);
+    }
+}
+
+impl BodyChecks for AdmissionHandle {
+    fn bodies_requested(&self, txids: &[TxId]) {
+        self.requested(txids);
+    }
+
+    fn check_transactions(&self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
+        self.offer(from, transactions);
     }
 }
 

@@ -1,29 +1,30 @@
 //! Hears what the core decides and tells those who show it: outputs, pool, feeds, log, metrics.
 //!
 //! # Place
-//! Called on the consensus thread; all it does is in memory. What a block does to the disk is `block_commit.rs`'s.
+//! Called on the observers' thread; all it does is in memory. What a block does to the disk is `block_commit.rs`'s, which
+//! hears of it last: whoever reads memory first and the index after that misses nothing.
 //!
 //! # Invariants
 //! - The mirrors follow the core's order: a block's transactions leave the pool, then the epoch ends,
 //!   then what the next epoch decided comes.
 
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::Instant;
-
-use parking_lot::Mutex;
 
 use super::feeds::{BlockSummary, Feeds};
 use crate::admission::{AdmissionHandle, Mirror};
-use crate::consensus::engine::Observer;
+use crate::consensus::block_commit::BlockOrder;
 use crate::consensus::events::{AppliedBlock, Notification, Progress};
+use crate::consensus::observers::Observer;
 use crate::mempool::TransactionPool;
-use crate::network::{NetworkHandle, PeerId};
+use crate::network::NetworkHandle;
 use crate::protocol::finality::DropReason;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::rpc::FinalityFeed;
-use crate::runtime::{Clock, metric_names};
-use crate::types::{Epoch, PublicKey, Transaction, TxId};
+use crate::runtime::{Clock, TaskRegistry, metric_names};
+use crate::types::{Epoch, PublicKey, TxId};
 use crate::utxo::UtxoManager;
 
 /// What changes from block to block.
@@ -46,7 +47,10 @@ pub(super) struct NodeObserver {
     network: NetworkHandle,
     /// The operator key whose votes this node casts.
     pub(super) identity: Option<PublicKey>,
-    last_block: Mutex<LastBlock>,
+    last_block: LastBlock,
+    /// To the block log's thread, which keeps the index.
+    blocks: SyncSender<BlockOrder>,
+    failures: TaskRegistry,
 }
 
 impl NodeObserver {
@@ -58,11 +62,12 @@ impl NodeObserver {
         (admission, network): (AdmissionHandle, NetworkHandle),
         identity: Option<PublicKey>,
         state: &LedgerState,
+        (blocks, failures): (SyncSender<BlockOrder>, TaskRegistry),
     ) -> Self {
-        let last_block = Mutex::new(LastBlock { at: Clock.instant(), epoch: state.next_epoch() });
+        let last_block = LastBlock { at: Clock.instant(), epoch: state.next_epoch() };
         let (feeds, finality_feed) = feeds;
         let mirror = admission.mirror(utxos, pool);
-        Self { mirror, feeds, finality_feed, admission, network, identity, last_block }
+        Self { mirror, feeds, finality_feed, admission, network, identity, last_block, blocks, failures }
     }
 
     fn certified(&self, txid: &TxId) {
@@ -99,7 +104,7 @@ impl NodeObserver {
         self.feeds.changed(txid);
     }
 
-    fn applied(&self, applied: &AppliedBlock) {
+    fn applied(&mut self, applied: &Arc<AppliedBlock>) {
         let header = &applied.committed.block.header;
         let (now, now_ms) = (Clock.instant(), Clock.now_ms());
         let txids: Vec<TxId> = applied.transactions.iter().map(CheckedTransaction::txid).collect();
@@ -109,18 +114,13 @@ impl NodeObserver {
             self.admission.wake();
         }
         txids.iter().for_each(|txid| self.told_final(txid));
-        let (since_last, epoch_ended) = {
-            let mut last = self.last_block.lock();
-            let since_last = now.saturating_duration_since(last.at);
-            let epoch = applied.state.next_epoch();
-            let epoch_ended = epoch != last.epoch;
-            *last = LastBlock { at: now, epoch };
-            (since_last, epoch_ended)
-        };
-        if epoch_ended {
+        let epoch = applied.state.next_epoch();
+        let last = std::mem::replace(&mut self.last_block, LastBlock { at: now, epoch });
+        let since_last = now.saturating_duration_since(last.at);
+        if epoch != last.epoch {
             let members = applied.state.validators().members();
             self.network.set_members(members.iter().map(|member| member.key));
-            for txid in self.mirror.epoch_started(applied.state.next_epoch(), now_ms) {
+            for txid in self.mirror.epoch_started(epoch, now_ms) {
                 self.feeds.changed(&txid);
             }
             self.admission.wake();
@@ -148,6 +148,9 @@ impl NodeObserver {
             own: applied.own,
             since_last,
         });
+        if self.blocks.send(BlockOrder::Index(Arc::clone(applied))).is_err() {
+            self.failures.fail("observers", "the block log's thread is gone");
+        }
     }
 
     fn measure(&self, applied: &AppliedBlock, since_last_s: f64) {
@@ -174,7 +177,7 @@ pub(super) const fn as_gauge(value: u64) -> f64 {
 }
 
 impl Observer for NodeObserver {
-    fn notified(&self, notification: Notification) {
+    fn notified(&mut self, notification: Notification) {
         match notification {
             Notification::Locked(transaction) => {
                 self.mirror.locked(&transaction);
@@ -201,13 +204,5 @@ impl Observer for NodeObserver {
                 metrics::gauge!(metric_names::CONSENSUS_ROUND).set(f64::from(round));
             }
         }
-    }
-
-    fn bodies_requested(&self, txids: &[TxId]) {
-        self.admission.requested(txids);
-    }
-
-    fn check_transactions(&self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
-        self.admission.offer(from, transactions);
     }
 }

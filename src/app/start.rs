@@ -28,6 +28,7 @@ use crate::consensus::engine::{EngineParts, NodeShell, start_engine, verify_urge
 use crate::consensus::events::{Event, Now};
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::instances::LISTEN_MS;
+use crate::consensus::observers::start_observers;
 use crate::consensus::replay::ReplayError;
 use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
 use crate::consensus::serve::{AnswerServer, Assembler};
@@ -246,11 +247,14 @@ fn start_consensus(
     let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
     let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
     let peers = (admission.clone(), network.clone());
-    let observer = NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, peers, key, &state);
 
     let writer = start_index_writer(&index, &utxos, registry)?;
     let block_orders =
         start_block_log(log, writer, Arc::clone(&engine), Arc::clone(&utxos), Arc::clone(&lock), registry)?;
+    let indexing = (block_orders.clone(), registry.clone());
+    let observer =
+        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, peers, key, &state, indexing);
+    let observers = start_observers(observer, registry)?;
     let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
     let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
     let answers = AnswerServer::start(Assembler::new(source, Arc::new(recent)), network.clone(), registry)?;
@@ -265,7 +269,9 @@ fn start_consensus(
         answers,
         timers,
         network: network.clone(),
-        observer: Arc::new(observer),
+        bodies: Arc::new(admission.clone()),
+        observers,
+        told: Vec::new(),
         failures: registry.clone(),
     };
     start_engine(EngineParts { consensus, outputs, inbox, shell }, registry)?;

@@ -1,7 +1,8 @@
 //! Where blocks land: the block log, and behind it the index.
 //!
 //! # Place
-//! The consensus thread orders; one thread does what waits for the disk.
+//! The consensus thread orders blocks to be appended, the observers' thread applied ones to be indexed, when all readers in
+//! memory know of them; one thread does what waits for the disk.
 //!
 //! # Invariants
 //! - Consensus hears of a durable block after its sync, and of each once.
@@ -9,11 +10,11 @@
 //! - No block is appended while the UTXO manager holds more than it may until the index has caught up.
 //!
 //! # Concurrency
-//! The block log's thread ends when that of consensus is gone, with all it was asked for done: the index is marked at the last
+//! The block log's thread ends when those of consensus and observers are gone, with all it was asked for done: the index is marked at the last
 //! applied block then.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use super::events::{AppliedBlock, Event};
@@ -27,7 +28,8 @@ use crate::storage::index_writer::IndexWriter;
 use crate::storage::{DirectoryLock, StorageError};
 use crate::utxo::UtxoManager;
 
-/// Orders that wait for the block log, at most. There is one block on its way at a time, so it never waits.
+/// Orders that wait for the block log, at most. One block at a time is on its way, and as many applied ones as observers
+/// have not heard of.
 pub const BLOCK_ORDERS_MAX: usize = 16;
 /// How often the index is looked at when it has to catch up.
 const CATCH_UP_POLL: Duration = Duration::from_millis(10);
@@ -58,11 +60,7 @@ pub fn start_block_log<D: Disk>(
         // The data directory is this node's until the last byte is written.
         let _lock = lock;
         let token = failures.token().clone();
-        let may_append = || {
-            while utxos.is_overlay_full() && !token.is_cancelled() {
-                std::thread::sleep(CATCH_UP_POLL);
-            }
-        };
+        let may_append = || !utxos.is_overlay_full() || token.is_cancelled();
         let outcome = run_block_log(log, &index, &receiver, may_append, |block| {
             handle.hand_in(Event::BlockPersisted(block));
         });
@@ -77,21 +75,28 @@ fn run_block_log<D: Disk>(
     mut log: BlockLog<D>,
     index: &IndexWriter,
     orders: &Receiver<BlockOrder>,
-    may_append: impl Fn(),
+    may_append: impl Fn() -> bool,
     persisted: impl Fn(DurableBlock),
 ) -> Result<(), StorageError> {
-    while let Ok(order) = orders.recv() {
+    // The block that waits until there is room: meanwhile the index has to go on.
+    let mut held: Option<Box<LoggedBlock>> = None;
+    loop {
+        let order = match &held {
+            None => orders.recv().map_err(RecvTimeoutError::from),
+            Some(_) => orders.recv_timeout(CATCH_UP_POLL),
+        };
         match order {
-            BlockOrder::Append(block) => {
-                may_append();
-                persisted(log.append(&block)?);
-            }
-            BlockOrder::Index(applied) => {
+            Ok(BlockOrder::Append(block)) => held = Some(block),
+            Ok(BlockOrder::Index(applied)) => {
                 let block = &applied.committed.block;
                 let change = index_change(block, applied.as_ref().into());
                 index.submit(change)?;
             }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+        }
+        if let Some(block) = held.take_if(|_| may_append()) {
+            persisted(log.append(&block)?);
         }
     }
-    Ok(())
 }

@@ -27,6 +27,7 @@ use super::events::{
 };
 use super::inbox::{ConsensusHandle, ConsensusInbox, ConsensusStopped};
 use super::known::KnownBatches;
+use super::observers::ObserverSender;
 use super::serve::AnswerServer;
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::{VerifyError, Voters, epoch_of, verify};
@@ -43,6 +44,9 @@ use crate::utxo::UtxoManager;
 const BULK_BURST: usize = 32;
 /// Urgent events of peers that are handled before the node's own are looked for again.
 const URGENT_BURST: usize = 64;
+/// So many signatures are checked where they are found: to hand them to another thread and to be woken by it costs as much
+/// as to check them. Four nodes on two cores spent half their time on such changes of threads at 500 payments a second.
+const CHECKED_HERE_MAX: usize = 2;
 /// The longest pause between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 /// Messages that one job of the CPU pool checks, at most.
@@ -50,10 +54,8 @@ const VERIFY_BATCH: usize = 64;
 /// Such jobs at once, at most.
 const VERIFY_JOBS_MAX: usize = 4;
 
-/// Who hears what consensus decides. Called on its thread, so it must not block.
-pub trait Observer: Send + Sync {
-    /// Something became of a transaction or a block.
-    fn notified(&self, notification: Notification);
+/// Admission, as far as consensus needs it. Called on its thread, so it must not block.
+pub trait BodyChecks: Send + Sync {
     /// Peers are asked for these bodies.
     fn bodies_requested(&self, txids: &[TxId]);
     /// Transactions that a peer sent with votes or as an answer have to be checked.
@@ -91,12 +93,11 @@ pub async fn verify_urgent(
                     continue;
                 }
                 let (voters, verifier) = (engine.voters(), Arc::clone(&verifier));
-                let signed = batch.iter().any(|event| needs_check(event, &voters));
+                let signatures = batch.iter().map(|event| signatures(event, &voters)).fold(0, usize::saturating_add);
                 let handle = Arc::clone(&engine);
                 let judge = move |event| judge(event, &voters, handle.known(), &*verifier);
                 let job = move || batch.into_iter().map(judge).collect();
-                // Without a signature to check it is not worth a wake-up.
-                jobs.push_back(if signed {
+                jobs.push_back(if signatures > CHECKED_HERE_MAX {
                     futures::future::Either::Left(pool.run(job))
                 } else {
                     futures::future::Either::Right(std::future::ready(job()))
@@ -115,10 +116,15 @@ enum Verdict {
     Malformed(PeerId),
 }
 
-fn needs_check(event: &NetworkEvent, voters: &Voters) -> bool {
+/// How many signatures an event has to check, about: it matters only whether they are few.
+fn signatures(event: &NetworkEvent, voters: &Voters) -> usize {
     match event {
-        NetworkEvent::Message { message, .. } => epoch_of(message) == Some(voters.epoch),
-        _ => false,
+        NetworkEvent::Message { message, .. } if epoch_of(message) == Some(voters.epoch) => match message {
+            Message::VoteBatch(_) | Message::BlockVote(_) | Message::Heartbeat(_) | Message::Instance(_) => 1,
+            // Proposals with their commits, certificates, evidence.
+            _ => usize::MAX,
+        },
+        _ => 0,
     }
 }
 
@@ -208,6 +214,7 @@ impl Engine {
         let token = self.failures.token().clone();
         let outputs = std::mem::take(&mut self.parts.outputs);
         execute(outputs, &mut self.parts.shell);
+        self.parts.shell.tell();
         self.loop_until(&token);
         self.parts.shell.timers.stop();
         self.parts.shell.answers.stop();
@@ -269,6 +276,7 @@ impl Engine {
         let now = Now { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() };
         let outputs = self.parts.consensus.handle(event, now);
         execute(outputs, &mut self.parts.shell);
+        self.parts.shell.tell();
     }
 
     fn tick(&self) {
@@ -300,8 +308,12 @@ pub struct NodeShell {
     pub timers: Arc<TimeoutMonitor>,
     /// The peers.
     pub network: NetworkHandle,
-    /// Hears everything.
-    pub observer: Arc<dyn Observer>,
+    /// Takes bodies.
+    pub bodies: Arc<dyn BodyChecks>,
+    /// To those who watch.
+    pub observers: ObserverSender,
+    /// What the present event brought, for them.
+    pub told: Vec<Notification>,
     /// Stops the node when a thread is gone.
     pub failures: TaskRegistry,
 }
@@ -311,6 +323,11 @@ impl NodeShell {
         if self.blocks.send(order).is_err() {
             self.failures.fail("consensus", "the block log's thread is gone");
         }
+    }
+
+    /// Hands over what the event brought.
+    fn tell(&mut self) {
+        self.observers.tell(&mut self.told);
     }
 }
 
@@ -328,7 +345,7 @@ impl Shell for NodeShell {
     fn send(&mut self, to: PeerId, message: Message) {
         if let Message::GetTransactions(txids) = &message {
             // Before it leaves, so that no answer comes unasked.
-            self.observer.bodies_requested(txids);
+            self.bodies.bodies_requested(txids);
         }
         // A peer that is gone, or whose queue is full, asks again or learns it from another one.
         let _sent = self.network.send(to, &message);
@@ -352,7 +369,7 @@ impl Shell for NodeShell {
     }
 
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
-        self.observer.check_transactions(from, transactions);
+        self.bodies.check_transactions(from, transactions);
     }
 
     fn notify(&mut self, notification: Notification) {
@@ -363,8 +380,7 @@ impl Shell for NodeShell {
                 let (chain_id, epoch) = (*state.chain_id(), state.next_epoch());
                 self.handle.set_voters(Voters { chain_id, epoch, set: Arc::clone(state.validators()) });
             }
-            self.to_block_log(BlockOrder::Index(Arc::clone(applied)));
         }
-        self.observer.notified(notification);
+        self.told.push(notification);
     }
 }

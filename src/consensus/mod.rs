@@ -30,6 +30,7 @@
 //! | [`restart`], [`replay`], [`vote_replay`] | what a start finds on the disk |
 //! | [`serve`] | answers to peers, on a thread of its own |
 //! | [`view`] | what readers see |
+//! | [`observers`] | the way to those who watch |
 //! | [`known`] | which batches need no second check |
 //! | [`verify`], [`proof_builder`] | checks of signed messages, proofs of finality |
 //! | [`vote_journal`], [`block_commit`], [`timeout_monitor`] | the shells around disks and clock |
@@ -54,6 +55,7 @@ pub mod instances;
 pub mod known;
 mod messages;
 mod moment;
+pub mod observers;
 mod outbox;
 pub mod peers;
 pub mod proof_builder;
