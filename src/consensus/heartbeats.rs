@@ -5,6 +5,7 @@
 //! that it is of, so that another one is asked whether it lives ([`instances`](super::instances)). Clocks play no part.
 //!
 //! # Invariants
+//! - An own heartbeat leaves once every batch that it counts is durable: a crash does not make it untrue.
 //! - One heartbeat is kept for each member of the set, and a newer one is taken at most every
 //!   [`HEARTBEAT_GAP_MS`].
 
@@ -77,7 +78,8 @@ impl Heartbeats {
         self.sent_ms = Some(at.now_ms());
         self.last_time_ms = Some(heartbeat.time_ms);
         self.note(&heartbeat, at, out);
-        out.relay(Message::Heartbeat(heartbeat), None);
+        // It names the next batch's number, so it leaves behind all batches with lower ones.
+        out.persist(Vec::new(), vec![Message::Heartbeat(heartbeat)]);
     }
 
     /// A peer sent a heartbeat.
