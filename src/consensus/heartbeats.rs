@@ -20,7 +20,7 @@ use crate::network::PeerId;
 use crate::types::heartbeat::Heartbeat;
 use crate::types::instance::InstanceId;
 use crate::types::limits::REQUEST_BATCHES_MAX;
-use crate::types::{MasternodeId, Message, Signature, SignerBitmap, TimeMs};
+use crate::types::{MasternodeId, Message, OwnMessage, Released, Signature, SignerBitmap, TimeMs};
 
 /// How often a masternode says that it is there, in milliseconds.
 pub const HEARTBEAT_INTERVAL_MS: u64 = 60_000;
@@ -79,14 +79,14 @@ impl Heartbeats {
         self.last_time_ms = Some(heartbeat.time_ms);
         self.note(&heartbeat, at, out);
         // It names the next batch's number, so it leaves behind all batches with lower ones.
-        out.persist(Vec::new(), vec![Message::Heartbeat(heartbeat)]);
+        out.say(OwnMessage::Heartbeat(heartbeat), Vec::new());
     }
 
     /// A peer sent a heartbeat.
     pub(super) fn on_message(
         &mut self,
         from: PeerId,
-        heartbeat: Arc<Heartbeat>,
+        heartbeat: Released<Heartbeat>,
         finality: &ConsensusEngine,
         at: &Moment<'_>,
         out: &mut Outbox,
@@ -114,7 +114,7 @@ impl Heartbeats {
             out.tell(Fact::RivalHeard(heartbeat.instance));
             return;
         }
-        self.note(&heartbeat, at, out);
+        self.note(heartbeat.as_arc(), at, out);
         let until = heartbeat.next_seq;
         if let Some(from_seq) = finality.batches().first_lacking(place, finality.batches().end(place), until)
         {

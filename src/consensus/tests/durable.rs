@@ -15,7 +15,7 @@ impl Node {
             batch.prove(0).unwrap()
         };
         let votes = members.iter().map(prove).collect();
-        Message::Certificates(vec![Arc::new(Certificate { vote, epoch, votes })])
+        Message::Certificates(vec![Released::heard(Certificate { vote, epoch, votes })])
     }
 
     fn journaled_certificates(&self) -> usize {
@@ -104,8 +104,8 @@ fn a_heartbeat_leaves_behind_the_batches_that_it_counts() {
         Output::Persist(staged) => Some(staged.release),
         _ => None,
     });
-    let said: Vec<Message> = staged.flatten().collect();
-    let [Message::VoteBatch(batch), Message::Heartbeat(heartbeat)] = said.as_slice() else {
+    let said: Vec<OwnMessage> = staged.flatten().collect();
+    let [OwnMessage::VoteBatch(batch), OwnMessage::Heartbeat(heartbeat)] = said.as_slice() else {
         panic!("{said:?}")
     };
     assert_eq!(heartbeat.next_seq, batch.header.seq + 1);
