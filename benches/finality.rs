@@ -1,13 +1,12 @@
 //! The finality machine, fed with the votes of 4 and of 100 validators, against hashing the same batches.
 
-use std::sync::Arc;
-
 use criterion::Criterion;
 use timed::protocol::finality::{ChainView, Input, Machine};
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::codec::encode;
-use timed::types::{FinalityVote, VoteBatch, VoteKind};
+use timed::types::{FinalityVote, Released, VoteBatch, VoteKind};
 
+use crate::heard::heard;
 use crate::support::chain::Chain;
 use crate::support::{Work, chain, group, measure, print_ratio, timed};
 
@@ -15,7 +14,7 @@ use crate::support::{Work, chain, group, measure, print_ratio, timed};
 const BATCH_VOTES: usize = 100;
 
 /// All validators vote `Lock`, then `Final`, on a hundred transactions at a time.
-fn batches(chain: &Chain, transactions: &[CheckedTransaction]) -> Vec<Arc<VoteBatch>> {
+fn batches(chain: &Chain, transactions: &[CheckedTransaction]) -> Vec<Released<VoteBatch>> {
     let (chain_id, epoch) = (chain.state.chain_id(), chain.state.next_epoch());
     let mut batches = Vec::new();
     let mut seq = 0;
@@ -23,7 +22,7 @@ fn batches(chain: &Chain, transactions: &[CheckedTransaction]) -> Vec<Arc<VoteBa
         for kind in [VoteKind::Lock, VoteKind::Final] {
             for (validator, secret) in &chain.operators {
                 let votes = some.iter().map(|tx| FinalityVote { kind, txid: tx.txid() }).collect();
-                batches.push(Arc::new(VoteBatch::signed(chain_id, epoch, *validator, seq, votes, secret)));
+                batches.push(heard(&VoteBatch::signed(chain_id, epoch, *validator, seq, votes, secret)));
             }
             seq += 1;
         }
@@ -31,8 +30,8 @@ fn batches(chain: &Chain, transactions: &[CheckedTransaction]) -> Vec<Arc<VoteBa
     batches
 }
 
-fn feed(machine: &mut Machine, view: &ChainView<'_>, batches: &[Arc<VoteBatch>]) -> usize {
-    batches.iter().map(|batch| machine.step(view, Input::BatchReceived(Arc::clone(batch))).len()).sum()
+fn feed(machine: &mut Machine, view: &ChainView<'_>, batches: &[Released<VoteBatch>]) -> usize {
+    batches.iter().map(|batch| machine.step(view, Input::BatchReceived(batch.clone())).len()).sum()
 }
 
 pub(crate) fn bench(criterion: &mut Criterion) {
@@ -52,7 +51,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         assert!(transactions.iter().all(|tx| fed.is_final(&tx.txid())), "all votes make all of them final");
 
         let work = Work { count: 2 * validators * transfers, unit: "votes" };
-        let bytes: Vec<u8> = batches.iter().flat_map(|batch| encode(batch.as_ref())).collect();
+        let bytes: Vec<u8> = batches.iter().flat_map(encode).collect();
         let hashing = measure(&mut group, &format!("hashing votes of {validators} validators"), work, || {
             timed(|| blake3::hash(&bytes))
         });

@@ -11,6 +11,8 @@
 
 mod blocks;
 mod finality;
+#[path = "../tests/support/heard.rs"]
+mod heard;
 mod signatures;
 mod storage;
 mod support;

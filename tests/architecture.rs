@@ -58,6 +58,12 @@ const IMPURE: [&str; 15] = [
 ];
 /// Where tasks are started.
 const TASK_HOME: &str = "runtime/tasks.rs";
+/// Where own messages are released: beside the syncs that make them durable.
+const RELEASE_HOMES: [&str; 3] = ["types/released.rs", "storage/journal.rs", "storage/block_log.rs"];
+/// The folders that send, or order what is sent, and those of their files that decode: what comes from a decoder may be
+/// sent, so an own message must not take the way round by its encoding.
+const SENDERS: [&str; 3] = ["network", "admission", "consensus"];
+const DECODERS: [&str; 3] = ["network/handshake.rs", "network/session.rs", "consensus/replay.rs"];
 
 // -- checks -------------------------------------------------------------------------------------------------------
 
@@ -145,6 +151,17 @@ fn app_context(source: &Source) -> Vec<String> {
     source.used().filter(names).map(|name| found(source, name.line, "AppContext below its floor")).collect()
 }
 
+fn releases(source: &Source) -> Vec<String> {
+    let is_home = RELEASE_HOMES.contains(&source.path.as_str());
+    let decodes = !SENDERS.contains(&source.folder()) || DECODERS.contains(&source.path.as_str());
+    let wrong = |name: &Name| match name.segments.last()?.as_str() {
+        "of_durable" if !is_home => Some("only the vote journal and the block log release what is durable"),
+        "decode" | "Decode" if !decodes => Some("what is decoded can be sent; decode in DECODERS alone"),
+        _ => None,
+    };
+    source.used().filter_map(|name| Some(found(source, name.line, wrong(name)?))).collect()
+}
+
 fn heads(source: &Source) -> Vec<String> {
     if source.is_test || source.head.ends_with(['.', ':', '?']) && source.head.contains(' ') {
         return Vec::new();
@@ -221,6 +238,12 @@ fn tasks_are_named_and_queues_are_bounded() {
 #[test]
 fn services_get_handles_instead_of_the_context() {
     hold(app_context);
+}
+
+/// INV-RELEASED-1.
+#[test]
+fn own_messages_are_released_where_they_become_durable() {
+    hold(releases);
 }
 
 #[test]
@@ -373,6 +396,25 @@ fn the_check_of_the_context_finds_it_below_its_floor() {
     let names = ["use super::AppContext;", "fn f(context: &AppContext) {}"];
     proves(app_context, "rpc/mod.rs", &names, &["fn f(handles: &Handles) {}"]);
     proves(app_context, "app/start.rs", &[], &names);
+}
+
+#[test]
+fn the_check_of_releases_finds_each_way_past_the_disk() {
+    let makes = [
+        "fn f(vote: Arc<BlockVote>) { g(Released::of_durable(vote)); }",
+        "fn f() { votes.map(crate::types::Released::of_durable); }",
+        "fn f() { Released::<BlockVote>::of_durable(vote); }",
+    ];
+    let decodes = [
+        "use crate::types::codec::{decode, encode};",
+        "fn f() { crate::types::codec::decode(&bytes); }",
+        "use bincode::Decode;",
+    ];
+    let right = ["use crate::types::codec::encode;", "fn f(vote: Released<BlockVote>) { g(vote.clone()); }"];
+    proves(releases, "consensus/outbox.rs", &[makes, decodes].concat(), &right);
+    proves(releases, "network/session.rs", &makes, &decodes);
+    proves(releases, "storage/index.rs", &makes, &decodes);
+    proves(releases, "storage/journal.rs", &[], &makes);
 }
 
 #[test]

@@ -33,6 +33,8 @@
 mod blocks;
 #[path = "field_flip/flip.rs"]
 mod flip;
+#[path = "support/heard.rs"]
+mod heard;
 #[path = "field_flip/node.rs"]
 mod node;
 #[path = "field_flip/proofs.rs"]

@@ -15,6 +15,8 @@
     reason = "a failed expectation is a test's verdict"
 )]
 
+#[path = "support/heard.rs"]
+mod heard;
 #[path = "vectors/make.rs"]
 mod make;
 #[path = "vectors/plain.rs"]

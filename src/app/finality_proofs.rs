@@ -26,7 +26,7 @@ use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedF
 use crate::rpc::api::NodeApiError;
 use crate::storage::{BlockReader, Index, RealDisk, StorageError};
 use crate::types::genesis::GenesisError;
-use crate::types::{CommittedBlock, GenesisDocument, Height, SignatureVerifier, TxId};
+use crate::types::{CommittedBlock, GenesisDocument, Height, Released, SignatureVerifier, TxId};
 
 /// Proofs that are built or checked at once, at most; further callers wait their turn.
 pub const PROOF_JOBS_MAX: usize = 2;
@@ -164,10 +164,10 @@ impl FinalityProofs {
 }
 
 impl Inner {
-    fn block(&self, height: Height) -> Result<Option<Arc<CommittedBlock>>, StorageError> {
+    fn block(&self, height: Height) -> Result<Option<Released<CommittedBlock>>, StorageError> {
         match self.bft.recent_block(height) {
             Some(block) => Ok(Some(block)),
-            None => Ok(self.blocks.read_committed(height)?.map(Arc::new)),
+            None => self.blocks.read_committed(height),
         }
     }
 

@@ -36,8 +36,8 @@ use crate::rpc::types::{
 };
 use crate::storage::{PunishedEvidence, StorageError};
 use crate::types::{
-    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction,
-    TxId, ValidatorSet,
+    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Released,
+    Transaction, TxId, ValidatorSet,
 };
 use crate::utxo::OutputState;
 
@@ -69,10 +69,10 @@ impl AppContext {
         height: Height,
     ) -> BoxFuture<'static, Result<Option<Arc<CommittedBlock>>, NodeApiError>> {
         if let Some(block) = self.bft.recent_block(height) {
-            return std::future::ready(Ok(Some(block))).boxed();
+            return std::future::ready(Ok(Some(block.into_arc()))).boxed();
         }
         let blocks = self.blocks.clone();
-        let read = blocking(move || Ok(blocks.read_committed(height)?.map(Arc::new)));
+        let read = blocking(move || Ok(blocks.read_committed(height)?.map(Released::into_arc)));
         read.boxed()
     }
 

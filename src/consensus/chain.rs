@@ -1,7 +1,8 @@
 //! The chain at its tip: what every part reads, and the one place where a block is applied.
 //!
 //! # Invariants
-//! - INV-CHAIN-1: a block becomes the tip only after the block log said that it is durable, in [`Chain::apply`] alone.
+//! - INV-CHAIN-1: a block becomes the tip only after the block log said that it is durable, in [`Chain::apply`] alone,
+//!   which takes the log's word.
 //! - While an event is handled the chain changes at most once, between two parts and never under one.
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use crate::protocol::finality::ChainView;
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::BlockOutcome;
 use crate::protocol::validity::CheckedTransaction;
+use crate::storage::block_log::DurableBlock;
 use crate::types::{
     BlockHash, ChainId, ChainParameters, CommittedBlock, Epoch, Height, OutPoint, SignatureVerifier, TxId,
 };
@@ -109,9 +111,15 @@ impl Chain {
         self.recent_hashes.get(&height).is_some_and(|hash| *hash != tip)
     }
 
-    /// The block is durable: it becomes the tip.
-    pub(super) fn apply(&mut self, block: Committing, now: Now) -> AppliedBlock {
+    /// The block is durable: it becomes the tip. `None`, and nothing changes, if another one is.
+    pub(super) fn apply(
+        &mut self,
+        block: Committing,
+        durable: DurableBlock,
+        now: Now,
+    ) -> Option<AppliedBlock> {
         let Committing { committed, hash, transactions, outcome, own } = block;
+        let committed = durable.release(committed)?;
         let BlockOutcome { state, spent, created, receipts, slashed, .. } = outcome;
         let spenders: Vec<(OutPoint, TxId)> = transactions
             .iter()
@@ -127,8 +135,8 @@ impl Chain {
         while self.recent_hashes.len() > RECENT_HASHES_MAX {
             self.recent_hashes.pop_first();
         }
-        let (committed, state) = (Arc::new(committed), Arc::clone(&self.state));
-        AppliedBlock {
+        let state = Arc::clone(&self.state);
+        Some(AppliedBlock {
             committed,
             hash,
             transactions,
@@ -139,6 +147,6 @@ impl Chain {
             spenders,
             state,
             own,
-        }
+        })
     }
 }

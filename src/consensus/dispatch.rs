@@ -39,7 +39,7 @@ use crate::storage::block_log::DurableBlock;
 use crate::storage::journal::{Durable, JournalRecord};
 use crate::types::fork::ForkProof;
 use crate::types::message::NodeStatus;
-use crate::types::{Evidence, Height, MasternodeId, Message, TimeMs};
+use crate::types::{Evidence, Height, MasternodeId, Message, OwnMessage, TimeMs};
 
 /// What the parts may read; a macro, since a method would borrow the parts with it.
 macro_rules! moment {
@@ -95,7 +95,7 @@ impl Consensus {
                 self.on_fork(found);
             }
             Event::Persisted(messages) => self.on_persisted(messages),
-            Event::BlockPersisted(block) => self.on_block_persisted(&block),
+            Event::BlockPersisted(block) => self.on_block_persisted(block),
             Event::TimeoutElapsed(timer) => self.on_timer(timer),
             Event::Tick => {}
             Event::Expired(txids) => self.finality.expire(txids, &moment!(self), &mut self.out),
@@ -149,10 +149,10 @@ impl Consensus {
 
     // -- own messages and blocks that became durable ----------------------------------------------------------------
 
-    fn on_persisted(&mut self, messages: Vec<Durable<Message>>) {
+    fn on_persisted(&mut self, messages: Vec<Durable<OwnMessage>>) {
         let at = moment!(self);
         for message in messages {
-            match message.into_inner() {
+            match Message::from(message) {
                 Message::VoteBatch(batch) => self.finality.on_own_batch(batch, &at, &mut self.out),
                 Message::Proposal(proposal) => {
                     self.blocks.on_own_message(BlockMessage::Proposal(proposal), &at);
@@ -166,10 +166,11 @@ impl Consensus {
     }
 
     /// The block is durable: it becomes the chain's tip, here and nowhere else.
-    fn on_block_persisted(&mut self, block: &DurableBlock) {
+    fn on_block_persisted(&mut self, block: DurableBlock) {
         let Some(committing) = self.blocks.take_committed(block.hash()) else { return };
         let epoch_before = self.chain.epoch();
-        let applied = Arc::new(self.chain.apply(committing, self.now));
+        let Some(applied) = self.chain.apply(committing, block, self.now) else { return };
+        let applied = Arc::new(applied);
         let transactions = applied.transactions.clone();
         self.blocks.on_block(applied.committed.commit.clone(), &moment!(self));
         self.evidence.on_block(&moment!(self), &mut self.out);
@@ -202,7 +203,7 @@ impl Consensus {
             let mut records = vec![JournalRecord::EpochStarted { epoch }];
             records.extend(self.forks.records());
             records.extend(self.evidence.all().cloned().map(JournalRecord::Evidence));
-            self.out.persist(records, Vec::new());
+            self.out.persist(records);
             self.out.push(Output::PruneJournal(epoch));
         }
     }

@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! - Outputs are executed in their order. Own votes and proposals leave as the payload of a [`Staged`]
-//!   write alone, after everything that was staged before it is durable.
+//!   write alone, after everything that was staged before it is durable: until then they are [`OwnMessage`]s, and no
+//!   [`Message`] can hold them.
 //!
 //! # Units
 //! Times are milliseconds: of the wall clock in headers and heartbeats, of a monotonic clock everywhere else ([`Now`]).
@@ -18,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::network::PeerId;
 use crate::protocol::bft::{self, TimeoutKind};
-use crate::protocol::finality::{DropReason, FinalVotes, VoteSource};
+use crate::protocol::finality::{DropReason, FinalVotes};
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
@@ -27,8 +28,8 @@ use crate::storage::journal::{Durable, Staged};
 use crate::types::fork::ForkProof;
 use crate::types::heartbeat::Heartbeat;
 use crate::types::{
-    BlockHash, CommittedBlock, Epoch, Evidence, FinalityVote, Height, MasternodeId, Message, OutPoint, Round,
-    TimeMs, Transaction, TxId, UtxoEntry, VoteBatch,
+    BlockHash, CommittedBlock, Epoch, Evidence, FinalityVote, Height, MasternodeId, Message, OutPoint,
+    OwnMessage, Released, Round, TimeMs, Transaction, TxId, UtxoEntry, VoteBatch, VoteSource,
 };
 
 /// The two clocks at one moment.
@@ -68,7 +69,7 @@ pub enum Event {
     /// A connection was lost.
     PeerDisconnected(PeerId),
     /// Staged writes are durable; what they release was sent.
-    Persisted(Vec<Durable<Message>>),
+    Persisted(Vec<Durable<OwnMessage>>),
     /// The block that was to be committed is durable.
     BlockPersisted(DurableBlock),
     /// A timeout that was scheduled elapsed.
@@ -108,7 +109,7 @@ pub enum Timer {
 #[derive(Debug)]
 pub enum Output {
     /// Write to the vote journal and sync; then send what it releases, and hand it back as [`Event::Persisted`].
-    Persist(Staged<Message>),
+    Persist(Staged<OwnMessage>),
     /// Write to the block log and sync, then report [`Event::BlockPersisted`].
     CommitBlock(Box<LoggedBlock>),
     /// The epoch's closing block is durable: the journal may forget what is older than this epoch.
@@ -153,7 +154,7 @@ pub enum Answer {
     /// Batches of one member's votes, and the end of the answer.
     Batches {
         /// The batches that are here.
-        batches: Vec<Arc<VoteBatch>>,
+        batches: Vec<Released<VoteBatch>>,
         /// Says where the answer ends.
         end: BatchesEnd,
     },
@@ -273,7 +274,7 @@ pub struct HeardHeartbeat {
 #[derive(Debug)]
 pub struct AppliedBlock {
     /// The block with its commit.
-    pub committed: Arc<CommittedBlock>,
+    pub committed: Released<CommittedBlock>,
     /// Its hash.
     pub hash: BlockHash,
     /// Its transactions without the reward.
@@ -345,7 +346,7 @@ pub trait Shell {
 #[derive(Debug)]
 pub enum JournalOrder {
     /// Write, sync, send, report.
-    Commit(Staged<Message>),
+    Commit(Staged<OwnMessage>),
     /// Forget what is older than this epoch.
     Prune(Epoch),
 }

@@ -24,7 +24,7 @@ use crate::storage::journal::JournalRecord;
 use crate::types::codec::encode;
 use crate::types::evidence::LockVoteProof;
 use crate::types::limits::EVIDENCE_BYTES_MAX;
-use crate::types::{Evidence, MasternodeId, Message, Transaction, TxId};
+use crate::types::{BlockVote, Evidence, MasternodeId, Message, Transaction, TxId};
 
 /// Evidence that no block contains yet, by the accused.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ impl EvidencePool {
             epoch = piece.epoch(),
             "evidence: a masternode contradicted itself"
         );
-        out.persist(vec![JournalRecord::Evidence(Arc::clone(piece))], Vec::new());
+        out.persist(vec![JournalRecord::Evidence(Arc::clone(piece))]);
         self.keep(Arc::clone(piece), out);
         Ok(true)
     }
@@ -157,7 +157,7 @@ impl EvidencePool {
     ) {
         let piece = match (first, second) {
             (BlockMessage::Vote(first), BlockMessage::Vote(second)) => {
-                Evidence::of_votes(first.as_ref().clone(), second.as_ref().clone())
+                Evidence::of_votes(BlockVote::clone(&first), BlockVote::clone(&second))
             }
             (BlockMessage::Proposal(first), BlockMessage::Proposal(second)) => {
                 Evidence::of_proposals(first.head(), second.head())

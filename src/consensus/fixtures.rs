@@ -36,7 +36,7 @@ pub(crate) struct Surroundings<D: Disk> {
     owed: VecDeque<Event>,
     /// What it has written to its journal.
     pub(crate) written: Vec<JournalRecord>,
-    /// What is in its journal, and so was sent, in its order.
+    /// What it said to everybody, in its order: what its journal has taken, and what it sent again.
     pub(crate) said: Vec<Message>,
     /// What it sent to its peer alone.
     pub(crate) sent: Vec<Message>,
@@ -51,7 +51,7 @@ impl<D: Disk> Shell for Surroundings<D> {
                 JournalStep::Commit(group) => {
                     self.written.extend(group.iter().flat_map(|staged| staged.records.iter().cloned()));
                     let durable = self.journal.commit(group).unwrap();
-                    self.said.extend(durable.iter().map(|message| message.get().clone()));
+                    self.said.extend(durable.iter().cloned().map(Message::from));
                     self.owed.push_back(Event::Persisted(durable));
                 }
             }
@@ -67,7 +67,10 @@ impl<D: Disk> Shell for Surroundings<D> {
         self.sent.push(message);
     }
 
-    fn relay(&mut self, _message: Message, _except: Option<PeerId>) {}
+    fn relay(&mut self, message: Message, except: Option<PeerId>) {
+        // What came from its peer is not its own.
+        self.said.extend(except.is_none().then_some(message));
+    }
 
     fn serve(&mut self, _to: Recipient, answer: Answer) {
         let (messages, _) = self.assembler.messages(answer);

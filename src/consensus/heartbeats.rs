@@ -5,6 +5,7 @@
 //! that it is of, so that another one is asked whether it lives ([`instances`](super::instances)). Clocks play no part.
 //!
 //! # Invariants
+//! - An own heartbeat leaves once every batch that it counts is durable: a crash does not make it untrue.
 //! - One heartbeat is kept for each member of the set, and a newer one is taken at most every
 //!   [`HEARTBEAT_GAP_MS`].
 
@@ -19,7 +20,7 @@ use crate::network::PeerId;
 use crate::types::heartbeat::Heartbeat;
 use crate::types::instance::InstanceId;
 use crate::types::limits::REQUEST_BATCHES_MAX;
-use crate::types::{MasternodeId, Message, Signature, SignerBitmap, TimeMs};
+use crate::types::{MasternodeId, Message, OwnMessage, Released, Signature, SignerBitmap, TimeMs};
 
 /// How often a masternode says that it is there, in milliseconds.
 pub const HEARTBEAT_INTERVAL_MS: u64 = 60_000;
@@ -77,14 +78,15 @@ impl Heartbeats {
         self.sent_ms = Some(at.now_ms());
         self.last_time_ms = Some(heartbeat.time_ms);
         self.note(&heartbeat, at, out);
-        out.relay(Message::Heartbeat(heartbeat), None);
+        // It names the next batch's number, so it leaves behind all batches with lower ones.
+        out.say(OwnMessage::Heartbeat(heartbeat), Vec::new());
     }
 
     /// A peer sent a heartbeat.
     pub(super) fn on_message(
         &mut self,
         from: PeerId,
-        heartbeat: Arc<Heartbeat>,
+        heartbeat: Released<Heartbeat>,
         finality: &ConsensusEngine,
         at: &Moment<'_>,
         out: &mut Outbox,
@@ -112,7 +114,7 @@ impl Heartbeats {
             out.tell(Fact::RivalHeard(heartbeat.instance));
             return;
         }
-        self.note(&heartbeat, at, out);
+        self.note(heartbeat.as_arc(), at, out);
         let until = heartbeat.next_seq;
         if let Some(from_seq) = finality.batches().first_lacking(place, finality.batches().end(place), until)
         {

@@ -28,7 +28,9 @@ use crate::types::limits::{
     REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX,
 };
 use crate::types::message::NodeStatus;
-use crate::types::{Certificate, CommittedBlock, Epoch, MasternodeId, Message, TxId, VoteBatch, VoteKind};
+use crate::types::{
+    Certificate, CommittedBlock, Epoch, MasternodeId, Message, Released, TxId, VoteBatch, VoteKind,
+};
 
 impl Consensus {
     pub(super) fn on_message(&mut self, from: PeerId, message: Message, verified: bool) {
@@ -95,9 +97,9 @@ impl Consensus {
         }
     }
 
-    fn on_batch(&mut self, from: PeerId, batch: Arc<VoteBatch>, verified: bool) {
+    fn on_batch(&mut self, from: PeerId, batch: Released<VoteBatch>, verified: bool) {
         let epoch = self.finality.machine().epoch();
-        let message = Message::VoteBatch(Arc::clone(&batch));
+        let message = Message::VoteBatch(batch.clone());
         if batch.header.epoch != epoch {
             if batch.header.epoch == epoch.saturating_add(1) {
                 self.keep_early(from, message);
@@ -150,11 +152,11 @@ impl Consensus {
             Message::Proposal(proposal) => {
                 let is_own = answers_for(proposal.validator);
                 let foreign = is_own && self.blocks.is_foreign_proposal(proposal);
-                (Input::ProposalReceived(Arc::clone(proposal)), foreign.then_some("a proposal"))
+                (Input::ProposalReceived(proposal.clone()), foreign.then_some("a proposal"))
             }
             Message::BlockVote(vote) => {
                 let foreign = answers_for(vote.validator) && self.blocks.is_foreign_vote(vote);
-                (Input::VoteReceived(Arc::clone(vote)), foreign.then_some("a vote for a block"))
+                (Input::VoteReceived(vote.clone()), foreign.then_some("a vote for a block"))
             }
             _ => return,
         };
@@ -195,7 +197,7 @@ impl Consensus {
         let tip = self.chain.state().tip_validators();
         let chain_id = *self.chain.chain_id();
         let voters = Voters { chain_id, epoch: tip.epoch, set: Arc::clone(&tip.set) };
-        let vote = Arc::clone(vote);
+        let vote = vote.clone();
         if vote.epoch == voters.epoch
             && self.blocks.wants_late(&vote)
             && self.admit(from, &message, &voters, false)
@@ -247,7 +249,7 @@ impl Consensus {
     }
 
     /// Only what would prove something new is looked at, and only up to the first bad one.
-    fn on_certificates(&mut self, from: PeerId, certificates: Vec<Arc<Certificate>>) {
+    fn on_certificates(&mut self, from: PeerId, certificates: Vec<Released<Certificate>>) {
         let voters = self.chain.voters();
         let mut checks = CertificateChecks::default();
         let mut held = Vec::new();
@@ -340,7 +342,7 @@ impl Consensus {
         }
     }
 
-    fn on_blocks(&mut self, from: PeerId, blocks: &[Arc<CommittedBlock>]) {
+    fn on_blocks(&mut self, from: PeerId, blocks: &[Released<CommittedBlock>]) {
         let at = moment!(self);
         if self.sync.on_blocks(from, blocks, &at, &mut self.out) {
             self.continue_sync();

@@ -38,6 +38,9 @@
 //! # The contract of outputs
 //! They are executed in their order. What this node signs leaves as the payload of a staged write, after that write and all
 //! before it are durable ([`Durable`](crate::storage::journal::Durable)); a block is applied after the block log synced it.
+//! The types hold this: an [`OwnMessage`](crate::types::OwnMessage) can't be sent or counted, and whatever else consensus
+//! keeps of votes, proposals and blocks is [`Released`](crate::types::Released). Statements of instances alone are sent at
+//! once: a number that means nothing after a crash need not survive one, and an answer to a rival must not wait for a disk.
 
 pub mod block_commit;
 pub mod blocks;

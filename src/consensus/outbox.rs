@@ -10,7 +10,7 @@ use crate::network::PeerId;
 use crate::protocol::bft::BlockMessage;
 use crate::storage::journal::{JournalRecord, Staged};
 use crate::types::instance::InstanceId;
-use crate::types::{Message, TxId};
+use crate::types::{Message, OwnMessage, TxId};
 
 /// What one part found out and another one acts upon.
 #[derive(Debug)]
@@ -44,9 +44,15 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    /// Journals records, and then sends what they release.
-    pub(super) fn persist(&mut self, records: Vec<JournalRecord>, release: Vec<Message>) {
-        self.outputs.push(Output::Persist(Staged { records, release }));
+    /// Journals records.
+    pub(super) fn persist(&mut self, records: Vec<JournalRecord>) {
+        self.outputs.push(Output::Persist(Staged { records, release: Vec::new() }));
+    }
+
+    /// Journals an own message behind the records that it stands on, and then sends it: none leaves without its record.
+    pub(super) fn say(&mut self, message: OwnMessage, mut behind: Vec<JournalRecord>) {
+        behind.extend(JournalRecord::of_own(&message));
+        self.outputs.push(Output::Persist(Staged { records: behind, release: vec![message] }));
     }
 
     pub(super) fn send(&mut self, to: PeerId, message: Message) {

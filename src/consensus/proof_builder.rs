@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use crate::protocol::finality::{FinalVotes, VoteSource};
+use crate::protocol::finality::FinalVotes;
 use crate::protocol::finality_proof::{Ending, EpochLink, FinalityProof};
 use crate::protocol::state::LedgerState;
 use crate::storage::block_log::BlockReader;
@@ -21,7 +21,7 @@ use crate::storage::index::Index;
 use crate::types::codec::encode;
 use crate::types::genesis::GenesisError;
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
-use crate::types::{ChainId, CommittedBlock, Epoch, GenesisDocument, Height, TxId, ValidatorSet};
+use crate::types::{ChainId, CommittedBlock, Epoch, GenesisDocument, Height, TxId, ValidatorSet, VoteSource};
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +93,9 @@ impl<D: Disk> ProofBuilder<D> {
                 Arc::new(self.index.validator_set(&next_hash)?.ok_or_else(behind)?)
             };
             let misfit = || ProofBuildError::Misfit { height };
-            let CommittedBlock { block, commit } = self.blocks.read_committed(height)?.ok_or_else(misfit)?;
-            let link = EpochLink::new(&block.header, &commit, &set, &next)
+            let committed = self.blocks.read_committed(height)?.ok_or_else(misfit)?;
+            let CommittedBlock { block, commit } = &*committed;
+            let link = EpochLink::new(&block.header, commit, &set, &next)
                 .filter(|_| block.header.epoch == ended)
                 .ok_or_else(misfit)?;
             bytes += encode(&link).len();

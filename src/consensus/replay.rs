@@ -25,9 +25,7 @@ use crate::storage::index::{EpochEnd, Index, IndexChange, PunishedEvidence};
 use crate::storage::watch::{Watch, ask};
 use crate::types::codec::{decode, encode};
 use crate::types::genesis::GenesisError;
-use crate::types::{
-    Block, BlockHash, Commit, CommittedBlock, GenesisDocument, Height, OutPoint, TxId, UtxoEntry,
-};
+use crate::types::{Block, BlockHash, Commit, GenesisDocument, Height, OutPoint, TxId, UtxoEntry};
 
 /// Blocks between two marks while the index is brought forward.
 const MARK_EVERY: u64 = 512;
@@ -236,7 +234,7 @@ pub fn replay<D: Disk>(
         state = outcome.state;
     }
     let last_commit = match blocks.read_committed(tip)? {
-        Some(CommittedBlock { commit, .. }) => commit,
+        Some(committed) => committed.commit.clone(),
         None => Commit::default(),
     };
     let settled = settled_of_epoch(&state, index, blocks, watch)?;

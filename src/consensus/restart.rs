@@ -135,7 +135,7 @@ fn of_blocks(heights: BTreeMap<Height, bft::Journaled>, mut own: OwnVotes<'_>) -
             blocks.own_proposals.insert((*height, proposal.round), proposal.block.header.hash());
         }
         for vote in journaled.votes.iter().filter(|vote| own.has_vote(vote)) {
-            blocks.own_votes.insert((*height, vote.round, vote.step), Arc::clone(vote));
+            blocks.own_votes.insert((*height, vote.round, vote.step), Arc::clone(vote.as_arc()));
         }
     }
     blocks.heights = heights;

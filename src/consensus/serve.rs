@@ -32,7 +32,7 @@ use crate::types::limits::{
     REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, VALIDATORS_MAX,
 };
 use crate::types::merkle::MerkleTree;
-use crate::types::{BatchRoot, Certificate, CommittedBlock, Height, Message, Transaction, TxId, VoteBatch};
+use crate::types::{BatchRoot, Height, Message, Released, Transaction, TxId, VoteBatch};
 
 /// Answers with batches that wait for one peer: it asks for each member's apart.
 pub const BATCH_ANSWERS_MAX: usize = VALIDATORS_MAX;
@@ -59,7 +59,7 @@ struct Trees {
 }
 
 impl Trees {
-    fn of(&mut self, batch: &Arc<VoteBatch>) -> Arc<MerkleTree> {
+    fn of(&mut self, batch: &VoteBatch) -> Arc<MerkleTree> {
         let root = batch.header.votes_root;
         if let Some(tree) = self.by_root.get(&root) {
             return Arc::clone(tree);
@@ -110,8 +110,7 @@ impl Assembler {
     fn certificates(&mut self, parts: Vec<CertificateParts>) -> (Vec<Message>, usize) {
         let trees = &mut self.trees;
         let prove = |CertificateParts { vote, epoch, sources }: CertificateParts| {
-            let votes = sources.iter().filter_map(|source| source.prove_by(&mut |batch| trees.of(batch)));
-            Arc::new(Certificate { vote, epoch, votes: votes.collect() })
+            Released::of_sources(vote, epoch, &sources, &mut |batch| trees.of(batch))
         };
         let (found, bytes) = until_full(parts.into_iter().map(prove));
         (if found.is_empty() { Vec::new() } else { vec![Message::Certificates(found)] }, bytes)
@@ -120,16 +119,16 @@ impl Assembler {
     fn blocks(&self, from: Height, count: u64) -> (Vec<Message>, usize) {
         let end = from.saturating_add(count.min(REQUEST_BLOCKS_MAX));
         let blocks = (from..end).map_while(|height| self.blocks.block(height));
-        let (found, bytes): (Vec<Arc<CommittedBlock>>, usize) = until_full(blocks);
+        let (found, bytes) = until_full(blocks);
         (vec![Message::Blocks(found)], bytes)
     }
 }
 
 /// Objects until the next one would exceed an answer's bytes; at least one, if there is any.
-fn until_full<T: bincode::Encode>(objects: impl Iterator<Item = Arc<T>>) -> (Vec<Arc<T>>, usize) {
+fn until_full<T: bincode::Encode>(objects: impl Iterator<Item = T>) -> (Vec<T>, usize) {
     let (mut taken, mut bytes) = (Vec::new(), 0_usize);
     for object in objects {
-        let size = encode(&*object).len();
+        let size = encode(&object).len();
         if !taken.is_empty() && bytes.saturating_add(size) > RESPONSE_BYTES_MAX {
             break;
         }
@@ -139,7 +138,7 @@ fn until_full<T: bincode::Encode>(objects: impl Iterator<Item = Arc<T>>) -> (Vec
     (taken, bytes)
 }
 
-fn batches_until_full(batches: Vec<Arc<VoteBatch>>, end: BatchesEnd) -> (Vec<Message>, usize) {
+fn batches_until_full(batches: Vec<Released<VoteBatch>>, end: BatchesEnd) -> (Vec<Message>, usize) {
     let next = batches.iter().map(|batch| batch.header.seq).collect::<Vec<_>>();
     let (sent, bytes) = until_full(batches.into_iter());
     // The first one that did not fit is not settled: it is asked for again.

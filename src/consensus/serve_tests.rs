@@ -1,8 +1,7 @@
 //! What peers get, how much of it, and in which turn.
 
 use super::*;
-use crate::protocol::finality::VoteSource;
-use crate::types::{ChainId, FinalityVote, MasternodeId, SecretKey, VoteKind};
+use crate::types::{ChainId, CommittedBlock, FinalityVote, MasternodeId, SecretKey, VoteKind, VoteSource};
 
 struct Nothing;
 
@@ -11,13 +10,13 @@ impl JournalSource for Nothing {
         None
     }
 
-    fn record(&self, _place: crate::storage::RecordPlace) -> Option<crate::storage::JournalRecord> {
+    fn message(&self, _place: crate::storage::RecordPlace) -> Option<Message> {
         None
     }
 }
 
 impl BlockSource for Nothing {
-    fn block(&self, _height: Height) -> Option<Arc<CommittedBlock>> {
+    fn block(&self, _height: Height) -> Option<Released<CommittedBlock>> {
         None
     }
 }
@@ -31,10 +30,17 @@ fn txid(number: u32) -> TxId {
 }
 
 /// A batch of one member with these votes.
-fn batch(member: u8, seq: u64, votes: std::ops::Range<u32>) -> Arc<VoteBatch> {
+fn batch(member: u8, seq: u64, votes: std::ops::Range<u32>) -> Released<VoteBatch> {
     let votes = votes.map(|number| FinalityVote { kind: VoteKind::Lock, txid: txid(number) }).collect();
     let id = MasternodeId([member; 32]);
-    Arc::new(VoteBatch::signed(&ChainId([1; 32]), 0, id, seq, votes, &SecretKey::from_seed(&[member; 32])))
+    Released::heard(VoteBatch::signed(
+        &ChainId([1; 32]),
+        0,
+        id,
+        seq,
+        votes,
+        &SecretKey::from_seed(&[member; 32]),
+    ))
 }
 
 /// Certificates of so many members for all votes of full batches.
@@ -43,7 +49,7 @@ fn parts(members: u8, certificates: u32) -> Vec<CertificateParts> {
     let of = |number: u32| CertificateParts {
         vote: FinalityVote { kind: VoteKind::Lock, txid: txid(number) },
         epoch: 0,
-        sources: batches.iter().map(|batch| VoteSource::Batch(Arc::clone(batch), number as usize)).collect(),
+        sources: batches.iter().map(|batch| VoteSource::Batch(batch.clone(), number as usize)).collect(),
     };
     (0..certificates).map(of).collect()
 }

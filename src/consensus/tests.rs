@@ -31,8 +31,9 @@ use crate::types::limits::CLOCK_DRIFT_MS_MAX;
 use crate::types::vote::block_vote_digest;
 use crate::types::{
     Address, Amount, Block, BlockHash, BlockVote, ChainParameters, Commit, CommittedBlock, Epoch, Evidence,
-    FinalityVote, GenesisDocument, Height, Lock, Message, Network, OutPoint, Proposal, SecretKey, Signature,
-    SignerBitmap, TimeMs, Transaction, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind, VoteStep,
+    FinalityVote, GenesisDocument, Height, Lock, Message, Network, OutPoint, OwnMessage, Proposal, Released,
+    SecretKey, Signature, SignerBitmap, TimeMs, Transaction, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
+    VoteStep,
 };
 
 const START_MS: TimeMs = 1_750_000_000_000;
@@ -161,7 +162,7 @@ impl Chain {
             block: block.blueprint(),
             signature: Signature::EMPTY,
         };
-        Message::Proposal(Arc::new(proposal.signed(&operator(place))))
+        Message::Proposal(Released::heard(proposal.signed(&operator(place))))
     }
 }
 
@@ -211,7 +212,7 @@ impl Node {
         let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
         let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
         let open = || JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap();
-        let staged = Staged::<Message> { records, release: Vec::new() };
+        let staged = Staged::<OwnMessage> { records, release: Vec::new() };
         drop(open().writer.commit(vec![staged]).unwrap());
         Self::open(Some(secret), (replayed, index), vote_interval_ms, open(), log, now_ms)
     }
@@ -235,7 +236,7 @@ impl Node {
             let id = state.validators().get(other).unwrap().id;
             let votes = vec![FinalityVote { kind: VoteKind::Lock, txid }];
             let batch = VoteBatch::signed(&chain_id, epoch, id, seq, votes, &operator(other));
-            self.hear(Message::VoteBatch(Arc::new(batch)));
+            self.hear(Message::VoteBatch(Released::heard(batch)));
         }
     }
 
@@ -251,7 +252,7 @@ impl Node {
             validator: state.validators().get(place).unwrap().id,
             signature: Signature::EMPTY,
         };
-        Message::BlockVote(Arc::new(vote.signed(state.chain_id(), &operator(place))))
+        Message::BlockVote(Released::heard(vote.signed(state.chain_id(), &operator(place))))
     }
 
     /// All others vote for a block, or for none.
@@ -315,7 +316,7 @@ fn a_block_waits_until_all_that_is_in_it_is_certified_here() {
     for (other, expected) in node.others().zip([None, Some(Some(block.header.hash()))]) {
         let id = chain.state.validators().get(other).unwrap().id;
         let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 1, votes.clone(), &operator(other));
-        node.hear(Message::VoteBatch(Arc::new(batch)));
+        node.hear(Message::VoteBatch(Released::heard(batch)));
         assert_eq!(node.prevote(), expected);
     }
 }

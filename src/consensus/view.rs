@@ -25,7 +25,7 @@ use super::events::{AppliedBlock, HeardHeartbeat, Notification, Progress, Signin
 use super::sync::forks::BlockSource;
 use crate::protocol::state::LedgerState;
 use crate::types::fork::ForkProof;
-use crate::types::{BlockHash, CommittedBlock, Height, MasternodeId, PublicKey};
+use crate::types::{BlockHash, CommittedBlock, Height, MasternodeId, PublicKey, Released};
 
 /// Blocks that are kept in memory for peers that are a little behind, at most.
 pub const RECENT_BLOCKS_MAX: usize = 64;
@@ -35,14 +35,14 @@ pub const RECENT_TRANSACTIONS_MAX: usize = 32_768;
 #[derive(Default)]
 struct RecentBlocks {
     /// Consecutive, the highest last.
-    blocks: VecDeque<(BlockHash, Arc<CommittedBlock>)>,
+    blocks: VecDeque<(BlockHash, Released<CommittedBlock>)>,
     /// Where a hash is, without a walk.
     heights: HashMap<BlockHash, Height, RandomState>,
     transactions: usize,
 }
 
 impl RecentBlocks {
-    fn push(&mut self, hash: BlockHash, block: Arc<CommittedBlock>) {
+    fn push(&mut self, hash: BlockHash, block: Released<CommittedBlock>) {
         self.transactions = self.transactions.saturating_add(block.block.transactions.len());
         self.heights.insert(hash, block.block.header.height);
         self.blocks.push_back((hash, block));
@@ -56,10 +56,10 @@ impl RecentBlocks {
         }
     }
 
-    fn at(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+    fn at(&self, height: Height) -> Option<Released<CommittedBlock>> {
         let first = self.blocks.front()?.1.block.header.height;
         let place = usize::try_from(height.checked_sub(first)?).ok()?;
-        self.blocks.get(place).map(|(_, block)| Arc::clone(block))
+        self.blocks.get(place).map(|(_, block)| block.clone())
     }
 }
 
@@ -175,7 +175,7 @@ impl ConsensusView {
 
     /// A recent block, if it is in memory.
     #[must_use]
-    pub fn recent_block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+    pub fn recent_block(&self, height: Height) -> Option<Released<CommittedBlock>> {
         self.committed.lock().at(height)
     }
 
@@ -198,8 +198,7 @@ impl ConsensusView {
     }
 
     fn note_block(&self, applied: &AppliedBlock) {
-        let block = Arc::clone(&applied.committed);
-        self.committed.lock().push(applied.hash, block);
+        self.committed.lock().push(applied.hash, applied.committed.clone());
         self.state.store(Arc::clone(&applied.state));
     }
 
@@ -219,7 +218,7 @@ pub struct RecentFirst<B> {
 }
 
 impl<B: BlockSource> BlockSource for RecentFirst<B> {
-    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
+    fn block(&self, height: Height) -> Option<Released<CommittedBlock>> {
         self.view.recent_block(height).or_else(|| self.log.block(height))
     }
 }
@@ -258,7 +257,7 @@ mod tests {
         let total = u64::try_from(RECENT_BLOCKS_MAX).unwrap() + 10;
         for height in 1..=total {
             let block = block(height);
-            recent.push(block.block.header.hash(), Arc::new(block));
+            recent.push(block.block.header.hash(), Released::heard(block));
         }
         assert_eq!((recent.blocks.len(), recent.heights.len()), (RECENT_BLOCKS_MAX, RECENT_BLOCKS_MAX));
         assert_eq!(recent.at(total).unwrap().block.header.height, total);
@@ -270,10 +269,10 @@ mod tests {
         let mut large = block(total + 1);
         let transaction = Arc::new(Transaction::transfer(Vec::new(), Vec::new(), Vec::new()));
         large.block.transactions = vec![transaction; RECENT_TRANSACTIONS_MAX + 1];
-        recent.push(large.block.header.hash(), Arc::new(large));
+        recent.push(large.block.header.hash(), Released::heard(large));
         assert_eq!((recent.blocks.len(), recent.heights.len()), (1, 1));
         let next = block(total + 2);
-        recent.push(next.block.header.hash(), Arc::new(next));
+        recent.push(next.block.header.hash(), Released::heard(next));
         assert!(recent.at(total + 1).is_none() && recent.at(total + 2).is_some());
     }
 }

@@ -33,7 +33,7 @@ use crate::storage::disk::Disk;
 use crate::storage::journal::{Durable, JournalRecord, JournalWriter, Staged};
 use crate::storage::memory::JOURNAL_QUEUE_BYTES_MAX;
 use crate::storage::{RetiredSegments, StorageError};
-use crate::types::{Epoch, Message, VoteKind, VoteStep};
+use crate::types::{Epoch, OwnMessage, VoteKind, VoteStep};
 
 /// Writes that wait for the journal, at most.
 pub const JOURNAL_QUEUE_MAX: usize = 4_096;
@@ -54,7 +54,7 @@ pub struct JournalQueue {
 #[derive(Debug)]
 pub enum JournalStep {
     /// Neighbouring commits, which share one write and one sync.
-    Commit(Vec<Staged<Message>>),
+    Commit(Vec<Staged<OwnMessage>>),
     /// Forget what is older than this epoch.
     Prune(Epoch),
 }
@@ -183,7 +183,7 @@ pub fn start_journal<D: Disk>(
             // One that is dropped here is found by the next one.
             let _dropped = retired.try_send(segments).is_err();
         };
-        let release = |durable: Vec<Durable<Message>>| {
+        let release = |durable: Vec<Durable<OwnMessage>>| {
             for message in &durable {
                 network.publish(message);
                 count_votes(message.get());
@@ -203,7 +203,7 @@ fn run_journal<D: Disk>(
     mut writer: JournalWriter<D>,
     orders: &Receiver<Queued>,
     mut retire: impl FnMut(RetiredSegments<D>),
-    mut release: impl FnMut(Vec<Durable<Message>>),
+    mut release: impl FnMut(Vec<Durable<OwnMessage>>),
 ) -> Result<(), StorageError> {
     let (mut queue, mut taken) = (JournalQueue::default(), VecDeque::new());
     while let Ok((order, bytes)) = orders.recv() {
@@ -247,23 +247,23 @@ fn remove_old_votes<D: Disk>(removals: &Receiver<RetiredSegments<D>>, token: &Ca
     }
 }
 
-fn count_votes(message: &Message) {
+fn count_votes(message: &OwnMessage) {
     let count = |kind: &'static str, votes: usize| {
         let votes = u64::try_from(votes).unwrap_or(u64::MAX);
         metrics::counter!(metric_names::VOTES_TOTAL, "kind" => kind).increment(votes);
     };
     match message {
-        Message::VoteBatch(batch) => {
+        OwnMessage::VoteBatch(batch) => {
             let locks = batch.votes.iter().filter(|vote| vote.kind == VoteKind::Lock).count();
             count("lock", locks);
             count("final", batch.votes.len().saturating_sub(locks));
         }
-        Message::BlockVote(vote) => match vote.step {
+        OwnMessage::BlockVote(vote) => match vote.step {
             VoteStep::Prevote => count("prevote", 1),
             VoteStep::Precommit => count("precommit", 1),
         },
-        Message::Proposal(_) => count("proposal", 1),
-        _ => {}
+        OwnMessage::Proposal(_) => count("proposal", 1),
+        OwnMessage::Heartbeat(_) => {}
     }
 }
 
@@ -274,11 +274,17 @@ mod tests {
     use super::*;
     use crate::storage::journal::JournalIdentity;
     use crate::storage::memory_disk::{Fault, MemoryDisk};
-    use crate::types::{ChainId, Transaction};
+    use crate::types::{BlockVote, ChainId, MasternodeId, Signature, Transaction};
+
+    fn vote(height: u64) -> OwnMessage {
+        let (step, validator, signature) = (VoteStep::Prevote, MasternodeId::ZERO, Signature::EMPTY);
+        let vote = BlockVote { step, epoch: 0, height, round: 0, value: None, validator, signature };
+        OwnMessage::BlockVote(Arc::new(vote))
+    }
 
     fn staged(number: u64) -> JournalOrder {
         let records = vec![JournalRecord::ClosingEntered { epoch: 0, height: number }];
-        JournalOrder::Commit(Staged { records, release: vec![Message::Ping(number)] })
+        JournalOrder::Commit(Staged { records, release: vec![vote(number)] })
     }
 
     fn journal(disk: &MemoryDisk) -> JournalWriter<MemoryDisk> {
@@ -300,13 +306,13 @@ mod tests {
         }
         drop(sender);
         let mut released = Vec::new();
-        let release = |durable: Vec<Durable<Message>>| {
+        let release = |durable: Vec<Durable<OwnMessage>>| {
             released.push(durable.into_iter().map(Durable::into_inner).collect::<Vec<_>>());
         };
         run_journal(journal(&disk), &receiver, drop, release).unwrap();
         // What stands behind an order of another kind is not committed before it.
-        let pings = |numbers: [u64; 2]| numbers.map(Message::Ping).to_vec();
-        assert_eq!(released, [pings([1, 2]), pings([3, 4])]);
+        let votes = |heights: [u64; 2]| heights.map(vote).to_vec();
+        assert_eq!(released, [votes([1, 2]), votes([3, 4])]);
     }
 
     /// INV-VOTE-JOURNAL-2.
@@ -315,7 +321,7 @@ mod tests {
         let large = |number| {
             let body = Transaction::transfer(Vec::new(), Vec::new(), vec![0; 5 << 20]);
             let records = vec![JournalRecord::Transaction(Arc::new(body))];
-            JournalOrder::Commit(Staged { records, release: vec![Message::Ping(number)] })
+            JournalOrder::Commit(Staged { records, release: vec![vote(number)] })
         };
         let bytes = large(0).records_bytes();
         let fit = JOURNAL_QUEUE_BYTES_MAX / bytes;

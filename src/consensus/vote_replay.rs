@@ -21,7 +21,7 @@ use crate::storage::journal::{JournalReader, JournalRecord};
 use crate::storage::watch::{Watch, ask};
 use crate::storage::{JournalContents, JournaledHeight, JournaledMessages, RecordPlace, StorageError};
 use crate::types::fork::ForkProof;
-use crate::types::{Epoch, Evidence, FinalityVote, Height, OutPoint, TxId, VoteKind};
+use crate::types::{Epoch, Evidence, FinalityVote, Height, Message, OutPoint, TxId, VoteKind};
 
 /// What the journal says, as far as the chain here has not left it behind.
 #[derive(Debug, Default)]
@@ -162,9 +162,9 @@ fn read_height<D: Disk>(
 ) -> Result<bft::Journaled, StorageError> {
     let mut journaled = bft::Journaled::default();
     for place in places.proposals.iter().chain(&places.votes) {
-        match reader.record(*place)? {
-            JournalRecord::Proposal(proposal) => journaled.proposals.push(proposal),
-            JournalRecord::BlockVote(vote) => journaled.votes.push(vote),
+        match reader.message(*place)? {
+            Some(Message::Proposal(proposal)) => journaled.proposals.push(proposal),
+            Some(Message::BlockVote(vote)) => journaled.votes.push(vote),
             _ => return Err(reader.damaged(*place, "another record than one about a block")),
         }
     }

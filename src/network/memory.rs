@@ -98,7 +98,7 @@ mod tests {
     use crate::network::tests::support;
     use crate::types::codec::encode;
     use crate::types::limits::TRANSACTION_BYTES_MIN;
-    use crate::types::{FinalityVote, Message, Network};
+    use crate::types::{FinalityVote, Message, Network, Released};
 
     const MIB: usize = 1 << 20;
 
@@ -130,7 +130,7 @@ mod tests {
         assert!(tiny.check_density(encode(&tiny).len()).is_err(), "what can't be valid is refused");
         let honest = Message::Transactions(vec![support::transaction(0, bytes); 1_000]);
         assert!(honest.check_density(encode(&honest).len()).is_ok());
-        let votes = Message::VoteBatch(Arc::new(support::vote_batch(1, 1_000)));
+        let votes = Message::VoteBatch(Released::heard(support::vote_batch(1, 1_000)));
         assert!(1_000 * size_of::<FinalityVote>() <= URGENT_DECODED_FACTOR * encode(&votes).len());
     }
 

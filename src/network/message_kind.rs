@@ -353,7 +353,7 @@ mod tests {
     use crate::network::tests::support;
     use crate::types::codec::encode;
     use crate::types::message::{HeldBatches, PeerAddress};
-    use crate::types::{SignerBitmap, TxId, VoteKind};
+    use crate::types::{Released, SignerBitmap, TxId, VoteKind};
 
     /// INV-NET-1.
     #[test]
@@ -411,7 +411,7 @@ mod tests {
             Message::GetTransactions(ids.clone()),
             Message::GetCertificates(VoteKind::Lock, ids),
             Message::Masternodes(vec![peer; PEER_ADDRESSES_MAX]),
-            Message::VoteBatch(Arc::new(support::vote_batch(1, BATCH_VOTES_MAX))),
+            Message::VoteBatch(Released::heard(support::vote_batch(1, BATCH_VOTES_MAX))),
             Message::Instance(Arc::new(support::statement(VALIDATORS_MAX))),
             Message::Neighbours(vec![crate::types::PublicKey::ZERO; NEIGHBOURS_MAX]),
         ] {
@@ -436,7 +436,7 @@ mod tests {
         let batches_per_second = 100 * 1_000 / 2;
         let votes_per_batch = (100 * 2 * payments_per_second) / batches_per_second;
         let batch_bytes =
-            encode(&Message::VoteBatch(Arc::new(support::vote_batch(1, votes_per_batch)))).len();
+            encode(&Message::VoteBatch(Released::heard(support::vote_batch(1, votes_per_batch)))).len();
         let block_vote_bytes = encode(&Message::BlockVote(support::block_vote(1))).len();
         let bytes_per_second = batches_per_second * batch_bytes;
         let allowance = MessageKind::VoteBatch.allowance();

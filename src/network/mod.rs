@@ -87,7 +87,7 @@ use crate::runtime::Clock;
 use crate::storage::journal::Durable;
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
-use crate::types::{ChainId, Message, PublicKey, SecretKey};
+use crate::types::{ChainId, Message, OwnMessage, PublicKey, SecretKey};
 
 /// How long one generation of the memory of gossiped messages lasts. It covers the way of a message through the network;
 /// for why it is not longer see `recent_set.rs`.
@@ -332,17 +332,63 @@ impl NetworkHandle {
 
     /// Passes a message on to all peers but one, usually the one it came from. Gossip goes only to peers that did not
     /// send it or get it a moment ago. A peer whose queue of bulk messages is full misses it.
+    ///
+    /// An own vote that is not durable is no part of a [`Message`]:
+    /// ```compile_fail,E0308
+    /// # use {std::sync::Arc, timed::network::NetworkHandle, timed::types::{Message, VoteBatch}};
+    /// fn relay(network: &NetworkHandle, own: Arc<VoteBatch>) {
+    ///     network.broadcast(&Message::VoteBatch(own), None);
+    /// }
+    /// ```
+    /// ```compile_fail,E0308
+    /// # use {timed::network::NetworkHandle, timed::types::OwnMessage};
+    /// fn relay(network: &NetworkHandle, own: &OwnMessage) {
+    ///     network.broadcast(own, None);
+    /// }
+    /// ```
+    /// What a peer has said is:
+    /// ```
+    /// # use {timed::network::NetworkHandle, timed::types::{Message, Released, VoteBatch}};
+    /// fn relay(network: &NetworkHandle, heard: Released<VoteBatch>) {
+    ///     network.broadcast(&Message::VoteBatch(heard), None);
+    /// }
+    /// ```
     pub fn broadcast(&self, message: &Message, except: Option<PeerId>) {
         self.shared.broadcast(message, except);
     }
 
-    /// Sends this node's own votes and proposals to all peers. That they are durable is in the type: what is not in the
-    /// journal can't be sent (floor 4).
-    pub fn publish(&self, message: &Durable<Message>) {
-        self.shared.broadcast(message.get(), None);
+    /// Sends this node's own votes and proposals to all peers, once they are durable:
+    /// ```compile_fail,E0308
+    /// # use {timed::network::NetworkHandle, timed::types::OwnMessage};
+    /// fn say(network: &NetworkHandle, own: &OwnMessage) {
+    ///     network.publish(own);
+    /// }
+    /// ```
+    /// ```
+    /// # use {timed::network::NetworkHandle, timed::storage::Durable, timed::types::OwnMessage};
+    /// fn say(network: &NetworkHandle, own: &Durable<OwnMessage>) {
+    ///     network.publish(own);
+    /// }
+    /// ```
+    pub fn publish(&self, message: &Durable<OwnMessage>) {
+        self.shared.broadcast(&message.clone().into(), None);
     }
 
     /// Sends to one peer, even what it has already; false if it is not connected or its queue is full.
+    ///
+    /// An own proposal that is not durable can't be sent, one that was decoded can:
+    /// ```compile_fail,E0308
+    /// # use {std::sync::Arc, timed::network::{NetworkHandle, PeerId}, timed::types::{Message, Proposal}};
+    /// fn answer(network: &NetworkHandle, to: PeerId, own: Arc<Proposal>) -> bool {
+    ///     network.send(to, &Message::Proposal(own))
+    /// }
+    /// ```
+    /// ```
+    /// # use {timed::network::{NetworkHandle, PeerId}, timed::types::{Message, Proposal, Released}};
+    /// fn answer(network: &NetworkHandle, to: PeerId, heard: Released<Proposal>) -> bool {
+    ///     network.send(to, &Message::Proposal(heard))
+    /// }
+    /// ```
     #[must_use]
     pub fn send(&self, peer: PeerId, message: &Message) -> bool {
         self.shared.send(peer, message)

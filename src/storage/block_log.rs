@@ -28,7 +28,7 @@ use super::segment_files::segment_path;
 use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit};
 use super::watch::Watch;
 use crate::types::codec::{decode, encode};
-use crate::types::{BlockHash, ChainId, CommittedBlock, Height, UtxoEntry};
+use crate::types::{BlockHash, ChainId, CommittedBlock, Height, Released, UtxoEntry};
 
 /// A committed block and the entries of the state before it that it spends, in the order of transactions and their
 /// inputs; inputs that the block itself made have none.
@@ -58,6 +58,13 @@ impl DurableBlock {
     #[must_use]
     pub const fn hash(&self) -> BlockHash {
         self.hash
+    }
+
+    /// The block that it names, which may be sent now; `None` for another one.
+    #[must_use]
+    pub fn release(self, committed: CommittedBlock) -> Option<Released<CommittedBlock>> {
+        let is_named = committed.block.header.hash() == self.hash;
+        is_named.then(|| Released::of_durable(Arc::new(committed)))
     }
 }
 
@@ -260,7 +267,7 @@ impl<D: Disk> BlockReader<D> {
     ///
     /// # Errors
     /// [`StorageError::Corrupt`], [`StorageError::Io`].
-    pub fn read_committed(&self, height: Height) -> Result<Option<CommittedBlock>, StorageError> {
+    pub fn read_committed(&self, height: Height) -> Result<Option<Released<CommittedBlock>>, StorageError> {
         let Some((position, payload)) = self.payload(height)? else { return Ok(None) };
         let block = split_payload(&payload)
             .filter(|(found, ..)| *found == height)

@@ -84,10 +84,19 @@ fn assert_holds(log: &BlockLog<impl Disk>, height: Height) {
     assert_eq!(log.height(), height);
     for height in 1..=height {
         assert_eq!(log.read(height).unwrap().unwrap(), block(height));
-        assert_eq!(log.reader().read_committed(height).unwrap().unwrap(), block(height).committed);
+        assert_eq!(*log.reader().read_committed(height).unwrap().unwrap(), block(height).committed);
     }
     assert_eq!(log.read(0).unwrap(), None);
     assert_eq!(log.read(height + 1).unwrap(), None);
+}
+
+/// INV-RELEASED-1.
+#[test]
+fn the_word_that_a_block_is_durable_releases_that_block_alone() {
+    let mut log = BlockLog::open(MemoryDisk::new(), &dir(), CHAIN).unwrap();
+    let durable = log.append(&block(1)).unwrap();
+    assert_eq!(durable.release(block(2).committed), None);
+    assert_eq!(*durable.release(block(1).committed).unwrap(), block(1).committed);
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The vote journal: whatever this node says, on disk before it is said.
 //!
 //! # Place
-//! The consensus shells hand staged records to [`JournalWriter::commit`] and send what comes back. The network's
-//! send functions for votes take [`Durable`] values and nothing else, so a vote that is not on disk does not compile:
+//! The consensus shells hand staged records to [`JournalWriter::commit`] and send what comes back. Only a [`Durable`] own
+//! message becomes a [`Message`], which is all that the network sends; so to send a vote that is not on disk does not
+//! compile:
 //!
 //! ```compile_fail,E0423
 //! let vote = timed::storage::Durable(7_u8);
@@ -10,6 +11,21 @@
 //!
 //! ```compile_fail,E0599
 //! let vote = timed::storage::Durable::<u8>::new(7);
+//! ```
+//!
+//! ```compile_fail,E0277
+//! use timed::types::{Message, OwnMessage};
+//! fn send(own: OwnMessage) -> Message {
+//!     Message::from(own)
+//! }
+//! ```
+//!
+//! ```
+//! use timed::storage::Durable;
+//! use timed::types::{Message, OwnMessage};
+//! fn send(own: Durable<OwnMessage>) -> Message {
+//!     Message::from(own)
+//! }
 //! ```
 //!
 //! # Invariants
@@ -45,7 +61,7 @@ use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, Vis
 use super::watch::Watch;
 use crate::types::codec::encode;
 use crate::types::limits::MESSAGE_BYTES_MAX;
-use crate::types::{ChainId, Epoch, PublicKey};
+use crate::types::{ChainId, Epoch, Message, OwnMessage, PublicKey, Released};
 
 /// Bytes of one frame after which a commit writes another; with one more record it stays below a payload's limit.
 const FRAME_BYTES_TARGET: usize = 16 << 20;
@@ -73,6 +89,38 @@ impl<T> Durable<T> {
     /// The value without the proof.
     pub fn into_inner(self) -> T {
         self.0
+    }
+}
+
+impl From<Durable<OwnMessage>> for Message {
+    fn from(durable: Durable<OwnMessage>) -> Self {
+        match durable.0 {
+            OwnMessage::VoteBatch(batch) => Self::VoteBatch(Released::of_durable(batch)),
+            OwnMessage::Proposal(proposal) => Self::Proposal(Released::of_durable(proposal)),
+            OwnMessage::BlockVote(vote) => Self::BlockVote(Released::of_durable(vote)),
+            OwnMessage::Heartbeat(heartbeat) => Self::Heartbeat(Released::of_durable(heartbeat)),
+        }
+    }
+}
+
+impl<D: Disk> JournalReader<D> {
+    /// The signed message of a record that the journal holds, to be counted and sent again; `None` for a record of
+    /// another kind.
+    ///
+    /// # Errors
+    /// Those of [`JournalReader::record`].
+    pub fn message(&self, place: RecordPlace) -> Result<Option<Message>, StorageError> {
+        Ok(match self.record(place)? {
+            JournalRecord::OwnBatch(batch) | JournalRecord::PeerBatch(batch) => {
+                Some(Message::VoteBatch(Released::of_durable(batch)))
+            }
+            JournalRecord::Certificate(certificate) => {
+                Some(Message::Certificates(vec![Released::of_durable(certificate)]))
+            }
+            JournalRecord::Proposal(proposal) => Some(Message::Proposal(Released::of_durable(proposal))),
+            JournalRecord::BlockVote(vote) => Some(Message::BlockVote(Released::of_durable(vote))),
+            _ => None,
+        })
     }
 }
 

@@ -15,7 +15,9 @@ use bincode::{Decode, Encode};
 
 use crate::types::codec::decode;
 use crate::types::fork::ForkProof;
-use crate::types::{BlockVote, Certificate, Epoch, Evidence, Height, Proposal, Transaction, VoteBatch};
+use crate::types::{
+    BlockVote, Certificate, Epoch, Evidence, Height, OwnMessage, Proposal, Transaction, VoteBatch,
+};
 
 /// Bytes of a record before its encoding.
 pub(super) const RECORD_HEAD_BYTES: u32 = 8;
@@ -56,6 +58,17 @@ pub enum JournalRecord {
 }
 
 impl JournalRecord {
+    /// What of an own message has to be durable before it leaves; `None` where only what was staged before it has to be.
+    #[must_use]
+    pub fn of_own(message: &OwnMessage) -> Option<Self> {
+        match message {
+            OwnMessage::VoteBatch(batch) => Some(Self::OwnBatch(Arc::clone(batch))),
+            OwnMessage::Proposal(proposal) => Some(Self::Proposal(Arc::clone(proposal))),
+            OwnMessage::BlockVote(vote) => Some(Self::BlockVote(Arc::clone(vote))),
+            OwnMessage::Heartbeat(_) => None,
+        }
+    }
+
     /// The epoch that the record says it is of; what may outlast its epoch says none.
     pub(super) fn epoch(&self) -> Option<Epoch> {
         match self {

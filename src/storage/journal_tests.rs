@@ -458,3 +458,22 @@ fn an_encoding_is_as_long_as_is_counted() {
         assert_eq!(record.encoded_bytes(), encode(&record).len(), "{record:?}");
     }
 }
+
+/// INV-RELEASED-1: what may be sent of a record that was read is what its commit released.
+#[test]
+fn an_own_message_is_read_back_from_the_record_that_was_made_of_it() {
+    let JournalRecord::BlockVote(vote) = vote(0, 1) else { unreachable!() };
+    let said = [OwnMessage::VoteBatch(batch(0, 1)), OwnMessage::BlockVote(vote)];
+    let (disk, mut journal) = filled(0);
+    let stage = |own: &OwnMessage| Staged {
+        records: JournalRecord::of_own(own).into_iter().collect(),
+        release: vec![own.clone()],
+    };
+    let released = journal.writer.commit(said.iter().map(stage).collect()).unwrap();
+    let (opened, _) = reopened(&disk);
+    let messages = &opened.contents.messages[&0];
+    let votes = &opened.contents.heights[&1].votes;
+    let places = messages.own_batches.iter().chain(votes);
+    let read: Vec<Message> = places.map(|place| opened.reader.message(*place).unwrap().unwrap()).collect();
+    assert_eq!(read, released.into_iter().map(Message::from).collect::<Vec<_>>());
+}

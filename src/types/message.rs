@@ -3,6 +3,11 @@
 //! # Place
 //! The network carries these without looking inside; `consensus/` and `app/router.rs` act on them.
 //!
+//! # What may be sent
+//! Every [`Message`]. Its parts that others rely on are [`Released`]: nobody can write one with a vote that is not durable.
+//! The other parts promise nothing: a transaction, a status or evidence means the same whether or not its sender remembers
+//! it, and the number of an instance means nothing to the next start.
+//!
 //! # Invariants
 //! - INV-MSG-1: each list in a message has a bound in `limits.rs`, which [`Message::check_limits`] holds; lists of transactions
 //!   are held to their bytes by [`Message::check_density`].
@@ -22,6 +27,7 @@ use super::limits::{
     REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
 };
 use super::proposal::Proposal;
+use super::released::Released;
 use super::transaction::Transaction;
 use super::vote::{BlockVote, Certificate, VoteBatch, VoteKind};
 use super::{Epoch, Height, Round};
@@ -78,11 +84,11 @@ pub enum Message {
     /// A transaction that is new to the sender.
     Transaction(Arc<Transaction>),
     /// A batch of finality votes.
-    VoteBatch(Arc<VoteBatch>),
+    VoteBatch(Released<VoteBatch>),
     /// A proposal of a block.
-    Proposal(Arc<Proposal>),
+    Proposal(Released<Proposal>),
     /// A prevote or precommit.
-    BlockVote(Arc<BlockVote>),
+    BlockVote(Released<BlockVote>),
     /// Asks for transactions by name.
     GetTransactions(Vec<TxId>),
     /// Transactions that were asked for, or that a closing proposer needs.
@@ -90,7 +96,7 @@ pub enum Message {
     /// Asks for certificates of one kind by transaction.
     GetCertificates(VoteKind, Vec<TxId>),
     /// Certificates that were asked for, or that a closing proposer needs.
-    Certificates(Vec<Arc<Certificate>>),
+    Certificates(Vec<Released<Certificate>>),
     /// Asks for a validator's batches of an epoch.
     GetBatches {
         /// The epoch.
@@ -120,7 +126,7 @@ pub enum Message {
         count: u64,
     },
     /// Blocks with their commits, ascending from the height that was asked for.
-    Blocks(Vec<Arc<CommittedBlock>>),
+    Blocks(Vec<Released<CommittedBlock>>),
     /// Asks for the addresses of masternodes and other nodes.
     GetMasternodes,
     /// The addresses that the sender knows.
@@ -128,13 +134,26 @@ pub enum Message {
     /// A contradiction of a validator.
     Evidence(Arc<Evidence>),
     /// A masternode's sign of life.
-    Heartbeat(Arc<Heartbeat>),
+    Heartbeat(Released<Heartbeat>),
     /// What a masternode's node says of its start, and whose starts it acknowledges.
     Instance(Arc<InstanceStatement>),
     /// The members of the set that the sender is connected to, by the identities of their nodes.
     Neighbours(Vec<PublicKey>),
     /// Transactions that the sender took from users some time ago and that lack votes.
     Announce(Vec<TxId>),
+}
+
+/// What this node has signed and others rely on, before it is durable. The vote journal makes a [`Message`] of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OwnMessage {
+    /// Votes on payments.
+    VoteBatch(Arc<VoteBatch>),
+    /// A proposal of a block.
+    Proposal(Arc<Proposal>),
+    /// A prevote or precommit.
+    BlockVote(Arc<BlockVote>),
+    /// A sign of life, which counts the batches before it.
+    Heartbeat(Arc<Heartbeat>),
 }
 
 /// A list in a message that is longer than its limit.
@@ -222,10 +241,10 @@ mod tests {
         VoteBatch { header, votes: vec![vote; votes] }
     }
 
-    fn certificate(votes: usize) -> Arc<Certificate> {
+    fn certificate(votes: usize) -> Released<Certificate> {
         let vote = CertificateVote { header: batch(0).header, index: 0, path: Vec::new() };
         let of = FinalityVote { kind: VoteKind::Lock, txid: TxId::ZERO };
-        Arc::new(Certificate { vote: of, epoch: 0, votes: vec![vote; votes] })
+        Released::heard(Certificate { vote: of, epoch: 0, votes: vec![vote; votes] })
     }
 
     fn addresses(count: usize, bytes: usize) -> Message {
@@ -251,7 +270,7 @@ mod tests {
         type Make = fn(usize) -> Message;
         let lists: [(Make, usize); 10] = [
             (status, VALIDATORS_MAX),
-            (|count| Message::VoteBatch(Arc::new(batch(count))), BATCH_VOTES_MAX),
+            (|count| Message::VoteBatch(Released::heard(batch(count))), BATCH_VOTES_MAX),
             (|count| Message::GetTransactions(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
             (|count| Message::GetCertificates(VoteKind::Lock, vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
             (|count| Message::Certificates(vec![certificate(0); count]), REQUEST_IDS_MAX),

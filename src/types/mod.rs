@@ -41,6 +41,7 @@ pub mod masternode;
 pub mod merkle;
 pub mod message;
 pub mod proposal;
+pub mod released;
 pub mod transaction;
 pub mod vote;
 
@@ -53,8 +54,9 @@ pub use hash::{BatchRoot, BlockHash, ChainId, Hash, KeyHash, MasternodeId, State
 pub use keys::{PublicKey, SecretKey, Signature, SignatureCheck, SignatureVerifier};
 pub use lock::Lock;
 pub use masternode::{MasternodeRegistration, MasternodeUpdate, OperatorConsent, Validator, ValidatorSet};
-pub use message::Message;
+pub use message::{Message, OwnMessage};
 pub use proposal::Proposal;
+pub use released::{Released, VoteSource};
 pub use transaction::{OutPoint, Payload, Transaction, TxOut, UtxoEntry, Witness};
 pub use vote::{
     BatchHeader, BlockVote, Certificate, CertificateVote, FinalityVote, VoteBatch, VoteKind, VoteStep,

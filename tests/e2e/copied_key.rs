@@ -15,6 +15,7 @@ use timed::types::{
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::heard::heard;
 use crate::net::{Coin, Net, Node, wait_for};
 
 /// The masternode whose key is copied, the last of four.
@@ -152,7 +153,7 @@ fn vote_with_its_key(net: &Net, transactions: &[Transaction; 2]) {
         while handle.peer_count() <= member {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        handle.broadcast(&Message::VoteBatch(Arc::new(batch)), None);
+        handle.broadcast(&Message::VoteBatch(heard(&batch)), None);
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(50)).await;
             while let Some(event) = events.bulk.try_recv() {

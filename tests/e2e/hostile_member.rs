@@ -3,7 +3,6 @@
 //! The other four have just a quorum, so each of them has to keep up for payments to become final.
 
 use std::cell::Cell;
-use std::sync::Arc;
 
 use timed::app::networks::devnet_operator_key;
 use timed::types::Proposal;
@@ -12,6 +11,7 @@ use timed::types::heartbeat::Heartbeat;
 use timed::types::vote::{FinalityVote, VoteStep};
 use timed::types::{BlockHash, BlockVote, Message, Round, SignerBitmap, TxId, VoteBatch, VoteKind};
 
+use crate::heard::heard;
 use crate::hostile_messages::{block_vote, consensus, flood, header, member};
 use crate::hostile_siege::{Attack, Siege};
 
@@ -39,7 +39,7 @@ fn batch(siege: &Siege, ahead: u64, seq: u64, kind: VoteKind, votes: usize) -> M
     let epoch = consensus(siege).epoch + ahead;
     let votes = (0..votes).map(|_| FinalityVote { kind, txid: TxId(rand::random()) }).collect();
     let (validator, key) = (member(siege, LIAR), devnet_operator_key(LIAR));
-    Message::VoteBatch(Arc::new(VoteBatch::signed(&siege.chain_id(), epoch, validator, seq, votes, &key)))
+    Message::VoteBatch(heard(&VoteBatch::signed(&siege.chain_id(), epoch, validator, seq, votes, &key)))
 }
 
 /// Floods with batches that are numbered from 0 in each epoch.
@@ -86,7 +86,7 @@ fn early_batches(siege: &Siege) -> String {
 
 fn signed_vote(siege: &Siege, round: Round, step: VoteStep, value: Option<BlockHash>) -> Message {
     let vote = BlockVote { step, value, validator: member(siege, LIAR), ..block_vote(siege, 0, round) };
-    Message::BlockVote(Arc::new(vote.signed(&siege.chain_id(), &devnet_operator_key(LIAR))))
+    Message::BlockVote(heard(&vote.signed(&siege.chain_id(), &devnet_operator_key(LIAR))))
 }
 
 /// Votes of this height for rounds up to the last that is kept, and beyond.
@@ -114,7 +114,7 @@ fn future_proposals(siege: &Siege) -> String {
             block: block.clone(),
             signature: timed::types::Signature::EMPTY,
         };
-        Message::Proposal(Arc::new(proposal.signed(&devnet_operator_key(LIAR))))
+        Message::Proposal(heard(&proposal.signed(&devnet_operator_key(LIAR))))
     })
 }
 
@@ -132,7 +132,7 @@ fn heartbeats(siege: &Siege) -> String {
             heard: SignerBitmap::empty(info.validators),
             signature: timed::types::Signature::EMPTY,
         };
-        Message::Heartbeat(Arc::new(heartbeat.signed(&siege.chain_id(), &devnet_operator_key(LIAR))))
+        Message::Heartbeat(heard(&heartbeat.signed(&siege.chain_id(), &devnet_operator_key(LIAR))))
     })
 }
 

@@ -12,12 +12,13 @@ use timed::types::heartbeat::Heartbeat;
 use timed::types::message::{HeldBatches, NodeStatus, PeerAddress};
 use timed::types::vote::{BatchHeader, CertificateVote, FinalityVote, VoteStep};
 use timed::types::{
-    Amount, BatchRoot, BlockHash, BlockVote, Certificate, Epoch, Evidence, GenesisDocument, Hash, Height,
-    MasternodeId, Message, Round, Signature, SignerBitmap, StateDigest, Transaction, TxId, VoteBatch,
-    VoteKind,
+    Amount, BatchRoot, BlockHash, BlockVote, Certificate, CommittedBlock, Epoch, Evidence, GenesisDocument,
+    Hash, Height, MasternodeId, Message, Round, Signature, SignerBitmap, StateDigest, Transaction, TxId,
+    VoteBatch, VoteKind,
 };
 use timed::types::{Lock, Proposal, TxOut};
 
+use crate::heard::heard;
 use crate::hostile_siege::{ATTACKED, Attack, Siege, any_key, invented, p2p_port};
 use crate::hostile_wire::connect;
 use crate::raw_peer::{NotConnected, Persona, RawPeer, framed, lane_of};
@@ -234,7 +235,7 @@ pub fn block_vote(siege: &Siege, ahead: Height, round: Round) -> BlockVote {
 fn batch(siege: &Siege, epoch: Epoch, validator: MasternodeId, seq: u64, votes: usize) -> Message {
     let votes = (0..votes).map(|_| FinalityVote { kind: VoteKind::Lock, txid: any_txid() }).collect();
     let key = any_key();
-    Message::VoteBatch(Arc::new(VoteBatch::signed(&siege.chain_id(), epoch, validator, seq, votes, &key)))
+    Message::VoteBatch(heard(&VoteBatch::signed(&siege.chain_id(), epoch, validator, seq, votes, &key)))
 }
 
 /// Votes for blocks and payments of validators that don't exist.
@@ -247,9 +248,9 @@ fn unknown_signers(siege: &Siege) -> String {
             let Message::VoteBatch(batch) = &large else { unreachable!() };
             let mut batch = VoteBatch::clone(batch);
             batch.header.validator = validator;
-            Message::VoteBatch(Arc::new(batch))
+            Message::VoteBatch(heard(&batch))
         } else {
-            Message::BlockVote(Arc::new(BlockVote { validator, ..vote.clone() }))
+            Message::BlockVote(heard(&BlockVote { validator, ..vote.clone() }))
         }
     })
 }
@@ -265,7 +266,7 @@ fn far_votes(siege: &Siege) -> String {
             _ => (vote.height + 2, number as u32),
         };
         let validator = any_member(siege, number);
-        Message::BlockVote(Arc::new(BlockVote { height, round, validator, ..vote.clone() }))
+        Message::BlockVote(heard(&BlockVote { height, round, validator, ..vote.clone() }))
     })
 }
 
@@ -276,7 +277,7 @@ fn bad_votes(siege: &Siege) -> String {
         let validator = any_member(siege, number);
         match number % 8 {
             0 => batch(siege, vote.epoch, validator, number, 1_000),
-            _ => Message::BlockVote(Arc::new(BlockVote {
+            _ => Message::BlockVote(heard(&BlockVote {
                 validator,
                 signature: any_signature(),
                 ..vote.clone()
@@ -295,7 +296,7 @@ fn early_batches(siege: &Siege) -> String {
         let mut batch = VoteBatch::clone(batch);
         // Another message each time, for who remembers what he has seen.
         batch.header.seq = number;
-        Message::VoteBatch(Arc::new(batch))
+        Message::VoteBatch(heard(&batch))
     })
 }
 
@@ -391,7 +392,7 @@ fn certificates(siege: &Siege) -> String {
             let signers = if number.is_multiple_of(2) { 1 } else { 4 };
             let votes =
                 (0..signers).map(|member| certificate_vote(epoch, any_member(siege, member))).collect();
-            Arc::new(Certificate { vote, epoch, votes })
+            heard(&Certificate { vote, epoch, votes })
         };
         Message::Certificates((0..256).map(one).collect())
     })
@@ -429,7 +430,7 @@ fn proposals(siege: &Siege) -> String {
     flood(siege, |number| {
         let mut block = block.clone();
         block.header.height = consensus(siege).height;
-        Message::Proposal(Arc::new(Proposal {
+        Message::Proposal(heard(&Proposal {
             round: (number % 70) as u32,
             pol_round: None,
             validator: any_member(siege, number),
@@ -450,10 +451,10 @@ fn blocks(siege: &Siege) -> String {
     let blocks = answer.expect("a stranger gets blocks");
     drop(peer);
     let changed = blocks.iter().map(|block| {
-        let mut block = block.as_ref().clone();
+        let mut block = CommittedBlock::clone(block);
         block.block.transactions.clear();
         block.commit.signers = SignerBitmap::empty(4);
-        Arc::new(block)
+        heard(&block)
     });
     flood_with(siege, &[Message::Blocks(changed.collect()), Message::Blocks(blocks)])
 }
@@ -497,7 +498,7 @@ fn evidence(siege: &Siege) -> String {
 fn heartbeats(siege: &Siege) -> String {
     let info = consensus(siege);
     flood(siege, |number| {
-        Message::Heartbeat(Arc::new(Heartbeat {
+        Message::Heartbeat(heard(&Heartbeat {
             instance: timed::types::instance::InstanceId { start: [9; 16], attempt: 0 },
             validator: any_member(siege, number),
             epoch: info.epoch + number % 2,

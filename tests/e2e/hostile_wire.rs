@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use timed::app::networks::devnet_identity_key;
@@ -11,6 +10,7 @@ use timed::runtime::Clock;
 use timed::types::codec::encode;
 use timed::types::{ChainId, Message};
 
+use crate::heard::heard;
 use crate::hostile_messages::block_vote;
 use crate::hostile_siege::{ATTACKED, Attack, Siege, p2p_port};
 use crate::raw_peer::{
@@ -255,7 +255,7 @@ fn malformed_messages(siege: &Siege) -> String {
     // The second variant of an option does not exist.
     repeat(siege, || {
         // What was seen is not looked at again, so the vote is another one each time.
-        let mut vote = framed(&Message::BlockVote(Arc::new(block_vote(siege, 1, 0))));
+        let mut vote = framed(&Message::BlockVote(heard(&block_vote(siege, 1, 0))));
         // After the length, the kind, the step, the epoch, the height and the round.
         let option_at = 4 + 4 + 4 + 8 + 8 + 4;
         vote[option_at] = 2;

@@ -18,6 +18,8 @@ mod campaign;
 mod copied_key;
 mod crash;
 mod double_spend;
+#[path = "../support/heard.rs"]
+mod heard;
 mod hostile;
 mod hostile_member;
 mod hostile_messages;

@@ -18,6 +18,7 @@ use timed::types::{BlockHash, CommittedBlock, Message, PublicKey, SignerBitmap};
 use timed::utxo::UtxoManager;
 
 use crate::flip::Verdict;
+use crate::heard::heard;
 use crate::story::{Step, Story};
 
 pub fn committed(step: &Step) -> CommittedBlock {
@@ -110,7 +111,7 @@ impl<'a> Node<'a> {
                 batches: Vec::new(),
             })
         };
-        let answer = |_| Message::Blocks(vec![Arc::new(block.clone())]);
+        let answer = |_| Message::Blocks(vec![heard(block)]);
         self.hear(&[&status, &answer], |answers| {
             let asks = |output: &Output| matches!(output, Output::Send(_, Message::GetBlocks { .. }));
             assert!(answers[0].iter().any(asks), "it is behind and asks for blocks");

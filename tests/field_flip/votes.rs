@@ -16,6 +16,7 @@ use timed::types::{
 };
 
 use crate::flip::{Case, Object, Promise, without_last};
+use crate::heard::heard;
 use crate::node::Node;
 use crate::story::{Step, Story, secret_of};
 
@@ -65,7 +66,7 @@ fn block_votes() {
     let step = &story.steps[LAST_OF_EPOCH];
     let node = Node::new(&story, LAST_OF_EPOCH);
     let judge = |vote: &BlockVote| {
-        let is_taken = node.passes_on(&Message::BlockVote(Arc::new(vote.clone())));
+        let is_taken = node.passes_on(&Message::BlockVote(heard(vote)));
         is_taken.then(|| vote.digest(step.state.chain_id()))
     };
     let cases: [Case<BlockVote>; 6] = [
@@ -117,7 +118,7 @@ fn proposals() {
     });
     let node = Node::new(&story, LAST_OF_EPOCH);
     let judge = |proposal: &Proposal| {
-        let is_taken = node.passes_on(&Message::Proposal(Arc::new(proposal.clone())));
+        let is_taken = node.passes_on(&Message::Proposal(heard(proposal)));
         is_taken.then(|| proposal.digest())
     };
     let cases: [Case<Proposal>; 8] = [
@@ -153,7 +154,7 @@ fn vote_batches() {
     let step = &story.steps[LAST_OF_EPOCH];
     let node = Node::new(&story, LAST_OF_EPOCH);
     let judge = |batch: &VoteBatch| {
-        let is_taken = node.passes_on(&Message::VoteBatch(Arc::new(batch.clone())));
+        let is_taken = node.passes_on(&Message::VoteBatch(heard(batch)));
         is_taken.then(|| batch.header.digest(step.state.chain_id()))
     };
     let value = &batch(step, 2, some_votes(TxId([9; 32])));
@@ -184,7 +185,7 @@ fn certificates() {
     let voters = voters(step);
     // What a node does with a certificate that it asked for, and whether it is convinced afterwards.
     let judge = |certificate: &Certificate| {
-        let certificate = Arc::new(certificate.clone());
+        let certificate = heard(certificate);
         let is_known = certificate.epoch == voters.epoch;
         let mut checks = CertificateChecks::default();
         if !is_known || checks.check(&certificate, &voters, &SequentialVerifier).is_err() {
@@ -308,7 +309,7 @@ fn heartbeats() {
     let step = &story.steps[LAST_OF_EPOCH];
     let node = Node::new(&story, LAST_OF_EPOCH);
     let judge = |heartbeat: &Heartbeat| {
-        let is_taken = node.passes_on(&Message::Heartbeat(Arc::new(heartbeat.clone())));
+        let is_taken = node.passes_on(&Message::Heartbeat(heard(heartbeat)));
         is_taken.then(|| heartbeat.digest(step.state.chain_id()))
     };
     let value = &heartbeat(step);
@@ -359,7 +360,7 @@ fn nothing_signed_holds_on_another_chain() {
     let mut moved = proposal.clone();
     moved.block.header.chain_id = there;
     assert_ne!(proposal.digest(), moved.digest());
-    let moved = Message::Proposal(Arc::new(moved.signed(&secret_of(&key(0)))));
+    let moved = Message::Proposal(heard(&moved.signed(&secret_of(&key(0)))));
     let verdict = verify(&moved, &voters(step), &SequentialVerifier);
     assert_eq!(verdict, Err(VerifyError::NotBound), "signed for another chain");
 }
@@ -391,7 +392,7 @@ fn what_cheap_checks_refuse_costs_no_signature() {
     let changed = |change: &dyn Fn(&mut VoteBatch)| {
         let mut batch = good.clone();
         change(&mut batch);
-        Message::VoteBatch(Arc::new(batch))
+        Message::VoteBatch(heard(&batch))
     };
     refused(changed(&|batch| batch.header.validator.0[0] ^= 1), VerifyError::UnknownValidator);
     refused(changed(&|batch| batch.votes.clear()), VerifyError::Malformed);
@@ -399,7 +400,7 @@ fn what_cheap_checks_refuse_costs_no_signature() {
     refused(changed(&|batch| batch.header.votes_root = BatchRoot([7; 32])), VerifyError::NotBound);
     let mut vote = block_vote(step, 0, VoteStep::Prevote, None);
     vote.validator.0[0] ^= 1;
-    refused(Message::BlockVote(Arc::new(vote)), VerifyError::UnknownValidator);
+    refused(Message::BlockVote(heard(&vote)), VerifyError::UnknownValidator);
 
     let mut certificate = Certificate {
         vote: some_votes(TxId([9; 32]))[1],

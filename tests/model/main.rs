@@ -66,6 +66,8 @@
 
 mod checker;
 mod finality;
+#[path = "../support/heard.rs"]
+mod heard;
 mod tendermint;
 mod text;
 

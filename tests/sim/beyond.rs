@@ -8,7 +8,7 @@ use timed::consensus::events::{Event, Signing};
 use timed::protocol::state::LedgerState;
 use timed::storage::journal::{JournalRecord, Staged};
 use timed::types::fork::ForkProof;
-use timed::types::{Height, MasternodeId, Message, OutPoint, UtxoEntry};
+use timed::types::{Height, MasternodeId, Message, OutPoint, OwnMessage, UtxoEntry};
 
 use crate::oracle::Oracle;
 use crate::world::{Item, World};
@@ -152,7 +152,7 @@ impl World {
     }
 
     /// Who knows of a fork signs nothing more.
-    pub(super) fn check_silence(&self, node: usize, staged: &Staged<Message>) {
+    pub(super) fn check_silence(&self, node: usize, staged: &Staged<OwnMessage>) {
         let is_aware = self.halves.as_ref().is_some_and(|halves| halves.aware.contains(&node));
         assert!(
             !is_aware || staged.release.is_empty(),

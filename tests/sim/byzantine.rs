@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bincode::{Decode, Encode};
 use timed::protocol::transition::{self, BlockDraft};
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::message::{HeldBatches, NodeStatus};
 use timed::types::{
-    BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, Message, Proposal, Round, SecretKey,
-    Signature, TxId, VoteBatch, VoteKind, VoteStep,
+    BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, Message, Proposal, Released, Round,
+    SecretKey, Signature, TxId, VoteBatch, VoteKind, VoteStep,
 };
 
+use crate::heard::heard;
 use crate::world::World;
 
 /// What a faulty validator does to what it says, each in so many of 1,000 cases.
@@ -36,15 +38,22 @@ pub struct Byzantine {
 /// The second versions of what it said, so that all who get one get the same.
 #[derive(Default)]
 pub struct Versions {
-    proposals: BTreeMap<(Height, Round), Option<Arc<Proposal>>>,
-    votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
-    batches: BTreeMap<(Epoch, u64), Arc<VoteBatch>>,
+    proposals: BTreeMap<(Height, Round), Option<Released<Proposal>>>,
+    votes: BTreeMap<(Height, Round, VoteStep), Released<BlockVote>>,
+    batches: BTreeMap<(Epoch, u64), Released<VoteBatch>>,
 }
 
 /// What becomes of a message to one peer.
 pub enum Tampered {
     Lost,
     Sent { message: Message, delay_ms: u64 },
+}
+
+/// A changed copy of what was said.
+fn other<T: Clone + Encode + Decode<()>>(said: &T, change: impl FnOnce(&mut T)) -> Released<T> {
+    let mut other = said.clone();
+    change(&mut other);
+    heard(&other)
 }
 
 impl World {
@@ -76,10 +85,10 @@ impl World {
         Tampered::Sent { message, delay_ms }
     }
 
-    fn other_vote(&mut self, vote: &Arc<BlockVote>, secret: &SecretKey) -> Arc<BlockVote> {
+    fn other_vote(&mut self, vote: &Released<BlockVote>, secret: &SecretKey) -> Released<BlockVote> {
         let key = (vote.height, vote.round, vote.step);
         if let Some(version) = self.versions.votes.get(&key) {
-            return Arc::clone(version);
+            return version.clone();
         }
         let blocks = self.oracle.signed.blocks_at(vote.height);
         let others: Vec<_> = blocks.into_iter().filter(|hash| Some(*hash) != vote.value).collect();
@@ -89,24 +98,24 @@ impl World {
             Some(others[self.random.below(others.len())])
         };
         let version = BlockVote { value, ..BlockVote::clone(vote) };
-        let version = Arc::new(version.signed(&self.genesis.chain_id(), secret));
-        self.oracle.signed(&Message::BlockVote(Arc::clone(&version)));
+        let version = heard(&version.signed(&self.genesis.chain_id(), secret));
+        self.oracle.signed(&Message::BlockVote(version.clone()));
         self.seen.equivocations += 1;
-        self.versions.votes.insert(key, Arc::clone(&version));
+        self.versions.votes.insert(key, version.clone());
         version
     }
 
-    fn other_proposal(&mut self, proposal: Arc<Proposal>, secret: &SecretKey) -> Arc<Proposal> {
+    fn other_proposal(&mut self, proposal: Released<Proposal>, secret: &SecretKey) -> Released<Proposal> {
         let key = (proposal.block.header.height, proposal.round);
         if !self.versions.proposals.contains_key(&key) {
             let version = self.other_block(&proposal).map(|block| {
                 let (round, validator) = (proposal.round, proposal.validator);
                 let version =
                     Proposal { round, pol_round: None, validator, block, signature: Signature::EMPTY };
-                Arc::new(version.signed(secret))
+                heard(&version.signed(secret))
             });
             if let Some(version) = &version {
-                self.oracle.signed(&Message::Proposal(Arc::clone(version)));
+                self.oracle.signed(&Message::Proposal(version.clone()));
                 self.seen.equivocations += u64::from(!self.overreaches());
             }
             self.versions.proposals.insert(key, version);
@@ -158,10 +167,10 @@ impl World {
     }
 
     /// Votes for the rivals, and for the end before there is a certificate.
-    fn other_batch(&mut self, batch: &VoteBatch, secret: &SecretKey) -> Arc<VoteBatch> {
+    fn other_batch(&mut self, batch: &VoteBatch, secret: &SecretKey) -> Released<VoteBatch> {
         let key = (batch.header.epoch, batch.header.seq);
         if let Some(version) = self.versions.batches.get(&key) {
-            return Arc::clone(version);
+            return version.clone();
         }
         let rival = |txid: &TxId| self.workload.rival(txid).unwrap_or(*txid);
         let mut votes: Vec<FinalityVote> = batch
@@ -173,10 +182,10 @@ impl World {
         votes.extend(early.map(|early| FinalityVote { kind: VoteKind::Final, txid: early.txid() }));
         let (chain_id, header) = (self.genesis.chain_id(), &batch.header);
         let version = VoteBatch::signed(&chain_id, header.epoch, header.validator, header.seq, votes, secret);
-        let version = Arc::new(version);
-        self.oracle.signed(&Message::VoteBatch(Arc::clone(&version)));
+        let version = heard(&version);
+        self.oracle.signed(&Message::VoteBatch(version.clone()));
         self.seen.equivocations += 1;
-        self.versions.batches.insert(key, Arc::clone(&version));
+        self.versions.batches.insert(key, version.clone());
         version
     }
 
@@ -185,26 +194,21 @@ impl World {
         let spoil = |signature: &mut Signature, random: u64| signature.0[(random % 64) as usize] ^= 1;
         let random = self.random.next();
         match message {
-            Message::BlockVote(mut vote) => {
-                spoil(&mut Arc::make_mut(&mut vote).signature, random);
-                Message::BlockVote(vote)
+            Message::BlockVote(vote) => {
+                Message::BlockVote(other(&*vote, |vote| spoil(&mut vote.signature, random)))
             }
-            Message::Proposal(mut proposal) => {
-                spoil(&mut Arc::make_mut(&mut proposal).signature, random);
-                Message::Proposal(proposal)
+            Message::Proposal(proposal) => {
+                Message::Proposal(other(&*proposal, |proposal| spoil(&mut proposal.signature, random)))
             }
-            Message::VoteBatch(mut batch) => {
-                let batch_mut = Arc::make_mut(&mut batch);
+            Message::VoteBatch(batch) => Message::VoteBatch(other(&*batch, |batch| {
                 if random.is_multiple_of(2) {
-                    spoil(&mut batch_mut.header.signature, random);
+                    spoil(&mut batch.header.signature, random);
                 } else {
-                    batch_mut.votes.pop();
+                    batch.votes.pop();
                 }
-                Message::VoteBatch(batch)
-            }
-            Message::Heartbeat(mut heartbeat) => {
-                spoil(&mut Arc::make_mut(&mut heartbeat).signature, random);
-                Message::Heartbeat(heartbeat)
+            })),
+            Message::Heartbeat(heartbeat) => {
+                Message::Heartbeat(other(&*heartbeat, |heartbeat| spoil(&mut heartbeat.signature, random)))
             }
             Message::Instance(mut statement) => {
                 spoil(&mut Arc::make_mut(&mut statement).signature, random);
@@ -213,18 +217,19 @@ impl World {
             Message::Evidence(evidence) => Message::Evidence(self.false_evidence(&evidence)),
             Message::Certificates(mut certificates) => {
                 if let Some(first) = certificates.first_mut() {
-                    Arc::make_mut(first).votes.pop();
+                    *first = other(&**first, |certificate| drop(certificate.votes.pop()));
                 }
                 Message::Certificates(certificates)
             }
             Message::Blocks(mut blocks) => {
                 if let Some(first) = blocks.first_mut() {
-                    let first = Arc::make_mut(first);
-                    if random.is_multiple_of(2) {
-                        first.commit.signatures.pop();
-                    } else {
-                        first.block.transactions.pop();
-                    }
+                    *first = other(&**first, |block| {
+                        if random.is_multiple_of(2) {
+                            block.commit.signatures.pop();
+                        } else {
+                            block.block.transactions.pop();
+                        }
+                    });
                 }
                 Message::Blocks(blocks)
             }

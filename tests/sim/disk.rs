@@ -35,14 +35,14 @@ impl World {
         match running.write_journal() {
             Ok(durable) => {
                 self.evidence_on_disk.append(&mut running.evidence_on_disk);
-                for message in &durable {
-                    self.log_signed(node, message.get());
-                    if let Message::BlockVote(vote) = message.get() {
+                for message in durable.iter().cloned().map(Message::from) {
+                    self.log_signed(node, &message);
+                    if let Message::BlockVote(vote) = &message {
                         self.note_signer(vote.validator);
                     }
-                    self.note_signed(node, message.get());
-                    self.stopwatch.signed(message.get(), self.now_ms);
-                    self.broadcast(node, message.get(), None);
+                    self.note_signed(node, &message);
+                    self.stopwatch.signed(&message, self.now_ms);
+                    self.broadcast(node, &message, None);
                 }
                 self.schedule_writing(node);
                 self.feed(node, Event::Persisted(durable));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use timed::consensus::events::{Event, Signing};
 use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
-use timed::types::{CommittedBlock, Message, Transaction, VoteStep};
+use timed::types::{CommittedBlock, Message, Released, Transaction, VoteStep};
 
+use crate::heard::heard;
 use crate::one_node::{OneNode, peer};
 
 /// Everybody lets the next own proposal pass at once, and no other.
@@ -43,7 +44,7 @@ fn parted() -> (OneNode, OneNode) {
 }
 
 /// A peer with another chain says so, and gives what it is asked for; how often it is asked.
-fn meet(one: &mut OneNode, chain: &[Arc<CommittedBlock>]) -> usize {
+fn meet(one: &mut OneNode, chain: &[Released<CommittedBlock>]) -> usize {
     let mut requests = 0;
     let header = &chain.last().expect("blocks").block.header;
     let (height, tip, epoch) = (header.height, header.hash(), header.epoch);
@@ -103,10 +104,10 @@ fn a_bad_block_is_not_applied_and_is_fetched_elsewhere() {
         let mut one = OneNode::new(&[1, 2, 3]);
         one.now_ms = source.now_ms;
         one.tolerates_blame = true;
-        let spoiled = |block: &Arc<CommittedBlock>| {
+        let spoiled = |block: &Released<CommittedBlock>| {
             let mut block = CommittedBlock::clone(block);
             spoil(&mut block);
-            Arc::new(block)
+            heard(&block)
         };
         let chain: Vec<_> = source.chain.iter().map(spoiled).collect();
         meet(&mut one, &chain);
@@ -123,10 +124,10 @@ fn a_bad_block_is_not_applied_and_is_fetched_elsewhere() {
 fn a_longer_chain_without_commits_is_no_fork() {
     let (mut ended, mut goes_on) = parted();
     next_block(&mut ended);
-    let uncommitted = |block: &Arc<CommittedBlock>| {
+    let uncommitted = |block: &Released<CommittedBlock>| {
         let mut block = CommittedBlock::clone(block);
         block.commit.signatures.iter_mut().for_each(|signature| signature.0[0] ^= 1);
-        Arc::new(block)
+        heard(&block)
     };
     let chain: Vec<_> = ended.chain.iter().map(uncommitted).collect();
     goes_on.tolerates_blame = true;

@@ -6,8 +6,9 @@ use timed::consensus::events::{Event, Signing};
 use timed::consensus::instances::LISTEN_MS;
 use timed::types::heartbeat::Heartbeat;
 use timed::types::instance::{Acknowledged, InstanceId, InstanceStatement};
-use timed::types::{Message, Signature, SignerBitmap, VoteStep};
+use timed::types::{BlockVote, Message, Signature, SignerBitmap, VoteStep};
 
+use crate::heard::heard;
 use crate::one_node::{ME, OneNode, peer};
 use crate::plan::{START_MS, operator};
 
@@ -185,7 +186,7 @@ fn heartbeat(one: &OneNode, instance: InstanceId, time_ms: u64) -> Message {
         heard: SignerBitmap::empty(4),
         signature: Signature::EMPTY,
     };
-    Message::Heartbeat(Arc::new(heartbeat.signed(one.state().chain_id(), &operator(ME))))
+    Message::Heartbeat(heard(&heartbeat.signed(one.state().chain_id(), &operator(ME))))
 }
 
 #[test]
@@ -299,14 +300,14 @@ fn a_late_vote_under_the_own_key_is_a_copys_unless_the_journal_has_it() {
         one.wait(50);
         assert_eq!(signing(&one), Signing::Allowed, "it said all that itself");
         let Message::BlockVote(vote) = one.vote(ME, VoteStep::Precommit, 7, None) else { unreachable!() };
-        let mut vote = vote.as_ref().clone();
+        let mut vote = BlockVote::clone(&vote);
         vote.height = 1;
         let forged = vote.clone();
         one.tolerates_blame = true;
-        one.hear(1, Message::BlockVote(Arc::new(forged)));
+        one.hear(1, Message::BlockVote(heard(&forged)));
         assert_eq!(signing(&one), Signing::Allowed, "a stranger made it");
         let vote = vote.signed(one.state().chain_id(), &operator(ME));
-        one.hear(1, Message::BlockVote(Arc::new(vote)));
+        one.hear(1, Message::BlockVote(heard(&vote)));
         // A restarted node does not know what it said at heights that were over: others have to tell it of a copy.
         let expected = if restarts { Signing::Allowed } else { Signing::KeyCopied };
         assert_eq!(signing(&one), expected);

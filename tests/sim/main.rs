@@ -21,6 +21,8 @@ mod faults;
 mod fork_rules;
 mod geography;
 mod gossip_rules;
+#[path = "../support/heard.rs"]
+mod heard;
 mod instance_rules;
 mod masternodes;
 mod membership;

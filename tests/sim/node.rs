@@ -24,10 +24,12 @@ use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
 use timed::types::{
-    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SecretKey, SignatureVerifier,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, OwnMessage, PublicKey, SecretKey,
+    SignatureVerifier,
 };
 use timed::utxo::UtxoManager;
 
+use crate::heard::heard;
 use crate::proofs::{Prover, prover};
 use crate::random::Random;
 
@@ -207,12 +209,12 @@ impl Node {
 
     fn own_message(&self, record: JournalRecord) -> Option<Message> {
         match record {
-            JournalRecord::OwnBatch(batch) => Some(Message::VoteBatch(batch)),
+            JournalRecord::OwnBatch(batch) => Some(Message::VoteBatch(heard(&*batch))),
             JournalRecord::BlockVote(vote) if self.ids.contains(&vote.validator) => {
-                Some(Message::BlockVote(vote))
+                Some(Message::BlockVote(heard(&*vote)))
             }
             JournalRecord::Proposal(proposal) if self.ids.contains(&proposal.validator) => {
-                Some(Message::Proposal(proposal))
+                Some(Message::Proposal(heard(&*proposal)))
             }
             _ => None,
         }
@@ -234,7 +236,7 @@ impl Node {
         let operator = self.operator.as_ref().map(SecretKey::public);
         let identity = JournalIdentity { chain_id: genesis.chain_id(), operator };
         let opened = JournalWriter::open(self.disk.clone(), Path::new("votes"), identity);
-        let staged = Staged::<Message> { records: vec![record], release: Vec::new() };
+        let staged = Staged::<OwnMessage> { records: vec![record], release: Vec::new() };
         let _none = opened.expect("the journal opens").writer.commit(vec![staged]).expect("it is written");
     }
 
@@ -248,7 +250,7 @@ impl Node {
 
 impl Running {
     /// What the journal's thread does next: commits that stand together share one write and one sync.
-    pub fn write_journal(&mut self) -> Result<Vec<Durable<Message>>, StorageError> {
+    pub fn write_journal(&mut self) -> Result<Vec<Durable<OwnMessage>>, StorageError> {
         let group = loop {
             match self.writes.next_step() {
                 Some(JournalStep::Prune(epoch)) => self.journal.prune_before(epoch).remove(&mut || true)?,

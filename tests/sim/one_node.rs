@@ -13,10 +13,11 @@ use timed::storage::journal::JournalRecord;
 use timed::types::message::NodeStatus;
 use timed::types::{
     Amount, BlockBlueprint, BlockHash, BlockVote, CommittedBlock, FinalityVote, GenesisDocument, Height,
-    MasternodeId, Message, OutPoint, Proposal, PublicKey, Round, SecretKey, Signature, SignatureVerifier,
-    Transaction, TxOut, VoteBatch, VoteStep,
+    MasternodeId, Message, OutPoint, Proposal, PublicKey, Released, Round, SecretKey, Signature,
+    SignatureVerifier, Transaction, TxOut, VoteBatch, VoteStep,
 };
 
+use crate::heard::heard;
 use crate::node::{Node, Running};
 use crate::plan::{Plan, START_MS, genesis, identity, operator, users};
 use crate::random::Random;
@@ -43,7 +44,7 @@ pub struct OneNode {
     /// What it passed on.
     pub relayed: Vec<Message>,
     /// The blocks so far.
-    pub chain: Vec<Arc<CommittedBlock>>,
+    pub chain: Vec<Released<CommittedBlock>>,
     /// Whether the machine dies just before it would write `ClosingEntered`.
     pub dies_at_closing: bool,
     /// Peers that it blamed, which is a failure unless it is expected.
@@ -66,7 +67,7 @@ impl Shell for OneNode {
         let Some(running) = &mut self.node.running else { return };
         running.writes.push(order);
         let durable = running.write_journal().expect("the disk is sound");
-        self.published.extend(durable.iter().map(|message| message.get().clone()));
+        self.published.extend(durable.iter().cloned().map(Message::from));
         self.feed(Event::Persisted(durable));
     }
 
@@ -114,7 +115,7 @@ impl Shell for OneNode {
         let Some(running) = &mut self.node.running else { return };
         running.index_block(&applied, true);
         if self.chain.len() as u64 + 1 == applied.state.height() {
-            self.chain.push(Arc::clone(&applied.committed));
+            self.chain.push(applied.committed.clone());
         }
     }
 
@@ -263,7 +264,7 @@ impl OneNode {
             validator: self.member(by),
             signature: Signature::EMPTY,
         };
-        Message::BlockVote(Arc::new(vote.signed(self.state().chain_id(), &operator(by))))
+        Message::BlockVote(heard(&vote.signed(self.state().chain_id(), &operator(by))))
     }
 
     /// A proposal of another validator of a block for the round, standing on the prevotes of an earlier round.
@@ -272,7 +273,7 @@ impl OneNode {
         let secret = (0..4).find(|by| self.member(*by) == validator).map(operator).expect("a member");
         let (pol_round, block, signature) = (Some(pol_round), block.clone(), Signature::EMPTY);
         let proposal = Proposal { round, pol_round, validator, block, signature };
-        Message::Proposal(Arc::new(proposal.signed(&secret)))
+        Message::Proposal(heard(&proposal.signed(&secret)))
     }
 
     /// Whether its current round is its own to propose in.
@@ -298,7 +299,7 @@ impl OneNode {
     pub fn batch(&self, by: usize, seq: u64, votes: Vec<FinalityVote>) -> Message {
         let (chain_id, epoch) = (self.genesis.chain_id(), self.state().next_epoch());
         let batch = VoteBatch::signed(&chain_id, epoch, self.member(by), seq, votes, &operator(by));
-        Message::VoteBatch(Arc::new(batch))
+        Message::VoteBatch(heard(&batch))
     }
 
     /// What a peer says about itself that has everything this node has.
@@ -342,13 +343,13 @@ impl OneNode {
     }
 
     /// The node's own proposal of a round at its height.
-    pub fn proposal(&self, round: Round) -> Option<Arc<Proposal>> {
+    pub fn proposal(&self, round: Round) -> Option<Released<Proposal>> {
         let height = self.state().height() + 1;
         self.published.iter().find_map(|message| match message {
             Message::Proposal(proposal)
                 if proposal.round == round && proposal.block.header.height == height =>
             {
-                Some(Arc::clone(proposal))
+                Some(proposal.clone())
             }
             _ => None,
         })

@@ -19,6 +19,8 @@ use timed::types::{
     ValidatorSet, VoteBatch, VoteKind, VoteStep, block, merkle,
 };
 
+use crate::heard::heard;
+
 const CHAIN: ChainId = ChainId([0xc1; 32]);
 
 fn hex(bytes: impl AsRef<[u8]>) -> Value {
@@ -563,8 +565,8 @@ fn messages() -> Value {
         Message::Ping(7),
         Message::Pong(7),
         Message::Status(status),
-        Message::VoteBatch(Arc::new(batch(0))),
-        Message::BlockVote(Arc::new(vote(VoteStep::Prevote, None))),
+        Message::VoteBatch(heard(&batch(0))),
+        Message::BlockVote(heard(&vote(VoteStep::Prevote, None))),
         Message::GetTransactions(vec![TxId([0xa1; 32])]),
         Message::Transactions(Vec::new()),
         Message::GetCertificates(VoteKind::Lock, vec![TxId([0xa1; 32])]),
@@ -575,7 +577,7 @@ fn messages() -> Value {
         Message::Blocks(Vec::new()),
         Message::GetMasternodes,
         Message::Masternodes(vec![peer]),
-        Message::Heartbeat(Arc::new(heartbeat().0)),
+        Message::Heartbeat(heard(&heartbeat().0)),
         Message::Instance(Arc::new(statement())),
         Message::Neighbours(vec![PublicKey([0x22; 32])]),
         Message::Announce(vec![TxId([0xa1; 32])]),

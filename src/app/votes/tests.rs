@@ -15,8 +15,8 @@ use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::key_file::create_key_file;
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
-    BlockVote, Commit, FinalityVote, GenesisDocument, Header, Message, Network, Proposal, SecretKey,
-    Signature, SignerBitmap, Transaction, TxOut, VoteBatch, VoteKind, VoteStep,
+    BlockVote, Commit, FinalityVote, GenesisDocument, Header, Message, Network, Proposal, Released,
+    SecretKey, Signature, SignerBitmap, Transaction, TxOut, VoteBatch, VoteKind, VoteStep,
 };
 
 /// Long after the devnet's genesis, so that its first block is due.
@@ -59,8 +59,8 @@ impl Node {
         let (mut proposal, mut votes) = (None, Vec::new());
         for message in &self.around.said {
             match message {
-                Message::Proposal(said) => proposal = Some(Arc::clone(said)),
-                Message::BlockVote(vote) => votes.push(Arc::clone(vote)),
+                Message::Proposal(said) => proposal = Some(Arc::clone(said.as_arc())),
+                Message::BlockVote(vote) => votes.push(Arc::clone(vote.as_arc())),
                 _ => {}
             }
         }
@@ -88,7 +88,7 @@ fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transac
     for index in others.iter().take(2).copied() {
         let secret = devnet_operator_key(index);
         let batch = VoteBatch::signed(chain_id, 0, id_of(index), 0, vec![lock], &secret);
-        node.hear(Message::VoteBatch(Arc::new(batch)));
+        node.hear(Message::VoteBatch(Released::heard(batch)));
     }
     assert!(node.consensus.finality().promises().contains(&payment.txid()), "voted Final");
     node.feed(Event::TimeoutElapsed(crate::consensus::events::Timer::HeightDue(1)));
@@ -107,7 +107,7 @@ fn vote(config: &Config, genesis: &GenesisDocument, proposer: usize) -> (Transac
         vote.signed(chain_id, &devnet_operator_key(index))
     };
     for index in others.iter().take(2).copied() {
-        node.hear(Message::BlockVote(Arc::new(prevote(index))));
+        node.hear(Message::BlockVote(Released::heard(prevote(index))));
     }
     let (_, votes) = node.said_of_blocks();
     let precommit = votes.into_iter().find(|vote| vote.step == VoteStep::Precommit).expect("it precommits");

@@ -52,8 +52,8 @@ use crate::protocol::transition;
 use crate::storage::block_log::LoggedBlock;
 use crate::storage::journal::JournalRecord;
 use crate::types::{
-    Block, BlockBlueprint, BlockHash, BlockVote, Commit, CommittedBlock, Height, Message, Proposal, Round,
-    Signature, VoteStep,
+    Block, BlockBlueprint, BlockHash, BlockVote, Commit, CommittedBlock, Height, Message, OwnMessage,
+    Proposal, Released, Round, Signature, VoteStep,
 };
 
 /// Votes of one height that wait until the node may sign again, at most; the oldest are forgotten.
@@ -128,14 +128,14 @@ impl BftConsensus {
     }
 
     /// Whether a precommit for the tip would be new: the next block's `last_commit` gets it.
-    pub(super) fn wants_late(&self, vote: &Arc<BlockVote>) -> bool {
-        let input = Input::VoteReceived(Arc::clone(vote));
+    pub(super) fn wants_late(&self, vote: &Released<BlockVote>) -> bool {
+        let input = Input::VoteReceived(vote.clone());
         vote.step == VoteStep::Precommit
             && self.previous.as_ref().is_some_and(|machine| machine.is_new(&input))
     }
 
     /// Takes a verified precommit for the tip; whether it is kept.
-    pub(super) fn receive_late(&mut self, vote: Arc<BlockVote>) -> bool {
+    pub(super) fn receive_late(&mut self, vote: Released<BlockVote>) -> bool {
         let Some(machine) = &mut self.previous else { return false };
         let input = Input::VoteReceived(vote);
         // A decided machine only collects, and of the deciding round alone.
@@ -282,10 +282,8 @@ impl BftConsensus {
                 out.relay(Message::BlockVote(vote), None);
             }
         }
-        let proposal = Arc::new(proposal);
         self.own_proposals.insert((at.chain.next_height(), round), proposal.block.header.hash());
-        let records = vec![JournalRecord::Proposal(Arc::clone(&proposal))];
-        out.persist(records, vec![Message::Proposal(proposal)]);
+        out.say(OwnMessage::Proposal(Arc::new(proposal)), Vec::new());
     }
 
     fn cast_vote(
@@ -318,11 +316,11 @@ impl BftConsensus {
         if let Some(justification) = justification {
             let transactions = value.and_then(|hash| self.candidates.transactions(&hash)).unwrap_or_default();
             records.extend(finality.body_records(transactions));
-            records.push(JournalRecord::Proposal(justification.proposal));
-            records.extend(justification.prevotes.into_iter().map(JournalRecord::BlockVote));
+            records.push(JournalRecord::Proposal(justification.proposal.into_arc()));
+            let prevotes = justification.prevotes.into_iter().map(Released::into_arc);
+            records.extend(prevotes.map(JournalRecord::BlockVote));
         }
-        records.push(JournalRecord::BlockVote(Arc::clone(&vote)));
-        out.persist(records, vec![Message::BlockVote(vote)]);
+        out.say(OwnMessage::BlockVote(vote), records);
     }
 
     /// Own precommits of the epoch's last ordinary block end this node's votes on payments for this round.
@@ -343,8 +341,7 @@ impl BftConsensus {
         }
     }
 
-    /// What was journaled before a restart is sent again as it was: it is durable, and writing an empty batch of
-    /// records releases it.
+    /// What was journaled before a restart is sent again as it was.
     fn resend(
         &self,
         message: BlockMessage,
@@ -359,7 +356,7 @@ impl BftConsensus {
                 Message::BlockVote(vote)
             }
         };
-        out.persist(Vec::new(), vec![message]);
+        out.relay(message, None);
     }
 
     // -- committing -----------------------------------------------------------------------------------------------

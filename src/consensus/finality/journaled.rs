@@ -3,20 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::protocol::finality::VoteSource;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::disk::Disk;
 use crate::storage::journal::{JournalReader, JournalRecord};
 use crate::storage::{RecordPlace, StorageError};
-use crate::types::{Certificate, CertificateVote, ChainId, Transaction, TxId, VoteBatch};
+use crate::types::{
+    Certificate, CertificateVote, ChainId, Message, Transaction, TxId, VoteBatch, VoteSource,
+};
 
 /// Reads what was left to the vote journal.
 pub trait JournalSource: Send + Sync {
     /// The body, if the journal holds it and can be read.
     fn body(&self, txid: &TxId) -> Option<Arc<Transaction>>;
 
-    /// The record at a place, if it can be read.
-    fn record(&self, place: RecordPlace) -> Option<JournalRecord>;
+    /// The signed message of the record at a place, if it holds one and can be read.
+    fn message(&self, place: RecordPlace) -> Option<Message>;
 }
 
 fn readable<T>(outcome: Result<T, StorageError>) -> Option<T> {
@@ -28,8 +29,8 @@ impl<D: Disk> JournalSource for JournalReader<D> {
         readable(self.transaction(txid)).flatten()
     }
 
-    fn record(&self, place: RecordPlace) -> Option<JournalRecord> {
-        readable(Self::record(self, place))
+    fn message(&self, place: RecordPlace) -> Option<Message> {
+        readable(Self::message(self, place)).flatten()
     }
 }
 
@@ -86,7 +87,7 @@ impl JournaledContents {
             match source {
                 VoteSource::Batch(batch, _) => {
                     if self.batches.insert(batch.header.digest(chain_id)) {
-                        records.push(JournalRecord::PeerBatch(Arc::clone(batch)));
+                        records.push(JournalRecord::PeerBatch(Arc::clone(batch.as_arc())));
                     }
                 }
                 VoteSource::Certificate(certificate, place) => {
@@ -95,7 +96,7 @@ impl JournaledContents {
                         certificate.votes.get(*place).is_some_and(|vote| self.proved.contains(&name(vote)));
                     if !is_there {
                         self.note_certificate(certificate, chain_id);
-                        records.push(JournalRecord::Certificate(Arc::clone(certificate)));
+                        records.push(JournalRecord::Certificate(Arc::clone(certificate.as_arc())));
                     }
                 }
             }
@@ -109,7 +110,7 @@ mod tests {
     use super::*;
     use crate::types::keys::SequentialVerifier;
     use crate::types::{
-        Certificate, ChainParameters, FinalityVote, Lock, MasternodeId, Network, OutPoint, SecretKey, TxOut,
+        ChainParameters, FinalityVote, Lock, MasternodeId, Network, OutPoint, Released, SecretKey, TxOut,
         VoteKind,
     };
 
@@ -131,16 +132,23 @@ mod tests {
         let vote = FinalityVote { kind: VoteKind::Lock, txid: payment.txid() };
         let batch = |member: u8| {
             let secret = SecretKey::from_seed(&[member; 32]);
-            Arc::new(VoteBatch::signed(&chain_id, 0, MasternodeId([member; 32]), 0, vec![vote], &secret))
+            Released::heard(VoteBatch::signed(
+                &chain_id,
+                0,
+                MasternodeId([member; 32]),
+                0,
+                vec![vote],
+                &secret,
+            ))
         };
         let certificate = |members: &[u8]| {
             let votes = members.iter().map(|member| batch(*member).prove(0).unwrap()).collect();
-            Arc::new(Certificate { vote, epoch: 0, votes })
+            Released::heard(Certificate { vote, epoch: 0, votes })
         };
         let mut journaled = JournaledContents::default();
         let mut write = |sources: &[VoteSource]| journaled.records_behind(&payment, sources, &chain_id);
         let first = certificate(&[1, 2]);
-        let of_first = [VoteSource::Certificate(Arc::clone(&first), 0), VoteSource::Certificate(first, 1)];
+        let of_first = [VoteSource::Certificate(first.clone(), 0), VoteSource::Certificate(first, 1)];
         assert_eq!(write(&of_first).len(), 2, "the body and one certificate");
         let second = VoteSource::Certificate(certificate(&[2, 3]), 1);
         let written = write(&[of_first[0].clone(), second.clone()]);

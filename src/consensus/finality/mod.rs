@@ -37,7 +37,8 @@ use crate::protocol::validity::CheckedTransaction;
 use crate::storage::JournaledMessages;
 use crate::storage::journal::JournalRecord;
 use crate::types::{
-    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, Message, TxId, VoteBatch, VoteKind,
+    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, OwnMessage, Released, TxId, VoteBatch,
+    VoteKind,
 };
 
 /// Drives the finality machine.
@@ -88,7 +89,12 @@ impl ConsensusEngine {
     }
 
     /// Takes a verified batch of the current epoch; whether it was new, and is kept.
-    pub(super) fn receive_batch(&mut self, batch: Arc<VoteBatch>, at: &Moment<'_>, out: &mut Outbox) -> bool {
+    pub(super) fn receive_batch(
+        &mut self,
+        batch: Released<VoteBatch>,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> bool {
         let Some(member) = self.machine.validators().index_of(&batch.header.validator) else { return false };
         let inserted = self.batches.insert(member, &batch);
         if inserted == Inserted::Known && !self.batches.insert_other(member, &batch) {
@@ -115,7 +121,7 @@ impl ConsensusEngine {
     /// Takes verified certificates of the current epoch.
     pub(super) fn receive_certificates(
         &mut self,
-        certificates: Vec<Arc<Certificate>>,
+        certificates: Vec<Released<Certificate>>,
         at: &Moment<'_>,
         out: &mut Outbox,
     ) {
@@ -135,7 +141,7 @@ impl ConsensusEngine {
     }
 
     /// An own batch that is durable, and so was sent: now it counts here as well.
-    pub(super) fn on_own_batch(&mut self, batch: Arc<VoteBatch>, at: &Moment<'_>, out: &mut Outbox) {
+    pub(super) fn on_own_batch(&mut self, batch: Released<VoteBatch>, at: &Moment<'_>, out: &mut Outbox) {
         self.pending.written();
         if batch.header.epoch == self.machine.epoch() {
             let voted: BTreeSet<TxId> = batch.votes.iter().map(|vote| vote.txid).collect();
@@ -218,7 +224,7 @@ impl ConsensusEngine {
         }
         self.flush(at, out);
         self.forget_unsigned();
-        out.persist(vec![JournalRecord::ClosingEntered { epoch, height }], Vec::new());
+        out.persist(vec![JournalRecord::ClosingEntered { epoch, height }]);
     }
 
     // -- what the machine orders ----------------------------------------------------------------------------------
@@ -293,16 +299,14 @@ impl ConsensusEngine {
         }
         // They wait for the node that asks whether it may go on signing, until the epoch closes.
         let Some(identity) = at.me() else { return };
-        let (votes, mut records) = self.pending.take(at.now_ms());
+        let (votes, records) = self.pending.take(at.now_ms());
         let epoch = self.machine.epoch();
         let seq = self.next_seq.entry(epoch).or_insert(0);
         let chain_id = at.chain.chain_id();
         let batch = VoteBatch::signed(chain_id, epoch, identity.id, *seq, votes, &identity.secret);
         *seq = seq.saturating_add(1);
         self.journaled.note_batch(&batch, chain_id);
-        let batch = Arc::new(batch);
-        records.push(JournalRecord::OwnBatch(Arc::clone(&batch)));
-        out.persist(records, vec![Message::VoteBatch(batch)]);
+        out.say(OwnMessage::VoteBatch(Arc::new(batch)), records);
     }
 
     /// The records that make the bodies of a block's transactions durable, without those that are.

@@ -12,8 +12,7 @@ use crate::protocol::finality::{self, BatchStore, Input, JournaledVotes};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::JournaledMessages;
-use crate::storage::journal::JournalRecord;
-use crate::types::{Epoch, TxId, VoteBatch};
+use crate::types::{Epoch, Message, Released, TxId, VoteBatch};
 
 /// Bodies that are read from the journal and checked together.
 const REPLAYED_BODIES: usize = 256;
@@ -82,13 +81,13 @@ impl ConsensusEngine {
         let of_epoch = std::mem::replace(&mut self.later, later).remove(&epoch);
         let JournaledMessages { own_batches, batches, certificates } = of_epoch.unwrap_or_default();
         for (count, place) in (1_u64..).zip(own_batches.into_iter().chain(batches).chain(certificates)) {
-            match self.source.record(place) {
-                Some(JournalRecord::OwnBatch(batch) | JournalRecord::PeerBatch(batch)) => {
-                    self.replay_batch(batch, at, out);
-                }
-                Some(JournalRecord::Certificate(certificate)) => {
-                    self.journaled.note_certificate(&certificate, at.chain.chain_id());
-                    self.step(Input::CertificateReceived(certificate), at, out);
+            match self.source.message(place) {
+                Some(Message::VoteBatch(batch)) => self.replay_batch(batch, at, out),
+                Some(Message::Certificates(certificates)) => {
+                    for certificate in certificates {
+                        self.journaled.note_certificate(&certificate, at.chain.chain_id());
+                        self.step(Input::CertificateReceived(certificate), at, out);
+                    }
                 }
                 _ => {}
             }
@@ -99,7 +98,7 @@ impl ConsensusEngine {
         self.batches.settle(self.machine.settled());
     }
 
-    fn replay_batch(&mut self, batch: Arc<VoteBatch>, at: &Moment<'_>, out: &mut Outbox) {
+    fn replay_batch(&mut self, batch: Released<VoteBatch>, at: &Moment<'_>, out: &mut Outbox) {
         self.journaled.note_batch(&batch, at.chain.chain_id());
         if let Some(member) = self.machine.validators().index_of(&batch.header.validator) {
             // It counts whether or not there is room to serve it: a promise may stand on it.

@@ -38,17 +38,17 @@ use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::journal::JournalRecord;
 use crate::types::fork::ForkProof;
-use crate::types::{BlockHash, CommittedBlock, Evidence, Height, Message, TimeMs};
+use crate::types::{BlockHash, CommittedBlock, Evidence, Height, Message, Released, TimeMs};
 
 /// Reads committed blocks from the block log.
 pub trait BlockSource: Send + Sync {
     /// The block at a height, if the log holds it and can be read.
-    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>>;
+    fn block(&self, height: Height) -> Option<Released<CommittedBlock>>;
 }
 
 impl<D: Disk> BlockSource for BlockReader<D> {
-    fn block(&self, height: Height) -> Option<Arc<CommittedBlock>> {
-        self.read_committed(height).map(|found| found.map(Arc::new)).unwrap_or_else(|problem| {
+    fn block(&self, height: Height) -> Option<Released<CommittedBlock>> {
+        self.read_committed(height).unwrap_or_else(|problem| {
             tracing::error!(%problem, "can't read the block log");
             None
         })
@@ -266,7 +266,7 @@ impl Forks {
             None => Vec::new(),
         };
         self.other_chains.clear();
-        out.persist(vec![JournalRecord::Fork(Arc::clone(&proof))], Vec::new());
+        out.persist(vec![JournalRecord::Fork(Arc::clone(&proof))]);
         self.open = Some(Arc::clone(&proof));
         out.notify(Notification::ForkDetected(proof));
         ForkFound { evidence }

@@ -14,7 +14,6 @@
 pub(super) mod forks;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use tracing::{debug, warn};
 
@@ -26,7 +25,7 @@ use super::peers::{Peers, REQUEST_TIMEOUT_MS};
 use crate::network::PeerId;
 use crate::protocol::transition;
 use crate::types::codec::encode;
-use crate::types::{CommittedBlock, Height, Message, TimeMs};
+use crate::types::{CommittedBlock, Height, Message, Released, TimeMs};
 
 /// Ranges that are asked for at a time.
 const RANGES_MAX: usize = 4;
@@ -65,7 +64,7 @@ struct Failing {
 #[derive(Debug)]
 struct Received {
     from: PeerId,
-    block: Arc<CommittedBlock>,
+    block: Released<CommittedBlock>,
     bytes: usize,
 }
 
@@ -235,7 +234,7 @@ impl BlockSync {
     pub(super) fn on_blocks(
         &mut self,
         from: PeerId,
-        blocks: &[Arc<CommittedBlock>],
+        blocks: &[Released<CommittedBlock>],
         at: &Moment<'_>,
         out: &mut Outbox,
     ) -> bool {
@@ -261,7 +260,7 @@ impl BlockSync {
             // What is next always has room, or a node whose store is full of later ones would stand still.
             if height == at.chain.next_height() || (height > at.chain.next_height() && has_room) {
                 self.received_bytes = self.received_bytes.saturating_add(bytes);
-                let received = Received { from, block: Arc::clone(block), bytes };
+                let received = Received { from, block: block.clone(), bytes };
                 if let Some(before) = self.received.insert(height, received) {
                     self.received_bytes = self.received_bytes.saturating_sub(before.bytes);
                 }
@@ -302,12 +301,12 @@ impl BlockSync {
     }
 }
 
-fn check(committed: &Arc<CommittedBlock>, at: &Moment<'_>) -> Result<Committing, String> {
+fn check(committed: &CommittedBlock, at: &Moment<'_>) -> Result<Committing, String> {
     let (block, verifier) = (&committed.block, at.chain.verifier());
     // First, since it costs a peer most to make one.
     at.state().check_commit(&block.header, &committed.commit, verifier).map_err(|error| error.to_string())?;
     let (transactions, outcome) = transition::validate_block(at.state(), at.chain.utxos(), verifier, block)
         .map_err(|error| error.to_string())?;
-    let (hash, committed) = (block.header.hash(), CommittedBlock::clone(committed));
+    let (hash, committed) = (block.header.hash(), committed.clone());
     Ok(Committing { committed, hash, transactions, outcome, own: false })
 }

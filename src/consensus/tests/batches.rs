@@ -18,7 +18,7 @@ struct Wanted {
 /// A node whose journal answers when the test says so.
 struct SlowDisk {
     node: Node,
-    staged: Vec<Staged<Message>>,
+    staged: Vec<Staged<OwnMessage>>,
 }
 
 impl SlowDisk {
@@ -34,7 +34,7 @@ impl SlowDisk {
             match output {
                 Output::Persist(staged) => {
                     wanted.batches.extend(staged.release.iter().filter_map(|message| match message {
-                        Message::VoteBatch(batch) => Some(batch.votes.len()),
+                        OwnMessage::VoteBatch(batch) => Some(batch.votes.len()),
                         _ => None,
                     }));
                     self.staged.push(staged);
@@ -58,7 +58,7 @@ impl SlowDisk {
     }
 
     fn write(&mut self) -> Wanted {
-        let durable: Vec<Durable<Message>> =
+        let durable: Vec<Durable<OwnMessage>> =
             self.node.around.journal.commit(std::mem::take(&mut self.staged)).unwrap();
         self.feed(Event::Persisted(durable))
     }

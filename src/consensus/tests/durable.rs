@@ -1,6 +1,7 @@
 //! What certifies a transaction is on disk before `Final` leaves, wherever the votes stand.
 
 use super::*;
+use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
 use crate::types::Certificate;
 
 impl Node {
@@ -14,7 +15,7 @@ impl Node {
             batch.prove(0).unwrap()
         };
         let votes = members.iter().map(prove).collect();
-        Message::Certificates(vec![Arc::new(Certificate { vote, epoch, votes })])
+        Message::Certificates(vec![Released::heard(Certificate { vote, epoch, votes })])
     }
 
     fn journaled_certificates(&self) -> usize {
@@ -89,4 +90,23 @@ fn votes_that_are_no_quorum_certify_nothing_and_cost_no_check() {
     let outputs = node.order(Event::Message { from: peer(), message, verified: false });
     assert!(outputs.iter().any(|output| matches!(output, Output::Misbehaved(from, _) if *from == peer())));
     assert!(!node.consensus.finality().is_certified(&txid));
+}
+
+#[test]
+fn a_heartbeat_leaves_behind_the_batches_that_it_counts() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.now_ms += HEARTBEAT_INTERVAL_MS;
+    let outputs = node.order(Event::Transaction(chain.payment(0)));
+    let is_heartbeat = |output: &Output| matches!(output, Output::Relay(Message::Heartbeat(_), _));
+    assert!(!outputs.iter().any(is_heartbeat), "its batch is not durable yet");
+    let staged = outputs.into_iter().filter_map(|output| match output {
+        Output::Persist(staged) => Some(staged.release),
+        _ => None,
+    });
+    let said: Vec<OwnMessage> = staged.flatten().collect();
+    let [OwnMessage::VoteBatch(batch), OwnMessage::Heartbeat(heartbeat)] = said.as_slice() else {
+        panic!("{said:?}")
+    };
+    assert_eq!(heartbeat.next_seq, batch.header.seq + 1);
 }

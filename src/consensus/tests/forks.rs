@@ -69,7 +69,7 @@ fn meet(node: &mut Node, chain: &[LoggedBlock], most: usize) -> Vec<Height> {
         {
             given.push(from);
             let block = &chain[usize::try_from(from).unwrap() - 1].committed;
-            node.hear(Message::Blocks(vec![Arc::new(block.clone())]));
+            node.hear(Message::Blocks(vec![Released::heard(block.clone())]));
         }
     }
     given

@@ -36,7 +36,7 @@ fn a_height_is_believed_only_of_who_delivers() {
         requests += asked(&mut node);
     }
     assert!((2..100).contains(&requests), "asked again, but not for ever: {requests}");
-    let blocks = (1..=5).map(|height| Arc::new(chain.grow(START_MS + 10 * height).committed));
+    let blocks = (1..=5).map(|height| Released::heard(chain.grow(START_MS + 10 * height).committed));
     let blocks = Message::Blocks(blocks.collect());
     while asked(&mut node) == 0 {
         node.now_ms += 100;
@@ -67,7 +67,7 @@ fn early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_the
             validator: node.consensus.state().validators().get(place).unwrap().id,
             signature: Signature::EMPTY,
         };
-        Message::BlockVote(Arc::new(vote.signed(node.consensus.state().chain_id(), &secret)))
+        Message::BlockVote(Released::heard(vote.signed(node.consensus.state().chain_id(), &secret)))
     };
     let honest = vote(0, 0, operator(0));
     let forged: Vec<Message> = (0..2_000).map(|round| vote(1, round, user())).collect();
@@ -92,7 +92,7 @@ fn early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_the
     let (from, batches) = (stranger(2), (0..64).map(large).collect::<Vec<_>>());
     node.feed(Event::PeerConnected(from));
     for batch in batches {
-        hear_from(&mut node, from, Message::VoteBatch(Arc::new(batch)));
+        hear_from(&mut node, from, Message::VoteBatch(Released::heard(batch)));
     }
     let kept = node.consensus.peers.early.bytes_of(&from);
     assert!(kept <= EARLY_BYTES_MAX, "{kept}");
@@ -147,7 +147,9 @@ fn a_clock_that_is_set_ahead_and_back_moves_no_interval() {
     let mut tick = |node: &mut Node, now: Now| {
         let outputs = node.consensus.handle(Event::TimeoutElapsed(Timer::HeightDue(2)), now);
         said.extend(outputs.into_iter().filter_map(|output| match output {
-            Output::Persist(staged) => staged.release.into_iter().find(|m| matches!(m, Message::Proposal(_))),
+            Output::Persist(staged) => {
+                staged.release.into_iter().find(|m| matches!(m, OwnMessage::Proposal(_)))
+            }
             _ => None,
         }));
         said.len()

@@ -1,10 +1,8 @@
 //! The turns in which peers' events are taken.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::network::tests::support::{block_vote, key, vote_batch};
-use crate::types::VoteKind;
+use crate::types::{Released, VoteKind};
 
 const ADDRESS: &str = "192.0.2.1:1";
 
@@ -161,7 +159,7 @@ async fn one_call_hands_out_a_bounded_amount_of_work() {
     }
     let mut events = Vec::new();
     assert_eq!(receiver.recv_many(&mut events, 64).await, 1, "one of these is enough");
-    let batch = Message::VoteBatch(Arc::new(vote_batch(1, 1)));
+    let batch = Message::VoteBatch(Released::heard(vote_batch(1, 1)));
     let (sender, mut receiver) = queue(1);
     for _ in 0..100 {
         say(&sender, 1, Standing::Stranger, batch.clone(), 300);

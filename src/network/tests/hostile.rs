@@ -11,7 +11,7 @@ use super::support::{
 use crate::network::frame::{BULK_WINDOW_BYTES, Lane};
 use crate::network::message_kind::MessageKind;
 use crate::network::{HandshakeError, Misbehaviour, NetworkEvent, RefusalReason};
-use crate::types::Message;
+use crate::types::{Message, Released};
 
 async fn ends(mut stream: TcpStream) {
     patient(async { while matches!(stream.read(&mut [0; 1_024]).await, Ok(count) if count > 0) {} }).await;
@@ -161,7 +161,7 @@ async fn a_peer_that_does_not_read_is_closed_and_the_others_go_on() {
     let mut seq = 0;
     while node.handle.peer_count() == 2 {
         seq += 1;
-        node.handle.broadcast(&Message::VoteBatch(std::sync::Arc::new(vote_batch(seq, 4_096))), None);
+        node.handle.broadcast(&Message::VoteBatch(Released::heard(vote_batch(seq, 4_096))), None);
         while heard < seq {
             assert!(matches!(honest.urgent().await, NetworkEvent::Message { .. }));
             heard += 1;

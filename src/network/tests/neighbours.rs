@@ -1,12 +1,11 @@
 //! What is passed on, and to whom.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::support::{Node, RawPeer, config, eventually, key, proposal, quick, validator, vote_batch};
 use crate::network::{MessageKind, NetworkEvent};
 use crate::types::codec::decode;
-use crate::types::{Message, PublicKey, SecretKey};
+use crate::types::{Message, PublicKey, Released, SecretKey};
 
 /// A node whose operator key is that of its seed plus 100.
 async fn member(seed: u8) -> Node {
@@ -71,13 +70,13 @@ async fn four(members: &[u8]) -> Vec<Node> {
 async fn in_a_full_mesh_of_members_a_batch_comes_once_and_a_proposal_from_all_sides() {
     let mut nodes = four(&[1, 2, 3, 4]).await;
     for seed in 0..50 {
-        nodes[0].handle.broadcast(&Message::VoteBatch(Arc::new(vote_batch(seed, 1))), None);
+        nodes[0].handle.broadcast(&Message::VoteBatch(Released::heard(vote_batch(seed, 1))), None);
         for node in &mut nodes[1..] {
             pass_on(node).await;
         }
     }
     // Behind all that was passed on before.
-    nodes[0].handle.broadcast(&Message::Proposal(Arc::new(proposal())), None);
+    nodes[0].handle.broadcast(&Message::Proposal(Released::heard(proposal())), None);
     for node in &mut nodes[1..] {
         pass_on(node).await;
     }
@@ -90,7 +89,7 @@ async fn in_a_full_mesh_of_members_a_batch_comes_once_and_a_proposal_from_all_si
 #[tokio::test]
 async fn what_a_stranger_sent_is_passed_on_to_everybody() {
     let mut nodes = four(&[2, 3, 4]).await;
-    nodes[0].handle.broadcast(&Message::VoteBatch(Arc::new(vote_batch(1, 1))), None);
+    nodes[0].handle.broadcast(&Message::VoteBatch(Released::heard(vote_batch(1, 1))), None);
     for node in &mut nodes[1..] {
         pass_on(node).await;
     }
@@ -149,7 +148,7 @@ async fn who_has_no_link_to_the_sender_gets_it_whatever_others_say_of_their_own(
     let mut middle = Middle::start().await;
     middle.say_neighbours(1, &[1, 3]).await;
     middle.say_neighbours(2, &[2]).await;
-    let batch = |seed| Message::VoteBatch(Arc::new(vote_batch(seed, 1)));
+    let batch = |seed| Message::VoteBatch(Released::heard(vote_batch(seed, 1)));
     // 1 says one, then the stranger another.
     assert!(middle.members[0].say(&[batch(1)]).await);
     pass_on(&mut middle.node).await;
@@ -159,7 +158,7 @@ async fn who_has_no_link_to_the_sender_gets_it_whatever_others_say_of_their_own(
     middle.say_neighbours(1, &[]).await;
     assert!(middle.members[0].say(&[batch(3)]).await);
     pass_on(&mut middle.node).await;
-    middle.node.handle.broadcast(&Message::Proposal(Arc::new(proposal())), None);
+    middle.node.handle.broadcast(&Message::Proposal(Released::heard(proposal())), None);
     assert_eq!(
         batches(&mut middle.members[1]).await,
         2,

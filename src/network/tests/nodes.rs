@@ -1,6 +1,5 @@
 //! Honest nodes on loopback.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::support::{
@@ -8,7 +7,7 @@ use super::support::{
 };
 use crate::network::{BanTarget, MessageKind, Network, NetworkError, NetworkEvent};
 use crate::types::block::Block;
-use crate::types::{Commit, CommittedBlock, Message};
+use crate::types::{Commit, CommittedBlock, Message, Released};
 
 async fn pair() -> (Node, Node) {
     let (mut one, mut other) = (Node::start(1).await, Node::start(2).await);
@@ -110,7 +109,7 @@ async fn gossip_is_delivered_once_and_never_sent_back() {
     third.dial(one.address());
     third.dial(other.address());
     eventually(|| [&one, &other, &third].iter().all(|node| node.handle.peer_count() == 2)).await;
-    let message = Message::VoteBatch(Arc::new(vote_batch(1, 3)));
+    let message = Message::VoteBatch(Released::heard(vote_batch(1, 3)));
     one.handle.broadcast(&message, None);
     // Each passes it on, as consensus does.
     for node in [&mut other, &mut third] {
@@ -167,7 +166,7 @@ fn large_block() -> CommittedBlock {
 #[tokio::test]
 async fn a_block_of_8_mib_passes_both_ways_and_votes_pass_it() {
     let (mut one, mut other) = pair().await;
-    let blocks = Message::Blocks(vec![Arc::new(large_block())]);
+    let blocks = Message::Blocks(vec![Released::heard(large_block())]);
     for turn in 0..2 {
         assert!(one.handle.send(key(2), &blocks));
         assert!(other.handle.send(key(1), &blocks));

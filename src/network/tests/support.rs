@@ -29,8 +29,8 @@ use crate::types::message::{NodeStatus, PeerAddress};
 use crate::types::vote::FinalityVote;
 use crate::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Evidence, Hash, Header, MasternodeId, Message,
-    Payload, Proposal, PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId,
-    VoteBatch, VoteKind, VoteStep,
+    Payload, Proposal, PublicKey, Released, SecretKey, Signature, SignerBitmap, StateDigest, Transaction,
+    TxId, VoteBatch, VoteKind, VoteStep,
 };
 
 pub(crate) const CHAIN: ChainId = ChainId([7; 32]);
@@ -53,8 +53,8 @@ pub(crate) fn transaction(number: u64, memo_bytes: usize) -> Arc<Transaction> {
     })
 }
 
-pub(crate) fn block_vote(height: u64) -> Arc<BlockVote> {
-    Arc::new(BlockVote {
+pub(crate) fn block_vote(height: u64) -> Released<BlockVote> {
+    Released::heard(BlockVote {
         step: VoteStep::Prevote,
         epoch: 0,
         height,
@@ -113,8 +113,8 @@ pub(crate) fn one_of_each() -> Vec<Message> {
             batches: Vec::new(),
         }),
         Message::Transaction(transaction(1, 8)),
-        Message::VoteBatch(Arc::new(vote_batch(1, 1))),
-        Message::Proposal(Arc::new(proposal())),
+        Message::VoteBatch(Released::heard(vote_batch(1, 1))),
+        Message::Proposal(Released::heard(proposal())),
         Message::BlockVote(block_vote(1)),
         Message::GetTransactions(Vec::new()),
         Message::Transactions(Vec::new()),
@@ -127,10 +127,10 @@ pub(crate) fn one_of_each() -> Vec<Message> {
         Message::GetMasternodes,
         Message::Masternodes(Vec::new()),
         Message::Evidence(Arc::new(Evidence::of_votes(
-            block_vote(1).as_ref().clone(),
-            block_vote(2).as_ref().clone(),
+            BlockVote::clone(&block_vote(1)),
+            BlockVote::clone(&block_vote(2)),
         ))),
-        Message::Heartbeat(Arc::new(Heartbeat {
+        Message::Heartbeat(Released::heard(Heartbeat {
             validator,
             instance: InstanceId { start: [0xff; 16], attempt: u32::MAX },
             epoch: 0,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::votes::VoteKeeper;
 use super::{Effect, HeightContext, Input, Justification, Step, TimeoutKind};
 use crate::types::{
-    BlockBlueprint, BlockHash, Commit, MasternodeId, Proposal, Round, SignerBitmap, VoteStep,
+    BlockBlueprint, BlockHash, Commit, MasternodeId, Proposal, Released, Round, SignerBitmap, VoteStep,
 };
 
 pub use log::ProposalError;
@@ -22,13 +22,13 @@ pub use log::ProposalError;
 #[derive(Clone, Debug)]
 struct KeptProposal {
     hash: BlockHash,
-    proposal: Arc<Proposal>,
+    proposal: Released<Proposal>,
 }
 
 /// A block that some proposal carried.
 #[derive(Clone, Debug)]
 struct KnownBlock {
-    proposal: Arc<Proposal>,
+    proposal: Released<Proposal>,
     /// Its validation was ordered.
     is_ordered: bool,
     /// Valid on the previous state, once that is known.
@@ -377,8 +377,8 @@ impl Machine {
     fn justification(&self, hash: BlockHash) -> Option<Justification> {
         let of_round = self.kept_proposals(self.round).find(|kept| kept.hash == hash);
         let proposal = match of_round {
-            Some(kept) => Arc::clone(&kept.proposal),
-            None => Arc::clone(&self.blocks.get(&hash)?.proposal),
+            Some(kept) => kept.proposal.clone(),
+            None => self.blocks.get(&hash)?.proposal.clone(),
         };
         Some(Justification { proposal, prevotes: self.proof_of_lock_votes(self.round, hash) })
     }

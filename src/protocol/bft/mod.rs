@@ -72,8 +72,8 @@ use std::sync::Arc;
 
 use crate::types::genesis::Timeout;
 use crate::types::{
-    BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Epoch, Height, Proposal, Round, ValidatorSet,
-    VoteStep,
+    BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Epoch, Height, Proposal, Released, Round,
+    ValidatorSet, VoteStep,
 };
 
 pub use machine::{Machine, ProposalError};
@@ -140,9 +140,9 @@ pub enum TimeoutKind {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BlockMessage {
     /// A proposal.
-    Proposal(Arc<Proposal>),
+    Proposal(Released<Proposal>),
     /// A prevote or precommit.
-    Vote(Arc<BlockVote>),
+    Vote(Released<BlockVote>),
 }
 
 /// What a node finds in its journal for a height after a restart: its own messages and what was made durable with
@@ -150,18 +150,18 @@ pub enum BlockMessage {
 #[derive(Clone, Debug, Default)]
 pub struct Journaled {
     /// Own proposals, and those behind own precommits.
-    pub proposals: Vec<Arc<Proposal>>,
+    pub proposals: Vec<Released<Proposal>>,
     /// Own votes, and the prevotes behind own precommits.
-    pub votes: Vec<Arc<BlockVote>>,
+    pub votes: Vec<Released<BlockVote>>,
 }
 
 /// What has to be durable together with a precommit for a block.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Justification {
     /// A proposal of the block.
-    pub proposal: Arc<Proposal>,
+    pub proposal: Released<Proposal>,
     /// The prevotes of a quorum for it in the precommit's round, in the set's order.
-    pub prevotes: Vec<Arc<BlockVote>>,
+    pub prevotes: Vec<Released<BlockVote>>,
 }
 
 /// A fact that the machine is told.
@@ -170,9 +170,9 @@ pub enum Input {
     /// Round 0 is due by the clock.
     HeightDue,
     /// A proposal, its signature checked; own ones once they are durable.
-    ProposalReceived(Arc<Proposal>),
+    ProposalReceived(Released<Proposal>),
     /// A vote, its signature checked; own ones once they are durable.
-    VoteReceived(Arc<BlockVote>),
+    VoteReceived(Released<BlockVote>),
     /// The block that [`Effect::BuildBlock`] ordered.
     BlockBuilt {
         /// The round it was ordered for.

@@ -77,20 +77,25 @@ pub(super) fn signed_proposal(
     round: Round,
     pol_round: Option<Round>,
     block: &BlockBlueprint,
-) -> Arc<Proposal> {
+) -> Released<Proposal> {
     let (validator, signature) = (id(place), Signature::EMPTY);
-    Arc::new(Proposal { round, pol_round, validator, block: block.clone(), signature })
+    Released::heard(Proposal { round, pol_round, validator, block: block.clone(), signature })
 }
 
 /// A proposal of a block by the round's proposer among four.
-pub(super) fn proposal(round: Round, pol_round: Option<Round>, block: &BlockBlueprint) -> Arc<Proposal> {
+pub(super) fn proposal(round: Round, pol_round: Option<Round>, block: &BlockBlueprint) -> Released<Proposal> {
     signed_proposal(usize::try_from(round).unwrap() % 4, round, pol_round, block)
 }
 
-pub(super) fn vote(step: VoteStep, place: usize, round: Round, value: Option<BlockHash>) -> Arc<BlockVote> {
+pub(super) fn vote(
+    step: VoteStep,
+    place: usize,
+    round: Round,
+    value: Option<BlockHash>,
+) -> Released<BlockVote> {
     let validator = id(place);
     let signature = Signature([u8::try_from(place).unwrap() + 1; 64]);
-    Arc::new(BlockVote { step, epoch: EPOCH, height: HEIGHT, round, value, validator, signature })
+    Released::heard(BlockVote { step, epoch: EPOCH, height: HEIGHT, round, value, validator, signature })
 }
 
 pub(super) fn prevote(place: usize, round: Round, value: Option<BlockHash>) -> Input {

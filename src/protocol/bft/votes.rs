@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::UNKNOWN_VALUES_MAX;
-use crate::types::{BlockHash, BlockVote, Round, SignerBitmap, ValidatorSet, VoteStep};
+use crate::types::{BlockHash, BlockVote, Released, Round, SignerBitmap, ValidatorSet, VoteStep};
 
 /// What became of a vote.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,7 +18,7 @@ pub(super) enum Added {
     /// It counts.
     Counted,
     /// It counts, and is the first to contradict an earlier one of its validator.
-    Contradicts(Arc<BlockVote>),
+    Contradicts(Released<BlockVote>),
     /// It is known already, from no member, or beyond what is kept of its validator.
     Dropped,
 }
@@ -27,7 +27,7 @@ pub(super) enum Added {
 #[derive(Clone, Debug)]
 struct StepVotes {
     /// For each place of the set its votes, each for another value, as they came.
-    by_validator: Vec<Vec<Arc<BlockVote>>>,
+    by_validator: Vec<Vec<Released<BlockVote>>>,
     /// The weight behind each value.
     weights: BTreeMap<Option<BlockHash>, u64>,
     /// The weight of those who voted at all.
@@ -43,7 +43,7 @@ impl StepVotes {
         &mut self,
         place: usize,
         weight: u64,
-        vote: &Arc<BlockVote>,
+        vote: &Released<BlockVote>,
         is_known: impl Fn(&BlockHash) -> bool,
     ) -> Added {
         let Some(kept) = self.by_validator.get_mut(place) else {
@@ -61,7 +61,7 @@ impl StepVotes {
         if kept.is_empty() {
             self.any_weight = self.any_weight.saturating_add(weight);
         }
-        kept.push(Arc::clone(vote));
+        kept.push(vote.clone());
         let sum = self.weights.entry(vote.value).or_default();
         *sum = sum.saturating_add(weight);
         contradicted.map_or(Added::Counted, Added::Contradicts)
@@ -134,7 +134,7 @@ impl VoteKeeper {
     }
 
     /// Keeps a vote within the bounds; `is_known` tells the blocks that this round's voters can have seen.
-    pub(super) fn add(&mut self, vote: &Arc<BlockVote>, is_known: impl Fn(&BlockHash) -> bool) -> Added {
+    pub(super) fn add(&mut self, vote: &Released<BlockVote>, is_known: impl Fn(&BlockHash) -> bool) -> Added {
         let Some((place, weight)) = self
             .validators
             .index_of(&vote.validator)
@@ -227,7 +227,7 @@ impl VoteKeeper {
         round: Round,
         step: VoteStep,
         value: Option<BlockHash>,
-    ) -> impl Iterator<Item = (usize, &Arc<BlockVote>)> {
+    ) -> impl Iterator<Item = (usize, &Released<BlockVote>)> {
         self.votes_of(round, step).filter(move |(_, vote)| vote.value == value)
     }
 
@@ -236,7 +236,7 @@ impl VoteKeeper {
         &self,
         round: Round,
         step: VoteStep,
-    ) -> impl Iterator<Item = (usize, &Arc<BlockVote>)> {
+    ) -> impl Iterator<Item = (usize, &Released<BlockVote>)> {
         let votes = self.rounds.get(&round).map(|votes| &votes.step(step).by_validator);
         votes
             .into_iter()

@@ -11,11 +11,9 @@
 //!   all the same, since a vote is a vote wherever it stands, and since only so what it contradicts can be proved; but no
 //!   more than [`OTHER_BATCHES_MAX`] of them an epoch.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-
 use crate::types::message::HeldBatches;
-use crate::types::{BatchRoot, FinalityVote, TxId, VoteBatch};
+use crate::types::{BatchRoot, FinalityVote, Released, TxId, VoteBatch};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Ranges of received numbers that are remembered for each validator.
 pub const RANGES_MAX: usize = 4_096;
@@ -37,7 +35,7 @@ struct Received {
     /// Numbers that were received, as ranges that do not touch: the first number, and the first one behind.
     ranges: BTreeMap<u64, u64>,
     /// Batches that are not settled.
-    kept: BTreeMap<u64, Arc<VoteBatch>>,
+    kept: BTreeMap<u64, Released<VoteBatch>>,
     kept_bytes: usize,
     /// Number and root of second batches.
     others: BTreeSet<(u64, BatchRoot)>,
@@ -69,9 +67,9 @@ impl Received {
         true
     }
 
-    fn keep(&mut self, batch: &Arc<VoteBatch>, bytes_max: usize) {
+    fn keep(&mut self, batch: &Released<VoteBatch>, bytes_max: usize) {
         self.kept_bytes = self.kept_bytes.saturating_add(size_of(batch));
-        self.kept.insert(batch.header.seq, Arc::clone(batch));
+        self.kept.insert(batch.header.seq, batch.clone());
         while self.kept_bytes > bytes_max {
             let Some((_, oldest)) = self.kept.pop_first() else { break };
             self.kept_bytes = self.kept_bytes.saturating_sub(size_of(&oldest));
@@ -105,7 +103,7 @@ impl BatchStore {
     }
 
     /// Notes a batch that was checked.
-    pub fn insert(&mut self, member: usize, batch: &Arc<VoteBatch>) -> Inserted {
+    pub fn insert(&mut self, member: usize, batch: &Released<VoteBatch>) -> Inserted {
         let bytes_max = KEPT_BYTES_MAX.checked_div(self.members.len()).unwrap_or(0);
         let Some(received) = self.members.get_mut(member) else { return Inserted::Known };
         let seq = batch.header.seq;
@@ -146,14 +144,14 @@ impl BatchStore {
 
     /// A batch that is kept.
     #[must_use]
-    pub fn get(&self, member: usize, seq: u64) -> Option<&Arc<VoteBatch>> {
+    pub fn get(&self, member: usize, seq: u64) -> Option<&Released<VoteBatch>> {
         self.members.get(member)?.kept.get(&seq)
     }
 
     /// A member's vote among the batches that are kept, with its place there. Walks through them: for the rare case that
     /// a tally did not keep where it had the vote from.
     #[must_use]
-    pub fn find(&self, member: usize, vote: &FinalityVote) -> Option<(&Arc<VoteBatch>, usize)> {
+    pub fn find(&self, member: usize, vote: &FinalityVote) -> Option<(&Released<VoteBatch>, usize)> {
         let kept = self.members.get(member)?.kept.values();
         kept.into_iter().find_map(|batch| {
             let place = batch.votes.iter().position(|candidate| candidate == vote)?;
@@ -192,7 +190,7 @@ impl BatchStore {
     }
 
     /// The batches of a range that are kept.
-    pub fn range(&self, member: usize, from: u64, count: u64) -> impl Iterator<Item = &Arc<VoteBatch>> {
+    pub fn range(&self, member: usize, from: u64, count: u64) -> impl Iterator<Item = &Released<VoteBatch>> {
         let received = self.members.get(member);
         received.into_iter().flat_map(move |received| {
             received.kept.range(from..from.saturating_add(count)).map(|(_, batch)| batch)
@@ -225,11 +223,11 @@ mod tests {
     use super::*;
     use crate::types::{ChainId, MasternodeId, SecretKey, VoteKind};
 
-    fn batch(seq: u64, txids: &[u8]) -> Arc<VoteBatch> {
+    fn batch(seq: u64, txids: &[u8]) -> Released<VoteBatch> {
         let vote = |fill: &u8| FinalityVote { kind: VoteKind::Lock, txid: TxId([*fill; 32]) };
         let votes = txids.iter().map(vote).collect();
         let secret = SecretKey::from_seed(&[1; 32]);
-        Arc::new(VoteBatch::signed(&ChainId::ZERO, 0, MasternodeId::ZERO, seq, votes, &secret))
+        Released::heard(VoteBatch::signed(&ChainId::ZERO, 0, MasternodeId::ZERO, seq, votes, &secret))
     }
 
     /// INV-BATCH-1.
@@ -262,7 +260,7 @@ mod tests {
         for seq in 0..40 {
             let mut next = (*large).clone();
             next.header.seq = seq;
-            assert_eq!(store.insert(7, &Arc::new(next)), Inserted::New);
+            assert_eq!(store.insert(7, &Released::heard(next)), Inserted::New);
             assert!(store.members[7].kept_bytes <= share);
         }
         let kept = u64::try_from(store.kept()).unwrap();

@@ -37,15 +37,13 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 pub use batches::{BatchStore, Inserted, KEPT_BYTES_MAX, OTHER_BATCHES_MAX, RANGES_MAX};
 pub use machine::{JournaledEpoch, JournaledVotes, Machine, conflict_order};
-pub use tally::{FinalVotes, VoteSource};
+pub use tally::FinalVotes;
 
 use super::state::LedgerState;
 use super::validity::{CheckedTransaction, TransactionError, UtxoReader};
-use crate::types::{Certificate, FinalityVote, PublicKey, TxId, VoteBatch};
+use crate::types::{Certificate, FinalityVote, PublicKey, Released, TxId, VoteBatch, VoteSource};
 
 /// Bodies that are neither locked nor certified (waiting for a parent, or in conflict) are kept up to this number.
 pub const UNLOCKED_BODIES_MAX: usize = 10_000;
@@ -99,10 +97,11 @@ pub enum Input {
     CarriedOver,
     /// Time is up for these transactions, by the node's own policy.
     Expired(Vec<TxId>),
-    /// A batch of votes of the current epoch, with its signature checked and its validator a member of the set.
-    BatchReceived(Arc<VoteBatch>),
+    /// A batch of votes of the current epoch, with its signature checked and its validator a member of the set; an own one
+    /// once it is durable.
+    BatchReceived(Released<VoteBatch>),
     /// A certificate of the current epoch with all of its signatures and paths checked.
-    CertificateReceived(Arc<Certificate>),
+    CertificateReceived(Released<Certificate>),
     /// The chain's next block was applied; the [`ChainView`] is as of that block.
     BlockApplied {
         /// Its transactions in order, without the reward.

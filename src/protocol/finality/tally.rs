@@ -1,54 +1,6 @@
 //! Votes for one transaction, counted by weight, each validator once.
 
-use std::sync::Arc;
-
-use crate::types::merkle::MerkleTree;
-use crate::types::{
-    Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, SignerBitmap, ValidatorSet, VoteBatch,
-};
-
-/// Where a vote was found, so that it can be proved to others.
-#[derive(Clone, Debug)]
-pub enum VoteSource {
-    /// In a batch, at this place.
-    Batch(Arc<VoteBatch>, usize),
-    /// In a certificate, at this place.
-    Certificate(Arc<Certificate>, usize),
-}
-
-impl VoteSource {
-    /// Whose vote it is.
-    #[must_use]
-    pub fn validator(&self) -> Option<MasternodeId> {
-        match self {
-            Self::Batch(batch, _) => Some(batch.header.validator),
-            Self::Certificate(certificate, place) => {
-                certificate.votes.get(*place).map(|vote| vote.header.validator)
-            }
-        }
-    }
-
-    /// The vote with its proof, by a tree of its batch that may have been made before.
-    #[must_use]
-    pub fn prove_by(
-        &self,
-        tree_of: &mut dyn FnMut(&Arc<VoteBatch>) -> Arc<MerkleTree>,
-    ) -> Option<CertificateVote> {
-        match self {
-            Self::Batch(batch, index) => batch.prove_in(&tree_of(batch), *index),
-            Self::Certificate(certificate, index) => certificate.votes.get(*index).cloned(),
-        }
-    }
-
-    /// The vote with its proof.
-    #[must_use]
-    pub fn prove(&self) -> Option<CertificateVote> {
-        match self {
-            Self::Batch(batch, index) => batch.prove(*index),
-            Self::Certificate(certificate, index) => certificate.votes.get(*index).cloned(),
-        }
-    }
-}
+use crate::types::{Certificate, Epoch, FinalityVote, MasternodeId, SignerBitmap, ValidatorSet, VoteSource};
 
 /// `Final` votes of a quorum for one transaction.
 #[derive(Clone, Debug)]

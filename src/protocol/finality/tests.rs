@@ -3,7 +3,6 @@
 mod hostile;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::{
     ChainView, DropReason, Effect, Input, JournaledEpoch, JournaledVotes, Machine, UNKNOWN_VOTES_MAX,
@@ -11,8 +10,8 @@ use super::{
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
 use crate::protocol::validity::{CheckedTransaction, TransactionError};
 use crate::types::{
-    Amount, Certificate, FinalityVote, MasternodeId, OutPoint, PublicKey, TxId, TxOut, UtxoEntry, VoteBatch,
-    VoteKind,
+    Amount, Certificate, FinalityVote, MasternodeId, OutPoint, PublicKey, Released, TxId, TxOut, UtxoEntry,
+    VoteBatch, VoteKind,
 };
 
 struct Fixture {
@@ -73,7 +72,7 @@ impl Fixture {
             votes.to_vec(),
             &operator(1),
         );
-        self.step(Input::BatchReceived(Arc::new(batch)))
+        self.step(Input::BatchReceived(Released::heard(batch)))
     }
 
     fn all_vote(&mut self, vote: FinalityVote, places: &[usize]) -> Vec<Effect> {
@@ -171,7 +170,7 @@ fn votes_of_strangers_and_of_other_epochs_do_not_count() {
     let chain_id = *fixture.chain.state.chain_id();
     for (epoch, validator) in [(0, MasternodeId([9; 32])), (1, fixture.member(1))] {
         let batch = VoteBatch::signed(&chain_id, epoch, validator, 0, vec![lock_vote(txid)], &operator(1));
-        fixture.step(Input::BatchReceived(Arc::new(batch)));
+        fixture.step(Input::BatchReceived(Released::heard(batch)));
     }
     fixture.all_vote(lock_vote(txid), &[2, 3]);
     assert!(!fixture.machine.is_certified(&txid));
@@ -183,8 +182,8 @@ fn votes_of_an_ended_epoch_count_no_more() {
     let payment = fixture.pay(0, 1);
     let vote = lock_vote(payment.txid());
     fixture.receive(&payment);
-    let old = |place| Arc::new(fixture.chain.votes(place, 9, vec![vote]));
-    let old: Vec<Arc<VoteBatch>> = (1..4).map(old).collect();
+    let old = |place| Released::heard(fixture.chain.votes(place, 9, vec![vote]));
+    let old: Vec<Released<VoteBatch>> = (1..4).map(old).collect();
     let votes = old.iter().filter_map(|batch| batch.prove(0)).collect();
     let certificate = Certificate { vote, epoch: 0, votes };
     fixture.block(1_000, false, &[]);
@@ -194,7 +193,7 @@ fn votes_of_an_ended_epoch_count_no_more() {
     for batch in old {
         fixture.step(Input::BatchReceived(batch));
     }
-    fixture.step(Input::CertificateReceived(Arc::new(certificate)));
+    fixture.step(Input::CertificateReceived(Released::heard(certificate)));
     assert!(!fixture.machine.is_certified(&vote.txid));
     fixture.all_vote(vote, &[1, 2, 3]);
     assert!(fixture.machine.is_certified(&vote.txid), "said again, in this epoch");

@@ -7,14 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use timed::protocol::finality::{ChainView, Effect, Input, JournaledVotes, Machine, VoteSource};
-use timed::types::{Epoch, FinalityVote, MasternodeId, TxId, VoteBatch, VoteKind};
+use timed::protocol::finality::{ChainView, Effect, Input, JournaledVotes, Machine};
+use timed::types::{Epoch, FinalityVote, MasternodeId, Released, TxId, VoteBatch, VoteKind, VoteSource};
 
 use super::happening::{CODES, Happening, KINDS};
 use super::ledger::{Chain, Ledger, LedgerPlan, ROOT, Tx, operator};
 use crate::checker::{BYZANTINE, Code, Local};
+use crate::heard::heard;
 use crate::text::{fields, rewritten};
 
 /// A rule that is left out.
@@ -78,7 +78,7 @@ pub struct Context {
     pub ledger: Ledger,
     pub rules: Rules,
     members: [MasternodeId; 4],
-    batches: BTreeMap<(Epoch, u8, VoteKind, Tx), Arc<VoteBatch>>,
+    batches: BTreeMap<(Epoch, u8, VoteKind, Tx), Released<VoteBatch>>,
 }
 
 impl Context {
@@ -99,7 +99,7 @@ impl Context {
                         let vote = FinalityVote { kind, txid: transaction.txid() };
                         let secret = operator(voter);
                         let batch = VoteBatch::signed(&chain_id, epoch, validator, 0, vec![vote], &secret);
-                        batches.insert((epoch, voter, kind, tx), Arc::new(batch));
+                        batches.insert((epoch, voter, kind, tx), heard(&batch));
                     }
                 }
             }
@@ -322,7 +322,7 @@ impl Node {
 
     fn receive(&mut self, context: &Context, voter: u8, kind: VoteKind, tx: Tx) {
         let batch = &context.batches[&(self.machine.epoch(), voter, kind, tx)];
-        self.feed(context, Input::BatchReceived(Arc::clone(batch)));
+        self.feed(context, Input::BatchReceived(batch.clone()));
     }
 
     fn has_quorum(&self, context: &Context, kind: VoteKind, tx: Tx) -> bool {

@@ -17,12 +17,13 @@ use timed::types::evidence::evidence_root;
 use timed::types::genesis::Timeout;
 use timed::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Hash, Header, MasternodeId, Proposal, PublicKey,
-    Round, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
+    Released, Round, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
 };
 
 use super::forgetful::{Act, forgetful_key};
 use super::happening::{CODES, Happening, NIL, Said, Value, said_code, said_of};
 use crate::checker::{BYZANTINE, Code, Local};
+use crate::heard::heard;
 
 /// A rule that is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -168,23 +169,15 @@ impl Context {
         place.expect("one of the model's blocks") as Value
     }
 
-    fn vote(&self, voter: u8, step: VoteStep, round: Round, value: Value) -> Arc<BlockVote> {
+    fn vote(&self, voter: u8, step: VoteStep, round: Round, value: Value) -> Released<BlockVote> {
         let (validator, signature) = (id(voter), Signature([voter + 1; 64]));
-        Arc::new(BlockVote {
-            step,
-            epoch: 0,
-            height: 1,
-            round,
-            value: self.hash(value),
-            validator,
-            signature,
-        })
+        heard(&BlockVote { step, epoch: 0, height: 1, round, value: self.hash(value), validator, signature })
     }
 
-    fn proposal(&self, round: Round, value: Value, pol_round: Option<Round>) -> Arc<Proposal> {
+    fn proposal(&self, round: Round, value: Value, pol_round: Option<Round>) -> Released<Proposal> {
         let validator = id(self.plan.proposers[round as usize % self.plan.proposers.len()]);
         let (block, signature) = (self.blocks[usize::from(value)].clone(), Signature::EMPTY);
-        Arc::new(Proposal { round, pol_round, validator, block, signature })
+        heard(&Proposal { round, pol_round, validator, block, signature })
     }
 
     pub fn value_name(&self, value: Value) -> &'static str {
@@ -194,8 +187,8 @@ impl Context {
 
 #[derive(Clone, Debug)]
 enum Record {
-    Proposal(Arc<Proposal>),
-    Vote { vote: Arc<BlockVote>, behind: Option<(Arc<Proposal>, Vec<Arc<BlockVote>>)> },
+    Proposal(Released<Proposal>),
+    Vote { vote: Released<BlockVote>, behind: Option<(Released<Proposal>, Vec<Released<BlockVote>>)> },
 }
 
 #[derive(Clone, Debug)]
@@ -359,7 +352,7 @@ impl Node {
     fn persist(&mut self, context: &Context) {
         match self.queue.pop_front() {
             Some(Record::Proposal(proposal)) => {
-                self.journal.proposals.push(Arc::clone(&proposal));
+                self.journal.proposals.push(proposal.clone());
                 let value = context.value(Some(proposal.block.header.hash()));
                 if self.proposed.iter().any(|(round, ..)| *round == proposal.round) {
                     self.broken = Some("I3: an honest node made two proposals in one round");
@@ -372,7 +365,7 @@ impl Node {
                     self.journal.proposals.push(proposal);
                     self.journal.votes.extend(prevotes);
                 }
-                self.journal.votes.push(Arc::clone(&vote));
+                self.journal.votes.push(vote.clone());
                 self.say(context, &vote);
                 self.feed(context, Input::VoteReceived(vote));
             }

@@ -7,7 +7,7 @@ use super::super::votes::Added;
 use super::super::{BlockMessage, Effect, PROPOSALS_PER_ROUND_MAX, ROUNDS_BEHIND_MAX, Step};
 use super::{KeptProposal, KnownBlock, Machine};
 use crate::types::limits::ROUNDS_AHEAD_MAX;
-use crate::types::{BlockHash, BlockVote, MasternodeId, Proposal, Round, VoteStep};
+use crate::types::{BlockHash, BlockVote, MasternodeId, Proposal, Released, Round, VoteStep};
 
 /// Why a proposal can't come from an honest validator of this height.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -87,7 +87,7 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn keep_proposal(&mut self, proposal: Arc<Proposal>, effects: &mut Vec<Effect>) {
+    pub(super) fn keep_proposal(&mut self, proposal: Released<Proposal>, effects: &mut Vec<Effect>) {
         let round = proposal.round;
         if self.step == Step::Decided || round > self.round.saturating_add(ROUNDS_AHEAD_MAX) {
             return;
@@ -111,12 +111,12 @@ impl Machine {
             && let Some(first) = self.kept_proposals(round).next()
         {
             effects.push(Effect::EquivocationSeen {
-                first: BlockMessage::Proposal(Arc::clone(&first.proposal)),
-                second: BlockMessage::Proposal(Arc::clone(&proposal)),
+                first: BlockMessage::Proposal(first.proposal.clone()),
+                second: BlockMessage::Proposal(proposal.clone()),
             });
         }
         self.blocks.entry(hash).or_insert_with(|| {
-            let proposal = Arc::clone(&proposal);
+            let proposal = proposal.clone();
             KnownBlock { proposal, is_ordered: false, valid: None, acceptable: None }
         });
         self.proposals.entry(round).or_default().push(KeptProposal { hash, proposal });
@@ -141,7 +141,7 @@ impl Machine {
         reached.any(|kept| kept.hash == *hash) || self.is_needed(hash)
     }
 
-    pub(super) fn keep_vote(&mut self, vote: Arc<BlockVote>, effects: &mut Vec<Effect>) {
+    pub(super) fn keep_vote(&mut self, vote: Released<BlockVote>, effects: &mut Vec<Effect>) {
         if (vote.height, vote.epoch) != (self.context.height, self.context.epoch) {
             return;
         }

@@ -1,12 +1,11 @@
 //! What others read of a machine: gossip, the executor, tests.
 
-use std::sync::Arc;
-
 use super::super::{HeightContext, Input, Step};
 use super::{KeptProposal, Machine};
 use crate::types::limits::ROUNDS_AHEAD_MAX;
 use crate::types::{
-    BlockBlueprint, BlockHash, BlockVote, Commit, Proposal, Round, SignerBitmap, Validator, VoteStep,
+    BlockBlueprint, BlockHash, BlockVote, Commit, Proposal, Released, Round, SignerBitmap, Validator,
+    VoteStep,
 };
 
 impl Machine {
@@ -92,7 +91,7 @@ impl Machine {
 
     /// The proposal of a round; of several that contradict each other, the one with the most prevotes in the round.
     #[must_use]
-    pub fn proposal(&self, round: Round) -> Option<&Arc<Proposal>> {
+    pub fn proposal(&self, round: Round) -> Option<&Released<Proposal>> {
         let weight = |kept: &&KeptProposal| self.votes.weight_of(round, VoteStep::Prevote, Some(kept.hash));
         let best = self.kept_proposals(round).min_by_key(|kept| std::cmp::Reverse(weight(kept)))?;
         Some(&best.proposal)
@@ -127,12 +126,12 @@ impl Machine {
         round: Round,
         have_prevotes: &SignerBitmap,
         have_precommits: &SignerBitmap,
-    ) -> Vec<Arc<BlockVote>> {
+    ) -> Vec<Released<BlockVote>> {
         let lacking = |step, have: &SignerBitmap| {
             let votes = self.votes.votes_of(round, step);
             votes
                 .filter(|(place, _)| !have.contains(*place))
-                .map(|(_, vote)| Arc::clone(vote))
+                .map(|(_, vote)| vote.clone())
                 .collect::<Vec<_>>()
         };
         let mut votes = lacking(VoteStep::Prevote, have_prevotes);
@@ -144,9 +143,9 @@ impl Machine {
     /// its proof of lock, behind it: a receiver may keep another prevote of an equivocator instead, and would never
     /// ask for this one.
     #[must_use]
-    pub fn proof_of_lock_votes(&self, round: Round, hash: BlockHash) -> Vec<Arc<BlockVote>> {
+    pub fn proof_of_lock_votes(&self, round: Round, hash: BlockHash) -> Vec<Released<BlockVote>> {
         let votes = self.votes.votes_for(round, VoteStep::Prevote, Some(hash));
-        votes.map(|(_, vote)| Arc::clone(vote)).collect()
+        votes.map(|(_, vote)| vote.clone()).collect()
     }
 
     pub(super) fn kept_proposals(&self, round: Round) -> impl Iterator<Item = &KeptProposal> {

@@ -1,10 +1,8 @@
 //! The state after a crash, from the journal.
 
-use std::sync::Arc;
-
 use super::super::{BlockMessage, Effect, HeightContext, Journaled, Step, TimeoutKind};
 use super::Machine;
-use crate::types::{BlockVote, VoteStep};
+use crate::types::{BlockVote, Released, VoteStep};
 
 impl Machine {
     /// A machine after a restart. It resumes in the highest round in which this node has signed, with the steps done
@@ -37,8 +35,9 @@ impl Machine {
             return;
         };
         let (height, epoch) = (self.context.height, self.context.epoch);
-        let is_own =
-            |vote: &&Arc<BlockVote>| vote.validator == my_id && (vote.height, vote.epoch) == (height, epoch);
+        let is_own = |vote: &&Released<BlockVote>| {
+            vote.validator == my_id && (vote.height, vote.epoch) == (height, epoch)
+        };
         for vote in journaled.votes.iter().filter(is_own) {
             self.signed.entry((vote.round, vote.step)).or_insert(vote.value);
         }
@@ -70,7 +69,7 @@ impl Machine {
             let matters = own.round == round || Some((own.round, own.step)) == lock;
             Some(own.validator) == my_id && matters
         });
-        let proposals = proposals.map(|own| BlockMessage::Proposal(Arc::clone(own)));
-        proposals.chain(votes.map(|own| BlockMessage::Vote(Arc::clone(own))))
+        let proposals = proposals.map(|own| BlockMessage::Proposal(own.clone()));
+        proposals.chain(votes.map(|own| BlockMessage::Vote(own.clone())))
     }
 }

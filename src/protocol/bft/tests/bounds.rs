@@ -38,7 +38,7 @@ fn a_malformed_proposal_is_refused_with_its_reason_and_changes_nothing() {
     for (changed, error) in cases {
         let mut machine = observer();
         assert_eq!(machine.check_proposal(&changed), Err(error));
-        let effects = machine.step(Input::ProposalReceived(Arc::new(changed)));
+        let effects = machine.step(Input::ProposalReceived(Released::heard(changed)));
         assert_eq!(effects, [], "{error}");
         assert!(machine.proposal(1).is_none() && !machine.has_block(&hash_of(&c)), "{error}");
     }
@@ -53,7 +53,7 @@ fn votes_of_other_heights_epochs_and_strangers_do_not_count() {
     let stranger = BlockVote { validator: MasternodeId([99; 32]), ..good.clone() };
     let other_height = BlockVote { height: HEIGHT + 1, ..good.clone() };
     for bad in [stranger, other_height, BlockVote { epoch: EPOCH + 1, ..good }] {
-        assert_eq!(machine.step(Input::VoteReceived(Arc::new(bad))), []);
+        assert_eq!(machine.step(Input::VoteReceived(Released::heard(bad))), []);
     }
     assert_eq!(machine.prevotes_bitmap(0), SignerBitmap::empty(4));
     machine.check_invariants();

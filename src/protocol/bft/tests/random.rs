@@ -54,9 +54,9 @@ struct World {
     flying: Vec<(usize, Input)>,
     /// Every value that an honest node made durable.
     said: BTreeMap<(usize, Round, VoteStep), Option<BlockHash>>,
-    proposed: BTreeMap<(usize, Round), Arc<Proposal>>,
+    proposed: BTreeMap<(usize, Round), Released<Proposal>>,
     /// A proposal of each block that anybody sent.
-    carriers: BTreeMap<BlockHash, Arc<Proposal>>,
+    carriers: BTreeMap<BlockHash, Released<Proposal>>,
     tags: BTreeMap<BlockHash, u8>,
     is_healed: bool,
     crashes: usize,
@@ -222,7 +222,7 @@ impl World {
                         journal.proposals.push(because.proposal);
                         journal.votes.extend(because.prevotes);
                     }
-                    journal.votes.push(Arc::clone(&vote));
+                    journal.votes.push(vote.clone());
                     BlockMessage::Vote(vote)
                 }
             };
@@ -246,10 +246,10 @@ impl World {
     ) -> BlockMessage {
         let proposal = signed_proposal(place, round, pol_round, block);
         assert_eq!(self.nodes[place].machine.check_proposal(&proposal), Ok(()), "seed {}", self.seed);
-        let before = self.proposed.insert((place, round), Arc::clone(&proposal));
+        let before = self.proposed.insert((place, round), proposal.clone());
         assert!(before.is_none(), "seed {}: I3: {place} proposed twice in {round}", self.seed);
-        self.nodes[place].journal.proposals.push(Arc::clone(&proposal));
-        self.carriers.entry(hash_of(block)).or_insert_with(|| Arc::clone(&proposal));
+        self.nodes[place].journal.proposals.push(proposal.clone());
+        self.carriers.entry(hash_of(block)).or_insert_with(|| proposal.clone());
         BlockMessage::Proposal(proposal)
     }
 
@@ -279,7 +279,7 @@ impl World {
             assert_eq!(justification.is_some(), value.is_some(), "seed {seed}");
             if let (Some(because), Some(hash)) = (justification, value) {
                 assert_eq!(hash_of(&because.proposal.block), hash);
-                let fits = |vote: &Arc<BlockVote>| (vote.round, vote.value) == (round, Some(hash));
+                let fits = |vote: &Released<BlockVote>| (vote.round, vote.value) == (round, Some(hash));
                 assert!(because.prevotes.iter().all(fits));
                 let signers: BTreeSet<_> = because.prevotes.iter().map(|vote| vote.validator).collect();
                 let weight: u64 =
@@ -336,7 +336,7 @@ impl World {
                 (None, self.new_block(round, tag))
             };
             let proposal = signed_proposal(me, round, pol_round, &block);
-            self.carriers.entry(hash_of(&block)).or_insert_with(|| Arc::clone(&proposal));
+            self.carriers.entry(hash_of(&block)).or_insert_with(|| proposal.clone());
             self.flying.push((to, Input::ProposalReceived(proposal)));
             return;
         }
@@ -390,7 +390,7 @@ impl World {
         let mut inputs = Vec::new();
         for round in BTreeSet::from([sender.round(), peer.round()]) {
             if let Some(proposal) = sender.proposal(round) {
-                inputs.push(Input::ProposalReceived(Arc::clone(proposal)));
+                inputs.push(Input::ProposalReceived(proposal.clone()));
                 let pol_round = proposal.pol_round.into_iter();
                 let proof =
                     pol_round.flat_map(|pol| sender.proof_of_lock_votes(pol, hash_of(&proposal.block)));
@@ -402,7 +402,7 @@ impl World {
         }
         // Who has decided serves the block and its commit.
         if let Some((round, hash)) = sender.decided() {
-            inputs.push(Input::ProposalReceived(Arc::clone(&self.carriers[&hash])));
+            inputs.push(Input::ProposalReceived(self.carriers[&hash].clone()));
             let commit = sender.late_commit().unwrap();
             let precommit = |place| vote(VoteStep::Precommit, place, round, Some(hash));
             inputs.extend(commit.signers.iter().map(precommit).map(Input::VoteReceived));

@@ -6,15 +6,15 @@ use super::*;
 const PREVOTE: VoteStep = VoteStep::Prevote;
 const PRECOMMIT: VoteStep = VoteStep::Precommit;
 
-fn own(step: VoteStep, round: Round, value: Option<BlockHash>) -> Arc<BlockVote> {
+fn own(step: VoteStep, round: Round, value: Option<BlockHash>) -> Released<BlockVote> {
     vote(step, 3, round, value)
 }
 
 struct Restart {
     desc: &'static str,
     me: usize,
-    proposals: Vec<Arc<Proposal>>,
-    votes: Vec<Arc<BlockVote>>,
+    proposals: Vec<Released<Proposal>>,
+    votes: Vec<Released<BlockVote>>,
     effects: Vec<&'static str>,
     state: (Round, Step, Option<(Round, BlockHash)>),
     then: Vec<(Input, Vec<&'static str>)>,
@@ -51,7 +51,7 @@ fn without_own_messages_the_height_waits() {
         proposals: vec![proposal(0, None, &a)],
         votes: vec![
             vote(PREVOTE, 0, 0, None),
-            Arc::new(BlockVote { height: HEIGHT - 1, ..(*own(PRECOMMIT, 4, None)).clone() }),
+            Released::heard(BlockVote { height: HEIGHT - 1, ..(*own(PRECOMMIT, 4, None)).clone() }),
         ],
         effects: vec!["validate a"],
         state: (0, Step::NewHeight, None),
@@ -104,7 +104,7 @@ fn a_prevote_is_sent_again_and_no_other_one_cast() {
 }
 
 /// Node 3 locked `a` in round 0 and precommitted nil in round 1.
-fn journal_of_a_lock(a: &BlockBlueprint) -> Vec<Arc<BlockVote>> {
+fn journal_of_a_lock(a: &BlockBlueprint) -> Vec<Released<BlockVote>> {
     let hash = Some(hash_of(a));
     let proof = (0..3).map(|place| vote(PREVOTE, place, 0, hash));
     let own =
@@ -161,7 +161,7 @@ fn a_restored_lock_refuses_another_block() {
 fn of_two_locks_the_later_one_is_restored_whatever_the_order_of_the_journal() {
     let Blocks { a, c, .. } = Blocks::new();
     let (first, last) = (own(PRECOMMIT, 0, Some(hash_of(&a))), own(PRECOMMIT, 1, Some(hash_of(&c))));
-    for votes in [vec![Arc::clone(&first), Arc::clone(&last)], vec![last, first]] {
+    for votes in [vec![first.clone(), last.clone()], vec![last, first]] {
         let proposals = vec![proposal(0, None, &a), proposal(1, None, &c)];
         let (machine, _) = Machine::restore(context(Some(3)), Journaled { proposals, votes });
         machine.check_invariants();

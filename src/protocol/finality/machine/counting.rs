@@ -1,31 +1,29 @@
 //! Votes: how they are counted, and what follows at each weight.
 
-use std::sync::Arc;
-
 use super::bodies::Readiness;
 use super::{Body, Entry, Machine};
-use crate::protocol::finality::{Effect, UNKNOWN_VOTES_MAX, UNKNOWN_VOTES_OF_ALL_MAX, VoteSource};
+use crate::protocol::finality::{Effect, UNKNOWN_VOTES_MAX, UNKNOWN_VOTES_OF_ALL_MAX};
 use crate::protocol::validity::CheckedTransaction;
-use crate::types::{Certificate, FinalityVote, TxId, VoteBatch, VoteKind};
+use crate::types::{Certificate, FinalityVote, Released, TxId, VoteBatch, VoteKind, VoteSource};
 
 impl Machine {
-    pub(super) fn on_batch(&mut self, batch: &Arc<VoteBatch>, out: &mut Vec<Effect>) {
+    pub(super) fn on_batch(&mut self, batch: &Released<VoteBatch>, out: &mut Vec<Effect>) {
         if batch.header.epoch != self.epoch {
             return;
         }
         let Some(member) = self.set.index_of(&batch.header.validator) else { return };
         for (place, vote) in batch.votes.iter().enumerate() {
-            self.count_vote(member, *vote, VoteSource::Batch(Arc::clone(batch), place), out);
+            self.count_vote(member, *vote, VoteSource::Batch(batch.clone(), place), out);
         }
     }
 
-    pub(super) fn on_certificate(&mut self, certificate: &Arc<Certificate>, out: &mut Vec<Effect>) {
+    pub(super) fn on_certificate(&mut self, certificate: &Released<Certificate>, out: &mut Vec<Effect>) {
         if certificate.epoch != self.epoch {
             return;
         }
         for (place, proof) in certificate.votes.iter().enumerate() {
             if let Some(member) = self.set.index_of(&proof.header.validator) {
-                let source = VoteSource::Certificate(Arc::clone(certificate), place);
+                let source = VoteSource::Certificate(certificate.clone(), place);
                 self.count_vote(member, certificate.vote, source, out);
             }
         }
