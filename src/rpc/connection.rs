@@ -57,6 +57,8 @@ struct State {
     useful_at: Instant,
     asked: bool,
     authenticated: bool,
+    /// The next request is not read before.
+    rests_until: Instant,
 }
 
 /// A connection's state. The handlers move it on.
@@ -90,8 +92,14 @@ impl Connection {
     /// A connection that was just accepted.
     #[must_use]
     pub fn new(peer: SocketAddr, now: Instant) -> Self {
-        let state =
-            State { phase: Phase::Idle, since: now, useful_at: now, asked: false, authenticated: false };
+        let state = State {
+            phase: Phase::Idle,
+            since: now,
+            useful_at: now,
+            asked: false,
+            authenticated: false,
+            rests_until: now,
+        };
         Self { peer, closing: CancellationToken::new(), state: Mutex::new(state) }
     }
 
@@ -127,6 +135,19 @@ impl Connection {
     pub fn head_arrived(&self) {
         self.state.lock().asked = true;
         self.enter(Phase::Body, true);
+    }
+
+    /// The next request is to be read only then.
+    pub fn rest_until(&self, at: Instant) {
+        self.state.lock().rests_until = at;
+    }
+
+    /// Waits until the request may be read.
+    pub async fn rest(&self) {
+        let until = self.state.lock().rests_until;
+        if until > Clock.instant() {
+            tokio::time::sleep_until(until.into()).await;
+        }
     }
 
     /// The request that is arriving has valid credentials, or none.

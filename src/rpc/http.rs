@@ -20,7 +20,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
@@ -40,6 +40,7 @@ use tower::layer::util::{Identity, Stack};
 use super::answers::{AnswerRoom, Answers};
 use super::api::NodeApi;
 use super::auth::{Authenticator, Credentials};
+use super::busy_pace::BusyPace;
 use super::connection::{Connection, Taking};
 use super::connections::{Connections, client_of};
 use super::errors::{BATCH_TOO_LONG, BUSY, PARSE, UNAUTHORIZED, busy, error};
@@ -78,6 +79,8 @@ pub struct HttpState {
     pub connections: Arc<Connections>,
     /// Places for requests and waiting calls.
     pub places: Arc<Places>,
+    /// Who is told `busy` too often rests.
+    pub busy_pace: BusyPace,
     /// The bytes of large bodies.
     pub bodies: Arc<Shares>,
     /// The bytes of large answers, and their turns.
@@ -93,6 +96,7 @@ pub struct HttpState {
 /// Answers any request.
 pub async fn serve(state: Arc<HttpState>, connection: Arc<Connection>, request: Request) -> Response {
     connection.head_arrived();
+    connection.rest().await;
     let Answered { response, room, place } = match handle(&state, &connection, request).await {
         Ok(answered) => answered,
         Err(refusal) => Answered::plain(refusal.response().await),
@@ -262,8 +266,14 @@ async fn handle(state: &HttpState, connection: &Connection, request: Request) ->
     connection.answering();
     let room = AnswerRoom::new(&state.answers, authenticated);
     let waits = RequestWaits::new(state.places.clone(), client_of(connection.peer), authenticated);
-    let refused = Arc::new(AtomicBool::new(false));
-    parts.extensions.insert(Caller { authenticated, refused: refused.clone(), room: room.clone(), waits });
+    let (refused, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    parts.extensions.insert(Caller {
+        authenticated,
+        refused: refused.clone(),
+        room: room.clone(),
+        waits,
+        busy: busy.clone(),
+    });
     let response = call_with_service_builder(
         Request::from_parts(parts, Body::from(bytes)),
         state.config.clone(),
@@ -275,6 +285,11 @@ async fn handle(state: &HttpState, connection: &Connection, request: Request) ->
     let mut response = response.map(Body::new);
     if refused.load(Ordering::Relaxed) {
         ask_for_credentials(&mut response);
+    }
+    let busy = busy.load(Ordering::Relaxed);
+    if busy > 0 {
+        let now = Clock.instant();
+        connection.rest_until(now + state.busy_pace.refused(busy, now));
     }
     if room.was_short() {
         state.connections.close_slowest_reader(Clock.instant());

@@ -103,6 +103,12 @@ pub const FEED_ENTRY_BYTES: usize = 64;
 
 /// When to try again what was refused because too much is going on.
 pub const RETRY_AFTER_MS: u64 = 1_000;
+/// Calls a second that are refused as `busy` for long, at most: some 40 ms of a core.
+pub const BUSY_ANSWERS_PER_S: u32 = 2_000;
+/// So many may be refused at once before anybody rests.
+pub const BUSY_ANSWERS_BURST: u32 = 500;
+/// How long a connection rests, at most: all places' full batches at that pace.
+pub const BUSY_REST_MAX: Duration = Duration::from_secs(6);
 /// How long open requests may take to end once the node stops.
 pub const DRAIN_MAX: Duration = Duration::from_secs(3);
 /// How often connections are looked through for those that are overdue.

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -25,7 +25,8 @@ use super::answers::{Answer, AnswerRoom, too_large};
 use super::api::{BlockSelector, UtxoPage};
 use super::call::Call;
 use super::errors::{
-    BAD_PARAMETER, INTERNAL, NOT_CONNECTED, NOT_FOUND, UNAUTHORIZED, bad_parameter, error, of_node, of_submit,
+    BAD_PARAMETER, BUSY, INTERNAL, NOT_CONNECTED, NOT_FOUND, UNAUTHORIZED, bad_parameter, error, of_node,
+    of_submit,
 };
 use super::finality_proof;
 use super::places::RequestWaits;
@@ -327,6 +328,8 @@ pub struct Caller {
     pub room: Arc<AnswerRoom>,
     /// The request's waiting calls.
     pub waits: Arc<RequestWaits>,
+    /// How many of its calls were refused as `busy`.
+    pub busy: Arc<AtomicU32>,
 }
 
 impl Caller {
@@ -336,7 +339,11 @@ impl Caller {
         if self.room.is_used_up() && !method.write {
             return Err(too_large());
         }
-        let reply = (method.handler)(call).await?;
+        let reply = (method.handler)(call).await.inspect_err(|refused| {
+            if refused.code() == BUSY {
+                self.busy.fetch_add(1, Ordering::Relaxed);
+            }
+        })?;
         if turn.is_none() {
             return reply(&self.room);
         }

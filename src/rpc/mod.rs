@@ -25,6 +25,7 @@ pub mod answers;
 pub mod api;
 pub mod auth;
 pub mod base64;
+pub mod busy_pace;
 mod call;
 pub mod connection;
 pub mod connections;

@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use super::answers::Answers;
 use super::api::NodeApi;
 use super::auth::{Authenticator, CookieError, RpcUser};
+use super::busy_pace::BusyPace;
 use super::connections::Connections;
 use super::http::{HttpState, serve};
 use super::limits::{
@@ -34,6 +35,7 @@ use super::places::Places;
 use super::shares::Shares;
 
 pub use super::limits::RESPONSE_BYTES_MAX;
+use crate::runtime::Clock;
 
 /// What the server needs to know.
 #[derive(Clone, Debug)]
@@ -137,6 +139,7 @@ impl RpcServer {
             connections: connections.clone(),
             places: Places::new(&limits),
             bodies: Shares::new(BODIES_BYTES_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX),
+            busy_pace: BusyPace::new(Clock.instant()),
             answers: Answers::default(),
             guard: ConnectionGuard::new(limits.requests_max),
             stop,
