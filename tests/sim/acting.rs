@@ -45,6 +45,8 @@ impl Shell for Acting<'_> {
         {
             running.requested.note(txids);
         }
+        self.world.strangers.overhear(&message);
+        self.world.hold_to_wire(self.node, &message);
         if let Some(to) = self.place_of(to) {
             self.world.send(self.node, to, message);
         }
@@ -71,14 +73,12 @@ impl Shell for Acting<'_> {
     }
 
     fn misbehaved(&mut self, peer: PeerId, what: &'static str) {
-        let blamed = self.place_of(peer);
-        let is_faulty = blamed.is_some() && blamed == self.world.byzantine();
-        assert!(is_faulty, "an honest peer {peer} is blamed: {what}");
+        assert!(self.world.may_be_blamed(peer), "an honest peer {peer} is blamed: {what}");
         self.world.seen.blamed += 1;
     }
 
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
-        self.world.admit(self.node, TransactionSource::Peer(from), transactions);
+        let _nobody_waits = self.world.admit(self.node, TransactionSource::Peer(from), transactions);
     }
 
     fn notify(&mut self, notification: Notification) {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use timed::admission::{Action, Moment, Submission};
-use timed::consensus::events::{Event, Notification};
+use timed::consensus::events::{Event, Notification, Now};
 use timed::mempool::TransactionSource;
+use timed::network::PeerId;
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::{Message, Transaction, TxId};
 
@@ -12,16 +13,45 @@ use crate::world::World;
 
 impl World {
     fn moment(&self, node: usize) -> Moment {
-        Moment { wall_ms: self.now_ms + self.nodes[node].skew_ms, steady_ms: self.now_ms }
+        let Now { monotonic_ms, wall_ms } = self.nodes[node].now(self.now_ms);
+        Moment { wall_ms, steady_ms: monotonic_ms }
     }
 
-    pub fn admit(&mut self, node: usize, source: TransactionSource, transactions: Vec<Arc<Transaction>>) {
+    /// Hands transactions in; whether the first one was taken, if a user sent it.
+    pub fn admit(
+        &mut self,
+        node: usize,
+        source: TransactionSource,
+        transactions: Vec<Arc<Transaction>>,
+    ) -> Option<bool> {
         let now = self.moment(node);
-        let Some(running) = &mut self.nodes[node].running else { return };
-        let submission = |transaction| Submission { transaction, source, ticket: None };
+        let running = self.nodes[node].running.as_mut()?;
+        let ticket = matches!(source, TransactionSource::Local).then_some(0);
+        let submission = |transaction| Submission { transaction, source, ticket };
         let submissions = transactions.into_iter().map(submission).collect();
         let state = Arc::clone(running.consensus.state());
         let actions = running.admission.admit(submissions, &state, now);
+        let answer = actions.iter().find_map(|action| match action {
+            Action::Answer(Some(_), outcome) => Some(outcome.is_ok()),
+            _ => None,
+        });
+        self.execute_actions(node, actions);
+        answer
+    }
+
+    /// Time passes for those who wait.
+    pub(super) fn tick_admission(&mut self, node: usize) {
+        let now = self.moment(node);
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let actions = running.admission.tick(now);
+        self.execute_actions(node, actions);
+    }
+
+    /// A peer says that transactions lack votes.
+    pub fn hear_announcement(&mut self, node: usize, from: PeerId, txids: &[TxId]) {
+        let now = self.moment(node);
+        let Some(running) = &mut self.nodes[node].running else { return };
+        let actions = running.admission.announced(from, txids, now);
         self.execute_actions(node, actions);
     }
 
@@ -45,11 +75,8 @@ impl World {
                 }
                 Action::Expired(txids) => self.feed(node, Event::Expired(txids)),
                 Action::Blame(peer, what) => {
-                    let blamed = self.nodes.iter().position(|node| node.peer == peer);
-                    assert!(
-                        blamed.is_some() && blamed == self.byzantine(),
-                        "an honest peer is blamed: {what}"
-                    );
+                    assert!(self.may_be_blamed(peer), "an honest peer is blamed: {what}");
+                    self.seen.blamed += 1;
                 }
                 Action::Announce(txids) => self.broadcast(node, &Message::Announce(txids), None),
                 Action::Ask(peer, txids) => {

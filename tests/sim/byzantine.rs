@@ -1,5 +1,5 @@
-//! One faulty validator: the real node, with what it says changed on the way out. It equivocates in every kind of
-//! message that it signs, withholds, delays, forges, and lies about where it stands. It weighs less than a third.
+//! Faulty validators: the real node, with what it says changed on the way out. They equivocate in every kind of message
+//! that they sign, withhold, delay, forge, and lie about where they stand. Together they weigh less than a third.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use timed::protocol::transition::{self, BlockDraft};
 use timed::protocol::validity::CheckedTransaction;
 use timed::types::message::{HeldBatches, NodeStatus};
 use timed::types::{
-    BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, Message, Proposal, Released, Round,
-    SecretKey, Signature, TxId, VoteBatch, VoteKind, VoteStep,
+    BlockBlueprint, BlockVote, Epoch, Evidence, FinalityVote, Height, MasternodeId, Message, Proposal,
+    Released, Round, SecretKey, Signature, TxId, VoteBatch, VoteKind, VoteStep,
 };
 
 use crate::heard::heard;
 use crate::world::World;
 
 /// What a faulty validator does to what it says, each in so many of 1,000 cases.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Vices {
     pub withhold: u64,
     pub delay: u64,
@@ -35,12 +35,12 @@ pub struct Byzantine {
     pub vices: Vices,
 }
 
-/// The second versions of what it said, so that all who get one get the same.
+/// The second versions of what they said, so that all who get one get the same.
 #[derive(Default)]
 pub struct Versions {
-    proposals: BTreeMap<(Height, Round), Option<Released<Proposal>>>,
-    votes: BTreeMap<(Height, Round, VoteStep), Released<BlockVote>>,
-    batches: BTreeMap<(Epoch, u64), Released<VoteBatch>>,
+    proposals: BTreeMap<(MasternodeId, Height, Round), Option<Released<Proposal>>>,
+    votes: BTreeMap<(MasternodeId, Height, Round, VoteStep), Released<BlockVote>>,
+    batches: BTreeMap<(MasternodeId, Epoch, u64), Released<VoteBatch>>,
 }
 
 /// What becomes of a message to one peer.
@@ -57,7 +57,7 @@ fn other<T: Clone + Encode + Decode<()>>(said: &T, change: impl FnOnce(&mut T)) 
 }
 
 impl World {
-    /// What the faulty validator really sends.
+    /// What a faulty validator really sends.
     pub(super) fn tamper(&mut self, byzantine: &Byzantine, to: usize, message: Message) -> Tampered {
         let (vices, id) = (&byzantine.vices, self.id_of(byzantine.index));
         if self.random.chance(vices.withhold) {
@@ -73,7 +73,7 @@ impl World {
                 Message::BlockVote(self.other_vote(&vote, &secret))
             }
             Message::Proposal(proposal) if proposal.validator == id && (equivocates || vices.overreaches) => {
-                Message::Proposal(self.other_proposal(proposal, &secret))
+                Message::Proposal(self.other_proposal(byzantine, proposal, &secret))
             }
             Message::VoteBatch(batch) if batch.header.validator == id && equivocates => {
                 Message::VoteBatch(self.other_batch(&batch, &secret))
@@ -86,7 +86,7 @@ impl World {
     }
 
     fn other_vote(&mut self, vote: &Released<BlockVote>, secret: &SecretKey) -> Released<BlockVote> {
-        let key = (vote.height, vote.round, vote.step);
+        let key = (vote.validator, vote.height, vote.round, vote.step);
         if let Some(version) = self.versions.votes.get(&key) {
             return version.clone();
         }
@@ -105,10 +105,15 @@ impl World {
         version
     }
 
-    fn other_proposal(&mut self, proposal: Released<Proposal>, secret: &SecretKey) -> Released<Proposal> {
-        let key = (proposal.block.header.height, proposal.round);
+    fn other_proposal(
+        &mut self,
+        byzantine: &Byzantine,
+        proposal: Released<Proposal>,
+        secret: &SecretKey,
+    ) -> Released<Proposal> {
+        let key = (proposal.validator, proposal.block.header.height, proposal.round);
         if !self.versions.proposals.contains_key(&key) {
-            let version = self.other_block(&proposal).map(|block| {
+            let version = self.other_block(byzantine, &proposal).map(|block| {
                 let (round, validator) = (proposal.round, proposal.validator);
                 let version =
                     Proposal { round, pol_round: None, validator, block, signature: Signature::EMPTY };
@@ -116,23 +121,19 @@ impl World {
             });
             if let Some(version) = &version {
                 self.oracle.signed(&Message::Proposal(version.clone()));
-                self.seen.equivocations += u64::from(!self.overreaches());
+                self.seen.equivocations += u64::from(!byzantine.vices.overreaches);
             }
             self.versions.proposals.insert(key, version);
         }
         self.versions.proposals.get(&key).cloned().flatten().unwrap_or(proposal)
     }
 
-    fn overreaches(&self) -> bool {
-        self.plan.byzantine.as_ref().is_some_and(|byzantine| byzantine.vices.overreaches)
-    }
-
     /// A valid block with less in it than there could be, or with something that is not certified.
-    fn other_block(&mut self, proposal: &Proposal) -> Option<BlockBlueprint> {
-        let (index, header) = (self.plan.byzantine.as_ref()?.index, &proposal.block.header);
+    fn other_block(&mut self, byzantine: &Byzantine, proposal: &Proposal) -> Option<BlockBlueprint> {
+        let (index, header) = (byzantine.index, &proposal.block.header);
         let mut transactions: Vec<CheckedTransaction> =
             proposal.block.transfers().iter().filter_map(|txid| self.workload.checked(txid)).collect();
-        if !self.overreaches() && self.random.chance(500) {
+        if !byzantine.vices.overreaches && self.random.chance(500) {
             transactions.truncate(transactions.len() / 2);
         } else {
             let is_other = |other: &CheckedTransaction| {
@@ -168,7 +169,7 @@ impl World {
 
     /// Votes for the rivals, and for the end before there is a certificate.
     fn other_batch(&mut self, batch: &VoteBatch, secret: &SecretKey) -> Released<VoteBatch> {
-        let key = (batch.header.epoch, batch.header.seq);
+        let key = (batch.header.validator, batch.header.epoch, batch.header.seq);
         if let Some(version) = self.versions.batches.get(&key) {
             return version.clone();
         }

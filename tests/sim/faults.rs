@@ -4,6 +4,11 @@ use timed::consensus::events::Event;
 
 use crate::world::{Item, World};
 
+/// A clock that was set is off by so much, in milliseconds: within what headers may be ahead.
+const CLOCK_STEP_MS_MAX: u64 = 2_000;
+/// Now and then by so many times as much, which is days.
+const CLOCK_FAR_FACTOR: i64 = 100_000;
+
 impl World {
     pub(super) fn stop(&mut self, node: usize) {
         self.log(|| format!("node {node} crashes"));
@@ -30,11 +35,8 @@ impl World {
     /// nowhere, and a journal that has forgotten the first epochs signs nothing in them. So does a tip that ends an epoch:
     /// its node's journal has forgotten that epoch, and could not help to end it again.
     fn wipe_some(&mut self, node: usize) {
-        let others = self
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| *place != node && self.byzantine() != Some(*place));
+        let others =
+            self.nodes.iter().enumerate().filter(|(place, _)| *place != node && !self.is_byzantine(*place));
         let kept = others.map(|(_, other)| other.durable).max();
         if self.plan.wipes
             && kept.is_some_and(|kept| {
@@ -82,6 +84,26 @@ impl World {
         self.log(|| format!("node {node} stands still for {pause_ms} ms"));
         self.paused_until_ms[node] = self.now_ms + pause_ms;
         self.seen.pauses += 1;
+    }
+
+    /// Somebody sets a node's wall clock, ahead or back, and often right again some time later.
+    pub(super) fn step_a_clock(&mut self) {
+        if self.faults_over {
+            return;
+        }
+        let node = self.random.below(self.nodes.len());
+        let step_ms = self.random.between(0, 2 * CLOCK_STEP_MS_MAX) as i64 - CLOCK_STEP_MS_MAX as i64;
+        // Far off, a node proposes in vain and prevotes nil: who does that is as good as absent.
+        let is_far = !self.plan.has_missing() && self.nodes[node].skew_ms.unsigned_abs() <= CLOCK_STEP_MS_MAX;
+        let is_far = is_far && self.random.chance(300);
+        let skew_ms = if is_far { step_ms * CLOCK_FAR_FACTOR } else { step_ms };
+        self.log(|| format!("node {node}'s clock is off by {skew_ms} ms"));
+        self.seen.clock_steps += 1;
+        let before_ms = std::mem::replace(&mut self.nodes[node].skew_ms, skew_ms);
+        let wrong_ms = self.random.between(200, 4_000);
+        self.after(wrong_ms, Item::SetClock { node, skew_ms: before_ms });
+        let delay = wrong_ms + self.random.between(500, 3_000);
+        self.after(delay, Item::ClockSteps);
     }
 
     pub(super) fn heal(&mut self) {

@@ -16,6 +16,7 @@ mod acting;
 mod admission;
 mod beyond;
 mod byzantine;
+mod copies;
 mod disk;
 mod faults;
 mod fork_rules;
@@ -24,17 +25,20 @@ mod gossip_rules;
 #[path = "../support/heard.rs"]
 mod heard;
 mod instance_rules;
+mod lossy;
 mod masternodes;
 mod membership;
 mod node;
 mod one_node;
 mod oracle;
 mod plan;
+mod promptness;
 mod proofs;
 mod random;
 mod restart_rules;
 mod seen;
 mod signed;
+mod strangers;
 mod verifier;
 mod workload;
 mod world;
@@ -191,7 +195,9 @@ fn copied_disks() {
         world.run();
         let seen = world.seen();
         assert_eq!((seen.evidence, seen.slashed), (0, 0), "the two contradicted each other");
-        assert_eq!(seen.copies_heard, 2, "both are told");
+        // Who comes up while an epoch ends may be told by votes alone, and says nothing more. The other one is not told, and
+        // is the only one that signs.
+        assert!(seen.copies_heard >= 1, "nobody is told");
         seen
     };
     campaign("SIM_COPY", "copied", number("SIM_COPIES").unwrap_or(40), run);
@@ -209,6 +215,20 @@ fn listening() {
         world.seen()
     };
     campaign("SIM_LISTENER", "listening", number("SIM_LISTENING").unwrap_or(40), run);
+}
+
+/// Peers without stake say anything all the time, and nobody who keeps the rules notices. `SIM_STRANGERS=100 cargo test
+/// --test sim strangers` runs more of them, `SIM_STRANGER=17` one.
+#[test]
+fn strangers() {
+    let run = |case: u64| {
+        let mut random = random::Random::new(5_000_000 + case);
+        let plan = plan::Plan::with_strangers(&mut random);
+        let mut world = World::with_plan(plan, random);
+        world.run_among_strangers();
+        world.seen()
+    };
+    campaign("SIM_STRANGER", "strangers", number("SIM_STRANGERS").unwrap_or(16), run);
 }
 
 /// Runs one case that a variable of the environment names, or so many.

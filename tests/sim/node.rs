@@ -30,6 +30,7 @@ use timed::types::{
 use timed::utxo::UtxoManager;
 
 use crate::heard::heard;
+use crate::plan::START_MS;
 use crate::proofs::{Prover, prover};
 use crate::random::Random;
 
@@ -66,7 +67,10 @@ pub struct Node {
     pub running: Option<Running>,
     /// Counts starts, so that timers of an earlier life are ignored.
     pub life: u64,
-    pub skew_ms: u64,
+    /// What its wall clock shows more than the world's time.
+    pub skew_ms: i64,
+    /// Where its monotonic clock began: that one is nobody's business but its own.
+    booted_ms: u64,
     /// The highest block that the log said is durable.
     pub durable: Height,
     /// How long another node with its key has to answer; 0: it votes unasked.
@@ -74,7 +78,7 @@ pub struct Node {
 }
 
 impl Node {
-    pub fn new(seed: u8, identity: Option<Identity>, skew_ms: u64) -> Self {
+    pub fn new(seed: u8, identity: Option<Identity>, skew_ms: i64) -> Self {
         Self {
             peer: SecretKey::from_seed(&[seed.wrapping_add(0x40); 32]).public(),
             ids: identity.iter().map(|identity| identity.id).collect(),
@@ -84,6 +88,7 @@ impl Node {
             running: None,
             life: 0,
             skew_ms,
+            booted_ms: START_MS - 60_000 - 1_000 * u64::from(seed),
             durable: 0,
             listen_ms: 0,
         }
@@ -143,7 +148,7 @@ impl Node {
             .expect("the journal is read");
         let restart = Restart::new(replayed, (journaled, reader), Arc::clone(&utxos), log.reader());
         let assembler = Assembler::new(Arc::clone(&restart.bodies), Arc::clone(&restart.blocks));
-        let now = Now::both(now_ms + self.skew_ms);
+        let now = self.now(now_ms);
         let Opened { consensus, outputs } = Consensus::open(config, restart, now);
         self.life += 1;
         self.running = Some(Running {
@@ -163,6 +168,14 @@ impl Node {
             evidence_on_disk: Vec::new(),
         });
         (outputs, own)
+    }
+
+    /// What its clocks show at a time of the world.
+    pub fn now(&self, now_ms: u64) -> Now {
+        Now {
+            monotonic_ms: now_ms - self.booted_ms,
+            wall_ms: now_ms.checked_add_signed(self.skew_ms).expect("clocks start in the present"),
+        }
     }
 
     /// The number of its next start, another one for each.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use timed::consensus::events::{
-    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
+    Answer, Event, JournalOrder, Notification, Output, Recipient, Shell, Timer, execute,
 };
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
@@ -176,8 +176,9 @@ impl OneNode {
     }
 
     pub fn feed(&mut self, event: Event) {
+        let now = self.node.now(self.now_ms);
         let Some(running) = &mut self.node.running else { return };
-        let outputs = running.consensus.handle(event, Now::both(self.now_ms));
+        let outputs = running.consensus.handle(event, now);
         self.execute(outputs);
     }
 

@@ -34,6 +34,8 @@ pub struct Plan {
     pub pauses: bool,
     /// Clocks are ahead by at most this.
     pub skew_ms_max: u64,
+    /// Wall clocks that are set while nodes run.
+    pub clock_steps: bool,
     pub voted_unblocked_max: u64,
     /// A validator that never comes up: the others' proposers can't do without their own votes.
     pub absent: Option<usize>,
@@ -47,12 +49,17 @@ pub struct Plan {
     pub halves: bool,
     /// How often a payment has a rival.
     pub contested_per_mille: u64,
-    /// A validator that does not keep the rules.
-    pub byzantine: Option<Byzantine>,
+    /// Validators that do not keep the rules.
+    pub byzantine: Vec<Byzantine>,
     /// Full nodes with a key that may become a masternode's during the run. With any, masternodes register, leave,
     /// change their keys and are jailed.
     pub spares: usize,
+    /// Peers without stake that say anything at any time.
+    pub strangers: usize,
+    pub intrusions_per_second: u64,
     pub unbonding_ms: u64,
+    /// Whether relays leave out who gets a message from the same member anyway, as in production; else all flood.
+    pub mesh: bool,
     /// Nodes spread over the world; otherwise every delay is random, and all are connected.
     pub geography: Option<Geography>,
 }
@@ -77,6 +84,7 @@ impl Plan {
             partitions: false,
             pauses: false,
             skew_ms_max: 0,
+            clock_steps: false,
             voted_unblocked_max: 200_000,
             absent: None,
             copies: 0,
@@ -84,9 +92,12 @@ impl Plan {
             listens: false,
             halves: false,
             contested_per_mille: 150,
-            byzantine: None,
+            byzantine: Vec::new(),
             spares: 0,
+            strangers: 0,
+            intrusions_per_second: 40,
             unbonding_ms: 600_000,
+            mesh: true,
             geography: None,
         }
     }
@@ -109,7 +120,12 @@ impl Plan {
             lie: often(random),
         };
         let index = random.below(self.validators);
-        Self { byzantine: Some(Byzantine { index, vices }), ..self }
+        Self { byzantine: vec![Byzantine { index, vices }], ..self }
+    }
+
+    /// Whether somebody's weight is missing from the beginning, or may be.
+    pub fn has_missing(&self) -> bool {
+        self.absent.is_some() || self.copies > 0 || self.spares > 0 || !self.byzantine.is_empty()
     }
 
     pub fn of(random: &mut Random) -> Self {
@@ -120,6 +136,8 @@ impl Plan {
         let rate_max = [12, 12, 20, 40][random.below(4)];
         // Nobody holds a third.
         let weights = (0..validators).map(|i| if unequal && i < 3 { 2 } else { 1 }).collect();
+        // The last one weighs least, and so less than a third.
+        let absent = random.chance(250).then(|| validators - 1);
         Self {
             validators,
             weights,
@@ -137,17 +155,21 @@ impl Plan {
             partitions: random.chance(600),
             pauses: random.chance(300),
             skew_ms_max: [40, 40, 40, 3_000][random.below(4)],
+            clock_steps: random.chance(300),
             voted_unblocked_max: [200_000, 200_000, 5][random.below(3)],
-            // The last one weighs least, and so less than a third.
-            absent: random.chance(250).then(|| validators - 1),
+            absent,
             copies: 0,
             copies_start_ms: 0,
-            listens: false,
+            // A restart as in production. Who is absent acknowledges nobody.
+            listens: absent.is_none() && random.chance(200),
             halves: false,
             contested_per_mille: 150,
-            byzantine: None,
+            byzantine: Vec::new(),
             spares,
+            strangers: [0, 1, 3][random.below(3)],
+            intrusions_per_second: 40,
             unbonding_ms: [600_000, 8_000][random.below(2)],
+            mesh: random.chance(600),
             geography: None,
         }
         .with_byzantine(random)
@@ -171,9 +193,10 @@ impl Plan {
         Self {
             copies: 1,
             copies_start_ms,
+            listens: false,
             absent: None,
             wipes: false,
-            byzantine: None,
+            byzantine: Vec::new(),
             blocks: 8,
             // The one that it starts in, and the next.
             epochs: if is_late { copies_start_ms / EPOCH_MS + 2 } else { 1 },
@@ -204,6 +227,45 @@ impl Plan {
     /// Any plan, with nodes that ask before they sign.
     pub fn listening(random: &mut Random) -> Self {
         Self { listens: true, absent: None, blocks: 12, epochs: 1, ..Self::of(random) }
+    }
+
+    /// A sound network, and strangers who say something all the time.
+    pub fn with_strangers(random: &mut Random) -> Self {
+        let validators = random.between(4, 7) as usize;
+        Self {
+            full_nodes: random.below(2),
+            loss_per_mille: [0, 20, 100][random.below(3)],
+            duplicate_per_mille: 30,
+            delay_ms_max: [5, 30][random.below(2)],
+            payments_per_second: 20,
+            skew_ms_max: 40,
+            strangers: random.between(1, 3) as usize,
+            intrusions_per_second: 300,
+            ..Self::calm(validators)
+        }
+    }
+
+    /// Validators all over the world that lose a tenth of what they say to each other. A third minus one of them is faulty
+    /// in one way or another.
+    pub fn lossy(validators: usize, random: &mut Random) -> Self {
+        let vices = [
+            Vices { withhold: 1_000, ..Vices::default() },
+            Vices { withhold: 200, delay: 400, lie: 400, forge: 100, ..Vices::default() },
+            Vices { equivocate: 500, ..Vices::default() },
+        ];
+        let mut places: Vec<usize> = (0..validators).collect();
+        let faulty = (0..(validators - 1) / 3).map(|number| {
+            let index = places.swap_remove(random.below(places.len()));
+            Byzantine { index, vices: vices[number % vices.len()].clone() }
+        });
+        Self {
+            byzantine: faulty.collect(),
+            loss_per_mille: 100,
+            payments_per_second: 8,
+            strangers: 2,
+            intrusions_per_second: 60,
+            ..Self::worldwide(validators, random)
+        }
     }
 
     /// More than a third of the weight is in two places at once, and the network in two halves.

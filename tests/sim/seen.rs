@@ -13,6 +13,16 @@ pub struct Seen {
     pub finals: u64,
     pub crashes: u64,
     pub pauses: u64,
+    /// Wall clocks that were set.
+    pub clock_steps: u64,
+    /// Messages of peers without stake.
+    pub intrusions: u64,
+    /// Answers with certificates that nodes gave each other.
+    pub certificates: u64,
+    /// What the slowest payment took for which a time was promised, in milliseconds.
+    pub slowest_ms: u64,
+    /// Copies of transactions with other witnesses.
+    pub copies: u64,
     /// Second, different versions of what a faulty validator had signed.
     pub equivocations: u64,
     /// Blocks with what was not certified that a faulty validator tried to propose.
@@ -69,6 +79,11 @@ impl Seen {
         self.finals += finals;
         self.crashes += crashes;
         self.pauses += pauses;
+        self.clock_steps += other.clock_steps;
+        self.intrusions += other.intrusions;
+        self.copies += other.copies;
+        self.slowest_ms = self.slowest_ms.max(other.slowest_ms);
+        self.certificates += other.certificates;
         self.equivocations += equivocations;
         self.blamed += blamed;
         self.evidence += evidence;
@@ -101,6 +116,10 @@ impl Seen {
         let reached = [
             ("a crash", self.crashes),
             ("a pause", self.pauses),
+            ("a clock that was set", self.clock_steps),
+            ("a message of a stranger", self.intrusions),
+            ("a certificate that was asked for", self.certificates),
+            ("a copy with other witnesses", self.copies),
             ("an equivocation", self.equivocations),
             ("a proposal of what is not certified", self.overreached),
             ("a forged message that was noticed", self.blamed),
@@ -199,6 +218,7 @@ impl World {
         let mut seen = self.seen.clone();
         seen.blocks = self.oracle.height;
         seen.finals = self.oracle.finals() as u64;
+        seen.slowest_ms = self.promptness.figures().1[2];
         seen.out_of_bounds = u64::from(self.is_over);
         let changes = self.oracle.changes();
         (seen.exited, seen.jailed, seen.unjailed) = (changes.exited, changes.jailed, changes.unjailed);

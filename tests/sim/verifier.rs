@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use curve25519_dalek::Scalar;
+use curve25519_dalek::{EdwardsPoint, Scalar};
 use sha2::{Digest as _, Sha512};
 use timed::types::{PublicKey, SecretKey, Signature, SignatureCheck, SignatureVerifier};
 
@@ -50,7 +50,25 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Another signature of the same digest, which is as good: its `R` is another one.
+    fn sign_otherwise(&self, digest: &[u8; 32], key: &PublicKey, salt: u64) -> Signature {
+        let nonce = hash([&self.prefix, digest, &salt.to_le_bytes()]);
+        let r = EdwardsPoint::mul_base(&nonce).compress().to_bytes();
+        let s = nonce + hash([&r, &key.0, digest]) * self.scalar;
+        let mut signature = Signature::EMPTY;
+        signature.0[..32].copy_from_slice(&r);
+        signature.0[32..].copy_from_slice(s.as_bytes());
+        signature
+    }
+}
+
 impl CachingVerifier {
+    /// What the owner of a known key could sign as well.
+    pub fn other_signature(&self, key: &PublicKey, digest: &[u8; 32], salt: u64) -> Option<Signature> {
+        self.secrets.get(&key.0).map(|known| known.sign_otherwise(digest, key, salt))
+    }
+
     /// With these keys known. What their signatures are follows from key and digest (RFC 8032); what differs is checked
     /// as a node checks it.
     pub fn knowing(secrets: impl Iterator<Item = SecretKey>) -> Self {
@@ -87,6 +105,8 @@ impl SignatureVerifier for CachingVerifier {
 fn a_known_keys_signature_is_told_from_a_spoiled_one() {
     let secret = SecretKey::from_seed(&[7; 32]);
     let known = Known::new(secret.clone());
+    let other = known.sign_otherwise(&[9; 32], &secret.public(), 1);
+    assert!(other != secret.sign(&[9; 32]) && secret.public().verify(&[9; 32], &other));
     for first in 0..=u8::MAX {
         let digest = [first; 32];
         let signature = secret.sign(&digest);

@@ -1,4 +1,7 @@
 //! Payments, chains of unconfirmed payments and double spends, as users with several nodes would make them.
+//!
+//! Some pay with several coins of several owners. Double spenders sign up to three rivals, of which some share a second
+//! coin, and spend what each of the rivals would make.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,19 +22,42 @@ pub struct Coin {
     pub owner: usize,
 }
 
+impl Coin {
+    /// The first output of a payment to somebody.
+    fn made_by(payment: &CheckedTransaction, owner: usize) -> Self {
+        let outpoint = OutPoint { txid: payment.txid(), index: 0 };
+        Self { outpoint, value: payment.outputs()[0].value, owner }
+    }
+}
+
 /// A payment that its user follows until it is in the chain.
 pub struct Payment {
     pub transaction: CheckedTransaction,
     owner: usize,
     /// The user signed a conflicting one, and so has no right to finality.
     pub contested: bool,
-    /// The conflicting one.
+    /// One that conflicts with it.
     rival: Option<TxId>,
+    /// How often it was sent again.
+    tries: u32,
     settled: bool,
 }
 
 /// After so many milliseconds its user sends a payment again that is not final.
-const AGAIN_MS: u64 = 1_500;
+pub const AGAIN_MS: u64 = 1_500;
+/// So often a double spender tries.
+const CONTESTED_TRIES_MAX: u32 = 6;
+
+/// Coins below this value stay where they are.
+const SPENT_VALUE_MIN: u64 = 100_000;
+/// Payments of more than this give change.
+const CHANGE_VALUE_MIN: u64 = 10_000_000;
+/// How often a payment has inputs of several owners.
+const JOINT_PER_MILLE: u64 = 150;
+/// How often outputs are spent before anybody has seen who makes them.
+const DESCENDANTS_PER_MILLE: u64 = 100;
+/// How often somebody spends what a rival would make.
+const CHILD_OF_RIVAL_PER_MILLE: u64 = 300;
 
 pub struct Workload {
     users: Vec<SecretKey>,
@@ -91,17 +117,20 @@ impl Workload {
         }
     }
 
-    fn pay(&self, coin: Coin, to: usize, parts: u64, memo: u64) -> CheckedTransaction {
+    /// All owners of the coins agree to it.
+    fn pay(&self, coins: &[Coin], to: usize, parts: u64, memo: u64) -> CheckedTransaction {
         let fee = 1_000;
         let lock = lock_of(&self.users[to]);
-        let value = Amount((coin.value.0 - fee) / parts);
+        let paid: u64 = coins.iter().map(|coin| coin.value.0).sum();
+        let value = Amount((paid - fee) / parts);
         let outputs = vec![TxOut { value, lock }; parts as usize];
-        let memo = memo.to_le_bytes().to_vec();
-        self.sign(coin.owner, Transaction::transfer(vec![coin.outpoint], outputs, memo))
+        let inputs = coins.iter().map(|coin| coin.outpoint).collect();
+        self.sign(coins, Transaction::transfer(inputs, outputs, memo.to_le_bytes().to_vec()))
     }
 
-    fn sign(&self, owner: usize, transaction: Transaction) -> CheckedTransaction {
-        let transaction = Arc::new(transaction.signed(&self.chain_id, &[&self.users[owner]]));
+    fn sign(&self, coins: &[Coin], transaction: Transaction) -> CheckedTransaction {
+        let owners: Vec<&SecretKey> = coins.iter().map(|coin| &self.users[coin.owner]).collect();
+        let transaction = Arc::new(transaction.signed(&self.chain_id, &owners));
         CheckedTransaction::check(transaction, &self.chain_id, &self.parameters, &*self.verifier)
             .expect("a payment is well-formed")
     }
@@ -135,7 +164,7 @@ impl Workload {
         outputs.push(TxOut { value: Amount(coin.value.0 - paid - 2_000), lock: self.lock(coin.owner) });
         let (version, inputs, witnesses) = (TRANSACTION_VERSION, vec![coin.outpoint], Vec::new());
         let transaction = Transaction { version, inputs, outputs, payload, witnesses };
-        self.sign(coin.owner, transaction.consented(&self.chain_id, operators))
+        self.sign(&[coin], transaction.consented(&self.chain_id, operators))
     }
 
     /// Follows such a transaction; sometimes its owner spends the coin elsewhere, too.
@@ -151,15 +180,16 @@ impl Workload {
         if !contested {
             return vec![transaction];
         }
-        let rival = self.pay(coin, random.below(self.users.len()), 1, 1);
+        let rival = self.pay(&[coin], random.below(self.users.len()), 1, 1);
         self.follow(rival.clone(), coin.owner, true, now_ms);
-        self.rivals(transaction.txid(), rival.txid());
+        self.note_rivals(&[transaction.txid(), rival.txid()]);
         vec![transaction, rival]
     }
 
-    fn rivals(&mut self, one: TxId, other: TxId) {
-        for (of, rival) in [(one, other), (other, one)] {
-            self.payments.get_mut(&of).expect("followed").rival = Some(rival);
+    /// Each one's rival is the next one, the last one's the first.
+    fn note_rivals(&mut self, txids: &[TxId]) {
+        for (of, rival) in txids.iter().zip(txids.iter().cycle().skip(1)) {
+            self.payments.get_mut(of).expect("followed").rival = Some(*rival);
         }
     }
 
@@ -176,49 +206,81 @@ impl Workload {
     }
 
     fn follow(&mut self, transaction: CheckedTransaction, owner: usize, contested: bool, now_ms: u64) {
+        let followed = transaction.clone();
         let payment =
-            Payment { transaction: transaction.clone(), owner, contested, rival: None, settled: false };
+            Payment { transaction: followed, owner, contested, rival: None, tries: 0, settled: false };
         self.spent.extend(transaction.inputs());
         self.open.insert(transaction.txid());
         self.due.insert((now_ms + AGAIN_MS, transaction.txid()));
         self.payments.insert(transaction.txid(), payment);
     }
 
-    /// One payment, or two that conflict.
+    /// One payment, or several that conflict or depend on each other; those that depend come first.
     pub fn next(&mut self, random: &mut Random, now_ms: u64) -> Vec<CheckedTransaction> {
-        if self.coins.is_empty() {
-            return Vec::new();
-        }
-        let place = random.below(self.coins.len());
-        let coin = self.coins.swap_remove(place);
-        let to = random.below(self.users.len());
-        let parts = if coin.value.0 > 10_000_000 { 2 } else { 1 };
-        if coin.value.0 < 100_000 {
-            return Vec::new();
-        }
-        let first = self.pay(coin, to, parts, 0);
+        let Some(coin) = self.take_coin(None, SPENT_VALUE_MIN, random) else { return Vec::new() };
         if random.chance(self.contested_per_mille) {
-            let second = self.pay(coin, random.below(self.users.len()), 1, 1);
-            self.follow(first.clone(), to, true, now_ms);
-            self.follow(second.clone(), to, true, now_ms);
-            self.rivals(first.txid(), second.txid());
-            return vec![first, second];
+            return self.contest(coin, random, now_ms);
         }
-        // Sometimes the change is spent before anybody has seen the parent.
-        let child = random.chance(100).then(|| {
-            let coin = Coin {
-                outpoint: OutPoint { txid: first.txid(), index: 0 },
-                value: first.outputs()[0].value,
-                owner: to,
-            };
-            self.pay(coin, random.below(self.users.len()), 1, 2)
-        });
-        self.follow(first.clone(), to, false, now_ms);
-        if let Some(child) = child {
-            self.follow(child.clone(), to, false, now_ms);
-            return vec![child, first];
+        let mut coins = vec![coin];
+        if random.chance(JOINT_PER_MILLE) {
+            coins.extend((0..3).filter_map(|_| self.take_coin(None, SPENT_VALUE_MIN, random)));
         }
-        vec![first]
+        let paid: u64 = coins.iter().map(|coin| coin.value.0).sum();
+        let parts = if paid > CHANGE_VALUE_MIN { coins.len() as u64 + 1 } else { 1 };
+        let to = random.below(self.users.len());
+        let mut made = vec![self.pay(&coins, to, parts, 0)];
+        if random.chance(DESCENDANTS_PER_MILLE) {
+            self.add_descendants(&mut made, to, random);
+        }
+        for payment in &made {
+            self.follow(payment.clone(), to, false, now_ms);
+        }
+        made.reverse();
+        made
+    }
+
+    /// Its first output is spent, and what that makes.
+    fn add_descendants(&self, made: &mut Vec<CheckedTransaction>, to: usize, random: &mut Random) {
+        let mut owner = to;
+        for memo in 2..random.between(3, 5) {
+            let parent = made.last().expect("the first one");
+            let coin = Coin::made_by(parent, owner);
+            if coin.value.0 < SPENT_VALUE_MIN {
+                return;
+            }
+            owner = random.below(self.users.len());
+            made.push(self.pay(&[coin], owner, 1, memo));
+        }
+    }
+
+    /// Rivals for a coin, two or three of them, and what somebody makes of their outputs.
+    fn contest(&mut self, coin: Coin, random: &mut Random, now_ms: u64) -> Vec<CheckedTransaction> {
+        let (shape, only) = (random.below(4), vec![coin]);
+        let second = if shape < 2 { None } else { self.take_coin(Some(coin.owner), SPENT_VALUE_MIN, random) };
+        let rivals = match (shape, second) {
+            (0, _) => vec![only.clone(), only],
+            // The first and the last do not conflict.
+            (2, Some(second)) => vec![only, vec![coin, second], vec![second]],
+            (_, Some(second)) => vec![only, vec![coin, second], vec![second, coin]],
+            (_, None) => vec![only.clone(), only.clone(), only],
+        };
+        let (mut made, mut children) = (Vec::new(), Vec::new());
+        for (memo, coins) in (0..).zip(rivals) {
+            let to = random.below(self.users.len());
+            let rival = self.pay(&coins, to, 1, memo);
+            if random.chance(CHILD_OF_RIVAL_PER_MILLE) {
+                let coin = Coin::made_by(&rival, to);
+                children.push(self.pay(&[coin], random.below(self.users.len()), 1, memo));
+            }
+            made.push(rival);
+        }
+        let txids: Vec<TxId> = made.iter().map(CheckedTransaction::txid).collect();
+        made.append(&mut children);
+        for transaction in &made {
+            self.follow(transaction.clone(), coin.owner, true, now_ms);
+        }
+        self.note_rivals(&txids);
+        made
     }
 
     /// A payment that its user has made.
@@ -229,6 +291,22 @@ impl Workload {
     /// The payment that conflicts with this one.
     pub fn rival(&self, txid: &TxId) -> Option<TxId> {
         self.payments.get(txid)?.rival
+    }
+
+    /// One of the payments that are neither final nor in the chain.
+    pub fn open_txid(&self, random: &mut Random) -> Option<TxId> {
+        self.open.iter().nth(random.below(self.open.len().max(1))).copied()
+    }
+
+    /// An output that somebody may spend at any moment, or is spending.
+    pub fn any_coin(&self, random: &mut Random) -> Option<OutPoint> {
+        let coin = self.coins.get(random.below(self.coins.len().max(1))).map(|coin| coin.outpoint);
+        let input = || self.open_txid(random).and_then(|txid| self.checked(&txid)?.inputs().first().copied());
+        coin.or_else(input)
+    }
+
+    pub fn user(&self, place: usize) -> SecretKey {
+        self.users[place].clone()
     }
 
     /// Payments that are neither final nor in the chain, as far as their users know.
@@ -263,10 +341,12 @@ impl Workload {
         let mut due = Vec::new();
         while let Some((at_ms, txid)) = self.due.first().copied().filter(|(at_ms, _)| *at_ms <= now_ms) {
             self.due.remove(&(at_ms, txid));
-            if is_final(&txid) {
+            let Some(payment) = self.payments.get_mut(&txid) else { continue };
+            payment.tries += 1;
+            if is_final(&txid) || (payment.contested && payment.tries > CONTESTED_TRIES_MAX) {
                 self.open.remove(&txid);
             } else {
-                due.extend(self.checked(&txid));
+                due.push(payment.transaction.clone());
                 self.due.insert((now_ms + AGAIN_MS, txid));
             }
         }

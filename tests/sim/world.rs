@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use timed::consensus::events::{Event, Notification, Now, Output, Signing, Timer, execute};
+use timed::consensus::events::{Event, Notification, Output, Signing, Timer, execute};
 use timed::consensus::instances::LISTEN_MS;
 use timed::consensus::signing::Identity;
 use timed::mempool::TransactionSource;
@@ -11,8 +11,9 @@ use timed::network::MessageKind;
 use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
+use timed::types::codec::encode;
 use timed::types::{
-    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, TxId,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
 };
 
 use crate::acting::Acting;
@@ -22,9 +23,11 @@ use crate::masternodes::Acts;
 use crate::node::Node;
 use crate::oracle::Oracle;
 use crate::plan::{Plan, START_MS, genesis, identity, operator, spare_operator, users};
+use crate::promptness::Promptness;
 use crate::proofs;
 use crate::random::Random;
 use crate::seen::{Closings, Seen};
+use crate::strangers::Strangers;
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
 use crate::worldwide::Stopwatch;
@@ -39,6 +42,8 @@ pub enum Item {
     Pay,
     Act,
     Submit { transaction: CheckedTransaction },
+    Offer { copy: Arc<Transaction>, is_right: bool },
+    Intrude,
     Crash { all: bool },
     Crashes,
     Restart { node: usize },
@@ -46,6 +51,8 @@ pub enum Item {
     Partitions,
     Heal,
     Pauses,
+    SetClock { node: usize, skew_ms: i64 },
+    ClockSteps,
 }
 
 impl Item {
@@ -93,6 +100,8 @@ pub struct World {
     pub seen: Seen,
     pub closings: Closings,
     pub stopwatch: Stopwatch,
+    pub promptness: Promptness,
+    pub strangers: Strangers,
     pub verbose: bool,
 }
 
@@ -101,6 +110,9 @@ pub struct World {
 const IN_FLIGHT_MAX: usize = 200_000;
 /// The same for each pair of nodes of a large network, where every vote of everybody is on every link at once.
 const IN_FLIGHT_OF_A_LINK_MAX: usize = 400;
+
+/// Once faults are over and nodes have caught up, a payment of an honest user is final everywhere within this time.
+const FINAL_AFTER_FAULTS_MS: u64 = 5_000;
 
 impl World {
     pub fn new(seed: u64) -> Self {
@@ -113,7 +125,9 @@ impl World {
         let users = users();
         let genesis = genesis(&plan, &users);
         let operators = (0..plan.validators).map(operator).chain((0..plan.spares).map(spare_operator));
-        let verifier = Arc::new(CachingVerifier::knowing(operators.chain(users.iter().cloned())));
+        let verifier = Arc::new(CachingVerifier::knowing(
+            operators.chain(users.iter().cloned()).chain(Strangers::secrets(plan.strangers)),
+        ));
         let ids: Vec<_> = (0..plan.validators).map(|index| identity(&genesis, index).id).collect();
         let first_spare = plan.validators + plan.full_nodes;
         let first_copy = first_spare + plan.spares;
@@ -123,7 +137,7 @@ impl World {
                 let key = if i < first_copy { i } else { i - first_copy };
                 let identity =
                     (key < plan.validators).then(|| Identity { id: ids[key], secret: operator(key) });
-                let mut node = Node::new(i as u8, identity, random.between(0, plan.skew_ms_max));
+                let mut node = Node::new(i as u8, identity, random.between(0, plan.skew_ms_max) as i64);
                 node.listen_ms = if plan.listens { LISTEN_MS } else { 0 };
                 if (first_spare..first_spare + plan.spares).contains(&i) {
                     node.operator = Some(spare_operator(i - first_spare));
@@ -141,6 +155,7 @@ impl World {
             Arc::clone(&verifier) as _,
             plan.contested_per_mille,
         );
+        let strangers = Strangers::new(plan.strangers, count, &mut random);
         let mut world = Self {
             oracle: Oracle::new(&state, &outputs),
             proofs: proofs::Checker::default(),
@@ -165,10 +180,12 @@ impl World {
             seen: Seen::default(),
             closings: Closings::default(),
             stopwatch: Stopwatch::default(),
+            promptness: Promptness::default(),
+            strangers,
             evidence_on_disk: Vec::new(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
-        for index in (0..world.plan.copies).chain(world.byzantine()) {
+        for index in (0..world.plan.copies).chain(world.byzantine()).collect::<Vec<_>>() {
             world.oracle.expect_faults(world.ids[index]);
         }
         if world.plan.halves {
@@ -194,6 +211,12 @@ impl World {
         if world.plan.pauses {
             world.after(1_200, Item::Pauses);
         }
+        if world.plan.clock_steps {
+            world.after(1_100, Item::ClockSteps);
+        }
+        if world.plan.strangers > 0 {
+            world.after(100, Item::Intrude);
+        }
         world
     }
 
@@ -202,9 +225,26 @@ impl World {
         self.queue.entry(self.now_ms + delay_ms).or_default().push_back(item);
     }
 
-    /// The validator that does not keep the rules.
-    pub fn byzantine(&self) -> Option<usize> {
-        self.plan.byzantine.as_ref().map(|byzantine| byzantine.index)
+    /// The validators that do not keep the rules.
+    fn byzantine(&self) -> impl Iterator<Item = usize> + '_ {
+        self.plan.byzantine.iter().map(|byzantine| byzantine.index)
+    }
+
+    pub fn is_byzantine(&self, node: usize) -> bool {
+        self.byzantine().any(|index| index == node)
+    }
+
+    /// Who may break rules: whoever relays for others may not be taken for one of them.
+    pub fn may_be_blamed(&self, peer: PublicKey) -> bool {
+        let node = self.nodes.iter().position(|node| node.peer == peer);
+        self.strangers.is_one(peer) || node.is_some_and(|node| self.is_byzantine(node))
+    }
+
+    fn peer_at(&self, place: usize) -> PublicKey {
+        match self.nodes.get(place) {
+            Some(node) => node.peer,
+            None => self.strangers.peer(place - self.nodes.len()),
+        }
     }
 
     /// A validator's masternode.
@@ -258,6 +298,7 @@ impl World {
                 self.feed(other, Event::PeerConnected(here));
             }
         }
+        self.connect_strangers(node);
     }
 
     /// A copy that comes up for the first time has the disk of the node whose key it has.
@@ -270,9 +311,9 @@ impl World {
     }
 
     pub fn feed(&mut self, node: usize, event: Event) {
-        let now_ms = self.now_ms + self.nodes[node].skew_ms;
+        let now = self.nodes[node].now(self.now_ms);
         let Some(running) = &mut self.nodes[node].running else { return };
-        let outputs = running.consensus.handle(event, Now::both(now_ms));
+        let outputs = running.consensus.handle(event, now);
         self.execute(node, outputs);
     }
 
@@ -294,6 +335,7 @@ impl World {
                 let epoch = running.consensus.finality().epoch();
                 self.oracle_of(node).finalized(&transaction, epoch);
                 self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
+                self.promptness.finalized(node, transaction.txid(), self.now_ms);
                 let Some(running) = &self.nodes[node].running else { return };
                 if proofs::is_sampled(&transaction.txid()) {
                     self.proofs.prove_final(&self.genesis, running, transaction.txid(), &*self.verifier);
@@ -311,6 +353,7 @@ impl World {
                 self.note_closings();
                 for transaction in &applied.transactions {
                     self.stopwatch.finalized(node, transaction.txid(), self.now_ms);
+                    self.promptness.finalized(node, transaction.txid(), self.now_ms);
                     self.workload.settled(transaction);
                 }
                 self.seen.slashed = self.oracle.slashed;
@@ -327,7 +370,7 @@ impl World {
                 self.seen.lock_evidence += u64::from(matches!(*piece, Evidence::Locks(..)));
             }
             Notification::SigningChanged(Signing::KeyCopied) => {
-                let may = self.is_copied(node) || self.byzantine() == Some(node);
+                let may = self.is_copied(node) || self.is_byzantine(node);
                 assert!(may, "node {node} hears a copy of its key, and there is none");
                 self.seen.copies_heard += 1;
                 self.seen.heard_in_other_set += u64::from(self.is_in_other_set(node));
@@ -351,18 +394,30 @@ impl World {
     }
 
     pub(super) fn broadcast(&mut self, from: usize, message: &Message, except: Option<PublicKey>) {
+        self.strangers.overhear(message);
+        self.hold_to_wire(from, message);
+        let is_often = matches!(message, Message::Transaction(_) | Message::VoteBatch(_));
+        let source = except.filter(|_| self.plan.mesh && is_often).and_then(|peer| self.member_at(&peer));
         for to in 0..self.nodes.len() {
-            if to != from && self.are_connected(from, to) && Some(self.nodes[to].peer) != except {
+            let has_it_anyway =
+                source.is_some_and(|source| self.are_connected(source, to) && !self.cut[source][to]);
+            let is_told = to != from && self.are_connected(from, to) && Some(self.nodes[to].peer) != except;
+            if is_told && !has_it_anyway {
                 self.send(from, to, message.clone());
             }
         }
+    }
+
+    /// The node of a validator, by its peers' name for it.
+    fn member_at(&self, peer: &PublicKey) -> Option<usize> {
+        self.nodes.iter().take(self.plan.validators).position(|node| node.peer == *peer)
     }
 
     pub(super) fn send(&mut self, from: usize, to: usize, message: Message) {
         if self.cut[from][to] || (!self.faults_over && self.random.chance(self.plan.loss_per_mille)) {
             return;
         }
-        let faulty = self.plan.byzantine.clone().filter(|faulty| faulty.index == from);
+        let faulty = self.plan.byzantine.iter().find(|faulty| faulty.index == from).cloned();
         let (message, late_ms) = match faulty {
             None => (message, 0),
             Some(faulty) => match self.tamper(&faulty, to, message) {
@@ -376,6 +431,14 @@ impl World {
         }
         let delay = self.delay_ms(from, to);
         self.after(delay + late_ms, Item::Deliver { from, to, message });
+    }
+
+    /// The network would refuse what is longer than its kind may be, and close the connection.
+    pub(super) fn hold_to_wire(&self, from: usize, message: &Message) {
+        let (kind, bytes) = (MessageKind::of(message), encode(message).len());
+        assert!(bytes <= kind.bytes_max(), "node {from} sends a {} of {bytes} bytes", kind.name());
+        let listed = message.check_limits().and_then(|()| message.check_density(bytes));
+        assert_eq!(listed, Ok(()), "node {from} sends a {} that is refused", kind.name());
     }
 
     // -- steps ----------------------------------------------------------------------------------------------------
@@ -416,11 +479,17 @@ impl World {
                 if self.is_unheard(to, &message) {
                     return;
                 }
+                self.seen.certificates +=
+                    u64::from(matches!(&message, Message::Certificates(_)) && from < self.nodes.len());
                 if let Message::Proposal(proposal) = &message {
                     self.note_lacking_promise(to, proposal);
                 }
-                let from = self.nodes[from].peer;
-                self.feed(to, Event::Message { from, message, verified: false });
+                let from = self.peer_at(from);
+                if let Message::Announce(txids) = &message {
+                    self.hear_announcement(to, from, txids);
+                } else {
+                    self.feed(to, Event::Message { from, message, verified: false });
+                }
                 self.check(to);
             }
             Item::Timer { node, life, timer } if self.is_alive(node, life) => {
@@ -428,6 +497,7 @@ impl World {
             }
             Item::Tick { node, life } if self.is_alive(node, life) => {
                 self.feed(node, Event::Tick);
+                self.tick_admission(node);
                 self.after(100, Item::Tick { node, life });
             }
             Item::WriteJournal { node, life } if self.is_alive(node, life) => self.write_journal(node),
@@ -436,6 +506,8 @@ impl World {
             Item::Pay => self.pay(),
             Item::Act => self.act(),
             Item::Submit { transaction } => self.submit(&transaction),
+            Item::Offer { copy, is_right } => self.offer(copy, is_right),
+            Item::Intrude => self.intrude(),
             Item::Crash { all } => {
                 let node = self.random.below(self.nodes.len());
                 for node in if all { 0..self.nodes.len() } else { node..node + 1 } {
@@ -478,6 +550,8 @@ impl World {
                     self.after(delay, Item::Pauses);
                 }
             }
+            Item::SetClock { node, skew_ms } => self.nodes[node].skew_ms = skew_ms,
+            Item::ClockSteps => self.step_a_clock(),
         }
     }
 
@@ -510,13 +584,16 @@ impl World {
         let made = self.workload.next(&mut self.random, self.now_ms);
         if let [alone] = made.as_slice() {
             self.stopwatch.watch(alone.txid());
+            self.expect_finality(alone.txid());
         }
         for transaction in made {
+            self.copy_some(transaction.transaction());
             self.submit_soon(transaction);
         }
     }
 
     fn pay(&mut self) {
+        self.check_promptness();
         self.pay_once();
         let oracle = &self.oracle;
         for transaction in self.workload.due_again(self.now_ms, |txid| oracle.is_final(txid)) {
@@ -550,14 +627,20 @@ impl World {
         }
         let node = live[self.random.below(live.len())];
         self.stopwatch.submitted(node, transaction.txid(), self.now_ms);
-        self.admit(node, TransactionSource::Local, vec![Arc::clone(transaction.transaction())]);
+        self.note_sent(node, transaction.txid());
+        let _sent_again_later =
+            self.admit(node, TransactionSource::Local, vec![Arc::clone(transaction.transaction())]);
     }
 
     // -- the run --------------------------------------------------------------------------------------------------
 
-    fn heights(&self) -> Vec<Height> {
-        let is_honest = |place: usize| self.plan.absent != Some(place) && self.byzantine() != Some(place);
-        let present = self.nodes.iter().enumerate().filter(|(place, _)| is_honest(*place));
+    /// Whether a node is there and keeps the rules.
+    pub(super) fn is_honest(&self, node: usize) -> bool {
+        self.plan.absent != Some(node) && !self.is_byzantine(node)
+    }
+
+    pub(super) fn heights(&self) -> Vec<Height> {
+        let present = self.nodes.iter().enumerate().filter(|(place, _)| self.is_honest(*place));
         present
             .map(|(_, node)| node.running.as_ref().map_or(0, |running| running.consensus.state().height()))
             .collect()
@@ -584,7 +667,7 @@ impl World {
         !self.evidence_on_disk.iter().any(is_open)
     }
 
-    fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         let mut text = String::new();
         for (place, node) in self.nodes.iter().enumerate() {
             let Some(running) = &node.running else { continue };
@@ -624,6 +707,7 @@ impl World {
         self.run_until("more blocks at each node", 60_000, |world| {
             world.heights().iter().all(|reached| *reached >= blocks)
         });
+        self.promise_finality_within(FINAL_AFTER_FAULTS_MS);
         self.run_until("more epochs", 60_000, |world| world.oracle.epoch >= epochs);
         self.run_until("all evidence in blocks", 30_000, Self::is_all_evidence_in_blocks);
         let mut owed: Vec<TxId> = self

@@ -123,6 +123,11 @@ impl Stopwatch {
         ends.filter_map(|block| Some(Wait { from_ms: begun(block.epoch)?, to_ms: block.last_ms })).collect()
     }
 
+    /// From the first node's last ordinary block to the last node's last block, of the slowest epoch.
+    pub fn longest_closing_ms(&self) -> Option<u64> {
+        self.closings().into_iter().map(Wait::ms).max()
+    }
+
     /// The longest time in which nothing became final at a node, of those that overlap with an epoch's closing.
     fn longest_silence_ms(&self, closings: &[Wait]) -> Option<u64> {
         let pairs = self.finals_ms.values().flat_map(|times_ms| times_ms.windows(2));
