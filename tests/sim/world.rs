@@ -234,10 +234,11 @@ impl World {
         self.byzantine().any(|index| index == node)
     }
 
-    /// Who may break rules: whoever relays for others may not be taken for one of them.
+    /// Who may break rules: whoever relays for others may not be taken for one of them. On two branches of a fork weights
+    /// differ, so there a certificate of the other branch may lack votes on this one.
     pub fn may_be_blamed(&self, peer: PublicKey) -> bool {
         let node = self.nodes.iter().position(|node| node.peer == peer);
-        self.strangers.is_one(peer) || node.is_some_and(|node| self.is_byzantine(node))
+        self.plan.halves || self.strangers.is_one(peer) || node.is_some_and(|node| self.is_byzantine(node))
     }
 
     fn peer_at(&self, place: usize) -> PublicKey {
