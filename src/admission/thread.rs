@@ -129,13 +129,8 @@ impl Queue {
 impl Entry {
     /// About what it takes in memory; never more than a queue has room for.
     fn bytes(&self) -> u32 {
-        let of_one = |transaction: &Arc<Transaction>| {
-            let inputs = transaction.inputs.len().saturating_mul(36);
-            let outputs = transaction.outputs.len().saturating_mul(48);
-            let witnesses = transaction.witnesses.len().saturating_mul(96);
-            inputs.saturating_add(outputs).saturating_add(witnesses).saturating_add(512)
-        };
-        let all = self.transactions.iter().map(of_one).fold(0, usize::saturating_add);
+        let each = self.transactions.iter().map(|transaction| transaction.memory_bytes());
+        let all = each.fold(0, usize::saturating_add);
         u32::try_from(all.min(ENTRY_BYTES_MAX)).unwrap_or(u32::MAX)
     }
 }

@@ -251,9 +251,9 @@ impl Engine {
     fn urgent_events(&mut self) -> bool {
         let mut some = false;
         for _ in 0..URGENT_BURST {
-            let Ok(event) = self.parts.inbox.urgent.try_recv() else { break };
+            let Ok(queued) = self.parts.inbox.urgent.try_recv() else { break };
             some = true;
-            self.handle(event);
+            self.handle(queued.event);
         }
         some
     }
@@ -262,9 +262,9 @@ impl Engine {
     fn bulk_events(&mut self, limit: usize) -> bool {
         let mut some = false;
         for _ in 0..limit {
-            let Ok(event) = self.parts.inbox.bulk.try_recv() else { break };
+            let Ok(queued) = self.parts.inbox.bulk.try_recv() else { break };
             some = true;
-            self.handle(event);
+            self.handle(queued.event);
             if !self.parts.inbox.urgent.is_empty() || self.parts.shell.handle.has_own() {
                 break;
             }

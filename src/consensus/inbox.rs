@@ -4,8 +4,11 @@
 //! - What the node owes itself (durable writes, durable blocks, elapsed timers) is never dropped and never
 //!   waits behind what peers say; votes never wait behind transactions and blocks.
 //!
+//! - INV-INBOX-1: what peers' messages in a lane take in memory is at most [`URGENT_BYTES_MAX`] and [`BULK_BYTES_MAX`],
+//!   or one message, whatever their number.
+//!
 //! # Concurrency
-//! The own lane is bounded by what consensus ordered; peers' lanes are bounded channels whose senders wait.
+//! The own lane is bounded by what consensus ordered; peers' lanes are bounded in events and bytes, and their senders wait.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -13,26 +16,90 @@ use std::thread::Thread;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::events::Event;
 use super::known::KnownBatches;
 use super::verify::Voters;
 use crate::protocol::finality::FinalVotes;
-use crate::types::TxId;
+use crate::types::limits::{CERTIFICATE_VOTE_BYTES_MAX, EVIDENCE_BYTES_MAX};
+use crate::types::{FinalityVote, Message, TxId};
 
 /// Urgent events of peers that wait, at most.
 pub const URGENT_EVENTS_MAX: usize = 256;
 /// Transactions, blocks and requests that wait, at most.
 pub const BULK_EVENTS_MAX: usize = 256;
 
+/// Bytes of peers' urgent messages that wait, at most.
+pub const URGENT_BYTES_MAX: usize = 32 << 20;
+/// Bytes of peers' blocks, requests and answers that wait, at most. Transactions that passed admission come on top, and
+/// are bounded by their number: 256 of 100 kB.
+pub const BULK_BYTES_MAX: usize = 64 << 20;
+/// What an event takes beside the lists in it.
+const EVENT_BYTES: usize = 1 << 10;
+
+/// An event with its share of the lane's bytes, given back when it is taken.
+pub(super) struct Queued {
+    pub(super) event: Event,
+    _bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// A lane's sending end.
+struct Lane {
+    events: mpsc::Sender<Queued>,
+    bytes: Arc<Semaphore>,
+    bytes_max: usize,
+}
+
+impl Lane {
+    fn new(events_max: usize, bytes_max: usize) -> (Self, mpsc::Receiver<Queued>) {
+        let (events, inbox) = mpsc::channel(events_max);
+        (Self { events, bytes: Arc::new(Semaphore::new(bytes_max)), bytes_max }, inbox)
+    }
+
+    async fn send(&self, event: Event) -> Result<(), ConsensusStopped> {
+        let bytes = u32::try_from(memory_of(&event).min(self.bytes_max)).unwrap_or(u32::MAX);
+        let held = Arc::clone(&self.bytes).acquire_many_owned(bytes).await.map_err(|_| ConsensusStopped)?;
+        self.events.send(Queued { event, _bytes: Some(held) }).await.map_err(|_| ConsensusStopped)
+    }
+}
+
+/// About what an event keeps in memory, in bytes.
+fn memory_of(event: &Event) -> usize {
+    let Event::Message { message, .. } = event else { return EVENT_BYTES };
+    let lists = match message {
+        Message::VoteBatch(batch) => batch.votes.len().saturating_mul(size_of::<FinalityVote>()),
+        Message::Proposal(proposal) => {
+            let evidence = if proposal.block.evidence.is_empty() { 0 } else { EVIDENCE_BYTES_MAX };
+            proposal.block.txids.len().saturating_mul(size_of::<TxId>()).saturating_add(evidence)
+        }
+        Message::Certificates(certificates) => {
+            let votes = certificates.iter().map(|certificate| certificate.votes.len());
+            votes.fold(0, usize::saturating_add).saturating_mul(CERTIFICATE_VOTE_BYTES_MAX)
+        }
+        Message::Blocks(blocks) => {
+            let bodies = blocks.iter().flat_map(|committed| &committed.block.transactions);
+            bodies.map(|transaction| transaction.memory_bytes()).fold(0, usize::saturating_add)
+        }
+        Message::Transactions(transactions) => {
+            transactions.iter().map(|transaction| transaction.memory_bytes()).fold(0, usize::saturating_add)
+        }
+        Message::GetTransactions(txids) | Message::GetCertificates(_, txids) => {
+            txids.len().saturating_mul(size_of::<TxId>())
+        }
+        Message::Evidence(_) => EVIDENCE_BYTES_MAX,
+        _ => 0,
+    };
+    lists.saturating_add(EVENT_BYTES)
+}
+
 /// Hands events to consensus.
 pub struct ConsensusHandle {
     /// Swapped when an epoch begins.
     voters: ArcSwap<Voters>,
     own: Mutex<VecDeque<Event>>,
-    urgent: mpsc::Sender<Event>,
-    bulk: mpsc::Sender<Event>,
+    urgent: Lane,
+    bulk: Lane,
     /// Set when the thread starts.
     thread: OnceLock<Thread>,
     known: KnownBatches,
@@ -40,8 +107,8 @@ pub struct ConsensusHandle {
 
 /// The receiving ends of peers' lanes.
 pub struct ConsensusInbox {
-    pub(super) urgent: mpsc::Receiver<Event>,
-    pub(super) bulk: mpsc::Receiver<Event>,
+    pub(super) urgent: mpsc::Receiver<Queued>,
+    pub(super) bulk: mpsc::Receiver<Queued>,
 }
 
 /// The thread of consensus has ended: the node stops.
@@ -53,8 +120,8 @@ impl ConsensusHandle {
     /// The handle and the inbox of a thread that is still to be started.
     #[must_use]
     pub fn new(voters: Voters) -> (Arc<Self>, ConsensusInbox) {
-        let (urgent, urgent_events) = mpsc::channel(URGENT_EVENTS_MAX);
-        let (bulk, bulk_events) = mpsc::channel(BULK_EVENTS_MAX);
+        let (urgent, urgent_events) = Lane::new(URGENT_EVENTS_MAX, URGENT_BYTES_MAX);
+        let (bulk, bulk_events) = Lane::new(BULK_EVENTS_MAX, BULK_BYTES_MAX);
         let handle = Self {
             voters: ArcSwap::from_pointee(voters),
             own: Mutex::default(),
@@ -112,7 +179,7 @@ impl ConsensusHandle {
     /// # Errors
     /// When the node stops.
     pub async fn urgent(&self, event: Event) -> Result<(), ConsensusStopped> {
-        self.urgent.send(event).await.map_err(|_| ConsensusStopped)?;
+        self.urgent.send(event).await?;
         self.wake();
         Ok(())
     }
@@ -122,20 +189,21 @@ impl ConsensusHandle {
     /// # Errors
     /// When the node stops.
     pub async fn bulk(&self, event: Event) -> Result<(), ConsensusStopped> {
-        self.bulk.send(event).await.map_err(|_| ConsensusStopped)?;
+        self.bulk.send(event).await?;
         self.wake();
         Ok(())
     }
 
-    /// The same for threads; blocks while there is no room. Not to be called from a task.
+    /// The same for the thread of admission, whose events are small; blocks while there are too many. Not to be called
+    /// from a task.
     ///
     /// # Errors
     /// When the node stops.
     pub fn bulk_blocking(&self, event: Event) -> Result<(), ConsensusStopped> {
-        match self.bulk.try_send(event) {
+        match self.bulk.events.try_send(Queued { event, _bytes: None }) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(event)) => {
-                self.bulk.blocking_send(event).map_err(|_| ConsensusStopped)?;
+            Err(mpsc::error::TrySendError::Full(queued)) => {
+                self.bulk.events.blocking_send(queued).map_err(|_| ConsensusStopped)?;
             }
             Err(mpsc::error::TrySendError::Closed(_)) => return Err(ConsensusStopped),
         }
@@ -152,5 +220,38 @@ impl ConsensusHandle {
         let (answer, answered) = oneshot::channel();
         self.bulk(Event::FinalVotesAsked { txid, answer }).await?;
         answered.await.map_err(|_| ConsensusStopped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::types::limits::REQUEST_IDS_MAX;
+    use crate::types::{ChainId, PublicKey, ValidatorSet, VoteKind};
+
+    fn question() -> Event {
+        let message = Message::GetCertificates(VoteKind::Lock, vec![TxId::ZERO; REQUEST_IDS_MAX]);
+        Event::Message { from: PublicKey::ZERO, message, verified: false }
+    }
+
+    /// INV-INBOX-1.
+    #[tokio::test]
+    async fn a_lane_is_full_by_bytes_before_it_is_by_number() {
+        let set = Arc::new(ValidatorSet::default());
+        let (handle, mut inbox) = ConsensusHandle::new(Voters { chain_id: ChainId::ZERO, epoch: 0, set });
+        let fit = URGENT_BYTES_MAX / memory_of(&question());
+        assert!(fit < URGENT_EVENTS_MAX, "else this says nothing");
+        for _ in 0..fit {
+            handle.urgent(question()).await.unwrap();
+        }
+        let more = handle.urgent(question());
+        tokio::pin!(more);
+        let waited = tokio::time::timeout(Duration::from_millis(100), &mut more).await;
+        assert!(waited.is_err(), "INV-INBOX-1");
+        // What is taken makes room.
+        drop(inbox.urgent.try_recv().unwrap());
+        tokio::time::timeout(Duration::from_secs(10), more).await.unwrap().unwrap();
     }
 }

@@ -163,6 +163,15 @@ pub fn signing_digest(chain_id: &ChainId, txid: &TxId) -> [u8; 32] {
 }
 
 impl Transaction {
+    /// About what it takes in memory, in bytes: more than its encoding, the more so the smaller it is.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let inputs = self.inputs.len().saturating_mul(size_of::<OutPoint>());
+        let outputs = self.outputs.len().saturating_mul(size_of::<TxOut>());
+        let witnesses = self.witnesses.len().saturating_mul(size_of::<Witness>());
+        inputs.saturating_add(outputs).saturating_add(witnesses).saturating_add(512)
+    }
+
     /// A transfer without witnesses.
     #[must_use]
     pub const fn transfer(inputs: Vec<OutPoint>, outputs: Vec<TxOut>, memo: Vec<u8>) -> Self {
