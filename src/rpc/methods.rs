@@ -237,7 +237,7 @@ pub static METHODS: [Method; 33] = [
     Method::read(
         "verifyfinalityproof",
         &["proof"],
-        "Checks an answer of getfinalityproof, or its \"proof\" alone, against this node's genesis document; what it proves",
+        "Checks an answer of getfinalityproof, or its \"proof\" alone, against this node's genesis document; what it proves. `timed verify-proof` takes those above 1 MiB too",
         |call| {
             answer(async move {
                 let given = call.required::<Value>(0)?;

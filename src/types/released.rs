@@ -29,6 +29,7 @@
 //! assert_eq!(*vote, 7);
 //! ```
 
+use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -38,7 +39,7 @@ use super::merkle::MerkleTree;
 use super::{Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, VoteBatch};
 
 /// A shared value that may be sent. Its encoding is that of the value.
-#[derive(PartialEq, Eq, Debug, Encode, Decode)]
+#[derive(PartialEq, Eq, Encode, Decode)]
 pub struct Released<T>(Arc<T>);
 
 impl<T> Released<T> {
@@ -65,6 +66,13 @@ impl<T> Released<T> {
 impl<T> Released<T> {
     pub(crate) fn heard(value: impl Into<Arc<T>>) -> Self {
         Self(value.into())
+    }
+}
+
+/// As the value itself, as `Arc` has it.
+impl<T: fmt::Debug> fmt::Debug for Released<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

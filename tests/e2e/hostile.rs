@@ -32,19 +32,16 @@ fn a_hostile_member_leaves_payments_alone() {
 }
 
 #[test]
-
 fn hostile_orphans_of_many_inputs_leave_payments_alone() {
     besiege_by("orphans of a hundred invented outputs", hostile_transactions::rival_orphans);
 }
 
 #[test]
-
 fn hostile_half_open_sockets_let_others_in() {
     besiege_by("200 half-open sockets", hostile_wire::half_open);
 }
 
 #[test]
-
 fn hostile_unknown_coins_lock_nobody_elses() {
     besiege_by("a victim's coin beside an unknown one", hostile_transactions::victims_coin);
 }
@@ -55,13 +52,11 @@ fn hostile_heights_are_not_believed() {
 }
 
 #[test]
-
 fn hostile_slow_connections_leave_rpc_to_others() {
     besiege_by("RPC: 150 slow connections", hostile_rpc::slow_connections);
 }
 
 #[test]
-
 fn hostile_waiters_leave_rpc_to_others() {
     besiege_by("RPC: 150 calls that wait", hostile_rpc::waiters);
 }

@@ -55,6 +55,8 @@ pub fn attacks() -> Vec<Attack> {
         Attack { name: "blocks unasked", run: blocks },
         Attack { name: "evidence of garbage", run: evidence },
         Attack { name: "heartbeats of garbage", run: heartbeats },
+        Attack { name: "announcements of invented transactions", run: announcements },
+        Attack { name: "neighbours that it has not", run: neighbours },
     ]
 }
 
@@ -103,6 +105,7 @@ fn flood_over(
             sent += count;
         }
     }
+    assert!(names > 0, "the attack reached nobody");
     format!("{sent} messages under {names} names")
 }
 
@@ -177,6 +180,16 @@ fn recorded_txids(siege: &Siege) -> Vec<TxId> {
         _ => None,
     };
     peer.take_received().into_iter().filter_map(txid).take(200).collect()
+}
+
+/// Each would have its body asked for, of the attacker and of nobody else.
+fn announcements(siege: &Siege) -> String {
+    flood(siege, |_| Message::Announce(std::iter::repeat_with(any_txid).take(REQUEST_IDS).collect()))
+}
+
+/// What it says of its own links is believed, and changes only what it gets itself.
+fn neighbours(siege: &Siege) -> String {
+    flood(siege, |_| Message::Neighbours((0..200).map(|_| any_key().public()).collect()))
 }
 
 /// Asks for all batches of all members, again and again.
