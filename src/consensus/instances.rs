@@ -161,6 +161,8 @@ pub(super) struct Instances {
     acknowledged_by: BTreeSet<MasternodeId>,
     /// When a peer was last heard; `None` before the first one.
     heard_ms: Option<TimeMs>,
+    /// False only if nothing known is unanswered: time is looked at with each event, and all members but then.
+    has_unanswered: bool,
 }
 
 impl Instances {
@@ -176,6 +178,7 @@ impl Instances {
             epoch: 0,
             acknowledged_by: BTreeSet::new(),
             heard_ms: None,
+            has_unanswered: false,
         }
     }
 
@@ -225,6 +228,7 @@ impl Instances {
             known.heard_ms = now_ms;
             known.asks = statement.asks;
             known.is_unanswered = true;
+            self.has_unanswered = true;
         }
         let others = statement.rivals.iter().filter(|rival| rival.start != statement.instance.start);
         for rival in others.clone() {
@@ -252,6 +256,7 @@ impl Instances {
         if let Some(known) = member.entry(instance, now_ms, self.window_ms) {
             known.heard_ms = now_ms;
             known.is_unanswered = true;
+            self.has_unanswered = true;
         }
     }
 
@@ -282,10 +287,11 @@ impl Instances {
     }
 
     fn owes_an_answer(&self, own: MasternodeId, now_ms: TimeMs) -> bool {
-        self.known.iter().any(|(validator, member)| {
-            let mut unanswered = member.instances.iter().filter(|known| known.is_unanswered);
-            unanswered.any(|known| *validator == own || self.is_acknowledged(known, now_ms))
-        })
+        self.has_unanswered
+            && self.known.iter().any(|(validator, member)| {
+                let mut unanswered = member.instances.iter().filter(|known| known.is_unanswered);
+                unanswered.any(|known| *validator == own || self.is_acknowledged(known, now_ms))
+            })
     }
 
     fn is_due(&self, own: MasternodeId, asks: bool, now_ms: TimeMs) -> bool {
@@ -309,11 +315,13 @@ impl Instances {
             signature: Signature::EMPTY,
         };
         self.seq = self.seq.saturating_add(1);
+        self.has_unanswered = false;
         for (validator, member) in &mut self.known {
             for known in &mut member.instances {
                 let is_answered = *validator == own
                     || statement.acknowledged.iter().any(|it| it.instance == known.instance);
                 known.is_unanswered &= !is_answered;
+                self.has_unanswered |= known.is_unanswered;
             }
         }
         statement
@@ -347,11 +355,14 @@ impl Instances {
     pub(super) fn was_absent(&mut self, last_event_ms: TimeMs, at: &Moment<'_>) -> bool {
         let now_ms = at.now_ms();
         let is_long = |since_ms: TimeMs| now_ms >= since_ms.saturating_add(SILENCE_MS);
+        let (is_still, is_deaf) = (is_long(last_event_ms), self.heard_ms.is_some_and(is_long));
+        if self.window_ms == 0 || !(is_still || is_deaf) {
+            return false;
+        }
         let set = at.state().validators();
         let own = at.signer.own_seat(at.chain).and_then(|own| set.get(set.index_of(&own)?));
         let needs_nobody = own.is_none_or(|own| own.weight >= set.quorum());
-        let is_absent = is_long(last_event_ms) || (!needs_nobody && self.heard_ms.is_some_and(is_long));
-        if self.window_ms == 0 || !is_absent {
+        if !is_still && needs_nobody {
             return false;
         }
         self.heard_ms = None;
@@ -387,7 +398,7 @@ impl Instances {
         out.relay(Message::Instance(statement), Some(from));
     }
 
-    /// Says what is due, and gives the weight that has acknowledged this attempt; `None` without a seat in the set.
+    /// Says what is due, and gives the weight that has acknowledged this attempt; `None` when nobody is asked.
     pub(super) fn on_time(&mut self, at: &Moment<'_>, out: &mut Outbox) -> Option<u64> {
         self.follow_epoch(at);
         let own = at.signer.own_seat(at.chain)?;
@@ -395,7 +406,8 @@ impl Instances {
             let statement = self.speak(own, at)?;
             out.relay(Message::Instance(statement), None);
         }
-        Some(self.weight(at.state().validators(), own, at.now_ms()))
+        let is_listening = at.signer.is_listening();
+        is_listening.then(|| self.weight(at.state().validators(), own, at.now_ms()))
     }
 
     /// A new peer hears at once which instance this is: it may come from where a copy runs.
