@@ -71,6 +71,47 @@
 //! | answers_without_budget | `who_has_used_up_its_budget_waits_and_nobody_else_does` |
 //! | intervals_by_the_wall_clock | `a_clock_that_is_set_ahead_and_back_moves_no_interval` |
 //! | one_job_too_many | `no_more_jobs_run_at_once_than_the_pool_has_threads` |
+//! | answers_outlive_their_epoch | `what_a_peer_answered_in_an_epoch_says_nothing_of_the_next` |
+//! | returned_peer_still_believed | `who_comes_back_has_to_deliver_again_before_its_height_is_believed` |
+//! | sync_bytes_drift | `blocks_in_sync_are_held_within_their_bytes` |
+//! | sync_bytes_unbounded | `blocks_in_sync_are_held_within_their_bytes` |
+//! | acknowledgements_outlive_their_epoch | `acknowledgements_of_an_epoch_that_is_over_count_no_more` |
+//! | heartbeats_by_a_clock_set_back | `the_times_of_heartbeats_ascend_though_the_clock_was_set_back` |
+//! | heartbeats_flood | `heartbeats_of_one_member_are_passed_on_once_in_a_while` |
+//! | evidence_of_any_size_proposed | `a_proposer_takes_no_more_evidence_than_a_block_may_have` |
+//! | new_peer_not_told_of_evidence | `a_new_peer_is_told_of_evidence_that_no_block_has` |
+//! | votes_beyond_a_quorum_prove_nothing | `who_contradicts_itself_beyond_a_quorum_is_accused_as_well` |
+//! | burned_outputs_stay | `what_evidence_burns_is_gone_from_the_outputs` |
+//! | newest_hashes_forgotten | `another_block_at_the_tip_is_noticed_after_many_blocks` |
+//! | apart_for_ever | `who_was_on_the_other_side_is_asked_for_blocks_again_after_a_while` |
+//! | bodies_not_written_again_in_the_next_epoch | `what_is_voted_on_again_in_the_next_epoch_is_written_again` |
+//! | votes_unsigned_at_closing_are_said_later | `what_was_not_signed_in_its_epoch_is_not_signed_in_the_next` |
+//! | late_batch_stops_votes | `a_batch_that_is_durable_after_its_epoch_holds_up_no_vote_of_the_next` |
+//! | votes_of_the_next_epoch_dropped | `votes_of_the_next_epoch_count_when_it_begins` |
+//! | who_said_more_is_not_asked | `who_said_more_of_the_next_epoch_than_could_be_checked_is_asked_for_it` |
+//! | timeouts_of_heights_that_are_over | `a_timeout_of_a_height_that_is_over_moves_nothing` |
+//! | late_precommits_left_out | `a_precommit_that_comes_late_is_in_the_next_blocks_commit` |
+//! | late_precommits_by_the_next_set | `a_precommit_that_comes_late_is_in_the_next_blocks_commit` |
+//! | block_judged_once | `a_block_that_comes_back_in_a_late_round_is_judged_again` |
+//! | votes_while_asking_lost | `what_was_voted_in_the_machine_while_the_node_asked_is_said_then` |
+//! | payments_of_any_number_proposed | `a_proposer_takes_no_more_payments_than_a_block_may_have` |
+//! | past_words_cut_within_a_height | `heights_are_forgotten_as_a_whole_and_what_was_said_is_never_foreign` |
+//! | one_peer_asked_for_all | `each_peer_has_its_turn_to_be_asked` |
+//! | live_instances_make_room | `the_one_that_was_silent_for_longest_makes_room` |
+//! | locks_of_the_present_epoch_not_needed | `a_vote_to_lock_unknown_inputs_is_refused_unless_its_epoch_is_over` |
+//! | answers_end_believed | `the_end_of_an_answer_says_nothing_of_what_was_not_asked_for` |
+//! | forgotten_epochs_signed_again | `nor_in_those_between_once_the_chain_comes_back` |
+//! | one_waiting_lock_a_block | `all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up` |
+//! | resident_bytes_drift | `all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up` |
+//! | certified_bytes_drift | `all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up` |
+//! | body_of_a_block_still_wanted | `what_a_block_contains_is_asked_for_no_more` |
+//! | certificate_of_a_block_still_wanted | `what_a_block_contains_is_asked_for_no_more` |
+//! | final_body_left_in_the_journal | `a_final_one_whose_body_was_left_to_the_journal_is_read_and_told` |
+//! | body_left_to_a_journal_without_it | `a_locked_body_is_left_to_the_journal_only_if_that_has_it` |
+//! | one_old_epoch_forgotten_at_a_time | `all_epochs_that_are_too_long_ago_are_forgotten_at_once` |
+//! | index_queue_bytes_drift | `the_writer_applies_in_order_marks_and_finishes` |
+//! | full_pool_holds_coins | `what_the_pool_has_no_room_for_holds_no_coin` |
+//! | lost_childs_children_stay | `the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -605,3 +605,32 @@ fn the_bounds_add_up() {
     let pool = TransactionPool::bytes_max(PoolLimits::default());
     assert!(pool <= 352_000_000, "{pool}");
 }
+
+/// INV-UTXO-3: a coin is held by what is on its way and by nothing else.
+#[test]
+fn what_the_pool_has_no_room_for_holds_no_coin() {
+    let mut desk = Desk::new(1);
+    desk.submit(&desk.pay(1, 0, 2)).unwrap();
+    let refused = desk.pay(2, 0, 3);
+    assert!(matches!(desk.submit(&refused), Err(Refusal::Pool(_))));
+    let state = desk.utxos.output_state(&desk.coin(2, 0));
+    assert!(!matches!(state, OutputState::Locked { .. }), "{state:?}");
+}
+
+#[test]
+fn the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let of_parent = OutPoint { txid: parent.txid(), index: 0 };
+    let child = desk.sign(vec![of_parent, desk.coin(3, 0)], 4, COIN, &[2, 3]);
+    let grandchild = desk.child(&child, 4, 1);
+    for transaction in [&parent, &child, &grandchild] {
+        desk.submit(transaction).unwrap();
+    }
+    let rival = desk.pay(3, 0, 1);
+    desk.send(9, &rival);
+    let actions = desk.finalize(&parent);
+    assert!(considered(&actions).is_empty());
+    assert_eq!(gone(&actions), [child.txid(), grandchild.txid()]);
+    assert_eq!(desk.admission.waiting(), (0, 0));
+}

@@ -436,6 +436,7 @@ impl Consensus {
     pub fn check_invariants(&self) -> Result<(), String> {
         self.finality.machine().check_invariants()?;
         self.blocks.machine().check_invariants();
+        self.sync.check_invariants()?;
         self.peers.early.check_invariants()
     }
 }

@@ -3,6 +3,7 @@
 mod batches;
 mod closing;
 mod durable;
+mod epochs;
 mod evidence;
 mod forks;
 mod strangers;
@@ -40,6 +41,8 @@ const START_MS: TimeMs = 1_750_000_000_000;
 const MEMBERS: u8 = 4;
 /// So that a few large payments fill a block.
 const GENESIS_BLOCK_BYTES_MAX: u64 = 1 << 20;
+/// Fewer than there are coins, and more than the large payments that fill a block.
+const GENESIS_BLOCK_TRANSACTIONS_MAX: u64 = 32;
 
 fn operator(index: usize) -> SecretKey {
     SecretKey::from_seed(&[u8::try_from(index).unwrap() + 1; 32])
@@ -53,6 +56,7 @@ fn genesis() -> GenesisDocument {
     let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
     let mut parameters = ChainParameters::of_network(Network::Devnet);
     parameters.block_bytes_max = GENESIS_BLOCK_BYTES_MAX;
+    parameters.block_transactions_max = GENESIS_BLOCK_TRANSACTIONS_MAX;
     let masternode = |index: u8| GenesisMasternode {
         collateral: parameters.tiers[0].collateral,
         owner: address(&user()),
@@ -218,7 +222,7 @@ impl Node {
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
-        let me = self.consensus.signer.me().unwrap().id;
+        let me = self.consensus.own_seat().unwrap();
         let place = self.consensus.state().validators().index_of(&me).unwrap();
         (0..MEMBERS.into()).filter(move |other| *other != place)
     }

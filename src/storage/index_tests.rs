@@ -318,6 +318,10 @@ fn the_writer_applies_in_order_marks_and_finishes() {
     let gap = writer.submit(small_change(last + 2)).unwrap_err();
     assert!(matches!(gap, StorageError::IndexOrder { found, .. } if found == last + 2));
     assert!(matches!(writer.submit(small_change(last)), Err(StorageError::IndexOrder { .. })));
+    while writer.queued() > 0 {
+        std::thread::yield_now();
+    }
+    assert_eq!(writer.queued_bytes(), 0, "what was applied makes room");
     assert_eq!(writer.finish().unwrap(), Some(last));
     let marked = events.marked.lock().clone();
     assert_eq!(marked.first(), Some(&0));

@@ -145,6 +145,12 @@ impl IndexWriter {
         self.shared.queue.lock().changes.len()
     }
 
+    /// Their bytes.
+    #[cfg(test)]
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.shared.queue.lock().bytes
+    }
+
     /// Applies what is queued, marks it, stops the thread, and returns the marked height.
     ///
     /// # Errors

@@ -519,4 +519,344 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib consensus::tests::strangers::a_clock_that_is_set_ahead_and_back_moves_no_interval",
         ],
     },
+    // -- epochs that end, bounds, and what peers say --------------------------------------------------------------------
+    Mutant {
+        name: "answers_outlive_their_epoch",
+        file: "src/consensus/dispatch.rs",
+        old: "        self.peers.batches.clear();\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::epochs::what_a_peer_answered_in_an_epoch_says_nothing_of_the_next",
+        ],
+    },
+    Mutant {
+        name: "returned_peer_still_believed",
+        file: "src/consensus/sync/mod.rs",
+        old: "self.failing.remove(peer);\n        self.proven.remove(peer);",
+        new: "self.failing.remove(peer);",
+        caught_by: &[
+            "--lib consensus::tests::strangers::who_comes_back_has_to_deliver_again_before_its_height_is_believed",
+        ],
+    },
+    Mutant {
+        name: "sync_bytes_drift",
+        file: "src/consensus/sync/mod.rs",
+        old: "        self.received_bytes = self.received_bytes.saturating_sub(bytes);\n        if block",
+        new: "        if block",
+        caught_by: &["--lib consensus::tests::strangers::blocks_in_sync_are_held_within_their_bytes"],
+    },
+    Mutant {
+        name: "sync_bytes_unbounded",
+        file: "src/consensus/sync/mod.rs",
+        old: "\n                && self.received_bytes.saturating_add(bytes) <= SYNC_BYTES_MAX;",
+        new: ";",
+        caught_by: &["--lib consensus::tests::strangers::blocks_in_sync_are_held_within_their_bytes"],
+    },
+    Mutant {
+        name: "acknowledgements_outlive_their_epoch",
+        file: "src/consensus/instances.rs",
+        old: "self.epoch = at.chain.epoch();\n            self.acknowledged_by.clear();",
+        new: "self.epoch = at.chain.epoch();",
+        caught_by: &[
+            "--lib consensus::tests::epochs::acknowledgements_of_an_epoch_that_is_over_count_no_more",
+        ],
+    },
+    Mutant {
+        name: "heartbeats_by_a_clock_set_back",
+        file: "src/consensus/heartbeats.rs",
+        old: "at.now.wall_ms.max(after_last)",
+        new: "at.now.wall_ms.max(after_last.min(0))",
+        caught_by: &[
+            "--lib consensus::tests::epochs::the_times_of_heartbeats_ascend_though_the_clock_was_set_back",
+        ],
+    },
+    Mutant {
+        name: "heartbeats_flood",
+        file: "src/consensus/heartbeats.rs",
+        old: "is_old || heard_ms.saturating_add(HEARTBEAT_GAP_MS) > at.now_ms()",
+        new: "is_old || *heard_ms > at.now_ms()",
+        caught_by: &[
+            "--lib consensus::tests::epochs::heartbeats_of_one_member_are_passed_on_once_in_a_while",
+        ],
+    },
+    Mutant {
+        name: "evidence_of_any_size_proposed",
+        file: "src/consensus/evidence.rs",
+        old: "                bytes <= EVIDENCE_BYTES_MAX\n",
+        new: "                bytes <= EVIDENCE_BYTES_MAX << 8\n",
+        caught_by: &[
+            "--lib consensus::tests::evidence::a_proposer_takes_no_more_evidence_than_a_block_may_have",
+        ],
+    },
+    Mutant {
+        name: "new_peer_not_told_of_evidence",
+        file: "src/consensus/dispatch.rs",
+        old: "for piece in self.evidence.iter() {",
+        new: "for piece in self.evidence.iter().take(0) {",
+        caught_by: &["--lib consensus::tests::evidence::a_new_peer_is_told_of_evidence_that_no_block_has"],
+    },
+    Mutant {
+        name: "votes_beyond_a_quorum_prove_nothing",
+        file: "src/consensus/finality/mod.rs",
+        old: "self.machine.lock_vote_of(&validator, &txid).or_else(|| {",
+        new: "self.machine.lock_vote_of(&validator, &txid).or_else(|| {\n            if member < usize::MAX {\n                return None;\n            }",
+        caught_by: &[
+            "--lib consensus::tests::evidence::who_contradicts_itself_beyond_a_quorum_is_accused_as_well",
+        ],
+    },
+    Mutant {
+        name: "burned_outputs_stay",
+        file: "src/consensus/chain.rs",
+        old: "self.utxos.replace_outputs(height, &replaced);",
+        new: "drop(replaced);",
+        caught_by: &["--lib consensus::tests::evidence::what_evidence_burns_is_gone_from_the_outputs"],
+    },
+    Mutant {
+        name: "newest_hashes_forgotten",
+        file: "src/consensus/chain.rs",
+        old: "self.recent_hashes.pop_first();",
+        new: "self.recent_hashes.pop_last();",
+        caught_by: &["--lib consensus::tests::forks::another_block_at_the_tip_is_noticed_after_many_blocks"],
+    },
+    Mutant {
+        name: "apart_for_ever",
+        file: "src/consensus/sync/forks.rs",
+        old: "Some(OtherChain::Apart { until_ms }) => now_ms < *until_ms,",
+        new: "Some(OtherChain::Apart { until_ms }) => now_ms < *until_ms || *until_ms > 0,",
+        caught_by: &[
+            "--lib consensus::tests::forks::who_was_on_the_other_side_is_asked_for_blocks_again_after_a_while",
+        ],
+    },
+    Mutant {
+        name: "bodies_not_written_again_in_the_next_epoch",
+        file: "src/consensus/finality/mod.rs",
+        old: "        self.journaled.clear();\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::epochs::what_is_voted_on_again_in_the_next_epoch_is_written_again",
+        ],
+    },
+    Mutant {
+        name: "votes_unsigned_at_closing_are_said_later",
+        file: "src/consensus/finality/mod.rs",
+        old: "        self.forget_unsigned();\n        out.persist",
+        new: "        out.persist",
+        caught_by: &[
+            "--lib consensus::tests::epochs::what_was_not_signed_in_its_epoch_is_not_signed_in_the_next",
+        ],
+    },
+    Mutant {
+        name: "late_batch_stops_votes",
+        file: "src/consensus/finality/mod.rs",
+        old: "        self.pending.written();\n        if batch.header.epoch == self.machine.epoch() {\n",
+        new: "        if batch.header.epoch == self.machine.epoch() {\n            self.pending.written();\n",
+        caught_by: &[
+            "--lib consensus::tests::epochs::a_batch_that_is_durable_after_its_epoch_holds_up_no_vote_of_the_next",
+        ],
+    },
+    Mutant {
+        name: "votes_of_the_next_epoch_dropped",
+        file: "src/consensus/messages.rs",
+        old: "if batch.header.epoch == epoch.saturating_add(1) {",
+        new: "if batch.header.epoch == epoch.saturating_add(2) {",
+        caught_by: &["--lib consensus::tests::epochs::votes_of_the_next_epoch_count_when_it_begins"],
+    },
+    Mutant {
+        name: "who_said_more_is_not_asked",
+        file: "src/consensus/messages.rs",
+        old: "for peer in &said_more {",
+        new: "for peer in said_more.iter().take(0) {",
+        caught_by: &[
+            "--lib consensus::tests::epochs::who_said_more_of_the_next_epoch_than_could_be_checked_is_asked_for_it",
+        ],
+    },
+    Mutant {
+        name: "timeouts_of_heights_that_are_over",
+        file: "src/consensus/blocks/mod.rs",
+        old: "        if height == at.chain.next_height() {\n            self.inputs.push_back(Input::TimeoutElapsed",
+        new: "        if height <= at.chain.next_height() {\n            self.inputs.push_back(Input::TimeoutElapsed",
+        caught_by: &["--lib consensus::tests::epochs::a_timeout_of_a_height_that_is_over_moves_nothing"],
+    },
+    Mutant {
+        name: "late_precommits_left_out",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "Some(late) if late.signatures.len() > self.last_commit.signatures.len() => late,",
+        new: "Some(late) if late.signatures.len() < self.last_commit.signatures.len() => late,",
+        caught_by: &[
+            "--lib consensus::tests::epochs::a_precommit_that_comes_late_is_in_the_next_blocks_commit",
+        ],
+    },
+    Mutant {
+        name: "late_precommits_by_the_next_set",
+        file: "src/consensus/messages.rs",
+        old: "let voters = Voters { chain_id, epoch: tip.epoch, set: Arc::clone(&tip.set) };",
+        new: "let voters = Voters { chain_id, set: Arc::clone(&tip.set), ..self.chain.voters() };",
+        caught_by: &[
+            "--lib consensus::tests::epochs::a_precommit_that_comes_late_is_in_the_next_blocks_commit",
+        ],
+    },
+    Mutant {
+        name: "block_judged_once",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "(candidate.judged, candidate.refused, candidate.acceptable) = (false, false, false);",
+        new: "(candidate.refused, candidate.acceptable) = (false, false);",
+        caught_by: &[
+            "--lib consensus::tests::epochs::a_block_that_comes_back_in_a_late_round_is_judged_again",
+        ],
+    },
+    Mutant {
+        name: "votes_while_asking_lost",
+        file: "src/consensus/blocks/mod.rs",
+        old: "for effect in std::mem::take(&mut self.unsaid).into_iter().rev() {",
+        new: "for effect in std::mem::take(&mut self.unsaid).into_iter().rev().take(0) {",
+        caught_by: &[
+            "--lib consensus::tests::epochs::what_was_voted_in_the_machine_while_the_node_asked_is_said_then",
+        ],
+    },
+    Mutant {
+        name: "payments_of_any_number_proposed",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "> capacity.bytes || count >= capacity.transactions {",
+        new: "> capacity.bytes || count > capacity.transactions << 8 {",
+        caught_by: &[
+            "--lib consensus::tests::strangers::a_proposer_takes_no_more_payments_than_a_block_may_have",
+        ],
+    },
+    Mutant {
+        name: "past_words_cut_within_a_height",
+        file: "src/consensus/blocks/past.rs",
+        old: "            self.from = height.saturating_add(1);",
+        new: "            self.from = height;",
+        caught_by: &[
+            "--lib consensus::blocks::past::tests::heights_are_forgotten_as_a_whole_and_what_was_said_is_never_foreign",
+        ],
+    },
+    Mutant {
+        name: "one_peer_asked_for_all",
+        file: "src/consensus/peers/mod.rs",
+        old: "        self.next = self.next.wrapping_add(1);\n",
+        new: "",
+        caught_by: &["--lib consensus::peers::tests::each_peer_has_its_turn_to_be_asked"],
+    },
+    Mutant {
+        name: "live_instances_make_room",
+        file: "src/consensus/instances.rs",
+        old: ".min_by_key(|(_, known)| known.heard_ms)",
+        new: ".max_by_key(|(_, known)| known.heard_ms)",
+        caught_by: &["--lib consensus::instances::tests::the_one_that_was_silent_for_longest_makes_room"],
+    },
+    Mutant {
+        name: "locks_of_the_present_epoch_not_needed",
+        file: "src/consensus/vote_replay.rs",
+        old: "*epoch >= started, of_epoch)",
+        new: "*epoch > started, of_epoch)",
+        caught_by: &[
+            "--lib consensus::vote_replay::tests::a_vote_to_lock_unknown_inputs_is_refused_unless_its_epoch_is_over",
+        ],
+    },
+    Mutant {
+        name: "answers_end_believed",
+        file: "src/consensus/peers/pulls.rs",
+        old: "(before_seq.min(asked.until_seq), until_ms)",
+        new: "(before_seq, until_ms)",
+        caught_by: &["--test sim gossip_rules::the_end_of_an_answer_says_nothing_of_what_was_not_asked_for"],
+    },
+    Mutant {
+        name: "forgotten_epochs_signed_again",
+        file: "src/consensus/signing.rs",
+        old: "self.signs_from = self.signs_from.max(epoch);",
+        new: "self.signs_from = epoch;",
+        caught_by: &["--test sim restart_rules::nor_in_those_between_once_the_chain_comes_back"],
+    },
+    Mutant {
+        name: "one_waiting_lock_a_block",
+        file: "src/protocol/finality/machine/epochs.rs",
+        old: "            self.vote_lock(txid, out);\n        }",
+        new: "            self.vote_lock(txid, out);\n            break;\n        }",
+        caught_by: &[
+            "--lib protocol::finality::tests::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
+        ],
+    },
+    Mutant {
+        name: "resident_bytes_drift",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "        self.resident_bytes = bytes_left;\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::tests::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
+        ],
+    },
+    Mutant {
+        name: "certified_bytes_drift",
+        file: "src/protocol/finality/machine/epochs.rs",
+        old: "if let Some(resident) = entry.resident() {",
+        new: "if let Some(resident) = entry.resident().filter(|_| false) {",
+        caught_by: &[
+            "--lib protocol::finality::tests::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
+        ],
+    },
+    Mutant {
+        name: "body_of_a_block_still_wanted",
+        file: "src/protocol/finality/machine/epochs.rs",
+        old: "        self.wanted_bodies.remove(&txid);\n        self.want_no",
+        new: "        self.want_no",
+        caught_by: &["--lib protocol::finality::tests::what_a_block_contains_is_asked_for_no_more"],
+    },
+    Mutant {
+        name: "certificate_of_a_block_still_wanted",
+        file: "src/protocol/finality/machine/epochs.rs",
+        old: "        self.want_no_certificate(&txid);\n",
+        new: "",
+        caught_by: &["--lib protocol::finality::tests::what_a_block_contains_is_asked_for_no_more"],
+    },
+    Mutant {
+        name: "final_body_left_in_the_journal",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "            Some(Body::Spilled) => out.push(Effect::LoadBody(txid)),\n            // Told",
+        new: "            Some(Body::Spilled) => {}\n            // Told",
+        caught_by: &[
+            "--lib protocol::finality::tests::a_final_one_whose_body_was_left_to_the_journal_is_read_and_told",
+        ],
+    },
+    Mutant {
+        name: "body_left_to_a_journal_without_it",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "if entry.voted_lock { Body::Spilled } else { Body::Missing }",
+        new: "if entry.locked { Body::Spilled } else { Body::Missing }",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::a_locked_body_is_left_to_the_journal_only_if_that_has_it",
+        ],
+    },
+    Mutant {
+        name: "one_old_epoch_forgotten_at_a_time",
+        file: "src/protocol/state.rs",
+        old: "while past_epochs.pop_void(self.tip_time, self.parameters.unbonding_time_ms).is_some() {}",
+        new: "drop(past_epochs.pop_void(self.tip_time, self.parameters.unbonding_time_ms));",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::unbonding::all_epochs_that_are_too_long_ago_are_forgotten_at_once",
+        ],
+    },
+    Mutant {
+        name: "index_queue_bytes_drift",
+        file: "src/storage/index_writer.rs",
+        old: "                queue.bytes = queue.bytes.saturating_sub(change.size_bytes());\n",
+        new: "",
+        caught_by: &["--lib storage::index::tests::the_writer_applies_in_order_marks_and_finishes"],
+    },
+    Mutant {
+        name: "full_pool_holds_coins",
+        file: "src/admission/taking.rs",
+        old: "                self.parts.utxos.release(&transaction);\n                refuse",
+        new: "                refuse",
+        caught_by: &["--lib admission::tests::what_the_pool_has_no_room_for_holds_no_coin"],
+    },
+    Mutant {
+        name: "lost_childs_children_stay",
+        file: "src/admission/taking.rs",
+        old: "descendants.iter().for_each(|descendant| self.forget(descendant, out));",
+        new: "drop(descendants);",
+        caught_by: &[
+            "--lib admission::tests::the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool",
+        ],
+    },
 ];

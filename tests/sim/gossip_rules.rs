@@ -172,6 +172,18 @@ fn what_an_answer_did_not_contain_is_asked_of_that_peer_again_after_a_while_only
     assert_eq!(asked(&one), [(1, 0), (1, 0)]);
 }
 
+/// INV-PULL-2.
+#[test]
+fn the_end_of_an_answer_says_nothing_of_what_was_not_asked_for() {
+    let mut one = OneNode::new(&[1]);
+    let status = rich(&one);
+    one.hear(1, Message::Status(status));
+    one.hear(1, Message::BatchesEnd { epoch: 0, validator: one.member(3), before_seq: u64::MAX });
+    let status = NodeStatus { batches: vec![HeldBatches { from: 0, until: 20 }; 4], ..one.status() };
+    one.hear(1, Message::Status(status));
+    assert_eq!(asked(&one), [(1, 0), (1, 10)], "it may have come by them since");
+}
+
 #[test]
 fn a_status_that_arrives_after_its_peer_has_gone_is_ignored() {
     let mut one = OneNode::new(&[1, 2]);

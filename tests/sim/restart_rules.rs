@@ -87,6 +87,24 @@ fn nothing_is_signed_again_in_epochs_that_the_journal_has_forgotten() {
     assert_eq!(heights(&one).len(), signed, "nor its votes on the blocks of these heights");
 }
 
+/// INV-DISPATCH-2.
+#[test]
+fn nor_in_those_between_once_the_chain_comes_back() {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    one.commit_while(|one| one.state().next_epoch() < 3);
+    one.crash();
+    one.node.wipe_chain();
+    one.start();
+    let first_of_last = one.chain.iter().position(|block| block.block.header.epoch == 2).expect("its blocks");
+    one.chain.truncate(first_of_last + 1);
+    one.published.clear();
+    one.sync_from(1);
+    assert_eq!(one.state().next_epoch(), 2, "two epochs have begun since");
+    one.pay(one.payment(2));
+    one.wait(5_000);
+    assert!(one.published.is_empty(), "the journal has the third epoch and later ones: {:?}", one.published);
+}
+
 /// INV-RESTORE-1.
 #[test]
 fn what_was_voted_in_an_epoch_is_served_again_when_the_chain_is_back_in_it() {

@@ -62,3 +62,37 @@ impl PastWords {
         word.0 >= self.from && self.words.get(&word) != Some(&value)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{MasternodeId, Released, Signature};
+
+    fn vote(height: Height, step: VoteStep, value: Option<BlockHash>) -> BlockVote {
+        let (validator, signature) = (MasternodeId::ZERO, Signature::EMPTY);
+        BlockVote { step, epoch: 0, height, round: 0, value, validator, signature }
+    }
+
+    /// INV-BLOCKS-PAST-1.
+    #[test]
+    fn heights_are_forgotten_as_a_whole_and_what_was_said_is_never_foreign() {
+        let mut past = PastWords::default();
+        past.start_epoch(1);
+        let heights = 1..=u64::try_from(PAST_WORDS_MAX).unwrap();
+        let steps = [VoteStep::Prevote, VoteStep::Precommit];
+        for height in heights.clone() {
+            let said = steps.map(|step| ((height, 0, step), Arc::new(vote(height, step, None))));
+            past.extend(BTreeMap::from(said), BTreeMap::new());
+            assert!(past.words.len() <= PAST_WORDS_MAX);
+        }
+        let is_foreign = |height, step, value| {
+            past.is_foreign(&Message::BlockVote(Released::heard(vote(height, step, value))))
+        };
+        for height in heights.clone() {
+            assert!(steps.iter().all(|step| !is_foreign(height, *step, None)), "of height {height}");
+        }
+        let other = Some(BlockHash([1; 32]));
+        let known = heights.filter(|height| is_foreign(*height, VoteStep::Prevote, other)).count();
+        assert_eq!(known, PAST_WORDS_MAX / 2, "a copy is found out at all that are remembered");
+    }
+}

@@ -185,6 +185,21 @@ fn instances_of_a_member_that_makes_up_many_are_bounded() {
     assert!(member.acknowledged().is_empty());
 }
 
+/// INV-INSTANCE-3.
+#[test]
+fn the_one_that_was_silent_for_longest_makes_room() {
+    let mut member = Member::new();
+    let most = u8::try_from(INSTANCES_MAX).unwrap();
+    for number in 0..most {
+        member.hear(&asks(1, instance(number), 0));
+        member.wait(NEW_INSTANCE_GAP_MS);
+    }
+    member.wait(WINDOW - NEW_INSTANCE_GAP_MS * u64::from(most));
+    member.hear(&asks(1, instance(most), 0));
+    let known = member.instances.known[&id(1)].instances.iter().map(|known| known.instance);
+    assert_eq!(known.collect::<BTreeSet<_>>(), (1..=most).map(instance).collect());
+}
+
 /// INV-INSTANCE-2.
 #[test]
 fn acknowledgements_count_by_weight_and_once() {

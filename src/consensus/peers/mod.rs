@@ -98,3 +98,23 @@ impl Peers {
         if all { PeersVotes::Here } else { PeersVotes::Lacking }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::types::PublicKey;
+
+    #[test]
+    fn each_peer_has_its_turn_to_be_asked() {
+        let mut peers = Peers::default();
+        assert_eq!(peers.rotate(), None);
+        let all: BTreeSet<PeerId> = (1..=5).map(|byte| PublicKey([byte; 32])).collect();
+        all.iter().for_each(|peer| peers.connected(*peer));
+        for _ in 0..3 {
+            let asked: BTreeSet<PeerId> = all.iter().filter_map(|_| peers.rotate()).collect();
+            assert_eq!(asked, all);
+        }
+    }
+}

@@ -4,8 +4,8 @@
 //! # Invariants
 //! - INV-SYNC-1: a block is applied only with a valid commit of its epoch's set and after full validation; its
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.
-//! - At most [`RANGES_MAX`] ranges are asked for at a time, and [`SYNC_BLOCKS_MAX`] blocks with
-//!   [`SYNC_BYTES_MAX`] encoded bytes held.
+//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, and [`SYNC_BLOCKS_MAX`] blocks with
+//!   [`SYNC_BYTES_MAX`] encoded bytes held, but for the next one, which always has room.
 //! - INV-SYNC-3: a peer's word about its height makes a node call itself behind only once the peer delivered a valid
 //!   block, and no longer once it fails to deliver. Until then its word is good for being asked, no more.
 //!
@@ -267,6 +267,22 @@ impl BlockSync {
             }
         }
         true
+    }
+
+    /// Counts what is held afresh, and holds the bounds.
+    ///
+    /// # Errors
+    /// The broken one, in words.
+    pub(super) fn check_invariants(&self) -> Result<(), String> {
+        let bytes: usize = self.received.values().map(|received| received.bytes).sum();
+        let first = self.received.values().next().map_or(0, |received| received.bytes);
+        let is_over = self.received.len() > SYNC_BLOCKS_MAX.saturating_add(1)
+            || bytes.saturating_sub(first) > SYNC_BYTES_MAX
+            || self.ranges.len() > RANGES_MAX;
+        if bytes != self.received_bytes || is_over {
+            return Err("INV-SYNC-2: more blocks of others than allowed, or counted wrongly".to_owned());
+        }
+        Ok(())
     }
 
     /// Takes the next received block, and checks commit, signatures and the whole transition of it.

@@ -1,6 +1,9 @@
 //! Evidence that no block contains, across restarts and ends of epochs.
 
 use super::*;
+use crate::protocol::validity::UtxoReader as _;
+use crate::types::evidence::LockVoteProof;
+use crate::types::limits::EVIDENCE_BYTES_MAX;
 
 /// Two prevotes of a validator at the height after the tip.
 fn contradiction(chain: &Chain, place: usize) -> Arc<Evidence> {
@@ -100,4 +103,93 @@ fn what_a_journal_holds_counts_only_if_it_holds_on_the_chain() {
     first.signature = Signature([7; 64]);
     let records = vec![JournalRecord::Evidence(Arc::new(forged))];
     assert!(pending(&Node::with_records(&chain, &[], START_MS, records)).is_empty());
+}
+
+/// INV-STATE-3: what is burned is gone for everybody who reads outputs, and not after a restart alone.
+#[test]
+fn what_evidence_burns_is_gone_from_the_outputs() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let place = node.others().next().unwrap();
+    let piece = contradiction(&chain, place);
+    let accused = piece.validator();
+    node.decide(&mut chain, START_MS + 1, false, &[]);
+    node.decide(&mut chain, START_MS + 2, false, &[piece]);
+    let record = node.consensus.state().registry().get(&accused).unwrap();
+    assert!(record.slashed.is_some());
+    let output = node.consensus.chain.utxos().utxo(&record.collateral).unwrap().output;
+    assert_eq!(output.value, record.collateral_amount);
+}
+
+/// `Lock` votes of a member for two transactions that share an input and have so many bytes.
+fn large_contradiction(chain: &Chain, place: usize, bytes: usize) -> Arc<Evidence> {
+    let id = chain.state.validators().get(place).unwrap().id;
+    let side = |seq: u64| {
+        let input = chain.payment(0).inputs()[0];
+        let transaction =
+            Transaction::transfer(vec![input], Vec::new(), vec![u8::try_from(seq).unwrap(); bytes]);
+        let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: transaction.txid() }];
+        let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, seq, votes, &operator(place));
+        LockVoteProof { vote: batch.prove(0).unwrap(), transaction }
+    };
+    Arc::new(Evidence::of_locks(side(0), side(1)))
+}
+
+/// Who makes others contradict themselves at length must not keep a block from being proposed.
+#[test]
+fn a_proposer_takes_no_more_evidence_than_a_block_may_have() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let me = chain.state.proposer_order()[0];
+    let others = (0..MEMBERS.into()).filter(|place| *place != me);
+    let piece = |place| JournalRecord::Evidence(large_contradiction(&chain, place, EVIDENCE_BYTES_MAX / 3));
+    let records: Vec<_> = others.map(piece).collect();
+    let mut node = Node::of_operator(operator(me), &blocks, START_MS + 2, records);
+    assert_eq!(pending(&node).len(), 3);
+    node.now_ms += chain.state.parameters().block_interval_ms;
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+    let evidence = node.around.said.iter().find_map(|message| match message {
+        Message::Proposal(proposal) => Some(proposal.block.evidence.len()),
+        _ => None,
+    });
+    assert_eq!(evidence, Some(1));
+}
+
+#[test]
+fn a_new_peer_is_told_of_evidence_that_no_block_has() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let place = node.others().next().unwrap();
+    let piece = contradiction(&chain, place);
+    node.hear(Message::Evidence(Arc::clone(&piece)));
+    node.feed(Event::PeerDisconnected(peer()));
+    node.around.sent.clear();
+    node.feed(Event::PeerConnected(peer()));
+    assert!(
+        node.around.sent.contains(&Message::Evidence(piece)),
+        "it may come from where nobody heard of it"
+    );
+}
+
+/// A tally forgets where it had votes beyond the quorum from; the batches that are kept tell.
+#[test]
+fn who_contradicts_itself_beyond_a_quorum_is_accused_as_well() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let payment = chain.payment(0);
+    let output = TxOut { value: Amount(1), lock: Lock::KeyHash(user().public().key_hash()) };
+    let rival = Transaction::transfer(payment.inputs().to_vec(), vec![output], Vec::new());
+    let rival = Arc::new(rival.signed(chain.state.chain_id(), &[&user()]));
+    let (chain_id, parameters) = (chain.state.chain_id(), chain.state.parameters());
+    let rival = CheckedTransaction::check(rival, chain_id, parameters, &SequentialVerifier).unwrap();
+    node.feed(Event::Transaction(payment.clone()));
+    node.feed(Event::Transaction(rival.clone()));
+    // With its own vote two others make a quorum; the third comes behind it.
+    node.hear_locks(payment.txid());
+    let last = node.others().last().unwrap();
+    let id = chain.state.validators().get(last).unwrap().id;
+    let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: rival.txid() }];
+    let batch = VoteBatch::signed(chain_id, 0, id, 1, votes, &operator(last));
+    node.hear(Message::VoteBatch(Released::heard(batch)));
+    assert_eq!(pending(&node).iter().map(|piece| piece.validator()).collect::<Vec<_>>(), [id]);
 }

@@ -219,3 +219,44 @@ fn a_decision_on_a_fork_that_several_epochs_wrote_down_is_one() {
     assert_eq!(node.consensus.forks.records().collect::<Vec<_>>(), [JournalRecord::ForkAcknowledged(fork)]);
     assert!(node.consensus.fork().is_none());
 }
+
+/// INV-FORK-4.
+#[test]
+fn who_was_on_the_other_side_is_asked_for_blocks_again_after_a_while() {
+    let trunk = Trunk::new();
+    let chain = trunk.parted_at(3, 1);
+    let mut node = trunk.node(&[trunk.fork_with(&chain, 3)]);
+    assert_eq!(meet(&mut node, &chain, usize::MAX), [3]);
+    let further = NodeStatus { height: TIP + 3, tip: BlockHash([1; 32]), ..node.consensus.status() };
+    for is_over in [false, true] {
+        node.around.sent.clear();
+        node.hear(Message::Status(further.clone()));
+        let is_request = |message: &Message| matches!(message, Message::GetBlocks { .. });
+        assert_eq!(node.around.sent.iter().any(is_request), is_over);
+        node.now_ms += APART_MS;
+    }
+}
+
+/// INV-FORK-3: however long it has been running.
+#[test]
+fn another_block_at_the_tip_is_noticed_after_many_blocks() {
+    const BLOCKS: u64 = 300;
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let blocks: Vec<_> =
+        (1..=BLOCKS).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    let status =
+        |node: &Node, tip| Message::Status(NodeStatus { height: BLOCKS, tip, ..node.consensus.status() });
+    while node.consensus.state().height() < BLOCKS {
+        node.hear(status(&node, chain.state.tip_hash()));
+        for message in std::mem::take(&mut node.around.sent) {
+            if let Message::GetBlocks { from, count } = message {
+                let some = blocks.iter().skip(usize::try_from(from).unwrap() - 1);
+                node.hear(Message::Blocks(some.take(usize::try_from(count).unwrap()).cloned().collect()));
+            }
+        }
+    }
+    node.around.sent.clear();
+    node.hear(status(&node, BlockHash([1; 32])));
+    assert!(node.around.sent.contains(&Message::GetBlocks { from: BLOCKS, count: 1 }));
+}

@@ -1,8 +1,10 @@
 //! What peers can say without stake or by lying, and what it must not do.
 
 use super::super::events::Now;
+use super::super::moment::Moment;
 use super::super::peers::REQUEST_TIMEOUT_MS;
 use super::super::peers::early::{EARLY_BYTES_MAX, UNVERIFIED_MAX};
+use super::super::sync::NextBlock;
 use super::*;
 use crate::network::PeerId;
 use crate::types::codec::encode;
@@ -158,4 +160,71 @@ fn a_clock_that_is_set_ahead_and_back_moves_no_interval() {
     let _ = node.consensus.handle(Event::Tick, at(START_MS + 10, hour_ms));
     assert_eq!(tick(&mut node, at(START_MS + interval_ms, 0)), 0, "the interval is not over");
     assert_eq!(tick(&mut node, at(START_MS + interval_ms + 2, 0)), 1);
+}
+
+/// INV-SYNC-3.
+#[test]
+fn who_comes_back_has_to_deliver_again_before_its_height_is_believed() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    let lie = Message::Status(NodeStatus { height: u64::MAX, ..node.consensus.status() });
+    let blocks = (1..=5).map(|height| Released::heard(chain.grow(START_MS + 10 * height).committed));
+    let blocks = Message::Blocks(blocks.collect());
+    node.hear(lie.clone());
+    node.hear(blocks);
+    node.hear(lie.clone());
+    assert!(node.consensus.is_syncing(), "it had what it said so far");
+    node.feed(Event::PeerDisconnected(peer()));
+    node.feed(Event::PeerConnected(peer()));
+    node.hear(lie);
+    assert!(!node.consensus.is_syncing());
+}
+
+/// INV-SYNC-2.
+#[test]
+fn blocks_in_sync_are_held_within_their_bytes() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    let far = Message::Status(NodeStatus { height: 1_000, ..node.consensus.status() });
+    node.hear(far);
+    let first = chain.grow(START_MS + 1).committed;
+    let body = Arc::new(Transaction::transfer(Vec::new(), Vec::new(), vec![7; 4 << 20]));
+    let later = (2..=24).map(|height| {
+        let mut later = first.clone();
+        later.block.header.height = height;
+        later.block.transactions = vec![Arc::clone(&body)];
+        later
+    });
+    let blocks: Vec<_> = std::iter::once(first.clone()).chain(later).map(Released::heard).collect();
+    let consensus = &mut node.consensus;
+    let at = Moment { chain: &consensus.chain, signer: &consensus.signer, now: consensus.now };
+    assert!(consensus.sync.on_blocks(peer(), &blocks, &at, &mut consensus.out), "they were asked for");
+    consensus.sync.check_invariants().unwrap();
+    assert!(matches!(
+        consensus.sync.next_block(&consensus.peers, &at, &mut consensus.out),
+        NextBlock::Valid(_)
+    ));
+    consensus.sync.check_invariants().unwrap();
+}
+
+/// Many small payments must not keep a block from being proposed.
+#[test]
+fn a_proposer_takes_no_more_payments_than_a_block_may_have() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let secret = operator(chain.state.proposer_order()[0]);
+    let mut node = Node::of_operator(secret, &blocks, START_MS + 2, Vec::new());
+    for number in 0..40 {
+        let payment = chain.payment(number);
+        node.feed(Event::Transaction(payment.clone()));
+        node.hear_locks_as(payment.txid(), number as u64);
+    }
+    assert_eq!(node.consensus.finality().unblocked().0, 40);
+    node.now_ms += chain.state.parameters().block_interval_ms;
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+    let transfers = node.around.said.iter().find_map(|message| match message {
+        Message::Proposal(proposal) => Some(proposal.block.transfers().len() as u64),
+        _ => None,
+    });
+    assert_eq!(transfers, Some(GENESIS_BLOCK_TRANSACTIONS_MAX - 1), "one place is the reward's");
 }

@@ -179,7 +179,12 @@ fn a_vote_to_lock_unknown_inputs_is_refused_unless_its_epoch_is_over() {
     assert_eq!(state.votes.epochs[&4].votes, [(lock[0], Vec::new())]);
     let finals = votes(VoteKind::Final, &[payment(1, 0)]);
     write(&mut writer, vec![JournalRecord::OwnBatch(batch(5, 0, 0, finals))]);
-    assert!(read(&open(disk, dir), 5).is_ok(), "a promise locks nothing");
+    assert!(read(&open(disk.clone(), dir), 5).is_ok(), "a promise locks nothing");
+    write(&mut writer, vec![JournalRecord::OwnBatch(batch(5, 0, 1, lock))]);
+    assert!(
+        matches!(read(&open(disk, dir), 5), Err(StorageError::Corrupt { .. })),
+        "the epoch that has begun is not over"
+    );
 }
 
 #[test]

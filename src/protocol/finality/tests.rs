@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     ChainView, DropReason, Effect, Input, JournaledEpoch, JournaledVotes, Machine, UNKNOWN_VOTES_MAX,
+    conflict_order,
 };
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
 use crate::protocol::validity::{CheckedTransaction, TransactionError};
@@ -599,4 +600,74 @@ fn a_certificate_and_a_promise_are_kept_until_a_block_has_the_transaction() {
     fixture.block(1_000, false, std::slice::from_ref(&payment));
     assert!(fixture.machine.certificate(lock).is_none());
     assert!(fixture.machine.promises().is_empty());
+}
+
+/// INV-FIN-6.
+#[test]
+fn what_a_block_contains_is_asked_for_no_more() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let txid = payment.txid();
+    fixture.all_vote(lock_vote(txid), &[1, 2]);
+    fixture.votes(1, &[final_vote(txid)]);
+    assert_eq!(fixture.machine.wanted_bodies().collect::<Vec<_>>(), [txid]);
+    assert_eq!(fixture.machine.wanted_certificates().collect::<Vec<_>>(), [txid]);
+    fixture.block(1_000, false, &[payment]);
+    assert_eq!(fixture.machine.wanted_bodies().count(), 0);
+    assert_eq!(fixture.machine.wanted_certificates().count(), 0);
+    assert!(fixture.machine.lacks_no_body());
+}
+
+/// Rule 3: the votes for it may come before those that certify it, and before its body is needed for anything else.
+#[test]
+fn a_final_one_whose_body_was_left_to_the_journal_is_read_and_told() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 1);
+    let txid = payment.txid();
+    let votes = vec![(lock_vote(txid), payment.inputs().to_vec())];
+    let epochs = BTreeMap::from([(0, JournaledEpoch { votes, closing: false })]);
+    let journaled = JournaledVotes { forgotten_before: 0, epochs };
+    fixture.machine = Machine::new(Some(fixture.key(0)), &fixture.chain.state, journaled, BTreeSet::new());
+    let effects = fixture.all_vote(final_vote(txid), &[1, 2, 3]);
+    let reads = effects.iter().any(|effect| matches!(effect, Effect::LoadBody(of) if *of == txid));
+    assert!(reads && finalized(&effects).is_empty());
+    assert_eq!(finalized(&fixture.step(Input::BodyLoaded(payment))), [txid]);
+}
+
+/// Rule 6: the order is that of the next epoch, in which they are voted on.
+#[test]
+fn of_several_conflicting_transactions_the_first_of_the_next_epoch_is_kept() {
+    let mut fixture = Fixture::new();
+    let [held, one, other] = [1, 2, 3].map(|to| fixture.pay(0, to));
+    let in_order = |epoch: u64, pair: &[CheckedTransaction; 2]| {
+        conflict_order(epoch, &pair[0].txid()) < conflict_order(epoch, &pair[1].txid())
+    };
+    // The present epoch's order is the other one, for some pair.
+    let several = (4..100).map(|to| fixture.pay(0, to));
+    let mut pairs = several.map(|third| [one.clone(), third]).chain([[one.clone(), other]]);
+    let pair = pairs.find(|pair| in_order(0, pair) != in_order(1, pair)).unwrap();
+    let worse = pair[usize::from(in_order(1, &pair))].txid();
+    fixture.receive(&held);
+    let effects: Vec<Effect> = pair.iter().flat_map(|rival| fixture.receive(rival)).collect();
+    let dropped = effects.iter().find_map(|effect| match effect {
+        Effect::Dropped { txid, .. } => Some(*txid),
+        _ => None,
+    });
+    assert_eq!(dropped, Some(worse));
+}
+
+#[test]
+fn all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up() {
+    let mut fixture = Fixture::with(|genesis| genesis.parameters.voted_unblocked_max = 2);
+    let [first, second, third, fourth] =
+        [(0, 1), (1, 2), (2, 3), (3, 0)].map(|(from, to)| fixture.pay(from, to));
+    for certified in [&first, &second] {
+        fixture.receive(certified);
+        fixture.all_vote(lock_vote(certified.txid()), &[1, 2, 3]);
+    }
+    for waits in [&third, &fourth] {
+        assert!(cast(&fixture.receive(waits)).is_empty());
+    }
+    let effects = fixture.block(1_000, false, &[first, second]);
+    assert_eq!(cast(&effects), [lock_vote(third.txid()), lock_vote(fourth.txid())]);
 }

@@ -467,6 +467,14 @@ impl Machine {
         if bytes != self.unlocked_bytes {
             return Err("the bytes of unlocked bodies are not counted right".to_owned());
         }
+        let resident: usize = self.resident.iter().map(|(_, bytes)| bytes).sum();
+        if resident != self.resident_bytes || resident > RESIDENT_BYTES_MAX {
+            return Err("INV-FIN-6: the bytes of locked bodies are not counted right".to_owned());
+        }
+        let certified = self.certified.values().filter_map(|txid| self.entries.get(txid)?.resident());
+        if certified.map(CheckedTransaction::encoded_bytes).sum::<usize>() != self.certified_bytes {
+            return Err("INV-FIN-6: the bytes of certified bodies are not counted right".to_owned());
+        }
         for (txid, entry) in &self.entries {
             let is_unlocked = match &entry.body {
                 Body::Unchecked(_) => true,
@@ -483,4 +491,28 @@ impl Machine {
 
 fn outputs_of(txid: TxId) -> std::ops::RangeInclusive<OutPoint> {
     OutPoint { txid, index: 0 }..=OutPoint { txid, index: u32::MAX }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::finality::{Input, JournaledVotes};
+    use crate::protocol::fixtures::{Chain, document, lock, user};
+
+    /// A node that does not vote has written nothing: what leaves its memory is gone, and is asked for again.
+    #[test]
+    fn a_locked_body_is_left_to_the_journal_only_if_that_has_it() {
+        let chain = Chain::new(&document(&[1, 1, 1, 1], 4));
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        let payment = chain.split(&user(0), chain.owned(&user(0))[0], lock(&user(1)), 1);
+        for votes in [false, true] {
+            let me = votes.then(|| chain.state.validators().members()[0].key);
+            let mut machine = Machine::new(me, &chain.state, JournaledVotes::default(), BTreeSet::new());
+            let _cast = machine.step(&view, Input::TransactionReceived(payment.clone()));
+            assert!(machine.transaction(&payment.txid()).is_some());
+            machine.keep_resident(TxId([1; 32]), RESIDENT_BYTES_MAX);
+            assert!(machine.transaction(&payment.txid()).is_none(), "INV-FIN-6");
+            assert_eq!(machine.spilled().contains(&payment.txid()), votes);
+        }
+    }
 }

@@ -110,6 +110,15 @@ fn an_act_is_void_in_epochs_that_start_later_than_the_unbonding_time() {
 }
 
 #[test]
+fn all_epochs_that_are_too_long_ago_are_forgotten_at_once() {
+    let mut chain = unbonding_net(&[1; 5]);
+    (0..2).for_each(|_| drop(end_epoch(&mut chain, &[])));
+    end_epoch_after(&mut chain, UNBONDING + 1);
+    let kept: Vec<_> = chain.state.past_epochs().iter().map(|past| past.epoch).collect();
+    assert_eq!(kept, [2]);
+}
+
+#[test]
 fn all_heights_of_the_oldest_epoch_that_counts_are_known() {
     let mut chain = unbonding_net(&[1; 5]);
     let id = chain.registered(3);
