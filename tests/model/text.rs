@@ -42,11 +42,6 @@ pub fn field<'a>(text: &'a str, name: &str) -> &'a str {
     found.unwrap_or_else(|| panic!("no field {name} in {}", text.chars().take(80).collect::<String>())).1
 }
 
-/// What a wrapper holds.
-pub fn inner(text: &str) -> &str {
-    fields(text).first().unwrap_or_else(|| panic!("{text} wraps nothing")).1
-}
-
 /// All fields of a struct but those that `change` replaces, one after the other.
 pub fn rewritten<'a>(
     text: &'a str,

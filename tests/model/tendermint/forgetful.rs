@@ -5,7 +5,7 @@ use timed::types::{Round, VoteStep};
 
 use super::happening::{Happening, NIL, Value};
 use super::node::{Context, Node};
-use crate::text::{field, fields, inner, rewritten};
+use crate::text::{field, fields, rewritten};
 
 /// What a node does that others can see, and what it remembers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +39,7 @@ pub fn forgetful_key(machine: &Machine, has_turn: bool) -> String {
     };
     let blocks = |text: &str| -> String {
         let first_round = |block: &str| {
-            let header = field(field(inner(field(block, "proposal")), "block"), "header");
+            let header = field(field(field(block, "proposal"), "block"), "header");
             round_of(field(header, "round"))
         };
         let open = fields(text).into_iter().filter(|(_, block)| first_round(block) >= first);
