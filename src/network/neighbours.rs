@@ -22,7 +22,8 @@
 //!   proved to be a member is relied on to have passed something on.
 //!
 //! # Bounds
-//! A list names [`NEIGHBOURS_MAX`] members at most. Lists leave at most once in [`ANNOUNCE_PAUSE`].
+//! A list names [`NEIGHBOURS_MAX`](crate::types::limits::NEIGHBOURS_MAX) members at most. Lists leave at most once in
+//! [`ANNOUNCE_PAUSE`]; `peer_manager.rs` sends them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -30,17 +31,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use bytes::Bytes;
-use tokio::sync::Notify;
-use tokio::time::sleep;
 
-use super::connection::Connection;
-use super::message_kind::MessageKind;
-use super::peer::{PeerId, Standing};
-use super::shared::Shared;
-use crate::types::Message;
-use crate::types::codec::encode;
-use crate::types::limits::NEIGHBOURS_MAX;
+use super::peer::PeerId;
 
 /// The shortest time between two announcements. A link that ended is believed in for so long, and what was not passed on
 /// for that reason is pulled after it.
@@ -60,32 +52,13 @@ impl Neighbours {
         self.members.store(Arc::new(members.into_iter().collect()));
     }
 
+    /// This edition of this node's own list is being told; false if the peer has it.
+    pub(crate) fn tell(&self, edition: u64) -> bool {
+        self.told.swap(edition, Ordering::Relaxed) != edition
+    }
+
     /// Whether the peer says that it is connected to this member.
     pub(crate) fn contains(&self, member: &PeerId) -> bool {
         self.members.load().contains(member)
-    }
-}
-
-/// Tells peers whom of the set this node is connected to, whenever that has changed and to everybody who is new.
-pub(crate) async fn announce(shared: &Shared, changed: &Notify) {
-    let (mut edition, mut last) = (0, Vec::new());
-    loop {
-        changed.notified().await;
-        let connections = shared.manager.all();
-        let is_member = |connection: &&Arc<Connection>| connection.standing() == Standing::Member;
-        let mut members: Vec<PeerId> =
-            connections.iter().filter(is_member).map(|connection| connection.peer).collect();
-        members.sort_unstable();
-        members.truncate(NEIGHBOURS_MAX);
-        if edition == 0 || members != last {
-            (edition, last) = (edition + 1, members);
-        }
-        let encoded = Bytes::from(encode(&Message::Neighbours(last.clone())));
-        for connection in connections {
-            if connection.neighbours.told.swap(edition, Ordering::Relaxed) != edition {
-                connection.enqueue(MessageKind::Neighbours, encoded.clone());
-            }
-        }
-        sleep(ANNOUNCE_PAUSE).await;
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
@@ -20,14 +21,17 @@ use super::ban_file;
 use super::connection::{Connection, DisconnectReason};
 use super::connection_manager::Newcomer;
 use super::handshake::{Established, HandshakeError, Hello, RefusalReason, Role, handshake};
+use super::message_kind::MessageKind;
 use super::metrics::add;
-use super::neighbours;
-use super::peer::{Origin, Standing, now};
+use super::neighbours::ANNOUNCE_PAUSE;
+use super::peer::{Origin, PeerId, Standing, now};
 use super::reputation::BanTarget;
 use super::session;
 use super::shared::Shared;
 use crate::runtime::Clock;
 use crate::types::Message;
+use crate::types::codec::encode;
+use crate::types::limits::NEIGHBOURS_MAX;
 
 /// Attempts to dial under way, at most.
 pub(crate) const DIALING_MAX: usize = 16;
@@ -55,7 +59,7 @@ pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
     let announcing = Arc::clone(shared);
     tracker.spawn(async move {
         let token = announcing.token.clone();
-        token.run_until_cancelled(neighbours::announce(&announcing, &announcing.links_changed)).await
+        token.run_until_cancelled(announce(&announcing)).await
     });
     let keeping = Arc::clone(shared);
     tracker.spawn(async move { keep_bans(&keeping).await });
@@ -325,5 +329,29 @@ async fn exchange(shared: &Shared) {
         }
         shared.broadcast(&Message::GetMasternodes, None);
         sleep(shared.timing.exchange_interval).await;
+    }
+}
+
+/// Tells peers whom of the set this node is connected to, whenever that has changed and to everybody who is new.
+async fn announce(shared: &Shared) {
+    let (mut edition, mut last) = (0, Vec::new());
+    loop {
+        shared.links_changed.notified().await;
+        let connections = shared.manager.all();
+        let is_member = |connection: &&Arc<Connection>| connection.standing() == Standing::Member;
+        let mut members: Vec<PeerId> =
+            connections.iter().filter(is_member).map(|connection| connection.peer).collect();
+        members.sort_unstable();
+        members.truncate(NEIGHBOURS_MAX);
+        if edition == 0 || members != last {
+            (edition, last) = (edition + 1, members);
+        }
+        let encoded = Bytes::from(encode(&Message::Neighbours(last.clone())));
+        for connection in connections {
+            if connection.neighbours.tell(edition) {
+                connection.enqueue(MessageKind::Neighbours, encoded.clone());
+            }
+        }
+        sleep(ANNOUNCE_PAUSE).await;
     }
 }
