@@ -45,7 +45,7 @@ const BULK_BURST: usize = 32;
 /// Urgent events of peers that are handled before the node's own are looked for again.
 const URGENT_BURST: usize = 64;
 /// So many signatures are checked where they are found: to hand them to another thread and to be woken by it costs as much
-/// as to check them. Four nodes on two cores spent half their time on such changes of threads at 500 payments a second.
+/// as to check them. At 500 payments a second a node made some 30 futex calls a payment before.
 const CHECKED_HERE_MAX: usize = 2;
 /// The longest pause between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
@@ -308,7 +308,7 @@ pub struct NodeShell {
     pub timers: Arc<TimeoutMonitor>,
     /// The peers.
     pub network: NetworkHandle,
-    /// Takes bodies.
+    /// Admission: expects the bodies that peers are asked for, and checks those that come.
     pub bodies: Arc<dyn BodyChecks>,
     /// To those who watch.
     pub observers: ObserverSender,

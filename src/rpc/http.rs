@@ -96,7 +96,6 @@ pub struct HttpState {
 /// Answers any request.
 pub async fn serve(state: Arc<HttpState>, connection: Arc<Connection>, request: Request) -> Response {
     connection.head_arrived();
-    connection.rest().await;
     let Answered { response, room, place } = match handle(&state, &connection, request).await {
         Ok(answered) => answered,
         Err(refusal) => Answered::plain(refusal.response().await),
@@ -257,6 +256,8 @@ async fn handle(state: &HttpState, connection: &Connection, request: Request) ->
         (_, "/") => {}
         _ => return Err(Refusal::Path),
     }
+    // Behind the plain pages, which nobody is to wait for.
+    connection.rest().await;
     let authenticated = authenticate(state, connection, request.headers())?;
     let (mut parts, body) = request.into_parts();
     let (bytes, _share) = read_body(body, state, authenticated).await?;
