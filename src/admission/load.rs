@@ -11,6 +11,12 @@
 //! it the window shrinks to nine tenths, at most once in two delays. Nodes that share a network see the same delays, so the
 //! pause between two decreases differs by node: they do not halve together.
 //!
+//! # Who pays for what is slow
+//! What left the window is charged to the coins that it spends and not to a submitter's name. A name is an address or a
+//! credential, both of which a shop shares among all of its customers, and loopback is everybody. A coin is scarce: at most
+//! [`IMPROVEMENTS_MAX`](super::contests::IMPROVEMENTS_MAX) rivals of one go on in an epoch, and of two rivals none has a
+//! place in the pool (INV-CONTEST-1, INV-MIRROR-2).
+//!
 //! # Invariants
 //! - INV-LOAD-1: what has a known rival, waits for a parent, or is not final after [`STALE_MS`] neither fills the window
 //!   nor is a sample: a double spender closes no door. But when nothing at all becomes final, that counts.

@@ -1,22 +1,26 @@
 //! How fast a node says that it is busy: beyond that it stops to read from those who hear it.
 //!
 //! To refuse costs a tenth of what it costs to take, so a crowd that is refused could still take all of a node's time. After
-//! answers of `busy` beyond [`BUSY_ANSWERS_PER_S`] a connection rests before its next request is read; its sender meets a
-//! socket that takes no more. Other connections are not held up, nor are `/health` and `/ready`, which nobody refuses.
+//! answers of `busy` beyond the pace a connection rests before its next request is read; its sender meets a socket that
+//! takes no more. Other connections are not held up, nor are `/health` and `/ready`, which nobody refuses.
 //!
 //! # Invariants
-//! - INV-BUSY-1: whatever all callers send, at most [`BUSY_ANSWERS_PER_S`] calls a second are refused as `busy` for long,
+//! - INV-BUSY-1: whatever all callers send, at most [`busy_answers_per_s`] calls a second are refused as `busy` for long,
 //!   but for one request of each new connection.
+//!
+//! [`busy_answers_per_s`]: super::limits::Limits::busy_answers_per_s
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::limits::{BUSY_ANSWERS_BURST, BUSY_ANSWERS_PER_S, BUSY_REST_MAX};
+use super::limits::{BUSY_BURST, BUSY_REST_MAX};
 
 /// The generic cell rate algorithm (ITU-T I.371) over all connections.
 #[derive(Debug)]
 pub struct BusyPace {
+    /// The time of one refusal at the pace.
+    each: Duration,
     /// When all that was refused would have been refused at the pace.
     level: Mutex<Instant>,
 }
@@ -24,22 +28,22 @@ pub struct BusyPace {
 impl BusyPace {
     /// Nothing was refused yet.
     #[must_use]
-    pub const fn new(now: Instant) -> Self {
-        Self { level: Mutex::new(now) }
+    pub fn new(answers_per_s: u32, now: Instant) -> Self {
+        Self { each: Duration::from_secs(1) / answers_per_s.max(1), level: Mutex::new(now) }
     }
 
     /// One request had so many refusals. How long its connection has to rest.
     pub fn refused(&self, calls: u32, now: Instant) -> Duration {
-        let each = Duration::from_secs(1) / BUSY_ANSWERS_PER_S;
         let mut level = self.level.lock();
-        *level = (*level).max(now) + each.saturating_mul(calls);
+        *level = (*level).max(now) + self.each.saturating_mul(calls);
         let ahead = level.saturating_duration_since(now);
-        ahead.saturating_sub(each.saturating_mul(BUSY_ANSWERS_BURST)).min(BUSY_REST_MAX)
+        ahead.saturating_sub(BUSY_BURST).min(BUSY_REST_MAX)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::limits::BUSY_ANSWERS_PER_S;
     use super::*;
     use crate::runtime::Clock;
 
@@ -47,7 +51,7 @@ mod tests {
     #[test]
     fn connections_that_are_refused_rest_so_that_all_together_keep_the_pace() {
         let start = Clock.instant();
-        let pace = BusyPace::new(start);
+        let pace = BusyPace::new(BUSY_ANSWERS_PER_S, start);
         // A hundred connections that each send a batch of fifty as soon as they may.
         let mut ready = [start; 100];
         let mut refused = 0;
@@ -58,7 +62,7 @@ mod tests {
                 *ready = now + pace.refused(50, now).max(Duration::from_millis(1));
             }
         }
-        let allowed = 10 * BUSY_ANSWERS_PER_S + BUSY_ANSWERS_BURST + 100 * 50;
+        let allowed = 10 * BUSY_ANSWERS_PER_S + BUSY_ANSWERS_PER_S / 4 + 100 * 50;
         assert!(refused <= allowed, "{refused} of {allowed}");
         assert!(refused >= 9 * BUSY_ANSWERS_PER_S, "it does refuse: {refused}");
     }
@@ -66,7 +70,7 @@ mod tests {
     #[test]
     fn a_few_refusals_hold_nobody_up() {
         let start = Clock.instant();
-        let pace = BusyPace::new(start);
+        let pace = BusyPace::new(BUSY_ANSWERS_PER_S, start);
         for step in 0..100 {
             assert_eq!(pace.refused(10, start + Duration::from_millis(10 * step)), Duration::ZERO);
         }

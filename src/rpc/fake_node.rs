@@ -30,6 +30,8 @@ pub(crate) struct FakeNode {
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
     pub(crate) stopped: AtomicBool,
     pub(crate) not_ready: AtomicBool,
+    /// Refuses all transactions for now.
+    pub(crate) is_busy: AtomicBool,
     /// How long the text in each piece of evidence is, and how often it was asked for them.
     pub(crate) evidence_bytes: Mutex<usize>,
     pub(crate) evidence_asked: AtomicUsize,
@@ -138,6 +140,15 @@ impl FakeNode {
 
     fn take(&self, transaction: &Transaction) -> Result<TxId, SubmitError> {
         let txid = transaction.txid();
+        if self.is_busy.load(Ordering::Relaxed) {
+            return Err(SubmitError {
+                class: SubmitErrorClass::Busy,
+                reason: "busy",
+                message: "the node takes no more at present".into(),
+                hint: "send it again after the time".into(),
+                retry_after: Some(Duration::from_millis(50)),
+            });
+        }
         let mut utxos = self.utxos.lock();
         if let Some(missing) = transaction.inputs.iter().find(|input| !utxos.contains_key(input)) {
             return Err(SubmitError {

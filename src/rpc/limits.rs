@@ -105,8 +105,8 @@ pub const FEED_ENTRY_BYTES: usize = 64;
 pub const RETRY_AFTER_MS: u64 = 1_000;
 /// Calls a second that are refused as `busy` for long, at most: some 40 ms of a core.
 pub const BUSY_ANSWERS_PER_S: u32 = 2_000;
-/// So many may be refused at once before anybody rests.
-pub const BUSY_ANSWERS_BURST: u32 = 500;
+/// What is refused within this time at the pace may be refused at once before anybody rests.
+pub const BUSY_BURST: Duration = Duration::from_millis(250);
 /// How long a connection rests, at most: all places' full batches at that pace.
 pub const BUSY_REST_MAX: Duration = Duration::from_secs(6);
 /// How long open requests may take to end once the node stops.
@@ -152,6 +152,8 @@ pub struct Limits {
     pub answer: Pace,
     /// A connection that has asked nothing for so long goes before all others.
     pub newcomer_grace: Duration,
+    /// Calls a second that are refused as `busy` for long, at most.
+    pub busy_answers_per_s: u32,
 }
 
 impl Limits {
@@ -167,6 +169,7 @@ impl Limits {
             body: Pace { grace: seconds(2), bytes_per_s_min: 16 << 10, whole_max: seconds(20) },
             answer: Pace { grace: seconds(10), bytes_per_s_min: 128 << 10, whole_max: seconds(300) },
             newcomer_grace: seconds(1),
+            busy_answers_per_s: BUSY_ANSWERS_PER_S,
         }
     }
 

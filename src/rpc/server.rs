@@ -139,7 +139,7 @@ impl RpcServer {
             connections: connections.clone(),
             places: Places::new(&limits),
             bodies: Shares::new(BODIES_BYTES_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX),
-            busy_pace: BusyPace::new(Clock.instant()),
+            busy_pace: BusyPace::new(limits.busy_answers_per_s, Clock.instant()),
             answers: Answers::default(),
             guard: ConnectionGuard::new(limits.requests_max),
             stop,

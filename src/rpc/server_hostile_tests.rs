@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use super::super::limits::{
     ANSWER_BYTES_MAX, BATCH_COST_MAX, Pace, WAITS_PER_REQUEST_MAX, WAITS_PER_REQUEST_UNAUTHENTICATED_MAX,
 };
-use super::tests::{Fixture, call};
+use super::tests::{Fixture, call, spend_of};
 use super::*;
 use crate::types::TxId;
 
@@ -289,4 +289,47 @@ async fn answers_that_nobody_takes_are_given_up() {
     tokio::time::timeout(Duration::from_secs(60), again).await.expect("untaken answers are given up");
     drop(holding);
     all_is_well(&fixture).await;
+}
+
+/// One answer of a connection that stays open.
+async fn one_answer(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    loop {
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.to_ascii_lowercase().lines().find_map(|line| {
+                line.strip_prefix("content-length: ").and_then(|length| length.parse::<usize>().ok())
+            });
+            if Some(body.len()) == length {
+                return text;
+            }
+        }
+        let mut bytes = [0; 4_096];
+        let count =
+            tokio::time::timeout(Duration::from_secs(60), stream.read(&mut bytes)).await.unwrap().unwrap();
+        assert!(count > 0, "closed after {text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+}
+
+/// INV-BUSY-1, at the socket.
+#[tokio::test]
+async fn who_was_refused_too_often_rests_before_the_next_request_is_read() {
+    let fixture = Fixture::start_with(Limits { busy_answers_per_s: 1, ..Limits::of(100) }).await;
+    fixture.node.is_busy.store(true, std::sync::atomic::Ordering::Relaxed);
+    let submit = call("sendrawtransaction", json!([spend_of(TxId([7; 32]))])).to_string();
+    let credentials = format!("authorization: {}\r\n", fixture.cookie());
+    let text = post(&fixture, &credentials, &submit, submit.len());
+    let mut crowd = send(&fixture, &text).await;
+    let begun = Clock.instant();
+    let refused = one_answer(&mut crowd).await;
+    assert!(refused.contains("\"busy\"") && refused.contains("\"retry_after_ms\":50"), "{refused}");
+    // The pace is one a second: the next is read only when the first has been paid for.
+    crowd.write_all(text.as_bytes()).await.unwrap();
+    all_is_well(&fixture).await;
+    one_answer(&mut crowd).await;
+    assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
+    // Whoever is not refused waits for nobody, on the same connection after its rest too.
+    fixture.node.is_busy.store(false, std::sync::atomic::Ordering::Relaxed);
+    crowd.write_all(text.as_bytes()).await.unwrap();
+    assert!(one_answer(&mut crowd).await.contains("\"result\""));
 }

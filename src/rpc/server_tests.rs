@@ -192,7 +192,7 @@ async fn a_proof_that_was_given_is_checked_as_it_is() {
 }
 
 /// A transaction that the fake node takes, and has no proof of.
-fn spend_of(txid: TxId) -> String {
+pub(super) fn spend_of(txid: TxId) -> String {
     let input = crate::types::OutPoint { txid, index: 0 };
     hex::encode(encode(&Transaction::transfer(vec![input], vec![output()], Vec::new())))
 }

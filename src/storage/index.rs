@@ -199,6 +199,12 @@ pub struct IndexChange {
 }
 
 impl IndexChange {
+    /// Outputs and transactions that it writes of.
+    #[must_use]
+    pub fn entries(&self) -> usize {
+        self.spent.len().saturating_add(self.created.len()).saturating_add(self.transactions.len())
+    }
+
     /// About how much memory it takes, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::*;
-use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, QUEUE_CHANGES_MAX};
+use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
 use crate::storage::memory_index::MemoryIndex;
 use crate::storage::sled_index::SledIndex;
 use crate::types::{Amount, KeyHash, MasternodeId, PublicKey};
@@ -337,6 +337,31 @@ fn the_writer_applies_in_order_marks_and_finishes() {
     writer.submit(small_change(last + 1)).unwrap();
     drop(writer);
     assert_eq!(index.mark().unwrap().unwrap().height, last + 1, "dropping marks what was queued");
+}
+
+/// INV-WRITER-3.
+#[test]
+fn large_blocks_are_marked_before_much_would_have_to_be_applied_again() {
+    let large = |height| IndexChange {
+        transactions: (0..MARK_ENTRIES as u32 / 4)
+            .map(|number| {
+                let mut txid = [0; 32];
+                txid[..8].copy_from_slice(&u64::to_be_bytes(height));
+                txid[8..12].copy_from_slice(&number.to_be_bytes());
+                TxId(txid)
+            })
+            .collect(),
+        spent: Vec::new(),
+        created: Vec::new(),
+        ..small_change(height)
+    };
+    let events = Events::default();
+    let writer = IndexWriter::start(Index::new(Arc::new(MemoryIndex::new())), events.report()).unwrap();
+    for height in 0..=12 {
+        writer.submit(large(height)).unwrap();
+    }
+    assert_eq!(writer.finish().unwrap(), Some(12));
+    assert_eq!(*events.marked.lock(), [0, 4, 8, 12]);
 }
 
 #[test]

@@ -7,6 +7,8 @@
 //! # Invariants
 //! - INV-WRITER-1: changes are applied in the order of their heights, and each once.
 //! - INV-STORAGE-5 of [`super`]: a height is reported as marked only after [`Index::set_mark`] returned.
+//! - INV-WRITER-3: beside the last block, less than [`MARK_ENTRIES`] applied entries are not marked, so a restart has no
+//!   more than that to do again, however large the blocks are.
 //! - INV-WRITER-2: at most [`QUEUE_CHANGES_MAX`] changes and [`QUEUE_BYTES_MAX`] bytes wait, or one larger change alone.
 //!
 //! # Concurrency
@@ -14,6 +16,7 @@
 //! dropping wait until the thread has applied and marked what is queued.
 //!
 //! A mark costs two syncs, so it is set every [`MARK_BLOCKS`] blocks, or when no block has come for [`MARK_IDLE`].
+//! Large blocks bring it sooner, after [`MARK_ENTRIES`] entries: a restart applies again all that came after the mark.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,6 +37,8 @@ pub const QUEUE_CHANGES_MAX: usize = 1_024;
 pub const QUEUE_BYTES_MAX: usize = 256 << 20;
 /// Blocks after which the mark is moved.
 pub const MARK_BLOCKS: u64 = 64;
+/// Outputs and transactions after which the mark is moved.
+pub const MARK_ENTRIES: usize = 32_768;
 /// How long no block must have come for the mark to be moved early.
 pub const MARK_IDLE: Duration = Duration::from_millis(1_000);
 
@@ -87,7 +92,13 @@ impl IndexWriter {
         let shared = Arc::new(Shared::default());
         shared.queue.lock().marked = marked;
         shared.queue.lock().last = marked;
-        let worker = Worker { index, shared: Arc::clone(&shared), pending: None, pending_blocks: 0 };
+        let worker = Worker {
+            index,
+            shared: Arc::clone(&shared),
+            pending: None,
+            pending_blocks: 0,
+            pending_entries: 0,
+        };
         let thread = std::thread::Builder::new()
             .name("index-writer".to_owned())
             .spawn(move || {
@@ -183,6 +194,7 @@ struct Worker {
     /// What the next mark will be.
     pending: Option<(Height, BlockHash, Vec<u8>)>,
     pending_blocks: u64,
+    pending_entries: usize,
 }
 
 enum Step {
@@ -242,16 +254,18 @@ impl Worker {
 
     fn apply(&mut self, change: IndexChange, report: &dyn Fn(IndexEvent)) -> Result<(), StorageError> {
         self.index.apply(&change)?;
+        self.pending_entries = self.pending_entries.saturating_add(change.entries());
         self.pending = Some((change.height, change.block_hash, change.state));
         self.pending_blocks += 1;
         // Genesis at once: without its mark an index has to be made anew.
-        if change.height == 0 || self.pending_blocks >= MARK_BLOCKS { self.mark(report) } else { Ok(()) }
+        let is_due = self.pending_blocks >= MARK_BLOCKS || self.pending_entries >= MARK_ENTRIES;
+        if change.height == 0 || is_due { self.mark(report) } else { Ok(()) }
     }
 
     fn mark(&mut self, report: &dyn Fn(IndexEvent)) -> Result<(), StorageError> {
         let Some((height, block_hash, state)) = self.pending.take() else { return Ok(()) };
         self.index.set_mark(height, block_hash, &state)?;
-        self.pending_blocks = 0;
+        (self.pending_blocks, self.pending_entries) = (0, 0);
         self.shared.queue.lock().marked = Some(height);
         report(IndexEvent::Marked(height));
         Ok(())
