@@ -112,6 +112,10 @@
 //! | index_queue_bytes_drift | `the_writer_applies_in_order_marks_and_finishes` |
 //! | full_pool_holds_coins | `what_the_pool_has_no_room_for_holds_no_coin` |
 //! | lost_childs_children_stay | `the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool` |
+//! | refused_connections_go_on | `who_was_refused_too_often_rests_before_the_next_request_is_read` |
+//! | large_blocks_wait_for_their_mark | `large_blocks_are_marked_before_much_would_have_to_be_applied_again` |
+//! | author_without_a_pace | `one_members_votes_pass_up_to_its_pace_and_forged_ones_take_nothing_of_it` |
+//! | missed_votes_use_up_the_pace | `what_was_missed_does_not_hold_up_the_votes_of_the_moment` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::FuturesOrdered;
@@ -26,7 +26,6 @@ use super::events::{
     Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
 };
 use super::inbox::{ConsensusHandle, ConsensusInbox, ConsensusStopped};
-use super::known::KnownBatches;
 use super::observers::ObserverSender;
 use super::serve::AnswerServer;
 use super::timeout_monitor::TimeoutMonitor;
@@ -37,7 +36,7 @@ use crate::network::{EventReceiver, Misbehaviour, NetworkEvent, NetworkHandle, P
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::{Clock, CpuPool, TaskRegistry};
 use crate::storage::block_log::LoggedBlock;
-use crate::types::{Message, SignatureVerifier, Transaction, TxId};
+use crate::types::{MasternodeId, Message, SignatureVerifier, Transaction, TxId};
 use crate::utxo::UtxoManager;
 
 /// Bulk events that are handled before urgent ones are looked for again.
@@ -94,8 +93,8 @@ pub async fn verify_urgent(
                 }
                 let (voters, verifier) = (engine.voters(), Arc::clone(&verifier));
                 let signatures = batch.iter().map(|event| signatures(event, &voters)).fold(0, usize::saturating_add);
-                let handle = Arc::clone(&engine);
-                let judge = move |event| judge(event, &voters, handle.known(), &*verifier);
+                let (handle, now) = (Arc::clone(&engine), Clock.instant());
+                let judge = move |event| judge(event, &voters, &handle, &*verifier, now);
                 let job = move || batch.into_iter().map(judge).collect();
                 jobs.push_back(if signatures > CHECKED_HERE_MAX {
                     futures::future::Either::Left(pool.run(job))
@@ -112,6 +111,8 @@ enum Verdict {
     Pass(Event),
     /// It was checked and handed in before.
     Known,
+    /// Its author signs more than anybody may: it counts as not received.
+    LeftOut(PeerId, MasternodeId),
     BadSignature(PeerId),
     Malformed(PeerId),
 }
@@ -132,22 +133,34 @@ fn signatures(event: &NetworkEvent, voters: &Voters) -> usize {
 fn judge(
     event: NetworkEvent,
     voters: &Voters,
-    known: &KnownBatches,
+    engine: &ConsensusHandle,
     verifier: &dyn SignatureVerifier,
+    now: Instant,
 ) -> Verdict {
     let (peer, message) = match event {
         NetworkEvent::Connected { peer, .. } => return Verdict::Pass(Event::PeerConnected(peer)),
-        NetworkEvent::Disconnected { peer } => return Verdict::Pass(Event::PeerDisconnected(peer)),
+        NetworkEvent::Disconnected { peer } => {
+            engine.pace().forget(&peer);
+            return Verdict::Pass(Event::PeerDisconnected(peer));
+        }
         NetworkEvent::Message { peer, message } => (peer, message),
     };
     let mut verified = false;
     if epoch_of(&message) == Some(voters.epoch) {
-        let name = match &message {
-            Message::VoteBatch(batch) => Some(batch.header.digest(&voters.chain_id)),
+        let batch = match &message {
+            Message::VoteBatch(batch) if voters.set.index_of(&batch.header.validator).is_some() => {
+                Some(batch)
+            }
             _ => None,
         };
-        if name.is_some_and(|digest| known.has(&digest)) {
-            return Verdict::Known;
+        let named = batch.map(|batch| (batch, batch.header.digest(&voters.chain_id)));
+        if let Some((batch, digest)) = &named {
+            if engine.known().has(digest) {
+                return Verdict::Known;
+            }
+            if !engine.pace().may_check(peer, batch, now) {
+                return Verdict::LeftOut(peer, batch.header.validator);
+            }
         }
         match verify(&message, voters, verifier) {
             Ok(()) => verified = true,
@@ -155,8 +168,11 @@ fn judge(
             Err(VerifyError::BadSignature) => return Verdict::BadSignature(peer),
             Err(_) => return Verdict::Malformed(peer),
         }
-        if let Some(digest) = name.filter(|_| verified) {
-            known.note(digest);
+        if let Some((batch, digest)) = named.filter(|_| verified) {
+            if !engine.pace().may_pass(batch, now) {
+                return Verdict::LeftOut(peer, batch.header.validator);
+            }
+            engine.known().note(digest);
         }
     }
     Verdict::Pass(Event::Message { from: peer, message, verified })
@@ -170,6 +186,9 @@ async fn deliver(
     match verdict {
         Verdict::Pass(event) => engine.urgent(event).await?,
         Verdict::Known => {}
+        Verdict::LeftOut(peer, author) => {
+            tracing::debug!(peer = %peer.short(), masternode = %author.short(), "votes beyond their author's pace left out");
+        }
         Verdict::BadSignature(peer) => network.report(peer, Misbehaviour::InvalidSignature),
         Verdict::Malformed(peer) => network.report(peer, Misbehaviour::Malformed),
     }
@@ -382,5 +401,52 @@ impl Shell for NodeShell {
             }
         }
         self.told.push(notification);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::keys::SequentialVerifier;
+    use crate::types::{
+        ChainId, FinalityVote, PublicKey, Released, SecretKey, Validator, ValidatorSet, VoteBatch, VoteKind,
+    };
+
+    const PEER: PeerId = PublicKey([5; 32]);
+
+    fn batch(validator: MasternodeId, seq: u64, votes: usize, secret: &SecretKey) -> NetworkEvent {
+        let vote = |number: usize| {
+            let mut txid = [0; 32];
+            txid[..8].copy_from_slice(&number.to_le_bytes());
+            FinalityVote { kind: VoteKind::Lock, txid: TxId(txid) }
+        };
+        let votes = (0..votes).map(vote).collect();
+        let batch = VoteBatch::signed(&ChainId::ZERO, 0, validator, seq, votes, secret);
+        NetworkEvent::Message { peer: PEER, message: Message::VoteBatch(Released::heard(batch)) }
+    }
+
+    /// INV-PACE-1, INV-PACE-2, where messages come in.
+    #[test]
+    fn one_members_votes_pass_up_to_its_pace_and_forged_ones_take_nothing_of_it() {
+        let (loud, quiet) = (SecretKey::from_seed(&[1; 32]), SecretKey::from_seed(&[2; 32]));
+        let (loud_id, quiet_id) = (MasternodeId([1; 32]), MasternodeId([2; 32]));
+        let member = |id, secret: &SecretKey| Validator { id, key: secret.public(), weight: 1 };
+        let set = Arc::new(ValidatorSet::new(vec![member(loud_id, &loud), member(quiet_id, &quiet)]));
+        let voters = Voters { chain_id: ChainId::ZERO, epoch: 0, set };
+        let (handle, _inbox) = ConsensusHandle::new(voters.clone());
+        let now = Clock.instant();
+        let judge = |event| judge(event, &voters, &handle, &SequentialVerifier, now);
+        let most = crate::types::limits::BATCH_VOTES_MAX;
+        let passed =
+            (0..100).filter(|seq| matches!(judge(batch(loud_id, *seq, most, &loud)), Verdict::Pass(_)));
+        assert_eq!(passed.count(), 4);
+        assert!(matches!(judge(batch(loud_id, 0, most, &loud)), Verdict::Known), "what passed is known");
+        // A stranger to the quiet one's key says much in its name, and is told off.
+        let forged = judge(batch(quiet_id, 0, most, &loud));
+        assert!(matches!(forged, Verdict::BadSignature(_)));
+        assert!(matches!(judge(batch(quiet_id, 0, 1, &quiet)), Verdict::Pass(_)));
+        // A connection that begins again has no new budget for the author.
+        judge(NetworkEvent::Disconnected { peer: PEER });
+        assert!(matches!(judge(batch(loud_id, 200, most, &loud)), Verdict::LeftOut(..)));
     }
 }

@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::events::Event;
 use super::known::KnownBatches;
 use super::verify::Voters;
+use super::vote_pace::VotePace;
 use crate::protocol::finality::FinalVotes;
 use crate::types::limits::{CERTIFICATE_VOTE_BYTES_MAX, EVIDENCE_BYTES_MAX};
 use crate::types::{FinalityVote, Message, TxId};
@@ -103,6 +104,7 @@ pub struct ConsensusHandle {
     /// Set when the thread starts.
     thread: OnceLock<Thread>,
     known: KnownBatches,
+    pace: VotePace,
 }
 
 /// The receiving ends of peers' lanes.
@@ -129,6 +131,7 @@ impl ConsensusHandle {
             bulk,
             thread: OnceLock::new(),
             known: KnownBatches::default(),
+            pace: VotePace::default(),
         };
         (Arc::new(handle), ConsensusInbox { urgent: urgent_events, bulk: bulk_events })
     }
@@ -142,6 +145,11 @@ impl ConsensusHandle {
     /// Batches that were checked already.
     pub(super) const fn known(&self) -> &KnownBatches {
         &self.known
+    }
+
+    /// How fast each member's batches are taken.
+    pub(super) const fn pace(&self) -> &VotePace {
+        &self.pace
     }
 
     pub(super) fn set_voters(&self, voters: Voters) {

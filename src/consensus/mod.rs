@@ -31,7 +31,7 @@
 //! | [`serve`] | answers to peers, on a thread of its own |
 //! | [`view`] | what readers see |
 //! | [`observers`] | the way to those who watch |
-//! | [`known`] | which batches need no second check |
+//! | [`known`], [`vote_pace`] | which batches need no second check, and how fast one member's are taken |
 //! | [`verify`], [`proof_builder`] | checks of signed messages, proofs of finality |
 //! | [`vote_journal`], [`block_commit`], [`timeout_monitor`] | the shells around disks and clock |
 //!
@@ -73,4 +73,5 @@ pub mod timeout_monitor;
 pub mod verify;
 pub mod view;
 pub mod vote_journal;
+pub mod vote_pace;
 pub mod vote_replay;

@@ -859,4 +859,40 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib admission::tests::the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool",
         ],
     },
+    Mutant {
+        name: "refused_connections_go_on",
+        file: "src/rpc/http.rs",
+        old: "    connection.rest().await;\n",
+        new: "",
+        caught_by: &[
+            "--lib rpc::server::hostile_tests::who_was_refused_too_often_rests_before_the_next_request_is_read",
+        ],
+    },
+    Mutant {
+        name: "large_blocks_wait_for_their_mark",
+        file: "src/storage/index_writer.rs",
+        old: " || self.pending_entries >= MARK_ENTRIES",
+        new: "",
+        caught_by: &[
+            "--lib storage::index::tests::large_blocks_are_marked_before_much_would_have_to_be_applied_again",
+        ],
+    },
+    Mutant {
+        name: "author_without_a_pace",
+        file: "src/consensus/engine.rs",
+        old: "if !engine.pace().may_pass(batch, now) {",
+        new: "if false && !engine.pace().may_pass(batch, now) {",
+        caught_by: &[
+            "--lib consensus::engine::tests::one_members_votes_pass_up_to_its_pace_and_forged_ones_take_nothing_of_it",
+        ],
+    },
+    Mutant {
+        name: "missed_votes_use_up_the_pace",
+        file: "src/consensus/vote_pace.rs",
+        old: "if is_ahead { &mut self.ahead } else { &mut self.behind }",
+        new: "if is_ahead || true { &mut self.ahead } else { &mut self.behind }",
+        caught_by: &[
+            "--lib consensus::vote_pace::tests::what_was_missed_does_not_hold_up_the_votes_of_the_moment",
+        ],
+    },
 ];
