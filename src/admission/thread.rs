@@ -28,6 +28,7 @@ use crate::mempool::{TransactionPool, TransactionSource};
 use crate::network::{EventReceiver, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
+use crate::runtime::stages::{Stage, enter};
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, TaskRegistry, metric_names};
 use crate::storage::Index;
@@ -409,6 +410,7 @@ type Answers = Vec<Option<oneshot::Sender<Result<TxId, Refusal>>>>;
 impl<N: Node> AdmissionThread<N> {
     /// What waits: news first, then what was asked for, then users and peers in equal shares.
     fn turn(&mut self) -> Result<(), NodeStopped> {
+        let _stage = enter(Stage::Admission);
         let now = self.moment();
         if let Some(happened) = self.inbox.news.take() {
             let state = self.node.state();

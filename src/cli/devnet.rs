@@ -370,12 +370,12 @@ async fn load_for_ever(devnet: &Devnet, rate: u32) {
         urls: devnet.nodes.iter().map(url_of).collect(),
         cookie_files: devnet.nodes.iter().map(|node| node.config.cookie_path()).collect(),
     };
-    let args = load::Args { connection, rate, duration: LOAD_RUN, json: false };
-    while !args.connection.cookie_files.iter().all(|cookie| cookie.exists()) {
+    let offer = load::Offer { rate, duration: LOAD_RUN };
+    while !connection.cookie_files.iter().all(|cookie| cookie.exists()) {
         tokio::time::sleep(POLL).await;
     }
     loop {
-        if let Err(error) = load::measure(&args, devnet_account_keys()).await {
+        if let Err(error) = load::measure(&connection, &devnet_account_keys(), offer).await {
             output::notice(format_args!("load: {error}"));
         }
         tokio::time::sleep(LOAD_PAUSE).await;

@@ -12,7 +12,9 @@
 //! One task paces, one per node reads its feed, and each request is a task. A short lock guards the meter.
 
 mod coins;
+mod cpu;
 mod meter;
+mod search;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -35,9 +37,12 @@ use crate::rpc::types::{BlockchainInfo, FinalizedPage};
 use crate::runtime::Clock;
 use crate::types::{SecretKey, TxId};
 use coins::{Coin, Purse};
+use cpu::CpuSample;
 use meter::{Meter, Outcome};
 
+pub use cpu::CpuCost;
 pub use meter::Counts;
+pub use search::{LadderReport, PeakReport, Rung};
 
 /// Payments a second, at most.
 pub const RATE_MAX: u32 = 100_000;
@@ -45,6 +50,11 @@ pub const RATE_MAX: u32 = 100_000;
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// How often payments that are due leave.
 const TICK: Duration = Duration::from_millis(2);
+/// What the 99th percentile may be while a network keeps up, in milliseconds, if nothing else is said.
+pub const P99_LIMIT_MS: u32 = 250;
+/// How long a run of a search takes, and a rung of a ladder, if nothing is said.
+const SEARCH_RUN: Duration = Duration::from_secs(10);
+const LADDER_RUNG: Duration = Duration::from_secs(30);
 /// Coins for this long at the full rate without one coming back.
 const COINS_S: u32 = 5;
 const COINS_MIN: usize = 100;
@@ -65,12 +75,25 @@ pub struct Args {
     /// Which nodes; all of ./devnet when nothing is given
     #[command(flatten)]
     pub connection: ConnectionArgs,
-    /// Payments a second
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)))]
-    pub rate: u32,
-    /// How long, such as 30s or 5m
-    #[arg(long, value_parser = parse_duration)]
-    pub duration: Duration,
+    /// Payments a second; with --ladder the rate that its rungs are measured by
+    #[arg(
+        long,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(RATE_MAX)),
+        required_unless_present_any = ["find_peak", "ladder"]
+    )]
+    pub rate: Option<u32>,
+    /// How long, such as 30s or 5m; each run of a search takes 10s, each rung of a ladder 30s if nothing is said
+    #[arg(long, value_parser = parse_duration, required_unless_present_any = ["find_peak", "ladder"])]
+    pub duration: Option<Duration>,
+    /// Search the highest rate that the network keeps up with
+    #[arg(long, conflicts_with_all = ["rate", "ladder"])]
+    pub find_peak: bool,
+    /// Offer half the peak, the peak, 2, 4 and 8 times that, and the peak again; searches the peak unless --rate is given
+    #[arg(long)]
+    pub ladder: bool,
+    /// What the 99th percentile may be for the network to have kept up, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = P99_LIMIT_MS, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub p99: u32,
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -94,7 +117,7 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// What the run showed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct LoadReport {
     /// How many payments went where.
     #[serde(flatten)]
@@ -127,6 +150,18 @@ pub struct LoadReport {
     pub nodes: usize,
     /// Why payments were refused, and how many.
     pub reasons: BTreeMap<String, u64>,
+    /// What it cost, if the nodes tell.
+    #[serde(flatten)]
+    pub cpu: Option<CpuCost>,
+}
+
+/// Payments at a steady rate.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer {
+    /// Payments a second.
+    pub rate: u32,
+    /// For so long.
+    pub duration: Duration,
 }
 
 /// What the tasks of a run share.
@@ -137,38 +172,62 @@ struct Run {
     stop: CancellationToken,
 }
 
-/// Runs the load with coins of `keys` and prints the report.
+/// Runs what the arguments ask for with coins of `keys`, and prints the report.
 ///
 /// # Errors
 /// When no node can be reached, or the keys have no coins.
 pub async fn run(args: Args, keys: Vec<SecretKey>) -> Result<(), RpcCommandError> {
-    let report = measure(&args, keys).await?;
-    if args.json { say_json(&report) } else { table(&report).iter().try_for_each(|line| say(line)) }
+    let Args { connection, rate, duration, find_peak, ladder, p99, json } = args;
+    let p99 = Duration::from_millis(u64::from(p99));
+    let tell = |table: Vec<String>| table.iter().try_for_each(|line| say(line));
+    if let (false, false, Some(rate), Some(duration)) = (find_peak, ladder, rate, duration) {
+        let report = measure(&connection, &keys, Offer { rate, duration }).await?;
+        return if json { say_json(&report) } else { tell(table(&report)) };
+    }
+    let peak = match rate {
+        Some(rate) => rate,
+        None => {
+            let for_each = duration.filter(|_| find_peak).unwrap_or(SEARCH_RUN);
+            let found = search::find_peak(&connection, &keys, for_each, p99).await?;
+            if find_peak {
+                return if json { say_json(&found) } else { tell(found.table()) };
+            }
+            found.peak_per_s
+        }
+    };
+    if peak == 0 {
+        return Err(RpcCommandError::Failed(
+            "the network keeps up with no rate, so there is no ladder to climb; say a rate with --rate"
+                .to_owned(),
+        ));
+    }
+    let ladder = search::climb(&connection, &keys, peak, duration.unwrap_or(LADDER_RUNG)).await?;
+    if json { say_json(&ladder) } else { tell(ladder.table()) }
 }
 
-/// Runs the load and tells what it showed; progress goes to standard error.
+/// Offers payments and tells what that showed; progress goes to standard error.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn measure(args: &Args, keys: Vec<SecretKey>) -> Result<LoadReport, RpcCommandError> {
-    let clients: Vec<RpcClient> = args
-        .connection
-        .all_endpoints(Path::new("."))?
-        .iter()
-        .map(RpcClient::connect)
-        .collect::<Result<_, _>>()?;
+pub async fn measure(
+    connection: &ConnectionArgs,
+    keys: &[SecretKey],
+    offer: Offer,
+) -> Result<LoadReport, RpcCommandError> {
+    let clients: Vec<RpcClient> =
+        connection.all_endpoints(Path::new("."))?.iter().map(RpcClient::connect).collect::<Result<_, _>>()?;
     let first = clients.first().ok_or_else(|| RpcCommandError::Failed("no node was named".to_owned()))?;
     let chain: BlockchainInfo = first.call("getblockchaininfo", &[]).await?;
-    let purse = Purse::new(keys, &chain)?;
-    let total = u64::from(args.rate).saturating_mul(args.duration.as_secs());
-    let wanted = usize::try_from(total.min(u64::from(args.rate.saturating_mul(COINS_S))))
+    let purse = Purse::new(keys.to_vec(), &chain)?;
+    let total = u64::from(offer.rate).saturating_mul(offer.duration.as_secs());
+    let wanted = usize::try_from(total.min(u64::from(offer.rate.saturating_mul(COINS_S))))
         .unwrap_or(COINS_MAX)
         .clamp(COINS_MIN, COINS_MAX);
     let found = purse.fund(first, wanted, &|line| notice(line)).await?;
     notice(format_args!(
         "{} coins ready; {} payments a second to {} nodes",
         found.len(),
-        args.rate,
+        offer.rate,
         clients.len()
     ));
 
@@ -177,8 +236,9 @@ pub async fn measure(args: &Args, keys: Vec<SecretKey>) -> Result<LoadReport, Rp
         let page: FinalizedPage = client.call("getfinalizedsince", &[]).await?;
         cursors.push(page.next_cursor);
     }
+    let cpu_before = CpuSample::take(&clients).await;
     let start = Clock.instant();
-    let meter = Meter::new(start, args.duration.saturating_add(DRAIN_MAX), clients.len())
+    let meter = Meter::new(start, offer.duration.saturating_add(DRAIN_MAX), clients.len())
         .map_err(|error| RpcCommandError::Failed(error.to_string()))?;
     let shared = Arc::new(Run {
         requests: clients.iter().map(|_| Arc::new(Semaphore::new(REQUESTS_PER_NODE_MAX))).collect(),
@@ -190,8 +250,9 @@ pub async fn measure(args: &Args, keys: Vec<SecretKey>) -> Result<LoadReport, Rp
     for (node, cursor) in cursors.into_iter().enumerate() {
         tracker.spawn(follow(shared.clone(), node, cursor));
     }
-    let starved = pace(&shared, &tracker, &purse, found, args, start).await;
+    let starved = pace(&shared, &tracker, &purse, found, &offer, start).await;
     drain(&shared, start).await;
+    let cpu_after = CpuSample::take(&shared.clients).await;
     shared.stop.cancel();
     tracker.close();
     // Requests that hang are given up with the process; the report doesn't wait for them.
@@ -199,13 +260,15 @@ pub async fn measure(args: &Args, keys: Vec<SecretKey>) -> Result<LoadReport, Rp
     let fresh =
         Meter::new(start, Duration::ZERO, 0).map_err(|error| RpcCommandError::Failed(error.to_string()))?;
     let outcome = std::mem::replace(&mut *shared.meter.lock(), fresh).finish();
-    Ok(report(args, outcome, starved, shared.clients.len()))
+    let nodes = shared.clients.len();
+    let cpu = cpu_after.since(&cpu_before, outcome.counts.finalized, nodes);
+    Ok(report(offer, outcome, starved, nodes, cpu))
 }
 
 /// How many payments are due after some time: the k-th leaves k / rate seconds after the start.
-fn due(elapsed: Duration, args: &Args) -> u64 {
-    let elapsed = elapsed.min(args.duration);
-    let due = elapsed.as_micros().saturating_mul(u128::from(args.rate)) / 1_000_000;
+fn due(elapsed: Duration, offer: &Offer) -> u64 {
+    let elapsed = elapsed.min(offer.duration);
+    let due = elapsed.as_micros().saturating_mul(u128::from(offer.rate)) / 1_000_000;
     u64::try_from(due).unwrap_or(u64::MAX)
 }
 
@@ -216,7 +279,7 @@ async fn pace(
     tracker: &TaskTracker,
     purse: &Purse,
     coins: Vec<Coin>,
-    args: &Args,
+    offer: &Offer,
     start: Instant,
 ) -> u64 {
     let mut coins = VecDeque::from(coins);
@@ -228,7 +291,7 @@ async fn pace(
         let now = Clock.instant();
         let elapsed = now.saturating_duration_since(start);
         coins.extend(shared.meter.lock().take_returned());
-        let mut owed = due(elapsed, args).saturating_sub(sent);
+        let mut owed = due(elapsed, offer).saturating_sub(sent);
         while owed > 0 {
             let length =
                 usize::try_from(owed).unwrap_or(BATCH_LENGTH_MAX).min(BATCH_LENGTH_MAX).min(coins.len());
@@ -248,7 +311,7 @@ async fn pace(
             second = elapsed.as_secs().saturating_add(1);
             notice(shared.meter.lock().progress(now));
         }
-        if elapsed >= args.duration {
+        if elapsed >= offer.duration {
             return starved;
         }
     }
@@ -390,7 +453,7 @@ async fn drain(shared: &Run, start: Instant) {
     notice(shared.meter.lock().progress(Clock.instant().max(start)));
 }
 
-fn report(args: &Args, outcome: Outcome, starved: u64, nodes: usize) -> LoadReport {
+fn report(offer: Offer, outcome: Outcome, starved: u64, nodes: usize, cpu: Option<CpuCost>) -> LoadReport {
     LoadReport {
         counts: outcome.counts,
         p50_ms: outcome.latency.p50_ms,
@@ -403,10 +466,11 @@ fn report(args: &Args, outcome: Outcome, starved: u64, nodes: usize) -> LoadRepo
         node_p50_ms: outcome.node_latency.p50_ms,
         node_p99_ms: outcome.node_latency.p99_ms,
         starved,
-        rate: args.rate,
-        duration_s: args.duration.as_secs(),
+        rate: offer.rate,
+        duration_s: offer.duration.as_secs(),
         nodes,
         reasons: outcome.reasons,
+        cpu,
     }
 }
 
@@ -443,6 +507,7 @@ fn table(report: &LoadReport) -> Vec<String> {
     if report.starved > 0 {
         lines.push(format!("  without a coin  {:>12}   the network is slower than the rate", report.starved));
     }
+    lines.extend(report.cpu.iter().flat_map(CpuCost::table));
     if missed_events > 0 {
         lines.push(format!("  missed events   {missed_events:>12}   the feed was read too slowly"));
     }
@@ -467,13 +532,8 @@ mod tests {
 
     #[test]
     fn the_schedule_is_exact_and_ends_with_the_run() {
-        let args = Args {
-            connection: ConnectionArgs::default(),
-            rate: 3,
-            duration: Duration::from_secs(2),
-            json: false,
-        };
-        let at = |ms| due(Duration::from_millis(ms), &args);
+        let offer = Offer { rate: 3, duration: Duration::from_secs(2) };
+        let at = |ms| due(Duration::from_millis(ms), &offer);
         assert_eq!([at(0), at(333), at(334), at(1_000), at(2_000), at(9_000)], [0, 0, 1, 3, 6, 6]);
     }
 
@@ -496,8 +556,8 @@ mod tests {
         let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let node = FakeNode::funded();
         let connection = served(node.clone(), directory.path(), &token).await;
-        let args = Args { connection, rate: 300, duration: Duration::from_secs(1), json: true };
-        let report = measure(&args, vec![SecretKey::from_seed(&[1; 32])]).await.unwrap();
+        let offer = Offer { rate: 300, duration: Duration::from_secs(1) };
+        let report = measure(&connection, &[SecretKey::from_seed(&[1; 32])], offer).await.unwrap();
         let Counts { submitted, accepted, finalized, rejected, missed_events } = report.counts;
         assert_eq!((submitted, accepted, finalized), (300, 300, 300), "{report:?}");
         assert_eq!((rejected, missed_events, report.starved, report.nodes), (0, 0, 0, 1));
@@ -515,6 +575,7 @@ mod tests {
             "final_per_s",
             "max_gap_ms",
             "max_gap_at_ms",
+            "cpu_us_per_payment",
         ] {
             assert!(json[name].is_number(), "{name}");
         }
@@ -526,8 +587,8 @@ mod tests {
     async fn keys_without_coins_are_said_in_words() {
         let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let connection = served(FakeNode::funded(), directory.path(), &token).await;
-        let args = Args { connection, rate: 1, duration: Duration::from_secs(1), json: true };
-        let error = measure(&args, vec![SecretKey::from_seed(&[9; 32])]).await.unwrap_err();
+        let offer = Offer { rate: 1, duration: Duration::from_secs(1) };
+        let error = measure(&connection, &[SecretKey::from_seed(&[9; 32])], offer).await.unwrap_err();
         assert!(error.to_string().contains("no coins"), "{error}");
         token.cancel();
     }

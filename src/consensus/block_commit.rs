@@ -21,6 +21,7 @@ use super::events::{AppliedBlock, Event};
 use super::inbox::ConsensusHandle;
 use super::replay::index_change;
 use crate::runtime::TaskRegistry;
+use crate::runtime::stages::{Stage, enter};
 use crate::runtime::tasks::ThreadError;
 use crate::storage::block_log::{BlockLog, DurableBlock, LoggedBlock};
 use crate::storage::disk::Disk;
@@ -85,6 +86,7 @@ fn run_block_log<D: Disk>(
             None => orders.recv().map_err(RecvTimeoutError::from),
             Some(_) => orders.recv_timeout(CATCH_UP_POLL),
         };
+        let _stage = enter(Stage::Blocks);
         match order {
             Ok(BlockOrder::Append(block)) => held = Some(block),
             Ok(BlockOrder::Index(applied)) => {

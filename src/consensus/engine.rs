@@ -34,6 +34,7 @@ use super::view::ConsensusView;
 use super::vote_journal::JournalSender;
 use crate::network::{EventReceiver, Misbehaviour, NetworkEvent, NetworkHandle, PeerId};
 use crate::runtime::priority::{self, Priority};
+use crate::runtime::stages::{Stage, enter};
 use crate::runtime::{Clock, CpuPool, TaskRegistry};
 use crate::storage::block_log::LoggedBlock;
 use crate::types::{MasternodeId, Message, SignatureVerifier, Transaction, TxId};
@@ -95,7 +96,10 @@ pub async fn verify_urgent(
                 let signatures = batch.iter().map(|event| signatures(event, &voters)).fold(0, usize::saturating_add);
                 let (handle, now) = (Arc::clone(&engine), Clock.instant());
                 let judge = move |event| judge(event, &voters, &handle, &*verifier, now);
-                let job = move || batch.into_iter().map(judge).collect();
+                let job = move || {
+                    let _stage = enter(Stage::Signatures);
+                    batch.into_iter().map(judge).collect()
+                };
                 jobs.push_back(if signatures > CHECKED_HERE_MAX {
                     futures::future::Either::Left(pool.run(job))
                 } else {
@@ -221,6 +225,18 @@ pub fn start_engine(
     registry.spawn_thread("consensus", move || Engine { parts, failures }.run())
 }
 
+/// A block's, or votes on payments and all the rest.
+const fn stage_of(event: &Event) -> Stage {
+    match event {
+        Event::BlockPersisted(_)
+        | Event::TimeoutElapsed(Timer::HeightDue(_) | Timer::Bft { .. })
+        | Event::Message {
+            message: Message::Proposal(_) | Message::BlockVote(_) | Message::Blocks(_), ..
+        } => Stage::Blocks,
+        _ => Stage::Finality,
+    }
+}
+
 struct Engine {
     parts: EngineParts,
     failures: TaskRegistry,
@@ -292,6 +308,7 @@ impl Engine {
     }
 
     fn handle(&mut self, event: Event) {
+        let _stage = enter(stage_of(&event));
         let now = Now { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() };
         let outputs = self.parts.consensus.handle(event, now);
         execute(outputs, &mut self.parts.shell);

@@ -25,6 +25,7 @@ use parking_lot::{Condvar, Mutex};
 use super::events::Notification;
 use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::TaskRegistry;
+use crate::runtime::stages::{Stage, enter};
 use crate::runtime::tasks::ThreadError;
 use crate::types::{OutPoint, TxId, UtxoEntry};
 
@@ -152,6 +153,7 @@ pub fn start_observers(
     registry.spawn_thread("observers", move || {
         let (mut batch, mut heard) = (Vec::new(), 0);
         while receiver.next(&mut batch, heard) {
+            let _stage = enter(Stage::Observers);
             heard = batch.iter().map(bytes_of).fold(0, usize::saturating_add);
             batch.drain(..).for_each(|notification| observer.notified(notification));
         }

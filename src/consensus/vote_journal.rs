@@ -27,6 +27,7 @@ use super::events::{Event, JournalOrder};
 use super::inbox::ConsensusHandle;
 use crate::network::NetworkHandle;
 use crate::runtime::priority::{self, Priority};
+use crate::runtime::stages::{Stage, enter};
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{TaskRegistry, metric_names};
 use crate::storage::disk::Disk;
@@ -215,6 +216,7 @@ fn run_journal<D: Disk>(
                 queue.push(order);
                 taken.push_back(bytes);
             }
+            let _stage = enter(Stage::Journal);
             let Some(step) = queue.next_step() else { break };
             match step {
                 JournalStep::Prune(epoch) => {

@@ -40,6 +40,7 @@ use super::rate_limit::{RateLimiter, Verdict};
 use super::recent_set::message_key;
 use super::reputation::Misbehaviour;
 use super::shared::Shared;
+use crate::runtime::stages::{Stage, during, enter};
 use crate::types::Message;
 use crate::types::codec::{decode, encode};
 
@@ -64,7 +65,7 @@ where
     shared.tracker.spawn(async move {
         let result = tokio::select! {
             () = writing.closing.cancelled() => return,
-            result = write(&shared_writer, &writing, writer, sealer) => result,
+            result = during(Stage::Frames, write(&shared_writer, &writing, writer, sealer)) => result,
         };
         if let Err(reason) = result {
             writing.close(reason);
@@ -73,7 +74,7 @@ where
     let mut receiver = Receiver::new(shared, connection, opener);
     let ended = tokio::select! {
         () = connection.closing.cancelled() => None,
-        reason = receiver.read(reader, buffer) => Some(reason),
+        reason = during(Stage::Frames, receiver.read(reader, buffer)) => Some(reason),
     };
     if let Some(reason) = ended {
         receiver.blame(&reason);
@@ -373,10 +374,12 @@ impl Receiver {
             }
             connection.note_useful(now);
         }
+        let decoding = enter(Stage::Decode);
         let message: Message =
             decode(encoded).map_err(|source| DisconnectReason::Malformed { kind: kind.name(), source })?;
         message.check_limits()?;
         message.check_density(encoded.len())?;
+        drop(decoding);
         match message {
             Message::Ping(number) => {
                 connection.enqueue(MessageKind::Pong, Bytes::from(encode(&Message::Pong(number))));

@@ -27,6 +27,7 @@ use super::connection::{Connection, CountedStream};
 use super::connections::{Connections, Entered};
 use super::limits::{DRAIN_MAX, HEAD_BYTES_MAX, HEADERS_MAX, SWEEP_INTERVAL};
 use crate::runtime::Clock;
+use crate::runtime::stages::{Stage, during};
 
 /// Runs a server on a task of the tracker until the token fires, then a little longer for open requests.
 pub(super) fn run<H, A>(
@@ -51,7 +52,8 @@ pub(super) fn run<H, A>(
                 accepted = listener.accept() => match accepted {
                     Ok((stream, peer)) => match connections.enter(peer, Clock.instant()) {
                         Some(entered) => {
-                            tasks.spawn(serve(stream, entered, handler.clone(), token.clone()));
+                            let serving = serve(stream, entered, handler.clone(), token.clone());
+                            tasks.spawn(during(Stage::Rpc, serving));
                         }
                         None => tracing::warn!(%peer, "no HTTP connection can be closed for a new one"),
                     },

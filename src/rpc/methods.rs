@@ -31,9 +31,10 @@ use super::errors::{
 use super::finality_proof;
 use super::places::RequestWaits;
 use super::types::{
-    AddressBalance, AddressUtxo, BlockInfo, FinalizedPage, MethodHelp, RawTransactionInfo, TransactionInfo,
-    TransactionStatusInfo, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
+    AddressBalance, AddressUtxo, BlockInfo, CpuInfo, FinalizedPage, MethodHelp, RawTransactionInfo,
+    TransactionInfo, TransactionStatusInfo, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
 };
+use crate::runtime::stages;
 use crate::types::codec::encode;
 use crate::types::{Address, Amount, BlockHash, MasternodeId, TxId};
 
@@ -114,7 +115,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 33] = [
+pub static METHODS: [Method; 34] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -281,6 +282,12 @@ pub static METHODS: [Method; 33] = [
     Method::read("uptime", &[], "Seconds since the node started", |call| {
         answer(async move { Ok(call.node.uptime_s()) })
     }),
+    Method::read(
+        "getcpuinfo",
+        &[],
+        "Processor time of the node's process since its start, by stage of a payment's way",
+        |_call| answer(async { Ok(CpuInfo::of(&stages::report())) }),
+    ),
     Method::write("stop", &[], "Stops the node in good order", |call| {
         answer(async move {
             call.node.stop();

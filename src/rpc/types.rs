@@ -12,6 +12,7 @@ use crate::types::{
 
 mod blocks;
 mod masternodes;
+mod resources;
 
 pub use blocks::{
     BlockInfo, BlockTransaction, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo, address_of,
@@ -20,6 +21,8 @@ pub use masternodes::{
     AttendanceInfo, EvidenceInfo, HeartbeatInfo, JailReason, MasternodeInfo, MasternodePayload,
     MembershipInfo, PendingChanges, PunishedInfo,
 };
+
+pub use resources::CpuInfo;
 
 /// `getblockchaininfo`: the chain at its tip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

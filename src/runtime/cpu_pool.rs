@@ -22,6 +22,7 @@ use ed25519_zebra::{VerificationKeyBytes, batch};
 use rayon::prelude::*;
 use tokio::sync::Semaphore;
 
+use super::stages::{Stage, enter};
 use crate::types::{SignatureCheck, SignatureVerifier};
 
 /// Fewer signatures are checked one at a time: a batch costs more than it saves.
@@ -139,6 +140,7 @@ impl SignatureVerifier for PoolVerifier {
 
 /// The place of the first signature that does not hold: by a batch if all hold, else one at a time.
 fn first_bad(checks: &[SignatureCheck]) -> Option<usize> {
+    let _stage = enter(Stage::Signatures);
     if checks.len() >= BATCH_MIN && batch_holds(checks) {
         return None;
     }

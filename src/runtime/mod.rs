@@ -14,6 +14,7 @@ pub mod logging;
 pub mod metric_names;
 pub mod priority;
 pub mod signals;
+pub mod stages;
 pub mod tasks;
 pub mod time_text;
 

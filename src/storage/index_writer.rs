@@ -29,6 +29,7 @@ use super::error::StorageError;
 use super::index::{Index, IndexChange};
 use super::index_guard::without_panic;
 use crate::runtime::priority::{self, Priority};
+use crate::runtime::stages::{Stage, enter};
 use crate::types::{BlockHash, Height};
 
 /// Changes that wait, at most.
@@ -217,7 +218,9 @@ impl Worker {
     fn run(mut self, report: &dyn Fn(IndexEvent)) -> Result<(), StorageError> {
         let _stopped = Stopped(Arc::clone(&self.shared));
         loop {
-            let outcome = match self.next_step() {
+            let step = self.next_step();
+            let _stage = enter(Stage::Index);
+            let outcome = match step {
                 Step::Apply(change) => self.apply(change, report),
                 Step::Mark => self.mark(report),
                 Step::Stop => {

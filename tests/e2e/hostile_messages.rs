@@ -60,22 +60,37 @@ pub fn attacks() -> Vec<Attack> {
     ]
 }
 
-/// Sends messages as fast as the node takes them, under a new name whenever it ends the connection.
-pub fn flood(siege: &Siege, make: impl FnMut(u64) -> Message) -> String {
+fn told((sent, names): (u64, u64)) -> String {
+    format!("{sent} messages under {names} names")
+}
+
+fn as_strangers(siege: &Siege, make: impl FnMut(u64) -> Message) -> (u64, u64) {
     let connect = || RawPeer::connect(p2p_port(ATTACKED), &Persona::stranger(siege.chain_id()));
     flood_over(siege, connect, make)
 }
 
+/// Sends messages as fast as the node takes them, under a new name whenever it ends the connection.
+pub fn flood(siege: &Siege, make: impl FnMut(u64) -> Message) -> String {
+    told(as_strangers(siege, make))
+}
+
+/// The same with messages that nobody sends by mistake: the node has to end the connection.
+fn flood_that_is_punished(siege: &Siege, make: impl FnMut(u64) -> Message) -> String {
+    let (sent, names) = as_strangers(siege, make);
+    assert!(names > 1, "{sent} such messages and still connected");
+    told((sent, names))
+}
+
 /// The same work of the attacker, and nobody who hears it: both share the machine with the network.
 pub fn control(siege: &Siege, make: impl FnMut(u64) -> Message) -> String {
-    flood_over(siege, RawPeer::to_nobody, make)
+    told(flood_over(siege, RawPeer::to_nobody, make))
 }
 
 fn flood_over(
     siege: &Siege,
     mut connect: impl FnMut() -> Result<RawPeer, NotConnected>,
     mut make: impl FnMut(u64) -> Message,
-) -> String {
+) -> (u64, u64) {
     let (mut peer, mut names, mut sent, mut made) = (None, 0, 0, 0);
     let mut chunk: (u8, Vec<u8>) = (0, Vec::new());
     while !siege.is_over() {
@@ -106,7 +121,7 @@ fn flood_over(
         }
     }
     assert!(names > 0, "the attack reached nobody");
-    format!("{sent} messages under {names} names")
+    (sent, names)
 }
 
 /// The same messages again and again.
@@ -285,7 +300,7 @@ fn far_votes(siege: &Siege) -> String {
 
 /// Votes in the names of members for the block that is due, under signatures that don't hold.
 fn bad_votes(siege: &Siege) -> String {
-    flood(siege, |number| {
+    flood_that_is_punished(siege, |number| {
         let vote = block_vote(siege, 0, 0);
         let validator = any_member(siege, number);
         match number % 8 {
