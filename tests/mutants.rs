@@ -116,6 +116,21 @@
 //! | large_blocks_wait_for_their_mark | `large_blocks_are_marked_before_much_would_have_to_be_applied_again` |
 //! | author_without_a_pace | `one_members_votes_pass_up_to_its_pace_and_forged_ones_take_nothing_of_it` |
 //! | missed_votes_use_up_the_pace | `what_was_missed_does_not_hold_up_the_votes_of_the_moment` |
+//! | set_that_comes_back_misread | `a_set_that_was_there_before_is_proved_like_any_other` |
+//! | intervals_count_from_the_start | `a_block_is_due_an_interval_after_the_one_that_was_applied_last` |
+//! | votes_behind_a_late_batch_wait | `a_batch_that_is_durable_after_its_epoch_holds_up_no_vote_of_the_next` |
+//! | full_batches_refused | `a_batch_has_as_many_votes_as_the_rules_allow_and_one_at_least` |
+//! | child_before_its_parent_left_out | `a_proposer_takes_a_child_that_was_certified_before_its_parent` |
+//! | rivals_known_one_way | `lock_votes_for_conflicting_transactions_are_seen_in_any_order_of_bodies_and_votes` |
+//! | hopeless_transaction_taken_for_a_bad_copy | `who_spends_what_its_parent_does_not_make_is_condemned_in_all_copies_with_its_child` |
+//! | children_of_what_was_let_go_condemned | `a_child_outlives_a_body_that_was_only_let_go` |
+//! | child_counted_twice | `a_child_that_comes_twice_at_once_is_counted_once` |
+//! | journal_without_its_header_taken_for_new | `a_pruned_journal_without_its_header_is_damaged_and_not_new` |
+//! | pieces_of_large_states_stay | `a_mark_removes_the_whole_state_before_it` |
+//! | bad_content_weighs_as_a_bad_signature | `small_wrongs_weigh_little_and_lies_more` |
+//! | points_outlive_their_ban | `who_was_banned_begins_without_points_when_the_ban_is_over_or_lifted` |
+//! | credit_granted_again | `what_was_granted_is_granted_once` |
+//! | passwords_end_at_a_colon | `a_password_may_have_colons` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

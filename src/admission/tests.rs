@@ -435,6 +435,26 @@ fn a_users_child_waits_here_and_is_pushed_when_its_parent_is_final() {
     assert_eq!((considered(&actions), relayed(&actions)), (vec![grandchild.txid()], vec![grandchild.txid()]));
 }
 
+/// INV-WAITING-1.
+#[test]
+fn a_child_that_comes_twice_at_once_is_counted_once() {
+    let mut desk = Desk::new(2);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.child(&parent, 2, 3);
+    desk.submit(&parent).unwrap();
+    let submission = |ticket| {
+        let (transaction, source) = (Arc::clone(&child), TransactionSource::Local);
+        Submission { transaction, source, ticket: Some(ticket) }
+    };
+    let actions = desk.admission.admit(vec![submission(7), submission(8)], &desk.state, desk.now);
+    desk.check();
+    let answered = |action: &&Action| matches!(action, Action::Answer(_, Ok(txid)) if *txid == child.txid());
+    assert_eq!(actions.iter().filter(answered).count(), 2);
+    assert_eq!(desk.admission.waiting(), (0, 1));
+    assert_eq!(considered(&desk.finalize(&parent)), [child.txid()]);
+    assert_eq!(desk.admission.waiting(), (0, 0));
+}
+
 #[test]
 fn at_most_so_many_come_before_one_that_waits() {
     let mut desk = Desk::new(100);

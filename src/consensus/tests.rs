@@ -6,6 +6,7 @@ mod durable;
 mod epochs;
 mod evidence;
 mod forks;
+mod proofs;
 mod strangers;
 
 use std::path::Path;
@@ -125,11 +126,25 @@ impl Chain {
         let digest = block_vote_digest(chain_id, VoteStep::Precommit, epoch, header.height, 0, Some(hash));
         let mut signers = SignerBitmap::empty(MEMBERS.into());
         (0..MEMBERS.into()).for_each(|place| signers.set(place));
-        let signatures = (0..MEMBERS.into()).map(|place| operator(place).sign(&digest)).collect();
+        let secret = |key| (0..).map(operator).find(|secret| secret.public() == key).unwrap();
+        let members = self.state.validators().members().iter();
+        let signatures = members.map(|member| secret(member.key).sign(&digest)).collect();
         let commit = Commit { height: header.height, round: 0, block_hash: hash, signers, signatures };
+        let spent = transition::inputs_in_order(&outcome);
         self.commit = commit.clone();
         self.state = outcome.state;
-        LoggedBlock { committed: CommittedBlock { block, commit }, spent: Vec::new() }
+        LoggedBlock { committed: CommittedBlock { block, commit }, spent }
+    }
+
+    /// What spends a payment's output.
+    fn child(&self, parent: &CheckedTransaction) -> CheckedTransaction {
+        let TxOut { value, lock } = parent.outputs()[0];
+        let inputs = vec![OutPoint { txid: parent.txid(), index: 0 }];
+        let outputs = vec![TxOut { value: Amount(value.0 - 1_000), lock }];
+        let transaction = Transaction::transfer(inputs, outputs, Vec::new());
+        let transaction = Arc::new(transaction.signed(self.state.chain_id(), &[&user()]));
+        let (chain_id, parameters) = (self.state.chain_id(), self.state.parameters());
+        CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
     }
 
     /// All of the user's `nth` coin.

@@ -158,3 +158,32 @@ impl CertificateChecks {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::keys::SequentialVerifier;
+    use crate::types::{FinalityVote, Released, SecretKey, TxId, Validator, VoteKind};
+
+    /// Rule "Batches" of section 4: who has much to say fills batches to the last vote.
+    #[test]
+    fn a_batch_has_as_many_votes_as_the_rules_allow_and_one_at_least() {
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let id = MasternodeId([1; 32]);
+        let member = Validator { id, key: secret.public(), weight: 1 };
+        let set = Arc::new(ValidatorSet::new(vec![member]));
+        let voters = Voters { chain_id: ChainId([7; 32]), epoch: 3, set };
+        let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId([2; 32]) };
+        for (count, expected) in [
+            (0, Err(VerifyError::Malformed)),
+            (1, Ok(())),
+            (BATCH_VOTES_MAX, Ok(())),
+            (BATCH_VOTES_MAX + 1, Err(VerifyError::Malformed)),
+        ] {
+            let votes = vec![vote; count];
+            let batch = VoteBatch::signed(&voters.chain_id, voters.epoch, id, 0, votes, &secret);
+            let message = Message::VoteBatch(Released::heard(batch));
+            assert_eq!(verify(&message, &voters, &SequentialVerifier), expected, "{count} votes");
+        }
+    }
+}

@@ -115,4 +115,20 @@ mod tests {
         let error = window.charge(1).unwrap_err();
         assert!(matches!(error, FrameError::CreditExceeded { bytes: 1 }), "INV-NET-21: {error}");
     }
+
+    /// INV-NET-21: however often the window is used, it never grows.
+    #[test]
+    fn what_was_granted_is_granted_once() {
+        let window = Arc::new(CreditWindow::new(Arc::new(SendQueue::new())));
+        window.charge(BULK_WINDOW_BYTES).unwrap();
+        for _ in 0..8 {
+            window.release(GRANT_BYTES_MIN);
+            window.charge(GRANT_BYTES_MIN).unwrap();
+            window.release(1);
+            assert!(!window.has_room(), "a byte is too little to tell");
+            window.release(GRANT_BYTES_MIN - 1);
+            window.charge(GRANT_BYTES_MIN).unwrap();
+            assert!(!window.has_room());
+        }
+    }
 }

@@ -306,6 +306,20 @@ mod tests {
     }
 
     #[test]
+    fn who_was_banned_begins_without_points_when_the_ban_is_over_or_lifted() {
+        let start = now();
+        for waits in [false, true] {
+            let mut reputation = Reputation::default();
+            while !reputation.report(stranger(1), None, Misbehaviour::FalseStatus, start) {}
+            let later = if waits { start + BAN_TIME } else { start };
+            assert!(waits || reputation.unban(BanTarget::Identity(PEER)));
+            assert_eq!(reputation.points(PEER, later), 0);
+            assert!(!reputation.report(stranger(1), None, Misbehaviour::UselessRepeat, later));
+            assert!(!reputation.is_banned(BanTarget::Identity(PEER), later));
+        }
+    }
+
+    #[test]
     fn a_new_key_from_the_same_group_is_no_new_start() {
         let start = now();
         let mut reputation = Reputation::default();
@@ -362,7 +376,10 @@ mod tests {
         };
         let counts = [
             (Misbehaviour::Malformed, 2),
+            (Misbehaviour::InvalidSignature, 2),
+            (Misbehaviour::InvalidContent, 5),
             (Misbehaviour::FalseStatus, 5),
+            (Misbehaviour::Flood, 10),
             (Misbehaviour::UselessAnswer, 10),
             (Misbehaviour::Unfinished, 10),
             (Misbehaviour::Unanswered, 25),

@@ -232,6 +232,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_password_may_have_colons() {
+        let line = RpcUser::line("alice", "f00d", ":se:cret:").unwrap();
+        let auth = Authenticator::start(None, vec![line.parse().unwrap()]).unwrap();
+        assert_eq!(auth.judge(Some(&basic("alice::se:cret:"))), Credentials::Valid);
+        for wrong in ["alice:se:cret:", "alice::se:cret", "alice::se", "alice:cret:"] {
+            assert_eq!(auth.judge(Some(&basic(wrong))), Credentials::Wrong, "{wrong}");
+        }
+    }
+
     /// INV-AUTH-3.
     #[test]
     fn the_cookie_is_private_new_at_each_start_and_removed() {

@@ -225,6 +225,20 @@ fn a_mark_without_its_whole_state_is_refused() {
     assert!(matches!(index.mark(), Err(StorageError::IndexMalformed { tree: "state" })));
 }
 
+/// However large a state is, none of an older one stays.
+#[test]
+fn a_mark_removes_the_whole_state_before_it() {
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    let pieces = STATE_SCAN_ENTRIES + 40;
+    let state = vec![3; pieces * VALUE_BYTES_MAX];
+    for height in 1..=3 {
+        index.set_mark(height, BlockHash::ZERO, &state).unwrap();
+        let found = index.store.scan_prefix(Tree::State, STATE_PREFIX, None, usize::MAX).unwrap();
+        assert_eq!(found.len(), pieces, "of height {height} alone");
+        assert_eq!(index.mark().unwrap().unwrap().state, state);
+    }
+}
+
 fn open_sled(path: &Path) -> Result<Arc<SledIndex>, StorageError> {
     SledIndex::open(path, 16).map(Arc::new)
 }

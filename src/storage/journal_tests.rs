@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::storage::block_log::BlockLog;
+use crate::storage::disk::DiskFile as _;
 use crate::storage::memory_disk::{Fault, MemoryDisk};
 use crate::types::{
     BlockHash, BlockVote, FinalityVote, Height, Lock, MasternodeId, OutPoint, SecretKey, Signature,
@@ -214,7 +215,6 @@ fn a_flipped_bit_is_named_or_cuts_the_last_commit_alone() {
         // On a copy, since opening cuts.
         let copy = MemoryDisk::new();
         let mut bytes = vec![0; usize::try_from(size).unwrap()];
-        use crate::storage::disk::DiskFile as _;
         disk.open_existing(&path).unwrap().read_at(0, &mut bytes).unwrap();
         copy.open(&path).unwrap().append(&bytes).unwrap();
         copy.create_dir_all(&dir()).unwrap();
@@ -356,6 +356,23 @@ fn the_origin_outlives_pruning_and_crashes() {
     assert_eq!((journal.origin, journal.epoch), (ORIGIN, 3));
     assert_eq!(ORIGIN.signs_after_ms(), 77 + 10_000);
     assert_eq!(JournalOrigin { forced: true, ..ORIGIN }.signs_after_ms(), 0);
+}
+
+/// Only the first segment of all can be the rest of a journal that was never completed.
+#[test]
+fn a_pruned_journal_without_its_header_is_damaged_and_not_new() {
+    for (epoch, is_damaged) in [(0, false), (3, true)] {
+        let (disk, mut journal) = filled(if is_damaged { 13 } else { 0 });
+        prune(&mut journal, epoch).unwrap();
+        assert_eq!(disk.list(&dir()).unwrap().len(), 1);
+        let mut file = disk.open(&segment_path(&dir(), journal.writer.log.first_sequence())).unwrap();
+        file.truncate(10).unwrap();
+        match open(&disk) {
+            Ok(opened) => assert!(opened.is_none() && !is_damaged, "what it had signed is forgotten"),
+            Err(StorageError::Corrupt { .. }) => assert!(is_damaged),
+            Err(other) => panic!("{other}"),
+        }
+    }
 }
 
 #[test]

@@ -895,4 +895,127 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib consensus::vote_pace::tests::what_was_missed_does_not_hold_up_the_votes_of_the_moment",
         ],
     },
+    Mutant {
+        name: "set_that_comes_back_misread",
+        file: "src/consensus/proof_builder.rs",
+        old: "(set, set_hash) = (next, next_hash);",
+        new: "set = next;",
+        caught_by: &["--lib consensus::tests::proofs::a_set_that_was_there_before_is_proved_like_any_other"],
+    },
+    Mutant {
+        name: "intervals_count_from_the_start",
+        file: "src/consensus/chain.rs",
+        old: "        self.applied = now;\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::closing::a_block_is_due_an_interval_after_the_one_that_was_applied_last",
+        ],
+    },
+    Mutant {
+        name: "votes_behind_a_late_batch_wait",
+        file: "src/consensus/dispatch.rs",
+        old: "        self.finality.flush_if_due(&at, &mut self.out);\n        self.check_closing_due();\n    }\n\n    /// The block is durable",
+        new: "        self.check_closing_due();\n    }\n\n    /// The block is durable",
+        caught_by: &[
+            "--lib consensus::tests::epochs::a_batch_that_is_durable_after_its_epoch_holds_up_no_vote_of_the_next",
+        ],
+    },
+    Mutant {
+        name: "full_batches_refused",
+        file: "src/consensus/verify.rs",
+        old: "batch.votes.len() > BATCH_VOTES_MAX",
+        new: "batch.votes.len() >= BATCH_VOTES_MAX",
+        caught_by: &[
+            "--lib consensus::verify::tests::a_batch_has_as_many_votes_as_the_rules_allow_and_one_at_least",
+        ],
+    },
+    Mutant {
+        name: "child_before_its_parent_left_out",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "            ready.extend(deferred.remove(&transaction.txid()).unwrap_or_default());\n",
+        new: "            deferred.remove(&transaction.txid());\n",
+        caught_by: &[
+            "--lib consensus::tests::strangers::a_proposer_takes_a_child_that_was_certified_before_its_parent",
+        ],
+    },
+    Mutant {
+        name: "rivals_known_one_way",
+        file: "src/protocol/finality/machine/contradictions.rs",
+        old: "for (of, rival) in [(one, other), (other, one)] {",
+        new: "for (of, rival) in [(one, other)] {",
+        caught_by: &[
+            "--lib protocol::finality::tests::lock_votes_for_conflicting_transactions_are_seen_in_any_order_of_bodies_and_votes",
+        ],
+    },
+    Mutant {
+        name: "hopeless_transaction_taken_for_a_bad_copy",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "Verdict::Never(error) => self.take_body(chain, tx, Some(Spend::Judged(Err(error))), out),",
+        new: "Verdict::Never(error) => out.push(Effect::BadCopy { txid, error }),",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::who_spends_what_its_parent_does_not_make_is_condemned_in_all_copies_with_its_child",
+        ],
+    },
+    Mutant {
+        name: "children_of_what_was_let_go_condemned",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "            if reason.is_of_the_transaction() {\n                let children",
+        new: "            {\n                let children",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_child_outlives_a_body_that_was_only_let_go",
+        ],
+    },
+    Mutant {
+        name: "child_counted_twice",
+        file: "src/admission/waiting.rs",
+        old: "        if self.waiting.contains_key(&txid) {\n            return Ok(());\n        }\n",
+        new: "",
+        caught_by: &["--lib admission::tests::a_child_that_comes_twice_at_once_is_counted_once"],
+    },
+    Mutant {
+        name: "journal_without_its_header_taken_for_new",
+        file: "src/storage/segment_log.rs",
+        old: "if !is_last || (*sequence > 1 && sequences.len() == 1) {",
+        new: "if !is_last {",
+        caught_by: &[
+            "--lib storage::journal::tests::a_pruned_journal_without_its_header_is_damaged_and_not_new",
+        ],
+    },
+    Mutant {
+        name: "pieces_of_large_states_stay",
+        file: "src/storage/index.rs",
+        old: "            self.store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect())?;\n",
+        new: "            return self.store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect());\n",
+        caught_by: &["--lib storage::index::tests::a_mark_removes_the_whole_state_before_it"],
+    },
+    Mutant {
+        name: "bad_content_weighs_as_a_bad_signature",
+        file: "src/network/reputation.rs",
+        old: "            Self::Malformed | Self::InvalidSignature => 50,\n            Self::InvalidContent | Self::FalseStatus => 20,",
+        new: "            Self::Malformed | Self::InvalidSignature | Self::InvalidContent => 50,\n            Self::FalseStatus => 20,",
+        caught_by: &["--lib network::reputation::tests::small_wrongs_weigh_little_and_lies_more"],
+    },
+    Mutant {
+        name: "points_outlive_their_ban",
+        file: "src/network/reputation.rs",
+        old: "        self.scores.remove(&peer);\n        self.ban(",
+        new: "        self.ban(",
+        caught_by: &[
+            "--lib network::reputation::tests::who_was_banned_begins_without_points_when_the_ban_is_over_or_lifted",
+        ],
+    },
+    Mutant {
+        name: "credit_granted_again",
+        file: "src/network/credit.rs",
+        old: "std::mem::take(&mut window.released)",
+        new: "window.released",
+        caught_by: &["--lib network::credit::tests::what_was_granted_is_granted_once"],
+    },
+    Mutant {
+        name: "passwords_end_at_a_colon",
+        file: "src/rpc/auth.rs",
+        old: "let (name, password) = pair.split_once(':')",
+        new: "let (name, password) = pair.rsplit_once(':')",
+        caught_by: &["--lib rpc::auth::tests::a_password_may_have_colons"],
+    },
 ];

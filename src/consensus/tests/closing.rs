@@ -203,3 +203,22 @@ fn the_last_ordinary_block_is_due_with_the_epoch_and_another_a_gap_before() {
         }
     }
 }
+
+/// Whenever the node was started: the interval counts from the block before.
+#[test]
+fn a_block_is_due_an_interval_after_the_one_that_was_applied_last() {
+    let mut chain = Chain::new();
+    let mut later = chain.clone();
+    later.grow(START_MS + 1);
+    let secret = operator(later.state.proposer_order()[0]);
+    let mut node = Node::of_operator(secret, &[], START_MS, Vec::new());
+    let interval_ms = chain.state.parameters().block_interval_ms;
+    let time = START_MS + 10 * interval_ms;
+    node.now_ms = time;
+    node.decide(&mut chain, time, false, &[]);
+    for (wait_ms, is_due) in [(0, false), (interval_ms - 1, false), (1, true)] {
+        node.now_ms += wait_ms;
+        node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+        assert_eq!(!proposed(&node).is_empty(), is_due);
+    }
+}

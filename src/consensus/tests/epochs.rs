@@ -88,8 +88,10 @@ fn a_batch_that_is_durable_after_its_epoch_holds_up_no_vote_of_the_next() {
         .collect();
     assert!(!late.is_empty());
     end_epoch(&mut chain, &mut node);
+    assert!(locked_in(&node, 1).is_empty(), "the journal still writes that batch");
     let durable = node.around.journal.commit(late).unwrap();
     node.feed(Event::Persisted(durable));
+    assert_eq!(locked_in(&node, 1), [chain.payment(0).txid()], "what waited for it leaves by itself");
     let payment = chain.payment(1);
     node.feed(Event::Transaction(payment.clone()));
     assert!(locked_in(&node, 1).contains(&payment.txid()));

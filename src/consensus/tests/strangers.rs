@@ -228,3 +228,25 @@ fn a_proposer_takes_no_more_payments_than_a_block_may_have() {
     });
     assert_eq!(transfers, Some(GENESIS_BLOCK_TRANSACTIONS_MAX - 1), "one place is the reward's");
 }
+
+/// Votes come in any order, so a child may be certified here before its parent is.
+#[test]
+fn a_proposer_takes_a_child_that_was_certified_before_its_parent() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let secret = operator(chain.state.proposer_order()[0]);
+    let mut node = Node::of_operator(secret, &blocks, START_MS + 2, Vec::new());
+    let parent = chain.payment(0);
+    let child = chain.child(&parent);
+    for (seq, transaction) in [(0, &child), (1, &parent)] {
+        node.hear_locks_as(transaction.txid(), seq);
+        node.feed(Event::Transaction(transaction.clone()));
+    }
+    node.now_ms += chain.state.parameters().block_interval_ms;
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+    let transfers = node.around.said.iter().find_map(|message| match message {
+        Message::Proposal(proposal) => Some(proposal.block.transfers().to_vec()),
+        _ => None,
+    });
+    assert_eq!(transfers, Some(vec![parent.txid(), child.txid()]));
+}

@@ -502,17 +502,21 @@ fn lock_votes_for_conflicting_transactions_are_seen_in_any_order_of_bodies_and_v
         let pair = vec![(2, BTreeSet::from([first.txid(), second.txid()]))];
         (fixture, first, second, pair)
     };
-    // Bodies, then votes.
-    let (mut fixture, first, second, pair) = setup();
-    fixture.receive(&first);
-    fixture.receive(&second);
-    assert!(contradictions(&fixture.votes(2, &[lock_vote(first.txid())])).is_empty());
-    assert_eq!(contradictions(&fixture.votes(2, &[lock_vote(second.txid())])), pair);
-    // Votes, then bodies.
-    let (mut fixture, first, second, pair) = setup();
-    fixture.votes(2, &[lock_vote(first.txid()), lock_vote(second.txid())]);
-    assert!(contradictions(&fixture.receive(&first)).is_empty());
-    assert_eq!(contradictions(&fixture.receive(&second)), pair);
+    let places = (0..256_usize).map(|number| [number / 64, number / 16 % 4, number / 4 % 4, number % 4]);
+    let orders = places.filter(|places| BTreeSet::from(*places).len() == 4);
+    for order in orders {
+        let (mut fixture, first, second, pair) = setup();
+        let mut seen: Vec<Vec<(usize, BTreeSet<TxId>)>> = Vec::new();
+        for place in order {
+            seen.push(contradictions(&match place {
+                0 => fixture.receive(&first),
+                1 => fixture.receive(&second),
+                2 => fixture.votes(2, &[lock_vote(first.txid())]),
+                _ => fixture.votes(2, &[lock_vote(second.txid())]),
+            }));
+        }
+        assert_eq!(seen, [vec![], vec![], vec![], pair], "with the last of the four, in the order {order:?}");
+    }
     // Different members, `Final` after `Lock`, and a second copy of a vote are none.
     let (mut fixture, first, second, _) = setup();
     fixture.receive(&first);

@@ -208,6 +208,44 @@ fn the_descendants_of_a_conflicts_loser_go_with_it() {
     assert!(fixture.receive(&loser).is_empty());
 }
 
+/// Its name binds what it spends, so no other copy is better: it is asked for no more.
+#[test]
+fn who_spends_what_its_parent_does_not_make_is_condemned_in_all_copies_with_its_child() {
+    let mut fixture = Fixture::new();
+    let parent = fixture.pay(0, 1);
+    let missing = OutPoint { txid: parent.txid(), index: 1 };
+    let orphan = signed_by(&fixture, vec![missing], 9_000, &[&user(1)]);
+    let child = fixture.spend(&orphan, 3, 2);
+    fixture.receive(&parent);
+    assert!(matches!(fixture.receive(&child)[..], [Effect::WaitingForInputs(_)]));
+    fixture.all_vote(lock_vote(orphan.txid()), &[1, 2]);
+    assert_eq!(fixture.machine.wanted_bodies().collect::<Vec<_>>(), [orphan.txid()]);
+    let expected = [
+        (orphan.txid(), DropReason::Invalid(TransactionError::MissingInput { outpoint: missing })),
+        (child.txid(), DropReason::ParentDropped(orphan.txid())),
+    ];
+    assert_eq!(dropped(&fixture.receive(&orphan)), expected);
+    fixture.votes(3, &[lock_vote(orphan.txid())]);
+    assert_eq!(fixture.machine.wanted_bodies().count(), 0);
+    assert!(fixture.receive(&orphan).is_empty());
+}
+
+#[test]
+fn a_child_outlives_a_body_that_was_only_let_go() {
+    let mut fixture = Fixture::new();
+    let (locked, parent) = (fixture.pay(0, 1), fixture.pay(0, 2));
+    let child = fixture.spend(&parent, 2, 3);
+    for transaction in [&locked, &parent, &child] {
+        fixture.receive(transaction);
+    }
+    let effects = fixture.step(Input::Expired(vec![parent.txid()]));
+    assert_eq!(dropped(&effects), [(parent.txid(), DropReason::Expired)], "a block may take it all the same");
+    fixture.all_vote(lock_vote(parent.txid()), &[1, 2, 3]);
+    assert_eq!(cast(&fixture.receive(&parent)), [final_vote(parent.txid())]);
+    let effects = fixture.all_vote(final_vote(parent.txid()), &[1, 2, 3]);
+    assert_eq!(cast(&effects), [lock_vote(child.txid())]);
+}
+
 #[test]
 fn one_that_conflicts_at_many_outputs_goes_with_its_last_place() {
     let mut fixture = Fixture::with(|genesis| {

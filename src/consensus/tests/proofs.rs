@@ -1,0 +1,56 @@
+//! What is proved over the ends of epochs, with what the disk holds of them.
+
+use super::super::proof_builder::ProofBuilder;
+use super::*;
+use crate::protocol::finality_proof::verify;
+use crate::types::transaction::TRANSACTION_VERSION;
+use crate::types::{MasternodeUpdate, OperatorConsent, Payload};
+
+/// The user hands its first masternode over to another key, and pays with the `nth` coin.
+fn hand_over(chain: &Chain, nth: usize, to: &SecretKey) -> CheckedTransaction {
+    let masternode = chain.state.validators().get(0).unwrap().id;
+    let operator = Some(OperatorConsent::unsigned(to.public()));
+    let update = MasternodeUpdate { masternode, operator, payout: None, network_address: None, unjail: None };
+    let payment = chain.payment(nth);
+    let transaction = Transaction {
+        version: TRANSACTION_VERSION,
+        inputs: payment.inputs().to_vec(),
+        outputs: payment.outputs().to_vec(),
+        payload: Payload::MasternodeUpdate(update),
+        witnesses: Vec::new(),
+    };
+    let (chain_id, parameters) = (chain.state.chain_id(), chain.state.parameters());
+    let transaction = transaction.consented(chain_id, &[to]).signed(chain_id, &[&user()]);
+    CheckedTransaction::check(Arc::new(transaction), chain_id, parameters, &SequentialVerifier).unwrap()
+}
+
+#[test]
+fn a_set_that_was_there_before_is_proved_like_any_other() {
+    let mut chain = Chain::new();
+    let first = Arc::clone(chain.state.validators());
+    let mut blocks = Vec::new();
+    for (nth, key) in [(0, operator(9)), (1, operator(0))] {
+        let due_ms = chain.state.tip_time() + 1 + chain.state.parameters().epoch_duration_ms;
+        let transaction = hand_over(&chain, nth, &key);
+        let (block, outcome) = chain.block(chain.state.tip_time() + 1, false, &[transaction]);
+        blocks.push(chain.commit(block, outcome));
+        blocks.push(chain.grow(due_ms));
+        blocks.push(chain.grow_by(due_ms + 1, true));
+        assert_eq!(*chain.state.validators() == first, nth == 1, "a key comes, and the old one again");
+    }
+    let payment = chain.payment(2);
+    let (block, outcome) = chain.block(chain.state.tip_time() + 1, false, std::slice::from_ref(&payment));
+    blocks.push(chain.commit(block, outcome));
+
+    let genesis = genesis();
+    let mut log = BlockLog::open(MemoryDisk::new(), Path::new("blocks"), genesis.chain_id()).unwrap();
+    for block in &blocks {
+        log.append(block).unwrap();
+    }
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    replay(&genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
+    let builder = ProofBuilder::new(&genesis, Arc::new(index), log.reader()).unwrap();
+    let proof = builder.included(payment.txid(), &blocks.last().unwrap().committed).unwrap().unwrap();
+    let proved = verify(&genesis, &proof).unwrap();
+    assert_eq!((proved.txid, proved.epoch), (payment.txid(), 2));
+}
