@@ -104,7 +104,8 @@ fn floors(source: &Source) -> Vec<String> {
 }
 
 fn pure_floors(source: &Source) -> Vec<String> {
-    if !["types", "protocol"].contains(&source.folder()) {
+    // It shows nobody the order of the hash map in it: INV-KEYED-1.
+    if !["types", "protocol"].contains(&source.folder()) || source.path == "types/keyed.rs" {
         return Vec::new();
     }
     let impure = |name: &&Name| {

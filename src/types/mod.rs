@@ -1,8 +1,8 @@
 //! Pure data: amounts, hashes, keys, addresses, transactions, blocks, votes, messages and their encoding.
 //!
 //! # Place
-//! Floor 1. Every other floor uses it; it uses nothing of the crate. It knows no clock, no disk, no network, no
-//! randomness and no hash-ordered iteration.
+//! Floor 1. Every other floor uses it; it uses nothing of the crate. It knows no clock, no disk, no network, and shows no
+//! randomness and no order of a hash map ([`keyed`]).
 //!
 //! # Invariants
 //! - INV-TYPES-1: an encoding is canonical. Decoding and encoding again gives the same bytes, and a decoder
@@ -34,6 +34,7 @@ pub mod genesis;
 pub mod hash;
 pub mod heartbeat;
 pub mod instance;
+pub mod keyed;
 pub mod keys;
 pub mod limits;
 pub mod lock;

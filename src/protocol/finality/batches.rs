@@ -11,6 +11,7 @@
 //!   all the same, since a vote is a vote wherever it stands, and since only so what it contradicts can be proved; but no
 //!   more than [`OTHER_BATCHES_MAX`] of them an epoch.
 
+use crate::types::keyed::KeyedSet;
 use crate::types::message::HeldBatches;
 use crate::types::{BatchRoot, FinalityVote, Released, TxId, VoteBatch};
 use std::collections::{BTreeMap, BTreeSet};
@@ -198,7 +199,7 @@ impl BatchStore {
     }
 
     /// Forgets the batches whose transactions are all in the chain.
-    pub fn settle(&mut self, settled: &BTreeSet<TxId>) {
+    pub fn settle(&mut self, settled: &KeyedSet<TxId>) {
         for received in &mut self.members {
             let kept_bytes = &mut received.kept_bytes;
             received.kept.retain(|_, batch| {

@@ -18,6 +18,7 @@ use super::tally::Tally;
 use super::{ChainView, DropReason, Effect, Input};
 use crate::protocol::state::LedgerState;
 use crate::types::hash::{Domain, DomainHasher};
+use crate::types::keyed::{KeyedMap, KeyedSet};
 use crate::types::{ChainParameters, Epoch, FinalityVote, OutPoint, PublicKey, TxId, ValidatorSet, VoteKind};
 
 /// The body of a transaction that votes speak of.
@@ -76,9 +77,9 @@ pub struct Machine {
     closing: bool,
     /// Nothing is cast before the next block or round: see [`Input::VotesHeld`].
     held: bool,
-    entries: BTreeMap<TxId, Entry>,
+    entries: KeyedMap<TxId, Entry>,
     /// The transaction that each output is locked to in this epoch.
-    locks: BTreeMap<OutPoint, TxId>,
+    locks: KeyedMap<OutPoint, TxId>,
     /// For each output the conflicting transaction that comes first in the next epoch, with its place there.
     conflicts: BTreeMap<OutPoint, ([u8; 32], TxId)>,
     /// For how many outputs each of them stands there.
@@ -86,7 +87,7 @@ pub struct Machine {
     /// Transactions that wait for an output, by output.
     waiting: BTreeMap<OutPoint, BTreeSet<TxId>>,
     /// What each of them waits for.
-    lacking: BTreeMap<TxId, Lack>,
+    lacking: KeyedMap<TxId, Lack>,
     waiting_inputs: usize,
     /// Those that wait for nothing more, to be looked at before the step ends.
     woken: VecDeque<TxId>,
@@ -99,13 +100,13 @@ pub struct Machine {
     certified_bytes: usize,
     next_certified: u64,
     /// Own `Final` votes whose transactions are not in the chain.
-    promises: BTreeSet<TxId>,
+    promises: KeyedSet<TxId>,
     /// Transactions in this epoch's blocks.
-    settled: BTreeSet<TxId>,
+    settled: KeyedSet<TxId>,
     /// Locked and not certified ones in memory, oldest first, with their bytes.
     resident: VecDeque<(TxId, usize)>,
     resident_bytes: usize,
-    unlocked: BTreeMap<TxId, usize>,
+    unlocked: KeyedMap<TxId, usize>,
     unlocked_bytes: usize,
     /// Votes for transactions without a body, by member.
     unknown_votes: Vec<u32>,
@@ -134,7 +135,7 @@ impl Machine {
         settled: BTreeSet<TxId>,
     ) -> Self {
         let mut machine = Self::empty(me, state);
-        machine.settled = settled;
+        machine.settled = settled.into_iter().collect();
         machine.journaled = journaled;
         machine.restore();
         machine
@@ -153,12 +154,12 @@ impl Machine {
             // that the record is there before anything else is signed.
             closing: state.is_closing(),
             held: false,
-            entries: BTreeMap::new(),
-            locks: BTreeMap::new(),
+            entries: KeyedMap::new(),
+            locks: KeyedMap::new(),
             conflicts: BTreeMap::new(),
             conflict_places: BTreeMap::new(),
             waiting: BTreeMap::new(),
-            lacking: BTreeMap::new(),
+            lacking: KeyedMap::new(),
             waiting_inputs: 0,
             woken: VecDeque::new(),
             carried: VecDeque::new(),
@@ -166,11 +167,11 @@ impl Machine {
             certified: BTreeMap::new(),
             certified_bytes: 0,
             next_certified: 0,
-            promises: BTreeSet::new(),
-            settled: BTreeSet::new(),
+            promises: KeyedSet::new(),
+            settled: KeyedSet::new(),
             resident: VecDeque::new(),
             resident_bytes: 0,
-            unlocked: BTreeMap::new(),
+            unlocked: KeyedMap::new(),
             unlocked_bytes: 0,
             wanted_bodies: BTreeSet::new(),
             wanted_certificates: BTreeMap::new(),

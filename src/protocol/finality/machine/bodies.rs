@@ -173,7 +173,7 @@ impl Machine {
 
     /// Sets a body; the votes that came without one count as such no more, or again. Whether there was none.
     pub(super) fn set_body(&mut self, txid: TxId, body: Body) -> bool {
-        let entry = self.entries.entry(txid).or_default();
+        let entry = self.entries.get_or_default(txid);
         let was_missing = matches!(entry.body, Body::Missing);
         let is_missing = matches!(body, Body::Missing);
         entry.body = body;
@@ -452,7 +452,7 @@ impl Machine {
     /// What is wrong with the bookkeeping of this file, if anything is.
     pub(super) fn check_bodies(&self) -> Result<(), String> {
         let mut waiting_inputs = 0_usize;
-        for (txid, lack) in &self.lacking {
+        for (txid, lack) in self.lacking.sorted() {
             waiting_inputs = waiting_inputs.saturating_add(lack.outpoints.len());
             let is_listed = |outpoint| self.waiting.get(outpoint).is_some_and(|of| of.contains(txid));
             if !lack.outpoints.iter().all(is_listed) || !self.unlocked.contains_key(txid) {
@@ -463,7 +463,7 @@ impl Machine {
         if listed != waiting_inputs || listed != self.waiting_inputs || listed > WAITING_INPUTS_MAX {
             return Err("INV-FIN-6: the outputs that are waited for are not counted right".to_owned());
         }
-        let bytes: usize = self.unlocked.values().sum();
+        let bytes: usize = self.unlocked.sorted().into_iter().map(|(_, bytes)| *bytes).sum();
         if bytes != self.unlocked_bytes {
             return Err("the bytes of unlocked bodies are not counted right".to_owned());
         }
@@ -475,7 +475,7 @@ impl Machine {
         if certified.map(CheckedTransaction::encoded_bytes).sum::<usize>() != self.certified_bytes {
             return Err("INV-FIN-6: the bytes of certified bodies are not counted right".to_owned());
         }
-        for (txid, entry) in &self.entries {
+        for (txid, entry) in self.entries.sorted() {
             let is_unlocked = match &entry.body {
                 Body::Unchecked(_) => true,
                 Body::Resident(_) => !entry.locked && entry.certified.is_none(),

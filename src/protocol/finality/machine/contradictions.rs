@@ -110,7 +110,7 @@ impl Machine {
         if let Some(txid) = self.conflict_places.keys().find(|txid| !kept(txid)) {
             return Err(format!("the conflicting {txid} has a place and no body"));
         }
-        if self.entries.values().any(|entry| entry.rivals.len() > RIVALS_MAX) {
+        if self.entries.sorted().into_iter().any(|(_, entry)| entry.rivals.len() > RIVALS_MAX) {
             return Err("INV-FIN-6: more rivals than allowed".to_owned());
         }
         Ok(())

@@ -45,7 +45,7 @@ impl Machine {
         if is_bounded && count.is_none_or(|count| count >= self.unknown_votes_max()) {
             return false;
         }
-        let entry = self.entries.entry(txid).or_default();
+        let entry = self.entries.get_or_default(txid);
         let tally = match vote.kind {
             VoteKind::Lock => &mut entry.lock_votes,
             VoteKind::Final => &mut entry.final_votes,

@@ -59,7 +59,7 @@ impl Machine {
         }
         let mut rivals: Vec<TxId> = Vec::new();
         for outpoint in transaction.inputs() {
-            rivals.push(*self.locks.entry(*outpoint).or_insert(txid));
+            rivals.push(*self.locks.get_or_insert(*outpoint, txid));
             rivals.extend(self.conflicts.get(outpoint).map(|(_, rival)| *rival));
         }
         // All of one rival's inputs name it.
@@ -80,7 +80,7 @@ impl Machine {
         self.journaled = ended.journaled;
         self.restore();
         let mut carried: Vec<([u8; 32], TxId, Option<CheckedTransaction>)> = Vec::new();
-        for (txid, entry) in ended.entries {
+        for (txid, entry) in ended.entries.into_sorted() {
             if entry.dead {
                 continue;
             }

@@ -8,6 +8,7 @@ use crate::protocol::finality::{
     FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX, VoteSource, WANTED_CERTIFICATES_MAX,
 };
 use crate::protocol::validity::CheckedTransaction;
+use crate::types::keyed::KeyedSet;
 use crate::types::{
     Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, OutPoint, TxId, ValidatorSet, VoteKind,
 };
@@ -70,13 +71,13 @@ impl Machine {
 
     /// Transactions this node voted `Final` for that are not in the chain.
     #[must_use]
-    pub const fn promises(&self) -> &BTreeSet<TxId> {
+    pub const fn promises(&self) -> &KeyedSet<TxId> {
         &self.promises
     }
 
     /// Transactions of this epoch's blocks.
     #[must_use]
-    pub const fn settled(&self) -> &BTreeSet<TxId> {
+    pub const fn settled(&self) -> &KeyedSet<TxId> {
         &self.settled
     }
 
@@ -163,7 +164,7 @@ impl Machine {
     /// How many transactions are known by votes alone.
     #[cfg(test)]
     pub(in crate::protocol::finality) fn entries_without_body(&self) -> usize {
-        self.entries.values().filter(|entry| matches!(entry.body, Body::Missing)).count()
+        self.entries.sorted().into_iter().filter(|(_, entry)| matches!(entry.body, Body::Missing)).count()
     }
 
     /// How much of what is bounded there is.
@@ -179,7 +180,7 @@ impl Machine {
     /// # Errors
     /// The name and the rule of the first one that is broken.
     pub fn check_invariants(&self) -> Result<(), String> {
-        for (txid, entry) in &self.entries {
+        for (txid, entry) in self.entries.sorted() {
             if entry.voted_final && !self.promises.contains(txid) {
                 return Err(format!("a promise for {txid} is not remembered"));
             }
@@ -197,7 +198,8 @@ impl Machine {
             return Err("the certified order names a transaction without an entry".to_owned());
         }
         for (member, counted) in self.unknown_votes.iter().enumerate() {
-            let unknown = self.entries.values().filter(|entry| matches!(entry.body, Body::Missing));
+            let entries = self.entries.sorted().into_iter().map(|(_, entry)| entry);
+            let unknown = entries.filter(|entry| matches!(entry.body, Body::Missing));
             let tallies = unknown.flat_map(|entry| [&entry.lock_votes, &entry.final_votes]);
             let votes = tallies.filter(|tally| tally.has_voted(member)).count();
             if u32::try_from(votes) != Ok(*counted) {

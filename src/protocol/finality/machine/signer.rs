@@ -37,13 +37,13 @@ impl Machine {
             let settled = self.settled.contains(&vote.txid);
             if vote.kind == VoteKind::Lock {
                 for outpoint in inputs {
-                    self.locks.entry(outpoint).or_insert(vote.txid);
+                    self.locks.get_or_insert(outpoint, vote.txid);
                 }
             }
             if settled {
                 continue;
             }
-            let entry = self.entries.entry(vote.txid).or_default();
+            let entry = self.entries.get_or_default(vote.txid);
             if matches!(entry.body, Body::Missing) {
                 entry.body = Body::Spilled;
             }
@@ -64,7 +64,8 @@ impl Machine {
     /// the epoch begins.
     #[must_use]
     pub fn spilled(&self) -> Vec<TxId> {
-        let spilled = self.entries.iter().filter(|(_, entry)| matches!(entry.body, Body::Spilled));
+        let spilled =
+            self.entries.sorted().into_iter().filter(|(_, entry)| matches!(entry.body, Body::Spilled));
         spilled.map(|(txid, _)| *txid).collect()
     }
 
@@ -95,7 +96,7 @@ impl Machine {
         }
         // They are all looked at again.
         self.throttled.clear();
-        let known: Vec<TxId> = self.entries.keys().copied().collect();
+        let known: Vec<TxId> = self.entries.sorted().into_iter().map(|(txid, _)| *txid).collect();
         for txid in known {
             self.vote_lock(txid, out);
             self.vote_final(txid, out);
