@@ -9,7 +9,9 @@ use super::super::wallet_rpc::spendable;
 use crate::rpc::types::{BlockchainInfo, TransactionStatus, TransactionStatusInfo};
 use crate::types::Lock;
 use crate::types::codec::encode;
-use crate::types::{Address, Amount, ChainId, Network, OutPoint, SecretKey, Transaction, TxId, TxOut};
+use crate::types::{
+    Address, Amount, ChainId, Network, OutPoint, SecretKey, Signature, Transaction, TxId, TxOut, Witness,
+};
 
 /// Outputs of one splitting transaction, at most.
 const SPLIT_OUTPUTS_MAX: usize = 900;
@@ -69,8 +71,9 @@ impl Purse {
             let outputs = vec![TxOut { value, lock }; parts];
             Transaction::transfer(vec![coin.outpoint], outputs, Vec::new())
         };
-        // Every amount is encoded in eight bytes, so the size does not depend on the fee.
-        let size = encode(&build(Amount(1)).signed(&self.chain_id, &[key])).len();
+        // Every amount and signature is encoded in as many bytes, so the size depends neither on the fee nor on what is signed.
+        let witness = Witness { key: key.public(), signature: Signature::EMPTY };
+        let size = encode(&Transaction { witnesses: vec![witness], ..build(Amount(1)) }).len();
         let rest = coin.value.checked_sub(self.fee(size)?)?;
         let value = Amount(rest.units().checked_div(u64::try_from(parts).ok()?)?);
         if value == Amount::ZERO {
