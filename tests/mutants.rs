@@ -131,6 +131,30 @@
 //! | points_outlive_their_ban | `who_was_banned_begins_without_points_when_the_ban_is_over_or_lifted` |
 //! | credit_granted_again | `what_was_granted_is_granted_once` |
 //! | passwords_end_at_a_colon | `a_password_may_have_colons` |
+//! | forged_evidence_believed | `forged_evidence_accuses_nobody_and_its_sender_is_blamed` |
+//! | double_votes_for_blocks_accuse_nobody | `who_signs_two_votes_or_two_proposals_of_a_round_is_accused` |
+//! | promises_left_out_not_sent_on | `no_epoch_ends_without_what_was_promised` |
+//! | bodies_asked_for_not_given | `who_asks_for_bodies_certificates_batches_or_blocks_is_answered` |
+//! | own_key_heard_among_block_votes_ignored | `who_hears_its_own_key_say_something_else_signs_nothing_any_more` |
+//! | transactions_of_peers_lost | `transactions_of_peers_are_handed_to_admission` |
+//! | signing_goes_on_after_a_fork_of_a_lost_peer | `a_second_block_that_was_shown_is_not_hidden_by_silence` |
+//! | fork_found_again_and_again | `a_second_block_that_was_shown_is_not_hidden_by_silence` |
+//! | votes_cast_while_asking_lost | `a_payment_that_comes_while_the_node_asks_has_its_vote_then` |
+//! | own_words_of_later_epochs_forgotten | `own_words_of_an_epoch_that_the_chain_lost_are_known_when_it_comes_back` |
+//! | answers_outlive_their_connection | `who_comes_back_is_asked_again_for_what_it_had_not_given` |
+//! | new_peers_not_asked | `a_new_peer_hears_the_question_at_once` |
+//! | spender_not_indexed | `the_index_names_the_transaction_that_spent_an_output` |
+//! | journaled_votes_not_counted | `the_votes_behind_a_promise_certify_again_after_a_restart` |
+//! | settled_batches_kept | `batches_whose_votes_all_are_in_the_chain_are_kept_no_more` |
+//! | closing_not_written_at_a_start | `who_starts_at_a_closing_height_writes_so_at_once` |
+//! | earlier_timer_wakes_nobody | `each_timer_elapses_once_and_in_the_order_of_deadlines` |
+//! | child_forgotten_when_news_do_not_fit | `a_users_child_whose_parent_becomes_final_in_between_is_not_forgotten` |
+//! | names_of_made_up_parents_stay | `orphans_that_have_gone_leave_nothing_behind` |
+//! | evicted_not_told | `what_makes_room_for_a_richer_one_is_gone_for_everybody` |
+//! | slow_transaction_keeps_its_place_for_ever | `a_slow_transaction_that_is_forgotten_keeps_no_place` |
+//! | locks_outlive_their_epoch_for_readers | `readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take` |
+//! | contested_keeps_its_place_at_the_door | `what_is_final_contested_or_dropped_makes_room_at_the_door` |
+//! | lacking_peers_sent_nothing_of_the_round | `a_peer_is_sent_what_it_lacks_of_the_round_that_it_is_in` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

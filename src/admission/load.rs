@@ -326,6 +326,19 @@ mod tests {
         assert!(made * 10 >= 4 * 4_000 * 5, "it recovers: {made}");
     }
 
+    /// INV-LOAD-2.
+    #[test]
+    fn a_slow_transaction_that_is_forgotten_keeps_no_place() {
+        let mut window = LoadWindow::new(0);
+        window.taken(txid(0), 1_000);
+        for number in 1..=u64::try_from(ORDER_MAX).unwrap() {
+            assert_eq!(window.usage().1, 1);
+            window.taken(txid(number), 1_000);
+            window.settled(&txid(number), 1_001);
+        }
+        assert_eq!(window.usage().1, 0);
+    }
+
     #[test]
     fn a_decrease_waits_for_two_delays() {
         let mut window = LoadWindow::new(0);

@@ -388,6 +388,24 @@ fn an_orphan_whose_parent_becomes_final_in_between_is_not_forgotten() {
 }
 
 #[test]
+fn a_users_child_whose_parent_becomes_final_in_between_is_not_forgotten() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.child(&parent, 2, 3);
+    for transaction in [&parent, &child] {
+        desk.submit(transaction).unwrap();
+    }
+    // The news did not fit.
+    let checked = desk.checked(&parent);
+    desk.utxos.mark_final(&checked);
+    desk.pool.mark_final(&checked.txid(), desk.now.wall_ms);
+    let happened = Happened { is_incomplete: true, ..Happened::default() };
+    let actions = desk.admission.hear(happened, &desk.state, desk.now);
+    assert_eq!((considered(&actions), relayed(&actions)), (vec![child.txid()], vec![child.txid()]));
+    assert_eq!(desk.admission.waiting(), (0, 0));
+}
+
+#[test]
 fn orphans_end_with_their_epoch_and_with_time() {
     let mut desk = Desk::new(10);
     desk.send(9, &desk.sign(vec![invented(1)], 9, 1, &[9]));
@@ -653,4 +671,55 @@ fn the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool() {
     assert!(considered(&actions).is_empty());
     assert_eq!(gone(&actions), [child.txid(), grandchild.txid()]);
     assert_eq!(desk.admission.waiting(), (0, 0));
+}
+
+#[test]
+fn what_makes_room_for_a_richer_one_is_gone_for_everybody() {
+    let mut desk = Desk::new(1);
+    let poor = desk.pay(1, 0, 2);
+    desk.submit(&poor).unwrap();
+    let rich = desk.sign(vec![desk.coin(2, 0)], 3, COIN / 2, &[2]);
+    let actions = desk.hand_in(&rich, TransactionSource::Local);
+    assert_eq!(answer(&actions), Ok(rich.txid()));
+    assert_eq!(gone(&actions), [poor.txid()]);
+    assert!(desk.pool.get(&poor.txid()).is_none());
+}
+
+impl Desk {
+    fn mirror(&self) -> Mirror {
+        let (utxos, pool, news) = (Arc::clone(&self.utxos), Arc::clone(&self.pool), Arc::clone(&self.news));
+        Mirror { utxos, pool, news }
+    }
+}
+
+#[test]
+fn readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take() {
+    let mut desk = Desk::new(10);
+    let (mirror, coin) = (desk.mirror(), desk.coin(1, 0));
+    let payment = desk.pay(1, 0, 2);
+    let by = payment.txid();
+    desk.submit(&payment).unwrap();
+    mirror.locked(&desk.checked(&payment));
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::Locked { by });
+    mirror.voted(&[TxId([1; 32]), by]);
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::SpentPending { by });
+    mirror.epoch_started(1, desk.now.wall_ms);
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::Unspent, "locks are of an epoch");
+    assert_eq!(desk.news.take().unwrap().epoch, Some(1));
+    mirror.locked(&desk.checked(&payment));
+    mirror.finalized(&desk.checked(&payment), desk.now.wall_ms);
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::SpentFinalized { by });
+    mirror.epoch_started(2, desk.now.wall_ms);
+    desk.check();
+}
+
+#[test]
+fn what_was_dropped_holds_no_coin_and_takes_no_place() {
+    let mut desk = Desk::new(10);
+    let payment = desk.pay(1, 0, 2);
+    desk.submit(&payment).unwrap();
+    desk.mirror().dropped(payment.txid());
+    assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Unspent);
+    assert!(desk.pool.is_empty());
+    desk.check();
 }

@@ -530,4 +530,39 @@ mod tests {
         handle.offer(peer, vec![transaction(3)]);
         assert_eq!(inbox.wanted.len(), 1);
     }
+
+    /// Else the thread would sleep on what it was handed.
+    #[tokio::test]
+    async fn whatever_is_handed_in_wakes_the_thread() {
+        let peer = PublicKey([1; 32]);
+        for way in 0..4_u8 {
+            let (handle, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+            match way {
+                0 => handle.offer(peer, vec![transaction(1)]),
+                1 => handle.announced(peer, vec![transaction(1).txid()]),
+                2 => handle.take_from_peer(peer, vec![transaction(1)]).await.unwrap(),
+                _ => handle.wake(),
+            }
+            let woken = tokio::time::timeout(Duration::from_secs(20), inbox.wake.notified()).await;
+            assert!(woken.is_ok(), "way {way}");
+        }
+    }
+
+    /// INV-LOAD-1.
+    #[test]
+    fn what_is_final_contested_or_dropped_makes_room_at_the_door() {
+        let (handle, _inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+        let used = || handle.door.window.lock().usage().1;
+        for is_final in [false, true] {
+            let txid = transaction(1).txid();
+            handle.door.window.lock().taken(txid, handle.door.now_ms());
+            assert_eq!(used(), 1);
+            if is_final {
+                handle.finalized(&txid);
+            } else {
+                handle.contested(&txid);
+            }
+            assert_eq!(used(), 0, "final: {is_final}");
+        }
+    }
 }

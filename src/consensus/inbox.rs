@@ -262,4 +262,32 @@ mod tests {
         drop(inbox.urgent.try_recv().unwrap());
         tokio::time::timeout(Duration::from_secs(10), more).await.unwrap().unwrap();
     }
+
+    /// Else the thread would sleep on what it was handed.
+    #[tokio::test]
+    async fn whatever_is_handed_in_wakes_the_thread() {
+        for way in 0..4_u8 {
+            let set = Arc::new(ValidatorSet::default());
+            let (handle, _inbox) = ConsensusHandle::new(Voters { chain_id: ChainId::ZERO, epoch: 0, set });
+            let (said, heard) = std::sync::mpsc::sync_channel(2);
+            let sleeper = Arc::clone(&handle);
+            let thread = std::thread::spawn(move || {
+                sleeper.attach();
+                said.send(()).unwrap();
+                std::thread::park();
+                said.send(()).unwrap();
+            });
+            heard.recv().unwrap();
+            match way {
+                0 => handle.hand_in(Event::Tick),
+                1 => handle.urgent(Event::Tick).await.unwrap(),
+                2 => handle.bulk(Event::Tick).await.unwrap(),
+                _ => handle.bulk_blocking(Event::Tick).unwrap(),
+            }
+            let woken = heard.recv_timeout(Duration::from_secs(20));
+            thread.thread().unpark();
+            thread.join().unwrap();
+            assert_eq!(woken, Ok(()), "way {way}");
+        }
+    }
 }

@@ -123,6 +123,11 @@ mod tests {
             assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(expected));
         }
         assert!(receiver.try_recv().is_err());
+        // One that sleeps until a later deadline is woken for an earlier one.
+        monitor.schedule(Timer::HeightDue(4), 3_600_000);
+        std::thread::sleep(Duration::from_millis(100));
+        monitor.schedule(Timer::HeightDue(5), 1);
+        assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(Timer::HeightDue(5)));
         monitor.stop();
         registry.shutdown(Duration::from_secs(5)).await.unwrap();
     }

@@ -1018,4 +1018,200 @@ pub const MUTANTS: &[Mutant] = &[
         new: "let (name, password) = pair.rsplit_once(':')",
         caught_by: &["--lib rpc::auth::tests::a_password_may_have_colons"],
     },
+    Mutant {
+        name: "forged_evidence_believed",
+        file: "src/consensus/evidence.rs",
+        old: "evidence::check(piece, at.state(), at.chain.verifier())?;",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::evidence::forged_evidence_accuses_nobody_and_its_sender_is_blamed",
+        ],
+    },
+    Mutant {
+        name: "double_votes_for_blocks_accuse_nobody",
+        file: "src/consensus/dispatch.rs",
+        old: "self.evidence.on_equivocation((first, second), &at, &mut self.out);",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::evidence::who_signs_two_votes_or_two_proposals_of_a_round_is_accused",
+        ],
+    },
+    Mutant {
+        name: "promises_left_out_not_sent_on",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "send_promises(&candidate.left_out, finality, out);",
+        new: "",
+        caught_by: &["--lib consensus::tests::no_epoch_ends_without_what_was_promised"],
+    },
+    Mutant {
+        name: "bodies_asked_for_not_given",
+        file: "src/consensus/messages.rs",
+        old: "self.out.serve(Recipient::Peer(to), Answer::Transactions { resident, journaled });",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::strangers::who_asks_for_bodies_certificates_batches_or_blocks_is_answered",
+        ],
+    },
+    Mutant {
+        name: "own_key_heard_among_block_votes_ignored",
+        file: "src/consensus/messages.rs",
+        old: "self.out.tell(Fact::KeyCopied(what));",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::strangers::who_hears_its_own_key_say_something_else_signs_nothing_any_more",
+        ],
+    },
+    Mutant {
+        name: "transactions_of_peers_lost",
+        file: "src/consensus/messages.rs",
+        old: "self.out.push(Output::CheckTransactions(from, transactions));",
+        new: "",
+        caught_by: &["--lib consensus::tests::strangers::transactions_of_peers_are_handed_to_admission"],
+    },
+    Mutant {
+        name: "signing_goes_on_after_a_fork_of_a_lost_peer",
+        file: "src/consensus/dispatch.rs",
+        old: "let found = self.forks.disconnected(&peer, &moment!(self), &mut self.out);\n                self.on_fork(found);",
+        new: "let found = self.forks.disconnected(&peer, &moment!(self), &mut self.out);",
+        caught_by: &["--lib consensus::tests::forks::a_second_block_that_was_shown_is_not_hidden_by_silence"],
+    },
+    Mutant {
+        name: "fork_found_again_and_again",
+        file: "src/consensus/sync/forks.rs",
+        old: "self.other_chains.clear();",
+        new: "",
+        caught_by: &["--lib consensus::tests::forks::a_second_block_that_was_shown_is_not_hidden_by_silence"],
+    },
+    Mutant {
+        name: "votes_cast_while_asking_lost",
+        file: "src/consensus/dispatch.rs",
+        old: "let at = moment!(self);\n            self.finality.set_signer(&at, &mut self.out);\n            self.blocks.say_unsaid(&mut self.finality, &self.evidence, &at, &mut self.out);",
+        new: "let at = moment!(self);\n            self.blocks.say_unsaid(&mut self.finality, &self.evidence, &at, &mut self.out);",
+        caught_by: &[
+            "--lib consensus::tests::epochs::a_payment_that_comes_while_the_node_asks_has_its_vote_then",
+        ],
+    },
+    Mutant {
+        name: "own_words_of_later_epochs_forgotten",
+        file: "src/consensus/blocks/mod.rs",
+        old: "(self.own_votes, self.own_proposals) = (votes, proposals);",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::epochs::own_words_of_an_epoch_that_the_chain_lost_are_known_when_it_comes_back",
+        ],
+    },
+    Mutant {
+        name: "answers_outlive_their_connection",
+        file: "src/consensus/peers/pulls.rs",
+        old: "self.answered.retain(|(of, _), _| of != peer);",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::epochs::who_comes_back_is_asked_again_for_what_it_had_not_given",
+        ],
+    },
+    Mutant {
+        name: "new_peers_not_asked",
+        file: "src/consensus/dispatch.rs",
+        old: "self.instances.greet(peer, &moment!(self), &mut self.out);",
+        new: "",
+        caught_by: &["--lib consensus::tests::epochs::a_new_peer_hears_the_question_at_once"],
+    },
+    Mutant {
+        name: "spender_not_indexed",
+        file: "src/consensus/replay.rs",
+        old: "spenders.extend(transaction.inputs.iter().map(|outpoint| (*outpoint, txid)));",
+        new: "",
+        caught_by: &["--lib consensus::tests::durable::the_index_names_the_transaction_that_spent_an_output"],
+    },
+    Mutant {
+        name: "journaled_votes_not_counted",
+        file: "src/consensus/finality/restore.rs",
+        old: "self.step(Input::BatchReceived(batch), at, out);",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::durable::the_votes_behind_a_promise_certify_again_after_a_restart",
+        ],
+    },
+    Mutant {
+        name: "settled_batches_kept",
+        file: "src/consensus/finality/mod.rs",
+        old: "self.batches.settle(self.machine.settled());",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::durable::batches_whose_votes_all_are_in_the_chain_are_kept_no_more",
+        ],
+    },
+    Mutant {
+        name: "closing_not_written_at_a_start",
+        file: "src/consensus/restart.rs",
+        old: "self.finality.enter_closing(&at, &mut self.out);",
+        new: "",
+        caught_by: &["--lib consensus::tests::closing::who_starts_at_a_closing_height_writes_so_at_once"],
+    },
+    Mutant {
+        name: "earlier_timer_wakes_nobody",
+        file: "src/consensus/timeout_monitor.rs",
+        old: "if first {\n            self.changed.notify_one();",
+        new: "if first {",
+        caught_by: &[
+            "--lib consensus::timeout_monitor::tests::each_timer_elapses_once_and_in_the_order_of_deadlines",
+        ],
+    },
+    Mutant {
+        name: "child_forgotten_when_news_do_not_fit",
+        file: "src/admission/checks.rs",
+        old: "self.look_at_all_parents(state, now, &mut out);",
+        new: "",
+        caught_by: &[
+            "--lib admission::tests::a_users_child_whose_parent_becomes_final_in_between_is_not_forgotten",
+        ],
+    },
+    Mutant {
+        name: "names_of_made_up_parents_stay",
+        file: "src/admission/orphans.rs",
+        old: "self.by_outpoint.remove(outpoint);",
+        new: "",
+        caught_by: &["--lib admission::tests::stores::orphans_that_have_gone_leave_nothing_behind"],
+    },
+    Mutant {
+        name: "evicted_not_told",
+        file: "src/admission/taking.rs",
+        old: "out.extend(inserted.evicted.into_iter().map(Action::Gone));",
+        new: "",
+        caught_by: &["--lib admission::tests::what_makes_room_for_a_richer_one_is_gone_for_everybody"],
+    },
+    Mutant {
+        name: "slow_transaction_keeps_its_place_for_ever",
+        file: "src/admission/load.rs",
+        old: "self.flying.remove(&oldest);",
+        new: "",
+        caught_by: &["--lib admission::load::tests::a_slow_transaction_that_is_forgotten_keeps_no_place"],
+    },
+    Mutant {
+        name: "locks_outlive_their_epoch_for_readers",
+        file: "src/admission/mirror.rs",
+        old: "self.utxos.start_epoch();",
+        new: "",
+        caught_by: &[
+            "--lib admission::tests::readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take",
+        ],
+    },
+    Mutant {
+        name: "contested_keeps_its_place_at_the_door",
+        file: "src/admission/thread.rs",
+        old: "self.door.window.lock().left(txid);",
+        new: "",
+        caught_by: &[
+            "--lib admission::thread::tests::what_is_final_contested_or_dropped_makes_room_at_the_door",
+        ],
+    },
+    Mutant {
+        name: "lacking_peers_sent_nothing_of_the_round",
+        file: "src/consensus/blocks/rounds.rs",
+        old: "if status.round > round {",
+        new: "if status.round >= round {",
+        caught_by: &[
+            "--lib consensus::tests::strangers::a_peer_is_sent_what_it_lacks_of_the_round_that_it_is_in",
+        ],
+    },
 ];

@@ -81,3 +81,18 @@ fn one_that_lacks_several_waits_for_the_last() {
     assert_eq!(store.parent_came(parents[2].txid).len(), 1);
     store.check().unwrap();
 }
+
+/// Else names that strangers invent would fill memory while nothing is counted.
+#[test]
+fn orphans_that_have_gone_leave_nothing_behind() {
+    let nothing = format!("{:?}", OrphanStore::default());
+    let mut store = OrphanStore::default();
+    for number in 1..=3 {
+        assert!(insert(&mut store, u8::try_from(number).unwrap(), number, 0));
+    }
+    store.expire(ORPHAN_LIFETIME_MS);
+    assert_eq!(format!("{store:?}"), nothing, "their time was over");
+    assert!(insert(&mut store, 1, 1, 0));
+    assert_eq!(store.parent_came(TxId([7; 32])).len(), 1);
+    assert_eq!(format!("{store:?}"), nothing, "the parent came");
+}

@@ -222,3 +222,18 @@ fn a_block_is_due_an_interval_after_the_one_that_was_applied_last() {
         assert_eq!(!proposed(&node).is_empty(), is_due);
     }
 }
+
+/// INV-FIN-2: whatever becomes of it before it says anything.
+#[test]
+fn who_starts_at_a_closing_height_writes_so_at_once() {
+    let mut chain = Chain::new();
+    let first = chain.grow(START_MS + 1);
+    let due_ms = due_ms(&chain);
+    let blocks = [first, chain.grow(due_ms)];
+    assert!(chain.state.is_closing());
+    let node = Node::new(&chain, &blocks, due_ms);
+    let is_entered =
+        |record: &JournalRecord| matches!(record, JournalRecord::ClosingEntered { epoch: 0, .. });
+    assert!(node.around.written.iter().any(is_entered));
+    assert_eq!(node.prevote(), None, "it has voted on nothing yet");
+}

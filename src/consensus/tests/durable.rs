@@ -1,7 +1,9 @@
 //! What certifies a transaction is on disk before `Final` leaves, wherever the votes stand.
 
 use super::*;
+use crate::consensus::events::Notification;
 use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
+use crate::consensus::replay::{BlockEffects, index_change};
 use crate::types::Certificate;
 
 impl Node {
@@ -109,4 +111,67 @@ fn a_heartbeat_leaves_behind_the_batches_that_it_counts() {
         panic!("{said:?}")
     };
     assert_eq!(heartbeat.next_seq, batch.header.seq + 1);
+}
+
+#[test]
+fn the_index_names_the_transaction_that_spent_an_output() {
+    let chain = Chain::new();
+    let payment = chain.payment(0);
+    let (block, outcome) = chain.block(START_MS + 1, false, std::slice::from_ref(&payment));
+    let change = index_change(&block, BlockEffects::from(&outcome));
+    let spent: Vec<_> = change.spent.iter().map(|(outpoint, _, by)| (*outpoint, *by)).collect();
+    assert_eq!(spent, [(payment.inputs()[0], payment.txid())]);
+}
+
+/// INV-RESTORE-1.
+#[test]
+fn the_votes_behind_a_promise_certify_again_after_a_restart() {
+    let (chain, payment) = (Chain::new(), Chain::new().payment(0));
+    let txid = payment.txid();
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.hear_locks(txid);
+    node.feed(Event::Transaction(payment));
+    assert!(node.has_promised(txid));
+    let again = Node::with_records(&chain, &[], START_MS, node.around.written);
+    assert!(again.consensus.finality().is_certified(&txid), "nobody has to send them again");
+}
+
+/// Readers must not be told of a vote that a crash could take back.
+#[test]
+fn what_was_voted_is_told_when_it_is_durable() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let payment = chain.payment(0);
+    let is_told = |outputs: &[Output]| {
+        let tells = |output: &Output| matches!(output, Output::Notify(Notification::Voted(txids)) if *txids == [payment.txid()]);
+        outputs.iter().any(tells)
+    };
+    let outputs = node.order(Event::Transaction(payment.clone()));
+    assert!(!is_told(&outputs));
+    let staged = outputs.into_iter().filter_map(|output| match output {
+        Output::Persist(staged) => Some(staged),
+        _ => None,
+    });
+    let durable = node.around.journal.commit(staged.collect()).unwrap();
+    assert!(is_told(&node.order(Event::Persisted(durable))));
+}
+
+/// INV-FIN-6: blocks say what those votes said.
+#[test]
+fn batches_whose_votes_all_are_in_the_chain_are_kept_no_more() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    node.hear_locks(payment.txid());
+    let other = node.others().next().unwrap();
+    assert!(node.consensus.finality.batches().get(other, 0).is_some());
+    let (block, _) = chain.block(START_MS + 1, false, &[payment]);
+    node.hear(chain.proposal(&block));
+    for step in [VoteStep::Prevote, VoteStep::Precommit] {
+        node.hear_block_votes(step, block.header.hash());
+    }
+    assert_eq!(node.consensus.state().tip_hash(), block.header.hash());
+    assert!(node.consensus.finality.batches().get(other, 0).is_none());
+    assert!(node.consensus.finality.batches().has(other, 0), "it is not asked for again");
 }

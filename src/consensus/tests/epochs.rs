@@ -60,6 +60,29 @@ fn what_a_peer_answered_in_an_epoch_says_nothing_of_the_next() {
     assert!(node.around.sent.contains(&request));
 }
 
+/// INV-PULL-2: it may have lost what it had.
+#[test]
+fn who_comes_back_is_asked_again_for_what_it_had_not_given() {
+    let (chain, mut node) = before_the_end(0);
+    let other = node.others().next().unwrap();
+    let validator = chain.state.validators().get(other).unwrap().id;
+    let mut status = node.consensus.status();
+    status.batches[other] = HeldBatches { from: 0, until: 10 };
+    let request = Message::GetBatches { epoch: 0, validator, from_seq: 0, count: 10 };
+    for comes_back in [false, true] {
+        if comes_back {
+            node.feed(Event::PeerDisconnected(peer()));
+            node.feed(Event::PeerConnected(peer()));
+        }
+        node.hear(Message::Status(status.clone()));
+        assert!(node.around.sent.contains(&request), "comes back: {comes_back}");
+        node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 10 });
+        node.around.sent.clear();
+        node.hear(Message::Status(status.clone()));
+        assert!(!node.around.sent.contains(&request), "it was asked a moment ago");
+    }
+}
+
 /// INV-ENGINE-3: the journal forgets the bodies of an epoch together with its votes.
 #[test]
 fn what_is_voted_on_again_in_the_next_epoch_is_written_again() {
@@ -263,6 +286,55 @@ fn what_was_voted_in_the_machine_while_the_node_asked_is_said_then() {
         node.hear_acknowledgement(other);
     }
     assert_eq!(node.prevote(), Some(Some(block.header.hash())), "its round may wait for that vote");
+}
+
+/// Else one whose peers come after its question would ask nobody until it asks again.
+#[test]
+fn a_new_peer_hears_the_question_at_once() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    node.stand_still();
+    node.around.sent.clear();
+    node.feed(Event::PeerConnected(operator(99).public()));
+    let asks = |message: &Message| matches!(message, Message::Instance(statement) if statement.asks);
+    assert!(node.around.sent.iter().any(asks));
+}
+
+#[test]
+fn a_payment_that_comes_while_the_node_asks_has_its_vote_then() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    node.stand_still();
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    assert!(locked_in(&node, 0).is_empty());
+    for other in node.others().collect::<Vec<_>>() {
+        node.hear_acknowledgement(other);
+    }
+    assert_eq!(locked_in(&node, 0), [payment.txid()]);
+}
+
+/// INV-DISPATCH-2: a node that lost its chain and gets it back hears what it said in the epochs that the journal has.
+#[test]
+fn own_words_of_an_epoch_that_the_chain_lost_are_known_when_it_comes_back() {
+    let (mut chain, node) = before_the_end(0);
+    let own = chain.state.validators().index_of(&node.consensus.own_seat().unwrap()).unwrap();
+    let vote = BlockVote {
+        step: VoteStep::Prevote,
+        epoch: 1,
+        height: 4,
+        round: 0,
+        value: None,
+        validator: chain.state.validators().get(own).unwrap().id,
+        signature: Signature::EMPTY,
+    };
+    let vote = Arc::new(vote.signed(chain.state.chain_id(), &operator(own)));
+    let records = vec![JournalRecord::EpochStarted { epoch: 1 }, JournalRecord::BlockVote(Arc::clone(&vote))];
+    let blocks = [Chain::new().grow(START_MS + 1)];
+    let mut node = Node::with_records(&chain, &blocks, due_ms(&chain), records);
+    end_epoch(&mut chain, &mut node);
+    assert_eq!(node.consensus.chain.next_height(), 4);
+    node.hear(Message::BlockVote(Released::heard(BlockVote::clone(&vote))));
+    assert_eq!(node.consensus.signing(), Signing::Allowed, "it said so itself");
 }
 
 /// The machine forgets blocks of rounds long past, and with them what it was told.

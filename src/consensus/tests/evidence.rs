@@ -193,3 +193,44 @@ fn who_contradicts_itself_beyond_a_quorum_is_accused_as_well() {
     node.hear(Message::VoteBatch(Released::heard(batch)));
     assert_eq!(pending(&node).iter().map(|piece| piece.validator()).collect::<Vec<_>>(), [id]);
 }
+
+/// INV-EVIDENCE-1.
+#[test]
+fn forged_evidence_accuses_nobody_and_its_sender_is_blamed() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let place = node.others().next().unwrap();
+    let mut forged = contradiction(&chain, place).as_ref().clone();
+    let Evidence::Votes(first, _) = &mut forged else { panic!("votes") };
+    first.signature = Signature([7; 64]);
+    let message = Message::Evidence(Arc::new(forged));
+    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+    assert!(outputs.iter().any(|output| matches!(output, Output::Misbehaved(from, _) if *from == peer())));
+    assert!(pending(&node).is_empty());
+}
+
+/// Whoever hears both tells everybody.
+#[test]
+fn who_signs_two_votes_or_two_proposals_of_a_round_is_accused() {
+    let chain = Chain::new();
+    for are_votes in [true, false] {
+        let mut node = Node::new(&chain, &[], START_MS + 2);
+        let place = chain.state.proposer_order()[0];
+        let said = [1, 2].map(|number| {
+            if are_votes {
+                node.block_vote(place, VoteStep::Prevote, Some(BlockHash([number; 32])))
+            } else {
+                chain.proposal(&chain.block(START_MS + TimeMs::from(number), false, &[]).0)
+            }
+        });
+        for message in said {
+            assert!(pending(&node).is_empty());
+            node.hear(message);
+        }
+        let pieces = pending(&node);
+        assert_eq!(pieces.len(), 1, "votes: {are_votes}");
+        assert_eq!(pieces[0].validator(), chain.state.validators().get(place).unwrap().id);
+        assert!(node.around.said.contains(&Message::Evidence(Arc::clone(&pieces[0]))));
+        assert!(node.around.written.contains(&JournalRecord::Evidence(Arc::clone(&pieces[0]))));
+    }
+}

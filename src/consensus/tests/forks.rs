@@ -1,5 +1,6 @@
 //! Which partings of chains are new forks, and what it takes to tell.
 
+use super::super::events::Signing;
 use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
 use super::super::sync::forks::APART_MS;
 use super::*;
@@ -170,6 +171,11 @@ fn a_second_block_that_was_shown_is_not_hidden_by_silence() {
             node.feed(Event::Tick);
         }
         assert_eq!(found(&node), Some(7));
+        assert_eq!(node.consensus.signing(), Signing::Forked, "it signs nothing any more");
+        node.now_ms += STATUS_INTERVAL_MS;
+        node.feed(Event::Tick);
+        let forks = node.around.written.iter().filter(|record| matches!(record, JournalRecord::Fork(_)));
+        assert_eq!(forks.count(), 1, "it is found once");
     }
 }
 

@@ -1,6 +1,6 @@
 //! What peers can say without stake or by lying, and what it must not do.
 
-use super::super::events::Now;
+use super::super::events::{Now, Signing};
 use super::super::moment::Moment;
 use super::super::peers::REQUEST_TIMEOUT_MS;
 use super::super::peers::early::{EARLY_BYTES_MAX, UNVERIFIED_MAX};
@@ -249,4 +249,89 @@ fn a_proposer_takes_a_child_that_was_certified_before_its_parent() {
         _ => None,
     });
     assert_eq!(transfers, Some(vec![parent.txid(), child.txid()]));
+}
+
+/// What a peer lacks is found by asking: bodies and votes that were lost on the way would be missing for ever.
+#[test]
+fn who_asks_for_bodies_certificates_batches_or_blocks_is_answered() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.decide(&mut chain, START_MS + 1, false, &[]);
+    let payment = chain.payment(0);
+    let txid = payment.txid();
+    node.feed(Event::Transaction(payment.clone()));
+    node.hear_locks(txid);
+    let other = node.others().next().unwrap();
+    let validator = chain.state.validators().get(other).unwrap().id;
+    let mut ask = |question: Message| {
+        node.around.sent.clear();
+        node.hear(question);
+        std::mem::take(&mut node.around.sent)
+    };
+    let bodies = ask(Message::GetTransactions(vec![TxId([1; 32]), txid]));
+    assert_eq!(bodies, [Message::Transactions(vec![Arc::clone(payment.transaction())])]);
+    let certificates = ask(Message::GetCertificates(VoteKind::Lock, vec![TxId([1; 32]), txid]));
+    let [Message::Certificates(of)] = certificates.as_slice() else { panic!("{certificates:?}") };
+    assert_eq!(of.iter().map(|certificate| certificate.vote.txid).collect::<Vec<_>>(), [txid]);
+    let batches = ask(Message::GetBatches { epoch: 0, validator, from_seq: 0, count: 5 });
+    let [Message::VoteBatch(batch), Message::BatchesEnd { before_seq: 5, .. }] = batches.as_slice() else {
+        panic!("{batches:?}")
+    };
+    assert_eq!(batch.header.validator, validator);
+    let blocks = ask(Message::GetBlocks { from: 1, count: 5 });
+    assert!(matches!(blocks.as_slice(), [Message::Blocks(of)] if of.len() == 1), "{blocks:?}");
+}
+
+/// A vote that was lost on its way would hold up the round.
+#[test]
+fn a_peer_is_sent_what_it_lacks_of_the_round_that_it_is_in() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let nothing = node.consensus.status();
+    let (block, _) = chain.block(START_MS + 1, false, &[]);
+    node.hear(chain.proposal(&block));
+    let all = node.consensus.status();
+    let ahead = NodeStatus { round: all.round + 1, ..nothing.clone() };
+    for (status, lacks) in [(nothing, true), (all, false), (ahead, false)] {
+        node.around.sent.clear();
+        node.hear(Message::Status(status));
+        let sent = &node.around.sent;
+        assert_eq!(sent.iter().any(|message| matches!(message, Message::Proposal(_))), lacks);
+        assert_eq!(sent.iter().any(|message| matches!(message, Message::BlockVote(_))), lacks);
+    }
+}
+
+/// Two nodes with one key would contradict each other.
+#[test]
+fn who_hears_its_own_key_say_something_else_signs_nothing_any_more() {
+    let chain = Chain::new();
+    let me = chain.state.proposer_order()[0];
+    let (block, _) = chain.block(START_MS + 1, false, &[]);
+    let new = || Node::of_operator(operator(me), &[], START_MS + 1, Vec::new());
+    let vote = |step| new().block_vote(me, step, Some(block.header.hash()));
+    for message in [vote(VoteStep::Prevote), vote(VoteStep::Precommit), chain.proposal(&block)] {
+        let mut node = new();
+        assert_eq!(node.consensus.signing(), Signing::Allowed);
+        node.hear(message);
+        assert_eq!(node.consensus.signing(), Signing::KeyCopied);
+        node.feed(Event::Transaction(chain.payment(0)));
+        assert!(!node.around.said.iter().any(|message| matches!(message, Message::VoteBatch(_))));
+    }
+}
+
+/// What a transaction of a peer may do is not decided here.
+#[test]
+fn transactions_of_peers_are_handed_to_admission() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let one = Arc::clone(chain.payment(0).transaction());
+    for message in [Message::Transaction(Arc::clone(&one)), Message::Transactions(vec![one.clone()])] {
+        let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+        let handed = outputs.iter().find_map(|output| match output {
+            Output::CheckTransactions(from, transactions) => Some((*from, transactions.clone())),
+            _ => None,
+        });
+        assert_eq!(handed, Some((peer(), vec![Arc::clone(&one)])));
+        assert!(node.consensus.finality().transaction(&one.txid()).is_none());
+    }
 }
