@@ -5,6 +5,7 @@ pub mod context;
 pub mod devnet;
 pub mod feeds;
 pub mod finality_proofs;
+pub mod memory;
 pub mod networks;
 mod node_api;
 mod observer;

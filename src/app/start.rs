@@ -85,6 +85,9 @@ pub async fn start(
         return Err(StartError::Stopped);
     }
     let state = Arc::clone(&data.replayed.state);
+    let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
+    let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);
+    tracing::info!(mib = memory >> 20, "memory: the bound of all parts, whatever peers and users do");
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
     network.set_members(state.validators().members().iter().map(|member| member.key));
     dial_masternodes(&network, &state);

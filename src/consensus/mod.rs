@@ -33,6 +33,7 @@
 //! | [`observers`] | the way to those who watch |
 //! | [`known`], [`vote_pace`] | which batches need no second check, and how fast one member's are taken |
 //! | [`verify`], [`proof_builder`] | checks of signed messages, proofs of finality |
+//! | [`memory`] | what all of it may take of the node's memory |
 //! | [`vote_journal`], [`block_commit`], [`timeout_monitor`] | the shells around disks and clock |
 //!
 //! # The contract of outputs
@@ -56,6 +57,7 @@ pub mod heartbeats;
 pub mod inbox;
 pub mod instances;
 pub mod known;
+pub mod memory;
 mod messages;
 mod moment;
 pub mod observers;

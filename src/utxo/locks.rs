@@ -24,6 +24,8 @@ use crate::types::{OutPoint, TxId};
 /// Locked outputs from which on [`UtxoManager::lock`](super::UtxoManager::lock) refuses more. The finality machine's
 /// own decisions pass, since it has bounds of its own.
 pub const LOCKED_OUTPUTS_MAX: usize = 4_000_000;
+/// Memory of one of them, in bytes, in a table that doubles when it is seven eighths full.
+pub const LOCKED_OUTPUT_BYTES: usize = 176;
 const STRIPES: usize = 64;
 
 /// How far the spending of a locked output has come.

@@ -39,7 +39,7 @@ use crate::storage::Index;
 use crate::types::{Height, Lock, OutPoint, TxId, TxOut, UtxoEntry};
 
 pub use self::chain::OVERLAY_BYTES_MAX;
-pub use self::locks::{LOCKED_OUTPUTS_MAX, LockConflict, LockError};
+pub use self::locks::{LOCKED_OUTPUT_BYTES, LOCKED_OUTPUTS_MAX, LockConflict, LockError};
 
 /// Outputs that one step of a question about an address looks at.
 const ADDRESS_PAGE_OUTPUTS: usize = 256;
