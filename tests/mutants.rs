@@ -155,6 +155,17 @@
 //! | locks_outlive_their_epoch_for_readers | `readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take` |
 //! | contested_keeps_its_place_at_the_door | `what_is_final_contested_or_dropped_makes_room_at_the_door` |
 //! | lacking_peers_sent_nothing_of_the_round | `a_peer_is_sent_what_it_lacks_of_the_round_that_it_is_in` |
+//! | bodies_without_room_kept | `a_body_for_whose_bytes_there_is_no_room_is_not_kept` |
+//! | outputs_waited_for_stay | `what_waits_no_more_leaves_nothing_behind` |
+//! | no_copy_asked_for_after_a_bad_one | `when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_it` |
+//! | carried_one_lost_when_a_body_comes_twice | `a_body_that_is_loaded_twice_takes_nobodys_place` |
+//! | bad_copies_never_forgotten | `bad_copies_are_remembered_up_to_a_number_and_the_oldest_is_forgotten` |
+//! | early_messages_outlive_their_connection | `early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_them` |
+//! | bytes_that_left_memory_still_count | `a_locked_body_is_left_to_the_journal_only_if_that_has_it` |
+//! | journaled_lock_expires | `a_restart_does_not_forget_votes_locks_promises_or_closing` |
+//! | applied_blocks_not_shown | `readers_see_a_block_that_was_applied_at_once` |
+//! | last_byte_of_a_transaction_refused | `a_transaction_may_have_all_of_its_bytes_and_not_one_more` |
+//! | heartbeats_sent_round_for_ever | `a_heartbeat_that_comes_again_is_not_passed_on_again` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

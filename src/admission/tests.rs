@@ -405,6 +405,33 @@ fn a_users_child_whose_parent_becomes_final_in_between_is_not_forgotten() {
     assert_eq!(desk.admission.waiting(), (0, 0));
 }
 
+/// INV-ADMIT-3.
+#[test]
+fn bad_copies_are_remembered_up_to_a_number_and_the_oldest_is_forgotten() {
+    let mut desk = Desk::new(10);
+    let mut broken = (*desk.pay(1, 0, 2)).clone();
+    broken.witnesses[0].signature.0[3] ^= 1;
+    let broken = Arc::new(broken);
+    let mut is_looked_at = |desk: &mut Desk| {
+        let before = desk.verifier.0.load(Ordering::SeqCst);
+        assert_eq!(blamed(&desk.send(9, &broken)).len(), 1);
+        desk.verifier.0.load(Ordering::SeqCst) > before
+    };
+    let unsigned = |desk: &Desk, number: usize| {
+        let inputs = vec![desk.coin(2, 0), desk.coin(3, 0)];
+        desk.sign(inputs, 3, COIN - u64::try_from(number).unwrap(), &[2])
+    };
+    assert!(is_looked_at(&mut desk));
+    for number in 1..REFUSED_COPIES_MAX {
+        let copy = unsigned(&desk, number);
+        assert_eq!(blamed(&desk.send(8, &copy)).len(), 1);
+    }
+    assert!(!is_looked_at(&mut desk), "it is known to be bad");
+    let one_more = unsigned(&desk, REFUSED_COPIES_MAX);
+    desk.send(8, &one_more);
+    assert!(is_looked_at(&mut desk));
+}
+
 #[test]
 fn orphans_end_with_their_epoch_and_with_time() {
     let mut desk = Desk::new(10);

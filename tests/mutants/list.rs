@@ -1214,4 +1214,99 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib consensus::tests::strangers::a_peer_is_sent_what_it_lacks_of_the_round_that_it_is_in",
         ],
     },
+    Mutant {
+        name: "bodies_without_room_kept",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "self.drop_body(newest, DropReason::NoRoom, out);",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::a_body_for_whose_bytes_there_is_no_room_is_not_kept",
+        ],
+    },
+    Mutant {
+        name: "outputs_waited_for_stay",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "children.remove(txid);\n                if children.is_empty() {\n                    self.waiting.remove(&outpoint);",
+        new: "children.remove(txid);\n                if children.is_empty() {",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::what_waits_no_more_leaves_nothing_behind",
+        ],
+    },
+    Mutant {
+        name: "no_copy_asked_for_after_a_bad_one",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "self.wanted_bodies.insert(txid);",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::tests::when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_it",
+        ],
+    },
+    Mutant {
+        name: "carried_one_lost_when_a_body_comes_twice",
+        file: "src/protocol/finality/machine/epochs.rs",
+        old: "self.carried.push_front((order, txid, body));",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_body_that_is_loaded_twice_takes_nobodys_place",
+        ],
+    },
+    Mutant {
+        name: "bad_copies_never_forgotten",
+        file: "src/admission/checks.rs",
+        old: "self.errors.remove(&oldest);",
+        new: "",
+        caught_by: &[
+            "--lib admission::tests::bad_copies_are_remembered_up_to_a_number_and_the_oldest_is_forgotten",
+        ],
+    },
+    Mutant {
+        name: "early_messages_outlive_their_connection",
+        file: "src/consensus/peers/mod.rs",
+        old: "self.early.forget(peer);",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::strangers::early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_them",
+        ],
+    },
+    Mutant {
+        name: "bytes_that_left_memory_still_count",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "self.resident_bytes = self.resident_bytes.saturating_sub(bytes);",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::a_locked_body_is_left_to_the_journal_only_if_that_has_it",
+        ],
+    },
+    Mutant {
+        name: "journaled_lock_expires",
+        file: "src/protocol/finality/machine/signer.rs",
+        old: "entry.locked = true;",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::tests::a_restart_does_not_forget_votes_locks_promises_or_closing",
+        ],
+    },
+    Mutant {
+        name: "applied_blocks_not_shown",
+        file: "src/consensus/view.rs",
+        old: "self.committed.lock().push(applied.hash, applied.committed.clone());",
+        new: "",
+        caught_by: &["--lib consensus::tests::durable::readers_see_a_block_that_was_applied_at_once"],
+    },
+    Mutant {
+        name: "last_byte_of_a_transaction_refused",
+        file: "src/protocol/validity.rs",
+        old: "if bytes > TRANSACTION_BYTES_MAX {",
+        new: "if bytes >= TRANSACTION_BYTES_MAX {",
+        caught_by: &[
+            "--lib protocol::validity::tests::a_transaction_may_have_all_of_its_bytes_and_not_one_more",
+        ],
+    },
+    Mutant {
+        name: "heartbeats_sent_round_for_ever",
+        file: "src/consensus/heartbeats.rs",
+        old: "last.heartbeat.time_ms >= heartbeat.time_ms;",
+        new: "last.heartbeat.time_ms > heartbeat.time_ms;",
+        caught_by: &["--lib consensus::tests::epochs::a_heartbeat_that_comes_again_is_not_passed_on_again"],
+    },
 ];

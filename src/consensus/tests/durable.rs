@@ -4,6 +4,7 @@ use super::*;
 use crate::consensus::events::Notification;
 use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
 use crate::consensus::replay::{BlockEffects, index_change};
+use crate::consensus::view::ConsensusView;
 use crate::types::Certificate;
 
 impl Node {
@@ -174,4 +175,34 @@ fn batches_whose_votes_all_are_in_the_chain_are_kept_no_more() {
     assert_eq!(node.consensus.state().tip_hash(), block.header.hash());
     assert!(node.consensus.finality.batches().get(other, 0).is_none());
     assert!(node.consensus.finality.batches().has(other, 0), "it is not asked for again");
+}
+
+#[test]
+fn readers_see_a_block_that_was_applied_at_once() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let view = ConsensusView::new(&node.consensus, None);
+    let (block, _) = chain.block(START_MS + 1, false, &[]);
+    let hash = block.header.hash();
+    node.hear(chain.proposal(&block));
+    node.hear_block_votes(VoteStep::Prevote, hash);
+    let mut outputs = Vec::new();
+    for place in node.others().collect::<Vec<_>>() {
+        let message = node.block_vote(place, VoteStep::Precommit, Some(hash));
+        outputs.extend(node.order(Event::Message { from: peer(), message, verified: false }));
+    }
+    let decided = outputs.into_iter().find_map(|output| match output {
+        Output::CommitBlock(block) => Some(block),
+        _ => None,
+    });
+    let mut log = BlockLog::open(MemoryDisk::new(), Path::new("blocks"), genesis().chain_id()).unwrap();
+    let durable = log.append(&decided.unwrap()).unwrap();
+    for output in node.order(Event::BlockPersisted(durable)) {
+        if let Output::Notify(notification) = output {
+            view.note(&notification);
+        }
+    }
+    assert_eq!(view.state().tip_hash(), hash);
+    assert_eq!(view.recent_height(&hash), Some(1));
+    assert_eq!(view.recent_block(1).map(|block| block.block.header.hash()), Some(hash));
 }

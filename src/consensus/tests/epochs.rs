@@ -1,6 +1,6 @@
 //! What an epoch's or a height's end forgets, and what it must not.
 
-use super::super::events::{Now, Signing};
+use super::super::events::{Notification, Now, Signing};
 use super::super::heartbeats::{HEARTBEAT_GAP_MS, HEARTBEAT_INTERVAL_MS};
 use super::super::instances::{Instances, LISTEN_MS};
 use super::*;
@@ -444,4 +444,42 @@ fn heartbeats_of_one_member_are_passed_on_once_in_a_while() {
     assert!(is_passed_on(1));
     assert!(!is_passed_on(HEARTBEAT_GAP_MS - 1));
     assert!(is_passed_on(1));
+}
+
+/// Else a peer could send it round for ever.
+#[test]
+fn a_heartbeat_that_comes_again_is_not_passed_on_again() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let place = node.others().next().unwrap();
+    let state = node.consensus.state();
+    let heartbeat = Heartbeat {
+        validator: state.validators().get(place).unwrap().id,
+        instance: node.consensus.instances.mine(),
+        epoch: 0,
+        height: 0,
+        next_seq: 0,
+        time_ms: START_MS,
+        heard: SignerBitmap::empty(MEMBERS.into()),
+        signature: Signature::EMPTY,
+    };
+    let heartbeat = heartbeat.signed(state.chain_id(), &operator(place));
+    for is_new in [true, false] {
+        let message = Message::Heartbeat(Released::heard(heartbeat.clone()));
+        let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+        let passes_on = |output: &Output| matches!(output, Output::Relay(Message::Heartbeat(_), Some(_)));
+        assert_eq!(outputs.iter().any(passes_on), is_new);
+        node.now_ms += 2 * HEARTBEAT_GAP_MS;
+    }
+}
+
+#[test]
+fn readers_see_the_nodes_own_heartbeat_among_the_others() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let me = node.consensus.own_seat().unwrap();
+    node.now_ms += HEARTBEAT_INTERVAL_MS;
+    let shown = node.order(Event::Tick).into_iter().find_map(|output| match output {
+        Output::Notify(Notification::Heartbeats(shown)) => Some(shown),
+        _ => None,
+    });
+    assert!(shown.unwrap().contains_key(&me));
 }

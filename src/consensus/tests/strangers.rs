@@ -71,7 +71,7 @@ fn early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_the
         };
         Message::BlockVote(Released::heard(vote.signed(node.consensus.state().chain_id(), &secret)))
     };
-    let honest = vote(0, 0, operator(0));
+    let (honest, another) = (vote(0, 0, operator(0)), vote(2, 0, operator(2)));
     let forged: Vec<Message> = (0..2_000).map(|round| vote(1, round, user())).collect();
     let from = stranger(1);
     node.feed(Event::PeerConnected(from));
@@ -98,6 +98,13 @@ fn early_messages_are_kept_within_their_bytes_and_only_if_a_known_set_signed_the
     }
     let kept = node.consensus.peers.early.bytes_of(&from);
     assert!(kept <= EARLY_BYTES_MAX, "{kept}");
+    node.consensus.check_invariants().unwrap();
+    let from = stranger(3);
+    node.feed(Event::PeerConnected(from));
+    hear_from(&mut node, from, another);
+    assert!(node.consensus.peers.early.bytes_of(&from) > 0);
+    node.feed(Event::PeerDisconnected(from));
+    assert_eq!(node.consensus.peers.early.bytes_of(&from), 0, "who has left takes no room");
     node.consensus.check_invariants().unwrap();
     node.decide(&mut chain, START_MS + 1, false, &[]);
     assert!(node.consensus.bft().prevotes_bitmap(0).contains(0), "it is counted when its height begins");
@@ -333,5 +340,22 @@ fn transactions_of_peers_are_handed_to_admission() {
         });
         assert_eq!(handed, Some((peer(), vec![Arc::clone(&one)])));
         assert!(node.consensus.finality().transaction(&one.txid()).is_none());
+    }
+}
+
+/// The block is on its way, from those who voted for it.
+#[test]
+fn who_is_one_block_behind_waits_a_while_before_it_asks_and_who_is_further_does_not() {
+    for height in [1, 2] {
+        let mut node = Node::new(&Chain::new(), &[], START_MS);
+        let status = NodeStatus { height, tip: BlockHash([1; 32]), ..node.consensus.status() };
+        let is_asked = |node: &Node| {
+            node.around.sent.iter().any(|message| matches!(message, Message::GetBlocks { from: 1, .. }))
+        };
+        node.hear(Message::Status(status.clone()));
+        assert_eq!(is_asked(&node), height > 1);
+        node.now_ms += REQUEST_TIMEOUT_MS;
+        node.hear(Message::Status(status));
+        assert!(is_asked(&node));
     }
 }

@@ -114,6 +114,25 @@ fn each_rule_of_the_shape_is_held() {
     }
 }
 
+#[test]
+fn a_transaction_may_have_all_of_its_bytes_and_not_one_more() {
+    let chain = chain();
+    let of = |count: u32, memo: usize| {
+        let mut transaction = payment(&chain, 1_000);
+        transaction.inputs = (0..count).map(outpoint).collect();
+        transaction.witnesses = (0..count).map(witness).collect();
+        transaction.payload = Payload::Transfer { memo: vec![0; memo] };
+        transaction
+    };
+    let bytes = |count: u32, memo: usize| encode(&of(count, memo)).len();
+    let count = (1..1_000).rev().find(|count| bytes(*count, 0) <= TRANSACTION_BYTES_MAX).unwrap();
+    let memo = TRANSACTION_BYTES_MAX - bytes(count, 0);
+    for (memo, is_too_large) in [(memo, false), (memo + 1, true)] {
+        let error = check(&chain, &of(count, memo)).unwrap_err();
+        assert_eq!(matches!(error, TransactionError::TooLarge { .. }), is_too_large, "{error:?}");
+    }
+}
+
 fn registration(index: u32) -> Payload {
     Payload::MasternodeRegister(MasternodeRegistration {
         collateral_index: index,

@@ -498,6 +498,7 @@ mod tests {
     use super::*;
     use crate::protocol::finality::{Input, JournaledVotes};
     use crate::protocol::fixtures::{Chain, document, lock, user};
+    use crate::types::{Amount, TxOut};
 
     /// A node that does not vote has written nothing: what leaves its memory is gone, and is asked for again.
     #[test]
@@ -513,6 +514,60 @@ mod tests {
             machine.keep_resident(TxId([1; 32]), RESIDENT_BYTES_MAX);
             assert!(machine.transaction(&payment.txid()).is_none(), "INV-FIN-6");
             assert_eq!(machine.spilled().contains(&payment.txid()), votes);
+            assert_eq!(machine.resident_bytes, RESIDENT_BYTES_MAX, "what has left counts no more");
+        }
+    }
+
+    /// INV-FIN-6: whoever makes up parents must not fill memory with their names.
+    #[test]
+    fn what_waits_no_more_leaves_nothing_behind() {
+        let chain = Chain::new(&document(&[1, 1, 1, 1], 4));
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        let mut machine = Machine::new(None, &chain.state, JournaledVotes::default(), BTreeSet::new());
+        let made_up = OutPoint { txid: TxId([7; 32]), index: 0 };
+        let output = TxOut { value: Amount(1_000), lock: lock(&user(1)) };
+        let child = chain.pay(&user(0), vec![made_up], vec![output]);
+        let _waits = machine.step(&view, Input::TransactionReceived(child.clone()));
+        assert_eq!((machine.waiting.len(), machine.lacking.len()), (1, 1));
+        let _gone = machine.step(&view, Input::Expired(vec![child.txid()]));
+        assert!(machine.waiting.is_empty() && machine.lacking.is_empty());
+        assert!(machine.entries.is_empty() && machine.unlocked.is_empty());
+    }
+
+    /// INV-FIN-6: it comes again when there is room.
+    #[test]
+    fn a_body_for_whose_bytes_there_is_no_room_is_not_kept() {
+        let chain = Chain::new(&document(&[1, 1, 1, 1], 4));
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        let output = TxOut { value: Amount(1_000), lock: lock(&user(1)) };
+        let child = chain.pay(&user(0), vec![OutPoint { txid: TxId([7; 32]), index: 0 }], vec![output]);
+        let room = UNLOCKED_BYTES_MAX - child.encoded_bytes();
+        for (others, fits) in [(room, true), (room + 1, false)] {
+            let mut machine = Machine::new(None, &chain.state, JournaledVotes::default(), BTreeSet::new());
+            machine.add_unlocked(TxId([1; 32]), others);
+            let effects = machine.step(&view, Input::TransactionReceived(child.clone()));
+            let is_refused =
+                |effect: &Effect| matches!(effect, Effect::Dropped { reason: DropReason::NoRoom, .. });
+            assert_eq!(effects.iter().any(is_refused), !fits);
+            assert_eq!(machine.unlocked.contains_key(&child.txid()), fits);
+            assert!(machine.unlocked_bytes <= UNLOCKED_BYTES_MAX);
+        }
+    }
+
+    /// INV-FIN-6.
+    #[test]
+    fn what_would_wait_for_more_than_there_is_room_for_is_not_kept() {
+        let chain = Chain::new(&document(&[1, 1, 1, 1], 4));
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        let output = TxOut { value: Amount(1_000), lock: lock(&user(1)) };
+        let missing = [7, 8].map(|byte| OutPoint { txid: TxId([byte; 32]), index: 0 });
+        let child = chain.pay(&user(0), missing.to_vec(), vec![output]);
+        for (others, fits) in [(WAITING_INPUTS_MAX - 2, true), (WAITING_INPUTS_MAX - 1, false)] {
+            let mut machine = Machine::new(None, &chain.state, JournaledVotes::default(), BTreeSet::new());
+            machine.waiting_inputs = others;
+            let _effects = machine.step(&view, Input::TransactionReceived(child.clone()));
+            assert_eq!(machine.lacking.contains_key(&child.txid()), fits);
+            assert_eq!(machine.waiting_inputs, others + if fits { 2 } else { 0 });
         }
     }
 }

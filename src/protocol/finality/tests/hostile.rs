@@ -364,6 +364,31 @@ fn what_was_left_to_the_journal_comes_back_in_its_place() {
     assert!(before > 0 && after > 0);
 }
 
+/// A body may be read for two reasons, before all is carried over.
+#[test]
+fn a_body_that_is_loaded_twice_takes_nobodys_place() {
+    for to in 1..24 {
+        let fixture = Fixture::new();
+        let spilled = fixture.pay(0, 77);
+        let other = fixture.chain.split(&user(1), fixture.coin(1), lock(&user(to)), 1);
+        let votes = vec![(lock_vote(spilled.txid()), spilled.inputs().to_vec())];
+        let journaled = journal(0, JournaledEpoch { votes, closing: false });
+        let machine = Machine::new(Some(fixture.key(0)), &fixture.chain.state, journaled, BTreeSet::new());
+        let mut fixture = Fixture { machine, ..fixture };
+        fixture.receive(&other);
+        finish_epoch(&mut fixture);
+        let loaded = || Input::BodyLoaded(spilled.clone());
+        let mut said = Vec::new();
+        for input in [loaded(), loaded(), Input::CarriedOver] {
+            said.extend(cast(&fixture.step(input)));
+        }
+        said.sort_unstable();
+        let mut expected = vec![lock_vote(spilled.txid()), lock_vote(other.txid())];
+        expected.sort_unstable();
+        assert_eq!(said, expected);
+    }
+}
+
 #[test]
 fn a_body_that_the_journal_lost_holds_up_nobody() {
     let fixture = Fixture::new();
