@@ -267,7 +267,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lock_forgotten_at_restart",
         file: "src/protocol/finality/machine/signer.rs",
-        old: "self.locks.entry(outpoint).or_insert(vote.txid);",
+        old: "self.locks.get_or_insert(outpoint, vote.txid);",
         new: "drop(outpoint);",
         caught_by: &[
             "--lib protocol::finality::tests::a_restart_does_not_forget_votes_locks_promises_or_closing",
@@ -848,7 +848,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/admission/taking.rs",
         old: "                self.parts.utxos.release(&transaction);\n                refuse",
         new: "                refuse",
-        caught_by: &["--lib admission::tests::what_the_pool_has_no_room_for_holds_no_coin"],
+        caught_by: &["--lib admission::tests::coins::what_the_pool_has_no_room_for_holds_no_coin"],
     },
     Mutant {
         name: "lost_childs_children_stay",
@@ -856,7 +856,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "descendants.iter().for_each(|descendant| self.forget(descendant, out));",
         new: "drop(descendants);",
         caught_by: &[
-            "--lib admission::tests::the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool",
+            "--lib admission::tests::coins::the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool",
         ],
     },
     Mutant {
@@ -1178,7 +1178,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/admission/taking.rs",
         old: "out.extend(inserted.evicted.into_iter().map(Action::Gone));",
         new: "",
-        caught_by: &["--lib admission::tests::what_makes_room_for_a_richer_one_is_gone_for_everybody"],
+        caught_by: &["--lib admission::tests::coins::what_makes_room_for_a_richer_one_is_gone_for_everybody"],
     },
     Mutant {
         name: "slow_transaction_keeps_its_place_for_ever",
@@ -1193,7 +1193,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "self.utxos.start_epoch();",
         new: "",
         caught_by: &[
-            "--lib admission::tests::readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take",
+            "--lib admission::tests::coins::readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take",
         ],
     },
     Mutant {
@@ -1238,7 +1238,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "self.wanted_bodies.insert(txid);",
         new: "",
         caught_by: &[
-            "--lib protocol::finality::tests::when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_it",
+            "--lib protocol::finality::tests::hostile::when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_it",
         ],
     },
     Mutant {

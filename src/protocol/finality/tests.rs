@@ -677,25 +677,3 @@ fn all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up() {
     let effects = fixture.block(1_000, false, &[first, second]);
     assert_eq!(cast(&effects), [lock_vote(third.txid()), lock_vote(fourth.txid())]);
 }
-
-/// Else a stranger's bad copy could keep out the good one for as long as nobody sends it unasked.
-#[test]
-fn when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_it() {
-    for is_voted in [false, true] {
-        let mut fixture = Fixture::new();
-        let parent = fixture.pay(0, 1);
-        let (good, bad) = (fixture.spend(&parent, 1, 2), fixture.spend(&parent, 3, 2));
-        let txid = good.txid();
-        assert_eq!(bad.txid(), txid);
-        fixture.receive(&bad);
-        if is_voted {
-            fixture.all_vote(lock_vote(txid), &[1, 2]);
-        }
-        let effects = fixture.receive(&parent);
-        assert!(
-            effects.iter().any(|effect| matches!(effect, Effect::BadCopy { txid: of, .. } if *of == txid))
-        );
-        let wanted: Vec<TxId> = fixture.machine.wanted_bodies().collect();
-        assert_eq!(wanted, if is_voted { vec![txid] } else { Vec::new() });
-    }
-}

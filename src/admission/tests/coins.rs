@@ -1,0 +1,83 @@
+//! What becomes of coins, and of places in the pool, when a transaction does not get in or does not stay.
+
+use super::*;
+
+/// INV-UTXO-3: a coin is held by what is on its way and by nothing else.
+#[test]
+fn what_the_pool_has_no_room_for_holds_no_coin() {
+    let mut desk = Desk::new(1);
+    desk.submit(&desk.pay(1, 0, 2)).unwrap();
+    let refused = desk.pay(2, 0, 3);
+    assert!(matches!(desk.submit(&refused), Err(Refusal::Pool(_))));
+    let state = desk.utxos.output_state(&desk.coin(2, 0));
+    assert!(!matches!(state, OutputState::Locked { .. }), "{state:?}");
+}
+
+#[test]
+fn the_descendants_of_a_child_that_lost_its_other_coin_leave_the_pool() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let of_parent = OutPoint { txid: parent.txid(), index: 0 };
+    let child = desk.sign(vec![of_parent, desk.coin(3, 0)], 4, COIN, &[2, 3]);
+    let grandchild = desk.child(&child, 4, 1);
+    for transaction in [&parent, &child, &grandchild] {
+        desk.submit(transaction).unwrap();
+    }
+    let rival = desk.pay(3, 0, 1);
+    desk.send(9, &rival);
+    let actions = desk.finalize(&parent);
+    assert!(considered(&actions).is_empty());
+    assert_eq!(gone(&actions), [child.txid(), grandchild.txid()]);
+    assert_eq!(desk.admission.waiting(), (0, 0));
+}
+
+#[test]
+fn what_makes_room_for_a_richer_one_is_gone_for_everybody() {
+    let mut desk = Desk::new(1);
+    let poor = desk.pay(1, 0, 2);
+    desk.submit(&poor).unwrap();
+    let rich = desk.sign(vec![desk.coin(2, 0)], 3, COIN / 2, &[2]);
+    let actions = desk.hand_in(&rich, TransactionSource::Local);
+    assert_eq!(answer(&actions), Ok(rich.txid()));
+    assert_eq!(gone(&actions), [poor.txid()]);
+    assert!(desk.pool.get(&poor.txid()).is_none());
+}
+
+impl Desk {
+    fn mirror(&self) -> Mirror {
+        let (utxos, pool, news) = (Arc::clone(&self.utxos), Arc::clone(&self.pool), Arc::clone(&self.news));
+        Mirror { utxos, pool, news }
+    }
+}
+
+#[test]
+fn readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take() {
+    let mut desk = Desk::new(10);
+    let (mirror, coin) = (desk.mirror(), desk.coin(1, 0));
+    let payment = desk.pay(1, 0, 2);
+    let by = payment.txid();
+    desk.submit(&payment).unwrap();
+    mirror.locked(&desk.checked(&payment));
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::Locked { by });
+    mirror.voted(&[TxId([1; 32]), by]);
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::SpentPending { by });
+    mirror.epoch_started(1, desk.now.wall_ms);
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::Unspent, "locks are of an epoch");
+    assert_eq!(desk.news.take().unwrap().epoch, Some(1));
+    mirror.locked(&desk.checked(&payment));
+    mirror.finalized(&desk.checked(&payment), desk.now.wall_ms);
+    assert_eq!(desk.utxos.output_state(&coin), OutputState::SpentFinalized { by });
+    mirror.epoch_started(2, desk.now.wall_ms);
+    desk.check();
+}
+
+#[test]
+fn what_was_dropped_holds_no_coin_and_takes_no_place() {
+    let mut desk = Desk::new(10);
+    let payment = desk.pay(1, 0, 2);
+    desk.submit(&payment).unwrap();
+    desk.mirror().dropped(payment.txid());
+    assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Unspent);
+    assert!(desk.pool.is_empty());
+    desk.check();
+}
