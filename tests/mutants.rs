@@ -166,6 +166,13 @@
 //! | applied_blocks_not_shown | `readers_see_a_block_that_was_applied_at_once` |
 //! | last_byte_of_a_transaction_refused | `a_transaction_may_have_all_of_its_bytes_and_not_one_more` |
 //! | heartbeats_sent_round_for_ever | `a_heartbeat_that_comes_again_is_not_passed_on_again` |
+//! | block_votes_of_others_not_passed_on | `votes_and_proposals_of_others_are_passed_on_once` |
+//! | own_votes_taken_for_a_copys | `own_words_that_come_back_are_not_taken_for_anothers` |
+//! | named_under_its_own_key_and_signs_on | `who_is_named_under_its_own_key_signs_nothing_any_more` |
+//! | status_said_once | `a_node_says_where_it_stands_again_and_again` |
+//! | rounds_without_timeouts | `a_round_without_a_proposal_has_its_timeout` |
+//! | proof_of_lock_not_sent_with_its_proposal | `a_block_that_comes_back_in_a_late_round_is_judged_again` |
+//! | rivals_without_room_kept | `a_body_for_whose_bytes_there_is_no_room_is_not_kept` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

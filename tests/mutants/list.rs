@@ -1309,4 +1309,59 @@ pub const MUTANTS: &[Mutant] = &[
         new: "last.heartbeat.time_ms > heartbeat.time_ms;",
         caught_by: &["--lib consensus::tests::epochs::a_heartbeat_that_comes_again_is_not_passed_on_again"],
     },
+    Mutant {
+        name: "block_votes_of_others_not_passed_on",
+        file: "src/consensus/messages.rs",
+        old: "if self.blocks.receive(input, finality, &self.evidence, &at, &mut self.out) {\n            self.out.relay(message, Some(from));",
+        new: "if self.blocks.receive(input, finality, &self.evidence, &at, &mut self.out) {",
+        caught_by: &["--lib consensus::tests::strangers::votes_and_proposals_of_others_are_passed_on_once"],
+    },
+    Mutant {
+        name: "own_votes_taken_for_a_copys",
+        file: "src/consensus/blocks/mod.rs",
+        old: "self.own_votes.insert((height, round, step), Arc::clone(&vote));",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::strangers::own_words_that_come_back_are_not_taken_for_anothers",
+        ],
+    },
+    Mutant {
+        name: "named_under_its_own_key_and_signs_on",
+        file: "src/consensus/instances.rs",
+        old: "out.tell(Fact::KeyCopied(\"a statement that names this start\"));",
+        new: "",
+        caught_by: &["--lib consensus::tests::epochs::who_is_named_under_its_own_key_signs_nothing_any_more"],
+    },
+    Mutant {
+        name: "status_said_once",
+        file: "src/consensus/dispatch.rs",
+        old: "self.out.relay(Message::Status(self.status()), None);",
+        new: "",
+        caught_by: &["--lib consensus::tests::strangers::a_node_says_where_it_stands_again_and_again"],
+    },
+    Mutant {
+        name: "rounds_without_timeouts",
+        file: "src/consensus/blocks/mod.rs",
+        old: "out.schedule(timer, duration_ms);",
+        new: "",
+        caught_by: &["--lib consensus::tests::epochs::a_round_without_a_proposal_has_its_timeout"],
+    },
+    Mutant {
+        name: "proof_of_lock_not_sent_with_its_proposal",
+        file: "src/consensus/blocks/rounds.rs",
+        old: "for vote in machine.proof_of_lock_votes(pol_round, hash) {\n                    out.send(to, Message::BlockVote(vote));",
+        new: "for vote in machine.proof_of_lock_votes(pol_round, hash) {",
+        caught_by: &[
+            "--lib consensus::tests::epochs::a_block_that_comes_back_in_a_late_round_is_judged_again",
+        ],
+    },
+    Mutant {
+        name: "rivals_without_room_kept",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "}\n        self.bound_unlocked(txid, out);",
+        new: "}",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::a_body_for_whose_bytes_there_is_no_room_is_not_kept",
+        ],
+    },
 ];

@@ -7,7 +7,7 @@ use super::*;
 use crate::protocol::finality::conflict_order;
 use crate::types::heartbeat::Heartbeat;
 use crate::types::instance::{Acknowledged, InstanceStatement};
-use crate::types::message::HeldBatches;
+use crate::types::message::{HeldBatches, NodeStatus};
 
 /// When the first epoch is due to end.
 fn due_ms(chain: &Chain) -> TimeMs {
@@ -133,6 +133,20 @@ fn a_timeout_of_a_height_that_is_over_moves_nothing() {
         node.feed(Event::TimeoutElapsed(timer));
         assert_eq!(node.prevote(), vote, "of height {height}");
     }
+}
+
+#[test]
+fn a_round_without_a_proposal_has_its_timeout() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let mut node = Node::new(&chain, &blocks, START_MS + 2);
+    let parameters = chain.state.parameters();
+    node.now_ms += parameters.block_interval_ms;
+    let outputs = node.order(Event::TimeoutElapsed(Timer::HeightDue(2)));
+    let timer = Timer::Bft { height: 2, round: 0, kind: bft::TimeoutKind::Propose };
+    let wait_ms = parameters.timeout_propose.base_ms;
+    let is_asked = |output: &Output| matches!(output, Output::Schedule(of, after_ms) if (*of, *after_ms) == (timer, wait_ms));
+    assert!(outputs.iter().any(is_asked), "its proposer may be gone");
 }
 
 /// INV-COMMIT-1: who signs late is paid all the same, by the set of the epoch that it voted in.
@@ -299,6 +313,28 @@ fn a_new_peer_hears_the_question_at_once() {
     assert!(node.around.sent.iter().any(asks));
 }
 
+/// The other one has seen this start, so both run.
+#[test]
+fn who_is_named_under_its_own_key_signs_nothing_any_more() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let own = node.consensus.own_seat().unwrap();
+    let secret = node.consensus.signer.secret().unwrap().clone();
+    node.stand_still();
+    let statement = InstanceStatement {
+        validator: own,
+        epoch: 0,
+        instance: crate::types::instance::InstanceId { start: [9; 16], attempt: 0 },
+        seq: 0,
+        asks: false,
+        rivals: vec![node.consensus.instances.mine()],
+        acknowledged: Vec::new(),
+        signature: Signature::EMPTY,
+    };
+    let statement = statement.signed(node.consensus.state().chain_id(), &secret);
+    node.hear(Message::Instance(Arc::new(statement)));
+    assert_eq!(node.consensus.signing(), Signing::KeyCopied);
+}
+
 #[test]
 fn a_payment_that_comes_while_the_node_asks_has_its_vote_then() {
     let chain = Chain::new();
@@ -370,6 +406,12 @@ fn a_block_that_comes_back_in_a_late_round_is_judged_again() {
     let again = Proposal { round, pol_round, validator, block: block.blueprint(), signature };
     node.hear(Message::Proposal(Released::heard(again.signed(&operator(place)))));
     assert_eq!(node.prevote(), Some(Some(hash)), "a proof of lock stands for certificates");
+    // Who lacks that proposal can't prevote it without the proof.
+    node.around.sent.clear();
+    let lacking = NodeStatus { has_proposal: false, ..node.consensus.status() };
+    node.hear(Message::Status(lacking));
+    let is_proof = |message: &&Message| matches!(message, Message::BlockVote(vote) if vote.round == 0 && vote.value == Some(hash));
+    assert_eq!(node.around.sent.iter().filter(is_proof).count(), 3);
 }
 
 // -- what comes before its epoch, and too often -------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 use super::super::events::{Now, Signing};
 use super::super::moment::Moment;
-use super::super::peers::REQUEST_TIMEOUT_MS;
 use super::super::peers::early::{EARLY_BYTES_MAX, UNVERIFIED_MAX};
+use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
 use super::super::sync::NextBlock;
 use super::*;
 use crate::network::PeerId;
@@ -358,4 +358,58 @@ fn who_is_one_block_behind_waits_a_while_before_it_asks_and_who_is_further_does_
         node.hear(Message::Status(status));
         assert!(is_asked(&node));
     }
+}
+
+/// Not everybody is everybody's peer.
+#[test]
+fn votes_and_proposals_of_others_are_passed_on_once() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let (block, _) = chain.block(START_MS + 1, false, &[]);
+    let other = node.others().next().unwrap();
+    let vote = node.block_vote(other, VoteStep::Prevote, Some(block.header.hash()));
+    let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: chain.payment(0).txid() }];
+    let id = chain.state.validators().get(other).unwrap().id;
+    let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 0, votes, &operator(other));
+    for message in [chain.proposal(&block), vote, Message::VoteBatch(Released::heard(batch))] {
+        for is_new in [true, false] {
+            let event = Event::Message { from: peer(), message: message.clone(), verified: false };
+            let passes_on = |output: &Output| matches!(output, Output::Relay(of, Some(except)) if *of == message && *except == peer());
+            assert_eq!(node.order(event).iter().any(passes_on), is_new);
+        }
+    }
+}
+
+/// What peers lack or have more of is found by that alone.
+#[test]
+fn a_node_says_where_it_stands_again_and_again() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    for _ in 0..3 {
+        node.around.said.clear();
+        node.now_ms += STATUS_INTERVAL_MS;
+        node.feed(Event::Tick);
+        let status = Message::Status(node.consensus.status());
+        assert!(node.around.said.contains(&status));
+    }
+}
+
+/// Peers repeat what they heard.
+#[test]
+fn own_words_that_come_back_are_not_taken_for_anothers() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let secret = operator(chain.state.proposer_order()[0]);
+    let mut node = Node::of_operator(secret, &blocks, START_MS + 2, Vec::new());
+    node.feed(Event::Transaction(chain.payment(0)));
+    node.now_ms += chain.state.parameters().block_interval_ms;
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+    let own = node.around.said.clone();
+    let said = |is_kind: fn(&Message) -> bool| own.iter().any(is_kind);
+    assert!(said(|message| matches!(message, Message::VoteBatch(_))));
+    assert!(said(|message| matches!(message, Message::Proposal(_))));
+    assert!(said(|message| matches!(message, Message::BlockVote(_))));
+    for message in own {
+        node.hear(message);
+    }
+    assert_eq!(node.consensus.signing(), Signing::Allowed);
 }

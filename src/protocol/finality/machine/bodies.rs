@@ -541,15 +541,20 @@ mod tests {
         let view = ChainView { state: &chain.state, utxos: &chain.utxos };
         let output = TxOut { value: Amount(1_000), lock: lock(&user(1)) };
         let child = chain.pay(&user(0), vec![OutPoint { txid: TxId([7; 32]), index: 0 }], vec![output]);
-        let room = UNLOCKED_BYTES_MAX - child.encoded_bytes();
-        for (others, fits) in [(room, true), (room + 1, false)] {
+        let [held, rival] =
+            [1, 2].map(|to| chain.split(&user(0), chain.owned(&user(0))[0], lock(&user(to)), 1));
+        // One waits for what nobody knows, and one for the next epoch.
+        let cases = [&child, &rival].map(|body| (body, UNLOCKED_BYTES_MAX - body.encoded_bytes()));
+        let cases = cases.into_iter().flat_map(|(body, room)| [(body, room, true), (body, room + 1, false)]);
+        for (body, others, fits) in cases {
             let mut machine = Machine::new(None, &chain.state, JournaledVotes::default(), BTreeSet::new());
+            let _locked = machine.step(&view, Input::TransactionReceived(held.clone()));
             machine.add_unlocked(TxId([1; 32]), others);
-            let effects = machine.step(&view, Input::TransactionReceived(child.clone()));
+            let effects = machine.step(&view, Input::TransactionReceived(body.clone()));
             let is_refused =
                 |effect: &Effect| matches!(effect, Effect::Dropped { reason: DropReason::NoRoom, .. });
             assert_eq!(effects.iter().any(is_refused), !fits);
-            assert_eq!(machine.unlocked.contains_key(&child.txid()), fits);
+            assert_eq!(machine.unlocked.contains_key(&body.txid()), fits);
             assert!(machine.unlocked_bytes <= UNLOCKED_BYTES_MAX);
         }
     }
