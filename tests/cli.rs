@@ -60,6 +60,8 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["devnet", "--validators", "101"],
         &["devnet", "--load", "0"],
         &["load", "--rate", "1"],
+        &["load", "--rate", "1", "--duration", "1s", "--p99", "250"],
+        &["load", "--find-peak", "--rate", "1"],
         &["wallet", "send", "--devnet-account", "10", "x", "1"],
         &["wallet", "balance", "--devnet-account", "1", "--account", "2"],
         &["wallet", "balance", "--wallet", "missing.json"],

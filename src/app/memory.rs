@@ -10,13 +10,13 @@
 //! | part | at most |
 //! |---|---|
 //! | network | 1,781 |
-//! | consensus | 1,615 |
+//! | consensus | 2,357 |
 //! | outputs | 1,306 |
 //! | storage | 892 |
 //! | rpc | 664 |
 //! | pool | 320 |
 //! | admission | 148 |
-//! | all | 6,725 |
+//! | all | 7,467 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.

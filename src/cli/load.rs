@@ -51,7 +51,7 @@ pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// How often payments that are due leave.
 const TICK: Duration = Duration::from_millis(2);
 /// What the 99th percentile may be while a network keeps up, in milliseconds, if nothing else is said.
-pub const P99_LIMIT_MS: u32 = 250;
+const P99_LIMIT_MS: u32 = 250;
 /// How long a run of a search takes, and a rung of a ladder, if nothing is said.
 const SEARCH_RUN: Duration = Duration::from_secs(10);
 const LADDER_RUNG: Duration = Duration::from_secs(30);
@@ -91,9 +91,9 @@ pub struct Args {
     /// Offer half the peak, the peak, 2, 4 and 8 times that, and the peak again; searches the peak unless --rate is given
     #[arg(long)]
     pub ladder: bool,
-    /// What the 99th percentile may be for the network to have kept up, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = P99_LIMIT_MS, value_parser = clap::value_parser!(u32).range(1..=60_000))]
-    pub p99: u32,
+    /// What the 99th percentile may be for the network to have kept up, in milliseconds; 250 if nothing is said
+    #[arg(long, value_name = "MS", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub p99: Option<u32>,
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -178,7 +178,7 @@ struct Run {
 /// When no node can be reached, or the keys have no coins.
 pub async fn run(args: Args, keys: Vec<SecretKey>) -> Result<(), RpcCommandError> {
     let Args { connection, rate, duration, find_peak, ladder, p99, json } = args;
-    let p99 = Duration::from_millis(u64::from(p99));
+    let p99 = Duration::from_millis(u64::from(p99.unwrap_or(P99_LIMIT_MS)));
     let tell = |table: Vec<String>| table.iter().try_for_each(|line| say(line));
     if let (false, false, Some(rate), Some(duration)) = (find_peak, ladder, rate, duration) {
         let report = measure(&connection, &keys, Offer { rate, duration }).await?;

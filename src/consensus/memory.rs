@@ -13,6 +13,7 @@
 //! | early messages, blocks in sync | [`EARLY_TOTAL_BYTES_MAX`], [`SYNC_BYTES_MAX`] |
 //! | notifications that wait | [`OBSERVED_BYTES_MAX`] |
 //! | trees of batches, parts of answers | [`TREES_BYTES_MAX`], [`PEER_PARTS_BYTES_MAX`] a peer |
+//! | proposals of rounds that are kept | each as large as a message may be |
 //! | certified bodies, blocks under way | the chain's bounds, decoded |
 
 use super::inbox::{BULK_BYTES_MAX, URGENT_BYTES_MAX};
@@ -21,15 +22,22 @@ use super::observers::OBSERVED_BYTES_MAX;
 use super::peers::early::EARLY_TOTAL_BYTES_MAX;
 use super::serve::{PEER_PARTS_BYTES_MAX, TREES_BYTES_MAX};
 use super::sync::SYNC_BYTES_MAX;
+use crate::network::PROPOSAL_BYTES_MAX;
+use crate::protocol::bft::{PROPOSALS_PER_ROUND_MAX, ROUNDS_BEHIND_MAX};
 use crate::protocol::finality::{KEPT_BYTES_MAX, UNCERTIFIED_BYTES_MAX};
 use crate::types::ChainParameters;
+use crate::types::limits::ROUNDS_AHEAD_MAX;
 
 /// What a payment of the running epoch leaves until that ends: its locks in the machine, and its name.
 pub const EPOCH_PAYMENT_BYTES: usize = 256;
 /// A body in memory takes so many times its encoding, with what points to it.
 const DECODED_FACTOR: usize = 4;
-/// Blocks that are proposed, judged, written and applied at once: two of a round, the one that is written, the one before.
-const BLOCKS_UNDER_WAY: usize = 4;
+/// Blocks with bodies of their own: the one that is judged, the one that is written, and the one that was applied last.
+const BLOCKS_UNDER_WAY: usize = 3;
+/// Names of transactions in the proposals of all rounds that are kept.
+const PROPOSALS_BYTES_MAX: usize = (ROUNDS_BEHIND_MAX as usize + 1 + ROUNDS_AHEAD_MAX as usize)
+    * PROPOSALS_PER_ROUND_MAX
+    * PROPOSAL_BYTES_MAX;
 
 /// What consensus holds at most, in bytes, with so many peers and without what grows with the epoch.
 #[must_use]
@@ -46,6 +54,7 @@ pub fn share_bytes_max(parameters: &ChainParameters, peers: usize) -> usize {
         EARLY_TOTAL_BYTES_MAX,
         SYNC_BYTES_MAX,
         OBSERVED_BYTES_MAX,
+        PROPOSALS_BYTES_MAX,
         TREES_BYTES_MAX,
         PEER_PARTS_BYTES_MAX.saturating_mul(peers),
         certified.saturating_add(blocks).saturating_mul(DECODED_FACTOR),
@@ -67,7 +76,7 @@ mod tests {
         let mut wide = usual.clone();
         wide.voted_unblocked_bytes_max += 1_000;
         wide.block_bytes_max += 1_000;
-        assert_eq!(share_bytes_max(&wide, 0) - share, 4 * 1_000 + 16 * 1_000);
+        assert_eq!(share_bytes_max(&wide, 0) - share, 4 * 1_000 + 12 * 1_000);
         wide.voted_unblocked_bytes_max = u64::MAX;
         assert_eq!(share_bytes_max(&wide, 0), usize::MAX);
     }

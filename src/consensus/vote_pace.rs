@@ -20,7 +20,9 @@
 //! # Invariants
 //! - INV-PACE-1: of one author's batches no more are taken than its two budgets allow, over however many peers they come.
 //! - INV-PACE-2: what others send under an author's name without its signature takes nothing of the author's budget.
-//! - INV-PACE-3: at most one entry is kept for each connected peer and member of the set.
+//! - INV-PACE-3: at most [`SENDERS_MAX`] senders are remembered, each with one entry for a member of the set. Beyond that all
+//!   are forgotten, which gives them new budgets and takes nothing from the authors'.
+//! - INV-PACE-4: epochs only go forward here: a batch of one that is over is left out, since its votes count no more.
 //!
 //! # Concurrency
 //! One short lock.
@@ -42,6 +44,10 @@ pub const BATCHES_BURST: u32 = 500;
 pub const VOTES_PER_S: u32 = 65_536;
 /// So many may come at once: four of the largest batches, 0.6 MB.
 pub const VOTES_BURST: u32 = 16_384;
+
+/// Senders that are remembered, at most. Checks run at once on several threads, so the last batch of a peer may be looked at
+/// after the peer was forgotten; the bound is above any number of connections.
+pub const SENDERS_MAX: usize = 1_024;
 
 /// The generic cell rate algorithm (ITU-T I.371), for batches and for votes: when what was taken will have been paid for.
 #[derive(Clone, Copy, Debug)]
@@ -107,11 +113,12 @@ impl Paces {
         batch.header.seq >= end
     }
 
-    /// Numbers begin anew with each epoch, and the set is another one.
-    fn start_epoch(&mut self, epoch: Epoch) {
-        if self.epoch != epoch {
+    /// Numbers begin anew with each epoch, and the set is another one. False for an epoch that is over.
+    fn is_current(&mut self, epoch: Epoch) -> bool {
+        if self.epoch < epoch {
             *self = Self { epoch, ..Self::default() };
         }
+        self.epoch == epoch
     }
 }
 
@@ -124,8 +131,13 @@ impl VotePace {
     #[must_use]
     pub fn may_check(&self, sender: PeerId, batch: &VoteBatch, now: Instant) -> bool {
         let mut paces = self.0.lock();
-        paces.start_epoch(batch.header.epoch);
+        if !paces.is_current(batch.header.epoch) {
+            return false;
+        }
         let is_ahead = paces.is_ahead(batch);
+        if paces.senders.len() >= SENDERS_MAX && !paces.senders.contains_key(&sender) {
+            paces.senders.clear();
+        }
         let authors = paces.senders.entry(sender).or_default();
         let budgets = authors.entry(batch.header.validator).or_insert_with(|| Budgets::new(now));
         budgets.take(is_ahead, batch, now)
@@ -135,7 +147,9 @@ impl VotePace {
     #[must_use]
     pub fn may_pass(&self, batch: &VoteBatch, now: Instant) -> bool {
         let mut paces = self.0.lock();
-        paces.start_epoch(batch.header.epoch);
+        if !paces.is_current(batch.header.epoch) {
+            return false;
+        }
         let is_ahead = paces.is_ahead(batch);
         let author = paces
             .authors
@@ -252,6 +266,31 @@ mod tests {
         assert!(pulled.count() < 10_000);
         let next = batch(1, 3, 1_000_001, 1);
         assert!(pace.may_check(SENDER, &next, start) && pace.may_pass(&next, start));
+    }
+
+    /// INV-PACE-3: names cost nothing.
+    #[test]
+    fn senders_without_end_take_no_more_memory_than_allowed() {
+        let (pace, start) = (VotePace::default(), crate::runtime::Clock.instant());
+        for number in 0..3 * u16::try_from(SENDERS_MAX).unwrap() {
+            let mut name = [0; 32];
+            name[..2].copy_from_slice(&number.to_le_bytes());
+            assert!(pace.may_check(PublicKey(name), &batch(1, 3, 0, 1), start));
+            assert!(pace.0.lock().senders.len() <= SENDERS_MAX);
+        }
+    }
+
+    /// INV-PACE-4.
+    #[test]
+    fn a_late_batch_of_an_epoch_that_is_over_gives_nobody_a_new_budget() {
+        let (pace, start) = (VotePace::default(), crate::runtime::Clock.instant());
+        let largest = crate::types::limits::BATCH_VOTES_MAX;
+        let passed = (0..20).filter(|seq| {
+            assert!(!pace.may_pass(&batch(1, 2, *seq, 1), start) || *seq == 0);
+            pace.may_pass(&batch(1, 3, *seq, largest), start)
+        });
+        assert_eq!(passed.count(), 4);
+        assert!(!pace.may_check(SENDER, &batch(1, 2, 0, 1), start));
     }
 
     /// INV-PACE-3.

@@ -42,8 +42,8 @@ use crate::types::limits::{
 const FIXED_BYTES: usize = 1_024;
 /// What one object may have by which an answer exceeds its limit: a certificate of a full set.
 const CERTIFICATE_BYTES_MAX: usize = 128 << 10;
-/// A proposal: 50,000 txids, a commit of a full set and 1 MiB of evidence.
-pub(crate) const PROPOSAL_BYTES_MAX: usize = 3 << 20;
+/// A proposal in bytes, at most: 50,000 txids, a commit of a full set and 1 MiB of evidence.
+pub const PROPOSAL_BYTES_MAX: usize = 3 << 20;
 
 /// Payments a second that a link carries without being limited.
 const PAYMENTS_PER_SECOND: u64 = 5_000;

@@ -72,6 +72,7 @@ use self::half_open::HalfOpen;
 use self::handshake::LocalNode;
 pub use self::handshake::{HandshakeError, PROTOCOL_VERSION, RefusalReason};
 pub use self::memory::{NETWORK_BYTES_MAX, network_bytes_max};
+pub use self::message_kind::PROPOSAL_BYTES_MAX;
 pub use self::message_kind::{MessageKind, MessageLane};
 pub use self::metrics::{MessageCount, MetricsSnapshot};
 pub use self::other_chains::OtherChain;
