@@ -27,6 +27,7 @@ fn index_of(chain: &Chain) -> Arc<Index> {
         block_hash: BlockHash(chain.state.chain_id().0),
         state: Vec::new(),
         spent: Vec::new(),
+        replaced: Vec::new(),
         created: chain.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry)).collect(),
         transactions: Vec::new(),
         receipts: Vec::new(),
@@ -72,7 +73,7 @@ pub(crate) fn bench(criterion: &mut Criterion) {
         let manager = UtxoManager::new(Arc::clone(&index), CACHE_BYTES);
         // Voting has read the inputs before.
         manager.prefetch(&inputs.iter().map(|(outpoint, _)| *outpoint).collect::<Vec<_>>());
-        timed(|| manager.apply_block(1, &outcome.spent, &outcome.created, &inputs))
+        timed(|| manager.apply_block(1, &outcome.created, &inputs))
     });
     for subject in [&whole, &voted, &replayed, &applied] {
         print_ratio(subject.as_ref(), signatures.as_ref());

@@ -210,6 +210,7 @@ fn index_change(height: u64, state: &[u8]) -> IndexChange {
         block_hash: BlockHash(*blake3::hash(&height.to_le_bytes()).as_bytes()),
         state: state.to_vec(),
         spent: (0..INDEX_TRANSACTIONS).map(spend).collect(),
+        replaced: Vec::new(),
         created: (0..INDEX_TRANSACTIONS).flat_map(|n| [output(height, n, 0), output(height, n, 1)]).collect(),
         transactions: (0..INDEX_TRANSACTIONS).map(|number| output(height, number, 0).0.txid).collect(),
         receipts: Vec::new(),
@@ -232,13 +233,18 @@ fn bench_index(group: &mut BenchmarkGroup<'_, WallTime>, chain: &Chain) {
         (height..height + INDEX_BLOCKS).map(|height| index_change(height, &state)).collect()
     };
     let recorder = Arc::new(Recorder::default());
-    write_index(&Index::new(recorder.clone()), &blocks_from(1));
+    let genesis = IndexChange { spent: Vec::new(), ..index_change(1, &state) };
+    let begin = |index: &Index| index.apply(&IndexChange { height: 0, ..genesis.clone() }).unwrap();
+    let index = Index::new(recorder.clone());
+    begin(&index);
+    write_index(&index, &blocks_from(1));
     let (changes, bytes) = recorder.0.lock().clone();
 
     let work = Work { count: changes, unit: "changes" };
     let raw = bare_write(group, "sequential write of the index's changes", work, &bytes);
     let mut directories = Directories::new();
     let index = Index::new(Arc::new(SledIndex::open(&directories.next(), SLED_CACHE_MB).unwrap()));
+    begin(&index);
     let mut height = 1;
     let indexed = measure(group, "index over sled, marked", work, || -> Duration {
         let blocks = blocks_from(height);

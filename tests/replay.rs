@@ -25,7 +25,8 @@ use timed::protocol::validity::UtxoReader;
 use timed::runtime::cpu_pool::{CpuPool, PoolVerifier};
 use timed::storage::disk::{Disk as _, DiskFile as _};
 use timed::storage::{
-    BlockLog, Index, IndexStore, LoggedBlock, MemoryDisk, MemoryIndex, SledIndex, StorageError, Tree,
+    BlockLog, FjallIndex, Index, IndexStore, LoggedBlock, MemoryDisk, MemoryIndex, SledIndex, StorageError,
+    Tree,
 };
 use timed::types::codec::encode;
 use timed::types::{CommittedBlock, Height, OutPoint, StateDigest, TxId};
@@ -119,7 +120,7 @@ impl Node<'_> {
                 .flat_map(|tx| tx.inputs.iter().map(|outpoint| (*outpoint, tx.txid())))
                 .collect();
             let height = outcome.state.height();
-            utxos.apply_block(height, &outcome.spent, &outcome.created, &spenders);
+            utxos.apply_block(height, &outcome.created, &spenders);
             let replaced: Vec<_> = outcome.slashed.iter().map(|made| (made.outpoint, made.after)).collect();
             utxos.replace_outputs(height, &replaced);
             utxos.check_invariants().expect("sound");
@@ -174,6 +175,8 @@ fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
     let crashing: Arc<dyn IndexStore> = Arc::new(memory.clone());
     let fresh = || -> Arc<dyn IndexStore> { Arc::new(MemoryIndex::new()) };
     let folder = tempfile::tempdir().expect("made");
+    let fjall: Arc<dyn IndexStore> =
+        Arc::new(FjallIndex::open(&folder.path().join("fjall"), 8).expect("opened"));
     let sled: Arc<dyn IndexStore> =
         Arc::new(SledIndex::open(&folder.path().join("index"), 8).expect("opened"));
 
@@ -214,6 +217,13 @@ fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
             }),
         ),
         (
+            "on fjall, marked at some blocks",
+            fjall,
+            Box::new(|node| {
+                node.follow(all, 2, 1 << 20, &[1, 3, 4, 8]);
+            }),
+        ),
+        (
             "an index that loses what was not synced",
             crashing,
             Box::new(|node| {
@@ -250,7 +260,7 @@ fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
             }),
         ),
     ];
-    assert_eq!(runs.len(), 8);
+    assert_eq!(runs.len(), 9);
     let mut endings = runs.iter().map(|(name, store, life)| (name, ending(&story, store, &**life)));
     let (_, first) = endings.next().expect("some");
     assert!(first.digest == story.state.digest() && first.state == encode(&story.state));

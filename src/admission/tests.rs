@@ -87,7 +87,7 @@ impl Desk {
         let (state, outputs) = LedgerState::genesis(&document).unwrap();
         let index = Arc::new(Index::new(Arc::new(MemoryIndex::new())));
         let utxos = Arc::new(UtxoManager::new(Arc::clone(&index), 1 << 20));
-        utxos.apply_block(0, &[], &outputs, &[]);
+        utxos.apply_block(0, &outputs, &[]);
         let mut coins: Vec<(Lock, OutPoint)> =
             outputs.iter().map(|(outpoint, entry)| (entry.output.lock, *outpoint)).collect();
         coins.retain(|(owner, _)| (1..=4).any(|user| lock(&key(user)) == *owner));
@@ -657,7 +657,7 @@ fn spent_and_confirmed_inputs_are_told_apart() {
     let mut desk = Desk::new(10);
     let (first, second) = (desk.pay(1, 0, 2), desk.pay(1, 0, 3));
     let coin = desk.coin(1, 0);
-    desk.utxos.apply_block(1, &[], &[], &[(coin, first.txid())]);
+    desk.utxos.apply_block(1, &[], &[(coin, first.txid())]);
     assert_eq!(desk.submit(&first), Err(Refusal::AlreadyConfirmed));
     let by = first.txid();
     assert_eq!(desk.submit(&second), Err(Refusal::InputsSpent { outpoint: coin, by, height: 1 }));

@@ -409,7 +409,10 @@ mod tests {
         let text = std::fs::read_to_string(&config_path).unwrap().replace("cache_mb = 32", "cache_mb = 17");
         std::fs::write(&config_path, text).unwrap();
         let again = prepare(place.path(), None, false).unwrap();
-        assert_eq!((again.nodes.len(), again.existed, again.nodes[1].config.storage.cache_mb), (3, true, 17));
+        assert_eq!(
+            (again.nodes.len(), again.existed, again.nodes[1].config.storage.cache_mb),
+            (3, true, crate::runtime::config::CacheSize::Megabytes(17))
+        );
         drop(again);
         let error = prepare(place.path(), Some(4), false).unwrap_err();
         assert!(matches!(error, DevnetError::OtherValidators { found: 3, .. }), "{error}");

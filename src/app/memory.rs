@@ -5,18 +5,19 @@
 //! sum at the start.
 //!
 //! # Units
-//! MiB of 1,048,576 bytes. With the configuration and the main network's parameters by default, and a million blocks:
+//! MiB of 1,048,576 bytes. With the configuration and the main network's parameters by default, a cache of the most that
+//! `auto` takes, and a million blocks:
 //!
 //! | part | at most |
 //! |---|---|
 //! | network | 1,781 |
 //! | consensus | 2,357 |
-//! | outputs | 1,306 |
-//! | storage | 892 |
+//! | outputs | 1,661 |
+//! | storage | 2,053 |
 //! | rpc | 664 |
 //! | pool | 320 |
 //! | admission | 148 |
-//! | all | 7,467 |
+//! | all | 8,982 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.
@@ -47,7 +48,7 @@ fn size(value: impl TryInto<usize>) -> usize {
 pub fn parts(config: &Config, parameters: &ChainParameters, blocks: usize) -> [(&'static str, usize); 7] {
     let (inbound, outbound) = (size(config.network.max_inbound), size(config.network.max_outbound));
     // A half is the index database's, the other one the outputs'.
-    let cache = size(config.storage.cache_mb.saturating_mul(500_000));
+    let cache = size(config.storage.half_cache_bytes());
     let pool_bytes =
         size(config.mempool.max_bytes).saturating_add(WAITING_BYTES_MAX).saturating_add(CONTESTED_BYTES_MAX);
     let pool_places = size(config.mempool.max_transactions)
@@ -80,12 +81,14 @@ pub fn node_bytes_max(config: &Config, parameters: &ChainParameters, blocks: usi
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::config::CacheSize;
     use crate::types::Network;
 
     /// The head of this file says what comes out.
     #[test]
     fn the_head_states_each_part_and_the_sum() {
-        let config = Config::of_network(Network::Mainnet);
+        let mut config = Config::of_network(Network::Mainnet);
+        config.storage.cache_mb = CacheSize::Megabytes(1_000);
         let parameters = ChainParameters::of_network(Network::Mainnet);
         let mib = |bytes: usize| bytes.div_ceil(1 << 20);
         let grouped = |value: usize| match value {

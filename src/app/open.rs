@@ -18,11 +18,12 @@ use tokio_util::sync::CancellationToken;
 use super::start_error::StartError;
 use crate::consensus::replay::{ReplayError, Replayed, replay};
 use crate::consensus::vote_replay::JournaledState;
+use crate::runtime::config::StorageEngine;
 use crate::runtime::key_file::{create_key_file, generate_key, read_key_file};
 use crate::runtime::{Clock, Config};
 use crate::storage::{
-    BlockLog, BlockReader, DirectoryLock, Index, IndexGuard, IndexStore, JournalIdentity, JournalOrigin,
-    JournalReader, JournalWriter, OpenedJournal, RealDisk, SledIndex, StorageError,
+    BlockLog, BlockReader, DirectoryLock, FjallIndex, Index, IndexGuard, IndexStore, JournalIdentity,
+    JournalOrigin, JournalReader, JournalWriter, OpenedJournal, RealDisk, SledIndex, StorageError,
 };
 use crate::types::{BlockHash, ChainId, GenesisDocument, PublicKey, SecretKey};
 
@@ -125,12 +126,13 @@ pub(super) fn open(
         progress.step(done, total)
     })?;
     let (index_guard, index, replayed) =
-        open_index(config, genesis, &log.reader(), token, &mut open_sled(config))?;
+        open_index(config, genesis, &log.reader(), token, &mut engine(config))?;
     let mut progress = Progress::of("reading own votes", token);
     let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |done, total| {
         progress.step(done, total)
     })?;
     tell_of_chain(&operator, &log, &replayed);
+    tell_of_other_engines(config);
     Ok(Data {
         lock,
         identity_key,
@@ -189,10 +191,37 @@ fn operator_key(config: &Config) -> Result<Option<SecretKey>, StartError> {
 /// Opens the store of an index, or makes it.
 type OpenStore<'a> = &'a mut dyn FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError>;
 
-fn open_sled(config: &Config) -> impl FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError> {
+fn engine(config: &Config) -> impl FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError> {
     // The other half is the UTXO manager's cache.
-    let cache_mib = (config.storage.cache_mb.saturating_mul(500_000) >> 20).max(8);
-    move |path| Ok(Box::new(SledIndex::open(path, cache_mib)?) as Box<dyn IndexStore>)
+    let cache_mib = (config.storage.half_cache_bytes() >> 20).max(8);
+    let engine = config.storage.engine;
+    move |path| {
+        Ok(match engine {
+            StorageEngine::Sled => Box::new(SledIndex::open(path, cache_mib)?) as Box<dyn IndexStore>,
+            StorageEngine::Fjall => Box::new(FjallIndex::open(path, cache_mib)?),
+        })
+    }
+}
+
+/// Where the index of an engine is: each has a place of its own, so that one who changes the engine can change back.
+fn index_path(config: &Config, engine: StorageEngine) -> PathBuf {
+    config.node.data_dir.join(match engine {
+        StorageEngine::Sled => "index",
+        StorageEngine::Fjall => "index-fjall",
+    })
+}
+
+/// Says what takes room and is not used.
+fn tell_of_other_engines(config: &Config) {
+    for engine in StorageEngine::ALL.into_iter().filter(|engine| *engine != config.storage.engine) {
+        let path = index_path(config, engine);
+        if path.exists() {
+            tracing::info!(
+                path = %path.display(),
+                "The index of another storage.engine is not used; remove it, or keep it to change back"
+            );
+        }
+    }
 }
 
 /// Opens the index at the tip; one that is unusable is moved aside and built again, once.
@@ -203,7 +232,7 @@ fn open_index(
     token: &CancellationToken,
     open_store: OpenStore<'_>,
 ) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
-    let path = config.node.data_dir.join("index");
+    let path = index_path(config, config.storage.engine);
     match try_index(&path, genesis, blocks, token, open_store) {
         Err(StartError::Replay(ReplayError::Storage(error)) | StartError::Storage(error))
             if is_repaired_by_rebuilding(&error) =>
@@ -254,7 +283,7 @@ fn misfit(
     genesis: &GenesisDocument,
     blocks: &BlockReader<RealDisk>,
 ) -> Result<Option<String>, StorageError> {
-    let Some(highest) = index.highest_applied()? else { return Ok(None) };
+    let Some(highest) = index.highest_written()? else { return Ok(None) };
     let tip = blocks.height();
     if highest > tip {
         return Ok(Some(format!("it has seen block {highest}, the block log ends at {tip}")));

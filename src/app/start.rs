@@ -216,7 +216,7 @@ fn start_consensus(
     let state = Arc::clone(&replayed.state);
     let key = operator.as_ref().map(SecretKey::public);
     let blocks = log.reader();
-    let cache_bytes = usize::try_from(config.storage.cache_mb.saturating_mul(500_000)).unwrap_or(usize::MAX);
+    let cache_bytes = usize::try_from(config.storage.half_cache_bytes()).unwrap_or(usize::MAX);
     let index = Arc::new(index);
     let utxos = Arc::new(UtxoManager::new(Arc::clone(&index), cache_bytes));
     let pool = Arc::new(TransactionPool::new(PoolLimits {

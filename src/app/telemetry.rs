@@ -12,14 +12,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use super::context::AppContext;
 use super::observer::as_gauge;
 use crate::runtime::metric_names;
-use crate::storage::Index;
 
 /// How often gauges are set.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// Samples between two looks at the data directory, and upkeeps of the recorder.
 const SAMPLES_A_LOOK: u64 = 5;
-/// Outputs that are counted in one step.
-const COUNT_STEP: usize = 1_024;
 
 /// Starts the task; it ends with the node.
 pub(super) fn start(context: &Arc<AppContext>, recorder: PrometheusHandle) {
@@ -35,20 +32,14 @@ fn count(number: usize) -> f64 {
 }
 
 async fn sample(context: Arc<AppContext>, recorder: PrometheusHandle) {
-    let utxos_at_start = {
-        let (index, stop) = (Arc::clone(&context.index), context.registry.token().clone());
-        let counted = tokio::task::spawn_blocking(move || count_utxos(&index, || stop.is_cancelled())).await;
-        counted.ok().flatten()
-    };
-    // What blocks changed while it was counted may be in twice; a restart of the count would not end under load.
     let mut timer = tokio::time::interval(SAMPLE_EVERY);
     let mut samples = 0_u64;
     loop {
         timer.tick().await;
         set_gauges(&context);
-        if let Some(at_start) = utxos_at_start {
-            let utxos = at_start.saturating_add_signed(context.utxos.utxo_count_delta());
-            metrics::gauge!(metric_names::UTXO_COUNT).set(as_gauge(utxos));
+        // What it can't read, it has said already.
+        if let Ok(unspent) = context.index.unspent() {
+            metrics::gauge!(metric_names::UTXO_COUNT).set(as_gauge(unspent));
         }
         if samples.is_multiple_of(SAMPLES_A_LOOK) {
             recorder.run_upkeep();
@@ -75,17 +66,6 @@ fn set_gauges(context: &AppContext) {
         metrics::counter!(name, "type" => kind.name, "direction" => "in").absolute(kind.count_in);
         metrics::counter!(name, "type" => kind.name, "direction" => "out").absolute(kind.count_out);
     }
-}
-
-fn count_utxos(index: &Index, stopped: impl Fn() -> bool) -> Option<u64> {
-    let (mut after, mut total) = (None, 0_u64);
-    while !stopped() {
-        let page = index.utxos(after.as_ref(), COUNT_STEP).ok()?;
-        let Some((last, _)) = page.last() else { return Some(total) };
-        after = Some(*last);
-        total = total.saturating_add(u64::try_from(page.len()).unwrap_or(u64::MAX));
-    }
-    None
 }
 
 /// Bytes of all files below a directory; those that go meanwhile count nothing.

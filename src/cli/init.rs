@@ -219,8 +219,10 @@ listen_address = "{rpc}"
 # max_connections = {max_connections}
 
 [storage]
-# Cache of the index in 1,000,000 bytes; it may take 2.5 times as much.
-# cache_mb = {cache_mb}
+# What keeps the index: "sled", or "fjall", which stays fast with many millions of outputs. The index is built anew.
+# engine = "{engine}"
+# Cache of the index in 1,000,000 bytes, sled may take 2.5 times as much; "auto" takes a part of the machine's memory.
+# cache_mb = "{cache_mb}"
 
 [consensus]
 # A masternode gathers votes this long, four times as long when there are many, and then sends them together.
@@ -233,6 +235,7 @@ listen_address = "{rpc}"
         max_inbound = defaults.network.max_inbound,
         max_outbound = defaults.network.max_outbound,
         max_connections = defaults.rpc.max_connections,
+        engine = defaults.storage.engine.name(),
         cache_mb = defaults.storage.cache_mb,
         vote_interval_ms = defaults.consensus.vote_interval_ms,
         mempool = mempool_text(&defaults.mempool),

@@ -120,14 +120,14 @@ impl Chain {
     ) -> Option<AppliedBlock> {
         let Committing { committed, hash, transactions, outcome, own } = block;
         let committed = durable.release(committed)?;
-        let BlockOutcome { state, spent, created, receipts, slashed, .. } = outcome;
+        let BlockOutcome { state, spent, created, transient, receipts, slashed, .. } = outcome;
         let spenders: Vec<(OutPoint, TxId)> = transactions
             .iter()
             .flat_map(|tx| tx.inputs().iter().map(|outpoint| (*outpoint, tx.txid())))
             .collect();
         self.state = Arc::new(state);
         let height = self.state.height();
-        self.utxos.apply_block(height, &spent, &created, &spenders);
+        self.utxos.apply_block(height, &created, &spenders);
         let replaced: Vec<_> = slashed.iter().map(|change| (change.outpoint, change.after)).collect();
         self.utxos.replace_outputs(height, &replaced);
         self.applied = now;
@@ -142,6 +142,7 @@ impl Chain {
             transactions,
             spent,
             created,
+            transient,
             receipts,
             slashed,
             spenders,

@@ -283,6 +283,8 @@ pub struct AppliedBlock {
     pub spent: Vec<(OutPoint, UtxoEntry)>,
     /// Outputs of the state after it that it made.
     pub created: Vec<(OutPoint, UtxoEntry)>,
+    /// Outputs that it makes and spends itself.
+    pub transient: Vec<(OutPoint, UtxoEntry)>,
     /// What became of payloads that speak of masternodes.
     pub receipts: Vec<Receipt>,
     /// Collaterals that its evidence made less.

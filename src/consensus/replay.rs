@@ -76,6 +76,8 @@ pub struct BlockEffects<'a> {
     pub spent: &'a [(OutPoint, UtxoEntry)],
     /// The outputs that it leaves behind.
     pub created: &'a [(OutPoint, UtxoEntry)],
+    /// The outputs that it makes and spends itself.
+    pub transient: &'a [(OutPoint, UtxoEntry)],
     /// What became of payloads that speak of masternodes.
     pub receipts: &'a [Receipt],
     /// Collaterals that its evidence made less.
@@ -84,15 +86,15 @@ pub struct BlockEffects<'a> {
 
 impl<'a> From<&'a BlockOutcome> for BlockEffects<'a> {
     fn from(outcome: &'a BlockOutcome) -> Self {
-        let BlockOutcome { state, spent, created, receipts, slashed, .. } = outcome;
-        Self { state, spent, created, receipts, slashed }
+        let BlockOutcome { state, spent, created, transient, receipts, slashed, .. } = outcome;
+        Self { state, spent, created, transient, receipts, slashed }
     }
 }
 
 impl<'a> From<&'a AppliedBlock> for BlockEffects<'a> {
     fn from(applied: &'a AppliedBlock) -> Self {
-        let AppliedBlock { state, spent, created, receipts, slashed, .. } = applied;
-        Self { state, spent, created, receipts, slashed }
+        let AppliedBlock { state, spent, created, transient, receipts, slashed, .. } = applied;
+        Self { state, spent, created, transient, receipts, slashed }
     }
 }
 
@@ -119,7 +121,7 @@ fn punished<'a>(
 /// What the index has to do for a block.
 #[must_use]
 pub fn index_change(block: &Block, effects: BlockEffects<'_>) -> IndexChange {
-    let BlockEffects { state, spent, created, receipts, slashed } = effects;
+    let BlockEffects { state, spent, created, transient, receipts, slashed } = effects;
     let mut spenders = std::collections::BTreeMap::new();
     let mut transactions = Vec::with_capacity(block.transactions.len());
     for transaction in &block.transactions {
@@ -127,18 +129,15 @@ pub fn index_change(block: &Block, effects: BlockEffects<'_>) -> IndexChange {
         spenders.extend(transaction.inputs.iter().map(|outpoint| (*outpoint, txid)));
         transactions.push(txid);
     }
-    // Under the same name as before, so it takes the old entry's place.
-    let replaced = slashed.iter().map(|change| (change.outpoint, change.after));
-    let spent = spent
-        .iter()
-        .map(|(outpoint, entry)| (*outpoint, *entry, spenders.get(outpoint).copied().unwrap_or(TxId::ZERO)))
-        .collect();
+    let by = |outpoint: &OutPoint| spenders.get(outpoint).copied().unwrap_or(TxId::ZERO);
+    let spent = spent.iter().chain(transient).map(|(outpoint, entry)| (*outpoint, *entry, by(outpoint)));
     IndexChange {
         height: state.height(),
         block_hash: state.tip_hash(),
         state: encode(state),
-        spent,
-        created: created.iter().copied().chain(replaced).collect(),
+        spent: spent.collect(),
+        created: created.iter().chain(transient).copied().collect(),
+        replaced: slashed.iter().map(|change| (change.outpoint, change.after)).collect(),
         transactions,
         receipts: receipts.to_vec(),
         evidence: punished(block, slashed).collect(),
@@ -190,6 +189,7 @@ fn start<D: Disk>(
         state: encode(&state),
         spent: Vec::new(),
         created: outputs,
+        replaced: Vec::new(),
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,

@@ -22,8 +22,10 @@ use toml::{Table, Value};
 use crate::types::Network;
 
 mod load;
+mod storage;
 
 pub use load::{ConfigSources, Origin};
+pub use storage::{CacheSize, StorageConfig, StorageEngine};
 
 /// Bytes of a configuration file, at most.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -110,14 +112,6 @@ pub struct RpcConfig {
     pub users: Vec<String>,
     /// Requests that are answered at once, at most; 8 more connections are open, so that a newcomer always finds a place.
     pub max_connections: u32,
-}
-
-/// `[storage]`
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StorageConfig {
-    /// Cache of the index in 1,000,000 bytes; it may take 2.5 times as much.
-    pub cache_mb: u64,
 }
 
 /// `[consensus]`
@@ -246,7 +240,7 @@ impl Config {
                 users: Vec::new(),
                 max_connections: 100,
             },
-            storage: StorageConfig { cache_mb: 256 },
+            storage: StorageConfig { engine: StorageEngine::Sled, cache_mb: CacheSize::Auto },
             consensus: ConsensusConfig { vote_interval_ms: 2 },
             mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000, expiry_s: 86_400 },
             masternode: MasternodeConfig { enabled: false, operator_key: None },
@@ -313,8 +307,11 @@ impl Config {
             ),
             (
                 "storage.cache_mb",
-                (16..=1_000_000).contains(&self.storage.cache_mb),
-                "must be 16 to 1,000,000",
+                match self.storage.cache_mb {
+                    CacheSize::Auto => true,
+                    CacheSize::Megabytes(size) => (16..=1_000_000).contains(&size),
+                },
+                "must be \"auto\", or 16 to 1,000,000",
             ),
             (
                 "consensus.vote_interval_ms",

@@ -1,27 +1,41 @@
-//! The index: unspent outputs, where things are in the chain, and the ledger's state at a marked height.
+//! The index: outputs, where things are in the chain, and the ledger's state at a marked height.
 //!
 //! # Place
 //! The [`IndexWriter`](super::index_writer::IndexWriter) applies blocks to it behind the block log; the UTXO manager and
 //! RPC read it. All of it can be built again from genesis and block log.
+//!
+//! # What a payment costs
+//! Random keys are what an ordered store pays for, so there are few of them, and short ones. A transaction's place and up
+//! to [`OUTPUTS_A_RECORD`] of its outputs are one record, which never changes; a spend is a key of its own, written without
+//! a look at what it spends; an address has one key for each unspent output. So a payment with one input and two
+//! outputs changes five keys: its record, the spend, and three of addresses. Changes gather in a window
+//! (`index_window.rs`) until the mark moves, so what comes and goes in between is never written.
 //!
 //! # Invariants
 //! - INV-INDEX-1: applying a change again, and every change after it in order, ends in the same contents. So after a
 //!   crash the log is applied from the mark on, whatever part of it had arrived.
 //! - INV-STORAGE-5 of [`super`]: the mark is written after a real sync of everything it stands for, and its state is whole before.
 //! - INV-INDEX-2: values are at most [`VALUE_BYTES_MAX`] bytes.
+//! - INV-INDEX-3: no block is left out, and the outputs of none are counted twice.
 //!
 //! # Concurrency
 //! One writer; any number of readers, who may see a block half applied. What must be exact is read from memory first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bincode::{Decode, Encode};
+use parking_lot::Mutex;
 
 use super::error::StorageError;
+use super::index_records::{
+    OUTPUTS_A_RECORD, OutputRecord, address_key, address_prefix, outpoint_of_address, record_key, spent_key,
+};
+use super::index_window::{IndexWindow, WindowChange};
 use crate::protocol::masternodes::Receipt;
 use crate::types::codec::{decode, encode};
 use crate::types::{
-    Amount, BlockHash, Epoch, Hash, Height, Lock, MasternodeId, OutPoint, TxId, TxOut, UtxoEntry, Validator,
+    Amount, BlockHash, Epoch, Hash, Height, Lock, MasternodeId, OutPoint, TxId, UtxoEntry, Validator,
     ValidatorSet,
 };
 
@@ -29,8 +43,6 @@ use crate::types::{
 pub const VALUE_BYTES_MAX: usize = 7 << 10;
 /// Entries that one scan returns, at most.
 pub const SCAN_ENTRIES_MAX: usize = 10_000;
-/// Changes that are handed to the store at once.
-const BATCH_CHANGES: usize = 512;
 /// Pieces of older states that are looked up at once to be deleted.
 const STATE_SCAN_ENTRIES: usize = 256;
 /// Pieces of one validator set, at most: each holds [`VALUE_BYTES_MAX`] bytes, and a set of 100 members has 7,208.
@@ -39,14 +51,12 @@ const SET_PIECES_MAX: usize = 4;
 /// The parts of the index, each with keys of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tree {
-    /// Output to its entry, while it is unspent.
-    Utxo,
-    /// Lock and output to value and height, while it is unspent.
-    Address,
-    /// Transaction to height and place in the block.
-    Transaction,
+    /// Transaction and group of its outputs to its place in the chain, and to what they hold.
+    Output,
     /// Output to the transaction that spent it, and the height.
     Spent,
+    /// Lock and output to nothing, while it is unspent.
+    Address,
     /// Block hash to height.
     Block,
     /// Transaction about a masternode to what became of it.
@@ -61,11 +71,10 @@ pub enum Tree {
 
 impl Tree {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 9] = [
-        Self::Utxo,
-        Self::Address,
-        Self::Transaction,
+    pub const ALL: [Self; 8] = [
+        Self::Output,
         Self::Spent,
+        Self::Address,
         Self::Block,
         Self::Receipt,
         Self::Epoch,
@@ -77,10 +86,9 @@ impl Tree {
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Utxo => "utxo",
-            Self::Address => "address",
-            Self::Transaction => "transaction",
+            Self::Output => "output",
             Self::Spent => "spent",
+            Self::Address => "address",
             Self::Block => "block",
             Self::Receipt => "receipt",
             Self::Epoch => "epoch",
@@ -109,6 +117,24 @@ pub enum Change {
         /// The key.
         key: Vec<u8>,
     },
+}
+
+impl Change {
+    /// The tree that it changes.
+    #[must_use]
+    pub const fn tree(&self) -> Tree {
+        match self {
+            Self::Put { tree, .. } | Self::Delete { tree, .. } => *tree,
+        }
+    }
+
+    /// The key that it changes.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key, .. } => key,
+        }
+    }
 }
 
 /// Entries in the order of their keys.
@@ -186,8 +212,10 @@ pub struct IndexChange {
     pub state: Vec<u8>,
     /// Outputs it spends, with their entries and who spends them.
     pub spent: Vec<(OutPoint, UtxoEntry, TxId)>,
-    /// Outputs it makes, or gives another value; those that it spends itself may be among them.
+    /// Outputs it makes; those that it spends itself may be among them.
     pub created: Vec<(OutPoint, UtxoEntry)>,
+    /// Outputs that it gives another value and leaves unspent.
+    pub replaced: Vec<(OutPoint, UtxoEntry)>,
     /// Its transactions in order.
     pub transactions: Vec<TxId>,
     /// What became of those that speak of masternodes.
@@ -211,7 +239,7 @@ impl IndexChange {
         size_of::<Self>()
             + self.state.len()
             + self.spent.len() * size_of::<(OutPoint, UtxoEntry, TxId)>()
-            + self.created.len() * size_of::<(OutPoint, UtxoEntry)>()
+            + (self.created.len() + self.replaced.len()) * size_of::<(OutPoint, UtxoEntry)>()
             + self.transactions.len() * size_of::<TxId>()
             + self.receipts.len() * size_of::<Receipt>()
             + self.epoch_end.as_ref().map_or(0, |end| end.next_set.len() * size_of::<Validator>())
@@ -236,22 +264,6 @@ const STATE_PREFIX: &[u8] = b"piece/";
 const EPOCH_PREFIX: &[u8] = b"end/";
 const SET_PREFIX: &[u8] = b"set/";
 
-fn outpoint_key(outpoint: &OutPoint) -> Vec<u8> {
-    [outpoint.txid.0.as_slice(), &outpoint.index.to_be_bytes()].concat()
-}
-
-fn lock_key(lock: &Lock) -> [u8; 33] {
-    let Lock::KeyHash(hash) = lock;
-    let mut key = [0; 33];
-    let (_kind, bytes) = key.split_at_mut(1);
-    bytes.copy_from_slice(&hash.0);
-    key
-}
-
-fn address_key(lock: &Lock, outpoint: &OutPoint) -> Vec<u8> {
-    [lock_key(lock).as_slice(), &outpoint_key(outpoint)].concat()
-}
-
 /// Ascending keys are descending heights.
 fn evidence_key(evidence: &PunishedEvidence) -> Vec<u8> {
     [(u64::MAX - evidence.block_height).to_be_bytes().as_slice(), &evidence.hash.0].concat()
@@ -269,30 +281,56 @@ fn set_key(hash: &Hash) -> Vec<u8> {
     [SET_PREFIX, hash.0.as_slice()].concat()
 }
 
-/// What the mark's value says: height, block hash, length of the state and its CRC-32.
-type MarkValue = (Height, BlockHash, u64, u32);
+/// What the mark's value says.
+#[derive(Encode, Decode)]
+struct MarkValue {
+    height: Height,
+    block_hash: BlockHash,
+    /// Outputs that are unspent there.
+    unspent: u64,
+    state_bytes: u64,
+    /// CRC-32.
+    state_sum: u32,
+}
 
-fn put(tree: Tree, key: Vec<u8>, value: Vec<u8>) -> Change {
+pub(super) fn put(tree: Tree, key: Vec<u8>, value: Vec<u8>) -> Change {
     Change::Put { tree, key, value }
+}
+
+/// How far the index has come.
+#[derive(Clone, Copy)]
+struct Progress {
+    /// The last change applied; `None` before genesis.
+    height: Option<Height>,
+    /// Outputs that are unspent after it.
+    unspent: u64,
+    /// Up to where the store may hold parts of blocks from before a crash.
+    written: Option<Height>,
 }
 
 /// The index over a store. Clones share it.
 #[derive(Clone)]
 pub struct Index {
-    store: Arc<dyn IndexStore>,
+    window: Arc<IndexWindow>,
+    /// Read from the store when it is first asked for.
+    progress: Arc<Mutex<Option<Progress>>>,
 }
 
 impl Index {
-    /// The index in this store.
+    /// The index in this store, which nobody else writes to.
     #[must_use]
     pub fn new(store: Arc<dyn IndexStore>) -> Self {
-        Self { store }
+        Self { window: Arc::new(IndexWindow::new(store)), progress: Arc::default() }
     }
 
     fn get<T: bincode::Decode<()>>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StorageError> {
-        let Some(value) = self.store.get(tree, key)? else { return Ok(None) };
+        let Some(value) = self.window.get(tree, key)? else { return Ok(None) };
         let malformed = |_| StorageError::IndexMalformed { tree: tree.name() };
         decode(&value).map(Some).map_err(malformed)
+    }
+
+    fn record(&self, txid: &TxId, index: u32) -> Result<Option<OutputRecord>, StorageError> {
+        self.get(Tree::Output, &record_key(txid, index))
     }
 
     /// The entry of an output, if it is unspent.
@@ -300,25 +338,11 @@ impl Index {
     /// # Errors
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn utxo(&self, outpoint: &OutPoint) -> Result<Option<UtxoEntry>, StorageError> {
-        self.get(Tree::Utxo, &outpoint_key(outpoint))
-    }
-
-    /// At most `limit` unspent outputs after `after`, in the order of their names: to walk through all of them.
-    ///
-    /// # Errors
-    /// Those of the store, [`StorageError::IndexMalformed`].
-    pub fn utxos(
-        &self,
-        after: Option<&OutPoint>,
-        limit: usize,
-    ) -> Result<Vec<(OutPoint, UtxoEntry)>, StorageError> {
-        let malformed = || StorageError::IndexMalformed { tree: Tree::Utxo.name() };
-        let after = after.map(outpoint_key);
-        let entries =
-            self.store.scan_prefix(Tree::Utxo, &[], after.as_deref(), limit.min(SCAN_ENTRIES_MAX))?;
-        let parse =
-            |(key, value): (Vec<u8>, Vec<u8>)| Some((outpoint_of(&key)?, decode::<UtxoEntry>(&value).ok()?));
-        entries.into_iter().map(|entry| parse(entry).ok_or_else(malformed)).collect()
+        let Some(record) = self.record(&outpoint.txid, outpoint.index)? else { return Ok(None) };
+        let Some(entry) = record.entry(outpoint.index) else { return Ok(None) };
+        // In this order: what is spent meanwhile is found to be.
+        let is_spent = self.window.get(Tree::Spent, &spent_key(outpoint))?.is_some();
+        Ok((!is_spent).then_some(entry))
     }
 
     /// In which block a transaction is, and its place there from 0.
@@ -326,7 +350,7 @@ impl Index {
     /// # Errors
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn transaction(&self, txid: &TxId) -> Result<Option<(Height, u32)>, StorageError> {
-        self.get(Tree::Transaction, &txid.0)
+        Ok(self.record(txid, 0)?.and_then(|record| Some((record.height, record.place?))))
     }
 
     /// Who spent an output, and in which block.
@@ -334,7 +358,7 @@ impl Index {
     /// # Errors
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn spent_by(&self, outpoint: &OutPoint) -> Result<Option<(TxId, Height)>, StorageError> {
-        self.get(Tree::Spent, &outpoint_key(outpoint))
+        self.get(Tree::Spent, &spent_key(outpoint))
     }
 
     /// What became of a transaction that speaks of a masternode and is in the chain.
@@ -351,7 +375,7 @@ impl Index {
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn evidence(&self, limit: usize) -> Result<Vec<PunishedEvidence>, StorageError> {
         let malformed = |_| StorageError::IndexMalformed { tree: Tree::Evidence.name() };
-        let entries = self.store.scan_prefix(Tree::Evidence, &[], None, limit.min(SCAN_ENTRIES_MAX))?;
+        let entries = self.window.scan_prefix(Tree::Evidence, &[], None, limit.min(SCAN_ENTRIES_MAX))?;
         entries.iter().map(|(_, value)| decode(value).map_err(malformed)).collect()
     }
 
@@ -377,7 +401,7 @@ impl Index {
     /// Those of the store; [`StorageError::IndexMalformed`] if it is not the set of this hash.
     pub fn validator_set(&self, hash: &Hash) -> Result<Option<ValidatorSet>, StorageError> {
         let malformed = || StorageError::IndexMalformed { tree: Tree::Epoch.name() };
-        let pieces = self.store.scan_prefix(Tree::Epoch, &set_key(hash), None, SET_PIECES_MAX)?;
+        let pieces = self.window.scan_prefix(Tree::Epoch, &set_key(hash), None, SET_PIECES_MAX)?;
         if pieces.is_empty() {
             return Ok(None);
         }
@@ -386,7 +410,7 @@ impl Index {
         if set.hash() == *hash { Ok(Some(set)) } else { Err(malformed()) }
     }
 
-    /// At most `limit` unspent outputs of a lock after `after`.
+    /// At most `limit` unspent outputs of a lock after `after`, in the order of their names.
     ///
     /// # Errors
     /// Those of the store, [`StorageError::IndexMalformed`].
@@ -397,15 +421,26 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<(OutPoint, UtxoEntry)>, StorageError> {
         let malformed = || StorageError::IndexMalformed { tree: Tree::Address.name() };
-        let after = after.map(|outpoint| address_key(lock, outpoint));
+        let mut after = after.map(|outpoint| address_key(lock, outpoint));
         let limit = limit.min(SCAN_ENTRIES_MAX);
-        let entries = self.store.scan_prefix(Tree::Address, &lock_key(lock), after.as_deref(), limit)?;
-        let parse = |(key, value): (Vec<u8>, Vec<u8>)| {
-            let outpoint = outpoint_of(key.get(33..)?)?;
-            let (amount, height) = decode(&value).ok()?;
-            Some((outpoint, UtxoEntry { output: TxOut { value: amount, lock: *lock }, height }))
-        };
-        entries.into_iter().map(|entry| parse(entry).ok_or_else(malformed)).collect()
+        let mut found = Vec::new();
+        // More than once only if blocks spend outputs meanwhile, or if two locks begin alike.
+        while found.len() < limit {
+            let wanted = limit - found.len();
+            let keys =
+                self.window.scan_prefix(Tree::Address, &address_prefix(lock), after.as_deref(), wanted)?;
+            let is_last = keys.len() < wanted;
+            for (key, _) in keys {
+                let outpoint = outpoint_of_address(&key).ok_or_else(malformed)?;
+                let entry = self.utxo(&outpoint)?.filter(|entry| entry.output.lock == *lock);
+                found.extend(entry.map(|entry| (outpoint, entry)));
+                after = Some(key);
+            }
+            if is_last {
+                break;
+            }
+        }
+        Ok(found)
     }
 
     /// The mark with its state; `None` in an index where none was completed.
@@ -414,74 +449,124 @@ impl Index {
     /// Those of the store; [`StorageError::IndexMalformed`] if its state is not whole: build the index again.
     pub fn mark(&self) -> Result<Option<Mark>, StorageError> {
         let malformed = || StorageError::IndexMalformed { tree: Tree::State.name() };
-        let Some((height, block_hash, length, sum)) = self.get::<MarkValue>(Tree::State, KEY_MARK)? else {
-            return Ok(None);
-        };
-        let length = usize::try_from(length).map_err(|_| malformed())?;
+        let Some(mark) = self.get::<MarkValue>(Tree::State, KEY_MARK)? else { return Ok(None) };
+        let MarkValue { height, block_hash, state_bytes, state_sum, .. } = mark;
+        let length = usize::try_from(state_bytes).map_err(|_| malformed())?;
         let mut state = Vec::new();
         for piece in 0..length.div_ceil(VALUE_BYTES_MAX) {
             let piece = u32::try_from(piece).map_err(|_| malformed())?;
-            let bytes = self.store.get(Tree::State, &piece_key(height, piece))?.ok_or_else(malformed)?;
+            let bytes = self.window.get(Tree::State, &piece_key(height, piece))?.ok_or_else(malformed)?;
             state.extend_from_slice(&bytes);
         }
-        if state.len() != length || crc32fast::hash(&state) != sum {
+        if state.len() != length || crc32fast::hash(&state) != state_sum {
             return Err(malformed());
         }
         Ok(Some(Mark { height, block_hash, state }))
     }
 
-    /// The highest block of which anything may be in the index; `None` if nothing ever was. If it is above the block
+    /// The highest block of which anything may be in the store; `None` if nothing ever was. If it is above the block
     /// log's height, the log has lost its end to damage, and the index has to be built again.
     ///
     /// # Errors
     /// Those of the store, [`StorageError::IndexMalformed`].
-    pub fn highest_applied(&self) -> Result<Option<Height>, StorageError> {
+    pub fn highest_written(&self) -> Result<Option<Height>, StorageError> {
         self.get(Tree::State, KEY_HIGHEST)
     }
 
-    /// Applies one block, or genesis as height 0. It is not durable before [`Index::set_mark`].
+    /// Outputs that are unspent after the last block applied.
     ///
     /// # Errors
-    /// Those of the store.
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn unspent(&self) -> Result<u64, StorageError> {
+        Ok(self.progress()?.unspent)
+    }
+
+    /// Memory of what was applied and is not written yet, in bytes, about.
+    #[must_use]
+    pub fn window_bytes(&self) -> usize {
+        self.window.bytes()
+    }
+
+    fn progress(&self) -> Result<Progress, StorageError> {
+        if let Some(progress) = *self.progress.lock() {
+            return Ok(progress);
+        }
+        let mark = self.get::<MarkValue>(Tree::State, KEY_MARK)?;
+        let progress = Progress {
+            height: mark.as_ref().map(|mark| mark.height),
+            unspent: mark.map_or(0, |mark| mark.unspent),
+            written: self.highest_written()?,
+        };
+        Ok(*self.progress.lock().get_or_insert(progress))
+    }
+
+    /// Applies the next block, or again one that was applied, and then those after it too; genesis as height 0 begins
+    /// anew. Readers see it; it is not durable before [`Index::set_mark`].
+    ///
+    /// # Errors
+    /// Those of the store; [`StorageError::IndexOrder`] if one was left out.
     pub fn apply(&self, change: &IndexChange) -> Result<(), StorageError> {
-        let highest = self.highest_applied()?.unwrap_or(0).max(change.height);
-        self.store.write(vec![put(Tree::State, KEY_HIGHEST.to_vec(), encode(&highest))])?;
-        let mut batch = Batch { store: &*self.store, changes: Vec::with_capacity(BATCH_CHANGES) };
-        batch.push(put(Tree::Block, change.block_hash.0.to_vec(), encode(&change.height)))?;
-        for (place, txid) in change.transactions.iter().enumerate() {
-            let location = (change.height, u32::try_from(place).unwrap_or(u32::MAX));
-            batch.push(put(Tree::Transaction, txid.0.to_vec(), encode(&location)))?;
+        let before = match change.height {
+            0 => Progress { height: None, unspent: 0, ..self.progress()? },
+            _ => self.progress()?,
+        };
+        let next = before.height.map_or(0, |height| height.saturating_add(1));
+        if change.height > next {
+            let last = before.height.unwrap_or(0);
+            return Err(StorageError::IndexOrder { last, found: change.height });
         }
-        for receipt in &change.receipts {
-            batch.push(put(Tree::Receipt, receipt.txid.0.to_vec(), encode(receipt)))?;
+        // What is there of this block already has to be removed by name.
+        let is_next = change.height == next;
+        let is_new = is_next && before.written.is_none_or(|written| written < change.height);
+        let mut changes = Vec::new();
+        self.outputs(change, is_new, &mut changes)?;
+        rest(change, &mut changes);
+        self.window.write(changes);
+        if is_next {
+            let made = u64::try_from(change.created.len()).unwrap_or(u64::MAX);
+            let spent = u64::try_from(change.spent.len()).unwrap_or(u64::MAX);
+            let unspent = before.unspent.saturating_add(made).saturating_sub(spent);
+            *self.progress.lock() = Some(Progress { height: Some(change.height), unspent, ..before });
         }
-        if let Some(EpochEnd { epoch, next_set }) = &change.epoch_end {
-            let hash = next_set.hash();
-            for (piece, bytes) in (0_u32..).zip(encode(&next_set.members()).chunks(VALUE_BYTES_MAX)) {
-                let key = [set_key(&hash).as_slice(), &piece.to_be_bytes()].concat();
-                batch.push(put(Tree::Epoch, key, bytes.to_vec()))?;
-            }
-            // After the set: whoever finds the epoch's end finds what it names.
-            batch.push(put(Tree::Epoch, epoch_key(*epoch), encode(&(change.height, hash))))?;
+        Ok(())
+    }
+
+    /// What a block does to outputs and addresses.
+    fn outputs(
+        &self,
+        change: &IndexChange,
+        is_new: bool,
+        changes: &mut Vec<WindowChange>,
+    ) -> Result<(), StorageError> {
+        let mut records: BTreeMap<(TxId, u32), OutputRecord> = BTreeMap::new();
+        for (place, txid) in (0_u32..).zip(&change.transactions) {
+            records.insert((*txid, 0), OutputRecord::new(change.height, Some(place)));
         }
-        for evidence in &change.evidence {
-            batch.push(put(Tree::Evidence, evidence_key(evidence), encode(evidence)))?;
-        }
-        // Outputs are made before they are spent, since a block may spend its own.
         for (outpoint, entry) in &change.created {
-            let lock = &entry.output.lock;
-            batch.push(put(Tree::Utxo, outpoint_key(outpoint), encode(entry)))?;
-            let value = encode(&(entry.output.value, entry.height));
-            batch.push(put(Tree::Address, address_key(lock, outpoint), value))?;
+            let group = (outpoint.txid, outpoint.index / OUTPUTS_A_RECORD);
+            let record = records.entry(group).or_insert_with(|| OutputRecord::new(entry.height, None));
+            record.set(outpoint.index, entry.output);
+            let key = address_key(&entry.output.lock, outpoint);
+            changes.push(WindowChange::new(Tree::Address, key, Vec::new(), is_new));
         }
-        for (outpoint, entry, spender) in &change.spent {
-            let lock = &entry.output.lock;
-            let key = outpoint_key(outpoint);
-            batch.push(put(Tree::Spent, key.clone(), encode(&(*spender, change.height))))?;
-            batch.push(Change::Delete { tree: Tree::Address, key: address_key(lock, outpoint) })?;
-            batch.push(Change::Delete { tree: Tree::Utxo, key })?;
+        for ((txid, group), record) in records {
+            let key = record_key(&txid, group.saturating_mul(OUTPUTS_A_RECORD));
+            changes.push(WindowChange::new(Tree::Output, key, encode(&record), is_new));
         }
-        batch.flush()
+        for (outpoint, entry) in &change.replaced {
+            let malformed = StorageError::IndexMalformed { tree: Tree::Output.name() };
+            let mut record = self.record(&outpoint.txid, outpoint.index)?.ok_or(malformed)?;
+            record.set(outpoint.index, entry.output);
+            let key = record_key(&outpoint.txid, outpoint.index);
+            changes.push(WindowChange::new(Tree::Output, key, encode(&record), false));
+        }
+        for (outpoint, entry, by) in &change.spent {
+            let value = encode(&(*by, change.height));
+            changes.push(WindowChange::new(Tree::Spent, spent_key(outpoint), value, is_new));
+            let key = address_key(&entry.output.lock, outpoint);
+            changes.push(WindowChange::delete(Tree::Address, key));
+        }
+        Ok(())
     }
 
     /// Makes everything applied so far durable and marks it: `height` is the last change applied.
@@ -489,53 +574,64 @@ impl Index {
     /// # Errors
     /// Those of the store. The mark is then either the old or the new one, each with its whole state.
     pub fn set_mark(&self, height: Height, block_hash: BlockHash, state: &[u8]) -> Result<(), StorageError> {
-        let mut batch = Batch { store: &*self.store, changes: Vec::new() };
-        for (piece, bytes) in state.chunks(VALUE_BYTES_MAX).enumerate() {
-            let piece = u32::try_from(piece).unwrap_or(u32::MAX);
-            batch.push(put(Tree::State, piece_key(height, piece), bytes.to_vec()))?;
-        }
-        batch.flush()?;
-        self.store.sync()?;
-        let length = u64::try_from(state.len()).unwrap_or(u64::MAX);
-        let mark: MarkValue = (height, block_hash, length, crc32fast::hash(state));
-        self.store.write(vec![put(Tree::State, KEY_MARK.to_vec(), encode(&mark))])?;
-        self.store.sync()?;
+        let store = self.window.store();
+        let progress = self.progress()?;
+        let written = progress.written.map_or(height, |written| written.max(height));
+        store.write(vec![put(Tree::State, KEY_HIGHEST.to_vec(), encode(&written))])?;
+        // Before any of it is there: a restart has to know of which blocks parts may be (INV-WINDOW-2).
+        store.sync()?;
+        self.window.flush()?;
+        let pieces = (0_u32..).zip(state.chunks(VALUE_BYTES_MAX));
+        let pieces =
+            pieces.map(|(piece, bytes)| put(Tree::State, piece_key(height, piece), bytes.to_vec())).collect();
+        store.write(pieces)?;
+        store.sync()?;
+        let mark = MarkValue {
+            height,
+            block_hash,
+            unspent: progress.unspent,
+            state_bytes: u64::try_from(state.len()).unwrap_or(u64::MAX),
+            state_sum: crc32fast::hash(state),
+        };
+        store.write(vec![put(Tree::State, KEY_MARK.to_vec(), encode(&mark))])?;
+        store.sync()?;
+        self.window.clear();
+        *self.progress.lock() = Some(Progress { written: Some(written), ..progress });
         self.delete_other_states(height)
     }
 
     fn delete_other_states(&self, height: Height) -> Result<(), StorageError> {
+        let store = self.window.store();
         let kept = [STATE_PREFIX, height.to_be_bytes().as_slice()].concat();
         let mut after: Option<Vec<u8>> = None;
         loop {
             let entries =
-                self.store.scan_prefix(Tree::State, STATE_PREFIX, after.as_deref(), STATE_SCAN_ENTRIES)?;
+                store.scan_prefix(Tree::State, STATE_PREFIX, after.as_deref(), STATE_SCAN_ENTRIES)?;
             let Some((last, _)) = entries.last() else { return Ok(()) };
             after = Some(last.clone());
             let stale = entries.into_iter().filter(|(key, _)| !key.starts_with(&kept));
-            self.store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect())?;
+            store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect())?;
         }
     }
 }
 
-fn outpoint_of(key: &[u8]) -> Option<OutPoint> {
-    let (txid, index) = key.split_first_chunk::<32>()?;
-    Some(OutPoint { txid: TxId(*txid), index: u32::from_be_bytes(index.try_into().ok()?) })
-}
-
-/// Hands changes to the store in small batches.
-struct Batch<'a> {
-    store: &'a dyn IndexStore,
-    changes: Vec<Change>,
-}
-
-impl Batch<'_> {
-    fn push(&mut self, change: Change) -> Result<(), StorageError> {
-        self.changes.push(change);
-        if self.changes.len() >= BATCH_CHANGES { self.flush() } else { Ok(()) }
+/// What a block adds beside outputs.
+fn rest(change: &IndexChange, changes: &mut Vec<WindowChange>) {
+    let mut put = |tree, key, value| changes.push(WindowChange::new(tree, key, value, false));
+    put(Tree::Block, change.block_hash.0.to_vec(), encode(&change.height));
+    for receipt in &change.receipts {
+        put(Tree::Receipt, receipt.txid.0.to_vec(), encode(receipt));
     }
-
-    fn flush(&mut self) -> Result<(), StorageError> {
-        self.store.write(std::mem::take(&mut self.changes))
+    if let Some(EpochEnd { epoch, next_set }) = &change.epoch_end {
+        let hash = next_set.hash();
+        for (piece, bytes) in (0_u32..).zip(encode(&next_set.members()).chunks(VALUE_BYTES_MAX)) {
+            let key = [set_key(&hash).as_slice(), &piece.to_be_bytes()].concat();
+            put(Tree::Epoch, key, bytes.to_vec());
+        }
+        put(Tree::Epoch, epoch_key(*epoch), encode(&(change.height, hash)));
+    }
+    for evidence in &change.evidence {
+        put(Tree::Evidence, evidence_key(evidence), encode(evidence));
     }
 }
 

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::*;
+use crate::storage::fjall_index::FjallIndex;
+use crate::storage::index_window::WINDOW_BYTES_MAX;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
 use crate::storage::memory_index::MemoryIndex;
 use crate::storage::sled_index::SledIndex;
-use crate::types::{Amount, KeyHash, MasternodeId, PublicKey};
+use crate::types::{Amount, KeyHash, MasternodeId, PublicKey, TxOut};
 
 fn lock(byte: u8) -> Lock {
     Lock::KeyHash(KeyHash([byte; 32]))
@@ -44,6 +46,14 @@ fn punished(height: Height) -> Option<PunishedEvidence> {
     })
 }
 
+/// Every fourth block makes the second output of the block before less.
+fn replaced(height: Height) -> Option<(OutPoint, UtxoEntry)> {
+    let before = height.checked_sub(1).filter(|_| height.is_multiple_of(4))?;
+    let (outpoint, mut entry) = made(before, 1);
+    entry.output.value = Amount(1);
+    Some((outpoint, entry))
+}
+
 /// Block `height` ends an epoch, spends the first output of the block before it and one of its own three.
 fn change(height: Height) -> IndexChange {
     let mut spent = vec![(made(height, 2).0, made(height, 2).1, txid(height))];
@@ -57,6 +67,7 @@ fn change(height: Height) -> IndexChange {
         state: vec![u8::try_from(height % 256).unwrap(); usize::try_from(height).unwrap() * 5_000],
         spent,
         created: (0..3).map(|index| made(height, index)).collect(),
+        replaced: replaced(height).into_iter().collect(),
         transactions: vec![TxId([0xee; 32]), txid(height)],
         epoch_end: Some(EpochEnd { epoch: height, next_set: set(height) }),
         receipts: vec![Receipt { txid: txid(height), effect: Ok(MasternodeId([1; 32])) }],
@@ -81,7 +92,8 @@ fn assert_holds(index: &Index, height: Height) {
         assert_eq!(index.receipt(&txid(block)).unwrap().as_ref(), change(block).receipts.first());
         let is_last = block == height;
         assert_eq!(unspent(index, 0), is_last.then_some(made(block, 0).1), "block {block} of {height}");
-        assert_eq!(unspent(index, 1), Some(made(block, 1).1));
+        let second = replaced(block + 1).filter(|_| !is_last).map_or(made(block, 1).1, |(_, entry)| entry);
+        assert_eq!(unspent(index, 1), Some(second));
         assert_eq!(unspent(index, 2), None);
         let spender = (!is_last).then_some((txid(block + 1), block + 1));
         assert_eq!(index.spent_by(&made(block, 0).0).unwrap(), spender);
@@ -103,26 +115,184 @@ fn assert_holds(index: &Index, height: Height) {
             by_address.extend(page);
         }
     }
-    by_address.sort_by_key(|(outpoint, _)| outpoint_key(outpoint));
-    assert_eq!(by_address, index.utxos(None, 10_000).unwrap(), "address index and set agree");
-    assert_eq!(by_address.len(), usize::try_from(height).unwrap() + 2);
+    by_address.sort_by_key(|(outpoint, _)| *outpoint);
+    let named = |block| [(block == height).then(|| made(block, 0)), Some(made(block, 1))];
+    let all = (0..=height).flat_map(named).flatten().map(|(outpoint, _)| outpoint);
+    let mut all: Vec<_> = all.map(|outpoint| (outpoint, index.utxo(&outpoint).unwrap().unwrap())).collect();
+    all.sort_by_key(|(outpoint, _)| *outpoint);
+    assert_eq!(by_address, all, "addresses and outputs agree");
+    assert_eq!(index.unspent().unwrap(), height + 2);
 }
 
-/// INV-INDEX-1.
+/// INV-INDEX-1, INV-INDEX-3.
 #[test]
 fn changes_can_be_read_and_applied_again() {
-    let index = Index::new(Arc::new(MemoryIndex::new()));
+    let store = Arc::new(MemoryIndex::new());
+    let index = Index::new(store.clone());
     assert_eq!(index.mark().unwrap(), None);
-    assert_eq!(index.highest_applied().unwrap(), None);
+    assert_eq!(index.highest_written().unwrap(), None);
     for height in 0..7 {
         index.apply(&change(height)).unwrap();
         assert_holds(&index, height);
     }
+    let order = |index: &Index, height| matches!(index.apply(&change(height)), Err(StorageError::IndexOrder { found, .. }) if found == height);
+    assert!(order(&index, 8), "INV-INDEX-3");
     for from in 0..7 {
         (from..7).for_each(|height| index.apply(&change(height)).unwrap());
         assert_holds(&index, 6);
     }
-    assert_eq!(index.highest_applied().unwrap(), Some(6));
+    mark(&index, 6).unwrap();
+    let again = Index::new(store.clone());
+    assert_holds(&again, 6);
+    assert_eq!(again.highest_written().unwrap(), Some(6));
+    assert!(order(&again, 8), "INV-INDEX-3");
+    for height in 0..7 {
+        again.apply(&change(height)).unwrap();
+    }
+    assert_holds(&again, 6);
+}
+
+/// What the store holds, but for the mark and its state.
+fn contents(store: &MemoryIndex) -> Vec<(Tree, Entries)> {
+    let trees = Tree::ALL.into_iter().filter(|tree| *tree != Tree::State);
+    trees.map(|tree| (tree, store.scan_prefix(tree, &[], None, 100_000).unwrap())).collect()
+}
+
+/// INV-WINDOW-2: a window that ends later leaves nothing behind of one that a crash cut off.
+#[test]
+fn what_a_crash_left_of_a_window_is_gone_after_a_longer_one() {
+    const LAST: Height = 5;
+    let whole = MemoryIndex::new();
+    let index = Index::new(Arc::new(whole.clone()));
+    (0..=LAST).for_each(|height| index.apply(&change(height)).unwrap());
+    mark(&index, LAST).unwrap();
+    for cut in 0..LAST {
+        for steps in 0..200 {
+            let inner = MemoryIndex::new();
+            let left = AtomicUsize::new(steps);
+            let failing = Index::new(Arc::new(Failing { inner: inner.clone(), left }));
+            (0..=cut).for_each(|height| failing.apply(&change(height)).unwrap());
+            let _cut_off = mark(&failing, cut);
+            inner.crash(steps as u64);
+            let index = Index::new(Arc::new(inner.clone()));
+            let from = index.mark().unwrap().map_or(0, |mark| mark.height + 1);
+            (from..=LAST).for_each(|height| index.apply(&change(height)).unwrap());
+            mark(&index, LAST).unwrap();
+            assert!(contents(&inner) == contents(&whole), "{steps} steps of a window up to {cut}");
+        }
+    }
+}
+
+/// INV-WINDOW-1: while a window is written, and before and after.
+#[test]
+fn readers_find_each_change_in_window_or_store() {
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    index.apply(&change(0)).unwrap();
+    mark(&index, 0).unwrap();
+    let seen = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut seen = 0;
+            while seen < 40 {
+                if index.transaction(&txid(seen)).unwrap() == Some((seen, 1)) {
+                    assert!(index.block_height(&change(seen).block_hash).unwrap().is_some());
+                    assert!((0..seen).all(|block| index.spent_by(&made(block, 0).0).unwrap().is_some()));
+                    seen += 1;
+                }
+            }
+            seen
+        });
+        for height in 1..40 {
+            index.apply(&change(height)).unwrap();
+            mark(&index, height).unwrap();
+        }
+        reader.join().unwrap()
+    });
+    assert_eq!(seen, 40);
+    assert_eq!(index.window_bytes(), 0, "what was written takes no memory");
+}
+
+/// INV-WINDOW-1: an address's outputs, some of them in the window and some in the store, in pages of any size.
+#[test]
+fn pages_of_an_address_pass_what_was_spent_in_the_window() {
+    let many = |height, range: std::ops::Range<u32>| IndexChange {
+        created: range.map(|index| made(height, index)).collect(),
+        spent: Vec::new(),
+        ..change(height)
+    };
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    index.apply(&many(0, 0..400)).unwrap();
+    mark(&index, 0).unwrap();
+    let spend = |index| (made(0, index).0, made(0, index).1, txid(1));
+    let spent = (0..400).filter(|index| index % 100 != 7).map(spend).collect();
+    index.apply(&IndexChange { spent, created: vec![made(0, 500), made(0, 501)], ..change(1) }).unwrap();
+    for limit in 1..5 {
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let page = index.address_utxos(&lock(0), after.as_ref(), limit).unwrap();
+            found.extend(page.iter().map(|(outpoint, _)| outpoint.index));
+            after = page.last().map(|(outpoint, _)| *outpoint);
+            assert!(page.len() <= limit);
+            if page.len() < limit {
+                break;
+            }
+        }
+        assert_eq!(found, [7, 107, 207, 307, 500, 501], "pages of {limit}");
+    }
+    assert_eq!(index.unspent().unwrap(), 6);
+}
+
+/// A window that was just not full, and the block with the most outputs that fits into the limit of a block's bytes.
+#[test]
+fn the_window_stays_within_its_bound() {
+    const BLOCK_BYTES_MAX: usize = 8 << 20;
+    const OUTPUT_BYTES: usize = 8 + 4 + 32;
+    let transaction = |number: u32| {
+        let mut bytes = [1; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        TxId(bytes)
+    };
+    let pay = |number: u32, index: u32| {
+        let output = TxOut { value: Amount(1), lock: lock(1) };
+        (OutPoint { txid: transaction(number), index }, UtxoEntry { output, height: 1 })
+    };
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    let none = |height| IndexChange { spent: Vec::new(), created: Vec::new(), ..change(height) };
+    index.apply(&IndexChange { epoch_end: None, ..none(0) }).unwrap();
+    // One transaction, one output: the dearest entries.
+    let small = (0..MARK_ENTRIES as u32).map(|number| pay(number, 0)).collect();
+    index.apply(&IndexChange { created: small, ..none(1) }).unwrap();
+    let before = index.window_bytes();
+    let most = u32::try_from(BLOCK_BYTES_MAX / OUTPUT_BYTES).unwrap();
+    let many = (0..most).map(|number| pay(1_000_000 + number / 1_000, number % 1_000)).collect();
+    index.apply(&IndexChange { created: many, ..none(2) }).unwrap();
+    let bytes = index.window_bytes();
+    assert!(before > 8 << 20 && bytes > before + (20 << 20), "{before} {bytes}");
+    // Records of sixteen outputs, copied on their way.
+    assert!(bytes + (24 << 20) <= WINDOW_BYTES_MAX, "{bytes}");
+}
+
+/// Two locks that begin alike have keys of addresses that begin alike.
+#[test]
+fn addresses_that_begin_alike_are_told_apart() {
+    let alike = |last| {
+        let mut bytes = [9; 32];
+        bytes[31] = last;
+        Lock::KeyHash(KeyHash(bytes))
+    };
+    let with = |index, last| {
+        let (outpoint, mut entry) = made(0, index);
+        entry.output.lock = alike(last);
+        (outpoint, entry)
+    };
+    let created = (0..20).map(|index| with(index, u8::from(index >= 15))).collect();
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    index.apply(&IndexChange { created, spent: Vec::new(), ..change(0) }).unwrap();
+    let found = |last| -> Vec<u32> {
+        let page = index.address_utxos(&alike(last), None, 4).unwrap();
+        page.into_iter().map(|(outpoint, _)| outpoint.index).collect()
+    };
+    assert_eq!((found(0), found(1)), (vec![0, 1, 2, 3], vec![15, 16, 17, 18]));
 }
 
 /// Fails at the n-th change or sync and at every later one.
@@ -202,7 +372,7 @@ fn a_crash_between_any_two_steps_leaves_a_mark_with_its_whole_state() {
             (at.map_or(0, |at| at + 1)..=LAST).for_each(|height| index.apply(&change(height)).unwrap());
             assert_holds(&index, LAST);
             mark(&index, LAST).unwrap();
-            let pieces = index.store.scan_prefix(Tree::State, STATE_PREFIX, None, 100).unwrap();
+            let pieces = index.window.scan_prefix(Tree::State, STATE_PREFIX, None, 100).unwrap();
             assert_eq!(pieces.len(), 20_000_usize.div_ceil(VALUE_BYTES_MAX), "older states are gone");
         }
         if completed {
@@ -216,7 +386,7 @@ fn a_crash_between_any_two_steps_leaves_a_mark_with_its_whole_state() {
 fn a_mark_without_its_whole_state_is_refused() {
     let store = Arc::new(MemoryIndex::new());
     let index = Index::new(store.clone());
-    index.apply(&change(2)).unwrap();
+    (0..=2).for_each(|height| index.apply(&change(height)).unwrap());
     mark(&index, 2).unwrap();
     store.write(vec![Change::Delete { tree: Tree::State, key: piece_key(2, 1) }]).unwrap();
     assert!(matches!(index.mark(), Err(StorageError::IndexMalformed { tree: "state" })));
@@ -233,7 +403,7 @@ fn a_mark_removes_the_whole_state_before_it() {
     let state = vec![3; pieces * VALUE_BYTES_MAX];
     for height in 1..=3 {
         index.set_mark(height, BlockHash::ZERO, &state).unwrap();
-        let found = index.store.scan_prefix(Tree::State, STATE_PREFIX, None, usize::MAX).unwrap();
+        let found = index.window.scan_prefix(Tree::State, STATE_PREFIX, None, usize::MAX).unwrap();
         assert_eq!(found.len(), pieces, "of height {height} alone");
         assert_eq!(index.mark().unwrap().unwrap().state, state);
     }
@@ -267,6 +437,69 @@ fn sled_keeps_the_index_over_a_restart_and_a_leftover_snapshot() {
     assert!(matches!(store.write(vec![too_large]), Err(StorageError::RecordTooLarge { .. })));
 }
 
+/// INV-INDEX-2, and windows that are large enough to become tables of their own.
+#[test]
+fn fjall_keeps_the_index_over_a_restart() {
+    let many = |height: Height| {
+        let created = (0..2_000).map(|index| made(height, index)).collect();
+        let spend = |index| (made(height - 1, index).0, made(height - 1, index).1, txid(height));
+        let spent = if height == 0 { Vec::new() } else { (0..1_900).map(spend).collect() };
+        IndexChange { created, spent, replaced: Vec::new(), ..change(height) }
+    };
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index");
+    let holds = |index: &Index| {
+        for height in 0..=6 {
+            let left = if height == 6 { 0 } else { 1_900 };
+            for output in [0, left.max(1) - 1, left, 1_999] {
+                let (outpoint, entry) = made(height, output);
+                let is_spent = output < left;
+                assert_eq!(index.utxo(&outpoint).unwrap(), (!is_spent).then_some(entry));
+                assert_eq!(index.spent_by(&outpoint).unwrap().is_some(), is_spent);
+            }
+        }
+        let of_lock = index.address_utxos(&lock(0), None, 10_000).unwrap();
+        assert_eq!(of_lock.len(), 100 + 100 + 2_000, "blocks 0, 3 and 6 pay to it");
+        assert_eq!(index.unspent().unwrap(), 6 * 100 + 2_000);
+    };
+    {
+        let store = Arc::new(FjallIndex::open(&path, 8).unwrap());
+        let index = Index::new(store.clone());
+        for height in 0..=6 {
+            index.apply(&many(height)).unwrap();
+            if height % 2 == 0 {
+                mark(&index, height).unwrap();
+                assert_eq!(index.window_bytes(), 0);
+            }
+        }
+        holds(&index);
+        assert!(store.size_bytes().unwrap() > 0);
+        assert!(matches!(FjallIndex::open(&path, 8), Err(StorageError::InUse { .. })));
+        let too_large = put(Tree::State, vec![1], vec![0; VALUE_BYTES_MAX + 1]);
+        assert!(matches!(store.write(vec![too_large]), Err(StorageError::RecordTooLarge { .. })));
+    }
+    let index = Index::new(Arc::new(FjallIndex::open(&path, 8).unwrap()));
+    holds(&index);
+    assert_eq!(index.mark().unwrap().unwrap().state, change(6).state);
+}
+
+#[test]
+fn a_fjall_that_cannot_be_opened_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("index");
+    drop(FjallIndex::open(&path, 8).unwrap());
+    let mut files = vec![path.clone()];
+    while let Some(file) = files.pop() {
+        if file.is_dir() {
+            files.extend(std::fs::read_dir(&file).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            std::fs::write(&file, [0x55; 4_096]).unwrap();
+        }
+    }
+    let outcome = FjallIndex::open(&path, 8).map(drop);
+    assert!(matches!(outcome, Err(StorageError::Unopenable { .. })), "{outcome:?}");
+}
+
 #[test]
 fn a_sled_that_cannot_be_opened_says_so_and_can_be_built_again() {
     let home = tempfile::tempdir().unwrap();
@@ -286,7 +519,8 @@ fn a_sled_that_cannot_be_opened_says_so_and_can_be_built_again() {
 fn a_set_that_is_not_that_of_its_hash_is_never_served() {
     let store = MemoryIndex::new();
     let index = Index::new(Arc::new(store.clone()));
-    index.apply(&change(2)).unwrap();
+    (0..=2).for_each(|height| index.apply(&change(height)).unwrap());
+    mark(&index, 2).unwrap();
     let hash = set(2).hash();
     assert_eq!(index.validator_set(&hash).unwrap().unwrap().len(), 100);
     let second = [set_key(&hash).as_slice(), &1_u32.to_be_bytes()].concat();
@@ -367,6 +601,7 @@ fn large_blocks_are_marked_before_much_would_have_to_be_applied_again() {
             .collect(),
         spent: Vec::new(),
         created: Vec::new(),
+        replaced: Vec::new(),
         ..small_change(height)
     };
     let events = Events::default();

@@ -199,7 +199,7 @@ struct Worker {
 }
 
 enum Step {
-    Apply(IndexChange),
+    Apply(Box<IndexChange>),
     Mark,
     Stop,
 }
@@ -221,7 +221,7 @@ impl Worker {
             let step = self.next_step();
             let _stage = enter(Stage::Index);
             let outcome = match step {
-                Step::Apply(change) => self.apply(change, report),
+                Step::Apply(change) => self.apply(*change, report),
                 Step::Mark => self.mark(report),
                 Step::Stop => {
                     let outcome = self.mark(report);
@@ -241,7 +241,7 @@ impl Worker {
                 queue.bytes = queue.bytes.saturating_sub(change.size_bytes());
                 drop(queue);
                 self.shared.room.notify_all();
-                return Step::Apply(change);
+                return Step::Apply(Box::new(change));
             }
             if queue.closed {
                 return Step::Stop;

@@ -10,9 +10,12 @@
 //! | the journal's commit | the same once more, encoded, and one frame |
 //! | the block log's append | an encoded block, and its frame |
 //! | changes that wait for the index | [`QUEUE_BYTES_MAX`], or one larger change alone |
-//! | the index database | its cache, times [`SLED_CACHE_FACTOR`] |
+//! | what the index has not written yet | [`WINDOW_BYTES_MAX`] |
+//! | the index database | its cache, times [`SLED_CACHE_FACTOR`] or with [`FJALL_BYTES_MAX`] |
 //! | places of blocks and bodies | by their number |
 
+use super::fjall_index::FJALL_BYTES_MAX;
+use super::index_window::WINDOW_BYTES_MAX;
 use super::index_writer::QUEUE_BYTES_MAX;
 use super::journal_reader::BODY_PLACE_BYTES;
 use super::record::PAYLOAD_BYTES_MAX;
@@ -29,7 +32,12 @@ pub const SLED_CACHE_FACTOR: usize = 3;
 pub const fn share_bytes_max(index_cache_bytes: usize, blocks: usize, journaled_bodies: usize) -> usize {
     let journal = JOURNAL_QUEUE_BYTES_MAX.saturating_mul(2).saturating_add(PAYLOAD_BYTES_MAX);
     let block_log = PAYLOAD_BYTES_MAX.saturating_mul(2);
-    let index = QUEUE_BYTES_MAX.saturating_add(index_cache_bytes.saturating_mul(SLED_CACHE_FACTOR));
+    let (sled, fjall) = (
+        index_cache_bytes.saturating_mul(SLED_CACHE_FACTOR),
+        index_cache_bytes.saturating_add(FJALL_BYTES_MAX),
+    );
+    let engine = if sled > fjall { sled } else { fjall };
+    let index = QUEUE_BYTES_MAX.saturating_add(WINDOW_BYTES_MAX).saturating_add(engine);
     let places = blocks
         .saturating_mul(BLOCK_PLACE_BYTES)
         .saturating_add(journaled_bodies.saturating_mul(BODY_PLACE_BYTES));
@@ -48,10 +56,11 @@ mod tests {
     #[test]
     fn the_share_is_the_sum_of_its_parts() {
         const MIB: usize = 1 << 20;
-        assert_eq!(share_bytes_max(0, 0, 0), (2 * 64 + 32 + 2 * 32 + 256) * MIB);
-        assert_eq!(share_bytes_max(100, 10, 1) - share_bytes_max(0, 0, 0), 300 + 10 * 48 + 128);
+        assert_eq!(share_bytes_max(0, 0, 0), (2 * 64 + 32 + 2 * 32 + 256 + 96 + 128) * MIB);
+        assert_eq!(share_bytes_max(100, 10, 1) - share_bytes_max(0, 0, 0), 100 + 10 * 48 + 128);
+        assert_eq!(share_bytes_max(500 * MIB, 0, 0) - share_bytes_max(0, 0, 0), (1_500 - 128) * MIB);
         // A year of the main network, an epoch's end at 2,000 payments a second, the usual cache.
-        assert!(share_bytes_max(256 * MIB, 52_560, 120_000) < 1_300 * MIB);
+        assert!(share_bytes_max(256 * MIB, 52_560, 120_000) < 1_400 * MIB);
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct SledIndex {
 const TOO_MANY_FILES: [i32; 2] = [23, 24];
 
 /// Whether the operating system's answer speaks of the machine and not of the files.
-fn is_of_machine(error: &std::io::Error) -> bool {
+pub(super) fn is_of_machine(error: &std::io::Error) -> bool {
     let of_machine = matches!(
         error.kind(),
         ErrorKind::StorageFull

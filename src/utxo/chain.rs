@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use ahash::RandomState;
 use dashmap::DashMap;
@@ -120,7 +120,6 @@ pub(super) struct ChainOutputs {
     /// How often something was forgotten.
     generation: AtomicU64,
     poisoned: AtomicBool,
-    count_delta: AtomicI64,
 }
 
 impl ChainOutputs {
@@ -141,7 +140,6 @@ impl ChainOutputs {
             ),
             generation: AtomicU64::new(0),
             poisoned: AtomicBool::new(false),
-            count_delta: AtomicI64::new(0),
         }
     }
 
@@ -162,9 +160,8 @@ impl ChainOutputs {
     }
 
     /// Notes what a block changed, after all of it was recorded.
-    pub(super) fn note_changes(&self, height: Height, outpoints: Vec<OutPoint>, count_delta: i64) {
+    pub(super) fn note_changes(&self, height: Height, outpoints: Vec<OutPoint>) {
         self.overlay_bytes.fetch_add(outpoints.len().saturating_mul(OVERLAY_CHANGE_BYTES), Ordering::Relaxed);
-        self.count_delta.fetch_add(count_delta, Ordering::Relaxed);
         self.changed.lock().entry(height).or_default().extend(outpoints);
     }
 
@@ -268,10 +265,6 @@ impl ChainOutputs {
 
     pub(super) fn overlay_bytes(&self) -> usize {
         self.overlay_bytes.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn count_delta(&self) -> i64 {
-        self.count_delta.load(Ordering::Relaxed)
     }
 
     /// Entries of the overlay and of the cache; walks through the shards.

@@ -114,13 +114,12 @@ impl UtxoManager {
         }
     }
 
-    /// Brings the chain's state forward by a block, and with it locks and states. `spent` and `created` are net of the
-    /// block: an output that it makes and spends itself is in neither. `spenders` names every input of the block's
+    /// Brings the chain's state forward by a block, and with it locks and states. `created` is net of the block: an
+    /// output that it makes and spends itself is not in it. `spenders` names every input of the block's
     /// transactions with the transaction, such outputs included. Heights come in order.
     pub fn apply_block(
         &self,
         height: Height,
-        spent: &[(OutPoint, UtxoEntry)],
         created: &[(OutPoint, UtxoEntry)],
         spenders: &[(OutPoint, TxId)],
     ) {
@@ -142,9 +141,7 @@ impl UtxoManager {
             self.locks.spent(outpoint);
             changed.push(*outpoint);
         }
-        let count = |outputs: usize| i64::try_from(outputs).unwrap_or(i64::MAX);
-        let delta = count(created.len()).saturating_sub(count(spent.len()));
-        self.chain.note_changes(height, changed, delta);
+        self.chain.note_changes(height, changed);
     }
 
     /// Gives outputs of the chain's state another entry, as the evidence of the block at `height` does with collaterals:
@@ -154,7 +151,7 @@ impl UtxoManager {
             self.chain.create(height, *outpoint, *entry);
             self.by_lock.add(entry.output.lock, *outpoint);
         }
-        self.chain.note_changes(height, outputs.iter().map(|(outpoint, _)| *outpoint).collect(), 0);
+        self.chain.note_changes(height, outputs.iter().map(|(outpoint, _)| *outpoint).collect());
     }
 
     /// Drops from memory what the index has marked: everything up to this height.
@@ -174,12 +171,6 @@ impl UtxoManager {
     #[must_use]
     pub fn is_overlay_full(&self) -> bool {
         self.overlay_bytes() >= OVERLAY_BYTES_MAX
-    }
-
-    /// By how much the number of unspent outputs has grown through blocks applied to this manager.
-    #[must_use]
-    pub fn utxo_count_delta(&self) -> i64 {
-        self.chain.count_delta()
     }
 
     /// Whether a read of the index has failed. From then on "unknown" may be wrong, so the node must decide nothing by

@@ -119,6 +119,7 @@ fn index_change(
         state: vec![7],
         spent,
         created,
+        replaced: Vec::new(),
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,
@@ -167,7 +168,7 @@ fn an_output_passes_through_its_states_in_order() {
     assert_eq!(state(&outpoint(0)), OutputState::SpentFinalized { by }, "final stays final");
 
     let outputs = created(&tx, 1);
-    manager.apply_block(1, &[(outpoint(0), entry(1, 0))], &outputs, &spenders(&[&tx]));
+    manager.apply_block(1, &outputs, &spenders(&[&tx]));
     let confirmed = OutputState::Confirmed { by, height: 1 };
     assert_eq!(state(&outpoint(0)), confirmed);
     assert_eq!(manager.find_output(&made), Some((tx.outputs()[0], Some(1))));
@@ -180,7 +181,6 @@ fn an_output_passes_through_its_states_in_order() {
     manager.forget_through(1);
     assert_eq!((state(&outpoint(0)), state(&made)), (confirmed, OutputState::Unspent));
     assert_eq!(manager.overlay_bytes(), 0);
-    assert_eq!(manager.utxo_count_delta(), 0);
     // Votes that come late bring nothing back.
     manager.mark_final(&tx);
     assert_eq!((manager.locked_count(), manager.final_output_count()), (0, 0));
@@ -194,7 +194,7 @@ fn a_replaced_output_shows_its_new_entry_wherever_it_is_held() {
     let (manager, index, _) = setup(3);
     let tx = spend(&[outpoint(0)], &[1], b"");
     let made = created(&tx, 1);
-    manager.apply_block(1, &[(outpoint(0), entry(1, 0))], &made, &spenders(&[&tx]));
+    manager.apply_block(1, &made, &spenders(&[&tx]));
     manager.prefetch(&[outpoint(1)]);
     let less = |entry: UtxoEntry| {
         let value = Amount(entry.output.value.0 - 1);
@@ -202,7 +202,7 @@ fn a_replaced_output_shows_its_new_entry_wherever_it_is_held() {
     };
     let replaced =
         [(outpoint(1), less(entry(1, 0))), (outpoint(2), less(entry(1, 0))), (made[0].0, less(made[0].1))];
-    manager.apply_block(2, &[], &[], &[]);
+    manager.apply_block(2, &[], &[]);
     manager.replace_outputs(2, &replaced);
     let holds = |manager: &UtxoManager| {
         for (outpoint, entry) in &replaced {
@@ -217,7 +217,6 @@ fn a_replaced_output_shows_its_new_entry_wherever_it_is_held() {
         assert_eq!(found, expected, "each of them once");
     };
     holds(&manager);
-    assert_eq!(manager.utxo_count_delta(), 0, "neither spent nor made");
     index.apply(&index_change(1, vec![(outpoint(0), entry(1, 0), tx.txid())], made.clone())).unwrap();
     mark(&index, 1);
     manager.forget_through(1);
@@ -271,7 +270,7 @@ fn what_a_recent_block_spent_can_not_be_locked() {
     let included = spend(&[outpoint(0)], &[2], b"included");
     let other = spend(&[outpoint(0), outpoint(1)], &[2], b"other");
     manager.lock(&other).unwrap();
-    manager.apply_block(1, &[(outpoint(0), entry(1, 0))], &created(&included, 1), &spenders(&[&included]));
+    manager.apply_block(1, &created(&included, 1), &spenders(&[&included]));
     assert_eq!(manager.lock(&included), Err(LockError::InChain { height: 1 }));
     let conflict = LockConflict { outpoint: outpoint(0), held_by: included.txid() };
     assert_eq!(manager.lock(&other), Err(LockError::Conflict(conflict)));
@@ -308,11 +307,10 @@ fn a_block_may_spend_its_own_outputs() {
     let mut made = created(&parent, 1);
     made.remove(0);
     made.extend(created(&child, 1));
-    manager.apply_block(1, &[(outpoint(0), entry(1, 0))], &made, &spenders(&[&parent, &child]));
+    manager.apply_block(1, &made, &spenders(&[&parent, &child]));
     assert_eq!(manager.output_state(&inner), OutputState::Confirmed { by: child.txid(), height: 1 });
     assert_eq!(manager.find_output(&inner), None);
     assert_eq!((manager.locked_count(), manager.final_output_count()), (0, 0));
-    assert_eq!(manager.utxo_count_delta(), 1);
     assert_eq!(manager.by_lock.len(), 2);
 }
 
@@ -335,7 +333,7 @@ fn a_slow_reader_does_not_bring_back_what_was_spent_and_forgotten() {
     let hook: Hook = {
         let (manager, tx) = (Arc::clone(&manager), tx.clone());
         Box::new(move || {
-            manager.apply_block(1, &[(outpoint(0), entry(1, 0))], &created(&tx, 1), &spenders(&[&tx]));
+            manager.apply_block(1, &created(&tx, 1), &spenders(&[&tx]));
             let spent = vec![(outpoint(0), entry(1, 0), tx.txid())];
             index.apply(&index_change(1, spent, created(&tx, 1))).unwrap();
             mark(&index, 1);
@@ -355,7 +353,7 @@ fn a_slow_reader_does_not_bring_back_what_the_overlay_has_spent() {
     let tx = spend(&[outpoint(0)], &[2], b"");
     let hook: Hook = {
         let (manager, tx) = (Arc::clone(&manager), tx);
-        Box::new(move || manager.apply_block(1, &[(outpoint(0), entry(1, 0))], &[], &spenders(&[&tx])))
+        Box::new(move || manager.apply_block(1, &[], &spenders(&[&tx])))
     };
     *store.hook.lock() = Some(hook);
     manager.prefetch(&[outpoint(0)]);
@@ -388,14 +386,14 @@ fn a_failed_read_poisons() {
 fn the_overlay_says_when_it_is_full() {
     let (manager, ..) = setup(0);
     let many: Vec<_> = (0..1_000).map(|number| (outpoint(number), entry(1, 1))).collect();
-    manager.apply_block(1, &[], &many, &[]);
+    manager.apply_block(1, &many, &[]);
     let bytes = manager.overlay_bytes();
     assert!(!manager.is_overlay_full());
     let mut height = 1;
     while !manager.is_overlay_full() {
         height += 1;
         // The same outputs again: the bound counts changes, not outputs.
-        manager.apply_block(height, &[], &many, &[]);
+        manager.apply_block(height, &many, &[]);
     }
     assert_eq!(manager.overlay_bytes(), bytes * usize::try_from(height).unwrap());
     manager.forget_through(height - 1);
@@ -409,7 +407,7 @@ fn the_overlay_says_when_it_is_full() {
 fn an_address_with_more_than_a_page_of_outputs_is_told_whole() {
     let (manager, index, _) = setup(700);
     let young: Vec<_> = (10_000..10_600).map(|number| (outpoint(number), entry(1, 1))).collect();
-    manager.apply_block(1, &[], &young, &[]);
+    manager.apply_block(1, &young, &[]);
     index.apply(&index_change(1, Vec::new(), young)).unwrap();
     let taken: Vec<OutPoint> = (0..300).chain(10_000..10_300).map(outpoint).collect();
     manager.lock(&spend(&taken, &[2], b"")).unwrap();

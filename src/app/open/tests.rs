@@ -138,7 +138,7 @@ fn open_planted(
     let (config, genesis) = (config(home), devnet_genesis(4));
     let log = BlockLog::open(RealDisk, &home.join("blocks"), genesis.chain_id()).unwrap();
     let mut opened = 0;
-    let mut sled = open_sled(&config);
+    let mut sled = engine(&config);
     let mut open_store = |path: &Path| {
         opened += 1;
         if opened > failing {
@@ -233,7 +233,7 @@ fn a_start_survives_whatever_bytes_of_the_database_are_wrong() {
         {
             let sled = SledIndex::open(&path, 8).unwrap();
             let put = |number: u32| Change::Put {
-                tree: Tree::Utxo,
+                tree: Tree::Output,
                 key: number.to_be_bytes().to_vec(),
                 value: vec![7; 100],
             };
@@ -285,4 +285,20 @@ fn progress_is_told_in_percent_and_time() {
     ] {
         assert_eq!(estimate(from, done, total, second), expected, "{from} {done} {total}");
     }
+}
+
+/// INV-OPEN-1: the block log is enough, whichever engine there was.
+#[test]
+fn another_engine_begins_with_an_index_of_its_own_and_the_way_back_is_open() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut config, genesis) = (config(home.path()), devnet_genesis(4));
+    let marks = [StorageEngine::Sled, StorageEngine::Fjall, StorageEngine::Sled].map(|engine| {
+        config.storage.engine = engine;
+        let data = open(&config, &genesis).unwrap();
+        assert!(data.index.unspent().unwrap() > 0);
+        data.index.mark().unwrap().unwrap()
+    });
+    assert!(marks.iter().all(|mark| *mark == marks[0]));
+    let paths = StorageEngine::ALL.map(|engine| index_path(&config, engine));
+    assert!(paths[0] != paths[1] && paths.iter().all(|path| path.is_dir()));
 }

@@ -20,12 +20,14 @@ enum Kind {
     Path,
     Integer,
     Boolean,
+    /// An integer or `auto`.
+    Size,
     /// Separated by commas.
     List,
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 26] = [
+const KEYS: [(&str, &str, Kind); 27] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -40,7 +42,8 @@ const KEYS: [(&str, &str, Kind); 26] = [
     ("rpc", "auth", Kind::Text),
     ("rpc", "users", Kind::List),
     ("rpc", "max_connections", Kind::Integer),
-    ("storage", "cache_mb", Kind::Integer),
+    ("storage", "engine", Kind::Text),
+    ("storage", "cache_mb", Kind::Size),
     ("consensus", "vote_interval_ms", Kind::Integer),
     ("mempool", "max_transactions", Kind::Integer),
     ("mempool", "max_bytes", Kind::Integer),
@@ -281,6 +284,8 @@ fn setting_of_text(section: &str, key: &str, text: &str, origin: Origin) -> Resu
     let value = match kind {
         Kind::Text | Kind::Path => Ok(Value::String(text.to_owned())),
         Kind::Integer => text.parse().map(Value::Integer).map_err(|_| "expected an integer"),
+        Kind::Size if text == "auto" => Ok(Value::String(text.to_owned())),
+        Kind::Size => text.parse().map(Value::Integer).map_err(|_| "expected an integer or \"auto\""),
         Kind::Boolean => text.parse().map(Value::Boolean).map_err(|_| "expected true or false"),
         Kind::List => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
@@ -364,7 +369,7 @@ mod tests {
             .iter()
             .map(|(section, key, kind)| {
                 let type_name = match kind {
-                    Kind::Text | Kind::Path => "string",
+                    Kind::Text | Kind::Path | Kind::Size => "string",
                     Kind::Integer => "integer",
                     Kind::Boolean => "boolean",
                     Kind::List => "array",

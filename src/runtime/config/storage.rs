@@ -1,0 +1,154 @@
+//! `[storage]`: what keeps the index, and how much memory it may take.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// What part of the machine's memory `auto` takes.
+const AUTO_PART: u64 = 32;
+/// The least and the most that `auto` takes, in 1,000,000 bytes.
+const AUTO_MEGABYTES: (u64, u64) = (64, 1_000);
+/// Where the kernel says what memory a group of processes may take: of both versions of its interface.
+const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+/// `[storage]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StorageConfig {
+    /// What keeps the index.
+    pub engine: StorageEngine,
+    /// Cache of the index.
+    pub cache_mb: CacheSize,
+}
+
+impl StorageConfig {
+    /// Bytes of each of the two caches: the engine's, and that of unspent outputs above it.
+    #[must_use]
+    pub fn half_cache_bytes(&self) -> u64 {
+        let megabytes = match self.cache_mb {
+            CacheSize::Megabytes(size) => size,
+            CacheSize::Auto => auto_megabytes(memory_bytes()),
+        };
+        megabytes.saturating_mul(500_000)
+    }
+}
+
+/// What keeps the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageEngine {
+    /// sled: a tree with a log of its own. Fast while its hot part fits into the cache.
+    Sled,
+    /// fjall: a log-structured merge tree. As fast with ten million outputs as with ten thousand.
+    Fjall,
+}
+
+impl StorageEngine {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Sled, Self::Fjall];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sled => "sled",
+            Self::Fjall => "fjall",
+        }
+    }
+}
+
+/// How large a cache is: in the configuration a number of 1,000,000 bytes, or `"auto"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheSize {
+    /// A part of the machine's memory.
+    Auto,
+    /// So many 1,000,000 bytes.
+    Megabytes(u64),
+}
+
+impl fmt::Display for CacheSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Megabytes(size) => size.fmt(f),
+        }
+    }
+}
+
+impl Serialize for CacheSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Megabytes(size) => serializer.serialize_u64(*size),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for CacheSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Words;
+
+        impl de::Visitor<'_> for Words {
+            type Value = CacheSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an integer or \"auto\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<CacheSize, E> {
+                if text == "auto" {
+                    Ok(CacheSize::Auto)
+                } else {
+                    Err(E::invalid_value(de::Unexpected::Str(text), &self))
+                }
+            }
+
+            fn visit_u64<E: de::Error>(self, size: u64) -> Result<CacheSize, E> {
+                Ok(CacheSize::Megabytes(size))
+            }
+
+            fn visit_i64<E: de::Error>(self, size: i64) -> Result<CacheSize, E> {
+                let negative = || E::invalid_value(de::Unexpected::Signed(size), &self);
+                u64::try_from(size).map(CacheSize::Megabytes).map_err(|_| negative())
+            }
+        }
+
+        deserializer.deserialize_any(Words)
+    }
+}
+
+fn auto_megabytes(memory_bytes: u64) -> u64 {
+    let (least, most) = AUTO_MEGABYTES;
+    (memory_bytes / AUTO_PART / 1_000_000).clamp(least, most)
+}
+
+/// The memory that this process may take, in bytes: the machine's, or less if the group that it belongs to is limited. None
+/// where that can't be read.
+fn memory_bytes() -> u64 {
+    let machine = std::fs::read_to_string("/proc/meminfo").ok();
+    let machine = machine.as_deref().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok()
+    });
+    let limits = LIMIT_FILES.into_iter().filter_map(|path| std::fs::read_to_string(path).ok());
+    let limits = limits.filter_map(|text| text.trim().parse::<u64>().ok());
+    let machine = machine.map(|kibibytes| kibibytes.saturating_mul(1_024));
+    machine.into_iter().chain(limits).min().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auto_takes_a_part_of_the_memory_within_bounds() {
+        assert_eq!(auto_megabytes(0), 64);
+        assert_eq!(auto_megabytes(8_000_000_000), 250);
+        assert_eq!(auto_megabytes(1_000_000_000_000), 1_000);
+        let of_size = |cache_mb| StorageConfig { engine: StorageEngine::Sled, cache_mb }.half_cache_bytes();
+        assert_eq!(of_size(CacheSize::Megabytes(32)), 16_000_000);
+        let auto = of_size(CacheSize::Auto);
+        assert!((32_000_000..=500_000_000).contains(&auto), "{auto}");
+        assert!(memory_bytes() > 64 << 20, "a machine that builds this has more");
+    }
+}
