@@ -48,21 +48,21 @@ impl SignatureVerifier for CountingVerifier {
 }
 
 /// A node without a network, a core or a clock.
-struct Desk {
-    admission: Admission,
-    state: LedgerState,
-    utxos: Arc<UtxoManager>,
-    pool: Arc<TransactionPool>,
-    requested: Arc<RequestedBodies>,
-    news: Arc<News>,
+pub(super) struct Desk {
+    pub(super) admission: Admission,
+    pub(super) state: LedgerState,
+    pub(super) utxos: Arc<UtxoManager>,
+    pub(super) pool: Arc<TransactionPool>,
+    pub(super) requested: Arc<RequestedBodies>,
+    pub(super) news: Arc<News>,
     verifier: Arc<CountingVerifier>,
-    coins: Vec<OutPoint>,
-    now: Moment,
+    pub(super) coins: Vec<OutPoint>,
+    pub(super) now: Moment,
 }
 
 impl Desk {
     /// Users 1 to 4 have eight coins each: user u's are `coin(u, 0)` to `coin(u, 7)`.
-    fn new(max_transactions: usize) -> Self {
+    pub(super) fn new(max_transactions: usize) -> Self {
         let mut parameters = ChainParameters::of_network(Network::Devnet);
         let collateral = parameters.tiers[0].collateral;
         parameters.min_masternodes = 3;
@@ -123,11 +123,11 @@ impl Desk {
     }
 
     /// One coin of a user, all but the fee.
-    fn pay(&self, user: u8, place: usize, to: u8) -> Arc<Transaction> {
+    pub(super) fn pay(&self, user: u8, place: usize, to: u8) -> Arc<Transaction> {
         self.sign(vec![self.coin(usize::from(user), place)], to, COIN - 1_000, &[user])
     }
 
-    fn child(&self, parent: &Transaction, owner: u8, to: u8) -> Arc<Transaction> {
+    pub(super) fn child(&self, parent: &Transaction, owner: u8, to: u8) -> Arc<Transaction> {
         let input = OutPoint { txid: parent.txid(), index: 0 };
         self.sign(vec![input], to, parent.outputs[0].value.0 - 1_000, &[owner])
     }

@@ -43,7 +43,7 @@ use crate::utxo::UtxoManager;
 /// Bulk events that are handled before urgent ones are looked for again.
 const BULK_BURST: usize = 32;
 /// Urgent events of peers that are handled before the node's own are looked for again.
-const URGENT_BURST: usize = 64;
+pub(super) const URGENT_BURST: usize = 64;
 /// So many signatures are checked where they are found: to hand them to another thread and to be woken by it costs as much
 /// as to check them. At 500 payments a second a node made some 30 futex calls a payment before.
 const CHECKED_HERE_MAX: usize = 2;

@@ -30,8 +30,8 @@ pub(crate) fn peer() -> PublicKey {
 pub(crate) struct Surroundings<D: Disk> {
     pub(crate) journal: JournalWriter<D>,
     queue: JournalQueue,
-    log: BlockLog<D>,
-    assembler: Assembler,
+    pub(crate) log: BlockLog<D>,
+    pub(crate) assembler: Assembler,
     /// What the node owes itself, and has not heard yet.
     owed: VecDeque<Event>,
     /// What it has written to its journal.

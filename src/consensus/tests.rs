@@ -1,12 +1,15 @@
 //! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
 
 mod batches;
+mod block_commit;
 mod closing;
 mod durable;
+mod engine;
 mod epochs;
 mod evidence;
 mod forks;
 mod proofs;
+mod shell;
 mod strangers;
 
 use std::path::Path;
@@ -14,7 +17,7 @@ use std::path::Path;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::events::{Event, Output, Timer};
+use super::events::{AppliedBlock, Event, Output, Timer};
 use super::fixtures::{SingleNode, peer};
 use super::replay::replay;
 use crate::protocol::bft;
@@ -136,6 +139,26 @@ impl Chain {
         LoggedBlock { committed: CommittedBlock { block, commit }, spent }
     }
 
+    /// Adds an empty block, and says what it did.
+    fn grow_applied(&mut self, time: TimeMs, epoch_end: bool) -> (LoggedBlock, Arc<AppliedBlock>) {
+        let (block, outcome) = self.block(time, epoch_end, &[]);
+        let BlockOutcome { spent, created, receipts, slashed, .. } = outcome.clone();
+        let (hash, logged) = (block.header.hash(), self.commit(block, outcome));
+        let applied = AppliedBlock {
+            committed: Released::heard(logged.committed.clone()),
+            hash,
+            transactions: Vec::new(),
+            spent,
+            created,
+            receipts,
+            slashed,
+            spenders: Vec::new(),
+            state: Arc::new(self.state.clone()),
+            own: false,
+        };
+        (logged, Arc::new(applied))
+    }
+
     /// What spends a payment's output.
     fn child(&self, parent: &CheckedTransaction) -> CheckedTransaction {
         let TxOut { value, lock } = parent.outputs()[0];
@@ -221,7 +244,18 @@ impl Node {
         now_ms: TimeMs,
         records: Vec<JournalRecord>,
     ) -> Self {
-        let (genesis, disk) = (genesis(), MemoryDisk::new());
+        Self::on_disk(&MemoryDisk::new(), secret, vote_interval_ms, blocks, now_ms, records)
+    }
+
+    fn on_disk(
+        disk: &MemoryDisk,
+        secret: SecretKey,
+        vote_interval_ms: u64,
+        blocks: &[LoggedBlock],
+        now_ms: TimeMs,
+        records: Vec<JournalRecord>,
+    ) -> Self {
+        let genesis = genesis();
         let chain_id = genesis.chain_id();
         let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
         for block in blocks {

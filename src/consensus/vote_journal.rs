@@ -360,6 +360,57 @@ mod tests {
     }
 
     #[test]
+    fn neighbouring_writes_cost_one_write_and_one_sync_up_to_a_bound() {
+        let operations = |writes: usize| {
+            let disk = MemoryDisk::new();
+            let (writer, (sender, receiver)) = (journal(&disk), JournalSender::new());
+            (0..writes).for_each(|number| sender.send(staged(number as u64)).unwrap());
+            drop(sender);
+            let (before, mut groups) = (disk.operations(), Vec::new());
+            run_journal(writer, &receiver, drop, |durable| groups.push(durable.len())).unwrap();
+            (disk.operations() - before, groups)
+        };
+        let (of_one, groups) = operations(1);
+        assert_eq!(groups, [1]);
+        assert_eq!(operations(JOURNAL_GROUP_MAX), (of_one, vec![JOURNAL_GROUP_MAX]));
+        assert_eq!(operations(JOURNAL_GROUP_MAX + 1), (2 * of_one, vec![JOURNAL_GROUP_MAX, 1]));
+    }
+
+    /// INV-VOTE-JOURNAL-4: each order gives back its own room, when it is done.
+    #[test]
+    fn what_was_written_makes_room_and_nothing_else_does() {
+        let (sender, receiver) = JournalSender::new();
+        let waiting = Arc::clone(&sender.bytes);
+        let orders = [staged(1), JournalOrder::Prune(0), staged(2), JournalOrder::Prune(0), staged(3)];
+        let of_one = orders[0].records_bytes();
+        orders.into_iter().for_each(|order| sender.send(order).unwrap());
+        drop(sender);
+        let (mut left, disk) = (Vec::new(), MemoryDisk::new());
+        let retire = |_| assert!(*waiting.waiting.lock() > 0);
+        run_journal(journal(&disk), &receiver, retire, |_| left.push(*waiting.waiting.lock())).unwrap();
+        assert_eq!(left, [2 * of_one, of_one, 0]);
+    }
+
+    /// Votes of the epoch that goes on stay, however many orders stand around the one that retires old ones.
+    #[test]
+    fn what_is_retired_is_older_than_the_epoch_of_the_order_and_was_written_before_it() {
+        let disk = MemoryDisk::new();
+        let (sender, receiver) = JournalSender::new();
+        let started = |epoch| {
+            let records = vec![JournalRecord::EpochStarted { epoch }];
+            JournalOrder::Commit(Staged { records, release: vec![vote(epoch)] })
+        };
+        (1..=3).for_each(|epoch| sender.send(started(epoch)).unwrap());
+        sender.send(JournalOrder::Prune(2)).unwrap();
+        sender.send(started(4)).unwrap();
+        drop(sender);
+        let retire = |segments: RetiredSegments<MemoryDisk>| segments.remove(&mut || true).unwrap();
+        run_journal(journal(&disk), &receiver, retire, drop).unwrap();
+        let files = ["00000002.seg", "00000003.seg", "00000004.seg"].map(str::to_owned);
+        assert_eq!(disk.list(Path::new("votes")).unwrap(), files);
+    }
+
+    #[test]
     fn nothing_is_released_after_a_failed_write() {
         let disk = MemoryDisk::new();
         let writer = journal(&disk);

@@ -24,7 +24,7 @@
 mod chain;
 mod locks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -106,6 +106,15 @@ impl IndexStore for FaultyIndex {
     }
 }
 
+/// A manager whose index could not be read once.
+pub(crate) fn poisoned() -> UtxoManager {
+    let store = FaultyIndex::default();
+    store.is_failing.store(true, Ordering::SeqCst);
+    let manager = UtxoManager::new(Arc::new(Index::new(Arc::new(store))), 1 << 20);
+    assert_eq!(manager.utxo(&outpoint(0)), None);
+    manager
+}
+
 fn index_change(
     height: Height,
     spent: Vec<(OutPoint, UtxoEntry, TxId)>,

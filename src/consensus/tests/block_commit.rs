@@ -1,0 +1,161 @@
+//! The thread behind the block log: what it reports, what it indexes, and when it waits or stops.
+
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::consensus::block_commit::{BlockOrder, start_block_log};
+use crate::consensus::inbox::ConsensusHandle;
+use crate::consensus::verify::Voters;
+use crate::network::tests::support::{eventually, patient};
+use crate::runtime::TaskRegistry;
+use crate::storage::block_log::BlockReader;
+use crate::storage::index_writer::IndexWriter;
+use crate::storage::memory_disk::Fault;
+use crate::storage::{DirectoryLock, StorageError};
+use crate::utxo::UtxoManager;
+
+/// The thread, and what the node sees of it.
+struct Thread {
+    orders: SyncSender<BlockOrder>,
+    registry: TaskRegistry,
+    handle: Arc<ConsensusHandle>,
+    utxos: Arc<UtxoManager>,
+    index: Index,
+    reader: BlockReader<MemoryDisk>,
+    disk: MemoryDisk,
+    directory: tempfile::TempDir,
+}
+
+/// An output that nobody spends.
+fn output() -> (OutPoint, UtxoEntry) {
+    let lock = Lock::KeyHash(user().public().key_hash());
+    let output = TxOut { value: Amount(1), lock };
+    (OutPoint { txid: TxId([0xee; 32]), index: 0 }, UtxoEntry { output, height: 0 })
+}
+
+fn start(chain: &Chain) -> Thread {
+    let disk = MemoryDisk::new();
+    let log = BlockLog::open(disk.clone(), Path::new("blocks"), *chain.state.chain_id()).unwrap();
+    let (index, reader) = (Index::new(Arc::new(MemoryIndex::new())), log.reader());
+    replay(&genesis(), &index, &reader, &mut |_, _| true).unwrap();
+    let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 10));
+    let registry = TaskRegistry::new(CancellationToken::new());
+    let (chain_id, epoch, set) = (*chain.state.chain_id(), 0, Arc::clone(chain.state.validators()));
+    let (handle, _inbox) = ConsensusHandle::new(Voters { chain_id, epoch, set });
+    let writer = IndexWriter::start(index.clone(), |_| {}).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let lock = Arc::new(DirectoryLock::acquire(directory.path()).unwrap());
+    let orders =
+        start_block_log(log, writer, Arc::clone(&handle), Arc::clone(&utxos), lock, &registry).unwrap();
+    Thread { orders, registry, handle, utxos, index, reader, disk, directory }
+}
+
+impl Thread {
+    /// The blocks that consensus heard of since the last look.
+    fn persisted(&self) -> Vec<BlockHash> {
+        let hash = |event| match event {
+            Event::BlockPersisted(block) => block.hash(),
+            other => panic!("{other:?}"),
+        };
+        self.handle.take_own().into_iter().map(hash).collect()
+    }
+
+    async fn stop(self) -> (TaskRegistry, Index) {
+        drop(self.orders);
+        self.registry.shutdown(Duration::from_secs(5)).await.unwrap();
+        (self.registry, self.index)
+    }
+}
+
+#[tokio::test]
+async fn consensus_hears_of_each_block_once_it_is_on_disk_and_the_index_follows_what_was_applied() {
+    let mut chain = Chain::new();
+    let thread = start(&chain);
+    let mut persisted = Vec::new();
+    for number in 1..=3 {
+        let (logged, applied) = chain.grow_applied(START_MS + number, false);
+        thread.orders.send(BlockOrder::Append(Box::new(logged))).unwrap();
+        eventually(|| {
+            persisted.extend(thread.persisted());
+            persisted.len() as u64 == number
+        })
+        .await;
+        assert_eq!(persisted.last(), Some(&chain.state.tip_hash()));
+        assert_eq!(thread.reader.height(), number, "it was there before anybody heard of it");
+        if number < 3 {
+            thread.orders.send(BlockOrder::Index(applied)).unwrap();
+        }
+    }
+    assert!(DirectoryLock::acquire(thread.directory.path()).is_err(), "until the last byte is written");
+    let path = thread.directory.path().to_owned();
+    let Thread { orders, registry, index, directory, .. } = thread;
+    drop(orders);
+    registry.shutdown(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(index.mark().unwrap().unwrap().height, 2, "what was applied, and no more");
+    assert_eq!(registry.failure(), None);
+    assert!(DirectoryLock::acquire(&path).is_ok());
+    drop(directory);
+}
+
+#[tokio::test]
+async fn a_block_that_cannot_be_written_stops_the_node_and_is_not_reported() {
+    let mut chain = Chain::new();
+    let thread = start(&chain);
+    thread.disk.fail_after(1, Fault::InputOutput);
+    let (logged, _) = chain.grow_applied(START_MS + 1, false);
+    thread.orders.send(BlockOrder::Append(Box::new(logged))).unwrap();
+    patient(thread.registry.token().cancelled()).await;
+    assert_eq!(thread.registry.failure().unwrap().task, "block log");
+    assert!(thread.persisted().is_empty());
+    // Nor is anything after it.
+    let next = chain.grow(START_MS + 2);
+    eventually(|| thread.orders.send(BlockOrder::Append(Box::new(next.clone()))).is_err()).await;
+    assert!(thread.persisted().is_empty());
+}
+
+/// An index that lacks a block can't be brought forward; nobody may take it for whole.
+#[tokio::test]
+async fn blocks_that_the_index_gets_out_of_order_stop_the_node() {
+    let mut chain = Chain::new();
+    let thread = start(&chain);
+    let (_, _first) = chain.grow_applied(START_MS + 1, false);
+    let (_, second) = chain.grow_applied(START_MS + 2, false);
+    thread.orders.send(BlockOrder::Index(second)).unwrap();
+    patient(thread.registry.token().cancelled()).await;
+    let order = StorageError::IndexOrder { last: 0, found: 2 };
+    assert_eq!(thread.registry.failure().unwrap().message, order.to_string());
+}
+
+/// Memory is bounded by the index: what it lacks is held there.
+#[tokio::test]
+async fn no_block_is_appended_while_outputs_have_no_room_and_the_index_goes_on_meanwhile() {
+    for is_stopping in [false, true] {
+        let mut chain = Chain::new();
+        let thread = start(&chain);
+        // The bound counts changes, not outputs.
+        let changes = vec![output(); 1 << 20];
+        thread.utxos.replace_outputs(1, &changes);
+        assert!(thread.utxos.is_overlay_full());
+        let (first, applied) = chain.grow_applied(START_MS + 1, false);
+        thread.orders.send(BlockOrder::Append(Box::new(first))).unwrap();
+        thread.orders.send(BlockOrder::Index(applied)).unwrap();
+        // Twice, so that what comes first was taken for certain.
+        let (_, second) = chain.grow_applied(START_MS + 2, false);
+        thread.orders.send(BlockOrder::Index(second)).unwrap();
+        eventually(|| thread.index.mark().unwrap().unwrap().height == 2).await;
+        assert!(thread.persisted().is_empty() && thread.reader.height() == 0, "there is no room");
+        if is_stopping {
+            // Nobody will make room any more.
+            thread.registry.token().cancel();
+        } else {
+            thread.utxos.forget_through(1);
+        }
+        eventually(|| thread.handle.has_own()).await;
+        assert_eq!(thread.reader.height(), 1);
+        let (registry, _) = thread.stop().await;
+        assert_eq!(registry.failure(), None);
+    }
+}
