@@ -339,6 +339,48 @@ mod tests {
         assert_eq!(window.usage().1, 0);
     }
 
+    /// A window that nobody fills tells nothing about what the network can do.
+    #[test]
+    fn the_window_grows_when_three_quarters_of_it_are_in_use() {
+        for (flying, grows) in [(WINDOW_START * 3 / 4 - 1, false), (WINDOW_START * 3 / 4, true)] {
+            let mut window = LoadWindow::new(0);
+            // The one that is final is in use no more.
+            (0..=flying as u64).for_each(|number| window.taken(txid(number), 1_000));
+            window.settled(&txid(0), 1_001);
+            assert_eq!(window.window_milli > milli(WINDOW_START), grows, "{flying} in use");
+        }
+    }
+
+    #[test]
+    fn the_window_shrinks_when_the_median_is_beyond_what_is_aimed_at() {
+        for (delay_ms, shrinks) in [(DELAY_TARGET_MS, false), (DELAY_TARGET_MS + 1, true)] {
+            let mut window = LoadWindow::new(0);
+            window.taken(txid(0), 10_000);
+            window.settled(&txid(0), 10_000 + delay_ms);
+            assert_eq!(window.window_milli < milli(WINDOW_START), shrinks, "{delay_ms} ms");
+        }
+    }
+
+    #[test]
+    fn what_is_not_final_for_long_takes_no_place_any_more() {
+        let mut window = LoadWindow::new(0);
+        window.taken(txid(0), 1_000);
+        for (age_ms, used) in [(STALE_MS - 1, 1), (STALE_MS, 0)] {
+            window.forget_stale(1_000 + age_ms);
+            assert_eq!(window.usage().1, used, "after {age_ms} ms");
+        }
+    }
+
+    #[test]
+    fn so_many_delays_are_remembered_and_the_oldest_are_forgotten() {
+        let mut window = LoadWindow::new(0);
+        for number in 0..=SAMPLES as u64 {
+            window.taken(txid(number), 10_000);
+            window.settled(&txid(number), 10_000 + number);
+        }
+        assert_eq!((window.samples.len(), window.samples.front()), (SAMPLES, Some(&1)));
+    }
+
     #[test]
     fn a_decrease_waits_for_two_delays() {
         let mut window = LoadWindow::new(0);

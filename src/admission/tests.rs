@@ -516,6 +516,18 @@ fn at_most_so_many_come_before_one_that_waits() {
         matches!(desk.submit(&one_more), Err(Refusal::TooManyAncestors { limit: of, .. }) if of == limit),
         "INV-WAITING-1"
     );
+    // The same when all of them are parents.
+    for (count, is_taken) in [(ANCESTORS_MAX, true), (ANCESTORS_MAX + 1, false)] {
+        let mut desk = Desk::new(100);
+        let coins = (1..=4).flat_map(|user| (0..8).map(move |place| (user, place)));
+        let parents: Vec<_> = coins.take(count).map(|(user, place)| desk.pay(user, place, 1)).collect();
+        for parent in &parents {
+            desk.submit(parent).unwrap();
+        }
+        let inputs = parents.iter().map(|parent| OutPoint { txid: parent.txid(), index: 0 }).collect();
+        let child = desk.sign(inputs, 1, COIN, &[1]);
+        assert_eq!(desk.submit(&child).is_ok(), is_taken, "INV-WAITING-1: {count} parents");
+    }
 }
 
 #[test]

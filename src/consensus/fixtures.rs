@@ -40,6 +40,12 @@ pub(crate) struct Surroundings<D: Disk> {
     pub(crate) said: Vec<Message>,
     /// What it sent to its peer alone.
     pub(crate) sent: Vec<Message>,
+    /// The same with whom it sent it to.
+    pub(crate) addressed: Vec<(PeerId, Message)>,
+    /// What it wants to be called back about, and when.
+    pub(crate) scheduled: Vec<(Timer, u64)>,
+    /// What it told readers.
+    pub(crate) told: Vec<Notification>,
 }
 
 impl<D: Disk> Shell for Surroundings<D> {
@@ -63,7 +69,8 @@ impl<D: Disk> Shell for Surroundings<D> {
         self.owed.push_back(Event::BlockPersisted(durable));
     }
 
-    fn send(&mut self, _to: PeerId, message: Message) {
+    fn send(&mut self, to: PeerId, message: Message) {
+        self.addressed.push((to, message.clone()));
         self.sent.push(message);
     }
 
@@ -77,7 +84,9 @@ impl<D: Disk> Shell for Surroundings<D> {
         self.sent.extend(messages);
     }
 
-    fn schedule(&mut self, _timer: Timer, _delay_ms: u64) {}
+    fn schedule(&mut self, timer: Timer, delay_ms: u64) {
+        self.scheduled.push((timer, delay_ms));
+    }
 
     fn misbehaved(&mut self, _peer: PeerId, what: &'static str) {
         panic!("it blames its peer: {what}");
@@ -85,7 +94,9 @@ impl<D: Disk> Shell for Surroundings<D> {
 
     fn check_transactions(&mut self, _from: PeerId, _transactions: Vec<Arc<Transaction>>) {}
 
-    fn notify(&mut self, _notification: Notification) {}
+    fn notify(&mut self, notification: Notification) {
+        self.told.push(notification);
+    }
 }
 
 pub(crate) struct SingleNode<D: Disk> {
@@ -145,6 +156,9 @@ impl<D: Disk> SingleNode<D> {
             written: Vec::new(),
             said: Vec::new(),
             sent: Vec::new(),
+            addressed: Vec::new(),
+            scheduled: Vec::new(),
+            told: Vec::new(),
         };
         let mut node = Self { consensus, around, now_ms };
         node.execute(outputs);

@@ -162,6 +162,12 @@ impl ConsensusHandle {
         let _ = self.thread.set(std::thread::current());
     }
 
+    /// Whether a thread is there to be woken.
+    #[cfg(test)]
+    pub(super) fn is_attached(&self) -> bool {
+        self.thread.get().is_some()
+    }
+
     pub(super) fn take_own(&self) -> VecDeque<Event> {
         std::mem::take(&mut *self.own.lock())
     }

@@ -198,6 +198,31 @@ mod tests {
         assert_eq!(log.iter().collect::<Vec<_>>(), (0..2_000).collect::<Vec<_>>());
     }
 
+    /// INV-OBSERVE-2: what was heard makes room again, however much comes in all.
+    #[test]
+    fn more_than_may_wait_is_heard_in_the_end() {
+        let registry = TaskRegistry::new(tokio_util::sync::CancellationToken::new());
+        let ((heard, log), (go, gate)) = (mpsc::sync_channel(2_000), mpsc::sync_channel(1));
+        let sender = start_observers(Slow(heard, gate), &registry).unwrap();
+        drop(go);
+        let (told, hears) = mpsc::sync_channel(10);
+        let large = |number: usize| {
+            let Notification::Voted(mut txids) = voted(number) else { unreachable!() };
+            txids.resize(OBSERVED_BYTES_MAX / size_of::<TxId>(), TxId::ZERO);
+            Notification::Voted(txids)
+        };
+        std::thread::spawn(move || {
+            for number in 0..4 {
+                sender.tell(&mut vec![large(number)]);
+                told.send(number).unwrap();
+            }
+        });
+        for number in 0..4 {
+            assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(number));
+        }
+        assert_eq!(log.iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+    }
+
     /// INV-OBSERVE-2.
     #[test]
     fn who_tells_waits_for_room_and_not_for_who_is_gone() {

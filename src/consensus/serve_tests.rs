@@ -149,3 +149,57 @@ fn who_has_used_up_its_budget_waits_and_nobody_else_does() {
     queue.forget_idle(later + Duration::from_secs(60));
     assert!(queue.peers.is_empty());
 }
+
+/// INV-SERVE-3.
+#[test]
+fn who_has_used_up_just_its_budget_waits_until_there_is_some_again() {
+    let began = Clock.instant();
+    let mut queue = AnswerQueue::default();
+    for (left, is_served) in [(1, true), (0, false)] {
+        queue.push(Recipient::Peer(peer(left)), blocks(1), began);
+        assert!(queue.pop(began).is_some());
+        queue.paid(peer(left), BURST_BYTES - usize::from(left));
+        queue.push(Recipient::Peer(peer(left)), blocks(1), began);
+        assert_eq!(queue.pop(began).is_some(), is_served);
+    }
+    assert!(queue.pop(began + Duration::from_millis(1)).is_some());
+}
+
+#[test]
+fn no_more_answers_wait_for_everybody_than_may() {
+    let mut queue = AnswerQueue::default();
+    let now = Clock.instant();
+    (0..=SHARED_ANSWERS_MAX as u64).for_each(|from| queue.push(Recipient::All, blocks(from), now));
+    let served = std::iter::from_fn(|| queue.pop(now)).map(|(to, answer)| match answer {
+        Answer::Blocks { from, .. } if to == Recipient::All => from,
+        other => panic!("{other:?}"),
+    });
+    assert!(served.eq(0..SHARED_ANSWERS_MAX as u64), "in their order");
+}
+
+/// What was paid is held against the peer, and who is gone is not remembered for ever.
+#[tokio::test]
+async fn the_thread_counts_what_it_sends_and_forgets_who_is_gone() {
+    use crate::network::tests::support::{Node, eventually};
+    let node = Node::start(1).await;
+    let registry = TaskRegistry::new(tokio_util::sync::CancellationToken::new());
+    let server = AnswerServer::start(assembler(), node.handle.clone(), &registry).unwrap();
+    let large = |seq| batch(1, seq, 0..4_096);
+    let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 9 };
+    let batches: Vec<_> = (0..4).map(large).collect();
+    let bytes: usize = batches.iter().map(|batch| encode(batch).len()).sum();
+    server.serve(Recipient::Peer(peer(0)), Answer::Batches { batches, end });
+    let budget = || server.state.lock().queue.peers.get(&peer(0)).map(|of_peer| of_peer.budget);
+    eventually(|| budget() == Some(BURST_BYTES as i64 - bytes as i64)).await;
+    let nobody = |number: u32| {
+        let mut bytes = [7; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        crate::types::PublicKey(bytes)
+    };
+    for number in 1..FORGET_EVERY {
+        server.serve(Recipient::Peer(nobody(number)), Answer::Batches { batches: Vec::new(), end });
+    }
+    eventually(|| server.state.lock().queue.peers.len() <= 1).await;
+    server.stop();
+    registry.shutdown(Duration::from_secs(5)).await.unwrap();
+}

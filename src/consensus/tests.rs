@@ -3,12 +3,15 @@
 mod batches;
 mod block_commit;
 mod closing;
+mod due;
 mod durable;
 mod engine;
 mod epochs;
 mod evidence;
 mod forks;
 mod proofs;
+mod pulled;
+mod restored;
 mod shell;
 mod strangers;
 

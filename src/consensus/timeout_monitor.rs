@@ -106,6 +106,20 @@ mod tests {
     use super::*;
     use tokio_util::sync::CancellationToken;
 
+    #[test]
+    fn a_timer_is_due_at_its_deadline_and_taken_once() {
+        let now = Clock.instant();
+        let later = now + Duration::from_millis(5);
+        let mut timers = Timers::default();
+        timers.deadlines.extend([(Timer::FlushVotes, now), (Timer::HeightDue(1), later)]);
+        let mut due = Vec::new();
+        assert_eq!(timers.take_due(now, &mut due), Some(later));
+        assert_eq!(due, [Timer::FlushVotes]);
+        due.clear();
+        assert_eq!(timers.take_due(later, &mut due), None);
+        assert_eq!(due, [Timer::HeightDue(1)]);
+    }
+
     /// INV-TIMER-1.
     #[tokio::test]
     async fn each_timer_elapses_once_and_in_the_order_of_deadlines() {

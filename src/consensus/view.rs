@@ -265,6 +265,22 @@ mod tests {
         let hash = recent.at(20).unwrap().block.header.hash();
         assert_eq!(recent.heights.get(&hash), Some(&20));
 
+        // As many transactions as allowed stay, one more drives the oldest out.
+        let transaction = Arc::new(Transaction::transfer(Vec::new(), Vec::new(), Vec::new()));
+        let with = |height: Height, count: usize| {
+            let mut block = block(height);
+            block.block.transactions = vec![Arc::clone(&transaction); count];
+            (block.block.header.hash(), Released::heard(block))
+        };
+        let mut few = RecentBlocks::default();
+        for (height, count, first) in
+            [(1, 1, 1), (2, RECENT_TRANSACTIONS_MAX - 1, 1), (3, 0, 1), (4, 1, 2), (5, 1, 3), (6, 0, 3)]
+        {
+            let (hash, block) = with(height, count);
+            few.push(hash, block);
+            assert_eq!(few.blocks.front().unwrap().1.block.header.height, first, "at {height}");
+        }
+
         // A block with so many transactions is kept alone.
         let mut large = block(total + 1);
         let transaction = Arc::new(Transaction::transfer(Vec::new(), Vec::new(), Vec::new()));

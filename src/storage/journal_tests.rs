@@ -494,3 +494,48 @@ fn an_own_message_is_read_back_from_the_record_that_was_made_of_it() {
     let read: Vec<Message> = places.map(|place| opened.reader.message(*place).unwrap().unwrap()).collect();
     assert_eq!(read, released.into_iter().map(Message::from).collect::<Vec<_>>());
 }
+
+/// A record that takes so many bytes.
+fn record_of(bytes: usize) -> JournalRecord {
+    let with =
+        |memo| JournalRecord::Transaction(Arc::new(Transaction::transfer(Vec::new(), Vec::new(), memo)));
+    let record = with(vec![7; bytes - encode(&with(Vec::new())).len()]);
+    assert_eq!(encode(&record).len(), bytes);
+    record
+}
+
+#[test]
+fn a_record_of_the_largest_size_is_written_and_read_and_a_larger_one_refused() {
+    let disk = MemoryDisk::new();
+    let mut writer = JournalWriter::open_or_create(disk.clone(), &dir(), IDENTITY).unwrap().writer;
+    let too_large = writer.commit(vec![staged(vec![record_of(MESSAGE_BYTES_MAX + 1)], 1)]);
+    let (bytes, limit) = (MESSAGE_BYTES_MAX + 1, MESSAGE_BYTES_MAX);
+    assert!(
+        matches!(too_large, Err(StorageError::RecordTooLarge { bytes: of, limit: at }) if (of, at) == (bytes, limit))
+    );
+    let largest = record_of(MESSAGE_BYTES_MAX);
+    drop(writer.commit(vec![staged(vec![largest.clone()], 2)]).unwrap());
+    drop(writer);
+    let JournalRecord::Transaction(body) = largest else { unreachable!() };
+    let reader = JournalWriter::open_or_create(disk, &dir(), IDENTITY).unwrap().reader;
+    assert_eq!(reader.transaction(&body.txid()).unwrap(), Some(body));
+}
+
+/// A frame is what memory holds of a commit at once.
+#[test]
+fn a_commit_is_one_write_as_long_as_it_fits_into_a_frame() {
+    /// What a record takes beside itself.
+    const RECORD_HEAD: usize = 8;
+    let operations = |records: Vec<JournalRecord>| {
+        let disk = MemoryDisk::new();
+        let mut writer = JournalWriter::open_or_create(disk.clone(), &dir(), IDENTITY).unwrap().writer;
+        let before = disk.operations();
+        drop(writer.commit(vec![staged(records, 1)]).unwrap());
+        disk.operations() - before
+    };
+    let one = operations(vec![record_of(100)]);
+    let first = 8 << 20;
+    let rest = FRAME_BYTES_TARGET - first - RECORD_HEAD;
+    assert_eq!(operations(vec![record_of(first), record_of(rest)]), one);
+    assert_eq!(operations(vec![record_of(first), record_of(rest + 1)]), 2 * one);
+}

@@ -266,3 +266,24 @@ pub(super) fn any_frame_from(
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_of_the_largest_size_is_framed_and_read_and_a_larger_one_refused() {
+        let mut payload = vec![7; PAYLOAD_BYTES_MAX];
+        let bytes = frame(3, 64, &payload).unwrap();
+        let (head, rest) = bytes.split_at(16);
+        let head = FrameHead::of(3, 64, head.try_into().unwrap()).expect("it is bounded");
+        assert!(head.holds(rest));
+        assert_eq!(head.frame_bytes(), bytes.len() as u64);
+        payload.push(7);
+        assert!(matches!(
+            frame(3, 64, &payload),
+            Err(StorageError::RecordTooLarge { bytes, limit: PAYLOAD_BYTES_MAX }) if bytes == PAYLOAD_BYTES_MAX + 1
+        ));
+        assert!(!head.holds(&payload), "of another length");
+    }
+}

@@ -498,3 +498,31 @@ impl<D: Disk> SegmentReader<D> {
         corrupt(self.0.kind, &self.0.dir, position.sequence, position.offset, what)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::memory_disk::MemoryDisk;
+
+    /// File handles are few in a process; which file was closed nobody notices.
+    #[test]
+    fn readers_keep_so_many_files_open_and_read_all() {
+        let origin = JournalOrigin::default();
+        let identity = Identity { kind: SegmentKind::Votes, chain_id: ChainId::ZERO, operator: None, origin };
+        let dir = Path::new("log");
+        let mut log = SegmentLog::create(MemoryDisk::new(), dir, identity, SEGMENT_BYTES_MAX).unwrap();
+        let reader = log.reader();
+        let mut positions = Vec::new();
+        for number in 0..=READER_HANDLES_MAX as u64 {
+            positions.push((log.append(&number.to_le_bytes()).unwrap(), number));
+            log.rotate().unwrap();
+        }
+        for (read, (position, number)) in positions.iter().enumerate() {
+            assert_eq!(reader.payload(*position).unwrap(), number.to_le_bytes());
+            assert_eq!(reader.0.handles.lock().len(), (read + 1).min(READER_HANDLES_MAX));
+        }
+        let (first, number) = positions[0];
+        assert_eq!(reader.payload(first).unwrap(), number.to_le_bytes(), "it is opened again");
+        assert_eq!(reader.0.handles.lock().len(), READER_HANDLES_MAX);
+    }
+}

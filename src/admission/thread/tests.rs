@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::admission::tests::Desk;
-use crate::network::tests::support::{Node as Peer, key};
+use crate::network::tests::support::{Node as Peer, heard_of_node as heard, key, node_with_peers};
 use crate::types::PublicKey;
 use crate::types::keys::SequentialVerifier;
 
@@ -162,33 +162,10 @@ fn turns(network: &NetworkHandle) -> Turns {
     Turns { thread, handle, rest, coins }
 }
 
-/// The node's network (of key 1), and peers that are connected to it (of keys 2 and 3).
-async fn connected() -> (Peer, Peer, Peer) {
-    let (mut node, mut second, mut third) =
-        (Peer::start(1).await, Peer::start(2).await, Peer::start(3).await);
-    for (peer, seed) in [(&mut second, 2), (&mut third, 3)] {
-        node.dial(peer.address());
-        node.connected(key(seed)).await;
-        peer.connected(key(1)).await;
-    }
-    (node, second, third)
-}
-
-/// The next message of the node's. Peers that found each other talk too.
-async fn heard(peer: &mut Peer) -> Message {
-    loop {
-        if let NetworkEvent::Message { peer, message } = peer.bulk().await
-            && peer == key(1)
-        {
-            return message;
-        }
-    }
-}
-
 /// Each thing that admission says is done, in its order, by whom it concerns and nobody else.
 #[tokio::test]
 async fn everything_that_admission_says_is_done() {
-    let (node, mut second, mut third) = connected().await;
+    let (node, mut second, mut third) = node_with_peers().await;
     let Turns { thread, handle, rest, coins } = turns(&node.handle);
     let (to, other) = (key(2), key(3));
     let name = |byte| TxId([byte; 32]);
@@ -311,7 +288,7 @@ async fn a_turn_takes_what_was_asked_for_first_and_shares_the_rest() {
 /// Time alone tells what is too old; a turn without time leaves it.
 #[tokio::test]
 async fn a_turn_hears_news_time_and_announcements() {
-    let (node, mut second, _third) = connected().await;
+    let (node, mut second, _third) = node_with_peers().await;
     let Turns { mut thread, handle, rest, coins } = turns(&node.handle);
     let unknown = TxId([1; 32]);
     handle.announced(key(2), vec![unknown]);

@@ -108,3 +108,95 @@ impl EarlyMessages {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::types::keys::SequentialVerifier;
+    use crate::types::limits::BATCH_VOTES_MAX;
+    use crate::types::{
+        BlockHash, BlockVote, ChainId, FinalityVote, MasternodeId, PublicKey, Released, SecretKey, Signature,
+        TxId, Validator, ValidatorSet, VoteBatch, VoteKind, VoteStep,
+    };
+
+    fn secret() -> SecretKey {
+        SecretKey::from_seed(&[1; 32])
+    }
+
+    fn voters() -> [Voters; 1] {
+        let member = Validator { id: MasternodeId::ZERO, key: secret().public(), weight: 1 };
+        let set = Arc::new(ValidatorSet::new(vec![member]));
+        [Voters { chain_id: ChainId::ZERO, epoch: 0, set }]
+    }
+
+    fn batch(seq: u64, votes: usize) -> Message {
+        let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: TxId([1; 32]) }; votes];
+        let batch = VoteBatch::signed(&ChainId::ZERO, 0, MasternodeId::ZERO, seq, votes, &secret());
+        Message::VoteBatch(Released::heard(batch))
+    }
+
+    fn block_vote(value: Option<BlockHash>) -> Message {
+        let (step, validator, signature) = (VoteStep::Prevote, MasternodeId::ZERO, Signature::EMPTY);
+        let vote = BlockVote { step, epoch: 0, height: 1, round: 0, value, validator, signature };
+        Message::BlockVote(Released::heard(vote.signed(&ChainId::ZERO, &secret())))
+    }
+
+    /// Messages of a peer that take just as much as may be kept for it.
+    fn just_full() -> Vec<Message> {
+        const LAST: usize = 6;
+        let size = |message: &Message| encode(message).len();
+        let largest = batch(1, BATCH_VOTES_MAX);
+        let (mut left, mut messages) = (EARLY_BYTES_MAX, Vec::new());
+        while left >= 4 * size(&largest) {
+            left -= size(&largest);
+            messages.push(largest.clone());
+        }
+        let each = size(&batch(1, 2)) - size(&batch(1, 1));
+        let heads = LAST * (size(&batch(1, 1)) - each);
+        // So many votes for blocks that the rest is what whole votes of batches take.
+        let kinds = [block_vote(None), block_vote(Some(BlockHash([1; 32])))];
+        let rest =
+            |counts: (usize, usize)| left - heads - counts.0 * size(&kinds[0]) - counts.1 * size(&kinds[1]);
+        let counts = (0..each).flat_map(|first| (0..each).map(move |second| (first, second)));
+        let counts = counts.into_iter().find(|counts| rest(*counts).is_multiple_of(each)).unwrap();
+        messages.extend(std::iter::repeat_n(kinds[0].clone(), counts.0));
+        messages.extend(std::iter::repeat_n(kinds[1].clone(), counts.1));
+        let votes = rest(counts) / each;
+        messages.extend((0..LAST).map(|place| batch(1, votes / LAST + usize::from(place < votes % LAST))));
+        assert_eq!(messages.iter().map(size).sum::<usize>(), EARLY_BYTES_MAX);
+        messages
+    }
+
+    /// INV-EARLY-1.
+    #[test]
+    fn of_a_peer_and_in_all_no_more_is_kept_than_allowed_and_just_as_much() {
+        let (mut early, voters) = (EarlyMessages::default(), voters());
+        let full = just_full();
+        let peers = (EARLY_TOTAL_BYTES_MAX / EARLY_BYTES_MAX) as u8;
+        let small = batch(1, 1);
+        let mut keep = |peer: u8, message: &Message| {
+            let peer = PublicKey([peer; 32]);
+            early.keep(peer, message.clone(), &voters, &SequentialVerifier);
+            (early.bytes_of(&peer), early.unverified_of(&peer))
+        };
+        for peer in 0..peers {
+            for message in &full {
+                keep(peer, message);
+            }
+            assert_eq!(keep(peer, &small), (EARLY_BYTES_MAX, 1), "the last one had no room");
+        }
+        assert_eq!(keep(peers, &small), (0, 1), "nor has anybody else");
+        early.check_invariants().unwrap();
+        early.forget(&PublicKey([0; 32]));
+        early.keep(PublicKey([peers; 32]), small, &voters, &SequentialVerifier);
+        assert!(early.bytes_of(&PublicKey([peers; 32])) > 0, "who left made room");
+        let (messages, said_more) = early.take();
+        assert_eq!(messages.len(), (usize::from(peers) - 1) * full.len() + 1);
+        assert_eq!(said_more.len(), usize::from(peers), "all that had more to say");
+        early.keep(PublicKey([1; 32]), batch(1, 1), &voters, &SequentialVerifier);
+        assert!(early.bytes_of(&PublicKey([1; 32])) > 0, "there is room anew");
+        early.check_invariants().unwrap();
+    }
+}

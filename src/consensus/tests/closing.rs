@@ -175,6 +175,43 @@ fn the_last_block_is_proposed_as_soon_as_nobody_is_known_to_have_more_votes() {
     }
 }
 
+/// Whatever it was that was lacking: nobody has to look at a clock for that.
+#[test]
+fn the_last_block_is_proposed_with_the_last_thing_that_was_lacking() {
+    for way in 0..4_u8 {
+        let (chain, mut node) = start(due_ms);
+        let hash = precommit(&chain, &mut node, due_ms(&chain));
+        let other = node.others().next().unwrap();
+        let level: NodeStatus = node.consensus.status();
+        let mut ahead = level.clone();
+        ahead.batches[other].until += 1;
+        let payment = chain.payment(0);
+        match way {
+            // A peer has a batch, and a quorum's votes came without the body that they are for.
+            0 | 1 => node.hear(Message::Status(ahead)),
+            2 => node.hear_locks(payment.txid()),
+            _ => node.hear_locks_as(payment.txid(), 1),
+        }
+        node.hear_block_votes(VoteStep::Precommit, hash);
+        assert_eq!(node.consensus.state().height(), 3);
+        assert!(proposed(&node).is_empty(), "way {way}");
+        match way {
+            0 => {
+                let id = chain.state.validators().get(other).unwrap().id;
+                let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: payment.txid() }];
+                let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 0, votes, &operator(other));
+                node.hear(Message::VoteBatch(Released::heard(batch)));
+            }
+            1 => {
+                let status = NodeStatus { height: 3, tip: node.consensus.state().tip_hash(), ..level };
+                node.hear(Message::Status(status));
+            }
+            _ => node.feed(Event::Transaction(payment)),
+        }
+        assert_eq!(proposed(&node).len(), 1, "way {way}");
+    }
+}
+
 #[test]
 fn the_last_ordinary_block_is_due_with_the_epoch_and_another_a_gap_before() {
     let parameters = ChainParameters::of_network(Network::Devnet);

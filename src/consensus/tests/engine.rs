@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::shell::{Around, Bodies, connected, heard, shell_of};
+use super::shell::{Around, Bodies, shell_of};
 use super::*;
 use crate::consensus::dispatch::Consensus;
 use crate::consensus::engine::{EngineParts, NodeShell, URGENT_BURST, start_engine, verify_urgent};
@@ -13,7 +13,9 @@ use crate::consensus::inbox::ConsensusInbox;
 use crate::network::PeerId;
 use crate::network::events::{EventSender, Held, event_queue};
 use crate::network::peer::Standing;
-use crate::network::tests::support::{Node as Peer, eventually, key, patient};
+use crate::network::tests::support::{
+    Node as Peer, eventually, heard_of_node as heard, key, node_with_peers, patient,
+};
 use crate::runtime::{CpuPool, TaskRegistry};
 use crate::types::message::NodeStatus;
 
@@ -149,6 +151,7 @@ async fn a_sleeping_thread_hears_each_lane_and_tells_at_once() {
     let told = std::sync::Mutex::new(told);
     let is_told =
         |wanted: &dyn Fn(&Notification) -> bool| told.lock().unwrap().try_iter().any(|it| wanted(&it));
+    eventually(|| handle.is_attached()).await;
     let payment = chain.payment(0);
     let txid = payment.txid();
     handle.bulk(Event::Transaction(payment)).await.unwrap();
@@ -189,7 +192,7 @@ async fn a_sleeping_thread_hears_each_lane_and_tells_at_once() {
 /// It stands in the middle of nothing: peers hear where it stands though nothing happens.
 #[tokio::test(flavor = "multi_thread")]
 async fn time_passes_for_consensus_when_nothing_happens() {
-    let (network, mut second, _third) = connected().await;
+    let (network, mut second, _third) = node_with_peers().await;
     let (consensus, shell, around) = shell_of(&Chain::new(), &network.handle);
     let Around { registry, inbox, .. } = around;
     run((consensus, shell), Vec::new(), inbox, &registry);
@@ -230,7 +233,7 @@ struct Checks {
 
 impl Checks {
     async fn start(chain: &Chain) -> Self {
-        let (network, second, third) = connected().await;
+        let (network, second, third) = node_with_peers().await;
         let (_, _, around) = shell_of(chain, &network.handle);
         let (events, receiver) = event_queue(true);
         let (handle, checked_by) = (Arc::clone(&around.handle), CpuPool::with_threads(1).unwrap());
@@ -368,6 +371,7 @@ async fn the_checks_end_with_the_network_or_with_consensus() {
         let Around { handle, mut inbox, .. } = around;
         if is_consensus_gone {
             drop(inbox);
+            events.message((key(2), Standing::Stranger), vote(201), 1_000, Held::default());
             registry.shutdown(Duration::from_secs(10)).await.unwrap();
         } else {
             drop(events);

@@ -19,8 +19,10 @@ use crate::consensus::timeout_monitor::TimeoutMonitor;
 use crate::consensus::verify::Voters;
 use crate::consensus::view::ConsensusView;
 use crate::consensus::vote_journal::start_journal;
-use crate::network::tests::support::{Node as Peer, config, eventually, key, patient, quick};
-use crate::network::{NetworkEvent, NetworkHandle, PeerId};
+use crate::network::tests::support::{
+    Node as Peer, eventually, heard_of_node as heard, key, node_with_peers, patient,
+};
+use crate::network::{NetworkHandle, PeerId};
 use crate::runtime::TaskRegistry;
 use crate::storage::memory_disk::Fault;
 use crate::types::MasternodeId;
@@ -105,35 +107,6 @@ pub(super) fn shell_of(chain: &Chain, network: &NetworkHandle) -> (Consensus, No
     (consensus, shell, Around { registry, handle, inbox, view, bodies, blocks, told, disk })
 }
 
-/// The node's network (of key 1), and peers that are connected to it (of keys 2 and 3).
-pub(super) async fn connected() -> (Peer, Peer, Peer) {
-    let start = |seed| Peer::start_with(config(seed), quick());
-    let (mut node, mut second, mut third) = (start(1).await, start(2).await, start(3).await);
-    for (peer, seed) in [(&mut second, 2), (&mut third, 3)] {
-        node.dial(peer.address());
-        node.connected(key(seed)).await;
-        peer.connected(key(1)).await;
-    }
-    (node, second, third)
-}
-
-/// The next message of the node's, urgent or not. Peers that found each other talk too.
-pub(super) async fn heard(peer: &mut Peer) -> Message {
-    loop {
-        let event = patient(async {
-            tokio::select! {
-                event = peer.events.urgent.recv() => event,
-                event = peer.events.bulk.recv() => event,
-            }
-        });
-        if let NetworkEvent::Message { peer, message } = event.await.unwrap()
-            && peer == key(1)
-        {
-            return message;
-        }
-    }
-}
-
 fn batch(seq: u64) -> Arc<VoteBatch> {
     let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: TxId([9; 32]) }];
     let chain_id = genesis().chain_id();
@@ -152,7 +125,7 @@ fn spoken(seq: u64) -> Message {
 /// Each order goes where it is meant to go, and nowhere else.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_order_is_carried_out() {
-    let (node, mut second, mut third) = connected().await;
+    let (node, mut second, mut third) = node_with_peers().await;
     let chain = Chain::new();
     let (_, mut shell, around) = shell_of(&chain, &node.handle);
     let (to, other) = (key(2), key(3));
@@ -210,7 +183,7 @@ async fn every_order_is_carried_out() {
 /// Order in the journal is order on the wire, and the node hears of its words when they are out.
 #[tokio::test(flavor = "multi_thread")]
 async fn own_words_are_durable_then_sent_then_heard() {
-    let (node, mut second, mut third) = connected().await;
+    let (node, mut second, mut third) = node_with_peers().await;
     let (_, mut shell, around) = shell_of(&Chain::new(), &node.handle);
     execute(vec![says(0), Output::PruneJournal(0), says(1)], &mut shell);
     for peer in [&mut second, &mut third] {
@@ -237,7 +210,7 @@ async fn own_words_are_durable_then_sent_then_heard() {
 /// INV-VOTE-JOURNAL-2.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_that_fails_stops_the_node_and_sends_nothing() {
-    let (node, mut second, _third) = connected().await;
+    let (node, mut second, _third) = node_with_peers().await;
     let (_, mut shell, around) = shell_of(&Chain::new(), &node.handle);
     around.disk.fail_after(1, Fault::InputOutput);
     execute(vec![says(0)], &mut shell);
@@ -246,9 +219,11 @@ async fn a_journal_that_fails_stops_the_node_and_sends_nothing() {
     assert!(!around.handle.has_own(), "nothing was released");
     // What was asked for later does not go out either, and whoever asks learns it.
     eventually(|| shell.journal.send(JournalOrder::Prune(0)).is_err()).await;
-    execute(vec![says(1), Output::Relay(spoken(2), None)], &mut shell);
+    shell.failures = TaskRegistry::new(CancellationToken::new());
+    execute(vec![says(1)], &mut shell);
+    assert_eq!(shell.failures.failure().unwrap().message, "the vote journal's thread is gone");
+    execute(vec![Output::Relay(spoken(2), None)], &mut shell);
     assert_eq!(heard(&mut second).await, spoken(2), "the votes before it were not sent");
-    around.registry.shutdown(std::time::Duration::from_secs(5)).await.unwrap_or_default();
 }
 
 /// Without one of these threads the node would vote, or decide, and nothing would come of it.

@@ -283,6 +283,38 @@ impl Node {
     }
 }
 
+/// A node of key 1, and peers of keys 2 and 3 that are connected to it, and soon to each other.
+pub(crate) async fn node_with_peers() -> (Node, Node, Node) {
+    let (mut node, mut second, mut third) =
+        (Node::start(1).await, Node::start(2).await, Node::start(3).await);
+    for (peer, seed) in [(&mut second, 2), (&mut third, 3)] {
+        node.dial(peer.address());
+        for (who, of) in [(&mut node, key(seed)), (peer, key(1))] {
+            let is_there =
+                |event: &NetworkEvent| matches!(event, NetworkEvent::Connected { peer, .. } if *peer == of);
+            while !is_there(&who.urgent().await) {}
+        }
+    }
+    (node, second, third)
+}
+
+/// The next message of the node of key 1, urgent or not.
+pub(crate) async fn heard_of_node(peer: &mut Node) -> Message {
+    loop {
+        let event = patient(async {
+            tokio::select! {
+                event = peer.events.urgent.recv() => event,
+                event = peer.events.bulk.recv() => event,
+            }
+        });
+        if let NetworkEvent::Message { peer, message } = event.await.unwrap()
+            && peer == key(1)
+        {
+            return message;
+        }
+    }
+}
+
 /// What hangs fails.
 pub(crate) async fn patient<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(Duration::from_secs(10), future).await.expect("nothing happened for 10 s")

@@ -1,0 +1,404 @@
+//! Whom a node asks for what it lacks, when, and when again.
+
+use super::super::heartbeats::{HEARTBEAT_GAP_MS, HEARTBEAT_INTERVAL_MS};
+use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
+use super::*;
+use crate::network::PeerId;
+use crate::types::heartbeat::Heartbeat;
+use crate::types::message::{HeldBatches, NodeStatus};
+
+fn stranger(number: u8) -> PeerId {
+    SecretKey::from_seed(&[0xa0 ^ number; 32]).public()
+}
+
+fn hear_from(node: &mut Node, from: PeerId, message: Message) {
+    node.feed(Event::Message { from, message, verified: false });
+}
+
+/// What it asked for since the last look, and whom.
+fn asked(node: &mut Node) -> Vec<(PeerId, Message)> {
+    let is_request = |message: &Message| {
+        matches!(
+            message,
+            Message::GetBatches { .. }
+                | Message::GetBlocks { .. }
+                | Message::GetTransactions(_)
+                | Message::GetCertificates(..)
+        )
+    };
+    node.around.addressed.drain(..).filter(|(_, message)| is_request(message)).collect()
+}
+
+/// INV-PULL-1, INV-PULL-2.
+#[test]
+fn batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let member = node.others().next().unwrap();
+    let validator = chain.state.validators().get(member).unwrap().id;
+    let (first, second) = (peer(), stranger(1));
+    node.feed(Event::PeerConnected(second));
+    let mut status = node.consensus.status();
+    status.batches[member] = HeldBatches { from: 3, until: 10 };
+    let status = Message::Status(status);
+    let request = Message::GetBatches { epoch: 0, validator, from_seq: 3, count: 7 };
+    let batches = |node: &mut Node| -> Vec<PeerId> {
+        let asked =
+            asked(node).into_iter().filter(|(_, message)| matches!(message, Message::GetBatches { .. }));
+        let check = |(to, message)| {
+            assert_eq!(message, request);
+            to
+        };
+        asked.map(check).collect()
+    };
+    batches(&mut node);
+    node.hear(status.clone());
+    assert_eq!(batches(&mut node), [first]);
+    // It has its time to answer; then another one is asked, and it only when nobody else answered either.
+    let steps = [
+        (REQUEST_TIMEOUT_MS - 1, second, None),
+        (1, first, None),
+        (0, second, Some(second)),
+        (REQUEST_TIMEOUT_MS, second, None),
+        (REQUEST_TIMEOUT_MS - 1, second, None),
+        (1, second, Some(second)),
+    ];
+    for (wait_ms, from, expected) in steps {
+        node.now_ms += wait_ms;
+        hear_from(&mut node, from, status.clone());
+        assert_eq!(batches(&mut node), Vec::from_iter(expected), "{wait_ms} ms later");
+    }
+    // An answer without them says that the peer has none: for a while only.
+    let end = Message::BatchesEnd { epoch: 0, validator, before_seq: 10 };
+    hear_from(&mut node, first, end.clone());
+    hear_from(&mut node, second, end);
+    for (wait_ms, expected) in [(0, None), (1_999, None), (1, Some(second))] {
+        node.now_ms += wait_ms;
+        hear_from(&mut node, second, status.clone());
+        assert_eq!(batches(&mut node), Vec::from_iter(expected), "{wait_ms} ms later");
+    }
+}
+
+/// The end of an answer that was cut says where to go on.
+#[test]
+fn what_follows_an_answer_is_asked_for_at_once() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let member = node.others().next().unwrap();
+    let validator = chain.state.validators().get(member).unwrap().id;
+    let mut status = node.consensus.status();
+    status.batches[member] = HeldBatches { from: 0, until: 10 };
+    node.hear(Message::Status(status));
+    asked(&mut node);
+    hear_from(&mut node, stranger(2), Message::BatchesEnd { epoch: 0, validator, before_seq: 4 });
+    assert_eq!(asked(&mut node), [], "nobody asked that one");
+    node.hear(Message::BatchesEnd { epoch: 1, validator, before_seq: 4 });
+    assert_eq!(asked(&mut node), [], "of another epoch");
+    node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 4 });
+    let next = Message::GetBatches { epoch: 0, validator, from_seq: 4, count: 6 };
+    assert_eq!(asked(&mut node), [(peer(), next)]);
+}
+
+/// Of who is gone nothing is waited for.
+#[test]
+fn when_the_one_who_was_asked_leaves_another_is_asked_at_once() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let member = node.others().next().unwrap();
+    let other = stranger(1);
+    node.feed(Event::PeerConnected(other));
+    let mut status = node.consensus.status();
+    status.batches[member] = HeldBatches { from: 0, until: 1 };
+    node.hear(Message::Status(status.clone()));
+    asked(&mut node);
+    node.feed(Event::PeerDisconnected(peer()));
+    hear_from(&mut node, other, Message::Status(status));
+    let to: Vec<PeerId> = asked(&mut node).into_iter().map(|(to, _)| to).collect();
+    assert_eq!(to, [other]);
+}
+
+/// Who sends a proposal has its bodies.
+#[test]
+fn the_bodies_of_a_proposal_are_asked_of_who_sent_it_without_those_that_are_here() {
+    let chain = Chain::new();
+    let (here, missing) = (chain.payment(0), chain.payment(1));
+    let (block, _) = chain.block(START_MS + 1, false, &[here.clone(), missing.clone()]);
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let from = stranger(3);
+    node.feed(Event::PeerConnected(from));
+    node.feed(Event::Transaction(here));
+    asked(&mut node);
+    hear_from(&mut node, from, chain.proposal(&block));
+    let reward = block.transactions.last().unwrap().txid();
+    let [(to, Message::GetTransactions(txids))] = &asked(&mut node)[..] else { panic!("one question") };
+    assert_eq!((*to, txids.contains(&missing.txid())), (from, true));
+    assert!(txids.iter().all(|txid| *txid == missing.txid() || *txid == reward), "{txids:?}");
+}
+
+/// What got lost is asked for with the second look at the latest, of one peer after the other.
+#[test]
+fn a_body_and_a_certificate_that_stay_missing_are_asked_for() {
+    let chain = Chain::new();
+    let (unknown, uncertified) = (chain.payment(0), chain.payment(1));
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let other = stranger(1);
+    node.feed(Event::PeerConnected(other));
+    node.hear_locks(unknown.txid());
+    node.feed(Event::Transaction(uncertified.clone()));
+    let (block, _) = chain.block(START_MS + 1, false, std::slice::from_ref(&uncertified));
+    node.hear(chain.proposal(&block));
+    asked(&mut node);
+    let mut questions = Vec::new();
+    for look in 0..3 {
+        node.now_ms += STATUS_INTERVAL_MS;
+        node.feed(Event::Tick);
+        let asked = asked(&mut node);
+        assert_eq!(asked.is_empty(), look == 0, "it may be on its way");
+        questions.extend(asked);
+    }
+    let bodies = Message::GetTransactions(vec![unknown.txid()]);
+    let certificates = Message::GetCertificates(VoteKind::Lock, vec![uncertified.txid()]);
+    for question in [bodies, certificates] {
+        let of: Vec<PeerId> =
+            questions.iter().filter(|(_, asked)| *asked == question).map(|(to, _)| *to).collect();
+        assert_eq!(of.len(), 2, "{question:?}: {questions:?}");
+    }
+    let whom: Vec<PeerId> = questions.iter().map(|(to, _)| *to).collect();
+    assert!(whom.contains(&other) && whom.contains(&peer()), "each has its turn");
+}
+
+/// What a closing block's proposer waits for may be any of these; when it is there nobody has to look at a clock.
+#[test]
+fn a_node_knows_whether_peers_say_that_they_have_more_votes() {
+    use super::super::blocks::PeersVotes;
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let member = node.others().next().unwrap();
+    let mut ahead = node.consensus.status();
+    ahead.batches[member] = HeldBatches { from: 0, until: 1 };
+    let votes = |node: &Node| node.consensus.peers.votes(&node.consensus.finality);
+    assert_eq!(votes(&node), PeersVotes::Here);
+    node.hear(Message::Status(NodeStatus { epoch: 1, ..ahead.clone() }));
+    assert_eq!(votes(&node), PeersVotes::Here, "of another epoch");
+    node.hear(Message::Status(ahead.clone()));
+    assert_eq!(votes(&node), PeersVotes::Lacking);
+    node.feed(Event::PeerDisconnected(peer()));
+    assert_eq!(votes(&node), PeersVotes::Here);
+    node.feed(Event::PeerConnected(peer()));
+    node.hear(Message::Status(ahead));
+    node.hear_locks(TxId([1; 32]));
+    assert_eq!(votes(&node), PeersVotes::Here, "they came");
+}
+
+// -- blocks -----------------------------------------------------------------------------------------------------------
+
+fn ahead(node: &Node, height: Height) -> Message {
+    Message::Status(NodeStatus { height, tip: BlockHash([1; 32]), ..node.consensus.status() })
+}
+
+/// INV-SYNC-2.
+#[test]
+fn ranges_are_asked_of_several_peers_and_none_twice() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let get = |from, count| Message::GetBlocks { from, count };
+    node.hear(ahead(&node, 1_000));
+    assert_eq!(asked(&mut node), [(peer(), get(1, 64)), (peer(), get(65, 64))], "of one peer two at most");
+    let others = [stranger(1), stranger(2)];
+    for other in others {
+        node.feed(Event::PeerConnected(other));
+    }
+    let far = ahead(&node, 1_000);
+    hear_from(&mut node, others[0], far.clone());
+    assert_eq!(asked(&mut node), [(others[0], get(129, 64)), (others[0], get(193, 64))]);
+    hear_from(&mut node, others[1], far);
+    assert_eq!(asked(&mut node), [], "four in all");
+    // What one that left was asked for goes to another.
+    node.feed(Event::PeerDisconnected(peer()));
+    let far = ahead(&node, 1_000);
+    hear_from(&mut node, others[1], far);
+    assert_eq!(asked(&mut node), [(others[1], get(1, 64)), (others[1], get(65, 64))]);
+}
+
+/// Its last block is the one that a peer is likely to be about to get.
+#[test]
+fn who_is_one_block_behind_asks_when_its_patience_is_over_and_anew_each_time() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    for height in [1, 2] {
+        let status = ahead(&node, height);
+        for (wait_ms, is_over) in [(0, false), (299, false), (1, true)] {
+            node.now_ms += wait_ms;
+            node.hear(status.clone());
+            assert_eq!(!asked(&mut node).is_empty(), is_over, "height {height}, {wait_ms} ms later");
+            assert!(!node.consensus.is_syncing(), "that block is being decided");
+        }
+        let time = START_MS + height;
+        let block = chain.grow(time).committed;
+        node.hear(Message::Blocks(vec![Released::heard(block)]));
+        assert_eq!(node.consensus.state().height(), height);
+        // Nobody is ahead any more.
+        let level = Message::Status(node.consensus.status());
+        node.hear(level);
+        asked(&mut node);
+    }
+}
+
+/// INV-SYNC-3: who delivered is believed, and one block is no backlog.
+#[test]
+fn a_node_is_syncing_when_a_proven_peer_has_more_than_the_next_block() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    node.hear(ahead(&node, 2));
+    let blocks = (1..=2).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    node.hear(Message::Blocks(blocks));
+    assert_eq!(node.consensus.state().height(), 2);
+    for (height, is_syncing) in [(3, false), (4, true)] {
+        node.hear(ahead(&node, height));
+        assert_eq!((node.consensus.sync_target(), node.consensus.is_syncing()), (height, is_syncing));
+    }
+}
+
+/// A peer that fails is left alone for longer each time, but for no longer than until nobody else is left.
+#[test]
+fn who_fails_to_deliver_is_asked_again_later_each_time_while_others_are_there() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let (bad, good) = (peer(), stranger(1));
+    let is_asked = |node: &mut Node, whom: PeerId| asked(node).iter().any(|(to, _)| *to == whom);
+    node.hear(ahead(&node, 500));
+    assert!(is_asked(&mut node, bad));
+    node.feed(Event::PeerConnected(good));
+    for (failure, avoided_ms) in [(1, 10_000), (2, 20_000), (3, 40_000)] {
+        // An empty answer: it has nothing of what it said.
+        node.hear(Message::Blocks(Vec::new()));
+        asked(&mut node);
+        let since = node.now_ms;
+        while !{
+            let status = ahead(&node, 500);
+            hear_from(&mut node, good, status.clone());
+            hear_from(&mut node, bad, status);
+            is_asked(&mut node, bad)
+        } {
+            // The other one fails as well, and is forgiven: it is asked again and again.
+            node.feed(Event::PeerDisconnected(good));
+            node.feed(Event::PeerConnected(good));
+            let status = ahead(&node, 500);
+            hear_from(&mut node, good, status);
+            asked(&mut node);
+            node.now_ms += 100;
+            assert!(node.now_ms - since <= avoided_ms, "failure {failure}");
+        }
+        assert_eq!(node.now_ms - since, avoided_ms, "failure {failure}");
+    }
+}
+
+// -- heartbeats -------------------------------------------------------------------------------------------------------
+
+impl Node {
+    fn heartbeat_of(&self, place: usize, time_ms: TimeMs, next_seq: u64) -> Message {
+        let state = self.consensus.state();
+        let heartbeat = Heartbeat {
+            validator: state.validators().get(place).unwrap().id,
+            instance: crate::types::instance::InstanceId { start: [9; 16], attempt: 0 },
+            epoch: state.next_epoch(),
+            height: state.height(),
+            next_seq,
+            time_ms,
+            heard: SignerBitmap::empty(MEMBERS.into()),
+            signature: Signature::EMPTY,
+        };
+        Message::Heartbeat(Released::heard(heartbeat.signed(state.chain_id(), &operator(place))))
+    }
+
+    fn own_heartbeats(&self) -> Vec<Released<Heartbeat>> {
+        let own = self.around.said.iter().filter_map(|message| match message {
+            Message::Heartbeat(heartbeat) => Some(heartbeat.clone()),
+            _ => None,
+        });
+        own.collect()
+    }
+}
+
+#[test]
+fn a_heartbeat_says_who_was_heard_within_two_intervals_and_comes_once_in_each() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let others: Vec<usize> = node.others().collect();
+    let me = (0..MEMBERS.into()).find(|place| !others.contains(place)).unwrap();
+    assert_eq!(node.own_heartbeats().len(), 1, "it is there");
+    let (early, late) = (others[0], others[1]);
+    node.hear(node.heartbeat_of(early, START_MS, 0));
+    node.now_ms += 1;
+    node.hear(node.heartbeat_of(late, START_MS, 0));
+    for (wait_ms, count) in [(HEARTBEAT_INTERVAL_MS - 2, 1), (1, 2), (HEARTBEAT_INTERVAL_MS, 3)] {
+        node.now_ms += wait_ms;
+        node.feed(Event::Tick);
+        assert_eq!(node.own_heartbeats().len(), count);
+    }
+    let places = |node: &Node| -> Vec<usize> {
+        let last = node.own_heartbeats().pop().unwrap();
+        (0..MEMBERS.into()).filter(|place| last.heard.contains(*place)).collect()
+    };
+    let sorted = |mut places: Vec<usize>| {
+        places.sort_unstable();
+        places
+    };
+    assert_eq!(places(&node), sorted(vec![me, early, late]), "two intervals ago");
+    // One more than two intervals after the first and two after the second was heard.
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    node.now_ms = START_MS + HEARTBEAT_INTERVAL_MS - 1;
+    node.hear(node.heartbeat_of(early, START_MS, 0));
+    node.now_ms += 1;
+    node.hear(node.heartbeat_of(late, START_MS, 0));
+    for _ in 0..2 {
+        node.now_ms += HEARTBEAT_INTERVAL_MS;
+        node.feed(Event::Tick);
+    }
+    assert_eq!(places(&node), sorted(vec![me, late]), "the first one fell silent");
+}
+
+/// A lost last batch is noticed by the number in the next heartbeat.
+#[test]
+fn a_heartbeat_is_taken_when_its_gap_is_over_and_what_it_counts_is_asked_for() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let other = node.others().next().unwrap();
+    let validator = node.consensus.state().validators().get(other).unwrap().id;
+    let from = stranger(4);
+    node.feed(Event::PeerConnected(from));
+    asked(&mut node);
+    let first = node.heartbeat_of(other, START_MS, 2);
+    hear_from(&mut node, from, first);
+    let request = |from_seq, count| Message::GetBatches { epoch: 0, validator, from_seq, count };
+    assert_eq!(asked(&mut node), [(from, request(0, 2))]);
+    let next = node.heartbeat_of(other, START_MS + 1, 3);
+    for (wait_ms, is_taken) in [(HEARTBEAT_GAP_MS - 1, false), (1, true)] {
+        node.now_ms += wait_ms;
+        hear_from(&mut node, from, next.clone());
+        assert_eq!(!asked(&mut node).is_empty(), is_taken);
+    }
+}
+
+/// People see who hears whom.
+#[test]
+fn readers_see_which_masternodes_attest_which() {
+    use super::super::events::Notification;
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let others: Vec<usize> = node.others().collect();
+    let id = |place: usize| Chain::new().state.validators().get(place).unwrap().id;
+    let own = node.consensus.own_seat().unwrap();
+    let attesting = |node: &Node, by: usize, heard: &[usize]| {
+        let Message::Heartbeat(heartbeat) = node.heartbeat_of(by, START_MS + 1, 0) else { unreachable!() };
+        let mut heartbeat = Heartbeat::clone(&heartbeat);
+        heard.iter().for_each(|place| heartbeat.heard.set(*place));
+        let heartbeat = heartbeat.signed(node.consensus.state().chain_id(), &operator(by));
+        Message::Heartbeat(Released::heard(heartbeat))
+    };
+    let (first, second) = (others[0], others[1]);
+    node.hear(attesting(&node, first, &[first, second]));
+    node.hear(attesting(&node, second, &[second]));
+    let shown = node.around.told.iter().rev().find_map(|told| match told {
+        Notification::Heartbeats(heartbeats) => Some(Arc::clone(heartbeats)),
+        _ => None,
+    });
+    let shown = shown.unwrap();
+    assert_eq!(shown[&id(second)].attested_by, [id(first)], "one's own word does not count");
+    assert_eq!(shown[&id(first)].attested_by, []);
+    assert_eq!(shown[&own].attested_by, []);
+    assert_eq!(shown[&id(first)].heard_ms, START_MS);
+}
