@@ -173,6 +173,22 @@
 //! | rounds_without_timeouts | `a_round_without_a_proposal_has_its_timeout` |
 //! | proof_of_lock_not_sent_with_its_proposal | `a_block_that_comes_back_in_a_late_round_is_judged_again` |
 //! | rivals_without_room_kept | `a_body_for_whose_bytes_there_is_no_room_is_not_kept` |
+//! | own_events_behind_others | `the_lanes_are_taken_in_their_order_and_none_starves` |
+//! | unreadable_outputs_unnoticed | `the_node_stops_when_outputs_cannot_be_read` |
+//! | checks_by_an_old_set | `readers_and_checks_of_signatures_hear_of_a_block` |
+//! | bodies_come_unasked | `every_order_is_carried_out` |
+//! | failed_journal_unreported | `a_journal_that_fails_stops_the_node_and_sends_nothing` |
+//! | votes_retired_an_epoch_early | `what_is_retired_is_older_than_the_epoch_of_the_order_and_was_written_before_it` |
+//! | blocks_without_room_for_outputs | `no_block_is_appended_while_outputs_have_no_room_and_the_index_goes_on_meanwhile` |
+//! | answer_to_another_user | `a_turn_takes_what_was_asked_for_first_and_shares_the_rest` |
+//! | load_makes_no_block_due | `enough_certified_payments_begin_the_height_at_once_when_the_gap_is_over` |
+//! | halted_while_a_block_is_written | `a_node_that_writes_a_block_or_fetches_some_does_not_call_the_chain_halted` |
+//! | journaled_batches_written_again | `batches_that_the_journal_holds_are_not_written_again` |
+//! | early_bytes_one_less | `of_a_peer_and_in_all_no_more_is_kept_than_allowed_and_just_as_much` |
+//! | unsaid_votes_outlive_their_height | `votes_that_were_not_said_at_a_height_are_not_said_at_the_next` |
+//! | second_batch_does_not_count | `a_second_batch_under_a_number_counts_and_is_passed_on_once` |
+//! | prevotes_behind_a_precommit_not_written | `the_proposal_and_the_prevotes_behind_a_precommit_are_durable_before_it` |
+//! | forks_forgotten_with_their_epoch | `the_journal_forgets_an_epoch_when_what_outlives_it_stands_behind_its_end` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -18,7 +18,7 @@ use crate::storage::disk::Disk;
 use crate::storage::index::Index;
 use crate::storage::journal::{JournalOrigin, JournalReader, JournalRecord, JournalWriter, OpenedJournal};
 use crate::types::keys::SequentialVerifier;
-use crate::types::{Message, PublicKey, SecretKey, TimeMs, Transaction};
+use crate::types::{Epoch, Message, PublicKey, SecretKey, TimeMs, Transaction};
 use crate::utxo::UtxoManager;
 
 /// The one peer of a node.
@@ -44,6 +44,8 @@ pub(crate) struct Surroundings<D: Disk> {
     pub(crate) addressed: Vec<(PeerId, Message)>,
     /// What it wants to be called back about, and when.
     pub(crate) scheduled: Vec<(Timer, u64)>,
+    /// Epochs before which its journal was to forget.
+    pub(crate) pruned: Vec<Epoch>,
     /// What it told readers.
     pub(crate) told: Vec<Notification>,
 }
@@ -53,7 +55,10 @@ impl<D: Disk> Shell for Surroundings<D> {
         self.queue.push(order);
         while let Some(step) = self.queue.next_step() {
             match step {
-                JournalStep::Prune(epoch) => drop(self.journal.prune_before(epoch)),
+                JournalStep::Prune(epoch) => {
+                    self.pruned.push(epoch);
+                    drop(self.journal.prune_before(epoch));
+                }
                 JournalStep::Commit(group) => {
                     self.written.extend(group.iter().flat_map(|staged| staged.records.iter().cloned()));
                     let durable = self.journal.commit(group).unwrap();
@@ -158,6 +163,7 @@ impl<D: Disk> SingleNode<D> {
             sent: Vec::new(),
             addressed: Vec::new(),
             scheduled: Vec::new(),
+            pruned: Vec::new(),
             told: Vec::new(),
         };
         let mut node = Self { consensus, around, now_ms };

@@ -11,8 +11,11 @@ mod evidence;
 mod forks;
 mod proofs;
 mod pulled;
+mod readers;
 mod restored;
+mod rivals;
 mod shell;
+mod signer;
 mod strangers;
 
 use std::path::Path;
@@ -50,6 +53,8 @@ const MEMBERS: u8 = 4;
 const GENESIS_BLOCK_BYTES_MAX: u64 = 1 << 20;
 /// Fewer than there are coins, and more than the large payments that fill a block.
 const GENESIS_BLOCK_TRANSACTIONS_MAX: u64 = 32;
+/// Certified payments that make a block due: more than any other test has on their way within a block's gap.
+const GENESIS_BLOCK_TRIGGER: u64 = 36;
 
 fn operator(index: usize) -> SecretKey {
     SecretKey::from_seed(&[u8::try_from(index).unwrap() + 1; 32])
@@ -64,6 +69,7 @@ fn genesis() -> GenesisDocument {
     let mut parameters = ChainParameters::of_network(Network::Devnet);
     parameters.block_bytes_max = GENESIS_BLOCK_BYTES_MAX;
     parameters.block_transactions_max = GENESIS_BLOCK_TRANSACTIONS_MAX;
+    parameters.block_trigger = GENESIS_BLOCK_TRIGGER;
     let masternode = |index: u8| GenesisMasternode {
         collateral: parameters.tiers[0].collateral,
         owner: address(&user()),
@@ -196,6 +202,24 @@ impl Chain {
         let transaction = Arc::new(transaction.signed(self.state.chain_id(), &[&user()]));
         let (chain_id, parameters) = (self.state.chain_id(), self.state.parameters());
         CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
+    }
+
+    /// The same of just this size.
+    fn payment_of_just(&self, nth: usize, bytes: usize) -> CheckedTransaction {
+        let lock = Lock::KeyHash(user().public().key_hash());
+        let inputs = self.payment(nth).inputs().to_vec();
+        let of = |outputs: usize, memo: usize| {
+            let outputs = vec![TxOut { value: Amount(1), lock }; outputs];
+            let transaction = Transaction::transfer(inputs.clone(), outputs, vec![0; memo]);
+            let transaction = Arc::new(transaction.signed(self.state.chain_id(), &[&user()]));
+            let (chain_id, parameters) = (self.state.chain_id(), self.state.parameters());
+            CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
+        };
+        let each = of(2, 0).encoded_bytes() - of(1, 0).encoded_bytes();
+        let rest = bytes - of(1, 0).encoded_bytes();
+        let payment = of(1 + rest / each, rest % each);
+        assert_eq!(payment.encoded_bytes(), bytes);
+        payment
     }
 
     fn proposal(&self, block: &Block) -> Message {

@@ -1364,4 +1364,139 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib protocol::finality::machine::bodies::tests::a_body_for_whose_bytes_there_is_no_room_is_not_kept",
         ],
     },
+    // -- threads, and what consensus asks for, keeps and writes ------------------------------------------------------
+    Mutant {
+        name: "own_events_behind_others",
+        file: "src/consensus/engine.rs",
+        old: "let worked = self.own_events() | self.urgent_events();",
+        new: "let worked = self.urgent_events() | self.own_events();",
+        caught_by: &["--lib consensus::tests::engine::the_lanes_are_taken_in_their_order_and_none_starves"],
+    },
+    Mutant {
+        name: "unreadable_outputs_unnoticed",
+        file: "src/consensus/engine.rs",
+        old: "if self.parts.shell.utxos.is_poisoned() {",
+        new: "if false {",
+        caught_by: &["--lib consensus::tests::engine::the_node_stops_when_outputs_cannot_be_read"],
+    },
+    Mutant {
+        name: "checks_by_an_old_set",
+        file: "src/consensus/engine.rs",
+        old: "if self.handle.voters().epoch != state.next_epoch() {",
+        new: "if false {",
+        caught_by: &["--lib consensus::tests::shell::readers_and_checks_of_signatures_hear_of_a_block"],
+    },
+    Mutant {
+        name: "bodies_come_unasked",
+        file: "src/consensus/engine.rs",
+        old: "            self.bodies.bodies_requested(txids);\n",
+        new: "            let _ = txids;\n",
+        caught_by: &["--lib consensus::tests::shell::every_order_is_carried_out"],
+    },
+    Mutant {
+        name: "failed_journal_unreported",
+        file: "src/consensus/vote_journal.rs",
+        old: "failures.fail(\"vote journal\", error.to_string());",
+        new: "let _ = (&failures, error);",
+        caught_by: &["--lib consensus::tests::shell::a_journal_that_fails_stops_the_node_and_sends_nothing"],
+    },
+    Mutant {
+        name: "votes_retired_an_epoch_early",
+        file: "src/consensus/vote_journal.rs",
+        old: "retire(writer.prune_before(epoch));",
+        new: "retire(writer.prune_before(epoch + 1));",
+        caught_by: &[
+            "--lib consensus::vote_journal::tests::what_is_retired_is_older_than_the_epoch_of_the_order_and_was_written_before_it",
+        ],
+    },
+    Mutant {
+        name: "blocks_without_room_for_outputs",
+        file: "src/consensus/block_commit.rs",
+        old: "!utxos.is_overlay_full() || token.is_cancelled()",
+        new: "utxos.overlay_bytes() < usize::MAX || token.is_cancelled()",
+        caught_by: &[
+            "--lib consensus::tests::block_commit::no_block_is_appended_while_outputs_have_no_room_and_the_index_goes_on_meanwhile",
+        ],
+    },
+    Mutant {
+        name: "answer_to_another_user",
+        file: "src/admission/thread.rs",
+        old: "answer.is_some().then_some(answers.len());",
+        new: "answer.is_some().then_some(0);",
+        caught_by: &[
+            "--lib admission::thread::tests::a_turn_takes_what_was_asked_for_first_and_shares_the_rest",
+        ],
+    },
+    Mutant {
+        name: "load_makes_no_block_due",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "        self.check_load(finality, at, out);\n",
+        new: "        let _ = (finality, at, out);\n",
+        caught_by: &[
+            "--lib consensus::tests::due::enough_certified_payments_begin_the_height_at_once_when_the_gap_is_over",
+        ],
+    },
+    Mutant {
+        name: "halted_while_a_block_is_written",
+        file: "src/consensus/blocks/due.rs",
+        old: "prevote_weight < quorum && !self.is_committing() && !is_syncing",
+        new: "prevote_weight < quorum && !is_syncing",
+        caught_by: &[
+            "--lib consensus::tests::due::a_node_that_writes_a_block_or_fetches_some_does_not_call_the_chain_halted",
+        ],
+    },
+    Mutant {
+        name: "journaled_batches_written_again",
+        file: "src/consensus/finality/restore.rs",
+        old: "        self.journaled.note_batch(&batch, at.chain.chain_id());\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::restored::batches_that_the_journal_holds_are_not_written_again",
+        ],
+    },
+    Mutant {
+        name: "early_bytes_one_less",
+        file: "src/consensus/peers/early.rs",
+        old: "of_peer.bytes.saturating_add(bytes) <= EARLY_BYTES_MAX",
+        new: "of_peer.bytes.saturating_add(bytes) < EARLY_BYTES_MAX",
+        caught_by: &[
+            "--lib consensus::peers::early::tests::of_a_peer_and_in_all_no_more_is_kept_than_allowed_and_just_as_much",
+        ],
+    },
+    Mutant {
+        name: "unsaid_votes_outlive_their_height",
+        file: "src/consensus/blocks/mod.rs",
+        old: "        self.unsaid.clear();\n        let (machine, effects) = self.machine_of_height(at);\n        self.previous",
+        new: "        let (machine, effects) = self.machine_of_height(at);\n        self.previous",
+        caught_by: &[
+            "--lib consensus::tests::rivals::votes_that_were_not_said_at_a_height_are_not_said_at_the_next",
+        ],
+    },
+    Mutant {
+        name: "second_batch_does_not_count",
+        file: "src/consensus/finality/mod.rs",
+        old: "inserted == Inserted::Known && !self.batches.insert_other(member, &batch)",
+        new: "inserted == Inserted::Known",
+        caught_by: &[
+            "--lib consensus::tests::rivals::a_second_batch_under_a_number_counts_and_is_passed_on_once",
+        ],
+    },
+    Mutant {
+        name: "prevotes_behind_a_precommit_not_written",
+        file: "src/consensus/blocks/mod.rs",
+        old: "records.extend(prevotes.map(JournalRecord::BlockVote));",
+        new: "drop(prevotes);",
+        caught_by: &[
+            "--lib consensus::tests::rivals::the_proposal_and_the_prevotes_behind_a_precommit_are_durable_before_it",
+        ],
+    },
+    Mutant {
+        name: "forks_forgotten_with_their_epoch",
+        file: "src/consensus/dispatch.rs",
+        old: "            records.extend(self.forks.records());\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::rivals::the_journal_forgets_an_epoch_when_what_outlives_it_stands_behind_its_end",
+        ],
+    },
 ];

@@ -315,11 +315,11 @@ async fn a_turn_hears_news_time_and_announcements() {
 
     // By the wall clock the desk's pool is old; but that is looked at once in a while only.
     let pool = Arc::clone(&thread.admission.parts.pool);
+    thread.admission.parts.expiry_ms = 0;
+    std::thread::sleep(Duration::from_millis(5));
     thread.turn().unwrap();
     assert_eq!(rest.take(), []);
-    thread.admission.parts.expiry_ms = 0;
     thread.next_tick = Clock.instant();
-    std::thread::sleep(Duration::from_millis(5));
     thread.turn().unwrap();
     let did = rest.take();
     assert!(did.contains(&Did::Changed(child.txid())), "{did:?}");

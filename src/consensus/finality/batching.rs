@@ -80,3 +80,20 @@ impl PendingBatch {
         self.unwritten = self.unwritten.saturating_sub(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{TxId, VoteKind};
+
+    #[test]
+    fn a_batch_is_full_with_as_many_votes_as_it_may_have() {
+        let mut pending = PendingBatch::default();
+        let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId::ZERO };
+        for number in 1..=BATCH_VOTES_MAX {
+            assert_eq!(pending.push(vote, None), number == BATCH_VOTES_MAX, "vote {number}");
+        }
+        assert_eq!(pending.take(0).0.len(), BATCH_VOTES_MAX);
+        assert!(pending.is_empty());
+    }
+}

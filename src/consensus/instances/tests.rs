@@ -110,6 +110,29 @@ fn who_fell_silent_is_not_acknowledged() {
     assert!(member.wait(2 * WINDOW).acknowledged().is_empty());
 }
 
+/// To a millisecond: a window is what another one has to answer in, and what counts as alive.
+#[test]
+fn windows_end_when_they_are_over() {
+    let mut member = Member::new();
+    member.hear(&asks(1, instance(1), 0));
+    member.wait(WINDOW - 1).hear(&asks(1, instance(1), 1));
+    assert!(member.acknowledged().is_empty());
+    assert_eq!(member.wait(1).acknowledged(), [instance(1)]);
+    assert_eq!(member.wait(WINDOW - 2).acknowledged(), [instance(1)], "heard within a window");
+    assert!(member.wait(1).acknowledged().is_empty(), "not within one");
+
+    let mut member = Member::new();
+    member.hear(&InstanceStatement { asks: false, ..asks(0, instance(9), 0) });
+    let rivals = |member: &Member| member.instances.rivals(id(0), member.now_ms);
+    assert_eq!(rivals(member.wait(LISTEN_MS - 1)), [instance(9)]);
+    assert!(rivals(member.wait(1)).is_empty(), "it fell silent");
+
+    let mut member = Member::new();
+    let set = set(&[1, 1, 1, 1]);
+    assert_eq!(member.wait(WINDOW - 1).weight(&set), 0);
+    assert_eq!(member.wait(1).weight(&set), 1, "its own weight, when its window is over");
+}
+
 #[test]
 fn an_instance_that_another_one_names_is_never_acknowledged() {
     for named_first in [false, true] {

@@ -201,6 +201,16 @@ impl Lacking {
 mod tests {
     use super::*;
 
+    #[test]
+    fn a_name_that_is_wanted_twice_is_asked_for_once_and_what_blocks_wait_for_comes_first() {
+        let [first, second, third] = [1, 2, 3].map(|byte| TxId([byte; 32]));
+        let others = BTreeSet::from([first, second]);
+        let mut turns = Turns::default();
+        assert!(turns.next(&[third, second], &others, 100).is_empty());
+        assert_eq!(turns.next(&[third, second], &others, 100), [third, second, first]);
+        assert_eq!(turns.next(&[third, second], &others, 2), [third, second]);
+    }
+
     /// INV-PULL-3.
     #[test]
     fn each_name_gets_its_turn_however_many_are_made_up() {

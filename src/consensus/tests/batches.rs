@@ -106,6 +106,17 @@ fn a_wait_that_began_before_the_last_batch_sends_none() {
     assert_eq!(disk.write(), batch(1));
 }
 
+/// Each would come, and the journal would write for each.
+#[test]
+fn one_wait_at_a_time_is_asked_for() {
+    let mut disk = SlowDisk::new();
+    disk.pay(0..1);
+    disk.write();
+    assert_eq!(disk.pay(1..2), wait(INTERVAL_MS));
+    assert_eq!(disk.pay(2..3), Wanted::default(), "it is on its way");
+    assert_eq!(disk.after(INTERVAL_MS), batch(2));
+}
+
 #[test]
 fn a_wait_ends_though_the_clock_was_set_back() {
     let mut disk = SlowDisk::new();

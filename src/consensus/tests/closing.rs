@@ -175,6 +175,30 @@ fn the_last_block_is_proposed_as_soon_as_nobody_is_known_to_have_more_votes() {
     }
 }
 
+/// A node that holds its votes has written no body with them; its precommit brings what it stands on.
+#[test]
+fn the_bodies_of_a_block_are_durable_before_the_precommit_for_it() {
+    // Who proposes neither of these two blocks.
+    let (mut chain, mut node) = start_as(|chain| *chain.state.proposer_order().last().unwrap(), due_ms);
+    let time = due_ms(&chain);
+    let hash = precommit(&chain, &mut node, time);
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    node.hear_locks(payment.txid());
+    node.hear_block_votes(VoteStep::Precommit, hash);
+    chain.grow(time);
+    assert_eq!(node.consensus.state().tip_hash(), chain.state.tip_hash());
+    let body = JournalRecord::Transaction(Arc::clone(payment.transaction()));
+    assert!(!node.around.written.contains(&body), "it has voted on nothing of this");
+    let (last, _) = chain.block(time + 1, true, &[payment]);
+    node.hear(chain.proposal(&last));
+    node.hear_block_votes(VoteStep::Prevote, last.header.hash());
+    let is_precommit = |record: &JournalRecord| matches!(record, JournalRecord::BlockVote(vote) if vote.step == VoteStep::Precommit && vote.height == 4);
+    let written = &node.around.written;
+    let precommit = written.iter().position(is_precommit).expect("it precommits");
+    assert!(written[..precommit].contains(&body));
+}
+
 /// Whatever it was that was lacking: nobody has to look at a clock for that.
 #[test]
 fn the_last_block_is_proposed_with_the_last_thing_that_was_lacking() {

@@ -4,6 +4,7 @@ use super::super::blocks::PeersVotes;
 use super::super::events::{Notification, Progress};
 use super::super::moment::Moment;
 use super::*;
+use crate::protocol::transition::BlockCapacity;
 
 /// The proposer of the second block, which came a millisecond ago.
 fn proposer() -> (Chain, Node) {
@@ -78,10 +79,67 @@ fn enough_certified_payments_within_the_gap_make_the_block_due_at_its_end() {
         "{:?}",
         node.around.scheduled
     );
+    // Further votes ask for nothing more: that timer comes.
+    node.around.scheduled.clear();
+    let payment = chain.payment(39);
+    node.feed(Event::Transaction(payment.clone()));
+    node.hear_locks_as(payment.txid(), 39);
+    assert!(!node.around.scheduled.iter().any(|(timer, _)| matches!(timer, Timer::HeightDue(_))));
     for (wait_ms, is_due) in [(gap_ms - 2, false), (1, true)] {
         node.now_ms += wait_ms;
         node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
         assert_eq!(node.consensus.bft().current_step() != bft::Step::NewHeight, is_due);
+    }
+}
+
+/// Many small payments make a block due by their number.
+#[test]
+fn so_many_certified_payments_make_the_block_due() {
+    let (chain, mut node) = proposer();
+    let parameters = Arc::clone(chain.state.parameters());
+    node.now_ms = START_MS + 1 + parameters.min_block_gap_ms;
+    for number in 1..=GENESIS_BLOCK_TRIGGER {
+        let payment = chain.payment(number as usize);
+        node.feed(Event::Transaction(payment.clone()));
+        assert_eq!(node.consensus.bft().current_step(), bft::Step::NewHeight);
+        node.hear_locks_as(payment.txid(), number);
+        let is_due = node.consensus.bft().current_step() != bft::Step::NewHeight;
+        assert_eq!(is_due, number == GENESIS_BLOCK_TRIGGER, "{number} payments");
+    }
+}
+
+/// A closing block that has room for more has to end its epoch, and no block may have more than fits.
+#[test]
+fn a_proposer_fills_a_block_to_its_last_byte_and_no_further() {
+    for over in [0, 1] {
+        let (chain, mut node) = proposer();
+        let capacity = BlockCapacity::of(chain.state.parameters()).bytes as usize;
+        let (mut left, mut count) = (capacity + over, 0);
+        let mut pay = |payment: CheckedTransaction| {
+            node.feed(Event::Transaction(payment.clone()));
+            node.hear_locks_as(payment.txid(), count as u64);
+            count += 1;
+        };
+        let large = |nth: usize| chain.payment_of_bytes(nth, 90_000);
+        let mut nth = 0;
+        while left >= 2 * large(nth).encoded_bytes() {
+            left -= large(nth).encoded_bytes();
+            pay(large(nth));
+            nth += 1;
+        }
+        // Two more that take just what is left.
+        let first = left / 2;
+        for bytes in [first, left - first] {
+            pay(chain.payment_of_just(nth, bytes));
+            nth += 1;
+        }
+        node.now_ms += chain.state.parameters().block_interval_ms;
+        node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+        let transfers = node.around.said.iter().find_map(|message| match message {
+            Message::Proposal(proposal) => Some(proposal.block.transfers().len()),
+            _ => None,
+        });
+        assert_eq!(transfers, Some(nth - over), "{over} bytes too many");
     }
 }
 

@@ -234,3 +234,49 @@ fn who_signs_two_votes_or_two_proposals_of_a_round_is_accused() {
         assert!(node.around.written.contains(&JournalRecord::Evidence(Arc::clone(&pieces[0]))));
     }
 }
+
+/// Peers are ahead or behind: what can't be judged here is nobody's fault.
+#[test]
+fn evidence_of_a_height_that_is_not_reached_blames_nobody() {
+    let mut ahead = Chain::new();
+    let mut node = Node::new(&ahead, &[], START_MS);
+    let place = node.others().next().unwrap();
+    ahead.grow(START_MS + 1);
+    let first = ahead.state.epoch_start() + ahead.state.parameters().epoch_duration_ms;
+    ahead.grow(first);
+    ahead.grow_by(first + 1, true);
+    let message = Message::Evidence(contradiction(&ahead, place));
+    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Misbehaved(..))));
+    assert_eq!(pending(&node), []);
+}
+
+/// A flood of further contradictions of one masternode costs nothing, and goes no further.
+#[test]
+fn one_piece_of_evidence_against_a_masternode_is_enough() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let place = node.others().next().unwrap();
+    let vote = |byte: u8| {
+        let vote = BlockVote {
+            step: VoteStep::Precommit,
+            epoch: 0,
+            height: 1,
+            round: 0,
+            value: Some(BlockHash([byte; 32])),
+            validator: chain.state.validators().get(place).unwrap().id,
+            signature: Signature::EMPTY,
+        };
+        vote.signed(chain.state.chain_id(), &operator(place))
+    };
+    let first = contradiction(&chain, place);
+    let second = Arc::new(Evidence::of_votes(vote(3), vote(4)));
+    for (piece, is_news) in [(&first, true), (&first, false), (&second, false)] {
+        let message = Message::Evidence(Arc::clone(piece));
+        let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+        let relays = |output: &Output| matches!(output, Output::Relay(Message::Evidence(_), _));
+        let writes = |output: &Output| matches!(output, Output::Persist(_));
+        assert_eq!((outputs.iter().any(relays), outputs.iter().any(writes)), (is_news, is_news));
+    }
+    assert_eq!(pending(&node), [first]);
+}

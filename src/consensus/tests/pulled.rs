@@ -1,10 +1,14 @@
 //! Whom a node asks for what it lacks, when, and when again.
 
+use super::super::events::{Answer, Recipient};
 use super::super::heartbeats::{HEARTBEAT_GAP_MS, HEARTBEAT_INTERVAL_MS};
 use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
 use super::*;
 use crate::network::PeerId;
 use crate::types::heartbeat::Heartbeat;
+use crate::types::limits::{
+    REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX,
+};
 use crate::types::message::{HeldBatches, NodeStatus};
 
 fn stranger(number: u8) -> PeerId {
@@ -99,6 +103,24 @@ fn what_follows_an_answer_is_asked_for_at_once() {
     assert_eq!(asked(&mut node), [(peer(), next)]);
 }
 
+/// INV-PULL-2: an answer says nothing of numbers that were not asked for.
+#[test]
+fn what_was_not_asked_for_is_not_taken_for_answered() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let member = node.others().next().unwrap();
+    let validator = chain.state.validators().get(member).unwrap().id;
+    let mut status = node.consensus.status();
+    status.batches[member] = HeldBatches { from: 0, until: 5 };
+    node.hear(Message::Status(status.clone()));
+    node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 1_000 });
+    asked(&mut node);
+    status.batches[member].until = 9;
+    node.hear(Message::Status(status));
+    let next = Message::GetBatches { epoch: 0, validator, from_seq: 5, count: 4 };
+    assert_eq!(asked(&mut node), [(peer(), next)]);
+}
+
 /// Of who is gone nothing is waited for.
 #[test]
 fn when_the_one_who_was_asked_leaves_another_is_asked_at_once() {
@@ -166,6 +188,27 @@ fn a_body_and_a_certificate_that_stay_missing_are_asked_for() {
     assert!(whom.contains(&other) && whom.contains(&peer()), "each has its turn");
 }
 
+/// A block that others did not decide on is of no use any more.
+#[test]
+fn what_a_proposal_lacked_is_not_asked_for_when_its_height_is_over() {
+    let mut chain = Chain::new();
+    let missing = chain.payment(0);
+    let (block, _) = chain.block(START_MS + 1, false, &[missing]);
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    node.hear(chain.proposal(&block));
+    node.hear(ahead(&node, 2));
+    let blocks = (1..=2).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    node.hear(Message::Blocks(blocks));
+    assert_eq!(node.consensus.state().height(), 2);
+    asked(&mut node);
+    for _ in 0..3 {
+        node.now_ms += STATUS_INTERVAL_MS;
+        node.feed(Event::Tick);
+    }
+    let asked = asked(&mut node);
+    assert!(!asked.iter().any(|(_, message)| matches!(message, Message::GetTransactions(_))), "{asked:?}");
+}
+
 /// What a closing block's proposer waits for may be any of these; when it is there nobody has to look at a clock.
 #[test]
 fn a_node_knows_whether_peers_say_that_they_have_more_votes() {
@@ -186,6 +229,66 @@ fn a_node_knows_whether_peers_say_that_they_have_more_votes() {
     node.hear(Message::Status(ahead));
     node.hear_locks(TxId([1; 32]));
     assert_eq!(votes(&node), PeersVotes::Here, "they came");
+}
+
+/// It may have been on its way when the connection was lost.
+#[test]
+fn what_somebody_says_who_is_not_there_asks_for_nothing() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let member = node.others().next().unwrap();
+    let mut status = node.consensus.status();
+    status.batches[member] = HeldBatches { from: 0, until: 10 };
+    asked(&mut node);
+    hear_from(&mut node, stranger(5), Message::Status(status));
+    let far = ahead(&node, 1_000);
+    hear_from(&mut node, stranger(5), far);
+    assert_eq!(asked(&mut node), []);
+}
+
+/// Whoever asks for more gets the first of it.
+#[test]
+fn a_question_is_answered_up_to_its_bound() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.decide(&mut chain, START_MS + 1, false, &[]);
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    node.hear_locks(payment.txid());
+    let mut ask = |message: Message| {
+        let outputs = node.order(Event::Message { from: stranger(6), message, verified: false });
+        let answers = outputs.into_iter().filter_map(|output| match output {
+            Output::Serve(Recipient::Peer(to), answer) if to == stranger(6) => Some(answer),
+            _ => None,
+        });
+        answers.collect::<Vec<_>>()
+    };
+    let from = 1;
+    for (count, given) in [(REQUEST_BLOCKS_MAX, REQUEST_BLOCKS_MAX), (u64::MAX, REQUEST_BLOCKS_MAX)] {
+        let [Answer::Blocks { from: 1, count }] = ask(Message::GetBlocks { from, count })[..] else {
+            panic!("no blocks")
+        };
+        assert_eq!(count, given);
+    }
+    let validator = chain.state.validators().get(0).unwrap().id;
+    let question = Message::GetBatches { epoch: 0, validator, from_seq: 3, count: u64::MAX };
+    let [Answer::Batches { end, .. }] = &ask(question)[..] else { panic!("no batches") };
+    assert_eq!(end.before_seq, 3 + REQUEST_BATCHES_MAX);
+    let other_epoch = Message::GetBatches { epoch: 1, validator, from_seq: 0, count: 1 };
+    assert!(ask(other_epoch).is_empty());
+    for (before, is_answered) in [(REQUEST_CERTIFICATES_MAX - 1, true), (REQUEST_CERTIFICATES_MAX, false)] {
+        let mut txids = vec![TxId([1; 32]); before];
+        txids.push(payment.txid());
+        let answers = ask(Message::GetCertificates(VoteKind::Lock, txids));
+        assert_eq!(answers.len(), usize::from(is_answered), "behind {before} others");
+    }
+    for (before, is_answered) in [(REQUEST_IDS_MAX - 1, 1), (REQUEST_IDS_MAX, 0)] {
+        let mut txids = vec![TxId([1; 32]); before];
+        txids.push(payment.txid());
+        let [Answer::Transactions { resident, .. }] = &ask(Message::GetTransactions(txids))[..] else {
+            panic!("no bodies")
+        };
+        assert_eq!(resident.len(), is_answered, "behind {before} others");
+    }
 }
 
 // -- blocks -----------------------------------------------------------------------------------------------------------
@@ -215,6 +318,19 @@ fn ranges_are_asked_of_several_peers_and_none_twice() {
     let far = ahead(&node, 1_000);
     hear_from(&mut node, others[1], far);
     assert_eq!(asked(&mut node), [(others[1], get(1, 64)), (others[1], get(65, 64))]);
+}
+
+/// A node that is far behind never waits for a clock to ask for more.
+#[test]
+fn with_the_blocks_of_a_range_the_next_one_is_asked_for() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 10_000);
+    node.hear(ahead(&node, 1_000));
+    asked(&mut node);
+    let blocks = (1..=64).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    node.hear(Message::Blocks(blocks));
+    assert_eq!(node.consensus.state().height(), 64);
+    assert_eq!(asked(&mut node), [(peer(), Message::GetBlocks { from: 129, count: 64 })]);
 }
 
 /// Its last block is the one that a peer is likely to be about to get.
@@ -289,6 +405,107 @@ fn who_fails_to_deliver_is_asked_again_later_each_time_while_others_are_there() 
     }
 }
 
+/// What is late goes to another peer, and not a moment before.
+#[test]
+fn a_range_is_asked_of_another_peer_when_its_time_is_over() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let other = stranger(1);
+    node.hear(ahead(&node, 64));
+    node.feed(Event::PeerConnected(other));
+    asked(&mut node);
+    let far = ahead(&node, 64);
+    for (wait_ms, is_late) in [(REQUEST_TIMEOUT_MS - 1, false), (1, true)] {
+        node.now_ms += wait_ms;
+        hear_from(&mut node, other, far.clone());
+        let expected = is_late.then_some((other, Message::GetBlocks { from: 1, count: 64 }));
+        assert_eq!(asked(&mut node), Vec::from_iter(expected));
+    }
+}
+
+/// The block that is being written is here already.
+#[test]
+fn a_node_that_writes_a_block_asks_for_those_behind_it() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let (block, _) = chain.block(START_MS + 1, false, &[]);
+    node.hear(chain.proposal(&block));
+    for place in node.others().collect::<Vec<_>>() {
+        let message = node.block_vote(place, VoteStep::Precommit, Some(block.header.hash()));
+        let _not_written = node.order(Event::Message { from: peer(), message, verified: false });
+    }
+    node.hear(ahead(&node, 10));
+    assert_eq!(asked(&mut node), [(peer(), Message::GetBlocks { from: 2, count: 9 })]);
+}
+
+#[test]
+fn blocks_out_of_order_are_the_senders_fault() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    node.hear(ahead(&node, 3));
+    let blocks: Vec<_> =
+        (1..=3).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    let message = Message::Blocks(vec![blocks[0].clone(), blocks[2].clone()]);
+    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+    let blames = |output: &Output| matches!(output, Output::Misbehaved(whom, _) if *whom == peer());
+    assert!(outputs.iter().any(blames));
+}
+
+/// INV-SYNC-1: its sender is blamed, and the block is fetched elsewhere.
+#[test]
+fn a_block_without_a_valid_commit_is_asked_of_another_peer() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    let other = stranger(1);
+    let far = ahead(&node, 2);
+    node.hear(far.clone());
+    node.feed(Event::PeerConnected(other));
+    let mut block = chain.grow(START_MS + 1).committed;
+    block.commit.signatures = vec![Signature::EMPTY; block.commit.signatures.len()];
+    let message = Message::Blocks(vec![Released::heard(block)]);
+    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+    let blames = |output: &Output| matches!(output, Output::Misbehaved(whom, _) if *whom == peer());
+    assert!(outputs.iter().any(blames));
+    asked(&mut node);
+    hear_from(&mut node, other, far.clone());
+    node.hear(far);
+    assert_eq!(asked(&mut node), [(other, Message::GetBlocks { from: 1, count: 2 })]);
+}
+
+/// INV-SYNC-3: what it said before it failed counts no more when it is asked again.
+#[test]
+fn who_failed_once_has_to_deliver_again_before_its_height_is_believed() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    node.hear(ahead(&node, 2));
+    let blocks = (1..=2).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    node.hear(Message::Blocks(blocks));
+    node.hear(ahead(&node, 50));
+    assert!(node.consensus.is_syncing());
+    node.hear(Message::Blocks(Vec::new()));
+    node.now_ms += 10_000;
+    node.hear(ahead(&node, 50));
+    assert!(!node.consensus.is_syncing(), "it is asked again, and not believed");
+}
+
+/// A connection that begins again begins anew.
+#[test]
+fn who_failed_and_comes_back_is_asked_at_once() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let other = stranger(1);
+    node.feed(Event::PeerConnected(other));
+    node.hear(ahead(&node, 500));
+    node.hear(Message::Blocks(Vec::new()));
+    let far = ahead(&node, 100);
+    hear_from(&mut node, other, far);
+    asked(&mut node);
+    node.hear(ahead(&node, 500));
+    assert_eq!(asked(&mut node), [], "it failed a moment ago");
+    node.feed(Event::PeerDisconnected(peer()));
+    node.feed(Event::PeerConnected(peer()));
+    node.hear(ahead(&node, 500));
+    assert!(asked(&mut node).iter().any(|(to, _)| *to == peer()));
+}
+
 // -- heartbeats -------------------------------------------------------------------------------------------------------
 
 impl Node {
@@ -322,6 +539,8 @@ fn a_heartbeat_says_who_was_heard_within_two_intervals_and_comes_once_in_each() 
     let others: Vec<usize> = node.others().collect();
     let me = (0..MEMBERS.into()).find(|place| !others.contains(place)).unwrap();
     assert_eq!(node.own_heartbeats().len(), 1, "it is there");
+    let itself = &node.own_heartbeats()[0].heard;
+    assert_eq!((0..MEMBERS.into()).filter(|place| itself.contains(*place)).collect::<Vec<_>>(), [me]);
     let (early, late) = (others[0], others[1]);
     node.hear(node.heartbeat_of(early, START_MS, 0));
     node.now_ms += 1;
@@ -372,6 +591,36 @@ fn a_heartbeat_is_taken_when_its_gap_is_over_and_what_it_counts_is_asked_for() {
         hear_from(&mut node, from, next.clone());
         assert_eq!(!asked(&mut node).is_empty(), is_taken);
     }
+}
+
+/// Else a stranger could make its members look alive, or old ones dead.
+#[test]
+fn heartbeats_that_are_forged_or_of_another_epoch_or_size_are_not_taken() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let other = node.others().next().unwrap();
+    let Message::Heartbeat(honest) = node.heartbeat_of(other, START_MS, 0) else { unreachable!() };
+    let chain_id = *node.consensus.state().chain_id();
+    let changed = |change: &dyn Fn(&mut Heartbeat), secret: SecretKey| {
+        let mut heartbeat = Heartbeat::clone(&honest);
+        change(&mut heartbeat);
+        Message::Heartbeat(Released::heard(heartbeat.signed(&chain_id, &secret)))
+    };
+    let cases = [
+        (changed(&|_| {}, user()), true),
+        (changed(&|it| it.epoch = 1, operator(other)), false),
+        (changed(&|it| it.heard = SignerBitmap::empty(100), operator(other)), false),
+        (changed(&|it| it.validator = crate::types::MasternodeId([77; 32]), operator(other)), false),
+    ];
+    for (message, is_blamed) in cases {
+        let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+        let blames = |output: &Output| matches!(output, Output::Misbehaved(..));
+        let relays = |output: &Output| matches!(output, Output::Relay(Message::Heartbeat(_), _));
+        assert_eq!(outputs.iter().any(blames), is_blamed);
+        assert!(!outputs.iter().any(relays));
+    }
+    let event = Event::Message { from: peer(), message: Message::Heartbeat(honest), verified: false };
+    let relays = |output: &Output| matches!(output, Output::Relay(Message::Heartbeat(_), Some(_)));
+    assert!(node.order(event).iter().any(relays));
 }
 
 /// People see who hears whom.

@@ -1,0 +1,129 @@
+//! What readers see of the chain, and what a start reads from the disk.
+
+use super::super::events::Notification;
+use super::super::replay::{ReplayError, Replayed};
+use super::super::sync::forks::BlockSource;
+use super::super::view::{ConsensusView, RecentFirst};
+use super::*;
+use crate::storage::error::StorageError;
+
+fn view_of(node: &Node) -> ConsensusView {
+    ConsensusView::new(&node.consensus, None)
+}
+
+#[test]
+fn readers_see_whether_peers_are_further_than_the_block_that_is_being_decided() {
+    let mut chain = Chain::new();
+    let node = Node::new(&chain, &[], START_MS);
+    let view = view_of(&node);
+    for (target, is_syncing) in [(0, false), (1, false), (2, true)] {
+        view.note_counts(target, 0, true);
+        assert_eq!((view.sync_target(), view.is_syncing()), (target, is_syncing));
+    }
+    view.note_counts(0, 7, false);
+    assert_eq!((view.certified_waiting(), view.has_heard_peers()), (7, false));
+    let (_, applied) = chain.grow_applied(START_MS + 1, false);
+    view.note(&Notification::BlockApplied(applied));
+    assert_eq!((view.sync_target(), view.is_syncing()), (1, false), "this node has it itself");
+}
+
+#[test]
+fn readers_see_the_fork_and_the_signs_of_life() {
+    let mut chain = Chain::new();
+    let mut other = chain.clone();
+    let node = Node::new(&chain, &[], START_MS);
+    let view = view_of(&node);
+    assert!(view.fork().is_none() && view.heartbeats().is_empty());
+    let [ours, theirs] = [chain.grow(START_MS + 1), other.grow(START_MS + 2)].map(|logged| {
+        let CommittedBlock { block, commit } = logged.committed;
+        (block.header, commit)
+    });
+    let fork = Arc::new(ForkProof::new(chain.state.validators(), ours, theirs));
+    view.note(&Notification::ForkDetected(Arc::clone(&fork)));
+    assert_eq!(view.fork(), Some(fork));
+    let own = node.around.told.iter().find(|told| matches!(told, Notification::Heartbeats(_))).unwrap();
+    view.note(own);
+    assert_eq!(view.heartbeats().len(), 1, "its own");
+}
+
+/// Peers that are far behind ask for blocks that are in no memory any more.
+#[test]
+fn blocks_are_read_from_memory_or_else_from_the_log() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let node = Node::new(&chain, &blocks, START_MS + 1);
+    let view = Arc::new(view_of(&node));
+    let (second, applied) = chain.grow_applied(START_MS + 2, false);
+    view.note(&Notification::BlockApplied(applied));
+    let source = RecentFirst { view, log: node.around.log.reader() };
+    let found = [1, 2, 3].map(|height| source.block(height).map(|it| it.block.header.hash()));
+    let expected = [&blocks[0], &second].map(|logged| Some(logged.committed.block.header.hash()));
+    assert_eq!(found, [expected[0], expected[1], None]);
+}
+
+// -- replay -----------------------------------------------------------------------------------------------------------
+
+fn logged(blocks: &[LoggedBlock]) -> BlockLog<MemoryDisk> {
+    let chain_id = genesis().chain_id();
+    let mut log = BlockLog::open(MemoryDisk::new(), Path::new("blocks"), chain_id).unwrap();
+    for block in blocks {
+        log.append(block).unwrap();
+    }
+    log
+}
+
+/// INV-REPLAY-3.
+#[test]
+fn a_replay_that_is_ended_goes_on_where_it_was() {
+    let mut chain = Chain::new();
+    let blocks: Vec<_> = (1..=5).map(|height| chain.grow(START_MS + height)).collect();
+    let (log, index) = (logged(&blocks), Index::new(Arc::new(MemoryIndex::new())));
+    let ended = replay(&genesis(), &index, &log.reader(), &mut |height, _| height < 2);
+    assert!(matches!(ended, Err(ReplayError::Storage(StorageError::Interrupted))));
+    assert_eq!(index.mark().unwrap().map(|mark| mark.height), Some(2));
+    let mut seen = Vec::new();
+    let replayed = replay(&genesis(), &index, &log.reader(), &mut |done, total| {
+        seen.push((done, total));
+        true
+    });
+    assert_eq!(replayed.unwrap().state.tip_hash(), chain.state.tip_hash());
+    assert_eq!(seen[..3], [(3, 5), (4, 5), (5, 5)], "what was done is not done again");
+}
+
+/// A chain without blocks has its mark as well: an index without one is made anew.
+#[test]
+fn an_index_of_the_genesis_document_alone_is_marked() {
+    let (log, index) = (logged(&[]), Index::new(Arc::new(MemoryIndex::new())));
+    replay(&genesis(), &index, &log.reader(), &mut |_, _| true).unwrap();
+    assert_eq!(index.mark().unwrap().map(|mark| mark.height), Some(0));
+}
+
+/// What is settled is so in its epoch: in the next one locks begin anew.
+#[test]
+fn a_start_knows_the_transactions_of_the_blocks_of_the_epoch_that_goes_on() {
+    let mut chain = Chain::new();
+    let payments = [chain.payment(0), chain.payment(1)];
+    let mut blocks = Vec::new();
+    let settled = |blocks: &[LoggedBlock]| {
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        let replayed: Replayed =
+            replay(&genesis(), &index, &logged(blocks).reader(), &mut |_, _| true).unwrap();
+        replayed.settled.into_iter().collect::<Vec<_>>()
+    };
+    for (number, payment) in (1..).zip(&payments) {
+        let (block, outcome) = chain.block(START_MS + number, false, std::slice::from_ref(payment));
+        blocks.push(chain.commit(block, outcome));
+    }
+    let of_blocks = settled(&blocks);
+    assert!(payments.iter().all(|payment| of_blocks.contains(&payment.txid())));
+    let due = chain.state.epoch_due();
+    blocks.push(chain.grow(due));
+    assert_eq!(settled(&blocks).len(), of_blocks.len() + usize::from(chain_reward(&blocks[2])));
+    blocks.push(chain.grow_by(due + 1, true));
+    assert_eq!(settled(&blocks), []);
+}
+
+/// Whether a block has a transaction beside those of users: its reward.
+fn chain_reward(logged: &LoggedBlock) -> bool {
+    !logged.committed.block.transactions.is_empty()
+}
