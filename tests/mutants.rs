@@ -185,7 +185,6 @@
 //! | halted_while_a_block_is_written | `a_node_that_writes_a_block_or_fetches_some_does_not_call_the_chain_halted` |
 //! | journaled_batches_written_again | `batches_that_the_journal_holds_are_not_written_again` |
 //! | early_bytes_one_less | `of_a_peer_and_in_all_no_more_is_kept_than_allowed_and_just_as_much` |
-//! | unsaid_votes_outlive_their_height | `votes_that_were_not_said_at_a_height_are_not_said_at_the_next` |
 //! | second_batch_does_not_count | `a_second_batch_under_a_number_counts_and_is_passed_on_once` |
 //! | prevotes_behind_a_precommit_not_written | `the_proposal_and_the_prevotes_behind_a_precommit_are_durable_before_it` |
 //! | forks_forgotten_with_their_epoch | `the_journal_forgets_an_epoch_when_what_outlives_it_stands_behind_its_end` |

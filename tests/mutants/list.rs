@@ -1464,15 +1464,6 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "unsaid_votes_outlive_their_height",
-        file: "src/consensus/blocks/mod.rs",
-        old: "        self.unsaid.clear();\n        let (machine, effects) = self.machine_of_height(at);\n        self.previous",
-        new: "        let (machine, effects) = self.machine_of_height(at);\n        self.previous",
-        caught_by: &[
-            "--lib consensus::tests::rivals::votes_that_were_not_said_at_a_height_are_not_said_at_the_next",
-        ],
-    },
-    Mutant {
         name: "second_batch_does_not_count",
         file: "src/consensus/finality/mod.rs",
         old: "inserted == Inserted::Known && !self.batches.insert_other(member, &batch)",
