@@ -159,6 +159,7 @@ impl Chain {
             transactions: Vec::new(),
             spent,
             created,
+            transient: Vec::new(),
             receipts,
             slashed,
             spenders: Vec::new(),

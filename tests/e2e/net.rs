@@ -18,6 +18,7 @@ use timed::app::networks::{devnet_account_keys, devnet_genesis, load_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
 use timed::rpc::types::{NodeState, NodeStatus, TransactionStatus, TransactionStatusInfo, UtxoStateInfo};
+use timed::runtime::config::StorageEngine;
 use timed::runtime::{Clock, Config, ConfigSources};
 use timed::types::codec::encode;
 use timed::types::{
@@ -319,6 +320,16 @@ pub struct Net {
     _turn: MutexGuard<'static, ()>,
 }
 
+/// Both engines are in every campaign, in turn: a network does not know what its nodes keep their index in.
+fn set_engine(config: &Path, engine: StorageEngine) {
+    let text = std::fs::read_to_string(config).unwrap();
+    let section = format!("[storage]\nengine = \"{}\"\n", engine.name());
+    if !text.contains("\nengine = ") {
+        std::fs::write(config, text.replacen("[storage]\n", &section, 1)).unwrap();
+    }
+    assert!(std::fs::read_to_string(config).unwrap().contains(&section));
+}
+
 impl Net {
     /// A devnet's directory, no node running.
     pub fn prepare(validators: usize, change: impl FnOnce(&mut ChainParameters)) -> Self {
@@ -347,7 +358,10 @@ impl Net {
         let nodes = devnet
             .nodes
             .iter()
-            .map(|node| {
+            .enumerate()
+            .map(|(place, node)| {
+                let engine = StorageEngine::ALL[place % StorageEngine::ALL.len()];
+                set_engine(&node.config_path, engine);
                 change(&node.config_path);
                 let sources =
                     ConfigSources { file: Some(node.config_path.clone()), ..ConfigSources::default() };
