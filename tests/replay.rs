@@ -274,6 +274,28 @@ fn every_way_to_the_tip_ends_in_the_same_state_and_index() {
     }
 }
 
+/// What a block makes and spends itself is never in the state, but in the history of who asks for it.
+#[test]
+fn the_index_knows_who_spent_what_a_block_made_itself() {
+    let story = Story::tell();
+    let node = Node { story: &story, disk: MemoryDisk::new(), store: Arc::new(MemoryIndex::new()) };
+    node.write_through(story.steps.len());
+    node.start();
+    let index = node.index();
+    let mut transient = 0;
+    for step in &story.steps {
+        let spender = |outpoint| step.block.transactions.iter().find(|tx| tx.inputs.contains(outpoint));
+        for (outpoint, _) in step.outcome.transient.iter().chain(&step.outcome.spent) {
+            let by = spender(outpoint).expect("in the block").txid();
+            assert_eq!(index.spent_by(outpoint).unwrap(), Some((by, step.block.header.height)));
+            assert_eq!(index.utxo(outpoint).unwrap(), None);
+        }
+        transient += step.outcome.transient.len();
+    }
+    assert!(transient > 0);
+    assert_eq!(index.unspent().unwrap(), story.utxos.len() as u64);
+}
+
 #[test]
 fn a_replay_can_be_ended_after_any_block_and_goes_on_there() {
     let story = Story::tell();

@@ -11,6 +11,11 @@
 //! it the window shrinks to nine tenths, at most once in two delays. Nodes that share a network see the same delays, so the
 //! pause between two decreases differs by node: they do not halve together.
 //!
+//! # What is behind the payments
+//! Payments become final before blocks and index have them. If these can't keep up, as with payments of a thousand outputs,
+//! what they lack is kept in memory, and blocks wait at a bound. So long before that bound the window closes by as much as
+//! they lag: fully at half of the bound.
+//!
 //! # Who pays for what is slow
 //! What left the window is charged to the coins that it spends and not to a submitter's name. A name is an address or a
 //! credential, both of which a shop shares among all of its customers, and loopback is everybody. A coin is scarce: at most
@@ -20,6 +25,7 @@
 //! # Invariants
 //! - INV-LOAD-1: what has a known rival, waits for a parent, or is not final after [`STALE_MS`] neither fills the window
 //!   nor is a sample: a double spender closes no door. But when nothing at all becomes final, that counts.
+//! - INV-LOAD-3: nobody is let in while the index lags by half of what memory may hold for it.
 //! - INV-LOAD-2: the window stays within [`WINDOW_MIN`] and [`WINDOW_MAX`], so what is remembered is bounded.
 //!
 //! # Units
@@ -71,6 +77,8 @@ pub struct LoadWindow {
     decreased_ms: u64,
     last_final_ms: u64,
     stale: usize,
+    /// Thousandths of the window that are closed, since the index lags.
+    closed_milli: u64,
     /// 0 to 255, by the node's identity.
     jitter: u8,
 }
@@ -88,6 +96,7 @@ impl LoadWindow {
             decreased_ms: 0,
             last_final_ms: 0,
             stale: 0,
+            closed_milli: 0,
             jitter,
         }
     }
@@ -98,8 +107,10 @@ impl LoadWindow {
     /// When to try again, in milliseconds: the window is full.
     pub fn enter(&mut self, now_ms: u64) -> Result<(), u64> {
         self.forget_stale(now_ms);
-        if milli(self.used()) >= self.window_milli {
-            return Err(self.retry_after_ms());
+        let open_milli =
+            self.window_milli.saturating_mul(1_000_u64.saturating_sub(self.closed_milli)) / 1_000;
+        if milli(self.used()) >= open_milli {
+            return Err(if open_milli == 0 { RETRY_MAX_MS } else { self.retry_after_ms() });
         }
         self.entering = self.entering.saturating_add(1);
         Ok(())
@@ -150,6 +161,14 @@ impl LoadWindow {
         if age_ms > QUEUE_AGE_MAX_MS {
             self.decrease(now_ms);
         }
+    }
+
+    /// The index lags by so many of the bytes that memory may hold for it.
+    pub fn lags(&mut self, bytes: usize, bytes_max: usize) {
+        let quarter = bytes_max / 4;
+        let beyond = u64::try_from(bytes.saturating_sub(quarter)).unwrap_or(u64::MAX);
+        let quarter = u64::try_from(quarter).unwrap_or(u64::MAX).max(1);
+        self.closed_milli = (beyond.saturating_mul(1_000) / quarter).min(1_000);
     }
 
     fn decrease(&mut self, now_ms: u64) {
@@ -324,6 +343,29 @@ mod tests {
         network.window.entering = 0;
         let (made, _) = network.run(4_000, 4, 10);
         assert!(made * 10 >= 4 * 4_000 * 5, "it recovers: {made}");
+    }
+
+    /// INV-LOAD-3.
+    #[test]
+    fn the_door_closes_by_as_much_as_the_index_lags() {
+        let let_in = |lag: usize| {
+            let mut window = LoadWindow::new(0);
+            window.lags(lag, 4_000);
+            let count = (0..).take_while(|_| window.enter(0).is_ok()).count();
+            (count, window.enter(0).unwrap_err())
+        };
+        assert_eq!(let_in(0), (WINDOW_START, RETRY_MIN_MS));
+        assert_eq!(let_in(1_000), (WINDOW_START, RETRY_MIN_MS), "a quarter is nothing yet");
+        assert_eq!(let_in(1_250), (WINDOW_START * 3 / 4, RETRY_MIN_MS));
+        assert_eq!(let_in(1_750), (WINDOW_START / 4, RETRY_MIN_MS));
+        assert_eq!(let_in(1_999).0, 1);
+        assert_eq!(let_in(2_000), (0, RETRY_MAX_MS), "at the half nobody");
+        assert_eq!(let_in(usize::MAX), (0, RETRY_MAX_MS));
+        let mut window = LoadWindow::new(0);
+        window.lags(4_000, 4_000);
+        assert!(window.enter(0).is_err());
+        window.lags(0, 4_000);
+        assert!(window.enter(0).is_ok(), "it opens again");
     }
 
     /// INV-LOAD-2.

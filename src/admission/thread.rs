@@ -34,7 +34,7 @@ use crate::runtime::{Clock, TaskRegistry, metric_names};
 use crate::storage::Index;
 use crate::types::limits::REQUEST_IDS_MAX;
 use crate::types::{Message, SignatureVerifier, TimeMs, Transaction, TxId};
-use crate::utxo::UtxoManager;
+use crate::utxo::{OVERLAY_BYTES_MAX, UtxoManager};
 
 /// Transactions of users that wait for the thread, at most.
 const USER_QUEUE_MAX: usize = 4_096;
@@ -366,11 +366,19 @@ pub fn start<N: Node>(
     let runtime = tokio::runtime::Handle::current();
     let AdmissionServices { utxos, pool, index, verifier, expiry_ms, network, node } = services;
     let (news, requested) = (Arc::clone(&inbox.news), Arc::clone(&inbox.requested));
+    let chain = Arc::clone(&utxos);
     let parts = AdmissionParts { utxos, pool, index, verifier, requested, news, expiry_ms };
     let started = inbox.door.started;
     let admission = Admission::new(parts);
-    let mut thread =
-        AdmissionThread { admission, inbox, network, node, started, next_tick: Clock.instant() + TICK };
+    let mut thread = AdmissionThread {
+        admission,
+        inbox,
+        network,
+        node,
+        utxos: chain,
+        started,
+        next_tick: Clock.instant() + TICK,
+    };
     registry.spawn_thread("admission", move || {
         while !token.is_cancelled() {
             let is_idle = thread.inbox.is_empty();
@@ -401,6 +409,8 @@ struct AdmissionThread<N> {
     inbox: AdmissionInbox,
     network: NetworkHandle,
     node: N,
+    /// Asked how far the index is behind.
+    utxos: Arc<UtxoManager>,
     started: Instant,
     next_tick: Instant,
 }
@@ -412,6 +422,7 @@ impl<N: Node> AdmissionThread<N> {
     fn turn(&mut self) -> Result<(), NodeStopped> {
         let _stage = enter(Stage::Admission);
         let now = self.moment();
+        self.inbox.door.window.lock().lags(self.utxos.overlay_bytes(), OVERLAY_BYTES_MAX);
         if let Some(happened) = self.inbox.news.take() {
             let state = self.node.state();
             let actions = self.admission.hear(happened, &state, now);

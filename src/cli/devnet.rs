@@ -370,7 +370,7 @@ async fn load_for_ever(devnet: &Devnet, rate: u32) {
         urls: devnet.nodes.iter().map(url_of).collect(),
         cookie_files: devnet.nodes.iter().map(|node| node.config.cookie_path()).collect(),
     };
-    let offer = load::Offer { rate, duration: LOAD_RUN };
+    let offer = load::Offer { rate, duration: LOAD_RUN, outputs: load::OUTPUTS };
     while !connection.cookie_files.iter().all(|cookie| cookie.exists()) {
         tokio::time::sleep(POLL).await;
     }

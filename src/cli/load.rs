@@ -1,8 +1,9 @@
 //! `timed load`: submits payments at a steady rate and measures how long they take to be final.
 //!
 //! # How it measures
-//! Coins of the given keys are first split into enough independent outputs, so that no payment waits for the change of
-//! another; a coin is spent again once it is final. Payments leave by schedule, whatever the network does: when it is
+//! What the given keys have is first split into enough coins of many payers, so that no payment waits for the change of
+//! another. A payment has one input and two outputs, a stranger's and the next payer's, which is spent again once it is
+//! final: the set of unspent outputs grows by one a payment. Payments leave by schedule, whatever the network does: when it is
 //! slower than the rate, the time a payment waited for its request counts. Finality is what the node that took the
 //! payment says in its finality feed; an event tells its age, so that the feed can be read seldom without blurring
 //! the time. `p50_ms` and the like run from just before the payment's request until final; `node_p50_ms` and the like
@@ -36,7 +37,7 @@ use crate::rpc::methods::FINALIZED_EVENTS_MAX;
 use crate::rpc::types::{BlockchainInfo, FinalizedPage};
 use crate::runtime::Clock;
 use crate::types::{SecretKey, TxId};
-use coins::{Coin, Purse};
+use coins::{Coin, Made, Purse};
 use cpu::CpuSample;
 use meter::{Meter, Outcome};
 
@@ -52,6 +53,8 @@ pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
 const TICK: Duration = Duration::from_millis(2);
 /// What the 99th percentile may be while a network keeps up, in milliseconds, if nothing else is said.
 const P99_LIMIT_MS: u32 = 250;
+/// Outputs of a payment if nothing is said: one is paid, the other is the change.
+pub const OUTPUTS: u16 = 2;
 /// How long a run of a search takes, and a rung of a ladder, if nothing is said.
 const SEARCH_RUN: Duration = Duration::from_secs(10);
 const LADDER_RUNG: Duration = Duration::from_secs(30);
@@ -94,6 +97,9 @@ pub struct Args {
     /// What the 99th percentile may be for the network to have kept up, in milliseconds; 250 if nothing is said
     #[arg(long, value_name = "MS", conflicts_with = "rate", value_parser = clap::value_parser!(u32).range(1..=60_000))]
     pub p99: Option<u32>,
+    /// Outputs of each payment: one is the change, the others are strangers'
+    #[arg(long, value_name = "COUNT", default_value_t = OUTPUTS, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    pub outputs: u16,
     /// Print JSON instead of a table
     #[arg(long)]
     pub json: bool,
@@ -162,6 +168,8 @@ pub struct Offer {
     pub rate: u32,
     /// For so long.
     pub duration: Duration,
+    /// Outputs of each.
+    pub outputs: u16,
 }
 
 /// What the tasks of a run share.
@@ -177,18 +185,18 @@ struct Run {
 /// # Errors
 /// When no node can be reached, or the keys have no coins.
 pub async fn run(args: Args, keys: Vec<SecretKey>) -> Result<(), RpcCommandError> {
-    let Args { connection, rate, duration, find_peak, ladder, p99, json } = args;
+    let Args { connection, rate, duration, find_peak, ladder, p99, outputs, json } = args;
     let p99 = Duration::from_millis(u64::from(p99.unwrap_or(P99_LIMIT_MS)));
     let tell = |table: Vec<String>| table.iter().try_for_each(|line| say(line));
     if let (false, false, Some(rate), Some(duration)) = (find_peak, ladder, rate, duration) {
-        let report = measure(&connection, &keys, Offer { rate, duration }).await?;
+        let report = measure(&connection, &keys, Offer { rate, duration, outputs }).await?;
         return if json { say_json(&report) } else { tell(table(&report)) };
     }
     let peak = match rate {
         Some(rate) => rate,
         None => {
             let for_each = duration.filter(|_| find_peak).unwrap_or(SEARCH_RUN);
-            let found = search::find_peak(&connection, &keys, for_each, p99).await?;
+            let found = search::find_peak(&connection, &keys, (for_each, outputs), p99).await?;
             if find_peak {
                 return if json { say_json(&found) } else { tell(found.table()) };
             }
@@ -201,7 +209,7 @@ pub async fn run(args: Args, keys: Vec<SecretKey>) -> Result<(), RpcCommandError
                 .to_owned(),
         ));
     }
-    let ladder = search::climb(&connection, &keys, peak, duration.unwrap_or(LADDER_RUNG)).await?;
+    let ladder = search::climb(&connection, &keys, peak, (duration.unwrap_or(LADDER_RUNG), outputs)).await?;
     if json { say_json(&ladder) } else { tell(ladder.table()) }
 }
 
@@ -218,7 +226,7 @@ pub async fn measure(
         connection.all_endpoints(Path::new("."))?.iter().map(RpcClient::connect).collect::<Result<_, _>>()?;
     let first = clients.first().ok_or_else(|| RpcCommandError::Failed("no node was named".to_owned()))?;
     let chain: BlockchainInfo = first.call("getblockchaininfo", &[]).await?;
-    let purse = Purse::new(keys.to_vec(), &chain)?;
+    let purse = Purse::new(keys.to_vec(), &chain, usize::from(offer.outputs))?;
     let total = u64::from(offer.rate).saturating_mul(offer.duration.as_secs());
     let wanted = usize::try_from(total.min(u64::from(offer.rate.saturating_mul(COINS_S))))
         .unwrap_or(COINS_MAX)
@@ -338,10 +346,11 @@ fn submit(
     let mut txids = Vec::with_capacity(coins.len());
     let mut bytes = Vec::with_capacity(coins.len());
     {
-        let payments: Vec<_> = coins.iter().filter_map(|coin| purse.respend(coin)).collect();
+        let payments: Vec<Made> = coins.iter().filter_map(|coin| purse.pay(coin)).collect();
         let mut meter = shared.meter.lock();
-        for (txid, encoded, next) in payments {
-            meter.submitted(txid, node, next, now);
+        for Made { txid, bytes: encoded, coins } in payments {
+            let Some(next) = coins.first() else { continue };
+            meter.submitted(txid, node, *next, now);
             txids.push(txid);
             bytes.push(encoded);
         }
@@ -532,7 +541,7 @@ mod tests {
 
     #[test]
     fn the_schedule_is_exact_and_ends_with_the_run() {
-        let offer = Offer { rate: 3, duration: Duration::from_secs(2) };
+        let offer = Offer { rate: 3, duration: Duration::from_secs(2), outputs: OUTPUTS };
         let at = |ms| due(Duration::from_millis(ms), &offer);
         assert_eq!([at(0), at(333), at(334), at(1_000), at(2_000), at(9_000)], [0, 0, 1, 3, 6, 6]);
     }
@@ -556,7 +565,7 @@ mod tests {
         let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let node = FakeNode::funded();
         let connection = served(node.clone(), directory.path(), &token).await;
-        let offer = Offer { rate: 300, duration: Duration::from_secs(1) };
+        let offer = Offer { rate: 300, duration: Duration::from_secs(1), outputs: OUTPUTS };
         let report = measure(&connection, &[SecretKey::from_seed(&[1; 32])], offer).await.unwrap();
         let Counts { submitted, accepted, finalized, rejected, missed_events } = report.counts;
         assert_eq!((submitted, accepted, finalized), (300, 300, 300), "{report:?}");
@@ -579,7 +588,7 @@ mod tests {
         ] {
             assert!(json[name].is_number(), "{name}");
         }
-        assert_eq!(node.utxos.lock().len(), 300, "each payment makes one coin of one");
+        assert_eq!(node.utxos.lock().len(), 2 * 300 + 1, "of payers and strangers, and the change");
         token.cancel();
     }
 
@@ -587,7 +596,7 @@ mod tests {
     async fn keys_without_coins_are_said_in_words() {
         let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let connection = served(FakeNode::funded(), directory.path(), &token).await;
-        let offer = Offer { rate: 1, duration: Duration::from_secs(1) };
+        let offer = Offer { rate: 1, duration: Duration::from_secs(1), outputs: OUTPUTS };
         let error = measure(&connection, &[SecretKey::from_seed(&[9; 32])], offer).await.unwrap_err();
         assert!(error.to_string().contains("no coins"), "{error}");
         token.cancel();

@@ -12,6 +12,10 @@ pub struct LevelError {
     pub text: String,
 }
 
+/// Crates below this one that tell at these levels what only their own authors want to know. They are heard from warnings
+/// on, unless somebody asks for more by name.
+const QUIET: [&str; 2] = ["fjall=warn", "lsm_tree=warn"];
+
 /// Reads a level: one for everything, then levels of single modules.
 ///
 /// # Errors
@@ -23,8 +27,38 @@ pub fn parse_level(text: &str) -> Result<EnvFilter, LevelError> {
     let of_module = |directive: &&str| directive.rsplit_once('=').is_some_and(|(_, l)| LEVELS.contains(&l));
     match directives.split_first() {
         Some((level, modules)) if LEVELS.contains(level) && modules.iter().all(of_module) => {
-            EnvFilter::try_new(directives.join(",")).map_err(|_| error())
+            let quiet: &[&str] = if matches!(*level, "info" | "debug" | "trace") { &QUIET } else { &[] };
+            let all: Vec<&str> = [level].into_iter().chain(quiet).chain(modules).copied().collect();
+            EnvFilter::try_new(all.join(",")).map_err(|_| error())
         }
         _ => Err(error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::filter::LevelFilter;
+
+    use super::*;
+
+    #[test]
+    fn the_engine_below_is_quiet_unless_it_is_asked_for() {
+        let hears = |text: &str, module: &str| {
+            let filter = parse_level(text).unwrap().to_string();
+            let of_module =
+                filter.split(',').find_map(|directive| directive.strip_prefix(module)?.strip_prefix('='));
+            of_module.map(str::to_owned)
+        };
+        for level in ["info", "debug", "trace"] {
+            assert_eq!(hears(level, "lsm_tree").as_deref(), Some("warn"));
+            assert_eq!(hears(level, "fjall").as_deref(), Some("warn"));
+        }
+        assert_eq!(
+            hears("info,lsm_tree=debug", "lsm_tree").as_deref(),
+            Some("debug"),
+            "the last word counts"
+        );
+        assert_eq!(hears("error", "lsm_tree"), None, "no louder than the rest");
+        assert_eq!(parse_level("error").unwrap().max_level_hint(), Some(LevelFilter::ERROR));
     }
 }

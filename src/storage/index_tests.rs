@@ -176,6 +176,15 @@ fn what_a_crash_left_of_a_window_is_gone_after_a_longer_one() {
             inner.crash(steps as u64);
             let index = Index::new(Arc::new(inner.clone()));
             let from = index.mark().unwrap().map_or(0, |mark| mark.height + 1);
+            let index = if steps % 2 == 0 {
+                index
+            } else {
+                // A mark in the middle of what the crash left, and another start.
+                index.apply(&change(from)).unwrap();
+                mark(&index, from).unwrap();
+                Index::new(Arc::new(inner.clone()))
+            };
+            let from = index.mark().unwrap().map_or(0, |mark| mark.height + 1);
             (from..=LAST).for_each(|height| index.apply(&change(height)).unwrap());
             mark(&index, LAST).unwrap();
             assert!(contents(&inner) == contents(&whole), "{steps} steps of a window up to {cut}");
@@ -240,6 +249,30 @@ fn pages_of_an_address_pass_what_was_spent_in_the_window() {
         assert_eq!(found, [7, 107, 207, 307, 500, 501], "pages of {limit}");
     }
     assert_eq!(index.unspent().unwrap(), 6);
+}
+
+/// INV-WINDOW-1: what the window adds far behind comes after all that the store has before it.
+#[test]
+fn pages_of_an_address_are_in_order_however_window_and_store_are_mixed() {
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    let outputs = |range: std::ops::Range<u32>| range.map(|index| made(0, index)).collect();
+    let none = |height| IndexChange { spent: Vec::new(), replaced: Vec::new(), ..change(height) };
+    index.apply(&IndexChange { created: outputs(0..250), ..none(0) }).unwrap();
+    mark(&index, 0).unwrap();
+    let spent = (0..50).map(|index| (made(0, index).0, made(0, index).1, txid(1))).collect();
+    index.apply(&IndexChange { spent, created: outputs(300..304), ..none(1) }).unwrap();
+    for limit in [1, 7, 100, 1_000] {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = index.address_utxos(&lock(0), after.as_ref(), limit).unwrap();
+            found.extend(page.iter().map(|(outpoint, _)| outpoint.index));
+            after = page.last().map(|(outpoint, _)| *outpoint);
+            if page.len() < limit {
+                break;
+            }
+        }
+        assert!(found.iter().copied().eq((50..250).chain(300..304)), "pages of {limit}: {found:?}");
+    }
 }
 
 /// A window that was just not full, and the block with the most outputs that fits into the limit of a block's bytes.
@@ -477,6 +510,11 @@ fn fjall_keeps_the_index_over_a_restart() {
         assert!(matches!(FjallIndex::open(&path, 8), Err(StorageError::InUse { .. })));
         let too_large = put(Tree::State, vec![1], vec![0; VALUE_BYTES_MAX + 1]);
         assert!(matches!(store.write(vec![too_large]), Err(StorageError::RecordTooLarge { .. })));
+        // In no order, and keys twice: the last one counts.
+        let number = |number: u32| put(Tree::Receipt, (number % 900).to_be_bytes().to_vec(), vec![1; 4]);
+        let last = Change::Delete { tree: Tree::Receipt, key: 7_u32.to_be_bytes().to_vec() };
+        store.write((0..2_000).rev().map(number).chain([last]).collect()).unwrap();
+        assert_eq!(store.scan_prefix(Tree::Receipt, &[], None, 2_000).unwrap().len(), 899 + 7);
     }
     let index = Index::new(Arc::new(FjallIndex::open(&path, 8).unwrap()));
     holds(&index);

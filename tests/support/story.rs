@@ -85,7 +85,8 @@ pub struct Story {
     pub genesis: GenesisDocument,
     pub steps: Vec<Step>,
     pub state: LedgerState,
-    utxos: BTreeMap<OutPoint, UtxoEntry>,
+    /// What is unspent at the end.
+    pub utxos: BTreeMap<OutPoint, UtxoEntry>,
     commit: Commit,
     /// How many of each owner's coins are spent already.
     used: BTreeMap<Lock, usize>,

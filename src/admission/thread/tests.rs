@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::*;
 use crate::admission::tests::Desk;
 use crate::network::tests::support::{Node as Peer, heard_of_node as heard, key, node_with_peers};
-use crate::types::PublicKey;
 use crate::types::keys::SequentialVerifier;
+use crate::types::{Amount, KeyHash, Lock, OutPoint, PublicKey, TxOut, UtxoEntry};
 
 fn transaction(number: u8) -> Arc<Transaction> {
     Arc::new(Transaction::transfer(Vec::new(), Vec::new(), vec![number]))
@@ -150,7 +150,7 @@ impl Coins {
 
 fn turns(network: &NetworkHandle) -> Turns {
     let (desk, coins) = (Desk::new(100), Coins(Desk::new(100)));
-    let Desk { admission, state, requested, news, .. } = desk;
+    let Desk { admission, state, requested, news, utxos, .. } = desk;
     let (mut handle, mut inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
     (handle.requested, handle.news) = (Arc::clone(&requested), Arc::clone(&news));
     (inbox.requested, inbox.news) = (requested, news);
@@ -158,7 +158,7 @@ fn turns(network: &NetworkHandle) -> Turns {
         Rest { state: Arc::new(state), did: Arc::default(), is_stopping: Arc::new(AtomicBool::new(false)) };
     let (started, next_tick) = (inbox.door.started, Clock.instant() + Duration::from_secs(3_600));
     let (network, node) = (network.clone(), rest.clone());
-    let thread = AdmissionThread { admission, inbox, network, node, started, next_tick };
+    let thread = AdmissionThread { admission, inbox, network, node, utxos, started, next_tick };
     Turns { thread, handle, rest, coins }
 }
 
@@ -343,6 +343,32 @@ async fn the_window_hears_how_long_the_oldest_has_waited() {
         thread.turn().unwrap();
         assert_eq!(handle.door.window.lock().usage().0 < before, is_old);
     }
+}
+
+/// INV-LOAD-3: the door opens again when the index has caught up.
+#[tokio::test]
+async fn the_door_is_closed_while_the_index_is_far_behind() {
+    let node = Peer::start(1).await;
+    let Turns { mut thread, handle, .. } = turns(&node.handle);
+    let made = |number: u32| {
+        let mut txid = [9; 32];
+        txid[..4].copy_from_slice(&number.to_be_bytes());
+        let lock = Lock::KeyHash(KeyHash([1; 32]));
+        let entry = UtxoEntry { output: TxOut { value: Amount(1), lock }, height: 1 };
+        (OutPoint { txid: TxId(txid), index: 0 }, entry)
+    };
+    let utxos = Arc::clone(&thread.utxos);
+    let mut is_open = || {
+        thread.turn().unwrap();
+        handle.door.enter().is_ok()
+    };
+    assert!(is_open());
+    utxos.apply_block(1, &(0..300_000).map(made).collect::<Vec<_>>(), &[]);
+    assert!(is_open(), "it lets in less, but somebody");
+    utxos.apply_block(2, &(300_000..530_000).map(made).collect::<Vec<_>>(), &[]);
+    assert!(!is_open());
+    utxos.forget_through(2);
+    assert!(is_open());
 }
 
 /// The thread takes what is handed in until the node stops, and ends then.

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Counts, LoadReport, Offer, RATE_MAX, measure};
+use super::{Counts, LoadReport, OUTPUTS, Offer, RATE_MAX, measure};
 use crate::cli::output::notice;
 use crate::cli::rpc_client::{ConnectionArgs, RpcCommandError};
 use crate::types::SecretKey;
@@ -23,7 +23,7 @@ const FIRST_RATE: u32 = 500;
 /// How long the network has for itself between two runs.
 const REST: Duration = Duration::from_secs(2);
 /// The payments that are sent alone behind a rung.
-const ALONE: Offer = Offer { rate: 1, duration: Duration::from_secs(3) };
+const ALONE: Offer = Offer { rate: 1, duration: Duration::from_secs(3), outputs: OUTPUTS };
 /// Rates of a ladder, in halves of the peak.
 const RUNGS: [u32; 6] = [1, 2, 4, 8, 16, 2];
 
@@ -102,12 +102,12 @@ fn summary(report: &LoadReport) -> String {
 pub(super) async fn find_peak(
     connection: &ConnectionArgs,
     keys: &[SecretKey],
-    duration: Duration,
+    (duration, outputs): (Duration, u16),
     p99_limit: Duration,
 ) -> Result<PeakReport, RpcCommandError> {
     let (mut kept, mut missed, mut runs) = (0, None, Vec::new());
     while let Some(rate) = next_rate(kept, missed) {
-        let report = measure(connection, keys, Offer { rate, duration }).await?;
+        let report = measure(connection, keys, Offer { rate, duration, outputs }).await?;
         let keeps = keeps_up(&report, p99_limit);
         notice(format_args!("{}: {}", if keeps { "kept up" } else { "too much" }, summary(&report)));
         if keeps {
@@ -129,12 +129,12 @@ pub(super) async fn climb(
     connection: &ConnectionArgs,
     keys: &[SecretKey],
     peak_per_s: u32,
-    duration: Duration,
+    (duration, outputs): (Duration, u16),
 ) -> Result<LadderReport, RpcCommandError> {
     let mut rungs = Vec::new();
     for halves in RUNGS {
         let rate = peak_per_s.saturating_mul(halves).div_ceil(2).clamp(1, RATE_MAX);
-        let load = measure(connection, keys, Offer { rate, duration }).await?;
+        let load = measure(connection, keys, Offer { rate, duration, outputs }).await?;
         notice(summary(&load));
         tokio::time::sleep(REST).await;
         let alone = measure(connection, keys, ALONE).await?;
