@@ -188,6 +188,13 @@
 //! | second_batch_does_not_count | `a_second_batch_under_a_number_counts_and_is_passed_on_once` |
 //! | prevotes_behind_a_precommit_not_written | `the_proposal_and_the_prevotes_behind_a_precommit_are_durable_before_it` |
 //! | forks_forgotten_with_their_epoch | `the_journal_forgets_an_epoch_when_what_outlives_it_stands_behind_its_end` |
+//! | window_without_highest | `what_a_crash_left_of_a_window_is_gone_after_a_longer_one` |
+//! | highest_goes_back | `what_a_crash_left_of_a_window_is_gone_after_a_longer_one` |
+//! | pages_beyond_what_is_known | `pages_of_an_address_are_in_order_however_window_and_store_are_mixed` |
+//! | transient_not_indexed | `the_index_knows_who_spent_what_a_block_made_itself` |
+//! | table_without_deletions | `fjall_reads_the_newest_after_a_kill` |
+//! | unordered_table | `changes_in_no_order_are_applied_one_after_the_other` |
+//! | door_open_while_the_index_lags | `the_door_is_closed_while_the_index_is_far_behind` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -222,3 +222,7 @@ impl IndexStore for FjallIndex {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "fjall_tests.rs"]
+mod tests;

@@ -984,8 +984,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pieces_of_large_states_stay",
         file: "src/storage/index.rs",
-        old: "            self.store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect())?;\n",
-        new: "            return self.store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect());\n",
+        old: "            store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect())?;\n",
+        new: "            return store.write(stale.map(|(key, _)| Change::Delete { tree: Tree::State, key }).collect());\n",
         caught_by: &["--lib storage::index::tests::a_mark_removes_the_whole_state_before_it"],
     },
     Mutant {
@@ -1489,5 +1489,58 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &[
             "--lib consensus::tests::rivals::the_journal_forgets_an_epoch_when_what_outlives_it_stands_behind_its_end",
         ],
+    },
+    Mutant {
+        name: "window_without_highest",
+        file: "src/storage/index.rs",
+        old: "        store.sync()?;\n        self.window.flush()?;",
+        new: "        self.window.flush()?;",
+        caught_by: &["--lib storage::index::tests::what_a_crash_left_of_a_window_is_gone_after_a_longer_one"],
+    },
+    Mutant {
+        name: "highest_goes_back",
+        file: "src/storage/index.rs",
+        old: "progress.written.map_or(height, |written| written.max(height))",
+        new: "height",
+        caught_by: &["--lib storage::index::tests::what_a_crash_left_of_a_window_is_gone_after_a_longer_one"],
+    },
+    Mutant {
+        name: "pages_beyond_what_is_known",
+        file: "src/storage/index_window.rs",
+        old: "until.as_ref().is_none_or(|until| key <= until)",
+        new: "until.as_ref().is_none_or(|until| key <= until || true)",
+        caught_by: &[
+            "--lib storage::index::tests::pages_of_an_address_are_in_order_however_window_and_store_are_mixed",
+        ],
+    },
+    Mutant {
+        name: "transient_not_indexed",
+        file: "src/consensus/replay.rs",
+        old: "spent.iter().chain(transient).map",
+        new: "spent.iter().chain(transient.iter().take(0)).map",
+        caught_by: &["--test replay the_index_knows_who_spent_what_a_block_made_itself"],
+    },
+    Mutant {
+        name: "table_without_deletions",
+        file: "src/storage/fjall_index.rs",
+        old: "Change::Delete { key, .. } => table.write_tombstone(key)?",
+        new: "Change::Delete { key, .. } => drop(key)",
+        caught_by: &["--lib storage::fjall_index::tests::fjall_reads_the_newest_after_a_kill"],
+    },
+    Mutant {
+        name: "unordered_table",
+        file: "src/storage/fjall_index.rs",
+        old: "run.len() >= TABLE_CHANGES_MIN && is_ascending(&run)",
+        new: "run.len() >= TABLE_CHANGES_MIN",
+        caught_by: &[
+            "--lib storage::fjall_index::tests::changes_in_no_order_are_applied_one_after_the_other",
+        ],
+    },
+    Mutant {
+        name: "door_open_while_the_index_lags",
+        file: "src/admission/thread.rs",
+        old: "self.utxos.overlay_bytes(), OVERLAY_BYTES_MAX",
+        new: "self.utxos.overlay_bytes() / 8, OVERLAY_BYTES_MAX",
+        caught_by: &["--lib admission::thread::tests::the_door_is_closed_while_the_index_is_far_behind"],
     },
 ];
