@@ -462,8 +462,15 @@ mod tests {
         let forged = judge(batch(quiet_id, 0, most, &loud));
         assert!(matches!(forged, Verdict::BadSignature(_)));
         assert!(matches!(judge(batch(quiet_id, 0, 1, &quiet)), Verdict::Pass(_)));
-        // A connection that begins again has no new budget for the author.
+        let name_is_used_up = || {
+            let all = (1..12).map(|seq| judge(batch(quiet_id, seq, most, &loud)));
+            all.filter(|verdict| matches!(verdict, Verdict::BadSignature(_))).count()
+        };
+        assert!((1..10).contains(&name_is_used_up()), "its own budget for that name");
+        assert_eq!(name_is_used_up(), 0);
+        // A connection that begins again has a new one, but none for the author.
         judge(NetworkEvent::Disconnected { peer: PEER });
+        assert!((1..10).contains(&name_is_used_up()));
         assert!(matches!(judge(batch(loud_id, 200, most, &loud)), Verdict::LeftOut(..)));
     }
 }

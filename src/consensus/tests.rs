@@ -1,5 +1,6 @@
 //! Rule 4: which blocks get a first prevote. One node that is none of the first proposers; the tests play everybody else.
 
+mod answers;
 mod batches;
 mod block_commit;
 mod closing;
@@ -14,6 +15,7 @@ mod pulled;
 mod readers;
 mod restored;
 mod rivals;
+mod seats;
 mod shell;
 mod signer;
 mod strangers;

@@ -62,6 +62,14 @@ struct Queue {
     stopped: bool,
 }
 
+impl Queue {
+    /// Whether a change of so many bytes may wait as well (INV-WRITER-2).
+    fn has_room(&self, bytes: usize) -> bool {
+        self.changes.is_empty()
+            || (self.changes.len() < QUEUE_CHANGES_MAX && self.bytes + bytes <= QUEUE_BYTES_MAX)
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
@@ -122,11 +130,7 @@ impl IndexWriter {
     pub fn submit(&self, change: IndexChange) -> Result<(), StorageError> {
         let bytes = change.size_bytes();
         let mut queue = self.shared.queue.lock();
-        let fits = |queue: &Queue| {
-            queue.changes.is_empty()
-                || (queue.changes.len() < QUEUE_CHANGES_MAX && queue.bytes + bytes <= QUEUE_BYTES_MAX)
-        };
-        while !queue.stopped && !fits(&queue) {
+        while !queue.stopped && !queue.has_room(bytes) {
             self.shared.room.wait(&mut queue);
         }
         if queue.stopped {
@@ -279,4 +283,148 @@ impl Worker {
 fn fail(error: StorageError, report: &dyn Fn(IndexEvent)) -> StorageError {
     report(IndexEvent::Failed(error));
     StorageError::IndexStopped
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::storage::index::{Change, Entries, IndexStore, Tree};
+    use crate::storage::memory_index::MemoryIndex;
+
+    fn change(height: Height) -> IndexChange {
+        IndexChange {
+            height,
+            block_hash: BlockHash([1; 32]),
+            state: vec![1; 100],
+            spent: Vec::new(),
+            created: Vec::new(),
+            transactions: Vec::new(),
+            receipts: Vec::new(),
+            replaced: Vec::new(),
+            epoch_end: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    /// A store that does each write when it is told to, and fails once nobody tells it any more.
+    struct Held {
+        inner: MemoryIndex,
+        begun: mpsc::SyncSender<()>,
+        go: Mutex<mpsc::Receiver<()>>,
+    }
+
+    impl IndexStore for Held {
+        fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+            self.inner.get(tree, key)
+        }
+
+        fn scan_prefix(
+            &self,
+            tree: Tree,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+        ) -> Result<Entries, StorageError> {
+            self.inner.scan_prefix(tree, prefix, after, limit)
+        }
+
+        fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
+            let _nobody_looks = self.begun.try_send(());
+            let gone = |_| StorageError::Index { reason: "planted".to_owned() };
+            self.go.lock().recv().map_err(gone)?;
+            self.inner.write(changes)
+        }
+
+        fn sync(&self) -> Result<(), StorageError> {
+            self.inner.sync()
+        }
+    }
+
+    /// INV-WRITER-2.
+    #[test]
+    fn a_change_waits_for_room_in_number_and_in_bytes_unless_it_is_alone() {
+        let mut queue = Queue::default();
+        assert!(queue.has_room(QUEUE_BYTES_MAX + 1), "it would never have any");
+        queue.changes.push_back(change(0));
+        queue.bytes = 1_000;
+        assert!(queue.has_room(QUEUE_BYTES_MAX - 1_000) && !queue.has_room(QUEUE_BYTES_MAX - 999));
+        queue.changes.extend((1..QUEUE_CHANGES_MAX as u64 - 1).map(change));
+        assert!(queue.has_room(1));
+        queue.changes.push_back(change(QUEUE_CHANGES_MAX as u64 - 1));
+        assert!(!queue.has_room(1));
+    }
+
+    /// A writer whose thread is held in its first write, with a full queue, and a thread that waits to put in one more.
+    fn full() -> (mpsc::Sender<()>, mpsc::Receiver<(Result<(), StorageError>, IndexWriter)>) {
+        let (begun, begins) = mpsc::sync_channel(1);
+        let (tell, go) = mpsc::channel();
+        let store = Held { inner: MemoryIndex::new(), begun, go: Mutex::new(go) };
+        let writer = IndexWriter::start(Index::new(Arc::new(store)), |_| ()).unwrap();
+        writer.submit(change(0)).unwrap();
+        begins.recv().unwrap();
+        let last = QUEUE_CHANGES_MAX as u64;
+        for height in 1..=last {
+            writer.submit(change(height)).unwrap();
+        }
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let outcome = writer.submit(change(last + 1));
+            done.send((outcome, writer)).unwrap();
+        });
+        // It may not be waiting yet; then it finds what the others would be woken by.
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(is_done.try_recv().is_err(), "INV-WRITER-2");
+        (tell, is_done)
+    }
+
+    /// Else the node would stand still with all that follows a block.
+    #[test]
+    fn who_waits_for_room_goes_on_when_there_is_some_or_when_there_will_never_be_any() {
+        for fails in [false, true] {
+            let (tell, is_done) = full();
+            if fails {
+                drop(tell);
+            } else {
+                (0..1_000_000).for_each(|_| tell.send(()).unwrap());
+            }
+            let (outcome, writer) = is_done.recv_timeout(Duration::from_secs(20)).unwrap();
+            assert_eq!(outcome.is_err(), fails);
+            let last = QUEUE_CHANGES_MAX as u64 + 1;
+            assert_eq!(writer.finish().ok(), (!fails).then_some(Some(last)));
+        }
+    }
+
+    /// A mark costs two syncs, and a crash all that came after it.
+    #[test]
+    fn a_mark_is_set_every_so_many_blocks() {
+        let marks = Mutex::new(Vec::new());
+        let report = |event| match event {
+            IndexEvent::Marked(height) => marks.lock().push(height),
+            IndexEvent::Failed(problem) => panic!("{problem}"),
+        };
+        let (index, shared) = (Index::new(Arc::new(MemoryIndex::new())), Arc::default());
+        let mut worker = Worker { index, shared, pending: None, pending_blocks: 0, pending_entries: 0 };
+        (0..3 * MARK_BLOCKS).for_each(|height| worker.apply(change(height), &report).unwrap());
+        worker.mark(&report).unwrap();
+        worker.mark(&report).unwrap();
+        assert_eq!(*marks.lock(), [0, MARK_BLOCKS, 2 * MARK_BLOCKS, 3 * MARK_BLOCKS - 1]);
+    }
+
+    #[test]
+    fn a_block_that_none_follows_is_marked_after_a_while() {
+        let (report, reported) = mpsc::channel();
+        let report = move |event| match event {
+            IndexEvent::Marked(height) => report.send(height).unwrap(),
+            IndexEvent::Failed(problem) => panic!("{problem}"),
+        };
+        let writer = IndexWriter::start(Index::new(Arc::new(MemoryIndex::new())), report).unwrap();
+        for height in 0..2 {
+            writer.submit(change(height)).unwrap();
+            assert_eq!(reported.recv_timeout(Duration::from_secs(20)), Ok(height));
+        }
+        assert_eq!(writer.finish().unwrap(), Some(1));
+        assert!(reported.try_recv().is_err(), "nothing is marked twice");
+    }
 }

@@ -314,6 +314,13 @@ impl ConsensusEngine {
         transactions.iter().filter_map(|transaction| self.journaled.body_record(transaction)).collect()
     }
 
+    /// Lets so many votes wait, as if the machine had cast them.
+    #[cfg(test)]
+    pub(super) fn let_votes_wait(&mut self, count: usize) {
+        let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId::ZERO };
+        (0..count).for_each(|_| drop(self.pending.push(vote, None)));
+    }
+
     // -- questions ------------------------------------------------------------------------------------------------
 
     /// The bodies of these transactions, if all are here.

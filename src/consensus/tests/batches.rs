@@ -2,7 +2,9 @@
 
 use super::super::moment::Moment;
 use super::*;
+use crate::protocol::finality::RANGES_MAX;
 use crate::storage::journal::Durable;
+use crate::types::limits::BATCH_VOTES_MAX;
 
 const INTERVAL_MS: u64 = 2;
 
@@ -142,4 +144,41 @@ fn the_interval_grows_with_the_last_batch() {
     assert_eq!(disk.pay(38..39), batch(1), "nobody waits longer than that");
     disk.write();
     assert_eq!(disk.pay(39..40), wait(INTERVAL_MS));
+}
+
+/// Rule "Batches" of section 4: a larger one would be refused by everybody.
+#[test]
+fn a_full_batch_leaves_at_once_whatever_the_journal_does() {
+    let mut disk = SlowDisk::new();
+    assert_eq!(disk.pay(0..1), batch(1));
+    disk.node.consensus.finality.let_votes_wait(BATCH_VOTES_MAX - 2);
+    assert_eq!(disk.pay(1..2), Wanted::default(), "the journal still writes the last one");
+    assert_eq!(disk.pay(2..3), batch(BATCH_VOTES_MAX));
+    assert_eq!(disk.pay(3..4), Wanted::default());
+}
+
+/// INV-GOSSIP-3, INV-BATCH-2: it would be new again whenever it comes back.
+#[test]
+fn a_batch_below_all_numbers_that_are_remembered_counts_and_is_not_passed_on() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let other = node.others().next().unwrap();
+    let id = chain.state.validators().get(other).unwrap().id;
+    let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId([7; 32]) };
+    let signed = VoteBatch::signed(chain.state.chain_id(), 0, id, 0, vec![vote], &operator(other));
+    // Each number stands alone, so each takes a range; nobody looks at the signatures again.
+    let mut is_passed_on = |seq: u64| {
+        let mut batch = signed.clone();
+        batch.header.seq = seq;
+        let message = Message::VoteBatch(Released::heard(batch));
+        let outputs = node.order(Event::Message { from: peer(), message, verified: true });
+        let passes = |output: &Output| matches!(output, Output::Relay(Message::VoteBatch(_), Some(from)) if *from == peer());
+        outputs.iter().any(passes)
+    };
+    let numbers = (1..).map(|number| 2 * number).take(RANGES_MAX);
+    for seq in numbers {
+        assert!(is_passed_on(seq), "number {seq}");
+    }
+    assert!(!is_passed_on(0) && !is_passed_on(0));
+    assert!(is_passed_on(1_000_000), "what is above is remembered instead of the lowest");
 }

@@ -131,6 +131,24 @@ fn a_restart_behind_that_precommit_holds_votes_as_well() {
     assert!(locked_in(&node, payment.txid()).is_empty());
 }
 
+/// The precommit that locks it comes back as well, but its round is over.
+#[test]
+fn a_restart_in_a_later_round_holds_no_votes() {
+    let (chain, mut node) = start_as(|chain| *chain.state.proposer_order().last().unwrap(), due_ms);
+    precommit(&chain, &mut node, due_ms(&chain));
+    node.hear_block_votes(VoteStep::Precommit, None::<BlockHash>);
+    for (round, kind) in [(0, bft::TimeoutKind::Precommit), (1, bft::TimeoutKind::Propose)] {
+        node.feed(Event::TimeoutElapsed(Timer::Bft { height: 3, round, kind }));
+    }
+    let records = std::mem::take(&mut node.around.written);
+    let secret = node.consensus.signer.me().unwrap().secret.clone();
+    let mut node = Node::of_operator(secret, &blocks(), due_ms(&chain), records);
+    assert_eq!(node.consensus.bft().round(), 1, "it has voted there");
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    assert_eq!(locked_in(&node, payment.txid()), [0]);
+}
+
 #[test]
 fn votes_are_held_while_a_block_that_others_decided_is_written() {
     let (chain, mut node) = start(due_ms);
@@ -297,4 +315,25 @@ fn who_starts_at_a_closing_height_writes_so_at_once() {
         |record: &JournalRecord| matches!(record, JournalRecord::ClosingEntered { epoch: 0, .. });
     assert!(node.around.written.iter().any(is_entered));
     assert_eq!(node.prevote(), None, "it has voted on nothing yet");
+}
+
+/// What was promised and finds no room comes with the next closing block.
+#[test]
+fn the_last_block_is_the_one_in_which_all_that_is_certified_has_room() {
+    let room = GENESIS_BLOCK_TRANSACTIONS_MAX as usize - 1;
+    for (count, ends) in [(room, true), (room + 1, false)] {
+        let (chain, mut node) = start(due_ms);
+        for nth in 0..count {
+            let payment = chain.payment(nth);
+            node.feed(Event::Transaction(payment.clone()));
+            node.hear_locks_as(payment.txid(), nth as u64);
+        }
+        let hash = precommit(&chain, &mut node, due_ms(&chain));
+        node.hear_block_votes(VoteStep::Precommit, hash);
+        node.now_ms += chain.state.parameters().timeout_propose.base_ms;
+        node.feed(Event::TimeoutElapsed(Timer::HeightDue(4)));
+        let blocks = proposed(&node);
+        let [block] = blocks.as_slice() else { panic!("it proposes the fourth block") };
+        assert_eq!((block.transfers().len(), block.header.epoch_end), (room, ends), "{count} payments");
+    }
 }

@@ -6,9 +6,9 @@ use crate::protocol::finality_proof::verify;
 use crate::types::transaction::TRANSACTION_VERSION;
 use crate::types::{MasternodeUpdate, OperatorConsent, Payload};
 
-/// The user hands its first masternode over to another key, and pays with the `nth` coin.
-fn hand_over(chain: &Chain, nth: usize, to: &SecretKey) -> CheckedTransaction {
-    let masternode = chain.state.validators().get(0).unwrap().id;
+/// The user hands the masternode in this place over to another key, and pays with the `nth` coin.
+pub(super) fn hand_over(chain: &Chain, place: usize, nth: usize, to: &SecretKey) -> CheckedTransaction {
+    let masternode = chain.state.validators().get(place).unwrap().id;
     let operator = Some(OperatorConsent::unsigned(to.public()));
     let update = MasternodeUpdate { masternode, operator, payout: None, network_address: None, unjail: None };
     let payment = chain.payment(nth);
@@ -31,7 +31,7 @@ fn a_set_that_was_there_before_is_proved_like_any_other() {
     let mut blocks = Vec::new();
     for (nth, key) in [(0, operator(9)), (1, operator(0))] {
         let due_ms = chain.state.tip_time() + 1 + chain.state.parameters().epoch_duration_ms;
-        let transaction = hand_over(&chain, nth, &key);
+        let transaction = hand_over(&chain, 0, nth, &key);
         let (block, outcome) = chain.block(chain.state.tip_time() + 1, false, &[transaction]);
         blocks.push(chain.commit(block, outcome));
         blocks.push(chain.grow(due_ms));
