@@ -76,3 +76,15 @@ fn no_more_blocks_are_asked_for_while_those_that_are_held_take_all_bytes() {
         assert_eq!(!asked(&mut node).is_empty(), has_room, "{bytes} bytes");
     }
 }
+
+/// Whoever waits for a block at this node's height need not wait for its clock as well.
+#[test]
+fn peers_hear_of_a_block_as_soon_as_it_is_applied() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    node.around.said.clear();
+    node.decide(&mut chain, START_MS + 1, false, &[]);
+    let tip = chain.state.tip_hash();
+    let tells = |message: &Message| matches!(message, Message::Status(status) if (status.height, status.tip) == (1, tip));
+    assert!(node.around.said.iter().any(tells));
+}

@@ -288,6 +288,22 @@ fn acknowledgements_of_an_epoch_that_is_over_count_no_more() {
     assert_eq!(node.consensus.signing(), Signing::Allowed);
 }
 
+/// INV-INSTANCE-2: others may have taken it for dead meanwhile, and acknowledged another one.
+#[test]
+fn who_stands_still_while_it_asks_begins_anew() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    node.stand_still();
+    let others: Vec<usize> = node.others().collect();
+    node.hear_acknowledgement(others[0]);
+    node.hear_acknowledgement(others[1]);
+    let attempt = node.consensus.instances.mine().attempt;
+    node.now_ms += LISTEN_MS;
+    node.feed(Event::Tick);
+    assert_eq!(node.consensus.instances.mine().attempt, attempt + 1);
+    node.hear_acknowledgement(others[2]);
+    assert!(matches!(node.consensus.signing(), Signing::Listening { .. }), "one of four");
+}
+
 #[test]
 fn what_was_voted_in_the_machine_while_the_node_asked_is_said_then() {
     let chain = Chain::new();

@@ -100,3 +100,38 @@ fn a_vote_that_waits_for_its_batch_leaves_before_its_epoch_closes() {
     let closing = place(|record| matches!(record, JournalRecord::ClosingEntered { .. }));
     assert!(last_batch.is_some() && last_batch < closing);
 }
+
+/// Who is a moment ahead votes in the next epoch while this node still writes the last block of the old one.
+#[test]
+fn votes_of_the_next_epoch_that_come_while_its_last_block_is_written_count() {
+    let place = last_place();
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let due_ms = due_ms(&chain);
+    let mut node = Node::of_operator(operator(place), &blocks, due_ms, Vec::new());
+    decide(&mut chain, &mut node, place, due_ms, false);
+    let (block, _) = chain.block(due_ms + 1, true, &[]);
+    let hash = block.header.hash();
+    node.hear(chain.proposal(&block));
+    node.hear_block_votes(VoteStep::Prevote, hash);
+    let others: Vec<usize> = node.others().collect();
+    let mut decided = None;
+    for other in &others {
+        let message = node.block_vote(*other, VoteStep::Precommit, Some(hash));
+        for output in node.order(Event::Message { from: peer(), message, verified: false }) {
+            if let Output::CommitBlock(block) = output {
+                decided = Some(block);
+            }
+        }
+    }
+    let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId([7; 32]) };
+    let id = chain.state.validators().get(others[0]).unwrap().id;
+    let batch = VoteBatch::signed(chain.state.chain_id(), 1, id, 0, vec![vote], &operator(others[0]));
+    node.hear(Message::VoteBatch(Released::heard(batch)));
+    assert_eq!(node.consensus.state().next_epoch(), 0);
+    let durable = node.around.log.append(&decided.unwrap()).unwrap();
+    node.feed(Event::BlockPersisted(durable));
+    assert_eq!(node.consensus.state().next_epoch(), 1);
+    let validators = node.consensus.state().validators();
+    assert!(node.consensus.finality.batches().has(validators.index_of(&id).unwrap(), 0));
+}
