@@ -308,12 +308,15 @@ mod tests {
         }
     }
 
-    /// A store that does each write when it is told to, and fails once nobody tells it any more.
+    /// A store that says when its first write begins, and waits for a word whether it fails; none means that it does.
     struct Held {
         inner: MemoryIndex,
         begun: mpsc::SyncSender<()>,
-        go: Mutex<mpsc::Receiver<()>>,
+        word: Mutex<Option<mpsc::Receiver<()>>>,
     }
+
+    /// What became of a change, with the writer.
+    type Submitted = (Result<(), StorageError>, IndexWriter);
 
     impl IndexStore for Held {
         fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
@@ -331,9 +334,10 @@ mod tests {
         }
 
         fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
-            let _nobody_looks = self.begun.try_send(());
-            let gone = |_| StorageError::Index { reason: "planted".to_owned() };
-            self.go.lock().recv().map_err(gone)?;
+            if let Some(word) = self.word.lock().take() {
+                self.begun.send(()).unwrap();
+                word.recv().map_err(|_| StorageError::Index { reason: "planted".to_owned() })?;
+            }
             self.inner.write(changes)
         }
 
@@ -357,10 +361,10 @@ mod tests {
     }
 
     /// A writer whose thread is held in its first write, with a full queue, and a thread that waits to put in one more.
-    fn full() -> (mpsc::Sender<()>, mpsc::Receiver<(Result<(), StorageError>, IndexWriter)>) {
+    fn full() -> (mpsc::SyncSender<()>, mpsc::Receiver<Submitted>) {
         let (begun, begins) = mpsc::sync_channel(1);
-        let (tell, go) = mpsc::channel();
-        let store = Held { inner: MemoryIndex::new(), begun, go: Mutex::new(go) };
+        let (tell, word) = mpsc::sync_channel(1);
+        let store = Held { inner: MemoryIndex::new(), begun, word: Mutex::new(Some(word)) };
         let writer = IndexWriter::start(Index::new(Arc::new(store)), |_| ()).unwrap();
         writer.submit(change(0)).unwrap();
         begins.recv().unwrap();
@@ -368,7 +372,7 @@ mod tests {
         for height in 1..=last {
             writer.submit(change(height)).unwrap();
         }
-        let (done, is_done) = mpsc::channel();
+        let (done, is_done) = mpsc::sync_channel(1);
         std::thread::spawn(move || {
             let outcome = writer.submit(change(last + 1));
             done.send((outcome, writer)).unwrap();
@@ -392,7 +396,7 @@ mod tests {
             if fails {
                 drop(tell);
             } else {
-                (0..1_000_000).for_each(|_| tell.send(()).unwrap());
+                tell.send(()).unwrap();
             }
             let (outcome, writer) = is_done.recv_timeout(Duration::from_secs(20)).unwrap();
             assert_eq!(outcome.is_err(), fails);
@@ -419,7 +423,7 @@ mod tests {
 
     #[test]
     fn a_block_that_none_follows_is_marked_after_a_while() {
-        let (report, reported) = mpsc::channel();
+        let (report, reported) = mpsc::sync_channel(4);
         let report = move |event| match event {
             IndexEvent::Marked(height) => report.send(height).unwrap(),
             IndexEvent::Failed(problem) => panic!("{problem}"),

@@ -318,7 +318,9 @@ impl ConsensusEngine {
     #[cfg(test)]
     pub(super) fn let_votes_wait(&mut self, count: usize) {
         let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId::ZERO };
-        (0..count).for_each(|_| drop(self.pending.push(vote, None)));
+        for _ in 0..count {
+            let _is_full = self.pending.push(vote, None);
+        }
     }
 
     // -- questions ------------------------------------------------------------------------------------------------
