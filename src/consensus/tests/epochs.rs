@@ -530,6 +530,35 @@ fn a_heartbeat_that_comes_again_is_not_passed_on_again() {
     }
 }
 
+/// Heartbeats of an epoch that is over can't come back, so no clock has to go forward over its end.
+#[test]
+fn a_member_whose_clock_was_set_back_is_heard_again_from_the_next_epoch_on() {
+    let (mut chain, mut node) = before_the_end(0);
+    let place = node.others().next().unwrap();
+    let is_taken = |node: &mut Node, epoch: Epoch, time_ms: TimeMs| {
+        node.now_ms += HEARTBEAT_GAP_MS;
+        let state = node.consensus.state();
+        let heartbeat = Heartbeat {
+            validator: state.validators().get(place).unwrap().id,
+            instance: node.consensus.instances.mine(),
+            epoch,
+            height: 0,
+            next_seq: 0,
+            time_ms,
+            heard: SignerBitmap::empty(MEMBERS.into()),
+            signature: Signature::EMPTY,
+        };
+        let heartbeat = heartbeat.signed(state.chain_id(), &operator(place));
+        let message = Message::Heartbeat(Released::heard(heartbeat));
+        let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+        outputs.iter().any(|output| matches!(output, Output::Relay(Message::Heartbeat(_), Some(_))))
+    };
+    assert!(is_taken(&mut node, 0, START_MS));
+    assert!(!is_taken(&mut node, 0, START_MS - 1));
+    end_epoch(&mut chain, &mut node);
+    assert!(is_taken(&mut node, 1, START_MS - 1));
+}
+
 #[test]
 fn readers_see_the_nodes_own_heartbeat_among_the_others() {
     let mut node = Node::new(&Chain::new(), &[], START_MS);
