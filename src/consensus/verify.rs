@@ -186,4 +186,34 @@ mod tests {
             assert_eq!(verify(&message, &voters, &SequentialVerifier), expected, "{count} votes");
         }
     }
+
+    /// INV-VERIFY-1: a certificate speaks for a quorum, so each of its votes has to be one for what it says.
+    #[test]
+    fn a_certificate_holds_by_votes_of_different_members_for_just_what_it_says() {
+        let secrets = [1, 2, 3, 4, 5].map(|byte| SecretKey::from_seed(&[byte; 32]));
+        let id = |place: usize| MasternodeId([place as u8; 32]);
+        let member = |place: usize| Validator { id: id(place), key: secrets[place].public(), weight: 1 };
+        let set = Arc::new(ValidatorSet::new((0..4).map(member).collect()));
+        let voters = Voters { chain_id: ChainId([7; 32]), epoch: 3, set };
+        let [vote, other] = [2, 3].map(|byte| FinalityVote { kind: VoteKind::Lock, txid: TxId([byte; 32]) });
+        let of = |place: usize, epoch: Epoch, vote: FinalityVote, key: usize| {
+            let batch = VoteBatch::signed(&voters.chain_id, epoch, id(place), 0, vec![vote], &secrets[key]);
+            Released::heard(batch).prove(0).unwrap()
+        };
+        let good = |place: usize| of(place, 3, vote, place);
+        for (third, expected) in [
+            (Some(good(2)), Ok(())),
+            (None, Err(VerifyError::NoQuorum)),
+            (Some(good(1)), Err(VerifyError::Malformed)),
+            (Some(of(2, 2, vote, 2)), Err(VerifyError::Malformed)),
+            (Some(of(2, 3, other, 2)), Err(VerifyError::NotBound)),
+            (Some(of(2, 3, vote, 3)), Err(VerifyError::BadSignature)),
+            (Some(good(4)), Err(VerifyError::UnknownValidator)),
+        ] {
+            let votes = [good(0), good(1)].into_iter().chain(third).collect();
+            let certificate = Certificate { vote, epoch: 3, votes };
+            let found = CertificateChecks::default().check(&certificate, &voters, &SequentialVerifier);
+            assert_eq!(found, expected);
+        }
+    }
 }
