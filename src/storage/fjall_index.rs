@@ -109,14 +109,6 @@ impl FjallIndex {
         Ok(Self { path: path.to_path_buf(), database, trees })
     }
 
-    /// Bytes on disk.
-    ///
-    /// # Errors
-    /// [`StorageError::Index`], [`StorageError::Io`].
-    pub fn size_bytes(&self) -> Result<u64, StorageError> {
-        self.database.disk_space().map_err(|error| self.failed(error))
-    }
-
     fn failed(&self, error: fjall::Error) -> StorageError {
         match error {
             fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))

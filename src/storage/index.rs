@@ -482,8 +482,8 @@ impl Index {
     }
 
     /// Memory of what was applied and is not written yet, in bytes, about.
-    #[must_use]
-    pub fn window_bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn window_bytes(&self) -> usize {
         self.window.bytes()
     }
 
@@ -595,6 +595,12 @@ impl Index {
         };
         store.write(vec![put(Tree::State, KEY_MARK.to_vec(), encode(&mark))])?;
         store.sync()?;
+        tracing::debug!(
+            height,
+            unspent = progress.unspent,
+            window_bytes = self.window.bytes(),
+            "index marked"
+        );
         self.window.clear();
         *self.progress.lock() = Some(Progress { written: Some(written), ..progress });
         self.delete_other_states(height)

@@ -15,7 +15,7 @@
 //! [`IndexWriter::submit`] blocks while the queue is full: call it from a blocking thread. [`IndexWriter::finish`] and
 //! dropping wait until the thread has applied and marked what is queued.
 //!
-//! A mark costs two syncs, so it is set every [`MARK_BLOCKS`] blocks, or when no block has come for [`MARK_IDLE`].
+//! A mark costs three syncs, so it is set every [`MARK_BLOCKS`] blocks, or when no block has come for [`MARK_IDLE`].
 //! Large blocks bring it sooner, after [`MARK_ENTRIES`] entries: a restart applies again all that came after the mark.
 
 use std::collections::VecDeque;

@@ -138,14 +138,6 @@ impl SledIndex {
         }
     }
 
-    /// Bytes on disk.
-    ///
-    /// # Errors
-    /// [`StorageError::Index`], [`StorageError::Io`].
-    pub fn size_bytes(&self) -> Result<u64, StorageError> {
-        self.database.size_on_disk().map_err(|error| self.failed(error))
-    }
-
     fn failed(&self, error: sled::Error) -> StorageError {
         match error {
             sled::Error::Io(error) if is_of_machine(&error) => {
