@@ -4,7 +4,7 @@
 //! The consensus thread schedules what is ordered; what elapses goes into its inbox.
 //!
 //! # Invariants
-//! - INV-TIMER-1: each scheduled timer elapses once, at its earliest deadline; none is lost.
+//! - INV-TIMER-1: each scheduled timer elapses once, at its earliest deadline, in the order of deadlines; none is lost.
 //! - The number of timers is bounded by what is ordered: one of each kind a round, and those of past heights go
 //!   as they elapse.
 //!
@@ -30,12 +30,16 @@ struct Timers {
 }
 
 impl Timers {
-    /// Takes what is due; gives the next deadline.
+    /// Takes what is due, in the order of the deadlines; gives the next one.
     fn take_due(&mut self, now: Instant, due: &mut Vec<Timer>) -> Option<Instant> {
-        due.extend(self.deadlines.iter().filter(|(_, deadline)| **deadline <= now).map(|(timer, _)| *timer));
-        for timer in due.iter() {
-            self.deadlines.remove(timer);
-        }
+        let mut elapsed: Vec<(Instant, Timer)> = self
+            .deadlines
+            .extract_if(.., |_, deadline| *deadline <= now)
+            .map(|(timer, at)| (at, timer))
+            .collect();
+        // Several are due at once when this thread had to wait for a processor.
+        elapsed.sort_unstable();
+        due.extend(elapsed.into_iter().map(|(_, timer)| timer));
         self.deadlines.values().min().copied()
     }
 }
@@ -118,6 +122,23 @@ mod tests {
         due.clear();
         assert_eq!(timers.take_due(later, &mut due), None);
         assert_eq!(due, [Timer::HeightDue(1)]);
+    }
+
+    /// INV-TIMER-1: also of those that a late look finds together.
+    #[test]
+    fn timers_that_are_due_together_come_in_the_order_of_their_deadlines() {
+        let now = Clock.instant();
+        let after = |ms| now + Duration::from_millis(ms);
+        let mut timers = Timers::default();
+        timers.deadlines.extend([
+            (Timer::HeightDue(1), after(3)),
+            (Timer::HeightDue(2), after(2)),
+            (Timer::FlushVotes, after(1)),
+            (Timer::HeightDue(3), after(9)),
+        ]);
+        let mut due = Vec::new();
+        assert_eq!(timers.take_due(after(5), &mut due), Some(after(9)));
+        assert_eq!(due, [Timer::FlushVotes, Timer::HeightDue(2), Timer::HeightDue(1)]);
     }
 
     /// INV-TIMER-1.
