@@ -11,7 +11,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion};
 use parking_lot::Mutex;
 use timed::protocol::transition::{inputs_in_order, replay, validate_block};
-use timed::storage::index::Entries;
+use timed::storage::index_store::Entries;
 use timed::storage::{
     BlockLog, Change, Index, IndexChange, IndexStore, JournalIdentity, JournalOrigin, JournalRecord,
     JournalWriter, LoggedBlock, RealDisk, SledIndex, Staged, StorageError, Tree,

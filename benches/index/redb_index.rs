@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::path::Path;
 
 use redb::{Database, Durability, ReadableDatabase as _, TableDefinition};
-use timed::storage::index::Entries;
+use timed::storage::index_store::Entries;
 use timed::storage::{Change, IndexStore, StorageError, Tree};
 
 const fn table(tree: Tree) -> TableDefinition<'static, &'static [u8], &'static [u8]> {

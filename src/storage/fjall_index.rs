@@ -24,8 +24,8 @@ use fjall::config::{
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::error::StorageError;
-use super::index::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
 use super::index_guard::without_panic;
+use super::index_store::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
 use super::sled_index::is_of_machine;
 use crate::runtime::{Clock, metric_names};
 

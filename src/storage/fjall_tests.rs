@@ -1,5 +1,5 @@
 use super::*;
-use crate::storage::index::put;
+use crate::storage::index_store::put;
 
 /// What a kill leaves: the engine's own journal still holds what tables have replaced since.
 #[test]

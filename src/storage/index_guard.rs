@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use super::error::StorageError;
-use super::index::{Change, Entries, IndexStore, Tree};
+use super::index_store::{Change, Entries, IndexStore, Tree};
 
 /// What the name of the file ends with that says: build this index again.
 const MARK_SUFFIX: &str = ".rebuild";

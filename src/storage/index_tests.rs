@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::storage::fjall_index::FjallIndex;
+use crate::storage::index_store::Entries;
 use crate::storage::index_window::WINDOW_BYTES_MAX;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
 use crate::storage::memory_index::MemoryIndex;

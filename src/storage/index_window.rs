@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::RwLock;
 
 use super::error::StorageError;
-use super::index::{Change, Entries, IndexStore, Tree, put};
+use super::index_store::{Change, Entries, IndexStore, Tree, put};
 
 /// Memory of the window at its largest, in bytes.
 pub(super) const WINDOW_BYTES_MAX: usize = 96 << 20;

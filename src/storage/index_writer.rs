@@ -290,7 +290,7 @@ mod tests {
     use std::sync::mpsc;
 
     use super::*;
-    use crate::storage::index::{Change, Entries, IndexStore, Tree};
+    use crate::storage::index_store::{Change, Entries, IndexStore, Tree};
     use crate::storage::memory_index::MemoryIndex;
 
     fn change(height: Height) -> IndexChange {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::error::StorageError;
-use super::index::{Change, Entries, IndexStore, Tree};
+use super::index_store::{Change, Entries, IndexStore, Tree};
 
 type Key = (Tree, Vec<u8>);
 

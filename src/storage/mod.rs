@@ -42,6 +42,7 @@ pub mod fjall_index;
 pub mod index;
 pub mod index_guard;
 mod index_records;
+pub mod index_store;
 mod index_window;
 pub mod index_writer;
 pub mod journal;
@@ -64,8 +65,9 @@ pub use block_log::{BlockLog, BlockReader, DurableBlock, LoggedBlock};
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
 pub use fjall_index::FjallIndex;
-pub use index::{Change, EpochEnd, Index, IndexChange, IndexStore, Mark, PunishedEvidence, Tree};
+pub use index::{EpochEnd, Index, IndexChange, Mark, PunishedEvidence};
 pub use index_guard::IndexGuard;
+pub use index_store::{Change, IndexStore, Tree};
 pub use index_writer::{IndexEvent, IndexWriter};
 pub use journal::{
     Durable, JournalIdentity, JournalOrigin, JournalReader, JournalRecord, JournalWriter, OpenedJournal,

@@ -22,8 +22,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::StorageError;
-use super::index::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
 use super::index_guard::without_panic;
+use super::index_store::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX};
 use crate::runtime::{Clock, metric_names};
 
 /// How often sled writes by itself what has gathered, in milliseconds; without it, it never cleans up.

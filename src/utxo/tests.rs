@@ -8,7 +8,7 @@ use std::sync::{Arc, Barrier};
 use parking_lot::Mutex;
 
 use super::*;
-use crate::storage::index::{Change, Entries};
+use crate::storage::index_store::{Change, Entries};
 use crate::storage::{IndexChange, IndexStore, MemoryIndex, StorageError, Tree};
 use crate::types::genesis::ChainParameters;
 use crate::types::{

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::app::networks::{devnet_genesis, devnet_operator_key};
 use crate::runtime::TaskRegistry;
-use crate::storage::index::Entries;
+use crate::storage::index_store::Entries;
 use crate::storage::{Change, JournalRecord, MemoryIndex, Staged, Tree};
 use crate::types::Network;
 
