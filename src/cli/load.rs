@@ -168,7 +168,7 @@ pub struct Offer {
     pub rate: u32,
     /// For so long.
     pub duration: Duration,
-    /// Outputs of each.
+    /// Outputs of each payment, the change among them; 1 to 1,000.
     pub outputs: u16,
 }
 

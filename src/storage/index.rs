@@ -6,9 +6,9 @@
 //!
 //! # What a payment costs
 //! Random keys are what an ordered store pays for, so there are few of them, and short ones. A transaction's place and up
-//! to [`OUTPUTS_A_RECORD`] of its outputs are one record, which never changes; a spend is a key of its own, written without
-//! a look at what it spends; an address has one key for each unspent output. So a payment with one input and two
-//! outputs changes five keys: its record, the spend, and three of addresses. Changes gather in a window
+//! to [`OUTPUTS_A_RECORD`] of its outputs are one record, which only a slashed collateral changes. A spend is a key of its
+//! own, written without a look at what it spends; an address has one key for each unspent output. So a payment with one
+//! input and two outputs changes five keys: its record, the spend, and three of addresses. Changes gather in a window
 //! (`index_window.rs`) until the mark moves, so what comes and goes in between is never written.
 //!
 //! # Invariants
