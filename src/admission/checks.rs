@@ -8,6 +8,7 @@ use ahash::RandomState;
 use super::announcements::Announcements;
 use super::contests::Contests;
 use super::news::Happened;
+use super::orders::{BundleNumber, Orders};
 use super::orphans::OrphanStore;
 use super::waiting::WaitingStore;
 use super::{ANCESTORS_MAX, News, REFUSED_COPIES_MAX, Refusal, RequestedBodies};
@@ -45,6 +46,8 @@ pub struct Submission {
     pub transaction: Arc<Transaction>,
     /// Who pays for it with their share of the checks, and is blamed if it is bad.
     pub source: TransactionSource,
+    /// What has the same number came in one message.
+    pub bundle: BundleNumber,
     /// For whom the answer is, if anybody waits for one.
     pub ticket: Option<Ticket>,
 }
@@ -52,10 +55,10 @@ pub struct Submission {
 /// What admission orders; whoever owns it executes these in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Hand it to the finality machine.
-    Consider(CheckedTransaction),
-    /// Tell all peers but this one.
-    Relay(Arc<Transaction>, Option<PeerId>),
+    /// Hand these to the finality machine, in this order.
+    Consider(Vec<CheckedTransaction>),
+    /// Tell all peers but this one, in one message.
+    Relay(Vec<Arc<Transaction>>, Option<PeerId>),
     /// It is in the pool now, and on its way.
     Accepted(TxId, TransactionSource),
     /// It is in the pool now, and waits for its parents.
@@ -117,7 +120,8 @@ impl RefusedCopies {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     pub(super) source: TransactionSource,
-    ticket: Option<Ticket>,
+    pub(super) bundle: BundleNumber,
+    pub(super) ticket: Option<Ticket>,
     pub(super) is_requested: bool,
 }
 
@@ -178,12 +182,12 @@ impl Admission {
     /// Takes a batch in; signatures are checked together.
     #[must_use]
     pub fn admit(&mut self, submissions: Vec<Submission>, state: &LedgerState, now: Moment) -> Vec<Action> {
-        let mut out = Vec::with_capacity(submissions.len().saturating_mul(4));
+        let mut out = Orders::default();
         self.contests.start_epoch(state.next_epoch());
         let mut candidates = Vec::with_capacity(submissions.len());
         let mut seen = BTreeSet::new();
-        for Submission { transaction, source, ticket } in submissions {
-            let mut origin = Origin { source, ticket, is_requested: false };
+        for Submission { transaction, source, bundle, ticket } in submissions {
+            let mut origin = Origin { source, bundle, ticket, is_requested: false };
             match ShapedTransaction::of(transaction, state.parameters()) {
                 Err(error) => refuse(origin, error.into(), &mut out),
                 Ok(shape) => {
@@ -197,13 +201,13 @@ impl Admission {
         }
         self.verify_and_take(candidates, state, now, &mut out);
         self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
-        out
+        out.finish()
     }
 
     /// Those who waited, after what happened meanwhile.
     #[must_use]
     pub fn hear(&mut self, happened: Happened, state: &LedgerState, now: Moment) -> Vec<Action> {
-        let mut out = Vec::new();
+        let mut out = Orders::default();
         let mut candidates = Vec::new();
         let Happened { settled, dropped, is_incomplete, epoch } = happened;
         if let Some(epoch) = epoch {
@@ -230,12 +234,12 @@ impl Admission {
         for orphan in ready {
             let source = TransactionSource::Peer(orphan.from);
             let is_requested = self.parts.requested.contains(&orphan.transaction.txid());
-            let origin = Origin { source, ticket: None, is_requested };
+            let origin = Origin { source, bundle: 0, ticket: None, is_requested };
             candidates.extend(self.look(orphan.transaction, origin, state, now, &mut out));
         }
         self.verify_and_take(candidates, state, now, &mut out);
         self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
-        out
+        out.finish()
     }
 
     /// A peer says that these lack votes: those that are not here are asked for. What comes is checked as any other.
@@ -253,7 +257,7 @@ impl Admission {
     #[must_use]
     pub fn tick(&mut self, now: Moment) -> Vec<Action> {
         self.orphans.expire(now.steady_ms);
-        let mut out = Vec::new();
+        let mut out = Orders::default();
         let before_ms = now.wall_ms.saturating_sub(self.parts.expiry_ms);
         let expired = self.parts.pool.expire(before_ms);
         for txid in &expired {
@@ -276,7 +280,7 @@ impl Admission {
             out.push(Action::Announce(due));
         }
         self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
-        out
+        out.finish()
     }
 
     // -- known-ness and inputs ----------------------------------------------------------------------------------------
@@ -288,7 +292,7 @@ impl Admission {
         origin: Origin,
         state: &LedgerState,
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) -> Option<Candidate> {
         if self.is_known(&shape, origin, out) {
             return None;
@@ -325,7 +329,7 @@ impl Admission {
     }
 
     /// Whether nothing is to be done for these bytes.
-    fn is_known(&self, shape: &ShapedTransaction, origin: Origin, out: &mut Vec<Action>) -> bool {
+    fn is_known(&self, shape: &ShapedTransaction, origin: Origin, out: &mut Orders) -> bool {
         let txid = shape.txid();
         let Some(_) = origin.peer() else {
             // What a user sends is answered for its own bytes; what is in a block, with the rest.
@@ -334,9 +338,9 @@ impl Admission {
             if let Some(pooled) = is_same {
                 // Once more to the machine, which may have had no room for it; those who wait stay where they are.
                 if !self.waiting.contains(&txid) {
-                    out.push(Action::Consider(pooled));
+                    out.consider(pooled);
                 }
-                answer(origin, Ok(txid), out);
+                out.answer(origin, Ok(txid));
                 return true;
             }
             return false;
@@ -345,7 +349,7 @@ impl Admission {
             // The body that this node asked for is here, checked: no copy is needed.
             if origin.is_requested && !self.waiting.contains(&txid) {
                 self.parts.requested.came(&txid);
-                out.push(Action::Consider(pooled));
+                out.consider(pooled);
             }
             return true;
         }
@@ -468,7 +472,7 @@ impl Admission {
         origin: Origin,
         missing: &[OutPoint],
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         let Some((from, first)) = origin.peer().zip(missing.first()) else { return };
         let refusal = unknown(*first);
@@ -490,7 +494,7 @@ impl Admission {
         shape: &ShapedTransaction,
         origin: Origin,
         refusal: Refusal,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         if let Refusal::Invalid(error) = &refusal
             && is_for_ever(error)
@@ -525,12 +529,8 @@ const fn unknown(outpoint: OutPoint) -> Refusal {
     Refusal::InputsUnknown { outpoint, retry_after_ms: RETRY_SOON_MS }
 }
 
-pub(super) fn answer(origin: Origin, outcome: Result<TxId, Refusal>, out: &mut Vec<Action>) {
-    out.push(Action::Answer(origin.ticket, outcome));
-}
-
 /// Answers, and blames a peer for what no honest one passes on.
-pub(super) fn refuse(origin: Origin, refusal: Refusal, out: &mut Vec<Action>) {
+pub(super) fn refuse(origin: Origin, refusal: Refusal, out: &mut Orders) {
     if let (Some(peer), Refusal::Invalid(error)) = (origin.peer(), &refusal)
         && is_for_ever(error)
     {
@@ -542,5 +542,5 @@ pub(super) fn refuse(origin: Origin, refusal: Refusal, out: &mut Vec<Action>) {
         };
         out.push(Action::Blame(peer, what));
     }
-    answer(origin, Err(refusal), out);
+    out.answer(origin, Err(refusal));
 }

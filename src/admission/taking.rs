@@ -1,11 +1,11 @@
 //! Signatures and policy, and where a transaction goes that passes them.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::checks::{
-    Action, Admission, Candidate, Inputs, Moment, Origin, RETRY_LATER_MS, RETRY_SOON_MS, answer, refuse,
+    Action, Admission, Candidate, Inputs, Moment, Origin, RETRY_LATER_MS, RETRY_SOON_MS, refuse,
 };
+use super::orders::Orders;
 use super::waiting::WaitingError;
 use super::{ANCESTORS_MAX, Refusal};
 use crate::mempool::PoolError;
@@ -22,7 +22,7 @@ impl Admission {
         candidates: Vec<Candidate>,
         state: &LedgerState,
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         if candidates.is_empty() {
             return;
@@ -41,9 +41,8 @@ impl Admission {
                     }
                     Inputs::Known { contested, .. } => {
                         self.contests.pass(&transaction.txid(), &contested);
-                        let relayed = Arc::clone(transaction.transaction());
-                        out.push(Action::Consider(transaction));
-                        out.push(Action::Relay(relayed, origin.peer()));
+                        out.relay(&transaction, Some(origin));
+                        out.consider(transaction);
                     }
                     Inputs::ChildOf { fee, parents } => {
                         self.wait(transaction, origin, (fee, parents), state, now, out);
@@ -61,7 +60,7 @@ impl Admission {
         origin: Origin,
         fee: Amount,
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         let txid = transaction.txid();
         let locked = self.parts.utxos.lock(&transaction).map_err(|error| match error {
@@ -80,10 +79,9 @@ impl Admission {
                     self.announcements.pushed(txid, now.steady_ms);
                 }
                 out.push(Action::Accepted(txid, origin.source));
-                out.extend(inserted.evicted.into_iter().map(Action::Gone));
-                let relayed = Arc::clone(transaction.transaction());
-                out.push(Action::Consider(transaction));
-                out.push(Action::Relay(relayed, origin.peer()));
+                inserted.evicted.into_iter().for_each(|evicted| out.push(Action::Gone(evicted)));
+                out.relay(&transaction, Some(origin));
+                out.consider(transaction);
             }
             // Another copy of what is in the pool.
             Err(PoolError::AlreadyKnown) => {}
@@ -97,7 +95,7 @@ impl Admission {
                 return;
             }
         }
-        answer(origin, Ok(txid), out);
+        out.answer(origin, Ok(txid));
     }
 
     /// Others have certified it, or a proposal names it: the machine gets it, whatever else there is to say.
@@ -107,7 +105,7 @@ impl Admission {
         origin: Origin,
         inputs: &Inputs,
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         let txid = transaction.txid();
         if let Inputs::Known { fee, .. } = inputs {
@@ -117,10 +115,10 @@ impl Admission {
             if is_free && pool.insert(transaction.clone(), *fee, now.wall_ms, origin.source).is_ok() {
                 out.push(Action::Accepted(txid, origin.source));
             }
-            out.push(Action::Relay(Arc::clone(transaction.transaction()), origin.peer()));
+            out.relay(&transaction, Some(origin));
         }
-        out.push(Action::Consider(transaction));
-        answer(origin, Ok(txid), out);
+        out.consider(transaction);
+        out.answer(origin, Ok(txid));
     }
 
     /// A user's child of what is on its way.
@@ -131,7 +129,7 @@ impl Admission {
         (fee, parents): (Amount, BTreeSet<TxId>),
         state: &LedgerState,
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         let txid = transaction.txid();
         if let Err(error) = self.waiting.insert(transaction.clone(), parents.clone()) {
@@ -157,7 +155,7 @@ impl Admission {
                 return;
             }
         }
-        answer(origin, Ok(txid), out);
+        out.answer(origin, Ok(txid));
         // Shown before the last look, so that what comes between is told.
         self.parts.news.note_waiting(self.waiting.len());
         self.look_at_parents(parents, state, now, out);
@@ -171,7 +169,7 @@ impl Admission {
         child: CheckedTransaction,
         state: &LedgerState,
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         let find = |outpoint: &OutPoint| {
             let (output, height) = self.parts.utxos.find_output(outpoint)?;
@@ -187,8 +185,8 @@ impl Admission {
             return;
         }
         self.announcements.pushed(child.txid(), now.steady_ms);
-        out.push(Action::Relay(Arc::clone(child.transaction()), None));
-        out.push(Action::Consider(child));
+        out.relay(&child, None);
+        out.consider(child);
     }
 
     /// Looks at parents that may have become final or gone without news.
@@ -197,7 +195,7 @@ impl Admission {
         parents: impl IntoIterator<Item = TxId>,
         state: &LedgerState,
         now: Moment,
-        out: &mut Vec<Action>,
+        out: &mut Orders,
     ) {
         for parent in parents {
             let first = OutPoint { txid: parent, index: 0 };
@@ -215,12 +213,12 @@ impl Admission {
         }
     }
 
-    pub(super) fn look_at_all_parents(&mut self, state: &LedgerState, now: Moment, out: &mut Vec<Action>) {
+    pub(super) fn look_at_all_parents(&mut self, state: &LedgerState, now: Moment, out: &mut Orders) {
         let parents = self.waiting.parents();
         self.look_at_parents(parents, state, now, out);
     }
 
-    pub(super) fn forget(&self, transaction: &CheckedTransaction, out: &mut Vec<Action>) {
+    pub(super) fn forget(&self, transaction: &CheckedTransaction, out: &mut Orders) {
         let txid = transaction.txid();
         if self.parts.pool.remove(&txid).is_some() {
             self.parts.utxos.release(transaction);
