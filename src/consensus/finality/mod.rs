@@ -323,6 +323,12 @@ impl ConsensusEngine {
         }
     }
 
+    /// Lets so much be locked that what can be read from the journal leaves memory.
+    #[cfg(test)]
+    pub(super) fn leave_bodies_to_the_journal(&mut self) {
+        self.machine.leave_bodies_to_the_journal();
+    }
+
     // -- questions ------------------------------------------------------------------------------------------------
 
     /// The bodies of these transactions, if all are here.

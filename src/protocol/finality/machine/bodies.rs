@@ -266,6 +266,9 @@ impl Machine {
             return false;
         }
         entry.dead |= reason.is_of_the_transaction();
+        if entry.dead {
+            self.wanted_bodies.remove(&txid);
+        }
         let forget = entry.lock_votes.weight() == 0
             && entry.final_votes.weight() == 0
             && !entry.voted_lock
@@ -436,6 +439,12 @@ impl Machine {
         }
     }
 
+    /// Lets so much be locked that all that is spare leaves memory.
+    #[cfg(test)]
+    pub(crate) fn leave_bodies_to_the_journal(&mut self) {
+        self.keep_resident(TxId::ZERO, RESIDENT_BYTES_MAX);
+    }
+
     pub(super) fn trim_resident(&mut self) {
         let entries = &self.entries;
         let mut bytes_left = 0_usize;
@@ -511,7 +520,7 @@ mod tests {
             let mut machine = Machine::new(me, &chain.state, JournaledVotes::default(), BTreeSet::new());
             let _cast = machine.step(&view, Input::TransactionReceived(payment.clone()));
             assert!(machine.transaction(&payment.txid()).is_some());
-            machine.keep_resident(TxId([1; 32]), RESIDENT_BYTES_MAX);
+            machine.leave_bodies_to_the_journal();
             assert!(machine.transaction(&payment.txid()).is_none(), "INV-FIN-6");
             assert_eq!(machine.spilled().contains(&payment.txid()), votes);
             assert_eq!(machine.resident_bytes, RESIDENT_BYTES_MAX, "what has left counts no more");

@@ -126,7 +126,10 @@ impl Machine {
                 self.stop_waiting(&txid);
                 self.remove_unlocked(txid);
             }
-            Body::Unchecked(_) => {}
+            // A copy is no body yet. Nobody is asked for another one while it waits for its parent.
+            Body::Unchecked(_) => {
+                self.wanted_bodies.insert(txid);
+            }
             Body::Spilled => out.push(Effect::LoadBody(txid)),
             Body::Missing => self.want_body(txid),
         }

@@ -1,7 +1,9 @@
 //! What strangers, owners of their own coins, and a single member can't do to the machine.
 
 use super::*;
-use crate::protocol::finality::{RIVALS_MAX, UNCERTIFIED_BYTES_MAX, WAITING_INPUTS_MAX, conflict_order};
+use crate::protocol::finality::{
+    RIVALS_MAX, UNCERTIFIED_BYTES_MAX, UNKNOWN_VOTES_OF_ALL_MAX, WAITING_INPUTS_MAX, conflict_order,
+};
 use crate::types::{SecretKey, Transaction};
 
 const COIN: u64 = 100_000_000_000;
@@ -228,6 +230,61 @@ fn who_spends_what_its_parent_does_not_make_is_condemned_in_all_copies_with_its_
     fixture.votes(3, &[lock_vote(orphan.txid())]);
     assert_eq!(fixture.machine.wanted_bodies().count(), 0);
     assert!(fixture.receive(&orphan).is_empty());
+}
+
+/// INV-FIN-6: many members have no more of them together than few.
+#[test]
+fn votes_without_a_body_are_shared_out_among_the_members() {
+    const MEMBERS: usize = 16;
+    let chain = Chain::new(&document(&[1; MEMBERS], 4));
+    let machine = Machine::new(None, &chain.state, JournaledVotes::default(), BTreeSet::new());
+    let mut fixture = Fixture { chain, machine, next_seq: 0 };
+    let share = UNKNOWN_VOTES_OF_ALL_MAX / MEMBERS;
+    assert!(share < UNKNOWN_VOTES_MAX as usize);
+    let votes: Vec<_> = (0..share as u32 + 9).map(|number| lock_vote(invented(number))).collect();
+    fixture.votes(3, &votes);
+    assert_eq!(fixture.machine.entries_without_body(), share);
+    let payment = fixture.pay(0, 1);
+    fixture.receive(&payment);
+    fixture.all_vote(lock_vote(payment.txid()), &(3..MEMBERS).collect::<Vec<_>>());
+    assert!(fixture.machine.is_certified(&payment.txid()), "its votes on what is there count");
+}
+
+/// INV-FIN-6: no body of it comes to anything.
+#[test]
+fn what_went_with_its_parent_is_asked_for_no_more() {
+    let mut fixture = Fixture::new();
+    // It spends a collateral that is bound.
+    let parent = fixture.chain.split(&user(101), fixture.coin(101), lock(&user(1)), 1);
+    let child = fixture.spend(&parent, 1, 2);
+    fixture.all_vote(lock_vote(child.txid()), &[1, 2]);
+    assert_eq!(fixture.machine.wanted_bodies().collect::<Vec<_>>(), [child.txid()]);
+    fixture.receive(&child);
+    assert_eq!(fixture.machine.wanted_bodies().count(), 0, "a copy waits for its parent");
+    let gone = dropped(&fixture.receive(&parent));
+    assert!(gone.contains(&(child.txid(), DropReason::ParentDropped(parent.txid()))), "{gone:?}");
+    assert_eq!(fixture.machine.wanted_bodies().count(), 0);
+}
+
+/// What a closing block's proposer waits for; in whatever order votes and copy came.
+#[test]
+fn a_copy_that_waits_for_its_parent_is_no_body_of_a_certified_transaction() {
+    for copy_first in [false, true] {
+        let mut fixture = Fixture::new();
+        let parent = fixture.pay(0, 1);
+        let child = fixture.spend(&parent, 1, 2);
+        if copy_first {
+            fixture.receive(&child);
+        }
+        fixture.all_vote(lock_vote(child.txid()), &[1, 2, 3]);
+        if !copy_first {
+            fixture.receive(&child);
+        }
+        assert!(!fixture.machine.lacks_no_body(), "copy first: {copy_first}");
+        assert_eq!(fixture.machine.wanted_bodies().count(), 0, "another copy would be no better");
+        fixture.receive(&parent);
+        assert!(fixture.machine.lacks_no_body() && fixture.machine.transaction(&child.txid()).is_some());
+    }
 }
 
 #[test]
