@@ -63,6 +63,8 @@ pub struct ProofBuilder<D: Disk> {
     first_set: Arc<ValidatorSet>,
     index: Arc<Index>,
     blocks: BlockReader<D>,
+    /// Bytes of a proof, at most.
+    pub(super) bytes_max: usize,
 }
 
 impl<D: Disk> ProofBuilder<D> {
@@ -76,7 +78,8 @@ impl<D: Disk> ProofBuilder<D> {
         blocks: BlockReader<D>,
     ) -> Result<Self, GenesisError> {
         let (state, _) = LedgerState::genesis(genesis)?;
-        Ok(Self { chain_id: *state.chain_id(), first_set: Arc::clone(state.validators()), index, blocks })
+        let (chain_id, first_set) = (*state.chain_id(), Arc::clone(state.validators()));
+        Ok(Self { chain_id, first_set, index, blocks, bytes_max: FINALITY_PROOF_BYTES_MAX })
     }
 
     /// The links to an epoch, and its set.
@@ -99,7 +102,7 @@ impl<D: Disk> ProofBuilder<D> {
                 .filter(|_| block.header.epoch == ended)
                 .ok_or_else(misfit)?;
             bytes += encode(&link).len();
-            if bytes > FINALITY_PROOF_BYTES_MAX {
+            if bytes > self.bytes_max {
                 return Err(ProofBuildError::TooLarge { epochs: epoch });
             }
             links.push(link);
@@ -108,8 +111,16 @@ impl<D: Disk> ProofBuilder<D> {
         Ok((links, set))
     }
 
-    fn finish(&self, txid: TxId, links: Vec<EpochLink>, ending: Ending) -> FinalityProof {
-        FinalityProof::new(self.chain_id, txid, links, ending)
+    /// A proof of its parts, if it is one that is read again: the ending counts as well.
+    fn finish(
+        &self,
+        txid: TxId,
+        links: Vec<EpochLink>,
+        ending: Ending,
+    ) -> Result<FinalityProof, ProofBuildError> {
+        let proof = FinalityProof::new(self.chain_id, txid, links, ending);
+        let is_too_large = proof.to_bytes().len() > self.bytes_max;
+        if is_too_large { Err(ProofBuildError::TooLarge { epochs: proof.epoch() }) } else { Ok(proof) }
     }
 
     /// The proof that a block of the chain contains a transaction. `None` if it does not.
@@ -128,7 +139,7 @@ impl<D: Disk> ProofBuilder<D> {
         let (links, set) = self.links(block.header.epoch)?;
         let ending = Ending::included(txid, block, commit, &set)
             .ok_or(ProofBuildError::Misfit { height: block.header.height })?;
-        Ok(Some(self.finish(txid, links, ending)))
+        self.finish(txid, links, ending).map(Some)
     }
 
     /// The proof that a quorum voted `Final` for a transaction.
@@ -140,6 +151,6 @@ impl<D: Disk> ProofBuilder<D> {
         let (links, set) = self.links(epoch)?;
         let proofs = votes.sources.iter().filter_map(VoteSource::prove);
         let ending = Ending::voted(txid, epoch, proofs, &set).ok_or(ProofBuildError::NoQuorum { epoch })?;
-        Ok(self.finish(txid, links, ending))
+        self.finish(txid, links, ending)
     }
 }

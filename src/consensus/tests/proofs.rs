@@ -1,8 +1,9 @@
 //! What is proved over the ends of epochs, with what the disk holds of them.
 
-use super::super::proof_builder::ProofBuilder;
+use super::super::proof_builder::{ProofBuildError, ProofBuilder};
 use super::*;
 use crate::protocol::finality_proof::verify;
+use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
 use crate::types::transaction::TRANSACTION_VERSION;
 use crate::types::{MasternodeUpdate, OperatorConsent, Payload};
 
@@ -49,8 +50,19 @@ fn a_set_that_was_there_before_is_proved_like_any_other() {
     }
     let index = Index::new(Arc::new(MemoryIndex::new()));
     replay(&genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
-    let builder = ProofBuilder::new(&genesis, Arc::new(index), log.reader()).unwrap();
-    let proof = builder.included(payment.txid(), &blocks.last().unwrap().committed).unwrap().unwrap();
+    let mut builder = ProofBuilder::new(&genesis, Arc::new(index), log.reader()).unwrap();
+    let build = |builder: &ProofBuilder<MemoryDisk>| {
+        builder.included(payment.txid(), &blocks.last().unwrap().committed).map(Option::unwrap)
+    };
+    let proof = build(&builder).unwrap();
     let proved = verify(&genesis, &proof).unwrap();
     assert_eq!((proved.txid, proved.epoch), (payment.txid(), 2));
+    // What nobody would read is not made: links and ending together.
+    assert_eq!(builder.bytes_max, FINALITY_PROOF_BYTES_MAX);
+    builder.bytes_max = proof.to_bytes().len();
+    assert_eq!(build(&builder).unwrap(), proof);
+    for bytes_max in [proof.to_bytes().len() - 1, 100] {
+        builder.bytes_max = bytes_max;
+        assert!(matches!(build(&builder), Err(ProofBuildError::TooLarge { epochs: 2 })), "{bytes_max}");
+    }
 }

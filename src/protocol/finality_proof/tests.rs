@@ -497,6 +497,7 @@ fn only_proofs_of_this_version_are_read() {
     assert!(matches!(read(&bytes[..bytes.len() - 1]), Error::Malformed(_)));
     let large = vec![0; FINALITY_PROOF_BYTES_MAX + 1];
     assert_eq!(read(&large), Error::TooLarge { length: large.len() });
+    assert_eq!(read(&large[1..]), Error::NotAProof, "as large as one may be");
     // A count of links that memory could not hold.
     let mut bomb = [FORMAT, &FINALITY_PROOF_VERSION.to_le_bytes(), &[0; 64]].concat();
     bomb.extend_from_slice(&u64::MAX.to_le_bytes());
