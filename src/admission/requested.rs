@@ -7,7 +7,7 @@
 //! # Concurrency
 //! One short lock.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 use ahash::RandomState;
 use parking_lot::Mutex;
@@ -21,8 +21,10 @@ pub(super) const REQUESTED_BODY_BYTES: usize = 96;
 
 #[derive(Default)]
 struct Names {
-    set: HashSet<TxId, RandomState>,
-    order: VecDeque<TxId>,
+    /// With the number under which each stands in the order.
+    asked: HashMap<TxId, u64, RandomState>,
+    order: VecDeque<(u64, TxId)>,
+    next: u64,
 }
 
 /// Bodies that were asked for and have not come.
@@ -32,16 +34,20 @@ pub struct RequestedBodies(Mutex<Names>);
 impl RequestedBodies {
     /// Notes what was asked for.
     pub fn note(&self, txids: &[TxId]) {
-        let mut names = self.0.lock();
+        let names = &mut *self.0.lock();
         for txid in txids {
-            if names.set.insert(*txid) {
-                names.order.push_back(*txid);
+            if !names.asked.contains_key(txid) {
+                names.asked.insert(*txid, names.next);
+                names.order.push_back((names.next, *txid));
+                names.next = names.next.wrapping_add(1);
             }
         }
-        // Names that came stay in the order until they are the oldest.
+        // Names that came stay in the order until they are the oldest; they may have been asked for again since.
         while names.order.len() > REQUESTED_BODIES_MAX {
-            if let Some(oldest) = names.order.pop_front() {
-                names.set.remove(&oldest);
+            if let Some((number, oldest)) = names.order.pop_front()
+                && names.asked.get(&oldest) == Some(&number)
+            {
+                names.asked.remove(&oldest);
             }
         }
     }
@@ -49,19 +55,19 @@ impl RequestedBodies {
     /// Whether nothing is asked for.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.lock().set.is_empty()
+        self.0.lock().asked.is_empty()
     }
 
     /// Whether a body was asked for.
     #[must_use]
     pub fn contains(&self, txid: &TxId) -> bool {
         let names = self.0.lock();
-        !names.set.is_empty() && names.set.contains(txid)
+        !names.asked.is_empty() && names.asked.contains_key(txid)
     }
 
     /// The body has come.
     pub fn came(&self, txid: &TxId) {
-        self.0.lock().set.remove(txid);
+        self.0.lock().asked.remove(txid);
     }
 }
 
@@ -86,6 +92,23 @@ mod tests {
         }
         assert!(!requested.contains(&name(1)) && requested.contains(&name(REQUESTED_BODIES_MAX)));
         let names = requested.0.lock();
-        assert!(names.order.len() <= REQUESTED_BODIES_MAX && names.set.len() <= names.order.len());
+        assert!(names.order.len() <= REQUESTED_BODIES_MAX && names.asked.len() <= names.order.len());
+    }
+
+    #[test]
+    fn a_name_that_is_asked_for_again_counts_from_then_on() {
+        let requested = RequestedBodies::default();
+        let name = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            TxId(bytes)
+        };
+        requested.note(&[name(0)]);
+        requested.came(&name(0));
+        requested.note(&[name(0)]);
+        (1..REQUESTED_BODIES_MAX).for_each(|number| requested.note(&[name(number)]));
+        assert!(requested.contains(&name(0)) && requested.contains(&name(1)));
+        requested.note(&[name(REQUESTED_BODIES_MAX)]);
+        assert!(!requested.contains(&name(0)) && requested.contains(&name(1)));
     }
 }

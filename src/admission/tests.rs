@@ -316,6 +316,7 @@ fn what_this_node_asked_for_passes_whatever_pool_and_policy_say() {
     // What the pool has is handed on without anybody's copy.
     desk.requested.note(&[rich.txid()]);
     assert_eq!(considered(&desk.send(9, &rich)), [rich.txid()]);
+    assert!(!desk.requested.contains(&rich.txid()), "it is not waited for any more");
 }
 
 #[test]

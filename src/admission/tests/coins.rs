@@ -1,6 +1,8 @@
 //! What becomes of coins, and of places in the pool, when a transaction does not get in or does not stay.
 
 use super::*;
+use crate::types::transaction::TRANSACTION_VERSION;
+use crate::types::{MasternodeRegistration, OperatorConsent, Payload};
 
 /// INV-UTXO-3: a coin is held by what is on its way and by nothing else.
 #[test]
@@ -80,4 +82,52 @@ fn what_was_dropped_holds_no_coin_and_takes_no_place() {
     assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Unspent);
     assert!(desk.pool.is_empty());
     desk.check();
+}
+
+/// Whatever becomes of the registration: nobody is let in to wait for what can't be had.
+#[test]
+fn what_a_registration_on_its_way_marks_is_not_spent() {
+    let mut desk = Desk::new(10);
+    let collateral = TxOut { value: Amount(COIN), lock: lock(&key(1)) };
+    let change = TxOut { value: Amount(COIN - 2_000), ..collateral };
+    let registration = Transaction {
+        version: TRANSACTION_VERSION,
+        inputs: vec![desk.coin(1, 0), desk.coin(1, 1)],
+        outputs: vec![collateral, change],
+        payload: Payload::MasternodeRegister(MasternodeRegistration {
+            collateral_index: 0,
+            operator: OperatorConsent::unsigned(key(50).public()),
+            payout: lock(&key(1)),
+            network_address: "127.0.0.1:30000".to_owned(),
+        }),
+        witnesses: Vec::new(),
+    };
+    let chain_id = desk.state.chain_id();
+    let registration = registration.consented(chain_id, &[&key(50)]).signed(chain_id, &[&key(1)]);
+    let output = |index| OutPoint { txid: registration.txid(), index };
+    let [of_mark, of_change] = [0, 1].map(|index| desk.sign(vec![output(index)], 2, COIN - 5_000, &[1]));
+    let bound = Refusal::Invalid(TransactionError::CollateralBound { outpoint: output(0) });
+    desk.submit(&Arc::new(registration.clone())).unwrap();
+    assert_eq!(desk.submit(&of_mark), Err(bound.clone()));
+    desk.finalize(&registration);
+    assert_eq!(desk.submit(&of_mark), Err(bound.clone()));
+    let actions = desk.send(9, &of_mark);
+    assert_eq!((answer(&actions), blamed(&actions)), (Err(bound), vec![]), "it may be free some time");
+    assert_eq!(desk.submit(&of_change), Ok(of_change.txid()));
+}
+
+/// It puts some out of the pool of which nobody says anything else.
+#[test]
+fn who_waits_for_what_an_epochs_start_put_out_of_the_pool_leaves_it_too() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.child(&parent, 2, 3);
+    for transaction in [&parent, &child] {
+        desk.submit(transaction).unwrap();
+    }
+    desk.utxos.start_epoch();
+    desk.pool.remove(&parent.txid());
+    desk.news.epoch_started(1);
+    assert_eq!(gone(&desk.hear()), [child.txid()]);
+    assert_eq!(desk.admission.waiting(), (0, 0));
 }
