@@ -213,3 +213,59 @@ impl IndexWindow {
         drop(changes);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::memory_index::MemoryIndex;
+
+    const TREE: Tree = Tree::ALL[0];
+
+    fn key(byte: u8) -> Vec<u8> {
+        vec![byte; 8]
+    }
+
+    /// What is shown to be within a bound is what there is.
+    #[test]
+    fn what_was_replaced_or_undone_gives_its_bytes_back() {
+        let window = IndexWindow::new(Arc::new(MemoryIndex::new()));
+        let set = |byte, bytes, is_new| {
+            window.write(vec![WindowChange::new(TREE, key(byte), vec![0; bytes], is_new)]);
+            window.bytes()
+        };
+        let delete = |byte| {
+            window.write(vec![WindowChange::delete(TREE, key(byte))]);
+            window.bytes()
+        };
+        let head = 8 + CHANGE_OVERHEAD_BYTES;
+        assert_eq!([set(1, 100, true), set(2, 50, true)], [head + 100, 2 * head + 150]);
+        assert_eq!([set(2, 70, false), set(1, 10, true)], [2 * head + 170, 2 * head + 80]);
+        assert_eq!([delete(2), delete(1)], [head + 10, 0], "the store never had them");
+        assert_eq!([set(3, 5, false), delete(3)], [head + 5, head], "it may have that one");
+        window.clear();
+        assert_eq!(window.bytes(), 0);
+    }
+
+    /// INV-WINDOW-2.
+    #[test]
+    fn what_the_store_has_is_deleted_though_it_was_put_as_new_in_between() {
+        let old = || put(TREE, key(1), vec![1]);
+        for begins_with_delete in [true, false] {
+            let store = MemoryIndex::new();
+            store.write(vec![old()]).unwrap();
+            let window = IndexWindow::new(Arc::new(store.clone()));
+            window.write(vec![if begins_with_delete {
+                WindowChange::delete(TREE, key(1))
+            } else {
+                WindowChange::new(TREE, key(1), vec![2], false)
+            }]);
+            window.write(vec![
+                WindowChange::new(TREE, key(1), vec![3], true),
+                WindowChange::delete(TREE, key(1)),
+            ]);
+            assert_eq!(window.get(TREE, &key(1)).unwrap(), None);
+            window.flush().unwrap();
+            assert_eq!(store.get(TREE, &key(1)).unwrap(), None);
+        }
+    }
+}

@@ -252,8 +252,7 @@ impl Worker {
             }
             if self.pending.is_none() {
                 self.shared.work.wait(&mut queue);
-            } else if self.shared.work.wait_for(&mut queue, MARK_IDLE).timed_out() && queue.changes.is_empty()
-            {
+            } else if self.shared.work.wait_for(&mut queue, MARK_IDLE).timed_out() {
                 return Step::Mark;
             }
         }
