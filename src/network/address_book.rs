@@ -311,6 +311,79 @@ mod tests {
         assert!(book.entries.is_empty());
     }
 
+    /// INV-NET-15: whoever told it first.
+    #[test]
+    fn what_the_chain_names_is_tried_for_ever_though_a_peer_told_it_before() {
+        let mut at = now();
+        let mut book = AddressBook::new(BACKOFF);
+        let address = "192.0.2.1:1";
+        assert!(book.add(address, None, Source::Peer(PEER), at));
+        assert!(book.add(address, Some(OTHER), Source::Pinned, at));
+        assert!(book.add(address, Some(PEER), Source::Peer(PEER), at), "it is there");
+        let expected = [Attempt { address: address.to_owned(), expected: Some(OTHER) }];
+        for _ in 0..2 * LEARNED_FAILURES_MAX {
+            assert_eq!(book.take_due(9, at, |_| false), expected);
+            book.failed(address, at);
+            at += BACKOFF.max;
+        }
+        book.mistaken(address, at);
+        assert_eq!(book.take_due(9, at + BACKOFF.max, |_| false), expected);
+    }
+
+    /// Each connection ends some time.
+    #[test]
+    fn a_learned_address_whose_connections_hold_is_not_forgotten() {
+        for holds in [true, false] {
+            let at = now();
+            let mut book = AddressBook::new(BACKOFF);
+            assert!(book.add("192.0.2.1:1", None, Source::Peer(PEER), at));
+            for _ in 0..2 * LEARNED_FAILURES_MAX {
+                book.answered("192.0.2.1:1", PEER, at);
+                if holds {
+                    book.held("192.0.2.1:1");
+                }
+                book.failed("192.0.2.1:1", at);
+            }
+            assert_eq!(book.entries.len(), usize::from(holds));
+        }
+    }
+
+    /// What peers told, however much it is, keeps nobody from the masternodes.
+    #[test]
+    fn pinned_addresses_are_dialled_before_others_that_have_waited_for_longer() {
+        let start = now();
+        let mut book = AddressBook::new(BACKOFF);
+        for number in 0..9 {
+            assert!(book.add(&format!("192.0.2.{number}:1"), None, Source::Peer(PEER), start));
+        }
+        let later = start + Duration::from_secs(1);
+        assert!(book.add("boot.example:1", None, Source::Pinned, later));
+        let addresses = |due: Vec<Attempt>| due.into_iter().map(|it| it.address).collect::<Vec<_>>();
+        assert_eq!(addresses(book.take_due(1, later, |_| false)), ["boot.example:1"]);
+        assert_eq!(book.take_due(99, later, |_| false).len(), 9);
+    }
+
+    /// Else nobody would hear how the attempt went, and it could be dialled twice.
+    #[test]
+    fn an_address_that_is_being_dialled_does_not_make_room() {
+        let start = now();
+        let mut book = AddressBook::new(BACKOFF);
+        for number in 0..ADDRESSES_MAX {
+            let (peer, host) = (number / ADDRESSES_PER_SOURCE_MAX, number % ADDRESSES_PER_SOURCE_MAX);
+            let source = Source::Peer(PublicKey([u8::try_from(peer).unwrap(); 32]));
+            assert!(book.add(&format!("10.{peer}.0.{host}:1"), None, source, start));
+        }
+        // By all else it is worth least.
+        for address in ["10.3.0.7:1", "10.4.0.7:1"] {
+            book.failed(address, start);
+        }
+        book.failed("10.3.0.7:1", start);
+        book.entries.get_mut("10.3.0.7:1").unwrap().dialing = true;
+        assert!(book.add("198.51.100.1:1", None, Source::Peer(PublicKey([99; 32])), start));
+        assert!(book.entries.contains_key("10.3.0.7:1") && !book.entries.contains_key("10.4.0.7:1"));
+        assert_eq!(book.entries.len(), ADDRESSES_MAX);
+    }
+
     /// INV-NET-15.
     #[test]
     fn one_peer_fills_only_its_share_and_pinned_addresses_stay() {

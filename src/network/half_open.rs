@@ -255,6 +255,19 @@ mod tests {
         assert_eq!(begun(&street, "127.0.0.1", 2_000), usize::try_from(ALL_PER_SECOND).unwrap());
     }
 
+    /// A crowd keeps nobody out for longer than it takes to rest.
+    #[test]
+    fn hosts_that_have_rested_make_room_for_others() {
+        let mut street = Street::new();
+        for number in 0..u32::try_from(HOSTS_MAX).unwrap() {
+            let [.., b, c] = number.to_be_bytes();
+            let _entered = street.enter(&format!("100.{b}.{c}.1"), false);
+        }
+        assert_eq!(street.house.state.lock().hosts.len(), HOSTS_MAX);
+        street.at += Duration::from_secs(1);
+        assert!(street.enter("203.0.113.1", false).is_some());
+    }
+
     #[test]
     fn the_memory_of_hosts_is_bounded() {
         let mut street = Street::new();

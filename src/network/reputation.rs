@@ -390,6 +390,50 @@ mod tests {
         }
     }
 
+    fn numbered(number: usize) -> PeerId {
+        let mut key = [0xff; 32];
+        key[..8].copy_from_slice(&number.to_le_bytes());
+        PublicKey(key)
+    }
+
+    #[test]
+    fn the_ban_that_ends_first_makes_room() {
+        let start = now();
+        let mut reputation = Reputation::default();
+        let target = |number| BanTarget::Identity(numbered(number));
+        for number in 0..BANS_MAX {
+            // The one that ends first came neither first nor last.
+            let seconds = if number == 7 { 1 } else { 100 + number as u64 };
+            assert!(reputation.ban(target(number), start + Duration::from_secs(seconds), start));
+        }
+        // A ban that is there needs no room.
+        assert!(reputation.ban(target(1), start + BAN_TIME, start));
+        assert!(reputation.is_banned(target(7), start));
+        assert!(reputation.ban(target(BANS_MAX), start + BAN_TIME, start));
+        assert!(!reputation.is_banned(target(7), start));
+        assert!(
+            (0..=BANS_MAX).filter(|number| *number != 7).all(|it| reputation.is_banned(target(it), start))
+        );
+    }
+
+    /// Else whoever did much wrong would be forgotten for a crowd that did little.
+    #[test]
+    fn the_lowest_score_makes_room_and_only_for_who_has_none() {
+        let start = now();
+        let mut reputation = Reputation::default();
+        let mut report = |number, what| {
+            reputation.report((numbered(number), Standing::Stranger), None, what, start);
+            reputation.scores.len()
+        };
+        for number in 0..SCORES_MAX {
+            report(number, if number == 7 { Misbehaviour::UselessRepeat } else { Misbehaviour::FalseStatus });
+        }
+        assert_eq!(report(1, Misbehaviour::FalseStatus), SCORES_MAX);
+        assert_eq!(report(SCORES_MAX, Misbehaviour::Flood), SCORES_MAX);
+        let points = [0, 1, 7, SCORES_MAX].map(|number| reputation.points(numbered(number), start));
+        assert_eq!(points, [20, 40, 0, 10]);
+    }
+
     /// INV-NET-14.
     #[test]
     fn scores_and_bans_are_bounded() {

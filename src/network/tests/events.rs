@@ -117,6 +117,21 @@ fn all_of_one_peer_comes_in_order_and_nothing_is_lost() {
     assert_eq!((next, told), ([0, 300, 300, 300], vec![false, true]));
 }
 
+/// INV-NET-24: what a peer that is back had said is its own again.
+#[test]
+fn who_comes_back_takes_no_room_of_those_that_are_gone() {
+    const SAID: usize = LEFT_BYTES_MAX / 2 + EVENT_BYTES;
+    let (sender, mut receiver) = queue(2);
+    say(&sender, 1, Standing::Stranger, vote(1), SAID);
+    sender.disconnected(key(1));
+    sender.connected(key(1), ADDRESS.parse().unwrap(), true);
+    say(&sender, 2, Standing::Stranger, vote(2), SAID);
+    sender.disconnected(key(2));
+    let said = std::iter::from_fn(|| receiver.try_recv());
+    assert_eq!(said.filter(|event| matches!(event, NetworkEvent::Message { .. })).count(), 2);
+    assert_eq!(sender.shared.state.lock().left_bytes, 0);
+}
+
 #[test]
 fn what_the_gone_left_is_bounded_and_leaves_no_trace() {
     let (sender, mut receiver) = event_queue(true);
