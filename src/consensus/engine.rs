@@ -50,9 +50,9 @@ const CHECKED_HERE_MAX: usize = 2;
 /// The longest pause between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 /// Messages that one job of the CPU pool checks, at most.
-const VERIFY_BATCH: usize = 64;
+pub(super) const VERIFY_BATCH: usize = 64;
 /// Such jobs at once, at most.
-const VERIFY_JOBS_MAX: usize = 4;
+pub(super) const VERIFY_JOBS_MAX: usize = 4;
 
 /// Admission, as far as consensus needs it. Called on its thread, so it must not block.
 pub trait BodyChecks: Send + Sync {
@@ -237,6 +237,27 @@ const fn stage_of(event: &Event) -> Stage {
     }
 }
 
+/// When the clock is looked at though nothing happens.
+struct Ticks {
+    next: Instant,
+}
+
+impl Ticks {
+    /// Whether it is time now. What was missed is not made up for.
+    fn take(&mut self, now: Instant) -> bool {
+        let is_due = now >= self.next;
+        if is_due {
+            self.next = now + TICK;
+        }
+        is_due
+    }
+
+    /// How long nothing is due yet.
+    fn pause(&self, now: Instant) -> Duration {
+        self.next.saturating_duration_since(now)
+    }
+}
+
 struct Engine {
     parts: EngineParts,
     failures: TaskRegistry,
@@ -256,11 +277,9 @@ impl Engine {
     }
 
     fn loop_until(&mut self, token: &CancellationToken) {
-        let mut next_tick = Clock.instant();
+        let mut ticks = Ticks { next: Clock.instant() };
         while !token.is_cancelled() {
-            let now = Clock.instant();
-            if now >= next_tick {
-                next_tick = now + TICK;
+            if ticks.take(Clock.instant()) {
                 self.handle(Event::Tick);
                 self.tick();
             }
@@ -269,7 +288,7 @@ impl Engine {
                 self.bulk_events(1);
             } else if !self.bulk_events(BULK_BURST) {
                 // Whoever hands something in unparks this thread after it: no wake-up is lost.
-                std::thread::park_timeout(next_tick.saturating_duration_since(Clock.instant()));
+                std::thread::park_timeout(ticks.pause(Clock.instant()));
             }
         }
     }
@@ -424,12 +443,28 @@ impl Shell for NodeShell {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::consensus::peers::STATUS_INTERVAL_MS;
     use crate::types::keys::SequentialVerifier;
     use crate::types::{
         ChainId, FinalityVote, PublicKey, Released, SecretKey, Validator, ValidatorSet, VoteBatch, VoteKind,
     };
 
     const PEER: PeerId = PublicKey([5; 32]);
+
+    #[test]
+    fn the_clock_is_looked_at_once_in_each_pause_and_what_was_missed_is_not_made_up_for() {
+        // What is said to peers at intervals is said when somebody looks.
+        const { assert!(TICK.as_millis() < STATUS_INTERVAL_MS as u128) };
+        let start = Clock.instant();
+        let mut ticks = Ticks { next: start };
+        assert!(ticks.take(start) && !ticks.take(start));
+        assert_eq!(ticks.pause(start), TICK);
+        assert!(!ticks.take(start + TICK - Duration::from_nanos(1)) && ticks.take(start + TICK));
+        let late = start + 10 * TICK;
+        assert_eq!(ticks.pause(late), Duration::ZERO, "it does not sleep on what is overdue");
+        assert!(ticks.take(late) && !ticks.take(late));
+        assert_eq!(ticks.pause(late), TICK);
+    }
 
     fn batch(validator: MasternodeId, seq: u64, votes: usize, secret: &SecretKey) -> NetworkEvent {
         let vote = |number: usize| {

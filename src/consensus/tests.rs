@@ -10,6 +10,7 @@ mod engine;
 mod epochs;
 mod evidence;
 mod forks;
+mod leaving;
 mod proofs;
 mod pulled;
 mod readers;
@@ -285,14 +286,25 @@ impl Node {
         now_ms: TimeMs,
         records: Vec<JournalRecord>,
     ) -> Self {
-        let genesis = genesis();
+        Self::of_genesis(&genesis(), disk, secret, vote_interval_ms, blocks, now_ms, records)
+    }
+
+    fn of_genesis(
+        genesis: &GenesisDocument,
+        disk: &MemoryDisk,
+        secret: SecretKey,
+        vote_interval_ms: u64,
+        blocks: &[LoggedBlock],
+        now_ms: TimeMs,
+        records: Vec<JournalRecord>,
+    ) -> Self {
         let chain_id = genesis.chain_id();
         let mut log = BlockLog::open(disk.clone(), Path::new("blocks"), chain_id).unwrap();
         for block in blocks {
             log.append(block).unwrap();
         }
         let index = Index::new(Arc::new(MemoryIndex::new()));
-        let replayed = replay(&genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
+        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
         let identity = JournalIdentity { chain_id, operator: Some(secret.public()) };
         let open = || JournalWriter::open_or_create(disk.clone(), Path::new("votes"), identity).unwrap();
         let staged = Staged::<OwnMessage> { records, release: Vec::new() };

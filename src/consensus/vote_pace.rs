@@ -280,6 +280,25 @@ mod tests {
         }
     }
 
+    /// INV-PACE-3: else whoever comes last could begin anew with each batch.
+    #[test]
+    fn who_is_remembered_gets_no_new_budget_when_there_is_no_room_for_others() {
+        let (pace, start) = (VotePace::default(), crate::runtime::Clock.instant());
+        let name = |number: u16| {
+            let mut name = [0; 32];
+            name[..2].copy_from_slice(&number.to_le_bytes());
+            PublicKey(name)
+        };
+        for number in 0..u16::try_from(SENDERS_MAX).unwrap() {
+            assert!(pace.may_check(name(number), &batch(1, 3, 0, 1), start));
+        }
+        let largest = crate::types::limits::BATCH_VOTES_MAX;
+        let checked =
+            (1..100).filter(|seq| pace.may_check(name(0), &batch(1, 3, *seq, largest), start)).count();
+        assert!(checked < 10, "{checked}");
+        assert_eq!(pace.0.lock().senders.len(), SENDERS_MAX, "nobody else is forgotten for it either");
+    }
+
     /// INV-PACE-4.
     #[test]
     fn a_late_batch_of_an_epoch_that_is_over_gives_nobody_a_new_budget() {

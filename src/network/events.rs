@@ -349,6 +349,14 @@ impl EventSender {
     }
 }
 
+#[cfg(test)]
+impl EventSender {
+    /// How many events wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.state.lock().length
+    }
+}
+
 impl Drop for EventSender {
     fn drop(&mut self) {
         self.shared.state.lock().sender_gone = true;

@@ -223,6 +223,22 @@ fn the_one_that_was_silent_for_longest_makes_room() {
     assert_eq!(known.collect::<BTreeSet<_>>(), (1..=most).map(instance).collect());
 }
 
+/// INV-INSTANCE-3: one that speaks stays, for however long it has been known.
+#[test]
+fn an_old_one_that_still_speaks_is_not_the_one_that_makes_room() {
+    let mut member = Member::new();
+    let most = u8::try_from(INSTANCES_MAX).unwrap();
+    for number in 0..most {
+        member.hear(&asks(1, instance(number), 0));
+        member.wait(NEW_INSTANCE_GAP_MS);
+    }
+    member.wait(WINDOW).hear(&asks(1, instance(0), 1));
+    member.hear(&asks(1, instance(most), 0));
+    let known = member.instances.known[&id(1)].instances.iter().map(|known| known.instance);
+    let expected = (0..=most).filter(|number| *number != 1).map(instance);
+    assert_eq!(known.collect::<BTreeSet<_>>(), expected.collect());
+}
+
 /// INV-INSTANCE-2.
 #[test]
 fn acknowledgements_count_by_weight_and_once() {
@@ -329,6 +345,27 @@ fn something_is_said_when_it_is_due_and_only_then() {
     speak(&mut member, false);
     assert_eq!(member.instances.said.as_ref().unwrap().1.rivals, [instance(7)]);
     assert!(!due(member.wait(SPEAK_GAP_MS), false));
+}
+
+/// What was asked before is of no use to whoever hears it now.
+#[test]
+fn a_question_that_has_become_another_one_is_asked_without_waiting_for_its_turn() {
+    type Change = fn(&mut Instances);
+    let changes: [(Change, bool); 4] = [
+        (|_| {}, true),
+        (|instances| instances.epoch += 1, true),
+        (|instances| instances.begin_attempt(T0), true),
+        (|_| {}, false),
+    ];
+    for (place, (change, asked_before)) in changes.into_iter().enumerate() {
+        let mut member = Member::new();
+        let said = member.instances.statement(id(0), asked_before, T0);
+        member.instances.said = Some((T0, Arc::new(said)));
+        change(&mut member.instances);
+        let due = |member: &Member| member.instances.is_due(id(0), true, member.now_ms);
+        assert!(!due(member.wait(SPEAK_GAP_MS - 1)), "change {place}");
+        assert_eq!(due(member.wait(1)), place > 0, "change {place}");
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What a node makes of what it asked for: certificates, and blocks in ranges.
 
 use super::*;
-use crate::consensus::sync::SYNC_BYTES_MAX;
+use crate::consensus::peers::STATUS_INTERVAL_MS;
+use crate::consensus::sync::{SYNC_BLOCKS_MAX, SYNC_BYTES_MAX};
+use crate::protocol::finality::conflict_order;
 use crate::types::Certificate;
 use crate::types::codec::encode;
 use crate::types::message::NodeStatus;
@@ -87,4 +89,103 @@ fn peers_hear_of_a_block_as_soon_as_it_is_applied() {
     let tip = chain.state.tip_hash();
     let tells = |message: &Message| matches!(message, Message::Status(status) if (status.height, status.tip) == (1, tip));
     assert!(node.around.said.iter().any(tells));
+}
+
+/// INV-SYNC-2: what would have no room is not asked for, however long the next block does not come.
+#[test]
+fn no_block_is_asked_for_that_is_further_ahead_than_blocks_are_held() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 10_000);
+    let first = chain.grow(START_MS + 1).committed;
+    node.hear(ahead(&node, 100_000));
+    let mut asked_for = Vec::new();
+    let mut questions = asked(&mut node);
+    while asked_for.len() < 20
+        && let Some(question) = questions.pop()
+    {
+        let Message::GetBlocks { from, count } = question else { unreachable!() };
+        asked_for.push((from, count));
+        if from == 1 {
+            continue;
+        }
+        let blocks = (from..from + count).map(|height| {
+            let mut block = first.clone();
+            block.block.header.height = height;
+            Released::heard(block)
+        });
+        let answer = Message::Blocks(blocks.collect());
+        node.hear(answer);
+        questions.extend(asked(&mut node));
+    }
+    asked_for.sort_unstable();
+    let ranges = (0..8).map(|nth| (1 + 64 * nth, 64));
+    assert_eq!(asked_for, ranges.collect::<Vec<_>>());
+    assert_eq!(asked_for.iter().map(|(_, count)| count).sum::<u64>(), SYNC_BLOCKS_MAX as u64);
+}
+
+/// Nobody may fill this node with what it did not ask for.
+#[test]
+fn blocks_beyond_those_that_were_asked_for_are_not_taken() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 10_000);
+    node.hear(ahead(&node, 2));
+    assert_eq!(asked(&mut node), [Message::GetBlocks { from: 1, count: 2 }]);
+    let blocks = (1..=3).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    node.hear(Message::Blocks(blocks));
+    assert_eq!(node.consensus.state().height(), 2);
+}
+
+/// Numbers of batches begin anew with each epoch.
+#[test]
+fn when_an_answer_ends_only_what_its_peer_said_of_this_epoch_is_asked_for() {
+    let chain = Chain::new();
+    for epoch in [0, 1] {
+        let mut node = Node::new(&chain, &[], START_MS);
+        let member = node.others().next().unwrap();
+        let validator = chain.state.validators().get(member).unwrap().id;
+        let mut status = node.consensus.status();
+        status.batches[member].until = 5;
+        node.hear(Message::Status(status.clone()));
+        // Before its answer it says more, of where it is by then.
+        status.batches[member].until = 9;
+        node.hear(Message::Status(NodeStatus { epoch, ..status }));
+        node.around.sent.clear();
+        node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 5 });
+        let more = Message::GetBatches { epoch: 0, validator, from_seq: 5, count: 4 };
+        assert_eq!(node.around.sent, Vec::from_iter((epoch == 0).then_some(more)));
+    }
+}
+
+/// What conflicts with others is not kept before a quorum has locked it; a block of others may have it all the same.
+#[test]
+fn a_body_that_gave_way_to_others_is_asked_for_again_while_a_block_has_it() {
+    let chain = Chain::new();
+    let (lock, coin) = (Lock::KeyHash(user().public().key_hash()), chain.payment(0).inputs()[0]);
+    let pay = |memo: u8| {
+        let output = TxOut { value: Amount(1_000), lock };
+        let transaction = Transaction::transfer(vec![coin], vec![output], vec![memo]);
+        let transaction = Arc::new(transaction.signed(chain.state.chain_id(), &[&user()]));
+        let (chain_id, parameters) = (chain.state.chain_id(), chain.state.parameters());
+        CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
+    };
+    let mut rivals = [pay(1), pay(2)];
+    rivals.sort_by_key(|rival| conflict_order(1, &rival.txid()));
+    let [first, last] = rivals;
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    node.feed(Event::Transaction(pay(0)));
+    node.feed(Event::Transaction(first));
+    let (block, _) = chain.block(START_MS + 1, false, std::slice::from_ref(&last));
+    node.hear(chain.proposal(&block));
+    node.feed(Event::Transaction(last.clone()));
+    assert!(node.consensus.finality().transaction(&last.txid()).is_none());
+    node.around.sent.clear();
+    for _ in 0..3 {
+        node.now_ms += STATUS_INTERVAL_MS;
+        node.feed(Event::Tick);
+    }
+    assert!(node.around.sent.contains(&Message::GetTransactions(vec![last.txid()])));
+    assert_eq!(node.prevote(), None);
+    node.hear_locks(last.txid());
+    node.feed(Event::Transaction(last));
+    assert_eq!(node.prevote(), Some(Some(block.header.hash())));
 }

@@ -220,18 +220,30 @@ fn the_bodies_of_a_block_are_durable_before_the_precommit_for_it() {
 /// Whatever it was that was lacking: nobody has to look at a clock for that.
 #[test]
 fn the_last_block_is_proposed_with_the_last_thing_that_was_lacking() {
-    for way in 0..4_u8 {
+    for way in 0..5_u8 {
         let (chain, mut node) = start(due_ms);
+        let payment = chain.payment(0);
+        if way == 3 {
+            // The journal has what was voted on.
+            node.feed(Event::Transaction(payment.clone()));
+            node.consensus.finality.leave_bodies_to_the_journal();
+        }
         let hash = precommit(&chain, &mut node, due_ms(&chain));
         let other = node.others().next().unwrap();
         let level: NodeStatus = node.consensus.status();
         let mut ahead = level.clone();
         ahead.batches[other].until += 1;
-        let payment = chain.payment(0);
+        let others: Vec<usize> = node.others().collect();
         match way {
             // A peer has a batch, and a quorum's votes came without the body that they are for.
             0 | 1 => node.hear(Message::Status(ahead)),
             2 => node.hear_locks(payment.txid()),
+            // A copy is here, and what tells whether it is a body is read when that is certified.
+            3 => {
+                let child = chain.child(&payment);
+                node.hear_locks(child.txid());
+                node.feed(Event::Transaction(child));
+            }
             _ => node.hear_locks_as(payment.txid(), 1),
         }
         node.hear_block_votes(VoteStep::Precommit, hash);
@@ -248,6 +260,7 @@ fn the_last_block_is_proposed_with_the_last_thing_that_was_lacking() {
                 let status = NodeStatus { height: 3, tip: node.consensus.state().tip_hash(), ..level };
                 node.hear(Message::Status(status));
             }
+            3 => node.hear(node.certificate(payment.txid(), &others)),
             _ => node.feed(Event::Transaction(payment)),
         }
         assert_eq!(proposed(&node).len(), 1, "way {way}");

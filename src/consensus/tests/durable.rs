@@ -9,7 +9,7 @@ use crate::types::Certificate;
 
 impl Node {
     /// `Lock` votes of these members, each of a batch of its own.
-    fn certificate(&self, txid: TxId, members: &[usize]) -> Message {
+    pub(super) fn certificate(&self, txid: TxId, members: &[usize]) -> Message {
         let (state, vote) = (self.consensus.state(), FinalityVote { kind: VoteKind::Lock, txid });
         let epoch = state.next_epoch();
         let prove = |member: &usize| {

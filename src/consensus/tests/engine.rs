@@ -7,7 +7,9 @@ use tokio_util::sync::CancellationToken;
 use super::shell::{Around, Bodies, shell_of};
 use super::*;
 use crate::consensus::dispatch::Consensus;
-use crate::consensus::engine::{EngineParts, NodeShell, URGENT_BURST, start_engine, verify_urgent};
+use crate::consensus::engine::{
+    EngineParts, NodeShell, URGENT_BURST, VERIFY_BATCH, VERIFY_JOBS_MAX, start_engine, verify_urgent,
+};
 use crate::consensus::events::{Notification, Progress, Signing};
 use crate::consensus::inbox::ConsensusInbox;
 use crate::network::PeerId;
@@ -18,6 +20,7 @@ use crate::network::tests::support::{
 };
 use crate::runtime::{CpuPool, TaskRegistry};
 use crate::types::message::NodeStatus;
+use crate::types::{SignatureCheck, SignatureVerifier};
 
 fn body(number: usize) -> Arc<Transaction> {
     Arc::new(Transaction::transfer(Vec::new(), Vec::new(), number.to_le_bytes().to_vec()))
@@ -383,5 +386,45 @@ async fn the_checks_end_with_the_network_or_with_consensus() {
             registry.shutdown(Duration::from_secs(10)).await.unwrap();
         }
         drop((handle, network, second, third));
+    }
+}
+
+/// Checks nothing before the other end is dropped.
+struct Gate(parking_lot::Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl SignatureVerifier for Gate {
+    fn verify_all(&self, checks: &[SignatureCheck]) -> Result<(), usize> {
+        let _open = self.0.lock().recv();
+        SequentialVerifier.verify_all(checks)
+    }
+}
+
+/// In the network's queue its room is counted and its sender waits for its turn; what was taken is held by nothing else.
+#[tokio::test]
+async fn no_more_is_taken_from_the_network_than_the_jobs_that_may_check_it() {
+    const TOTAL: usize = (VERIFY_JOBS_MAX + 2) * VERIFY_BATCH;
+    let chain = Chain::new();
+    let network = Peer::start(1).await;
+    let (_, _, mut around) = shell_of(&chain, &network.handle);
+    let (events, receiver) = event_queue(true);
+    let vote = |nth: usize| vote_of(&chain, 0, 1 + nth as u64, 0, &operator(0));
+    for nth in 0..TOTAL {
+        events.message((key(2), Standing::Stranger), vote(nth), 1_000, Held::default());
+    }
+    let (gate, closed) = std::sync::mpsc::sync_channel(0);
+    let verifier = Arc::new(Gate(parking_lot::Mutex::new(closed)));
+    let (handle, pool) = (Arc::clone(&around.handle), CpuPool::with_threads(1).unwrap());
+    let registry = TaskRegistry::new(CancellationToken::new());
+    registry.spawn("vote checks", verify_urgent(receiver, handle, network.handle.clone(), pool, verifier));
+    // One thread does it all: it takes what it may meanwhile.
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(events.waiting(), 2 * VERIFY_BATCH);
+    drop(gate);
+    for nth in 0..TOTAL {
+        let queued = patient(around.inbox.urgent.recv()).await.unwrap();
+        let Event::Message { message, verified: true, .. } = queued.event else { panic!("not checked") };
+        assert_eq!(message, vote(nth));
     }
 }

@@ -93,6 +93,23 @@ fn evidence_waits_for_a_chain_that_was_lost() {
     assert!(node.around.written.contains(&JournalRecord::Evidence(piece)), "what is older goes");
 }
 
+/// INV-EVIDENCE-3: it need not have lost a whole epoch.
+#[test]
+fn evidence_waits_for_the_blocks_of_its_epoch_that_were_lost() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let mut later = chain.clone();
+    later.grow(START_MS + 2);
+    let place = Node::new(&chain, &blocks, START_MS + 2).others().next().unwrap();
+    let piece = contradiction(&later, place);
+    assert_eq!(piece.epoch(), chain.state.next_epoch());
+    let records = vec![JournalRecord::Evidence(Arc::clone(&piece))];
+    let mut node = Node::with_records(&chain, &blocks, START_MS + 2, records);
+    assert!(pending(&node).is_empty(), "nobody can tell yet");
+    node.decide(&mut chain, START_MS + 2, false, &[]);
+    assert_eq!(pending(&node), [piece]);
+}
+
 /// INV-EVIDENCE-1.
 #[test]
 fn what_a_journal_holds_counts_only_if_it_holds_on_the_chain() {

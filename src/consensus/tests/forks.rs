@@ -179,6 +179,19 @@ fn a_second_block_that_was_shown_is_not_hidden_by_silence() {
     }
 }
 
+/// INV-FORK-3: nor by a block below it that nobody signed.
+#[test]
+fn a_second_block_that_was_shown_is_not_hidden_by_one_that_proves_nothing() {
+    let trunk = Trunk::new();
+    let mut chain = trunk.parted_at(3, 1);
+    let signatures = &mut chain[4].committed.commit.signatures;
+    signatures.fill(Signature::EMPTY);
+    let decided = [7, 5].map(|height| trunk.fork_with(&trunk.parted_at(height, height), height));
+    let mut node = trunk.node(&decided);
+    assert_eq!(meet(&mut node, &chain, usize::MAX), [7, 5]);
+    assert_eq!(found(&node), Some(7));
+}
+
 /// Five blocks, the last of which ends the second epoch, when the first one is too long ago.
 fn two_epochs(shift_ms: u64) -> (Chain, Vec<LoggedBlock>) {
     let parameters = genesis().parameters;

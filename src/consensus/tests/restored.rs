@@ -104,3 +104,40 @@ fn what_the_journal_locked_is_told_after_a_restart() {
     let is_certified = |it: &Notification| matches!(it, Notification::Certified(of) if *of == txid);
     assert!(told.iter().any(is_locked) && told.iter().any(is_certified), "{told:?}");
 }
+
+/// INV-RESTORE-1: its chain was lost and its journal was not. What spends an output of a payment that was final then waits
+/// for it in the epochs before, and is not carried over from there.
+#[test]
+fn what_an_epoch_had_locked_is_there_again_when_it_comes_back() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let before = chain.clone();
+    let due_ms = chain.state.epoch_start() + chain.state.parameters().epoch_duration_ms;
+    let to_next_epoch = |node: &mut Node, chain: &mut Chain| {
+        node.decide(chain, due_ms, false, &[]);
+        node.decide(chain, due_ms + 1, true, &[]);
+        assert_eq!(node.consensus.state().next_epoch(), 1);
+    };
+    let mut node = Node::new(&chain, &blocks, due_ms);
+    to_next_epoch(&mut node, &mut chain);
+    let parent = chain.payment(0);
+    let child = chain.child(&parent);
+    node.feed(Event::Transaction(parent.clone()));
+    node.hear_locks(parent.txid());
+    for other in node.others().collect::<Vec<_>>() {
+        let id = chain.state.validators().get(other).unwrap().id;
+        let votes = vec![FinalityVote { kind: VoteKind::Final, txid: parent.txid() }];
+        let batch = VoteBatch::signed(chain.state.chain_id(), 1, id, 1, votes, &operator(other));
+        node.hear(Message::VoteBatch(Released::heard(batch)));
+    }
+    node.feed(Event::Transaction(child.clone()));
+    let is_told = |node: &Node| {
+        let tells = |it: &Notification| matches!(it, Notification::Locked(of) if of.txid() == child.txid());
+        node.around.told.iter().any(tells) && node.consensus.finality().transaction(&child.txid()).is_some()
+    };
+    assert!(is_told(&node), "its parent is final");
+    let mut again = Node::with_records(&before, &blocks, due_ms, node.around.written.clone());
+    assert!(!is_told(&again));
+    to_next_epoch(&mut again, &mut before.clone());
+    assert!(is_told(&again));
+}
