@@ -197,6 +197,23 @@
 //! | table_without_deletions | `fjall_reads_the_newest_after_a_kill` |
 //! | unordered_table | `changes_in_no_order_are_applied_one_after_the_other` |
 //! | door_open_while_the_index_lags | `the_door_is_closed_while_the_index_is_far_behind` |
+//! | known_for_longest_makes_room | `an_old_one_that_still_speaks_is_not_the_one_that_makes_room` |
+//! | question_of_an_old_epoch_is_not_renewed | `a_question_that_has_become_another_one_is_asked_without_waiting_for_its_turn` |
+//! | who_left_is_acknowledged | `who_left_the_set_is_acknowledged_no_more` |
+//! | a_quorum_by_itself_asks | `who_is_a_quorum_by_itself_or_no_member_need_not_ask_when_it_hears_nobody` |
+//! | attested_in_an_epoch_that_is_over | `whom_a_masternode_heard_in_an_epoch_that_is_over_it_attests_no_more` |
+//! | evidence_of_this_epoch_lost_with_the_chain | `evidence_waits_for_the_blocks_of_its_epoch_that_were_lost` |
+//! | batches_of_another_epoch_asked_for | `when_an_answer_ends_only_what_its_peer_said_of_this_epoch_is_asked_for` |
+//! | blocks_asked_for_beyond_what_is_held | `no_block_is_asked_for_that_is_further_ahead_than_blocks_are_held` |
+//! | proof_of_a_fork_lost | `a_second_block_that_was_shown_is_not_hidden_by_one_that_proves_nothing` |
+//! | all_budgets_anew_when_the_table_is_full | `who_is_remembered_gets_no_new_budget_when_there_is_no_room_for_others` |
+//! | lost_body_taken_for_here | `a_body_that_gave_way_to_others_is_asked_for_again_while_a_block_has_it` |
+//! | bodies_of_a_returned_epoch_left_to_the_journal | `what_an_epoch_had_locked_is_there_again_when_it_comes_back` |
+//! | copy_taken_for_a_body | `a_copy_that_waits_for_its_parent_is_no_body_of_a_certified_transaction` |
+//! | dead_child_asked_for | `what_went_with_its_parent_is_asked_for_no_more` |
+//! | mark_of_a_registration_overlooked | `what_a_registration_on_its_way_marks_is_not_spent` |
+//! | rested_hosts_stay | `hosts_that_have_rested_make_room_for_others` |
+//! | proof_without_its_ending_counted | `a_set_that_was_there_before_is_proved_like_any_other` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

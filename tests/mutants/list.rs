@@ -1559,4 +1559,149 @@ pub const MUTANTS: &[Mutant] = &[
         new: "self.utxos.overlay_bytes() / 8, OVERLAY_BYTES_MAX",
         caught_by: &["--lib admission::thread::tests::the_door_is_closed_while_the_index_is_far_behind"],
     },
+    Mutant {
+        name: "known_for_longest_makes_room",
+        file: "src/consensus/instances.rs",
+        old: "min_by_key(|(_, known)| known.heard_ms)",
+        new: "min_by_key(|(_, known)| known.first_heard_ms)",
+        caught_by: &[
+            "--lib consensus::instances::tests::an_old_one_that_still_speaks_is_not_the_one_that_makes_room",
+        ],
+    },
+    Mutant {
+        name: "question_of_an_old_epoch_is_not_renewed",
+        file: "src/consensus/instances.rs",
+        old: "said.epoch != self.epoch || said.instance",
+        new: "said.instance",
+        caught_by: &[
+            "--lib consensus::instances::tests::a_question_that_has_become_another_one_is_asked_without_waiting_for_its_turn",
+        ],
+    },
+    Mutant {
+        name: "who_left_is_acknowledged",
+        file: "src/consensus/instances.rs",
+        old: "self.known.retain(|id, _| set.index_of(id).is_some());",
+        new: "self.known.retain(|_, _| set.len() > 0);",
+        caught_by: &["--lib consensus::tests::leaving::who_left_the_set_is_acknowledged_no_more"],
+    },
+    Mutant {
+        name: "a_quorum_by_itself_asks",
+        file: "src/consensus/instances.rs",
+        old: "own.is_none_or(|own| own.weight >= set.quorum())",
+        new: "own.is_none()",
+        caught_by: &[
+            "--lib consensus::tests::leaving::who_is_a_quorum_by_itself_or_no_member_need_not_ask_when_it_hears_nobody",
+        ],
+    },
+    Mutant {
+        name: "attested_in_an_epoch_that_is_over",
+        file: "src/consensus/heartbeats.rs",
+        old: "*other != id && beat.epoch == epoch &&",
+        new: "*other != id && beat.epoch <= epoch &&",
+        caught_by: &[
+            "--lib consensus::tests::leaving::whom_a_masternode_heard_in_an_epoch_that_is_over_it_attests_no_more",
+        ],
+    },
+    Mutant {
+        name: "evidence_of_this_epoch_lost_with_the_chain",
+        file: "src/consensus/evidence.rs",
+        old: "piece.epoch() >= at.chain.epoch()",
+        new: "piece.epoch() > at.chain.epoch()",
+        caught_by: &[
+            "--lib consensus::tests::evidence::evidence_waits_for_the_blocks_of_its_epoch_that_were_lost",
+        ],
+    },
+    Mutant {
+        name: "batches_of_another_epoch_asked_for",
+        file: "src/consensus/peers/pulls.rs",
+        old: "status.filter(|status| status.epoch == finality.machine().epoch())",
+        new: "status.filter(|status| status.epoch >= finality.machine().epoch())",
+        caught_by: &[
+            "--lib consensus::tests::answers::when_an_answer_ends_only_what_its_peer_said_of_this_epoch_is_asked_for",
+        ],
+    },
+    Mutant {
+        name: "blocks_asked_for_beyond_what_is_held",
+        file: "src/consensus/sync/mod.rs",
+        old: "if start > target || start >= horizon {",
+        new: "if start > target {",
+        caught_by: &[
+            "--lib consensus::tests::answers::no_block_is_asked_for_that_is_further_ahead_than_blocks_are_held",
+        ],
+    },
+    Mutant {
+        name: "proof_of_a_fork_lost",
+        file: "src/consensus/sync/forks.rs",
+        old: "search.proof = prove(&ours, theirs, at).or(search.proof);",
+        new: "search.proof = prove(&ours, theirs, at);",
+        caught_by: &[
+            "--lib consensus::tests::forks::a_second_block_that_was_shown_is_not_hidden_by_one_that_proves_nothing",
+        ],
+    },
+    Mutant {
+        name: "all_budgets_anew_when_the_table_is_full",
+        file: "src/consensus/vote_pace.rs",
+        old: " && !paces.senders.contains_key(&sender)",
+        new: "",
+        caught_by: &[
+            "--lib consensus::vote_pace::tests::who_is_remembered_gets_no_new_budget_when_there_is_no_room_for_others",
+        ],
+    },
+    Mutant {
+        name: "lost_body_taken_for_here",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "if finality.machine().transaction(txid).is_some() {",
+        new: "if !txid.0.is_empty() {",
+        caught_by: &[
+            "--lib consensus::tests::answers::a_body_that_gave_way_to_others_is_asked_for_again_while_a_block_has_it",
+        ],
+    },
+    Mutant {
+        name: "bodies_of_a_returned_epoch_left_to_the_journal",
+        file: "src/consensus/finality/restore.rs",
+        old: "for txid in self.machine.spilled() {",
+        new: "for txid in self.machine.spilled().into_iter().take(0) {",
+        caught_by: &[
+            "--lib consensus::tests::restored::what_an_epoch_had_locked_is_there_again_when_it_comes_back",
+        ],
+    },
+    Mutant {
+        name: "copy_taken_for_a_body",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "            Body::Unchecked(_) => {\n                self.wanted_bodies.insert(txid);\n            }",
+        new: "            Body::Unchecked(_) => {}",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_copy_that_waits_for_its_parent_is_no_body_of_a_certified_transaction",
+        ],
+    },
+    Mutant {
+        name: "dead_child_asked_for",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "        if entry.dead {\n            self.wanted_bodies.remove(&txid);\n        }\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::what_went_with_its_parent_is_asked_for_no_more",
+        ],
+    },
+    Mutant {
+        name: "mark_of_a_registration_overlooked",
+        file: "src/admission/checks.rs",
+        old: "if self.is_marked(outpoint) {\n                return Err",
+        new: "if self.is_marked(outpoint) && state.height() > 1_000 {\n                return Err",
+        caught_by: &["--lib admission::tests::coins::what_a_registration_on_its_way_marks_is_not_spent"],
+    },
+    Mutant {
+        name: "rested_hosts_stay",
+        file: "src/network/half_open.rs",
+        old: "            !bucket.holds(HOST_BURST)\n",
+        new: "            !bucket.holds(HOST_BURST + 1)\n",
+        caught_by: &["--lib network::half_open::tests::hosts_that_have_rested_make_room_for_others"],
+    },
+    Mutant {
+        name: "proof_without_its_ending_counted",
+        file: "src/consensus/proof_builder.rs",
+        old: "proof.to_bytes().len() > self.bytes_max",
+        new: "proof.to_bytes().is_empty()",
+        caught_by: &["--lib consensus::tests::proofs::a_set_that_was_there_before_is_proved_like_any_other"],
+    },
 ];

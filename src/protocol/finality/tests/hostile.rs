@@ -232,6 +232,31 @@ fn who_spends_what_its_parent_does_not_make_is_condemned_in_all_copies_with_its_
     assert!(fixture.receive(&orphan).is_empty());
 }
 
+/// Nobody may keep a place beside what a block has taken.
+#[test]
+fn a_block_ends_what_was_kept_beside_the_one_that_it_contains() {
+    let mut fixture = Fixture::new();
+    let (held, rival) = (fixture.pay(0, 1), fixture.pay(0, 2));
+    fixture.receive(&held);
+    assert!(dropped(&fixture.receive(&rival)).is_empty(), "it may be the one in the next epoch");
+    let effects = fixture.block(1_000, false, std::slice::from_ref(&held));
+    assert_eq!(dropped(&effects), [(rival.txid(), DropReason::SpentBy(held.txid()))]);
+    assert!(fixture.machine.transaction(&rival.txid()).is_none());
+}
+
+/// Rule 6: its parent may be carried over, and become final or not; whoever wants it sends it again.
+#[test]
+fn a_child_that_waits_at_the_end_of_its_epoch_is_not_carried_over_with_its_parent() {
+    let mut fixture = Fixture::new();
+    let parent = fixture.pay(0, 1);
+    let child = fixture.spend(&parent, 1, 2);
+    fixture.receive(&parent);
+    fixture.receive(&child);
+    let effects = finish_epoch(&mut fixture);
+    assert_eq!(dropped(&effects), [(child.txid(), DropReason::EpochEnded)]);
+    assert_eq!(cast(&effects), [lock_vote(parent.txid())]);
+}
+
 /// INV-FIN-6: many members have no more of them together than few.
 #[test]
 fn votes_without_a_body_are_shared_out_among_the_members() {
