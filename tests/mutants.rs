@@ -151,8 +151,6 @@
 //! | child_forgotten_when_news_do_not_fit | `a_users_child_whose_parent_becomes_final_in_between_is_not_forgotten` |
 //! | names_of_made_up_parents_stay | `orphans_that_have_gone_leave_nothing_behind` |
 //! | evicted_not_told | `what_makes_room_for_a_richer_one_is_gone_for_everybody` |
-//! | bundles_mixed | `what_came_in_one_message_is_passed_on_in_one_and_a_bad_one_stops_nothing_else` |
-//! | bundles_of_any_size | `no_bundle_is_larger_than_others_take` |
 //! | slow_transaction_keeps_its_place_for_ever | `a_slow_transaction_that_is_forgotten_keeps_no_place` |
 //! | locks_outlive_their_epoch_for_readers | `readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take` |
 //! | contested_keeps_its_place_at_the_door | `what_is_final_contested_or_dropped_makes_room_at_the_door` |

@@ -8,7 +8,6 @@ use ahash::RandomState;
 use super::announcements::Announcements;
 use super::contests::Contests;
 use super::news::Happened;
-use super::orders::{BundleNumber, Orders};
 use super::orphans::OrphanStore;
 use super::waiting::WaitingStore;
 use super::{ANCESTORS_MAX, News, REFUSED_COPIES_MAX, Refusal, RequestedBodies};
@@ -46,8 +45,6 @@ pub struct Submission {
     pub transaction: Arc<Transaction>,
     /// Who pays for it with their share of the checks, and is blamed if it is bad.
     pub source: TransactionSource,
-    /// What has the same number came in one message.
-    pub bundle: BundleNumber,
     /// For whom the answer is, if anybody waits for one.
     pub ticket: Option<Ticket>,
 }
@@ -55,10 +52,10 @@ pub struct Submission {
 /// What admission orders; whoever owns it executes these in their order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Hand these to the finality machine, in this order.
-    Consider(Vec<CheckedTransaction>),
-    /// Tell all peers but this one, in one message.
-    Relay(Vec<Arc<Transaction>>, Option<PeerId>),
+    /// Hand it to the finality machine.
+    Consider(CheckedTransaction),
+    /// Tell all peers but this one.
+    Relay(Arc<Transaction>, Option<PeerId>),
     /// It is in the pool now, and on its way.
     Accepted(TxId, TransactionSource),
     /// It is in the pool now, and waits for its parents.
@@ -120,8 +117,7 @@ impl RefusedCopies {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     pub(super) source: TransactionSource,
-    pub(super) bundle: BundleNumber,
-    pub(super) ticket: Option<Ticket>,
+    ticket: Option<Ticket>,
     pub(super) is_requested: bool,
 }
 
@@ -182,12 +178,12 @@ impl Admission {
     /// Takes a batch in; signatures are checked together.
     #[must_use]
     pub fn admit(&mut self, submissions: Vec<Submission>, state: &LedgerState, now: Moment) -> Vec<Action> {
-        let mut out = Orders::default();
+        let mut out = Vec::with_capacity(submissions.len().saturating_mul(4));
         self.contests.start_epoch(state.next_epoch());
         let mut candidates = Vec::with_capacity(submissions.len());
         let mut seen = BTreeSet::new();
-        for Submission { transaction, source, bundle, ticket } in submissions {
-            let mut origin = Origin { source, bundle, ticket, is_requested: false };
+        for Submission { transaction, source, ticket } in submissions {
+            let mut origin = Origin { source, ticket, is_requested: false };
             match ShapedTransaction::of(transaction, state.parameters()) {
                 Err(error) => refuse(origin, error.into(), &mut out),
                 Ok(shape) => {
@@ -201,13 +197,13 @@ impl Admission {
         }
         self.verify_and_take(candidates, state, now, &mut out);
         self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
-        out.finish()
+        out
     }
 
     /// Those who waited, after what happened meanwhile.
     #[must_use]
     pub fn hear(&mut self, happened: Happened, state: &LedgerState, now: Moment) -> Vec<Action> {
-        let mut out = Orders::default();
+        let mut out = Vec::new();
         let mut candidates = Vec::new();
         let Happened { settled, dropped, is_incomplete, epoch } = happened;
         if let Some(epoch) = epoch {
@@ -234,12 +230,12 @@ impl Admission {
         for orphan in ready {
             let source = TransactionSource::Peer(orphan.from);
             let is_requested = self.parts.requested.contains(&orphan.transaction.txid());
-            let origin = Origin { source, bundle: 0, ticket: None, is_requested };
+            let origin = Origin { source, ticket: None, is_requested };
             candidates.extend(self.look(orphan.transaction, origin, state, now, &mut out));
         }
         self.verify_and_take(candidates, state, now, &mut out);
         self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
-        out.finish()
+        out
     }
 
     /// A peer says that these lack votes: those that are not here are asked for. What comes is checked as any other.
@@ -257,7 +253,7 @@ impl Admission {
     #[must_use]
     pub fn tick(&mut self, now: Moment) -> Vec<Action> {
         self.orphans.expire(now.steady_ms);
-        let mut out = Orders::default();
+        let mut out = Vec::new();
         let before_ms = now.wall_ms.saturating_sub(self.parts.expiry_ms);
         let expired = self.parts.pool.expire(before_ms);
         for txid in &expired {
@@ -280,7 +276,7 @@ impl Admission {
             out.push(Action::Announce(due));
         }
         self.parts.news.note_waiting(self.orphans.len().saturating_add(self.waiting.len()));
-        out.finish()
+        out
     }
 
     // -- known-ness and inputs ----------------------------------------------------------------------------------------
@@ -292,7 +288,7 @@ impl Admission {
         origin: Origin,
         state: &LedgerState,
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) -> Option<Candidate> {
         if self.is_known(&shape, origin, out) {
             return None;
@@ -329,7 +325,7 @@ impl Admission {
     }
 
     /// Whether nothing is to be done for these bytes.
-    fn is_known(&self, shape: &ShapedTransaction, origin: Origin, out: &mut Orders) -> bool {
+    fn is_known(&self, shape: &ShapedTransaction, origin: Origin, out: &mut Vec<Action>) -> bool {
         let txid = shape.txid();
         let Some(_) = origin.peer() else {
             // What a user sends is answered for its own bytes; what is in a block, with the rest.
@@ -338,9 +334,9 @@ impl Admission {
             if let Some(pooled) = is_same {
                 // Once more to the machine, which may have had no room for it; those who wait stay where they are.
                 if !self.waiting.contains(&txid) {
-                    out.consider(pooled);
+                    out.push(Action::Consider(pooled));
                 }
-                out.answer(origin, Ok(txid));
+                answer(origin, Ok(txid), out);
                 return true;
             }
             return false;
@@ -349,7 +345,7 @@ impl Admission {
             // The body that this node asked for is here, checked: no copy is needed.
             if origin.is_requested && !self.waiting.contains(&txid) {
                 self.parts.requested.came(&txid);
-                out.consider(pooled);
+                out.push(Action::Consider(pooled));
             }
             return true;
         }
@@ -472,7 +468,7 @@ impl Admission {
         origin: Origin,
         missing: &[OutPoint],
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         let Some((from, first)) = origin.peer().zip(missing.first()) else { return };
         let refusal = unknown(*first);
@@ -494,7 +490,7 @@ impl Admission {
         shape: &ShapedTransaction,
         origin: Origin,
         refusal: Refusal,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         if let Refusal::Invalid(error) = &refusal
             && is_for_ever(error)
@@ -529,8 +525,12 @@ const fn unknown(outpoint: OutPoint) -> Refusal {
     Refusal::InputsUnknown { outpoint, retry_after_ms: RETRY_SOON_MS }
 }
 
+pub(super) fn answer(origin: Origin, outcome: Result<TxId, Refusal>, out: &mut Vec<Action>) {
+    out.push(Action::Answer(origin.ticket, outcome));
+}
+
 /// Answers, and blames a peer for what no honest one passes on.
-pub(super) fn refuse(origin: Origin, refusal: Refusal, out: &mut Orders) {
+pub(super) fn refuse(origin: Origin, refusal: Refusal, out: &mut Vec<Action>) {
     if let (Some(peer), Refusal::Invalid(error)) = (origin.peer(), &refusal)
         && is_for_ever(error)
     {
@@ -542,5 +542,5 @@ pub(super) fn refuse(origin: Origin, refusal: Refusal, out: &mut Orders) {
         };
         out.push(Action::Blame(peer, what));
     }
-    out.answer(origin, Err(refusal));
+    answer(origin, Err(refusal), out);
 }

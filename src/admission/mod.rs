@@ -5,8 +5,6 @@
 //! to the finality machine and to the peers. [`Admission`] has no clock, no thread and no channel: the node drives it
 //! from `thread.rs`, the simulator by itself. It knows nothing of consensus; the node tells it what became final.
 //!
-//! Transactions travel in bundles, and what came together is checked, handed on and passed on together (`orders.rs`).
-//!
 //! # In order of cost
 //! - the shape
 //! - whether these bytes are known, or were refused
@@ -47,7 +45,6 @@ mod contests;
 pub mod load;
 mod mirror;
 mod news;
-mod orders;
 mod orphans;
 mod refusal;
 mod requested;
@@ -62,7 +59,6 @@ pub use self::checks::{Action, Admission, AdmissionParts, Moment, Submission, Ti
 pub use self::contests::{CONTESTED_OUTPUTS_MAX, IMPROVEMENTS_MAX};
 pub use self::mirror::Mirror;
 pub use self::news::{Happened, NEWS_MAX, News};
-pub use self::orders::BundleNumber;
 pub use self::orphans::{
     ORPHAN_BYTES_MAX, ORPHAN_BYTES_OF_SENDER_MAX, ORPHAN_INPUTS_MAX, ORPHAN_LIFETIME_MS, ORPHAN_WAIT_MS,
     ORPHANS_OF_SENDER_MAX,

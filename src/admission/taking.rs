@@ -1,11 +1,11 @@
 //! Signatures and policy, and where a transaction goes that passes them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::checks::{
-    Action, Admission, Candidate, Inputs, Moment, Origin, RETRY_LATER_MS, RETRY_SOON_MS, refuse,
+    Action, Admission, Candidate, Inputs, Moment, Origin, RETRY_LATER_MS, RETRY_SOON_MS, answer, refuse,
 };
-use super::orders::Orders;
 use super::waiting::WaitingError;
 use super::{ANCESTORS_MAX, Refusal};
 use crate::mempool::PoolError;
@@ -22,7 +22,7 @@ impl Admission {
         candidates: Vec<Candidate>,
         state: &LedgerState,
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         if candidates.is_empty() {
             return;
@@ -41,8 +41,9 @@ impl Admission {
                     }
                     Inputs::Known { contested, .. } => {
                         self.contests.pass(&transaction.txid(), &contested);
-                        out.relay(&transaction, Some(origin));
-                        out.consider(transaction);
+                        let relayed = Arc::clone(transaction.transaction());
+                        out.push(Action::Consider(transaction));
+                        out.push(Action::Relay(relayed, origin.peer()));
                     }
                     Inputs::ChildOf { fee, parents } => {
                         self.wait(transaction, origin, (fee, parents), state, now, out);
@@ -60,7 +61,7 @@ impl Admission {
         origin: Origin,
         fee: Amount,
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         let txid = transaction.txid();
         let locked = self.parts.utxos.lock(&transaction).map_err(|error| match error {
@@ -79,9 +80,10 @@ impl Admission {
                     self.announcements.pushed(txid, now.steady_ms);
                 }
                 out.push(Action::Accepted(txid, origin.source));
-                inserted.evicted.into_iter().for_each(|evicted| out.push(Action::Gone(evicted)));
-                out.relay(&transaction, Some(origin));
-                out.consider(transaction);
+                out.extend(inserted.evicted.into_iter().map(Action::Gone));
+                let relayed = Arc::clone(transaction.transaction());
+                out.push(Action::Consider(transaction));
+                out.push(Action::Relay(relayed, origin.peer()));
             }
             // Another copy of what is in the pool.
             Err(PoolError::AlreadyKnown) => {}
@@ -95,7 +97,7 @@ impl Admission {
                 return;
             }
         }
-        out.answer(origin, Ok(txid));
+        answer(origin, Ok(txid), out);
     }
 
     /// Others have certified it, or a proposal names it: the machine gets it, whatever else there is to say.
@@ -105,7 +107,7 @@ impl Admission {
         origin: Origin,
         inputs: &Inputs,
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         let txid = transaction.txid();
         if let Inputs::Known { fee, .. } = inputs {
@@ -115,10 +117,10 @@ impl Admission {
             if is_free && pool.insert(transaction.clone(), *fee, now.wall_ms, origin.source).is_ok() {
                 out.push(Action::Accepted(txid, origin.source));
             }
-            out.relay(&transaction, Some(origin));
+            out.push(Action::Relay(Arc::clone(transaction.transaction()), origin.peer()));
         }
-        out.consider(transaction);
-        out.answer(origin, Ok(txid));
+        out.push(Action::Consider(transaction));
+        answer(origin, Ok(txid), out);
     }
 
     /// A user's child of what is on its way.
@@ -129,7 +131,7 @@ impl Admission {
         (fee, parents): (Amount, BTreeSet<TxId>),
         state: &LedgerState,
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         let txid = transaction.txid();
         if let Err(error) = self.waiting.insert(transaction.clone(), parents.clone()) {
@@ -155,7 +157,7 @@ impl Admission {
                 return;
             }
         }
-        out.answer(origin, Ok(txid));
+        answer(origin, Ok(txid), out);
         // Shown before the last look, so that what comes between is told.
         self.parts.news.note_waiting(self.waiting.len());
         self.look_at_parents(parents, state, now, out);
@@ -169,7 +171,7 @@ impl Admission {
         child: CheckedTransaction,
         state: &LedgerState,
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         let find = |outpoint: &OutPoint| {
             let (output, height) = self.parts.utxos.find_output(outpoint)?;
@@ -185,8 +187,8 @@ impl Admission {
             return;
         }
         self.announcements.pushed(child.txid(), now.steady_ms);
-        out.relay(&child, None);
-        out.consider(child);
+        out.push(Action::Relay(Arc::clone(child.transaction()), None));
+        out.push(Action::Consider(child));
     }
 
     /// Looks at parents that may have become final or gone without news.
@@ -195,7 +197,7 @@ impl Admission {
         parents: impl IntoIterator<Item = TxId>,
         state: &LedgerState,
         now: Moment,
-        out: &mut Orders,
+        out: &mut Vec<Action>,
     ) {
         for parent in parents {
             let first = OutPoint { txid: parent, index: 0 };
@@ -213,12 +215,12 @@ impl Admission {
         }
     }
 
-    pub(super) fn look_at_all_parents(&mut self, state: &LedgerState, now: Moment, out: &mut Orders) {
+    pub(super) fn look_at_all_parents(&mut self, state: &LedgerState, now: Moment, out: &mut Vec<Action>) {
         let parents = self.waiting.parents();
         self.look_at_parents(parents, state, now, out);
     }
 
-    pub(super) fn forget(&self, transaction: &CheckedTransaction, out: &mut Orders) {
+    pub(super) fn forget(&self, transaction: &CheckedTransaction, out: &mut Vec<Action>) {
         let txid = transaction.txid();
         if self.parts.pool.remove(&txid).is_some() {
             self.parts.utxos.release(transaction);

@@ -1,6 +1,5 @@
 //! Admission against what strangers, owners and users send, over the real outputs and pool.
 
-mod bundles;
 mod coins;
 mod stores;
 
@@ -134,8 +133,7 @@ impl Desk {
     }
 
     fn hand_in(&mut self, transaction: &Arc<Transaction>, source: TransactionSource) -> Vec<Action> {
-        let submission =
-            Submission { transaction: Arc::clone(transaction), source, bundle: 0, ticket: Some(7) };
+        let submission = Submission { transaction: Arc::clone(transaction), source, ticket: Some(7) };
         let actions = self.admission.admit(vec![submission], &self.state, self.now);
         self.check();
         actions
@@ -197,18 +195,18 @@ fn answer(actions: &[Action]) -> Result<TxId, Refusal> {
 
 fn considered(actions: &[Action]) -> Vec<TxId> {
     let of = |action: &Action| match action {
-        Action::Consider(transactions) => transactions.iter().map(CheckedTransaction::txid).collect(),
-        _ => Vec::new(),
+        Action::Consider(transaction) => Some(transaction.txid()),
+        _ => None,
     };
-    actions.iter().flat_map(of).collect()
+    actions.iter().filter_map(of).collect()
 }
 
 fn relayed(actions: &[Action]) -> Vec<TxId> {
     let of = |action: &Action| match action {
-        Action::Relay(bundle, _) => bundle.iter().map(|transaction| transaction.txid()).collect(),
-        _ => Vec::new(),
+        Action::Relay(transaction, _) => Some(transaction.txid()),
+        _ => None,
     };
-    actions.iter().flat_map(of).collect()
+    actions.iter().filter_map(of).collect()
 }
 
 fn blamed(actions: &[Action]) -> Vec<Misbehaviour> {
@@ -238,7 +236,7 @@ fn a_payment_goes_to_pool_machine_and_peers_and_comes_again_without_effect() {
     let txid = payment.txid();
     let actions = desk.send(9, &payment);
     assert_eq!((considered(&actions), relayed(&actions)), (vec![txid], vec![txid]));
-    assert!(actions.contains(&Action::Relay(vec![Arc::clone(&payment)], Some(peer(9)))));
+    assert!(actions.contains(&Action::Relay(Arc::clone(&payment), Some(peer(9)))));
     assert!(actions.contains(&Action::Accepted(txid, TransactionSource::Peer(peer(9)))));
     assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Locked { by: txid });
     assert!(desk.send(8, &payment).is_empty(), "known");
@@ -493,7 +491,7 @@ fn a_child_that_comes_twice_at_once_is_counted_once() {
     desk.submit(&parent).unwrap();
     let submission = |ticket| {
         let (transaction, source) = (Arc::clone(&child), TransactionSource::Local);
-        Submission { transaction, source, bundle: 0, ticket: Some(ticket) }
+        Submission { transaction, source, ticket: Some(ticket) }
     };
     let actions = desk.admission.admit(vec![submission(7), submission(8)], &desk.state, desk.now);
     desk.check();

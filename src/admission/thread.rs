@@ -55,7 +55,7 @@ const ENTRY_BYTES_MAX: usize = 8 << 20;
 /// Bytes of the queues, at most.
 pub(super) const QUEUE_BYTES_MAX: usize =
     USER_QUEUE_BYTES_MAX + PEER_QUEUE_BYTES_MAX + WANTED_QUEUE_BYTES_MAX + ANNOUNCEMENTS_BYTES_MAX;
-/// Transactions that are checked together, at most, and what is left of the last message.
+/// Entries that are checked together, at most.
 const BATCH_MAX: usize = 256;
 /// How often what is too old is looked for.
 const TICK: Duration = Duration::from_secs(1);
@@ -69,11 +69,11 @@ pub struct NodeStopped;
 pub trait Node: Send + 'static {
     /// The chain's state at its tip.
     fn state(&self) -> Arc<LedgerState>;
-    /// Hands transactions to the finality machine; blocks while there is no room.
+    /// Hands a transaction to the finality machine; blocks while there is no room.
     ///
     /// # Errors
     /// When the node stops.
-    fn consider(&self, transactions: Vec<CheckedTransaction>) -> Result<(), NodeStopped>;
+    fn consider(&self, transaction: CheckedTransaction) -> Result<(), NodeStopped>;
     /// Tells the finality machine that time is up for these.
     ///
     /// # Errors
@@ -321,9 +321,8 @@ pub async fn route_bulk(
     while let Some(event) = events.recv().await {
         let NetworkEvent::Message { peer, message } = event else { continue };
         let taken = match message {
-            Message::Bundle(transactions) | Message::Transactions(transactions) => {
-                admission.take_from_peer(peer, transactions).await
-            }
+            Message::Transaction(transaction) => admission.take_from_peer(peer, vec![transaction]).await,
+            Message::Transactions(transactions) => admission.take_from_peer(peer, transactions).await,
             Message::Announce(txids) => {
                 admission.announced(peer, txids);
                 Ok(())
@@ -440,24 +439,19 @@ impl<N: Node> AdmissionThread<N> {
             self.execute(actions, Vec::new())?;
         }
         let (mut submissions, mut answers) = (Vec::with_capacity(BATCH_MAX), Answers::new());
-        let (mut oldest, mut messages) = (Clock.instant(), 0);
+        let mut oldest = Clock.instant();
         let AdmissionInbox { wanted, users, peers, .. } = &mut self.inbox;
         for (queue, share) in [(wanted, BATCH_MAX), (users, BATCH_MAX / 2), (peers, BATCH_MAX / 2)] {
-            let until = submissions.len().saturating_add(share);
-            while submissions.len() < until {
+            for _ in 0..share {
                 let Ok(Queued { entry, since, .. }) = queue.try_recv() else { break };
                 oldest = oldest.min(since);
                 let Entry { transactions, source, mut answer } = entry;
-                if source != TransactionSource::Local {
-                    messages += 1;
-                }
-                let bundle = if source == TransactionSource::Local { 0 } else { messages };
                 for transaction in transactions {
                     let ticket = answer.is_some().then_some(answers.len());
                     if let Some(answer) = answer.take() {
                         answers.push(Some(answer));
                     }
-                    submissions.push(Submission { transaction, source, bundle, ticket });
+                    submissions.push(Submission { transaction, source, ticket });
                 }
             }
         }
@@ -480,8 +474,10 @@ impl<N: Node> AdmissionThread<N> {
     fn execute(&self, actions: Vec<Action>, mut answers: Answers) -> Result<(), NodeStopped> {
         for action in actions {
             match action {
-                Action::Consider(transactions) => self.node.consider(transactions)?,
-                Action::Relay(bundle, except) => self.network.broadcast(&Message::Bundle(bundle), except),
+                Action::Consider(transaction) => self.node.consider(transaction)?,
+                Action::Relay(transaction, except) => {
+                    self.network.broadcast(&Message::Transaction(transaction), except);
+                }
                 Action::Accepted(txid, source) => {
                     if source == TransactionSource::Local {
                         let door = &self.inbox.door;

@@ -32,13 +32,12 @@ impl Node for AdmittedTo {
         self.bft.state()
     }
 
-    fn consider(&self, transactions: Vec<CheckedTransaction>) -> Result<(), NodeStopped> {
-        let events = transactions.into_iter().map(Event::Transaction);
-        self.engine.bulk_blocking(events).map_err(|_| NodeStopped)
+    fn consider(&self, transaction: CheckedTransaction) -> Result<(), NodeStopped> {
+        self.engine.bulk_blocking(Event::Transaction(transaction)).map_err(|_| NodeStopped)
     }
 
     fn expired(&self, txids: Vec<TxId>) -> Result<(), NodeStopped> {
-        self.engine.bulk_blocking([Event::Expired(txids)]).map_err(|_| NodeStopped)
+        self.engine.bulk_blocking(Event::Expired(txids)).map_err(|_| NodeStopped)
     }
 
     fn accepted(&self, txid: TxId, now_ms: TimeMs, now: Instant) {

@@ -82,7 +82,7 @@ fn memory_of(event: &Event) -> usize {
             let bodies = blocks.iter().flat_map(|committed| &committed.block.transactions);
             bodies.map(|transaction| transaction.memory_bytes()).fold(0, usize::saturating_add)
         }
-        Message::Bundle(transactions) | Message::Transactions(transactions) => {
+        Message::Transactions(transactions) => {
             transactions.iter().map(|transaction| transaction.memory_bytes()).fold(0, usize::saturating_add)
         }
         Message::GetTransactions(txids) | Message::GetCertificates(_, txids) => {
@@ -208,22 +208,18 @@ impl ConsensusHandle {
         Ok(())
     }
 
-    /// The same for the thread of admission, whose events are small, with one wake-up for all of them; blocks while there
-    /// are too many. Not to be called from a task.
+    /// The same for the thread of admission, whose events are small; blocks while there are too many. Not to be called
+    /// from a task.
     ///
     /// # Errors
     /// When the node stops.
-    pub fn bulk_blocking(&self, events: impl IntoIterator<Item = Event>) -> Result<(), ConsensusStopped> {
-        for event in events {
-            match self.bulk.events.try_send(Queued { event, _bytes: None }) {
-                Ok(()) => {}
-                Err(mpsc::error::TrySendError::Full(queued)) => {
-                    // Whoever makes room may sleep still.
-                    self.wake();
-                    self.bulk.events.blocking_send(queued).map_err(|_| ConsensusStopped)?;
-                }
-                Err(mpsc::error::TrySendError::Closed(_)) => return Err(ConsensusStopped),
+    pub fn bulk_blocking(&self, event: Event) -> Result<(), ConsensusStopped> {
+        match self.bulk.events.try_send(Queued { event, _bytes: None }) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(queued)) => {
+                self.bulk.events.blocking_send(queued).map_err(|_| ConsensusStopped)?;
             }
+            Err(mpsc::error::TrySendError::Closed(_)) => return Err(ConsensusStopped),
         }
         self.wake();
         Ok(())
@@ -292,7 +288,7 @@ mod tests {
                 0 => handle.hand_in(Event::Tick),
                 1 => handle.urgent(Event::Tick).await.unwrap(),
                 2 => handle.bulk(Event::Tick).await.unwrap(),
-                _ => handle.bulk_blocking([Event::Tick]).unwrap(),
+                _ => handle.bulk_blocking(Event::Tick).unwrap(),
             }
             let woken = heard.recv_timeout(Duration::from_secs(20));
             thread.thread().unpark();

@@ -36,7 +36,10 @@ impl Consensus {
     pub(super) fn on_message(&mut self, from: PeerId, message: Message, verified: bool) {
         match message {
             Message::Status(status) => self.on_status(from, status),
-            Message::Bundle(transactions) | Message::Transactions(transactions) => {
+            Message::Transaction(transaction) => {
+                self.out.push(Output::CheckTransactions(from, vec![transaction]));
+            }
+            Message::Transactions(transactions) => {
                 self.out.push(Output::CheckTransactions(from, transactions));
             }
             Message::VoteBatch(batch) => self.on_batch(from, batch, verified),

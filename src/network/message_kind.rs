@@ -16,7 +16,7 @@
 //!
 //! | kind | honest, at most, a second |
 //! |---|---|
-//! | bundle | 5,000, each of one transaction of 300 bytes on average |
+//! | transaction | 5,000, of 300 bytes on average |
 //! | vote batch | 100 validators x 500 batches (one in 2 ms) = 50,000; 256 bytes around each, and 33 bytes for each of 100 x 2 x 5,000 votes: 46 MB |
 //! | block vote | 5 blocks (gap 200 ms) x 2 steps x 100 validators = 1,000, and as many again that are pushed after a loss |
 //! | proposal | 5, and one more for each round |
@@ -26,7 +26,7 @@
 //! | evidence, heartbeats | one of each member at once, after a connection is made |
 //!
 //! Bursts are two seconds of the rate, or more where one message may be large. The number of transactions has more room
-//! than that: payers can make bursts, and a bundle may be of one.
+//! than that: payers can make bursts.
 //!
 //! # Units
 //! Bytes of the encoded message. Work is in bytes too: what one message costs its consumer, as so many bytes of plain
@@ -34,9 +34,8 @@
 
 use crate::types::Message;
 use crate::types::limits::{
-    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, BUNDLE_BYTES_MAX, EVIDENCE_BYTES_MAX, MESSAGE_BYTES_MAX,
-    NEIGHBOURS_MAX, PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX,
-    VALIDATORS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, EVIDENCE_BYTES_MAX, MESSAGE_BYTES_MAX, NEIGHBOURS_MAX,
+    PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, TRANSACTION_BYTES_MAX, VALIDATORS_MAX,
 };
 
 /// Room for the fixed parts of a message: tags, counts, heads, a signature.
@@ -204,12 +203,12 @@ message_kinds! {
     Ping => urgent("ping", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
     Pong => urgent("pong", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
     Status => urgent("status", DIRECT, 3 * FIXED_BYTES, messages(100, 200), PLAIN);
-    Bundle => bulk(
-        "bundle",
+    Transaction => bulk(
+        "transaction",
         MESH,
-        BUNDLE_BYTES_MAX + FIXED_BYTES,
+        TRANSACTION_BYTES_MAX + FIXED_BYTES,
         rates(2 * HEADROOM * PAYMENTS_PER_SECOND, 16 * MIB),
-        SIGNATURES,
+        SIGNED,
     );
     VoteBatch => urgent(
         "vote_batch",
@@ -377,7 +376,7 @@ mod tests {
         let bulk: Vec<&str> =
             MessageKind::ALL.into_iter().filter(|kind| !kind.is_urgent()).map(MessageKind::name).collect();
         let expected = [
-            "bundle",
+            "transaction",
             "get_transactions",
             "transactions",
             "get_blocks",
@@ -390,7 +389,7 @@ mod tests {
         let gossip: Vec<&str> =
             MessageKind::ALL.into_iter().filter(|kind| kind.is_gossip()).map(MessageKind::name).collect();
         let expected =
-            ["bundle", "vote_batch", "proposal", "block_vote", "evidence", "heartbeat", "instance"];
+            ["transaction", "vote_batch", "proposal", "block_vote", "evidence", "heartbeat", "instance"];
         assert_eq!(gossip, expected);
     }
 
@@ -456,12 +455,12 @@ mod tests {
             for step in 0..100_u64 {
                 let at = start + Duration::from_millis(2_000 * second + 10 * step);
                 admit(MessageKind::VoteBatch, batch_bytes, batches_per_second / 100, at);
-                admit(MessageKind::Bundle, 300, payments_per_second / 100, at);
+                admit(MessageKind::Transaction, 300, payments_per_second / 100, at);
                 admit(MessageKind::BlockVote, block_vote_bytes, 10, at);
             }
             let at = start + Duration::from_millis(2_000 * second + 1_999);
             admit(MessageKind::VoteBatch, batch_bytes, batches_per_second, at);
-            admit(MessageKind::Bundle, 300, payments_per_second, at);
+            admit(MessageKind::Transaction, 300, payments_per_second, at);
             admit(MessageKind::BlockVote, block_vote_bytes, 1_000, at);
         }
     }

@@ -114,7 +114,7 @@ mod tests {
             (0..1_000).map(|_| limiter.check(MessageKind::BlockVote, 200, start)).collect();
         assert!(verdicts.iter().all(|verdict| *verdict != Verdict::Admit));
         assert_eq!(verdicts.iter().filter(|verdict| **verdict == Verdict::DropAndReport).count(), 10);
-        assert_eq!(limiter.check(MessageKind::Bundle, 300, start), Verdict::Admit, "kinds are apart");
+        assert_eq!(limiter.check(MessageKind::Transaction, 300, start), Verdict::Admit, "kinds are apart");
         let later = start + Duration::from_millis(10);
         let admitted = (0..1_000)
             .filter(|_| limiter.check(MessageKind::BlockVote, 200, later) == Verdict::Admit)
@@ -127,7 +127,7 @@ mod tests {
         let start = now();
         let mut limiter = RateLimiter::new(start);
         let admitted = (0..1_000)
-            .filter(|_| limiter.check(MessageKind::Bundle, 100_000, start) == Verdict::Admit)
+            .filter(|_| limiter.check(MessageKind::Transaction, 100_000, start) == Verdict::Admit)
             .count();
         assert_eq!(admitted, 335, "32 MiB of 100,000 bytes each");
     }

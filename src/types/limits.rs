@@ -6,10 +6,6 @@ pub const TRANSACTION_INPUTS_MAX: usize = 1_000;
 pub const TRANSACTION_OUTPUTS_MAX: usize = 1_000;
 /// Encoded bytes of one transaction, at most.
 pub const TRANSACTION_BYTES_MAX: usize = 100_000;
-/// Transactions that travel in one message unasked, at most.
-pub const BUNDLE_TRANSACTIONS_MAX: usize = 256;
-/// Their encoded bytes, at most.
-pub const BUNDLE_BYTES_MAX: usize = 1 << 20;
 /// Encoded bytes of a transaction that can be valid, at least: one input, its key and its signature. Messages with many
 /// transactions must not hold more of them than fit at this size.
 pub const TRANSACTION_BYTES_MIN: usize = 160;

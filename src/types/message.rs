@@ -23,8 +23,8 @@ use super::heartbeat::Heartbeat;
 use super::instance::InstanceStatement;
 use super::keys::PublicKey;
 use super::limits::{
-    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, BUNDLE_TRANSACTIONS_MAX, INSTANCES_MAX, NEIGHBOURS_MAX,
-    PEER_ADDRESSES_MAX, REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, INSTANCES_MAX, NEIGHBOURS_MAX, PEER_ADDRESSES_MAX,
+    REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
 };
 use super::proposal::Proposal;
 use super::released::Released;
@@ -81,8 +81,8 @@ pub enum Message {
     Pong(u64),
     /// Where the sender stands.
     Status(NodeStatus),
-    /// Transactions that were new to the sender, 1 to [`BUNDLE_TRANSACTIONS_MAX`].
-    Bundle(Vec<Arc<Transaction>>),
+    /// A transaction that is new to the sender.
+    Transaction(Arc<Transaction>),
     /// A batch of finality votes.
     VoteBatch(Released<VoteBatch>),
     /// A proposal of a block.
@@ -184,9 +184,6 @@ impl Message {
                 within("rivals", statement.rivals.len(), INSTANCES_MAX)?;
                 within("acknowledgements", statement.acknowledged.len(), VALIDATORS_MAX)
             }
-            Self::Bundle(transactions) => {
-                within("bundled transactions", transactions.len(), BUNDLE_TRANSACTIONS_MAX)
-            }
             Self::VoteBatch(batch) => within("votes", batch.votes.len(), BATCH_VOTES_MAX),
             Self::GetTransactions(ids) | Self::GetCertificates(_, ids) | Self::Announce(ids) => {
                 within("ids", ids.len(), REQUEST_IDS_MAX)
@@ -215,7 +212,7 @@ impl Message {
     /// When there are more than valid ones could be.
     pub fn check_density(&self, encoded_bytes: usize) -> Result<(), LimitExceeded> {
         let count = match self {
-            Self::Bundle(transactions) | Self::Transactions(transactions) => transactions.len(),
+            Self::Transactions(transactions) => transactions.len(),
             Self::Blocks(blocks) => {
                 let counts = blocks.iter().map(|block| block.block.transactions.len());
                 counts.fold(0, usize::saturating_add)
@@ -250,10 +247,6 @@ mod tests {
         Released::heard(Certificate { vote: of, epoch: 0, votes: vec![vote; votes] })
     }
 
-    fn transaction() -> Arc<Transaction> {
-        Arc::new(Transaction::transfer(Vec::new(), Vec::new(), Vec::new()))
-    }
-
     fn addresses(count: usize, bytes: usize) -> Message {
         Message::Masternodes(vec![PeerAddress { address: "x".repeat(bytes), identity: None }; count])
     }
@@ -275,8 +268,7 @@ mod tests {
     #[test]
     fn each_list_has_its_bound() {
         type Make = fn(usize) -> Message;
-        let lists: [(Make, usize); 11] = [
-            (|count| Message::Bundle(vec![transaction(); count]), BUNDLE_TRANSACTIONS_MAX),
+        let lists: [(Make, usize); 10] = [
             (status, VALIDATORS_MAX),
             (|count| Message::VoteBatch(Released::heard(batch(count))), BATCH_VOTES_MAX),
             (|count| Message::GetTransactions(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),

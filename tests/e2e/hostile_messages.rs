@@ -190,11 +190,11 @@ fn get_certificates(siege: &Siege) -> String {
 fn recorded_txids(siege: &Siege) -> Vec<TxId> {
     let peer = connect(siege);
     std::thread::sleep(Duration::from_millis(400));
-    let txids = |message| match message {
-        Message::Bundle(bundle) => bundle.iter().map(|transaction| transaction.txid()).collect(),
-        _ => Vec::new(),
+    let txid = |message| match message {
+        Message::Transaction(transaction) => Some(transaction.txid()),
+        _ => None,
     };
-    peer.take_received().into_iter().flat_map(txids).take(200).collect()
+    peer.take_received().into_iter().filter_map(txid).take(200).collect()
 }
 
 /// Each would have its body asked for, of the attacker and of nobody else.
@@ -335,7 +335,7 @@ fn replay(siege: &Siege) -> String {
     let gossip = |message: &Message| {
         matches!(
             message,
-            Message::Bundle(_)
+            Message::Transaction(_)
                 | Message::VoteBatch(_)
                 | Message::Proposal(_)
                 | Message::BlockVote(_)

@@ -33,7 +33,7 @@ fn no_inputs(siege: &Siege) -> String {
     let key = any_key();
     flood(siege, |number| {
         let transaction = Transaction::transfer(Vec::new(), vec![output()], number.to_le_bytes().to_vec());
-        Message::Bundle(vec![Arc::new(transaction.signed(&siege.chain_id(), &[&key]))])
+        Message::Transaction(Arc::new(transaction.signed(&siege.chain_id(), &[&key])))
     })
 }
 
@@ -49,7 +49,7 @@ fn families(siege: &Siege) -> impl FnMut(u64) -> Message {
         let outputs = vec![TxOut { value: Amount(1_000_000_000 / (1 + number % 4)), lock }; 2];
         let transaction = Transaction::transfer(vec![parent], outputs, Vec::new()).signed(&chain_id, &[&key]);
         parent.txid = transaction.txid();
-        Message::Bundle(vec![Arc::new(transaction)])
+        Message::Transaction(Arc::new(transaction))
     }
 }
 
@@ -70,7 +70,7 @@ pub fn rival_orphans(siege: &Siege) -> String {
     flood(siege, |number| {
         let memo = number.to_le_bytes().to_vec();
         let transaction = Transaction::transfer(inputs.clone(), vec![output()], memo);
-        Message::Bundle(vec![Arc::new(transaction.signed(&siege.chain_id(), &[&key]))])
+        Message::Transaction(Arc::new(transaction.signed(&siege.chain_id(), &[&key])))
     })
 }
 
@@ -81,7 +81,7 @@ fn bad_signatures(siege: &Siege) -> String {
         let memo = number.to_string();
         let mut payment = siege.chain().spend_paying(&coin, &coin.key, 1, &memo, Amount(10_000));
         payment.witnesses[0].signature = any_signature();
-        Message::Bundle(vec![Arc::new(payment)])
+        Message::Transaction(Arc::new(payment))
     })
 }
 
@@ -105,7 +105,7 @@ fn other_witnesses(siege: &Siege) -> String {
         )
         .signed(&siege.chain_id(), &[&one.key, &moved.key]);
         for copy in copies_of(siege, &payment) {
-            copies += send_until_closed(&connect(siege), &[Message::Bundle(vec![Arc::new(copy)])]);
+            copies += send_until_closed(&connect(siege), &[Message::Transaction(Arc::new(copy))]);
         }
         siege.honest().send(&payment).unwrap();
         assert_final_everywhere(siege, payment.txid());
@@ -160,7 +160,7 @@ fn conflicts(siege: &Siege) -> String {
         let transaction =
             Transaction::transfer(inputs, vec![TxOut { value, lock }], number.to_le_bytes().to_vec())
                 .signed(&siege.chain_id(), &keys.iter().collect::<Vec<_>>());
-        Message::Bundle(vec![Arc::new(transaction)])
+        Message::Transaction(Arc::new(transaction))
     })
 }
 
@@ -174,7 +174,7 @@ pub fn victims_coin(siege: &Siege) -> String {
             let transaction =
                 Transaction::transfer(vec![coin.outpoint, invented()], vec![output()], Vec::new());
             let transaction = transaction.signed(&siege.chain_id(), &[&key]);
-            let _sent = peer.send(&Message::Bundle(vec![Arc::new(transaction)]));
+            let _sent = peer.send(&Message::Transaction(Arc::new(transaction)));
         }
         std::thread::sleep(Duration::from_millis(150));
         for (coin, node) in coins.iter().zip([siege.attacked(), siege.honest(), siege.attacked()]) {

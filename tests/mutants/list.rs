@@ -1176,25 +1176,9 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "evicted_not_told",
         file: "src/admission/taking.rs",
-        old: "inserted.evicted.into_iter().for_each(|evicted| out.push(Action::Gone(evicted)));",
+        old: "out.extend(inserted.evicted.into_iter().map(Action::Gone));",
         new: "",
         caught_by: &["--lib admission::tests::coins::what_makes_room_for_a_richer_one_is_gone_for_everybody"],
-    },
-    Mutant {
-        name: "bundles_mixed",
-        file: "src/admission/orders.rs",
-        old: "let number = origin.map_or(0, |origin| origin.bundle);",
-        new: "let number = 0;",
-        caught_by: &[
-            "--lib admission::tests::bundles::what_came_in_one_message_is_passed_on_in_one_and_a_bad_one_stops_nothing_else",
-        ],
-    },
-    Mutant {
-        name: "bundles_of_any_size",
-        file: "src/admission/orders.rs",
-        old: "if !bundles.last().is_some_and(|bundle| bundle.has_room_for(bytes)) {",
-        new: "if bundles.is_empty() {",
-        caught_by: &["--lib admission::tests::bundles::no_bundle_is_larger_than_others_take"],
     },
     Mutant {
         name: "slow_transaction_keeps_its_place_for_ever",

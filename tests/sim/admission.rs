@@ -27,7 +27,7 @@ impl World {
         let now = self.moment(node);
         let running = self.nodes[node].running.as_mut()?;
         let ticket = matches!(source, TransactionSource::Local).then_some(0);
-        let submission = |transaction| Submission { transaction, source, bundle: 1, ticket };
+        let submission = |transaction| Submission { transaction, source, ticket };
         let submissions = transactions.into_iter().map(submission).collect();
         let state = Arc::clone(running.consensus.state());
         let actions = running.admission.admit(submissions, &state, now);
@@ -69,10 +69,10 @@ impl World {
     fn execute_actions(&mut self, node: usize, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Consider(transactions) => {
-                    transactions.into_iter().for_each(|one| self.feed(node, Event::Transaction(one)));
+                Action::Consider(transaction) => self.feed(node, Event::Transaction(transaction)),
+                Action::Relay(transaction, except) => {
+                    self.broadcast(node, &Message::Transaction(transaction), except);
                 }
-                Action::Relay(bundle, except) => self.broadcast(node, &Message::Bundle(bundle), except),
                 Action::Expired(txids) => self.feed(node, Event::Expired(txids)),
                 Action::Blame(peer, what) => {
                     assert!(self.may_be_blamed(peer), "an honest peer is blamed: {what}");

@@ -63,7 +63,7 @@ impl World {
     pub(super) fn offer(&mut self, copy: Arc<Transaction>, is_right: bool) {
         let node = self.random.below(self.nodes.len());
         self.seen.copies += 1;
-        if self.random.chance(500) && self.pass_on(node, Message::Bundle(vec![Arc::clone(&copy)])) {
+        if self.random.chance(500) && self.pass_on(node, Message::Transaction(Arc::clone(&copy))) {
             return;
         }
         let outcome = self.admit(node, TransactionSource::Local, vec![copy]);

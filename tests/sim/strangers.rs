@@ -341,16 +341,14 @@ impl Invention<'_> {
                 let (height, epoch) = (self.number(status.height), self.number(status.epoch));
                 Message::Status(NodeStatus { height, epoch, ..status })
             }
-            Message::Bundle(mut bundle) => {
-                let place = self.world.random.below(bundle.len());
-                let mut transaction = Transaction::clone(&bundle[place]);
+            Message::Transaction(transaction) => {
+                let mut transaction = Transaction::clone(&transaction);
                 match self.world.random.below(3) {
                     0 => transaction.outputs[0].lock = lock_of(&self.secret),
                     1 => drop(transaction.inputs.pop()),
                     _ => transaction.witnesses[0].signature.0[3] ^= 1,
                 }
-                bundle[place] = Arc::new(transaction);
-                Message::Bundle(bundle)
+                Message::Transaction(Arc::new(transaction))
             }
             Message::Heartbeat(heartbeat) => {
                 let mut heartbeat = Heartbeat::clone(&heartbeat);
@@ -384,13 +382,13 @@ impl Invention<'_> {
     /// It spends what does not exist, or what such a one would make.
     fn orphan(&mut self) -> Message {
         let parent = self.find(|message| match message {
-            Message::Bundle(bundle) => bundle.first().map(|transaction| transaction.txid()),
+            Message::Transaction(transaction) => Some(transaction.txid()),
             _ => None,
         });
         let mut inputs: Vec<OutPoint> =
             (0..self.world.random.between(1, 3)).map(|_| self.invented_outpoint()).collect();
         inputs.extend(parent.map(|txid| OutPoint { txid, index: 7 }));
-        let orphan = Message::Bundle(vec![self.spending(inputs)]);
+        let orphan = Message::Transaction(self.spending(inputs));
         // So that some of the next ones descend from it.
         self.world.strangers.overhear(&orphan);
         orphan
@@ -400,21 +398,21 @@ impl Invention<'_> {
     fn greedy_orphan(&mut self) -> Message {
         let coin = self.world.workload.any_coin(&mut self.world.random);
         let invented = self.invented_outpoint();
-        Message::Bundle(vec![self.spending(coin.into_iter().chain([invented]).collect())])
+        Message::Transaction(self.spending(coin.into_iter().chain([invented]).collect()))
     }
 
     /// A payment that is on its way, before or after those that it depends on.
     fn relayed_payment(&mut self) -> Message {
         let txid = self.txid();
         let payment = self.world.workload.checked(&txid);
-        payment.map_or(Message::Pong(1), |payment| Message::Bundle(vec![Arc::clone(payment.transaction())]))
+        payment.map_or(Message::Pong(1), |payment| Message::Transaction(Arc::clone(payment.transaction())))
     }
 
     fn bodies(&mut self) -> Message {
         let count = self.world.random.between(0, 5);
         let bodies = (0..count).filter_map(|_| match self.world.random.below(3) {
             0 => self.find(|message| match message {
-                Message::Bundle(bundle) => bundle.last().cloned(),
+                Message::Transaction(transaction) => Some(Arc::clone(transaction)),
                 _ => None,
             }),
             1 => {

@@ -397,7 +397,7 @@ impl World {
     pub(super) fn broadcast(&mut self, from: usize, message: &Message, except: Option<PublicKey>) {
         self.strangers.overhear(message);
         self.hold_to_wire(from, message);
-        let is_often = matches!(message, Message::Bundle(_) | Message::VoteBatch(_));
+        let is_often = matches!(message, Message::Transaction(_) | Message::VoteBatch(_));
         let source = except.filter(|_| self.plan.mesh && is_often).and_then(|peer| self.member_at(&peer));
         for to in 0..self.nodes.len() {
             let has_it_anyway =

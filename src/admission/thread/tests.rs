@@ -108,8 +108,8 @@ impl Node for Rest {
         Arc::clone(&self.state)
     }
 
-    fn consider(&self, transactions: Vec<CheckedTransaction>) -> Result<(), NodeStopped> {
-        transactions.iter().try_for_each(|transaction| self.note(Did::Considered(transaction.txid())))
+    fn consider(&self, transaction: CheckedTransaction) -> Result<(), NodeStopped> {
+        self.note(Did::Considered(transaction.txid()))
     }
 
     fn expired(&self, txids: Vec<TxId>) -> Result<(), NodeStopped> {
@@ -177,7 +177,7 @@ async fn everything_that_admission_says_is_done() {
         Action::Accepted(name(1), TransactionSource::Peer(to)),
         Action::Waits(name(2)),
         Action::Gone(name(3)),
-        Action::Consider(vec![payment.clone()]),
+        Action::Consider(payment.clone()),
         Action::Expired(vec![name(4), name(5)]),
     ]);
     let expected = [
@@ -192,16 +192,16 @@ async fn everything_that_admission_says_is_done() {
     done(vec![Action::Accepted(name(6), TransactionSource::Local)]);
     assert_eq!((rest.take(), usage()), (vec![Did::Accepted(name(6))], 1));
 
-    done(vec![Action::Relay(vec![Arc::clone(payment.transaction())], Some(to))]);
+    done(vec![Action::Relay(Arc::clone(payment.transaction()), Some(to))]);
     done(vec![Action::Announce(vec![name(7)])]);
     done(vec![Action::Ask(other, vec![name(8)])]);
-    done(vec![Action::Relay(vec![coins.payment(1)], None)]);
+    done(vec![Action::Relay(coins.payment(1), None)]);
     assert_eq!(heard(&mut second).await, Message::Announce(vec![name(7)]), "it came from there");
-    assert_eq!(heard(&mut second).await, Message::Bundle(vec![coins.payment(1)]));
-    assert_eq!(heard(&mut third).await, Message::Bundle(vec![Arc::clone(payment.transaction())]));
+    assert_eq!(heard(&mut second).await, Message::Transaction(coins.payment(1)));
+    assert_eq!(heard(&mut third).await, Message::Transaction(Arc::clone(payment.transaction())));
     assert_eq!(heard(&mut third).await, Message::Announce(vec![name(7)]));
     assert_eq!(heard(&mut third).await, Message::GetTransactions(vec![name(8)]));
-    assert_eq!(heard(&mut third).await, Message::Bundle(vec![coins.payment(1)]));
+    assert_eq!(heard(&mut third).await, Message::Transaction(coins.payment(1)));
 
     done(vec![Action::Blame(other, crate::network::Misbehaviour::InvalidContent)]);
     let points = |peer| node.handle.peers().iter().find(|info| info.peer == peer).unwrap().score;
@@ -235,10 +235,10 @@ async fn when_the_node_stops_nothing_more_is_done() {
     let Turns { mut thread, handle, rest, coins } = turns(&node.handle);
     let (answer, answered) = oneshot::channel();
     rest.is_stopping.store(true, Ordering::SeqCst);
-    for action in [Action::Consider(vec![coins.checked(0)]), Action::Expired(vec![TxId([1; 32])])] {
+    for action in [Action::Consider(coins.checked(0)), Action::Expired(vec![TxId([1; 32])])] {
         assert_eq!(thread.execute(vec![action], Vec::new()), Err(NodeStopped));
     }
-    let actions = vec![Action::Consider(vec![coins.checked(0)]), Action::Answer(Some(0), Ok(TxId::ZERO))];
+    let actions = vec![Action::Consider(coins.checked(0)), Action::Answer(Some(0), Ok(TxId::ZERO))];
     assert_eq!(thread.execute(actions, vec![Some(answer)]), Err(NodeStopped));
     assert!(answered.await.is_err(), "it was not taken");
     handle.offer(key(2), vec![coins.payment(1)]);

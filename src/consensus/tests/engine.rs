@@ -28,7 +28,7 @@ fn body(number: usize) -> Arc<Transaction> {
 
 /// An event of which admission hears at once.
 fn body_event(number: usize) -> Event {
-    Event::Message { from: key(9), message: Message::Bundle(vec![body(number)]), verified: false }
+    Event::Message { from: key(9), message: Message::Transaction(body(number)), verified: false }
 }
 
 fn run(parts: (Consensus, NodeShell), outputs: Vec<Output>, inbox: ConsensusInbox, registry: &TaskRegistry) {

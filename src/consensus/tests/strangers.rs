@@ -332,7 +332,7 @@ fn transactions_of_peers_are_handed_to_admission() {
     let chain = Chain::new();
     let mut node = Node::new(&chain, &[], START_MS);
     let one = Arc::clone(chain.payment(0).transaction());
-    for message in [Message::Bundle(vec![Arc::clone(&one)]), Message::Transactions(vec![one.clone()])] {
+    for message in [Message::Transaction(Arc::clone(&one)), Message::Transactions(vec![one.clone()])] {
         let outputs = node.order(Event::Message { from: peer(), message, verified: false });
         let handed = outputs.iter().find_map(|output| match output {
             Output::CheckTransactions(from, transactions) => Some((*from, transactions.clone())),

@@ -90,7 +90,7 @@ async fn a_peer_that_ignores_its_credit_is_closed() {
     node.connected(key(9)).await;
     // Nobody takes them, so no credit comes.
     let messages: Vec<Message> =
-        (0..200).map(|number| Message::Bundle(vec![transaction(number, 50_000)])).collect();
+        (0..200).map(|number| Message::Transaction(transaction(number, 50_000))).collect();
     let mut sent = 0;
     for message in &messages {
         if !peer.say(std::slice::from_ref(message)).await {
@@ -109,7 +109,7 @@ async fn credit_comes_back_for_what_is_taken_or_dropped() {
     let mut peer = RawPeer::connect(node.address(), 9).await.unwrap();
     node.connected(key(9)).await;
     // The same one again and again: delivered once, dropped as a duplicate, and its bytes granted again.
-    let message = Message::Bundle(vec![transaction(1, 50_000)]);
+    let message = Message::Transaction(transaction(1, 50_000));
     let mut credit = 0;
     for _ in 0..4 {
         assert!(peer.say(&vec![message.clone(); 25]).await);

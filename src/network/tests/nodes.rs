@@ -196,7 +196,7 @@ async fn votes_arrive_while_nobody_takes_transactions_and_none_of_these_is_lost(
     // 8 MB: far more than the window holds.
     let count = 2_000;
     for number in 0..count {
-        let message = Message::Bundle(vec![transaction(number, 4_000)]);
+        let message = Message::Transaction(transaction(number, 4_000));
         assert!(one.handle.send(key(2), &message));
     }
     eventually(|| other.handle.metrics().bytes_in > 1_000_000).await;
@@ -204,7 +204,7 @@ async fn votes_arrive_while_nobody_takes_transactions_and_none_of_these_is_lost(
     assert!(matches!(other.urgent().await, NetworkEvent::Message { .. }));
     assert!(other.handle.metrics().bytes_in < 1_200_000, "INV-NET-21: the window holds the sender back");
     for number in 0..count {
-        let message = Message::Bundle(vec![transaction(number, 4_000)]);
+        let message = Message::Transaction(transaction(number, 4_000));
         assert_eq!(other.bulk().await, NetworkEvent::Message { peer: key(1), message });
     }
     assert_eq!(one.handle.metrics().send_dropped, 0);

@@ -111,7 +111,7 @@ async fn a_slow_message_within_its_time_arrives() {
     let mut node = Node::start_with(config(1), timing).await;
     let mut peer = RawPeer::connect(node.address(), 9).await.unwrap();
     node.connected(key(9)).await;
-    let message = Message::Bundle(vec![transaction(1, 90_000)]);
+    let message = Message::Transaction(transaction(1, 90_000));
     let encoded = crate::types::codec::encode(&message);
     let mut bytes = u32::try_from(encoded.len()).unwrap().to_le_bytes().to_vec();
     bytes.extend(encoded);

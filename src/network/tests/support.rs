@@ -112,7 +112,7 @@ pub(crate) fn one_of_each() -> Vec<Message> {
             precommits: SignerBitmap::empty(4),
             batches: Vec::new(),
         }),
-        Message::Bundle(vec![transaction(1, 200)]),
+        Message::Transaction(transaction(1, 8)),
         Message::VoteBatch(Released::heard(vote_batch(1, 1))),
         Message::Proposal(Released::heard(proposal())),
         Message::BlockVote(block_vote(1)),
