@@ -69,16 +69,18 @@ pub struct NodeStopped;
 pub trait Node: Send + 'static {
     /// The chain's state at its tip.
     fn state(&self) -> Arc<LedgerState>;
-    /// Hands a transaction to the finality machine; blocks while there is no room.
+    /// Queues a transaction for the finality machine; blocks while there is no room.
     ///
     /// # Errors
     /// When the node stops.
     fn consider(&self, transaction: CheckedTransaction) -> Result<(), NodeStopped>;
-    /// Tells the finality machine that time is up for these.
+    /// Queues word for the finality machine that time is up for these.
     ///
     /// # Errors
     /// When the node stops.
     fn expired(&self, txids: Vec<TxId>) -> Result<(), NodeStopped>;
+    /// Lets the finality machine look at what was queued for it.
+    fn wake(&self);
     /// A transaction is in the pool, since this moment.
     fn accepted(&self, txid: TxId, now_ms: TimeMs, now: Instant);
     /// Something became of a transaction.
@@ -472,9 +474,13 @@ impl<N: Node> AdmissionThread<N> {
     }
 
     fn execute(&self, actions: Vec<Action>, mut answers: Answers) -> Result<(), NodeStopped> {
+        let mut is_queued = false;
         for action in actions {
             match action {
-                Action::Consider(transaction) => self.node.consider(transaction)?,
+                Action::Consider(transaction) => {
+                    self.node.consider(transaction)?;
+                    is_queued = true;
+                }
                 Action::Relay(transaction, except) => {
                     self.network.broadcast(&Message::Transaction(transaction), except);
                 }
@@ -492,7 +498,10 @@ impl<N: Node> AdmissionThread<N> {
                     let _sent = self.network.send(peer, &Message::GetTransactions(txids));
                 }
                 Action::Gone(txid) => self.node.changed(&txid),
-                Action::Expired(txids) => self.node.expired(txids)?,
+                Action::Expired(txids) => {
+                    self.node.expired(txids)?;
+                    is_queued = true;
+                }
                 Action::Blame(peer, what) => self.network.report(peer, what),
                 Action::Answer(ticket, outcome) => {
                     if let Err(refusal) = &outcome {
@@ -505,6 +514,9 @@ impl<N: Node> AdmissionThread<N> {
                     }
                 }
             }
+        }
+        if is_queued {
+            self.node.wake();
         }
         Ok(())
     }

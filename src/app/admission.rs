@@ -33,11 +33,15 @@ impl Node for AdmittedTo {
     }
 
     fn consider(&self, transaction: CheckedTransaction) -> Result<(), NodeStopped> {
-        self.engine.bulk_blocking(Event::Transaction(transaction)).map_err(|_| NodeStopped)
+        self.engine.queue_blocking(Event::Transaction(transaction)).map_err(|_| NodeStopped)
     }
 
     fn expired(&self, txids: Vec<TxId>) -> Result<(), NodeStopped> {
-        self.engine.bulk_blocking(Event::Expired(txids)).map_err(|_| NodeStopped)
+        self.engine.queue_blocking(Event::Expired(txids)).map_err(|_| NodeStopped)
+    }
+
+    fn wake(&self) {
+        self.engine.wake();
     }
 
     fn accepted(&self, txid: TxId, now_ms: TimeMs, now: Instant) {

@@ -47,6 +47,9 @@ pub(super) const URGENT_BURST: usize = 64;
 /// So many signatures are checked where they are found: to hand them to another thread and to be woken by it costs as much
 /// as to check them. At 500 payments a second a node made some 30 futex calls a payment before.
 const CHECKED_HERE_MAX: usize = 2;
+/// Notifications that wait for the end of the thread's turn, at most: to wake observers for each event takes longer than
+/// most events.
+const TOLD_MAX: usize = 256;
 /// The longest pause between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);
 /// Messages that one job of the CPU pool checks, at most.
@@ -283,10 +286,10 @@ impl Engine {
                 self.handle(Event::Tick);
                 self.tick();
             }
-            let worked = self.own_events() | self.urgent_events();
-            if worked {
-                self.bulk_events(1);
-            } else if !self.bulk_events(BULK_BURST) {
+            let mut worked = self.own_events() | self.urgent_events();
+            worked |= self.bulk_events(if worked { 1 } else { BULK_BURST });
+            self.parts.shell.tell();
+            if !worked {
                 // Whoever hands something in unparks this thread after it: no wake-up is lost.
                 std::thread::park_timeout(ticks.pause(Clock.instant()));
             }
@@ -327,11 +330,15 @@ impl Engine {
     }
 
     fn handle(&mut self, event: Event) {
-        let _stage = enter(stage_of(&event));
+        let stage = stage_of(&event);
+        let _stage = enter(stage);
+        // What is final is not told behind a block that takes long.
+        if stage == Stage::Blocks || self.parts.shell.told.len() >= TOLD_MAX {
+            self.parts.shell.tell();
+        }
         let now = Now { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() };
         let outputs = self.parts.consensus.handle(event, now);
         execute(outputs, &mut self.parts.shell);
-        self.parts.shell.tell();
     }
 
     fn tick(&self) {
@@ -367,7 +374,7 @@ pub struct NodeShell {
     pub bodies: Arc<dyn BodyChecks>,
     /// To those who watch.
     pub observers: ObserverSender,
-    /// What the present event brought, for them.
+    /// What the present turn brought, for them.
     pub told: Vec<Notification>,
     /// Stops the node when a thread is gone.
     pub failures: TaskRegistry,
@@ -380,7 +387,7 @@ impl NodeShell {
         }
     }
 
-    /// Hands over what the event brought.
+    /// Hands over what the turn brought.
     fn tell(&mut self) {
         self.observers.tell(&mut self.told);
     }

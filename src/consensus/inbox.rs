@@ -176,7 +176,8 @@ impl ConsensusHandle {
         !self.own.lock().is_empty()
     }
 
-    fn wake(&self) {
+    /// Lets the thread look at what was queued for it.
+    pub fn wake(&self) {
         if let Some(thread) = self.thread.get() {
             thread.unpark();
         }
@@ -208,21 +209,22 @@ impl ConsensusHandle {
         Ok(())
     }
 
-    /// The same for the thread of admission, whose events are small; blocks while there are too many. Not to be called
-    /// from a task.
+    /// Queues a bulk event for the thread of admission, whose events are small and come many at a time: it calls
+    /// [`wake`](Self::wake) behind the last one, since to wake a thread costs as much as to look at several events. Blocks
+    /// while there are too many. Not to be called from a task.
     ///
     /// # Errors
     /// When the node stops.
-    pub fn bulk_blocking(&self, event: Event) -> Result<(), ConsensusStopped> {
+    pub fn queue_blocking(&self, event: Event) -> Result<(), ConsensusStopped> {
         match self.bulk.events.try_send(Queued { event, _bytes: None }) {
-            Ok(()) => {}
+            Ok(()) => Ok(()),
             Err(mpsc::error::TrySendError::Full(queued)) => {
-                self.bulk.events.blocking_send(queued).map_err(|_| ConsensusStopped)?;
+                // Whoever makes room may sleep still.
+                self.wake();
+                self.bulk.events.blocking_send(queued).map_err(|_| ConsensusStopped)
             }
-            Err(mpsc::error::TrySendError::Closed(_)) => return Err(ConsensusStopped),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ConsensusStopped),
         }
-        self.wake();
-        Ok(())
     }
 
     /// The votes that make a transaction final, if a quorum of them is here and no block contains it yet. The question
@@ -272,9 +274,9 @@ mod tests {
     /// Else the thread would sleep on what it was handed.
     #[tokio::test]
     async fn whatever_is_handed_in_wakes_the_thread() {
-        for way in 0..4_u8 {
+        for way in 0..5_u8 {
             let set = Arc::new(ValidatorSet::default());
-            let (handle, _inbox) = ConsensusHandle::new(Voters { chain_id: ChainId::ZERO, epoch: 0, set });
+            let (handle, inbox) = ConsensusHandle::new(Voters { chain_id: ChainId::ZERO, epoch: 0, set });
             let (said, heard) = std::sync::mpsc::sync_channel(2);
             let sleeper = Arc::clone(&handle);
             let thread = std::thread::spawn(move || {
@@ -288,12 +290,26 @@ mod tests {
                 0 => handle.hand_in(Event::Tick),
                 1 => handle.urgent(Event::Tick).await.unwrap(),
                 2 => handle.bulk(Event::Tick).await.unwrap(),
-                _ => handle.bulk_blocking(Event::Tick).unwrap(),
+                3 => {
+                    handle.queue_blocking(Event::Tick).unwrap();
+                    assert!(
+                        heard.recv_timeout(Duration::from_millis(50)).is_err(),
+                        "it waits for the last one"
+                    );
+                    handle.wake();
+                }
+                // One more than there is room for.
+                _ => {
+                    let (handle, events) = (Arc::clone(&handle), 0..=BULK_EVENTS_MAX);
+                    std::thread::spawn(move || events.map(|_| handle.queue_blocking(Event::Tick)).count());
+                }
             }
             let woken = heard.recv_timeout(Duration::from_secs(20));
             thread.thread().unpark();
             thread.join().unwrap();
             assert_eq!(woken, Ok(()), "way {way}");
+            // Whoever waits for room ends.
+            drop(inbox);
         }
     }
 }

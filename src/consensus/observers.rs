@@ -1,17 +1,18 @@
 //! The way from consensus to those who watch it: one ordered queue, and the thread behind it.
 //!
 //! ```text
-//!   consensus --(all that one event brought)--> queue --> observers' thread --> outputs, pool, feeds, metrics
+//!   consensus --(all that one turn brought)--> queue --> observers' thread --> outputs, pool, feeds, metrics
 //!                                                                          \--> index, behind these
 //! ```
 //!
 //! # Place
-//! The node's shell puts notifications in, together for each event; [`Observer`]s hear them in that order. What mirrors,
-//! feeds and metrics cost is no part of the way of a vote.
+//! The node's shell puts notifications in, together for each turn of its thread: to wake the observers for each event took
+//! a tenth of the thread's time. [`Observer`]s hear them in that order. What mirrors, feeds and metrics cost is no part of
+//! the way of a vote.
 //!
 //! # Invariants
 //! - INV-OBSERVE-1: everything is heard once, in the order in which consensus said it, the last words at the end included.
-//! - INV-OBSERVE-2: at most [`OBSERVED_BYTES_MAX`] wait, and what one event brought. Consensus waits for room beyond that;
+//! - INV-OBSERVE-2: at most [`OBSERVED_BYTES_MAX`] wait, and what one turn brought. Consensus waits for room beyond that;
 //!   observers wait for nobody, so there always is some soon.
 //!
 //! # Concurrency
@@ -88,7 +89,7 @@ fn queue() -> (ObserverSender, ObserverReceiver) {
 }
 
 impl ObserverSender {
-    /// Hands over what one event brought; waits while too much is there. Leaves the list empty.
+    /// Hands over what one turn brought; waits while too much is there. Leaves the list empty.
     pub(super) fn tell(&self, notifications: &mut Vec<Notification>) {
         if notifications.is_empty() {
             return;

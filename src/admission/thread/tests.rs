@@ -1,6 +1,6 @@
 //! The thread's turns, and what becomes of each thing that admission says.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::*;
 use crate::admission::tests::Desk;
@@ -87,6 +87,7 @@ struct Rest {
     state: Arc<LedgerState>,
     did: Arc<Mutex<Vec<Did>>>,
     is_stopping: Arc<AtomicBool>,
+    woken: Arc<AtomicUsize>,
 }
 
 impl Rest {
@@ -114,6 +115,10 @@ impl Node for Rest {
 
     fn expired(&self, txids: Vec<TxId>) -> Result<(), NodeStopped> {
         self.note(Did::Expired(txids))
+    }
+
+    fn wake(&self) {
+        self.woken.fetch_add(1, Ordering::SeqCst);
     }
 
     fn accepted(&self, txid: TxId, _now_ms: TimeMs, _now: Instant) {
@@ -154,8 +159,12 @@ fn turns(network: &NetworkHandle) -> Turns {
     let (mut handle, mut inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
     (handle.requested, handle.news) = (Arc::clone(&requested), Arc::clone(&news));
     (inbox.requested, inbox.news) = (requested, news);
-    let rest =
-        Rest { state: Arc::new(state), did: Arc::default(), is_stopping: Arc::new(AtomicBool::new(false)) };
+    let rest = Rest {
+        state: Arc::new(state),
+        did: Arc::default(),
+        is_stopping: Arc::default(),
+        woken: Arc::default(),
+    };
     let (started, next_tick) = (inbox.door.started, Clock.instant() + Duration::from_secs(3_600));
     let (network, node) = (network.clone(), rest.clone());
     let thread = AdmissionThread { admission, inbox, network, node, utxos, started, next_tick };
@@ -188,9 +197,15 @@ async fn everything_that_admission_says_is_done() {
         Did::Expired(vec![name(4), name(5)]),
     ];
     assert_eq!(rest.take(), expected);
+    let woken = || rest.woken.swap(0, Ordering::SeqCst);
+    assert_eq!(woken(), 1, "once for all of it");
     assert_eq!(usage(), 0, "INV-LOAD-1: what is none of a user's takes no place");
     done(vec![Action::Accepted(name(6), TransactionSource::Local)]);
-    assert_eq!((rest.take(), usage()), (vec![Did::Accepted(name(6))], 1));
+    assert_eq!((rest.take(), usage(), woken()), (vec![Did::Accepted(name(6))], 1, 0));
+    for action in [Action::Consider(payment.clone()), Action::Expired(vec![name(4)])] {
+        done(vec![action]);
+        assert_eq!((rest.take().len(), woken()), (1, 1));
+    }
 
     done(vec![Action::Relay(Arc::clone(payment.transaction()), Some(to))]);
     done(vec![Action::Announce(vec![name(7)])]);
@@ -381,7 +396,8 @@ async fn the_thread_answers_users_and_ends_with_the_node() {
     let rest = Rest {
         state: Arc::new(desk.state),
         did: Arc::default(),
-        is_stopping: Arc::new(AtomicBool::new(false)),
+        is_stopping: Arc::default(),
+        woken: Arc::default(),
     };
     let services = AdmissionServices {
         utxos: desk.utxos,

@@ -1,14 +1,15 @@
 //! What of others' words the journal holds already, so that nothing is written twice.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::disk::Disk;
 use crate::storage::journal::{JournalReader, JournalRecord};
 use crate::storage::{RecordPlace, StorageError};
+use crate::types::keyed::KeyedSet;
 use crate::types::{
-    Certificate, CertificateVote, ChainId, Message, Transaction, TxId, VoteBatch, VoteSource,
+    BatchHeader, BatchRoot, Certificate, Epoch, MasternodeId, Message, Transaction, TxId, VoteBatch,
+    VoteSource,
 };
 
 /// Reads what was left to the vote journal.
@@ -34,14 +35,31 @@ impl<D: Disk> JournalSource for JournalReader<D> {
     }
 }
 
+/// All that a batch's signature covers, within one chain: it tells batches apart as their digest does, without a hash of
+/// it for each vote that is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct BatchName {
+    epoch: Epoch,
+    validator: MasternodeId,
+    seq: u64,
+    count: u32,
+    votes_root: BatchRoot,
+}
+
+impl BatchName {
+    const fn of(header: &BatchHeader) -> Self {
+        let BatchHeader { epoch, validator, seq, count, votes_root, signature: _ } = *header;
+        Self { epoch, validator, seq, count, votes_root }
+    }
+}
+
 /// Names of what was staged for the journal in the current epoch.
 #[derive(Debug, Default)]
 pub(super) struct JournaledContents {
-    bodies: BTreeSet<TxId>,
-    /// Batches, by their headers' digests.
-    batches: BTreeSet<[u8; 32]>,
-    /// Single votes that stand in certificates: what is voted for, and the digest of the batch's header.
-    proved: BTreeSet<(TxId, [u8; 32])>,
+    bodies: KeyedSet<TxId>,
+    batches: KeyedSet<BatchName>,
+    /// Single votes that stand in certificates: what is voted for, and the batch that it stands in.
+    proved: KeyedSet<(TxId, BatchName)>,
 }
 
 impl JournaledContents {
@@ -63,15 +81,15 @@ impl JournaledContents {
     }
 
     /// A batch was written to the journal already, as own or as another's.
-    pub(super) fn note_batch(&mut self, batch: &VoteBatch, chain_id: &ChainId) {
-        self.batches.insert(batch.header.digest(chain_id));
+    pub(super) fn note_batch(&mut self, batch: &VoteBatch) {
+        self.batches.insert(BatchName::of(&batch.header));
     }
 
     /// The same for a certificate, and each vote in it.
-    pub(super) fn note_certificate(&mut self, certificate: &Certificate, chain_id: &ChainId) {
-        let names =
-            certificate.votes.iter().map(|vote| (certificate.vote.txid, vote.header.digest(chain_id)));
-        self.proved.extend(names);
+    pub(super) fn note_certificate(&mut self, certificate: &Certificate) {
+        for vote in &certificate.votes {
+            self.proved.insert((certificate.vote.txid, BatchName::of(&vote.header)));
+        }
     }
 
     /// What has to be durable before a vote for a transaction leaves: its body, and each of the votes that certify it. Two
@@ -80,22 +98,20 @@ impl JournaledContents {
         &mut self,
         transaction: &CheckedTransaction,
         sources: &[VoteSource],
-        chain_id: &ChainId,
     ) -> Vec<JournalRecord> {
         let mut records: Vec<JournalRecord> = self.body_record(transaction).into_iter().collect();
         for source in sources {
             match source {
                 VoteSource::Batch(batch, _) => {
-                    if self.batches.insert(batch.header.digest(chain_id)) {
+                    if self.batches.insert(BatchName::of(&batch.header)) {
                         records.push(JournalRecord::PeerBatch(Arc::clone(batch.as_arc())));
                     }
                 }
                 VoteSource::Certificate(certificate, place) => {
-                    let name = |vote: &CertificateVote| (certificate.vote.txid, vote.header.digest(chain_id));
-                    let is_there =
-                        certificate.votes.get(*place).is_some_and(|vote| self.proved.contains(&name(vote)));
-                    if !is_there {
-                        self.note_certificate(certificate, chain_id);
+                    let vote = certificate.votes.get(*place);
+                    let name = vote.map(|vote| (certificate.vote.txid, BatchName::of(&vote.header)));
+                    if !name.is_some_and(|name| self.proved.contains(&name)) {
+                        self.note_certificate(certificate);
                         records.push(JournalRecord::Certificate(Arc::clone(certificate.as_arc())));
                     }
                 }
@@ -110,8 +126,8 @@ mod tests {
     use super::*;
     use crate::types::keys::SequentialVerifier;
     use crate::types::{
-        ChainParameters, FinalityVote, Lock, MasternodeId, Network, OutPoint, Released, SecretKey, TxOut,
-        VoteKind,
+        ChainId, ChainParameters, FinalityVote, Lock, Network, OutPoint, Released, SecretKey, Signature,
+        TxOut, VoteKind,
     };
 
     fn payment(chain_id: &ChainId) -> CheckedTransaction {
@@ -122,6 +138,31 @@ mod tests {
         let transaction = Arc::new(transaction.signed(chain_id, &[&owner]));
         let parameters = ChainParameters::of_network(Network::Devnet);
         CheckedTransaction::check(transaction, chain_id, &parameters, &SequentialVerifier).unwrap()
+    }
+
+    /// INV-ENGINE-3: a batch counts as written only if all that its signature covers is the same. A member that signs two
+    /// batches with one number has both written.
+    #[test]
+    fn batches_that_differ_in_anything_signed_are_told_apart() {
+        let header = BatchHeader {
+            epoch: 1,
+            validator: MasternodeId([2; 32]),
+            seq: 3,
+            count: 4,
+            votes_root: BatchRoot([5; 32]),
+            signature: Signature::EMPTY,
+        };
+        let again = BatchHeader { signature: Signature([9; 64]), ..header.clone() };
+        assert_eq!(BatchName::of(&again), BatchName::of(&header), "whoever signs twice says the same");
+        let others = [
+            BatchHeader { epoch: 2, ..header.clone() },
+            BatchHeader { validator: MasternodeId([3; 32]), ..header.clone() },
+            BatchHeader { seq: 4, ..header.clone() },
+            BatchHeader { count: 5, ..header.clone() },
+            BatchHeader { votes_root: BatchRoot([6; 32]), ..header.clone() },
+        ];
+        let names: KeyedSet<BatchName> = others.iter().chain([&header]).map(BatchName::of).collect();
+        assert_eq!(names.len(), 6);
     }
 
     /// INV-ENGINE-3: certificates for one transaction hold different votes, and each of them has to be durable.
@@ -146,7 +187,7 @@ mod tests {
             Released::heard(Certificate { vote, epoch: 0, votes })
         };
         let mut journaled = JournaledContents::default();
-        let mut write = |sources: &[VoteSource]| journaled.records_behind(&payment, sources, &chain_id);
+        let mut write = |sources: &[VoteSource]| journaled.records_behind(&payment, sources);
         let first = certificate(&[1, 2]);
         let of_first = [VoteSource::Certificate(first.clone(), 0), VoteSource::Certificate(first, 1)];
         assert_eq!(write(&of_first).len(), 2, "the body and one certificate");

@@ -238,7 +238,7 @@ impl ConsensusEngine {
     fn execute(&mut self, effect: Effect, at: &Moment<'_>, out: &mut Outbox) {
         match effect {
             Effect::CastVote { vote, transaction, sources } => {
-                let records = self.journaled.records_behind(&transaction, &sources, at.chain.chain_id());
+                let records = self.journaled.records_behind(&transaction, &sources);
                 if self.pending.push(vote, records) {
                     self.flush(at, out);
                 }
@@ -305,7 +305,7 @@ impl ConsensusEngine {
         let chain_id = at.chain.chain_id();
         let batch = VoteBatch::signed(chain_id, epoch, identity.id, *seq, votes, &identity.secret);
         *seq = seq.saturating_add(1);
-        self.journaled.note_batch(&batch, chain_id);
+        self.journaled.note_batch(&batch);
         out.say(OwnMessage::VoteBatch(Arc::new(batch)), records);
     }
 

@@ -85,7 +85,7 @@ impl ConsensusEngine {
                 Some(Message::VoteBatch(batch)) => self.replay_batch(batch, at, out),
                 Some(Message::Certificates(certificates)) => {
                     for certificate in certificates {
-                        self.journaled.note_certificate(&certificate, at.chain.chain_id());
+                        self.journaled.note_certificate(&certificate);
                         self.step(Input::CertificateReceived(certificate), at, out);
                     }
                 }
@@ -99,7 +99,7 @@ impl ConsensusEngine {
     }
 
     fn replay_batch(&mut self, batch: Released<VoteBatch>, at: &Moment<'_>, out: &mut Outbox) {
-        self.journaled.note_batch(&batch, at.chain.chain_id());
+        self.journaled.note_batch(&batch);
         if let Some(member) = self.machine.validators().index_of(&batch.header.validator) {
             // It counts whether or not there is room to serve it: a promise may stand on it.
             let _noted = self.batches.insert(member, &batch);
