@@ -8,7 +8,8 @@
 //! # Invariants
 //! - INV-NET-1: a kind's number is the tag with which its encoding starts; a test holds the table to the codec.
 //! - INV-NET-3: an honest peer that relays 5,000 payments a second with the votes of 100 validators, each with a batch
-//!   every 2 ms, is never limited. A test derives what it sends.
+//!   every 2 ms, is never limited, nor is one of a chain whose blocks follow each other without a gap. Tests derive what
+//!   they send.
 //!
 //! # Where the rates come from
 //! What an honest peer sends at most on one link, of which it relays each message once, times [`HEADROOM`]. The factor
@@ -18,9 +19,9 @@
 //! |---|---|
 //! | transaction | 5,000, of 300 bytes on average |
 //! | vote batch | 100 validators x 500 batches (one in 2 ms) = 50,000; 256 bytes around each, and 33 bytes for each of 100 x 2 x 5,000 votes: 46 MB |
-//! | block vote | 5 blocks (gap 200 ms) x 2 steps x 100 validators = 1,000, and as many again that are pushed after a loss |
-//! | proposal | 5, and one more for each round |
-//! | status | 4, and one more for each step |
+//! | block vote | 2 steps x 100 validators at 20 rounds, or 10 validators at 200 = 4,000, and as many again that are pushed after a loss |
+//! | proposal | 200 (no gap between blocks), and one more for each round |
+//! | status | 4, and one for each block |
 //! | ids asked for | 5,000 that were all missed, 32 bytes each, several times |
 //! | answers | as many as were asked for |
 //! | evidence, heartbeats | one of each member at once, after a connection is made |
@@ -55,8 +56,13 @@ const VOTE_INTERVAL_MS: u64 = 2;
 const VOTE_BYTES: u64 = 33;
 /// Bytes of a batch without its votes.
 const BATCH_HEAD_BYTES: u64 = 256;
-/// Block rounds a second, at the shortest gap between blocks.
-const ROUNDS_PER_SECOND: u64 = 5;
+/// Block rounds a second where blocks follow each other without a gap: more than four nodes on one machine make.
+const ROUNDS_PER_SECOND: u64 = 200;
+/// Prevotes and precommits a second: of 10 validators in each of these rounds, or of 100 in each tenth of them. More
+/// validators are not as fast.
+const BLOCK_VOTES_PER_SECOND: u64 = ROUNDS_PER_SECOND * 2 * 10;
+/// One behind each block, and those at intervals.
+const STATUSES_PER_SECOND: u64 = ROUNDS_PER_SECOND + 4;
 /// How many times the honest rate is allowed.
 pub(crate) const HEADROOM: u64 = 2;
 /// Validators of a full set.
@@ -113,6 +119,11 @@ const fn messages(per_second: u64, burst: u64) -> Allowance {
         bytes_per_second: 64 * MIB,
         bytes_burst: 128 * MIB,
     }
+}
+
+/// The same with a burst of two seconds.
+const fn counted(per_second: u64) -> Allowance {
+    messages(per_second, 2 * per_second)
 }
 
 /// A rate of messages and one of bytes, with bursts of two seconds.
@@ -202,7 +213,7 @@ macro_rules! message_kinds {
 message_kinds! {
     Ping => urgent("ping", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
     Pong => urgent("pong", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
-    Status => urgent("status", DIRECT, 3 * FIXED_BYTES, messages(100, 200), PLAIN);
+    Status => urgent("status", DIRECT, 3 * FIXED_BYTES, counted(HEADROOM * STATUSES_PER_SECOND), PLAIN);
     Transaction => bulk(
         "transaction",
         MESH,
@@ -217,12 +228,12 @@ message_kinds! {
         rates(HEADROOM * BATCHES_PER_SECOND, HEADROOM * BATCH_BYTES_PER_SECOND),
         SIGNED,
     );
-    Proposal => urgent("proposal", FLOOD, PROPOSAL_BYTES_MAX, messages(4 * ROUNDS_PER_SECOND, 64), SIGNED);
+    Proposal => urgent("proposal", FLOOD, PROPOSAL_BYTES_MAX, counted(2 * HEADROOM * ROUNDS_PER_SECOND), SIGNED);
     BlockVote => urgent(
         "block_vote",
         FLOOD,
         FIXED_BYTES,
-        rates(2 * HEADROOM * ROUNDS_PER_SECOND * 2 * VALIDATORS, 4 * MIB),
+        rates(2 * HEADROOM * BLOCK_VOTES_PER_SECOND, 8 * MIB),
         SIGNED,
     );
     GetTransactions => bulk(
@@ -462,6 +473,35 @@ mod tests {
             admit(MessageKind::VoteBatch, batch_bytes, batches_per_second, at);
             admit(MessageKind::Transaction, 300, payments_per_second, at);
             admit(MessageKind::BlockVote, block_vote_bytes, 1_000, at);
+        }
+    }
+
+    /// INV-NET-3: a genesis may say that blocks follow each other without a gap.
+    #[test]
+    fn blocks_without_a_gap_are_never_limited() {
+        let all = support::one_of_each();
+        let bytes = |kind: MessageKind| encode(&all[kind.index()]).len();
+        for (rounds, validators) in [(200, 10), (20, 100)] {
+            let start = now();
+            let mut limiter = RateLimiter::new(start);
+            let mut admit = |kind, count, at| {
+                for _ in 0..count {
+                    assert_eq!(limiter.check(kind, bytes(kind), at), Verdict::Admit, "{kind:?}");
+                }
+            };
+            for second in 0..20_u64 {
+                let begin = start + Duration::from_secs(second);
+                for round in 0..rounds {
+                    // As they are made, or all of a second at once.
+                    let pause_ms = if second % 2 == 0 { 0 } else { 1_000 * round / rounds };
+                    let at = begin + Duration::from_millis(pause_ms);
+                    admit(MessageKind::Status, 1, at);
+                    admit(MessageKind::Proposal, 1, at);
+                    // Both steps, and once more when they seem lost.
+                    admit(MessageKind::BlockVote, 2 * 2 * validators, at);
+                }
+                admit(MessageKind::Status, 4, begin + Duration::from_secs(1));
+            }
         }
     }
 
