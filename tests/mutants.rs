@@ -212,6 +212,13 @@
 //! | mark_of_a_registration_overlooked | `what_a_registration_on_its_way_marks_is_not_spent` |
 //! | rested_hosts_stay | `hosts_that_have_rested_make_room_for_others` |
 //! | proof_without_its_ending_counted | `a_set_that_was_there_before_is_proved_like_any_other` |
+//! | reached_round_taken_back | `how_far_a_member_has_come_is_not_taken_back_by_a_vote_that_comes_late` |
+//! | precommits_long_past_forgotten | `a_block_that_comes_long_after_its_precommits_is_decided_with_them` |
+//! | open_fork_forgotten_with_its_epoch | `a_fork_that_is_not_decided_on_outlives_the_end_of_its_epoch` |
+//! | journal_of_the_height_used_up_while_asking | `a_restarted_node_that_has_to_ask_first_is_locked_as_it_was` |
+//! | decision_closes_any_fork | `a_decision_on_one_fork_leaves_another_one_open` |
+//! | orphans_of_all_senders_unbounded | `orphans_of_all_senders_together_are_bounded` |
+//! | parents_of_lost_children_stay | `children_that_have_gone_leave_nothing_behind` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1688,4 +1688,59 @@ pub const MUTANTS: &[Mutant] = &[
         new: "proof.to_bytes().is_empty()",
         caught_by: &["--lib consensus::tests::proofs::a_set_that_was_there_before_is_proved_like_any_other"],
     },
+    Mutant {
+        name: "reached_round_taken_back",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "*reached = (*reached).max(Some(vote.round));",
+        new: "*reached = Some(vote.round);",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::how_far_a_member_has_come_is_not_taken_back_by_a_vote_that_comes_late",
+        ],
+    },
+    Mutant {
+        name: "precommits_long_past_forgotten",
+        file: "src/protocol/bft/votes.rs",
+        old: "\n                || votes.precommits.has_block_quorum(quorum)\n",
+        new: "\n",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::a_block_that_comes_long_after_its_precommits_is_decided_with_them",
+        ],
+    },
+    Mutant {
+        name: "open_fork_forgotten_with_its_epoch",
+        file: "src/consensus/sync/forks.rs",
+        old: "let open = self.open.iter().cloned()",
+        new: "let open = self.open.iter().take(0).cloned()",
+        caught_by: &[
+            "--lib consensus::tests::rivals::a_fork_that_is_not_decided_on_outlives_the_end_of_its_epoch",
+        ],
+    },
+    Mutant {
+        name: "journal_of_the_height_used_up_while_asking",
+        file: "src/consensus/blocks/restore.rs",
+        old: "me.and_then(|_| self.later.remove(&context.height))",
+        new: "self.later.remove(&context.height)",
+        caught_by: &["--test sim instance_rules::a_restarted_node_that_has_to_ask_first_is_locked_as_it_was"],
+    },
+    Mutant {
+        name: "decision_closes_any_fork",
+        file: "src/storage/journal_contents.rs",
+        old: "self.fork.take_if(|open| open == fork);",
+        new: "self.fork = None;",
+        caught_by: &["--lib consensus::tests::forks::a_decision_on_one_fork_leaves_another_one_open"],
+    },
+    Mutant {
+        name: "orphans_of_all_senders_unbounded",
+        file: "src/admission/orphans.rs",
+        old: "of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX",
+        new: "of_sender",
+        caught_by: &["--lib admission::tests::stores::orphans_of_all_senders_together_are_bounded"],
+    },
+    Mutant {
+        name: "parents_of_lost_children_stay",
+        file: "src/admission/waiting.rs",
+        old: "                if children.is_empty() {\n                    self.children.remove(parent);\n                }\n",
+        new: "",
+        caught_by: &["--lib admission::tests::stores::children_that_have_gone_leave_nothing_behind"],
+    },
 ];

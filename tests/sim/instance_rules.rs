@@ -108,6 +108,29 @@ fn a_restarted_node_signs_once_a_quorum_has_acknowledged_it() {
     assert!(!last(&one).asks || last(&one).seq < 10, "it asks no more");
 }
 
+/// What its journal says of the height is for the machine that signs, not for the one that only looks on.
+#[test]
+fn a_restarted_node_that_has_to_ask_first_is_locked_as_it_was() {
+    let mut one = OneNode::new(&[1, 2, 3]);
+    one.node.listen_ms = LISTEN_MS;
+    one.commit_until(2);
+    let locked = |one: &OneNode| one.running().consensus.bft().locked();
+    while locked(&one).is_none() {
+        one.wait(600);
+        // Its own block has a quorum's prevotes, and is not decided.
+        let precommits: &[usize] = if one.is_proposer() { &[] } else { &[1, 2, 3] };
+        one.vote_round(true, precommits);
+    }
+    let before = locked(&one);
+    restart(&mut one);
+    assert!(matches!(signing(&one), Signing::Listening { .. }));
+    let asked = last(&one);
+    for by in [1, 2, 3] {
+        acknowledge(&mut one, by, asked.instance);
+    }
+    assert_eq!((signing(&one), locked(&one)), (Signing::Allowed, before));
+}
+
 #[test]
 fn three_others_are_a_quorum_at_once() {
     let mut one = restarted();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::admission::orphans::OrphanStore;
+use crate::admission::waiting::WaitingStore;
 use crate::protocol::validity::ShapedTransaction;
 
 fn shape(number: u32, inputs: usize) -> ShapedTransaction {
@@ -95,4 +96,42 @@ fn orphans_that_have_gone_leave_nothing_behind() {
     assert!(insert(&mut store, 1, 1, 0));
     assert_eq!(store.parent_came(TxId([7; 32])).len(), 1);
     assert_eq!(format!("{store:?}"), nothing, "the parent came");
+}
+
+/// INV-ADMIT-3: however many senders there are, each with a share of its own.
+#[test]
+fn orphans_of_all_senders_together_are_bounded() {
+    let mut store = OrphanStore::default();
+    // Few enough of each sender for its share.
+    let send = |store: &mut OrphanStore, number: u32| {
+        let orphan = shape(number, ORPHAN_INPUTS_MAX);
+        let missing = orphan.inputs().to_vec();
+        store.insert(orphan, peer(u8::try_from(number / 32).unwrap()), &missing, 0)
+    };
+    let refused = (0..8_000).find(|number| !send(&mut store, *number)).expect("there is no room for all");
+    let bytes = store.len() * shape(0, ORPHAN_INPUTS_MAX).encoded_bytes();
+    assert!((ORPHAN_BYTES_MAX / 8..ORPHAN_BYTES_MAX).contains(&bytes), "{bytes}");
+    store.check().unwrap();
+    store.expire(ORPHAN_LIFETIME_MS);
+    assert!(send(&mut store, refused), "there is room again");
+}
+
+/// INV-WAITING-1: else names of parents would fill memory while nothing is counted.
+#[test]
+fn children_that_have_gone_leave_nothing_behind() {
+    let desk = Desk::new(1);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.checked(&desk.child(&parent, 2, 3));
+    let nothing = format!("{:?}", WaitingStore::default());
+    let ways: [fn(&mut WaitingStore, &TxId, &TxId) -> usize; 3] = [
+        |store, _, child| usize::from(store.remove(child).is_some()),
+        |store, parent, _| store.parent_dropped(parent).len(),
+        |store, parent, _| store.parent_final(parent).len(),
+    ];
+    for leave in ways {
+        let mut store = WaitingStore::default();
+        store.insert(child.clone(), BTreeSet::from([parent.txid()])).unwrap();
+        assert_eq!(leave(&mut store, &parent.txid(), &child.txid()), 1);
+        assert_eq!(format!("{store:?}"), nothing);
+    }
 }

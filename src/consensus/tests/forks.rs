@@ -239,6 +239,17 @@ fn a_decision_on_a_fork_that_several_epochs_wrote_down_is_one() {
     assert!(node.consensus.fork().is_none());
 }
 
+/// INV-FORK-2: each epoch writes the open one down again before those that were decided on.
+#[test]
+fn a_decision_on_one_fork_leaves_another_one_open() {
+    let trunk = Trunk::new();
+    let [open, decided] = [3, 7].map(|height| Arc::new(trunk.fork_with(&trunk.parted_at(height, 1), height)));
+    let records = vec![JournalRecord::Fork(Arc::clone(&open)), JournalRecord::ForkAcknowledged(decided)];
+    let node = Node::with_records(&Chain::new(), &trunk.blocks, START_MS + 10 * TIP + 1, records);
+    assert_eq!(node.consensus.fork(), Some(&open));
+    assert_eq!(node.consensus.signing(), Signing::Forked);
+}
+
 /// INV-FORK-4.
 #[test]
 fn who_was_on_the_other_side_is_asked_for_blocks_again_after_a_while() {

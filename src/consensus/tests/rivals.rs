@@ -369,6 +369,29 @@ fn the_journal_forgets_an_epoch_when_what_outlives_it_stands_behind_its_end() {
     assert!(written[start..].contains(&JournalRecord::ForkAcknowledged(fork)));
 }
 
+/// INV-FORK-2: else a start behind that end would sign again.
+#[test]
+fn a_fork_that_is_not_decided_on_outlives_the_end_of_its_epoch() {
+    let mut chain = Chain::new();
+    let mut other = chain.clone();
+    let blocks = [chain.grow(START_MS + 1)];
+    let rival = other.grow(START_MS + 7).committed;
+    let mut node = Node::new(&chain, &blocks, due_ms(&chain));
+    let (height, tip) = (1, rival.block.header.hash());
+    node.hear(Message::Status(NodeStatus { height, tip, ..node.consensus.status() }));
+    node.hear(Message::Blocks(vec![Released::heard(rival)]));
+    assert_eq!(node.consensus.signing(), Signing::Forked);
+    let due_ms = due_ms(&chain);
+    node.decide(&mut chain, due_ms, false, &[]);
+    node.decide(&mut chain, due_ms + 1, true, &[]);
+    assert_eq!(node.around.pruned, [1]);
+    let written = &node.around.written;
+    let start = written.iter().position(|it| *it == JournalRecord::EpochStarted { epoch: 1 }).unwrap();
+    let kept = written[start..].to_vec();
+    let node = Node::with_records(&Chain::new(), &[], START_MS, kept);
+    assert_eq!(node.consensus.signing(), Signing::Forked);
+}
+
 /// INV-FORK-2: nobody who signed both sides gets off.
 #[test]
 fn who_signed_both_sides_of_a_fork_is_accused() {

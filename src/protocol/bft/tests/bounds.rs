@@ -159,6 +159,38 @@ fn rounds_long_past_are_forgotten_but_for_what_can_still_matter() {
     assert!(matches!(effects.as_slice(), [Effect::Decide { round: 1, .. }]), "{effects:?}");
 }
 
+/// Votes of rounds far ahead come in any order.
+#[test]
+fn how_far_a_member_has_come_is_not_taken_back_by_a_vote_that_comes_late() {
+    let (far, further) = (ROUNDS_AHEAD_MAX + 1, ROUNDS_AHEAD_MAX + 200);
+    let mut machine = observer();
+    for input in [prevote(0, further, None), prevote(0, far, None)] {
+        assert_eq!(machine.step(input), [], "one moves nobody");
+    }
+    let effects = machine.step(prevote(1, further, None));
+    assert_eq!(effects.first(), Some(&Effect::RoundStarted { round: further }));
+}
+
+/// INV-BFT-5: what a commit is made of can still matter, though the block is not here yet.
+#[test]
+fn a_block_that_comes_long_after_its_precommits_is_decided_with_them() {
+    let mut machine = observer();
+    let late = block(0, 4, 1);
+    for place in 0..3 {
+        let _ = machine.step(precommit(place, 0, Some(hash_of(&late))));
+    }
+    for round in 1..=ROUNDS_BEHIND_MAX + 10 {
+        for place in 0..2 {
+            let _ = machine.step(precommit(place, round, None));
+        }
+        assert_eq!(machine.round(), round);
+    }
+    let _ = machine.step(proposed(0, None, &late));
+    let effects = machine.step(validated(&late, true));
+    let [Effect::Decide { round: 0, commit, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((commit.signers.iter().count(), commit.signatures.len()), (3, 3));
+}
+
 #[test]
 fn peers_get_the_votes_and_the_proposal_that_they_lack() {
     let Blocks { a, b, .. } = Blocks::new();
