@@ -219,6 +219,9 @@
 //! | decision_closes_any_fork | `a_decision_on_one_fork_leaves_another_one_open` |
 //! | orphans_of_all_senders_unbounded | `orphans_of_all_senders_together_are_bounded` |
 //! | parents_of_lost_children_stay | `children_that_have_gone_leave_nothing_behind` |
+//! | batches_named_without_their_votes | `batches_that_differ_in_anything_signed_are_told_apart` |
+//! | nobody_woken_behind_a_turn | `everything_that_admission_says_is_done` |
+//! | limits_of_blocks_with_a_gap | `blocks_without_a_gap_are_never_limited` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -447,8 +447,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "certificates_told_apart_by_txid",
         file: "src/consensus/finality/journaled.rs",
-        old: "let name = |vote: &CertificateVote| (certificate.vote.txid, vote.header.digest(chain_id));",
-        new: "let name = |_: &CertificateVote| (certificate.vote.txid, self.proved.first().map_or([0; 32], |first| first.1));",
+        old: "name.is_some_and(|name| self.proved.contains(&name))",
+        new: "name.is_some_and(|name| self.proved.iter().any(|(txid, _)| *txid == name.0))",
         caught_by: &[
             "--lib consensus::finality::journaled::tests::each_vote_behind_a_promise_is_written_and_none_twice",
         ],
@@ -1368,8 +1368,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "own_events_behind_others",
         file: "src/consensus/engine.rs",
-        old: "let worked = self.own_events() | self.urgent_events();",
-        new: "let worked = self.urgent_events() | self.own_events();",
+        old: "let mut worked = self.own_events() | self.urgent_events();",
+        new: "let mut worked = self.urgent_events() | self.own_events();",
         caught_by: &["--lib consensus::tests::engine::the_lanes_are_taken_in_their_order_and_none_starves"],
     },
     Mutant {
@@ -1742,5 +1742,28 @@ pub const MUTANTS: &[Mutant] = &[
         old: "                if children.is_empty() {\n                    self.children.remove(parent);\n                }\n",
         new: "",
         caught_by: &["--lib admission::tests::stores::children_that_have_gone_leave_nothing_behind"],
+    },
+    Mutant {
+        name: "batches_named_without_their_votes",
+        file: "src/consensus/finality/journaled.rs",
+        old: "Self { epoch, validator, seq, count, votes_root }",
+        new: "{\n            let _ = votes_root;\n            Self { epoch, validator, seq, count, votes_root: BatchRoot::ZERO }\n        }",
+        caught_by: &[
+            "--lib consensus::finality::journaled::tests::batches_that_differ_in_anything_signed_are_told_apart",
+        ],
+    },
+    Mutant {
+        name: "nobody_woken_behind_a_turn",
+        file: "src/admission/thread.rs",
+        old: "if is_queued {",
+        new: "if is_queued && false {",
+        caught_by: &["--lib admission::thread::tests::everything_that_admission_says_is_done"],
+    },
+    Mutant {
+        name: "limits_of_blocks_with_a_gap",
+        file: "src/network/message_kind.rs",
+        old: "const ROUNDS_PER_SECOND: u64 = 200;",
+        new: "const ROUNDS_PER_SECOND: u64 = 5;",
+        caught_by: &["--lib network::message_kind::tests::blocks_without_a_gap_are_never_limited"],
     },
 ];
