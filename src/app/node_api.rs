@@ -30,8 +30,8 @@ use crate::rpc::api::{BlockSelector, FoundTransaction, NodeApi, NodeApiError, Su
 use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
     AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, EvidenceInfo, FinalizedPage, GenesisInfo,
-    HeartbeatInfo, MasternodeInfo, MempoolInfo, NetworkInfo, NodeState, NodeStatus, NotReady, PeerInfo,
-    PunishedInfo, ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo,
+    HeartbeatInfo, MasternodeInfo, MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady,
+    PeerInfo, PunishedInfo, ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo,
     WaitTarget, address_of,
 };
 use crate::storage::{PunishedEvidence, StorageError};
@@ -335,6 +335,15 @@ impl NodeApi for AppContext {
             |info: &network::PeerInfo| info.address.to_string() == peer || info.peer.to_string() == peer;
         let found = self.network.peers().into_iter().find(is_it);
         found.is_some_and(|info| self.network.disconnect(info.peer))
+    }
+
+    fn net_totals(&self) -> NetTotals {
+        let totals = self.network.metrics();
+        NetTotals {
+            total_bytes_received: totals.bytes_in,
+            total_bytes_sent: totals.bytes_out,
+            time_ms: self.clock.now_ms(),
+        }
     }
 
     fn network_info(&self) -> NetworkInfo {

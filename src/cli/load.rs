@@ -13,7 +13,7 @@
 //! One task paces, one per node reads its feed, and each request is a task. A short lock guards the meter.
 
 mod coins;
-mod cpu;
+mod cost;
 mod meter;
 mod search;
 
@@ -38,10 +38,10 @@ use crate::rpc::types::{BlockchainInfo, FinalizedPage};
 use crate::runtime::Clock;
 use crate::types::{SecretKey, TxId};
 use coins::{Coin, Made, Purse};
-use cpu::CpuSample;
+use cost::{CostSample, Offered};
 use meter::{Meter, Outcome};
 
-pub use cpu::CpuCost;
+pub use cost::LoadCost;
 pub use meter::Counts;
 pub use search::{LadderReport, PeakReport, Rung};
 
@@ -158,7 +158,7 @@ pub struct LoadReport {
     pub reasons: BTreeMap<String, u64>,
     /// What it cost, if the nodes tell.
     #[serde(flatten)]
-    pub cpu: Option<CpuCost>,
+    pub cost: Option<LoadCost>,
 }
 
 /// Payments at a steady rate.
@@ -244,7 +244,7 @@ pub async fn measure(
         let page: FinalizedPage = client.call("getfinalizedsince", &[]).await?;
         cursors.push(page.next_cursor);
     }
-    let cpu_before = CpuSample::take(&clients).await;
+    let cost_before = CostSample::take(&clients).await;
     let start = Clock.instant();
     let meter = Meter::new(start, offer.duration.saturating_add(DRAIN_MAX), clients.len())
         .map_err(|error| RpcCommandError::Failed(error.to_string()))?;
@@ -260,7 +260,7 @@ pub async fn measure(
     }
     let starved = pace(&shared, &tracker, &purse, found, &offer, start).await;
     drain(&shared, start).await;
-    let cpu_after = CpuSample::take(&shared.clients).await;
+    let cost_after = CostSample::take(&shared.clients).await;
     shared.stop.cancel();
     tracker.close();
     // Requests that hang are given up with the process; the report doesn't wait for them.
@@ -269,8 +269,16 @@ pub async fn measure(
         Meter::new(start, Duration::ZERO, 0).map_err(|error| RpcCommandError::Failed(error.to_string()))?;
     let outcome = std::mem::replace(&mut *shared.meter.lock(), fresh).finish();
     let nodes = shared.clients.len();
-    let cpu = cpu_after.since(&cpu_before, outcome.counts.finalized, nodes);
-    Ok(report(offer, outcome, starved, nodes, cpu))
+    let cost = cost_after.since(
+        &cost_before,
+        Offered {
+            payments: outcome.counts.finalized,
+            submitted: outcome.counts.submitted,
+            submitted_bytes: outcome.submitted_bytes,
+            nodes,
+        },
+    );
+    Ok(report(offer, outcome, starved, nodes, cost))
 }
 
 /// How many payments are due after some time: the k-th leaves k / rate seconds after the start.
@@ -350,7 +358,7 @@ fn submit(
         let mut meter = shared.meter.lock();
         for Made { txid, bytes: encoded, coins } in payments {
             let Some(next) = coins.first() else { continue };
-            meter.submitted(txid, node, *next, now);
+            meter.submitted((txid, encoded.len()), node, *next, now);
             txids.push(txid);
             bytes.push(encoded);
         }
@@ -462,7 +470,7 @@ async fn drain(shared: &Run, start: Instant) {
     notice(shared.meter.lock().progress(Clock.instant().max(start)));
 }
 
-fn report(offer: Offer, outcome: Outcome, starved: u64, nodes: usize, cpu: Option<CpuCost>) -> LoadReport {
+fn report(offer: Offer, outcome: Outcome, starved: u64, nodes: usize, cost: Option<LoadCost>) -> LoadReport {
     LoadReport {
         counts: outcome.counts,
         p50_ms: outcome.latency.p50_ms,
@@ -479,7 +487,7 @@ fn report(offer: Offer, outcome: Outcome, starved: u64, nodes: usize, cpu: Optio
         duration_s: offer.duration.as_secs(),
         nodes,
         reasons: outcome.reasons,
-        cpu,
+        cost,
     }
 }
 
@@ -516,7 +524,7 @@ fn table(report: &LoadReport) -> Vec<String> {
     if report.starved > 0 {
         lines.push(format!("  without a coin  {:>12}   the network is slower than the rate", report.starved));
     }
-    lines.extend(report.cpu.iter().flat_map(CpuCost::table));
+    lines.extend(report.cost.iter().flat_map(LoadCost::table));
     if missed_events > 0 {
         lines.push(format!("  missed events   {missed_events:>12}   the feed was read too slowly"));
     }

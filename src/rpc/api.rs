@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 
 use super::types::{
     AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, GenesisInfo, HeartbeatInfo, MasternodeInfo,
-    MempoolInfo, NetworkInfo, NodeStatus, NotReady, PeerInfo, PunishedInfo, TransactionStatusInfo,
+    MempoolInfo, NetTotals, NetworkInfo, NodeStatus, NotReady, PeerInfo, PunishedInfo, TransactionStatusInfo,
     UtxoStateInfo, WaitTarget,
 };
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
@@ -124,6 +124,8 @@ pub trait NodeApi: Send + Sync + 'static {
     fn disconnect(&self, peer: &str) -> bool;
     /// The node in its network.
     fn network_info(&self) -> NetworkInfo;
+    /// Bytes between the node and its peers.
+    fn net_totals(&self) -> NetTotals;
     /// The transaction pool.
     fn mempool_info(&self) -> MempoolInfo;
     /// All masternodes of the chain's state.

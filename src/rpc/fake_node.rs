@@ -213,6 +213,9 @@ impl NodeApi for FakeNode {
     fn disconnect(&self, peer: &str) -> bool {
         peer == PEER
     }
+    fn net_totals(&self) -> NetTotals {
+        NetTotals { total_bytes_received: 30_000, total_bytes_sent: 20_000, time_ms: 1 }
+    }
     fn network_info(&self) -> NetworkInfo {
         NetworkInfo {
             version: "0".into(),

@@ -31,10 +31,9 @@ use super::errors::{
 use super::finality_proof;
 use super::places::RequestWaits;
 use super::types::{
-    AddressBalance, AddressUtxo, BlockInfo, CpuInfo, FinalizedPage, MethodHelp, RawTransactionInfo,
+    AddressBalance, AddressUtxo, BlockInfo, FinalizedPage, MethodHelp, RawTransactionInfo, ResourceInfo,
     TransactionInfo, TransactionStatusInfo, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
 };
-use crate::runtime::stages;
 use crate::types::codec::encode;
 use crate::types::{Address, Amount, BlockHash, MasternodeId, TxId};
 
@@ -115,7 +114,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 34] = [
+pub static METHODS: [Method; 35] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -146,6 +145,9 @@ pub static METHODS: [Method; 34] = [
     ),
     Method::read("getnetworkinfo", &[], "The node in its network", |call| {
         answer(async move { Ok(call.node.network_info()) })
+    }),
+    Method::read("getnettotals", &[], "Bytes between the node and its peers since it started", |call| {
+        answer(async move { Ok(call.node.net_totals()) })
     }),
     Method::read("getmempoolinfo", &[], "The pool of transactions", |call| {
         answer(async move { Ok(call.node.mempool_info()) })
@@ -283,10 +285,10 @@ pub static METHODS: [Method; 34] = [
         answer(async move { Ok(call.node.uptime_s()) })
     }),
     Method::read(
-        "getcpuinfo",
+        "getresourceinfo",
         &[],
-        "Processor time of the node's process since its start, by stage of a payment's way",
-        |_call| answer(async { Ok(CpuInfo::of(&stages::report())) }),
+        "What the node's process has taken since its start: processor time by stage of a payment's way, syncs of its logs",
+        |_call| answer(async { Ok(ResourceInfo::of_this_process()) }),
     ),
     Method::write("stop", &[], "Stops the node in good order", |call| {
         answer(async move {

@@ -22,7 +22,7 @@ pub use masternodes::{
     MembershipInfo, PendingChanges, PunishedInfo,
 };
 
-pub use resources::CpuInfo;
+pub use resources::{NetTotals, ResourceInfo};
 
 /// `getblockchaininfo`: the chain at its tip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

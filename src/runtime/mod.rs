@@ -15,6 +15,7 @@ pub mod metric_names;
 pub mod priority;
 pub mod signals;
 pub mod stages;
+pub mod syncs;
 pub mod tasks;
 pub mod time_text;
 

@@ -1,8 +1,8 @@
 //! Where a node's processor time goes, by stage of a payment's way.
 //!
 //! # Place
-//! Whoever begins work of a stage calls [`enter`], or wraps a task in [`during`]. RPC's `getcpuinfo` reads [`report`];
-//! `timed load --stages` asks before and after a load and prints the difference a payment.
+//! Whoever begins work of a stage calls [`enter`], or wraps a task in [`during`]. RPC's `getresourceinfo` reads [`report`];
+//! `timed load` asks before and after a load and prints the difference a payment.
 //!
 //! # How it measures
 //! Each thread adds up how long it was in which stage, by the monotonic clock; entering another stage pauses the one

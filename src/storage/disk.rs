@@ -13,6 +13,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::error::StorageError;
+use crate::runtime::syncs;
 
 /// A file system, or what stands in for one.
 pub trait Disk: Clone + Send + Sync + 'static {
@@ -189,7 +190,9 @@ impl DiskFile for RealFile {
     }
 
     fn sync_data(&mut self) -> Result<(), StorageError> {
-        self.file.sync_data().map_err(StorageError::io("sync", &self.path))
+        self.file.sync_data().map_err(StorageError::io("sync", &self.path))?;
+        syncs::note();
+        Ok(())
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), StorageError> {

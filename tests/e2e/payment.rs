@@ -1,17 +1,25 @@
 //! A payment from submission to its block, and one that spends it before there is a block.
 
 use serde_json::json;
-use timed::rpc::types::{TransactionStatus, TransactionStatusInfo, UtxoState};
+use timed::rpc::types::{NetTotals, ResourceInfo, TransactionStatus, TransactionStatusInfo, UtxoState};
 use timed::types::SecretKey;
 
-use crate::net::{Chain, Net, wait_for};
+use crate::net::{Chain, Net, Node, wait_for};
 
 /// The blocks come every two seconds, and both payments take milliseconds: one of so many attempts fits in between.
 const ATTEMPTS: u8 = 8;
 
+/// Bytes from peers and syncs of the logs, so far.
+fn taken(node: &Node) -> (u64, u64) {
+    let totals: NetTotals = node.call("getnettotals", &[]);
+    let resources: ResourceInfo = node.call("getresourceinfo", &[]);
+    (totals.total_bytes_received, resources.log_syncs)
+}
+
 #[test]
 fn a_payment_is_final_before_its_block_and_so_is_one_that_spends_it() {
     let net = Net::running();
+    let before: Vec<(u64, u64)> = net.nodes.iter().map(taken).collect();
     let (receiver, third) = (SecretKey::from_seed(&[41; 32]), SecretKey::from_seed(&[42; 32]));
     let mut coin = net.chain.account(0);
     for attempt in 0..ATTEMPTS {
@@ -51,6 +59,10 @@ fn a_payment_is_final_before_its_block_and_so_is_one_that_spends_it() {
             assert_eq!(state(received.outpoint).spender, Some(child.txid()));
             let last = state(Chain::coins(&child, &third)[0].outpoint);
             assert_eq!((last.state, last.spender), (UtxoState::Unspent, None));
+        }
+        for (node, (received, syncs)) in net.nodes.iter().zip(&before) {
+            let now = taken(node);
+            assert!(now.0 > *received && now.1 > *syncs, "three payments with their votes: {now:?}");
         }
         net.assert_one_chain();
         return;

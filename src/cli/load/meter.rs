@@ -42,6 +42,7 @@ pub(super) struct Meter {
     /// For each millisecond since the start whether something became final in it.
     final_in_ms: Vec<bool>,
     counts: Counts,
+    submitted_bytes: usize,
     reasons: BTreeMap<String, u64>,
 }
 
@@ -81,6 +82,8 @@ pub(super) struct Gap {
 /// What [`Meter::finish`] tells.
 pub(super) struct Outcome {
     pub counts: Counts,
+    /// Encoded bytes of all that was submitted.
+    pub submitted_bytes: usize,
     pub latency: Percentiles,
     pub node_latency: Percentiles,
     pub final_per_s: f64,
@@ -117,13 +120,15 @@ impl Meter {
             node_latency: Histogram::new_with_bounds(1, LATENCY_US_MAX, 3)?,
             final_in_ms: vec![false; slots],
             counts: Counts::default(),
+            submitted_bytes: 0,
             reasons: BTreeMap::new(),
         })
     }
 
     /// Notes a transaction that is about to be sent.
-    pub(super) fn submitted(&mut self, txid: TxId, node: usize, coin: Coin, at: Instant) {
+    pub(super) fn submitted(&mut self, (txid, bytes): (TxId, usize), node: usize, coin: Coin, at: Instant) {
         self.counts.submitted = self.counts.submitted.saturating_add(1);
+        self.submitted_bytes = self.submitted_bytes.saturating_add(bytes);
         self.in_flight.insert(txid, InFlight { submitted: at, node, coin, elsewhere: None });
     }
 
@@ -224,6 +229,7 @@ impl Meter {
         let seconds = Duration::from_millis(active_ms).as_secs_f64();
         Outcome {
             counts: self.counts,
+            submitted_bytes: self.submitted_bytes,
             latency: percentiles(&self.latency),
             node_latency: percentiles(&self.node_latency),
             final_per_s: if active_ms == 0 { 0.0 } else { finalized / seconds },
@@ -269,7 +275,7 @@ mod tests {
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut meter = Meter::new(start, Duration::from_secs(1), 2).unwrap();
         for byte in 1..=3 {
-            meter.submitted(txid(byte), 0, coin(byte.into()), at(10));
+            meter.submitted((txid(byte), 250), 0, coin(byte.into()), at(10));
             meter.accepted();
         }
         meter.finalized(&txid(1), 1, at(12), 1);
@@ -294,7 +300,7 @@ mod tests {
         let start = Clock.instant();
         let mut meter = Meter::new(start, Duration::from_secs(1), 1).unwrap();
         for byte in 0..40 {
-            meter.submitted(txid(byte), 0, coin(0), start);
+            meter.submitted((txid(byte), 250), 0, coin(0), start);
             meter.rejected(&txid(byte), format!("reason{byte}"));
         }
         assert_eq!((meter.in_flight(), meter.take_returned().len()), (0, 0));

@@ -81,8 +81,8 @@ fn next_rate(kept: u32, missed: Option<u32>) -> Option<u32> {
 }
 
 fn summary(report: &LoadReport) -> String {
-    let cpu = report.cpu.as_ref().map_or_else(String::new, |cpu| {
-        format!(", {:.0} us of CPU a payment and node", cpu.cpu_us_per_payment)
+    let cpu = report.cost.as_ref().map_or_else(String::new, |cost| {
+        format!(", {:.0} us of CPU a payment and node", cost.cpu_us_per_payment)
     });
     format!(
         "{} a second: {:.0} final a second, p50 {:.1} and p99 {:.1} ms from acceptance, {} of {} refused{cpu}",
@@ -154,7 +154,7 @@ impl PeakReport {
             ),
             None => "The network keeps up with no rate that was tried".to_owned(),
         };
-        let cost = best.and_then(|run| run.cpu.as_ref()).map(super::CpuCost::table).unwrap_or_default();
+        let cost = best.and_then(|run| run.cost.as_ref()).map(super::LoadCost::table).unwrap_or_default();
         runs.chain([found]).chain(cost).collect()
     }
 }
@@ -168,9 +168,9 @@ impl LadderReport {
         let row = |rung: &Rung| {
             let load = &rung.load;
             let cpu = load
-                .cpu
+                .cost
                 .as_ref()
-                .map_or_else(|| "-".to_owned(), |cpu| format!("{:.0}", cpu.cpu_us_per_payment));
+                .map_or_else(|| "-".to_owned(), |cost| format!("{:.0}", cost.cpu_us_per_payment));
             format!(
                 "{:>9} {:>9.0} {:>9} {:>9.1} {:>10.1} {cpu:>9} {:>9.1} ms",
                 load.rate,
