@@ -300,8 +300,10 @@ mod tests {
                 }
                 // One more than there is room for.
                 _ => {
-                    let (handle, events) = (Arc::clone(&handle), 0..=BULK_EVENTS_MAX);
-                    std::thread::spawn(move || events.map(|_| handle.queue_blocking(Event::Tick)).count());
+                    let handle = Arc::clone(&handle);
+                    std::thread::spawn(move || {
+                        (0..=BULK_EVENTS_MAX).try_for_each(|_| handle.queue_blocking(Event::Tick))
+                    });
                 }
             }
             let woken = heard.recv_timeout(Duration::from_secs(20));
