@@ -222,6 +222,18 @@
 //! | batches_named_without_their_votes | `batches_that_differ_in_anything_signed_are_told_apart` |
 //! | nobody_woken_behind_a_turn | `everything_that_admission_says_is_done` |
 //! | limits_of_blocks_with_a_gap | `blocks_without_a_gap_are_never_limited` |
+//! | a_proposal_without_its_proof_is_had | `a_proposal_lacks_until_its_proof_of_lock_is_here` |
+//! | waiting_for_observers_that_are_gone | `who_tells_goes_on_when_nobody_hears_any_more` |
+//! | debts_are_forgotten | `who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again` |
+//! | bodies_of_blocks_uncounted | `a_message_counts_with_all_bodies_in_it` |
+//! | too_many_files_taken_for_damage | `what_the_machine_lacks_is_no_damage_of_the_index` |
+//! | lost_blocks_taken_for_a_new_log | `a_log_that_lost_all_of_its_blocks_is_not_taken_for_a_new_one` |
+//! | damaged_journal_replaced | `a_damaged_journal_is_never_replaced` |
+//! | cut_under_a_name_that_is_not_durable | `a_crash_in_a_removal_after_one_that_failed_leaves_no_gap` |
+//! | names_that_came_kept_for_ever | `names_that_came_take_no_more_memory_than_those_that_did_not` |
+//! | dropped_names_without_a_bound | `what_is_dropped_is_kept_within_the_bound_as_well` |
+//! | final_before_the_pool_had_it_stays_certified | `what_became_final_before_the_pool_had_it_is_final_there` |
+//! | texts_take_no_memory | `whatever_a_transaction_contains_it_takes_more_memory_than_its_encoding` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -115,4 +115,18 @@ mod tests {
         news.epoch_started(3);
         assert_eq!(news.take().unwrap().epoch, Some(3));
     }
+
+    /// INV-NEWS-1.
+    #[test]
+    fn what_is_dropped_is_kept_within_the_bound_as_well() {
+        let news = News::default();
+        news.note_waiting(1);
+        news.settled(TxId([1; 32]));
+        for _ in 0..NEWS_MAX {
+            news.dropped(TxId([2; 32]));
+        }
+        let happened = news.take().unwrap();
+        assert_eq!((happened.settled.len(), happened.dropped.len()), (1, NEWS_MAX - 1));
+        assert!(happened.is_incomplete);
+    }
 }

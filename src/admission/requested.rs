@@ -111,4 +111,17 @@ mod tests {
         requested.note(&[name(REQUESTED_BODIES_MAX)]);
         assert!(!requested.contains(&name(0)) && requested.contains(&name(1)));
     }
+
+    #[test]
+    fn names_that_came_take_no_more_memory_than_those_that_did_not() {
+        let requested = RequestedBodies::default();
+        for number in 0..REQUESTED_BODIES_MAX + 10 {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&number.to_le_bytes());
+            requested.note(&[TxId(bytes)]);
+            requested.came(&TxId(bytes));
+        }
+        assert!(requested.is_empty());
+        assert!(requested.0.lock().order.len() <= REQUESTED_BODIES_MAX);
+    }
 }

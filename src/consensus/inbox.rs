@@ -245,7 +245,10 @@ mod tests {
 
     use super::*;
     use crate::types::limits::REQUEST_IDS_MAX;
-    use crate::types::{ChainId, PublicKey, ValidatorSet, VoteKind};
+    use crate::types::{
+        Block, BlockHash, ChainId, Commit, CommittedBlock, Hash, Header, MasternodeId, OutPoint, PublicKey,
+        Released, StateDigest, Transaction, ValidatorSet, VoteKind,
+    };
 
     fn question() -> Event {
         let message = Message::GetCertificates(VoteKind::Lock, vec![TxId::ZERO; REQUEST_IDS_MAX]);
@@ -312,6 +315,42 @@ mod tests {
             assert_eq!(woken, Ok(()), "way {way}");
             // Whoever waits for room ends.
             drop(inbox);
+        }
+    }
+
+    /// INV-INBOX-1.
+    #[test]
+    fn a_message_counts_with_all_bodies_in_it() {
+        const INPUTS: usize = 300;
+        let input = OutPoint { txid: TxId::ZERO, index: 0 };
+        let body = Arc::new(Transaction::transfer(vec![input; INPUTS], Vec::new(), Vec::new()));
+        let header = Header {
+            chain_id: ChainId::ZERO,
+            height: 1,
+            round: 0,
+            epoch: 0,
+            epoch_end: false,
+            time: 0,
+            prev_hash: BlockHash::ZERO,
+            last_commit_root: Hash::ZERO,
+            tx_root: Hash::ZERO,
+            evidence_root: Hash::ZERO,
+            state_digest: StateDigest::ZERO,
+            validators_hash: Hash::ZERO,
+            next_validators_hash: Hash::ZERO,
+            proposer: MasternodeId::ZERO,
+        };
+        let (transactions, evidence) = (vec![Arc::clone(&body); 3], Vec::new());
+        let block = Block { header, last_commit: Commit::default(), transactions, evidence };
+        let block = Released::heard(CommittedBlock { block, commit: Commit::default() });
+        for (message, bodies) in [
+            (Message::Blocks(vec![block.clone(), block]), 6),
+            (Message::Transactions(vec![Arc::clone(&body); 4]), 4),
+            (Message::Blocks(Vec::new()), 0),
+        ] {
+            let bytes = memory_of(&Event::Message { from: PublicKey::ZERO, message, verified: false });
+            let least = bodies * INPUTS * size_of::<OutPoint>();
+            assert!((least..=2 * least + EVENT_BYTES).contains(&bytes), "{bytes} of {bodies} bodies");
         }
     }
 }

@@ -250,4 +250,21 @@ mod tests {
         drop(receiver);
         waiting.join().unwrap();
     }
+
+    /// INV-OBSERVE-2: observers that are gone make no room any more, and nobody waits for it.
+    #[test]
+    fn who_tells_goes_on_when_nobody_hears_any_more() {
+        let (sender, receiver) = queue();
+        drop(receiver);
+        let (told, hears) = mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let each = bytes_of(&voted(0));
+            for _ in 0..2 {
+                let mut many: Vec<Notification> = (0..OBSERVED_BYTES_MAX.div_ceil(each)).map(voted).collect();
+                sender.tell(&mut many);
+            }
+            told.send(()).unwrap();
+        });
+        assert_eq!(hears.recv_timeout(Duration::from_secs(20)), Ok(()));
+    }
 }

@@ -203,3 +203,17 @@ async fn the_thread_counts_what_it_sends_and_forgets_who_is_gone() {
     server.stop();
     registry.shutdown(Duration::from_secs(5)).await.unwrap();
 }
+
+/// INV-SERVE-3.
+#[test]
+fn who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again() {
+    let began = Clock.instant();
+    let mut queue = AnswerQueue::default();
+    queue.push(Recipient::Peer(peer(1)), blocks(1), began);
+    assert!(queue.pop(began).is_some());
+    queue.paid(peer(1), BURST_BYTES + BYTES_PER_SECOND);
+    // It asks for nothing while others are served.
+    queue.forget_idle(began);
+    queue.push(Recipient::Peer(peer(1)), blocks(1), began);
+    assert!(queue.pop(began).is_none() && !queue.is_empty());
+}

@@ -296,6 +296,21 @@ fn other_chains_kinds_and_missing_segments_are_refused() {
     assert!(matches!(open(disk, CHAIN), StorageError::MissingSegment { .. } | StorageError::Corrupt { .. }));
 }
 
+/// INV-BLOCKS-1: a crash may leave a segment that was begun and has no block in it.
+#[test]
+fn a_log_that_lost_all_of_its_blocks_is_not_taken_for_a_new_one() {
+    let open = |disk: &MemoryDisk| BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true);
+    let disk = filled(1, SMALL);
+    let mut log = open(&disk).unwrap();
+    log.log.rotate().unwrap();
+    drop(log);
+    assert_eq!(open(&disk).unwrap().height(), 1);
+    disk.remove(&segment_path(&dir(), 1)).unwrap();
+    let refused = open(&disk).err().unwrap();
+    let missing = segment_path(&dir(), 1);
+    assert!(matches!(&refused, StorageError::MissingSegment { path, .. } if *path == missing), "{refused}");
+}
+
 /// INV-RECORD-2.
 #[test]
 fn a_frame_inside_a_payload_is_no_frame() {

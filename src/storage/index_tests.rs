@@ -9,7 +9,7 @@ use crate::storage::index_store::Entries;
 use crate::storage::index_window::WINDOW_BYTES_MAX;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
 use crate::storage::memory_index::MemoryIndex;
-use crate::storage::sled_index::SledIndex;
+use crate::storage::sled_index::{SledIndex, is_of_machine};
 use crate::types::{Amount, KeyHash, MasternodeId, PublicKey, TxOut};
 
 fn lock(byte: u8) -> Lock {
@@ -528,6 +528,19 @@ fn a_sled_that_cannot_be_opened_says_so_and_can_be_built_again() {
     let index = Index::new(open_sled(&path).unwrap());
     index.apply(&change(0)).unwrap();
     assert_holds(&index, 0);
+}
+
+/// Otherwise an index in which nothing is wrong would be removed and built again.
+#[test]
+fn what_the_machine_lacks_is_no_damage_of_the_index() {
+    use std::io::{Error, ErrorKind};
+    // By their numbers: too many open files of the machine and of the process, no space, no right, read-only, no memory.
+    for code in [23, 24, 28, 13, 30, 12] {
+        assert!(is_of_machine(&Error::from_raw_os_error(code)), "{code}");
+    }
+    for kind in [ErrorKind::InvalidData, ErrorKind::UnexpectedEof, ErrorKind::NotFound, ErrorKind::Other] {
+        assert!(!is_of_machine(&Error::from(kind)), "{kind}");
+    }
 }
 
 #[test]

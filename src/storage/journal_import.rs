@@ -176,4 +176,22 @@ mod tests {
         let refused = JournalImport::begin(&target, other, ORIGIN).err().unwrap();
         assert!(matches!(refused, StorageError::WrongOperator { .. }), "{refused}");
     }
+
+    /// INV-JOURNAL-1: its votes may still be read from it by hand.
+    #[test]
+    fn a_damaged_journal_is_never_replaced() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("votes");
+        let mut import = begin(&target).unwrap();
+        import.push(record(1)).unwrap();
+        import.finish().unwrap();
+        let segment = target.join("00000001.seg");
+        let whole = fs::read(&segment).unwrap();
+        for byte in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[byte] ^= 0x10;
+            fs::write(&segment, &damaged).unwrap();
+            assert!(begin(&target).is_err(), "damaged at byte {byte}");
+        }
+    }
 }

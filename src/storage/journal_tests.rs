@@ -301,6 +301,31 @@ fn a_crash_while_pruning_leaves_no_gap() {
     }
 }
 
+/// INV-RETIRED-1: a name that an earlier removal gave may not be durable yet.
+#[test]
+fn a_crash_in_a_removal_after_one_that_failed_leaves_no_gap() {
+    let operations = {
+        let (disk, mut journal) = filled(8);
+        let before = disk.operations();
+        prune(&mut journal, 1).unwrap();
+        disk.operations() - before
+    };
+    let newest: Vec<_> = (4..8).flat_map(records_of).collect();
+    for first in 1..=operations {
+        for second in 1..=operations {
+            for seed in 0..32 {
+                let (disk, mut journal) = filled(8);
+                disk.fail_after(first, Fault::InputOutput);
+                assert!(prune(&mut journal, 1).is_err());
+                disk.fail_after(second, Fault::InputOutput);
+                let _failed = prune(&mut journal, 1);
+                disk.crash(seed);
+                assert!(records(&disk).ends_with(&newest), "{first}, {second}, {seed}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_removal_that_is_stopped_leaves_a_log_and_the_next_one_ends_it() {
     let removed = {

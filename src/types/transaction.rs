@@ -107,6 +107,16 @@ impl Payload {
         }
     }
 
+    /// Bytes of its texts. Before the shape is checked they are bounded by the message alone.
+    fn text_bytes(&self) -> usize {
+        match self {
+            Self::Transfer { memo } => memo.len(),
+            Self::MasternodeRegister(registration) => registration.network_address.len(),
+            Self::MasternodeUpdate(update) => update.network_address.as_ref().map_or(0, String::len),
+            Self::Reward { .. } | Self::MasternodeExit { .. } => 0,
+        }
+    }
+
     /// The operator keys that have to agree to it, with their signatures.
     fn consents(&self) -> Vec<OperatorConsent> {
         match self {
@@ -169,7 +179,8 @@ impl Transaction {
         let inputs = self.inputs.len().saturating_mul(size_of::<OutPoint>());
         let outputs = self.outputs.len().saturating_mul(size_of::<TxOut>());
         let witnesses = self.witnesses.len().saturating_mul(size_of::<Witness>());
-        inputs.saturating_add(outputs).saturating_add(witnesses).saturating_add(512)
+        let lists = inputs.saturating_add(outputs).saturating_add(witnesses);
+        lists.saturating_add(self.payload.text_bytes()).saturating_add(512)
     }
 
     /// A transfer without witnesses.
@@ -317,5 +328,33 @@ mod tests {
         let (secret, plain) = transfer();
         let signed = plain.signed(&ChainId([1; 32]), &[&secret]);
         assert_eq!(decode::<Transaction>(&encode(&signed)), Ok(signed));
+    }
+
+    /// Whoever decodes a transaction holds what no rule of shape has bounded yet.
+    #[test]
+    fn whatever_a_transaction_contains_it_takes_more_memory_than_its_encoding() {
+        const LARGE: usize = 1 << 20;
+        let (secret, plain) = transfer();
+        let text = || "a".repeat(LARGE);
+        let operator = OperatorConsent::unsigned(secret.public());
+        let registration = MasternodeRegistration {
+            collateral_index: 0,
+            operator,
+            payout: plain.outputs[0].lock,
+            network_address: text(),
+        };
+        let update = MasternodeUpdate {
+            network_address: Some(text()),
+            ..MasternodeUpdate::unjail(MasternodeId([1; 32]), secret.public())
+        };
+        for payload in [
+            Payload::Transfer { memo: vec![7; LARGE] },
+            Payload::MasternodeRegister(registration),
+            Payload::MasternodeUpdate(update),
+        ] {
+            let transaction = Transaction { payload, ..plain.clone() };
+            let (bytes, encoded) = (transaction.memory_bytes(), encode(&transaction).len());
+            assert!(encoded > LARGE && bytes >= encoded, "{bytes} for {encoded}");
+        }
     }
 }

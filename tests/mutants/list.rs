@@ -1766,4 +1766,100 @@ pub const MUTANTS: &[Mutant] = &[
         new: "const ROUNDS_PER_SECOND: u64 = 5;",
         caught_by: &["--lib network::message_kind::tests::blocks_without_a_gap_are_never_limited"],
     },
+    Mutant {
+        name: "a_proposal_without_its_proof_is_had",
+        file: "src/protocol/bft/machine/reading.rs",
+        old: "proposal.pol_round.is_none_or(proved)",
+        new: "proposal.pol_round.is_none_or(|pol_round| proved(pol_round) || pol_round < round)",
+        caught_by: &["--lib consensus::tests::rivals::a_proposal_lacks_until_its_proof_of_lock_is_here"],
+    },
+    Mutant {
+        name: "waiting_for_observers_that_are_gone",
+        file: "src/consensus/observers.rs",
+        old: "self.0.state.lock().receiver_gone = true;",
+        new: "self.0.state.lock().receiver_gone = false;",
+        caught_by: &["--lib consensus::observers::tests::who_tells_goes_on_when_nobody_hears_any_more"],
+    },
+    Mutant {
+        name: "debts_are_forgotten",
+        file: "src/consensus/serve.rs",
+        old: "!of_peer.answers.is_empty() || of_peer.budget < BURST_BYTES as i64",
+        new: "!of_peer.answers.is_empty()",
+        caught_by: &[
+            "--lib consensus::serve::tests::who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again",
+        ],
+    },
+    Mutant {
+        name: "bodies_of_blocks_uncounted",
+        file: "src/consensus/inbox.rs",
+        old: "blocks.iter().flat_map(|committed|",
+        new: "blocks.iter().take(0).flat_map(|committed|",
+        caught_by: &["--lib consensus::inbox::tests::a_message_counts_with_all_bodies_in_it"],
+    },
+    Mutant {
+        name: "too_many_files_taken_for_damage",
+        file: "src/storage/sled_index.rs",
+        old: "const TOO_MANY_FILES: [i32; 2] = [23, 24];",
+        new: "const TOO_MANY_FILES: [i32; 0] = [];",
+        caught_by: &["--lib storage::index::tests::what_the_machine_lacks_is_no_damage_of_the_index"],
+    },
+    Mutant {
+        name: "lost_blocks_taken_for_a_new_log",
+        file: "src/storage/block_log.rs",
+        old: "if log.first_sequence() != 1 {",
+        new: "if log.first_sequence() == 0 {",
+        caught_by: &[
+            "--lib storage::block_log::tests::a_log_that_lost_all_of_its_blocks_is_not_taken_for_a_new_one",
+        ],
+    },
+    Mutant {
+        name: "damaged_journal_replaced",
+        file: "src/storage/journal_import.rs",
+        old: "Err(StorageError::NoJournal { .. }) => {}",
+        new: "Err(StorageError::NoJournal { .. } | StorageError::Corrupt { .. }) => {}",
+        caught_by: &["--lib storage::journal_import::tests::a_damaged_journal_is_never_replaced"],
+    },
+    Mutant {
+        name: "cut_under_a_name_that_is_not_durable",
+        file: "src/storage/retired.rs",
+        old: "        // An earlier removal may have failed between the two.\n        disk.sync_dir(&dir)?;\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::journal::tests::a_crash_in_a_removal_after_one_that_failed_leaves_no_gap",
+        ],
+    },
+    Mutant {
+        name: "names_that_came_kept_for_ever",
+        file: "src/admission/requested.rs",
+        old: "while names.order.len() > REQUESTED_BODIES_MAX {",
+        new: "while names.asked.len() > REQUESTED_BODIES_MAX {",
+        caught_by: &[
+            "--lib admission::requested::tests::names_that_came_take_no_more_memory_than_those_that_did_not",
+        ],
+    },
+    Mutant {
+        name: "dropped_names_without_a_bound",
+        file: "src/admission/news.rs",
+        old: "self.settled.len().saturating_add(self.dropped.len()) < NEWS_MAX",
+        new: "self.settled.len() < NEWS_MAX",
+        caught_by: &["--lib admission::news::tests::what_is_dropped_is_kept_within_the_bound_as_well"],
+    },
+    Mutant {
+        name: "final_before_the_pool_had_it_stays_certified",
+        file: "src/admission/mirror.rs",
+        old: ".is_ok();\n            self.pool.mark_final(&txid, now_ms);\n",
+        new: ".is_ok();\n",
+        caught_by: &[
+            "--lib admission::tests::coins::what_became_final_before_the_pool_had_it_is_final_there",
+        ],
+    },
+    Mutant {
+        name: "texts_take_no_memory",
+        file: "src/types/transaction.rs",
+        old: "lists.saturating_add(self.payload.text_bytes()).saturating_add(512)",
+        new: "lists.saturating_add(self.payload.text_bytes().min(0)).saturating_add(512)",
+        caught_by: &[
+            "--lib types::transaction::tests::whatever_a_transaction_contains_it_takes_more_memory_than_its_encoding",
+        ],
+    },
 ];

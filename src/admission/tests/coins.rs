@@ -74,6 +74,15 @@ fn readers_see_how_far_a_payment_is_and_an_epoch_frees_what_it_did_not_take() {
 }
 
 #[test]
+fn what_became_final_before_the_pool_had_it_is_final_there() {
+    let desk = Desk::new(10);
+    let payment = desk.pay(1, 0, 2);
+    desk.mirror().finalized(&desk.checked(&payment), desk.now.wall_ms);
+    let stage = desk.pool.status(&payment.txid()).unwrap().stage;
+    assert!(matches!(stage, crate::mempool::Stage::Final { .. }), "{stage:?}");
+}
+
+#[test]
 fn what_was_dropped_holds_no_coin_and_takes_no_place() {
     let mut desk = Desk::new(10);
     let payment = desk.pay(1, 0, 2);

@@ -322,6 +322,29 @@ fn a_block_is_proposed_again_behind_the_prevotes_that_locked_it() {
     assert!(of_its_round(VoteStep::Prevote) >= 3 && of_its_round(VoteStep::Precommit) >= 3);
 }
 
+/// Nobody sends the proof to a peer that says it has the proposal.
+#[test]
+fn a_proposal_lacks_until_its_proof_of_lock_is_here() {
+    let chain = Chain::new();
+    let order = chain.state.proposer_order();
+    let (second, last) = (order[1], *order.last().unwrap());
+    let mut node = Node::of_operator(operator(last), &[], START_MS + 1, Vec::new());
+    let (block, _) = chain.block(START_MS + 1, false, &[]);
+    node.hear_block_votes(VoteStep::Precommit, None);
+    let timer = Timer::Bft { height: 1, round: 0, kind: bft::TimeoutKind::Precommit };
+    node.feed(Event::TimeoutElapsed(timer));
+    assert_eq!(node.consensus.bft().round(), 1);
+
+    let validator = chain.state.validators().get(second).unwrap().id;
+    let (pol_round, signature) = (Some(0), Signature::EMPTY);
+    let again = Proposal { round: 1, pol_round, validator, block: block.blueprint(), signature };
+    node.hear(Message::Proposal(Released::heard(again.signed(&operator(second)))));
+    assert!(node.consensus.bft().proposal(1).is_some());
+    assert!(!node.consensus.status().has_proposal, "its proof is not here");
+    node.hear_block_votes(VoteStep::Prevote, block.header.hash());
+    assert!(node.consensus.status().has_proposal);
+}
+
 /// INV-ENGINE-3: a vote for a block leaves behind the payments' votes that were cast before it.
 #[test]
 fn votes_on_payments_that_wait_leave_before_a_vote_for_a_block() {
