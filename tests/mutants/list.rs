@@ -1448,7 +1448,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "journaled_batches_written_again",
         file: "src/consensus/finality/restore.rs",
-        old: "        self.journaled.note_batch(&batch, at.chain.chain_id());\n",
+        old: "        self.journaled.note_batch(&batch);\n",
         new: "",
         caught_by: &[
             "--lib consensus::tests::restored::batches_that_the_journal_holds_are_not_written_again",
