@@ -47,8 +47,8 @@ pub(super) const URGENT_BURST: usize = 64;
 /// So many signatures are checked where they are found: to hand them to another thread and to be woken by it costs as much
 /// as to check them. At 500 payments a second a node made some 30 futex calls a payment before.
 const CHECKED_HERE_MAX: usize = 2;
-/// Notifications that wait for the end of the thread's turn, at most: to wake observers for each event takes longer than
-/// most events.
+/// Notifications that wait for the end of the thread's turn, at most, and those of one event: to wake observers for each
+/// event takes longer than most events. They hold bodies of 100 kB at most.
 const TOLD_MAX: usize = 256;
 /// The longest pause between two looks at the clock.
 const TICK: Duration = Duration::from_millis(100);

@@ -1,4 +1,4 @@
-//! A node by itself: what it orders is done at once, and what it says is kept.
+//! A node by itself: what it orders is done at once, and what it says is kept. And a block of no chain.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,7 +18,10 @@ use crate::storage::disk::Disk;
 use crate::storage::index::Index;
 use crate::storage::journal::{JournalOrigin, JournalReader, JournalRecord, JournalWriter, OpenedJournal};
 use crate::types::keys::SequentialVerifier;
-use crate::types::{Epoch, Message, PublicKey, SecretKey, TimeMs, Transaction};
+use crate::types::{
+    Block, BlockHash, ChainId, Commit, CommittedBlock, Epoch, Hash, Header, Height, MasternodeId, Message,
+    PublicKey, SecretKey, StateDigest, TimeMs, Transaction,
+};
 use crate::utxo::UtxoManager;
 
 /// The one peer of a node.
@@ -193,4 +196,27 @@ impl<D: Disk> SingleNode<D> {
             execute(outputs, &mut self.around);
         }
     }
+}
+
+/// A block of a height, with nothing in it.
+pub(crate) fn block(height: Height) -> CommittedBlock {
+    let header = Header {
+        chain_id: ChainId([1; 32]),
+        height,
+        round: 0,
+        epoch: 0,
+        epoch_end: false,
+        time: 0,
+        prev_hash: BlockHash::ZERO,
+        last_commit_root: Hash::ZERO,
+        tx_root: Hash::ZERO,
+        evidence_root: Hash::ZERO,
+        state_digest: StateDigest::ZERO,
+        validators_hash: Hash::ZERO,
+        next_validators_hash: Hash::ZERO,
+        proposer: MasternodeId::ZERO,
+    };
+    let block =
+        Block { header, last_commit: Commit::default(), transactions: Vec::new(), evidence: Vec::new() };
+    CommittedBlock { block, commit: Commit::default() }
 }

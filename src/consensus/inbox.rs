@@ -244,11 +244,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::consensus::fixtures::block;
     use crate::types::limits::REQUEST_IDS_MAX;
-    use crate::types::{
-        Block, BlockHash, ChainId, Commit, CommittedBlock, Hash, Header, MasternodeId, OutPoint, PublicKey,
-        Released, StateDigest, Transaction, ValidatorSet, VoteKind,
-    };
+    use crate::types::{ChainId, OutPoint, PublicKey, Released, Transaction, ValidatorSet, VoteKind};
 
     fn question() -> Event {
         let message = Message::GetCertificates(VoteKind::Lock, vec![TxId::ZERO; REQUEST_IDS_MAX]);
@@ -324,25 +322,9 @@ mod tests {
         const INPUTS: usize = 300;
         let input = OutPoint { txid: TxId::ZERO, index: 0 };
         let body = Arc::new(Transaction::transfer(vec![input; INPUTS], Vec::new(), Vec::new()));
-        let header = Header {
-            chain_id: ChainId::ZERO,
-            height: 1,
-            round: 0,
-            epoch: 0,
-            epoch_end: false,
-            time: 0,
-            prev_hash: BlockHash::ZERO,
-            last_commit_root: Hash::ZERO,
-            tx_root: Hash::ZERO,
-            evidence_root: Hash::ZERO,
-            state_digest: StateDigest::ZERO,
-            validators_hash: Hash::ZERO,
-            next_validators_hash: Hash::ZERO,
-            proposer: MasternodeId::ZERO,
-        };
-        let (transactions, evidence) = (vec![Arc::clone(&body); 3], Vec::new());
-        let block = Block { header, last_commit: Commit::default(), transactions, evidence };
-        let block = Released::heard(CommittedBlock { block, commit: Commit::default() });
+        let mut block = block(1);
+        block.block.transactions = vec![Arc::clone(&body); 3];
+        let block = Released::heard(block);
         for (message, bodies) in [
             (Message::Blocks(vec![block.clone(), block]), 6),
             (Message::Transactions(vec![Arc::clone(&body); 4]), 4),

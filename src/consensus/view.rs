@@ -226,29 +226,8 @@ impl<B: BlockSource> BlockSource for RecentFirst<B> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Block, ChainId, Commit, Hash, Header, StateDigest, Transaction};
-
-    fn block(height: Height) -> CommittedBlock {
-        let header = Header {
-            chain_id: ChainId([1; 32]),
-            height,
-            round: 0,
-            epoch: 0,
-            epoch_end: false,
-            time: 0,
-            prev_hash: BlockHash([0; 32]),
-            last_commit_root: Hash::ZERO,
-            tx_root: Hash::ZERO,
-            evidence_root: Hash::ZERO,
-            state_digest: StateDigest::ZERO,
-            validators_hash: Hash::ZERO,
-            next_validators_hash: Hash::ZERO,
-            proposer: MasternodeId::ZERO,
-        };
-        let block =
-            Block { header, last_commit: Commit::default(), transactions: Vec::new(), evidence: Vec::new() };
-        CommittedBlock { block, commit: Commit::default() }
-    }
+    use crate::consensus::fixtures::block;
+    use crate::types::Transaction;
 
     /// INV-VIEW-2.
     #[test]
