@@ -115,6 +115,8 @@
 //! | refused_connections_go_on | `who_was_refused_too_often_rests_before_the_next_request_is_read` |
 //! | large_blocks_wait_for_their_mark | `large_blocks_are_marked_before_much_would_have_to_be_applied_again` |
 //! | author_without_a_pace | `one_members_votes_pass_up_to_its_pace_and_forged_ones_take_nothing_of_it` |
+//! | copies_of_a_job_pass_twice | `signatures_of_a_job_are_checked_at_once_and_a_bad_one_is_its_senders_alone` |
+//! | one_bad_signature_condemns_its_job | `signatures_of_a_job_are_checked_at_once_and_a_bad_one_is_its_senders_alone` |
 //! | missed_votes_use_up_the_pace | `what_was_missed_does_not_hold_up_the_votes_of_the_moment` |
 //! | set_that_comes_back_misread | `a_set_that_was_there_before_is_proved_like_any_other` |
 //! | intervals_count_from_the_start | `a_block_is_due_an_interval_after_the_one_that_was_applied_last` |

@@ -17,7 +17,7 @@
 //! | file | decides or does |
 //! |---|---|
 //! | [`events`] | what is told and ordered, and the one interpreter of orders |
-//! | [`inbox`], [`engine`] | the lanes into consensus, the node's thread and its turns |
+//! | [`incoming`], [`inbox`], [`engine`] | checks of peers' urgent messages, the lanes into consensus, the node's thread and its turns |
 //! | [`dispatch`], `messages` | which part hears an event or a message |
 //! | `chain` | the tip; the one place where a block is applied |
 //! | [`signing`] | whether this node signs, and as whom |
@@ -55,6 +55,7 @@ pub mod finality;
 pub(crate) mod fixtures;
 pub mod heartbeats;
 pub mod inbox;
+pub mod incoming;
 pub mod instances;
 pub mod known;
 pub mod memory;

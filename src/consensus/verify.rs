@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use crate::types::limits::BATCH_VOTES_MAX;
 use crate::types::{
-    BlockVote, Certificate, ChainId, Epoch, MasternodeId, Message, Proposal, PublicKey, Signature,
-    SignatureCheck, SignatureVerifier, ValidatorSet, VoteBatch,
+    Certificate, ChainId, Epoch, MasternodeId, Message, Proposal, PublicKey, Signature, SignatureCheck,
+    SignatureVerifier, ValidatorSet, VoteBatch,
 };
 
 /// Who votes in an epoch.
@@ -74,11 +74,25 @@ pub fn verify(
     voters: &Voters,
     verifier: &dyn SignatureVerifier,
 ) -> Result<(), VerifyError> {
+    match without_signature(message, voters)? {
+        Some(check) => all_hold(verifier, &[check]),
+        None => Ok(()),
+    }
+}
+
+/// Checks all of a signed message but its signature, which it gives back: many of these cost less together. `None` is for
+/// messages that no validator signs.
+///
+/// # Errors
+/// As [`verify`].
+pub fn without_signature(message: &Message, voters: &Voters) -> Result<Option<SignatureCheck>, VerifyError> {
     match message {
-        Message::VoteBatch(batch) => batch_of(batch, voters, verifier),
-        Message::Proposal(proposal) => proposal_of(proposal, voters, verifier),
-        Message::BlockVote(vote) => block_vote_of(vote, voters, verifier),
-        _ => Ok(()),
+        Message::VoteBatch(batch) => batch_of(batch, voters).map(Some),
+        Message::Proposal(proposal) => proposal_of(proposal, voters).map(Some),
+        Message::BlockVote(vote) => {
+            Ok(Some(vote.signature_check(&voters.chain_id, voters.key_of(&vote.validator)?)))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -86,7 +100,7 @@ fn all_hold(verifier: &dyn SignatureVerifier, checks: &[SignatureCheck]) -> Resu
     verifier.verify_all(checks).map_err(|_| VerifyError::BadSignature)
 }
 
-fn batch_of(batch: &VoteBatch, voters: &Voters, verifier: &dyn SignatureVerifier) -> Result<(), VerifyError> {
+fn batch_of(batch: &VoteBatch, voters: &Voters) -> Result<SignatureCheck, VerifyError> {
     let key = voters.key_of(&batch.header.validator)?;
     if batch.votes.is_empty() || batch.votes.len() > BATCH_VOTES_MAX {
         return Err(VerifyError::Malformed);
@@ -94,28 +108,15 @@ fn batch_of(batch: &VoteBatch, voters: &Voters, verifier: &dyn SignatureVerifier
     if !batch.is_bound_by_header() {
         return Err(VerifyError::NotBound);
     }
-    all_hold(verifier, &[batch.header.signature_check(&voters.chain_id, key)])
+    Ok(batch.header.signature_check(&voters.chain_id, key))
 }
 
-fn proposal_of(
-    proposal: &Proposal,
-    voters: &Voters,
-    verifier: &dyn SignatureVerifier,
-) -> Result<(), VerifyError> {
+fn proposal_of(proposal: &Proposal, voters: &Voters) -> Result<SignatureCheck, VerifyError> {
     let key = voters.key_of(&proposal.validator)?;
     if proposal.block.header.chain_id != voters.chain_id || !proposal.block.is_bound_by_header() {
         return Err(VerifyError::NotBound);
     }
-    all_hold(verifier, &[proposal.signature_check(key)])
-}
-
-fn block_vote_of(
-    vote: &BlockVote,
-    voters: &Voters,
-    verifier: &dyn SignatureVerifier,
-) -> Result<(), VerifyError> {
-    let key = voters.key_of(&vote.validator)?;
-    all_hold(verifier, &[vote.signature_check(&voters.chain_id, key)])
+    Ok(proposal.signature_check(key))
 }
 
 /// Checks certificates of the voters' epoch, one after the other: a bad one costs no more than its own signatures, however

@@ -879,11 +879,29 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "author_without_a_pace",
-        file: "src/consensus/engine.rs",
-        old: "if !engine.pace().may_pass(batch, now) {",
-        new: "if false && !engine.pace().may_pass(batch, now) {",
+        file: "src/consensus/incoming.rs",
+        old: "if !self.engine.pace().may_pass(batch, self.now) {",
+        new: "if false && !self.engine.pace().may_pass(batch, self.now) {",
         caught_by: &[
-            "--lib consensus::engine::tests::one_members_votes_pass_up_to_its_pace_and_forged_ones_take_nothing_of_it",
+            "--lib consensus::incoming::tests::one_members_votes_pass_up_to_its_pace_and_forged_ones_take_nothing_of_it",
+        ],
+    },
+    Mutant {
+        name: "copies_of_a_job_pass_twice",
+        file: "src/consensus/incoming.rs",
+        old: "if name.is_some_and(|name| court.engine.known().has(&name)) {",
+        new: "if false {",
+        caught_by: &[
+            "--lib consensus::incoming::tests::signatures_of_a_job_are_checked_at_once_and_a_bad_one_is_its_senders_alone",
+        ],
+    },
+    Mutant {
+        name: "one_bad_signature_condemns_its_job",
+        file: "src/consensus/incoming.rs",
+        old: "all_hold || court.verifier.verify_all(&[*check]).is_ok();",
+        new: "all_hold && court.verifier.verify_all(&[*check]).is_ok();",
+        caught_by: &[
+            "--lib consensus::incoming::tests::signatures_of_a_job_are_checked_at_once_and_a_bad_one_is_its_senders_alone",
         ],
     },
     Mutant {

@@ -7,11 +7,10 @@ use tokio_util::sync::CancellationToken;
 use super::shell::{Around, Bodies, shell_of};
 use super::*;
 use crate::consensus::dispatch::Consensus;
-use crate::consensus::engine::{
-    EngineParts, NodeShell, URGENT_BURST, VERIFY_BATCH, VERIFY_JOBS_MAX, start_engine, verify_urgent,
-};
+use crate::consensus::engine::{EngineParts, NodeShell, URGENT_BURST, start_engine};
 use crate::consensus::events::{Notification, Progress, Signing};
 use crate::consensus::inbox::ConsensusInbox;
+use crate::consensus::incoming::{VERIFY_BATCH, VERIFY_JOBS_MAX, verify_urgent};
 use crate::network::PeerId;
 use crate::network::events::{EventSender, Held, event_queue};
 use crate::network::peer::Standing;
