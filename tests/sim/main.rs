@@ -39,6 +39,7 @@ mod restart_rules;
 mod seen;
 mod signed;
 mod strangers;
+mod traffic;
 mod verifier;
 mod workload;
 mod world;

@@ -18,6 +18,8 @@ pub struct Plan {
     pub duplicate_per_mille: u64,
     pub delay_ms_max: u64,
     pub payments_per_second: u64,
+    /// Coins of each of those who pay.
+    pub coins_each: usize,
     /// Blocks at least, before faults end.
     pub blocks: Height,
     /// Epochs at least.
@@ -75,6 +77,7 @@ impl Plan {
             duplicate_per_mille: 0,
             delay_ms_max: 5,
             payments_per_second: 10,
+            coins_each: COINS_EACH,
             blocks: 20,
             epochs: 2,
             blocks_after: 10,
@@ -146,6 +149,7 @@ impl Plan {
             duplicate_per_mille: [0, 30][random.below(2)],
             delay_ms_max: [5, 30, 120][random.below(3)],
             payments_per_second: random.between(5, rate_max),
+            coins_each: COINS_EACH,
             blocks: 20,
             epochs: 2,
             blocks_after: 10,
@@ -180,6 +184,16 @@ impl Plan {
         Self {
             geography: Some(Geography::spread(validators, random)),
             payments_per_second: 3,
+            ..Self::calm(validators)
+        }
+    }
+
+    /// Equal validators close to each other, and coins for so many payments besides.
+    pub fn crowded(validators: usize, payments: usize) -> Self {
+        Self {
+            payments_per_second: 1,
+            coins_each: COINS_EACH + payments / users().len() + 1,
+            contested_per_mille: 0,
             ..Self::calm(validators)
         }
     }
@@ -287,6 +301,9 @@ impl Plan {
 /// What a large masternode weighs when it has grown: more than all others together.
 pub const LARGE_WEIGHT: u64 = 20;
 
+/// What those who pay have for a run of some minutes: the change of each payment is a coin again.
+const COINS_EACH: usize = 8;
+
 /// An epoch lasts so long at least.
 const EPOCH_MS: u64 = 4_000;
 
@@ -329,7 +346,9 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
         parameters,
         allocations: users
             .iter()
-            .flat_map(|user| vec![Allocation { address: address(user), amount: Amount(1_000_000_000) }; 8])
+            .flat_map(|user| {
+                vec![Allocation { address: address(user), amount: Amount(1_000_000_000) }; plan.coins_each]
+            })
             .collect(),
         masternodes: (0..plan.validators)
             .map(|i| GenesisMasternode {

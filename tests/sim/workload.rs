@@ -239,6 +239,14 @@ impl Workload {
         made
     }
 
+    /// A payment of one coin, with change.
+    pub fn next_plain(&mut self, now_ms: u64) -> Option<CheckedTransaction> {
+        let coin = self.coins.pop()?;
+        let payment = self.pay(&[coin], coin.owner, 2, 0);
+        self.follow(payment.clone(), coin.owner, false, now_ms);
+        Some(payment)
+    }
+
     /// Its first output is spent, and what that makes.
     fn add_descendants(&self, made: &mut Vec<CheckedTransaction>, to: usize, random: &mut Random) {
         let mut owner = to;

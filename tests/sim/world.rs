@@ -11,6 +11,7 @@ use timed::network::MessageKind;
 use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
+use timed::runtime::clock::Clock;
 use timed::types::codec::encode;
 use timed::types::{
     Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
@@ -28,6 +29,7 @@ use crate::proofs;
 use crate::random::Random;
 use crate::seen::{Closings, Seen};
 use crate::strangers::Strangers;
+use crate::traffic::Traffic;
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
 use crate::worldwide::Stopwatch;
@@ -102,6 +104,8 @@ pub struct World {
     pub stopwatch: Stopwatch,
     pub promptness: Promptness,
     pub strangers: Strangers,
+    /// What arrives, where that is measured.
+    pub traffic: Option<Traffic>,
     pub verbose: bool,
 }
 
@@ -182,6 +186,7 @@ impl World {
             stopwatch: Stopwatch::default(),
             promptness: Promptness::default(),
             strangers,
+            traffic: None,
             evidence_on_disk: Vec::new(),
             verbose: std::env::var_os("SIM_VERBOSE").is_some(),
         };
@@ -314,7 +319,12 @@ impl World {
     pub fn feed(&mut self, node: usize, event: Event) {
         let now = self.nodes[node].now(self.now_ms);
         let Some(running) = &mut self.nodes[node].running else { return };
+        let is_batch = matches!(event, Event::Message { message: Message::VoteBatch(_), .. });
+        let since = Clock.instant();
         let outputs = running.consensus.handle(event, now);
+        if let Some(traffic) = self.traffic.as_mut().filter(|_| is_batch) {
+            traffic.counted(since);
+        }
         self.execute(node, outputs);
     }
 
@@ -486,6 +496,9 @@ impl World {
                     self.note_lacking_promise(to, proposal);
                 }
                 let from = self.peer_at(from);
+                if let Some(traffic) = &mut self.traffic {
+                    traffic.arrives(to, &message);
+                }
                 if let Message::Announce(txids) = &message {
                     self.hear_announcement(to, from, txids);
                 } else {
