@@ -6,8 +6,11 @@
 //! # Concurrency
 //! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
 
+mod explain;
 mod masternodes;
+mod pool;
 mod problems;
+mod shapes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,11 +20,12 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use self::masternodes::MasternodeView;
+use self::shapes::{peer_info, punished_info, resident_bytes, step_name, utxo_state_info};
 use super::context::AppContext;
 use super::feeds::TransactionTimes;
+use super::memory;
 use crate::mempool::Stage;
-use crate::network::{self, PROTOCOL_VERSION};
-use crate::protocol::bft::Step;
+use crate::network::{self, BanTarget, PROTOCOL_VERSION};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
@@ -29,17 +33,17 @@ use crate::protocol::state::LedgerState;
 use crate::rpc::api::{BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, UtxoPage};
 use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
-    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, EvidenceInfo, FinalizedPage, GenesisInfo,
-    HeartbeatInfo, MasternodeInfo, MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady,
-    PeerInfo, PunishedInfo, ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo,
-    WaitTarget, address_of,
+    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, FinalizedPage, GenesisInfo,
+    HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo,
+    NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, ReceiptInfo, TransactionStatus,
+    TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
-use crate::storage::{PunishedEvidence, StorageError};
+use crate::storage::StorageError;
+use crate::types::message::PeerAddress;
 use crate::types::{
     Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Released,
     Transaction, TxId, ValidatorSet,
 };
-use crate::utxo::OutputState;
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
 /// that was never in the pool, and the index tells of it a little later.
@@ -211,69 +215,6 @@ impl AppContext {
     }
 }
 
-const fn step_name(step: Step) -> &'static str {
-    match step {
-        Step::NewHeight => "new_height",
-        Step::Propose => "propose",
-        Step::Prevote => "prevote",
-        Step::Precommit => "precommit",
-        Step::Decided => "commit",
-    }
-}
-
-fn peer_info(peer: network::PeerInfo) -> PeerInfo {
-    PeerInfo {
-        id: peer.id,
-        addr: peer.address.to_string(),
-        node_id: peer.peer.to_string(),
-        inbound: peer.inbound,
-        version: PROTOCOL_VERSION,
-        subver: peer.user_agent,
-        listen_address: peer.listen_address,
-        connected_s: peer.connected.as_secs(),
-        bytes_sent: peer.bytes_out,
-        bytes_received: peer.bytes_in,
-        ping_ms: peer.latency.map(|latency| u64::try_from(latency.as_millis()).unwrap_or(u64::MAX)),
-        ban_score: peer.score,
-    }
-}
-
-fn punished_info(punished: PunishedEvidence) -> PunishedInfo {
-    let PunishedEvidence { hash, kind, masternode, epoch, height, block_height, burned } = punished;
-    PunishedInfo {
-        evidence: EvidenceInfo { hash, kind, masternode, epoch, height },
-        block_height,
-        burned,
-        burned_time: burned.to_string(),
-    }
-}
-
-fn utxo_state_info(
-    network: Network,
-    outpoint: OutPoint,
-    state: OutputState,
-    found: Option<(crate::types::TxOut, Option<Height>)>,
-) -> UtxoStateInfo {
-    let made = found.and_then(|(_, height)| height);
-    let (state, spender, height) = match state {
-        OutputState::Unknown => (UtxoState::Unknown, None, None),
-        OutputState::Unspent => (UtxoState::Unspent, None, made),
-        OutputState::Locked { by } => (UtxoState::Locked, Some(by), made),
-        OutputState::SpentPending { by } => (UtxoState::SpentPending, Some(by), made),
-        OutputState::SpentFinalized { by } => (UtxoState::SpentFinalized, Some(by), made),
-        OutputState::Confirmed { by, height } => (UtxoState::Confirmed, Some(by), Some(height)),
-    };
-    UtxoStateInfo {
-        txid: outpoint.txid,
-        vout: outpoint.index,
-        state,
-        spender,
-        height,
-        value: found.map(|(output, _)| output.value),
-        address: found.map(|(output, _)| address_of(network, &output.lock)),
-    }
-}
-
 impl NodeApi for AppContext {
     fn network(&self) -> Network {
         self.config.node.network
@@ -326,6 +267,71 @@ impl NodeApi for AppContext {
         .boxed()
     }
 
+    fn wait_for_block(&self, height: Height, timeout: Duration) -> BoxFuture<'_, (Height, BlockHash)> {
+        async move {
+            let mut blocks = self.feeds.blocks();
+            let reached = async {
+                while self.best_block().0 < height {
+                    // That some were missed, or that nothing comes any more, is as good a reason to look as a block.
+                    let _block = tokio::time::timeout(LOOK_AGAIN, blocks.recv()).await;
+                }
+            };
+            let _in_time = tokio::time::timeout(timeout, reached).await.is_ok();
+            self.best_block()
+        }
+        .boxed()
+    }
+
+    fn validators_of(&self, epoch: Epoch) -> BoxFuture<'_, Result<Option<ValidatorSet>, NodeApiError>> {
+        let (index, state, genesis) = (Arc::clone(&self.index), self.bft.state(), Arc::clone(&self.genesis));
+        async move {
+            if epoch == state.next_epoch() {
+                return Ok(Some(ValidatorSet::clone(state.validators())));
+            }
+            let Some(before) = epoch.checked_sub(1) else {
+                // It was read at the start, so it is sound.
+                let first = LedgerState::genesis(&genesis).ok();
+                return Ok(first.map(|(first, _)| ValidatorSet::clone(first.validators())));
+            };
+            blocking(move || match index.epoch_end(before)? {
+                Some((_, hash)) => index.validator_set(&hash),
+                None => Ok(None),
+            })
+            .await
+        }
+        .boxed()
+    }
+
+    fn output_set(&self) -> BoxFuture<'_, Result<OutputSetInfo, NodeApiError>> {
+        async move {
+            let index = Arc::clone(&self.index);
+            let (height, outputs) = blocking(move || Ok((index.applied()?, index.unspent()?))).await?;
+            let state = self.bft.state();
+            Ok(OutputSetInfo {
+                height: height.unwrap_or(0),
+                outputs,
+                best_block: state.tip_hash(),
+                state_digest: state.digest(),
+                total_amount: state.supply(),
+                total_amount_time: state.supply().to_string(),
+            })
+        }
+        .boxed()
+    }
+
+    fn index_info(&self) -> BoxFuture<'_, Result<IndexInfo, NodeApiError>> {
+        async move {
+            let (index, tip) = (Arc::clone(&self.index), self.bft.state().height());
+            let height = blocking(move || index.applied()).await?.unwrap_or(0);
+            Ok(IndexInfo {
+                synced: height >= tip,
+                height,
+                engine: self.config.storage.engine.name().to_owned(),
+            })
+        }
+        .boxed()
+    }
+
     fn peers(&self) -> Vec<PeerInfo> {
         self.network.peers().into_iter().map(peer_info).collect()
     }
@@ -335,6 +341,23 @@ impl NodeApi for AppContext {
             |info: &network::PeerInfo| info.address.to_string() == peer || info.peer.to_string() == peer;
         let found = self.network.peers().into_iter().find(is_it);
         found.is_some_and(|info| self.network.disconnect(info.peer))
+    }
+
+    fn add_peer(&self, address: &str) -> bool {
+        let peer = PeerAddress { address: address.to_owned(), identity: None };
+        self.network.add_address(&peer)
+    }
+
+    fn ban(&self, target: BanTarget, time: Duration) -> bool {
+        self.network.ban(target, time)
+    }
+
+    fn unban(&self, target: BanTarget) -> bool {
+        self.network.unban(target)
+    }
+
+    fn banned(&self) -> Vec<(BanTarget, Duration)> {
+        self.network.banned()
     }
 
     fn net_totals(&self) -> NetTotals {
@@ -374,6 +397,14 @@ impl NodeApi for AppContext {
             min_fee_per_kb: floor.max(self.bft.state().parameters().min_fee_per_kb),
             certified_waiting: size.saturating_sub(self.pool.uncertified().0),
         }
+    }
+
+    fn mempool(&self) -> Vec<MempoolEntry> {
+        self.pool.all_in_order().into_iter().map(|entry| pool::mempool_entry(&self.pool, &entry)).collect()
+    }
+
+    fn mempool_entry(&self, txid: TxId) -> Option<MempoolEntry> {
+        self.pool.entry(&txid).map(|entry| pool::mempool_entry(&self.pool, &entry))
     }
 
     fn masternodes(&self) -> Vec<MasternodeInfo> {
@@ -452,6 +483,19 @@ impl NodeApi for AppContext {
         async move {
             let course = self.course_of(txid).await?;
             self.describe(txid, course).await
+        }
+        .boxed()
+    }
+
+    fn explain(&self, txid: TxId) -> BoxFuture<'_, Result<ExplainInfo, NodeApiError>> {
+        async move {
+            let votes = self.engine.explanation(txid).await;
+            let votes =
+                votes.map_err(|_| NodeApiError::Starting { detail: "the node is stopping".to_owned() })?;
+            let course = self.course_of(txid).await?;
+            let state = self.bft.state();
+            let known = (course.status, course.height, state.height());
+            Ok(explain::explain(txid, known, votes.as_ref(), &self.connected_masternodes(&state)))
         }
         .boxed()
     }
@@ -599,6 +643,18 @@ impl NodeApi for AppContext {
         self.problems(&self.bft.state()).into_iter().map(|(_, problem)| problem).collect()
     }
 
+    fn memory_info(&self) -> MemoryInfo {
+        let state = self.bft.state();
+        let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
+        let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+        let parts = memory::parts(&self.config, state.parameters(), blocks);
+        MemoryInfo {
+            resident_bytes: resident_bytes(),
+            bound_bytes: size(memory::node_bytes_max(&self.config, state.parameters(), blocks)),
+            bounds: parts.into_iter().map(|(part, bytes)| (part.to_owned(), size(bytes))).collect(),
+        }
+    }
+
     fn uptime_s(&self) -> u64 {
         self.clock.instant().saturating_duration_since(self.started_at).as_secs()
     }
@@ -615,32 +671,5 @@ impl NodeApi for AppContext {
     fn stop(&self) {
         tracing::info!("RPC asks the node to stop");
         self.registry.token().cancel();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_state_of_an_output_has_its_name() {
-        let outpoint = OutPoint { txid: TxId([1; 32]), index: 7 };
-        let by = TxId([2; 32]);
-        let lock =
-            crate::types::Lock::KeyHash(crate::types::SecretKey::from_seed(&[1; 32]).public().key_hash());
-        let found = Some((crate::types::TxOut { value: Amount(5), lock }, Some(3)));
-        let cases = [
-            (OutputState::Unknown, None, UtxoState::Unknown, None, None),
-            (OutputState::Unspent, found, UtxoState::Unspent, None, Some(3)),
-            (OutputState::Locked { by }, found, UtxoState::Locked, Some(by), Some(3)),
-            (OutputState::SpentPending { by }, found, UtxoState::SpentPending, Some(by), Some(3)),
-            (OutputState::SpentFinalized { by }, found, UtxoState::SpentFinalized, Some(by), Some(3)),
-            (OutputState::Confirmed { by, height: 9 }, None, UtxoState::Confirmed, Some(by), Some(9)),
-        ];
-        for (state, found, name, spender, height) in cases {
-            let info = utxo_state_info(Network::Devnet, outpoint, state, found);
-            assert_eq!((info.state, info.spender, info.height), (name, spender, height));
-            assert_eq!((info.txid, info.vout, info.value), (outpoint.txid, 7, found.map(|_| Amount(5))));
-        }
     }
 }

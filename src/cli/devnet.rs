@@ -322,6 +322,9 @@ fn introduce(devnet: &Devnet, args: &Args) -> Result<(), CliError> {
         ))?;
     }
     output::line(format_args!("Look      {program} status{connection}"))?;
+    if let Some(first) = devnet.nodes.first() {
+        output::line(format_args!("Browse    {}/", url_of(first)))?;
+    }
     if args.load.is_none() {
         output::line(format_args!("Load      {program} load{connection} --rate 200 --duration 10s"))?;
     }

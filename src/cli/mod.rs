@@ -9,19 +9,24 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub mod devnet;
+pub mod doctor;
 mod error;
+pub mod explain;
 pub mod genesis;
 mod genesis_source;
 pub mod init;
 pub mod load;
 pub mod masternode;
+mod offline;
 pub mod output;
 pub mod password;
+pub mod receipt;
 pub mod rpc;
 pub mod rpc_client;
 pub mod run;
 pub mod status;
 pub mod verify_proof;
+pub mod verify_receipt;
 pub mod votes;
 pub mod wallet;
 pub mod wallet_rpc;
@@ -61,10 +66,18 @@ enum Command {
     Votes(votes::Args),
     /// Say what a node is doing.
     Status(status::Args),
+    /// Say why a node isn't syncing, voting or seeing blocks, each with the next step.
+    Doctor(doctor::Args),
+    /// Say what a payment waits for: who voted, who did not, what it conflicts with.
+    Explain(explain::Args),
     /// Call any RPC method.
     Rpc(rpc::Args),
     /// Check a finality proof without a node.
     VerifyProof(verify_proof::Args),
+    /// Write a receipt of a final payment: who got how much, and the proof.
+    Receipt(receipt::Args),
+    /// Check a receipt without a node.
+    VerifyReceipt(verify_receipt::Args),
     /// Make payments on a devnet at a steady rate, and measure how long they take to be final.
     Load(load::Args),
 }
@@ -80,8 +93,12 @@ impl Command {
             Self::Masternode(args) => masternode::run(args).await,
             Self::Votes(args) => votes::run(&args).await,
             Self::Status(args) => Ok(status::run(args).await?),
+            Self::Doctor(args) => doctor::run(args).await,
+            Self::Explain(args) => Ok(explain::run(args).await?),
             Self::Rpc(args) => Ok(rpc::run(args).await?),
             Self::VerifyProof(args) => verify_proof::run(&args),
+            Self::Receipt(args) => Ok(receipt::run(args).await?),
+            Self::VerifyReceipt(args) => verify_receipt::run(&args),
             Self::Load(args) => Ok(load::run(args, devnet_account_keys()).await?),
         }
     }

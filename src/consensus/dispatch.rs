@@ -102,6 +102,9 @@ impl Consensus {
             Event::FinalVotesAsked { txid, answer } => {
                 let _heard = answer.send(self.finality.machine().final_votes(&txid));
             }
+            Event::ExplanationAsked { txid, answer } => {
+                let _heard = answer.send(self.finality.machine().explain(&txid));
+            }
         }
         self.settle();
         self.on_time();

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::network::PeerId;
 use crate::protocol::bft::{self, TimeoutKind};
-use crate::protocol::finality::{DropReason, FinalVotes};
+use crate::protocol::finality::{DropReason, Explanation, FinalVotes};
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
@@ -84,6 +84,13 @@ pub enum Event {
         txid: TxId,
         /// Takes the votes, if a quorum is here and no block contains the transaction yet.
         answer: oneshot::Sender<Option<FinalVotes>>,
+    },
+    /// Somebody asks how far a transaction's votes are; answered at once, if anybody still listens.
+    ExplanationAsked {
+        /// The transaction.
+        txid: TxId,
+        /// Takes what is known, if no block contains the transaction yet and anything is known of it.
+        answer: oneshot::Sender<Option<Explanation>>,
     },
 }
 

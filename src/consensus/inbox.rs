@@ -22,7 +22,7 @@ use super::events::Event;
 use super::known::KnownBatches;
 use super::verify::Voters;
 use super::vote_pace::VotePace;
-use crate::protocol::finality::FinalVotes;
+use crate::protocol::finality::{Explanation, FinalVotes};
 use crate::types::limits::{CERTIFICATE_VOTE_BYTES_MAX, EVIDENCE_BYTES_MAX};
 use crate::types::{FinalityVote, Message, TxId};
 
@@ -235,6 +235,17 @@ impl ConsensusHandle {
     pub async fn final_votes(&self, txid: TxId) -> Result<Option<FinalVotes>, ConsensusStopped> {
         let (answer, answered) = oneshot::channel();
         self.bulk(Event::FinalVotesAsked { txid, answer }).await?;
+        answered.await.map_err(|_| ConsensusStopped)
+    }
+
+    /// How far the votes on a transaction are, if no block contains it yet and anything is known of it. The question takes
+    /// its turn among bulk events.
+    ///
+    /// # Errors
+    /// When the node stops.
+    pub async fn explanation(&self, txid: TxId) -> Result<Option<Explanation>, ConsensusStopped> {
+        let (answer, answered) = oneshot::channel();
+        self.bulk(Event::ExplanationAsked { txid, answer }).await?;
         answered.await.map_err(|_| ConsensusStopped)
     }
 }

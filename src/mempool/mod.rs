@@ -533,6 +533,14 @@ impl TransactionPool {
         pooled.or_else(|| self.recent.lock().get(txid))
     }
 
+    /// All transactions, in the order of acceptance.
+    #[must_use]
+    pub fn all_in_order(&self) -> Vec<PoolEntry> {
+        let mut entries = self.entries(usize::MAX);
+        entries.sort_unstable_by_key(|entry| entry.sequence);
+        entries
+    }
+
     /// At most `limit` transactions, in no order.
     #[must_use]
     pub fn entries(&self, limit: usize) -> Vec<PoolEntry> {

@@ -32,6 +32,13 @@ use super::shares::{Share, Shares};
 
 /// A call's answer as JSON.
 pub type Answer = Result<Box<JsonRawValue>, ErrorObjectOwned>;
+/// An answer that is not written yet.
+pub(super) type Reply = Box<dyn FnOnce(&AnswerRoom) -> Answer + Send>;
+
+/// A value that is written as it is.
+pub(super) fn reply<T: Serialize + Send + 'static>(value: T) -> Reply {
+    Box::new(move |room| room.write(&value))
+}
 
 /// What all requests of a server share.
 pub struct Answers {

@@ -14,10 +14,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 
 use super::types::{
-    AddressUtxos, BlockchainInfo, ConsensusInfo, FinalizedPage, GenesisInfo, HeartbeatInfo, MasternodeInfo,
-    MempoolInfo, NetTotals, NetworkInfo, NodeStatus, NotReady, PeerInfo, PunishedInfo, TransactionStatusInfo,
-    UtxoStateInfo, WaitTarget,
+    AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, FinalizedPage, GenesisInfo, HeartbeatInfo,
+    IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeStatus,
+    NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
+use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
 use crate::types::{
@@ -118,16 +119,36 @@ pub trait NodeApi: Send + Sync + 'static {
     fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>>;
     /// A block with its commit, from the disk.
     fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>>;
+    /// Waits until the chain has a block of this height, at most `timeout`, and tells the tip.
+    fn wait_for_block(&self, height: Height, timeout: Duration) -> BoxFuture<'_, (Height, BlockHash)>;
+    /// The set that voted in an epoch; `None` while the index does not know it.
+    fn validators_of(&self, epoch: Epoch) -> BoxFuture<'_, Result<Option<ValidatorSet>, NodeApiError>>;
+    /// How many outputs are unspent, and what they are worth.
+    fn output_set(&self) -> BoxFuture<'_, Result<OutputSetInfo, NodeApiError>>;
+    /// How far the index is.
+    fn index_info(&self) -> BoxFuture<'_, Result<IndexInfo, NodeApiError>>;
     /// Connected peers.
     fn peers(&self) -> Vec<PeerInfo>;
     /// Ends the connection to the peer of this address or key, as [`Self::peers`] writes them; false if there is none.
     fn disconnect(&self, peer: &str) -> bool;
+    /// Dials a peer at this address until the node stops; false if it is no address.
+    fn add_peer(&self, address: &str) -> bool;
+    /// Bans for a time; false for what is never banned.
+    fn ban(&self, target: BanTarget, time: Duration) -> bool;
+    /// Lifts a ban; false if there was none.
+    fn unban(&self, target: BanTarget) -> bool;
+    /// All bans, with the time that is left.
+    fn banned(&self) -> Vec<(BanTarget, Duration)>;
     /// The node in its network.
     fn network_info(&self) -> NetworkInfo;
     /// Bytes between the node and its peers.
     fn net_totals(&self) -> NetTotals;
     /// The transaction pool.
     fn mempool_info(&self) -> MempoolInfo;
+    /// The pool's transactions, in the order of acceptance.
+    fn mempool(&self) -> Vec<MempoolEntry>;
+    /// One transaction of the pool.
+    fn mempool_entry(&self, txid: TxId) -> Option<MempoolEntry>;
     /// All masternodes of the chain's state.
     fn masternodes(&self) -> Vec<MasternodeInfo>;
     /// One masternode of the chain's state.
@@ -146,6 +167,8 @@ pub trait NodeApi: Send + Sync + 'static {
     fn utxo_state(&self, outpoint: OutPoint) -> BoxFuture<'_, Result<UtxoStateInfo, NodeApiError>>;
     /// What became of a transaction.
     fn transaction_status(&self, txid: TxId) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>>;
+    /// What a transaction waits for.
+    fn explain(&self, txid: TxId) -> BoxFuture<'_, Result<ExplainInfo, NodeApiError>>;
     /// Waits until the transaction is at least `target`, at most `timeout`, and says what became of it; that the time
     /// passed is no error. The transaction may still be unknown when the wait begins.
     fn wait_for_transaction(
@@ -180,6 +203,8 @@ pub trait NodeApi: Send + Sync + 'static {
     fn consensus_info(&self) -> ConsensusInfo;
     /// Why the node is not ready to serve; empty when it is.
     fn readiness(&self) -> Vec<NotReady>;
+    /// What the node takes of the machine's memory.
+    fn memory_info(&self) -> MemoryInfo;
     /// Seconds since the node started.
     fn uptime_s(&self) -> u64;
     /// Transactions that this node saw become final after `cursor`; see

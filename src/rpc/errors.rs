@@ -25,8 +25,12 @@ pub const ALREADY_KNOWN: i32 = -27;
 pub const STARTING: i32 = -28;
 /// No peer of that name is connected (Bitcoin Core's `RPC_CLIENT_NODE_NOT_CONNECTED`).
 pub const NOT_CONNECTED: i32 = -29;
+/// This is not added, or can't be (Bitcoin Core's `RPC_CLIENT_NODE_ALREADY_ADDED`).
+pub const NODE_ALREADY_ADDED: i32 = -23;
 /// The caller gave no credentials for a method that needs them; the HTTP status is 401.
 pub const UNAUTHORIZED: i32 = -32_001;
+/// There is no such method.
+pub const UNKNOWN_METHOD: i32 = -32_601;
 /// Too few or too many parameters, or an unknown name among them.
 pub const BAD_PARAMETERS: i32 = -32_602;
 /// The node failed, not the request.

@@ -14,6 +14,7 @@ use super::api::{
 };
 use super::finality_feed::FinalityFeed;
 use super::types::*;
+use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify};
 use crate::protocol::masternodes::{Receipt, VoidReason};
 use crate::runtime::Clock;
@@ -28,6 +29,7 @@ pub(crate) const PEER: &str = "192.0.2.1:24100";
 pub(crate) struct FakeNode {
     pub(crate) feed: FinalityFeed,
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
+    pub(crate) bans: Mutex<Vec<(BanTarget, Duration)>>,
     pub(crate) stopped: AtomicBool,
     pub(crate) not_ready: AtomicBool,
     /// Refuses all transactions for now.
@@ -106,6 +108,22 @@ pub(crate) fn masternode() -> MasternodeInfo {
         slashed: false,
         left_ms: Some(5),
         bound_until_ms: None,
+    }
+}
+
+pub(crate) fn mempool_entry() -> MempoolEntry {
+    MempoolEntry {
+        txid: TxId([7; 32]),
+        size: 250,
+        fee: Amount(1_000),
+        fee_time: Amount(1_000).to_string(),
+        fee_per_kb: Amount(4_000),
+        time: 5,
+        status: TransactionStatus::Certified,
+        waiting: false,
+        conflicting: false,
+        local: true,
+        depends: Vec::new(),
     }
 }
 
@@ -207,11 +225,56 @@ impl NodeApi for FakeNode {
         };
         ready(Ok(found.then(block))).boxed()
     }
+    fn wait_for_block(&self, _height: Height, timeout: Duration) -> BoxFuture<'_, (Height, BlockHash)> {
+        async move {
+            tokio::time::sleep(timeout).await;
+            self.best_block()
+        }
+        .boxed()
+    }
+    fn validators_of(&self, epoch: Epoch) -> BoxFuture<'_, Result<Option<ValidatorSet>, NodeApiError>> {
+        ready(Ok((epoch == 0).then(|| self.validators().1))).boxed()
+    }
+    fn output_set(&self) -> BoxFuture<'_, Result<OutputSetInfo, NodeApiError>> {
+        let (height, best_block) = self.best_block();
+        let total_amount = Amount(1);
+        ready(Ok(OutputSetInfo {
+            height,
+            outputs: self.utxos.lock().len() as u64,
+            best_block,
+            state_digest: StateDigest::ZERO,
+            total_amount,
+            total_amount_time: total_amount.to_string(),
+        }))
+        .boxed()
+    }
+    fn index_info(&self) -> BoxFuture<'_, Result<IndexInfo, NodeApiError>> {
+        ready(Ok(IndexInfo { synced: true, height: HEIGHT, engine: "sled".into() })).boxed()
+    }
     fn peers(&self) -> Vec<PeerInfo> {
         Vec::new()
     }
     fn disconnect(&self, peer: &str) -> bool {
         peer == PEER
+    }
+    fn add_peer(&self, address: &str) -> bool {
+        address == PEER
+    }
+    fn ban(&self, target: BanTarget, time: Duration) -> bool {
+        let is_bannable = target != BanTarget::Ip(std::net::Ipv4Addr::LOCALHOST.into());
+        if is_bannable {
+            self.bans.lock().push((target, time));
+        }
+        is_bannable
+    }
+    fn unban(&self, target: BanTarget) -> bool {
+        let mut bans = self.bans.lock();
+        let before = bans.len();
+        bans.retain(|(banned, _)| *banned != target);
+        bans.len() < before
+    }
+    fn banned(&self) -> Vec<(BanTarget, Duration)> {
+        self.bans.lock().clone()
     }
     fn net_totals(&self) -> NetTotals {
         NetTotals { total_bytes_received: 30_000, total_bytes_sent: 20_000, time_ms: 1 }
@@ -238,6 +301,12 @@ impl NodeApi for FakeNode {
             min_fee_per_kb: Amount(1_000),
             certified_waiting: 0,
         }
+    }
+    fn mempool(&self) -> Vec<MempoolEntry> {
+        vec![mempool_entry()]
+    }
+    fn mempool_entry(&self, txid: TxId) -> Option<MempoolEntry> {
+        self.mempool().into_iter().find(|entry| entry.txid == txid)
     }
     fn masternodes(&self) -> Vec<MasternodeInfo> {
         vec![masternode()]
@@ -296,6 +365,11 @@ impl NodeApi for FakeNode {
     fn transaction_status(&self, txid: TxId) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>> {
         ready(Ok(self.status(txid))).boxed()
     }
+    fn explain(&self, txid: TxId) -> BoxFuture<'_, Result<ExplainInfo, NodeApiError>> {
+        let says = vec!["This node knows nothing of it.".into()];
+        let status = self.status(txid).status;
+        ready(Ok(ExplainInfo { txid, status, says, height: None, votes: None })).boxed()
+    }
     fn wait_for_transaction(
         &self,
         txid: TxId,
@@ -320,9 +394,11 @@ impl NodeApi for FakeNode {
         &self,
         txid: TxId,
     ) -> BoxFuture<'_, Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError>> {
-        let (genesis, proof) = super::finality_proof::tests::proof();
+        let in_block = block().block.transactions.iter().any(|transaction| transaction.txid() == txid);
+        let is_known = in_block || txid == TxId([7; 32]);
+        let (genesis, proof) = super::finality_proof::tests::proof_of(txid);
         let proved = verify(&genesis, &proof).unwrap();
-        ready(Ok((proof.txid() == txid).then_some((proof, proved)))).boxed()
+        ready(Ok(is_known.then_some((proof, proved)))).boxed()
     }
     fn verify_finality_proof(
         &self,
@@ -397,6 +473,9 @@ impl NodeApi for FakeNode {
         let not_ready = self.not_ready.load(Ordering::Relaxed);
         let reason = NotReady { reason: "syncing".into(), detail: "3 blocks behind".into() };
         if not_ready { vec![reason] } else { Vec::new() }
+    }
+    fn memory_info(&self) -> MemoryInfo {
+        MemoryInfo { resident_bytes: Some(1), bound_bytes: 2, bounds: BTreeMap::new() }
     }
     fn uptime_s(&self) -> u64 {
         3

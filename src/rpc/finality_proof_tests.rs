@@ -10,6 +10,11 @@ use crate::types::{
 
 /// A network of four, and the proof that transaction 07..07 is final in its first epoch.
 pub(crate) fn proof() -> (GenesisDocument, FinalityProof) {
+    proof_of(TxId([7; 32]))
+}
+
+/// The same for this transaction.
+pub(crate) fn proof_of(txid: TxId) -> (GenesisDocument, FinalityProof) {
     let operators: Vec<SecretKey> = (1..=4).map(|index| SecretKey::from_seed(&[index; 32])).collect();
     let masternode = |operator: &SecretKey| GenesisMasternode {
         collateral: Amount::from_time(1_000).unwrap(),
@@ -26,7 +31,6 @@ pub(crate) fn proof() -> (GenesisDocument, FinalityProof) {
         masternodes: operators.iter().map(masternode).collect(),
     };
     let (state, _) = LedgerState::genesis(&genesis).unwrap();
-    let txid = TxId([7; 32]);
     let vote = FinalityVote { kind: VoteKind::Final, txid };
     let votes = state.validators().members().iter().map(|member| {
         let secret = operators.iter().find(|secret| secret.public() == member.key).unwrap();

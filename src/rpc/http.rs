@@ -1,4 +1,4 @@
-//! What stands before JSON-RPC: host and origin, credentials, sizes, depth, and the two plain pages.
+//! What stands before JSON-RPC: host and origin, credentials, sizes, depth, and the plain pages.
 //!
 //! # Place
 //! [`serve`] is the one handler of the RPC address. What it lets through goes to jsonrpsee with a [`Caller`].
@@ -49,6 +49,7 @@ use super::limits::{
 };
 use super::meter::MeterLayer;
 use super::methods::Caller;
+use super::page;
 use super::places::{Places, RequestWaits};
 use super::shares::{Share, Shares};
 use super::types::Readiness;
@@ -163,7 +164,9 @@ enum Refusal {
     CredentialsNeeded,
     #[error("wrong credentials")]
     CredentialsWrong,
-    #[error("there is no such page; JSON-RPC is POST /, and there are GET /health and GET /ready")]
+    #[error(
+        "there is no such page; JSON-RPC is POST /, the explorer GET /, and there are GET /health and GET /ready"
+    )]
     Path,
     #[error("the body exceeds {BODY_BYTES_MAX} bytes")]
     BodyTooLarge,
@@ -252,6 +255,9 @@ async fn handle(state: &HttpState, connection: &Connection, request: Request) ->
             let readiness = Readiness::of(state.node.readiness());
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             return Ok(Answered::plain(json(status, &readiness)));
+        }
+        (&Method::GET | &Method::HEAD, path) => {
+            return page::file(path).map(Answered::plain).ok_or(Refusal::Path);
         }
         (_, "/") => {}
         _ => return Err(Refusal::Path),

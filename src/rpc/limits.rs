@@ -42,6 +42,12 @@ pub const JSON_DEPTH_MAX: usize = 32;
 pub const JSON_VALUES_MAX: usize = 2_048;
 /// How long one call waits, at most.
 pub const WAIT_MS_MAX: u64 = 60_000;
+/// How long a call waits unless it says so.
+pub const WAIT_MS_DEFAULT: u64 = 30_000;
+/// Events in one page of `getfinalizedsince`, at most.
+pub const FINALIZED_EVENTS_MAX: usize = 8_192;
+/// And unless the call says so.
+pub const FINALIZED_EVENTS_DEFAULT: usize = 1_000;
 /// Bytes of an error's message, at most; it may quote what the caller sent.
 pub const ERROR_MESSAGE_BYTES_MAX: usize = 256;
 

@@ -20,7 +20,7 @@ use tower::Layer;
 
 use super::errors::{BATCH_TOO_LONG, error};
 use super::limits::{BATCH_COST_MAX, RESPONSE_BYTES_MAX};
-use super::methods::find;
+use super::methods::{find, unknown_method};
 use crate::runtime::Clock;
 use crate::runtime::metric_names::{RPC_REQUESTS_TOTAL, RPC_SECONDS};
 
@@ -79,7 +79,11 @@ where
         async move {
             let method = find(request.method_name()).map_or(UNKNOWN_METHOD, |method| method.name);
             let started = Clock.instant();
-            let response = inner.call(request).await;
+            let response = if method == UNKNOWN_METHOD {
+                MethodResponse::error(request.id.clone(), unknown_method(request.method_name()))
+            } else {
+                inner.call(request).await
+            };
             let code = response.as_error_code().unwrap_or(0).to_string();
             metrics::counter!(RPC_REQUESTS_TOTAL, "method" => method, "code" => code).increment(1);
             metrics::histogram!(RPC_SECONDS).record(started.elapsed().as_secs_f64());

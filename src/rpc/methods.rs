@@ -3,16 +3,21 @@
 //! # Place
 //! `rpc/server.rs` registers [`METHODS`]; `help` prints it; the wrapper around every method asks it who may call.
 //!
-//! To add a method: a row here, its shape in `rpc/types`, what it asks of the node in `rpc/api.rs`. A row that may have
+//! To add a method: a row here, its handler in a file of `methods/`, its shape in `rpc/types`, what it asks of the node in
+//! `rpc/api.rs`. A row that may have
 //! a large answer says `large()`, one that waits for something takes its place by `Call::wait`.
 //!
 //! # Invariants
 //! - INV-RPC-1, INV-RPC-2 of [`crate::rpc`].
 
-use std::collections::BTreeMap;
+mod addresses;
+mod chain;
+mod peers;
+mod pool;
+mod transactions;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jsonrpsee::server::RegisterMethodError;
@@ -21,37 +26,23 @@ use jsonrpsee::{Extensions, RpcModule};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::answers::{Answer, AnswerRoom, too_large};
-use super::api::{BlockSelector, UtxoPage};
+use super::answers::{Answer, AnswerRoom, Reply, reply, too_large};
 use super::call::Call;
-use super::errors::{
-    BAD_PARAMETER, BUSY, INTERNAL, NOT_CONNECTED, NOT_FOUND, UNAUTHORIZED, bad_parameter, error, of_node,
-    of_submit,
-};
+use super::errors::{BUSY, INTERNAL, NOT_FOUND, UNAUTHORIZED, UNKNOWN_METHOD, bad_parameter, error, of_node};
 use super::finality_proof;
 use super::places::RequestWaits;
-use super::types::{
-    AddressBalance, AddressUtxo, BlockInfo, FinalizedPage, MethodHelp, RawTransactionInfo, ResourceInfo,
-    TransactionInfo, TransactionStatusInfo, TxOutInfo, UtxoState, ValidatorsInfo, WaitTarget,
-};
-use crate::types::codec::encode;
-use crate::types::{Address, Amount, BlockHash, MasternodeId, TxId};
+use super::receipt;
+use super::types::{MethodHelp, ResourceInfo, TransactionInfo, ValidatorsInfo};
+use crate::runtime::nearest::suggestion;
+use crate::types::{MasternodeId, TxId};
 
 pub use super::call::{ADDRESS_UTXOS_MAX, Context};
-pub use super::limits::WAIT_MS_MAX;
+pub use super::limits::{FINALIZED_EVENTS_MAX, WAIT_MS_MAX};
 
-const WAIT_MS_DEFAULT: u64 = 30_000;
-/// Pages that `getaddressbalance` adds up, at most: a million outputs.
-const BALANCE_PAGES_MAX: usize = 100;
-/// Events in one page of `getfinalizedsince`, at most.
-pub const FINALIZED_EVENTS_MAX: usize = 8_192;
-const FINALIZED_EVENTS_DEFAULT: usize = 1_000;
 /// Pieces of evidence that `listevidence` tells, at most.
 pub const EVIDENCE_MAX: usize = 10_000;
 const EVIDENCE_DEFAULT: usize = 100;
 
-/// An answer that is not written yet.
-type Reply = Box<dyn FnOnce(&AnswerRoom) -> Answer + Send>;
 type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, ErrorObjectOwned>>;
 
 /// Cost of a method that reads the disk once, within [`BATCH_COST_MAX`](super::limits::BATCH_COST_MAX).
@@ -114,7 +105,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 35] = [
+pub static METHODS: [Method; 53] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -128,21 +119,66 @@ pub static METHODS: [Method; 35] = [
         answer(async move { Ok(call.node.best_block().1) })
     }),
     Method::read("getblockhash", &["height"], "Hash of the block at a height", |call| {
-        answer(get_block_hash(call))
+        answer(chain::get_block_hash(call))
     }),
     Method::read(
         "getblock",
         &["hash_or_height", "verbosity?"],
         "A block: 0 its bytes with the commit in hexadecimal, 1 with txids (default), 2 with transactions",
-        |call| Box::pin(get_block(call)),
+        |call| Box::pin(chain::get_block(call)),
     ).large(),
+    Method::read(
+        "getblockheader",
+        &["hash_or_height", "verbose?"],
+        "A block's header: its fields (default), or its bytes in hexadecimal",
+        |call| Box::pin(chain::get_block_header(call)),
+    ).large(),
+    Method::read(
+        "getcommit",
+        &["hash_or_height"],
+        "The precommits that committed a block: who signed, and the signatures",
+        |call| answer(chain::get_commit(call)),
+    ).large(),
+    Method::read(
+        "waitfornewblock",
+        &["timeout_ms?"],
+        "Waits for the next block, 30 s by default, 60 s at most; answers with the tip",
+        |call| answer(chain::wait_for_new_block(call)),
+    ),
+    Method::read(
+        "waitforblockheight",
+        &["height", "timeout_ms?"],
+        "Waits until the chain has this height, 30 s by default, 60 s at most; answers with the tip",
+        |call| answer(chain::wait_for_block_height(call)),
+    ),
     Method::read("getpeerinfo", &[], "Connected peers", |call| answer(async move { Ok(call.node.peers()) })),
     Method::write(
         "disconnectnode",
         &["peer"],
         "Ends the connection to a peer, by its \"addr\" or \"node_id\" of getpeerinfo; it may connect again",
-        |call| answer(async move { disconnect_node(&call) }),
+        |call| answer(async move { peers::disconnect_node(&call) }),
     ),
+    Method::write(
+        "addnode",
+        &["address"],
+        "Dials a peer at host:port, and goes on trying until the node stops",
+        |call| answer(async move { peers::add_node(&call) }),
+    ),
+    Method::write(
+        "setban",
+        &["subject", "command", "seconds?"],
+        "\"add\" or \"remove\": bans an address, a group such as 192.0.2.0/24 or a node_id, for a day by default",
+        |call| answer(async move { peers::set_ban(&call) }),
+    ),
+    Method::read("listbanned", &[], "Who is banned, and for how long", |call| {
+        answer(async move { Ok(peers::list_banned(&call)) })
+    }).large(),
+    Method::write("clearbanned", &[], "Lifts all bans", |call| {
+        answer(async move {
+            peers::clear_banned(&call);
+            Ok(())
+        })
+    }),
     Method::read("getnetworkinfo", &[], "The node in its network", |call| {
         answer(async move { Ok(call.node.network_info()) })
     }),
@@ -152,6 +188,21 @@ pub static METHODS: [Method; 35] = [
     Method::read("getmempoolinfo", &[], "The pool of transactions", |call| {
         answer(async move { Ok(call.node.mempool_info()) })
     }),
+    Method::read(
+        "getrawmempool",
+        &["verbose?"],
+        "The transactions of the pool, in the order of acceptance: their txids (default), or what getmempoolentry tells",
+        |call| Box::pin(pool::get_raw_mempool(call)),
+    ).large(),
+    Method::read("getmempoolentry", &["txid"], "A transaction of the pool", |call| {
+        answer(async move { pool::get_mempool_entry(&call) })
+    }),
+    Method::read(
+        "estimatesmartfee",
+        &["conf_target?"],
+        "What a transaction pays for each started 1,000 bytes to be taken now; more makes nothing faster",
+        |call| answer(async move { pool::estimate_smart_fee(&call) }),
+    ),
     Method::read("masternodelist", &[], "All masternodes of the chain's state", |call| {
         answer(async move { Ok(call.node.masternodes()) })
     }).large(),
@@ -195,7 +246,13 @@ pub static METHODS: [Method; 35] = [
         })
     }),
     Method::read("gettxout", &["txid", "vout"], "An output that is not spent, or null", |call| {
-        answer(get_tx_out(call))
+        answer(chain::get_tx_out(call))
+    }),
+    Method::read("gettxoutsetinfo", &[], "How many outputs are unspent, and the digest of the state", |call| {
+        answer(async move { call.node.output_set().await.map_err(of_node) })
+    }),
+    Method::read("getindexinfo", &[], "How far the index of outputs, transactions and addresses is", |call| {
+        answer(async move { call.node.index_info().await.map_err(of_node) })
     }),
     Method::read("gettransactionstatus", &["txid"], "How far a transaction has come", |call| {
         answer(async move {
@@ -207,7 +264,7 @@ pub static METHODS: [Method; 35] = [
         "getrawtransaction",
         &["txid", "verbosity?"],
         "A transaction of the pool or the chain: 0 its bytes in hexadecimal (default), 1 decoded, with its block and receipt",
-        |call| Box::pin(get_raw_transaction(call)),
+        |call| Box::pin(transactions::get_raw_transaction(call)),
     ),
     Method::read(
         "decoderawtransaction",
@@ -224,7 +281,7 @@ pub static METHODS: [Method; 35] = [
         "waitfortransaction",
         &["txid", "target?", "timeout_ms?"],
         "Waits until a transaction is \"certified\", \"final\" (default) or \"confirmed\", 30 s by default, 60 s at most; answers with how far it came",
-        |call| answer(wait_for_transaction(call)),
+        |call| answer(transactions::wait_for_transaction(call)),
     ),
     Method::read(
         "getfinalityproof",
@@ -234,6 +291,17 @@ pub static METHODS: [Method; 35] = [
             answer(async move {
                 let txid = call.required::<TxId>(0)?;
                 finality_proof::get(call.node, txid).await
+            })
+        },
+    ).large(),
+    Method::read(
+        "getreceipt",
+        &["txid"],
+        "A receipt of a final payment: who got how much, with which memo, and the proof; `timed verify-receipt` checks it",
+        |call| {
+            answer(async move {
+                let txid = call.required::<TxId>(0)?;
+                receipt::get_receipt(call.node, txid).await
             })
         },
     ).large(),
@@ -248,11 +316,31 @@ pub static METHODS: [Method; 35] = [
             })
         },
     ).large(),
+    Method::read(
+        "explaintransaction",
+        &["txid"],
+        "What a transaction waits for: who voted, who did not, what it conflicts with, in sentences and figures",
+        |call| {
+            answer(async move {
+                let txid = call.required::<TxId>(0)?;
+                call.node.explain(txid).await.map_err(of_node)
+            })
+        },
+    ).large(),
+    Method::read(
+        "createrawtransaction",
+        &["inputs", "outputs", "memo?"],
+        "An unsigned transaction of [{\"txid\", \"vout\"}] and [{address: amount}], in base units or as \"1.5\" TIME; the memo in hexadecimal",
+        |call| answer(transactions::create_raw_transaction(call)),
+    ),
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
-        answer(send_raw_transaction(call))
+        answer(transactions::send_raw_transaction(call))
+    }),
+    Method::read("validateaddress", &["address"], "Whether a text is an address of this network", |call| {
+        answer(async move { addresses::validate_address(&call) })
     }),
     Method::read("getaddressbalance", &["address"], "The sums of an address's outputs", |call| {
-        answer(get_address_balance(call))
+        answer(addresses::get_address_balance(call))
     }).large(),
     Method::read(
         "getaddressutxos",
@@ -270,7 +358,7 @@ pub static METHODS: [Method; 35] = [
         "getfinalizedsince",
         &["cursor?", "limit?", "wait_ms?"],
         "Finality events of this node from a cursor on, waiting for the first; without a cursor where the next will be",
-        |call| answer(get_finalized_since(call)),
+        |call| answer(transactions::get_finalized_since(call)),
     ),
     Method::read("getnodestatus", &[], "What the node is doing, and why not more", |call| {
         answer(async move { Ok(call.node.node_status()) })
@@ -290,6 +378,12 @@ pub static METHODS: [Method; 35] = [
         "What the node's process has taken since its start: processor time by stage of a payment's way, syncs of its logs",
         |_call| answer(async { Ok(ResourceInfo::of_this_process()) }),
     ),
+    Method::read(
+        "getmemoryinfo",
+        &[],
+        "What the node's process takes of the machine's memory, and what its parts may take at most",
+        |call| answer(async move { Ok(call.node.memory_info()) }),
+    ),
     Method::write("stop", &[], "Stops the node in good order", |call| {
         answer(async move {
             call.node.stop();
@@ -307,23 +401,10 @@ pub fn find(name: &str) -> Option<&'static Method> {
     METHODS.iter().find(|method| method.name == name)
 }
 
-fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
-    let peer = call.required::<String>(0)?;
-    if call.node.disconnect(&peer) {
-        return Ok(());
-    }
-    let hint = "`getpeerinfo` names those that are";
-    Err(error(NOT_CONNECTED, "no such peer is connected", "not_connected", hint))
-}
-
 fn answer<T: Serialize + Send + 'static>(
     work: impl Future<Output = Result<T, ErrorObjectOwned>> + Send + 'static,
 ) -> BoxFuture<'static, Result<Reply, ErrorObjectOwned>> {
     Box::pin(async move { Ok(reply(work.await?)) })
-}
-
-fn reply<T: Serialize + Send + 'static>(value: T) -> Reply {
-    Box::new(move |room| room.write(&value))
 }
 
 /// Who calls, as the HTTP layer found out; it travels in the request's extensions.
@@ -368,171 +449,15 @@ impl Caller {
     }
 }
 
-async fn get_block_hash(call: Call) -> Result<BlockHash, ErrorObjectOwned> {
-    let height = call.required(0)?;
-    call.node.block_hash(height).await.map_err(of_node)?.ok_or_else(|| {
-        let (best, _) = call.node.best_block();
-        let message = format!("block height {height} is out of range: blocks are from 1 to {best}");
-        error(BAD_PARAMETER, message, "height_out_of_range", "`getblockcount` tells the last height")
-    })
-}
-
-async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
-    let selector = match call.required::<Value>(0)? {
-        Value::Number(number) => number.as_u64().map(BlockSelector::Height),
-        Value::String(text) => text.parse::<BlockHash>().ok().map(BlockSelector::Hash),
-        _ => None,
-    }
-    .ok_or_else(|| bad_parameter(call.name(0), "a hash of 64 hexadecimal digits or a height"))?;
-    let verbosity = call.bounded(1, 1, 2)?;
-    let committed = call.node.block(selector).await.map_err(of_node)?.ok_or_else(|| {
-        let hint = "`getblockcount` tells the last height, and a node that is syncing has not all blocks yet";
-        error(NOT_FOUND, "block not found", "block_not_found", hint)
-    })?;
-    let (network, best) = (call.node.network(), call.node.best_block().0);
-    let receipts = if verbosity == 2 {
-        let transactions = committed.block.transactions.iter();
-        let about_masternodes = transactions.filter(|transaction| transaction.payload.acts_on_masternodes());
-        let txids = about_masternodes.map(|transaction| transaction.txid()).collect();
-        Some(call.node.receipts(txids).await.map_err(of_node)?)
-    } else {
-        None
+/// A method that is not in the table, with the nearest one that is.
+#[must_use]
+pub fn unknown_method(name: &str) -> ErrorObjectOwned {
+    let known = METHODS.iter().map(|method| method.name);
+    let hint = match suggestion(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`help` lists every method".to_owned(),
     };
-    Ok(Box::new(move |room| match verbosity {
-        0 => room.write(&hex::encode(encode(&committed))),
-        _ => room.write(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
-    }))
-}
-
-async fn get_tx_out(call: Call) -> Result<Option<TxOutInfo>, ErrorObjectOwned> {
-    let outpoint = call.outpoint()?;
-    let info = call.node.utxo_state(outpoint).await.map_err(of_node)?;
-    let (best, best_block) = call.node.best_block();
-    let unspent = matches!(info.state, UtxoState::Unspent | UtxoState::Locked);
-    Ok(match (unspent, info.value, info.address) {
-        (true, Some(value), Some(address)) => Some(TxOutInfo {
-            best_block,
-            confirmations: info.height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
-            value,
-            value_time: value.to_string(),
-            address,
-        }),
-        _ => None,
-    })
-}
-
-async fn wait_for_transaction(call: Call) -> Result<TransactionStatusInfo, ErrorObjectOwned> {
-    let txid = call.required::<TxId>(0)?;
-    let target = call.optional::<WaitTarget>(1)?.unwrap_or(WaitTarget::Final);
-    let timeout = Duration::from_millis(call.bounded(2, WAIT_MS_DEFAULT, WAIT_MS_MAX)?);
-    let status = call.node.transaction_status(txid).await.map_err(of_node)?;
-    if target.is_reached_by(status.status) || timeout.is_zero() {
-        return Ok(status);
-    }
-    call.wait(async { call.node.wait_for_transaction(txid, target, timeout).await.map_err(of_node) }).await
-}
-
-async fn get_finalized_since(call: Call) -> Result<FinalizedPage, ErrorObjectOwned> {
-    let cursor = call.optional::<u64>(0)?;
-    let limit = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
-    let wait = Duration::from_millis(call.bounded(2, 0, WAIT_MS_MAX)?);
-    let page = call.node.finalized_since(cursor, limit, Duration::ZERO).await;
-    if cursor.is_none() || !page.events.is_empty() || wait.is_zero() {
-        return Ok(page);
-    }
-    call.wait(async { Ok(call.node.finalized_since(cursor, limit, wait).await) }).await
-}
-
-async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
-    let transaction = call.transaction(0)?;
-    call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
-}
-
-async fn get_raw_transaction(call: Call) -> Result<Reply, ErrorObjectOwned> {
-    let txid = call.required::<TxId>(0)?;
-    let verbosity = call.bounded(1, 0, 1)?;
-    let found = call.node.transaction(txid).await.map_err(of_node)?;
-    let (transaction, height) = found.ok_or_else(|| {
-        let hint = "this node has no such transaction in its pool or its blocks; `gettransactionstatus` tells what it knows";
-        error(NOT_FOUND, "transaction not found", "transaction_not_found", hint)
-    })?;
-    let hex = hex::encode(encode(&*transaction));
-    if verbosity == 0 {
-        return Ok(reply(hex));
-    }
-    let receipts = match height {
-        Some(_) => call.node.receipts(vec![txid]).await.map_err(of_node)?,
-        None => BTreeMap::new(),
-    };
-    let (best, _) = call.node.best_block();
-    Ok(reply(RawTransactionInfo {
-        transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid)),
-        hex,
-        height,
-        confirmations: height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
-    }))
-}
-
-async fn get_address_balance(call: Call) -> Result<AddressBalance, ErrorObjectOwned> {
-    let address = call.address(0)?;
-    let mut sums = BalanceSums::default();
-    let mut after = None;
-    for _ in 0..BALANCE_PAGES_MAX {
-        let page = UtxoPage { after, limit: ADDRESS_UTXOS_MAX };
-        let found = call.node.address_utxos(address, page).await.map_err(of_node)?;
-        sums.add(&found.utxos);
-        after = found.utxos.last().map(AddressUtxo::outpoint);
-        if found.next.is_none() || after.is_none() {
-            return Ok(sums.balance(address));
-        }
-    }
-    let hint = "page through `getaddressutxos`";
-    Err(error(BAD_PARAMETER, "the address has more than a million outputs", "too_many_outputs", hint))
-}
-
-/// Saturating, since all coins that exist fit in 64 bits.
-#[derive(Default)]
-struct BalanceSums {
-    spendable: u64,
-    unconfirmed: u64,
-    locked: u64,
-    bound: u64,
-    total: u64,
-    utxo_count: usize,
-}
-
-impl BalanceSums {
-    fn add(&mut self, utxos: &[AddressUtxo]) {
-        for utxo in utxos {
-            let units = utxo.value.units();
-            let bucket = match (utxo.bound, utxo.spendable) {
-                (true, _) => &mut self.bound,
-                (false, true) => &mut self.spendable,
-                (false, false) => &mut self.locked,
-            };
-            *bucket = bucket.saturating_add(units);
-            if utxo.height.is_none() {
-                self.unconfirmed = self.unconfirmed.saturating_add(units);
-            }
-            self.total = self.total.saturating_add(units);
-            self.utxo_count = self.utxo_count.saturating_add(1);
-        }
-    }
-
-    fn balance(&self, address: Address) -> AddressBalance {
-        AddressBalance {
-            address,
-            spendable: Amount(self.spendable),
-            spendable_time: Amount(self.spendable).to_string(),
-            unconfirmed: Amount(self.unconfirmed),
-            locked: Amount(self.locked),
-            bound: Amount(self.bound),
-            bound_time: Amount(self.bound).to_string(),
-            total: Amount(self.total),
-            total_time: Amount(self.total).to_string(),
-            utxo_count: self.utxo_count,
-        }
-    }
+    error(UNKNOWN_METHOD, format!("no method {name:?}"), "unknown_method", &hint)
 }
 
 fn help(call: &Call) -> Result<Vec<MethodHelp>, ErrorObjectOwned> {
@@ -593,7 +518,10 @@ mod tests {
         assert_eq!(names.len(), METHODS.len());
         let writing: Vec<_> =
             METHODS.iter().filter(|method| method.write).map(|method| method.name).collect();
-        assert_eq!(writing, ["disconnectnode", "sendrawtransaction", "stop"]);
+        assert_eq!(
+            writing,
+            ["disconnectnode", "addnode", "setban", "clearbanned", "sendrawtransaction", "stop"]
+        );
     }
 
     #[test]

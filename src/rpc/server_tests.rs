@@ -120,11 +120,19 @@ async fn every_method_answers() {
     let proof = base64::encode(&finality_proof::tests::proof().1.to_bytes());
     for method in &METHODS {
         let params = match method.name {
-            "getblockhash" | "getblock" => json!([1]),
+            "getblockhash" | "getblock" | "getblockheader" | "getcommit" => json!([1]),
+            "waitforblockheight" => json!([1]),
+            "waitfornewblock" => json!([1]),
+            "addnode" => json!([PEER]),
+            "setban" => json!(["192.0.2.7", "add"]),
+            "getmempoolentry" | "explaintransaction" => json!([txid]),
+            "validateaddress" => json!([address]),
+            "createrawtransaction" => json!([[{ "txid": txid, "vout": 0 }], [{ address.as_str(): 5 }]]),
             "disconnectnode" => json!([PEER]),
             "getutxostate" | "gettxout" => json!([txid, 0]),
             "gettransactionstatus" | "waitfortransaction" => json!([txid]),
             "getfinalityproof" => json!([txid]),
+            "getreceipt" => json!([block().block.transactions[0].txid().to_string()]),
             "verifyfinalityproof" => json!([proof]),
             "getrawtransaction" => json!([block().block.transactions[0].txid().to_string()]),
             "getmasternode" => json!([masternode().id.to_string()]),
@@ -133,7 +141,7 @@ async fn every_method_answers() {
             _ => json!([]),
         };
         let answer = fixture.call(method.name, params).await;
-        let is_silent = method.name == "disconnectnode";
+        let is_silent = matches!(method.name, "disconnectnode" | "addnode" | "setban" | "clearbanned");
         let is_well = answer.as_ref().is_ok_and(|answer| answer.is_null() == is_silent);
         assert!(is_well, "{}: {answer:?}", method.name);
     }
@@ -240,6 +248,7 @@ async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
     let zero = TxId::ZERO.to_string();
     let mainnet = address_of(Network::Mainnet, &output().lock).to_string();
+    let devnet = address_of(Network::Devnet, &output().lock).to_string();
     let spend = Transaction::transfer(
         vec![crate::types::OutPoint { txid: TxId::ZERO, index: 0 }],
         vec![output()],
@@ -290,13 +299,38 @@ async fn errors_have_code_reason_and_hint() {
         ),
         ("verifyfinalityproof", json!([light]), -26, "votes_too_light"),
         ("disconnectnode", json!(["127.0.0.1:1"]), -29, "not_connected"),
+        ("addnode", json!(["here"]), -8, "bad_parameter"),
+        ("setban", json!(["here", "add"]), -8, "bad_parameter"),
+        ("setban", json!(["192.0.2.0/16", "add"]), -8, "bad_parameter"),
+        ("setban", json!(["192.0.2.7", "lift"]), -8, "bad_parameter"),
+        ("setban", json!(["192.0.2.7", "remove"]), -8, "not_banned"),
+        ("setban", json!(["192.0.2.7", "add", 31_622_401]), -8, "bad_parameter"),
+        ("setban", json!(["127.0.0.1", "add"]), -23, "not_bannable"),
+        ("getblockheader", json!([zero]), -5, "block_not_found"),
+        ("getcommit", json!([2]), -5, "block_not_found"),
+        ("waitforblockheight", json!([1, 60_001]), -8, "bad_parameter"),
+        ("waitfornewblock", json!([-1]), -8, "bad_parameter"),
+        ("getmempoolentry", json!([zero]), -5, "transaction_not_in_mempool"),
+        ("createrawtransaction", json!([[{ "txid": zero }], []]), -8, "bad_parameter"),
+        ("createrawtransaction", json!([[], [{ mainnet.as_str(): 1 }]]), -8, "bad_parameter"),
+        ("createrawtransaction", json!([[], [{ devnet.as_str(): 1.5 }]]), -8, "bad_parameter"),
+        ("createrawtransaction", json!([[], [], "zz"]), -8, "bad_parameter"),
+        ("createrawtransaction", json!([[], [], "00".repeat(257)]), -8, "bad_parameter"),
+        ("explaintransaction", json!(["zz"]), -8, "bad_parameter"),
+        ("getblokcount", json!([]), -32_601, "unknown_method"),
     ] {
         let error = fixture.call(method, params.clone()).await.unwrap_err();
         assert_eq!(error["code"], code, "{method} {params}: {error}");
         assert_eq!(error["data"]["reason"], reason, "{method} {params}");
         assert!(error["data"]["hint"].is_string() && !error["message"].as_str().unwrap().is_empty());
     }
-    assert_eq!(fixture.call("nonsense", json!([])).await.unwrap_err()["code"], -32_601);
+    let hint = async |name| {
+        let error = fixture.call(name, json!([])).await.unwrap_err();
+        (error["code"].clone(), error["data"]["hint"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(hint("getblokcount").await, (json!(-32_601), "did you mean `getblockcount`?".to_owned()));
+    let (code, hint) = hint("nonsense").await;
+    assert!(code == json!(-32_601) && hint.contains("`help` lists"), "{code} {hint}");
 }
 
 /// INV-HTTP-2, INV-RPC-2.
@@ -373,7 +407,14 @@ async fn oversized_deep_and_long_requests_are_refused() {
     }
     assert_eq!(fixture.post(&[], &json!([])).await.json()["error"]["code"], -32_600);
     assert_eq!(fixture.request("POST /else", &[], "{}").await.status, 404);
-    assert_eq!(fixture.request("GET /", &[], "{}").await.status, 405);
+    assert_eq!(fixture.request("PUT /", &[], "{}").await.status, 405);
+    for (line, kind) in [("GET /", "text/html"), ("GET /explorer.js", "text/javascript")] {
+        let page = fixture.request(line, &[], "").await;
+        assert!(page.status == 200 && page.head.contains(kind), "{line}: {}", page.head);
+        assert!(page.head.contains("content-security-policy: default-src 'none'"), "{}", page.head);
+        let foreign = fixture.request(line, &[("host", "evil.example")], "").await;
+        assert_eq!(foreign.status, 403, "{line} under another name");
+    }
     let plain = [("content-type", "text/plain")];
     assert_eq!(fixture.request("POST /", &plain, &call("uptime", json!([])).to_string()).await.status, 415);
 }
@@ -452,4 +493,74 @@ async fn calls_are_counted_and_metrics_are_rendered() {
     token.cancel();
     tracker.close();
     tracker.wait().await;
+}
+
+#[tokio::test]
+async fn headers_commits_and_the_pool_are_told() {
+    let fixture = Fixture::start().await;
+    let committed = block();
+    let hash = committed.block.header.hash().to_string();
+    let header = fixture.call("getblockheader", json!([hash])).await.unwrap();
+    assert_eq!((&header["hash"], &header["nTx"]), (&json!(hash), &json!(2)));
+    let bytes = fixture.call("getblockheader", json!([1, false])).await;
+    assert_eq!(bytes, Ok(json!(hex::encode(encode(&committed.block.header)))));
+    let commit = fixture.call("getcommit", json!([1])).await.unwrap();
+    assert_eq!(
+        (&commit["hash"], &commit["quorum"], &commit["signers"]),
+        (&json!(hash), &json!(1), &json!([]))
+    );
+    let tip = json!({ "hash": hash, "height": 1 });
+    for (method, params) in [
+        ("waitforblockheight", json!([1])),
+        ("waitforblockheight", json!([9, 1])),
+        ("waitfornewblock", json!([0])),
+        ("waitfornewblock", json!([1])),
+    ] {
+        assert_eq!(fixture.call(method, params.clone()).await.as_ref(), Ok(&tip), "{method} {params}");
+    }
+    let entry = fixture.call("getmempoolentry", json!([TxId([7; 32]).to_string()])).await.unwrap();
+    assert_eq!((&entry["status"], &entry["fee_time"]), (&json!("certified"), &json!("0.00001000")));
+    assert_eq!(fixture.call("getrawmempool", json!([])).await, Ok(json!([entry["txid"]])));
+    let verbose = fixture.call("getrawmempool", json!([true])).await.unwrap();
+    assert_eq!(verbose[entry["txid"].as_str().unwrap()], entry);
+    let fee = fixture.call("estimatesmartfee", json!([6])).await.unwrap();
+    assert_eq!((&fee["feerate"], &fee["fee_per_kb"]), (&json!("0.00001000"), &json!(1_000)));
+}
+
+#[tokio::test]
+async fn bans_are_made_told_and_lifted() {
+    let fixture = Fixture::start().await;
+    for (subject, seconds) in [("192.0.2.7", 60), ("198.51.100.0/24", 90)] {
+        assert_eq!(fixture.call("setban", json!([subject, "add", seconds])).await, Ok(Value::Null));
+    }
+    let listed = fixture.call("listbanned", json!([])).await.unwrap();
+    let expected = json!([
+        { "address": "192.0.2.7", "time_remaining": 60 },
+        { "address": "198.51.100.0/24", "time_remaining": 90 }
+    ]);
+    assert_eq!(listed, expected);
+    assert_eq!(fixture.call("setban", json!(["192.0.2.7", "remove"])).await, Ok(Value::Null));
+    assert_eq!(fixture.call("listbanned", json!([])).await.unwrap().as_array().unwrap().len(), 1);
+    assert_eq!(fixture.call("clearbanned", json!([])).await, Ok(Value::Null));
+    assert_eq!(fixture.call("listbanned", json!([])).await, Ok(json!([])));
+}
+
+#[tokio::test]
+async fn a_transaction_is_made_of_names_and_amounts_in_either_unit() {
+    let fixture = Fixture::start().await;
+    let address = address_of(Network::Devnet, &output().lock).to_string();
+    let inputs = json!([{ "txid": TxId([7; 32]).to_string(), "vout": 2 }]);
+    let many = json!([{ address.as_str(): 5 }, { address.as_str(): "1.5" }]);
+    let made = fixture.call("createrawtransaction", json!([inputs, many, "6869"])).await.unwrap();
+    let decoded = fixture.call("decoderawtransaction", json!([made])).await.unwrap();
+    assert_eq!(decoded["vin"], json!([format!("{}:2", TxId([7; 32]))]));
+    let values: Vec<_> = decoded["vout"].as_array().unwrap().iter().map(|output| &output["value"]).collect();
+    assert_eq!((values, &decoded["memo"]), (vec![&json!(5), &json!(150_000_000)], &json!("6869")));
+    let one = fixture.call("createrawtransaction", json!([inputs, { address.as_str(): 5 }])).await.unwrap();
+    let decoded = fixture.call("decoderawtransaction", json!([one])).await.unwrap();
+    assert_eq!(decoded["vout"][0]["address"], json!(address));
+    let valid = fixture.call("validateaddress", json!([address])).await.unwrap();
+    assert_eq!((&valid["isvalid"], &valid["address"]), (&json!(true), &json!(address)));
+    let invalid = fixture.call("validateaddress", json!(["nowhere"])).await.unwrap();
+    assert_eq!((&invalid["isvalid"], invalid.get("address")), (&json!(false), None));
 }

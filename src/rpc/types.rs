@@ -11,7 +11,11 @@ use crate::types::{
 };
 
 mod blocks;
+mod chain;
+mod explain;
 mod masternodes;
+mod peers;
+mod pool;
 mod resources;
 
 pub use blocks::{
@@ -22,7 +26,11 @@ pub use masternodes::{
     MembershipInfo, PendingChanges, PunishedInfo,
 };
 
-pub use resources::{NetTotals, ResourceInfo};
+pub use chain::{BlockTip, CommitInfo, CommitSigner, HeaderInfo, IndexInfo, OutputSetInfo};
+pub use explain::{ConflictInfo, ExplainInfo, MemberVotesInfo, VotesInfo};
+pub use peers::{AddressInfo, BanInfo};
+pub use pool::{FeeEstimate, MempoolEntry};
+pub use resources::{MemoryInfo, NetTotals, ResourceInfo};
 
 /// `getblockchaininfo`: the chain at its tip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -12,6 +12,7 @@ pub mod key_file;
 pub mod log_level;
 pub mod logging;
 pub mod metric_names;
+pub mod nearest;
 pub mod priority;
 pub mod signals;
 pub mod stages;

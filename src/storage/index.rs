@@ -351,6 +351,14 @@ impl Index {
         Ok(self.progress()?.unspent)
     }
 
+    /// The last block applied; `None` before genesis.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn applied(&self) -> Result<Option<Height>, StorageError> {
+        Ok(self.progress()?.height)
+    }
+
     /// Memory of what was applied and is not written yet, in bytes, about.
     #[cfg(test)]
     pub(super) fn window_bytes(&self) -> usize {

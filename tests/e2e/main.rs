@@ -13,6 +13,7 @@
     reason = "a failed expectation is a test's verdict"
 )]
 
+mod asking;
 mod bad_input;
 mod campaign;
 mod copied_key;

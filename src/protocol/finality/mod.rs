@@ -32,12 +32,14 @@
 #![doc = include_str!("protocol.md")]
 
 mod batches;
+mod explanation;
 mod machine;
 mod tally;
 #[cfg(test)]
 mod tests;
 
 pub use batches::{BatchStore, Inserted, KEPT_BYTES_MAX, OTHER_BATCHES_MAX, RANGES_MAX};
+pub use explanation::{BodyPlace, Explanation, MemberVotes, Rival};
 pub use machine::{JournaledEpoch, JournaledVotes, Machine, conflict_order};
 pub use tally::FinalVotes;
 

@@ -1,5 +1,6 @@
 //! Table tests of the rules of the finality layer, each for what a planted bug would change.
 
+mod explained;
 mod hostile;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -21,6 +21,18 @@ pub struct ResourceInfo {
     pub log_syncs: u64,
 }
 
+/// `getmemoryinfo`: what a node's process takes of its machine's memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryInfo {
+    /// Bytes that the process holds in memory now; absent where the operating system doesn't tell. The nodes of a devnet
+    /// may share one process.
+    pub resident_bytes: Option<u64>,
+    /// What the node's parts may hold together at most, whatever peers and users do, in bytes.
+    pub bound_bytes: u64,
+    /// The same by part.
+    pub bounds: BTreeMap<String, u64>,
+}
+
 /// `getnettotals`: bytes between a node and its peers since it started, as they were on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetTotals {

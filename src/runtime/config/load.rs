@@ -7,11 +7,10 @@ use std::io::Read as _;
 use toml::de::DeTable;
 
 use super::{CONFIG_FILE_BYTES_MAX, Config, ConfigError, Network, Path, PathBuf, Table, Value};
+use crate::runtime::nearest::suggestion;
 
 /// Environment variables that start so are the node's.
 const ENVIRONMENT_PREFIX: &str = "TIMED_";
-/// A known key is suggested when at most one letter in so many is wrong.
-const LETTERS_PER_ERROR: usize = 3;
 
 /// What a key's value looks like as text, in a variable or a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,13 +336,6 @@ fn known_key(
         None => format!("keys of [{section}] are {}", here().collect::<Vec<_>>().join(", ")),
     };
     Err(ConfigError::UnknownKey { origin: origin.clone(), key: format!("{section}.{key}"), hint })
-}
-
-/// The known name that takes the fewest changes of letters, if they are few.
-fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let measured = known.map(|known| (strsim::osa_distance(name, known), known));
-    let (errors, nearest) = measured.min_by_key(|(errors, _)| *errors)?;
-    (errors <= (name.len() / LETTERS_PER_ERROR).max(1)).then_some(nearest)
 }
 
 #[cfg(test)]

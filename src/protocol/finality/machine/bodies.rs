@@ -30,6 +30,13 @@ pub(super) struct Lack {
     outpoints: BTreeSet<OutPoint>,
 }
 
+impl Lack {
+    /// The outputs, ascending.
+    pub(super) fn outpoints(&self) -> Vec<OutPoint> {
+        self.outpoints.iter().copied().collect()
+    }
+}
+
 /// What is to be said of a transaction's inputs.
 pub(super) enum Spend {
     /// All can be spent; this is what the rules say then.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::bodies::Lack;
 use super::{Body, Entry, Machine};
 use crate::protocol::finality::{
-    FinalVotes, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX, VoteSource, WANTED_CERTIFICATES_MAX,
+    BodyPlace, Explanation, FinalVotes, MemberVotes, Rival, UNLOCKED_BODIES_MAX, UNLOCKED_BYTES_MAX,
+    VoteSource, WANTED_CERTIFICATES_MAX,
 };
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::keyed::KeyedSet;
@@ -121,6 +123,45 @@ impl Machine {
         let votes = &self.entries.get(txid)?.final_votes;
         let is_quorum = votes.weight() >= self.set.quorum();
         is_quorum.then(|| FinalVotes { epoch: self.epoch, sources: votes.sources().to_vec() })
+    }
+
+    /// What is known of a transaction that no block contains; `None` for one of which nothing is known.
+    #[must_use]
+    pub fn explain(&self, txid: &TxId) -> Option<Explanation> {
+        let entry = self.entries.get(txid)?;
+        let members = self.set.members().iter().enumerate();
+        let votes = members.map(|(place, member)| MemberVotes {
+            id: member.id,
+            weight: member.weight,
+            lock: entry.lock_votes.has_voted(place),
+            finalizes: entry.final_votes.has_voted(place),
+        });
+        let rivals = entry.rivals.iter().map(|rival| {
+            let known = self.entries.get(rival);
+            Rival {
+                txid: *rival,
+                lock_weight: known.map_or(0, |known| known.lock_votes.weight()),
+                is_certified: known.is_some_and(|known| known.certified.is_some()),
+                is_final: known.is_some_and(|known| known.is_final),
+            }
+        });
+        Some(Explanation {
+            epoch: self.epoch,
+            set: Arc::clone(&self.set),
+            is_closing: self.closing,
+            body: match entry.body {
+                Body::Missing => BodyPlace::Missing,
+                Body::Unchecked(_) => BodyPlace::Unchecked,
+                Body::Resident(_) | Body::Spilled => BodyPlace::Held,
+            },
+            votes: votes.collect(),
+            is_certified: entry.certified.is_some(),
+            is_final: entry.is_final,
+            is_dead: entry.dead,
+            waits_for_blocks: self.throttled.contains(txid),
+            waits_for: self.lacking.get(txid).map(Lack::outpoints).unwrap_or_default(),
+            rivals: rivals.collect(),
+        })
     }
 
     /// Transactions whose bodies this node lacks, though enough votes say that they exist. One whose copy waits for its

@@ -1,0 +1,291 @@
+//! What a transaction waits for, in sentences.
+
+use std::collections::BTreeSet;
+
+use crate::protocol::finality::{BodyPlace, Explanation, Rival};
+use crate::rpc::types::{ConflictInfo, ExplainInfo, MemberVotesInfo, TransactionStatus, VotesInfo};
+use crate::types::{Height, MasternodeId, OutPoint, TxId};
+
+/// Masternodes that a sentence names, at most.
+const NAMED_MAX: usize = 8;
+
+/// Explains a transaction by what is known of it.
+///
+/// `votes` is what the finality machine has, while no block contains the transaction.
+pub(super) fn explain(
+    txid: TxId,
+    (status, height, tip): (TransactionStatus, Option<Height>, Height),
+    votes: Option<&Explanation>,
+    connected: &BTreeSet<MasternodeId>,
+) -> ExplainInfo {
+    let says = match (height, votes) {
+        (Some(height), _) => {
+            let confirmations = tip.max(height).saturating_sub(height).saturating_add(1);
+            let plural = if confirmations == 1 { "" } else { "s" };
+            vec![format!("It is in block {height}, with {confirmations} confirmation{plural}.")]
+        }
+        (None, Some(votes)) => sentences(votes, connected),
+        (None, None) => nothing_known(status),
+    };
+    let votes = votes.filter(|_| height.is_none()).map(|votes| votes_info(votes, connected));
+    ExplainInfo { txid, status, says, height, votes }
+}
+
+fn nothing_known(status: TransactionStatus) -> Vec<String> {
+    if status > TransactionStatus::Unknown {
+        return vec!["It was taken a moment ago, and its votes are not counted yet; ask again.".to_owned()];
+    }
+    vec![
+        "This node knows nothing of it: neither pool nor votes nor blocks.".to_owned(),
+        "It was refused, or lost its coins to another payment, or was never sent to this network; send it again to \
+         hear the reason."
+            .to_owned(),
+    ]
+}
+
+fn names(ids: &[MasternodeId]) -> String {
+    let named: Vec<String> = ids.iter().take(NAMED_MAX).map(MasternodeId::short).collect();
+    let more = ids.len().saturating_sub(NAMED_MAX);
+    if more == 0 { named.join(", ") } else { format!("{} and {more} more", named.join(", ")) }
+}
+
+/// Whose votes are missing, and which of them can't be heard.
+fn missing(
+    votes: &Explanation,
+    connected: &BTreeSet<MasternodeId>,
+    kind: &str,
+    has_voted: impl Fn(&crate::protocol::finality::MemberVotes) -> bool,
+) -> String {
+    let lacking: Vec<MasternodeId> =
+        votes.votes.iter().filter(|member| !has_voted(member)).map(|member| member.id).collect();
+    let silent: Vec<MasternodeId> = lacking.iter().filter(|id| !connected.contains(id)).copied().collect();
+    let away = match silent.len() {
+        0 => String::new(),
+        _ => format!("; not connected to this node: {}", names(&silent)),
+    };
+    format!("Without a {kind} vote here: {}{away}.", names(&lacking))
+}
+
+fn rivals(rivals: &[Rival], quorum: u64) -> Vec<String> {
+    rivals
+        .iter()
+        .map(|rival| {
+            let name = rival.txid;
+            if rival.is_final {
+                format!("It conflicts with {name}, which is final: this one can't be any more.")
+            } else if rival.is_certified {
+                format!("It conflicts with {name}, which a quorum has locked the coins to: this one has lost.")
+            } else {
+                format!(
+                    "It conflicts with {name}, which spends a coin of it and has Lock votes of weight {} of {quorum}. If \
+                     neither gets a quorum, the votes of the next epoch decide.",
+                    rival.lock_weight
+                )
+            }
+        })
+        .collect()
+}
+
+fn sentences(votes: &Explanation, connected: &BTreeSet<MasternodeId>) -> Vec<String> {
+    let quorum = votes.set.quorum();
+    if votes.is_final {
+        return vec!["It is final. The next block takes it up.".to_owned()];
+    }
+    let mut says = Vec::new();
+    if votes.is_dead {
+        says.push(
+            "It can't be final any more: a block contains a payment that spends one of its coins.".to_owned(),
+        );
+        return says;
+    }
+    if votes.is_certified {
+        says.push(format!(
+            "It is certified: a quorum has locked its coins to it. It is final with Final votes of weight {quorum}; {} are \
+             here.",
+            votes.final_weight()
+        ));
+        says.push(missing(votes, connected, "Final", |member| member.finalizes));
+    } else {
+        says.push(format!(
+            "It is certified with Lock votes of weight {quorum}; {} are here.",
+            votes.lock_weight()
+        ));
+        says.push(missing(votes, connected, "Lock", |member| member.lock));
+    }
+    match votes.body {
+        BodyPlace::Missing => {
+            says.push(
+                "The payment itself is not here: only votes speak of it, and peers are asked for it."
+                    .to_owned(),
+            );
+        }
+        BodyPlace::Unchecked => {
+            says.push("Its signatures can't be held to the coins that it spends yet.".to_owned());
+        }
+        BodyPlace::Held => {}
+    }
+    if !votes.waits_for.is_empty() {
+        let outputs: Vec<String> = votes.waits_for.iter().take(NAMED_MAX).map(OutPoint::to_string).collect();
+        says.push(format!(
+            "It spends what does not exist yet: {}. It is voted on once the payment that makes it is final.",
+            outputs.join(", ")
+        ));
+    }
+    says.extend(rivals(&votes.rivals, quorum));
+    if votes.waits_for_blocks {
+        says.push(
+            "Too much that is certified waits for blocks; this node votes on it when they have caught up."
+                .to_owned(),
+        );
+    }
+    if votes.is_closing {
+        says.push(format!(
+            "Epoch {} is ending: no vote is cast until the next one begins, with the next blocks.",
+            votes.epoch
+        ));
+    }
+    says
+}
+
+fn votes_info(votes: &Explanation, connected: &BTreeSet<MasternodeId>) -> VotesInfo {
+    VotesInfo {
+        epoch: votes.epoch,
+        closing: votes.is_closing,
+        total_weight: votes.set.total_weight(),
+        quorum: votes.set.quorum(),
+        lock_weight: votes.lock_weight(),
+        final_weight: votes.final_weight(),
+        masternodes: votes
+            .votes
+            .iter()
+            .map(|member| MemberVotesInfo {
+                id: member.id,
+                weight: member.weight,
+                connected: connected.contains(&member.id),
+                lock: member.lock,
+                finalizes: member.finalizes,
+            })
+            .collect(),
+        waits_for: votes.waits_for.iter().map(OutPoint::to_string).collect(),
+        conflicts: votes
+            .rivals
+            .iter()
+            .map(|rival| ConflictInfo {
+                txid: rival.txid,
+                lock_weight: rival.lock_weight,
+                certified: rival.is_certified,
+                is_final: rival.is_final,
+            })
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::protocol::finality::MemberVotes;
+    use crate::types::{SecretKey, Validator, ValidatorSet};
+
+    fn id(number: u8) -> MasternodeId {
+        MasternodeId([number; 32])
+    }
+
+    /// Four members, of whom the first `lock` voted `Lock` and the first `finals` voted `Final`.
+    fn votes(lock: u8, finals: u8) -> Explanation {
+        let key = |number: u8| SecretKey::from_seed(&[number; 32]).public();
+        let member = |number: u8| Validator { id: id(number), key: key(number), weight: 1 };
+        let set = Arc::new(ValidatorSet::new((1..=4).map(member).collect()));
+        let of = |number: u8| MemberVotes {
+            id: id(number),
+            weight: 1,
+            lock: number <= lock,
+            finalizes: number <= finals,
+        };
+        Explanation {
+            epoch: 7,
+            set,
+            is_closing: false,
+            body: BodyPlace::Held,
+            votes: (1..=4).map(of).collect(),
+            is_certified: lock >= 3,
+            is_final: finals >= 3,
+            is_dead: false,
+            waits_for_blocks: false,
+            waits_for: Vec::new(),
+            rivals: Vec::new(),
+        }
+    }
+
+    fn said(votes: &Explanation) -> String {
+        let connected = BTreeSet::from([id(1), id(2), id(3)]);
+        let info = explain(TxId([9; 32]), (TransactionStatus::Pending, None, 5), Some(votes), &connected);
+        assert_eq!(info.votes.as_ref().map(|votes| votes.quorum), Some(3));
+        info.says.join(" ")
+    }
+
+    #[test]
+    fn who_lacks_and_who_is_away_is_named() {
+        let text = said(&votes(2, 0));
+        assert!(text.contains("Lock votes of weight 3; 2 are here"), "{text}");
+        let (third, fourth) = (id(3).short(), id(4).short());
+        assert!(
+            text.contains(&format!(
+                "Without a Lock vote here: {third}, {fourth}; not connected to this node: {fourth}."
+            )),
+            "{text}"
+        );
+        let text = said(&votes(3, 1));
+        assert!(
+            text.contains("It is certified: a quorum") && text.contains("weight 3; 1 are here"),
+            "{text}"
+        );
+        assert!(!text.contains("Lock vote"), "what is certified lacks no Lock vote that matters: {text}");
+        assert_eq!(said(&votes(4, 3)), "It is final. The next block takes it up.");
+    }
+
+    #[test]
+    fn each_obstacle_has_its_sentence() {
+        let rival = Rival { txid: TxId([8; 32]), lock_weight: 2, is_certified: false, is_final: false };
+        let waits_for = vec![OutPoint { txid: TxId([5; 32]), index: 3 }];
+        for (votes, expected) in [
+            (Explanation { body: BodyPlace::Missing, ..votes(1, 0) }, "only votes speak of it".to_owned()),
+            (Explanation { body: BodyPlace::Unchecked, ..votes(1, 0) }, "can't be held to".to_owned()),
+            (Explanation { waits_for: waits_for.clone(), ..votes(0, 0) }, waits_for[0].to_string()),
+            (Explanation { rivals: vec![rival], ..votes(1, 0) }, "Lock votes of weight 2 of 3".to_owned()),
+            (
+                Explanation { rivals: vec![Rival { is_certified: true, ..rival }], ..votes(1, 0) },
+                "this one has lost".to_owned(),
+            ),
+            (
+                Explanation { rivals: vec![Rival { is_final: true, ..rival }], ..votes(1, 0) },
+                "which is final".to_owned(),
+            ),
+            (Explanation { waits_for_blocks: true, ..votes(0, 0) }, "waits for blocks".to_owned()),
+            (Explanation { is_closing: true, ..votes(0, 0) }, "Epoch 7 is ending".to_owned()),
+            (Explanation { is_dead: true, ..votes(0, 0) }, "can't be final any more".to_owned()),
+        ] {
+            let text = said(&votes);
+            assert!(text.contains(&expected), "{expected:?} is not in {text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_a_block_or_unknown_has_no_votes() {
+        let none = BTreeSet::new();
+        let info = explain(TxId([9; 32]), (TransactionStatus::Confirmed, Some(3), 5), None, &none);
+        assert_eq!(info.says, ["It is in block 3, with 3 confirmations."]);
+        assert!(info.votes.is_none());
+        let info = explain(TxId([9; 32]), (TransactionStatus::Unknown, None, 5), None, &none);
+        assert!(info.says[0].contains("knows nothing of it"));
+        let info = explain(TxId([9; 32]), (TransactionStatus::Pending, None, 5), None, &none);
+        assert!(info.says[0].contains("ask again"));
+    }
+
+    #[test]
+    fn no_more_than_a_few_are_named() {
+        let ids: Vec<MasternodeId> = (0..20).map(id).collect();
+        assert!(names(&ids).ends_with("and 12 more"));
+    }
+}

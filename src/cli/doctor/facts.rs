@@ -1,0 +1,232 @@
+//! What the machine and the node say.
+
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::net::TcpStream;
+
+use crate::cli::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError};
+use crate::rpc::types::{
+    BlockchainInfo, ConsensusInfo, HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolInfo,
+    NodeStatus, PeerInfo, Readiness,
+};
+use crate::runtime::{Clock, Config, ConfigSources};
+use crate::types::{Height, TimeMs};
+
+/// Syncs that are timed.
+const SYNCS: usize = 9;
+/// Bytes of each.
+const SYNC_BYTES: usize = 4_096;
+/// Between two looks at a node that catches up.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
+/// A port that does not answer within this is not reachable.
+const REACH_TIMEOUT: Duration = Duration::from_secs(3);
+/// The last bytes of the log that a bundle takes along.
+const LOG_BYTES: u64 = 64 << 10;
+
+/// All that is known.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Facts {
+    /// The version of this program.
+    pub(super) version: &'static str,
+    /// The wall clock here.
+    pub(super) now_ms: TimeMs,
+    /// The configuration that was named, if it can be read: what it says, without users.
+    pub(super) config: Option<Result<Config, String>>,
+    /// What the machine says, for the configuration's directories and ports.
+    pub(super) machine: Option<Machine>,
+    /// What the node says, or why it does not.
+    pub(super) node: Result<Node, String>,
+    /// The end of the log's file.
+    pub(super) log: Option<String>,
+}
+
+/// The machine.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Machine {
+    /// The data directory, if it is there.
+    pub(super) data_dir: Option<PathBuf>,
+    /// Bytes that are free on its disk.
+    pub(super) free_bytes: Option<u64>,
+    /// How long a write of 4 KiB takes to be durable there, in microseconds: the middle of nine.
+    pub(super) sync_us: Option<u64>,
+    /// Files and sockets that a process may have open.
+    pub(super) open_files: Option<u64>,
+    /// Memory of the machine, in bytes.
+    pub(super) memory_bytes: Option<u64>,
+    /// Whether the peers' port can be listened on; a running node holds it.
+    pub(super) peer_port_free: Option<bool>,
+}
+
+/// The node.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Node {
+    pub(super) status: NodeStatus,
+    pub(super) readiness: Readiness,
+    pub(super) chain: BlockchainInfo,
+    pub(super) consensus: ConsensusInfo,
+    pub(super) pool: MempoolInfo,
+    pub(super) peers: Vec<PeerInfo>,
+    pub(super) masternodes: Vec<MasternodeInfo>,
+    pub(super) heartbeats: Vec<HeartbeatInfo>,
+    pub(super) index: IndexInfo,
+    pub(super) memory: MemoryInfo,
+    /// While it catches up: the height a moment later, and after how many milliseconds.
+    pub(super) later: Option<(Height, u64)>,
+    /// Whether the address of its masternode answers from this machine.
+    pub(super) own_address_answers: Option<bool>,
+}
+
+impl Facts {
+    /// Asks everybody. What can't be found out is left out.
+    pub(super) async fn gather(connection: &ConnectionArgs) -> Self {
+        let path = connection.config.clone();
+        let config = path.map(|path| {
+            let read = Config::load(&ConfigSources::of_process(Some(path)));
+            read.map_err(|error| error.to_string())
+        });
+        let sound = config.as_ref().and_then(|config| config.as_ref().ok());
+        let node = node(connection).await.map_err(|error| error.to_string());
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            now_ms: Clock.now_ms(),
+            machine: sound.map(machine),
+            log: sound.and_then(|config| end_of_log(config.logging.file.as_deref()?)),
+            node,
+            config: config.map(|config| config.map(without_users)),
+        }
+    }
+}
+
+/// Salted hashes of passwords are nobody's business.
+fn without_users(config: Config) -> Config {
+    Config { rpc: crate::runtime::config::RpcConfig { users: Vec::new(), ..config.rpc }, ..config }
+}
+
+fn end_of_log(path: &Path) -> Option<String> {
+    let mut file = File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LOG_BYTES))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LOG_BYTES).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+async fn node(connection: &ConnectionArgs) -> Result<Node, RpcCommandError> {
+    let client = connection.client()?;
+    let status: NodeStatus = client.call("getnodestatus", &[]).await?;
+    let later = if status.target_height > status.height {
+        tokio::time::sleep(PROGRESS_PAUSE).await;
+        let height: Height = client.call("getblockcount", &[]).await?;
+        Some((height, u64::try_from(PROGRESS_PAUSE.as_millis()).unwrap_or(u64::MAX)))
+    } else {
+        None
+    };
+    let own_address_answers = match status.masternode {
+        Some(id) => Some(answers(&client, &json!(id)).await),
+        None => None,
+    };
+    Ok(Node {
+        status,
+        readiness: client.call("getreadiness", &[]).await?,
+        chain: client.call("getblockchaininfo", &[]).await?,
+        consensus: client.call("getconsensusinfo", &[]).await?,
+        pool: client.call("getmempoolinfo", &[]).await?,
+        peers: client.call("getpeerinfo", &[]).await?,
+        masternodes: client.call("masternodelist", &[]).await?,
+        heartbeats: client.call("getheartbeats", &[]).await?,
+        index: client.call("getindexinfo", &[]).await?,
+        memory: client.call("getmemoryinfo", &[]).await?,
+        later,
+        own_address_answers,
+    })
+}
+
+/// Whether a masternode's address takes connections from here.
+async fn answers(client: &RpcClient, id: &serde_json::Value) -> bool {
+    let Ok(own) = client.call::<MasternodeInfo>("getmasternode", std::slice::from_ref(id)).await else {
+        return false;
+    };
+    let dialled = tokio::time::timeout(REACH_TIMEOUT, TcpStream::connect(&own.address)).await;
+    matches!(dialled, Ok(Ok(_)))
+}
+
+fn machine(config: &Config) -> Machine {
+    let data_dir = Some(config.node.data_dir.clone()).filter(|path| path.is_dir());
+    let of_disk = data_dir.as_deref();
+    Machine {
+        free_bytes: of_disk.and_then(|path| fs4::available_space(path).ok()),
+        sync_us: of_disk.and_then(sync_us),
+        open_files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
+        memory_bytes: memory_bytes(),
+        peer_port_free: Some(TcpListener::bind(config.network.listen_address).is_ok()),
+        data_dir,
+    }
+}
+
+/// The middle of some syncs, each after a small write.
+fn sync_us(directory: &Path) -> Option<u64> {
+    let path = directory.join(format!(".doctor-{}", std::process::id()));
+    let mut file = File::create_new(&path).ok()?;
+    let mut times: Vec<u64> = (0..SYNCS)
+        .filter_map(|_| {
+            file.write_all(&[0; SYNC_BYTES]).ok()?;
+            let begun = Clock.instant();
+            file.sync_data().ok()?;
+            u64::try_from(begun.elapsed().as_micros()).ok()
+        })
+        .collect();
+    drop(file);
+    // Whatever was measured, nothing stays behind.
+    let removed = std::fs::remove_file(&path);
+    times.sort_unstable();
+    removed.ok().and(times.get(times.len() / 2).copied())
+}
+
+/// The machine's memory, where the operating system tells it as Linux does.
+fn memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1_024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_is_measured_and_nothing_stays_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::of_network(crate::types::Network::Devnet);
+        config.node.data_dir = directory.path().to_owned();
+        config.network.listen_address = "127.0.0.1:0".parse().unwrap();
+        let found = machine(&config);
+        assert!(found.free_bytes.is_some() && found.sync_us.is_some(), "{found:?}");
+        assert_eq!(found.peer_port_free, Some(true));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        config.network.listen_address = taken.local_addr().unwrap();
+        config.node.data_dir = directory.path().join("none");
+        let found = machine(&config);
+        assert_eq!((found.data_dir, found.sync_us, found.peer_port_free), (None, None, Some(false)));
+    }
+
+    #[test]
+    fn the_end_of_a_log_is_taken_and_no_hash_of_a_password() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        std::fs::write(&path, format!("{}the end\n", "x".repeat(100_000))).unwrap();
+        let end = end_of_log(&path).unwrap();
+        assert!(end.ends_with("the end\n") && end.len() == 64 << 10);
+        assert_eq!(end_of_log(&directory.path().join("none")), None);
+        let mut config = Config::of_network(crate::types::Network::Devnet);
+        config.rpc.users = vec!["alice:salt$hash".to_owned()];
+        assert!(without_users(config).rpc.users.is_empty());
+    }
+}

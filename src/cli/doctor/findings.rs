@@ -1,0 +1,435 @@
+//! What the facts mean, and what to do about it.
+
+use serde::{Deserialize, Serialize};
+
+use super::facts::{Facts, Machine, Node};
+use crate::rpc::types::{JailReason, MasternodeInfo, NodeState};
+use crate::runtime::Config;
+use crate::runtime::time_text::{duration_words, time_words};
+use crate::types::TimeMs;
+
+/// Free bytes of the disk below which a node is soon in trouble, or is in it.
+const FREE_BYTES_LOW: u64 = 10 << 30;
+const FREE_BYTES_MIN: u64 = 1 << 30;
+/// A sync that takes longer makes each payment wait for the disk, or keeps the node behind.
+const SYNC_US_SLOW: u64 = 10_000;
+const SYNC_US_BAD: u64 = 100_000;
+/// Files that a node opens beside its connections.
+const OWN_FILES: u64 = 128;
+/// A clock may differ by so much before blocks are refused for their times, and before that is near.
+const SKEW_MS_NEAR: u64 = 500;
+const SKEW_MS_BAD: u64 = 2_000;
+/// Blocks that don't come for so many intervals are late.
+const LATE_INTERVALS: u64 = 5;
+/// Masternodes that a sentence names, at most.
+const NAMED_MAX: usize = 6;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Severity {
+    /// It is as it should be.
+    Ok,
+    /// Good to know.
+    Note,
+    /// It will be a problem, or is one to somebody.
+    Warning,
+    /// It keeps the node from its work.
+    Error,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Finding {
+    /// A stable name in snake_case.
+    pub(super) check: &'static str,
+    /// How bad it is.
+    pub(super) severity: Severity,
+    /// What it is, in a sentence.
+    pub(super) says: String,
+    /// What to do next; empty if nothing.
+    pub(super) next: String,
+}
+
+/// Judges the facts: the worst first, otherwise in the order in which a node depends on them.
+pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
+    let mut all = Findings(Vec::new());
+    all.of_config(facts);
+    if let Some(machine) = &facts.machine {
+        all.of_machine(machine, facts);
+    }
+    match &facts.node {
+        Ok(node) => all.of_node(node, facts),
+        Err(problem) => all.of_silent_node(problem, facts),
+    }
+    all.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    all.0
+}
+
+struct Findings(Vec<Finding>);
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
+
+fn milliseconds(us: u64) -> String {
+    format!("{}.{} ms", us / 1_000, us % 1_000 / 100)
+}
+
+impl Findings {
+    fn add(
+        &mut self,
+        check: &'static str,
+        severity: Severity,
+        says: impl Into<String>,
+        next: impl Into<String>,
+    ) {
+        self.0.push(Finding { check, severity, says: says.into(), next: next.into() });
+    }
+
+    fn well(&mut self, check: &'static str, says: impl Into<String>) {
+        self.add(check, Severity::Ok, says, "");
+    }
+
+    fn of_config(&mut self, facts: &Facts) {
+        match &facts.config {
+            None => self.add(
+                "config",
+                Severity::Note,
+                "No configuration was named, so machine, disk and ports are not looked at.",
+                "give --config FILE on the node's machine",
+            ),
+            Some(Err(problem)) => {
+                self.add("config", Severity::Error, format!("The configuration is wrong: {problem}"), "");
+            }
+            Some(Ok(_)) => self.well("config", "The configuration is sound."),
+        }
+    }
+
+    fn of_machine(&mut self, machine: &Machine, facts: &Facts) {
+        let Some(Ok(config)) = &facts.config else { return };
+        if machine.data_dir.is_none() {
+            let path = config.node.data_dir.display();
+            self.add(
+                "data_dir",
+                Severity::Note,
+                format!("{path} is not there; the first start makes it."),
+                "",
+            );
+        }
+        if let Some(free) = machine.free_bytes {
+            let says = format!("{} are free on the disk of the data directory.", mebibytes(free));
+            let next = "make room, or move the data directory while the node is stopped";
+            match free {
+                ..FREE_BYTES_MIN => self.add("disk_space", Severity::Error, says, next),
+                FREE_BYTES_MIN..FREE_BYTES_LOW => self.add("disk_space", Severity::Warning, says, next),
+                _ => self.well("disk_space", says),
+            }
+        }
+        if let Some(sync_us) = machine.sync_us {
+            let says = format!("A small write takes {} to be durable.", milliseconds(sync_us));
+            let next = "votes wait for it: use a local SSD, and no other writer on it";
+            match sync_us {
+                SYNC_US_BAD.. => self.add("disk_sync", Severity::Error, says, next),
+                SYNC_US_SLOW..SYNC_US_BAD => self.add("disk_sync", Severity::Warning, says, next),
+                _ => self.well("disk_sync", says),
+            }
+        }
+        self.of_limits(machine, config, facts);
+    }
+
+    fn of_limits(&mut self, machine: &Machine, config: &Config, facts: &Facts) {
+        let connections = u64::from(config.network.max_inbound)
+            .saturating_add(config.network.max_outbound.into())
+            .saturating_add(config.rpc.max_connections.into());
+        let needed = connections.saturating_add(OWN_FILES);
+        if let Some(files) = machine.open_files {
+            let says =
+                format!("A process may open {files} files and sockets here; this node may need {needed}.");
+            if files < needed {
+                let next = "raise it: LimitNOFILE= of its systemd unit, or `ulimit -n`";
+                self.add("open_files", Severity::Warning, says, next);
+            } else {
+                self.well("open_files", says);
+            }
+        }
+        if let (Some(memory), Ok(node)) = (machine.memory_bytes, &facts.node) {
+            let bound = node.memory.bound_bytes;
+            let held = node
+                .memory
+                .resident_bytes
+                .map_or_else(String::new, |held| format!("the node holds {} now, and ", mebibytes(held)));
+            let says = format!(
+                "Of {} of memory {held}may hold {} if all peers and users do their worst.",
+                mebibytes(memory),
+                mebibytes(bound)
+            );
+            if bound > memory {
+                let next = "set [storage] cache_mb, [network] max_inbound or [rpc] max_connections lower, or add memory";
+                self.add("memory", Severity::Note, says, next);
+            } else {
+                self.well("memory", says);
+            }
+        }
+    }
+
+    fn of_silent_node(&mut self, problem: &str, facts: &Facts) {
+        let next = match &facts.config {
+            Some(Ok(_)) => "start it: `timed --config FILE`; if it ends at once, its last lines say why",
+            _ => "start it, or name it by --config FILE or --rpc URL",
+        };
+        self.add("node", Severity::Error, format!("The node can't be asked: {problem}"), next);
+        if let (Some(Machine { peer_port_free: Some(false), .. }), Some(Ok(config))) =
+            (&facts.machine, &facts.config)
+        {
+            let says = format!("Another program listens on {}.", config.network.listen_address);
+            let next = "stop it, or set another [network] listen_address";
+            self.add("peer_port", Severity::Error, says, next);
+        }
+    }
+
+    fn of_node(&mut self, node: &Node, facts: &Facts) {
+        self.of_version(node, facts);
+        self.of_reasons(node);
+        self.of_sync(node);
+        self.of_peers(node);
+        self.of_blocks(node, facts);
+        self.of_clock(node);
+        self.of_absent(node);
+        self.of_own_masternode(node, facts);
+        if !node.index.synced && node.later.is_none() {
+            let says = format!("The index is at block {} of {}.", node.index.height, node.status.height);
+            self.add(
+                "index",
+                Severity::Note,
+                says,
+                "it catches up by itself; reads of outputs come from memory",
+            );
+        }
+    }
+
+    fn of_version(&mut self, node: &Node, facts: &Facts) {
+        let running = &node.status.version;
+        let says = format!("The node runs timed {running} on {}.", node.status.network);
+        if running == facts.version {
+            self.well("version", says);
+        } else {
+            let says = format!("{says} This program is {}.", facts.version);
+            self.add("version", Severity::Note, says, "restart the node to run the new version");
+        }
+    }
+
+    fn of_reasons(&mut self, node: &Node) {
+        for reason in &node.readiness.reasons {
+            let (severity, next) = of_reason(&reason.reason);
+            // What has a check of its own below is told there, with more.
+            if reason.reason == "syncing" && node.later.is_some() {
+                continue;
+            }
+            self.add("node", severity, format!("The node says: {}.", reason.detail), next);
+        }
+        if node.readiness.ready {
+            let doing = match node.status.state {
+                NodeState::Voting => "It is at the tip, and votes.",
+                _ => "It is at the tip.",
+            };
+            self.well("node", doing);
+        }
+    }
+
+    fn of_sync(&mut self, node: &Node) {
+        let Some((later, after_ms)) = node.later else { return };
+        let left = node.status.target_height.saturating_sub(later);
+        let done = later.saturating_sub(node.status.height);
+        let says = format!("It is at block {later} of {}", node.status.target_height);
+        if left == 0 {
+            self.well("sync", format!("{says}, and has caught up."));
+        } else if done == 0 {
+            let next = "see whether a peer has these blocks (`timed rpc getpeerinfo`), and the node's log";
+            self.add("sync", Severity::Error, format!("{says}, and does not get on."), next);
+        } else {
+            let rate = done.saturating_mul(1_000).checked_div(after_ms.max(1)).unwrap_or(0).max(1);
+            let words = duration_words(left.checked_div(rate).unwrap_or(0));
+            self.add(
+                "sync",
+                Severity::Note,
+                format!("{says}, {rate} blocks a second: {words} to go."),
+                "wait",
+            );
+        }
+    }
+
+    fn of_peers(&mut self, node: &Node) {
+        let inbound = node.peers.iter().filter(|peer| peer.inbound).count();
+        let outbound = node.peers.len().saturating_sub(inbound);
+        let says =
+            format!("{} peers are connected: {outbound} dialled, {inbound} that dialled.", node.peers.len());
+        match node.peers.len() {
+            0 => {
+                let next =
+                    "check [network] bootstrap_peers, that they run, and that a firewall lets this node out";
+                self.add("peers", Severity::Error, says, next);
+            }
+            _ => self.well("peers", says),
+        }
+    }
+
+    fn of_blocks(&mut self, node: &Node, facts: &Facts) {
+        if node.later.is_some() || node.chain.blocks == 0 {
+            return;
+        }
+        let interval_ms = node.chain.parameters.block_interval_ms;
+        let age_ms = facts.now_ms.saturating_sub(node.chain.time);
+        let says = format!("The last block is of {}.", time_words(node.chain.time, facts.now_ms));
+        if age_ms > interval_ms.saturating_mul(LATE_INTERVALS).max(10_000) {
+            let says =
+                format!("{says} Round {} of block {} is on.", node.consensus.round, node.consensus.height);
+            let next = "see below which masternodes are missing; `timed masternode list` shows all";
+            self.add("blocks", Severity::Error, says, next);
+        } else {
+            self.well("blocks", says);
+        }
+    }
+
+    /// By the heartbeats of others: the middle of how far their times are from when they were heard.
+    fn of_clock(&mut self, node: &Node) {
+        let others = node.heartbeats.iter().filter(|beat| Some(beat.masternode) != node.status.masternode);
+        let mut differences: Vec<i128> =
+            others.map(|beat| i128::from(beat.heard_ms) - i128::from(beat.time_ms)).collect();
+        differences.sort_unstable();
+        let Some(middle) = differences.get(differences.len() / 2) else { return };
+        let ms = u64::try_from(middle.unsigned_abs()).unwrap_or(u64::MAX);
+        let way = if *middle >= 0 { "ahead of" } else { "behind" };
+        let says = format!("This clock is {ms} ms {way} the masternodes' (their way here included).");
+        let next = "run a time service such as chrony or systemd-timesyncd";
+        match ms {
+            SKEW_MS_BAD.. => self.add("clock", Severity::Error, says, next),
+            SKEW_MS_NEAR..SKEW_MS_BAD => self.add("clock", Severity::Warning, says, next),
+            _ => self.well("clock", says),
+        }
+    }
+
+    fn of_absent(&mut self, node: &Node) {
+        let of_set = || node.masternodes.iter().filter(|one| one.in_set.is_some());
+        let absent: Vec<&MasternodeInfo> = of_set().filter(|one| !one.connected).collect();
+        let weight = |all: &mut dyn Iterator<Item = &MasternodeInfo>| -> u64 {
+            all.map(|one| one.effective_weight).sum()
+        };
+        let (missing, total) = (weight(&mut absent.iter().copied()), node.consensus.total_weight);
+        let connected = of_set().count().saturating_sub(absent.len());
+        let says =
+            format!("{connected} of {} masternodes of the set are connected.", node.status.masternodes_total);
+        if absent.is_empty() {
+            self.well("masternodes", says);
+            return;
+        }
+        let named: Vec<String> = absent
+            .iter()
+            .take(NAMED_MAX)
+            .map(|one| format!("{} at {}", one.id.short(), one.address))
+            .collect();
+        let more = absent.len().saturating_sub(NAMED_MAX);
+        let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+        let says = format!("{says} Missing: {}{more}.", named.join(", "));
+        if total.saturating_sub(missing) < node.consensus.quorum {
+            let next = "with these away nothing becomes final: their operators have to bring them back";
+            self.add("masternodes", Severity::Error, says, next);
+        } else {
+            self.add(
+                "masternodes",
+                Severity::Warning,
+                says,
+                "if only this node misses them, check its way to them",
+            );
+        }
+    }
+
+    fn of_own_masternode(&mut self, node: &Node, facts: &Facts) {
+        let wants = matches!(&facts.config, Some(Ok(config)) if config.masternode.enabled);
+        let Some(id) = node.status.masternode else {
+            if wants {
+                let says = "This node has an operator key, which is no masternode's.";
+                let next = "register it: `timed masternode register --dry-run` says what is missing";
+                self.add("own_masternode", Severity::Error, says, next);
+            }
+            return;
+        };
+        if let Some(own) = node.masternodes.iter().find(|one| one.id == id) {
+            self.of_own_record(own, facts.now_ms);
+        }
+        if node.own_address_answers == Some(false) {
+            let says = "The address that the chain has of this masternode takes no connection from here.";
+            let next =
+                "check port forwarding and firewall, or change it: `timed masternode update --address`";
+            self.add("own_address", Severity::Warning, says, next);
+        }
+    }
+
+    fn of_own_record(&mut self, own: &MasternodeInfo, now_ms: TimeMs) {
+        let name = own.id.short();
+        match (own.jailed, own.slashed, &own.in_set) {
+            (Some(JailReason::Evidence), ..) | (_, true, _) => {
+                let says = format!(
+                    "This masternode, {name}, has contradicted itself and was slashed: it is out for good."
+                );
+                let next = "find out which two nodes used its key before you register another one";
+                self.add("own_masternode", Severity::Error, says, next);
+            }
+            (Some(JailReason::Absence), ..) => {
+                let says = format!("This masternode, {name}, is jailed: it signed too little of an epoch.");
+                let next = "once the node votes without trouble: `timed masternode unjail`";
+                self.add("own_masternode", Severity::Error, says, next);
+            }
+            (None, false, Some(_)) => {
+                let trial = if own.on_trial { ", on trial: its weight grows with attendance" } else { "" };
+                self.well(
+                    "own_masternode",
+                    format!(
+                        "This masternode, {name}, is in the set with weight {}{trial}.",
+                        own.effective_weight
+                    ),
+                );
+            }
+            (None, false, None) => {
+                let until = own.bound_until_ms.map_or_else(String::new, |until| {
+                    format!("; its collateral is free in epochs after {}", time_words(until, now_ms))
+                });
+                let says = format!("This masternode, {name}, is not in the set: it is {}{until}.", own.state);
+                self.add(
+                    "own_masternode",
+                    Severity::Note,
+                    says,
+                    "one that is eligible enters with the next epoch",
+                );
+            }
+        }
+    }
+}
+
+/// How bad a reason of the node is, and what to do about it.
+fn of_reason(reason: &str) -> (Severity, &'static str) {
+    match reason {
+        "failed" => (Severity::Error, "see its log, and start it again"),
+        "fork" => (
+            Severity::Error,
+            "talk to the other operators before you decide by `timed votes acknowledge-fork`",
+        ),
+        "key_copied" => (Severity::Error, "find the other node and stop one of the two for good"),
+        "other_chain" => (Severity::Error, "follow what it says about the genesis document and the peers"),
+        "no_peers" => {
+            (Severity::Error, "check [network] bootstrap_peers, and that a firewall lets this node out")
+        }
+        "halted" => (Severity::Error, "the missing masternodes have to come back"),
+        "syncing" => (Severity::Note, "wait until it has caught up"),
+        "young_journal" => {
+            (Severity::Warning, "wait until then, unless the key never signed on this network")
+        }
+        "listening" => (Severity::Note, "wait some seconds"),
+        "not_in_set" => (Severity::Warning, "see below why; it may enter with the next epoch"),
+        "not_registered" => (Severity::Warning, "`timed masternode register --dry-run` says what is missing"),
+        _ => (Severity::Warning, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests;

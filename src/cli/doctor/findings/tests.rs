@@ -1,0 +1,232 @@
+use super::*;
+use crate::rpc::fake_node::FakeNode;
+use crate::rpc::types::{
+    AttendanceInfo, HeartbeatInfo, IndexInfo, MembershipInfo, NotReady, PeerInfo, Readiness,
+};
+use crate::rpc::{NodeApi as _, fake_node};
+use crate::types::{MasternodeId, Network, TimeMs};
+
+const NOW_MS: TimeMs = 1_750_000_100_000;
+
+/// A masternode of a set of four, with a number for a name.
+fn member(number: u8) -> MasternodeInfo {
+    MasternodeInfo {
+        id: MasternodeId([number; 32]),
+        state: "active".into(),
+        in_set: Some(membership()),
+        connected: true,
+        jailed: None,
+        slashed: false,
+        on_trial: false,
+        effective_weight: 10,
+        bound_until_ms: None,
+        ..fake_node::masternode()
+    }
+}
+
+fn membership() -> MembershipInfo {
+    let attendance = AttendanceInfo { signed: 1, counted: 1, absent: false };
+    MembershipInfo { since_epoch: 0, since_ms: None, attendance }
+}
+
+fn peer(inbound: bool) -> PeerInfo {
+    PeerInfo {
+        id: 1,
+        addr: "192.0.2.1:24100".into(),
+        node_id: String::new(),
+        inbound,
+        version: 1,
+        subver: String::new(),
+        listen_address: String::new(),
+        connected_s: 1,
+        bytes_sent: 0,
+        bytes_received: 0,
+        ping_ms: None,
+        ban_score: 0,
+    }
+}
+
+/// A sound network of four, seen from a full node.
+fn sound() -> Node {
+    let fake = FakeNode::default();
+    let mut status = fake.node_status();
+    status.state = NodeState::Following;
+    status.masternodes_total = 4;
+    let mut chain = fake.blockchain_info();
+    chain.time = NOW_MS - 1_000;
+    let mut consensus = fake.consensus_info();
+    (consensus.total_weight, consensus.quorum) = (40, 27);
+    Node {
+        status,
+        readiness: Readiness::of(Vec::new()),
+        chain,
+        consensus,
+        pool: fake.mempool_info(),
+        peers: vec![peer(false), peer(true)],
+        masternodes: (1..=4).map(member).collect(),
+        heartbeats: Vec::new(),
+        index: IndexInfo { synced: true, height: 1, engine: "sled".into() },
+        memory: fake.memory_info(),
+        later: None,
+        own_address_answers: None,
+    }
+}
+
+fn facts(node: Node) -> Facts {
+    Facts { version: "0", now_ms: NOW_MS, config: None, machine: None, node: Ok(node), log: None }
+}
+
+/// The worst finding of a check.
+fn worst(facts: &Facts, check: &str) -> (Severity, String) {
+    let found = examine(facts).into_iter().find(|finding| finding.check == check);
+    let found = found.unwrap_or_else(|| panic!("{check} was not looked at"));
+    (found.severity, format!("{} {}", found.says, found.next))
+}
+
+fn changed(change: impl FnOnce(&mut Node)) -> Facts {
+    let mut node = sound();
+    change(&mut node);
+    facts(node)
+}
+
+#[test]
+fn a_sound_node_has_nothing_to_attend_to() {
+    let findings = examine(&facts(sound()));
+    let bad: Vec<_> = findings.iter().filter(|finding| finding.severity >= Severity::Warning).collect();
+    assert!(bad.is_empty(), "{bad:?}");
+    assert!(findings.iter().all(|finding| !finding.says.is_empty()));
+}
+
+#[test]
+fn who_is_missing_is_named_and_a_lost_quorum_is_an_error() {
+    let of = |missing: &[usize]| {
+        let facts =
+            changed(|node| missing.iter().for_each(|place| node.masternodes[*place].connected = false));
+        worst(&facts, "masternodes")
+    };
+    let (severity, text) = of(&[1]);
+    assert_eq!(severity, Severity::Warning);
+    assert!(text.contains(&MasternodeId([2; 32]).short()) && text.contains("3 of 4"), "{text}");
+    assert_eq!(of(&[1, 2]).0, Severity::Error);
+    assert_eq!(of(&[]).0, Severity::Ok);
+}
+
+#[test]
+fn peers_blocks_clock_and_progress_are_judged() {
+    assert_eq!(worst(&changed(|node| node.peers.clear()), "peers").0, Severity::Error);
+    let late = changed(|node| node.chain.time = NOW_MS - 600_000);
+    let (severity, text) = worst(&late, "blocks");
+    assert!(severity == Severity::Error && text.contains("10 min 0 s ago"), "{text}");
+    for (ms, expected) in [(-3_000, Severity::Error), (700, Severity::Warning), (20, Severity::Ok)] {
+        let skewed = changed(|node| {
+            let beat = |number: u8, off_ms: i64| HeartbeatInfo {
+                masternode: MasternodeId([number; 32]),
+                epoch: 0,
+                height: 1,
+                next_seq: 0,
+                time_ms: NOW_MS,
+                heard_ms: NOW_MS.saturating_add_signed(off_ms),
+                attested_by: Vec::new(),
+            };
+            // One that is far off itself says nothing of this node's clock.
+            node.heartbeats = vec![beat(1, ms), beat(2, ms), beat(3, 90_000)];
+        });
+        assert_eq!(worst(&skewed, "clock").0, expected, "{ms} ms");
+    }
+    let catching_up = |later| {
+        changed(|node| {
+            (node.status.height, node.status.target_height, node.later) = (100, 1_100, Some((later, 2_000)));
+        })
+    };
+    let (severity, text) = worst(&catching_up(200), "sync");
+    assert!(severity == Severity::Note && text.contains("50 blocks a second: 18 s to go"), "{text}");
+    assert_eq!(worst(&catching_up(100), "sync").0, Severity::Error);
+}
+
+#[test]
+fn an_own_masternode_that_does_not_vote_says_why_and_what_to_do() {
+    let own = |change: fn(&mut MasternodeInfo)| {
+        let facts = changed(|node| {
+            node.status.masternode = Some(MasternodeId([1; 32]));
+            change(&mut node.masternodes[0]);
+        });
+        worst(&facts, "own_masternode")
+    };
+    assert_eq!(own(|_| {}).0, Severity::Ok);
+    let (severity, text) = own(|one| one.jailed = Some(JailReason::Absence));
+    assert!(severity == Severity::Error && text.contains("masternode unjail"), "{text}");
+    let (severity, text) = own(|one| one.jailed = Some(JailReason::Evidence));
+    assert!(severity == Severity::Error && text.contains("out for good"), "{text}");
+    let (severity, text) = own(|one| (one.in_set, one.state) = (None, "eligible".into()));
+    assert!(severity == Severity::Note && text.contains("eligible"), "{text}");
+    let away = changed(|node| {
+        node.status.masternode = Some(MasternodeId([1; 32]));
+        node.own_address_answers = Some(false);
+    });
+    assert_eq!(worst(&away, "own_address").0, Severity::Warning);
+    let mut unregistered = facts(sound());
+    let mut config = Config::of_network(Network::Devnet);
+    config.masternode.enabled = true;
+    unregistered.config = Some(Ok(config));
+    let (severity, text) = worst(&unregistered, "own_masternode");
+    assert!(severity == Severity::Error && text.contains("register --dry-run"), "{text}");
+}
+
+#[test]
+fn what_the_node_says_has_a_next_step_and_the_worst_comes_first() {
+    let reasons = [
+        "failed",
+        "fork",
+        "key_copied",
+        "other_chain",
+        "no_peers",
+        "halted",
+        "syncing",
+        "young_journal",
+        "listening",
+        "not_in_set",
+        "not_registered",
+    ];
+    for reason in reasons {
+        let facts = changed(|node| {
+            let told = NotReady { reason: reason.to_owned(), detail: "so it is".to_owned() };
+            node.readiness = Readiness::of(vec![told]);
+        });
+        let findings = examine(&facts);
+        let found = findings.iter().find(|finding| finding.says.contains("so it is")).unwrap();
+        assert!(found.severity > Severity::Ok && !found.next.is_empty(), "{reason}: {found:?}");
+        assert!(findings.is_sorted_by_key(|finding| std::cmp::Reverse(finding.severity)));
+    }
+}
+
+#[test]
+fn a_machine_is_judged_by_its_disk_and_its_limits() {
+    let with = |machine: Machine| {
+        let mut facts = facts(sound());
+        facts.config = Some(Ok(Config::of_network(Network::Devnet)));
+        facts.machine = Some(machine);
+        facts
+    };
+    let dir = || Some("data".into());
+    for (free, expected) in
+        [(1 << 20, Severity::Error), (5 << 30, Severity::Warning), (1 << 40, Severity::Ok)]
+    {
+        let facts = with(Machine { data_dir: dir(), free_bytes: Some(free), ..Machine::default() });
+        assert_eq!(worst(&facts, "disk_space").0, expected, "{free}");
+    }
+    for (us, expected) in [(200_000, Severity::Error), (20_000, Severity::Warning), (900, Severity::Ok)] {
+        let facts = with(Machine { data_dir: dir(), sync_us: Some(us), ..Machine::default() });
+        assert_eq!(worst(&facts, "disk_sync").0, expected, "{us}");
+    }
+    let facts = with(Machine { open_files: Some(256), ..Machine::default() });
+    assert_eq!(worst(&facts, "open_files").0, Severity::Warning);
+    assert_eq!(worst(&facts, "data_dir").0, Severity::Note);
+    let mut dead = with(Machine { peer_port_free: Some(false), ..Machine::default() });
+    dead.node = Err("no node answers".to_owned());
+    let (severity, text) = worst(&dead, "node");
+    assert!(severity == Severity::Error && text.contains("start it"), "{text}");
+    assert_eq!(worst(&dead, "peer_port").0, Severity::Error);
+    let mut wrong = facts;
+    wrong.config = Some(Err("line 2".to_owned()));
+    assert_eq!(worst(&wrong, "config").0, Severity::Error);
+}

@@ -1,0 +1,79 @@
+//! Addresses: whether they are any, and what they own.
+
+use jsonrpsee::types::ErrorObjectOwned;
+
+use crate::rpc::api::UtxoPage;
+use crate::rpc::call::{ADDRESS_UTXOS_MAX, Call};
+use crate::rpc::errors::{BAD_PARAMETER, error, of_node};
+use crate::rpc::types::{AddressBalance, AddressInfo, AddressUtxo};
+use crate::types::{Address, Amount};
+
+/// Pages that `getaddressbalance` adds up, at most: a million outputs.
+const BALANCE_PAGES_MAX: usize = 100;
+
+pub(super) fn validate_address(call: &Call) -> Result<AddressInfo, ErrorObjectOwned> {
+    let text: String = call.required(0)?;
+    Ok(AddressInfo::of(&text, call.node.network()))
+}
+
+pub(super) async fn get_address_balance(call: Call) -> Result<AddressBalance, ErrorObjectOwned> {
+    let address = call.address(0)?;
+    let mut sums = BalanceSums::default();
+    let mut after = None;
+    for _ in 0..BALANCE_PAGES_MAX {
+        let page = UtxoPage { after, limit: ADDRESS_UTXOS_MAX };
+        let found = call.node.address_utxos(address, page).await.map_err(of_node)?;
+        sums.add(&found.utxos);
+        after = found.utxos.last().map(AddressUtxo::outpoint);
+        if found.next.is_none() || after.is_none() {
+            return Ok(sums.balance(address));
+        }
+    }
+    let hint = "page through `getaddressutxos`";
+    Err(error(BAD_PARAMETER, "the address has more than a million outputs", "too_many_outputs", hint))
+}
+
+/// Saturating, since all coins that exist fit in 64 bits.
+#[derive(Default)]
+struct BalanceSums {
+    spendable: u64,
+    unconfirmed: u64,
+    locked: u64,
+    bound: u64,
+    total: u64,
+    utxo_count: usize,
+}
+
+impl BalanceSums {
+    fn add(&mut self, utxos: &[AddressUtxo]) {
+        for utxo in utxos {
+            let units = utxo.value.units();
+            let bucket = match (utxo.bound, utxo.spendable) {
+                (true, _) => &mut self.bound,
+                (false, true) => &mut self.spendable,
+                (false, false) => &mut self.locked,
+            };
+            *bucket = bucket.saturating_add(units);
+            if utxo.height.is_none() {
+                self.unconfirmed = self.unconfirmed.saturating_add(units);
+            }
+            self.total = self.total.saturating_add(units);
+            self.utxo_count = self.utxo_count.saturating_add(1);
+        }
+    }
+
+    fn balance(&self, address: Address) -> AddressBalance {
+        AddressBalance {
+            address,
+            spendable: Amount(self.spendable),
+            spendable_time: Amount(self.spendable).to_string(),
+            unconfirmed: Amount(self.unconfirmed),
+            locked: Amount(self.locked),
+            bound: Amount(self.bound),
+            bound_time: Amount(self.bound).to_string(),
+            total: Amount(self.total),
+            total_time: Amount(self.total).to_string(),
+            utxo_count: self.utxo_count,
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Blocks, their headers and commits, and the outputs.
+
+use std::time::Duration;
+
+use jsonrpsee::types::ErrorObjectOwned;
+use serde_json::Value;
+
+use crate::rpc::answers::{Reply, reply};
+use crate::rpc::api::BlockSelector;
+use crate::rpc::call::Call;
+use crate::rpc::errors::{BAD_PARAMETER, NOT_FOUND, bad_parameter, error, of_node};
+use crate::rpc::limits::{WAIT_MS_DEFAULT, WAIT_MS_MAX};
+use crate::rpc::types::{BlockInfo, BlockTip, CommitInfo, HeaderInfo, TxOutInfo, UtxoState};
+use crate::types::codec::encode;
+use crate::types::{BlockHash, CommittedBlock, Height};
+
+pub(super) async fn get_block_hash(call: Call) -> Result<BlockHash, ErrorObjectOwned> {
+    let height = call.required(0)?;
+    call.node.block_hash(height).await.map_err(of_node)?.ok_or_else(|| {
+        let (best, _) = call.node.best_block();
+        let message = format!("block height {height} is out of range: blocks are from 1 to {best}");
+        error(BAD_PARAMETER, message, "height_out_of_range", "`getblockcount` tells the last height")
+    })
+}
+
+/// The block that the first parameter names, by hash or by height.
+async fn find_block(call: &Call) -> Result<CommittedBlock, ErrorObjectOwned> {
+    let selector = match call.required::<Value>(0)? {
+        Value::Number(number) => number.as_u64().map(BlockSelector::Height),
+        Value::String(text) => text.parse::<BlockHash>().ok().map(BlockSelector::Hash),
+        _ => None,
+    }
+    .ok_or_else(|| bad_parameter(call.name(0), "a hash of 64 hexadecimal digits or a height"))?;
+    call.node.block(selector).await.map_err(of_node)?.ok_or_else(|| {
+        let hint = "`getblockcount` tells the last height, and a node that is syncing has not all blocks yet";
+        error(NOT_FOUND, "block not found", "block_not_found", hint)
+    })
+}
+
+pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
+    let verbosity = call.bounded(1, 1, 2)?;
+    let committed = find_block(&call).await?;
+    let (network, best) = (call.node.network(), call.node.best_block().0);
+    let receipts = if verbosity == 2 {
+        let transactions = committed.block.transactions.iter();
+        let about_masternodes = transactions.filter(|transaction| transaction.payload.acts_on_masternodes());
+        let txids = about_masternodes.map(|transaction| transaction.txid()).collect();
+        Some(call.node.receipts(txids).await.map_err(of_node)?)
+    } else {
+        None
+    };
+    Ok(Box::new(move |room| match verbosity {
+        0 => room.write(&hex::encode(encode(&committed))),
+        _ => room.write(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
+    }))
+}
+
+pub(super) async fn get_block_header(call: Call) -> Result<Reply, ErrorObjectOwned> {
+    let is_verbose = call.optional::<bool>(1)?.unwrap_or(true);
+    let committed = find_block(&call).await?;
+    let header = &committed.block.header;
+    if !is_verbose {
+        return Ok(reply(hex::encode(encode(header))));
+    }
+    Ok(reply(HeaderInfo::of(header, committed.block.transactions.len(), call.node.best_block().0)))
+}
+
+pub(super) async fn get_commit(call: Call) -> Result<CommitInfo, ErrorObjectOwned> {
+    let committed = find_block(&call).await?;
+    let set = call.node.validators_of(committed.block.header.epoch).await.map_err(of_node)?;
+    Ok(CommitInfo::of(&committed, set.as_ref()))
+}
+
+pub(super) async fn get_tx_out(call: Call) -> Result<Option<TxOutInfo>, ErrorObjectOwned> {
+    let outpoint = call.outpoint()?;
+    let info = call.node.utxo_state(outpoint).await.map_err(of_node)?;
+    let (best, best_block) = call.node.best_block();
+    let unspent = matches!(info.state, UtxoState::Unspent | UtxoState::Locked);
+    Ok(match (unspent, info.value, info.address) {
+        (true, Some(value), Some(address)) => Some(TxOutInfo {
+            best_block,
+            confirmations: info.height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
+            value,
+            value_time: value.to_string(),
+            address,
+        }),
+        _ => None,
+    })
+}
+
+/// Waits until the chain has a block of this height, and tells the tip; that the time passed is no error.
+async fn wait_for(
+    call: &Call,
+    height: Height,
+    timeout_parameter: usize,
+) -> Result<BlockTip, ErrorObjectOwned> {
+    let timeout_ms = call.bounded(timeout_parameter, WAIT_MS_DEFAULT, WAIT_MS_MAX)?;
+    let (best, hash) = call.node.best_block();
+    if best >= height || timeout_ms == 0 {
+        return Ok(BlockTip { hash, height: best });
+    }
+    let wait = call.node.wait_for_block(height, Duration::from_millis(timeout_ms));
+    let (height, hash) = call.wait(async { Ok(wait.await) }).await?;
+    Ok(BlockTip { hash, height })
+}
+
+pub(super) async fn wait_for_block_height(call: Call) -> Result<BlockTip, ErrorObjectOwned> {
+    let height = call.required(0)?;
+    wait_for(&call, height, 1).await
+}
+
+pub(super) async fn wait_for_new_block(call: Call) -> Result<BlockTip, ErrorObjectOwned> {
+    let next = call.node.best_block().0.saturating_add(1);
+    wait_for(&call, next, 0).await
+}

@@ -1,0 +1,76 @@
+//! Peers: met, left, banned.
+
+use std::time::Duration;
+
+use jsonrpsee::types::ErrorObjectOwned;
+
+use crate::network::BanTarget;
+use crate::rpc::call::Call;
+use crate::rpc::errors::{BAD_PARAMETER, NODE_ALREADY_ADDED, NOT_CONNECTED, bad_parameter, error};
+use crate::rpc::types::BanInfo;
+
+/// How long a ban lasts unless the call says so: a day, as in Bitcoin Core.
+const BAN_S_DEFAULT: u64 = 86_400;
+/// And at most: a year.
+const BAN_S_MAX: u64 = 366 * 86_400;
+
+pub(super) fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
+    let peer = call.required::<String>(0)?;
+    if call.node.disconnect(&peer) {
+        return Ok(());
+    }
+    let hint = "`getpeerinfo` names those that are";
+    Err(error(NOT_CONNECTED, "no such peer is connected", "not_connected", hint))
+}
+
+pub(super) fn add_node(call: &Call) -> Result<(), ErrorObjectOwned> {
+    let address: String = call.required(0)?;
+    if call.node.add_peer(&address) {
+        return Ok(());
+    }
+    Err(bad_parameter(call.name(0), "host:port such as 192.0.2.1:24100"))
+}
+
+fn ban_target(call: &Call) -> Result<BanTarget, ErrorObjectOwned> {
+    let text: String = call.required(0)?;
+    BanInfo::parse_subject(&text).ok_or_else(|| {
+        let expected =
+            "an address, a group such as 192.0.2.0/24 or 2001:db8:1::/48, or a node_id of getpeerinfo";
+        bad_parameter(call.name(0), expected)
+    })
+}
+
+pub(super) fn set_ban(call: &Call) -> Result<(), ErrorObjectOwned> {
+    let target = ban_target(call)?;
+    match call.required::<String>(1)?.as_str() {
+        "add" => {
+            let seconds = call.bounded(2, BAN_S_DEFAULT, BAN_S_MAX)?;
+            if call.node.ban(target, Duration::from_secs(seconds)) {
+                return Ok(());
+            }
+            let hint = "addresses of this machine are never banned; `disconnectnode` ends a connection";
+            Err(error(NODE_ALREADY_ADDED, "this can't be banned", "not_bannable", hint))
+        }
+        "remove" => {
+            if call.node.unban(target) {
+                return Ok(());
+            }
+            let hint = "`listbanned` names what is, in the words to give here";
+            Err(error(BAD_PARAMETER, "this is not banned", "not_banned", hint))
+        }
+        _ => Err(bad_parameter(call.name(1), "\"add\" or \"remove\"")),
+    }
+}
+
+pub(super) fn list_banned(call: &Call) -> Vec<BanInfo> {
+    let mut banned: Vec<BanInfo> =
+        call.node.banned().into_iter().map(|(target, left)| BanInfo::of(target, left)).collect();
+    banned.sort_by(|one, other| one.address.cmp(&other.address));
+    banned
+}
+
+pub(super) fn clear_banned(call: &Call) {
+    for (target, _) in call.node.banned() {
+        call.node.unban(target);
+    }
+}

@@ -1,0 +1,35 @@
+//! The pool of transactions that no block contains.
+
+use std::collections::BTreeMap;
+
+use jsonrpsee::types::ErrorObjectOwned;
+
+use crate::rpc::answers::{Reply, reply};
+use crate::rpc::call::Call;
+use crate::rpc::errors::{NOT_FOUND, error};
+use crate::rpc::types::{FeeEstimate, MempoolEntry};
+use crate::types::TxId;
+
+pub(super) async fn get_raw_mempool(call: Call) -> Result<Reply, ErrorObjectOwned> {
+    let is_verbose = call.optional::<bool>(0)?.unwrap_or(false);
+    let entries = call.node.mempool();
+    Ok(if is_verbose {
+        reply(entries.into_iter().map(|entry| (entry.txid, entry)).collect::<BTreeMap<_, _>>())
+    } else {
+        reply(entries.into_iter().map(|entry| entry.txid).collect::<Vec<_>>())
+    })
+}
+
+pub(super) fn get_mempool_entry(call: &Call) -> Result<MempoolEntry, ErrorObjectOwned> {
+    let txid: TxId = call.required(0)?;
+    call.node.mempool_entry(txid).ok_or_else(|| {
+        let hint = "it may be in a block, or nobody has sent it here; `gettransactionstatus` tells";
+        error(NOT_FOUND, "transaction not in mempool", "transaction_not_in_mempool", hint)
+    })
+}
+
+pub(super) fn estimate_smart_fee(call: &Call) -> Result<FeeEstimate, ErrorObjectOwned> {
+    // Votes decide within a second, whatever a payment pays above the floor: there is no market for places in blocks.
+    let _target = call.optional::<u64>(0)?;
+    Ok(FeeEstimate::of(call.node.mempool_info().min_fee_per_kb))
+}

@@ -1,0 +1,137 @@
+//! Transactions: made, sent, found, waited for, explained.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jsonrpsee::types::ErrorObjectOwned;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::rpc::answers::{Reply, reply};
+use crate::rpc::call::Call;
+use crate::rpc::errors::{NOT_FOUND, bad_parameter, error, of_node, of_submit};
+use crate::rpc::limits::{FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX};
+use crate::rpc::types::{
+    FinalizedPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget,
+};
+use crate::types::codec::encode;
+use crate::types::limits::MEMO_BYTES_MAX;
+use crate::types::{Address, Amount, OutPoint, Transaction, TxId, TxOut};
+
+pub(super) async fn wait_for_transaction(call: Call) -> Result<TransactionStatusInfo, ErrorObjectOwned> {
+    let txid = call.required::<TxId>(0)?;
+    let target = call.optional::<WaitTarget>(1)?.unwrap_or(WaitTarget::Final);
+    let timeout = Duration::from_millis(call.bounded(2, WAIT_MS_DEFAULT, WAIT_MS_MAX)?);
+    let status = call.node.transaction_status(txid).await.map_err(of_node)?;
+    if target.is_reached_by(status.status) || timeout.is_zero() {
+        return Ok(status);
+    }
+    call.wait(async { call.node.wait_for_transaction(txid, target, timeout).await.map_err(of_node) }).await
+}
+
+pub(super) async fn get_finalized_since(call: Call) -> Result<FinalizedPage, ErrorObjectOwned> {
+    let cursor = call.optional::<u64>(0)?;
+    let limit = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
+    let wait = Duration::from_millis(call.bounded(2, 0, WAIT_MS_MAX)?);
+    let page = call.node.finalized_since(cursor, limit, Duration::ZERO).await;
+    if cursor.is_none() || !page.events.is_empty() || wait.is_zero() {
+        return Ok(page);
+    }
+    call.wait(async { Ok(call.node.finalized_since(cursor, limit, wait).await) }).await
+}
+
+pub(super) async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
+    let transaction = call.transaction(0)?;
+    call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
+}
+
+pub(super) async fn get_raw_transaction(call: Call) -> Result<Reply, ErrorObjectOwned> {
+    let txid = call.required::<TxId>(0)?;
+    let verbosity = call.bounded(1, 0, 1)?;
+    let found = call.node.transaction(txid).await.map_err(of_node)?;
+    let (transaction, height) = found.ok_or_else(|| {
+        let hint = "this node has no such transaction in its pool or its blocks; `gettransactionstatus` tells what it knows";
+        error(NOT_FOUND, "transaction not found", "transaction_not_found", hint)
+    })?;
+    let hex = hex::encode(encode(&*transaction));
+    if verbosity == 0 {
+        return Ok(reply(hex));
+    }
+    let receipts = match height {
+        Some(_) => call.node.receipts(vec![txid]).await.map_err(of_node)?,
+        None => BTreeMap::new(),
+    };
+    let (best, _) = call.node.best_block();
+    Ok(reply(RawTransactionInfo {
+        transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid)),
+        hex,
+        height,
+        confirmations: height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
+    }))
+}
+
+/// An entry of the inputs of `createrawtransaction`, as Bitcoin Core has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InputName {
+    txid: TxId,
+    vout: u32,
+}
+
+/// An amount: base units as a number, or TIME as a decimal text.
+fn amount(value: &Value) -> Option<Amount> {
+    match value {
+        Value::Number(number) => number.as_u64().map(Amount),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// The outputs: an object of addresses and amounts, or an array of such objects.
+fn outputs(call: &Call, index: usize) -> Result<Vec<TxOut>, ErrorObjectOwned> {
+    let wrong = |what: String| bad_parameter(call.name(index), &what);
+    let given: Vec<serde_json::Map<String, Value>> = match call.required::<Value>(index)? {
+        Value::Object(entries) => vec![entries],
+        Value::Array(entries) => entries
+            .into_iter()
+            .map(|entry| match entry {
+                Value::Object(entries) => Ok(entries),
+                other => Err(wrong(format!("an object of address and amount, not {other}"))),
+            })
+            .collect::<Result<_, _>>()?,
+        _ => return Err(wrong("an array of objects of address and amount".to_owned())),
+    };
+    let network = call.node.network();
+    given
+        .into_iter()
+        .flatten()
+        .map(|(text, value)| {
+            let address: Address = text.parse().map_err(|failure| wrong(format!("{text:?}: {failure}")))?;
+            if address.network != network {
+                return Err(wrong(format!("{address} is of {}, the node of {network}", address.network)));
+            }
+            let value = amount(&value).ok_or_else(|| {
+                wrong(format!(
+                    "{value} is no amount: base units as a number, or TIME as a text such as \"1.5\""
+                ))
+            })?;
+            Ok(TxOut { value, lock: address.lock })
+        })
+        .collect()
+}
+
+pub(super) async fn create_raw_transaction(call: Call) -> Result<String, ErrorObjectOwned> {
+    let inputs: Vec<InputName> = call.required(0)?;
+    let inputs = inputs.into_iter().map(|name| OutPoint { txid: name.txid, index: name.vout }).collect();
+    let outputs = outputs(&call, 1)?;
+    let memo = match call.optional::<String>(2)? {
+        None => Vec::new(),
+        Some(text) => hex::decode(&text)
+            .map_err(|failure| bad_parameter(call.name(2), &format!("not hexadecimal: {failure}")))?,
+    };
+    if memo.len() > MEMO_BYTES_MAX {
+        let expected = format!("at most {MEMO_BYTES_MAX} bytes, not {}", memo.len());
+        return Err(bad_parameter(call.name(2), &expected));
+    }
+    Ok(hex::encode(encode(&Transaction::transfer(inputs, outputs, memo))))
+}

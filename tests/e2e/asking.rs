@@ -1,0 +1,93 @@
+//! What a node tells of a payment on its way, of its pool, its chain and itself; and a receipt that needs no node.
+
+use serde_json::{Value, json};
+use timed::rpc::types::{
+    BlockTip, CommitInfo, ExplainInfo, IndexInfo, MemoryInfo, MempoolEntry, OutputSetInfo, TransactionStatus,
+};
+
+use crate::net::{Net, Node, run_to_end, timed, wait_for};
+
+fn command(net: &Net, node: &Node, arguments: &[&str]) -> (i32, String) {
+    let mut command = timed();
+    command.current_dir(net.home()).args(arguments).args(["--rpc", node.url()]);
+    run_to_end(&mut command, &net.home().join("output"))
+}
+
+fn explained(node: &Node, txid: &impl serde::Serialize) -> ExplainInfo {
+    node.call("explaintransaction", &[json!(txid)])
+}
+
+#[test]
+fn a_payment_without_a_quorum_is_explained_and_a_final_one_has_a_receipt() {
+    let mut net = Net::running();
+    let coin = net.chain.account(0);
+    net.nodes[2].kill();
+    net.nodes[3].kill();
+    let payment = net.chain.spend(&coin, &coin.key, 2, "order 7");
+    let txid = payment.txid();
+    let unknown = explained(&net.nodes[0], &txid);
+    assert!(unknown.votes.is_none() && unknown.says[0].contains("knows nothing"), "{unknown:?}");
+    net.nodes[0].send(&payment).unwrap();
+    let waiting = wait_for("the votes of those who are left", || {
+        let info = explained(&net.nodes[0], &txid);
+        let votes = info.votes.as_ref()?;
+        let silent = votes.masternodes.iter().filter(|member| !member.connected).count();
+        (votes.lock_weight == 20 && silent == 2).then_some(info)
+    });
+    let votes = waiting.votes.as_ref().unwrap();
+    assert_eq!((votes.quorum, votes.total_weight, votes.final_weight), (27, 40, 0));
+    assert!(waiting.says.join(" ").contains("not connected to this node"), "{:?}", waiting.says);
+    let text = txid.to_string();
+    let (code, said) = command(&net, &net.nodes[0], &["explain", &text]);
+    assert!(code == 0 && said.contains("Lock 20, Final 0, of 40; 27 decide"), "{said}");
+    let entry: MempoolEntry = net.nodes[0].call("getmempoolentry", &[json!(txid)]);
+    assert_eq!((entry.status, entry.local, entry.waiting), (TransactionStatus::Pending, true, false));
+    let pool: Vec<Value> = net.nodes[1].call("getrawmempool", &[]);
+    assert_eq!(pool, [json!(txid)]);
+    let refused = net.nodes[0].try_call::<Value>("getreceipt", &[json!(txid)]).unwrap_err().to_string();
+    assert!(refused.contains("not final yet"), "{refused}");
+
+    net.nodes[2].start();
+    net.nodes[3].start();
+    net.nodes[0].wait_confirmed(txid);
+    let included = explained(&net.nodes[0], &txid);
+    assert!(included.votes.is_none() && included.says[0].contains("in block"), "{included:?}");
+    let (code, said) = command(&net, &net.nodes[1], &["receipt", &text, "--out", "receipt.json"]);
+    assert!(code == 0, "{said}");
+    let genesis = "devnet/genesis.toml";
+    let verify = |file: &str| {
+        let mut command = timed();
+        command.current_dir(net.home()).args(["verify-receipt", file, "--genesis", genesis]);
+        run_to_end(&mut command, &net.home().join("output"))
+    };
+    let (code, said) = verify("receipt.json");
+    let is_told = said.contains("The receipt holds.") && said.contains("\"order 7\"") && said.contains(&text);
+    assert!(code == 0 && is_told, "{said}");
+    let receipt = std::fs::read_to_string(net.home().join("receipt.json")).unwrap();
+    std::fs::write(net.home().join("changed.json"), receipt.replace("order 7", "order 8")).unwrap();
+    let (code, said) = verify("changed.json");
+    assert!(code == 1 && said.contains("does not hold"), "{said}");
+    let (code, said) = command(&net, &net.nodes[1], &["receipt", &text, "--out", "receipt.json"]);
+    assert!(code == 1 && said.contains("receipt.json"), "what is there is not overwritten: {said}");
+}
+
+#[test]
+fn chain_index_and_memory_are_told() {
+    let net = Net::running();
+    let node = &net.nodes[0];
+    let tip: BlockTip = node.call("waitfornewblock", &[]);
+    let commit: CommitInfo = node.call("getcommit", &[json!(tip.height)]);
+    assert_eq!((commit.hash, commit.quorum), (tip.hash, Some(27)));
+    assert!(commit.signed_weight.unwrap() >= 27 && commit.signers.iter().all(|one| one.masternode.is_some()));
+    let later: BlockTip = node.call("waitforblockheight", &[json!(tip.height + 1)]);
+    assert!(later.height > tip.height);
+    let header: Value = node.call("getblockheader", &[json!(tip.height + 1)]);
+    assert_eq!(header["previousblockhash"], json!(tip.hash));
+    let index: IndexInfo = node.call("getindexinfo", &[]);
+    assert!(index.height >= tip.height, "{index:?}");
+    let outputs: OutputSetInfo = node.call("gettxoutsetinfo", &[]);
+    assert!(outputs.outputs > 0 && outputs.height >= tip.height, "{outputs:?}");
+    let memory: MemoryInfo = node.call("getmemoryinfo", &[]);
+    assert!(memory.resident_bytes.unwrap() < memory.bound_bytes, "{memory:?}");
+    assert_eq!(memory.bounds.values().sum::<u64>(), memory.bound_bytes);
+}
