@@ -236,6 +236,36 @@
 //! | dropped_names_without_a_bound | `what_is_dropped_is_kept_within_the_bound_as_well` |
 //! | final_before_the_pool_had_it_stays_certified | `what_became_final_before_the_pool_had_it_is_final_there` |
 //! | texts_take_no_memory | `whatever_a_transaction_contains_it_takes_more_memory_than_its_encoding` |
+//! | an_addresss_surplus_closes_others | `an_address_with_too_many_connections_closes_its_own_and_nobody_elses` |
+//! | room_for_answers_made_by_anybody | `a_stranger_that_does_not_take_its_answer_is_closed_for_room_and_nobody_else` |
+//! | credentials_protect_for_ever | `credentials_protect_a_connection_until_a_request_comes_without_them` |
+//! | bodies_that_are_read_count_no_more | `bodies_of_requests_that_wait_count_among_all_bodies` |
+//! | a_notification_takes_the_answers_of_its_batch | `notifications_of_a_batch_have_no_answer_and_take_none_from_others` |
+//! | rests_without_end | `nobody_rests_for_longer_than_is_stated` |
+//! | in_the_chain_told_as_policy | `whoever_submits_what_a_block_has_learns_so_whichever_part_knows_it` |
+//! | strangers_wait_with_a_turn_of_others | `strangers_that_wait_for_their_turn_hold_up_nobody_else` |
+//! | a_part_of_a_cookie_stops_every_start | `a_cookie_is_made_though_an_earlier_start_left_a_part_of_one` |
+//! | collateral_told_as_locked | `a_balance_says_of_each_output_once_what_keeps_it_from_being_spent` |
+//! | optional_parameters_have_no_names | `parameters_are_given_by_their_names_as_well_as_in_their_order` |
+//! | waiting_children_of_any_bytes | `what_waits_for_parents_is_bounded_in_bytes_as_well` |
+//! | fullness_without_bytes | `the_floor_stays_for_its_time_while_the_pool_is_full_of_bytes` |
+//! | cached_outputs_counted_as_bytes | `the_cache_takes_no_more_memory_than_it_is_given` |
+//! | holders_refused_when_locks_are_full | `who_holds_its_coins_has_them_though_no_more_can_be_locked` |
+//! | come_again_taken_for_stale | `what_comes_again_is_not_taken_for_what_has_left` |
+//! | announcements_of_any_length | `an_announcement_names_no_more_than_a_message_may` |
+//! | rivals_have_to_improve_everywhere | `who_comes_first_for_one_of_its_coins_is_passed_on` |
+//! | only_the_first_of_a_block_is_news | `the_children_of_all_that_a_block_contains_are_pushed` |
+//! | child_without_room_waits_on | `a_child_for_which_the_pool_has_no_room_does_not_wait` |
+//! | large_answers_fit_no_queue | `an_answer_of_any_size_has_room_in_an_empty_queue` |
+//! | unreadable_mark_overlooked | `a_mark_that_cannot_be_read_has_the_index_built_again_too` |
+//! | retired_files_kept_open | `no_file_is_kept_open_whose_segment_was_retired` |
+//! | window_written_in_one_piece | `a_large_window_is_written_in_parts_and_whole` |
+//! | states_of_changes_uncounted | `all_that_a_change_holds_is_counted_in_its_bytes` |
+//! | idle_trackers_forgotten | `a_tracker_that_was_idle_is_waited_for_however_many_tasks_have_ended` |
+//! | stopped_replay_told_as_a_failure | `a_start_that_was_told_to_stop_says_so_whatever_it_was_doing` |
+//! | holder_of_a_contested_coin_keeps_its_place | `neither_of_two_rivals_keeps_a_place_at_the_door_nor_does_what_was_dropped` |
+//! | who_waits_is_not_told_of_the_end | `whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it` |
+//! | first_vote_told_for_the_running_epoch | `a_key_signs_from_the_epoch_after_the_running_one_on` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -113,4 +113,13 @@ mod tests {
             "the rest is forgotten"
         );
     }
+
+    /// INV-ANNOUNCE-1: peers take no longer message.
+    #[test]
+    fn an_announcement_names_no_more_than_a_message_may() {
+        let mut announcements = Announcements::default();
+        (0..REQUEST_IDS_MAX + 1).for_each(|number| announcements.pushed(txid(number), 5));
+        let lengths = [0; 3].map(|_| announcements.due(1_005, |_| true).len());
+        assert_eq!(lengths, [REQUEST_IDS_MAX, 1, 0]);
+    }
 }

@@ -107,4 +107,18 @@ mod tests {
         assert_eq!(contests.by_output.len(), CONTESTED_OUTPUTS_MAX);
         assert!(!contests.improves(&ground[0], &wide));
     }
+
+    /// INV-CONTEST-1: it may win one coin though another one is lost.
+    #[test]
+    fn who_comes_first_for_one_of_its_coins_is_passed_on() {
+        let [lost, fresh] = [0, 1].map(|index| OutPoint { txid: TxId([1; 32]), index });
+        let mut contests = Contests::default();
+        contests.start_epoch(4);
+        let mut names = [txid(1), txid(2)];
+        names.sort_by_key(|txid| conflict_order(5, txid));
+        let [first, second] = names;
+        contests.pass(&first, &[lost]);
+        assert!(!contests.improves(&second, &[lost]));
+        assert!(contests.improves(&second, &[lost, fresh]) && contests.improves(&second, &[fresh, lost]));
+    }
 }

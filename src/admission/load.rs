@@ -436,4 +436,17 @@ mod tests {
         window.queued_for(QUEUE_AGE_MAX_MS + 1, 5_000);
         assert_eq!(window.window_milli, start * 81 / 100);
     }
+
+    /// INV-LOAD-1: what was put out and taken again has its time from then on.
+    #[test]
+    fn what_comes_again_is_not_taken_for_what_has_left() {
+        let mut window = LoadWindow::new(0);
+        window.taken(txid(0), 1_000);
+        window.left(&txid(0));
+        window.taken(txid(0), 1_500);
+        for (now_ms, used) in [(1_000 + STALE_MS, 1), (1_499 + STALE_MS, 1), (1_500 + STALE_MS, 0)] {
+            window.forget_stale(now_ms);
+            assert_eq!(window.usage().1, used, "at {now_ms} ms");
+        }
+    }
 }

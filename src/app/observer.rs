@@ -206,3 +206,6 @@ impl Observer for NodeObserver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

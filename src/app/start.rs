@@ -359,3 +359,21 @@ async fn serve(context: &Arc<AppContext>, metrics: Option<PrometheusHandle>) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_that_was_told_to_stop_says_so_whatever_it_was_doing() {
+        let interrupted = || StorageError::Interrupted;
+        let replaying = StartError::Replay(ReplayError::Storage(interrupted()));
+        for error in [StartError::Storage(interrupted()), replaying] {
+            assert!(matches!(stopped_or_failed(error), StartError::Stopped));
+        }
+        let failed = || StorageError::Index { reason: "a bad page".to_owned() };
+        for error in [StartError::Storage(failed()), StartError::Replay(ReplayError::Storage(failed()))] {
+            assert!(!matches!(stopped_or_failed(error), StartError::Stopped));
+        }
+    }
+}

@@ -491,3 +491,42 @@ proptest! {
         }
     }
 }
+
+/// A transaction with so many outputs.
+fn wide(number: u32, outputs: usize) -> CheckedTransaction {
+    let plain = transaction(number, 0);
+    let mut transaction = Transaction::clone(plain.transaction());
+    transaction.outputs = vec![transaction.outputs[0]; outputs];
+    let parameters = ChainParameters::of_network(Network::Devnet);
+    CheckedTransaction::check(Arc::new(transaction), &ChainId([0; 32]), &parameters, &TrustingVerifier)
+        .unwrap()
+}
+
+/// INV-POOL-1.
+#[test]
+fn what_waits_for_parents_is_bounded_in_bytes_as_well() {
+    let pool = small_pool(10);
+    let bytes = wide(0, 900).encoded_bytes();
+    let most = WAITING_BYTES_MAX / bytes;
+    assert!(most < WAITING_TRANSACTIONS_MAX);
+    for number in 0..u32::try_from(most).unwrap() {
+        pool.insert_waiting(wide(number, 900), Amount(1), 0, SOURCE).unwrap();
+    }
+    let refused = pool.insert_waiting(wide(1 << 20, 900), Amount(1_000_000), 0, SOURCE);
+    assert!(matches!(refused, Err(PoolError::Full { .. })), "{refused:?}");
+    assert_eq!(pool.uncertified(), (most, most * bytes));
+    pool.check_invariants().unwrap();
+}
+
+/// A pool that is full of bytes is as full as one that is full of transactions.
+#[test]
+fn the_floor_stays_for_its_time_while_the_pool_is_full_of_bytes() {
+    let size = transaction(0, 0).encoded_bytes();
+    let pool = TransactionPool::new(PoolLimits { max_transactions: 1_000, max_bytes: 3 * size });
+    for (number, rate) in [(1, 63_000), (2, 90_000), (3, 90_000), (4, 90_000)] {
+        insert(&pool, number, rate, 0).unwrap();
+    }
+    let floor = pool.floor(0);
+    assert!(floor >= FeeRate(63_000));
+    assert_eq!(pool.floor(FLOOR_HALF_LIFE_MS), FeeRate(floor.0 / 2));
+}

@@ -216,6 +216,7 @@ impl Write for CountingWriter<'_> {
 mod tests {
     use std::time::Duration;
 
+    use futures::FutureExt as _;
     use serde::Serializer;
     use tokio::time::timeout;
 
@@ -286,5 +287,17 @@ mod tests {
         assert!(timeout(moment, known.turn()).await.is_err(), "INV-ANSWERS-4: one of a request at a time");
         drop((turn, other));
         assert!(second.turn().await.is_ok());
+    }
+
+    /// INV-ANSWERS-4: who waits for the strangers' turn has none of those that are left for others.
+    #[tokio::test]
+    async fn strangers_that_wait_for_their_turn_hold_up_nobody_else() {
+        let answers = Answers::default();
+        let [first, second] = [0; 2].map(|_| AnswerRoom::new(&answers, false));
+        let known = AnswerRoom::new(&answers, true);
+        let _turn = first.turn().await.unwrap();
+        let mut waiting = Box::pin(second.turn());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert!(known.turn().now_or_never().is_some_and(|turn| turn.is_ok()));
     }
 }

@@ -274,4 +274,19 @@ mod tests {
         let error = Authenticator::start(Some("/nonexistent/.cookie".into()), Vec::new()).err().unwrap();
         assert!(error.to_string().contains("/nonexistent/.cookie"));
     }
+
+    /// INV-AUTH-3: else a node that was killed in a start would never start again.
+    #[test]
+    fn a_cookie_is_made_though_an_earlier_start_left_a_part_of_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(".cookie");
+        let part = path.with_extension("new");
+        std::fs::write(&part, "__cookie__:12").unwrap();
+        std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let auth = Authenticator::start(Some(path.clone()), Vec::new()).unwrap();
+        let cookie = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(auth.judge(Some(&basic(&cookie))), Credentials::Valid);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!part.exists());
+    }
 }

@@ -75,4 +75,11 @@ mod tests {
             assert_eq!(pace.refused(10, start + Duration::from_millis(10 * step)), Duration::ZERO);
         }
     }
+
+    #[test]
+    fn nobody_rests_for_longer_than_is_stated() {
+        let start = Clock.instant();
+        let pace = BusyPace::new(1, start);
+        assert_eq!(pace.refused(1_000, start), BUSY_REST_MAX);
+    }
 }

@@ -367,4 +367,16 @@ mod tests {
         older.head_arrived();
         assert!(rank(&silent) < rank(&older) && rank(&older) < rank(&newcomer));
     }
+
+    #[test]
+    fn credentials_protect_a_connection_until_a_request_comes_without_them() {
+        let (limits, start) = (Limits::of(8), Clock.instant());
+        let one = connection(start);
+        for is_known in [false, true, false] {
+            one.head_arrived();
+            one.authenticated(is_known);
+            let rank = one.uselessness(&limits, start).unwrap();
+            assert_eq!(rank.is_authenticated(), is_known);
+        }
+    }
 }

@@ -249,4 +249,34 @@ mod tests {
         assert!(!connections.enter(at("192.0.2.7:9"), now).unwrap().connection.closing.is_cancelled());
         assert!(open(&answered).iter().all(|open| *open), "INV-CONN-3");
     }
+
+    #[test]
+    fn an_address_with_too_many_connections_closes_its_own_and_nobody_elses() {
+        let limits = Limits::of(24);
+        let (connections, now) = (Connections::new(limits), Clock.instant());
+        // The oldest is the first to go where all are looked at.
+        let other = connections.enter(at("192.0.2.8:9"), now).unwrap();
+        let part = limits.idle_per_address_max();
+        let many: Vec<_> =
+            (0..part + 3).map(|_| connections.enter(at("192.0.2.7:9"), now).unwrap()).collect();
+        assert!(!other.connection.closing.is_cancelled());
+        assert_eq!(open(&many).iter().filter(|open| **open).count(), part);
+    }
+
+    /// When strangers hold all that they may have of answers, who takes none is not to blame.
+    #[test]
+    fn a_stranger_that_does_not_take_its_answer_is_closed_for_room_and_nobody_else() {
+        let (connections, now) = (Connections::new(Limits::of(24)), Clock.instant());
+        let entered = [0; 3].map(|_| connections.enter(at("127.0.0.1:9"), now).unwrap());
+        let [_idle, known, stranger] = &entered;
+        for (one, is_known) in [(known, true), (stranger, false)] {
+            one.connection.head_arrived();
+            one.connection.authenticated(is_known);
+        }
+        let _taking = [known.connection.taking(), stranger.connection.taking()];
+        for _ in 0..2 {
+            connections.close_slowest_reader(now);
+            assert_eq!(open(&entered), [true, true, false]);
+        }
+    }
 }

@@ -34,6 +34,8 @@ pub(crate) struct FakeNode {
     pub(crate) not_ready: AtomicBool,
     /// Refuses all transactions for now.
     pub(crate) is_busy: AtomicBool,
+    /// How many calls began to wait for a transaction.
+    pub(crate) waits_begun: AtomicUsize,
     /// How long the text in each piece of evidence is, and how often it was asked for them.
     pub(crate) evidence_bytes: Mutex<usize>,
     pub(crate) evidence_asked: AtomicUsize,
@@ -376,6 +378,7 @@ impl NodeApi for FakeNode {
         target: WaitTarget,
         timeout: Duration,
     ) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>> {
+        self.waits_begun.fetch_add(1, Ordering::Relaxed);
         async move {
             let reached = async {
                 while !target.is_reached_by(self.status(txid).status) {

@@ -56,7 +56,7 @@ pub fn submit_error(refusal: &Refusal) -> SubmitError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::errors::{BUSY, INPUTS_UNAVAILABLE, of_submit};
+    use crate::rpc::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, of_submit};
     use crate::rpc::types::ErrorData;
     use crate::types::{OutPoint, TxId};
 
@@ -71,6 +71,15 @@ mod tests {
             let object = of_submit(&submit_error(&refusal));
             let data: ErrorData = serde_json::from_str(object.data().unwrap().get()).unwrap();
             assert_eq!((object.code(), data.reason.as_str(), data.retry_after_ms), (code, reason, Some(ms)));
+        }
+    }
+
+    #[test]
+    fn whoever_submits_what_a_block_has_learns_so_whichever_part_knows_it() {
+        let known_to_pool = Refusal::Pool(PoolError::AlreadyInChain { height: 3 });
+        for refusal in [Refusal::AlreadyConfirmed, known_to_pool] {
+            let object = of_submit(&submit_error(&refusal));
+            assert_eq!(object.code(), ALREADY_KNOWN, "{refusal}");
         }
     }
 }

@@ -7,7 +7,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::super::limits::{
-    ANSWER_BYTES_MAX, BATCH_COST_MAX, Pace, WAITS_PER_REQUEST_MAX, WAITS_PER_REQUEST_UNAUTHENTICATED_MAX,
+    ANSWER_BYTES_MAX, BATCH_COST_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX, Pace, WAITS_PER_REQUEST_MAX,
+    WAITS_PER_REQUEST_UNAUTHENTICATED_MAX,
 };
 use super::tests::{Fixture, call, spend_of};
 use super::*;
@@ -332,4 +333,34 @@ async fn who_was_refused_too_often_rests_before_the_next_request_is_read() {
     fixture.node.is_busy.store(false, std::sync::atomic::Ordering::Relaxed);
     crowd.write_all(text.as_bytes()).await.unwrap();
     assert!(one_answer(&mut crowd).await.contains("\"result\""));
+}
+
+/// INV-HTTP-3: a body is in memory until its request is answered.
+#[tokio::test]
+async fn bodies_of_requests_that_wait_count_among_all_bodies() {
+    let fixture = Fixture::start_with(Limits::of(100)).await;
+    let padded = |call: Value| format!("{call}{}", " ".repeat(BODY_BYTES_MAX - call.to_string().len()));
+    let text = |call| post(&fixture, "connection: close\r\n", &padded(call), BODY_BYTES_MAX);
+    let (wait, large) = (text(long_wait()), text(call("uptime", json!([]))));
+    let mut waiting = Vec::new();
+    for count in 1..=BODIES_UNAUTHENTICATED_BYTES_MAX / BODY_BYTES_MAX {
+        waiting.push(send(&fixture, &wait).await);
+        let arrived = async {
+            while fixture.node.waits_begun.load(std::sync::atomic::Ordering::Relaxed) < count {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("there is room for so many");
+    }
+    let answer = rest(&mut send(&fixture, &large).await).await;
+    // A refusal in the middle of a body may be cut off.
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert_eq!(fixture.post(&[], &call("uptime", json!([]))).await.status, 200, "small ones have room");
+    drop(waiting);
+    let served = async {
+        while !rest(&mut send(&fixture, &large).await).await.starts_with("HTTP/1.1 200") {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), served).await.expect("who leaves gives the room back");
 }

@@ -564,3 +564,22 @@ async fn a_transaction_is_made_of_names_and_amounts_in_either_unit() {
     let invalid = fixture.call("validateaddress", json!(["nowhere"])).await.unwrap();
     assert_eq!((&invalid["isvalid"], invalid.get("address")), (&json!(false), None));
 }
+
+/// The calls of a batch are answered whatever notifications stand between them.
+#[tokio::test]
+async fn notifications_of_a_batch_have_no_answer_and_take_none_from_others() {
+    let fixture = Fixture::start().await;
+    let told = json!({ "jsonrpc": "2.0", "method": "uptime", "params": [] });
+    let reply = fixture.post(&[], &json!([told, call("uptime", json!([])), told])).await;
+    let answers = reply.json();
+    assert_eq!((answers.as_array().unwrap().len(), &answers[0]["result"]), (1, &json!(3)));
+}
+
+#[tokio::test]
+async fn parameters_are_given_by_their_names_as_well_as_in_their_order() {
+    let fixture = Fixture::start().await;
+    let named = json!({ "verbosity": 0, "hash_or_height": 1 });
+    let hex = fixture.call("getblock", named).await;
+    assert!(hex.as_ref().is_ok_and(Value::is_string), "{hex:?}");
+    assert_eq!(hex, fixture.call("getblock", json!([1, 0])).await);
+}

@@ -456,4 +456,17 @@ mod tests {
         }
         assert!(registry.shared.entries.lock().len() <= ENTRIES_BEFORE_PRUNING);
     }
+
+    /// INV-TASKS-2: a floor may have no task for a while.
+    #[tokio::test]
+    async fn a_tracker_that_was_idle_is_waited_for_however_many_tasks_have_ended() {
+        let registry = TaskRegistry::new(CancellationToken::new());
+        let tracker = registry.tracker("connections");
+        for _ in 0..2 * ENTRIES_BEFORE_PRUNING {
+            registry.spawn("short", async {});
+            tokio::task::yield_now().await;
+        }
+        tracker.spawn(std::future::pending::<()>());
+        assert_eq!(registry.shutdown(SHORT).await.unwrap_err().names, ["connections"]);
+    }
 }

@@ -330,4 +330,15 @@ mod tests {
         assert_eq!(IndexGuard::damage_of(&path), None);
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
     }
+
+    /// INV-GUARD-2: that somebody wrote one is what counts.
+    #[test]
+    fn a_mark_that_cannot_be_read_has_the_index_built_again_too() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("index");
+        fs::write(beside(&path, MARK_SUFFIX), [0xff, 0xfe]).unwrap();
+        assert!(IndexGuard::damage_of(&path).is_some());
+        IndexGuard::set_aside(&path).unwrap();
+        assert_eq!(IndexGuard::damage_of(&path), None);
+    }
 }

@@ -653,3 +653,26 @@ fn a_failure_is_reported_once_and_turns_submitters_away() {
     assert!(matches!(writer.finish(), Err(StorageError::IndexStopped)));
     assert_eq!(events.failures.load(Ordering::SeqCst), 1);
 }
+
+/// INV-WRITER-2: the queue's bound in bytes is worth what is counted.
+#[test]
+fn all_that_a_change_holds_is_counted_in_its_bytes() {
+    type Without = fn(&mut IndexChange);
+    let whole = IndexChange { state: vec![1; 100], ..change(12) };
+    let parts: [(&str, Without); 8] = [
+        ("state", |change| change.state.clear()),
+        ("spent", |change| change.spent.clear()),
+        ("created", |change| change.created.clear()),
+        ("replaced", |change| change.replaced.clear()),
+        ("transactions", |change| change.transactions.clear()),
+        ("receipts", |change| change.receipts.clear()),
+        ("set", |change| change.epoch_end = None),
+        ("evidence", |change| change.evidence.clear()),
+    ];
+    for (name, without) in parts {
+        let mut rest = whole.clone();
+        without(&mut rest);
+        assert_ne!(rest, whole, "there is some {name}");
+        assert!(rest.size_bytes() < whole.size_bytes(), "{name}");
+    }
+}

@@ -268,4 +268,47 @@ mod tests {
             assert_eq!(store.get(TREE, &key(1)).unwrap(), None);
         }
     }
+
+    /// Notes how many changes come at once.
+    struct Counting(MemoryIndex, parking_lot::Mutex<Vec<usize>>);
+
+    impl IndexStore for Counting {
+        fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+            self.0.get(tree, key)
+        }
+
+        fn scan_prefix(
+            &self,
+            tree: Tree,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+        ) -> Result<Entries, StorageError> {
+            self.0.scan_prefix(tree, prefix, after, limit)
+        }
+
+        fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
+            self.1.lock().push(changes.len());
+            self.0.write(changes)
+        }
+
+        fn sync(&self) -> Result<(), StorageError> {
+            self.0.sync()
+        }
+    }
+
+    /// What is on its way to the store is a copy, which counts beside the window.
+    #[test]
+    fn a_large_window_is_written_in_parts_and_whole() {
+        let store = Arc::new(Counting(MemoryIndex::new(), parking_lot::Mutex::default()));
+        let window = IndexWindow::new(Arc::clone(&store) as _);
+        let key = |number: u32| number.to_be_bytes().to_vec();
+        let count = 2 * u32::try_from(BATCH_CHANGES).unwrap() + 1;
+        window.write((0..count).map(|number| WindowChange::new(TREE, key(number), vec![1], true)).collect());
+        window.flush().unwrap();
+        assert_eq!(*store.1.lock(), [BATCH_CHANGES, BATCH_CHANGES, 1]);
+        for number in [0, count / 2, count - 1] {
+            assert_eq!(store.get(TREE, &key(number)).unwrap(), Some(vec![1]));
+        }
+    }
 }

@@ -525,4 +525,21 @@ mod tests {
         assert_eq!(reader.payload(first).unwrap(), number.to_le_bytes(), "it is opened again");
         assert_eq!(reader.0.handles.lock().len(), READER_HANDLES_MAX);
     }
+
+    /// Else the file system would never get back what is removed.
+    #[test]
+    fn no_file_is_kept_open_whose_segment_was_retired() {
+        let origin = JournalOrigin::default();
+        let identity = Identity { kind: SegmentKind::Votes, chain_id: ChainId::ZERO, operator: None, origin };
+        let dir = Path::new("log");
+        let mut log = SegmentLog::create(MemoryDisk::new(), dir, identity, SEGMENT_BYTES_MAX).unwrap();
+        let reader = log.reader();
+        for number in 0..4_u64 {
+            let position = log.append(&number.to_le_bytes()).unwrap();
+            reader.payload(position).unwrap();
+            log.rotate().unwrap();
+        }
+        log.retire_before(3).remove(&mut || true).unwrap();
+        assert_eq!(reader.0.handles.lock().keys().copied().collect::<Vec<_>>(), [3, 4]);
+    }
 }

@@ -491,3 +491,26 @@ fn of_two_spends_that_race_exactly_one_wins() {
     assert_eq!(manager.locked_count(), pairs.len() * 3);
     manager.check_invariants().unwrap();
 }
+
+#[test]
+fn the_cache_takes_no_more_memory_than_it_is_given() {
+    let (_, index, _) = setup(200);
+    let manager = UtxoManager::with_limits(index, 10 * 256, 3);
+    for number in 0..200 {
+        assert_eq!(manager.utxo(&outpoint(number)), Some(entry(1, 0)));
+        assert!(manager.chain.sizes().1 <= 10, "after {number}");
+    }
+}
+
+/// The finality machine's own locks may be more than the bound; they turn away nobody who needs none.
+#[test]
+fn who_holds_its_coins_has_them_though_no_more_can_be_locked() {
+    let (_, index, _) = setup(4);
+    let manager = UtxoManager::with_limits(index, 0, 1);
+    let (held, decided) =
+        (spend(&[outpoint(0)], &[2], b""), spend(&[outpoint(1), outpoint(2), outpoint(3)], &[2], b""));
+    manager.lock(&held).unwrap();
+    manager.mark_voted(decided.txid(), decided.inputs());
+    assert_eq!(manager.locked_count(), 4);
+    assert_eq!((manager.lock(&held), manager.lock(&decided)), (Ok(()), Ok(())));
+}

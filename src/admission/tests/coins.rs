@@ -140,3 +140,50 @@ fn who_waits_for_what_an_epochs_start_put_out_of_the_pool_leaves_it_too() {
     assert_eq!(gone(&desk.hear()), [child.txid()]);
     assert_eq!(desk.admission.waiting(), (0, 0));
 }
+
+/// A block makes final what nobody had certified here.
+#[test]
+fn the_children_of_all_that_a_block_contains_are_pushed() {
+    let mut desk = Desk::new(10);
+    let parents = [desk.pay(1, 0, 2), desk.pay(1, 1, 2)];
+    let children = [0, 1].map(|place| desk.child(&parents[place], 2, 3));
+    for transaction in parents.iter().chain(&children) {
+        desk.submit(transaction).unwrap();
+    }
+    let txids = [0, 1].map(|place| parents[place].txid());
+    parents.iter().for_each(|parent| desk.utxos.mark_final(&desk.checked(parent)));
+    assert!(desk.mirror().included(&txids, 1, desk.now.wall_ms));
+    let pushed = BTreeSet::from_iter(considered(&desk.hear()));
+    assert_eq!(pushed, BTreeSet::from_iter(children.iter().map(|child| child.txid())));
+    assert_eq!(desk.admission.waiting(), (0, 0));
+}
+
+/// INV-WAITING-1: who was told that there is no room is not kept for later.
+#[test]
+fn a_child_for_which_the_pool_has_no_room_does_not_wait() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.child(&parent, 2, 3);
+    desk.submit(&parent).unwrap();
+    let with_outputs = |outputs: usize, value: u64| {
+        let output = TxOut { value: Amount(value), lock: lock(&key(3)) };
+        let transaction = Transaction::transfer(vec![invented(9)], vec![output; outputs], Vec::new());
+        desk.checked(&transaction.signed(desk.state.chain_id(), &[&key(1)]))
+    };
+    let mut kept = Vec::new();
+    // Large ones first, and then as many as there is room for of a child's size.
+    for outputs in [900, 1] {
+        for value in 1.. {
+            let (transaction, source) = (with_outputs(outputs, value), TransactionSource::Local);
+            let txid = transaction.txid();
+            if desk.pool.insert_waiting(transaction, Amount(1), desk.now.wall_ms, source).is_err() {
+                break;
+            }
+            kept.push(txid);
+        }
+    }
+    assert!(matches!(desk.submit(&child), Err(Refusal::Pool(_))));
+    assert_eq!(desk.admission.waiting(), (0, 0));
+    desk.pool.remove(&kept[0]);
+    assert_eq!(desk.submit(&child), Ok(child.txid()));
+}

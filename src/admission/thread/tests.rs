@@ -421,3 +421,31 @@ async fn the_thread_answers_users_and_ends_with_the_node() {
     registry.shutdown(Duration::from_secs(10)).await.unwrap();
     assert_eq!(handle.submit(Transaction::clone(&coins.payment(2))).await, Err(Refusal::Stopping));
 }
+
+/// What is larger than a whole queue would never get in, and hold up all that comes behind it.
+#[test]
+fn an_answer_of_any_size_has_room_in_an_empty_queue() {
+    let (handle, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+    let output = TxOut { value: Amount(1), lock: Lock::KeyHash(KeyHash([1; 32])) };
+    let large = Arc::new(Transaction::transfer(Vec::new(), vec![output; 1_000], Vec::new()));
+    let count = PEER_QUEUE_BYTES_MAX / large.memory_bytes() + 1;
+    handle.offer(PublicKey([1; 32]), vec![Arc::clone(&large); count]);
+    assert_eq!(inbox.peers.len(), 1);
+    handle.requested(&[large.txid()]);
+    handle.offer(PublicKey([1; 32]), vec![large; count]);
+    assert_eq!(inbox.wanted.len(), 1);
+}
+
+// -- for tests of whoever tells admission what became of a payment ---------------------------------------------------------
+
+impl AdmissionHandle {
+    /// Takes a place at the door, as a user's payment does that was taken.
+    pub(crate) fn flies(&self, txid: TxId) {
+        self.door.window.lock().taken(txid, self.door.now_ms());
+    }
+
+    /// How many places are taken.
+    pub(crate) fn flying(&self) -> usize {
+        self.door.window.lock().usage().1
+    }
+}

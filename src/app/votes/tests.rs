@@ -13,10 +13,12 @@ use crate::consensus::fixtures::SingleNode;
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::key_file::create_key_file;
+use crate::storage::LoggedBlock;
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
-    BlockVote, Commit, FinalityVote, GenesisDocument, Header, Message, Network, Proposal, Released,
-    SecretKey, Signature, SignerBitmap, Transaction, TxOut, VoteBatch, VoteKind, VoteStep,
+    Block, BlockVote, Commit, CommittedBlock, FinalityVote, GenesisDocument, Header, Message, Network,
+    Proposal, Released, SecretKey, Signature, SignerBitmap, Transaction, TxOut, VoteBatch, VoteKind,
+    VoteStep,
 };
 
 /// Long after the devnet's genesis, so that its first block is due.
@@ -300,4 +302,39 @@ fn a_running_node_keeps_its_journal_to_itself() {
     let _held = VotesPlace::of(&config).unwrap();
     let refused = VotesPlace::of(&config).err().unwrap();
     assert!(matches!(refused, VotesError::Storage(StorageError::InUse { .. })), "{refused}");
+}
+
+/// What the operator is told of when a key signs, by what its data directory knows of the chain.
+#[test]
+fn a_key_signs_from_the_epoch_after_the_running_one_on() {
+    let genesis = devnet_genesis(4);
+    let proposer = proposer_index(&genesis);
+    let (_home, config) = home(&genesis, &devnet_operator_key(proposer));
+    VotesPlace::of(&config).unwrap().make(true).unwrap();
+    vote(&config, &genesis, proposer);
+    let (proposal, _) = Node::of(&config, &genesis).said_of_blocks();
+    let built = &proposal.unwrap().block;
+    let duration_ms = genesis.parameters.epoch_duration_ms;
+    for (epoch_end, first) in [(false, 4), (true, 5)] {
+        let header = Header { epoch: 3, epoch_end, ..built.header.clone() };
+        let time_ms = header.time;
+        let block =
+            Block { header, last_commit: Commit::default(), transactions: Vec::new(), evidence: Vec::new() };
+        let committed = CommittedBlock { block, commit: Commit::default() };
+        let blocks = config.node.data_dir.join("blocks");
+        std::fs::remove_dir_all(&blocks).unwrap();
+        let mut log = BlockLog::open(RealDisk, &blocks, genesis.chain_id()).unwrap();
+        log.append(&LoggedBlock { committed, spent: Vec::new() }).unwrap();
+        drop(log);
+        let place = VotesPlace::of(&config).unwrap();
+        let told = |created_ms, forced| place.first_vote(JournalOrigin { created_ms, forced }).unwrap();
+        assert_eq!(told(time_ms, true), None, "at once");
+        for (created_ms, epoch) in [(time_ms + duration_ms, Some(first)), (time_ms + duration_ms + 1, None)] {
+            let origin = JournalOrigin { created_ms, forced: false };
+            let after_ms = origin.signs_after_ms();
+            let until_ms = Some(after_ms + duration_ms);
+            let expected = FirstVote { after_ms, until_ms, epoch, height: 1 };
+            assert_eq!(told(created_ms, false), Some(expected));
+        }
+    }
 }

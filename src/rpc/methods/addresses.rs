@@ -77,3 +77,28 @@ impl BalanceSums {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::TxId;
+
+    #[test]
+    fn a_balance_says_of_each_output_once_what_keeps_it_from_being_spent() {
+        let utxo = |value, height, spendable, bound| AddressUtxo {
+            txid: TxId([1; 32]),
+            vout: 0,
+            value: Amount(value),
+            height,
+            spendable,
+            bound,
+        };
+        let mut sums = BalanceSums::default();
+        sums.add(&[utxo(1, Some(3), true, false), utxo(10, None, true, false)]);
+        sums.add(&[utxo(100, Some(3), false, false), utxo(1_000, None, false, true)]);
+        let address = Address::of_key_hash(crate::types::Network::Devnet, Default::default());
+        let told = sums.balance(address);
+        assert_eq!((told.spendable, told.locked, told.bound), (Amount(11), Amount(100), Amount(1_000)));
+        assert_eq!((told.total, told.unconfirmed, told.utxo_count), (Amount(1_111), Amount(1_010), 4));
+    }
+}

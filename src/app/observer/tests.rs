@@ -1,0 +1,79 @@
+//! What the core decides is told to whoever shows it or waits for it.
+
+use std::sync::mpsc::sync_channel;
+
+use futures::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::admission::AdmissionInbox;
+use crate::app::networks::{devnet_account_keys, devnet_genesis};
+use crate::mempool::PoolLimits;
+use crate::network::tests::support::Node as Peer;
+use crate::storage::Index;
+use crate::storage::memory_index::MemoryIndex;
+use crate::types::keys::SequentialVerifier;
+use crate::types::{Amount, Transaction, TxOut};
+
+/// An observer of a new chain, with a payment on its way there.
+struct Watched {
+    observer: NodeObserver,
+    payment: CheckedTransaction,
+    _inbox: AdmissionInbox,
+}
+
+fn watched(peer: &Peer) -> Watched {
+    let genesis = devnet_genesis(4);
+    let (state, outputs) = LedgerState::genesis(&genesis).unwrap();
+    let (outpoint, entry) = outputs[0];
+    let output = TxOut { value: Amount(entry.output.value.0 - 1_000), ..entry.output };
+    let payment = Transaction::transfer(vec![outpoint], vec![output], Vec::new());
+    let payment = Arc::new(payment.signed(state.chain_id(), &[&devnet_account_keys()[0]]));
+    let payment =
+        CheckedTransaction::check(payment, state.chain_id(), state.parameters(), &SequentialVerifier)
+            .unwrap();
+    let utxos = Arc::new(UtxoManager::new(Arc::new(Index::new(Arc::new(MemoryIndex::new()))), 1 << 20));
+    utxos.apply_block(0, &outputs, &[]);
+    let pool = Arc::new(TransactionPool::new(PoolLimits::default()));
+    let feeds = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
+    let (admission, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+    // No block is applied here, so nothing is sent.
+    let (blocks, _) = sync_channel(1);
+    let order = (blocks, TaskRegistry::new(CancellationToken::new()));
+    let around = (admission, peer.handle.clone());
+    let observer = NodeObserver::new(utxos, pool, feeds, around, None, &state, order);
+    Watched { observer, payment, _inbox: inbox }
+}
+
+/// INV-LOAD-1: neither of two rivals says anything of the network's load.
+#[tokio::test]
+async fn neither_of_two_rivals_keeps_a_place_at_the_door_nor_does_what_was_dropped() {
+    let peer = Peer::start(1).await;
+    let Watched { mut observer, .. } = watched(&peer);
+    let [first, second, dropped] = [1, 2, 3].map(|byte| TxId([byte; 32]));
+    [first, second, dropped].iter().for_each(|txid| observer.admission.flies(*txid));
+    observer.notified(Notification::Conflicting { txid: second, locked_to: first });
+    assert_eq!(observer.admission.flying(), 1);
+    observer.notified(Notification::Dropped(dropped, DropReason::Expired));
+    assert_eq!(observer.admission.flying(), 0);
+}
+
+/// INV-FEEDS-2: who waits for a payment learns at once that it will never be final.
+#[tokio::test]
+async fn whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it() {
+    let peer = Peer::start(1).await;
+    let Watched { mut observer, payment, .. } = watched(&peer);
+    let txid = payment.txid();
+    let notifications = [
+        Notification::Certified(txid),
+        Notification::Finalized(payment.clone()),
+        Notification::Dropped(txid, DropReason::Expired),
+    ];
+    for notification in notifications {
+        let mut watch = observer.feeds.watch(txid);
+        let told = format!("{notification:?}");
+        assert!(watch.changed().now_or_never().is_none());
+        observer.notified(notification);
+        assert!(watch.changed().now_or_never().is_some(), "{told}");
+    }
+}
