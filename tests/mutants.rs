@@ -266,6 +266,40 @@
 //! | holder_of_a_contested_coin_keeps_its_place | `neither_of_two_rivals_keeps_a_place_at_the_door_nor_does_what_was_dropped` |
 //! | who_waits_is_not_told_of_the_end | `whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it` |
 //! | first_vote_told_for_the_running_epoch | `a_key_signs_from_the_epoch_after_the_running_one_on` |
+//! | own_address_makes_room | `an_address_of_this_node_itself_does_not_make_room` |
+//! | expected_forgotten_when_named_again | `who_is_expected_at_an_address_is_not_forgotten_when_it_is_named_again` |
+//! | useful_last_displaced | `who_was_useful_last_is_not_displaced_for_its_group` |
+//! | behind_an_end_unbounded | `what_comes_behind_the_end_of_a_connection_is_bounded_and_leaves_no_trace` |
+//! | unknown_senders_leave_a_trace | `what_comes_behind_the_end_of_a_connection_is_bounded_and_leaves_no_trace` |
+//! | dropped_messages_take_tokens | `what_is_dropped_takes_nothing` |
+//! | tokens_of_parts_of_a_millisecond_lost | `parts_of_a_millisecond_are_not_lost` |
+//! | points_of_a_group_outlive_its_ban | `a_group_begins_without_points_when_its_ban_is_over_or_lifted` |
+//! | operators_ban_shortened | `a_ban_for_misbehaviour_shortens_no_longer_one` |
+//! | full_queue_taken_for_had | `a_peer_is_offered_again_what_its_queue_had_no_room_for` |
+//! | any_pong_is_an_answer | `the_latency_is_that_of_an_answer_to_a_ping` |
+//! | other_chains_make_room_while_seen | `one_that_was_seen_a_moment_ago_makes_no_room` |
+//! | delays_without_credit_counted | `a_message_whose_rest_has_no_credit_is_waited_for` |
+//! | one_past_height_forgotten_at_a_time | `words_stay_within_their_number_however_many_a_height_has` |
+//! | time_ahead_passes_the_mark | `a_block_whose_time_is_ahead_does_not_stand_for_the_one_before_the_epochs_end` |
+//! | dropped_votes_passed_on | `a_vote_that_is_not_kept_is_not_passed_on` |
+//! | unsaid_votes_unbounded | `of_votes_that_were_not_said_the_last_ones_are_kept_up_to_a_number` |
+//! | votes_of_certificates_uncounted | `certificates_count_with_all_votes_in_them` |
+//! | bodies_of_applied_blocks_uncounted | `a_block_that_waits_for_observers_counts_with_its_bodies` |
+//! | index_without_epochs_trusted | `an_index_without_the_ends_of_epochs_is_made_anew` |
+//! | blocks_read_again_to_the_end | `a_start_can_be_ended_while_it_reads_the_blocks_of_the_epoch_again` |
+//! | avoided_for_longer_and_longer | `who_fails_again_and_again_is_avoided_for_so_long_at_most` |
+//! | other_chains_asked_with_each_status | `who_is_on_another_chain_is_asked_for_one_block_at_a_time` |
+//! | proposals_of_any_chain | `a_proposal_of_another_chain_is_none_of_this_one` |
+//! | left_out_batch_is_the_newest | `a_batch_that_is_left_out_changes_no_budget` |
+//! | a_turn_tells_at_its_end_alone | `observers_hear_in_the_midst_of_a_turn_that_brings_much` |
+//! | early_messages_of_the_gone_kept | `what_comes_early_of_somebody_who_is_not_there_is_not_kept` |
+//! | own_start_named_as_a_rival | `a_node_does_not_name_itself_as_a_rival` |
+//! | a_copy_takes_a_journaled_bodys_place | `a_copy_takes_no_place_of_a_body_that_was_left_to_the_journal` |
+//! | third_proposal_reported_again | `a_third_proposal_that_votes_demand_is_kept_without_another_report` |
+//! | second_batches_unbounded | `second_batches_of_a_validator_are_taken_up_to_a_number` |
+//! | certificates_turned_away | `a_certificate_counts_behind_a_flood_of_votes_for_what_does_not_exist` |
+//! | sources_beyond_the_quorum_kept | `a_certificate_has_no_more_votes_than_it_needs` |
+//! | answers_of_parts_of_a_millisecond_lost | `parts_of_a_millisecond_are_not_lost` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -256,8 +256,12 @@ mod tests {
 
     use super::*;
     use crate::consensus::fixtures::block;
+    use crate::types::codec::encode;
     use crate::types::limits::REQUEST_IDS_MAX;
-    use crate::types::{ChainId, OutPoint, PublicKey, Released, Transaction, ValidatorSet, VoteKind};
+    use crate::types::{
+        Certificate, ChainId, MasternodeId, OutPoint, PublicKey, Released, SecretKey, Transaction,
+        ValidatorSet, VoteBatch, VoteKind,
+    };
 
     fn question() -> Event {
         let message = Message::GetCertificates(VoteKind::Lock, vec![TxId::ZERO; REQUEST_IDS_MAX]);
@@ -345,5 +349,19 @@ mod tests {
             let least = bodies * INPUTS * size_of::<OutPoint>();
             assert!((least..=2 * least + EVENT_BYTES).contains(&bytes), "{bytes} of {bodies} bodies");
         }
+    }
+
+    /// INV-INBOX-1: a certificate of a large set is as large as a block of few payments.
+    #[test]
+    fn certificates_count_with_all_votes_in_them() {
+        let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId::ZERO };
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let batch = VoteBatch::signed(&ChainId::ZERO, 0, MasternodeId::ZERO, 0, vec![vote; 1_000], &secret);
+        let votes = vec![batch.prove(0).unwrap(); 100];
+        let certificate = Released::heard(Certificate { vote, epoch: 0, votes });
+        let message = Message::Certificates(vec![certificate; 10]);
+        let encoded = encode(&message).len();
+        let bytes = memory_of(&Event::Message { from: PublicKey::ZERO, message, verified: false });
+        assert!(bytes >= encoded, "{bytes} of {encoded}");
     }
 }

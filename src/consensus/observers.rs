@@ -65,7 +65,7 @@ pub struct ObserverSender(Arc<Queue>);
 struct ObserverReceiver(Arc<Queue>);
 
 /// What a notification keeps in memory, in bytes.
-fn bytes_of(notification: &Notification) -> usize {
+pub(super) fn bytes_of(notification: &Notification) -> usize {
     let about = match notification {
         Notification::Locked(transaction) | Notification::Finalized(transaction) => {
             transaction.encoded_bytes()

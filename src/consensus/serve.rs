@@ -167,11 +167,13 @@ impl OfPeer {
 
     fn refill(&mut self, now: Instant) {
         let elapsed_ms = now.saturating_duration_since(self.refilled).as_millis();
-        let bytes = u128::try_from(BYTES_PER_SECOND).unwrap_or(0).saturating_mul(elapsed_ms) / 1_000;
+        let elapsed_ms = u64::try_from(elapsed_ms).unwrap_or(u64::MAX);
+        let bytes = (BYTES_PER_SECOND as u64).saturating_mul(elapsed_ms) / 1_000;
+        // Parts of a millisecond are not lost: the mark stays behind by them.
         if bytes > 0 {
             let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
             self.budget = self.budget.saturating_add(bytes).min(BURST_BYTES as i64);
-            self.refilled = now;
+            self.refilled = self.refilled.checked_add(Duration::from_millis(elapsed_ms)).unwrap_or(now);
         }
     }
 

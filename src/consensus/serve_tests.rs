@@ -217,3 +217,16 @@ fn who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again() {
     queue.push(Recipient::Peer(peer(1)), blocks(1), began);
     assert!(queue.pop(began).is_none() && !queue.is_empty());
 }
+
+/// INV-SERVE-3: a second brings as much however often somebody looks in it.
+#[test]
+fn parts_of_a_millisecond_are_not_lost() {
+    let (began, looks) = (Clock.instant(), 100);
+    let mut of_peer = OfPeer { budget: 0, ..OfPeer::new(began) };
+    for look in 1..=looks {
+        of_peer.refill(began + Duration::from_micros(1_999 * look));
+    }
+    // Of 199.9 ms at most one is still to come, and of each look less than a byte is rounded away.
+    let whole = i64::try_from(BYTES_PER_SECOND * 199 / 1_000).unwrap();
+    assert!((whole - 100..=whole).contains(&of_peer.budget), "{} of {whole}", of_peer.budget);
+}

@@ -328,4 +328,16 @@ mod tests {
         assert_eq!((paces.epoch, paces.authors.len()), (4, 1));
         assert_eq!(paces.authors.values().next().unwrap().end, 1);
     }
+
+    /// What was left out was not received: it does not make others votes that were missed.
+    #[test]
+    fn a_batch_that_is_left_out_changes_no_budget() {
+        let (pace, start) = (VotePace::default(), crate::runtime::Clock.instant());
+        let burst = u64::from(BATCHES_BURST);
+        assert!((0..burst).all(|seq| pace.may_pass(&batch(1, 3, seq, 1), start)));
+        for seq in [1_000_000, burst, burst + 1] {
+            assert!(!pace.may_pass(&batch(1, 3, seq, 1), start), "batch {seq}");
+        }
+        assert!(pace.may_pass(&batch(1, 3, 0, 1), start), "what was missed has a budget of its own");
+    }
 }

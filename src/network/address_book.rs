@@ -428,4 +428,37 @@ mod tests {
         let told = book.tellable(9, |_| false);
         assert_eq!(told, [PeerAddress { address: "192.0.2.1:1".to_owned(), identity: Some(PEER) }]);
     }
+
+    /// Else it would be told again, and this node would dial itself again and again.
+    #[test]
+    fn an_address_of_this_node_itself_does_not_make_room() {
+        let start = now();
+        let mut book = AddressBook::new(BACKOFF);
+        for number in 0..ADDRESSES_MAX {
+            let (peer, host) = (number / ADDRESSES_PER_SOURCE_MAX, number % ADDRESSES_PER_SOURCE_MAX);
+            let source = Source::Peer(PublicKey([u8::try_from(peer).unwrap(); 32]));
+            assert!(book.add(&format!("10.{peer}.0.{host}:1"), None, source, start));
+        }
+        let own = "10.0.0.0:1";
+        // No other one has failed, so nothing else is worth less.
+        book.failed(own, start);
+        book.is_own(own);
+        assert!(book.add("192.0.2.1:1", None, Source::Peer(PublicKey([0xff; 32])), start));
+        assert_eq!(book.entries.len(), ADDRESSES_MAX);
+        assert!(book.add(own, None, Source::Peer(PEER), start), "a peer tells it again");
+        let due = book.take_due(2 * ADDRESSES_MAX, start + BACKOFF.max, |_| false);
+        assert!(due.iter().all(|attempt| attempt.address != own));
+    }
+
+    /// The chain says who a masternode is, the configuration only where one of them may be.
+    #[test]
+    fn who_is_expected_at_an_address_is_not_forgotten_when_it_is_named_again() {
+        let start = now();
+        let mut book = AddressBook::new(BACKOFF);
+        let address = "192.0.2.1:1";
+        assert!(book.add(address, Some(OTHER), Source::Pinned, start));
+        assert!(book.add(address, None, Source::Pinned, start));
+        let expected = Attempt { address: address.to_owned(), expected: Some(OTHER) };
+        assert_eq!(book.take_due(9, start, |_| false), [expected]);
+    }
 }

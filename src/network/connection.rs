@@ -277,3 +277,56 @@ impl Connection {
         self.latency_us.store(u64::try_from(latency_us).unwrap_or(u64::MAX - 1), Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::frame::Lane;
+    use crate::network::pools::SEND_BULK_POOL_BYTES;
+    use crate::network::send_queue::LANE_OWN_BYTES;
+    use crate::network::tests::support::{connection_of, key};
+
+    fn connection(common: &Arc<Common>) -> Arc<Connection> {
+        connection_of(1, key(1), "192.0.2.1", None, true, common)
+    }
+
+    /// Else a peer whose queue was full would not get it when somebody else passes it on.
+    #[test]
+    fn a_peer_is_offered_again_what_its_queue_had_no_room_for() {
+        let common = Arc::default();
+        let (connection, at) = (connection(&common), now());
+        // Others have all that connections share.
+        let _taken = common.pools.send_bulk.try_take(Standing::Stranger, SEND_BULK_POOL_BYTES).unwrap();
+        let filling = Bytes::from(vec![0; LANE_OWN_BYTES / 4]);
+        while connection.enqueue(MessageKind::Transaction, filling.clone()) {}
+        let offer = || connection.offer(MessageKind::Transaction, filling.clone(), Some(7), at);
+        let written = || {
+            let (mut plaintext, mut bytes) = (Vec::new(), 0);
+            while connection.queue.take(Lane::Bulk, &mut plaintext) {
+                bytes += plaintext.len();
+            }
+            bytes
+        };
+        offer();
+        assert!(written() > 0);
+        offer();
+        assert!(written() > 0, "now there is room");
+        offer();
+        assert_eq!(written(), 0, "it has it");
+    }
+
+    /// A peer can't say how far away it is by an answer to nothing.
+    #[test]
+    fn the_latency_is_that_of_an_answer_to_a_ping() {
+        let (connection, at) = (connection(&Arc::default()), now());
+        let later = |ms: u64| at + Duration::from_millis(ms);
+        connection.pong(0, later(1));
+        connection.ping(at);
+        let (number, _) = connection.ping.lock().unwrap();
+        connection.pong(number.wrapping_add(1), later(2));
+        assert_eq!(connection.latency(), None, "nobody asked for that");
+        connection.pong(number, later(5));
+        connection.pong(number, later(9));
+        assert_eq!(connection.latency(), Some(Duration::from_millis(5)));
+    }
+}

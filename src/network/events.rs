@@ -336,13 +336,14 @@ impl EventSender {
         if state.receiver_gone {
             return false;
         }
-        let queue = state.queue(peer);
-        queue.standing = standing;
-        if !queue.is_connected && state.left_bytes.saturating_add(bytes) > LEFT_BYTES_MAX {
+        let is_connected = state.peers.get(&peer).is_some_and(|queue| queue.is_connected);
+        let bytes = bytes.saturating_add(EVENT_BYTES);
+        if !is_connected && state.left_bytes.saturating_add(bytes) > LEFT_BYTES_MAX {
             return true;
         }
+        state.queue(peer).standing = standing;
         let event = NetworkEvent::Message { peer, message };
-        state.push(peer, Queued { event, work, bytes: bytes.saturating_add(EVENT_BYTES), _held: held });
+        state.push(peer, Queued { event, work, bytes, _held: held });
         drop(state);
         self.shared.filled.notify_one();
         true

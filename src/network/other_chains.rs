@@ -132,4 +132,21 @@ mod tests {
         assert_eq!(chains.entries.len(), OTHER_CHAINS_MAX);
         assert!(!chains.note(&"x".repeat(10_000), true, CHAIN, begin));
     }
+
+    /// It was told long ago, and is there still.
+    #[test]
+    fn one_that_was_seen_a_moment_ago_makes_no_room() {
+        let (mut chains, begin) = (OtherChains::default(), now());
+        for seconds in [0, 59] {
+            for i in 0..OTHER_CHAINS_MAX {
+                let is_told =
+                    chains.note(&format!("10.0.0.{i}"), false, CHAIN, begin + Duration::from_secs(seconds));
+                assert_eq!(is_told, seconds == 0);
+            }
+        }
+        for (seconds, has_room) in [(60, false), (118, false), (119, true)] {
+            let at = begin + Duration::from_secs(seconds);
+            assert_eq!(chains.note("10.9.9.9", false, CHAIN, at), has_room, "after {seconds} s");
+        }
+    }
 }

@@ -11,6 +11,8 @@
 //! A token is a message, an id, or a byte. Rates are tokens a second; a level is kept in thousandths of a token, so a
 //! millisecond adds `rate` of these.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::message_kind::{KINDS, MessageKind};
@@ -31,14 +33,14 @@ impl Bucket {
 
     pub(crate) fn refill(&mut self, per_second: u64, burst: u64, now: Instant) {
         let elapsed = now.saturating_duration_since(self.filled_at).as_millis();
-        // Less than a millisecond adds nothing and is not lost: the mark stays.
+        // Less than a millisecond adds nothing and is not lost: the mark stays behind by that.
         if elapsed == 0 {
             return;
         }
         let elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
         let added = per_second.saturating_mul(elapsed_ms);
         self.level_milli = self.level_milli.saturating_add(added).min(burst.saturating_mul(1_000));
-        self.filled_at = now;
+        self.filled_at = self.filled_at.checked_add(Duration::from_millis(elapsed_ms)).unwrap_or(now);
     }
 
     pub(crate) const fn holds(&self, tokens: u64) -> bool {
@@ -96,8 +98,6 @@ impl RateLimiter {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::network::now;
 
@@ -130,5 +130,34 @@ mod tests {
             .filter(|_| limiter.check(MessageKind::Transaction, 100_000, start) == Verdict::Admit)
             .count();
         assert_eq!(admitted, 335, "32 MiB of 100,000 bytes each");
+    }
+
+    /// Else who sends large ones too fast could send no small ones either.
+    #[test]
+    fn what_is_dropped_takes_nothing() {
+        let start = now();
+        let mut limiter = RateLimiter::new(start);
+        let mut large = || limiter.check(MessageKind::Transaction, 100_000, start);
+        while large() == Verdict::Admit {}
+        for _ in 0..100_000 {
+            assert_ne!(large(), Verdict::Admit);
+        }
+        assert_eq!(limiter.check(MessageKind::Transaction, 300, start), Verdict::Admit);
+    }
+
+    /// A second brings as much however often somebody looks in it.
+    #[test]
+    fn parts_of_a_millisecond_are_not_lost() {
+        let start = now();
+        let (rate, looks) = (1_000, 1_000);
+        let mut bucket = Bucket::full(rate, start);
+        bucket.take(rate);
+        for look in 1..=looks {
+            bucket.refill(rate, rate, start + Duration::from_micros(1_999 * look));
+            assert!(bucket.holds(1), "at look {look}");
+            bucket.take(1);
+        }
+        // 1,999 ms brought 1,999 tokens, and 1,000 were taken.
+        assert!(bucket.holds(999) && !bucket.holds(1_000));
     }
 }

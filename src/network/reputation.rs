@@ -8,7 +8,8 @@
 //! [`POINTS_BAN`] is banned together with its host. A group with [`GROUP_POINTS_BAN`] is banned whole: twice as much,
 //! because others live there too. So who comes again with a new key from next door goes on where the last one ended.
 //! Proven members of the set are scored, so that operators see it, and disconnected for what nobody sends by accident,
-//! but never banned: the chain needs their votes, and what they do wrong is punished on the chain.
+//! but never banned: the chain needs their votes, and what they do wrong is punished on the chain. Who is banned for longer
+//! by the operator stays so, whatever is reported meanwhile.
 //!
 //! # Invariants
 //! - INV-NET-14: scores and bans are bounded; a loopback address is never banned, only the identity.
@@ -202,17 +203,24 @@ impl Reputation {
             && count(&mut self.group_scores, group, what.points(), now) >= GROUP_POINTS_BAN
         {
             self.group_scores.remove(&group);
-            self.ban(BanTarget::Group(group), until, now);
+            self.ban_until_then_at_least(BanTarget::Group(group), until, now);
         }
         if points < POINTS_BAN {
             return false;
         }
         self.scores.remove(&peer);
-        self.ban(BanTarget::Identity(peer), until, now);
+        self.ban_until_then_at_least(BanTarget::Identity(peer), until, now);
         if let Some(host) = host {
-            self.ban(BanTarget::Ip(host), until, now);
+            self.ban_until_then_at_least(BanTarget::Ip(host), until, now);
         }
         true
+    }
+
+    /// The operator may have banned it for longer, and what was under way then is reported behind that.
+    fn ban_until_then_at_least(&mut self, target: BanTarget, until: Instant, now: Instant) {
+        if !self.is_banned(target, until) {
+            self.ban(target, until, now);
+        }
     }
 
     /// The peer's points.
@@ -452,5 +460,50 @@ mod tests {
         }
         let sizes = [reputation.scores.len(), reputation.group_scores.len()];
         assert_eq!((sizes, reputation.bans.len()), ([SCORES_MAX; 2], BANS_MAX), "INV-NET-14");
+    }
+
+    #[test]
+    fn a_group_begins_without_points_when_its_ban_is_over_or_lifted() {
+        let start = now();
+        let group = BanTarget::Group("203.0.113.0".parse().unwrap());
+        for waits in [false, true] {
+            let mut reputation = Reputation::default();
+            let mut seeds = 1..;
+            let mut wrong = |reputation: &mut Reputation, at| {
+                let seed = seeds.next().unwrap();
+                let from = origin(&format!("203.0.113.{seed}"));
+                reputation.report(stranger(seed), from, Misbehaviour::Malformed, at)
+            };
+            while !reputation.is_banned(group, start) {
+                assert!(!wrong(&mut reputation, start));
+            }
+            let later = if waits { start + BAN_TIME } else { start };
+            assert!(waits || reputation.unban(group));
+            for _ in 1..GROUP_POINTS_BAN / Misbehaviour::Malformed.points() {
+                assert!(!wrong(&mut reputation, later));
+                assert!(!reputation.is_banned(group, later));
+            }
+        }
+    }
+
+    /// What was on its way when the operator banned somebody may be reported afterwards.
+    #[test]
+    fn a_ban_for_misbehaviour_shortens_no_longer_one() {
+        let start = now();
+        let mut reputation = Reputation::default();
+        let (ip, long) = ("203.0.113.1".parse().unwrap(), start + 10 * BAN_TIME);
+        let targets = [BanTarget::Identity(PEER), BanTarget::Ip(ip), BanTarget::Group(ip)];
+        for target in targets {
+            assert!(reputation.ban(target, long, start));
+        }
+        for _ in 0..GROUP_POINTS_BAN {
+            reputation.report(stranger(1), origin("203.0.113.1"), Misbehaviour::Malformed, start);
+        }
+        for target in targets {
+            assert!(reputation.is_banned(target, start + 2 * BAN_TIME), "{target:?}");
+            // The operator decides, also on less.
+            assert!(reputation.ban(target, start + BAN_TIME, start));
+            assert!(!reputation.is_banned(target, start + 2 * BAN_TIME), "{target:?}");
+        }
     }
 }

@@ -1016,8 +1016,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "points_outlive_their_ban",
         file: "src/network/reputation.rs",
-        old: "        self.scores.remove(&peer);\n        self.ban(",
-        new: "        self.ban(",
+        old: "        self.scores.remove(&peer);\n        self.ban_until_then_at_least(",
+        new: "        self.ban_until_then_at_least(",
         caught_by: &[
             "--lib network::reputation::tests::who_was_banned_begins_without_points_when_the_ban_is_over_or_lifted",
         ],
@@ -2113,5 +2113,281 @@ pub const MUTANTS: &[Mutant] = &[
         old: "is_recent.then(|| running.saturating_add(1));",
         new: "is_recent.then_some(running);",
         caught_by: &["--lib app::votes::tests::a_key_signs_from_the_epoch_after_the_running_one_on"],
+        name: "own_address_makes_room",
+        file: "src/network/address_book.rs",
+        old: ".filter(|(_, entry)| !entry.dialing && !entry.own)\n",
+        new: ".filter(|(_, entry)| !entry.dialing)\n",
+        caught_by: &["--lib network::address_book::tests::an_address_of_this_node_itself_does_not_make_room"],
+    },
+    Mutant {
+        name: "expected_forgotten_when_named_again",
+        file: "src/network/address_book.rs",
+        old: "entry.expected = expected.or(entry.expected);",
+        new: "entry.expected = expected;",
+        caught_by: &[
+            "--lib network::address_book::tests::who_is_expected_at_an_address_is_not_forgotten_when_it_is_named_again",
+        ],
+    },
+    Mutant {
+        name: "useful_last_displaced",
+        file: "src/network/connection_manager.rs",
+        old: "open.drain(..kept.min(open.len()));",
+        new: "",
+        caught_by: &[
+            "--lib network::connection_manager::tests::who_was_useful_last_is_not_displaced_for_its_group",
+        ],
+    },
+    Mutant {
+        name: "behind_an_end_unbounded",
+        file: "src/network/events.rs",
+        old: "if !is_connected && state.left_bytes.saturating_add(bytes) > LEFT_BYTES_MAX {",
+        new: "if state.left_bytes == usize::MAX {",
+        caught_by: &[
+            "--lib network::events::tests::what_comes_behind_the_end_of_a_connection_is_bounded_and_leaves_no_trace",
+        ],
+    },
+    Mutant {
+        name: "unknown_senders_leave_a_trace",
+        file: "src/network/events.rs",
+        old: "state.peers.get(&peer).is_some_and(|queue| queue.is_connected);",
+        new: "state.queue(peer).is_connected;",
+        caught_by: &[
+            "--lib network::events::tests::what_comes_behind_the_end_of_a_connection_is_bounded_and_leaves_no_trace",
+        ],
+    },
+    Mutant {
+        name: "dropped_messages_take_tokens",
+        file: "src/network/rate_limit.rs",
+        old: "self.drops = self.drops.saturating_add(1);",
+        new: "by_count.take(1);\n        self.drops = self.drops.saturating_add(1);",
+        caught_by: &["--lib network::rate_limit::tests::what_is_dropped_takes_nothing"],
+    },
+    Mutant {
+        name: "tokens_of_parts_of_a_millisecond_lost",
+        file: "src/network/rate_limit.rs",
+        old: "self.filled_at.checked_add(Duration::from_millis(elapsed_ms)).unwrap_or(now);",
+        new: "now;",
+        caught_by: &["--lib network::rate_limit::tests::parts_of_a_millisecond_are_not_lost"],
+    },
+    Mutant {
+        name: "points_of_a_group_outlive_its_ban",
+        file: "src/network/reputation.rs",
+        old: "self.group_scores.remove(&group);",
+        new: "",
+        caught_by: &[
+            "--lib network::reputation::tests::a_group_begins_without_points_when_its_ban_is_over_or_lifted",
+        ],
+    },
+    Mutant {
+        name: "operators_ban_shortened",
+        file: "src/network/reputation.rs",
+        old: "if !self.is_banned(target, until) {",
+        new: "if until >= now {",
+        caught_by: &["--lib network::reputation::tests::a_ban_for_misbehaviour_shortens_no_longer_one"],
+    },
+    Mutant {
+        name: "full_queue_taken_for_had",
+        file: "src/network/connection.rs",
+        old: "if self.enqueue(kind, encoded) {",
+        new: "if self.enqueue(kind, encoded) | true {",
+        caught_by: &[
+            "--lib network::connection::tests::a_peer_is_offered_again_what_its_queue_had_no_room_for",
+        ],
+    },
+    Mutant {
+        name: "any_pong_is_an_answer",
+        file: "src/network/connection.rs",
+        old: "ping.filter(|(expected, _)| *expected == number)",
+        new: "ping.filter(|_| number < u64::MAX)",
+        caught_by: &["--lib network::connection::tests::the_latency_is_that_of_an_answer_to_a_ping"],
+    },
+    Mutant {
+        name: "other_chains_make_room_while_seen",
+        file: "src/network/other_chains.rs",
+        old: "now.saturating_duration_since(entry.seen) >= WARN_EVERY;",
+        new: "now.saturating_duration_since(entry.warned) >= WARN_EVERY;",
+        caught_by: &["--lib network::other_chains::tests::one_that_was_seen_a_moment_ago_makes_no_room"],
+    },
+    Mutant {
+        name: "delays_without_credit_counted",
+        file: "src/network/session.rs",
+        old: "if bulk_counts {\n                self.bulk.note_waited(waited);\n            }",
+        new: "self.bulk.note_waited(waited);",
+        caught_by: &["--lib network::tests::siege::a_message_whose_rest_has_no_credit_is_waited_for"],
+    },
+    Mutant {
+        name: "one_past_height_forgotten_at_a_time",
+        file: "src/consensus/blocks/past.rs",
+        old: "while self.words.len() > PAST_WORDS_MAX {",
+        new: "if self.words.len() > PAST_WORDS_MAX {",
+        caught_by: &[
+            "--lib consensus::blocks::past::tests::words_stay_within_their_number_however_many_a_height_has",
+        ],
+    },
+    Mutant {
+        name: "time_ahead_passes_the_mark",
+        file: "src/consensus/blocks/due.rs",
+        old: "let last = state.tip_time().min(applied.wall_ms);",
+        new: "let last = state.tip_time();",
+        caught_by: &[
+            "--lib consensus::tests::closing::a_block_whose_time_is_ahead_does_not_stand_for_the_one_before_the_epochs_end",
+        ],
+    },
+    Mutant {
+        name: "dropped_votes_passed_on",
+        file: "src/consensus/blocks/mod.rs",
+        old: "self.drive(finality, evidence, at, out);\n        !self.machine.is_new(&input)",
+        new: "self.drive(finality, evidence, at, out);\n        true",
+        caught_by: &["--lib consensus::tests::answers::a_vote_that_is_not_kept_is_not_passed_on"],
+    },
+    Mutant {
+        name: "unsaid_votes_unbounded",
+        file: "src/consensus/blocks/mod.rs",
+        old: "self.unsaid.truncate(UNSAID_MAX.saturating_sub(1));",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::epochs::of_votes_that_were_not_said_the_last_ones_are_kept_up_to_a_number",
+        ],
+    },
+    Mutant {
+        name: "votes_of_certificates_uncounted",
+        file: "src/consensus/inbox.rs",
+        old: "certificates.iter().map(|certificate| certificate.votes.len());",
+        new: "certificates.iter().map(|_| 1_usize);",
+        caught_by: &["--lib consensus::inbox::tests::certificates_count_with_all_votes_in_them"],
+    },
+    Mutant {
+        name: "bodies_of_applied_blocks_uncounted",
+        file: "src/consensus/observers.rs",
+        old: "let bodies = applied.transactions.iter().map(",
+        new: "let bodies = applied.transactions.iter().take(0).map(",
+        caught_by: &[
+            "--lib consensus::tests::readers::a_block_that_waits_for_observers_counts_with_its_bodies",
+        ],
+    },
+    Mutant {
+        name: "index_without_epochs_trusted",
+        file: "src/consensus/replay.rs",
+        old: "Some(ended) => Ok(index.epoch_end(ended)?.is_some()),",
+        new: "Some(ended) => Ok(index.epoch_end(ended).is_ok()),",
+        caught_by: &["--lib consensus::tests::readers::an_index_without_the_ends_of_epochs_is_made_anew"],
+    },
+    Mutant {
+        name: "blocks_read_again_to_the_end",
+        file: "src/consensus/replay.rs",
+        old: "ask(watch, state.height().saturating_sub(height), of_epoch)?;",
+        new: "let _ = ask(watch, state.height().saturating_sub(height), of_epoch);",
+        caught_by: &[
+            "--lib consensus::tests::readers::a_start_can_be_ended_while_it_reads_the_blocks_of_the_epoch_again",
+        ],
+    },
+    Mutant {
+        name: "avoided_for_longer_and_longer",
+        file: "src/consensus/sync/mod.rs",
+        old: "AVOID_MS << failing.failures.min(AVOID_DOUBLINGS_MAX);",
+        new: "AVOID_MS << failing.failures.min(40);",
+        caught_by: &[
+            "--lib consensus::tests::strangers::who_fails_again_and_again_is_avoided_for_so_long_at_most",
+        ],
+    },
+    Mutant {
+        name: "other_chains_asked_with_each_status",
+        file: "src/consensus/sync/forks.rs",
+        old: "Some(OtherChain::Sought(search)) if at.now_ms() < deadline(search) => return None,",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::forks::who_is_on_another_chain_is_asked_for_one_block_at_a_time",
+        ],
+    },
+    Mutant {
+        name: "proposals_of_any_chain",
+        file: "src/consensus/verify.rs",
+        old: "if proposal.block.header.chain_id != voters.chain_id || !proposal",
+        new: "if !proposal",
+        caught_by: &["--lib consensus::tests::answers::a_proposal_of_another_chain_is_none_of_this_one"],
+    },
+    Mutant {
+        name: "left_out_batch_is_the_newest",
+        file: "src/consensus/vote_pace.rs",
+        old: "if may_pass {",
+        new: "if author.end < u64::MAX {",
+        caught_by: &["--lib consensus::vote_pace::tests::a_batch_that_is_left_out_changes_no_budget"],
+    },
+    Mutant {
+        name: "a_turn_tells_at_its_end_alone",
+        file: "src/consensus/engine.rs",
+        old: "self.parts.shell.told.len() >= TOLD_MAX",
+        new: "self.parts.shell.told.len() > TOLD_MAX << 20",
+        caught_by: &[
+            "--lib consensus::tests::engine::observers_hear_in_the_midst_of_a_turn_that_brings_much",
+        ],
+    },
+    Mutant {
+        name: "early_messages_of_the_gone_kept",
+        file: "src/consensus/messages.rs",
+        old: "if self.peers.is_connected(&from) {\n            let mut voters",
+        new: "if true {\n            let mut voters",
+        caught_by: &[
+            "--lib consensus::tests::strangers::what_comes_early_of_somebody_who_is_not_there_is_not_kept",
+        ],
+    },
+    Mutant {
+        name: "own_start_named_as_a_rival",
+        file: "src/consensus/instances.rs",
+        old: "if instance.start == self.mine.start {\n            return;",
+        new: "if instance == self.mine {\n            return;",
+        caught_by: &["--lib consensus::instances::tests::a_node_does_not_name_itself_as_a_rival"],
+    },
+    Mutant {
+        name: "a_copy_takes_a_journaled_bodys_place",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "            // The journal has it.\n            return;\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_copy_takes_no_place_of_a_body_that_was_left_to_the_journal",
+        ],
+    },
+    Mutant {
+        name: "third_proposal_reported_again",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "if kept_before == 1\n",
+        new: "if kept_before >= 1\n",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::a_third_proposal_that_votes_demand_is_kept_without_another_report",
+        ],
+    },
+    Mutant {
+        name: "second_batches_unbounded",
+        file: "src/protocol/finality/batches.rs",
+        old: "differs && received.others.len() < OTHER_BATCHES_MAX && !received",
+        new: "differs && !received",
+        caught_by: &[
+            "--lib protocol::finality::batches::tests::second_batches_of_a_validator_are_taken_up_to_a_number",
+        ],
+    },
+    Mutant {
+        name: "certificates_turned_away",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "let is_bounded = !is_known && matches!(source, VoteSource::Batch(..));",
+        new: "let is_bounded = !is_known;",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_certificate_counts_behind_a_flood_of_votes_for_what_does_not_exist",
+        ],
+    },
+    Mutant {
+        name: "sources_beyond_the_quorum_kept",
+        file: "src/protocol/finality/tally.rs",
+        old: "if self.weight < set.quorum() {",
+        new: "if self.weight < u64::MAX {",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_certificate_has_no_more_votes_than_it_needs",
+        ],
+    },
+    Mutant {
+        name: "answers_of_parts_of_a_millisecond_lost",
+        file: "src/consensus/serve.rs",
+        old: "self.refilled.checked_add(Duration::from_millis(elapsed_ms)).unwrap_or(now);",
+        new: "now;",
+        caught_by: &["--lib consensus::serve::tests::parts_of_a_millisecond_are_not_lost"],
     },
 ];

@@ -57,7 +57,7 @@ use crate::types::{
 };
 
 /// Votes of one height that wait until the node may sign again, at most; the oldest are forgotten.
-const UNSAID_MAX: usize = 64;
+pub(super) const UNSAID_MAX: usize = 64;
 
 /// Decides blocks.
 pub struct BftConsensus {

@@ -95,4 +95,27 @@ mod tests {
         let known = heights.filter(|height| is_foreign(*height, VoteStep::Prevote, other)).count();
         assert_eq!(known, PAST_WORDS_MAX / 2, "a copy is found out at all that are remembered");
     }
+
+    /// INV-BLOCKS-PAST-1: a height of many rounds takes the room of many heights.
+    #[test]
+    fn words_stay_within_their_number_however_many_a_height_has() {
+        let mut past = PastWords::default();
+        past.start_epoch(1);
+        let most = u64::try_from(PAST_WORDS_MAX).unwrap();
+        let said = |height, rounds: Round| {
+            let votes = (0..rounds).map(|round| {
+                let vote = Arc::new(BlockVote { round, ..vote(height, VoteStep::Prevote, None) });
+                ((height, round, VoteStep::Prevote), vote)
+            });
+            votes.collect()
+        };
+        (1..=most).for_each(|height| past.extend(said(height, 1), BTreeMap::new()));
+        assert_eq!(past.words.len(), PAST_WORDS_MAX);
+        for height in most + 1..most + 10 {
+            past.extend(said(height, 100), BTreeMap::new());
+            assert!(past.words.len() <= PAST_WORDS_MAX, "INV-BLOCKS-PAST-1: {}", past.words.len());
+        }
+        let other = BlockVote { round: 100, ..vote(most + 9, VoteStep::Prevote, None) };
+        assert!(past.is_foreign(&Message::BlockVote(Released::heard(other))), "the last ones are remembered");
+    }
 }

@@ -375,3 +375,16 @@ fn a_live_instance_is_asked_within_the_window_often_enough_to_answer() {
     const { assert!(SILENCE_MS > 4 * crate::consensus::peers::STATUS_INTERVAL_MS) };
     const { assert!(HEARD_GAP_MS < SPEAK_GAP_MS) };
 }
+
+/// What a node said in an earlier attempt of this start comes back to it.
+#[test]
+fn a_node_does_not_name_itself_as_a_rival() {
+    let mut member = Member::new();
+    let mine = member.instances.mine();
+    member.instances.begin_attempt(member.now_ms);
+    for (heard, is_rival) in [(mine, false), (member.instances.mine(), false), (instance(9), true)] {
+        member.instances.note_rival(id(0), heard, member.now_ms);
+        let rivals = member.instances.statement(id(0), false, member.now_ms).rivals;
+        assert_eq!(rivals, if is_rival { vec![heard] } else { Vec::new() });
+    }
+}

@@ -3,9 +3,11 @@
 use super::*;
 use crate::consensus::peers::STATUS_INTERVAL_MS;
 use crate::consensus::sync::{SYNC_BLOCKS_MAX, SYNC_BYTES_MAX};
+use crate::consensus::verify::{VerifyError, Voters, verify};
 use crate::protocol::finality::conflict_order;
 use crate::types::Certificate;
 use crate::types::codec::encode;
+use crate::types::limits::ROUNDS_AHEAD_MAX;
 use crate::types::message::NodeStatus;
 
 fn asked(node: &mut Node) -> Vec<Message> {
@@ -188,4 +190,38 @@ fn a_body_that_gave_way_to_others_is_asked_for_again_while_a_block_has_it() {
     node.hear_locks(last.txid());
     node.feed(Event::Transaction(last));
     assert_eq!(node.prevote(), Some(Some(block.header.hash())));
+}
+
+/// INV-GOSSIP-3: it would be new again each time it comes back, and peers would send it to each other for ever.
+#[test]
+fn a_vote_that_is_not_kept_is_not_passed_on() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS + 1);
+    let place = node.others().next().unwrap();
+    for (round, is_kept) in [(ROUNDS_AHEAD_MAX, true), (ROUNDS_AHEAD_MAX + 1, false)] {
+        let Message::BlockVote(vote) = node.block_vote(place, VoteStep::Prevote, None) else {
+            panic!("a vote")
+        };
+        let vote = BlockVote { round, ..BlockVote::clone(&vote) };
+        let vote = vote.signed(node.consensus.state().chain_id(), &operator(place));
+        let message = Message::BlockVote(Released::heard(vote));
+        let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+        let passes_on = |output: &Output| matches!(output, Output::Relay(Message::BlockVote(_), Some(_)));
+        assert_eq!(outputs.iter().any(passes_on), is_kept, "round {round}");
+    }
+}
+
+/// The same keys may vote on several chains.
+#[test]
+fn a_proposal_of_another_chain_is_none_of_this_one() {
+    let other = GenesisDocument { time_ms: START_MS + 1, ..genesis() };
+    let (state, outputs) = LedgerState::genesis(&other).unwrap();
+    let chain = Chain { state, utxos: outputs.into_iter().collect(), commit: Commit::default() };
+    let (block, _) = chain.block(START_MS + 2, false, &[]);
+    let (message, set) = (chain.proposal(&block), Arc::clone(chain.state.validators()));
+    for (chain_id, expected) in
+        [(other.chain_id(), Ok(())), (genesis().chain_id(), Err(VerifyError::NotBound))]
+    {
+        let voters = Voters { chain_id, epoch: 0, set: Arc::clone(&set) };
+        assert_eq!(verify(&message, &voters, &SequentialVerifier), expected);
+    }
 }

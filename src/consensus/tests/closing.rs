@@ -350,3 +350,21 @@ fn the_last_block_is_the_one_in_which_all_that_is_certified_has_room() {
         assert_eq!((block.transfers().len(), block.header.epoch_end), (room, ends), "{count} payments");
     }
 }
+
+/// The time of a block is its proposer's, and may be further than the time is here.
+#[test]
+fn a_block_whose_time_is_ahead_does_not_stand_for_the_one_before_the_epochs_end() {
+    let gap_ms = ChainParameters::of_network(Network::Devnet).min_block_gap_ms;
+    let mut chain = Chain::new();
+    let first = chain.grow(START_MS + 1);
+    let end_ms = due_ms(&chain);
+    let (time_ms, here_ms) = (end_ms - gap_ms + 1, end_ms - gap_ms - gap_ms / 2);
+    let blocks = [first, chain.grow(time_ms)];
+    let secret = operator(chain.state.proposer_order()[0]);
+    let mut node = Node::of_operator(secret, &blocks, here_ms, Vec::new());
+    for (now_ms, is_due) in [(here_ms + gap_ms - 1, false), (here_ms + gap_ms, true)] {
+        node.now_ms = now_ms;
+        node.feed(Event::TimeoutElapsed(Timer::HeightDue(3)));
+        assert_eq!(proposed(&node).len(), usize::from(is_due));
+    }
+}

@@ -427,3 +427,35 @@ async fn no_more_is_taken_from_the_network_than_the_jobs_that_may_check_it() {
         assert_eq!(message, vote(nth));
     }
 }
+
+/// What is told at the end of a turn is bounded, however much comes in one.
+#[tokio::test(flavor = "multi_thread")]
+async fn observers_hear_in_the_midst_of_a_turn_that_brings_much() {
+    let network = Peer::start(1).await;
+    let chain = Chain::new();
+    let (consensus, shell, around) = shell_of(&chain, &network.handle);
+    let Around { registry, handle, inbox, bodies, told, .. } = around;
+    // Each waits for an output that nobody knows.
+    let waiting = |number: u32| {
+        let mut txid = TxId::ZERO;
+        txid.0[..4].copy_from_slice(&number.to_le_bytes());
+        let outputs = vec![TxOut { value: Amount(1), lock: Lock::KeyHash(user().public().key_hash()) }];
+        let transaction = Transaction::transfer(vec![OutPoint { txid, index: 0 }], outputs, Vec::new());
+        let transaction = Arc::new(transaction.signed(chain.state.chain_id(), &[&user()]));
+        let (chain_id, parameters) = (chain.state.chain_id(), chain.state.parameters());
+        CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
+    };
+    for number in 0..300 {
+        handle.hand_in(Event::Transaction(waiting(number)));
+    }
+    handle.hand_in(body_event(1));
+    let (heard, hears) = std::sync::mpsc::sync_channel(1);
+    *bodies.on_check.lock() = Some(Box::new(move |_| {
+        heard.send(told.recv_timeout(Duration::from_secs(10)).is_ok()).unwrap();
+    }));
+    run((consensus, shell), Vec::new(), inbox, &registry);
+    let is_told = tokio::task::spawn_blocking(move || hears.recv_timeout(Duration::from_secs(30)));
+    assert_eq!(is_told.await.unwrap(), Ok(true), "the turn was not over");
+    registry.token().cancel();
+    registry.shutdown(Duration::from_secs(5)).await.unwrap();
+}

@@ -1,5 +1,6 @@
 //! What an epoch's or a height's end forgets, and what it must not.
 
+use super::super::blocks::UNSAID_MAX;
 use super::super::events::{Notification, Now, Signing};
 use super::super::heartbeats::{HEARTBEAT_GAP_MS, HEARTBEAT_INTERVAL_MS};
 use super::super::instances::{Instances, LISTEN_MS};
@@ -569,4 +570,41 @@ fn readers_see_the_nodes_own_heartbeat_among_the_others() {
         _ => None,
     });
     assert!(shown.unwrap().contains_key(&me));
+}
+
+/// A height may have any number of rounds while the node asks.
+#[test]
+fn of_votes_that_were_not_said_the_last_ones_are_kept_up_to_a_number() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    node.stand_still();
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(1)));
+    node.now_ms += chain.state.parameters().block_interval_ms;
+    node.feed(Event::TimeoutElapsed(Timer::HeightDue(1)));
+    let rounds = u32::try_from(UNSAID_MAX).unwrap() / 2 + 1;
+    for round in 0..rounds {
+        assert_eq!(node.consensus.bft().round(), round);
+        let timer = |kind| Event::TimeoutElapsed(Timer::Bft { height: 1, round, kind });
+        node.feed(timer(bft::TimeoutKind::Propose));
+        for step in [VoteStep::Prevote, VoteStep::Precommit] {
+            for place in node.others().collect::<Vec<_>>() {
+                let Message::BlockVote(vote) = node.block_vote(place, step, None) else { panic!("a vote") };
+                let vote = BlockVote { round, ..BlockVote::clone(&vote) };
+                let vote = vote.signed(chain.state.chain_id(), &operator(place));
+                node.hear(Message::BlockVote(Released::heard(vote)));
+            }
+        }
+        node.feed(timer(bft::TimeoutKind::Precommit));
+    }
+    assert_eq!(node.prevote(), None);
+    for other in node.others().collect::<Vec<_>>() {
+        node.hear_acknowledgement(other);
+    }
+    let said = node.around.said.iter().filter_map(|message| match message {
+        Message::BlockVote(vote) => Some((vote.round, vote.step)),
+        _ => None,
+    });
+    let steps = |round| [(round, VoteStep::Prevote), (round, VoteStep::Precommit)];
+    let expected: Vec<_> = (1..rounds).flat_map(steps).collect();
+    assert_eq!(said.collect::<Vec<_>>(), expected, "but for those of round 0");
 }

@@ -290,3 +290,19 @@ fn another_block_at_the_tip_is_noticed_after_many_blocks() {
     node.hear(status(&node, BlockHash([1; 32])));
     assert!(node.around.sent.contains(&Message::GetBlocks { from: BLOCKS, count: 1 }));
 }
+
+/// Else each status of a peer that is on another chain would be one more question.
+#[test]
+fn who_is_on_another_chain_is_asked_for_one_block_at_a_time() {
+    let trunk = Trunk::new();
+    let (mut node, other) = (trunk.node(&[]), trunk.parted_at(5, 1));
+    let header = &other.last().unwrap().committed.block.header;
+    for (wait_ms, asks) in [(0, true), (0, false), (REQUEST_TIMEOUT_MS - 1, false), (1, true)] {
+        node.now_ms += wait_ms;
+        node.around.sent.clear();
+        let status = NodeStatus { height: header.height, tip: header.hash(), ..node.consensus.status() };
+        node.hear(Message::Status(status));
+        let asked = node.around.sent.iter().any(|message| matches!(message, Message::GetBlocks { .. }));
+        assert_eq!(asked, asks, "after {wait_ms} ms");
+    }
+}

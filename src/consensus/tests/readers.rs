@@ -1,11 +1,14 @@
 //! What readers see of the chain, and what a start reads from the disk.
 
 use super::super::events::Notification;
-use super::super::replay::{ReplayError, Replayed};
+use super::super::observers::bytes_of;
+use super::super::replay::{ReplayError, Replayed, index_change};
 use super::super::sync::forks::BlockSource;
 use super::super::view::{ConsensusView, RecentFirst};
 use super::*;
 use crate::storage::error::StorageError;
+use crate::storage::index::IndexChange;
+use crate::types::codec::encode;
 
 fn view_of(node: &Node) -> ConsensusView {
     ConsensusView::new(&node.consensus, None)
@@ -126,4 +129,78 @@ fn a_start_knows_the_transactions_of_the_blocks_of_the_epoch_that_goes_on() {
 /// Whether a block has a transaction beside those of users: its reward.
 fn chain_reward(logged: &LoggedBlock) -> bool {
     !logged.committed.block.transactions.is_empty()
+}
+
+/// INV-REPLAY-3: an epoch may have many blocks, and all of its blocks are read again.
+#[test]
+fn a_start_can_be_ended_while_it_reads_the_blocks_of_the_epoch_again() {
+    let mut chain = Chain::new();
+    let blocks: Vec<_> = (1..=5).map(|height| chain.grow(START_MS + height)).collect();
+    let (log, index) = (logged(&blocks), Index::new(Arc::new(MemoryIndex::new())));
+    replay(&genesis(), &index, &log.reader(), &mut |_, _| true).unwrap();
+    let mut seen = Vec::new();
+    let ended = replay(&genesis(), &index, &log.reader(), &mut |done, total| {
+        seen.push((done, total));
+        done < 3
+    });
+    assert!(matches!(ended, Err(ReplayError::Storage(StorageError::Interrupted))));
+    assert_eq!(seen, [(1, 5), (2, 5), (3, 5)]);
+}
+
+/// Proofs of finality need them, and only the blocks can tell them afterwards.
+#[test]
+fn an_index_without_the_ends_of_epochs_is_made_anew() {
+    let mut chain = Chain::new();
+    let first = chain.grow(START_MS + 1);
+    let due = chain.state.epoch_due();
+    let blocks = [first, chain.grow(due), chain.grow_by(due + 1, true)];
+    let (log, index) = (logged(&blocks), Index::new(Arc::new(MemoryIndex::new())));
+    let (mut state, outputs) = LedgerState::genesis(&genesis()).unwrap();
+    let block_hash = BlockHash(genesis().chain_id().0);
+    let mut change = IndexChange {
+        height: 0,
+        block_hash,
+        state: encode(&state),
+        spent: Vec::new(),
+        created: outputs,
+        replaced: Vec::new(),
+        transactions: Vec::new(),
+        receipts: Vec::new(),
+        epoch_end: None,
+        evidence: Vec::new(),
+    };
+    index.apply(&change).unwrap();
+    for logged in &blocks {
+        let block = &logged.committed.block;
+        let outcome = transition::replay(&state, &logged.spent, block).unwrap();
+        change = IndexChange { epoch_end: None, ..index_change(block, (&outcome).into()) };
+        index.apply(&change).unwrap();
+        state = outcome.state;
+    }
+    index.set_mark(3, change.block_hash, &change.state).unwrap();
+    assert_eq!(index.epoch_end(0).unwrap(), None);
+    let replayed = replay(&genesis(), &index, &log.reader(), &mut |_, _| true).unwrap();
+    assert_eq!(replayed.state.tip_hash(), chain.state.tip_hash());
+    assert_eq!(index.epoch_end(0).unwrap().map(|(height, _)| height), Some(3));
+}
+
+/// INV-OBSERVE-2: else blocks of any size could wait for observers that are slow.
+#[test]
+fn a_block_that_waits_for_observers_counts_with_its_bodies() {
+    let chain = Chain::new();
+    let payments = [0, 1, 2].map(|nth| chain.payment_of_bytes(nth, 30_000));
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    for (seq, payment) in (0..).zip(&payments) {
+        node.feed(Event::Transaction(payment.clone()));
+        node.hear_locks_as(payment.txid(), seq);
+    }
+    let (block, _) = chain.block(START_MS + 1, false, &payments);
+    node.hear(chain.proposal(&block));
+    node.hear_block_votes(VoteStep::Prevote, block.header.hash());
+    node.hear_block_votes(VoteStep::Precommit, block.header.hash());
+    let told = node.around.told.iter().find(|it| matches!(it, Notification::BlockApplied(_))).unwrap();
+    let Notification::BlockApplied(applied) = told else { unreachable!() };
+    let outputs = applied.created.len() * size_of::<(OutPoint, UtxoEntry)>();
+    let bodies: usize = payments.iter().map(CheckedTransaction::encoded_bytes).sum();
+    assert!(bytes_of(told) >= outputs + bodies, "{} of {outputs} and {bodies}", bytes_of(told));
 }

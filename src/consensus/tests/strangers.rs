@@ -413,3 +413,58 @@ fn own_words_that_come_back_are_not_taken_for_anothers() {
     }
     assert_eq!(node.consensus.signing(), Signing::Allowed);
 }
+
+/// Nobody is avoided for ever: it may have been out of reach.
+#[test]
+fn who_fails_again_and_again_is_avoided_for_so_long_at_most() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let (bad, good) = (peer(), stranger(1));
+    let tells = |node: &mut Node, whom: PeerId| {
+        let status = NodeStatus { height: 500, tip: BlockHash([1; 32]), ..node.consensus.status() };
+        hear_from(node, whom, Message::Status(status));
+    };
+    let is_asked = |node: &mut Node| {
+        let asked =
+            |(to, message): &(PeerId, Message)| *to == bad && matches!(message, Message::GetBlocks { .. });
+        node.around.addressed.drain(..).any(|it| asked(&it))
+    };
+    node.feed(Event::PeerConnected(good));
+    tells(&mut node, bad);
+    assert!(is_asked(&mut node));
+    for failure in 0..9_u32 {
+        // It has nothing of what it said.
+        hear_from(&mut node, bad, Message::Blocks(Vec::new()));
+        let (since, avoided_ms) = (node.now_ms, 10_000 << failure.min(6));
+        loop {
+            // The other one fails as well, and is forgiven: it is asked again and again.
+            node.feed(Event::PeerDisconnected(good));
+            node.feed(Event::PeerConnected(good));
+            tells(&mut node, good);
+            is_asked(&mut node);
+            node.now_ms += 1_000;
+            tells(&mut node, good);
+            tells(&mut node, bad);
+            if is_asked(&mut node) {
+                break;
+            }
+            assert!(node.now_ms - since < avoided_ms, "failure {failure}");
+        }
+        assert_eq!(node.now_ms - since, avoided_ms, "failure {failure}");
+    }
+}
+
+/// It may have been on its way when the connection was lost: nobody would forget it.
+#[test]
+fn what_comes_early_of_somebody_who_is_not_there_is_not_kept() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let gone = stranger(1);
+    node.feed(Event::PeerConnected(gone));
+    chain.grow(START_MS + 1);
+    let (block, _) = chain.block(START_MS + 2, false, &[]);
+    for is_there in [true, false] {
+        hear_from(&mut node, gone, chain.proposal(&block));
+        assert_eq!(node.consensus.peers.early.bytes_of(&gone) > 0, is_there);
+        node.feed(Event::PeerDisconnected(gone));
+    }
+}

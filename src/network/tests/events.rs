@@ -194,3 +194,24 @@ async fn a_receiver_that_is_gone_stops_the_senders() {
     sender.connected(key(2), ADDRESS.parse().unwrap(), true);
     assert!(sender.shared.state.lock().peers.is_empty());
 }
+
+/// INV-NET-24: the last messages of a connection may come behind its end.
+#[test]
+fn what_comes_behind_the_end_of_a_connection_is_bounded_and_leaves_no_trace() {
+    let (sender, mut receiver) = queue(2);
+    sender.disconnected(key(1));
+    for number in 0..200 {
+        say(&sender, 1, Standing::Stranger, vote(number), 100_000);
+        assert!(sender.shared.state.lock().left_bytes <= LEFT_BYTES_MAX, "INV-NET-24");
+    }
+    // Who is still there is not held to that, and of one that is not known any more nothing is kept either.
+    say(&sender, 2, Standing::Stranger, vote(1), 100_000);
+    say(&sender, 3, Standing::Stranger, vote(1), 100_000);
+    let taken = std::iter::from_fn(|| receiver.try_recv());
+    let said = taken.filter(|event| matches!(event, NetworkEvent::Message { .. })).count();
+    let each = 100_000 + EVENT_BYTES;
+    assert_eq!(said, LEFT_BYTES_MAX / each + 1);
+    let state = sender.shared.state.lock();
+    assert_eq!(state.peers.keys().copied().collect::<Vec<_>>(), [key(2)], "it is still connected");
+    assert_eq!((state.turns.len(), state.left_bytes, state.length), (0, 0, 0));
+}

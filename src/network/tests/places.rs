@@ -197,3 +197,25 @@ fn strangers_displace_only_those_of_larger_groups_or_of_no_use() {
     assert!(house.manager.all().iter().filter(of_group).count() >= 1, "one of them is as good as anybody");
     assert_eq!(house.manager.counts().0, 8);
 }
+
+/// The quarter that brought something last keeps its places, though its group is the largest.
+#[test]
+fn who_was_useful_last_is_not_displaced_for_its_group() {
+    let mut house = House::new(SMALL, 8, 8);
+    for seed in 0..6 {
+        house.stranger(seed, &format!("198.51.{seed}.1")).unwrap();
+    }
+    let pair = [6, 7].map(|seed| house.stranger(seed, &format!("192.0.2.{seed}")).unwrap().0);
+    let strangers = house.manager.all();
+    let (begin, newcomer) = (now(), Origin::of("203.0.113.1".parse().unwrap()));
+    let at = |seconds| begin + Duration::from_secs(seconds);
+    let useful = |ids: [u64; 2], seconds| {
+        let all = strangers.iter().filter(|connection| ids.contains(&connection.id));
+        all.for_each(|connection| connection.note_useful(at(seconds)));
+    };
+    useful([3, 4], 1);
+    let gone = displaced(&strangers, newcomer, at(3)).unwrap();
+    assert!(pair.contains(&gone.id), "it is of the largest group");
+    useful(pair, 2);
+    assert!(displaced(&strangers, newcomer, at(3)).is_none());
+}

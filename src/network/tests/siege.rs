@@ -8,7 +8,8 @@ use tokio::net::TcpStream;
 use super::support::{
     Node, RawPeer, block_vote, config, eventually, key, patient, quick, transaction, validator,
 };
-use crate::network::frame::Lane;
+use crate::network::frame::{BULK_WINDOW_BYTES, Lane};
+use crate::network::message_kind::MessageKind;
 use crate::network::{BanTarget, HandshakeError, Misbehaviour, NetworkEvent, RefusalReason};
 use crate::types::Message;
 
@@ -212,4 +213,41 @@ async fn bans_outlive_a_restart_and_hold_for_strangers_only() {
     node.stop().await;
     let node = Node::start_with(kept(), quick()).await;
     assert_eq!(node.handle.banned().len(), 1, "lifted bans are forgotten");
+}
+
+/// INV-NET-25: what this node does not take yet is no delay of the peer's.
+#[tokio::test]
+async fn a_message_whose_rest_has_no_credit_is_waited_for() {
+    let mut timing = quick();
+    timing.message_deadline = Duration::from_millis(100);
+    timing.ping_interval = Duration::from_millis(25);
+    let mut node = Node::start_with(config(1), timing).await;
+    let mut peer = RawPeer::connect(node.address(), 9).await.unwrap();
+    node.connected(key(9)).await;
+    let framed = |number| {
+        let encoded = crate::types::codec::encode(&Message::Transaction(transaction(number, 10_000)));
+        let mut bytes = u32::try_from(encoded.len()).unwrap().to_le_bytes().to_vec();
+        bytes.extend(encoded);
+        bytes
+    };
+    let each = framed(0).len();
+    let whole = BULK_WINDOW_BYTES / each;
+    let all: Vec<u8> = (0..=whole as u64).flat_map(framed).collect();
+    let (window, rest) = all.split_at(BULK_WINDOW_BYTES);
+    assert!(!rest.is_empty() && rest.len() < each, "the last one has begun and is not whole");
+    for piece in window.chunks(60_000) {
+        assert!(peer.record(Lane::Bulk, piece).await);
+    }
+    // Several times as long as the message may take, in which the peer says other things.
+    let mut pings = 0;
+    while pings < 40 {
+        pings += u64::from(peer.hear().await.0 == MessageKind::Ping);
+        assert!(peer.say(&[Message::BlockVote(block_vote(pings))]).await);
+    }
+    let mut said = 0;
+    while said < whole {
+        said += usize::from(matches!(node.bulk().await, NetworkEvent::Message { .. }));
+    }
+    assert!(peer.record(Lane::Bulk, rest).await);
+    assert!(matches!(node.bulk().await, NetworkEvent::Message { .. }), "it came");
 }

@@ -290,4 +290,15 @@ mod tests {
         assert!(ends.into_iter().all(|((_, end), (start, _))| end < start), "no two ranges touch");
         assert!(!Received::default().note(u64::MAX));
     }
+
+    /// INV-BATCH-3.
+    #[test]
+    fn second_batches_of_a_validator_are_taken_up_to_a_number() {
+        let mut store = BatchStore::new(2);
+        for member in 0..2 {
+            assert_eq!(store.insert(member, &batch(0, &[0])), Inserted::New);
+            let taken = (1..=100_u8).filter(|txid| store.insert_other(member, &batch(0, &[*txid])));
+            assert_eq!(taken.count(), OTHER_BATCHES_MAX, "each validator has its own");
+        }
+    }
 }

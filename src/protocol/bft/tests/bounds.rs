@@ -253,3 +253,19 @@ fn blocks_of_rounds_ahead_are_validated_when_their_round_comes_or_a_third_votes_
     let _ = far.step(proposed(5, None, &blocks[5]));
     assert_eq!(ordered(&far.step(precommit(0, 0, Some(hash_of(&blocks[5]))))), []);
 }
+
+/// One pair is enough to accuse who signed them.
+#[test]
+fn a_third_proposal_that_votes_demand_is_kept_without_another_report() {
+    let mut machine = observer();
+    let blocks = [1, 2, 3].map(|tag| block(0, 4, tag));
+    let third = hash_of(&blocks[2]);
+    for place in 1..3 {
+        let _ = machine.step(prevote(place, 0, Some(third)));
+    }
+    let mut reported = Vec::new();
+    for block in &blocks {
+        reported.push(reports(&machine.step(proposed(0, None, block))));
+    }
+    assert_eq!((reported, machine.has_block(&third)), (vec![0, 1, 0], true));
+}

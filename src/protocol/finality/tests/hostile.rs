@@ -528,3 +528,49 @@ fn when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_
         assert_eq!(wanted, if is_voted { vec![txid] } else { Vec::new() });
     }
 }
+
+/// The journal has it, and a copy that can't be judged yet is anybody's.
+#[test]
+fn a_copy_takes_no_place_of_a_body_that_was_left_to_the_journal() {
+    let mut fixture = Fixture::new();
+    let parent = fixture.pay(0, 1);
+    let child = fixture.spend(&parent, 1, 2);
+    let txid = child.txid();
+    let of_epoch = JournaledEpoch { votes: vec![(lock_vote(txid), child.inputs().to_vec())], closing: false };
+    let journaled = JournaledVotes { forgotten_before: 0, epochs: BTreeMap::from([(0, of_epoch)]) };
+    let me = fixture.key(0);
+    fixture.machine = Machine::new(Some(me), &fixture.chain.state, journaled, BTreeSet::new());
+    assert_eq!(fixture.machine.spilled(), [txid]);
+    // Its parent is not here, so that nobody knows whose witness it has to have.
+    assert!(fixture.receive(&child).is_empty());
+    assert_eq!(fixture.machine.spilled(), [txid], "it is read from there");
+}
+
+/// What was asked for is not turned away for what was not.
+#[test]
+fn a_certificate_counts_behind_a_flood_of_votes_for_what_does_not_exist() {
+    let mut fixture = Fixture::new();
+    let most = UNKNOWN_VOTES_MAX;
+    for (place, first) in (1..4).zip((0..).step_by(most as usize)) {
+        for start in (first..first + most).step_by(4_096) {
+            let votes: Vec<_> = (start..start + 4_096).map(|number| lock_vote(invented(number))).collect();
+            fixture.votes(place, &votes);
+        }
+    }
+    let vote = lock_vote(fixture.pay(0, 1).txid());
+    fixture.all_vote(vote, &[1, 2, 3]);
+    assert!(!fixture.machine.is_certified(&vote.txid), "there is no room for more");
+    let votes = (1..4).map(|place| fixture.chain.votes(place, 9, vec![vote]).prove(0).unwrap());
+    let certificate = Certificate { vote, epoch: 0, votes: votes.collect() };
+    fixture.step(Input::CertificateReceived(Released::heard(certificate)));
+    assert!(fixture.machine.is_certified(&vote.txid));
+}
+
+/// Each would hold a batch in memory, and make the certificate larger for everybody.
+#[test]
+fn a_certificate_has_no_more_votes_than_it_needs() {
+    let mut fixture = Fixture::new();
+    let vote = lock_vote(fixture.pay(0, 1).txid());
+    fixture.all_vote(vote, &[0, 1, 2, 3]);
+    assert_eq!(fixture.machine.certificate(vote).unwrap().votes.len(), 3);
+}
