@@ -38,9 +38,18 @@ fn output(directory: &std::path::Path, arguments: &[&str], code: i32) -> (String
 fn every_command_explains_itself() {
     let home = tempfile::tempdir().unwrap();
     let (help, _) = output(home.path(), &["--help"], 0);
-    for command in ["run", "devnet", "init", "genesis", "wallet", "status", "rpc", "load", "verify-proof"] {
-        assert!(help.contains(&format!("\n  {command} ")), "{command} is missing in\n{help}");
+    let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let commands: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    for command in ["run", "devnet", "wallet", "status", "explain", "doctor", "receipt", "verify-receipt"] {
+        assert!(commands.contains(&command), "{command} is missing in\n{help}");
+    }
+    let readme = include_str!("../README.md");
+    for command in commands.into_iter().filter(|command| *command != "help") {
         output(home.path(), &[command, "--help"], 0);
+        let is_documented = ["`timed ", "`"]
+            .iter()
+            .any(|start| [" ", "`"].iter().any(|end| readme.contains(&format!("{start}{command}{end}"))));
+        assert!(is_documented, "the README says nothing of {command}");
     }
     let (help, _) = output(home.path(), &["devnet", "--help"], 0);
     for flag in ["--validators", "--dir", "--reset", "--load", "--processes"] {
@@ -67,6 +76,11 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["wallet", "balance", "--wallet", "missing.json"],
         &["status", "--rpc", "nonsense"],
         &["verify-proof"],
+        &["verify-receipt"],
+        &["verify-receipt", "receipt.json", "--network", "mainnet"],
+        &["explain"],
+        &["explain", "00"],
+        &["receipt", "00"],
         &["verify-proof", "proof.json", "--network", "mainnet"],
         &["verify-proof", "proof.json", "--genesis", "none.toml"],
         &["verify-proof", "proof.json", "--genesis", "none.toml", "--network", "devnet"],

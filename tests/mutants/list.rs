@@ -2113,6 +2113,8 @@ pub const MUTANTS: &[Mutant] = &[
         old: "is_recent.then(|| running.saturating_add(1));",
         new: "is_recent.then_some(running);",
         caught_by: &["--lib app::votes::tests::a_key_signs_from_the_epoch_after_the_running_one_on"],
+    },
+    Mutant {
         name: "own_address_makes_room",
         file: "src/network/address_book.rs",
         old: ".filter(|(_, entry)| !entry.dialing && !entry.own)\n",
