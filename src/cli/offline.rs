@@ -3,8 +3,12 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde_json::json;
+
 use super::{CliError, genesis_source, output};
 use crate::app::networks;
+use crate::rpc::finality_proof::ProvedInfo;
 use crate::types::{GenesisDocument, Network};
 
 /// Which genesis document a text is held to.
@@ -61,4 +65,41 @@ pub(super) fn read_text(path: &Path, bytes_max: usize) -> Result<String, CliErro
         std::fs::File::open(path).and_then(|file| read(file, bytes_max))
     };
     text.map_err(|source| CliError::Io { path: path.to_owned(), source })
+}
+
+/// Why a text proves nothing: a stable name, a sentence, and what to do about it.
+pub(super) struct Refusal {
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+    pub(super) hint: &'static str,
+}
+
+/// Prints what a text proves, as lines or as JSON, or fails with the reason why it proves nothing.
+pub(super) fn tell<P: Serialize>(
+    what: &str,
+    verdict: Result<P, Refusal>,
+    as_json: bool,
+    lines: impl FnOnce(&P) -> Vec<String>,
+) -> Result<(), CliError> {
+    match verdict {
+        Ok(proved) if as_json => output::line(json!({ "holds": true, "proves": proved })),
+        Ok(proved) => lines(&proved).iter().try_for_each(output::line),
+        Err(Refusal { reason, message, hint }) => {
+            if as_json {
+                output::line(json!({ "holds": false, "reason": reason, "message": message }))?;
+            }
+            Err(CliError::Failed(format!("the {what} does not hold: {message}; {hint}")))
+        }
+    }
+}
+
+/// Who signed, and what that assumes.
+pub(super) fn signers(proved: &ProvedInfo) -> [String; 2] {
+    [
+        format!(
+            "  Signed by    {} of {} validators, weight {} of {}, {} needed",
+            proved.signers, proved.validators, proved.signed_weight, proved.total_weight, proved.quorum
+        ),
+        "  Assumes      that in no epoch's set up to this one a third of the weight is faulty".to_owned(),
+    ]
 }

@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
-use super::offline::{GenesisArgs, read_text};
-use super::{CliError, output};
+use super::CliError;
+use super::offline::{GenesisArgs, Refusal, read_text, signers, tell};
 use crate::protocol::finality_proof::verify_with;
 use crate::rpc::finality_proof::{PROOF_TEXT_BYTES_MAX, ProofText, ProofTextError, ProvedInfo};
 use crate::runtime::{CpuPool, PoolVerifier};
@@ -41,17 +39,14 @@ pub fn summary(network: Network, proved: &ProvedInfo) -> Vec<String> {
         (Some(height), Some(hash)) => format!("{height} {hash} contains it"),
         _ => format!("not shown; by the end of epoch {} one contains it", proved.epoch),
     };
-    vec![
+    let mut lines = vec![
         "The proof holds.".to_owned(),
         format!("  Transaction  {}", proved.txid),
         format!("  Final        in epoch {}, on the {network} {}", proved.epoch, proved.chain_id),
         format!("  Block        {block}"),
-        format!(
-            "  Signed by    {} of {} validators, weight {} of {}, {} needed",
-            proved.signers, proved.validators, proved.signed_weight, proved.total_weight, proved.quorum
-        ),
-        "  Assumes      that in no epoch's set up to this one a third of the weight is faulty".to_owned(),
-    ]
+    ];
+    lines.extend(signers(proved));
+    lines
 }
 
 /// Checks the proof and prints what it proves.
@@ -60,15 +55,11 @@ pub fn summary(network: Network, proved: &ProvedInfo) -> Vec<String> {
 /// When the proof does not hold, or proof or genesis document can't be read.
 pub fn run(args: &Args) -> Result<(), CliError> {
     let genesis = args.genesis.document()?;
-    match judge(&genesis, &read_text(&args.proof, PROOF_TEXT_BYTES_MAX)?)? {
-        Ok(proved) if args.json => output::line(json!({ "holds": true, "proves": proved })),
-        Ok(proved) => summary(genesis.network, &proved).iter().try_for_each(output::line),
-        Err(problem) => {
-            if args.json {
-                let (reason, message) = (problem.reason(), problem.to_string());
-                output::line(json!({ "holds": false, "reason": reason, "message": message }))?;
-            }
-            Err(CliError::Failed(format!("the proof does not hold: {problem}; {}", problem.hint())))
-        }
-    }
+    let verdict = judge(&genesis, &read_text(&args.proof, PROOF_TEXT_BYTES_MAX)?)?;
+    let refused = |problem: ProofTextError| Refusal {
+        reason: problem.reason(),
+        message: problem.to_string(),
+        hint: problem.hint(),
+    };
+    tell("proof", verdict.map_err(refused), args.json, |proved| summary(genesis.network, proved))
 }

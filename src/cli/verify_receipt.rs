@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use serde_json::json;
-
-use super::offline::{GenesisArgs, read_text};
-use super::{CliError, output};
+use super::CliError;
+use super::offline::{GenesisArgs, Refusal, read_text, signers, tell};
 use crate::protocol::finality_proof::verify_with;
-use crate::rpc::receipt::{RECEIPT_TEXT_BYTES_MAX, ReceiptContent, check};
+use crate::rpc::receipt::{RECEIPT_TEXT_BYTES_MAX, ReceiptContent, ReceiptError, check};
 use crate::runtime::{CpuPool, PoolVerifier};
 use crate::types::Network;
 
@@ -46,13 +44,7 @@ pub fn summary(network: Network, proved: &ReceiptContent) -> Vec<String> {
         "  Final        in epoch {}{block}, on the {network} {}",
         finality.epoch, finality.chain_id
     ));
-    lines.push(format!(
-        "  Signed by    {} of {} validators, weight {} of {}, {} needed",
-        finality.signers, finality.validators, finality.signed_weight, finality.total_weight, finality.quorum
-    ));
-    lines.push(
-        "  Assumes      that in no epoch's set up to this one a third of the weight is faulty".to_owned(),
-    );
+    lines.extend(signers(finality));
     lines
 }
 
@@ -65,15 +57,11 @@ pub fn run(args: &Args) -> Result<(), CliError> {
     let text = read_text(&args.receipt, RECEIPT_TEXT_BYTES_MAX)?;
     let pool = CpuPool::new().map_err(|error| CliError::Failed(error.to_string()))?;
     let verifier = PoolVerifier::new(pool);
-    match check(&genesis, &text, |proof| verify_with(&genesis, proof, &verifier)) {
-        Ok(proved) if args.json => output::line(json!({ "holds": true, "proves": proved })),
-        Ok(proved) => summary(genesis.network, &proved).iter().try_for_each(output::line),
-        Err(problem) => {
-            if args.json {
-                let (reason, message) = (problem.reason(), problem.to_string());
-                output::line(json!({ "holds": false, "reason": reason, "message": message }))?;
-            }
-            Err(CliError::Failed(format!("the receipt does not hold: {problem}; {}", problem.hint())))
-        }
-    }
+    let refused = |problem: ReceiptError| Refusal {
+        reason: problem.reason(),
+        message: problem.to_string(),
+        hint: problem.hint(),
+    };
+    let verdict = check(&genesis, &text, |proof| verify_with(&genesis, proof, &verifier)).map_err(refused);
+    tell("receipt", verdict, args.json, |proved| summary(genesis.network, proved))
 }

@@ -40,6 +40,17 @@ fn a_payment_without_a_quorum_is_explained_and_a_final_one_has_a_receipt() {
     let text = txid.to_string();
     let (code, said) = command(&net, &net.nodes[0], &["explain", &text]);
     assert!(code == 0 && said.contains("Lock 20, Final 0, of 40; 27 decide"), "{said}");
+    let doctor = |file: &str| {
+        let mut command = timed();
+        let config = net.home().join("devnet/node0/config.toml");
+        command.current_dir(net.home()).args(["doctor", "--bundle", file, "--config"]).arg(config);
+        run_to_end(&mut command, &net.home().join("output"))
+    };
+    let (code, said) = doctor("ill.json");
+    let is_told = said.contains("nothing becomes final") && said.contains("2 of 4 masternodes of the set");
+    assert!(code == 1 && is_told, "{said}");
+    let bundle = std::fs::read_to_string(net.home().join("ill.json")).unwrap();
+    assert!(serde_json::from_str::<Value>(&bundle).unwrap()["findings"].is_array(), "{bundle}");
     let entry: MempoolEntry = net.nodes[0].call("getmempoolentry", &[json!(txid)]);
     assert_eq!((entry.status, entry.local, entry.waiting), (TransactionStatus::Pending, true, false));
     let pool: Vec<Value> = net.nodes[1].call("getrawmempool", &[]);

@@ -1,8 +1,7 @@
 //! The pool of transactions that no block contains.
 
-use std::collections::BTreeMap;
-
 use jsonrpsee::types::ErrorObjectOwned;
+use serde::{Serialize, Serializer};
 
 use crate::rpc::answers::{Reply, reply};
 use crate::rpc::call::Call;
@@ -10,11 +9,20 @@ use crate::rpc::errors::{NOT_FOUND, error};
 use crate::rpc::types::{FeeEstimate, MempoolEntry};
 use crate::types::TxId;
 
+/// An object with a member for each entry, written without another copy of them all.
+struct ByName(Vec<MempoolEntry>);
+
+impl Serialize for ByName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|entry| (entry.txid, entry)))
+    }
+}
+
 pub(super) async fn get_raw_mempool(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let is_verbose = call.optional::<bool>(0)?.unwrap_or(false);
     let entries = call.node.mempool();
     Ok(if is_verbose {
-        reply(entries.into_iter().map(|entry| (entry.txid, entry)).collect::<BTreeMap<_, _>>())
+        reply(ByName(entries))
     } else {
         reply(entries.into_iter().map(|entry| entry.txid).collect::<Vec<_>>())
     })

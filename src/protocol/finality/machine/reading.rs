@@ -158,7 +158,8 @@ impl Machine {
             is_certified: entry.certified.is_some(),
             is_final: entry.is_final,
             is_dead: entry.dead,
-            waits_for_blocks: self.throttled.contains(txid),
+            // To look for it among those that wait takes as long as they are many.
+            waits_for_blocks: !self.throttled.is_empty() && entry.locked && !entry.voted_lock,
             waits_for: self.lacking.get(txid).map(Lack::outpoints).unwrap_or_default(),
             rivals: rivals.collect(),
         })

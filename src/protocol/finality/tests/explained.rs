@@ -63,3 +63,16 @@ fn what_it_waits_for_and_conflicts_with_is_named() {
     fixture.block(duration, false, &[]);
     assert!(explained(&fixture, first.txid()).is_closing);
 }
+
+#[test]
+fn what_waits_until_blocks_have_caught_up_says_so() {
+    let mut fixture = Fixture::with(|genesis| genesis.parameters.voted_unblocked_max = 1);
+    let (first, second) = (fixture.pay(0, 1), fixture.pay(1, 2));
+    fixture.receive(&first);
+    fixture.all_vote(lock_vote(first.txid()), &[1, 2, 3]);
+    fixture.receive(&second);
+    assert!(explained(&fixture, second.txid()).waits_for_blocks);
+    assert!(!explained(&fixture, first.txid()).waits_for_blocks);
+    fixture.block(1_000, false, &[first]);
+    assert!(!explained(&fixture, second.txid()).waits_for_blocks);
+}
