@@ -1,9 +1,11 @@
-//! `timed rpc METHOD [PARAMS...]`: any method, JSON out.
+//! `timed rpc METHOD [PARAMS...]`: any method, JSON out. `timed rpc help` needs no node.
 
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
-use super::rpc_client::{ConnectionArgs, RpcCommandError, say_json};
+use super::rpc_client::{ConnectionArgs, RpcCommandError, say, say_json};
+use crate::rpc::methods::{METHODS, Method, find, unknown_method};
+use crate::rpc::types::ErrorData;
 
 /// Arguments of `timed rpc`.
 #[derive(ClapArgs, Clone, Debug)]
@@ -27,11 +29,39 @@ fn parameter(text: &str) -> Value {
     }
 }
 
+/// The lines about one method or, without a name, about all.
+fn help(name: Option<&str>) -> Result<Vec<String>, RpcCommandError> {
+    let lines = |method: &Method| {
+        let help = method.help();
+        let credentials = if help.write { " (needs credentials)" } else { "" };
+        [help.usage, format!("    {}{credentials}", help.description)]
+    };
+    match name {
+        None => Ok(METHODS.iter().flat_map(lines).collect()),
+        Some(name) => match find(name) {
+            Some(method) => Ok(lines(method).to_vec()),
+            None => Err(RpcCommandError::Failed(unknown_words(name))),
+        },
+    }
+}
+
+fn unknown_words(name: &str) -> String {
+    let error = unknown_method(name);
+    let data = error.data().and_then(|data| serde_json::from_str::<ErrorData>(data.get()).ok());
+    match data {
+        Some(data) => format!("{}; {}", error.message(), data.hint),
+        None => error.message().to_owned(),
+    }
+}
+
 /// Calls the method and prints its result.
 ///
 /// # Errors
 /// When the node can't be reached or refuses.
 pub async fn run(args: Args) -> Result<(), RpcCommandError> {
+    if args.method == "help" {
+        return help(args.params.first().map(String::as_str))?.iter().try_for_each(|line| say(line));
+    }
     let params: Vec<Value> = args.params.iter().map(|text| parameter(text)).collect();
     let result: Value = args.connection.client()?.call(&args.method, &params).await?;
     say_json(&result)
@@ -40,6 +70,16 @@ pub async fn run(args: Args) -> Result<(), RpcCommandError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_method_is_explained_without_a_node() {
+        let all = help(None).unwrap();
+        assert_eq!(all.len(), 2 * METHODS.len());
+        let one = help(Some("stop")).unwrap();
+        assert!(one[0] == "stop" && one[1].ends_with("(needs credentials)"), "{one:?}");
+        let refused = help(Some("getblokcount")).unwrap_err().to_string();
+        assert!(refused.contains("did you mean `getblockcount`?"), "{refused}");
+    }
 
     #[test]
     fn parameters_are_json_or_else_text() {
