@@ -75,6 +75,7 @@ mod tests {
         assert!(asked > 15, "only {asked} calls were recognised");
     }
 
+    /// INV-PAGE-1.
     #[test]
     fn what_the_page_names_is_served_with_its_policy() {
         let page = FILES[0].2;
