@@ -300,6 +300,13 @@
 //! | certificates_turned_away | `a_certificate_counts_behind_a_flood_of_votes_for_what_does_not_exist` |
 //! | sources_beyond_the_quorum_kept | `a_certificate_has_no_more_votes_than_it_needs` |
 //! | answers_of_parts_of_a_millisecond_lost | `parts_of_a_millisecond_are_not_lost` |
+//! | children_of_a_loser_wait | `no_users_child_waits_for_one_that_lost_to_a_rival` |
+//! | locks_taken_for_finality | `a_certificate_of_final_votes_is_looked_at_until_its_transaction_is_final` |
+//! | one_that_is_gone_keeps_other_children | `all_children_of_what_no_block_can_take_any_more_are_dropped_with_it` |
+//! | imported_records_written_again | `records_that_are_written_in_parts_are_there_once_each_and_in_their_order` |
+//! | rivals_without_a_body_hide_others | `a_contradiction_is_found_whatever_was_voted_for_bodies_that_were_let_go` |
+//! | all_certificates_in_each_part | `promises_that_were_left_out_are_sent_once_each_and_in_parts` |
+//! | timers_set_meanwhile_slept_through | `a_timer_that_is_set_while_another_one_elapses_is_not_slept_through` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

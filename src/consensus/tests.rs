@@ -23,7 +23,7 @@ mod strangers;
 
 use std::path::Path;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::events::{AppliedBlock, Event, Output, Timer};
@@ -41,7 +41,7 @@ use crate::storage::memory_index::MemoryIndex;
 use crate::types::fork::ForkProof;
 use crate::types::genesis::{Allocation, GenesisMasternode};
 use crate::types::keys::SequentialVerifier;
-use crate::types::limits::CLOCK_DRIFT_MS_MAX;
+use crate::types::limits::{CLOCK_DRIFT_MS_MAX, REQUEST_CERTIFICATES_MAX};
 use crate::types::vote::block_vote_digest;
 use crate::types::{
     Address, Amount, Block, BlockHash, BlockVote, ChainParameters, Commit, CommittedBlock, Epoch, Evidence,
@@ -451,4 +451,52 @@ fn no_epoch_ends_without_what_was_promised() {
         .map(|is_of_kind| node.around.sent.iter().any(is_of_kind));
         assert_eq!((bodies, certificates), (!is_included, !is_included));
     }
+}
+
+/// The next proposer may lack any number of them.
+#[test]
+fn promises_that_were_left_out_are_sent_once_each_and_in_parts() {
+    let count = REQUEST_CERTIFICATES_MAX + 1;
+    let mut chain = Chain::new();
+    let sign = |chain: &Chain, input: OutPoint, outputs: Vec<TxOut>| {
+        let transaction = Transaction::transfer(vec![input], outputs, Vec::new());
+        let transaction = Arc::new(transaction.signed(chain.state.chain_id(), &[&user()]));
+        let (chain_id, parameters) = (chain.state.chain_id(), chain.state.parameters());
+        CheckedTransaction::check(transaction, chain_id, parameters, &SequentialVerifier).unwrap()
+    };
+    let output = TxOut { value: Amount(3_000), lock: Lock::KeyHash(user().public().key_hash()) };
+    let split = sign(&chain, chain.payment(0).inputs()[0], vec![output; count]);
+    let (block, outcome) = chain.block(START_MS + 1, false, std::slice::from_ref(&split));
+    let blocks = [chain.commit(block, outcome)];
+    // The node is no proposer of the two heights that follow.
+    let closing_ms = START_MS + 1 + chain.state.parameters().epoch_duration_ms;
+    let mut node = Node::new(&chain, &blocks, closing_ms);
+    let mut promised = BTreeSet::new();
+    for (index, seq) in (0_u32..).zip(0..count as u64) {
+        let input = OutPoint { txid: split.txid(), index };
+        let payment = sign(&chain, input, vec![TxOut { value: Amount(2_000), ..output }]);
+        node.feed(Event::Transaction(payment.clone()));
+        node.hear_locks_as(payment.txid(), seq);
+        promised.insert(payment.txid());
+    }
+    let promises = node.consensus.finality().promises();
+    assert!(promised.iter().all(|txid| promises.contains(txid)), "it voted Final");
+    let (last_ordinary, _) = chain.block(closing_ms, false, &[]);
+    node.hear(chain.proposal(&last_ordinary));
+    node.hear_block_votes(VoteStep::Prevote, last_ordinary.header.hash());
+    node.hear_block_votes(VoteStep::Precommit, last_ordinary.header.hash());
+    chain.grow(closing_ms);
+    assert_eq!(chain.state.tip_hash(), node.consensus.state().tip_hash());
+    let (last, _) = chain.block(closing_ms + 1, true, &[]);
+    node.around.sent.clear();
+    node.hear(chain.proposal(&last));
+    let certificates = |message: &Message| match message {
+        Message::Certificates(certificates) => {
+            Some(certificates.iter().map(|certificate| certificate.vote.txid).collect::<Vec<_>>())
+        }
+        _ => None,
+    };
+    let parts: Vec<Vec<TxId>> = node.around.sent.iter().filter_map(certificates).collect();
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [REQUEST_CERTIFICATES_MAX, 1]);
+    assert_eq!(parts.concat().into_iter().collect::<BTreeSet<_>>(), promised);
 }

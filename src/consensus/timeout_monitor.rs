@@ -141,6 +141,28 @@ mod tests {
         assert_eq!(due, [Timer::FlushVotes, Timer::HeightDue(2), Timer::HeightDue(1)]);
     }
 
+    /// Nobody wakes the thread for it: it was not asleep.
+    #[test]
+    fn a_timer_that_is_set_while_another_one_elapses_is_not_slept_through() {
+        let monitor = TimeoutMonitor::default();
+        let (sender, receiver) = std::sync::mpsc::sync_channel(16);
+        let [first, second] = [Timer::HeightDue(1), Timer::HeightDue(2)];
+        let elapsed = |timer| {
+            if timer == first {
+                monitor.schedule(second, 0);
+            }
+            sender.send(timer).unwrap();
+        };
+        monitor.schedule(first, 0);
+        let heard = std::thread::scope(|scope| {
+            scope.spawn(|| monitor.run(&elapsed));
+            let heard = [(); 2].map(|()| receiver.recv_timeout(Duration::from_secs(20)));
+            monitor.stop();
+            heard
+        });
+        assert_eq!(heard, [Ok(first), Ok(second)]);
+    }
+
     /// INV-TIMER-1.
     #[tokio::test]
     async fn each_timer_elapses_once_and_in_the_order_of_deadlines() {

@@ -161,6 +161,28 @@ mod tests {
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1, "nothing else is left");
     }
 
+    /// A journal of any size is written in parts.
+    #[test]
+    fn records_that_are_written_in_parts_are_there_once_each_and_in_their_order() {
+        let home = tempfile::tempdir().unwrap();
+        let target = home.path().join("votes");
+        let mut import = begin(&target).unwrap();
+        for epoch in 0..6 {
+            import.push(record(epoch)).unwrap();
+            if epoch % 2 == 1 {
+                import.flush().unwrap();
+            }
+        }
+        import.finish().unwrap();
+        let mut records = Vec::new();
+        let scanned = JournalWriter::scan(RealDisk, &target, IDENTITY, &mut |record| {
+            records.push(record);
+            Ok(())
+        });
+        drop(scanned.unwrap());
+        assert_eq!(records, (0..6).map(record).collect::<Vec<_>>());
+    }
+
     #[test]
     fn what_is_there_is_never_replaced() {
         let home = tempfile::tempdir().unwrap();

@@ -2392,4 +2392,63 @@ pub const MUTANTS: &[Mutant] = &[
         new: "now;",
         caught_by: &["--lib consensus::serve::tests::parts_of_a_millisecond_are_not_lost"],
     },
+    Mutant {
+        name: "children_of_a_loser_wait",
+        file: "src/admission/checks.rs",
+        old: "!matches!(parent.stage, crate::mempool::Stage::Conflicting);",
+        new: "true;",
+        caught_by: &["--lib admission::tests::coins::no_users_child_waits_for_one_that_lost_to_a_rival"],
+    },
+    Mutant {
+        name: "locks_taken_for_finality",
+        file: "src/consensus/finality/mod.rs",
+        old: "VoteKind::Final => self.machine.is_final(&vote.txid),",
+        new: "VoteKind::Final => self.machine.is_certified(&vote.txid),",
+        caught_by: &[
+            "--lib consensus::tests::rivals::a_certificate_of_final_votes_is_looked_at_until_its_transaction_is_final",
+        ],
+    },
+    Mutant {
+        name: "one_that_is_gone_keeps_other_children",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "if !self.forget_body(txid, &reason) {\n                continue;",
+        new: "if !self.forget_body(txid, &reason) {\n                return;",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::all_children_of_what_no_block_can_take_any_more_are_dropped_with_it",
+        ],
+    },
+    Mutant {
+        name: "imported_records_written_again",
+        file: "src/storage/journal_import.rs",
+        old: "std::mem::take(&mut self.pending);",
+        new: "self.pending.clone();",
+        caught_by: &[
+            "--lib storage::journal_import::tests::records_that_are_written_in_parts_are_there_once_each_and_in_their_order",
+        ],
+    },
+    Mutant {
+        name: "rivals_without_a_body_hide_others",
+        file: "src/protocol/finality/machine/contradictions.rs",
+        old: "entry.lock_votes.has_voted(member) && entry.resident().is_some())",
+        new: "entry.lock_votes.has_voted(member))",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_contradiction_is_found_whatever_was_voted_for_bodies_that_were_let_go",
+        ],
+    },
+    Mutant {
+        name: "all_certificates_in_each_part",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "finality.certificate_parts(VoteKind::Lock, chunk);",
+        new: "finality.certificate_parts(VoteKind::Lock, lacking);",
+        caught_by: &["--lib consensus::tests::promises_that_were_left_out_are_sent_once_each_and_in_parts"],
+    },
+    Mutant {
+        name: "timers_set_meanwhile_slept_through",
+        file: "src/consensus/timeout_monitor.rs",
+        old: "for_each(elapsed));\n                continue;",
+        new: "for_each(elapsed));",
+        caught_by: &[
+            "--lib consensus::timeout_monitor::tests::a_timer_that_is_set_while_another_one_elapses_is_not_slept_through",
+        ],
+    },
 ];

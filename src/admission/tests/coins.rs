@@ -125,6 +125,21 @@ fn what_a_registration_on_its_way_marks_is_not_spent() {
     assert_eq!(desk.submit(&of_change), Ok(of_change.txid()));
 }
 
+/// Of what another transaction was first with, nothing may ever come.
+#[test]
+fn no_users_child_waits_for_one_that_lost_to_a_rival() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.child(&parent, 2, 3);
+    desk.submit(&parent).unwrap();
+    assert!(desk.pool.mark_conflicting(&parent.txid()));
+    assert!(matches!(desk.submit(&child), Err(Refusal::InputsUnknown { .. })));
+    assert_eq!(desk.admission.waiting(), (0, 0));
+    // In the next epoch it may be the first.
+    assert!(desk.pool.mark_pending(&parent.txid()));
+    assert_eq!(desk.submit(&child), Ok(child.txid()));
+}
+
 /// It puts some out of the pool of which nobody says anything else.
 #[test]
 fn who_waits_for_what_an_epochs_start_put_out_of_the_pool_leaves_it_too() {

@@ -136,6 +136,32 @@ fn certificates_of_another_epoch_and_of_what_is_proved_are_not_looked_at() {
     assert!(!blames(&mut node, certificate(0, |_| user())));
 }
 
+/// Locks prove that it may be voted final, not that it was.
+#[test]
+fn a_certificate_of_final_votes_is_looked_at_until_its_transaction_is_final() {
+    let chain = Chain::new();
+    let payment = chain.payment(0);
+    let vote = FinalityVote { kind: VoteKind::Final, txid: payment.txid() };
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.feed(Event::Transaction(payment));
+    node.hear_locks(vote.txid);
+    let is_final = |node: &Node| node.consensus.finality().is_final(&vote.txid);
+    assert!(node.consensus.finality().is_certified(&vote.txid) && !is_final(&node));
+    let others: Vec<usize> = node.others().collect();
+    let certificate = |secret: fn(usize) -> SecretKey| {
+        let prove = |member: &usize| {
+            let id = chain.state.validators().get(*member).unwrap().id;
+            let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 1, vec![vote], &secret(*member));
+            batch.prove(0).unwrap()
+        };
+        let votes = others.iter().map(prove).collect();
+        Message::Certificates(vec![Released::heard(Certificate { vote, epoch: 0, votes })])
+    };
+    assert!(blames(&mut node, certificate(|_| user())) && !is_final(&node));
+    assert!(!blames(&mut node, certificate(operator)) && is_final(&node));
+    assert!(!blames(&mut node, certificate(|_| user())), "it would prove nothing new");
+}
+
 /// INV-BATCH-3: a vote is a vote wherever it stands, and only so a contradiction can be proved.
 #[test]
 fn a_second_batch_under_a_number_counts_and_is_passed_on_once() {

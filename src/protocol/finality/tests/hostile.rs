@@ -312,6 +312,33 @@ fn a_copy_that_waits_for_its_parent_is_no_body_of_a_certified_transaction() {
     }
 }
 
+/// One of them spends several of its outputs, and goes once.
+#[test]
+fn all_children_of_what_no_block_can_take_any_more_are_dropped_with_it() {
+    let fixture = Fixture::new();
+    let winner = fixture.pay(0, 1);
+    let parent = fixture.chain.split(&user(0), fixture.coin(0), lock(&user(2)), 3);
+    let child = |outputs: &[u32]| {
+        let inputs = outputs.iter().map(|index| OutPoint { txid: parent.txid(), index: *index });
+        signed_by(&fixture, inputs.collect(), COIN / 4, &[&user(2)])
+    };
+    for (one, two) in [(child(&[0]), child(&[1, 2])), (child(&[2]), child(&[0, 1]))] {
+        let mut fixture = Fixture::new();
+        for transaction in [&parent, &one, &two] {
+            fixture.receive(transaction);
+        }
+        let gone = dropped(&fixture.block(1_000, false, std::slice::from_ref(&winner)));
+        let of_parent = DropReason::ParentDropped(parent.txid());
+        let expected = [
+            (parent.txid(), DropReason::SpentBy(winner.txid())),
+            (one.txid(), of_parent.clone()),
+            (two.txid(), of_parent),
+        ];
+        assert_eq!(gone.len(), expected.len(), "{gone:?}");
+        assert!(expected.iter().all(|one| gone.contains(one)), "{gone:?}");
+    }
+}
+
 #[test]
 fn a_child_outlives_a_body_that_was_only_let_go() {
     let mut fixture = Fixture::new();
@@ -379,6 +406,31 @@ fn a_contradiction_is_found_however_many_conflict_with_one() {
         let seen = contradictions(&fixture.votes(2, &[lock_vote(single.txid())]));
         assert_eq!(seen, [(2, BTreeSet::from([all.txid(), single.txid()]))]);
     }
+}
+
+/// A pair of which one body is not here proves nothing, and must not hide another one that does.
+#[test]
+fn a_contradiction_is_found_whatever_was_voted_for_bodies_that_were_let_go() {
+    let mut before = 0;
+    for to in 1..24 {
+        let mut fixture = Fixture::new();
+        let locked = fixture.pay(0, 77);
+        let mut rivals =
+            [to, to + 24].map(|to| fixture.chain.split(&user(0), fixture.coin(0), lock(&user(to)), 1));
+        rivals.sort_by_key(|rival| conflict_order(1, &rival.txid()));
+        let [kept, gone] = rivals;
+        for transaction in [&locked, &gone, &kept] {
+            fixture.receive(transaction);
+        }
+        assert!(fixture.machine.transaction(&gone.txid()).is_none(), "rule 6");
+        let mut seen = fixture.votes(2, &[lock_vote(gone.txid())]);
+        seen.extend(fixture.votes(2, &[lock_vote(locked.txid())]));
+        assert!(contradictions(&seen).is_empty(), "one of the two bodies is not here");
+        let seen = contradictions(&fixture.votes(2, &[lock_vote(kept.txid())]));
+        assert_eq!(seen, [(2, BTreeSet::from([kept.txid(), locked.txid()]))]);
+        before += usize::from(gone.txid() < locked.txid());
+    }
+    assert!(before > 0, "some come first among the rivals");
 }
 
 #[test]
