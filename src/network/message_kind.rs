@@ -91,7 +91,7 @@ pub enum MessageLane {
 pub(crate) enum Spread {
     /// To the peer that it is for.
     Direct,
-    /// To everybody, from several sides (see `neighbours.rs`): what is rare, or decides alone.
+    /// To everybody, from all sides: what is rare, or decides alone.
     Flood,
     /// To everybody, but not to who gets it from the same member anyway (see `neighbours.rs`): what comes often, and is
     /// found by comparing when it got lost.

@@ -75,7 +75,6 @@ pub use self::memory::{NETWORK_BYTES_MAX, network_bytes_max};
 pub use self::message_kind::PROPOSAL_BYTES_MAX;
 pub use self::message_kind::{MessageKind, MessageLane};
 pub use self::metrics::{MessageCount, MetricsSnapshot};
-pub use self::neighbours::{FLOOD_COPIES_MAX, is_sent_copy};
 pub use self::other_chains::OtherChain;
 use self::other_chains::OtherChains;
 pub use self::peer::PeerId;

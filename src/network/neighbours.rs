@@ -15,13 +15,7 @@
 //! for the same reason one step nearer to the author. So along any path of honest members it arrives.
 //!
 //! What was lost (a connection that ended a moment ago, a member that withholds) is found by the comparison of statuses,
-//! and a body that votes name is asked for.
-//!
-//! # What is not left out altogether
-//! Proposals, votes on blocks and all that is rare or decides come from several sides: of those who get one from the same
-//! member anyway, each node passes it on to [`FLOOD_COPIES_MAX`], to others for each message. So a lost link or a member
-//! that withholds delays nothing. From all sides it would come `n - 1` times: of 100 validators each received 3.4 MB of
-//! votes on each block (`tests/sim/traffic.rs`), of which one part in a hundred was new.
+//! and a body that votes name is asked for. Proposals, votes on blocks and all that is rare or decides go everywhere.
 //!
 //! # Invariants
 //! - INV-NET-31: what a peer says of its neighbours changes what it is sent itself, never what others are. Only who
@@ -43,19 +37,6 @@ use super::peer::PeerId;
 /// The shortest time between two announcements. A link that ended is believed in for so long, and what was not passed on
 /// for that reason is pulled after it.
 pub(crate) const ANNOUNCE_PAUSE: Duration = Duration::from_millis(250);
-/// To how many of those who get a message that decides from the same member anyway a node passes it on. Each node gets it
-/// about as often: that all of these are lost with a tenth of all messages happens once in a hundred million times.
-pub const FLOOD_COPIES_MAX: usize = 8;
-
-/// Whether the one at this place of those `count` who get a message anyway is sent it all the same: some that follow each
-/// other, from a place on that the message's name chooses.
-#[must_use]
-pub fn is_sent_copy(place: usize, count: usize, name: u128) -> bool {
-    let start = u128::try_from(count).ok().and_then(|count| name.checked_rem(count));
-    let start = start.and_then(|start| usize::try_from(start).ok()).unwrap_or(0);
-    let behind = place.saturating_add(count).saturating_sub(start).checked_rem(count.max(1));
-    behind.is_some_and(|behind| behind < FLOOD_COPIES_MAX)
-}
 
 /// The members that one peer is connected to, and whether it knows the same of this node.
 #[derive(Default)]
@@ -79,25 +60,5 @@ impl Neighbours {
     /// Whether the peer says that it is connected to this member.
     pub(crate) fn contains(&self, member: &PeerId) -> bool {
         self.members.load().contains(member)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn so_many_get_a_copy_and_each_one_in_its_turn() {
-        for count in [0, 1, 5, FLOOD_COPIES_MAX, FLOOD_COPIES_MAX + 1, 100] {
-            let chosen = |name| (0..count).filter(move |place| is_sent_copy(*place, count, name));
-            let mut often = vec![0; count];
-            for name in 0..1_000 {
-                assert_eq!(chosen(name).count(), count.min(FLOOD_COPIES_MAX), "of {count}");
-                chosen(name).for_each(|place| often[place] += 1);
-            }
-            let (most, least) = (often.iter().max(), often.iter().min());
-            assert!(most.zip(least).is_none_or(|(most, least)| most - least <= 80), "{often:?}");
-        }
-        assert_eq!((0..10).filter(|place| is_sent_copy(*place, 10, u128::MAX)).count(), FLOOD_COPIES_MAX);
     }
 }

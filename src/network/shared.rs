@@ -24,7 +24,6 @@ use super::half_open::HalfOpen;
 use super::handshake::{HANDSHAKE_DEADLINE, HandshakeError, LocalNode};
 use super::message_kind::{MessageKind, Spread};
 use super::metrics::add;
-use super::neighbours::is_sent_copy;
 use super::other_chains::OtherChains;
 use super::peer::{PeerId, Standing, now};
 use super::recent_set::{RecentSet, message_key};
@@ -141,18 +140,12 @@ impl Shared {
             // It need not come back.
             self.seen.lock().insert(key, now);
         }
-        let member = except.filter(|source| kind.spread() != Spread::Direct && self.is_member(*source));
-        let (anyway, others): (Vec<_>, Vec<_>) = self
-            .manager
-            .all()
-            .into_iter()
-            .filter(|connection| Some(connection.peer) != except)
-            .partition(|connection| member.is_some_and(|member| connection.neighbours.contains(&member)));
-        let copies = anyway.iter().enumerate().filter(|(place, _)| {
-            kind.spread() == Spread::Flood && is_sent_copy(*place, anyway.len(), key.unwrap_or_default())
-        });
-        for connection in others.iter().chain(copies.map(|(_, connection)| connection)) {
-            connection.offer(kind, encoded.clone(), key, now);
+        let member = except.filter(|source| kind.spread() == Spread::Mesh && self.is_member(*source));
+        for connection in self.manager.all() {
+            let has_it_anyway = member.is_some_and(|member| connection.neighbours.contains(&member));
+            if Some(connection.peer) != except && !has_it_anyway {
+                connection.offer(kind, encoded.clone(), key, now);
+            }
         }
     }
 

@@ -62,8 +62,6 @@ pub struct Plan {
     pub unbonding_ms: u64,
     /// Whether relays leave out who gets a message from the same member anyway, as in production; else all flood.
     pub mesh: bool,
-    /// Blocks at a main network's pace under load; else a few payments make one due.
-    pub is_paced: bool,
     /// Nodes spread over the world; otherwise every delay is random, and all are connected.
     pub geography: Option<Geography>,
 }
@@ -103,7 +101,6 @@ impl Plan {
             intrusions_per_second: 40,
             unbonding_ms: 600_000,
             mesh: true,
-            is_paced: false,
             geography: None,
         }
     }
@@ -177,7 +174,6 @@ impl Plan {
             intrusions_per_second: 40,
             unbonding_ms: [600_000, 8_000][random.below(2)],
             mesh: random.chance(600),
-            is_paced: false,
             geography: None,
         }
         .with_byzantine(random)
@@ -188,7 +184,6 @@ impl Plan {
         Self {
             geography: Some(Geography::spread(validators, random)),
             payments_per_second: 3,
-            is_paced: true,
             ..Self::calm(validators)
         }
     }
@@ -199,7 +194,6 @@ impl Plan {
             payments_per_second: 1,
             coins_each: COINS_EACH + payments / users().len() + 1,
             contested_per_mille: 0,
-            is_paced: true,
             ..Self::calm(validators)
         }
     }
@@ -332,16 +326,13 @@ pub fn genesis(plan: &Plan, users: &[SecretKey]) -> GenesisDocument {
     parameters.timeout_propose = timeout(400);
     parameters.timeout_prevote = timeout(250);
     parameters.timeout_precommit = timeout(250);
-    if plan.is_paced {
-        let main = ChainParameters::of_network(Network::Mainnet);
-        parameters.block_trigger = main.block_trigger;
-        parameters.min_block_gap_ms = main.min_block_gap_ms;
-    }
     if plan.geography.is_some() {
         // A main network's, but for the pace of blocks and epochs.
         let main = ChainParameters::of_network(Network::Mainnet);
         parameters.block_interval_ms = 3_000;
         parameters.epoch_duration_ms = 9_000;
+        parameters.block_trigger = main.block_trigger;
+        parameters.min_block_gap_ms = main.min_block_gap_ms;
         parameters.timeout_propose = main.timeout_propose;
         parameters.timeout_prevote = main.timeout_prevote;
         parameters.timeout_precommit = main.timeout_precommit;

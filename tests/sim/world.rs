@@ -7,7 +7,7 @@ use timed::consensus::events::{Event, Notification, Output, Signing, Timer, exec
 use timed::consensus::instances::LISTEN_MS;
 use timed::consensus::signing::Identity;
 use timed::mempool::TransactionSource;
-use timed::network::{FLOOD_COPIES_MAX, MessageKind, is_sent_copy};
+use timed::network::MessageKind;
 use timed::protocol::evidence::check_against;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
@@ -408,22 +408,13 @@ impl World {
         self.strangers.overhear(message);
         self.hold_to_wire(from, message);
         let is_often = matches!(message, Message::Transaction(_) | Message::VoteBatch(_));
-        let source = except.filter(|_| self.plan.mesh).and_then(|peer| self.member_at(&peer));
-        let has_it_anyway = |world: &Self, to: usize| {
-            source.is_some_and(|source| world.are_connected(source, to) && !world.cut[source][to])
-        };
-        let told = (0..self.nodes.len()).filter(|to| {
-            *to != from && self.are_connected(from, *to) && Some(self.nodes[*to].peer) != except
-        });
-        let (anyway, others): (Vec<usize>, Vec<usize>) = told.partition(|to| has_it_anyway(self, *to));
-        let copied = if is_often { &[][..] } else { &anyway };
-        let name = if copied.len() > FLOOD_COPIES_MAX { self.random.next().into() } else { 0 };
-        for to in others {
-            self.send(from, to, message.clone());
-        }
-        for (place, to) in copied.iter().enumerate() {
-            if is_sent_copy(place, copied.len(), name) {
-                self.send(from, *to, message.clone());
+        let source = except.filter(|_| self.plan.mesh && is_often).and_then(|peer| self.member_at(&peer));
+        for to in 0..self.nodes.len() {
+            let has_it_anyway =
+                source.is_some_and(|source| self.are_connected(source, to) && !self.cut[source][to]);
+            let is_told = to != from && self.are_connected(from, to) && Some(self.nodes[to].peer) != except;
+            if is_told && !has_it_anyway {
+                self.send(from, to, message.clone());
             }
         }
     }
