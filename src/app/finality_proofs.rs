@@ -26,7 +26,9 @@ use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedF
 use crate::rpc::api::NodeApiError;
 use crate::storage::{BlockReader, Index, RealDisk, StorageError};
 use crate::types::genesis::GenesisError;
-use crate::types::{CommittedBlock, GenesisDocument, Height, Released, SignatureVerifier, TxId};
+use crate::types::{
+    CommittedBlock, Epoch, GenesisDocument, Height, Released, SignatureVerifier, TxId, ValidatorSet,
+};
 
 /// Proofs that are built or checked at once, at most; further callers wait their turn.
 pub const PROOF_JOBS_MAX: usize = 2;
@@ -132,6 +134,14 @@ impl FinalityProofs {
         proof: FinalityProof,
     ) -> Result<Result<ProvedFinality, FinalityProofError>, NodeApiError> {
         self.run(move |inner| verify_with(&inner.genesis, &proof, &*inner.verifier)).await
+    }
+
+    /// The set that votes in an epoch; `None` while the index does not know it.
+    ///
+    /// # Errors
+    /// When the disk fails or the node stops.
+    pub async fn set_of(&self, epoch: Epoch) -> Result<Option<ValidatorSet>, NodeApiError> {
+        self.run(move |inner| inner.builder.set_of(epoch)).await?.map_err(storage_error)
     }
 
     async fn standing(&self, txid: TxId) -> Result<Standing, NodeApiError> {

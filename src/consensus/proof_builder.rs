@@ -82,6 +82,20 @@ impl<D: Disk> ProofBuilder<D> {
         Ok(Self { chain_id, first_set, index, blocks, bytes_max: FINALITY_PROOF_BYTES_MAX })
     }
 
+    /// The set that votes in an epoch; `None` while the index does not know it.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn set_of(&self, epoch: Epoch) -> Result<Option<ValidatorSet>, StorageError> {
+        let Some(before) = epoch.checked_sub(1) else {
+            return Ok(Some(ValidatorSet::clone(&self.first_set)));
+        };
+        match self.index.epoch_end(before)? {
+            Some((_, hash)) => self.index.validator_set(&hash),
+            None => Ok(None),
+        }
+    }
+
     /// The links to an epoch, and its set.
     fn links(&self, epoch: Epoch) -> Result<(Vec<EpochLink>, Arc<ValidatorSet>), ProofBuildError> {
         let mut links = Vec::new();

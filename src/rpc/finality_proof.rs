@@ -241,17 +241,26 @@ pub(super) async fn get(node: Arc<dyn NodeApi>, txid: TxId) -> Result<FinalityPr
         return text
             .map_err(|failure| error(INTERNAL, failure.to_string(), "internal", "see the node's log"));
     }
-    match node.transaction_status(txid).await.map_err(of_node)?.status {
+    Err(why_none(&*node, txid).await)
+}
+
+/// Why this node has no proof of a transaction.
+pub(super) async fn why_none(node: &dyn NodeApi, txid: TxId) -> ErrorObjectOwned {
+    let status = match node.transaction_status(txid).await {
+        Ok(info) => info.status,
+        Err(failure) => return of_node(failure),
+    };
+    match status {
         TransactionStatus::Unknown => {
             let hint = "check the txid; a node that is syncing does not know the latest transactions";
-            Err(error(NOT_FOUND, "transaction not found", "transaction_not_found", hint))
+            error(NOT_FOUND, "transaction not found", "transaction_not_found", hint)
         }
         TransactionStatus::Pending
         | TransactionStatus::Certified
         | TransactionStatus::Final
         | TransactionStatus::Confirmed => {
             let hint = "`waitfortransaction` waits until it is";
-            Err(error(NOT_FOUND, "the transaction is not final yet", "transaction_not_final", hint))
+            error(NOT_FOUND, "the transaction is not final yet", "transaction_not_final", hint)
         }
     }
 }

@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::api::NodeApi;
 use super::base64;
 use super::errors::{INTERNAL, NOT_FOUND, error, of_node};
-use super::finality_proof::{PROOF_TEXT_BYTES_MAX, ProvedInfo, get};
+use super::finality_proof::{PROOF_TEXT_BYTES_MAX, ProvedInfo, why_none};
 use super::types::{OutputInfo, TransactionInfo};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::types::codec::{decode, encode};
@@ -193,15 +193,7 @@ pub(super) async fn get_receipt(
     txid: TxId,
 ) -> Result<PaymentReceipt, ErrorObjectOwned> {
     let Some((proof, proved)) = node.finality_proof(txid).await.map_err(of_node)? else {
-        // It says why there is none.
-        get(node, txid).await?;
-        let hint = "ask again in a moment";
-        return Err(error(
-            NOT_FOUND,
-            "the transaction has become final just now",
-            "transaction_not_final",
-            hint,
-        ));
+        return Err(why_none(&*node, txid).await);
     };
     let (transaction, _) = node.transaction(txid).await.map_err(of_node)?.ok_or_else(|| {
         let hint = "ask a node that has the whole chain";

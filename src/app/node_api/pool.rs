@@ -10,7 +10,7 @@ pub(super) fn mempool_entry(pool: &TransactionPool, entry: &PoolEntry) -> Mempoo
     let mut depends: Vec<TxId> = transaction.inputs().iter().map(|input| input.txid).collect();
     depends.sort_unstable();
     depends.dedup();
-    depends.retain(|parent| pool.entry(parent).is_some());
+    depends.retain(|parent| pool.get(parent).is_some());
     MempoolEntry {
         txid: transaction.txid(),
         size: transaction.encoded_bytes(),

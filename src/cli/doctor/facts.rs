@@ -20,7 +20,7 @@ use crate::types::{Height, TimeMs};
 
 /// Syncs that are timed.
 const SYNCS: usize = 9;
-/// Bytes of each.
+/// Bytes that are written before each of them: a small commit of the vote journal.
 const SYNC_BYTES: usize = 4_096;
 /// Between two looks at a node that catches up.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
@@ -29,12 +29,12 @@ const REACH_TIMEOUT: Duration = Duration::from_secs(3);
 /// The last bytes of the log that a bundle takes along.
 const LOG_BYTES: u64 = 64 << 10;
 
-/// All that is known.
+/// All that could be found out about a node and its machine; what a bundle holds.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Facts {
     /// The version of this program.
     pub(super) version: &'static str,
-    /// The wall clock here.
+    /// When this was found out, by this machine's clock: milliseconds since the Unix epoch.
     pub(super) now_ms: TimeMs,
     /// The configuration that was named, if it can be read: what it says, without users.
     pub(super) config: Option<Result<Config, String>>,
@@ -46,7 +46,7 @@ pub(super) struct Facts {
     pub(super) log: Option<String>,
 }
 
-/// The machine.
+/// What the machine says; absent fields could not be measured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Machine {
     /// The data directory, if it is there.
@@ -63,7 +63,7 @@ pub(super) struct Machine {
     pub(super) peer_port_free: Option<bool>,
 }
 
-/// The node.
+/// What the node says by RPC, each member as its method answers it.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Node {
     pub(super) status: NodeStatus,
