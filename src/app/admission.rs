@@ -15,16 +15,34 @@ use crate::consensus::view::ConsensusView;
 use crate::network::PeerId;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
+use crate::rpc::EventLog;
 use crate::types::{Message, TimeMs, Transaction, TxId};
 
 /// The node behind admission.
 pub(super) struct AdmittedTo {
     /// The chain.
-    pub(super) bft: Arc<ConsensusView>,
+    bft: Arc<ConsensusView>,
     /// The way to the core.
-    pub(super) engine: Arc<ConsensusHandle>,
+    engine: Arc<ConsensusHandle>,
     /// Remembers when what was accepted.
-    pub(super) feeds: Arc<Feeds>,
+    feeds: Arc<Feeds>,
+    /// Tells of it.
+    events: Arc<EventLog>,
+}
+
+impl AdmittedTo {
+    /// What takes transactions, and what remembers and tells that it did.
+    pub(super) fn new(
+        (bft, engine): (&Arc<ConsensusView>, &Arc<ConsensusHandle>),
+        (feeds, events): (&Arc<Feeds>, &Arc<EventLog>),
+    ) -> Self {
+        Self {
+            bft: Arc::clone(bft),
+            engine: Arc::clone(engine),
+            feeds: Arc::clone(feeds),
+            events: Arc::clone(events),
+        }
+    }
 }
 
 impl Node for AdmittedTo {
@@ -46,6 +64,7 @@ impl Node for AdmittedTo {
 
     fn accepted(&self, txid: TxId, now_ms: TimeMs, now: Instant) {
         self.feeds.accepted(txid, now_ms, now);
+        self.events.accepted(txid, now);
     }
 
     fn changed(&self, txid: &TxId) {

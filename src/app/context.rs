@@ -14,7 +14,7 @@ use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
 use crate::network::NetworkHandle;
-use crate::rpc::FinalityFeed;
+use crate::rpc::EventLog;
 use crate::runtime::{Clock, Config, TaskRegistry};
 use crate::storage::{BlockReader, DirectoryLock, Index, RealDisk};
 use crate::types::{GenesisDocument, TimeMs};
@@ -50,8 +50,8 @@ pub struct AppContext {
     pub admission: AdmissionHandle,
     /// Times, watches, blocks.
     pub feeds: Arc<Feeds>,
-    /// Numbered finality events.
-    pub finality_feed: Arc<FinalityFeed>,
+    /// What happened, numbered.
+    pub events: Arc<EventLog>,
     /// Its key signs only in epochs that start later than this; 0 for any.
     pub signs_after_ms: TimeMs,
     /// Builds and checks finality proofs.

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - INV-FEEDS-1: the times of at most [`TIMES_MAX`] transactions are kept, the oldest go first.
-//!   So are the receipts of at most [`RECEIPTS_MAX`].
+//!   So are the receipts of at most [`RECEIPTS_MAX`], and the losers of at most [`LOSERS_MAX`] conflicts.
 //! - INV-FEEDS-2: whoever watches a transaction misses no change after [`Feeds::watch`] returned.
 //!
 //! # Concurrency
@@ -26,6 +26,8 @@ use crate::types::{BlockHash, Epoch, Height, Round, TimeMs, TxId};
 pub const TIMES_MAX: usize = 131_072;
 /// Receipts that are remembered until the index has them, at most.
 pub const RECEIPTS_MAX: usize = 4_096;
+/// Transactions that are remembered to have lost their coin to another one, at most.
+pub const LOSERS_MAX: usize = 16_384;
 /// Blocks that a slow reader of [`Feeds::blocks`] may be behind.
 pub const BLOCK_FEED_MAX: usize = 256;
 
@@ -70,6 +72,13 @@ struct Times {
 }
 
 #[derive(Default)]
+struct Losers {
+    /// Each with who has its coin.
+    by_txid: HashMap<TxId, TxId, RandomState>,
+    order: VecDeque<TxId>,
+}
+
+#[derive(Default)]
 struct Receipts {
     by_txid: HashMap<TxId, Receipt, RandomState>,
     order: VecDeque<TxId>,
@@ -81,6 +90,7 @@ type Watches = Mutex<HashMap<TxId, watch::Sender<()>, RandomState>>;
 pub struct Feeds {
     times: Mutex<Times>,
     receipts: Mutex<Receipts>,
+    losers: Mutex<Losers>,
     watches: Arc<Watches>,
     blocks: broadcast::Sender<BlockSummary>,
 }
@@ -88,7 +98,13 @@ pub struct Feeds {
 impl Default for Feeds {
     fn default() -> Self {
         let (blocks, _) = broadcast::channel(BLOCK_FEED_MAX);
-        Self { times: Mutex::default(), receipts: Mutex::default(), watches: Arc::default(), blocks }
+        Self {
+            times: Mutex::default(),
+            receipts: Mutex::default(),
+            losers: Mutex::default(),
+            watches: Arc::default(),
+            blocks,
+        }
     }
 }
 
@@ -136,6 +152,24 @@ impl Feeds {
     #[must_use]
     pub fn receipt(&self, txid: &TxId) -> Option<Receipt> {
         self.receipts.lock().by_txid.get(txid).copied()
+    }
+
+    /// Who has the coin of a transaction that can never be in a block for that reason, if it is remembered.
+    #[must_use]
+    pub fn winner(&self, loser: &TxId) -> Option<TxId> {
+        self.losers.lock().by_txid.get(loser).copied()
+    }
+
+    pub(super) fn lost(&self, loser: TxId, winner: TxId) {
+        let mut losers = self.losers.lock();
+        if losers.by_txid.insert(loser, winner).is_none() {
+            losers.order.push_back(loser);
+        }
+        if losers.order.len() > LOSERS_MAX
+            && let Some(oldest) = losers.order.pop_front()
+        {
+            losers.by_txid.remove(&oldest);
+        }
     }
 
     /// Blocks from now on.
@@ -252,6 +286,19 @@ mod tests {
         }
         assert_eq!(feeds.times(&txid(0)), None);
         assert_eq!(feeds.times.lock().by_txid.len(), TIMES_MAX);
+    }
+
+    /// INV-FEEDS-1.
+    #[test]
+    fn losers_are_kept_with_their_winners_within_the_bound() {
+        let feeds = Feeds::default();
+        (0..=LOSERS_MAX).for_each(|index| feeds.lost(txid(index), txid(index + 1)));
+        feeds.lost(txid(LOSERS_MAX), txid(7));
+        assert_eq!(feeds.winner(&txid(0)), None);
+        assert_eq!(feeds.winner(&txid(1)), Some(txid(2)));
+        assert_eq!(feeds.winner(&txid(LOSERS_MAX)), Some(txid(7)));
+        let known = feeds.losers.lock();
+        assert_eq!((known.by_txid.len(), known.order.len()), (LOSERS_MAX, LOSERS_MAX));
     }
 
     #[test]

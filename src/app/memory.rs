@@ -14,10 +14,10 @@
 //! | consensus | 2,357 |
 //! | outputs | 1,661 |
 //! | storage | 2,053 |
-//! | rpc | 664 |
+//! | rpc | 816 |
 //! | pool | 320 |
 //! | admission | 148 |
-//! | all | 8,982 |
+//! | all | 9,134 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.

@@ -30,12 +30,13 @@ use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedF
 use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::state::LedgerState;
+use crate::rpc::EventLog;
 use crate::rpc::api::{BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, UtxoPage};
 use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
-    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, FinalizedPage, GenesisInfo,
-    HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo,
-    NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, ReceiptInfo, TransactionStatus,
+    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo, HeartbeatInfo,
+    IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeState,
+    NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, ReceiptInfo, TransactionStatus,
     TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
 use crate::storage::StorageError;
@@ -65,6 +66,8 @@ async fn blocking<T: Send + 'static>(
 struct Course {
     status: TransactionStatus,
     height: Option<Height>,
+    /// Who has its coin.
+    winner: Option<TxId>,
 }
 
 impl AppContext {
@@ -107,13 +110,20 @@ impl AppContext {
                 (None, Stage::Certified) => TransactionStatus::Certified,
                 (None, Stage::Final { .. }) => TransactionStatus::Final,
             };
-            return Ok(Course { status, height: known.included });
+            return Ok(Course { status, height: known.included, winner: None });
         }
         let index = Arc::clone(&self.index);
         let found = blocking(move || index.transaction(&txid)).await?;
         Ok(match found {
-            Some((height, _)) => Course { status: TransactionStatus::Confirmed, height: Some(height) },
-            None => Course { status: TransactionStatus::Unknown, height: None },
+            Some((height, _)) => {
+                Course { status: TransactionStatus::Confirmed, height: Some(height), winner: None }
+            }
+            None => {
+                let winner = self.feeds.winner(&txid);
+                let status =
+                    if winner.is_some() { TransactionStatus::Conflicted } else { TransactionStatus::Unknown };
+                Course { status, height: None, winner }
+            }
         })
     }
 
@@ -131,6 +141,7 @@ impl AppContext {
         Ok(TransactionStatusInfo {
             txid,
             status: course.status,
+            winner: course.winner,
             accepted_ms: times.map(|times| times.accepted_ms),
             certified_ms: times.and_then(|times| times.certified_ms),
             final_ms: times.and_then(|times| times.final_ms),
@@ -484,7 +495,12 @@ impl NodeApi for AppContext {
             let course = self.course_of(txid).await?;
             let state = self.bft.state();
             let known = (course.status, course.height, state.height());
-            Ok(explain::explain(txid, known, votes.as_ref(), &self.connected_masternodes(&state)))
+            Ok(explain::explain(
+                (txid, course.winner),
+                known,
+                votes.as_ref(),
+                &self.connected_masternodes(&state),
+            ))
         }
         .boxed()
     }
@@ -500,7 +516,7 @@ impl NodeApi for AppContext {
             let reached = async {
                 loop {
                     let course = self.course_of(txid).await?;
-                    if target.is_reached_by(course.status) {
+                    if target.is_reached_by(course.status) || course.status == TransactionStatus::Conflicted {
                         return Ok(course);
                     }
                     // That the time is over is as good a reason to look as a change.
@@ -648,13 +664,17 @@ impl NodeApi for AppContext {
         self.clock.instant().saturating_duration_since(self.started_at).as_secs()
     }
 
-    fn finalized_since(
-        &self,
-        cursor: Option<u64>,
-        limit: usize,
-        wait: Duration,
-    ) -> BoxFuture<'_, FinalizedPage> {
-        self.finality_feed.since(cursor, limit, wait, || self.clock.instant()).boxed()
+    fn events(&self) -> &Arc<EventLog> {
+        &self.events
+    }
+
+    fn final_in_pool(&self) -> Vec<(TxId, Arc<Transaction>)> {
+        self.pool.finals()
+    }
+
+    fn next_change(&self, txid: TxId) -> BoxFuture<'static, ()> {
+        let mut watch = self.feeds.watch(txid);
+        async move { watch.changed().await }.boxed()
     }
 
     fn stop(&self) {

@@ -22,9 +22,10 @@ use crate::network::NetworkHandle;
 use crate::protocol::finality::DropReason;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
-use crate::rpc::FinalityFeed;
+use crate::rpc::EventLog;
+use crate::rpc::events::{Happened, block_event};
 use crate::runtime::{Clock, TaskRegistry, metric_names};
-use crate::types::{Epoch, PublicKey, TxId};
+use crate::types::{Epoch, Height, Payload, PublicKey, TxId};
 use crate::utxo::UtxoManager;
 
 /// What changes from block to block.
@@ -39,8 +40,8 @@ pub(super) struct NodeObserver {
     pub(super) mirror: Mirror,
     /// Times, watches, blocks.
     pub(super) feeds: Arc<Feeds>,
-    /// Numbered finality events.
-    pub(super) finality_feed: Arc<FinalityFeed>,
+    /// What happened, numbered.
+    pub(super) events: Arc<EventLog>,
     /// Where transactions of peers go, and who waits for news.
     pub(super) admission: AdmissionHandle,
     /// The peers, among which members of the set have places of their own.
@@ -58,16 +59,15 @@ impl NodeObserver {
     pub(super) fn new(
         utxos: Arc<UtxoManager>,
         pool: Arc<TransactionPool>,
-        feeds: (Arc<Feeds>, Arc<FinalityFeed>),
+        (feeds, events): (Arc<Feeds>, Arc<EventLog>),
         (admission, network): (AdmissionHandle, NetworkHandle),
         identity: Option<PublicKey>,
         state: &LedgerState,
         (blocks, failures): (SyncSender<BlockOrder>, TaskRegistry),
     ) -> Self {
         let last_block = LastBlock { at: Clock.instant(), epoch: state.next_epoch() };
-        let (feeds, finality_feed) = feeds;
         let mirror = admission.mirror(utxos, pool);
-        Self { mirror, feeds, finality_feed, admission, network, identity, last_block, blocks, failures }
+        Self { mirror, feeds, events, admission, network, identity, last_block, blocks, failures }
     }
 
     fn certified(&self, txid: &TxId) {
@@ -77,30 +77,47 @@ impl NodeObserver {
     }
 
     fn finalized(&self, transaction: &CheckedTransaction) {
+        let txid = transaction.txid();
+        // Votes that come again, as after a restart, tell nothing new.
+        let is_new = !self.mirror.pool.is_final(&txid);
         if self.mirror.finalized(transaction, Clock.now_ms()) {
             self.admission.wake();
         }
-        self.told_final(&transaction.txid());
+        self.told_final(transaction, None, is_new);
     }
 
-    fn told_final(&self, txid: &TxId) {
-        self.admission.finalized(txid);
+    /// A transaction is final: by votes, or by the block of this height. `is_new` says that it was not before.
+    fn told_final(&self, transaction: &CheckedTransaction, height: Option<Height>, is_new: bool) {
+        let txid = transaction.txid();
+        self.admission.finalized(&txid);
         let now = Clock.instant();
-        if let Some(latency) = self.feeds.finalized(txid, Clock.now_ms(), now) {
-            self.finality_feed.push(*txid, latency, now);
+        let latency = self.feeds.finalized(&txid, Clock.now_ms(), now);
+        if let Some(latency) = latency {
             metrics::histogram!(metric_names::FINALITY_SECONDS).record(latency.as_secs_f64());
             let latency_ms = latency.as_secs_f64() * 1_000.0;
             tracing::debug!(txid = %txid.short(), latency_ms, "Transaction finalized");
         }
-        self.feeds.changed(txid);
+        if is_new {
+            let transaction = Arc::clone(transaction.transaction());
+            self.events.push(Happened::Final { txid, transaction, height, latency }, now);
+        }
+        self.feeds.changed(&txid);
     }
 
     fn dropped(&self, txid: &TxId, reason: &DropReason) {
         tracing::debug!(txid = %txid.short(), ?reason, "transaction dropped");
+        let winner = match reason {
+            DropReason::SpentBy(winner) => Some(*winner),
+            _ => None,
+        };
+        if let Some(winner) = winner {
+            self.feeds.lost(*txid, winner);
+        }
         self.admission.contested(txid);
         if self.mirror.dropped(*txid) {
             self.admission.wake();
         }
+        self.events.push(Happened::Dropped { txid: *txid, reason: reason.name(), winner }, Clock.instant());
         self.feeds.changed(txid);
     }
 
@@ -108,12 +125,16 @@ impl NodeObserver {
         let header = &applied.committed.block.header;
         let (now, now_ms) = (Clock.instant(), Clock.now_ms());
         let txids: Vec<TxId> = applied.transactions.iter().map(CheckedTransaction::txid).collect();
+        let was_final: Vec<bool> = txids.iter().map(|txid| self.mirror.pool.is_final(txid)).collect();
         // Before anybody can see that it is in a block.
         self.feeds.note_receipts(&applied.receipts);
         if self.mirror.included(&txids, header.height, now_ms) {
             self.admission.wake();
         }
-        txids.iter().for_each(|txid| self.told_final(txid));
+        for (transaction, was_final) in applied.transactions.iter().zip(was_final) {
+            self.told_final(transaction, Some(header.height), !was_final);
+        }
+        self.reward(applied);
         let epoch = applied.state.next_epoch();
         let last = std::mem::replace(&mut self.last_block, LastBlock { at: now, epoch });
         let since_last = now.saturating_duration_since(last.at);
@@ -148,9 +169,30 @@ impl NodeObserver {
             own: applied.own,
             since_last,
         });
+        self.events.push(Happened::Block(block_event(&applied.committed)), now);
         if self.blocks.send(BlockOrder::Index(Arc::clone(applied))).is_err() {
             self.failures.fail("observers", "the block log's thread is gone");
         }
+    }
+
+    /// Nobody votes on a reward: its block makes it final.
+    fn reward(&self, applied: &AppliedBlock) {
+        let first = applied.committed.block.transactions.first();
+        if let Some(transaction) = first.filter(|one| matches!(one.payload, Payload::Reward { .. })) {
+            let (txid, height) = (transaction.txid(), applied.committed.block.header.height);
+            let transaction = Arc::clone(transaction);
+            let happened = Happened::Final { txid, transaction, height: Some(height), latency: None };
+            self.events.push(happened, Clock.instant());
+        }
+    }
+
+    fn conflicting(&self, txid: TxId, locked_to: TxId) {
+        let body = |txid: TxId| {
+            let known = self.mirror.pool.get(&txid);
+            (txid, known.map(|known| Arc::clone(known.transaction())))
+        };
+        let happened = Happened::Doublespend { first: body(locked_to), second: body(txid) };
+        self.events.push(happened, Clock.instant());
     }
 
     fn measure(&self, applied: &AppliedBlock, since_last_s: f64) {
@@ -188,6 +230,7 @@ impl Observer for NodeObserver {
             Notification::Conflicting { txid, locked_to } => {
                 tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
                 self.mirror.conflicting(&txid, &locked_to);
+                self.conflicting(txid, locked_to);
                 self.admission.contested(&txid);
                 self.admission.contested(&locked_to);
             }
@@ -202,6 +245,7 @@ impl Observer for NodeObserver {
             | Notification::Heartbeats(_) => {}
             Notification::Progress(Progress { round, .. }) => {
                 metrics::gauge!(metric_names::CONSENSUS_ROUND).set(f64::from(round));
+                self.events.stepped();
             }
         }
     }

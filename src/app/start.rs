@@ -40,7 +40,7 @@ use crate::consensus::vote_journal::start_journal;
 use crate::mempool::{PoolLimits, TransactionPool};
 use crate::network::{Network, NetworkConfig, NetworkEvents, NetworkHandle};
 use crate::protocol::state::LedgerState;
-use crate::rpc::{FinalityFeed, MetricsServer, RpcServer, RpcServerConfig};
+use crate::rpc::{EventLog, MetricsServer, RpcServer, RpcServerConfig};
 use crate::runtime::config::RpcAuth;
 use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names};
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
@@ -103,7 +103,7 @@ pub async fn start(
         blocks,
         admission,
         feeds,
-        finality_feed,
+        event_log,
         signs_after_ms,
         lock,
     } = services;
@@ -126,7 +126,7 @@ pub async fn start(
         bft,
         admission,
         feeds,
-        finality_feed,
+        events: event_log,
         signs_after_ms,
         proofs,
         _lock: lock,
@@ -198,7 +198,7 @@ struct Services {
     blocks: crate::storage::BlockReader<crate::storage::RealDisk>,
     admission: AdmissionHandle,
     feeds: Arc<Feeds>,
-    finality_feed: Arc<FinalityFeed>,
+    event_log: Arc<EventLog>,
     signs_after_ms: TimeMs,
     lock: Arc<crate::storage::DirectoryLock>,
 }
@@ -248,8 +248,8 @@ fn start_consensus(
     };
     let (engine, inbox) = ConsensusHandle::new(voters);
     let (admission, admission_inbox) = AdmissionHandle::new(&network.identity());
-    let (feeds, finality_feed) = (Arc::new(Feeds::default()), Arc::new(FinalityFeed::default()));
-    let both = (Arc::clone(&feeds), Arc::clone(&finality_feed));
+    let both = readers(&state);
+    let (feeds, event_log) = both.clone();
     let peers = (admission.clone(), network.clone());
 
     let writer = start_index_writer(&index, &utxos, registry)?;
@@ -286,7 +286,7 @@ fn start_consensus(
         verifier: Arc::clone(verifier),
         expiry_ms: config.mempool.expiry_s.saturating_mul(1_000),
         network: network.clone(),
-        node: AdmittedTo { bft: Arc::clone(&bft), engine: Arc::clone(&engine), feeds: Arc::clone(&feeds) },
+        node: AdmittedTo::new((&bft, &engine), (&feeds, &event_log)),
     };
     admission::start(admission_inbox, services, registry)?;
     Ok(Services {
@@ -298,10 +298,15 @@ fn start_consensus(
         blocks,
         admission,
         feeds,
-        finality_feed,
+        event_log,
         signs_after_ms,
         lock,
     })
+}
+
+/// What tells readers of what happens from now on.
+fn readers(state: &LedgerState) -> (Arc<Feeds>, Arc<EventLog>) {
+    (Arc::default(), Arc::new(EventLog::new(rand::random(), state.height())))
 }
 
 fn start_index_writer(

@@ -24,7 +24,7 @@ use crate::app;
 use crate::app::devnet::{Devnet, DevnetNode};
 use crate::app::networks::{DEVNET_ACCOUNT_TIME, DEVNET_MNEMONIC, DEVNET_VALIDATORS, devnet_account_keys};
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
-use crate::rpc::types::{BlockInfo, BlockchainInfo, FinalizedPage, NodeStatus};
+use crate::rpc::types::{BlockInfo, BlockchainInfo, EventInfo, EventPage, NodeStatus};
 use crate::runtime::config::{LogFormat, LoggingConfig};
 use crate::runtime::logging::LogControl;
 use crate::runtime::signals::{Heard, Signals};
@@ -393,7 +393,7 @@ fn url_of(node: &DevnetNode) -> String {
 struct Watcher {
     clients: Vec<RpcClient>,
     current: usize,
-    cursor: Option<u64>,
+    cursor: Option<String>,
     told: Option<(Height, TimeMs)>,
     started: Instant,
     last_news: Instant,
@@ -428,7 +428,7 @@ impl Watcher {
         let Some((told, told_ms)) = self.told else {
             // Where an existing chain goes on.
             self.told = Some((chain.blocks, chain.time));
-            let page: FinalizedPage = client.call("getfinalizedsince", &[]).await?;
+            let page: EventPage = client.call("getfinalizedsince", &[]).await?;
             self.cursor = Some(page.next_cursor);
             return Ok(Vec::new());
         };
@@ -464,13 +464,17 @@ impl Watcher {
 
     /// How many transactions became final since the last call at this node, and the median time from its acceptance.
     async fn finality(&mut self, client: &RpcClient) -> Result<Option<(usize, f64)>, RpcCommandError> {
-        let params = match self.cursor {
+        let params = match &self.cursor {
             Some(cursor) => vec![json!(cursor), json!(FINALIZED_EVENTS_MAX), json!(0)],
             None => Vec::new(),
         };
-        let page: FinalizedPage = client.call("getfinalizedsince", &params).await?;
+        let page: EventPage = client.call("getfinalizedsince", &params).await?;
         self.cursor = Some(page.next_cursor);
-        let mut latencies_us: Vec<u64> = page.events.iter().map(|event| event.latency_us).collect();
+        let latency = |event: &EventInfo| match event {
+            EventInfo::Final(event) => event.latency_us,
+            _ => None,
+        };
+        let mut latencies_us: Vec<u64> = page.events.iter().filter_map(latency).collect();
         latencies_us.sort_unstable();
         let median_us = latencies_us.get(latencies_us.len() / 2).copied();
         Ok(median_us.map(|us| (latencies_us.len(), Duration::from_micros(us).as_secs_f64() * 1_000.0)))

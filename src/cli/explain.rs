@@ -23,6 +23,7 @@ pub struct Args {
 const fn status_words(status: TransactionStatus) -> &'static str {
     match status {
         TransactionStatus::Unknown => "unknown here",
+        TransactionStatus::Conflicted => "lost its coin to another transaction",
         TransactionStatus::Pending => "waiting for votes",
         TransactionStatus::Certified => "certified",
         TransactionStatus::Final => "final",

@@ -28,6 +28,7 @@ mod tests;
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ahash::RandomState;
@@ -38,7 +39,7 @@ use self::floor::{Fullness, RollingFloor};
 use self::recent::RecentRing;
 use self::stage::{ByClass, Class};
 use crate::protocol::validity::CheckedTransaction;
-use crate::types::{Amount, Height, PublicKey, TimeMs, TxId};
+use crate::types::{Amount, Height, PublicKey, TimeMs, Transaction, TxId};
 
 pub use self::error::PoolError;
 pub use self::floor::{FLOOR_HALF_LIFE_MS, FLOOR_INCREMENT, FeeRate};
@@ -545,6 +546,19 @@ impl TransactionPool {
     #[must_use]
     pub fn entries(&self, limit: usize) -> Vec<PoolEntry> {
         self.entries.iter().take(limit).map(|entry| entry.clone()).collect()
+    }
+
+    /// Those that are final, in no order.
+    #[must_use]
+    pub fn finals(&self) -> Vec<(TxId, Arc<Transaction>)> {
+        let finals = self.entries.iter().filter(|entry| matches!(entry.stage, Stage::Final { .. }));
+        finals.map(|entry| (*entry.key(), Arc::clone(entry.transaction.transaction()))).collect()
+    }
+
+    /// Whether a transaction of the pool is final.
+    #[must_use]
+    pub fn is_final(&self, txid: &TxId) -> bool {
+        self.entries.get(txid).is_some_and(|entry| matches!(entry.stage, Stage::Final { .. }))
     }
 
     /// How many transactions there are.

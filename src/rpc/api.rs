@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 
+use super::events::EventLog;
 use super::types::{
-    AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, FinalizedPage, GenesisInfo, HeartbeatInfo,
-    IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeStatus,
-    NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+    AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo, HeartbeatInfo, IndexInfo,
+    MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeStatus, NotReady,
+    OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
 use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
@@ -207,14 +208,12 @@ pub trait NodeApi: Send + Sync + 'static {
     fn memory_info(&self) -> MemoryInfo;
     /// Seconds since the node started.
     fn uptime_s(&self) -> u64;
-    /// Transactions that this node saw become final after `cursor`; see
-    /// [`FinalityFeed`](super::finality_feed::FinalityFeed), which does the work.
-    fn finalized_since(
-        &self,
-        cursor: Option<u64>,
-        limit: usize,
-        wait: Duration,
-    ) -> BoxFuture<'_, FinalizedPage>;
+    /// What happened at this node.
+    fn events(&self) -> &Arc<EventLog>;
+    /// What is final and in no block.
+    fn final_in_pool(&self) -> Vec<(TxId, Arc<Transaction>)>;
+    /// Ends when something became of a transaction after this call.
+    fn next_change(&self, txid: TxId) -> BoxFuture<'static, ()>;
     /// Begins an orderly shutdown.
     fn stop(&self);
 }

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -69,6 +70,18 @@ pub struct Connection {
     /// Fires when it has to go.
     pub closing: CancellationToken,
     state: Mutex<State>,
+    /// What goes on with the socket when HTTP is over.
+    next: Next,
+}
+
+/// What a WebSocket does until it ends.
+#[derive(Default)]
+struct Next(Mutex<Option<BoxFuture<'static, ()>>>);
+
+impl std::fmt::Debug for Next {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Next")
+    }
 }
 
 /// How useless a connection is: the smallest goes first.
@@ -100,7 +113,7 @@ impl Connection {
             authenticated: false,
             rests_until: now,
         };
-        Self { peer, closing: CancellationToken::new(), state: Mutex::new(state) }
+        Self { peer, closing: CancellationToken::new(), state: Mutex::new(state), next: Next::default() }
     }
 
     fn read(&self, count: usize, now: Instant) {
@@ -135,6 +148,17 @@ impl Connection {
     pub fn head_arrived(&self) {
         self.state.lock().asked = true;
         self.enter(Phase::Body, true);
+    }
+
+    /// HTTP ends with the answer that is being made, and the socket goes on with this.
+    pub fn go_on_with(&self, next: BoxFuture<'static, ()>) {
+        *self.next.0.lock() = Some(next);
+    }
+
+    /// What the socket goes on with, once.
+    #[must_use]
+    pub fn take_next(&self) -> Option<BoxFuture<'static, ()>> {
+        self.next.0.lock().take()
     }
 
     /// The next request is to be read only then.

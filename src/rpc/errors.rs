@@ -33,6 +33,8 @@ pub const UNAUTHORIZED: i32 = -32_001;
 pub const UNKNOWN_METHOD: i32 = -32_601;
 /// Too few or too many parameters, or an unknown name among them.
 pub const BAD_PARAMETERS: i32 = -32_602;
+/// A subscription was asked for by HTTP, which can't push (as go-ethereum's `notifications not supported`).
+pub const METHOD_NEEDS_SOCKET: i32 = -32_011;
 /// The node failed, not the request.
 pub const INTERNAL: i32 = -32_603;
 /// The body is no JSON, or nests too deep; the HTTP status is 400.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::api::{
     BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, SubmitErrorClass, UtxoPage,
 };
-use super::finality_feed::FinalityFeed;
+use super::events::{EventLog, Happened};
 use super::types::*;
 use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify};
@@ -25,9 +25,10 @@ pub(crate) const HEIGHT: Height = 1;
 /// Its one peer, for who wants to be rid of it.
 pub(crate) const PEER: &str = "192.0.2.1:24100";
 
-#[derive(Default)]
 pub(crate) struct FakeNode {
-    pub(crate) feed: FinalityFeed,
+    pub(crate) events: Arc<EventLog>,
+    /// What is final and in no block.
+    pub(crate) finals: Mutex<Vec<(TxId, Arc<Transaction>)>>,
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
     pub(crate) bans: Mutex<Vec<(BanTarget, Duration)>>,
     pub(crate) stopped: AtomicBool,
@@ -39,6 +40,23 @@ pub(crate) struct FakeNode {
     /// How long the text in each piece of evidence is, and how often it was asked for them.
     pub(crate) evidence_bytes: Mutex<usize>,
     pub(crate) evidence_asked: AtomicUsize,
+}
+
+impl Default for FakeNode {
+    fn default() -> Self {
+        Self {
+            events: Arc::new(EventLog::new(7, HEIGHT)),
+            finals: Mutex::default(),
+            utxos: Mutex::default(),
+            bans: Mutex::default(),
+            stopped: AtomicBool::new(false),
+            not_ready: AtomicBool::new(false),
+            is_busy: AtomicBool::new(false),
+            waits_begun: AtomicUsize::new(0),
+            evidence_bytes: Mutex::default(),
+            evidence_asked: AtomicUsize::new(0),
+        }
+    }
 }
 
 pub(crate) fn block() -> CommittedBlock {
@@ -147,6 +165,7 @@ impl FakeNode {
         TransactionStatusInfo {
             txid,
             status: if made { TransactionStatus::Final } else { TransactionStatus::Unknown },
+            winner: None,
             accepted_ms: None,
             certified_ms: None,
             final_ms: None,
@@ -184,7 +203,9 @@ impl FakeNode {
         }
         utxos.extend(transaction.created(txid).map(|(outpoint, output)| (outpoint, *output)));
         drop(utxos);
-        self.feed.push(txid, Duration::from_micros(1_500), Clock.instant());
+        let latency = Some(Duration::from_micros(1_500));
+        let transaction = Arc::new(transaction.clone());
+        self.events.push(Happened::Final { txid, transaction, height: None, latency }, Clock.instant());
         Ok(txid)
     }
 }
@@ -483,13 +504,14 @@ impl NodeApi for FakeNode {
     fn uptime_s(&self) -> u64 {
         3
     }
-    fn finalized_since(
-        &self,
-        cursor: Option<u64>,
-        limit: usize,
-        wait: Duration,
-    ) -> BoxFuture<'_, FinalizedPage> {
-        self.feed.since(cursor, limit, wait, || Clock.instant()).boxed()
+    fn events(&self) -> &Arc<EventLog> {
+        &self.events
+    }
+    fn final_in_pool(&self) -> Vec<(TxId, Arc<Transaction>)> {
+        self.finals.lock().clone()
+    }
+    fn next_change(&self, _: TxId) -> BoxFuture<'static, ()> {
+        std::future::pending().boxed()
     }
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);

@@ -255,6 +255,10 @@ pub(super) async fn why_none(node: &dyn NodeApi, txid: TxId) -> ErrorObjectOwned
             let hint = "check the txid; a node that is syncing does not know the latest transactions";
             error(NOT_FOUND, "transaction not found", "transaction_not_found", hint)
         }
+        TransactionStatus::Conflicted => {
+            let hint = "`gettransactionstatus` names the transaction that has its coin";
+            error(NOT_FOUND, "the transaction can never be final", "transaction_conflicted", hint)
+        }
         TransactionStatus::Pending
         | TransactionStatus::Certified
         | TransactionStatus::Final

@@ -35,6 +35,7 @@ use jsonrpsee::server::{ConnectionGuard, ConnectionState, Methods, ServerConfig,
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
 use tower::layer::util::{Identity, Stack};
 
 use super::answers::{AnswerRoom, Answers};
@@ -52,6 +53,7 @@ use super::methods::Caller;
 use super::page;
 use super::places::{Places, RequestWaits};
 use super::shares::{Share, Shares};
+use super::socket::Socket;
 use super::types::Readiness;
 use crate::runtime::Clock;
 
@@ -90,6 +92,8 @@ pub struct HttpState {
     pub guard: ConnectionGuard,
     /// jsonrpsee's own stop signal.
     pub stop: StopHandle,
+    /// Fires when the node stops.
+    pub stopping: CancellationToken,
     /// Counts and times calls.
     pub middleware: RpcServiceBuilder<Stack<MeterLayer, Identity>>,
 }
@@ -153,7 +157,7 @@ pub(super) async fn held_until_taken(
 
 /// Why a request is refused as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Refusal {
+pub(super) enum Refusal {
     #[error("only HTTP/1 is spoken here")]
     HttpVersion,
     #[error("the Host header is not one of this node's; use its address or localhost")]
@@ -165,9 +169,11 @@ enum Refusal {
     #[error("wrong credentials")]
     CredentialsWrong,
     #[error(
-        "there is no such page; JSON-RPC is POST /, the explorer GET /, and there are GET /health and GET /ready"
+        "there is no such page; JSON-RPC is POST /, the explorer GET /, subscriptions GET /ws, and there are GET /health and GET /ready"
     )]
     Path,
+    #[error("/ws speaks WebSocket; ask for an upgrade")]
+    NoWebSocket,
     #[error("the body exceeds {BODY_BYTES_MAX} bytes")]
     BodyTooLarge,
     #[error("the body took too long to arrive")]
@@ -196,6 +202,7 @@ impl Refusal {
             Self::CredentialsNeeded => (StatusCode::UNAUTHORIZED, UNAUTHORIZED, "unauthorized"),
             Self::CredentialsWrong => (StatusCode::UNAUTHORIZED, UNAUTHORIZED, "wrong_credentials"),
             Self::Path => (StatusCode::NOT_FOUND, INVALID, "no_such_page"),
+            Self::NoWebSocket => (StatusCode::UPGRADE_REQUIRED, INVALID, "no_websocket"),
             Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID, "body_too_large"),
             Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, INVALID, "body_too_slow"),
             Self::BodyBroken => (StatusCode::BAD_REQUEST, INVALID, "body_broken"),
@@ -242,7 +249,11 @@ fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
 }
 
-async fn handle(state: &HttpState, connection: &Connection, request: Request) -> Result<Answered, Refusal> {
+async fn handle(
+    state: &Arc<HttpState>,
+    connection: &Arc<Connection>,
+    request: Request,
+) -> Result<Answered, Refusal> {
     if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
         return Err(Refusal::HttpVersion);
     }
@@ -256,6 +267,12 @@ async fn handle(state: &HttpState, connection: &Connection, request: Request) ->
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             return Ok(Answered::plain(json(status, &readiness)));
         }
+        (&Method::GET, "/ws") => {
+            let authenticated = authenticate(state, connection, request.headers())?;
+            let place = state.places.socket(authenticated).ok_or(Refusal::Busy)?;
+            let socket = Socket::new(state, connection, (authenticated, place));
+            return socket.accept(request).map(Answered::plain).ok_or(Refusal::NoWebSocket);
+        }
         (&Method::GET | &Method::HEAD, path) => {
             return page::file(path).map(Answered::plain).ok_or(Refusal::Path);
         }
@@ -265,8 +282,19 @@ async fn handle(state: &HttpState, connection: &Connection, request: Request) ->
     // Behind the plain pages, which nobody is to wait for.
     connection.rest().await;
     let authenticated = authenticate(state, connection, request.headers())?;
-    let (mut parts, body) = request.into_parts();
+    let (parts, body) = request.into_parts();
     let (bytes, _share) = read_body(body, state, authenticated).await?;
+    answer_calls(state, connection, authenticated, Request::from_parts(parts, bytes)).await
+}
+
+/// Makes the calls of a body that is here: a request's, or a message's of a WebSocket.
+async fn answer_calls(
+    state: &HttpState,
+    connection: &Connection,
+    authenticated: bool,
+    request: axum::http::Request<Bytes>,
+) -> Result<Answered, Refusal> {
+    let (mut parts, bytes) = request.into_parts();
     check_json(&bytes)?;
     let place = state.places.request(authenticated).ok_or(Refusal::Busy)?;
     let permit = state.guard.try_acquire().ok_or(Refusal::Busy)?;
@@ -302,6 +330,33 @@ async fn handle(state: &HttpState, connection: &Connection, request: Request) ->
         state.connections.close_slowest_reader(Clock.instant());
     }
     Ok(Answered { response, room: Some(room), place: Some(place) })
+}
+
+/// The answer to a message of a WebSocket, as text. Its room and place last until it has been sent.
+pub(super) async fn answer_message(
+    state: &HttpState,
+    connection: &Connection,
+    authenticated: bool,
+    message: Vec<u8>,
+) -> (String, MessageRoom) {
+    connection.rest().await;
+    let mut request = axum::http::Request::new(Bytes::from(message));
+    *request.method_mut() = Method::POST;
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let answered = match answer_calls(state, connection, authenticated, request).await {
+        Ok(answered) => answered,
+        Err(refusal) => Answered::plain(refusal.response().await),
+    };
+    let body = to_bytes(answered.response.into_body(), RESPONSE_BYTES_MAX).await;
+    let text = body.ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok()).unwrap_or_default();
+    (text, MessageRoom { _room: answered.room, _place: answered.place })
+}
+
+/// What an answer takes until it has been sent.
+#[derive(Default)]
+pub(super) struct MessageRoom {
+    _room: Option<Arc<AnswerRoom>>,
+    _place: Option<Share>,
 }
 
 /// Whether the caller has valid credentials.
@@ -401,7 +456,7 @@ fn grow(share: &mut Option<Share>, bytes: usize, state: &HttpState, authenticate
 }
 
 /// Bounds depth and batch without recursion, then makes sure that it is JSON at all.
-fn check_json(body: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_json(body: &[u8]) -> Result<(), Refusal> {
     let is_batch = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let (mut depth, mut separators, mut values) = (0_usize, 0_usize, 1_usize);
     let (mut in_string, mut escaped) = (false, false);

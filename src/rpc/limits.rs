@@ -17,9 +17,10 @@
 //! | what large answers are made of | 2 x 96 MiB | [`LARGE_CALLS_MAX`], [`LARGE_VALUE_BYTES_MAX`] |
 //! | what small answers are made of | 100 x 1 MiB | [`SMALL_VALUE_BYTES_MAX`] |
 //! | waiting calls | 1,024 x 4 KiB | [`WAITS_MAX`], [`WAIT_BYTES`] |
-//! | the finality feed | 65,536 x 64 B | [`FINALITY_FEED_MAX`], [`FEED_ENTRY_BYTES`] |
+//! | events | 48 MiB | [`EVENTS_BYTES_MAX`] |
+//! | WebSockets | 256 x 432 KiB | [`SOCKETS_MAX`], [`SOCKET_BYTES`] |
 //!
-//! The sum is 696,123,392 bytes. Callers without credentials reach about half of the bodies and answers.
+//! The sum is 855,506,944 bytes. Callers without credentials reach about half of the bodies and answers.
 //! The buffers of the operating system's sockets come on top; the system bounds them.
 
 use std::time::{Duration, Instant};
@@ -102,10 +103,45 @@ pub const WAITS_PER_REQUEST_UNAUTHENTICATED_MAX: usize = 16;
 /// What a waiting call takes beside its connection.
 pub const WAIT_BYTES: usize = 4 << 10;
 
-/// Finality events that are kept, at most: half a minute at 2,000 a second.
-pub const FINALITY_FEED_MAX: usize = 65_536;
-/// What one of them takes.
-pub const FEED_ENTRY_BYTES: usize = 64;
+/// Events that are kept in memory, at most: half a minute at 2,000 payments a second. Older ones are read from blocks.
+pub const EVENTS_MAX: usize = 65_536;
+/// What one of them takes beside the transaction that it is about.
+pub const EVENT_BYTES: usize = 256;
+/// Bytes of all of them, at most.
+pub const EVENTS_BYTES_MAX: usize = 48 << 20;
+/// Outputs that an event tells of, at most.
+pub const OUTPUTS_TOLD_MAX: usize = 100;
+/// Bytes of a transaction that an event tells in full, at most.
+pub const BODY_TOLD_BYTES_MAX: usize = 16 << 10;
+/// Bytes of the text of one event, at most: two bodies in hexadecimal, or outputs and inputs with all about them.
+pub const EVENT_TEXT_BYTES_MAX: usize = 72 << 10;
+
+/// WebSocket connections beside those for requests, at most. They are open for long and cost little.
+pub const SOCKETS_MAX: usize = 256;
+/// Of these, callers without credentials can have so many.
+pub const SOCKETS_UNAUTHENTICATED_MAX: usize = 192;
+/// Bytes of a message that comes by a WebSocket, at most; larger ones go by HTTP.
+pub const SOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Subscriptions of one WebSocket, at most.
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// Calls of one WebSocket that are answered at once, at most.
+pub const SOCKET_CALLS_MAX: usize = 4;
+/// Bytes of one notification, about; the event that exceeds it is the last one.
+pub const NOTIFICATION_BYTES: usize = 64 << 10;
+/// Events in one notification, at most.
+pub const NOTIFICATION_EVENTS_MAX: usize = 256;
+/// How long a reader may take for one message before its connection is closed.
+pub const SOCKET_SEND_MAX: Duration = Duration::from_secs(20);
+/// How often a silent reader is asked for a sign of life; one that gives none for two of these is gone.
+pub const SOCKET_PING: Duration = Duration::from_secs(20);
+/// What a WebSocket takes beside its connection: a message that comes, one that waits and one that leaves, its frames'
+/// buffers, and its subscriptions.
+pub const SOCKET_BYTES: usize = SOCKET_MESSAGE_BYTES_MAX
+    + 2 * (NOTIFICATION_BYTES + EVENT_TEXT_BYTES_MAX)
+    + SUBSCRIPTIONS_MAX * SUBSCRIPTION_BYTES
+    + (32 << 10);
+/// What a subscription takes.
+pub const SUBSCRIPTION_BYTES: usize = 1 << 10;
 
 /// When to try again what was refused because too much is going on.
 pub const RETRY_AFTER_MS: u64 = 1_000;
@@ -179,7 +215,8 @@ impl Limits {
         }
     }
 
-    /// Open connections, at most: [`PROBE_PLACES`] more than requests, so there is always one that can be closed.
+    /// Open connections that make requests, at most: [`PROBE_PLACES`] more than requests are answered at once, so there is
+    /// always one that can be closed. WebSockets count apart.
     #[must_use]
     pub const fn connections_max(&self) -> usize {
         self.requests_max.saturating_add(PROBE_PLACES)
@@ -230,7 +267,8 @@ pub fn memory_bytes_max(limits: &Limits) -> usize {
         LARGE_CALLS_MAX.saturating_mul(LARGE_VALUE_BYTES_MAX),
         requests.saturating_mul(SMALL_VALUE_BYTES_MAX),
         WAITS_MAX.saturating_mul(WAIT_BYTES),
-        FINALITY_FEED_MAX.saturating_mul(FEED_ENTRY_BYTES),
+        EVENTS_BYTES_MAX,
+        SOCKETS_MAX.saturating_mul(SOCKET_BYTES),
     ]
     .into_iter()
     .fold(0, usize::saturating_add)
@@ -246,7 +284,7 @@ mod tests {
     /// INV-RPC-4: the figure that the module's head states is the sum of its rows.
     #[test]
     fn the_bound_on_memory_is_the_sum_that_the_head_states() {
-        const SAID: usize = 696_123_392;
+        const SAID: usize = 855_506_944;
         let rows = [
             108 * (64 << 10),
             6 * ((16 << 20) + 108 * (8 << 10)),
@@ -255,14 +293,15 @@ mod tests {
             2 * (96 << 20),
             100 * (1 << 20),
             1_024 * (4 << 10),
-            65_536 * 64,
+            48 << 20,
+            256 * (432 << 10),
         ];
         let configured = Config::of_network(Network::Mainnet).rpc.max_connections;
         let limits = Limits::of(usize::try_from(configured).unwrap());
         assert_eq!(rows.iter().sum::<usize>(), SAID);
         assert_eq!(memory_bytes_max(&limits), SAID);
         let head = include_str!("limits.rs").split("\nuse ").next().unwrap();
-        assert!(head.contains("The sum is 696,123,392 bytes."));
+        assert!(head.contains("The sum is 855,506,944 bytes."));
     }
 
     #[test]

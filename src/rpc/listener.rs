@@ -78,20 +78,20 @@ where
     H: Fn(Arc<Connection>, Request) -> A,
     A: Future<Output = Response> + Send + 'static,
 {
-    let connection = &entered.connection;
+    let connection = Arc::clone(&entered.connection);
     let peer = connection.peer;
     // Without it small answers wait for the peer's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "could not set TCP_NODELAY");
     }
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let answer = handler(Arc::clone(connection), request.map(Body::new));
+        let answer = handler(Arc::clone(&connection), request.map(Body::new));
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let io = TokioIo::new(CountedStream::new(stream, Arc::clone(connection)));
+    let io = TokioIo::new(CountedStream::new(stream, Arc::clone(&connection)));
     let mut http = http1::Builder::new();
     http.max_buf_size(HEAD_BYTES_MAX).max_headers(HEADERS_MAX);
-    let mut serving = std::pin::pin!(http.serve_connection(io, service));
+    let mut serving = std::pin::pin!(http.serve_connection(io, service).with_upgrades());
     tokio::select! {
         // An evicted connection ends at once, whatever it still has to say.
         biased;
@@ -100,6 +100,12 @@ where
         outcome = serving.as_mut() => {
             if let Err(error) = outcome {
                 tracing::trace!(%peer, %error, "an HTTP connection ended");
+            }
+            let next = connection.take_next();
+            // A WebSocket has a place of its own.
+            drop(entered);
+            if let Some(next) = next {
+                next.await;
             }
             return;
         }

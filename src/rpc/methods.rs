@@ -14,7 +14,7 @@ mod addresses;
 mod chain;
 mod peers;
 mod pool;
-mod transactions;
+pub(super) mod transactions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -105,7 +105,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 53] = [
+pub static METHODS: [Method; 55] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -357,8 +357,20 @@ pub static METHODS: [Method; 53] = [
     Method::read(
         "getfinalizedsince",
         &["cursor?", "limit?", "wait_ms?"],
-        "Finality events of this node from a cursor on, waiting for the first; without a cursor where the next will be",
+        "Final transactions from a cursor on, waiting for the first; without a cursor where the next will be. A cursor outlives restarts; \"HEIGHT+0\" begins with a block, -20 with the last 20",
         |call| answer(transactions::get_finalized_since(call)),
+    ),
+    Method::read(
+        "subscribe",
+        &["topic", "about?", "cursor?"],
+        "By WebSocket at /ws: tells of \"blocks\", \"finalized\", \"transaction\" (about a txid), \"address\" (about an address), \"mempool\", \"consensus\" or \"doublespend\", from a cursor on",
+        |_call| answer(async { Err::<(), _>(transactions::subscribe()) }),
+    ),
+    Method::read(
+        "unsubscribe",
+        &["subscription"],
+        "By WebSocket at /ws: ends a subscription",
+        |_call| answer(async { Err::<(), _>(transactions::subscribe()) }),
     ),
     Method::read("getnodestatus", &[], "What the node is doing, and why not more", |call| {
         answer(async move { Ok(call.node.node_status()) })

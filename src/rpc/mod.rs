@@ -30,9 +30,9 @@ mod call;
 pub mod connection;
 pub mod connections;
 pub mod errors;
+pub mod events;
 #[cfg(test)]
 pub(crate) mod fake_node;
-pub mod finality_feed;
 pub mod finality_proof;
 pub mod http;
 pub mod limits;
@@ -46,10 +46,11 @@ pub mod receipt;
 pub mod refusals;
 pub mod server;
 pub mod shares;
+mod socket;
 pub mod types;
 
 pub use api::NodeApi;
 pub use auth::RpcUser;
-pub use finality_feed::FinalityFeed;
+pub use events::EventLog;
 pub use metrics_server::MetricsServer;
 pub use server::{RpcError, RpcHandle, RpcServer, RpcServerConfig};

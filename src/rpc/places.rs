@@ -24,8 +24,8 @@ use parking_lot::Mutex;
 
 use super::errors::busy;
 use super::limits::{
-    Limits, WAITS_MAX, WAITS_PER_ADDRESS_MAX, WAITS_PER_REQUEST_MAX, WAITS_PER_REQUEST_UNAUTHENTICATED_MAX,
-    WAITS_UNAUTHENTICATED_MAX,
+    Limits, SOCKETS_MAX, SOCKETS_UNAUTHENTICATED_MAX, WAITS_MAX, WAITS_PER_ADDRESS_MAX,
+    WAITS_PER_REQUEST_MAX, WAITS_PER_REQUEST_UNAUTHENTICATED_MAX, WAITS_UNAUTHENTICATED_MAX,
 };
 use super::shares::{Share, Shares};
 
@@ -34,6 +34,7 @@ pub struct Places {
     requests: Arc<Shares>,
     waiting_requests: Arc<Shares>,
     waits: Arc<Shares>,
+    sockets: Arc<Shares>,
     /// Waiting calls by client address and whether it has credentials; at most [`WAITS_MAX`] entries.
     clients: Mutex<BTreeMap<(IpAddr, bool), usize>>,
 }
@@ -49,6 +50,7 @@ impl Places {
                 limits.waiting_requests_unauthenticated_max(),
             ),
             waits: Shares::new(WAITS_MAX, WAITS_UNAUTHENTICATED_MAX),
+            sockets: Shares::new(SOCKETS_MAX, SOCKETS_UNAUTHENTICATED_MAX),
             clients: Mutex::default(),
         })
     }
@@ -57,6 +59,12 @@ impl Places {
     #[must_use]
     pub fn request(&self, authenticated: bool) -> Option<Share> {
         self.requests.take(1, authenticated)
+    }
+
+    /// A place for a WebSocket, for as long as it is open; `None` when all that this caller can have are taken.
+    #[must_use]
+    pub fn socket(&self, authenticated: bool) -> Option<Share> {
+        self.sockets.take(1, authenticated)
     }
 
     /// Calls that wait at present.

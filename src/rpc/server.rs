@@ -143,6 +143,7 @@ impl RpcServer {
             answers: Answers::default(),
             guard: ConnectionGuard::new(limits.requests_max),
             stop,
+            stopping: token.clone(),
             middleware: RpcServiceBuilder::new().layer(MeterLayer),
         });
         let handler = move |connection, request| serve(state.clone(), connection, request);
@@ -172,3 +173,7 @@ mod tests;
 #[cfg(test)]
 #[path = "server_hostile_tests.rs"]
 mod hostile_tests;
+
+#[cfg(test)]
+#[path = "socket_tests.rs"]
+mod socket_tests;

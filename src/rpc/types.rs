@@ -12,6 +12,7 @@ use crate::types::{
 
 mod blocks;
 mod chain;
+mod events;
 mod explain;
 mod masternodes;
 mod peers;
@@ -27,6 +28,10 @@ pub use masternodes::{
 };
 
 pub use chain::{BlockTip, CommitInfo, CommitSigner, HeaderInfo, IndexInfo, OutputSetInfo};
+pub use events::{
+    AcceptedEvent, AddressPart, BlockEvent, ContestantInfo, DoublespendEvent, DroppedEvent, EventInfo,
+    EventPage, FinalEvent, MissedInfo,
+};
 pub use explain::{ConflictInfo, ExplainInfo, MemberVotesInfo, VotesInfo};
 pub use peers::{AddressInfo, BanInfo};
 pub use pool::{FeeEstimate, MempoolEntry};
@@ -256,6 +261,8 @@ pub struct TxOutInfo {
 pub enum TransactionStatus {
     /// This node does not know it.
     Unknown,
+    /// A block has spent one of its coins by another transaction: it can never be final.
+    Conflicted,
     /// In the pool, votes are gathering.
     Pending,
     /// Votes of a quorum have locked its inputs; no conflicting transaction can be certified in this epoch.
@@ -298,6 +305,9 @@ pub struct TransactionStatusInfo {
     pub txid: TxId,
     /// How far it has come.
     pub status: TransactionStatus,
+    /// The transaction that has its coin, if that is why it can't be final.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub winner: Option<TxId>,
     /// When this node took it, if it still knows.
     pub accepted_ms: Option<TimeMs>,
     /// When this node saw it certified, if it still knows.
@@ -487,30 +497,6 @@ impl Readiness {
     pub fn of(reasons: Vec<NotReady>) -> Self {
         Self { ready: reasons.is_empty(), reasons }
     }
-}
-
-/// One entry of [`FinalizedPage`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FinalizedEvent {
-    /// Counts this node's finality events from 0, since it started.
-    pub sequence: u64,
-    /// The transaction.
-    pub txid: TxId,
-    /// From acceptance by this node to final, in microseconds.
-    pub latency_us: u64,
-    /// From final to this answer, in microseconds.
-    pub age_us: u64,
-}
-
-/// `getfinalizedsince`: numbered finality events of this node.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FinalizedPage {
-    /// The events in their order.
-    pub events: Vec<FinalizedEvent>,
-    /// The cursor of the next request.
-    pub next_cursor: u64,
-    /// Events after the cursor that the node has forgotten.
-    pub missed: u64,
 }
 
 /// One entry of `help`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::json;
-use timed::rpc::types::{BlockInfo, BlockTransaction, TransactionStatus};
+use timed::rpc::types::{BlockInfo, BlockTransaction, TransactionStatus, TransactionStatusInfo};
 use timed::types::{SecretKey, Transaction, TxId};
 
 use crate::net::{Chain, Coin, Net, wait_for};
@@ -149,4 +149,24 @@ fn of_two_spends_at_most_one_is_ever_final_and_the_coin_is_not_lost() {
     }
     assert!(winners >= resolved, "{winners} in the chain, {resolved} were final");
     assert_eq!(decided(&net, &pairs), winners);
+    let told: usize = pairs.iter().map(|pair| losers_told(&net, pair, &chain)).sum();
+    assert!(winners == 0 || told > 0, "no node says of any loser who has its coin");
+}
+
+/// How many nodes say of a pair's loser that it can never be final, and why.
+fn losers_told(net: &Net, pair: &Pair, chain: &BTreeSet<TxId>) -> usize {
+    let txids = [0, 1].map(|side: usize| pair.payments[side].txid());
+    let Some(won) = (0..2).find(|side| chain.contains(&txids[*side])) else { return 0 };
+    let loser = txids[1 - won];
+    let infos = net
+        .nodes
+        .iter()
+        .map(|node| node.call::<TransactionStatusInfo>("gettransactionstatus", &[json!(loser)]));
+    let told = infos.filter(|info| {
+        assert!(info.status <= TransactionStatus::Pending);
+        assert_eq!(info.winner.is_some(), info.status == TransactionStatus::Conflicted);
+        assert!(info.winner.is_none_or(|winner| winner == txids[won]));
+        info.winner.is_some()
+    });
+    told.count()
 }

@@ -19,6 +19,7 @@ mod campaign;
 mod copied_key;
 mod crash;
 mod double_spend;
+mod events;
 #[path = "../support/heard.rs"]
 mod heard;
 mod hostile;

@@ -11,9 +11,9 @@ const NAMED_MAX: usize = 8;
 
 /// Explains a transaction by what is known of it.
 ///
-/// `votes` is what the finality machine has, while no block contains the transaction.
+/// `winner` has one of its coins for good. `votes` is what the finality machine has, while no block contains the transaction.
 pub(super) fn explain(
-    txid: TxId,
+    (txid, winner): (TxId, Option<TxId>),
     (status, height, tip): (TransactionStatus, Option<Height>, Height),
     votes: Option<&Explanation>,
     connected: &BTreeSet<MasternodeId>,
@@ -25,7 +25,10 @@ pub(super) fn explain(
             vec![format!("It is in block {height}, with {confirmations} confirmation{plural}.")]
         }
         (None, Some(votes)) => sentences(votes, connected),
-        (None, None) => nothing_known(status),
+        (None, None) => match winner {
+            Some(winner) => vec![format!("It can never be final: {winner} has spent one of its coins.")],
+            None => nothing_known(status),
+        },
     };
     let votes = votes.filter(|_| height.is_none()).map(|votes| votes_info(votes, connected));
     ExplainInfo { txid, status, says, height, votes }
@@ -220,7 +223,8 @@ mod tests {
 
     fn said(votes: &Explanation) -> String {
         let connected = BTreeSet::from([id(1), id(2), id(3)]);
-        let info = explain(TxId([9; 32]), (TransactionStatus::Pending, None, 5), Some(votes), &connected);
+        let info =
+            explain((TxId([9; 32]), None), (TransactionStatus::Pending, None, 5), Some(votes), &connected);
         assert_eq!(info.votes.as_ref().map(|votes| votes.quorum), Some(3));
         info.says.join(" ")
     }
@@ -274,12 +278,12 @@ mod tests {
     #[test]
     fn what_is_in_a_block_or_unknown_has_no_votes() {
         let none = BTreeSet::new();
-        let info = explain(TxId([9; 32]), (TransactionStatus::Confirmed, Some(3), 5), None, &none);
+        let info = explain((TxId([9; 32]), None), (TransactionStatus::Confirmed, Some(3), 5), None, &none);
         assert_eq!(info.says, ["It is in block 3, with 3 confirmations."]);
         assert!(info.votes.is_none());
-        let info = explain(TxId([9; 32]), (TransactionStatus::Unknown, None, 5), None, &none);
+        let info = explain((TxId([9; 32]), None), (TransactionStatus::Unknown, None, 5), None, &none);
         assert!(info.says[0].contains("knows nothing of it"));
-        let info = explain(TxId([9; 32]), (TransactionStatus::Pending, None, 5), None, &none);
+        let info = explain((TxId([9; 32]), None), (TransactionStatus::Pending, None, 5), None, &none);
         assert!(info.says[0].contains("ask again"));
     }
 

@@ -58,8 +58,6 @@ pub struct Counts {
     pub finalized: u64,
     /// Refused by a node, or not delivered.
     pub rejected: u64,
-    /// Finality events that a node had forgotten before they were read.
-    pub missed_events: u64,
 }
 
 /// Percentiles in milliseconds.
@@ -159,13 +157,8 @@ impl Meter {
         self.nodes_down.get(node).copied().unwrap_or(true)
     }
 
-    /// Notes events that a node has forgotten.
-    pub(super) fn missed(&mut self, events: u64) {
-        self.counts.missed_events = self.counts.missed_events.saturating_add(events);
-    }
-
     /// Notes that `node` saw a transaction become final at `at`, `node_latency_us` after its own acceptance.
-    pub(super) fn finalized(&mut self, txid: &TxId, node: usize, at: Instant, node_latency_us: u64) {
+    pub(super) fn finalized(&mut self, txid: &TxId, node: usize, at: Instant, node_latency_us: Option<u64>) {
         let Some(entry) = self.in_flight.get_mut(txid) else {
             return;
         };
@@ -175,8 +168,8 @@ impl Meter {
             entry.elsewhere.get_or_insert(at);
             return;
         }
-        if own {
-            self.node_latency.saturating_record(node_latency_us.max(1));
+        if let (true, Some(us)) = (own, node_latency_us) {
+            self.node_latency.saturating_record(us.max(1));
         }
         self.settle(txid, at);
     }
@@ -278,14 +271,14 @@ mod tests {
             meter.submitted((txid(byte), 250), 0, coin(byte.into()), at(10));
             meter.accepted();
         }
-        meter.finalized(&txid(1), 1, at(12), 1);
+        meter.finalized(&txid(1), 1, at(12), Some(1));
         assert_eq!(meter.take_returned().len(), 0, "another node's word is not enough");
-        meter.finalized(&txid(1), 0, at(20), 5_000);
-        meter.finalized(&txid(1), 0, at(21), 5_000);
+        meter.finalized(&txid(1), 0, at(20), Some(5_000));
+        meter.finalized(&txid(1), 0, at(21), Some(5_000));
         assert_eq!(meter.take_returned().len(), 1);
-        meter.finalized(&txid(2), 1, at(50), 1);
+        meter.finalized(&txid(2), 1, at(50), Some(1));
         meter.node_down(0, true);
-        meter.finalized(&txid(3), 1, at(120), 1);
+        meter.finalized(&txid(3), 1, at(120), Some(1));
         let outcome = meter.finish();
         assert_eq!((outcome.counts.accepted, outcome.counts.finalized), (3, 3));
         assert_eq!(outcome.longest_gap, Gap { from_ms: 50, ms: 70 });

@@ -220,13 +220,7 @@ mod tests {
     #[test]
     fn what_is_refused_late_or_lost_is_not_kept_up_with() {
         let good = LoadReport {
-            counts: Counts {
-                submitted: 1_000,
-                accepted: 1_000,
-                finalized: 1_000,
-                rejected: 0,
-                missed_events: 0,
-            },
+            counts: Counts { submitted: 1_000, accepted: 1_000, finalized: 1_000, rejected: 0 },
             rate: 100,
             duration_s: 10,
             node_p99_ms: 200.0,

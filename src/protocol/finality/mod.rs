@@ -195,6 +195,20 @@ pub enum DropReason {
 }
 
 impl DropReason {
+    /// A stable name in snake_case.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Invalid(_) => "invalid",
+            Self::SpentBy(_) => "spent_by_another",
+            Self::WorseConflict => "lost_conflict",
+            Self::NoRoom => "no_room",
+            Self::ParentDropped(_) => "parent_dropped",
+            Self::EpochEnded => "inputs_never_came",
+            Self::Expired => "expired",
+        }
+    }
+
     /// Whether no block can take the transaction any more, so that the same is true of what spends its outputs.
     #[must_use]
     pub const fn is_of_the_transaction(&self) -> bool {

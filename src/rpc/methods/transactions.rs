@@ -6,14 +6,15 @@ use std::time::Duration;
 use jsonrpsee::types::ErrorObjectOwned;
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::timeout_at;
 
 use crate::rpc::answers::{Reply, reply};
 use crate::rpc::call::Call;
-use crate::rpc::errors::{NOT_FOUND, bad_parameter, error, of_node, of_submit};
+use crate::rpc::errors::{METHOD_NEEDS_SOCKET, NOT_FOUND, bad_parameter, error, of_node, of_submit};
+use crate::rpc::events::{Cursor, EventLog, EventReader, ParseCursorError, Topic, Wanted};
 use crate::rpc::limits::{FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX};
-use crate::rpc::types::{
-    FinalizedPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget,
-};
+use crate::rpc::types::{EventPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget};
+use crate::runtime::Clock;
 use crate::types::codec::encode;
 use crate::types::limits::MEMO_BYTES_MAX;
 use crate::types::{Address, Amount, OutPoint, Transaction, TxId, TxOut};
@@ -29,15 +30,53 @@ pub(super) async fn wait_for_transaction(call: Call) -> Result<TransactionStatus
     call.wait(async { call.node.wait_for_transaction(txid, target, timeout).await.map_err(of_node) }).await
 }
 
-pub(super) async fn get_finalized_since(call: Call) -> Result<FinalizedPage, ErrorObjectOwned> {
-    let cursor = call.optional::<u64>(0)?;
+/// A cursor as callers give it: a text of an answer before, or a number. Numbers count the events of this start of the
+/// node from 0; negative ones count back from the next event.
+pub(in crate::rpc) fn cursor_of(log: &EventLog, given: &Value) -> Result<Cursor, ErrorObjectOwned> {
+    let wrong = |problem: &str| bad_parameter("cursor", problem);
+    match given {
+        Value::String(text) => text.parse().map_err(|failure: ParseCursorError| wrong(&failure.to_string())),
+        Value::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(sequence), _) => Ok(log.at(sequence)),
+            (None, Some(back)) => Ok(log.before_head(back.unsigned_abs())),
+            (None, None) => Err(wrong("a whole number or a text")),
+        },
+        _ => Err(wrong("a whole number or a text")),
+    }
+}
+
+pub(super) async fn get_finalized_since(call: Call) -> Result<EventPage, ErrorObjectOwned> {
+    let log = call.node.events();
+    let cursor = match call.optional::<Value>(0)? {
+        Some(given) => cursor_of(log, &given)?,
+        None => {
+            let next_cursor = log.head().to_string();
+            return Ok(EventPage { events: Vec::new(), next_cursor, missed: None });
+        }
+    };
     let limit = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
     let wait = Duration::from_millis(call.bounded(2, 0, WAIT_MS_MAX)?);
-    let page = call.node.finalized_since(cursor, limit, Duration::ZERO).await;
-    if cursor.is_none() || !page.events.is_empty() || wait.is_zero() {
-        return Ok(page);
+    let deadline = Clock.instant() + wait;
+    let wanted = Wanted { topic: Topic::Finalized, cursor };
+    let mut reader = EventReader::new(call.node.clone(), wanted);
+    loop {
+        let page = reader.page(limit).await.map_err(of_node)?;
+        let is_over = wait.is_zero() || Clock.instant() >= deadline;
+        if is_over || !page.events.is_empty() || page.missed.is_some() {
+            return Ok(reader.whole(page));
+        }
+        call.wait(async {
+            // That the time is over is as good a reason to look as an event.
+            let _in_time = timeout_at(deadline.into(), reader.news()).await.is_ok();
+            Ok(())
+        })
+        .await?;
     }
-    call.wait(async { Ok(call.node.finalized_since(cursor, limit, wait).await) }).await
+}
+
+pub(super) fn subscribe() -> ErrorObjectOwned {
+    let hint = "open a WebSocket at /ws of this address and call it there";
+    error(METHOD_NEEDS_SOCKET, "subscriptions need a WebSocket", "needs_websocket", hint)
 }
 
 pub(super) async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {

@@ -128,15 +128,10 @@ function middle(numbers) {
 const milliseconds = (us) => `${(us / 1000).toFixed(us < 10000 ? 1 : 0)} ms`;
 
 async function readFinals() {
-  if (seen.cursor === null) {
-    const { next_cursor } = await call("getfinalizedsince");
-    seen.cursor = Math.max(0, next_cursor - FINALS_SHOWN);
-  }
-  const page = await call("getfinalizedsince", seen.cursor, 1000);
-  // A node that was started again counts from 0.
-  seen.cursor = page.next_cursor < seen.cursor ? null : page.next_cursor;
+  const page = await call("getfinalizedsince", seen.cursor ?? -FINALS_SHOWN, 1000);
+  seen.cursor = page.next_cursor;
   const now = Date.now();
-  const events = page.events.map((event) => ({ ...event, at: now - event.age_us / 1000 }));
+  const events = page.events.map((event) => ({ ...event, at: now - (event.age_us ?? 0) / 1000 }));
   seen.finals = [...seen.finals, ...events].slice(-1000);
 }
 
@@ -163,7 +158,7 @@ async function overview() {
   for (const answer of [node, chain, consensus, pool]) if (answer instanceof RpcError) throw answer;
   await Promise.all([readBlocks(chain.blocks), readFinals()]);
   const recent = seen.finals.filter((event) => event.at > Date.now() - 10000);
-  const latency = middle((recent.length > 0 ? recent : seen.finals).map((event) => event.latency_us));
+  const latency = middle((recent.length > 0 ? recent : seen.finals).map((event) => event.latency_us).filter((us) => us !== null));
   const blocks = [...seen.blocks.values()].sort((a, b) => b.height - a.height);
   const finals = seen.finals.slice(-FINALS_SHOWN).reverse();
   trouble(node.reasons.join(" · "));
@@ -181,7 +176,7 @@ async function overview() {
         blocks.map((block) => [blockLink(block.height), count(block.nTx), block.round, ago(block.time)]),
         "No block yet.")),
       section("Final payments", table([["Transaction"], ["After", "number"], ["When", "wide"]],
-        finals.map((event) => [txLink(event.txid), milliseconds(event.latency_us), ago(event.at)]),
+        finals.map((event) => [txLink(event.txid), event.latency_us === null ? "–" : milliseconds(event.latency_us), ago(event.at)]),
         "None since this node started."))),
   ];
 }

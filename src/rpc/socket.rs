@@ -1,0 +1,402 @@
+//! One WebSocket of `/ws`: calls as by HTTP, and subscriptions that tell what happens.
+//!
+//! ```text
+//!   frames --> messages --> calls ---------------------\
+//!                      \--> subscriptions (EventReader) --> one message at a time --> frames
+//! ```
+//!
+//! # Place
+//! `rpc/http.rs` accepts the upgrade; when HTTP is over, `rpc/listener.rs` runs [`Socket::accept`]'s future. Frames are
+//! soketto's, which jsonrpsee uses as well. jsonrpsee's own server is not used: it starts a task for each message that
+//! comes, however many wait, and takes messages as large as answers may be.
+//!
+//! # Invariants
+//! - INV-SOCKET-1: of a connection at most [`SOCKET_CALLS_MAX`] calls are answered at once and [`SUBSCRIPTIONS_MAX`]
+//!   subscriptions are open; beyond that it is not read, or refused.
+//! - INV-SOCKET-2: a subscription makes the text of a notification when there is room for it. A reader that is slow is told
+//!   later and more at once; it holds nothing but its place. One that takes nothing for [`SOCKET_SEND_MAX`] is closed.
+//! - INV-SOCKET-3: the answer to `subscribe` comes before the first notification.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
+use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::io::{BufReader, BufWriter};
+use futures::stream::{self, FuturesUnordered};
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use jsonrpsee::types::ErrorObjectOwned;
+use parking_lot::Mutex;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use soketto::handshake::http::Server as Handshake;
+use soketto::{Incoming, Receiver, Sender};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
+
+use super::connection::Connection;
+use super::errors::{BAD_PARAMETERS, NOT_FOUND, bad_parameter, busy, error, of_node};
+use super::events::{EventReader, Topic, Wanted};
+use super::http::{HttpState, MessageRoom, answer_message, check_json};
+use super::limits::{
+    NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING, SOCKET_SEND_MAX,
+    SUBSCRIPTIONS_MAX,
+};
+use super::methods::transactions::cursor_of;
+use super::shares::Share;
+use crate::runtime::Clock;
+
+/// The method of all notifications.
+const EVENT_METHOD: &str = "event";
+/// How long the last message and the farewell may take.
+const CLOSE_MAX: Duration = Duration::from_secs(1);
+/// A reader that is told nothing for so long gets its new cursor, if it has moved.
+const CURSOR_INTERVAL: Duration = Duration::from_secs(10);
+
+type WsStream = BufReader<BufWriter<Compat<TokioIo<Upgraded>>>>;
+
+/// A WebSocket that is about to be.
+pub(super) struct Socket {
+    state: Arc<HttpState>,
+    connection: Arc<Connection>,
+    authenticated: bool,
+    _place: Share,
+}
+
+/// A message that is to be sent.
+struct Outgoing {
+    text: String,
+    _room: MessageRoom,
+}
+
+impl Outgoing {
+    fn new(message: &Value) -> Self {
+        Self { text: message.to_string(), _room: MessageRoom::default() }
+    }
+}
+
+/// When the other end gave a sign of life, and whether anybody listens for one.
+struct Heard {
+    at: Mutex<Instant>,
+    listening: AtomicBool,
+}
+
+impl Heard {
+    fn now(&self) {
+        *self.at.lock() = Clock.instant();
+    }
+
+    fn is_lost(&self) -> bool {
+        let since = Clock.instant().saturating_duration_since(*self.at.lock());
+        self.listening.load(Ordering::Relaxed) && since > 2 * SOCKET_PING
+    }
+}
+
+/// A call that the socket answers itself.
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(borrow)]
+    method: Cow<'a, str>,
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    params: Value,
+}
+
+fn answer(id: &Value, outcome: Result<Value, ErrorObjectOwned>) -> Value {
+    match outcome {
+        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+        Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+    }
+}
+
+fn notification(subscription: u64, what: &str, value: &Value) -> Value {
+    json!({
+        "jsonrpc": "2.0", "method": EVENT_METHOD, "params": { "subscription": subscription, what: value },
+    })
+}
+
+/// A parameter by its name or its place.
+fn parameter(params: &Value, name: &str, place: usize) -> Value {
+    match params {
+        Value::Object(named) => named.get(name),
+        _ => params.get(place),
+    }
+    .cloned()
+    .unwrap_or(Value::Null)
+}
+
+impl Socket {
+    pub(super) fn new(
+        state: &Arc<HttpState>,
+        connection: &Arc<Connection>,
+        (authenticated, place): (bool, Share),
+    ) -> Self {
+        Self { state: Arc::clone(state), connection: Arc::clone(connection), authenticated, _place: place }
+    }
+
+    /// The answer that accepts an upgrade; `None` if the request asks for none. The connection goes on with the socket.
+    pub(super) fn accept(self, request: Request) -> Option<Response> {
+        let mut handshake = Handshake::new();
+        let response = handshake.receive_request(&request).ok()?;
+        let connection = Arc::clone(&self.connection);
+        connection.go_on_with(self.run(handshake, request).boxed());
+        Some(response.map(|()| Body::empty()))
+    }
+
+    async fn run(self, handshake: Handshake, request: Request) {
+        let peer = self.connection.peer;
+        let upgraded = match hyper::upgrade::on(request).await {
+            Ok(upgraded) => upgraded,
+            Err(error) => {
+                tracing::debug!(%peer, %error, "a WebSocket was not opened");
+                return;
+            }
+        };
+        let stream = BufReader::new(BufWriter::new(TokioIo::new(upgraded).compat()));
+        let mut builder = handshake.into_builder(stream);
+        builder.set_max_message_size(SOCKET_MESSAGE_BYTES_MAX);
+        builder.set_max_frame_size(SOCKET_MESSAGE_BYTES_MAX);
+        let (sender, receiver) = builder.finish();
+        let heard = Heard { at: Mutex::new(Clock.instant()), listening: AtomicBool::new(true) };
+        let (out, outgoing) = mpsc::channel(1);
+        let mut writing = std::pin::pin!(write(sender, outgoing, &heard));
+        let stopping = self.state.stopping.clone();
+        tokio::select! {
+            reason = &mut writing => {
+                tracing::debug!(%peer, reason, "closed a WebSocket");
+                return;
+            }
+            () = self.serve(receiver, out, &heard) => {}
+            () = stopping.cancelled() => {}
+        }
+        let _in_time = timeout(CLOSE_MAX, writing).await.is_ok();
+    }
+
+    /// Reads messages and answers them until the other end closes.
+    async fn serve(&self, receiver: Receiver<WsStream>, out: mpsc::Sender<Outgoing>, heard: &Heard) {
+        let mut messages = std::pin::pin!(messages(receiver, heard));
+        let mut calls: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
+        let mut telling: FuturesUnordered<BoxFuture<'static, u64>> = FuturesUnordered::new();
+        let mut subscriptions: BTreeMap<u64, AbortHandle> = BTreeMap::new();
+        let mut next_id = 1_u64;
+        loop {
+            // INV-SOCKET-1
+            let reads = calls.len() < SOCKET_CALLS_MAX;
+            if reads != heard.listening.load(Ordering::Relaxed) {
+                heard.now();
+                heard.listening.store(reads, Ordering::Relaxed);
+            }
+            let message = tokio::select! {
+                Some(()) = calls.next(), if !calls.is_empty() => continue,
+                Some(over) = telling.next(), if !telling.is_empty() => {
+                    subscriptions.remove(&over);
+                    continue;
+                }
+                message = messages.next(), if reads => match message {
+                    Some(message) => message,
+                    None => return,
+                },
+            };
+            let own =
+                check_json(&message).ok().and_then(|()| serde_json::from_slice::<Call<'_>>(&message).ok());
+            match own {
+                Some(call) if call.method == "subscribe" => {
+                    if subscriptions.len() >= SUBSCRIPTIONS_MAX {
+                        let hint = "unsubscribe from something first, or open another connection";
+                        let refusal = busy("too_many_subscriptions", "this connection has too many", hint);
+                        calls.push(send(out.clone(), Outgoing::new(&answer(&call.id, Err(refusal)))).boxed());
+                        continue;
+                    }
+                    match self.wanted(&call.params) {
+                        Ok(wanted) => {
+                            let reader = EventReader::new(Arc::clone(&self.state.node), wanted);
+                            let begun = Outgoing::new(&answer(&call.id, Ok(json!(next_id))));
+                            let (handle, registration) = AbortHandle::new_pair();
+                            let told =
+                                Abortable::new(tell(reader, next_id, begun, out.clone()), registration);
+                            let id = next_id;
+                            telling.push(told.map(move |_| id).boxed());
+                            subscriptions.insert(next_id, handle);
+                            next_id = next_id.saturating_add(1);
+                        }
+                        Err(refusal) => {
+                            calls.push(
+                                send(out.clone(), Outgoing::new(&answer(&call.id, Err(refusal)))).boxed(),
+                            );
+                        }
+                    }
+                }
+                Some(call) if call.method == "unsubscribe" => {
+                    let id = parameter(&call.params, "subscription", 0);
+                    let handle = id.as_u64().and_then(|id| subscriptions.remove(&id));
+                    let outcome = match handle {
+                        Some(handle) => {
+                            handle.abort();
+                            Ok(json!(true))
+                        }
+                        None => {
+                            let hint =
+                                "the answer to `subscribe` is the number to give; a subscription may be over";
+                            Err(error(NOT_FOUND, "no such subscription", "unknown_subscription", hint))
+                        }
+                    };
+                    calls.push(send(out.clone(), Outgoing::new(&answer(&call.id, outcome))).boxed());
+                }
+                _ => {
+                    let out = out.clone();
+                    let made = async move {
+                        let (text, room) =
+                            answer_message(&self.state, &self.connection, self.authenticated, message).await;
+                        // Notifications have no answer.
+                        if !text.is_empty() {
+                            send(out, Outgoing { text, _room: room }).await;
+                        }
+                    };
+                    calls.push(made.boxed());
+                }
+            }
+        }
+    }
+
+    fn wanted(&self, params: &Value) -> Result<Wanted, ErrorObjectOwned> {
+        let topic = match parameter(params, "topic", 0) {
+            Value::String(topic) => topic,
+            _ => {
+                let message = "parameter \"topic\" is missing";
+                return Err(error(
+                    BAD_PARAMETERS,
+                    message,
+                    "bad_parameters",
+                    "`help subscribe` names the topics",
+                ));
+            }
+        };
+        let about = parameter(params, "about", 1);
+        let topic = Topic::of(&topic, Some(&about)).map_err(|problem| bad_parameter("topic", &problem))?;
+        if let Topic::Address(address) = topic
+            && address.network != self.state.node.network()
+        {
+            let problem = format!("the address is of {}", address.network);
+            return Err(bad_parameter("about", &problem));
+        }
+        let cursor = match parameter(params, "cursor", 2) {
+            Value::Null => None,
+            given => Some(cursor_of(self.state.node.events(), &given)?),
+        };
+        let cursor = cursor.unwrap_or_else(|| self.state.node.events().head());
+        Ok(Wanted { topic, cursor })
+    }
+}
+
+/// Messages as they come, until the other end closes or breaks a rule of the protocol.
+fn messages(receiver: Receiver<WsStream>, heard: &Heard) -> impl Stream<Item = Vec<u8>> {
+    stream::unfold(receiver, move |mut receiver| async move {
+        loop {
+            let mut message = Vec::new();
+            match receiver.receive(&mut message).await {
+                Ok(Incoming::Data(_)) => {
+                    heard.now();
+                    return Some((message, receiver));
+                }
+                Ok(Incoming::Pong(_)) => heard.now(),
+                Ok(Incoming::Closed(_)) => return None,
+                Err(error) => {
+                    tracing::trace!(%error, "a WebSocket ended");
+                    return None;
+                }
+            }
+        }
+    })
+}
+
+async fn send(out: mpsc::Sender<Outgoing>, message: Outgoing) {
+    // When nobody writes any more, nobody reads either.
+    let _sent = out.send(message).await.is_ok();
+}
+
+/// Sends one message after the other, and asks for signs of life; gives why it ended.
+async fn write(
+    mut sender: Sender<WsStream>,
+    mut outgoing: mpsc::Receiver<Outgoing>,
+    heard: &Heard,
+) -> &'static str {
+    let mut ping = interval(SOCKET_PING);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ping.reset();
+    loop {
+        let sent = tokio::select! {
+            message = outgoing.recv() => {
+                let Some(message) = message else {
+                    let _closed = sender.close().await.is_ok();
+                    return "its work is done";
+                };
+                let text = message.text;
+                timeout(SOCKET_SEND_MAX, async {
+                    sender.send_text_owned(text).await?;
+                    sender.flush().await
+                })
+                .await
+            }
+            _ = ping.tick() => {
+                if heard.is_lost() {
+                    return "it gave no sign of life";
+                }
+                let nothing: &[u8] = &[];
+                let Ok(empty) = nothing.try_into() else { continue };
+                timeout(SOCKET_SEND_MAX, async {
+                    sender.send_ping(empty).await?;
+                    sender.flush().await
+                })
+                .await
+            }
+        };
+        match sent {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return "the other end is gone",
+            // INV-SOCKET-2
+            Err(_) => return "it takes what it is told too slowly",
+        }
+    }
+}
+
+/// Tells a subscriber until it is over or gone.
+async fn tell(mut reader: EventReader, id: u64, begun: Outgoing, out: mpsc::Sender<Outgoing>) {
+    // INV-SOCKET-3
+    if out.send(begun).await.is_err() {
+        return;
+    }
+    let mut told_at = Clock.instant();
+    loop {
+        reader.news().await;
+        // INV-SOCKET-2: what happens while there is no room is told together.
+        let Ok(permit) = out.reserve().await else { return };
+        let page = match reader.page(NOTIFICATION_EVENTS_MAX).await {
+            Ok(page) => page,
+            Err(failure) => {
+                let problem = json!(of_node(failure));
+                permit.send(Outgoing::new(&notification(id, "error", &problem)));
+                return;
+            }
+        };
+        let now = Clock.instant();
+        let is_quiet = page.events.is_empty() && page.missed.is_none();
+        if is_quiet && now.saturating_duration_since(told_at) < CURSOR_INTERVAL {
+            continue;
+        }
+        told_at = now;
+        let result = serde_json::to_value(&page).unwrap_or(Value::Null);
+        permit.send(Outgoing::new(&notification(id, "result", &result)));
+        if reader.is_over() {
+            return;
+        }
+    }
+}

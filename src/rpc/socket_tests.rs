@@ -1,0 +1,261 @@
+//! What a WebSocket's client sees.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use soketto::handshake::{Client as Handshake, ServerResponse};
+use soketto::{Receiver, Sender};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
+
+use super::tests::{Fixture, call};
+use crate::rpc::events::Happened;
+use crate::rpc::limits::{SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKETS_MAX, SUBSCRIPTIONS_MAX};
+use crate::runtime::Clock;
+use crate::types::{Transaction, TxId};
+
+const SOON: Duration = Duration::from_secs(20);
+
+struct Client {
+    sender: Sender<Compat<TcpStream>>,
+    receiver: Receiver<Compat<TcpStream>>,
+}
+
+impl Client {
+    async fn open(fixture: &Fixture) -> Self {
+        Self::try_open(fixture, "/ws").await.expect("the socket is accepted")
+    }
+
+    async fn try_open(fixture: &Fixture, path: &str) -> Result<Self, u16> {
+        let stream = TcpStream::connect(fixture.address).await.unwrap();
+        let host = fixture.address.to_string();
+        let mut handshake = Handshake::new(stream.compat(), &host, path);
+        match handshake.handshake().await.unwrap() {
+            ServerResponse::Accepted { .. } => {
+                let (sender, receiver) = handshake.into_builder().finish();
+                Ok(Self { sender, receiver })
+            }
+            ServerResponse::Rejected { status_code } => Err(status_code),
+            ServerResponse::Redirect { status_code, .. } => Err(status_code),
+        }
+    }
+
+    async fn send(&mut self, text: &str) {
+        self.sender.send_text(text).await.unwrap();
+        self.sender.flush().await.unwrap();
+    }
+
+    async fn call(&mut self, id: u64, method: &str, params: Value) -> Value {
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params }).to_string())
+            .await;
+        self.next().await
+    }
+
+    async fn next(&mut self) -> Value {
+        let mut text = Vec::new();
+        tokio::time::timeout(SOON, self.receiver.receive_data(&mut text))
+            .await
+            .expect("it comes soon")
+            .unwrap();
+        serde_json::from_slice(&text).unwrap()
+    }
+
+    /// Whether the other end closes.
+    async fn is_closed(&mut self) -> bool {
+        let mut text = Vec::new();
+        tokio::time::timeout(SOON, self.receiver.receive_data(&mut text)).await.expect("it ends").is_err()
+    }
+}
+
+fn finalized(byte: u8) -> Happened {
+    let transaction = Transaction::transfer(Vec::new(), Vec::new(), vec![byte]);
+    let txid = transaction.txid();
+    Happened::Final { txid, transaction: transaction.into(), height: None, latency: None }
+}
+
+#[tokio::test]
+async fn calls_go_by_websocket_as_by_http() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    let answer = client.call(1, "getblockcount", json!([])).await;
+    assert_eq!((&answer["id"], &answer["result"]), (&json!(1), &json!(1)));
+    let refused = client.call(2, "stop", json!([])).await;
+    assert_eq!(refused["error"]["data"]["reason"], "unauthorized");
+    let unknown = client.call(3, "getblokcount", json!([])).await;
+    assert_eq!(unknown["error"]["data"]["hint"], "did you mean `getblockcount`?");
+    client
+        .send(r#"[{"jsonrpc":"2.0","id":4,"method":"uptime"},{"jsonrpc":"2.0","id":5,"method":"nothing"}]"#)
+        .await;
+    let batch = client.next().await;
+    assert_eq!((&batch[0]["id"], &batch[1]["id"]), (&json!(4), &json!(5)));
+    client.send("{nonsense").await;
+    assert_eq!(client.next().await["error"]["code"], -32_700);
+    client.send(&"[".repeat(1_000)).await;
+    assert_eq!(client.next().await["error"]["data"]["reason"], "too_deep");
+}
+
+/// INV-SOCKET-3.
+#[tokio::test]
+async fn a_subscription_begins_with_its_number_and_goes_on_from_a_cursor() {
+    let fixture = Fixture::start().await;
+    let start = fixture.node.events.head().to_string();
+    fixture.node.events.push(finalized(1), Clock.instant());
+    let mut client = Client::open(&fixture).await;
+    assert_eq!(client.call(1, "subscribe", json!(["finalized", null, start])).await["result"], 1);
+    let told = client.next().await;
+    assert_eq!((&told["method"], &told["params"]["subscription"]), (&json!("event"), &json!(1)));
+    assert_eq!(told["params"]["result"]["events"][0]["kind"], "final");
+    fixture.node.events.push(finalized(2), Clock.instant());
+    let told = client.next().await;
+    let cursor = told["params"]["result"]["next_cursor"].clone();
+    assert_eq!(cursor, fixture.node.events.head().to_string());
+    // Another connection goes on where this one was.
+    fixture.node.events.push(finalized(3), Clock.instant());
+    let mut other = Client::open(&fixture).await;
+    other.call(1, "subscribe", json!({ "topic": "finalized", "cursor": cursor })).await;
+    let told = other.next().await;
+    assert_eq!(told["params"]["result"]["events"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_it_is_told_to_and_others_go_on() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    for id in [1, 2] {
+        assert_eq!(client.call(id, "subscribe", json!(["finalized"])).await["result"], id);
+    }
+    assert_eq!(client.call(3, "unsubscribe", json!([1])).await["result"], true);
+    let again = client.call(4, "unsubscribe", json!([1])).await;
+    assert_eq!(again["error"]["data"]["reason"], "unknown_subscription");
+    fixture.node.events.push(finalized(1), Clock.instant());
+    assert_eq!(client.next().await["params"]["subscription"], 2);
+    assert_eq!(client.call(5, "uptime", json!([])).await["id"], 5, "nothing came of the first one");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_subscription_is_said() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    let elsewhere = "tc1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
+    for (params, code, reason) in [
+        (json!([]), -32_602, "bad_parameters"),
+        (json!(["payments"]), -8, "bad_parameter"),
+        (json!(["address"]), -8, "bad_parameter"),
+        (json!(["address", elsewhere]), -8, "bad_parameter"),
+        (json!(["finalized", null, "soon"]), -8, "bad_parameter"),
+        (json!(["finalized", null, 1.5]), -8, "bad_parameter"),
+    ] {
+        let refused = client.call(1, "subscribe", params.clone()).await;
+        let error = &refused["error"];
+        assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(code), &json!(reason)), "{params}");
+        assert!(!error["message"].as_str().unwrap().is_empty());
+    }
+    let by_http = fixture.post(&[], &call("subscribe", json!(["blocks"]))).await;
+    assert_eq!(by_http.json()["error"]["data"]["reason"], "needs_websocket");
+    let plain = fixture.request("GET /ws", &[], "").await;
+    assert_eq!(plain.status, 426);
+}
+
+/// INV-SOCKET-1.
+#[tokio::test]
+async fn a_connection_has_so_many_subscriptions_and_calls_at_once() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    for id in 1..=SUBSCRIPTIONS_MAX {
+        assert_eq!(client.call(1, "subscribe", json!(["blocks"])).await["result"], id);
+    }
+    let refused = client.call(1, "subscribe", json!(["blocks"])).await;
+    assert_eq!(refused["error"]["data"]["reason"], "too_many_subscriptions");
+    client.call(2, "unsubscribe", json!([3])).await;
+    assert_eq!(client.call(1, "subscribe", json!(["blocks"])).await["result"], SUBSCRIPTIONS_MAX + 1);
+    let mut waiting = Client::open(&fixture).await;
+    let wait = json!({
+        "jsonrpc": "2.0", "id": 1, "method": "waitfortransaction",
+        "params": [TxId([9; 32]).to_string(), "final", 60_000],
+    });
+    for _ in 0..SOCKET_CALLS_MAX + 3 {
+        waiting.send(&wait.to_string()).await;
+    }
+    let begun = || fixture.node.waits_begun.load(std::sync::atomic::Ordering::Relaxed);
+    // Strangers may have fewer waits than a socket may have calls; those that are refused make room for others.
+    while begun() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(begun() <= SOCKET_CALLS_MAX, "INV-SOCKET-1");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_ends_the_connection_and_a_foreign_page_opens_none() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    let large = format!("\"{}\"", "x".repeat(SOCKET_MESSAGE_BYTES_MAX));
+    let _sent = client.sender.send_text(&large).await;
+    let _flushed = client.sender.flush().await;
+    assert!(client.is_closed().await);
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    let host = fixture.address;
+    let request = format!(
+        "GET /ws HTTP/1.1\r\nhost: {host}\r\norigin: http://evil.example\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(answer, b"HTTP/1.1 403");
+}
+
+/// INV-SOCKET-2: a reader that takes nothing holds nothing, and hears of all when it reads again.
+#[tokio::test]
+async fn a_slow_reader_is_told_later_and_more_at_once() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    client.call(1, "subscribe", json!(["finalized"])).await;
+    let events = 20_000;
+    for index in 0..events {
+        fixture.node.events.push(finalized(index as u8), Clock.instant());
+        if index % 1_000 == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+    let (mut told, mut messages) = (0, 0);
+    while told < events {
+        told += client.next().await["params"]["result"]["events"].as_array().unwrap().len();
+        messages += 1;
+    }
+    assert_eq!(told, events);
+    assert!(messages < events, "{messages} messages");
+}
+
+#[tokio::test]
+async fn places_for_sockets_are_bounded_and_come_back() {
+    let fixture = Fixture::start().await;
+    let mut open = Vec::new();
+    let refused = loop {
+        match Client::try_open(&fixture, "/ws").await {
+            Ok(client) => open.push(client),
+            Err(status) => break status,
+        }
+        assert!(open.len() < SOCKETS_MAX);
+    };
+    assert_eq!(refused, 503);
+    let count = fixture.request("GET /health", &[], "").await.status;
+    assert_eq!(count, 200, "plain pages are answered all the same");
+    drop(open);
+    let again = async {
+        while Client::try_open(&fixture, "/ws").await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, again).await.expect("places come back");
+}
+
+#[tokio::test]
+async fn a_node_that_stops_says_goodbye() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    client.call(1, "subscribe", json!(["blocks"])).await;
+    let ((), closed) = tokio::join!(fixture.stop(), client.is_closed());
+    assert!(closed);
+}
