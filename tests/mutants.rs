@@ -307,6 +307,10 @@
 //! | rivals_without_a_body_hide_others | `a_contradiction_is_found_whatever_was_voted_for_bodies_that_were_let_go` |
 //! | all_certificates_in_each_part | `promises_that_were_left_out_are_sent_once_each_and_in_parts` |
 //! | timers_set_meanwhile_slept_through | `a_timer_that_is_set_while_another_one_elapses_is_not_slept_through` |
+//! | cursor_of_another_start_goes_on_here | `after_a_restart_blocks_and_pool_tell_what_the_ring_does_not_know` |
+//! | finals_of_the_pool_not_told | `after_a_restart_blocks_and_pool_tell_what_the_ring_does_not_know` |
+//! | rest_of_a_full_page_lost | `a_page_that_is_full_says_where_the_rest_is` |
+//! | cursors_stand_behind_the_last_block | `what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_height` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

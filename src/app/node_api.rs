@@ -7,6 +7,7 @@
 //! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
 
 mod explain;
+mod history;
 mod masternodes;
 mod pool;
 mod problems;
@@ -31,13 +32,15 @@ use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
 use crate::protocol::state::LedgerState;
 use crate::rpc::EventLog;
-use crate::rpc::api::{BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, UtxoPage};
+use crate::rpc::api::{
+    BlockSelector, FoundTransaction, HistoryPage, NodeApi, NodeApiError, SubmitError, UtxoPage,
+};
 use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
-    AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo, HeartbeatInfo,
-    IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeState,
-    NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, ReceiptInfo, TransactionStatus,
-    TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+    AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo,
+    HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals,
+    NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, ReceiptInfo,
+    TransactionStatus, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
@@ -60,6 +63,10 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, NodeApiError> {
     tokio::task::spawn_blocking(job).await.map_err(storage_error)?.map_err(storage_error)
 }
+
+/// How long the history of an address waits for the index at most, and how often it looks.
+const INDEX_WAIT_MAX: Duration = Duration::from_secs(1);
+const INDEX_LOOK: Duration = Duration::from_millis(5);
 
 /// How far a transaction has come, and the block that contains it.
 #[derive(Clone, Copy)]
@@ -191,6 +198,20 @@ impl AppContext {
             Ok(found.map(|transaction| (Arc::clone(transaction), Some(height))))
         };
         blocking(find).await
+    }
+
+    /// Waits until the index, which comes a little behind the chain, has this block; [`INDEX_WAIT_MAX`] at most.
+    async fn index_reaches(&self, height: Height) -> Result<(), NodeApiError> {
+        let waiting = async {
+            loop {
+                let index = Arc::clone(&self.index);
+                if blocking(move || index.applied()).await?.is_some_and(|applied| applied >= height) {
+                    return Ok(());
+                }
+                tokio::time::sleep(INDEX_LOOK).await;
+            }
+        };
+        tokio::time::timeout(INDEX_WAIT_MAX, waiting).await.unwrap_or(Ok(()))
     }
 
     /// Whether a transaction of the pool has marked its output as collateral: bound as well, though no block says so.
@@ -587,6 +608,40 @@ impl NodeApi for AppContext {
                 .collect();
             let next = utxos.last().filter(|_| is_more).map(|last| last.outpoint().to_string());
             Ok(AddressUtxos { utxos, next })
+        }
+        .boxed()
+    }
+
+    fn address_history(
+        &self,
+        address: Address,
+        page: HistoryPage,
+    ) -> BoxFuture<'_, Result<AddressHistory, NodeApiError>> {
+        async move {
+            let tip = self.bft.state().height();
+            self.index_reaches(tip).await?;
+            let pooled = match page.before {
+                Some(_) => Vec::new(),
+                None => {
+                    let (pool, utxos) = (Arc::clone(&self.pool), Arc::clone(&self.utxos));
+                    blocking(move || Ok(history::pooled(&pool, &utxos, &address.lock))).await?
+                }
+            };
+            let index = Arc::clone(&self.index);
+            // One more than asked for tells whether there is a next page.
+            let limit = page.limit.saturating_add(1);
+            let (found, from, height) = blocking(move || {
+                let found = index.history(&address.lock, page.before, limit)?;
+                Ok((found, index.history_from()?, index.applied()?))
+            })
+            .await?;
+            let (indexed, next) = history::indexed(found, page);
+            // What has come into a block between the two looks is told once.
+            let is_twice = |one: &HistoryInfo| indexed.iter().any(|known| known.txid == one.txid);
+            let mut history: Vec<HistoryInfo> = pooled.into_iter().filter(|one| !is_twice(one)).collect();
+            history.extend(indexed);
+            let height = height.unwrap_or(0);
+            Ok(AddressHistory { history, next, complete_from: from.unwrap_or(height), height })
         }
         .boxed()
     }

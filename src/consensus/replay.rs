@@ -148,8 +148,11 @@ pub fn index_change(block: &Block, effects: BlockEffects<'_>) -> IndexChange {
     }
 }
 
-/// Whether the epochs' ends are in the index: one that an older version made has none of them.
-fn has_epochs(index: &Index, state: &LedgerState) -> Result<bool, StorageError> {
+/// Whether the epochs' ends and the history of addresses are in the index: one that an older version made lacks them.
+fn is_complete(index: &Index, state: &LedgerState) -> Result<bool, StorageError> {
+    if index.history_from()?.is_none() {
+        return Ok(false);
+    }
     match state.next_epoch().checked_sub(1) {
         Some(ended) => Ok(index.epoch_end(ended)?.is_some()),
         None => Ok(true),
@@ -175,7 +178,7 @@ fn start<D: Disk>(
                 if known
                     && state.height() == mark.height
                     && state.tip_hash() == mark.block_hash
-                    && has_epochs(index, &state)? =>
+                    && is_complete(index, &state)? =>
             {
                 return Ok(state);
             }

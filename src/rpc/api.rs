@@ -15,13 +15,14 @@ use futures::future::BoxFuture;
 
 use super::events::EventLog;
 use super::types::{
-    AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo, HeartbeatInfo, IndexInfo,
-    MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeStatus, NotReady,
-    OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+    AddressHistory, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo, HeartbeatInfo,
+    IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeStatus,
+    NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
 use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
+use crate::storage::index_history::HistoryPlace;
 use crate::types::{
     Address, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction, TxId,
     ValidatorSet,
@@ -44,6 +45,15 @@ pub enum BlockSelector {
 pub struct UtxoPage {
     /// Outputs after this one in ascending order of outpoints; `None` begins at the first.
     pub after: Option<OutPoint>,
+    /// How many at most; the server has bounded it.
+    pub limit: usize,
+}
+
+/// A page of an address's past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// Transactions before this place; `None` begins with the newest, those that no block has included.
+    pub before: Option<HistoryPlace>,
     /// How many at most; the server has bounded it.
     pub limit: usize,
 }
@@ -198,6 +208,12 @@ pub trait NodeApi: Send + Sync + 'static {
         address: Address,
         page: UtxoPage,
     ) -> BoxFuture<'_, Result<AddressUtxos, NodeApiError>>;
+    /// What transactions did to an address, the newest first.
+    fn address_history(
+        &self,
+        address: Address,
+        page: HistoryPage,
+    ) -> BoxFuture<'_, Result<AddressHistory, NodeApiError>>;
     /// What this node is doing, and why not more.
     fn node_status(&self) -> NodeStatus;
     /// The consensus as this node sees it.

@@ -10,7 +10,8 @@ use futures::future::{BoxFuture, ready};
 use parking_lot::Mutex;
 
 use super::api::{
-    BlockSelector, FoundTransaction, NodeApi, NodeApiError, SubmitError, SubmitErrorClass, UtxoPage,
+    BlockSelector, FoundTransaction, HistoryPage, NodeApi, NodeApiError, SubmitError, SubmitErrorClass,
+    UtxoPage,
 };
 use super::events::{EventLog, Happened};
 use super::types::*;
@@ -18,6 +19,7 @@ use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify};
 use crate::protocol::masternodes::{Receipt, VoidReason};
 use crate::runtime::Clock;
+use crate::storage::index_history::HistoryPlace;
 use crate::types::*;
 
 /// The height of its only block.
@@ -456,6 +458,18 @@ impl NodeApi for FakeNode {
         let full = utxos.len() == page.limit;
         let next = utxos.last().filter(|_| full).map(|utxo| utxo.outpoint().to_string());
         ready(Ok(AddressUtxos { utxos, next })).boxed()
+    }
+    fn address_history(
+        &self,
+        _address: Address,
+        page: HistoryPage,
+    ) -> BoxFuture<'_, Result<AddressHistory, NodeApiError>> {
+        let at = HistoryPlace { height: HEIGHT, place: 0 };
+        let is_asked = page.before.is_none_or(|before| at < before);
+        let sums = (Amount(5), Amount::ZERO);
+        let entry = HistoryInfo::of(TxId([7; 32]), TransactionStatus::Confirmed, Some(at), sums);
+        let history = if is_asked { vec![entry] } else { Vec::new() };
+        ready(Ok(AddressHistory { history, next: None, complete_from: 0, height: HEIGHT })).boxed()
     }
     fn node_status(&self) -> NodeStatus {
         NodeStatus {

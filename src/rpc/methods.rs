@@ -105,7 +105,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 55] = [
+pub static METHODS: [Method; 56] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -353,6 +353,12 @@ pub static METHODS: [Method; 55] = [
                 call.node.address_utxos(address, page).await.map_err(of_node)
             })
         },
+    ).large(),
+    Method::read(
+        "getaddresshistory",
+        &["address", "limit?", "before?"],
+        "What transactions did to an address, the newest first, those that no block has included: 100 by default, 1,000 at most; \"before\" is the \"next\" of the page before",
+        |call| answer(addresses::get_address_history(call)),
     ).large(),
     Method::read(
         "getfinalizedsince",

@@ -145,7 +145,7 @@ async fn every_method_answers() {
             "sendrawtransaction" | "decoderawtransaction" => json!([spend]),
             // These are answered by a WebSocket alone.
             "subscribe" | "unsubscribe" => continue,
-            "getaddressbalance" | "getaddressutxos" => json!([address]),
+            "getaddressbalance" | "getaddressutxos" | "getaddresshistory" => json!([address]),
             _ => json!([]),
         };
         let answer = fixture.call(method.name, params).await;
@@ -295,6 +295,10 @@ async fn errors_have_code_reason_and_hint() {
         ("waitfortransaction", json!([zero, "never"]), -8, "bad_parameter"),
         ("waitfortransaction", json!([zero, "final", 60_001]), -8, "bad_parameter"),
         ("getfinalizedsince", json!([0, 0]), -8, "bad_parameter"),
+        ("getfinalizedsince", json!(["7"]), -8, "bad_parameter"),
+        ("getfinalizedsince", json!([true]), -8, "bad_parameter"),
+        ("getaddresshistory", json!([devnet, 1_001]), -8, "bad_parameter"),
+        ("getaddresshistory", json!([devnet, 10, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
         ("getfinalityproof", json!([7]), -8, "bad_parameter"),
         ("verifyfinalityproof", json!([]), -32_602, "bad_parameters"),

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::index_history::HistoryPlace;
 use crate::types::{
     Address, Amount, BlockHash, ChainId, ChainParameters, Epoch, Height, MasternodeId, OutPoint, PublicKey,
     Round, StateDigest, TimeMs, TxId, ValidatorSet,
@@ -327,6 +328,62 @@ pub struct TransactionStatusInfo {
     /// say nothing about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<ReceiptInfo>,
+}
+
+/// `getaddresshistory`: what transactions did to an address, the newest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddressHistory {
+    /// The transactions. Those that no block has come first, on the first page alone.
+    pub history: Vec<HistoryInfo>,
+    /// What to ask for the next page with; absent on the last one.
+    pub next: Option<String>,
+    /// The page is complete from this block on; older transactions are not told. 0 is the genesis document.
+    pub complete_from: Height,
+    /// Up to which block the page tells.
+    pub height: Height,
+}
+
+/// One entry of [`AddressHistory`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryInfo {
+    /// The transaction.
+    pub txid: TxId,
+    /// How far it has come.
+    pub status: TransactionStatus,
+    /// Its block; absent while no block has it.
+    pub height: Option<Height>,
+    /// Its place in the block, from 0.
+    pub place: Option<u32>,
+    /// What the address got by it, in base units.
+    pub received: Amount,
+    /// The same in TIME.
+    pub received_time: String,
+    /// What it spent of the address, in base units; change that came back is in `received`.
+    pub sent: Amount,
+    /// The same in TIME.
+    pub sent_time: String,
+}
+
+impl HistoryInfo {
+    /// Describes what a transaction did.
+    #[must_use]
+    pub fn of(
+        txid: TxId,
+        status: TransactionStatus,
+        at: Option<HistoryPlace>,
+        (received, sent): (Amount, Amount),
+    ) -> Self {
+        Self {
+            txid,
+            status,
+            height: at.map(|at| at.height),
+            place: at.map(|at| at.place),
+            received,
+            received_time: received.to_string(),
+            sent,
+            sent_time: sent.to_string(),
+        }
+    }
 }
 
 /// One entry of [`AddressUtxos`].

@@ -8,7 +8,8 @@
 //! Random keys are what an ordered store pays for, so there are few of them, and short ones. A transaction's place and up
 //! to [`OUTPUTS_A_RECORD`] of its outputs are one record, which only a slashed collateral changes. A spend is a key of its
 //! own, written without a look at what it spends; an address has one key for each unspent output. So a payment with one
-//! input and two outputs changes five keys: its record, the spend, and three of addresses. Changes gather in a window
+//! input and two outputs changes five keys: its record, the spend, and three of addresses; and one key of history for each
+//! address that it concerns (`index_history.rs`). Changes gather in a window
 //! (`index_window.rs`) until the mark moves, so what comes and goes in between is never written.
 //!
 //! # Invariants
@@ -28,6 +29,7 @@ use bincode::{Decode, Encode};
 use parking_lot::Mutex;
 
 use super::error::StorageError;
+use super::index_history;
 use super::index_records::{
     OUTPUTS_A_RECORD, OutputRecord, address_key, address_prefix, outpoint_of_address, record_key, spent_key,
 };
@@ -181,7 +183,7 @@ struct Progress {
 /// The index over a store. Clones share it.
 #[derive(Clone)]
 pub struct Index {
-    window: Arc<IndexWindow>,
+    pub(super) window: Arc<IndexWindow>,
     /// Read from the store when it is first asked for.
     progress: Arc<Mutex<Option<Progress>>>,
 }
@@ -193,7 +195,11 @@ impl Index {
         Self { window: Arc::new(IndexWindow::new(store)), progress: Arc::default() }
     }
 
-    fn get<T: bincode::Decode<()>>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StorageError> {
+    pub(super) fn get<T: bincode::Decode<()>>(
+        &self,
+        tree: Tree,
+        key: &[u8],
+    ) -> Result<Option<T>, StorageError> {
         let Some(value) = self.window.get(tree, key)? else { return Ok(None) };
         let malformed = |_| StorageError::IndexMalformed { tree: tree.name() };
         decode(&value).map(Some).map_err(malformed)
@@ -398,6 +404,10 @@ impl Index {
         let is_new = is_next && before.written.is_none_or(|written| written < change.height);
         let mut changes = Vec::new();
         self.outputs(change, is_new, &mut changes)?;
+        if change.height == 0 {
+            index_history::begin(&mut changes);
+        }
+        index_history::history(change, is_new, &mut changes);
         rest(change, &mut changes);
         self.window.write(changes);
         if is_next {

@@ -18,6 +18,8 @@ pub enum Tree {
     Spent,
     /// Lock and output to nothing, while it is unspent.
     Address,
+    /// Lock, height and place, the newest first, to what a transaction did to it.
+    History,
     /// Block hash to height.
     Block,
     /// Transaction about a masternode to what became of it.
@@ -32,10 +34,11 @@ pub enum Tree {
 
 impl Tree {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Output,
         Self::Spent,
         Self::Address,
+        Self::History,
         Self::Block,
         Self::Receipt,
         Self::Epoch,
@@ -50,6 +53,7 @@ impl Tree {
             Self::Output => "output",
             Self::Spent => "spent",
             Self::Address => "address",
+            Self::History => "history",
             Self::Block => "block",
             Self::Receipt => "receipt",
             Self::Epoch => "epoch",

@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::storage::fjall_index::FjallIndex;
+use crate::storage::index_history::{HistoryEntry, HistoryPlace};
 use crate::storage::index_store::Entries;
 use crate::storage::index_window::WINDOW_BYTES_MAX;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
@@ -81,6 +82,40 @@ fn mark(index: &Index, height: Height) -> Result<(), StorageError> {
     index.set_mark(height, change.block_hash, &change.state)
 }
 
+/// INV-HISTORY-1: of each lock, what each transaction paid it and spent of it, the newest first, in pages of any size.
+fn assert_history(index: &Index, height: Height) {
+    let mut wanted: BTreeMap<Lock, Vec<HistoryEntry>> = BTreeMap::new();
+    for block in (0..=height).rev() {
+        let change = change(block);
+        // All that it makes and spends is of its second transaction.
+        let at = HistoryPlace { height: block, place: 1 };
+        let created = change.created.iter().map(|(_, entry)| (entry.output, true));
+        let spent = change.spent.iter().map(|(_, entry, _)| (entry.output, false));
+        let mut sums: BTreeMap<Lock, (u64, u64)> = BTreeMap::new();
+        for (output, is_made) in created.chain(spent) {
+            let sum = sums.entry(output.lock).or_default();
+            *(if is_made { &mut sum.0 } else { &mut sum.1 }) += output.value.0;
+        }
+        for (lock, (received, sent)) in sums {
+            let (received, sent) = (Amount(received), Amount(sent));
+            wanted.entry(lock).or_default().push(HistoryEntry { at, txid: txid(block), received, sent });
+        }
+    }
+    assert_eq!(index.history_from().unwrap(), Some(0));
+    for (lock, entries) in wanted {
+        assert_eq!(index.history(&lock, None, usize::MAX).unwrap(), entries);
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = index.history(&lock, before, 2).unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(last.at);
+            paged.extend(page);
+        }
+        assert_eq!(paged, entries);
+    }
+    assert_eq!(index.history(&Lock::KeyHash(KeyHash([0xcc; 32])), None, 9).unwrap(), []);
+}
+
 /// Everything that readers can see after `height` changes.
 fn assert_holds(index: &Index, height: Height) {
     for block in 0..=height {
@@ -103,6 +138,7 @@ fn assert_holds(index: &Index, height: Height) {
     assert_eq!(index.utxo(&made(height + 1, 0).0).unwrap(), None);
     assert_eq!(index.epoch_end(height + 1).unwrap(), None);
     assert_eq!(index.validator_set(&Hash::ZERO).unwrap(), None);
+    assert_history(index, height);
     let newest_first: Vec<_> = (0..=height).rev().filter_map(punished).collect();
     assert_eq!(index.evidence(usize::MAX).unwrap(), newest_first);
     assert_eq!(index.evidence(1).unwrap(), newest_first[..1]);

@@ -41,6 +41,7 @@ pub mod error;
 pub mod fjall_index;
 pub mod index;
 pub mod index_guard;
+pub mod index_history;
 mod index_records;
 pub mod index_store;
 mod index_window;

@@ -862,7 +862,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "refused_connections_go_on",
         file: "src/rpc/http.rs",
-        old: "    connection.rest().await;\n",
+        old: "    // Behind the plain pages, which nobody is to wait for.\n    connection.rest().await;\n",
         new: "",
         caught_by: &[
             "--lib rpc::server::hostile_tests::who_was_refused_too_often_rests_before_the_next_request_is_read",
@@ -2101,8 +2101,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "who_waits_is_not_told_of_the_end",
         file: "src/app/observer.rs",
-        old: "        self.admission.contested(txid);\n        if self.mirror.dropped(*txid) {\n            self.admission.wake();\n        }\n        self.feeds.changed(txid);",
-        new: "        self.admission.contested(txid);\n        if self.mirror.dropped(*txid) {\n            self.admission.wake();\n        }",
+        old: "Clock.instant());\n        self.feeds.changed(txid);\n    }\n\n    fn applied(",
+        new: "Clock.instant());\n    }\n\n    fn applied(",
         caught_by: &[
             "--lib app::observer::tests::whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it",
         ],
@@ -2449,6 +2449,41 @@ pub const MUTANTS: &[Mutant] = &[
         new: "for_each(elapsed));",
         caught_by: &[
             "--lib consensus::timeout_monitor::tests::a_timer_that_is_set_while_another_one_elapses_is_not_slept_through",
+        ],
+    },
+    // -- events ---------------------------------------------------------------------------------------------------
+    Mutant {
+        name: "cursor_of_another_start_goes_on_here",
+        file: "src/rpc/events/reader.rs",
+        old: "        if life != self.log.life {\n            return false;\n        }\n",
+        new: "        let _ = life;\n",
+        caught_by: &[
+            "--lib rpc::events::tests::after_a_restart_blocks_and_pool_tell_what_the_ring_does_not_know",
+        ],
+    },
+    Mutant {
+        name: "finals_of_the_pool_not_told",
+        file: "src/rpc/events/reader.rs",
+        old: "if !matches!(self.topic, Topic::Blocks) {\n                    let times",
+        new: "if false {\n                    let times",
+        caught_by: &[
+            "--lib rpc::events::tests::after_a_restart_blocks_and_pool_tell_what_the_ring_does_not_know",
+        ],
+    },
+    Mutant {
+        name: "rest_of_a_full_page_lost",
+        file: "src/rpc/events/reader.rs",
+        old: "let cursor = if self.rest.is_empty() {",
+        new: "let cursor = if self.rest.len() < usize::MAX {",
+        caught_by: &["--lib rpc::events::tests::a_page_that_is_full_says_where_the_rest_is"],
+    },
+    Mutant {
+        name: "cursors_stand_behind_the_last_block",
+        file: "src/rpc/events.rs",
+        old: "self.get(sequence).map_or(self.height, |entry| entry.height)",
+        new: "self.height",
+        caught_by: &[
+            "--lib rpc::events::tests::what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_height",
         ],
     },
 ];

@@ -113,6 +113,7 @@ async fn what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_h
     let between = node.events.head();
     node.events.push(block_at(HEIGHT), Clock.instant());
     let late = node.events.head();
+    assert_eq!([0, 1, 2].map(|sequence| node.events.at(sequence)), [early, between, late]);
     for _ in 0..=EVENTS_MAX {
         node.events.push(Happened::Accepted(TxId::ZERO), Clock.instant());
     }

@@ -2,18 +2,43 @@
 
 use jsonrpsee::types::ErrorObjectOwned;
 
-use crate::rpc::api::UtxoPage;
+use crate::rpc::api::{HistoryPage, UtxoPage};
 use crate::rpc::call::{ADDRESS_UTXOS_MAX, Call};
-use crate::rpc::errors::{BAD_PARAMETER, error, of_node};
-use crate::rpc::types::{AddressBalance, AddressInfo, AddressUtxo};
+use crate::rpc::errors::{BAD_PARAMETER, bad_parameter, error, of_node};
+use crate::rpc::types::{AddressBalance, AddressHistory, AddressInfo, AddressUtxo};
+use crate::storage::index_history::HistoryPlace;
 use crate::types::{Address, Amount};
 
+/// Transactions in one page of `getaddresshistory`, at most.
+const HISTORY_MAX: usize = 1_000;
+const HISTORY_DEFAULT: usize = 100;
 /// Pages that `getaddressbalance` adds up, at most: a million outputs.
 const BALANCE_PAGES_MAX: usize = 100;
 
 pub(super) fn validate_address(call: &Call) -> Result<AddressInfo, ErrorObjectOwned> {
     let text: String = call.required(0)?;
     Ok(AddressInfo::of(&text, call.node.network()))
+}
+
+pub(super) async fn get_address_history(call: Call) -> Result<AddressHistory, ErrorObjectOwned> {
+    let address = call.address(0)?;
+    let limit = call.limit(1, HISTORY_DEFAULT, HISTORY_MAX)?;
+    let before = match call.optional::<String>(2)? {
+        Some(text) => Some(place_of(&text).ok_or_else(|| {
+            bad_parameter(
+                call.name(2),
+                "expected the \"next\" of an answer before, or HEIGHT:0 for what is below a block",
+            )
+        })?),
+        None => None,
+    };
+    call.node.address_history(address, HistoryPage { before, limit }).await.map_err(of_node)
+}
+
+/// A place as `HEIGHT:PLACE`.
+fn place_of(text: &str) -> Option<HistoryPlace> {
+    let (height, place) = text.split_once(':')?;
+    Some(HistoryPlace { height: height.parse().ok()?, place: place.parse().ok()? })
 }
 
 pub(super) async fn get_address_balance(call: Call) -> Result<AddressBalance, ErrorObjectOwned> {
