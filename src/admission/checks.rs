@@ -117,7 +117,7 @@ impl RefusedCopies {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin {
     pub(super) source: TransactionSource,
-    ticket: Option<Ticket>,
+    pub(super) ticket: Option<Ticket>,
     pub(super) is_requested: bool,
 }
 
@@ -354,7 +354,7 @@ impl Admission {
     }
 
     /// What is known of the inputs, or the rule that they break.
-    fn inputs_of(
+    pub(super) fn inputs_of(
         &self,
         shape: &ShapedTransaction,
         origin: Origin,
@@ -454,7 +454,7 @@ impl Admission {
         }
     }
 
-    fn taken(&self, shape: &ShapedTransaction) -> Refusal {
+    pub(super) fn taken(&self, shape: &ShapedTransaction) -> Refusal {
         match self.parts.utxos.conflict_of(shape.inputs(), shape.txid()) {
             Some(conflict) => conflict.into(),
             // Whoever held it has just let go.

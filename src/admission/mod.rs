@@ -65,6 +65,7 @@ pub use self::orphans::{
 };
 pub use self::refusal::Refusal;
 pub use self::requested::{REQUESTED_BODIES_MAX, RequestedBodies};
+pub use self::taking::Judged;
 pub use self::thread::{
     AdmissionHandle, AdmissionInbox, AdmissionServices, Node, NodeStopped, route_bulk, start,
 };

@@ -8,13 +8,74 @@ use super::checks::{
 };
 use super::waiting::WaitingError;
 use super::{ANCESTORS_MAX, Refusal};
-use crate::mempool::PoolError;
+use crate::mempool::{PoolError, TransactionSource};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::{CheckedTransaction, ShapedTransaction, check_spend_of};
-use crate::types::{Amount, OutPoint, TxId, UtxoEntry};
+use crate::types::{Amount, OutPoint, Transaction, TxId, UtxoEntry};
 use crate::utxo::{LockConflict, LockError, OutputState};
 
+/// Why a child may not wait for its parents.
+const fn refused_to_wait(error: WaitingError) -> Refusal {
+    let retry_after_ms = RETRY_SOON_MS;
+    match error {
+        WaitingError::Taken { outpoint, by } => Refusal::InputsTaken(LockConflict { outpoint, held_by: by }),
+        WaitingError::TooManyAncestors => Refusal::TooManyAncestors { limit: ANCESTORS_MAX, retry_after_ms },
+        WaitingError::Full => Refusal::WaitingFull { retry_after_ms },
+    }
+}
+
+/// What a transaction would be if it were submitted now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Its name.
+    pub txid: TxId,
+    /// Its encoded bytes.
+    pub bytes: usize,
+    /// What it pays.
+    pub fee: Amount,
+    /// Whether it would wait for parents that are not final yet.
+    pub waits: bool,
+}
+
 impl Admission {
+    /// Judges a user's transaction by all rules, and changes nothing.
+    ///
+    /// # Errors
+    /// Why it would not be taken.
+    pub fn judge(
+        &self,
+        transaction: Arc<Transaction>,
+        state: &LedgerState,
+        now: Moment,
+    ) -> Result<Judged, Refusal> {
+        let shape = ShapedTransaction::of(transaction, state.parameters())?;
+        let txid = shape.txid();
+        let origin = Origin { source: TransactionSource::Local, ticket: None, is_requested: false };
+        let inputs = self.inputs_of(&shape, origin, state)?;
+        let (fee, parents) = match inputs {
+            Inputs::Known { fee, contested } if contested.is_empty() => (fee, None),
+            Inputs::Known { .. } => return Err(self.taken(&shape)),
+            Inputs::ChildOf { fee, parents } => (fee, Some(parents)),
+            // Only transactions of peers wait for what nobody knows.
+            Inputs::Unknown(_) => return Err(Refusal::Busy { retry_after_ms: RETRY_SOON_MS }),
+        };
+        let mut verified =
+            ShapedTransaction::verify_many(vec![shape], state.chain_id(), &*self.parts.verifier);
+        // There is one for each that was given.
+        let transaction = verified.pop().ok_or(Refusal::Stopping)??;
+        let bytes = transaction.encoded_bytes();
+        let pool = &self.parts.pool;
+        match &parents {
+            None => pool.would_take(&txid, bytes, fee, now.wall_ms),
+            Some(parents) => {
+                self.waiting.has_room(&transaction, parents).map_err(refused_to_wait)?;
+                pool.would_take_waiting(&txid, bytes, fee)
+            }
+        }
+        .map_err(Refusal::Pool)?;
+        Ok(Judged { txid, bytes, fee, waits: parents.is_some() })
+    }
+
     // -- signatures and policy ----------------------------------------------------------------------------------------
 
     pub(super) fn verify_and_take(
@@ -135,17 +196,7 @@ impl Admission {
     ) {
         let txid = transaction.txid();
         if let Err(error) = self.waiting.insert(transaction.clone(), parents.clone()) {
-            let retry_after_ms = RETRY_SOON_MS;
-            let refusal = match error {
-                WaitingError::Taken { outpoint, by } => {
-                    Refusal::InputsTaken(LockConflict { outpoint, held_by: by })
-                }
-                WaitingError::TooManyAncestors => {
-                    Refusal::TooManyAncestors { limit: ANCESTORS_MAX, retry_after_ms }
-                }
-                WaitingError::Full => Refusal::WaitingFull { retry_after_ms },
-            };
-            refuse(origin, refusal, out);
+            refuse(origin, refused_to_wait(error), out);
             return;
         }
         match self.parts.pool.insert_waiting(transaction, fee, now.wall_ms, origin.source) {

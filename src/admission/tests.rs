@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
-use crate::mempool::{FeeRate, PoolLimits, Stage, TransactionPool, TransactionSource};
+use crate::mempool::{FeeRate, PoolError, PoolLimits, Stage, TransactionPool, TransactionSource};
 use crate::network::{Misbehaviour, PeerId};
 use crate::protocol::finality::conflict_order;
 use crate::protocol::state::LedgerState;
@@ -144,7 +144,22 @@ impl Desk {
         self.pool.check_invariants().unwrap();
     }
 
+    /// Whoever asks before is told what comes of it, and that changes nothing.
     fn submit(&mut self, transaction: &Arc<Transaction>) -> Result<TxId, Refusal> {
+        let before = (self.pool.len(), self.pool.bytes(), self.admission.waiting());
+        let judged = self.admission.judge(Arc::clone(transaction), &self.state, self.now);
+        assert_eq!((self.pool.len(), self.pool.bytes(), self.admission.waiting()), before);
+        let outcome = self.take(transaction);
+        match (&judged, &outcome) {
+            (Ok(judged), Ok(txid)) => assert_eq!(judged.txid, *txid),
+            // It may come again without effect.
+            (Err(Refusal::Pool(PoolError::AlreadyKnown)), Ok(_)) => {}
+            (judged, outcome) => assert_eq!(judged.as_ref().err(), outcome.as_ref().err()),
+        }
+        outcome
+    }
+
+    fn take(&mut self, transaction: &Arc<Transaction>) -> Result<TxId, Refusal> {
         answer(&self.hand_in(transaction, TransactionSource::Local))
     }
 

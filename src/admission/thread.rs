@@ -23,7 +23,9 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::load::LoadWindow;
-use super::{Action, Admission, AdmissionParts, Mirror, Moment, News, Refusal, RequestedBodies, Submission};
+use super::{
+    Action, Admission, AdmissionParts, Judged, Mirror, Moment, News, Refusal, RequestedBodies, Submission,
+};
 use crate::mempool::{TransactionPool, TransactionSource};
 use crate::network::{EventReceiver, NetworkEvent, NetworkHandle, PeerId};
 use crate::protocol::state::LedgerState;
@@ -90,7 +92,17 @@ pub trait Node: Send + 'static {
 struct Entry {
     transactions: Vec<Arc<Transaction>>,
     source: TransactionSource,
-    answer: Option<oneshot::Sender<Result<TxId, Refusal>>>,
+    purpose: Purpose,
+}
+
+/// What is to be done with the transactions of an entry.
+enum Purpose {
+    /// To be taken in; nobody waits for an answer.
+    Take,
+    /// To be taken in.
+    Submit(oneshot::Sender<Result<TxId, Refusal>>),
+    /// To be judged alone.
+    Judge(oneshot::Sender<Result<Judged, Refusal>>),
 }
 
 struct Queued {
@@ -232,7 +244,23 @@ impl AdmissionHandle {
         let _entering = self.door.enter().inspect_err(count_refusal)?;
         let (answer, answered) = oneshot::channel();
         let transactions = vec![Arc::new(transaction)];
-        let entry = Entry { transactions, source: TransactionSource::Local, answer: Some(answer) };
+        let source = TransactionSource::Local;
+        let entry = Entry { transactions, source, purpose: Purpose::Submit(answer) };
+        self.users.send(entry).await.map_err(|_| Refusal::Stopping)?;
+        self.wake.notify_one();
+        answered.await.unwrap_or(Err(Refusal::Stopping))
+    }
+
+    /// Judges a user's transaction as [`Self::submit`] would now, and takes nothing.
+    ///
+    /// # Errors
+    /// Why it would not be taken.
+    pub async fn judge(&self, transaction: Transaction) -> Result<Judged, Refusal> {
+        let _entering = self.door.enter()?;
+        let (answer, answered) = oneshot::channel();
+        let transactions = vec![Arc::new(transaction)];
+        let source = TransactionSource::Local;
+        let entry = Entry { transactions, source, purpose: Purpose::Judge(answer) };
         self.users.send(entry).await.map_err(|_| Refusal::Stopping)?;
         self.wake.notify_one();
         answered.await.unwrap_or(Err(Refusal::Stopping))
@@ -266,7 +294,7 @@ impl AdmissionHandle {
         [(&self.wanted, wanted), (&self.peers, others)]
             .into_iter()
             .filter(|(_, transactions)| !transactions.is_empty())
-            .map(move |(queue, transactions)| (queue, Entry { transactions, source, answer: None }))
+            .map(move |(queue, transactions)| (queue, Entry { transactions, source, purpose: Purpose::Take }))
     }
 
     /// Transactions of a peer, dropped when the queue is full: they can be asked for again. Never waits.
@@ -441,21 +469,32 @@ impl<N: Node> AdmissionThread<N> {
             self.execute(actions, Vec::new())?;
         }
         let (mut submissions, mut answers) = (Vec::with_capacity(BATCH_MAX), Answers::new());
+        let mut judged = Vec::new();
         let mut oldest = Clock.instant();
         let AdmissionInbox { wanted, users, peers, .. } = &mut self.inbox;
         for (queue, share) in [(wanted, BATCH_MAX), (users, BATCH_MAX / 2), (peers, BATCH_MAX / 2)] {
             for _ in 0..share {
                 let Ok(Queued { entry, since, .. }) = queue.try_recv() else { break };
                 oldest = oldest.min(since);
-                let Entry { transactions, source, mut answer } = entry;
-                for transaction in transactions {
-                    let ticket = answer.is_some().then_some(answers.len());
-                    if let Some(answer) = answer.take() {
-                        answers.push(Some(answer));
+                let Entry { transactions, source, purpose } = entry;
+                let ticket = match purpose {
+                    Purpose::Judge(answer) => {
+                        judged.extend(transactions.into_iter().next().zip(Some(answer)));
+                        continue;
                     }
-                    submissions.push(Submission { transaction, source, ticket });
-                }
+                    Purpose::Submit(answer) => {
+                        answers.push(Some(answer));
+                        Some(answers.len().saturating_sub(1))
+                    }
+                    Purpose::Take => None,
+                };
+                let submitted = |transaction| Submission { transaction, source, ticket };
+                submissions.extend(transactions.into_iter().map(submitted));
             }
+        }
+        for (transaction, answer) in judged {
+            // Whoever asked may be gone.
+            let _told = answer.send(self.admission.judge(transaction, &self.node.state(), now)).is_ok();
         }
         if submissions.is_empty() {
             return Ok(());

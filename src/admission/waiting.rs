@@ -55,6 +55,26 @@ impl WaitingStore {
         transaction: CheckedTransaction,
         parents: BTreeSet<TxId>,
     ) -> Result<(), WaitingError> {
+        self.has_room(&transaction, &parents)?;
+        let (txid, bytes) = (transaction.txid(), transaction.encoded_bytes());
+        if self.waiting.contains_key(&txid) {
+            return Ok(());
+        }
+        for parent in &parents {
+            self.children.entry(*parent).or_default().insert(txid);
+        }
+        self.spends.extend(transaction.inputs().iter().map(|outpoint| (*outpoint, txid)));
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.waiting.insert(txid, Waiting { transaction, parents });
+        Ok(())
+    }
+
+    /// Whether a transaction may wait for these parents.
+    pub(super) fn has_room(
+        &self,
+        transaction: &CheckedTransaction,
+        parents: &BTreeSet<TxId>,
+    ) -> Result<(), WaitingError> {
         let (txid, bytes) = (transaction.txid(), transaction.encoded_bytes());
         let taken = |outpoint: &&OutPoint| self.spends.get(outpoint).is_some_and(|by| *by != txid);
         if let Some(outpoint) = transaction.inputs().iter().find(taken) {
@@ -64,7 +84,7 @@ impl WaitingStore {
         if self.waiting.contains_key(&txid) {
             return Ok(());
         }
-        if self.ancestors(&parents) > ANCESTORS_MAX {
+        if self.ancestors(parents) > ANCESTORS_MAX {
             return Err(WaitingError::TooManyAncestors);
         }
         if self.waiting.len() >= WAITING_TRANSACTIONS_MAX
@@ -72,12 +92,6 @@ impl WaitingStore {
         {
             return Err(WaitingError::Full);
         }
-        for parent in &parents {
-            self.children.entry(*parent).or_default().insert(txid);
-        }
-        self.spends.extend(transaction.inputs().iter().map(|outpoint| (*outpoint, txid)));
-        self.bytes = self.bytes.saturating_add(bytes);
-        self.waiting.insert(txid, Waiting { transaction, parents });
         Ok(())
     }
 

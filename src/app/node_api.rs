@@ -37,10 +37,10 @@ use crate::rpc::api::{
 };
 use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
-    AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo,
-    HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals,
-    NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, ReceiptInfo,
-    TransactionStatus, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+    AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo,
+    GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
+    MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo,
+    PunishedInfo, ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
@@ -495,7 +495,17 @@ impl NodeApi for AppContext {
             if is_poisoned {
                 return Err(storage_error("the index can't be read"));
             }
-            Ok(utxo_state_info(self.network(), outpoint, state, found))
+            let mut info = utxo_state_info(self.network(), outpoint, state, found);
+            // In this order: a block binds what leaves the pool with it.
+            let is_marked = self.is_marked(&outpoint);
+            let state = self.bft.state();
+            info.bound = found.is_some() && (is_marked || state.is_bound(&outpoint));
+            let records = state.masternodes().iter();
+            let of_it = records.filter(|(_, record)| info.bound && record.collateral == outpoint);
+            info.masternode = of_it.map(|(id, _)| *id).next();
+            info.bound_until_ms =
+                info.masternode.and_then(|id| self.masternode(id)).and_then(|info| info.bound_until_ms);
+            Ok(info)
         }
         .boxed()
     }
@@ -549,6 +559,17 @@ impl NodeApi for AppContext {
                 Err(_) => self.course_of(txid).await?,
             };
             self.describe(txid, course).await
+        }
+        .boxed()
+    }
+
+    fn judge_transaction(
+        &self,
+        transaction: Transaction,
+    ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
+        async move {
+            let judged = self.admission.judge(transaction).await.map_err(|refusal| submit_error(&refusal))?;
+            Ok(AcceptanceInfo::taken(judged.txid, judged.bytes, judged.fee, judged.waits))
         }
         .boxed()
     }

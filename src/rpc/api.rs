@@ -15,9 +15,10 @@ use futures::future::BoxFuture;
 
 use super::events::EventLog;
 use super::types::{
-    AddressHistory, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo, HeartbeatInfo,
-    IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeStatus,
-    NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+    AcceptanceInfo, AddressHistory, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo,
+    HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo,
+    NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo,
+    WaitTarget,
 };
 use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
@@ -191,6 +192,11 @@ pub trait NodeApi: Send + Sync + 'static {
     /// Checks the transaction, takes it into the pool and sends it to the peers. One that is in the pool already is
     /// taken again without effect.
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>>;
+    /// Judges a transaction as [`Self::submit_transaction`] would now, and takes nothing.
+    fn judge_transaction(
+        &self,
+        transaction: Transaction,
+    ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>>;
     /// A proof that a transaction is final, for anybody who has the genesis document, with what it proves; `None` when this
     /// node does not know the transaction to be final.
     fn finality_proof(

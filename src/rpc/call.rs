@@ -127,15 +127,7 @@ impl Call {
     }
 
     pub(super) fn transaction(&self, index: usize) -> Result<Transaction, ErrorObjectOwned> {
-        let text: String = self.required(index)?;
-        let bytes = hex::decode(&text).map_err(|failure| {
-            error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", "")
-        })?;
-        decode(&bytes).map_err(|failure| {
-            let message = format!("these bytes are no transaction: {failure}");
-            let hint = "give the encoding of a transaction";
-            error(BAD_PARAMETER, message, "malformed_transaction", hint)
-        })
+        decode_transaction(&self.required::<String>(index)?)
     }
 
     /// A number of at most `max`.
@@ -166,4 +158,17 @@ impl Call {
         };
         Ok(UtxoPage { after, limit })
     }
+}
+
+/// A transaction by its encoding in hexadecimal.
+pub(super) fn decode_transaction(text: &str) -> Result<Transaction, ErrorObjectOwned> {
+    let bytes = hex::decode(text).map_err(|failure| {
+        let hint = "give the encoding in hexadecimal, two digits a byte, without 0x";
+        error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", hint)
+    })?;
+    decode(&bytes).map_err(|failure| {
+        let message = format!("these bytes are no transaction: {failure}");
+        let hint = "give the encoding of a transaction";
+        error(BAD_PARAMETER, message, "malformed_transaction", hint)
+    })
 }

@@ -384,6 +384,9 @@ impl NodeApi for FakeNode {
             height: output.map(|_| 0),
             value: output.map(|output| output.value),
             address: output.map(|output| address_of(Network::Devnet, &output.lock)),
+            bound: false,
+            masternode: None,
+            bound_until_ms: None,
         }))
         .boxed()
     }
@@ -415,6 +418,18 @@ impl NodeApi for FakeNode {
     }
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
         ready(self.take(&transaction)).boxed()
+    }
+    fn judge_transaction(
+        &self,
+        transaction: Transaction,
+    ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
+        let taken = AcceptanceInfo::taken(transaction.txid(), 100, Amount(1_000), false);
+        ready(if self.is_busy.load(Ordering::Relaxed) {
+            self.take(&transaction).map(|_| taken)
+        } else {
+            Ok(taken)
+        })
+        .boxed()
     }
     fn finality_proof(
         &self,

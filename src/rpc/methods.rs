@@ -105,7 +105,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 56] = [
+pub static METHODS: [Method; 57] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -333,6 +333,12 @@ pub static METHODS: [Method; 56] = [
         "An unsigned transaction of [{\"txid\", \"vout\"}] and [{address: amount}], in base units or as \"1.5\" TIME; the memo in hexadecimal",
         |call| answer(transactions::create_raw_transaction(call)),
     ),
+    Method::read(
+        "testmempoolaccept",
+        &["rawtxs"],
+        "Whether transactions would be taken now, each by itself; takes an array of at most 25, sends nothing",
+        |call| answer(transactions::test_mempool_accept(call)),
+    ).large(),
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
         answer(transactions::send_raw_transaction(call))
     }),

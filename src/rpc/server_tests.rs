@@ -143,6 +143,7 @@ async fn every_method_answers() {
             "getrawtransaction" => json!([block().block.transactions[0].txid().to_string()]),
             "getmasternode" => json!([masternode().id.to_string()]),
             "sendrawtransaction" | "decoderawtransaction" => json!([spend]),
+            "testmempoolaccept" => json!([[spend]]),
             // These are answered by a WebSocket alone.
             "subscribe" | "unsubscribe" => continue,
             "getaddressbalance" | "getaddressutxos" | "getaddresshistory" => json!([address]),
@@ -297,6 +298,10 @@ async fn errors_have_code_reason_and_hint() {
         ("getfinalizedsince", json!([0, 0]), -8, "bad_parameter"),
         ("getfinalizedsince", json!(["7"]), -8, "bad_parameter"),
         ("getfinalizedsince", json!([true]), -8, "bad_parameter"),
+        ("testmempoolaccept", json!([[]]), -8, "bad_parameter"),
+        ("testmempoolaccept", json!([["zz"]]), -8, "invalid_hex"),
+        ("testmempoolaccept", json!([["00"]]), -8, "malformed_transaction"),
+        ("testmempoolaccept", json!([vec!["00"; 26]]), -8, "bad_parameter"),
         ("getaddresshistory", json!([devnet, 1_001]), -8, "bad_parameter"),
         ("getaddresshistory", json!([devnet, 10, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),

@@ -35,7 +35,7 @@ pub use events::{
 };
 pub use explain::{ConflictInfo, ExplainInfo, MemberVotesInfo, VotesInfo};
 pub use peers::{AddressInfo, BanInfo};
-pub use pool::{FeeEstimate, MempoolEntry};
+pub use pool::{AcceptanceInfo, FeeEstimate, MempoolEntry};
 pub use resources::{MemoryInfo, NetTotals, ResourceInfo};
 
 /// `getblockchaininfo`: the chain at its tip.
@@ -238,6 +238,15 @@ pub struct UtxoStateInfo {
     pub value: Option<Amount>,
     /// Who may spend it, when known.
     pub address: Option<Address>,
+    /// Whether it is a masternode's collateral, or marked as one, and so can't be spent.
+    #[serde(default)]
+    pub bound: bool,
+    /// The masternode that it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masternode: Option<MasternodeId>,
+    /// When it is free again, of a masternode that has left; see `bound_until_ms` of `getmasternode`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_until_ms: Option<TimeMs>,
 }
 
 /// `gettxout`: an output that is not spent.

@@ -269,7 +269,8 @@ async fn a_turn_takes_what_was_asked_for_first_and_shares_the_rest() {
     let users = [0, 3].map(|number| {
         let (answer, answered) = oneshot::channel();
         let transactions = vec![coins.payment(number)];
-        let entry = Entry { transactions, source: TransactionSource::Local, answer: Some(answer) };
+        let entry =
+            Entry { transactions, source: TransactionSource::Local, purpose: Purpose::Submit(answer) };
         assert!(handle.users.offer(entry));
         answered
     });
@@ -291,7 +292,7 @@ async fn a_turn_takes_what_was_asked_for_first_and_shares_the_rest() {
     // However many there are, a turn has a bounded number of each.
     for number in 0..=BATCH_MAX {
         let transactions = vec![Arc::new(Transaction::transfer(Vec::new(), Vec::new(), vec![number as u8]))];
-        let entry = Entry { transactions, source: TransactionSource::Local, answer: None };
+        let entry = Entry { transactions, source: TransactionSource::Local, purpose: Purpose::Take };
         assert!(handle.users.offer(entry));
         handle.offer(key(2), vec![transaction(number as u8)]);
     }
@@ -318,7 +319,7 @@ async fn a_turn_hears_news_time_and_announcements() {
     rest.take();
     let (answer, _answered) = oneshot::channel();
     let transactions = vec![Arc::clone(&child)];
-    let entry = Entry { transactions, source: TransactionSource::Local, answer: Some(answer) };
+    let entry = Entry { transactions, source: TransactionSource::Local, purpose: Purpose::Submit(answer) };
     assert!(handle.users.offer(entry));
     thread.turn().unwrap();
     assert_eq!(rest.take(), [Did::Accepted(child.txid())], "it waits for its parent");

@@ -75,6 +75,9 @@ pub(super) fn utxo_state_info(
         height,
         value: found.map(|(output, _)| output.value),
         address: found.map(|(output, _)| address_of(network, &output.lock)),
+        bound: false,
+        masternode: None,
+        bound_until_ms: None,
     }
 }
 

@@ -9,11 +9,14 @@ use serde_json::Value;
 use tokio::time::timeout_at;
 
 use crate::rpc::answers::{Reply, reply};
-use crate::rpc::call::Call;
+use crate::rpc::api::SubmitErrorClass;
+use crate::rpc::call::{Call, decode_transaction};
 use crate::rpc::errors::{METHOD_NEEDS_SOCKET, NOT_FOUND, bad_parameter, error, of_node, of_submit};
 use crate::rpc::events::{Cursor, EventLog, EventReader, ParseCursorError, Topic, Wanted};
 use crate::rpc::limits::{FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX};
-use crate::rpc::types::{EventPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget};
+use crate::rpc::types::{
+    AcceptanceInfo, EventPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget,
+};
 use crate::runtime::Clock;
 use crate::types::codec::encode;
 use crate::types::limits::MEMO_BYTES_MAX;
@@ -82,6 +85,28 @@ pub(super) fn subscribe() -> ErrorObjectOwned {
 pub(super) async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
     let transaction = call.transaction(0)?;
     call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
+}
+
+/// Transactions that `testmempoolaccept` judges in one call, at most, as Bitcoin Core's.
+const JUDGED_MAX: usize = 25;
+
+pub(super) async fn test_mempool_accept(call: Call) -> Result<Vec<AcceptanceInfo>, ErrorObjectOwned> {
+    let texts: Vec<String> = call.required(0)?;
+    if texts.is_empty() || texts.len() > JUDGED_MAX {
+        let problem = format!("from 1 to {JUDGED_MAX} transactions, not {}", texts.len());
+        return Err(bad_parameter(call.name(0), &problem));
+    }
+    let mut judged = Vec::with_capacity(texts.len());
+    for text in &texts {
+        let transaction = decode_transaction(text)?;
+        let txid = transaction.txid();
+        judged.push(match call.node.judge_transaction(transaction).await {
+            Ok(info) => info,
+            Err(refusal) if refusal.class == SubmitErrorClass::Busy => return Err(of_submit(&refusal)),
+            Err(refusal) => AcceptanceInfo::refused(txid, refusal.reason, refusal.message),
+        });
+    }
+    Ok(judged)
 }
 
 pub(super) async fn get_raw_transaction(call: Call) -> Result<Reply, ErrorObjectOwned> {

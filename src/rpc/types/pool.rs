@@ -32,6 +32,65 @@ pub struct MempoolEntry {
     pub depends: Vec<TxId>,
 }
 
+/// `testmempoolaccept`: whether a transaction would be taken, one entry for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AcceptanceInfo {
+    /// Its name.
+    pub txid: TxId,
+    /// Whether it would be taken now.
+    pub allowed: bool,
+    /// Encoded bytes, if it would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<usize>,
+    /// What it pays, in base units, if it would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<Amount>,
+    /// The same in TIME.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee_time: Option<String>,
+    /// Whether it would wait for parents that are not final yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waits: bool,
+    /// Why it would not: the stable name that `sendrawtransaction` would give.
+    #[serde(default, rename = "reject-reason", skip_serializing_if = "Option::is_none")]
+    pub reject_reason: Option<String>,
+    /// The same in a sentence.
+    #[serde(default, rename = "reject-details", skip_serializing_if = "Option::is_none")]
+    pub reject_details: Option<String>,
+}
+
+impl AcceptanceInfo {
+    /// One that would not be taken.
+    #[must_use]
+    pub fn refused(txid: TxId, reason: &str, details: String) -> Self {
+        Self {
+            txid,
+            allowed: false,
+            size: None,
+            fee: None,
+            fee_time: None,
+            waits: false,
+            reject_reason: Some(reason.to_owned()),
+            reject_details: Some(details),
+        }
+    }
+
+    /// One that would be taken.
+    #[must_use]
+    pub fn taken(txid: TxId, size: usize, fee: Amount, waits: bool) -> Self {
+        Self {
+            txid,
+            allowed: true,
+            size: Some(size),
+            fee: Some(fee),
+            fee_time: Some(fee.to_string()),
+            waits,
+            reject_reason: None,
+            reject_details: None,
+        }
+    }
+}
+
 /// `estimatesmartfee`: what a transaction has to pay now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FeeEstimate {
