@@ -24,7 +24,7 @@ pub(super) fn assert_history(index: &Index, height: Height) {
     }
     assert_eq!(index.history_from().unwrap(), Some(0));
     for (lock, entries) in wanted {
-        assert_eq!(index.history(&lock, None, usize::MAX).unwrap(), entries);
+        assert_eq!(index.history(&lock, None, usize::MAX).unwrap(), entries, "INV-HISTORY-1");
         let (mut paged, mut before) = (Vec::new(), None);
         loop {
             let page = index.history(&lock, before, 2).unwrap();
