@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod confirm;
 pub mod devnet;
 pub mod doctor;
 mod error;

@@ -23,10 +23,11 @@ mod keystore;
 pub mod masternode;
 pub mod slip10;
 mod transfer;
+pub mod uri;
 
-pub use funds::{BuiltTransaction, Coin, CoinState, Funds, FundsError, Withheld};
+pub use funds::{BuiltTransaction, Coin, CoinState, Funds, FundsError, Plan, Source, Withheld};
 pub use keystore::KeystoreError;
-pub use transfer::{Transfer, TransferError};
+pub use transfer::{Payout, Transfer, TransferError};
 
 /// Accounts of one wallet, at most.
 pub const ACCOUNTS_MAX: u32 = 1_000;
