@@ -36,7 +36,7 @@ pub(super) fn confirm(what: &str, yes: bool, off_terminal: OffTerminal) -> Resul
     if is_yes(stdin.lock()) {
         return Ok(());
     }
-    Err(CliError::Failed(format!("the answer was not yes, so this did not {what}")))
+    Err(CliError::Failed(format!("did not {what}: the answer was not yes")))
 }
 
 fn is_yes(answer: impl BufRead) -> bool {

@@ -1,8 +1,9 @@
 //! `timed wallet`: makes a wallet, shows its addresses and coins, and pays.
 //!
 //! # Place
-//! [`owner`] opens the keystore and finds accounts; [`keys`] makes keystores; [`coins`] asks a node what accounts have;
-//! [`send`] pays what [`payment`] reads from the command line. What a wallet is stands in [`crate::wallet`].
+//! [`owner`] opens the keystore and finds accounts; [`keys`] makes keystores and exports them; [`coins`] asks a node what
+//! accounts have; [`send`] pays what [`payment`] reads from the command line; [`request`] asks to be paid; [`message`]
+//! signs texts. What a wallet is stands in [`crate::wallet`], and what is signed elsewhere in [`super::tx`].
 
 use clap::Subcommand;
 
@@ -10,8 +11,10 @@ use super::CliError;
 
 mod coins;
 mod keys;
-mod owner;
-mod payment;
+mod message;
+pub(super) mod owner;
+pub(super) mod payment;
+mod request;
 mod send;
 
 pub use owner::KeystoreArgs;
@@ -33,6 +36,10 @@ enum WalletCommand {
     New(keys::NewArgs),
     /// Make a wallet of words that were written down.
     Restore(keys::RestoreArgs),
+    /// Show the words, or write the addresses alone to a file that only watches.
+    Export(keys::ExportArgs),
+    /// Make a wallet that only watches some addresses.
+    Watch(keys::WatchArgs),
     /// Print the address of an account.
     Address(keys::AddressArgs),
     /// List the accounts that have coins.
@@ -43,6 +50,12 @@ enum WalletCommand {
     Utxos(coins::CoinsArgs),
     /// Pay.
     Send(Box<send::SendArgs>),
+    /// Ask for a payment: print a URI, and a QR code on a terminal.
+    Uri(request::UriArgs),
+    /// Sign a text by the key of an account, so that others know who says it.
+    SignMessage(message::SignMessageArgs),
+    /// Check that the owner of an address signed a text.
+    VerifyMessage(message::VerifyMessageArgs),
 }
 
 /// Runs `timed wallet`.
@@ -53,10 +66,15 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     match args.command {
         WalletCommand::New(args) => keys::new(&args),
         WalletCommand::Restore(args) => keys::restore(&args),
+        WalletCommand::Export(args) => keys::export(&args),
+        WalletCommand::Watch(args) => keys::watch(&args),
         WalletCommand::Address(args) => keys::address(&args),
         WalletCommand::Accounts(args) => coins::accounts(&args).await,
         WalletCommand::Balance(args) => coins::balance(&args).await,
         WalletCommand::Utxos(args) => coins::utxos(&args).await,
         WalletCommand::Send(args) => send::send(&args).await,
+        WalletCommand::Uri(args) => request::uri(&args),
+        WalletCommand::SignMessage(args) => message::sign_message(&args),
+        WalletCommand::VerifyMessage(args) => message::verify_message(&args),
     }
 }

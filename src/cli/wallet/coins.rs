@@ -88,7 +88,7 @@ struct AccountReport {
 /// Runs `timed wallet accounts`: the accounts that have coins, with what they have.
 pub(super) async fn accounts(args: &AccountsArgs) -> Result<(), CliError> {
     let client = args.connection.client()?;
-    let wallet = args.keystore.open()?;
+    let wallet = args.keystore.keyring()?;
     let owners = Owners::of(&wallet, &used_accounts(&wallet, &client).await?)?;
     let found = owners.accounts().iter().zip(balances(&client, &owners).await?);
     let reports: Vec<AccountReport> =
@@ -230,16 +230,12 @@ impl CoinsReport {
         }
         right(&mut table, &[1, 2, 3, 4, 6]);
         let mut lines = if self.utxos.is_empty() { Vec::new() } else { vec![table.to_string()] };
-        lines.push(format!(
-            "{} coins, of which can be spent {}",
-            self.utxos.len(),
-            time_and_units(self.spendable)
-        ));
+        lines.push(format!("Free         {}", time_and_units(self.spendable)));
         if self.locked != Amount::ZERO {
-            lines.push(format!("    {} more are being spent", time_and_units(self.locked)));
+            lines.push(format!("Being spent  {}", time_and_units(self.locked)));
         }
         if self.bound != Amount::ZERO {
-            lines.push(format!("    {} more are bound as collateral", time_and_units(self.bound)));
+            lines.push(format!("Bound        {}", time_and_units(self.bound)));
         }
         if !self.complete {
             lines.push(format!(
@@ -304,8 +300,9 @@ mod tests {
             "being spent",
             "bound as collateral",
             "free, in no block yet",
-            "4 coins, of which can be spent 1.50000020 TIME (150000020 units)",
-            "0.00004000 TIME (4000 units) more are bound",
+            "Free         1.50000020 TIME (150000020 units)",
+            "Being spent  0.00000300 TIME (300 units)",
+            "Bound        0.00004000 TIME (4000 units)",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -5,7 +5,7 @@
 //! account, until [`GAP`] in a row have no coins. Account 0 always counts.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -18,7 +18,7 @@ use crate::app::networks::{DEVNET_ACCOUNTS, devnet_account_keys};
 use crate::rpc::types::AddressBalance;
 use crate::runtime::key_file::SecretFileError;
 use crate::types::{Address, Lock, Network, SecretKey};
-use crate::wallet::{ACCOUNTS_MAX, Funds, Wallet, WalletError};
+use crate::wallet::{ACCOUNTS_MAX, Funds, Wallet, WalletError, WatchOnly};
 
 /// Accounts without coins after which no further ones are looked for.
 pub(in crate::cli) const GAP: u32 = 20;
@@ -33,12 +33,55 @@ pub struct KeystoreArgs {
     password: PasswordArgs,
 }
 
+/// A wallet with keys, or one that only watches.
+pub(in crate::cli) enum Keyring {
+    /// With keys.
+    Full(Wallet),
+    /// Addresses alone.
+    Watch(WatchOnly),
+}
+
+impl Keyring {
+    /// The address of an account.
+    pub(in crate::cli) fn address(&self, account: u32) -> Result<Address, CliError> {
+        Ok(match self {
+            Self::Full(wallet) => wallet.address(account)?,
+            Self::Watch(watched) => watched.address(account)?,
+        })
+    }
+
+    fn key(&self, account: u32) -> Result<Option<SecretKey>, CliError> {
+        Ok(match self {
+            Self::Full(wallet) => Some(wallet.key(account)?),
+            Self::Watch(_) => None,
+        })
+    }
+}
+
+fn only_watches(path: &Path) -> CliError {
+    CliError::Usage(format!(
+        "{} only watches and has no keys; make a file by `timed tx create`, and sign it by `timed tx sign` where the keys are",
+        path.display()
+    ))
+}
+
 impl KeystoreArgs {
     /// Opens the keystore. Blocks for a prompt and for about 100 ms of work.
     ///
     /// # Errors
-    /// When it can't be read, or the password is wrong.
+    /// When it can't be read or has no keys, or the password is wrong.
     pub fn open(&self) -> Result<Wallet, CliError> {
+        match self.keyring()? {
+            Keyring::Full(wallet) => Ok(wallet),
+            Keyring::Watch(_) => Err(only_watches(&self.wallet)),
+        }
+    }
+
+    /// As [`Self::open`], and takes a wallet that only watches, too, which needs no password.
+    ///
+    /// # Errors
+    /// When it can't be read, or the password is wrong.
+    pub(in crate::cli) fn keyring(&self) -> Result<Keyring, CliError> {
         // Before the question, so that nobody types a password in vain.
         if !self.wallet.exists() {
             let path = self.wallet.display();
@@ -46,7 +89,10 @@ impl KeystoreArgs {
                 "there is no wallet at {path}; name its file by --wallet, or make one: timed wallet new"
             )));
         }
-        Ok(Wallet::open(&self.wallet, &self.password.read()?)?)
+        if let Some(watched) = WatchOnly::read(&self.wallet)? {
+            return Ok(Keyring::Watch(watched));
+        }
+        Ok(Keyring::Full(Wallet::open(&self.wallet, &self.password.read()?)?))
     }
 
     pub(super) fn save_new(&self, wallet: &Wallet) -> Result<(), CliError> {
@@ -131,7 +177,7 @@ fn warn_of_public_key() {
 
 /// Whose coins, where it may be several accounts together.
 #[derive(Debug, clap::Args)]
-pub(super) struct OwnersArgs {
+pub(in crate::cli) struct OwnersArgs {
     /// Which account of the wallet; several of them by several --account.
     #[arg(long = "account", value_name = "N", default_value = "0")]
     accounts: Vec<u32>,
@@ -160,7 +206,7 @@ pub(super) struct Account {
 }
 
 /// At least one account, all of one network.
-pub(super) struct Owners {
+pub(in crate::cli) struct Owners {
     accounts: Vec<Account>,
 }
 
@@ -169,12 +215,12 @@ impl OwnersArgs {
     ///
     /// # Errors
     /// When there is no such keystore or account, or the node that knows which accounts have coins does not answer.
-    pub(super) async fn open(&self, client: &RpcClient) -> Result<Owners, CliError> {
+    pub(in crate::cli) async fn open(&self, client: &RpcClient) -> Result<Owners, CliError> {
         if let Some(index) = self.devnet_account {
             let Owner { key, address } = devnet_owner(index)?;
             return Ok(Owners { accounts: vec![Account { index, address, key: Some(key) }] });
         }
-        let wallet = self.keystore.open()?;
+        let wallet = self.keystore.keyring()?;
         let indices = match self.all_accounts {
             true => used_accounts(&wallet, client).await?,
             false => self.accounts.iter().copied().collect(),
@@ -182,12 +228,20 @@ impl OwnersArgs {
         Owners::of(&wallet, &indices)
     }
 
-    /// As [`Self::open`], for what spends: everybody has the keys of the devnet's accounts, so that is said.
+    /// As [`Self::open`], for what spends: there have to be keys; and everybody has those of the devnet's accounts, so that
+    /// is said.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; and when the wallet only watches.
     pub(super) async fn open_to_spend(&self, client: &RpcClient) -> Result<Owners, CliError> {
         if self.is_public() {
             warn_of_public_key();
         }
-        self.open(client).await
+        let owners = self.open(client).await?;
+        if owners.accounts.iter().any(|account| account.key.is_none()) {
+            return Err(only_watches(&self.keystore.wallet));
+        }
+        Ok(owners)
     }
 
     /// Whether everybody has the key.
@@ -196,8 +250,14 @@ impl OwnersArgs {
     }
 }
 
-/// The accounts that have coins, and account 0.
-pub(super) async fn used_accounts(wallet: &Wallet, client: &RpcClient) -> Result<BTreeSet<u32>, CliError> {
+/// The accounts that have coins, and account 0; all of a wallet that only watches.
+///
+/// # Errors
+/// When the node can't be reached or refuses.
+pub(super) async fn used_accounts(wallet: &Keyring, client: &RpcClient) -> Result<BTreeSet<u32>, CliError> {
+    if let Keyring::Watch(watched) = wallet {
+        return Ok((0..ACCOUNTS_MAX).zip(watched.addresses()).map(|(account, _)| account).collect());
+    }
     let mut used = BTreeSet::from([0]);
     let mut unused_in_a_row = 0;
     for account in 0..ACCOUNTS_MAX {
@@ -217,9 +277,13 @@ pub(super) async fn used_accounts(wallet: &Wallet, client: &RpcClient) -> Result
 }
 
 impl Owners {
-    pub(super) fn of(wallet: &Wallet, indices: &BTreeSet<u32>) -> Result<Self, CliError> {
+    /// These accounts of a wallet.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub(super) fn of(wallet: &Keyring, indices: &BTreeSet<u32>) -> Result<Self, CliError> {
         let account = |index: &u32| -> Result<Account, CliError> {
-            Ok(Account { index: *index, address: wallet.address(*index)?, key: Some(wallet.key(*index)?) })
+            Ok(Account { index: *index, address: wallet.address(*index)?, key: wallet.key(*index)? })
         };
         Ok(Self { accounts: indices.iter().map(account).collect::<Result<_, _>>()? })
     }
@@ -229,7 +293,7 @@ impl Owners {
     }
 
     /// The addresses, in the order of the accounts.
-    pub(super) fn addresses(&self) -> Vec<Address> {
+    pub(in crate::cli) fn addresses(&self) -> Vec<Address> {
         self.accounts.iter().map(|account| account.address).collect()
     }
 
@@ -249,5 +313,48 @@ impl Owners {
     pub(super) fn change(&self) -> Result<Address, CliError> {
         let first = self.accounts.first().map(|account| account.address);
         first.ok_or_else(|| CliError::Usage("name an account by --account".to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::sync::CancellationToken;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::cli::rpc_client::Endpoint;
+    use crate::rpc::fake_node::FakeNode;
+    use crate::rpc::{RpcServer, RpcServerConfig};
+    use crate::types::{Amount, OutPoint, TxId, TxOut};
+
+    #[tokio::test]
+    async fn accounts_are_looked_for_until_twenty_in_a_row_have_no_coins() {
+        let (node, token) = (FakeNode::funded(), CancellationToken::new());
+        let config = RpcServerConfig {
+            listen_address: "127.0.0.1:0".parse().unwrap(),
+            connections_max: 8,
+            cookie_path: None,
+            users: Vec::new(),
+        };
+        let server =
+            RpcServer::start(config, node.clone(), token.clone(), &TaskTracker::new()).await.unwrap();
+        let url = format!("http://{}", server.local_address);
+        let client = RpcClient::connect(&Endpoint { url, cookie_file: None }).unwrap();
+        let wallet = Wallet::generate(Network::Devnet).unwrap();
+        for account in [3, 23, 44] {
+            let lock = wallet.address(account).unwrap().lock;
+            let outpoint = OutPoint { txid: TxId([9; 32]), index: account };
+            node.utxos.lock().insert(outpoint, TxOut { value: Amount(5), lock });
+        }
+        let (watched, first) = (wallet.address(7).unwrap(), wallet.address(0).unwrap());
+        // After 23, 24 to 43 have nothing.
+        let found = used_accounts(&Keyring::Full(wallet), &client).await.unwrap();
+        assert_eq!(found, BTreeSet::from([0, 3, 23]));
+        let watch = Keyring::Watch(WatchOnly::new(vec![watched, first]).unwrap());
+        assert_eq!(used_accounts(&watch, &client).await.unwrap(), BTreeSet::from([0, 1]), "all of them");
+        let owners = Owners::of(&watch, &BTreeSet::from([0, 1])).unwrap();
+        assert_eq!((owners.addresses(), owners.change().unwrap()), (vec![watched, first], watched));
+        assert!(owners.keys().is_empty());
+        token.cancel();
     }
 }

@@ -1,9 +1,8 @@
 //! What a command line asks to be paid: by an address or a payment URI, an amount, a memo, and a bound on the fee.
 
-use super::super::wallet_rpc::Funding;
 use super::super::{CliError, output};
 use crate::types::limits::MEMO_BYTES_MAX;
-use crate::types::{Address, Amount};
+use crate::types::{Address, Amount, ChainParameters};
 use crate::wallet::uri::PaymentRequest;
 use crate::wallet::{Payout, TransferError};
 
@@ -40,11 +39,6 @@ pub(in crate::cli) struct Payment {
 }
 
 impl PaymentArgs {
-    /// Whether everything is to be sent.
-    pub(in crate::cli) const fn is_all(&self) -> bool {
-        self.all
-    }
-
     /// Puts flags and URI together.
     ///
     /// # Errors
@@ -100,12 +94,16 @@ impl PaymentArgs {
     ///
     /// # Errors
     /// When it is larger.
-    pub(in crate::cli) fn check_fee(&self, fee: Amount, funding: &Funding) -> Result<(), CliError> {
+    pub(in crate::cli) fn check_fee(
+        &self,
+        fee: Amount,
+        parameters: &ChainParameters,
+    ) -> Result<(), CliError> {
         match self.max_fee {
             Some(max) if fee > max => Err(CliError::Failed(format!(
-                "the fee would be {fee} TIME, more than the {max} TIME of --max-fee; nothing was sent. The node asks for {} \
-                 TIME for each started 1,000 bytes at present, which is more under load: wait, or allow more",
-                funding.parameters.min_fee_per_kb
+                "the fee would be {fee} TIME, more than the {max} TIME of --max-fee; nothing was sent. Each started 1,000 bytes \
+                 cost {} TIME at present, and more under load: wait, or allow more",
+                parameters.min_fee_per_kb
             ))),
             _ => Ok(()),
         }
@@ -184,6 +182,17 @@ mod tests {
         for flags in [&["1", "--all"][..], &["1", "--memo", "a", "--memo-hex", "61"]] {
             assert!(Line::try_parse_from([&["pay", &address], flags].concat()).is_err(), "{flags:?}");
         }
+    }
+
+    #[test]
+    fn a_fee_is_held_to_its_bound() {
+        let uri = format!("timecoin:{}", address());
+        let args = |rest: &[&str]| Line::try_parse_from([&["pay", &uri, "1"], rest].concat()).unwrap().args;
+        let parameters = ChainParameters::of_network(Network::Devnet);
+        let bounded = args(&["--max-fee", "0.00001"]);
+        assert!(bounded.check_fee(Amount(1_000), &parameters).is_ok());
+        assert!(matches!(bounded.check_fee(Amount(1_001), &parameters), Err(CliError::Failed(_))));
+        assert!(args(&[]).check_fee(Amount(u64::MAX), &parameters).is_ok());
     }
 
     #[test]

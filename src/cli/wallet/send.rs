@@ -1,5 +1,7 @@
 //! `timed wallet send`: builds a payment, says what it costs, asks, sends it and waits.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::super::confirm::{OffTerminal, confirm};
@@ -11,7 +13,7 @@ use super::payment::{Payment, PaymentArgs, memo_words, tell_label};
 use crate::rpc::types::TransactionStatus;
 use crate::types::codec::encode;
 use crate::types::{Address, Amount, TxId};
-use crate::wallet::{BuiltTransaction, CoinState, Funds, Transfer};
+use crate::wallet::{BuiltTransaction, Coin, CoinState, Funds, Payout, Transfer};
 
 /// Flags of `timed wallet send`.
 #[derive(Debug, clap::Args)]
@@ -114,10 +116,12 @@ pub(super) async fn send(args: &SendArgs) -> Result<(), CliError> {
     let funding = Funding::of(&client, &owners.addresses()).await?;
     check_network(payment.recipient, &funding.chain)?;
     let built = build(&owners, &funding, &payment)?;
-    args.payment.check_fee(built.fee, &funding)?;
+    args.payment.check_fee(built.fee, &funding.parameters)?;
     let mut report = PaymentReport::of(&payment, &built);
     tell_label(payment.label.as_deref());
-    tell_left(&owners, &funding, &built, args.payment.is_all());
+    if payment.payout == Payout::Everything {
+        tell_left(&owners, &funding, &built);
+    }
     if args.dry_run {
         if args.json {
             return Ok(say_json(&report)?);
@@ -157,15 +161,15 @@ fn build(owners: &Owners, funding: &Funding, payment: &Payment) -> Result<BuiltT
     transfer.build(&funds).map_err(|error| CliError::Failed(error.to_string()))
 }
 
-/// Says what `--all` leaves behind.
-fn tell_left(owners: &Owners, funding: &Funding, built: &BuiltTransaction, all: bool) {
-    let locks = owners.locks();
-    let is_left = |coin: &&crate::wallet::Coin| {
+/// Says what sending everything leaves behind.
+fn tell_left(owners: &Owners, funding: &Funding, built: &BuiltTransaction) {
+    let (locks, spent) = (owners.locks(), BTreeSet::from_iter(&built.transaction.inputs));
+    let is_left = |coin: &&Coin| {
         let is_free = coin.state == CoinState::Free && locks.contains(&coin.output.lock);
-        is_free && !built.transaction.inputs.contains(&coin.outpoint)
+        is_free && !spent.contains(&coin.outpoint)
     };
     let left = funding.coins.iter().filter(is_left).count();
-    if all && left > 0 {
+    if left > 0 {
         output::notice(format_args!(
             "{left} coins stay: they cost more than they hold, or one transaction can't hold them, and then the same again sends more"
         ));
