@@ -2,7 +2,7 @@
 //!
 //! # Place
 //! Floor 6. The commands of `cli/` use it; a node holds no wallet. It knows no network: coins come in, signed
-//! transactions go out. [`uri`] asks for payments, [`WatchOnly`]
+//! transactions go out. [`uri`] asks for payments, [`transaction_file`] carries them to who signs elsewhere, [`WatchOnly`]
 //! does without keys, and [`signed_message`] signs texts.
 //!
 //! # Invariants
@@ -24,6 +24,7 @@ mod keystore;
 pub mod masternode;
 pub mod signed_message;
 pub mod slip10;
+pub mod transaction_file;
 mod transfer;
 pub mod uri;
 mod watch;
