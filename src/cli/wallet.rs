@@ -1,8 +1,8 @@
 //! `timed wallet`: makes a wallet, shows its addresses and coins, and pays.
 //!
 //! # Place
-//! [`owner`] opens the keystore and finds accounts; [`keys`] makes keystores and exports them; [`coins`] asks a node what
-//! accounts have; [`send`] pays what [`payment`] reads from the command line; [`request`] asks to be paid; [`message`]
+//! [`owner`] opens the keystore and finds accounts; [`keys`] makes keystores and exports them; [`coins`] and [`history`]
+//! ask a node what accounts have and had; [`send`] pays what [`payment`] reads from the command line; [`request`] asks to be paid; [`message`]
 //! signs texts. What a wallet is stands in [`crate::wallet`], and what is signed elsewhere in [`super::tx`].
 
 use clap::Subcommand;
@@ -10,6 +10,7 @@ use clap::Subcommand;
 use super::CliError;
 
 mod coins;
+mod history;
 mod keys;
 mod message;
 pub(super) mod owner;
@@ -42,12 +43,14 @@ enum WalletCommand {
     Watch(keys::WatchArgs),
     /// Print the address of an account.
     Address(keys::AddressArgs),
-    /// List the accounts that have coins.
+    /// List the accounts that were used, with what they have.
     Accounts(coins::AccountsArgs),
     /// Print what an account has.
     Balance(coins::CoinsArgs),
     /// List the coins of an account: amount, age, and whether they can be spent.
     Utxos(coins::CoinsArgs),
+    /// Show what transactions did to an account, the newest first.
+    History(history::HistoryArgs),
     /// Pay.
     Send(Box<send::SendArgs>),
     /// Ask for a payment: print a URI, and a QR code on a terminal.
@@ -72,6 +75,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         WalletCommand::Accounts(args) => coins::accounts(&args).await,
         WalletCommand::Balance(args) => coins::balance(&args).await,
         WalletCommand::Utxos(args) => coins::utxos(&args).await,
+        WalletCommand::History(args) => history::history(&args).await,
         WalletCommand::Send(args) => send::send(&args).await,
         WalletCommand::Uri(args) => request::uri(&args),
         WalletCommand::SignMessage(args) => message::sign_message(&args),

@@ -154,6 +154,45 @@ fn refuses_a_file_that_lies(person: &Person, sign: &[&str]) {
     std::fs::write(&path, honest).unwrap();
 }
 
+/// Account 4 gets 3 TIME and gives all of it back to account 0: it is known as used, and what both did together is the
+/// two fees.
+fn remembers_what_came_and_went(net: &Net, person: &Person) {
+    let node = node(net);
+    let run = |arguments: &[&str]| -> String {
+        let own = ["--wallet", "wallet.json"];
+        person.types(&[arguments, &own, &node.each_ref().map(String::as_str)].concat(), 0)
+    };
+    let before: Value = serde_json::from_str(&run(&["wallet", "balance", "--json"])).unwrap();
+    let own = person.address();
+    let fourth = person
+        .types(&["wallet", "address", "--account", "4", "--wallet", "wallet.json"], 0)
+        .trim()
+        .to_owned();
+    let there: Value =
+        serde_json::from_str(&run(&["wallet", "send", &fourth, "3", "--wait", "--json"])).unwrap();
+    let back = ["wallet", "send", &own, "--all", "--account", "4", "--wait", "--json"];
+    let back: Value = serde_json::from_str(&run(&back)).unwrap();
+    let fee = |report: &Value| report["fee"].as_i64().unwrap();
+    for report in [&there, &back] {
+        net.nodes[0].wait_confirmed(report["txid"].as_str().unwrap().parse().unwrap());
+    }
+    let history: Value =
+        serde_json::from_str(&run(&["wallet", "history", "--all-accounts", "--json"])).unwrap();
+    for report in [&there, &back] {
+        let entry =
+            history["history"].as_array().unwrap().iter().find(|entry| entry["txid"] == report["txid"]);
+        let entry = entry.unwrap();
+        assert_eq!((&entry["net"], &entry["accounts"]), (&json!(-fee(report)), &json!([0, 4])), "{entry}");
+        assert!(entry["time"].as_u64().is_some_and(|time| time > 0), "{entry}");
+    }
+    let nets = history["history"].as_array().unwrap().iter().map(|entry| entry["net"].as_i64().unwrap());
+    let had = before[0]["spendable"].as_i64().unwrap();
+    assert_eq!(nets.sum::<i64>(), had - fee(&there) - fee(&back), "all that came and went is what is there");
+    let accounts: Value = serde_json::from_str(&run(&["wallet", "accounts", "--json"])).unwrap();
+    let listed: Vec<_> = accounts.as_array().unwrap().iter().map(|entry| entry["account"].clone()).collect();
+    assert_eq!((listed, &accounts[1]["total"]), (vec![json!(0), json!(4)], &json!(0)), "emptied, and known");
+}
+
 fn signs_a_message(speaker: &Person, listener: &Person) {
     let sign = ["wallet", "sign-message", "I pay the rent.", "--wallet", "wallet.json"];
     let signature = speaker.types(&sign, 0).trim().to_owned();
@@ -171,5 +210,6 @@ fn two_people_are_paid_by_uri_pay_together_by_files_and_sign_a_message() {
     pays_by_uri(&net, &second);
     two_sign_by_files(&net, &first, &second);
     signs_a_message(&first, &second);
+    remembers_what_came_and_went(&net, &first);
     net.assert_one_chain();
 }

@@ -85,7 +85,7 @@ struct AccountReport {
     balance: AddressBalance,
 }
 
-/// Runs `timed wallet accounts`: the accounts that have coins, with what they have.
+/// Runs `timed wallet accounts`: the accounts that were used, with what they have.
 pub(super) async fn accounts(args: &AccountsArgs) -> Result<(), CliError> {
     let client = args.connection.client()?;
     let wallet = args.keystore.keyring()?;
@@ -114,7 +114,8 @@ pub(super) async fn accounts(args: &AccountsArgs) -> Result<(), CliError> {
     Ok(say(&format!("Total {} TIME", sum(&reports, |report| report.balance.spendable)))?)
 }
 
-fn right(table: &mut Table, columns: &[usize]) {
+/// Aligns columns of numbers.
+pub(super) fn right(table: &mut Table, columns: &[usize]) {
     for column in columns {
         if let Some(column) = table.column_mut(*column) {
             column.set_cell_alignment(CellAlignment::Right);

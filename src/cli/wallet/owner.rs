@@ -2,7 +2,8 @@
 //!
 //! # All accounts
 //! A keystore does not note which of its accounts were ever used, so a node is asked, as BIP 44 does it: account after
-//! account, until [`GAP`] in a row have no coins. Account 0 always counts.
+//! account, until [`GAP`] in a row have neither coins nor a history. Account 0 always counts. A node that has lost the
+//! beginning of the chain may not know of an account that was emptied then.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,12 +16,12 @@ use super::super::wallet_rpc::Funding;
 use super::super::{CliError, output};
 use super::DEFAULT_FILE;
 use crate::app::networks::{DEVNET_ACCOUNTS, devnet_account_keys};
-use crate::rpc::types::AddressBalance;
+use crate::rpc::types::{AddressHistory, AddressUtxos};
 use crate::runtime::key_file::SecretFileError;
 use crate::types::{Address, Lock, Network, SecretKey};
 use crate::wallet::{ACCOUNTS_MAX, Funds, Wallet, WalletError, WatchOnly};
 
-/// Accounts without coins after which no further ones are looked for.
+/// Accounts that were never used after which no further ones are looked for.
 pub(in crate::cli) const GAP: u32 = 20;
 
 /// Which keystore, and its password.
@@ -181,7 +182,7 @@ pub(in crate::cli) struct OwnersArgs {
     /// Which account of the wallet; several of them by several --account.
     #[arg(long = "account", value_name = "N", default_value = "0")]
     accounts: Vec<u32>,
-    /// All accounts that have coins; the search ends after 20 in a row that have none.
+    /// All accounts that were ever used; the search ends after 20 in a row that were not.
     #[arg(long, conflicts_with = "accounts")]
     all_accounts: bool,
     /// A funded account of the devnet, 0 to 9, whose key everybody knows, instead of a wallet.
@@ -250,7 +251,7 @@ impl OwnersArgs {
     }
 }
 
-/// The accounts that have coins, and account 0; all of a wallet that only watches.
+/// The accounts that were ever used, and account 0; all of a wallet that only watches.
 ///
 /// # Errors
 /// When the node can't be reached or refuses.
@@ -262,8 +263,7 @@ pub(super) async fn used_accounts(wallet: &Keyring, client: &RpcClient) -> Resul
     let mut unused_in_a_row = 0;
     for account in 0..ACCOUNTS_MAX {
         let address = wallet.address(account)?;
-        let balance: AddressBalance = client.call("getaddressbalance", &[json!(address)]).await?;
-        if balance.utxo_count > 0 {
+        if is_used(client, address).await? {
             used.insert(account);
             unused_in_a_row = 0;
         } else {
@@ -274,6 +274,16 @@ pub(super) async fn used_accounts(wallet: &Keyring, client: &RpcClient) -> Resul
         }
     }
     Ok(used)
+}
+
+/// Whether an address has coins, or had some.
+async fn is_used(client: &RpcClient, address: Address) -> Result<bool, CliError> {
+    let coins: AddressUtxos = client.call("getaddressutxos", &[json!(address), json!(1)]).await?;
+    if !coins.utxos.is_empty() {
+        return Ok(true);
+    }
+    let past: AddressHistory = client.call("getaddresshistory", &[json!(address), json!(1)]).await?;
+    Ok(!past.history.is_empty())
 }
 
 impl Owners {
@@ -328,7 +338,7 @@ mod tests {
     use crate::types::{Amount, OutPoint, TxId, TxOut};
 
     #[tokio::test]
-    async fn accounts_are_looked_for_until_twenty_in_a_row_have_no_coins() {
+    async fn accounts_are_looked_for_until_twenty_in_a_row_were_never_used() {
         let (node, token) = (FakeNode::funded(), CancellationToken::new());
         let config = RpcServerConfig {
             listen_address: "127.0.0.1:0".parse().unwrap(),
@@ -347,7 +357,7 @@ mod tests {
             node.utxos.lock().insert(outpoint, TxOut { value: Amount(5), lock });
         }
         let (watched, first) = (wallet.address(7).unwrap(), wallet.address(0).unwrap());
-        // After 23, 24 to 43 have nothing.
+        // After 23, 24 to 43 have nothing and had nothing.
         let found = used_accounts(&Keyring::Full(wallet), &client).await.unwrap();
         assert_eq!(found, BTreeSet::from([0, 3, 23]));
         let watch = Keyring::Watch(WatchOnly::new(vec![watched, first]).unwrap());
