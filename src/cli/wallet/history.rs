@@ -168,6 +168,7 @@ fn lines(report: &Report) -> Vec<String> {
     for entry in &report.history {
         let when = match (entry.time, entry.height, entry.status) {
             (Some(time), ..) => utc(time),
+            (None, Some(0), _) => "genesis".to_owned(),
             (None, Some(_), _) => "-".to_owned(),
             (None, None, status) if status >= TransactionStatus::Final => "just now, final".to_owned(),
             (None, None, _) => "on its way".to_owned(),
