@@ -33,6 +33,7 @@ mod join;
 mod masternode;
 mod net;
 mod new_chain;
+mod offline_signing;
 mod payment;
 mod proof;
 mod raw_peer;
