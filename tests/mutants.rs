@@ -307,6 +307,12 @@
 //! | rivals_without_a_body_hide_others | `a_contradiction_is_found_whatever_was_voted_for_bodies_that_were_let_go` |
 //! | all_certificates_in_each_part | `promises_that_were_left_out_are_sent_once_each_and_in_parts` |
 //! | timers_set_meanwhile_slept_through | `a_timer_that_is_set_while_another_one_elapses_is_not_slept_through` |
+//! | intervals_by_the_clock_that_is_set | `intervals_run_on_the_clock_that_nobody_sets_and_times_are_said_by_the_other_one` |
+//! | bodies_in_the_chain_take_room | `what_is_in_the_chain_takes_no_room_of_locked_bodies` |
+//! | announced_for_ever | `what_has_its_votes_makes_room_for_what_comes_later` |
+//! | last_key_of_a_page_again | `every_store_goes_on_behind_the_last_key_of_a_page` |
+//! | proposals_not_written | `who_proposed_and_starts_again_says_the_same_proposal_and_no_other_one` |
+//! | left_out_batches_known | `what_was_left_out_passes_once_its_author_has_a_pace_again` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -2451,4 +2451,56 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib consensus::timeout_monitor::tests::a_timer_that_is_set_while_another_one_elapses_is_not_slept_through",
         ],
     },
+    Mutant {
+        name: "intervals_by_the_clock_that_is_set",
+        file: "src/consensus/events.rs",
+        old: "monotonic_ms: Clock.monotonic_ms(),",
+        new: "monotonic_ms: Clock.now_ms(),",
+        caught_by: &[
+            "--lib consensus::tests::engine::intervals_run_on_the_clock_that_nobody_sets_and_times_are_said_by_the_other_one",
+        ],
+    },
+    Mutant {
+        name: "bodies_in_the_chain_take_room",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "entries.get(txid).is_some_and(|entry| entry.certified.is_none());",
+        new: "entries.get(txid).is_none_or(|entry| entry.certified.is_none());",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::what_is_in_the_chain_takes_no_room_of_locked_bodies",
+        ],
+    },
+    Mutant {
+        name: "announced_for_ever",
+        file: "src/admission/announcements.rs",
+        old: "                due.push(txid);\n                self.watched.push_back((now_ms.saturating_add(ANNOUNCE_AFTER_MS), txid));\n            }",
+        new: "                due.push(txid);\n            }\n            self.watched.push_back((now_ms.saturating_add(ANNOUNCE_AFTER_MS), txid));",
+        caught_by: &[
+            "--lib admission::announcements::tests::what_has_its_votes_makes_room_for_what_comes_later",
+        ],
+    },
+    Mutant {
+        name: "last_key_of_a_page_again",
+        file: "src/storage/fjall_index.rs",
+        old: "Some(after) if after >= prefix",
+        new: "Some(after) if after > prefix",
+        caught_by: &["--lib storage::index_store::tests::every_store_goes_on_behind_the_last_key_of_a_page"],
+    },
+    Mutant {
+        name: "proposals_not_written",
+        file: "src/storage/journal_record.rs",
+        old: "OwnMessage::Proposal(proposal) => Some(Self::Proposal(Arc::clone(proposal))),",
+        new: "OwnMessage::Proposal(_) => None,",
+        caught_by: &[
+            "--lib consensus::tests::restored::who_proposed_and_starts_again_says_the_same_proposal_and_no_other_one",
+        ],
+    },
+    Mutant {
+        name: "left_out_batches_known",
+        file: "src/consensus/incoming.rs",
+        old: "            if !self.engine.pace().may_pass(batch, self.now) {",
+        new: "            self.engine.known().note(name);\n            if !self.engine.pace().may_pass(batch, self.now) {",
+        caught_by: &[
+            "--lib consensus::incoming::tests::what_was_left_out_passes_once_its_author_has_a_pace_again",
+        ],
+    },
 ];
