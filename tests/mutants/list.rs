@@ -2503,4 +2503,47 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib consensus::incoming::tests::what_was_left_out_passes_once_its_author_has_a_pace_again",
         ],
     },
+    Mutant {
+        name: "certificates_wanted_of_who_did_not_lock",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "for member in entry.final_votes.voters() {",
+        new: "for member in entry.lock_votes.voters() {",
+        caught_by: &[
+            "--lib protocol::finality::tests::a_certificate_that_is_here_is_asked_for_no_more_whoever_named_it",
+        ],
+    },
+    Mutant {
+        name: "one_set_an_epoch_for_early_votes",
+        file: "src/consensus/blocks/mod.rs",
+        old: "!voters.iter().any(|known| (known.epoch, &known.set) == (epoch, set));",
+        new: "!voters.iter().any(|known| known.epoch == epoch);",
+        caught_by: &[
+            "--lib consensus::tests::evidence::early_votes_of_the_next_epoch_are_kept_by_the_set_of_each_block_that_may_be_its_last",
+        ],
+    },
+    Mutant {
+        name: "admission_outlives_consensus",
+        file: "src/admission/thread.rs",
+        old: "            if thread.turn().is_err() {\n                return;\n            }",
+        new: "            let _gone = thread.turn().is_err();",
+        caught_by: &[
+            "--lib admission::thread::tests::the_thread_ends_when_consensus_is_gone_though_nobody_stops_it",
+        ],
+    },
+    Mutant {
+        name: "body_read_and_not_told",
+        file: "src/consensus/finality/mod.rs",
+        old: "            self.step(Input::BodyLoaded(checked), at, out);\n            out.tell(Fact::BodyArrived(txid));",
+        new: "            self.step(Input::BodyLoaded(checked), at, out);",
+        caught_by: &[
+            "--lib consensus::tests::answers::a_block_has_a_body_that_was_left_to_the_journal_once_it_was_read",
+        ],
+    },
+    Mutant {
+        name: "block_of_another_height_served",
+        file: "src/storage/block_log.rs",
+        old: ".filter(|(found, ..)| *found == height)\n            .and_then(|(_, committed, _)|",
+        new: ".and_then(|(_, committed, _)|",
+        caught_by: &["--lib storage::block_log::tests::a_block_of_another_height_is_never_served"],
+    },
 ];
