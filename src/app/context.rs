@@ -56,6 +56,8 @@ pub struct AppContext {
     pub signs_after_ms: TimeMs,
     /// Builds and checks finality proofs.
     pub proofs: FinalityProofs,
+    /// The devnet's faucet pays one after the other.
+    pub(super) faucet: tokio::sync::Mutex<()>,
     /// Held until the node has stopped.
     pub(super) _lock: Arc<DirectoryLock>,
 }

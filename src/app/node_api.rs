@@ -7,6 +7,7 @@
 //! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
 
 mod explain;
+mod faucet;
 mod history;
 mod lookups;
 mod masternodes;
@@ -25,6 +26,7 @@ use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, resident_bytes, step_name, utxo_state_info};
 use super::context::AppContext;
 use super::memory;
+use crate::app::networks::devnet_account_keys;
 use crate::network::{self, BanTarget, PROTOCOL_VERSION};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
@@ -44,8 +46,8 @@ use crate::rpc::types::{
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
-    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction,
-    TxId, ValidatorSet,
+    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, Lock, MasternodeId, Network, OutPoint,
+    Transaction, TxId, ValidatorSet,
 };
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
@@ -403,6 +405,28 @@ impl NodeApi for AppContext {
                 Err(_) => self.course_of(txid).await?,
             };
             self.describe(txid, course).await
+        }
+        .boxed()
+    }
+
+    fn faucet(&self, recipient: Address, amount: Amount) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+        async move {
+            if self.network() != Network::Devnet {
+                let message = "there is a faucet on devnets alone".to_owned();
+                return Err(faucet::refused("no_faucet", message, "ask somebody who has coins"));
+            }
+            // Until its coins are locked to the payment, nobody else may choose them.
+            let _turn = self.faucet.lock().await;
+            let key = devnet_account_keys().pop();
+            let key = key.ok_or_else(|| faucet::refused("no_faucet", "it has no key".to_owned(), ""))?;
+            let lock = Lock::KeyHash(key.public().key_hash());
+            let utxos = Arc::clone(&self.utxos);
+            let found = blocking(move || Ok(utxos.outputs_of(&lock, None, faucet::COINS_LOOKED_AT))).await;
+            let coins = found.map_err(|failure| faucet::refused("no_faucet", failure.to_string(), ""))?;
+            let state = self.bft.state();
+            let chain = (state.chain_id(), state.parameters().as_ref());
+            let payment = faucet::payment(&key, &coins, chain, (recipient, amount))?;
+            self.admission.submit(payment).await.map_err(|refusal| submit_error(&refusal))
         }
         .boxed()
     }

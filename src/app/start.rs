@@ -129,6 +129,7 @@ pub async fn start(
         events: event_log,
         signs_after_ms,
         proofs,
+        faucet: tokio::sync::Mutex::default(),
         _lock: lock,
     });
     serve(&context, metrics).await?;

@@ -25,8 +25,8 @@ use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedF
 use crate::protocol::masternodes::Receipt;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{
-    Address, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction, TxId,
-    ValidatorSet,
+    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction,
+    TxId, ValidatorSet,
 };
 
 /// A transaction, with the height of its block if it is in one.
@@ -192,6 +192,8 @@ pub trait NodeApi: Send + Sync + 'static {
     /// Checks the transaction, takes it into the pool and sends it to the peers. One that is in the pool already is
     /// taken again without effect.
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>>;
+    /// Pays of the devnet's faucet; on other networks there is none.
+    fn faucet(&self, recipient: Address, amount: Amount) -> BoxFuture<'_, Result<TxId, SubmitError>>;
     /// Judges a transaction as [`Self::submit_transaction`] would now, and takes nothing.
     fn judge_transaction(
         &self,

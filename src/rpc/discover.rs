@@ -75,7 +75,7 @@ fn answer(method: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
         "explaintransaction" => of::<ExplainInfo>,
         "createrawtransaction" | "stop" => of::<String>,
         "testmempoolaccept" => of::<Vec<AcceptanceInfo>>,
-        "sendrawtransaction" => of::<TxId>,
+        "sendrawtransaction" | "faucet" => of::<TxId>,
         "validateaddress" => of::<AddressInfo>,
         "getaddressbalance" => of::<AddressBalance>,
         "getaddressutxos" => of::<AddressUtxos>,
@@ -105,6 +105,7 @@ fn parameter(name: &str) -> Option<Value> {
             json!({ "type": "integer", "minimum": 0, "description": "place among the outputs, from 0" })
         }
         "address" => json!({ "type": "string", "description": "an address, or host:port for addnode" }),
+        "amount" => json!({ "type": ["integer", "string"], "description": "base units, or \"1.5\" TIME" }),
         "height" => json!({ "type": "integer", "minimum": 0 }),
         "hash_or_height" => json!({ "anyOf": [
             { "type": "string", "pattern": HASH }, { "type": "integer", "minimum": 1 },
@@ -187,6 +188,7 @@ pub fn sample(method: &str) -> Option<Value> {
         "verifyfinalityproof" => json!(["AA=="]),
         "createrawtransaction" => json!([[{ "txid": TXID, "vout": 0 }], [{ ADDRESS: "1.5" }]]),
         "validateaddress" | "getaddressbalance" | "getaddressutxos" | "getaddresshistory" => json!([ADDRESS]),
+        "faucet" => json!([ADDRESS, "5"]),
         "subscribe" => json!(["address", ADDRESS]),
         "unsubscribe" => json!([1]),
         _ => return None,

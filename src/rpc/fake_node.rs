@@ -419,6 +419,9 @@ impl NodeApi for FakeNode {
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
         ready(self.take(&transaction)).boxed()
     }
+    fn faucet(&self, _: Address, _: Amount) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+        ready(Ok(TxId([8; 32]))).boxed()
+    }
     fn judge_transaction(
         &self,
         transaction: Transaction,

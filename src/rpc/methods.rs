@@ -106,7 +106,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 58] = [
+pub static METHODS: [Method; 59] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -343,6 +343,12 @@ pub static METHODS: [Method; 58] = [
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
         answer(transactions::send_raw_transaction(call))
     }),
+    Method::read(
+        "faucet",
+        &["address", "amount?"],
+        "On a devnet: pays an address, 100 TIME by default, 10,000 at most; in base units or as \"1.5\" TIME",
+        |call| answer(transactions::faucet(call)),
+    ).large(),
     Method::read("validateaddress", &["address"], "Whether a text is an address of this network", |call| {
         answer(async move { addresses::validate_address(&call) })
     }),

@@ -287,6 +287,8 @@ async fn errors_have_code_reason_and_hint() {
         ("getfinalizedsince", json!(["7"]), -8, "bad_parameter"),
         ("getfinalizedsince", json!([true]), -8, "bad_parameter"),
         ("testmempoolaccept", json!([[]]), -8, "bad_parameter"),
+        ("faucet", json!([mainnet]), -8, "bad_parameter"),
+        ("faucet", json!([devnet, 1.5]), -8, "bad_parameter"),
         ("testmempoolaccept", json!([["zz"]]), -8, "invalid_hex"),
         ("testmempoolaccept", json!([["00"]]), -8, "malformed_transaction"),
         ("testmempoolaccept", json!([vec!["00"; 26]]), -8, "bad_parameter"),

@@ -18,6 +18,7 @@ use crate::rpc::types::{
     AcceptanceInfo, EventPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget,
 };
 use crate::runtime::Clock;
+use crate::types::amount::UNITS_PER_TIME;
 use crate::types::codec::encode;
 use crate::types::limits::MEMO_BYTES_MAX;
 use crate::types::{Address, Amount, OutPoint, Transaction, TxId, TxOut};
@@ -85,6 +86,20 @@ pub(super) fn subscribe() -> ErrorObjectOwned {
 pub(super) async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
     let transaction = call.transaction(0)?;
     call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
+}
+
+/// What the faucet gives unless it is told: 100 TIME.
+const FAUCET_DEFAULT: Amount = Amount(100 * UNITS_PER_TIME);
+
+pub(super) async fn faucet(call: Call) -> Result<TxId, ErrorObjectOwned> {
+    let recipient = call.address(0)?;
+    let wanted = match call.optional::<Value>(1)? {
+        None => FAUCET_DEFAULT,
+        Some(given) => amount(&given).ok_or_else(|| {
+            bad_parameter(call.name(1), "base units as a number, or TIME as a text such as \"1.5\"")
+        })?,
+    };
+    call.node.faucet(recipient, wanted).await.map_err(|refusal| of_submit(&refusal))
 }
 
 /// Transactions that `testmempoolaccept` judges in one call, at most, as Bitcoin Core's.

@@ -1,0 +1,88 @@
+//! Coins for whoever asks, on a devnet.
+//!
+//! # Place
+//! RPC's `faucet`. It pays of the last account of the devnet, whose key everybody knows, so it gives away nothing that
+//! could not be taken.
+//!
+//! # Bounds
+//! At most [`FAUCET_MAX`] a call, of [`COINS_LOOKED_AT`] coins; calls go one after the other, so that no two of them
+//! choose the same coin.
+
+use crate::rpc::api::{SubmitError, SubmitErrorClass};
+use crate::types::{Address, Amount, ChainId, ChainParameters, Lock, Network, SecretKey, Transaction};
+use crate::utxo::AddressOutput;
+use crate::wallet::{Coin, CoinState, Funds, Payout, Transfer};
+
+/// What one call gives, at most: 10,000 TIME.
+pub(super) const FAUCET_MAX: Amount = Amount(10_000 * 100_000_000);
+/// Coins of the faucet that one call looks at, at most.
+pub(super) const COINS_LOOKED_AT: usize = 256;
+
+/// A refusal of the faucet.
+pub(super) fn refused(reason: &'static str, message: String, hint: &str) -> SubmitError {
+    let hint = hint.to_owned();
+    SubmitError { class: SubmitErrorClass::Policy, reason, message, hint, retry_after: None }
+}
+
+/// A payment of the faucet's coins, signed.
+pub(super) fn payment(
+    key: &SecretKey,
+    coins: &[AddressOutput],
+    (chain_id, parameters): (&ChainId, &ChainParameters),
+    (recipient, amount): (Address, Amount),
+) -> Result<Transaction, SubmitError> {
+    if amount == Amount::ZERO || amount > FAUCET_MAX {
+        let message = format!("the faucet gives from 1 unit to {FAUCET_MAX} TIME a call");
+        return Err(refused("faucet_amount", message, "ask for less, and again"));
+    }
+    let coin = |coin: &AddressOutput| {
+        let state = if coin.is_locked { CoinState::Locked } else { CoinState::Free };
+        Coin { outpoint: coin.outpoint, output: coin.output, state }
+    };
+    let coins: Vec<Coin> = coins.iter().map(coin).collect();
+    let keys = [key.clone()];
+    let change = Lock::KeyHash(key.public().key_hash());
+    let funds = Funds { chain_id, parameters, coins: &coins, keys: &keys, change };
+    let transfer =
+        Transfer { network: Network::Devnet, recipient, payout: Payout::Exactly(amount), memo: b"faucet" };
+    match transfer.build(&funds) {
+        Ok(built) => Ok(built.transaction),
+        Err(problem) => Err(refused(
+            "faucet_empty",
+            problem.to_string(),
+            "wait a moment, or pay back to the faucet's account",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{OutPoint, TxId, TxOut};
+
+    #[test]
+    fn the_faucet_pays_of_its_free_coins_within_its_bound() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let lock = Lock::KeyHash(key.public().key_hash());
+        let parameters = ChainParameters::of_network(Network::Devnet);
+        let chain = (&ChainId([7; 32]), &parameters);
+        let coin = |byte, value, is_locked| AddressOutput {
+            outpoint: OutPoint { txid: TxId([byte; 32]), index: 0 },
+            output: TxOut { value: Amount(value), lock },
+            height: Some(1),
+            is_locked,
+        };
+        let coins = [coin(1, 2_000_000_000_000, true), coin(2, 1_000_000_000, false)];
+        let to = Address::of_key_hash(Network::Devnet, SecretKey::from_seed(&[2; 32]).public().key_hash());
+        let paid = payment(&key, &coins, chain, (to, Amount(5))).unwrap();
+        assert_eq!(paid.inputs, [coins[1].outpoint], "the locked one is being spent already");
+        assert!(paid.outputs.contains(&TxOut { value: Amount(5), lock: to.lock }));
+        for (amount, reason) in [
+            (Amount::ZERO, "faucet_amount"),
+            (Amount(FAUCET_MAX.0 + 1), "faucet_amount"),
+            (Amount(1_000_000_000), "faucet_empty"),
+        ] {
+            assert_eq!(payment(&key, &coins, chain, (to, amount)).unwrap_err().reason, reason);
+        }
+    }
+}
