@@ -1973,7 +1973,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "waiting_children_of_any_bytes",
-        file: "src/mempool/mod.rs",
+        file: "src/mempool/judging.rs",
         old: "if transactions >= WAITING_TRANSACTIONS_MAX || used.saturating_add(bytes) > WAITING_BYTES_MAX {",
         new: "if transactions >= WAITING_TRANSACTIONS_MAX {",
         caught_by: &["--lib mempool::tests::what_waits_for_parents_is_bounded_in_bytes_as_well"],
