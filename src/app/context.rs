@@ -15,6 +15,7 @@ use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
 use crate::network::NetworkHandle;
 use crate::rpc::EventLog;
+use crate::runtime::logging::LogControl;
 use crate::runtime::{Clock, Config, TaskRegistry};
 use crate::storage::{BlockReader, DirectoryLock, Index, RealDisk};
 use crate::types::{GenesisDocument, TimeMs};
@@ -56,6 +57,8 @@ pub struct AppContext {
     pub signs_after_ms: TimeMs,
     /// Builds and checks finality proofs.
     pub proofs: FinalityProofs,
+    /// The process' log.
+    pub log: LogControl,
     /// Held until the node has stopped.
     pub(super) _lock: Arc<DirectoryLock>,
 }

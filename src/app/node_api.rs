@@ -42,6 +42,7 @@ use crate::rpc::types::{
     MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo,
     PunishedInfo, ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
+use crate::runtime::logging::LoggingError;
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
@@ -751,6 +752,16 @@ impl NodeApi for AppContext {
     fn next_change(&self, txid: TxId) -> BoxFuture<'static, ()> {
         let mut watch = self.feeds.watch(txid);
         async move { watch.changed().await }.boxed()
+    }
+
+    fn log_level(&self) -> String {
+        self.log.level()
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<(), LoggingError> {
+        self.log.set_level(level)?;
+        tracing::info!(level, "RPC changed the log's level");
+        Ok(())
     }
 
     fn stop(&self) {

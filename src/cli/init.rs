@@ -260,9 +260,16 @@ listen_address = "{metrics}"
 # level = "info"
 # "pretty" or "json".
 # format = "pretty"
-# Instead of standard output.
+# Instead of standard output. SIGHUP reopens it, after a rotation by another program, and reads the level again.
 # file = "timed.log"
-"#
+# Before the file is larger than so many 1,000,000 bytes it becomes timed.log.1, and that timed.log.2; 0 leaves the
+# rotation to another program.
+# max_file_mb = {max_file_mb}
+# Rotated files that are kept.
+# max_old_files = {max_old_files}
+"#,
+        max_file_mb = defaults.logging.max_file_mb,
+        max_old_files = defaults.logging.max_old_files,
     );
     text
 }

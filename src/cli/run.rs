@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{CliError, genesis_source};
 use crate::app::StartError;
-use crate::app::start::{install_recorder, start};
+use crate::app::start::{OfProcess, install_recorder, start};
 use crate::runtime::logging::LogControl;
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
 use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, signals};
@@ -36,6 +36,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         tracing::warn!("{}", genesis_source::warning(&found));
     }
     let metrics = if config.metrics.enabled { Some(install_recorder()?) } else { None };
+    let process = OfProcess { metrics, log: log.control() };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         network = %config.node.network,
@@ -47,7 +48,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let node = registry.clone();
     registry.spawn("start", async move {
         // Nobody takes it any more when the stop was hurried meanwhile.
-        let _taken = started.send(start(config, node, metrics).await);
+        let _taken = started.send(start(config, node, process).await);
     });
     let started = tokio::select! {
         biased;

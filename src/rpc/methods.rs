@@ -12,6 +12,7 @@
 
 mod addresses;
 mod chain;
+mod operator;
 mod peers;
 mod pool;
 pub(super) mod transactions;
@@ -408,6 +409,12 @@ pub static METHODS: [Method; 57] = [
         "What the node's process takes of the machine's memory, and what its parts may take at most",
         |call| answer(async move { Ok(call.node.memory_info()) }),
     ),
+    Method::write(
+        "logging",
+        &["level?"],
+        "What is logged, as [logging] level; with one, logs by it until a restart or SIGHUP",
+        |call| answer(async move { operator::logging(&call) }),
+    ),
     Method::write("stop", &[], "Stops the node in good order", |call| {
         answer(async move {
             call.node.stop();
@@ -544,7 +551,7 @@ mod tests {
             METHODS.iter().filter(|method| method.write).map(|method| method.name).collect();
         assert_eq!(
             writing,
-            ["disconnectnode", "addnode", "setban", "clearbanned", "sendrawtransaction", "stop"]
+            ["disconnectnode", "addnode", "setban", "clearbanned", "sendrawtransaction", "logging", "stop"]
         );
     }
 

@@ -171,6 +171,10 @@ fn server_config() -> ServerConfig {
 mod tests;
 
 #[cfg(test)]
+#[path = "server_operator_tests.rs"]
+mod operator_tests;
+
+#[cfg(test)]
 #[path = "server_hostile_tests.rs"]
 mod hostile_tests;
 

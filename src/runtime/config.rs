@@ -175,6 +175,10 @@ pub struct LoggingConfig {
     pub format: LogFormat,
     /// Where they go instead of standard output.
     pub file: Option<PathBuf>,
+    /// The file is rotated before it is larger than so many 1,000,000 bytes; 0 leaves that to others.
+    pub max_file_mb: u64,
+    /// Rotated files that are kept.
+    pub max_old_files: u32,
 }
 
 /// Why there is no configuration. All of them end the process with exit code 2.
@@ -245,7 +249,13 @@ impl Config {
             mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000, expiry_s: 86_400 },
             masternode: MasternodeConfig { enabled: false, operator_key: None },
             metrics: MetricsConfig { enabled: false, listen_address: at(Ipv4Addr::LOCALHOST, port + 2) },
-            logging: LoggingConfig { level: "info".into(), format: LogFormat::Pretty, file: None },
+            logging: LoggingConfig {
+                level: "info".into(),
+                format: LogFormat::Pretty,
+                file: None,
+                max_file_mb: 100,
+                max_old_files: 5,
+            },
         }
     }
 
@@ -272,7 +282,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 15] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 17] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -320,6 +330,8 @@ impl Config {
             ),
             ("mempool.max_transactions", self.mempool.max_transactions > 0, "must be above zero"),
             ("mempool.expiry_s", self.mempool.expiry_s >= 60, "must be at least 60"),
+            ("logging.max_file_mb", self.logging.max_file_mb <= 1_000_000, "must be 0 to 1,000,000"),
+            ("logging.max_old_files", self.logging.max_old_files <= 1_000, "must be 0 to 1,000"),
             ("mempool.max_bytes", self.mempool.max_bytes >= 1_000_000, "must be at least 1,000,000"),
             (
                 "masternode.operator_key",

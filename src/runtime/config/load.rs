@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 27] = [
+const KEYS: [(&str, &str, Kind); 29] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -54,6 +54,8 @@ const KEYS: [(&str, &str, Kind); 27] = [
     ("logging", "level", Kind::Text),
     ("logging", "format", Kind::Text),
     ("logging", "file", Kind::Path),
+    ("logging", "max_file_mb", Kind::Integer),
+    ("logging", "max_old_files", Kind::Integer),
 ];
 
 /// Where a value was given.
