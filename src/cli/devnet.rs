@@ -16,7 +16,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::load;
 use super::rpc_client::{ConnectionArgs, DEVNET_DIRECTORY, Endpoint, RpcClient, RpcCommandError};
@@ -70,7 +70,8 @@ pub struct Args {
 
 /// A node that runs.
 enum Running {
-    Inside(TaskRegistry),
+    /// In this process; its lines in the log stand in the span.
+    Inside(TaskRegistry, Span),
     Process(Child),
 }
 
@@ -160,10 +161,10 @@ impl Fleet {
             };
             let registry = TaskRegistry::new(CancellationToken::new());
             // Noted before it has started, so that what has started of it is stopped in any case.
-            self.push(node, Running::Inside(registry.clone()), devnet.log_path());
-            let process = OfProcess { metrics: metrics.filter(|_| index == 0), log };
-            // On each line of the node, whatever the level.
+            // Of this level, so that it is on each line whatever is logged.
             let span = tracing::error_span!("node", name = %node.name);
+            self.push(node, Running::Inside(registry.clone(), span.clone()), devnet.log_path());
+            let process = OfProcess { metrics: metrics.filter(|_| index == 0), log };
             app::start(node.config.clone(), registry, process).instrument(span).await?;
         }
         Ok(())
@@ -177,7 +178,7 @@ impl Fleet {
     fn report_ended(&mut self) -> Result<bool, CliError> {
         for node in self.nodes.iter_mut().filter(|node| !node.reported) {
             let why = match &mut node.running {
-                Running::Inside(registry) => registry.token().is_cancelled().then(|| {
+                Running::Inside(registry, _) => registry.token().is_cancelled().then(|| {
                     registry
                         .failure()
                         .map_or_else(|| "it was told to".to_owned(), |failure| failure.to_string())
@@ -217,8 +218,8 @@ impl Fleet {
 /// Stops a node, in a hurry once that token is cancelled; says what went wrong.
 async fn stop_node(node: &mut RunningNode, hurry: &CancellationToken) -> Option<String> {
     let problem = match &mut node.running {
-        Running::Inside(registry) => {
-            let stopping = registry.shutdown(SHUTDOWN_LIMIT);
+        Running::Inside(registry, span) => {
+            let stopping = registry.shutdown(SHUTDOWN_LIMIT).instrument(span.clone());
             tokio::pin!(stopping);
             let stopped = tokio::select! {
                 stopped = &mut stopping => stopped,
