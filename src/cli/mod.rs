@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub mod config;
 pub mod devnet;
 pub mod doctor;
 mod error;
@@ -56,6 +57,8 @@ enum Command {
     Devnet(devnet::Args),
     /// Write a commented config.toml and keys for a new node.
     Init(init::Args),
+    /// Check a configuration, or show each value and where it comes from.
+    Config(config::Args),
     /// Inspect a genesis document.
     Genesis(genesis::Args),
     /// Make and use a wallet.
@@ -88,6 +91,7 @@ impl Command {
             Self::Run(args) => run::run(args).await,
             Self::Devnet(args) => devnet::run(args).await,
             Self::Init(args) => init::run(&args).await,
+            Self::Config(args) => config::run(&args),
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
             Self::Masternode(args) => masternode::run(args).await,

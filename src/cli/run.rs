@@ -1,10 +1,9 @@
 //! `timed run`: a node, until a signal, `stop` or a failure ends it.
 
-use std::path::PathBuf;
-
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
+use super::config::SourceArgs;
 use super::{CliError, genesis_source};
 use crate::app::StartError;
 use crate::app::start::{OfProcess, install_recorder, start};
@@ -15,9 +14,8 @@ use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, signals};
 /// Flags of `timed run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 /// Runs `timed run`.
@@ -25,14 +23,14 @@ pub struct Args {
 /// # Errors
 /// When the node can't start, a part of it fails, or it does not stop in time.
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let sources = ConfigSources::of_process(Some(args.config.clone()));
+    let sources = args.sources.sources();
     let mut config = Config::load(&sources)?;
     let log = logging::start(&config.logging)?;
     let registry = TaskRegistry::new(CancellationToken::new());
     // Before the start, which may take long: a signal ends that too.
     let control = log.control();
     signals::watch(&registry, move || reload(&sources, &control)).map_err(CliError::Signals)?;
-    if let Some(found) = genesis_source::complete(&mut config, &args.config).await? {
+    if let Some(found) = genesis_source::complete(&mut config, &args.sources.config).await? {
         tracing::warn!("{}", genesis_source::warning(&found));
     }
     let metrics = if config.metrics.enabled { Some(install_recorder()?) } else { None };

@@ -24,7 +24,7 @@ use crate::types::Network;
 mod load;
 mod storage;
 
-pub use load::{ConfigSources, Origin};
+pub use load::{ConfigSources, Effective, Examined, Origin};
 pub use storage::{CacheSize, StorageConfig, StorageEngine};
 
 /// Bytes of a configuration file, at most.
@@ -271,14 +271,15 @@ impl Config {
         self.node.data_dir.join(".cookie")
     }
 
-    /// The first rule that a value breaks: its key, and what it should be.
-    fn first_problem(&self) -> Option<(&'static str, String)> {
-        let plain = self.plain_problems().into_iter().find(|(_, holds, _)| !holds);
-        let plain = plain.map(|(key, _, problem)| (key, problem.to_owned()));
-        plain.or_else(|| self.address_problem()).or_else(|| {
-            let level = super::log_level::parse_level(&self.logging.level).err();
-            level.map(|error| ("logging.level", error.to_string()))
-        })
+    /// The rules that values break: each with its key, and what that should be.
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let plain = self.plain_problems().into_iter().filter(|(_, holds, _)| !holds);
+        let level = super::log_level::parse_level(&self.logging.level).err();
+        plain
+            .map(|(key, _, problem)| (key, problem.to_owned()))
+            .chain(self.address_problems())
+            .chain(level.map(|error| ("logging.level", error.to_string())))
+            .collect()
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
@@ -341,15 +342,13 @@ impl Config {
         ]
     }
 
-    fn address_problem(&self) -> Option<(&'static str, String)> {
+    fn address_problems(&self) -> Vec<(&'static str, String)> {
         let external =
             self.network.external_address.iter().map(|address| ("network.external_address", address));
         let bootstrap = self.network.bootstrap_peers.iter().map(|peer| ("network.bootstrap_peers", peer));
-        if let Some((key, address)) =
-            external.chain(bootstrap).find(|(_, address)| !is_host_and_port(address))
-        {
-            return Some((key, format!("{address:?} is not host:port, such as 127.0.0.1:24200")));
-        }
+        let dialled = external.chain(bootstrap).filter(|(_, address)| !is_host_and_port(address));
+        let dialled = dialled
+            .map(|(key, address)| (key, format!("{address:?} is not host:port, such as 127.0.0.1:24200")));
         let listening = [
             ("network.listen_address", true, self.network.listen_address),
             ("rpc.listen_address", self.rpc.enabled, self.rpc.listen_address),
@@ -357,11 +356,12 @@ impl Config {
         ];
         // Port 0 lets the operating system choose, so it clashes with nothing.
         let used = || listening.iter().filter(|(_, enabled, address)| *enabled && address.port() != 0);
-        used().find_map(|(key, _, address)| {
+        let taken = used().filter_map(|(key, _, address)| {
             let mut before = used().take_while(|(other, ..)| other != key);
             let (other, ..) = before.find(|(_, _, taken)| overlap(taken, address))?;
             Some((*key, format!("{address} is taken by {other} already")))
-        })
+        });
+        dialled.chain(taken).collect()
     }
 }
 
