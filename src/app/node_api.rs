@@ -21,7 +21,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use self::masternodes::MasternodeView;
-use self::shapes::{peer_info, punished_info, resident_bytes, step_name, utxo_state_info};
+use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
 use super::feeds::TransactionTimes;
 use super::memory;
@@ -43,6 +43,7 @@ use crate::rpc::types::{
     PunishedInfo, ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
 use crate::runtime::logging::LoggingError;
+use crate::runtime::process_metrics;
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
@@ -731,7 +732,7 @@ impl NodeApi for AppContext {
         let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         let parts = memory::parts(&self.config, state.parameters(), blocks);
         MemoryInfo {
-            resident_bytes: resident_bytes(),
+            resident_bytes: process_metrics::resident_bytes(),
             bound_bytes: size(memory::node_bytes_max(&self.config, state.parameters(), blocks)),
             bounds: parts.into_iter().map(|(part, bytes)| (part.to_owned(), size(bytes))).collect(),
         }

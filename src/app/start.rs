@@ -43,7 +43,7 @@ use crate::protocol::state::LedgerState;
 use crate::rpc::{EventLog, MetricsServer, RpcServer, RpcServerConfig};
 use crate::runtime::config::RpcAuth;
 use crate::runtime::logging::LogControl;
-use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names};
+use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names, process_metrics};
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
@@ -358,7 +358,7 @@ async fn serve(context: &Arc<AppContext>, metrics: Option<PrometheusHandle>) -> 
     let (config, registry) = (&context.config, &context.registry);
     if let Some(handle) = metrics.filter(|_| config.metrics.enabled) {
         telemetry::start(context, handle.clone());
-        let render = Arc::new(move || handle.render());
+        let render = Arc::new(move || handle.render() + &process_metrics::text());
         let (token, tracker) = (registry.token().clone(), registry.tracker("metrics server"));
         MetricsServer::start(config.metrics.listen_address, render, token, &tracker).await?;
     }

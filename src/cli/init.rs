@@ -214,7 +214,8 @@ bootstrap_peers = {peers}
 listen_address = "{rpc}"
 # "cookie" (the file .cookie in data_dir; users count too), "users", or "none" (read methods only, on loopback only).
 # auth = "cookie"
-# As Bitcoin Core's rpcauth: "name:salt$hash", hash being the HMAC-SHA-256 of the password under the salt.
+# "name:salt$hash:role" as `timed generate rpcauth NAME --role ROLE` prints it; the role is read (methods that change
+# nothing), wallet (and sendrawtransaction) or admin (all). Bitcoin Core's rpcauth, without a role, is an admin.
 # users = []
 # max_connections = {max_connections}
 

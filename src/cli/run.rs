@@ -4,12 +4,13 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::config::SourceArgs;
-use super::{CliError, genesis_source};
+use super::{CliError, VERSION, genesis_source};
 use crate::app::StartError;
 use crate::app::start::{OfProcess, install_recorder, start};
+use crate::app::watchdog;
 use crate::runtime::logging::LogControl;
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
-use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, signals};
+use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, service_manager, signals};
 
 /// Flags of `timed run`.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let metrics = if config.metrics.enabled { Some(install_recorder()?) } else { None };
     let process = OfProcess { metrics, log: log.control() };
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = VERSION,
         network = %config.node.network,
         data_dir = %config.node.data_dir.display(),
         "starting"
@@ -54,9 +55,13 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         started = starting => started.ok(),
         () = registry.hurried() => None,
     };
-    if matches!(started, Some(Ok(_))) {
+    if let Some(Ok(context)) = &started {
+        watchdog::start(context);
+        let network = context.config.node.network;
+        service_manager::ready(&format!("serving {network}, timed {VERSION}"));
         registry.token().cancelled().await;
     }
+    service_manager::stopping();
     tracing::info!("stopping");
     let stopped = registry.shutdown(SHUTDOWN_LIMIT).await;
     match started {

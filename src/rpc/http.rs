@@ -56,6 +56,7 @@ use super::shares::{Share, Shares};
 use super::socket::Socket;
 use super::types::Readiness;
 use crate::runtime::Clock;
+use crate::runtime::config::RpcRole;
 
 pub use super::limits::BATCH_LENGTH_MAX;
 
@@ -268,9 +269,9 @@ async fn handle(
             return Ok(Answered::plain(json(status, &readiness)));
         }
         (&Method::GET, "/ws") => {
-            let authenticated = authenticate(state, connection, request.headers())?;
-            let place = state.places.socket(authenticated).ok_or(Refusal::Busy)?;
-            let socket = Socket::new(state, connection, (authenticated, place));
+            let role = authenticate(state, connection, request.headers())?;
+            let place = state.places.socket(role.is_some()).ok_or(Refusal::Busy)?;
+            let socket = Socket::new(state, connection, (role, place));
             return socket.accept(request).map(Answered::plain).ok_or(Refusal::NoWebSocket);
         }
         (&Method::GET | &Method::HEAD, path) => {
@@ -281,19 +282,21 @@ async fn handle(
     }
     // Behind the plain pages, which nobody is to wait for.
     connection.rest().await;
-    let authenticated = authenticate(state, connection, request.headers())?;
+    let role = authenticate(state, connection, request.headers())?;
+    let authenticated = role.is_some();
     let (parts, body) = request.into_parts();
     let (bytes, _share) = read_body(body, state, authenticated).await?;
-    answer_calls(state, connection, authenticated, Request::from_parts(parts, bytes)).await
+    answer_calls(state, connection, role, Request::from_parts(parts, bytes)).await
 }
 
 /// Makes the calls of a body that is here: a request's, or a message's of a WebSocket.
 async fn answer_calls(
     state: &HttpState,
     connection: &Connection,
-    authenticated: bool,
+    role: Option<RpcRole>,
     request: axum::http::Request<Bytes>,
 ) -> Result<Answered, Refusal> {
+    let authenticated = role.is_some();
     let (mut parts, bytes) = request.into_parts();
     check_json(&bytes)?;
     let place = state.places.request(authenticated).ok_or(Refusal::Busy)?;
@@ -303,7 +306,7 @@ async fn answer_calls(
     let waits = RequestWaits::new(state.places.clone(), client_of(connection.peer), authenticated);
     let (refused, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     parts.extensions.insert(Caller {
-        authenticated,
+        role,
         refused: refused.clone(),
         room: room.clone(),
         waits,
@@ -336,14 +339,14 @@ async fn answer_calls(
 pub(super) async fn answer_message(
     state: &HttpState,
     connection: &Connection,
-    authenticated: bool,
+    role: Option<RpcRole>,
     message: Vec<u8>,
 ) -> (String, MessageRoom) {
     connection.rest().await;
     let mut request = axum::http::Request::new(Bytes::from(message));
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let answered = match answer_calls(state, connection, authenticated, request).await {
+    let answered = match answer_calls(state, connection, role, request).await {
         Ok(answered) => answered,
         Err(refusal) => Answered::plain(refusal.response().await),
     };
@@ -359,15 +362,19 @@ pub(super) struct MessageRoom {
     _place: Option<Share>,
 }
 
-/// Whether the caller has valid credentials.
-fn authenticate(state: &HttpState, connection: &Connection, headers: &HeaderMap) -> Result<bool, Refusal> {
+/// What the caller may do by its credentials; none if it has given none.
+fn authenticate(
+    state: &HttpState,
+    connection: &Connection,
+    headers: &HeaderMap,
+) -> Result<Option<RpcRole>, Refusal> {
     let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
     let judged = state.authenticator.judge(authorization);
-    connection.authenticated(judged == Credentials::Valid);
+    connection.authenticated(matches!(judged, Credentials::Valid(_)));
     match judged {
-        Credentials::Valid => Ok(true),
+        Credentials::Valid(role) => Ok(Some(role)),
         Credentials::Wrong => Err(Refusal::CredentialsWrong),
-        Credentials::Absent if connection.peer.ip().to_canonical().is_loopback() => Ok(false),
+        Credentials::Absent if connection.peer.ip().to_canonical().is_loopback() => Ok(None),
         Credentials::Absent => Err(Refusal::CredentialsNeeded),
     }
 }

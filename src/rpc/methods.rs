@@ -34,6 +34,7 @@ use super::finality_proof;
 use super::places::RequestWaits;
 use super::receipt;
 use super::types::{MethodHelp, ResourceInfo, TransactionInfo, ValidatorsInfo};
+use crate::runtime::config::RpcRole;
 use crate::runtime::nearest::suggestion;
 use crate::types::{MasternodeId, TxId};
 
@@ -58,6 +59,8 @@ pub struct Method {
     pub parameters: &'static [&'static str],
     /// Whether it changes something and so needs credentials.
     pub write: bool,
+    /// The role that they need then.
+    pub role: RpcRole,
     /// What it does, in a line.
     pub description: &'static str,
     /// What it counts in a batch.
@@ -74,7 +77,16 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: false, description, cost: COST, large: false, handler }
+        Self {
+            name,
+            parameters,
+            write: false,
+            role: RpcRole::Read,
+            description,
+            cost: COST,
+            large: false,
+            handler,
+        }
     }
 
     const fn write(
@@ -83,11 +95,25 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: true, description, cost: COST, large: false, handler }
+        Self {
+            name,
+            parameters,
+            write: true,
+            role: RpcRole::Admin,
+            description,
+            cost: COST,
+            large: false,
+            handler,
+        }
     }
 
     const fn large(self) -> Self {
         Self { cost: COST_LARGE, large: true, ..self }
+    }
+
+    /// What a shop needs that is trusted with nothing else.
+    const fn of_wallets(self) -> Self {
+        Self { role: RpcRole::Wallet, ..self }
     }
 
     /// The method as `help` shows it.
@@ -342,7 +368,7 @@ pub static METHODS: [Method; 57] = [
     ).large(),
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
         answer(transactions::send_raw_transaction(call))
-    }),
+    }).of_wallets(),
     Method::read("validateaddress", &["address"], "Whether a text is an address of this network", |call| {
         answer(async move { addresses::validate_address(&call) })
     }),
@@ -441,8 +467,8 @@ fn answer<T: Serialize + Send + 'static>(
 /// Who calls, as the HTTP layer found out; it travels in the request's extensions.
 #[derive(Clone)]
 pub struct Caller {
-    /// Whether the caller has given valid credentials.
-    pub authenticated: bool,
+    /// What the caller may do by its credentials; none if it has given none.
+    pub role: Option<RpcRole>,
     /// Set when a method was refused for the lack of them.
     pub refused: Arc<AtomicBool>,
     /// Where the request's answers are written.
@@ -526,8 +552,15 @@ pub fn module(context: Context) -> Result<RpcModule<Context>, RegisterMethodErro
 fn admit(method: &Method, extensions: &Extensions) -> Result<Caller, ErrorObjectOwned> {
     let caller = extensions.get::<Caller>();
     if let Some(caller) = caller {
-        if !method.write || caller.authenticated {
+        if !method.write || caller.role.is_some_and(|role| role >= method.role) {
             return Ok(caller.clone());
+        }
+        if let Some(role) = caller.role {
+            let (needed, own) = (method.role.name(), role.name());
+            let message =
+                format!("{} needs the role {needed}, and this user has the role {own}", method.name);
+            let hint = "ask as another user; roles stand in [rpc] users of the node's configuration";
+            return Err(error(UNAUTHORIZED, message, "role_too_low", hint));
         }
         caller.refused.store(true, Ordering::Relaxed);
     }
@@ -553,6 +586,12 @@ mod tests {
             writing,
             ["disconnectnode", "addnode", "setban", "clearbanned", "sendrawtransaction", "logging", "stop"]
         );
+        let of_wallets: Vec<_> = METHODS
+            .iter()
+            .filter(|method| method.role == RpcRole::Wallet)
+            .map(|method| method.name)
+            .collect();
+        assert_eq!(of_wallets, ["sendrawtransaction"]);
     }
 
     #[test]

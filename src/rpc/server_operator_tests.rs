@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::tests::{Fixture, call};
+use super::tests::{Fixture, basic, call};
 
 #[tokio::test]
 async fn the_log_is_changed_by_those_with_credentials_and_to_levels_alone() {
@@ -16,4 +16,20 @@ async fn the_log_is_changed_by_those_with_credentials_and_to_levels_alone() {
     assert_eq!(fixture.post(&[], &call("logging", json!(["debug"]))).await.status, 401);
     assert_eq!(fixture.post(&[], &call("logging", json!([]))).await.status, 401);
     assert_eq!(fixture.call("logging", json!([])).await.unwrap(), set, "nothing of that changed it");
+}
+
+/// INV-RPC-2.
+#[tokio::test]
+async fn users_call_what_their_role_allows() {
+    let fixture = Fixture::start().await;
+    for (user, allowed) in [("reader", 0), ("shop", 1), ("alice", 2)] {
+        let credentials = basic(&format!("{user}:secret"));
+        // The parameters are wrong, so that whatever is called is refused, by a reason that tells how far it came.
+        for (needs, method) in [(0, "getblockhash"), (1, "sendrawtransaction"), (2, "setban")] {
+            let reply = fixture.post(&[("authorization", &credentials)], &call(method, json!([]))).await;
+            let reason = &reply.json()["error"]["data"]["reason"];
+            let expected = if needs <= allowed { "bad_parameters" } else { "role_too_low" };
+            assert_eq!((reply.status, reason), (200, &json!(expected)), "{user} {method}");
+        }
+    }
 }

@@ -98,6 +98,38 @@ pub enum RpcAuth {
     None,
 }
 
+/// What an RPC user may call; each may call what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RpcRole {
+    /// Methods that change nothing.
+    Read,
+    /// And send transactions.
+    Wallet,
+    /// Everything.
+    Admin,
+}
+
+impl RpcRole {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Wallet, Self::Admin];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Wallet => "wallet",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
 /// `[rpc]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,7 +140,8 @@ pub struct RpcConfig {
     pub listen_address: SocketAddr,
     /// How clients authenticate.
     pub auth: RpcAuth,
-    /// `name:salt$hash` each, hash being HMAC-SHA-256 of the password under the salt, as Bitcoin Core's `rpcauth`.
+    /// `name:salt$hash` each, hash being HMAC-SHA-256 of the password under the salt, as Bitcoin Core's `rpcauth`, or
+    /// `name:salt$hash:role`; without a role it is [`RpcRole::Admin`].
     pub users: Vec<String>,
     /// Requests that are answered at once, at most; 8 more connections are open, so that a newcomer always finds a place.
     pub max_connections: u32,
@@ -304,7 +337,7 @@ impl Config {
             (
                 "rpc.users",
                 self.rpc.users.iter().all(|user| is_rpc_user(user)),
-                "each must be name:salt$hash with a hash of 64 hexadecimal digits, as Bitcoin Core's rpcauth",
+                "each must be name:salt$hash with a hash of 64 hexadecimal digits, or name:salt$hash:role with the role read, wallet or admin; timed generate rpcauth makes one",
             ),
             (
                 "rpc.users",
@@ -383,15 +416,17 @@ fn is_host_and_port(text: &str) -> bool {
         })
 }
 
-/// Whether a text is `name:salt$hash`.
+/// Whether a text is `name:salt$hash` or `name:salt$hash:role`.
 fn is_rpc_user(text: &str) -> bool {
     let parts = text.split_once(':').and_then(|(name, rest)| Some((name, rest.split_once('$')?)));
-    parts.is_some_and(|(name, (salt, hash))| {
+    parts.is_some_and(|(name, (salt, rest))| {
+        let (hash, role) = rest.split_once(':').unwrap_or((rest, RpcRole::Admin.name()));
         !name.is_empty()
             && name != "__cookie__"
             && !salt.is_empty()
             && hash.len() == 64
             && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && RpcRole::of_name(role).is_some()
     })
 }
 

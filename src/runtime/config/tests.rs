@@ -142,6 +142,9 @@ fn bad_values_are_refused_with_their_place() {
     let users = format!("[rpc]\nauth = \"none\"\nusers = [\"me:salt${key}\"]");
     assert!(message(&users, &[], &[]).contains("line 3: rpc.users: has no effect"));
     assert!(load(&users.replace("none", "users"), &[], &[]).is_ok());
+    let of_role = |role: &str| format!("[rpc]\nusers = [\"me:salt${key}:{role}\"]");
+    assert!(["read", "wallet", "admin"].iter().all(|role| load(&of_role(role), &[], &[]).is_ok()));
+    assert!(message(&of_role("root"), &[], &[]).contains("line 2: rpc.users: each must be name:salt$hash"));
     assert!(message("node = 1", &[], &[]).contains("line 1: node: is a section"));
     let text = message(DEVNET, &[("TIMED_RPC__ENABLED", "yes")], &[]);
     assert!(text.contains("TIMED_RPC__ENABLED: rpc.enabled: expected true or false, not \"yes\""), "{text}");
