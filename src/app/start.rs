@@ -40,6 +40,7 @@ use crate::consensus::vote_journal::start_journal;
 use crate::mempool::{PoolLimits, TransactionPool};
 use crate::network::{Network, NetworkConfig, NetworkEvents, NetworkHandle};
 use crate::protocol::state::LedgerState;
+use crate::rpc::hosts::Allowed;
 use crate::rpc::{EventLog, MetricsServer, RpcServer, RpcServerConfig};
 use crate::runtime::config::RpcAuth;
 use crate::runtime::logging::LogControl;
@@ -371,7 +372,9 @@ async fn serve(context: &Arc<AppContext>, metrics: Option<PrometheusHandle>) -> 
             users,
         };
         let (token, tracker) = (registry.token().clone(), registry.tracker("RPC server"));
-        RpcServer::start(rpc, Arc::clone(context) as _, token, &tracker).await?;
+        let allowed =
+            Allowed { hosts: config.rpc.allowed_hosts.clone(), origins: config.rpc.allowed_origins.clone() };
+        RpcServer::start_allowing(rpc, allowed, Arc::clone(context) as _, token, &tracker).await?;
     }
     Ok(())
 }

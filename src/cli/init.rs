@@ -217,6 +217,11 @@ listen_address = "{rpc}"
 # "name:salt$hash:role" as `timed generate rpcauth NAME --role ROLE` prints it; the role is read (methods that change
 # nothing), wallet (and sendrawtransaction) or admin (all). Bitcoin Core's rpcauth, without a role, is an admin.
 # users = []
+# Hosts (without a port) by which a proxy or another machine may speak of this node, beside its addresses and localhost.
+# allowed_hosts = []
+# Web pages that may ask this node and read its answers, beside its own: "https://shop.example". Credentials they need all
+# the same.
+# allowed_origins = []
 # max_connections = {max_connections}
 
 [storage]

@@ -45,6 +45,10 @@ impl Fixture {
     }
 
     pub(super) async fn start_with(limits: Limits) -> Self {
+        Self::start_allowing(limits, Allowed::default()).await
+    }
+
+    pub(super) async fn start_allowing(limits: Limits, allowed: Allowed) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cookie_path = directory.path().join(".cookie");
         let config = RpcServerConfig {
@@ -54,8 +58,9 @@ impl Fixture {
             users: users(),
         };
         let (node, token, tracker) = (FakeNode::funded(), CancellationToken::new(), TaskTracker::new());
-        let handle =
-            RpcServer::start_with(config, limits, node.clone(), token.clone(), &tracker).await.unwrap();
+        let handle = RpcServer::start_with(config, (limits, allowed), node.clone(), token.clone(), &tracker)
+            .await
+            .unwrap();
         Self { address: handle.local_address, node, cookie_path, token, tracker, _directory: directory }
     }
 

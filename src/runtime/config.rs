@@ -143,6 +143,10 @@ pub struct RpcConfig {
     /// `name:salt$hash` each, hash being HMAC-SHA-256 of the password under the salt, as Bitcoin Core's `rpcauth`, or
     /// `name:salt$hash:role`; without a role it is [`RpcRole::Admin`].
     pub users: Vec<String>,
+    /// Hosts, without a port, that requests may name beside the node's own addresses and localhost.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages, such as `https://shop.example`, that may ask and read beside the node's own.
+    pub allowed_origins: Vec<String>,
     /// Requests that are answered at once, at most; 8 more connections are open, so that a newcomer always finds a place.
     pub max_connections: u32,
 }
@@ -275,6 +279,8 @@ impl Config {
                 listen_address: at(Ipv4Addr::LOCALHOST, port + 1),
                 auth: RpcAuth::Cookie,
                 users: Vec::new(),
+                allowed_hosts: Vec::new(),
+                allowed_origins: Vec::new(),
                 max_connections: 100,
             },
             storage: StorageConfig { engine: StorageEngine::Sled, cache_mb: CacheSize::Auto },
@@ -316,7 +322,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 17] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 19] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -348,6 +354,16 @@ impl Config {
                 "rpc.users",
                 self.rpc.auth != RpcAuth::None || self.rpc.users.is_empty(),
                 "has no effect with rpc.auth = \"none\"; set rpc.auth to \"users\", or remove the users",
+            ),
+            (
+                "rpc.allowed_hosts",
+                self.rpc.allowed_hosts.iter().all(|host| is_host(host)),
+                "each must be a name or an address without a port, such as node.example",
+            ),
+            (
+                "rpc.allowed_origins",
+                self.rpc.allowed_origins.iter().all(|origin| is_origin(origin)),
+                "each must be http:// or https:// with a host, and a port where the page has one, such as https://shop.example",
             ),
             (
                 "storage.cache_mb",
@@ -414,6 +430,18 @@ fn is_host_and_port(text: &str) -> bool {
         && text.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && host.bytes().all(named) && port.parse::<u16>().is_ok_and(|port| port != 0)
         })
+}
+
+/// Whether a text is a name or an address, without a port.
+fn is_host(text: &str) -> bool {
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    text.parse::<IpAddr>().is_ok() || !text.is_empty() && text.bytes().all(named)
+}
+
+/// Whether a text is what a browser calls a page's origin.
+fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| is_host(authority) || is_host_and_port(authority))
 }
 
 /// Whether a text is `name:salt$hash` or `name:salt$hash:role`.

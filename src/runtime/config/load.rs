@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 29] = [
+const KEYS: [(&str, &str, Kind); 31] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -40,6 +40,8 @@ const KEYS: [(&str, &str, Kind); 29] = [
     ("rpc", "listen_address", Kind::Text),
     ("rpc", "auth", Kind::Text),
     ("rpc", "users", Kind::List),
+    ("rpc", "allowed_hosts", Kind::List),
+    ("rpc", "allowed_origins", Kind::List),
     ("rpc", "max_connections", Kind::Integer),
     ("storage", "engine", Kind::Text),
     ("storage", "cache_mb", Kind::Size),
