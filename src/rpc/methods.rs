@@ -132,7 +132,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 57] = [
+pub static METHODS: [Method; 58] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
