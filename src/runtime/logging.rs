@@ -154,7 +154,7 @@ pub fn start(config: &LoggingConfig) -> Result<LoggingGuard, LoggingError> {
 
 type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
 
-/// Whether lines have colours: on a terminal, unless `NO_COLOR` has a value (https://no-color.org).
+/// Whether lines have colours: on a terminal, unless `NO_COLOR` has a value (<https://no-color.org>).
 fn has_colours(no_color: Option<std::ffi::OsString>, is_terminal: bool) -> bool {
     is_terminal && no_color.is_none_or(|value| value.is_empty())
 }
