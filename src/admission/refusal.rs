@@ -76,6 +76,10 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The reasons of what this node does not take now; that a transaction breaks a rule is said by some thirty others.
+    pub const REASONS_FOR_NOW: [&'static str; 6] =
+        ["inputs_unknown", "too_many_ancestors", "too_many_waiting", "locks_full", "pool_full", "busy"];
+
     /// A stable name for programs and metrics.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -110,5 +114,25 @@ impl Refusal {
             | Self::Pool(_)
             | Self::Stopping => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mempool::FeeRate;
+
+    #[test]
+    fn the_reasons_for_now_are_those_of_refusals() {
+        let retry_after_ms = 1;
+        let refusals = [
+            Refusal::InputsUnknown { outpoint: OutPoint { txid: TxId([0; 32]), index: 0 }, retry_after_ms },
+            Refusal::TooManyAncestors { limit: 1, retry_after_ms },
+            Refusal::WaitingFull { retry_after_ms },
+            Refusal::LocksFull { locked: 1, retry_after_ms },
+            Refusal::Pool(PoolError::Full { rate: FeeRate(1) }),
+            Refusal::Busy { retry_after_ms },
+        ];
+        assert_eq!(refusals.map(|refusal| refusal.reason()), Refusal::REASONS_FOR_NOW);
     }
 }

@@ -15,6 +15,7 @@ use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
 use crate::network::NetworkHandle;
 use crate::rpc::EventLog;
+use crate::runtime::logging::LogControl;
 use crate::runtime::{Clock, Config, TaskRegistry};
 use crate::storage::{BlockReader, DirectoryLock, Index, RealDisk};
 use crate::types::{GenesisDocument, TimeMs};
@@ -58,6 +59,8 @@ pub struct AppContext {
     pub proofs: FinalityProofs,
     /// The devnet's faucet pays one after the other.
     pub(super) faucet: tokio::sync::Mutex<()>,
+    /// The process' log.
+    pub log: LogControl,
     /// Held until the node has stopped.
     pub(super) _lock: Arc<DirectoryLock>,
 }

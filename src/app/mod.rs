@@ -15,6 +15,7 @@ pub mod start_error;
 mod telemetry;
 pub mod vote_file;
 pub mod votes;
+pub mod watchdog;
 
 pub use context::AppContext;
 pub use start::{create_journal, start};

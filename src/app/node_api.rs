@@ -23,7 +23,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use self::masternodes::MasternodeView;
-use self::shapes::{peer_info, punished_info, resident_bytes, step_name, utxo_state_info};
+use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
 use super::memory;
 use crate::app::networks::devnet_account_keys;
@@ -43,6 +43,8 @@ use crate::rpc::types::{
     MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo,
     PunishedInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
 };
+use crate::runtime::logging::LoggingError;
+use crate::runtime::process_metrics;
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
@@ -598,7 +600,7 @@ impl NodeApi for AppContext {
         let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
         let parts = memory::parts(&self.config, state.parameters(), blocks);
         MemoryInfo {
-            resident_bytes: resident_bytes(),
+            resident_bytes: process_metrics::resident_bytes(),
             bound_bytes: size(memory::node_bytes_max(&self.config, state.parameters(), blocks)),
             bounds: parts.into_iter().map(|(part, bytes)| (part.to_owned(), size(bytes))).collect(),
         }
@@ -619,6 +621,16 @@ impl NodeApi for AppContext {
     fn next_change(&self, txid: TxId) -> BoxFuture<'static, ()> {
         let mut watch = self.feeds.watch(txid);
         async move { watch.changed().await }.boxed()
+    }
+
+    fn log_level(&self) -> String {
+        self.log.level()
+    }
+
+    fn set_log_level(&self, level: &str) -> Result<(), LoggingError> {
+        self.log.set_level(level)?;
+        tracing::info!(level, "RPC changed the log's level");
+        Ok(())
     }
 
     fn stop(&self) {

@@ -40,9 +40,11 @@ use crate::consensus::vote_journal::start_journal;
 use crate::mempool::{PoolLimits, TransactionPool};
 use crate::network::{Network, NetworkConfig, NetworkEvents, NetworkHandle};
 use crate::protocol::state::LedgerState;
+use crate::rpc::hosts::Allowed;
 use crate::rpc::{EventLog, MetricsServer, RpcServer, RpcServerConfig};
 use crate::runtime::config::RpcAuth;
-use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names};
+use crate::runtime::logging::LogControl;
+use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names, process_metrics};
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
@@ -59,15 +61,23 @@ pub fn install_recorder() -> Result<PrometheusHandle, StartError> {
     Ok(metric_names::install_recorder()?)
 }
 
-/// Starts a node on the runtime of the caller. With `metrics` it also serves them if the configuration says so: the
-/// recorder is one for the process, so it is the caller's.
+/// What is one for the process, whatever number of nodes run in it.
+#[derive(Clone)]
+pub struct OfProcess {
+    /// The recorder; with it a node serves metrics if its configuration says so.
+    pub metrics: Option<PrometheusHandle>,
+    /// The log.
+    pub log: LogControl,
+}
+
+/// Starts a node on the runtime of the caller.
 ///
 /// # Errors
 /// Why it can't; what had started stops with `registry.shutdown`, which the caller has to call then.
 pub async fn start(
     config: Config,
     registry: TaskRegistry,
-    metrics: Option<PrometheusHandle>,
+    process: OfProcess,
 ) -> Result<Arc<AppContext>, StartError> {
     let started_at = Clock.instant();
     let config = Arc::new(config);
@@ -77,7 +87,8 @@ pub async fn start(
     let data = {
         let (config, genesis) = (Arc::clone(&config), Arc::clone(&genesis));
         let token = registry.token().clone();
-        let opening = tokio::task::spawn_blocking(move || open(&config, &genesis, &token));
+        let span = tracing::Span::current();
+        let opening = tokio::task::spawn_blocking(move || span.in_scope(|| open(&config, &genesis, &token)));
         opening.await.map_err(|_| StartError::OpenPanicked)?.map_err(stopped_or_failed)?
     };
     let failures = registry.clone();
@@ -130,9 +141,10 @@ pub async fn start(
         signs_after_ms,
         proofs,
         faucet: tokio::sync::Mutex::default(),
+        log: process.log,
         _lock: lock,
     });
-    serve(&context, metrics).await?;
+    serve(&context, process.metrics).await?;
     Ok(context)
 }
 
@@ -347,7 +359,7 @@ async fn serve(context: &Arc<AppContext>, metrics: Option<PrometheusHandle>) -> 
     let (config, registry) = (&context.config, &context.registry);
     if let Some(handle) = metrics.filter(|_| config.metrics.enabled) {
         telemetry::start(context, handle.clone());
-        let render = Arc::new(move || handle.render());
+        let render = Arc::new(move || handle.render() + &process_metrics::text());
         let (token, tracker) = (registry.token().clone(), registry.tracker("metrics server"));
         MetricsServer::start(config.metrics.listen_address, render, token, &tracker).await?;
     }
@@ -360,7 +372,9 @@ async fn serve(context: &Arc<AppContext>, metrics: Option<PrometheusHandle>) -> 
             users,
         };
         let (token, tracker) = (registry.token().clone(), registry.tracker("RPC server"));
-        RpcServer::start(rpc, Arc::clone(context) as _, token, &tracker).await?;
+        let allowed =
+            Allowed { hosts: config.rpc.allowed_hosts.clone(), origins: config.rpc.allowed_origins.clone() };
+        RpcServer::start_allowing(rpc, allowed, Arc::clone(context) as _, token, &tracker).await?;
     }
     Ok(())
 }

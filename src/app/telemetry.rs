@@ -11,7 +11,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::context::AppContext;
 use super::observer::as_gauge;
-use crate::runtime::metric_names;
+use crate::admission::Refusal;
+use crate::consensus::vote_journal::VOTE_KINDS;
+use crate::network::Misbehaviour;
+use crate::rpc::methods::METHODS;
+use crate::runtime::metric_names::{self, counted_from_zero};
 
 /// How often gauges are set.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
@@ -27,6 +31,17 @@ pub(super) fn start(context: &Arc<AppContext>, recorder: PrometheusHandle) {
     });
 }
 
+/// Has what is counted by one label from zero, so that the first event shows as growth.
+fn count_from_zero() {
+    counted_from_zero(metric_names::VOTES_TOTAL, "kind", VOTE_KINDS);
+    counted_from_zero(metric_names::PEER_BANS_TOTAL, "reason", Misbehaviour::ALL.map(Misbehaviour::name));
+    counted_from_zero(metric_names::MEMPOOL_REJECTED_TOTAL, "reason", Refusal::REASONS_FOR_NOW);
+    for method in &METHODS {
+        let name = metric_names::RPC_REQUESTS_TOTAL;
+        metrics::counter!(name, "method" => method.name, "code" => "0").increment(0);
+    }
+}
+
 fn count(number: usize) -> f64 {
     as_gauge(u64::try_from(number).unwrap_or(u64::MAX))
 }
@@ -34,6 +49,8 @@ fn count(number: usize) -> f64 {
 async fn sample(context: Arc<AppContext>, recorder: PrometheusHandle) {
     let mut timer = tokio::time::interval(SAMPLE_EVERY);
     let mut samples = 0_u64;
+    count_from_zero();
+    set_masternodes(&context);
     loop {
         timer.tick().await;
         set_gauges(&context);
@@ -49,6 +66,15 @@ async fn sample(context: Arc<AppContext>, recorder: PrometheusHandle) {
         }
         samples = samples.wrapping_add(1);
     }
+}
+
+/// Until a block says it.
+fn set_masternodes(context: &AppContext) {
+    let state = context.bft.state();
+    let active = state.validators().len();
+    let others = state.masternodes().len().saturating_sub(active);
+    metrics::gauge!(metric_names::MASTERNODES, "state" => "active").set(count(active));
+    metrics::gauge!(metric_names::MASTERNODES, "state" => "inactive").set(count(others));
 }
 
 fn set_gauges(context: &AppContext) {
@@ -77,4 +103,24 @@ fn directory_bytes(directory: &Path) -> u64 {
         Err(_) => 0,
     };
     entries.flatten().map(size).fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_by_a_label_is_there_before_its_first_event() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, count_from_zero);
+        let text = recorder.handle().render();
+        for line in [
+            "timed_votes_total{kind=\"precommit\"} 0",
+            "timed_peer_bans_total{reason=\"invalid_signature\"} 0",
+            "timed_mempool_rejected_total{reason=\"busy\"} 0",
+            "timed_rpc_requests_total{method=\"sendrawtransaction\",code=\"0\"} 0",
+        ] {
+            assert!(text.lines().any(|told| told == line), "{line}\n{text}");
+        }
+    }
 }

@@ -16,6 +16,7 @@ use futures::future::join_all;
 use serde_json::json;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 
 use super::load;
 use super::rpc_client::{ConnectionArgs, DEVNET_DIRECTORY, Endpoint, RpcClient, RpcCommandError};
@@ -23,13 +24,14 @@ use super::{CliError, output};
 use crate::app;
 use crate::app::devnet::{Devnet, DevnetNode};
 use crate::app::networks::{DEVNET_ACCOUNT_TIME, DEVNET_MNEMONIC, DEVNET_VALIDATORS, devnet_account_keys};
+use crate::app::start::{OfProcess, install_recorder};
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
 use crate::rpc::types::{BlockInfo, BlockchainInfo, EventInfo, EventPage, NodeStatus};
-use crate::runtime::config::{LogFormat, LoggingConfig};
+use crate::runtime::config::LoggingConfig;
 use crate::runtime::logging::LogControl;
 use crate::runtime::signals::{Heard, Signals};
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
-use crate::runtime::{Clock, TaskRegistry, logging};
+use crate::runtime::{Clock, Config, TaskRegistry, logging};
 use crate::types::{Address, Height, Network, TimeMs};
 
 /// How often a node is asked for news.
@@ -68,7 +70,8 @@ pub struct Args {
 
 /// A node that runs.
 enum Running {
-    Inside(TaskRegistry),
+    /// In this process; its lines in the log stand in the span.
+    Inside(TaskRegistry, Span),
     Process(Child),
 }
 
@@ -93,7 +96,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let started = Clock.instant();
     let mut fleet = Fleet { nodes: Vec::new() };
     let outcome = tokio::select! {
-        outcome = fleet.start(&devnet, args.processes) => outcome,
+        outcome = fleet.start(&devnet, stop.log.clone()) => outcome,
         () = stop.next() => Ok(()),
     };
     // Whatever happens, what was started is stopped.
@@ -108,7 +111,8 @@ pub async fn run(args: Args) -> Result<(), CliError> {
 }
 
 fn log_config(devnet: &Devnet) -> LoggingConfig {
-    LoggingConfig { level: "warn".to_owned(), format: LogFormat::Pretty, file: Some(devnet.log_path()) }
+    let defaults = Config::of_network(Network::Devnet).logging;
+    LoggingConfig { level: "warn".to_owned(), file: Some(devnet.log_path()), ..defaults }
 }
 
 /// The signals that end the command. Others are obeyed meanwhile.
@@ -142,21 +146,26 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn start(&mut self, devnet: &Devnet, processes: bool) -> Result<(), CliError> {
-        let metrics = if processes { None } else { Some(crate::app::start::install_recorder()?) };
+    /// Starts all nodes: in this process if it has a log, else each in its own.
+    async fn start(&mut self, devnet: &Devnet, log: Option<LogControl>) -> Result<(), CliError> {
+        let of_process = match log {
+            Some(log) => Some(OfProcess { metrics: Some(install_recorder()?), log }),
+            None => None,
+        };
         for (index, node) in devnet.nodes.iter().enumerate() {
-            let (running, log) = if processes {
+            let Some(OfProcess { metrics, log }) = of_process.clone() else {
                 let log = node.directory.join("node.log");
-                (Running::Process(spawn(node, &log)?), log)
-            } else {
-                let registry = TaskRegistry::new(CancellationToken::new());
-                // Noted before it has started, so that what has started of it is stopped in any case.
-                let metrics = metrics.clone().filter(|_| index == 0);
-                self.push(node, Running::Inside(registry.clone()), devnet.log_path());
-                app::start(node.config.clone(), registry, metrics).await?;
+                let running = Running::Process(spawn(node, &log)?);
+                self.push(node, running, log);
                 continue;
             };
-            self.push(node, running, log);
+            let registry = TaskRegistry::new(CancellationToken::new());
+            // Noted before it has started, so that what has started of it is stopped in any case.
+            // Of this level, so that it is on each line whatever is logged.
+            let span = tracing::error_span!("node", name = %node.name);
+            self.push(node, Running::Inside(registry.clone(), span.clone()), devnet.log_path());
+            let process = OfProcess { metrics: metrics.filter(|_| index == 0), log };
+            app::start(node.config.clone(), registry, process).instrument(span).await?;
         }
         Ok(())
     }
@@ -169,7 +178,7 @@ impl Fleet {
     fn report_ended(&mut self) -> Result<bool, CliError> {
         for node in self.nodes.iter_mut().filter(|node| !node.reported) {
             let why = match &mut node.running {
-                Running::Inside(registry) => registry.token().is_cancelled().then(|| {
+                Running::Inside(registry, _) => registry.token().is_cancelled().then(|| {
                     registry
                         .failure()
                         .map_or_else(|| "it was told to".to_owned(), |failure| failure.to_string())
@@ -209,8 +218,8 @@ impl Fleet {
 /// Stops a node, in a hurry once that token is cancelled; says what went wrong.
 async fn stop_node(node: &mut RunningNode, hurry: &CancellationToken) -> Option<String> {
     let problem = match &mut node.running {
-        Running::Inside(registry) => {
-            let stopping = registry.shutdown(SHUTDOWN_LIMIT);
+        Running::Inside(registry, span) => {
+            let stopping = registry.shutdown(SHUTDOWN_LIMIT).instrument(span.clone());
             tokio::pin!(stopping);
             let stopped = tokio::select! {
                 stopped = &mut stopping => stopped,

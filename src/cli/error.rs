@@ -1,6 +1,6 @@
 //! What a command can fail with, and the exit code that says so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::rpc_client::RpcCommandError;
 use crate::app::StartError;
@@ -51,6 +51,14 @@ pub enum CliError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The configuration is wrong in several places.
+    #[error("{}", problem_words(file, problems))]
+    ConfigProblems {
+        /// The file.
+        file: PathBuf,
+        /// All that is wrong.
+        problems: Vec<ConfigError>,
+    },
     /// There is no genesis document.
     #[error(transparent)]
     Networks(#[from] NetworksError),
@@ -140,7 +148,11 @@ impl CliError {
     #[must_use]
     pub const fn kind(&self) -> ExitKind {
         match self {
-            Self::Config(_) | Self::Networks(_) | Self::Genesis(_) | Self::Usage(_) => ExitKind::Usage,
+            Self::Config(_)
+            | Self::ConfigProblems { .. }
+            | Self::Networks(_)
+            | Self::Genesis(_)
+            | Self::Usage(_) => ExitKind::Usage,
             Self::Rpc(error) => error.kind(),
             Self::Devnet(error) => devnet_kind(error),
             Self::OtherDevnet { .. } => ExitKind::DataDirectory,
@@ -159,6 +171,16 @@ impl CliError {
             | Self::Io { .. }
             | Self::Output(_)
             | Self::Runtime(_) => ExitKind::Failed,
+        }
+    }
+}
+
+fn problem_words(file: &Path, problems: &[ConfigError]) -> String {
+    match problems {
+        [problem] => problem.to_string(),
+        _ => {
+            let each: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
+            format!("{} things are wrong with the configuration of {}:{each}", problems.len(), file.display())
         }
     }
 }

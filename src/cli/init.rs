@@ -9,7 +9,7 @@ use super::genesis_source::{self, Found};
 use super::{CliError, output};
 use crate::app::create_journal;
 use crate::app::networks::{NetworksError, read_genesis};
-use crate::runtime::config::MempoolConfig;
+use crate::runtime::config::{MempoolConfig, RpcConfig};
 use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
 use crate::types::{GenesisDocument, Network};
@@ -165,6 +165,26 @@ fn mempool_text(defaults: &MempoolConfig) -> String {
     )
 }
 
+fn rpc_text(listen: std::net::SocketAddr, defaults: &RpcConfig) -> String {
+    format!(
+        r#"[rpc]
+# enabled = true
+listen_address = "{listen}"
+# "cookie" (the file .cookie in data_dir; users count too), "users", or "none" (read methods only, on loopback only).
+# auth = "cookie"
+# "name:salt$hash:role" as `timed generate rpcauth NAME --role ROLE` prints it; the role is read (methods that change
+# nothing), wallet (and sendrawtransaction) or admin (all). Bitcoin Core's rpcauth, without a role, is an admin.
+# users = []
+# Hosts (without a port) by which a proxy or another machine may speak of this node, beside its addresses and localhost.
+# allowed_hosts = []
+# Web pages that may ask this node and read its answers, beside its own: "https://shop.example". Credentials they need all
+# the same.
+# allowed_origins = []
+# max_connections = {max_connections}"#,
+        max_connections = defaults.max_connections,
+    )
+}
+
 /// The configuration with its comments: what differs by network and role is set, the rest shows its defaults.
 fn config_text(network: Network, has_genesis: bool, masternode: bool) -> String {
     let defaults = Config::of_network(network);
@@ -209,14 +229,7 @@ bootstrap_peers = {peers}
 # max_inbound = {max_inbound}
 # max_outbound = {max_outbound}
 
-[rpc]
-# enabled = true
-listen_address = "{rpc}"
-# "cookie" (the file .cookie in data_dir; users count too), "users", or "none" (read methods only, on loopback only).
-# auth = "cookie"
-# As Bitcoin Core's rpcauth: "name:salt$hash", hash being the HMAC-SHA-256 of the password under the salt.
-# users = []
-# max_connections = {max_connections}
+{rpc_section}
 
 [storage]
 # What keeps the index: "sled", or "fjall", which stays fast with many millions of outputs. The index is built anew.
@@ -234,7 +247,7 @@ listen_address = "{rpc}"
         port = network.default_port(),
         max_inbound = defaults.network.max_inbound,
         max_outbound = defaults.network.max_outbound,
-        max_connections = defaults.rpc.max_connections,
+        rpc_section = rpc_text(rpc, &defaults.rpc),
         engine = defaults.storage.engine.name(),
         cache_mb = defaults.storage.cache_mb,
         vote_interval_ms = defaults.consensus.vote_interval_ms,
@@ -260,9 +273,16 @@ listen_address = "{metrics}"
 # level = "info"
 # "pretty" or "json".
 # format = "pretty"
-# Instead of standard output.
+# Instead of standard output. SIGHUP reopens it, after a rotation by another program, and reads the level again.
 # file = "timed.log"
-"#
+# Before the file is larger than so many 1,000,000 bytes it becomes timed.log.1, and that timed.log.2; 0 leaves the
+# rotation to another program.
+# max_file_mb = {max_file_mb}
+# Rotated files that are kept.
+# max_old_files = {max_old_files}
+"#,
+        max_file_mb = defaults.logging.max_file_mb,
+        max_old_files = defaults.logging.max_old_files,
     );
     text
 }

@@ -6,13 +6,15 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub mod config;
 mod confirm;
 pub mod devnet;
 pub mod doctor;
 mod error;
 pub mod explain;
+pub mod generate;
 pub mod genesis;
 mod genesis_source;
 pub mod init;
@@ -37,9 +39,12 @@ pub use error::{CliError, ExitKind};
 
 use crate::app::networks::devnet_account_keys;
 
+/// The version, and the commit that it was built from where that is known.
+pub const VERSION: &str = env!("BUILD_VERSION");
+
 /// TIME Coin: payments final in milliseconds by masternode votes, archived in BFT blocks.
 #[derive(Debug, Parser)]
-#[command(name = "timed", version, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "timed", version = VERSION, propagate_version = true, arg_required_else_help = true)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
@@ -58,6 +63,10 @@ enum Command {
     Devnet(devnet::Args),
     /// Write a commented config.toml and keys for a new node.
     Init(init::Args),
+    /// Check a configuration, or show each value and where it comes from.
+    Config(config::Args),
+    /// Make what a node is deployed with: units, containers, dashboards, completions, users.
+    Generate(generate::Args),
     /// Inspect a genesis document.
     Genesis(genesis::Args),
     /// Make and use a wallet.
@@ -92,6 +101,8 @@ impl Command {
             Self::Run(args) => run::run(args).await,
             Self::Devnet(args) => devnet::run(args).await,
             Self::Init(args) => init::run(&args).await,
+            Self::Config(args) => config::run(&args),
+            Self::Generate(args) => generate::run(&args, Cli::command()),
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
             Self::Tx(args) => tx::run(args).await,
@@ -135,8 +146,6 @@ pub fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -52,6 +52,12 @@ pub struct PasswordArgs {
 }
 
 impl PasswordArgs {
+    /// Whether a flag says where the password comes from.
+    #[must_use]
+    pub const fn is_given(&self) -> bool {
+        self.password_file.is_some() || self.password_stdin
+    }
+
     /// The password of a keystore that exists.
     ///
     /// # Errors

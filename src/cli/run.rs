@@ -1,23 +1,22 @@
 //! `timed run`: a node, until a signal, `stop` or a failure ends it.
 
-use std::path::PathBuf;
-
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, genesis_source};
+use super::config::SourceArgs;
+use super::{CliError, VERSION, genesis_source};
 use crate::app::StartError;
-use crate::app::start::{install_recorder, start};
+use crate::app::start::{OfProcess, install_recorder, start};
+use crate::app::watchdog;
 use crate::runtime::logging::LogControl;
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
-use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, signals};
+use crate::runtime::{Config, ConfigSources, TaskRegistry, logging, service_manager, signals};
 
 /// Flags of `timed run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "config.toml")]
-    config: PathBuf,
+    #[command(flatten)]
+    sources: SourceArgs,
 }
 
 /// Runs `timed run`.
@@ -25,19 +24,20 @@ pub struct Args {
 /// # Errors
 /// When the node can't start, a part of it fails, or it does not stop in time.
 pub async fn run(args: Args) -> Result<(), CliError> {
-    let sources = ConfigSources::of_process(Some(args.config.clone()));
+    let sources = args.sources.sources();
     let mut config = Config::load(&sources)?;
     let log = logging::start(&config.logging)?;
     let registry = TaskRegistry::new(CancellationToken::new());
     // Before the start, which may take long: a signal ends that too.
     let control = log.control();
     signals::watch(&registry, move || reload(&sources, &control)).map_err(CliError::Signals)?;
-    if let Some(found) = genesis_source::complete(&mut config, &args.config).await? {
+    if let Some(found) = genesis_source::complete(&mut config, &args.sources.config).await? {
         tracing::warn!("{}", genesis_source::warning(&found));
     }
     let metrics = if config.metrics.enabled { Some(install_recorder()?) } else { None };
+    let process = OfProcess { metrics, log: log.control() };
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
+        version = VERSION,
         network = %config.node.network,
         data_dir = %config.node.data_dir.display(),
         "starting"
@@ -47,7 +47,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     let node = registry.clone();
     registry.spawn("start", async move {
         // Nobody takes it any more when the stop was hurried meanwhile.
-        let _taken = started.send(start(config, node, metrics).await);
+        let _taken = started.send(start(config, node, process).await);
     });
     let started = tokio::select! {
         biased;
@@ -55,9 +55,13 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         started = starting => started.ok(),
         () = registry.hurried() => None,
     };
-    if matches!(started, Some(Ok(_))) {
+    if let Some(Ok(context)) = &started {
+        watchdog::start(context);
+        let network = context.config.node.network;
+        service_manager::ready(&format!("serving {network}, timed {VERSION}"));
         registry.token().cancelled().await;
     }
+    service_manager::stopping();
     tracing::info!("stopping");
     let stopped = registry.shutdown(SHUTDOWN_LIMIT).await;
     match started {

@@ -134,6 +134,7 @@ impl Engine {
     fn loop_until(&mut self, token: &CancellationToken) {
         let mut ticks = Ticks { next: Clock.instant() };
         while !token.is_cancelled() {
+            self.parts.shell.handle.note_turn();
             if ticks.take(Clock.instant()) {
                 self.handle(Event::Tick);
                 self.tick();

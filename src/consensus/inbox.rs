@@ -11,6 +11,7 @@
 //! The own lane is bounded by what consensus ordered; peers' lanes are bounded in events and bytes, and their senders wait.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
@@ -105,6 +106,7 @@ pub struct ConsensusHandle {
     thread: OnceLock<Thread>,
     known: KnownBatches,
     pace: VotePace,
+    turns: AtomicU64,
 }
 
 /// The receiving ends of peers' lanes.
@@ -132,6 +134,7 @@ impl ConsensusHandle {
             thread: OnceLock::new(),
             known: KnownBatches::default(),
             pace: VotePace::default(),
+            turns: AtomicU64::new(0),
         };
         (Arc::new(handle), ConsensusInbox { urgent: urgent_events, bulk: bulk_events })
     }
@@ -154,6 +157,17 @@ impl ConsensusHandle {
 
     pub(super) fn set_voters(&self, voters: Voters) {
         self.voters.store(Arc::new(voters));
+    }
+
+    /// Turns that the thread has made since its start. It makes some each second though nothing happens, so the same number
+    /// twice means that it hangs.
+    #[must_use]
+    pub fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The calling thread is the one to wake.

@@ -249,6 +249,14 @@ fn remove_old_votes<D: Disk>(removals: &Receiver<RetiredSegments<D>>, token: &Ca
     }
 }
 
+/// What votes are counted by.
+pub const VOTE_KINDS: [&str; 5] = [LOCK, FINAL, PREVOTE, PRECOMMIT, PROPOSAL];
+const LOCK: &str = "lock";
+const FINAL: &str = "final";
+const PREVOTE: &str = "prevote";
+const PRECOMMIT: &str = "precommit";
+const PROPOSAL: &str = "proposal";
+
 fn count_votes(message: &OwnMessage) {
     let count = |kind: &'static str, votes: usize| {
         let votes = u64::try_from(votes).unwrap_or(u64::MAX);
@@ -257,14 +265,14 @@ fn count_votes(message: &OwnMessage) {
     match message {
         OwnMessage::VoteBatch(batch) => {
             let locks = batch.votes.iter().filter(|vote| vote.kind == VoteKind::Lock).count();
-            count("lock", locks);
-            count("final", batch.votes.len().saturating_sub(locks));
+            count(LOCK, locks);
+            count(FINAL, batch.votes.len().saturating_sub(locks));
         }
         OwnMessage::BlockVote(vote) => match vote.step {
-            VoteStep::Prevote => count("prevote", 1),
-            VoteStep::Precommit => count("precommit", 1),
+            VoteStep::Prevote => count(PREVOTE, 1),
+            VoteStep::Precommit => count(PRECOMMIT, 1),
         },
-        OwnMessage::Proposal(_) => count("proposal", 1),
+        OwnMessage::Proposal(_) => count(PROPOSAL, 1),
         OwnMessage::Heartbeat(_) => {}
     }
 }

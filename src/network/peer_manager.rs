@@ -40,29 +40,28 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts the tasks.
 pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
-    let tracker = shared.tracker.clone();
     let accepting = Arc::clone(shared);
-    tracker.spawn(async move {
+    shared.spawn(async move {
         let token = accepting.token.clone();
         token.run_until_cancelled(accept(&accepting, listener)).await
     });
     let dialing = Arc::clone(shared);
-    tracker.spawn(async move {
+    shared.spawn(async move {
         let token = dialing.token.clone();
         token.run_until_cancelled(dial(&dialing)).await
     });
     let exchanging = Arc::clone(shared);
-    tracker.spawn(async move {
+    shared.spawn(async move {
         let token = exchanging.token.clone();
         token.run_until_cancelled(exchange(&exchanging)).await
     });
     let announcing = Arc::clone(shared);
-    tracker.spawn(async move {
+    shared.spawn(async move {
         let token = announcing.token.clone();
         token.run_until_cancelled(announce(&announcing)).await
     });
     let keeping = Arc::clone(shared);
-    tracker.spawn(async move { keep_bans(&keeping).await });
+    shared.spawn(async move { keep_bans(&keeping).await });
 }
 
 /// Writes bans after they changed, and at the end.
@@ -106,7 +105,7 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
             continue;
         };
         let task = Arc::clone(shared);
-        shared.tracker.spawn(async move {
+        shared.spawn(async move {
             let greeting = greet(&task, stream, address, Role::Responder, None);
             let established = place.closing.run_until_cancelled(greeting).await;
             drop(place);
@@ -135,7 +134,7 @@ async fn dial(shared: &Arc<Shared>) {
         for attempt in due {
             let permit = Arc::clone(&shared.dialing).try_acquire_owned();
             let task = Arc::clone(shared);
-            shared.tracker.spawn(async move {
+            shared.spawn(async move {
                 let token = task.token.clone();
                 token
                     .run_until_cancelled(async {

@@ -73,6 +73,19 @@ pub enum Misbehaviour {
 }
 
 impl Misbehaviour {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Malformed,
+        Self::InvalidSignature,
+        Self::InvalidContent,
+        Self::Flood,
+        Self::UselessAnswer,
+        Self::FalseStatus,
+        Self::Unanswered,
+        Self::UselessRepeat,
+        Self::Unfinished,
+    ];
+
     /// What it counts. Bad bytes and signatures can't be accidents of an honest node, but a bug in one version must not
     /// ban everybody at once, so one alone ends the connection and only its repetition is banned.
     const fn points(self) -> u32 {

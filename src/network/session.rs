@@ -62,7 +62,7 @@ where
 {
     let (sealer, opener) = keys;
     let (shared_writer, writing) = (Arc::clone(shared), Arc::clone(connection));
-    shared.tracker.spawn(async move {
+    shared.spawn(async move {
         let result = tokio::select! {
             () = writing.closing.cancelled() => return,
             result = during(Stage::Frames, write(&shared_writer, &writing, writer, sealer)) => result,

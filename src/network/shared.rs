@@ -15,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::address_book::{AddressBook, Backoff, Source, is_tellable};
 use super::connection::{Common, Connection, DisconnectReason};
@@ -115,6 +116,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Starts a task whose lines in the log stand in the span of its starter.
+    pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) {
+        self.tracker.spawn(work.in_current_span());
+    }
+
     /// Encodes a message; `None` (and a line in the log) if peers would refuse it for its size.
     pub(crate) fn encode(message: &Message) -> Option<(MessageKind, Bytes)> {
         let kind = MessageKind::of(message);

@@ -23,6 +23,7 @@ use super::types::{
 use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
+use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{
     Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction,
@@ -238,6 +239,13 @@ pub trait NodeApi: Send + Sync + 'static {
     fn final_in_pool(&self) -> Vec<(TxId, Arc<Transaction>)>;
     /// Ends when something became of a transaction after this call.
     fn next_change(&self, txid: TxId) -> BoxFuture<'static, ()>;
+    /// What is logged, as `[logging] level` says it.
+    fn log_level(&self) -> String;
+    /// Logs by this level until it is changed again, SIGHUP is heard or the node restarts.
+    ///
+    /// # Errors
+    /// When the text is no level.
+    fn set_log_level(&self, level: &str) -> Result<(), LoggingError>;
     /// Begins an orderly shutdown.
     fn stop(&self);
 }

@@ -10,7 +10,8 @@
 //! - INV-AUTH-3: the cookie file is readable by its owner alone from its first byte on.
 //!
 //! Users are configured as Bitcoin Core's `rpcauth`: `user:salt$hash`, the hash being HMAC-SHA256 of the password under
-//! the salt, in hexadecimal. A plain password in a configuration file would leak with every copy of that file.
+//! the salt, in hexadecimal. A plain password in a configuration file would leak with every copy of that file. Behind it a
+//! role may stand, `user:salt$hash:wallet`; without one, and with the cookie, one may call everything.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -22,18 +23,20 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::base64;
+use crate::runtime::config::RpcRole;
 
 /// The user name in a cookie file.
 pub const COOKIE_USER: &str = "__cookie__";
 /// Bytes of an `Authorization` header that are looked at, at most.
 const AUTHORIZATION_BYTES_MAX: usize = 1_024;
 
-/// A user who may call everything.
+/// A user, and what it may call.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RpcUser {
     name: String,
     salt: String,
     hash: [u8; 32],
+    role: RpcRole,
 }
 
 impl std::fmt::Debug for RpcUser {
@@ -44,7 +47,10 @@ impl std::fmt::Debug for RpcUser {
 
 /// A text that is no user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected an RPC user as name:salt$hash, the hash being HMAC-SHA256(salt, password) in hexadecimal")]
+#[error(
+    "expected an RPC user as name:salt$hash or name:salt$hash:role, the hash being HMAC-SHA256(salt, password) in \
+     hexadecimal, the role read, wallet or admin"
+)]
 pub struct ParseRpcUserError;
 
 impl FromStr for RpcUser {
@@ -52,13 +58,15 @@ impl FromStr for RpcUser {
 
     fn from_str(text: &str) -> Result<Self, ParseRpcUserError> {
         let (name, rest) = text.split_once(':').ok_or(ParseRpcUserError)?;
-        let (salt, hash_text) = rest.split_once('$').ok_or(ParseRpcUserError)?;
+        let (salt, rest) = rest.split_once('$').ok_or(ParseRpcUserError)?;
+        let (hash_text, role) = rest.split_once(':').unwrap_or((rest, RpcRole::Admin.name()));
+        let role = RpcRole::of_name(role).ok_or(ParseRpcUserError)?;
         if name.is_empty() || salt.is_empty() || name == COOKIE_USER {
             return Err(ParseRpcUserError);
         }
         let mut hash = [0; 32];
         hex::decode_to_slice(hash_text, &mut hash).map_err(|_| ParseRpcUserError)?;
-        Ok(Self { name: name.to_owned(), salt: salt.to_owned(), hash })
+        Ok(Self { name: name.to_owned(), salt: salt.to_owned(), hash, role })
     }
 }
 
@@ -71,9 +79,9 @@ fn tag(key: &[u8], message: &[u8]) -> Option<Hmac<Sha256>> {
 impl RpcUser {
     /// A user with a password, as it stands in a configuration.
     #[must_use]
-    pub fn line(name: &str, salt: &str, password: &str) -> Option<String> {
+    pub fn line(name: &str, salt: &str, password: &str, role: RpcRole) -> Option<String> {
         let hash = tag(salt.as_bytes(), password.as_bytes())?.finalize().into_bytes();
-        Some(format!("{name}:{salt}${}", hex::encode(hash)))
+        Some(format!("{name}:{salt}${}:{}", hex::encode(hash), role.name()))
     }
 
     fn admits(&self, name: &str, password: &str) -> bool {
@@ -134,8 +142,8 @@ fn write_cookie(path: &Path) -> Result<Zeroizing<String>, CookieError> {
 pub enum Credentials {
     /// None were given.
     Absent,
-    /// Someone who may call everything.
-    Valid,
+    /// Someone known, and what that one may call.
+    Valid(RpcRole),
     /// Given, and wrong.
     Wrong,
 }
@@ -188,12 +196,12 @@ impl Authenticator {
             .and_then(|bytes| String::from_utf8(bytes).ok())
             .map(Zeroizing::new);
         match presented {
-            Some(pair) if self.admits(&pair) => Credentials::Valid,
-            _ => Credentials::Wrong,
+            Some(pair) => self.role_of(&pair).map_or(Credentials::Wrong, Credentials::Valid),
+            None => Credentials::Wrong,
         }
     }
 
-    fn admits(&self, pair: &str) -> bool {
+    fn role_of(&self, pair: &str) -> Option<RpcRole> {
         let cookie = self.cookie.as_ref().is_some_and(|(_, cookie)| {
             let expected = tag(self.key.as_ref(), cookie.as_bytes()).map(|mac| mac.finalize().into_bytes());
             match (tag(self.key.as_ref(), pair.as_bytes()), expected) {
@@ -202,7 +210,10 @@ impl Authenticator {
             }
         });
         let (name, password) = pair.split_once(':').unwrap_or((pair, ""));
-        self.users.iter().fold(cookie, |admitted, user| admitted | user.admits(name, password))
+        // All are asked, so that the time says nothing of who it was.
+        self.users.iter().fold(cookie.then_some(RpcRole::Admin), |role, user| {
+            role.max(user.admits(name, password).then_some(user.role))
+        })
     }
 }
 
@@ -218,25 +229,48 @@ mod tests {
     #[test]
     fn a_user_is_what_bitcoins_rpcauth_makes_of_it() {
         // Computed with Python's hmac, as Bitcoin Core's share/rpcauth/rpcauth.py does.
-        let line = RpcUser::line("alice", "f00d", "secret").unwrap();
+        let line = RpcUser::line("alice", "f00d", "secret", RpcRole::Admin).unwrap();
+        // As Bitcoin Core writes it, without a role.
+        let line = line.strip_suffix(":admin").unwrap();
         assert_eq!(line.len(), "alice:f00d$".len() + 64);
         let users = vec![line.parse::<RpcUser>().unwrap()];
         let auth = Authenticator::start(None, users).unwrap();
-        assert_eq!(auth.judge(Some(&basic("alice:secret"))), Credentials::Valid);
+        assert_eq!(auth.judge(Some(&basic("alice:secret"))), Credentials::Valid(RpcRole::Admin));
         for wrong in ["alice:Secret", "alice:", "alice", "bob:secret", ":secret", ""] {
             assert_eq!(auth.judge(Some(&basic(wrong))), Credentials::Wrong, "{wrong}");
         }
         assert_eq!(auth.judge(None), Credentials::Absent);
-        for text in ["alice", "alice:x", "alice:$00", ":a$00", "alice:a$zz", "__cookie__:a$00"] {
+        for text in [
+            "alice",
+            "alice:x",
+            "alice:$00",
+            ":a$00",
+            "alice:a$zz",
+            "__cookie__:a$00",
+            &format!("{line}:root"),
+            &format!("{line}:"),
+        ] {
             assert_eq!(text.parse::<RpcUser>(), Err(ParseRpcUserError), "{text}");
         }
     }
 
     #[test]
+    fn users_have_the_role_that_stands_behind_them() {
+        let users = [("reader", RpcRole::Read), ("shop", RpcRole::Wallet), ("boss", RpcRole::Admin)];
+        let parsed =
+            users.map(|(name, role)| RpcUser::line(name, "f00d", "x", role).unwrap().parse().unwrap());
+        let auth = Authenticator::start(None, parsed.to_vec()).unwrap();
+        for (name, role) in users {
+            assert_eq!(auth.judge(Some(&basic(&format!("{name}:x")))), Credentials::Valid(role));
+            assert_eq!(auth.judge(Some(&basic(&format!("{name}:y")))), Credentials::Wrong);
+        }
+    }
+
+    #[test]
     fn a_password_may_have_colons() {
-        let line = RpcUser::line("alice", "f00d", ":se:cret:").unwrap();
+        let line = RpcUser::line("alice", "f00d", ":se:cret:", RpcRole::Admin).unwrap();
         let auth = Authenticator::start(None, vec![line.parse().unwrap()]).unwrap();
-        assert_eq!(auth.judge(Some(&basic("alice::se:cret:"))), Credentials::Valid);
+        assert_eq!(auth.judge(Some(&basic("alice::se:cret:"))), Credentials::Valid(RpcRole::Admin));
         for wrong in ["alice:se:cret:", "alice::se:cret", "alice::se", "alice:cret:"] {
             assert_eq!(auth.judge(Some(&basic(wrong))), Credentials::Wrong, "{wrong}");
         }
@@ -252,7 +286,7 @@ mod tests {
         let cookie = std::fs::read_to_string(&path).unwrap();
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(cookie.starts_with("__cookie__:") && cookie.len() == COOKIE_USER.len() + 65);
-        assert_eq!(auth.judge(Some(&basic(&cookie))), Credentials::Valid);
+        assert_eq!(auth.judge(Some(&basic(&cookie))), Credentials::Valid(RpcRole::Admin));
         assert_eq!(auth.judge(Some(&basic(&cookie[..cookie.len() - 1]))), Credentials::Wrong);
         let again = Authenticator::start(Some(path.clone()), Vec::new()).unwrap();
         assert_eq!(again.judge(Some(&basic(&cookie))), Credentials::Wrong);
@@ -285,7 +319,7 @@ mod tests {
         std::fs::set_permissions(&part, std::fs::Permissions::from_mode(0o644)).unwrap();
         let auth = Authenticator::start(Some(path.clone()), Vec::new()).unwrap();
         let cookie = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(auth.judge(Some(&basic(&cookie))), Credentials::Valid);
+        assert_eq!(auth.judge(Some(&basic(&cookie))), Credentials::Valid(RpcRole::Admin));
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(!part.exists());
     }

@@ -19,6 +19,7 @@ use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify};
 use crate::protocol::masternodes::{Receipt, VoidReason};
 use crate::runtime::Clock;
+use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::*;
 
@@ -42,6 +43,7 @@ pub(crate) struct FakeNode {
     /// How long the text in each piece of evidence is, and how often it was asked for them.
     pub(crate) evidence_bytes: Mutex<usize>,
     pub(crate) evidence_asked: AtomicUsize,
+    pub(crate) log_level: Mutex<String>,
 }
 
 impl Default for FakeNode {
@@ -57,6 +59,7 @@ impl Default for FakeNode {
             waits_begun: AtomicUsize::new(0),
             evidence_bytes: Mutex::default(),
             evidence_asked: AtomicUsize::new(0),
+            log_level: Mutex::default(),
         }
     }
 }
@@ -544,6 +547,14 @@ impl NodeApi for FakeNode {
     }
     fn next_change(&self, _: TxId) -> BoxFuture<'static, ()> {
         std::future::pending().boxed()
+    }
+    fn log_level(&self) -> String {
+        self.log_level.lock().clone()
+    }
+    fn set_log_level(&self, level: &str) -> Result<(), LoggingError> {
+        crate::runtime::log_level::parse_level(level)?;
+        level.clone_into(&mut self.log_level.lock());
+        Ok(())
     }
     fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);

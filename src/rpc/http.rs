@@ -4,9 +4,6 @@
 //! [`serve`] is the one handler of the RPC address. What it lets through goes to jsonrpsee with a [`Caller`].
 //!
 //! # Invariants
-//! - INV-HTTP-1: a request whose `Host` is neither a loopback name nor the bound address, or whose `Origin` is not that
-//!   host, is refused before anything else is looked at: a web page that an operator visits can't talk to the node,
-//!   whatever names its author lets resolve to 127.0.0.1.
 //! - INV-HTTP-2: wrong credentials are refused even for methods that need none, so that a mistake shows.
 //! - INV-HTTP-3: at most [`BODY_BYTES_MAX`] of a body are kept, and it has to arrive at the pace of
 //!   [`Limits::body`](super::limits::Limits::body). What exceeds [`BODY_FREE_BYTES`] counts among the bodies of all.
@@ -18,14 +15,13 @@
 //! A request takes its place when its body is there. Until then, and while its answer is being taken, its connection
 //! can be evicted: a slow sender or reader never holds a place.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, ORIGIN, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
@@ -45,6 +41,7 @@ use super::busy_pace::BusyPace;
 use super::connection::{Connection, Taking};
 use super::connections::{Connections, client_of};
 use super::errors::{BATCH_TOO_LONG, BUSY, PARSE, UNAUTHORIZED, busy, error};
+use super::hosts::{Foreign, Hosts, let_read, may_ask};
 use super::limits::{
     BODY_BYTES_MAX, BODY_FREE_BYTES, JSON_DEPTH_MAX, JSON_VALUES_MAX, Pace, RESPONSE_BYTES_MAX,
 };
@@ -56,6 +53,7 @@ use super::shares::{Share, Shares};
 use super::socket::Socket;
 use super::types::Readiness;
 use crate::runtime::Clock;
+use crate::runtime::config::RpcRole;
 
 pub use super::limits::BATCH_LENGTH_MAX;
 
@@ -70,8 +68,8 @@ pub struct HttpState {
     pub node: Arc<dyn NodeApi>,
     /// Who may call.
     pub authenticator: Arc<Authenticator>,
-    /// Where the server listens.
-    pub bound: SocketAddr,
+    /// The server's names.
+    pub(super) hosts: Hosts,
     /// The registered methods.
     pub methods: Methods,
     /// Limits of jsonrpsee.
@@ -101,10 +99,14 @@ pub struct HttpState {
 /// Answers any request.
 pub async fn serve(state: Arc<HttpState>, connection: Arc<Connection>, request: Request) -> Response {
     connection.head_arrived();
-    let Answered { response, room, place } = match handle(&state, &connection, request).await {
+    let page_elsewhere = state.hosts.page_elsewhere(request.headers());
+    let Answered { mut response, room, place } = match handle(&state, &connection, request).await {
         Ok(answered) => answered,
         Err(refusal) => Answered::plain(refusal.response().await),
     };
+    if let Some(origin) = page_elsewhere {
+        let_read(&mut response, origin);
+    }
     let taking = connection.taking();
     drop(place);
     held_until_taken(response, room, taking).await
@@ -160,9 +162,11 @@ pub(super) async fn held_until_taken(
 pub(super) enum Refusal {
     #[error("only HTTP/1 is spoken here")]
     HttpVersion,
-    #[error("the Host header is not one of this node's; use its address or localhost")]
+    #[error(
+        "the Host header is not one of this node's; use its address or localhost, or name it by [rpc] allowed_hosts"
+    )]
     Host,
-    #[error("requests of web pages from elsewhere are refused")]
+    #[error("requests of web pages from elsewhere are refused, unless [rpc] allowed_origins names them")]
     Origin,
     #[error("credentials are needed from another machine")]
     CredentialsNeeded,
@@ -193,6 +197,13 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    const fn of_foreign(foreign: Foreign) -> Self {
+        match foreign {
+            Foreign::Host => Self::Host,
+            Foreign::Origin => Self::Origin,
+        }
+    }
+
     const fn facts(self) -> (StatusCode, i32, &'static str) {
         const INVALID: i32 = -32_600;
         match self {
@@ -257,8 +268,11 @@ async fn handle(
     if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
         return Err(Refusal::HttpVersion);
     }
-    check_host(request.headers(), state.bound)?;
+    state.hosts.check(request.headers()).map_err(Refusal::of_foreign)?;
     match (request.method(), request.uri().path()) {
+        (&Method::OPTIONS, _) if state.hosts.page_elsewhere(request.headers()).is_some() => {
+            return Ok(Answered::plain(may_ask()));
+        }
         (&Method::GET | &Method::HEAD, "/health") => {
             return Ok(Answered::plain(json(StatusCode::OK, &serde_json::json!({ "status": "alive" }))));
         }
@@ -268,9 +282,9 @@ async fn handle(
             return Ok(Answered::plain(json(status, &readiness)));
         }
         (&Method::GET, "/ws") => {
-            let authenticated = authenticate(state, connection, request.headers())?;
-            let place = state.places.socket(authenticated).ok_or(Refusal::Busy)?;
-            let socket = Socket::new(state, connection, (authenticated, place));
+            let role = authenticate(state, connection, request.headers())?;
+            let place = state.places.socket(role.is_some()).ok_or(Refusal::Busy)?;
+            let socket = Socket::new(state, connection, (role, place));
             return socket.accept(request).map(Answered::plain).ok_or(Refusal::NoWebSocket);
         }
         (&Method::GET | &Method::HEAD, path) => {
@@ -281,19 +295,21 @@ async fn handle(
     }
     // Behind the plain pages, which nobody is to wait for.
     connection.rest().await;
-    let authenticated = authenticate(state, connection, request.headers())?;
+    let role = authenticate(state, connection, request.headers())?;
+    let authenticated = role.is_some();
     let (parts, body) = request.into_parts();
     let (bytes, _share) = read_body(body, state, authenticated).await?;
-    answer_calls(state, connection, authenticated, Request::from_parts(parts, bytes)).await
+    answer_calls(state, connection, role, Request::from_parts(parts, bytes)).await
 }
 
 /// Makes the calls of a body that is here: a request's, or a message's of a WebSocket.
 async fn answer_calls(
     state: &HttpState,
     connection: &Connection,
-    authenticated: bool,
+    role: Option<RpcRole>,
     request: axum::http::Request<Bytes>,
 ) -> Result<Answered, Refusal> {
+    let authenticated = role.is_some();
     let (mut parts, bytes) = request.into_parts();
     check_json(&bytes)?;
     let place = state.places.request(authenticated).ok_or(Refusal::Busy)?;
@@ -303,7 +319,7 @@ async fn answer_calls(
     let waits = RequestWaits::new(state.places.clone(), client_of(connection.peer), authenticated);
     let (refused, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
     parts.extensions.insert(Caller {
-        authenticated,
+        role,
         refused: refused.clone(),
         room: room.clone(),
         waits,
@@ -336,14 +352,14 @@ async fn answer_calls(
 pub(super) async fn answer_message(
     state: &HttpState,
     connection: &Connection,
-    authenticated: bool,
+    role: Option<RpcRole>,
     message: Vec<u8>,
 ) -> (String, MessageRoom) {
     connection.rest().await;
     let mut request = axum::http::Request::new(Bytes::from(message));
     *request.method_mut() = Method::POST;
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let answered = match answer_calls(state, connection, authenticated, request).await {
+    let answered = match answer_calls(state, connection, role, request).await {
         Ok(answered) => answered,
         Err(refusal) => Answered::plain(refusal.response().await),
     };
@@ -359,53 +375,20 @@ pub(super) struct MessageRoom {
     _place: Option<Share>,
 }
 
-/// Whether the caller has valid credentials.
-fn authenticate(state: &HttpState, connection: &Connection, headers: &HeaderMap) -> Result<bool, Refusal> {
+/// What the caller may do by its credentials; none if it has given none.
+fn authenticate(
+    state: &HttpState,
+    connection: &Connection,
+    headers: &HeaderMap,
+) -> Result<Option<RpcRole>, Refusal> {
     let authorization = headers.get(AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
     let judged = state.authenticator.judge(authorization);
-    connection.authenticated(judged == Credentials::Valid);
+    connection.authenticated(matches!(judged, Credentials::Valid(_)));
     match judged {
-        Credentials::Valid => Ok(true),
+        Credentials::Valid(role) => Ok(Some(role)),
         Credentials::Wrong => Err(Refusal::CredentialsWrong),
-        Credentials::Absent if connection.peer.ip().to_canonical().is_loopback() => Ok(false),
+        Credentials::Absent if connection.peer.ip().to_canonical().is_loopback() => Ok(None),
         Credentials::Absent => Err(Refusal::CredentialsNeeded),
-    }
-}
-
-/// The host of `name:port`, `name`, `[v6]:port` or `[v6]`.
-fn host_name(authority: &str) -> &str {
-    match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or(""),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    }
-}
-
-/// INV-HTTP-1. A literal address can't be rebound by a name server, so any will do when the server listens on all.
-fn check_host(headers: &HeaderMap, bound: SocketAddr) -> Result<(), Refusal> {
-    let mut hosts = headers.get_all(HOST).iter();
-    let (host, None) =
-        (hosts.next().and_then(|value| value.to_str().ok()).ok_or(Refusal::Host)?, hosts.next())
-    else {
-        return Err(Refusal::Host);
-    };
-    let name = host_name(host);
-    let allowed = match name.parse::<IpAddr>() {
-        Ok(address) => address.is_loopback() || address == bound.ip() || bound.ip().is_unspecified(),
-        Err(_) => name.eq_ignore_ascii_case("localhost"),
-    };
-    if !allowed {
-        return Err(Refusal::Host);
-    }
-    match headers.get(ORIGIN) {
-        None => Ok(()),
-        Some(origin) => {
-            let same = origin
-                .to_str()
-                .ok()
-                .and_then(|origin| origin.strip_prefix("http://"))
-                .is_some_and(|authority| authority.eq_ignore_ascii_case(host));
-            if same { Ok(()) } else { Err(Refusal::Origin) }
-        }
     }
 }
 
@@ -493,47 +476,6 @@ pub(super) fn check_json(body: &[u8]) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(host: &str, origin: Option<&str>) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, host.parse().unwrap());
-        if let Some(origin) = origin {
-            headers.insert(ORIGIN, origin.parse().unwrap());
-        }
-        headers
-    }
-
-    #[test]
-    fn only_own_hosts_and_origins_are_let_in() {
-        let loopback: SocketAddr = "127.0.0.1:24201".parse().unwrap();
-        let public: SocketAddr = "192.0.2.7:24201".parse().unwrap();
-        let all: SocketAddr = "0.0.0.0:24201".parse().unwrap();
-        for (host, bound, expected) in [
-            ("127.0.0.1:24201", loopback, Ok(())),
-            ("127.0.0.1", loopback, Ok(())),
-            ("LocalHost:24201", loopback, Ok(())),
-            ("[::1]:24201", loopback, Ok(())),
-            ("192.0.2.7:24201", public, Ok(())),
-            ("192.0.2.7", all, Ok(())),
-            ("192.0.2.7", loopback, Err(Refusal::Host)),
-            ("evil.example", loopback, Err(Refusal::Host)),
-            ("evil.example:24201", all, Err(Refusal::Host)),
-            ("localhost.evil.example", loopback, Err(Refusal::Host)),
-            ("127.0.0.1.evil.example", loopback, Err(Refusal::Host)),
-            ("", loopback, Err(Refusal::Host)),
-        ] {
-            assert_eq!(check_host(&headers(host, None), bound), expected, "{host}");
-        }
-        let host = "127.0.0.1:24201";
-        assert_eq!(check_host(&headers(host, Some("http://127.0.0.1:24201")), loopback), Ok(()));
-        for origin in ["http://evil.example", "null", "http://127.0.0.1:80", "https://127.0.0.1:24201", ""] {
-            assert_eq!(check_host(&headers(host, Some(origin)), loopback), Err(Refusal::Origin), "{origin}");
-        }
-        let mut twice = headers(host, None);
-        twice.append(HOST, "evil.example".parse().unwrap());
-        assert_eq!(check_host(&twice, loopback), Err(Refusal::Host));
-        assert_eq!(check_host(&HeaderMap::new(), loopback), Err(Refusal::Host));
-    }
 
     #[test]
     fn depth_and_batches_are_bounded_outside_of_strings_only() {

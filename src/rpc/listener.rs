@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use super::connection::{Connection, CountedStream};
 use super::connections::{Connections, Entered};
@@ -41,7 +42,7 @@ pub(super) fn run<H, A>(
     H: Fn(Arc<Connection>, Request) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Response> + Send + 'static,
 {
-    tracker.spawn(async move {
+    let work = async move {
         let tasks = TaskTracker::new();
         let mut sweep = tokio::time::interval(SWEEP_INTERVAL);
         sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -53,7 +54,7 @@ pub(super) fn run<H, A>(
                     Ok((stream, peer)) => match connections.enter(peer, Clock.instant()) {
                         Some(entered) => {
                             let serving = serve(stream, entered, handler.clone(), token.clone());
-                            tasks.spawn(during(Stage::Rpc, serving));
+                            tasks.spawn(during(Stage::Rpc, serving).in_current_span());
                         }
                         None => tracing::warn!(%peer, "no HTTP connection can be closed for a new one"),
                     },
@@ -70,7 +71,8 @@ pub(super) fn run<H, A>(
         tasks.close();
         tasks.wait().await;
         after();
-    });
+    };
+    tracker.spawn(work.in_current_span());
 }
 
 async fn serve<H, A>(stream: TcpStream, entered: Entered, handler: H, token: CancellationToken)

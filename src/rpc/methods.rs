@@ -12,6 +12,7 @@
 
 mod addresses;
 mod chain;
+mod operator;
 mod peers;
 mod pool;
 pub(super) mod transactions;
@@ -34,6 +35,7 @@ use super::finality_proof;
 use super::places::RequestWaits;
 use super::receipt;
 use super::types::{MethodHelp, ResourceInfo, TransactionInfo, ValidatorsInfo};
+use crate::runtime::config::RpcRole;
 use crate::runtime::nearest::suggestion;
 use crate::types::{MasternodeId, TxId};
 
@@ -58,6 +60,8 @@ pub struct Method {
     pub parameters: &'static [&'static str],
     /// Whether it changes something and so needs credentials.
     pub write: bool,
+    /// The role that they need then.
+    pub role: RpcRole,
     /// What it does, in a line.
     pub description: &'static str,
     /// What it counts in a batch.
@@ -74,7 +78,16 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: false, description, cost: COST, large: false, handler }
+        Self {
+            name,
+            parameters,
+            write: false,
+            role: RpcRole::Read,
+            description,
+            cost: COST,
+            large: false,
+            handler,
+        }
     }
 
     const fn write(
@@ -83,11 +96,25 @@ impl Method {
         description: &'static str,
         handler: Handler,
     ) -> Self {
-        Self { name, parameters, write: true, description, cost: COST, large: false, handler }
+        Self {
+            name,
+            parameters,
+            write: true,
+            role: RpcRole::Admin,
+            description,
+            cost: COST,
+            large: false,
+            handler,
+        }
     }
 
     const fn large(self) -> Self {
         Self { cost: COST_LARGE, large: true, ..self }
+    }
+
+    /// What a shop needs that is trusted with nothing else.
+    const fn of_wallets(self) -> Self {
+        Self { role: RpcRole::Wallet, ..self }
     }
 
     /// The method as `help` shows it.
@@ -106,7 +133,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 59] = [
+pub static METHODS: [Method; 60] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -342,7 +369,7 @@ pub static METHODS: [Method; 59] = [
     ).large(),
     Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
         answer(transactions::send_raw_transaction(call))
-    }),
+    }).of_wallets(),
     Method::read(
         "faucet",
         &["address", "amount?"],
@@ -415,6 +442,12 @@ pub static METHODS: [Method; 59] = [
         "What the node's process takes of the machine's memory, and what its parts may take at most",
         |call| answer(async move { Ok(call.node.memory_info()) }),
     ),
+    Method::write(
+        "logging",
+        &["level?"],
+        "What is logged, as [logging] level; with one, logs by it until a restart or SIGHUP",
+        |call| answer(async move { operator::logging(&call) }),
+    ),
     Method::write("stop", &[], "Stops the node in good order", |call| {
         answer(async move {
             call.node.stop();
@@ -444,8 +477,8 @@ fn answer<T: Serialize + Send + 'static>(
 /// Who calls, as the HTTP layer found out; it travels in the request's extensions.
 #[derive(Clone)]
 pub struct Caller {
-    /// Whether the caller has given valid credentials.
-    pub authenticated: bool,
+    /// What the caller may do by its credentials; none if it has given none.
+    pub role: Option<RpcRole>,
     /// Set when a method was refused for the lack of them.
     pub refused: Arc<AtomicBool>,
     /// Where the request's answers are written.
@@ -529,8 +562,15 @@ pub fn module(context: Context) -> Result<RpcModule<Context>, RegisterMethodErro
 fn admit(method: &Method, extensions: &Extensions) -> Result<Caller, ErrorObjectOwned> {
     let caller = extensions.get::<Caller>();
     if let Some(caller) = caller {
-        if !method.write || caller.authenticated {
+        if !method.write || caller.role.is_some_and(|role| role >= method.role) {
             return Ok(caller.clone());
+        }
+        if let Some(role) = caller.role {
+            let (needed, own) = (method.role.name(), role.name());
+            let message =
+                format!("{} needs the role {needed}, and this user has the role {own}", method.name);
+            let hint = "ask as another user; roles stand in [rpc] users of the node's configuration";
+            return Err(error(UNAUTHORIZED, message, "role_too_low", hint));
         }
         caller.refused.store(true, Ordering::Relaxed);
     }
@@ -554,8 +594,14 @@ mod tests {
             METHODS.iter().filter(|method| method.write).map(|method| method.name).collect();
         assert_eq!(
             writing,
-            ["disconnectnode", "addnode", "setban", "clearbanned", "sendrawtransaction", "stop"]
+            ["disconnectnode", "addnode", "setban", "clearbanned", "sendrawtransaction", "logging", "stop"]
         );
+        let of_wallets: Vec<_> = METHODS
+            .iter()
+            .filter(|method| method.role == RpcRole::Wallet)
+            .map(|method| method.name)
+            .collect();
+        assert_eq!(of_wallets, ["sendrawtransaction"]);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub mod events;
 #[cfg(test)]
 pub(crate) mod fake_node;
 pub mod finality_proof;
+pub mod hosts;
 pub mod http;
 pub mod limits;
 mod listener;

@@ -24,6 +24,7 @@ use super::api::NodeApi;
 use super::auth::{Authenticator, CookieError, RpcUser};
 use super::busy_pace::BusyPace;
 use super::connections::Connections;
+use super::hosts::{Allowed, Hosts};
 use super::http::{HttpState, serve};
 use super::limits::{
     BATCH_LENGTH_MAX, BODIES_BYTES_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX, BODY_BYTES_MAX, Limits,
@@ -108,14 +109,28 @@ impl RpcServer {
         token: CancellationToken,
         tracker: &TaskTracker,
     ) -> Result<RpcHandle, RpcError> {
+        Self::start_allowing(config, Allowed::default(), node, token, tracker).await
+    }
+
+    /// As [`RpcServer::start`], for hosts and origins that the configuration names beside the node's own.
+    ///
+    /// # Errors
+    /// Those of [`RpcServer::start`].
+    pub async fn start_allowing(
+        config: RpcServerConfig,
+        allowed: Allowed,
+        node: Arc<dyn NodeApi>,
+        token: CancellationToken,
+        tracker: &TaskTracker,
+    ) -> Result<RpcHandle, RpcError> {
         let limits = Limits::of(config.connections_max);
-        Self::start_with(config, limits, node, token, tracker).await
+        Self::start_with(config, (limits, allowed), node, token, tracker).await
     }
 
     /// As [`RpcServer::start`], with other bounds on time, for tests.
     pub(super) async fn start_with(
         config: RpcServerConfig,
-        limits: Limits,
+        (limits, allowed): (Limits, Allowed),
         node: Arc<dyn NodeApi>,
         token: CancellationToken,
         tracker: &TaskTracker,
@@ -132,7 +147,7 @@ impl RpcServer {
         let state = Arc::new(HttpState {
             node,
             authenticator: authenticator.clone(),
-            bound,
+            hosts: Hosts::new(bound, allowed),
             methods,
             config: server_config(),
             body_pace: limits.body,
@@ -169,6 +184,10 @@ fn server_config() -> ServerConfig {
 #[cfg(test)]
 #[path = "server_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "server_operator_tests.rs"]
+mod operator_tests;
 
 #[cfg(test)]
 #[path = "server_hostile_tests.rs"]

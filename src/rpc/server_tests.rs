@@ -15,6 +15,7 @@ use super::super::methods::METHODS;
 use super::super::metrics_server::MetricsServer;
 use super::super::types::address_of;
 use super::*;
+use crate::runtime::config::RpcRole;
 use crate::types::codec::encode;
 use crate::types::{Network, Transaction, TxId};
 
@@ -45,17 +46,22 @@ impl Fixture {
     }
 
     pub(super) async fn start_with(limits: Limits) -> Self {
+        Self::start_allowing(limits, Allowed::default()).await
+    }
+
+    pub(super) async fn start_allowing(limits: Limits, allowed: Allowed) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cookie_path = directory.path().join(".cookie");
         let config = RpcServerConfig {
             listen_address: "127.0.0.1:0".parse().unwrap(),
             connections_max: limits.requests_max,
             cookie_path: Some(cookie_path.clone()),
-            users: vec![RpcUser::line("alice", "f00d", "secret").unwrap().parse().unwrap()],
+            users: users(),
         };
         let (node, token, tracker) = (FakeNode::funded(), CancellationToken::new(), TaskTracker::new());
-        let handle =
-            RpcServer::start_with(config, limits, node.clone(), token.clone(), &tracker).await.unwrap();
+        let handle = RpcServer::start_with(config, (limits, allowed), node.clone(), token.clone(), &tracker)
+            .await
+            .unwrap();
         Self { address: handle.local_address, node, cookie_path, token, tracker, _directory: directory }
     }
 
@@ -109,7 +115,13 @@ impl Fixture {
     }
 }
 
-fn basic(pair: &str) -> String {
+/// `alice` may do everything, `reader` and `shop` what their names say; the password of all is `secret`.
+fn users() -> Vec<RpcUser> {
+    let of_role = [("alice", RpcRole::Admin), ("reader", RpcRole::Read), ("shop", RpcRole::Wallet)];
+    of_role.map(|(name, role)| RpcUser::line(name, "f00d", "secret", role).unwrap().parse().unwrap()).to_vec()
+}
+
+pub(super) fn basic(pair: &str) -> String {
     format!("Basic {}", base64::encode(pair.as_bytes()))
 }
 

@@ -53,6 +53,7 @@ use super::limits::{
 use super::methods::transactions::cursor_of;
 use super::shares::Share;
 use crate::runtime::Clock;
+use crate::runtime::config::RpcRole;
 
 /// The method of all notifications.
 const EVENT_METHOD: &str = "event";
@@ -67,7 +68,7 @@ type WsStream = BufReader<BufWriter<Compat<TokioIo<Upgraded>>>>;
 pub(super) struct Socket {
     state: Arc<HttpState>,
     connection: Arc<Connection>,
-    authenticated: bool,
+    role: Option<RpcRole>,
     _place: Share,
 }
 
@@ -138,9 +139,9 @@ impl Socket {
     pub(super) fn new(
         state: &Arc<HttpState>,
         connection: &Arc<Connection>,
-        (authenticated, place): (bool, Share),
+        (role, place): (Option<RpcRole>, Share),
     ) -> Self {
-        Self { state: Arc::clone(state), connection: Arc::clone(connection), authenticated, _place: place }
+        Self { state: Arc::clone(state), connection: Arc::clone(connection), role, _place: place }
     }
 
     /// The answer that accepts an upgrade; `None` if the request asks for none. The connection goes on with the socket.
@@ -255,7 +256,7 @@ impl Socket {
                     let out = out.clone();
                     let made = async move {
                         let (text, room) =
-                            answer_message(&self.state, &self.connection, self.authenticated, message).await;
+                            answer_message(&self.state, &self.connection, self.role, message).await;
                         // Notifications have no answer.
                         if !text.is_empty() {
                             send(out, Outgoing { text, _room: room }).await;

@@ -37,7 +37,7 @@ pub use events::{
 pub use explain::{ConflictInfo, ExplainInfo, MemberVotesInfo, VotesInfo};
 pub use peers::{AddressInfo, BanInfo};
 pub use pool::{AcceptanceInfo, FeeEstimate, MempoolEntry};
-pub use resources::{MemoryInfo, NetTotals, ResourceInfo};
+pub use resources::{LogInfo, MemoryInfo, NetTotals, ResourceInfo};
 
 /// `getblockchaininfo`: the chain at its tip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -24,7 +24,7 @@ use crate::types::Network;
 mod load;
 mod storage;
 
-pub use load::{ConfigSources, Origin};
+pub use load::{ConfigSources, Effective, Examined, Origin};
 pub use storage::{CacheSize, StorageConfig, StorageEngine};
 
 /// Bytes of a configuration file, at most.
@@ -98,6 +98,38 @@ pub enum RpcAuth {
     None,
 }
 
+/// What an RPC user may call; each may call what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RpcRole {
+    /// Methods that change nothing.
+    Read,
+    /// And send transactions.
+    Wallet,
+    /// Everything.
+    Admin,
+}
+
+impl RpcRole {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Read, Self::Wallet, Self::Admin];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Wallet => "wallet",
+            Self::Admin => "admin",
+        }
+    }
+
+    /// The role of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.name() == name)
+    }
+}
+
 /// `[rpc]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -108,8 +140,13 @@ pub struct RpcConfig {
     pub listen_address: SocketAddr,
     /// How clients authenticate.
     pub auth: RpcAuth,
-    /// `name:salt$hash` each, hash being HMAC-SHA-256 of the password under the salt, as Bitcoin Core's `rpcauth`.
+    /// `name:salt$hash` each, hash being HMAC-SHA-256 of the password under the salt, as Bitcoin Core's `rpcauth`, or
+    /// `name:salt$hash:role`; without a role it is [`RpcRole::Admin`].
     pub users: Vec<String>,
+    /// Hosts, without a port, that requests may name beside the node's own addresses and localhost.
+    pub allowed_hosts: Vec<String>,
+    /// Origins of web pages, such as `https://shop.example`, that may ask and read beside the node's own.
+    pub allowed_origins: Vec<String>,
     /// Requests that are answered at once, at most; 8 more connections are open, so that a newcomer always finds a place.
     pub max_connections: u32,
 }
@@ -175,6 +212,10 @@ pub struct LoggingConfig {
     pub format: LogFormat,
     /// Where they go instead of standard output.
     pub file: Option<PathBuf>,
+    /// The file is rotated before it is larger than so many 1,000,000 bytes; 0 leaves that to others.
+    pub max_file_mb: u64,
+    /// Rotated files that are kept.
+    pub max_old_files: u32,
 }
 
 /// Why there is no configuration. All of them end the process with exit code 2.
@@ -238,6 +279,8 @@ impl Config {
                 listen_address: at(Ipv4Addr::LOCALHOST, port + 1),
                 auth: RpcAuth::Cookie,
                 users: Vec::new(),
+                allowed_hosts: Vec::new(),
+                allowed_origins: Vec::new(),
                 max_connections: 100,
             },
             storage: StorageConfig { engine: StorageEngine::Sled, cache_mb: CacheSize::Auto },
@@ -245,7 +288,13 @@ impl Config {
             mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000, expiry_s: 86_400 },
             masternode: MasternodeConfig { enabled: false, operator_key: None },
             metrics: MetricsConfig { enabled: false, listen_address: at(Ipv4Addr::LOCALHOST, port + 2) },
-            logging: LoggingConfig { level: "info".into(), format: LogFormat::Pretty, file: None },
+            logging: LoggingConfig {
+                level: "info".into(),
+                format: LogFormat::Pretty,
+                file: None,
+                max_file_mb: 100,
+                max_old_files: 5,
+            },
         }
     }
 
@@ -261,18 +310,19 @@ impl Config {
         self.node.data_dir.join(".cookie")
     }
 
-    /// The first rule that a value breaks: its key, and what it should be.
-    fn first_problem(&self) -> Option<(&'static str, String)> {
-        let plain = self.plain_problems().into_iter().find(|(_, holds, _)| !holds);
-        let plain = plain.map(|(key, _, problem)| (key, problem.to_owned()));
-        plain.or_else(|| self.address_problem()).or_else(|| {
-            let level = super::log_level::parse_level(&self.logging.level).err();
-            level.map(|error| ("logging.level", error.to_string()))
-        })
+    /// The rules that values break: each with its key, and what that should be.
+    fn problems(&self) -> Vec<(&'static str, String)> {
+        let plain = self.plain_problems().into_iter().filter(|(_, holds, _)| !holds);
+        let level = super::log_level::parse_level(&self.logging.level).err();
+        plain
+            .map(|(key, _, problem)| (key, problem.to_owned()))
+            .chain(self.address_problems())
+            .chain(level.map(|error| ("logging.level", error.to_string())))
+            .collect()
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 15] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 19] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -293,7 +343,7 @@ impl Config {
             (
                 "rpc.users",
                 self.rpc.users.iter().all(|user| is_rpc_user(user)),
-                "each must be name:salt$hash with a hash of 64 hexadecimal digits, as Bitcoin Core's rpcauth",
+                "each must be name:salt$hash with a hash of 64 hexadecimal digits, or name:salt$hash:role with the role read, wallet or admin; timed generate rpcauth makes one",
             ),
             (
                 "rpc.users",
@@ -304,6 +354,16 @@ impl Config {
                 "rpc.users",
                 self.rpc.auth != RpcAuth::None || self.rpc.users.is_empty(),
                 "has no effect with rpc.auth = \"none\"; set rpc.auth to \"users\", or remove the users",
+            ),
+            (
+                "rpc.allowed_hosts",
+                self.rpc.allowed_hosts.iter().all(|host| is_host(host)),
+                "each must be a name or an address without a port, such as node.example",
+            ),
+            (
+                "rpc.allowed_origins",
+                self.rpc.allowed_origins.iter().all(|origin| is_origin(origin)),
+                "each must be http:// or https:// with a host, and a port where the page has one, such as https://shop.example",
             ),
             (
                 "storage.cache_mb",
@@ -320,6 +380,8 @@ impl Config {
             ),
             ("mempool.max_transactions", self.mempool.max_transactions > 0, "must be above zero"),
             ("mempool.expiry_s", self.mempool.expiry_s >= 60, "must be at least 60"),
+            ("logging.max_file_mb", self.logging.max_file_mb <= 1_000_000, "must be 0 to 1,000,000"),
+            ("logging.max_old_files", self.logging.max_old_files <= 1_000, "must be 0 to 1,000"),
             ("mempool.max_bytes", self.mempool.max_bytes >= 1_000_000, "must be at least 1,000,000"),
             (
                 "masternode.operator_key",
@@ -329,15 +391,13 @@ impl Config {
         ]
     }
 
-    fn address_problem(&self) -> Option<(&'static str, String)> {
+    fn address_problems(&self) -> Vec<(&'static str, String)> {
         let external =
             self.network.external_address.iter().map(|address| ("network.external_address", address));
         let bootstrap = self.network.bootstrap_peers.iter().map(|peer| ("network.bootstrap_peers", peer));
-        if let Some((key, address)) =
-            external.chain(bootstrap).find(|(_, address)| !is_host_and_port(address))
-        {
-            return Some((key, format!("{address:?} is not host:port, such as 127.0.0.1:24200")));
-        }
+        let dialled = external.chain(bootstrap).filter(|(_, address)| !is_host_and_port(address));
+        let dialled = dialled
+            .map(|(key, address)| (key, format!("{address:?} is not host:port, such as 127.0.0.1:24200")));
         let listening = [
             ("network.listen_address", true, self.network.listen_address),
             ("rpc.listen_address", self.rpc.enabled, self.rpc.listen_address),
@@ -345,11 +405,12 @@ impl Config {
         ];
         // Port 0 lets the operating system choose, so it clashes with nothing.
         let used = || listening.iter().filter(|(_, enabled, address)| *enabled && address.port() != 0);
-        used().find_map(|(key, _, address)| {
+        let taken = used().filter_map(|(key, _, address)| {
             let mut before = used().take_while(|(other, ..)| other != key);
             let (other, ..) = before.find(|(_, _, taken)| overlap(taken, address))?;
             Some((*key, format!("{address} is taken by {other} already")))
-        })
+        });
+        dialled.chain(taken).collect()
     }
 }
 
@@ -371,15 +432,29 @@ fn is_host_and_port(text: &str) -> bool {
         })
 }
 
-/// Whether a text is `name:salt$hash`.
+/// Whether a text is a name or an address, without a port.
+fn is_host(text: &str) -> bool {
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    text.parse::<IpAddr>().is_ok() || !text.is_empty() && text.bytes().all(named)
+}
+
+/// Whether a text is what a browser calls a page's origin.
+fn is_origin(text: &str) -> bool {
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    authority.is_some_and(|authority| is_host(authority) || is_host_and_port(authority))
+}
+
+/// Whether a text is `name:salt$hash` or `name:salt$hash:role`.
 fn is_rpc_user(text: &str) -> bool {
     let parts = text.split_once(':').and_then(|(name, rest)| Some((name, rest.split_once('$')?)));
-    parts.is_some_and(|(name, (salt, hash))| {
+    parts.is_some_and(|(name, (salt, rest))| {
+        let (hash, role) = rest.split_once(':').unwrap_or((rest, RpcRole::Admin.name()));
         !name.is_empty()
             && name != "__cookie__"
             && !salt.is_empty()
             && hash.len() == 64
             && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+            && RpcRole::of_name(role).is_some()
     })
 }
 

@@ -4,25 +4,32 @@
 //! `timed run` and `timed devnet` call [`start`] once. Log lines go to standard output, as service managers collect
 //! it, or to a file; messages of other commands are no log and go to standard error.
 //!
-//! [`LogControl`] reopens the file and changes the level while the process runs: after a rotation of logs the old file
-//! would else go on growing under its new name.
+//! [`LogControl`] reopens the file and changes the level while the process runs: after a rotation by another program the
+//! old file would else go on growing under its new name.
+//!
+//! # Bounds
+//! INV-LOG-1 bounds the bytes of the files, INV-LOG-2 the lines of a warning that repeats itself.
 //!
 //! # Concurrency
 //! A thread of its own writes, so that a slow disk or a blocked pipe never holds up the node; when
 //! [`BUFFERED_LINES_MAX`] lines wait, further ones are dropped.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+mod file;
+mod repeats;
+
+use std::io::{self, IsTerminal as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::reload;
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
+use self::file::{Limits, LogFile};
+use self::repeats::{Repeats, Teller};
 use super::config::{LogFormat, LoggingConfig};
 use super::log_level::{LevelError, parse_level};
 
@@ -49,12 +56,17 @@ pub enum LoggingError {
     /// The level can't be changed any more.
     #[error("the level of the log can't be changed: {0}")]
     Reload(#[from] reload::Error),
+    /// No thread.
+    #[error("the log's thread can't be started (limit of processes reached?): {0}")]
+    Thread(std::io::Error),
 }
 
 /// Logs until it is dropped; dropping it writes what is buffered.
 #[must_use = "dropping the guard ends the log"]
 pub struct LoggingGuard {
     control: LogControl,
+    // In this order: it has something to say when it ends.
+    _teller: Option<Teller>,
     _worker: WorkerGuard,
 }
 
@@ -66,77 +78,62 @@ impl LoggingGuard {
     }
 }
 
-/// The file that lines go to, which can be exchanged between two lines.
-#[derive(Clone)]
-struct LogFile {
-    file: Arc<Mutex<File>>,
-}
-
-impl LogFile {
-    fn open(path: &Path) -> Result<File, LoggingError> {
-        let opened = OpenOptions::new().create(true).append(true).open(path);
-        opened.map_err(|source| LoggingError::File { path: path.to_owned(), source })
-    }
-
-    /// Goes on in the file of this name. If it can't be opened, lines go on where they went.
-    fn reopen(&self, path: &Path) -> Result<(), LoggingError> {
-        let file = Self::open(path)?;
-        *self.file.lock() = file;
-        Ok(())
-    }
-}
-
-impl Write for LogFile {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.lock().write(bytes)
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // A line is not torn over two files.
-        self.file.lock().write_all(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.lock().flush()
-    }
-}
-
-type SetLevel = dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync;
-
 /// Reopens the log's file and changes its level. Cheap to clone.
 #[derive(Clone)]
 pub struct LogControl {
     /// As it was at the start.
     started: Arc<LoggingConfig>,
     file: Option<LogFile>,
-    set_level: Arc<SetLevel>,
+    filter: reload::Handle<EnvFilter, Registry>,
+    /// The filter as somebody wrote it.
+    level: Arc<Mutex<String>>,
 }
 
 impl LogControl {
+    /// The level, as it was set last.
+    #[must_use]
+    pub fn level(&self) -> String {
+        self.level.lock().clone()
+    }
+
+    /// Changes the level, until it is changed again or the process ends.
+    ///
+    /// # Errors
+    /// When the text is no level; the log keeps its own then.
+    pub fn set_level(&self, text: &str) -> Result<(), LoggingError> {
+        let filter = parse_level(text)?;
+        // Two that change it at once leave the level that is told, too.
+        let mut level = self.level.lock();
+        self.filter.reload(filter)?;
+        text.clone_into(&mut level);
+        Ok(())
+    }
+
     /// Opens the file of the start again, which may have been renamed meanwhile. Blocks. Without a file it does nothing.
     ///
     /// # Errors
     /// When the file can't be opened; lines go on where they went then.
     pub fn reopen(&self) -> Result<(), LoggingError> {
-        self.reopen_at(self.started.file.as_deref())
+        self.reopen_as(&self.started)
     }
 
-    fn reopen_at(&self, path: Option<&Path>) -> Result<(), LoggingError> {
+    fn reopen_as(&self, config: &LoggingConfig) -> Result<(), LoggingError> {
+        let path = config.file.as_ref().or(self.started.file.as_ref());
         match (&self.file, path) {
-            (Some(file), Some(path)) => file.reopen(path),
+            (Some(file), Some(path)) => file.reopen(path, Limits::of(config)),
             _ => Ok(()),
         }
     }
 
-    /// Opens the file that the configuration names now, and takes its level. Blocks. Whether there is a file at all, and
-    /// how lines look, is settled at the start: true if the configuration says so otherwise now, which takes a restart.
+    /// Opens the file that the configuration names now, and takes its level and its bounds. Blocks. Whether there is a
+    /// file at all, and how lines look, is settled at the start: true if the configuration says so otherwise now, which
+    /// takes a restart.
     ///
     /// # Errors
     /// When the file can't be opened or the level is none; what could be done is done.
     pub fn reload(&self, config: &LoggingConfig) -> Result<bool, LoggingError> {
-        let path = config.file.as_deref().or(self.started.file.as_deref());
-        let reopened = self.reopen_at(path);
-        (self.set_level)(parse_level(&config.level)?)?;
+        let reopened = self.reopen_as(config);
+        self.set_level(&config.level)?;
         reopened?;
         let started = (self.started.format, self.started.file.is_some());
         Ok((config.format, config.file.is_some()) != started)
@@ -148,40 +145,45 @@ impl LogControl {
 /// # Errors
 /// See [`LoggingError`].
 pub fn start(config: &LoggingConfig) -> Result<LoggingGuard, LoggingError> {
-    let (subscriber, guard) = build(config)?;
+    let (subscriber, mut guard, repeats) = build(config)?;
     subscriber.try_init().map_err(|_| LoggingError::Twice)?;
     log_panics();
+    guard._teller = Some(Teller::start(repeats).map_err(LoggingError::Thread)?);
     Ok(guard)
 }
 
 type BoxedSubscriber = Box<dyn Subscriber + Send + Sync>;
 
-fn build(config: &LoggingConfig) -> Result<(BoxedSubscriber, LoggingGuard), LoggingError> {
-    let filter = parse_level(&config.level)?;
-    let file = match &config.file {
-        None => None,
-        Some(path) => Some(LogFile { file: Arc::new(Mutex::new(LogFile::open(path)?)) }),
-    };
+/// Whether lines have colours: on a terminal, unless `NO_COLOR` has a value (<https://no-color.org>).
+fn has_colours(no_color: Option<std::ffi::OsString>, is_terminal: bool) -> bool {
+    is_terminal && no_color.is_none_or(|value| value.is_empty())
+}
+
+fn build(config: &LoggingConfig) -> Result<(BoxedSubscriber, LoggingGuard, Repeats), LoggingError> {
+    let (filter, handle) = reload::Layer::new(parse_level(&config.level)?);
+    let file = config.file.as_ref().map(|path| LogFile::open(path, Limits::of(config))).transpose()?;
     let builder = NonBlockingBuilder::default().buffered_lines_limit(BUFFERED_LINES_MAX).thread_name("log");
     let ((writer, worker), ansi): ((NonBlocking, WorkerGuard), bool) = match &file {
-        None => (builder.finish(io::stdout()), io::stdout().is_terminal()),
+        None => {
+            let colours = has_colours(std::env::var_os("NO_COLOR"), io::stdout().is_terminal());
+            (builder.finish(io::stdout()), colours)
+        }
         Some(file) => (builder.finish(file.clone()), false),
     };
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(ansi);
-    let (subscriber, set_level): (BoxedSubscriber, Arc<SetLevel>) = match config.format {
-        LogFormat::Pretty => {
-            let lines = lines.with_filter_reloading();
-            let level = lines.reload_handle();
-            (Box::new(lines.finish()), Arc::new(move |filter| level.reload(filter)))
-        }
-        LogFormat::Json => {
-            let lines = lines.json().flatten_event(true).with_filter_reloading();
-            let level = lines.reload_handle();
-            (Box::new(lines.finish()), Arc::new(move |filter| level.reload(filter)))
-        }
+    let repeats = Repeats::default();
+    let heard = tracing_subscriber::registry().with(filter).with(repeats.clone());
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(ansi);
+    let subscriber: BoxedSubscriber = match config.format {
+        LogFormat::Pretty => Box::new(heard.with(lines)),
+        LogFormat::Json => Box::new(heard.with(lines.json().flatten_event(true))),
     };
-    let control = LogControl { started: Arc::new(config.clone()), file, set_level };
-    Ok((subscriber, LoggingGuard { control, _worker: worker }))
+    let control = LogControl {
+        started: Arc::new(config.clone()),
+        file,
+        filter: handle,
+        level: Arc::new(Mutex::new(config.level.clone())),
+    };
+    Ok((subscriber, LoggingGuard { control, _teller: None, _worker: worker }, repeats))
 }
 
 /// A panic's place and thread reach the log, not only standard error, which a daemon may have closed.
@@ -197,6 +199,8 @@ fn log_panics() {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -210,14 +214,20 @@ mod tests {
     }
 
     fn logging(level: &str, file: &Path) -> LoggingConfig {
-        LoggingConfig { level: level.to_owned(), format: LogFormat::Pretty, file: Some(file.to_owned()) }
+        LoggingConfig {
+            level: level.to_owned(),
+            format: LogFormat::Pretty,
+            file: Some(file.to_owned()),
+            max_file_mb: 100,
+            max_old_files: 5,
+        }
     }
 
     #[test]
     fn a_log_that_was_rotated_goes_on_under_its_name_and_with_its_new_level() {
         let home = tempfile::tempdir().unwrap();
         let (path, rotated) = (home.path().join("timed.log"), home.path().join("timed.log.1"));
-        let (subscriber, guard) = build(&logging("info", &path)).unwrap();
+        let (subscriber, guard, _) = build(&logging("info", &path)).unwrap();
         let control = guard.control();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!("before the rotation");
@@ -242,5 +252,69 @@ mod tests {
         assert!(new.contains("after the rotation") && new.contains("at last"), "{new}");
         let all = all + &new;
         assert!(all.contains("before the rotation") && !all.contains("not told"), "{all}");
+    }
+
+    #[test]
+    fn a_level_that_was_set_is_told_and_one_that_is_none_changes_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("timed.log");
+        let (subscriber, guard, _) = build(&logging("warn", &path)).unwrap();
+        let control = guard.control();
+        tracing::subscriber::with_default(subscriber, || {
+            assert_eq!(control.level(), "warn");
+            tracing::info!("not told");
+            control.set_level("info,timed::rpc=debug").unwrap();
+            tracing::info!("told");
+            assert!(matches!(control.set_level("loud"), Err(LoggingError::Level(_))));
+            tracing::info!("told again");
+            assert_eq!(control.level(), "info,timed::rpc=debug");
+        });
+        drop(guard);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains("told again") && text.lines().count() == 2, "{text}");
+    }
+
+    /// INV-LOG-2.
+    #[test]
+    fn a_warning_that_repeats_itself_is_counted_and_others_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("timed.log");
+        let (subscriber, guard, repeats) = build(&logging("info", &path)).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            for number in 0..40 {
+                tracing::warn!(number, "a peer is on another chain");
+                tracing::info!("Block produced");
+            }
+            repeats.tell_older(std::time::Duration::ZERO);
+        });
+        drop(guard);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = |part: &str| text.lines().filter(|line| line.contains(part)).count();
+        assert_eq!(lines("WARN timed::runtime::logging::tests: a peer is on another chain"), 10, "{text}");
+        assert_eq!((lines("Block produced"), lines("and 30 more like it")), (40, 1), "{text}");
+    }
+
+    #[test]
+    fn each_line_names_its_node_in_either_format() {
+        for (format, part) in
+            [(LogFormat::Pretty, "node{name=node3}"), (LogFormat::Json, "\"name\":\"node3\"")]
+        {
+            let home = tempfile::tempdir().unwrap();
+            let path = home.path().join("timed.log");
+            let config = LoggingConfig { format, ..logging("warn", &path) };
+            let (subscriber, guard, _) = build(&config).unwrap();
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::error_span!("node", name = %"node3").in_scope(|| tracing::warn!("it limps"));
+            });
+            drop(guard);
+            let text = std::fs::read_to_string(&path).unwrap();
+            assert!(text.contains("it limps") && text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn colours_are_for_terminals_whose_owner_wants_them() {
+        assert!(has_colours(None, true) && has_colours(Some("".into()), true));
+        assert!(!has_colours(None, false) && !has_colours(Some("1".into()), true));
     }
 }

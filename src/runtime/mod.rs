@@ -14,6 +14,8 @@ pub mod logging;
 pub mod metric_names;
 pub mod nearest;
 pub mod priority;
+pub mod process_metrics;
+pub mod service_manager;
 pub mod signals;
 pub mod stages;
 pub mod syncs;

@@ -250,7 +250,7 @@ fn thread_time(thread: i32) -> Option<Duration> {
 }
 
 /// Processor time of this process, threads that have ended included.
-fn process_time() -> Option<Duration> {
+pub(super) fn process_time() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::try_from(time).ok()
 }

@@ -12,6 +12,9 @@
 //!   then is as after a crash: nothing that others rely on leaves the node before it is durable, and the next start
 //!   mends the rest.
 //!
+//! What a task logs stands in the span of whoever started it, so that each line names its node where several run in one
+//! process.
+//!
 //! # Concurrency
 //! One cancellation token stops all. Shutdown waits for tasks in reverse order of their start. A part that must
 //! outlive its users (a writer thread behind a channel) does not watch the token: it ends when the last sender of its
@@ -27,6 +30,7 @@ use futures::FutureExt as _;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument as _, Span};
 
 /// A shutdown takes no longer, whatever the caller asks for.
 pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
@@ -157,20 +161,21 @@ impl TaskRegistry {
         ended: Option<CancellationToken>,
     ) {
         let registry = self.clone();
-        tokio::spawn(async move {
+        let work = async move {
             // Dropped last: whoever sees that the task has ended sees its failure too.
             let _ended = ended.map(CancellationToken::drop_guard);
             if let Err(panic) = AssertUnwindSafe(future).catch_unwind().await {
                 registry.fail(name, panic_message(panic.as_ref()));
             }
-        });
+        };
+        tokio::spawn(work.in_current_span());
     }
 
     /// Runs a blocking job, that ends by itself, on the runtime's blocking threads.
     pub fn spawn_blocking(&self, name: &'static str, job: impl FnOnce() + Send + 'static) {
         let registry = self.clone();
-        let ended = self.start(name);
-        tokio::task::spawn_blocking(move || registry.run_to_end(name, ended, job));
+        let (ended, span) = (self.start(name), Span::current());
+        tokio::task::spawn_blocking(move || span.in_scope(|| registry.run_to_end(name, ended, job)));
     }
 
     /// Starts a thread for work that lasts as long as the node.
@@ -183,11 +188,11 @@ impl TaskRegistry {
         job: impl FnOnce() + Send + 'static,
     ) -> Result<(), ThreadError> {
         let registry = self.clone();
-        let ended = CancellationToken::new();
+        let (ended, span) = (CancellationToken::new(), Span::current());
         let running = Running::Task(ended.clone());
         std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || registry.run_to_end(name, ended, job))
+            .spawn(move || span.in_scope(|| registry.run_to_end(name, ended, job)))
             .map_err(|source| ThreadError { name, source })?;
         self.register(name, running);
         Ok(())

@@ -108,9 +108,12 @@ impl IndexWriter {
             pending_blocks: 0,
             pending_entries: 0,
         };
+        // What it logs names the node of whoever starts it.
+        let span = tracing::Span::current();
         let thread = std::thread::Builder::new()
             .name("index-writer".to_owned())
             .spawn(move || {
+                let _of_node = span.entered();
                 priority::take(Priority::Background);
                 without_panic(|| worker.run(&report)).map_err(|error| match error {
                     // It was reported.

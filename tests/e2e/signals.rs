@@ -60,3 +60,33 @@ fn a_devnet_stops_by_the_same_two_alone() {
     let code = wait_for("its end", || devnet.exit_code());
     assert!(code == 0 && said().contains("Graceful shutdown complete"), "{code}: {}", said());
 }
+
+/// INV-WATCHDOG-1 from outside: what a service manager hears of a node.
+#[test]
+fn a_service_manager_hears_when_a_node_serves_lives_and_stops() {
+    let net = Net::prepare(4, |_| {});
+    let path = net.home().join("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_nonblocking(true).unwrap();
+    let mut command = timed();
+    command.args(["run", "--config"]).arg(&net.nodes[0].config_path);
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "1500000").stdout(Stdio::null());
+    let mut node = Process::spawn(&mut command);
+    let mut heard = String::new();
+    let mut hear = |part: &str, times: usize| {
+        wait_for(part, || {
+            let mut message = [0; 512];
+            while let Ok(length) = manager.recv(&mut message) {
+                heard.push_str(std::str::from_utf8(&message[..length]).unwrap());
+            }
+            (heard.matches(part).count() >= times).then_some(())
+        });
+        heard.clone()
+    };
+    let first = hear("READY=1", 1);
+    assert!(first.contains("STATUS=serving devnet"), "{first}");
+    assert!(!hear("WATCHDOG=1", 3).contains("STOPPING"));
+    node.signal("TERM");
+    hear("STOPPING=1", 1);
+    assert_eq!(wait_for("its end", || node.exit_code()), 0);
+}

@@ -7,14 +7,6 @@ use crate::storage::PunishedEvidence;
 use crate::types::{Height, Network, OutPoint, TxOut};
 use crate::utxo::OutputState;
 
-/// What the process holds in memory; `None` where the operating system doesn't tell as Linux does.
-pub(super) fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1_024)
-}
-
 pub(super) const fn step_name(step: Step) -> &'static str {
     match step {
         Step::NewHeight => "new_height",

@@ -22,6 +22,13 @@ pub struct ResourceInfo {
     pub log_syncs: u64,
 }
 
+/// `logging`: what is logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogInfo {
+    /// A level for everything, then levels of single modules, as `[logging] level`.
+    pub level: String,
+}
+
 /// `getmemoryinfo`: what a node's process takes of its machine's memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryInfo {

@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 27] = [
+const KEYS: [(&str, &str, Kind); 31] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -40,6 +40,8 @@ const KEYS: [(&str, &str, Kind); 27] = [
     ("rpc", "listen_address", Kind::Text),
     ("rpc", "auth", Kind::Text),
     ("rpc", "users", Kind::List),
+    ("rpc", "allowed_hosts", Kind::List),
+    ("rpc", "allowed_origins", Kind::List),
     ("rpc", "max_connections", Kind::Integer),
     ("storage", "engine", Kind::Text),
     ("storage", "cache_mb", Kind::Size),
@@ -54,7 +56,14 @@ const KEYS: [(&str, &str, Kind); 27] = [
     ("logging", "level", Kind::Text),
     ("logging", "format", Kind::Text),
     ("logging", "file", Kind::Path),
+    ("logging", "max_file_mb", Kind::Integer),
+    ("logging", "max_old_files", Kind::Integer),
 ];
+
+/// The key on which the defaults of others depend.
+const NETWORK: (&str, &str) = ("node", "network");
+/// The key whose value is not for everybody's eyes: users with the hashes of their passwords.
+const SECRET: (&str, &str) = ("rpc", "users");
 
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,34 +127,104 @@ struct Setting {
     origin: Origin,
 }
 
+/// One value as a node has it, with where it comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Effective {
+    /// The section.
+    pub section: &'static str,
+    /// The key in it.
+    pub key: &'static str,
+    /// The value; none where nothing is set and there is no default.
+    pub value: Option<Value>,
+    /// Where it was given.
+    pub origin: Origin,
+}
+
+impl Effective {
+    /// The value without what is secret in it: of a user the name is left.
+    #[must_use]
+    pub fn shown(&self) -> Option<Value> {
+        let name = |user: &Value| {
+            let name = user.as_str().and_then(|user| user.split_once(':')).map_or("", |(name, _)| name);
+            Value::String(format!("{name}:..."))
+        };
+        match &self.value {
+            Some(Value::Array(users)) if (self.section, self.key) == SECRET => {
+                Some(Value::Array(users.iter().map(name).collect()))
+            }
+            value => value.clone(),
+        }
+    }
+}
+
+/// All that can be said of a configuration.
+#[derive(Debug)]
+pub struct Examined {
+    /// What a node would run with; none while anything is wrong.
+    pub config: Option<Config>,
+    /// All that is wrong, in the order in which it was found.
+    pub problems: Vec<ConfigError>,
+    /// The value of each key, those that are wrong left out. Secrets are in it as they were given.
+    pub values: Vec<Effective>,
+}
+
+/// What was given, and what of it can't be understood.
+#[derive(Default)]
+struct Given {
+    settings: Vec<Setting>,
+    problems: Vec<ConfigError>,
+}
+
+impl Given {
+    fn add(&mut self, setting: Result<Setting, ConfigError>) {
+        match setting {
+            Ok(setting) => self.settings.push(setting),
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+}
+
 impl Config {
     /// Merges the sources and checks the result.
     ///
     /// # Errors
     /// The first thing that is wrong, with where it was given.
     pub fn load(sources: &ConfigSources) -> Result<Self, ConfigError> {
-        let mut settings = Vec::new();
+        let Examined { config, problems, .. } = Self::examine(sources);
+        match (config, problems.into_iter().next()) {
+            (Some(config), None) => Ok(config),
+            (_, Some(problem)) => Err(problem),
+            (None, None) => Err(whole("it can't be merged".to_owned())),
+        }
+    }
+
+    /// Merges the sources, and says of each value where it comes from, and all that is wrong.
+    #[must_use]
+    pub fn examine(sources: &ConfigSources) -> Examined {
+        let mut given = Given::default();
         let mut directory = PathBuf::new();
         if let Some(path) = &sources.file {
-            settings.extend(read_file(path)?);
+            if let Err(problem) = read_file(path, &mut given) {
+                given.problems.push(problem);
+            }
             directory = path.parent().map(Path::to_owned).unwrap_or_default();
         }
         let mut variables: Vec<_> =
             sources.environment.iter().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX)).collect();
         variables.sort();
         for (variable, text) in variables {
-            settings.push(from_environment(variable, text)?);
+            given.add(from_environment(variable, text));
         }
         let directory = absolute(&directory);
-        resolve_paths(&mut settings, &directory);
-        let from_flags = settings.len();
+        resolve_paths(&mut given.settings, &directory);
+        let from_flags = given.settings.len();
         for (name, text) in &sources.flags {
-            settings.push(from_flag(name, text)?);
+            given.add(from_flag(name, text));
         }
-        if let Some(flags) = settings.get_mut(from_flags..) {
+        if let Some(flags) = given.settings.get_mut(from_flags..) {
             resolve_paths(flags, &absolute(Path::new("")));
         }
-        merge(settings, &directory)
+        merge(given, &directory)
     }
 }
 
@@ -154,49 +233,78 @@ fn absolute(directory: &Path) -> PathBuf {
     std::env::current_dir().map_or_else(|_| directory.to_owned(), |current| current.join(directory))
 }
 
-fn merge(settings: Vec<Setting>, directory: &Path) -> Result<Config, ConfigError> {
-    let network = match settings.iter().rev().find(|s| (s.section, s.key) == ("node", "network")) {
+fn merge(given: Given, directory: &Path) -> Examined {
+    let Given { settings, mut problems } = given;
+    let network = match settings.iter().rev().find(|s| (s.section, s.key) == NETWORK) {
         None => Network::Mainnet,
+        // If it is none, that is found below, where each value is tried.
         Some(setting) => {
-            let text = setting.value.as_str().unwrap_or_default();
-            text.parse().map_err(|problem| bad_value(setting, problem))?
+            setting.value.as_str().and_then(|text| text.parse().ok()).unwrap_or(Network::Mainnet)
         }
     };
     let defaults = Config::of_network(network);
-    let mut merged = table_of(&defaults)?;
     let mut origins = BTreeMap::new();
-    for setting in settings {
-        // Each value is tried alone first, so that an error names its own place.
-        let mut alone = table_of(&defaults)?;
-        insert(&mut alone, &setting);
-        alone.try_into::<Config>().map_err(|error| bad_value(&setting, error.message().trim().to_owned()))?;
-        insert(&mut merged, &setting);
-        origins.insert(format!("{}.{}", setting.section, setting.key), setting.origin);
-    }
-    let mut config = merged.try_into::<Config>().map_err(|error| ConfigError::BadValue {
-        origin: Origin::Default,
-        key: "configuration".to_owned(),
-        problem: error.message().to_owned(),
-    })?;
-    if let Some((key, problem)) = config.first_problem() {
-        let origin = origins.remove(key).unwrap_or(Origin::Default);
-        return Err(ConfigError::BadValue { origin, key: key.to_owned(), problem });
-    }
+    let merged = table_of(&defaults).and_then(|defaults| {
+        let mut merged = defaults.clone();
+        for setting in settings {
+            // Each value is tried alone first, so that an error names its own place.
+            let mut alone = defaults.clone();
+            insert(&mut alone, &setting);
+            match alone.try_into::<Config>() {
+                Ok(_) => {
+                    insert(&mut merged, &setting);
+                    origins.insert(format!("{}.{}", setting.section, setting.key), setting.origin);
+                }
+                Err(error) => problems.push(bad_value(&setting, error.message().trim().to_owned())),
+            }
+        }
+        merged.try_into::<Config>().map_err(|error| whole(error.message().to_owned()))
+    });
+    let mut config = match merged {
+        Ok(config) => config,
+        Err(problem) => {
+            problems.push(problem);
+            return Examined { config: None, problems, values: Vec::new() };
+        }
+    };
+    let origin_of = |key: &str| origins.get(key).cloned().unwrap_or(Origin::Default);
+    problems.extend(config.problems().into_iter().map(|(key, problem)| ConfigError::BadValue {
+        origin: origin_of(key),
+        key: key.to_owned(),
+        problem,
+    }));
     config.node.data_dir = directory.join(&config.node.data_dir);
-    Ok(config)
+    let table = table_of(&config).unwrap_or_default();
+    let values = KEYS.iter().map(|(section, key, _)| Effective {
+        section,
+        key,
+        value: table.get(*section).and_then(|section| section.get(key)).cloned(),
+        origin: origin_of(&format!("{section}.{key}")),
+    });
+    let values = values.collect();
+    Examined { config: problems.is_empty().then_some(config), problems, values }
+}
+
+/// What is wrong with no single value.
+fn whole(problem: String) -> ConfigError {
+    ConfigError::BadValue { origin: Origin::Default, key: "configuration".to_owned(), problem }
 }
 
 fn bad_value(setting: &Setting, problem: String) -> ConfigError {
-    let key = format!("{}.{}", setting.section, setting.key);
+    let (section, name) = (setting.section, setting.key);
+    let key = format!("{section}.{name}");
+    let text = setting.value.as_str().filter(|_| (section, name) == NETWORK);
+    let problem = match text.map(str::parse::<Network>) {
+        // Whoever misses the form may have written a password.
+        _ if (section, name) == SECRET => "expected a list of users, name:salt$hash each".to_owned(),
+        Some(Err(no_network)) => no_network,
+        _ => problem,
+    };
     ConfigError::BadValue { origin: setting.origin.clone(), key, problem }
 }
 
 fn table_of(config: &Config) -> Result<Table, ConfigError> {
-    Table::try_from(config).map_err(|error| ConfigError::BadValue {
-        origin: Origin::Default,
-        key: "configuration".to_owned(),
-        problem: error.to_string(),
-    })
+    Table::try_from(config).map_err(|error| whole(error.to_string()))
 }
 
 fn insert(table: &mut Table, setting: &Setting) {
@@ -217,7 +325,7 @@ fn resolve_paths(settings: &mut [Setting], directory: &Path) {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
+fn read_file(path: &Path, given: &mut Given) -> Result<(), ConfigError> {
     let read_error = |source| ConfigError::Read { path: path.to_owned(), source };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(read_error)?;
@@ -225,10 +333,10 @@ fn read_file(path: &Path) -> Result<Vec<Setting>, ConfigError> {
     if text.len() as u64 > CONFIG_FILE_BYTES_MAX {
         return Err(read_error(std::io::Error::other("it is larger than 1 MiB")));
     }
-    settings_of_toml(path, &text)
+    settings_of_toml(path, &text, given)
 }
 
-fn settings_of_toml(path: &Path, text: &str) -> Result<Vec<Setting>, ConfigError> {
+fn settings_of_toml(path: &Path, text: &str, given: &mut Given) -> Result<(), ConfigError> {
     let syntax = |error: toml::de::Error| ConfigError::Syntax {
         path: path.to_owned(),
         message: error.to_string().trim_end().to_owned(),
@@ -240,23 +348,31 @@ fn settings_of_toml(path: &Path, text: &str) -> Result<Vec<Setting>, ConfigError
         let line = text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1;
         Origin::File { path: path.to_owned(), line }
     };
-    let mut settings = Vec::new();
     for (section_name, section) in spans.get_ref() {
         let origin = origin_at(section_name.span().start);
         let section_name: &str = section_name.get_ref();
-        check_section(section_name, &origin)?;
+        if let Err(unknown) = check_section(section_name, &origin) {
+            given.problems.push(unknown);
+            continue;
+        }
         let Some(keys) = section.get_ref().as_table() else {
             let problem = format!("is a section; write [{section_name}] and its keys below");
-            return Err(ConfigError::BadValue { origin, key: section_name.to_owned(), problem });
+            given.add(Err(ConfigError::BadValue { origin, key: section_name.to_owned(), problem }));
+            continue;
         };
         for name in keys.keys() {
             let origin = origin_at(name.span().start);
-            let (section, key, _) = known_key(section_name, name.get_ref(), &origin)?;
-            let value = values.get(section).and_then(|section| section.get(key));
-            settings.extend(value.map(|value| Setting { section, key, value: value.clone(), origin }));
+            match known_key(section_name, name.get_ref(), &origin) {
+                Err(unknown) => given.problems.push(unknown),
+                Ok((section, key, _)) => {
+                    let value = values.get(section).and_then(|section| section.get(key));
+                    let setting = value.map(|value| Setting { section, key, value: value.clone(), origin });
+                    given.settings.extend(setting);
+                }
+            }
         }
     }
-    Ok(settings)
+    Ok(())
 }
 
 fn from_environment(variable: &str, text: &str) -> Result<Setting, ConfigError> {

@@ -99,7 +99,7 @@ fn unknown_keys_are_named_with_their_line_and_the_nearest_known_one() {
 #[test]
 fn bad_values_are_refused_with_their_place() {
     let key = "a".repeat(64);
-    let cases: [(&str, &str); 22] = [
+    let cases: [(&str, &str); 28] = [
         ("[node]\nnetwork = \"moonnet\"", "line 2: node.network: unknown network \"moonnet\""),
         ("[node]\nnetwork = 7", "line 2: node.network"),
         ("[node]\nname = \"a\\nb\"", "line 2: node.name"),
@@ -122,6 +122,12 @@ fn bad_values_are_refused_with_their_place() {
             "[rpc]\nlisten_address = \"127.0.0.1:24000\"",
             "rpc.listen_address: 127.0.0.1:24000 is taken by network",
         ),
+        ("[rpc]\nallowed_hosts = [\"node.example:1\"]", "line 2: rpc.allowed_hosts: each must be a name"),
+        ("[rpc]\nallowed_hosts = [\"*\"]", "line 2: rpc.allowed_hosts"),
+        ("[rpc]\nallowed_origins = [\"shop.example\"]", "line 2: rpc.allowed_origins: each must be http"),
+        ("[rpc]\nallowed_origins = [\"https://shop.example/\"]", "line 2: rpc.allowed_origins"),
+        ("[logging]\nmax_file_mb = 2000000", "line 2: logging.max_file_mb"),
+        ("[logging]\nmax_old_files = 2000", "line 2: logging.max_old_files"),
         ("[storage]\ncache_mb = 1", "line 2: storage.cache_mb"),
         ("[consensus]\nvote_interval_ms = 5000", "line 2: consensus.vote_interval_ms"),
         ("[mempool]\nmax_bytes = 5", "line 2: mempool.max_bytes"),
@@ -142,6 +148,9 @@ fn bad_values_are_refused_with_their_place() {
     let users = format!("[rpc]\nauth = \"none\"\nusers = [\"me:salt${key}\"]");
     assert!(message(&users, &[], &[]).contains("line 3: rpc.users: has no effect"));
     assert!(load(&users.replace("none", "users"), &[], &[]).is_ok());
+    let of_role = |role: &str| format!("[rpc]\nusers = [\"me:salt${key}:{role}\"]");
+    assert!(["read", "wallet", "admin"].iter().all(|role| load(&of_role(role), &[], &[]).is_ok()));
+    assert!(message(&of_role("root"), &[], &[]).contains("line 2: rpc.users: each must be name:salt$hash"));
     assert!(message("node = 1", &[], &[]).contains("line 1: node: is a section"));
     let text = message(DEVNET, &[("TIMED_RPC__ENABLED", "yes")], &[]);
     assert!(text.contains("TIMED_RPC__ENABLED: rpc.enabled: expected true or false, not \"yes\""), "{text}");
