@@ -37,6 +37,8 @@ enum Command {
     Completions(shell::CompletionsArgs),
     /// Manual pages: timed(1), or all of them into a directory.
     Man(shell::ManArgs),
+    /// All RPC methods as an OpenRPC document, with the shapes of their answers.
+    Openrpc,
     /// A line for `[rpc] users`: a user with the hash of a password, and a role.
     Rpcauth(rpcauth::Args),
 }
@@ -62,6 +64,7 @@ pub fn run(args: &Args, command_line: clap::Command) -> Result<(), CliError> {
             Some(page) => page,
             None => return Ok(()),
         },
+        Command::Openrpc => format!("{:#}", crate::rpc::discover::document()),
         Command::Rpcauth(args) => rpcauth::line(args)?,
     };
     output::line(text.trim_end())

@@ -17,8 +17,8 @@ use super::receipt::PaymentReceipt;
 use super::types::{
     AcceptanceInfo, AddressBalance, AddressHistory, AddressInfo, AddressUtxos, BanInfo, BlockInfo, BlockTip,
     BlockchainInfo, CommitInfo, ConsensusInfo, EventPage, ExplainInfo, FeeEstimate, GenesisInfo, HeaderInfo,
-    HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, MethodHelp, NetTotals,
-    NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo, RawTransactionInfo, Readiness,
+    HeartbeatInfo, IndexInfo, LogInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, MethodHelp,
+    NetTotals, NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo, RawTransactionInfo, Readiness,
     ResourceInfo, TransactionInfo, TransactionStatusInfo, TxOutInfo, UtxoStateInfo, ValidatorsInfo,
 };
 use crate::types::codec::encode;
@@ -88,6 +88,7 @@ fn answer(method: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
         "getreadiness" => of::<Readiness>,
         "getresourceinfo" => of::<ResourceInfo>,
         "getmemoryinfo" => of::<MemoryInfo>,
+        "logging" => of::<LogInfo>,
         "help" => of::<Vec<MethodHelp>>,
         "rpc.discover" => |_: &mut SchemaGenerator| json_schema!({ "type": "object" }),
         _ => return None,
@@ -147,6 +148,9 @@ fn parameter(name: &str) -> Option<Value> {
         "command" => json!({ "enum": ["add", "remove"] }),
         "seconds" => json!({ "type": "integer", "minimum": 1 }),
         "method" => json!({ "type": "string" }),
+        "level" => {
+            json!({ "type": "string", "description": "as [logging] level: a level, and levels of single modules" })
+        }
         _ => return None,
     })
 }

@@ -23,7 +23,7 @@ pub struct ResourceInfo {
 }
 
 /// `logging`: what is logged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogInfo {
     /// A level for everything, then levels of single modules, as `[logging] level`.
     pub level: String,
