@@ -171,7 +171,7 @@ pub fn sample(method: &str) -> Option<Value> {
         | "getrawmempool" | "estimatesmartfee" | "masternodelist" | "getheartbeats" | "listevidence"
         | "getvalidators" | "gettxoutsetinfo" | "getindexinfo" | "getfinalizedsince" | "getnodestatus"
         | "getconsensusinfo" | "getreadiness" | "uptime" | "getresourceinfo" | "getmemoryinfo" | "stop"
-        | "help" | "rpc.discover" => {
+        | "help" | "logging" | "rpc.discover" => {
             json!([])
         }
         "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "waitforblockheight" => json!([1]),
