@@ -15,6 +15,8 @@
     reason = "a failed expectation is a test's verdict"
 )]
 
+#[path = "vectors/browser.rs"]
+mod browser;
 #[path = "support/heard.rs"]
 mod heard;
 #[path = "vectors/make.rs"]
