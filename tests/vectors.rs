@@ -10,6 +10,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub,
     reason = "a failed expectation is a test's verdict"

@@ -25,8 +25,9 @@ pub struct Browser {
 impl Browser {
     /// A browser with one empty page; `None`, and a line that says so, where no Chromium is installed.
     pub fn open() -> Option<Self> {
-        let is_there = Command::new("chromium").arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-        if !is_there.status().is_ok_and(|status| status.success()) {
+        let mut version = Command::new("chromium");
+        version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+        if !version.status().is_ok_and(|status| status.success()) {
             println!("skipped: no chromium is installed");
             return None;
         }

@@ -88,6 +88,7 @@ fn an_address_shows_its_history_as_it_grows() {
     for _ in 0..PAYMENTS {
         let payment = net.chain.spend(&coin, &key, 1, "");
         node.send(&payment).unwrap();
+        node.wait_final(payment.txid());
         coin = Chain::coins(&payment, &key).remove(0);
     }
     node.wait_confirmed(coin.outpoint.txid);

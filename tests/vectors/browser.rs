@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ fn serve(stream: TcpStream, given: &str) -> Option<Value> {
 fn listen(given: String) -> (std::net::SocketAddr, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(1);
     std::thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             // A browser opens connections ahead of need, which must not hold up the others.

@@ -58,14 +58,16 @@ function history(visit) {
     entry.received === 0 ? "" : amount(entry.received_time),
     entry.sent === 0 ? "" : amount(entry.sent_time),
     change(entry),
-    entry.height === null ? "–" : blockLink(entry.height),
+    entry.height === null ? words[entry.status] ?? "–" : blockLink(entry.height),
     h("span", { class: ["final", "confirmed"].includes(entry.status) ? "good" : entry.status === "conflicted" ? "bad" : "" },
       words[entry.status] ?? entry.status),
   ];
   const from = visit.completeFrom === 0 ? "Complete since the genesis document."
     : `Complete from block ${count(visit.completeFrom)} on; this node does not know older ones.`;
+  const heads = [["Transaction"], ["Received", "number spare"], ["Sent", "number spare"], ["Change", "number"], ["Block", "number"],
+    ["State", "wide spare"]];
   return section("History",
-    table([["Transaction"], ["Received", "number spare"], ["Sent", "number spare"], ["Change", "number"], ["Block", "number"], ["State", "wide"]],
+    table(heads,
       entries.map(row), "No transaction."),
     h("p", { class: "quiet" }, `${many(entries.length, "transaction")} shown. `, visit.next ? "" : from),
     visit.next && entries.length < HISTORY_SHOWN_MAX ? button("older", "Older") : null);

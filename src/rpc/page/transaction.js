@@ -47,7 +47,7 @@ const FATES = {
 function fate(state) {
   if (!state || state instanceof RpcError) return "";
   const text = FATES[state.state] ?? state.state;
-  return state.spender ? [`${text} by `, txLink(state.spender)] : text;
+  return state.spender ? h("a", { href: `#/tx/${state.spender}`, title: state.spender }, text) : text;
 }
 
 // -- its way ----------------------------------------------------------------------------------------------------------
