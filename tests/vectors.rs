@@ -18,6 +18,8 @@
 
 #[path = "vectors/browser.rs"]
 mod browser;
+#[path = "vectors/forged.rs"]
+mod forged;
 #[path = "support/heard.rs"]
 mod heard;
 #[path = "vectors/make.rs"]

@@ -78,7 +78,9 @@ mod tests {
         for (path, _, content) in FILES {
             // The name of a kind of elements, which nobody asks for.
             let content = content.replace("\"http://www.w3.org/2000/svg\"", "");
-            for foreign in ["http:", "https:", "ws:", "src=\"//", "href=\"//", "@import", "url(", "import("] {
+            for foreign in
+                ["http:", "https:", "ws://", "wss://", "src=\"//", "href=\"//", "@import", "url(", "import("]
+            {
                 assert!(!content.contains(foreign), "{path} has {foreign}");
             }
         }

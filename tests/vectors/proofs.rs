@@ -18,6 +18,8 @@ pub struct Paid {
     pub second: CertificateVote,
     /// The first member's vote to lock.
     pub lock: CertificateVote,
+    /// Its vote of the next epoch.
+    pub late: CertificateVote,
     voted: Ending,
     included: Ending,
 }
@@ -33,7 +35,7 @@ impl Paid {
         assert_eq!(state.recompute_digest(outputs), state.digest(), "a sound chain");
         let (epoch, set) = (state.next_epoch(), state.validators());
         let vote = |kind, txid| FinalityVote { kind, txid };
-        let of_batch = |place: usize, first, second| -> CertificateVote {
+        let of_batch = |place: usize, epoch, first, second| -> CertificateVote {
             let (seq, member) = (u64::try_from(place).unwrap(), &set.members()[place]);
             let votes = vec![first, second];
             let batch = VoteBatch::signed(&chain_id, epoch, member.id, seq, votes, &secret_of(&member.key));
@@ -41,12 +43,13 @@ impl Paid {
         };
         let (other, own) = (vote(VoteKind::Lock, TxId([0x33; 32])), vote(VoteKind::Final, txid));
         let votes: Vec<CertificateVote> =
-            (0..set.members().len()).map(|place| of_batch(place, other, own)).collect();
+            (0..set.members().len()).map(|place| of_batch(place, epoch, other, own)).collect();
         let voted = Ending::voted(txid, epoch, votes.clone(), set).unwrap();
         let included = Ending::included(txid, &last.block, &last.commit, set).unwrap();
-        let second = of_batch(0, own, own);
-        let lock = of_batch(0, own, vote(VoteKind::Lock, txid));
-        Self { genesis: story.genesis, txid, links, votes, second, lock, voted, included }
+        let second = of_batch(0, epoch, own, own);
+        let lock = of_batch(0, epoch, own, vote(VoteKind::Lock, txid));
+        let late = of_batch(0, epoch + 1, other, own);
+        Self { genesis: story.genesis, txid, links, votes, second, lock, late, voted, included }
     }
 
     pub fn proof(&self, links: &[EpochLink], ending: Ending) -> FinalityProof {
