@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::{PROOFS, digest, forged, hex, list, plain, text, vectors};
+use crate::forged::{self, Forged};
+use crate::{PROOFS, digest, hex, list, plain, text, vectors};
 
 /// A browser takes seconds on a busy machine; only one that hangs comes near it.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -109,7 +110,7 @@ fn run(given: &Value) -> Option<Value> {
 }
 
 /// Proofs made for this test: those that hold, and those that break a rule.
-static FORGED: LazyLock<(Vec<Vec<u8>>, Vec<(&str, Vec<u8>)>)> = LazyLock::new(forged::proofs);
+static FORGED: LazyLock<Forged> = LazyLock::new(forged::proofs);
 
 // -- what it is given -------------------------------------------------------------------------------------------------
 
@@ -125,7 +126,7 @@ fn changed_bytes(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
 /// Proofs that have to be refused, and why.
 fn altered() -> Vec<(String, Vec<u8>)> {
     let mut altered: Vec<(String, Vec<u8>)> =
-        FORGED.1.iter().cloned().map(|(rule, bytes)| (rule.to_owned(), bytes)).collect();
+        FORGED.broken.iter().cloned().map(|(rule, bytes)| (rule.to_owned(), bytes)).collect();
     for proof in list(&PROOFS.1["proofs"]) {
         let bytes = hex(&proof["bytes"]);
         altered.extend(changed_bytes(&bytes));
@@ -216,7 +217,7 @@ static GIVEN: LazyLock<Given> = LazyLock::new(|| {
         "paths": paths,
         "documents": documents.iter().map(|(document, _)| document.clone()).chain(other_documents(document)).collect::<Vec<_>>(),
         "texts": whole.chain(bare).chain(texts.iter().map(|(_, text)| text.clone())).collect::<Vec<_>>(),
-        "proofs": good.chain(altered.iter().map(|(_, bytes)| hex::encode(bytes))).chain(FORGED.0.iter().map(hex::encode)).collect::<Vec<_>>(),
+        "proofs": good.chain(altered.iter().map(|(_, bytes)| hex::encode(bytes))).chain(FORGED.good.iter().map(hex::encode)).collect::<Vec<_>>(),
     });
     let result = run(&given);
     Given { documents, altered, texts, result }
@@ -302,7 +303,7 @@ fn a_browser_accepts_a_proof_and_refuses_each_altered_one() {
     let Some(results) = results() else { return };
     let good = list(&PROOFS.1["proofs"]);
     let (proofs, texts) = (list(&results["proofs"]), list(&results["texts"]));
-    assert_eq!(proofs.len(), good.len() + GIVEN.altered.len() + FORGED.0.len());
+    assert_eq!(proofs.len(), good.len() + GIVEN.altered.len() + FORGED.good.len());
     for found in &proofs[good.len() + GIVEN.altered.len()..] {
         assert_eq!(found["accepted"]["txid"], good[0]["json"]["proves"]["txid"], "{found}");
     }

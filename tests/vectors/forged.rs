@@ -182,8 +182,16 @@ fn votes_against_a_rule(paid: &Paid) -> Vec<(&'static str, Vec<u8>)> {
     broken.into_iter().map(|(rule, proof)| (rule, proof.to_bytes())).collect()
 }
 
-/// Proofs made in the same way that hold, and those that don't; the crate's own check agrees.
-pub fn proofs() -> (Vec<Vec<u8>>, Vec<(&'static str, Vec<u8>)>) {
+/// Proofs made in the same way.
+pub struct Forged {
+    /// Those that hold.
+    pub good: Vec<Vec<u8>>,
+    /// Those that break a rule, which is named.
+    pub broken: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// All of them; the crate's own check agrees.
+pub fn proofs() -> Forged {
     let paid = Paid::of_the_story();
     let forge = Forge::of_the_story(&paid);
     let judge = |bytes: &[u8]| verify(&paid.genesis, &FinalityProof::from_bytes(bytes)?);
@@ -200,5 +208,5 @@ pub fn proofs() -> (Vec<Vec<u8>>, Vec<(&'static str, Vec<u8>)>) {
     for (rule, bytes) in &broken {
         assert!(judge(bytes).is_err(), "{rule}");
     }
-    (good.to_vec(), broken)
+    Forged { good: good.to_vec(), broken }
 }
