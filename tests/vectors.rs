@@ -10,11 +10,16 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     missing_docs,
     unreachable_pub,
     reason = "a failed expectation is a test's verdict"
 )]
 
+#[path = "vectors/browser.rs"]
+mod browser;
+#[path = "vectors/forged.rs"]
+mod forged;
 #[path = "support/heard.rs"]
 mod heard;
 #[path = "vectors/make.rs"]

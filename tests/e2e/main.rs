@@ -15,6 +15,7 @@
 
 mod asking;
 mod bad_input;
+mod browser;
 mod campaign;
 mod copied_key;
 mod crash;
@@ -34,6 +35,7 @@ mod masternode;
 mod net;
 mod new_chain;
 mod offline_signing;
+mod page;
 mod payment;
 mod proof;
 mod raw_peer;

@@ -3,39 +3,72 @@
 use serde_json::{Value, json};
 use timed::protocol::finality_proof::{Ending, EpochLink, FinalityProof, verify};
 use timed::rpc::finality_proof::FinalityProofInfo;
-use timed::types::{CertificateVote, FinalityVote, TxId, Validator, VoteBatch, VoteKind};
+use timed::types::{CertificateVote, FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind};
 
 use crate::story::{Step, Story, secret_of};
 
+/// A payment of the last block, and what proves it.
+pub struct Paid {
+    pub genesis: GenesisDocument,
+    pub txid: TxId,
+    pub links: Vec<EpochLink>,
+    /// Of all members of the set, in its order.
+    pub votes: Vec<CertificateVote>,
+    /// The first member's vote, from a batch that says the same twice: at its second place.
+    pub second: CertificateVote,
+    /// The first member's vote to lock.
+    pub lock: CertificateVote,
+    /// Its vote of the next epoch.
+    pub late: CertificateVote,
+    voted: Ending,
+    included: Ending,
+}
+
+impl Paid {
+    pub fn of_the_story() -> Self {
+        let story = Story::tell();
+        let (chain_id, last) = (story.genesis.chain_id(), story.steps.last().unwrap());
+        let (txid, state) = (last.block.transactions[0].txid(), &last.state);
+        let links: Vec<EpochLink> =
+            story.steps.iter().filter(|step| step.block.header.epoch_end).map(link).collect();
+        let outputs = last.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry));
+        assert_eq!(state.recompute_digest(outputs), state.digest(), "a sound chain");
+        let (epoch, set) = (state.next_epoch(), state.validators());
+        let vote = |kind, txid| FinalityVote { kind, txid };
+        let of_batch = |place: usize, epoch, first, second| -> CertificateVote {
+            let (seq, member) = (u64::try_from(place).unwrap(), &set.members()[place]);
+            let votes = vec![first, second];
+            let batch = VoteBatch::signed(&chain_id, epoch, member.id, seq, votes, &secret_of(&member.key));
+            batch.prove(1).unwrap()
+        };
+        let (other, own) = (vote(VoteKind::Lock, TxId([0x33; 32])), vote(VoteKind::Final, txid));
+        let votes: Vec<CertificateVote> =
+            (0..set.members().len()).map(|place| of_batch(place, epoch, other, own)).collect();
+        let voted = Ending::voted(txid, epoch, votes.clone(), set).unwrap();
+        let included = Ending::included(txid, &last.block, &last.commit, set).unwrap();
+        let second = of_batch(0, epoch, own, own);
+        let lock = of_batch(0, epoch, own, vote(VoteKind::Lock, txid));
+        let late = of_batch(0, epoch + 1, other, own);
+        Self { genesis: story.genesis, txid, links, votes, second, lock, late, voted, included }
+    }
+
+    pub fn proof(&self, links: &[EpochLink], ending: Ending) -> FinalityProof {
+        FinalityProof::new(self.genesis.chain_id(), self.txid, links.to_vec(), ending)
+    }
+}
+
 /// Of the last block's first payment: by votes, and by its block.
 pub fn vectors() -> Value {
-    let story = Story::tell();
-    let (chain_id, last) = (story.genesis.chain_id(), story.steps.last().unwrap());
-    let (txid, state) = (last.block.transactions[0].txid(), &last.state);
-    let links: Vec<EpochLink> =
-        story.steps.iter().filter(|step| step.block.header.epoch_end).map(link).collect();
-    let outputs = last.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry));
-    assert_eq!(state.recompute_digest(outputs), state.digest(), "a sound chain");
-    let (epoch, set) = (state.next_epoch(), state.validators());
-    let vote = |(place, member): (usize, &Validator)| -> CertificateVote {
-        let vote = |kind, txid| FinalityVote { kind, txid };
-        let votes = vec![vote(VoteKind::Lock, TxId([0x33; 32])), vote(VoteKind::Final, txid)];
-        let seq = u64::try_from(place).unwrap();
-        let batch = VoteBatch::signed(&chain_id, epoch, member.id, seq, votes, &secret_of(&member.key));
-        batch.prove(1).unwrap()
-    };
-    let votes = set.members().iter().enumerate().map(vote);
-    let voted = Ending::voted(txid, epoch, votes, set).unwrap();
-    let included = Ending::included(txid, &last.block, &last.commit, set).unwrap();
-    let text = |ending| {
-        let proof = FinalityProof::new(chain_id, txid, links.clone(), ending);
-        let proved = verify(&story.genesis, &proof).unwrap();
+    let paid = Paid::of_the_story();
+    let text = |ending: &Ending| {
+        let proof = paid.proof(&paid.links, ending.clone());
+        let proved = verify(&paid.genesis, &proof).unwrap();
         let info = FinalityProofInfo::of(&proof, &proved);
         json!({ "bytes": hex::encode(proof.to_bytes()), "json": info })
     };
     json!({
-        "document": story.genesis.to_toml().unwrap(),
-        "proofs": [text(voted), text(included)],
+        "document": paid.genesis.to_toml().unwrap(),
+        "proofs": [text(&paid.voted), text(&paid.included)],
     })
 }
 

@@ -1,114 +1,36 @@
-// The explorer: asks the node that served this page, over the same JSON-RPC as everybody, and shows what it says.
-//
-// Whatever comes from the node is put on the page as text, never as markup.
-"use strict";
+// The explorer: shows what the node that served this page says, as it says it.
+
+import { ask, call, RpcError } from "./node.js";
+import {
+  addressLink, ago, amount, barChart, blockLink, bytes, card, count, facts, h, lineChart, link, many, milliseconds, morph, section,
+  short, table, txLink,
+} from "./draw.js";
+import { addPool, BLOCKS_SHOWN, live, onNews, perSecond, readBlocks, readFinals, SECONDS_KEPT, seen } from "./feed.js";
+import { address, older } from "./address.js";
+import { check, saveProof, saveReceipt, transaction } from "./transaction.js";
 
 const POLL_MS = 1000;
-const BLOCKS_SHOWN = 12;
+// Of what subscriptions tell at once; more often than this nobody reads.
+const PAUSE_MS = 200;
+// How often a view that is told what happens asks for the rest.
+const TOLD_POLL_MS = 5000;
 const FINALS_SHOWN = 12;
-// A request may cost only so much; what is left comes with the next one.
-const HEADERS_ASKED = 8;
-const OUTPUTS_SHOWN = 100;
-const INPUTS_RESOLVED = 20;
-
-// -- the node ---------------------------------------------------------------------------------------------------------
-
-class RpcError extends Error {
-  constructor(error) {
-    super(error.message);
-    this.reason = error.data?.reason ?? "";
-    this.hint = error.data?.hint ?? "";
-  }
-}
-
-/** Makes several calls in one request: `[["getblockcount"], ["getblock", 1]]`; each answer is a result or an RpcError. */
-async function ask(calls) {
-  const body = calls.map(([method, ...params], id) => ({ jsonrpc: "2.0", id, method, params }));
-  const response = await fetch("/", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  const answers = await response.json();
-  if (!Array.isArray(answers)) throw new RpcError(answers.error ?? { message: `HTTP ${response.status}` });
-  const sorted = new Array(calls.length);
-  for (const { id, result, error } of answers) sorted[id] = error ? new RpcError(error) : result;
-  return sorted;
-}
-
-/** One call. */
-async function call(method, ...params) {
-  const [answer] = await ask([[method, ...params]]);
-  if (answer instanceof RpcError) throw answer;
-  return answer;
-}
-
-// -- the page ---------------------------------------------------------------------------------------------------------
-
-/** An element with attributes and children; texts become text nodes. */
-function h(name, attributes, ...children) {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes ?? {})) {
-    if (value !== undefined && value !== null) element.setAttribute(key, value);
-  }
-  for (const child of children.flat(Infinity)) {
-    if (child !== undefined && child !== null) element.append(child);
-  }
-  return element;
-}
-
-const link = (to, text, kind) => h("a", { href: `#/${to}`, class: kind }, text);
-const short = (hash) => (hash.length > 20 ? `${hash.slice(0, 10)}…${hash.slice(-6)}` : hash);
-const count = (number) => Number(number).toLocaleString("en-US");
-
-/** `10000.50000000` as `10,000.5 TIME`. */
-function amount(text) {
-  const [whole, fraction = ""] = String(text).split(".");
-  const rest = fraction.replace(/0+$/, "");
-  return `${count(whole)}${rest ? `.${rest}` : ""} TIME`;
-}
-
-function ago(ms) {
-  const seconds = Math.max(0, Math.round((Date.now() - ms) / 1000));
-  if (seconds < 60) return `${seconds} s ago`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
-  if (seconds < 172800) return `${Math.floor(seconds / 3600)} h ago`;
-  return new Date(ms).toISOString().replace("T", " ").slice(0, 16);
-}
-
-const blockLink = (height) => (height === 0 ? "genesis" : link(`block/${height}`, count(height)));
-const many = (number, name) => `${count(number)} ${name}${number === 1 ? "" : "s"}`;
-const named = (whole) => (whole ? "hash" : "hash short");
-const txLink = (txid, whole) => link(`tx/${txid}`, whole ? txid : short(txid), named(whole));
-const addressLink = (address) => link(`address/${address}`, short(address), named(false));
-
-function table(heads, rows, empty) {
-  if (rows.length === 0) return h("p", { class: "quiet" }, empty);
-  const cell = (content, at) => h("td", { class: heads[at][1] }, content);
-  return h("table", null,
-    h("thead", null, h("tr", null, heads.map(([text, kind]) => h("th", { scope: "col", class: kind }, text)))),
-    h("tbody", null, rows.map((row) => h("tr", null, row.map(cell)))));
-}
-
-function facts(entries) {
-  const shown = entries.filter(([, value]) => value !== undefined && value !== null && value !== "");
-  return h("dl", { class: "facts" }, shown.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
-}
-
-const section = (title, ...content) => h("section", null, title ? h("h2", null, title) : null, content);
-
-function card(name, value, note) {
-  return h("dl", { class: "card" }, h("dt", null, name), h("dd", null, value, note ? h("small", null, note) : null));
-}
+const LATENCIES_SHOWN = 120;
 
 function trouble(text) {
   const line = document.getElementById("trouble");
   line.hidden = !text;
-  line.textContent = text;
+  if (line.textContent !== text) line.textContent = text;
 }
 
+const view = document.getElementById("view");
+
 function show(...content) {
-  document.getElementById("view").replaceChildren(...content.flat(Infinity).filter(Boolean));
+  const fresh = view.cloneNode(false);
+  fresh.append(...content.flat(Infinity).filter(Boolean));
+  morph(view, fresh);
+  const title = view.querySelector("h1")?.textContent;
+  document.title = title ? `${title} · TIME Coin explorer` : "TIME Coin explorer";
 }
 
 function failed(error) {
@@ -118,65 +40,62 @@ function failed(error) {
 
 // -- overview ---------------------------------------------------------------------------------------------------------
 
-const seen = { blocks: new Map(), finals: [], cursor: null };
-
 function middle(numbers) {
   if (numbers.length === 0) return null;
   return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)];
 }
 
-const milliseconds = (us) => `${(us / 1000).toFixed(us < 10000 ? 1 : 0)} ms`;
-
-async function readFinals() {
-  const page = await call("getfinalizedsince", seen.cursor ?? -FINALS_SHOWN, 1000);
-  seen.cursor = page.next_cursor;
-  const now = Date.now();
-  const events = page.events.map((event) => ({ ...event, at: now - (event.age_us ?? 0) / 1000 }));
-  seen.finals = [...seen.finals, ...events].slice(-1000);
+function charts(finals) {
+  const latencies = finals.map((event) => event.latency_us).filter((us) => us !== null).slice(-LATENCIES_SHOWN);
+  const rates = perSecond(SECONDS_KEPT);
+  const chart = (title, says, drawing) => h("figure", null, h("figcaption", null, h("b", null, title), h("span", null, says)), drawing);
+  const between = (numbers, shown) => `${shown(Math.min(...numbers))} to ${shown(Math.max(...numbers))}`;
+  const latency = latencies.length === 0 ? "no payment yet" : `last ${latencies.length}: ${between(latencies, milliseconds)}`;
+  const rate = `last minute: ${count(rates.reduce((sum, one) => sum + one, 0))}, at most ${count(Math.max(...rates))} a second`;
+  const pool = seen.pool.length === 0 ? "" : `since this page opened: ${between(seen.pool, count)}`;
+  return h("div", { class: "charts" },
+    chart("Time to final", latency, lineChart(latencies, `Time to final, ${latency}`)),
+    chart("Payments a second", rate, barChart(rates, `Payments a second, ${rate}`)),
+    chart("Pool", pool, lineChart(seen.pool, `Payments in the pool, ${pool}`)));
 }
 
-async function readBlocks(tip) {
-  const first = Math.max(1, tip - BLOCKS_SHOWN + 1);
-  const missing = [];
-  for (let height = first; height <= tip; height += 1) {
-    if (!seen.blocks.has(height)) missing.push(height);
+async function overview(_argument, visit) {
+  visit.polls = POLL_MS;
+  if (!visit.node || Date.now() - visit.asked >= POLL_MS - PAUSE_MS) {
+    const answers = await ask([["getnodestatus"], ["getblockchaininfo"], ["getconsensusinfo"], ["getmempoolinfo"]]);
+    for (const answer of answers) if (answer instanceof RpcError) throw answer;
+    [visit.node, visit.chain, visit.consensus, visit.pool] = answers;
+    visit.asked = Date.now();
+    addPool(visit.pool.size);
+    await readFinals();
+    await readBlocks(visit.chain.blocks);
   }
-  if (missing.length > 0) {
-    const newest = missing.slice(-HEADERS_ASKED);
-    const blocks = await ask(newest.map((height) => ["getblockheader", height]));
-    blocks.forEach((block) => block instanceof RpcError || seen.blocks.set(block.height, block));
-  }
-  for (const height of seen.blocks.keys()) {
-    if (height < first || height > tip) seen.blocks.delete(height);
-  }
-}
-
-async function overview() {
-  const [node, chain, consensus, pool] = await ask([
-    ["getnodestatus"], ["getblockchaininfo"], ["getconsensusinfo"], ["getmempoolinfo"],
-  ]);
-  for (const answer of [node, chain, consensus, pool]) if (answer instanceof RpcError) throw answer;
-  await Promise.all([readBlocks(chain.blocks), readFinals()]);
-  const recent = seen.finals.filter((event) => event.at > Date.now() - 10000);
-  const latency = middle((recent.length > 0 ? recent : seen.finals).map((event) => event.latency_us).filter((us) => us !== null));
-  const blocks = [...seen.blocks.values()].sort((a, b) => b.height - a.height);
-  const finals = seen.finals.slice(-FINALS_SHOWN).reverse();
+  const { node, chain, consensus, pool } = visit;
+  const all = [...seen.finals.values()];
+  const recent = all.filter((event) => event.at > Date.now() - 10000);
+  const latency = middle((recent.length > 0 ? recent : all).map((event) => event.latency_us).filter((us) => us !== null));
+  const blocks = [...seen.blocks.values()].sort((a, b) => b.height - a.height).slice(0, BLOCKS_SHOWN);
+  const finals = all.slice(-FINALS_SHOWN).reverse();
+  const tip = Math.max(chain.blocks, blocks[0]?.height ?? 0);
   trouble(node.reasons.join(" · "));
   return [
+    h("h1", { class: "unseen" }, "Overview"),
     h("div", { class: "cards" },
-      card("Block", blockLink(chain.blocks), blocks[0] ? ago(blocks[0].time) : ""),
+      card("Block", blockLink(tip), blocks[0] ? ago(blocks[0].time) : ""),
       card("Final after", latency === null ? "–" : milliseconds(latency), "median, from this node's acceptance"),
-      card("Final a second", count(recent.length / 10), "over ten seconds"),
+      card("Final a second", count(perSecond(10).reduce((sum, one) => sum + one, 0) / 10), "over ten seconds"),
       card("Waiting", count(pool.size), `${count(pool.certified_waiting)} for a block`),
       card("Masternodes", `${node.masternodes_connected} of ${node.masternodes_total}`, "connected"),
       card("Epoch", count(chain.epoch), consensus.closing ? "ending" : `round ${consensus.round}, ${consensus.step}`),
       card("Supply", count(String(chain.supply_time).split(".")[0]), "TIME")),
+    charts(all),
     h("div", { class: "pair" },
       section("Blocks", table([["Height"], ["Payments", "number"], ["Round", "number"], ["When", "wide"]],
-        blocks.map((block) => [blockLink(block.height), count(block.nTx), block.round, ago(block.time)]),
+        blocks.map((block) => [blockLink(block.height), count(block.transactions), block.round, ago(block.time)]),
         "No block yet.")),
-      section("Final payments", table([["Transaction"], ["After", "number"], ["When", "wide"]],
-        finals.map((event) => [txLink(event.txid), event.latency_us === null ? "–" : milliseconds(event.latency_us), ago(event.at)]),
+      section("Final payments", table([["Transaction"], ["Amount", "number"], ["After", "number"], ["When", "wide spare"]],
+        finals.map((event) => [txLink(event.txid), amount(event.amount_time),
+          event.latency_us === null ? "–" : milliseconds(event.latency_us), ago(event.at)]),
         "None since this node started."))),
   ];
 }
@@ -209,96 +128,8 @@ async function block(id) {
   ];
 }
 
-/** What the inputs are worth and whose they were, as far as this node has their transactions. */
-async function origins(vin) {
-  const asked = vin.slice(0, INPUTS_RESOLVED);
-  if (asked.length === 0) return [];
-  const parents = await ask(asked.map((name) => ["getrawtransaction", name.split(":")[0], 1]));
-  return asked.map((name, at) => {
-    const parent = parents[at];
-    return parent instanceof RpcError ? null : parent.vout[Number(name.split(":")[1])] ?? null;
-  });
-}
-
-const words = {
-  unknown: "unknown here", pending: "waiting for votes", certified: "certified", final: "final", confirmed: "final, in a block",
-};
-
-async function transaction(txid) {
-  const [status, raw, explained] = await ask([
-    ["gettransactionstatus", txid], ["getrawtransaction", txid, 1], ["explaintransaction", txid],
-  ]);
-  if (status instanceof RpcError) throw status;
-  if (status.status === "unknown" && raw instanceof RpcError) throw raw;
-  const content = [
-    h("h1", null, "Transaction"),
-    section(null, facts([
-      ["Txid", h("span", { class: "hash" }, txid)],
-      ["State", h("span", { class: status.status === "final" || status.status === "confirmed" ? "good" : "" },
-        words[status.status] ?? status.status)],
-      ["Final after", status.finality_latency_ms === null ? "" : `${status.finality_latency_ms.toFixed(1)} ms here`],
-      ["Block", status.height === null ? "" : [blockLink(status.height), ` (${many(status.confirmations, "confirmation")})`]],
-      ["Kind", raw instanceof RpcError ? "" : raw.kind],
-      ["Memo", raw instanceof RpcError ? "" : memo(raw.memo)],
-      ["Size", raw instanceof RpcError ? "" : `${count(raw.size)} bytes`],
-    ])),
-  ];
-  if (!(explained instanceof RpcError) && explained.votes !== null) {
-    const votes = explained.votes;
-    content.push(section("Votes", explained.says.map((line) => h("p", null, line)),
-      table([["Masternode", "hash short"], ["Weight", "number"], ["Lock"], ["Final"], ["", "wide"]],
-        votes.masternodes.map((member) => [short(member.id), count(member.weight), member.lock ? "yes" : "–",
-          member.final ? "yes" : "–", member.connected ? "" : h("span", { class: "bad" }, "not connected")]), "")));
-    if (votes.conflicts.length > 0) {
-      content.push(section("Conflicts", table([["Transaction", "wide"], ["Lock weight", "number"]],
-        votes.conflicts.map((rival) => [txLink(rival.txid, true), count(rival.lock_weight)]), "")));
-    }
-  }
-  if (!(raw instanceof RpcError)) {
-    const from = await origins(raw.vin);
-    content.push(h("div", { class: "pair" },
-      section("Spends", table([["Output", "wide"], ["Amount", "number"]], raw.vin.map((name, at) => [
-        [txLink(name.split(":")[0]), `:${name.split(":")[1]} `, from[at] ? addressLink(from[at].address) : ""],
-        from[at] ? amount(from[at].value_time) : ""]), "Nothing: its coins are new.")),
-      section("Pays", table([["Address", "wide"], ["Amount", "number"]],
-        raw.vout.map((output) => [addressLink(output.address), amount(output.value_time)]), "Nobody."))));
-  }
-  return content;
-}
-
-/** A memo as text where it is one, else in hexadecimal. */
-function memo(hex) {
-  if (!hex) return "";
-  const bytes = Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return /^[^\p{C}]+$/u.test(text) ? text : hex;
-  } catch {
-    return hex;
-  }
-}
-
-async function address(text) {
-  const [balance, page] = await ask([["getaddressbalance", text], ["getaddressutxos", text, OUTPUTS_SHOWN]]);
-  for (const answer of [balance, page]) if (answer instanceof RpcError) throw answer;
-  const more = page.next ? ` (the first ${count(page.utxos.length)})` : "";
-  return [
-    h("h1", null, "Address"),
-    section(null, facts([
-      ["Address", h("span", { class: "hash" }, text)],
-      ["Total", amount(balance.total_time)],
-      ["Spendable", amount(balance.spendable_time)],
-      ["Collateral", balance.bound === 0 ? "" : amount(balance.bound_time)],
-    ])),
-    section(`${many(balance.utxo_count, "unspent output")}${more}`,
-      table([["Transaction"], ["Amount", "number"], ["Block", "number"], ["", "wide"]],
-        page.utxos.map((utxo) => [[txLink(utxo.txid), `:${utxo.vout}`], amount((utxo.value / 1e8).toFixed(8)),
-          utxo.height === null ? "–" : blockLink(utxo.height),
-          utxo.bound ? "collateral" : utxo.spendable ? "" : "being spent"]), "None.")),
-  ];
-}
-
-async function masternodes() {
+async function masternodes(_argument, visit) {
+  visit.polls = POLL_MS;
   const [all, heartbeats] = await ask([["masternodelist"], ["getheartbeats"]]);
   for (const answer of [all, heartbeats]) if (answer instanceof RpcError) throw answer;
   const heard = new Map(heartbeats.map((beat) => [beat.masternode, beat.heard_ms]));
@@ -313,7 +144,8 @@ async function masternodes() {
   ];
 }
 
-async function peers() {
+async function peers(_argument, visit) {
+  visit.polls = POLL_MS;
   const all = await call("getpeerinfo");
   return [
     h("h1", null, many(all.length, "peer")),
@@ -325,46 +157,119 @@ async function peers() {
   ];
 }
 
-function bytes(number) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let [value, at] = [number, 0];
-  while (value >= 1000 && at < units.length - 1) [value, at] = [value / 1000, at + 1];
-  return `${value.toFixed(at === 0 || value >= 100 ? 0 : 1)} ${units[at]}`;
-}
-
 // -- ways -------------------------------------------------------------------------------------------------------------
 
 const VIEWS = { "": overview, block, tx: transaction, address, masternodes, peers };
-const LIVE = new Set(["", "masternodes", "peers", "tx"]);
-let turn = 0;
+// Views that show what the feed brings.
+const FED = new Set([overview]);
+const ACTIONS = { older, saveProof, saveReceipt, check };
+
+/** One look at one view, until the next one. A view keeps here what it wants to find at the next drawing. */
+class Visit {
+  #ends = [];
+  #wake = () => {};
+  #stale = false;
+  #keys = new Set();
+
+  constructor() {
+    this.over = false;
+    /** Milliseconds until it is drawn again by itself; 0 for never. */
+    this.polls = 0;
+  }
+
+  /** Draws again when the node tells of something under a topic. */
+  follow(topic, about) {
+    if (this.#keys.has(topic)) return;
+    this.#keys.add(topic);
+    const subscription = live.follow(topic, about, null, (page) => page.events.length > 0 && this.redraw());
+    let was = live.on;
+    const changed = () => {
+      if (was !== live.on) this.redraw();
+      was = live.on;
+    };
+    this.#ends.push(subscription.stop, onNews(changed));
+    this.polls = POLL_MS;
+  }
+
+  feeds() {
+    this.#ends.push(onNews(() => this.redraw()));
+  }
+
+  redraw() {
+    this.#stale = true;
+    this.#wake();
+  }
+
+  /** What is told from here on is not in what is drawn now. */
+  drawing() {
+    this.#stale = false;
+  }
+
+  /** Until it is to be drawn again; `false` when it is over. */
+  async wait() {
+    const told = this.#keys.size > 0 && live.on;
+    const pause = told ? Math.max(this.polls, TOLD_POLL_MS) : this.polls;
+    const woken = new Promise((resolve) => {
+      this.#wake = resolve;
+      if (this.#stale || this.over) resolve();
+    });
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    let timer;
+    const late = new Promise((resolve) => { if (pause > 0) timer = setTimeout(resolve, pause - PAUSE_MS); });
+    await Promise.race([woken, late]);
+    clearTimeout(timer);
+    return !this.over;
+  }
+
+  end() {
+    this.over = true;
+    this.#ends.forEach((end) => end());
+    this.#wake();
+  }
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
+
+let visit = new Visit();
 
 async function go() {
-  const [, view = "", argument = ""] = location.hash.split("/");
-  const mine = ++turn;
+  visit.end();
+  const mine = new Visit();
+  visit = mine;
+  const [, name = "", argument = ""] = location.hash.split("/");
   for (const entry of document.querySelectorAll("nav a")) {
-    if (entry.getAttribute("href") === `#/${view}`) entry.setAttribute("aria-current", "page");
+    if (entry.getAttribute("href") === `#/${name}`) entry.setAttribute("aria-current", "page");
     else entry.removeAttribute("aria-current");
   }
-  const draw = VIEWS[view];
-  if (!draw) return failed(new Error("There is no such page."));
-  let first = true;
-  while (mine === turn) {
-    if (first || !document.hidden) {
-      try {
-        const content = await draw(decodeURIComponent(argument));
-        if (mine !== turn) return;
-        if (view !== "") trouble("");
-        show(content);
-      } catch (error) {
-        if (mine !== turn) return;
-        if (error instanceof RpcError) failed(error);
-        else trouble("The node does not answer; this page goes on asking.");
+  const draw = Object.hasOwn(VIEWS, name) ? VIEWS[name] : null;
+  const about = decoded(argument);
+  if (!draw || about === null) return failed(new Error("There is no such page."));
+  if (FED.has(draw)) mine.feeds();
+  do {
+    if (document.hidden && mine.drawn) continue;
+    mine.drawing();
+    try {
+      const content = await draw(about, mine);
+      if (mine.over) return;
+      if (name !== "") trouble("");
+      show(content);
+    } catch (error) {
+      if (mine.over) return;
+      if (error instanceof RpcError) failed(error);
+      else {
+        console.error(error);
+        trouble("The node does not answer; this page goes on asking.");
+        mine.polls ||= POLL_MS;
       }
     }
-    first = false;
-    if (!LIVE.has(view)) return;
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-  }
+    mine.drawn = true;
+  } while (await mine.wait());
 }
 
 /** Where a search leads. */
@@ -383,21 +288,58 @@ async function find(query) {
   throw new Error(`Neither a height nor a hash, and no address: ${judged.error}`);
 }
 
+const query = document.getElementById("query");
+
 document.getElementById("search").addEventListener("submit", async (event) => {
   event.preventDefault();
-  const query = document.getElementById("query").value;
-  if (!query.trim()) return;
+  if (!query.value.trim()) return;
   try {
-    location.hash = `#/${await find(query)}`;
+    const found = `#/${await find(query.value)}`;
+    if (location.hash === found) await go();
+    else location.hash = found;
   } catch (error) {
-    turn += 1;
+    visit.end();
     failed(error);
+  }
+  view.focus();
+});
+
+document.addEventListener("keydown", (event) => {
+  const writing = ["INPUT", "TEXTAREA", "SELECT"].includes(event.target.nodeName);
+  if (event.key === "/" && !writing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    event.preventDefault();
+    query.focus();
+    query.select();
+  } else if (event.key === "Escape" && event.target === query) {
+    query.value = "";
+    query.blur();
   }
 });
 
-window.addEventListener("hashchange", go);
+view.addEventListener("click", async (event) => {
+  const name = event.target.closest("[data-do]")?.dataset.do;
+  if (!name) return;
+  const mine = visit;
+  try {
+    await ACTIONS[name](mine);
+    trouble("");
+  } catch (error) {
+    trouble(error instanceof RpcError ? [error.message, error.hint].filter(Boolean).join("; ") : "The node does not answer.");
+  }
+  mine.redraw();
+});
+
+window.addEventListener("hashchange", () => {
+  window.scrollTo(0, 0);
+  // The next tab key begins where the new content does.
+  view.focus({ preventScroll: true });
+  go();
+});
+
 call("getnodestatus").then((node) => {
   document.getElementById("network").textContent = node.network;
   document.getElementById("about").textContent = `timed ${node.version}${node.name ? ` · ${node.name}` : ""}`;
 }).catch(() => {});
+// For all views, so that the overview and the sign are up to date from the first look.
+readFinals().catch(() => {});
 go();

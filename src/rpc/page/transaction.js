@@ -1,0 +1,215 @@
+// One transaction: how far it has come, what it moves, and the proof that it is final.
+
+import { ask, call, callText, RpcError } from "./node.js";
+import { addressLink, amount, blockLink, button, count, facts, h, many, ofUnits, section, short, table, txLink, units } from "./draw.js";
+import { words } from "./address.js";
+import { parseGenesis, ProofError, toHex, unable, verifyText } from "./proof.js";
+
+const INPUTS_RESOLVED = 20;
+const OUTPUTS_ASKED = 20;
+// A genesis document with a hundred masternodes and many allocations stays far below it.
+const DOCUMENT_BYTES_MAX = 16 << 20;
+
+/** A memo as text where it is one, else in hexadecimal. */
+function memo(hex) {
+  if (!hex) return "";
+  const bytes = Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return /^[^\p{C}]+$/u.test(text) ? text : hex;
+  } catch {
+    return hex;
+  }
+}
+
+/** What the inputs are worth and whose they were, as far as this node has their transactions. */
+async function origins(vin) {
+  const asked = vin.slice(0, INPUTS_RESOLVED);
+  if (asked.length === 0) return [];
+  const parents = await ask(asked.map((name) => ["getrawtransaction", name.split(":")[0], 1]));
+  return asked.map((name, at) => {
+    const parent = parents[at];
+    return parent instanceof RpcError ? null : parent.vout[Number(name.split(":")[1])] ?? null;
+  });
+}
+
+/** What became of the outputs, of the first ones. */
+async function fates(txid, vout) {
+  const asked = vout.slice(0, OUTPUTS_ASKED);
+  if (asked.length === 0) return [];
+  return ask(asked.map((output) => ["getutxostate", txid, output.n]));
+}
+
+const FATES = {
+  unspent: "unspent", locked: "being spent", spent_pending: "being spent", spent_finalized: "spent", confirmed: "spent", unknown: "–",
+};
+
+function fate(state) {
+  if (!state || state instanceof RpcError) return "";
+  const text = FATES[state.state] ?? state.state;
+  return state.spender ? h("a", { href: `#/tx/${state.spender}`, title: state.spender }, text) : text;
+}
+
+// -- its way ----------------------------------------------------------------------------------------------------------
+
+const clock = (ms) => new Date(ms).toISOString().slice(11, 23);
+
+/** From the coins that it spends to the block that contains it. */
+function way(status, isReward, blockTime) {
+  const reached = ["pending", "certified", "final", "confirmed"].indexOf(status.status);
+  const after = (from, to) => (from !== null && to !== null && to >= from ? `+${to - from} ms` : "");
+  const { accepted_ms: accepted, certified_ms: certified, final_ms: final } = status;
+  const stations = [
+    ["Unspent", isReward ? "new coins" : "the coins it spends", ""],
+    ["Accepted", accepted === null ? "" : clock(accepted), ""],
+    ["Certified", certified === null ? "" : clock(certified), after(accepted, certified)],
+    ["Final", final === null ? "" : clock(final), after(accepted, final)],
+    ["Confirmed", status.height === null ? "" : ["block ", blockLink(status.height)], blockTime === null ? "" : clock(blockTime)],
+  ];
+  const shown = stations.map(([name, when, more], at) => {
+    const done = at === 0 || reached >= at - 1;
+    return h("li", { class: done ? "done" : "", "aria-current": at === reached + 1 ? "step" : null },
+      h("b", null, name), h("span", null, when || (done ? "not seen here" : "not yet")), more ? h("small", null, more) : null);
+  });
+  if (status.status === "conflicted") {
+    shown.splice(2, 3, h("li", { class: "lost", "aria-current": "step" }, h("b", null, "Conflicted"),
+      h("span", null, status.winner ? ["its coin went to ", txLink(status.winner)] : "another transaction has its coin")));
+  }
+  return section("From unspent to confirmed", h("ol", { class: "way" }, shown),
+    h("p", { class: "quiet" }, "Times are this node's, in UTC; a node that started later has not seen them."));
+}
+
+// -- its proof --------------------------------------------------------------------------------------------------------
+
+function save(name, text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 60000);
+}
+
+/** The actions of the buttons. */
+export const saveProof = async ({ txid }) => save(`proof-${txid.slice(0, 8)}.json`, await callText("getfinalityproof", txid));
+export const saveReceipt = async ({ txid }) => save(`receipt-${txid.slice(0, 8)}.json`, await callText("getreceipt", txid));
+
+/** The document that was chosen, or else the node's; with words for where it is from. */
+async function theDocument() {
+  const [file] = document.getElementById("genesis")?.files ?? [];
+  if (!file) {
+    const { toml } = await call("getgenesis");
+    return [toml, "the genesis document that this node gave: this shows that the node does not contradict itself. "
+      + "Choose a document that you have from elsewhere to rely on nobody but its masternodes"];
+  }
+  if (file.size > DOCUMENT_BYTES_MAX) throw new ProofError(`${file.name} is too large for a genesis document`);
+  return [await file.text(), `the genesis document of ${file.name}`];
+}
+
+/** Checks the proof in this browser; the verdict stands in `visit.verdict`. */
+export async function check(visit) {
+  visit.verdict = { text: "Checking …" };
+  visit.redraw();
+  try {
+    const problem = unable();
+    if (problem !== null) throw new ProofError(problem);
+    const [document, from] = await theDocument();
+    const genesis = parseGenesis(document);
+    const proved = await verifyText(genesis, await callText("getfinalityproof", visit.txid));
+    if (proved.txid !== visit.txid) throw new ProofError(`it is of another transaction, ${proved.txid}`);
+    visit.verdict = {
+      good: true,
+      text: `The proof holds: final in epoch ${count(proved.epoch)}`
+        + `${proved.height === null ? ", by votes" : `, in block ${count(proved.height)}`}, signed by ${proved.signers} of `
+        + `${many(proved.validators, "masternode")} with weight ${count(proved.signed_weight)} of ${count(proved.total_weight)}, `
+        + `${count(proved.quorum)} needed.`,
+      more: `Checked in this browser with ${from}. Chain ${toHex(genesis.chainId)}.`,
+    };
+  } catch (error) {
+    if (!(error instanceof ProofError || error instanceof RpcError)) throw error;
+    visit.verdict = { good: false, text: `Nothing is proved: ${error.message}`, more: error.hint };
+  }
+}
+
+function proof(status, visit) {
+  if (status.status !== "final" && status.status !== "confirmed") {
+    return section("Proof", h("p", { class: "quiet" }, "There is one as soon as the transaction is final."));
+  }
+  const verdict = visit.verdict;
+  return section("Proof",
+    h("p", null, "Anybody who has the genesis document can check that this is final, without a node."),
+    h("div", { class: "buttons" },
+      button("saveProof", "Save proof"), button("saveReceipt", "Save receipt"), button("check", "Check it here")),
+    h("p", null, h("label", { for: "genesis" }, "Check it with this genesis document (the node's own, where none is chosen):"),
+      h("input", { id: "genesis", type: "file" })),
+    h("div", { id: "verdict", role: "status" }, verdict ? [
+      h("p", { class: verdict.good === false ? "bad" : verdict.good ? "good" : "" }, verdict.text),
+      verdict.more ? h("p", { class: "quiet hash-inside" }, verdict.more) : null] : null));
+}
+
+// -- all of it --------------------------------------------------------------------------------------------------------
+
+function votesOf(explained) {
+  if (explained instanceof RpcError || explained.votes === null) return [];
+  const votes = explained.votes;
+  return [
+    section("Votes", explained.says.map((line) => h("p", null, line)),
+      table([["Masternode", "hash short"], ["Weight", "number"], ["Lock"], ["Final"], ["", "wide"]],
+        votes.masternodes.map((member) => [short(member.id), count(member.weight), member.lock ? "yes" : "–",
+          member.final ? "yes" : "–", member.connected ? "" : h("span", { class: "bad" }, "not connected")]), "")),
+    votes.waits_for.length === 0 ? null : section("Waits for", table([["Output that does not exist yet", "wide"]],
+      votes.waits_for.map((name) => [[txLink(name.split(":")[0], true), `:${name.split(":")[1]}`]]), "")),
+    votes.conflicts.length === 0 ? null : section("Conflicts", table([["Transaction", "wide"], ["Lock weight", "number"]],
+      votes.conflicts.map((rival) => [txLink(rival.txid, true), count(rival.lock_weight)]), "")),
+  ];
+}
+
+function moves(raw, from, states) {
+  const name = (text) => text.split(":");
+  const left = raw.vin.length - from.length;
+  return h("div", { class: "pair" },
+    section(`Spends ${many(raw.vin.length, "output")}`,
+      table([["Output", "spare"], ["Of", "wide"], ["Amount", "number"]], raw.vin.slice(0, from.length).map((spent, at) => [
+        [txLink(name(spent)[0]), `:${name(spent)[1]}`],
+        from[at] ? addressLink(from[at].address) : h("span", { class: "quiet" }, "not known here"),
+        from[at] ? amount(from[at].value_time) : ""]), "Its coins are new."),
+      left > 0 ? h("p", { class: "quiet" }, `and ${count(left)} more`) : null),
+    section(`Makes ${many(raw.vout.length, "output")}`,
+      table([["Address"], ["Amount", "number"], ["", "wide"]],
+        raw.vout.map((output, at) => [addressLink(output.address), amount(output.value_time), fate(states[at])]), "None.")));
+}
+
+export async function transaction(txid, visit) {
+  visit.txid = txid.toLowerCase();
+  visit.follow("transaction", visit.txid);
+  const [status, raw, explained] = await ask([
+    ["gettransactionstatus", txid], ["getrawtransaction", txid, 1], ["explaintransaction", txid],
+  ]);
+  if (status instanceof RpcError) throw status;
+  if (status.status === "unknown" && raw instanceof RpcError) throw raw;
+  const known = raw instanceof RpcError ? null : raw;
+  const [from, states, header] = await Promise.all([
+    visit.from ?? (known ? origins(known.vin) : []), known ? fates(txid, known.vout) : [],
+    status.height === null ? null : call("getblockheader", status.height),
+  ]);
+  // What was found once stays what it is.
+  if (known && from.every(Boolean)) visit.from = from;
+  const sum = (outputs) => outputs.reduce((all, output) => all + units(output.value_time), 0n);
+  const isPriced = known && known.vin.length > 0 && known.vin.length === from.length && from.every(Boolean);
+  return [
+    h("h1", null, "Transaction"),
+    section(null, facts([
+      ["Txid", h("span", { class: "hash" }, txid)],
+      ["State", h("span", { class: { final: "good", confirmed: "good", conflicted: "bad" }[status.status] ?? "" },
+        words[status.status] ?? status.status)],
+      ["Has its coin", status.winner ? txLink(status.winner, true) : ""],
+      ["Final after", status.finality_latency_ms === null ? "" : `${status.finality_latency_ms.toFixed(1)} ms here`],
+      ["Block", status.height === null ? "" : [blockLink(status.height), ` (${many(status.confirmations, "confirmation")})`]],
+      ["Kind", known?.kind],
+      ["Memo", known ? memo(known.memo) : ""],
+      ["Fee", isPriced ? amount(ofUnits(sum(from) - sum(known.vout))) : ""],
+      ["Size", known ? `${count(known.size)} bytes` : ""],
+    ])),
+    way(status, known?.kind === "reward", header?.time ?? null),
+    votesOf(explained),
+    known ? moves(known, from, states) : null,
+    proof(status, visit),
+  ];
+}

@@ -1,0 +1,175 @@
+//! The explorer under a real browser, with real clicks and keys. Where no Chromium is installed the tests say so and check
+//! nothing.
+
+use serde_json::json;
+use timed::rpc::types::{TransactionStatus, TransactionStatusInfo};
+use timed::types::{Address, Network, SecretKey, TxId};
+
+use crate::browser::Browser;
+use crate::net::{Chain, Coin, Net, Node, run_to_end, timed, wait_for};
+
+/// Coins that are spent twice; of most of them one node or another says who lost.
+const RACES: u64 = 24;
+/// A page of an address's history has 25.
+const PAYMENTS: usize = 30;
+
+fn link_of(txid: TxId) -> String {
+    format!("a[href=\"#/tx/{txid}\"]")
+}
+
+fn address_of(key: &SecretKey) -> String {
+    Address::of_key_hash(Network::Devnet, key.public().key_hash()).to_string()
+}
+
+#[test]
+fn a_payment_is_seen_and_proved_with_clicks() {
+    let Some(mut browser) = Browser::open() else { return };
+    let net = Net::running();
+    let node = &net.nodes[0];
+    browser.go(node.url());
+    browser.wait_text("#live", "live");
+    // It comes by itself.
+    let coin = net.chain.account(0);
+    let payment = net.chain.spend(&coin, &coin.key, 2, "order 7");
+    let txid = payment.txid();
+    node.send(&payment).unwrap();
+    wait_for("the payment on the page", || (browser.count(&link_of(txid)) > 0).then_some(()));
+    browser.click(&link_of(txid));
+    browser.wait_text("h1", "Transaction");
+    browser.wait_text(".facts", "order 7");
+    browser.wait_text(".way li:last-child", "block");
+    assert_eq!(browser.count(".way li.done"), 5, "{}", browser.text(".way"));
+    for station in 2..=4 {
+        let shown = browser.text(&format!(".way li:nth-child({station})"));
+        assert!(shown.contains(':'), "a time, not {shown:?}");
+    }
+    let main = browser.text("main");
+    assert!(main.contains("Spends 1 output") && main.contains("Makes 2 outputs"), "{main}");
+    assert_eq!(main.matches("unspent").count(), 3, "each output, and the head of the way: {main}");
+    // The node's own document, one of another chain, and the right one.
+    browser.click("[data-do=check]");
+    browser.wait_text("#verdict", "The proof holds");
+    assert!(browser.text("#verdict").contains("document that this node gave"));
+    let genesis = net.home().join("devnet/genesis.toml");
+    let other = net.home().join("other.toml");
+    let text = std::fs::read_to_string(&genesis).unwrap();
+    std::fs::write(&other, text.replacen("time_ms = 1", "time_ms = 2", 1)).unwrap();
+    browser.choose_file("#genesis", &other);
+    browser.click("[data-do=check]");
+    browser.wait_text("#verdict", "Nothing is proved: it belongs to chain");
+    browser.choose_file("#genesis", &genesis);
+    browser.click("[data-do=check]");
+    browser.wait_text("#verdict", "The proof holds");
+    assert!(browser.text("#verdict").contains("genesis.toml"), "{}", browser.text("#verdict"));
+    // What is saved is what the program checks.
+    let saved = browser.saves();
+    for (button, name, command) in
+        [("saveProof", "proof", "verify-proof"), ("saveReceipt", "receipt", "verify-receipt")]
+    {
+        browser.click(&format!("[data-do={button}]"));
+        let file = saved.join(format!("{name}-{}.json", &txid.to_string()[..8]));
+        wait_for("the saved file", || file.exists().then_some(()));
+        let mut check = timed();
+        check.arg(command).arg(&file).arg("--genesis").arg(&genesis);
+        let (code, output) = run_to_end(&mut check, &net.home().join("output"));
+        assert_eq!(code, 0, "{output}");
+    }
+}
+
+#[test]
+fn an_address_shows_its_history_as_it_grows() {
+    let Some(mut browser) = Browser::open() else { return };
+    let net = Net::running();
+    let node = &net.nodes[0];
+    let (mut coin, key) = (net.chain.account(0), SecretKey::from_seed(&[77; 32]));
+    let first = net.chain.spend(&coin, &key, 1, "first");
+    node.send(&first).unwrap();
+    coin = Chain::coins(&first, &key).remove(0);
+    for _ in 0..PAYMENTS {
+        let payment = net.chain.spend(&coin, &key, 1, "");
+        node.send(&payment).unwrap();
+        node.wait_final(payment.txid());
+        coin = Chain::coins(&payment, &key).remove(0);
+    }
+    node.wait_confirmed(coin.outpoint.txid);
+    browser.go(node.url());
+    browser.wait_text("#live", "live");
+    // By the keyboard alone.
+    browser.press("/");
+    assert_eq!(browser.value("document.activeElement.id"), "query");
+    browser.press("Escape");
+    assert_ne!(browser.value("document.activeElement.id"), "query");
+    browser.press("/");
+    browser.write(&address_of(&key));
+    browser.press("Enter");
+    browser.wait_text("h1", "Address");
+    let rows = "main section:nth-of-type(2) tbody tr";
+    wait_for("the first page", || (browser.count(rows) == 25).then_some(()));
+    assert!(!browser.text("main").contains("Complete since"), "there is more");
+    browser.click("[data-do=older]");
+    wait_for("the rest", || (browser.count(rows) == 1 + PAYMENTS as u64).then_some(()));
+    browser.wait_text("main section:nth-of-type(2)", "Complete since the genesis document");
+    assert_eq!(browser.count(&format!("main section:nth-of-type(2) {}", link_of(first.txid()))), 1);
+    // A payment comes while one looks, and what was loaded stays.
+    let payment = net.chain.spend(&coin, &key, 1, "one more");
+    node.send(&payment).unwrap();
+    wait_for("the new payment", || (browser.count(&link_of(payment.txid())) > 0).then_some(()));
+    assert_eq!(browser.count(rows), 2 + PAYMENTS as u64);
+}
+
+#[test]
+fn the_page_goes_on_where_it_was_when_its_node_comes_back() {
+    let Some(mut browser) = Browser::open() else { return };
+    let mut net = Net::running();
+    browser.go(net.nodes[0].url());
+    browser.wait_text("#live", "live");
+    net.nodes[0].kill();
+    browser.wait_text("#live", "polling");
+    browser.wait_text("#trouble", "The node does not answer");
+    let coin = net.chain.account(0);
+    let payment = net.chain.spend(&coin, &coin.key, 1, "meanwhile");
+    net.nodes[1].send(&payment).unwrap();
+    net.nodes[1].wait_confirmed(payment.txid());
+    net.nodes[0].start();
+    browser.wait_text("#live", "live");
+    wait_for("the payment of the pause", || (browser.count(&link_of(payment.txid())) > 0).then_some(()));
+    wait_for("no trouble any more", || browser.text("#trouble").is_empty().then_some(()));
+}
+
+/// Two payments of one coin, each sent to another node at the same time.
+fn race(net: &Net, coin: &Coin) -> [TxId; 2] {
+    let payments = ["one", "another"].map(|memo| net.chain.spend(coin, &coin.key, 1, memo));
+    std::thread::scope(|scope| {
+        for (node, payment) in [&net.nodes[0], &net.nodes[3]].into_iter().zip(&payments) {
+            // The one that comes second is refused at times, which is for it to say.
+            scope.spawn(move || drop(node.send(payment)));
+        }
+    });
+    payments.map(|payment| payment.txid())
+}
+
+#[test]
+fn a_payment_that_lost_its_coin_names_the_winner() {
+    let Some(mut browser) = Browser::open() else { return };
+    let net = Net::running_with(|parameters| parameters.epoch_duration_ms = 5_000);
+    let coin = net.chain.account(0);
+    let split = net.chain.spend(&coin, &coin.key, RACES, "");
+    net.nodes[0].send(&split).unwrap();
+    net.nodes.iter().for_each(|node| node.wait_final(split.txid()));
+    let pairs: Vec<[TxId; 2]> = Chain::coins(&split, &coin.key).iter().map(|coin| race(&net, coin)).collect();
+    let (node, lost) = wait_for("a payment that lost its coin", || {
+        let ask = |node: &Node, txid: TxId| -> TransactionStatusInfo {
+            node.call("gettransactionstatus", &[json!(txid)])
+        };
+        net.nodes.iter().find_map(|node| {
+            let mut infos = pairs.iter().flatten().map(|txid| ask(node, *txid));
+            infos.find(|info| info.status == TransactionStatus::Conflicted).map(|info| (node, info))
+        })
+    });
+    let winner = lost.winner.unwrap();
+    browser.go(&format!("{}/#/tx/{}", node.url(), lost.txid));
+    browser.wait_text(".way .lost", "Conflicted");
+    browser.click(&format!(".way .lost {}", link_of(winner)));
+    browser.wait_text(".facts", &winner.to_string());
+    browser.wait_text(".way li:last-child", "block");
+}
