@@ -75,6 +75,8 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["wallet", "balance", "--devnet-account", "1", "--account", "2"],
         &["wallet", "balance", "--wallet", "missing.json"],
         &["status", "--rpc", "nonsense"],
+        &["top"],
+        &["top", "--once", "--size", "79x24"],
         &["verify-proof"],
         &["verify-receipt"],
         &["verify-receipt", "receipt.json", "--network", "mainnet"],
@@ -109,7 +111,11 @@ fn a_node_that_does_not_answer_is_exit_code_1() {
     // Bound and closed again: nobody listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    for arguments in [&["status", "--rpc", &url][..], &["rpc", "--rpc", &url, "getblockcount"]] {
+    for arguments in [
+        &["status", "--rpc", &url][..],
+        &["rpc", "--rpc", &url, "getblockcount"],
+        &["top", "--once", "--rpc", &url],
+    ] {
         let (_, stderr) = output(home.path(), arguments, 1);
         assert!(stderr.contains(&url) && stderr.contains("is it running?"), "{stderr}");
     }

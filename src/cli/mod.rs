@@ -25,6 +25,7 @@ pub mod rpc;
 pub mod rpc_client;
 pub mod run;
 pub mod status;
+pub mod top;
 pub mod verify_proof;
 pub mod verify_receipt;
 pub mod votes;
@@ -66,6 +67,8 @@ enum Command {
     Votes(votes::Args),
     /// Say what a node is doing.
     Status(status::Args),
+    /// Watch a node: a live dashboard in the terminal.
+    Top(top::Args),
     /// Say why a node isn't syncing, voting or seeing blocks, each with the next step.
     Doctor(doctor::Args),
     /// Say what a payment waits for: who voted, who did not, what it conflicts with.
@@ -93,6 +96,7 @@ impl Command {
             Self::Masternode(args) => masternode::run(args).await,
             Self::Votes(args) => votes::run(&args).await,
             Self::Status(args) => Ok(status::run(args).await?),
+            Self::Top(args) => top::run(args).await,
             Self::Doctor(args) => doctor::run(args).await,
             Self::Explain(args) => Ok(explain::run(args).await?),
             Self::Rpc(args) => Ok(rpc::run(args).await?),
