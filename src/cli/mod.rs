@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 pub mod devnet;
 pub mod doctor;
+mod duration;
 mod error;
 pub mod explain;
 pub mod genesis;
@@ -57,7 +58,7 @@ enum Command {
     Devnet(devnet::Args),
     /// Write a commented config.toml and keys for a new node.
     Init(init::Args),
-    /// Inspect a genesis document.
+    /// Make, check and inspect genesis documents.
     Genesis(genesis::Args),
     /// Make and use a wallet.
     Wallet(wallet::Args),

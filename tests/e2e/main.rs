@@ -33,6 +33,7 @@ mod join;
 mod masternode;
 mod net;
 mod new_chain;
+mod own_network;
 mod payment;
 mod proof;
 mod raw_peer;

@@ -37,6 +37,11 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 });
 
+/// Waits until no other network runs, for as long as it is held.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Asks again until there is an answer.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let began = Clock.instant();
@@ -341,7 +346,7 @@ impl Net {
     /// The same of another document; `change` sees each node's configuration file.
     pub fn prepare_document(document: GenesisDocument, change: impl Fn(&Path)) -> Self {
         // A test that failed has dropped its network all the same.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("devnet");
         std::fs::create_dir(&directory).unwrap();
