@@ -3,9 +3,10 @@
 //! # Place
 //! `timed devnet` prepares it and runs its nodes; each of them also runs alone, by `timed run --config`.
 //!
-//! A directory `D` holds `devnet.toml` (which marks it, and says how many validators there are), `genesis.toml`, and for
-//! each node `nodeI/config.toml`, `nodeI/operator.key` and `nodeI/data/`. Node `I` listens for peers on port
-//! `24200 + 2 I`, for RPC on the next one, and tells its metrics on port `24400 + I`, all on 127.0.0.1.
+//! A directory `D` holds `devnet.toml` (which marks it, and says how many validators there are and the first port),
+//! `genesis.toml`, and for each node `nodeI/config.toml`, `nodeI/operator.key` and `nodeI/data/`. Node `I` listens for
+//! peers on port `24200 + 2 I`, for RPC on the next one, and tells its metrics on port `24400 + I`, all on 127.0.0.1; a
+//! devnet with another first port than 24200 has them all as much higher or lower.
 //!
 //! # Invariants
 //! - INV-DEVNET-1: a directory that has no marker is neither used nor deleted, unless it is empty.
@@ -19,19 +20,20 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::create_journal;
 use super::networks::{
-    devnet_genesis_at, devnet_identity_key, devnet_operator_key, devnet_p2p_port, devnet_rpc_port,
+    DEVNET_VALIDATORS, devnet_genesis_at, devnet_identity_key, devnet_operator_key, devnet_port,
 };
 use crate::runtime::key_file::{SecretFileError, create_key_file};
 use crate::runtime::{Clock, Config, ConfigError, ConfigSources};
 use crate::storage::{DirectoryLock, StorageError};
 use crate::types::genesis::GenesisError;
-use crate::types::{ChainId, GenesisDocument, TimeMs};
+use crate::types::{ChainId, GenesisDocument, Network, TimeMs};
 
-/// The port on which node 0 tells its metrics; node `i` has this plus `i`.
-pub const METRICS_PORT: u16 = 24_400;
+/// So much higher than its port for peers is the one on which node 0 tells its metrics; node `i` has that plus `i`.
+const METRICS_PORT_OFFSET: u16 = 200;
 /// The file that marks a devnet's directory.
 pub const MARKER_FILE: &str = "devnet.toml";
 /// The devnet's genesis document, in its directory.
@@ -61,6 +63,30 @@ pub enum DevnetError {
         path: PathBuf,
         /// How many it has.
         found: usize,
+    },
+    /// The devnet there has other ports, or another block interval.
+    #[error(
+        "the devnet in {path} has {what} {found}; leave {flag} away, or start anew with --reset, or in another --dir"
+    )]
+    OtherNumber {
+        /// The directory.
+        path: PathBuf,
+        /// Which number.
+        what: &'static str,
+        /// What it is there.
+        found: u64,
+        /// The flag that says otherwise.
+        flag: &'static str,
+    },
+    /// Blocks would be rarer than epochs.
+    #[error(
+        "a devnet's epoch is {epoch_ms} ms, and a block interval of {interval_ms} ms is longer: choose a shorter one"
+    )]
+    LongInterval {
+        /// The epoch, in milliseconds.
+        epoch_ms: u64,
+        /// The interval, in milliseconds.
+        interval_ms: u64,
     },
     /// The marker can't be understood.
     #[error("{path} does not say how many validators there are; restore it, or remove the directory")]
@@ -102,6 +128,31 @@ fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> DevnetError + '_ {
     move |source| DevnetError::Io { path: path.to_owned(), source }
 }
 
+/// What is asked of a devnet; where nothing is, an existing one stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DevnetWishes {
+    /// How many validators; 4 of a new one unless it is said.
+    pub validators: Option<usize>,
+    /// The port for peers of node 0; 24200 of a new one unless it is said.
+    pub base_port: Option<u16>,
+    /// How long after a block the next one is due; 2 s of a new one unless it is said.
+    pub block_interval: Option<Duration>,
+}
+
+/// What the marker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Marker {
+    validators: usize,
+    base_port: u16,
+}
+
+/// The port for peers of node 0 of the devnet in a directory; the usual one where there is no devnet.
+#[must_use]
+pub fn base_port_in(directory: &Path) -> u16 {
+    read_marker(&directory.join(MARKER_FILE))
+        .map_or(Network::Devnet.default_port(), |marker| marker.base_port)
+}
+
 /// One node of a devnet.
 #[derive(Clone, Debug)]
 pub struct DevnetNode {
@@ -130,17 +181,11 @@ pub struct Devnet {
 }
 
 impl Devnet {
-    /// Opens the devnet in a directory, or makes one. Without a number of validators it is that of the existing devnet,
-    /// or `default_validators`.
+    /// Opens the devnet in a directory, or makes one.
     ///
     /// # Errors
     /// See [`DevnetError`].
-    pub fn prepare(
-        directory: &Path,
-        validators: Option<usize>,
-        default_validators: usize,
-        reset: bool,
-    ) -> Result<Self, DevnetError> {
+    pub fn prepare(directory: &Path, wishes: &DevnetWishes, reset: bool) -> Result<Self, DevnetError> {
         let directory = std::path::absolute(directory).map_err(io_error(directory))?;
         let marker = directory.join(MARKER_FILE);
         if !marker.exists() && !is_empty(&directory)? {
@@ -157,25 +202,20 @@ impl Devnet {
             remove(&directory, &marker)?;
         }
         let existed = marker.exists();
-        let count = match (existed, validators) {
-            (true, wanted) => {
-                let found = read_marker(&marker)?;
-                if wanted.is_some_and(|wanted| wanted != found) {
-                    return Err(DevnetError::OtherValidators { path: directory, found });
-                }
-                found
-            }
-            (false, wanted) => wanted.unwrap_or(default_validators),
-        };
-        let document = devnet_genesis_at(count, time_ms);
-        document.check()?;
+        let shape = if existed { existing(&directory, &marker, wishes)? } else { wishes.shape() };
+        let document = wishes.document(shape, time_ms)?;
         if !existed {
-            write(&marker, &marker_text(count))?;
+            write(&marker, &marker_text(shape))?;
         }
         let document = genesis_in(&genesis, document)?;
+        let found = document.parameters.block_interval_ms;
+        if wishes.interval_ms().is_some_and(|wanted| wanted != found) {
+            let (what, flag) = ("a block interval in milliseconds of", "--block-interval");
+            return Err(DevnetError::OtherNumber { path: directory, what, found, flag });
+        }
         let chain_id = document.chain_id();
-        let nodes = (0..count)
-            .map(|index| prepare_node(&directory, index, count, chain_id))
+        let nodes = (0..shape.validators)
+            .map(|index| prepare_node(&directory, index, shape, chain_id))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { directory, nodes, chain_id, existed, _lock: lock })
     }
@@ -193,6 +233,54 @@ impl Devnet {
     }
 }
 
+impl DevnetWishes {
+    fn shape(&self) -> Marker {
+        Marker {
+            validators: self.validators.unwrap_or(DEVNET_VALIDATORS),
+            base_port: self.base_port.unwrap_or(Network::Devnet.default_port()),
+        }
+    }
+
+    fn interval_ms(&self) -> Option<u64> {
+        self.block_interval.map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The document of a new devnet, checked.
+    fn document(&self, shape: Marker, time_ms: TimeMs) -> Result<GenesisDocument, DevnetError> {
+        let mut document = devnet_genesis_at(shape.validators, time_ms);
+        for (index, masternode) in document.masternodes.iter_mut().enumerate() {
+            masternode.network_address = local(devnet_port(shape.base_port, index)).to_string();
+        }
+        if let Some(interval_ms) = self.interval_ms() {
+            document.parameters.block_interval_ms = interval_ms;
+            let epoch_ms = document.parameters.epoch_duration_ms;
+            if interval_ms > epoch_ms {
+                return Err(DevnetError::LongInterval { epoch_ms, interval_ms });
+            }
+        }
+        document.check()?;
+        Ok(document)
+    }
+}
+
+/// What the marker of an existing devnet says, if the wishes are the same.
+fn existing(directory: &Path, marker: &Path, wishes: &DevnetWishes) -> Result<Marker, DevnetError> {
+    let found = read_marker(marker)?;
+    let path = directory.to_owned();
+    if wishes.validators.is_some_and(|wanted| wanted != found.validators) {
+        return Err(DevnetError::OtherValidators { path, found: found.validators });
+    }
+    if wishes.base_port.is_some_and(|wanted| wanted != found.base_port) {
+        let (what, found, flag) = ("the first port", u64::from(found.base_port), "--base-port");
+        return Err(DevnetError::OtherNumber { path, what, found, flag });
+    }
+    Ok(found)
+}
+
+fn local(port: Option<u16>) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or_default()))
+}
+
 fn is_empty(directory: &Path) -> Result<bool, DevnetError> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -208,19 +296,26 @@ fn is_empty(directory: &Path) -> Result<bool, DevnetError> {
     Ok(true)
 }
 
-fn marker_text(validators: usize) -> String {
+fn marker_text(Marker { validators, base_port }: Marker) -> String {
     format!(
-        "# Made by `timed devnet`. This file marks the directory as a devnet's.\nvalidators = {validators}\n"
+        "# Made by `timed devnet`. This file marks the directory as a devnet's.\nvalidators = {validators}\n\
+         base_port = {base_port}\n"
     )
 }
 
-fn read_marker(path: &Path) -> Result<usize, DevnetError> {
+fn read_marker(path: &Path) -> Result<Marker, DevnetError> {
     let text = std::fs::read_to_string(path).map_err(io_error(path))?;
-    let validators = text.parse::<toml::Table>().ok().and_then(|table| {
-        let validators = table.get("validators")?.as_integer()?;
-        usize::try_from(validators).ok()
+    let marker = text.parse::<toml::Table>().ok().and_then(|table| {
+        let number = |key: &str| table.get(key).map(|value| value.as_integer());
+        let validators = usize::try_from(number("validators")??).ok()?;
+        // Older devnets say nothing of it.
+        let base_port = match number("base_port") {
+            Some(port) => u16::try_from(port?).ok()?,
+            None => Network::Devnet.default_port(),
+        };
+        Some(Marker { validators, base_port })
     });
-    validators.ok_or_else(|| DevnetError::Marker { path: path.to_owned() })
+    marker.ok_or_else(|| DevnetError::Marker { path: path.to_owned() })
 }
 
 fn node_directory(directory: &Path, index: usize) -> PathBuf {
@@ -229,7 +324,7 @@ fn node_directory(directory: &Path, index: usize) -> PathBuf {
 
 /// Deletes what the devnet made; the marker last, so that a second attempt can finish the first.
 fn remove(directory: &Path, marker: &Path) -> Result<(), DevnetError> {
-    let nodes: Vec<PathBuf> = (0..read_marker(marker)?)
+    let nodes: Vec<PathBuf> = (0..read_marker(marker)?.validators)
         .map(|index| node_directory(directory, index))
         .filter(|node| node.exists())
         .collect();
@@ -276,7 +371,7 @@ fn genesis_in(path: &Path, document: GenesisDocument) -> Result<GenesisDocument,
 fn prepare_node(
     directory: &Path,
     index: usize,
-    count: usize,
+    shape: Marker,
     chain_id: ChainId,
 ) -> Result<DevnetNode, DevnetError> {
     let name = format!("node{index}");
@@ -299,7 +394,7 @@ fn prepare_node(
             Ok(()) | Err(StorageError::JournalExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        write(&config_path, &config_text(index, count))?;
+        write(&config_path, &config_text(index, shape))?;
     }
     // Without the environment: what it says of a node can't be true of each.
     let config =
@@ -307,14 +402,16 @@ fn prepare_node(
     Ok(DevnetNode { name, directory: home, config_path, config })
 }
 
-fn config_text(index: usize, count: usize) -> String {
-    let local = |port: Option<u16>| SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or_default()));
-    let metrics = u16::try_from(index).ok().and_then(|index| METRICS_PORT.checked_add(index));
+fn config_text(index: usize, shape: Marker) -> String {
+    let (count, base) = (shape.validators, shape.base_port);
+    let metrics =
+        u16::try_from(index).ok().and_then(|index| base.checked_add(METRICS_PORT_OFFSET)?.checked_add(index));
+    let p2p = devnet_port(base, index);
     let mut peers = String::new();
     for other in (0..count).filter(|other| *other != index) {
         let separator = if peers.is_empty() { "" } else { ", " };
         // Writing into a String can't fail.
-        let _ = write!(peers, "{separator}\"{}\"", local(devnet_p2p_port(other)));
+        let _ = write!(peers, "{separator}\"{}\"", local(devnet_port(base, other)));
     }
     let connections = count.max(64);
     format!(
@@ -350,8 +447,8 @@ operator_key = "{OPERATOR_KEY_FILE}"
 enabled = true
 listen_address = "{metrics}"
 "#,
-        p2p = local(devnet_p2p_port(index)),
-        rpc = local(devnet_rpc_port(index)),
+        p2p = local(p2p),
+        rpc = local(p2p.and_then(|port| port.checked_add(1))),
         metrics = local(metrics),
     )
 }
@@ -365,7 +462,44 @@ mod tests {
     use crate::storage::journal::{JournalIdentity, JournalWriter};
 
     fn prepare(directory: &Path, validators: Option<usize>, reset: bool) -> Result<Devnet, DevnetError> {
-        Devnet::prepare(directory, validators, 4, reset)
+        Devnet::prepare(directory, &DevnetWishes { validators, ..DevnetWishes::default() }, reset)
+    }
+
+    #[test]
+    fn a_devnet_has_the_ports_and_the_block_interval_that_are_asked_for_and_keeps_them() {
+        let place = tempfile::tempdir().unwrap();
+        let wishes = DevnetWishes {
+            validators: None,
+            base_port: Some(30_000),
+            block_interval: Some(Duration::from_millis(250)),
+        };
+        let devnet = Devnet::prepare(place.path(), &wishes, false).unwrap();
+        let config = &devnet.nodes[3].config;
+        let ports = [config.network.listen_address, config.rpc.listen_address, config.metrics.listen_address];
+        assert_eq!(ports.map(|address| address.port()), [30_006, 30_007, 30_203]);
+        assert_eq!(config.network.bootstrap_peers[0], "127.0.0.1:30000");
+        let genesis = load_genesis(config).unwrap();
+        assert_eq!(genesis.parameters.block_interval_ms, 250);
+        assert_eq!(genesis.masternodes[3].network_address, "127.0.0.1:30006");
+        assert_eq!((base_port_in(place.path()), base_port_in(&place.path().join("none"))), (30_000, 24_200));
+        drop(devnet);
+        for again in [DevnetWishes::default(), wishes] {
+            let devnet = Devnet::prepare(place.path(), &again, false).unwrap();
+            assert_eq!(devnet.nodes[0].config.network.listen_address.port(), 30_000);
+        }
+        let port = DevnetWishes { base_port: Some(24_200), ..DevnetWishes::default() };
+        let interval =
+            DevnetWishes { block_interval: Some(Duration::from_secs(2)), ..DevnetWishes::default() };
+        for (other, flag) in [(port, "--base-port"), (interval, "--block-interval")] {
+            let error = Devnet::prepare(place.path(), &other, false).unwrap_err().to_string();
+            assert!(error.contains(flag) && error.contains("--reset"), "{error}");
+        }
+        let long = DevnetWishes { block_interval: Some(Duration::from_secs(61)), ..DevnetWishes::default() };
+        let error = Devnet::prepare(&place.path().join("long"), &long, false).unwrap_err();
+        assert!(matches!(error, DevnetError::LongInterval { .. }), "{error}");
+        // The marker of an older devnet names no port.
+        std::fs::write(place.path().join(MARKER_FILE), "validators = 4\n").unwrap();
+        assert_eq!(base_port_in(place.path()), 24_200);
     }
 
     #[test]

@@ -183,8 +183,8 @@ fn config_text(args: &Args, genesis: Option<&GenesisDocument>) -> String {
     let defaults = Config::of_network(network);
     let unset = if genesis.is_some() || network != Network::Devnet { "" } else { "# " };
     let peers = match (network, genesis) {
-        (Network::Devnet, _) => format!("[\"127.0.0.1:{}\"]", network.default_port()),
         (_, Some(genesis)) => first_peers(genesis),
+        (Network::Devnet, None) => format!("[\"127.0.0.1:{}\"]", network.default_port()),
         (Network::Mainnet | Network::Testnet, None) => "[]".to_owned(),
     };
     // A second node on the devnet's machine needs ports of its own.

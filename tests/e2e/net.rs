@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use timed::app::devnet::{Devnet, MARKER_FILE};
+use timed::app::devnet::{Devnet, DevnetWishes, MARKER_FILE};
 use timed::app::networks::{devnet_account_keys, devnet_genesis, load_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
@@ -359,7 +359,8 @@ impl Net {
     }
 
     fn open(directory: &Path, validators: usize, reset: bool, change: &dyn Fn(&Path)) -> (Vec<Node>, Chain) {
-        let devnet = Devnet::prepare(directory, Some(validators), validators, reset).unwrap();
+        let wishes = DevnetWishes { validators: Some(validators), ..DevnetWishes::default() };
+        let devnet = Devnet::prepare(directory, &wishes, reset).unwrap();
         let nodes = devnet
             .nodes
             .iter()

@@ -120,7 +120,8 @@ fn four_founders_make_a_network_by_the_words_of_the_readme() {
             }
         } else if starts(&["cp", "genesis.toml"]) {
             for words in for_each_founder(&words) {
-                std::fs::copy(place.path("genesis.toml"), place.path(&words[2]).join("genesis.toml")).unwrap();
+                std::fs::copy(place.path("genesis.toml"), place.path(&words[2]).join("genesis.toml"))
+                    .unwrap();
             }
         } else if starts(&["timed", "--config"]) {
             for words in for_each_founder(&words) {

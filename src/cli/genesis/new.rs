@@ -74,7 +74,9 @@ impl FromStr for Founder {
         let (key, network_address) = parts.next().and_then(|first| first.split_once('@')).ok_or(
             "expected KEY@HOST:PORT, then what may follow: ,owner=ADDRESS ,payout=ADDRESS ,tier=TIER",
         )?;
-        let key = key.parse().map_err(|_| format!("{key:?} is no operator key of 64 hexadecimal digits"))?;
+        let key = key
+            .parse::<PublicKey>()
+            .map_err(|_| format!("{key:?} is no operator key of 64 hexadecimal digits"))?;
         let network_address = network_address.to_owned();
         let mut founder = Self { key, network_address, owner: None, payout: None, tier: None };
         for part in parts {
@@ -97,8 +99,8 @@ impl FromStr for Founder {
 fn parse_allocation(text: &str) -> Result<Allocation, String> {
     let (address, amount) = text.split_once('=').ok_or("expected ADDRESS=AMOUNT")?;
     Ok(Allocation {
-        address: address.parse().map_err(|error| format!("{address:?}: {error}"))?,
-        amount: amount.parse().map_err(|error| format!("{amount:?}: {error}"))?,
+        address: address.parse::<Address>().map_err(|error| format!("{address:?}: {error}"))?,
+        amount: amount.parse::<Amount>().map_err(|error| format!("{amount:?}: {error}"))?,
     })
 }
 
@@ -149,7 +151,7 @@ fn masternode(
     let name = founder.tier.as_deref().unwrap_or("silver");
     let tier = parameters.tiers.iter().find(|tier| tier.name == name);
     let tier = tier.ok_or_else(|| {
-        CliError::Usage(format!("there is no tier {name:?}; there are {}", tiers_text(parameters)))
+        CliError::Usage(format!("there is no tier {name:?}; there are {}", tiers_text(&parameters.tiers)))
     })?;
     let owner = founder.owner.or(owner).ok_or_else(|| {
         CliError::Usage(format!(
@@ -176,7 +178,7 @@ fn document(args: &Args, now_ms: TimeMs) -> Result<GenesisDocument, CliError> {
         .masternodes
         .iter()
         .map(|founder| masternode(founder, &parameters, owner))
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?;
     Ok(GenesisDocument {
         network: args.network,
         time_ms: args.start.at(now_ms)?,

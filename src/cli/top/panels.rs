@@ -290,7 +290,7 @@ fn masternode_line(view: &View, info: &MasternodeInfo, width: usize) -> Line<'st
     Line::styled(cut(&text, width), style)
 }
 
-pub(super) const PEER_COLUMNS: &str = "  ADDRESS                DIR  PING     UP        BAN  PROGRAM";
+pub(super) const PEER_COLUMNS: &str = "  ADDRESS                DIR  PING         UP  BAN  PROGRAM";
 
 /// A line for each peer: those that misbehave first, then the slowest.
 pub(super) fn peers(view: &View, width: usize) -> Vec<Line<'static>> {
@@ -298,11 +298,11 @@ pub(super) fn peers(view: &View, width: usize) -> Vec<Line<'static>> {
     list.sort_by_key(|peer| (Reverse(peer.ban_score), Reverse(peer.ping_ms), peer.id));
     let line = |peer: &PeerInfo| {
         let text = format!(
-            "  {:<21}  {:<3}  {:<7}  {:<8}  {:>3}  {}",
+            "  {:<21}  {:<3}  {:<7}  {:>6}  {:>3}  {}",
             cut(&peer.addr.escape_debug().to_string(), 21),
             if peer.inbound { "in" } else { "out" },
             peer.ping_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
-            cut(&duration_words(peer.connected_s), 8),
+            age_words(peer.connected_s),
             peer.ban_score,
             peer.subver.escape_debug()
         );

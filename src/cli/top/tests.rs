@@ -251,7 +251,7 @@ fn at_80_by_24_all_but_the_other_panels_is_readable() {
     let place = |part: &str| first.find(part).unwrap();
     assert!(place("04040404") < place("> 03030303") && place("  02020202") < place("> 03030303"), "{first}");
     view.panel = Panel::Peers;
-    assert_shows(&picture_of(&view), &["127.0.0.1:40003        out  3 ms     1 min 1 s    0  /timed:0.1.0/"]);
+    assert_shows(&picture_of(&view), &["127.0.0.1:40003        out  3 ms       61 s    0  /timed:0.1.0/"]);
     view.panel = Panel::Resources;
     assert_shows(
         &picture_of(&view),
