@@ -3,7 +3,7 @@
 //! # Invariants
 //! - INV-GENESIS-NEW-1: the network starts later than now, so that journals that are made meanwhile, without `--force`,
 //!   let their keys sign from the first epoch on.
-//! - INV-GENESIS-NEW-2: no file is overwritten, and none is written that breaks a rule.
+//! - No file is overwritten, and none is written that breaks a rule.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;

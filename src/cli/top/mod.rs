@@ -5,9 +5,9 @@
 //! nothing else, [`screen`] owns the terminal and its keys.
 //!
 //! # Invariants
-//! - INV-TOP-1: the terminal is left as it was found, after an error, a signal and a panic too.
-//! - INV-TOP-2: a node that answers late or not at all holds up neither the keys nor the picture.
-//! - INV-TOP-3: what a node or its peers name themselves reaches the terminal without control characters.
+//! - The terminal is left as it was found, after an error, a signal and a panic too.
+//! - A node that answers late or not at all holds up neither the keys nor the picture.
+//! - INV-TOP-1: what a node or its peers name themselves reaches the terminal without control characters.
 
 mod draw;
 mod finality;

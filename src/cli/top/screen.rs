@@ -18,7 +18,7 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Lines that a page key scrolls.
 const PAGE: usize = 10;
 
-/// A terminal in the hands of this process. Dropping it gives it back; so does a panic, by ratatui's hook (INV-TOP-1).
+/// A terminal in the hands of this process. Dropping it gives it back; so does a panic, by ratatui's hook.
 struct Screen(DefaultTerminal);
 
 impl Screen {

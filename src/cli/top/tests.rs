@@ -322,7 +322,7 @@ fn a_terminal_that_is_too_small_is_told_and_no_size_is_a_panic() {
                 [(0, 0), (1, 1), (1, 200), (80, 24), (81, 25), (119, 60), (120, 40), (300, 100)]
             {
                 let text = text_of(&view, Rect::new(0, 0, width, height));
-                assert!(!text.contains('\u{1b}'), "INV-TOP-3");
+                assert!(!text.contains('\u{1b}'), "INV-TOP-1");
             }
         }
     }
