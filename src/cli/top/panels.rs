@@ -6,14 +6,15 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::draw::View;
+use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
 use crate::rpc::types::{HeartbeatInfo, MasternodeInfo, PeerInfo};
 use crate::runtime::time_text::duration_words;
 use crate::types::TimeMs;
 
 /// Digits of a block's hash that are shown.
 const HASH_DIGITS: usize = 16;
-/// A masternode whose last sign of life is older than this is late: heartbeats come every few seconds.
-const LATE_MS: u64 = 30_000;
+/// A masternode whose last sign of life is older than this is late: two did not come.
+const LATE_MS: u64 = 2 * HEARTBEAT_INTERVAL_MS + HEARTBEAT_INTERVAL_MS / 2;
 
 /// Exact below 2^53.
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
@@ -232,7 +233,7 @@ fn heard<'a>(view: &'a View, masternode: &MasternodeInfo) -> Option<&'a Heartbea
 }
 
 pub(super) const MASTERNODE_COLUMNS: &str =
-    "  ID       STATE     TIER    WEIGHT  SIGNED UP    HEARD BEHIND ADDRESS";
+    "  ID       STATE     TIER    WEIGHT  SIGNED MISSED UP    HEARD ADDRESS";
 
 /// A line for each masternode: those that are away or jailed first, then by weight.
 pub(super) fn masternodes(view: &View, width: usize) -> Vec<Line<'static>> {
@@ -257,9 +258,8 @@ fn masternode_line(view: &View, info: &MasternodeInfo, width: usize) -> Line<'st
     let heartbeat = heard(view, info).filter(|_| !own);
     let age_ms = heartbeat.map(|heartbeat| now.saturating_sub(heartbeat.heard_ms));
     let age = age_ms.map_or_else(|| "-".to_owned(), |ms| age_words(ms / 1_000));
-    let height = view.snapshot.status.height;
-    let behind = heartbeat
-        .map_or_else(|| "-".to_owned(), |heartbeat| height.saturating_sub(heartbeat.height).to_string());
+    let missed = attendance
+        .map_or_else(|| "-".to_owned(), |told| told.counted.saturating_sub(told.signed).to_string());
     let up = if own {
         "self"
     } else if info.connected {
@@ -268,15 +268,15 @@ fn masternode_line(view: &View, info: &MasternodeInfo, width: usize) -> Line<'st
         "NO"
     };
     let text = format!(
-        "{mark} {:<8} {:<9} {:<7} {:>6} {:>7} {:<4} {:>6} {:>6} {}",
+        "{mark} {:<8} {:<9} {:<7} {:>6} {:>7} {:>6} {:<4} {:>6} {}",
         info.id.short(),
         cut(&info.state, 9),
         cut(info.tier.as_deref().unwrap_or("-"), 7),
         info.effective_weight,
         signed,
+        missed,
         up,
         age,
-        behind,
         info.address.escape_debug()
     );
     let absent = attendance.is_some_and(|told| told.absent);
@@ -354,9 +354,9 @@ pub(super) const HELP: [&str; 15] = [
     "",
     "Masternodes: > proposes in this round, * is this node.",
     "SIGNED  of the last blocks that count, so many have its vote.",
+    "MISSED  and so many have not.",
     "UP      whether this node is connected to it.",
-    "HEARD   how long ago its last sign of life came.",
-    "BEHIND  how many blocks it lacked then.",
+    "HEARD   how long ago its last sign of life came, one a minute.",
     "",
     "Finality: from this node's acceptance of a payment until it is",
     "final. A bar is the median of a second; the last one is now.",
