@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::genesis_source::{self, Found};
@@ -177,6 +178,19 @@ fn first_peers(genesis: &GenesisDocument) -> String {
     format!("[{}]", quoted.join(", "))
 }
 
+/// Where a new node listens for peers, for RPC, and for who asks for metrics.
+fn addresses(args: &Args, defaults: &Config) -> [SocketAddr; 3] {
+    // A second node on the devnet's machine needs ports of its own.
+    let shift = if args.network == Network::Devnet { 100 } else { 0 };
+    let first = args.port.unwrap_or(args.network.default_port().saturating_add(shift));
+    let place = |address: SocketAddr, place| SocketAddr::new(address.ip(), first.saturating_add(place));
+    [
+        place(defaults.network.listen_address, 0),
+        place(defaults.rpc.listen_address, 1),
+        place(defaults.metrics.listen_address, 2),
+    ]
+}
+
 /// The configuration with its comments: what differs by network and role is set, the rest shows its defaults.
 fn config_text(args: &Args, genesis: Option<&GenesisDocument>) -> String {
     let (network, masternode) = (args.network, args.masternode);
@@ -187,17 +201,7 @@ fn config_text(args: &Args, genesis: Option<&GenesisDocument>) -> String {
         (Network::Devnet, None) => format!("[\"127.0.0.1:{}\"]", network.default_port()),
         (Network::Mainnet | Network::Testnet, None) => "[]".to_owned(),
     };
-    // A second node on the devnet's machine needs ports of its own.
-    let shift = if network == Network::Devnet { 100 } else { 0 };
-    let first = args.port.unwrap_or(network.default_port().saturating_add(shift));
-    let place = |address: std::net::SocketAddr, place| {
-        std::net::SocketAddr::new(address.ip(), first.saturating_add(place))
-    };
-    let (p2p, rpc, metrics) = (
-        place(defaults.network.listen_address, 0),
-        place(defaults.rpc.listen_address, 1),
-        place(defaults.metrics.listen_address, 2),
-    );
+    let [p2p, rpc, metrics] = addresses(args, &defaults);
     let mut text = format!(
         r#"# Configuration of a TIME Coin node on {network}.
 #
