@@ -12,7 +12,11 @@ use timed::app::networks::{DEVNET_VALIDATORS, devnet_genesis, devnet_genesis_at,
 use timed::protocol::finality_proof::{Ending, FinalityProof, verify};
 use timed::protocol::state::LedgerState;
 use timed::rpc::finality_proof::FinalityProofInfo;
-use timed::types::{FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind};
+use timed::types::{
+    Address, Amount, FinalityVote, GenesisDocument, Transaction, TxId, TxOut, VoteBatch, VoteKind,
+};
+use timed::wallet::Plan;
+use timed::wallet::transaction_file::TransactionFile;
 
 fn timed(directory: &std::path::Path, arguments: &[&str]) -> Assert {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("timed"));
@@ -40,7 +44,9 @@ fn every_command_explains_itself() {
     let (help, _) = output(home.path(), &["--help"], 0);
     let listed = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let commands: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    for command in ["run", "devnet", "wallet", "status", "explain", "doctor", "receipt", "verify-receipt"] {
+    for command in
+        ["run", "devnet", "wallet", "tx", "status", "explain", "doctor", "receipt", "verify-receipt"]
+    {
         assert!(commands.contains(&command), "{command} is missing in\n{help}");
     }
     let readme = include_str!("../README.md");
@@ -62,6 +68,9 @@ fn every_command_explains_itself() {
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
+/// One of the devnet.
+const ADDRESS: &str = "dtime1qpr2cnf6pe7wgx85jc3l5yymduulgy0vmcj0xsvqrdedsyza8m9k2qp7zd6";
+
 #[test]
 fn a_wrong_command_line_is_exit_code_2() {
     let home = tempfile::tempdir().unwrap();
@@ -80,6 +89,16 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["wallet", "send", "--devnet-account", "10", "x", "1"],
         &["wallet", "balance", "--devnet-account", "1", "--account", "2"],
         &["wallet", "balance", "--wallet", "missing.json"],
+        &["wallet", "balance", "--account", "1", "--all-accounts"],
+        &["wallet", "send", "timecoin:x?amount=1"],
+        &["wallet", "watch"],
+        &["wallet", "export", "--public"],
+        &["wallet", "uri", "--address", "dtime1x"],
+        &["tx", "combine", "one.json"],
+        &["tx", "sign", "none.json", "--devnet-account", "10"],
+        &["tx", "create", ADDRESS, "1", "--genesis", "genesis.toml"],
+        &["tx", "create", ADDRESS, "1", "--from", ADDRESS, "--devnet-account", "1"],
+        &["wallet", "send", ADDRESS, "1", "--all"],
         &["status", "--rpc", "nonsense"],
         &["top"],
         &["top", "--once", "--size", "79x24"],
@@ -215,6 +234,58 @@ fn a_network_of_ones_own_is_made_from_public_keys_and_checked() {
     let (json, _) = output(home.path(), &["genesis", "check", "broken.toml", "--json"], 2);
     let said: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(said["problems"].as_array().unwrap().len(), 5);
+}
+
+/// Nobody has to start a node, or to have a network, to sign what a file holds.
+#[test]
+fn a_payment_is_signed_without_a_node() {
+    let home = tempfile::tempdir().unwrap();
+    let document = devnet_genesis(DEVNET_VALIDATORS);
+    let (outpoint, coin) = document.outputs()[0];
+    let paid = TxOut { value: Amount(coin.value.0 - 1_000), lock: coin.lock };
+    let plan = Plan {
+        transaction: Transaction::transfer(vec![outpoint], vec![paid], b"gift".to_vec()),
+        spent: vec![coin],
+        fee: Amount(1_000),
+        change: Amount::ZERO,
+    };
+    let (network, chain) = (document.network, document.chain_id());
+    let file = TransactionFile::new(network, chain, plan, Vec::new(), Some(document)).unwrap();
+    std::fs::write(home.path().join("tx.json"), file.to_text().unwrap()).unwrap();
+    let (told, _) = output(home.path(), &["tx", "inspect", "tx.json"], 0);
+    assert!(told.contains("Memo  \"gift\"") && told.contains("Signed by 0 of 1 owners"), "{told}");
+    let sign = ["tx", "sign", "tx.json", "--devnet-account", "0"];
+    let (signed, stderr) = output(home.path(), &sign, 2);
+    assert!(signed.is_empty() && stderr.contains("--yes"), "without a terminal nobody has agreed: {stderr}");
+    let high = [&sign[..], &["--yes", "--max-fee", "0.00000999"]].concat();
+    assert!(output(home.path(), &high, 1).1.contains("--max-fee"));
+    output(home.path(), &["tx", "sign", "tx.json", "--devnet-account", "1", "--yes"], 1);
+    let (signed, stderr) = output(home.path(), &[&sign[..], &["--yes"]].concat(), 0);
+    assert!(stderr.contains("It costs you 0.00001000 TIME"), "the rest comes back: {stderr}");
+    assert!(TransactionFile::from_text(&signed).unwrap().complete().is_some());
+    std::fs::write(home.path().join("tx.json"), "{}").unwrap();
+    output(home.path(), &["tx", "inspect", "tx.json"], 1);
+    makes_and_signs_a_payment_of_given_coins(home.path());
+}
+
+/// Nothing proves the amounts of coins that are given.
+fn makes_and_signs_a_payment_of_given_coins(home: &std::path::Path) {
+    let document = devnet_genesis(DEVNET_VALIDATORS);
+    std::fs::write(home.join("genesis.toml"), document.to_toml().unwrap()).unwrap();
+    let (outpoint, coin) = document.outputs()[0];
+    let address = Address { network: document.network, lock: coin.lock };
+    let given = format!("{outpoint}:{}:{address}", coin.value);
+    let to = address.to_string();
+    let create =
+        ["tx", "create", &to, "1", "--given", &given, "--genesis", "genesis.toml", "--out", "given.json"];
+    assert!(output(home, &create, 0).1.contains("NOTHING PROVES THIS AMOUNT"));
+    let said = output(home, &create, 1).1;
+    assert!(said.contains("given.json exists already"), "{said}");
+    let sign = ["tx", "sign", "given.json", "--devnet-account", "0", "--yes"];
+    let (signed, said) = output(home, &sign, 1);
+    assert!(signed.is_empty() && said.contains("--trust-amounts"), "{said}");
+    let (signed, _) = output(home, &[&sign[..], &["--trust-amounts"]].concat(), 0);
+    assert!(TransactionFile::from_text(&signed).unwrap().complete().is_some());
 }
 
 /// The proof of the public devnet's validators that a transaction is final in epoch 0, as a node gives it.

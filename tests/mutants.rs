@@ -311,6 +311,17 @@
 //! | finals_of_the_pool_not_told | `after_a_restart_blocks_and_pool_tell_what_the_ring_does_not_know` |
 //! | rest_of_a_full_page_lost | `a_page_that_is_full_says_where_the_rest_is` |
 //! | cursors_stand_behind_the_last_block | `what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_height` |
+//! | intervals_by_the_clock_that_is_set | `intervals_run_on_the_clock_that_nobody_sets_and_times_are_said_by_the_other_one` |
+//! | bodies_in_the_chain_take_room | `what_is_in_the_chain_takes_no_room_of_locked_bodies` |
+//! | announced_for_ever | `what_has_its_votes_makes_room_for_what_comes_later` |
+//! | last_key_of_a_page_again | `every_store_goes_on_behind_the_last_key_of_a_page` |
+//! | proposals_not_written | `who_proposed_and_starts_again_says_the_same_proposal_and_no_other_one` |
+//! | left_out_batches_known | `what_was_left_out_passes_once_its_author_has_a_pace_again` |
+//! | certificates_wanted_of_who_did_not_lock | `a_certificate_that_is_here_is_asked_for_no_more_whoever_named_it` |
+//! | one_set_an_epoch_for_early_votes | `early_votes_of_the_next_epoch_are_kept_by_the_set_of_each_block_that_may_be_its_last` |
+//! | admission_outlives_consensus | `the_thread_ends_when_consensus_is_gone_though_nobody_stops_it` |
+//! | body_read_and_not_told | `a_block_has_a_body_that_was_left_to_the_journal_once_it_was_read` |
+//! | block_of_another_height_served | `a_block_of_another_height_is_never_served` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -318,6 +318,24 @@ fn handshakes_and_message_tags_follow_from_the_text() {
 }
 
 #[test]
+fn messages_of_people_follow_from_the_text() {
+    for vector in list(&vectors()["signed_messages"]) {
+        let network = match text(&vector["network"]) {
+            "mainnet" => 0,
+            "testnet" => 1,
+            _ => 2,
+        };
+        let key_hash = plain_chain::key_hash_of_address(text(&vector["address"]));
+        let signed = plain::message_digest(network, &key_hash, text(&vector["message"]));
+        assert_eq!(signed, digest(&vector["digest"]));
+        let key = public(&vector["secret_key"]);
+        assert_eq!(plain::key_hash(&key), key_hash);
+        let signature = format!("{}{}", ::hex::encode(key), sign(&vector["secret_key"], &signed));
+        assert_eq!(signature, text(&vector["signature"]));
+    }
+}
+
+#[test]
 fn finality_proofs_are_checked_by_the_text_alone() {
     let vectors = &PROOFS.1;
     let document = Document::of_toml(text(&vectors["document"]));

@@ -99,6 +99,17 @@ mod tests {
         assert_eq!(announcements.watched.len(), ANNOUNCED_MAX);
     }
 
+    /// INV-ANNOUNCE-1: else a node that runs for long would announce nothing any more.
+    #[test]
+    fn what_has_its_votes_makes_room_for_what_comes_later() {
+        let mut announcements = Announcements::default();
+        (0..ANNOUNCED_MAX).for_each(|number| announcements.pushed(txid(number), 0));
+        assert!(announcements.due(ANNOUNCE_AFTER_MS, |_| false).is_empty());
+        announcements.pushed(txid(ANNOUNCED_MAX), ANNOUNCE_AFTER_MS);
+        let due = announcements.due(2 * ANNOUNCE_AFTER_MS, |_| true);
+        assert_eq!((due.len(), due.first()), (1, Some(&txid(ANNOUNCED_MAX))));
+    }
+
     /// INV-ANNOUNCE-2.
     #[test]
     fn a_peer_is_asked_once_in_a_while() {

@@ -1,12 +1,14 @@
 //! Admission against what strangers, owners and users send, over the real outputs and pool.
 
 mod coins;
+mod counting;
 mod stores;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
+use self::counting::CountingVerifier;
 use super::*;
 use crate::mempool::{FeeRate, PoolError, PoolLimits, Stage, TransactionPool, TransactionSource};
 use crate::network::{Misbehaviour, PeerId};
@@ -17,8 +19,8 @@ use crate::storage::{Index, MemoryIndex};
 use crate::types::genesis::{Allocation, GenesisMasternode};
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
-    Address, Amount, ChainParameters, GenesisDocument, Lock, Network, OutPoint, SecretKey, SignatureCheck,
-    SignatureVerifier, Transaction, TxId, TxOut,
+    Address, Amount, ChainParameters, GenesisDocument, Lock, Network, OutPoint, SecretKey, Transaction, TxId,
+    TxOut,
 };
 use crate::utxo::{OutputState, UtxoManager};
 
@@ -34,17 +36,6 @@ fn lock(secret: &SecretKey) -> Lock {
 
 fn peer(number: u8) -> PeerId {
     key(number ^ 0x80).public()
-}
-
-/// Checks one by one, and counts how many signatures it was asked about.
-#[derive(Default)]
-struct CountingVerifier(AtomicUsize);
-
-impl SignatureVerifier for CountingVerifier {
-    fn verify_all(&self, checks: &[SignatureCheck]) -> Result<(), usize> {
-        self.0.fetch_add(checks.len(), Ordering::SeqCst);
-        SequentialVerifier.verify_all(checks)
-    }
 }
 
 /// A node without a network, a core or a clock.

@@ -238,8 +238,7 @@ fn start_consensus(
     };
     let restart = Restart::new(replayed, (journaled, journal_reader), Arc::clone(&utxos), blocks.clone());
     let source = Arc::clone(&restart.bodies);
-    let now = Now { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() };
-    let Opened { consensus, outputs } = Consensus::open(consensus_config, restart, now);
+    let Opened { consensus, outputs } = Consensus::open(consensus_config, restart, Now::read());
     let bft = Arc::new(ConsensusView::new(&consensus, key));
     let voters = Voters {
         chain_id: *state.chain_id(),

@@ -17,7 +17,7 @@ use crate::runtime::{ConfigError, HungTasks};
 use crate::storage::StorageError;
 use crate::types::ChainId;
 use crate::types::genesis::GenesisError;
-use crate::wallet::WalletError;
+use crate::wallet::{WalletError, WatchError};
 
 /// The kinds of failure that scripts tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,9 @@ pub enum CliError {
     /// There is no wallet, or no key of it.
     #[error(transparent)]
     Wallet(#[from] WalletError),
+    /// There is no wallet that watches.
+    #[error(transparent)]
+    Watch(#[from] WatchError),
     /// A node can't be reached, or refused.
     #[error(transparent)]
     Rpc(#[from] RpcCommandError),
@@ -150,6 +153,7 @@ impl CliError {
             | Self::Task(_)
             | Self::Hung(_)
             | Self::Wallet(_)
+            | Self::Watch(_)
             | Self::Random(_)
             | Self::Failed(_)
             | Self::Io { .. }

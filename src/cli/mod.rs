@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod confirm;
 pub mod devnet;
 pub mod doctor;
 mod duration;
@@ -27,6 +28,7 @@ pub mod rpc_client;
 pub mod run;
 pub mod status;
 pub mod top;
+pub mod tx;
 pub mod verify_proof;
 pub mod verify_receipt;
 pub mod votes;
@@ -62,6 +64,8 @@ enum Command {
     Genesis(genesis::Args),
     /// Make and use a wallet.
     Wallet(wallet::Args),
+    /// Make, sign, combine and send payments by files; signing needs no node and no network.
+    Tx(tx::Args),
     /// Register masternodes, change them, let them leave, and say where they stand.
     Masternode(masternode::Args),
     /// Make, export and import the journal that keeps an operator key from contradicting itself.
@@ -94,6 +98,7 @@ impl Command {
             Self::Init(args) => init::run(&args).await,
             Self::Genesis(args) => genesis::run(&args),
             Self::Wallet(args) => wallet::run(args).await,
+            Self::Tx(args) => tx::run(args).await,
             Self::Masternode(args) => masternode::run(args).await,
             Self::Votes(args) => votes::run(&args).await,
             Self::Status(args) => Ok(status::run(args).await?),

@@ -23,6 +23,11 @@ pub(super) struct GenesisArgs {
 }
 
 impl GenesisArgs {
+    /// A file, or what is at hand for a network.
+    pub(super) const fn of(genesis: Option<PathBuf>, network: Network) -> Self {
+        Self { genesis, network }
+    }
+
     /// Reads it.
     pub(super) fn document(&self) -> Result<GenesisDocument, CliError> {
         if let Some(path) = &self.genesis {

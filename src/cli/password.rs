@@ -1,6 +1,7 @@
 //! Passwords of keystores, and other secrets that a person or a script gives: never as an argument, where `ps` shows
 //! them.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::PathBuf;
 
@@ -9,6 +10,33 @@ use zeroize::Zeroizing;
 use super::CliError;
 use crate::runtime::key_file::read_secret_file;
 
+/// Characters of a new password, at least.
+const PASSWORD_LETTERS_MIN: usize = 8;
+/// Different characters of a new password, at least.
+const DISTINCT_LETTERS_MIN: usize = 4;
+/// Words that lists of stolen passwords begin with; with digits and signs around them, too.
+const COMMON: [&str; 20] = [
+    "password",
+    "passwort",
+    "passphrase",
+    "qwertyuiop",
+    "qwerty",
+    "qwertz",
+    "qwertzuiop",
+    "asdfghjkl",
+    "iloveyou",
+    "letmein",
+    "welcome",
+    "admin",
+    "administrator",
+    "changeme",
+    "secret",
+    "timecoin",
+    "bitcoin",
+    "wallet",
+    "1q2w3e4r",
+    "1qaz2wsx",
+];
 /// Bytes of a password, at most.
 const PASSWORD_BYTES_MAX: u64 = 1_024;
 
@@ -45,15 +73,47 @@ impl PasswordArgs {
     /// The password of a new keystore, asked for twice at a prompt.
     ///
     /// # Errors
-    /// When there is none, or the second one differs.
+    /// When there is none, it is one that is guessed at once, or the second one differs.
     pub fn read_new(&self) -> Result<Zeroizing<String>, CliError> {
         let asked = self.password_file.is_none() && !self.password_stdin;
         let password = self.read()?;
+        if let Some(weakness) = weakness(&password) {
+            return Err(CliError::Usage(format!(
+                "this password {weakness}; nothing was written. Take four or more words that have nothing to do with each other"
+            )));
+        }
         if asked && *prompt("The same password again: ")? != *password {
             return Err(CliError::Usage("the two passwords differ; nothing was written".to_owned()));
         }
         Ok(password)
     }
+}
+
+/// Why a password is guessed at once. That it is not among these does not make it a good one: a keystore's work for each
+/// guess buys time against a thief of the file, and these would not need any.
+fn weakness(password: &str) -> Option<&'static str> {
+    let letters: Vec<char> = password.to_lowercase().chars().collect();
+    let distinct: BTreeSet<char> = letters.iter().copied().collect();
+    let rises = letters.windows(2).all(|pair| matches!(pair, [a, b] if is_next(*a, *b)));
+    let falls = letters.windows(2).all(|pair| matches!(pair, [a, b] if is_next(*b, *a)));
+    let core = password.to_lowercase();
+    let core = core.trim_matches(|c: char| !c.is_alphabetic());
+    if letters.len() < PASSWORD_LETTERS_MIN {
+        Some("has fewer than 8 characters")
+    } else if distinct.len() < DISTINCT_LETTERS_MIN {
+        Some("repeats fewer than 4 different characters")
+    } else if rises || falls {
+        Some("is a row of letters or digits in their order")
+    } else if COMMON.iter().any(|common| core == *common || password.eq_ignore_ascii_case(common)) {
+        Some("is one of the first that everybody tries")
+    } else {
+        None
+    }
+}
+
+/// Whether a letter or digit comes right after another one; after 9 comes 0.
+fn is_next(from: char, to: char) -> bool {
+    u32::from(from) + 1 == u32::from(to) || (from, to) == ('9', '0')
 }
 
 /// Asks for a secret on the terminal without showing it.
@@ -107,10 +167,43 @@ mod tests {
     fn a_password_file_must_be_private() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("password");
-        create_secret_file(&path, b"secret\n").unwrap();
+        create_secret_file(&path, b"seven green boats\n").unwrap();
         let args = PasswordArgs { password_file: Some(path.clone()), password_stdin: false };
-        assert_eq!(*args.read_new().unwrap(), "secret");
+        assert_eq!(*args.read_new().unwrap(), "seven green boats");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         assert!(matches!(args.read(), Err(CliError::SecretFile(SecretFileError::Exposed { .. }))));
+    }
+
+    #[test]
+    fn a_new_password_that_is_guessed_at_once_is_refused_and_an_old_one_is_read() {
+        for weak in [
+            "",
+            "a1b2c3d",
+            "aaaaaaaaaa",
+            "abababab",
+            "12345678",
+            "1234567890",
+            "87654321",
+            "abcdefgh",
+            "Password",
+            "password1!",
+            "QWERTYuiop",
+            "1q2w3e4r",
+            "secret123",
+            "2024welcome",
+        ] {
+            assert!(weakness(weak).is_some(), "{weak}");
+        }
+        for good in
+            ["a1b2c3d4", "seven green boats", "passwords are hard", "12345687", "correct horse", "größer8x"]
+        {
+            assert_eq!(weakness(good), None, "{good}");
+        }
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("password");
+        create_secret_file(&path, b"12345678\n").unwrap();
+        let args = PasswordArgs { password_file: Some(path), password_stdin: false };
+        assert!(matches!(args.read_new(), Err(CliError::Usage(_))));
+        assert_eq!(*args.read().unwrap(), "12345678", "wallets of before open as they did");
     }
 }

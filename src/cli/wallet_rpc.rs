@@ -1,19 +1,15 @@
-//! `timed wallet balance` and `timed wallet send`: the parts that talk to a node; and how any command that builds a
-//! transaction learns of coins, sends and waits.
+//! How any command that builds a transaction learns of coins, sends and waits.
 //!
 //! # Place
-//! The wallet and masternode commands open the keystore, and hand in addresses and a function that builds and signs;
-//! keys never come here.
+//! The commands of wallets, transactions and masternodes open the keystore, build and sign; keys never come here.
 
-use clap::Args as ClapArgs;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError, say, say_json};
+use super::rpc_client::{RpcClient, RpcCommandError};
 use crate::rpc::methods::ADDRESS_UTXOS_MAX;
 use crate::rpc::types::{
-    AddressBalance, AddressUtxo, AddressUtxos, BlockchainInfo, MempoolInfo, TransactionStatus,
-    TransactionStatusInfo,
+    AddressUtxo, AddressUtxos, BlockchainInfo, MempoolInfo, TransactionStatus, TransactionStatusInfo,
 };
 use crate::runtime::Clock;
 use crate::types::codec::encode;
@@ -24,35 +20,6 @@ use crate::wallet::{Coin, CoinState};
 pub const WALLET_UTXOS_MAX: usize = 100_000;
 /// How long is waited for finality.
 pub(super) const FINALITY_WAIT_MS: u64 = 60_000;
-
-/// Arguments of `timed wallet balance`, beside those of the keystore.
-#[derive(ClapArgs, Clone, Debug)]
-pub struct BalanceArgs {
-    /// Which node
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `timed wallet send`, beside those of the keystore.
-#[derive(ClapArgs, Clone, Debug)]
-pub struct SendArgs {
-    /// Which node
-    #[command(flatten)]
-    pub connection: ConnectionArgs,
-    /// Who gets the coins
-    pub recipient: Address,
-    /// How much TIME, such as 12 or 0.5
-    pub amount: Amount,
-    /// Wait until the payment is final, and print how long that took
-    #[arg(long)]
-    pub wait: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
-}
 
 /// What transactions are built from.
 #[derive(Clone, Debug)]
@@ -98,50 +65,37 @@ pub(super) fn check_network(address: Address, chain: &BlockchainInfo) -> Result<
     )))
 }
 
-/// What became of a payment.
-#[derive(Clone, Debug, Serialize)]
-pub struct PaymentReport {
-    /// The transaction.
-    pub txid: TxId,
-    /// How far it came.
-    pub status: TransactionStatus,
-    /// From just before it was sent until the node said that it is final, in milliseconds; with `--wait` only.
-    pub finality_ms: Option<f64>,
-    /// From the node's acceptance to final, in milliseconds; with `--wait` only.
-    pub node_finality_ms: Option<f64>,
+/// An amount as people and programs read it: "1.50000000 TIME (150000000 units)".
+pub(super) fn time_and_units(amount: Amount) -> String {
+    format!("{amount} TIME ({} units)", amount.units())
 }
 
-/// Prints what each of the wallet's addresses has, and the sum.
-///
-/// # Errors
-/// When the node can't be reached or refuses.
-pub async fn balance(args: &BalanceArgs, addresses: &[Address]) -> Result<(), RpcCommandError> {
-    let client = args.connection.client()?;
-    let mut balances = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        balances.push(client.call::<AddressBalance>("getaddressbalance", &[json!(address)]).await?);
-    }
-    if args.json {
-        return say_json(&balances);
-    }
-    for balance in &balances {
-        say(&format!("{}  {} TIME", balance.address, balance.spendable_time))?;
-        if balance.locked != Amount::ZERO {
-            say(&format!("    {} TIME more on their way", balance.locked))?;
-        }
-        if balance.bound != Amount::ZERO {
-            say(&format!("    {} TIME more bound as collateral of masternodes", balance.bound))?;
-        }
-    }
-    if balances.len() > 1 {
-        let sum = Amount::checked_sum(balances.iter().map(|balance| balance.spendable));
-        say(&format!("Total {} TIME", sum.unwrap_or(Amount(u64::MAX))))?;
-        let bound = Amount::checked_sum(balances.iter().map(|balance| balance.bound));
-        if let Some(bound) = bound.filter(|bound| *bound != Amount::ZERO) {
-            say(&format!("    {bound} TIME more bound"))?;
+/// What became of a transaction that was sent.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Outcome {
+    /// How far it came.
+    pub(super) status: TransactionStatus,
+    /// From just before it was sent until the node said that it is final, in milliseconds; when it was waited for only.
+    pub(super) finality_ms: Option<f64>,
+    /// From the node's acceptance to final, in milliseconds; likewise.
+    pub(super) node_finality_ms: Option<f64>,
+}
+
+impl Outcome {
+    /// The line for people; none when nothing was waited for.
+    ///
+    /// # Errors
+    /// When it was waited for, and is not final.
+    pub(super) fn line(&self, txid: TxId, waited: bool) -> Result<Option<String>, RpcCommandError> {
+        match (waited, self.status >= TransactionStatus::Final, self.finality_ms) {
+            (false, _, _) => Ok(None),
+            (true, true, Some(finality_ms)) => Ok(Some(format!("final after {finality_ms:.1} ms"))),
+            (true, _, _) => Err(RpcCommandError::Failed(format!(
+                "sent, but not final after {} s; `timed rpc gettransactionstatus {txid}` tells more",
+                FINALITY_WAIT_MS / 1_000
+            ))),
         }
     }
-    Ok(())
 }
 
 fn coin_of(address: Address, utxo: &AddressUtxo) -> Coin {
@@ -153,19 +107,34 @@ fn coin_of(address: Address, utxo: &AddressUtxo) -> Coin {
     Coin { outpoint: utxo.outpoint(), output: TxOut { value: utxo.value, lock: address.lock }, state }
 }
 
-/// The unspent outputs of an address, [`WALLET_UTXOS_MAX`] at most.
-async fn coins_of(client: &RpcClient, address: Address) -> Result<Vec<Coin>, RpcCommandError> {
-    let mut found = Vec::new();
+/// The unspent outputs of an address.
+pub(super) struct Found {
+    pub(super) utxos: Vec<AddressUtxo>,
+    /// Whether these are all.
+    pub(super) complete: bool,
+}
+
+/// The unspent outputs of an address; about [`WALLET_UTXOS_MAX`] at most.
+///
+/// # Errors
+/// When the node can't be reached or refuses.
+pub(super) async fn utxos_of(client: &RpcClient, address: Address) -> Result<Found, RpcCommandError> {
+    let mut utxos = Vec::new();
     let mut after = Value::Null;
     loop {
         let params = [json!(address), json!(ADDRESS_UTXOS_MAX), after];
         let page: AddressUtxos = client.call("getaddressutxos", &params).await?;
-        found.extend(page.utxos.iter().map(|utxo| coin_of(address, utxo)));
+        utxos.extend(page.utxos);
         match page.next {
-            Some(next) if found.len() < WALLET_UTXOS_MAX => after = Value::String(next),
-            _ => return Ok(found),
+            Some(next) if utxos.len() < WALLET_UTXOS_MAX => after = Value::String(next),
+            next => return Ok(Found { utxos, complete: next.is_none() }),
         }
     }
+}
+
+async fn coins_of(client: &RpcClient, address: Address) -> Result<Vec<Coin>, RpcCommandError> {
+    let found = utxos_of(client, address).await?;
+    Ok(found.utxos.iter().map(|utxo| coin_of(address, utxo)).collect())
 }
 
 /// What an address can spend now, of [`WALLET_UTXOS_MAX`] outputs at most.
@@ -189,60 +158,35 @@ pub(super) async fn submit(client: &RpcClient, transaction: &Transaction) -> Res
     client.call("sendrawtransaction", &[json!(hex::encode(encode(transaction)))]).await
 }
 
-/// Pays: collects what `from` can spend, has `build` make and sign the transaction, submits it, and waits if asked.
+/// Submits a transaction, and waits until it is final if asked.
 ///
 /// # Errors
-/// When the node can't be reached or refuses, or `build` can't.
-pub async fn send<E: std::fmt::Display>(
-    args: &SendArgs,
-    from: &[Address],
-    build: impl Fn(&Funding) -> Result<Transaction, E>,
-) -> Result<(), RpcCommandError> {
-    let client = args.connection.client()?;
-    let report = pay(&client, args, from, build).await?;
-    if args.json {
-        return say_json(&report);
-    }
-    say(&report.txid.to_string())?;
-    match (args.wait, report.status >= TransactionStatus::Final, report.finality_ms) {
-        (false, _, _) => Ok(()),
-        (true, true, Some(finality_ms)) => say(&format!("final after {finality_ms:.1} ms")),
-        (true, _, _) => Err(RpcCommandError::Failed(format!(
-            "sent, but not final after {} s; `timed rpc gettransactionstatus {}` tells more",
-            FINALITY_WAIT_MS / 1_000,
-            report.txid
-        ))),
-    }
-}
-
-async fn pay<E: std::fmt::Display>(
+/// When the node can't be reached or refuses.
+pub(super) async fn send_and_wait(
     client: &RpcClient,
-    args: &SendArgs,
-    from: &[Address],
-    build: impl Fn(&Funding) -> Result<Transaction, E>,
-) -> Result<PaymentReport, RpcCommandError> {
-    let funding = Funding::of(client, from).await?;
-    check_network(args.recipient, &funding.chain)?;
-    let transaction = build(&funding).map_err(|error| RpcCommandError::Failed(error.to_string()))?;
+    transaction: &Transaction,
+    wait: bool,
+) -> Result<Outcome, RpcCommandError> {
     let started = Clock.instant();
-    let txid = submit(client, &transaction).await?;
-    let mut report =
-        PaymentReport { txid, status: TransactionStatus::Pending, finality_ms: None, node_finality_ms: None };
-    if args.wait {
+    let txid = submit(client, transaction).await?;
+    let mut outcome =
+        Outcome { status: TransactionStatus::Pending, finality_ms: None, node_finality_ms: None };
+    if wait {
         let params = [json!(txid), json!("final"), json!(FINALITY_WAIT_MS)];
         let status: TransactionStatusInfo = client.call("waitfortransaction", &params).await?;
-        report.status = status.status;
+        outcome.status = status.status;
         if status.status >= TransactionStatus::Final {
-            report.finality_ms = Some(started.elapsed().as_secs_f64() * 1_000.0);
-            report.node_finality_ms = status.finality_latency_ms;
+            outcome.finality_ms = Some(started.elapsed().as_secs_f64() * 1_000.0);
+            outcome.node_finality_ms = status.finality_latency_ms;
         }
     }
-    Ok(report)
+    Ok(outcome)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::rpc_client::ConnectionArgs;
     use crate::rpc::fake_node::FakeNode;
     use crate::rpc::{RpcServer, RpcServerConfig};
     use crate::types::{Network, SecretKey};
@@ -269,23 +213,25 @@ mod tests {
             urls: vec![format!("http://{}", handle.local_address)],
             cookie_files: vec![cookie_path],
         };
-        let mut args = SendArgs { connection, recipient: from, amount: Amount(5), wait: true, json: false };
-        let client = args.connection.client().unwrap();
-        let build = |funding: &Funding| {
-            let [coin] = funding.coins.as_slice() else {
-                return Err("one coin was expected");
-            };
-            assert_eq!(coin.state, CoinState::Free);
-            let paid = TxOut { value: Amount(5), lock: coin.output.lock };
-            Ok(Transaction::transfer(vec![coin.outpoint], vec![paid], Vec::new())
-                .signed(&funding.chain.chain_id, &[&secret]))
+        let client = connection.client().unwrap();
+        let funding = Funding::of(&client, &[from]).await.unwrap();
+        let [coin] = funding.coins.as_slice() else {
+            panic!("one coin was expected");
         };
-        let report = pay(&client, &args, &[from], build).await.unwrap();
-        assert_eq!((report.status, report.node_finality_ms), (TransactionStatus::Final, Some(1.5)));
-        assert!(report.finality_ms.is_some_and(|finality_ms| finality_ms > 0.0));
+        assert_eq!(coin.state, CoinState::Free);
+        let paid = TxOut { value: Amount(5), lock: coin.output.lock };
+        let payment = Transaction::transfer(vec![coin.outpoint], vec![paid], Vec::new())
+            .signed(&funding.chain.chain_id, &[&secret]);
+        let outcome = send_and_wait(&client, &payment, true).await.unwrap();
+        assert_eq!((outcome.status, outcome.node_finality_ms), (TransactionStatus::Final, Some(1.5)));
+        assert!(outcome.finality_ms.is_some_and(|finality_ms| finality_ms > 0.0));
+        assert!(outcome.line(payment.txid(), true).unwrap().unwrap().starts_with("final after "));
+        let unfinished = Outcome { status: TransactionStatus::Pending, ..outcome };
+        assert!(unfinished.line(payment.txid(), true).is_err());
+        assert_eq!(unfinished.line(payment.txid(), false).unwrap(), None);
         assert_eq!(node.utxos.lock().values().map(|output| output.value).collect::<Vec<_>>(), [Amount(5)]);
-        args.recipient = Address { network: Network::Mainnet, ..from };
-        let error = pay(&client, &args, &[from], build).await.unwrap_err();
+        let foreign = Address { network: Network::Mainnet, ..from };
+        let error = Funding::of(&client, &[foreign]).await.unwrap_err();
         assert!(error.to_string().contains("mainnet"), "{error}");
         token.cancel();
     }

@@ -188,8 +188,7 @@ impl Engine {
         if stage == Stage::Blocks || self.parts.shell.told.len() >= TOLD_MAX {
             self.parts.shell.tell();
         }
-        let now = Now { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() };
-        let outputs = self.parts.consensus.handle(event, now);
+        let outputs = self.parts.consensus.handle(event, Now::read());
         execute(outputs, &mut self.parts.shell);
     }
 

@@ -23,6 +23,7 @@ use crate::protocol::finality::{DropReason, Explanation, FinalVotes};
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
+use crate::runtime::Clock;
 use crate::storage::block_log::{DurableBlock, LoggedBlock};
 use crate::storage::journal::{Durable, Staged};
 use crate::types::fork::ForkProof;
@@ -43,6 +44,12 @@ pub struct Now {
 }
 
 impl Now {
+    /// What the clocks of this machine show.
+    #[must_use]
+    pub fn read() -> Self {
+        Self { monotonic_ms: Clock.monotonic_ms(), wall_ms: Clock.now_ms() }
+    }
+
     /// Both clocks show the same.
     #[must_use]
     pub const fn both(ms: TimeMs) -> Self {

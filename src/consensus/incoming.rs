@@ -339,4 +339,25 @@ mod tests {
         assert!((1..10).contains(&name_is_used_up()));
         assert!(matches!(judge(batch(loud_id, 200, most, &loud)), Verdict::LeftOut(..)));
     }
+
+    /// What was left out was not received: whoever holds it is asked for it, and then it has to count.
+    #[test]
+    fn what_was_left_out_passes_once_its_author_has_a_pace_again() {
+        let (members, voters, handle) = members(1);
+        let [(loud_id, loud)] = &members[..] else { panic!("one member") };
+        let (most, began) = (crate::types::limits::BATCH_VOTES_MAX, Clock.instant());
+        // Each comes from another peer, so that the author's own budget is the one that ends.
+        let judge = |seq: u64, waited_s| {
+            let NetworkEvent::Message { message, .. } = batch(*loud_id, seq, most, loud) else {
+                panic!("a batch")
+            };
+            let peer = PublicKey([u8::try_from(seq).unwrap(); 32]);
+            let now = began + std::time::Duration::from_secs(waited_s);
+            let court = Court { voters: &voters, engine: &handle, verifier: &SequentialVerifier, now };
+            judge(vec![NetworkEvent::Message { peer, message }], &court).remove(0)
+        };
+        let is_left_out = |seq: &u64| matches!(judge(*seq, 0), Verdict::LeftOut(..));
+        let left_out = (0..100).find(is_left_out).unwrap();
+        assert_eq!(words(&[judge(left_out, 60), judge(left_out, 60)]), ["checked", "known"]);
+    }
 }

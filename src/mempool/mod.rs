@@ -21,6 +21,7 @@
 
 mod error;
 mod floor;
+mod judging;
 mod recent;
 mod stage;
 #[cfg(test)]
@@ -228,31 +229,6 @@ impl TransactionPool {
         Ok(Inserted { evicted })
     }
 
-    /// Whether [`Self::insert`] would take a transaction at present; nothing changes.
-    ///
-    /// # Errors
-    /// [`PoolError`].
-    pub fn would_take(
-        &self,
-        txid: &TxId,
-        bytes: usize,
-        fee: Amount,
-        now_ms: TimeMs,
-    ) -> Result<(), PoolError> {
-        let order = self.order.lock();
-        self.refuse_known(txid)?;
-        let rate = FeeRate::of(fee, bytes);
-        let floor = order.floor.decayed(now_ms, self.fullness()).rate();
-        if rate < floor {
-            return Err(PoolError::BelowFloor { rate, floor });
-        }
-        let victims = self.victims_for(&order, bytes).ok_or(PoolError::Full { rate })?;
-        if victims.last().is_some_and(|last| last.0 >= rate) {
-            return Err(PoolError::Full { rate });
-        }
-        Ok(())
-    }
-
     /// Takes a transaction that waits for its parents. It does not move the floor, and others keep their places.
     ///
     /// # Errors
@@ -271,19 +247,6 @@ impl TransactionPool {
         let (stage, received_ms) = (Stage::Waiting, now_ms);
         let entry = PoolEntry { transaction, fee, rate, received_ms, source, stage, sequence: 0 };
         self.put(&mut order, entry);
-        Ok(())
-    }
-
-    /// Whether [`Self::insert_waiting`] would take a transaction at present.
-    ///
-    /// # Errors
-    /// [`PoolError`].
-    pub fn would_take_waiting(&self, txid: &TxId, bytes: usize, fee: Amount) -> Result<(), PoolError> {
-        self.refuse_known(txid)?;
-        let (transactions, used) = self.uncertified.waiting.get();
-        if transactions >= WAITING_TRANSACTIONS_MAX || used.saturating_add(bytes) > WAITING_BYTES_MAX {
-            return Err(PoolError::Full { rate: FeeRate::of(fee, bytes) });
-        }
         Ok(())
     }
 

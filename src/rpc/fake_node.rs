@@ -476,11 +476,11 @@ impl NodeApi for FakeNode {
     }
     fn address_history(
         &self,
-        _address: Address,
+        address: Address,
         page: HistoryPage,
     ) -> BoxFuture<'_, Result<AddressHistory, NodeApiError>> {
         let at = HistoryPlace { height: HEIGHT, place: 0 };
-        let is_asked = page.before.is_none_or(|before| at < before);
+        let is_asked = address.lock == output().lock && page.before.is_none_or(|before| at < before);
         let sums = (Amount(5), Amount::ZERO);
         let entry = HistoryInfo::of(TxId([7; 32]), TransactionStatus::Confirmed, Some(at), sums);
         let history = if is_asked { vec![entry] } else { Vec::new() };

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use jsonrpsee::types::ErrorObjectOwned;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,7 +30,7 @@ pub const PROOF_FORMAT: &str = "timed finality proof";
 pub const PROOF_TEXT_BYTES_MAX: usize = FINALITY_PROOF_BYTES_MAX / 3 * 4 + (64 << 10);
 
 /// What a proof proves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ProvedInfo {
     /// The hash of the genesis document of its network.
@@ -76,7 +77,7 @@ impl From<&ProvedFinality> for ProvedInfo {
 }
 
 /// `getfinalityproof`: a proof as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FinalityProofInfo {
     /// [`PROOF_FORMAT`].

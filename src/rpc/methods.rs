@@ -28,6 +28,7 @@ use serde_json::Value;
 
 use super::answers::{Answer, AnswerRoom, Reply, reply, too_large};
 use super::call::Call;
+use super::discover;
 use super::errors::{BUSY, INTERNAL, NOT_FOUND, UNAUTHORIZED, UNKNOWN_METHOD, bad_parameter, error, of_node};
 use super::finality_proof;
 use super::places::RequestWaits;
@@ -105,7 +106,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 57] = [
+pub static METHODS: [Method; 58] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -414,6 +415,9 @@ pub static METHODS: [Method; 57] = [
             Ok("timed is stopping")
         })
     }),
+    Method::read("rpc.discover", &[], "All methods as an OpenRPC document, with the shapes of their answers", |_call| {
+        answer(async { Ok(discover::document()) })
+    }).large(),
     Method::read("help", &["method?"], "Lists the methods, or explains one", |call| {
         answer(async move { help(&call) })
     }),

@@ -29,6 +29,7 @@ pub mod busy_pace;
 mod call;
 pub mod connection;
 pub mod connections;
+pub mod discover;
 pub mod errors;
 pub mod events;
 #[cfg(test)]

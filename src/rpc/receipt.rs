@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use jsonrpsee::types::ErrorObjectOwned;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::api::NodeApi;
@@ -34,7 +35,7 @@ pub const RECEIPT_VERSION: u16 = 1;
 pub const RECEIPT_TEXT_BYTES_MAX: usize = PROOF_TEXT_BYTES_MAX + 12 * TRANSACTION_BYTES_MAX;
 
 /// `getreceipt`: a receipt as text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PaymentReceipt {
     /// [`RECEIPT_FORMAT`].
@@ -50,7 +51,7 @@ pub struct PaymentReceipt {
 }
 
 /// What a receipt proves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReceiptContent {
     /// What the transaction pays to whom.

@@ -3,6 +3,7 @@
 //! # Units
 //! As the head of [`crate::rpc`] says. Names follow Bitcoin Core where it has the same thing.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::storage::index_history::HistoryPlace;
@@ -39,7 +40,7 @@ pub use pool::{AcceptanceInfo, FeeEstimate, MempoolEntry};
 pub use resources::{MemoryInfo, NetTotals, ResourceInfo};
 
 /// `getblockchaininfo`: the chain at its tip.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockchainInfo {
     /// `mainnet`, `testnet` or `devnet`.
     pub chain: String,
@@ -74,7 +75,7 @@ pub struct BlockchainInfo {
 }
 
 /// `getgenesis`: the document that the chain starts from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GenesisInfo {
     /// Its hash.
     pub chain_id: ChainId,
@@ -83,7 +84,7 @@ pub struct GenesisInfo {
 }
 
 /// One entry of `getpeerinfo`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeerInfo {
     /// Names the connection on this node.
     pub id: u64,
@@ -115,7 +116,7 @@ pub struct PeerInfo {
 }
 
 /// `getnetworkinfo`: the node in its network.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetworkInfo {
     /// Version of the program.
     pub version: String,
@@ -139,7 +140,7 @@ pub struct NetworkInfo {
 }
 
 /// `getmempoolinfo`: the pool of transactions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MempoolInfo {
     /// Transactions.
     pub size: usize,
@@ -158,7 +159,7 @@ pub struct MempoolInfo {
 }
 
 /// `getvalidators`: the set of an epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidatorsInfo {
     /// The epoch.
     pub epoch: Epoch,
@@ -171,7 +172,7 @@ pub struct ValidatorsInfo {
 }
 
 /// A member of [`ValidatorsInfo`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ValidatorInfo {
     /// Its place.
     pub index: usize,
@@ -203,7 +204,7 @@ impl ValidatorsInfo {
 }
 
 /// What became of an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UtxoState {
     /// It can be spent.
@@ -221,7 +222,7 @@ pub enum UtxoState {
 }
 
 /// `getutxostate`: what became of an output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UtxoStateInfo {
     /// The transaction that made it.
     pub txid: TxId,
@@ -250,7 +251,7 @@ pub struct UtxoStateInfo {
 }
 
 /// `gettxout`: an output that is not spent.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TxOutInfo {
     /// The tip when this was said.
     #[serde(rename = "bestblock")]
@@ -266,7 +267,7 @@ pub struct TxOutInfo {
 }
 
 /// How far a transaction has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TransactionStatus {
     /// This node does not know it.
@@ -284,7 +285,7 @@ pub enum TransactionStatus {
 }
 
 /// What `waitfortransaction` waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitTarget {
     /// Until it is certified or more.
@@ -309,7 +310,7 @@ impl WaitTarget {
 }
 
 /// `gettransactionstatus`, `waitfortransaction`: how far a transaction has come.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TransactionStatusInfo {
     /// Its name.
     pub txid: TxId,
@@ -340,7 +341,7 @@ pub struct TransactionStatusInfo {
 }
 
 /// `getaddresshistory`: what transactions did to an address, the newest first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressHistory {
     /// The transactions. Those that no block has come first, on the first page alone.
     pub history: Vec<HistoryInfo>,
@@ -353,7 +354,7 @@ pub struct AddressHistory {
 }
 
 /// One entry of [`AddressHistory`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryInfo {
     /// The transaction.
     pub txid: TxId,
@@ -396,7 +397,7 @@ impl HistoryInfo {
 }
 
 /// One entry of [`AddressUtxos`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressUtxo {
     /// The transaction that made it.
     pub txid: TxId,
@@ -422,7 +423,7 @@ impl AddressUtxo {
 }
 
 /// `getaddressutxos`: a page of an address's outputs, in ascending order of outpoints.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressUtxos {
     /// The page.
     pub utxos: Vec<AddressUtxo>,
@@ -431,7 +432,7 @@ pub struct AddressUtxos {
 }
 
 /// `getaddressbalance`: the sums of an address's outputs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressBalance {
     /// The address.
     pub address: Address,
@@ -456,7 +457,7 @@ pub struct AddressBalance {
 }
 
 /// What a node is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
     /// Opening its data, or looking for peers.
@@ -474,7 +475,7 @@ pub enum NodeState {
 }
 
 /// `getnodestatus`: what the node is doing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NodeStatus {
     /// Its name in the configuration.
     pub name: String,
@@ -507,7 +508,7 @@ pub struct NodeStatus {
 }
 
 /// `getconsensusinfo`: the consensus as this node sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsensusInfo {
     /// The height that is being decided.
     pub height: Height,
@@ -540,7 +541,7 @@ pub struct ConsensusInfo {
 }
 
 /// A reason why `GET /ready` says 503.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NotReady {
     /// Stable name in snake_case.
     pub reason: String,
@@ -549,7 +550,7 @@ pub struct NotReady {
 }
 
 /// The body of `GET /ready`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Readiness {
     /// Whether `reasons` is empty.
     pub ready: bool,
@@ -566,7 +567,7 @@ impl Readiness {
 }
 
 /// One entry of `help`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MethodHelp {
     /// The method with its parameters.
     pub usage: String,
@@ -577,7 +578,7 @@ pub struct MethodHelp {
 }
 
 /// The `data` of an error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorData {
     /// Stable name in snake_case.
     pub reason: String,

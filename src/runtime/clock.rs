@@ -11,6 +11,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::types::TimeMs;
 
+/// Where the monotonic clock starts: 34 years, in milliseconds.
+const MONOTONIC_START_MS: TimeMs = 1 << 40;
+
 /// The clock of this machine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Clock;
@@ -28,14 +31,15 @@ impl Clock {
             .unwrap_or(0)
     }
 
-    /// Milliseconds of a clock that never goes back and that nobody sets. It starts at the wall time of its first use, so
-    /// that differences to earlier times never underflow; only differences between two of its values mean anything.
+    /// Milliseconds of a clock that never goes back and that nobody sets; only differences between two of its values mean
+    /// anything. It starts so late that differences to earlier times never underflow, and far from any wall time of
+    /// today: whoever takes one for the other is wrong at once, and not only after somebody has set the clock.
     #[must_use]
     pub fn monotonic_ms(self) -> TimeMs {
-        static ORIGIN: OnceLock<(Instant, TimeMs)> = OnceLock::new();
-        let (started, wall_ms) = ORIGIN.get_or_init(|| (self.instant(), self.now_ms()));
+        static STARTED: OnceLock<Instant> = OnceLock::new();
+        let started = STARTED.get_or_init(|| self.instant());
         let elapsed = self.instant().saturating_duration_since(*started).as_millis();
-        wall_ms.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
+        MONOTONIC_START_MS.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
     }
 
     /// A point in time that later ones are measured from.

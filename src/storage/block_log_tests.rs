@@ -340,6 +340,26 @@ fn a_later_frame_is_found_across_the_border_of_a_search_chunk() {
     }
 }
 
+/// The log was sound when it was opened, and somebody has written to its file since.
+#[test]
+fn a_block_of_another_height_is_never_served() {
+    let disk = filled(2, 1 << 20);
+    let log = BlockLog::open(disk.clone(), &dir(), CHAIN).unwrap();
+    assert_holds(&log, 2);
+    let payload = encode_payload(&block_with_memo(2, vec![9]));
+    let other = frame(1, SEGMENT_HEADER_BYTES, &payload).unwrap();
+    let mut bytes = bytes_of(&disk, 1);
+    let place = usize::try_from(SEGMENT_HEADER_BYTES).unwrap();
+    bytes[place..place + other.len()].copy_from_slice(&other);
+    let mut file = disk.open_existing(&segment_path(&dir(), 1)).unwrap();
+    file.truncate(0).unwrap();
+    file.append(&bytes).unwrap();
+    let reader = log.reader();
+    assert!(matches!(reader.read(1), Err(StorageError::Corrupt { .. })));
+    assert!(matches!(reader.read_committed(1), Err(StorageError::Corrupt { .. })));
+    assert_eq!(reader.read(2).unwrap().unwrap(), block(2), "the rest is there");
+}
+
 #[test]
 fn readers_read_beside_the_writer() {
     let mut log = BlockLog::open_sized(MemoryDisk::new(), &dir(), CHAIN, SMALL, &mut |_, _| true).unwrap();

@@ -1,7 +1,7 @@
 //! What the index keeps of each address's past: one entry for each transaction that pays it or spends of it.
 //!
 //! # Place
-//! A tree of [`Index`](super::index::Index). Entries carry what a reader wants to see, so that a page is one scan and reads
+//! A tree of [`Index`]. Entries carry what a reader wants to see, so that a page is one scan and reads
 //! no block.
 //!
 //! # Keys

@@ -142,3 +142,36 @@ pub trait IndexStore: Send + Sync + 'static {
 pub(super) fn put(tree: Tree, key: Vec<u8>, value: Vec<u8>) -> Change {
     Change::Put { tree, key, value }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::fjall_index::FjallIndex;
+    use crate::storage::memory_index::MemoryIndex;
+    use crate::storage::sled_index::SledIndex;
+
+    /// A page begins behind the key that the last one ended with, whichever engine holds the index.
+    #[test]
+    fn every_store_goes_on_behind_the_last_key_of_a_page() {
+        let home = tempfile::tempdir().unwrap();
+        let stores: [Arc<dyn IndexStore>; 3] = [
+            Arc::new(MemoryIndex::new()),
+            Arc::new(SledIndex::open(&home.path().join("sled"), 16).unwrap()),
+            Arc::new(FjallIndex::open(&home.path().join("fjall"), 8).unwrap()),
+        ];
+        let keys: [&[u8]; 6] = [&[1], &[2], &[2, 0], &[2, 0, 0], &[2, 255], &[3]];
+        for (place, store) in stores.iter().enumerate() {
+            store.write(keys.iter().map(|key| put(Tree::Receipt, key.to_vec(), vec![7])).collect()).unwrap();
+            let mut after: Option<Vec<u8>> = None;
+            for key in &keys[1..5] {
+                let page = store.scan_prefix(Tree::Receipt, &[2], after.as_deref(), 1).unwrap();
+                assert_eq!(page, [(key.to_vec(), vec![7])], "store {place} after {after:?}");
+                after = Some(key.to_vec());
+            }
+            let behind = |after: &[u8]| store.scan_prefix(Tree::Receipt, &[2], Some(after), 9).unwrap().len();
+            assert_eq!((behind(&[2, 255]), behind(&[1]), behind(&[2, 0, 0])), (0, 4, 1), "store {place}");
+        }
+    }
+}

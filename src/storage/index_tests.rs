@@ -5,13 +5,17 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::storage::fjall_index::FjallIndex;
-use crate::storage::index_history::{HistoryEntry, HistoryPlace};
 use crate::storage::index_store::Entries;
 use crate::storage::index_window::WINDOW_BYTES_MAX;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
 use crate::storage::memory_index::MemoryIndex;
 use crate::storage::sled_index::{SledIndex, is_of_machine};
 use crate::types::{Amount, KeyHash, MasternodeId, PublicKey, TxOut};
+
+#[path = "index_history_tests.rs"]
+mod history;
+
+use history::assert_history;
 
 fn lock(byte: u8) -> Lock {
     Lock::KeyHash(KeyHash([byte; 32]))
@@ -80,40 +84,6 @@ fn change(height: Height) -> IndexChange {
 fn mark(index: &Index, height: Height) -> Result<(), StorageError> {
     let change = change(height);
     index.set_mark(height, change.block_hash, &change.state)
-}
-
-/// INV-HISTORY-1: of each lock, what each transaction paid it and spent of it, the newest first, in pages of any size.
-fn assert_history(index: &Index, height: Height) {
-    let mut wanted: BTreeMap<Lock, Vec<HistoryEntry>> = BTreeMap::new();
-    for block in (0..=height).rev() {
-        let change = change(block);
-        // All that it makes and spends is of its second transaction.
-        let at = HistoryPlace { height: block, place: 1 };
-        let created = change.created.iter().map(|(_, entry)| (entry.output, true));
-        let spent = change.spent.iter().map(|(_, entry, _)| (entry.output, false));
-        let mut sums: BTreeMap<Lock, (u64, u64)> = BTreeMap::new();
-        for (output, is_made) in created.chain(spent) {
-            let sum = sums.entry(output.lock).or_default();
-            *(if is_made { &mut sum.0 } else { &mut sum.1 }) += output.value.0;
-        }
-        for (lock, (received, sent)) in sums {
-            let (received, sent) = (Amount(received), Amount(sent));
-            wanted.entry(lock).or_default().push(HistoryEntry { at, txid: txid(block), received, sent });
-        }
-    }
-    assert_eq!(index.history_from().unwrap(), Some(0));
-    for (lock, entries) in wanted {
-        assert_eq!(index.history(&lock, None, usize::MAX).unwrap(), entries);
-        let (mut paged, mut before) = (Vec::new(), None);
-        loop {
-            let page = index.history(&lock, before, 2).unwrap();
-            let Some(last) = page.last() else { break };
-            before = Some(last.at);
-            paged.extend(page);
-        }
-        assert_eq!(paged, entries);
-    }
-    assert_eq!(index.history(&Lock::KeyHash(KeyHash([0xcc; 32])), None, 9).unwrap(), []);
 }
 
 /// Everything that readers can see after `height` changes.

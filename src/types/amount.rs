@@ -108,6 +108,20 @@ impl FromStr for Amount {
     }
 }
 
+impl schemars::JsonSchema for Amount {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Amount".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "type": "integer",
+            "minimum": 0,
+            "description": "An amount in base units; 100,000,000 are one TIME",
+        })
+    }
+}
+
 impl Serialize for Amount {
     /// Base units as an integer: JSON numbers with a point would lose precision.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -17,7 +17,7 @@ use super::transaction::{OutPoint, TxOut};
 use super::{TimeMs, TxId};
 
 /// A fraction in integers.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ratio {
     /// Above the line.
@@ -34,7 +34,7 @@ impl Ratio {
 }
 
 /// A timeout that grows with the round.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Timeout {
     /// In round 0.
@@ -52,7 +52,7 @@ impl Timeout {
 }
 
 /// The numbers that every node of a network agrees on.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChainParameters {
     /// A proposal is due this long after the last block.
@@ -100,7 +100,7 @@ pub struct ChainParameters {
 }
 
 /// A collateral and the voting weight it gives.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
     /// Its name for people.

@@ -60,13 +60,15 @@ pub enum Domain {
     Handshake,
     /// The same transcript, as a masternode's operator signs it to prove that this connection is its own.
     MemberConnection,
+    /// What the key of an address signs so that people know who said it.
+    SignedMessage,
     /// A key derived for a test or the public development network.
     DevelopmentSeed,
 }
 
 impl Domain {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Transaction,
         Self::TransactionCopy,
         Self::TransactionSignature,
@@ -92,6 +94,7 @@ impl Domain {
         Self::ConflictOrder,
         Self::Handshake,
         Self::MemberConnection,
+        Self::SignedMessage,
         Self::DevelopmentSeed,
     ];
 
@@ -124,6 +127,7 @@ impl Domain {
             Self::ConflictOrder => b"timed/order/v1",
             Self::Handshake => b"timed/handshake/v1",
             Self::MemberConnection => b"timed/member/v1",
+            Self::SignedMessage => b"timed/message/v1",
             Self::DevelopmentSeed => b"timed/dev/v1",
         }
     }
@@ -238,6 +242,20 @@ macro_rules! hash_type {
                 let mut bytes = [0; 32];
                 hex::decode_to_slice(text, &mut bytes).map_err(|_| $crate::types::hash::ParseHashError)?;
                 Ok(Self(bytes))
+            }
+        }
+
+        impl schemars::JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({
+                    "type": "string",
+                    "pattern": "^[0-9a-f]{64}$",
+                    "description": "32 bytes in lower-case hexadecimal",
+                })
             }
         }
 

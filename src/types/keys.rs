@@ -5,7 +5,8 @@
 //! one at a time and in a batch; dalek's does not, so it never decides about consensus.
 //!
 //! # Invariants
-//! - INV-KEYS-1: whatever is signed is a 32-byte digest with a domain and the chain id (see `hash.rs`).
+//! - INV-KEYS-1: whatever is signed is a 32-byte digest with a domain and the chain id (see `hash.rs`); the exception is
+//!   section 12 of [`super`].
 //! - INV-KEYS-2: a verdict depends on key, digest and signature alone.
 
 use std::fmt;

@@ -8,7 +8,7 @@
 //! - INV-TYPES-1: an encoding is canonical. Decoding and encoding again gives the same bytes, and a decoder
 //!   refuses trailing bytes.
 //! - INV-TYPES-2: two kinds of object never share a hash domain.
-//! - INV-TYPES-3: whatever is signed includes the chain id.
+//! - INV-TYPES-3: whatever is signed includes the chain id; but a message of people names a network (section 12).
 //!
 //! # Units
 //! Amounts are base units (1 TIME = 100,000,000). Times are milliseconds since the Unix epoch. Sizes are bytes.

@@ -60,6 +60,32 @@ pub struct Funds<'a> {
     pub change: Lock,
 }
 
+/// What coins are chosen from. No key is needed for that, so a wallet without secrets can do it.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// The chain's parameters: fee and tiers.
+    pub parameters: &'a ChainParameters,
+    /// Unspent outputs; those of others than `owners`, and those that are not free, are passed over.
+    pub coins: &'a [Coin],
+    /// Whose coins may be taken.
+    pub owners: &'a BTreeSet<Lock>,
+    /// Where the rest goes.
+    pub change: Lock,
+}
+
+/// A transaction that nobody has signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Without witnesses.
+    pub transaction: Transaction,
+    /// The outputs that it spends, in the order of its inputs.
+    pub spent: Vec<TxOut>,
+    /// What it pays for its inclusion, once one signature for each owner makes it larger.
+    pub fee: Amount,
+    /// What comes back; zero when there is no change output.
+    pub change: Amount,
+}
+
 /// What a transaction is to be, before coins are chosen for it.
 #[derive(Clone, Debug)]
 pub(super) struct Draft<'a> {
@@ -144,6 +170,18 @@ pub enum FundsError {
         /// What there is beside.
         withheld: Withheld,
     },
+    /// The fee is more than there is.
+    #[error(
+        "the {available} TIME that can be spent do not pay more than the fee, which is {fee} TIME at least{withheld}"
+    )]
+    NothingBesideTheFee {
+        /// The sum of all coins that can be spent.
+        available: Amount,
+        /// The least fee.
+        fee: Amount,
+        /// What there is beside.
+        withheld: Withheld,
+    },
     /// Amounts that exceed 64 bits: not those of a real chain.
     #[error("the sum of the amounts exceeds 64 bits")]
     Overflow,
@@ -159,51 +197,118 @@ struct Selection {
 impl Funds<'_> {
     /// Chooses coins, builds the transaction, has operators agree and owners sign.
     pub(super) fn build(&self, draft: Draft<'_>) -> Result<BuiltTransaction, FundsError> {
+        let operators = draft.operators.clone();
+        self.build_by(&operators, |source| source.plan(draft))
+    }
+
+    /// Sends all that the coins have, less the fee, to one lock.
+    pub(super) fn build_everything(
+        &self,
+        to: Lock,
+        payload: Payload,
+    ) -> Result<BuiltTransaction, FundsError> {
+        self.build_by(&[], |source| source.plan_everything(to, payload))
+    }
+
+    fn build_by(
+        &self,
+        operators: &[&SecretKey],
+        plan: impl FnOnce(&Source<'_>) -> Result<Plan, FundsError>,
+    ) -> Result<BuiltTransaction, FundsError> {
         let keys: BTreeMap<Lock, &SecretKey> =
             self.keys.iter().map(|key| (Lock::KeyHash(key.public().key_hash()), key)).collect();
-        let coins = self.spendable(&keys, draft.owner)?;
+        let owners: BTreeSet<Lock> = keys.keys().copied().collect();
+        let Self { parameters, coins, change, .. } = *self;
+        let Plan { transaction, spent, fee, change } =
+            plan(&Source { parameters, coins, owners: &owners, change })?;
+        let locks: BTreeSet<Lock> = spent.iter().map(|output| output.lock).collect();
+        let signers: Vec<&SecretKey> = locks.iter().filter_map(|lock| keys.get(lock).copied()).collect();
+        let transaction = transaction.consented(self.chain_id, operators).signed(self.chain_id, &signers);
+        Ok(BuiltTransaction { transaction, fee, change })
+    }
+}
+
+impl Plan {
+    fn of(
+        chosen: &[(OutPoint, TxOut)],
+        outputs: Vec<TxOut>,
+        payload: Payload,
+        fee: Amount,
+        change: Amount,
+    ) -> Self {
+        let transaction = Transaction {
+            inputs: chosen.iter().map(|(outpoint, _)| *outpoint).collect(),
+            payload,
+            ..Transaction::transfer(Vec::new(), outputs, Vec::new())
+        };
+        Self { transaction, spent: chosen.iter().map(|(_, output)| *output).collect(), fee, change }
+    }
+}
+
+impl Source<'_> {
+    /// Chooses coins and builds the transaction. The draft's operators are not asked.
+    pub(super) fn plan(&self, draft: Draft<'_>) -> Result<Plan, FundsError> {
+        let coins = self.spendable(draft.owner)?;
         let Selection { inputs, fee, change } = self.select(&coins, &draft)?;
-        let chosen = || coins.iter().take(inputs);
         let mut outputs = draft.outputs;
         if change > Amount::ZERO {
             outputs.push(TxOut { value: change, lock: self.change });
         }
-        let locks: BTreeSet<Lock> = chosen().map(|(_, output)| output.lock).collect();
-        let signers: Vec<&SecretKey> = locks.iter().filter_map(|lock| keys.get(lock).copied()).collect();
-        let transaction = Transaction {
-            inputs: chosen().map(|(outpoint, _)| *outpoint).collect(),
-            payload: draft.payload,
-            ..Transaction::transfer(Vec::new(), outputs, Vec::new())
-        };
-        let transaction =
-            transaction.consented(self.chain_id, &draft.operators).signed(self.chain_id, &signers);
-        Ok(BuiltTransaction { transaction, fee, change })
+        let chosen = coins.get(..inputs).unwrap_or_default();
+        Ok(Plan::of(chosen, outputs, draft.payload, fee, change))
     }
 
-    /// The free coins that the keys can spend, each once, the largest first; but one of `owner` before all others.
-    fn spendable(
-        &self,
-        keys: &BTreeMap<Lock, &SecretKey>,
-        owner: Option<Lock>,
-    ) -> Result<Vec<(OutPoint, TxOut)>, FundsError> {
+    /// Builds what sends as much as possible, less the fee, to one lock. Coins that cost more than they hold stay, and so
+    /// do those that do not fit into one transaction, of which the smallest are left.
+    pub(super) fn plan_everything(&self, to: Lock, payload: Payload) -> Result<Plan, FundsError> {
+        let coins = self.spendable(None)?;
+        let sizes = Sizes::of(&payload);
+        let (mut locks, mut sum) = (BTreeSet::new(), Amount::ZERO);
+        let mut best: Option<(Amount, Selection)> = None;
+        for (place, (_, output)) in coins.iter().take(TRANSACTION_INPUTS_MAX).enumerate() {
+            let inputs = place + 1;
+            locks.insert(output.lock);
+            let bytes = sizes.transaction(inputs, 1, locks.len());
+            if bytes > TRANSACTION_BYTES_MAX {
+                break;
+            }
+            sum = sum.checked_add(output.value).ok_or(FundsError::Overflow)?;
+            let fee = minimum_fee(bytes, self.parameters);
+            let paid = sum.checked_sub(fee).filter(|paid| *paid > Amount::ZERO);
+            // Of equal ones the one with more coins, which tidies up.
+            if let Some(paid) = paid.filter(|paid| best.as_ref().is_none_or(|(most, _)| paid >= most)) {
+                best = Some((paid, Selection { inputs, fee, change: Amount::ZERO }));
+            }
+        }
+        let Some((paid, Selection { inputs, fee, change })) = best else {
+            let available = coins.iter().fold(0, |sum: u64, (_, output)| sum.saturating_add(output.value.0));
+            let (fee, withheld) = (minimum_fee(sizes.transaction(1, 1, 1), self.parameters), self.withheld());
+            return Err(FundsError::NothingBesideTheFee { available: Amount(available), fee, withheld });
+        };
+        let chosen = coins.get(..inputs).unwrap_or_default();
+        Ok(Plan::of(chosen, vec![TxOut { value: paid, lock: to }], payload, fee, change))
+    }
+
+    /// The free coins of the owners, each once, the largest first; but one of `owner` before all others.
+    fn spendable(&self, owner: Option<Lock>) -> Result<Vec<(OutPoint, TxOut)>, FundsError> {
         let mine = self
             .coins
             .iter()
-            .filter(|coin| coin.state == CoinState::Free && keys.contains_key(&coin.output.lock));
+            .filter(|coin| coin.state == CoinState::Free && self.owners.contains(&coin.output.lock));
         let once: BTreeMap<OutPoint, TxOut> = mine.map(|coin| (coin.outpoint, coin.output)).collect();
         let mut coins: Vec<(OutPoint, TxOut)> = once.into_iter().collect();
         coins.sort_by_key(|(outpoint, output)| (std::cmp::Reverse(output.value), *outpoint));
         if let Some(owner) = owner {
             let place = coins.iter().position(|(_, output)| output.lock == owner);
-            let place = place.ok_or_else(|| FundsError::NoOwnerCoin { withheld: self.withheld(keys) })?;
+            let place = place.ok_or_else(|| FundsError::NoOwnerCoin { withheld: self.withheld() })?;
             coins.get_mut(..=place).unwrap_or_default().rotate_right(1);
         }
         Ok(coins)
     }
 
-    fn withheld(&self, keys: &BTreeMap<Lock, &SecretKey>) -> Withheld {
+    fn withheld(&self) -> Withheld {
         let sum = |state: CoinState| {
-            let mine = self.coins.iter().filter(|coin| keys.contains_key(&coin.output.lock));
+            let mine = self.coins.iter().filter(|coin| self.owners.contains(&coin.output.lock));
             let values = mine.filter(|coin| coin.state == state).map(|coin| coin.output.value.0);
             Amount(values.fold(0, u64::saturating_add))
         };
@@ -262,9 +367,7 @@ impl Funds<'_> {
             Some(missing) => missing,
             None => add(amount, minimum_fee(sizes.transaction(1, made.max(1), 1), self.parameters))?,
         };
-        let keys: BTreeMap<Lock, &SecretKey> =
-            self.keys.iter().map(|key| (Lock::KeyHash(key.public().key_hash()), key)).collect();
-        Err(FundsError::Insufficient { missing, available, amount, withheld: self.withheld(&keys) })
+        Err(FundsError::Insufficient { missing, available, amount, withheld: self.withheld() })
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! # Place
 //! Floor 6. The commands of `cli/` use it; a node holds no wallet. It knows no network: coins come in, signed
-//! transactions go out.
+//! transactions go out. [`uri`] asks for payments, [`transaction_file`] carries them to who signs elsewhere, [`WatchOnly`]
+//! does without keys, and [`signed_message`] signs texts.
 //!
 //! # Invariants
 //! - INV-WALLET-1: words, seeds and keys are wiped from memory when dropped, and never printed by `Debug`.
@@ -21,12 +22,17 @@ use crate::types::{Address, Network, SecretKey};
 mod funds;
 mod keystore;
 pub mod masternode;
+pub mod signed_message;
 pub mod slip10;
+pub mod transaction_file;
 mod transfer;
+pub mod uri;
+mod watch;
 
-pub use funds::{BuiltTransaction, Coin, CoinState, Funds, FundsError, Withheld};
+pub use funds::{BuiltTransaction, Coin, CoinState, Funds, FundsError, Plan, Source, Withheld};
 pub use keystore::KeystoreError;
-pub use transfer::{Transfer, TransferError};
+pub use transfer::{Payout, Transfer, TransferError};
+pub use watch::{WatchError, WatchOnly};
 
 /// Accounts of one wallet, at most.
 pub const ACCOUNTS_MAX: u32 = 1_000;

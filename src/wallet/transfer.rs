@@ -1,20 +1,28 @@
-//! Payments: building a signed transfer.
+//! Payments: building a transfer, signed or for others to sign.
 
-use super::funds::{BuiltTransaction, Draft, Funds, FundsError};
+use super::funds::{BuiltTransaction, Draft, Funds, FundsError, Plan, Source};
 use crate::types::limits::MEMO_BYTES_MAX;
 use crate::types::{Address, Amount, Network, Payload, TxOut};
 
-/// What to pay, from what.
+/// How much to pay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payout {
+    /// This much; the fee comes on top.
+    Exactly(Amount),
+    /// As much as the coins have, less the fee. Coins that cost more than they hold stay, and so do the smallest of more
+    /// coins than fit into one transaction.
+    Everything,
+}
+
+/// What to pay to whom.
 #[derive(Clone, Copy, Debug)]
 pub struct Transfer<'a> {
-    /// Coins and keys.
-    pub funds: Funds<'a>,
     /// The wallet's network.
     pub network: Network,
     /// Who is paid.
     pub recipient: Address,
     /// How much.
-    pub amount: Amount,
+    pub payout: Payout,
     /// Free bytes, at most [`MEMO_BYTES_MAX`].
     pub memo: &'a [u8],
 }
@@ -34,7 +42,9 @@ pub enum TransferError {
         network: Network,
     },
     /// The memo is too long.
-    #[error("the memo has {bytes} bytes; at most {MEMO_BYTES_MAX} are possible")]
+    #[error(
+        "the memo has {bytes} bytes, and a rule of the protocol allows {MEMO_BYTES_MAX}: shorten it (letters outside of ASCII take two to four bytes)"
+    )]
     MemoTooLong {
         /// Its bytes.
         bytes: usize,
@@ -49,8 +59,28 @@ impl Transfer<'_> {
     ///
     /// # Errors
     /// See [`TransferError`].
-    pub fn build(&self) -> Result<BuiltTransaction, TransferError> {
-        if self.amount == Amount::ZERO {
+    pub fn build(&self, funds: &Funds<'_>) -> Result<BuiltTransaction, TransferError> {
+        self.check()?;
+        Ok(match self.payout {
+            Payout::Exactly(amount) => funds.build(self.draft(amount))?,
+            Payout::Everything => funds.build_everything(self.recipient.lock, self.payload())?,
+        })
+    }
+
+    /// Chooses coins and builds the transaction for others to sign.
+    ///
+    /// # Errors
+    /// See [`TransferError`].
+    pub fn plan(&self, source: &Source<'_>) -> Result<Plan, TransferError> {
+        self.check()?;
+        Ok(match self.payout {
+            Payout::Exactly(amount) => source.plan(self.draft(amount))?,
+            Payout::Everything => source.plan_everything(self.recipient.lock, self.payload())?,
+        })
+    }
+
+    fn check(&self) -> Result<(), TransferError> {
+        if self.payout == Payout::Exactly(Amount::ZERO) {
             return Err(TransferError::NoAmount);
         }
         if self.recipient.network != self.network {
@@ -59,13 +89,20 @@ impl Transfer<'_> {
         if self.memo.len() > MEMO_BYTES_MAX {
             return Err(TransferError::MemoTooLong { bytes: self.memo.len() });
         }
-        let draft = Draft {
-            outputs: vec![TxOut { value: self.amount, lock: self.recipient.lock }],
-            payload: Payload::Transfer { memo: self.memo.to_vec() },
+        Ok(())
+    }
+
+    fn payload(&self) -> Payload {
+        Payload::Transfer { memo: self.memo.to_vec() }
+    }
+
+    fn draft(&self, amount: Amount) -> Draft<'static> {
+        Draft {
+            outputs: vec![TxOut { value: amount, lock: self.recipient.lock }],
+            payload: self.payload(),
             owner: None,
             operators: Vec::new(),
-        };
-        Ok(self.funds.build(draft)?)
+        }
     }
 }
 

@@ -33,6 +33,7 @@ mod join;
 mod masternode;
 mod net;
 mod new_chain;
+mod offline_signing;
 mod own_network;
 mod payment;
 mod proof;

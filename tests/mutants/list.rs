@@ -2486,4 +2486,99 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib rpc::events::tests::what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_height",
         ],
     },
+    Mutant {
+        name: "intervals_by_the_clock_that_is_set",
+        file: "src/consensus/events.rs",
+        old: "monotonic_ms: Clock.monotonic_ms(),",
+        new: "monotonic_ms: Clock.now_ms(),",
+        caught_by: &[
+            "--lib consensus::tests::engine::intervals_run_on_the_clock_that_nobody_sets_and_times_are_said_by_the_other_one",
+        ],
+    },
+    Mutant {
+        name: "bodies_in_the_chain_take_room",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "entries.get(txid).is_some_and(|entry| entry.certified.is_none());",
+        new: "entries.get(txid).is_none_or(|entry| entry.certified.is_none());",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::what_is_in_the_chain_takes_no_room_of_locked_bodies",
+        ],
+    },
+    Mutant {
+        name: "announced_for_ever",
+        file: "src/admission/announcements.rs",
+        old: "                due.push(txid);\n                self.watched.push_back((now_ms.saturating_add(ANNOUNCE_AFTER_MS), txid));\n            }",
+        new: "                due.push(txid);\n            }\n            self.watched.push_back((now_ms.saturating_add(ANNOUNCE_AFTER_MS), txid));",
+        caught_by: &[
+            "--lib admission::announcements::tests::what_has_its_votes_makes_room_for_what_comes_later",
+        ],
+    },
+    Mutant {
+        name: "last_key_of_a_page_again",
+        file: "src/storage/fjall_index.rs",
+        old: "Some(after) if after >= prefix",
+        new: "Some(after) if after > prefix",
+        caught_by: &["--lib storage::index_store::tests::every_store_goes_on_behind_the_last_key_of_a_page"],
+    },
+    Mutant {
+        name: "proposals_not_written",
+        file: "src/storage/journal_record.rs",
+        old: "OwnMessage::Proposal(proposal) => Some(Self::Proposal(Arc::clone(proposal))),",
+        new: "OwnMessage::Proposal(_) => None,",
+        caught_by: &[
+            "--lib consensus::tests::restored::who_proposed_and_starts_again_says_the_same_proposal_and_no_other_one",
+        ],
+    },
+    Mutant {
+        name: "left_out_batches_known",
+        file: "src/consensus/incoming.rs",
+        old: "            if !self.engine.pace().may_pass(batch, self.now) {",
+        new: "            self.engine.known().note(name);\n            if !self.engine.pace().may_pass(batch, self.now) {",
+        caught_by: &[
+            "--lib consensus::incoming::tests::what_was_left_out_passes_once_its_author_has_a_pace_again",
+        ],
+    },
+    Mutant {
+        name: "certificates_wanted_of_who_did_not_lock",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "for member in entry.final_votes.voters() {",
+        new: "for member in entry.lock_votes.voters() {",
+        caught_by: &[
+            "--lib protocol::finality::tests::a_certificate_that_is_here_is_asked_for_no_more_whoever_named_it",
+        ],
+    },
+    Mutant {
+        name: "one_set_an_epoch_for_early_votes",
+        file: "src/consensus/blocks/mod.rs",
+        old: "!voters.iter().any(|known| (known.epoch, &known.set) == (epoch, set));",
+        new: "!voters.iter().any(|known| known.epoch == epoch);",
+        caught_by: &[
+            "--lib consensus::tests::evidence::early_votes_of_the_next_epoch_are_kept_by_the_set_of_each_block_that_may_be_its_last",
+        ],
+    },
+    Mutant {
+        name: "admission_outlives_consensus",
+        file: "src/admission/thread.rs",
+        old: "            if thread.turn().is_err() {\n                return;\n            }",
+        new: "            let _gone = thread.turn().is_err();",
+        caught_by: &[
+            "--lib admission::thread::tests::the_thread_ends_when_consensus_is_gone_though_nobody_stops_it",
+        ],
+    },
+    Mutant {
+        name: "body_read_and_not_told",
+        file: "src/consensus/finality/mod.rs",
+        old: "            self.step(Input::BodyLoaded(checked), at, out);\n            out.tell(Fact::BodyArrived(txid));",
+        new: "            self.step(Input::BodyLoaded(checked), at, out);",
+        caught_by: &[
+            "--lib consensus::tests::answers::a_block_has_a_body_that_was_left_to_the_journal_once_it_was_read",
+        ],
+    },
+    Mutant {
+        name: "block_of_another_height_served",
+        file: "src/storage/block_log.rs",
+        old: ".filter(|(found, ..)| *found == height)\n            .and_then(|(_, committed, _)|",
+        new: ".and_then(|(_, committed, _)|",
+        caught_by: &["--lib storage::block_log::tests::a_block_of_another_height_is_never_served"],
+    },
 ];

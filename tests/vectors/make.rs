@@ -18,6 +18,7 @@ use timed::types::{
     PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId, TxOut, Validator,
     ValidatorSet, VoteBatch, VoteKind, VoteStep, block, merkle,
 };
+use timed::wallet::signed_message;
 
 use crate::heard::heard;
 
@@ -593,6 +594,24 @@ fn messages() -> Value {
     messages.iter().map(entry).collect()
 }
 
+fn signed_messages() -> Value {
+    let entry = |(network, message): (Network, &str)| {
+        let key = secret(1);
+        let address = Address::of_key_hash(network, key.public().key_hash());
+        json!({
+            "secret_key": hex(key.seed().as_slice()),
+            "network": network,
+            "address": address,
+            "message": message,
+            "digest": hex(signed_message::digest(&address, message)),
+            "signature": signed_message::sign(&address, &key, message).unwrap(),
+        })
+    };
+    let messages =
+        [(Network::Mainnet, "I own this address."), (Network::Devnet, "größer\n"), (Network::Testnet, "")];
+    messages.into_iter().map(entry).collect()
+}
+
 /// All vectors but the finality proofs.
 pub fn vectors() -> Value {
     json!({
@@ -609,5 +628,6 @@ pub fn vectors() -> Value {
         "heartbeat": heartbeat().1,
         "handshake": handshake(),
         "messages": messages(),
+        "signed_messages": signed_messages(),
     })
 }

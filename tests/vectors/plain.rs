@@ -424,3 +424,9 @@ pub fn status(value: &Value) -> Vec<u8> {
         .list(list(&value["batches"]), |out, held| out.u64(number(&held["from"])).u64(number(&held["until"])))
         .0
 }
+
+// -- section 12: messages of people -----------------------------------------------------------------------------------
+
+pub fn message_digest(network: u64, key_hash: &[u8], message: &str) -> Digest {
+    hash("timed/message/v1", &Bytes::default().u32(network).lock(key_hash).counted(message.as_bytes()).0)
+}

@@ -387,10 +387,8 @@ async fn the_door_is_closed_while_the_index_is_far_behind() {
     assert!(is_open());
 }
 
-/// The thread takes what is handed in until the node stops, and ends then.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_thread_answers_users_and_ends_with_the_node() {
-    let node = Peer::start(1).await;
+/// The thread itself.
+fn started(network: &NetworkHandle) -> (AdmissionHandle, TaskRegistry, Rest, Coins) {
     let (desk, coins) = (Desk::new(100), Coins(Desk::new(100)));
     let (handle, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
     let registry = TaskRegistry::new(tokio_util::sync::CancellationToken::new());
@@ -406,10 +404,18 @@ async fn the_thread_answers_users_and_ends_with_the_node() {
         index: Arc::clone(&desk.admission.parts.index),
         verifier: Arc::new(SequentialVerifier),
         expiry_ms: 60_000,
-        network: node.handle.clone(),
+        network: network.clone(),
         node: rest.clone(),
     };
     start(inbox, services, &registry).unwrap();
+    (handle, registry, rest, coins)
+}
+
+/// The thread takes what is handed in until the node stops, and ends then.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_thread_answers_users_and_ends_with_the_node() {
+    let node = Peer::start(1).await;
+    let (handle, registry, rest, coins) = started(&node.handle);
     for number in [0, 1] {
         let payment = coins.payment(number);
         let taken =
@@ -421,6 +427,17 @@ async fn the_thread_answers_users_and_ends_with_the_node() {
     registry.token().cancel();
     registry.shutdown(Duration::from_secs(10)).await.unwrap();
     assert_eq!(handle.submit(Transaction::clone(&coins.payment(2))).await, Err(Refusal::Stopping));
+}
+
+/// Nobody reads then what it would hand on, so what users and peers bring has to be turned away at the door.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_thread_ends_when_consensus_is_gone_though_nobody_stops_it() {
+    let node = Peer::start(1).await;
+    let (handle, registry, rest, coins) = started(&node.handle);
+    rest.is_stopping.store(true, Ordering::SeqCst);
+    assert_eq!(handle.submit(Transaction::clone(&coins.payment(0))).await, Err(Refusal::Stopping));
+    let is_gone = tokio::time::timeout(Duration::from_secs(20), handle.users.entries.closed()).await;
+    assert!(is_gone.is_ok() && !registry.token().is_cancelled());
 }
 
 /// What is larger than a whole queue would never get in, and hold up all that comes behind it.

@@ -192,6 +192,28 @@ fn a_body_that_gave_way_to_others_is_asked_for_again_while_a_block_has_it() {
     assert_eq!(node.prevote(), Some(Some(block.header.hash())));
 }
 
+/// Votes that make it final need not be those that certify it, and the block waits for its body and for its certificate.
+#[test]
+fn a_block_has_a_body_that_was_left_to_the_journal_once_it_was_read() {
+    let chain = Chain::new();
+    let payment = chain.payment(0);
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    node.feed(Event::Transaction(payment.clone()));
+    node.consensus.finality.leave_bodies_to_the_journal();
+    let (block, _) = chain.block(START_MS + 1, false, std::slice::from_ref(&payment));
+    node.hear(chain.proposal(&block));
+    for other in node.others().collect::<Vec<_>>() {
+        let id = chain.state.validators().get(other).unwrap().id;
+        let votes = vec![FinalityVote { kind: VoteKind::Final, txid: payment.txid() }];
+        let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 0, votes, &operator(other));
+        node.hear(Message::VoteBatch(Released::heard(batch)));
+    }
+    assert!(node.consensus.finality().transaction(&payment.txid()).is_some());
+    assert_eq!(node.prevote(), None, "it is not certified");
+    node.hear_locks_as(payment.txid(), 1);
+    assert_eq!(node.prevote(), Some(Some(block.header.hash())));
+}
+
 /// INV-GOSSIP-3: it would be new again each time it comes back, and peers would send it to each other for ever.
 #[test]
 fn a_vote_that_is_not_kept_is_not_passed_on() {

@@ -8,7 +8,7 @@ use super::shell::{Around, Bodies, shell_of};
 use super::*;
 use crate::consensus::dispatch::Consensus;
 use crate::consensus::engine::{EngineParts, NodeShell, URGENT_BURST, start_engine};
-use crate::consensus::events::{Notification, Progress, Signing};
+use crate::consensus::events::{Notification, Now, Progress, Signing};
 use crate::consensus::inbox::ConsensusInbox;
 use crate::consensus::incoming::{VERIFY_BATCH, VERIFY_JOBS_MAX, verify_urgent};
 use crate::network::PeerId;
@@ -17,7 +17,7 @@ use crate::network::peer::Standing;
 use crate::network::tests::support::{
     Node as Peer, eventually, heard_of_node as heard, key, node_with_peers, patient,
 };
-use crate::runtime::{CpuPool, TaskRegistry};
+use crate::runtime::{Clock, CpuPool, TaskRegistry};
 use crate::types::message::NodeStatus;
 use crate::types::{SignatureCheck, SignatureVerifier};
 
@@ -81,6 +81,16 @@ async fn the_lanes_are_taken_in_their_order_and_none_starves() {
     assert_eq!(numbers(&bodies, 1_001), expected);
     registry.token().cancel();
     registry.shutdown(Duration::from_secs(5)).await.unwrap();
+}
+
+/// Else a clock that is set back would stop this node until it shows the old time again.
+#[test]
+fn intervals_run_on_the_clock_that_nobody_sets_and_times_are_said_by_the_other_one() {
+    let before = Clock.monotonic_ms();
+    let now = Now::read();
+    let between = before..=Clock.monotonic_ms();
+    assert!(between.contains(&now.monotonic_ms), "{now:?} of {between:?}");
+    assert!(!between.contains(&now.wall_ms), "{now:?} of {between:?}");
 }
 
 /// A row of bulk events ends as soon as something that matters more is there.

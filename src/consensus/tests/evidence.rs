@@ -72,6 +72,35 @@ fn evidence_outlives_the_end_of_its_epoch_and_goes_with_the_block_that_has_it() 
     assert!(pending(&node).is_empty());
 }
 
+/// Until a block is decided, each set that may follow counts: else what a member says early depends on another block.
+#[test]
+fn early_votes_of_the_next_epoch_are_kept_by_the_set_of_each_block_that_may_be_its_last() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let due_ms = chain.state.epoch_start() + chain.state.parameters().epoch_duration_ms;
+    let mut node = Node::new(&chain, &blocks, due_ms + 1_000);
+    node.decide(&mut chain, due_ms, false, &[]);
+    let proposer = chain.state.proposer_order()[0];
+    let place = node.others().find(|place| *place != proposer).unwrap();
+    let id = chain.state.validators().get(place).unwrap().id;
+    // One of the two blocks punishes a member. It is looked at first, whichever of them came first.
+    let (punishing, outcome) = chain.block_with(due_ms + 1, true, &[], &[contradiction(&chain, place)]);
+    assert!(outcome.state.validators().index_of(&id).is_none());
+    let others = (due_ms + 1..).map(|time| chain.block(time, true, &[]).0);
+    let other = others.into_iter().find(|block| block.header.hash() > punishing.header.hash()).unwrap();
+    for block in [&punishing, &other] {
+        node.hear(chain.proposal(block));
+        for voter in node.others().take(2).collect::<Vec<_>>() {
+            node.hear(node.block_vote(voter, VoteStep::Prevote, Some(block.header.hash())));
+        }
+    }
+    let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId([7; 32]) };
+    let batch = VoteBatch::signed(chain.state.chain_id(), 1, id, 0, vec![vote], &operator(place));
+    node.hear(Message::VoteBatch(Released::heard(batch)));
+    assert_eq!(node.consensus.peers.early.unverified_of(&peer()), 0);
+    assert!(node.consensus.peers.early.bytes_of(&peer()) > 0);
+}
+
 #[test]
 fn evidence_waits_for_a_chain_that_was_lost() {
     let mut chain = Chain::new();

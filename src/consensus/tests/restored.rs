@@ -51,6 +51,34 @@ fn batches_that_the_journal_holds_are_not_written_again() {
     assert_eq!(written(&again, is_peer_batch), 0, "they are there");
 }
 
+/// Two proposals of one round would cost its collateral, so the first one is durable before anybody hears of it.
+#[test]
+fn who_proposed_and_starts_again_says_the_same_proposal_and_no_other_one() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let due_ms = START_MS + 1 + chain.state.parameters().block_interval_ms;
+    let start = |now_ms, records| {
+        let mut node = Node::of_operator(operator(chain.state.proposer_order()[0]), &blocks, now_ms, records);
+        let timer = Timer::HeightDue(chain.state.height() + 1);
+        node.feed(Event::TimeoutElapsed(timer));
+        node
+    };
+    let proposals = |node: &Node| -> Vec<BlockHash> {
+        let hash = |message: &Message| match message {
+            Message::Proposal(proposal) => Some(proposal.block.header.hash()),
+            _ => None,
+        };
+        node.around.said.iter().filter_map(hash).collect()
+    };
+    let node = start(due_ms, Vec::new());
+    let first = proposals(&node);
+    assert_eq!(first.len(), 1);
+    // The vote that follows the proposal has not become durable, and blocks that are built later have another time.
+    let is_vote = |record: &JournalRecord| matches!(record, JournalRecord::BlockVote(_));
+    let records = node.around.written.into_iter().filter(|record| !is_vote(record)).collect();
+    assert_eq!(proposals(&start(due_ms + 10, records)), first);
+}
+
 /// Its own batches stand in the journal as its own.
 #[test]
 fn own_batches_behind_a_promise_are_not_written_again() {

@@ -625,6 +625,17 @@ fn what_a_block_contains_is_asked_for_no_more() {
     assert!(fixture.machine.lacks_no_body());
 }
 
+/// INV-FIN-6: who says that it is final need not be among those whose locks certify it.
+#[test]
+fn a_certificate_that_is_here_is_asked_for_no_more_whoever_named_it() {
+    let mut fixture = Fixture::new();
+    let txid = fixture.pay(0, 1).txid();
+    fixture.votes(3, &[final_vote(txid)]);
+    assert_eq!(fixture.machine.wanted_certificates().collect::<Vec<_>>(), [txid]);
+    fixture.all_vote(lock_vote(txid), &[0, 1, 2]);
+    assert_eq!(fixture.machine.wanted_certificates().count(), 0);
+}
+
 /// Rule 3: the votes for it may come before those that certify it, and before its body is needed for anything else.
 #[test]
 fn a_final_one_whose_body_was_left_to_the_journal_is_read_and_told() {

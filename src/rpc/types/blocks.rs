@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{EvidenceInfo, MasternodePayload};
@@ -13,7 +14,7 @@ use crate::types::{
 };
 
 /// A committed block with names of its transactions (`getblock`, verbosity 1) or the transactions themselves (2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockInfo {
     /// Its hash.
     pub hash: BlockHash,
@@ -55,7 +56,7 @@ pub struct BlockInfo {
 }
 
 /// A transaction in a [`BlockInfo`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum BlockTransaction {
     /// Its name.
@@ -65,7 +66,7 @@ pub enum BlockTransaction {
 }
 
 /// A decoded transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TransactionInfo {
     /// Its name.
     pub txid: TxId,
@@ -88,7 +89,7 @@ pub struct TransactionInfo {
 }
 
 /// What became of what a transaction says about a masternode. Its transfer stands in any case.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReceiptInfo {
     /// Whether it had no effect.
     pub void: bool,
@@ -119,7 +120,7 @@ impl ReceiptInfo {
 }
 
 /// `getrawtransaction`, verbose: a transaction and where it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RawTransactionInfo {
     /// All of it.
     #[serde(flatten)]
@@ -133,7 +134,7 @@ pub struct RawTransactionInfo {
 }
 
 /// An output.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputInfo {
     /// Its place in its transaction.
     pub n: u32,

@@ -1,5 +1,6 @@
 //! Headers, commits, the tip, and what is kept of outputs.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
@@ -8,7 +9,7 @@ use crate::types::{
 };
 
 /// `getblockheader`: a header's fields.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeaderInfo {
     /// The block's hash.
     pub hash: BlockHash,
@@ -73,7 +74,7 @@ impl HeaderInfo {
 }
 
 /// `getcommit`: the precommits that committed a block.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitInfo {
     /// The block's height.
     pub height: Height,
@@ -92,7 +93,7 @@ pub struct CommitInfo {
 }
 
 /// A member of [`CommitInfo`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CommitSigner {
     /// Its place in the epoch's set.
     pub index: usize,
@@ -127,7 +128,7 @@ impl CommitInfo {
 }
 
 /// `waitfornewblock`, `waitforblockheight`: the tip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockTip {
     /// Its hash; the chain id's bytes before block 1.
     pub hash: BlockHash,
@@ -136,7 +137,7 @@ pub struct BlockTip {
 }
 
 /// `gettxoutsetinfo`: the unspent outputs of the chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OutputSetInfo {
     /// The last block that the index has.
     pub height: Height,
@@ -155,7 +156,7 @@ pub struct OutputSetInfo {
 }
 
 /// `getindexinfo`: how far the index is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IndexInfo {
     /// Whether it has the chain's last block.
     pub synced: bool,

@@ -1,12 +1,13 @@
 //! What a node tells of as it happens: `getfinalizedsince`, and the subscriptions of `/ws`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{ConsensusInfo, OutputInfo, TransactionStatusInfo};
 use crate::types::{Amount, BlockHash, Epoch, Height, Round, TimeMs, TxId};
 
 /// Events from a cursor on.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EventPage {
     /// The events in their order.
     pub events: Vec<EventInfo>,
@@ -18,7 +19,7 @@ pub struct EventPage {
 }
 
 /// A gap in what was told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MissedInfo {
     /// The first block that may hold something of it.
     pub from_height: Height,
@@ -29,7 +30,7 @@ pub struct MissedInfo {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum EventInfo {
     /// A transaction is final. It may be told twice after a restart or a long pause: the txid says that it is the same.
@@ -49,7 +50,7 @@ pub enum EventInfo {
 }
 
 /// A transaction became final.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FinalEvent {
     /// The transaction.
     pub txid: TxId,
@@ -74,7 +75,7 @@ pub struct FinalEvent {
 }
 
 /// What a transaction does to one address.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressPart {
     /// What the address gets by it, in base units.
     pub received: Amount,
@@ -97,7 +98,7 @@ const fn is_zero(count: &usize) -> bool {
 }
 
 /// A block was committed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockEvent {
     /// Its height.
     pub height: Height,
@@ -114,14 +115,14 @@ pub struct BlockEvent {
 }
 
 /// A transaction was taken into the pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AcceptedEvent {
     /// The transaction.
     pub txid: TxId,
 }
 
 /// A transaction has left the pool without becoming final.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DroppedEvent {
     /// The transaction.
     pub txid: TxId,
@@ -132,7 +133,7 @@ pub struct DroppedEvent {
 }
 
 /// Two transactions spend the same coin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct DoublespendEvent {
     /// The one that this node's vote is for, if it votes.
     pub first: ContestantInfo,
@@ -141,7 +142,7 @@ pub struct DoublespendEvent {
 }
 
 /// One of two that spend the same coin.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ContestantInfo {
     /// The transaction.
     pub txid: TxId,

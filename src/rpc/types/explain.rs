@@ -1,12 +1,13 @@
 //! What a transaction waits for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TransactionStatus;
 use crate::types::{Epoch, Height, MasternodeId, TxId};
 
 /// `explaintransaction`: what a transaction waits for, as this node sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExplainInfo {
     /// Its name.
     pub txid: TxId,
@@ -21,7 +22,7 @@ pub struct ExplainInfo {
 }
 
 /// The votes on a transaction that no block contains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VotesInfo {
     /// The epoch whose votes are counted.
     pub epoch: Epoch,
@@ -44,7 +45,7 @@ pub struct VotesInfo {
 }
 
 /// A member of [`VotesInfo`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemberVotesInfo {
     /// Which masternode it is.
     pub id: MasternodeId,
@@ -60,7 +61,7 @@ pub struct MemberVotesInfo {
 }
 
 /// A rival of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConflictInfo {
     /// Its name.
     pub txid: TxId,

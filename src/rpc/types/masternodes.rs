@@ -1,5 +1,6 @@
 //! Masternodes and evidence as RPC shows them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address_of;
@@ -9,7 +10,7 @@ use crate::types::{
 };
 
 /// `getmasternode`, and one entry of `masternodelist`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MasternodeInfo {
     /// Names it for good.
     pub id: MasternodeId,
@@ -64,7 +65,7 @@ pub struct MasternodeInfo {
 }
 
 /// Why a masternode is kept out of the set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum JailReason {
     /// It signed too little; its operator can un-jail it.
@@ -74,7 +75,7 @@ pub enum JailReason {
 }
 
 /// A masternode in the current epoch's set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MembershipInfo {
     /// The epoch since which it has been in every set, or the oldest one that this node remembers.
     pub since_epoch: Epoch,
@@ -85,7 +86,7 @@ pub struct MembershipInfo {
 }
 
 /// How many commits a member of the set signed since it entered, of the last that count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AttendanceInfo {
     /// Signed.
     pub signed: u32,
@@ -96,7 +97,7 @@ pub struct AttendanceInfo {
 }
 
 /// Changes that wait for the epoch's end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PendingChanges {
     /// The new operator key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -110,7 +111,7 @@ pub struct PendingChanges {
 }
 
 /// What a transaction says about a masternode.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MasternodePayload {
     /// Which one. A registration's has this name if it takes effect.
     pub id: MasternodeId,
@@ -164,7 +165,7 @@ impl MasternodePayload {
 }
 
 /// Evidence in a block.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EvidenceInfo {
     /// Its name.
     pub hash: Hash,
@@ -193,7 +194,7 @@ impl EvidenceInfo {
 }
 
 /// One entry of `listevidence`: evidence that a block punished.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PunishedInfo {
     /// The evidence.
     #[serde(flatten)]
@@ -207,7 +208,7 @@ pub struct PunishedInfo {
 }
 
 /// One entry of `getheartbeats`: a masternode's last sign of life. No rule of consensus reads it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeartbeatInfo {
     /// Whose.
     pub masternode: MasternodeId,

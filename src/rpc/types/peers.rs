@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::address_of;
@@ -14,7 +15,7 @@ const GROUP_BITS_V4: &str = "24";
 const GROUP_BITS_V6: &str = "48";
 
 /// One entry of `listbanned`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BanInfo {
     /// Who: an address, a group of addresses, or the key that a node's handshake proved; as `setban` takes it.
     pub address: String,
@@ -49,7 +50,7 @@ impl BanInfo {
 }
 
 /// `validateaddress`: what a text is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressInfo {
     /// Whether payments of this network can go there.
     #[serde(rename = "isvalid")]

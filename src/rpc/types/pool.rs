@@ -1,12 +1,13 @@
 //! The pool's transactions, and what one pays.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TransactionStatus;
 use crate::types::{Amount, TimeMs, TxId};
 
 /// `getmempoolentry`: a transaction that no block contains.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MempoolEntry {
     /// Its name.
     pub txid: TxId,
@@ -33,7 +34,7 @@ pub struct MempoolEntry {
 }
 
 /// `testmempoolaccept`: whether a transaction would be taken, one entry for each.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AcceptanceInfo {
     /// Its name.
     pub txid: TxId,
@@ -92,7 +93,7 @@ impl AcceptanceInfo {
 }
 
 /// `estimatesmartfee`: what a transaction has to pay now.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FeeEstimate {
     /// For each started 1,000 bytes, in TIME.
     pub feerate: String,

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::{stages, syncs};
 use crate::types::TimeMs;
 
 /// `getresourceinfo`: what a node's process has taken since its start. The nodes of a devnet may share one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ResourceInfo {
     /// The process, as its machine numbers it.
     pub process_id: u32,
@@ -22,7 +23,7 @@ pub struct ResourceInfo {
 }
 
 /// `getmemoryinfo`: what a node's process takes of its machine's memory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MemoryInfo {
     /// Bytes that the process holds in memory now; absent where the operating system doesn't tell. The nodes of a devnet
     /// may share one process.
@@ -34,7 +35,7 @@ pub struct MemoryInfo {
 }
 
 /// `getnettotals`: bytes between a node and its peers since it started, as they were on the wire.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NetTotals {
     /// Bytes that it received.
     #[serde(rename = "totalbytesrecv")]

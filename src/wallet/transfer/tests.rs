@@ -27,17 +27,15 @@ fn coin(number: u32, value: u64, owner: u8) -> Coin {
 
 /// Builds a transfer from coins of the keys 0, 1 and 2 to key 9, with change to key 0.
 fn build(coins: &[Coin], amount: u64, memo: &[u8]) -> Result<BuiltTransaction, TransferError> {
+    build_payout(coins, Payout::Exactly(Amount(amount)), memo)
+}
+
+fn build_payout(coins: &[Coin], payout: Payout, memo: &[u8]) -> Result<BuiltTransaction, TransferError> {
     let parameters = ChainParameters::of_network(Network::Devnet);
     let keys = [key(0), key(1), key(2)];
     let funds = Funds { chain_id: &CHAIN, parameters: &parameters, coins, keys: &keys, change: lock(0) };
-    let transfer = Transfer {
-        funds,
-        network: Network::Devnet,
-        recipient: Address { network: Network::Devnet, lock: lock(9) },
-        amount: Amount(amount),
-        memo,
-    };
-    transfer.build()
+    let recipient = Address { network: Network::Devnet, lock: lock(9) };
+    Transfer { network: Network::Devnet, recipient, payout, memo }.build(&funds)
 }
 
 fn minimum(transaction: &Transaction) -> u64 {
@@ -179,13 +177,12 @@ fn what_can_not_be_paid_is_refused() {
     let funds =
         Funds { chain_id: &CHAIN, parameters: &parameters, coins: &coins, keys: &keys, change: lock(0) };
     let mainnet = Transfer {
-        funds,
         network: Network::Devnet,
         recipient: Address { network: Network::Mainnet, lock: lock(9) },
-        amount: Amount(1),
+        payout: Payout::Exactly(Amount(1)),
         memo: b"",
     };
-    assert!(matches!(mainnet.build(), Err(TransferError::ForeignAddress { .. })));
+    assert!(matches!(mainnet.build(&funds), Err(TransferError::ForeignAddress { .. })));
 }
 
 /// INV-WALLET-3.
@@ -203,4 +200,76 @@ fn collateral_is_never_spent_and_named_as_the_reason() {
     assert!(text.contains("1000.00000000 TIME more are bound as collateral of a masternode"), "{text}");
     assert!(text.contains("3.00000000 TIME more are being spent by a transaction on its way"), "{text}");
     assert_sound(&build(&coins, 4_000, b"").unwrap(), &coins, 4_000);
+}
+
+#[test]
+fn everything_is_all_that_is_free_less_the_least_fee() {
+    let bound = Coin { state: CoinState::Bound, ..coin(7, 1_000_000, 0) };
+    let locked = Coin { state: CoinState::Locked, ..coin(8, 1_000_000, 0) };
+    let coins = [coin(0, 40_000, 0), coin(1, 30_000, 1), coin(2, 20_000, 2), coin(3, 9, 3), bound, locked];
+    let built = build_payout(&coins, Payout::Everything, b"all").unwrap();
+    assert_eq!((built.fee.0, built.change), (minimum(&built.transaction), Amount::ZERO));
+    assert_eq!(
+        built.transaction.outputs,
+        [TxOut { value: Amount(90_000 - built.fee.0), lock: lock(9) }],
+        "three coins of ours, in one output"
+    );
+    assert_eq!(built.transaction.payload, Payload::Transfer { memo: b"all".to_vec() });
+    assert!(built.transaction.signature_checks(&CHAIN, &built.transaction.txid()).iter().all(|c| c.holds()));
+}
+
+#[test]
+fn coins_that_cost_more_than_they_hold_are_left_where_they_are() {
+    // The first ones fit into 1,000 bytes; each further 1,000 bytes cost 1,000 units, for some 27 coins of one.
+    let mut coins: Vec<Coin> = (0..100).map(|number| coin(number, 1, 0)).collect();
+    coins.push(coin(100, 5_000, 0));
+    let built = build_payout(&coins, Payout::Everything, b"").unwrap();
+    let inputs = built.transaction.inputs.len();
+    assert_eq!((built.fee, encode(&built.transaction).len() <= 1_000), (Amount(1_000), true));
+    assert_eq!(built.transaction.outputs[0].value.0, 5_000 + (inputs as u64 - 1) - 1_000);
+    let mut larger = built.transaction.clone();
+    larger.inputs.push(OutPoint { txid: TxId([2; 32]), index: 0 });
+    assert_eq!(minimum(&larger), 2_000, "one more would cost another 1,000");
+}
+
+#[test]
+fn everything_of_too_many_coins_is_the_largest_of_them() {
+    let coins: Vec<_> = (1..=1_500).map(|number| coin(number, 10_000 + u64::from(number), 0)).collect();
+    let built = build_payout(&coins, Payout::Everything, b"").unwrap();
+    let sum: u64 = (501..=1_500).map(|number| 10_000 + number).sum();
+    assert_eq!(built.transaction.inputs.len(), 1_000);
+    assert_eq!(built.transaction.outputs[0].value.0, sum - built.fee.0);
+}
+
+#[test]
+fn nothing_is_sent_when_the_fee_takes_all() {
+    for (value, fits) in [(1_001, true), (1_000, false)] {
+        let built = build_payout(&[coin(0, value, 0)], Payout::Everything, b"");
+        match built {
+            Ok(built) => assert!(fits && built.transaction.outputs[0].value == Amount(1), "{value}"),
+            Err(error) => {
+                assert!(!fits, "{error}");
+                let said = "the 0.00001000 TIME that can be spent do not pay more than the fee, which is 0.00001000 TIME at least";
+                assert_eq!(error.to_string(), said);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_the_same_transaction_without_signatures() {
+    let parameters = ChainParameters::of_network(Network::Devnet);
+    let coins = [coin(0, 400_000, 0), coin(1, 300_000, 1), coin(2, 900_000, 5)];
+    let owners = BTreeSet::from([lock(0), lock(1), lock(2)]);
+    let source = Source { parameters: &parameters, coins: &coins, owners: &owners, change: lock(0) };
+    let recipient = Address { network: Network::Devnet, lock: lock(9) };
+    for payout in [Payout::Exactly(Amount(500_000)), Payout::Everything] {
+        let transfer = Transfer { network: Network::Devnet, recipient, payout, memo: b"memo" };
+        let plan = transfer.plan(&source).unwrap();
+        let built = build_payout(&coins, payout, b"memo").unwrap();
+        assert_eq!(plan.transaction.txid(), built.transaction.txid());
+        assert!(plan.transaction.witnesses.is_empty() && built.transaction.witnesses.len() == 2);
+        assert_eq!((plan.fee, plan.change), (built.fee, built.change));
+        assert_eq!(plan.spent, [coins[0].output, coins[1].output]);
+    }
 }

@@ -534,6 +534,28 @@ mod tests {
         }
     }
 
+    /// INV-FIN-6: else, after many blocks, bodies that wait for votes would leave memory though there is room.
+    #[test]
+    fn what_is_in_the_chain_takes_no_room_of_locked_bodies() {
+        let mut chain = Chain::new(&document(&[1, 1, 1, 1], 4));
+        let [open, included] =
+            [0, 1].map(|from| chain.split(&user(from), chain.owned(&user(from))[0], lock(&user(2)), 1));
+        let mut machine = Machine::new(None, &chain.state, JournaledVotes::default(), BTreeSet::new());
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        for payment in [&open, &included] {
+            let _locked = machine.step(&view, Input::TransactionReceived(payment.clone()));
+        }
+        assert_eq!(machine.resident_bytes, included.encoded_bytes() + open.encoded_bytes());
+        let transactions = vec![included];
+        chain.advance(1_000, false, &transactions, &[]);
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        let _settled = machine.step(&view, Input::BlockApplied { transactions });
+        machine.keep_resident(TxId::ZERO, RESIDENT_BYTES_MAX - open.encoded_bytes());
+        assert!(machine.transaction(&open.txid()).is_some(), "all that is left fits");
+        machine.keep_resident(TxId::ZERO, 1);
+        assert!(machine.transaction(&open.txid()).is_none());
+    }
+
     /// INV-FIN-6: whoever makes up parents must not fill memory with their names.
     #[test]
     fn what_waits_no_more_leaves_nothing_behind() {

@@ -1,0 +1,177 @@
+//! Where a node finds blocks and transactions: in memory first, then in its logs and its index.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::blocking;
+use crate::app::context::AppContext;
+use crate::app::feeds::TransactionTimes;
+use crate::mempool::Stage;
+use crate::protocol::masternodes::Receipt;
+use crate::rpc::api::NodeApiError;
+use crate::rpc::types::{ReceiptInfo, TransactionStatus, TransactionStatusInfo};
+use crate::types::{BlockHash, CommittedBlock, Height, OutPoint, Released, Transaction, TxId};
+
+/// How long the history of an address waits for the index at most, and how often it looks.
+const INDEX_WAIT_MAX: Duration = Duration::from_secs(1);
+const INDEX_LOOK: Duration = Duration::from_millis(5);
+
+/// How far a transaction has come, and the block that contains it.
+#[derive(Clone, Copy)]
+pub(super) struct Course {
+    pub(super) status: TransactionStatus,
+    pub(super) height: Option<Height>,
+    /// Who has its coin.
+    pub(super) winner: Option<TxId>,
+}
+
+impl AppContext {
+    pub(super) fn read_block(
+        &self,
+        height: Height,
+    ) -> BoxFuture<'static, Result<Option<Arc<CommittedBlock>>, NodeApiError>> {
+        if let Some(block) = self.bft.recent_block(height) {
+            return std::future::ready(Ok(Some(block.into_arc()))).boxed();
+        }
+        let blocks = self.blocks.clone();
+        let read = blocking(move || Ok(blocks.read_committed(height)?.map(Released::into_arc)));
+        read.boxed()
+    }
+
+    pub(super) async fn height_of(&self, hash: BlockHash) -> Result<Option<Height>, NodeApiError> {
+        match self.bft.recent_height(&hash) {
+            Some(height) => Ok(Some(height)),
+            None => {
+                let index = Arc::clone(&self.index);
+                blocking(move || index.block_height(&hash)).await
+            }
+        }
+    }
+
+    pub(super) async fn hash_at(&self, height: Height) -> Result<Option<BlockHash>, NodeApiError> {
+        let state = self.bft.state();
+        if height == state.height() && height > 0 {
+            return Ok(Some(state.tip_hash()));
+        }
+        Ok(self.read_block(height).await?.map(|committed| committed.block.header.hash()))
+    }
+
+    /// What the pool knows, then what its memory of recent blocks knows, then the index.
+    pub(super) async fn course_of(&self, txid: TxId) -> Result<Course, NodeApiError> {
+        if let Some(known) = self.pool.status(&txid) {
+            let status = match (known.included, known.stage) {
+                (Some(_), _) => TransactionStatus::Confirmed,
+                (None, Stage::Pending | Stage::Waiting | Stage::Conflicting) => TransactionStatus::Pending,
+                (None, Stage::Certified) => TransactionStatus::Certified,
+                (None, Stage::Final { .. }) => TransactionStatus::Final,
+            };
+            return Ok(Course { status, height: known.included, winner: None });
+        }
+        let index = Arc::clone(&self.index);
+        let found = blocking(move || index.transaction(&txid)).await?;
+        Ok(match found {
+            Some((height, _)) => {
+                Course { status: TransactionStatus::Confirmed, height: Some(height), winner: None }
+            }
+            None => {
+                let winner = self.feeds.winner(&txid);
+                let status =
+                    if winner.is_some() { TransactionStatus::Conflicted } else { TransactionStatus::Unknown };
+                Course { status, height: None, winner }
+            }
+        })
+    }
+
+    pub(super) async fn describe(
+        &self,
+        txid: TxId,
+        course: Course,
+    ) -> Result<TransactionStatusInfo, NodeApiError> {
+        let times: Option<TransactionTimes> = self.feeds.times(&txid);
+        let block_hash = match course.height {
+            Some(height) => self.hash_at(height).await?,
+            None => None,
+        };
+        let tip = self.bft.state().height();
+        let receipt = match course.height {
+            Some(_) => self.receipt_of(txid).await?,
+            None => None,
+        };
+        Ok(TransactionStatusInfo {
+            txid,
+            status: course.status,
+            winner: course.winner,
+            accepted_ms: times.map(|times| times.accepted_ms),
+            certified_ms: times.and_then(|times| times.certified_ms),
+            final_ms: times.and_then(|times| times.final_ms),
+            finality_latency_ms: times
+                .and_then(|times| times.latency)
+                .map(|latency| latency.as_secs_f64() * 1_000.0),
+            height: course.height,
+            block_hash,
+            confirmations: course
+                .height
+                .map_or(0, |height| tip.max(height).saturating_sub(height).saturating_add(1)),
+            receipt: receipt.as_ref().map(ReceiptInfo::of),
+        })
+    }
+
+    /// What became of a transaction that is in the chain and speaks of a masternode. The index comes a little behind the
+    /// chain, so the last ones are remembered.
+    pub(super) async fn receipt_of(&self, txid: TxId) -> Result<Option<Receipt>, NodeApiError> {
+        if let Some(receipt) = self.feeds.receipt(&txid) {
+            return Ok(Some(receipt));
+        }
+        let index = Arc::clone(&self.index);
+        blocking(move || index.receipt(&txid)).await
+    }
+
+    /// A transaction that no block has yet, or one of the chain with its height.
+    pub(super) async fn find_transaction(
+        &self,
+        txid: TxId,
+    ) -> Result<Option<(Arc<Transaction>, Option<Height>)>, NodeApiError> {
+        if let Some(pooled) = self.pool.get(&txid) {
+            return Ok(Some((Arc::clone(pooled.transaction()), None)));
+        }
+        let index = Arc::clone(&self.index);
+        let indexed = blocking(move || index.transaction(&txid)).await?;
+        // The index comes a little behind the chain.
+        let recent = self.pool.status(&txid).and_then(|known| known.included);
+        let Some(height) = indexed.map(|(height, _)| height).or(recent) else { return Ok(None) };
+        let Some(committed) = self.read_block(height).await? else { return Ok(None) };
+        let find = move || {
+            let transactions = &committed.block.transactions;
+            let place = indexed.and_then(|(_, place)| usize::try_from(place).ok());
+            let found = match place {
+                Some(place) => transactions.get(place),
+                None => transactions.iter().find(|transaction| transaction.txid() == txid),
+            };
+            Ok(found.map(|transaction| (Arc::clone(transaction), Some(height))))
+        };
+        blocking(find).await
+    }
+
+    /// Waits until the index, which comes a little behind the chain, has this block; [`INDEX_WAIT_MAX`] at most.
+    pub(super) async fn index_reaches(&self, height: Height) -> Result<(), NodeApiError> {
+        let waiting = async {
+            loop {
+                let index = Arc::clone(&self.index);
+                if blocking(move || index.applied()).await?.is_some_and(|applied| applied >= height) {
+                    return Ok(());
+                }
+                tokio::time::sleep(INDEX_LOOK).await;
+            }
+        };
+        tokio::time::timeout(INDEX_WAIT_MAX, waiting).await.unwrap_or(Ok(()))
+    }
+
+    /// Whether a transaction of the pool has marked its output as collateral: bound as well, though no block says so.
+    pub(super) fn is_marked(&self, outpoint: &OutPoint) -> bool {
+        let made_by = self.pool.get(&outpoint.txid);
+        made_by.is_some_and(|parent| parent.transaction().marked_collateral() == Some(outpoint.index))
+    }
+}

@@ -1,0 +1,377 @@
+//! The table of methods as an OpenRPC document: `rpc.discover`, for programs that write clients and pages.
+//!
+//! # Place
+//! Names, parameters and descriptions come from [`METHODS`], the shapes of answers from the types that the server writes.
+//! What is added here is the kind of each parameter, and a sample of each call.
+//!
+//! # Invariants
+//! - INV-DISCOVER-1: every method has a sample; the tests make each of these calls, and hold the answer to its schema.
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::errors::{BAD_PARAMETERS, BUSY, NOT_FOUND, UNAUTHORIZED};
+use super::finality_proof::{FinalityProofInfo, ProvedInfo};
+use super::methods::{METHODS, Method};
+use super::receipt::PaymentReceipt;
+use super::types::{
+    AcceptanceInfo, AddressBalance, AddressHistory, AddressInfo, AddressUtxos, BanInfo, BlockInfo, BlockTip,
+    BlockchainInfo, CommitInfo, ConsensusInfo, EventPage, ExplainInfo, FeeEstimate, GenesisInfo, HeaderInfo,
+    HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, MethodHelp, NetTotals,
+    NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo, RawTransactionInfo, Readiness,
+    ResourceInfo, TransactionInfo, TransactionStatusInfo, TxOutInfo, UtxoStateInfo, ValidatorsInfo,
+};
+use crate::types::codec::encode;
+use crate::types::{Amount, BlockHash, Height, KeyHash, Lock, OutPoint, Transaction, TxId, TxOut};
+
+/// The version of OpenRPC that the document follows.
+const OPENRPC: &str = "1.4.0";
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// One of two shapes, as a parameter decides.
+fn either<A: JsonSchema, B: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    let shapes = [of::<A>(generator), of::<B>(generator)];
+    json_schema!({ "anyOf": shapes })
+}
+
+/// The shape of a method's answer; `None` for one that is not known here.
+fn answer(method: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
+    let shape = match method {
+        "getblockchaininfo" => of::<BlockchainInfo>,
+        "getgenesis" => of::<Option<GenesisInfo>>,
+        "getblockcount" => of::<Height>,
+        "getbestblockhash" | "getblockhash" => of::<BlockHash>,
+        "getblock" => either::<BlockInfo, String>,
+        "getblockheader" => either::<HeaderInfo, String>,
+        "getcommit" => of::<CommitInfo>,
+        "waitfornewblock" | "waitforblockheight" => of::<BlockTip>,
+        "getpeerinfo" => of::<Vec<PeerInfo>>,
+        "disconnectnode" | "addnode" | "setban" | "clearbanned" => of::<()>,
+        "listbanned" => of::<Vec<BanInfo>>,
+        "getnetworkinfo" => of::<NetworkInfo>,
+        "getnettotals" => of::<NetTotals>,
+        "getmempoolinfo" => of::<MempoolInfo>,
+        "getrawmempool" => either::<Vec<TxId>, std::collections::BTreeMap<String, MempoolEntry>>,
+        "getmempoolentry" => of::<MempoolEntry>,
+        "estimatesmartfee" => of::<FeeEstimate>,
+        "masternodelist" => of::<Vec<MasternodeInfo>>,
+        "getmasternode" => of::<MasternodeInfo>,
+        "getheartbeats" => of::<Vec<HeartbeatInfo>>,
+        "listevidence" => of::<Vec<PunishedInfo>>,
+        "getvalidators" => of::<ValidatorsInfo>,
+        "getutxostate" => of::<UtxoStateInfo>,
+        "gettxout" => of::<Option<TxOutInfo>>,
+        "gettxoutsetinfo" => of::<OutputSetInfo>,
+        "getindexinfo" => of::<IndexInfo>,
+        "gettransactionstatus" | "waitfortransaction" => of::<TransactionStatusInfo>,
+        "getrawtransaction" => either::<RawTransactionInfo, String>,
+        "decoderawtransaction" => of::<TransactionInfo>,
+        "getfinalityproof" => of::<FinalityProofInfo>,
+        "getreceipt" => of::<PaymentReceipt>,
+        "verifyfinalityproof" => of::<ProvedInfo>,
+        "explaintransaction" => of::<ExplainInfo>,
+        "createrawtransaction" | "stop" => of::<String>,
+        "testmempoolaccept" => of::<Vec<AcceptanceInfo>>,
+        "sendrawtransaction" => of::<TxId>,
+        "validateaddress" => of::<AddressInfo>,
+        "getaddressbalance" => of::<AddressBalance>,
+        "getaddressutxos" => of::<AddressUtxos>,
+        "getaddresshistory" => of::<AddressHistory>,
+        "getfinalizedsince" => of::<EventPage>,
+        "subscribe" | "uptime" => of::<u64>,
+        "unsubscribe" => of::<bool>,
+        "getnodestatus" => of::<NodeStatus>,
+        "getconsensusinfo" => of::<ConsensusInfo>,
+        "getreadiness" => of::<Readiness>,
+        "getresourceinfo" => of::<ResourceInfo>,
+        "getmemoryinfo" => of::<MemoryInfo>,
+        "help" => of::<Vec<MethodHelp>>,
+        "rpc.discover" => |_: &mut SchemaGenerator| json_schema!({ "type": "object" }),
+        _ => return None,
+    };
+    Some(shape(generator))
+}
+
+const HASH: &str = "^[0-9a-fA-F]{64}$";
+
+/// What a parameter is; `None` for a name that is not known here.
+fn parameter(name: &str) -> Option<Value> {
+    Some(match name {
+        "txid" | "id" => json!({ "type": "string", "pattern": HASH }),
+        "vout" => {
+            json!({ "type": "integer", "minimum": 0, "description": "place among the outputs, from 0" })
+        }
+        "address" => json!({ "type": "string", "description": "an address, or host:port for addnode" }),
+        "height" => json!({ "type": "integer", "minimum": 0 }),
+        "hash_or_height" => json!({ "anyOf": [
+            { "type": "string", "pattern": HASH }, { "type": "integer", "minimum": 1 },
+        ] }),
+        "verbosity" => json!({ "type": "integer", "minimum": 0, "maximum": 2 }),
+        "verbose" => json!({ "type": "boolean" }),
+        "timeout_ms" | "wait_ms" => json!({ "type": "integer", "minimum": 0, "maximum": 60_000 }),
+        "limit" | "count" => json!({ "type": "integer", "minimum": 1 }),
+        "conf_target" => {
+            json!({ "type": "integer", "minimum": 1, "description": "for the sake of others' clients; changes nothing" })
+        }
+        "hex" | "memo" => json!({ "type": "string", "pattern": "^([0-9a-fA-F]{2})*$" }),
+        "rawtxs" => json!({ "type": "array", "maxItems": 25, "items": { "type": "string" } }),
+        "cursor" => json!({
+            "type": ["string", "integer", "null"],
+            "description": "the next_cursor of an answer before; \"HEIGHT+0\" begins with a block, -20 with the last 20 events",
+        }),
+        "before" | "after" => json!({ "type": "string", "description": "the \"next\" of the page before" }),
+        "target" => json!({ "enum": ["certified", "final", "confirmed"] }),
+        "topic" => json!({ "enum": [
+            "blocks", "finalized", "transaction", "address", "mempool", "consensus", "doublespend",
+        ] }),
+        "about" => {
+            json!({ "type": ["string", "null"], "description": "a txid or an address, as the topic needs it" })
+        }
+        "subscription" => json!({ "type": "integer", "minimum": 1 }),
+        "proof" => json!({ "description": "an answer of getfinalityproof, or its \"proof\" alone" }),
+        "inputs" => json!({ "type": "array", "items": {
+            "type": "object", "required": ["txid", "vout"],
+            "properties": { "txid": { "type": "string" }, "vout": { "type": "integer" } },
+        } }),
+        "outputs" => json!({ "type": "array", "items": {
+            "type": "object", "description": "{address: amount}, in base units or as \"1.5\" TIME",
+        } }),
+        "peer" => json!({ "type": "string", "description": "\"addr\" or \"node_id\" of getpeerinfo" }),
+        "subject" => {
+            json!({ "type": "string", "description": "an address, a group such as 192.0.2.0/24, or a node_id" })
+        }
+        "command" => json!({ "enum": ["add", "remove"] }),
+        "seconds" => json!({ "type": "integer", "minimum": 1 }),
+        "method" => json!({ "type": "string" }),
+        _ => return None,
+    })
+}
+
+/// Parameters of a call that a new node could be asked; `None` for a method that is not known here.
+#[must_use]
+pub fn sample(method: &str) -> Option<Value> {
+    const TXID: &str = "0707070707070707070707070707070707070707070707070707070707070707";
+    const ADDRESS: &str = "dtime1qpr2cnf6pe7wgx85jc3l5yymduulgy0vmcj0xsvqrdedsyza8m9k2qp7zd6";
+    let transaction = || {
+        let coin = OutPoint { txid: TxId([7; 32]), index: 0 };
+        let output = TxOut { value: Amount(5), lock: Lock::KeyHash(KeyHash([1; 32])) };
+        hex::encode(encode(&Transaction::transfer(vec![coin], vec![output], b"a sample".to_vec())))
+    };
+    Some(match method {
+        "getblockchaininfo" | "getgenesis" | "getblockcount" | "getbestblockhash" | "getpeerinfo"
+        | "listbanned" | "clearbanned" | "getnetworkinfo" | "getnettotals" | "getmempoolinfo"
+        | "getrawmempool" | "estimatesmartfee" | "masternodelist" | "getheartbeats" | "listevidence"
+        | "getvalidators" | "gettxoutsetinfo" | "getindexinfo" | "getfinalizedsince" | "getnodestatus"
+        | "getconsensusinfo" | "getreadiness" | "uptime" | "getresourceinfo" | "getmemoryinfo" | "stop"
+        | "help" | "rpc.discover" => {
+            json!([])
+        }
+        "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "waitforblockheight" => json!([1]),
+        "waitfornewblock" => json!([1]),
+        "disconnectnode" | "addnode" => json!(["192.0.2.1:24100"]),
+        "setban" => json!(["192.0.2.7", "add", 3_600]),
+        "getmasternode" => json!(["0000000000000000000000000000000000000000000000000000000000000000"]),
+        "getutxostate" | "gettxout" => json!([TXID, 0]),
+        "getmempoolentry"
+        | "gettransactionstatus"
+        | "waitfortransaction"
+        | "getrawtransaction"
+        | "getfinalityproof"
+        | "getreceipt"
+        | "explaintransaction" => json!([TXID]),
+        "decoderawtransaction" | "sendrawtransaction" => json!([transaction()]),
+        "testmempoolaccept" => json!([[transaction()]]),
+        "verifyfinalityproof" => json!(["AA=="]),
+        "createrawtransaction" => json!([[{ "txid": TXID, "vout": 0 }], [{ ADDRESS: "1.5" }]]),
+        "validateaddress" | "getaddressbalance" | "getaddressutxos" | "getaddresshistory" => json!([ADDRESS]),
+        "subscribe" => json!(["address", ADDRESS]),
+        "unsubscribe" => json!([1]),
+        _ => return None,
+    })
+}
+
+fn described(method: &Method, generator: &mut SchemaGenerator) -> Value {
+    let required = |name: &&str| !name.ends_with('?');
+    let parameters: Vec<Value> = method
+        .parameters
+        .iter()
+        .map(|given| {
+            let name = given.trim_end_matches('?');
+            let schema = parameter(name).unwrap_or_else(|| json!({}));
+            json!({ "name": name, "required": required(given), "schema": schema })
+        })
+        .collect();
+    let shape = answer(method.name, generator).unwrap_or_else(|| json_schema!({}));
+    let given = sample(method.name).unwrap_or_else(|| json!([]));
+    let given = given.as_array().into_iter().flatten().zip(method.parameters);
+    let given: Vec<Value> =
+        given.map(|(value, name)| json!({ "name": name.trim_end_matches('?'), "value": value })).collect();
+    json!({
+        "name": method.name,
+        "summary": method.description,
+        "paramStructure": "either",
+        "params": parameters,
+        "result": { "name": "result", "schema": shape },
+        "errors": [
+            { "code": BAD_PARAMETERS, "message": "wrong parameters" },
+            { "code": NOT_FOUND, "message": "there is none" },
+            { "code": UNAUTHORIZED, "message": "credentials are needed" },
+            { "code": BUSY, "message": "the node has too much to do; data.retry_after_ms says when to try again" },
+        ],
+        "examples": [{ "name": "a call", "params": given }],
+        "x-needs-credentials": method.write,
+    })
+}
+
+/// The whole document.
+#[must_use]
+pub fn document() -> Value {
+    let settings = SchemaSettings::draft07().with(|settings| {
+        settings.definitions_path = "/components/schemas".into();
+    });
+    let mut generator = settings.into_generator();
+    let methods: Vec<Value> = METHODS.iter().map(|method| described(method, &mut generator)).collect();
+    let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
+    json!({
+        "openrpc": OPENRPC,
+        "info": {
+            "title": "timed",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "JSON-RPC 2.0 of a TIME Coin node: POST /, and WebSocket /ws, where `subscribe` tells what happens. \
+                Amounts are base units; texts named ..._time are TIME. Every error has data.reason, which is stable, and data.hint.",
+            "license": { "name": "MIT" },
+        },
+        "servers": [
+            { "name": "HTTP", "url": "http://127.0.0.1:24201/" },
+            { "name": "WebSocket", "url": "ws://127.0.0.1:24201/ws" },
+        ],
+        "methods": methods,
+        "components": { "schemas": schemas },
+    })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Whether a value is what a schema of the document says; the part of JSON Schema that schemars writes here.
+    pub(in super::super) fn hold(value: &Value, schema: &Value, document: &Value) -> Result<(), String> {
+        let Value::Object(rules) = schema else { return Ok(()) };
+        if let Some(reference) = rules.get("$ref").and_then(Value::as_str) {
+            let path = reference.trim_start_matches('#');
+            let target = document.pointer(path).ok_or_else(|| format!("{reference} leads nowhere"))?;
+            return hold(value, target, document);
+        }
+        for key in ["anyOf", "oneOf"] {
+            if let Some(Value::Array(shapes)) = rules.get(key)
+                && !shapes.iter().any(|shape| hold(value, shape, document).is_ok())
+            {
+                return Err(format!("{value} is none of {key}"));
+            }
+        }
+        for shape in rules.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            hold(value, shape, document)?;
+        }
+        let kind = match value {
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(number) if number.is_f64() => "number",
+            Value::Number(_) => "integer",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+        };
+        let is_kind = |name: &Value| name == kind || (name == "number" && kind == "integer");
+        match rules.get("type") {
+            Some(Value::Array(kinds)) if !kinds.iter().any(is_kind) => {
+                return Err(format!("{value} is a {kind}"));
+            }
+            Some(name @ Value::String(_)) if !is_kind(name) => return Err(format!("{value} is a {kind}")),
+            _ => {}
+        }
+        if let Some(Value::Array(values)) = rules.get("enum")
+            && !values.contains(value)
+        {
+            return Err(format!("{value} is none of {values:?}"));
+        }
+        if let Some(only) = rules.get("const")
+            && only != value
+        {
+            return Err(format!("{value} is not {only}"));
+        }
+        for name in rules.get("required").and_then(Value::as_array).into_iter().flatten() {
+            if value.is_object() && value.get(name.as_str().unwrap_or("")).is_none() {
+                return Err(format!("{name} is missing in {value}"));
+            }
+        }
+        let properties = rules.get("properties").and_then(Value::as_object);
+        for (name, inner) in value.as_object().into_iter().flatten() {
+            match properties.and_then(|properties| properties.get(name)) {
+                Some(schema) => {
+                    hold(inner, schema, document).map_err(|problem| format!("{name}: {problem}"))?
+                }
+                None => {
+                    if let Some(schema) = rules.get("additionalProperties") {
+                        hold(inner, schema, document)?;
+                    }
+                }
+            }
+        }
+        if let (Value::Array(values), Some(items)) = (value, rules.get("items")) {
+            for inner in values {
+                hold(inner, items, document)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// INV-DISCOVER-1.
+    #[test]
+    fn every_method_and_parameter_is_described() {
+        let mut generator = SchemaSettings::draft07().into_generator();
+        for method in &METHODS {
+            assert!(answer(method.name, &mut generator).is_some(), "{} has no answer", method.name);
+            let given = sample(method.name).unwrap_or_else(|| panic!("{} has no sample", method.name));
+            let required = method.parameters.iter().filter(|name| !name.ends_with('?')).count();
+            let given = given.as_array().unwrap().len();
+            assert!((required..=method.parameters.len()).contains(&given), "{}", method.name);
+            for name in method.parameters {
+                assert!(parameter(name.trim_end_matches('?')).is_some(), "{name} of {}", method.name);
+            }
+        }
+        assert!(answer("nothing", &mut generator).is_none() && sample("nothing").is_none());
+    }
+
+    #[test]
+    fn the_document_stands_by_itself() {
+        let document = document();
+        assert_eq!(document["methods"].as_array().unwrap().len(), METHODS.len());
+        let text = document.to_string();
+        let references = text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let mut count = 0;
+        for path in references {
+            assert!(document.pointer(path).is_some(), "{path} leads nowhere");
+            count += 1;
+        }
+        assert!(count > 30, "{count}");
+        assert!(
+            document["components"]["schemas"]["TransactionStatusInfo"]["properties"]["winner"].is_object()
+        );
+    }
+
+    #[test]
+    fn the_check_of_schemas_refuses_what_does_not_fit() {
+        let document = document();
+        let of = |name: &str| document["components"]["schemas"][name].clone();
+        let amount = of("Amount");
+        assert_eq!(hold(&json!(5), &amount, &document), Ok(()));
+        for wrong in [json!("5"), json!(null), json!({})] {
+            assert!(hold(&wrong, &amount, &document).is_err());
+        }
+        assert!(hold(&json!({}), &of("BlockTip"), &document).is_err(), "what is required is missing");
+        assert!(hold(&json!("lost"), &of("TransactionStatus"), &document).is_err());
+    }
+}

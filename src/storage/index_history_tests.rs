@@ -1,0 +1,38 @@
+//! What the index tells of each address's past.
+
+use super::*;
+use crate::storage::index_history::{HistoryEntry, HistoryPlace};
+
+/// INV-HISTORY-1: of each lock, what each transaction paid it and spent of it, the newest first, in pages of any size.
+pub(super) fn assert_history(index: &Index, height: Height) {
+    let mut wanted: BTreeMap<Lock, Vec<HistoryEntry>> = BTreeMap::new();
+    for block in (0..=height).rev() {
+        let change = change(block);
+        // All that it makes and spends is of its second transaction.
+        let at = HistoryPlace { height: block, place: 1 };
+        let created = change.created.iter().map(|(_, entry)| (entry.output, true));
+        let spent = change.spent.iter().map(|(_, entry, _)| (entry.output, false));
+        let mut sums: BTreeMap<Lock, (u64, u64)> = BTreeMap::new();
+        for (output, is_made) in created.chain(spent) {
+            let sum = sums.entry(output.lock).or_default();
+            *(if is_made { &mut sum.0 } else { &mut sum.1 }) += output.value.0;
+        }
+        for (lock, (received, sent)) in sums {
+            let (received, sent) = (Amount(received), Amount(sent));
+            wanted.entry(lock).or_default().push(HistoryEntry { at, txid: txid(block), received, sent });
+        }
+    }
+    assert_eq!(index.history_from().unwrap(), Some(0));
+    for (lock, entries) in wanted {
+        assert_eq!(index.history(&lock, None, usize::MAX).unwrap(), entries, "INV-HISTORY-1");
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = index.history(&lock, before, 2).unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(last.at);
+            paged.extend(page);
+        }
+        assert_eq!(paged, entries);
+    }
+    assert_eq!(index.history(&Lock::KeyHash(KeyHash([0xcc; 32])), None, 9).unwrap(), []);
+}
