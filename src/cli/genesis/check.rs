@@ -179,8 +179,8 @@ impl Findings {
         });
         let all = self.allocated.checked_add(self.bound).unwrap_or_default();
         lines.push(format!(
-            "  Supply       {all} TIME: {} in {} allocations, {} bound as collateral",
-            self.allocated, self.allocations, self.bound
+            "  Supply       {all} TIME: {} as first coins, {} bound as collateral",
+            self.allocated, self.bound
         ));
         if self.start_ms <= now_ms {
             lines.push(
@@ -235,7 +235,7 @@ mod tests {
             "    3  silver, weight 10, at 127.0.0.1:24206",
             &document.masternodes[3].operator_key.to_string(),
             "1 of 4, whichever",
-            "10040000.00000000 TIME: 10000000.00000000 in 10 allocations, 40000.00000000 bound",
+            "10040000.00000000 TIME: 10000000.00000000 as first coins, 40000.00000000 bound",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
