@@ -120,8 +120,7 @@ fn four_founders_make_a_network_by_the_words_of_the_readme() {
             }
         } else if starts(&["cp", "genesis.toml"]) {
             for words in for_each_founder(&words) {
-                std::fs::copy(place.path("genesis.toml"), place.path(&words[2]).join("genesis.toml"))
-                    .unwrap();
+                std::fs::copy(place.path(&words[1]), place.path(&words[2])).unwrap();
             }
         } else if starts(&["timed", "--config"]) {
             for words in for_each_founder(&words) {
