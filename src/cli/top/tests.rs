@@ -76,7 +76,7 @@ fn peer(number: u8) -> PeerInfo {
         id: u64::from(number),
         addr: format!("127.0.0.1:{}", 40_000 + u16::from(number)),
         node_id: String::new(),
-        inbound: number % 2 == 0,
+        inbound: number.is_multiple_of(2),
         version: 1,
         subver: "/timed:0.1.0/".to_owned(),
         listen_address: String::new(),
