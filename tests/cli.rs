@@ -58,7 +58,9 @@ fn every_command_explains_itself() {
         assert!(is_documented, "the README says nothing of {command}");
     }
     let (help, _) = output(home.path(), &["devnet", "--help"], 0);
-    for flag in ["--validators", "--dir", "--reset", "--load", "--processes"] {
+    for flag in
+        ["--validators", "--dir", "--reset", "--load", "--processes", "--base-port", "--block-interval"]
+    {
         assert!(help.contains(flag), "{flag}");
     }
     let (version, _) = output(home.path(), &["--version"], 0);
@@ -77,6 +79,10 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["devnet", "--validators", "2"],
         &["devnet", "--validators", "101"],
         &["devnet", "--load", "0"],
+        &["devnet", "--base-port", "80"],
+        &["devnet", "--block-interval", "2"],
+        &["genesis", "check", "none.toml", "--jsn"],
+        &["genesis", "new", "--network", "testnet", "--out", "genesis.toml"],
         &["load", "--rate", "1"],
         &["load", "--rate", "1", "--duration", "1s", "--p99", "250"],
         &["load", "--find-peak", "--rate", "1"],
@@ -94,6 +100,8 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["tx", "create", ADDRESS, "1", "--from", ADDRESS, "--devnet-account", "1"],
         &["wallet", "send", ADDRESS, "1", "--all"],
         &["status", "--rpc", "nonsense"],
+        &["top"],
+        &["top", "--once", "--size", "79x24"],
         &["verify-proof"],
         &["verify-receipt"],
         &["verify-receipt", "receipt.json", "--network", "mainnet"],
@@ -128,7 +136,11 @@ fn a_node_that_does_not_answer_is_exit_code_1() {
     // Bound and closed again: nobody listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    for arguments in [&["status", "--rpc", &url][..], &["rpc", "--rpc", &url, "getblockcount"]] {
+    for arguments in [
+        &["status", "--rpc", &url][..],
+        &["rpc", "--rpc", &url, "getblockcount"],
+        &["top", "--once", "--rpc", &url],
+    ] {
         let (_, stderr) = output(home.path(), arguments, 1);
         assert!(stderr.contains(&url) && stderr.contains("is it running?"), "{stderr}");
     }
@@ -174,6 +186,54 @@ fn a_masternode_of_a_network_to_come_is_told_from_when_on_its_key_signs() {
         (&0.into(), &4_000_000_000_000_u64.into())
     );
     assert!(!stderr.contains("WARNING"), "{stderr}");
+}
+
+#[test]
+fn a_network_of_ones_own_is_made_from_public_keys_and_checked() {
+    let home = tempfile::tempdir().unwrap();
+    let owner = devnet_genesis(DEVNET_VALIDATORS).allocations[0].address.to_string();
+    let founders: Vec<String> = (0..4)
+        .map(|index| format!("{}@node{index}.example:24200", devnet_operator_key(index).public()))
+        .collect();
+    let allocation = format!("{owner}=100");
+    let mut arguments = vec!["genesis", "new", "--network", "devnet", "--allocation", &allocation];
+    for founder in &founders {
+        arguments.extend(["--masternode", founder]);
+    }
+    arguments.extend(["--out", "genesis.toml"]);
+    let (stdout, stderr) = output(home.path(), &arguments, 0);
+    assert!(stdout.contains("4, of weight 40 together; 27 decide"), "{stdout}");
+    assert!(stderr.contains("timed votes new"), "{stderr}");
+    let (again, _) = output(home.path(), &["genesis", "check", "genesis.toml"], 0);
+    assert!(again.contains("May fail     1 of 4"), "{again}");
+    let (json, _) = output(home.path(), &["genesis", "check", "genesis.toml", "--json"], 0);
+    let said: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&said["quorum"], &said["may_fail"]), (&27.into(), &1.into()));
+    let (hash, _) = output(home.path(), &["genesis", "hash", "genesis.toml"], 0);
+    assert_eq!(said["chain_id"], hash.trim());
+
+    // Neither overwritten, nor made of what starts no network.
+    let (_, stderr) = output(home.path(), &arguments, 1);
+    assert!(stderr.contains("genesis.toml"), "{stderr}");
+    let twice = [&arguments[..], &["--masternode", &founders[0]]].concat();
+    let elsewhere: Vec<&str> =
+        twice.iter().map(|word| if *word == "genesis.toml" { "twice.toml" } else { *word }).collect();
+    let (_, stderr) = output(home.path(), &elsewhere, 2);
+    assert!(stderr.contains("named twice") && stderr.contains("the address of masternode 0"), "{stderr}");
+    assert!(!home.path().join("twice.toml").exists());
+    let (_, stderr) = output(home.path(), &[&elsewhere[..], &["--start", "1s"]].concat(), 2);
+    assert!(stderr.contains("--start"), "{stderr}");
+
+    // Every problem is named.
+    let text = std::fs::read_to_string(home.path().join("genesis.toml")).unwrap();
+    let broken = text.replace("recent_commits = ", "recent_commits = 10").replace(":24200", "");
+    std::fs::write(home.path().join("broken.toml"), broken).unwrap();
+    let (stdout, stderr) = output(home.path(), &["genesis", "check", "broken.toml"], 2);
+    assert!(stdout.is_empty() && stderr.contains("recent_commits"), "{stderr}");
+    assert_eq!(stderr.matches("is not HOST:PORT").count(), 4, "{stderr}");
+    let (json, _) = output(home.path(), &["genesis", "check", "broken.toml", "--json"], 2);
+    let said: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(said["problems"].as_array().unwrap().len(), 5);
 }
 
 /// Nobody has to start a node, or to have a network, to sign what a file holds.

@@ -3,9 +3,10 @@
 //! # Place
 //! `timed devnet` prepares it and runs its nodes; each of them also runs alone, by `timed run --config`.
 //!
-//! A directory `D` holds `devnet.toml` (which marks it, and says how many validators there are), `genesis.toml`, and for
-//! each node `nodeI/config.toml`, `nodeI/operator.key` and `nodeI/data/`. Node `I` listens for peers on port
-//! `24200 + 2 I`, for RPC on the next one, and tells its metrics on port `24400 + I`, all on 127.0.0.1.
+//! A directory `D` holds `devnet.toml` (which marks it, and says how many validators there are and the first port),
+//! `genesis.toml`, and for each node `nodeI/config.toml`, `nodeI/operator.key` and `nodeI/data/`. Node `I` listens for
+//! peers on port `24200 + 2 I`, for RPC on the next one, and tells its metrics on port `24400 + I`, all on 127.0.0.1; a
+//! devnet with another first port than 24200 has them all as much higher or lower.
 //!
 //! # Invariants
 //! - INV-DEVNET-1: a directory that has no marker is neither used nor deleted, unless it is empty.
@@ -19,19 +20,20 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::create_journal;
 use super::networks::{
-    devnet_genesis_at, devnet_identity_key, devnet_operator_key, devnet_p2p_port, devnet_rpc_port,
+    DEVNET_VALIDATORS, devnet_genesis_at, devnet_identity_key, devnet_operator_key, devnet_port,
 };
 use crate::runtime::key_file::{SecretFileError, create_key_file};
 use crate::runtime::{Clock, Config, ConfigError, ConfigSources};
 use crate::storage::{DirectoryLock, StorageError};
 use crate::types::genesis::GenesisError;
-use crate::types::{ChainId, GenesisDocument, TimeMs};
+use crate::types::{ChainId, GenesisDocument, Network, TimeMs};
 
-/// The port on which node 0 tells its metrics; node `i` has this plus `i`.
-pub const METRICS_PORT: u16 = 24_400;
+/// So much higher than its port for peers is the one on which node 0 tells its metrics; node `i` has that plus `i`.
+const METRICS_PORT_OFFSET: u16 = 200;
 /// The file that marks a devnet's directory.
 pub const MARKER_FILE: &str = "devnet.toml";
 /// The devnet's genesis document, in its directory.
@@ -61,6 +63,30 @@ pub enum DevnetError {
         path: PathBuf,
         /// How many it has.
         found: usize,
+    },
+    /// The devnet there has other ports, or another block interval.
+    #[error(
+        "the devnet in {path} has {what} {found}; leave {flag} away, or start anew with --reset, or in another --dir"
+    )]
+    OtherNumber {
+        /// The directory.
+        path: PathBuf,
+        /// Which number.
+        what: &'static str,
+        /// What it is there.
+        found: u64,
+        /// The flag that says otherwise.
+        flag: &'static str,
+    },
+    /// Blocks would be rarer than epochs.
+    #[error(
+        "a devnet's epoch is {epoch_ms} ms, and a block interval of {interval_ms} ms is longer: choose a shorter one"
+    )]
+    LongInterval {
+        /// The epoch, in milliseconds.
+        epoch_ms: u64,
+        /// The interval, in milliseconds.
+        interval_ms: u64,
     },
     /// The marker can't be understood.
     #[error("{path} does not say how many validators there are; restore it, or remove the directory")]
@@ -102,6 +128,31 @@ fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> DevnetError + '_ {
     move |source| DevnetError::Io { path: path.to_owned(), source }
 }
 
+/// What is asked of a devnet; where nothing is, an existing one stays as it is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DevnetWishes {
+    /// How many validators; 4 of a new one unless it is said.
+    pub validators: Option<usize>,
+    /// The port for peers of node 0; 24200 of a new one unless it is said.
+    pub base_port: Option<u16>,
+    /// How long after a block the next one is due; 2 s of a new one unless it is said.
+    pub block_interval: Option<Duration>,
+}
+
+/// What the marker says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Marker {
+    validators: usize,
+    base_port: u16,
+}
+
+/// The port for peers of node 0 of the devnet in a directory; the usual one where there is no devnet.
+#[must_use]
+pub fn base_port_in(directory: &Path) -> u16 {
+    read_marker(&directory.join(MARKER_FILE))
+        .map_or(Network::Devnet.default_port(), |marker| marker.base_port)
+}
+
 /// One node of a devnet.
 #[derive(Clone, Debug)]
 pub struct DevnetNode {
@@ -130,17 +181,11 @@ pub struct Devnet {
 }
 
 impl Devnet {
-    /// Opens the devnet in a directory, or makes one. Without a number of validators it is that of the existing devnet,
-    /// or `default_validators`.
+    /// Opens the devnet in a directory, or makes one.
     ///
     /// # Errors
     /// See [`DevnetError`].
-    pub fn prepare(
-        directory: &Path,
-        validators: Option<usize>,
-        default_validators: usize,
-        reset: bool,
-    ) -> Result<Self, DevnetError> {
+    pub fn prepare(directory: &Path, wishes: &DevnetWishes, reset: bool) -> Result<Self, DevnetError> {
         let directory = std::path::absolute(directory).map_err(io_error(directory))?;
         let marker = directory.join(MARKER_FILE);
         if !marker.exists() && !is_empty(&directory)? {
@@ -157,25 +202,20 @@ impl Devnet {
             remove(&directory, &marker)?;
         }
         let existed = marker.exists();
-        let count = match (existed, validators) {
-            (true, wanted) => {
-                let found = read_marker(&marker)?;
-                if wanted.is_some_and(|wanted| wanted != found) {
-                    return Err(DevnetError::OtherValidators { path: directory, found });
-                }
-                found
-            }
-            (false, wanted) => wanted.unwrap_or(default_validators),
-        };
-        let document = devnet_genesis_at(count, time_ms);
-        document.check()?;
+        let shape = if existed { existing(&directory, &marker, wishes)? } else { wishes.shape() };
+        let document = wishes.document(shape, time_ms)?;
         if !existed {
-            write(&marker, &marker_text(count))?;
+            write(&marker, &marker_text(shape))?;
         }
         let document = genesis_in(&genesis, document)?;
+        let found = document.parameters.block_interval_ms;
+        if wishes.interval_ms().is_some_and(|wanted| wanted != found) {
+            let (what, flag) = ("a block interval in milliseconds of", "--block-interval");
+            return Err(DevnetError::OtherNumber { path: directory, what, found, flag });
+        }
         let chain_id = document.chain_id();
-        let nodes = (0..count)
-            .map(|index| prepare_node(&directory, index, count, chain_id))
+        let nodes = (0..shape.validators)
+            .map(|index| prepare_node(&directory, index, shape, chain_id))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { directory, nodes, chain_id, existed, _lock: lock })
     }
@@ -193,6 +233,54 @@ impl Devnet {
     }
 }
 
+impl DevnetWishes {
+    fn shape(&self) -> Marker {
+        Marker {
+            validators: self.validators.unwrap_or(DEVNET_VALIDATORS),
+            base_port: self.base_port.unwrap_or(Network::Devnet.default_port()),
+        }
+    }
+
+    fn interval_ms(&self) -> Option<u64> {
+        self.block_interval.map(|interval| u64::try_from(interval.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// The document of a new devnet, checked.
+    fn document(&self, shape: Marker, time_ms: TimeMs) -> Result<GenesisDocument, DevnetError> {
+        let mut document = devnet_genesis_at(shape.validators, time_ms);
+        for (index, masternode) in document.masternodes.iter_mut().enumerate() {
+            masternode.network_address = local(devnet_port(shape.base_port, index)).to_string();
+        }
+        if let Some(interval_ms) = self.interval_ms() {
+            document.parameters.block_interval_ms = interval_ms;
+            let epoch_ms = document.parameters.epoch_duration_ms;
+            if interval_ms > epoch_ms {
+                return Err(DevnetError::LongInterval { epoch_ms, interval_ms });
+            }
+        }
+        document.check()?;
+        Ok(document)
+    }
+}
+
+/// What the marker of an existing devnet says, if the wishes are the same.
+fn existing(directory: &Path, marker: &Path, wishes: &DevnetWishes) -> Result<Marker, DevnetError> {
+    let found = read_marker(marker)?;
+    let path = directory.to_owned();
+    if wishes.validators.is_some_and(|wanted| wanted != found.validators) {
+        return Err(DevnetError::OtherValidators { path, found: found.validators });
+    }
+    if wishes.base_port.is_some_and(|wanted| wanted != found.base_port) {
+        let (what, found, flag) = ("the first port", u64::from(found.base_port), "--base-port");
+        return Err(DevnetError::OtherNumber { path, what, found, flag });
+    }
+    Ok(found)
+}
+
+fn local(port: Option<u16>) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or_default()))
+}
+
 fn is_empty(directory: &Path) -> Result<bool, DevnetError> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
@@ -208,19 +296,26 @@ fn is_empty(directory: &Path) -> Result<bool, DevnetError> {
     Ok(true)
 }
 
-fn marker_text(validators: usize) -> String {
+fn marker_text(Marker { validators, base_port }: Marker) -> String {
     format!(
-        "# Made by `timed devnet`. This file marks the directory as a devnet's.\nvalidators = {validators}\n"
+        "# Made by `timed devnet`. This file marks the directory as a devnet's.\nvalidators = {validators}\n\
+         base_port = {base_port}\n"
     )
 }
 
-fn read_marker(path: &Path) -> Result<usize, DevnetError> {
+fn read_marker(path: &Path) -> Result<Marker, DevnetError> {
     let text = std::fs::read_to_string(path).map_err(io_error(path))?;
-    let validators = text.parse::<toml::Table>().ok().and_then(|table| {
-        let validators = table.get("validators")?.as_integer()?;
-        usize::try_from(validators).ok()
+    let marker = text.parse::<toml::Table>().ok().and_then(|table| {
+        let number = |key: &str| table.get(key).map(|value| value.as_integer());
+        let validators = usize::try_from(number("validators")??).ok()?;
+        // Older devnets say nothing of it.
+        let base_port = match number("base_port") {
+            Some(port) => u16::try_from(port?).ok()?,
+            None => Network::Devnet.default_port(),
+        };
+        Some(Marker { validators, base_port })
     });
-    validators.ok_or_else(|| DevnetError::Marker { path: path.to_owned() })
+    marker.ok_or_else(|| DevnetError::Marker { path: path.to_owned() })
 }
 
 fn node_directory(directory: &Path, index: usize) -> PathBuf {
@@ -229,7 +324,7 @@ fn node_directory(directory: &Path, index: usize) -> PathBuf {
 
 /// Deletes what the devnet made; the marker last, so that a second attempt can finish the first.
 fn remove(directory: &Path, marker: &Path) -> Result<(), DevnetError> {
-    let nodes: Vec<PathBuf> = (0..read_marker(marker)?)
+    let nodes: Vec<PathBuf> = (0..read_marker(marker)?.validators)
         .map(|index| node_directory(directory, index))
         .filter(|node| node.exists())
         .collect();
@@ -276,7 +371,7 @@ fn genesis_in(path: &Path, document: GenesisDocument) -> Result<GenesisDocument,
 fn prepare_node(
     directory: &Path,
     index: usize,
-    count: usize,
+    shape: Marker,
     chain_id: ChainId,
 ) -> Result<DevnetNode, DevnetError> {
     let name = format!("node{index}");
@@ -299,7 +394,7 @@ fn prepare_node(
             Ok(()) | Err(StorageError::JournalExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        write(&config_path, &config_text(index, count))?;
+        write(&config_path, &config_text(index, shape))?;
     }
     // Without the environment: what it says of a node can't be true of each.
     let config =
@@ -307,14 +402,16 @@ fn prepare_node(
     Ok(DevnetNode { name, directory: home, config_path, config })
 }
 
-fn config_text(index: usize, count: usize) -> String {
-    let local = |port: Option<u16>| SocketAddr::from((Ipv4Addr::LOCALHOST, port.unwrap_or_default()));
-    let metrics = u16::try_from(index).ok().and_then(|index| METRICS_PORT.checked_add(index));
+fn config_text(index: usize, shape: Marker) -> String {
+    let (count, base) = (shape.validators, shape.base_port);
+    let metrics =
+        u16::try_from(index).ok().and_then(|index| base.checked_add(METRICS_PORT_OFFSET)?.checked_add(index));
+    let p2p = devnet_port(base, index);
     let mut peers = String::new();
     for other in (0..count).filter(|other| *other != index) {
         let separator = if peers.is_empty() { "" } else { ", " };
         // Writing into a String can't fail.
-        let _ = write!(peers, "{separator}\"{}\"", local(devnet_p2p_port(other)));
+        let _ = write!(peers, "{separator}\"{}\"", local(devnet_port(base, other)));
     }
     let connections = count.max(64);
     format!(
@@ -350,155 +447,11 @@ operator_key = "{OPERATOR_KEY_FILE}"
 enabled = true
 listen_address = "{metrics}"
 "#,
-        p2p = local(devnet_p2p_port(index)),
-        rpc = local(devnet_rpc_port(index)),
+        p2p = local(p2p),
+        rpc = local(p2p.and_then(|port| port.checked_add(1))),
         metrics = local(metrics),
     )
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::networks::load_genesis;
-    use crate::runtime::key_file::read_key_file;
-    use crate::storage::RealDisk;
-    use crate::storage::journal::{JournalIdentity, JournalWriter};
-
-    fn prepare(directory: &Path, validators: Option<usize>, reset: bool) -> Result<Devnet, DevnetError> {
-        Devnet::prepare(directory, validators, 4, reset)
-    }
-
-    #[test]
-    fn each_node_can_be_run_alone_and_finds_the_others() {
-        let place = tempfile::tempdir().unwrap();
-        let directory = place.path().join("a/devnet");
-        let devnet = prepare(&directory, Some(5), false).unwrap();
-        assert_eq!((devnet.nodes.len(), devnet.existed), (5, false));
-        let genesis = load_genesis(&devnet.nodes[0].config).unwrap();
-        assert_eq!((devnet.chain_id, genesis.masternodes.len()), (genesis.chain_id(), 5));
-        let mut ports = Vec::new();
-        for (index, node) in devnet.nodes.iter().enumerate() {
-            let config = &node.config;
-            assert_eq!(load_genesis(config).unwrap(), genesis);
-            let operator = read_key_file(config.masternode.operator_key.as_ref().unwrap()).unwrap();
-            assert_eq!(operator.public(), devnet_operator_key(index).public());
-            let identity = read_key_file(&config.identity_key_path()).unwrap();
-            assert_eq!(identity.public(), devnet_identity_key(index).public());
-            let journal = JournalIdentity { chain_id: devnet.chain_id, operator: Some(operator.public()) };
-            assert!(JournalWriter::open(RealDisk, &config.node.data_dir.join("votes"), journal).is_ok());
-            let own = config.network.listen_address.to_string();
-            assert_eq!(config.network.bootstrap_peers.len(), 4);
-            assert!(!config.network.bootstrap_peers.contains(&own));
-            ports.extend([
-                config.network.listen_address,
-                config.rpc.listen_address,
-                config.metrics.listen_address,
-            ]);
-        }
-        let used = ports.len();
-        ports.sort_unstable();
-        ports.dedup();
-        assert_eq!(ports.len(), used);
-    }
-
-    /// INV-DEVNET-2.
-    #[test]
-    fn an_existing_devnet_goes_on_as_it_is() {
-        let place = tempfile::tempdir().unwrap();
-        let config_path = prepare(place.path(), Some(3), false).unwrap().nodes[1].config_path.clone();
-        let text = std::fs::read_to_string(&config_path).unwrap().replace("cache_mb = 32", "cache_mb = 17");
-        std::fs::write(&config_path, text).unwrap();
-        let again = prepare(place.path(), None, false).unwrap();
-        assert_eq!(
-            (again.nodes.len(), again.existed, again.nodes[1].config.storage.cache_mb),
-            (3, true, crate::runtime::config::CacheSize::Megabytes(17))
-        );
-        drop(again);
-        let error = prepare(place.path(), Some(4), false).unwrap_err();
-        assert!(matches!(error, DevnetError::OtherValidators { found: 3, .. }), "{error}");
-    }
-
-    #[test]
-    fn an_interrupted_start_is_completed() {
-        let place = tempfile::tempdir().unwrap();
-        let begun = prepare(place.path(), None, false).unwrap();
-        let (chain_id, config_path) = (begun.chain_id, begun.nodes[3].config_path.clone());
-        drop(begun);
-        std::fs::remove_file(&config_path).unwrap();
-        let completed = prepare(place.path(), None, false).unwrap();
-        assert_eq!((completed.nodes.len(), completed.chain_id), (4, chain_id));
-        assert!(config_path.exists());
-        let genesis = completed.genesis_path();
-        drop(completed);
-        std::fs::remove_file(&genesis).unwrap();
-        let error = prepare(place.path(), None, false).unwrap_err();
-        assert!(matches!(error, DevnetError::NoGenesis { .. }), "another document is another chain: {error}");
-    }
-
-    /// INV-DEVNET-6.
-    #[test]
-    fn a_devnet_that_is_made_anew_is_a_new_chain() {
-        let place = tempfile::tempdir().unwrap();
-        let genesis = |devnet: &Devnet| load_genesis(&devnet.nodes[0].config).unwrap();
-        let first = prepare(place.path(), None, false).unwrap();
-        let (old, path) = (genesis(&first), first.genesis_path());
-        assert!(old.time_ms.abs_diff(Clock.now_ms()) < 600_000, "it begins now");
-        drop(first);
-        // As if the clock had been set back since.
-        let mut ahead = old.clone();
-        ahead.time_ms += 1_000_000_000;
-        std::fs::write(&path, ahead.to_toml().unwrap()).unwrap();
-        let second = prepare(place.path(), None, true).unwrap();
-        let new = genesis(&second);
-        assert_eq!(new.time_ms, ahead.time_ms + 1);
-        assert_eq!(second.chain_id, new.chain_id());
-        assert!(second.chain_id != old.chain_id() && second.chain_id != ahead.chain_id());
-        assert_eq!((old.allocations, old.masternodes), (new.allocations, new.masternodes), "all else stays");
-    }
-
-    /// INV-DEVNET-3.
-    #[test]
-    fn a_reset_deletes_what_the_devnet_made_and_nothing_else() {
-        let place = tempfile::tempdir().unwrap();
-        let devnet = prepare(place.path(), Some(5), false).unwrap();
-        let block = devnet.nodes[4].config.node.data_dir.join("block");
-        drop(devnet);
-        for path in [&place.path().join("wallet.json"), &block] {
-            std::fs::write(path, "x").unwrap();
-        }
-        let fresh = prepare(place.path(), Some(4), true).unwrap();
-        assert_eq!((fresh.nodes.len(), fresh.existed), (4, false));
-        assert!(place.path().join("wallet.json").exists() && !block.exists());
-    }
-
-    /// INV-DEVNET-1.
-    #[test]
-    fn what_runs_or_belongs_to_others_is_left_alone() {
-        let place = tempfile::tempdir().unwrap();
-        std::fs::write(place.path().join("thesis.tex"), "x").unwrap();
-        for reset in [false, true] {
-            assert!(matches!(prepare(place.path(), None, reset), Err(DevnetError::NotADevnet { .. })));
-        }
-        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 1);
-        let directory = place.path().join("devnet");
-        let devnet = prepare(&directory, None, false).unwrap();
-        let in_use = |outcome| matches!(outcome, Err(DevnetError::Storage(StorageError::InUse { .. })));
-        assert!(in_use(prepare(&directory, None, true)));
-        let data = devnet.nodes[2].config.node.data_dir.clone();
-        drop(devnet);
-        let running = DirectoryLock::acquire(&data).unwrap();
-        assert!(in_use(prepare(&directory, None, true)));
-        assert!(directory.join("node0/config.toml").exists());
-        drop(running);
-        assert!(prepare(&directory, None, true).is_ok());
-    }
-
-    #[test]
-    fn impossible_numbers_of_validators_leave_nothing_behind() {
-        let place = tempfile::tempdir().unwrap();
-        for validators in [0, 2, 101] {
-            assert!(matches!(prepare(place.path(), Some(validators), false), Err(DevnetError::Genesis(_))));
-            assert!(!place.path().join(MARKER_FILE).exists());
-        }
-    }
-}
+mod tests;

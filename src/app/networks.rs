@@ -130,8 +130,13 @@ pub fn devnet_account_keys() -> Vec<SecretKey> {
 /// The port on which the devnet's node `index` listens for peers; `None` when there is no such port.
 #[must_use]
 pub fn devnet_p2p_port(index: usize) -> Option<u16> {
-    let offset = u16::try_from(index).ok()?.checked_mul(2)?;
-    Network::Devnet.default_port().checked_add(offset)
+    devnet_port(Network::Devnet.default_port(), index)
+}
+
+/// The same of a devnet whose node 0 has the port `base`.
+#[must_use]
+pub fn devnet_port(base: u16, index: usize) -> Option<u16> {
+    base.checked_add(u16::try_from(index).ok()?.checked_mul(2)?)
 }
 
 /// The port on which the devnet's node `index` listens for RPC: one above its port for peers.

@@ -8,6 +8,8 @@
 //! - A node that ends is reported, and the others go on.
 //! - All nodes have ended when the command ends; a process that does not end in time is killed.
 
+mod banner;
+
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -18,12 +20,13 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, Span};
 
+use self::banner::Banner;
 use super::load;
 use super::rpc_client::{ConnectionArgs, DEVNET_DIRECTORY, Endpoint, RpcClient, RpcCommandError};
-use super::{CliError, output};
+use super::{CliError, duration, output};
 use crate::app;
-use crate::app::devnet::{Devnet, DevnetNode};
-use crate::app::networks::{DEVNET_ACCOUNT_TIME, DEVNET_MNEMONIC, DEVNET_VALIDATORS, devnet_account_keys};
+use crate::app::devnet::{Devnet, DevnetNode, DevnetWishes};
+use crate::app::networks::devnet_account_keys;
 use crate::app::start::{OfProcess, install_recorder};
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
 use crate::rpc::types::{BlockInfo, BlockchainInfo, EventInfo, EventPage, NodeStatus};
@@ -32,7 +35,7 @@ use crate::runtime::logging::LogControl;
 use crate::runtime::signals::{Heard, Signals};
 use crate::runtime::tasks::SHUTDOWN_LIMIT;
 use crate::runtime::{Clock, Config, TaskRegistry, logging};
-use crate::types::{Address, Height, Network, TimeMs};
+use crate::types::{Height, Network, TimeMs};
 
 /// How often a node is asked for news.
 const POLL: Duration = Duration::from_millis(200);
@@ -66,6 +69,16 @@ pub struct Args {
     /// Run each node as a process of its own, with its log in nodeI/node.log.
     #[arg(long)]
     processes: bool,
+    /// The port for peers of a new devnet's first node; the others follow it, and RPC answers on the port above. 24200 when
+    /// nothing is said.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1_024..=65_000))]
+    base_port: Option<u16>,
+    /// How long after a block of a new devnet the next one is due; 2s when nothing is said.
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_block_interval)]
+    block_interval: Option<Duration>,
+    /// Show the accounts' words and private keys too, which everybody knows.
+    #[arg(long)]
+    show_keys: bool,
 }
 
 /// A node that runs.
@@ -90,7 +103,12 @@ pub async fn run(args: Args) -> Result<(), CliError> {
     // First, so that a signal during the start is not lost.
     let mut stop =
         StopSignals { signals: Signals::install().map_err(CliError::Signals)?, log: None, came: false };
-    let devnet = Devnet::prepare(&args.dir, args.validators.map(usize::from), DEVNET_VALIDATORS, args.reset)?;
+    let wishes = DevnetWishes {
+        validators: args.validators.map(usize::from),
+        base_port: args.base_port,
+        block_interval: args.block_interval,
+    };
+    let devnet = Devnet::prepare(&args.dir, &wishes, args.reset)?;
     let logging = if args.processes { None } else { Some(logging::start(&log_config(&devnet))?) };
     stop.log = logging.as_ref().map(logging::LoggingGuard::control);
     let started = Clock.instant();
@@ -287,57 +305,18 @@ fn spawn(node: &DevnetNode, log: &Path) -> Result<Child, CliError> {
 }
 
 fn introduce(devnet: &Devnet, args: &Args) -> Result<(), CliError> {
-    let accounts: Vec<(String, Address)> = devnet_account_keys()
-        .iter()
-        .map(|key| (hex::encode(key.seed()), Address::of_key_hash(Network::Devnet, key.public().key_hash())))
-        .collect();
     let program = std::env::args().next().unwrap_or_else(|| "timed".to_owned());
-    let connection = match args.dir == Path::new(DEVNET_DIRECTORY) {
-        true => String::new(),
-        false => format!(" --config {}", args.dir.join("node0/config.toml").display()),
+    // Commands find the devnet in the usual directory by themselves.
+    let is_usual = args.dir == Path::new(DEVNET_DIRECTORY);
+    let banner = Banner {
+        program: &program,
+        config: (!is_usual).then(|| args.dir.join("node0/config.toml")),
+        directory: &args.dir,
+        processes: args.processes,
+        show_keys: args.show_keys,
+        has_load: args.load.is_some(),
     };
-    let goes_on = if devnet.existed { "; its chain goes on, --reset starts a new one" } else { "" };
-    output::line(format_args!(
-        "TIME Coin devnet of {} masternodes in {}{goes_on}\nChain {}, by {}\n",
-        devnet.nodes.len(),
-        devnet.directory.display(),
-        devnet.chain_id,
-        devnet.genesis_path().display()
-    ))?;
-    for (index, node) in devnet.nodes.iter().enumerate() {
-        let config = &node.config;
-        let metrics = match (config.metrics.enabled, args.processes, index) {
-            (false, ..) => String::new(),
-            (true, true, _) => format!("  metrics http://{}/metrics", config.metrics.listen_address),
-            (true, false, 0) => {
-                format!("  metrics http://{}/metrics (of all nodes)", config.metrics.listen_address)
-            }
-            (true, false, _) => String::new(),
-        };
-        output::line(format_args!(
-            "  {:<7} peers {}  RPC http://{}{metrics}",
-            node.name, config.network.listen_address, config.rpc.listen_address
-        ))?;
-    }
-    output::line(format_args!(
-        "\nAccounts with {DEVNET_ACCOUNT_TIME} TIME each at the start. EVERYBODY KNOWS THESE KEYS: use them nowhere else.\n  words: {DEVNET_MNEMONIC}"
-    ))?;
-    for (index, (key, address)) in accounts.iter().enumerate() {
-        output::line(format_args!("  {index}  {address}  {key}"))?;
-    }
-    if let Some((_, recipient)) = accounts.get(1) {
-        output::line(format_args!(
-            "\nPay       {program} wallet send{connection} --devnet-account 0 --wait {recipient} 12.5"
-        ))?;
-    }
-    output::line(format_args!("Look      {program} status{connection}"))?;
-    if let Some(first) = devnet.nodes.first() {
-        output::line(format_args!("Browse    {}/", url_of(first)))?;
-    }
-    if args.load.is_none() {
-        output::line(format_args!("Load      {program} load{connection} --rate 200 --duration 10s"))?;
-    }
-    output::line("Ctrl-C stops all nodes.\n")
+    banner.lines(devnet).iter().try_for_each(output::line)
 }
 
 /// Tells a line a block until a signal comes or no node is left.

@@ -189,6 +189,8 @@ const fn devnet_kind(error: &DevnetError) -> ExitKind {
     match error {
         DevnetError::NotADevnet { .. }
         | DevnetError::OtherValidators { .. }
+        | DevnetError::OtherNumber { .. }
+        | DevnetError::LongInterval { .. }
         | DevnetError::Genesis(_)
         | DevnetError::Config(_) => ExitKind::Usage,
         DevnetError::Marker { .. } | DevnetError::NoGenesis { .. } => ExitKind::DataDirectory,

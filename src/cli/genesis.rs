@@ -1,4 +1,7 @@
-//! `timed genesis`: shows a genesis document, or its hash.
+//! `timed genesis`: makes a genesis document, checks it, shows it, or its hash.
+
+mod check;
+mod new;
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +21,10 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum GenesisCommand {
+    /// Make the document of a network of one's own, from operator keys that its founders made.
+    New(Box<new::Args>),
+    /// Say what is wrong with a document, or what network it makes.
+    Check(check::Args),
     /// Print the document as TOML.
     Show(Source),
     /// Print its hash, the chain id.
@@ -66,6 +73,8 @@ impl Source {
 /// When there is no such document, or it breaks a rule.
 pub fn run(args: &Args) -> Result<(), CliError> {
     match &args.command {
+        GenesisCommand::New(args) => new::run(args),
+        GenesisCommand::Check(args) => check::run(args),
         GenesisCommand::Show(source) => {
             let document = source.document()?;
             if let Some(index) = document.dominant_masternode() {

@@ -4,8 +4,8 @@
 //! Each devnet is a chain of its own, so nothing about it is compiled in. `run` and `votes` call [`complete`], `init`
 //! calls [`running`], what works without a network calls [`beside`].
 //!
-//! A node joins the devnet that its peers are of, so it asks that one first, by RPC on this machine: ports of a devnet are
-//! fixed. A devnet that does not run is found in `./devnet`, as all tools find its cookies. What a node has joined once is
+//! A node joins the devnet that its peers are of, so it asks that one first, by RPC on this machine: RPC is
+//! on the port above that for peers. A devnet that does not run is found in `./devnet`, as all tools find its cookies. What a node has joined once is
 //! kept in its data directory. A file at a well-known place would have been the alternative; it outlives its devnet, and
 //! a container or another user does not see it.
 //!

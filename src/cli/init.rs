@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::genesis_source::{self, Found};
@@ -17,6 +18,8 @@ use crate::types::{GenesisDocument, Network};
 const CONFIG_FILE: &str = "config.toml";
 const GENESIS_FILE: &str = "genesis.toml";
 const OPERATOR_KEY_FILE: &str = "operator.key";
+/// Masternodes of the genesis document that a new node is told to dial; it learns of the others from them.
+const FIRST_PEERS: usize = 4;
 
 /// Flags of `timed init`.
 #[derive(Debug, clap::Args)]
@@ -34,6 +37,9 @@ pub struct Args {
     /// Make an operator key too, and configure a masternode.
     #[arg(long)]
     masternode: bool,
+    /// Its port for peers; RPC answers on the next one, metrics on the one after. For several nodes on one machine.
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_533))]
+    port: Option<u16>,
 }
 
 /// Runs `timed init`. What exists is never overwritten.
@@ -90,7 +96,7 @@ fn write(args: &Args, genesis: Option<&GenesisDocument>) -> Result<(), CliError>
             create_journal(&data_dir, genesis.chain_id(), key.public())?;
         }
     }
-    write_new(&config_path, &config_text(args.network, genesis.is_some(), args.masternode))?;
+    write_new(&config_path, &config_text(args, genesis))?;
     // What was written is what a node will read.
     Config::load(&ConfigSources { file: Some(config_path.clone()), ..ConfigSources::default() })?;
     output::line(format_args!("wrote {}", config_path.display()))?;
@@ -124,7 +130,7 @@ fn next_steps(
             config.display()
         ));
     }
-    if network != Network::Devnet {
+    if network != Network::Devnet && !has_genesis {
         steps.push("  name first peers by [network] bootstrap_peers".to_owned());
     }
     if operator_key.is_some() {
@@ -165,7 +171,7 @@ fn mempool_text(defaults: &MempoolConfig) -> String {
     )
 }
 
-fn rpc_text(listen: std::net::SocketAddr, defaults: &RpcConfig) -> String {
+fn rpc_text(listen: SocketAddr, defaults: &RpcConfig) -> String {
     format!(
         r#"[rpc]
 # enabled = true
@@ -185,24 +191,37 @@ listen_address = "{listen}"
     )
 }
 
-/// The configuration with its comments: what differs by network and role is set, the rest shows its defaults.
-fn config_text(network: Network, has_genesis: bool, masternode: bool) -> String {
-    let defaults = Config::of_network(network);
-    let unset = if has_genesis || network != Network::Devnet { "" } else { "# " };
-    let peers = match network {
-        Network::Devnet => format!("[\"127.0.0.1:{}\"]", network.default_port()),
-        Network::Mainnet | Network::Testnet => "[]".to_owned(),
-    };
+/// Masternodes of the genesis document that a new node dials first, as a TOML array.
+fn first_peers(genesis: &GenesisDocument) -> String {
+    let addresses = genesis.masternodes.iter().map(|masternode| masternode.network_address.as_str());
+    let quoted: Vec<String> = addresses.take(FIRST_PEERS).map(|address| format!("{address:?}")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// Where a new node listens for peers, for RPC, and for who asks for metrics.
+fn addresses(args: &Args, defaults: &Config) -> [SocketAddr; 3] {
     // A second node on the devnet's machine needs ports of its own.
-    let shift = if network == Network::Devnet { 100 } else { 0 };
-    let shifted = |address: std::net::SocketAddr| {
-        std::net::SocketAddr::new(address.ip(), address.port().saturating_add(shift))
+    let shift = if args.network == Network::Devnet { 100 } else { 0 };
+    let first = args.port.unwrap_or(args.network.default_port().saturating_add(shift));
+    let place = |address: SocketAddr, place| SocketAddr::new(address.ip(), first.saturating_add(place));
+    [
+        place(defaults.network.listen_address, 0),
+        place(defaults.rpc.listen_address, 1),
+        place(defaults.metrics.listen_address, 2),
+    ]
+}
+
+/// The configuration with its comments: what differs by network and role is set, the rest shows its defaults.
+fn config_text(args: &Args, genesis: Option<&GenesisDocument>) -> String {
+    let (network, masternode) = (args.network, args.masternode);
+    let defaults = Config::of_network(network);
+    let unset = if genesis.is_some() || network != Network::Devnet { "" } else { "# " };
+    let peers = match (network, genesis) {
+        (_, Some(genesis)) => first_peers(genesis),
+        (Network::Devnet, None) => format!("[\"127.0.0.1:{}\"]", network.default_port()),
+        (Network::Mainnet | Network::Testnet, None) => "[]".to_owned(),
     };
-    let (p2p, rpc, metrics) = (
-        shifted(defaults.network.listen_address),
-        shifted(defaults.rpc.listen_address),
-        shifted(defaults.metrics.listen_address),
-    );
+    let [p2p, rpc, metrics] = addresses(args, &defaults);
     let mut text = format!(
         r#"# Configuration of a TIME Coin node on {network}.
 #
@@ -310,7 +329,8 @@ mod tests {
             for masternode in [false, true] {
                 let place = tempfile::tempdir().unwrap();
                 let home = place.path().join("new/home");
-                write(&Args { network, home: home.clone(), genesis: None, masternode }, genesis).unwrap();
+                let args = Args { network, home: home.clone(), genesis: None, masternode, port: None };
+                write(&args, genesis).unwrap();
                 let config = load(&home);
                 assert_eq!(config.node.network, network);
                 assert_eq!(config.masternode.enabled, masternode);
@@ -333,14 +353,36 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (home, file) = (place.path().join("home"), place.path().join("given.toml"));
         std::fs::write(&file, devnet_genesis(5).to_toml().unwrap()).unwrap();
-        let mut args =
-            Args { network: Network::Testnet, home: home.clone(), genesis: Some(file), masternode: true };
+        let mut args = Args {
+            network: Network::Testnet,
+            home: home.clone(),
+            genesis: Some(file),
+            masternode: true,
+            port: Some(7),
+        };
         let refused = run(&args).await.unwrap_err();
         assert!(matches!(refused, CliError::Networks(NetworksError::OtherNetwork { .. })), "{refused}");
         assert!(!home.exists());
         args.network = Network::Devnet;
         run(&args).await.unwrap();
-        assert_eq!(load_genesis(&load(&home)).unwrap(), devnet_genesis(5));
+        let config = load(&home);
+        assert_eq!(load_genesis(&config).unwrap(), devnet_genesis(5));
+        let ports = [config.network.listen_address, config.rpc.listen_address, config.metrics.listen_address];
+        assert_eq!(ports.map(|address| address.port()), [7, 8, 9]);
+    }
+
+    #[test]
+    fn a_node_of_a_network_of_ones_own_dials_its_founders() {
+        let place = tempfile::tempdir().unwrap();
+        let (home, network) = (place.path().join("home"), Network::Testnet);
+        let mut genesis = devnet_genesis(5);
+        genesis.network = network;
+        let args = Args { network, home: home.clone(), genesis: None, masternode: false, port: None };
+        write(&args, Some(&genesis)).unwrap();
+        let config = load(&home);
+        assert_eq!(config.network.bootstrap_peers.len(), FIRST_PEERS);
+        assert_eq!(config.network.bootstrap_peers[3], genesis.masternodes[3].network_address);
+        assert_eq!(config.network.listen_address.port(), network.default_port());
     }
 
     /// Founders of a network make their journals before it runs: one that waits for an epoch to end would wait for ever.
@@ -364,7 +406,14 @@ mod tests {
                 .filter(|rest| rest.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
                 .map(str::to_owned)
         };
-        let text = config_text(Network::Mainnet, false, false);
+        let args = Args {
+            network: Network::Mainnet,
+            home: place.path().to_owned(),
+            genesis: None,
+            masternode: false,
+            port: None,
+        };
+        let text = config_text(&args, None);
         let uncommented: Vec<String> =
             text.lines().map(|line| key_and_value(line).unwrap_or_else(|| line.to_owned())).collect();
         std::fs::write(&path, uncommented.join("\n")).unwrap();
@@ -387,7 +436,8 @@ mod tests {
             let home = place.path().to_owned();
             std::fs::create_dir(home.join("data")).unwrap();
             std::fs::write(home.join(existing), "mine").unwrap();
-            let args = Args { network: Network::Devnet, home: home.clone(), genesis: None, masternode: true };
+            let network = Network::Devnet;
+            let args = Args { network, home: home.clone(), genesis: None, masternode: true, port: None };
             let error = write(&args, Some(&devnet_genesis(4)));
             assert!(matches!(error, Err(CliError::SecretFile(SecretFileError::Exists { .. }))), "{existing}");
             assert_eq!(std::fs::read_to_string(home.join(existing)).unwrap(), "mine");

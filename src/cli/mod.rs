@@ -12,6 +12,7 @@ pub mod config;
 mod confirm;
 pub mod devnet;
 pub mod doctor;
+mod duration;
 mod error;
 pub mod explain;
 pub mod generate;
@@ -28,6 +29,7 @@ pub mod rpc;
 pub mod rpc_client;
 pub mod run;
 pub mod status;
+pub mod top;
 pub mod tx;
 pub mod verify_proof;
 pub mod verify_receipt;
@@ -67,7 +69,7 @@ enum Command {
     Config(config::Args),
     /// Make what a node is deployed with: units, containers, dashboards, completions, users.
     Generate(generate::Args),
-    /// Inspect a genesis document.
+    /// Make, check and inspect genesis documents.
     Genesis(genesis::Args),
     /// Make and use a wallet.
     Wallet(wallet::Args),
@@ -79,6 +81,8 @@ enum Command {
     Votes(votes::Args),
     /// Say what a node is doing.
     Status(status::Args),
+    /// Watch a node: a live dashboard in the terminal.
+    Top(top::Args),
     /// Say why a node isn't syncing, voting or seeing blocks, each with the next step.
     Doctor(doctor::Args),
     /// Say what a payment waits for: who voted, who did not, what it conflicts with.
@@ -109,6 +113,7 @@ impl Command {
             Self::Masternode(args) => masternode::run(args).await,
             Self::Votes(args) => votes::run(&args).await,
             Self::Status(args) => Ok(status::run(args).await?),
+            Self::Top(args) => top::run(args).await,
             Self::Doctor(args) => doctor::run(args).await,
             Self::Explain(args) => Ok(explain::run(args).await?),
             Self::Rpc(args) => Ok(rpc::run(args).await?),

@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{ExitKind, output};
+use crate::app::devnet::base_port_in;
 use crate::rpc::base64;
 use crate::rpc::methods::WAIT_MS_MAX;
 use crate::rpc::server::RESPONSE_BYTES_MAX;
@@ -33,7 +34,7 @@ use crate::runtime::{Config, ConfigError, ConfigSources};
 
 /// Where the devnet is unless told otherwise.
 pub const DEVNET_DIRECTORY: &str = "devnet";
-/// The RPC port of the devnet's node 0; node `i` has this plus `2 i`.
+/// The RPC port of the devnet's node 0, unless it was made with another `--base-port`; node `i` has this plus `2 i`.
 pub const DEVNET_RPC_PORT: u16 = 24_201;
 /// Nodes of a devnet that are looked for, at most.
 const DEVNET_NODES_MAX: u16 = 100;
@@ -195,14 +196,15 @@ impl ConnectionArgs {
             return self.named(directory);
         }
         let default = directory.join("config.toml");
+        let devnet = directory.join(DEVNET_DIRECTORY);
+        let first_of_devnet = || devnet_node(&devnet, base_port_in(&devnet), 0);
         let mut endpoint = match &self.config {
             Some(path) => configured(path)?,
             None if default.is_file() => {
-                let (own, devnet) =
-                    (configured(&default)?, devnet_node(&directory.join(DEVNET_DIRECTORY), 0));
+                let (own, devnet) = (configured(&default)?, first_of_devnet());
                 if own.cookie_file.is_none() && devnet.cookie_file.is_some() { devnet } else { own }
             }
-            None => devnet_node(&directory.join(DEVNET_DIRECTORY), 0),
+            None => first_of_devnet(),
         };
         match self.cookie_files.as_slice() {
             [] => {}
@@ -259,16 +261,18 @@ impl ConnectionArgs {
     }
 }
 
-fn devnet_node(devnet: &Path, index: u16) -> Endpoint {
-    let port = DEVNET_RPC_PORT.saturating_add(index.saturating_mul(2));
+/// Node `index` of a devnet whose node 0 has this port for peers.
+fn devnet_node(devnet: &Path, base_port: u16, index: u16) -> Endpoint {
+    let port = base_port.saturating_add(1).saturating_add(index.saturating_mul(2));
     let cookie = devnet.join(format!("node{index}")).join("data").join(".cookie");
     Endpoint { url: format!("http://127.0.0.1:{port}"), cookie_file: cookie.is_file().then_some(cookie) }
 }
 
 /// The running nodes of a devnet.
 fn devnet_nodes(devnet: &Path) -> Vec<Endpoint> {
+    let base_port = base_port_in(devnet);
     (0..DEVNET_NODES_MAX)
-        .map(|index| devnet_node(devnet, index))
+        .map(|index| devnet_node(devnet, base_port, index))
         .filter(|node| node.cookie_file.is_some())
         .collect()
 }
@@ -426,6 +430,16 @@ mod tests {
         };
         let named = named.endpoints(home.path()).unwrap();
         assert_eq!((named[0].cookie_file.clone(), named[1].cookie_file.clone()), (cookie(1), None));
+    }
+
+    #[test]
+    fn a_devnet_with_other_ports_is_found_by_its_directory() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join("devnet")).unwrap();
+        std::fs::write(home.path().join("devnet/devnet.toml"), "validators = 4\nbase_port = 30000\n")
+            .unwrap();
+        let found = ConnectionArgs::default().endpoints(home.path()).unwrap();
+        assert_eq!(found[0].url, "http://127.0.0.1:30001");
     }
 
     #[test]

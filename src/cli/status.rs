@@ -29,7 +29,8 @@ pub struct StatusReport {
     pub consensus: ConsensusInfo,
 }
 
-const fn state_words(state: NodeState) -> &'static str {
+/// What a state means, in words.
+pub(super) const fn state_words(state: NodeState) -> &'static str {
     match state {
         NodeState::Starting => "starting",
         NodeState::Syncing => "syncing",

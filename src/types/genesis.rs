@@ -297,39 +297,47 @@ impl GenesisDocument {
     /// # Errors
     /// The first rule that is broken.
     pub fn check(&self) -> Result<(), GenesisError> {
-        self.parameters.check()?;
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Every rule of a genesis document that is broken.
+    #[must_use]
+    pub fn problems(&self) -> Vec<GenesisError> {
+        let mut problems = self.parameters.problems();
         let (count, min, max) =
             (self.masternodes.len(), self.parameters.min_masternodes, self.parameters.max_validators);
         if u64::try_from(count).unwrap_or(u64::MAX) < u64::from(min) {
-            return Err(GenesisError::TooFewMasternodes { count, min });
+            problems.push(GenesisError::TooFewMasternodes { count, min });
         }
         if u64::try_from(count).unwrap_or(u64::MAX) > u64::from(max) {
-            return Err(GenesisError::TooManyMasternodes { count, max });
+            problems.push(GenesisError::TooManyMasternodes { count, max });
         }
         for (index, masternode) in self.masternodes.iter().enumerate() {
             let collateral = masternode.collateral;
-            self.weight_of(collateral).ok_or(GenesisError::UnknownTier { index, collateral })?;
+            if self.weight_of(collateral).is_none() {
+                problems.push(GenesisError::UnknownTier { index, collateral });
+            }
             let key = masternode.operator_key;
             if key.is_weak() {
-                return Err(GenesisError::BadOperatorKey { index, key, problem: "no valid Ed25519 key" });
+                problems.push(GenesisError::BadOperatorKey { index, key, problem: "no valid Ed25519 key" });
             }
             if self.masternodes.iter().take(index).any(|other| other.operator_key == key) {
-                return Err(GenesisError::BadOperatorKey { index, key, problem: "named twice" });
+                problems.push(GenesisError::BadOperatorKey { index, key, problem: "named twice" });
             }
         }
         let owners = self.masternodes.iter().flat_map(|m| [m.owner, m.payout]);
         for address in self.allocations.iter().map(|a| a.address).chain(owners) {
             if address.network != self.network {
-                return Err(GenesisError::ForeignAddress { address, network: self.network });
+                problems.push(GenesisError::ForeignAddress { address, network: self.network });
             }
         }
         let values =
             || self.allocations.iter().map(|a| a.amount).chain(self.masternodes.iter().map(|m| m.collateral));
         let supply = Amount::checked_sum(values());
         if values().any(|value| value == Amount::ZERO) || supply.is_none_or(|sum| sum.0 >> 63 != 0) {
-            return Err(GenesisError::BadSupply);
+            problems.push(GenesisError::BadSupply);
         }
-        Ok(())
+        problems
     }
 }
 
@@ -340,7 +348,7 @@ impl ChainParameters {
         self.tiers.iter().find(|tier| tier.collateral == collateral).map(|tier| tier.weight)
     }
 
-    fn check(&self) -> Result<(), GenesisError> {
+    fn problems(&self) -> Vec<GenesisError> {
         let positive = "must be above zero";
         let rules = [
             ("block_interval_ms", self.block_interval_ms > 0, positive),
@@ -393,10 +401,8 @@ impl ChainParameters {
                 "must have collaterals above zero, in ascending order",
             ),
         ];
-        match rules.into_iter().find(|(_, holds, _)| !holds) {
-            None => Ok(()),
-            Some((name, _, problem)) => Err(GenesisError::BadParameter { name, problem }),
-        }
+        let broken = rules.into_iter().filter(|(_, holds, _)| !holds);
+        broken.map(|(name, _, problem)| GenesisError::BadParameter { name, problem }).collect()
     }
 
     /// The parameters that a network starts with unless its document says otherwise.
@@ -559,16 +565,16 @@ mod tests {
         for (place, (expected, change, holds)) in cases.into_iter().enumerate() {
             let mut parameters = ChainParameters::of_network(Network::Mainnet);
             change(&mut parameters);
-            match parameters.check() {
-                Ok(()) => assert!(holds, "case {place}: {expected}"),
-                Err(GenesisError::BadParameter { name, .. }) => {
-                    assert!(!holds && name == expected, "case {place}")
+            match parameters.problems().first() {
+                None => assert!(holds, "case {place}: {expected}"),
+                Some(GenesisError::BadParameter { name, .. }) => {
+                    assert!(!holds && *name == expected, "case {place}")
                 }
-                Err(error) => panic!("case {place}: {error}"),
+                Some(error) => panic!("case {place}: {error}"),
             }
         }
         for network in [Network::Mainnet, Network::Testnet, Network::Devnet] {
-            assert_eq!(ChainParameters::of_network(network).check(), Ok(()));
+            assert_eq!(ChainParameters::of_network(network).problems(), []);
         }
     }
 

@@ -35,6 +35,7 @@ mod masternode;
 mod net;
 mod new_chain;
 mod offline_signing;
+mod own_network;
 mod page;
 mod payment;
 mod proof;

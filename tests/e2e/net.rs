@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use timed::app::devnet::{Devnet, MARKER_FILE};
+use timed::app::devnet::{Devnet, DevnetWishes, MARKER_FILE};
 use timed::app::networks::{devnet_account_keys, devnet_genesis, load_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
@@ -36,6 +36,11 @@ static TURN: Mutex<()> = Mutex::new(());
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 });
+
+/// Waits until no other network runs, for as long as it is held.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Asks again until there is an answer.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -341,7 +346,7 @@ impl Net {
     /// The same of another document; `change` sees each node's configuration file.
     pub fn prepare_document(document: GenesisDocument, change: impl Fn(&Path)) -> Self {
         // A test that failed has dropped its network all the same.
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("devnet");
         std::fs::create_dir(&directory).unwrap();
@@ -354,7 +359,8 @@ impl Net {
     }
 
     fn open(directory: &Path, validators: usize, reset: bool, change: &dyn Fn(&Path)) -> (Vec<Node>, Chain) {
-        let devnet = Devnet::prepare(directory, Some(validators), validators, reset).unwrap();
+        let wishes = DevnetWishes { validators: Some(validators), ..DevnetWishes::default() };
+        let devnet = Devnet::prepare(directory, &wishes, reset).unwrap();
         let nodes = devnet
             .nodes
             .iter()
