@@ -44,7 +44,7 @@ use super::types::BlockEvent;
 use crate::types::{Height, Transaction, TxId};
 
 pub use cursor::{Cursor, ParseCursorError};
-pub use reader::{EventReader, Topic, Wanted, block_event};
+pub use reader::{EventReader, PageLimit, Topic, Wanted, block_event};
 
 /// Readers of blocks at once, at most.
 const REPLAYS_AT_ONCE: usize = 2;

@@ -44,11 +44,11 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::connection::Connection;
 use super::errors::{BAD_PARAMETERS, NOT_FOUND, bad_parameter, busy, error, of_node};
-use super::events::{EventReader, Topic, Wanted};
+use super::events::{EventReader, PageLimit, Topic, Wanted};
 use super::http::{HttpState, MessageRoom, answer_message, check_json};
 use super::limits::{
-    NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING, SOCKET_SEND_MAX,
-    SUBSCRIPTIONS_MAX,
+    NOTIFICATION_BYTES, NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING,
+    SOCKET_SEND_MAX, SUBSCRIPTIONS_MAX,
 };
 use super::methods::transactions::cursor_of;
 use super::shares::Share;
@@ -57,6 +57,8 @@ use crate::runtime::config::RpcRole;
 
 /// The method of all notifications.
 const EVENT_METHOD: &str = "event";
+/// What one notification holds.
+const NOTIFICATION: PageLimit = PageLimit { events: NOTIFICATION_EVENTS_MAX, bytes: NOTIFICATION_BYTES };
 /// How long the last message and the farewell may take.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// A reader that is told nothing for so long gets its new cursor, if it has moved.
@@ -380,7 +382,7 @@ async fn tell(mut reader: EventReader, id: u64, begun: Outgoing, out: mpsc::Send
         reader.news().await;
         // INV-SOCKET-2: what happens while there is no room is told together.
         let Ok(permit) = out.reserve().await else { return };
-        let page = match reader.page(NOTIFICATION_EVENTS_MAX).await {
+        let page = match reader.page(NOTIFICATION).await {
             Ok(page) => page,
             Err(failure) => {
                 let problem = json!(of_node(failure));

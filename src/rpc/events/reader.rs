@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::describe::{Times, final_event, other};
 use super::{Cursor, Entry, EventLog, Happened, PoolListener};
 use crate::rpc::api::{BlockSelector, NodeApi, NodeApiError};
-use crate::rpc::limits::{EVENT_TEXT_BYTES_MAX, NOTIFICATION_BYTES};
+use crate::rpc::limits::EVENT_TEXT_BYTES_MAX;
 use crate::rpc::types::{
     BlockEvent, ConsensusInfo, EventInfo, EventPage, MissedInfo, TransactionStatus, TransactionStatusInfo,
 };
@@ -106,17 +106,26 @@ pub struct Wanted {
 /// What a page may still hold.
 struct Page {
     events: Vec<EventInfo>,
-    limit: usize,
     bytes: usize,
+    limit: PageLimit,
+}
+
+/// How much a page holds, at most; the event that exceeds the bytes is its last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// Events, at least one.
+    pub events: usize,
+    /// Bytes of their text, about.
+    pub bytes: usize,
 }
 
 impl Page {
-    const fn new(limit: usize) -> Self {
-        Self { events: Vec::new(), limit, bytes: 0 }
+    const fn new(limit: PageLimit) -> Self {
+        Self { events: Vec::new(), bytes: 0, limit }
     }
 
     const fn is_full(&self) -> bool {
-        self.events.len() >= self.limit || self.bytes >= NOTIFICATION_BYTES
+        self.events.len() >= self.limit.events || self.bytes >= self.limit.bytes
     }
 
     fn add(&mut self, event: EventInfo) {
@@ -213,12 +222,12 @@ impl EventReader {
         self.told.as_ref().is_some_and(|told| told.status == TransactionStatus::Confirmed)
     }
 
-    /// What there is, at most `limit` events; it may be none.
+    /// What there is, within a limit; it may be nothing.
     ///
     /// # Errors
     /// Those of reading blocks.
-    pub async fn page(&mut self, limit: usize) -> Result<EventPage, NodeApiError> {
-        let mut page = Page::new(limit.max(1));
+    pub async fn page(&mut self, limit: PageLimit) -> Result<EventPage, NodeApiError> {
+        let mut page = Page::new(limit);
         let mut missed = None;
         while !page.is_full() {
             let Some(event) = self.rest.pop_front() else { break };

@@ -24,6 +24,11 @@ fn block_at(height: Height) -> Happened {
     Happened::Block(BlockEvent { height, hash, transactions: 2, epoch: 0, round: 0, time: 5 })
 }
 
+/// So many events, whatever their bytes.
+const fn events(events: usize) -> PageLimit {
+    PageLimit { events, bytes: usize::MAX }
+}
+
 fn node() -> Arc<FakeNode> {
     Arc::new(FakeNode::default())
 }
@@ -50,15 +55,29 @@ async fn pages_follow_each_other_without_gap_or_repeat() {
     }
     let (mut cursor, mut told) = (start, Vec::new());
     for _ in 0..4 {
-        let page = reader(&node, Topic::Finalized, cursor).page(3).await.unwrap();
+        let page = reader(&node, Topic::Finalized, cursor).page(events(3)).await.unwrap();
         assert!(page.missed.is_none());
         told.extend(finals(&page));
         cursor = page.next_cursor.parse().unwrap();
     }
     assert_eq!(told, (0..10).map(|index| payment(index).0).collect::<Vec<_>>());
-    let page = reader(&node, Topic::Finalized, cursor).page(3).await.unwrap();
+    let page = reader(&node, Topic::Finalized, cursor).page(events(3)).await.unwrap();
     assert!(page.events.is_empty());
     assert_eq!(page.next_cursor, node.events.head().to_string());
+}
+
+#[tokio::test]
+async fn a_page_ends_with_the_event_that_exceeds_its_bytes() {
+    let node = node();
+    let start = node.events.head();
+    for index in 0..300 {
+        node.events.push(finalized(payment(index), None), Clock.instant());
+    }
+    let mut reader_of_all = reader(&node, Topic::Finalized, start);
+    let few = reader_of_all.page(PageLimit { events: 1_000, bytes: 1_000 }).await.unwrap();
+    assert!((1..10).contains(&few.events.len()), "{}", few.events.len());
+    let rest = reader_of_all.page(PageLimit { events: 1_000, bytes: 1 << 20 }).await.unwrap();
+    assert_eq!(few.events.len() + rest.events.len(), 300);
 }
 
 /// INV-EVENTS-1.
@@ -94,14 +113,14 @@ async fn after_a_restart_blocks_and_pool_tell_what_the_ring_does_not_know() {
     *node.finals.lock() = vec![of_pool.clone()];
     let before = Cursor::Live { height: HEIGHT - 1, life: 0xdead, sequence: 1_000 };
     let mut reader = reader(&node, Topic::Finalized, before);
-    let page = reader.page(100).await.unwrap();
+    let page = reader.page(events(100)).await.unwrap();
     let of_block: Vec<TxId> = block().block.transactions.iter().map(|one| one.txid()).collect();
     assert_eq!(finals(&page), [of_block, vec![of_pool.0]].concat());
     let EventInfo::Final(first) = &page.events[0] else { panic!() };
     assert_eq!((first.state.as_str(), first.height, first.latency_us), ("confirmed", Some(HEIGHT), None));
     assert_eq!(page.next_cursor, node.events.head().to_string());
     node.events.push(finalized(payment(1), None), Clock.instant());
-    assert_eq!(finals(&reader.page(100).await.unwrap()), [payment(1).0]);
+    assert_eq!(finals(&reader.page(events(100)).await.unwrap()), [payment(1).0]);
 }
 
 /// INV-EVENTS-2: a cursor stands behind the blocks that were told, and before all others.
@@ -118,10 +137,10 @@ async fn what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_h
         node.events.push(Happened::Accepted(TxId::ZERO), Clock.instant());
     }
     for (cursor, told) in [(early, 2), (between, 2), (late, 0)] {
-        let page = reader(&node, Topic::Finalized, cursor).page(100).await.unwrap();
+        let page = reader(&node, Topic::Finalized, cursor).page(events(100)).await.unwrap();
         assert_eq!((page.events.len(), page.missed), (told, None), "{cursor}");
     }
-    let page = reader(&node, Topic::Blocks, early).page(100).await.unwrap();
+    let page = reader(&node, Topic::Blocks, early).page(events(100)).await.unwrap();
     assert!(matches!(page.events.as_slice(), [EventInfo::Block(told)] if told.height == HEIGHT));
 }
 
@@ -132,21 +151,21 @@ async fn a_page_that_is_full_says_where_the_rest_is() {
     *node.finals.lock() = (0..5).map(payment).collect();
     let begin = Cursor::Chain { height: HEIGHT, place: 0 };
     let mut reader_of_all = reader(&node, Topic::Finalized, begin);
-    let mut told = finals(&reader_of_all.page(1).await.unwrap());
-    let second = reader_of_all.page(1).await.unwrap();
+    let mut told = finals(&reader_of_all.page(events(1)).await.unwrap());
+    let second = reader_of_all.page(events(1)).await.unwrap();
     assert_eq!(second.next_cursor, format!("{}+0", HEIGHT + 1));
     told.extend(finals(&second));
-    let third = reader_of_all.page(3).await.unwrap();
+    let third = reader_of_all.page(events(3)).await.unwrap();
     told.extend(finals(&third));
     assert_eq!(told.len(), 5);
     let again = reader(&node, Topic::Finalized, third.next_cursor.parse().unwrap());
     let mut again = again;
-    assert_eq!(finals(&again.page(100).await.unwrap()).len(), 5, "all of the pool once more");
-    let rest = reader_of_all.page(100).await.unwrap();
+    assert_eq!(finals(&again.page(events(100)).await.unwrap()).len(), 5, "all of the pool once more");
+    let rest = reader_of_all.page(events(100)).await.unwrap();
     assert_eq!((rest.events.len(), rest.next_cursor), (2, node.events.head().to_string()));
     // Who asks once is told all of it at once, since nothing is kept for its next question.
     let mut once = reader(&node, Topic::Finalized, Cursor::Chain { height: HEIGHT + 1, place: 0 });
-    let page = once.page(1).await.unwrap();
+    let page = once.page(events(1)).await.unwrap();
     let whole = once.whole(page);
     assert_eq!((whole.events.len(), whole.next_cursor), (5, node.events.head().to_string()));
 }
@@ -158,9 +177,9 @@ async fn what_no_block_tells_is_said_to_be_missed_with_the_blocks_in_between() {
     let before = Cursor::Live { height: 0, life: 0xdead, sequence: 3 };
     for topic in [Topic::Mempool, Topic::Doublespend] {
         let mut reader = reader(&node, topic, before);
-        let missed = reader.page(10).await.unwrap().missed.unwrap();
+        let missed = reader.page(events(10)).await.unwrap().missed.unwrap();
         assert_eq!((missed.from_height, missed.to_height), (1, HEIGHT));
-        assert!(reader.page(10).await.unwrap().missed.is_none(), "it is said once");
+        assert!(reader.page(events(10)).await.unwrap().missed.is_none(), "it is said once");
     }
 }
 
@@ -178,7 +197,7 @@ async fn an_address_is_told_what_it_gets_and_what_it_spends_and_nothing_else() {
         node.events.push(finalized((transaction.txid(), Arc::new(transaction)), None), Clock.instant());
     }
     node.events.push(finalized(payment(1), None), Clock.instant());
-    let page = reader(&node, Topic::Address(address), start).page(10).await.unwrap();
+    let page = reader(&node, Topic::Address(address), start).page(events(10)).await.unwrap();
     let parts: Vec<_> = page
         .events
         .iter()
@@ -204,7 +223,7 @@ async fn the_pool_is_told_of_while_somebody_listens() {
     node.events.accepted(TxId([2; 32]), now);
     let dropped = Happened::Dropped { txid: TxId([2; 32]), reason: "expired", winner: None };
     node.events.push(dropped, now);
-    let page = reader.page(10).await.unwrap();
+    let page = reader.page(events(10)).await.unwrap();
     assert!(matches!(page.events.as_slice(), [EventInfo::Accepted(_), EventInfo::Dropped(_)]));
     drop(reader);
     node.events.accepted(TxId([3; 32]), now);
@@ -218,13 +237,13 @@ async fn a_reader_waits_for_news_and_a_page_is_there_then() {
     assert!(reader.news().now_or_never().is_none());
     node.events.push(finalized(payment(3), None), Clock.instant());
     assert!(reader.news().now_or_never().is_some());
-    assert_eq!(finals(&reader.page(9).await.unwrap()), [payment(3).0]);
+    assert_eq!(finals(&reader.page(events(9)).await.unwrap()), [payment(3).0]);
     assert!(reader.news().now_or_never().is_none());
     // One of a block that is not there yet waits as well.
     let future = Cursor::Chain { height: HEIGHT + 9, place: 0 };
     let mut early = self::reader(&node, Topic::Finalized, future);
     assert!(early.news().now_or_never().is_none());
-    let page = early.page(9).await.unwrap();
+    let page = early.page(events(9)).await.unwrap();
     assert_eq!((page.events.len(), page.next_cursor), (0, future.to_string()));
 }
 
@@ -233,9 +252,9 @@ async fn each_state_of_a_transaction_is_told_once() {
     let node = node();
     let mut reader = reader(&node, Topic::Transaction(TxId([5; 32])), node.events.head());
     assert!(reader.news().now_or_never().is_some(), "how it is now is news");
-    assert_eq!(reader.page(9).await.unwrap().events.len(), 1);
+    assert_eq!(reader.page(events(9)).await.unwrap().events.len(), 1);
     assert!(reader.news().now_or_never().is_none());
-    assert!(reader.page(9).await.unwrap().events.is_empty());
+    assert!(reader.page(events(9)).await.unwrap().events.is_empty());
     assert!(!reader.is_over());
 }
 
@@ -244,11 +263,11 @@ async fn the_consensus_is_told_as_it_is_and_again_when_it_has_moved() {
     let node = node();
     let mut reader = reader(&node, Topic::Consensus, node.events.head());
     assert!(reader.news().now_or_never().is_some());
-    assert!(matches!(reader.page(9).await.unwrap().events.as_slice(), [EventInfo::Consensus(_)]));
+    assert!(matches!(reader.page(events(9)).await.unwrap().events.as_slice(), [EventInfo::Consensus(_)]));
     assert!(reader.news().now_or_never().is_none());
     node.events.stepped();
     reader.news().await;
-    assert!(reader.page(9).await.unwrap().events.is_empty(), "it is where it was");
+    assert!(reader.page(events(9)).await.unwrap().events.is_empty(), "it is where it was");
 }
 
 #[test]

@@ -12,8 +12,10 @@ use crate::rpc::answers::{Reply, reply};
 use crate::rpc::api::SubmitErrorClass;
 use crate::rpc::call::{Call, decode_transaction};
 use crate::rpc::errors::{METHOD_NEEDS_SOCKET, NOT_FOUND, bad_parameter, error, of_node, of_submit};
-use crate::rpc::events::{Cursor, EventLog, EventReader, ParseCursorError, Topic, Wanted};
-use crate::rpc::limits::{FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX};
+use crate::rpc::events::{Cursor, EventLog, EventReader, PageLimit, ParseCursorError, Topic, Wanted};
+use crate::rpc::limits::{
+    FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, SMALL_VALUE_BYTES_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX,
+};
 use crate::rpc::types::{
     AcceptanceInfo, EventPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget,
 };
@@ -58,7 +60,8 @@ pub(super) async fn get_finalized_since(call: Call) -> Result<EventPage, ErrorOb
             return Ok(EventPage { events: Vec::new(), next_cursor, missed: None });
         }
     };
-    let limit = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
+    let events = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
+    let limit = PageLimit { events, bytes: SMALL_VALUE_BYTES_MAX };
     let wait = Duration::from_millis(call.bounded(2, 0, WAIT_MS_MAX)?);
     let deadline = Clock.instant() + wait;
     let wanted = Wanted { topic: Topic::Finalized, cursor };
