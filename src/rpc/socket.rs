@@ -10,6 +10,11 @@
 //! soketto's, which jsonrpsee uses as well. jsonrpsee's own server is not used: it starts a task for each message that
 //! comes, however many wait, and takes messages as large as answers may be.
 //!
+//! # Cost
+//! Four nodes, a generator of 1,000 payments a second and the readers on 2 cores, all of them busy: with one reader of
+//! `finalized` a node took 42 to 46 % of a core and told each payment 0.6 ms after it was final (median; 99 %: 12 ms). With 100
+//! readers it took 64 %, and told them 36 ms after (99 %: 283 ms), 50 payments in a message.
+//!
 //! # Invariants
 //! - INV-SOCKET-1: of a connection at most [`SOCKET_CALLS_MAX`] calls are answered at once and [`SUBSCRIPTIONS_MAX`]
 //!   subscriptions are open; beyond that it is not read, or refused.

@@ -11,7 +11,10 @@
 //!
 //! # Cost
 //! One key of 29 bytes and a value of some 42 for each address of a transaction. They are written once and never changed, with
-//! the rest of the index's window.
+//! the rest of the index's window. Beside a million outputs, in fjall, with three addresses a payment that nobody used before:
+//! 19.4 us of CPU a payment instead of 9.1, 2.8 an output instead of 1.2, and 2.9 bytes on disk for each byte of the raw set
+//! instead of 1.9 (`cargo bench --bench index -- fjall 1000000`, 2 cores, one run each after the other). The keys of a block
+//! lie all over the tree, so that much is written again as it grows; ordered by ranges of blocks first, less would be.
 //!
 //! # Invariants
 //! - INV-HISTORY-1: the history of an address is complete from the height on that [`Index::history_from`] tells.
