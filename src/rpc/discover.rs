@@ -1,7 +1,7 @@
 //! The table of methods as an OpenRPC document: `rpc.discover`, for programs that write clients and pages.
 //!
 //! # Place
-//! Names, parameters and descriptions come from [`METHODS`], the shapes of answers from the types that the server writes.
+//! Names, parameters and descriptions come from [`METHODS`](super::methods::METHODS), the shapes of answers from the types that the server writes.
 //! What is added here is the kind of each parameter, and a sample of each call.
 //!
 //! # Invariants
@@ -12,7 +12,6 @@ use serde_json::{Map, Value, json};
 
 use super::errors::{BAD_PARAMETERS, BUSY, NOT_FOUND, UNAUTHORIZED};
 use super::finality_proof::{FinalityProofInfo, ProvedInfo};
-use super::methods::{METHODS, Method};
 use super::receipt::PaymentReceipt;
 use super::types::{
     AcceptanceInfo, AddressBalance, AddressHistory, AddressInfo, AddressUtxos, BanInfo, BlockInfo, BlockTip,
@@ -23,6 +22,19 @@ use super::types::{
 };
 use crate::types::codec::encode;
 use crate::types::{Amount, BlockHash, Height, KeyHash, Lock, OutPoint, Transaction, TxId, TxOut};
+
+/// A method of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Described {
+    /// Its name.
+    pub name: &'static str,
+    /// Its parameters in their order; a `?` at the end marks optional ones.
+    pub parameters: &'static [&'static str],
+    /// Whether it needs credentials.
+    pub write: bool,
+    /// What it does, in a line.
+    pub description: &'static str,
+}
 
 /// The version of OpenRPC that the document follows.
 const OPENRPC: &str = "1.4.0";
@@ -199,7 +211,7 @@ pub fn sample(method: &str) -> Option<Value> {
     })
 }
 
-fn described(method: &Method, generator: &mut SchemaGenerator) -> Value {
+fn described(method: &Described, generator: &mut SchemaGenerator) -> Value {
     let required = |name: &&str| !name.ends_with('?');
     let parameters: Vec<Value> = method
         .parameters
@@ -232,14 +244,14 @@ fn described(method: &Method, generator: &mut SchemaGenerator) -> Value {
     })
 }
 
-/// The whole document.
+/// The whole document of these methods.
 #[must_use]
-pub fn document() -> Value {
+pub fn document(methods: impl Iterator<Item = Described>) -> Value {
     let settings = SchemaSettings::draft07().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
     });
     let mut generator = settings.into_generator();
-    let methods: Vec<Value> = METHODS.iter().map(|method| described(method, &mut generator)).collect();
+    let methods: Vec<Value> = methods.map(|method| described(&method, &mut generator)).collect();
     let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
     json!({
         "openrpc": OPENRPC,
@@ -262,6 +274,7 @@ pub fn document() -> Value {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::rpc::methods::{METHODS, openrpc};
 
     /// Whether a value is what a schema of the document says; the part of JSON Schema that schemars writes here.
     pub(in super::super) fn hold(value: &Value, schema: &Value, document: &Value) -> Result<(), String> {
@@ -353,7 +366,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_document_stands_by_itself() {
-        let document = document();
+        let document = openrpc();
         assert_eq!(document["methods"].as_array().unwrap().len(), METHODS.len());
         let text = document.to_string();
         let references = text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -370,7 +383,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_check_of_schemas_refuses_what_does_not_fit() {
-        let document = document();
+        let document = openrpc();
         let of = |name: &str| document["components"]["schemas"][name].clone();
         let amount = of("Amount");
         assert_eq!(hold(&json!(5), &amount, &document), Ok(()));

@@ -1,7 +1,7 @@
 //! What stands before JSON-RPC: host and origin, credentials, sizes, depth, and the plain pages.
 //!
 //! # Place
-//! [`serve`] is the one handler of the RPC address. What it lets through goes to jsonrpsee with a [`Caller`].
+//! `rpc/router.rs` calls these for each request. What they let through goes to jsonrpsee with a [`Caller`].
 //!
 //! # Invariants
 //! - INV-HTTP-2: wrong credentials are refused even for methods that need none, so that a mistake shows.
@@ -22,7 +22,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
@@ -41,17 +41,14 @@ use super::busy_pace::BusyPace;
 use super::connection::{Connection, Taking};
 use super::connections::{Connections, client_of};
 use super::errors::{BATCH_TOO_LONG, BUSY, PARSE, UNAUTHORIZED, busy, error};
-use super::hosts::{Foreign, Hosts, let_read, may_ask};
+use super::hosts::{Foreign, Hosts};
 use super::limits::{
     BODY_BYTES_MAX, BODY_FREE_BYTES, JSON_DEPTH_MAX, JSON_VALUES_MAX, Pace, RESPONSE_BYTES_MAX,
 };
 use super::meter::MeterLayer;
 use super::methods::Caller;
-use super::page;
 use super::places::{Places, RequestWaits};
 use super::shares::{Share, Shares};
-use super::socket::Socket;
-use super::types::Readiness;
 use crate::runtime::Clock;
 use crate::runtime::config::RpcRole;
 
@@ -96,31 +93,15 @@ pub struct HttpState {
     pub middleware: RpcServiceBuilder<Stack<MeterLayer, Identity>>,
 }
 
-/// Answers any request.
-pub async fn serve(state: Arc<HttpState>, connection: Arc<Connection>, request: Request) -> Response {
-    connection.head_arrived();
-    let page_elsewhere = state.hosts.page_elsewhere(request.headers());
-    let Answered { mut response, room, place } = match handle(&state, &connection, request).await {
-        Ok(answered) => answered,
-        Err(refusal) => Answered::plain(refusal.response().await),
-    };
-    if let Some(origin) = page_elsewhere {
-        let_read(&mut response, origin);
-    }
-    let taking = connection.taking();
-    drop(place);
-    held_until_taken(response, room, taking).await
-}
-
 /// A response, the room that its bytes take, and the place of its request.
-struct Answered {
-    response: Response,
-    room: Option<Arc<AnswerRoom>>,
-    place: Option<Share>,
+pub(super) struct Answered {
+    pub(super) response: Response,
+    pub(super) room: Option<Arc<AnswerRoom>>,
+    pub(super) place: Option<Share>,
 }
 
 impl Answered {
-    const fn plain(response: Response) -> Self {
+    pub(super) const fn plain(response: Response) -> Self {
         Self { response, room: None, place: None }
     }
 }
@@ -197,7 +178,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    const fn of_foreign(foreign: Foreign) -> Self {
+    pub(super) const fn of_foreign(foreign: Foreign) -> Self {
         match foreign {
             Foreign::Host => Self::Host,
             Foreign::Origin => Self::Origin,
@@ -225,7 +206,7 @@ impl Refusal {
         }
     }
 
-    async fn response(self) -> Response {
+    pub(super) async fn response(self) -> Response {
         if self == Self::CredentialsWrong {
             tokio::time::sleep(WRONG_CREDENTIALS_DELAY).await;
         }
@@ -255,55 +236,13 @@ fn ask_for_credentials(response: &mut Response) {
     response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"timed\""));
 }
 
-fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     let text = serde_json::to_string(body).unwrap_or_default();
     (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
 }
 
-async fn handle(
-    state: &Arc<HttpState>,
-    connection: &Arc<Connection>,
-    request: Request,
-) -> Result<Answered, Refusal> {
-    if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
-        return Err(Refusal::HttpVersion);
-    }
-    state.hosts.check(request.headers()).map_err(Refusal::of_foreign)?;
-    match (request.method(), request.uri().path()) {
-        (&Method::OPTIONS, _) if state.hosts.page_elsewhere(request.headers()).is_some() => {
-            return Ok(Answered::plain(may_ask()));
-        }
-        (&Method::GET | &Method::HEAD, "/health") => {
-            return Ok(Answered::plain(json(StatusCode::OK, &serde_json::json!({ "status": "alive" }))));
-        }
-        (&Method::GET | &Method::HEAD, "/ready") => {
-            let readiness = Readiness::of(state.node.readiness());
-            let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-            return Ok(Answered::plain(json(status, &readiness)));
-        }
-        (&Method::GET, "/ws") => {
-            let role = authenticate(state, connection, request.headers())?;
-            let place = state.places.socket(role.is_some()).ok_or(Refusal::Busy)?;
-            let socket = Socket::new(state, connection, (role, place));
-            return socket.accept(request).map(Answered::plain).ok_or(Refusal::NoWebSocket);
-        }
-        (&Method::GET | &Method::HEAD, path) => {
-            return page::file(path).map(Answered::plain).ok_or(Refusal::Path);
-        }
-        (_, "/") => {}
-        _ => return Err(Refusal::Path),
-    }
-    // Behind the plain pages, which nobody is to wait for.
-    connection.rest().await;
-    let role = authenticate(state, connection, request.headers())?;
-    let authenticated = role.is_some();
-    let (parts, body) = request.into_parts();
-    let (bytes, _share) = read_body(body, state, authenticated).await?;
-    answer_calls(state, connection, role, Request::from_parts(parts, bytes)).await
-}
-
 /// Makes the calls of a body that is here: a request's, or a message's of a WebSocket.
-async fn answer_calls(
+pub(super) async fn answer_calls(
     state: &HttpState,
     connection: &Connection,
     role: Option<RpcRole>,
@@ -376,7 +315,7 @@ pub(super) struct MessageRoom {
 }
 
 /// What the caller may do by its credentials; none if it has given none.
-fn authenticate(
+pub(super) fn authenticate(
     state: &HttpState,
     connection: &Connection,
     headers: &HeaderMap,
@@ -393,7 +332,7 @@ fn authenticate(
 }
 
 /// INV-HTTP-3: the body, with its part of what all bodies may have.
-async fn read_body(
+pub(super) async fn read_body(
     body: Body,
     state: &HttpState,
     authenticated: bool,

@@ -29,7 +29,7 @@ use serde_json::Value;
 
 use super::answers::{Answer, AnswerRoom, Reply, reply, too_large};
 use super::call::Call;
-use super::discover;
+use super::discover::{self, Described};
 use super::errors::{BUSY, INTERNAL, NOT_FOUND, UNAUTHORIZED, UNKNOWN_METHOD, bad_parameter, error, of_node};
 use super::finality_proof;
 use super::places::RequestWaits;
@@ -455,12 +455,23 @@ pub static METHODS: [Method; 60] = [
         })
     }),
     Method::read("rpc.discover", &[], "All methods as an OpenRPC document, with the shapes of their answers", |_call| {
-        answer(async { Ok(discover::document()) })
+        answer(async { Ok(openrpc()) })
     }).large(),
     Method::read("help", &["method?"], "Lists the methods, or explains one", |call| {
         answer(async move { help(&call) })
     }),
 ];
+
+/// All methods as an OpenRPC document.
+#[must_use]
+pub fn openrpc() -> Value {
+    discover::document(METHODS.iter().map(|method| Described {
+        name: method.name,
+        parameters: method.parameters,
+        write: method.write,
+        description: method.description,
+    }))
+}
 
 /// The table's entry of a name.
 #[must_use]

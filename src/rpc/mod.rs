@@ -46,6 +46,7 @@ mod page;
 pub mod places;
 pub mod receipt;
 pub mod refusals;
+mod router;
 pub mod server;
 pub mod shares;
 mod socket;

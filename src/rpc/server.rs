@@ -25,7 +25,7 @@ use super::auth::{Authenticator, CookieError, RpcUser};
 use super::busy_pace::BusyPace;
 use super::connections::Connections;
 use super::hosts::{Allowed, Hosts};
-use super::http::{HttpState, serve};
+use super::http::HttpState;
 use super::limits::{
     BATCH_LENGTH_MAX, BODIES_BYTES_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX, BODY_BYTES_MAX, Limits,
 };
@@ -33,6 +33,7 @@ use super::listener::run;
 use super::meter::MeterLayer;
 use super::methods::{Context, module};
 use super::places::Places;
+use super::router::serve;
 use super::shares::Shares;
 
 pub use super::limits::RESPONSE_BYTES_MAX;

@@ -11,7 +11,7 @@ use super::super::discover;
 use super::super::fake_node::{FakeNode, PEER, block, masternode, output};
 use super::super::finality_proof;
 use super::super::limits::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
-use super::super::methods::METHODS;
+use super::super::methods::{METHODS, openrpc};
 use super::super::metrics_server::MetricsServer;
 use super::super::types::address_of;
 use super::*;
@@ -135,7 +135,7 @@ async fn every_method_answers() {
     let fixture = Fixture::start().await;
     let spend = hex::encode(encode(&Transaction::transfer(Vec::new(), vec![output()], Vec::new())));
     let proof = base64::encode(&finality_proof::tests::proof().1.to_bytes());
-    let document = discover::document();
+    let document = openrpc();
     for (method, described) in METHODS.iter().zip(document["methods"].as_array().unwrap()) {
         // The document's own samples, but where this node has nothing of that name.
         let params = match method.name {

@@ -29,7 +29,7 @@ use bincode::{Decode, Encode};
 use parking_lot::Mutex;
 
 use super::error::StorageError;
-use super::index_history;
+use super::index_history::{self, BlockHistory, HistoryEntry, HistoryPlace};
 use super::index_records::{
     OUTPUTS_A_RECORD, OutputRecord, address_key, address_prefix, outpoint_of_address, record_key, spent_key,
 };
@@ -183,7 +183,7 @@ struct Progress {
 /// The index over a store. Clones share it.
 #[derive(Clone)]
 pub struct Index {
-    pub(super) window: Arc<IndexWindow>,
+    window: Arc<IndexWindow>,
     /// Read from the store when it is first asked for.
     progress: Arc<Mutex<Option<Progress>>>,
 }
@@ -195,11 +195,7 @@ impl Index {
         Self { window: Arc::new(IndexWindow::new(store)), progress: Arc::default() }
     }
 
-    pub(super) fn get<T: bincode::Decode<()>>(
-        &self,
-        tree: Tree,
-        key: &[u8],
-    ) -> Result<Option<T>, StorageError> {
+    fn get<T: bincode::Decode<()>>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StorageError> {
         let Some(value) = self.window.get(tree, key)? else { return Ok(None) };
         let malformed = |_| StorageError::IndexMalformed { tree: tree.name() };
         decode(&value).map(Some).map_err(malformed)
@@ -319,6 +315,35 @@ impl Index {
         Ok(found)
     }
 
+    /// At most `limit` entries of an address's past before a place, the newest first.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn history(
+        &self,
+        lock: &Lock,
+        before: Option<HistoryPlace>,
+        limit: usize,
+    ) -> Result<Vec<HistoryEntry>, StorageError> {
+        let malformed = || StorageError::IndexMalformed { tree: Tree::History.name() };
+        let after = before.map(|before| index_history::key(lock, before));
+        let limit = limit.min(SCAN_ENTRIES_MAX);
+        let entries =
+            self.window.scan_prefix(Tree::History, &index_history::prefix(lock), after.as_deref(), limit)?;
+        let entry =
+            |(key, value): (Vec<u8>, Vec<u8>)| index_history::entry(&key, &value).ok_or_else(malformed);
+        entries.into_iter().map(entry).collect()
+    }
+
+    /// INV-HISTORY-1: the height from which on the history of addresses is complete; `None` in an index of an older version,
+    /// which has none and has to be built again.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn history_from(&self) -> Result<Option<Height>, StorageError> {
+        self.get(Tree::State, index_history::KEY_FROM)
+    }
+
     /// The mark with its state; `None` in an index where none was completed.
     ///
     /// # Errors
@@ -407,7 +432,9 @@ impl Index {
         if change.height == 0 {
             index_history::begin(&mut changes);
         }
-        index_history::history(change, is_new, &mut changes);
+        let IndexChange { height, transactions, created, spent, .. } = change;
+        let block = BlockHistory { height: *height, transactions, created, spent };
+        index_history::history(&block, is_new, &mut changes);
         rest(change, &mut changes);
         self.window.write(changes);
         if is_next {

@@ -1,7 +1,7 @@
 //! What the index keeps of each address's past: one entry for each transaction that pays it or spends of it.
 //!
 //! # Place
-//! A tree of [`Index`]. Entries carry what a reader wants to see, so that a page is one scan and reads
+//! A tree of [`Index`](super::Index). Entries carry what a reader wants to see, so that a page is one scan and reads
 //! no block.
 //!
 //! # Keys
@@ -17,23 +17,21 @@
 //! lie all over the tree, so that much is written again as it grows; ordered by ranges of blocks first, less would be.
 //!
 //! # Invariants
-//! - INV-HISTORY-1: the history of an address is complete from the height on that [`Index::history_from`] tells.
+//! - INV-HISTORY-1: the history of an address is complete from the height on that [`Index::history_from`](super::Index::history_from) tells.
 
 use std::collections::BTreeMap;
 
 use bincode::{Decode, Encode};
 
-use super::error::StorageError;
-use super::index::{Index, IndexChange, SCAN_ENTRIES_MAX};
 use super::index_store::Tree;
 use super::index_window::WindowChange;
 use crate::types::codec::{decode, encode};
-use crate::types::{Amount, Height, Lock, TxId};
+use crate::types::{Amount, Height, Lock, OutPoint, TxId, UtxoEntry};
 
 /// Bytes of a lock's hash that keys begin with.
 const LOCK_BYTES: usize = 16;
 /// From which height on the history is complete.
-const KEY_FROM: &[u8] = b"history";
+pub(super) const KEY_FROM: &[u8] = b"history";
 
 /// A place in the chain: of a transaction in its block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,14 +62,14 @@ struct Value {
     sent: Amount,
 }
 
-fn prefix(lock: &Lock) -> Vec<u8> {
+pub(super) fn prefix(lock: &Lock) -> Vec<u8> {
     let Lock::KeyHash(hash) = lock;
     let mut key = vec![0];
     key.extend(hash.0.iter().take(LOCK_BYTES));
     key
 }
 
-fn key(lock: &Lock, at: HistoryPlace) -> Vec<u8> {
+pub(super) fn key(lock: &Lock, at: HistoryPlace) -> Vec<u8> {
     let mut key = prefix(lock);
     key.extend_from_slice(&(Height::MAX - at.height).to_be_bytes());
     key.extend_from_slice(&(u32::MAX - at.place).to_be_bytes());
@@ -84,6 +82,21 @@ fn place_of(key: &[u8]) -> Option<HistoryPlace> {
     Some(HistoryPlace { height, place: u32::MAX - u32::from_be_bytes(place.try_into().ok()?) })
 }
 
+/// What a block does to outputs, as far as addresses are concerned.
+pub(super) struct BlockHistory<'a> {
+    pub(super) height: Height,
+    pub(super) transactions: &'a [TxId],
+    pub(super) created: &'a [(OutPoint, UtxoEntry)],
+    /// Each with who spends it.
+    pub(super) spent: &'a [(OutPoint, UtxoEntry, TxId)],
+}
+
+/// What an entry of the tree says; `None` if it is none.
+pub(super) fn entry(key: &[u8], value: &[u8]) -> Option<HistoryEntry> {
+    let Value { txid, received, sent } = decode(value).ok()?;
+    Some(HistoryEntry { at: place_of(key)?, txid, received, sent })
+}
+
 /// Notes that the history is complete: an index begins with genesis, or it has none.
 pub(super) fn begin(changes: &mut Vec<WindowChange>) {
     let genesis: Height = 0;
@@ -91,14 +104,14 @@ pub(super) fn begin(changes: &mut Vec<WindowChange>) {
 }
 
 /// What a block adds to the history of addresses. `is_new` says that the store can't hold any of it.
-pub(super) fn history(change: &IndexChange, is_new: bool, changes: &mut Vec<WindowChange>) {
-    let places: BTreeMap<TxId, u32> = change.transactions.iter().copied().zip(0..).collect();
+pub(super) fn history(block: &BlockHistory<'_>, is_new: bool, changes: &mut Vec<WindowChange>) {
+    let places: BTreeMap<TxId, u32> = block.transactions.iter().copied().zip(0..).collect();
     let mut sums: BTreeMap<(TxId, Lock), (Amount, Amount)> = BTreeMap::new();
-    for (outpoint, entry) in &change.created {
+    for (outpoint, entry) in block.created {
         let sum = sums.entry((outpoint.txid, entry.output.lock)).or_default();
         sum.0 = Amount(sum.0.0.saturating_add(entry.output.value.0));
     }
-    for (_, entry, by) in &change.spent {
+    for (_, entry, by) in block.spent {
         let sum = sums.entry((*by, entry.output.lock)).or_default();
         sum.1 = Amount(sum.1.0.saturating_add(entry.output.value.0));
     }
@@ -109,40 +122,8 @@ pub(super) fn history(change: &IndexChange, is_new: bool, changes: &mut Vec<Wind
             unplaced = unplaced.saturating_add(1);
             unplaced.saturating_sub(1)
         });
-        let key = key(&lock, HistoryPlace { height: change.height, place });
+        let key = key(&lock, HistoryPlace { height: block.height, place });
         let value = encode(&Value { txid, received, sent });
         changes.push(WindowChange::new(Tree::History, key, value, is_new));
-    }
-}
-
-impl Index {
-    /// At most `limit` entries of an address's past before a place, the newest first.
-    ///
-    /// # Errors
-    /// Those of the store, [`StorageError::IndexMalformed`].
-    pub fn history(
-        &self,
-        lock: &Lock,
-        before: Option<HistoryPlace>,
-        limit: usize,
-    ) -> Result<Vec<HistoryEntry>, StorageError> {
-        let malformed = || StorageError::IndexMalformed { tree: Tree::History.name() };
-        let after = before.map(|before| key(lock, before));
-        let limit = limit.min(SCAN_ENTRIES_MAX);
-        let entries = self.window.scan_prefix(Tree::History, &prefix(lock), after.as_deref(), limit)?;
-        let entry = |(key, value): (Vec<u8>, Vec<u8>)| {
-            let Value { txid, received, sent } = decode(&value).map_err(|_| malformed())?;
-            Ok(HistoryEntry { at: place_of(&key).ok_or_else(malformed)?, txid, received, sent })
-        };
-        entries.into_iter().map(entry).collect()
-    }
-
-    /// INV-HISTORY-1: the height from which on the history of addresses is complete; `None` in an index of an older version,
-    /// which has none and has to be built again.
-    ///
-    /// # Errors
-    /// Those of the store, [`StorageError::IndexMalformed`].
-    pub fn history_from(&self) -> Result<Option<Height>, StorageError> {
-        self.get(Tree::State, KEY_FROM)
     }
 }

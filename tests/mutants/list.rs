@@ -861,7 +861,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "refused_connections_go_on",
-        file: "src/rpc/http.rs",
+        file: "src/rpc/router.rs",
         old: "    // Behind the plain pages, which nobody is to wait for.\n    connection.rest().await;\n",
         new: "",
         caught_by: &[
@@ -1909,7 +1909,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "bodies_that_are_read_count_no_more",
-        file: "src/rpc/http.rs",
+        file: "src/rpc/router.rs",
         old: "let (bytes, _share) = read_body(body, state, authenticated).await?;",
         new: "let (bytes, _) = read_body(body, state, authenticated).await?;",
         caught_by: &["--lib rpc::server::hostile_tests::bodies_of_requests_that_wait_count_among_all_bodies"],

@@ -29,7 +29,7 @@ FROM rust:{rust}-bookworm AS build
 WORKDIR /source
 # The commit that `timed --version` tells: --build-arg BUILD_COMMIT=$(git rev-parse --short=12 HEAD).
 ARG BUILD_COMMIT=""
-COPY Cargo.toml Cargo.lock README.md build.rs ./
+COPY Cargo.toml Cargo.lock README.md ./
 COPY src src
 COPY benches benches
 RUN cargo build --release --locked --bin timed
@@ -154,7 +154,7 @@ mod tests {
             .flat_map(|(names, _)| names.split(' '))
             .collect();
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        for name in ["Cargo.toml", "Cargo.lock", "README.md", "build.rs", "src", "benches"] {
+        for name in ["Cargo.toml", "Cargo.lock", "README.md", "src", "benches"] {
             assert!(copied.contains(&name) && root.join(name).exists(), "{name}: {copied:?}");
         }
         assert!(text.contains(concat!("FROM rust:", env!("CARGO_PKG_RUST_VERSION"), "-")), "{text}");

@@ -5,6 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::rpc::types::EventInfo;
 
+/// Exact below 2^53.
+#[allow(clippy::cast_precision_loss, reason = "figures for people")]
+pub(super) const fn float(count: u64) -> f64 {
+    count as f64
+}
+
 /// Seconds that are kept.
 pub(super) const SECONDS: usize = 60;
 /// Times to finality that are kept for each second, at most: enough for the 99th percentile.
@@ -100,7 +106,7 @@ impl Minute {
             p50_us: percentile(&all, 50),
             p99_us: percentile(&all, 99),
             payments,
-            per_second: super::panels::float(payments) / span,
+            per_second: float(payments) / span,
         }
     }
 }

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::finality::Minute;
-use super::panels::float;
+use super::finality::{Minute, float};
 use crate::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
 use crate::rpc::types::{

@@ -16,6 +16,7 @@ mod panels;
 mod screen;
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
@@ -24,8 +25,9 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 use ratatui::layout::Rect;
 
-use self::draw::{HEIGHT_MIN, View, WIDTH_MIN, text_of};
+use self::draw::{HEIGHT_MIN, WIDTH_MIN, text_of};
 use self::gather::Watcher;
+use self::view::View;
 use super::rpc_client::ConnectionArgs;
 use super::{CliError, output};
 

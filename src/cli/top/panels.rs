@@ -5,7 +5,8 @@ use std::cmp::Reverse;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::draw::View;
+use super::finality::float;
+use super::view::View;
 use crate::consensus::heartbeats::HEARTBEAT_INTERVAL_MS;
 use crate::rpc::types::{HeartbeatInfo, MasternodeInfo, PeerInfo};
 use crate::runtime::time_text::duration_words;
@@ -15,12 +16,6 @@ use crate::types::TimeMs;
 const HASH_DIGITS: usize = 16;
 /// A masternode whose last sign of life is older than this is late: two did not come.
 const LATE_MS: u64 = 2 * HEARTBEAT_INTERVAL_MS + HEARTBEAT_INTERVAL_MS / 2;
-
-/// Exact below 2^53.
-#[allow(clippy::cast_precision_loss, reason = "figures for people")]
-pub(super) const fn float(count: u64) -> f64 {
-    count as f64
-}
 
 pub(super) const BAD: Style = Style::new().fg(Color::Red).add_modifier(Modifier::BOLD);
 pub(super) const DOUBTFUL: Style = Style::new().fg(Color::Yellow).add_modifier(Modifier::BOLD);

@@ -6,8 +6,9 @@ use std::time::Duration;
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::draw::{Panel, View, draw};
+use super::draw::draw;
 use super::gather::Watcher;
+use super::view::{Panel, View};
 use crate::cli::CliError;
 use crate::runtime::signals::{Heard, Signals};
 

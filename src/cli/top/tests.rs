@@ -7,12 +7,13 @@ use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::layout::Rect;
 
-use super::draw::{Panel, View, draw, text_of};
+use super::draw::{draw, text_of};
 use super::finality::FinalityView;
 use super::gather::{Rates, Snapshot, Sums};
 use super::panels::{cut, wrap};
 use super::parse_size;
 use super::screen::Choices;
+use super::view::{Panel, View};
 use crate::rpc::types::{
     AttendanceInfo, BlockchainInfo, CommitInfo, CommitSigner, ConsensusInfo, HeartbeatInfo, MasternodeInfo,
     MembershipInfo, MemoryInfo, MempoolInfo, NetTotals, NodeState, NodeStatus, PeerInfo, ResourceInfo,

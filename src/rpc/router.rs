@@ -1,0 +1,77 @@
+//! Which request goes where: calls, WebSockets, and the plain pages.
+//!
+//! # Place
+//! [`serve`] is the one handler of the RPC address. What stands before a call is in `rpc/http.rs`.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, Version};
+use axum::response::Response;
+
+use super::connection::Connection;
+use super::hosts::{let_read, may_ask};
+use super::http::{
+    Answered, HttpState, Refusal, answer_calls, authenticate, held_until_taken, json, read_body,
+};
+use super::page;
+use super::socket::Socket;
+use super::types::Readiness;
+
+/// Answers any request.
+pub(super) async fn serve(state: Arc<HttpState>, connection: Arc<Connection>, request: Request) -> Response {
+    connection.head_arrived();
+    let page_elsewhere = state.hosts.page_elsewhere(request.headers());
+    let Answered { mut response, room, place } = match handle(&state, &connection, request).await {
+        Ok(answered) => answered,
+        Err(refusal) => Answered::plain(refusal.response().await),
+    };
+    if let Some(origin) = page_elsewhere {
+        let_read(&mut response, origin);
+    }
+    let taking = connection.taking();
+    drop(place);
+    held_until_taken(response, room, taking).await
+}
+
+async fn handle(
+    state: &Arc<HttpState>,
+    connection: &Arc<Connection>,
+    request: Request,
+) -> Result<Answered, Refusal> {
+    if !matches!(request.version(), Version::HTTP_10 | Version::HTTP_11) {
+        return Err(Refusal::HttpVersion);
+    }
+    state.hosts.check(request.headers()).map_err(Refusal::of_foreign)?;
+    match (request.method(), request.uri().path()) {
+        (&Method::OPTIONS, _) if state.hosts.page_elsewhere(request.headers()).is_some() => {
+            return Ok(Answered::plain(may_ask()));
+        }
+        (&Method::GET | &Method::HEAD, "/health") => {
+            return Ok(Answered::plain(json(StatusCode::OK, &serde_json::json!({ "status": "alive" }))));
+        }
+        (&Method::GET | &Method::HEAD, "/ready") => {
+            let readiness = Readiness::of(state.node.readiness());
+            let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            return Ok(Answered::plain(json(status, &readiness)));
+        }
+        (&Method::GET, "/ws") => {
+            let role = authenticate(state, connection, request.headers())?;
+            let place = state.places.socket(role.is_some()).ok_or(Refusal::Busy)?;
+            let socket = Socket::new(state, connection, (role, place));
+            return socket.accept(request).map(Answered::plain).ok_or(Refusal::NoWebSocket);
+        }
+        (&Method::GET | &Method::HEAD, path) => {
+            return page::file(path).map(Answered::plain).ok_or(Refusal::Path);
+        }
+        (_, "/") => {}
+        _ => return Err(Refusal::Path),
+    }
+    // Behind the plain pages, which nobody is to wait for.
+    connection.rest().await;
+    let role = authenticate(state, connection, request.headers())?;
+    let authenticated = role.is_some();
+    let (parts, body) = request.into_parts();
+    let (bytes, _share) = read_body(body, state, authenticated).await?;
+    answer_calls(state, connection, role, Request::from_parts(parts, bytes)).await
+}
