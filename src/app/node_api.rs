@@ -614,8 +614,8 @@ impl NodeApi for AppContext {
         &self.events
     }
 
-    fn final_in_pool(&self) -> Vec<(TxId, Arc<Transaction>)> {
-        self.pool.finals()
+    fn final_in_pool(&self, after: Option<u64>, limit: usize) -> Vec<(u64, TxId, Arc<Transaction>)> {
+        self.pool.finals(after, limit)
     }
 
     fn next_change(&self, txid: TxId) -> BoxFuture<'static, ()> {

@@ -545,11 +545,26 @@ impl TransactionPool {
         self.entries.iter().take(limit).map(|entry| entry.clone()).collect()
     }
 
-    /// Those that are final, in no order.
+    /// At most `limit` of those that are final and were accepted after the one of this number, in the order of acceptance,
+    /// each with its number.
     #[must_use]
-    pub fn finals(&self) -> Vec<(TxId, Arc<Transaction>)> {
-        let finals = self.entries.iter().filter(|entry| matches!(entry.stage, Stage::Final { .. }));
-        finals.map(|entry| (*entry.key(), Arc::clone(entry.transaction.transaction()))).collect()
+    pub fn finals(&self, after: Option<u64>, limit: usize) -> Vec<(u64, TxId, Arc<Transaction>)> {
+        let is_next = |entry: &PoolEntry| {
+            matches!(entry.stage, Stage::Final { .. }) && after.is_none_or(|after| entry.sequence > after)
+        };
+        let mut numbers: Vec<(u64, TxId)> = self
+            .entries
+            .iter()
+            .filter(|entry| is_next(entry))
+            .map(|entry| (entry.sequence, *entry.key()))
+            .collect();
+        numbers.sort_unstable();
+        numbers.truncate(limit);
+        // What a block has taken meanwhile is told by the block.
+        let found = |(sequence, txid): (u64, TxId)| {
+            Some((sequence, txid, Arc::clone(self.entries.get(&txid)?.transaction.transaction())))
+        };
+        numbers.into_iter().filter_map(found).collect()
     }
 
     /// Whether a transaction of the pool is final.

@@ -235,8 +235,9 @@ pub trait NodeApi: Send + Sync + 'static {
     fn uptime_s(&self) -> u64;
     /// What happened at this node.
     fn events(&self) -> &Arc<EventLog>;
-    /// What is final and in no block.
-    fn final_in_pool(&self) -> Vec<(TxId, Arc<Transaction>)>;
+    /// At most `limit` of what is final and in no block, in an order that stays, behind the one of a number; each with its
+    /// number.
+    fn final_in_pool(&self, after: Option<u64>, limit: usize) -> Vec<(u64, TxId, Arc<Transaction>)>;
     /// Ends when something became of a transaction after this call.
     fn next_change(&self, txid: TxId) -> BoxFuture<'static, ()>;
     /// What is logged, as `[logging] level` says it.

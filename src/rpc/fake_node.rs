@@ -542,8 +542,11 @@ impl NodeApi for FakeNode {
     fn events(&self) -> &Arc<EventLog> {
         &self.events
     }
-    fn final_in_pool(&self) -> Vec<(TxId, Arc<Transaction>)> {
-        self.finals.lock().clone()
+    fn final_in_pool(&self, after: Option<u64>, limit: usize) -> Vec<(u64, TxId, Arc<Transaction>)> {
+        let finals = self.finals.lock();
+        let numbered =
+            (0..).zip(finals.iter()).filter(|(number, _)| after.is_none_or(|after| *number > after));
+        numbered.take(limit).map(|(number, (txid, one))| (number, *txid, Arc::clone(one))).collect()
     }
     fn next_change(&self, _: TxId) -> BoxFuture<'static, ()> {
         std::future::pending().boxed()

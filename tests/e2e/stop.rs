@@ -24,7 +24,8 @@ fn under_load_each_node_stops_cleanly_when_told() {
     let load = Process::spawn(command.stdout(Stdio::null()).stderr(Stdio::null()));
     wait_for("the load's payments", || {
         let page: EventPage = net.nodes[0].call("getfinalizedsince", &[json!(-300)]);
-        (page.events.len() == 300).then_some(())
+        // A few of these are blocks.
+        (page.events.len() > 250).then_some(())
     });
     for node in &mut net.nodes {
         node.process().terminate();

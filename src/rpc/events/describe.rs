@@ -10,7 +10,7 @@ use super::Happened;
 use crate::rpc::limits::{BODY_TOLD_BYTES_MAX, OUTPUTS_TOLD_MAX};
 use crate::rpc::types::{
     AcceptedEvent, AddressPart, ContestantInfo, DoublespendEvent, DroppedEvent, EventInfo, FinalEvent,
-    OutputInfo, address_of,
+    OutputInfo,
 };
 use crate::types::codec::encode;
 use crate::types::{Amount, Height, Lock, Network, Payload, Transaction, TxId};
@@ -34,17 +34,24 @@ pub(super) struct Times {
     pub(super) age: Option<Duration>,
 }
 
-/// A transaction that is final; `None` if it does not concern the address that was asked for.
+/// A transaction that is final, with its name if it is known already; `None` if it does not concern the address that was
+/// asked for, and then no name is made for it.
 pub(super) fn final_event(
     network: Network,
-    (txid, transaction): (TxId, &Transaction),
+    (txid, transaction): (Option<TxId>, &Transaction),
     times: &Times,
     about: Option<&Lock>,
 ) -> Option<FinalEvent> {
-    let address = match about {
-        Some(lock) => Some(address_part(network, (txid, transaction), lock)?),
-        None => None,
+    let signs = |lock: &Lock| {
+        // A witness stands for all inputs of its key; which of them these are, only the outputs that they spend would say.
+        transaction.witnesses.iter().any(|witness| Lock::KeyHash(witness.key.key_hash()) == *lock)
     };
+    let concerns = |lock: &Lock| transaction.outputs.iter().any(|output| output.lock == *lock) || signs(lock);
+    if about.is_some_and(|lock| !concerns(lock)) {
+        return None;
+    }
+    let txid = txid.unwrap_or_else(|| transaction.txid());
+    let address = about.map(|lock| address_part(network, (txid, transaction), (lock, signs(lock))));
     let amount = sum(transaction.outputs.iter().map(|output| output.value));
     Some(FinalEvent {
         txid,
@@ -59,41 +66,31 @@ pub(super) fn final_event(
     })
 }
 
-/// What a transaction does to a lock, if anything.
+/// What a transaction does to a lock that may have signed it.
 fn address_part(
     network: Network,
     (txid, transaction): (TxId, &Transaction),
-    lock: &Lock,
-) -> Option<AddressPart> {
+    (lock, signs): (&Lock, bool),
+) -> AddressPart {
     let to_it = || transaction.created(txid).filter(|(_, output)| output.lock == *lock);
-    // A witness stands for all inputs of its key; which of them these are, only the outputs that they spend would say.
-    let spends = transaction.witnesses.iter().any(|witness| Lock::KeyHash(witness.key.key_hash()) == *lock);
     let outputs = to_it().count();
-    if outputs == 0 && !spends {
-        return None;
-    }
     let received = sum(to_it().map(|(_, output)| output.value));
-    let spent = if spends { transaction.inputs.as_slice() } else { &[] };
+    let spent = if signs { transaction.inputs.as_slice() } else { &[] };
     let memo = match &transaction.payload {
         Payload::Transfer { memo } => hex::encode(memo),
         _ => String::new(),
     };
-    Some(AddressPart {
+    AddressPart {
         received,
         received_time: received.to_string(),
         outputs: to_it()
             .take(OUTPUTS_TOLD_MAX)
-            .map(|(outpoint, output)| OutputInfo {
-                n: outpoint.index,
-                value: output.value,
-                value_time: output.value.to_string(),
-                address: address_of(network, &output.lock),
-            })
+            .map(|(outpoint, output)| OutputInfo::of(network, outpoint.index, output))
             .collect(),
         outputs_left_out: outputs.saturating_sub(OUTPUTS_TOLD_MAX),
         spends: spent.iter().take(OUTPUTS_TOLD_MAX).map(ToString::to_string).collect(),
         memo,
-    })
+    }
 }
 
 /// What else the ring holds.

@@ -1,6 +1,5 @@
 //! Reads events from a cursor on, from the ring, or from blocks and the pool where the ring has them no more.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,10 @@ use crate::rpc::types::{
 use crate::runtime::Clock;
 use crate::types::{Address, CommittedBlock, Height, Lock, Transaction, TxId};
 
-/// Events of the ring that one page looks at, at most.
+/// Events of the ring, or transactions of blocks, that one page looks at, at most: some milliseconds.
 const LOOKED_AT_MAX: usize = 8_192;
+/// Finals of the pool that are looked at in one step.
+const FINALS_A_LOOK: usize = 4_096;
 /// Blocks that one page looks at, at most.
 const BLOCKS_A_PAGE: u64 = 64;
 /// A consensus that moves fast is told so often.
@@ -143,6 +144,16 @@ impl Page {
     }
 }
 
+/// Where a reader is in the pool, between the blocks and the ring. No description is kept for it, so a reader that is slow
+/// holds nothing.
+#[derive(Clone, Copy)]
+struct PoolPlace {
+    /// Where the ring was when the reader came here: it goes on there.
+    ring: Cursor,
+    /// The number of the last one that was looked at.
+    after: Option<u64>,
+}
+
 /// Reads on from a cursor.
 pub struct EventReader {
     node: Arc<dyn NodeApi>,
@@ -150,8 +161,8 @@ pub struct EventReader {
     topic: Topic,
     cursor: Cursor,
     lock: Option<Lock>,
-    /// Of what is told in one go when the reader has caught up, and does not fit one page.
-    rest: VecDeque<EventInfo>,
+    /// While the reader goes through what is final in the pool.
+    pool_place: Option<PoolPlace>,
     /// What was told of one transaction last.
     told: Option<TransactionStatusInfo>,
     /// What was told of the consensus last, and what tells that there is more.
@@ -176,7 +187,7 @@ impl EventReader {
             topic: wanted.topic,
             cursor: wanted.cursor,
             lock,
-            rest: VecDeque::new(),
+            pool_place: None,
             told: None,
             consensus,
             _pool: pool,
@@ -185,7 +196,7 @@ impl EventReader {
 
     /// Waits until there may be something to read.
     pub async fn news(&mut self) {
-        if !self.rest.is_empty() {
+        if self.pool_place.is_some() {
             return;
         }
         match (self.topic, &mut self.consensus, self.cursor) {
@@ -229,11 +240,8 @@ impl EventReader {
     pub async fn page(&mut self, limit: PageLimit) -> Result<EventPage, NodeApiError> {
         let mut page = Page::new(limit);
         let mut missed = None;
-        while !page.is_full() {
-            let Some(event) = self.rest.pop_front() else { break };
-            page.add(event);
-        }
-        if page.is_full() || !self.rest.is_empty() {
+        if let Some(place) = self.pool_place {
+            self.read_pool(place, &mut page);
             return Ok(self.told(page, missed));
         }
         match self.topic {
@@ -262,21 +270,28 @@ impl EventReader {
         Ok(self.told(page, missed))
     }
 
-    /// A page with all that would be kept for the next page of this reader, for who asks once.
-    #[must_use]
-    pub fn whole(mut self, mut page: EventPage) -> EventPage {
-        page.events.extend(self.rest.drain(..));
-        page.next_cursor = self.cursor.to_string();
-        page
+    /// A page with the rest of what is final in the pool, for who asks once and keeps no reader.
+    ///
+    /// # Errors
+    /// Those of reading blocks.
+    pub async fn whole_page(mut self, limit: PageLimit) -> Result<(Self, EventPage), NodeApiError> {
+        let mut page = self.page(limit).await?;
+        while self.pool_place.is_some() {
+            let next = self.page(limit).await?;
+            page.events.extend(next.events);
+            page.next_cursor = next.next_cursor;
+        }
+        Ok((self, page))
     }
 
     fn told(&self, page: Page, missed: Option<MissedInfo>) -> EventPage {
-        let cursor = if self.rest.is_empty() {
-            self.cursor
-        } else {
-            // Whoever comes back in the middle of what is told in one go is told all of it again.
-            let (height, place) = self.cursor.in_chain();
-            Cursor::Chain { height, place }
+        let cursor = match self.pool_place {
+            None => self.cursor,
+            Some(place) => {
+                // Whoever comes back in the middle of the pool begins with it again.
+                let (height, place) = place.ring.in_chain();
+                Cursor::Chain { height, place }
+            }
         };
         EventPage { events: page.events, next_cursor: cursor.to_string(), missed }
     }
@@ -316,14 +331,14 @@ impl EventReader {
             Happened::Final { txid, transaction, height, latency } => {
                 let age = Clock.instant().saturating_duration_since(entry.at);
                 let times = Times { height: *height, latency: *latency, age: Some(age) };
-                self.final_event((*txid, transaction), &times)
+                self.final_event(Some(*txid), transaction, &times)
             }
             happened => other(happened),
         }
     }
 
-    fn final_event(&self, transaction: (TxId, &Transaction), times: &Times) -> Option<EventInfo> {
-        final_event(self.node.network(), transaction, times, self.lock.as_ref()).map(EventInfo::Final)
+    fn final_event(&self, txid: Option<TxId>, one: &Transaction, times: &Times) -> Option<EventInfo> {
+        final_event(self.node.network(), (txid, one), times, self.lock.as_ref()).map(EventInfo::Final)
     }
 
     /// Reads blocks, and what is final beside them when all of them are read; then the reader is in the ring.
@@ -336,6 +351,7 @@ impl EventReader {
             return Ok(Some(missed(height, next.saturating_sub(1))));
         }
         let _turn = Arc::clone(&self.log.replays).acquire_owned().await;
+        let mut looked_at_max = LOOKED_AT_MAX;
         let last_looked_at = height.saturating_add(BLOCKS_A_PAGE);
         loop {
             let told = self.log.head();
@@ -346,42 +362,63 @@ impl EventReader {
                 return Ok(None);
             }
             if height == next {
-                // The order matters: a block that takes something from the pool meanwhile is seen afterwards.
-                let finals = self.node.final_in_pool();
-                if self.log.head().in_chain().0 != next {
-                    continue;
-                }
-                if !matches!(self.topic, Topic::Blocks) {
-                    let times = Times { height: None, latency: None, age: None };
-                    let finals = finals.iter().map(|(txid, transaction)| (*txid, &**transaction));
-                    self.rest = finals.filter_map(|one| self.final_event(one, &times)).collect();
-                }
-                self.cursor = told;
-                while !page.is_full() {
-                    let Some(event) = self.rest.pop_front() else { break };
-                    page.add(event);
-                }
+                self.read_pool(PoolPlace { ring: told, after: None }, page);
                 return Ok(None);
             }
             let Some(committed) = self.node.block(BlockSelector::Height(height)).await? else {
                 self.cursor = told;
                 return Ok(Some(missed(height, next.saturating_sub(1))));
             };
-            place = self.read_block(&committed, place, page);
+            let from = place;
+            place = self.read_block(&committed, from, looked_at_max, page);
+            looked_at_max = looked_at_max.saturating_sub(place.saturating_sub(from));
             if place < committed.block.transactions.len() && !matches!(self.topic, Topic::Blocks) {
                 self.cursor = Cursor::Chain { height, place };
                 return Ok(None);
             }
             (height, place) = (height.saturating_add(1), 0);
             self.cursor = Cursor::Chain { height, place };
-            if page.is_full() || height >= last_looked_at {
+            if page.is_full() || height >= last_looked_at || looked_at_max == 0 {
                 return Ok(None);
             }
         }
     }
 
-    /// Adds what a block holds from a place on; gives the place after what was added.
-    fn read_block(&self, committed: &CommittedBlock, from: usize, page: &mut Page) -> usize {
+    /// Goes on in the pool; behind it the reader is in the ring, or in the blocks that came meanwhile.
+    fn read_pool(&mut self, place: PoolPlace, page: &mut Page) {
+        let PoolPlace { ring, mut after } = place;
+        let times = Times { height: None, latency: None, age: None };
+        while !matches!(self.topic, Topic::Blocks) {
+            let finals = self.node.final_in_pool(after, FINALS_A_LOOK);
+            for (number, txid, transaction) in &finals {
+                if page.is_full() {
+                    self.pool_place = Some(PoolPlace { ring, after });
+                    return;
+                }
+                after = Some(*number);
+                if let Some(event) = self.final_event(Some(*txid), transaction, &times) {
+                    page.add(event);
+                }
+            }
+            if finals.len() < FINALS_A_LOOK {
+                break;
+            }
+        }
+        self.pool_place = None;
+        // What a block has taken from the pool meanwhile, the block tells.
+        let (height, place) = ring.in_chain();
+        let is_apart = self.log.head().in_chain().0 != height;
+        self.cursor = if is_apart { Cursor::Chain { height, place } } else { ring };
+    }
+
+    /// Adds what a block holds from a place on, looking at so many transactions at most; gives the place after what was added.
+    fn read_block(
+        &self,
+        committed: &CommittedBlock,
+        from: usize,
+        looked_at_max: usize,
+        page: &mut Page,
+    ) -> usize {
         let header = &committed.block.header;
         if matches!(self.topic, Topic::Blocks) {
             page.add(EventInfo::Block(block_event(committed)));
@@ -389,12 +426,12 @@ impl EventReader {
         }
         let times = Times { height: Some(header.height), latency: None, age: None };
         let mut place = from;
-        for transaction in committed.block.transactions.iter().skip(from) {
+        for transaction in committed.block.transactions.iter().skip(from).take(looked_at_max) {
             if page.is_full() {
                 break;
             }
             place = place.saturating_add(1);
-            if let Some(event) = self.final_event((transaction.txid(), transaction), &times) {
+            if let Some(event) = self.final_event(None, transaction, &times) {
                 page.add(event);
             }
         }

@@ -164,9 +164,8 @@ async fn a_page_that_is_full_says_where_the_rest_is() {
     let rest = reader_of_all.page(events(100)).await.unwrap();
     assert_eq!((rest.events.len(), rest.next_cursor), (2, node.events.head().to_string()));
     // Who asks once is told all of it at once, since nothing is kept for its next question.
-    let mut once = reader(&node, Topic::Finalized, Cursor::Chain { height: HEIGHT + 1, place: 0 });
-    let page = once.page(events(1)).await.unwrap();
-    let whole = once.whole(page);
+    let once = reader(&node, Topic::Finalized, Cursor::Chain { height: HEIGHT + 1, place: 0 });
+    let (_, whole) = once.whole_page(events(1)).await.unwrap();
     assert_eq!((whole.events.len(), whole.next_cursor), (5, node.events.head().to_string()));
 }
 

@@ -10,7 +10,7 @@ use crate::protocol::masternodes::Receipt;
 use crate::types::codec::encode;
 use crate::types::{
     Address, Amount, BlockHash, CommittedBlock, Epoch, Hash, Height, Lock, MasternodeId, Network, OutPoint,
-    Payload, Round, StateDigest, TimeMs, Transaction, TxId,
+    Payload, Round, StateDigest, TimeMs, Transaction, TxId, TxOut,
 };
 
 /// A committed block with names of its transactions (`getblock`, verbosity 1) or the transactions themselves (2).
@@ -146,6 +146,19 @@ pub struct OutputInfo {
     pub address: Address,
 }
 
+impl OutputInfo {
+    /// Describes the output at a place.
+    #[must_use]
+    pub fn of(network: Network, place: u32, output: &TxOut) -> Self {
+        Self {
+            n: place,
+            value: output.value,
+            value_time: output.value.to_string(),
+            address: address_of(network, &output.lock),
+        }
+    }
+}
+
 /// The address of a lock.
 #[must_use]
 pub fn address_of(network: Network, lock: &Lock) -> Address {
@@ -176,12 +189,7 @@ impl TransactionInfo {
             vin: transaction.inputs.iter().map(OutPoint::to_string).collect(),
             vout: transaction
                 .created(txid)
-                .map(|(outpoint, output)| OutputInfo {
-                    n: outpoint.index,
-                    value: output.value,
-                    value_time: output.value.to_string(),
-                    address: address_of(network, &output.lock),
-                })
+                .map(|(outpoint, output)| OutputInfo::of(network, outpoint.index, output))
                 .collect(),
         }
     }
