@@ -67,8 +67,8 @@ fn options(tree: Tree) -> KeyspaceCreateOptions {
         .with_table_target_size(TABLE_BYTES)
         .with_level_ratio_policy(vec![LEVEL_RATIO]);
     let filter = match tree {
-        // It is read in ranges alone, where filters do not help.
-        Tree::Address => FilterPolicyEntry::None,
+        // They are read in ranges alone, where filters do not help.
+        Tree::Address | Tree::History => FilterPolicyEntry::None,
         _ => FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(FILTER_BITS)),
     };
     KeyspaceCreateOptions::default()

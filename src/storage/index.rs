@@ -29,7 +29,7 @@ use bincode::{Decode, Encode};
 use parking_lot::Mutex;
 
 use super::error::StorageError;
-use super::index_history::{self, BlockHistory, HistoryEntry, HistoryPlace};
+use super::index_history::{self, BlockHistory, HistoryEntry, HistoryPlace, Range};
 use super::index_records::{
     OUTPUTS_A_RECORD, OutputRecord, address_key, address_prefix, outpoint_of_address, record_key, spent_key,
 };
@@ -164,6 +164,8 @@ struct MarkValue {
     block_hash: BlockHash,
     /// Outputs that are unspent there.
     unspent: u64,
+    /// Entries of the history there.
+    history: u64,
     state_bytes: u64,
     /// CRC-32.
     state_sum: u32,
@@ -176,6 +178,8 @@ struct Progress {
     height: Option<Height>,
     /// Outputs that are unspent after it.
     unspent: u64,
+    /// Entries of the history up to it.
+    history: u64,
     /// Up to where the store may hold parts of blocks from before a crash.
     written: Option<Height>,
 }
@@ -326,13 +330,32 @@ impl Index {
         limit: usize,
     ) -> Result<Vec<HistoryEntry>, StorageError> {
         let malformed = || StorageError::IndexMalformed { tree: Tree::History.name() };
-        let after = before.map(|before| index_history::key(lock, before));
         let limit = limit.min(SCAN_ENTRIES_MAX);
-        let entries =
-            self.window.scan_prefix(Tree::History, &index_history::prefix(lock), after.as_deref(), limit)?;
-        let entry =
-            |(key, value): (Vec<u8>, Vec<u8>)| index_history::entry(&key, &value).ok_or_else(malformed);
-        entries.into_iter().map(entry).collect()
+        let mut found = Vec::new();
+        for (range, first) in index_history::ranges(&self.window)?.into_iter().rev() {
+            if found.len() >= limit {
+                break;
+            }
+            if before.is_some_and(|before| before.height < first) {
+                continue;
+            }
+            // In an older range than the one with `before` all keys are behind this one.
+            let after = before.map(|before| range.key(lock, before));
+            let wanted = limit - found.len();
+            let entries =
+                self.window.scan_prefix(Tree::History, &range.prefix(lock), after.as_deref(), wanted)?;
+            for (key, value) in entries {
+                found.push(index_history::entry(&key, &value).ok_or_else(malformed)?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// The range of a block that was applied before.
+    fn history_range(&self, height: Height) -> Result<Range, StorageError> {
+        let ranges = index_history::ranges(&self.window)?;
+        let range = ranges.into_iter().rev().find(|(_, first)| *first <= height);
+        Ok(range.map_or(Range::after(0), |(range, _)| range))
     }
 
     /// INV-HISTORY-1: the height from which on the history of addresses is complete; `None` in an index of an older version,
@@ -341,7 +364,7 @@ impl Index {
     /// # Errors
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn history_from(&self) -> Result<Option<Height>, StorageError> {
-        self.get(Tree::State, index_history::KEY_FROM)
+        Ok(index_history::ranges(&self.window)?.first().map(|(_, height)| *height))
     }
 
     /// The mark with its state; `None` in an index where none was completed.
@@ -403,7 +426,8 @@ impl Index {
         let mark = self.get::<MarkValue>(Tree::State, KEY_MARK)?;
         let progress = Progress {
             height: mark.as_ref().map(|mark| mark.height),
-            unspent: mark.map_or(0, |mark| mark.unspent),
+            unspent: mark.as_ref().map_or(0, |mark| mark.unspent),
+            history: mark.map_or(0, |mark| mark.history),
             written: self.highest_written()?,
         };
         Ok(*self.progress.lock().get_or_insert(progress))
@@ -416,7 +440,7 @@ impl Index {
     /// Those of the store; [`StorageError::IndexOrder`] if one was left out.
     pub fn apply(&self, change: &IndexChange) -> Result<(), StorageError> {
         let before = match change.height {
-            0 => Progress { height: None, unspent: 0, ..self.progress()? },
+            0 => Progress { height: None, unspent: 0, history: 0, ..self.progress()? },
             _ => self.progress()?,
         };
         let next = before.height.map_or(0, |height| height.saturating_add(1));
@@ -429,19 +453,29 @@ impl Index {
         let is_new = is_next && before.written.is_none_or(|written| written < change.height);
         let mut changes = Vec::new();
         self.outputs(change, is_new, &mut changes)?;
-        if change.height == 0 {
-            index_history::begin(&mut changes);
-        }
+        let range = match is_next {
+            true => Range::after(before.history),
+            false => self.history_range(change.height)?,
+        };
         let IndexChange { height, transactions, created, spent, .. } = change;
         let block = BlockHistory { height: *height, transactions, created, spent };
-        index_history::history(&block, is_new, &mut changes);
+        let entries = index_history::history(&block, range, is_new);
+        let history = before.history.saturating_add(u64::try_from(entries.len()).unwrap_or(u64::MAX));
+        changes.extend(entries);
+        if *height == 0 {
+            range.begin(0, &mut changes);
+        }
+        if is_next && Range::after(history) != range {
+            Range::after(history).begin(height.saturating_add(1), &mut changes);
+        }
         rest(change, &mut changes);
         self.window.write(changes);
         if is_next {
             let made = u64::try_from(change.created.len()).unwrap_or(u64::MAX);
             let spent = u64::try_from(change.spent.len()).unwrap_or(u64::MAX);
             let unspent = before.unspent.saturating_add(made).saturating_sub(spent);
-            *self.progress.lock() = Some(Progress { height: Some(change.height), unspent, ..before });
+            *self.progress.lock() =
+                Some(Progress { height: Some(change.height), unspent, history, ..before });
         }
         Ok(())
     }
@@ -505,6 +539,7 @@ impl Index {
             height,
             block_hash,
             unspent: progress.unspent,
+            history: progress.history,
             state_bytes: u64::try_from(state.len()).unwrap_or(u64::MAX),
             state_sum: crc32fast::hash(state),
         };

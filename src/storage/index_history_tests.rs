@@ -23,6 +23,8 @@ pub(super) fn assert_history(index: &Index, height: Height) {
         }
     }
     assert_eq!(index.history_from().unwrap(), Some(0));
+    let ranges = index_history::ranges(&index.window).unwrap();
+    assert_eq!(ranges.len() > 1, height >= 2, "more than one of a range's entries");
     for (lock, entries) in wanted {
         assert_eq!(index.history(&lock, None, usize::MAX).unwrap(), entries, "INV-HISTORY-1");
         let (mut paged, mut before) = (Vec::new(), None);

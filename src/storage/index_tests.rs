@@ -131,7 +131,7 @@ fn assert_holds(index: &Index, height: Height) {
     assert_eq!(index.unspent().unwrap(), height + 2);
 }
 
-/// INV-INDEX-1, INV-INDEX-3.
+/// INV-INDEX-1, INV-INDEX-3, INV-HISTORY-2.
 #[test]
 fn changes_can_be_read_and_applied_again() {
     let store = Arc::new(MemoryIndex::new());
@@ -165,7 +165,7 @@ fn contents(store: &MemoryIndex) -> Vec<(Tree, Entries)> {
     trees.map(|tree| (tree, store.scan_prefix(tree, &[], None, 100_000).unwrap())).collect()
 }
 
-/// INV-WINDOW-2: a window that ends later leaves nothing behind of one that a crash cut off.
+/// INV-WINDOW-2, INV-HISTORY-2: a window that ends later leaves nothing behind of one that a crash cut off.
 #[test]
 fn what_a_crash_left_of_a_window_is_gone_after_a_longer_one() {
     const LAST: Height = 5;
