@@ -445,7 +445,7 @@ impl Admission {
             return Err(if by == *txid {
                 Refusal::AlreadyConfirmed
             } else {
-                Refusal::InputsSpent { outpoint, by, height }
+                Refusal::InputsSpent { outpoint, by, height: Some(height) }
             });
         }
         match self.parts.index.transaction(txid) {
@@ -456,7 +456,15 @@ impl Admission {
 
     pub(super) fn taken(&self, shape: &ShapedTransaction) -> Refusal {
         match self.parts.utxos.conflict_of(shape.inputs(), shape.txid()) {
-            Some(conflict) => conflict.into(),
+            Some(conflict) => match self.parts.utxos.output_state(&conflict.outpoint) {
+                OutputState::SpentFinalized { by } => {
+                    Refusal::InputsSpent { outpoint: conflict.outpoint, by, height: None }
+                }
+                OutputState::Confirmed { by, height } => {
+                    Refusal::InputsSpent { outpoint: conflict.outpoint, by, height: Some(height) }
+                }
+                _ => conflict.into(),
+            },
             // Whoever held it has just let go.
             None => Refusal::Busy { retry_after_ms: RETRY_SOON_MS },
         }

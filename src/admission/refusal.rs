@@ -18,15 +18,15 @@ pub enum Refusal {
     /// A block has it.
     #[error("the transaction is in a block already")]
     AlreadyConfirmed,
-    /// A block has spent an input by another transaction.
-    #[error("the output {outpoint} was spent by transaction {by} in block {height}")]
+    /// Another transaction has spent an input for good.
+    #[error("the output {outpoint} was spent by transaction {by}, which is {}", final_or_in_block(.height))]
     InputsSpent {
         /// The output.
         outpoint: OutPoint,
         /// Who spent it.
         by: TxId,
-        /// In which block.
-        height: Height,
+        /// In which block; `None` while it is final and in none.
+        height: Option<Height>,
     },
     /// Another transaction on its way holds an input.
     #[error(transparent)]
@@ -75,7 +75,21 @@ pub enum Refusal {
     Stopping,
 }
 
+fn final_or_in_block(height: &Option<Height>) -> String {
+    height.map_or_else(|| "final".to_owned(), |height| format!("in block {height}"))
+}
+
 impl Refusal {
+    /// Who has the coin, where that is why.
+    #[must_use]
+    pub const fn winner(&self) -> Option<TxId> {
+        match self {
+            Self::InputsSpent { by, .. } => Some(*by),
+            Self::InputsTaken(conflict) => Some(conflict.held_by),
+            _ => None,
+        }
+    }
+
     /// The reasons of what this node does not take now; that a transaction breaks a rule is said by some thirty others.
     pub const REASONS_FOR_NOW: [&'static str; 6] =
         ["inputs_unknown", "too_many_ancestors", "too_many_waiting", "locks_full", "pool_full", "busy"];

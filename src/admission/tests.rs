@@ -679,7 +679,7 @@ fn spent_and_confirmed_inputs_are_told_apart() {
     desk.utxos.apply_block(1, &[], &[(coin, first.txid())]);
     assert_eq!(desk.submit(&first), Err(Refusal::AlreadyConfirmed));
     let by = first.txid();
-    assert_eq!(desk.submit(&second), Err(Refusal::InputsSpent { outpoint: coin, by, height: 1 }));
+    assert_eq!(desk.submit(&second), Err(Refusal::InputsSpent { outpoint: coin, by, height: Some(1) }));
     assert!(desk.is_untouched());
 }
 

@@ -371,7 +371,18 @@ impl NodeApi for AppContext {
             let votes = self.engine.explanation(txid).await;
             let votes =
                 votes.map_err(|_| NodeApiError::Starting { detail: "the node is stopping".to_owned() })?;
-            let course = self.course_of(txid).await?;
+            let mut course = self.course_of(txid).await?;
+            // The pool may have forgotten it, and votes still speak of it.
+            if course.winner.is_none()
+                && course.height.is_none()
+                && let Some(waits_for) = votes.as_ref().map(|votes| votes.waits_for.clone())
+            {
+                let utxos = Arc::clone(&self.utxos);
+                course.winner = blocking(move || Ok(lookups::winner_of(&utxos, txid, &waits_for))).await?;
+                if course.winner.is_some() {
+                    course.status = TransactionStatus::Conflicted;
+                }
+            }
             let state = self.bft.state();
             let known = (course.status, course.height, state.height());
             Ok(explain::explain(

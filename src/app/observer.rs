@@ -186,12 +186,11 @@ impl NodeObserver {
         }
     }
 
-    fn conflicting(&self, txid: TxId, locked_to: TxId) {
-        let body = |txid: TxId| {
-            let known = self.mirror.pool.get(&txid);
-            (txid, known.map(|known| Arc::clone(known.transaction())))
-        };
-        let happened = Happened::Doublespend { first: body(locked_to), second: body(txid) };
+    fn conflicting(&self, transaction: &CheckedTransaction, locked_to: TxId) {
+        let known = self.mirror.pool.get(&locked_to);
+        let first = (locked_to, known.map(|known| Arc::clone(known.transaction())));
+        let second = (transaction.txid(), Some(Arc::clone(transaction.transaction())));
+        let happened = Happened::Doublespend { first, second };
         self.events.push(happened, Clock.instant());
     }
 
@@ -227,10 +226,11 @@ impl Observer for NodeObserver {
             Notification::Voted(txids) => self.mirror.voted(&txids),
             Notification::Certified(txid) => self.certified(&txid),
             Notification::Finalized(transaction) => self.finalized(&transaction),
-            Notification::Conflicting { txid, locked_to } => {
+            Notification::Conflicting { transaction, locked_to } => {
+                let txid = transaction.txid();
                 tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
                 self.mirror.conflicting(&txid, &locked_to);
-                self.conflicting(txid, locked_to);
+                self.conflicting(&transaction, locked_to);
                 self.admission.contested(&txid);
                 self.admission.contested(&locked_to);
             }

@@ -217,7 +217,7 @@ pub enum Notification {
     /// Another transaction holds the lock of an input.
     Conflicting {
         /// The transaction that lost here.
-        txid: TxId,
+        transaction: CheckedTransaction,
         /// The one that holds the lock.
         locked_to: TxId,
     },

@@ -116,6 +116,8 @@ pub struct SubmitError {
     pub hint: String,
     /// When to submit it again, where that helps.
     pub retry_after: Option<Duration>,
+    /// The transaction that has its coin, where that is why.
+    pub winner: Option<TxId>,
 }
 
 /// What the RPC server needs from the node.

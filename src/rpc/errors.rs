@@ -10,6 +10,7 @@ use jsonrpsee::types::ErrorObjectOwned;
 use super::api::{NodeApiError, SubmitError, SubmitErrorClass};
 use super::limits::{ERROR_MESSAGE_BYTES_MAX, RETRY_AFTER_MS};
 use super::types::ErrorData;
+use crate::types::TxId;
 
 /// There is no such block, transaction or address here.
 pub const NOT_FOUND: i32 = -5;
@@ -55,26 +56,26 @@ fn is_snake_case(reason: &str) -> bool {
 /// An error with its reason, in snake_case, and hint.
 #[must_use]
 pub fn error(code: i32, message: impl Into<String>, reason: &str, hint: &str) -> ErrorObjectOwned {
-    with_retry(code, message, reason, hint, None)
+    with_retry(code, message, (reason, hint), None, None)
 }
 
 /// The node has too much to do of one kind; trying again in a moment helps.
 #[must_use]
 pub fn busy(reason: &str, message: impl Into<String>, hint: &str) -> ErrorObjectOwned {
-    with_retry(BUSY, message, reason, hint, Some(Duration::from_millis(RETRY_AFTER_MS)))
+    with_retry(BUSY, message, (reason, hint), Some(Duration::from_millis(RETRY_AFTER_MS)), None)
 }
 
 fn with_retry(
     code: i32,
     message: impl Into<String>,
-    reason: &str,
-    hint: &str,
+    (reason, hint): (&str, &str),
     retry_after: Option<Duration>,
+    winner: Option<TxId>,
 ) -> ErrorObjectOwned {
     // Each comes by here, so each test that meets one holds it to its form.
     debug_assert!(is_snake_case(reason), "{reason:?} is not snake_case");
     let retry_after_ms = retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned(), retry_after_ms };
+    let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned(), retry_after_ms, winner };
     ErrorObjectOwned::owned(code, shortened(message.into()), Some(data))
 }
 
@@ -118,7 +119,8 @@ pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
         SubmitErrorClass::Busy => BUSY,
         SubmitErrorClass::Internal => INTERNAL,
     };
-    with_retry(code, refusal.message.clone(), refusal.reason, &refusal.hint, refusal.retry_after)
+    let words = (refusal.reason, refusal.hint.as_str());
+    with_retry(code, refusal.message.clone(), words, refusal.retry_after, refusal.winner)
 }
 
 #[cfg(test)]
@@ -129,7 +131,7 @@ mod tests {
     fn a_refusal_says_when_to_submit_again_where_that_helps() {
         let of = |class, reason, retry_after| {
             let (message, hint) = ("no".to_owned(), "wait".to_owned());
-            let error = of_submit(&SubmitError { class, reason, message, hint, retry_after });
+            let error = of_submit(&SubmitError { class, reason, message, hint, retry_after, winner: None });
             serde_json::to_value(error).unwrap()
         };
         let half = Some(Duration::from_millis(500));

@@ -227,6 +227,12 @@ impl EventLog {
         self.ring.lock().height
     }
 
+    /// Whether this is a place of this start from which on nothing was forgotten.
+    fn holds(&self, life: u32, sequence: u64) -> bool {
+        let ring = self.ring.lock();
+        life == self.life && (ring.oldest()..=ring.next).contains(&sequence)
+    }
+
     /// At most `limit` events from a number on, and the place after them; `None` if the ring has not got them.
     fn part(&self, sequence: u64, limit: usize) -> Option<(Vec<Entry>, Cursor)> {
         let ring = self.ring.lock();
@@ -237,6 +243,14 @@ impl EventLog {
         let entries: Vec<Entry> = ring.entries.iter().skip(skip).take(limit).cloned().collect();
         let next = sequence.saturating_add(count(entries.len()));
         Some((entries, ring.cursor(self.life, next)))
+    }
+
+    /// What has happened since a place that the ring still has.
+    #[cfg(test)]
+    pub fn told_since(&self, cursor: Cursor) -> Vec<Happened> {
+        let Cursor::Live { sequence, .. } = cursor else { return Vec::new() };
+        let part = self.part(sequence, usize::MAX).unwrap_or_else(|| (Vec::new(), cursor));
+        part.0.into_iter().map(|entry| entry.happened).collect()
     }
 
     /// Waits until there is an event at this number or after it.

@@ -191,6 +191,7 @@ impl FakeNode {
                 message: "the node takes no more at present".into(),
                 hint: "send it again after the time".into(),
                 retry_after: Some(Duration::from_millis(50)),
+                winner: None,
             });
         }
         let mut utxos = self.utxos.lock();
@@ -201,6 +202,7 @@ impl FakeNode {
                 message: format!("input {missing} does not exist"),
                 hint: "ask for the wallet's outputs again".into(),
                 retry_after: None,
+                winner: None,
             });
         }
         for input in &transaction.inputs {

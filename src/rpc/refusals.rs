@@ -7,18 +7,24 @@
 use super::api::{SubmitError, SubmitErrorClass};
 use crate::admission::Refusal;
 use crate::mempool::PoolError;
+use crate::protocol::validity::TransactionError;
 
 /// What a client learns of a refusal.
 #[must_use]
 pub fn submit_error(refusal: &Refusal) -> SubmitError {
     use SubmitErrorClass::{AlreadyConfirmed, Busy, Inputs, Internal, Invalid, Policy};
     let (class, message, hint) = match refusal {
+        Refusal::Invalid(TransactionError::FeeTooLow { .. }) => (
+            Invalid,
+            refusal.to_string(),
+            "pay a higher fee: `getmempoolinfo` and `estimatesmartfee` tell how much",
+        ),
         Refusal::Invalid(error) => (Invalid, error.to_string(), "build and sign the transaction anew"),
         Refusal::AlreadyConfirmed => (AlreadyConfirmed, refusal.to_string(), "nothing is left to do"),
-        Refusal::InputsSpent { outpoint, by, height } => (
+        Refusal::InputsSpent { .. } => (
             Inputs,
-            format!("bad-txns-inputs-spent: {outpoint} was spent by transaction {by} in block {height}"),
-            "spend other outputs",
+            format!("bad-txns-inputs-spent: {refusal}"),
+            "this one can never be paid; spend other outputs",
         ),
         Refusal::InputsTaken(conflict) => (
             Inputs,
@@ -50,7 +56,8 @@ pub fn submit_error(refusal: &Refusal) -> SubmitError {
         Refusal::Stopping => (Internal, refusal.to_string(), "submit it to another node"),
     };
     let retry_after = refusal.retry_after_ms().map(std::time::Duration::from_millis);
-    SubmitError { class, reason: refusal.reason(), message, hint: hint.to_owned(), retry_after }
+    let (reason, winner) = (refusal.reason(), refusal.winner());
+    SubmitError { class, reason, message, hint: hint.to_owned(), retry_after, winner }
 }
 
 #[cfg(test)]

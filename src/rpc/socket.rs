@@ -132,6 +132,22 @@ fn notification(subscription: u64, what: &str, value: &Value) -> Value {
     })
 }
 
+fn unsubscribe(
+    params: &Value,
+    subscriptions: &mut BTreeMap<u64, AbortHandle>,
+) -> Result<Value, ErrorObjectOwned> {
+    let hint = "the answer to `subscribe` is the number to give; a subscription may be over";
+    let Some(id) = parameter(params, "subscription", 0).as_u64() else {
+        let message = "parameter \"subscription\" is missing, or no number";
+        return Err(error(BAD_PARAMETERS, message, "bad_parameters", hint));
+    };
+    let Some(handle) = subscriptions.remove(&id) else {
+        return Err(error(NOT_FOUND, "no such subscription", "unknown_subscription", hint));
+    };
+    handle.abort();
+    Ok(json!(true))
+}
+
 /// A parameter by its name or its place.
 fn parameter(params: &Value, name: &str, place: usize) -> Value {
     match params {
@@ -244,19 +260,7 @@ impl Socket {
                     }
                 }
                 Some(call) if call.method == "unsubscribe" => {
-                    let id = parameter(&call.params, "subscription", 0);
-                    let handle = id.as_u64().and_then(|id| subscriptions.remove(&id));
-                    let outcome = match handle {
-                        Some(handle) => {
-                            handle.abort();
-                            Ok(json!(true))
-                        }
-                        None => {
-                            let hint =
-                                "the answer to `subscribe` is the number to give; a subscription may be over";
-                            Err(error(NOT_FOUND, "no such subscription", "unknown_subscription", hint))
-                        }
-                    };
+                    let outcome = unsubscribe(&call.params, &mut subscriptions);
                     calls.push(send(out.clone(), Outgoing::new(&answer(&call.id, outcome))).boxed());
                 }
                 _ => {
@@ -289,7 +293,10 @@ impl Socket {
             }
         };
         let about = parameter(params, "about", 1);
-        let topic = Topic::of(&topic, Some(&about)).map_err(|problem| bad_parameter("topic", &problem))?;
+        let topic = Topic::of(&topic, Some(&about)).map_err(|problem| {
+            let is_known = Topic::NAMES.iter().any(|(name, _)| *name == topic);
+            bad_parameter(if is_known { "about" } else { "topic" }, &problem)
+        })?;
         if let Topic::Address(address) = topic
             && address.network != self.state.node.network()
         {

@@ -128,6 +128,8 @@ async fn a_subscription_ends_when_it_is_told_to_and_others_go_on() {
     assert_eq!(client.call(3, "unsubscribe", json!([1])).await["result"], true);
     let again = client.call(4, "unsubscribe", json!([1])).await;
     assert_eq!(again["error"]["data"]["reason"], "unknown_subscription");
+    let none = client.call(4, "unsubscribe", json!([])).await;
+    assert_eq!(none["error"]["data"]["reason"], "bad_parameters");
     fixture.node.events.push(finalized(1), Clock.instant());
     assert_eq!(client.next().await["params"]["subscription"], 2);
     assert_eq!(client.call(5, "uptime", json!([])).await["id"], 5, "nothing came of the first one");
@@ -150,6 +152,14 @@ async fn what_is_wrong_with_a_subscription_is_said() {
         let error = &refused["error"];
         assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(code), &json!(reason)), "{params}");
         assert!(!error["message"].as_str().unwrap().is_empty());
+    }
+    for (params, blamed) in [
+        (json!(["payments", 7]), "\"topic\""),
+        (json!(["address", "x"]), "\"about\""),
+        (json!(["blocks", 7]), "\"about\""),
+    ] {
+        let refused = client.call(1, "subscribe", params.clone()).await;
+        assert!(refused["error"]["message"].as_str().unwrap().contains(blamed), "{refused}");
     }
     let by_http = fixture.post(&[], &call("subscribe", json!(["blocks"]))).await;
     assert_eq!(by_http.json()["error"]["data"]["reason"], "needs_websocket");

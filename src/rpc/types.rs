@@ -587,4 +587,7 @@ pub struct ErrorData {
     /// Where trying again helps: in so many milliseconds, not earlier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// Where another transaction has the coin: which one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub winner: Option<TxId>,
 }

@@ -103,7 +103,9 @@ impl World {
             Notification::Finalized(transaction) => {
                 mirror.finalized(transaction, now_ms);
             }
-            Notification::Conflicting { txid, locked_to } => mirror.conflicting(txid, locked_to),
+            Notification::Conflicting { transaction, locked_to } => {
+                mirror.conflicting(&transaction.txid(), locked_to);
+            }
             Notification::WaitingForInputs(txid) => {
                 mirror.pool.mark_waiting(txid);
             }

@@ -24,10 +24,10 @@ pub(super) fn explain(
             let plural = if confirmations == 1 { "" } else { "s" };
             vec![format!("It is in block {height}, with {confirmations} confirmation{plural}.")]
         }
-        (None, Some(votes)) => sentences(votes, connected),
-        (None, None) => match winner {
-            Some(winner) => vec![format!("It can never be final: {winner} has spent one of its coins.")],
-            None => nothing_known(status),
+        (None, votes) => match (winner, votes) {
+            (Some(winner), _) => vec![format!("It can never be final: {winner} has spent one of its coins.")],
+            (None, Some(votes)) => sentences(votes, connected),
+            (None, None) => nothing_known(status),
         },
     };
     let votes = votes.filter(|_| height.is_none()).map(|votes| votes_info(votes, connected));
@@ -103,14 +103,14 @@ fn sentences(votes: &Explanation, connected: &BTreeSet<MasternodeId>) -> Vec<Str
     }
     if votes.is_certified {
         says.push(format!(
-            "It is certified: a quorum has locked its coins to it. It is final with Final votes of weight {quorum}; {} are \
-             here.",
+            "It is certified: a quorum has locked its coins to it. Its Final votes have weight {} here, of {quorum} that make it \
+             final.",
             votes.final_weight()
         ));
         says.push(missing(votes, connected, "Final", |member| member.finalizes));
     } else {
         says.push(format!(
-            "It is certified with Lock votes of weight {quorum}; {} are here.",
+            "Its Lock votes have weight {} here, of {quorum} that certify it.",
             votes.lock_weight()
         ));
         says.push(missing(votes, connected, "Lock", |member| member.lock));
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn who_lacks_and_who_is_away_is_named() {
         let text = said(&votes(2, 0));
-        assert!(text.contains("Lock votes of weight 3; 2 are here"), "{text}");
+        assert!(text.contains("Its Lock votes have weight 2 here, of 3 that certify it"), "{text}");
         let (third, fourth) = (id(3).short(), id(4).short());
         assert!(
             text.contains(&format!(
@@ -242,7 +242,8 @@ mod tests {
         );
         let text = said(&votes(3, 1));
         assert!(
-            text.contains("It is certified: a quorum") && text.contains("weight 3; 1 are here"),
+            text.contains("It is certified: a quorum")
+                && text.contains("weight 1 here, of 3 that make it final"),
             "{text}"
         );
         assert!(!text.contains("Lock vote"), "what is certified lacks no Lock vote that matters: {text}");
@@ -272,6 +273,16 @@ mod tests {
         ] {
             let text = said(&votes);
             assert!(text.contains(&expected), "{expected:?} is not in {text:?}");
+        }
+    }
+
+    #[test]
+    fn who_has_lost_is_told_to_whom_and_not_what_its_votes_lack() {
+        let winner = TxId([8; 32]);
+        let known = (TransactionStatus::Conflicted, None, 5);
+        for votes in [None, Some(votes(2, 0)), Some(Explanation { is_dead: true, ..votes(3, 0) })] {
+            let info = explain((TxId([9; 32]), Some(winner)), known, votes.as_ref(), &BTreeSet::new());
+            assert_eq!(info.says, [format!("It can never be final: {winner} has spent one of its coins.")]);
         }
     }
 

@@ -21,7 +21,7 @@ pub(super) const COINS_LOOKED_AT: usize = 256;
 /// A refusal of the faucet.
 pub(super) fn refused(reason: &'static str, message: String, hint: &str) -> SubmitError {
     let hint = hint.to_owned();
-    SubmitError { class: SubmitErrorClass::Policy, reason, message, hint, retry_after: None }
+    SubmitError { class: SubmitErrorClass::Policy, reason, message, hint, retry_after: None, winner: None }
 }
 
 /// A payment of the faucet's coins, signed.

@@ -1,5 +1,6 @@
 //! What transactions did to an address, as RPC shows it.
 
+use super::lookups::winner_of;
 use crate::mempool::{PoolEntry, Stage, TransactionPool};
 use crate::rpc::api::HistoryPage;
 use crate::rpc::types::{HistoryInfo, TransactionStatus};
@@ -40,7 +41,9 @@ pub(super) fn pooled(pool: &TransactionPool, utxos: &UtxoManager, lock: &Lock) -
             let to_it = transaction.outputs.iter().filter(|output| output.lock == *lock);
             let spent = transaction.inputs.iter().filter_map(output).filter(|output| output.lock == *lock);
             let sums = (sum(to_it.map(|output| output.value)), sum(spent.map(|output| output.value)));
+            let has_lost = || winner_of(utxos, entry.transaction.txid(), &transaction.inputs).is_some();
             let status = match entry.stage {
+                Stage::Waiting | Stage::Conflicting if has_lost() => TransactionStatus::Conflicted,
                 Stage::Pending | Stage::Waiting | Stage::Conflicting => TransactionStatus::Pending,
                 Stage::Certified => TransactionStatus::Certified,
                 Stage::Final { .. } => TransactionStatus::Final,

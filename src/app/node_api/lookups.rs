@@ -14,6 +14,7 @@ use crate::protocol::masternodes::Receipt;
 use crate::rpc::api::NodeApiError;
 use crate::rpc::types::{ReceiptInfo, TransactionStatus, TransactionStatusInfo};
 use crate::types::{BlockHash, CommittedBlock, Height, OutPoint, Released, Transaction, TxId};
+use crate::utxo::{OutputState, UtxoManager};
 
 /// How long the history of an address waits for the index at most, and how often it looks.
 const INDEX_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -26,6 +27,14 @@ pub(super) struct Course {
     pub(super) height: Option<Height>,
     /// Who has its coin.
     pub(super) winner: Option<TxId>,
+}
+
+/// The transaction that has spent one of these outputs for good, if it is another one. May read the index.
+pub(super) fn winner_of(utxos: &UtxoManager, txid: TxId, inputs: &[OutPoint]) -> Option<TxId> {
+    inputs.iter().find_map(|input| match utxos.output_state(input) {
+        OutputState::SpentFinalized { by } | OutputState::Confirmed { by, .. } if by != txid => Some(by),
+        _ => None,
+    })
 }
 
 impl AppContext {
@@ -62,6 +71,17 @@ impl AppContext {
     /// What the pool knows, then what its memory of recent blocks knows, then the index.
     pub(super) async fn course_of(&self, txid: TxId) -> Result<Course, NodeApiError> {
         if let Some(known) = self.pool.status(&txid) {
+            // It is dropped with the block that has the winner; what is final is so already.
+            if known.included.is_none()
+                && matches!(known.stage, Stage::Waiting | Stage::Conflicting)
+                && let Some(entry) = self.pool.get(&txid)
+            {
+                let utxos = Arc::clone(&self.utxos);
+                let winner = blocking(move || Ok(winner_of(&utxos, txid, entry.inputs()))).await?;
+                if winner.is_some() {
+                    return Ok(Course { status: TransactionStatus::Conflicted, height: None, winner });
+                }
+            }
             let status = match (known.included, known.stage) {
                 (Some(_), _) => TransactionStatus::Confirmed,
                 (None, Stage::Pending | Stage::Waiting | Stage::Conflicting) => TransactionStatus::Pending,

@@ -49,10 +49,15 @@ fn watched(peer: &Peer) -> Watched {
 #[tokio::test]
 async fn neither_of_two_rivals_keeps_a_place_at_the_door_nor_does_what_was_dropped() {
     let peer = Peer::start(1).await;
-    let Watched { mut observer, .. } = watched(&peer);
-    let [first, second, dropped] = [1, 2, 3].map(|byte| TxId([byte; 32]));
+    let Watched { mut observer, payment, .. } = watched(&peer);
+    let [first, dropped] = [1, 3].map(|byte| TxId([byte; 32]));
+    let second = payment.txid();
     [first, second, dropped].iter().for_each(|txid| observer.admission.flies(*txid));
-    observer.notified(Notification::Conflicting { txid: second, locked_to: first });
+    let start = observer.events.head();
+    observer.notified(Notification::Conflicting { transaction: payment, locked_to: first });
+    let told = observer.events.told_since(start);
+    let [Happened::Doublespend { second: (name, Some(_)), .. }] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(*name, second, "all of the second one is told, which no pool has");
     assert_eq!(observer.admission.flying(), 1);
     observer.notified(Notification::Dropped(dropped, DropReason::Expired));
     assert_eq!(observer.admission.flying(), 0);

@@ -249,8 +249,8 @@ impl ConsensusEngine {
                 out.notify(Notification::Certified(txid));
             }
             Effect::Finalized(transaction) => out.notify(Notification::Finalized(transaction)),
-            Effect::Conflicting { txid, locked_to } => {
-                out.notify(Notification::Conflicting { txid, locked_to });
+            Effect::Conflicting { transaction, locked_to } => {
+                out.notify(Notification::Conflicting { transaction, locked_to });
             }
             Effect::WaitingForInputs(txid) => out.notify(Notification::WaitingForInputs(txid)),
             Effect::CarryOver => self.step(Input::CarriedOver, at, out),

@@ -138,7 +138,7 @@ pub enum Effect {
     /// An input is locked to another transaction in this epoch.
     Conflicting {
         /// The transaction that can't be locked.
-        txid: TxId,
+        transaction: CheckedTransaction,
         /// The one that holds the lock.
         locked_to: TxId,
     },

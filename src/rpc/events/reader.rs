@@ -74,6 +74,10 @@ impl Topic {
                 text("a txid")?.parse().map(Self::Transaction).map_err(|error| format!("{error}"))
             }
             "address" => text("an address")?.parse().map(Self::Address).map_err(|error| format!("{error}")),
+            _ if Self::NAMES.iter().all(|(known, _)| *known != name) => {
+                let names: Vec<&str> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+                Err(format!("there is no topic {name:?}; there are {}", names.join(", ")))
+            }
             _ if about.is_some_and(|about| !about.is_null()) => Err(format!(
                 "the topic {name:?} is about nothing in particular; the second parameter is null"
             )),
@@ -216,7 +220,12 @@ impl EventReader {
                     let _closed = steps.changed().await.is_err();
                 }
             }
-            (.., Cursor::Live { sequence, .. }) => self.log.reached(sequence).await,
+            (.., Cursor::Live { life, sequence, .. }) => {
+                // Numbers of another start, or of another node, count something else: the blocks are to be read.
+                if self.log.holds(life, sequence) {
+                    self.log.reached(sequence).await;
+                }
+            }
             (.., Cursor::Chain { height, .. }) => {
                 if height > self.log.height().saturating_add(1) {
                     // A block of the future: whatever happens is a reason to look.

@@ -123,6 +123,24 @@ async fn after_a_restart_blocks_and_pool_tell_what_the_ring_does_not_know() {
     assert_eq!(finals(&reader.page(events(100)).await.unwrap()), [payment(1).0]);
 }
 
+/// INV-EVENTS-2: numbers of another start count other events, and may be far higher than those here.
+#[tokio::test]
+async fn a_reader_that_comes_from_another_start_has_news_at_once() {
+    let node = node();
+    node.events.push(finalized(payment(1), None), Clock.instant());
+    let here = node.events.life;
+    for (life, sequence) in [(0xdead, 1_000), (0xdead, 1), (0xdead, 0), (here, 1_000)] {
+        let before = Cursor::Live { height: HEIGHT - 1, life, sequence };
+        for topic in [Topic::Finalized, Topic::Blocks, Topic::Mempool] {
+            let mut reader = reader(&node, topic, before);
+            assert!(reader.news().now_or_never().is_some(), "{before} {topic:?}");
+            let page = reader.page(events(9)).await.unwrap();
+            assert_eq!(page.missed.is_some(), topic == Topic::Mempool);
+            assert_eq!(page.next_cursor, node.events.head().to_string());
+        }
+    }
+}
+
 /// INV-EVENTS-2: a cursor stands behind the blocks that were told, and before all others.
 #[tokio::test]
 async fn what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_height() {
@@ -281,6 +299,7 @@ fn topics_say_what_they_need() {
         ("address", Some(json!(7)), "needs an address"),
         ("blocks", Some(json!("x")), "about nothing"),
         ("block", None, "there are blocks, finalized"),
+        ("block", Some(json!("x")), "there are blocks, finalized"),
     ] {
         let problem = Topic::of(name, about.as_ref()).unwrap_err();
         assert!(problem.contains(says), "{problem}");

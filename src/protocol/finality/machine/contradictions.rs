@@ -36,7 +36,7 @@ impl Machine {
         }
         if places > 0 {
             self.conflict_places.insert(txid, places);
-            out.push(Effect::Conflicting { txid, locked_to });
+            out.push(Effect::Conflicting { transaction: tx.clone(), locked_to });
         }
         for other in displaced {
             self.drop_body(other, DropReason::WorseConflict, out);
