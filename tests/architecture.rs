@@ -195,6 +195,15 @@ fn over(
         .then(|| found(source, line, format!("{what} has {lines} lines, more than {limit}: split it")))
 }
 
+/// Operators look for words of the log, so all of it is written in one way.
+fn log_messages(source: &Source) -> Vec<String> {
+    let spoken = source.messages.iter().filter(|message| !source.is_test && !message.in_test);
+    let wrong = spoken.filter(|message| message.text.starts_with(char::is_lowercase));
+    wrong
+        .map(|message| found(source, message.line, format!("{:?} begins with a small letter", message.text)))
+        .collect()
+}
+
 fn leftovers(source: &Source) -> Vec<String> {
     let silences = |(_, words): &&(usize, Vec<String>)| {
         let has = |wanted: &[&str]| words.iter().any(|word| wanted.contains(&word.as_str()));
@@ -256,6 +265,13 @@ fn each_file_says_what_it_is() {
 #[test]
 fn files_and_functions_are_short() {
     hold(sizes);
+}
+
+#[test]
+fn lines_of_the_log_begin_with_a_capital() {
+    hold(log_messages);
+    let told = house().iter().map(|source| source.messages.len()).sum::<usize>();
+    assert!(told > 60, "{told} lines of the log were seen");
 }
 
 #[test]
@@ -439,6 +455,24 @@ fn the_check_of_sizes_finds_long_files_and_functions() {
     let source = Source::read("rpc/mod.rs", HEAD);
     assert!(over(&source, 1, "f", 800, 700, Some(800)).is_none());
     assert!(over(&source, 1, "f", 801, 700, Some(800)).is_some(), "an exception may only shrink");
+}
+
+#[test]
+fn the_check_of_the_log_finds_small_letters_behind_fields_too() {
+    let wrong = [
+        "fn f() { tracing::info!(\"started\"); }",
+        "use tracing::warn; fn f() { warn!(height, hash = %g(1, \"X\"), \"a block of {} is bad\", x); }",
+        "fn f() { tracing::debug!(name = \"X\", \"opened\"); }",
+        "fn f() { match x { Err(error) => tracing::error!(%error, \"no disk\"), Ok(()) => {} } }",
+    ];
+    let right = [
+        "fn f() { tracing::info!(what = \"small\", \"Started\"); }",
+        "fn f() { tracing::info!(\"{}\", words); }",
+        "fn f() { tracing::warn!(\"[logging] format changes with a restart\"); }",
+        "fn f() { write!(text, \"small\"); }",
+        "#[cfg(test)] mod tests { fn f() { tracing::info!(\"small\"); } }",
+    ];
+    proves(log_messages, "rpc/mod.rs", &wrong, &right);
 }
 
 #[test]

@@ -301,7 +301,7 @@ impl AdmissionHandle {
     pub fn offer(&self, peer: PeerId, transactions: Vec<Arc<Transaction>>) {
         for (queue, entry) in self.entries_of(peer, transactions) {
             if !queue.offer(entry) {
-                tracing::debug!(peer = %peer.short(), "admission is busy; transactions of a peer dropped");
+                tracing::debug!(peer = %peer.short(), "Admission is busy; transactions of a peer dropped");
             }
         }
         self.wake.notify_one();

@@ -206,7 +206,7 @@ impl Inner {
         match verify_with(&self.genesis, &proof, &*self.verifier) {
             Ok(proved) => Ok(Built::Proved(Box::new((proof, proved)))),
             Err(problem) => {
-                tracing::error!(%txid, %problem, "a finality proof that this node built does not hold");
+                tracing::error!(%txid, %problem, "A finality proof that this node built does not hold");
                 Err(storage_error(problem))
             }
         }

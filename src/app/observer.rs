@@ -5,12 +5,13 @@
 //! hears of it last: whoever reads memory first and the index after that misses nothing.
 //!
 //! # Invariants
+//! - The log has a line for each block that is new, and one each [`CAUGHT_UP_EVERY`] while old ones are caught up with.
 //! - The mirrors follow the core's order: a block's transactions leave the pool, then the epoch ends,
 //!   then what the next epoch decided comes.
 
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::feeds::{BlockSummary, Feeds};
 use crate::admission::{AdmissionHandle, Mirror};
@@ -24,9 +25,48 @@ use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::rpc::EventLog;
 use crate::rpc::events::{Happened, block_event};
+use crate::runtime::time_text::{duration_words, milliseconds};
 use crate::runtime::{Clock, TaskRegistry, metric_names};
-use crate::types::{Epoch, Height, Payload, PublicKey, TxId};
+use crate::types::{Epoch, Height, Payload, PublicKey, TimeMs, TxId};
 use crate::utxo::UtxoManager;
+
+/// A block whose time is longer ago was decided while this node was not there.
+const OLD_BLOCK_MS: TimeMs = 10_000;
+/// How often the log tells how far the node is when it catches up.
+const CAUGHT_UP_EVERY: Duration = Duration::from_secs(2);
+
+/// How a block is told in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum BlockLine {
+    /// A line of its own.
+    Whole,
+    /// One for so many blocks, this one among them.
+    Sum(u64),
+    /// None but at `debug`.
+    Quiet,
+}
+
+/// Which blocks have had no line yet.
+struct BlockLines {
+    last: Instant,
+    untold: u64,
+}
+
+impl BlockLines {
+    /// The line for a block of this age.
+    fn next(&mut self, age_ms: u64, now: Instant) -> BlockLine {
+        let is_old = age_ms > OLD_BLOCK_MS;
+        if is_old && now.saturating_duration_since(self.last) < CAUGHT_UP_EVERY {
+            self.untold = self.untold.saturating_add(1);
+            return BlockLine::Quiet;
+        }
+        self.last = now;
+        match std::mem::take(&mut self.untold) {
+            untold if is_old && untold > 0 => BlockLine::Sum(untold.saturating_add(1)),
+            _ => BlockLine::Whole,
+        }
+    }
+}
 
 /// What changes from block to block.
 struct LastBlock {
@@ -49,6 +89,7 @@ pub(super) struct NodeObserver {
     /// The operator key whose votes this node casts.
     pub(super) identity: Option<PublicKey>,
     last_block: LastBlock,
+    lines: BlockLines,
     /// To the block log's thread, which keeps the index.
     blocks: SyncSender<BlockOrder>,
     failures: TaskRegistry,
@@ -66,8 +107,9 @@ impl NodeObserver {
         (blocks, failures): (SyncSender<BlockOrder>, TaskRegistry),
     ) -> Self {
         let last_block = LastBlock { at: Clock.instant(), epoch: state.next_epoch() };
+        let lines = BlockLines { last: last_block.at, untold: 0 };
         let mirror = admission.mirror(utxos, pool);
-        Self { mirror, feeds, events, admission, network, identity, last_block, blocks, failures }
+        Self { mirror, feeds, events, admission, network, identity, last_block, lines, blocks, failures }
     }
 
     fn certified(&self, txid: &TxId) {
@@ -94,7 +136,7 @@ impl NodeObserver {
         let latency = self.feeds.finalized(&txid, Clock.now_ms(), now);
         if let Some(latency) = latency {
             metrics::histogram!(metric_names::FINALITY_SECONDS).record(latency.as_secs_f64());
-            let latency_ms = latency.as_secs_f64() * 1_000.0;
+            let latency_ms = milliseconds(latency);
             tracing::debug!(txid = %txid.short(), latency_ms, "Transaction finalized");
         }
         if is_new {
@@ -105,7 +147,7 @@ impl NodeObserver {
     }
 
     fn dropped(&self, txid: &TxId, reason: &DropReason) {
-        tracing::debug!(txid = %txid.short(), ?reason, "transaction dropped");
+        tracing::debug!(txid = %txid.short(), ?reason, "Transaction dropped");
         let winner = match reason {
             DropReason::SpentBy(winner) => Some(*winner),
             _ => None,
@@ -148,17 +190,7 @@ impl NodeObserver {
         }
         let transactions = applied.committed.block.transactions.len();
         let round = applied.committed.commit.round;
-        tracing::info!(
-            height = header.height,
-            hash = %applied.hash.short(),
-            txs = transactions,
-            epoch = header.epoch,
-            round,
-            proposer = %header.proposer.short(),
-            own = applied.own,
-            since_last_ms = since_last.as_millis(),
-            "Block produced"
-        );
+        self.log_block(applied, since_last);
         self.measure(applied, since_last.as_secs_f64());
         self.feeds.publish_block(BlockSummary {
             height: header.height,
@@ -173,6 +205,34 @@ impl NodeObserver {
         if self.blocks.send(BlockOrder::Index(Arc::clone(applied))).is_err() {
             self.failures.fail("observers", "the block log's thread is gone");
         }
+    }
+
+    fn log_block(&mut self, applied: &AppliedBlock, since_last: Duration) {
+        let header = &applied.committed.block.header;
+        let age_ms = Clock.now_ms().saturating_sub(header.time);
+        let line = self.lines.next(age_ms, Clock.instant());
+        if let BlockLine::Sum(blocks) = line {
+            let behind = duration_words(age_ms / 1_000);
+            tracing::info!(height = header.height, blocks, behind, "Catching up with blocks");
+            return;
+        }
+        // A macro has one level.
+        macro_rules! tell {
+            ($level:ident) => {
+                tracing::$level!(
+                    height = header.height,
+                    hash = %applied.hash.short(),
+                    txs = applied.committed.block.transactions.len(),
+                    epoch = header.epoch,
+                    round = applied.committed.commit.round,
+                    proposer = %header.proposer.short(),
+                    own = applied.own,
+                    since_last_ms = since_last.as_millis(),
+                    "Block produced"
+                )
+            };
+        }
+        if line == BlockLine::Whole { tell!(info) } else { tell!(debug) }
     }
 
     /// Nobody votes on a reward: its block makes it final.
@@ -228,7 +288,7 @@ impl Observer for NodeObserver {
             Notification::Finalized(transaction) => self.finalized(&transaction),
             Notification::Conflicting { transaction, locked_to } => {
                 let txid = transaction.txid();
-                tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "conflicting transaction");
+                tracing::debug!(txid = %txid.short(), locked_to = %locked_to.short(), "Conflicting transaction");
                 self.mirror.conflicting(&txid, &locked_to);
                 self.conflicting(&transaction, locked_to);
                 self.admission.contested(&txid);

@@ -114,20 +114,20 @@ pub(super) fn open(
     let chain_id = genesis.chain_id();
     let identity = JournalIdentity { chain_id, operator: operator.as_ref().map(SecretKey::public) };
     let votes = journal_path(data_dir);
-    let mut progress = Progress::of("reading the vote journal", token);
+    let mut progress = Progress::of("Reading the vote journal", token);
     let mut watch = |done, total| progress.step(done, total);
     let journal = match &operator {
         Some(_) => JournalWriter::open_watched(RealDisk, &votes, identity, &mut watch)?,
         None => JournalWriter::open_or_create_watched(RealDisk, &votes, identity, &mut watch)?,
     };
     let OpenedJournal { writer, reader, contents, origin, .. } = journal;
-    let mut progress = Progress::of("reading the block log", token);
+    let mut progress = Progress::of("Reading the block log", token);
     let log = BlockLog::open_watched(RealDisk, &data_dir.join("blocks"), chain_id, &mut |done, total| {
         progress.step(done, total)
     })?;
     let (index_guard, index, replayed) =
         open_index(config, genesis, &log.reader(), token, &mut engine(config))?;
-    let mut progress = Progress::of("reading own votes", token);
+    let mut progress = Progress::of("Reading own votes", token);
     let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |done, total| {
         progress.step(done, total)
     })?;
@@ -156,16 +156,16 @@ fn tell_of_chain(operator: &Option<SecretKey>, log: &BlockLog<RealDisk>, replaye
                 Some(id) => tracing::info!(
                     height = log.height(),
                     masternode = %id.short(),
-                    "chain opened; this node votes"
+                    "Chain opened; this node votes"
                 ),
                 None => tracing::warn!(
                     height = log.height(),
                     operator_key = %key,
-                    "chain opened; the operator key is no masternode's yet: this node follows, and votes once it is registered"
+                    "Chain opened; the operator key is no masternode's yet: this node follows, and votes once it is registered"
                 ),
             }
         }
-        None => tracing::info!(height = log.height(), "chain opened; this node follows"),
+        None => tracing::info!(height = log.height(), "Chain opened; this node follows"),
     }
 }
 
@@ -174,7 +174,7 @@ fn identity_key(config: &Config) -> Result<SecretKey, StartError> {
     if !path.exists() {
         let key = generate_key()?;
         create_key_file(&path, &key)?;
-        tracing::info!(path = %path.display(), identity = %key.public(), "made a new identity key for this node");
+        tracing::info!(path = %path.display(), identity = %key.public(), "Made a new identity key for this node");
         return Ok(key);
     }
     Ok(read_key_file(&path)?)
@@ -241,7 +241,7 @@ fn open_index(
             tracing::warn!(
                 %error,
                 aside = %aside.display(),
-                "the index is built again from the block log; what was moved aside can be removed"
+                "The index is built again from the block log; what was moved aside can be removed"
             );
             try_index(&path, genesis, blocks, token, open_store)
         }
@@ -272,7 +272,7 @@ fn try_index(
     if let Some(reason) = misfit(&index, genesis, blocks)? {
         return Err(unusable(reason).into());
     }
-    let mut progress = Progress::of("replaying blocks", token);
+    let mut progress = Progress::of("Replaying blocks", token);
     let replayed = replay(genesis, &index, blocks, &mut |done, total| progress.step(done, total))?;
     Ok((guard, index, replayed))
 }

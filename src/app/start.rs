@@ -99,7 +99,7 @@ pub async fn start(
     let state = Arc::clone(&data.replayed.state);
     let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
     let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);
-    tracing::info!(mib = memory >> 20, "memory: the bound of all parts, whatever peers and users do");
+    tracing::info!(mib = memory >> 20, "Memory: the bound of all parts, whatever peers and users do");
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
     network.set_members(state.validators().members().iter().map(|member| member.key));
     dial_masternodes(&network, &state);
@@ -197,7 +197,7 @@ fn dial_masternodes(network: &NetworkHandle, state: &LedgerState) {
     for record in state.masternodes().values().filter(|record| !record.network_address.is_empty()) {
         let address = PeerAddress { address: record.network_address.clone(), identity: None };
         if !network.add_address(&address) {
-            tracing::warn!(address = ?record.network_address, "a masternode's address can't be dialled");
+            tracing::warn!(address = ?record.network_address, "A masternode's address can't be dialled");
         }
     }
 }

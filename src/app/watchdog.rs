@@ -46,8 +46,8 @@ pub fn start(context: &Arc<AppContext>) {
                     service_manager::alive();
                 } else {
                     tracing::error!(
-                        seconds = pause.as_secs_f64(),
-                        "consensus has made no turn; unless it goes on the service manager restarts the node"
+                        seconds = pause.as_secs(),
+                        "Consensus has made no turn; unless it goes on the service manager restarts the node"
                     );
                 }
                 tokio::time::sleep(pause).await;

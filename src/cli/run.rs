@@ -40,7 +40,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         version = VERSION,
         network = %config.node.network,
         data_dir = %config.node.data_dir.display(),
-        "starting"
+        "Starting"
     );
     // A task, so that it never holds up this one, which has to hear that the stop is to hurry.
     let (started, starting) = oneshot::channel();
@@ -62,7 +62,7 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         registry.token().cancelled().await;
     }
     service_manager::stopping();
-    tracing::info!("stopping");
+    tracing::info!("Stopping");
     let stopped = registry.shutdown(SHUTDOWN_LIMIT).await;
     match started {
         Some(Ok(context)) => drop(context),
@@ -94,17 +94,17 @@ fn reload(sources: &ConfigSources, log: &LogControl) {
         Ok(config) => log.reload(&config.logging).map(|takes_restart| (config.logging.level, takes_restart)),
         Err(error) => {
             let reopened = log.reopen();
-            tracing::warn!(%error, "the configuration can't be read again; the log keeps its level");
+            tracing::warn!(%error, "The configuration can't be read again; the log keeps its level");
             reopened.map(|()| ("as it was".to_owned(), false))
         }
     };
     match outcome {
         Ok((level, takes_restart)) => {
-            tracing::info!(level, "log reopened");
+            tracing::info!(level, "Log reopened");
             if takes_restart {
                 tracing::warn!("[logging] format, and whether there is a file, change with a restart only");
             }
         }
-        Err(error) => tracing::error!(%error, "the log could not be changed as asked"),
+        Err(error) => tracing::error!(%error, "The log could not be changed as asked"),
     }
 }

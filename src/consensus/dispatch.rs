@@ -199,7 +199,7 @@ impl Consensus {
     /// from signing, what its operator decided, and what no block says yet.
     fn start_epoch(&mut self) {
         let epoch = self.chain.epoch();
-        info!(epoch, validators = self.chain.state().validators().len(), "epoch started");
+        info!(epoch, validators = self.chain.state().validators().len(), "Epoch started");
         self.peers.batches.clear();
         // Else the journal was there before, with a chain that was lost since.
         if self.signer.start_epoch(epoch) {

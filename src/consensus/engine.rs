@@ -278,7 +278,7 @@ impl Shell for NodeShell {
     }
 
     fn misbehaved(&mut self, peer: PeerId, what: &'static str) {
-        tracing::debug!(peer = %peer.short(), what, "a peer broke a rule");
+        tracing::debug!(peer = %peer.short(), what, "A peer broke a rule");
         self.network.report(peer, Misbehaviour::InvalidContent);
     }
 

@@ -96,7 +96,7 @@ impl EvidencePool {
             masternode = %accused.short(),
             kind = piece.kind(),
             epoch = piece.epoch(),
-            "evidence: a masternode contradicted itself"
+            "Evidence: a masternode contradicted itself"
         );
         out.persist(vec![JournalRecord::Evidence(Arc::clone(piece))]);
         self.keep(Arc::clone(piece), out);
@@ -117,7 +117,7 @@ impl EvidencePool {
             match evidence::check(&piece, at.state(), at.chain.verifier()) {
                 Ok(()) => {
                     let (masternode, kind) = (piece.validator(), piece.kind());
-                    info!(masternode = %masternode.short(), kind, "evidence is not in a block yet");
+                    info!(masternode = %masternode.short(), kind, "Evidence is not in a block yet");
                     self.keep(piece, out);
                 }
                 Err(error) if error.depends_on_state() && piece.epoch() >= at.chain.epoch() => {
@@ -143,7 +143,7 @@ impl EvidencePool {
             Ok(true) => out.relay(Message::Evidence(piece), None),
             Ok(false) => {}
             Err(problem) => {
-                tracing::debug!(%problem, masternode = %piece.validator().short(), "a contradiction proves nothing");
+                tracing::debug!(%problem, masternode = %piece.validator().short(), "A contradiction proves nothing");
             }
         }
     }

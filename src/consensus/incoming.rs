@@ -215,7 +215,7 @@ async fn deliver(
         Verdict::Pass(event) => engine.urgent(event).await?,
         Verdict::Known => {}
         Verdict::LeftOut(peer, author) => {
-            tracing::debug!(peer = %peer.short(), masternode = %author.short(), "votes beyond their author's pace left out");
+            tracing::debug!(peer = %peer.short(), masternode = %author.short(), "Votes beyond their author's pace left out");
         }
         Verdict::BadSignature(peer) => network.report(peer, Misbehaviour::InvalidSignature),
         Verdict::Malformed(peer) => network.report(peer, Misbehaviour::Malformed),

@@ -182,7 +182,7 @@ fn start<D: Disk>(
             {
                 return Ok(state);
             }
-            _ => warn!(height = mark.height, "the index does not fit the block log"),
+            _ => warn!(height = mark.height, "The index does not fit the block log"),
         }
     }
     let (state, outputs) = LedgerState::genesis(genesis)?;
@@ -217,7 +217,7 @@ pub fn replay<D: Disk>(
     let mut state = start(genesis, index, blocks)?;
     let tip = blocks.height();
     if tip > state.height() {
-        info!(from = state.height(), to = tip, "bringing the index forward from the block log");
+        info!(from = state.height(), to = tip, "Bringing the index forward from the block log");
     }
     while state.height() < tip {
         let height = state.height().saturating_add(1);

@@ -126,12 +126,12 @@ impl Signer {
         }
         let is_over = acknowledged >= quorum;
         if is_over {
-            info!("no other node uses this operator key; signing begins");
+            info!("No other node uses this operator key; signing begins");
             self.enter(Signing::Allowed, out);
         } else {
             info!(
                 acknowledged,
-                quorum, "asking the members of the set whether another node uses this operator key"
+                quorum, "Asking the members of the set whether another node uses this operator key"
             );
             self.enter(listening, out);
         }
@@ -143,7 +143,7 @@ impl Signer {
         if self.signing != Signing::Allowed {
             return false;
         }
-        warn!(why, "asking again whether another node uses this operator key; nothing is signed meanwhile");
+        warn!(why, "Asking again whether another node uses this operator key; nothing is signed meanwhile");
         self.enter(Signing::Listening { acknowledged: 0, quorum: 0 }, out);
         true
     }
@@ -155,7 +155,7 @@ impl Signer {
         }
         error!(
             what,
-            "another node signs with this masternode's operator key; this node signs nothing any more. Stop one of the two, \
+            "Another node signs with this masternode's operator key; this node signs nothing any more. Stop one of the two, \
              then start the one that is to vote again"
         );
         self.enter(Signing::KeyCopied, out);

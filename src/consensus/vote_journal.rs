@@ -244,7 +244,7 @@ fn remove_old_votes<D: Disk>(removals: &Receiver<RetiredSegments<D>>, token: &Ca
     };
     while let Ok(segments) = removals.recv() {
         if let Err(problem) = segments.remove(&mut goes_on) {
-            warn!(%problem, "old votes stay on the disk until the next epoch");
+            warn!(%problem, "Old votes stay on the disk until the next epoch");
         }
     }
 }

@@ -262,7 +262,7 @@ impl Network {
             bans_path: config.bans_path,
             dialing: Arc::new(Semaphore::new(peer_manager::DIALING_MAX)),
         });
-        tracing::info!(%address, identity = identity.short(), "listening for peers");
+        tracing::info!(%address, identity = identity.short(), "Listening for peers");
         peer_manager::start(&shared, listener);
         Ok((NetworkHandle { shared }, NetworkEvents { urgent: urgent_events, bulk: bulk_events }))
     }
@@ -279,7 +279,7 @@ fn reputation_from(path: Option<&std::path::Path>, now: tokio::time::Instant) ->
                 reputation.ban(target, until, now);
             }
         }
-        Err(error) => tracing::warn!(path = %path.display(), %error, "bans of the last run can't be read"),
+        Err(error) => tracing::warn!(path = %path.display(), %error, "Bans of the last run can't be read"),
     }
     // What was read need not be written again.
     let _read = reputation.take_changed();

@@ -82,7 +82,7 @@ async fn keep_bans(shared: &Shared) {
         let written =
             tokio::task::spawn_blocking(move || ban_file::write(&target, &bans, Clock.now_ms())).await;
         if let Ok(Err(error)) = written {
-            tracing::warn!(path = %path.display(), %error, "bans can't be kept over a restart");
+            tracing::warn!(path = %path.display(), %error, "Bans can't be kept over a restart");
         }
     }
 }
@@ -92,7 +92,7 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed; is the limit of open files too low?");
+                tracing::warn!(%error, "Accepting a connection failed; is the limit of open files too low?");
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
@@ -116,11 +116,11 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                 }
                 Some(Err(error)) => {
                     task.note_other_chain(&address.ip().to_string(), false, &error);
-                    tracing::debug!(%address, %error, "inbound handshake failed");
+                    tracing::debug!(%address, %error, "Inbound handshake failed");
                 }
                 None => {
                     add(&task.common.metrics.handshakes_failed, 1);
-                    tracing::debug!(%address, "inbound handshake made room for another");
+                    tracing::debug!(%address, "Inbound handshake made room for another");
                 }
             }
         });
@@ -186,7 +186,7 @@ async fn conclude(
         Err(error) => error,
     };
     shared.note_other_chain(&attempt.address, true, &error);
-    tracing::debug!(address = attempt.address, %error, "could not connect");
+    tracing::debug!(address = attempt.address, %error, "Could not connect");
     let mut book = shared.book.lock();
     match error {
         HandshakeError::SelfConnection => book.is_own(&attempt.address),
@@ -283,7 +283,7 @@ async fn admit_connection(shared: &Shared, connection: &Arc<Connection>) -> bool
     let _lifecycle = shared.lifecycle.lock().await;
     let place = match shared.manager.register(connection, now()) {
         Err(reason) => {
-            tracing::debug!(peer = connection.peer.short(), %reason, "connection not kept");
+            tracing::debug!(peer = connection.peer.short(), %reason, "Connection not kept");
             return false;
         }
         Ok(place) => place,

@@ -129,7 +129,7 @@ impl Shared {
             tracing::error!(
                 kind = kind.name(),
                 bytes = encoded.len(),
-                "message exceeds the limits of peers, not sent"
+                "Message exceeds the limits of peers, not sent"
             );
             return None;
         }
@@ -171,7 +171,7 @@ impl Shared {
         let standing = connection.as_ref().map_or(Standing::Stranger, |connection| connection.standing());
         let origin = connection.as_ref().map(|connection| connection.origin());
         let banned = self.reputation.lock().report((peer, standing), origin, what, now());
-        tracing::debug!(peer = peer.short(), what = what.name(), banned, "peer misbehaved");
+        tracing::debug!(peer = peer.short(), what = what.name(), banned, "Peer misbehaved");
         if banned {
             add(&self.common.metrics.bans, 1);
             metrics::counter!(metric_names::PEER_BANS_TOTAL, "reason" => what.name()).increment(1);
@@ -179,7 +179,7 @@ impl Shared {
                 peer = peer.short(),
                 reason = what.name(),
                 seconds = BAN_TIME.as_secs(),
-                "peer banned for misbehaviour"
+                "Peer banned for misbehaviour"
             );
         }
         if let Some(connection) = connection.filter(|_| banned || what.disconnects()) {
@@ -196,7 +196,7 @@ impl Shared {
                 dialled,
                 %ours,
                 %theirs,
-                "a peer is on another chain; if this node is the wrong one, check [node] network and genesis"
+                "A peer is on another chain; if this node is the wrong one, check [node] network and genesis"
             );
         }
     }

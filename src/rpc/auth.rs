@@ -178,7 +178,7 @@ impl Authenticator {
         if let Some((path, _)) = &self.cookie
             && let Err(error) = std::fs::remove_file(path)
         {
-            tracing::warn!(path = %path.display(), %error, "could not remove the RPC cookie");
+            tracing::warn!(path = %path.display(), %error, "Could not remove the RPC cookie");
         }
     }
 

@@ -139,7 +139,7 @@ impl Table {
         let Some(connection) = least.and_then(|(_, id)| self.open.remove(&id)) else {
             return false;
         };
-        tracing::debug!(peer = %connection.peer, "closed the least useful HTTP connection");
+        tracing::debug!(peer = %connection.peer, "Closed the least useful HTTP connection");
         connection.closing.cancel();
         true
     }

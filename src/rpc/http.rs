@@ -132,7 +132,7 @@ pub(super) async fn held_until_taken(
             Response::from_parts(parts, Body::from(held))
         }
         Err(failure) => {
-            tracing::error!(%failure, "an answer exceeds its bound");
+            tracing::error!(%failure, "An answer exceeds its bound");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

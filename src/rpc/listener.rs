@@ -56,11 +56,11 @@ pub(super) fn run<H, A>(
                             let serving = serve(stream, entered, handler.clone(), token.clone());
                             tasks.spawn(during(Stage::Rpc, serving).in_current_span());
                         }
-                        None => tracing::warn!(%peer, "no HTTP connection can be closed for a new one"),
+                        None => tracing::warn!(%peer, "No HTTP connection can be closed for a new one"),
                     },
                     Err(error) => {
                         // Most likely there are no file handles left: one less connection, one handle more.
-                        tracing::debug!(%error, "could not accept an HTTP connection");
+                        tracing::debug!(%error, "Could not accept an HTTP connection");
                         connections.close_least_useful(Clock.instant());
                         tokio::time::sleep(SWEEP_INTERVAL).await;
                     }
@@ -84,7 +84,7 @@ where
     let peer = connection.peer;
     // Without it small answers wait for the peer's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%peer, %error, "could not set TCP_NODELAY");
+        tracing::debug!(%peer, %error, "Could not set TCP_NODELAY");
     }
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let answer = handler(Arc::clone(&connection), request.map(Body::new));
@@ -101,7 +101,7 @@ where
         () = token.cancelled() => {}
         outcome = serving.as_mut() => {
             if let Err(error) = outcome {
-                tracing::trace!(%peer, %error, "an HTTP connection ended");
+                tracing::trace!(%peer, %error, "An HTTP connection ended");
             }
             let next = connection.take_next();
             // A WebSocket has a place of its own.
@@ -114,6 +114,6 @@ where
     }
     serving.as_mut().graceful_shutdown();
     if tokio::time::timeout(DRAIN_MAX, serving).await.is_err() {
-        tracing::debug!(%peer, "closed an HTTP connection with an open request");
+        tracing::debug!(%peer, "Closed an HTTP connection with an open request");
     }
 }

@@ -181,7 +181,7 @@ impl Socket {
         let upgraded = match hyper::upgrade::on(request).await {
             Ok(upgraded) => upgraded,
             Err(error) => {
-                tracing::debug!(%peer, %error, "a WebSocket was not opened");
+                tracing::debug!(%peer, %error, "A WebSocket was not opened");
                 return;
             }
         };
@@ -196,7 +196,7 @@ impl Socket {
         let stopping = self.state.stopping.clone();
         tokio::select! {
             reason = &mut writing => {
-                tracing::debug!(%peer, reason, "closed a WebSocket");
+                tracing::debug!(%peer, reason, "Closed a WebSocket");
                 return;
             }
             () = self.serve(receiver, out, &heard) => {}
@@ -325,7 +325,7 @@ fn messages(receiver: Receiver<WsStream>, heard: &Heard) -> impl Stream<Item = V
                 Ok(Incoming::Pong(_)) => heard.now(),
                 Ok(Incoming::Closed(_)) => return None,
                 Err(error) => {
-                    tracing::trace!(%error, "a WebSocket ended");
+                    tracing::trace!(%error, "A WebSocket ended");
                     return None;
                 }
             }

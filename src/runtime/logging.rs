@@ -291,7 +291,7 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = |part: &str| text.lines().filter(|line| line.contains(part)).count();
         assert_eq!(lines("WARN timed::runtime::logging::tests: a peer is on another chain"), 10, "{text}");
-        assert_eq!((lines("Block produced"), lines("and 30 more like it")), (40, 1), "{text}");
+        assert_eq!((lines("Block produced"), lines("And 30 more like it")), (40, 1), "{text}");
     }
 
     #[test]

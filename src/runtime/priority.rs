@@ -44,7 +44,7 @@ pub fn take(priority: Priority) {
     });
     if let Err(problem) = outcome {
         let thread = std::thread::current();
-        tracing::debug!(thread = thread.name(), ?priority, %problem, "the thread keeps the node's priority");
+        tracing::debug!(thread = thread.name(), ?priority, %problem, "The thread keeps the node's priority");
     }
 }
 

@@ -32,6 +32,6 @@ pub fn watchdog_interval() -> Option<Duration> {
 
 fn tell(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        tracing::warn!(%error, "the service manager can't be told how the node is");
+        tracing::warn!(%error, "The service manager can't be told how the node is");
     }
 }

@@ -81,11 +81,11 @@ pub fn watch(registry: &TaskRegistry, reload: impl Fn() + Send + Sync + 'static)
                 // after whatever it stopped the node by.
                 Heard::Stop(name) if !stopping => {
                     stopping = true;
-                    tracing::info!(signal = name, "signal heard, the node stops");
+                    tracing::info!(signal = name, "Signal heard, the node stops");
                     node.token().cancel();
                 }
                 Heard::Stop(name) => {
-                    tracing::warn!(signal = name, "another signal heard, the node stops in a hurry");
+                    tracing::warn!(signal = name, "Another signal heard, the node stops in a hurry");
                     node.hurry();
                 }
                 Heard::Reload => {
@@ -94,7 +94,7 @@ pub fn watch(registry: &TaskRegistry, reload: impl Fn() + Send + Sync + 'static)
                 }
                 Heard::Ignored(name) => tracing::info!(
                     signal = name,
-                    "signal ignored: it asks for nothing here (SIGINT and SIGTERM stop the node, SIGHUP reopens its log)"
+                    "Signal ignored: it asks for nothing here (SIGINT and SIGTERM stop the node, SIGHUP reopens its log)"
                 ),
             }
         }

@@ -1,7 +1,17 @@
 //! Times and durations in words.
 
+use std::time::Duration;
+
 use super::Clock;
 use crate::types::TimeMs;
+
+/// A duration in milliseconds to three decimals, so that it is short wherever it is printed.
+#[must_use]
+#[allow(clippy::cast_precision_loss, reason = "exact below 2^53 us, which is 285 years")]
+pub fn milliseconds(duration: Duration) -> f64 {
+    // A division is rounded to the nearest float, which is printed as these decimals; a product of floats is not.
+    duration.as_micros() as f64 / 1_000.0
+}
 
 /// A duration to the two largest units that it has.
 #[must_use]
@@ -66,6 +76,16 @@ mod tests {
         {
             assert_eq!(duration_words(seconds), words);
         }
+    }
+
+    #[test]
+    fn milliseconds_have_three_decimals_at_most() {
+        for nanos in (0..4_000_000_u64).step_by(1_237) {
+            let printed = milliseconds(Duration::from_nanos(nanos)).to_string();
+            let decimals = printed.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            assert!(decimals <= 3, "{nanos} ns are printed as {printed} ms");
+        }
+        assert_eq!(milliseconds(Duration::from_nanos(2_389_999)).to_string(), "2.389");
     }
 
     #[test]

@@ -549,7 +549,7 @@ impl Index {
             height,
             unspent = progress.unspent,
             window_bytes = self.window.bytes(),
-            "index marked"
+            "Index marked"
         );
         self.window.clear();
         *self.progress.lock() = Some(Progress { written: Some(written), ..progress });

@@ -146,8 +146,8 @@ impl IndexGuard {
             return;
         }
         match write_mark(&self.path, reason) {
-            Ok(()) => tracing::error!(reason, "the index is damaged; the next start builds it again"),
-            Err(error) => tracing::error!(reason, %error, "the index is damaged, and that can't be noted"),
+            Ok(()) => tracing::error!(reason, "The index is damaged; the next start builds it again"),
+            Err(error) => tracing::error!(reason, %error, "The index is damaged, and that can't be noted"),
         }
         if let Some(told) = self.told.get() {
             told(reason);

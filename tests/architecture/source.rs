@@ -15,6 +15,13 @@ pub(crate) struct Name {
     pub(crate) in_test: bool,
 }
 
+/// What a line of the log says, as it stands in the code.
+pub(crate) struct Message {
+    pub(crate) text: String,
+    pub(crate) line: usize,
+    pub(crate) in_test: bool,
+}
+
 pub(crate) struct Function {
     pub(crate) name: String,
     pub(crate) line: usize,
@@ -32,6 +39,7 @@ pub(crate) struct Source {
     pub(crate) is_test: bool,
     pub(crate) names: Vec<Name>,
     pub(crate) functions: Vec<Function>,
+    pub(crate) messages: Vec<Message>,
     /// Line and words of each attribute.
     pub(crate) attributes: Vec<(usize, Vec<String>)>,
     /// Names of modules that other files hold and that are compiled for tests only, with their `#[path]`.
@@ -44,8 +52,25 @@ struct Reader {
     in_test: bool,
     names: Vec<Name>,
     functions: Vec<Function>,
+    messages: Vec<Message>,
     attributes: Vec<(usize, Vec<String>)>,
     test_modules: Vec<(String, Option<String>)>,
+}
+
+/// Macros of `tracing` that write a line.
+const LOG_MACROS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+
+/// The text of a log macro: the literal that stands alone between commas; fields come before it, what it formats after it.
+fn message_of(tokens: TokenStream) -> Option<(usize, String)> {
+    let mut begins = true;
+    for token in tokens {
+        if let (true, TokenTree::Literal(literal)) = (begins, &token) {
+            let text = syn::parse_str::<syn::LitStr>(&literal.to_string()).ok()?.value();
+            return Some((literal.span().start().line, text));
+        }
+        begins = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == ',');
+    }
+    None
 }
 
 /// Words of a token stream with their lines: identifiers, and `::` and `.` where they stand.
@@ -221,6 +246,11 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         visit::visit_macro(self, call);
+        let is_log =
+            call.path.segments.last().is_some_and(|last| LOG_MACROS.iter().any(|name| last.ident == name));
+        if let Some((line, text)) = message_of(call.tokens.clone()).filter(|_| is_log) {
+            self.messages.push(Message { text, line, in_test: self.in_test });
+        }
         self.note_tokens(call.tokens.clone());
     }
 
@@ -251,9 +281,9 @@ impl Source {
         }
         let mut reader = Reader { module, ..Reader::default() };
         reader.visit_file(&file);
-        let Reader { names, functions, attributes, test_modules, .. } = reader;
+        let Reader { names, functions, messages, attributes, test_modules, .. } = reader;
         let (path, lines, head) = (path.to_owned(), text.lines().count(), head_of(&file));
-        Self { path, lines, head, is_test: false, names, functions, attributes, test_modules }
+        Self { path, lines, head, is_test: false, names, functions, messages, attributes, test_modules }
     }
 
     /// The folder or file right under `src/` that it belongs to.

@@ -23,7 +23,7 @@ const COPIED: usize = 3;
 const COPY_RPC_PORT: u16 = 24_311;
 const COPIES_DEFAULT: u64 = 5;
 /// What a node says in its log when it hears another one with its key.
-pub const NOTICED: &str = "another node signs with this masternode's operator key";
+pub const NOTICED: &str = "node signs with this masternode's operator key";
 
 /// A copy of a node that stands still or is stopped, as a machine's snapshot is: the operator key, the vote journal and
 /// the chain, under ports and a network identity of its own, and an empty log.

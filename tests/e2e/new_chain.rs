@@ -55,7 +55,7 @@ fn no_proof_payment_or_follower_of_an_old_devnet_counts_on_a_new_one() {
         let told = reasons(&follower);
         (told.contains(&old.to_string()) && told.contains(&net.chain.id.to_string())).then_some(())
     });
-    assert!(follower.log().contains("a peer is on another chain"), "{}", follower.log());
+    assert!(follower.log().contains("A peer is on another chain"), "{}", follower.log());
     let height = net.nodes[0].height();
     let coin = net.chain.account(1);
     let payment = net.chain.spend(&coin, &coin.key, 1, "");

@@ -16,12 +16,12 @@ fn only_two_signals_stop_a_node_and_the_others_have_their_uses() {
     std::fs::write(&node.config_path, with_level("info")).unwrap();
     node.start();
     let log = || std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(log().contains("starting") && !log().contains("DEBUG"), "{}", log());
+    assert!(log().contains("Starting") && !log().contains("DEBUG"), "{}", log());
 
     std::fs::rename(&file, &rotated).unwrap();
     std::fs::write(&node.config_path, with_level("debug")).unwrap();
     node.process().signal("HUP");
-    wait_for("the new log", || log().contains("log reopened").then_some(()));
+    wait_for("the new log", || log().contains("Log reopened").then_some(()));
     wait_for("lines of the new level", || log().contains("DEBUG").then_some(()));
     // A configuration that is wrong now ends no node, and the log is rotated all the same.
     std::fs::rename(&file, &rotated).unwrap();

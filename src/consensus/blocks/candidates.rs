@@ -238,7 +238,7 @@ impl BftConsensus {
             }
             // Certified transactions can only contradict the state when more than a third of the weight is faulty.
             Err(problem) => {
-                error!(%problem, height = at.chain.next_height(), "can't build a block");
+                error!(%problem, height = at.chain.next_height(), "Can't build a block");
                 None
             }
         }
@@ -297,7 +297,7 @@ impl BftConsensus {
                     Err(problem) => {
                         candidate.is_invalid = true;
                         let height = blueprint.header.height;
-                        warn!(%problem, height, hash = %hash.short(), "invalid block proposed");
+                        warn!(%problem, height, hash = %hash.short(), "Invalid block proposed");
                     }
                 }
             }

@@ -161,7 +161,7 @@ impl BftConsensus {
                 "Waiting for masternodes: weight {prevote_weight} of {quorum} needed votes; blocks and finality wait"
             );
         } else if was_halted && !halted {
-            info!(height, round, "enough masternodes vote again");
+            info!(height, round, "Enough masternodes vote again");
         }
         self.progress = Some(progress.clone());
         out.notify(Notification::Progress(progress));

@@ -217,7 +217,7 @@ impl BftConsensus {
     ) {
         match effect {
             Effect::RoundStarted { round } => {
-                debug!(height = at.chain.next_height(), round, "round started");
+                debug!(height = at.chain.next_height(), round, "Round started");
                 // The block that votes were held for was not decided in its round.
                 finality.hold(false, at, out);
                 finality.flush_if_due(at, out);
@@ -301,13 +301,13 @@ impl BftConsensus {
         let height = at.chain.next_height();
         if let Some(signed) = self.own_votes.get(&(height, round, step)) {
             // INV-BFT-DRIVER-1. The machine does not ask for this; if it ever does, the journal wins.
-            error!(height, round, ?step, ?signed, "refusing to sign a second vote");
+            error!(height, round, ?step, ?signed, "Refusing to sign a second vote");
             return;
         }
         let (epoch, validator, signature) = (at.chain.epoch(), identity.id, Signature::EMPTY);
         let vote = BlockVote { step, epoch, height, round, value, validator, signature };
         let vote = Arc::new(vote.signed(at.chain.chain_id(), &identity.secret));
-        debug!(height, round, ?step, value = ?value.map(|hash| hash.short()), "block vote cast");
+        debug!(height, round, ?step, value = ?value.map(|hash| hash.short()), "Block vote cast");
         self.own_votes.insert((height, round, step), Arc::clone(&vote));
         // Votes that were cast before have their bodies and their place in the journal before this one.
         finality.flush(at, out);
@@ -371,7 +371,7 @@ impl BftConsensus {
         out: &mut Outbox,
     ) {
         let Some((blueprint, (transactions, outcome), own)) = self.candidates.take(&hash) else { return };
-        debug!(height = at.chain.next_height(), round, hash = %hash.short(), "block decided");
+        debug!(height = at.chain.next_height(), round, hash = %hash.short(), "Block decided");
         let mut all: Vec<_> = transactions.iter().map(|tx| Arc::clone(tx.transaction())).collect();
         all.extend(outcome.reward.clone());
         let block = Block {

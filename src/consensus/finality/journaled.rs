@@ -22,7 +22,7 @@ pub trait JournalSource: Send + Sync {
 }
 
 fn readable<T>(outcome: Result<T, StorageError>) -> Option<T> {
-    outcome.map_err(|problem| tracing::error!(%problem, "can't read the vote journal")).ok()
+    outcome.map_err(|problem| tracing::error!(%problem, "Can't read the vote journal")).ok()
 }
 
 impl<D: Disk> JournalSource for JournalReader<D> {

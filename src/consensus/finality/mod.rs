@@ -255,7 +255,7 @@ impl ConsensusEngine {
             Effect::WaitingForInputs(txid) => out.notify(Notification::WaitingForInputs(txid)),
             Effect::CarryOver => self.step(Input::CarriedOver, at, out),
             Effect::BadCopy { txid, error } => {
-                tracing::debug!(txid = %txid.short(), %error, "a bad copy of a transaction");
+                tracing::debug!(txid = %txid.short(), %error, "A bad copy of a transaction");
             }
             Effect::Dropped { txid, reason } => out.notify(Notification::Dropped(txid, reason)),
             Effect::EnterClosing => self.enter_closing(at, out),

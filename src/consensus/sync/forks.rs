@@ -49,7 +49,7 @@ pub trait BlockSource: Send + Sync {
 impl<D: Disk> BlockSource for BlockReader<D> {
     fn block(&self, height: Height) -> Option<Released<CommittedBlock>> {
         self.read_committed(height).unwrap_or_else(|problem| {
-            tracing::error!(%problem, "can't read the block log");
+            tracing::error!(%problem, "Can't read the block log");
             None
         })
     }
@@ -171,7 +171,7 @@ impl Forks {
         } else if search.is_seen {
             let height = search.other;
             if at.state().epoch_of_height(height).is_none() {
-                warn!(peer = %peer.short(), height, "a chain that parted longer ago than the unbonding time; ignored");
+                warn!(peer = %peer.short(), height, "A chain that parted longer ago than the unbonding time; ignored");
                 self.set_apart(peer, at);
                 return None;
             }
@@ -201,7 +201,7 @@ impl Forks {
         if pair[0] == hash {
             search.same = height;
         } else if self.acknowledged.iter().any(|fork| is_of(fork, pair)) {
-            info!(peer = %from.short(), height, "a peer is on the other side of a fork that was decided on");
+            info!(peer = %from.short(), height, "A peer is on the other side of a fork that was decided on");
             self.set_apart(from, at);
             return None;
         } else {
@@ -258,7 +258,7 @@ impl Forks {
             ours = %proof.ours.1.block_hash,
             theirs = %proof.theirs.1.block_hash,
             signers_of_both = ?proof.guilty,
-            "fork detected: two committed blocks of one height, {guilty} masternodes signed both; this node signs nothing \
+            "Fork detected: two committed blocks of one height, {guilty} masternodes signed both; this node signs nothing \
              any more and goes on answering until its operator decides: `timed votes acknowledge-fork`"
         );
         let evidence = match at.state().epoch_of_height(height) {

@@ -172,7 +172,7 @@ impl BlockSync {
         let is_late = |range: &&Range| range.deadline_ms <= now_ms;
         let late: Vec<PeerId> = self.ranges.iter().filter(is_late).map(|range| range.peer).collect();
         for peer in late {
-            debug!(peer = %peer.short(), "no blocks within the deadline; asking others");
+            debug!(peer = %peer.short(), "No blocks within the deadline; asking others");
             self.avoid(peer, at);
         }
         let ahead: Vec<(PeerId, Height)> = peers
@@ -308,7 +308,7 @@ impl BlockSync {
                 NextBlock::Valid(Box::new(committing))
             }
             Err(problem) => {
-                warn!(peer = %from.short(), height = next, problem, "a peer sent a bad block");
+                warn!(peer = %from.short(), height = next, problem, "A peer sent a bad block");
                 out.misbehaved(from, "bad block");
                 self.avoid(from, at);
                 NextBlock::None

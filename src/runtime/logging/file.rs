@@ -155,7 +155,7 @@ impl Write for LogFile {
         drop(open);
         if let Some((path, error)) = not_rotated {
             // Into the queue of the thread that this is, which never waits for a place in it.
-            tracing::error!(path = %path.display(), %error, "the log can't be rotated and grows on");
+            tracing::error!(path = %path.display(), %error, "The log can't be rotated and grows on");
         }
         written
     }

@@ -76,7 +76,7 @@ impl Repeats {
     /// Says what was left out of windows that began at least so long ago.
     pub(super) fn tell_older(&self, age: Duration) {
         for ((module, message), more) in self.take_older(age, Clock.instant()) {
-            tracing::warn!(module, message, "and {more} more like it");
+            tracing::warn!(module, message, "And {more} more like it");
         }
     }
 }
