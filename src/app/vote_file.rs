@@ -4,7 +4,8 @@
 //! `votes.rs` opens the journal and the file; here is what stands in the file.
 //!
 //! # Format
-//! One object. Its head (`format`, `version`, `chain_id`, `operator_key`, `created_ms`, `forced`, `epoch`) comes before
+//! One object. Its head (`format`, `version`, `chain_id`, `operator_key`, `created_ms`, `forced`, `epoch`, `moved`, which is
+//! false where it is absent) comes before
 //! `records`, the journal's records in their order, one a line. What the key itself said is spelled out, with its
 //! signatures, as are the inputs that each vote locks; what only goes with it (bodies of transactions, proposals, votes
 //! and certificates of others, forks, evidence) is its encoding in hexadecimal beside what names it.
@@ -120,6 +121,8 @@ pub struct VoteFileHead {
     pub origin: JournalOrigin,
     /// The last epoch that it says has started: those before are over.
     pub epoch: Epoch,
+    /// Whether the journal was taken away from its node first: then the key has said nothing since.
+    pub moved: bool,
 }
 
 impl VoteFileHead {
@@ -270,13 +273,13 @@ impl<W: Write> VoteFileWriter<W> {
     /// # Errors
     /// When it can't be written.
     pub fn begin(mut out: W, head: VoteFileHead) -> io::Result<Self> {
-        let VoteFileHead { chain_id, operator_key, origin: JournalOrigin { created_ms, forced }, epoch } =
-            head;
+        let VoteFileHead { chain_id, operator_key, origin, epoch, moved } = head;
+        let JournalOrigin { created_ms, forced } = origin;
         write!(
             out,
             "{{\n\"format\": \"{FORMAT}\",\n\"version\": {VERSION},\n\"chain_id\": \"{chain_id}\",\n\
              \"operator_key\": \"{operator_key}\",\n\"created_ms\": {created_ms},\n\"forced\": {forced},\n\
-             \"epoch\": {epoch},\n\"records\": ["
+             \"epoch\": {epoch},\n\"moved\": {moved},\n\"records\": ["
         )?;
         Ok(Self { out, head, records: 0 })
     }

@@ -6,6 +6,8 @@
 //! # Invariants
 //! - INV-VOTES-1: a key that may have voted before gets a new journal only under the rule that it signs in later epochs
 //!   alone, unless its operator takes the risk.
+//! - INV-VOTES-3: a copy of a journal is no more than a new one, since the key may have gone on where it was. Only a journal
+//!   that was taken away from its node before it was copied lets its key sign at once.
 //! - INV-VOTES-2: what is there is never overwritten; only the journal of a node without a key, which holds no vote,
 //!   makes room.
 
@@ -17,7 +19,7 @@ use std::sync::Arc;
 use super::networks::{NetworksError, load_genesis};
 use super::open::journal_path;
 use super::vote_file::{VoteFileError, VoteFileHead, VoteFileSink, VoteFileWriter, read_vote_file};
-use crate::runtime::key_file::{SecretFileError, read_key_file};
+use crate::runtime::key_file::{SecretFileError, read_key_file, sync_directory_of};
 use crate::runtime::{Clock, Config};
 use crate::storage::{
     BlockLog, DirectoryLock, JournalIdentity, JournalImport, JournalOrigin, JournalRecord, JournalWriter,
@@ -75,6 +77,8 @@ pub struct VotesPlace {
     genesis: GenesisDocument,
     chain_id: ChainId,
     operator: PublicKey,
+    /// Whether it was taken away from the node.
+    moved: bool,
     _lock: DirectoryLock,
 }
 
@@ -121,7 +125,7 @@ impl VotesPlace {
         let data_dir = &config.node.data_dir;
         let lock = DirectoryLock::acquire(data_dir)?;
         let (directory, blocks) = (journal_path(data_dir), data_dir.join("blocks"));
-        Ok(Self { directory, blocks, genesis, chain_id, operator, _lock: lock })
+        Ok(Self { directory, blocks, genesis, chain_id, operator, moved: false, _lock: lock })
     }
 
     const fn identity(&self) -> JournalIdentity {
@@ -181,6 +185,36 @@ impl VotesPlace {
         Ok(Some((header.height, epoch, header.time)))
     }
 
+    /// Takes the journal away from the node, which does not start without it: what is exported then stays all that the key
+    /// has said. It keeps lying beside, under another name.
+    ///
+    /// # Errors
+    /// When there is none, it is damaged or another's, or it can't be renamed.
+    pub fn take_away(&mut self) -> Result<(), VotesError> {
+        JournalWriter::scan(RealDisk, &self.directory, self.identity(), &mut |_| Ok(()))?;
+        let aside = self.directory.with_file_name(format!("votes.moved-{}", Clock.now_ms()));
+        self.rename_to(aside)?;
+        self.moved = true;
+        Ok(())
+    }
+
+    /// Gives a journal that was taken away back to the node.
+    ///
+    /// # Errors
+    /// When it can't be renamed.
+    pub fn give_back(&mut self) -> Result<(), VotesError> {
+        self.rename_to(self.directory.with_file_name("votes"))?;
+        self.moved = false;
+        Ok(())
+    }
+
+    fn rename_to(&mut self, to: PathBuf) -> Result<(), VotesError> {
+        let renamed = std::fs::rename(&self.directory, &to).and_then(|()| sync_directory_of(&to));
+        renamed.map_err(|source| VotesError::Io { path: self.directory.clone(), source })?;
+        self.directory = to;
+        Ok(())
+    }
+
     /// Writes the journal as JSON; `name` says where to, for errors.
     ///
     /// # Errors
@@ -193,7 +227,8 @@ impl VotesPlace {
         // Once to learn where bodies lie, so that they need not be held; once to write.
         let journal = scan(&mut |_| Ok(()))?;
         let (origin, epoch) = (journal.origin, journal.epoch);
-        let head = VoteFileHead { chain_id: self.chain_id, operator_key: self.operator, origin, epoch };
+        let (chain_id, operator_key, moved) = (self.chain_id, self.operator, self.moved);
+        let head = VoteFileHead { chain_id, operator_key, origin, epoch, moved };
         let mut writer = VoteFileWriter::begin(BufWriter::new(out), head).map_err(failed)?;
         let mut body = |txid: &_| journal.reader.transaction(txid).map_err(io::Error::other);
         scan(&mut |record| writer.push(&record, &mut body).map_err(StorageError::io("write", name)))?;
@@ -201,13 +236,14 @@ impl VotesPlace {
         Ok(self.summary(origin, records, false))
     }
 
-    /// Makes a journal of what [`Self::export`] wrote elsewhere.
+    /// Makes a journal of what [`Self::export`] wrote elsewhere. Unless it was taken away there, or `forced`, the key signs
+    /// only in epochs that start later than now, as with [`Self::make`].
     ///
     /// # Errors
     /// When there is one, or the file is malformed, of another chain or of another key; nothing is left then.
-    pub fn import(&self, path: &Path) -> Result<VotesSummary, VotesError> {
+    pub fn import(&self, path: &Path, forced: bool) -> Result<VotesSummary, VotesError> {
         let file = File::open(path).map_err(|source| VotesError::Io { path: path.to_owned(), source })?;
-        let mut sink = Importer { place: self, begun: None };
+        let mut sink = Importer { place: self, forced, begun: None };
         let records = read_vote_file(BufReader::new(file), &mut sink).map_err(|error| match error {
             VoteFileError::Storage(error) => VotesError::Storage(error),
             source => VotesError::File { path: path.to_owned(), source },
@@ -253,6 +289,7 @@ pub fn open_fork(config: &Config, acknowledge: bool) -> Result<Arc<ForkProof>, V
 
 struct Importer<'a> {
     place: &'a VotesPlace,
+    forced: bool,
     begun: Option<(JournalImport, JournalOrigin)>,
 }
 
@@ -260,8 +297,13 @@ impl VoteFileSink for Importer<'_> {
     fn head(&mut self, head: &VoteFileHead) -> Result<(), VoteFileError> {
         let identity = self.place.identity();
         head.check(identity)?;
-        let import = JournalImport::begin(&self.place.directory, identity, head.origin)?;
-        self.begun = Some((import, head.origin));
+        let origin = if head.moved || self.forced {
+            head.origin
+        } else {
+            JournalOrigin { created_ms: Clock.now_ms(), forced: false }
+        };
+        let import = JournalImport::begin(&self.place.directory, identity, origin)?;
+        self.begun = Some((import, origin));
         Ok(())
     }
 

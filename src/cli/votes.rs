@@ -31,11 +31,16 @@ enum VotesCommand {
     /// The key signs only in epochs that start after this step: what it may have signed before, it signed in epochs that
     /// are over then. Stop every other node with this key first.
     New(NewArgs),
-    /// Write the votes of the configured operator key as JSON, to go on elsewhere with the same protection.
+    /// Write the votes of the configured operator key as JSON, as a backup or, with --move, to go on elsewhere at once.
     ///
-    /// Stop the node first, and never start it again where it was: what it would sign there is not in the file.
+    /// Stop the node first. What it signs later is not in the file, so a key whose votes are restored from a backup waits for
+    /// the next epoch. --move takes the journal away from the node, which does not start again without it: then the file
+    /// stays whole, and the key can sign at once where it is imported.
     Export(ExportArgs),
     /// Make the vote journal from a file that `timed votes export` wrote.
+    ///
+    /// Of a file that was written with --move the key signs at once. Of a backup it signs only in epochs that start after this
+    /// step, as with `timed votes new`: it may have signed more before.
     Import(ImportArgs),
     /// Show the fork that keeps the node from signing, and with --yes let it sign again.
     ///
@@ -73,6 +78,9 @@ struct ExportArgs {
     /// The new file; without it the votes go to standard output.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Take the journal away from this node, for good: the file is for the key's next place.
+    #[arg(long = "move", requires = "output")]
+    moves: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,6 +89,10 @@ struct ImportArgs {
     file: PathBuf,
     #[command(flatten)]
     node: NodeArgs,
+    /// Let the key sign in the running epoch already. Only if it has signed nothing since a backup was written: one that has
+    /// may contradict itself, and lose a part of its collateral.
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -91,6 +103,10 @@ struct AcknowledgeForkArgs {
     #[arg(long)]
     yes: bool,
 }
+
+/// What a file without `--move` is good for.
+const BACKUP: &str = "this is a backup: a key that is restored from it waits for the next epoch, since it may have signed more by then. To go \
+     on elsewhere at once, use --move";
 
 /// What `--json` prints of a fork.
 #[derive(Debug, Serialize)]
@@ -223,14 +239,20 @@ fn first_vote_lines(first: &FirstVote, journal: &Path, now_ms: TimeMs) -> Vec<St
 }
 
 async fn export(args: &ExportArgs) -> Result<(), CliError> {
-    let place = args.node.place().await?;
-    let warn = || output::notice("never start the node with this key here again once it votes elsewhere");
+    let mut place = args.node.place().await?;
     let Some(path) = &args.output else {
         place.export(io::stdout().lock(), Path::new("standard output"))?;
-        warn();
+        output::notice(BACKUP);
         return Ok(());
     };
-    let summary = export_to(&place, path)?;
+    if args.moves {
+        place.take_away()?;
+    }
+    let written = export_to(&place, path);
+    if written.is_err() && args.moves {
+        place.give_back()?;
+    }
+    let summary = written?;
     let sentence = format!(
         "wrote {} records of operator key {} to {}",
         summary.records,
@@ -238,7 +260,14 @@ async fn export(args: &ExportArgs) -> Result<(), CliError> {
         path.display()
     );
     args.node.report(&summary, None, &sentence)?;
-    warn();
+    if args.moves {
+        output::notice(format_args!(
+            "this node can't vote any more: its journal was taken away to {}. Bring the file to the key's next place",
+            summary.directory.display()
+        ));
+    } else {
+        output::notice(BACKUP);
+    }
     Ok(())
 }
 
@@ -268,7 +297,7 @@ fn sync(file: &File, path: &Path) -> io::Result<()> {
 
 async fn import(args: &ImportArgs) -> Result<(), CliError> {
     let place = args.node.place().await?;
-    let summary = place.import(&args.file)?;
+    let summary = place.import(&args.file, args.force)?;
     let first = place.first_vote(summary.origin).unwrap_or_default();
     let sentence = format!(
         "made the vote journal {} of operator key {} from {} records",

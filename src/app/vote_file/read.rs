@@ -204,6 +204,7 @@ struct PartialHead {
     created_ms: Option<TimeMs>,
     forced: Option<bool>,
     epoch: Option<Epoch>,
+    moved: Option<bool>,
 }
 
 impl PartialHead {
@@ -217,6 +218,8 @@ impl PartialHead {
                 forced: self.forced.ok_or_else(missing("forced"))?,
             },
             epoch: self.epoch.ok_or_else(missing("epoch"))?,
+            // Earlier versions did not take journals away.
+            moved: self.moved.unwrap_or(false),
         })
     }
 }
@@ -254,6 +257,7 @@ impl<'de> Visitor<'de> for FileSeed<'_, '_> {
                 "created_ms" => head.created_ms = Some(map.next_value()?),
                 "forced" => head.forced = Some(map.next_value()?),
                 "epoch" => head.epoch = Some(map.next_value()?),
+                "moved" => head.moved = Some(map.next_value()?),
                 "records" => {
                     let (format, version) =
                         (head.format.take().unwrap_or_default(), head.version.unwrap_or(0));

@@ -14,7 +14,7 @@ fn operator() -> SecretKey {
 
 fn head() -> VoteFileHead {
     let origin = JournalOrigin { created_ms: 55, forced: false };
-    VoteFileHead { chain_id: CHAIN, operator_key: operator().public(), origin, epoch: 3 }
+    VoteFileHead { chain_id: CHAIN, operator_key: operator().public(), origin, epoch: 3, moved: true }
 }
 
 fn transaction() -> Arc<Transaction> {
@@ -111,6 +111,8 @@ fn read(text: &str) -> Result<Collected, VoteFileError> {
 fn what_is_written_is_read_and_spelled_out() {
     for records in [records(), Vec::new()] {
         let text = write(&records);
+        let earlier = text.replace("\"moved\": true,\n", "");
+        assert!(earlier != text && !read(&earlier).unwrap().head.unwrap().moved);
         let read = read(&text).unwrap();
         assert_eq!((read.head, &read.records), (Some(head()), &records));
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -123,7 +125,7 @@ fn what_is_written_is_read_and_spelled_out() {
                 (&json["records"][6]["own"], &json["records"][7]["own"]),
                 (&true.into(), &false.into())
             );
-            let line = text.lines().nth(11).unwrap();
+            let line = text.lines().nth(12).unwrap();
             assert!(
                 line.starts_with("{\"type\":\"own_batch\"") && line.ends_with("},"),
                 "a record a line: {line}"

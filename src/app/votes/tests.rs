@@ -140,7 +140,7 @@ fn exported_and_imported_votes_protect_equally() {
     let (second, elsewhere) = home(&genesis, &operator);
     let path = second.path().join("votes.json");
     std::fs::write(&path, &file).unwrap();
-    let imported = VotesPlace::of(&elsewhere).unwrap().import(&path).unwrap();
+    let imported = VotesPlace::of(&elsewhere).unwrap().import(&path, true).unwrap();
     assert_eq!((imported.records, imported.origin), (exported.records, exported.origin));
 
     let journal = |config: &Config| {
@@ -221,7 +221,7 @@ fn a_fork_is_acknowledged_once_and_carried_along() {
     let (second, elsewhere) = home(&genesis, &operator);
     let path = second.path().join("votes.json");
     std::fs::write(&path, &file).unwrap();
-    VotesPlace::of(&elsewhere).unwrap().import(&path).unwrap();
+    VotesPlace::of(&elsewhere).unwrap().import(&path, true).unwrap();
     for config in [&config, &elsewhere] {
         let node = Node::of(config, &genesis);
         assert_eq!(node.consensus.signing(), Signing::Allowed);
@@ -247,7 +247,7 @@ fn what_is_there_is_never_overwritten_and_nothing_is_left_of_a_failure() {
         let (home, config) = home(genesis, &devnet_operator_key(operator));
         let path = home.path().join("votes.json");
         std::fs::write(&path, text).unwrap();
-        let outcome = VotesPlace::of(&config).unwrap().import(&path);
+        let outcome = VotesPlace::of(&config).unwrap().import(&path, true);
         let journal = journal_path(&config.node.data_dir);
         assert_eq!(journal.exists(), outcome.is_ok());
         outcome
@@ -268,7 +268,7 @@ fn what_is_there_is_never_overwritten_and_nothing_is_left_of_a_failure() {
 
     let path = config.node.data_dir.join("other.json");
     std::fs::write(&path, &text).unwrap();
-    let occupied = VotesPlace::of(&config).unwrap().import(&path);
+    let occupied = VotesPlace::of(&config).unwrap().import(&path, true);
     assert!(matches!(occupied, Err(VotesError::Storage(StorageError::JournalExists { .. }))));
     let mut other = config.clone();
     let key_path = config.node.data_dir.join("other.key");
@@ -276,6 +276,44 @@ fn what_is_there_is_never_overwritten_and_nothing_is_left_of_a_failure() {
     other.masternode.operator_key = Some(key_path);
     let foreign = VotesPlace::of(&other).unwrap().make(false);
     assert!(matches!(foreign, Err(VotesError::Storage(StorageError::WrongOperator { .. }))));
+}
+
+/// INV-VOTES-3.
+#[test]
+fn a_copy_of_a_journal_waits_and_one_that_was_taken_away_signs_at_once() {
+    let genesis = devnet_genesis(4);
+    let operator = devnet_operator_key(1);
+    let (first, config) = home(&genesis, &operator);
+    let made = VotesPlace::of(&config).unwrap().make(true).unwrap();
+    let import = |name: &str, forced: bool| {
+        let (_home, elsewhere) = home(&genesis, &operator);
+        VotesPlace::of(&elsewhere).unwrap().import(&first.path().join(name), forced).unwrap().origin
+    };
+    let export = |place: &VotesPlace, name: &str| {
+        let file = File::create(first.path().join(name)).unwrap();
+        place.export(file, Path::new(name)).unwrap()
+    };
+    let mut place = VotesPlace::of(&config).unwrap();
+    export(&place, "copy.json");
+    let copy = import("copy.json", false);
+    assert!(!copy.forced && copy.created_ms >= made.origin.created_ms, "the key may have gone on: {copy:?}");
+    assert!(copy.signs_after_ms() > 0);
+    assert_eq!(import("copy.json", true), made.origin, "the operator takes the risk");
+
+    place.take_away().unwrap();
+    export(&place, "moved.json");
+    assert_eq!(import("moved.json", false), made.origin);
+    drop(place);
+    let refused = open(&config, &genesis).err().unwrap();
+    assert!(matches!(refused, StartError::Storage(StorageError::NoJournal { .. })), "{refused}");
+
+    let (_third, other) = home(&genesis, &operator);
+    VotesPlace::of(&other).unwrap().make(true).unwrap();
+    let mut place = VotesPlace::of(&other).unwrap();
+    place.take_away().unwrap();
+    place.give_back().unwrap();
+    drop(place);
+    assert!(open(&other, &genesis).is_ok());
 }
 
 /// INV-VOTES-1.
