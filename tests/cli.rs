@@ -68,6 +68,51 @@ fn every_command_explains_itself() {
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn without_a_word_it_explains_itself_and_that_is_no_success() {
+    let home = tempfile::tempdir().unwrap();
+    let (stdout, stderr) = output(home.path(), &[], 2);
+    assert!(stdout.is_empty() && stderr.contains("Usage: timed") && stderr.contains("Commands:"), "{stderr}");
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
+}
+
+/// `-1` is a number, and flags may come behind parameters as before them.
+#[test]
+fn parameters_of_rpc_may_be_negative() {
+    let home = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    for arguments in [
+        &["rpc", "--rpc", &url, "getfinalizedsince", "-20"][..],
+        &["rpc", "--rpc", &url, "getfinalizedsince", "--", "-20"],
+        &["rpc", "--rpc", &url, "--", "getfinalizedsince", "-20"],
+        &["rpc", "getfinalizedsince", "-20", "--rpc", &url],
+    ] {
+        let (_, stderr) = output(home.path(), arguments, 1);
+        assert!(stderr.contains(&url), "{arguments:?}: {stderr}");
+    }
+    // What looks like a flag and is none is not taken for a parameter.
+    let (_, stderr) = output(home.path(), &["rpc", "getblock", "5", "--rcp", &url], 2);
+    assert!(stderr.contains("--rcp"), "{stderr}");
+}
+
+/// Nothing of another network is told, and the directory can be used with other ports.
+#[test]
+fn a_devnet_whose_ports_are_taken_names_them_and_starts_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let base = address.port().saturating_sub(3).to_string();
+    for extra in [&[][..], &["--processes"]] {
+        let arguments = [&["devnet", "--base-port", &base][..], extra].concat();
+        let (stdout, stderr) = output(home.path(), &arguments, 1);
+        assert!(stdout.is_empty(), "{stdout}");
+        let is_told = stderr.contains(&format!("{address} (RPC of node1)")) && stderr.contains("--base-port");
+        assert!(is_told, "{stderr}");
+        assert!(!home.path().join("devnet/devnet.toml").exists());
+    }
+}
+
 /// One of the devnet.
 const ADDRESS: &str = "dtime1qpr2cnf6pe7wgx85jc3l5yymduulgy0vmcj0xsvqrdedsyza8m9k2qp7zd6";
 
@@ -102,6 +147,7 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["status", "--rpc", "nonsense"],
         &["top"],
         &["top", "--once", "--size", "79x24"],
+        &["votes", "export", "--move"],
         &["verify-proof"],
         &["verify-receipt"],
         &["verify-receipt", "receipt.json", "--network", "mainnet"],

@@ -220,6 +220,14 @@ impl Devnet {
         Ok(Self { directory, nodes, chain_id, existed, _lock: lock })
     }
 
+    /// Deletes it again: for one that was just made, and can't start.
+    ///
+    /// # Errors
+    /// When a file can't be deleted.
+    pub fn discard(self) -> Result<(), DevnetError> {
+        remove(&self.directory, &self.directory.join(MARKER_FILE))
+    }
+
     /// Where its genesis document is.
     #[must_use]
     pub fn genesis_path(&self) -> PathBuf {

@@ -68,11 +68,11 @@ async fn blocking<T: Send + 'static>(
 }
 
 impl AppContext {
-    /// Which masternodes of the set can be talked to now, this node's own included.
+    /// Which masternodes can be talked to now, this node's own included, in the set or not.
     fn connected_masternodes(&self, state: &LedgerState) -> BTreeSet<MasternodeId> {
         let peers: BTreeSet<String> =
             self.network.peers().into_iter().map(|peer| peer.listen_address).collect();
-        let own = self.bft.own_seat();
+        let own = self.own_masternode(state);
         let records = state.masternodes().iter();
         records
             .filter(|(id, record)| own == Some(**id) || peers.contains(&record.network_address))

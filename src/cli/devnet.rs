@@ -9,6 +9,7 @@
 //! - All nodes have ended when the command ends; a process that does not end in time is killed.
 
 mod banner;
+mod ports;
 
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -109,6 +110,13 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         block_interval: args.block_interval,
     };
     let devnet = Devnet::prepare(&args.dir, &wishes, args.reset)?;
+    if let Err(taken) = ports::check(&devnet) {
+        // So that the same directory can be used with other ports.
+        if !devnet.existed {
+            devnet.discard()?;
+        }
+        return Err(taken);
+    }
     let logging = if args.processes { None } else { Some(logging::start(&log_config(&devnet))?) };
     stop.log = logging.as_ref().map(logging::LoggingGuard::control);
     let started = Clock.instant();

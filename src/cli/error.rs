@@ -9,6 +9,7 @@ use crate::app::networks::NetworksError;
 use crate::app::vote_file::VoteFileError;
 use crate::app::votes::VotesError;
 use crate::consensus::replay::ReplayError;
+use crate::network::NetworkError;
 use crate::rpc::RpcError;
 use crate::runtime::key_file::SecretFileError;
 use crate::runtime::logging::LoggingError;
@@ -146,7 +147,7 @@ pub enum CliError {
 impl CliError {
     /// Which exit code it ends with.
     #[must_use]
-    pub const fn kind(&self) -> ExitKind {
+    pub fn kind(&self) -> ExitKind {
         match self {
             Self::Config(_)
             | Self::ConfigProblems { .. }
@@ -159,8 +160,8 @@ impl CliError {
             Self::Start(error) => start_kind(error),
             Self::Votes(error) => votes_kind(error),
             Self::Storage(error) => storage_kind(error),
-            Self::SecretFile(_)
-            | Self::Logging(_)
+            Self::SecretFile(error) => secret_kind(error),
+            Self::Logging(_)
             | Self::Signals(_)
             | Self::Task(_)
             | Self::Hung(_)
@@ -175,6 +176,19 @@ impl CliError {
     }
 }
 
+/// A file that is not there, or not fit for a secret, was named by the configuration or the command line.
+fn secret_kind(error: &SecretFileError) -> ExitKind {
+    match error {
+        SecretFileError::Exposed { .. }
+        | SecretFileError::TooLarge { .. }
+        | SecretFileError::Malformed { .. } => ExitKind::Usage,
+        SecretFileError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            ExitKind::Usage
+        }
+        SecretFileError::Io { .. } | SecretFileError::Exists { .. } => ExitKind::Failed,
+    }
+}
+
 fn problem_words(file: &Path, problems: &[ConfigError]) -> String {
     match problems {
         [problem] => problem.to_string(),
@@ -185,7 +199,7 @@ fn problem_words(file: &Path, problems: &[ConfigError]) -> String {
     }
 }
 
-const fn devnet_kind(error: &DevnetError) -> ExitKind {
+fn devnet_kind(error: &DevnetError) -> ExitKind {
     match error {
         DevnetError::NotADevnet { .. }
         | DevnetError::OtherValidators { .. }
@@ -195,46 +209,94 @@ const fn devnet_kind(error: &DevnetError) -> ExitKind {
         | DevnetError::Config(_) => ExitKind::Usage,
         DevnetError::Marker { .. } | DevnetError::NoGenesis { .. } => ExitKind::DataDirectory,
         DevnetError::Storage(error) => storage_kind(error),
-        DevnetError::SecretFile(_) | DevnetError::Io { .. } => ExitKind::Failed,
+        DevnetError::SecretFile(error) => secret_kind(error),
+        DevnetError::Io { .. } => ExitKind::Failed,
     }
 }
 
-const fn start_kind(error: &StartError) -> ExitKind {
+fn start_kind(error: &StartError) -> ExitKind {
     match error {
         StartError::Networks(_)
         | StartError::NoOperatorKey
         | StartError::RpcUser(_)
-        | StartError::Network(_)
+        | StartError::Network(NetworkError::InvalidAddress { .. } | NetworkError::UserAgentTooLong { .. })
         | StartError::Rpc(RpcError::OpenWithoutAuth { .. }) => ExitKind::Usage,
+        StartError::Key(error) => secret_kind(error),
         StartError::Storage(error) | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
         StartError::Replay(_) => ExitKind::Corrupt,
         _ => ExitKind::Failed,
     }
 }
 
-const fn votes_kind(error: &VotesError) -> ExitKind {
+fn votes_kind(error: &VotesError) -> ExitKind {
     match error {
         VotesError::Networks(_) | VotesError::NoOperatorKey => ExitKind::Usage,
         VotesError::Storage(error) => storage_kind(error),
+        VotesError::Key(error) => secret_kind(error),
         VotesError::File {
             source: VoteFileError::WrongChain { .. } | VoteFileError::WrongOperator { .. },
             ..
         } => ExitKind::DataDirectory,
-        VotesError::Key(_) | VotesError::NoFork { .. } | VotesError::File { .. } | VotesError::Io { .. } => {
-            ExitKind::Failed
-        }
+        VotesError::NoFork { .. } | VotesError::File { .. } | VotesError::Io { .. } => ExitKind::Failed,
     }
 }
 
 const fn storage_kind(error: &StorageError) -> ExitKind {
     match error {
-        StorageError::InUse { .. } | StorageError::WrongChain { .. } | StorageError::WrongOperator { .. } => {
-            ExitKind::DataDirectory
-        }
+        StorageError::InUse { .. }
+        | StorageError::WrongChain { .. }
+        | StorageError::WrongOperator { .. }
+        | StorageError::WrongKind { .. }
+        | StorageError::UnsupportedVersion { .. }
+        | StorageError::NoJournal { .. } => ExitKind::DataDirectory,
         StorageError::Corrupt { .. }
         | StorageError::MissingSegment { .. }
         | StorageError::Unopenable { .. }
         | StorageError::IndexMalformed { .. } => ExitKind::Corrupt,
         _ => ExitKind::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What systemd's unit leaves down is what a restart does not mend.
+    #[test]
+    fn an_exit_code_tells_what_kind_of_problem_it_was() {
+        let address = "127.0.0.1:24200".parse().unwrap();
+        let path = || PathBuf::from("data/votes");
+        let storage = [
+            (StorageError::NoJournal { path: path() }, ExitKind::DataDirectory),
+            (StorageError::WrongKind { path: path() }, ExitKind::DataDirectory),
+            (StorageError::InUse { path: path(), holder: None }, ExitKind::DataDirectory),
+            (
+                StorageError::UnsupportedVersion { path: path(), expected: 1, found: 2 },
+                ExitKind::DataDirectory,
+            ),
+            (StorageError::MissingSegment { path: path(), repair: "x" }, ExitKind::Corrupt),
+            (StorageError::JournalExists { path: path() }, ExitKind::Failed),
+            (StorageError::Index { reason: "full".to_owned() }, ExitKind::Failed),
+        ];
+        let started = storage.map(|(error, kind)| (CliError::Start(StartError::Storage(error)), kind));
+        let missing = |kind: std::io::ErrorKind| SecretFileError::Io { path: path(), source: kind.into() };
+        // Whoever has the port may be gone at the next start.
+        let (key, text) = ("[rpc] listen_address", "node".to_owned());
+        let others = [
+            (StartError::Network(NetworkError::AddressInUse { address }), ExitKind::Failed),
+            (StartError::Rpc(RpcError::AddressInUse { address, key }), ExitKind::Failed),
+            (StartError::Network(NetworkError::InvalidAddress { key, text }), ExitKind::Usage),
+            (StartError::Rpc(RpcError::OpenWithoutAuth { address }), ExitKind::Usage),
+            (StartError::NoOperatorKey, ExitKind::Usage),
+            (StartError::Key(SecretFileError::Exposed { path: path(), mode: 0o644 }), ExitKind::Usage),
+            (StartError::Key(missing(std::io::ErrorKind::NotFound)), ExitKind::Usage),
+            (StartError::Key(missing(std::io::ErrorKind::StorageFull)), ExitKind::Failed),
+        ];
+        let others = others.map(|(error, kind)| (CliError::Start(error), kind));
+        for (error, kind) in started.into_iter().chain(others) {
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+        let codes = [ExitKind::Failed, ExitKind::Usage, ExitKind::DataDirectory, ExitKind::Corrupt];
+        assert_eq!(codes.map(ExitKind::code), [1, 2, 3, 4]);
     }
 }

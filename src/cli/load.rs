@@ -190,7 +190,8 @@ pub async fn run(args: Args, keys: Vec<SecretKey>) -> Result<(), RpcCommandError
     let tell = |table: Vec<String>| table.iter().try_for_each(|line| say(line));
     if let (false, false, Some(rate), Some(duration)) = (find_peak, ladder, rate, duration) {
         let report = measure(&connection, &keys, Offer { rate, duration, outputs }).await?;
-        return if json { say_json(&report) } else { tell(table(&report)) };
+        if json { say_json(&report) } else { tell(table(&report)) }?;
+        return none_final(&report).map_or(Ok(()), Err);
     }
     let peak = match rate {
         Some(rate) => rate,
@@ -213,6 +214,30 @@ pub async fn run(args: Args, keys: Vec<SecretKey>) -> Result<(), RpcCommandError
     if json { say_json(&ladder) } else { tell(ladder.table()) }
 }
 
+/// That nothing was paid is a failure, whatever was measured.
+fn none_final(report: &LoadReport) -> Option<RpcCommandError> {
+    let Counts { submitted, finalized, .. } = report.counts;
+    if finalized > 0 {
+        return None;
+    }
+    let most = report.reasons.iter().max_by_key(|(_, count)| **count);
+    let why = most.map_or_else(String::new, |(reason, count)| {
+        format!("; {count} were refused: {}", reason.escape_debug())
+    });
+    Some(RpcCommandError::Failed(format!(
+        "none of {submitted} payments became final{why}; `timed status` tells how the network is"
+    )))
+}
+
+/// That a node takes payments of this client, or a down one may: else each payment to it would be refused for want of
+/// credentials. Nothing is sent that could be a payment.
+async fn check_credentials(client: &RpcClient) -> Result<(), RpcCommandError> {
+    match client.call::<TxId>("sendrawtransaction", &[json!("")]).await {
+        Err(error @ RpcCommandError::Unauthorized { .. }) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Offers payments and tells what that showed; progress goes to standard error.
 ///
 /// # Errors
@@ -226,6 +251,9 @@ pub async fn measure(
         connection.all_endpoints(Path::new("."))?.iter().map(RpcClient::connect).collect::<Result<_, _>>()?;
     let first = clients.first().ok_or_else(|| RpcCommandError::Failed("no node was named".to_owned()))?;
     let chain: BlockchainInfo = first.call("getblockchaininfo", &[]).await?;
+    for client in &clients {
+        check_credentials(client).await?;
+    }
     let purse = Purse::new(keys.to_vec(), &chain, usize::from(offer.outputs))?;
     let total = u64::from(offer.rate).saturating_mul(offer.duration.as_secs());
     let wanted = usize::try_from(total.min(u64::from(offer.rate.saturating_mul(COINS_S))))
@@ -594,8 +622,41 @@ mod tests {
         ] {
             assert!(json[name].is_number(), "{name}");
         }
+        let printed = serde_json::to_string(&report).unwrap();
+        let numbers = printed.split(|c: char| !c.is_ascii_digit() && !".e-".contains(c));
+        for number in numbers.filter(|number| number.contains('.')) {
+            let decimals = number.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+            assert!(decimals <= 3, "{number} in {printed}");
+        }
         assert_eq!(node.utxos.lock().len(), 2 * 300 + 1, "of payers and strangers, and the change");
         token.cancel();
+    }
+
+    #[tokio::test]
+    async fn a_node_without_its_cookie_is_told_before_anything_is_sent() {
+        let (directory, token) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let node = FakeNode::funded();
+        let connection = served(node.clone(), directory.path(), &token).await;
+        let without = ConnectionArgs { cookie_files: Vec::new(), ..connection };
+        let offer = Offer { rate: 1, duration: Duration::from_secs(1), outputs: OUTPUTS };
+        let error = measure(&without, &[SecretKey::from_seed(&[1; 32])], offer).await.unwrap_err();
+        assert!(matches!(error, RpcCommandError::Unauthorized { .. }), "{error}");
+        assert!(error.to_string().contains("--cookie-file"), "{error}");
+        token.cancel();
+    }
+
+    #[test]
+    fn a_load_of_which_nothing_is_final_has_failed() {
+        let mut report = LoadReport::default();
+        report.counts.submitted = 9;
+        report.reasons.insert("busy".to_owned(), 7);
+        report.reasons.insert("timeout".to_owned(), 2);
+        let error = none_final(&report).unwrap();
+        assert!(
+            error.to_string().contains("none of 9") && error.to_string().contains("7 were refused: busy")
+        );
+        report.counts.finalized = 1;
+        assert!(none_final(&report).is_none());
     }
 
     #[tokio::test]

@@ -16,7 +16,7 @@ pub struct Args {
     /// The method; `help` lists them
     pub method: String,
     /// Its parameters in their order, each JSON or else a text
-    #[arg(allow_hyphen_values = true)]
+    #[arg(allow_negative_numbers = true)]
     pub params: Vec<String>,
 }
 

@@ -73,7 +73,9 @@ pub fn summary(report: &StatusReport) -> Vec<String> {
         node.mempool_transactions, consensus.certified_waiting
     ));
     lines.push(format!("  Supply       {} TIME", chain.supply_time));
-    lines.extend(chain.warnings.iter().map(|warning| format!("  Warning      {warning}")));
+    // What keeps the node from its work is a warning of the chain as well, and was told above.
+    let warnings = chain.warnings.iter().filter(|warning| !node.reasons.contains(warning));
+    lines.extend(warnings.map(|warning| format!("  Warning      {warning}")));
     lines
 }
 
@@ -92,4 +94,23 @@ pub async fn run(args: Args) -> Result<(), RpcCommandError> {
         return say_json(&report);
     }
     summary(&report).iter().try_for_each(|line| say(line))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rpc::api::NodeApi as _;
+    use crate::rpc::fake_node::FakeNode;
+
+    #[test]
+    fn what_keeps_a_node_from_its_work_is_said_once() {
+        let node = FakeNode::funded();
+        let (mut chain, status) = (node.blockchain_info(), node.node_status());
+        let (reason, other) = (status.reasons[0].clone(), "this version is old".to_owned());
+        chain.warnings = vec![reason.clone(), other.clone()];
+        let text =
+            summary(&StatusReport { node: status, chain, consensus: node.consensus_info() }).join("\n");
+        assert_eq!(text.matches(&reason).count(), 1, "{text}");
+        assert!(text.contains(&format!("Warning      {other}")), "{text}");
+    }
 }

@@ -12,6 +12,7 @@ use crate::rpc::types::{
     AddressUtxo, AddressUtxos, BlockchainInfo, MempoolInfo, TransactionStatus, TransactionStatusInfo,
 };
 use crate::runtime::Clock;
+use crate::runtime::time_text::milliseconds;
 use crate::types::codec::encode;
 use crate::types::{Address, Amount, ChainParameters, OutPoint, Transaction, TxId, TxOut};
 use crate::wallet::{Coin, CoinState};
@@ -176,7 +177,7 @@ pub(super) async fn send_and_wait(
         let status: TransactionStatusInfo = client.call("waitfortransaction", &params).await?;
         outcome.status = status.status;
         if status.status >= TransactionStatus::Final {
-            outcome.finality_ms = Some(started.elapsed().as_secs_f64() * 1_000.0);
+            outcome.finality_ms = Some(milliseconds(started.elapsed()));
             outcome.node_finality_ms = status.finality_latency_ms;
         }
     }

@@ -41,11 +41,11 @@ impl MetricsServer {
         token: CancellationToken,
         tracker: &TaskTracker,
     ) -> Result<RpcHandle, RpcError> {
-        let (listener, local_address) = bind(address).await?;
+        let (listener, local_address) = bind(address, "[metrics] listen_address").await?;
         let connections = Connections::new(Limits::of(CONNECTIONS_MAX));
         let handler = move |connection, request| metrics(render.clone(), connection, request);
         run(listener, connections, token, tracker, handler, || ());
-        tracing::info!(address = %local_address, "metrics are listening");
+        tracing::info!(address = %local_address, "Metrics are listening");
         Ok(RpcHandle { local_address })
     }
 }

@@ -64,11 +64,21 @@ pub enum RpcError {
         /// The address.
         address: SocketAddr,
     },
+    /// Another program listens there.
+    #[error("{address} is in use: stop the other program, or set {key} to another port")]
+    AddressInUse {
+        /// The address.
+        address: SocketAddr,
+        /// The key of the configuration that names it.
+        key: &'static str,
+    },
     /// The address can't be had.
-    #[error("can't listen on {address}: {source}; is another node running, or is the port taken?")]
+    #[error("can't listen on {address}: {source}; check {key}")]
     Bind {
         /// The address.
         address: SocketAddr,
+        /// The key of the configuration that names it.
+        key: &'static str,
         /// What the system said.
         source: std::io::Error,
     },
@@ -87,9 +97,15 @@ pub struct RpcHandle {
     pub local_address: SocketAddr,
 }
 
-/// Binds an address.
-pub(super) async fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), RpcError> {
-    let failed = |source| RpcError::Bind { address, source };
+/// Binds an address, which `key` of the configuration names.
+pub(super) async fn bind(
+    address: SocketAddr,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), RpcError> {
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::AddrInUse => RpcError::AddressInUse { address, key },
+        _ => RpcError::Bind { address, key, source },
+    };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     Ok((listener, bound))
@@ -140,7 +156,7 @@ impl RpcServer {
         if !address.ip().is_loopback() && config.cookie_path.is_none() && config.users.is_empty() {
             return Err(RpcError::OpenWithoutAuth { address });
         }
-        let (listener, bound) = bind(address).await?;
+        let (listener, bound) = bind(address, "[rpc] listen_address").await?;
         let authenticator = Arc::new(Authenticator::start(config.cookie_path, config.users)?);
         let methods: Methods = module(Context { node: node.clone(), stopping: token.clone() })?.into();
         let (stop, stop_sender) = stop_channel();

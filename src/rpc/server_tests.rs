@@ -12,7 +12,7 @@ use super::super::fake_node::{FakeNode, PEER, block, masternode, output};
 use super::super::finality_proof;
 use super::super::limits::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
 use super::super::methods::{METHODS, openrpc};
-use super::super::metrics_server::MetricsServer;
+use super::super::metrics_server::{MetricsServer, Render};
 use super::super::types::address_of;
 use super::*;
 use crate::runtime::config::RpcRole;
@@ -492,8 +492,12 @@ async fn starting_fails_with_the_address_in_words() {
     let start =
         |config| RpcServer::start(config, FakeNode::funded(), CancellationToken::new(), &fixture.tracker);
     let taken = start(config(fixture.address)).await.unwrap_err();
-    assert!(matches!(taken, RpcError::Bind { address, .. } if address == fixture.address));
-    assert!(taken.to_string().contains(&fixture.address.to_string()));
+    assert!(matches!(taken, RpcError::AddressInUse { address, .. } if address == fixture.address));
+    let said = taken.to_string();
+    assert!(said.contains(&fixture.address.to_string()) && said.contains("[rpc] listen_address"), "{said}");
+    let (render, token) = (Arc::new(String::new) as Render, CancellationToken::new());
+    let taken = MetricsServer::start(fixture.address, render, token, &fixture.tracker).await.unwrap_err();
+    assert!(taken.to_string().contains("[metrics] listen_address"), "{taken}");
     let open = start(config("0.0.0.0:0".parse().unwrap())).await.unwrap_err();
     assert!(matches!(open, RpcError::OpenWithoutAuth { .. }));
     assert!(fixture.cookie_path.exists(), "a server that did not start leaves the other's cookie alone");

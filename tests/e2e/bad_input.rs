@@ -29,8 +29,15 @@ fn a_node_that_can_not_start_says_why() {
     let address = format!("127.0.0.1:{}", devnet_p2p_port(0).unwrap());
     let taken = TcpListener::bind(&address).unwrap();
     let (code, said) = run_node(&config, &output);
-    assert!(code != 0 && said.contains(&address), "{code}: {said}");
+    assert!(code == 1 && said.contains(&address), "{code}: {said}");
     drop(taken);
+
+    let votes = config.parent().unwrap().join("data/votes");
+    let aside = votes.with_extension("aside");
+    std::fs::rename(&votes, &aside).unwrap();
+    let (code, said) = run_node(&config, &output);
+    assert!(code == 3 && said.contains("timed votes new"), "{code}: {said}");
+    std::fs::rename(&aside, &votes).unwrap();
 
     net.nodes[0].start();
     let twin = config.parent().unwrap().join("twin.toml");

@@ -139,6 +139,9 @@ fn a_masternode_registers_votes_is_jailed_comes_back_and_leaves_with_its_collate
     let registered = register(&mut operator, &fifth);
     let (id, witness) = (registered.id, &net.nodes[0]);
     assert_eq!((registered.tier.as_deref(), registered.weight), (Some("bronze"), 1));
+    let config = operator.config();
+    let said = operator.types(&["masternode", "status", "--config", path(&config)], 0);
+    assert!(said.contains("the node that was asked"), "it has no connection to itself: {said}");
     wait_masternode(witness, id, "its votes", votes);
     fifth.wait_state(NodeState::Voting);
 
@@ -146,8 +149,8 @@ fn a_masternode_registers_votes_is_jailed_comes_back_and_leaves_with_its_collate
     wait_masternode(witness, id, "its jailing", |info| info.state == "jailed" && info.in_set.is_none());
     fifth.start();
     fifth.wait_height(witness.height());
-    let key = operator.home.join("operator.key");
-    operator.masternode(&["unjail", "--operator-key", path(&key), "--wait"]);
+    // The configuration names the key.
+    operator.masternode(&["unjail", "--wait"]);
     wait_masternode(witness, id, "its votes after it is un-jailed", votes);
 
     operator.masternode(&["exit", "--wait"]);

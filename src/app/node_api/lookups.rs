@@ -13,6 +13,7 @@ use crate::mempool::Stage;
 use crate::protocol::masternodes::Receipt;
 use crate::rpc::api::NodeApiError;
 use crate::rpc::types::{ReceiptInfo, TransactionStatus, TransactionStatusInfo};
+use crate::runtime::time_text::milliseconds;
 use crate::types::{BlockHash, CommittedBlock, Height, OutPoint, Released, Transaction, TxId};
 use crate::utxo::{OutputState, UtxoManager};
 
@@ -127,9 +128,7 @@ impl AppContext {
             accepted_ms: times.map(|times| times.accepted_ms),
             certified_ms: times.and_then(|times| times.certified_ms),
             final_ms: times.and_then(|times| times.final_ms),
-            finality_latency_ms: times
-                .and_then(|times| times.latency)
-                .map(|latency| latency.as_secs_f64() * 1_000.0),
+            finality_latency_ms: times.and_then(|times| times.latency).map(milliseconds),
             height: course.height,
             block_hash,
             confirmations: course

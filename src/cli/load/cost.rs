@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::super::rpc_client::RpcClient;
+use super::meter::rounded;
 use crate::rpc::types::{NetTotals, ResourceInfo};
 use crate::runtime::Clock;
 
@@ -95,6 +96,7 @@ impl CostSample {
                 *stages.entry(stage.clone()).or_insert(0.0) += each(more);
             }
         }
+        stages.values_mut().for_each(|us| *us = rounded(*us));
         let process = pairs.iter().map(|(before, after)| after.process_us - before.process_us).sum();
         let syncs =
             pairs.iter().map(|(before, after)| after.log_syncs.saturating_sub(before.log_syncs)).sum();
@@ -103,13 +105,16 @@ impl CostSample {
         let seconds =
             self.at.saturating_duration_since(before.at).max(Duration::from_millis(1)).as_secs_f64();
         Some(LoadCost {
-            cpu_us_per_payment: each(process),
-            generator_us_per_payment: float(self.generator_us.saturating_sub(before.generator_us))
-                / float(payments),
+            cpu_us_per_payment: rounded(each(process)),
+            generator_us_per_payment: rounded(
+                float(self.generator_us.saturating_sub(before.generator_us)) / float(payments),
+            ),
             stages_us_per_payment: stages,
-            received_bytes_per_payment: received,
-            received_bytes_per_payment_byte: received * float(submitted) / float(submitted_bytes as u64),
-            log_syncs_per_s: float(syncs) / float(nodes as u64) / seconds,
+            received_bytes_per_payment: rounded(received),
+            received_bytes_per_payment_byte: rounded(
+                received * float(submitted) / float(submitted_bytes as u64),
+            ),
+            log_syncs_per_s: rounded(float(syncs) / float(nodes as u64) / seconds),
         })
     }
 }

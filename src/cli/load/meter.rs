@@ -15,6 +15,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::coins::Coin;
+use crate::runtime::time_text::milliseconds;
 use crate::types::TxId;
 
 /// The greatest latency that is told apart.
@@ -89,8 +90,13 @@ pub(super) struct Outcome {
     pub reasons: BTreeMap<String, u64>,
 }
 
+/// A figure to three decimals.
+pub(super) fn rounded(figure: f64) -> f64 {
+    (figure * 1_000.0).round() / 1_000.0
+}
+
 fn percentiles(histogram: &Histogram<u64>) -> Percentiles {
-    let ms = |us: u64| Duration::from_micros(us).as_secs_f64() * 1_000.0;
+    let ms = |us: u64| milliseconds(Duration::from_micros(us));
     let at =
         |quantile: f64| if histogram.is_empty() { 0.0 } else { ms(histogram.value_at_quantile(quantile)) };
     let max_ms = if histogram.is_empty() { 0.0 } else { ms(histogram.max()) };
@@ -225,7 +231,7 @@ impl Meter {
             submitted_bytes: self.submitted_bytes,
             latency: percentiles(&self.latency),
             node_latency: percentiles(&self.node_latency),
-            final_per_s: if active_ms == 0 { 0.0 } else { finalized / seconds },
+            final_per_s: if active_ms == 0 { 0.0 } else { rounded(finalized / seconds) },
             longest_gap,
             reasons: self.reasons,
         }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{Counts, LoadReport, OUTPUTS, Offer, RATE_MAX, measure};
 use crate::cli::output::notice;
 use crate::cli::rpc_client::{ConnectionArgs, RpcCommandError};
+use crate::runtime::time_text::milliseconds;
 use crate::types::SecretKey;
 
 /// The rate that a search begins with.
@@ -118,7 +119,7 @@ pub(super) async fn find_peak(
         runs.push(report);
         tokio::time::sleep(REST).await;
     }
-    Ok(PeakReport { peak_per_s: kept, p99_limit_ms: p99_limit.as_secs_f64() * 1_000.0, runs })
+    Ok(PeakReport { peak_per_s: kept, p99_limit_ms: milliseconds(p99_limit), runs })
 }
 
 /// Climbs the ladder.

@@ -14,8 +14,12 @@ use super::sent::{Intent, tell};
 use super::{SpendArgs, all, find_or_only};
 use crate::rpc::types::{JailReason, MasternodeInfo};
 use crate::runtime::key_file::read_key_file;
+use crate::runtime::{Config, ConfigSources};
 use crate::types::{Address, PublicKey};
 use crate::wallet::masternode::{Change, build_exit, build_unjail};
+
+/// Where an operator key is when nothing else is said.
+const OPERATOR_KEY_FILE: &str = "operator.key";
 
 /// Flags of `timed masternode update`.
 #[derive(Debug, clap::Args)]
@@ -54,11 +58,27 @@ pub(super) struct ExitArgs {
 pub(super) struct UnjailArgs {
     /// Which masternode, by its id or the first digits of it; without it the one that has the operator key.
     id: Option<String>,
-    /// The file with the masternode's operator key, which signs; any account may pay.
-    #[arg(long, value_name = "FILE", default_value = "operator.key")]
-    operator_key: PathBuf,
+    /// The file with the masternode's operator key, which signs; any account may pay. Without it the one that the
+    /// configuration of --config names, else operator.key.
+    #[arg(long, value_name = "FILE")]
+    operator_key: Option<PathBuf>,
     #[command(flatten)]
     spend: SpendArgs,
+}
+
+impl UnjailArgs {
+    /// Where the operator key is.
+    fn operator_key_path(&self) -> Result<PathBuf, CliError> {
+        let configured = |path: &PathBuf| -> Result<Option<PathBuf>, CliError> {
+            let config = Config::load(&ConfigSources::of_process(Some(path.clone())))?;
+            Ok(config.masternode.operator_key)
+        };
+        Ok(match (&self.operator_key, &self.spend.connection.config) {
+            (Some(named), _) => named.clone(),
+            (None, Some(config)) => configured(config)?.unwrap_or_else(|| OPERATOR_KEY_FILE.into()),
+            (None, None) => OPERATOR_KEY_FILE.into(),
+        })
+    }
 }
 
 fn refused(problem: String) -> CliError {
@@ -181,7 +201,7 @@ pub(super) async fn exit(args: &ExitArgs) -> Result<(), CliError> {
 
 /// Runs `timed masternode unjail`.
 pub(super) async fn unjail(args: &UnjailArgs) -> Result<(), CliError> {
-    let operator = read_key_file(&args.operator_key)?;
+    let operator = read_key_file(&args.operator_key_path()?)?;
     let key = operator.public();
     let owner = args.spend.owner.open_to_spend()?;
     let client = args.spend.connection.client()?;
@@ -198,6 +218,10 @@ pub(super) async fn unjail(args: &UnjailArgs) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use clap::Parser as _;
+
     use super::*;
     use crate::rpc::fake_node::masternode;
     use crate::rpc::types::PendingChanges;
@@ -236,6 +260,35 @@ mod tests {
             assert!(check_unjail(&slashed, &key).unwrap_err().contains("for good"));
         }
         assert!(check_unjail(&left, &key).unwrap_err().contains("register a new one"));
+    }
+
+    #[derive(clap::Parser)]
+    struct Typed {
+        #[command(flatten)]
+        unjail: UnjailArgs,
+    }
+
+    #[test]
+    fn the_operator_key_is_that_of_the_configuration_unless_it_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config.toml");
+        let path_of = |arguments: &[&str]| {
+            let typed = Typed::parse_from([&["unjail"][..], arguments].concat());
+            typed.unjail.operator_key_path().unwrap()
+        };
+        let named = ["--config", config.to_str().unwrap()];
+        for (text, expected) in [
+            ("[node]\nnetwork = \"devnet\"\n", OPERATOR_KEY_FILE.into()),
+            ("[masternode]\nenabled = true\noperator_key = \"mine.key\"\n", home.path().join("mine.key")),
+        ] {
+            std::fs::write(&config, text).unwrap();
+            assert_eq!(path_of(&named), expected);
+            assert_eq!(
+                path_of(&[&named[..], &["--operator-key", "other.key"]].concat()),
+                Path::new("other.key")
+            );
+        }
+        assert_eq!(path_of(&[]), Path::new(OPERATOR_KEY_FILE));
     }
 
     #[test]

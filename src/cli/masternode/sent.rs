@@ -14,7 +14,7 @@ use crate::rpc::types::{
     BlockchainInfo, ConsensusInfo, MasternodePayload, ReceiptInfo, TransactionStatus, TransactionStatusInfo,
 };
 use crate::runtime::Clock;
-use crate::runtime::time_text::{duration_words, time_from_now};
+use crate::runtime::time_text::{duration_words, milliseconds, time_from_now};
 use crate::types::{Amount, Height, MasternodeId, Network, TimeMs, TxId};
 use crate::wallet::BuiltTransaction;
 
@@ -102,7 +102,7 @@ pub(super) async fn tell(
             duration_words(FINALITY_WAIT_MS / 1_000)
         )));
     }
-    let finality_ms = started.elapsed().as_secs_f64() * 1_000.0;
+    let finality_ms = milliseconds(started.elapsed());
     report.finality_ms = Some(finality_ms);
     if !spend.json {
         say(&format!(

@@ -83,9 +83,10 @@ pub(super) async fn list(args: &ListArgs) -> Result<(), RpcCommandError> {
 /// Runs `timed masternode status`.
 pub(super) async fn status(args: &StatusArgs) -> Result<(), RpcCommandError> {
     let client = args.connection.client()?;
+    let node: NodeStatus = client.call("getnodestatus", &[]).await?;
     let masternode = match &args.id {
         Some(digits) => find(&all(&client).await?, digits)?.clone(),
-        None => own(&client).await?,
+        None => own(&client, &node).await?,
     };
     if args.json {
         return say_json(&masternode);
@@ -93,17 +94,17 @@ pub(super) async fn status(args: &StatusArgs) -> Result<(), RpcCommandError> {
     let chain: BlockchainInfo = client.call("getblockchaininfo", &[]).await?;
     let consensus: ConsensusInfo = client.call("getconsensusinfo", &[]).await?;
     let duration_ms = chain.parameters.epoch_duration_ms;
+    let is_asked = node.masternode == Some(masternode.id);
     let clock = Times {
         now: Clock.now_ms(),
         epoch_end: consensus.epoch_start_ms.map(|start| start.saturating_add(duration_ms)),
         unbonding_ms: chain.parameters.unbonding_time_ms,
     };
-    summary(&masternode, &clock).iter().try_for_each(|line| say(line))
+    summary(&masternode, is_asked, &clock).iter().try_for_each(|line| say(line))
 }
 
 /// The masternode that the node votes for.
-async fn own(client: &RpcClient) -> Result<MasternodeInfo, RpcCommandError> {
-    let node: NodeStatus = client.call("getnodestatus", &[]).await?;
+async fn own(client: &RpcClient, node: &NodeStatus) -> Result<MasternodeInfo, RpcCommandError> {
     let Some(id) = node.masternode else {
         for reason in &node.reasons {
             output::notice(reason);
@@ -217,8 +218,8 @@ fn collateral_lines(masternode: &MasternodeInfo, times: &Times) -> Vec<String> {
     lines
 }
 
-/// The lines for people.
-fn summary(masternode: &MasternodeInfo, times: &Times) -> Vec<String> {
+/// The lines for people. `is_asked` says that it is the masternode of the very node that tells.
+fn summary(masternode: &MasternodeInfo, is_asked: bool, times: &Times) -> Vec<String> {
     let mut lines = vec![format!("Masternode {}", masternode.id)];
     let mut push = |name: &str, texts: Vec<String>| {
         let names = std::iter::once(name).chain(std::iter::repeat(""));
@@ -239,7 +240,11 @@ fn summary(masternode: &MasternodeInfo, times: &Times) -> Vec<String> {
     push("Owner", vec![masternode.owner.to_string()]);
     push("Rewards to", vec![masternode.payout.to_string()]);
     push("Operator key", vec![masternode.operator_key.to_string()]);
-    let connected = if masternode.connected { "connected" } else { "not connected here" };
+    let connected = match (is_asked, masternode.connected) {
+        (true, _) => "the node that was asked",
+        (false, true) => "connected",
+        (false, false) => "not connected here",
+    };
     push("Node", vec![format!("{}, {connected}", masternode.address.escape_debug())]);
     if let Some(pending) = &masternode.pending {
         let changes = [
@@ -265,7 +270,7 @@ mod tests {
     fn text(change: impl FnOnce(&mut MasternodeInfo)) -> String {
         let mut changed = masternode();
         change(&mut changed);
-        summary(&changed, &TIMES).join("\n")
+        summary(&changed, false, &TIMES).join("\n")
     }
 
     fn in_set(masternode: &mut MasternodeInfo, signed: u32, absent: bool) {
@@ -335,6 +340,16 @@ mod tests {
         let mut masternode = masternode();
         (masternode.weight, masternode.effective_weight) = (100, 5);
         assert!(table(&[masternode]).contains("5 of 100"));
+    }
+
+    /// A node has no connection to itself.
+    #[test]
+    fn a_node_does_not_say_of_itself_that_it_is_not_connected() {
+        let mut masternode = masternode();
+        masternode.connected = false;
+        let of = |is_asked| summary(&masternode, is_asked, &TIMES).join("\n");
+        assert!(of(false).contains("not connected here"), "{}", of(false));
+        assert!(of(true).contains("the node that was asked") && !of(true).contains("not connected"));
     }
 
     #[test]
