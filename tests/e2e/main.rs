@@ -40,6 +40,7 @@ mod page;
 mod payment;
 mod proof;
 mod raw_peer;
+mod readme;
 mod signals;
 mod slow_callers;
 mod stop;
