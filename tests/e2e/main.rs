@@ -38,6 +38,7 @@ mod offline_signing;
 mod own_network;
 mod page;
 mod payment;
+mod prometheus;
 mod proof;
 mod raw_peer;
 mod readme;
