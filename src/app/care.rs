@@ -1,11 +1,11 @@
 //! Care of a data directory: checking it, building its index again, giving back room, copies and what comes of them.
 //!
 //! # Place
-//! `timed db` calls these. Everything here blocks. Beside [`backup`](self::backup), which reads a running node's
+//! `timed db` calls these. Everything here blocks. Beside [`backup`], which reads a running node's
 //! files too, all of it holds the directory's lock.
 //!
 //! # Invariants
-//! - INV-CARE-1: block log and vote journal are changed by [`repair`](self::repair) alone, which cuts the block log and
+//! - INV-CARE-1: block log and vote journal are changed by [`repair`] alone, which cuts the block log and
 //!   deletes nothing of it. No command changes a vote journal.
 //! - INV-CARE-2: what is made appears under its name when it is whole and synced, and not before.
 //!

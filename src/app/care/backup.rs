@@ -2,7 +2,7 @@
 //!
 //! # Place
 //! `timed db backup`, of a node that runs or does not. A backup is a tar archive whose first file is a
-//! [`Manifest`](super::manifest::Manifest).
+//! [`Manifest`].
 //!
 //! A running node is not asked: it only appends to its block log, each record is checked by itself, and one that is whole
 //! is a committed block, whether or not the node has synced it yet. So what is whole in the files when they are read is a
