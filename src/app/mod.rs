@@ -1,6 +1,7 @@
 //! Wires the services of a node together, starts and stops them.
 
 mod admission;
+pub mod care;
 pub mod context;
 pub mod devnet;
 pub mod feeds;

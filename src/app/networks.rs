@@ -57,7 +57,7 @@ pub enum NetworksError {
         source: std::io::Error,
     },
     /// It breaks a rule.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}; `timed genesis check {path}` names all that is wrong with it")]
     Document {
         /// Which file.
         path: PathBuf,

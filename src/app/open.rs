@@ -191,7 +191,7 @@ fn operator_key(config: &Config) -> Result<Option<SecretKey>, StartError> {
 /// Opens the store of an index, or makes it.
 type OpenStore<'a> = &'a mut dyn FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError>;
 
-fn engine(config: &Config) -> impl FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError> {
+pub(super) fn engine(config: &Config) -> impl FnMut(&Path) -> Result<Box<dyn IndexStore>, StorageError> {
     // The other half is the UTXO manager's cache.
     let cache_mib = (config.storage.half_cache_bytes() >> 20).max(8);
     let engine = config.storage.engine;
@@ -204,7 +204,7 @@ fn engine(config: &Config) -> impl FnMut(&Path) -> Result<Box<dyn IndexStore>, S
 }
 
 /// Where the index of an engine is: each has a place of its own, so that one who changes the engine can change back.
-fn index_path(config: &Config, engine: StorageEngine) -> PathBuf {
+pub(super) fn index_path(config: &Config, engine: StorageEngine) -> PathBuf {
     config.node.data_dir.join(match engine {
         StorageEngine::Sled => "index",
         StorageEngine::Fjall => "index-fjall",
@@ -278,12 +278,15 @@ fn try_index(
 }
 
 /// Why an index can't be brought forward from this log, if it can't.
-fn misfit(
+pub(super) fn misfit(
     index: &Index,
     genesis: &GenesisDocument,
     blocks: &BlockReader<RealDisk>,
 ) -> Result<Option<String>, StorageError> {
     let Some(highest) = index.highest_written()? else { return Ok(None) };
+    if let Some(format) = index.unknown_format()? {
+        return Ok(Some(format!("another version of the program wrote it, in format {format}")));
+    }
     let tip = blocks.height();
     if highest > tip {
         return Ok(Some(format!("it has seen block {highest}, the block log ends at {tip}")));

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::rpc_client::RpcCommandError;
 use crate::app::StartError;
+use crate::app::care::CareError;
 use crate::app::devnet::DevnetError;
 use crate::app::networks::NetworksError;
 use crate::app::vote_file::VoteFileError;
@@ -125,6 +126,15 @@ pub enum CliError {
     /// The vote journal can't be made, exported or imported.
     #[error(transparent)]
     Votes(#[from] VotesError),
+    /// Care of a data directory did not do what was asked.
+    #[error(transparent)]
+    Care(#[from] CareError),
+    /// A check found data of another network, key or version, which was told.
+    #[error("{0}")]
+    Foreign(String),
+    /// A check found damage, which was told.
+    #[error("{0}")]
+    Damaged(String),
     /// The data directory can't be used.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -161,6 +171,9 @@ impl CliError {
             Self::Votes(error) => votes_kind(error),
             Self::Storage(error) => storage_kind(error),
             Self::SecretFile(error) => secret_kind(error),
+            Self::Care(error) => care_kind(error),
+            Self::Foreign(_) => ExitKind::DataDirectory,
+            Self::Damaged(_) => ExitKind::Corrupt,
             Self::Logging(_)
             | Self::Signals(_)
             | Self::Task(_)
@@ -241,15 +254,34 @@ fn votes_kind(error: &VotesError) -> ExitKind {
     }
 }
 
+const fn care_kind(error: &CareError) -> ExitKind {
+    match error {
+        CareError::Networks(_) | CareError::NoOperatorKey => ExitKind::Usage,
+        CareError::Storage(error) | CareError::Replay(ReplayError::Storage(error)) => storage_kind(error),
+        CareError::Replay(_)
+        | CareError::BadIndex { .. }
+        | CareError::Damaged { .. }
+        | CareError::BadBackup { .. } => ExitKind::Corrupt,
+        CareError::OtherFormat { .. } => ExitKind::DataDirectory,
+        CareError::Key(_)
+        | CareError::CpuPool(_)
+        | CareError::NoData { .. }
+        | CareError::NoIndex { .. }
+        | CareError::Exists { .. }
+        | CareError::NotEmpty { .. }
+        | CareError::Io { .. } => ExitKind::Failed,
+    }
+}
+
 const fn storage_kind(error: &StorageError) -> ExitKind {
     match error {
         StorageError::InUse { .. }
         | StorageError::WrongChain { .. }
         | StorageError::WrongOperator { .. }
-        | StorageError::WrongKind { .. }
         | StorageError::UnsupportedVersion { .. }
         | StorageError::NoJournal { .. } => ExitKind::DataDirectory,
         StorageError::Corrupt { .. }
+        | StorageError::WrongKind { .. }
         | StorageError::MissingSegment { .. }
         | StorageError::Unopenable { .. }
         | StorageError::IndexMalformed { .. } => ExitKind::Corrupt,

@@ -10,6 +10,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub mod config;
 mod confirm;
+pub mod db;
 pub mod devnet;
 pub mod doctor;
 mod duration;
@@ -24,6 +25,7 @@ pub mod masternode;
 mod offline;
 pub mod output;
 pub mod password;
+mod progress;
 pub mod receipt;
 pub mod rpc;
 pub mod rpc_client;
@@ -79,6 +81,8 @@ enum Command {
     Masternode(masternode::Args),
     /// Make, export and import the journal that keeps an operator key from contradicting itself.
     Votes(votes::Args),
+    /// Check, repair, shrink, back up and restore a data directory.
+    Db(db::Args),
     /// Say what a node is doing.
     Status(status::Args),
     /// Watch a node: a live dashboard in the terminal.
@@ -112,6 +116,7 @@ impl Command {
             Self::Tx(args) => tx::run(args).await,
             Self::Masternode(args) => masternode::run(args).await,
             Self::Votes(args) => votes::run(&args).await,
+            Self::Db(args) => db::run(args).await,
             Self::Status(args) => Ok(status::run(args).await?),
             Self::Top(args) => top::run(args).await,
             Self::Doctor(args) => doctor::run(args).await,

@@ -41,7 +41,7 @@ pub enum ReplayError {
     Genesis(#[from] GenesisError),
     /// A block of the log does not follow from those before it.
     #[error(
-        "block {height} of the block log is not valid: {source}; move the data directory's blocks/ and index/ aside and start again: the node fetches the blocks from its peers"
+        "block {height} of the block log is not valid: {source}; `timed db repair --deep` keeps the blocks before it, and the node fetches the rest from its peers"
     )]
     Block {
         /// Its height.
@@ -51,7 +51,7 @@ pub enum ReplayError {
     },
     /// The log lacks a block below its height.
     #[error(
-        "the block log lacks block {0}; move the data directory's blocks/ and index/ aside and start again: the node fetches the blocks from its peers"
+        "the block log lacks block {0}; `timed db repair` keeps the blocks before it, and the node fetches the rest from its peers"
     )]
     Missing(Height),
 }

@@ -106,7 +106,7 @@ fn encode_payload(block: &LoggedBlock) -> Vec<u8> {
 }
 
 /// Height, committed block, spent entries.
-fn split_payload(payload: &[u8]) -> Option<(Height, &[u8], &[u8])> {
+pub(super) fn split_payload(payload: &[u8]) -> Option<(Height, &[u8], &[u8])> {
     let (height, rest) = payload.split_first_chunk::<8>()?;
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (committed, spent) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
@@ -235,6 +235,12 @@ impl<D: Disk> BlockLog<D> {
 }
 
 impl<D: Disk> BlockReader<D> {
+    /// Reads the blocks at these places, of a log that nobody appends to.
+    pub(super) fn over(disk: D, dir: &Path, positions: Vec<Position>) -> Self {
+        let reader = SegmentReader::new(disk, dir, SegmentKind::Blocks);
+        Self { reader, positions: Arc::new(RwLock::new(positions)) }
+    }
+
     /// Height of the last durable block; 0 if there is none.
     #[must_use]
     pub fn height(&self) -> Height {
@@ -278,4 +284,4 @@ impl<D: Disk> BlockReader<D> {
 
 #[cfg(test)]
 #[path = "block_log_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -10,7 +10,7 @@ use crate::types::{
     TxId, TxOut,
 };
 
-const CHAIN: ChainId = ChainId([7; 32]);
+pub(in crate::storage) const CHAIN: ChainId = ChainId([7; 32]);
 /// Small segments, so that a few blocks need several.
 const SMALL: u64 = 1_500;
 
@@ -49,7 +49,7 @@ fn block_with_memo(height: Height, memo: Vec<u8>) -> LoggedBlock {
     LoggedBlock { committed, spent: vec![UtxoEntry { output, height: height - 1 }] }
 }
 
-fn block(height: Height) -> LoggedBlock {
+pub(in crate::storage) fn block(height: Height) -> LoggedBlock {
     block_with_memo(height, vec![9; usize::try_from(height % 50).unwrap()])
 }
 
@@ -164,7 +164,7 @@ fn a_flipped_bit_is_cut_off_as_a_torn_end_or_named_but_never_served() {
             }
             Err(StorageError::Corrupt { repair, .. }) => {
                 assert!(bit / 8 < last_start, "bit {bit} of the last record is a torn end");
-                assert!(repair.contains("move the directory aside"));
+                assert!(repair.contains("timed db repair"));
             }
             Err(other) => panic!("bit {bit}: {other}"),
         }

@@ -48,7 +48,7 @@ pub enum StorageError {
         repair: &'static str,
     },
     /// A file of this kind that another version of the program wrote.
-    #[error("{} has format version {found}, this program reads {expected}; use the version that wrote it", path.display())]
+    #[error("{} has format version {found}, this program reads {expected}; start the version of timed that wrote it (a newer one, if {found} is larger), or `timed db restore` a backup of this version's time", path.display())]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
@@ -58,13 +58,13 @@ pub enum StorageError {
         found: u16,
     },
     /// A block log where a vote journal is expected, or the other way round.
-    #[error("{} is a file of another kind; was a directory exchanged?", path.display())]
+    #[error("{} is a file of another kind; was a directory exchanged? `timed db check` says which files are as they should be", path.display())]
     WrongKind {
         /// The file.
         path: PathBuf,
     },
     /// The data belongs to another network.
-    #[error("{} belongs to chain {found}, the genesis document is of {expected}; choose the right network or another data directory (a devnet that was made anew is a new chain)", path.display())]
+    #[error("{} belongs to chain {found}, the genesis document is of {expected}; choose the right network or another data directory (a devnet that was made anew is a new chain); `timed db check` names all files of another chain", path.display())]
     WrongChain {
         /// The file or directory.
         path: PathBuf,
@@ -122,7 +122,7 @@ pub enum StorageError {
         spent: usize,
     },
     /// The index can't be opened or read, and has to be made again from the block log.
-    #[error("the index {} is unusable: {reason}; remove the directory, the node builds it again from the block log", path.display())]
+    #[error("the index {} is unusable: {reason}; `timed db reindex` builds it again from the block log", path.display())]
     Unopenable {
         /// The index's directory.
         path: PathBuf,
@@ -130,7 +130,9 @@ pub enum StorageError {
         reason: String,
     },
     /// The index database failed while it was in use.
-    #[error("the index failed: {reason}; check the disk and restart the node")]
+    #[error(
+        "the index failed: {reason}; check the disk and restart the node, which builds a damaged index again, as `timed db reindex` does"
+    )]
     Index {
         /// What the database said.
         reason: String,
@@ -145,7 +147,7 @@ pub enum StorageError {
     },
     /// A value of the index that is not what its key promises.
     #[error(
-        "the index holds a malformed value in {tree}; remove it, the node builds it again from the block log"
+        "the index holds a malformed value in {tree}; `timed db reindex` builds it again from the block log"
     )]
     IndexMalformed {
         /// In which tree.

@@ -33,7 +33,7 @@ use super::index_history::{self, BlockHistory, HistoryEntry, HistoryPlace, Range
 use super::index_records::{
     OUTPUTS_A_RECORD, OutputRecord, address_key, address_prefix, outpoint_of_address, record_key, spent_key,
 };
-use super::index_store::{Change, IndexStore, Tree, VALUE_BYTES_MAX, put};
+use super::index_store::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX, put};
 use super::index_window::{IndexWindow, WindowChange};
 use crate::protocol::masternodes::Receipt;
 use crate::types::codec::{decode, encode};
@@ -134,6 +134,9 @@ pub struct Mark {
     pub state: Vec<u8>,
 }
 
+/// What keys and values look like. It changes when a program of an older version would misread them.
+const FORMAT: u32 = 1;
+const KEY_FORMAT: &[u8] = b"format";
 const KEY_MARK: &[u8] = b"mark";
 const KEY_HIGHEST: &[u8] = b"highest";
 const STATE_PREFIX: &[u8] = b"piece/";
@@ -388,6 +391,25 @@ impl Index {
         Ok(Some(Mark { height, block_hash, state }))
     }
 
+    /// The format of an index that another version of the program wrote, which can't be used: build it again. Those of
+    /// the first versions say none; what they lack is looked for by itself.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn unknown_format(&self) -> Result<Option<u32>, StorageError> {
+        Ok(self.get::<u32>(Tree::State, KEY_FORMAT)?.filter(|format| *format != FORMAT))
+    }
+
+    /// At most `limit` entries of a tree behind a key, in order.
+    pub(super) fn scan(
+        &self,
+        tree: Tree,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Entries, StorageError> {
+        self.window.scan_prefix(tree, &[], after, limit)
+    }
+
     /// The highest block of which anything may be in the store; `None` if nothing ever was. If it is above the block
     /// log's height, the log has lost its end to damage, and the index has to be built again.
     ///
@@ -464,6 +486,7 @@ impl Index {
         changes.extend(entries);
         if *height == 0 {
             range.begin(0, &mut changes);
+            changes.push(WindowChange::new(Tree::State, KEY_FORMAT.to_vec(), encode(&FORMAT), false));
         }
         if is_next && Range::after(history) != range {
             Range::after(history).begin(height.saturating_add(1), &mut changes);

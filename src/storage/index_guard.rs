@@ -124,6 +124,16 @@ impl IndexGuard {
         Ok(aside)
     }
 
+    /// Forgets the mark of a damaged index, in whose place is another one.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn forget_damage(path: &Path) -> Result<(), StorageError> {
+        let mark = beside(path, MARK_SUFFIX);
+        missing_is_fine(fs::remove_file(&mark)).map_err(StorageError::io("remove", &mark))?;
+        sync_parent(path)
+    }
+
     fn run<T>(
         &self,
         work: impl FnOnce(&dyn IndexStore) -> Result<T, StorageError>,

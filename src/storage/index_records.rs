@@ -55,6 +55,17 @@ impl OutputRecord {
     }
 }
 
+/// The outputs of a record, spent ones too, by the record's key; `None` if it is no key of a record.
+pub(super) fn outputs_of_record(key: &[u8], record: &OutputRecord) -> Option<Vec<(OutPoint, UtxoEntry)>> {
+    let (txid, group) = key.split_first_chunk::<32>()?;
+    let first = u32::from_be_bytes(group.try_into().ok()?).checked_mul(OUTPUTS_A_RECORD)?;
+    let output = |(place, output): &(u8, TxOut)| {
+        let outpoint = OutPoint { txid: TxId(*txid), index: first.checked_add(u32::from(*place))? };
+        Some((outpoint, UtxoEntry { output: *output, height: record.height }))
+    };
+    record.outputs.iter().map(output).collect()
+}
+
 /// A transaction and a number, so that the keys of one transaction are in order.
 fn numbered(mut key: Vec<u8>, txid: &TxId, number: u32) -> Vec<u8> {
     key.extend_from_slice(&txid.0);

@@ -134,7 +134,7 @@ pub struct JournalIdentity {
 }
 
 impl JournalIdentity {
-    const fn of_segments(self, origin: JournalOrigin) -> Identity {
+    pub(super) const fn of_segments(self, origin: JournalOrigin) -> Identity {
         let Self { chain_id, operator } = self;
         Identity { kind: SegmentKind::Votes, chain_id, operator, origin }
     }

@@ -53,11 +53,12 @@ impl SegmentKind {
     pub(super) const fn repair(self) -> &'static str {
         match self {
             Self::Blocks => {
-                "move the directory aside and start the node: it fetches the blocks from its peers again"
+                "`timed db repair` keeps the blocks before it, and the node fetches the rest from its peers"
             }
             Self::Votes => {
-                "restore the directory from a copy that holds every vote sent so far; without one this operator key must \
-                 not vote again in the current epoch: move the directory aside and make a journal with `timed votes new`"
+                "`timed db check` says what is damaged. No vote that was lost comes back: bring the directory back from a copy \
+                 that holds every vote sent so far; without one this operator key must not vote again in the current \
+                 epoch: move the directory aside and make a journal with `timed votes new`"
             }
         }
     }

@@ -58,7 +58,13 @@ pub(super) enum ScanDepth {
 /// What a scan hands each payload, or its prefix, to.
 pub(super) type Visit<'a> = &'a mut dyn FnMut(Position, &[u8]) -> Result<(), StorageError>;
 
-fn corrupt(kind: SegmentKind, dir: &Path, sequence: u64, offset: u64, what: &'static str) -> StorageError {
+pub(super) fn corrupt(
+    kind: SegmentKind,
+    dir: &Path,
+    sequence: u64,
+    offset: u64,
+    what: &'static str,
+) -> StorageError {
     let (path, repair) = (segment_path(dir, sequence), kind.repair());
     StorageError::Corrupt { path, offset, what, repair }
 }
@@ -297,7 +303,7 @@ fn header_bytes<D: Disk>(file: &D::File) -> Result<Option<Vec<u8>>, StorageError
 
 /// The origin that the segment's header names, which is whole and ours; `None` if it is not whole, when there must be
 /// no frame behind it either.
-fn read_header<D: Disk>(
+pub(super) fn read_header<D: Disk>(
     disk: &D,
     dir: &Path,
     identity: &Identity,
@@ -348,12 +354,13 @@ fn cut_tail(file: &mut impl DiskFile, dir: &Path, sequence: u64, end: u64) -> Re
     file.sync_data()
 }
 
-struct Scan<'a> {
-    kind: SegmentKind,
-    dir: &'a Path,
-    sequence: u64,
+/// Goes through the frames of one segment, which it leaves as it is.
+pub(super) struct Scan<'a> {
+    pub(super) kind: SegmentKind,
+    pub(super) dir: &'a Path,
+    pub(super) sequence: u64,
     /// Whether a later segment proves that this one was whole.
-    sealed: bool,
+    pub(super) sealed: bool,
 }
 
 enum Frame {
@@ -363,15 +370,15 @@ enum Frame {
 }
 
 /// How far the scan of a log is, in bytes.
-struct ScanProgress<'a> {
-    done: u64,
-    total: u64,
-    watch: Watch<'a>,
+pub(super) struct ScanProgress<'a> {
+    pub(super) done: u64,
+    pub(super) total: u64,
+    pub(super) watch: Watch<'a>,
 }
 
 impl Scan<'_> {
     /// Shows the frames and returns where the good ones end.
-    fn run(
+    pub(super) fn run(
         &mut self,
         file: &impl DiskFile,
         depth: ScanDepth,
@@ -449,7 +456,7 @@ impl<D: Disk> Clone for SegmentReader<D> {
 }
 
 impl<D: Disk> SegmentReader<D> {
-    fn new(disk: D, dir: &Path, kind: SegmentKind) -> Self {
+    pub(super) fn new(disk: D, dir: &Path, kind: SegmentKind) -> Self {
         let handles = Mutex::new(BTreeMap::new());
         Self(Arc::new(ReaderState { disk, dir: dir.to_path_buf(), kind, handles }))
     }

@@ -125,6 +125,22 @@ impl SledIndex {
         Ok(Self { path: path.to_path_buf(), database, trees, data_file })
     }
 
+    /// Waits until a database that was dropped is closed, which sled does in the background: only then may its directory
+    /// be renamed. One that was never there is closed.
+    ///
+    /// # Errors
+    /// [`StorageError::InUse`] if it stays open.
+    pub fn wait_closed(path: &Path) -> Result<(), StorageError> {
+        let Ok(file) = File::open(path.join(DATA_FILE)) else { return Ok(()) };
+        for _ in 0..CLOSE_ATTEMPTS {
+            if fs4::FileExt::try_lock(&file).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(CLOSE_INTERVAL);
+        }
+        Err(StorageError::InUse { path: path.to_path_buf(), holder: None })
+    }
+
     /// Removes the database in a directory, with everything in it.
     ///
     /// # Errors

@@ -14,6 +14,7 @@
 )]
 
 mod asking;
+mod backup;
 mod bad_input;
 mod browser;
 mod campaign;

@@ -79,6 +79,25 @@ fn an_index_that_does_not_fit_is_built_again() {
     assert_eq!(open(&config, &genesis).unwrap().replayed.state.height(), 0);
 }
 
+/// What another version wrote may mean something else.
+#[test]
+fn an_index_of_another_format_is_built_again() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = devnet_genesis(4);
+    let config = config(home.path());
+    drop(open(&config, &genesis).unwrap());
+    {
+        let sled = SledIndex::open(&home.path().join("index"), 8).unwrap();
+        let (key, value) = (b"format".to_vec(), 2_u32.to_le_bytes().to_vec());
+        assert!(sled.get(Tree::State, &key).unwrap().is_some_and(|format| format != value));
+        sled.write(vec![Change::Put { tree: Tree::State, key, value }]).unwrap();
+        sled.sync().unwrap();
+    }
+    let data = open(&config, &genesis).unwrap();
+    assert_eq!(data.index.unknown_format().unwrap(), None);
+    assert!(home.path().join("index.damaged").exists());
+}
+
 /// Panics at an operation, or fails there.
 struct Planted {
     inner: MemoryIndex,

@@ -1,0 +1,220 @@
+//! Holds the blocks of a log to the rules that bind them to one another and to the genesis document.
+//!
+//! # Place
+//! [`check`](super::check) shows it each block that the log holds whole.
+//!
+//! # Invariants
+//! - INV-CHAINCHECK-1: by hashes, each block names the one before it, its own commit, transactions and evidence. In depth
+//!   each is executed again from the genesis document, and every signature of its commit checked.
+//! - INV-CHAINCHECK-2: only the first fault of the chain is told: what comes after it rests on it.
+//!
+//! # Units
+//! Signatures wait until there are [`BATCH_CHECKS`]; beside these and the ledger's state nothing grows with the chain.
+
+use crate::consensus::replay::ReplayError;
+use crate::protocol::state::LedgerState;
+use crate::protocol::transition;
+use crate::runtime::{CpuPool, PoolVerifier};
+use crate::storage::LoggedBlock;
+use crate::storage::log_check::BlockPlace;
+use crate::types::{
+    BlockHash, ChainId, GenesisDocument, Header, Height, SignatureCheck, SignatureVerifier as _, StateDigest,
+};
+
+use super::CareError;
+
+/// Signatures that are checked together.
+const BATCH_CHECKS: usize = 2_048;
+
+/// How much of each block is held to the rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// Hashes alone.
+    Hashes,
+    /// Execution and signatures as well.
+    Signatures,
+}
+
+/// A block that breaks a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) place: BlockPlace,
+    pub(super) what: String,
+}
+
+/// What the header of the block at the index's mark says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AtMark {
+    pub(super) hash: BlockHash,
+    pub(super) digest: StateDigest,
+}
+
+/// What came of it.
+pub(super) struct Checked {
+    /// The last block before any fault or gap.
+    pub(super) height: Height,
+    pub(super) signatures: u64,
+    pub(super) faults: Vec<Fault>,
+    /// The block at the index's mark, if it is in the log.
+    pub(super) at_mark: Option<AtMark>,
+    /// The state there, if the blocks were executed.
+    pub(super) state_at_mark: Option<LedgerState>,
+}
+
+struct Waiting {
+    check: SignatureCheck,
+    place: BlockPlace,
+}
+
+/// The blocks executed again.
+struct Execution {
+    state: LedgerState,
+    verifier: PoolVerifier,
+    waiting: Vec<Waiting>,
+}
+
+pub(super) struct ChainCheck {
+    chain_id: ChainId,
+    /// The height whose block the index is marked at.
+    marked: Option<Height>,
+    previous: BlockHash,
+    execution: Option<Execution>,
+    /// Whether a block before had a fault, or is missing.
+    is_broken: bool,
+    checked: Checked,
+}
+
+impl ChainCheck {
+    pub(super) fn new(
+        genesis: &GenesisDocument,
+        depth: Depth,
+        marked: Option<Height>,
+    ) -> Result<Self, CareError> {
+        let chain_id = genesis.chain_id();
+        let (state, _) = LedgerState::genesis(genesis).map_err(ReplayError::from)?;
+        let previous = BlockHash(chain_id.0);
+        // Block 0 is the genesis document.
+        let at_mark = (marked == Some(0)).then(|| AtMark { hash: previous, digest: state.digest() });
+        let state_at_mark = at_mark.map(|_| state.clone());
+        let execution = match depth {
+            Depth::Hashes => None,
+            Depth::Signatures => {
+                let verifier = PoolVerifier::new(CpuPool::new()?);
+                Some(Execution { state, verifier, waiting: Vec::new() })
+            }
+        };
+        let checked = Checked { height: 0, signatures: 0, faults: Vec::new(), at_mark, state_at_mark };
+        Ok(Self { chain_id, marked, previous, execution, is_broken: false, checked })
+    }
+
+    /// The next block that the log holds whole.
+    pub(super) fn see(&mut self, place: BlockPlace, block: &LoggedBlock) {
+        let header = &block.committed.block.header;
+        if self.is_broken {
+            return;
+        }
+        if place.height != self.checked.height.saturating_add(1) {
+            // The log's own check tells of the gap.
+            self.is_broken = true;
+            return;
+        }
+        let hash = header.hash();
+        let fault = by_hashes(self.chain_id, self.previous, hash, block).map(str::to_owned);
+        let fault = fault.or_else(|| self.execution.as_mut()?.run(&place, block).err());
+        if let Some(what) = fault {
+            self.fault(Fault { place, what });
+            return;
+        }
+        self.previous = hash;
+        self.checked.height = place.height;
+        if self.marked == Some(place.height) {
+            self.checked.at_mark = Some(AtMark { hash, digest: header.state_digest });
+            self.checked.state_at_mark = self.execution.as_ref().map(|execution| execution.state.clone());
+        }
+        if self.execution.as_ref().is_some_and(|execution| execution.waiting.len() >= BATCH_CHECKS) {
+            self.verify();
+        }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        self.is_broken = true;
+        self.checked.height = self.checked.height.min(fault.place.height.saturating_sub(1));
+        self.checked.faults.push(fault);
+    }
+
+    fn verify(&mut self) {
+        let Some(execution) = &mut self.execution else { return };
+        let waiting = std::mem::take(&mut execution.waiting);
+        let checks: Vec<SignatureCheck> = waiting.iter().map(|waiting| waiting.check).collect();
+        let good = match execution.verifier.verify_all(&checks) {
+            Ok(()) => checks.len(),
+            Err(bad) => {
+                if let Some(Waiting { place, .. }) = waiting.into_iter().nth(bad) {
+                    let what = format!("a signature of the commit of block {} does not hold", place.height);
+                    // A later block may have had a fault already, which this one comes before.
+                    self.checked.faults.clear();
+                    self.fault(Fault { place, what });
+                }
+                bad
+            }
+        };
+        self.checked.signatures = self.checked.signatures.saturating_add(u64::try_from(good).unwrap_or(0));
+    }
+
+    /// The last block before any fault or gap; the chain id's bytes if there is none.
+    pub(super) const fn tip_hash(&self) -> BlockHash {
+        self.previous
+    }
+
+    pub(super) fn finish(mut self) -> Checked {
+        self.verify();
+        self.checked
+    }
+}
+
+/// The rule of hashes that a block breaks.
+fn by_hashes(
+    chain_id: ChainId,
+    previous: BlockHash,
+    hash: BlockHash,
+    block: &LoggedBlock,
+) -> Option<&'static str> {
+    let (Header { chain_id: found, height, prev_hash, .. }, commit) =
+        (&block.committed.block.header, &block.committed.commit);
+    if *found != chain_id {
+        return Some("a block of another chain");
+    }
+    if *prev_hash != previous {
+        return Some("a block that does not follow the one before it");
+    }
+    if !block.committed.block.blueprint().is_bound_by_header() {
+        return Some("a block whose contents are not those that its header names");
+    }
+    if commit.height != *height || commit.block_hash != hash {
+        return Some("a block with the commit of another one");
+    }
+    None
+}
+
+impl Execution {
+    /// Executes the next block, and puts the signatures of its commit in line.
+    fn run(&mut self, place: &BlockPlace, block: &LoggedBlock) -> Result<(), String> {
+        let LoggedBlock { committed, spent } = block;
+        let (epoch, set) = (self.state.next_epoch(), self.state.validators());
+        let of_commit =
+            |error: String| format!("the commit of block {} does not hold: {error}", place.height);
+        check_shape(&self.state, &committed.block.header, &committed.commit).map_err(of_commit)?;
+        let checks = committed.commit.signature_checks(self.state.chain_id(), epoch, set);
+        let checks = checks.ok_or_else(|| of_commit("it does not fit the set".to_owned()))?;
+        self.waiting.extend(checks.into_iter().map(|check| Waiting { check, place: place.clone() }));
+        let outcome = transition::replay(&self.state, spent, &committed.block)
+            .map_err(|error| format!("block {} is not valid: {error}", place.height))?;
+        self.state = outcome.state;
+        Ok(())
+    }
+}
+
+fn check_shape(state: &LedgerState, header: &Header, commit: &crate::types::Commit) -> Result<(), String> {
+    crate::protocol::commit::check_commit_shape(state.validators(), header.height, header.hash(), commit)
+        .map_err(|error| error.to_string())
+}
