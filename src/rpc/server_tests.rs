@@ -592,6 +592,10 @@ async fn notifications_of_a_batch_have_no_answer_and_take_none_from_others() {
     let reply = fixture.post(&[], &json!([told, call("uptime", json!([])), told])).await;
     let answers = reply.json();
     assert_eq!((answers.as_array().unwrap().len(), &answers[0]["result"]), (1, &json!(3)));
+    for nothing_asked in [json!([told, told]), told] {
+        let reply = fixture.post(&[], &nothing_asked).await;
+        assert_eq!((reply.status, reply.body.as_str()), (204, ""), "nothing is returned for {nothing_asked}");
+    }
 }
 
 #[tokio::test]
