@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
+use super::vote_latency::VoteLatency;
 use crate::admission::AdmissionHandle;
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::view::ConsensusView;
@@ -53,6 +54,8 @@ pub struct AppContext {
     pub feeds: Arc<Feeds>,
     /// What happened, numbered.
     pub events: Arc<EventLog>,
+    /// How late votes come.
+    pub latency: Arc<VoteLatency>,
     /// Its key signs only in epochs that start later than this; 0 for any.
     pub signs_after_ms: TimeMs,
     /// Builds and checks finality proofs.

@@ -8,7 +8,7 @@
 //! At most [`FAUCET_MAX`] a call, of [`COINS_LOOKED_AT`] coins; calls go one after the other, so that no two of them
 //! choose the same coin.
 
-use crate::rpc::api::{SubmitError, SubmitErrorClass};
+use crate::rpc::api::{NodeApiError, SubmitError, SubmitErrorClass};
 use crate::types::{Address, Amount, ChainId, ChainParameters, Lock, Network, SecretKey, Transaction};
 use crate::utxo::AddressOutput;
 use crate::wallet::{Coin, CoinState, Funds, Payout, Transfer};
@@ -22,6 +22,13 @@ pub(super) const COINS_LOOKED_AT: usize = 256;
 pub(super) fn refused(reason: &'static str, message: String, hint: &str) -> SubmitError {
     let hint = hint.to_owned();
     SubmitError { class: SubmitErrorClass::Policy, reason, message, hint, retry_after: None, winner: None }
+}
+
+/// A refusal since the faucet's coins can't be read.
+pub(super) fn unreadable(failure: &NodeApiError) -> SubmitError {
+    let hint =
+        "see the node's log and the disk of its data directory; ask another node of the devnet meanwhile";
+    SubmitError { class: SubmitErrorClass::Internal, ..refused("storage", failure.to_string(), hint) }
 }
 
 /// A payment of the faucet's coins, signed.
@@ -59,6 +66,13 @@ pub(super) fn payment(
 mod tests {
     use super::*;
     use crate::types::{OutPoint, TxId, TxOut};
+
+    #[test]
+    fn coins_that_cannot_be_read_are_the_nodes_failure_with_a_next_step() {
+        let told = unreadable(&NodeApiError::Storage { detail: "a bad page".to_owned() });
+        assert_eq!((told.class, told.reason), (SubmitErrorClass::Internal, "storage"));
+        assert!(told.message.contains("a bad page") && told.hint.contains("the node's log"), "{told:?}");
+    }
 
     #[test]
     fn the_faucet_pays_of_its_free_coins_within_its_bound() {

@@ -136,6 +136,8 @@ fn snapshot() -> Snapshot {
             validators: 4,
             total_weight: 40,
             quorum: 27,
+            prevote_weight: 20,
+            precommit_weight: 10,
             transactions_open: 5,
             certified_waiting: 6,
             last_block_time_ms: Some(NOW_MS - 1_300),
