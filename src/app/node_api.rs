@@ -22,6 +22,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+pub(super) use self::faucet::FaucetPace;
 use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
@@ -434,7 +435,8 @@ impl NodeApi for AppContext {
                 return Err(faucet::refused("no_faucet", message, "ask somebody who has coins"));
             }
             // Until its coins are locked to the payment, nobody else may choose them.
-            let _turn = self.faucet.lock().await;
+            let mut turn = self.faucet.lock().await;
+            turn.take(self.clock.instant())?;
             let key = devnet_account_keys().pop();
             let key = key.ok_or_else(|| {
                 let hint = "pay of another account: `timed wallet send --devnet-account 0`";
