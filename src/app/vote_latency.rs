@@ -140,7 +140,7 @@ impl Times {
             missing = missing.saturating_add(minute.missing);
         }
         let count = all.as_ref().map_or(0, Histogram::len);
-        let ms = |us: u64| Duration::from_micros(us.min(max_us)).as_secs_f64() * 1_000.0;
+        let ms = |us: u64| f64::from(u32::try_from(us.min(max_us)).unwrap_or(u32::MAX)) / 1_000.0;
         let quantile = |part| all.as_ref().filter(|_| count > 0).map(|all| ms(all.value_at_quantile(part)));
         VoteTimes {
             count,
