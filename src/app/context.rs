@@ -9,6 +9,8 @@ use std::time::Instant;
 
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
+use super::node_api::FaucetPace;
+use super::vote_latency::VoteLatency;
 use crate::admission::AdmissionHandle;
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::view::ConsensusView;
@@ -53,12 +55,14 @@ pub struct AppContext {
     pub feeds: Arc<Feeds>,
     /// What happened, numbered.
     pub events: Arc<EventLog>,
+    /// How late votes come.
+    pub latency: Arc<VoteLatency>,
     /// Its key signs only in epochs that start later than this; 0 for any.
     pub signs_after_ms: TimeMs,
     /// Builds and checks finality proofs.
     pub proofs: FinalityProofs,
-    /// The devnet's faucet pays one after the other.
-    pub(super) faucet: tokio::sync::Mutex<()>,
+    /// The devnet's faucet pays one after the other, at its pace.
+    pub(super) faucet: tokio::sync::Mutex<FaucetPace>,
     /// The process' log.
     pub log: LogControl,
     /// Held until the node has stopped.

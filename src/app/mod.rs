@@ -15,6 +15,7 @@ pub mod start;
 pub mod start_error;
 mod telemetry;
 pub mod vote_file;
+pub mod vote_latency;
 pub mod votes;
 pub mod watchdog;
 

@@ -22,6 +22,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+pub(super) use self::faucet::FaucetPace;
 use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
@@ -41,7 +42,7 @@ use crate::rpc::types::{
     AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo,
     GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
     MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo,
-    PunishedInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, WaitTarget,
+    PunishedInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, VoteLatencyInfo, WaitTarget,
 };
 use crate::runtime::logging::LoggingError;
 use crate::runtime::process_metrics;
@@ -304,6 +305,11 @@ impl NodeApi for AppContext {
             .collect()
     }
 
+    fn vote_latency(&self, minutes: u64) -> VoteLatencyInfo {
+        let own = self.own_masternode(&self.bft.state());
+        self.latency.told(minutes, own, self.clock.instant())
+    }
+
     fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>> {
         let index = Arc::clone(&self.index);
         async move {
@@ -429,13 +435,17 @@ impl NodeApi for AppContext {
                 return Err(faucet::refused("no_faucet", message, "ask somebody who has coins"));
             }
             // Until its coins are locked to the payment, nobody else may choose them.
-            let _turn = self.faucet.lock().await;
+            let mut turn = self.faucet.lock().await;
+            turn.take(self.clock.instant())?;
             let key = devnet_account_keys().pop();
-            let key = key.ok_or_else(|| faucet::refused("no_faucet", "it has no key".to_owned(), ""))?;
+            let key = key.ok_or_else(|| {
+                let hint = "pay of another account: `timed wallet send --devnet-account 0`";
+                faucet::refused("no_faucet", "this devnet has no account for its faucet".to_owned(), hint)
+            })?;
             let lock = Lock::KeyHash(key.public().key_hash());
             let utxos = Arc::clone(&self.utxos);
             let found = blocking(move || Ok(utxos.outputs_of(&lock, None, faucet::COINS_LOOKED_AT))).await;
-            let coins = found.map_err(|failure| faucet::refused("no_faucet", failure.to_string(), ""))?;
+            let coins = found.map_err(|failure| faucet::unreadable(&failure))?;
             let state = self.bft.state();
             let chain = (state.chain_id(), state.parameters().as_ref());
             let payment = faucet::payment(&key, &coins, chain, (recipient, amount))?;
@@ -595,6 +605,8 @@ impl NodeApi for AppContext {
             validators: set.len(),
             total_weight: set.total_weight(),
             quorum: set.quorum(),
+            prevote_weight: progress.prevote_weight,
+            precommit_weight: progress.precommit_weight,
             transactions_open: self.pool.uncertified().0,
             certified_waiting: self.bft.certified_waiting(),
             last_block_time_ms: began.then(|| state.tip_time()),

@@ -14,6 +14,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::feeds::{BlockSummary, Feeds};
+use super::vote_latency::VoteLatency;
 use crate::admission::{AdmissionHandle, Mirror};
 use crate::consensus::block_commit::BlockOrder;
 use crate::consensus::events::{AppliedBlock, Notification, Progress};
@@ -82,6 +83,8 @@ pub(super) struct NodeObserver {
     pub(super) feeds: Arc<Feeds>,
     /// What happened, numbered.
     pub(super) events: Arc<EventLog>,
+    /// How late votes come.
+    latency: Arc<VoteLatency>,
     /// Where transactions of peers go, and who waits for news.
     pub(super) admission: AdmissionHandle,
     /// The peers, among which members of the set have places of their own.
@@ -100,7 +103,7 @@ impl NodeObserver {
     pub(super) fn new(
         utxos: Arc<UtxoManager>,
         pool: Arc<TransactionPool>,
-        (feeds, events): (Arc<Feeds>, Arc<EventLog>),
+        (feeds, events, latency): (Arc<Feeds>, Arc<EventLog>, Arc<VoteLatency>),
         (admission, network): (AdmissionHandle, NetworkHandle),
         identity: Option<PublicKey>,
         state: &LedgerState,
@@ -109,7 +112,7 @@ impl NodeObserver {
         let last_block = LastBlock { at: Clock.instant(), epoch: state.next_epoch() };
         let lines = BlockLines { last: last_block.at, untold: 0 };
         let mirror = admission.mirror(utxos, pool);
-        Self { mirror, feeds, events, admission, network, identity, last_block, lines, blocks, failures }
+        Self { mirror, feeds, events, latency, admission, network, identity, last_block, lines, blocks, failures }
     }
 
     fn certified(&self, txid: &TxId) {
@@ -183,6 +186,7 @@ impl NodeObserver {
         if epoch != last.epoch {
             let members = applied.state.validators().members();
             self.network.set_members(members.iter().map(|member| member.key));
+            self.latency.set_voters(applied.state.validators(), now);
             for txid in self.mirror.epoch_started(epoch, now_ms) {
                 self.feeds.changed(&txid);
             }
@@ -284,6 +288,13 @@ impl Observer for NodeObserver {
                 self.mirror.locked(&transaction);
             }
             Notification::Voted(txids) => self.mirror.voted(&txids),
+            Notification::VotesHeard { batch, was_asked } => {
+                let accepted = |txid: &TxId| self.feeds.times(txid).map(|times| times.accepted);
+                self.latency.votes_heard(&batch, was_asked, accepted, Clock.instant());
+            }
+            Notification::PrecommitHeard { member, height, round } => {
+                self.latency.precommit_heard(&member, height, round, Clock.instant());
+            }
             Notification::Certified(txid) => self.certified(&txid),
             Notification::Finalized(transaction) => self.finalized(&transaction),
             Notification::Conflicting { transaction, locked_to } => {

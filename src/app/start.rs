@@ -21,6 +21,7 @@ use super::observer::NodeObserver;
 use super::open::{Data, open};
 use super::start_error::StartError;
 use super::telemetry;
+use super::vote_latency::VoteLatency;
 use crate::admission::{self, AdmissionHandle, AdmissionServices};
 use crate::consensus::block_commit::start_block_log;
 use crate::consensus::dispatch::Consensus;
@@ -115,6 +116,7 @@ pub async fn start(
         admission,
         feeds,
         event_log,
+        latency,
         signs_after_ms,
         lock,
     } = services;
@@ -138,6 +140,7 @@ pub async fn start(
         admission,
         feeds,
         events: event_log,
+        latency,
         signs_after_ms,
         proofs,
         faucet: tokio::sync::Mutex::default(),
@@ -212,6 +215,7 @@ struct Services {
     admission: AdmissionHandle,
     feeds: Arc<Feeds>,
     event_log: Arc<EventLog>,
+    latency: Arc<VoteLatency>,
     signs_after_ms: TimeMs,
     lock: Arc<crate::storage::DirectoryLock>,
 }
@@ -260,8 +264,8 @@ fn start_consensus(
     };
     let (engine, inbox) = ConsensusHandle::new(voters);
     let (admission, admission_inbox) = AdmissionHandle::new(&network.identity());
-    let both = readers(&state);
-    let (feeds, event_log) = both.clone();
+    let readers = readers(&state);
+    let (feeds, event_log, latency) = readers.clone();
     let peers = (admission.clone(), network.clone());
 
     let writer = start_index_writer(&index, &utxos, registry)?;
@@ -269,7 +273,7 @@ fn start_consensus(
         start_block_log(log, writer, Arc::clone(&engine), Arc::clone(&utxos), Arc::clone(&lock), registry)?;
     let indexing = (block_orders.clone(), registry.clone());
     let observer =
-        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), both, peers, key, &state, indexing);
+        NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), readers, peers, key, &state, indexing);
     let observers = start_observers(observer, registry)?;
     let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
     let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
@@ -311,14 +315,16 @@ fn start_consensus(
         admission,
         feeds,
         event_log,
+        latency,
         signs_after_ms,
         lock,
     })
 }
 
 /// What tells readers of what happens from now on.
-fn readers(state: &LedgerState) -> (Arc<Feeds>, Arc<EventLog>) {
-    (Arc::default(), Arc::new(EventLog::new(rand::random(), state.height())))
+fn readers(state: &LedgerState) -> (Arc<Feeds>, Arc<EventLog>, Arc<VoteLatency>) {
+    let latency = VoteLatency::new(state.validators(), Clock.instant());
+    (Arc::default(), Arc::new(EventLog::new(rand::random(), state.height())), Arc::new(latency))
 }
 
 fn start_index_writer(

@@ -128,6 +128,24 @@ impl VotesPlace {
         Ok(Self { directory, blocks, genesis, chain_id, operator, moved: false, _lock: lock })
     }
 
+    /// Whether a configuration's data directory has the vote journal of its operator key on its chain. Reads the head of a
+    /// file, also while a node runs there.
+    ///
+    /// # Errors
+    /// [`StorageError::WrongChain`] and [`StorageError::WrongOperator`] for a foreign one; when it, the key or the genesis
+    /// document can't be read.
+    pub fn has_journal(config: &Config) -> Result<bool, VotesError> {
+        let key = config.masternode.operator_key.as_ref().ok_or(VotesError::NoOperatorKey)?;
+        let operator = Some(read_key_file(key)?.public());
+        let identity = JournalIdentity { chain_id: load_genesis(config)?.chain_id(), operator };
+        match JournalWriter::is_keyless(&RealDisk, &journal_path(&config.node.data_dir), identity) {
+            Err(StorageError::JournalExists { .. }) => Ok(true),
+            // There is none, or one that holds no vote.
+            Ok(_) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     const fn identity(&self) -> JournalIdentity {
         JournalIdentity { chain_id: self.chain_id, operator: Some(self.operator) }
     }

@@ -14,7 +14,7 @@ use serde_json::json;
 use self::facts::Facts;
 use self::findings::{Finding, Severity, examine};
 use super::rpc_client::ConnectionArgs;
-use super::{CliError, output};
+use super::{CliError, ExitKind, output};
 
 /// Arguments of `timed doctor`.
 #[derive(ClapArgs, Clone, Debug)]
@@ -59,6 +59,15 @@ fn lines(findings: &[Finding]) -> Vec<String> {
     lines
 }
 
+/// As the node itself would end for it.
+fn kind_of(check: &str) -> ExitKind {
+    match check {
+        "config" => ExitKind::Usage,
+        "journal" => ExitKind::DataDirectory,
+        _ => ExitKind::Failed,
+    }
+}
+
 /// Looks at the node and its machine, and says what it found. Fails if anything is an error, so that scripts can ask.
 ///
 /// # Errors
@@ -78,9 +87,9 @@ pub async fn run(args: Args) -> Result<(), CliError> {
         file.write_all(text.as_bytes()).map_err(failed)?;
         output::notice(format_args!("wrote {}", path.display()));
     }
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    match errors {
-        0 => Ok(()),
-        _ => Err(CliError::Failed(format!("{errors} of these keep the node from its work"))),
+    let mut errors = findings.iter().filter(|finding| finding.severity == Severity::Error).peekable();
+    match errors.peek().map(|first| kind_of(first.check)) {
+        None => Ok(()),
+        Some(kind) => Err(CliError::Ill { errors: errors.count(), kind }),
     }
 }

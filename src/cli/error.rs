@@ -120,6 +120,14 @@ pub enum CliError {
     /// What was to be done was not done.
     #[error("{0}")]
     Failed(String),
+    /// What was looked at is ill, as was said line by line.
+    #[error("{errors} of these keep the node from its work")]
+    Ill {
+        /// How many things.
+        errors: usize,
+        /// Of what kind the first of them is.
+        kind: ExitKind,
+    },
     /// The operating system gave no random numbers.
     #[error("the operating system gives no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -165,6 +173,7 @@ impl CliError {
             | Self::Genesis(_)
             | Self::Usage(_) => ExitKind::Usage,
             Self::Rpc(error) => error.kind(),
+            Self::Ill { kind, .. } => *kind,
             Self::Devnet(error) => devnet_kind(error),
             Self::OtherDevnet { .. } => ExitKind::DataDirectory,
             Self::Start(error) => start_kind(error),

@@ -26,6 +26,7 @@ use super::evidence::EvidencePool;
 use super::finality::ConsensusEngine;
 use super::heartbeats::Heartbeats;
 use super::instances::Instances;
+use super::messages::tell_precommit;
 use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use super::peers::{Peers, STATUS_INTERVAL_MS};
@@ -160,7 +161,10 @@ impl Consensus {
                 Message::Proposal(proposal) => {
                     self.blocks.on_own_message(BlockMessage::Proposal(proposal), &at);
                 }
-                Message::BlockVote(vote) => self.blocks.on_own_message(BlockMessage::Vote(vote), &at),
+                Message::BlockVote(vote) => {
+                    tell_precommit(&vote, &mut self.out);
+                    self.blocks.on_own_message(BlockMessage::Vote(vote), &at);
+                }
                 _ => {}
             }
         }

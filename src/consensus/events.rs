@@ -210,6 +210,22 @@ pub enum Notification {
     Locked(CheckedTransaction),
     /// This node's votes for these are durable.
     Voted(Vec<TxId>),
+    /// A member's votes on payments that were not known here before; this node's own are told once they are durable.
+    VotesHeard {
+        /// The votes.
+        batch: Released<VoteBatch>,
+        /// Whether a peer was asked for them: they may be as old as the epoch.
+        was_asked: bool,
+    },
+    /// A member's precommit of the height that is worked on, or of the one before.
+    PrecommitHeard {
+        /// Whose.
+        member: MasternodeId,
+        /// Its height.
+        height: Height,
+        /// Its round.
+        round: Round,
+    },
     /// A quorum has locked it.
     Certified(TxId),
     /// It is final, and its outputs can be spent.
@@ -326,6 +342,8 @@ pub struct Progress {
     pub closing: bool,
     /// Weight of the prevotes seen in this round.
     pub prevote_weight: u64,
+    /// Weight of the precommits seen in this round.
+    pub precommit_weight: u64,
     /// `Q`.
     pub quorum: u64,
     /// Set when the height is overdue and no quorum of prevotes is there.

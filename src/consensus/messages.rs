@@ -18,9 +18,9 @@
 use std::sync::Arc;
 
 use super::dispatch::{Consensus, moment};
-use super::events::{Answer, BatchesEnd, Output, Recipient};
+use super::events::{Answer, BatchesEnd, Notification, Output, Recipient};
 use super::moment::Moment;
-use super::outbox::Fact;
+use super::outbox::{Fact, Outbox};
 use super::verify::{CertificateChecks, VerifyError, Voters, epoch_of, verify};
 use crate::network::PeerId;
 use crate::protocol::bft::Input;
@@ -29,8 +29,17 @@ use crate::types::limits::{
 };
 use crate::types::message::NodeStatus;
 use crate::types::{
-    Certificate, CommittedBlock, Epoch, MasternodeId, Message, Released, TxId, VoteBatch, VoteKind,
+    BlockVote, Certificate, CommittedBlock, Epoch, MasternodeId, Message, Released, TxId, VoteBatch,
+    VoteKind, VoteStep,
 };
+
+/// Tells readers of a precommit that was new.
+pub(super) fn tell_precommit(vote: &BlockVote, out: &mut Outbox) {
+    if vote.step == VoteStep::Precommit {
+        let (member, height, round) = (vote.validator, vote.height, vote.round);
+        out.notify(Notification::PrecommitHeard { member, height, round });
+    }
+}
 
 impl Consensus {
     pub(super) fn on_message(&mut self, from: PeerId, message: Message, verified: bool) {
@@ -116,10 +125,22 @@ impl Consensus {
         if is_own && self.finality.is_foreign(&batch) {
             self.out.tell(Fact::KeyCopied("a batch of finality votes"));
         }
-        if !is_known && self.finality.receive_batch(batch, &moment!(self), &mut self.out) {
+        if is_known {
+            return;
+        }
+        self.tell_votes(from, &batch);
+        if self.finality.receive_batch(batch, &moment!(self), &mut self.out) {
             self.check_closing_due();
             self.out.relay(message, Some(from));
         }
+    }
+
+    /// Tells readers of votes, before what follows from them.
+    fn tell_votes(&mut self, from: PeerId, batch: &Released<VoteBatch>) {
+        let member = self.finality.machine().validators().index_of(&batch.header.validator);
+        let asked = &self.peers.batches;
+        let was_asked = member.is_some_and(|member| asked.is_asked(&from, member, batch.header.seq));
+        self.out.notify(Notification::VotesHeard { batch: batch.clone(), was_asked });
     }
 
     fn on_block_message(&mut self, from: PeerId, message: Message, verified: bool) {
@@ -169,6 +190,9 @@ impl Consensus {
         }
         let (at, finality) = (moment!(self), &mut self.finality);
         if self.blocks.receive(input, finality, &self.evidence, &at, &mut self.out) {
+            if let Message::BlockVote(vote) = &message {
+                tell_precommit(vote, &mut self.out);
+            }
             self.out.relay(message, Some(from));
         }
     }
@@ -201,8 +225,9 @@ impl Consensus {
         if vote.epoch == voters.epoch
             && self.blocks.wants_late(&vote)
             && self.admit(from, &message, &voters, false)
-            && self.blocks.receive_late(vote)
+            && self.blocks.receive_late(vote.clone())
         {
+            tell_precommit(&vote, &mut self.out);
             self.out.relay(message, Some(from));
         }
     }

@@ -28,7 +28,7 @@ use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::TaskRegistry;
 use crate::runtime::stages::{Stage, enter};
 use crate::runtime::tasks::ThreadError;
-use crate::types::{OutPoint, TxId, UtxoEntry};
+use crate::types::{FinalityVote, OutPoint, TxId, UtxoEntry};
 
 /// Bytes of notifications that wait, at most: a few of the largest blocks.
 pub const OBSERVED_BYTES_MAX: usize = 64 << 20;
@@ -71,6 +71,7 @@ pub(super) fn bytes_of(notification: &Notification) -> usize {
             transaction.encoded_bytes()
         }
         Notification::Voted(txids) => txids.len().saturating_mul(size_of::<TxId>()),
+        Notification::VotesHeard { batch, .. } => batch.votes.len().saturating_mul(size_of::<FinalityVote>()),
         Notification::BlockApplied(applied) => {
             let bodies = applied.transactions.iter().map(CheckedTransaction::encoded_bytes);
             let outputs = applied.spent.len().saturating_add(applied.created.len());

@@ -89,6 +89,7 @@ impl ConsensusView {
             step: consensus.bft().current_step(),
             closing: consensus.finality().is_closing(),
             prevote_weight: 0,
+            precommit_weight: 0,
             quorum: state.validators().quorum(),
             halted: false,
         };

@@ -36,6 +36,8 @@ use crate::types::codec::{CodecError, encode};
 use crate::types::message::LimitExceeded;
 use crate::types::{Message, PublicKey};
 
+/// How long the answer to a ping is waited for: less than a silent connection is kept.
+const PING_ANSWER_MAX: Duration = Duration::from_secs(15);
 /// Gossiped messages of one generation that are remembered for one peer: half a second of the batches of 100 validators
 /// at 2 ms and of 5,000 transactions a second, and what fills 32,768 places of a hash table.
 pub(crate) const KNOWN_MAX: usize = 28_672;
@@ -260,10 +262,22 @@ impl Connection {
         }
     }
 
-    /// Sends a ping, unless one is under way: to measure, and to notice a dead peer.
+    /// Sends a ping, unless one is under way: to measure, and to notice a dead peer. An answer to one that was forgotten for
+    /// the next one would measure nothing.
     pub(crate) fn ping(&self, now: Instant) {
+        let mut ping = self.ping.lock();
+        if ping.is_some_and(|(_, sent_at)| now.saturating_duration_since(sent_at) < PING_ANSWER_MAX) {
+            return;
+        }
         let number = rand::random::<u64>();
-        *self.ping.lock() = Some((number, now));
+        if self.enqueue(MessageKind::Ping, Bytes::from(encode(&Message::Ping(number)))) {
+            *ping = Some((number, now));
+        }
+    }
+
+    /// Sends a ping whose answer is not waited for: a connection to a peer that is gone ends by it.
+    pub(crate) fn probe(&self) {
+        let number = rand::random::<u64>();
         self.enqueue(MessageKind::Ping, Bytes::from(encode(&Message::Ping(number))));
     }
 
@@ -328,5 +342,23 @@ mod tests {
         connection.pong(number, later(5));
         connection.pong(number, later(9));
         assert_eq!(connection.latency(), Some(Duration::from_millis(5)));
+    }
+
+    /// Else a peer that answers later than the next ping is sent would have no latency at all.
+    #[test]
+    fn no_second_ping_is_sent_while_one_is_under_way() {
+        let (connection, at) = (connection(&Arc::default()), now());
+        let under_way = || connection.ping.lock().unwrap().0;
+        connection.ping(at);
+        let first = under_way();
+        connection.ping(at + PING_ANSWER_MAX / 2);
+        assert_eq!(under_way(), first);
+        connection.pong(first, at + PING_ANSWER_MAX / 2);
+        assert_eq!(connection.latency(), Some(PING_ANSWER_MAX / 2));
+        connection.ping(at + PING_ANSWER_MAX / 2);
+        let second = under_way();
+        assert_ne!(second, first, "the first one was answered");
+        connection.ping(at + 2 * PING_ANSWER_MAX);
+        assert_ne!(under_way(), second, "nobody waits for ever");
     }
 }

@@ -230,7 +230,7 @@ async fn greet(
             && let Some(kept) = shared.manager.get(remote.identity)
         {
             // Perhaps the peer is back after a crash, and the connection that is kept is dead: that shows now.
-            kept.ping(now);
+            kept.probe();
         }
         decision
     };

@@ -16,6 +16,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jsonrpsee::core::JsonRawValue;
 use jsonrpsee::types::ErrorObjectOwned;
@@ -26,7 +27,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::errors::{ANSWER_TOO_LARGE, INTERNAL, busy, error};
 use super::limits::{
     ANSWER_BYTES_MAX, ANSWER_FREE_BYTES, ANSWERS_BYTES_MAX, ANSWERS_UNAUTHENTICATED_BYTES_MAX,
-    LARGE_CALL_TURN_MAX, LARGE_CALLS_MAX, LARGE_CALLS_UNAUTHENTICATED_MAX,
+    LARGE_CALLS_MAX, LARGE_CALLS_UNAUTHENTICATED_MAX,
 };
 use super::shares::{Share, Shares};
 
@@ -45,11 +46,14 @@ pub struct Answers {
     bytes: Arc<Shares>,
     large: Arc<Semaphore>,
     large_unauthenticated: Arc<Semaphore>,
+    turn_max: Duration,
 }
 
-impl Default for Answers {
-    fn default() -> Self {
+impl Answers {
+    /// With this wait for a turn, at most.
+    pub(super) fn new(turn_max: Duration) -> Self {
         Self {
+            turn_max,
             bytes: Shares::new(ANSWERS_BYTES_MAX, ANSWERS_UNAUTHENTICATED_BYTES_MAX),
             large: Arc::new(Semaphore::new(LARGE_CALLS_MAX)),
             large_unauthenticated: Arc::new(Semaphore::new(LARGE_CALLS_UNAUTHENTICATED_MAX)),
@@ -69,6 +73,7 @@ enum Full {
 /// Room for the answers of one request.
 pub struct AnswerRoom {
     authenticated: bool,
+    turn_max: Duration,
     large: Arc<Semaphore>,
     large_unauthenticated: Arc<Semaphore>,
     /// One large call of this request at a time.
@@ -88,6 +93,7 @@ impl AnswerRoom {
     fn with_bytes(answers: &Answers, authenticated: bool, bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             authenticated,
+            turn_max: answers.turn_max,
             large: Arc::clone(&answers.large),
             large_unauthenticated: Arc::clone(&answers.large_unauthenticated),
             turn: Arc::new(Semaphore::new(1)),
@@ -159,7 +165,7 @@ impl AnswerRoom {
             permits.push(enter(&self.large).await?);
             Ok(Turn { _permits: permits })
         };
-        tokio::time::timeout(LARGE_CALL_TURN_MAX, all).await.unwrap_or_else(|_| Err(short()))
+        tokio::time::timeout(self.turn_max, all).await.unwrap_or_else(|_| Err(short()))
     }
 }
 
@@ -214,13 +220,12 @@ impl Write for CountingWriter<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::FutureExt as _;
     use serde::Serializer;
     use tokio::time::timeout;
 
     use super::*;
+    use crate::rpc::limits::LARGE_CALL_TURN_MAX;
 
     /// A sequence without end, that notes how many of its elements were asked for.
     struct Endless<'a>(&'a std::cell::Cell<usize>);
@@ -242,7 +247,7 @@ mod tests {
 
     #[test]
     fn writing_stops_where_the_room_ends() {
-        let answers = Answers::default();
+        let answers = Answers::new(LARGE_CALL_TURN_MAX);
         let room = AnswerRoom::with_bytes(&answers, true, 10_000);
         let asked = std::cell::Cell::new(0);
         assert_eq!(reason(room.write(&Endless(&asked))), "answer_too_large");
@@ -256,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_batch_shares_its_room_and_all_share_theirs() {
-        let answers = Answers::default();
+        let answers = Answers::new(LARGE_CALL_TURN_MAX);
         let large = "x".repeat(ANSWER_BYTES_MAX / 2);
         let room = AnswerRoom::new(&answers, false);
         assert!(room.write(&large).is_ok() && room.write(&large).is_ok());
@@ -274,7 +279,7 @@ mod tests {
 
     #[tokio::test]
     async fn large_calls_take_turns_and_strangers_do_not_take_all() {
-        let answers = Answers::default();
+        let answers = Answers::new(LARGE_CALL_TURN_MAX);
         let (first, second, known) = (
             AnswerRoom::new(&answers, false),
             AnswerRoom::new(&answers, false),
@@ -292,7 +297,7 @@ mod tests {
     /// INV-ANSWERS-4: who waits for the strangers' turn has none of those that are left for others.
     #[tokio::test]
     async fn strangers_that_wait_for_their_turn_hold_up_nobody_else() {
-        let answers = Answers::default();
+        let answers = Answers::new(LARGE_CALL_TURN_MAX);
         let [first, second] = [0; 2].map(|_| AnswerRoom::new(&answers, false));
         let known = AnswerRoom::new(&answers, true);
         let _turn = first.turn().await.unwrap();

@@ -18,7 +18,7 @@ use super::types::{
     AcceptanceInfo, AddressHistory, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo,
     HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo,
     NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo,
-    WaitTarget,
+    VoteLatencyInfo, WaitTarget,
 };
 use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
@@ -170,6 +170,8 @@ pub trait NodeApi: Send + Sync + 'static {
     fn masternode(&self, id: MasternodeId) -> Option<MasternodeInfo>;
     /// The last sign of life of each masternode that was heard.
     fn heartbeats(&self) -> Vec<HeartbeatInfo>;
+    /// How late the votes of the set's masternodes came in this minute and those before it, `minutes` in all.
+    fn vote_latency(&self, minutes: u64) -> VoteLatencyInfo;
     /// At most `limit` pieces of evidence that blocks punished, the newest first.
     fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>>;
     /// A transaction that no block has yet, or one of the chain with its height.

@@ -19,6 +19,7 @@ use super::types::{
     HeartbeatInfo, IndexInfo, LogInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, MethodHelp,
     NetTotals, NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo, RawTransactionInfo, Readiness,
     ResourceInfo, TransactionInfo, TransactionStatusInfo, TxOutInfo, UtxoStateInfo, ValidatorsInfo,
+    VoteLatencyInfo,
 };
 use crate::types::codec::encode;
 use crate::types::{Amount, BlockHash, Height, KeyHash, Lock, OutPoint, Transaction, TxId, TxOut};
@@ -72,6 +73,7 @@ fn answer(method: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
         "masternodelist" => of::<Vec<MasternodeInfo>>,
         "getmasternode" => of::<MasternodeInfo>,
         "getheartbeats" => of::<Vec<HeartbeatInfo>>,
+        "getvotelatency" => of::<VoteLatencyInfo>,
         "listevidence" => of::<Vec<PunishedInfo>>,
         "getvalidators" => of::<ValidatorsInfo>,
         "getutxostate" => of::<UtxoStateInfo>,
@@ -126,6 +128,7 @@ fn parameter(name: &str) -> Option<Value> {
         "verbosity" => json!({ "type": "integer", "minimum": 0, "maximum": 2 }),
         "verbose" => json!({ "type": "boolean" }),
         "timeout_ms" | "wait_ms" => json!({ "type": "integer", "minimum": 0, "maximum": 60_000 }),
+        "minutes" => json!({ "type": "integer", "minimum": 1, "maximum": 10 }),
         "limit" | "count" => json!({ "type": "integer", "minimum": 1 }),
         "conf_target" => {
             json!({ "type": "integer", "minimum": 1, "description": "for the sake of others' clients; changes nothing" })
@@ -180,10 +183,10 @@ pub fn sample(method: &str) -> Option<Value> {
     Some(match method {
         "getblockchaininfo" | "getgenesis" | "getblockcount" | "getbestblockhash" | "getpeerinfo"
         | "listbanned" | "clearbanned" | "getnetworkinfo" | "getnettotals" | "getmempoolinfo"
-        | "getrawmempool" | "estimatesmartfee" | "masternodelist" | "getheartbeats" | "listevidence"
-        | "getvalidators" | "gettxoutsetinfo" | "getindexinfo" | "getfinalizedsince" | "getnodestatus"
-        | "getconsensusinfo" | "getreadiness" | "uptime" | "getresourceinfo" | "getmemoryinfo" | "stop"
-        | "help" | "logging" | "rpc.discover" => {
+        | "getrawmempool" | "estimatesmartfee" | "masternodelist" | "getheartbeats" | "getvotelatency"
+        | "listevidence" | "getvalidators" | "gettxoutsetinfo" | "getindexinfo" | "getfinalizedsince"
+        | "getnodestatus" | "getconsensusinfo" | "getreadiness" | "uptime" | "getresourceinfo"
+        | "getmemoryinfo" | "stop" | "help" | "logging" | "rpc.discover" => {
             json!([])
         }
         "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "waitforblockheight" => json!([1]),

@@ -152,6 +152,14 @@ pub(crate) fn mempool_entry() -> MempoolEntry {
     }
 }
 
+/// Of a masternode with a number for a name, whose votes come within as many milliseconds.
+pub(crate) fn latency(number: u8) -> MemberLatency {
+    let ms = Some(f64::from(number));
+    let times = VoteTimes { count: 100, missing: 0, p50_ms: ms, p90_ms: ms, p99_ms: ms, max_ms: ms };
+    let id = MasternodeId([number; 32]);
+    MemberLatency { id, own: false, lock: times, finalizes: times, precommit: times }
+}
+
 pub(crate) fn output() -> TxOut {
     let secret = SecretKey::from_seed(&[1; 32]);
     TxOut { value: Amount(1_000_000_000_000), lock: crate::types::Lock::KeyHash(secret.public().key_hash()) }
@@ -356,6 +364,9 @@ impl NodeApi for FakeNode {
             attested_by: Vec::new(),
         }]
     }
+    fn vote_latency(&self, minutes: u64) -> VoteLatencyInfo {
+        VoteLatencyInfo { minutes, watched_s: 3, masternodes: (1..=4).map(latency).collect() }
+    }
     fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>> {
         let (hash, masternode) = (Hash::ZERO, MasternodeId::ZERO);
         self.evidence_asked.fetch_add(1, Ordering::Relaxed);
@@ -525,6 +536,8 @@ impl NodeApi for FakeNode {
             validators: 4,
             total_weight: 4,
             quorum: 3,
+            prevote_weight: 2,
+            precommit_weight: 1,
             transactions_open: 0,
             certified_waiting: 0,
             last_block_time_ms: None,

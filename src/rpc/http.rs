@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -272,7 +272,7 @@ pub(super) async fn answer_calls(
         state.middleware.clone(),
     )
     .await;
-    let mut response = response.map(Body::new);
+    let mut response = without_answer_to_nothing(response.map(Body::new)).await;
     if refused.load(Ordering::Relaxed) {
         ask_for_credentials(&mut response);
     }
@@ -285,6 +285,21 @@ pub(super) async fn answer_calls(
         state.connections.close_slowest_reader(Clock.instant());
     }
     Ok(Answered { response, room: Some(room), place: Some(place) })
+}
+
+/// JSON-RPC 2.0: to notifications alone nothing is returned, and jsonrpsee writes `null`, which no answer is.
+async fn without_answer_to_nothing(response: Response) -> Response {
+    const NOTHING: &[u8] = b"null";
+    let length = u64::try_from(NOTHING.len()).ok();
+    if response.status() != StatusCode::OK || response.body().size_hint().exact() != length {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    match to_bytes(body, NOTHING.len()).await {
+        Ok(bytes) if bytes.as_ref() == NOTHING => StatusCode::NO_CONTENT.into_response(),
+        Ok(bytes) => Response::from_parts(parts, Body::from(bytes)),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 /// The answer to a message of a WebSocket, as text. Its room and place last until it has been sent.

@@ -196,6 +196,8 @@ pub struct Limits {
     pub newcomer_grace: Duration,
     /// Calls a second that are refused as `busy` for long, at most.
     pub busy_answers_per_s: u32,
+    /// How long a call with a large answer waits for its turn.
+    pub large_call_turn_max: Duration,
 }
 
 impl Limits {
@@ -212,6 +214,7 @@ impl Limits {
             answer: Pace { grace: seconds(10), bytes_per_s_min: 128 << 10, whole_max: seconds(300) },
             newcomer_grace: seconds(1),
             busy_answers_per_s: BUSY_ANSWERS_PER_S,
+            large_call_turn_max: LARGE_CALL_TURN_MAX,
         }
     }
 

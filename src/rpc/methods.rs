@@ -45,6 +45,8 @@ pub use super::limits::{FINALIZED_EVENTS_MAX, WAIT_MS_MAX};
 /// Pieces of evidence that `listevidence` tells, at most.
 pub const EVIDENCE_MAX: usize = 10_000;
 const EVIDENCE_DEFAULT: usize = 100;
+/// Minutes that `getvotelatency` tells of, at most: those that the node remembers.
+pub const LATENCY_MINUTES_MAX: usize = 10;
 
 type Handler = fn(Call) -> BoxFuture<'static, Result<Reply, ErrorObjectOwned>>;
 
@@ -133,7 +135,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 60] = [
+pub static METHODS: [Method; 61] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -249,6 +251,17 @@ pub static METHODS: [Method; 60] = [
         &[],
         "The last sign of life of each masternode, and who heard it",
         |call| answer(async move { Ok(call.node.heartbeats()) }),
+    ).large(),
+    Method::read(
+        "getvotelatency",
+        &["minutes?"],
+        "How late each masternode's votes came here in the last minutes, 10 by default and at most, and how many are missing",
+        |call| {
+            answer(async move {
+                let minutes = call.limit(0, LATENCY_MINUTES_MAX, LATENCY_MINUTES_MAX)?;
+                Ok(call.node.vote_latency(minutes.try_into().unwrap_or(1)))
+            })
+        },
     ).large(),
     Method::read(
         "listevidence",

@@ -2,7 +2,7 @@
 //! loads nothing from elsewhere.
 //!
 //! ```text
-//!   explorer.js: ways and lists --> address.js, transaction.js: one of each --> proof.js --> blake3.js
+//!   explorer.js: ways and lists --> address.js, transaction.js: one of each --> check.js --> receipt.js --> proof.js --> blake3.js
 //!              \--> feed.js: blocks and payments as they come --> node.js: calls, subscriptions
 //!   all of them --> draw.js: elements and charts
 //! ```
@@ -26,7 +26,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, kind and content.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 12] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/explorer.css", "text/css; charset=utf-8", include_str!("page/explorer.css")),
     ("/explorer.js", SCRIPT, include_str!("page/explorer.js")),
@@ -35,6 +35,8 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/feed.js", SCRIPT, include_str!("page/feed.js")),
     ("/node.js", SCRIPT, include_str!("page/node.js")),
     ("/draw.js", SCRIPT, include_str!("page/draw.js")),
+    ("/check.js", SCRIPT, include_str!("page/check.js")),
+    ("/receipt.js", SCRIPT, include_str!("page/receipt.js")),
     ("/proof.js", SCRIPT, include_str!("page/proof.js")),
     ("/blake3.js", SCRIPT, include_str!("page/blake3.js")),
 ];
@@ -98,7 +100,9 @@ mod tests {
     fn the_page_asks_for_methods_that_there_are() {
         let mut asked = 0;
         for name in named(&["call(\"", "callText(\"", "[\""]) {
-            if name.starts_with("get") || name.starts_with("masternode") || name.starts_with("validate") {
+            let is_method =
+                ["get", "masternode", "validate", "faucet"].iter().any(|start| name.starts_with(start));
+            if is_method {
                 let method = find(name).unwrap_or_else(|| panic!("no method {name}"));
                 assert!(!method.write, "{name} needs credentials, and the page has none");
                 asked += 1;

@@ -172,7 +172,7 @@ impl RpcServer {
             places: Places::new(&limits),
             bodies: Shares::new(BODIES_BYTES_MAX, BODIES_UNAUTHENTICATED_BYTES_MAX),
             busy_pace: BusyPace::new(limits.busy_answers_per_s, Clock.instant()),
-            answers: Answers::default(),
+            answers: Answers::new(limits.large_call_turn_max),
             guard: ConnectionGuard::new(limits.requests_max),
             stop,
             stopping: token.clone(),

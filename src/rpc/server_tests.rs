@@ -17,7 +17,7 @@ use super::super::types::address_of;
 use super::*;
 use crate::runtime::config::RpcRole;
 use crate::types::codec::encode;
-use crate::types::{Network, Transaction, TxId};
+use crate::types::{Address, Network, SecretKey, Transaction, TxId};
 
 pub(super) struct Fixture {
     pub(super) address: SocketAddr,
@@ -398,6 +398,14 @@ async fn foreign_hosts_and_origins_are_refused_on_every_page() {
         }
     }
     assert_eq!(fixture.request("POST /", &[("origin", &origin)], &body).await.status, 200);
+    // The page of a devnet pays of the faucet without credentials; no other page does.
+    let key = SecretKey::from_seed(&[1; 32]).public().key_hash();
+    let recipient = Address::of_key_hash(Network::Devnet, key);
+    let pays = call("faucet", json!([recipient])).to_string();
+    let of_own = fixture.request("POST /", &[("origin", &origin)], &pays).await;
+    assert!(of_own.status == 200 && of_own.json()["result"].is_string(), "{}", of_own.body);
+    let foreign = fixture.request("POST /", &[("origin", "http://evil.example")], &pays).await;
+    assert_eq!(foreign.status, 403);
     assert_eq!(fixture.request("POST /", &[("host", "localhost")], &body).await.status, 200);
 }
 
@@ -596,6 +604,10 @@ async fn notifications_of_a_batch_have_no_answer_and_take_none_from_others() {
     let reply = fixture.post(&[], &json!([told, call("uptime", json!([])), told])).await;
     let answers = reply.json();
     assert_eq!((answers.as_array().unwrap().len(), &answers[0]["result"]), (1, &json!(3)));
+    for nothing_asked in [json!([told, told]), told] {
+        let reply = fixture.post(&[], &nothing_asked).await;
+        assert_eq!((reply.status, reply.body.as_str()), (204, ""), "nothing is returned for {nothing_asked}");
+    }
 }
 
 #[tokio::test]

@@ -75,6 +75,17 @@ fn finalized(byte: u8) -> Happened {
 }
 
 #[tokio::test]
+async fn notifications_are_not_answered_by_websocket_either() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    let told = json!({ "jsonrpc": "2.0", "method": "uptime", "params": [] });
+    client.send(&told.to_string()).await;
+    client.send(&json!([told, told]).to_string()).await;
+    let answer = client.call(7, "uptime", json!([])).await;
+    assert_eq!((&answer["id"], &answer["result"]), (&json!(7), &json!(3)), "the first answer is the call's");
+}
+
+#[tokio::test]
 async fn calls_go_by_websocket_as_by_http() {
     let fixture = Fixture::start().await;
     let mut client = Client::open(&fixture).await;

@@ -26,7 +26,7 @@ pub use blocks::{
 };
 pub use masternodes::{
     AttendanceInfo, EvidenceInfo, HeartbeatInfo, JailReason, MasternodeInfo, MasternodePayload,
-    MembershipInfo, PendingChanges, PunishedInfo,
+    MemberLatency, MembershipInfo, PendingChanges, PunishedInfo, VoteLatencyInfo, VoteTimes,
 };
 
 pub use chain::{BlockTip, CommitInfo, CommitSigner, HeaderInfo, IndexInfo, OutputSetInfo};
@@ -532,6 +532,10 @@ pub struct ConsensusInfo {
     pub total_weight: u64,
     /// The weight that decides.
     pub quorum: u64,
+    /// The weight whose prevotes of this round are here.
+    pub prevote_weight: u64,
+    /// The weight whose precommits of this round are here.
+    pub precommit_weight: u64,
     /// Transactions whose votes this node is counting.
     pub transactions_open: usize,
     /// Certified transactions that wait for a block.

@@ -2,10 +2,11 @@
 
 use serde_json::{Value, json};
 use timed::rpc::types::{
-    BlockTip, CommitInfo, ExplainInfo, IndexInfo, MemoryInfo, MempoolEntry, OutputSetInfo, TransactionStatus,
+    BlockTip, CommitInfo, ExplainInfo, IndexInfo, MemberLatency, MemoryInfo, MempoolEntry, OutputSetInfo,
+    TransactionStatus, VoteLatencyInfo,
 };
 
-use crate::net::{Net, Node, run_to_end, timed, wait_for};
+use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
 
 fn command(net: &Net, node: &Node, arguments: &[&str]) -> (i32, String) {
     let mut command = timed();
@@ -51,6 +52,11 @@ fn a_payment_without_a_quorum_is_explained_and_a_final_one_has_a_receipt() {
     assert!(code == 1 && is_told, "{said}");
     let bundle = std::fs::read_to_string(net.home().join("ill.json")).unwrap();
     assert!(serde_json::from_str::<Value>(&bundle).unwrap()["findings"].is_array(), "{bundle}");
+    for secret in ["operator.key", "data/.cookie"] {
+        let secret = std::fs::read_to_string(net.home().join("devnet/node0").join(secret)).unwrap();
+        let secret = secret.trim().rsplit(':').next().unwrap();
+        assert!(secret.len() >= 32 && !bundle.contains(secret), "a bundle goes to strangers");
+    }
     let entry: MempoolEntry = net.nodes[0].call("getmempoolentry", &[json!(txid)]);
     assert_eq!((entry.status, entry.local, entry.waiting), (TransactionStatus::Pending, true, false));
     let pool: Vec<Value> = net.nodes[1].call("getrawmempool", &[]);
@@ -101,4 +107,36 @@ fn chain_index_and_memory_are_told() {
     let memory: MemoryInfo = node.call("getmemoryinfo", &[]);
     assert!(memory.resident_bytes.unwrap() < memory.bound_bytes, "{memory:?}");
     assert_eq!(memory.bounds.values().sum::<u64>(), memory.bound_bytes);
+}
+
+/// Each member's figures by its place in the set.
+fn lateness(node: &Node) -> Vec<MemberLatency> {
+    node.call::<VoteLatencyInfo>("getvotelatency", &[]).masternodes
+}
+
+#[test]
+fn how_late_votes_come_is_told_by_masternode_and_those_of_a_dead_one_are_missing() {
+    let mut net = Net::running();
+    let coin = net.chain.account(0);
+    let payment = net.chain.spend(&coin, &coin.key, 2, "");
+    net.nodes[0].send(&payment).unwrap();
+    net.nodes[0].wait_confirmed(payment.txid());
+    let all = wait_for("votes of all kinds of each", || {
+        let told = lateness(&net.nodes[0]);
+        let has = |one: &MemberLatency| one.lock.count > 0 && one.precommit.count > 0;
+        (told.len() == 4 && told.iter().all(has)).then_some(told)
+    });
+    assert_eq!(all.iter().filter(|one| one.own).count(), 1);
+    assert!(all.iter().all(|one| one.lock.missing == 0 && one.lock.p50_ms <= one.lock.max_ms), "{all:?}");
+    net.nodes[3].kill();
+    let coins = Chain::coins(&payment, &coin.key);
+    let second = net.chain.spend(&coins[0], &coin.key, 1, "");
+    net.nodes[0].send(&second).unwrap();
+    net.nodes[0].wait_final(second.txid());
+    let late = wait_for("the dead one's vote to be missing", || {
+        let told = lateness(&net.nodes[0]);
+        told.iter().any(|one| one.lock.missing > 0).then_some(told)
+    });
+    let missing: Vec<_> = late.iter().filter(|one| one.lock.missing > 0).collect();
+    assert!(missing.len() == 1 && !missing[0].own && missing[0].lock.missing == 1, "{late:?}");
 }

@@ -1,8 +1,10 @@
 //! The explorer under a real browser, with real clicks and keys. Where no Chromium is installed the tests say so and check
 //! nothing.
 
+use std::path::Path;
+
 use serde_json::json;
-use timed::rpc::types::{TransactionStatus, TransactionStatusInfo};
+use timed::rpc::types::{AddressHistory, TransactionStatus, TransactionStatusInfo};
 use timed::types::{Address, Network, SecretKey, TxId};
 
 use crate::browser::Browser;
@@ -74,6 +76,85 @@ fn a_payment_is_seen_and_proved_with_clicks() {
         let (code, output) = run_to_end(&mut check, &net.home().join("output"));
         assert_eq!(code, 0, "{output}");
     }
+    check_what_is_brought(&mut browser, node.url(), (&saved, txid), [&genesis, &other]);
+}
+
+/// The page for proofs and receipts of anybody: `saved` has those of a payment, the documents are the right and a wrong one.
+fn check_what_is_brought(
+    browser: &mut Browser,
+    url: &str,
+    (saved, txid): (&Path, TxId),
+    [genesis, other]: [&Path; 2],
+) {
+    let file = |kind: &str| saved.join(format!("{kind}-{}.json", &txid.to_string()[..8]));
+    browser.go(&format!("{url}/#/check"));
+    browser.wait_text("h1", "Check a proof or a receipt");
+    browser.click("[data-do=checkGiven]");
+    browser.wait_text("#verdict", "Nothing is proved: paste a proof or a receipt");
+    browser.choose_file("#given", &file("receipt"));
+    browser.choose_file("#document", genesis);
+    browser.click("[data-do=checkGiven]");
+    browser.wait_text("#verdict", "The proof holds");
+    let main = browser.text("main");
+    assert!(main.contains("Memo: order 7") && main.contains("genesis.toml"), "{main}");
+    assert_eq!((browser.count(&link_of(txid)), browser.count("main table tbody tr")), (1, 2), "{main}");
+    browser.choose_file("#document", other);
+    browser.click("[data-do=checkGiven]");
+    browser.wait_text("#verdict", "Nothing is proved: it belongs to chain");
+    // A receipt that says more than its transaction.
+    let receipt = std::fs::read_to_string(file("receipt")).unwrap();
+    let forged = saved.join("forged.json");
+    std::fs::write(&forged, receipt.replace("order 7", "order 8")).unwrap();
+    browser.choose_file("#given", &forged);
+    browser.choose_file("#document", genesis);
+    browser.click("[data-do=checkGiven]");
+    browser.wait_text("#verdict", "what the receipt says is not what its transaction says");
+    // A proof that is pasted goes before the file.
+    browser.click("#pasted");
+    browser.write(&std::fs::read_to_string(file("proof")).unwrap());
+    browser.click("[data-do=checkGiven]");
+    browser.wait_text("#verdict", "The proof holds");
+    // What is dropped is told apart by what it is, in any order.
+    browser.go(&format!("{url}/#/peers"));
+    browser.wait_text("h1", "peers");
+    browser.go(&format!("{url}/#/check"));
+    browser.wait_text("h1", "Check a proof or a receipt");
+    let dropped = [genesis, &file("receipt")].map(|path| std::fs::read_to_string(path).unwrap());
+    browser.value(&format!(
+        "(() => {{ const transfer = new DataTransfer(); {}.forEach((text, at) => \
+         transfer.items.add(new File([text], `dropped-${{at}}`))); document.getElementById('view').dispatchEvent(\
+         new DragEvent('drop', {{ dataTransfer: transfer, bubbles: true }})); }})()",
+        json!(dropped)
+    ));
+    browser.wait_text("#verdict", "The proof holds");
+    let main = browser.text("main");
+    assert!(main.contains("genesis document of dropped-0") && main.contains("Memo: order 7"), "{main}");
+}
+
+#[test]
+fn a_devnets_page_gives_coins_and_shows_whose_votes_came_when() {
+    let Some(mut browser) = Browser::open() else { return };
+    let net = Net::running();
+    let node = &net.nodes[0];
+    let recipient = address_of(&SecretKey::from_seed(&[78; 32]));
+    browser.go(node.url());
+    browser.wait_text("#live", "live");
+    browser.click("#recipient");
+    browser.write("nonsense");
+    browser.press("Enter");
+    browser.wait_text("#given-by-faucet", "address");
+    browser.value("document.getElementById('recipient').value = ''");
+    browser.click("#recipient");
+    browser.write(&recipient);
+    browser.click("[data-do=give]");
+    browser.wait_text("#given-by-faucet", "On its way");
+    let txid = browser.text("#given-by-faucet a").parse::<TxId>().unwrap();
+    node.wait_final(txid);
+    let history: AddressHistory = node.call("getaddresshistory", &[json!(recipient)]);
+    assert_eq!((history.history.len(), history.history[0].txid), (1, txid));
+    browser.go(&format!("{}/#/masternodes", node.url()));
+    browser.wait_text("h1", "4 masternodes");
+    wait_for("the votes of all", || (browser.text("main tbody").matches(" ms").count() == 8).then_some(()));
 }
 
 #[test]

@@ -4,11 +4,21 @@
 //! RPC's `faucet`. It pays of the last account of the devnet, whose key everybody knows, so it gives away nothing that
 //! could not be taken.
 //!
+//! # Why anybody may call it
+//! It needs no credentials, so that the explorer page of a devnet, which has none, can offer it:
+//! - the key of the account that pays is printed by every devnet (`--show-keys`): who calls gets what it could take;
+//! - it is there on devnets alone, whatever a configuration says;
+//! - callers without credentials are on this machine, and a web page among them is the node's own: `rpc/http.rs` refuses
+//!   any other `Host` and `Origin`, as for every call (INV-HTTP-1);
+//! - what can be spoilt is the devnet's patience, so payments go at the pace of [`FaucetPace`].
+//!
 //! # Bounds
 //! At most [`FAUCET_MAX`] a call, of [`COINS_LOOKED_AT`] coins; calls go one after the other, so that no two of them
 //! choose the same coin.
 
-use crate::rpc::api::{SubmitError, SubmitErrorClass};
+use std::time::{Duration, Instant};
+
+use crate::rpc::api::{NodeApiError, SubmitError, SubmitErrorClass};
 use crate::types::{Address, Amount, ChainId, ChainParameters, Lock, Network, SecretKey, Transaction};
 use crate::utxo::AddressOutput;
 use crate::wallet::{Coin, CoinState, Funds, Payout, Transfer};
@@ -18,10 +28,49 @@ pub(super) const FAUCET_MAX: Amount = Amount(10_000 * 100_000_000);
 /// Coins of the faucet that one call looks at, at most.
 pub(super) const COINS_LOOKED_AT: usize = 256;
 
+/// Between two payments in the long run; [`PAYMENTS_AT_ONCE`] may go before that counts.
+const PAYMENT_EVERY: Duration = Duration::from_millis(200);
+const PAYMENTS_AT_ONCE: u32 = 100;
+
+/// How fast the faucet pays.
+#[derive(Debug, Default)]
+pub(crate) struct FaucetPace {
+    /// When all payments so far would be paid at the even pace.
+    paid_until: Option<Instant>,
+}
+
+impl FaucetPace {
+    /// Whether one more may be paid now, which is then counted.
+    ///
+    /// # Errors
+    /// When to ask again.
+    pub(super) fn take(&mut self, now: Instant) -> Result<(), SubmitError> {
+        let until = self.paid_until.unwrap_or(now).max(now);
+        let ahead = until.saturating_duration_since(now);
+        let room = PAYMENT_EVERY.saturating_mul(PAYMENTS_AT_ONCE.saturating_sub(1));
+        if ahead > room {
+            let message = "the faucet has paid as often as it may for now".to_owned();
+            let refusal =
+                refused("faucet_pace", message, "ask again after the time, or pay of another account");
+            let retry_after = Some(ahead.saturating_sub(room));
+            return Err(SubmitError { class: SubmitErrorClass::Busy, retry_after, ..refusal });
+        }
+        self.paid_until = Some(until + PAYMENT_EVERY);
+        Ok(())
+    }
+}
+
 /// A refusal of the faucet.
 pub(super) fn refused(reason: &'static str, message: String, hint: &str) -> SubmitError {
     let hint = hint.to_owned();
     SubmitError { class: SubmitErrorClass::Policy, reason, message, hint, retry_after: None, winner: None }
+}
+
+/// A refusal since the faucet's coins can't be read.
+pub(super) fn unreadable(failure: &NodeApiError) -> SubmitError {
+    let hint =
+        "see the node's log and the disk of its data directory; ask another node of the devnet meanwhile";
+    SubmitError { class: SubmitErrorClass::Internal, ..refused("storage", failure.to_string(), hint) }
 }
 
 /// A payment of the faucet's coins, signed.
@@ -59,6 +108,29 @@ pub(super) fn payment(
 mod tests {
     use super::*;
     use crate::types::{OutPoint, TxId, TxOut};
+
+    #[test]
+    fn the_faucet_pays_a_burst_and_then_at_its_pace() {
+        let (mut pace, start) = (FaucetPace::default(), crate::runtime::Clock.instant());
+        let paid = (0..1_000).filter(|_| pace.take(start).is_ok()).count();
+        assert_eq!(paid, PAYMENTS_AT_ONCE as usize);
+        let refusal = pace.take(start).unwrap_err();
+        assert_eq!((refusal.class, refusal.reason), (SubmitErrorClass::Busy, "faucet_pace"));
+        let later = start + refusal.retry_after.unwrap();
+        assert!(
+            pace.take(later).is_ok() && pace.take(later).is_err(),
+            "one more after the time that it said"
+        );
+        let paid = (0..1_000).filter(|_| pace.take(later + 10 * PAYMENT_EVERY).is_ok()).count();
+        assert_eq!(paid, 10);
+    }
+
+    #[test]
+    fn coins_that_cannot_be_read_are_the_nodes_failure_with_a_next_step() {
+        let told = unreadable(&NodeApiError::Storage { detail: "a bad page".to_owned() });
+        assert_eq!((told.class, told.reason), (SubmitErrorClass::Internal, "storage"));
+        assert!(told.message.contains("a bad page") && told.hint.contains("the node's log"), "{told:?}");
+    }
 
     #[test]
     fn the_faucet_pays_of_its_free_coins_within_its_bound() {

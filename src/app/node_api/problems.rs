@@ -78,7 +78,8 @@ impl AppContext {
                         .then(|| state.epoch_start().saturating_add(state.parameters().epoch_duration_ms));
                     let journal = journal_path(&self.config.node.data_dir);
                     let times = (self.signs_after_ms, ends_ms, self.clock.now_ms());
-                    add(NodeState::Waiting, "young_journal", young_journal_words(&journal, epoch, times));
+                    let epochs = (epoch, state.parameters().epoch_duration_ms);
+                    add(NodeState::Waiting, "young_journal", young_journal_words(&journal, epochs, times));
                 }
                 if let Signing::Listening { acknowledged, quorum } = self.bft.signing() {
                     let detail = format!(
@@ -122,16 +123,20 @@ fn other_chain_words(network: Network, ours: ChainId, others: &[OtherChain]) -> 
 /// epoch has to start, when this one ends if it has begun, and now.
 fn young_journal_words(
     journal: &Path,
-    epoch: Epoch,
+    (epoch, duration_ms): (Epoch, u64),
     (after_ms, ends_ms, now_ms): (TimeMs, Option<TimeMs>, TimeMs),
 ) -> String {
     let after = time_words(after_ms, now_ms);
     match ends_ms {
-        Some(ends_ms) => format!(
-            "the vote journal is younger than epoch {epoch}, in which this key may have signed elsewhere: it signs in \
-             epochs that start after {after}; epoch {epoch} ends at about {}",
-            time_words(ends_ms, now_ms)
-        ),
+        Some(ends_ms) => {
+            let skipped = after_ms.saturating_add(1).saturating_sub(ends_ms).div_ceil(duration_ms.max(1));
+            let first = epoch.saturating_add(1).saturating_add(skipped);
+            format!(
+                "the vote journal is younger than epoch {epoch}, in which this key may have signed elsewhere: it signs in \
+                 epochs that start after {after}, from epoch {first} on; epoch {epoch} ends at about {}",
+                time_words(ends_ms, now_ms)
+            )
+        }
         None => format!(
             "there is no block yet, and this key signs only in epochs that start after {after}: if the network is new and \
              the key has never signed on it, stop the node, remove {} and make it by `timed votes new --force`, else the \
@@ -195,10 +200,18 @@ mod tests {
 
     #[test]
     fn a_key_that_may_not_sign_yet_says_from_when_on() {
-        let told = young_journal_words(Path::new("data/votes"), 7, (610_000, Some(660_000), 600_000));
-        assert!(told.contains("epochs that start after 1970-01-01 00:10:10 UTC (in 10 s)"), "{told}");
+        let told =
+            young_journal_words(Path::new("data/votes"), (7, 60_000), (610_000, Some(660_000), 600_000));
+        assert!(
+            told.contains("epochs that start after 1970-01-01 00:10:10 UTC (in 10 s), from epoch 8 on"),
+            "{told}"
+        );
         assert!(told.contains("epoch 7 ends at about 1970-01-01 00:11:00 UTC (in 1 min 0 s)"), "{told}");
-        let new = young_journal_words(Path::new("data/votes"), 0, (610_000, None, 600_000));
+        // The next epoch begins just then, which is not after it.
+        let late =
+            young_journal_words(Path::new("data/votes"), (7, 60_000), (660_000, Some(660_000), 600_000));
+        assert!(late.contains("from epoch 9 on"), "{late}");
+        let new = young_journal_words(Path::new("data/votes"), (0, 60_000), (610_000, None, 600_000));
         assert!(new.contains("votes new --force") && new.contains("remove data/votes"), "{new}");
     }
 

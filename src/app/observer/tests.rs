@@ -35,7 +35,8 @@ fn watched(peer: &Peer) -> Watched {
     let utxos = Arc::new(UtxoManager::new(Arc::new(Index::new(Arc::new(MemoryIndex::new()))), 1 << 20));
     utxos.apply_block(0, &outputs, &[]);
     let pool = Arc::new(TransactionPool::new(PoolLimits::default()));
-    let feeds = (Arc::new(Feeds::default()), Arc::new(EventLog::new(1, 0)));
+    let latency = Arc::new(VoteLatency::new(state.validators(), Clock.instant()));
+    let feeds = (Arc::new(Feeds::default()), Arc::new(EventLog::new(1, 0)), latency);
     let (admission, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
     // No block is applied here, so nothing is sent.
     let (blocks, _) = sync_channel(1);

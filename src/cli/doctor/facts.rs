@@ -10,12 +10,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpStream;
 
+use crate::app::votes::{VotesError, VotesPlace};
 use crate::cli::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError};
 use crate::rpc::types::{
     BlockchainInfo, ConsensusInfo, HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolInfo,
-    NodeStatus, PeerInfo, Readiness,
+    NodeStatus, PeerInfo, Readiness, VoteLatencyInfo,
 };
 use crate::runtime::{Clock, Config, ConfigSources};
+use crate::storage::StorageError;
 use crate::types::{Height, TimeMs};
 
 /// Syncs that are timed.
@@ -36,14 +38,32 @@ pub(super) struct Facts {
     pub(super) version: &'static str,
     /// When this was found out, by this machine's clock: milliseconds since the Unix epoch.
     pub(super) now_ms: TimeMs,
-    /// The configuration that was named, if it can be read: what it says, without users.
-    pub(super) config: Option<Result<Config, String>>,
+    /// The configuration that was named: what it says, without users, or all that is wrong with it.
+    pub(super) config: Option<Result<Config, Vec<String>>>,
     /// What the machine says, for the configuration's directories and ports.
     pub(super) machine: Option<Machine>,
+    /// The vote journal, where the configuration is a masternode's and there is a data directory.
+    pub(super) journal: Option<Journal>,
+    /// Whether the configuration's `external_address` answers from this machine, while the node runs.
+    pub(super) external_address_answers: Option<bool>,
     /// What the node says, or why it does not.
     pub(super) node: Result<Node, String>,
     /// The end of the log's file.
     pub(super) log: Option<String>,
+}
+
+/// The vote journal of a data directory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Journal {
+    /// It is the one of this key on this chain.
+    Own,
+    /// There is none.
+    Missing,
+    /// It is of another key or chain.
+    Foreign(String),
+    /// It, the key or the genesis document can't be read.
+    Unreadable(String),
 }
 
 /// What the machine says; absent fields could not be measured.
@@ -76,6 +96,7 @@ pub(super) struct Node {
     pub(super) heartbeats: Vec<HeartbeatInfo>,
     pub(super) index: IndexInfo,
     pub(super) memory: MemoryInfo,
+    pub(super) latency: VoteLatencyInfo,
     /// While it catches up: the height a moment later, and after how many milliseconds.
     pub(super) later: Option<(Height, u64)>,
     /// Whether the address of its masternode answers from this machine.
@@ -87,8 +108,8 @@ impl Facts {
     pub(super) async fn gather(connection: &ConnectionArgs) -> Self {
         let path = connection.config.clone();
         let config = path.map(|path| {
-            let read = Config::load(&ConfigSources::of_process(Some(path)));
-            read.map_err(|error| error.to_string())
+            let examined = Config::examine(&ConfigSources::of_process(Some(path)));
+            examined.config.ok_or_else(|| examined.problems.iter().map(ToString::to_string).collect())
         });
         let sound = config.as_ref().and_then(|config| config.as_ref().ok());
         let node = node(connection).await.map_err(|error| error.to_string());
@@ -96,6 +117,12 @@ impl Facts {
             version: env!("CARGO_PKG_VERSION"),
             now_ms: Clock.now_ms(),
             machine: sound.map(machine),
+            journal: sound.and_then(journal),
+            external_address_answers: match sound.and_then(|config| config.network.external_address.as_ref())
+            {
+                Some(address) if node.is_ok() => Some(takes_connections(address).await),
+                _ => None,
+            },
             log: sound.and_then(|config| end_of_log(config.logging.file.as_deref()?)),
             node,
             config: config.map(|config| config.map(without_users)),
@@ -106,6 +133,20 @@ impl Facts {
 /// Salted hashes of passwords are nobody's business.
 fn without_users(config: Config) -> Config {
     Config { rpc: crate::runtime::config::RpcConfig { users: Vec::new(), ..config.rpc }, ..config }
+}
+
+fn journal(config: &Config) -> Option<Journal> {
+    if !config.masternode.enabled || !config.node.data_dir.is_dir() {
+        return None;
+    }
+    Some(match VotesPlace::has_journal(config) {
+        Ok(true) => Journal::Own,
+        Ok(false) => Journal::Missing,
+        Err(VotesError::Storage(
+            foreign @ (StorageError::WrongChain { .. } | StorageError::WrongOperator { .. }),
+        )) => Journal::Foreign(foreign.to_string()),
+        Err(error) => Journal::Unreadable(error.to_string()),
+    })
 }
 
 fn end_of_log(path: &Path) -> Option<String> {
@@ -142,6 +183,7 @@ async fn node(connection: &ConnectionArgs) -> Result<Node, RpcCommandError> {
         heartbeats: client.call("getheartbeats", &[]).await?,
         index: client.call("getindexinfo", &[]).await?,
         memory: client.call("getmemoryinfo", &[]).await?,
+        latency: client.call("getvotelatency", &[]).await?,
         later,
         own_address_answers,
     })
@@ -152,7 +194,11 @@ async fn answers(client: &RpcClient, id: &serde_json::Value) -> bool {
     let Ok(own) = client.call::<MasternodeInfo>("getmasternode", std::slice::from_ref(id)).await else {
         return false;
     };
-    let dialled = tokio::time::timeout(REACH_TIMEOUT, TcpStream::connect(&own.address)).await;
+    takes_connections(&own.address).await
+}
+
+async fn takes_connections(address: &str) -> bool {
+    let dialled = tokio::time::timeout(REACH_TIMEOUT, TcpStream::connect(address)).await;
     matches!(dialled, Ok(Ok(_)))
 }
 
@@ -215,6 +261,47 @@ mod tests {
         config.node.data_dir = directory.path().join("none");
         let found = machine(&config);
         assert_eq!((found.data_dir, found.sync_us, found.peer_port_free), (None, None, Some(false)));
+    }
+
+    #[test]
+    fn a_journal_is_the_own_one_a_foreign_one_or_missing() {
+        use crate::app::networks::devnet_genesis;
+        use crate::runtime::key_file::{create_key_file, generate_key};
+
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = Config::of_network(crate::types::Network::Devnet);
+        config.node.data_dir = directory.path().join("data");
+        config.node.genesis = Some(directory.path().join("genesis.toml"));
+        let genesis = devnet_genesis(4);
+        std::fs::write(config.node.genesis.as_ref().unwrap(), genesis.to_toml().unwrap()).unwrap();
+        assert_eq!(journal(&config), None, "a full node has none");
+        config.masternode.enabled = true;
+        assert_eq!(journal(&config), None, "nor has a node that was never started");
+        std::fs::create_dir(&config.node.data_dir).unwrap();
+        let key_of = |name: &str| {
+            let (path, key) = (directory.path().join(name), generate_key().unwrap());
+            create_key_file(&path, &key).unwrap();
+            (path, key)
+        };
+        let (path, key) = key_of("first");
+        config.masternode.operator_key = Some(path);
+        assert_eq!(journal(&config), Some(Journal::Missing));
+        crate::app::create_journal(&config.node.data_dir, genesis.chain_id(), key.public()).unwrap();
+        assert_eq!(journal(&config), Some(Journal::Own));
+        config.masternode.operator_key = Some(key_of("second").0);
+        let told = journal(&config);
+        assert!(matches!(&told, Some(Journal::Foreign(says)) if says.contains("key")), "{told:?}");
+        config.masternode.operator_key = Some(directory.path().join("third"));
+        assert!(matches!(journal(&config), Some(Journal::Unreadable(_))));
+    }
+
+    #[tokio::test]
+    async fn an_address_answers_if_somebody_listens_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        assert!(takes_connections(&address).await);
+        drop(listener);
+        assert!(!takes_connections(&address).await);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What the facts mean, and what to do about it.
 
+mod votes;
+
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Facts, Machine, Node};
+use super::facts::{Facts, Journal, Machine, Node};
 use crate::rpc::types::{JailReason, MasternodeInfo, NodeState};
 use crate::runtime::Config;
 use crate::runtime::time_text::{duration_words, time_words};
@@ -99,8 +101,12 @@ impl Findings {
                 "No configuration was named, so machine, disk and ports are not looked at.",
                 "give --config FILE on the node's machine",
             ),
-            Some(Err(problem)) => {
-                self.add("config", Severity::Error, format!("The configuration is wrong: {problem}"), "");
+            Some(Err(problems)) => {
+                for problem in problems {
+                    let says = format!("The configuration is wrong: {problem}");
+                    let next = "mend the file; `timed config check --config FILE` says when it holds";
+                    self.add("config", Severity::Error, says, next);
+                }
             }
             Some(Ok(_)) => self.well("config", "The configuration is sound."),
         }
@@ -136,6 +142,34 @@ impl Findings {
             }
         }
         self.of_limits(machine, config, facts);
+        self.of_journal(facts.journal.as_ref());
+        if facts.external_address_answers == Some(false) {
+            let address = config.network.external_address.as_deref().unwrap_or_default();
+            let says = format!("[network] external_address {address} takes no connection from here.");
+            let next = "check port forwarding and firewall, and that the address is this machine's";
+            self.add("external_address", Severity::Warning, says, next);
+        }
+    }
+
+    fn of_journal(&mut self, journal: Option<&Journal>) {
+        match journal {
+            None => {}
+            Some(Journal::Own) => self.well("journal", "The vote journal is the one of this operator key."),
+            Some(Journal::Missing) => {
+                let says = "There is no vote journal, and a masternode does not start without one.";
+                let next = "`timed votes import` what the key has voted elsewhere; if it never voted, `timed votes new`";
+                self.add("journal", Severity::Error, says, next);
+            }
+            Some(Journal::Foreign(what)) => {
+                let next =
+                    "name the key and the genesis document that it belongs to, or another [node] data_dir";
+                self.add("journal", Severity::Error, format!("The vote journal is foreign: {what}"), next);
+            }
+            Some(Journal::Unreadable(what)) => {
+                let says = format!("The vote journal can't be held to the key: {what}");
+                self.add("journal", Severity::Error, says, "make it readable for the node's user");
+            }
+        }
     }
 
     fn of_limits(&mut self, machine: &Machine, config: &Config, facts: &Facts) {
@@ -196,6 +230,7 @@ impl Findings {
         self.of_blocks(node, facts);
         self.of_clock(node);
         self.of_absent(node);
+        self.of_votes(node);
         self.of_own_masternode(node, facts);
         if !node.index.synced && node.later.is_none() {
             let says = format!("The index is at block {} of {}.", node.index.height, node.status.height);
@@ -347,7 +382,14 @@ impl Findings {
     fn of_own_masternode(&mut self, node: &Node, facts: &Facts) {
         let wants = matches!(&facts.config, Some(Ok(config)) if config.masternode.enabled);
         let Some(id) = node.status.masternode else {
-            if wants {
+            if let Some(other) = at_own_address(node, facts) {
+                let says = format!(
+                    "The masternode at this node's address, {}, votes with another operator key than this node's.",
+                    other.id.short()
+                );
+                let next = "name its key by [masternode] operator_key, or give it this one: `timed masternode update`";
+                self.add("own_masternode", Severity::Error, says, next);
+            } else if wants {
                 let says = "This node has an operator key, which is no masternode's.";
                 let next = "register it: `timed masternode register --dry-run` says what is missing";
                 self.add("own_masternode", Severity::Error, says, next);
@@ -404,6 +446,13 @@ impl Findings {
             }
         }
     }
+}
+
+/// The masternode that the chain has at the address of a node that wants to be one.
+fn at_own_address<'a>(node: &'a Node, facts: &Facts) -> Option<&'a MasternodeInfo> {
+    let Some(Ok(config)) = &facts.config else { return None };
+    let address = config.network.external_address.as_ref().filter(|_| config.masternode.enabled)?;
+    node.masternodes.iter().find(|one| one.address == *address)
 }
 
 /// How bad a reason of the node is, and what to do about it.

@@ -59,6 +59,30 @@ impl Minute {
         Self { began: now, current: 0, seconds: VecDeque::from([Second::default()]) }
     }
 
+    /// Begins with what was told first: payments that became final before are put into their seconds by their age.
+    pub(super) fn with(now: Instant, events: &[EventInfo]) -> Self {
+        let age = |event: &EventInfo| match event {
+            EventInfo::Final(event) => event.age_us.map(Duration::from_micros),
+            _ => None,
+        };
+        let last = Duration::from_secs(SECONDS as u64 - 1);
+        let mut recent: Vec<(Duration, &EventInfo)> = events
+            .iter()
+            .filter_map(|event| Some((age(event)?, event)))
+            .filter(|(age, _)| *age <= last)
+            .collect();
+        // The oldest first; the minute began with it, as far as is known.
+        recent.sort_by_key(|(age, _)| std::cmp::Reverse(*age));
+        let oldest = recent.first().map_or(Duration::ZERO, |(age, _)| *age);
+        let began = now.checked_sub(oldest).unwrap_or(now);
+        let mut minute = Self::new(began);
+        for (age, event) in recent {
+            minute.add(now.checked_sub(age).unwrap_or(now).max(began), std::slice::from_ref(event));
+        }
+        minute.advance(now);
+        minute
+    }
+
     /// Goes on to the second of this time.
     fn advance(&mut self, now: Instant) {
         let second = now.saturating_duration_since(self.began).as_secs();
@@ -130,6 +154,32 @@ mod tests {
             age_us: None,
             address: None,
         })
+    }
+
+    #[test]
+    fn a_minute_begins_with_what_became_final_before_the_first_look() {
+        let now = Clock.instant() + Duration::from_secs(600);
+        let of_age = |seconds: u64, latency_us| match event(Some(latency_us), false) {
+            EventInfo::Final(event) => {
+                EventInfo::Final(FinalEvent { age_us: Some(seconds * 1_000_000), ..event })
+            }
+            other => other,
+        };
+        let before =
+            [of_age(90, 1), of_age(30, 5_000), of_age(30, 7_000), of_age(0, 9_000), event(Some(2), false)];
+        let minute = Minute::with(now, &before);
+        let view = minute.view(now);
+        assert_eq!(
+            (view.payments, view.per_second),
+            (3, 0.1),
+            "older ones and those of unknown age don't count"
+        );
+        assert_eq!(view.medians_us.len(), 31);
+        assert_eq!(
+            (view.medians_us[0], view.medians_us[1], view.medians_us[30]),
+            (Some(5_000), None, Some(9_000))
+        );
+        assert_eq!(Minute::with(now, &[]).view(now).payments, 0);
     }
 
     #[test]

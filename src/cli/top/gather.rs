@@ -13,14 +13,18 @@ use crate::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use crate::rpc::methods::FINALIZED_EVENTS_MAX;
 use crate::rpc::types::{
     BlockchainInfo, CommitInfo, ConsensusInfo, EventInfo, EventPage, HeartbeatInfo, MasternodeInfo,
-    MemoryInfo, MempoolInfo, NetTotals, NodeStatus, PeerInfo, ResourceInfo,
+    MemoryInfo, MempoolInfo, NetTotals, NodeStatus, PeerInfo, ResourceInfo, VoteLatencyInfo,
 };
 use crate::runtime::Clock;
 
 /// A look that takes longer counts as no answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// Votes of this minute and the one before are told.
+const LATENCY_MINUTES: u64 = 2;
 /// Pages of events in one look, at most; the rest comes with the next one.
 const PAGES_MAX: usize = 8;
+/// Events before the first look that it asks for: the last minute's, up to a thousand payments a second.
+const EVENTS_BEFORE: i64 = 60_000;
 
 /// A node at one moment, each member as its method answers it.
 #[derive(Clone, Debug)]
@@ -34,6 +38,7 @@ pub(super) struct Snapshot {
     pub(super) peers: Vec<PeerInfo>,
     pub(super) masternodes: Vec<MasternodeInfo>,
     pub(super) heartbeats: Vec<HeartbeatInfo>,
+    pub(super) latency: VoteLatencyInfo,
     pub(super) resources: ResourceInfo,
     pub(super) memory: MemoryInfo,
     /// With the node's clock, by which its other times are judged.
@@ -133,7 +138,7 @@ impl Watcher {
             client,
             cursor: look.cursor,
             sums,
-            minute: Minute::new(now),
+            minute: Minute::with(now, &look.events),
             snapshot: look.snapshot,
             rates: None,
             answered: now,
@@ -197,6 +202,7 @@ async fn ask(client: &RpcClient, cursor: Option<&str>) -> Result<Look, RpcComman
         peers: get(client, "getpeerinfo").await?,
         masternodes: get(client, "masternodelist").await?,
         heartbeats: get(client, "getheartbeats").await?,
+        latency: client.call("getvotelatency", &[json!(LATENCY_MINUTES)]).await?,
         resources: get(client, "getresourceinfo").await?,
         memory: get(client, "getmemoryinfo").await?,
         totals: get(client, "getnettotals").await?,
@@ -206,25 +212,22 @@ async fn ask(client: &RpcClient, cursor: Option<&str>) -> Result<Look, RpcComman
     Ok(Look { snapshot, events, cursor: Some(cursor) })
 }
 
-/// What became final since the cursor, and the next one. Without a cursor nothing, from now on.
+/// What became final since the cursor, and the next one. Without a cursor the last that the node remembers.
 async fn events(
     client: &RpcClient,
     cursor: Option<&str>,
 ) -> Result<(Vec<EventInfo>, String), RpcCommandError> {
-    let Some(cursor) = cursor else {
-        let page: EventPage = client.call("getfinalizedsince", &[]).await?;
-        return Ok((Vec::new(), page.next_cursor));
-    };
-    let (mut events, mut cursor) = (Vec::new(), cursor.to_owned());
+    let mut cursor = cursor.map_or(json!(-EVENTS_BEFORE), |cursor| json!(cursor));
+    let mut events = Vec::new();
     for _ in 0..PAGES_MAX {
-        let params = [json!(cursor), json!(FINALIZED_EVENTS_MAX), json!(0)];
+        let params = [cursor, json!(FINALIZED_EVENTS_MAX), json!(0)];
         let page: EventPage = client.call("getfinalizedsince", &params).await?;
         let is_last = page.events.len() < FINALIZED_EVENTS_MAX;
         events.extend(page.events);
-        cursor = page.next_cursor;
+        cursor = json!(page.next_cursor);
         if is_last {
             break;
         }
     }
-    Ok((events, cursor))
+    Ok((events, cursor.as_str().unwrap_or_default().to_owned()))
 }

@@ -132,20 +132,25 @@ pub(super) fn chain(view: &View) -> Vec<Line<'static>> {
     ]
 }
 
-/// Who voted for the last block, and what is being voted on.
+/// Who voted for the last block, which votes of the running round are here, and on how many payments votes are open.
 fn votes(view: &View) -> Line<'static> {
     let consensus = &view.snapshot.consensus;
-    let open = consensus.transactions_open;
-    let Some(commit) = &view.snapshot.commit else {
-        return labelled("Votes", format!("no block yet; {open} payments are voted on"), PLAIN);
+    let running = format!(
+        "prevotes {}/{q}, precommits {}/{q}; {} payments open",
+        consensus.prevote_weight,
+        consensus.precommit_weight,
+        consensus.transactions_open,
+        q = consensus.quorum
+    );
+    let last = match &view.snapshot.commit {
+        Some(commit) => {
+            let signed =
+                commit.signed_weight.map_or_else(|| "unknown".to_owned(), |signed| signed.to_string());
+            format!("last block {signed}")
+        }
+        None => "no block yet".to_owned(),
     };
-    let weight = match (commit.signed_weight, commit.quorum) {
-        (Some(signed), Some(quorum)) => format!(", weight {signed}, {quorum} needed"),
-        _ => String::new(),
-    };
-    let round = if commit.round > 0 { format!(", round {}", commit.round) } else { String::new() };
-    let text = format!("last block by {}{weight}{round}; {open} payments are voted on", commit.signers.len());
-    labelled("Votes", text, PLAIN)
+    labelled("Votes", format!("{last}; {running}"), PLAIN)
 }
 
 /// The weight that this node is connected to, beside the weight that decides.
@@ -228,13 +233,27 @@ fn heard<'a>(view: &'a View, masternode: &MasternodeInfo) -> Option<&'a Heartbea
 }
 
 pub(super) const MASTERNODE_COLUMNS: &str =
-    "  ID       STATE     TIER    WEIGHT  SIGNED MISSED UP    HEARD ADDRESS";
+    "  ID       STATE     TIER   WEIGHT SIGNED UP    HEARD  VOTES   90 % LOST ADDRESS";
 
 /// A line for each masternode: those that are away or jailed first, then by weight.
 pub(super) fn masternodes(view: &View, width: usize) -> Vec<Line<'static>> {
     let mut list: Vec<&MasternodeInfo> = view.snapshot.masternodes.iter().collect();
     list.sort_by_key(|info| (gravity(view, info), Reverse(info.effective_weight), info.registration));
     list.into_iter().map(|info| masternode_line(view, info, width)).collect()
+}
+
+/// How late a masternode's Final votes come: half of them, nine of ten, and how many did not come at all.
+fn vote_words(view: &View, info: &MasternodeInfo) -> (String, String, String) {
+    let times =
+        view.snapshot.latency.masternodes.iter().find(|one| one.id == info.id).map(|one| one.finalizes);
+    let ms = |ms: Option<f64>| match ms {
+        Some(ms) if ms < 100.0 => format!("{ms:.1}ms"),
+        Some(ms) => format!("{:.0}ms", ms.min(99_999.0)),
+        None => "-".to_owned(),
+    };
+    let lost = times.map_or_else(|| "-".to_owned(), |times| format!("{}%", times.missing_percent()));
+    let half = ms(times.and_then(|times| times.p50_ms));
+    (half, ms(times.and_then(|times| times.p90_ms)), lost)
 }
 
 fn masternode_line(view: &View, info: &MasternodeInfo, width: usize) -> Line<'static> {
@@ -253,8 +272,7 @@ fn masternode_line(view: &View, info: &MasternodeInfo, width: usize) -> Line<'st
     let heartbeat = heard(view, info).filter(|_| !own);
     let age_ms = heartbeat.map(|heartbeat| now.saturating_sub(heartbeat.heard_ms));
     let age = age_ms.map_or_else(|| "-".to_owned(), |ms| age_words(ms / 1_000));
-    let missed = attendance
-        .map_or_else(|| "-".to_owned(), |told| told.counted.saturating_sub(told.signed).to_string());
+    let (half, most, lost) = vote_words(view, info);
     let up = if own {
         "self"
     } else if info.connected {
@@ -263,15 +281,17 @@ fn masternode_line(view: &View, info: &MasternodeInfo, width: usize) -> Line<'st
         "NO"
     };
     let text = format!(
-        "{mark} {:<8} {:<9} {:<7} {:>6} {:>7} {:>6} {:<4} {:>6} {}",
+        "{mark} {:<8} {:<9} {:<6} {:>6} {:>6} {:<4} {:>6} {:>6} {:>6} {:>4} {}",
         info.id.short(),
         cut(&info.state, 9),
-        cut(info.tier.as_deref().unwrap_or("-"), 7),
+        cut(info.tier.as_deref().unwrap_or("-"), 6),
         info.effective_weight,
         signed,
-        missed,
         up,
         age,
+        half,
+        most,
+        lost,
         info.address.escape_debug()
     );
     let absent = attendance.is_some_and(|told| told.absent);
@@ -340,7 +360,7 @@ pub(super) fn resources(view: &View, width: usize) -> Vec<Line<'static>> {
 }
 
 /// What the keys do and what the columns mean.
-pub(super) const HELP: [&str; 15] = [
+pub(super) const HELP: [&str; 16] = [
     "q, Esc, Ctrl-C   end",
     "p                pause the picture, or go on",
     "Tab, Shift-Tab   the next panel, the one before",
@@ -349,9 +369,10 @@ pub(super) const HELP: [&str; 15] = [
     "",
     "Masternodes: > proposes in this round, * is this node.",
     "SIGNED  of the last blocks that count, so many have its vote.",
-    "MISSED  and so many have not.",
     "UP      whether this node is connected to it.",
     "HEARD   how long ago its last sign of life came, one a minute.",
+    "VOTES   half of its Final votes are here so long after a payment",
+    "        was accepted here; 90 % of them, and how many never came.",
     "",
     "Finality: from this node's acceptance of a payment until it is",
     "final. A bar is the median of a second; the last one is now.",

@@ -14,9 +14,11 @@ use super::panels::{cut, wrap};
 use super::parse_size;
 use super::screen::Choices;
 use super::view::{Panel, View};
+use crate::rpc::fake_node::latency;
 use crate::rpc::types::{
     AttendanceInfo, BlockchainInfo, CommitInfo, CommitSigner, ConsensusInfo, HeartbeatInfo, MasternodeInfo,
     MembershipInfo, MemoryInfo, MempoolInfo, NetTotals, NodeState, NodeStatus, PeerInfo, ResourceInfo,
+    VoteLatencyInfo,
 };
 use crate::runtime::Clock;
 use crate::types::{
@@ -136,6 +138,8 @@ fn snapshot() -> Snapshot {
             validators: 4,
             total_weight: 40,
             quorum: 27,
+            prevote_weight: 20,
+            precommit_weight: 10,
             transactions_open: 5,
             certified_waiting: 6,
             last_block_time_ms: Some(NOW_MS - 1_300),
@@ -164,6 +168,7 @@ fn snapshot() -> Snapshot {
             heartbeat(3, 1_232, 3_000),
             heartbeat(4, 900, 1_000_000),
         ],
+        latency: VoteLatencyInfo { minutes: 2, watched_s: 100, masternodes: (1..=3).map(latency).collect() },
         resources: ResourceInfo {
             process_id: 1,
             process_us: 9_000_000,
@@ -229,14 +234,14 @@ const ALWAYS: [&str; 16] = [
     "1234 abababababababab, 1.3 s since the last block",
     "7, ends in about 42 s",
     "height 1235, round 2, prevote, proposer 03030303",
-    "last block by 3, weight 30, 27 needed; 5 payments are voted on",
+    "last block 30; prevotes 20/27, precommits 10/27; 5 payments open",
     "3 of 4 connected, weight 30 of 40, 27 needed",
     "17 of 10000 payments, 4.2 kB of 300.0 MB, 6 certified wait",
     "200.0 payments a second; last minute 12000, half in 4.3 ms, 99 % in 11.9 ms",
     "4.6 ms at most",
-    "  04040404 active    silver      10   49/50      1 NO   16 min 127.0.0.1:24208",
-    "> 03030303 active    silver      10   49/50      1 yes     3 s 127.0.0.1:24206",
-    "* 01010101 active    silver      10   49/50      1 self      - 127.0.0.1:24202",
+    "  04040404 active    silver     10  49/50 NO   16 min      -      -    - 127.0",
+    "> 03030303 active    silver     10  49/50 yes     3 s  3.0ms  3.0ms   0% 127.0",
+    "* 01010101 active    silver     10  49/50 self      -  1.0ms  1.0ms   0% 127.0",
     "  02020202",
     "q end  p pause  Tab panel",
     "http://127.0.0.1:24201",

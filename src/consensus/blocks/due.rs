@@ -147,6 +147,7 @@ impl BftConsensus {
             step: self.machine.current_step(),
             closing: finality.machine().is_closing(),
             prevote_weight,
+            precommit_weight: self.machine.precommit_weight(round),
             quorum,
             halted,
         };

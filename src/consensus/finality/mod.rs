@@ -146,6 +146,7 @@ impl ConsensusEngine {
         if batch.header.epoch == self.machine.epoch() {
             let voted: BTreeSet<TxId> = batch.votes.iter().map(|vote| vote.txid).collect();
             out.notify(Notification::Voted(voted.into_iter().collect()));
+            out.notify(Notification::VotesHeard { batch: batch.clone(), was_asked: false });
             self.receive_batch(batch, at, out);
         }
     }

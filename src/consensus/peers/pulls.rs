@@ -53,6 +53,11 @@ impl BatchRequests {
         self.answered.clear();
     }
 
+    /// Whether `peer` was asked for this batch of a member, and has not ended its answer.
+    pub(in crate::consensus) fn is_asked(&self, peer: &PeerId, member: usize, seq: u64) -> bool {
+        self.asked.get(&member).is_some_and(|asked| asked.peer == *peer && seq < asked.until_seq)
+    }
+
     /// Whether `peer` may be asked for a member's batches now.
     fn may_ask(&self, member: usize, peer: &PeerId, now_ms: TimeMs) -> bool {
         let Some(asked) = self.asked.get(&member) else { return true };

@@ -193,6 +193,7 @@ fn people_hear_when_a_height_lacks_votes_for_long_and_when_they_are_there_again(
         step: bft::Step::Propose,
         closing: false,
         prevote_weight: 0,
+        precommit_weight: 0,
         quorum,
         halted: true,
     };

@@ -9,6 +9,7 @@ use super::*;
 use crate::storage::error::StorageError;
 use crate::storage::index::IndexChange;
 use crate::types::codec::encode;
+use crate::types::message::HeldBatches;
 
 fn view_of(node: &Node) -> ConsensusView {
     ConsensusView::new(&node.consensus, None)
@@ -62,6 +63,75 @@ fn blocks_are_read_from_memory_or_else_from_the_log() {
     let found = [1, 2, 3].map(|height| source.block(height).map(|it| it.block.header.hash()));
     let expected = [&blocks[0], &second].map(|logged| Some(logged.committed.block.header.hash()));
     assert_eq!(found, [expected[0], expected[1], None]);
+}
+
+/// Readers measure how late votes come, so they hear of each new one, once, and before what follows from it.
+#[test]
+fn readers_hear_of_each_members_new_votes_before_what_follows_from_them() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let payment = chain.payment(0);
+    node.feed(Event::Transaction(payment.clone()));
+    node.hear_locks(payment.txid());
+    node.hear_locks(payment.txid());
+    let voted = |told: &Notification| match told {
+        Notification::VotesHeard { batch, was_asked } => {
+            assert!(!was_asked && batch.votes.iter().all(|vote| vote.txid == payment.txid()));
+            Some((batch.header.validator, batch.header.seq))
+        }
+        _ => None,
+    };
+    let told = &node.around.told;
+    let heard: Vec<_> = told.iter().filter_map(voted).collect();
+    let once: BTreeSet<_> = heard.iter().copied().collect();
+    assert_eq!(heard.len(), once.len(), "a batch is told once: {heard:?}");
+    let members: BTreeSet<_> = heard.iter().map(|(member, _)| *member).collect();
+    assert_eq!(members.len(), usize::from(MEMBERS), "its own votes are told as well");
+    let certified = told.iter().position(|told| matches!(told, Notification::Certified(_))).unwrap();
+    let before = told[..certified].iter().filter_map(voted).count();
+    assert!(before >= 3, "a quorum's votes are told before what they certify: {before}");
+}
+
+#[test]
+fn readers_hear_whether_votes_came_because_a_peer_was_asked_for_them() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let member = node.others().next().unwrap();
+    let mut status = node.consensus.status();
+    status.batches[member] = HeldBatches { from: 0, until: 1 };
+    node.hear(Message::Status(status));
+    node.hear_locks(chain.payment(0).txid());
+    let asked = chain.state.validators().get(member).unwrap().id;
+    let told = node.around.told.iter().filter_map(|told| match told {
+        Notification::VotesHeard { batch, was_asked } => Some((batch.header.validator, *was_asked)),
+        _ => None,
+    });
+    let told: Vec<_> = told.collect();
+    assert!(told.len() >= 3 && told.iter().all(|(of, was_asked)| *was_asked == (*of == asked)), "{told:?}");
+}
+
+#[test]
+fn readers_hear_of_each_precommit_once_the_own_and_late_ones_too() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let (block, outcome) = chain.block(START_MS + 1, false, &[]);
+    let value = Some(block.header.hash());
+    node.hear(chain.proposal(&block));
+    node.hear_block_votes(VoteStep::Prevote, value);
+    let votes: Vec<_> =
+        node.others().map(|other| node.block_vote(other, VoteStep::Precommit, value)).collect();
+    votes.iter().chain(&votes).for_each(|vote| node.hear(vote.clone()));
+    assert_eq!(node.consensus.state().height(), 1, "a quorum is less than all");
+    chain.commit(block, outcome);
+    let told = node.around.told.iter().filter_map(|told| match told {
+        Notification::PrecommitHeard { member, height: 1, round: 0 } => Some(*member),
+        _ => None,
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort_unstable();
+    let mut all: Vec<_> = chain.state.validators().members().iter().map(|member| member.id).collect();
+    all.sort_unstable();
+    assert_eq!(told, all);
 }
 
 // -- replay -----------------------------------------------------------------------------------------------------------

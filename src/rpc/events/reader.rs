@@ -185,17 +185,16 @@ impl EventReader {
         };
         let pool = matches!(wanted.topic, Topic::Mempool).then(|| log.listen_to_the_pool());
         let consensus = matches!(wanted.topic, Topic::Consensus).then(|| (None, log.steps()));
-        Self {
-            node,
-            log,
-            topic: wanted.topic,
-            cursor: wanted.cursor,
-            lock,
-            pool_place: None,
-            told: None,
-            consensus,
-            _pool: pool,
-        }
+        let (cursor, pool_place) = match wanted.cursor {
+            Cursor::Pool { height, life, sequence, after } => {
+                let ring = Cursor::Live { height, life, sequence };
+                // The pool of another start has other numbers; blocks tell what that one was told.
+                let is_here = life == log.life && wanted.topic.is_in_blocks();
+                (ring, is_here.then_some(PoolPlace { ring, after: Some(after) }))
+            }
+            cursor => (cursor, None),
+        };
+        Self { node, log, topic: wanted.topic, cursor, lock, pool_place, told: None, consensus, _pool: pool }
     }
 
     /// Waits until there may be something to read.
@@ -220,7 +219,7 @@ impl EventReader {
                     let _closed = steps.changed().await.is_err();
                 }
             }
-            (.., Cursor::Live { life, sequence, .. }) => {
+            (.., Cursor::Live { life, sequence, .. } | Cursor::Pool { life, sequence, .. }) => {
                 // Numbers of another start, or of another node, count something else: the blocks are to be read.
                 if self.log.holds(life, sequence) {
                     self.log.reached(sequence).await;
@@ -279,26 +278,15 @@ impl EventReader {
         Ok(self.told(page, missed))
     }
 
-    /// A page with the rest of what is final in the pool, for who asks once and keeps no reader.
-    ///
-    /// # Errors
-    /// Those of reading blocks.
-    pub async fn whole_page(mut self, limit: PageLimit) -> Result<(Self, EventPage), NodeApiError> {
-        let mut page = self.page(limit).await?;
-        while self.pool_place.is_some() {
-            let next = self.page(limit).await?;
-            page.events.extend(next.events);
-            page.next_cursor = next.next_cursor;
-        }
-        Ok((self, page))
-    }
-
     fn told(&self, page: Page, missed: Option<MissedInfo>) -> EventPage {
         let cursor = match self.pool_place {
             None => self.cursor,
-            Some(place) => {
-                // Whoever comes back in the middle of the pool begins with it again.
-                let (height, place) = place.ring.in_chain();
+            Some(PoolPlace { ring: Cursor::Live { height, life, sequence }, after: Some(after) }) => {
+                Cursor::Pool { height, life, sequence, after }
+            }
+            // Of the pool nothing was told yet.
+            Some(PoolPlace { ring, .. }) => {
+                let (height, place) = ring.in_chain();
                 Cursor::Chain { height, place }
             }
         };

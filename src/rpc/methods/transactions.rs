@@ -67,18 +67,17 @@ pub(super) async fn get_finalized_since(call: Call) -> Result<EventPage, ErrorOb
     let wanted = Wanted { topic: Topic::Finalized, cursor };
     let mut reader = EventReader::new(call.node.clone(), wanted);
     loop {
-        let (mut waiting, page) = reader.whole_page(limit).await.map_err(of_node)?;
+        let page = reader.page(limit).await.map_err(of_node)?;
         let is_over = wait.is_zero() || Clock.instant() >= deadline;
         if is_over || !page.events.is_empty() || page.missed.is_some() {
             return Ok(page);
         }
         call.wait(async {
             // That the time is over is as good a reason to look as an event.
-            let _in_time = timeout_at(deadline.into(), waiting.news()).await.is_ok();
+            let _in_time = timeout_at(deadline.into(), reader.news()).await.is_ok();
             Ok(())
         })
         .await?;
-        reader = waiting;
     }
 }
 

@@ -2,12 +2,13 @@
 
 import { ask, call, RpcError } from "./node.js";
 import {
-  addressLink, ago, amount, barChart, blockLink, bytes, card, count, facts, h, lineChart, link, many, milliseconds, morph, section,
+  addressLink, ago, amount, barChart, blockLink, button, bytes, card, count, facts, h, lineChart, link, many, milliseconds, morph, section,
   short, table, txLink,
 } from "./draw.js";
 import { addPool, BLOCKS_SHOWN, live, onNews, perSecond, readBlocks, readFinals, SECONDS_KEPT, seen } from "./feed.js";
 import { address, older } from "./address.js";
 import { check, saveProof, saveReceipt, transaction } from "./transaction.js";
+import { checkGiven, checking, takeDrops } from "./check.js";
 
 const POLL_MS = 1000;
 // Of what subscriptions tell at once; more often than this nobody reads.
@@ -97,7 +98,30 @@ async function overview(_argument, visit) {
         finals.map((event) => [txLink(event.txid), amount(event.amount_time),
           event.latency_us === null ? "–" : milliseconds(event.latency_us), ago(event.at)]),
         "None since this node started."))),
+    chain.chain === "devnet" ? faucet(visit) : null,
   ];
+}
+
+/** Coins for the asking, where they are worth nothing. */
+function faucet(visit) {
+  const { good, text, txid } = visit.given ?? {};
+  return section("Faucet",
+    h("p", null, h("label", { for: "recipient" }, "100 TIME of this devnet for the address:"),
+      h("input", { id: "recipient", class: "line", autocomplete: "off", spellcheck: "false", "data-enter": "give" })),
+    h("div", { class: "buttons" }, button("give", "Give")),
+    h("p", { id: "given-by-faucet", role: "status", class: good === false ? "bad" : "good" },
+      text ?? "", txid ? txLink(txid, true) : null));
+}
+
+/** The action of the faucet's button. The node gives to whoever asks from its own page on this machine. */
+async function give(visit) {
+  const recipient = document.getElementById("recipient").value.trim();
+  try {
+    visit.given = { good: true, text: "On its way: ", txid: await call("faucet", recipient) };
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    visit.given = { good: false, text: [error.message, error.hint].filter(Boolean).join("; ") };
+  }
 }
 
 // -- single things ----------------------------------------------------------------------------------------------------
@@ -130,17 +154,26 @@ async function block(id) {
 
 async function masternodes(_argument, visit) {
   visit.polls = POLL_MS;
-  const [all, heartbeats] = await ask([["masternodelist"], ["getheartbeats"]]);
-  for (const answer of [all, heartbeats]) if (answer instanceof RpcError) throw answer;
+  const [all, heartbeats, latency] = await ask([["masternodelist"], ["getheartbeats"], ["getvotelatency"]]);
+  for (const answer of [all, heartbeats, latency]) if (answer instanceof RpcError) throw answer;
+  const votes = new Map(latency.masternodes.map((one) => [one.id, one.final]));
+  const within = (id, part) => (votes.get(id)?.[part] ?? null) === null ? "–" : milliseconds(votes.get(id)[part] * 1000);
+  const lost = (id) => {
+    const { count: came = 0, missing = 0 } = votes.get(id) ?? {};
+    return missing === 0 ? "" : h("span", { class: "bad" }, `${Math.ceil((100 * missing) / (came + missing))} %`);
+  };
   const heard = new Map(heartbeats.map((beat) => [beat.masternode, beat.heard_ms]));
   return [
     h("h1", null, many(all.length, "masternode")),
     section(null, table(
-      [["Masternode"], ["State"], ["Tier"], ["Weight", "number"], ["Heard"], ["Connected"], ["Address", "wide"]],
+      [["Masternode"], ["State"], ["Tier", "spare"], ["Weight", "number spare"], ["Votes", "number"], ["90 %", "number"],
+        ["Lost", "number"], ["Heard", "short spare"], ["Connected", "spare"], ["Address", "wide spare"]],
       all.map((one) => [h("span", { class: "hash short", title: one.id }, short(one.id)),
         h("span", { class: one.state === "active" ? "good" : "bad" }, one.jailed ? `${one.state} (${one.jailed})` : one.state),
-        one.tier ?? "–", count(one.effective_weight), heard.has(one.id) ? ago(heard.get(one.id)) : "–",
-        one.connected ? "yes" : h("span", { class: "bad" }, "no"), one.address]), "None.")),
+        one.tier ?? "–", count(one.effective_weight), within(one.id, "p50_ms"), within(one.id, "p90_ms"), lost(one.id), heard.has(one.id) ? ago(heard.get(one.id)) : "–",
+        one.connected ? "yes" : h("span", { class: "bad" }, "no"), one.address]), "None."),
+      h("p", { class: "quiet" }, `Half and 90 % of the Final votes of the last ${latency.minutes} minutes, from this node's acceptance of a payment to the vote's `
+        + "arrival here. Lost are those that did not come within ten seconds though a quorum's did.")),
   ];
 }
 
@@ -159,10 +192,10 @@ async function peers(_argument, visit) {
 
 // -- ways -------------------------------------------------------------------------------------------------------------
 
-const VIEWS = { "": overview, block, tx: transaction, address, masternodes, peers };
+const VIEWS = { "": overview, block, tx: transaction, address, masternodes, peers, check: checking };
 // Views that show what the feed brings.
 const FED = new Set([overview]);
-const ACTIONS = { older, saveProof, saveReceipt, check };
+const ACTIONS = { older, saveProof, saveReceipt, check, checkGiven, give };
 
 /** One look at one view, until the next one. A view keeps here what it wants to find at the next drawing. */
 class Visit {
@@ -316,9 +349,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-view.addEventListener("click", async (event) => {
-  const name = event.target.closest("[data-do]")?.dataset.do;
-  if (!name) return;
+async function act(name) {
   const mine = visit;
   try {
     await ACTIONS[name](mine);
@@ -327,7 +358,19 @@ view.addEventListener("click", async (event) => {
     trouble(error instanceof RpcError ? [error.message, error.hint].filter(Boolean).join("; ") : "The node does not answer.");
   }
   mine.redraw();
+}
+
+view.addEventListener("click", (event) => {
+  const name = event.target.closest("[data-do]")?.dataset.do;
+  if (name) act(name);
 });
+
+view.addEventListener("keydown", (event) => {
+  const name = event.target.dataset?.enter;
+  if (name && event.key === "Enter") act(name);
+});
+
+takeDrops(view, () => visit);
 
 window.addEventListener("hashchange", () => {
   window.scrollTo(0, 0);

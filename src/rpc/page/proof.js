@@ -15,7 +15,7 @@ const INTEGER_MAX = (1n << 63n) - 1n;
 /** Why a proof, or a document, is refused. */
 export class ProofError extends Error {}
 
-function ensure(holds, rule) {
+export function ensure(holds, rule) {
   if (!holds) throw new ProofError(rule);
 }
 
@@ -29,7 +29,7 @@ export function ofHex(text, length) {
   return Uint8Array.from(text.match(/../g) ?? [], (pair) => parseInt(pair, 16));
 }
 
-const same = (a, b) => a.length === b.length && a.every((byte, at) => byte === b[at]);
+export const same = (a, b) => a.length === b.length && a.every((byte, at) => byte === b[at]);
 
 function join(...parts) {
   const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
@@ -57,14 +57,15 @@ const u64 = (value) => integer(value, 8);
 const list = (items, encode) => join(u64(items.length), ...items.map(encode));
 const counted = (bytes) => join(u64(bytes.length), bytes);
 
-class Reader {
-  constructor(bytes) {
+export class Reader {
+  constructor(bytes, what = "the proof") {
     this.bytes = bytes;
+    this.what = what;
     this.at = 0;
   }
 
   take(size) {
-    ensure(size <= this.bytes.length - this.at, "the proof ends too early");
+    ensure(size <= this.bytes.length - this.at, `${this.what} ends too early`);
     this.at += size;
     return this.bytes.subarray(this.at - size, this.at);
   }
@@ -87,7 +88,7 @@ class Reader {
   /** Each item has a byte at least, so no count makes this longer than the proof. */
   list(item) {
     const length = this.u64();
-    ensure(length <= BigInt(this.bytes.length - this.at), "a list is longer than the proof");
+    ensure(length <= BigInt(this.bytes.length - this.at), `a list is longer than ${this.what}`);
     return Array.from({ length: Number(length) }, () => item(this));
   }
 }
@@ -220,8 +221,11 @@ function polymod(values) {
   }, 1);
 }
 
+/** The prefix of a network's addresses. */
+export const prefixOf = (network) => NETWORKS.find(([name]) => name === network)[1];
+
 /** The lock behind an address: bech32m (BIP 350) of a byte 0 and the key's hash. */
-function lockOf(address, prefix) {
+export function lockOf(address, prefix) {
   const wrong = `${address} is no address of this network`;
   const text = address.toLowerCase();
   ensure(address === text || address === address.toUpperCase(), wrong);

@@ -3,12 +3,11 @@
 import { ask, call, callText, RpcError } from "./node.js";
 import { addressLink, amount, blockLink, button, count, facts, h, many, ofUnits, section, short, table, txLink, units } from "./draw.js";
 import { words } from "./address.js";
-import { parseGenesis, ProofError, toHex, unable, verifyText } from "./proof.js";
+import { judge, verdictLines } from "./check.js";
+import { ProofError, verifyText } from "./proof.js";
 
 const INPUTS_RESOLVED = 20;
 const OUTPUTS_ASKED = 20;
-// A genesis document with a hundred masternodes and many allocations stays far below it.
-const DOCUMENT_BYTES_MAX = 16 << 20;
 
 /** A memo as text where it is one, else in hexadecimal. */
 function memo(hex) {
@@ -91,57 +90,28 @@ function save(name, text) {
 export const saveProof = async ({ txid }) => save(`proof-${txid.slice(0, 8)}.json`, await callText("getfinalityproof", txid));
 export const saveReceipt = async ({ txid }) => save(`receipt-${txid.slice(0, 8)}.json`, await callText("getreceipt", txid));
 
-/** The document that was chosen, or else the node's; with words for where it is from. */
-async function theDocument() {
-  const [file] = document.getElementById("genesis")?.files ?? [];
-  if (!file) {
-    const { toml } = await call("getgenesis");
-    return [toml, "the genesis document that this node gave: this shows that the node does not contradict itself. "
-      + "Choose a document that you have from elsewhere to rely on nobody but its masternodes"];
-  }
-  if (file.size > DOCUMENT_BYTES_MAX) throw new ProofError(`${file.name} is too large for a genesis document`);
-  return [await file.text(), `the genesis document of ${file.name}`];
-}
-
 /** Checks the proof in this browser; the verdict stands in `visit.verdict`. */
 export async function check(visit) {
   visit.verdict = { text: "Checking …" };
   visit.redraw();
-  try {
-    const problem = unable();
-    if (problem !== null) throw new ProofError(problem);
-    const [document, from] = await theDocument();
-    const genesis = parseGenesis(document);
+  visit.verdict = await judge(document.getElementById("genesis")?.files[0], async (genesis) => {
     const proved = await verifyText(genesis, await callText("getfinalityproof", visit.txid));
     if (proved.txid !== visit.txid) throw new ProofError(`it is of another transaction, ${proved.txid}`);
-    visit.verdict = {
-      good: true,
-      text: `The proof holds: final in epoch ${count(proved.epoch)}`
-        + `${proved.height === null ? ", by votes" : `, in block ${count(proved.height)}`}, signed by ${proved.signers} of `
-        + `${many(proved.validators, "masternode")} with weight ${count(proved.signed_weight)} of ${count(proved.total_weight)}, `
-        + `${count(proved.quorum)} needed.`,
-      more: `Checked in this browser with ${from}. Chain ${toHex(genesis.chainId)}.`,
-    };
-  } catch (error) {
-    if (!(error instanceof ProofError || error instanceof RpcError)) throw error;
-    visit.verdict = { good: false, text: `Nothing is proved: ${error.message}`, more: error.hint };
-  }
+    return { proved };
+  });
 }
 
 function proof(status, visit) {
   if (status.status !== "final" && status.status !== "confirmed") {
     return section("Proof", h("p", { class: "quiet" }, "There is one as soon as the transaction is final."));
   }
-  const verdict = visit.verdict;
   return section("Proof",
     h("p", null, "Anybody who has the genesis document can check that this is final, without a node."),
     h("div", { class: "buttons" },
       button("saveProof", "Save proof"), button("saveReceipt", "Save receipt"), button("check", "Check it here")),
     h("p", null, h("label", { for: "genesis" }, "Check it with this genesis document (the node's own, where none is chosen):"),
       h("input", { id: "genesis", type: "file" })),
-    h("div", { id: "verdict", role: "status" }, verdict ? [
-      h("p", { class: verdict.good === false ? "bad" : verdict.good ? "good" : "" }, verdict.text),
-      verdict.more ? h("p", { class: "quiet hash-inside" }, verdict.more) : null] : null));
+    h("div", { id: "verdict", role: "status" }, verdictLines(visit.verdict)));
 }
 
 // -- all of it --------------------------------------------------------------------------------------------------------

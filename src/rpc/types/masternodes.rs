@@ -225,3 +225,59 @@ pub struct HeartbeatInfo {
     /// Masternodes whose own last heartbeats say that they heard it.
     pub attested_by: Vec<MasternodeId>,
 }
+
+/// `getvotelatency`: how late the votes of the set's masternodes come at this node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VoteLatencyInfo {
+    /// The figures are of so many minutes, the running one among them.
+    pub minutes: u64,
+    /// Seconds of them in which this node was running.
+    pub watched_s: u64,
+    /// The members of the epoch's set, in its order.
+    pub masternodes: Vec<MemberLatency>,
+}
+
+/// How late one masternode's votes come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct MemberLatency {
+    /// Whose.
+    pub id: MasternodeId,
+    /// Whether it is this node's own.
+    pub own: bool,
+    /// Its Lock votes, from this node's acceptance of the payment, or from the first vote for it if that came before.
+    pub lock: VoteTimes,
+    /// Its Final votes, from the same moment.
+    #[serde(rename = "final")]
+    pub finalizes: VoteTimes,
+    /// Its precommits, from the first one of the same height and round.
+    pub precommit: VoteTimes,
+}
+
+/// Votes of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VoteTimes {
+    /// Votes that came.
+    pub count: u64,
+    /// Votes that were not here ten seconds after the first one, though a quorum's were.
+    pub missing: u64,
+    /// Half of them came within so many milliseconds; absent without votes. Exact to 7 %, as the next two.
+    pub p50_ms: Option<f64>,
+    /// Nine of ten.
+    pub p90_ms: Option<f64>,
+    /// Ninety-nine of a hundred.
+    pub p99_ms: Option<f64>,
+    /// The latest one, exactly.
+    pub max_ms: Option<f64>,
+}
+
+impl VoteTimes {
+    /// The part of the votes that were missing, in hundredths; 0 without votes.
+    #[must_use]
+    pub const fn missing_percent(&self) -> u64 {
+        let all = self.count.saturating_add(self.missing);
+        match self.missing.saturating_mul(100).checked_div(all) {
+            Some(percent) => percent,
+            None => 0,
+        }
+    }
+}

@@ -67,13 +67,23 @@ fn sound() -> Node {
         heartbeats: Vec::new(),
         index: IndexInfo { synced: true, height: 1, engine: "sled".into() },
         memory: fake.memory_info(),
+        latency: fake.vote_latency(10),
         later: None,
         own_address_answers: None,
     }
 }
 
 fn facts(node: Node) -> Facts {
-    Facts { version: "0", now_ms: NOW_MS, config: None, machine: None, node: Ok(node), log: None }
+    Facts {
+        version: "0",
+        now_ms: NOW_MS,
+        config: None,
+        machine: None,
+        journal: None,
+        external_address_answers: None,
+        node: Ok(node),
+        log: None,
+    }
 }
 
 /// The worst finding of a check.
@@ -227,6 +237,77 @@ fn a_machine_is_judged_by_its_disk_and_its_limits() {
     assert!(severity == Severity::Error && text.contains("start it"), "{text}");
     assert_eq!(worst(&dead, "peer_port").0, Severity::Error);
     let mut wrong = facts;
-    wrong.config = Some(Err("line 2".to_owned()));
-    assert_eq!(worst(&wrong, "config").0, Severity::Error);
+    wrong.config = Some(Err(vec!["line 2".to_owned(), "line 7".to_owned()]));
+    let findings = examine(&wrong);
+    let told: Vec<_> = findings.iter().filter(|finding| finding.check == "config").collect();
+    assert!(told.len() == 2 && told[1].says.contains("line 7") && !told[1].next.is_empty(), "{told:?}");
+}
+
+#[test]
+fn whose_votes_are_late_or_missing_is_named_and_whose_are_not_is_not() {
+    let of = |change: &dyn Fn(&mut Node)| worst(&changed(|node| change(node)), "votes");
+    assert_eq!(of(&|_| {}).0, Severity::Ok);
+    let late =
+        |node: &mut Node, place: usize, ms: f64| node.latency.masternodes[place].lock.p90_ms = Some(ms);
+    let (severity, text) = of(&|node| late(node, 3, 900.0));
+    assert_eq!(severity, Severity::Warning);
+    let [third, fourth] = [3, 4].map(|number| MasternodeId([number; 32]).short());
+    assert!(
+        text.contains(&format!("{fourth}, a tenth later than 900 ms")) && !text.contains(&third),
+        "{text}"
+    );
+    let (severity, text) = of(&|node| node.latency.masternodes[3].lock.missing = 25);
+    assert!(severity == Severity::Warning && text.contains(&format!("{fourth}, 20 % missing")), "{text}");
+    let (_, text) = of(&|node| {
+        node.latency.masternodes[3].own = true;
+        late(node, 3, 900.0);
+    });
+    assert!(text.contains(&format!("{fourth}, this node's own, a tenth")), "{text}");
+    // Slow for the world is slow, whatever the others are like; far away is not late.
+    assert_eq!(of(&|node| late(node, 3, 400.0)).0, Severity::Ok);
+    let (severity, text) = of(&|node| (0..4).for_each(|place| late(node, place, 900.0)));
+    assert!(severity == Severity::Warning && text.contains("this node first"), "{text}");
+    // A handful of votes says nothing.
+    let few = |node: &mut Node| {
+        late(node, 3, 9_000.0);
+        node.latency.masternodes.iter_mut().for_each(|one| one.lock.count = 19);
+    };
+    let (severity, text) = of(&few);
+    assert!(severity == Severity::Ok && text.contains("Too few payments"), "{text}");
+}
+
+#[test]
+fn a_journal_that_does_not_fit_is_an_error_with_its_own_exit_code() {
+    use crate::cli::doctor::kind_of;
+    let of = |journal: Journal| {
+        let mut facts = facts(sound());
+        (facts.config, facts.machine) =
+            (Some(Ok(Config::of_network(Network::Devnet))), Some(Machine::default()));
+        facts.journal = Some(journal);
+        worst(&facts, "journal")
+    };
+    assert_eq!(of(Journal::Own).0, Severity::Ok);
+    let (severity, text) = of(Journal::Missing);
+    assert!(
+        severity == Severity::Error && text.contains("votes import") && text.contains("votes new"),
+        "{text}"
+    );
+    let (severity, text) = of(Journal::Foreign("it is of another key".to_owned()));
+    assert!(severity == Severity::Error && text.contains("it is of another key"), "{text}");
+    assert_eq!(of(Journal::Unreadable("denied".to_owned())).0, Severity::Error);
+    assert_eq!(["journal", "config", "peers"].map(|check| kind_of(check).code()), [3, 2, 1]);
+}
+
+#[test]
+fn a_masternode_with_a_wrong_key_or_an_address_that_nobody_reaches_is_told_so() {
+    let mut facts = facts(sound());
+    let mut config = Config::of_network(Network::Devnet);
+    config.masternode.enabled = true;
+    config.network.external_address = Some(fake_node::masternode().address);
+    (facts.config, facts.machine) = (Some(Ok(config)), Some(Machine::default()));
+    let (severity, text) = worst(&facts, "own_masternode");
+    assert!(severity == Severity::Error && text.contains("another operator key"), "{text}");
+    facts.external_address_answers = Some(false);
+    let (severity, text) = worst(&facts, "external_address");
+    assert!(severity == Severity::Warning && text.contains("127.0.0.1:24200"), "{text}");
 }

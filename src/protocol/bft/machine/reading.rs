@@ -89,6 +89,12 @@ impl Machine {
         self.votes.any_weight(round, VoteStep::Prevote)
     }
 
+    /// The weight of those whose precommits of a round are kept.
+    #[must_use]
+    pub fn precommit_weight(&self, round: Round) -> u64 {
+        self.votes.any_weight(round, VoteStep::Precommit)
+    }
+
     /// The proposal of a round; of several that contradict each other, the one with the most prevotes in the round.
     #[must_use]
     pub fn proposal(&self, round: Round) -> Option<&Released<Proposal>> {
