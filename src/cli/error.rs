@@ -153,7 +153,7 @@ impl CliError {
             | Self::Networks(_)
             | Self::Genesis(_)
             | Self::Usage(_) => ExitKind::Usage,
-            Self::Rpc(error) => error.kind(),
+            Self::Rpc(error) => rpc_kind(error),
             Self::Devnet(error) => devnet_kind(error),
             Self::OtherDevnet { .. } => ExitKind::DataDirectory,
             Self::Start(error) => start_kind(error),
@@ -182,6 +182,17 @@ fn problem_words(file: &Path, problems: &[ConfigError]) -> String {
             let each: String = problems.iter().map(|problem| format!("\n  {problem}")).collect();
             format!("{} things are wrong with the configuration of {}:{each}", problems.len(), file.display())
         }
+    }
+}
+
+/// Whether the command line is to blame, or what happened then.
+const fn rpc_kind(error: &RpcCommandError) -> ExitKind {
+    match error {
+        RpcCommandError::BadUrl { .. }
+        | RpcCommandError::CookieCount { .. }
+        | RpcCommandError::Config(_)
+        | RpcCommandError::RpcDisabled { .. } => ExitKind::Usage,
+        _ => ExitKind::Failed,
     }
 }
 
