@@ -9,6 +9,7 @@ use crate::app::networks::NetworksError;
 use crate::app::vote_file::VoteFileError;
 use crate::app::votes::VotesError;
 use crate::consensus::replay::ReplayError;
+use crate::devnet::{ArchiveError, DevnetError as FleetError};
 use crate::rpc::RpcError;
 use crate::runtime::key_file::SecretFileError;
 use crate::runtime::logging::LoggingError;
@@ -80,6 +81,9 @@ pub enum CliError {
     /// The devnet's directory can't be used.
     #[error(transparent)]
     Devnet(#[from] DevnetError),
+    /// Something can't be done with a running devnet.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// The node has joined a devnet that is not the one at hand.
     #[error(
         "{} is of the devnet {ours}, but {place} is of the devnet {theirs}: a devnet that is made anew is a new chain. To \
@@ -155,6 +159,7 @@ impl CliError {
             | Self::Usage(_) => ExitKind::Usage,
             Self::Rpc(error) => rpc_kind(error),
             Self::Devnet(error) => devnet_kind(error),
+            Self::Fleet(error) => fleet_kind(error),
             Self::OtherDevnet { .. } => ExitKind::DataDirectory,
             Self::Start(error) => start_kind(error),
             Self::Votes(error) => votes_kind(error),
@@ -199,14 +204,36 @@ const fn rpc_kind(error: &RpcCommandError) -> ExitKind {
 const fn devnet_kind(error: &DevnetError) -> ExitKind {
     match error {
         DevnetError::NotADevnet { .. }
+        | DevnetError::NoDevnet { .. }
         | DevnetError::OtherValidators { .. }
         | DevnetError::OtherNumber { .. }
         | DevnetError::LongInterval { .. }
+        | DevnetError::Networks(_)
         | DevnetError::Genesis(_)
         | DevnetError::Config(_) => ExitKind::Usage,
         DevnetError::Marker { .. } | DevnetError::NoGenesis { .. } => ExitKind::DataDirectory,
         DevnetError::Storage(error) => storage_kind(error),
         DevnetError::SecretFile(_) | DevnetError::Io { .. } => ExitKind::Failed,
+    }
+}
+
+const fn fleet_kind(error: &FleetError) -> ExitKind {
+    match error {
+        FleetError::Directory(error) => devnet_kind(error),
+        FleetError::Start { source, .. } => start_kind(source),
+        FleetError::Archive(error) => archive_kind(error),
+        error if error.is_usage() => ExitKind::Usage,
+        _ => ExitKind::Failed,
+    }
+}
+
+const fn archive_kind(error: &ArchiveError) -> ExitKind {
+    match error {
+        ArchiveError::NotEmpty { .. } => ExitKind::Usage,
+        ArchiveError::Unusable { .. } => ExitKind::Corrupt,
+        ArchiveError::Directory(error) => devnet_kind(error),
+        ArchiveError::Storage(error) => storage_kind(error),
+        ArchiveError::Io { .. } => ExitKind::Failed,
     }
 }
 
