@@ -1,7 +1,7 @@
 //! `timed`: the full-node daemon of TIME Coin, as a library for its binary, tests and benches.
 //!
 //! Floors, from the lowest: [`types`] and [`protocol`] are pure; [`runtime`], [`storage`], [`network`], [`utxo`],
-//! [`mempool`], [`wallet`], [`consensus`], [`rpc`], [`app`] and [`cli`] stand on them in this order. Imports go
+//! [`mempool`], [`wallet`], [`consensus`], [`rpc`], [`app`], [`devnet`] and [`cli`] stand on them in this order. Imports go
 //! downwards only, which `tests/architecture.rs` holds.
 //!
 //! # Where things are written down
@@ -14,6 +14,7 @@ pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod consensus;
+pub mod devnet;
 pub mod mempool;
 pub mod network;
 pub mod protocol;

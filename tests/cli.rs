@@ -58,9 +58,16 @@ fn every_command_explains_itself() {
         assert!(is_documented, "the README says nothing of {command}");
     }
     let (help, _) = output(home.path(), &["devnet", "--help"], 0);
-    for flag in
-        ["--validators", "--dir", "--reset", "--load", "--processes", "--base-port", "--block-interval"]
-    {
+    for flag in [
+        "--validators",
+        "--dir",
+        "--reset",
+        "--load",
+        "--processes",
+        "--base-port",
+        "--block-interval",
+        "--show-payments",
+    ] {
         assert!(help.contains(flag), "{flag}");
     }
     let (version, _) = output(home.path(), &["--version"], 0);
@@ -126,6 +133,10 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["devnet", "--load", "0"],
         &["devnet", "--base-port", "80"],
         &["devnet", "--block-interval", "2"],
+        &["devnet", "kill"],
+        &["devnet", "frobnicate", "0"],
+        &["devnet", "import", "devnet.tar.lz4"],
+        &["devnet", "export", "devnet.tar.lz4"],
         &["genesis", "check", "none.toml", "--jsn"],
         &["genesis", "new", "--network", "testnet", "--out", "genesis.toml"],
         &["load", "--rate", "1"],
@@ -200,6 +211,23 @@ fn a_devnet_takes_no_directory_of_others() {
         let (_, stderr) = output(home.path(), arguments, 2);
         assert!(stderr.contains("holds no devnet"), "{stderr}");
     }
+    assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn orders_to_a_devnet_that_does_not_run_say_how_to_start_it() {
+    let home = tempfile::tempdir().unwrap();
+    for verb in ["pause", "resume", "kill", "restart", "isolate", "heal"] {
+        let (stdout, stderr) = output(home.path(), &["devnet", verb, "node0", "--dir", "elsewhere"], 1);
+        assert!(stdout.is_empty() && stderr.contains("`timed devnet --dir elsewhere`"), "{stderr}");
+    }
+    let (_, stderr) = output(home.path(), &["devnet", "status", "--json"], 1);
+    assert!(stderr.contains("no devnet runs in devnet"), "{stderr}");
+    std::fs::write(home.path().join("file"), "a shopping list").unwrap();
+    let (_, stderr) = output(home.path(), &["devnet", "import", "file", "--dir", "new"], 4);
+    assert!(stderr.contains("nothing was written"), "{stderr}");
+    let (_, stderr) = output(home.path(), &["devnet", "import", "file", "--dir", "."], 2);
+    assert!(stderr.contains("not empty"), "{stderr}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1);
 }
 

@@ -24,7 +24,8 @@ use std::time::Duration;
 
 use super::create_journal;
 use super::networks::{
-    DEVNET_VALIDATORS, devnet_genesis_at, devnet_identity_key, devnet_operator_key, devnet_port,
+    DEVNET_VALIDATORS, NetworksError, devnet_genesis_at, devnet_identity_key, devnet_operator_key,
+    devnet_port,
 };
 use crate::runtime::key_file::{SecretFileError, create_key_file};
 use crate::runtime::{Clock, Config, ConfigError, ConfigSources};
@@ -51,6 +52,12 @@ pub enum DevnetError {
     /// Something else lives there.
     #[error("{path} is not empty and holds no devnet; choose another directory by --dir")]
     NotADevnet {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Nothing lives there.
+    #[error("{path} holds no devnet; name its directory by --dir")]
+    NoDevnet {
         /// The directory.
         path: PathBuf,
     },
@@ -102,6 +109,9 @@ pub enum DevnetError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// Its genesis document can't be read.
+    #[error(transparent)]
+    Networks(#[from] NetworksError),
     /// Not a possible network.
     #[error(transparent)]
     Genesis(#[from] GenesisError),
@@ -151,6 +161,26 @@ struct Marker {
 pub fn base_port_in(directory: &Path) -> u16 {
     read_marker(&directory.join(MARKER_FILE))
         .map_or(Network::Devnet.default_port(), |marker| marker.base_port)
+}
+
+/// How many validators the devnet in a directory has.
+///
+/// # Errors
+/// When there is none, or its marker can't be understood.
+pub fn validators_in(directory: &Path) -> Result<usize, DevnetError> {
+    let marker = directory.join(MARKER_FILE);
+    if !marker.exists() {
+        return Err(DevnetError::NoDevnet { path: directory.to_owned() });
+    }
+    Ok(read_marker(&marker)?.validators)
+}
+
+/// Marks a directory as that of a devnet, which [`Devnet::prepare`] then completes.
+///
+/// # Errors
+/// When it can't be written.
+pub fn write_marker(directory: &Path, validators: usize, base_port: u16) -> Result<(), DevnetError> {
+    write(&directory.join(MARKER_FILE), &marker_text(Marker { validators, base_port }))
 }
 
 /// One node of a devnet.
@@ -215,7 +245,7 @@ impl Devnet {
         }
         let chain_id = document.chain_id();
         let nodes = (0..shape.validators)
-            .map(|index| prepare_node(&directory, index, shape, chain_id))
+            .map(|index| prepare_node(&directory, index, shape, (chain_id, has_own_ports(&document, shape))))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self { directory, nodes, chain_id, existed, _lock: lock })
     }
@@ -380,7 +410,7 @@ fn prepare_node(
     directory: &Path,
     index: usize,
     shape: Marker,
-    chain_id: ChainId,
+    (chain_id, own_ports): (ChainId, bool),
 ) -> Result<DevnetNode, DevnetError> {
     let name = format!("node{index}");
     let home = node_directory(directory, index);
@@ -402,7 +432,7 @@ fn prepare_node(
             Ok(()) | Err(StorageError::JournalExists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        write(&config_path, &config_text(index, shape))?;
+        write(&config_path, &config_text(index, shape, own_ports))?;
     }
     // Without the environment: what it says of a node can't be true of each.
     let config =
@@ -410,7 +440,14 @@ fn prepare_node(
     Ok(DevnetNode { name, directory: home, config_path, config })
 }
 
-fn config_text(index: usize, shape: Marker) -> String {
+/// Whether the nodes listen where the chain says. A copy that does not leaves those alone who do: the same keys vote there.
+fn has_own_ports(document: &GenesisDocument, shape: Marker) -> bool {
+    let listens =
+        |(index, address): (usize, &str)| address == local(devnet_port(shape.base_port, index)).to_string();
+    document.masternodes.iter().map(|masternode| masternode.network_address.as_str()).enumerate().all(listens)
+}
+
+fn config_text(index: usize, shape: Marker, own_ports: bool) -> String {
     let (count, base) = (shape.validators, shape.base_port);
     let metrics =
         u16::try_from(index).ok().and_then(|index| base.checked_add(METRICS_PORT_OFFSET)?.checked_add(index));
@@ -422,6 +459,12 @@ fn config_text(index: usize, shape: Marker) -> String {
         let _ = write!(peers, "{separator}\"{}\"", local(devnet_port(base, other)));
     }
     let connections = count.max(64);
+    let registered = if own_ports {
+        ""
+    } else {
+        "# The addresses of the chain's masternodes are those of the devnet that this one is a copy of.\n\
+         dial_registered = false\n"
+    };
     format!(
         r#"# Node {index} of the devnet in the directory above, made by `timed devnet`. It also runs alone:
 #
@@ -440,7 +483,7 @@ listen_address = "{p2p}"
 bootstrap_peers = [{peers}]
 max_inbound = {connections}
 max_outbound = {connections}
-
+{registered}
 [rpc]
 listen_address = "{rpc}"
 

@@ -249,6 +249,7 @@ impl NodeApi for AppContext {
             node_id: self.network.identity().to_string(),
             listen_address: self.network.local_address().map(|address| address.to_string()),
             external_address: self.config.network.external_address.clone(),
+            network_active: !self.network.is_isolated(),
             connections: inbound.saturating_add(outbound),
             connections_in: inbound,
             connections_out: outbound,
@@ -426,6 +427,14 @@ impl NodeApi for AppContext {
             self.describe(txid, course).await
         }
         .boxed()
+    }
+
+    fn set_network_active(&self, active: bool) -> bool {
+        if self.network() != Network::Devnet {
+            return false;
+        }
+        self.network.isolate(!active);
+        true
     }
 
     fn faucet(&self, recipient: Address, amount: Amount) -> BoxFuture<'_, Result<TxId, SubmitError>> {

@@ -112,7 +112,19 @@ impl NodeObserver {
         let last_block = LastBlock { at: Clock.instant(), epoch: state.next_epoch() };
         let lines = BlockLines { last: last_block.at, untold: 0 };
         let mirror = admission.mirror(utxos, pool);
-        Self { mirror, feeds, events, latency, admission, network, identity, last_block, lines, blocks, failures }
+        Self {
+            mirror,
+            feeds,
+            events,
+            latency,
+            admission,
+            network,
+            identity,
+            last_block,
+            lines,
+            blocks,
+            failures,
+        }
     }
 
     fn certified(&self, txid: &TxId) {

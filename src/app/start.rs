@@ -103,7 +103,9 @@ pub async fn start(
     tracing::info!(mib = memory >> 20, "Memory: the bound of all parts, whatever peers and users do");
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
     network.set_members(state.validators().members().iter().map(|member| member.key));
-    dial_masternodes(&network, &state);
+    if config.network.dial_registered {
+        dial_masternodes(&network, &state);
+    }
 
     let services = start_consensus(&config, data, &registry, &network, &verifier)?;
     let Services {

@@ -10,6 +10,7 @@ use crate::app::networks::NetworksError;
 use crate::app::vote_file::VoteFileError;
 use crate::app::votes::VotesError;
 use crate::consensus::replay::ReplayError;
+use crate::devnet::{ArchiveError, DevnetError as FleetError};
 use crate::network::NetworkError;
 use crate::rpc::RpcError;
 use crate::runtime::key_file::SecretFileError;
@@ -82,6 +83,9 @@ pub enum CliError {
     /// The devnet's directory can't be used.
     #[error(transparent)]
     Devnet(#[from] DevnetError),
+    /// Something can't be done with a running devnet.
+    #[error(transparent)]
+    Fleet(#[from] FleetError),
     /// The node has joined a devnet that is not the one at hand.
     #[error(
         "{} is of the devnet {ours}, but {place} is of the devnet {theirs}: a devnet that is made anew is a new chain. To \
@@ -172,9 +176,10 @@ impl CliError {
             | Self::Networks(_)
             | Self::Genesis(_)
             | Self::Usage(_) => ExitKind::Usage,
-            Self::Rpc(error) => error.kind(),
+            Self::Rpc(error) => rpc_kind(error),
             Self::Ill { kind, .. } => *kind,
             Self::Devnet(error) => devnet_kind(error),
+            Self::Fleet(error) => fleet_kind(error),
             Self::OtherDevnet { .. } => ExitKind::DataDirectory,
             Self::Start(error) => start_kind(error),
             Self::Votes(error) => votes_kind(error),
@@ -221,18 +226,51 @@ fn problem_words(file: &Path, problems: &[ConfigError]) -> String {
     }
 }
 
+/// Whether the command line is to blame, or what happened then.
+pub(super) const fn rpc_kind(error: &RpcCommandError) -> ExitKind {
+    match error {
+        RpcCommandError::BadUrl { .. }
+        | RpcCommandError::CookieCount { .. }
+        | RpcCommandError::Config(_)
+        | RpcCommandError::RpcDisabled { .. } => ExitKind::Usage,
+        _ => ExitKind::Failed,
+    }
+}
+
 fn devnet_kind(error: &DevnetError) -> ExitKind {
     match error {
         DevnetError::NotADevnet { .. }
+        | DevnetError::NoDevnet { .. }
         | DevnetError::OtherValidators { .. }
         | DevnetError::OtherNumber { .. }
         | DevnetError::LongInterval { .. }
+        | DevnetError::Networks(_)
         | DevnetError::Genesis(_)
         | DevnetError::Config(_) => ExitKind::Usage,
         DevnetError::Marker { .. } | DevnetError::NoGenesis { .. } => ExitKind::DataDirectory,
         DevnetError::Storage(error) => storage_kind(error),
         DevnetError::SecretFile(error) => secret_kind(error),
         DevnetError::Io { .. } => ExitKind::Failed,
+    }
+}
+
+fn fleet_kind(error: &FleetError) -> ExitKind {
+    match error {
+        FleetError::Directory(error) => devnet_kind(error),
+        FleetError::Start { source, .. } => start_kind(source),
+        FleetError::Archive(error) => archive_kind(error),
+        error if error.is_usage() => ExitKind::Usage,
+        _ => ExitKind::Failed,
+    }
+}
+
+fn archive_kind(error: &ArchiveError) -> ExitKind {
+    match error {
+        ArchiveError::NotEmpty { .. } => ExitKind::Usage,
+        ArchiveError::Unusable { .. } => ExitKind::Corrupt,
+        ArchiveError::Directory(error) => devnet_kind(error),
+        ArchiveError::Storage(error) => storage_kind(error),
+        ArchiveError::Io { .. } => ExitKind::Failed,
     }
 }
 

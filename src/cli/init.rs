@@ -247,6 +247,9 @@ bootstrap_peers = {peers}
 # Connections that others opened, and that this node opens, at most.
 # max_inbound = {max_inbound}
 # max_outbound = {max_outbound}
+# Whether the addresses of the chain's masternodes are dialled at the start, too. Not so in a copy of a network, which is to
+# leave the original alone.
+# dial_registered = {dial_registered}
 
 {rpc_section}
 
@@ -266,6 +269,7 @@ bootstrap_peers = {peers}
         port = network.default_port(),
         max_inbound = defaults.network.max_inbound,
         max_outbound = defaults.network.max_outbound,
+        dial_registered = defaults.network.dial_registered,
         rpc_section = rpc_text(rpc, &defaults.rpc),
         engine = defaults.storage.engine.name(),
         cache_mb = defaults.storage.cache_mb,

@@ -282,6 +282,8 @@ pub async fn measure(
         meter: Mutex::new(meter),
         stop: CancellationToken::new(),
     });
+    // Whoever gives this run up ends its tasks too.
+    let _stops = shared.stop.clone().drop_guard();
     let tracker = TaskTracker::new();
     for (node, cursor) in cursors.into_iter().enumerate() {
         tracker.spawn(follow(shared.clone(), node, cursor));

@@ -1,7 +1,7 @@
 //! The commands of the binary, one file each.
 //!
 //! # Place
-//! Floor 10. Each file holds a command's flags (`Args`) and a function `run`; [`Command`] lists them. Answers go to
+//! Floor 11. Each file holds a command's flags (`Args`) and a function `run`; [`Command`] lists them. Answers go to
 //! standard output through [`output`], errors to standard error, and the exit code says which kind it was.
 
 use std::process::ExitCode;

@@ -100,6 +100,9 @@ pub enum DisconnectReason {
     /// This node wanted it so.
     #[error("disconnected on request")]
     Requested,
+    /// This node is to have no connections.
+    #[error("this node is isolated from all peers")]
+    Isolated,
     /// This node stops.
     #[error("this node stops")]
     Shutdown,

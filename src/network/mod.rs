@@ -52,7 +52,7 @@ pub(crate) mod tests;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -261,6 +261,7 @@ impl Network {
             half_open: HalfOpen::new(now),
             bans_path: config.bans_path,
             dialing: Arc::new(Semaphore::new(peer_manager::DIALING_MAX)),
+            isolated: AtomicBool::new(false),
         });
         tracing::info!(%address, identity = identity.short(), "Listening for peers");
         peer_manager::start(&shared, listener);
@@ -449,6 +450,18 @@ impl NetworkHandle {
             connection.close(DisconnectReason::Requested);
         }
         connection.is_some()
+    }
+
+    /// Ends the connections to all peers, and dials and lets in nobody until it is called with false. For networks of
+    /// tests, where it stands for a cable that was pulled.
+    pub fn isolate(&self, isolated: bool) {
+        self.shared.isolate(isolated);
+    }
+
+    /// Whether peers are left alone, as [`Self::isolate`] says it.
+    #[must_use]
+    pub fn is_isolated(&self) -> bool {
+        self.shared.is_isolated()
     }
 
     /// Counts what a peer did wrong: it is disconnected or banned if that is enough.

@@ -6,6 +6,7 @@
 //! # Invariants
 //! - INV-NET-18: for each peer that is registered, `Connected` is told once before and `Disconnected` once after; a
 //!   replacement tells both. Messages of a connection may still come after its `Disconnected`.
+//! - INV-NET-33: while the node is isolated no connection is kept: those that are there end, and none begins.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -97,6 +98,10 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
+        if shared.is_isolated() {
+            drop(stream);
+            continue;
+        }
         // Even from a banned address a member of the set may come, so it has to say who it is first.
         let is_banned = shared.reputation.lock().is_address_banned(address.ip(), now());
         let origin = Origin::of(address.ip());
@@ -129,6 +134,10 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
 
 async fn dial(shared: &Arc<Shared>) {
     loop {
+        if shared.is_isolated() {
+            sleep(shared.timing.dial_interval).await;
+            continue;
+        }
         let places = shared.dialing.available_permits().min(shared.manager.outbound_free());
         let due = shared.book.lock().take_due(places, now(), |peer| shared.manager.contains(peer));
         for attempt in due {
@@ -295,6 +304,10 @@ async fn admit_connection(shared: &Shared, connection: &Arc<Connection>) -> bool
     if let Some(evicted) = place.evicted {
         evicted.close(DisconnectReason::Evicted);
         tell_gone(shared, &evicted);
+    }
+    // A handshake may have ended just when the node was isolated.
+    if shared.is_isolated() {
+        connection.close(DisconnectReason::Isolated);
     }
     shared.bulk.connected(connection.peer, connection.address, connection.inbound);
     shared.urgent.connected(connection.peer, connection.address, connection.inbound);

@@ -7,7 +7,7 @@
 //! Lock order: none is taken while another is held, but for `lifecycle`, which is taken first.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -113,9 +113,27 @@ pub(crate) struct Shared {
     pub(crate) bans_path: Option<std::path::PathBuf>,
     /// Attempts to dial that are under way.
     pub(crate) dialing: Arc<Semaphore>,
+    /// Whether peers are left alone: none is dialled, let in or kept.
+    pub(crate) isolated: AtomicBool,
 }
 
 impl Shared {
+    /// Whether this node is to have no connections at present.
+    pub(crate) fn is_isolated(&self) -> bool {
+        self.isolated.load(Ordering::SeqCst)
+    }
+
+    /// Ends all connections and lets no new one begin, or lets them begin again.
+    pub(crate) fn isolate(&self, isolated: bool) {
+        // Set before it looks: what is registered later sees it, and ends by itself.
+        self.isolated.store(isolated, Ordering::SeqCst);
+        if isolated {
+            for connection in self.manager.all() {
+                connection.close(DisconnectReason::Isolated);
+            }
+        }
+    }
+
     /// Starts a task whose lines in the log stand in the span of its starter.
     pub(crate) fn spawn<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) {
         self.tracker.spawn(work.in_current_span());

@@ -154,6 +154,9 @@ pub trait NodeApi: Send + Sync + 'static {
     fn unban(&self, target: BanTarget) -> bool;
     /// All bans, with the time that is left.
     fn banned(&self) -> Vec<(BanTarget, Duration)>;
+    /// Ends the connections to all peers and begins none until it is told to; false on other networks than a devnet, where
+    /// nothing is done.
+    fn set_network_active(&self, active: bool) -> bool;
     /// The node in its network.
     fn network_info(&self) -> NetworkInfo;
     /// Bytes between the node and its peers.

@@ -1,7 +1,7 @@
 //! Error codes and their `data`: Bitcoin Core's codes, a stable reason, and a hint what to do.
 //!
 //! # Place
-//! `rpc/methods.rs` makes these; `cli/rpc_client.rs` reads them.
+//! `rpc/methods.rs` makes these; `rpc/client.rs` reads them.
 
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub const STARTING: i32 = -28;
 pub const NOT_CONNECTED: i32 = -29;
 /// This is not added, or can't be (Bitcoin Core's `RPC_CLIENT_NODE_ALREADY_ADDED`).
 pub const NODE_ALREADY_ADDED: i32 = -23;
+/// What was asked for is done on other networks than this one only (Bitcoin Core's `RPC_MISC_ERROR`).
+pub const NOT_ON_THIS_NETWORK: i32 = -1;
 /// The caller gave no credentials for a method that needs them; the HTTP status is 401.
 pub const UNAUTHORIZED: i32 = -32_001;
 /// There is no such method.

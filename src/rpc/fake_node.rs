@@ -298,6 +298,10 @@ impl NodeApi for FakeNode {
     fn add_peer(&self, address: &str) -> bool {
         address == PEER
     }
+    fn set_network_active(&self, active: bool) -> bool {
+        // As on a network whose nodes are never cut off.
+        active
+    }
     fn ban(&self, target: BanTarget, time: Duration) -> bool {
         let is_bannable = target != BanTarget::Ip(std::net::Ipv4Addr::LOCALHOST.into());
         if is_bannable {
@@ -325,6 +329,7 @@ impl NodeApi for FakeNode {
             node_id: String::new(),
             listen_address: None,
             external_address: None,
+            network_active: true,
             connections: 0,
             connections_in: 0,
             connections_out: 0,

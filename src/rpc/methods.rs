@@ -135,7 +135,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 61] = [
+pub static METHODS: [Method; 62] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -209,6 +209,12 @@ pub static METHODS: [Method; 61] = [
             Ok(())
         })
     }),
+    Method::write(
+        "setnetworkactive",
+        &["state"],
+        "On a devnet: false ends all connections to peers and begins none until true; answers with the state",
+        |call| answer(async move { peers::set_network_active(&call) }),
+    ),
     Method::read("getnetworkinfo", &[], "The node in its network", |call| {
         answer(async move { Ok(call.node.network_info()) })
     }),
@@ -618,7 +624,16 @@ mod tests {
             METHODS.iter().filter(|method| method.write).map(|method| method.name).collect();
         assert_eq!(
             writing,
-            ["disconnectnode", "addnode", "setban", "clearbanned", "sendrawtransaction", "logging", "stop"]
+            [
+                "disconnectnode",
+                "addnode",
+                "setban",
+                "clearbanned",
+                "setnetworkactive",
+                "sendrawtransaction",
+                "logging",
+                "stop"
+            ]
         );
         let of_wallets: Vec<_> = METHODS
             .iter()

@@ -27,6 +27,7 @@ pub mod auth;
 pub mod base64;
 pub mod busy_pace;
 mod call;
+pub mod client;
 pub mod connection;
 pub mod connections;
 pub mod discover;

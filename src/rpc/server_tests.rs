@@ -318,6 +318,7 @@ async fn errors_have_code_reason_and_hint() {
         ),
         ("verifyfinalityproof", json!([light]), -26, "votes_too_light"),
         ("disconnectnode", json!(["127.0.0.1:1"]), -29, "not_connected"),
+        ("setnetworkactive", json!([false]), -1, "devnet_only"),
         ("addnode", json!(["here"]), -8, "bad_parameter"),
         ("setban", json!(["here", "add"]), -8, "bad_parameter"),
         ("setban", json!(["192.0.2.0/16", "add"]), -8, "bad_parameter"),

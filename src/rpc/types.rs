@@ -131,6 +131,9 @@ pub struct NetworkInfo {
     pub listen_address: Option<String>,
     /// What it tells others about where it is, when it does.
     pub external_address: Option<String>,
+    /// Whether it talks to peers; false on a devnet's node that `setnetworkactive` isolated.
+    #[serde(rename = "networkactive")]
+    pub network_active: bool,
     /// Peers connected.
     pub connections: usize,
     /// Of these, those who dialled us.

@@ -84,6 +84,8 @@ pub struct NetworkConfig {
     pub max_inbound: u32,
     /// Connections that this node opens, at most.
     pub max_outbound: u32,
+    /// Whether the addresses of the chain's masternodes are dialled at the start.
+    pub dial_registered: bool,
 }
 
 /// How RPC clients show who they are.
@@ -273,6 +275,7 @@ impl Config {
                 bootstrap_peers: Vec::new(),
                 max_inbound: 64,
                 max_outbound: 16,
+                dial_registered: true,
             },
             rpc: RpcConfig {
                 enabled: true,

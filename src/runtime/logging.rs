@@ -30,8 +30,9 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use self::file::{Limits, LogFile};
 use self::repeats::{Repeats, Teller};
-use super::config::{LogFormat, LoggingConfig};
+use super::config::{Config, LogFormat, LoggingConfig};
 use super::log_level::{LevelError, parse_level};
+use crate::types::Network;
 
 /// Lines that wait for the writing thread, at most.
 pub const BUFFERED_LINES_MAX: usize = 32_768;
@@ -90,6 +91,18 @@ pub struct LogControl {
 }
 
 impl LogControl {
+    /// The control of a log that somebody else keeps: of a program that runs nodes inside of it and has a subscriber of
+    /// its own. It reopens nothing, and can't change the level.
+    #[must_use]
+    pub fn of_others() -> Self {
+        let level = "as this program says".to_owned();
+        // Nobody has the layer, so that changes are refused.
+        let (_, filter) = reload::Layer::new(EnvFilter::default());
+        let defaults = Config::of_network(Network::Devnet).logging;
+        let started = Arc::new(LoggingConfig { level: level.clone(), file: None, ..defaults });
+        Self { started, file: None, filter, level: Arc::new(Mutex::new(level)) }
+    }
+
     /// The level, as it was set last.
     #[must_use]
     pub fn level(&self) -> String {
@@ -272,6 +285,13 @@ mod tests {
         drop(guard);
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("told again") && text.lines().count() == 2, "{text}");
+    }
+
+    #[test]
+    fn the_log_of_another_program_is_not_changed() {
+        let control = LogControl::of_others();
+        assert!(matches!(control.set_level("debug"), Err(LoggingError::Reload(_))));
+        assert_eq!((control.level().as_str(), control.reopen().is_ok()), ("as this program says", true));
     }
 
     /// INV-LOG-2.

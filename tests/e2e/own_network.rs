@@ -142,6 +142,10 @@ fn four_founders_make_a_network_by_the_words_of_the_readme() {
         }
     }
     assert!(paid && place.nodes.len() == 5, "the README starts four founders and a fifth node, and pays");
+    // Only a devnet's nodes can be cut off.
+    let refused = place.nodes[0].try_call::<bool>("setnetworkactive", &[false.into()]).unwrap_err();
+    assert!(refused.to_string().contains("devnet_only"), "{refused}");
+    assert!(place.nodes[0].node_status().peers > 0);
     place.nodes[4].wait_state(NodeState::Following);
     place.nodes[4].wait_height(place.nodes[0].height());
     assert_eq!(place.nodes[4].hash_at(1), place.nodes[0].hash_at(1));

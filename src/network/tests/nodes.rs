@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::support::{
-    Node, block_vote, config, eventually, key, one_of_each, patient, quick, transaction, vote_batch,
+    Node, RawPeer, block_vote, config, eventually, key, one_of_each, patient, quick, transaction, vote_batch,
 };
 use crate::network::{BanTarget, MessageKind, Network, NetworkError, NetworkEvent};
 use crate::types::block::Block;
@@ -98,6 +98,25 @@ async fn a_peer_that_restarts_is_found_again() {
     let mut again = config(2);
     again.listen_address = address;
     let mut other = Node::start_with(again, quick()).await;
+    one.connected(key(2)).await;
+    other.connected(key(1)).await;
+}
+
+/// INV-NET-33.
+#[tokio::test]
+async fn an_isolated_node_has_no_connection_until_it_is_healed() {
+    let (mut one, mut other) = pair().await;
+    one.handle.isolate(true);
+    one.disconnected(key(2)).await;
+    other.disconnected(key(1)).await;
+    // Both dial for ever; whoever knocks is not greeted.
+    other.dial(one.address());
+    assert!(RawPeer::connect(one.address(), 9).await.is_err());
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((one.handle.peer_count(), other.handle.peer_count()), (0, 0));
+    assert!(one.events.urgent.try_recv().is_none(), "not for a moment either");
+    assert!(one.handle.is_isolated() && !other.handle.is_isolated());
+    one.handle.isolate(false);
     one.connected(key(2)).await;
     other.connected(key(1)).await;
 }

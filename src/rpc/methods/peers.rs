@@ -6,7 +6,9 @@ use jsonrpsee::types::ErrorObjectOwned;
 
 use crate::network::BanTarget;
 use crate::rpc::call::Call;
-use crate::rpc::errors::{BAD_PARAMETER, NODE_ALREADY_ADDED, NOT_CONNECTED, bad_parameter, error};
+use crate::rpc::errors::{
+    BAD_PARAMETER, NODE_ALREADY_ADDED, NOT_CONNECTED, NOT_ON_THIS_NETWORK, bad_parameter, error,
+};
 use crate::rpc::types::BanInfo;
 
 /// How long a ban lasts unless the call says so: a day, as in Bitcoin Core.
@@ -29,6 +31,15 @@ pub(super) fn add_node(call: &Call) -> Result<(), ErrorObjectOwned> {
         return Ok(());
     }
     Err(bad_parameter(call.name(0), "host:port such as 192.0.2.1:24100"))
+}
+
+pub(super) fn set_network_active(call: &Call) -> Result<bool, ErrorObjectOwned> {
+    let active: bool = call.required(0)?;
+    if call.node.set_network_active(active) {
+        return Ok(active);
+    }
+    let hint = "`disconnectnode` ends one connection; to leave the network, stop the node";
+    Err(error(NOT_ON_THIS_NETWORK, "nodes are cut off on devnets alone", "devnet_only", hint))
 }
 
 fn ban_target(call: &Call) -> Result<BanTarget, ErrorObjectOwned> {

@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 31] = [
+const KEYS: [(&str, &str, Kind); 32] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -36,6 +36,7 @@ const KEYS: [(&str, &str, Kind); 31] = [
     ("network", "bootstrap_peers", Kind::List),
     ("network", "max_inbound", Kind::Integer),
     ("network", "max_outbound", Kind::Integer),
+    ("network", "dial_registered", Kind::Boolean),
     ("rpc", "enabled", Kind::Boolean),
     ("rpc", "listen_address", Kind::Text),
     ("rpc", "auth", Kind::Text),

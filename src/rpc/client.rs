@@ -1,0 +1,279 @@
+//! A client of one node's RPC, with its cookie.
+//!
+//! # Place
+//! `cli/` finds out which node is meant and calls it by this, and so does `devnet/`.
+//!
+//! # Invariants
+//! - INV-CLIENT-1: a cookie goes to the node it belongs to and appears in no message.
+//!
+//! # Bounds
+//! A connection is made in 5 s; an answer has [`RESPONSE_BYTES_MAX`] at most and comes within the longest wait of a method
+//! and 15 s.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jsonrpsee::core::ClientError;
+use jsonrpsee::core::client::ClientT as _;
+use jsonrpsee::core::params::{ArrayParams, BatchRequestBuilder};
+use jsonrpsee::http_client::transport::Error as TransportError;
+use jsonrpsee::http_client::{HeaderMap, HeaderValue, HttpClient, HttpClientBuilder};
+use jsonrpsee::types::ErrorObject;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::base64;
+use super::methods::WAIT_MS_MAX;
+use super::server::RESPONSE_BYTES_MAX;
+use super::types::ErrorData;
+use crate::runtime::ConfigError;
+
+/// Bytes of a cookie file, at most.
+const COOKIE_BYTES_MAX: u64 = 1_024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than any wait of the server.
+const REQUEST_TIMEOUT: Duration = Duration::from_millis(WAIT_MS_MAX + 15_000);
+
+/// A node's address, and its cookie where one was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Where it answers.
+    pub url: String,
+    /// Where its cookie is.
+    pub cookie_file: Option<PathBuf>,
+}
+
+/// Why a command over RPC failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcCommandError {
+    /// Nothing answers there.
+    #[error("no node answers at {url}: is it running?")]
+    Unreachable {
+        /// Where.
+        url: String,
+    },
+    /// It took too long.
+    #[error("the node at {url} did not answer in time; it may be overloaded, see its log")]
+    Timeout {
+        /// Where.
+        url: String,
+    },
+    /// Wrong or no credentials.
+    #[error(
+        "the node at {url} wants credentials; its cookie changes with every start: \
+         give --config FILE or --cookie-file FILE of this node"
+    )]
+    Unauthorized {
+        /// Where.
+        url: String,
+    },
+    /// An HTTP status that is no success.
+    #[error("{url} refuses the request with HTTP status {status}; is it a node's RPC address?")]
+    Status {
+        /// Where.
+        url: String,
+        /// Which.
+        status: u16,
+    },
+    /// The node said no.
+    #[error("{message}{} [{code} {reason}]", hint_suffix(.hint))]
+    Refused {
+        /// Its error code.
+        code: i32,
+        /// What it said.
+        message: String,
+        /// The stable name of the rule.
+        reason: String,
+        /// What to do about it; may be empty.
+        hint: String,
+    },
+    /// The answer has another shape.
+    #[error("the answer of {url} is not understood ({detail}); is the node of the same version?")]
+    Malformed {
+        /// Where.
+        url: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Not an address.
+    #[error("{url} is no RPC address ({detail}); it looks like http://127.0.0.1:24201")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// The cookie can't be read.
+    #[error("can't read the cookie {path}: {detail}; is the node running, and are you its user?")]
+    Cookie {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// More cookies than addresses.
+    #[error("{cookies} --cookie-file for {urls} --rpc: give one for each, in the same order")]
+    CookieCount {
+        /// How many cookies.
+        cookies: usize,
+        /// How many addresses.
+        urls: usize,
+    },
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The configuration has no RPC server.
+    #[error("{path} has [rpc] enabled = false: the node answers no commands")]
+    RpcDisabled {
+        /// Which file.
+        path: PathBuf,
+    },
+    /// The command itself can't be done, in words for people.
+    #[error("{0}")]
+    Failed(String),
+}
+
+fn hint_suffix(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!("; {hint}") }
+}
+
+fn read_cookie(path: &Path) -> Result<String, RpcCommandError> {
+    let failed = |detail: String| RpcCommandError::Cookie { path: path.to_owned(), detail };
+    let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
+    if length > COOKIE_BYTES_MAX {
+        return Err(failed(format!("{length} bytes are no cookie")));
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+    Ok(text.trim().to_owned())
+}
+
+/// Talks to one node.
+#[derive(Clone, Debug)]
+pub struct RpcClient {
+    client: HttpClient,
+    url: String,
+}
+
+impl RpcClient {
+    /// Makes a client; it connects with its first call and keeps connections for further ones.
+    ///
+    /// # Errors
+    /// When the address is none, or the cookie can't be read.
+    pub fn connect(endpoint: &Endpoint) -> Result<Self, RpcCommandError> {
+        let bad_url = |detail: String| RpcCommandError::BadUrl { url: endpoint.url.clone(), detail };
+        if !endpoint.url.starts_with("http://") {
+            return Err(bad_url("only plain http is spoken".to_owned()));
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(path) = &endpoint.cookie_file {
+            let basic = format!("Basic {}", base64::encode(read_cookie(path)?.as_bytes()));
+            let mut value = HeaderValue::from_str(&basic).map_err(|error| bad_url(error.to_string()))?;
+            value.set_sensitive(true);
+            headers.insert("authorization", value);
+        }
+        let client = HttpClientBuilder::default()
+            .set_headers(headers)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .request_timeout(REQUEST_TIMEOUT)
+            .max_response_size(u32::try_from(RESPONSE_BYTES_MAX).unwrap_or(u32::MAX))
+            .build(&endpoint.url)
+            .map_err(|error| bad_url(error.to_string()))?;
+        Ok(Self { client, url: endpoint.url.clone() })
+    }
+
+    /// Where the node is.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Calls a method.
+    ///
+    /// # Errors
+    /// When the node can't be reached, refuses, or answers with another shape.
+    pub async fn call<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        params: &[Value],
+    ) -> Result<T, RpcCommandError> {
+        self.client.request(method, params).await.map_err(|error| self.explain(error))
+    }
+
+    /// Submits encoded transactions in one request; answers in their order. At most
+    /// [`BATCH_LENGTH_MAX`](crate::rpc::http::BATCH_LENGTH_MAX).
+    ///
+    /// # Errors
+    /// When the whole request failed.
+    pub async fn submit_batch(
+        &self,
+        transactions: &[Vec<u8>],
+    ) -> Result<Vec<Result<(), RpcCommandError>>, RpcCommandError> {
+        let mut batch = BatchRequestBuilder::new();
+        for transaction in transactions {
+            let mut params = ArrayParams::new();
+            params
+                .insert(hex::encode(transaction))
+                .and_then(|()| batch.insert("sendrawtransaction", params))
+                .map_err(|error| RpcCommandError::Failed(error.to_string()))?;
+        }
+        let answers = self.client.batch_request::<Value>(batch).await.map_err(|error| self.explain(error))?;
+        Ok(answers.into_iter().map(|answer| answer.map(|_| ()).map_err(refused)).collect())
+    }
+
+    fn explain(&self, error: ClientError) -> RpcCommandError {
+        let url = self.url.clone();
+        match error {
+            ClientError::Call(object) => refused(object),
+            ClientError::RequestTimeout => RpcCommandError::Timeout { url },
+            ClientError::ParseError(error) => RpcCommandError::Malformed { url, detail: error.to_string() },
+            ClientError::Transport(error) => match error.downcast_ref::<TransportError>() {
+                Some(TransportError::Rejected { status_code: 401 }) => RpcCommandError::Unauthorized { url },
+                Some(TransportError::Rejected { status_code }) => {
+                    RpcCommandError::Status { url, status: *status_code }
+                }
+                Some(TransportError::Url(detail)) => RpcCommandError::BadUrl { url, detail: detail.clone() },
+                _ => RpcCommandError::Unreachable { url },
+            },
+            other => RpcCommandError::Malformed { url, detail: other.to_string() },
+        }
+    }
+}
+
+fn refused(object: ErrorObject<'_>) -> RpcCommandError {
+    let data = object.data().and_then(|data| serde_json::from_str::<ErrorData>(data.get()).ok());
+    let (reason, hint) = data.map_or_else(Default::default, |data| (data.reason, data.hint));
+    RpcCommandError::Refused { code: object.code(), message: object.message().to_owned(), reason, hint }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for url in ["https://127.0.0.1:1", "127.0.0.1:1", "http://", "http://:x"] {
+            let endpoint = Endpoint { url: url.to_owned(), cookie_file: None };
+            let error = RpcClient::connect(&endpoint).unwrap_err();
+            assert!(matches!(error, RpcCommandError::BadUrl { .. }), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_silent_place_is_said_in_plain_words() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let client = RpcClient::connect(&Endpoint { url: url.clone(), cookie_file: None }).unwrap();
+        let error = client.call::<u64>("getblockcount", &[]).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("no node answers at {url}: is it running?"));
+    }
+
+    #[test]
+    fn a_missing_cookie_names_its_file() {
+        let endpoint = Endpoint {
+            url: "http://127.0.0.1:1".to_owned(),
+            cookie_file: Some("/nonexistent/.cookie".into()),
+        };
+        assert!(RpcClient::connect(&endpoint).unwrap_err().to_string().contains("/nonexistent/.cookie"));
+    }
+}

@@ -1,0 +1,258 @@
+//! A devnet inside of a test, as a stranger uses it; and orders to one that runs as a command.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a test's verdict")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use timed::devnet::{ArchiveError, Devnet, DevnetError, Report, State};
+use timed::types::Amount;
+
+/// No healthy devnet comes near it, on a busy machine neither.
+const PATIENCE: Duration = Duration::from_secs(90);
+const POLL: Duration = Duration::from_millis(100);
+
+fn quick() -> timed::devnet::Builder {
+    Devnet::builder().block_interval(Duration::from_millis(300))
+}
+
+async fn eventually(devnet: &Devnet, what: &str, holds: impl Fn(&Report) -> bool) {
+    let waiting = async {
+        while !holds(&devnet.report().await) {
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+        panic!("{what}: {:#?}", devnet.report().await);
+    }
+}
+
+fn all_vote(report: &Report) -> bool {
+    report.outlook.weight_voting == report.outlook.weight_total
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_pays_on_a_devnet_of_his_own_in_the_midst_of_trouble() {
+    let devnet = quick().start().await.unwrap();
+    let (shop, customer) = (&devnet.accounts()[0], &devnet.accounts()[1]);
+    let directory = devnet.directory().to_owned();
+    assert!(directory.join("genesis.toml").is_file() && devnet.data_dir(3).unwrap().is_dir());
+    assert_eq!((devnet.len(), devnet.rpc_url(4)), (4, None));
+    let received = async || -> u64 {
+        let client = devnet.client(0).unwrap();
+        let found: Value = client.call("getaddressbalance", &[json!(shop.address)]).await.unwrap();
+        found["spendable"].as_u64().unwrap()
+    };
+    let before = received().await;
+    // INV-DEVNET-9. Of one account at the same time: none takes the coin of another.
+    let pay = || devnet.pay(customer, shop.address, Amount(700));
+    let (one, other) = tokio::join!(pay(), pay());
+    assert_ne!(one.unwrap(), other.unwrap());
+    assert_eq!(received().await, before + 1_400, "final when it returns");
+
+    // With three of four all goes on; the one that is isolated hears nothing of it.
+    eventually(&devnet, "all vote", all_vote).await;
+    let isolated = devnet.isolate(2).await.unwrap();
+    assert_eq!(isolated.state, State::Isolated);
+    eventually(&devnet, "node2 is alone", |report| report.nodes[2].peers == Some(0)).await;
+    let apart = pay().await.unwrap();
+    let knows = async |node: usize| match devnet.client(node) {
+        Ok(client) => client.call::<Value>("getrawtransaction", &[json!(apart)]).await.is_ok(),
+        Err(_) => false,
+    };
+    assert!(knows(0).await && !knows(2).await);
+    // A second one is too many.
+    assert_eq!(devnet.kill(3).await.unwrap().state, State::Killed);
+    let report = devnet.report().await;
+    assert!(!report.outlook.finality_goes_on, "{report:#?}");
+    assert_eq!(report.outlook.remedy.as_deref(), Some("heal node2"));
+    assert!(!knows(3).await, "it is down");
+    devnet.heal(2).await.unwrap();
+    eventually(&devnet, "node2 is back", |report| report.outlook.finality_goes_on).await;
+    pay().await.unwrap();
+    let waited: Value =
+        devnet.client(2).unwrap().call("waitfortransaction", &[json!(apart), json!("final")]).await.unwrap();
+    assert!(["final", "confirmed"].contains(&waited["status"].as_str().unwrap()), "{waited}");
+
+    // Killed and started again and again, it comes back with all it had.
+    for _ in 0..3 {
+        devnet.restart(3).await.unwrap();
+        devnet.kill(3).await.unwrap();
+    }
+    devnet.restart(3).await.unwrap();
+    eventually(&devnet, "node3 votes", all_vote).await;
+    pay().await.unwrap();
+    let nobody = devnet.kill(4).await.unwrap_err();
+    assert!(matches!(nobody, DevnetError::NoSuchNode { last: 3, .. }), "{nobody}");
+    devnet.stop().await.unwrap();
+    assert!(!directory.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_copies_of_a_devnet_go_on_beside_each_other_and_what_was_final_is_so_in_both() {
+    let home = tempfile::tempdir().unwrap();
+    let original = quick().validators(3).directory(home.path().join("original")).start().await.unwrap();
+    let (shop, customer) = (original.accounts()[0].address, original.accounts()[1].clone());
+    let old = original.pay(&customer, shop, Amount(700)).await.unwrap();
+    let confirmed = [json!(old), json!("confirmed"), json!(60_000)];
+    let status: Value = original.client(0).unwrap().call("waitfortransaction", &confirmed).await.unwrap();
+    assert_eq!(status["status"], "confirmed");
+    let proof: Value = original.client(0).unwrap().call("getfinalityproof", &[json!(old)]).await.unwrap();
+    let file = home.path().join("devnet.tar.lz4");
+    let moved = original.export(&file).await.unwrap();
+    assert_eq!(moved.nodes, 3);
+    let again = original.export(&file).await.unwrap_err();
+    assert!(matches!(again, DevnetError::Archive(ArchiveError::Io { .. })), "it stays: {again}");
+
+    // The original goes on, and so does the copy, with nobody of the other.
+    eventually(&original, "the original goes on", all_vote).await;
+    let copy = Devnet::builder().import(&file).start().await.unwrap();
+    let known: Value = copy.client(1).unwrap().call("waitfortransaction", &confirmed).await.unwrap();
+    assert_eq!(known["blockhash"], status["blockhash"], "the same chain");
+    for devnet in [&original, &copy] {
+        let held: Result<Value, _> =
+            devnet.client(2).unwrap().call("verifyfinalityproof", std::slice::from_ref(&proof)).await;
+        assert_eq!(held.unwrap()["txid"], json!(old));
+    }
+    let (one, other) = tokio::join!(
+        original.pay(&original.accounts()[1], shop, Amount(11)),
+        copy.pay(&copy.accounts()[1], shop, Amount(22))
+    );
+    let (one, other) = (one.unwrap(), other.unwrap());
+    for (devnet, own, foreign) in [(&original, one, other), (&copy, other, one)] {
+        let confirmed = [json!(own), json!("confirmed"), json!(60_000)];
+        let client = devnet.client(1).unwrap();
+        let status: Value = client.call("waitfortransaction", &confirmed).await.unwrap();
+        assert_eq!(status["status"], "confirmed");
+        assert!(client.call::<Value>("getrawtransaction", &[json!(foreign)]).await.is_err());
+        let evidence: Value = client.call("listevidence", &[]).await.unwrap();
+        assert_eq!(evidence, json!([]), "nobody contradicted himself");
+        let report = devnet.report().await;
+        assert!(report.nodes.iter().all(|node| node.peers.is_some_and(|peers| peers <= 2)), "{report:#?}");
+    }
+    original.stop().await.unwrap();
+    copy.stop().await.unwrap();
+    // The original's own directory stays, and goes on with the ports that it had.
+    let again = Devnet::builder().directory(home.path().join("original")).start().await.unwrap();
+    let status: Value = again.client(2).unwrap().call("waitfortransaction", &[json!(one)]).await.unwrap();
+    assert!(["final", "confirmed"].contains(&status["status"].as_str().unwrap()), "{status}");
+    again.stop().await.unwrap();
+}
+
+/// The command, stopped when the test ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let id = rustix::process::Pid::from_child(&self.0);
+        // It may have ended by itself.
+        let _gone = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        let _status = self.0.wait();
+    }
+}
+
+fn timed(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_timed"));
+    command.current_dir(home).args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// An order with its exit code; standard output, and standard error.
+fn order(home: &Path, arguments: &[&str], code: i32) -> (String, String) {
+    let output = timed(home, &[&["devnet"], arguments].concat()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stdout}{stderr}");
+    (stdout, stderr)
+}
+
+fn report(home: &Path) -> Report {
+    // The answer stands around it as the command shows it.
+    serde_json::from_str(&order(home, &["status", "--json"], 0).0).unwrap()
+}
+
+fn until(home: &Path, what: &str, holds: impl Fn(&Report) -> bool) {
+    let mut waited = Duration::ZERO;
+    loop {
+        let report = report(home);
+        if holds(&report) {
+            return;
+        }
+        assert!(waited < PATIENCE, "{what}: {report:#?}");
+        waited += POLL;
+        std::thread::sleep(POLL);
+    }
+}
+
+fn state_of(process: &str) -> Option<char> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    status.rsplit(')').next()?.trim().chars().next()
+}
+
+/// The id of the process that holds a node's data directory.
+fn holder(home: &Path, node: usize) -> String {
+    let lock = home.join(format!("devnet/node{node}/data/LOCK"));
+    std::fs::read_to_string(lock).unwrap().trim().to_owned()
+}
+
+#[test]
+fn processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewhere() {
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path();
+    let ports = ["--base-port", "24700", "--block-interval", "300ms"];
+    let log = std::fs::File::create(home.join("log")).unwrap();
+    let mut command = timed(home, &[&["devnet", "--processes"][..], &ports].concat());
+    let _devnet = Running(command.stdout(log).spawn().unwrap());
+    let socket: PathBuf = home.join("devnet/control.sock");
+    let mut waited = Duration::ZERO;
+    while !socket.exists() {
+        assert!(waited < PATIENCE, "nobody listens");
+        waited += POLL;
+        std::thread::sleep(POLL);
+    }
+    // INV-CONTROL-1.
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    until(home, "all vote", all_vote);
+
+    let (stdout, _) = order(home, &["pause", "node1"], 0);
+    assert!(stdout.contains("node1: paused (SIGSTOP)") && stdout.contains("3 of 4"), "{stdout}");
+    assert_eq!(state_of(&holder(home, 1)), Some('T'));
+    assert!(order(home, &["pause", "1"], 0).0.contains("was paused already"));
+    assert!(order(home, &["isolate", "0", "1"], 1).1.contains("`timed devnet resume node1` first"));
+    assert_eq!(
+        report(home).nodes[0].state,
+        State::Running,
+        "INV-DEVNET-8: an order is obeyed whole or not at all"
+    );
+    assert!(order(home, &["kill", "4"], 2).1.contains("node0 to node3"));
+    let killed = holder(home, 3);
+    let (stdout, _) = order(home, &["kill", "node3"], 0);
+    assert!(stdout.contains("2 of 4 are down") && stdout.contains("timed devnet resume node1"), "{stdout}");
+    assert_eq!(state_of(&killed), None, "its process is gone");
+    order(home, &["resume", "1"], 0);
+    order(home, &["restart", "3"], 0);
+    until(home, "all are back", all_vote);
+    assert_ne!(holder(home, 3), killed);
+
+    order(home, &["isolate", "0", "2"], 0);
+    until(home, "nobody has peers", |report| {
+        report.nodes[0].peers == Some(0)
+            && report.nodes[2].peers == Some(0)
+            && !report.outlook.finality_goes_on
+    });
+    order(home, &["pause", "2"], 0);
+    // To all nodes to which it can be done.
+    order(home, &["heal", "all"], 0);
+    assert!(report(home).outlook.weight_up < report(home).outlook.weight_total);
+    order(home, &["resume", "2"], 0);
+    order(home, &["heal", "2"], 0);
+    until(home, "all are healed", all_vote);
+
+    let (stdout, _) = order(home, &["export", "file", "--json"], 0);
+    assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["nodes"], 4);
+    until(home, "all are back after the export", all_vote);
+    let said = std::fs::read_to_string(home.join("log")).unwrap();
+    assert!(said.contains("node3: killed (SIGKILL)") && said.contains("block"), "{said}");
+}
