@@ -322,6 +322,15 @@
 //! | admission_outlives_consensus | `the_thread_ends_when_consensus_is_gone_though_nobody_stops_it` |
 //! | body_read_and_not_told | `a_block_has_a_body_that_was_left_to_the_journal_once_it_was_read` |
 //! | block_of_another_height_served | `a_block_of_another_height_is_never_served` |
+//! | wanted_by_several_is_asked_for_twice | `a_certificate_that_several_members_want_is_asked_for_once` |
+//! | announcing_what_is_here_takes_a_turn | `a_peer_that_announced_what_is_here_is_asked_for_what_it_announces_next` |
+//! | incomplete_block_holds_up_the_others | `a_block_one_of_whose_bodies_was_let_go_holds_up_no_other` |
+//! | full_disk_taken_for_damage | `what_the_operating_system_refuses_is_no_damage_of_a_fjall` |
+//! | act_dated_by_its_punishment | `what_a_block_punishes_is_noted_with_the_height_of_the_act` |
+//! | late_votes_are_kept | `late_votes_for_what_a_block_contains_leave_nothing_behind` |
+//! | fork_sought_at_who_is_gone | `no_search_for_a_fork_begins_at_a_peer_that_is_gone` |
+//! | signs_on_after_a_fork | `who_has_found_a_fork_signs_nothing_more_at_that_height` |
+//! | delete_hides_the_last_put_alone | `a_key_that_was_put_twice_and_then_deleted_stays_away_when_tables_are_merged` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,6 @@
 //! Admission against what strangers, owners and users send, over the real outputs and pool.
 
+mod announced;
 mod coins;
 mod counting;
 mod stores;
@@ -654,21 +655,6 @@ fn what_lacks_votes_is_announced_by_its_entry_node_until_it_is_certified() {
     desk.finalize(&child);
     desk.now.steady_ms = 3 * ANNOUNCE_AFTER_MS;
     assert!(announced(&desk.admission.tick(desk.now)).is_empty());
-}
-
-#[test]
-fn of_what_a_peer_announces_what_is_not_here_is_asked_for_and_checked_as_any_other() {
-    let mut desk = Desk::new(10);
-    let (here, lost) = (desk.pay(1, 0, 2), desk.pay(1, 1, 2));
-    desk.submit(&here).unwrap();
-    let names = [here.txid(), lost.txid()];
-    let actions = desk.admission.announced(peer(9), &names, desk.now);
-    assert_eq!(actions, [Action::Ask(peer(9), vec![lost.txid()])]);
-    assert!(desk.admission.announced(peer(9), &names, desk.now).is_empty(), "it was asked a moment ago");
-    assert!(desk.admission.announced(peer(8), &[here.txid()], desk.now).is_empty());
-    // Only what votes name passes whatever policy says.
-    assert!(!desk.requested.contains(&lost.txid()));
-    assert_eq!(relayed(&desk.send(9, &lost)), [lost.txid()]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod block_commit;
+mod candidates;
 mod closing;
 mod due;
 mod durable;

@@ -65,3 +65,47 @@ fn changes_in_no_order_are_applied_one_after_the_other() {
     store.write((0..2_000).rev().map(number).chain([last]).collect()).unwrap();
     assert_eq!(store.scan_prefix(Tree::Receipt, &[], None, 2_000).unwrap().len(), 899);
 }
+
+/// A delete hides all that was put under its key, not the last alone: what was put before lies in another table.
+#[test]
+fn a_key_that_was_put_twice_and_then_deleted_stays_away_when_tables_are_merged() {
+    let home = tempfile::tempdir().unwrap();
+    let store = FjallIndex::open(&home.path().join("index"), 8).unwrap();
+    let tree = store.tree(Tree::Receipt).unwrap();
+    let key = |number: u32| number.to_be_bytes().to_vec();
+    let set = |number, value: u8| put(Tree::Receipt, key(number), vec![value]);
+    store.write((0..4).map(|number| set(number, 1)).collect()).unwrap();
+    tree.rotate_memtable_and_wait().unwrap();
+    tree.major_compact().unwrap();
+    store.write((0..3).map(|number| set(number, 2)).collect()).unwrap();
+    let delete = |number| Change::Delete { tree: Tree::Receipt, key: key(number) };
+    store.write(vec![delete(0), delete(2)]).unwrap();
+    let found = || (0..4).map(|number| store.get(Tree::Receipt, &key(number)).unwrap()).collect::<Vec<_>>();
+    let wanted = [None, Some(vec![2]), None, Some(vec![1])];
+    assert_eq!(found(), wanted, "before anything is merged");
+    tree.rotate_memtable_and_wait().unwrap();
+    assert_eq!(found(), wanted, "as tables");
+    tree.major_compact().unwrap();
+    assert_eq!(found(), wanted, "merged");
+}
+
+/// An index that is built again because the disk is full would fill it again.
+#[test]
+fn what_the_operating_system_refuses_is_no_damage_of_a_fjall() {
+    use std::io::ErrorKind;
+    let home = tempfile::tempdir().unwrap();
+    let store = FjallIndex::open(&home.path().join("index"), 8).unwrap();
+    let judged = |kind: ErrorKind| {
+        let (of_database, of_tree) =
+            (fjall::Error::Io(kind.into()), fjall::Error::Storage(fjall::LsmError::Io(kind.into())));
+        [of_database, of_tree].map(|error| store.failed(error))
+    };
+    for kind in [ErrorKind::StorageFull, ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem] {
+        let judged = judged(kind);
+        assert!(judged.iter().all(|error| matches!(error, StorageError::Io { .. })), "{kind}: {judged:?}");
+    }
+    for kind in [ErrorKind::InvalidData, ErrorKind::UnexpectedEof] {
+        let judged = judged(kind);
+        assert!(judged.iter().all(|error| matches!(error, StorageError::Index { .. })), "{kind}: {judged:?}");
+    }
+}

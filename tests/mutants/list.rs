@@ -2581,4 +2581,81 @@ pub const MUTANTS: &[Mutant] = &[
         new: ".and_then(|(_, committed, _)|",
         caught_by: &["--lib storage::block_log::tests::a_block_of_another_height_is_never_served"],
     },
+    Mutant {
+        name: "wanted_by_several_is_asked_for_twice",
+        file: "src/protocol/finality/machine/reading.rs",
+        old: "                    seen.insert(*txid);\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_certificate_that_several_members_want_is_asked_for_once",
+        ],
+    },
+    Mutant {
+        name: "announcing_what_is_here_takes_a_turn",
+        file: "src/admission/checks.rs",
+        old: "if unknown.is_empty() || !self.announcements.may_ask(from, now.steady_ms) {",
+        new: "if !self.announcements.may_ask(from, now.steady_ms) || unknown.is_empty() {",
+        caught_by: &[
+            "--lib admission::tests::announced::a_peer_that_announced_what_is_here_is_asked_for_what_it_announces_next",
+        ],
+    },
+    Mutant {
+        name: "incomplete_block_holds_up_the_others",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "let Some(transactions) = finality.bodies_of(blueprint.transfers()) else { continue };",
+        new: "let Some(transactions) = finality.bodies_of(blueprint.transfers()) else { return };",
+        caught_by: &[
+            "--lib consensus::tests::candidates::a_block_one_of_whose_bodies_was_let_go_holds_up_no_other",
+        ],
+    },
+    Mutant {
+        name: "full_disk_taken_for_damage",
+        file: "src/storage/fjall_index.rs",
+        old: "            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))\n                if is_of_machine(&error) =>\n            {",
+        new: "            fjall::Error::Io(error) if is_of_machine(&error) => {",
+        caught_by: &[
+            "--lib storage::fjall_index::tests::what_the_operating_system_refuses_is_no_damage_of_a_fjall",
+        ],
+    },
+    Mutant {
+        name: "act_dated_by_its_punishment",
+        file: "src/consensus/replay.rs",
+        old: "            height: evidence.height(),",
+        new: "            height: Some(block.header.height),",
+        caught_by: &[
+            "--lib consensus::tests::evidence::what_a_block_punishes_is_noted_with_the_height_of_the_act",
+        ],
+    },
+    Mutant {
+        name: "late_votes_are_kept",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "if self.settled.contains(&txid) || !self.tally_vote(member, vote, source) {",
+        new: "if !self.tally_vote(member, vote, source) {",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::late_votes_for_what_a_block_contains_leave_nothing_behind",
+        ],
+    },
+    Mutant {
+        name: "fork_sought_at_who_is_gone",
+        file: "src/consensus/dispatch.rs",
+        old: "if self.peers.is_connected(&peer) {\n            let found = self.forks.suspect",
+        new: "if self.peers.is_connected(&peer) || height > 0 {\n            let found = self.forks.suspect",
+        caught_by: &["--lib consensus::tests::forks::no_search_for_a_fork_begins_at_a_peer_that_is_gone"],
+    },
+    Mutant {
+        name: "signs_on_after_a_fork",
+        file: "src/consensus/dispatch.rs",
+        old: "        self.signer.on_fork(&mut self.out);\n        self.change_signer();",
+        new: "        self.signer.on_fork(&mut self.out);",
+        caught_by: &["--lib consensus::tests::forks::who_has_found_a_fork_signs_nothing_more_at_that_height"],
+    },
+    Mutant {
+        name: "delete_hides_the_last_put_alone",
+        file: "src/storage/fjall_index.rs",
+        old: "batch.remove(tree, key)",
+        new: "batch.remove_weak(tree, key)",
+        caught_by: &[
+            "--lib storage::fjall_index::tests::a_key_that_was_put_twice_and_then_deleted_stays_away_when_tables_are_merged",
+        ],
+    },
 ];

@@ -1,7 +1,10 @@
 //! Evidence that no block contains, across restarts and ends of epochs.
 
+use super::super::replay::{BlockEffects, index_change};
 use super::*;
+use crate::protocol::masternodes::Slashed;
 use crate::protocol::validity::UtxoReader as _;
+use crate::storage::index::PunishedEvidence;
 use crate::types::evidence::LockVoteProof;
 use crate::types::limits::EVIDENCE_BYTES_MAX;
 
@@ -165,6 +168,31 @@ fn what_evidence_burns_is_gone_from_the_outputs() {
     assert!(record.slashed.is_some());
     let output = node.consensus.chain.utxos().utxo(&record.collateral).unwrap().output;
     assert_eq!(output.value, record.collateral_amount);
+}
+
+/// Readers are told when it was done, and when it was punished.
+#[test]
+fn what_a_block_punishes_is_noted_with_the_height_of_the_act() {
+    let mut chain = Chain::new();
+    let piece = contradiction(&chain, 1);
+    chain.grow(START_MS + 1);
+    chain.grow(START_MS + 2);
+    let (block, outcome) = chain.block_with(START_MS + 3, false, &[], &[Arc::clone(&piece)]);
+    let punished = index_change(&block, BlockEffects::from(&outcome)).evidence;
+    let [burned] = outcome.slashed.iter().map(Slashed::burned).collect::<Vec<_>>()[..] else {
+        panic!("one is slashed")
+    };
+    assert!(burned > Amount::ZERO);
+    let expected = PunishedEvidence {
+        hash: piece.hash(),
+        kind: "conflicting_votes".to_owned(),
+        masternode: piece.validator(),
+        epoch: 0,
+        height: Some(1),
+        block_height: 3,
+        burned,
+    };
+    assert_eq!(punished, [expected]);
 }
 
 /// `Lock` votes of a member for two transactions that share an input and have so many bytes.

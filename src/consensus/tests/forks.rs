@@ -306,3 +306,56 @@ fn who_is_on_another_chain_is_asked_for_one_block_at_a_time() {
         assert_eq!(asked, asks, "after {wait_ms} ms");
     }
 }
+
+/// Nobody would answer, and nothing would end the search.
+#[test]
+fn no_search_for_a_fork_begins_at_a_peer_that_is_gone() {
+    let trunk = Trunk::new();
+    let other = trunk.parted_at(2, 1);
+    let blocks = [&trunk.blocks[1], &other[2]].map(|block| Released::heard(block.committed.clone()));
+    for is_gone in [false, true] {
+        let mut node = Node::new(&Chain::new(), &trunk.blocks[..1], START_MS + 10 * TIP + 1);
+        let status = NodeStatus { height: 3, tip: BlockHash([1; 32]), ..node.consensus.status() };
+        node.hear(Message::Status(status));
+        let message = Message::Blocks(blocks.to_vec());
+        let ordered = node.order(Event::Message { from: peer(), message, verified: false });
+        let written = ordered.into_iter().find_map(|output| match output {
+            Output::CommitBlock(block) => Some(block),
+            _ => None,
+        });
+        let durable = node.around.log.append(&written.unwrap()).unwrap();
+        if is_gone {
+            node.feed(Event::PeerDisconnected(peer()));
+        }
+        node.around.sent.clear();
+        node.feed(Event::BlockPersisted(durable));
+        assert_eq!(node.consensus.state().height(), 2);
+        let question = Message::GetBlocks { from: 2, count: 1 };
+        assert_eq!(node.around.sent.contains(&question), !is_gone);
+    }
+}
+
+/// INV-FORK-3: not from the next height on, but at once.
+#[test]
+fn who_has_found_a_fork_signs_nothing_more_at_that_height() {
+    let mut chain = Chain::new();
+    let rival = chain.clone().grow(START_MS + 7).committed;
+    let blocks = [chain.grow(START_MS + 1)];
+    let (block, _) = chain.block(START_MS + 10, false, &[]);
+    for is_forked in [false, true] {
+        let mut node = Node::new(&chain, &blocks, START_MS + 10);
+        if is_forked {
+            let (height, tip) = (1, rival.block.header.hash());
+            node.hear(Message::Status(NodeStatus { height, tip, ..node.consensus.status() }));
+            node.hear(Message::Blocks(vec![Released::heard(rival.clone())]));
+            assert_eq!(found(&node), Some(1));
+        }
+        node.around.said.clear();
+        node.feed(Event::Transaction(chain.payment(0)));
+        node.hear(chain.proposal(&block));
+        let said = &node.around.said;
+        let votes_on_payments = said.iter().any(|message| matches!(message, Message::VoteBatch(_)));
+        let votes_on_blocks = said.iter().any(|message| matches!(message, Message::BlockVote(_)));
+        assert_eq!((votes_on_payments, votes_on_blocks), (!is_forked, !is_forked));
+    }
+}

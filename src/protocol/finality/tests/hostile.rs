@@ -472,6 +472,33 @@ fn final_votes_of_one_member_for_nothing_take_no_more_than_its_turns() {
 }
 
 #[test]
+fn a_certificate_that_several_members_want_is_asked_for_once() {
+    let mut fixture = Fixture::new();
+    let wanted: BTreeSet<TxId> = (0..4).map(invented).collect();
+    let votes: Vec<_> = wanted.iter().map(|txid| final_vote(*txid)).collect();
+    fixture.votes(1, &votes[..3]);
+    fixture.votes(2, &votes);
+    let mut asked: Vec<TxId> = fixture.machine.wanted_certificates().collect();
+    asked.sort_unstable();
+    assert_eq!(asked, Vec::from_iter(wanted));
+}
+
+#[test]
+fn late_votes_for_what_a_block_contains_leave_nothing_behind() {
+    let mut fixture = Fixture::new();
+    let payment = fixture.pay(0, 77);
+    let txid = payment.txid();
+    fixture.receive(&payment);
+    fixture.all_vote(lock_vote(txid), &[1, 2, 3]);
+    fixture.block(1_000, false, std::slice::from_ref(&payment));
+    assert_eq!(fixture.machine.sizes().entries, 0);
+    fixture.votes(1, &[final_vote(txid)]);
+    fixture.votes(0, &[lock_vote(txid), final_vote(txid)]);
+    assert_eq!(fixture.machine.sizes().entries, 0);
+    assert_eq!(fixture.machine.wanted_certificates().count(), 0);
+}
+
+#[test]
 fn what_was_left_to_the_journal_comes_back_in_its_place() {
     let (mut before, mut after) = (0, 0);
     for to in 1..24 {
