@@ -6,9 +6,9 @@
 //! [`Directory::prepare`] writes: so what a file says can't lead a node to other paths of the machine.
 //!
 //! # Invariants
-//! - INV-ARCHIVE-1: nothing is written before the whole file was read and found good; the directory is there whole, or not
+//! - INV-EXPORT-1: nothing is written before the whole file was read and found good; the directory is there whole, or not
 //!   at all.
-//! - INV-ARCHIVE-2: members are regular files with the names of [`is_member`], each once: no link, no path that leads out.
+//! - INV-EXPORT-2: members are regular files with the names of [`is_member`], each once: no link, no path that leads out.
 //!
 //! # Bounds
 //! [`MEMBERS_MAX`] members, [`BYTES_MAX`] bytes together, [`SMALL_BYTES_MAX`] for what is no log.

@@ -91,7 +91,7 @@ fn forge(path: &Path, manifest: &Manifest, members: &[Member<'_>]) {
     archive.into_inner().unwrap().finish().unwrap();
 }
 
-/// INV-ARCHIVE-1, INV-ARCHIVE-2.
+/// INV-EXPORT-1, INV-EXPORT-2.
 #[test]
 fn what_no_export_makes_is_refused_and_nothing_is_written() {
     use tar::EntryType::{Directory as Folder, GNULongName, Link, Regular, Symlink};

@@ -125,7 +125,7 @@ impl Control {
                     let _answered = serve_one(stream, &fleet, &tell).await.is_ok();
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "accepting an order failed; is the limit of open files too low?");
+                    tracing::warn!(%error, "Accepting an order failed; is the limit of open files too low?");
                     tokio::time::sleep(REQUEST_TIME_MAX).await;
                 }
             }

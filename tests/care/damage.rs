@@ -15,7 +15,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Files of an index that are tried, the largest ones.
 const FILES_OF_INDEX: usize = 8;
 /// What a node's log says once its data are open.
-const OPENED: &str = "chain opened";
+const OPENED: &str = "Chain opened";
 
 /// Nodes of these tests have the same port.
 static TURN: Mutex<()> = Mutex::new(());
@@ -41,19 +41,27 @@ fn run(arguments: &[&str], home: &Home) -> (i32, String) {
     (status.code().unwrap_or(-1), std::fs::read_to_string(output).unwrap())
 }
 
+/// A node, which ends when nobody looks at it any more.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // SIGKILL: what it leaves is what a crash leaves.
+        let _gone = self.0.kill();
+        let _status = self.0.wait();
+    }
+}
+
 /// Starts a node until its data are open, or it ends: 0, or its exit code; and its log.
 fn start(home: &Home) -> (i32, String) {
     let output = home.path().join("log");
-    let mut node = timed(&["run"], &home.config_path(), &output);
+    let mut node = Running(timed(&["run"], &home.config_path(), &output));
     let began = Instant::now();
     loop {
         let log = std::fs::read_to_string(&output).unwrap();
-        let ended = node.try_wait().unwrap();
+        let ended = node.0.try_wait().unwrap();
         if ended.is_some() || log.contains(OPENED) {
             let code = ended.map_or(0, |status| status.code().unwrap_or(-1));
-            // SIGKILL: what it leaves is what a crash leaves.
-            let _gone = node.kill();
-            let _status = node.wait();
             return (code, log);
         }
         assert!(began.elapsed() < DEADLINE, "{log}");

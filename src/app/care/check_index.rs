@@ -59,7 +59,7 @@ impl Drop for IndexCopy {
         // Damage that was met in the copy is told, and not kept for a start.
         let forgotten = closed.and_then(|()| Ok(IndexGuard::forget_damage(&self.copy)?));
         if let Err(error) = forgotten.and_then(|()| remove_directory(&self.copy)) {
-            tracing::warn!(%error, "the copy of the index can't be removed");
+            tracing::warn!(%error, "The copy of the index can't be removed");
         }
     }
 }
