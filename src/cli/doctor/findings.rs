@@ -208,6 +208,12 @@ impl Findings {
     }
 
     fn of_silent_node(&mut self, problem: &str, facts: &Facts) {
+        // Who can't read where the node is has not asked it.
+        if let Some(Err(problems)) = &facts.config
+            && problems.iter().any(|told| problem.contains(told))
+        {
+            return;
+        }
         let next = match &facts.config {
             Some(Ok(_)) => "start it: `timed --config FILE`; if it ends at once, its last lines say why",
             _ => "start it, or name it by --config FILE or --rpc URL",

@@ -241,6 +241,10 @@ fn a_machine_is_judged_by_its_disk_and_its_limits() {
     let findings = examine(&wrong);
     let told: Vec<_> = findings.iter().filter(|finding| finding.check == "config").collect();
     assert!(told.len() == 2 && told[1].says.contains("line 7") && !told[1].next.is_empty(), "{told:?}");
+    wrong.node = Err("no node answers".to_owned());
+    assert_eq!(worst(&wrong, "node").0, Severity::Error);
+    wrong.node = Err("config.toml: line 2".to_owned());
+    assert!(examine(&wrong).iter().all(|finding| finding.check != "node"), "what is told is not told twice");
 }
 
 #[test]
