@@ -2585,7 +2585,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "wanted_by_several_is_asked_for_twice",
         file: "src/protocol/finality/machine/reading.rs",
         old: "                    seen.insert(*txid);\n",
-        new: "",
+        new: "                    if wanted.is_empty() {\n                        seen.insert(*txid);\n                    }\n",
         caught_by: &[
             "--lib protocol::finality::tests::hostile::a_certificate_that_several_members_want_is_asked_for_once",
         ],
