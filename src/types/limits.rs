@@ -59,3 +59,43 @@ pub const CLOCK_DRIFT_MS_MAX: u64 = 5_000;
 pub const ROUNDS_AHEAD_MAX: u32 = 64;
 /// Intervals of reward that one block accrues, at most.
 pub const REWARD_INTERVALS_MAX: u64 = 10;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// Whoever reads the rules alone has to know each number that they name.
+    #[test]
+    fn the_rules_say_the_value_of_each_limit_that_they_name() {
+        let rules = include_str!("../protocol/rules.md");
+        let here = [
+            ("TRANSACTION_INPUTS_MAX", TRANSACTION_INPUTS_MAX as u64),
+            ("TRANSACTION_OUTPUTS_MAX", TRANSACTION_OUTPUTS_MAX as u64),
+            ("TRANSACTION_BYTES_MAX", TRANSACTION_BYTES_MAX as u64),
+            ("MEMO_BYTES_MAX", MEMO_BYTES_MAX as u64),
+            ("VALIDATORS_MAX", VALIDATORS_MAX as u64),
+            ("BATCH_VOTES_MAX", BATCH_VOTES_MAX as u64),
+            ("MESSAGE_BYTES_MAX", MESSAGE_BYTES_MAX as u64),
+            ("FINALITY_PROOF_BYTES_MAX", FINALITY_PROOF_BYTES_MAX as u64),
+            ("EVIDENCE_BYTES_MAX", EVIDENCE_BYTES_MAX as u64),
+            ("RECENT_COMMITS_MAX", u64::from(RECENT_COMMITS_MAX)),
+            ("PAST_EPOCHS_MAX", PAST_EPOCHS_MAX),
+            ("CLOCK_DRIFT_MS_MAX", CLOCK_DRIFT_MS_MAX),
+            ("REWARD_INTERVALS_MAX", REWARD_INTERVALS_MAX),
+        ];
+        let rows = rules.lines().skip_while(|line| *line != "| limit | value |").skip(2);
+        let mut table: BTreeMap<&str, u64> = BTreeMap::new();
+        for row in rows.take_while(|line| line.starts_with('|')) {
+            let (names, values) = row.trim_matches('|').split_once('|').unwrap();
+            let names = names.split('`').skip(1).step_by(2);
+            table.extend(names.zip(values.split(',').map(|value| value.trim().parse::<u64>().unwrap())));
+        }
+        assert_eq!(table, here.into());
+        for named in rules.split("crate::types::limits::").skip(1) {
+            let name = named.split(')').next().unwrap();
+            assert!(table.contains_key(name), "{name} has no value in the rules");
+        }
+    }
+}
