@@ -19,11 +19,21 @@ const README: &str = include_str!("../../README.md");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// Sections and commands that are not typed here, and the test that types them.
-const ELSEWHERE: [(Place, &str, &str); 2] = [
+const ELSEWHERE: [(Place, &str, &str); 4] = [
     (
         Place::Section("A network of one's own"),
         "tests/e2e/own_network.rs",
         "four_founders_make_a_network_by_the_words_of_the_readme",
+    ),
+    (
+        Place::Section("Care of the data"),
+        "tests/care/readme.rs",
+        "the_commands_of_the_section_do_what_it_says",
+    ),
+    (
+        Place::Section("Test against a devnet"),
+        "tests/devnet.rs",
+        "processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewhere",
     ),
     // Cargo has made the program by the same steps before this test could run it.
     (Place::Command("cargo install"), "tests/cli.rs", "every_command_explains_itself"),
