@@ -347,7 +347,7 @@ mod tests {
         let path = || PathBuf::from("data/votes");
         let storage = [
             (StorageError::NoJournal { path: path() }, ExitKind::DataDirectory),
-            (StorageError::WrongKind { path: path() }, ExitKind::DataDirectory),
+            (StorageError::WrongKind { path: path() }, ExitKind::Corrupt),
             (StorageError::InUse { path: path(), holder: None }, ExitKind::DataDirectory),
             (
                 StorageError::UnsupportedVersion { path: path(), expected: 1, found: 2 },
