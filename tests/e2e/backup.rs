@@ -90,7 +90,7 @@ fn a_node_that_is_lost_goes_on_from_its_backup_and_its_key_signs_in_later_epochs
     let home = net.home().to_owned();
     let mut restored = Node::new(config.clone(), LOST_RPC_PORT);
     restored.spawn();
-    assert_eq!(wait_for("its refusal", || restored.exit_code()), 1);
+    assert_eq!(wait_for("its refusal", || restored.exit_code()), 3);
     assert!(restored.log().contains("votes new") && restored.log().contains("votes import"));
     restored.kill();
     types(&home, &["votes", "new", "--config", text(&config)], 0);
