@@ -6,7 +6,7 @@ use timed::rpc::types::{
     OutputSetInfo, TransactionStatus, VoteLatencyInfo,
 };
 
-use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
+use crate::net::{Net, Node, run_to_end, timed, wait_for};
 
 fn command(net: &Net, node: &Node, arguments: &[&str]) -> (i32, String) {
     let mut command = timed();
