@@ -22,6 +22,7 @@ mod files;
 pub mod manifest;
 pub mod reindex;
 pub mod repair;
+pub mod report;
 pub mod restore;
 
 use std::io;

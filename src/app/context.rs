@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::faucet::FaucetPace;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
-use super::node_api::FaucetPace;
 use super::vote_latency::VoteLatency;
 use crate::admission::AdmissionHandle;
 use crate::consensus::inbox::ConsensusHandle;

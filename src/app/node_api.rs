@@ -7,7 +7,6 @@
 //! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
 
 mod explain;
-mod faucet;
 mod history;
 mod lookups;
 mod masternodes;
@@ -22,10 +21,10 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-pub(super) use self::faucet::FaucetPace;
 use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
+use super::faucet;
 use super::memory;
 use crate::app::networks::devnet_account_keys;
 use crate::network::{self, BanTarget, PROTOCOL_VERSION};

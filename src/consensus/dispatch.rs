@@ -26,7 +26,6 @@ use super::evidence::EvidencePool;
 use super::finality::ConsensusEngine;
 use super::heartbeats::Heartbeats;
 use super::instances::Instances;
-use super::messages::tell_precommit;
 use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use super::peers::{Peers, STATUS_INTERVAL_MS};
@@ -162,7 +161,7 @@ impl Consensus {
                     self.blocks.on_own_message(BlockMessage::Proposal(proposal), &at);
                 }
                 Message::BlockVote(vote) => {
-                    tell_precommit(&vote, &mut self.out);
+                    self.out.tell_precommit(&vote);
                     self.blocks.on_own_message(BlockMessage::Vote(vote), &at);
                 }
                 _ => {}

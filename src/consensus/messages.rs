@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::dispatch::{Consensus, moment};
 use super::events::{Answer, BatchesEnd, Notification, Output, Recipient};
 use super::moment::Moment;
-use super::outbox::{Fact, Outbox};
+use super::outbox::Fact;
 use super::verify::{CertificateChecks, VerifyError, Voters, epoch_of, verify};
 use crate::network::PeerId;
 use crate::protocol::bft::Input;
@@ -29,17 +29,8 @@ use crate::types::limits::{
 };
 use crate::types::message::NodeStatus;
 use crate::types::{
-    BlockVote, Certificate, CommittedBlock, Epoch, MasternodeId, Message, Released, TxId, VoteBatch,
-    VoteKind, VoteStep,
+    Certificate, CommittedBlock, Epoch, MasternodeId, Message, Released, TxId, VoteBatch, VoteKind,
 };
-
-/// Tells readers of a precommit that was new.
-pub(super) fn tell_precommit(vote: &BlockVote, out: &mut Outbox) {
-    if vote.step == VoteStep::Precommit {
-        let (member, height, round) = (vote.validator, vote.height, vote.round);
-        out.notify(Notification::PrecommitHeard { member, height, round });
-    }
-}
 
 impl Consensus {
     pub(super) fn on_message(&mut self, from: PeerId, message: Message, verified: bool) {
@@ -191,7 +182,7 @@ impl Consensus {
         let (at, finality) = (moment!(self), &mut self.finality);
         if self.blocks.receive(input, finality, &self.evidence, &at, &mut self.out) {
             if let Message::BlockVote(vote) = &message {
-                tell_precommit(vote, &mut self.out);
+                self.out.tell_precommit(vote);
             }
             self.out.relay(message, Some(from));
         }
@@ -227,7 +218,7 @@ impl Consensus {
             && self.admit(from, &message, &voters, false)
             && self.blocks.receive_late(vote.clone())
         {
-            tell_precommit(&vote, &mut self.out);
+            self.out.tell_precommit(&vote);
             self.out.relay(message, Some(from));
         }
     }

@@ -10,7 +10,7 @@ use crate::network::PeerId;
 use crate::protocol::bft::BlockMessage;
 use crate::storage::journal::{JournalRecord, Staged};
 use crate::types::instance::InstanceId;
-use crate::types::{Message, OwnMessage, TxId};
+use crate::types::{BlockVote, Message, OwnMessage, TxId, VoteStep};
 
 /// What one part found out and another one acts upon.
 #[derive(Debug)]
@@ -77,6 +77,14 @@ impl Outbox {
 
     pub(super) fn notify(&mut self, notification: Notification) {
         self.outputs.push(Output::Notify(notification));
+    }
+
+    /// Tells readers of a precommit that was new; of other votes nothing.
+    pub(super) fn tell_precommit(&mut self, vote: &BlockVote) {
+        if vote.step == VoteStep::Precommit {
+            let (member, height, round) = (vote.validator, vote.height, vote.round);
+            self.notify(Notification::PrecommitHeard { member, height, round });
+        }
     }
 
     pub(super) fn push(&mut self, output: Output) {

@@ -1,6 +1,7 @@
 //! What a check finds, and what it leaves as it was.
 
-use timed::app::care::check::{CheckReport, FileKind, FileState, ProblemKind};
+use timed::app::care::check::CheckReport;
+use timed::app::care::report::{FileKind, FileState, ProblemKind};
 use timed::runtime::config::StorageEngine;
 use timed::storage::{Change, FjallIndex, IndexStore, SledIndex, Tree};
 use timed::types::Signature;

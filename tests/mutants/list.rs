@@ -1330,8 +1330,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "block_votes_of_others_not_passed_on",
         file: "src/consensus/messages.rs",
-        old: "tell_precommit(vote, &mut self.out);\n            }\n            self.out.relay(message, Some(from));",
-        new: "tell_precommit(vote, &mut self.out);\n            }",
+        old: "self.out.tell_precommit(vote);\n            }\n            self.out.relay(message, Some(from));",
+        new: "self.out.tell_precommit(vote);\n            }",
         caught_by: &["--lib consensus::tests::strangers::votes_and_proposals_of_others_are_passed_on_once"],
     },
     Mutant {

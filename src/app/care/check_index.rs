@@ -11,9 +11,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::check::{FileKind, FileReport, FileState, Problem};
 use super::check_blocks::AtMark;
 use super::files::{beside, bytes_below, copy_directory, remove_directory};
+use super::report::{FileKind, FileReport, FileState, Problem};
 use super::{CareError, CarePlace, Tell, Unit, Work, tell};
 use crate::app::open::{engine, index_path};
 use crate::protocol::state::LedgerState;

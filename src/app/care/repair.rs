@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::check::{CheckReport, ProblemKind};
+use super::check::CheckReport;
 use super::files::beside;
+use super::report::ProblemKind;
 use super::{CareError, CarePlace, Tell};
 use crate::storage::RealDisk;
 use crate::storage::log_repair::cut_log;

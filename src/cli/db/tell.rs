@@ -12,10 +12,11 @@ use super::super::{CliError, output};
 use super::command;
 use crate::app::care::Unit;
 use crate::app::care::backup::BackupReport;
-use crate::app::care::check::{CheckReport, FileKind, FileReport, FileState, Problem, ProblemKind};
+use crate::app::care::check::CheckReport;
 use crate::app::care::compact::CompactReport;
 use crate::app::care::reindex::ReindexReport;
 use crate::app::care::repair::RepairReport;
+use crate::app::care::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
 use crate::app::care::restore::RestoreReport;
 
 /// The answer as JSON, or as lines.
