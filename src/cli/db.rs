@@ -48,7 +48,7 @@ enum DbCommand {
     /// Back up blocks, genesis document and configuration of a node that runs or does not.
     ///
     /// The vote journal is never in a backup: a key that goes on with an old journal contradicts what it has signed since,
-    /// and is slashed. To move a masternode, stop it for good and use `votes export`.
+    /// and is slashed. To move a masternode, stop it for good and use `votes export --move`.
     Backup(BackupArgs),
     /// Make a node's directory of a backup.
     Restore(RestoreArgs),

@@ -197,7 +197,7 @@ pub(super) fn tell_backup(report: &BackupReport, json: bool) -> Result<(), CliEr
     say(report, json, [line])?;
     output::notice(
         "the vote journal is not in it: a key that goes on with an old journal is slashed. To move a masternode, stop it \
-         for good and use `timed votes export`.",
+         for good and use `timed votes export --move`.",
     );
     output::notice(if report.with_keys {
         "WARNING: the node's keys are in it; keep it where nobody else reads it, and never run two nodes with them"
