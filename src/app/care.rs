@@ -40,9 +40,9 @@ use crate::types::{ChainId, GenesisDocument};
 /// What long work is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Bytes.
+    /// Bytes that were read or written, shown as sizes.
     Bytes,
-    /// Blocks.
+    /// Blocks that were applied.
     Blocks,
     /// Entries of the index.
     Entries,
@@ -60,7 +60,7 @@ pub struct Work {
 /// Told how much of some work is done, and how much there is in all; says whether to go on.
 pub type Tell<'a> = &'a mut dyn FnMut(Work, u64, u64) -> bool;
 
-/// Goes on, or not.
+/// Tells of the work, and ends it with [`StorageError::Interrupted`] if it is not to go on.
 fn tell(told: Tell<'_>, work: Work, done: u64, total: u64) -> Result<(), CareError> {
     if told(work, done, total) { Ok(()) } else { Err(StorageError::Interrupted.into()) }
 }
@@ -68,10 +68,10 @@ fn tell(told: Tell<'_>, work: Work, done: u64, total: u64) -> Result<(), CareErr
 /// Why a command of `timed db` did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum CareError {
-    /// No genesis document.
+    /// The configuration leads to no genesis document.
     #[error(transparent)]
     Networks(#[from] NetworksError),
-    /// A key can't be read.
+    /// A key file is missing, malformed, or readable by others.
     #[error(transparent)]
     Key(#[from] SecretFileError),
     /// The data directory.

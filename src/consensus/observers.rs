@@ -67,9 +67,9 @@ struct ObserverReceiver(Arc<Queue>);
 /// What a notification keeps in memory, in bytes.
 pub(super) fn bytes_of(notification: &Notification) -> usize {
     let about = match notification {
-        Notification::Locked(transaction) | Notification::Finalized(transaction) => {
-            transaction.encoded_bytes()
-        }
+        Notification::Locked(transaction)
+        | Notification::Finalized(transaction)
+        | Notification::Conflicting { transaction, .. } => transaction.encoded_bytes(),
         Notification::Voted(txids) => txids.len().saturating_mul(size_of::<TxId>()),
         Notification::VotesHeard { batch, .. } => batch.votes.len().saturating_mul(size_of::<FinalityVote>()),
         Notification::BlockApplied(applied) => {

@@ -274,3 +274,18 @@ fn a_block_that_waits_for_observers_counts_with_its_bodies() {
     let bodies: usize = payments.iter().map(CheckedTransaction::encoded_bytes).sum();
     assert!(bytes_of(told) >= outputs + bodies, "{} of {outputs} and {bodies}", bytes_of(told));
 }
+
+/// INV-OBSERVE-2: whatever carries a body counts with all of it.
+#[test]
+fn what_waits_for_readers_counts_with_the_bodies_that_it_carries() {
+    let chain = Chain::new();
+    let payment = chain.payment(0);
+    let body = payment.encoded_bytes();
+    for notification in [
+        Notification::Locked(payment.clone()),
+        Notification::Finalized(payment.clone()),
+        Notification::Conflicting { transaction: payment, locked_to: TxId([1; 32]) },
+    ] {
+        assert!(bytes_of(&notification) >= body, "{notification:?}");
+    }
+}
