@@ -12,6 +12,8 @@
 //! | quorum_without_the_one | `the_quorum_is_more_than_two_thirds` |
 //! | sum_wraps | `sums_do_not_wrap` |
 //! | merkle_root_without_count | `every_path_of_every_small_tree_leads_to_the_root` |
+//! | growing_tree_joins_one_pair_alone | `a_tree_that_grew_has_the_root_of_all_its_leaves` |
+//! | every_block_taken_for_an_epochs_end | `each_header_proves_the_last_blocks_of_all_epochs_below_it` |
 //! | block_vote_without_chain | `block_votes_of_other_step_height_round_epoch_value_and_chain_differ` |
 //! | vote_batch_without_chain | `batches_and_proposals_are_bound_to_the_chain` |
 //! | input_twice | `each_rule_of_the_shape_is_held` |

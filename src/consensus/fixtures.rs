@@ -211,6 +211,7 @@ pub(crate) fn block(height: Height) -> CommittedBlock {
         last_commit_root: Hash::ZERO,
         tx_root: Hash::ZERO,
         evidence_root: Hash::ZERO,
+        epoch_ends_root: Hash::ZERO,
         state_digest: StateDigest::ZERO,
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,

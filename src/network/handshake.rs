@@ -45,7 +45,7 @@ use crate::types::limits::{ADDRESS_TEXT_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX, US
 use crate::types::{ChainId, PublicKey, SecretKey, Signature};
 
 /// Version of the messages between peers.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 /// Name and version of the handshake.
 const PROLOGUE: &[u8] = b"timed/p2p/1";
 /// Keys, ciphers and hash of it (noiseprotocol.org, revision 34).

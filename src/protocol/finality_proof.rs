@@ -31,14 +31,14 @@
 //!
 //! | validators | epochs before | voted | included |
 //! |---|---|---|---|
-//! | 4 | 0 | 1,258 | 964 |
-//! | 4 | 1 | 1,789 | 1,495 |
-//! | 4 | 24 | 14,002 | 13,708 |
-//! | 100 | 0 | 25,834 | 5,072 |
-//! | 100 | 1 | 30,473 | 9,711 |
-//! | 100 | 24 | 137,170 | 116,408 |
+//! | 4 | 0 | 1,258 | 996 |
+//! | 4 | 1 | 1,821 | 1,559 |
+//! | 4 | 24 | 14,770 | 14,508 |
+//! | 100 | 0 | 25,834 | 5,104 |
+//! | 100 | 1 | 30,505 | 9,775 |
+//! | 100 | 24 | 137,938 | 117,208 |
 //!
-//! An epoch adds 531 bytes with 4 validators and 4,639 with 100; one after which the set changes adds 72 bytes for each
+//! An epoch adds 563 bytes with 4 validators and 4,671 with 100; one after which the set changes adds 72 bytes for each
 //! member of the next set. [`FINALITY_PROOF_BYTES_MAX`] is reached after some 2,700 epochs of 100 validators.
 //!
 //! # Invariants

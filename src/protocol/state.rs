@@ -10,7 +10,8 @@
 //! # Invariants
 //! - INV-STATE-1: everything that a later block depends on is in the multiset: outputs, masternode records, both
 //!   validator sets and those of past epochs, counters and credits, recent signers and attendance, outputs that void
-//!   registrations marked. The tip's hash is not: the next header names it anyway.
+//!   registrations marked. The tip's hash is not, nor are the names of the epochs' last blocks: the next header
+//!   commits to both anyway.
 //! - INV-STATE-2: the multiset that blocks changed step by step equals the one computed afresh.
 //! - INV-STATE-3: `supply` is the sum of all unspent outputs, and outputs, unpaid fees and accrued reward together
 //!   fit into 64 bits; accrual stops there, so no block ever becomes invalid by it.
@@ -33,6 +34,7 @@ use super::multiset::MultisetHash;
 use super::proposer::proposer_order;
 use crate::types::codec::encode;
 use crate::types::genesis::GenesisError;
+use crate::types::merkle::GrowingTree;
 use crate::types::{
     Amount, BlockHash, ChainId, ChainParameters, Commit, Epoch, GenesisDocument, Hash, Header, Height,
     MasternodeId, OutPoint, SignatureVerifier, StateDigest, TimeMs, UtxoEntry, Validator, ValidatorSet,
@@ -69,6 +71,8 @@ pub struct LedgerState {
     pub(super) fees: Amount,
     pub(super) supply: Amount,
     pub(super) recent: RecentCommits,
+    /// Names of the last blocks of all ended epochs.
+    pub(super) epoch_ends: GrowingTree,
     pub(super) multiset: MultisetHash,
 }
 
@@ -136,6 +140,7 @@ impl LedgerState {
             fees: Amount::ZERO,
             supply,
             recent: RecentCommits::default(),
+            epoch_ends: GrowingTree::default(),
             multiset: MultisetHash::default(),
         };
         state.multiset = state.recompute_multiset(outputs.iter().copied());
@@ -276,6 +281,12 @@ impl LedgerState {
         &self.recent
     }
 
+    /// The names of the last blocks of all ended epochs, the tip's among them if it is one: the next header has their root.
+    #[must_use]
+    pub const fn epoch_ends(&self) -> &GrowingTree {
+        &self.epoch_ends
+    }
+
     /// What the tip's header says of the state.
     #[must_use]
     pub fn digest(&self) -> StateDigest {
@@ -376,6 +387,14 @@ impl LedgerState {
             registrations,
             requests,
         }))
+    }
+
+    /// Names the block that led to this state: its header contains the digest, so it comes after all the rest.
+    pub(super) fn name_tip(&mut self, header: &Header) {
+        self.tip_hash = header.hash();
+        if header.epoch_end {
+            self.epoch_ends.push(&self.tip_hash.0);
+        }
     }
 
     /// Credits the signers of the tip's commit and remembers them among the recent ones.
@@ -511,6 +530,7 @@ impl Encode for LedgerState {
         self.fees.encode(encoder)?;
         self.supply.encode(encoder)?;
         self.recent.encode(encoder)?;
+        self.epoch_ends.encode(encoder)?;
         self.multiset.encode(encoder)
     }
 }
@@ -545,6 +565,7 @@ impl<Context> Decode<Context> for LedgerState {
             fees: Decode::decode(decoder)?,
             supply: Decode::decode(decoder)?,
             recent: Decode::decode(decoder)?,
+            epoch_ends: Decode::decode(decoder)?,
             multiset: Decode::decode(decoder)?,
         })
     }

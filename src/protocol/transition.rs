@@ -387,12 +387,13 @@ pub fn propose(
         last_commit_root: draft.last_commit.root(),
         tx_root: tx_root(&txids),
         evidence_root: evidence_root(draft.evidence.iter().map(Arc::as_ref)),
+        epoch_ends_root: state.epoch_ends.root(),
         state_digest: outcome.state.digest(),
         validators_hash: state.validators.hash(),
         next_validators_hash: outcome.state.validators.hash(),
         proposer: draft.proposer,
     };
-    outcome.state.tip_hash = header.hash();
+    outcome.state.name_tip(&header);
     let (last_commit, evidence) = (draft.last_commit.clone(), draft.evidence.to_vec());
     Ok((Block { header, last_commit, transactions, evidence }, outcome))
 }
@@ -417,6 +418,10 @@ fn check_header(state: &LedgerState, header: &Header) -> Result<(), BlockError> 
     let (expected, found) = (state.validators.hash(), header.validators_hash);
     if found != expected {
         return Err(BlockError::WrongValidatorsHash { expected, found });
+    }
+    let (expected, found) = (state.epoch_ends.root(), header.epoch_ends_root);
+    if found != expected {
+        return Err(BlockError::WrongEpochEndsRoot { expected, found });
     }
     Ok(())
 }
@@ -486,7 +491,7 @@ fn run(
     };
     let mut outcome = execute(state, source, &draft)?;
     check_outcome(block, transactions, &outcome)?;
-    outcome.state.tip_hash = header.hash();
+    outcome.state.name_tip(header);
     Ok(outcome)
 }
 

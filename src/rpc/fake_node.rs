@@ -77,6 +77,7 @@ pub(crate) fn block() -> CommittedBlock {
         last_commit_root: hash,
         tx_root: hash,
         evidence_root: hash,
+        epoch_ends_root: hash,
         state_digest: StateDigest::ZERO,
         validators_hash: hash,
         next_validators_hash: hash,

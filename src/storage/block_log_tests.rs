@@ -34,6 +34,7 @@ fn block_with_memo(height: Height, memo: Vec<u8>) -> LoggedBlock {
         last_commit_root: Hash::ZERO,
         tx_root: Hash::ZERO,
         evidence_root: Hash::ZERO,
+        epoch_ends_root: Hash::ZERO,
         state_digest: StateDigest::ZERO,
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,

@@ -43,6 +43,9 @@ pub struct Header {
     pub tx_root: Hash,
     /// Merkle root of the evidence.
     pub evidence_root: Hash,
+    /// Merkle root of the names of the last blocks of all ended epochs, in their order: who trusts this header needs a
+    /// path of hashes to trust any of them.
+    pub epoch_ends_root: Hash,
     /// The state after this block.
     pub state_digest: StateDigest,
     /// The set that votes on this block.
@@ -253,6 +256,7 @@ mod tests {
                 last_commit_root: Commit::default().root(),
                 tx_root: tx_root(&[TxId([1; 32])]),
                 evidence_root: evidence_root([]),
+                epoch_ends_root: Hash::ZERO,
                 state_digest: StateDigest::ZERO,
                 validators_hash: Hash::ZERO,
                 next_validators_hash: Hash::ZERO,

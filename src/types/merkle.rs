@@ -6,6 +6,8 @@
 //!
 //! A level with an odd number of nodes hands its last node up as it is.
 
+use bincode::{Decode, Encode};
+
 use super::hash::{Domain, DomainHasher, Hash};
 
 fn leaf_hash(leaf: &[u8]) -> Hash {
@@ -16,9 +18,12 @@ fn node_hash(left: &Hash, right: &Hash) -> Hash {
     Hash(DomainHasher::new(Domain::MerkleNode).bytes(&left.0).bytes(&right.0).finish())
 }
 
-fn root_hash(leaves: usize, top: &Hash) -> Hash {
-    let leaves = u64::try_from(leaves).unwrap_or(u64::MAX);
+fn root_hash(leaves: u64, top: &Hash) -> Hash {
     Hash(DomainHasher::new(Domain::MerkleRoot).u64(leaves).bytes(&top.0).finish())
+}
+
+fn count_of(leaves: usize) -> u64 {
+    u64::try_from(leaves).unwrap_or(u64::MAX)
 }
 
 fn parents(level: &[Hash]) -> Vec<Hash> {
@@ -72,6 +77,44 @@ impl MerkleTree {
     }
 }
 
+/// A tree that grows at its end: the tops of its perfect subtrees, from which every later root follows. At most 64
+/// hashes, however many leaves. Its root and paths are those of [`root`] and [`path`] over all of its leaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode)]
+pub struct GrowingTree {
+    leaves: u64,
+    /// One for each bit of `leaves`, the widest first.
+    tops: Vec<Hash>,
+}
+
+impl GrowingTree {
+    /// Adds a leaf at the end.
+    pub fn push(&mut self, leaf: &[u8]) {
+        let mut top = leaf_hash(leaf);
+        // As many subtrees of growing width are completed as the count has ones at its end.
+        for _ in 0..self.leaves.trailing_ones() {
+            if let Some(left) = self.tops.pop() {
+                top = node_hash(&left, &top);
+            }
+        }
+        self.tops.push(top);
+        self.leaves = self.leaves.saturating_add(1);
+    }
+
+    /// How many leaves it has.
+    #[must_use]
+    pub const fn leaves(&self) -> u64 {
+        self.leaves
+    }
+
+    /// The root over its leaves.
+    #[must_use]
+    pub fn root(&self) -> Hash {
+        let mut tops = self.tops.iter().rev();
+        let last = tops.next().copied().unwrap_or(Hash::ZERO);
+        root_hash(self.leaves, &tops.fold(last, |right, left| node_hash(left, &right)))
+    }
+}
+
 /// The root over the leaves in their order; the root of no leaves is that of the zero hash.
 pub fn root<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Hash {
     let mut level: Vec<Hash> = leaves.into_iter().map(leaf_hash).collect();
@@ -79,7 +122,7 @@ pub fn root<'a>(leaves: impl IntoIterator<Item = &'a [u8]>) -> Hash {
     while level.len() > 1 {
         level = parents(&level);
     }
-    root_hash(count, level.first().unwrap_or(&Hash::ZERO))
+    root_hash(count_of(count), level.first().unwrap_or(&Hash::ZERO))
 }
 
 /// The siblings from the leaf at `index` up to the root; `None` when there is no such leaf.
@@ -120,7 +163,7 @@ pub fn end_of_path(leaf: &[u8], index: usize, leaves: usize, siblings: &[Hash]) 
         span = span.saturating_mul(2);
         width = width.div_ceil(2);
     }
-    let root = root_hash(leaves, &hash);
+    let root = root_hash(count_of(leaves), &hash);
     siblings.next().is_none().then_some(PathEnd { root, first_index })
 }
 
@@ -159,6 +202,16 @@ mod tests {
                 longer.push(Hash::ZERO);
                 assert_eq!(root_of_path(leaf, index, tree.len(), &longer), None);
             }
+        }
+    }
+
+    #[test]
+    fn a_tree_that_grew_has_the_root_of_all_its_leaves() {
+        let mut grown = GrowingTree::default();
+        for count in 0..=70_u8 {
+            assert_eq!(grown.root(), root(leaves(&tree(count))), "{count} leaves");
+            assert_eq!((grown.leaves(), grown.tops.len()), (u64::from(count), count.count_ones() as usize));
+            grown.push(&[count]);
         }
     }
 

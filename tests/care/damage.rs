@@ -202,15 +202,15 @@ fn files_of_a_newer_version_are_refused_with_both_versions_and_left_alone() {
     for log in ["blocks", "votes"] {
         copy.bring_back();
         let segment = home.data().join(log).join("00000001.seg");
-        write_as_version(&segment, 3);
+        write_as_version(&segment, 4);
         let before = std::fs::read(&segment).unwrap();
         for (code, said) in [start(home), run(&["db", "check"], home), run(&["db", "repair"], home)] {
             assert_eq!(code, 3, "{log}: {said}");
-            assert!(said.contains("format version 3, this program reads 2"), "{said}");
+            assert!(said.contains("format version 4, this program reads 3"), "{said}");
         }
         assert!(before == std::fs::read(&segment).unwrap(), "it is the newer version's");
         // The same file as this version writes it.
-        write_as_version(&segment, 2);
+        write_as_version(&segment, 3);
         assert_eq!(run(&["db", "check"], home).0, 0);
     }
 }

@@ -440,6 +440,7 @@ pub fn header(siege: &Siege) -> Header {
         last_commit_root: Hash([1; 32]),
         tx_root: Hash([2; 32]),
         evidence_root: Hash([3; 32]),
+        epoch_ends_root: Hash([5; 32]),
         state_digest: StateDigest([4; 32]),
         validators_hash: Hash([5; 32]),
         next_validators_hash: Hash([6; 32]),

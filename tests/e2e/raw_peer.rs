@@ -20,7 +20,7 @@ use timed::types::{ChainId, Message, PublicKey, SecretKey, Signature};
 
 const PROLOGUE: &[u8] = b"timed/p2p/1";
 const NOISE_PARAMETERS: &str = "Noise_XX_25519_AESGCM_SHA256";
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 pub const URGENT: u8 = 0;
 pub const BULK: u8 = 1;
 pub const CREDIT: u8 = 2;

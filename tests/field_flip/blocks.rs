@@ -149,7 +149,7 @@ fn a_header_that_is_committed_again_after_a_change_breaks_another_rule() {
         node.takes_block(&block)
     };
     let object = Object { name: "a header", value: &step.block.header, judge: &again };
-    let cases: [Case<Header>; 17] = [
+    let cases: [Case<Header>; 18] = [
         ("another chain", Promise::Rejected, |it| it.chain_id.0[0] ^= 1),
         ("a later height", Promise::Rejected, |it| it.height += 1),
         ("a later round", Promise::Rejected, |it| it.round += 1),
@@ -162,6 +162,7 @@ fn a_header_that_is_committed_again_after_a_change_breaks_another_rule() {
         ("another last commit", Promise::Rejected, |it| it.last_commit_root.0[0] ^= 1),
         ("other transactions", Promise::Rejected, |it| it.tx_root.0[0] ^= 1),
         ("other evidence", Promise::Rejected, |it| it.evidence_root.0[0] ^= 1),
+        ("other ends of epochs", Promise::Rejected, |it| it.epoch_ends_root.0[0] ^= 1),
         ("another state", Promise::Rejected, |it| it.state_digest.0[0] ^= 1),
         ("another set", Promise::Rejected, |it| it.validators_hash.0[0] ^= 1),
         ("another next set", Promise::Rejected, |it| it.next_validators_hash.0[0] ^= 1),

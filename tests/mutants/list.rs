@@ -37,6 +37,22 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &["--lib types::merkle::tests::every_path_of_every_small_tree_leads_to_the_root"],
     },
     Mutant {
+        name: "growing_tree_joins_one_pair_alone",
+        file: "src/types/merkle.rs",
+        old: "for _ in 0..self.leaves.trailing_ones() {",
+        new: "for _ in 0..self.leaves.trailing_ones().min(1) {",
+        caught_by: &["--lib types::merkle::tests::a_tree_that_grew_has_the_root_of_all_its_leaves"],
+    },
+    Mutant {
+        name: "every_block_taken_for_an_epochs_end",
+        file: "src/protocol/state.rs",
+        old: "        if header.epoch_end {\n            self.epoch_ends.push",
+        new: "        if header.height > 0 {\n            self.epoch_ends.push",
+        caught_by: &[
+            "--lib protocol::transition::tests::each_header_proves_the_last_blocks_of_all_epochs_below_it",
+        ],
+    },
+    Mutant {
         name: "block_vote_without_chain",
         file: "src/types/vote.rs",
         old: "DomainHasher::new(domain)\n        .bytes(&chain_id.0)\n",

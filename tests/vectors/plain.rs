@@ -232,6 +232,7 @@ pub fn header(value: &Value) -> Vec<u8> {
         "last_commit_root",
         "tx_root",
         "evidence_root",
+        "epoch_ends_root",
         "state_digest",
         "validators_hash",
         "next_validators_hash",

@@ -80,7 +80,8 @@ impl<'a> Reader<'a> {
             (self.u64()?, self.u32()?, self.u64()?, self.flag()?, self.u64()?);
         let (_parent, _commit): (Digest, Digest) = (self.array()?, self.array()?);
         let tx_root = self.array()?;
-        let (_evidence, _state): (Digest, Digest) = (self.array()?, self.array()?);
+        let (_evidence, _ends, _state): (Digest, Digest, Digest) =
+            (self.array()?, self.array()?, self.array()?);
         let (validators_hash, next_validators_hash) = (self.array()?, self.array()?);
         let _proposer: Digest = self.array()?;
         let bytes = before[..before.len() - self.0.len()].to_vec();

@@ -60,6 +60,7 @@ pub(super) fn block(round: Round, members: usize, tag: u8) -> BlockBlueprint {
         last_commit_root: last_commit.root(),
         tx_root: tx_root(&txids),
         evidence_root: evidence_root([]),
+        epoch_ends_root: Hash::ZERO,
         state_digest: StateDigest::ZERO,
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,

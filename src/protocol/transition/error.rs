@@ -85,6 +85,14 @@ pub enum BlockError {
         /// The encoded sizes' sum.
         bytes: usize,
     },
+    /// The header names other last blocks of ended epochs.
+    #[error("epoch_ends_root is {found}, that of the ended epochs is {expected}")]
+    WrongEpochEndsRoot {
+        /// That of the epochs that ended below the block.
+        expected: Hash,
+        /// The header's.
+        found: Hash,
+    },
     /// Another set than the one that votes on this block.
     #[error("validators_hash is {found}, the set is {expected}")]
     WrongValidatorsHash {

@@ -4,8 +4,9 @@ mod evidence;
 
 use super::*;
 use crate::protocol::fixtures::{Chain, document, lock, operator, user};
+use crate::types::codec::decode;
 use crate::types::keys::SequentialVerifier;
-use crate::types::{BlockHash, Signature, SignerBitmap, TxOut};
+use crate::types::{BlockHash, Signature, SignerBitmap, TxOut, merkle};
 
 const VERIFIER: SequentialVerifier = SequentialVerifier;
 
@@ -46,7 +47,7 @@ fn every_flipped_header_field_is_rejected_by_its_rule() {
     let (chain, transactions, block) = next_block();
     assert!(validate(&chain.state, &chain.utxos, &VERIFIER, &block, &transactions).is_ok());
     type Case = (fn(&mut Header), fn(&BlockError) -> bool);
-    let cases: [Case; 20] = [
+    let cases: [Case; 21] = [
         (|h| h.chain_id.0[0] ^= 1, |e| matches!(e, BlockError::ForeignChain { .. })),
         (|h| h.height += 1, |e| matches!(e, BlockError::WrongHeight { expected: 3, found: 4 })),
         (|h| h.height -= 1, |e| matches!(e, BlockError::WrongHeight { .. })),
@@ -62,6 +63,7 @@ fn every_flipped_header_field_is_rejected_by_its_rule() {
         (|h| h.last_commit_root.0[0] ^= 1, |e| matches!(e, BlockError::WrongLastCommitRoot)),
         (|h| h.tx_root.0[0] ^= 1, |e| matches!(e, BlockError::WrongTxRoot)),
         (|h| h.evidence_root.0[0] ^= 1, |e| matches!(e, BlockError::WrongEvidenceRoot)),
+        (|h| h.epoch_ends_root.0[0] ^= 1, |e| matches!(e, BlockError::WrongEpochEndsRoot { .. })),
         (|h| h.state_digest.0[0] ^= 1, |e| matches!(e, BlockError::WrongStateDigest { .. })),
         (|h| h.validators_hash.0[0] ^= 1, |e| matches!(e, BlockError::WrongValidatorsHash { .. })),
         (|h| h.next_validators_hash.0[0] ^= 1, |e| matches!(e, BlockError::WrongNextValidatorsHash { .. })),
@@ -311,6 +313,29 @@ fn a_blocks_transactions_are_limited() {
     assert_eq!(attempt(2, false), Ok(2), "full by count");
     assert_eq!(attempt(1, false), Err(BlockError::ClosingNotFull));
     assert_eq!(attempt(2, true), Ok(3), "with the reward");
+}
+
+#[test]
+fn each_header_proves_the_last_blocks_of_all_epochs_below_it() {
+    let mut chain = Chain::new(&document(&[1, 1, 1, 1], 1));
+    let (mut ends, mut ordinary) = (Vec::new(), None);
+    for _ in 0..5 {
+        let (block, _) = chain.advance(1_000, false, &[], &[]);
+        let (last, _) = chain.finish_epoch();
+        for header in [&block.header, &last.header] {
+            assert_eq!(u64::try_from(ends.len()), Ok(header.epoch), "an epoch's own end is not below it");
+            for (place, end) in ends.iter().enumerate() {
+                let leaves = ends.iter().map(|end: &BlockHash| end.0.as_slice());
+                let path = merkle::path(leaves, place).unwrap();
+                let root = merkle::root_of_path(&end.0, place, ends.len(), &path);
+                assert_eq!(root, Some(header.epoch_ends_root), "{place} of {}", ends.len());
+            }
+        }
+        assert_ne!(ordinary.replace(block.header.epoch_ends_root), Some(block.header.epoch_ends_root));
+        ends.push(last.header.hash());
+        let encoded: LedgerState = decode(&encode(&chain.state)).unwrap();
+        assert_eq!(encoded.epoch_ends(), chain.state.epoch_ends(), "it outlives a restart");
+    }
 }
 
 #[test]

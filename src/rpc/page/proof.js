@@ -323,7 +323,7 @@ function header(reader) {
   const made = { chainId: reader.hash(), height: reader.u64() };
   reader.u32();
   Object.assign(made, { epoch: reader.u64(), ends: reader.flag(), time: reader.u64() });
-  const [, , transactions, , , validators, next] = Array.from({ length: 8 }, () => reader.hash());
+  const [, , transactions, , , , validators, next] = Array.from({ length: 9 }, () => reader.hash());
   return Object.assign(made, { transactions, validators, next, bytes: reader.bytes.subarray(from, reader.at) });
 }
 

@@ -35,6 +35,8 @@ pub struct HeaderInfo {
     pub last_commit_root: Hash,
     /// Merkle root of the contradictions that it punishes.
     pub evidence_root: Hash,
+    /// Merkle root of the last blocks of all ended epochs.
+    pub epoch_ends_root: Hash,
     /// The state after it.
     pub state_digest: StateDigest,
     /// Hash of the set that votes on it.
@@ -64,6 +66,7 @@ impl HeaderInfo {
             merkle_root: header.tx_root,
             last_commit_root: header.last_commit_root,
             evidence_root: header.evidence_root,
+            epoch_ends_root: header.epoch_ends_root,
             state_digest: header.state_digest,
             validators_hash: header.validators_hash,
             next_validators_hash: header.next_validators_hash,
