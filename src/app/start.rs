@@ -34,6 +34,7 @@ use crate::consensus::observers::start_observers;
 use crate::consensus::replay::ReplayError;
 use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
 use crate::consensus::serve::{AnswerServer, Assembler};
+use crate::consensus::sync::ahead::AheadSender;
 use crate::consensus::timeout_monitor::TimeoutMonitor;
 use crate::consensus::verify::Voters;
 use crate::consensus::view::{ConsensusView, RecentFirst};
@@ -282,12 +283,14 @@ fn start_consensus(
     let answers = AnswerServer::start(Assembler::new(source, Arc::new(recent)), network.clone(), registry)?;
     let elapsed = Arc::clone(&engine);
     let timers = TimeoutMonitor::start(registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))?;
+    let ahead = AheadSender::start(Arc::clone(&engine), Arc::clone(verifier), registry)?;
     let shell = NodeShell {
         handle: Arc::clone(&engine),
         view: Arc::clone(&bft),
         utxos: Arc::clone(&utxos),
         journal: journal_orders,
         blocks: block_orders,
+        ahead,
         answers,
         timers,
         network: network.clone(),

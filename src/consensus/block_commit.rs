@@ -8,15 +8,17 @@
 //! - Consensus hears of a durable block after its sync, and of each once.
 //! - The index gets the applied blocks in their order, behind the log.
 //! - No block is appended while the UTXO manager holds more than it may until the index has caught up.
+//! - Blocks that came while the last ones were written are written together, with one sync: in sync that is most of them.
 //!
 //! # Concurrency
 //! The block log's thread ends when those of consensus and observers are gone, with all it was asked for done: the index is marked at the last
 //! applied block then.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
+use super::blocks::COMMITTING_BLOCKS_MAX;
 use super::events::{AppliedBlock, Event};
 use super::inbox::ConsensusHandle;
 use super::replay::index_change;
@@ -29,9 +31,9 @@ use crate::storage::index_writer::IndexWriter;
 use crate::storage::{DirectoryLock, StorageError};
 use crate::utxo::UtxoManager;
 
-/// Orders that wait for the block log, at most. One block at a time is on its way, and as many applied ones as observers
-/// have not heard of.
-pub const BLOCK_ORDERS_MAX: usize = 16;
+/// Orders that wait for the block log, at most: blocks on their way, and as many applied ones as observers have not heard
+/// of.
+pub const BLOCK_ORDERS_MAX: usize = COMMITTING_BLOCKS_MAX + 16;
 /// How often the index is looked at when it has to catch up.
 const CATCH_UP_POLL: Duration = Duration::from_millis(10);
 
@@ -79,26 +81,37 @@ fn run_block_log<D: Disk>(
     may_append: impl Fn() -> bool,
     persisted: impl Fn(DurableBlock),
 ) -> Result<(), StorageError> {
-    // The block that waits until there is room: meanwhile the index has to go on.
-    let mut held: Option<Box<LoggedBlock>> = None;
+    // Blocks that wait until there is room: meanwhile the index has to go on. Consensus bounds them.
+    let mut held: Vec<Box<LoggedBlock>> = Vec::new();
     loop {
-        let order = match &held {
-            None => orders.recv().map_err(RecvTimeoutError::from),
-            Some(_) => orders.recv_timeout(CATCH_UP_POLL),
+        let mut order = if held.is_empty() {
+            orders.recv().map_err(RecvTimeoutError::from)
+        } else {
+            orders.recv_timeout(CATCH_UP_POLL)
         };
         let _stage = enter(Stage::Blocks);
-        match order {
-            Ok(BlockOrder::Append(block)) => held = Some(block),
-            Ok(BlockOrder::Index(applied)) => {
-                let block = &applied.committed.block;
-                let change = index_change(block, applied.as_ref().into());
-                index.submit(change)?;
+        while let Ok(next) = order {
+            match next {
+                BlockOrder::Append(block) => held.push(block),
+                BlockOrder::Index(applied) => {
+                    let block = &applied.committed.block;
+                    let change = index_change(block, applied.as_ref().into());
+                    index.submit(change)?;
+                }
             }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            order = orders.try_recv().map_err(|error| match error {
+                TryRecvError::Empty => RecvTimeoutError::Timeout,
+                TryRecvError::Disconnected => RecvTimeoutError::Disconnected,
+            });
         }
-        if let Some(block) = held.take_if(|_| may_append()) {
-            persisted(log.append(&block)?);
+        if !held.is_empty() && may_append() {
+            for block in log.append_all(&held)? {
+                persisted(block);
+            }
+            held.clear();
+        }
+        if matches!(order, Err(RecvTimeoutError::Disconnected)) && held.is_empty() {
+            return Ok(());
         }
     }
 }

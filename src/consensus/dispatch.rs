@@ -31,7 +31,7 @@ use super::outbox::{Fact, Outbox};
 use super::peers::{Peers, STATUS_INTERVAL_MS};
 use super::signing::Signer;
 use super::sync::forks::{ForkFound, Forks};
-use super::sync::{BlockSync, NextBlock};
+use super::sync::{Base, BlockSync, NextBlock};
 use crate::protocol::bft::{self, BlockMessage};
 use crate::protocol::finality;
 use crate::protocol::state::LedgerState;
@@ -40,6 +40,10 @@ use crate::storage::journal::{Durable, JournalRecord};
 use crate::types::fork::ForkProof;
 use crate::types::message::NodeStatus;
 use crate::types::{Evidence, Height, MasternodeId, Message, OwnMessage, TimeMs};
+
+/// Transactions of received blocks that are executed before other events have their turn, about: each takes some
+/// microseconds. The rest follows when the first block of these is durable.
+const TRANSACTIONS_PER_TURN: usize = 4_096;
 
 /// What the parts may read; a macro, since a method would borrow the parts with it.
 macro_rules! moment {
@@ -96,6 +100,11 @@ impl Consensus {
             }
             Event::Persisted(messages) => self.on_persisted(messages),
             Event::BlockPersisted(block) => self.on_block_persisted(block),
+            Event::BlocksChecked { answer, held } => {
+                self.sync.on_checked(answer, &held);
+                self.continue_sync();
+                self.poll_sync();
+            }
             Event::TimeoutElapsed(timer) => self.on_timer(timer),
             Event::Tick => {}
             Event::Expired(txids) => self.finality.expire(txids, &moment!(self), &mut self.out),
@@ -194,8 +203,12 @@ impl Consensus {
         self.blocks.start_height(&mut self.finality, &self.evidence, &moment!(self), &mut self.out);
         self.finality.settle(&moment!(self), &mut self.out);
         self.replay_early(is_new_epoch);
-        self.tell_status();
+        // Of blocks that were written together the last one is told.
+        if !self.blocks.is_committing() {
+            self.tell_status();
+        }
         self.continue_sync();
+        self.poll_sync();
     }
 
     /// The closing block of the last epoch is durable: the journal may forget that epoch, but not what stops this node
@@ -273,24 +286,28 @@ impl Consensus {
     }
 
     pub(super) fn poll_sync(&mut self) {
-        let is_committing = self.blocks.is_committing();
-        self.sync.poll(&self.peers, &self.forks, is_committing, &moment!(self), &mut self.out);
+        let next = self.blocks.height_behind(&moment!(self)).saturating_add(1);
+        self.sync.poll(&self.peers, &self.forks, next, &moment!(self), &mut self.out);
     }
 
-    /// Sends the next received block on its way to the log, if none is on it.
+    /// Sends received blocks on their way to the log, each behind those that are on it.
     pub(super) fn continue_sync(&mut self) {
-        if self.blocks.is_committing() {
-            return;
-        }
-        match self.sync.next_block(&self.peers, &moment!(self), &mut self.out) {
-            NextBlock::None => {}
-            NextBlock::Valid(committing) => {
-                if self.chain.height() == 0 {
-                    self.listen_again("the network is not as new as this node's data");
+        let mut transactions = 0_usize;
+        while self.blocks.may_commit() && transactions < TRANSACTIONS_PER_TURN {
+            let at = moment!(self);
+            let (state, utxos) = self.blocks.behind(&at);
+            let base = Base { state, utxos: &utxos };
+            match self.sync.next_block(&self.peers, &base, &at, &mut self.out) {
+                NextBlock::None => return,
+                NextBlock::Valid(committing) => {
+                    if self.chain.height() == 0 && !self.blocks.is_committing() {
+                        self.listen_again("the network is not as new as this node's data");
+                    }
+                    transactions = transactions.saturating_add(committing.transactions.len());
+                    self.blocks.commit(*committing, &mut self.finality, &moment!(self), &mut self.out);
                 }
-                self.blocks.commit(*committing, &mut self.finality, &moment!(self), &mut self.out);
+                NextBlock::OfOtherChain(peer) => return self.suspect_fork(peer, self.chain.height()),
             }
-            NextBlock::OfOtherChain(peer) => self.suspect_fork(peer, self.chain.height()),
         }
     }
 

@@ -26,6 +26,7 @@ use super::events::{
 use super::inbox::{ConsensusHandle, ConsensusInbox};
 use super::observers::ObserverSender;
 use super::serve::AnswerServer;
+use super::sync::ahead::{AheadSender, BlocksToCheck};
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::Voters;
 use super::view::ConsensusView;
@@ -84,6 +85,7 @@ pub fn start_engine(
 const fn stage_of(event: &Event) -> Stage {
     match event {
         Event::BlockPersisted(_)
+        | Event::BlocksChecked { .. }
         | Event::TimeoutElapsed(Timer::HeightDue(_) | Timer::Bft { .. })
         | Event::Message {
             message: Message::Proposal(_) | Message::BlockVote(_) | Message::Blocks(_), ..
@@ -216,6 +218,8 @@ pub struct NodeShell {
     pub journal: JournalSender,
     /// To the block log's thread.
     pub blocks: SyncSender<BlockOrder>,
+    /// To the thread that checks blocks of others ahead.
+    pub ahead: AheadSender,
     /// To the thread that answers peers.
     pub answers: Arc<AnswerServer>,
     /// Calls back.
@@ -254,6 +258,12 @@ impl Shell for NodeShell {
 
     fn commit_block(&mut self, block: Box<LoggedBlock>) {
         self.to_block_log(BlockOrder::Append(block));
+    }
+
+    fn check_blocks(&mut self, order: BlocksToCheck) {
+        if let Some(unchecked) = self.ahead.send(order) {
+            self.handle.hand_in(unchecked);
+        }
     }
 
     fn send(&mut self, to: PeerId, message: Message) {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use super::sync::ahead::{BlocksToCheck, HeldSignatures};
 use crate::network::PeerId;
 use crate::protocol::bft::{self, TimeoutKind};
 use crate::protocol::finality::{DropReason, Explanation, FinalVotes};
@@ -79,6 +80,13 @@ pub enum Event {
     Persisted(Vec<Durable<OwnMessage>>),
     /// The block that was to be committed is durable.
     BlockPersisted(DurableBlock),
+    /// The signatures of an answer's blocks were checked ahead.
+    BlocksChecked {
+        /// Which answer.
+        answer: u64,
+        /// Those that hold.
+        held: Arc<HeldSignatures>,
+    },
     /// A timeout that was scheduled elapsed.
     TimeoutElapsed(Timer),
     /// Some time passed; comes at least every [`STATUS_INTERVAL_MS`](super::peers::STATUS_INTERVAL_MS).
@@ -128,6 +136,8 @@ pub enum Output {
     CommitBlock(Box<LoggedBlock>),
     /// The epoch's closing block is durable: the journal may forget what is older than this epoch.
     PruneJournal(Epoch),
+    /// Check the signatures of these blocks, then report [`Event::BlocksChecked`] in any case.
+    CheckBlocks(BlocksToCheck),
     /// Send to one peer.
     Send(PeerId, Message),
     /// Send to all peers but the one it came from.
@@ -356,6 +366,8 @@ pub trait Shell {
     fn journal(&mut self, order: JournalOrder);
     /// Hands a decided block to the block log.
     fn commit_block(&mut self, block: Box<LoggedBlock>);
+    /// Has signatures of blocks checked ahead.
+    fn check_blocks(&mut self, order: BlocksToCheck);
     /// Sends to one peer.
     fn send(&mut self, to: PeerId, message: Message);
     /// Sends to all peers but one.
@@ -395,6 +407,7 @@ pub fn execute(outputs: Vec<Output>, shell: &mut impl Shell) {
             Output::Persist(staged) => shell.journal(JournalOrder::Commit(staged)),
             Output::PruneJournal(epoch) => shell.journal(JournalOrder::Prune(epoch)),
             Output::CommitBlock(block) => shell.commit_block(block),
+            Output::CheckBlocks(order) => shell.check_blocks(order),
             Output::Send(to, message) => shell.send(to, message),
             Output::Relay(message, except) => shell.relay(message, except),
             Output::Serve(to, answer) => shell.serve(to, answer),

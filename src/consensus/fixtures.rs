@@ -10,6 +10,7 @@ use super::events::{
 use super::replay::Replayed;
 use super::restart::{ConsensusConfig, Opened, Restart};
 use super::serve::Assembler;
+use super::sync::ahead::BlocksToCheck;
 use super::vote_journal::{JournalQueue, JournalStep};
 use super::vote_replay::JournaledState;
 use crate::network::PeerId;
@@ -75,6 +76,11 @@ impl<D: Disk> Shell for Surroundings<D> {
     fn commit_block(&mut self, block: Box<LoggedBlock>) {
         let durable = self.log.append(&block).unwrap();
         self.owed.push_back(Event::BlockPersisted(durable));
+    }
+
+    fn check_blocks(&mut self, order: BlocksToCheck) {
+        let held = Arc::new(order.check(&SequentialVerifier));
+        self.owed.push_back(Event::BlocksChecked { answer: order.answer, held });
     }
 
     fn send(&mut self, to: PeerId, message: Message) {
@@ -180,9 +186,18 @@ impl<D: Disk> SingleNode<D> {
         self.execute(outputs);
     }
 
-    /// What it orders, which is not done.
+    /// What it orders, which is not done, but for signatures of blocks: these are checked.
     pub(crate) fn order(&mut self, event: Event) -> Vec<Output> {
-        self.consensus.handle(event, Now::both(self.now_ms))
+        let mut ordered = Vec::new();
+        for output in self.consensus.handle(event, Now::both(self.now_ms)) {
+            if let Output::CheckBlocks(order) = output {
+                let held = Arc::new(order.check(&SequentialVerifier));
+                ordered.extend(self.order(Event::BlocksChecked { answer: order.answer, held }));
+            } else {
+                ordered.push(output);
+            }
+        }
+        ordered
     }
 
     pub(crate) fn hear(&mut self, message: Message) {

@@ -11,17 +11,20 @@
 //! | batches that are kept to be served | [`KEPT_BYTES_MAX`], twice in memory |
 //! | bodies and votes that are not certified | [`UNCERTIFIED_BYTES_MAX`] |
 //! | early messages, blocks in sync | [`EARLY_TOTAL_BYTES_MAX`], [`SYNC_BYTES_MAX`] |
+//! | signatures of these blocks that were checked ahead | [`HELD_SIGNATURES_BYTES_MAX`] |
+//! | blocks on their way to the log | [`COMMITTING_BYTES_MAX`] encoded, or one block |
 //! | notifications that wait | [`OBSERVED_BYTES_MAX`] |
 //! | trees of batches, parts of answers | [`TREES_BYTES_MAX`], [`PEER_PARTS_BYTES_MAX`] a peer |
 //! | proposals of rounds that are kept | each as large as a message may be |
 //! | certified bodies, blocks under way | the chain's bounds, decoded |
 
+use super::blocks::COMMITTING_BYTES_MAX;
 use super::inbox::{BULK_BYTES_MAX, URGENT_BYTES_MAX};
 use super::known::KNOWN_BATCHES_BYTES_MAX;
 use super::observers::OBSERVED_BYTES_MAX;
 use super::peers::early::EARLY_TOTAL_BYTES_MAX;
 use super::serve::{PEER_PARTS_BYTES_MAX, TREES_BYTES_MAX};
-use super::sync::SYNC_BYTES_MAX;
+use super::sync::{HELD_SIGNATURES_BYTES_MAX, SYNC_BYTES_MAX};
 use crate::network::PROPOSAL_BYTES_MAX;
 use crate::protocol::bft::{PROPOSALS_PER_ROUND_MAX, ROUNDS_BEHIND_MAX};
 use crate::protocol::finality::{KEPT_BYTES_MAX, UNCERTIFIED_BYTES_MAX};
@@ -57,7 +60,8 @@ pub fn share_bytes_max(parameters: &ChainParameters, peers: usize) -> usize {
         PROPOSALS_BYTES_MAX,
         TREES_BYTES_MAX,
         PEER_PARTS_BYTES_MAX.saturating_mul(peers),
-        certified.saturating_add(blocks).saturating_mul(DECODED_FACTOR),
+        certified.saturating_add(blocks).saturating_add(COMMITTING_BYTES_MAX).saturating_mul(DECODED_FACTOR),
+        HELD_SIGNATURES_BYTES_MAX,
     ]
     .into_iter()
     .fold(0, usize::saturating_add)

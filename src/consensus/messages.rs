@@ -360,8 +360,8 @@ impl Consensus {
 
     fn on_blocks(&mut self, from: PeerId, blocks: &[Released<CommittedBlock>]) {
         let at = moment!(self);
-        if self.sync.on_blocks(from, blocks, &at, &mut self.out) {
-            self.continue_sync();
+        let next = self.blocks.height_behind(&at).saturating_add(1);
+        if self.sync.on_blocks(from, blocks, next, &at, &mut self.out) {
             self.poll_sync();
         } else if let [block] = blocks {
             let found = self.forks.on_block(from, block, &at, &mut self.out);

@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //! - INV-SERVE-1: an answer is cut by its encoded bytes, at [`RESPONSE_BYTES_MAX`] or behind its first object.
-//! - INV-SERVE-2: peers take turns, an answer each. A peer has at most one question for blocks, bodies and certificates each
-//!   outstanding, and [`BATCH_ANSWERS_MAX`] for batches; further ones are not answered.
+//! - INV-SERVE-2: peers take turns, an answer each. A peer has at most one question for bodies and certificates each
+//!   outstanding, [`BLOCK_ANSWERS_MAX`] for blocks, and [`BATCH_ANSWERS_MAX`] for batches; further ones are not answered.
 //! - INV-SERVE-3: a peer gets [`BYTES_PER_SECOND`] and a burst of [`BURST_BYTES`]; what is above waits, and delays nobody
 //!   else. Memory: at most [`PEER_PARTS_BYTES_MAX`] a peer, and [`TREES_BYTES_MAX`] for trees.
 //!
@@ -36,6 +36,8 @@ use crate::types::{BatchRoot, Height, Message, Released, Transaction, TxId, Vote
 
 /// Answers with batches that wait for one peer: it asks for each member's apart.
 pub const BATCH_ANSWERS_MAX: usize = VALIDATORS_MAX;
+/// Answers with blocks that wait for one peer: one is asked for ahead.
+pub const BLOCK_ANSWERS_MAX: usize = 2;
 /// Answers that wait for everybody.
 const SHARED_ANSWERS_MAX: usize = 64;
 /// Encoded bytes that one peer gets in a second.
@@ -180,7 +182,12 @@ impl OfPeer {
     fn has_room(&self, answer: &Answer) -> bool {
         let kind = std::mem::discriminant(answer);
         let waiting = self.answers.iter().filter(|other| std::mem::discriminant(*other) == kind).count();
-        waiting < if matches!(answer, Answer::Batches { .. }) { BATCH_ANSWERS_MAX } else { 1 }
+        let max = match answer {
+            Answer::Batches { .. } => BATCH_ANSWERS_MAX,
+            Answer::Blocks { .. } => BLOCK_ANSWERS_MAX,
+            _ => 1,
+        };
+        waiting < max
     }
 }
 

@@ -120,8 +120,8 @@ fn peers_take_turns_whatever_one_of_them_asks() {
     let served: Vec<_> = std::iter::from_fn(|| queue.pop(now)).collect();
     assert_eq!(
         served.len(),
-        BATCH_ANSWERS_MAX + 2,
-        "one question of a kind, and one for each member's batches"
+        BATCH_ANSWERS_MAX + BLOCK_ANSWERS_MAX + 1,
+        "so many for blocks, and one for each member's batches"
     );
     let second = served.iter().position(|(to, _)| *to == Recipient::Peer(peer(2)));
     assert_eq!(second, Some(1), "the second peer waits for one answer of the first");

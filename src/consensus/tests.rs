@@ -4,6 +4,7 @@ mod answers;
 mod batches;
 mod block_commit;
 mod candidates;
+mod catching_up;
 mod closing;
 mod due;
 mod durable;

@@ -205,8 +205,36 @@ impl<D: Disk> BlockLog<D> {
     /// [`StorageError::NotNext`], [`StorageError::WrongChain`], [`StorageError::SpentMismatch`] leave the log as it was;
     /// after [`StorageError::Io`] it takes no more.
     pub fn append(&mut self, block: &LoggedBlock) -> Result<DurableBlock, StorageError> {
+        let mut durable = self.append_all(&[block])?;
+        let (expected, found) = (self.height() + 1, block.committed.block.header.height);
+        durable.pop().ok_or(StorageError::NotNext { expected, found })
+    }
+
+    /// Appends the next blocks in their order, with one sync for all. They are committed when this returns; a crash
+    /// leaves the first ones of them, or none.
+    ///
+    /// # Errors
+    /// Those of [`BlockLog::append`]: nothing was written unless it is [`StorageError::Io`].
+    pub fn append_all(
+        &mut self,
+        blocks: &[impl std::borrow::Borrow<LoggedBlock>],
+    ) -> Result<Vec<DurableBlock>, StorageError> {
+        for (block, expected) in blocks.iter().zip(self.height() + 1..) {
+            self.check_next(block.borrow(), expected)?;
+        }
+        let payloads: Vec<Vec<u8>> = blocks.iter().map(|block| encode_payload(block.borrow())).collect();
+        let positions = self.log.append_all(&payloads)?;
+        self.positions.write().extend(positions);
+        let durable = |block: &LoggedBlock| {
+            let header = &block.committed.block.header;
+            DurableBlock { height: header.height, hash: header.hash() }
+        };
+        Ok(blocks.iter().map(|block| durable(block.borrow())).collect())
+    }
+
+    /// What is known to be wrong before anything is written.
+    fn check_next(&self, block: &LoggedBlock, expected: Height) -> Result<(), StorageError> {
         let header = &block.committed.block.header;
-        let expected = self.height() + 1;
         if header.height != expected {
             return Err(StorageError::NotNext { expected, found: header.height });
         }
@@ -220,9 +248,7 @@ impl<D: Disk> BlockLog<D> {
             let (height, spent) = (header.height, block.spent.len());
             return Err(StorageError::SpentMismatch { height, inputs, spent });
         }
-        let position = self.log.append(&encode_payload(block))?;
-        self.positions.write().push(position);
-        Ok(DurableBlock { height: header.height, hash: header.hash() })
+        Ok(())
     }
 
     /// The block at `height`, or `None` above the last one.

@@ -240,6 +240,56 @@ fn acknowledged_blocks_survive_a_crash_at_every_operation() {
     }
 }
 
+/// INV-BLOCKS-2: however many are written at once, a crash leaves the first ones of them.
+#[test]
+fn blocks_that_are_written_together_survive_a_crash_at_every_operation() {
+    const TOGETHER: usize = 6;
+    let write = |disk: &MemoryDisk| -> Result<usize, StorageError> {
+        let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true)?;
+        let mut acknowledged = 0;
+        for first in [1, 1 + TOGETHER as u64] {
+            let blocks: Vec<LoggedBlock> = (first..).take(TOGETHER).map(block).collect();
+            acknowledged += log.append_all(&blocks)?.len();
+        }
+        assert_holds(&log, 2 * TOGETHER as u64);
+        Ok(acknowledged)
+    };
+    let whole = MemoryDisk::new();
+    assert_eq!(write(&whole).unwrap(), 2 * TOGETHER);
+    for operation in 1..=whole.operations() {
+        for seed in 0..24 {
+            let disk = MemoryDisk::new();
+            disk.fail_after(operation, if seed % 2 == 0 { Fault::InputOutput } else { Fault::NoSpace });
+            assert!(write(&disk).is_err(), "operation {operation}");
+            disk.crash(seed * 1_000 + operation);
+            let mut log = BlockLog::open_sized(disk, &dir(), CHAIN, SMALL, &mut |_, _| true)
+                .unwrap_or_else(|error| panic!("operation {operation}, seed {seed}: {error}"));
+            let height = log.height();
+            assert_holds(&log, height);
+            log.append(&block(height + 1)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn blocks_that_are_written_together_cost_one_sync() {
+    let operations = |together: bool| {
+        let disk = MemoryDisk::new();
+        let mut log = BlockLog::open(disk.clone(), &dir(), CHAIN).unwrap();
+        let before = disk.operations();
+        let blocks: Vec<LoggedBlock> = (1..=8).map(block).collect();
+        if together {
+            let durable = log.append_all(&blocks).unwrap();
+            assert!(durable.iter().map(DurableBlock::height).eq(1..=8));
+        } else {
+            blocks.iter().for_each(|block| assert!(log.append(block).is_ok()));
+        }
+        assert_holds(&log, 8);
+        disk.operations() - before
+    };
+    assert_eq!((operations(true), operations(false)), (2, 16), "a write and a sync");
+}
+
 /// INV-SEGMENT-3.
 #[test]
 fn what_an_open_serves_is_durable_even_if_the_killed_process_never_synced_it() {

@@ -171,23 +171,54 @@ impl<D: Disk> SegmentLog<D> {
 
     /// Writes a frame and syncs it. After an error the log takes no more, unless the payload was merely too large.
     pub(super) fn append(&mut self, payload: &[u8]) -> Result<Position, StorageError> {
+        let mut positions = self.append_all(&[payload])?;
+        positions.pop().ok_or_else(|| StorageError::Poisoned { path: self.dir.clone() })
+    }
+
+    /// Writes a frame for each payload, with one sync for all that go into one segment. A crash leaves the first ones of
+    /// them, or none. After an error the log takes no more, unless a payload was merely too large.
+    pub(super) fn append_all(
+        &mut self,
+        payloads: &[impl AsRef<[u8]>],
+    ) -> Result<Vec<Position>, StorageError> {
         self.check_sound()?;
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            return Err(StorageError::RecordTooLarge { bytes: payload.len(), limit: PAYLOAD_BYTES_MAX });
+        if let Some(large) = payloads.iter().find(|payload| payload.as_ref().len() > PAYLOAD_BYTES_MAX) {
+            let (bytes, limit) = (large.as_ref().len(), PAYLOAD_BYTES_MAX);
+            return Err(StorageError::RecordTooLarge { bytes, limit });
         }
-        let frame_bytes = FRAME_HEAD_BYTES + u64::try_from(payload.len()).unwrap_or(u64::MAX);
-        if self.end() > SEGMENT_HEADER_BYTES && self.end() + frame_bytes > self.segment_bytes_max {
-            self.rotate()?;
+        let mut positions = Vec::with_capacity(payloads.len());
+        let (mut frames, mut start) = (Vec::new(), self.end());
+        for payload in payloads {
+            let payload = payload.as_ref();
+            let frame_bytes = FRAME_HEAD_BYTES + u64::try_from(payload.len()).unwrap_or(u64::MAX);
+            if start > SEGMENT_HEADER_BYTES && start + frame_bytes > self.segment_bytes_max {
+                self.write(&mut frames)?;
+                self.rotate()?;
+                start = self.end();
+            }
+            let sequence = self.active_sequence;
+            frames.extend_from_slice(&frame(sequence, start, payload)?);
+            let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+            positions.push(Position { sequence, offset: start + FRAME_HEAD_BYTES, length });
+            start += frame_bytes;
         }
-        let (sequence, start) = (self.active_sequence, self.end());
-        let bytes = frame(sequence, start, payload)?;
+        self.write(&mut frames)?;
+        Ok(positions)
+    }
+
+    /// Writes frames to the active segment and syncs them.
+    fn write(&mut self, frames: &mut Vec<u8>) -> Result<(), StorageError> {
+        if frames.is_empty() {
+            return Ok(());
+        }
         self.poisoned = true;
-        self.active.append(&bytes)?;
+        self.active.append(frames)?;
         self.active.sync_data()?;
         self.poisoned = false;
-        self.sizes.insert(sequence, start + frame_bytes);
-        let length = u32::try_from(payload.len()).unwrap_or(u32::MAX);
-        Ok(Position { sequence, offset: start + FRAME_HEAD_BYTES, length })
+        let end = self.end() + u64::try_from(frames.len()).unwrap_or(u64::MAX);
+        self.sizes.insert(self.active_sequence, end);
+        frames.clear();
+        Ok(())
     }
 
     /// Starts a new segment, unless the active one is empty.

@@ -123,7 +123,7 @@ impl SecretKey {
 }
 
 /// One signature that has to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SignatureCheck {
     /// Who signed.
     pub key: PublicKey,

@@ -85,7 +85,16 @@ impl<'a> Node<'a> {
         let (from, now, height) =
             (PublicKey(peer), Now::both(self.story.state.tip_time()), consensus.state().height());
         consensus.handle(Event::PeerConnected(from), now);
-        let mut answer = |message| consensus.handle(Event::Message { from, message, verified: false }, now);
+        let mut answer = |message| {
+            let mut ordered = consensus.handle(Event::Message { from, message, verified: false }, now);
+            let checks = ordered.extract_if(.., |output| matches!(output, Output::CheckBlocks(_)));
+            for check in checks.collect::<Vec<_>>() {
+                let Output::CheckBlocks(order) = check else { unreachable!() };
+                let held = Arc::new(order.check(&SequentialVerifier));
+                ordered.extend(consensus.handle(Event::BlocksChecked { answer: order.answer, held }, now));
+            }
+            ordered
+        };
         let answers: Vec<Vec<Output>> = said.iter().map(|message| answer(message(height))).collect();
         let found = effect(&answers);
         consensus.handle(Event::PeerDisconnected(from), now);

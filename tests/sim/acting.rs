@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use timed::consensus::events::{Answer, JournalOrder, Notification, Recipient, Shell, Timer};
+use timed::consensus::sync::ahead::BlocksToCheck;
 use timed::mempool::TransactionSource;
 use timed::network::PeerId;
 use timed::storage::block_log::LoggedBlock;
@@ -33,10 +34,16 @@ impl Shell for Acting<'_> {
     fn commit_block(&mut self, block: Box<LoggedBlock>) {
         let node = &mut self.world.nodes[self.node];
         let Some(running) = &mut node.running else { return };
-        assert!(running.block_to_write.replace(block).is_none(), "one block at a time");
+        running.blocks_to_write.push(*block);
         let item = Item::WriteBlock { node: self.node, life: node.life };
         let delay = self.world.random.between(0, 5);
         self.world.after(delay, item);
+    }
+
+    fn check_blocks(&mut self, order: BlocksToCheck) {
+        let (node, life) = (self.node, self.world.nodes[self.node].life);
+        let delay = self.world.random.between(0, 5);
+        self.world.after(delay, Item::BlocksChecked { node, life, answer: order.answer });
     }
 
     fn send(&mut self, to: PeerId, message: Message) {

@@ -54,17 +54,20 @@ impl World {
         }
     }
 
-    pub(super) fn write_block(&mut self, node: usize) {
+    /// Writes all blocks that wait, with one sync.
+    pub(super) fn write_blocks(&mut self, node: usize) {
         let Some(running) = &mut self.nodes[node].running else { return };
-        let Some(block) = running.block_to_write.take() else { return };
-        match running.log.append(&block) {
-            Ok(durable) => {
-                self.nodes[node].durable = block.committed.block.header.height;
-                // Sometimes the machine dies before the rest of the node hears of it.
-                if !self.faults_over && self.plan.crashes && self.random.chance(15) {
-                    self.stop(node);
-                } else {
-                    self.feed(node, Event::BlockPersisted(durable));
+        let blocks = std::mem::take(&mut running.blocks_to_write);
+        match running.log.append_all(&blocks) {
+            Ok(written) => {
+                for durable in written {
+                    self.nodes[node].durable = durable.height();
+                    // Sometimes the machine dies before the rest of the node hears of it.
+                    if !self.faults_over && self.plan.crashes && self.random.chance(15) {
+                        self.stop(node);
+                    } else {
+                        self.feed(node, Event::BlockPersisted(durable));
+                    }
                 }
             }
             Err(problem) => {

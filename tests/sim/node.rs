@@ -51,7 +51,7 @@ pub struct Running {
     /// Staged writes that the disk has not taken yet.
     pub writes: JournalQueue,
     pub write_scheduled: bool,
-    pub block_to_write: Option<Box<LoggedBlock>>,
+    pub blocks_to_write: Vec<LoggedBlock>,
     /// Evidence that was written in this life.
     pub evidence_on_disk: Vec<Arc<Evidence>>,
 }
@@ -164,7 +164,7 @@ impl Node {
             requested,
             writes: JournalQueue::default(),
             write_scheduled: false,
-            block_to_write: None,
+            blocks_to_write: Vec::new(),
             evidence_on_disk: Vec::new(),
         });
         (outputs, own)

@@ -41,6 +41,7 @@ pub enum Item {
     Tick { node: usize, life: u64 },
     WriteJournal { node: usize, life: u64 },
     WriteBlock { node: usize, life: u64 },
+    BlocksChecked { node: usize, life: u64, answer: u64 },
     Pay,
     Act,
     Submit { transaction: CheckedTransaction },
@@ -65,7 +66,8 @@ impl Item {
             | Self::Timer { node, .. }
             | Self::Tick { node, .. }
             | Self::WriteJournal { node, .. }
-            | Self::WriteBlock { node, .. } => Some(*node),
+            | Self::WriteBlock { node, .. }
+            | Self::BlocksChecked { node, .. } => Some(*node),
             _ => None,
         }
     }
@@ -515,8 +517,15 @@ impl World {
                 self.after(100, Item::Tick { node, life });
             }
             Item::WriteJournal { node, life } if self.is_alive(node, life) => self.write_journal(node),
-            Item::WriteBlock { node, life } if self.is_alive(node, life) => self.write_block(node),
-            Item::Timer { .. } | Item::Tick { .. } | Item::WriteJournal { .. } | Item::WriteBlock { .. } => {}
+            Item::WriteBlock { node, life } if self.is_alive(node, life) => self.write_blocks(node),
+            Item::BlocksChecked { node, life, answer } if self.is_alive(node, life) => {
+                self.feed(node, Event::BlocksChecked { answer, held: Arc::default() });
+            }
+            Item::Timer { .. }
+            | Item::Tick { .. }
+            | Item::WriteJournal { .. }
+            | Item::WriteBlock { .. }
+            | Item::BlocksChecked { .. } => {}
             Item::Pay => self.pay(),
             Item::Act => self.act(),
             Item::Submit { transaction } => self.submit(&transaction),

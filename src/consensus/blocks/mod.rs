@@ -26,6 +26,7 @@
 //! One owner, the consensus thread.
 
 mod candidates;
+mod committing;
 mod due;
 mod past;
 mod restore;
@@ -37,6 +38,8 @@ use std::sync::Arc;
 use tracing::{debug, error};
 
 use self::candidates::Candidates;
+use self::committing::{Behind, CommittingBlocks};
+pub use self::committing::{COMMITTING_BLOCKS_MAX, COMMITTING_BYTES_MAX};
 pub(super) use self::due::PeersVotes;
 use self::past::PastWords;
 pub(super) use self::restore::JournaledBlocks;
@@ -48,6 +51,7 @@ use super::moment::Moment;
 use super::outbox::{Fact, Outbox};
 use super::verify::Voters;
 use crate::protocol::bft::{self, BlockMessage, Effect, Input};
+use crate::protocol::state::LedgerState;
 use crate::protocol::transition;
 use crate::storage::block_log::LoggedBlock;
 use crate::storage::journal::JournalRecord;
@@ -69,7 +73,7 @@ pub struct BftConsensus {
     /// What the machine is told next.
     inputs: VecDeque<Input>,
     candidates: Candidates,
-    committing: Option<Committing>,
+    committing: CommittingBlocks,
     own_votes: BTreeMap<(Height, Round, VoteStep), Arc<BlockVote>>,
     own_proposals: BTreeMap<(Height, Round), BlockHash>,
     past: PastWords,
@@ -89,8 +93,23 @@ impl BftConsensus {
     }
 
     /// Whether a decided block is on its way to the log.
-    pub(super) const fn is_committing(&self) -> bool {
-        self.committing.is_some()
+    pub(super) fn is_committing(&self) -> bool {
+        !self.committing.is_empty()
+    }
+
+    /// The height behind the blocks on their way to the log.
+    pub(super) fn height_behind(&self, at: &Moment<'_>) -> Height {
+        self.committing.state().map_or_else(|| at.chain.height(), LedgerState::height)
+    }
+
+    /// Whether another block may follow those on their way to the log.
+    pub(super) fn may_commit(&self) -> bool {
+        self.committing.has_room()
+    }
+
+    /// The state and the outputs behind the blocks on their way to the log: what the next block follows.
+    pub(super) fn behind<'a>(&'a mut self, at: &Moment<'a>) -> (&'a LedgerState, Behind<'a>) {
+        self.committing.behind(at.state(), at.chain.utxos())
     }
 
     /// Who would vote at the next height, behind a block that is decided or valid here and ends the epoch.
@@ -197,7 +216,7 @@ impl BftConsensus {
         out: &mut Outbox,
     ) {
         while let Some(input) = self.inputs.pop_front() {
-            if self.committing.is_some() {
+            if self.is_committing() {
                 // Decided: what is left speaks of the past.
                 continue;
             }
@@ -398,13 +417,13 @@ impl BftConsensus {
         }
         let spent = transition::inputs_in_order(&committing.outcome);
         let logged = LoggedBlock { committed: committing.committed.clone(), spent };
-        self.committing = Some(committing);
+        self.committing.push(committing);
         out.push(Output::CommitBlock(Box::new(logged)));
     }
 
     /// The block that was on its way to the log, which is durable now.
     pub(super) fn take_committed(&mut self, hash: BlockHash) -> Option<Committing> {
-        self.committing.take_if(|committing| committing.hash == hash)
+        self.committing.take(hash)
     }
 
     /// A block was applied: what was said at its height is of no more use.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::super::moment::Moment;
 use super::BftConsensus;
 use super::candidates::Candidates;
+use super::committing::CommittingBlocks;
 use super::past::PastWords;
 use crate::protocol::bft::{self, HeightContext};
 use crate::protocol::state::LedgerState;
@@ -57,7 +58,7 @@ impl BftConsensus {
             last_commit,
             inputs: VecDeque::new(),
             candidates: Candidates::default(),
-            committing: None,
+            committing: CommittingBlocks::default(),
             own_votes,
             own_proposals,
             past,

@@ -6,35 +6,57 @@
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.
 //! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, and [`SYNC_BLOCKS_MAX`] blocks with
 //!   [`SYNC_BYTES_MAX`] encoded bytes held, but for the next one, which always has room.
+//! - INV-SYNC-4: a peer that keeps back what everything waits for costs [`SECOND_ASK_MS`], and is left alone once its time
+//!   ([`REQUEST_TIMEOUT_MS`]) is over.
 //! - INV-SYNC-3: a peer's word about its height makes a node call itself behind only once the peer delivered a valid
 //!   block, and no longer once it fails to deliver. Until then its word is good for being asked, no more.
 //!
+//! # How it keeps the machine busy
+//! Answers are asked for ahead, two of each peer. Their signatures are checked on a thread of their own ([`ahead`]) while
+//! earlier blocks are executed, and executed blocks wait for the disk together ([`COMMITTING_BLOCKS_MAX`]), which takes
+//! them with one sync.
+//!
 //! Among chains that are offered only valid commits count, never length or arrival.
 
+pub mod ahead;
 pub(super) mod forks;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use self::ahead::{BlocksToCheck, HeldSignatures, Remaining};
 use self::forks::Forks;
+#[cfg(doc)]
+use super::blocks::COMMITTING_BLOCKS_MAX;
 use super::chain::Committing;
+use super::events::Output;
 use super::moment::Moment;
 use super::outbox::Outbox;
 use super::peers::{Peers, REQUEST_TIMEOUT_MS};
 use crate::network::PeerId;
+use crate::protocol::state::LedgerState;
 use crate::protocol::transition;
+use crate::protocol::validity::UtxoReader;
 use crate::types::codec::encode;
-use crate::types::{CommittedBlock, Height, Message, Released, TimeMs};
+use crate::types::{CommittedBlock, Height, Message, Released, SignatureCheck, TimeMs};
 
-/// Ranges that are asked for at a time.
-const RANGES_MAX: usize = 4;
+/// Ranges that are asked for at a time: two each of eight peers.
+const RANGES_MAX: usize = 16;
+/// Ranges that are asked of one peer at a time: it reads the second one while the first one is on its way.
+const RANGES_PER_PEER_MAX: usize = 2;
 /// Blocks in a range.
 const RANGE_BLOCKS: u64 = 64;
 /// Blocks that are held before they are applied.
-pub const SYNC_BLOCKS_MAX: usize = 512;
+pub const SYNC_BLOCKS_MAX: usize = 1_024;
+/// How long the range that everything waits for may take before another peer is asked for it as well.
+pub(super) const SECOND_ASK_MS: u64 = 400;
+/// Memory of signatures that were checked ahead, at most: a block has 64 bytes or more for each, and a set of them has
+/// twice the room that they take.
+pub const HELD_SIGNATURES_BYTES_MAX: usize = SYNC_BYTES_MAX / 64 * 2 * size_of::<SignatureCheck>();
 /// Encoded bytes of the blocks that are held, at most: an answer that passes it is cut, and asked for again.
-pub const SYNC_BYTES_MAX: usize = 64 << 20;
+pub const SYNC_BYTES_MAX: usize = 32 << 20;
 /// A node that is one block behind asks for it only after this long: it is probably about to commit it itself.
 const PATIENCE_MS: u64 = 300;
 /// How long a peer that failed to deliver is not asked again, the first time.
@@ -47,7 +69,13 @@ struct Range {
     peer: PeerId,
     from: Height,
     count: u64,
-    deadline_ms: TimeMs,
+    asked_ms: TimeMs,
+}
+
+impl Range {
+    const fn covers(&self, height: Height) -> bool {
+        height >= self.from && height < self.from.saturating_add(self.count)
+    }
 }
 
 /// A peer that did not deliver what it said it has.
@@ -66,6 +94,16 @@ struct Received {
     from: PeerId,
     block: Released<CommittedBlock>,
     bytes: usize,
+    /// The answer that it came in.
+    answer: u64,
+    /// The signatures that hold, once they were looked at.
+    held: Option<Arc<HeldSignatures>>,
+}
+
+/// What the next block follows: the state and the outputs behind all blocks that are applied or on their way to the log.
+pub(super) struct Base<'a> {
+    pub(super) state: &'a LedgerState,
+    pub(super) utxos: &'a dyn UtxoReader,
 }
 
 /// What was asked for and what arrived.
@@ -74,6 +112,8 @@ pub(super) struct BlockSync {
     ranges: Vec<Range>,
     received: BTreeMap<Height, Received>,
     received_bytes: usize,
+    /// Answers so far.
+    answers: u64,
     behind_since_ms: Option<TimeMs>,
     failing: BTreeMap<PeerId, Failing>,
     /// Connected peers that delivered a valid block and did not fail since.
@@ -135,11 +175,7 @@ impl BlockSync {
     /// The first height from `from` that is neither here nor asked for, and how many follow it.
     fn next_gap(&self, from: Height, target: Height) -> Option<(Height, u64)> {
         let covered = |height: Height| {
-            self.received.contains_key(&height)
-                || self
-                    .ranges
-                    .iter()
-                    .any(|range| height >= range.from && height < range.from.saturating_add(range.count))
+            self.received.contains_key(&height) || self.ranges.iter().any(|range| range.covers(height))
         };
         let horizon = from.saturating_add(u64::try_from(SYNC_BLOCKS_MAX).unwrap_or(u64::MAX));
         let mut start = from;
@@ -164,12 +200,12 @@ impl BlockSync {
         &mut self,
         peers: &Peers,
         forks: &Forks,
-        is_committing: bool,
+        next: Height,
         at: &Moment<'_>,
         out: &mut Outbox,
     ) {
         let (now_ms, height) = (at.now_ms(), at.chain.height());
-        let is_late = |range: &&Range| range.deadline_ms <= now_ms;
+        let is_late = |range: &&Range| now_ms >= range.asked_ms.saturating_add(REQUEST_TIMEOUT_MS);
         let late: Vec<PeerId> = self.ranges.iter().filter(is_late).map(|range| range.peer).collect();
         for peer in late {
             debug!(peer = %peer.short(), "No blocks within the deadline; asking others");
@@ -198,10 +234,37 @@ impl BlockSync {
         let since = *self.behind_since_ms.get_or_insert(now_ms);
         let is_one_behind = goal <= height.saturating_add(1);
         let waits = is_one_behind && now_ms < since.saturating_add(PATIENCE_MS);
-        if !waits && self.received_bytes < SYNC_BYTES_MAX {
-            let first = if is_committing { height.saturating_add(2) } else { height.saturating_add(1) };
-            self.ask((first, goal), &ahead, at, out);
+        if waits {
+            return;
         }
+        self.ask_again(next, &ahead, at, out);
+        if self.received_bytes < SYNC_BYTES_MAX {
+            self.ask((next, goal), &ahead, at, out);
+        }
+    }
+
+    /// Asks another peer as well for the range that everything waits for, if it takes long: whoever keeps it back costs
+    /// this much and no deadline.
+    fn ask_again(&mut self, next: Height, ahead: &[(PeerId, Height)], at: &Moment<'_>, out: &mut Outbox) {
+        if self.received.contains_key(&next) || self.ranges.len() >= RANGES_MAX {
+            return;
+        }
+        let mut asked = self.ranges.iter().filter(|range| range.covers(next));
+        let (Some(range), None) = (asked.next().copied(), asked.next()) else { return };
+        let last = range.from.saturating_add(range.count).saturating_sub(1);
+        let is_slow = at.now_ms() >= range.asked_ms.saturating_add(SECOND_ASK_MS);
+        let able = ahead.iter().filter(|(peer, theirs)| *peer != range.peer && *theirs >= last);
+        let other = able.map(|(peer, _)| *peer).min_by_key(|peer| self.busy(peer));
+        if let Some(peer) = other.filter(|peer| is_slow && self.busy(peer) < RANGES_PER_PEER_MAX) {
+            let count = last.saturating_sub(next).saturating_add(1);
+            self.ranges.push(Range { peer, from: next, count, asked_ms: at.now_ms() });
+            out.send(peer, Message::GetBlocks { from: next, count });
+        }
+    }
+
+    /// Ranges that a peer is asked for.
+    fn busy(&self, peer: &PeerId) -> usize {
+        self.ranges.iter().filter(|range| range.peer == *peer).count()
     }
 
     fn ask(
@@ -214,18 +277,16 @@ impl BlockSync {
         while self.ranges.len() < RANGES_MAX {
             let Some((from, count)) = self.next_gap(first, goal) else { return };
             let last = from.saturating_add(count).saturating_sub(1);
-            let busy = |peer: &PeerId| self.ranges.iter().filter(|range| range.peer == *peer).count();
             let with = |height: Height| -> Vec<PeerId> {
                 ahead.iter().filter(|(_, theirs)| *theirs >= height).map(|(peer, _)| *peer).collect()
             };
             let whole = with(last);
             let able = if whole.is_empty() { with(from) } else { whole };
-            let Some(peer) = able.into_iter().min_by_key(busy) else { return };
-            if busy(&peer) >= 2 {
+            let Some(peer) = able.into_iter().min_by_key(|peer| self.busy(peer)) else { return };
+            if self.busy(&peer) >= RANGES_PER_PEER_MAX {
                 return;
             }
-            let deadline_ms = at.now_ms().saturating_add(REQUEST_TIMEOUT_MS);
-            self.ranges.push(Range { peer, from, count, deadline_ms });
+            self.ranges.push(Range { peer, from, count, asked_ms: at.now_ms() });
             out.send(peer, Message::GetBlocks { from, count });
         }
     }
@@ -235,6 +296,7 @@ impl BlockSync {
         &mut self,
         from: PeerId,
         blocks: &[Released<CommittedBlock>],
+        next: Height,
         at: &Moment<'_>,
         out: &mut Outbox,
     ) -> bool {
@@ -248,6 +310,8 @@ impl BlockSync {
         let asked = self.ranges.iter().position(|range| range.peer == from && range.from == first);
         let Some(place) = asked else { return false };
         let range = self.ranges.swap_remove(place);
+        self.answers = self.answers.wrapping_add(1);
+        let (answer, mut taken) = (self.answers, Vec::new());
         for (height, block) in (first..first.saturating_add(range.count)).zip(blocks) {
             if block.block.header.height != height {
                 out.misbehaved(from, "blocks out of order");
@@ -258,15 +322,26 @@ impl BlockSync {
             let has_room = self.received.len() < SYNC_BLOCKS_MAX
                 && self.received_bytes.saturating_add(bytes) <= SYNC_BYTES_MAX;
             // What is next always has room, or a node whose store is full of later ones would stand still.
-            if height == at.chain.next_height() || (height > at.chain.next_height() && has_room) {
+            let is_new = height >= next && !self.received.contains_key(&height);
+            if is_new && (height == next || has_room) {
                 self.received_bytes = self.received_bytes.saturating_add(bytes);
-                let received = Received { from, block: block.clone(), bytes };
-                if let Some(before) = self.received.insert(height, received) {
-                    self.received_bytes = self.received_bytes.saturating_sub(before.bytes);
-                }
+                let received = Received { from, block: block.clone(), bytes, answer, held: None };
+                self.received.insert(height, received);
+                taken.push(block.clone());
             }
         }
+        if !taken.is_empty() {
+            let voters = at.chain.voters();
+            out.push(Output::CheckBlocks(BlocksToCheck { answer, blocks: taken, voters }));
+        }
         true
+    }
+
+    /// The signatures of an answer's blocks were looked at: these blocks are ready.
+    pub(super) fn on_checked(&mut self, answer: u64, held: &Arc<HeldSignatures>) {
+        for received in self.received.values_mut().filter(|received| received.answer == answer) {
+            received.held = Some(Arc::clone(held));
+        }
     }
 
     /// Counts what is held afresh, and holds the bounds.
@@ -285,22 +360,36 @@ impl BlockSync {
         Ok(())
     }
 
-    /// Takes the next received block, and checks commit, signatures and the whole transition of it.
-    pub(super) fn next_block(&mut self, peers: &Peers, at: &Moment<'_>, out: &mut Outbox) -> NextBlock {
-        let next = at.chain.next_height();
+    /// Takes the next received block if it is ready, and checks commit, signatures and the whole transition of it.
+    pub(super) fn next_block(
+        &mut self,
+        peers: &Peers,
+        base: &Base<'_>,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) -> NextBlock {
+        let next = base.state.height().saturating_add(1);
         let later = self.received.split_off(&next);
         for passed in std::mem::replace(&mut self.received, later).into_values() {
             self.received_bytes = self.received_bytes.saturating_sub(passed.bytes);
         }
-        let Some(Received { from, block, bytes }) = self.received.remove(&next) else {
-            return NextBlock::None;
+        let is_tip = base.state.height() == at.chain.height();
+        let follows = |received: &Received| {
+            received.block.block.header.prev_hash == base.state.tip_hash() || base.state.height() == 0
         };
-        self.received_bytes = self.received_bytes.saturating_sub(bytes);
-        if block.block.header.prev_hash != at.state().tip_hash() && at.chain.height() > 0 {
+        let is_ready = |received: &Received| received.held.is_some() && (is_tip || follows(received));
+        // What does not follow a block that is being written is looked at again when that one is the tip.
+        if !self.received.get(&next).is_some_and(is_ready) {
+            return NextBlock::None;
+        }
+        let Some(received) = self.received.remove(&next) else { return NextBlock::None };
+        self.received_bytes = self.received_bytes.saturating_sub(received.bytes);
+        let from = received.from;
+        if !follows(&received) {
             self.avoid(from, at);
             return NextBlock::OfOtherChain(from);
         }
-        match check(&block, at) {
+        match check(&received, base, at) {
             Ok(committing) => {
                 self.failing.remove(&from);
                 // A block whose sender left since proves nobody: what is kept is of connected peers only.
@@ -317,11 +406,13 @@ impl BlockSync {
     }
 }
 
-fn check(committed: &CommittedBlock, at: &Moment<'_>) -> Result<Committing, String> {
-    let (block, verifier) = (&committed.block, at.chain.verifier());
+fn check(received: &Received, base: &Base<'_>, at: &Moment<'_>) -> Result<Committing, String> {
+    let (committed, nothing) = (&*received.block, HeldSignatures::default());
+    let held = received.held.as_deref().unwrap_or(&nothing);
+    let (block, verifier) = (&committed.block, &Remaining { held, verifier: at.chain.verifier() });
     // First, since it costs a peer most to make one.
-    at.state().check_commit(&block.header, &committed.commit, verifier).map_err(|error| error.to_string())?;
-    let (transactions, outcome) = transition::validate_block(at.state(), at.chain.utxos(), verifier, block)
+    base.state.check_commit(&block.header, &committed.commit, verifier).map_err(|error| error.to_string())?;
+    let (transactions, outcome) = transition::validate_block(base.state, base.utxos, verifier, block)
         .map_err(|error| error.to_string())?;
     let (hash, committed) = (block.header.hash(), committed.clone());
     Ok(Committing { committed, hash, transactions, outcome, own: false })

@@ -120,7 +120,7 @@ fn no_block_is_asked_for_that_is_further_ahead_than_blocks_are_held() {
         questions.extend(asked(&mut node));
     }
     asked_for.sort_unstable();
-    let ranges = (0..8).map(|nth| (1 + 64 * nth, 64));
+    let ranges = (0..16).map(|nth| (1 + 64 * nth, 64));
     assert_eq!(asked_for, ranges.collect::<Vec<_>>());
     assert_eq!(asked_for.iter().map(|(_, count)| count).sum::<u64>(), SYNC_BLOCKS_MAX as u64);
 }

@@ -116,6 +116,38 @@ async fn a_block_that_cannot_be_written_stops_the_node_and_is_not_reported() {
     assert!(thread.persisted().is_empty());
 }
 
+/// What waits for the disk is written together, in its order.
+#[tokio::test]
+async fn blocks_that_came_meanwhile_are_written_with_one_sync_and_reported_each() {
+    let mut chain = Chain::new();
+    let thread = start(&chain);
+    // The log waits until there is room; all of them have come by then.
+    thread.utxos.replace_outputs(1, &vec![output(); 1 << 20]);
+    let (mut hashes, mut first) = (Vec::new(), None);
+    for number in 1..=10 {
+        let (logged, applied) = chain.grow_applied(START_MS + number, false);
+        hashes.push(logged.committed.block.header.hash());
+        thread.orders.send(BlockOrder::Append(Box::new(logged))).unwrap();
+        first.get_or_insert(applied);
+    }
+    // It comes behind them.
+    thread.orders.send(BlockOrder::Index(first.unwrap())).unwrap();
+    eventually(|| thread.index.mark().unwrap().unwrap().height == 1).await;
+    assert!(thread.persisted().is_empty() && thread.reader.height() == 0);
+    let before = thread.disk.operations();
+    thread.utxos.forget_through(1);
+    eventually(|| thread.reader.height() == 10).await;
+    assert_eq!(thread.disk.operations() - before, 2, "a write and a sync");
+    let mut persisted = Vec::new();
+    eventually(|| {
+        persisted.extend(thread.persisted());
+        persisted.len() == 10
+    })
+    .await;
+    assert_eq!(persisted, hashes);
+    thread.stop().await;
+}
+
 /// An index that lacks a block can't be brought forward; nobody may take it for whole.
 #[tokio::test]
 async fn blocks_that_the_index_gets_out_of_order_stop_the_node() {

@@ -3,6 +3,7 @@
 use super::super::events::{Answer, Recipient};
 use super::super::heartbeats::{HEARTBEAT_GAP_MS, HEARTBEAT_INTERVAL_MS};
 use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
+use super::super::sync::SECOND_ASK_MS;
 use super::*;
 use crate::network::PeerId;
 use crate::types::heartbeat::Heartbeat;
@@ -304,20 +305,20 @@ fn ranges_are_asked_of_several_peers_and_none_twice() {
     let get = |from, count| Message::GetBlocks { from, count };
     node.hear(ahead(&node, 1_000));
     assert_eq!(asked(&mut node), [(peer(), get(1, 64)), (peer(), get(65, 64))], "of one peer two at most");
-    let others = [stranger(1), stranger(2)];
-    for other in others {
-        node.feed(Event::PeerConnected(other));
+    let others: Vec<PeerId> = (1..=8).map(stranger).collect();
+    for (nth, other) in (1..).zip(&others) {
+        node.feed(Event::PeerConnected(*other));
+        let far = ahead(&node, 2_000);
+        hear_from(&mut node, *other, far);
+        let first = 1 + 128 * nth;
+        let two = vec![(*other, get(first, 64)), (*other, get(first + 64, 64))];
+        assert_eq!(asked(&mut node), if nth < 8 { two } else { Vec::new() }, "sixteen in all");
     }
-    let far = ahead(&node, 1_000);
-    hear_from(&mut node, others[0], far.clone());
-    assert_eq!(asked(&mut node), [(others[0], get(129, 64)), (others[0], get(193, 64))]);
-    hear_from(&mut node, others[1], far);
-    assert_eq!(asked(&mut node), [], "four in all");
     // What one that left was asked for goes to another.
     node.feed(Event::PeerDisconnected(peer()));
-    let far = ahead(&node, 1_000);
-    hear_from(&mut node, others[1], far);
-    assert_eq!(asked(&mut node), [(others[1], get(1, 64)), (others[1], get(65, 64))]);
+    let far = ahead(&node, 2_000);
+    hear_from(&mut node, others[7], far);
+    assert_eq!(asked(&mut node), [(others[7], get(1, 64)), (others[7], get(65, 64))]);
 }
 
 /// A node that is far behind never waits for a clock to ask for more.
@@ -405,21 +406,53 @@ fn who_fails_to_deliver_is_asked_again_later_each_time_while_others_are_there() 
     }
 }
 
-/// What is late goes to another peer, and not a moment before.
+/// INV-SYNC-4.
 #[test]
-fn a_range_is_asked_of_another_peer_when_its_time_is_over() {
-    let mut node = Node::new(&Chain::new(), &[], START_MS);
-    let other = stranger(1);
-    node.hear(ahead(&node, 64));
+fn what_everything_waits_for_is_soon_asked_of_another_peer_as_well_and_counts_once() {
+    let mut chain = Chain::new();
+    let blocks: Vec<_> =
+        (1..=64).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
+    let (slow, other) = (peer(), stranger(1));
+    let far = ahead(&node, 64);
+    node.hear(far.clone());
     node.feed(Event::PeerConnected(other));
     asked(&mut node);
-    let far = ahead(&node, 64);
-    for (wait_ms, is_late) in [(REQUEST_TIMEOUT_MS - 1, false), (1, true)] {
+    let first = Message::GetBlocks { from: 1, count: 64 };
+    for (wait_ms, expected) in [(SECOND_ASK_MS - 1, None), (1, Some((other, first))), (SECOND_ASK_MS, None)] {
         node.now_ms += wait_ms;
         hear_from(&mut node, other, far.clone());
-        let expected = is_late.then_some((other, Message::GetBlocks { from: 1, count: 64 }));
-        assert_eq!(asked(&mut node), Vec::from_iter(expected));
+        assert_eq!(asked(&mut node), Vec::from_iter(expected), "of one other, once");
     }
+    // A part comes from the one, and then all of it from the other.
+    hear_from(&mut node, other, Message::Blocks(blocks[..10].to_vec()));
+    node.hear(Message::Blocks(blocks));
+    node.consensus.check_invariants().unwrap();
+    assert_eq!(node.consensus.state().height(), 64);
+    // Nobody was late.
+    let far = ahead(&node, 1_000);
+    hear_from(&mut node, slow, far);
+    assert!(asked(&mut node).iter().any(|(to, _)| *to == slow));
+}
+
+/// What is late is not waited for any longer, and not a moment less.
+#[test]
+fn who_does_not_answer_within_its_time_is_asked_no_more_while_others_are_there() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let silent = peer();
+    let far = ahead(&node, 2_000);
+    node.hear(far.clone());
+    let get = |from| Message::GetBlocks { from, count: 64 };
+    assert_eq!(asked(&mut node), [(silent, get(1)), (silent, get(65))]);
+    // The first range is asked for again early, the second one only when its time is over.
+    for (nth, wait_ms, expected) in [(1, REQUEST_TIMEOUT_MS - 1, [1, 129]), (2, 1, [65, 193])] {
+        node.now_ms += wait_ms;
+        node.feed(Event::PeerConnected(stranger(nth)));
+        hear_from(&mut node, stranger(nth), far.clone());
+        assert_eq!(asked(&mut node), expected.map(|from| (stranger(nth), get(from))));
+    }
+    node.hear(far);
+    assert_eq!(asked(&mut node), [], "it is left alone");
 }
 
 /// The block that is being written is here already.

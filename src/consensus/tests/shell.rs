@@ -15,6 +15,7 @@ use crate::consensus::events::{
 use crate::consensus::inbox::{ConsensusHandle, ConsensusInbox};
 use crate::consensus::observers::{Observer, start_observers};
 use crate::consensus::serve::AnswerServer;
+use crate::consensus::sync::ahead::AheadSender;
 use crate::consensus::timeout_monitor::TimeoutMonitor;
 use crate::consensus::verify::Voters;
 use crate::consensus::view::ConsensusView;
@@ -95,6 +96,7 @@ pub(super) fn shell_of(chain: &Chain, network: &NetworkHandle) -> (Consensus, No
         utxos,
         journal: start_journal(around.journal, Arc::clone(&handle), network.clone(), &registry).unwrap(),
         blocks: block_orders,
+        ahead: AheadSender::start(Arc::clone(&handle), Arc::new(SequentialVerifier), &registry).unwrap(),
         answers: AnswerServer::start(around.assembler, network.clone(), &registry).unwrap(),
         timers: TimeoutMonitor::start(&registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))
             .unwrap(),

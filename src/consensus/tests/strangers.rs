@@ -4,7 +4,7 @@ use super::super::events::{Now, Signing};
 use super::super::moment::Moment;
 use super::super::peers::early::{EARLY_BYTES_MAX, UNVERIFIED_MAX};
 use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
-use super::super::sync::NextBlock;
+use super::super::sync::{Base, NextBlock};
 use super::*;
 use crate::network::PeerId;
 use crate::types::codec::encode;
@@ -205,12 +205,14 @@ fn blocks_in_sync_are_held_within_their_bytes() {
     let blocks: Vec<_> = std::iter::once(first.clone()).chain(later).map(Released::heard).collect();
     let consensus = &mut node.consensus;
     let at = Moment { chain: &consensus.chain, signer: &consensus.signer, now: consensus.now };
-    assert!(consensus.sync.on_blocks(peer(), &blocks, &at, &mut consensus.out), "they were asked for");
+    assert!(consensus.sync.on_blocks(peer(), &blocks, 1, &at, &mut consensus.out), "they were asked for");
     consensus.sync.check_invariants().unwrap();
-    assert!(matches!(
-        consensus.sync.next_block(&consensus.peers, &at, &mut consensus.out),
-        NextBlock::Valid(_)
-    ));
+    let base = Base { state: at.state(), utxos: at.chain.utxos() };
+    let mut next = || consensus.sync.next_block(&consensus.peers, &base, &at, &mut consensus.out);
+    assert!(matches!(next(), NextBlock::None), "its signatures were not looked at");
+    consensus.sync.on_checked(1, &Arc::default());
+    let mut next = || consensus.sync.next_block(&consensus.peers, &base, &at, &mut consensus.out);
+    assert!(matches!(next(), NextBlock::Valid(_)));
     consensus.sync.check_invariants().unwrap();
 }
 

@@ -1,0 +1,175 @@
+//! A node that catches up: blocks on top of blocks that are not on the disk yet, and signatures that are checked ahead.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::super::blocks::COMMITTING_BLOCKS_MAX;
+use super::super::sync::ahead::{BlocksToCheck, HeldSignatures, Remaining};
+use super::super::verify::Voters;
+use super::*;
+use crate::types::message::NodeStatus;
+use crate::types::{SignatureCheck, SignatureVerifier};
+
+/// Adds a block with these payments, whose outputs later ones may spend.
+fn grow_with(chain: &mut Chain, time: TimeMs, payments: &[CheckedTransaction]) -> CommittedBlock {
+    let (block, outcome) = chain.block(time, false, payments);
+    for (outpoint, _) in &outcome.spent {
+        chain.utxos.remove(outpoint);
+    }
+    chain.utxos.extend(outcome.created.iter().copied());
+    chain.commit(block, outcome).committed
+}
+
+/// A node that knows of a peer that is ahead, and has asked it for its first blocks.
+fn behind(height: Height) -> Node {
+    let mut node = Node::new(&Chain::new(), &[], START_MS + 1_000_000);
+    let far = Message::Status(NodeStatus { height, tip: BlockHash([1; 32]), ..node.consensus.status() });
+    node.hear(far);
+    node
+}
+
+/// The heights that it sends to the log for this answer, before any of them is written; and whether it blames the peer.
+fn committed(node: &mut Node, blocks: &[CommittedBlock]) -> (Vec<Height>, bool) {
+    let message = Message::Blocks(blocks.iter().cloned().map(Released::heard).collect());
+    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+    let heights = outputs.iter().filter_map(|output| match output {
+        Output::CommitBlock(logged) => Some(logged.committed.block.header.height),
+        _ => None,
+    });
+    let blames = outputs.iter().any(|output| matches!(output, Output::Misbehaved(..)));
+    (heights.collect(), blames)
+}
+
+/// INV-COMMITTING-1, INV-COMMITTING-3.
+#[test]
+fn blocks_of_an_answer_go_to_the_log_together_each_on_top_of_the_last() {
+    let mut chain = Chain::new();
+    let first = chain.payment(0);
+    let second = chain.child(&first);
+    let third = chain.child(&second);
+    let blocks = [
+        grow_with(&mut chain, START_MS + 1, &[first]),
+        grow_with(&mut chain, START_MS + 2, &[second]),
+        grow_with(&mut chain, START_MS + 3, &[third]),
+    ];
+    let mut node = behind(3);
+    assert_eq!(committed(&mut node, &blocks), (vec![1, 2, 3], false));
+    assert_eq!(node.consensus.state().height(), 0, "nothing is written yet");
+    let mut node = behind(3);
+    node.hear(Message::Blocks(blocks.into_iter().map(Released::heard).collect()));
+    assert_eq!(node.consensus.state(), &Arc::new(chain.state));
+    // What each changed is forgotten with it.
+    assert!(!node.consensus.blocks.is_committing());
+}
+
+/// INV-COMMITTING-3.
+#[test]
+fn what_a_block_that_is_being_written_spends_is_spent() {
+    let mut chain = Chain::new();
+    let before = chain.utxos.clone();
+    let payment = chain.payment(0);
+    let first = grow_with(&mut chain, START_MS + 1, std::slice::from_ref(&payment));
+    // A quorum that commits to the same payment again: the outputs of before are there once more for it alone.
+    chain.utxos = before;
+    let second = grow_with(&mut chain, START_MS + 2, &[payment]);
+    let mut node = behind(2);
+    assert_eq!(committed(&mut node, &[first, second]), (vec![1], true));
+}
+
+/// INV-COMMITTING-2.
+#[test]
+fn no_more_blocks_wait_for_the_log_than_allowed() {
+    let mut chain = Chain::new();
+    let blocks: Vec<_> = (1..=128).map(|height| chain.grow(START_MS + height).committed).collect();
+    let (early, late) = blocks.split_at(64);
+    let mut node = behind(128);
+    let (heights, _) = committed(&mut node, early);
+    assert_eq!(heights.len(), COMMITTING_BLOCKS_MAX);
+    assert_eq!(committed(&mut node, late), (Vec::new(), false), "they wait for room");
+    let mut node = behind(128);
+    for some in [late, early] {
+        node.hear(Message::Blocks(some.iter().cloned().map(Released::heard).collect()));
+    }
+    assert_eq!(node.consensus.state().height(), 128, "and have it when earlier ones are written");
+}
+
+/// INV-COMMITTING-2.
+#[test]
+fn nothing_is_put_behind_a_block_after_which_the_epoch_closes_or_that_ends_it() {
+    let mut chain = Chain::new();
+    let duration = chain.state.parameters().epoch_duration_ms;
+    let mut blocks = vec![chain.grow(START_MS + 1).committed, chain.grow(START_MS + 1 + duration).committed];
+    blocks.push(chain.grow_by(START_MS + 2 + duration, true).committed);
+    blocks.push(chain.grow(START_MS + 3 + duration).committed);
+    let mut node = behind(4);
+    assert_eq!(committed(&mut node, &blocks), (vec![1, 2], false));
+    let mut node = behind(4);
+    node.hear(Message::Blocks(blocks.into_iter().map(Released::heard).collect()));
+    assert_eq!((node.consensus.state().height(), node.consensus.state().next_epoch()), (4, 1));
+}
+
+/// Counts the signatures that it was asked for.
+#[derive(Default)]
+struct Counting(AtomicUsize);
+
+impl SignatureVerifier for Counting {
+    fn verify_all(&self, checks: &[SignatureCheck]) -> Result<(), usize> {
+        self.0.fetch_add(checks.len(), Ordering::Relaxed);
+        SequentialVerifier.verify_all(checks)
+    }
+}
+
+fn to_check(chain: &Chain, blocks: &[CommittedBlock]) -> BlocksToCheck {
+    let (chain_id, epoch, set) = (*chain.state.chain_id(), 0, Arc::clone(chain.state.validators()));
+    let blocks = blocks.iter().cloned().map(Released::heard).collect();
+    BlocksToCheck { answer: 1, blocks, voters: Voters { chain_id, epoch, set } }
+}
+
+/// INV-AHEAD-1.
+#[test]
+fn a_signature_that_was_held_ahead_is_not_checked_again_and_every_other_one_is() {
+    let mut chain = Chain::new();
+    let payments: Vec<_> = (0..4).map(|nth| chain.payment(nth)).collect();
+    let mut blocks: Vec<_> = payments
+        .into_iter()
+        .zip(1..)
+        .map(|(payment, height)| grow_with(&mut chain, START_MS + height, &[payment]))
+        .collect();
+    let all: Vec<SignatureCheck> = blocks
+        .iter()
+        .flat_map(|committed| {
+            let (chain_id, set) = (chain.state.chain_id(), chain.state.validators());
+            let own = committed.commit.signature_checks(chain_id, 0, set).unwrap();
+            let transactions = committed.block.transactions.iter();
+            own.into_iter().chain(transactions.flat_map(|tx| tx.signature_checks(chain_id, &tx.txid())))
+        })
+        .collect();
+    let remaining = |held: &HeldSignatures, checks: &[SignatureCheck]| {
+        let verifier = Counting::default();
+        let verdict = Remaining { held, verifier: &verifier }.verify_all(checks);
+        (verdict, verifier.0.into_inner())
+    };
+    let held = to_check(&chain, &blocks).check(&SequentialVerifier);
+    assert_eq!(remaining(&held, &all), (Ok(()), 0));
+    let mut other = all.clone();
+    other[3].signature.0[0] ^= 1;
+    assert_eq!(remaining(&held, &other), (Err(3), 1), "only this one, and by its own place");
+    // A bad one in the third block: those before it hold, it and the others are checked by whoever looks at them.
+    let signatures = &mut blocks[2].commit.signatures;
+    signatures[0] = Signature::EMPTY;
+    let held = to_check(&chain, &blocks).check(&SequentialVerifier);
+    let (verdict, checked) = remaining(&held, &all);
+    assert_eq!(verdict, Ok(()));
+    let of_two_blocks = 2 * (MEMBERS as usize + 1);
+    assert_eq!(checked, of_two_blocks, "of the third and the fourth");
+}
+
+#[test]
+fn what_its_header_does_not_bind_costs_no_signature() {
+    let mut chain = Chain::new();
+    let payment = chain.payment(0);
+    let mut block = grow_with(&mut chain, START_MS + 1, &[payment]);
+    block.block.transactions.push(Arc::new(Transaction::transfer(Vec::new(), Vec::new(), vec![1])));
+    let verifier = Counting::default();
+    let _held = to_check(&chain, &[block]).check(&verifier);
+    assert_eq!(verifier.0.into_inner(), 0);
+}
