@@ -9,10 +9,13 @@
 //! - The mirrors follow the core's order: a block's transactions leave the pool, then the epoch ends,
 //!   then what the next epoch decided comes.
 
+mod block_lines;
+
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use self::block_lines::{BlockLine, BlockLines, CaughtUp};
 use super::feeds::{BlockSummary, Feeds};
 use super::vote_latency::VoteLatency;
 use crate::admission::{AdmissionHandle, Mirror};
@@ -28,46 +31,8 @@ use crate::rpc::EventLog;
 use crate::rpc::events::{Happened, block_event};
 use crate::runtime::time_text::{duration_words, milliseconds};
 use crate::runtime::{Clock, TaskRegistry, metric_names};
-use crate::types::{Epoch, Height, Payload, PublicKey, TimeMs, TxId};
+use crate::types::{Epoch, Height, Payload, PublicKey, TxId};
 use crate::utxo::UtxoManager;
-
-/// A block whose time is longer ago was decided while this node was not there.
-const OLD_BLOCK_MS: TimeMs = 10_000;
-/// How often the log tells how far the node is when it catches up.
-const CAUGHT_UP_EVERY: Duration = Duration::from_secs(2);
-
-/// How a block is told in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BlockLine {
-    /// A line of its own.
-    Whole,
-    /// One for so many blocks, this one among them.
-    Sum(u64),
-    /// None but at `debug`.
-    Quiet,
-}
-
-/// Which blocks have had no line yet.
-struct BlockLines {
-    last: Instant,
-    untold: u64,
-}
-
-impl BlockLines {
-    /// The line for a block of this age.
-    fn next(&mut self, age_ms: u64, now: Instant) -> BlockLine {
-        let is_old = age_ms > OLD_BLOCK_MS;
-        if is_old && now.saturating_duration_since(self.last) < CAUGHT_UP_EVERY {
-            self.untold = self.untold.saturating_add(1);
-            return BlockLine::Quiet;
-        }
-        self.last = now;
-        match std::mem::take(&mut self.untold) {
-            untold if is_old && untold > 0 => BlockLine::Sum(untold.saturating_add(1)),
-            _ => BlockLine::Whole,
-        }
-    }
-}
 
 /// What changes from block to block.
 struct LastBlock {
@@ -110,7 +75,7 @@ impl NodeObserver {
         (blocks, failures): (SyncSender<BlockOrder>, TaskRegistry),
     ) -> Self {
         let last_block = LastBlock { at: Clock.instant(), epoch: state.next_epoch() };
-        let lines = BlockLines { last: last_block.at, untold: 0 };
+        let lines = BlockLines::new(last_block.at);
         let mirror = admission.mirror(utxos, pool);
         Self {
             mirror,
@@ -227,9 +192,17 @@ impl NodeObserver {
         let header = &applied.committed.block.header;
         let age_ms = Clock.now_ms().saturating_sub(header.time);
         let line = self.lines.next(age_ms, Clock.instant());
-        if let BlockLine::Sum(blocks) = line {
+        if let BlockLine::Sum(CaughtUp { blocks, per_second, left }) = line {
             let behind = duration_words(age_ms / 1_000);
-            tracing::info!(height = header.height, blocks, behind, "Catching up with blocks");
+            let left = left.map_or_else(|| "unknown".to_owned(), |left| duration_words(left.as_secs()));
+            tracing::info!(
+                height = header.height,
+                blocks,
+                per_second,
+                behind,
+                left,
+                "Catching up with blocks"
+            );
             return;
         }
         // A macro has one level.

@@ -83,20 +83,3 @@ async fn whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it() {
         assert!(watch.changed().now_or_never().is_some(), "{told}");
     }
 }
-
-#[test]
-fn a_block_has_a_line_when_it_is_new_and_shares_one_while_the_node_catches_up() {
-    let start = Clock.instant();
-    let at = |ms| start + Duration::from_millis(ms);
-    let mut lines = BlockLines { last: start, untold: 0 };
-    for ms in [1, 2, 3] {
-        assert_eq!(lines.next(0, at(ms)), BlockLine::Whole, "new blocks may come fast");
-    }
-    for ms in 4..104 {
-        assert_eq!(lines.next(OLD_BLOCK_MS + 1, at(ms)), BlockLine::Quiet);
-    }
-    assert_eq!(lines.next(OLD_BLOCK_MS + 1, at(2_003)), BlockLine::Sum(101));
-    assert_eq!(lines.next(OLD_BLOCK_MS + 1, at(2_004)), BlockLine::Quiet);
-    assert_eq!(lines.next(0, at(2_005)), BlockLine::Whole, "it has caught up");
-    assert_eq!(lines.next(OLD_BLOCK_MS + 1, at(9_000)), BlockLine::Whole, "a height took many rounds");
-}
