@@ -333,6 +333,13 @@
 //! | fork_sought_at_who_is_gone | `no_search_for_a_fork_begins_at_a_peer_that_is_gone` |
 //! | signs_on_after_a_fork | `who_has_found_a_fork_signs_nothing_more_at_that_height` |
 //! | delete_hides_the_last_put_alone | `a_key_that_was_put_twice_and_then_deleted_stays_away_when_tables_are_merged` |
+//! | coins_of_an_address_not_summed | `what_one_transaction_spends_of_an_address_is_the_sum_of_its_coins` |
+//! | block_proved_by_another_set | `a_block_makes_no_proof_with_another_blocks_commit_or_another_epochs_set` |
+//! | payloads_found_by_their_number | `what_stands_among_payments_takes_effect_like_what_stands_alone` |
+//! | final_votes_wait_for_blocks | `what_was_held_while_blocks_lag_says_its_final_votes_at_once_and_its_locks_later` |
+//! | page_begins_before_its_prefix | `every_store_goes_on_behind_the_last_key_of_a_page` |
+//! | known_contradictions_told_again | `further_contradictions_of_one_masternode_that_are_seen_here_are_not_told` |
+//! | votes_after_a_start_at_a_closing_height | `who_starts_at_a_closing_height_votes_for_nothing_before_the_next_epoch` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -38,3 +38,22 @@ pub(super) fn assert_history(index: &Index, height: Height) {
     }
     assert_eq!(index.history(&Lock::KeyHash(KeyHash([0xcc; 32])), None, 9).unwrap(), []);
 }
+
+/// INV-HISTORY-1: who pays with several coins of one address has sent all of them.
+#[test]
+fn what_one_transaction_spends_of_an_address_is_the_sum_of_its_coins() {
+    let coin = |number: u32| {
+        let (outpoint, mut entry) = made(0, number);
+        entry.output.value = Amount(10_u64.pow(number));
+        (outpoint, entry)
+    };
+    let created: Vec<_> = (0..3).map(coin).collect();
+    let spent = created.iter().map(|(outpoint, entry)| (*outpoint, *entry, txid(1))).collect();
+    let index = Index::new(Arc::new(MemoryIndex::new()));
+    index.apply(&IndexChange { created, spent: Vec::new(), ..change(0) }).unwrap();
+    index.apply(&IndexChange { created: Vec::new(), spent, ..change(1) }).unwrap();
+    let at = HistoryPlace { height: 1, place: 1 };
+    let (received, sent) = (Amount::ZERO, Amount(111));
+    let expected = [HistoryEntry { at, txid: txid(1), received, sent }];
+    assert_eq!(index.history(&lock(0), None, 1).unwrap(), expected);
+}

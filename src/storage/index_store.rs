@@ -172,6 +172,7 @@ mod tests {
             }
             let behind = |after: &[u8]| store.scan_prefix(Tree::Receipt, &[2], Some(after), 9).unwrap().len();
             assert_eq!((behind(&[2, 255]), behind(&[1]), behind(&[2, 0, 0])), (0, 4, 1), "store {place}");
+            assert_eq!(behind(&[0]), 4, "store {place}: there is another key between it and the prefix");
         }
     }
 }

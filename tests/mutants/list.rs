@@ -2674,4 +2674,65 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib storage::fjall_index::tests::a_key_that_was_put_twice_and_then_deleted_stays_away_when_tables_are_merged",
         ],
     },
+    Mutant {
+        name: "coins_of_an_address_not_summed",
+        file: "src/storage/index_history.rs",
+        old: "sum.1 = Amount(sum.1.0.saturating_add(entry.output.value.0));",
+        new: "sum.1 = entry.output.value;",
+        caught_by: &[
+            "--lib storage::index::tests::history::what_one_transaction_spends_of_an_address_is_the_sum_of_its_coins",
+        ],
+    },
+    Mutant {
+        name: "block_proved_by_another_set",
+        file: "src/protocol/finality_proof.rs",
+        old: "if !is_of(commit, header) || header.validators_hash != set.hash() {",
+        new: "if !is_of(commit, header) {",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::a_block_makes_no_proof_with_another_blocks_commit_or_another_epochs_set",
+        ],
+    },
+    Mutant {
+        name: "payloads_found_by_their_number",
+        file: "src/protocol/transition.rs",
+        old: "let Some(checked) = transactions.get(*place) else { continue };",
+        new: "let Some(checked) = transactions.get(receipts.len().min(*place)) else { continue };",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::payloads::what_stands_among_payments_takes_effect_like_what_stands_alone",
+        ],
+    },
+    Mutant {
+        name: "final_votes_wait_for_blocks",
+        file: "src/protocol/finality/machine/signer.rs",
+        old: "        if self.is_silent() {\n            return;\n        }\n        // They",
+        new: "        if self.is_silent() || self.blocks_must_catch_up() {\n            return;\n        }\n        // They",
+        caught_by: &[
+            "--lib protocol::finality::tests::what_was_held_while_blocks_lag_says_its_final_votes_at_once_and_its_locks_later",
+        ],
+    },
+    Mutant {
+        name: "page_begins_before_its_prefix",
+        file: "src/storage/sled_index.rs",
+        old: "Some(after) if after >= prefix => Bound::Excluded(after),",
+        new: "Some(after) => Bound::Excluded(after),",
+        caught_by: &["--lib storage::index_store::tests::every_store_goes_on_behind_the_last_key_of_a_page"],
+    },
+    Mutant {
+        name: "known_contradictions_told_again",
+        file: "src/consensus/evidence.rs",
+        old: "            Ok(true) => out.relay(Message::Evidence(piece), None),\n            Ok(false) => {}",
+        new: "            Ok(_) => out.relay(Message::Evidence(piece), None),",
+        caught_by: &[
+            "--lib consensus::tests::evidence::further_contradictions_of_one_masternode_that_are_seen_here_are_not_told",
+        ],
+    },
+    Mutant {
+        name: "votes_after_a_start_at_a_closing_height",
+        file: "src/protocol/finality/machine.rs",
+        old: "closing: state.is_closing(),",
+        new: "closing: false,",
+        caught_by: &[
+            "--lib protocol::finality::tests::who_starts_at_a_closing_height_votes_for_nothing_before_the_next_epoch",
+        ],
+    },
 ];

@@ -354,3 +354,20 @@ fn one_piece_of_evidence_against_a_masternode_is_enough() {
     }
     assert_eq!(pending(&node), [first]);
 }
+
+/// The same where this node sees them itself: whoever contradicts itself at each step makes no flood of messages.
+#[test]
+fn further_contradictions_of_one_masternode_that_are_seen_here_are_not_told() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 2);
+    let place = node.others().next().unwrap();
+    for (step, is_news) in [(VoteStep::Prevote, true), (VoteStep::Precommit, false)] {
+        node.around.said.clear();
+        for number in [1, 2] {
+            node.hear(node.block_vote(place, step, Some(BlockHash([number; 32]))));
+        }
+        let is_told = node.around.said.iter().any(|message| matches!(message, Message::Evidence(_)));
+        assert_eq!(is_told, is_news, "{step:?}");
+        assert_eq!(pending(&node).len(), 1);
+    }
+}

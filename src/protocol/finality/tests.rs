@@ -422,6 +422,30 @@ fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
     assert!(cast(&fixture.receive(&payment)).is_empty(), "closing was entered before the crash");
 }
 
+/// INV-FIN-2: a crash may come before the record that the epoch closes; the chain says so too.
+#[test]
+fn who_starts_at_a_closing_height_votes_for_nothing_before_the_next_epoch() {
+    let mut fixture = Fixture::new();
+    fixture.block(1_000, false, &[]);
+    let duration = fixture.chain.state.parameters().epoch_duration_ms;
+    fixture.block(duration, false, &[]);
+    assert!(fixture.chain.state.is_closing());
+    let me = fixture.key(0);
+    let machine = Machine::new(Some(me), &fixture.chain.state, JournaledVotes::default(), BTreeSet::new());
+    let mut fixture = Fixture { machine, ..fixture };
+    let (locked, certified) = (fixture.pay(0, 1), fixture.pay(1, 2));
+    for transaction in [&locked, &certified] {
+        assert!(cast(&fixture.receive(transaction)).is_empty());
+    }
+    assert!(cast(&fixture.all_vote(lock_vote(certified.txid()), &[1, 2, 3])).is_empty());
+    assert!(fixture.machine.promises().is_empty());
+    let mut votes = cast(&fixture.block(1, true, &[]));
+    votes.sort_unstable();
+    let mut expected = [locked, certified].map(|transaction| lock_vote(transaction.txid()));
+    expected.sort_unstable();
+    assert_eq!(votes, expected);
+}
+
 #[test]
 fn votes_of_an_epoch_that_the_chain_lost_come_back_with_it() {
     let fixture = Fixture::new();
@@ -465,6 +489,21 @@ fn locks_wait_while_too_many_certified_transactions_wait_for_blocks() {
     assert!(cast(&fixture.receive(&second)).is_empty());
     let effects = fixture.block(1_000, false, &[first]);
     assert_eq!(cast(&effects), [lock_vote(second.txid())]);
+}
+
+/// What is certified adds nothing that blocks have to catch up with: locks alone wait, those that were held too.
+#[test]
+fn what_was_held_while_blocks_lag_says_its_final_votes_at_once_and_its_locks_later() {
+    let mut fixture = Fixture::with(|genesis| genesis.parameters.voted_unblocked_max = 1);
+    let (certified, locked) = (fixture.pay(0, 1), fixture.pay(1, 2));
+    fixture.step(Input::VotesHeld(true));
+    for transaction in [&certified, &locked] {
+        assert!(cast(&fixture.receive(transaction)).is_empty());
+    }
+    assert!(cast(&fixture.all_vote(lock_vote(certified.txid()), &[1, 2, 3])).is_empty());
+    assert_eq!(cast(&fixture.step(Input::VotesHeld(false))), [final_vote(certified.txid())]);
+    let effects = fixture.block(1_000, false, &[certified]);
+    assert_eq!(cast(&effects), [lock_vote(locked.txid())]);
 }
 
 #[test]

@@ -483,6 +483,20 @@ fn parts_that_do_not_fit_make_no_proof() {
     assert_eq!(Ending::included(txid, block, commit, set), None, "another block's transaction");
 }
 
+/// What a node hands out, its own check would take: a block is proved with its own set and commit.
+#[test]
+fn a_block_makes_no_proof_with_another_blocks_commit_or_another_epochs_set() {
+    let (world, txid) = changing();
+    let (block, commit, set) = world.blocks.last().unwrap();
+    assert!(Ending::included(txid, block, commit, set).is_some());
+    let other = &world.blocks[world.blocks.len() - 2].1;
+    assert_eq!(Ending::included(txid, block, other, set), None, "another block's commit");
+    // As many members of the same weights, so that only the header tells.
+    let mut members = set.members().to_vec();
+    members[0].key = operator(99).public();
+    assert_eq!(Ending::included(txid, block, commit, &ValidatorSet::new(members)), None, "another set");
+}
+
 #[test]
 fn only_proofs_of_this_version_are_read() {
     let (world, txid) = changing();

@@ -42,6 +42,23 @@ fn a_registered_masternode_votes_and_is_paid_from_the_next_epoch_on() {
     assert!(chain.state.is_bound(&record.collateral));
 }
 
+/// What a transaction says is found by its place in the block, whatever stands before it.
+#[test]
+fn what_stands_among_payments_takes_effect_like_what_stands_alone() {
+    let mut chain = net(&[1, 1, 1, 1]);
+    let leaver = chain.registered(0);
+    let pay = |from: u8| chain.split(&user(from), chain.coins(&user(from))[0], lock(&user(from)), 1);
+    let (register, exit) = (chain.register((0, 0), 20, 1), chain.exit((101, 0), leaver));
+    let transactions = [pay(1), register.clone(), pay(2), pay(3), exit.clone()];
+    let outcome = block(&mut chain, &transactions);
+    let joined = chain.registered(4);
+    let receipt = |transaction: &CheckedTransaction, id| Receipt { txid: transaction.txid(), effect: Ok(id) };
+    assert_eq!(outcome.receipts, [receipt(&register, joined), receipt(&exit, leaver)]);
+    assert_eq!(chain.record(leaver).status(), MasternodeStatus::Exiting);
+    end_epoch(&mut chain, &[]);
+    assert!(chain.is_member(joined) && !chain.is_member(leaver));
+}
+
 /// In epoch 1: 0 and 7 are as they were, 1 has announced key 31, 2 has left, 3 contradicted itself in this epoch, 4 is
 /// jailed, 5 has asked to leave in this epoch, 6 is jailed and has announced key 36.
 fn veterans() -> Chain {
