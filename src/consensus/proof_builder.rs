@@ -5,23 +5,34 @@
 //! here is only where the parts lie: the index knows the last block of each epoch and the sets that followed, the block
 //! log has the headers and commits.
 //!
-//! # Invariants
-//! - A proof takes one read of the index and one of the log for each epoch, and no more than
-//!   [`FINALITY_PROOF_BYTES_MAX`] of memory for what it keeps of them.
+//! # Bounds
+//! A proof takes the reads that [`path`] tells of, and no more than [`FINALITY_PROOF_BYTES_MAX`] of memory for its links.
+//! The way that the longest proof took is remembered by the numbers of its epochs, [`KNOWN_ENDS_MAX`] of them at most, so
+//! that the next proof need not look for it again.
+//!
+//! # Concurrency
+//! Proofs are built from several threads; the way is shared behind a lock that is never held during a read.
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::protocol::finality::FinalVotes;
-use crate::protocol::finality_proof::{Ending, EpochLink, FinalityProof};
+use crate::protocol::finality_proof::{Ending, EpochLink, Epochs, FinalityProof, Path, path};
 use crate::protocol::state::LedgerState;
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
 use crate::storage::index::Index;
-use crate::types::codec::encode;
 use crate::types::genesis::GenesisError;
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
-use crate::types::{ChainId, CommittedBlock, Epoch, GenesisDocument, Height, TxId, ValidatorSet, VoteSource};
+use crate::types::{
+    ChainId, Commit, CommittedBlock, Epoch, GenesisDocument, Hash, Header, Height, TxId, ValidatorSet,
+    VoteSource,
+};
+
+/// Ends of epochs that are remembered of a way, at most. A proof with more links has too many bytes.
+pub const KNOWN_ENDS_MAX: usize = 1 << 16;
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -49,10 +60,12 @@ pub enum ProofBuildError {
         /// The epoch.
         epoch: Epoch,
     },
-    /// There have been too many epochs.
-    #[error("a proof over {epochs} epochs would have more than {FINALITY_PROOF_BYTES_MAX} bytes")]
+    /// Too much has changed since the genesis document.
+    #[error(
+        "a proof over {epochs} epochs and what changed in them would have more than {FINALITY_PROOF_BYTES_MAX} bytes"
+    )]
     TooLarge {
-        /// How many links it would need.
+        /// Epochs from the genesis document's to the proof's.
         epochs: Epoch,
     },
 }
@@ -63,6 +76,8 @@ pub struct ProofBuilder<D: Disk> {
     first_set: Arc<ValidatorSet>,
     index: Arc<Index>,
     blocks: BlockReader<D>,
+    /// The epochs whose ends the longest way took, but for its last.
+    known: Mutex<Vec<Epoch>>,
     /// Bytes of a proof, at most.
     pub(super) bytes_max: usize,
 }
@@ -79,7 +94,8 @@ impl<D: Disk> ProofBuilder<D> {
     ) -> Result<Self, GenesisError> {
         let (state, _) = LedgerState::genesis(genesis)?;
         let (chain_id, first_set) = (*state.chain_id(), Arc::clone(state.validators()));
-        Ok(Self { chain_id, first_set, index, blocks, bytes_max: FINALITY_PROOF_BYTES_MAX })
+        let known = Mutex::new(Vec::new());
+        Ok(Self { chain_id, first_set, index, blocks, known, bytes_max: FINALITY_PROOF_BYTES_MAX })
     }
 
     /// The set that votes in an epoch; `None` while the index does not know it.
@@ -98,29 +114,15 @@ impl<D: Disk> ProofBuilder<D> {
 
     /// The links to an epoch, and its set.
     fn links(&self, epoch: Epoch) -> Result<(Vec<EpochLink>, Arc<ValidatorSet>), ProofBuildError> {
-        let mut links = Vec::new();
-        let mut set = Arc::clone(&self.first_set);
-        let (mut set_hash, mut bytes) = (set.hash(), 0_usize);
-        for ended in 0..epoch {
-            let behind = || ProofBuildError::Behind { epoch: ended };
-            let (height, next_hash) = self.index.epoch_end(ended)?.ok_or_else(behind)?;
-            let next = if next_hash == set_hash {
-                Arc::clone(&set)
-            } else {
-                Arc::new(self.index.validator_set(&next_hash)?.ok_or_else(behind)?)
-            };
-            let misfit = || ProofBuildError::Misfit { height };
-            let committed = self.blocks.read_committed(height)?.ok_or_else(misfit)?;
-            let CommittedBlock { block, commit } = &*committed;
-            let link = EpochLink::new(&block.header, commit, &set, &next)
-                .filter(|_| block.header.epoch == ended)
-                .ok_or_else(misfit)?;
-            bytes += encode(&link).len();
-            if bytes > self.bytes_max {
-                return Err(ProofBuildError::TooLarge { epochs: epoch });
-            }
-            links.push(link);
-            (set, set_hash) = (next, next_hash);
+        let known = self.known.lock().clone();
+        let found = path(self, &known, epoch, self.bytes_max)?;
+        let Path { links, mut ends, set } = found.ok_or(ProofBuildError::TooLarge { epochs: epoch })?;
+        // The last one is this proof's own: a later proof may go further from the set before it.
+        ends.pop();
+        ends.truncate(KNOWN_ENDS_MAX);
+        let mut known = self.known.lock();
+        if ends.last() > known.last() {
+            *known = ends;
         }
         Ok((links, set))
     }
@@ -166,5 +168,42 @@ impl<D: Disk> ProofBuilder<D> {
         let proofs = votes.sources.iter().filter_map(VoteSource::prove);
         let ending = Ending::voted(txid, epoch, proofs, &set).ok_or(ProofBuildError::NoQuorum { epoch })?;
         self.finish(txid, links, ending)
+    }
+}
+
+impl<D: Disk> Epochs for ProofBuilder<D> {
+    type Error = ProofBuildError;
+
+    fn set_hash(&self, epoch: Epoch) -> Result<Hash, ProofBuildError> {
+        let Some(before) = epoch.checked_sub(1) else { return Ok(self.first_set.hash()) };
+        let end = self.index.epoch_end(before)?;
+        end.map(|(_, hash)| hash).ok_or(ProofBuildError::Behind { epoch: before })
+    }
+
+    fn set(&self, epoch: Epoch, hash: &Hash) -> Result<Arc<ValidatorSet>, ProofBuildError> {
+        if epoch == 0 {
+            return Ok(Arc::clone(&self.first_set));
+        }
+        let behind = ProofBuildError::Behind { epoch: epoch.saturating_sub(1) };
+        self.index.validator_set(hash)?.map(Arc::new).ok_or(behind)
+    }
+
+    fn end(&self, epoch: Epoch) -> Result<(Header, Vec<Commit>), ProofBuildError> {
+        let end = self.index.epoch_end(epoch)?;
+        let (height, _) = end.ok_or(ProofBuildError::Behind { epoch })?;
+        let committed = self.blocks.read_committed(height)?.ok_or(ProofBuildError::Misfit { height })?;
+        let CommittedBlock { block, commit } = &*committed;
+        // This node's own commit is what it had when it was enough; the next block has what its proposer had gathered
+        // meanwhile, and so reaches further.
+        let next = self.blocks.read_committed(height.saturating_add(1))?;
+        let fuller = next.map(|next| next.block.last_commit.clone());
+        Ok((block.header.clone(), fuller.into_iter().chain([commit.clone()]).collect()))
+    }
+
+    fn misfit(&self, epoch: Epoch) -> ProofBuildError {
+        match self.index.epoch_end(epoch) {
+            Ok(end) => ProofBuildError::Misfit { height: end.map_or(0, |(height, _)| height) },
+            Err(error) => error.into(),
+        }
     }
 }

@@ -66,3 +66,46 @@ fn a_set_that_was_there_before_is_proved_like_any_other() {
         assert!(matches!(build(&builder), Err(ProofBuildError::TooLarge { epochs: 2 })), "{bytes_max}");
     }
 }
+
+/// A node stores a commit as soon as it is one; the next block has the precommits that came later.
+#[test]
+fn the_precommits_that_the_next_block_has_pass_over_epochs_too() {
+    let mut chain = Chain::new();
+    let mut blocks = Vec::new();
+    let mut end_epoch = |chain: &mut Chain, transactions: &[CheckedTransaction]| {
+        let due_ms = chain.state.tip_time() + 1 + chain.state.parameters().epoch_duration_ms;
+        let (block, outcome) = chain.block(chain.state.tip_time() + 1, false, transactions);
+        blocks.push(chain.commit(block, outcome));
+        blocks.push(chain.grow(due_ms));
+        blocks.push(chain.grow_by(due_ms + 1, true));
+    };
+    let update = hand_over(&chain, 0, 0, &operator(9));
+    end_epoch(&mut chain, &[update]);
+    end_epoch(&mut chain, &[]);
+    let payment = chain.payment(2);
+    let (block, outcome) = chain.block(chain.state.tip_time() + 1, false, std::slice::from_ref(&payment));
+    blocks.push(chain.commit(block, outcome));
+
+    let proof_of = |blocks: &[LoggedBlock]| {
+        let genesis = genesis();
+        let mut log = BlockLog::open(MemoryDisk::new(), Path::new("blocks"), genesis.chain_id()).unwrap();
+        for block in blocks {
+            log.append(block).unwrap();
+        }
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        replay(&genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
+        let builder = ProofBuilder::new(&genesis, Arc::new(index), log.reader()).unwrap();
+        let made = || builder.included(payment.txid(), &blocks.last().unwrap().committed).unwrap().unwrap();
+        let proof = made();
+        assert_eq!(made(), proof, "what is remembered of the way changes nothing");
+        assert_eq!(verify(&genesis, &proof).unwrap().epoch, 2);
+        proof
+    };
+    let proof = proof_of(&blocks);
+    // The three whose precommits were enough, the one with the new key among them: two that the document knows.
+    let commit = &mut blocks[5].committed.commit;
+    commit.signers = SignerBitmap::empty(MEMBERS.into());
+    (0..3).for_each(|place| commit.signers.set(place));
+    commit.signatures.truncate(3);
+    assert_eq!(proof_of(&blocks), proof);
+}
