@@ -18,6 +18,8 @@
 
 #[path = "vectors/browser.rs"]
 mod browser;
+#[path = "support/far_proof.rs"]
+mod far_proof;
 #[path = "vectors/forged.rs"]
 mod forged;
 #[path = "support/heard.rs"]
@@ -348,7 +350,7 @@ fn finality_proofs_are_checked_by_the_text_alone() {
         let (bytes, json) = (hex(&proof["bytes"]), &proof["json"]);
         assert_eq!(proofs::of_base64(text(&json["proof"])), bytes);
         assert_eq!(json["format"], "timed finality proof");
-        assert_eq!(json["version"], 1);
+        assert_eq!(json["version"], 2);
         let proved = plain_proof::check(&document, &bytes).unwrap();
         let says = &json["proves"];
         assert_eq!(proved.chain_id, digest(&says["chain_id"]));

@@ -152,7 +152,7 @@ fn altered_texts(json: &Value) -> Vec<(String, String)> {
         texts.push((format!("no {name}"), other.to_string()));
     }
     for (name, value) in
-        [("format", json!("timed payment receipt")), ("version", json!(2)), ("note", json!(1))]
+        [("format", json!("timed payment receipt")), ("version", json!(1)), ("note", json!(1))]
     {
         let mut other = json.clone();
         other[name] = value;

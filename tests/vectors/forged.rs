@@ -5,6 +5,7 @@ use timed::protocol::finality_proof::{Ending, FinalityProof, verify};
 use timed::types::codec::encode;
 use timed::types::{CertificateVote, GenesisDocument, Hash, Header, TxId, Validator};
 
+use crate::far_proof::stranger;
 use crate::plain::{Bytes, Digest, Place, block_hash, block_vote_digest, merkle_path, merkle_root, set_hash};
 use crate::proofs::Paid;
 use crate::story::{Story, secret_of};
@@ -15,6 +16,15 @@ type Signers<'a> = (&'a [u8], &'a [usize]);
 /// The first three of a set of four to seven members of equal weight are enough; of seven it takes five.
 fn enough(set: &[Validator]) -> Signers<'static> {
     if set.len() > 5 { (&[0b1_1111], &[0, 1, 2, 3, 4]) } else { (&[0b111], &[0, 1, 2]) }
+}
+
+/// What a set keeps of seven members, and what it adds.
+type Told<'a> = (u8, &'a [(u8, Validator)]);
+
+fn given(told: Option<Told<'_>>) -> Vec<u8> {
+    let Some((kept, added)) = told else { return Bytes::default().u8(0).0 };
+    let out = Bytes::default().u8(1).counted(&[kept]);
+    out.list(added, |out, (place, member)| out.u8(*place).raw(&encode(member))).0
 }
 
 fn plain_set(set: &[Validator]) -> Digest {
@@ -71,7 +81,7 @@ impl Forge {
     }
 
     fn proof(&self, links: &[Vec<u8>], ending: &Bytes) -> Vec<u8> {
-        let out = Bytes::default().raw(b"timed/finality-proof").u16(1).raw(&self.chain).raw(&self.txid.0);
+        let out = Bytes::default().raw(b"timed/finality-proof").u16(2).raw(&self.chain).raw(&self.txid.0);
         out.list(links, |out, link| out.raw(link)).raw(&ending.0).0
     }
 
@@ -98,7 +108,7 @@ impl Forge {
     }
 
     /// A first link, and the payment in the next epoch, in which the same set votes.
-    fn same_again(&self, change: impl FnOnce(&mut Header), next: Option<&[Validator]>) -> Vec<u8> {
+    fn same_again(&self, change: impl FnOnce(&mut Header), next: Option<Told<'_>>) -> Vec<u8> {
         let mut end = self.first.clone();
         end.next_validators_hash = end.validators_hash;
         let mut header = self.last.clone();
@@ -106,17 +116,123 @@ impl Forge {
         change(&mut end);
         let set = &self.first_set;
         let link = committed(&end, 0, set, enough(set), &self.chain);
-        let link = match next {
-            None => link.u8(0),
-            Some(next) => link.u8(1).raw(&encode(&next.to_vec())),
-        };
+        let link = link.u8(0).raw(&given(next));
         let ending = self.included(&header, &[self.txid.0.to_vec()], 0, enough(set));
         self.proof(&[link.0], &ending)
     }
 
-    fn good(&self) -> [Vec<u8>; 3] {
+    /// A link to the end of epoch 3, with this set of its own, which votes on.
+    fn far_link(
+        &self,
+        own: &[Validator],
+        told: Option<Told<'_>>,
+        signers: Signers<'_>,
+        change: impl FnOnce(&mut Header),
+    ) -> Vec<u8> {
+        let mut end = self.first.clone();
+        (end.epoch, end.height, end.time) = (3, 20, self.last.time - 1);
+        end.validators_hash = Hash(plain_set(own));
+        end.next_validators_hash = end.validators_hash;
+        change(&mut end);
+        let link = committed(&end, end.epoch, own, signers, &self.chain);
+        link.raw(&given(told)).u8(0).0
+    }
+
+    /// Links, and the payment in an epoch in which these members vote.
+    fn far_proof(&self, links: &[Vec<u8>], own: &[Validator], epoch: u64) -> Vec<u8> {
+        let mut header = self.last.clone();
+        (header.epoch, header.height, header.validators_hash) = (epoch, 21, Hash(plain_set(own)));
+        let leaves = [self.txid.0.to_vec()];
+        header.tx_root = Hash(merkle_root(&leaves));
+        let weigh = |count: usize| own[..count].iter().map(|member| member.weight).sum::<u64>();
+        let least = (1..=own.len()).find(|count| weigh(*count) > weigh(own.len()) * 2 / 3);
+        let enough: Vec<usize> = (0..least.unwrap()).collect();
+        let mut bitmap = vec![0_u8; own.len().div_ceil(8)];
+        enough.iter().for_each(|place| bitmap[place / 8] |= 1 << (place % 8));
+        let ending = committed(&header, epoch, own, (&bitmap, &enough), &self.chain);
+        let ending = Bytes::default().u32(1).raw(&ending.0).u32(0).u32(1).list(&[(); 0], |out, ()| out);
+        self.proof(links, &ending)
+    }
+
+    fn far(&self, own: &[Validator], told: Option<Told<'_>>, signers: Signers<'_>) -> Vec<u8> {
+        self.far_proof(&[self.far_link(own, told, signers, |_| ())], own, 4)
+    }
+
+    /// All but the last of the first members, and one more.
+    fn near(&self) -> (Vec<Validator>, [(u8, Validator); 1]) {
+        ([&self.first_set[..6], &[stranger(30)]].concat(), [(6, stranger(30))])
+    }
+
+    fn far_and_good(&self) -> Vec<u8> {
+        let (own, added) = self.near();
+        self.far(&own, Some((0b11_1111, &added)), (&[0b1_1111], &[0, 1, 2, 3, 4]))
+    }
+
+    /// Links that pass over epochs against a rule.
+    fn far_and_broken(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let first = &self.first_set;
+        let five: Signers<'_> = (&[0b1_1111], &[0, 1, 2, 3, 4]);
+        let ((own, added), other) = (self.near(), [(6, stranger(31))]);
+        let told = Some((0b11_1111, &added[..]));
+        let changed = |change: fn(&mut Header), epoch| {
+            self.far_proof(&[self.far_link(&own, told, five, change)], &own, epoch)
+        };
+        let begin = self.genesis.time_ms;
+        let at_the_start =
+            self.far_proof(&[self.far_link(&own, told, five, |header| header.time = begin)], &own, 4);
+        // Five that are known of ten, whose quorum is seven.
+        let many: Vec<Validator> = first[..5].iter().copied().chain((30..35).map(stranger)).collect();
+        let new: Vec<(u8, Validator)> = (5..).zip(many[5..].iter().copied()).collect();
+        // After so many that are known comes one with the key or the name of the first.
+        let twice = |known: usize, change: fn(&mut Validator, &Validator)| {
+            let mut members = first[..known].to_vec();
+            members.extend((30..).map(stranger).take(7 - known));
+            change(&mut members[known], &first[0]);
+            let added: Vec<(u8, Validator)> = (0..).zip(members.iter().copied()).skip(known).collect();
+            self.far(&members, Some(((1 << known) - 1, &added)), five)
+        };
+        let mut heavy = first.clone();
+        heavy[0].weight = 5;
+        let heavier = [(0, heavy[0])];
+        let same = |header: &mut Header| header.next_validators_hash = header.validators_hash;
+        let mut before = self.first.clone();
+        same(&mut before);
+        let before = committed(&before, 0, first, five, &self.chain).u8(0).u8(0).0;
+        let spare = self.far_proof(&[before, self.far_link(&own, told, five, |_| ())], &own, 4);
+        // The second one by signers of whom the first set knows too few, so that the first one is needed.
+        let back = [
+            self.far_link(&own, told, five, |header| header.time -= 1),
+            self.far_link(&own, None, (&[0b100_1111], &[0, 1, 2, 3, 6]), |_| ()),
+        ];
+        let known_too = [(5, first[5]), (6, stranger(30))];
+        vec![
+            ("a quorum of its own alone", self.far(&own, told, (&[0b100_1111], &[0, 1, 2, 3, 6]))),
+            ("a quorum of the trusted set alone", self.far(&many, Some((0b1_1111, &new)), five)),
+            ("a key that stands twice", twice(4, |double, one| double.key = one.key)),
+            ("a masternode that stands twice", twice(5, |double, one| double.id = one.id)),
+            (
+                "weights of the wrong set",
+                self.far(&heavy, Some((0b111_1110, &heavier)), (&[0b1111], &[0, 1, 2, 3])),
+            ),
+            ("a signer that neither quorum needs", self.far(&own, told, (&[0b11_1111], &[0, 1, 2, 3, 4, 5]))),
+            ("a link that the set before does without", spare),
+            ("a member given that is known", self.far(&own, Some((0b1_1111, &known_too)), five)),
+            ("another set than the block's", self.far(&own, Some((0b11_1111, &other)), five)),
+            ("a member kept that there is not", self.far(&own, Some((0b1011_1111, &added)), five)),
+            ("a set that is not given, epochs later", self.far(&own, None, five)),
+            ("the trusted set given", self.far(first, Some((0b111_1111, &[])), five)),
+            ("lower than so many epochs make it", changed(|header| header.height = 7, 4)),
+            ("an epoch that was passed", self.far_proof(&back, &own, 4)),
+            ("no later than the document", at_the_start),
+            ("another set in the epoch of the trusted one", changed(|header| header.epoch = 0, 1)),
+            ("no end of a later epoch", changed(|header| header.epoch_end = false, 4)),
+        ]
+    }
+
+    fn good(&self) -> [Vec<u8>; 4] {
         let txid = self.txid.0.to_vec();
         [
+            self.far_and_good(),
             self.alone(|_| (), enough(&self.last_set)),
             self.among(&[vec![1; 32], txid.clone(), txid], 1),
             self.same_again(|_| (), None),
@@ -148,11 +264,11 @@ impl Forge {
             ("no bitmap", self.alone(|_| (), (&[], &[]))),
             ("a block with too many transactions", self.among(&many, 0)),
             ("not the first place in the block", self.among(&[txid.clone(), txid], 1)),
-            ("the same set given again", self.same_again(|_| (), Some(&self.first_set))),
+            ("the same set given again", self.same_again(|_| (), Some((0b111_1111, &[])))),
             ("a set that is not given", self.same_again(other, None)),
             (
                 "no set at all",
-                self.same_again(|end| end.next_validators_hash = Hash(plain_set(&[])), Some(&[])),
+                self.same_again(|end| end.next_validators_hash = Hash(plain_set(&[])), Some((0, &[]))),
             ),
             ("no end of an epoch", self.same_again(|end| end.epoch_end = false, None)),
         ]
@@ -204,7 +320,8 @@ pub fn proofs() -> Forged {
             judge(bytes)
         );
     }
-    let broken: Vec<_> = votes_against_a_rule(&paid).into_iter().chain(forge.broken()).collect();
+    let broken: Vec<_> =
+        votes_against_a_rule(&paid).into_iter().chain(forge.broken()).chain(forge.far_and_broken()).collect();
     for (rule, bytes) in &broken {
         assert!(judge(bytes).is_err(), "{rule}");
     }

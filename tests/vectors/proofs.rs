@@ -5,6 +5,7 @@ use timed::protocol::finality_proof::{Ending, EpochLink, FinalityProof, verify};
 use timed::rpc::finality_proof::FinalityProofInfo;
 use timed::types::{CertificateVote, FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind};
 
+use crate::far_proof::far_proof;
 use crate::story::{Step, Story, secret_of};
 
 /// A payment of the last block, and what proves it.
@@ -57,24 +58,26 @@ impl Paid {
     }
 }
 
-/// Of the last block's first payment: by votes, and by its block.
+/// Of the last block's first payment: by votes, by its block, and by a block of a later epoch, which a link passes over to.
 pub fn vectors() -> Value {
     let paid = Paid::of_the_story();
-    let text = |ending: &Ending| {
-        let proof = paid.proof(&paid.links, ending.clone());
-        let proved = verify(&paid.genesis, &proof).unwrap();
-        let info = FinalityProofInfo::of(&proof, &proved);
+    let text = |proof: &FinalityProof| {
+        let proved = verify(&paid.genesis, proof).unwrap();
+        let info = FinalityProofInfo::of(proof, &proved);
         json!({ "bytes": hex::encode(proof.to_bytes()), "json": info })
     };
+    let [voted, included] =
+        [&paid.voted, &paid.included].map(|ending| paid.proof(&paid.links, ending.clone()));
+    let far = far_proof(&Story::tell());
     json!({
         "document": paid.genesis.to_toml().unwrap(),
-        "proofs": [text(&paid.voted), text(&paid.included)],
+        "proofs": [text(&voted), text(&included), text(&far)],
     })
 }
 
 fn link(step: &Step) -> EpochLink {
     let (set, next) = (step.state.validators(), step.outcome.state.validators());
-    EpochLink::new(&step.block.header, &step.commit, set, next).unwrap()
+    EpochLink::new(&step.block.header, &step.commit, [set, set, next]).unwrap()
 }
 
 /// Base64 with padding (RFC 4648, section 4).

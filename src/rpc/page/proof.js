@@ -8,6 +8,7 @@ import { blake3 } from "./blake3.js";
 
 const PROOF_BYTES_MAX = 12 << 20;
 const MAGIC = "timed/finality-proof";
+const VERSION = 2;
 const FORMAT = "timed finality proof";
 const NETWORKS = [["mainnet", "time"], ["testnet", "ttime"], ["devnet", "dtime"]];
 const INTEGER_MAX = (1n << 63n) - 1n;
@@ -121,7 +122,8 @@ export function followPath(bytes, index, leaves, path) {
 
 const setHash = (members) =>
   hash("timed/set/v1", list(members, (member) => join(member.id, member.key, u64(member.weight))));
-const total = (members) => members.reduce((sum, member) => sum + member.weight, 0n);
+const sum = (weights) => weights.reduce((all, weight) => all + weight, 0n);
+const total = (members) => sum(members.map(({ weight }) => weight));
 const quorum = (members) => (2n * total(members)) / 3n + 1n;
 
 // -- the genesis document: sections 3 and 7 ---------------------------------------------------------------------------
@@ -298,7 +300,7 @@ export function parseGenesis(text) {
     id: hash("timed/masternode/v1", join(chainId, u32(coins.length + place))), key, weight,
   }));
   set.sort((a, b) => Number(b.weight - a.weight));
-  return { network: name, chainId, set, validatorsMax, transactionsMax };
+  return { network: name, chainId, set, time, validatorsMax, transactionsMax };
 }
 
 // -- the proof: section 10 --------------------------------------------------------------------------------------------
@@ -334,6 +336,45 @@ const commit = (reader) => ({
 });
 
 const member = (reader) => ({ id: reader.hash(), key: reader.hash(), weight: reader.u64() });
+const sameMember = (a, b) => same(a.id, b.id) && same(a.key, b.key) && a.weight === b.weight;
+
+const placesOf = (bitmap) => bitmap.flatMap((byte, at) => [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (byte >> bit) & 1).map((bit) => 8 * at + bit));
+
+/** A set as a proof gives it: what it keeps of the set before it, and what it adds. */
+const givenSet = (reader) => ({
+  kept: reader.list(() => reader.take(1)[0]),
+  added: reader.list(() => ({ place: reader.take(1)[0], member: member(reader) })),
+});
+
+/** Rule 4: the set of this hash, which is `base` or is given by its difference from it. */
+function setOf(wanted, base, given, validatorsMax) {
+  ensure(same(wanted, setHash(base)) === (given === null), "a set is missing or superfluous");
+  if (given === null) return base;
+  const kept = placesOf(given.kept);
+  ensure(given.kept.length === Math.ceil(base.length / 8) && kept.every((place) => place < base.length), "a set keeps more than there is");
+  const set = kept.map((place) => base[place]);
+  for (const [at, { place, member: one }] of given.added.entries()) {
+    ensure(place <= set.length && (at === 0 || given.added[at - 1].place < place), "the members of a set are not in their places");
+    set.splice(place, 0, one);
+  }
+  ensure(set.length > 0 && BigInt(set.length) <= validatorsMax, "a set is empty or too large");
+  // One form: a member is kept exactly if it stands in the other set behind the last one that was kept.
+  const added = [];
+  let from = 0;
+  for (const [place, one] of set.entries()) {
+    const found = base.findIndex((other, at) => at >= from && sameMember(one, other));
+    if (found < 0) added.push(place);
+    else from = found + 1;
+  }
+  ensure(added.join() === given.added.map(({ place }) => place).join(), "a set is not given in its one form");
+  ensure(same(setHash(set), wanted), "a set is another one than its block names");
+  const distinct = (name) => new Set(set.map((one) => toHex(one[name]))).size === set.length;
+  ensure(distinct("id") && distinct("key"), "a masternode or a key stands in a set twice");
+  return set;
+}
+
+/** What a key weighs in a set. */
+const weightOf = (set, key) => set.find((one) => same(one.key, key))?.weight ?? 0n;
 
 /** The way from the document's set to that of the proof's epoch. */
 class Walk {
@@ -341,61 +382,62 @@ class Walk {
     this.chainId = genesis.chainId;
     this.validatorsMax = genesis.validatorsMax;
     this.set = genesis.set;
-    [this.epoch, this.height] = [0n, 0n];
+    this.before = null;
+    [this.epoch, this.height, this.time] = [0n, 0n, genesis.time];
   }
 
   /** Rule 2. */
   checkHeader(block) {
     ensure(same(block.chainId, this.chainId), "a block of another chain");
-    ensure(block.epoch === this.epoch, "a block of another epoch");
-    ensure(block.height >= this.height + (block.ends ? 2n : 1n), "a block is lower than it can be");
-    ensure(same(block.validators, setHash(this.set)), "a block on which another set voted");
+    ensure(block.epoch >= this.epoch, "a block of an epoch that has passed");
+    const least = this.height + 2n * (block.epoch - this.epoch) + (block.ends ? 2n : 1n);
+    ensure(block.height >= least, "a block is lower than it can be");
+    ensure(block.time > this.time, "a block is not later than what comes before it");
+    if (block.epoch === this.epoch) ensure(same(block.validators, setHash(this.set)), "a block on which another set voted");
   }
 
-  weigh(places) {
-    const weights = places.map((place) => this.set[place].weight);
-    const sum = weights.reduce((all, weight) => all + weight, 0n);
-    const lightest = weights.reduce((least, weight) => (weight < least ? weight : least), sum);
-    ensure(sum >= quorum(this.set), "the signatures weigh less than the quorum");
-    ensure(sum - lightest < quorum(this.set), "the proof has a signature to spare");
-    return { signers: places.length, weight: sum };
+  /** Those in these places of `set` are a quorum of each of the sets, and none of them is to spare. */
+  weigh(places, set, sets) {
+    const weights = sets.map((one) => places.map((place) => weightOf(one, set[place].key)));
+    const enough = (spare) => sets.every((one, at) => sum(weights[at]) - (weights[at][spare] ?? 0n) >= quorum(one));
+    ensure(enough(null), "the signatures weigh less than the quorum");
+    ensure(!places.some((_, nth) => enough(nth)), "the proof has a signature to spare");
+    return { signers: places.length, weight: sum(weights[0]) };
   }
 
-  /** Rule 3. */
-  async checkCommit(block, given) {
-    ensure(given.signers.length === Math.ceil(this.set.length / 8), "a commit's signers don't fit the set");
-    const places = given.signers.flatMap((byte, at) =>
-      [0, 1, 2, 3, 4, 5, 6, 7].filter((bit) => (byte >> bit) & 1).map((bit) => 8 * at + bit));
-    ensure(places.every((place) => place < this.set.length), "a commit has a signer beyond the set");
+  /** Rule 3, and rule 5 for the link before. */
+  async checkCommit(block, given, set, before) {
+    ensure(given.signers.length === Math.ceil(set.length / 8), "a commit's signers don't fit the set");
+    const places = placesOf(given.signers);
+    ensure(places.every((place) => place < set.length), "a commit has a signer beyond the set");
     ensure(places.length === given.signatures.length, "a commit has not one signature for each signer");
-    const shown = this.weigh(places);
+    const shown = this.weigh(places, set, set === this.set ? [set] : [set, this.set]);
+    const reaches = (one) => same(setHash(one), block.validators)
+      || sum(places.map((place) => weightOf(one, set[place].key))) >= quorum(one);
+    ensure(before === null || !reaches(before), "a link is to spare");
     const digest = hash("timed/precommit/v1", join(
-      this.chainId, u64(this.epoch), u64(block.height), u32(given.round), Uint8Array.of(1), hash("timed/block/v1", block.bytes),
+      this.chainId, u64(block.epoch), u64(block.height), u32(given.round), Uint8Array.of(1), hash("timed/block/v1", block.bytes),
     ));
     for (const [at, place] of places.entries()) {
-      ensure(await holds(this.set[place].key, digest, given.signatures[at]), "a signature of a commit does not hold");
+      ensure(await holds(set[place].key, digest, given.signatures[at]), "a signature of a commit does not hold");
     }
     return shown;
   }
 
-  /** Rule 4. */
+  /** Rule 5. */
   async follow(reader) {
     const [block, given] = [header(reader), commit(reader)];
-    const next = reader.flag() ? reader.list(member) : null;
+    const [own, next] = [0, 1].map(() => (reader.flag() ? givenSet(reader) : null));
     ensure(block.ends, "a block is given as its epoch's last one, and is not");
     this.checkHeader(block);
-    await this.checkCommit(block, given);
-    ensure(same(block.next, block.validators) === (next === null), "the next set is missing or superfluous");
-    if (next !== null) {
-      ensure(next.length > 0 && BigInt(next.length) <= this.validatorsMax, "the next set is empty or too large");
-      ensure(same(setHash(next), block.next), "the next set is another one");
-      this.set = next;
-    }
-    this.height = block.height;
-    this.epoch += 1n;
+    const set = setOf(block.validators, this.set, own, this.validatorsMax);
+    const after = setOf(block.next, set, next, this.validatorsMax);
+    await this.checkCommit(block, given, set, this.before);
+    [this.before, this.set] = [this.set, after];
+    [this.epoch, this.height, this.time] = [block.epoch + 1n, block.height, block.time];
   }
 
-  /** Rule 5. */
+  /** Rule 6. */
   async checkVotes(txid, reader) {
     const votes = reader.list(() => {
       const from = reader.at;
@@ -408,7 +450,7 @@ class Walk {
     const places = votes.map(({ head }) => this.set.findIndex((one) => same(one.id, head.validator)));
     ensure(places.every((place) => place >= 0), "a vote is of no member of the set");
     ensure(places.every((place, at) => at === 0 || places[at - 1] < place), "votes are out of order, or given twice");
-    const shown = this.weigh(places);
+    const shown = this.weigh(places, this.set, [this.set]);
     for (const [at, { head, signature, index, path }] of votes.entries()) {
       ensure(head.epoch === this.epoch, "a vote of another epoch");
       const end = followPath(join(Uint8Array.of(1), txid), index, head.count, path);
@@ -420,16 +462,17 @@ class Walk {
     return shown;
   }
 
-  /** Rule 6. */
+  /** Rule 7. */
   async checkInclusion(txid, reader, transactionsMax) {
     const [block, given] = [header(reader), commit(reader)];
     const [index, leaves, path] = [reader.u32(), reader.u32(), reader.list((one) => one.hash())];
     this.checkHeader(block);
+    ensure(block.epoch === this.epoch, "a block of another epoch");
     ensure(BigInt(leaves) <= transactionsMax, "a block with more transactions than one may have");
     const end = followPath(txid, index, leaves, path);
     ensure(end !== null && same(end.root, block.transactions), "the block does not contain the payment as the proof says");
     ensure(end.first === index, "the payment's place is not given in its one form");
-    return [block, await this.checkCommit(block, given)];
+    return [block, await this.checkCommit(block, given, this.set, null)];
   }
 }
 
@@ -439,7 +482,7 @@ export async function verifyProof(genesis, bytes) {
   ensure(bytes.length <= PROOF_BYTES_MAX, "longer than any proof");
   const reader = new Reader(bytes);
   ensure(same(reader.take(MAGIC.length), ascii(MAGIC)), "this is no finality proof");
-  ensure(reader.u16() === 1, "this version of proofs is not known here");
+  ensure(reader.u16() === VERSION, "this version of proofs is not known here");
   const [chainId, txid] = [reader.hash(), reader.hash()];
   ensure(same(chainId, genesis.chainId), `it belongs to chain ${toHex(chainId)}; the genesis document starts ${toHex(genesis.chainId)}`);
   const walk = new Walk(genesis);
@@ -477,7 +520,7 @@ export async function verifyText(genesis, text) {
     }
     const { format, version, proof, proves, ...more } = given;
     ensure(format === FORMAT && Object.keys(more).length === 0, "this is no finality proof as text");
-    ensure(version === 1, `version ${version} of proofs is not known here`);
+    ensure(version === VERSION, `version ${version} of proofs is not known here`);
     [base64, says] = [String(proof), proves];
     ensure(typeof says === "object" && says !== null, "the text does not say what it proves");
   }
