@@ -143,7 +143,7 @@ fn row(validators: usize, rate: &str, epoch: Epoch, proof: Option<&FinalityProof
         || "too large | -".to_owned(),
         |proof| {
             let bytes = u64::try_from(proof.to_bytes().len()).unwrap();
-            format!("{} | {}", thousands(bytes), proof.links.len())
+            format!("{} | {}", thousands(bytes), thousands(u64::try_from(proof.links.len()).unwrap()))
         },
     );
     format!("| {validators} | {rate} | {} | {size} |", thousands(epoch))
