@@ -207,7 +207,9 @@ impl EpochLink {
         }
         let passed = Some(trusted).filter(|trusted| *trusted != set);
         let commit = QuorumCommit::of(commit, &Quorums { set, trusted: passed })?;
-        let given = |set, base| if set == base { Some(None) } else { GivenSet::of(set, base).map(Some) };
+        let given = |set: &ValidatorSet, base: &ValidatorSet| {
+            if set == base { Some(None) } else { GivenSet::of(set, base).map(Some) }
+        };
         let (set, next_set) = (given(set, trusted)?, given(next, set)?);
         Some(Self { header: header.clone(), commit, set, next_set })
     }

@@ -150,7 +150,7 @@ impl Forge {
         let mut bitmap = vec![0_u8; own.len().div_ceil(8)];
         enough.iter().for_each(|place| bitmap[place / 8] |= 1 << (place % 8));
         let ending = committed(&header, epoch, own, (&bitmap, &enough), &self.chain);
-        let ending = Bytes::default().u32(1).raw(&ending.0).u32(0).u32(1).list(&[(); 0], |out, ()| out);
+        let ending = Bytes::default().u32(1).raw(&ending.0).u32(0).u32(1).u64(0);
         self.proof(links, &ending)
     }
 

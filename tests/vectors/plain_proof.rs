@@ -222,7 +222,8 @@ impl Walk {
         ensure(places.iter().all(|place| *place < set.len()), "a bit beyond the set")?;
         ensure(places.len() == commit.signatures.len(), "not one signature for each bit")?;
         let is_trusted = set_hash(set) == set_hash(&self.set);
-        let weighed = weigh(set, &places, if is_trusted { &[set][..] } else { &[set, &self.set] })?;
+        let both: [&[Member]; 2] = [set, &self.set];
+        let weighed = weigh(set, &places, if is_trusted { &both[..1] } else { &both })?;
         let reaches = |one: &[Member]| {
             set_hash(one) == set_hash(set) || weights_in(one, set, &places).iter().sum::<u64>() >= quorum(one)
         };

@@ -498,7 +498,7 @@ fn parts_that_do_not_fit_make_no_proof() {
     let (world, txid) = changing();
     let (block, commit, set) = &world.blocks[2];
     let (next, later) = (&world.blocks[3].2, &world.blocks[6].2);
-    let link = |header, commit, sets| EpochLink::new(header, commit, sets);
+    let link = EpochLink::new;
     assert!(link(&block.header, commit, [set, set, next]).is_some());
     assert_eq!(link(&block.header, commit, [set, set, set]), None, "another next set");
     assert_eq!(link(&block.header, commit, [set, next, next]), None, "another set");
