@@ -1,5 +1,7 @@
 // Runs the explorer's check of proofs over what the test gives it, and sends back what came out. The test judges.
-import { followPath, hash, ofHex, parseGenesis, ProofError, toHex, verifyProof, verifyText } from "/proof.js";
+import { followPath, hash, ofHex, ProofError, toHex } from "/bytes.js";
+import { parseGenesis } from "/genesis.js";
+import { verifyProof, verifyText } from "/proof.js";
 
 const given = await (await fetch("/given.json")).json();
 

@@ -32,10 +32,12 @@ impl Drop for Process {
     }
 }
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html", include_str!("browser.html")),
     ("/browser.js", "text/javascript", include_str!("browser.js")),
     ("/proof.js", "text/javascript", include_str!("../../src/rpc/page/proof.js")),
+    ("/genesis.js", "text/javascript", include_str!("../../src/rpc/page/genesis.js")),
+    ("/bytes.js", "text/javascript", include_str!("../../src/rpc/page/bytes.js")),
     ("/blake3.js", "text/javascript", include_str!("../../src/rpc/page/blake3.js")),
 ];
 

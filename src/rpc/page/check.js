@@ -3,7 +3,9 @@
 
 import { call, RpcError } from "./node.js";
 import { addressLink, amount, button, count, h, many, section, table, txLink } from "./draw.js";
-import { parseGenesis, ProofError, toHex, unable, verifyText } from "./proof.js";
+import { ProofError, toHex } from "./bytes.js";
+import { parseGenesis } from "./genesis.js";
+import { unable, verifyText } from "./proof.js";
 import { verifyReceipt } from "./receipt.js";
 
 // A genesis document with a hundred masternodes and many allocations stays far below it.
