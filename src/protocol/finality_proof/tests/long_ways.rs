@@ -116,7 +116,7 @@ proptest! {
             let proved = verify(&chain.document, &proof).unwrap();
             prop_assert_eq!((proved.epoch, proof.epoch()), (epoch, epoch));
             let mut bytes = proof.to_bytes();
-            prop_assert_eq!(FinalityProof::from_bytes(&bytes).as_ref(), Ok(&proof));
+            prop_assert_eq!(FinalityProof::from_bytes(&bytes), Ok(proof.clone()));
             let place = at.index(bytes.len());
             bytes[place] ^= change;
             let read = FinalityProof::from_bytes(&bytes);
