@@ -106,6 +106,7 @@ impl Synthetic {
             last_commit_root: Hash([2; 32]),
             tx_root: Hash([3; 32]),
             evidence_root: Hash([4; 32]),
+            epoch_ends_root: Hash([6; 32]),
             state_digest: StateDigest([5; 32]),
             validators_hash: set.hash(),
             next_validators_hash: next.hash(),
