@@ -63,29 +63,29 @@
 //!
 //! | validators | changes | epochs before | bytes | links |
 //! |---|---|---|---|---|
-//! | 4 | never | 1 | 1,496 | 1 |
-//! | 4 | never | 10 | 1,496 | 1 |
-//! | 4 | never | 1,000 | 1,496 | 1 |
-//! | 4 | never | 100,000 | 1,496 | 1 |
-//! | 4 | a hundredth | 1 | 1,496 | 1 |
-//! | 4 | a hundredth | 10 | 1,496 | 1 |
-//! | 4 | a hundredth | 1,000 | 15,204 | 20 |
-//! | 4 | a hundredth | 100,000 | 1,424,964 | 2,000 |
-//! | 4 | a tenth | 1 | 1,496 | 1 |
-//! | 4 | a tenth | 10 | 2,388 | 2 |
-//! | 4 | a tenth | 1,000 | 143,364 | 200 |
+//! | 4 | never | 1 | 1,560 | 1 |
+//! | 4 | never | 10 | 1,560 | 1 |
+//! | 4 | never | 1,000 | 1,560 | 1 |
+//! | 4 | never | 100,000 | 1,560 | 1 |
+//! | 4 | a hundredth | 1 | 1,560 | 1 |
+//! | 4 | a hundredth | 10 | 1,560 | 1 |
+//! | 4 | a hundredth | 1,000 | 15,876 | 20 |
+//! | 4 | a hundredth | 100,000 | 1,488,996 | 2,000 |
+//! | 4 | a tenth | 1 | 1,560 | 1 |
+//! | 4 | a tenth | 10 | 2,484 | 2 |
+//! | 4 | a tenth | 1,000 | 149,796 | 200 |
 //! | 4 | a tenth | 100,000 | too large | - |
-//! | 100 | never | 1 | 9,712 | 1 |
-//! | 100 | never | 10 | 9,712 | 1 |
-//! | 100 | never | 1,000 | 9,712 | 1 |
-//! | 100 | never | 100,000 | 9,712 | 1 |
-//! | 100 | a hundredth | 1 | 9,814 | 1 |
-//! | 100 | a hundredth | 10 | 10,500 | 1 |
-//! | 100 | a hundredth | 1,000 | 219,012 | 30 |
+//! | 100 | never | 1 | 9,776 | 1 |
+//! | 100 | never | 10 | 9,776 | 1 |
+//! | 100 | never | 1,000 | 9,776 | 1 |
+//! | 100 | never | 100,000 | 9,776 | 1 |
+//! | 100 | a hundredth | 1 | 9,878 | 1 |
+//! | 100 | a hundredth | 10 | 10,564 | 1 |
+//! | 100 | a hundredth | 1,000 | 220,004 | 30 |
 //! | 100 | a hundredth | 100,000 | too large | - |
-//! | 100 | a tenth | 1 | 10,471 | 1 |
-//! | 100 | a tenth | 10 | 26,466 | 3 |
-//! | 100 | a tenth | 1,000 | 1,909,572 | 250 |
+//! | 100 | a tenth | 1 | 10,535 | 1 |
+//! | 100 | a tenth | 10 | 26,594 | 3 |
+//! | 100 | a tenth | 1,000 | 1,917,604 | 250 |
 //! | 100 | a tenth | 100,000 | too large | - |
 //!
 //! Where a tenth of 100 validators changes in each epoch [`FINALITY_PROOF_BYTES_MAX`] is reached after some 6,600 epochs,
