@@ -351,8 +351,10 @@ fn finality_proofs_are_checked_by_the_text_alone() {
         assert_eq!(proofs::of_base64(text(&json["proof"])), bytes);
         assert_eq!(json["format"], "timed finality proof");
         assert_eq!(json["version"], 2);
-        let proved = plain_proof::check(&document, &bytes).unwrap();
         let says = &json["proves"];
+        let trusted = says["trusted"].as_str();
+        let proved = plain_proof::check(&document, trusted, &bytes).unwrap();
+        assert_eq!(proved.trusted.as_deref(), trusted);
         assert_eq!(proved.chain_id, digest(&says["chain_id"]));
         assert_eq!(proved.txid, digest(&says["txid"]));
         let block = proved.block.map(|(height, hash, time)| (height, hash.to_vec(), time));
@@ -373,7 +375,7 @@ fn finality_proofs_are_checked_by_the_text_alone() {
         for place in (0..bytes.len()).step_by(7) {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
-            assert!(plain_proof::check(&document, &changed).is_err(), "byte {place}");
+            assert!(plain_proof::check(&document, trusted, &changed).is_err(), "byte {place}");
         }
     }
 }

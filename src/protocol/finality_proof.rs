@@ -42,9 +42,12 @@
 //!   quorum of set `e`, which may weigh much more than `T` by then, and another block came in its place.
 //!
 //! Why a quorum of `T`, when a third would hold an honest member: with a third, a third of the keys of an old set could
-//! forge. So it takes what it takes from epoch to epoch, two thirds of a set that is trusted. A verifier that knows a
-//! later block by other means compares it with the chain it comes from, as a node that was away for longer than
-//! `unbonding_time` asks for a checkpoint.
+//! forge. So it takes what it takes from epoch to epoch, two thirds of a set that is trusted.
+//!
+//! # From a block that is trusted
+//! A verifier may know a later block by other means, as a node that was away for longer than `unbonding_time` asks for a
+//! checkpoint. It names the block by height and hash, and the proof begins with that block's header, its [`Anchor`]. The
+//! header names the set of its epoch, which is trusted then; nothing is assumed of any set before.
 //!
 //! # What is canonical
 //! Different quorums and different ways are different proofs of the same. Of any of them nothing can be left out:
@@ -63,29 +66,29 @@
 //!
 //! | validators | changes | epochs before | bytes | links |
 //! |---|---|---|---|---|
-//! | 4 | never | 1 | 1,560 | 1 |
-//! | 4 | never | 10 | 1,560 | 1 |
-//! | 4 | never | 1,000 | 1,560 | 1 |
-//! | 4 | never | 100,000 | 1,560 | 1 |
-//! | 4 | a hundredth | 1 | 1,560 | 1 |
-//! | 4 | a hundredth | 10 | 1,560 | 1 |
-//! | 4 | a hundredth | 1,000 | 15,876 | 20 |
-//! | 4 | a hundredth | 100,000 | 1,488,996 | 2,000 |
-//! | 4 | a tenth | 1 | 1,560 | 1 |
-//! | 4 | a tenth | 10 | 2,484 | 2 |
-//! | 4 | a tenth | 1,000 | 149,796 | 200 |
+//! | 4 | never | 1 | 1,561 | 1 |
+//! | 4 | never | 10 | 1,561 | 1 |
+//! | 4 | never | 1,000 | 1,561 | 1 |
+//! | 4 | never | 100,000 | 1,561 | 1 |
+//! | 4 | a hundredth | 1 | 1,561 | 1 |
+//! | 4 | a hundredth | 10 | 1,561 | 1 |
+//! | 4 | a hundredth | 1,000 | 15,877 | 20 |
+//! | 4 | a hundredth | 100,000 | 1,488,997 | 2,000 |
+//! | 4 | a tenth | 1 | 1,561 | 1 |
+//! | 4 | a tenth | 10 | 2,485 | 2 |
+//! | 4 | a tenth | 1,000 | 149,797 | 200 |
 //! | 4 | a tenth | 100,000 | too large | - |
-//! | 100 | never | 1 | 9,776 | 1 |
-//! | 100 | never | 10 | 9,776 | 1 |
-//! | 100 | never | 1,000 | 9,776 | 1 |
-//! | 100 | never | 100,000 | 9,776 | 1 |
-//! | 100 | a hundredth | 1 | 9,878 | 1 |
-//! | 100 | a hundredth | 10 | 10,564 | 1 |
-//! | 100 | a hundredth | 1,000 | 220,004 | 30 |
+//! | 100 | never | 1 | 9,777 | 1 |
+//! | 100 | never | 10 | 9,777 | 1 |
+//! | 100 | never | 1,000 | 9,777 | 1 |
+//! | 100 | never | 100,000 | 9,777 | 1 |
+//! | 100 | a hundredth | 1 | 9,879 | 1 |
+//! | 100 | a hundredth | 10 | 10,565 | 1 |
+//! | 100 | a hundredth | 1,000 | 220,005 | 30 |
 //! | 100 | a hundredth | 100,000 | too large | - |
-//! | 100 | a tenth | 1 | 10,535 | 1 |
-//! | 100 | a tenth | 10 | 26,594 | 3 |
-//! | 100 | a tenth | 1,000 | 1,917,604 | 250 |
+//! | 100 | a tenth | 1 | 10,536 | 1 |
+//! | 100 | a tenth | 10 | 26,595 | 3 |
+//! | 100 | a tenth | 1,000 | 1,917,605 | 250 |
 //! | 100 | a tenth | 100,000 | too large | - |
 //!
 //! Where a tenth of 100 validators changes in each epoch [`FINALITY_PROOF_BYTES_MAX`] is reached after some 6,600 epochs,
@@ -98,16 +101,19 @@
 //! - INV-PROOF-2: bounds come before work, structure before signatures, and signatures link by link: a forged link costs
 //!   its verifier no more than the genuine links before it.
 
+mod anchor;
 mod error;
 mod given_set;
 mod path;
 mod quorums;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod verify;
 
 use bincode::{Decode, Encode};
 
+pub use anchor::Anchor;
 pub use error::FinalityProofError;
 pub use path::{Epochs, Path, path};
 pub use verify::{ProvedFinality, ProvedInclusion, verify, verify_with};
@@ -174,6 +180,8 @@ pub enum Ending {
 pub struct FinalityProof {
     chain_id: ChainId,
     txid: TxId,
+    /// What it starts from; the genesis document if nothing is given.
+    anchor: Option<Anchor>,
     /// By ascending epochs; the last one is of the epoch before the ending's.
     links: Vec<EpochLink>,
     ending: Ending,
@@ -268,7 +276,13 @@ impl FinalityProof {
     /// A proof of its parts. Whether it proves anything is [`verify()`]'s to say.
     #[must_use]
     pub const fn new(chain_id: ChainId, txid: TxId, links: Vec<EpochLink>, ending: Ending) -> Self {
-        Self { chain_id, txid, links, ending }
+        Self { chain_id, txid, anchor: None, links, ending }
+    }
+
+    /// The same proof for a verifier that trusts the block of this anchor, from which the links have to start.
+    #[must_use]
+    pub fn anchored(self, anchor: Anchor) -> Self {
+        Self { anchor: Some(anchor), ..self }
     }
 
     /// The canonical encoding: format, version, content.
@@ -310,6 +324,7 @@ impl FinalityProof {
     /// The epoch that its ending is of: the one after that of the last link.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.links.last().map_or(0, |link| link.header.epoch.saturating_add(1))
+        let first = self.anchor.as_ref().map_or(0, Anchor::epoch);
+        self.links.last().map_or(first, |link| link.header.epoch.saturating_add(1))
     }
 }

@@ -273,6 +273,7 @@ async fn errors_have_code_reason_and_hint() {
         none,
     );
     let light = base64::encode(&light.to_bytes());
+    let block = format!("1:{zero}");
     for (method, params, code, reason) in [
         ("getblockhash", json!([9]), -8, "height_out_of_range"),
         ("getblock", json!([zero]), -5, "block_not_found"),
@@ -308,11 +309,15 @@ async fn errors_have_code_reason_and_hint() {
         ("getaddresshistory", json!([devnet, 10, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
         ("getfinalityproof", json!([7]), -8, "bad_parameter"),
+        ("getfinalityproof", json!([zero, "7"]), -8, "bad_parameter"),
+        ("getfinalityproof", json!([zero, block]), -5, "block_not_found"),
+        ("getreceipt", json!([zero, block]), -5, "block_not_found"),
+        ("verifyfinalityproof", json!([light, block]), -26, "not_from_trusted"),
         ("verifyfinalityproof", json!([]), -32_602, "bad_parameters"),
         ("verifyfinalityproof", json!(["zz"]), -8, "malformed_proof"),
         (
             "verifyfinalityproof",
-            json!([{ "format": "timed finality proof", "version": 2 }]),
+            json!([{ "format": "timed finality proof", "version": 1 }]),
             -8,
             "unknown_proof_version",
         ),

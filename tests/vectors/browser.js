@@ -32,8 +32,8 @@ async function all() {
       const { chainId, set } = parseGenesis(text);
       return { chain_id: toHex(chainId), ids: set.map(({ id }) => toHex(id)) };
     }),
-    texts: await each(given.texts, (text) => verifyText(genesis, text)),
-    proofs: await each(given.proofs, (bytes) => verifyProof(genesis, ofHex(bytes))),
+    texts: await each(given.texts, ({ text, trusted }) => verifyText(genesis, text, trusted)),
+    proofs: await each(given.proofs, ({ bytes, trusted }) => verifyProof(genesis, ofHex(bytes), trusted)),
   };
 }
 

@@ -1,9 +1,12 @@
 //! Proofs that break one rule each, with signatures of those who should have signed something else: no changed byte makes
 //! them, and a check that leaves one rule out accepts them.
 
-use timed::protocol::finality_proof::{Ending, FinalityProof, verify};
+use timed::protocol::finality_proof::{
+    Ending, FinalityProof, FinalityProofError, ProvedFinality, verify, verify_with,
+};
 use timed::types::codec::encode;
-use timed::types::{CertificateVote, GenesisDocument, Hash, Header, TxId, Validator};
+use timed::types::keys::SequentialVerifier;
+use timed::types::{CertificateVote, Checkpoint, GenesisDocument, Hash, Header, TxId, Validator};
 
 use crate::far_proof::stranger;
 use crate::plain::{Bytes, Digest, Place, block_hash, block_vote_digest, merkle_path, merkle_root, set_hash};
@@ -81,7 +84,12 @@ impl Forge {
     }
 
     fn proof(&self, links: &[Vec<u8>], ending: &Bytes) -> Vec<u8> {
+        self.proof_from(&[0], links, ending)
+    }
+
+    fn proof_from(&self, anchor: &[u8], links: &[Vec<u8>], ending: &Bytes) -> Vec<u8> {
         let out = Bytes::default().raw(b"timed/finality-proof").u16(2).raw(&self.chain).raw(&self.txid.0);
+        let out = out.raw(anchor);
         out.list(links, |out, link| out.raw(link)).raw(&ending.0).0
     }
 
@@ -140,8 +148,11 @@ impl Forge {
 
     /// Links, and the payment in an epoch in which these members vote.
     fn far_proof(&self, links: &[Vec<u8>], own: &[Validator], epoch: u64) -> Vec<u8> {
-        let mut header = self.last.clone();
-        (header.epoch, header.height, header.validators_hash) = (epoch, 21, Hash(plain_set(own)));
+        self.proof(links, &self.ending_in(own, epoch, 21))
+    }
+
+    /// The payment alone in a block with this header, by the first of these members who are enough.
+    fn ending_of(&self, mut header: Header, own: &[Validator], epoch: u64) -> Bytes {
         let leaves = [self.txid.0.to_vec()];
         header.tx_root = Hash(merkle_root(&leaves));
         let weigh = |count: usize| own[..count].iter().map(|member| member.weight).sum::<u64>();
@@ -150,8 +161,7 @@ impl Forge {
         let mut bitmap = vec![0_u8; own.len().div_ceil(8)];
         enough.iter().for_each(|place| bitmap[place / 8] |= 1 << (place % 8));
         let ending = committed(&header, epoch, own, (&bitmap, &enough), &self.chain);
-        let ending = Bytes::default().u32(1).raw(&ending.0).u32(0).u32(1).u64(0);
-        self.proof(links, &ending)
+        Bytes::default().u32(1).raw(&ending.0).u32(0).u32(1).u64(0)
     }
 
     fn far(&self, own: &[Validator], told: Option<Told<'_>>, signers: Signers<'_>) -> Vec<u8> {
@@ -229,6 +239,121 @@ impl Forge {
         ]
     }
 
+    /// The payment in its block, for who trusts this block, which gives a set.
+    fn anchored(
+        &self,
+        header: &Header,
+        told: Option<Told<'_>>,
+        links: &[Vec<u8>],
+        ending: &Bytes,
+    ) -> Started {
+        self.started(header, &[0], told, links, ending)
+    }
+
+    fn started(
+        &self,
+        header: &Header,
+        past: &[u8],
+        told: Option<Told<'_>>,
+        links: &[Vec<u8>],
+        ending: &Bytes,
+    ) -> Started {
+        let anchor = Bytes::default().u8(1).raw(&encode(header)).raw(past).raw(&given(told)).0;
+        let trusted = Some(Checkpoint::of(header).to_string());
+        Started { bytes: self.proof_from(&anchor, links, ending), trusted }
+    }
+
+    /// The payment in epoch 3, by the end of that epoch, to which a block of epoch 5 commits; with the end and the links
+    /// changed.
+    fn past(&self, change: impl FnOnce(&mut Header, &mut Vec<Hash>), links: &[Vec<u8>]) -> Started {
+        let (own, added) = self.near();
+        let mut end = self.trusted_block(&own);
+        (end.height, end.epoch_end) = (17, true);
+        let names: Vec<Vec<u8>> =
+            (0_u8..5).map(|epoch| if epoch == 3 { end.hash().0.to_vec() } else { vec![epoch; 32] }).collect();
+        let mut trusted = self.trusted_block(&own);
+        (trusted.epoch, trusted.height, trusted.epoch_ends_root) = (5, 30, Hash(merkle_root(&names)));
+        let mut path: Vec<Hash> = merkle_path(&names, 3).into_iter().map(Hash).collect();
+        change(&mut end, &mut path);
+        let path = Bytes::default().list(&path, |out, hash| out.raw(&hash.0)).0;
+        let past = [&[1], encode(&end).as_slice(), &path].concat();
+        let (epoch, height) = if links.is_empty() { (3, 8) } else { (4, 41) };
+        self.started(&trusted, &past, Some((0b11_1111, &added)), links, &self.ending_in(&own, epoch, height))
+    }
+
+    /// A block of epoch 3, in which all but one of the first set's members vote, and a new one.
+    fn trusted_block(&self, own: &[Validator]) -> Header {
+        let mut header = self.first.clone();
+        (header.epoch, header.epoch_end, header.height) = (3, false, 15);
+        header.validators_hash = Hash(plain_set(own));
+        header.next_validators_hash = header.validators_hash;
+        header.time = self.last.time - 5;
+        header
+    }
+
+    fn ending_in(&self, own: &[Validator], epoch: u64, height: u64) -> Bytes {
+        let mut header = self.last.clone();
+        (header.epoch, header.height, header.validators_hash) = (epoch, height, Hash(plain_set(own)));
+        self.ending_of(header, own, epoch)
+    }
+
+    fn anchored_and_good(&self) -> Vec<Started> {
+        let (own, added) = self.near();
+        let (trusted, told) = (self.trusted_block(&own), Some((0b11_1111, &added[..])));
+        let link = self.far_link(&own, None, (&[0b1_1111], &[0, 1, 2, 3, 4]), |_| ());
+        vec![
+            // In the epoch of the trusted block, before it, and in the next one.
+            self.anchored(&trusted, told, &[], &self.ending_in(&own, 3, 8)),
+            self.anchored(&trusted, told, &[link], &self.ending_in(&own, 4, 21)),
+            self.past(|_, _| (), &[]),
+        ]
+    }
+
+    fn anchored_and_broken(&self) -> Vec<(&'static str, Started)> {
+        let ((own, added), other) = (self.near(), [(6, stranger(31))]);
+        let (trusted, told) = (self.trusted_block(&own), Some((0b11_1111, &added[..])));
+        let five: Signers<'_> = (&[0b1_1111], &[0, 1, 2, 3, 4]);
+        let here = self.ending_in(&own, 3, 16);
+        let good = self.anchored(&trusted, told, &[], &here);
+        let mut foreign = trusted.clone();
+        foreign.chain_id.0 = [1; 32];
+        let low = self.far_link(&own, None, five, |header| header.height = 14);
+        let early = self.far_link(&own, None, five, |header| header.time = trusted.time - 1);
+        let before = self.far_link(&own, None, five, |header| header.epoch = 2);
+        let on = self.far_link(&own, None, five, |header| header.height = 40);
+        vec![
+            ("a block that nobody trusts", Started { trusted: None, ..good.clone() }),
+            (
+                "another block than the trusted one",
+                Started { trusted: Some(format!("16:{}", "00".repeat(32))), ..good },
+            ),
+            ("a trusted block of another chain", self.anchored(&foreign, told, &[], &here)),
+            ("a set that is not given with the trusted block", self.anchored(&trusted, None, &[], &here)),
+            (
+                "another set than the trusted block's",
+                self.anchored(&trusted, Some((0b11_1111, &other)), &[], &here),
+            ),
+            ("before the trusted epoch", self.anchored(&trusted, told, &[], &self.ending_in(&own, 2, 8))),
+            ("after the trusted epoch", self.anchored(&trusted, told, &[], &self.ending_in(&own, 4, 21))),
+            ("lower than its epoch can be", self.anchored(&trusted, told, &[], &self.ending_in(&own, 3, 6))),
+            (
+                "a link below the trusted block",
+                self.anchored(&trusted, told, &[low], &self.ending_in(&own, 4, 21)),
+            ),
+            (
+                "a link from before the trusted block",
+                self.anchored(&trusted, told, &[early], &self.ending_in(&own, 4, 21)),
+            ),
+            ("an epoch's end that the trusted block does not know", self.past(|end, _| end.time += 1, &[])),
+            ("a path that is too short", self.past(|_, path| path.truncate(1), &[])),
+            ("a link that leads on from the past", self.past(|_, _| (), &[on])),
+            (
+                "a link of an epoch before the trusted one",
+                self.anchored(&trusted, told, &[before], &self.ending_in(&own, 3, 16)),
+            ),
+        ]
+    }
+
     fn good(&self) -> [Vec<u8>; 4] {
         let txid = self.txid.0.to_vec();
         [
@@ -298,32 +423,48 @@ fn votes_against_a_rule(paid: &Paid) -> Vec<(&'static str, Vec<u8>)> {
     broken.into_iter().map(|(rule, proof)| (rule, proof.to_bytes())).collect()
 }
 
+/// A proof, and the block that its verifier trusts.
+#[derive(Clone)]
+pub struct Started {
+    pub bytes: Vec<u8>,
+    pub trusted: Option<String>,
+}
+
+impl Started {
+    fn of_document(bytes: Vec<u8>) -> Self {
+        Self { bytes, trusted: None }
+    }
+
+    fn judge(&self, genesis: &GenesisDocument) -> Result<ProvedFinality, FinalityProofError> {
+        let trusted = self.trusted.as_ref().map(|text| text.parse().expect("a block"));
+        verify_with(genesis, trusted.as_ref(), &FinalityProof::from_bytes(&self.bytes)?, &SequentialVerifier)
+    }
+}
+
 /// Proofs made in the same way.
 pub struct Forged {
     /// Those that hold.
-    pub good: Vec<Vec<u8>>,
+    pub good: Vec<Started>,
     /// Those that break a rule, which is named.
-    pub broken: Vec<(&'static str, Vec<u8>)>,
+    pub broken: Vec<(&'static str, Started)>,
 }
 
 /// All of them; the crate's own check agrees.
 pub fn proofs() -> Forged {
     let paid = Paid::of_the_story();
     let forge = Forge::of_the_story(&paid);
-    let judge = |bytes: &[u8]| verify(&paid.genesis, &FinalityProof::from_bytes(bytes)?);
-    let good = forge.good();
-    for (place, bytes) in good.iter().enumerate() {
-        assert_eq!(
-            judge(bytes).map(|proved| proved.txid).ok(),
-            Some(paid.txid),
-            "{place}: {:?}",
-            judge(bytes)
-        );
+    let of_document = forge.good().into_iter().map(Started::of_document);
+    let good: Vec<Started> = of_document.chain(forge.anchored_and_good()).collect();
+    for (place, one) in good.iter().enumerate() {
+        let judged = one.judge(&paid.genesis);
+        assert_eq!(judged.as_ref().map(|proved| proved.txid).ok(), Some(paid.txid), "{place}: {judged:?}");
     }
-    let broken: Vec<_> =
-        votes_against_a_rule(&paid).into_iter().chain(forge.broken()).chain(forge.far_and_broken()).collect();
-    for (rule, bytes) in &broken {
-        assert!(judge(bytes).is_err(), "{rule}");
+    let of_document =
+        votes_against_a_rule(&paid).into_iter().chain(forge.broken()).chain(forge.far_and_broken());
+    let of_document = of_document.map(|(rule, bytes)| (rule, Started::of_document(bytes)));
+    let broken: Vec<_> = of_document.chain(forge.anchored_and_broken()).collect();
+    for (rule, one) in &broken {
+        assert!(one.judge(&paid.genesis).is_err(), "{rule}");
     }
-    Forged { good: good.to_vec(), broken }
+    Forged { good, broken }
 }

@@ -15,6 +15,7 @@ pub struct Header {
     pub epoch_end: bool,
     pub time: u64,
     pub tx_root: Digest,
+    pub epoch_ends_root: Digest,
     pub validators_hash: Digest,
     pub next_validators_hash: Digest,
 }
@@ -30,6 +31,7 @@ struct QuorumCommit {
 pub struct Proved {
     pub chain_id: Digest,
     pub txid: Digest,
+    pub trusted: Option<String>,
     pub epoch: u64,
     pub block: Option<(u64, Digest, u64)>,
     pub signers: u64,
@@ -80,7 +82,7 @@ impl<'a> Reader<'a> {
             (self.u64()?, self.u32()?, self.u64()?, self.flag()?, self.u64()?);
         let (_parent, _commit): (Digest, Digest) = (self.array()?, self.array()?);
         let tx_root = self.array()?;
-        let (_evidence, _ends, _state): (Digest, Digest, Digest) =
+        let (_evidence, epoch_ends_root, _state): (Digest, Digest, Digest) =
             (self.array()?, self.array()?, self.array()?);
         let (validators_hash, next_validators_hash) = (self.array()?, self.array()?);
         let _proposer: Digest = self.array()?;
@@ -93,6 +95,7 @@ impl<'a> Reader<'a> {
             epoch_end,
             time,
             tx_root,
+            epoch_ends_root,
             validators_hash,
             next_validators_hash,
         })
@@ -103,6 +106,14 @@ impl<'a> Reader<'a> {
     }
     fn member(&mut self) -> Result<Member, String> {
         Ok(Member { id: self.array()?, key: self.array()?, weight: self.u64()? })
+    }
+    fn anchor(&mut self) -> Result<Option<Anchor>, String> {
+        if !self.flag()? {
+            return Ok(None);
+        }
+        let header = self.header()?;
+        let past = if self.flag()? { Some((self.header()?, self.list(Self::array)?)) } else { None };
+        Ok(Some(Anchor { header, past, set: self.given()? }))
     }
     fn given(&mut self) -> Result<Option<Given>, String> {
         if !self.flag()? {
@@ -156,6 +167,13 @@ fn weigh(set: &[Member], places: &[usize], sets: &[&[Member]]) -> Result<(u64, u
     ensure(enough(None), "less than a quorum")?;
     ensure(!(0..places.len()).any(|nth| enough(Some(nth))), "a spare signer")?;
     Ok((places.len() as u64, places.iter().map(|place| set[*place].weight).sum()))
+}
+
+/// A block that is trusted, an epoch's end below it, and a set.
+struct Anchor {
+    header: Header,
+    past: Option<(Header, Vec<Digest>)>,
+    set: Option<Given>,
 }
 
 /// A set as a proof gives it.
@@ -237,6 +255,26 @@ impl Walk {
         Ok(weighed)
     }
 
+    /// Starts from a block that is trusted.
+    fn start(&mut self, Anchor { header, past, set }: Anchor, links: u64) -> Result<(), String> {
+        ensure(header.chain_id == self.chain_id, "another chain")?;
+        let naming = match &past {
+            Some((end, path)) => {
+                let root = follow_path(&block_hash(&end.bytes), end.epoch, header.epoch, path);
+                ensure(root == Some((header.epoch_ends_root, end.epoch)), "not below the trusted block")?;
+                ensure(links == 0, "a link from the past")?;
+                end
+            }
+            None => &header,
+        };
+        self.set = set_of(&naming.validators_hash, &self.set, set, self.members_max)?;
+        (self.epoch, self.height) = (naming.epoch, 2 * naming.epoch);
+        if links > 0 {
+            (self.height, self.time) = (header.height.saturating_sub(2), header.time.saturating_sub(1));
+        }
+        Ok(())
+    }
+
     fn link(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
         let (header, commit) = (reader.header()?, reader.commit()?);
         let (own, next) = (reader.given()?, reader.given()?);
@@ -271,7 +309,8 @@ impl Walk {
     }
 }
 
-pub fn check(document: &Document, bytes: &[u8]) -> Result<Proved, String> {
+/// `trusted` is a block by height and hash, as text.
+pub fn check(document: &Document, trusted: Option<&str>, bytes: &[u8]) -> Result<Proved, String> {
     let mut reader = Reader(bytes.strip_prefix(b"timed/finality-proof").ok_or("no proof")?);
     ensure(reader.u16()? == 2, "another version")?;
     let (chain_id, txid): (Digest, Digest) = (reader.array()?, reader.array()?);
@@ -285,7 +324,15 @@ pub fn check(document: &Document, bytes: &[u8]) -> Result<Proved, String> {
         set: document.set(),
         before: None,
     };
-    for _ in 0..reader.u64()? {
+    let anchor = reader.anchor()?;
+    let name = |header: &Header| format!("{}:{}", header.height, hex::encode(block_hash(&header.bytes)));
+    let found = anchor.as_ref().map(|anchor| name(&anchor.header));
+    ensure(found.as_deref() == trusted, "another start")?;
+    let links = reader.u64()?;
+    if let Some(anchor) = anchor {
+        walk.start(anchor, links)?;
+    }
+    for _ in 0..links {
         walk.link(&mut reader)?;
     }
     let (block, (signers, signed_weight)) = match reader.u32()? {
@@ -307,6 +354,7 @@ pub fn check(document: &Document, bytes: &[u8]) -> Result<Proved, String> {
     Ok(Proved {
         chain_id,
         txid,
+        trusted: found,
         epoch: walk.epoch,
         block,
         signers,

@@ -8,7 +8,7 @@ use crate::protocol::commit::CommitError;
 use crate::types::codec::CodecError;
 use crate::types::genesis::GenesisError;
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
-use crate::types::{ChainId, Epoch, Hash, Height, MasternodeId, TimeMs, TxId};
+use crate::types::{ChainId, Checkpoint, Epoch, Hash, Height, MasternodeId, TimeMs, TxId};
 
 /// Why a finality proof proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,32 @@ pub enum FinalityProofError {
         expected: ChainId,
         /// The one named.
         found: ChainId,
+    },
+    /// It starts from a block that the verifier did not name.
+    #[error("it starts from block {found}, which has to be known to be of the chain by other means")]
+    NotTrusted {
+        /// The block.
+        found: Checkpoint,
+    },
+    /// It starts from the genesis document, and the verifier named a block to start from.
+    #[error("it starts from the genesis document, and not from block {named}")]
+    NotFromTrusted {
+        /// The block that was named.
+        named: Checkpoint,
+    },
+    /// The trusted block's header does not commit to an epoch's end that is given.
+    #[error("block {height} is none of those to which the trusted block commits as ends of earlier epochs")]
+    NotInHistory {
+        /// The block.
+        height: Height,
+    },
+    /// A link leads on from an epoch's end before the trusted block, which would do for it.
+    #[error("a link to block {height} leads on from epoch {epoch}, which ended before the trusted block")]
+    LinkFromPast {
+        /// The epoch.
+        epoch: Epoch,
+        /// The link's block.
+        height: Height,
     },
     /// A set without members, or with more than the chain's parameters allow.
     #[error("a set that is given with block {height} has {members} members; it may have 1 to {max}")]
@@ -277,6 +303,10 @@ impl FinalityProofError {
             Self::NotCanonical => "proof_not_canonical",
             Self::Genesis(_) => "invalid_genesis",
             Self::ForeignChain { .. } => "foreign_chain",
+            Self::NotTrusted { .. } => "not_trusted",
+            Self::NotFromTrusted { .. } => "not_from_trusted",
+            Self::NotInHistory { .. } => "not_in_history",
+            Self::LinkFromPast { .. } => "link_from_past",
             Self::SetSize { .. } => "set_size",
             Self::TooManyVotes { .. } => "too_many_votes",
             Self::WrongEpoch { .. } => "wrong_epoch",

@@ -75,19 +75,19 @@ struct Step {
     to: Trusted,
 }
 
-/// The links from the genesis document's set to the set of `epoch`. `known` are the ends that an earlier path took; those
-/// before the epoch are taken again. `None` if the links have more than `bytes_max` bytes.
+/// The links from the set of the first of these epochs to that of the last one. `known` are the ends that an earlier path
+/// took; those between are taken again. `None` if the links have more than `bytes_max` bytes.
 ///
 /// # Errors
 /// Those of `epochs`.
 pub fn path<E: Epochs>(
     epochs: &E,
     known: &[Epoch],
-    epoch: Epoch,
+    [first, epoch]: [Epoch; 2],
     bytes_max: usize,
 ) -> Result<Option<Path>, E::Error> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut here = trusted(epochs, 0)?;
+    let mut here = trusted(epochs, first)?;
     let mut known = known.iter();
     let mut bytes = 0_usize;
     while here.epoch < epoch {

@@ -1,3 +1,4 @@
+mod anchors;
 mod forged;
 mod long_ways;
 mod parts;
@@ -65,7 +66,7 @@ impl World {
 
     /// The links to the current epoch.
     fn path(&self) -> Path {
-        path(self, &[], self.chain.state.next_epoch(), FINALITY_PROOF_BYTES_MAX).unwrap().unwrap()
+        path(self, &[], [0, self.chain.state.next_epoch()], FINALITY_PROOF_BYTES_MAX).unwrap().unwrap()
     }
 
     fn proof(&self, txid: TxId, ending: Ending) -> FinalityProof {
@@ -169,6 +170,7 @@ fn both_endings_are_proved_over_changing_sets() {
     let expected = ProvedFinality {
         chain_id: world.document.chain_id(),
         txid,
+        trusted: None,
         epoch: 3,
         inclusion: None,
         signers: 3,
@@ -586,7 +588,7 @@ fn a_forged_proof_costs_no_more_than_the_genuine_links_before_it() {
     let (world, txid) = changing();
     let cost = |proof: &FinalityProof| {
         let counting = Counting::default();
-        let verdict = verify_with(&world.document, proof, &counting);
+        let verdict = verify_with(&world.document, None, proof, &counting);
         (verdict, counting.0.get())
     };
     let good = world.included(txid);

@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use super::given_set::{GivenSet, is_distinct};
+use super::anchor::Start;
 use super::quorums::Quorums;
-use super::{Ending, EpochLink, FinalityProof, FinalityProofError, Inclusion, QuorumCommit};
+use super::trusted::Trusted;
+use super::{Anchor, Ending, EpochLink, FinalityProof, FinalityProofError, Inclusion, QuorumCommit};
 use crate::protocol::commit::{check_commit, check_commit_shape};
 use crate::protocol::state::LedgerState;
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
-    BlockHash, CertificateVote, ChainId, ChainParameters, Commit, Epoch, FinalityVote, GenesisDocument, Hash,
-    Header, Height, SignatureVerifier, TimeMs, TxId, ValidatorSet, VoteKind, merkle,
+    BlockHash, CertificateVote, ChainId, ChainParameters, Checkpoint, Commit, Epoch, FinalityVote,
+    GenesisDocument, Header, Height, SignatureVerifier, TimeMs, TxId, ValidatorSet, VoteKind, merkle,
 };
 
 /// The block that a proof shows to contain its transaction.
@@ -34,6 +35,8 @@ pub struct ProvedFinality {
     pub chain_id: ChainId,
     /// The transaction.
     pub txid: TxId,
+    /// The block that the verifier trusted; `None` where the proof starts from the genesis document.
+    pub trusted: Option<Checkpoint>,
     /// The epoch in which it is final.
     pub epoch: Epoch,
     /// The block that contains it, if the proof shows one; otherwise some block does by the epoch's end.
@@ -58,15 +61,17 @@ pub fn verify(
     genesis: &GenesisDocument,
     proof: &FinalityProof,
 ) -> Result<ProvedFinality, FinalityProofError> {
-    verify_with(genesis, proof, &SequentialVerifier)
+    verify_with(genesis, None, proof, &SequentialVerifier)
 }
 
-/// The same with the caller's verifier of signatures.
+/// The same with the caller's verifier of signatures. Where the caller trusts a block, the proof has to start from that
+/// one: it would otherwise rely on keys of which the caller does not want to know.
 ///
 /// # Errors
 /// The first rule that is broken.
 pub fn verify_with(
     genesis: &GenesisDocument,
+    trusted: Option<&Checkpoint>,
     proof: &FinalityProof,
     verifier: &dyn SignatureVerifier,
 ) -> Result<ProvedFinality, FinalityProofError> {
@@ -77,15 +82,21 @@ pub fn verify_with(
     }
     let parameters = state.parameters();
     check_bounds(proof, parameters)?;
-    let mut walk = Walk {
-        chain_id: expected,
-        verifier,
-        epoch: 0,
-        height: 0,
-        time: genesis.time_ms,
-        trusted: Trusted { hash: state.validators().hash(), set: Arc::clone(state.validators()) },
-        before: None,
+    let first = Trusted { hash: state.validators().hash(), set: Arc::clone(state.validators()) };
+    let start = Start { epoch: 0, height: 0, time: genesis.time_ms };
+    let (start, set) = match (&proof.anchor, trusted) {
+        (None, None) => (start, first),
+        (None, Some(named)) => return Err(FinalityProofError::NotFromTrusted { named: *named }),
+        (Some(anchor), named) => {
+            let found = anchor.checkpoint();
+            if named != Some(&found) {
+                return Err(FinalityProofError::NotTrusted { found });
+            }
+            anchor.check(&expected, start, &first, &proof.links)?
+        }
     };
+    let Start { epoch, height, time } = start;
+    let mut walk = Walk { chain_id: expected, verifier, epoch, height, time, trusted: set, before: None };
     for link in &proof.links {
         walk.follow(link)?;
     }
@@ -100,6 +111,7 @@ pub fn verify_with(
     Ok(ProvedFinality {
         chain_id: expected,
         txid: proof.txid,
+        trusted: trusted.copied(),
         epoch: walk.epoch,
         inclusion,
         signers: shown.signers,
@@ -113,12 +125,15 @@ pub fn verify_with(
 fn check_bounds(proof: &FinalityProof, parameters: &ChainParameters) -> Result<(), FinalityProofError> {
     let max = parameters.max_validators;
     let exceeds = |count: usize| u32::try_from(count).map_or(true, |count| count > max);
-    for link in &proof.links {
-        for given in link.set.iter().chain(&link.next_set) {
-            let (height, members) = (link.header.height, given.len());
-            if members == 0 || exceeds(members) {
-                return Err(FinalityProofError::SetSize { height, members, max });
-            }
+    let of_anchor = proof.anchor.iter().flat_map(Anchor::given);
+    let of_links = proof
+        .links
+        .iter()
+        .flat_map(|link| link.set.iter().chain(&link.next_set).map(|given| (link.header.height, given)));
+    for (height, given) in of_anchor.chain(of_links) {
+        let members = given.len();
+        if members == 0 || exceeds(members) {
+            return Err(FinalityProofError::SetSize { height, members, max });
         }
     }
     match &proof.ending {
@@ -139,45 +154,6 @@ struct Shown {
 fn weigh(set: &ValidatorSet, places: impl Iterator<Item = usize>) -> (u64, u64) {
     let weights = places.filter_map(|place| set.get(place)).map(|member| member.weight);
     weights.fold((0, u64::MAX), |(sum, lightest), weight| (sum.saturating_add(weight), lightest.min(weight)))
-}
-
-/// A set that the verifier has, with its hash.
-#[derive(Clone)]
-struct Trusted {
-    set: Arc<ValidatorSet>,
-    hash: Hash,
-}
-
-impl Trusted {
-    /// Whether a link could go from this set to the block that members of `own` signed.
-    fn reaches(&self, own: &Self, commit: &Commit) -> bool {
-        let trusted = Some(&*self.set).filter(|_| own.hash != self.hash);
-        Quorums { set: &own.set, trusted }.are_reached_by(commit.signers.iter())
-    }
-
-    /// The set that a header names by `expected`: this one, or the one that is given.
-    fn or_given(
-        &self,
-        height: Height,
-        expected: Hash,
-        given: Option<&GivenSet>,
-    ) -> Result<Self, FinalityProofError> {
-        let given = match given {
-            None if expected == self.hash => return Ok(self.clone()),
-            None => return Err(FinalityProofError::SetMissing { height }),
-            Some(_) if expected == self.hash => return Err(FinalityProofError::SetRepeated { height }),
-            Some(given) => given,
-        };
-        let set = given.apply(&self.set).ok_or(FinalityProofError::SetNotCanonical { height })?;
-        let found = set.hash();
-        if found != expected {
-            return Err(FinalityProofError::WrongSet { height, expected, found });
-        }
-        if !is_distinct(&set) {
-            return Err(FinalityProofError::SetNotDistinct { height });
-        }
-        Ok(Self { set: Arc::new(set), hash: found })
-    }
 }
 
 /// The way from the genesis document's set to that of the proof's epoch.
@@ -233,7 +209,7 @@ impl Walk<'_> {
         };
         // A block that ends its epoch has a parent in it.
         let of_passed = passed.saturating_mul(2);
-        let own = 1 + u64::from(header.epoch_end);
+        let own = if header.epoch_end { 2 } else { 1 };
         let least = self.height.saturating_add(of_passed).saturating_add(own);
         if height < least {
             return Err(FinalityProofError::HeightTooLow { least, found: height });

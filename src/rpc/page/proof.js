@@ -1,4 +1,4 @@
-// Checks a finality proof in the browser, with the genesis document alone. It follows `src/types/wire.md`; "section" is one
+// Checks a finality proof in the browser, with the genesis document alone or from a block that is trusted. It follows `src/types/wire.md`; "section" is one
 // of that page. No node is asked.
 //
 // Signatures are checked by the browser's own Ed25519, which is stricter than ZIP 215: a validator that crafts its
@@ -43,9 +43,12 @@ function header(reader) {
   const made = { chainId: reader.hash(), height: reader.u64() };
   reader.u32();
   Object.assign(made, { epoch: reader.u64(), ends: reader.flag(), time: reader.u64() });
-  const [, , transactions, , , , validators, next] = Array.from({ length: 9 }, () => reader.hash());
-  return Object.assign(made, { transactions, validators, next, bytes: reader.bytes.subarray(from, reader.at) });
+  const [, , transactions, , epochEnds, , validators, next] = Array.from({ length: 9 }, () => reader.hash());
+  return Object.assign(made, { transactions, epochEnds, validators, next, bytes: reader.bytes.subarray(from, reader.at) });
 }
+
+const blockHash = (block) => hash("timed/block/v1", block.bytes);
+const checkpointOf = (block) => `${block.height}:${toHex(blockHash(block))}`;
 
 const commit = (reader) => ({
   round: reader.u32(),
@@ -104,6 +107,22 @@ class Walk {
     [this.epoch, this.height, this.time] = [0n, 0n, genesis.time];
   }
 
+  /** Rule 8: the block that is trusted, and the set of its epoch or of one that had ended before. */
+  startFrom({ block, past, set }, hasLinks) {
+    ensure(same(block.chainId, this.chainId), "a block of another chain");
+    if (past !== null) {
+      const end = followPath(blockHash(past.block), Number(past.block.epoch), Number(block.epoch), past.path);
+      ensure(end !== null && same(end.root, block.epochEnds), "an epoch's end is none to which the trusted block commits");
+      ensure(!hasLinks, "a link leads on from an epoch that ended before the trusted block");
+    }
+    const naming = past?.block ?? block;
+    this.set = setOf(naming.validators, this.set, set, this.validatorsMax);
+    this.epoch = naming.epoch;
+    const less = (number, by) => (number > by ? number - by : 0n);
+    if (hasLinks) [this.height, this.time] = [less(block.height, 2n), less(block.time, 1n)];
+    else this.height = 2n * this.epoch;
+  }
+
   /** Rule 2. */
   checkHeader(block) {
     ensure(same(block.chainId, this.chainId), "a block of another chain");
@@ -134,7 +153,7 @@ class Walk {
       || sum(places.map((place) => weightOf(one, set[place].key))) >= quorum(one);
     ensure(before === null || !reaches(before), "a link is to spare");
     const digest = hash("timed/precommit/v1", join(
-      this.chainId, u64(block.epoch), u64(block.height), u32(given.round), Uint8Array.of(1), hash("timed/block/v1", block.bytes),
+      this.chainId, u64(block.epoch), u64(block.height), u32(given.round), Uint8Array.of(1), blockHash(block),
     ));
     for (const [at, place] of places.entries()) {
       ensure(await holds(set[place].key, digest, given.signatures[at]), "a signature of a commit does not hold");
@@ -145,7 +164,7 @@ class Walk {
   /** Rule 5. */
   async follow(reader) {
     const [block, given] = [header(reader), commit(reader)];
-    const [own, next] = [0, 1].map(() => (reader.flag() ? givenSet(reader) : null));
+    const [own, next] = [0, 1].map(() => optional(reader, givenSet));
     ensure(block.ends, "a block is given as its epoch's last one, and is not");
     this.checkHeader(block);
     const set = setOf(block.validators, this.set, own, this.validatorsMax);
@@ -194,8 +213,15 @@ class Walk {
   }
 }
 
-/** What a proof's bytes prove under a document of `parseGenesis`, as `proves` says it; throws a ProofError otherwise. */
-export async function verifyProof(genesis, bytes) {
+const pastOf = (reader) => ({ block: header(reader), path: reader.list((one) => one.hash()) });
+const optional = (reader, read) => (reader.flag() ? read(reader) : null);
+const anchorOf = (reader) => ({ block: header(reader), past: optional(reader, pastOf), set: optional(reader, givenSet) });
+
+/**
+ * What a proof's bytes prove under a document of `parseGenesis`, as `proves` says it; throws a ProofError otherwise. `trusted` is
+ * the block from which it has to start, as "HEIGHT:HASH"; `null` for the document.
+ */
+export async function verifyProof(genesis, bytes, trusted = null) {
   ensure(unable() === null, unable());
   ensure(bytes.length <= PROOF_BYTES_MAX, "longer than any proof");
   const reader = new Reader(bytes);
@@ -204,7 +230,14 @@ export async function verifyProof(genesis, bytes) {
   const [chainId, txid] = [reader.hash(), reader.hash()];
   ensure(same(chainId, genesis.chainId), `it belongs to chain ${toHex(chainId)}; the genesis document starts ${toHex(genesis.chainId)}`);
   const walk = new Walk(genesis);
-  for (let links = reader.u64(); links > 0n; links -= 1n) await walk.follow(reader);
+  const anchor = optional(reader, anchorOf);
+  const found = anchor && checkpointOf(anchor.block);
+  ensure(anchor === null || found === trusted,
+    `it starts from block ${found}; name that block as the one to trust if you know it from elsewhere to be of the chain`);
+  ensure(anchor !== null || trusted === null, `it starts from the genesis document, not from block ${trusted}`);
+  let links = reader.u64();
+  if (anchor) walk.startFrom(anchor, links > 0n);
+  for (; links > 0n; links -= 1n) await walk.follow(reader);
   const ending = reader.u32();
   ensure(ending <= 1, `${ending} is no ending of a proof`);
   const [block, shown] = ending === 0 ? [null, await walk.checkVotes(txid, reader)]
@@ -213,9 +246,10 @@ export async function verifyProof(genesis, bytes) {
   return {
     chain_id: toHex(chainId),
     txid: toHex(txid),
+    trusted: found,
     epoch: Number(walk.epoch),
     height: block && Number(block.height),
-    blockhash: block && toHex(hash("timed/block/v1", block.bytes)),
+    blockhash: block && toHex(blockHash(block)),
     block_time: block && Number(block.time),
     signers: shown.signers,
     validators: walk.set.length,
@@ -226,7 +260,7 @@ export async function verifyProof(genesis, bytes) {
 }
 
 /** The same of an answer of `getfinalityproof` as text, or of its base64 alone. Each member beside the proof has to follow from it. */
-export async function verifyText(genesis, text) {
+export async function verifyText(genesis, text, trusted = null) {
   const trimmed = text.trim();
   let [base64, says] = [trimmed, null];
   if (trimmed.startsWith("{")) {
@@ -249,7 +283,7 @@ export async function verifyText(genesis, text) {
     throw new ProofError("the proof is not base64");
   }
   ensure(btoa(atob(base64)) === base64, "the base64 is not in its one form");
-  const proved = await verifyProof(genesis, bytes);
+  const proved = await verifyProof(genesis, bytes, trusted);
   const names = Object.keys(proved);
   ensure(says === null || (Object.keys(says).length === names.length && names.every((name) => says[name] === proved[name])),
     "what the text says of the proof is not what the proof proves");

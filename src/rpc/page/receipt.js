@@ -47,8 +47,8 @@ function textOf(memo) {
   }
 }
 
-/** What a receipt proves under a document of `parseGenesis`: `{ proved, outputs, memo }`; throws a ProofError otherwise. */
-export async function verifyReceipt(genesis, text) {
+/** What a receipt proves under a document of `parseGenesis`, from a block that is trusted: `{ proved, outputs, memo }`; throws a ProofError otherwise. */
+export async function verifyReceipt(genesis, text, trusted = null) {
   let given;
   try {
     given = JSON.parse(text);
@@ -61,7 +61,7 @@ export async function verifyReceipt(genesis, text) {
   const says = members(given.proves, ["outputs", "memo", "memo_text", "finality"], "what the receipt proves");
   const { txid, outputs, memo } = read(ofHex(String(given.transaction)));
   const proof = { format: PROOF_FORMAT, version: PROOF_VERSION, proof: given.proof, proves: says.finality };
-  const proved = await verifyText(genesis, JSON.stringify(proof));
+  const proved = await verifyText(genesis, JSON.stringify(proof), trusted);
   ensure(proved.txid === toHex(txid), `the proof is of ${proved.txid}, and the receipt's transaction is ${toHex(txid)}`);
   const wrong = "what the receipt says is not what its transaction says";
   ensure(Array.isArray(says.outputs) && says.outputs.length === outputs.length, wrong);
