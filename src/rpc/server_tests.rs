@@ -252,6 +252,15 @@ async fn masternodes_and_what_became_of_their_transactions_are_told() {
     assert_eq!((&evidence[0]["burned"], &evidence[0]["block_height"]), (&json!(50), &json!(1)));
 }
 
+/// A proof that lacks nothing but its votes.
+fn light_proof() -> String {
+    use crate::protocol::finality_proof::{Ending, FinalityProof};
+    let (genesis, proof) = finality_proof::tests::proof();
+    let none = Ending::Voted(Vec::new());
+    let light = FinalityProof::new(genesis.chain_id(), proof.txid(), Vec::new(), none);
+    base64::encode(&light.to_bytes())
+}
+
 #[tokio::test]
 async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
@@ -263,16 +272,7 @@ async fn errors_have_code_reason_and_hint() {
         vec![output()],
         Vec::new(),
     );
-    // Valid but for its last vote.
-    let (_, proof) = finality_proof::tests::proof();
-    let none = crate::protocol::finality_proof::Ending::Voted(Vec::new());
-    let light = crate::protocol::finality_proof::FinalityProof::new(
-        finality_proof::tests::proof().0.chain_id(),
-        proof.txid(),
-        Vec::new(),
-        none,
-    );
-    let light = base64::encode(&light.to_bytes());
+    let light = light_proof();
     let block = format!("1:{zero}");
     for (method, params, code, reason) in [
         ("getblockhash", json!([9]), -8, "height_out_of_range"),
