@@ -129,6 +129,9 @@
 //! | spare_links_accepted | `a_link_is_spare_if_the_set_before_it_does_for_the_next_one` |
 //! | a_signer_spare_for_one_quorum_only | `a_signer_that_breaks_neither_quorum_is_spare`, `trimming_for_two_sets_reaches_both_with_none_to_spare` |
 //! | spare_links_built | `a_link_that_a_longer_one_makes_spare_is_taken_out` |
+//! | a_block_trusted_by_its_height_alone | `only_the_block_that_the_verifier_names_is_started_from` |
+//! | any_end_of_the_past | `only_the_ends_to_which_the_trusted_block_commits_are_started_from` |
+//! | links_that_lead_on_from_the_past | `no_link_leads_on_from_an_epoch_before_the_trusted_block` |
 //! | precommits_of_the_next_block_overlooked | `the_precommits_that_the_next_block_has_pass_over_epochs_too` |
 //! | intervals_count_from_the_start | `a_block_is_due_an_interval_after_the_one_that_was_applied_last` |
 //! | votes_behind_a_late_batch_wait | `a_batch_that_is_durable_after_its_epoch_holds_up_no_vote_of_the_next` |

@@ -47,7 +47,12 @@
 //! # From a block that is trusted
 //! A verifier may know a later block by other means, as a node that was away for longer than `unbonding_time` asks for a
 //! checkpoint. It names the block by height and hash, and the proof begins with that block's header, its [`Anchor`]. The
-//! header names the set of its epoch, which is trusted then; nothing is assumed of any set before.
+//! header names the set of its epoch, which is trusted then; nothing is assumed of any set before. Payments of that epoch
+//! and of later ones are proved from there, as from the document.
+//!
+//! For a payment of an earlier epoch no link is needed. Each header commits to the last blocks of all epochs that ended
+//! before its own, so a path of hashes proves the end of the payment's epoch, and with it the set that voted there. Of
+//! that set the assumption has to hold.
 //!
 //! # What is canonical
 //! Different quorums and different ways are different proofs of the same. Of any of them nothing can be left out:

@@ -1008,6 +1008,33 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        name: "a_block_trusted_by_its_height_alone",
+        file: "src/protocol/finality_proof/verify.rs",
+        old: "if named != Some(&found) {",
+        new: "if named.map(|named| named.height) != Some(found.height) {",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::anchors::only_the_block_that_the_verifier_names_is_started_from",
+        ],
+    },
+    Mutant {
+        name: "any_end_of_the_past",
+        file: "src/protocol/finality_proof/anchor.rs",
+        old: "if !past.is_below(header) {",
+        new: "if !past.is_below(header) && past.path.is_empty() {",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::anchors::only_the_ends_to_which_the_trusted_block_commits_are_started_from",
+        ],
+    },
+    Mutant {
+        name: "links_that_lead_on_from_the_past",
+        file: "src/protocol/finality_proof/anchor.rs",
+        old: "if let Some(link) = links.first() {",
+        new: "if let Some(link) = links.get(1) {",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::anchors::no_link_leads_on_from_an_epoch_before_the_trusted_block",
+        ],
+    },
+    Mutant {
         name: "precommits_of_the_next_block_overlooked",
         file: "src/consensus/proof_builder.rs",
         old: "fuller.into_iter().chain([commit.clone()])",
