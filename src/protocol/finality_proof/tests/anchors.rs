@@ -57,6 +57,9 @@ fn only_the_block_that_the_verifier_names_is_started_from() {
     let named = Checkpoint { height: found.height + 1, ..found };
     let judged = verify_with(&chain.document, Some(&named), &anchored, &SequentialVerifier);
     assert_eq!(judged, Err(Error::NotTrusted { found }), "the same hash at another height");
+    let named = Checkpoint { block_hash: BlockHash::ZERO, ..found };
+    let judged = verify_with(&chain.document, Some(&named), &anchored, &SequentialVerifier);
+    assert_eq!(judged, Err(Error::NotTrusted { found }), "another block of the same height");
     assert_eq!(chain.check(&header, &plain), Err(Error::NotFromTrusted { named: found }));
     assert_eq!(verify(&chain.document, &plain).unwrap().trusted, None);
 }
