@@ -9,11 +9,13 @@
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use timed::app::networks::{DEVNET_VALIDATORS, devnet_genesis, devnet_genesis_at, devnet_operator_key};
-use timed::protocol::finality_proof::{Ending, FinalityProof, verify};
+use timed::protocol::finality_proof::{Anchor, Ending, FinalityProof, verify, verify_with};
 use timed::protocol::state::LedgerState;
-use timed::rpc::finality_proof::FinalityProofInfo;
+use timed::rpc::finality_proof::{FinalityProofInfo, ProofText};
+use timed::types::keys::SequentialVerifier;
 use timed::types::{
-    Address, Amount, FinalityVote, GenesisDocument, Transaction, TxId, TxOut, VoteBatch, VoteKind,
+    Address, Amount, BlockHash, Checkpoint, FinalityVote, GenesisDocument, Hash, Header, MasternodeId,
+    StateDigest, Transaction, TxId, TxOut, VoteBatch, VoteKind,
 };
 use timed::wallet::Plan;
 use timed::wallet::transaction_file::TransactionFile;
@@ -166,6 +168,8 @@ fn a_wrong_command_line_is_exit_code_2() {
         &["explain", "00"],
         &["receipt", "00"],
         &["verify-proof", "proof.json", "--network", "mainnet"],
+        &["verify-proof", "proof.json", "--trusted", "41"],
+        &["verify-receipt", "receipt.json", "--trusted", "41:00"],
         &["verify-proof", "proof.json", "--genesis", "none.toml"],
         &["verify-proof", "proof.json", "--genesis", "none.toml", "--network", "devnet"],
     ] {
@@ -377,6 +381,55 @@ fn proof() -> String {
     let proof = FinalityProof::new(genesis.chain_id(), txid, Vec::new(), ending);
     let proved = verify(&genesis, &proof).unwrap();
     serde_json::to_string_pretty(&FinalityProofInfo::of(&proof, &proved)).unwrap()
+}
+
+#[test]
+fn a_proof_from_a_trusted_block_is_checked_by_who_names_the_block() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = devnet_genesis(DEVNET_VALIDATORS);
+    let (state, _) = LedgerState::genesis(&genesis).unwrap();
+    let header = Header {
+        chain_id: genesis.chain_id(),
+        height: 41,
+        round: 0,
+        epoch: 0,
+        epoch_end: false,
+        time: genesis.time_ms + 1,
+        prev_hash: BlockHash::ZERO,
+        last_commit_root: Hash::ZERO,
+        tx_root: Hash::ZERO,
+        evidence_root: Hash::ZERO,
+        epoch_ends_root: Hash::ZERO,
+        state_digest: StateDigest::ZERO,
+        validators_hash: state.validators().hash(),
+        next_validators_hash: state.validators().hash(),
+        proposer: MasternodeId::ZERO,
+    };
+    let plain = proof();
+    let read = ProofText::parse(&plain).unwrap().proof;
+    let anchored = read.anchored(Anchor::new(&header, state.validators(), state.validators()).unwrap());
+    let trusted = Checkpoint::of(&header);
+    let proved = verify_with(&genesis, Some(&trusted), &anchored, &SequentialVerifier).unwrap();
+    let anchored = serde_json::to_string(&FinalityProofInfo::of(&anchored, &proved)).unwrap();
+    std::fs::write(home.path().join("genesis.toml"), genesis.to_toml().unwrap()).unwrap();
+    std::fs::write(home.path().join("plain.json"), plain).unwrap();
+    std::fs::write(home.path().join("anchored.json"), anchored).unwrap();
+    let check = |file: &str, trusted: Option<&str>, code| {
+        let mut arguments = vec!["verify-proof", file, "--genesis", "genesis.toml"];
+        arguments.extend(trusted.iter().flat_map(|trusted| ["--trusted", trusted]));
+        output(home.path(), &arguments, code)
+    };
+    let (trusted, other) = (trusted.to_string(), format!("41:{}", "00".repeat(32)));
+    let (stdout, _) = check("anchored.json", Some(&trusted), 0);
+    assert!(stdout.contains(&format!("that block {trusted} is of the chain")), "{stdout}");
+    for (file, named, said) in [
+        ("anchored.json", None, "known to be of the chain by other means"),
+        ("anchored.json", Some(other.as_str()), "known to be of the chain by other means"),
+        ("plain.json", Some(trusted.as_str()), "starts from the genesis document"),
+    ] {
+        let (_, stderr) = check(file, named, 1);
+        assert!(stderr.contains(said), "{stderr}");
+    }
 }
 
 #[test]

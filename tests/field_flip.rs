@@ -31,6 +31,8 @@
 
 #[path = "field_flip/blocks.rs"]
 mod blocks;
+#[path = "support/far_proof.rs"]
+mod far_proof;
 #[path = "field_flip/flip.rs"]
 mod flip;
 #[path = "support/heard.rs"]

@@ -120,7 +120,19 @@
 //! | copies_of_a_job_pass_twice | `signatures_of_a_job_are_checked_at_once_and_a_bad_one_is_its_senders_alone` |
 //! | one_bad_signature_condemns_its_job | `signatures_of_a_job_are_checked_at_once_and_a_bad_one_is_its_senders_alone` |
 //! | missed_votes_use_up_the_pace | `what_was_missed_does_not_hold_up_the_votes_of_the_moment` |
-//! | set_that_comes_back_misread | `a_set_that_was_there_before_is_proved_like_any_other` |
+//! | link_without_the_trusted_quorum | `a_quorum_of_a_set_that_nobody_knows_is_not_enough` |
+//! | trust_by_the_weights_of_the_signing_set | `trust_is_weighed_by_the_weights_of_the_trusted_set` |
+//! | keys_that_stand_twice | `a_key_or_a_masternode_that_stands_twice_counts_for_nothing` |
+//! | any_set_in_the_epoch_that_is_trusted | `who_votes_in_the_epoch_of_the_trusted_set_is_known` |
+//! | passed_epochs_without_blocks | `epochs_heights_and_times_ascend` |
+//! | times_that_stand_still | `epochs_heights_and_times_ascend` |
+//! | spare_links_accepted | `a_link_is_spare_if_the_set_before_it_does_for_the_next_one` |
+//! | a_signer_spare_for_one_quorum_only | `a_signer_that_breaks_neither_quorum_is_spare`, `trimming_for_two_sets_reaches_both_with_none_to_spare` |
+//! | spare_links_built | `a_link_that_a_longer_one_makes_spare_is_taken_out` |
+//! | a_block_trusted_by_its_height_alone | `only_the_block_that_the_verifier_names_is_started_from` |
+//! | any_end_of_the_past | `only_the_ends_to_which_the_trusted_block_commits_are_started_from` |
+//! | links_that_lead_on_from_the_past | `no_link_leads_on_from_an_epoch_before_the_trusted_block` |
+//! | precommits_of_the_next_block_overlooked | `the_precommits_that_the_next_block_has_pass_over_epochs_too` |
 //! | intervals_count_from_the_start | `a_block_is_due_an_interval_after_the_one_that_was_applied_last` |
 //! | votes_behind_a_late_batch_wait | `a_batch_that_is_durable_after_its_epoch_holds_up_no_vote_of_the_next` |
 //! | full_batches_refused | `a_batch_has_as_many_votes_as_the_rules_allow_and_one_at_least` |

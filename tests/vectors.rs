@@ -18,6 +18,8 @@
 
 #[path = "vectors/browser.rs"]
 mod browser;
+#[path = "support/far_proof.rs"]
+mod far_proof;
 #[path = "vectors/forged.rs"]
 mod forged;
 #[path = "support/heard.rs"]
@@ -348,9 +350,11 @@ fn finality_proofs_are_checked_by_the_text_alone() {
         let (bytes, json) = (hex(&proof["bytes"]), &proof["json"]);
         assert_eq!(proofs::of_base64(text(&json["proof"])), bytes);
         assert_eq!(json["format"], "timed finality proof");
-        assert_eq!(json["version"], 1);
-        let proved = plain_proof::check(&document, &bytes).unwrap();
+        assert_eq!(json["version"], 2);
         let says = &json["proves"];
+        let trusted = says["trusted"].as_str();
+        let proved = plain_proof::check(&document, trusted, &bytes).unwrap();
+        assert_eq!(proved.trusted.as_deref(), trusted);
         assert_eq!(proved.chain_id, digest(&says["chain_id"]));
         assert_eq!(proved.txid, digest(&says["txid"]));
         let block = proved.block.map(|(height, hash, time)| (height, hash.to_vec(), time));
@@ -371,7 +375,7 @@ fn finality_proofs_are_checked_by_the_text_alone() {
         for place in (0..bytes.len()).step_by(7) {
             let mut changed = bytes.clone();
             changed[place] ^= 1;
-            assert!(plain_proof::check(&document, &changed).is_err(), "byte {place}");
+            assert!(plain_proof::check(&document, trusted, &changed).is_err(), "byte {place}");
         }
     }
 }

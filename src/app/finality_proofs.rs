@@ -27,7 +27,8 @@ use crate::rpc::api::NodeApiError;
 use crate::storage::{BlockReader, Index, RealDisk, StorageError};
 use crate::types::genesis::GenesisError;
 use crate::types::{
-    CommittedBlock, Epoch, GenesisDocument, Height, Released, SignatureVerifier, TxId, ValidatorSet,
+    Checkpoint, CommittedBlock, Epoch, GenesisDocument, Height, Released, SignatureVerifier, TxId,
+    ValidatorSet,
 };
 
 /// Proofs that are built or checked at once, at most; further callers wait their turn.
@@ -108,14 +109,19 @@ impl FinalityProofs {
     }
 
     /// The proof of a transaction, by a block if one contains it, else by votes, with what it proves; `None` when this
-    /// node does not know it to be final.
+    /// node does not know it to be final. It starts from the genesis document, or from a block of the chain.
     ///
     /// # Errors
-    /// When the disk fails, the index stays behind, the node stops, or the proof would be too large.
-    pub async fn prove(&self, txid: TxId) -> Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError> {
+    /// When the disk fails, the index stays behind, the node stops, the proof would be too large, or there is no such block
+    /// to start from.
+    pub async fn prove(
+        &self,
+        txid: TxId,
+        from: Option<Checkpoint>,
+    ) -> Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError> {
         for look in 0..LOOKS_MAX {
             let standing = self.standing(txid).await?;
-            match self.run(move |inner| inner.build(txid, &standing)).await?? {
+            match self.run(move |inner| inner.build((txid, from.as_ref()), &standing)).await?? {
                 Built::Proved(proved) => return Ok(Some(*proved)),
                 // A block may have taken it from one place while the other was looked at.
                 Built::NotFinal if look > 0 => return Ok(None),
@@ -125,15 +131,18 @@ impl FinalityProofs {
         Err(NodeApiError::Starting { detail: "the index is behind the block log".to_owned() })
     }
 
-    /// Checks a proof against the node's own genesis document.
+    /// Checks a proof against the node's own genesis document, or from a block that the caller trusts.
     ///
     /// # Errors
     /// When the node stops; what the check found is inside.
     pub async fn verify(
         &self,
         proof: FinalityProof,
+        trusted: Option<Checkpoint>,
     ) -> Result<Result<ProvedFinality, FinalityProofError>, NodeApiError> {
-        self.run(move |inner| verify_with(&inner.genesis, &proof, &*inner.verifier)).await
+        let check =
+            move |inner: &Inner| verify_with(&inner.genesis, trusted.as_ref(), &proof, &*inner.verifier);
+        self.run(check).await
     }
 
     /// The set that votes in an epoch; `None` while the index does not know it.
@@ -181,29 +190,38 @@ impl Inner {
         }
     }
 
-    fn proof(&self, txid: TxId, standing: &Standing) -> Result<Option<FinalityProof>, ProofBuildError> {
+    fn proof(
+        &self,
+        (txid, from): (TxId, Option<&Checkpoint>),
+        standing: &Standing,
+    ) -> Result<Option<FinalityProof>, ProofBuildError> {
         let height = match standing {
-            Standing::Voted(votes) => return self.builder.voted(txid, votes).map(Some),
+            Standing::Voted(votes) => return self.builder.voted(from, txid, votes).map(Some),
             Standing::Included(height) => Some(*height),
             Standing::Unknown => self.index.transaction(&txid)?.map(|(height, _)| height),
         };
         match height.map(|height| self.block(height)).transpose()?.flatten() {
-            Some(block) => self.builder.included(txid, &block),
+            Some(block) => self.builder.included(from, txid, &block),
             None => Ok(None),
         }
     }
 
-    fn build(&self, txid: TxId, standing: &Standing) -> Result<Built, NodeApiError> {
-        let proof = match self.proof(txid, standing) {
+    fn build(
+        &self,
+        (txid, from): (TxId, Option<&Checkpoint>),
+        standing: &Standing,
+    ) -> Result<Built, NodeApiError> {
+        let proof = match self.proof((txid, from), standing) {
             Ok(Some(proof)) => proof,
             Ok(None) => return Ok(Built::NotFinal),
             Err(ProofBuildError::Behind { .. }) => return Ok(Built::Behind),
+            Err(ProofBuildError::UnknownBlock { block }) => return Err(NodeApiError::UnknownBlock { block }),
             Err(error @ ProofBuildError::TooLarge { .. }) => {
                 return Err(NodeApiError::TooLarge { detail: error.to_string() });
             }
             Err(error) => return Err(storage_error(error)),
         };
-        match verify_with(&self.genesis, &proof, &*self.verifier) {
+        match verify_with(&self.genesis, from, &proof, &*self.verifier) {
             Ok(proved) => Ok(Built::Proved(Box::new((proof, proved)))),
             Err(problem) => {
                 tracing::error!(%txid, %problem, "A finality proof that this node built does not hold");

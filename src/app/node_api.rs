@@ -48,8 +48,8 @@ use crate::runtime::process_metrics;
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
-    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, Lock, MasternodeId, Network, OutPoint,
-    Transaction, TxId, ValidatorSet,
+    Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Height, Lock, MasternodeId, Network,
+    OutPoint, Transaction, TxId, ValidatorSet,
 };
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
@@ -481,15 +481,17 @@ impl NodeApi for AppContext {
     fn finality_proof(
         &self,
         txid: TxId,
+        from: Option<Checkpoint>,
     ) -> BoxFuture<'_, Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError>> {
-        self.proofs.prove(txid).boxed()
+        self.proofs.prove(txid, from).boxed()
     }
 
     fn verify_finality_proof(
         &self,
         proof: FinalityProof,
+        trusted: Option<Checkpoint>,
     ) -> BoxFuture<'_, Result<Result<ProvedFinality, FinalityProofError>, NodeApiError>> {
-        self.proofs.verify(proof).boxed()
+        self.proofs.verify(proof, trusted).boxed()
     }
 
     fn address_utxos(

@@ -105,6 +105,14 @@ pub(super) fn signers(proved: &ProvedInfo) -> [String; 2] {
             "  Signed by    {} of {} validators, weight {} of {}, {} needed",
             proved.signers, proved.validators, proved.signed_weight, proved.total_weight, proved.quorum
         ),
-        "  Assumes      that in no epoch's set up to this one a third of the weight is faulty".to_owned(),
+        match proved.trusted {
+            Some(block) => format!(
+                "  Assumes      that block {block} is of the chain, and that in none of the sets it names keys with a third of the weight are misused"
+            ),
+            None => {
+                "  Assumes      that in none of the sets it names keys with a third of the weight are misused"
+                    .to_owned()
+            }
+        },
     ]
 }

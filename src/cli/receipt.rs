@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::rpc_client::{ConnectionArgs, RpcCommandError, say, say_json};
 use crate::rpc::receipt::PaymentReceipt;
-use crate::types::TxId;
+use crate::types::{Checkpoint, TxId};
 
 /// Arguments of `timed receipt`.
 #[derive(ClapArgs, Clone, Debug)]
@@ -17,6 +17,9 @@ pub struct Args {
     pub connection: ConnectionArgs,
     /// The payment
     pub txid: TxId,
+    /// A block that whoever checks the receipt knows to be of the chain; the receipt starts from it and is smaller
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    pub trusted: Option<Checkpoint>,
     /// Write the receipt to this file, which must not exist; without it, to standard output
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -28,7 +31,7 @@ pub struct Args {
 /// When the node can't be reached or refuses, or the file can't be written.
 pub async fn run(args: Args) -> Result<(), RpcCommandError> {
     let client = args.connection.client()?;
-    let receipt: PaymentReceipt = client.call("getreceipt", &[json!(args.txid)]).await?;
+    let receipt: PaymentReceipt = client.call("getreceipt", &[json!(args.txid), json!(args.trusted)]).await?;
     let Some(path) = args.out else { return say_json(&receipt) };
     let failed =
         |error: &dyn std::fmt::Display| RpcCommandError::Failed(format!("{}: {error}", path.display()));
@@ -36,8 +39,12 @@ pub async fn run(args: Args) -> Result<(), RpcCommandError> {
     let file = std::fs::File::create_new(&path).map_err(|error| failed(&error))?;
     std::io::Write::write_all(&mut &file, format!("{text}\n").as_bytes()).map_err(|error| failed(&error))?;
     file.sync_all().map_err(|error| failed(&error))?;
+    let with = match args.trusted {
+        Some(trusted) => format!("and --trusted {trusted}"),
+        None => "alone".to_owned(),
+    };
     say(&format!(
-        "wrote {}; `timed verify-receipt` checks it with the genesis document alone",
+        "wrote {}; `timed verify-receipt` checks it with the genesis document {with}",
         path.display()
     ))
 }

@@ -7,7 +7,7 @@ use super::offline::{GenesisArgs, Refusal, read_text, signers, tell};
 use crate::protocol::finality_proof::verify_with;
 use crate::rpc::receipt::{RECEIPT_TEXT_BYTES_MAX, ReceiptContent, ReceiptError, check};
 use crate::runtime::{CpuPool, PoolVerifier};
-use crate::types::Network;
+use crate::types::{Checkpoint, Network};
 
 /// Flags of `timed verify-receipt`.
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,9 @@ pub struct Args {
     receipt: PathBuf,
     #[command(flatten)]
     genesis: GenesisArgs,
+    /// A block that you know to be of the chain, from which the receipt has to start.
+    #[arg(long, value_name = "HEIGHT:HASH")]
+    trusted: Option<Checkpoint>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -62,6 +65,7 @@ pub fn run(args: &Args) -> Result<(), CliError> {
         message: problem.to_string(),
         hint: problem.hint(),
     };
-    let verdict = check(&genesis, &text, |proof| verify_with(&genesis, proof, &verifier)).map_err(refused);
+    let prove = |proof: &_| verify_with(&genesis, args.trusted.as_ref(), proof, &verifier);
+    let verdict = check(&genesis, &text, prove).map_err(refused);
     tell("receipt", verdict, args.json, |proved| summary(genesis.network, proved))
 }

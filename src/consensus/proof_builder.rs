@@ -5,23 +5,37 @@
 //! here is only where the parts lie: the index knows the last block of each epoch and the sets that followed, the block
 //! log has the headers and commits.
 //!
-//! # Invariants
-//! - A proof takes one read of the index and one of the log for each epoch, and no more than
-//!   [`FINALITY_PROOF_BYTES_MAX`] of memory for what it keeps of them.
+//! # Bounds
+//! A proof takes the reads that [`path`] tells of, and no more than [`FINALITY_PROOF_BYTES_MAX`] of memory for its links.
+//! The way that the longest proof took is remembered by the numbers of its epochs, [`KNOWN_ENDS_MAX`] of them at most, so
+//! that the next proof need not look for it again. A proof from a trusted block of an earlier payment takes the names of
+//! the last blocks of all epochs between genesis and that block; the first [`KNOWN_NAMES_MAX`] are remembered.
+//!
+//! # Concurrency
+//! Proofs are built from several threads; the way is shared behind a lock that is never held during a read.
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::protocol::finality::FinalVotes;
-use crate::protocol::finality_proof::{Ending, EpochLink, FinalityProof};
+use crate::protocol::finality_proof::{Anchor, Ending, EpochLink, Epochs, FinalityProof, Path, path};
 use crate::protocol::state::LedgerState;
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
 use crate::storage::index::Index;
-use crate::types::codec::encode;
 use crate::types::genesis::GenesisError;
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
-use crate::types::{ChainId, CommittedBlock, Epoch, GenesisDocument, Height, TxId, ValidatorSet, VoteSource};
+use crate::types::{
+    BlockHash, ChainId, Checkpoint, Commit, CommittedBlock, Epoch, GenesisDocument, Hash, Header, Height,
+    TxId, ValidatorSet, VoteSource, merkle,
+};
+
+/// Ends of epochs that are remembered of a way, at most. A proof with more links has too many bytes.
+pub const KNOWN_ENDS_MAX: usize = 1 << 16;
+/// Names of epochs' last blocks that are remembered, at most: 4 MiB.
+pub const KNOWN_NAMES_MAX: usize = 1 << 17;
 
 /// Why there is no proof.
 #[derive(Debug, thiserror::Error)]
@@ -43,18 +57,33 @@ pub enum ProofBuildError {
         /// The block.
         height: Height,
     },
+    /// A block that is to be trusted is none of this chain.
+    #[error("this node has no block {block}")]
+    UnknownBlock {
+        /// The block.
+        block: Checkpoint,
+    },
     /// The votes at hand are not those of a quorum of the epoch's set.
     #[error("the votes of epoch {epoch} are not those of a quorum of its set")]
     NoQuorum {
         /// The epoch.
         epoch: Epoch,
     },
-    /// There have been too many epochs.
-    #[error("a proof over {epochs} epochs would have more than {FINALITY_PROOF_BYTES_MAX} bytes")]
+    /// Too much has changed since the genesis document.
+    #[error(
+        "a proof over {epochs} epochs and what changed in them would have more than {FINALITY_PROOF_BYTES_MAX} bytes"
+    )]
     TooLarge {
-        /// How many links it would need.
+        /// Epochs from the genesis document's to the proof's.
         epochs: Epoch,
     },
+}
+
+/// The way to an epoch, and the set that votes in it.
+struct Way {
+    anchor: Option<Anchor>,
+    links: Vec<EpochLink>,
+    set: Arc<ValidatorSet>,
 }
 
 /// Builds proofs. Reading blocks.
@@ -63,6 +92,10 @@ pub struct ProofBuilder<D: Disk> {
     first_set: Arc<ValidatorSet>,
     index: Arc<Index>,
     blocks: BlockReader<D>,
+    /// The epochs whose ends the longest way took, but for its last.
+    known: Mutex<Vec<Epoch>>,
+    /// The names of the last blocks of the first epochs.
+    names: Mutex<Vec<BlockHash>>,
     /// Bytes of a proof, at most.
     pub(super) bytes_max: usize,
 }
@@ -79,7 +112,8 @@ impl<D: Disk> ProofBuilder<D> {
     ) -> Result<Self, GenesisError> {
         let (state, _) = LedgerState::genesis(genesis)?;
         let (chain_id, first_set) = (*state.chain_id(), Arc::clone(state.validators()));
-        Ok(Self { chain_id, first_set, index, blocks, bytes_max: FINALITY_PROOF_BYTES_MAX })
+        let (known, names) = (Mutex::default(), Mutex::default());
+        Ok(Self { chain_id, first_set, index, blocks, known, names, bytes_max: FINALITY_PROOF_BYTES_MAX })
     }
 
     /// The set that votes in an epoch; `None` while the index does not know it.
@@ -96,53 +130,85 @@ impl<D: Disk> ProofBuilder<D> {
         }
     }
 
-    /// The links to an epoch, and its set.
-    fn links(&self, epoch: Epoch) -> Result<(Vec<EpochLink>, Arc<ValidatorSet>), ProofBuildError> {
-        let mut links = Vec::new();
-        let mut set = Arc::clone(&self.first_set);
-        let (mut set_hash, mut bytes) = (set.hash(), 0_usize);
-        for ended in 0..epoch {
-            let behind = || ProofBuildError::Behind { epoch: ended };
-            let (height, next_hash) = self.index.epoch_end(ended)?.ok_or_else(behind)?;
-            let next = if next_hash == set_hash {
-                Arc::clone(&set)
-            } else {
-                Arc::new(self.index.validator_set(&next_hash)?.ok_or_else(behind)?)
-            };
-            let misfit = || ProofBuildError::Misfit { height };
-            let committed = self.blocks.read_committed(height)?.ok_or_else(misfit)?;
-            let CommittedBlock { block, commit } = &*committed;
-            let link = EpochLink::new(&block.header, commit, &set, &next)
-                .filter(|_| block.header.epoch == ended)
-                .ok_or_else(misfit)?;
-            bytes += encode(&link).len();
-            if bytes > self.bytes_max {
-                return Err(ProofBuildError::TooLarge { epochs: epoch });
+    /// The way to an epoch from the genesis document, or from a block that the verifier trusts.
+    fn way(&self, from: Option<&Checkpoint>, epoch: Epoch) -> Result<Way, ProofBuildError> {
+        let anchored = from.map(|from| self.anchor(from, epoch)).transpose()?;
+        let first = anchored.as_ref().map_or(0, |(_, first)| *first);
+        let known = self.known.lock().clone();
+        let found = path(self, &known, [first, epoch], self.bytes_max)?;
+        let epochs = epoch.saturating_sub(first);
+        let Path { links, mut ends, set } = found.ok_or(ProofBuildError::TooLarge { epochs })?;
+        if anchored.is_none() {
+            // The last one is this proof's own: a later proof may go further from the set before it.
+            ends.pop();
+            ends.truncate(KNOWN_ENDS_MAX);
+            let mut known = self.known.lock();
+            if ends.last() > known.last() {
+                *known = ends;
             }
-            links.push(link);
-            (set, set_hash) = (next, next_hash);
         }
-        Ok((links, set))
+        Ok(Way { anchor: anchored.map(|(anchor, _)| anchor), links, set })
+    }
+
+    /// A block that the verifier trusts, for a payment of an epoch, and the epoch of the set that is trusted with it.
+    fn anchor(&self, from: &Checkpoint, epoch: Epoch) -> Result<(Anchor, Epoch), ProofBuildError> {
+        let unknown = || ProofBuildError::UnknownBlock { block: *from };
+        let committed = self.blocks.read_committed(from.height)?.ok_or_else(unknown)?;
+        let header = &committed.block.header;
+        if Checkpoint::of(header) != *from {
+            return Err(unknown());
+        }
+        let misfit = ProofBuildError::Misfit { height: from.height };
+        if header.epoch <= epoch {
+            let set = self.set(header.epoch, &header.validators_hash)?;
+            let anchor = Anchor::new(header, &set, &self.first_set).ok_or(misfit)?;
+            return Ok((anchor, header.epoch));
+        }
+        let (end, _) = self.end(epoch)?;
+        let set = self.set(epoch, &end.validators_hash)?;
+        let names = self.ends_below(header.epoch)?;
+        let path = usize::try_from(epoch)
+            .ok()
+            .and_then(|place| merkle::path(names.iter().map(|name| name.0.as_slice()), place));
+        let anchor = path.and_then(|path| Anchor::past(header, (&end, path), &set, &self.first_set));
+        Ok((anchor.ok_or(misfit)?, epoch))
+    }
+
+    /// The names of the last blocks of all epochs before this one.
+    fn ends_below(&self, epoch: Epoch) -> Result<Vec<BlockHash>, ProofBuildError> {
+        let wanted = usize::try_from(epoch).unwrap_or(usize::MAX);
+        let mut names = self.names.lock().clone();
+        names.truncate(wanted);
+        for ended in (0..epoch).skip(names.len()) {
+            let name = self.index.epoch_end_hash(ended)?;
+            names.push(name.ok_or(ProofBuildError::Behind { epoch: ended })?);
+        }
+        let mut kept = self.names.lock();
+        if kept.len() < names.len() {
+            *kept = names.iter().take(KNOWN_NAMES_MAX).copied().collect();
+        }
+        Ok(names)
     }
 
     /// A proof of its parts, if it is one that is read again: the ending counts as well.
-    fn finish(
-        &self,
-        txid: TxId,
-        links: Vec<EpochLink>,
-        ending: Ending,
-    ) -> Result<FinalityProof, ProofBuildError> {
-        let proof = FinalityProof::new(self.chain_id, txid, links, ending);
+    fn finish(&self, txid: TxId, way: Way, ending: Ending) -> Result<FinalityProof, ProofBuildError> {
+        let proof = FinalityProof::new(self.chain_id, txid, way.links, ending);
+        let proof = match way.anchor {
+            Some(anchor) => proof.anchored(anchor),
+            None => proof,
+        };
         let is_too_large = proof.to_bytes().len() > self.bytes_max;
         if is_too_large { Err(ProofBuildError::TooLarge { epochs: proof.epoch() }) } else { Ok(proof) }
     }
 
-    /// The proof that a block of the chain contains a transaction. `None` if it does not.
+    /// The proof that a block of the chain contains a transaction, from the genesis document or from a block that the
+    /// verifier trusts. `None` if it does not.
     ///
     /// # Errors
     /// See [`ProofBuildError`].
     pub fn included(
         &self,
+        from: Option<&Checkpoint>,
         txid: TxId,
         committed: &CommittedBlock,
     ) -> Result<Option<FinalityProof>, ProofBuildError> {
@@ -150,21 +216,64 @@ impl<D: Disk> ProofBuilder<D> {
         if !block.transactions.iter().any(|transaction| transaction.txid() == txid) {
             return Ok(None);
         }
-        let (links, set) = self.links(block.header.epoch)?;
-        let ending = Ending::included(txid, block, commit, &set)
+        let way = self.way(from, block.header.epoch)?;
+        let ending = Ending::included(txid, block, commit, &way.set)
             .ok_or(ProofBuildError::Misfit { height: block.header.height })?;
-        self.finish(txid, links, ending).map(Some)
+        self.finish(txid, way, ending).map(Some)
     }
 
-    /// The proof that a quorum voted `Final` for a transaction.
+    /// The proof that a quorum voted `Final` for a transaction, likewise.
     ///
     /// # Errors
     /// See [`ProofBuildError`].
-    pub fn voted(&self, txid: TxId, votes: &FinalVotes) -> Result<FinalityProof, ProofBuildError> {
+    pub fn voted(
+        &self,
+        from: Option<&Checkpoint>,
+        txid: TxId,
+        votes: &FinalVotes,
+    ) -> Result<FinalityProof, ProofBuildError> {
         let epoch = votes.epoch;
-        let (links, set) = self.links(epoch)?;
+        let way = self.way(from, epoch)?;
         let proofs = votes.sources.iter().filter_map(VoteSource::prove);
-        let ending = Ending::voted(txid, epoch, proofs, &set).ok_or(ProofBuildError::NoQuorum { epoch })?;
-        self.finish(txid, links, ending)
+        let ending =
+            Ending::voted(txid, epoch, proofs, &way.set).ok_or(ProofBuildError::NoQuorum { epoch })?;
+        self.finish(txid, way, ending)
+    }
+}
+
+impl<D: Disk> Epochs for ProofBuilder<D> {
+    type Error = ProofBuildError;
+
+    fn set_hash(&self, epoch: Epoch) -> Result<Hash, ProofBuildError> {
+        let Some(before) = epoch.checked_sub(1) else { return Ok(self.first_set.hash()) };
+        let end = self.index.epoch_end(before)?;
+        end.map(|(_, hash)| hash).ok_or(ProofBuildError::Behind { epoch: before })
+    }
+
+    fn set(&self, epoch: Epoch, hash: &Hash) -> Result<Arc<ValidatorSet>, ProofBuildError> {
+        if epoch == 0 {
+            return Ok(Arc::clone(&self.first_set));
+        }
+        let behind = ProofBuildError::Behind { epoch: epoch.saturating_sub(1) };
+        self.index.validator_set(hash)?.map(Arc::new).ok_or(behind)
+    }
+
+    fn end(&self, epoch: Epoch) -> Result<(Header, Vec<Commit>), ProofBuildError> {
+        let end = self.index.epoch_end(epoch)?;
+        let (height, _) = end.ok_or(ProofBuildError::Behind { epoch })?;
+        let committed = self.blocks.read_committed(height)?.ok_or(ProofBuildError::Misfit { height })?;
+        let CommittedBlock { block, commit } = &*committed;
+        // This node's own commit is what it had when it was enough; the next block has what its proposer had gathered
+        // meanwhile, and so reaches further.
+        let next = self.blocks.read_committed(height.saturating_add(1))?;
+        let fuller = next.map(|next| next.block.last_commit.clone());
+        Ok((block.header.clone(), fuller.into_iter().chain([commit.clone()]).collect()))
+    }
+
+    fn misfit(&self, epoch: Epoch) -> ProofBuildError {
+        match self.index.epoch_end(epoch) {
+            Ok(end) => ProofBuildError::Misfit { height: end.map_or(0, |(height, _)| height) },
+            Err(error) => error.into(),
+        }
     }
 }

@@ -14,64 +14,131 @@
 //! - *included*: block `h` of epoch `e`, with its hash and time, is in the chain and contains the transaction.
 //!
 //! # How
-//! The genesis document names the set of epoch 0. Each link is the header of an epoch's last block with the commit of
-//! that epoch's set; the header binds the set of the next epoch. So the links of epochs `0..e` lead to the set of epoch
-//! `e`, and its signatures carry the ending. Nothing of it depends on a clock or on the node that made the proof.
+//! The genesis document names the set that is trusted first, that of epoch 0. Let `T` be the trusted set, which votes in
+//! epoch `t`. A link is the header of the last block of an epoch `e >= t` with its commit by the set of `e`:
+//!
+//! - If the set of `e` is `T` itself, a quorum of it signed. So it always is where `e` is `t`.
+//! - Otherwise the link gives the set of `e`, which the header names by its hash. Its own quorum signed, and the signers
+//!   weigh a quorum of `T` as well, by the keys and weights that `T` has.
+//!
+//! Then the header's next set is trusted, which votes in epoch `e + 1`. The ending is of the epoch to which the links lead,
+//! by the set that is trusted then. So a proof passes over all epochs in which enough stayed the same, and grows with
+//! what changed. Nothing of it depends on a clock or on the node that made the proof.
 //!
 //! # Under which assumption
-//! In each of the sets of epochs `0..=e`, validators with less than a third of the weight are faulty; a quorum then has
-//! an honest member, and that one signed nothing but its own chain. A key counts as faulty if anybody misuses it, however
-//! late: two thirds of an old set's keys, sold after their owners left, could sign another past. A verifier that knows a
-//! later block by other means compares it with the chain it comes from, as a node that was away for longer than
-//! `unbonding_time` asks for a checkpoint.
+//! The proof names sets: that of the document, those that its links give, and that of the ending. In each of them, keys
+//! with less than a third of the weight are misused, ever. A key counts as misused if it signs anything but its owner's
+//! own chain, however late: a verifier has no clock, so keys that were sold after their owners left count too. Nothing is
+//! assumed of the sets that the links pass over.
+//!
+//! Why it holds: a quorum of `T` has an honest member, which signed this header, so the header is one that followed on
+//! the real chain; the set that it names is the real one of epoch `e`. A quorum of that set committed the block, so the
+//! chain has it, and the next set that the header names is the real one too.
+//!
+//! Why one of the two quorums is not enough:
+//!
+//! - The quorum of set `e` alone: whoever writes a header also writes the set that it names, of keys made for it.
+//! - A quorum of `T` alone: one that signed a block has not decided on it. A precommit may be for a block that found no
+//!   quorum of set `e`, which may weigh much more than `T` by then, and another block came in its place.
+//!
+//! Why a quorum of `T`, when a third would hold an honest member: with a third, a third of the keys of an old set could
+//! forge. So it takes what it takes from epoch to epoch, two thirds of a set that is trusted.
+//!
+//! # From a block that is trusted
+//! A verifier may know a later block by other means, as a node that was away for longer than `unbonding_time` asks for a
+//! checkpoint. It names the block by height and hash, and the proof begins with that block's header, its [`Anchor`]. The
+//! header names the set of its epoch, which is trusted then; nothing is assumed of any set before. Payments of that epoch
+//! and of later ones are proved from there, as from the document.
+//!
+//! For a payment of an earlier epoch no link is needed. Each header commits to the last blocks of all epochs that ended
+//! before its own, so a path of hashes proves the end of the payment's epoch, and with it the set that voted there. Of
+//! that set the assumption has to hold.
+//!
+//! # What is canonical
+//! Different quorums and different ways are different proofs of the same. Of any of them nothing can be left out:
+//!
+//! - A signer is spare if the others reach the same quorums; each one is looked at.
+//! - A link is spare if the set that was trusted before it would do for the next link, with the signers that are given
+//!   there. Only the set just before is looked at, so that a check takes no longer than the proof is long: where members
+//!   go and come back, a way may exist that leaves out two links at once.
+//! - A set is given only where the hash does not say that it is the one before, and by its difference
+//!   from that one: `T` for the set of `e`, and the set of `e` for the next one.
 //!
 //! # Size
-//! In bytes of the encoding; the text is base64, a third more. Validators of equal weight, no change of the set, votes in
-//! batches of 100, blocks of 1,000 transactions:
+//! In bytes of the encoding, with the number of links; the text is base64, a third more. Validators of equal weight, of whom
+//! all sign, so much of the set changing in each epoch, and the ending by a block of 1,000 transactions. The sizes follow
+//! from the format; `the_table` in the tests measures them, and how long it takes to find the links, with the chain in
+//! memory, and to verify the proof on one thread. Times are those of an unoptimized build on a core that had other work
+//! too, so they are bounds from above:
 //!
-//! | validators | epochs before | voted | included |
-//! |---|---|---|---|
-//! | 4 | 0 | 1,258 | 996 |
-//! | 4 | 1 | 1,821 | 1,559 |
-//! | 4 | 24 | 14,770 | 14,508 |
-//! | 100 | 0 | 25,834 | 5,104 |
-//! | 100 | 1 | 30,505 | 9,775 |
-//! | 100 | 24 | 137,938 | 117,208 |
+//! | validators | changes | epochs before | bytes | links | ms to make | ms to verify |
+//! |---|---|---|---|---|---|---|
+//! | 4 | never | 1 | 1,561 | 1 | 0 | 0 |
+//! | 4 | never | 10 | 1,561 | 1 | 0 | 0 |
+//! | 4 | never | 1,000 | 1,561 | 1 | 0 | 0 |
+//! | 4 | never | 100,000 | 1,561 | 1 | 0 | 0 |
+//! | 4 | a hundredth | 1 | 1,561 | 1 | 0 | 0 |
+//! | 4 | a hundredth | 10 | 1,561 | 1 | 0 | 0 |
+//! | 4 | a hundredth | 1,000 | 15,877 | 20 | 2 | 8 |
+//! | 4 | a hundredth | 100,000 | 1,488,997 | 2,000 | 805 | 862 |
+//! | 4 | a tenth | 1 | 1,561 | 1 | 0 | 0 |
+//! | 4 | a tenth | 10 | 2,485 | 2 | 4 | 1 |
+//! | 4 | a tenth | 1,000 | 149,797 | 200 | 40 | 93 |
+//! | 4 | a tenth | 100,000 | too large | - | 3,820 | - |
+//! | 100 | never | 1 | 9,777 | 1 | 0 | 49 |
+//! | 100 | never | 10 | 9,777 | 1 | 0 | 40 |
+//! | 100 | never | 1,000 | 9,777 | 1 | 0 | 40 |
+//! | 100 | never | 100,000 | 9,777 | 1 | 0 | 39 |
+//! | 100 | a hundredth | 1 | 9,879 | 1 | 0 | 47 |
+//! | 100 | a hundredth | 10 | 10,565 | 1 | 0 | 45 |
+//! | 100 | a hundredth | 1,000 | 220,005 | 30 | 425 | 295 |
+//! | 100 | a hundredth | 100,000 | too large | - | 54,685 | - |
+//! | 100 | a tenth | 1 | 10,536 | 1 | 10 | 325 |
+//! | 100 | a tenth | 10 | 26,595 | 3 | 21 | 356 |
+//! | 100 | a tenth | 1,000 | 1,917,605 | 250 | 1,713 | 2,428 |
+//! | 100 | a tenth | 100,000 | too large | - | 10,599 | - |
 //!
-//! An epoch adds 563 bytes with 4 validators and 4,671 with 100; one after which the set changes adds 72 bytes for each
-//! member of the next set. [`FINALITY_PROOF_BYTES_MAX`] is reached after some 2,700 epochs of 100 validators.
+//! Where a tenth of 100 validators changes in each epoch [`FINALITY_PROOF_BYTES_MAX`] is reached after some 6,600 epochs,
+//! with a hundredth after some 59,300, and with a tenth of 4 after some 84,500.
 //!
 //! # Invariants
 //! - INV-PROOF-1: every byte of an accepted proof counts. Each is bound by a signature or a hash, or a rule fixes it:
 //!   no spare link, set, signer, vote, path or byte, lists in the set's order, one encoding. So whoever changes a proof
-//!   without a validator's key has one that is refused. Different quorums and other signatures by the signers themselves
-//!   are other proofs of the same.
+//!   without a validator's key has one that is refused.
 //! - INV-PROOF-2: bounds come before work, structure before signatures, and signatures link by link: a forged link costs
 //!   its verifier no more than the genuine links before it.
 
+mod anchor;
 mod error;
+mod given_set;
+mod path;
+mod quorums;
 #[cfg(test)]
 mod tests;
+mod trusted;
 mod verify;
-
-use std::cmp::Reverse;
 
 use bincode::{Decode, Encode};
 
+pub use anchor::Anchor;
 pub use error::FinalityProofError;
+pub use path::{Epochs, Path, path};
 pub use verify::{ProvedFinality, ProvedInclusion, verify, verify_with};
+
+use given_set::GivenSet;
+use quorums::Quorums;
 
 use crate::types::codec::{decode, encode};
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
 use crate::types::{
     Block, CertificateVote, ChainId, Commit, Epoch, FinalityVote, Hash, Header, Round, Signature,
-    SignerBitmap, TxId, Validator, ValidatorSet, VoteKind, merkle,
+    SignerBitmap, TxId, ValidatorSet, VoteKind, merkle,
 };
 
 /// What the encoding of a proof begins with, before its version.
 const FORMAT: &[u8] = b"timed/finality-proof";
 /// The only version there is. It also stands for the rules by which a proof is checked.
-pub const FINALITY_PROOF_VERSION: u16 = 1;
+pub const FINALITY_PROOF_VERSION: u16 = 2;
 
 /// The precommits of a quorum for one block, and no more than it takes. Height and block are those of the header that
 /// it stands beside.
@@ -82,13 +149,15 @@ pub struct QuorumCommit {
     signatures: Vec<Signature>,
 }
 
-/// How an epoch ended, and who votes in the next one.
+/// How an epoch ended, which is that of the trusted set or a later one, and who votes in the next one.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub struct EpochLink {
     header: Header,
     commit: QuorumCommit,
-    /// The members of the next epoch's set, if it is not the same again.
-    next_set: Option<Vec<Validator>>,
+    /// The set that signed, told from the trusted one, if it is another.
+    set: Option<GivenSet>,
+    /// The set of the next epoch, told from the one that signed, if it is another.
+    next_set: Option<GivenSet>,
 }
 
 /// A committed block and the way from the transaction to its header.
@@ -118,39 +187,22 @@ pub enum Ending {
 pub struct FinalityProof {
     chain_id: ChainId,
     txid: TxId,
-    /// Of epochs 0, 1, 2 and so on, up to the one before the ending's.
+    /// What it starts from; the genesis document if nothing is given.
+    anchor: Option<Anchor>,
+    /// By ascending epochs; the last one is of the epoch before the ending's.
     links: Vec<EpochLink>,
     ending: Ending,
 }
 
-/// The heaviest that reach the quorum, ties by the set's order; their places ascend. `None` if all together don't.
-fn quorum_of(places: impl Iterator<Item = usize>, set: &ValidatorSet) -> Option<Vec<usize>> {
-    let mut candidates: Vec<(Reverse<u64>, usize)> =
-        places.filter_map(|place| Some((Reverse(set.get(place)?.weight), place))).collect();
-    candidates.sort_unstable();
-    candidates.dedup();
-    let (quorum, mut weight) = (set.quorum(), 0_u64);
-    let mut chosen = Vec::new();
-    for (Reverse(member_weight), place) in candidates {
-        if weight >= quorum {
-            break;
-        }
-        weight = weight.saturating_add(member_weight);
-        chosen.push(place);
-    }
-    chosen.sort_unstable();
-    (weight >= quorum).then_some(chosen)
-}
-
 impl QuorumCommit {
-    /// The part of a commit that it takes; `None` if the commit does not fit the set or is too light.
-    fn of(commit: &Commit, set: &ValidatorSet) -> Option<Self> {
-        if !commit.signers.fits(set.len()) || commit.signers.iter().count() != commit.signatures.len() {
+    /// The part of a commit that the quorums take; `None` if the commit does not fit the set or is too light.
+    fn of(commit: &Commit, quorums: &Quorums<'_>) -> Option<Self> {
+        let members = quorums.set.len();
+        if !commit.signers.fits(members) || commit.signers.iter().count() != commit.signatures.len() {
             return None;
         }
-        let chosen = quorum_of(commit.signers.iter(), set)?;
-        let mut signers = SignerBitmap::empty(set.len());
-        chosen.iter().for_each(|place| signers.set(*place));
+        let mut signers = SignerBitmap::empty(members);
+        quorums.choose(commit.signers.iter())?.into_iter().for_each(|place| signers.set(place));
         let signed = commit.signers.iter().zip(&commit.signatures);
         let signatures =
             signed.filter(|(place, _)| signers.contains(*place)).map(|(_, signature)| *signature);
@@ -159,17 +211,22 @@ impl QuorumCommit {
 }
 
 impl EpochLink {
-    /// The link of an epoch whose last block has this header and this commit by the epoch's `set`. `None` if they don't
-    /// fit each other: what is handed in is no part of one chain.
+    /// The link of an epoch whose last block has this header and this commit, for a verifier that trusts the first of the
+    /// sets; the others are the epoch's own and the next one. `None` if they don't fit each other, so that what is handed
+    /// in is no part of one chain, or if those who signed weigh too little in the trusted set.
     #[must_use]
-    pub fn new(header: &Header, commit: &Commit, set: &ValidatorSet, next: &ValidatorSet) -> Option<Self> {
+    pub fn new(header: &Header, commit: &Commit, [trusted, set, next]: [&ValidatorSet; 3]) -> Option<Self> {
         let is_last = header.epoch_end && header.next_validators_hash == next.hash();
         if !is_last || !is_of(commit, header) || header.validators_hash != set.hash() {
             return None;
         }
-        let commit = QuorumCommit::of(commit, set)?;
-        let next_set = (next != set).then(|| next.members().to_vec());
-        Some(Self { header: header.clone(), commit, next_set })
+        let passed = Some(trusted).filter(|trusted| *trusted != set);
+        let commit = QuorumCommit::of(commit, &Quorums { set, trusted: passed })?;
+        let given = |set: &ValidatorSet, base: &ValidatorSet| {
+            if set == base { Some(None) } else { GivenSet::of(set, base).map(Some) }
+        };
+        let (set, next_set) = (given(set, trusted)?, given(next, set)?);
+        Some(Self { header: header.clone(), commit, set, next_set })
     }
 }
 
@@ -196,7 +253,7 @@ impl Ending {
         let mut placed: Vec<(usize, CertificateVote)> = votes.into_iter().filter_map(place_of).collect();
         placed.sort_by_key(|(place, _)| *place);
         placed.dedup_by_key(|(place, _)| *place);
-        let chosen = quorum_of(placed.iter().map(|(place, _)| *place), set)?;
+        let chosen = Quorums::own(set).choose(placed.iter().map(|(place, _)| *place))?;
         placed.retain(|(place, _)| chosen.binary_search(place).is_ok());
         Some(Self::Voted(placed.into_iter().map(|(_, proof)| proof).collect()))
     }
@@ -214,7 +271,7 @@ impl Ending {
         let path = merkle::path(txids.iter().map(|txid| txid.0.as_slice()), index)?;
         Some(Self::Included(Box::new(Inclusion {
             header: header.clone(),
-            commit: QuorumCommit::of(commit, set)?,
+            commit: QuorumCommit::of(commit, &Quorums::own(set))?,
             index: u32::try_from(index).ok()?,
             count: u32::try_from(txids.len()).ok()?,
             path,
@@ -226,7 +283,13 @@ impl FinalityProof {
     /// A proof of its parts. Whether it proves anything is [`verify()`]'s to say.
     #[must_use]
     pub const fn new(chain_id: ChainId, txid: TxId, links: Vec<EpochLink>, ending: Ending) -> Self {
-        Self { chain_id, txid, links, ending }
+        Self { chain_id, txid, anchor: None, links, ending }
+    }
+
+    /// The same proof for a verifier that trusts the block of this anchor, from which the links have to start.
+    #[must_use]
+    pub fn anchored(self, anchor: Anchor) -> Self {
+        Self { anchor: Some(anchor), ..self }
     }
 
     /// The canonical encoding: format, version, content.
@@ -265,9 +328,10 @@ impl FinalityProof {
         self.txid
     }
 
-    /// The epoch that its ending is of: the number of its links.
+    /// The epoch that its ending is of: the one after that of the last link.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        u64::try_from(self.links.len()).unwrap_or(u64::MAX)
+        let first = self.anchor.as_ref().map_or(0, Anchor::epoch);
+        self.links.last().map_or(first, |link| link.header.epoch.saturating_add(1))
     }
 }

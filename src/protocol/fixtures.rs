@@ -92,7 +92,7 @@ impl SignatureVerifier for Trusting {
 }
 
 /// The secret key behind an operator's public one.
-fn operator_of(key: &PublicKey) -> &'static SecretKey {
+pub(super) fn operator_of(key: &PublicKey) -> &'static SecretKey {
     static OPERATORS: LazyLock<BTreeMap<PublicKey, SecretKey>> = LazyLock::new(|| {
         let keys = (0..=u8::MAX).map(operator);
         keys.map(|secret| (secret.public(), secret)).collect()

@@ -26,8 +26,8 @@ use crate::protocol::masternodes::Receipt;
 use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{
-    Address, Amount, BlockHash, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint, Transaction,
-    TxId, ValidatorSet,
+    Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint,
+    Transaction, TxId, ValidatorSet,
 };
 
 /// A transaction, with the height of its block if it is in one.
@@ -74,6 +74,12 @@ pub enum NodeApiError {
     Storage {
         /// What failed.
         detail: String,
+    },
+    /// A block that was named is none of this chain, or not here yet.
+    #[error("this node has no block {block}")]
+    UnknownBlock {
+        /// The block.
+        block: Checkpoint,
     },
     /// The answer would be larger than anybody reads.
     #[error("{detail}")]
@@ -208,15 +214,17 @@ pub trait NodeApi: Send + Sync + 'static {
         transaction: Transaction,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>>;
     /// A proof that a transaction is final, for anybody who has the genesis document, with what it proves; `None` when this
-    /// node does not know the transaction to be final.
+    /// node does not know the transaction to be final. `from` is a block of the chain that the verifier trusts.
     fn finality_proof(
         &self,
         txid: TxId,
+        from: Option<Checkpoint>,
     ) -> BoxFuture<'_, Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError>>;
-    /// Checks such a proof against the node's own genesis document.
+    /// Checks such a proof against the node's own genesis document, or from a block that the caller trusts.
     fn verify_finality_proof(
         &self,
         proof: FinalityProof,
+        trusted: Option<Checkpoint>,
     ) -> BoxFuture<'_, Result<Result<ProvedFinality, FinalityProofError>, NodeApiError>>;
     /// Unspent outputs of an address, in ascending order of outpoints.
     fn address_utxos(

@@ -149,6 +149,10 @@ fn parameter(name: &str) -> Option<Value> {
             json!({ "type": ["string", "null"], "description": "a txid or an address, as the topic needs it" })
         }
         "subscription" => json!({ "type": "integer", "minimum": 1 }),
+        "trusted" => json!({
+            "type": "string", "pattern": "^[0-9]+:[0-9a-fA-F]{64}$",
+            "description": "a block as HEIGHT:HASH that the verifier knows to be of the chain",
+        }),
         "proof" => json!({ "description": "an answer of getfinalityproof, or its \"proof\" alone" }),
         "inputs" => json!({ "type": "array", "items": {
             "type": "object", "required": ["txid", "vout"],

@@ -105,6 +105,9 @@ pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
     let (code, reason, hint) = match failure {
         NodeApiError::Starting { .. } => (STARTING, "starting", "try again in a moment"),
         NodeApiError::Storage { .. } => (INTERNAL, "storage", "see the node's log"),
+        NodeApiError::UnknownBlock { .. } => {
+            (NOT_FOUND, "block_not_found", "`getblockhash` names this node's block of that height")
+        }
         NodeApiError::TooLarge { .. } => (INTERNAL, "too_large", "this version can't answer that"),
     };
     error(code, failure.to_string(), reason, hint)

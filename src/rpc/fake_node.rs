@@ -16,7 +16,9 @@ use super::api::{
 use super::events::{EventLog, Happened};
 use super::types::*;
 use crate::network::BanTarget;
-use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify};
+use crate::protocol::finality_proof::{
+    FinalityProof, FinalityProofError, ProvedFinality, verify, verify_with,
+};
 use crate::protocol::masternodes::{Receipt, VoidReason};
 use crate::runtime::Clock;
 use crate::runtime::logging::LoggingError;
@@ -459,7 +461,11 @@ impl NodeApi for FakeNode {
     fn finality_proof(
         &self,
         txid: TxId,
+        from: Option<Checkpoint>,
     ) -> BoxFuture<'_, Result<Option<(FinalityProof, ProvedFinality)>, NodeApiError>> {
+        if let Some(block) = from {
+            return ready(Err(NodeApiError::UnknownBlock { block })).boxed();
+        }
         let in_block = block().block.transactions.iter().any(|transaction| transaction.txid() == txid);
         let is_known = in_block || txid == TxId([7; 32]);
         let (genesis, proof) = super::finality_proof::tests::proof_of(txid);
@@ -469,9 +475,11 @@ impl NodeApi for FakeNode {
     fn verify_finality_proof(
         &self,
         proof: FinalityProof,
+        trusted: Option<Checkpoint>,
     ) -> BoxFuture<'_, Result<Result<ProvedFinality, FinalityProofError>, NodeApiError>> {
         let (genesis, _) = super::finality_proof::tests::proof();
-        ready(Ok(verify(&genesis, &proof))).boxed()
+        let verifier = crate::types::keys::SequentialVerifier;
+        ready(Ok(verify_with(&genesis, trusted.as_ref(), &proof, &verifier))).boxed()
     }
     fn address_utxos(
         &self,

@@ -22,7 +22,7 @@ use crate::protocol::finality_proof::{
     FINALITY_PROOF_VERSION, FinalityProof, FinalityProofError, ProvedFinality,
 };
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
-use crate::types::{BlockHash, ChainId, Epoch, Height, TimeMs, TxId};
+use crate::types::{BlockHash, ChainId, Checkpoint, Epoch, Height, TimeMs, TxId};
 
 /// What the text says that it is.
 pub const PROOF_FORMAT: &str = "timed finality proof";
@@ -37,6 +37,8 @@ pub struct ProvedInfo {
     pub chain_id: ChainId,
     /// The transaction.
     pub txid: TxId,
+    /// The block that the verifier has to trust; absent where the proof starts from the genesis document.
+    pub trusted: Option<Checkpoint>,
     /// The epoch in which it is final.
     pub epoch: Epoch,
     /// The block that contains it; absent when the proof is of the time before there was one.
@@ -63,6 +65,7 @@ impl From<&ProvedFinality> for ProvedInfo {
         Self {
             chain_id: proved.chain_id,
             txid: proved.txid,
+            trusted: proved.trusted,
             epoch: proved.epoch,
             height: proved.inclusion.map(|inclusion| inclusion.height),
             block_hash: proved.inclusion.map(|inclusion| inclusion.block_hash),
@@ -148,6 +151,12 @@ impl ProofTextError {
             }
             Self::Proof(FinalityProofError::ForeignChain { .. }) => {
                 "check it with the genesis document of its own network"
+            }
+            Self::Proof(FinalityProofError::NotTrusted { .. }) => {
+                "name that block as the one to trust if you know it from elsewhere, or take a proof from the genesis document"
+            }
+            Self::Proof(FinalityProofError::NotFromTrusted { .. }) => {
+                "ask for a proof that starts from the block, or name none"
             }
             Self::OtherSummary | Self::Proof(_) => {
                 "do not rely on it; ask a node that you trust for the transaction's status"
@@ -235,8 +244,12 @@ impl ProofText {
 }
 
 /// `getfinalityproof`.
-pub(super) async fn get(node: Arc<dyn NodeApi>, txid: TxId) -> Result<FinalityProofInfo, ErrorObjectOwned> {
-    if let Some((proof, proved)) = node.finality_proof(txid).await.map_err(of_node)? {
+pub(super) async fn get(
+    node: Arc<dyn NodeApi>,
+    txid: TxId,
+    from: Option<Checkpoint>,
+) -> Result<FinalityProofInfo, ErrorObjectOwned> {
+    if let Some((proof, proved)) = node.finality_proof(txid, from).await.map_err(of_node)? {
         // Megabytes after years: not on a worker of the runtime.
         let text = tokio::task::spawn_blocking(move || FinalityProofInfo::of(&proof, &proved)).await;
         return text
@@ -289,10 +302,14 @@ fn refused(problem: &ProofTextError) -> ErrorObjectOwned {
 }
 
 /// `verifyfinalityproof`.
-pub(super) async fn check(node: Arc<dyn NodeApi>, given: Value) -> Result<ProvedInfo, ErrorObjectOwned> {
+pub(super) async fn check(
+    node: Arc<dyn NodeApi>,
+    given: Value,
+    trusted: Option<Checkpoint>,
+) -> Result<ProvedInfo, ErrorObjectOwned> {
     let failed = |problem: ProofTextError| refused(&problem);
     let text = ProofText::of_value(given).map_err(failed)?;
-    let verdict = node.verify_finality_proof(text.proof.clone()).await.map_err(of_node)?;
+    let verdict = node.verify_finality_proof(text.proof.clone(), trusted).await.map_err(of_node)?;
     let proved = verdict.map_err(|problem| failed(problem.into()))?;
     text.compare(&proved).map_err(failed)
 }

@@ -72,7 +72,7 @@ fn the_text_is_read_in_each_of_its_forms() {
 fn whatever_the_text_says_has_to_be_what_the_proof_proves() {
     let value = serde_json::to_value(info()).unwrap();
     let members: Vec<String> = value["proves"].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(members.len(), 11);
+    assert_eq!(members.len(), 12);
     for member in members {
         let mut changed = value.clone();
         changed["proves"][&member] = match &value["proves"][&member] {
@@ -127,8 +127,9 @@ fn what_is_no_proof_is_named() {
         (judge("aGVsbG8=").unwrap_err(), "not_a_proof"),
         (judge(&"A".repeat(PROOF_TEXT_BYTES_MAX + 1)).unwrap_err(), "proof_too_large"),
         (with("format", json!("timed block")), "malformed_proof"),
-        (with("version", json!(2)), "unknown_proof_version"),
-        (with("version", json!("1")), "malformed_proof"),
+        (with("version", json!(1)), "unknown_proof_version"),
+        (with("version", json!(3)), "unknown_proof_version"),
+        (with("version", json!("2")), "malformed_proof"),
         (with("proof", json!(7)), "malformed_proof"),
         (with("proof", json!("not base64")), "malformed_proof"),
     ] {

@@ -37,7 +37,7 @@ use super::receipt;
 use super::types::{MethodHelp, ResourceInfo, TransactionInfo, ValidatorsInfo};
 use crate::runtime::config::RpcRole;
 use crate::runtime::nearest::suggestion;
-use crate::types::{MasternodeId, TxId};
+use crate::types::{Checkpoint, MasternodeId, TxId};
 
 pub use super::call::{ADDRESS_UTXOS_MAX, Context};
 pub use super::limits::{FINALIZED_EVENTS_MAX, WAIT_MS_MAX};
@@ -332,34 +332,37 @@ pub static METHODS: [Method; 62] = [
     ),
     Method::read(
         "getfinalityproof",
-        &["txid"],
-        "A proof that a transaction is final, which anybody can check with the genesis document alone: `timed verify-proof`",
+        &["txid", "trusted?"],
+        "A proof that a transaction is final, which anybody can check with the genesis document alone, or from a block that is trusted, \"HEIGHT:HASH\": `timed verify-proof`",
         |call| {
             answer(async move {
                 let txid = call.required::<TxId>(0)?;
-                finality_proof::get(call.node, txid).await
+                let trusted = call.optional::<Checkpoint>(1)?;
+                finality_proof::get(call.node, txid, trusted).await
             })
         },
     ).large(),
     Method::read(
         "getreceipt",
-        &["txid"],
-        "A receipt of a final payment: who got how much, with which memo, and the proof; `timed verify-receipt` checks it",
+        &["txid", "trusted?"],
+        "A receipt of a final payment: who got how much, with which memo, and the proof of getfinalityproof; `timed verify-receipt` checks it",
         |call| {
             answer(async move {
                 let txid = call.required::<TxId>(0)?;
-                receipt::get_receipt(call.node, txid).await
+                let trusted = call.optional::<Checkpoint>(1)?;
+                receipt::get_receipt(call.node, txid, trusted).await
             })
         },
     ).large(),
     Method::read(
         "verifyfinalityproof",
-        &["proof"],
-        "Checks an answer of getfinalityproof, or its \"proof\" alone, against this node's genesis document; what it proves. `timed verify-proof` takes those above 1 MiB too",
+        &["proof", "trusted?"],
+        "Checks an answer of getfinalityproof, or its \"proof\" alone, against this node's genesis document, or from a block that is trusted; what it proves. `timed verify-proof` takes those above 1 MiB too",
         |call| {
             answer(async move {
                 let given = call.required::<Value>(0)?;
-                finality_proof::check(call.node, given).await
+                let trusted = call.optional::<Checkpoint>(1)?;
+                finality_proof::check(call.node, given, trusted).await
             })
         },
     ).large(),

@@ -2,14 +2,15 @@
 //! loads nothing from elsewhere.
 //!
 //! ```text
-//!   explorer.js: ways and lists --> address.js, transaction.js: one of each --> check.js --> receipt.js --> proof.js --> blake3.js
+//!   explorer.js: ways and lists --> address.js, transaction.js: one of each --> check.js --> receipt.js
 //!              \--> feed.js: blocks and payments as they come --> node.js: calls, subscriptions
+//!   receipt.js --> proof.js, genesis.js --> bytes.js --> blake3.js
 //!   all of them --> draw.js: elements and charts
 //! ```
 //!
 //! # Place
 //! `rpc/http.rs` serves it beside JSON-RPC, on the same address. The texts stand in `rpc/page/`; nothing builds them.
-//! `tests/vectors` runs proof.js in a browser, `tests/e2e/page.rs` all of it.
+//! `tests/vectors` runs proof.js and what it needs in a browser, `tests/e2e/page.rs` all of it.
 //!
 //! # Invariants
 //! - INV-PAGE-1: the browser is told to load, run and ask nothing but what this address serves, and to let no other page
@@ -26,7 +27,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, kind and content.
-const FILES: [(&str, &str, &str); 12] = [
+const FILES: [(&str, &str, &str); 14] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/explorer.css", "text/css; charset=utf-8", include_str!("page/explorer.css")),
     ("/explorer.js", SCRIPT, include_str!("page/explorer.js")),
@@ -38,6 +39,8 @@ const FILES: [(&str, &str, &str); 12] = [
     ("/check.js", SCRIPT, include_str!("page/check.js")),
     ("/receipt.js", SCRIPT, include_str!("page/receipt.js")),
     ("/proof.js", SCRIPT, include_str!("page/proof.js")),
+    ("/genesis.js", SCRIPT, include_str!("page/genesis.js")),
+    ("/bytes.js", SCRIPT, include_str!("page/bytes.js")),
     ("/blake3.js", SCRIPT, include_str!("page/blake3.js")),
 ];
 

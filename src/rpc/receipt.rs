@@ -25,7 +25,7 @@ use super::types::{OutputInfo, TransactionInfo};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::types::codec::{decode, encode};
 use crate::types::limits::TRANSACTION_BYTES_MAX;
-use crate::types::{GenesisDocument, Network, Transaction, TxId};
+use crate::types::{Checkpoint, GenesisDocument, Network, Transaction, TxId};
 
 /// What the text says that it is.
 pub const RECEIPT_FORMAT: &str = "timed payment receipt";
@@ -142,6 +142,12 @@ impl ReceiptError {
             Self::Proof(FinalityProofError::ForeignChain { .. }) => {
                 "check it with the genesis document of its own network"
             }
+            Self::Proof(FinalityProofError::NotTrusted { .. }) => {
+                "name that block as the one to trust if you know it from elsewhere, or take a receipt from the genesis document"
+            }
+            Self::Proof(FinalityProofError::NotFromTrusted { .. }) => {
+                "ask for a receipt that starts from the block, or name none"
+            }
             Self::OtherTransaction { .. } | Self::OtherSummary | Self::Proof(_) => {
                 "do not rely on it; ask the payer for another one, or a node that you trust for the payment"
             }
@@ -192,8 +198,9 @@ pub fn check(
 pub(super) async fn get_receipt(
     node: Arc<dyn NodeApi>,
     txid: TxId,
+    from: Option<Checkpoint>,
 ) -> Result<PaymentReceipt, ErrorObjectOwned> {
-    let Some((proof, proved)) = node.finality_proof(txid).await.map_err(of_node)? else {
+    let Some((proof, proved)) = node.finality_proof(txid, from).await.map_err(of_node)? else {
         return Err(why_none(&*node, txid).await);
     };
     let (transaction, _) = node.transaction(txid).await.map_err(of_node)?.ok_or_else(|| {

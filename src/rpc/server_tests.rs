@@ -252,6 +252,15 @@ async fn masternodes_and_what_became_of_their_transactions_are_told() {
     assert_eq!((&evidence[0]["burned"], &evidence[0]["block_height"]), (&json!(50), &json!(1)));
 }
 
+/// A proof that lacks nothing but its votes.
+fn light_proof() -> String {
+    use crate::protocol::finality_proof::{Ending, FinalityProof};
+    let (genesis, proof) = finality_proof::tests::proof();
+    let none = Ending::Voted(Vec::new());
+    let light = FinalityProof::new(genesis.chain_id(), proof.txid(), Vec::new(), none);
+    base64::encode(&light.to_bytes())
+}
+
 #[tokio::test]
 async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
@@ -263,16 +272,8 @@ async fn errors_have_code_reason_and_hint() {
         vec![output()],
         Vec::new(),
     );
-    // Valid but for its last vote.
-    let (_, proof) = finality_proof::tests::proof();
-    let none = crate::protocol::finality_proof::Ending::Voted(Vec::new());
-    let light = crate::protocol::finality_proof::FinalityProof::new(
-        finality_proof::tests::proof().0.chain_id(),
-        proof.txid(),
-        Vec::new(),
-        none,
-    );
-    let light = base64::encode(&light.to_bytes());
+    let light = light_proof();
+    let block = format!("1:{zero}");
     for (method, params, code, reason) in [
         ("getblockhash", json!([9]), -8, "height_out_of_range"),
         ("getblock", json!([zero]), -5, "block_not_found"),
@@ -308,11 +309,15 @@ async fn errors_have_code_reason_and_hint() {
         ("getaddresshistory", json!([devnet, 10, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
         ("getfinalityproof", json!([7]), -8, "bad_parameter"),
+        ("getfinalityproof", json!([zero, "7"]), -8, "bad_parameter"),
+        ("getfinalityproof", json!([zero, block]), -5, "block_not_found"),
+        ("getreceipt", json!([zero, block]), -5, "block_not_found"),
+        ("verifyfinalityproof", json!([light, block]), -26, "not_from_trusted"),
         ("verifyfinalityproof", json!([]), -32_602, "bad_parameters"),
         ("verifyfinalityproof", json!(["zz"]), -8, "malformed_proof"),
         (
             "verifyfinalityproof",
-            json!([{ "format": "timed finality proof", "version": 2 }]),
+            json!([{ "format": "timed finality proof", "version": 1 }]),
             -8,
             "unknown_proof_version",
         ),

@@ -135,7 +135,7 @@ pub struct Mark {
 }
 
 /// What keys and values look like. It changes when a program of an older version would misread them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const KEY_FORMAT: &[u8] = b"format";
 const KEY_MARK: &[u8] = b"mark";
 const KEY_HIGHEST: &[u8] = b"highest";
@@ -271,6 +271,18 @@ impl Index {
     /// # Errors
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn epoch_end(&self, epoch: Epoch) -> Result<Option<(Height, Hash)>, StorageError> {
+        Ok(self.epoch_record(epoch)?.map(|(height, set, _)| (height, set)))
+    }
+
+    /// The name of an epoch's last block; `None` until the epoch has ended.
+    ///
+    /// # Errors
+    /// Those of the store, [`StorageError::IndexMalformed`].
+    pub fn epoch_end_hash(&self, epoch: Epoch) -> Result<Option<BlockHash>, StorageError> {
+        Ok(self.epoch_record(epoch)?.map(|(_, _, block)| block))
+    }
+
+    fn epoch_record(&self, epoch: Epoch) -> Result<Option<(Height, Hash, BlockHash)>, StorageError> {
         self.get(Tree::Epoch, &epoch_key(epoch))
     }
 
@@ -607,7 +619,7 @@ fn rest(change: &IndexChange, changes: &mut Vec<WindowChange>) {
             let key = [set_key(&hash).as_slice(), &piece.to_be_bytes()].concat();
             put(Tree::Epoch, key, bytes.to_vec());
         }
-        put(Tree::Epoch, epoch_key(*epoch), encode(&(change.height, hash)));
+        put(Tree::Epoch, epoch_key(*epoch), encode(&(change.height, hash, change.block_hash)));
     }
     for evidence in &change.evidence {
         put(Tree::Evidence, evidence_key(evidence), encode(evidence));

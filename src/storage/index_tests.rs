@@ -93,6 +93,7 @@ fn assert_holds(index: &Index, height: Height) {
         assert_eq!(index.transaction(&txid(block)).unwrap(), Some((block, 1)));
         let next_set = set(block);
         assert_eq!(index.epoch_end(block).unwrap(), Some((block, next_set.hash())));
+        assert_eq!(index.epoch_end_hash(block).unwrap(), Some(BlockHash(txid(block).0)));
         assert_eq!(index.validator_set(&next_set.hash()).unwrap().as_ref(), Some(&*next_set));
         let unspent = |index: &Index, output| index.utxo(&made(block, output).0).unwrap();
         assert_eq!(index.receipt(&txid(block)).unwrap().as_ref(), change(block).receipts.first());

@@ -27,6 +27,7 @@
 pub mod address;
 pub mod amount;
 pub mod block;
+pub mod checkpoint;
 pub mod codec;
 pub mod evidence;
 pub mod fork;
@@ -49,6 +50,7 @@ pub mod vote;
 pub use address::{Address, Network};
 pub use amount::Amount;
 pub use block::{Block, BlockBlueprint, Commit, CommittedBlock, Header, SignerBitmap};
+pub use checkpoint::Checkpoint;
 pub use evidence::Evidence;
 pub use genesis::{ChainParameters, GenesisDocument};
 pub use hash::{BatchRoot, BlockHash, ChainId, Hash, KeyHash, MasternodeId, StateDigest, TxId};

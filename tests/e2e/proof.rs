@@ -11,7 +11,7 @@ use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
 
 /// A block comes every two seconds and a proof takes milliseconds: one of so many payments is proved before its block.
 const ATTEMPTS: u8 = 8;
-/// Epochs that ended before the payment: so many links has its proof.
+/// Epochs that ended before the payment; its proof passes over some of them.
 const EPOCHS: u64 = 2;
 
 /// Somebody with the program and the genesis document, in a directory of its own.

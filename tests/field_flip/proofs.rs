@@ -3,6 +3,7 @@
 use timed::protocol::finality_proof::{Ending, EpochLink, FinalityProof, verify};
 use timed::types::{FinalityVote, VoteBatch, VoteKind};
 
+use crate::far_proof::far_proof;
 use crate::story::{Story, secret_of};
 
 #[test]
@@ -14,7 +15,7 @@ fn finality_proofs() {
         let ends = story.steps.iter().filter(|step| step.block.header.epoch_end);
         let link = |step: &crate::story::Step| {
             let (set, next) = (step.state.validators(), step.outcome.state.validators());
-            EpochLink::new(&step.block.header, &step.commit, set, next).unwrap()
+            EpochLink::new(&step.block.header, &step.commit, [set, set, next]).unwrap()
         };
         ends.map(link).collect::<Vec<_>>()
     };
@@ -27,8 +28,9 @@ fn finality_proofs() {
     let voted = Ending::voted(txid, epoch, set.members().iter().map(vote), set).unwrap();
     let included = Ending::included(txid, &last.block, &last.commit, set).unwrap();
     assert_eq!(links().len(), 2);
-    for ending in [voted, included] {
-        let bytes = FinalityProof::new(chain_id, txid, links(), ending).to_bytes();
+    let each_epoch = [voted, included].map(|ending| FinalityProof::new(chain_id, txid, links(), ending));
+    for proof in each_epoch.into_iter().chain([far_proof(&story)]) {
+        let bytes = proof.to_bytes();
         let accepted = |bytes: &[u8]| {
             FinalityProof::from_bytes(bytes).is_ok_and(|proof| verify(&story.genesis, &proof).is_ok())
         };

@@ -930,11 +930,118 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "set_that_comes_back_misread",
+        name: "link_without_the_trusted_quorum",
+        file: "src/protocol/finality_proof/verify.rs",
+        old: "if weight < quorum {\n            return Err(FinalityProofError::TrustedTooLight",
+        new: "if weight < quorum && weight == u64::MAX {\n            return Err(FinalityProofError::TrustedTooLight",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::forged::a_quorum_of_a_set_that_nobody_knows_is_not_enough",
+        ],
+    },
+    Mutant {
+        name: "trust_by_the_weights_of_the_signing_set",
+        file: "src/protocol/finality_proof/quorums.rs",
+        old: "known.map_or(0, |(_, known)| known.weight)",
+        new: "known.map_or(0, |_| member.weight)",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::forged::trust_is_weighed_by_the_weights_of_the_trusted_set",
+        ],
+    },
+    Mutant {
+        name: "keys_that_stand_twice",
+        file: "src/protocol/finality_proof/given_set.rs",
+        old: "ids.len() == set.len() && keys.len() == set.len()",
+        new: "ids.len() == set.len() && !keys.is_empty()",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::forged::a_key_or_a_masternode_that_stands_twice_counts_for_nothing",
+        ],
+    },
+    Mutant {
+        name: "any_set_in_the_epoch_that_is_trusted",
+        file: "src/protocol/finality_proof/verify.rs",
+        old: "if epoch == self.epoch {\n            self.check_set(header)?;\n        }",
+        new: "if epoch == self.epoch && self.before.is_some() {\n            self.check_set(header)?;\n        }",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::forged::who_votes_in_the_epoch_of_the_trusted_set_is_known",
+        ],
+    },
+    Mutant {
+        name: "passed_epochs_without_blocks",
+        file: "src/protocol/finality_proof/verify.rs",
+        old: "passed.saturating_mul(2)",
+        new: "passed.saturating_mul(0)",
+        caught_by: &["--lib protocol::finality_proof::tests::forged::epochs_heights_and_times_ascend"],
+    },
+    Mutant {
+        name: "times_that_stand_still",
+        file: "src/protocol/finality_proof/verify.rs",
+        old: "if header.time <= self.time {",
+        new: "if header.time < self.time {",
+        caught_by: &["--lib protocol::finality_proof::tests::forged::epochs_heights_and_times_ascend"],
+    },
+    Mutant {
+        name: "spare_links_accepted",
+        file: "src/protocol/finality_proof/verify.rs",
+        old: "before.reaches(&own, &commit)",
+        new: "before.hash == own.hash",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::forged::a_link_is_spare_if_the_set_before_it_does_for_the_next_one",
+        ],
+    },
+    Mutant {
+        name: "a_signer_spare_for_one_quorum_only",
+        file: "src/protocol/finality_proof/quorums.rs",
+        old: "self.own >= needed.own && self.trusted >= needed.trusted",
+        new: "self.own >= needed.own",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::forged::a_signer_that_breaks_neither_quorum_is_spare",
+            "--lib protocol::finality_proof::tests::parts::trimming_for_two_sets_reaches_both_with_none_to_spare",
+        ],
+    },
+    Mutant {
+        name: "spare_links_built",
+        file: "src/protocol/finality_proof/path.rs",
+        old: "let Some(longer) = reach(epochs, &before.from, step.end)? else { break };",
+        new: "let Some(longer) = reach(epochs, &before.from, step.end)?.filter(|_| bytes == 0) else { break };",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::long_ways::a_link_that_a_longer_one_makes_spare_is_taken_out",
+        ],
+    },
+    Mutant {
+        name: "a_block_trusted_by_its_height_alone",
+        file: "src/protocol/finality_proof/verify.rs",
+        old: "if named != Some(&found) {",
+        new: "if named.map(|named| named.height) != Some(found.height) {",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::anchors::only_the_block_that_the_verifier_names_is_started_from",
+        ],
+    },
+    Mutant {
+        name: "any_end_of_the_past",
+        file: "src/protocol/finality_proof/anchor.rs",
+        old: "if !past.is_below(header) {",
+        new: "if !past.is_below(header) && past.path.is_empty() {",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::anchors::only_the_ends_to_which_the_trusted_block_commits_are_started_from",
+        ],
+    },
+    Mutant {
+        name: "links_that_lead_on_from_the_past",
+        file: "src/protocol/finality_proof/anchor.rs",
+        old: "if let Some(link) = links.first() {",
+        new: "if let Some(link) = links.get(1) {",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::anchors::no_link_leads_on_from_an_epoch_before_the_trusted_block",
+        ],
+    },
+    Mutant {
+        name: "precommits_of_the_next_block_overlooked",
         file: "src/consensus/proof_builder.rs",
-        old: "(set, set_hash) = (next, next_hash);",
-        new: "set = next;",
-        caught_by: &["--lib consensus::tests::proofs::a_set_that_was_there_before_is_proved_like_any_other"],
+        old: "fuller.into_iter().chain([commit.clone()])",
+        new: "fuller.into_iter().take(0).chain([commit.clone()])",
+        caught_by: &[
+            "--lib consensus::tests::proofs::the_precommits_that_the_next_block_has_pass_over_epochs_too",
+        ],
     },
     Mutant {
         name: "intervals_count_from_the_start",

@@ -41,7 +41,7 @@ impl Checker {
     ) -> ProvedFinality {
         *self.proved.entry(proof.to_bytes()).or_insert_with_key(|bytes| {
             let read = FinalityProof::from_bytes(bytes).expect("a proof is read as it was written");
-            verify_with(genesis, &read, verifier).expect("what a node proves holds")
+            verify_with(genesis, None, &read, verifier).expect("what a node proves holds")
         })
     }
 
@@ -55,7 +55,7 @@ impl Checker {
     ) {
         // In the same step a block may have taken it.
         let Some(votes) = running.consensus.finality().final_votes(&txid) else { return };
-        match running.prover.voted(txid, &votes) {
+        match running.prover.voted(None, txid, &votes) {
             Ok(proof) => {
                 let proved = self.check(genesis, &proof, verifier);
                 assert_eq!((proved.txid, proved.epoch, proved.inclusion), (txid, votes.epoch, None));
@@ -75,7 +75,7 @@ impl Checker {
         verifier: &dyn SignatureVerifier,
     ) {
         let committed = running.log.reader().read_committed(height).expect("the log reads").expect("a block");
-        let proof = running.prover.included(txid, &committed).expect("a proof").expect("it is there");
+        let proof = running.prover.included(None, txid, &committed).expect("a proof").expect("it is there");
         let proved = self.check(genesis, &proof, verifier);
         let inclusion = proved.inclusion.expect("the proof shows the block");
         assert_eq!((proved.txid, inclusion.height), (txid, height));

@@ -1,5 +1,7 @@
 // Runs the explorer's check of proofs over what the test gives it, and sends back what came out. The test judges.
-import { followPath, hash, ofHex, parseGenesis, ProofError, toHex, verifyProof, verifyText } from "/proof.js";
+import { followPath, hash, ofHex, ProofError, toHex } from "/bytes.js";
+import { parseGenesis } from "/genesis.js";
+import { verifyProof, verifyText } from "/proof.js";
 
 const given = await (await fetch("/given.json")).json();
 
@@ -30,8 +32,8 @@ async function all() {
       const { chainId, set } = parseGenesis(text);
       return { chain_id: toHex(chainId), ids: set.map(({ id }) => toHex(id)) };
     }),
-    texts: await each(given.texts, (text) => verifyText(genesis, text)),
-    proofs: await each(given.proofs, (bytes) => verifyProof(genesis, ofHex(bytes))),
+    texts: await each(given.texts, ({ text, trusted }) => verifyText(genesis, text, trusted)),
+    proofs: await each(given.proofs, ({ bytes, trusted }) => verifyProof(genesis, ofHex(bytes), trusted)),
   };
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::forged::{self, Forged};
+use crate::forged::{self, Forged, Started};
 use crate::{PROOFS, digest, hex, list, plain, text, vectors};
 
 /// A browser takes seconds on a busy machine; only one that hangs comes near it.
@@ -32,10 +32,12 @@ impl Drop for Process {
     }
 }
 
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 6] = [
     ("/", "text/html", include_str!("browser.html")),
     ("/browser.js", "text/javascript", include_str!("browser.js")),
     ("/proof.js", "text/javascript", include_str!("../../src/rpc/page/proof.js")),
+    ("/genesis.js", "text/javascript", include_str!("../../src/rpc/page/genesis.js")),
+    ("/bytes.js", "text/javascript", include_str!("../../src/rpc/page/bytes.js")),
     ("/blake3.js", "text/javascript", include_str!("../../src/rpc/page/blake3.js")),
 ];
 
@@ -124,20 +126,28 @@ fn changed_bytes(bytes: &[u8]) -> impl Iterator<Item = (String, Vec<u8>)> {
 }
 
 /// Proofs that have to be refused, and why.
-fn altered() -> Vec<(String, Vec<u8>)> {
-    let mut altered: Vec<(String, Vec<u8>)> =
-        FORGED.broken.iter().cloned().map(|(rule, bytes)| (rule.to_owned(), bytes)).collect();
+fn altered() -> Vec<(String, Started)> {
+    let mut altered: Vec<(String, Started)> =
+        FORGED.broken.iter().cloned().map(|(rule, started)| (rule.to_owned(), started)).collect();
     for proof in list(&PROOFS.1["proofs"]) {
-        let bytes = hex(&proof["bytes"]);
-        altered.extend(changed_bytes(&bytes));
-        altered.push(("a byte less".to_owned(), bytes[..bytes.len() - 1].to_vec()));
-        altered.push(("a byte more".to_owned(), [&bytes[..], &[0]].concat()));
+        let (bytes, trusted) = (hex(&proof["bytes"]), trusted_of(&proof["json"]));
+        let started = |bytes: Vec<u8>| Started { bytes, trusted: trusted.clone() };
+        altered.extend(changed_bytes(&bytes).map(|(change, bytes)| (change, started(bytes))));
+        altered.push(("a byte less".to_owned(), started(bytes[..bytes.len() - 1].to_vec())));
+        altered.push(("a byte more".to_owned(), started([&bytes[..], &[0]].concat())));
+        let other = if trusted.is_some() { None } else { Some(format!("1:{}", "00".repeat(32))) };
+        altered.push(("another block is trusted".to_owned(), Started { bytes, trusted: other }));
     }
     altered
 }
 
-/// Texts that have to be refused: each says something else than its proof.
-fn altered_texts(json: &Value) -> Vec<(String, String)> {
+/// The block from which the proof of a text starts, if it is not the document.
+fn trusted_of(json: &Value) -> Option<String> {
+    json["proves"]["trusted"].as_str().map(str::to_owned)
+}
+
+/// Texts that have to be refused, with the block that is trusted: each says something else than its proof.
+fn altered_texts(json: &Value) -> Vec<(String, Value)> {
     let mut texts = Vec::new();
     for name in json["proves"].as_object().unwrap().keys() {
         for value in [json!(7), json!("7"), Value::Null] {
@@ -152,7 +162,7 @@ fn altered_texts(json: &Value) -> Vec<(String, String)> {
         texts.push((format!("no {name}"), other.to_string()));
     }
     for (name, value) in
-        [("format", json!("timed payment receipt")), ("version", json!(2)), ("note", json!(1))]
+        [("format", json!("timed payment receipt")), ("version", json!(1)), ("note", json!(1))]
     {
         let mut other = json.clone();
         other[name] = value;
@@ -160,7 +170,8 @@ fn altered_texts(json: &Value) -> Vec<(String, String)> {
     }
     texts.push(("blanks in base64".to_owned(), format!("{} =", text(&json["proof"]))));
     texts.push(("nothing".to_owned(), String::new()));
-    texts
+    let trusted = trusted_of(json);
+    texts.into_iter().map(|(change, text)| (change, json!({ "text": text, "trusted": trusted }))).collect()
 }
 
 /// Documents that have to be refused, or start another chain.
@@ -178,8 +189,8 @@ fn other_documents(document: &str) -> Vec<String> {
 
 struct Given {
     documents: Vec<(String, String)>,
-    altered: Vec<(String, Vec<u8>)>,
-    texts: Vec<(String, String)>,
+    altered: Vec<(String, Started)>,
+    texts: Vec<(String, Value)>,
     /// What the page made of it.
     result: Option<Value>,
 }
@@ -202,14 +213,14 @@ static GIVEN: LazyLock<Given> = LazyLock::new(|| {
         .map(|document| (document.to_owned(), plain_chain_id(document)))
         .collect::<Vec<_>>();
     let proofs = list(&PROOFS.1["proofs"]);
-    let texts: Vec<(String, String)> =
-        proofs.iter().flat_map(|proof| altered_texts(&proof["json"])).collect();
+    let texts: Vec<(String, Value)> = proofs.iter().flat_map(|proof| altered_texts(&proof["json"])).collect();
     let altered = altered();
-    let good = proofs.iter().map(|proof| text(&proof["bytes"]).to_owned());
-    let (whole, bare) = (
-        proofs.iter().map(|proof| proof["json"].to_string()),
-        proofs.iter().map(|proof| text(&proof["json"]["proof"]).to_owned()),
-    );
+    let good =
+        proofs.iter().map(|proof| json!({ "bytes": proof["bytes"], "trusted": trusted_of(&proof["json"]) }));
+    let started = |one: &Started| json!({ "bytes": hex::encode(&one.bytes), "trusted": one.trusted });
+    let of_text = |json: &Value, text: &str| json!({ "text": text, "trusted": trusted_of(json) });
+    let whole = proofs.iter().map(|proof| of_text(&proof["json"], &proof["json"].to_string()));
+    let bare = proofs.iter().map(|proof| of_text(&proof["json"], text(&proof["json"]["proof"])));
     let paths: Vec<Value> = paths().into_iter().map(|(given, _)| given).collect();
     let given = json!({
         "document": document,
@@ -217,7 +228,7 @@ static GIVEN: LazyLock<Given> = LazyLock::new(|| {
         "paths": paths,
         "documents": documents.iter().map(|(document, _)| document.clone()).chain(other_documents(document)).collect::<Vec<_>>(),
         "texts": whole.chain(bare).chain(texts.iter().map(|(_, text)| text.clone())).collect::<Vec<_>>(),
-        "proofs": good.chain(altered.iter().map(|(_, bytes)| hex::encode(bytes))).chain(FORGED.good.iter().map(hex::encode)).collect::<Vec<_>>(),
+        "proofs": good.chain(altered.iter().map(|(_, one)| started(one))).chain(FORGED.good.iter().map(started)).collect::<Vec<_>>(),
     });
     let result = run(&given);
     Given { documents, altered, texts, result }

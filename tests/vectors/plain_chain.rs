@@ -108,6 +108,14 @@ impl Document {
         integer(self.0.get("parameters").unwrap(), "block_transactions_max")
     }
 
+    pub fn max_validators(&self) -> u64 {
+        integer(self.0.get("parameters").unwrap(), "max_validators")
+    }
+
+    pub fn time_ms(&self) -> u64 {
+        integer(&self.0, "time_ms")
+    }
+
     // -- section 7: the first set -------------------------------------------------------------------------------------
 
     fn weight_of(&self, collateral: u64) -> u64 {

@@ -15,6 +15,7 @@ pub struct Header {
     pub epoch_end: bool,
     pub time: u64,
     pub tx_root: Digest,
+    pub epoch_ends_root: Digest,
     pub validators_hash: Digest,
     pub next_validators_hash: Digest,
 }
@@ -30,6 +31,7 @@ struct QuorumCommit {
 pub struct Proved {
     pub chain_id: Digest,
     pub txid: Digest,
+    pub trusted: Option<String>,
     pub epoch: u64,
     pub block: Option<(u64, Digest, u64)>,
     pub signers: u64,
@@ -80,7 +82,7 @@ impl<'a> Reader<'a> {
             (self.u64()?, self.u32()?, self.u64()?, self.flag()?, self.u64()?);
         let (_parent, _commit): (Digest, Digest) = (self.array()?, self.array()?);
         let tx_root = self.array()?;
-        let (_evidence, _ends, _state): (Digest, Digest, Digest) =
+        let (_evidence, epoch_ends_root, _state): (Digest, Digest, Digest) =
             (self.array()?, self.array()?, self.array()?);
         let (validators_hash, next_validators_hash) = (self.array()?, self.array()?);
         let _proposer: Digest = self.array()?;
@@ -93,6 +95,7 @@ impl<'a> Reader<'a> {
             epoch_end,
             time,
             tx_root,
+            epoch_ends_root,
             validators_hash,
             next_validators_hash,
         })
@@ -103,6 +106,22 @@ impl<'a> Reader<'a> {
     }
     fn member(&mut self) -> Result<Member, String> {
         Ok(Member { id: self.array()?, key: self.array()?, weight: self.u64()? })
+    }
+    fn anchor(&mut self) -> Result<Option<Anchor>, String> {
+        if !self.flag()? {
+            return Ok(None);
+        }
+        let header = self.header()?;
+        let past = if self.flag()? { Some((self.header()?, self.list(Self::array)?)) } else { None };
+        Ok(Some(Anchor { header, past, set: self.given()? }))
+    }
+    fn given(&mut self) -> Result<Option<Given>, String> {
+        if !self.flag()? {
+            return Ok(None);
+        }
+        let kept = self.list(Self::u8)?;
+        let added = self.list(|reader| Ok((usize::from(reader.u8()?), reader.member()?)))?;
+        Ok(Some(Given { kept, added }))
     }
 }
 
@@ -117,57 +136,155 @@ fn ensure(holds: bool, rule: &str) -> Result<(), String> {
 
 struct Walk {
     chain_id: Digest,
+    members_max: u64,
     epoch: u64,
     height: u64,
+    time: u64,
     set: Vec<Member>,
+    /// The set that was trusted before the last link.
+    before: Option<Vec<Member>>,
+}
+
+fn bits(bitmap: &[u8]) -> Vec<usize> {
+    (0..bitmap.len() * 8).filter(|place| bitmap[place / 8] >> (place % 8) & 1 == 1).collect()
+}
+
+/// What the members in these places of `set` weigh in `trusted`, one by one.
+fn weights_in(trusted: &[Member], set: &[Member], places: &[usize]) -> Vec<u64> {
+    let weight =
+        |place: &usize| trusted.iter().find(|one| one.key == set[*place].key).map_or(0, |one| one.weight);
+    places.iter().map(weight).collect()
+}
+
+/// Those in these places are a quorum of each of the sets, and none of them is spare.
+fn weigh(set: &[Member], places: &[usize], sets: &[&[Member]]) -> Result<(u64, u64), String> {
+    let weights: Vec<Vec<u64>> = sets.iter().map(|one| weights_in(one, set, places)).collect();
+    let enough = |spare: Option<usize>| {
+        sets.iter().zip(&weights).all(|(one, weights)| {
+            weights.iter().sum::<u64>() - spare.map_or(0, |spare| weights[spare]) >= quorum(one)
+        })
+    };
+    ensure(enough(None), "less than a quorum")?;
+    ensure(!(0..places.len()).any(|nth| enough(Some(nth))), "a spare signer")?;
+    Ok((places.len() as u64, places.iter().map(|place| set[*place].weight).sum()))
+}
+
+/// A block that is trusted, an epoch's end below it, and a set.
+struct Anchor {
+    header: Header,
+    past: Option<(Header, Vec<Digest>)>,
+    set: Option<Given>,
+}
+
+/// A set as a proof gives it.
+struct Given {
+    kept: Vec<u8>,
+    added: Vec<(usize, Member)>,
+}
+
+/// The set of this hash: `base`, or what is given.
+fn set_of(
+    wanted: &Digest,
+    base: &[Member],
+    given: Option<Given>,
+    members_max: u64,
+) -> Result<Vec<Member>, String> {
+    ensure((set_hash(base) == *wanted) == given.is_none(), "a set is missing or repeated")?;
+    let Some(Given { kept, added }) = given else { return Ok(base.to_vec()) };
+    let kept_places = bits(&kept);
+    ensure(kept.len() == base.len().div_ceil(8), "a bitmap of another length")?;
+    ensure(kept_places.iter().all(|place| *place < base.len()), "a bit beyond the set")?;
+    let mut set: Vec<Member> = kept_places.iter().map(|place| base[*place].clone()).collect();
+    for (nth, (place, member)) in added.iter().enumerate() {
+        ensure(*place <= set.len() && (nth == 0 || added[nth - 1].0 < *place), "not in its place")?;
+        set.insert(*place, member.clone());
+    }
+    ensure(!set.is_empty() && set.len() as u64 <= members_max, "a set of another size")?;
+    let (mut from, mut places) = (0, Vec::new());
+    for (place, member) in set.iter().enumerate() {
+        match base[from..].iter().position(|other| other == member) {
+            Some(found) => from += found + 1,
+            None => places.push(place),
+        }
+    }
+    ensure(places.iter().eq(added.iter().map(|(place, _)| place)), "not the one form of a set")?;
+    ensure(set_hash(&set) == *wanted, "another set")?;
+    for (nth, one) in set.iter().enumerate() {
+        ensure(
+            set[..nth].iter().all(|other| other.id != one.id && other.key != one.key),
+            "one stands twice",
+        )?;
+    }
+    Ok(set)
 }
 
 impl Walk {
     fn check_header(&self, header: &Header) -> Result<(), String> {
         ensure(header.chain_id == self.chain_id, "another chain")?;
-        ensure(header.epoch == self.epoch, "another epoch")?;
-        ensure(header.height >= self.height + 1 + u64::from(header.epoch_end), "too low")?;
-        ensure(header.validators_hash == set_hash(&self.set), "another set")
+        ensure(header.epoch >= self.epoch, "an epoch that has passed")?;
+        let least = self.height + 2 * (header.epoch - self.epoch) + 1 + u64::from(header.epoch_end);
+        ensure(header.height >= least, "too low")?;
+        ensure(header.time > self.time, "not later")?;
+        ensure(header.epoch > self.epoch || header.validators_hash == set_hash(&self.set), "another set")
     }
 
-    fn weigh(&self, places: &[usize]) -> Result<(u64, u64), String> {
-        let weights = || places.iter().map(|place| self.set[*place].weight);
-        let (sum, lightest) = (weights().sum::<u64>(), weights().min().unwrap_or(0));
-        ensure(sum >= quorum(&self.set), "less than the quorum")?;
-        ensure(sum - lightest < quorum(&self.set), "a spare signer")?;
-        Ok((places.len() as u64, sum))
-    }
-
-    fn check_commit(&self, header: &Header, commit: &QuorumCommit) -> Result<(u64, u64), String> {
-        let members = self.set.len();
-        ensure(commit.signers.len() == members.div_ceil(8), "a bitmap of another length")?;
-        let bit = |place: usize| commit.signers[place / 8] >> (place % 8) & 1 == 1;
-        let places: Vec<usize> = (0..commit.signers.len() * 8).filter(|place| bit(*place)).collect();
-        ensure(places.iter().all(|place| *place < members), "a bit beyond the set")?;
+    fn check_commit(
+        &self,
+        header: &Header,
+        commit: &QuorumCommit,
+        set: &[Member],
+        before: Option<&[Member]>,
+    ) -> Result<(u64, u64), String> {
+        ensure(commit.signers.len() == set.len().div_ceil(8), "a bitmap of another length")?;
+        let places = bits(&commit.signers);
+        ensure(places.iter().all(|place| *place < set.len()), "a bit beyond the set")?;
         ensure(places.len() == commit.signatures.len(), "not one signature for each bit")?;
-        let weighed = self.weigh(&places)?;
-        let place = Place { epoch: self.epoch, height: header.height, round: commit.round };
+        let is_trusted = set_hash(set) == set_hash(&self.set);
+        let both: [&[Member]; 2] = [set, &self.set];
+        let weighed = weigh(set, &places, if is_trusted { &both[..1] } else { &both })?;
+        let reaches = |one: &[Member]| {
+            set_hash(one) == set_hash(set) || weights_in(one, set, &places).iter().sum::<u64>() >= quorum(one)
+        };
+        ensure(!before.is_some_and(reaches), "a spare link")?;
+        let place = Place { epoch: header.epoch, height: header.height, round: commit.round };
         let hash = block_hash(&header.bytes);
         let digest = block_vote_digest(&self.chain_id, "precommit", &place, Some(&hash));
         for (place, signature) in places.iter().zip(&commit.signatures) {
-            ensure(holds(&self.set[*place].key, &digest, signature), "a precommit that does not hold")?;
+            ensure(holds(&set[*place].key, &digest, signature), "a precommit that does not hold")?;
         }
         Ok(weighed)
     }
 
+    /// Starts from a block that is trusted.
+    fn start(&mut self, Anchor { header, past, set }: Anchor, links: u64) -> Result<(), String> {
+        ensure(header.chain_id == self.chain_id, "another chain")?;
+        let naming = match &past {
+            Some((end, path)) => {
+                let root = follow_path(&block_hash(&end.bytes), end.epoch, header.epoch, path);
+                ensure(root == Some((header.epoch_ends_root, end.epoch)), "not below the trusted block")?;
+                ensure(links == 0, "a link from the past")?;
+                end
+            }
+            None => &header,
+        };
+        self.set = set_of(&naming.validators_hash, &self.set, set, self.members_max)?;
+        (self.epoch, self.height) = (naming.epoch, 2 * naming.epoch);
+        if links > 0 {
+            (self.height, self.time) = (header.height.saturating_sub(2), header.time.saturating_sub(1));
+        }
+        Ok(())
+    }
+
     fn link(&mut self, reader: &mut Reader<'_>) -> Result<(), String> {
         let (header, commit) = (reader.header()?, reader.commit()?);
-        let next = if reader.flag()? { Some(reader.list(Reader::member)?) } else { None };
+        let (own, next) = (reader.given()?, reader.given()?);
         ensure(header.epoch_end, "not the epoch's end")?;
         self.check_header(&header)?;
-        self.check_commit(&header, &commit)?;
-        let repeats = header.next_validators_hash == header.validators_hash;
-        ensure(repeats == next.is_none(), "the next set is missing or repeated")?;
-        if let Some(next) = next {
-            ensure(set_hash(&next) == header.next_validators_hash, "another next set")?;
-            self.set = next;
-        }
-        (self.height, self.epoch) = (header.height, self.epoch + 1);
+        let set = set_of(&header.validators_hash, &self.set, own, self.members_max)?;
+        let next = set_of(&header.next_validators_hash, &set, next, self.members_max)?;
+        self.check_commit(&header, &commit, &set, self.before.as_deref())?;
+        self.before = Some(std::mem::replace(&mut self.set, next));
+        (self.epoch, self.height, self.time) = (header.epoch + 1, header.height, header.time);
         Ok(())
     }
 
@@ -188,17 +305,34 @@ impl Walk {
             let digest = batch_digest(&self.chain_id, &head);
             ensure(holds(&self.set[place].key, &digest, &signature), "a batch that does not hold")?;
         }
-        self.weigh(&places)
+        weigh(&self.set, &places, &[&self.set])
     }
 }
 
-pub fn check(document: &Document, bytes: &[u8]) -> Result<Proved, String> {
+/// `trusted` is a block by height and hash, as text.
+pub fn check(document: &Document, trusted: Option<&str>, bytes: &[u8]) -> Result<Proved, String> {
     let mut reader = Reader(bytes.strip_prefix(b"timed/finality-proof").ok_or("no proof")?);
-    ensure(reader.u16()? == 1, "another version")?;
+    ensure(reader.u16()? == 2, "another version")?;
     let (chain_id, txid): (Digest, Digest) = (reader.array()?, reader.array()?);
     ensure(chain_id == document.chain_id(), "another chain")?;
-    let mut walk = Walk { chain_id, epoch: 0, height: 0, set: document.set() };
-    for _ in 0..reader.u64()? {
+    let mut walk = Walk {
+        chain_id,
+        members_max: document.max_validators(),
+        epoch: 0,
+        height: 0,
+        time: document.time_ms(),
+        set: document.set(),
+        before: None,
+    };
+    let anchor = reader.anchor()?;
+    let name = |header: &Header| format!("{}:{}", header.height, hex::encode(block_hash(&header.bytes)));
+    let found = anchor.as_ref().map(|anchor| name(&anchor.header));
+    ensure(found.as_deref() == trusted, "another start")?;
+    let links = reader.u64()?;
+    if let Some(anchor) = anchor {
+        walk.start(anchor, links)?;
+    }
+    for _ in 0..links {
         walk.link(&mut reader)?;
     }
     let (block, (signers, signed_weight)) = match reader.u32()? {
@@ -207,11 +341,12 @@ pub fn check(document: &Document, bytes: &[u8]) -> Result<Proved, String> {
             let (header, commit) = (reader.header()?, reader.commit()?);
             let (index, count, path) = (reader.u32()?, reader.u32()?, reader.list(Reader::array)?);
             walk.check_header(&header)?;
+            ensure(header.epoch == walk.epoch, "another epoch")?;
             ensure(count <= document.block_transactions_max(), "too many transactions")?;
             let end = follow_path(&txid, index, count, &path);
             ensure(end == Some((header.tx_root, index)), "not in the block, or not there first")?;
             let block = (header.height, block_hash(&header.bytes), header.time);
-            (Some(block), walk.check_commit(&header, &commit)?)
+            (Some(block), walk.check_commit(&header, &commit, &walk.set, None)?)
         }
         other => return Err(format!("unknown ending {other}")),
     };
@@ -219,6 +354,7 @@ pub fn check(document: &Document, bytes: &[u8]) -> Result<Proved, String> {
     Ok(Proved {
         chain_id,
         txid,
+        trusted: found,
         epoch: walk.epoch,
         block,
         signers,

@@ -1,10 +1,14 @@
 //! Finality proofs as the crate makes them, of a chain in which sets change and blocks are final.
 
 use serde_json::{Value, json};
-use timed::protocol::finality_proof::{Ending, EpochLink, FinalityProof, verify};
+use timed::protocol::finality_proof::{Anchor, Ending, EpochLink, FinalityProof, verify_with};
 use timed::rpc::finality_proof::FinalityProofInfo;
-use timed::types::{CertificateVote, FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind};
+use timed::types::keys::SequentialVerifier;
+use timed::types::{
+    CertificateVote, Checkpoint, FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind, merkle,
+};
 
+use crate::far_proof::far_proof;
 use crate::story::{Step, Story, secret_of};
 
 /// A payment of the last block, and what proves it.
@@ -57,24 +61,44 @@ impl Paid {
     }
 }
 
-/// Of the last block's first payment: by votes, and by its block.
+/// Of the last block's first payment: by votes, by its block, by a block of a later epoch, which a link passes over to, and
+/// for who trusts a block of the epoch before; and of an earlier payment, for who trusts the last block.
 pub fn vectors() -> Value {
     let paid = Paid::of_the_story();
-    let text = |ending: &Ending| {
-        let proof = paid.proof(&paid.links, ending.clone());
-        let proved = verify(&paid.genesis, &proof).unwrap();
-        let info = FinalityProofInfo::of(&proof, &proved);
+    let text = |proof: &FinalityProof, trusted: Option<Checkpoint>| {
+        let proved = verify_with(&paid.genesis, trusted.as_ref(), proof, &SequentialVerifier).unwrap();
+        let info = FinalityProofInfo::of(proof, &proved);
         json!({ "bytes": hex::encode(proof.to_bytes()), "json": info })
     };
+    let [voted, included] =
+        [&paid.voted, &paid.included].map(|ending| paid.proof(&paid.links, ending.clone()));
+    let story = Story::tell();
+    let far = far_proof(&story);
+    // From the last but one block of epoch 1, whose set is another one than the document's.
+    let (first, block) = (&story.steps[0].state, &story.steps[5]);
+    let anchor = Anchor::new(&block.block.header, block.state.validators(), first.validators()).unwrap();
+    let anchored = paid.proof(&paid.links[1..], paid.included.clone()).anchored(anchor);
+    let trusted = Some(Checkpoint::of(&block.block.header));
+    // A payment of the epoch before, from the chain's last block.
+    let ends: Vec<&Step> = story.steps.iter().filter(|step| step.block.header.epoch_end).collect();
+    let names: Vec<_> = ends.iter().map(|step| step.block.header.hash()).collect();
+    let path = merkle::path(names.iter().map(|name| name.0.as_slice()), 1).unwrap();
+    let (header, end) = (&story.steps.last().unwrap().block.header, &ends[1]);
+    let set = end.state.validators();
+    let anchor = Anchor::past(header, (&end.block.header, path), set, first.validators()).unwrap();
+    let txid = block.block.transactions[0].txid();
+    let ending = Ending::included(txid, &block.block, &block.commit, set).unwrap();
+    let past = FinalityProof::new(paid.genesis.chain_id(), txid, Vec::new(), ending).anchored(anchor);
+    let last = Some(Checkpoint::of(header));
     json!({
         "document": paid.genesis.to_toml().unwrap(),
-        "proofs": [text(&paid.voted), text(&paid.included)],
+        "proofs": [text(&voted, None), text(&included, None), text(&far, None), text(&anchored, trusted), text(&past, last)],
     })
 }
 
 fn link(step: &Step) -> EpochLink {
     let (set, next) = (step.state.validators(), step.outcome.state.validators());
-    EpochLink::new(&step.block.header, &step.commit, set, next).unwrap()
+    EpochLink::new(&step.block.header, &step.commit, [set, set, next]).unwrap()
 }
 
 /// Base64 with padding (RFC 4648, section 4).

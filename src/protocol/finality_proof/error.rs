@@ -8,7 +8,7 @@ use crate::protocol::commit::CommitError;
 use crate::types::codec::CodecError;
 use crate::types::genesis::GenesisError;
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
-use crate::types::{ChainId, Epoch, Hash, Height, MasternodeId, TxId};
+use crate::types::{ChainId, Checkpoint, Epoch, Hash, Height, MasternodeId, TimeMs, TxId};
 
 /// Why a finality proof proves nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -45,11 +45,37 @@ pub enum FinalityProofError {
         /// The one named.
         found: ChainId,
     },
-    /// A set without members, or with more than the chain's parameters allow.
-    #[error("the set after epoch {epoch} has {members} members; it may have 1 to {max}")]
-    SetSize {
-        /// The epoch that the link ends.
+    /// It starts from a block that the verifier did not name.
+    #[error("it starts from block {found}, which has to be known to be of the chain by other means")]
+    NotTrusted {
+        /// The block.
+        found: Checkpoint,
+    },
+    /// It starts from the genesis document, and the verifier named a block to start from.
+    #[error("it starts from the genesis document, and not from block {named}")]
+    NotFromTrusted {
+        /// The block that was named.
+        named: Checkpoint,
+    },
+    /// The trusted block's header does not commit to an epoch's end that is given.
+    #[error("block {height} is none of those to which the trusted block commits as ends of earlier epochs")]
+    NotInHistory {
+        /// The block.
+        height: Height,
+    },
+    /// A link leads on from an epoch's end before the trusted block, which would do for it.
+    #[error("a link to block {height} leads on from epoch {epoch}, which ended before the trusted block")]
+    LinkFromPast {
+        /// The epoch.
         epoch: Epoch,
+        /// The link's block.
+        height: Height,
+    },
+    /// A set without members, or with more than the chain's parameters allow.
+    #[error("a set that is given with block {height} has {members} members; it may have 1 to {max}")]
+    SetSize {
+        /// The link's block.
+        height: Height,
         /// Members given.
         members: usize,
         /// Members, at most.
@@ -63,11 +89,19 @@ pub enum FinalityProofError {
         /// Members of a set, at most.
         max: u32,
     },
-    /// A header is not of the epoch that its place calls for: a link is missing, spare or out of order.
+    /// A block is not of the epoch that the links lead to: one is missing or spare.
     #[error("a block of epoch {found} stands where one of epoch {expected} is needed")]
     WrongEpoch {
-        /// The epoch that follows.
+        /// The epoch that follows the links.
         expected: Epoch,
+        /// The header's.
+        found: Epoch,
+    },
+    /// Epochs don't ascend: a link is of an epoch before that of the trusted set.
+    #[error("a link of epoch {found} stands where the set of epoch {least} is trusted")]
+    EpochTooLow {
+        /// The epoch of the trusted set.
+        least: Epoch,
         /// The header's.
         found: Epoch,
     },
@@ -87,7 +121,17 @@ pub enum FinalityProofError {
         /// The header's.
         found: Height,
     },
-    /// A header names another set than the one that the links lead to.
+    /// Times don't ascend.
+    #[error("block {height} has the time {found} ms, which is not later than {before} ms before it")]
+    TimeTooLow {
+        /// The block.
+        height: Height,
+        /// The time of what comes before it, in milliseconds.
+        before: TimeMs,
+        /// The header's.
+        found: TimeMs,
+    },
+    /// A header names another set than the one that votes in its epoch.
     #[error("block {height} was voted on by set {found}, not by {expected}")]
     WrongValidatorsHash {
         /// The block.
@@ -97,27 +141,57 @@ pub enum FinalityProofError {
         /// The header's.
         found: Hash,
     },
-    /// The set changes, and the members of the next one are not given.
-    #[error("the set changes after epoch {epoch}, and the proof does not say to which one")]
+    /// A header names a set that the verifier does not have, and the proof does not give it.
+    #[error("block {height} names a set that the proof does not give")]
     SetMissing {
-        /// The epoch that the link ends.
-        epoch: Epoch,
+        /// The link's block.
+        height: Height,
     },
-    /// The set stays the same, and its members are given again.
-    #[error("the set stays the same after epoch {epoch}, and the proof repeats it")]
+    /// A set is given that the verifier has.
+    #[error("a set is given with block {height} that is the one before it again")]
     SetRepeated {
-        /// The epoch that the link ends.
-        epoch: Epoch,
+        /// The link's block.
+        height: Height,
     },
-    /// The members given are not those of the next set.
-    #[error("the set given after epoch {epoch} is {found}, not {expected}")]
-    WrongNextSet {
-        /// The epoch that the link ends.
-        epoch: Epoch,
+    /// A set is not given in its one form, or fits no set before it.
+    #[error("a set is given with block {height} in another form than its one")]
+    SetNotCanonical {
+        /// The link's block.
+        height: Height,
+    },
+    /// The set given is not the one that the header names.
+    #[error("the set given with block {height} is {found}, not {expected}")]
+    WrongSet {
+        /// The link's block.
+        height: Height,
         /// The hash in the header.
         expected: Hash,
         /// The hash of the members.
         found: Hash,
+    },
+    /// A masternode or a key stands in a given set twice.
+    #[error("a masternode or a key stands twice in the set given with block {height}")]
+    SetNotDistinct {
+        /// The link's block.
+        height: Height,
+    },
+    /// Those who signed are no quorum of the trusted set.
+    #[error(
+        "the signers of block {height} weigh {weight} in the set that is trusted, less than its quorum of {quorum}"
+    )]
+    TrustedTooLight {
+        /// The block.
+        height: Height,
+        /// Their weight by the keys and weights of the trusted set.
+        weight: u64,
+        /// What it takes.
+        quorum: u64,
+    },
+    /// The set that was trusted before the link before would do for this one.
+    #[error("the link before block {height} is spare: the set that was trusted before it reaches this block")]
+    SpareLink {
+        /// The block of the link after the spare one.
+        height: Height,
     },
     /// A commit does not prove its block.
     #[error("the commit of block {height}: {error}")]
@@ -127,17 +201,13 @@ pub enum FinalityProofError {
         /// Which rule of commits is broken.
         error: CommitError,
     },
-    /// A commit's quorum stands without its lightest signer.
-    #[error("the commit of block {height} weighs {weight}: one of {lightest} is spare, {quorum} is enough")]
+    /// The others reach the same quorums without this signer.
+    #[error("the commit of block {height} has {validator} to spare")]
     SpareSigner {
         /// The block.
         height: Height,
-        /// The weight of all that signed.
-        weight: u64,
-        /// The weight of the lightest.
-        lightest: u64,
-        /// What it takes.
-        quorum: u64,
+        /// Who could be left out.
+        validator: MasternodeId,
     },
     /// More transactions than a block may have, or a place outside of them.
     #[error("place {index} among {count} transactions can't be; a block has at most {max}")]
@@ -233,15 +303,25 @@ impl FinalityProofError {
             Self::NotCanonical => "proof_not_canonical",
             Self::Genesis(_) => "invalid_genesis",
             Self::ForeignChain { .. } => "foreign_chain",
+            Self::NotTrusted { .. } => "not_trusted",
+            Self::NotFromTrusted { .. } => "not_from_trusted",
+            Self::NotInHistory { .. } => "not_in_history",
+            Self::LinkFromPast { .. } => "link_from_past",
             Self::SetSize { .. } => "set_size",
             Self::TooManyVotes { .. } => "too_many_votes",
             Self::WrongEpoch { .. } => "wrong_epoch",
+            Self::EpochTooLow { .. } => "epoch_too_low",
             Self::NotEpochEnd { .. } => "not_epoch_end",
             Self::HeightTooLow { .. } => "height_too_low",
+            Self::TimeTooLow { .. } => "time_too_low",
             Self::WrongValidatorsHash { .. } => "wrong_validators_hash",
             Self::SetMissing { .. } => "set_missing",
             Self::SetRepeated { .. } => "set_repeated",
-            Self::WrongNextSet { .. } => "wrong_next_set",
+            Self::SetNotCanonical { .. } => "set_not_canonical",
+            Self::WrongSet { .. } => "wrong_set",
+            Self::SetNotDistinct { .. } => "set_not_distinct",
+            Self::TrustedTooLight { .. } => "trusted_too_light",
+            Self::SpareLink { .. } => "spare_link",
             Self::Commit { error, .. } => match error {
                 CommitError::BadSignature { .. } => "bad_commit_signature",
                 CommitError::TooLight { .. } => "commit_too_light",

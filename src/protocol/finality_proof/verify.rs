@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use super::{Ending, EpochLink, FinalityProof, FinalityProofError, Inclusion, QuorumCommit};
+use super::anchor::Start;
+use super::quorums::Quorums;
+use super::trusted::Trusted;
+use super::{Anchor, Ending, EpochLink, FinalityProof, FinalityProofError, Inclusion, QuorumCommit};
 use crate::protocol::commit::{check_commit, check_commit_shape};
 use crate::protocol::state::LedgerState;
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
-    BlockHash, CertificateVote, ChainId, ChainParameters, Commit, Epoch, FinalityVote, GenesisDocument, Hash,
-    Header, Height, SignatureVerifier, TimeMs, TxId, ValidatorSet, VoteKind, merkle,
+    BlockHash, CertificateVote, ChainId, ChainParameters, Checkpoint, Commit, Epoch, FinalityVote,
+    GenesisDocument, Header, Height, SignatureVerifier, TimeMs, TxId, ValidatorSet, VoteKind, merkle,
 };
 
 /// The block that a proof shows to contain its transaction.
@@ -32,6 +35,8 @@ pub struct ProvedFinality {
     pub chain_id: ChainId,
     /// The transaction.
     pub txid: TxId,
+    /// The block that the verifier trusted; `None` where the proof starts from the genesis document.
+    pub trusted: Option<Checkpoint>,
     /// The epoch in which it is final.
     pub epoch: Epoch,
     /// The block that contains it, if the proof shows one; otherwise some block does by the epoch's end.
@@ -56,15 +61,17 @@ pub fn verify(
     genesis: &GenesisDocument,
     proof: &FinalityProof,
 ) -> Result<ProvedFinality, FinalityProofError> {
-    verify_with(genesis, proof, &SequentialVerifier)
+    verify_with(genesis, None, proof, &SequentialVerifier)
 }
 
-/// The same with the caller's verifier of signatures.
+/// The same with the caller's verifier of signatures. Where the caller trusts a block, the proof has to start from that
+/// one: it would otherwise rely on keys of which the caller does not want to know.
 ///
 /// # Errors
 /// The first rule that is broken.
 pub fn verify_with(
     genesis: &GenesisDocument,
+    trusted: Option<&Checkpoint>,
     proof: &FinalityProof,
     verifier: &dyn SignatureVerifier,
 ) -> Result<ProvedFinality, FinalityProofError> {
@@ -75,14 +82,21 @@ pub fn verify_with(
     }
     let parameters = state.parameters();
     check_bounds(proof, parameters)?;
-    let mut walk = Walk {
-        chain_id: expected,
-        verifier,
-        epoch: 0,
-        height: 0,
-        set_hash: state.validators().hash(),
-        set: Arc::clone(state.validators()),
+    let first = Trusted { hash: state.validators().hash(), set: Arc::clone(state.validators()) };
+    let start = Start { epoch: 0, height: 0, time: genesis.time_ms };
+    let (start, set) = match (&proof.anchor, trusted) {
+        (None, None) => (start, first),
+        (None, Some(named)) => return Err(FinalityProofError::NotFromTrusted { named: *named }),
+        (Some(anchor), named) => {
+            let found = anchor.checkpoint();
+            if named != Some(&found) {
+                return Err(FinalityProofError::NotTrusted { found });
+            }
+            anchor.check(&expected, start, &first, &proof.links)?
+        }
     };
+    let Start { epoch, height, time } = start;
+    let mut walk = Walk { chain_id: expected, verifier, epoch, height, time, trusted: set, before: None };
     for link in &proof.links {
         walk.follow(link)?;
     }
@@ -97,23 +111,29 @@ pub fn verify_with(
     Ok(ProvedFinality {
         chain_id: expected,
         txid: proof.txid,
+        trusted: trusted.copied(),
         epoch: walk.epoch,
         inclusion,
         signers: shown.signers,
-        validators: walk.set.len(),
+        validators: walk.trusted.set.len(),
         signed_weight: shown.weight,
-        quorum: walk.set.quorum(),
-        total_weight: walk.set.total_weight(),
+        quorum: walk.trusted.set.quorum(),
+        total_weight: walk.trusted.set.total_weight(),
     })
 }
 
 fn check_bounds(proof: &FinalityProof, parameters: &ChainParameters) -> Result<(), FinalityProofError> {
     let max = parameters.max_validators;
     let exceeds = |count: usize| u32::try_from(count).map_or(true, |count| count > max);
-    for (epoch, link) in (0_u64..).zip(&proof.links) {
-        let Some(members) = link.next_set.as_ref().map(Vec::len) else { continue };
+    let of_anchor = proof.anchor.iter().flat_map(Anchor::given);
+    let of_links = proof
+        .links
+        .iter()
+        .flat_map(|link| link.set.iter().chain(&link.next_set).map(|given| (link.header.height, given)));
+    for (height, given) in of_anchor.chain(of_links) {
+        let members = given.len();
         if members == 0 || exceeds(members) {
-            return Err(FinalityProofError::SetSize { epoch, members, max });
+            return Err(FinalityProofError::SetSize { height, members, max });
         }
     }
     match &proof.ending {
@@ -140,66 +160,84 @@ fn weigh(set: &ValidatorSet, places: impl Iterator<Item = usize>) -> (u64, u64) 
 struct Walk<'a> {
     chain_id: ChainId,
     verifier: &'a dyn SignatureVerifier,
-    /// The epoch of `set`.
+    /// The epoch in which the trusted set votes.
     epoch: Epoch,
     /// The last block of the epoch before; 0 in epoch 0.
     height: Height,
-    set: Arc<ValidatorSet>,
-    set_hash: Hash,
+    /// Its time; the document's in epoch 0.
+    time: TimeMs,
+    trusted: Trusted,
+    /// The set that was trusted before the last link.
+    before: Option<Trusted>,
 }
 
 impl Walk<'_> {
     fn follow(&mut self, link: &EpochLink) -> Result<(), FinalityProofError> {
-        let (header, epoch) = (&link.header, self.epoch);
+        let header = &link.header;
+        let (epoch, height) = (header.epoch, header.height);
         if !header.epoch_end {
-            return Err(FinalityProofError::NotEpochEnd { epoch, height: header.height });
+            return Err(FinalityProofError::NotEpochEnd { epoch, height });
         }
         self.check_header(header)?;
-        let expected = header.next_validators_hash;
-        let next = match &link.next_set {
-            None if expected == self.set_hash => Arc::clone(&self.set),
-            None => return Err(FinalityProofError::SetMissing { epoch }),
-            Some(_) if expected == self.set_hash => return Err(FinalityProofError::SetRepeated { epoch }),
-            Some(members) => Arc::new(ValidatorSet::new(members.clone())),
-        };
-        if !Arc::ptr_eq(&next, &self.set) {
-            let found = next.hash();
-            if found != expected {
-                return Err(FinalityProofError::WrongNextSet { epoch, expected, found });
-            }
+        // Who votes in the epoch of the trusted set is known.
+        if epoch == self.epoch {
+            self.check_set(header)?;
         }
-        self.check_commit(header, &link.commit)?;
-        self.set = next;
-        self.set_hash = expected;
-        self.height = header.height;
+        let own = self.trusted.or_given(height, header.validators_hash, link.set.as_ref())?;
+        let next = own.or_given(height, header.next_validators_hash, link.next_set.as_ref())?;
+        let passed = Some(&*self.trusted.set).filter(|_| own.hash != self.trusted.hash);
+        let commit = self.check_signers(header, &link.commit, &Quorums { set: &own.set, trusted: passed })?;
+        if self.before.as_ref().is_some_and(|before| before.reaches(&own, &commit)) {
+            return Err(FinalityProofError::SpareLink { height });
+        }
+        self.check_signatures(header, &commit, &own.set)?;
+        self.before = Some(std::mem::replace(&mut self.trusted, next));
+        (self.height, self.time) = (height, header.time);
         self.epoch = epoch.saturating_add(1);
         Ok(())
     }
 
-    /// Everything that a block's place in the chain says about its header.
+    /// Everything that a block's place in the chain says about its header, but for its set.
     fn check_header(&self, header: &Header) -> Result<(), FinalityProofError> {
+        let height = header.height;
         if header.chain_id != self.chain_id {
             let (expected, found) = (self.chain_id, header.chain_id);
             return Err(FinalityProofError::ForeignChain { expected, found });
         }
-        if header.epoch != self.epoch {
-            let (expected, found) = (self.epoch, header.epoch);
-            return Err(FinalityProofError::WrongEpoch { expected, found });
-        }
+        let Some(passed) = header.epoch.checked_sub(self.epoch) else {
+            return Err(FinalityProofError::EpochTooLow { least: self.epoch, found: header.epoch });
+        };
         // A block that ends its epoch has a parent in it.
-        let least = self.height.saturating_add(1).saturating_add(u64::from(header.epoch_end));
-        if header.height < least {
-            return Err(FinalityProofError::HeightTooLow { least, found: header.height });
+        let of_passed = passed.saturating_mul(2);
+        let own = if header.epoch_end { 2 } else { 1 };
+        let least = self.height.saturating_add(of_passed).saturating_add(own);
+        if height < least {
+            return Err(FinalityProofError::HeightTooLow { least, found: height });
         }
-        if header.validators_hash != self.set_hash {
-            let (expected, found) = (self.set_hash, header.validators_hash);
-            return Err(FinalityProofError::WrongValidatorsHash { height: header.height, expected, found });
+        if header.time <= self.time {
+            return Err(FinalityProofError::TimeTooLow { height, before: self.time, found: header.time });
         }
         Ok(())
     }
 
-    fn check_commit(&self, header: &Header, given: &QuorumCommit) -> Result<Shown, FinalityProofError> {
-        let (height, hash, set) = (header.height, header.hash(), self.set.as_ref());
+    /// That the trusted set voted on a block.
+    fn check_set(&self, header: &Header) -> Result<(), FinalityProofError> {
+        let (height, expected, found) = (header.height, self.trusted.hash, header.validators_hash);
+        if found == expected {
+            Ok(())
+        } else {
+            Err(FinalityProofError::WrongValidatorsHash { height, expected, found })
+        }
+    }
+
+    /// All rules for a commit but the signatures themselves.
+    fn check_signers(
+        &self,
+        header: &Header,
+        given: &QuorumCommit,
+        quorums: &Quorums<'_>,
+    ) -> Result<Commit, FinalityProofError> {
+        let (height, hash) = (header.height, header.hash());
         let commit = Commit {
             height,
             round: given.round,
@@ -207,16 +245,29 @@ impl Walk<'_> {
             signers: given.signers.clone(),
             signatures: given.signatures.clone(),
         };
-        let broken = |error| FinalityProofError::Commit { height, error };
-        check_commit_shape(set, height, hash, &commit).map_err(broken)?;
-        let quorum = set.quorum();
-        let (weight, lightest) = weigh(set, commit.signers.iter());
-        if weight.saturating_sub(lightest) >= quorum {
-            return Err(FinalityProofError::SpareSigner { height, weight, lightest, quorum });
+        check_commit_shape(quorums.set, height, hash, &commit)
+            .map_err(|error| FinalityProofError::Commit { height, error })?;
+        let (weight, quorum) = (quorums.weigh(commit.signers.iter()).trusted, quorums.needed().trusted);
+        if weight < quorum {
+            return Err(FinalityProofError::TrustedTooLight { height, weight, quorum });
         }
-        check_commit(&self.chain_id, (self.epoch, set), (height, hash), &commit, self.verifier)
-            .map_err(broken)?;
-        Ok(Shown { signers: commit.signatures.len(), weight })
+        if let Some(spare) = quorums.spare(&commit.signers.iter().collect::<Vec<_>>()) {
+            let validator = quorums.set.get(spare).map(|member| member.id).unwrap_or_default();
+            return Err(FinalityProofError::SpareSigner { height, validator });
+        }
+        Ok(commit)
+    }
+
+    fn check_signatures(
+        &self,
+        header: &Header,
+        commit: &Commit,
+        set: &ValidatorSet,
+    ) -> Result<Shown, FinalityProofError> {
+        let (height, hash) = (header.height, header.hash());
+        check_commit(&self.chain_id, (header.epoch, set), (height, hash), commit, self.verifier)
+            .map_err(|error| FinalityProofError::Commit { height, error })?;
+        Ok(Shown { signers: commit.signatures.len(), weight: commit.weight(set) })
     }
 
     fn check_inclusion(
@@ -227,6 +278,11 @@ impl Walk<'_> {
     ) -> Result<Shown, FinalityProofError> {
         let Inclusion { header, commit, index, count, path } = inclusion;
         self.check_header(header)?;
+        if header.epoch != self.epoch {
+            let (expected, found) = (self.epoch, header.epoch);
+            return Err(FinalityProofError::WrongEpoch { expected, found });
+        }
+        self.check_set(header)?;
         let (height, index, count) = (header.height, *index, *count);
         if index >= count || u64::from(count) > max {
             return Err(FinalityProofError::NoSuchPlace { index, count, max });
@@ -239,10 +295,13 @@ impl Walk<'_> {
         if end.first_index != place {
             return Err(FinalityProofError::PlaceNotFirst { height });
         }
-        self.check_commit(header, commit)
+        let set = &*self.trusted.set;
+        let commit = self.check_signers(header, commit, &Quorums::own(set))?;
+        self.check_signatures(header, &commit, set)
     }
 
     fn check_votes(&self, txid: TxId, votes: &[CertificateVote]) -> Result<Shown, FinalityProofError> {
+        let set = &*self.trusted.set;
         let vote = FinalityVote { kind: VoteKind::Final, txid };
         let mut places: Vec<usize> = Vec::with_capacity(votes.len());
         let mut checks = Vec::with_capacity(votes.len());
@@ -253,7 +312,7 @@ impl Walk<'_> {
                 let (expected, found) = (self.epoch, header.epoch);
                 return Err(FinalityProofError::WrongVoteEpoch { expected, found });
             }
-            let member = self.set.index_of(&validator).and_then(|place| Some((place, self.set.get(place)?)));
+            let member = set.index_of(&validator).and_then(|place| Some((place, set.get(place)?)));
             let Some((place, member)) = member else {
                 return Err(FinalityProofError::UnknownVoter { validator });
             };
@@ -267,8 +326,8 @@ impl Walk<'_> {
             places.push(place);
             checks.push(header.signature_check(&self.chain_id, member.key));
         }
-        let quorum = self.set.quorum();
-        let (weight, lightest) = weigh(&self.set, places.iter().copied());
+        let quorum = set.quorum();
+        let (weight, lightest) = weigh(set, places.iter().copied());
         if weight < quorum {
             return Err(FinalityProofError::VotesTooLight { weight, quorum });
         }

@@ -3,7 +3,9 @@
 
 import { call, RpcError } from "./node.js";
 import { addressLink, amount, button, count, h, many, section, table, txLink } from "./draw.js";
-import { parseGenesis, ProofError, toHex, unable, verifyText } from "./proof.js";
+import { ProofError, toHex } from "./bytes.js";
+import { parseGenesis } from "./genesis.js";
+import { unable, verifyText } from "./proof.js";
 import { verifyReceipt } from "./receipt.js";
 
 // A genesis document with a hundred masternodes and many allocations stays far below it.
@@ -41,7 +43,8 @@ export async function judge(file, prove) {
         + `${proved.height === null ? ", by votes" : `, in block ${count(proved.height)}`}, signed by ${proved.signers} of `
         + `${many(proved.validators, "masternode")} with weight ${count(proved.signed_weight)} of ${count(proved.total_weight)}, `
         + `${count(proved.quorum)} needed.`,
-      more: `Checked in this browser with ${from}. Chain ${toHex(genesis.chainId)}.`,
+      more: `Checked in this browser with ${from}${proved.trusted === null ? "" : `, and from block ${proved.trusted}`}. `
+        + `Chain ${toHex(genesis.chainId)}.`,
       ...shown,
     };
   } catch (error) {
@@ -61,12 +64,13 @@ export async function checkGiven(visit) {
   const pasted = document.getElementById("pasted").value.trim();
   const file = document.getElementById("given").files[0] ?? visit.dropped?.given;
   const genesis = document.getElementById("document").files[0] ?? visit.dropped?.document;
+  const trusted = document.getElementById("trusted").value.trim().toLowerCase() || null;
   visit.verdict = { text: "Checking …" };
   visit.redraw();
   visit.verdict = await judge(genesis, async (made) => {
     if (!pasted && !file) throw new ProofError("paste a proof or a receipt, or choose its file");
     const text = pasted || (await textOf(file, GIVEN_BYTES_MAX, "a proof or a receipt")).trim();
-    return isReceipt(text) ? verifyReceipt(made, text) : { proved: await verifyText(made, text) };
+    return isReceipt(text) ? verifyReceipt(made, text, trusted) : { proved: await verifyText(made, text, trusted) };
   });
 }
 
@@ -105,6 +109,8 @@ export async function checking(_argument, visit) {
       h("p", null, h("label", { for: "given" }, "Or its file; files can be dropped on this page too:"), h("input", { id: "given", type: "file" })),
       h("p", null, h("label", { for: "document" }, "The genesis document (the node's own, where none is chosen):"),
         h("input", { id: "document", type: "file" })),
+      h("p", null, h("label", { for: "trusted" }, "A block that you know to be of the chain, where the proof starts from one (HEIGHT:HASH):"),
+        h("input", { id: "trusted", size: 70, spellcheck: "false", autocomplete: "off" })),
       dropped ? h("p", { class: "quiet" }, `Dropped: ${dropped}`) : null,
       h("div", { class: "buttons" }, button("checkGiven", "Check"))),
     verdict ? section("Verdict",

@@ -1,7 +1,9 @@
 // Checks a receipt in the browser, with the genesis document alone: the proof in it, and that what it says for people is what
 // the transaction says whose hash the proof names. It follows section 5 of `src/types/wire.md`. No node is asked.
 
-import { ensure, hash, lockOf, ofHex, prefixOf, ProofError, Reader, same, toHex, verifyText } from "./proof.js";
+import { ensure, hash, ofHex, ProofError, Reader, same, toHex } from "./bytes.js";
+import { lockOf, prefixOf } from "./genesis.js";
+import { PROOF_FORMAT, PROOF_VERSION, verifyText } from "./proof.js";
 
 const FORMAT = "timed payment receipt";
 // Of an amount in TIME.
@@ -45,8 +47,8 @@ function textOf(memo) {
   }
 }
 
-/** What a receipt proves under a document of `parseGenesis`: `{ proved, outputs, memo }`; throws a ProofError otherwise. */
-export async function verifyReceipt(genesis, text) {
+/** What a receipt proves under a document of `parseGenesis`, from a block that is trusted: `{ proved, outputs, memo }`; throws a ProofError otherwise. */
+export async function verifyReceipt(genesis, text, trusted = null) {
   let given;
   try {
     given = JSON.parse(text);
@@ -58,8 +60,8 @@ export async function verifyReceipt(genesis, text) {
   ensure(given.version === 1, `version ${given.version} of receipts is not known here`);
   const says = members(given.proves, ["outputs", "memo", "memo_text", "finality"], "what the receipt proves");
   const { txid, outputs, memo } = read(ofHex(String(given.transaction)));
-  const proof = { format: "timed finality proof", version: 1, proof: given.proof, proves: says.finality };
-  const proved = await verifyText(genesis, JSON.stringify(proof));
+  const proof = { format: PROOF_FORMAT, version: PROOF_VERSION, proof: given.proof, proves: says.finality };
+  const proved = await verifyText(genesis, JSON.stringify(proof), trusted);
   ensure(proved.txid === toHex(txid), `the proof is of ${proved.txid}, and the receipt's transaction is ${toHex(txid)}`);
   const wrong = "what the receipt says is not what its transaction says";
   ensure(Array.isArray(says.outputs) && says.outputs.length === outputs.length, wrong);

@@ -4,7 +4,8 @@ import { ask, call, callText, RpcError } from "./node.js";
 import { addressLink, amount, blockLink, button, count, facts, h, many, ofUnits, section, short, table, txLink, units } from "./draw.js";
 import { words } from "./address.js";
 import { judge, verdictLines } from "./check.js";
-import { ProofError, verifyText } from "./proof.js";
+import { ProofError } from "./bytes.js";
+import { verifyText } from "./proof.js";
 
 const INPUTS_RESOLVED = 20;
 const OUTPUTS_ASKED = 20;
