@@ -26,6 +26,7 @@ use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
 use super::faucet;
 use super::memory;
+use crate::admission::Refusal;
 use crate::app::networks::devnet_account_keys;
 use crate::network::{self, BanTarget, PROTOCOL_VERSION};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
@@ -349,7 +350,8 @@ impl NodeApi for AppContext {
             if is_poisoned {
                 return Err(storage_error("the index can't be read"));
             }
-            let mut info = utxo_state_info(self.network(), outpoint, state, found);
+            let info = utxo_state_info(self.network(), outpoint, state, found);
+            let mut info = self.with_past(info, outpoint).await?;
             // In this order: a block binds what leaves the pool with it.
             let is_marked = self.is_marked(&outpoint);
             let state = self.bft.state();
@@ -474,8 +476,17 @@ impl NodeApi for AppContext {
     }
 
     fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
-        async move { self.admission.submit(transaction).await.map_err(|refusal| submit_error(&refusal)) }
-            .boxed()
+        async move {
+            let txid = transaction.txid();
+            self.admission.submit(transaction).await.map_err(|refusal| {
+                // Whoever asks for it learns so, instead of waiting for it.
+                if let Refusal::InputsSpent { by, .. } = refusal {
+                    self.feeds.lost(txid, by);
+                }
+                submit_error(&refusal)
+            })
+        }
+        .boxed()
     }
 
     fn finality_proof(

@@ -112,7 +112,7 @@ pub struct SubmitError {
     pub reason: &'static str,
     /// What is wrong, in a sentence.
     pub message: String,
-    /// What to do about it; may be empty.
+    /// What to do about it.
     pub hint: String,
     /// When to submit it again, where that helps.
     pub retry_after: Option<Duration>,

@@ -28,6 +28,9 @@ pub(crate) const HEIGHT: Height = 1;
 /// Its one peer, for who wants to be rid of it.
 pub(crate) const PEER: &str = "192.0.2.1:24100";
 
+/// A transaction that has lost its coin.
+pub(crate) const LOSER: TxId = TxId([0x1c; 32]);
+
 pub(crate) struct FakeNode {
     pub(crate) events: Arc<EventLog>,
     /// What is final and in no block.
@@ -176,10 +179,16 @@ impl FakeNode {
 
     fn status(&self, txid: TxId) -> TransactionStatusInfo {
         let made = self.utxos.lock().keys().any(|outpoint| outpoint.txid == txid);
+        let status = match (made, txid) {
+            (true, _) => TransactionStatus::Final,
+            (false, LOSER) => TransactionStatus::Conflicted,
+            (false, _) => TransactionStatus::Unknown,
+        };
         TransactionStatusInfo {
             txid,
-            status: if made { TransactionStatus::Final } else { TransactionStatus::Unknown },
-            winner: None,
+            status,
+            note: TransactionStatusInfo::note_of(status),
+            winner: (txid == LOSER).then_some(TxId([7; 32])),
             accepted_ms: None,
             certified_ms: None,
             final_ms: None,

@@ -17,7 +17,8 @@ use crate::rpc::limits::{
     FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, SMALL_VALUE_BYTES_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX,
 };
 use crate::rpc::types::{
-    AcceptanceInfo, EventPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget,
+    AcceptanceInfo, EventPage, RawTransactionInfo, TransactionInfo, TransactionStatus, TransactionStatusInfo,
+    WaitTarget,
 };
 use crate::runtime::Clock;
 use crate::types::amount::UNITS_PER_TIME;
@@ -30,7 +31,9 @@ pub(super) async fn wait_for_transaction(call: Call) -> Result<TransactionStatus
     let target = call.optional::<WaitTarget>(1)?.unwrap_or(WaitTarget::Final);
     let timeout = Duration::from_millis(call.bounded(2, WAIT_MS_DEFAULT, WAIT_MS_MAX)?);
     let status = call.node.transaction_status(txid).await.map_err(of_node)?;
-    if target.is_reached_by(status.status) || timeout.is_zero() {
+    // What has lost its coin never gets any further. What is unknown may come at any moment.
+    let is_over = target.is_reached_by(status.status) || status.status == TransactionStatus::Conflicted;
+    if is_over || timeout.is_zero() {
         return Ok(status);
     }
     call.wait(async { call.node.wait_for_transaction(txid, target, timeout).await.map_err(of_node) }).await
