@@ -459,7 +459,7 @@ impl NodeApi for AppContext {
             let state = self.bft.state();
             let chain = (state.chain_id(), state.parameters().as_ref());
             let payment = faucet::payment(&key, &coins, chain, (recipient, amount))?;
-            self.admission.submit(payment).await.map_err(|refusal| submit_error(&refusal))
+            self.admission.submit(payment, None).await.map_err(|refusal| submit_error(&refusal))
         }
         .boxed()
     }
@@ -467,18 +467,26 @@ impl NodeApi for AppContext {
     fn judge_transaction(
         &self,
         transaction: Transaction,
+        fee_max: Option<Amount>,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
         async move {
             let judged = self.admission.judge(transaction).await.map_err(|refusal| submit_error(&refusal))?;
+            if let Some(max) = fee_max.filter(|max| judged.fee > *max) {
+                return Err(submit_error(&Refusal::FeeTooHigh { fee: judged.fee, max }));
+            }
             Ok(AcceptanceInfo::taken(judged.txid, judged.bytes, judged.fee, judged.waits))
         }
         .boxed()
     }
 
-    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+    fn submit_transaction(
+        &self,
+        transaction: Transaction,
+        fee_max: Option<Amount>,
+    ) -> BoxFuture<'_, Result<TxId, SubmitError>> {
         async move {
             let txid = transaction.txid();
-            self.admission.submit(transaction).await.map_err(|refusal| {
+            self.admission.submit(transaction, fee_max).await.map_err(|refusal| {
                 // Whoever asks for it learns so, instead of waiting for it.
                 if let Refusal::InputsSpent { by, .. } = refusal {
                     self.feeds.lost(txid, by);

@@ -131,6 +131,10 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         }
         "address" => json!({ "type": "string", "description": "an address of this network" }),
         "amount" => json!({ "type": ["integer", "string"], "description": "base units, or \"1.5\" TIME" }),
+        "max_fee" => json!({
+            "type": ["integer", "string"],
+            "description": "the largest fee to pay, in base units or as \"1.5\" TIME: 1 TIME by default, 0 for no bound",
+        }),
         "height" => json!({ "type": "integer", "minimum": 0 }),
         "hash_or_height" => json!({ "anyOf": [
             { "type": "string", "pattern": HASH }, { "type": "integer", "minimum": 1 },

@@ -16,7 +16,8 @@ use crate::types::TxId;
 pub const NOT_FOUND: i32 = -5;
 /// A parameter's value can't be.
 pub const BAD_PARAMETER: i32 = -8;
-/// An input of a transaction does not exist or is taken.
+/// An input of a transaction does not exist or is taken, or its fee is larger than wanted (Bitcoin Core's
+/// `RPC_TRANSACTION_ERROR`).
 pub const INPUTS_UNAVAILABLE: i32 = -25;
 /// A transaction breaks a rule or this node's policy.
 pub const REJECTED: i32 = -26;
@@ -117,7 +118,7 @@ pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
 #[must_use]
 pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
     let code = match refusal.class {
-        SubmitErrorClass::Inputs => INPUTS_UNAVAILABLE,
+        SubmitErrorClass::Inputs | SubmitErrorClass::Fee => INPUTS_UNAVAILABLE,
         SubmitErrorClass::Invalid | SubmitErrorClass::Policy => REJECTED,
         SubmitErrorClass::AlreadyConfirmed => ALREADY_KNOWN,
         SubmitErrorClass::Starting => STARTING,

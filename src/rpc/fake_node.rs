@@ -41,6 +41,8 @@ pub(crate) struct FakeNode {
     pub(crate) not_ready: AtomicBool,
     /// Refuses all transactions for now.
     pub(crate) is_busy: AtomicBool,
+    /// The bound on the fee of what was sent last.
+    pub(crate) fee_max: Mutex<Option<Amount>>,
     /// How many calls began to wait for a transaction.
     pub(crate) waits_begun: AtomicUsize,
     /// How long the text in each piece of evidence is, and how often it was asked for them.
@@ -59,6 +61,7 @@ impl Default for FakeNode {
             stopped: AtomicBool::new(false),
             not_ready: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
+            fee_max: Mutex::default(),
             waits_begun: AtomicUsize::new(0),
             evidence_bytes: Mutex::default(),
             evidence_asked: AtomicUsize::new(0),
@@ -447,7 +450,12 @@ impl NodeApi for FakeNode {
         }
         .boxed()
     }
-    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+    fn submit_transaction(
+        &self,
+        transaction: Transaction,
+        fee_max: Option<Amount>,
+    ) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+        *self.fee_max.lock() = fee_max;
         ready(self.take(&transaction)).boxed()
     }
     fn faucet(&self, _: Address, _: Amount) -> BoxFuture<'_, Result<TxId, SubmitError>> {
@@ -456,7 +464,9 @@ impl NodeApi for FakeNode {
     fn judge_transaction(
         &self,
         transaction: Transaction,
+        fee_max: Option<Amount>,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
+        *self.fee_max.lock() = fee_max;
         let taken = AcceptanceInfo::taken(transaction.txid(), 100, Amount(1_000), false);
         ready(if self.is_busy.load(Ordering::Relaxed) {
             self.take(&transaction).map(|_| taken)

@@ -383,13 +383,16 @@ pub static METHODS: [Method; 62] = [
     ),
     Method::read(
         "testmempoolaccept",
-        &["rawtxs"],
+        &["rawtxs", "max_fee?"],
         "Whether transactions would be taken now, each by itself; takes an array of at most 25, sends nothing",
         |call| answer(transactions::test_mempool_accept(call)),
     ).large(),
-    Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
-        answer(transactions::send_raw_transaction(call))
-    }).of_wallets(),
+    Method::write(
+        "sendrawtransaction",
+        &["hex", "max_fee?"],
+        "Takes a signed transaction and sends it to all; refuses a fee above 1 TIME, or above \"max_fee\" in base units or as \"1.5\" TIME, where 0 is no bound",
+        |call| answer(transactions::send_raw_transaction(call)),
+    ).of_wallets(),
     Method::read(
         "faucet",
         &["address", "amount?"],

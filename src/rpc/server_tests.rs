@@ -17,7 +17,7 @@ use super::super::types::address_of;
 use super::*;
 use crate::runtime::config::RpcRole;
 use crate::types::codec::encode;
-use crate::types::{Address, Network, SecretKey, Transaction, TxId};
+use crate::types::{Address, Amount, Network, SecretKey, Transaction, TxId};
 
 pub(super) struct Fixture {
     pub(super) address: SocketAddr,
@@ -357,6 +357,28 @@ async fn oversized_deep_and_long_requests_are_refused() {
     }
     let plain = [("content-type", "text/plain")];
     assert_eq!(fixture.request("POST /", &plain, &call("uptime", json!([])).to_string()).await.status, 415);
+}
+
+#[tokio::test]
+async fn a_fee_is_bounded_by_one_time_unless_the_caller_says_otherwise() {
+    let fixture = Fixture::start().await;
+    let spend = hex::encode(encode(&Transaction::transfer(Vec::new(), vec![output()], Vec::new())));
+    for (given, expected) in [
+        (None, Some(Amount(100_000_000))),
+        (Some(json!(null)), Some(Amount(100_000_000))),
+        (Some(json!(5_000)), Some(Amount(5_000))),
+        (Some(json!("1.5")), Some(Amount(150_000_000))),
+        (Some(json!(0)), None),
+    ] {
+        for (method, first) in [("testmempoolaccept", json!([spend])), ("sendrawtransaction", json!(spend))] {
+            let params: Vec<Value> = std::iter::once(first).chain(given.clone()).collect();
+            *fixture.node.fee_max.lock() = Some(Amount(1));
+            fixture.call(method, json!(params)).await.unwrap();
+            assert_eq!(*fixture.node.fee_max.lock(), expected, "{method} {given:?}");
+        }
+    }
+    let wrong = fixture.call("sendrawtransaction", json!([spend, -1])).await.unwrap_err();
+    assert_eq!(wrong["data"]["reason"], "bad_parameter");
 }
 
 #[tokio::test]

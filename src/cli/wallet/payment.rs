@@ -1,7 +1,7 @@
 //! What a command line asks to be paid: by an address or a payment URI, an amount, a memo, and a bound on the fee.
 
 use super::super::{CliError, output};
-use crate::types::limits::MEMO_BYTES_MAX;
+use crate::types::limits::{MAX_FEE_DEFAULT, MEMO_BYTES_MAX};
 use crate::types::{Address, Amount, ChainParameters};
 use crate::wallet::uri::PaymentRequest;
 use crate::wallet::{Payout, TransferError};
@@ -23,9 +23,9 @@ pub(in crate::cli) struct PaymentArgs {
     /// A memo of any bytes, in hexadecimal.
     #[arg(long, value_name = "HEX")]
     memo_hex: Option<String>,
-    /// Refuse to pay a larger fee than this, in TIME.
-    #[arg(long, value_name = "TIME")]
-    max_fee: Option<Amount>,
+    /// Refuse to pay a larger fee than this, in TIME; 0 is no bound.
+    #[arg(long, value_name = "TIME", default_value_t = MAX_FEE_DEFAULT)]
+    max_fee: Amount,
 }
 
 /// What is to be paid.
@@ -99,14 +99,20 @@ impl PaymentArgs {
         fee: Amount,
         parameters: &ChainParameters,
     ) -> Result<(), CliError> {
-        match self.max_fee {
-            Some(max) if fee > max => Err(CliError::Failed(format!(
-                "the fee would be {fee} TIME, more than the {max} TIME of --max-fee; nothing was sent. Each started 1,000 bytes \
-                 cost {} TIME at present, and more under load: wait, or allow more",
-                parameters.min_fee_per_kb
-            ))),
-            _ => Ok(()),
+        let max = self.max_fee;
+        if max == Amount::ZERO || fee <= max {
+            return Ok(());
         }
+        Err(CliError::Failed(format!(
+            "the fee would be {fee} TIME, more than the {max} TIME of --max-fee; nothing was sent. Each started 1,000 bytes \
+             cost {} TIME at present, and more under load: wait, or allow more",
+            parameters.min_fee_per_kb
+        )))
+    }
+
+    /// The bound on the fee, for the node that is to take the payment.
+    pub(in crate::cli) const fn max_fee(&self) -> Amount {
+        self.max_fee
     }
 }
 
@@ -192,7 +198,10 @@ mod tests {
         let bounded = args(&["--max-fee", "0.00001"]);
         assert!(bounded.check_fee(Amount(1_000), &parameters).is_ok());
         assert!(matches!(bounded.check_fee(Amount(1_001), &parameters), Err(CliError::Failed(_))));
-        assert!(args(&[]).check_fee(Amount(u64::MAX), &parameters).is_ok());
+        assert!(args(&[]).check_fee(MAX_FEE_DEFAULT, &parameters).is_ok());
+        let absurd = Amount(MAX_FEE_DEFAULT.0 + 1);
+        assert!(matches!(args(&[]).check_fee(absurd, &parameters), Err(CliError::Failed(_))));
+        assert!(args(&["--max-fee", "0"]).check_fee(Amount(u64::MAX), &parameters).is_ok(), "0 is no bound");
     }
 
     #[test]

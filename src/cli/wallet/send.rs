@@ -133,7 +133,7 @@ pub(super) async fn send(args: &SendArgs) -> Result<(), CliError> {
     report.lines(&payment).iter().for_each(output::notice);
     // What belongs to everybody is nobody's loss.
     confirm("send it", args.yes || args.owners.is_public(), OffTerminal::GoesOn)?;
-    report.outcome = send_and_wait(&client, &built.transaction, args.wait).await?;
+    report.outcome = send_and_wait(&client, &built.transaction, args.payment.max_fee(), args.wait).await?;
     report.sent = true;
     if args.json {
         return Ok(say_json(&report)?);
