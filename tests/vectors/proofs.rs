@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use timed::protocol::finality_proof::{Ending, EpochLink, FinalityProof, verify};
 use timed::rpc::finality_proof::FinalityProofInfo;
-use timed::types::{CertificateVote, FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind};
+use timed::types::{CertificateVote, FinalityVote, GenesisDocument, Transaction, TxId, VoteBatch, VoteKind};
 
 use crate::story::{Step, Story, secret_of};
 
@@ -11,6 +11,7 @@ use crate::story::{Step, Story, secret_of};
 pub struct Paid {
     pub genesis: GenesisDocument,
     pub txid: TxId,
+    pub payment: Transaction,
     pub links: Vec<EpochLink>,
     /// Of all members of the set, in its order.
     pub votes: Vec<CertificateVote>,
@@ -28,7 +29,8 @@ impl Paid {
     pub fn of_the_story() -> Self {
         let story = Story::tell();
         let (chain_id, last) = (story.genesis.chain_id(), story.steps.last().unwrap());
-        let (txid, state) = (last.block.transactions[0].txid(), &last.state);
+        let payment = Transaction::clone(&last.block.transactions[0]);
+        let (txid, state) = (payment.txid(), &last.state);
         let links: Vec<EpochLink> =
             story.steps.iter().filter(|step| step.block.header.epoch_end).map(link).collect();
         let outputs = last.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry));
@@ -49,7 +51,12 @@ impl Paid {
         let second = of_batch(0, epoch, own, own);
         let lock = of_batch(0, epoch, own, vote(VoteKind::Lock, txid));
         let late = of_batch(0, epoch + 1, other, own);
-        Self { genesis: story.genesis, txid, links, votes, second, lock, late, voted, included }
+        Self { genesis: story.genesis, txid, payment, links, votes, second, lock, late, voted, included }
+    }
+
+    /// By its block.
+    pub fn included(&self) -> FinalityProof {
+        self.proof(&self.links, self.included.clone())
     }
 
     pub fn proof(&self, links: &[EpochLink], ending: Ending) -> FinalityProof {
@@ -69,6 +76,7 @@ pub fn vectors() -> Value {
     json!({
         "document": paid.genesis.to_toml().unwrap(),
         "proofs": [text(&paid.voted), text(&paid.included)],
+        "receipts": [crate::refused::good(&paid).1],
     })
 }
 
