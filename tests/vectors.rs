@@ -28,6 +28,8 @@ mod make;
 mod plain;
 #[path = "vectors/plain_chain.rs"]
 mod plain_chain;
+#[path = "vectors/plain_memo.rs"]
+mod plain_memo;
 #[path = "vectors/plain_proof.rs"]
 mod plain_proof;
 #[path = "vectors/plain_receipt.rs"]
@@ -343,6 +345,20 @@ fn messages_of_people_follow_from_the_text() {
         assert_eq!(plain::key_hash(&key), key_hash);
         let signature = format!("{}{}", ::hex::encode(key), sign(&vector["secret_key"], &signed));
         assert_eq!(signature, text(&vector["signature"]));
+    }
+}
+
+#[test]
+fn memos_for_the_receiver_alone_follow_from_the_text() {
+    for vector in list(&vectors()["sealed_memos"]) {
+        let (memo, text) = (hex(&vector["memo"]), hex(&vector["text"]));
+        let receiver = hex(&vector["receiver_public_key"]);
+        assert_eq!(public(&vector["receiver_secret_key"]), receiver);
+        let seed = digest(&vector["receiver_secret_key"]);
+        assert_eq!(plain_memo::open(&memo, &seed, &receiver, &digest(&vector["chain_id"])), text);
+        let once = digest(&vector["once_secret"]);
+        let written = plain_memo::seal(&text, &receiver, &digest(&vector["chain_id"]), &once);
+        assert_eq!(written, memo);
     }
 }
 
