@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use timed::devnet::{ArchiveError, Devnet, DevnetError, Report, State};
-use timed::types::Amount;
+use timed::types::codec::{decode, encode};
+use timed::types::{Amount, ChainId, OutPoint, Transaction, TxOut};
 
 /// No healthy devnet comes near it, on a busy machine neither.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -87,6 +88,55 @@ async fn a_stranger_pays_on_a_devnet_of_his_own_in_the_midst_of_trouble() {
     assert!(matches!(nobody, DevnetError::NoSuchNode { last: 3, .. }), "{nobody}");
     devnet.stop().await.unwrap();
     assert!(!directory.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shop_learns_what_was_lost_what_a_spent_coin_was_worth_and_that_a_fee_is_absurd() {
+    let devnet = quick().start().await.unwrap();
+    let (shop, customer) = (devnet.accounts()[0].address, &devnet.accounts()[1]);
+    let client = devnet.client(0).unwrap();
+    let call = async |method: &str, params: &[Value]| client.call::<Value>(method, params).await;
+    let chain: Value = call("getblockchaininfo", &[]).await.unwrap();
+    let chain_id: ChainId = serde_json::from_value(chain["chain_id"].clone()).unwrap();
+    let signed = |inputs: &[OutPoint], outputs: &[TxOut], memo: &[u8]| {
+        let payment = Transaction::transfer(inputs.to_vec(), outputs.to_vec(), memo.to_vec());
+        payment.signed(&chain_id, &[customer.key()])
+    };
+    let digits = |payment: &Transaction| json!(hex::encode(encode(payment)));
+
+    let paid = devnet.pay(customer, shop, Amount(700)).await.unwrap();
+    let told = call("getrawtransaction", &[json!(paid)]).await.unwrap();
+    let first: Transaction = decode(&hex::decode(told.as_str().unwrap()).unwrap()).unwrap();
+    // Another payment of the same coin. The wait would last for a minute if it were not known that it has lost.
+    let rival = signed(&first.inputs, &first.outputs, b"again");
+    let refused = call("sendrawtransaction", &[digits(&rival)]).await.unwrap_err().to_string();
+    assert!(refused.contains("bad_txns_inputs_spent"), "{refused}");
+    let asked = [json!(rival.txid()), json!("final"), json!(60_000)];
+    let lost = call("waitfortransaction", &asked).await.unwrap();
+    assert_eq!((&lost["status"], &lost["winner"]), (&json!("conflicted"), &json!(paid)));
+
+    // A fee of two TIME is taken for a mistake, unless it is asked for.
+    let (change, fee) = (OutPoint { txid: paid, index: 1 }, Amount(200_000_000));
+    let rest = TxOut { value: Amount(first.outputs[1].value.0 - fee.0), lock: first.outputs[1].lock };
+    let dear = signed(&[change], &[rest], b"");
+    let refused = call("sendrawtransaction", &[digits(&dear)]).await.unwrap_err().to_string();
+    assert!(refused.contains("max_fee_exceeded"), "{refused}");
+    let judged = call("testmempoolaccept", &[json!([digits(&dear)])]).await.unwrap();
+    assert_eq!(judged[0]["reject-reason"], "max_fee_exceeded", "{judged}");
+    let sent = call("sendrawtransaction", &[digits(&dear), json!("2")]).await.unwrap();
+    assert_eq!(sent, json!(dear.txid()));
+
+    // What was spent is told from the genesis document and from blocks.
+    let confirmed = [sent, json!("confirmed"), json!(60_000)];
+    assert_eq!(call("waitfortransaction", &confirmed).await.unwrap()["status"], "confirmed");
+    for (coin, spender, value) in
+        [(first.inputs[0], paid, Amount(100_000_000_000_000)), (change, dear.txid(), first.outputs[1].value)]
+    {
+        let state = call("getutxostate", &[json!(coin.txid), json!(coin.index)]).await.unwrap();
+        assert_eq!((&state["state"], &state["spender"]), (&json!("confirmed"), &json!(spender)));
+        assert_eq!((&state["value"], &state["address"]), (&json!(value), &json!(customer.address)));
+    }
+    devnet.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -196,6 +246,18 @@ fn holder(home: &Path, node: usize) -> String {
     std::fs::read_to_string(lock).unwrap().trim().to_owned()
 }
 
+/// Waits until a devnet takes orders, by this socket.
+fn wait_for_orders(home: &Path) -> PathBuf {
+    let socket: PathBuf = home.join("devnet/control.sock");
+    let mut waited = Duration::ZERO;
+    while !socket.exists() {
+        assert!(waited < PATIENCE, "nobody listens");
+        waited += POLL;
+        std::thread::sleep(POLL);
+    }
+    socket
+}
+
 #[test]
 fn processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewhere() {
     let place = tempfile::tempdir().unwrap();
@@ -204,13 +266,7 @@ fn processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewher
     let log = std::fs::File::create(home.join("log")).unwrap();
     let mut command = timed(home, &[&["devnet", "--processes"][..], &ports].concat());
     let _devnet = Running(command.stdout(log).spawn().unwrap());
-    let socket: PathBuf = home.join("devnet/control.sock");
-    let mut waited = Duration::ZERO;
-    while !socket.exists() {
-        assert!(waited < PATIENCE, "nobody listens");
-        waited += POLL;
-        std::thread::sleep(POLL);
-    }
+    let socket = wait_for_orders(home);
     // INV-CONTROL-1.
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
@@ -251,8 +307,23 @@ fn processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewher
     until(home, "all are healed", all_vote);
 
     let (stdout, _) = order(home, &["export", "file", "--json"], 0);
-    assert_eq!(serde_json::from_str::<Value>(&stdout).unwrap()["nodes"], 4);
+    let exported: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(exported["nodes"], 4);
     until(home, "all are back after the export", all_vote);
+
+    // Elsewhere the chain goes on from there, beside this one.
+    let elsewhere = home.join("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let import = ["import", "../file", "--dir", "devnet", "--base-port", "24800", "--json"];
+    let imported: Value = serde_json::from_str(&order(&elsewhere, &import, 0).0).unwrap();
+    assert_eq!((&imported["chain_id"], &imported["base_port"]), (&exported["chain_id"], &json!(24_800)));
+    assert!(order(&elsewhere, &import, 2).1.contains("is not empty"));
+    let mut command = timed(&elsewhere, &["devnet", "--dir", "devnet"]);
+    let _copy = Running(command.stdout(Stdio::null()).spawn().unwrap());
+    wait_for_orders(&elsewhere);
+    until(&elsewhere, "the copy goes on", all_vote);
+    let made = report(&elsewhere).nodes[0].height;
+    until(&elsewhere, "the copy makes blocks", |report| report.nodes[0].height > made);
     let said = std::fs::read_to_string(home.join("log")).unwrap();
     assert!(said.contains("node3: killed (SIGKILL)") && said.contains("block"), "{said}");
 }

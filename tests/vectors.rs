@@ -1,6 +1,6 @@
 //! Test vectors of the wire specification (`src/types/wire.md`).
 //!
-//! The crate makes them (`vectors/make.rs`, `vectors/proofs.rs`); the files hold them, so that no change of the wire goes
+//! The crate makes them (`vectors/make.rs`, `proofs.rs`, `refused.rs`); the files hold them, so that no change of the wire goes
 //! unnoticed; and each is made again from its inputs by `vectors/plain*.rs`, which follow the text of the specification
 //! with BLAKE3 and pushed bytes alone. What these can do, an integrator can.
 //!
@@ -30,10 +30,16 @@ mod make;
 mod plain;
 #[path = "vectors/plain_chain.rs"]
 mod plain_chain;
+#[path = "vectors/plain_memo.rs"]
+mod plain_memo;
 #[path = "vectors/plain_proof.rs"]
 mod plain_proof;
+#[path = "vectors/plain_receipt.rs"]
+mod plain_receipt;
 #[path = "vectors/proofs.rs"]
 mod proofs;
+#[path = "vectors/refused.rs"]
+mod refused;
 #[path = "support/story.rs"]
 mod story;
 
@@ -62,6 +68,7 @@ fn made_and_held(name: &str, make: fn() -> Value) -> (Value, Value) {
 
 static WIRE: LazyLock<(Value, Value)> = LazyLock::new(|| made_and_held("wire.json", make::vectors));
 static PROOFS: LazyLock<(Value, Value)> = LazyLock::new(|| made_and_held("proofs.json", proofs::vectors));
+static REFUSED: LazyLock<(Value, Value)> = LazyLock::new(|| made_and_held("refused.json", refused::vectors));
 
 /// Names the first place at which two values differ, which in hundreds of lines nobody finds by eye.
 fn assert_same(place: &str, made: &Value, held: &Value) {
@@ -95,6 +102,7 @@ fn sign(secret: &Value, digest: &Digest) -> String {
 fn the_wire_is_what_the_files_hold() {
     assert_same("wire", &WIRE.0, &WIRE.1);
     assert_same("proofs", &PROOFS.0, &PROOFS.1);
+    assert_same("refused", &REFUSED.0, &REFUSED.1);
 }
 
 // -- the text alone ---------------------------------------------------------------------------------------------------
@@ -343,6 +351,20 @@ fn messages_of_people_follow_from_the_text() {
 }
 
 #[test]
+fn memos_for_the_receiver_alone_follow_from_the_text() {
+    for vector in list(&vectors()["sealed_memos"]) {
+        let (memo, text) = (hex(&vector["memo"]), hex(&vector["text"]));
+        let receiver = hex(&vector["receiver_public_key"]);
+        assert_eq!(public(&vector["receiver_secret_key"]), receiver);
+        let seed = digest(&vector["receiver_secret_key"]);
+        assert_eq!(plain_memo::open(&memo, &seed, &receiver, &digest(&vector["chain_id"])), text);
+        let once = digest(&vector["once_secret"]);
+        let written = plain_memo::seal(&text, &receiver, &digest(&vector["chain_id"]), &once);
+        assert_eq!(written, memo);
+    }
+}
+
+#[test]
 fn finality_proofs_are_checked_by_the_text_alone() {
     let vectors = &PROOFS.1;
     let document = Document::of_toml(text(&vectors["document"]));
@@ -378,4 +400,41 @@ fn finality_proofs_are_checked_by_the_text_alone() {
             assert!(plain_proof::check(&document, trusted, &changed).is_err(), "byte {place}");
         }
     }
+}
+
+#[test]
+fn receipts_are_checked_by_the_text_alone() {
+    let vectors = &PROOFS.1;
+    let document = Document::of_toml(text(&vectors["document"]));
+    let receipts = list(&vectors["receipts"]);
+    assert!(!receipts.is_empty());
+    for receipt in receipts {
+        assert_eq!(plain_receipt::check(&document, receipt), Ok(()));
+    }
+}
+
+#[test]
+fn what_is_refused_has_a_reason_and_is_refused_by_the_text_alone() {
+    let vectors = &REFUSED.1;
+    let document = Document::of_toml(text(&vectors["document"]));
+    let mut reasons = std::collections::BTreeSet::new();
+    for refused in list(&vectors["proofs"]) {
+        reasons.insert(text(&refused["reason"]));
+        // What stands beside the bytes is compared by the reader; the bytes alone are those of a proof that holds.
+        let Value::String(base64) = &refused["text"] else { continue };
+        if is_base64(base64) {
+            let judged = plain_proof::check(&document, None, &proofs::of_base64(base64));
+            assert!(judged.is_err(), "{}", refused["what"]);
+        }
+    }
+    for refused in list(&vectors["receipts"]) {
+        reasons.insert(text(&refused["reason"]));
+        assert!(plain_receipt::check(&document, &refused["text"]).is_err(), "{}", refused["what"]);
+    }
+    // As many kinds of reasons as a reader has to tell apart; a file that names one for all would say nothing.
+    assert!(reasons.len() > 15, "{reasons:?}");
+}
+
+fn is_base64(text: &str) -> bool {
+    text.len().is_multiple_of(4) && !text.contains('?')
 }

@@ -47,6 +47,8 @@ pub struct Submission {
     pub source: TransactionSource,
     /// For whom the answer is, if anybody waits for one.
     pub ticket: Option<Ticket>,
+    /// The largest fee that whoever sent it wants to pay; `None` for any.
+    pub fee_max: Option<Amount>,
 }
 
 /// What admission orders; whoever owns it executes these in their order.
@@ -119,6 +121,7 @@ pub(super) struct Origin {
     pub(super) source: TransactionSource,
     pub(super) ticket: Option<Ticket>,
     pub(super) is_requested: bool,
+    pub(super) fee_max: Option<Amount>,
 }
 
 impl Origin {
@@ -142,6 +145,16 @@ pub(super) enum Inputs {
     ChildOf { fee: Amount, parents: BTreeSet<TxId> },
     /// These are not known.
     Unknown(Vec<OutPoint>),
+}
+
+impl Inputs {
+    /// What the transaction pays, if all that it spends is known.
+    const fn fee(&self) -> Option<Amount> {
+        match self {
+            Self::Known { fee, .. } | Self::ChildOf { fee, .. } => Some(*fee),
+            Self::Unknown(_) => None,
+        }
+    }
 }
 
 /// What passed all checks but that of its signatures.
@@ -182,8 +195,8 @@ impl Admission {
         self.contests.start_epoch(state.next_epoch());
         let mut candidates = Vec::with_capacity(submissions.len());
         let mut seen = BTreeSet::new();
-        for Submission { transaction, source, ticket } in submissions {
-            let mut origin = Origin { source, ticket, is_requested: false };
+        for Submission { transaction, source, ticket, fee_max } in submissions {
+            let mut origin = Origin { source, ticket, is_requested: false, fee_max };
             match ShapedTransaction::of(transaction, state.parameters()) {
                 Err(error) => refuse(origin, error.into(), &mut out),
                 Ok(shape) => {
@@ -230,7 +243,7 @@ impl Admission {
         for orphan in ready {
             let source = TransactionSource::Peer(orphan.from);
             let is_requested = self.parts.requested.contains(&orphan.transaction.txid());
-            let origin = Origin { source, ticket: None, is_requested };
+            let origin = Origin { source, ticket: None, is_requested, fee_max: None };
             candidates.extend(self.look(orphan.transaction, origin, state, now, &mut out));
         }
         self.verify_and_take(candidates, state, now, &mut out);
@@ -304,6 +317,12 @@ impl Admission {
                 return None;
             }
         };
+        if let (Some(fee), Some(max)) = (inputs.fee(), origin.fee_max)
+            && fee > max
+        {
+            refuse(origin, Refusal::FeeTooHigh { fee, max }, out);
+            return None;
+        }
         match &inputs {
             // The machine keeps it until its parents are there.
             Inputs::Unknown(_) if origin.is_requested => {}

@@ -6,7 +6,7 @@
 
 use crate::mempool::PoolError;
 use crate::protocol::validity::TransactionError;
-use crate::types::{Height, OutPoint, TxId};
+use crate::types::{Amount, Height, OutPoint, TxId};
 use crate::utxo::LockConflict;
 
 /// Why a transaction is not taken.
@@ -15,6 +15,14 @@ pub enum Refusal {
     /// It breaks a rule of the protocol.
     #[error(transparent)]
     Invalid(#[from] TransactionError),
+    /// Whoever sent it does not want to pay as much.
+    #[error("the fee is {fee} TIME, and at most {max} TIME are wanted to be paid")]
+    FeeTooHigh {
+        /// What it would pay.
+        fee: Amount,
+        /// What it may pay.
+        max: Amount,
+    },
     /// A block has it.
     #[error("the transaction is in a block already")]
     AlreadyConfirmed,
@@ -99,6 +107,7 @@ impl Refusal {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Invalid(error) => error.reason(),
+            Self::FeeTooHigh { .. } => "max_fee_exceeded",
             Self::AlreadyConfirmed => "already_in_chain",
             Self::InputsSpent { .. } => "bad_txns_inputs_spent",
             Self::InputsTaken(_) => "txn_mempool_conflict",
@@ -122,6 +131,7 @@ impl Refusal {
             | Self::LocksFull { retry_after_ms, .. }
             | Self::Busy { retry_after_ms } => Some(*retry_after_ms),
             Self::Invalid(_)
+            | Self::FeeTooHigh { .. }
             | Self::AlreadyConfirmed
             | Self::InputsSpent { .. }
             | Self::InputsTaken(_)

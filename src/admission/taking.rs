@@ -50,7 +50,8 @@ impl Admission {
     ) -> Result<Judged, Refusal> {
         let shape = ShapedTransaction::of(transaction, state.parameters())?;
         let txid = shape.txid();
-        let origin = Origin { source: TransactionSource::Local, ticket: None, is_requested: false };
+        let source = TransactionSource::Local;
+        let origin = Origin { source, ticket: None, is_requested: false, fee_max: None };
         let inputs = self.inputs_of(&shape, origin, state)?;
         let (fee, parents) = match inputs {
             Inputs::Known { fee, contested } if contested.is_empty() => (fee, None),

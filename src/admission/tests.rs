@@ -125,7 +125,8 @@ impl Desk {
     }
 
     fn hand_in(&mut self, transaction: &Arc<Transaction>, source: TransactionSource) -> Vec<Action> {
-        let submission = Submission { transaction: Arc::clone(transaction), source, ticket: Some(7) };
+        let submission =
+            Submission { transaction: Arc::clone(transaction), source, ticket: Some(7), fee_max: None };
         let actions = self.admission.admit(vec![submission], &self.state, self.now);
         self.check();
         actions
@@ -498,7 +499,7 @@ fn a_child_that_comes_twice_at_once_is_counted_once() {
     desk.submit(&parent).unwrap();
     let submission = |ticket| {
         let (transaction, source) = (Arc::clone(&child), TransactionSource::Local);
-        Submission { transaction, source, ticket: Some(ticket) }
+        Submission { transaction, source, ticket: Some(ticket), fee_max: None }
     };
     let actions = desk.admission.admit(vec![submission(7), submission(8)], &desk.state, desk.now);
     desk.check();

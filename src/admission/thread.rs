@@ -35,7 +35,7 @@ use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, TaskRegistry, metric_names};
 use crate::storage::Index;
 use crate::types::limits::REQUEST_IDS_MAX;
-use crate::types::{Message, SignatureVerifier, TimeMs, Transaction, TxId};
+use crate::types::{Amount, Message, SignatureVerifier, TimeMs, Transaction, TxId};
 use crate::utxo::{OVERLAY_BYTES_MAX, UtxoManager};
 
 /// Transactions of users that wait for the thread, at most.
@@ -99,8 +99,8 @@ struct Entry {
 enum Purpose {
     /// To be taken in; nobody waits for an answer.
     Take,
-    /// To be taken in.
-    Submit(oneshot::Sender<Result<TxId, Refusal>>),
+    /// To be taken in, if it pays no larger fee than this.
+    Submit(oneshot::Sender<Result<TxId, Refusal>>, Option<Amount>),
     /// To be judged alone.
     Judge(oneshot::Sender<Result<Judged, Refusal>>),
 }
@@ -236,16 +236,16 @@ impl AdmissionHandle {
     }
 
     /// Submits a user's transaction: checks it, takes it into the pool, and sends it to machine and peers. One that the
-    /// pool has is taken again without effect.
+    /// pool has is taken again without effect. One that pays more than `fee_max`, where that is given, is refused.
     ///
     /// # Errors
     /// Why it was not taken.
-    pub async fn submit(&self, transaction: Transaction) -> Result<TxId, Refusal> {
+    pub async fn submit(&self, transaction: Transaction, fee_max: Option<Amount>) -> Result<TxId, Refusal> {
         let _entering = self.door.enter().inspect_err(count_refusal)?;
         let (answer, answered) = oneshot::channel();
         let transactions = vec![Arc::new(transaction)];
         let source = TransactionSource::Local;
-        let entry = Entry { transactions, source, purpose: Purpose::Submit(answer) };
+        let entry = Entry { transactions, source, purpose: Purpose::Submit(answer, fee_max) };
         self.users.send(entry).await.map_err(|_| Refusal::Stopping)?;
         self.wake.notify_one();
         answered.await.unwrap_or(Err(Refusal::Stopping))
@@ -477,18 +477,18 @@ impl<N: Node> AdmissionThread<N> {
                 let Ok(Queued { entry, since, .. }) = queue.try_recv() else { break };
                 oldest = oldest.min(since);
                 let Entry { transactions, source, purpose } = entry;
-                let ticket = match purpose {
+                let (ticket, fee_max) = match purpose {
                     Purpose::Judge(answer) => {
                         judged.extend(transactions.into_iter().next().zip(Some(answer)));
                         continue;
                     }
-                    Purpose::Submit(answer) => {
+                    Purpose::Submit(answer, fee_max) => {
                         answers.push(Some(answer));
-                        Some(answers.len().saturating_sub(1))
+                        (Some(answers.len().saturating_sub(1)), fee_max)
                     }
-                    Purpose::Take => None,
+                    Purpose::Take => (None, None),
                 };
-                let submitted = |transaction| Submission { transaction, source, ticket };
+                let submitted = |transaction| Submission { transaction, source, ticket, fee_max };
                 submissions.extend(transactions.into_iter().map(submitted));
             }
         }

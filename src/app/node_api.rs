@@ -26,6 +26,7 @@ use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
 use super::faucet;
 use super::memory;
+use crate::admission::Refusal;
 use crate::app::networks::devnet_account_keys;
 use crate::network::{self, BanTarget, PROTOCOL_VERSION};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
@@ -349,7 +350,8 @@ impl NodeApi for AppContext {
             if is_poisoned {
                 return Err(storage_error("the index can't be read"));
             }
-            let mut info = utxo_state_info(self.network(), outpoint, state, found);
+            let info = utxo_state_info(self.network(), outpoint, state, found);
+            let mut info = self.with_past(info, outpoint).await?;
             // In this order: a block binds what leaves the pool with it.
             let is_marked = self.is_marked(&outpoint);
             let state = self.bft.state();
@@ -457,7 +459,7 @@ impl NodeApi for AppContext {
             let state = self.bft.state();
             let chain = (state.chain_id(), state.parameters().as_ref());
             let payment = faucet::payment(&key, &coins, chain, (recipient, amount))?;
-            self.admission.submit(payment).await.map_err(|refusal| submit_error(&refusal))
+            self.admission.submit(payment, None).await.map_err(|refusal| submit_error(&refusal))
         }
         .boxed()
     }
@@ -465,17 +467,34 @@ impl NodeApi for AppContext {
     fn judge_transaction(
         &self,
         transaction: Transaction,
+        fee_max: Option<Amount>,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
         async move {
             let judged = self.admission.judge(transaction).await.map_err(|refusal| submit_error(&refusal))?;
+            if let Some(max) = fee_max.filter(|max| judged.fee > *max) {
+                return Err(submit_error(&Refusal::FeeTooHigh { fee: judged.fee, max }));
+            }
             Ok(AcceptanceInfo::taken(judged.txid, judged.bytes, judged.fee, judged.waits))
         }
         .boxed()
     }
 
-    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
-        async move { self.admission.submit(transaction).await.map_err(|refusal| submit_error(&refusal)) }
-            .boxed()
+    fn submit_transaction(
+        &self,
+        transaction: Transaction,
+        fee_max: Option<Amount>,
+    ) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+        async move {
+            let txid = transaction.txid();
+            self.admission.submit(transaction, fee_max).await.map_err(|refusal| {
+                // Whoever asks for it learns so, instead of waiting for it.
+                if let Refusal::InputsSpent { by, .. } = refusal {
+                    self.feeds.lost(txid, by);
+                }
+                submit_error(&refusal)
+            })
+        }
+        .boxed()
     }
 
     fn finality_proof(

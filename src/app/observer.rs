@@ -5,7 +5,8 @@
 //! hears of it last: whoever reads memory first and the index after that misses nothing.
 //!
 //! # Invariants
-//! - The log has a line for each block that is new, and one each [`CAUGHT_UP_EVERY`] while old ones are caught up with.
+//! - The log has a line for each block that is new, and one for many while old ones are caught up with
+//!   ([`block_lines`]).
 //! - The mirrors follow the core's order: a block's transactions leave the pool, then the epoch ends,
 //!   then what the next epoch decided comes.
 

@@ -281,8 +281,7 @@ fn start_consensus(
     let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
     let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
     let answers = AnswerServer::start(Assembler::new(source, Arc::new(recent)), network.clone(), registry)?;
-    let elapsed = Arc::clone(&engine);
-    let timers = TimeoutMonitor::start(registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))?;
+    let timers = start_timers(&engine, registry)?;
     let ahead = AheadSender::start(Arc::clone(&engine), Arc::clone(verifier), registry)?;
     let shell = NodeShell {
         handle: Arc::clone(&engine),
@@ -324,6 +323,14 @@ fn start_consensus(
         signs_after_ms,
         lock,
     })
+}
+
+fn start_timers(
+    engine: &Arc<ConsensusHandle>,
+    registry: &TaskRegistry,
+) -> Result<Arc<TimeoutMonitor>, StartError> {
+    let elapsed = Arc::clone(engine);
+    Ok(TimeoutMonitor::start(registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))?)
 }
 
 /// What tells readers of what happens from now on.

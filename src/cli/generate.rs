@@ -64,7 +64,7 @@ pub fn run(args: &Args, command_line: clap::Command) -> Result<(), CliError> {
             Some(page) => page,
             None => return Ok(()),
         },
-        Command::Openrpc => format!("{:#}", crate::rpc::methods::openrpc()),
+        Command::Openrpc => format!("{:#}", crate::rpc::methods::openrpc(None)),
         Command::Rpcauth(args) => rpcauth::line(args)?,
     };
     output::line(text.trim_end())

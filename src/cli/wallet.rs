@@ -3,7 +3,7 @@
 //! # Place
 //! [`owner`] opens the keystore and finds accounts; [`keys`] makes keystores and exports them; [`coins`] and [`history`]
 //! ask a node what accounts have and had; [`send`] pays what [`payment`] reads from the command line; [`request`] asks to be paid; [`message`]
-//! signs texts. What a wallet is stands in [`crate::wallet`], and what is signed elsewhere in [`super::tx`].
+//! signs texts; [`memo`] reads what payments say. What a wallet is stands in [`crate::wallet`], and what is signed elsewhere in [`super::tx`].
 
 use clap::Subcommand;
 
@@ -12,6 +12,7 @@ use super::CliError;
 mod coins;
 mod history;
 mod keys;
+pub(super) mod memo;
 mod message;
 pub(super) mod owner;
 pub(super) mod payment;

@@ -14,6 +14,7 @@ use crate::rpc::types::{
 use crate::runtime::Clock;
 use crate::runtime::time_text::milliseconds;
 use crate::types::codec::encode;
+use crate::types::limits::MAX_FEE_DEFAULT;
 use crate::types::{Address, Amount, ChainParameters, OutPoint, Transaction, TxId, TxOut};
 use crate::wallet::{Coin, CoinState};
 
@@ -151,12 +152,21 @@ pub async fn spendable(
     Ok(free.map(|coin| (coin.outpoint, coin.output)).collect())
 }
 
-/// Submits a transaction.
+/// Submits a transaction whose fee is at most this; 0 is no bound.
 ///
 /// # Errors
 /// When the node can't be reached or refuses.
-pub(super) async fn submit(client: &RpcClient, transaction: &Transaction) -> Result<TxId, RpcCommandError> {
-    client.call("sendrawtransaction", &[json!(hex::encode(encode(transaction)))]).await
+pub(super) async fn submit(
+    client: &RpcClient,
+    transaction: &Transaction,
+    max_fee: Amount,
+) -> Result<TxId, RpcCommandError> {
+    let mut params = vec![json!(hex::encode(encode(transaction)))];
+    // A node of an older version knows no such parameter.
+    if max_fee != MAX_FEE_DEFAULT {
+        params.push(json!(max_fee));
+    }
+    client.call("sendrawtransaction", &params).await
 }
 
 /// Submits a transaction, and waits until it is final if asked.
@@ -166,10 +176,11 @@ pub(super) async fn submit(client: &RpcClient, transaction: &Transaction) -> Res
 pub(super) async fn send_and_wait(
     client: &RpcClient,
     transaction: &Transaction,
+    max_fee: Amount,
     wait: bool,
 ) -> Result<Outcome, RpcCommandError> {
     let started = Clock.instant();
-    let txid = submit(client, transaction).await?;
+    let txid = submit(client, transaction, max_fee).await?;
     let mut outcome =
         Outcome { status: TransactionStatus::Pending, finality_ms: None, node_finality_ms: None };
     if wait {
@@ -223,8 +234,9 @@ mod tests {
         let paid = TxOut { value: Amount(5), lock: coin.output.lock };
         let payment = Transaction::transfer(vec![coin.outpoint], vec![paid], Vec::new())
             .signed(&funding.chain.chain_id, &[&secret]);
-        let outcome = send_and_wait(&client, &payment, true).await.unwrap();
+        let outcome = send_and_wait(&client, &payment, Amount(7), true).await.unwrap();
         assert_eq!((outcome.status, outcome.node_finality_ms), (TransactionStatus::Final, Some(1.5)));
+        assert_eq!(*node.fee_max.lock(), Some(Amount(7)), "the node holds to the same bound");
         assert!(outcome.finality_ms.is_some_and(|finality_ms| finality_ms > 0.0));
         assert!(outcome.line(payment.txid(), true).unwrap().unwrap().starts_with("final after "));
         let unfinished = Outcome { status: TransactionStatus::Pending, ..outcome };

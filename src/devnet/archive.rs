@@ -7,7 +7,7 @@
 //!
 //! # Invariants
 //! - INV-EXPORT-1: nothing is written before the whole file was read and found good; the directory is there whole, or not
-//!   at all.
+//!   at all. A file that lacks its last byte, or has one more, is not good.
 //! - INV-EXPORT-2: members are regular files with the names of [`is_member`], each once: no link, no path that leads out.
 //!
 //! # Bounds
@@ -295,6 +295,21 @@ pub fn import(file: &Path, directory: &Path, base_port: Option<u16>) -> Result<M
     Ok(Moved { nodes: manifest.nodes, base_port, chain_id, bytes: manifest.bytes, file_bytes })
 }
 
+/// A source, and whether somebody wanted more of it than there is. lz4_flex takes a frame for whole that breaks off where its
+/// end should stand.
+struct Source<R> {
+    inner: R,
+    was_short: bool,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.was_short |= count == 0 && !buffer.is_empty();
+        Ok(count)
+    }
+}
+
 /// What is done with each member.
 type Take<'a> = &'a mut dyn FnMut(&str, &mut dyn Read) -> io::Result<()>;
 
@@ -302,7 +317,8 @@ type Take<'a> = &'a mut dyn FnMut(&str, &mut dyn Read) -> io::Result<()>;
 fn read_archive(source: &File, file: &Path, take: Take<'_>) -> Result<Manifest, ArchiveError> {
     let unusable = |why: String| ArchiveError::Unusable { path: file.to_owned(), why };
     let failed = |error: io::Error| unusable(error.to_string());
-    let mut archive = tar::Archive::new(FrameDecoder::new(BufReader::new(source)));
+    let source = Source { inner: BufReader::new(source), was_short: false };
+    let mut archive = tar::Archive::new(FrameDecoder::new(source));
     let (mut manifest, mut seen, mut bytes) = (None::<Manifest>, BTreeSet::new(), 0_u64);
     // Raw: what would extend another member's header is a member itself, and refused.
     for entry in archive.entries().map_err(failed)?.raw(true) {
@@ -331,9 +347,13 @@ fn read_archive(source: &File, file: &Path, take: Take<'_>) -> Result<Manifest, 
     }
     let manifest = manifest.ok_or_else(|| unusable("it is empty".to_owned()))?;
     // Up to the end, where the checksum of all stands.
-    let rest = archive.into_inner().take(PADDING_BYTES_MAX);
-    let padding = io::copy(&mut { rest }, &mut io::sink()).map_err(failed)?;
-    if padding >= PADDING_BYTES_MAX {
+    let mut rest = archive.into_inner().take(PADDING_BYTES_MAX);
+    let padding = io::copy(&mut rest, &mut io::sink()).map_err(failed)?;
+    let mut source = rest.into_inner().into_inner();
+    if source.was_short {
+        return Err(unusable("its last bytes are missing".to_owned()));
+    }
+    if padding >= PADDING_BYTES_MAX || source.read(&mut [0]).map_err(failed)? > 0 {
         return Err(unusable("something follows its end".to_owned()));
     }
     if let Some(missing) = needed(manifest.nodes).find(|name| !seen.contains(name)) {

@@ -164,10 +164,14 @@ fn a_damaged_file_is_refused_wherever_the_damage_is() {
         changed[place] ^= 0x10;
         refused(&changed, &format!("byte {place} changed"));
     }
-    // Behind the last block of the frame nothing but its checksum is left to lose.
-    let whole = bytes.len() - 12;
-    for place in (0..whole).step_by(whole / 97) {
-        refused(&bytes[..place], &format!("cut at {place} of {}", bytes.len()));
+    let whole = bytes.len();
+    // Each of the last ones: the frame's end and its checksums stand there.
+    for place in (0..whole).step_by(whole / 97).chain(whole - 40..whole) {
+        refused(&bytes[..place], &format!("cut at {place} of {whole}"));
+    }
+    let more: [&[u8]; 3] = [&[0], &[0; 4], &bytes];
+    for more in more {
+        refused(&[bytes.as_slice(), more].concat(), "something behind its end");
     }
     refused(b"a shopping list", "something else");
     assert!(imports(&bytes).is_ok());

@@ -96,6 +96,8 @@ pub enum SubmitErrorClass {
     Invalid,
     /// An input does not exist, or another transaction has it (-25).
     Inputs,
+    /// A larger fee than whoever sent it wants to pay (-25).
+    Fee,
     /// This node's policy: pool full, fee below its floor (-26).
     Policy,
     /// The node takes no more at present; the same transaction may be taken later (-32005).
@@ -118,7 +120,7 @@ pub struct SubmitError {
     pub reason: &'static str,
     /// What is wrong, in a sentence.
     pub message: String,
-    /// What to do about it; may be empty.
+    /// What to do about it.
     pub hint: String,
     /// When to submit it again, where that helps.
     pub retry_after: Option<Duration>,
@@ -204,14 +206,19 @@ pub trait NodeApi: Send + Sync + 'static {
         timeout: Duration,
     ) -> BoxFuture<'_, Result<TransactionStatusInfo, NodeApiError>>;
     /// Checks the transaction, takes it into the pool and sends it to the peers. One that is in the pool already is
-    /// taken again without effect.
-    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>>;
+    /// taken again without effect. One that pays more than `fee_max` is refused.
+    fn submit_transaction(
+        &self,
+        transaction: Transaction,
+        fee_max: Option<Amount>,
+    ) -> BoxFuture<'_, Result<TxId, SubmitError>>;
     /// Pays of the devnet's faucet; on other networks there is none.
     fn faucet(&self, recipient: Address, amount: Amount) -> BoxFuture<'_, Result<TxId, SubmitError>>;
     /// Judges a transaction as [`Self::submit_transaction`] would now, and takes nothing.
     fn judge_transaction(
         &self,
         transaction: Transaction,
+        fee_max: Option<Amount>,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>>;
     /// A proof that a transaction is final, for anybody who has the genesis document, with what it proves; `None` when this
     /// node does not know the transaction to be final. `from` is a block of the chain that the verifier trusts.

@@ -7,6 +7,7 @@
 //! - INV-CALL-1: a wait ends with its deadline, [`WAIT_MS_MAX`](super::limits::WAIT_MS_MAX) at most, or when the node
 //!   stops, and has a place among the waiting calls.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use jsonrpsee::types::{ErrorObjectOwned, Params};
@@ -30,11 +31,14 @@ pub struct Context {
     pub node: Arc<dyn NodeApi>,
     /// Fires when the node stops.
     pub stopping: CancellationToken,
+    /// Where the server listens.
+    pub listens: SocketAddr,
 }
 
 /// One call of a method.
 pub(super) struct Call {
     pub(super) node: Arc<dyn NodeApi>,
+    pub(super) listens: SocketAddr,
     stopping: CancellationToken,
     waits: Arc<RequestWaits>,
     names: &'static [&'static str],
@@ -75,7 +79,8 @@ impl Call {
             }
             _ => return Err(wrong("parameters are an array or an object".to_owned())),
         };
-        Ok(Self { node: context.node.clone(), stopping: context.stopping.clone(), waits, names, values })
+        let (node, stopping, listens) = (context.node.clone(), context.stopping.clone(), context.listens);
+        Ok(Self { node, listens, stopping, waits, names, values })
     }
 
     /// Does what waits, until it ends or the node stops.
@@ -101,7 +106,7 @@ impl Call {
             None | Some(Value::Null) => Ok(None),
             Some(value) => T::deserialize(value)
                 .map(Some)
-                .map_err(|failure| bad_parameter(self.name(index), &failure.to_string())),
+                .map_err(|failure| bad_parameter(self.name(index), &words(&failure))),
         }
     }
 
@@ -160,6 +165,18 @@ impl Call {
     }
 }
 
+/// What is wrong with a value, for people: serde names the types of this program.
+fn words(failure: &serde_json::Error) -> String {
+    let names = [
+        ("expected u32", "expected a whole number from 0 to 4294967295"),
+        ("expected u64", "expected a whole number from 0"),
+        ("expected usize", "expected a whole number from 0"),
+        ("expected struct InputName", "expected an object of \"txid\" and \"vout\""),
+        ("expected a sequence", "expected an array"),
+    ];
+    names.iter().fold(failure.to_string(), |text, (name, words)| text.replace(name, words))
+}
+
 /// A transaction by its encoding in hexadecimal.
 pub(super) fn decode_transaction(text: &str) -> Result<Transaction, ErrorObjectOwned> {
     let bytes = hex::decode(text).map_err(|failure| {
@@ -168,7 +185,7 @@ pub(super) fn decode_transaction(text: &str) -> Result<Transaction, ErrorObjectO
     })?;
     decode(&bytes).map_err(|failure| {
         let message = format!("these bytes are no transaction: {failure}");
-        let hint = "give the encoding of a transaction";
+        let hint = "give all digits of one transaction and none more, as `getrawtransaction` and `timed tx` write them";
         error(BAD_PARAMETER, message, "malformed_transaction", hint)
     })
 }

@@ -2,15 +2,19 @@
 //!
 //! # Place
 //! Names, parameters and descriptions come from [`METHODS`](super::methods::METHODS), the shapes of answers from the types that the server writes.
-//! What is added here is the kind of each parameter, and a sample of each call.
+//! What is added here is the kind of each parameter, a sample of each call, and in `discover/codes.rs` how it can fail.
 //!
 //! # Invariants
 //! - INV-DISCOVER-1: every method has a sample; the tests make each of these calls, and hold the answer to its schema.
+//! - INV-DISCOVER-2: a method gives no error whose code the document does not list for it.
+
+mod codes;
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::errors::{BAD_PARAMETERS, BUSY, NOT_FOUND, UNAUTHORIZED};
 use super::finality_proof::{FinalityProofInfo, ProvedInfo};
 use super::receipt::PaymentReceipt;
 use super::types::{
@@ -33,6 +37,8 @@ pub struct Described {
     pub parameters: &'static [&'static str],
     /// Whether it needs credentials.
     pub write: bool,
+    /// Whether its answer may be large, so that it takes turns.
+    pub large: bool,
     /// What it does, in a line.
     pub description: &'static str,
 }
@@ -113,15 +119,22 @@ fn answer(method: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
 
 const HASH: &str = "^[0-9a-fA-F]{64}$";
 
-/// What a parameter is; `None` for a name that is not known here.
-fn parameter(name: &str) -> Option<Value> {
+/// What a method's parameter is; `None` for a name that is not known here.
+fn parameter(method: &str, name: &str) -> Option<Value> {
     Some(match name {
+        "address" if method == "addnode" => {
+            json!({ "type": "string", "description": "host:port, such as 192.0.2.1:24100" })
+        }
         "txid" | "id" => json!({ "type": "string", "pattern": HASH }),
         "vout" => {
             json!({ "type": "integer", "minimum": 0, "description": "place among the outputs, from 0" })
         }
-        "address" => json!({ "type": "string", "description": "an address, or host:port for addnode" }),
+        "address" => json!({ "type": "string", "description": "an address of this network" }),
         "amount" => json!({ "type": ["integer", "string"], "description": "base units, or \"1.5\" TIME" }),
+        "max_fee" => json!({
+            "type": ["integer", "string"],
+            "description": "the largest fee to pay, in base units or as \"1.5\" TIME: 1 TIME by default, 0 for no bound",
+        }),
         "height" => json!({ "type": "integer", "minimum": 0 }),
         "hash_or_height" => json!({ "anyOf": [
             { "type": "string", "pattern": HASH }, { "type": "integer", "minimum": 1 },
@@ -227,7 +240,7 @@ fn described(method: &Described, generator: &mut SchemaGenerator) -> Value {
         .iter()
         .map(|given| {
             let name = given.trim_end_matches('?');
-            let schema = parameter(name).unwrap_or_else(|| json!({}));
+            let schema = parameter(method.name, name).unwrap_or_else(|| json!({}));
             json!({ "name": name, "required": required(given), "schema": schema })
         })
         .collect();
@@ -242,20 +255,30 @@ fn described(method: &Described, generator: &mut SchemaGenerator) -> Value {
         "paramStructure": "either",
         "params": parameters,
         "result": { "name": "result", "schema": shape },
-        "errors": [
-            { "code": BAD_PARAMETERS, "message": "wrong parameters" },
-            { "code": NOT_FOUND, "message": "there is none" },
-            { "code": UNAUTHORIZED, "message": "credentials are needed" },
-            { "code": BUSY, "message": "the node has too much to do; data.retry_after_ms says when to try again" },
-        ],
+        "errors": codes::listed(method),
         "examples": [{ "name": "a call", "params": given }],
         "x-needs-credentials": method.write,
     })
 }
 
-/// The whole document of these methods.
+/// Where a devnet's first node listens unless it is told otherwise.
+const DEVNET_ADDRESS: &str = "127.0.0.1:24201";
+
+/// The address to ask at: a server that listens at all of them is asked at this machine's own.
+fn asked_at(listens: Option<SocketAddr>) -> String {
+    let Some(address) = listens else { return DEVNET_ADDRESS.to_owned() };
+    let ip = match address {
+        SocketAddr::V4(address) if address.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(address) if address.ip().is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        address => address.ip(),
+    };
+    SocketAddr::new(ip, address.port()).to_string()
+}
+
+/// The whole document of these methods, of a server that listens there; without one, of a devnet's first node.
 #[must_use]
-pub fn document(methods: impl Iterator<Item = Described>) -> Value {
+pub fn document(methods: impl Iterator<Item = Described>, listens: Option<SocketAddr>) -> Value {
+    let address = asked_at(listens);
     let settings = SchemaSettings::draft07().with(|settings| {
         settings.definitions_path = "/components/schemas".into();
     });
@@ -268,12 +291,14 @@ pub fn document(methods: impl Iterator<Item = Described>) -> Value {
             "title": "timed",
             "version": env!("CARGO_PKG_VERSION"),
             "description": "JSON-RPC 2.0 of a TIME Coin node: POST /, and WebSocket /ws, where `subscribe` tells what happens. \
-                Amounts are base units; texts named ..._time are TIME. Every error has data.reason, which is stable, and data.hint.",
+                Amounts are base units; texts named ..._time are TIME. Every error has data.reason, which is stable, and data.hint. \
+                A request can be refused as a whole, too, with the id null: -32700 and -32600 for what is no request, -32010 for a \
+                batch that is too long, -32001 for wrong credentials, -32005 when the node has too much to do.",
             "license": { "name": "MIT" },
         },
         "servers": [
-            { "name": "HTTP", "url": "http://127.0.0.1:24201/" },
-            { "name": "WebSocket", "url": "ws://127.0.0.1:24201/ws" },
+            { "name": "HTTP", "url": format!("http://{address}/") },
+            { "name": "WebSocket", "url": format!("ws://{address}/ws") },
         ],
         "methods": methods,
         "components": { "schemas": schemas },
@@ -356,18 +381,61 @@ pub(super) mod tests {
         Ok(())
     }
 
+    /// Whether the document lists a code for a method; INV-DISCOVER-2.
+    pub(in super::super) fn is_listed(method: &str, code: &Value) -> bool {
+        let methods = openrpc(None)["methods"].take();
+        let listed = methods.as_array().unwrap().iter().find(|listed| listed["name"] == method);
+        listed.is_some_and(|listed| listed["errors"].as_array().unwrap().iter().any(|e| e["code"] == *code))
+    }
+
+    /// The codes that are a method's own.
+    pub(in super::super) fn own_codes(method: &str) -> &'static [i32] {
+        codes::own(method).unwrap_or_else(|| panic!("{method} has no list of codes"))
+    }
+
+    #[test]
+    fn the_document_names_the_address_that_the_server_has() {
+        for (listens, url) in [
+            (None, "http://127.0.0.1:24201/"),
+            (Some("192.0.2.7:8080"), "http://192.0.2.7:8080/"),
+            (Some("0.0.0.0:8080"), "http://127.0.0.1:8080/"),
+            (Some("[::]:8080"), "http://[::1]:8080/"),
+        ] {
+            let document = openrpc(listens.map(|address| address.parse().unwrap()));
+            assert_eq!(document["servers"][0]["url"], url);
+            assert_eq!(document["servers"][1]["url"], format!("{}ws", url.replace("http", "ws")));
+        }
+    }
+
+    #[test]
+    fn an_address_is_described_as_its_method_takes_it() {
+        let described = |name: &str| {
+            let document = openrpc(None);
+            let methods = document["methods"].as_array().unwrap();
+            let method = methods.iter().find(|method| method["name"] == name).unwrap();
+            method["params"][0]["schema"]["description"].as_str().unwrap().to_owned()
+        };
+        assert!(described("addnode").contains("host:port"));
+        assert!(!described("getaddressutxos").contains("host:port"));
+    }
+
     /// INV-DISCOVER-1.
     #[test]
     fn every_method_and_parameter_is_described() {
         let mut generator = SchemaSettings::draft07().into_generator();
         for method in &METHODS {
             assert!(answer(method.name, &mut generator).is_some(), "{} has no answer", method.name);
+            own_codes(method.name);
             let given = sample(method.name).unwrap_or_else(|| panic!("{} has no sample", method.name));
             let required = method.parameters.iter().filter(|name| !name.ends_with('?')).count();
             let given = given.as_array().unwrap().len();
             assert!((required..=method.parameters.len()).contains(&given), "{}", method.name);
             for name in method.parameters {
-                assert!(parameter(name.trim_end_matches('?')).is_some(), "{name} of {}", method.name);
+                assert!(
+                    parameter(method.name, name.trim_end_matches('?')).is_some(),
+                    "{name} of {}",
+                    method.name
+                );
             }
         }
         assert!(answer("nothing", &mut generator).is_none() && sample("nothing").is_none());
@@ -375,7 +443,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_document_stands_by_itself() {
-        let document = openrpc();
+        let document = openrpc(None);
         assert_eq!(document["methods"].as_array().unwrap().len(), METHODS.len());
         let text = document.to_string();
         let references = text.split("\"$ref\":\"#").skip(1).map(|rest| rest.split('"').next().unwrap());
@@ -392,7 +460,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_check_of_schemas_refuses_what_does_not_fit() {
-        let document = openrpc();
+        let document = openrpc(None);
         let of = |name: &str| document["components"]["schemas"][name].clone();
         let amount = of("Amount");
         assert_eq!(hold(&json!(5), &amount, &document), Ok(()));

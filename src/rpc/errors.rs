@@ -16,7 +16,8 @@ use crate::types::TxId;
 pub const NOT_FOUND: i32 = -5;
 /// A parameter's value can't be.
 pub const BAD_PARAMETER: i32 = -8;
-/// An input of a transaction does not exist or is taken.
+/// An input of a transaction does not exist or is taken, or its fee is larger than wanted (Bitcoin Core's
+/// `RPC_TRANSACTION_ERROR`).
 pub const INPUTS_UNAVAILABLE: i32 = -25;
 /// A transaction breaks a rule or this node's policy.
 pub const REJECTED: i32 = -26;
@@ -32,6 +33,8 @@ pub const NODE_ALREADY_ADDED: i32 = -23;
 pub const NOT_ON_THIS_NETWORK: i32 = -1;
 /// The caller gave no credentials for a method that needs them; the HTTP status is 401.
 pub const UNAUTHORIZED: i32 = -32_001;
+/// This is JSON and no request, or HTTP's part of it is refused, for which the HTTP status is another than 200.
+pub const INVALID_REQUEST: i32 = -32_600;
 /// There is no such method.
 pub const UNKNOWN_METHOD: i32 = -32_601;
 /// Too few or too many parameters, or an unknown name among them.
@@ -76,6 +79,7 @@ fn with_retry(
 ) -> ErrorObjectOwned {
     // Each comes by here, so each test that meets one holds it to its form.
     debug_assert!(is_snake_case(reason), "{reason:?} is not snake_case");
+    debug_assert!(!hint.is_empty(), "{reason} does not say what to do");
     let retry_after_ms = retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
     let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned(), retry_after_ms, winner };
     ErrorObjectOwned::owned(code, shortened(message.into()), Some(data))
@@ -117,7 +121,7 @@ pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
 #[must_use]
 pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
     let code = match refusal.class {
-        SubmitErrorClass::Inputs => INPUTS_UNAVAILABLE,
+        SubmitErrorClass::Inputs | SubmitErrorClass::Fee => INPUTS_UNAVAILABLE,
         SubmitErrorClass::Invalid | SubmitErrorClass::Policy => REJECTED,
         SubmitErrorClass::AlreadyConfirmed => ALREADY_KNOWN,
         SubmitErrorClass::Starting => STARTING,

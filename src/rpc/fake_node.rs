@@ -30,6 +30,9 @@ pub(crate) const HEIGHT: Height = 1;
 /// Its one peer, for who wants to be rid of it.
 pub(crate) const PEER: &str = "192.0.2.1:24100";
 
+/// A transaction that has lost its coin.
+pub(crate) const LOSER: TxId = TxId([0x1c; 32]);
+
 pub(crate) struct FakeNode {
     pub(crate) events: Arc<EventLog>,
     /// What is final and in no block.
@@ -40,6 +43,8 @@ pub(crate) struct FakeNode {
     pub(crate) not_ready: AtomicBool,
     /// Refuses all transactions for now.
     pub(crate) is_busy: AtomicBool,
+    /// The bound on the fee of what was sent last.
+    pub(crate) fee_max: Mutex<Option<Amount>>,
     /// How many calls began to wait for a transaction.
     pub(crate) waits_begun: AtomicUsize,
     /// How long the text in each piece of evidence is, and how often it was asked for them.
@@ -58,6 +63,7 @@ impl Default for FakeNode {
             stopped: AtomicBool::new(false),
             not_ready: AtomicBool::new(false),
             is_busy: AtomicBool::new(false),
+            fee_max: Mutex::default(),
             waits_begun: AtomicUsize::new(0),
             evidence_bytes: Mutex::default(),
             evidence_asked: AtomicUsize::new(0),
@@ -178,10 +184,16 @@ impl FakeNode {
 
     fn status(&self, txid: TxId) -> TransactionStatusInfo {
         let made = self.utxos.lock().keys().any(|outpoint| outpoint.txid == txid);
+        let status = match (made, txid) {
+            (true, _) => TransactionStatus::Final,
+            (false, LOSER) => TransactionStatus::Conflicted,
+            (false, _) => TransactionStatus::Unknown,
+        };
         TransactionStatusInfo {
             txid,
-            status: if made { TransactionStatus::Final } else { TransactionStatus::Unknown },
-            winner: None,
+            status,
+            note: TransactionStatusInfo::note_of(status),
+            winner: (txid == LOSER).then_some(TxId([7; 32])),
             accepted_ms: None,
             certified_ms: None,
             final_ms: None,
@@ -440,7 +452,12 @@ impl NodeApi for FakeNode {
         }
         .boxed()
     }
-    fn submit_transaction(&self, transaction: Transaction) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+    fn submit_transaction(
+        &self,
+        transaction: Transaction,
+        fee_max: Option<Amount>,
+    ) -> BoxFuture<'_, Result<TxId, SubmitError>> {
+        *self.fee_max.lock() = fee_max;
         ready(self.take(&transaction)).boxed()
     }
     fn faucet(&self, _: Address, _: Amount) -> BoxFuture<'_, Result<TxId, SubmitError>> {
@@ -449,7 +466,9 @@ impl NodeApi for FakeNode {
     fn judge_transaction(
         &self,
         transaction: Transaction,
+        fee_max: Option<Amount>,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
+        *self.fee_max.lock() = fee_max;
         let taken = AcceptanceInfo::taken(transaction.txid(), 100, Amount(1_000), false);
         ready(if self.is_busy.load(Ordering::Relaxed) {
             self.take(&transaction).map(|_| taken)

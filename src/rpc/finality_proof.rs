@@ -139,7 +139,7 @@ impl ProofTextError {
         }
     }
 
-    /// What to do about it; may be empty.
+    /// What to do about it.
     #[must_use]
     pub const fn hint(&self) -> &'static str {
         match self {

@@ -9,26 +9,23 @@
 //!   [`Limits::body`](super::limits::Limits::body). What exceeds [`BODY_FREE_BYTES`] counts among the bodies of all.
 //! - INV-HTTP-4: the plain pages need no place, no turn and no room that calls could have taken.
 //!
-//! Refusals that concern the whole request have an HTTP status of their own (400, 401, 403, 404, 408, 413, 503, 505)
-//! and a JSON-RPC error as body. A method without the credentials it needs also turns the status into 401.
+//! A method without the credentials it needs turns the status into 401.
 //!
 //! A request takes its place when its body is there. Until then, and while its answer is being taken, its connection
 //! can be evicted: a slow sender or reader never holds a place.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::http::call_with_service_builder;
 use jsonrpsee::server::{ConnectionGuard, ConnectionState, Methods, ServerConfig, StopHandle};
-use serde::Serialize;
 use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
@@ -40,14 +37,15 @@ use super::auth::{Authenticator, Credentials};
 use super::busy_pace::BusyPace;
 use super::connection::{Connection, Taking};
 use super::connections::{Connections, client_of};
-use super::errors::{BATCH_TOO_LONG, BUSY, PARSE, UNAUTHORIZED, busy, error};
-use super::hosts::{Foreign, Hosts};
+use super::hosts::Hosts;
 use super::limits::{
     BODY_BYTES_MAX, BODY_FREE_BYTES, JSON_DEPTH_MAX, JSON_VALUES_MAX, Pace, RESPONSE_BYTES_MAX,
 };
 use super::meter::MeterLayer;
 use super::methods::Caller;
 use super::places::{Places, RequestWaits};
+use super::refusal::{Refusal, ask_for_credentials, json};
+use super::request::{not_a_request, trimmed};
 use super::shares::{Share, Shares};
 use crate::runtime::Clock;
 use crate::runtime::config::RpcRole;
@@ -56,8 +54,6 @@ pub use super::limits::BATCH_LENGTH_MAX;
 
 /// Bytes of an oversized body that are read and dropped, so that its sender gets to read the refusal.
 const DRAIN_BYTES_MAX: usize = 8 << 20;
-/// Who presents wrong credentials waits this long for the answer.
-const WRONG_CREDENTIALS_DELAY: Duration = Duration::from_millis(250);
 
 /// What the handler shares among requests.
 pub struct HttpState {
@@ -138,109 +134,6 @@ pub(super) async fn held_until_taken(
     }
 }
 
-/// Why a request is refused as a whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Refusal {
-    #[error("only HTTP/1 is spoken here")]
-    HttpVersion,
-    #[error(
-        "the Host header is not one of this node's; use its address or localhost, or name it by [rpc] allowed_hosts"
-    )]
-    Host,
-    #[error("requests of web pages from elsewhere are refused, unless [rpc] allowed_origins names them")]
-    Origin,
-    #[error("credentials are needed from another machine")]
-    CredentialsNeeded,
-    #[error("wrong credentials")]
-    CredentialsWrong,
-    #[error(
-        "there is no such page; JSON-RPC is POST /, the explorer GET /, subscriptions GET /ws, and there are GET /health and GET /ready"
-    )]
-    Path,
-    #[error("/ws speaks WebSocket; ask for an upgrade")]
-    NoWebSocket,
-    #[error("the body exceeds {BODY_BYTES_MAX} bytes")]
-    BodyTooLarge,
-    #[error("the body took too long to arrive")]
-    BodyTooSlow,
-    #[error("the body broke off")]
-    BodyBroken,
-    #[error("the body nests deeper than {JSON_DEPTH_MAX} levels")]
-    TooDeep,
-    #[error("a batch has at most {BATCH_LENGTH_MAX} entries")]
-    BatchTooLong,
-    #[error("the body holds more than {JSON_VALUES_MAX} values")]
-    TooManyValues,
-    #[error("the body is no JSON")]
-    NotJson,
-    #[error("too many requests at once; try again in a moment")]
-    Busy,
-}
-
-impl Refusal {
-    pub(super) const fn of_foreign(foreign: Foreign) -> Self {
-        match foreign {
-            Foreign::Host => Self::Host,
-            Foreign::Origin => Self::Origin,
-        }
-    }
-
-    const fn facts(self) -> (StatusCode, i32, &'static str) {
-        const INVALID: i32 = -32_600;
-        match self {
-            Self::HttpVersion => (StatusCode::HTTP_VERSION_NOT_SUPPORTED, INVALID, "http_version"),
-            Self::Host => (StatusCode::FORBIDDEN, INVALID, "host_not_allowed"),
-            Self::Origin => (StatusCode::FORBIDDEN, INVALID, "origin_not_allowed"),
-            Self::CredentialsNeeded => (StatusCode::UNAUTHORIZED, UNAUTHORIZED, "unauthorized"),
-            Self::CredentialsWrong => (StatusCode::UNAUTHORIZED, UNAUTHORIZED, "wrong_credentials"),
-            Self::Path => (StatusCode::NOT_FOUND, INVALID, "no_such_page"),
-            Self::NoWebSocket => (StatusCode::UPGRADE_REQUIRED, INVALID, "no_websocket"),
-            Self::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, INVALID, "body_too_large"),
-            Self::BodyTooSlow => (StatusCode::REQUEST_TIMEOUT, INVALID, "body_too_slow"),
-            Self::BodyBroken => (StatusCode::BAD_REQUEST, INVALID, "body_broken"),
-            Self::TooDeep => (StatusCode::BAD_REQUEST, PARSE, "too_deep"),
-            Self::BatchTooLong => (StatusCode::BAD_REQUEST, BATCH_TOO_LONG, "batch_too_long"),
-            Self::TooManyValues => (StatusCode::BAD_REQUEST, PARSE, "too_many_values"),
-            Self::NotJson => (StatusCode::BAD_REQUEST, PARSE, "not_json"),
-            Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY, "too_many_requests"),
-        }
-    }
-
-    pub(super) async fn response(self) -> Response {
-        if self == Self::CredentialsWrong {
-            tokio::time::sleep(WRONG_CREDENTIALS_DELAY).await;
-        }
-        let (status, code, reason) = self.facts();
-        let hint = match status {
-            StatusCode::UNAUTHORIZED => "send the content of the node's cookie file, or a configured user",
-            _ => "",
-        };
-        let error = match self {
-            Self::Busy => busy(reason, self.to_string(), "send credentials, for which places are kept"),
-            _ => error(code, self.to_string(), reason, hint),
-        };
-        let body = serde_json::json!({ "jsonrpc": "2.0", "error": error, "id": null });
-        let mut response = json(status, &body);
-        if status == StatusCode::UNAUTHORIZED {
-            ask_for_credentials(&mut response);
-        }
-        if self == Self::Busy {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
-    }
-}
-
-fn ask_for_credentials(response: &mut Response) {
-    *response.status_mut() = StatusCode::UNAUTHORIZED;
-    response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"timed\""));
-}
-
-pub(super) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
-    let text = serde_json::to_string(body).unwrap_or_default();
-    (status, [(CONTENT_TYPE, "application/json; charset=utf-8")], text).into_response()
-}
-
 /// Makes the calls of a body that is here: a request's, or a message's of a WebSocket.
 pub(super) async fn answer_calls(
     state: &HttpState,
@@ -251,6 +144,10 @@ pub(super) async fn answer_calls(
     let authenticated = role.is_some();
     let (mut parts, bytes) = request.into_parts();
     check_json(&bytes)?;
+    let bytes = trimmed(bytes);
+    if let Some(refused) = not_a_request(&bytes) {
+        return Ok(Answered::plain(json(StatusCode::OK, &refused)));
+    }
     let place = state.places.request(authenticated).ok_or(Refusal::Busy)?;
     let permit = state.guard.try_acquire().ok_or(Refusal::Busy)?;
     connection.answering();

@@ -18,9 +18,11 @@ use jsonrpsee::server::{BatchResponseBuilder, MethodResponse};
 use jsonrpsee::types::{Id, Request};
 use tower::Layer;
 
+use super::answers::too_large;
 use super::errors::{BATCH_TOO_LONG, error};
 use super::limits::{BATCH_COST_MAX, RESPONSE_BYTES_MAX};
 use super::methods::{find, unknown_method};
+use super::request::invalid_request;
 use crate::runtime::Clock;
 use crate::runtime::metric_names::{RPC_REQUESTS_TOTAL, RPC_SECONDS};
 
@@ -107,21 +109,26 @@ where
                             None
                         }
                         Err(invalid) => {
-                            let (error, id) = invalid.into_parts();
-                            Some(MethodResponse::error(id, error))
+                            let (_, id) = invalid.into_parts();
+                            Some(MethodResponse::error(
+                                id,
+                                invalid_request("an entry of the batch is no request"),
+                            ))
                         }
                     }
                 }
             });
             let answers = join_all(entries).await;
-            let only_notifications = !answers.is_empty() && answers.iter().all(Option::is_none);
-            if only_notifications {
+            if answers.is_empty() {
+                return MethodResponse::error(Id::Null, invalid_request("the batch is empty"));
+            }
+            if answers.iter().all(Option::is_none) {
                 return MethodResponse::notification();
             }
             let mut builder = BatchResponseBuilder::new_with_limit(RESPONSE_BYTES_MAX);
             for answer in answers.into_iter().flatten() {
-                if let Err(too_large) = builder.append(answer) {
-                    return too_large;
+                if builder.append(answer).is_err() {
+                    return MethodResponse::error(Id::Null, too_large());
                 }
             }
             MethodResponse::from_batch(builder.finish())

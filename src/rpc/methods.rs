@@ -17,6 +17,7 @@ mod peers;
 mod pool;
 pub(super) mod transactions;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -327,7 +328,7 @@ pub static METHODS: [Method; 62] = [
     Method::read(
         "waitfortransaction",
         &["txid", "target?", "timeout_ms?"],
-        "Waits until a transaction is \"certified\", \"final\" (default) or \"confirmed\", 30 s by default, 60 s at most; answers with how far it came",
+        "Waits until a transaction is \"certified\", \"final\" (default) or \"confirmed\", 30 s by default, 60 s at most, also for one that is not known yet; answers with how far it came, at once if it lost its coin",
         |call| answer(transactions::wait_for_transaction(call)),
     ),
     Method::read(
@@ -385,13 +386,16 @@ pub static METHODS: [Method; 62] = [
     ),
     Method::read(
         "testmempoolaccept",
-        &["rawtxs"],
+        &["rawtxs", "max_fee?"],
         "Whether transactions would be taken now, each by itself; takes an array of at most 25, sends nothing",
         |call| answer(transactions::test_mempool_accept(call)),
     ).large(),
-    Method::write("sendrawtransaction", &["hex"], "Takes a signed transaction and sends it to all", |call| {
-        answer(transactions::send_raw_transaction(call))
-    }).of_wallets(),
+    Method::write(
+        "sendrawtransaction",
+        &["hex", "max_fee?"],
+        "Takes a signed transaction and sends it to all; refuses a fee above 1 TIME, or above \"max_fee\" in base units or as \"1.5\" TIME, where 0 is no bound",
+        |call| answer(transactions::send_raw_transaction(call)),
+    ).of_wallets(),
     Method::read(
         "faucet",
         &["address", "amount?"],
@@ -476,23 +480,25 @@ pub static METHODS: [Method; 62] = [
             Ok("timed is stopping")
         })
     }),
-    Method::read("rpc.discover", &[], "All methods as an OpenRPC document, with the shapes of their answers", |_call| {
-        answer(async { Ok(openrpc()) })
+    Method::read("rpc.discover", &[], "All methods as an OpenRPC document, with the shapes of their answers", |call| {
+        answer(async move { Ok(openrpc(Some(call.listens))) })
     }).large(),
     Method::read("help", &["method?"], "Lists the methods, or explains one", |call| {
         answer(async move { help(&call) })
     }),
 ];
 
-/// All methods as an OpenRPC document.
+/// All methods as an OpenRPC document, of a server that listens there; without one, of a devnet's first node.
 #[must_use]
-pub fn openrpc() -> Value {
-    discover::document(METHODS.iter().map(|method| Described {
+pub fn openrpc(listens: Option<SocketAddr>) -> Value {
+    let described = |method: &Method| Described {
         name: method.name,
         parameters: method.parameters,
         write: method.write,
+        large: method.large,
         description: method.description,
-    }))
+    };
+    discover::document(METHODS.iter().map(described), listens)
 }
 
 /// The table's entry of a name.

@@ -35,6 +35,7 @@ pub mod errors;
 pub mod events;
 #[cfg(test)]
 pub(crate) mod fake_node;
+mod farewell;
 pub mod finality_proof;
 pub mod hosts;
 pub mod http;
@@ -46,7 +47,9 @@ pub mod metrics_server;
 mod page;
 pub mod places;
 pub mod receipt;
+mod refusal;
 pub mod refusals;
+mod request;
 mod router;
 pub mod server;
 pub mod shares;

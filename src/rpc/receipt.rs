@@ -65,7 +65,9 @@ pub struct ReceiptContent {
 }
 
 impl PaymentReceipt {
-    fn new(
+    /// The receipt of a payment that this proof proves to be final.
+    #[must_use]
+    pub fn of(
         network: Network,
         transaction: &Transaction,
         proof: &FinalityProof,
@@ -186,7 +188,7 @@ pub fn check(
     let proved = verify(&proof)?;
     // Each letter is one that this code would write: witnesses, other spellings of numbers and names are not.
     let written =
-        serde_json::to_value(PaymentReceipt::new(genesis.network, &transaction, &proof, &proved)).ok();
+        serde_json::to_value(PaymentReceipt::of(genesis.network, &transaction, &proof, &proved)).ok();
     let given = serde_json::from_str::<serde_json::Value>(text).ok();
     if written.is_none() || written != given {
         return Err(ReceiptError::OtherSummary);
@@ -209,7 +211,7 @@ pub(super) async fn get_receipt(
     })?;
     let network = node.network();
     // Megabytes after years: not on a worker of the runtime.
-    let work = move || PaymentReceipt::new(network, &transaction, &proof, &proved);
+    let work = move || PaymentReceipt::of(network, &transaction, &proof, &proved);
     let made = tokio::task::spawn_blocking(work).await;
     made.map_err(|failure| error(INTERNAL, failure.to_string(), "internal", "see the node's log"))
 }
@@ -235,7 +237,7 @@ mod tests {
         let payment = payment();
         let (genesis, proof) = proof_of(payment.txid());
         let proved = verify(&genesis, &proof).unwrap();
-        let receipt = PaymentReceipt::new(genesis.network, &payment, &proof, &proved);
+        let receipt = PaymentReceipt::of(genesis.network, &payment, &proof, &proved);
         (genesis, receipt)
     }
 

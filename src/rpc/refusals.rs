@@ -12,7 +12,7 @@ use crate::protocol::validity::TransactionError;
 /// What a client learns of a refusal.
 #[must_use]
 pub fn submit_error(refusal: &Refusal) -> SubmitError {
-    use SubmitErrorClass::{AlreadyConfirmed, Busy, Inputs, Internal, Invalid, Policy};
+    use SubmitErrorClass::{AlreadyConfirmed, Busy, Fee, Inputs, Internal, Invalid, Policy};
     let (class, message, hint) = match refusal {
         Refusal::Invalid(TransactionError::FeeTooLow { .. }) => (
             Invalid,
@@ -20,6 +20,11 @@ pub fn submit_error(refusal: &Refusal) -> SubmitError {
             "pay a higher fee: `getmempoolinfo` and `estimatesmartfee` tell how much",
         ),
         Refusal::Invalid(error) => (Invalid, error.to_string(), "build and sign the transaction anew"),
+        Refusal::FeeTooHigh { .. } => (
+            Fee,
+            format!("max-fee-exceeded: {refusal}"),
+            "is the change missing among the outputs? To pay it all the same give the parameter max_fee; 0 is no bound",
+        ),
         Refusal::AlreadyConfirmed => (AlreadyConfirmed, refusal.to_string(), "nothing is left to do"),
         Refusal::InputsSpent { .. } => (
             Inputs,
@@ -65,7 +70,7 @@ mod tests {
     use super::*;
     use crate::rpc::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, of_submit};
     use crate::rpc::types::ErrorData;
-    use crate::types::{OutPoint, TxId};
+    use crate::types::{Amount, OutPoint, TxId};
 
     #[test]
     fn what_passes_by_itself_says_when_to_try_again() {
@@ -79,6 +84,17 @@ mod tests {
             let data: ErrorData = serde_json::from_str(object.data().unwrap().get()).unwrap();
             assert_eq!((object.code(), data.reason.as_str(), data.retry_after_ms), (code, reason, Some(ms)));
         }
+    }
+
+    #[test]
+    fn a_fee_that_is_too_high_has_the_code_and_the_words_of_bitcoin_core() {
+        let refusal = Refusal::FeeTooHigh { fee: Amount(200_000_000), max: Amount(100_000_000) };
+        let object = of_submit(&submit_error(&refusal));
+        assert_eq!(object.code(), INPUTS_UNAVAILABLE);
+        assert!(object.message().starts_with("max-fee-exceeded: the fee is 2.00000000 TIME"), "{object:?}");
+        let data: ErrorData = serde_json::from_str(object.data().unwrap().get()).unwrap();
+        assert_eq!(data.reason, "max_fee_exceeded");
+        assert!(data.hint.contains("max_fee"), "{}", data.hint);
     }
 
     #[test]

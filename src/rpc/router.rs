@@ -8,13 +8,13 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode, Version};
 use axum::response::Response;
+use jsonrpsee::server::http::content_type_is_json;
 
 use super::connection::Connection;
 use super::hosts::{let_read, may_ask};
-use super::http::{
-    Answered, HttpState, Refusal, answer_calls, authenticate, held_until_taken, json, read_body,
-};
+use super::http::{Answered, HttpState, answer_calls, authenticate, held_until_taken, read_body};
 use super::page;
+use super::refusal::{Refusal, json};
 use super::socket::Socket;
 use super::types::Readiness;
 
@@ -64,7 +64,9 @@ async fn handle(
         (&Method::GET | &Method::HEAD, path) => {
             return page::file(path).map(Answered::plain).ok_or(Refusal::Path);
         }
-        (_, "/") => {}
+        (&Method::POST, "/") if content_type_is_json(&request) => {}
+        (&Method::POST, "/") => return Err(Refusal::ContentType),
+        (_, "/") => return Err(Refusal::Method),
         _ => return Err(Refusal::Path),
     }
     // Behind the plain pages, which nobody is to wait for.

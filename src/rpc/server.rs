@@ -158,7 +158,8 @@ impl RpcServer {
         }
         let (listener, bound) = bind(address, "[rpc] listen_address").await?;
         let authenticator = Arc::new(Authenticator::start(config.cookie_path, config.users)?);
-        let methods: Methods = module(Context { node: node.clone(), stopping: token.clone() })?.into();
+        let context = Context { node: node.clone(), stopping: token.clone(), listens: bound };
+        let methods: Methods = module(context)?.into();
         let (stop, stop_sender) = stop_channel();
         let connections = Connections::new(limits);
         let state = Arc::new(HttpState {
@@ -209,6 +210,10 @@ mod operator_tests;
 #[cfg(test)]
 #[path = "server_hostile_tests.rs"]
 mod hostile_tests;
+
+#[cfg(test)]
+#[path = "server_error_tests.rs"]
+mod error_tests;
 
 #[cfg(test)]
 #[path = "socket_tests.rs"]

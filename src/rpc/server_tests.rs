@@ -8,16 +8,16 @@ use tokio::net::TcpStream;
 
 use super::super::base64;
 use super::super::discover;
-use super::super::fake_node::{FakeNode, PEER, block, masternode, output};
+use super::super::fake_node::{FakeNode, LOSER, PEER, block, masternode, output};
 use super::super::finality_proof;
 use super::super::limits::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
-use super::super::methods::{METHODS, openrpc};
+use super::super::methods::{self, METHODS, openrpc};
 use super::super::metrics_server::{MetricsServer, Render};
 use super::super::types::address_of;
 use super::*;
 use crate::runtime::config::RpcRole;
 use crate::types::codec::encode;
-use crate::types::{Address, Network, SecretKey, Transaction, TxId};
+use crate::types::{Address, Amount, Network, SecretKey, Transaction, TxId};
 
 pub(super) struct Fixture {
     pub(super) address: SocketAddr,
@@ -110,7 +110,12 @@ impl Fixture {
         assert_eq!(reply.status, 200, "{json}");
         match json["error"].take() {
             Value::Null => Ok(json["result"].take()),
-            error => Err(error),
+            error => {
+                let is_listed =
+                    methods::find(method).is_none() || discover::tests::is_listed(method, &error["code"]);
+                assert!(is_listed, "INV-DISCOVER-2: {method}: {error}");
+                Err(error)
+            }
         }
     }
 }
@@ -135,7 +140,8 @@ async fn every_method_answers() {
     let fixture = Fixture::start().await;
     let spend = hex::encode(encode(&Transaction::transfer(Vec::new(), vec![output()], Vec::new())));
     let proof = base64::encode(&finality_proof::tests::proof().1.to_bytes());
-    let document = openrpc();
+    let document = openrpc(Some(fixture.address));
+    assert_eq!(fixture.call("rpc.discover", json!([])).await.as_ref(), Ok(&document));
     for (method, described) in METHODS.iter().zip(document["methods"].as_array().unwrap()) {
         // The document's own samples, but where this node has nothing of that name.
         let params = match method.name {
@@ -186,7 +192,14 @@ async fn answers_have_the_documented_shapes() {
     let balance = fixture.call("getaddressbalance", json!([address])).await.unwrap();
     assert_eq!((&balance["spendable"], &balance["utxo_count"]), (&json!(1_000_000_000_000_u64), &json!(1)));
     let waited = fixture.call("waitfortransaction", json!([TxId([9; 32]).to_string(), "final", 1])).await;
-    assert_eq!(waited.unwrap()["status"], "unknown");
+    let waited = waited.unwrap();
+    assert_eq!(waited["status"], "unknown");
+    assert!(waited["note"].as_str().unwrap().contains("never seen it"), "{waited}");
+    // Nothing is waited for that can't come; a wait would take a place, and its whole time.
+    let lost = fixture.call("waitfortransaction", json!([LOSER.to_string(), "final", 60_000])).await.unwrap();
+    assert_eq!((&lost["status"], &lost["winner"]), (&json!("conflicted"), &json!(TxId([7; 32]).to_string())));
+    assert_eq!(lost.get("note"), None);
+    assert_eq!(fixture.node.waits_begun.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
@@ -250,112 +263,6 @@ async fn masternodes_and_what_became_of_their_transactions_are_told() {
     let evidence = fixture.call("listevidence", json!([2])).await.unwrap();
     assert_eq!(evidence.as_array().unwrap().len(), 2);
     assert_eq!((&evidence[0]["burned"], &evidence[0]["block_height"]), (&json!(50), &json!(1)));
-}
-
-/// A proof that lacks nothing but its votes.
-fn light_proof() -> String {
-    use crate::protocol::finality_proof::{Ending, FinalityProof};
-    let (genesis, proof) = finality_proof::tests::proof();
-    let none = Ending::Voted(Vec::new());
-    let light = FinalityProof::new(genesis.chain_id(), proof.txid(), Vec::new(), none);
-    base64::encode(&light.to_bytes())
-}
-
-#[tokio::test]
-async fn errors_have_code_reason_and_hint() {
-    let fixture = Fixture::start().await;
-    let zero = TxId::ZERO.to_string();
-    let mainnet = address_of(Network::Mainnet, &output().lock).to_string();
-    let devnet = address_of(Network::Devnet, &output().lock).to_string();
-    let spend = Transaction::transfer(
-        vec![crate::types::OutPoint { txid: TxId::ZERO, index: 0 }],
-        vec![output()],
-        Vec::new(),
-    );
-    let light = light_proof();
-    let block = format!("1:{zero}");
-    for (method, params, code, reason) in [
-        ("getblockhash", json!([9]), -8, "height_out_of_range"),
-        ("getblock", json!([zero]), -5, "block_not_found"),
-        ("getblock", json!(["xyz"]), -8, "bad_parameter"),
-        ("getblock", json!([1, 3]), -8, "bad_parameter"),
-        ("getblock", json!([]), -32_602, "bad_parameters"),
-        ("getblockcount", json!([1]), -32_602, "bad_parameters"),
-        ("getblock", json!({ "nonsense": 1 }), -32_602, "bad_parameters"),
-        ("getutxostate", json!([zero, -1]), -8, "bad_parameter"),
-        ("getutxostate", json!(["00", 1]), -8, "bad_parameter"),
-        ("getaddressbalance", json!([mainnet]), -8, "bad_parameter"),
-        ("getaddressutxos", json!([mainnet, 10_001]), -8, "bad_parameter"),
-        ("sendrawtransaction", json!(["zz"]), -8, "invalid_hex"),
-        ("sendrawtransaction", json!(["00"]), -8, "malformed_transaction"),
-        ("sendrawtransaction", json!([hex::encode(encode(&spend))]), -25, "input_not_found"),
-        ("decoderawtransaction", json!(["zz"]), -8, "invalid_hex"),
-        ("getrawtransaction", json!([zero]), -5, "transaction_not_found"),
-        ("getrawtransaction", json!([zero, 2]), -8, "bad_parameter"),
-        ("getmasternode", json!(["ff".repeat(32)]), -5, "masternode_not_found"),
-        ("listevidence", json!([0]), -8, "bad_parameter"),
-        ("waitfortransaction", json!([zero, "never"]), -8, "bad_parameter"),
-        ("waitfortransaction", json!([zero, "final", 60_001]), -8, "bad_parameter"),
-        ("getfinalizedsince", json!([0, 0]), -8, "bad_parameter"),
-        ("getfinalizedsince", json!(["7"]), -8, "bad_parameter"),
-        ("getfinalizedsince", json!([true]), -8, "bad_parameter"),
-        ("testmempoolaccept", json!([[]]), -8, "bad_parameter"),
-        ("faucet", json!([mainnet]), -8, "bad_parameter"),
-        ("faucet", json!([devnet, 1.5]), -8, "bad_parameter"),
-        ("testmempoolaccept", json!([["zz"]]), -8, "invalid_hex"),
-        ("testmempoolaccept", json!([["00"]]), -8, "malformed_transaction"),
-        ("testmempoolaccept", json!([vec!["00"; 26]]), -8, "bad_parameter"),
-        ("getaddresshistory", json!([devnet, 1_001]), -8, "bad_parameter"),
-        ("getaddresshistory", json!([devnet, 10, "7"]), -8, "bad_parameter"),
-        ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
-        ("getfinalityproof", json!([7]), -8, "bad_parameter"),
-        ("getfinalityproof", json!([zero, "7"]), -8, "bad_parameter"),
-        ("getfinalityproof", json!([zero, block]), -5, "block_not_found"),
-        ("getreceipt", json!([zero, block]), -5, "block_not_found"),
-        ("verifyfinalityproof", json!([light, block]), -26, "not_from_trusted"),
-        ("verifyfinalityproof", json!([]), -32_602, "bad_parameters"),
-        ("verifyfinalityproof", json!(["zz"]), -8, "malformed_proof"),
-        (
-            "verifyfinalityproof",
-            json!([{ "format": "timed finality proof", "version": 1 }]),
-            -8,
-            "unknown_proof_version",
-        ),
-        ("verifyfinalityproof", json!([light]), -26, "votes_too_light"),
-        ("disconnectnode", json!(["127.0.0.1:1"]), -29, "not_connected"),
-        ("setnetworkactive", json!([false]), -1, "devnet_only"),
-        ("addnode", json!(["here"]), -8, "bad_parameter"),
-        ("setban", json!(["here", "add"]), -8, "bad_parameter"),
-        ("setban", json!(["192.0.2.0/16", "add"]), -8, "bad_parameter"),
-        ("setban", json!(["192.0.2.7", "lift"]), -8, "bad_parameter"),
-        ("setban", json!(["192.0.2.7", "remove"]), -8, "not_banned"),
-        ("setban", json!(["192.0.2.7", "add", 31_622_401]), -8, "bad_parameter"),
-        ("setban", json!(["127.0.0.1", "add"]), -23, "not_bannable"),
-        ("getblockheader", json!([zero]), -5, "block_not_found"),
-        ("getcommit", json!([2]), -5, "block_not_found"),
-        ("waitforblockheight", json!([1, 60_001]), -8, "bad_parameter"),
-        ("waitfornewblock", json!([-1]), -8, "bad_parameter"),
-        ("getmempoolentry", json!([zero]), -5, "transaction_not_in_mempool"),
-        ("createrawtransaction", json!([[{ "txid": zero }], []]), -8, "bad_parameter"),
-        ("createrawtransaction", json!([[], [{ mainnet.as_str(): 1 }]]), -8, "bad_parameter"),
-        ("createrawtransaction", json!([[], [{ devnet.as_str(): 1.5 }]]), -8, "bad_parameter"),
-        ("createrawtransaction", json!([[], [], "zz"]), -8, "bad_parameter"),
-        ("createrawtransaction", json!([[], [], "00".repeat(257)]), -8, "bad_parameter"),
-        ("explaintransaction", json!(["zz"]), -8, "bad_parameter"),
-        ("getblokcount", json!([]), -32_601, "unknown_method"),
-    ] {
-        let error = fixture.call(method, params.clone()).await.unwrap_err();
-        assert_eq!(error["code"], code, "{method} {params}: {error}");
-        assert_eq!(error["data"]["reason"], reason, "{method} {params}");
-        assert!(error["data"]["hint"].is_string() && !error["message"].as_str().unwrap().is_empty());
-    }
-    let hint = async |name| {
-        let error = fixture.call(name, json!([])).await.unwrap_err();
-        (error["code"].clone(), error["data"]["hint"].as_str().unwrap().to_owned())
-    };
-    assert_eq!(hint("getblokcount").await, (json!(-32_601), "did you mean `getblockcount`?".to_owned()));
-    let (code, hint) = hint("nonsense").await;
-    assert!(code == json!(-32_601) && hint.contains("`help` lists"), "{code} {hint}");
 }
 
 /// INV-HTTP-2, INV-RPC-2.
@@ -450,6 +357,28 @@ async fn oversized_deep_and_long_requests_are_refused() {
     }
     let plain = [("content-type", "text/plain")];
     assert_eq!(fixture.request("POST /", &plain, &call("uptime", json!([])).to_string()).await.status, 415);
+}
+
+#[tokio::test]
+async fn a_fee_is_bounded_by_one_time_unless_the_caller_says_otherwise() {
+    let fixture = Fixture::start().await;
+    let spend = hex::encode(encode(&Transaction::transfer(Vec::new(), vec![output()], Vec::new())));
+    for (given, expected) in [
+        (None, Some(Amount(100_000_000))),
+        (Some(json!(null)), Some(Amount(100_000_000))),
+        (Some(json!(5_000)), Some(Amount(5_000))),
+        (Some(json!("1.5")), Some(Amount(150_000_000))),
+        (Some(json!(0)), None),
+    ] {
+        for (method, first) in [("testmempoolaccept", json!([spend])), ("sendrawtransaction", json!(spend))] {
+            let params: Vec<Value> = std::iter::once(first).chain(given.clone()).collect();
+            *fixture.node.fee_max.lock() = Some(Amount(1));
+            fixture.call(method, json!(params)).await.unwrap();
+            assert_eq!(*fixture.node.fee_max.lock(), expected, "{method} {given:?}");
+        }
+    }
+    let wrong = fixture.call("sendrawtransaction", json!([spend, -1])).await.unwrap_err();
+    assert_eq!(wrong["data"]["reason"], "bad_parameter");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@
 //! - INV-SOCKET-2: a subscription makes the text of a notification when there is room for it. A reader that is slow is told
 //!   later and more at once; it holds nothing but its place. One that takes nothing for [`SOCKET_SEND_MAX`] is closed.
 //! - INV-SOCKET-3: the answer to `subscribe` comes before the first notification.
+//! - INV-SOCKET-4: whoever sends too large a message is told so by the code of the close frame.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -32,11 +33,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
-use futures::io::{BufReader, BufWriter};
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt as _, Stream, StreamExt as _};
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use jsonrpsee::types::ErrorObjectOwned;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -45,11 +43,11 @@ use soketto::handshake::http::Server as Handshake;
 use soketto::{Incoming, Receiver, Sender};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::connection::Connection;
 use super::errors::{BAD_PARAMETERS, NOT_FOUND, bad_parameter, busy, error, of_node};
 use super::events::{EventReader, PageLimit, Topic, Wanted};
+use super::farewell::WsStream;
 use super::http::{HttpState, MessageRoom, answer_message, check_json};
 use super::limits::{
     NOTIFICATION_BYTES, NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING,
@@ -69,7 +67,14 @@ const CLOSE_MAX: Duration = Duration::from_secs(1);
 /// A reader that is told nothing for so long gets its new cursor, if it has moved.
 const CURSOR_INTERVAL: Duration = Duration::from_secs(10);
 
-type WsStream = BufReader<BufWriter<Compat<TokioIo<Upgraded>>>>;
+/// Why a WebSocket is closed by this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// The other end has closed or broken a rule of the protocol, or the node stops.
+    Well,
+    /// A message exceeded [`SOCKET_MESSAGE_BYTES_MAX`].
+    TooLarge,
+}
 
 /// A WebSocket that is about to be.
 pub(super) struct Socket {
@@ -185,28 +190,41 @@ impl Socket {
                 return;
             }
         };
-        let stream = BufReader::new(BufWriter::new(TokioIo::new(upgraded).compat()));
-        let mut builder = handshake.into_builder(stream);
+        let stream = WsStream::new(upgraded);
+        let mut builder = handshake.into_builder(stream.clone());
         builder.set_max_message_size(SOCKET_MESSAGE_BYTES_MAX);
         builder.set_max_frame_size(SOCKET_MESSAGE_BYTES_MAX);
-        let (sender, receiver) = builder.finish();
+        let (mut sender, receiver) = builder.finish();
         let heard = Heard { at: Mutex::new(Clock.instant()), listening: AtomicBool::new(true) };
         let (out, outgoing) = mpsc::channel(1);
-        let mut writing = std::pin::pin!(write(sender, outgoing, &heard));
         let stopping = self.state.stopping.clone();
-        tokio::select! {
-            reason = &mut writing => {
-                tracing::debug!(%peer, reason, "Closed a WebSocket");
+        let ended = {
+            let mut writing = std::pin::pin!(write(&mut sender, outgoing, &heard));
+            let ended = tokio::select! {
+                reason = &mut writing => {
+                    tracing::debug!(%peer, reason, "Closed a WebSocket");
+                    return;
+                }
+                ended = self.serve(receiver, out, &heard) => ended,
+                () = stopping.cancelled() => Ended::Well,
+            };
+            // Half of a message can't be followed by a farewell.
+            if timeout(CLOSE_MAX, writing).await.is_err() {
                 return;
             }
-            () = self.serve(receiver, out, &heard) => {}
-            () = stopping.cancelled() => {}
-        }
-        let _in_time = timeout(CLOSE_MAX, writing).await.is_ok();
+            ended
+        };
+        let farewell = async {
+            match ended {
+                Ended::Well => sender.close().await.is_ok(),
+                Ended::TooLarge => stream.refuse_large_message().await.is_ok(),
+            }
+        };
+        let _in_time = timeout(CLOSE_MAX, farewell).await.is_ok();
     }
 
-    /// Reads messages and answers them until the other end closes.
-    async fn serve(&self, receiver: Receiver<WsStream>, out: mpsc::Sender<Outgoing>, heard: &Heard) {
+    /// Reads messages and answers them until the other end closes or sends too large a one.
+    async fn serve(&self, receiver: Receiver<WsStream>, out: mpsc::Sender<Outgoing>, heard: &Heard) -> Ended {
         let mut messages = std::pin::pin!(messages(receiver, heard));
         let mut calls: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
         let mut telling: FuturesUnordered<BoxFuture<'static, u64>> = FuturesUnordered::new();
@@ -226,8 +244,9 @@ impl Socket {
                     continue;
                 }
                 message = messages.next(), if reads => match message {
-                    Some(message) => message,
-                    None => return,
+                    Some(Ok(message)) => message,
+                    Some(Err(ended)) => return ended,
+                    None => return Ended::Well,
                 },
             };
             let own =
@@ -312,18 +331,22 @@ impl Socket {
     }
 }
 
-/// Messages as they come, until the other end closes or breaks a rule of the protocol.
-fn messages(receiver: Receiver<WsStream>, heard: &Heard) -> impl Stream<Item = Vec<u8>> {
+/// Messages as they come, until the other end closes or breaks a rule of the protocol; one that is too large is the last.
+fn messages(receiver: Receiver<WsStream>, heard: &Heard) -> impl Stream<Item = Result<Vec<u8>, Ended>> {
     stream::unfold(receiver, move |mut receiver| async move {
         loop {
             let mut message = Vec::new();
             match receiver.receive(&mut message).await {
                 Ok(Incoming::Data(_)) => {
                     heard.now();
-                    return Some((message, receiver));
+                    return Some((Ok(message), receiver));
                 }
                 Ok(Incoming::Pong(_)) => heard.now(),
                 Ok(Incoming::Closed(_)) => return None,
+                Err(
+                    soketto::connection::Error::MessageTooLarge { .. }
+                    | soketto::connection::Error::Codec(soketto::base::Error::PayloadTooLarge { .. }),
+                ) => return Some((Err(Ended::TooLarge), receiver)),
                 Err(error) => {
                     tracing::trace!(%error, "A WebSocket ended");
                     return None;
@@ -340,7 +363,7 @@ async fn send(out: mpsc::Sender<Outgoing>, message: Outgoing) {
 
 /// Sends one message after the other, and asks for signs of life; gives why it ended.
 async fn write(
-    mut sender: Sender<WsStream>,
+    sender: &mut Sender<WsStream>,
     mut outgoing: mpsc::Receiver<Outgoing>,
     heard: &Heard,
 ) -> &'static str {
@@ -350,10 +373,7 @@ async fn write(
     loop {
         let sent = tokio::select! {
             message = outgoing.recv() => {
-                let Some(message) = message else {
-                    let _closed = sender.close().await.is_ok();
-                    return "its work is done";
-                };
+                let Some(message) = message else { return "its work is done" };
                 let text = message.text;
                 timeout(SOCKET_SEND_MAX, async {
                     sender.send_text_owned(text).await?;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use soketto::connection::CloseReason;
 use soketto::handshake::{Client as Handshake, ServerResponse};
-use soketto::{Receiver, Sender};
+use soketto::{Incoming, Receiver, Sender};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
@@ -214,7 +215,16 @@ async fn a_message_that_is_too_large_ends_the_connection_and_a_foreign_page_open
     let large = format!("\"{}\"", "x".repeat(SOCKET_MESSAGE_BYTES_MAX));
     let _sent = client.sender.send_text(&large).await;
     let _flushed = client.sender.flush().await;
-    assert!(client.is_closed().await);
+    let mut nothing = Vec::new();
+    let farewell = tokio::time::timeout(SOON, client.receiver.receive(&mut nothing)).await.expect("it ends");
+    match farewell.unwrap() {
+        Incoming::Closed(CloseReason { code, descr }) => {
+            assert_eq!(code, 1_009, "INV-SOCKET-4");
+            assert!(descr.unwrap().contains("65536"));
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(client);
     let mut stream = TcpStream::connect(fixture.address).await.unwrap();
     let host = fixture.address;
     let request = format!(

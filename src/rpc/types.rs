@@ -238,9 +238,9 @@ pub struct UtxoStateInfo {
     /// Unspent, locked or pending: the height of the block that made it, absent when none has yet. Confirmed: the
     /// height of the block that spent it.
     pub height: Option<Height>,
-    /// Base units, when known.
+    /// Base units; of a spent one as well, where the node has the block that made it.
     pub value: Option<Amount>,
-    /// Who may spend it, when known.
+    /// Who may spend it, or could; known as the value is.
     pub address: Option<Address>,
     /// Whether it is a masternode's collateral, or marked as one, and so can't be spent.
     #[serde(default)]
@@ -319,6 +319,9 @@ pub struct TransactionStatusInfo {
     pub txid: TxId,
     /// How far it has come.
     pub status: TransactionStatus,
+    /// What an unknown one may be, in words; absent for all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
     /// The transaction that has its coin, if that is why it can't be final.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winner: Option<TxId>,
@@ -341,6 +344,16 @@ pub struct TransactionStatusInfo {
     /// say nothing about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<ReceiptInfo>,
+}
+
+impl TransactionStatusInfo {
+    /// What is said of a transaction by its status alone.
+    #[must_use]
+    pub fn note_of(status: TransactionStatus) -> Option<String> {
+        let note = "this node has never seen it, or dropped it before it was final: neither pool nor blocks have it. \
+            Check the txid, and send it again: that does no harm";
+        (status == TransactionStatus::Unknown).then(|| note.to_owned())
+    }
 }
 
 /// `getaddresshistory`: what transactions did to an address, the newest first.

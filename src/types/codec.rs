@@ -10,6 +10,7 @@
 //!   the counts in it are.
 
 use bincode::config::{self, Configuration, Fixint, Limit, LittleEndian};
+use bincode::error::{AllowedEnumVariants, DecodeError};
 use bincode::{Decode, Encode};
 
 use super::limits::MESSAGE_BYTES_MAX;
@@ -27,7 +28,7 @@ pub enum CodecError {
     #[error("malformed encoding: {0}")]
     Malformed(String),
     /// The object ended before the bytes did.
-    #[error("{count} bytes after the object's end")]
+    #[error("bytes after the object's end: {count}")]
     TrailingBytes {
         /// How many bytes are left over.
         count: usize,
@@ -66,16 +67,38 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
         1_048_577..=MESSAGE_BYTES_MAX => bincode::decode_from_slice(bytes, limited::<{ 64 * MIB }>()),
         _ => return Err(CodecError::TooLarge { length }),
     };
-    let (value, consumed) = decoded.map_err(|error| CodecError::Malformed(error.to_string()))?;
+    let (value, consumed) = decoded.map_err(|error| CodecError::Malformed(words(&error)))?;
     match length.saturating_sub(consumed) {
         0 => Ok(value),
         count => Err(CodecError::TrailingBytes { count }),
     }
 }
 
+/// What is wrong, for people: bincode's own text is that of a debugger.
+fn words(error: &DecodeError) -> String {
+    match error {
+        DecodeError::UnexpectedEnd { .. } => "the bytes end too early".to_owned(),
+        DecodeError::LimitExceeded => "a count says that more follows than does".to_owned(),
+        DecodeError::UnexpectedVariant {
+            allowed: AllowedEnumVariants::Range { min, max }, found, ..
+        } => {
+            format!("the number {found} stands where one from {min} to {max} says which kind follows")
+        }
+        DecodeError::UnexpectedVariant { found, .. } => {
+            format!("the number {found} stands for no kind that is known here")
+        }
+        DecodeError::InvalidBooleanValue(found) => format!("{found} stands where only 0 or 1 can"),
+        DecodeError::Utf8 { .. } => "a text in it is not UTF-8".to_owned(),
+        DecodeError::Other(problem) => (*problem).to_owned(),
+        // The types here have nothing else that can be wrong.
+        _ => "the bytes are no such object".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Transaction;
 
     /// INV-TYPES-1.
     #[test]
@@ -93,5 +116,29 @@ mod tests {
         assert!(matches!(decode::<Vec<u8>>(&bytes), Err(CodecError::Malformed(_))));
         let bytes = encode(&(1_u64 << 20));
         assert!(matches!(decode::<Vec<[u8; 32]>>(&bytes), Err(CodecError::Malformed(_))));
+    }
+
+    /// Whoever sent the bytes reads this.
+    #[test]
+    fn what_is_wrong_is_said_in_words() {
+        let mut transaction = encode(&Transaction::transfer(Vec::new(), Vec::new(), b"memo".to_vec()));
+        let said = |bytes: &[u8]| decode::<Transaction>(bytes).unwrap_err().to_string();
+        for length in 0..transaction.len() {
+            let text = said(&transaction[..length]);
+            let is_known = text.contains("the bytes end too early") || text.contains("a count says");
+            assert!(is_known, "{length}: {text}");
+        }
+        assert_eq!(said(&[transaction.as_slice(), &[7]].concat()), "bytes after the object's end: 1");
+        // Version, no inputs, no outputs, then the kind of the payload.
+        transaction[18] = 9;
+        let text = said(&transaction);
+        assert_eq!(
+            text,
+            "malformed encoding: the number 9 stands where one from 0 to 4 says which kind follows"
+        );
+        let text = decode::<Option<u8>>(&[7, 7]).unwrap_err().to_string();
+        assert!(text.contains("the number 7 stands"), "{text}");
+        assert!(decode::<bool>(&[7]).unwrap_err().to_string().contains("only 0 or 1"));
+        assert!(decode::<String>(&[1, 0, 0, 0, 0, 0, 0, 0, 0xff]).unwrap_err().to_string().contains("UTF-8"));
     }
 }

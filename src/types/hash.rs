@@ -62,13 +62,15 @@ pub enum Domain {
     MemberConnection,
     /// What the key of an address signs so that people know who said it.
     SignedMessage,
+    /// The key that a memo for one receiver is encrypted by.
+    SealedMemo,
     /// A key derived for a test or the public development network.
     DevelopmentSeed,
 }
 
 impl Domain {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Transaction,
         Self::TransactionCopy,
         Self::TransactionSignature,
@@ -95,6 +97,7 @@ impl Domain {
         Self::Handshake,
         Self::MemberConnection,
         Self::SignedMessage,
+        Self::SealedMemo,
         Self::DevelopmentSeed,
     ];
 
@@ -128,6 +131,7 @@ impl Domain {
             Self::Handshake => b"timed/handshake/v1",
             Self::MemberConnection => b"timed/member/v1",
             Self::SignedMessage => b"timed/message/v1",
+            Self::SealedMemo => b"timed/memo/v1",
             Self::DevelopmentSeed => b"timed/dev/v1",
         }
     }

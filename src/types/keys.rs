@@ -40,6 +40,13 @@ impl PublicKey {
         exceeds_field || ed25519_dalek::VerifyingKey::from_bytes(&self.0).map_or(true, |key| key.is_weak())
     }
 
+    /// The X25519 key of the same secret, to agree on a key with its owner; `None` for one that is weak.
+    #[must_use]
+    pub fn exchange_key(&self) -> Option<[u8; 32]> {
+        let key = ed25519_dalek::VerifyingKey::from_bytes(&self.0).ok().filter(|_| !self.is_weak())?;
+        Some(key.to_montgomery().to_bytes())
+    }
+
     /// Checks one signature by ZIP 215.
     #[must_use]
     pub fn verify(&self, digest: &[u8; 32], signature: &Signature) -> bool {
@@ -113,6 +120,12 @@ impl SecretKey {
     #[must_use]
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// The secret of [`PublicKey::exchange_key`]: the first half of the hash that RFC 8032 makes of the seed.
+    #[must_use]
+    pub fn exchange_secret(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        zeroize::Zeroizing::new(self.0.to_scalar_bytes())
     }
 
     /// Signs a digest.

@@ -1,5 +1,7 @@
 //! Every bound of the node that is not a parameter of the genesis document, with what it is for.
 
+use super::amount::{Amount, UNITS_PER_TIME};
+
 /// Inputs of one transaction, at most.
 pub const TRANSACTION_INPUTS_MAX: usize = 1_000;
 /// Outputs of one transaction, at most.
@@ -11,6 +13,9 @@ pub const TRANSACTION_BYTES_MAX: usize = 100_000;
 pub const TRANSACTION_BYTES_MIN: usize = 160;
 /// Bytes of a transfer's memo, at most.
 pub const MEMO_BYTES_MAX: usize = 256;
+/// A fee above this is taken for a mistake unless whoever pays it asks for it: 1 TIME, a thousand times the least fee of the
+/// largest transaction. No rule of the protocol.
+pub const MAX_FEE_DEFAULT: Amount = Amount(UNITS_PER_TIME);
 /// Validators of one set that any genesis document may allow, at most.
 pub const VALIDATORS_MAX: usize = 100;
 /// Entries of one batch of finality votes, at most.

@@ -3,7 +3,7 @@
 //! # Place
 //! Floor 6. The commands of `cli/` use it; a node holds no wallet. It knows no network: coins come in, signed
 //! transactions go out. [`uri`] asks for payments, [`transaction_file`] carries them to who signs elsewhere, [`WatchOnly`]
-//! does without keys, and [`signed_message`] signs texts.
+//! does without keys, [`signed_message`] signs texts, and [`sealed_memo`] encrypts those that a payment carries.
 //!
 //! # Invariants
 //! - INV-WALLET-1: words, seeds and keys are wiped from memory when dropped, and never printed by `Debug`.
@@ -22,6 +22,7 @@ use crate::types::{Address, Network, SecretKey};
 mod funds;
 mod keystore;
 pub mod masternode;
+pub mod sealed_memo;
 pub mod signed_message;
 pub mod slip10;
 pub mod transaction_file;

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | `amount` | decimal TIME, above zero, with at most eight places |
 //! | `memo` | text for the transaction's memo, at most [`MEMO_BYTES_MAX`] bytes of UTF-8: all the world reads it |
+//! | `key` | the public key of the address, in hexadecimal: the memo is to be encrypted to it ([`sealed_memo`](super::sealed_memo)) |
 //! | `label` | who asks, for the payer's eyes alone, at most [`LABEL_BYTES_MAX`] bytes |
 //!
 //! Values are percent-encoded UTF-8 (RFC 3986); a `+` is a plus sign. Names that are not known are passed over, but for
@@ -28,8 +29,9 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::sealed_memo::SEALED_TEXT_BYTES_MAX;
 use crate::types::limits::MEMO_BYTES_MAX;
-use crate::types::{Address, Amount};
+use crate::types::{Address, Amount, Lock, PublicKey};
 
 /// The scheme's name, with the colon.
 pub const SCHEME: &str = "timecoin:";
@@ -49,6 +51,8 @@ pub struct PaymentRequest {
     pub amount: Option<Amount>,
     /// The memo that the payment is to carry.
     pub memo: Option<String>,
+    /// The key of the address, where the memo is to be encrypted to it.
+    pub key: Option<PublicKey>,
     /// Who asks. Nobody has checked it.
     pub label: Option<String>,
 }
@@ -71,6 +75,9 @@ pub enum UriError {
     /// Not `name=value`.
     #[error("{0:?} is no name=value")]
     NotAPair(String),
+    /// The key is none, or another address' one.
+    #[error("{0}: the key has 64 hexadecimal digits, and its hash is in the address; ask for another URI")]
+    Key(&'static str),
     /// Percent-encoding that is none, or not of UTF-8.
     #[error("the value of {0:?} is not percent-encoded UTF-8")]
     BadEncoding(String),
@@ -101,7 +108,7 @@ impl PaymentRequest {
     /// A request that names nothing but the address.
     #[must_use]
     pub const fn of(address: Address) -> Self {
-        Self { address, amount: None, memo: None, label: None }
+        Self { address, amount: None, memo: None, key: None, label: None }
     }
 
     /// Holds the bounds of a request that is to be written.
@@ -112,8 +119,11 @@ impl PaymentRequest {
         if self.amount == Some(Amount::ZERO) {
             return Err(UriError::Amount("it must be above zero".to_owned()));
         }
-        let texts =
-            [("memo", &self.memo, MEMO_BYTES_MAX), ("label", &self.label, LABEL_BYTES_MAX)].into_iter();
+        if self.key.is_some_and(|key| Lock::KeyHash(key.key_hash()) != self.address.lock) {
+            return Err(UriError::Key("the key is not that of the address"));
+        }
+        let memo_max = if self.key.is_some() { SEALED_TEXT_BYTES_MAX } else { MEMO_BYTES_MAX };
+        let texts = [("memo", &self.memo, memo_max), ("label", &self.label, LABEL_BYTES_MAX)];
         for (name, text, bytes_max) in texts {
             let bytes = text.as_ref().map_or(0, String::len);
             if bytes > bytes_max {
@@ -130,6 +140,10 @@ impl PaymentRequest {
             "amount" => {
                 let amount = value.parse().map_err(|error| UriError::Amount(format!("{error}")))?;
                 return self.amount.replace(amount).map_or(Ok(()), |_| Err(twice()));
+            }
+            "key" => {
+                let key = value.parse().map_err(|_| UriError::Key("the key can't be read"))?;
+                return self.key.replace(key).map_or(Ok(()), |_| Err(twice()));
             }
             "memo" => &mut self.memo,
             "label" => &mut self.label,
@@ -167,6 +181,9 @@ impl fmt::Display for PaymentRequest {
         }
         if let Some(memo) = &self.memo {
             pair("memo", &utf8_percent_encode(memo, ENCODED))?;
+        }
+        if let Some(key) = &self.key {
+            pair("key", key)?;
         }
         if let Some(label) = &self.label {
             pair("label", &utf8_percent_encode(label, ENCODED))?;
@@ -208,7 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::{KeyHash, Network};
+    use crate::types::{KeyHash, Network, SecretKey};
 
     fn address() -> Address {
         Address::of_key_hash(Network::Devnet, KeyHash([5; 32]))
@@ -223,10 +240,14 @@ mod tests {
         #[test]
         fn what_is_written_is_read_as_the_same_request(
             units in prop::option::of(1_u64..),
-            memo in prop::option::of("\\PC{0,60}"),
+            memo in prop::option::of("\\PC{0,50}"),
             label in prop::option::of("\\PC{0,30}"),
+            is_sealed: bool,
         ) {
-            let request = PaymentRequest { address: address(), amount: units.map(Amount), memo, label };
+            let owner = SecretKey::from_seed(&[5; 32]).public();
+            let address = Address::of_key_hash(Network::Devnet, owner.key_hash());
+            let (amount, key) = (units.map(Amount), is_sealed.then_some(owner));
+            let request = PaymentRequest { address, amount, memo, key, label };
             prop_assert!(request.check().is_ok());
             prop_assert_eq!(request.to_string().parse(), Ok(request));
         }
@@ -243,6 +264,27 @@ mod tests {
         assert_eq!(format!("TimeCoin:{}", address()).parse(), Ok(PaymentRequest::of(address())));
         let written = PaymentRequest { amount: Some(Amount(1_000_000_000)), ..PaymentRequest::of(address()) };
         assert!(written.to_string().ends_with("?amount=10"), "{written}");
+    }
+
+    #[test]
+    fn a_key_that_is_not_that_of_the_address_is_refused() {
+        let owner = SecretKey::from_seed(&[5; 32]).public();
+        let own = Address::of_key_hash(Network::Devnet, owner.key_hash());
+        let read = |rest: &str| format!("{SCHEME}{own}?key={rest}").parse::<PaymentRequest>();
+        assert_eq!(read(&owner.to_string()).unwrap().key, Some(owner));
+        let other = SecretKey::from_seed(&[6; 32]).public().to_string();
+        for (rest, problem) in [
+            (other.as_str(), "the key is not that of the address"),
+            (&owner.to_string()[1..], "the key can't be read"),
+            ("", "the key can't be read"),
+        ] {
+            assert_eq!(read(rest), Err(UriError::Key(problem)), "{rest}");
+        }
+        assert_eq!(read(&format!("{owner}&key={owner}")), Err(UriError::Twice("key".to_owned())));
+        // Less of a text fits when it is encrypted.
+        let memo = |bytes: usize| read(&format!("{owner}&memo={}", "a".repeat(bytes)));
+        assert!(memo(SEALED_TEXT_BYTES_MAX).is_ok());
+        assert!(matches!(memo(SEALED_TEXT_BYTES_MAX + 1), Err(UriError::TextTooLong { name: "memo", .. })));
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn a_restored_configuration_leads_to_the_restored_files_alone() {
     assert!(!text.contains(&home.path().display().to_string()), "{text}");
 }
 
-/// INV-ARCHIVE-1, INV-UNPACK-2, INV-CARE-2: a part of a backup, or one with a wrong byte, leaves nothing behind.
+/// INV-ARCHIVE-1, INV-ARCHIVE-2, INV-UNPACK-2, INV-CARE-2: a part of a backup, or one with a wrong byte, leaves nothing behind.
 #[test]
 fn a_backup_that_is_cut_or_changed_anywhere_is_refused_and_leaves_nothing() {
     let home = Home::new(StorageEngine::Sled, false);
@@ -130,11 +130,15 @@ fn a_backup_that_is_cut_or_changed_anywhere_is_refused_and_leaves_nothing() {
         assert!(!new.exists());
     }
     assert!(refused * 97 * 10 > whole.len() * 8, "{refused} of {}", whole.len() / 97);
-    for length in (0..whole.len() - 1_024).step_by(1_013) {
+    // INV-ARCHIVE-2: also where nothing but the end of the archive is lost.
+    let all = whole.len();
+    for length in (0..all).step_by(1_013).chain([all - 1_024, all - 512]).chain(all - 40..all) {
         std::fs::write(&other, &whole[..length]).unwrap();
-        assert!(restored(&other, &new).is_err(), "of {length} bytes");
+        assert!(restored(&other, &new).is_err(), "{length} bytes of {all}");
         assert!(!new.exists());
     }
+    std::fs::write(&other, [whole.as_slice(), &[0]].concat()).unwrap();
+    assert!(restored(&other, &new).unwrap_err().to_string().contains("something follows its end"));
     assert_eq!(std::fs::read_dir(backups.path()).unwrap().count(), 2, "nothing else is left");
 }
 

@@ -55,6 +55,9 @@ case "$1 $2" in
     esac
     ;;
 esac
+case "$*" in
+*--read-memo*) set -- "$@" --password-file "$PASSWORD_FILE" ;;
+esac
 case "$1 $2" in
 "tx sign") set -- "$@" --yes ;;
 "devnet ") set -- devnet --base-port 29200 ;;

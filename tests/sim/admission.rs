@@ -27,7 +27,7 @@ impl World {
         let now = self.moment(node);
         let running = self.nodes[node].running.as_mut()?;
         let ticket = matches!(source, TransactionSource::Local).then_some(0);
-        let submission = |transaction| Submission { transaction, source, ticket };
+        let submission = |transaction| Submission { transaction, source, ticket, fee_max: None };
         let submissions = transactions.into_iter().map(submission).collect();
         let state = Arc::clone(running.consensus.state());
         let actions = running.admission.admit(submissions, &state, now);

@@ -18,7 +18,7 @@ use timed::types::{
     PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId, TxOut, Validator,
     ValidatorSet, VoteBatch, VoteKind, VoteStep, block, merkle,
 };
-use timed::wallet::signed_message;
+use timed::wallet::{sealed_memo, signed_message};
 
 use crate::heard::heard;
 
@@ -614,6 +614,24 @@ fn signed_messages() -> Value {
     messages.into_iter().map(entry).collect()
 }
 
+fn sealed_memos() -> Value {
+    let entry = |(seed, text): (u8, &[u8])| {
+        let (receiver, once, chain_id) = (secret(seed), [seed + 0x40; 32], CHAIN);
+        let memo = sealed_memo::seal_by(text, &receiver.public(), &chain_id, &once).unwrap();
+        assert_eq!(sealed_memo::open(&memo, &receiver, &chain_id).as_deref(), Some(text));
+        json!({
+            "chain_id": chain_id,
+            "receiver_secret_key": hex(receiver.seed().as_slice()),
+            "receiver_public_key": receiver.public(),
+            "once_secret": hex(once),
+            "text": hex(text),
+            "memo": hex(memo),
+        })
+    };
+    let longest = [b'm'; sealed_memo::SEALED_TEXT_BYTES_MAX];
+    [(1, &b"order 7"[..]), (2, b""), (3, &longest)].into_iter().map(entry).collect()
+}
+
 /// All vectors but the finality proofs.
 pub fn vectors() -> Value {
     json!({
@@ -631,5 +649,6 @@ pub fn vectors() -> Value {
         "handshake": handshake(),
         "messages": messages(),
         "signed_messages": signed_messages(),
+        "sealed_memos": sealed_memos(),
     })
 }

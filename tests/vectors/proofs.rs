@@ -5,7 +5,8 @@ use timed::protocol::finality_proof::{Anchor, Ending, EpochLink, FinalityProof, 
 use timed::rpc::finality_proof::FinalityProofInfo;
 use timed::types::keys::SequentialVerifier;
 use timed::types::{
-    CertificateVote, Checkpoint, FinalityVote, GenesisDocument, TxId, VoteBatch, VoteKind, merkle,
+    CertificateVote, Checkpoint, FinalityVote, GenesisDocument, Transaction, TxId, VoteBatch, VoteKind,
+    merkle,
 };
 
 use crate::far_proof::far_proof;
@@ -15,6 +16,7 @@ use crate::story::{Step, Story, secret_of};
 pub struct Paid {
     pub genesis: GenesisDocument,
     pub txid: TxId,
+    pub payment: Transaction,
     pub links: Vec<EpochLink>,
     /// Of all members of the set, in its order.
     pub votes: Vec<CertificateVote>,
@@ -32,7 +34,8 @@ impl Paid {
     pub fn of_the_story() -> Self {
         let story = Story::tell();
         let (chain_id, last) = (story.genesis.chain_id(), story.steps.last().unwrap());
-        let (txid, state) = (last.block.transactions[0].txid(), &last.state);
+        let payment = Transaction::clone(&last.block.transactions[0]);
+        let (txid, state) = (payment.txid(), &last.state);
         let links: Vec<EpochLink> =
             story.steps.iter().filter(|step| step.block.header.epoch_end).map(link).collect();
         let outputs = last.utxos.iter().map(|(outpoint, entry)| (*outpoint, *entry));
@@ -53,7 +56,12 @@ impl Paid {
         let second = of_batch(0, epoch, own, own);
         let lock = of_batch(0, epoch, own, vote(VoteKind::Lock, txid));
         let late = of_batch(0, epoch + 1, other, own);
-        Self { genesis: story.genesis, txid, links, votes, second, lock, late, voted, included }
+        Self { genesis: story.genesis, txid, payment, links, votes, second, lock, late, voted, included }
+    }
+
+    /// By its block.
+    pub fn included(&self) -> FinalityProof {
+        self.proof(&self.links, self.included.clone())
     }
 
     pub fn proof(&self, links: &[EpochLink], ending: Ending) -> FinalityProof {
@@ -93,6 +101,7 @@ pub fn vectors() -> Value {
     json!({
         "document": paid.genesis.to_toml().unwrap(),
         "proofs": [text(&voted, None), text(&included, None), text(&far, None), text(&anchored, trusted), text(&past, last)],
+        "receipts": [crate::refused::good(&paid).1],
     })
 }
 

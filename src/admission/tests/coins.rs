@@ -45,6 +45,31 @@ fn what_makes_room_for_a_richer_one_is_gone_for_everybody() {
     assert!(desk.pool.get(&poor.txid()).is_none());
 }
 
+#[test]
+fn a_fee_above_the_bound_of_who_sends_it_is_refused_and_holds_no_coin() {
+    let mut desk = Desk::new(10);
+    let (parent, fee) = (desk.pay(1, 0, 2), Amount(5_000));
+    let of_parent = OutPoint { txid: parent.txid(), index: 0 };
+    let child = desk.sign(vec![of_parent], 3, parent.outputs[0].value.0 - fee.0, &[2]);
+    let payment = desk.sign(vec![desk.coin(1, 0)], 3, COIN - fee.0, &[1]);
+    let send = |desk: &mut Desk, transaction: &Arc<Transaction>, fee_max| {
+        let (transaction, source) = (Arc::clone(transaction), TransactionSource::Local);
+        let submission = Submission { transaction, source, ticket: Some(7), fee_max };
+        answer(&desk.admission.admit(vec![submission], &desk.state, desk.now))
+    };
+    let max = Amount(fee.0 - 1);
+    assert_eq!(send(&mut desk, &payment, Some(max)), Err(Refusal::FeeTooHigh { fee, max }));
+    assert!(desk.is_untouched());
+    // Of what waits for its parents, too.
+    desk.submit(&parent).unwrap();
+    assert_eq!(send(&mut desk, &child, Some(max)), Err(Refusal::FeeTooHigh { fee, max }));
+    assert_eq!(send(&mut desk, &child, Some(fee)), Ok(child.txid()));
+    assert_eq!(send(&mut desk, &child, Some(max)), Ok(child.txid()), "it is paid already");
+    let mut other = Desk::new(10);
+    let dear = other.sign(vec![other.coin(1, 0)], 3, 1_000, &[1]);
+    assert_eq!(send(&mut other, &dear, None), Ok(dear.txid()), "no bound");
+}
+
 impl Desk {
     fn mirror(&self) -> Mirror {
         let (utxos, pool, news) = (Arc::clone(&self.utxos), Arc::clone(&self.pool), Arc::clone(&self.news));

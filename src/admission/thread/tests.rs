@@ -270,7 +270,7 @@ async fn a_turn_takes_what_was_asked_for_first_and_shares_the_rest() {
         let (answer, answered) = oneshot::channel();
         let transactions = vec![coins.payment(number)];
         let entry =
-            Entry { transactions, source: TransactionSource::Local, purpose: Purpose::Submit(answer) };
+            Entry { transactions, source: TransactionSource::Local, purpose: Purpose::Submit(answer, None) };
         assert!(handle.users.offer(entry));
         answered
     });
@@ -319,7 +319,8 @@ async fn a_turn_hears_news_time_and_announcements() {
     rest.take();
     let (answer, _answered) = oneshot::channel();
     let transactions = vec![Arc::clone(&child)];
-    let entry = Entry { transactions, source: TransactionSource::Local, purpose: Purpose::Submit(answer) };
+    let entry =
+        Entry { transactions, source: TransactionSource::Local, purpose: Purpose::Submit(answer, None) };
     assert!(handle.users.offer(entry));
     thread.turn().unwrap();
     assert_eq!(rest.take(), [Did::Accepted(child.txid())], "it waits for its parent");
@@ -419,14 +420,14 @@ async fn the_thread_answers_users_and_ends_with_the_node() {
     for number in [0, 1] {
         let payment = coins.payment(number);
         let taken =
-            tokio::time::timeout(Duration::from_secs(20), handle.submit(Transaction::clone(&payment)));
+            tokio::time::timeout(Duration::from_secs(20), handle.submit(Transaction::clone(&payment), None));
         assert_eq!(taken.await.unwrap(), Ok(payment.txid()));
         let did = [Did::Accepted(payment.txid()), Did::Considered(payment.txid())];
         assert_eq!(rest.take(), did);
     }
     registry.token().cancel();
     registry.shutdown(Duration::from_secs(10)).await.unwrap();
-    assert_eq!(handle.submit(Transaction::clone(&coins.payment(2))).await, Err(Refusal::Stopping));
+    assert_eq!(handle.submit(Transaction::clone(&coins.payment(2)), None).await, Err(Refusal::Stopping));
 }
 
 /// Nobody reads then what it would hand on, so what users and peers bring has to be turned away at the door.
@@ -435,7 +436,7 @@ async fn the_thread_ends_when_consensus_is_gone_though_nobody_stops_it() {
     let node = Peer::start(1).await;
     let (handle, registry, rest, coins) = started(&node.handle);
     rest.is_stopping.store(true, Ordering::SeqCst);
-    assert_eq!(handle.submit(Transaction::clone(&coins.payment(0))).await, Err(Refusal::Stopping));
+    assert_eq!(handle.submit(Transaction::clone(&coins.payment(0)), None).await, Err(Refusal::Stopping));
     let is_gone = tokio::time::timeout(Duration::from_secs(20), handle.users.entries.closed()).await;
     assert!(is_gone.is_ok() && !registry.token().is_cancelled());
 }

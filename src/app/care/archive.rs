@@ -6,6 +6,7 @@
 //! # Invariants
 //! - INV-ARCHIVE-1: nothing is handed out that the manifest does not name in this place, with this size, as a plain file;
 //!   and what was handed out counts only if its hash is the manifest's.
+//! - INV-ARCHIVE-2: a file that lacks its last byte, or has one more, is no archive: it was not copied whole.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use serde::Deserialize;
 use super::CareError;
 use super::manifest::{BACKUP_FORMAT, MANIFEST_BYTES_MAX, MANIFEST_NAME, Manifest, ManifestFile};
 use crate::types::TimeMs;
+
+/// A tar file ends with two of these, all zero.
+const BLOCK_BYTES: usize = 512;
 
 /// An archive that is read.
 pub(super) struct Archive<R: Read> {
@@ -47,7 +51,7 @@ impl<R: Read> Archive<R> {
     }
 
     /// Reads all of it, and gives its manifest.
-    pub(super) fn read(&mut self, take: Take<'_>) -> Result<Manifest, CareError> {
+    pub(super) fn read(mut self, take: Take<'_>) -> Result<Manifest, CareError> {
         let path = self.path.clone();
         let bad = |reason: String| CareError::BadBackup { path: path.clone(), reason };
         let unreadable = |error: io::Error| bad(format!("it can't be read to its end ({error})"));
@@ -84,9 +88,18 @@ impl<R: Read> Archive<R> {
             }
         }
         match entries.next() {
-            None => Ok(manifest),
-            Some(_) => Err(bad("it holds more than its manifest names".to_owned())),
+            None => {}
+            Some(Err(error)) => return Err(unreadable(error)),
+            Some(Ok(_)) => return Err(bad("it holds more than its manifest names".to_owned())),
         }
+        // The first block of the end was read just now.
+        let (mut end, limit) = (Vec::new(), u64::try_from(BLOCK_BYTES + 1).unwrap_or(u64::MAX));
+        self.archive.into_inner().take(limit).read_to_end(&mut end).map_err(unreadable)?;
+        if end == [0; BLOCK_BYTES] {
+            return Ok(manifest);
+        }
+        let short = end.len() < BLOCK_BYTES;
+        Err(bad(if short { "its last bytes are missing" } else { "something follows its end" }.to_owned()))
     }
 }
 

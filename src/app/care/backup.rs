@@ -264,7 +264,7 @@ fn write(
 /// INV-BACKUP-2.
 fn verify(path: &Path, manifest: &Manifest, told: Tell<'_>) -> Result<(), CareError> {
     let file = File::open(path).map_err(CareError::io(path))?;
-    let mut archive = Archive::new(path, BufReader::with_capacity(1 << 20, file));
+    let archive = Archive::new(path, BufReader::with_capacity(1 << 20, file));
     let total = manifest.files.iter().map(|file| file.bytes).sum();
     let mut done = 0;
     let found = archive.read(&mut |_, file, content| {

@@ -92,7 +92,7 @@ fn fill(file: &Path, staging: &Path, told: Tell<'_>) -> Result<(Manifest, bool),
     let blocks = data.join("blocks");
     fs::create_dir_all(&blocks).map_err(CareError::io(&blocks))?;
     let mut done = 0;
-    let mut archive = Archive::new(file, BufReader::with_capacity(1 << 20, source));
+    let archive = Archive::new(file, BufReader::with_capacity(1 << 20, source));
     let manifest = archive.read(&mut |manifest, named, content| {
         // INV-MANIFEST-1: the name leads nowhere else.
         let path = staging.join(&named.name);

@@ -12,9 +12,11 @@ use crate::app::feeds::TransactionTimes;
 use crate::mempool::Stage;
 use crate::protocol::masternodes::Receipt;
 use crate::rpc::api::NodeApiError;
-use crate::rpc::types::{ReceiptInfo, TransactionStatus, TransactionStatusInfo};
+use crate::rpc::types::{
+    ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo, address_of,
+};
 use crate::runtime::time_text::milliseconds;
-use crate::types::{BlockHash, CommittedBlock, Height, OutPoint, Released, Transaction, TxId};
+use crate::types::{BlockHash, CommittedBlock, Height, OutPoint, Released, Transaction, TxId, TxOut};
 use crate::utxo::{OutputState, UtxoManager};
 
 /// How long the history of an address waits for the index at most, and how often it looks.
@@ -124,6 +126,7 @@ impl AppContext {
         Ok(TransactionStatusInfo {
             txid,
             status: course.status,
+            note: TransactionStatusInfo::note_of(course.status),
             winner: course.winner,
             accepted_ms: times.map(|times| times.accepted_ms),
             certified_ms: times.and_then(|times| times.certified_ms),
@@ -172,6 +175,32 @@ impl AppContext {
             Ok(found.map(|transaction| (Arc::clone(transaction), Some(height))))
         };
         blocking(find).await
+    }
+
+    /// Adds what a spent output was worth, and whose it was, as far as the node still has what made it.
+    pub(super) async fn with_past(
+        &self,
+        mut info: UtxoStateInfo,
+        outpoint: OutPoint,
+    ) -> Result<UtxoStateInfo, NodeApiError> {
+        if info.state == UtxoState::Confirmed
+            && let Some(output) = self.made_output(outpoint).await?
+        {
+            info.value = Some(output.value);
+            info.address = Some(address_of(self.config.node.network, &output.lock));
+        }
+        Ok(info)
+    }
+
+    /// An output by the transaction that made it, spent or not; `None` where the node does not have that any more.
+    async fn made_output(&self, outpoint: OutPoint) -> Result<Option<TxOut>, NodeApiError> {
+        if outpoint.txid.0 == self.genesis.chain_id().0 {
+            let of_genesis = self.genesis.outputs().into_iter().find(|(name, _)| *name == outpoint);
+            return Ok(of_genesis.map(|(_, output)| output));
+        }
+        let found = self.find_transaction(outpoint.txid).await?;
+        let place = usize::try_from(outpoint.index).ok();
+        Ok(found.zip(place).and_then(|((made_by, _), place)| made_by.outputs.get(place).copied()))
     }
 
     /// Waits until the index, which comes a little behind the chain, has this block; [`INDEX_WAIT_MAX`] at most.

@@ -15,6 +15,7 @@ use crate::rpc::types::{
 };
 use crate::runtime::Clock;
 use crate::runtime::time_text::{duration_words, milliseconds, time_from_now};
+use crate::types::limits::MAX_FEE_DEFAULT;
 use crate::types::{Amount, Height, MasternodeId, Network, TimeMs, TxId};
 use crate::wallet::BuiltTransaction;
 
@@ -78,7 +79,7 @@ pub(super) async fn tell(
     built: &BuiltTransaction,
 ) -> Result<(), RpcCommandError> {
     let started = Clock.instant();
-    let txid = submit(client, &built.transaction).await?;
+    let txid = submit(client, &built.transaction, MAX_FEE_DEFAULT).await?;
     let network = chain.chain.parse().unwrap_or(Network::Devnet);
     let payload = MasternodePayload::of(network, txid, &built.transaction);
     let mut report = SentReport {

@@ -9,6 +9,8 @@ use super::super::rpc_client::{ConnectionArgs, say, say_json};
 use super::super::wallet_rpc::send_and_wait;
 use super::read;
 use crate::rpc::types::BlockchainInfo;
+use crate::types::Amount;
+use crate::types::limits::MAX_FEE_DEFAULT;
 
 /// Flags of `timed tx broadcast`.
 #[derive(Debug, clap::Args)]
@@ -18,6 +20,9 @@ pub(super) struct BroadcastArgs {
     /// Which node.
     #[command(flatten)]
     connection: ConnectionArgs,
+    /// Refuse to pay a larger fee than this, in TIME; 0 is no bound.
+    #[arg(long, value_name = "TIME", default_value_t = MAX_FEE_DEFAULT)]
+    max_fee: Amount,
     /// Wait until the payment is final, and print how long that took.
     #[arg(long)]
     wait: bool,
@@ -45,7 +50,7 @@ pub(super) async fn broadcast(args: &BroadcastArgs) -> Result<(), CliError> {
             chain.chain_id
         )));
     }
-    let outcome = send_and_wait(&client, transaction, args.wait).await?;
+    let outcome = send_and_wait(&client, transaction, args.max_fee, args.wait).await?;
     let txid = file.txid();
     if args.json {
         let (fee, fee_time) = (file.fee(), file.fee().to_string());

@@ -149,7 +149,7 @@ impl CreateArgs {
     }
 
     /// Chooses coins for the payment.
-    fn plan(&self, basis: &Basis, payment: &Payment) -> Result<Plan, CliError> {
+    fn plan(&self, basis: &Basis, payment: &Payment, memo: &[u8]) -> Result<Plan, CliError> {
         let Some(change) = self.change.or(basis.payers.first().copied()) else {
             return Err(CliError::Usage("name who pays by --from, --wallet or --given".to_owned()));
         };
@@ -166,7 +166,7 @@ impl CreateArgs {
             owners: &owners,
             change: change.lock,
         };
-        let Payment { recipient, payout, ref memo, .. } = *payment;
+        let Payment { recipient, payout, .. } = *payment;
         let transfer = Transfer { network: basis.network, recipient, payout, memo };
         let plan = transfer.plan(&source).map_err(|error| CliError::Failed(error.to_string()))?;
         self.payment.check_fee(plan.fee, &basis.parameters)?;
@@ -181,12 +181,14 @@ pub(super) async fn create(args: &CreateArgs) -> Result<(), CliError> {
     let (basis, plan, origins) = if args.given.is_empty() {
         let client = args.connection.client()?;
         let basis = args.ask(&client).await?;
-        let plan = args.plan(&basis, &payment)?;
+        let memo = payment.memo(Some(&client), &basis.chain_id).await?;
+        let plan = args.plan(&basis, &payment, &memo)?;
         let origins = origins(&client, &plan, basis.chain_id).await?;
         (basis, plan, origins)
     } else {
         let basis = args.given()?;
-        let plan = args.plan(&basis, &payment)?;
+        let memo = payment.memo(None, &basis.chain_id).await?;
+        let plan = args.plan(&basis, &payment, &memo)?;
         (basis, plan, Origins::default())
     };
     let Origins { previous, genesis } = origins;

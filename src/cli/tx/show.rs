@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::wallet::payment::memo_words;
+use super::super::wallet::memo::Memo;
 use super::super::wallet_rpc::time_and_units;
 use crate::protocol::validity::minimum_fee;
 use crate::types::{Address, Amount, ChainParameters, Lock};
@@ -39,9 +39,7 @@ pub(super) fn lines(file: &TransactionFile, is_mine: &dyn Fn(&Lock) -> bool) -> 
     if let Some(times) = high_fee(file) {
         lines.push(format!("  WARNING: that is {times} times the least fee of a quiet network"));
     }
-    if !file.memo().is_empty() {
-        lines.push(format!("Memo  {}", memo_words(file.memo())));
-    }
+    lines.extend(Memo::of(file.memo(), &[], &file.chain_id()).map(|memo| format!("Memo  {}", memo.words())));
     lines.push(format!("Signed by {} of {} owners", file.signed().len(), owners.len()));
     for lock in file.signed() {
         lines.push(format!("  signed        {}", Address { network: file.network(), lock }));

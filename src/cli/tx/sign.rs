@@ -9,6 +9,7 @@ use super::super::wallet_rpc::time_and_units;
 use super::super::{CliError, output};
 use super::{read, refuse_existing, refused, show, write};
 use crate::app::networks::{DEVNET_ACCOUNTS, devnet_account_keys};
+use crate::types::limits::MAX_FEE_DEFAULT;
 use crate::types::{Amount, Lock, Network, SecretKey};
 use crate::wallet::ACCOUNTS_MAX;
 use crate::wallet::transaction_file::TransactionFile;
@@ -21,9 +22,9 @@ pub(super) struct SignArgs {
     /// Write to this file, which must not exist; without it, to standard output.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Refuse to sign for a larger fee than this, in TIME.
-    #[arg(long, value_name = "TIME")]
-    max_fee: Option<Amount>,
+    /// Refuse to sign for a larger fee than this, in TIME; 0 is no bound.
+    #[arg(long, value_name = "TIME", default_value_t = MAX_FEE_DEFAULT)]
+    max_fee: Amount,
     /// Sign although nothing in the file proves the coins' amounts: you know them from elsewhere.
     #[arg(long)]
     trust_amounts: bool,
@@ -57,10 +58,11 @@ pub(super) fn sign(args: &SignArgs) -> Result<(), CliError> {
             _ => "no key of this wallet has to sign it; who has to is named above".to_owned(),
         }));
     }
-    if let Some(max) = args.max_fee.filter(|max| file.fee() > *max) {
+    if args.max_fee != Amount::ZERO && file.fee() > args.max_fee {
         return Err(CliError::Failed(format!(
-            "the fee of {} TIME is more than the {max} TIME of --max-fee; nothing was signed",
-            file.fee()
+            "the fee of {} TIME is more than the {} TIME of --max-fee; nothing was signed. Allow more if that is meant",
+            file.fee(),
+            args.max_fee
         )));
     }
     output::notice(format_args!("It costs you {}.", time_and_units(show::own_cost(&file, &is_mine))));

@@ -12,10 +12,11 @@ use serde_json::json;
 use super::super::CliError;
 use super::super::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError, say, say_json};
 use super::coins::right;
+use super::memo::{Memo, transaction};
 use super::owner::OwnersArgs;
-use crate::rpc::types::{AddressHistory, HeaderInfo, HistoryInfo, TransactionStatus};
+use crate::rpc::types::{AddressHistory, BlockchainInfo, HeaderInfo, HistoryInfo, TransactionStatus};
 use crate::runtime::time_text::utc;
-use crate::types::{Amount, Height, TimeMs, TxId};
+use crate::types::{Amount, Height, Payload, SecretKey, TimeMs, TxId};
 
 /// Transactions of blocks that are shown, at most: a node's largest page.
 const HISTORY_MAX: i64 = 1_000;
@@ -58,6 +59,15 @@ struct Entry {
     net_time: String,
     /// Which accounts it is about.
     accounts: BTreeSet<u32>,
+    /// The memo as far as this wallet can read it, in hexadecimal; absent without one, and where it can't be read.
+    memo: Option<String>,
+    /// The same as text, where it is one.
+    memo_text: Option<String>,
+    /// Whether it is encrypted to the receiver.
+    memo_encrypted: bool,
+    /// The memo for people.
+    #[serde(skip)]
+    memo_words: Option<String>,
 }
 
 /// What `--json` prints.
@@ -92,6 +102,10 @@ impl Entry {
             net: 0,
             net_time: String::new(),
             accounts: BTreeSet::new(),
+            memo: None,
+            memo_text: None,
+            memo_encrypted: false,
+            memo_words: None,
         };
         entry.with(account, info)
     }
@@ -109,6 +123,13 @@ impl Entry {
         self.place = self.place.or(info.place);
         self.accounts.insert(account);
         self
+    }
+
+    fn say(&mut self, memo: &Memo) {
+        self.memo = memo.bytes().map(hex::encode);
+        self.memo_text = memo.bytes().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+        self.memo_encrypted = memo.is_encrypted();
+        self.memo_words = Some(memo.words());
     }
 
     /// Its block and its place there, while it has one.
@@ -161,10 +182,29 @@ async fn add_times(client: &RpcClient, report: &mut Report) -> Result<(), RpcCom
     Ok(())
 }
 
+/// Asks for the memos; one of a transaction that the node does not have stays unknown.
+async fn add_memos(
+    client: &RpcClient,
+    keys: &[SecretKey],
+    report: &mut Report,
+) -> Result<(), RpcCommandError> {
+    let chain: BlockchainInfo = client.call("getblockchaininfo", &[]).await?;
+    // The document's own coins are of no transaction.
+    for entry in report.history.iter_mut().filter(|entry| entry.height != Some(0)) {
+        let Some(paid) = transaction(client, entry.txid).await? else { continue };
+        if let Payload::Transfer { memo } = &paid.payload
+            && let Some(memo) = Memo::of(memo, keys, &chain.chain_id)
+        {
+            entry.say(&memo);
+        }
+    }
+    Ok(())
+}
+
 fn lines(report: &Report) -> Vec<String> {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    table.set_header(["WHEN", "BLOCK", "TIME", "ACCOUNTS", "TRANSACTION"]);
+    table.set_header(["WHEN", "BLOCK", "TIME", "ACCOUNTS", "TRANSACTION", "MEMO"]);
     for entry in &report.history {
         let when = match (entry.time, entry.height, entry.status) {
             (Some(time), ..) => utc(time),
@@ -180,6 +220,7 @@ fn lines(report: &Report) -> Vec<String> {
             entry.net_time.clone(),
             accounts.join(", "),
             entry.txid.to_string(),
+            entry.memo_words.clone().unwrap_or_default(),
         ]);
     }
     right(&mut table, &[1, 2]);
@@ -209,6 +250,7 @@ pub(super) async fn history(args: &HistoryArgs) -> Result<(), CliError> {
     }
     let mut report = merge(&answers, usize::try_from(args.limit).unwrap_or(usize::MAX));
     add_times(&client, &mut report).await?;
+    add_memos(&client, &owners.keys(), &mut report).await?;
     if args.json {
         return Ok(say_json(&report)?);
     }
@@ -249,6 +291,14 @@ mod tests {
         assert_eq!((signed(-150), signed(700_000_000)), ("-0.00000150".to_owned(), "+7.00000000".to_owned()));
         let text = lines(&report).join("\n");
         assert!(text.contains("just now, final") && text.contains("0, 2"), "{text}");
+        let mut report = report;
+        report.history[0].say(&Memo::Sealed);
+        report.history[1].say(&Memo::Read(b"order 7".to_vec()));
+        let text = lines(&report).join("\n");
+        assert!(text.contains("  encrypted  ") && text.contains("\"order 7\" (encrypted)"), "{text}");
+        let said = serde_json::to_value(&report.history[..2]).unwrap();
+        assert_eq!((&said[0]["memo"], &said[0]["memo_encrypted"]), (&json!(null), &json!(true)));
+        assert_eq!((&said[1]["memo"], &said[1]["memo_text"]), (&json!("6f726465722037"), &json!("order 7")));
     }
 
     #[test]

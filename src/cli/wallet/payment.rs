@@ -1,8 +1,11 @@
 //! What a command line asks to be paid: by an address or a payment URI, an amount, a memo, and a bound on the fee.
 
+use super::super::rpc_client::RpcClient;
 use super::super::{CliError, output};
-use crate::types::limits::MEMO_BYTES_MAX;
-use crate::types::{Address, Amount, ChainParameters};
+use super::memo::key_of;
+use crate::types::limits::{MAX_FEE_DEFAULT, MEMO_BYTES_MAX};
+use crate::types::{Address, Amount, ChainId, ChainParameters, Lock, PublicKey};
+use crate::wallet::sealed_memo::{SEALED_TEXT_BYTES_MAX, SealError, seal};
 use crate::wallet::uri::PaymentRequest;
 use crate::wallet::{Payout, TransferError};
 
@@ -17,15 +20,21 @@ pub(in crate::cli) struct PaymentArgs {
     /// Send everything, less the fee.
     #[arg(long, conflicts_with = "amount")]
     all: bool,
-    /// A memo of at most 256 bytes, which all the world can read.
+    /// A memo of at most 256 bytes, which all the world can read unless it is encrypted.
     #[arg(long, value_name = "TEXT", conflicts_with = "memo_hex")]
     memo: Option<String>,
     /// A memo of any bytes, in hexadecimal.
     #[arg(long, value_name = "HEX")]
     memo_hex: Option<String>,
-    /// Refuse to pay a larger fee than this, in TIME.
-    #[arg(long, value_name = "TIME")]
-    max_fee: Option<Amount>,
+    /// Encrypt the memo, so that the receiver alone can read it; done without this for a URI that has the receiver's key.
+    #[arg(long)]
+    encrypt_memo: bool,
+    /// The receiver's public key for that; without it the node is asked for a transaction by which the receiver has paid.
+    #[arg(long, value_name = "HEX", requires = "encrypt_memo")]
+    receiver_key: Option<PublicKey>,
+    /// Refuse to pay a larger fee than this, in TIME; 0 is no bound.
+    #[arg(long, value_name = "TIME", default_value_t = MAX_FEE_DEFAULT)]
+    max_fee: Amount,
 }
 
 /// What is to be paid.
@@ -33,9 +42,64 @@ pub(in crate::cli) struct PaymentArgs {
 pub(in crate::cli) struct Payment {
     pub(in crate::cli) recipient: Address,
     pub(in crate::cli) payout: Payout,
-    pub(in crate::cli) memo: Vec<u8>,
+    /// The memo in the clear.
+    pub(in crate::cli) text: Vec<u8>,
+    /// Whether the receiver alone is to read it, and the receiver's key where it is known.
+    encryption: Encryption,
     /// Who asks, by the URI. Nobody has checked it.
     pub(in crate::cli) label: Option<String>,
+}
+
+/// Who is to read a memo.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encryption {
+    /// All the world.
+    None,
+    /// The owner of this key.
+    To(PublicKey),
+    /// The receiver, whose key has to be found.
+    ToReceiver,
+}
+
+impl Payment {
+    /// The memo as the transaction carries it, encrypted where that is asked for.
+    ///
+    /// # Errors
+    /// When the receiver's key is not known, or the node that is asked for it can't be reached or refuses.
+    pub(in crate::cli) async fn memo(
+        &self,
+        client: Option<&RpcClient>,
+        chain_id: &ChainId,
+    ) -> Result<Vec<u8>, CliError> {
+        let receiver = match (self.encryption, client) {
+            (Encryption::None, _) => return Ok(self.text.clone()),
+            (Encryption::To(key), _) => Some(key),
+            (Encryption::ToReceiver, Some(client)) => key_of(client, self.recipient).await?,
+            (Encryption::ToReceiver, None) => None,
+        };
+        let receiver = receiver.ok_or_else(|| {
+            CliError::Failed(format!(
+                "the memo can't be encrypted: the public key of {} is not known here, since it never paid anything. Ask the \
+                 receiver for a payment URI of `timed wallet uri --encrypt-memo`, or for the key, and give it by --receiver-key",
+                self.recipient
+            ))
+        })?;
+        seal(&self.text, &receiver, chain_id).map_err(|error| CliError::Failed(error.to_string()))
+    }
+
+    /// The memo for people; none if there is none.
+    pub(in crate::cli) fn memo_line(&self) -> Option<String> {
+        let readers = match self.encryption {
+            Encryption::None => "",
+            Encryption::To(_) | Encryption::ToReceiver => ", encrypted: the receiver alone can read it",
+        };
+        (!self.text.is_empty()).then(|| format!("{}{readers}", memo_words(&self.text)))
+    }
+
+    /// Whether the receiver alone can read the memo.
+    pub(in crate::cli) fn is_encrypted(&self) -> bool {
+        self.encryption != Encryption::None
+    }
 }
 
 impl PaymentArgs {
@@ -44,7 +108,7 @@ impl PaymentArgs {
     /// # Errors
     /// When they contradict each other, or say no amount.
     pub(in crate::cli) fn payment(&self) -> Result<Payment, CliError> {
-        let PaymentRequest { address, amount: asked, memo: asked_memo, label } = self.payee.clone();
+        let PaymentRequest { address, amount: asked, memo: asked_memo, key, label } = self.payee.clone();
         let payout = match (self.amount, asked, self.all) {
             (None, Some(asked), true) => {
                 return Err(CliError::Usage(format!(
@@ -79,15 +143,42 @@ impl PaymentArgs {
                 "the URI asks for another memo than the command line says; leave one of them out".to_owned(),
             ));
         }
-        let memo = said.or(asked).unwrap_or_default();
+        let text = said.or(asked).unwrap_or_default();
+        let encryption = self.encryption(address, key, !text.is_empty())?;
         let wrong = |error: TransferError| CliError::Usage(error.to_string());
-        if memo.len() > MEMO_BYTES_MAX {
-            return Err(wrong(TransferError::MemoTooLong { bytes: memo.len() }));
+        let bytes = text.len();
+        if encryption != Encryption::None && bytes > SEALED_TEXT_BYTES_MAX {
+            return Err(CliError::Usage(SealError::TooLong { bytes }.to_string()));
+        }
+        if bytes > MEMO_BYTES_MAX {
+            return Err(wrong(TransferError::MemoTooLong { bytes }));
         }
         if payout == Payout::Exactly(Amount::ZERO) {
             return Err(wrong(TransferError::NoAmount));
         }
-        Ok(Payment { recipient: address, payout, memo, label })
+        Ok(Payment { recipient: address, payout, text, encryption, label })
+    }
+
+    /// Who is to read the memo, by flags and URI.
+    fn encryption(
+        &self,
+        receiver: Address,
+        asked: Option<PublicKey>,
+        has_memo: bool,
+    ) -> Result<Encryption, CliError> {
+        if self.encrypt_memo && !has_memo {
+            return Err(CliError::Usage("--encrypt-memo needs a memo; give one by --memo".to_owned()));
+        }
+        if self.receiver_key.is_some_and(|key| Lock::KeyHash(key.key_hash()) != receiver.lock) {
+            let problem =
+                format!("the key of --receiver-key is not that of {receiver}; ask the receiver again");
+            return Err(CliError::Usage(problem));
+        }
+        Ok(match self.receiver_key.or(asked) {
+            Some(key) if has_memo => Encryption::To(key),
+            None if self.encrypt_memo => Encryption::ToReceiver,
+            _ => Encryption::None,
+        })
     }
 
     /// Holds the fee to `--max-fee`.
@@ -99,14 +190,20 @@ impl PaymentArgs {
         fee: Amount,
         parameters: &ChainParameters,
     ) -> Result<(), CliError> {
-        match self.max_fee {
-            Some(max) if fee > max => Err(CliError::Failed(format!(
-                "the fee would be {fee} TIME, more than the {max} TIME of --max-fee; nothing was sent. Each started 1,000 bytes \
-                 cost {} TIME at present, and more under load: wait, or allow more",
-                parameters.min_fee_per_kb
-            ))),
-            _ => Ok(()),
+        let max = self.max_fee;
+        if max == Amount::ZERO || fee <= max {
+            return Ok(());
         }
+        Err(CliError::Failed(format!(
+            "the fee would be {fee} TIME, more than the {max} TIME of --max-fee; nothing was sent. Each started 1,000 bytes \
+             cost {} TIME at present, and more under load: wait, or allow more",
+            parameters.min_fee_per_kb
+        )))
+    }
+
+    /// The bound on the fee, for the node that is to take the payment.
+    pub(in crate::cli) const fn max_fee(&self) -> Amount {
+        self.max_fee
     }
 }
 
@@ -130,7 +227,8 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::types::{KeyHash, Network};
+    use crate::types::{KeyHash, Network, SecretKey};
+    use crate::wallet::sealed_memo::open;
 
     #[derive(Debug, clap::Parser)]
     struct Line {
@@ -158,7 +256,7 @@ mod tests {
             ("", &["1", "--memo-hex", "6f6b"], exactly(100_000_000), "ok"),
         ] {
             let payment = read(query, rest).unwrap();
-            assert_eq!((payment.payout, payment.memo.as_slice()), (payout, memo.as_bytes()), "{query}");
+            assert_eq!((payment.payout, payment.text.as_slice()), (payout, memo.as_bytes()), "{query}");
             assert_eq!(payment.recipient, address());
         }
         assert_eq!(read("?amount=1&label=shop", &[]).unwrap().label.as_deref(), Some("shop"));
@@ -175,6 +273,9 @@ mod tests {
             ("", &["1", "--memo-hex", "6f6"]),
             ("", &["1", "--memo-hex", &"00".repeat(MEMO_BYTES_MAX + 1)]),
             ("", &["0"]),
+            ("", &["1", "--encrypt-memo"]),
+            ("", &["1", "--encrypt-memo", "--memo-hex", &"00".repeat(SEALED_TEXT_BYTES_MAX + 1)]),
+            ("", &["1", "--encrypt-memo", "--memo", "a", "--receiver-key", &"07".repeat(32)]),
         ] {
             assert!(matches!(read(query, rest), Err(CliError::Usage(_))), "{query} {rest:?}");
         }
@@ -182,6 +283,34 @@ mod tests {
         for flags in [&["1", "--all"][..], &["1", "--memo", "a", "--memo-hex", "61"]] {
             assert!(Line::try_parse_from([&["pay", &address], flags].concat()).is_err(), "{flags:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_memo_is_encrypted_to_the_key_of_the_uri_or_of_the_command_line() {
+        let (chain, owner) = (ChainId([7; 32]), SecretKey::from_seed(&[5; 32]));
+        let key = owner.public();
+        let address = Address::of_key_hash(Network::Devnet, key.key_hash());
+        let read = |query: &str, rest: &[&str]| {
+            let uri = format!("timecoin:{address}{query}");
+            Line::try_parse_from([&["pay", &uri, "1"], rest].concat()).unwrap().args.payment().unwrap()
+        };
+        let digits = key.to_string();
+        let of_uri = read(&format!("?memo=order%207&key={digits}"), &[]);
+        let of_line = read("?memo=order%207", &["--encrypt-memo", "--receiver-key", &digits]);
+        for payment in [of_uri, of_line] {
+            let memo = payment.memo(None, &chain).await.unwrap();
+            assert_eq!(open(&memo, &owner, &chain).as_deref(), Some(&b"order 7"[..]));
+            assert!(
+                payment.is_encrypted() && payment.memo_line().unwrap().contains("\"order 7\", encrypted")
+            );
+        }
+        // Nothing is there to encrypt, or nobody asks for it.
+        for (payment, memo) in [(read(&format!("?key={digits}"), &[]), ""), (read("?memo=a", &[]), "a")] {
+            assert!(!payment.is_encrypted());
+            assert_eq!(payment.memo(None, &chain).await.unwrap(), memo.as_bytes());
+        }
+        let unknown = read("?memo=a", &["--encrypt-memo"]).memo(None, &chain).await.unwrap_err();
+        assert!(unknown.to_string().contains("--receiver-key"), "{unknown}");
     }
 
     #[test]
@@ -192,7 +321,10 @@ mod tests {
         let bounded = args(&["--max-fee", "0.00001"]);
         assert!(bounded.check_fee(Amount(1_000), &parameters).is_ok());
         assert!(matches!(bounded.check_fee(Amount(1_001), &parameters), Err(CliError::Failed(_))));
-        assert!(args(&[]).check_fee(Amount(u64::MAX), &parameters).is_ok());
+        assert!(args(&[]).check_fee(MAX_FEE_DEFAULT, &parameters).is_ok());
+        let absurd = Amount(MAX_FEE_DEFAULT.0 + 1);
+        assert!(matches!(args(&[]).check_fee(absurd, &parameters), Err(CliError::Failed(_))));
+        assert!(args(&["--max-fee", "0"]).check_fee(Amount(u64::MAX), &parameters).is_ok(), "0 is no bound");
     }
 
     #[test]

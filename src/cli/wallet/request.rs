@@ -25,6 +25,9 @@ pub(super) struct UriArgs {
     /// The memo that the payment is to carry, which all the world can read.
     #[arg(long, value_name = "TEXT")]
     memo: Option<String>,
+    /// Ask for the memo to be encrypted, so that this account's owner alone can read it.
+    #[arg(long, conflicts_with = "address")]
+    encrypt_memo: bool,
     /// Who asks, for the payer's eyes.
     #[arg(long, value_name = "TEXT")]
     label: Option<String>,
@@ -37,12 +40,16 @@ pub(super) struct UriArgs {
 
 /// Runs `timed wallet uri`.
 pub(super) fn uri(args: &UriArgs) -> Result<(), CliError> {
-    let address = match args.address {
-        Some(address) => address,
-        None => args.keystore.keyring()?.address(args.account)?,
+    let (address, key) = match args.address {
+        Some(address) => (address, None),
+        None if args.encrypt_memo => {
+            let wallet = args.keystore.open()?;
+            (wallet.address(args.account)?, Some(wallet.key(args.account)?.public()))
+        }
+        None => (args.keystore.keyring()?.address(args.account)?, None),
     };
     let (memo, label) = (args.memo.clone(), args.label.clone());
-    let request = PaymentRequest { address, amount: args.amount, memo, label };
+    let request = PaymentRequest { address, amount: args.amount, memo, key, label };
     request.check().map_err(|error| CliError::Usage(error.to_string()))?;
     let text = request.to_string();
     output::line(&text)?;

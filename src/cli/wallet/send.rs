@@ -9,7 +9,7 @@ use super::super::rpc_client::{ConnectionArgs, say, say_json};
 use super::super::wallet_rpc::{Funding, Outcome, check_network, send_and_wait, time_and_units};
 use super::super::{CliError, output};
 use super::owner::{Owners, OwnersArgs};
-use super::payment::{Payment, PaymentArgs, memo_words, tell_label};
+use super::payment::{Payment, PaymentArgs, tell_label};
 use crate::rpc::types::TransactionStatus;
 use crate::types::codec::encode;
 use crate::types::{Address, Amount, TxId};
@@ -52,8 +52,10 @@ struct PaymentReport {
     fee_time: String,
     change: Amount,
     change_time: String,
-    /// In hexadecimal.
+    /// As the transaction carries it, in hexadecimal.
     memo: String,
+    /// Whether the receiver alone can read it.
+    memo_encrypted: bool,
     inputs: usize,
     /// Encoded bytes.
     size: usize,
@@ -62,7 +64,7 @@ struct PaymentReport {
 }
 
 impl PaymentReport {
-    fn of(payment: &Payment, built: &BuiltTransaction) -> Self {
+    fn of(payment: &Payment, memo: &[u8], built: &BuiltTransaction) -> Self {
         // The payment is the first output; the second one is change.
         let amount = built.transaction.outputs.first().map(|output| output.value).unwrap_or_default();
         Self {
@@ -75,7 +77,8 @@ impl PaymentReport {
             fee_time: built.fee.to_string(),
             change: built.change,
             change_time: built.change.to_string(),
-            memo: hex::encode(&payment.memo),
+            memo: hex::encode(memo),
+            memo_encrypted: payment.is_encrypted(),
             inputs: built.transaction.inputs.len(),
             size: encode(&built.transaction).len(),
             outcome: Outcome {
@@ -101,9 +104,7 @@ impl PaymentReport {
         if self.change != Amount::ZERO {
             lines.push(format!("Change  {}", time_and_units(self.change)));
         }
-        if !payment.memo.is_empty() {
-            lines.push(format!("Memo    {}", memo_words(&payment.memo)));
-        }
+        lines.extend(payment.memo_line().map(|memo| format!("Memo    {memo}")));
         lines
     }
 }
@@ -115,9 +116,10 @@ pub(super) async fn send(args: &SendArgs) -> Result<(), CliError> {
     let owners = args.owners.open_to_spend(&client).await?;
     let funding = Funding::of(&client, &owners.addresses()).await?;
     check_network(payment.recipient, &funding.chain)?;
-    let built = build(&owners, &funding, &payment)?;
+    let memo = payment.memo(Some(&client), &funding.chain.chain_id).await?;
+    let built = build(&owners, &funding, &payment, &memo)?;
     args.payment.check_fee(built.fee, &funding.parameters)?;
-    let mut report = PaymentReport::of(&payment, &built);
+    let mut report = PaymentReport::of(&payment, &memo, &built);
     tell_label(payment.label.as_deref());
     if payment.payout == Payout::Everything {
         tell_left(&owners, &funding, &built);
@@ -133,7 +135,7 @@ pub(super) async fn send(args: &SendArgs) -> Result<(), CliError> {
     report.lines(&payment).iter().for_each(output::notice);
     // What belongs to everybody is nobody's loss.
     confirm("send it", args.yes || args.owners.is_public(), OffTerminal::GoesOn)?;
-    report.outcome = send_and_wait(&client, &built.transaction, args.wait).await?;
+    report.outcome = send_and_wait(&client, &built.transaction, args.payment.max_fee(), args.wait).await?;
     report.sent = true;
     if args.json {
         return Ok(say_json(&report)?);
@@ -143,7 +145,12 @@ pub(super) async fn send(args: &SendArgs) -> Result<(), CliError> {
     Ok(line.map_or(Ok(()), |line| say(&line))?)
 }
 
-fn build(owners: &Owners, funding: &Funding, payment: &Payment) -> Result<BuiltTransaction, CliError> {
+fn build(
+    owners: &Owners,
+    funding: &Funding,
+    payment: &Payment,
+    memo: &[u8],
+) -> Result<BuiltTransaction, CliError> {
     let (keys, change) = (owners.keys(), owners.change()?);
     let funds = Funds {
         chain_id: &funding.chain.chain_id,
@@ -152,12 +159,8 @@ fn build(owners: &Owners, funding: &Funding, payment: &Payment) -> Result<BuiltT
         keys: &keys,
         change: change.lock,
     };
-    let transfer = Transfer {
-        network: change.network,
-        recipient: payment.recipient,
-        payout: payment.payout,
-        memo: &payment.memo,
-    };
+    let transfer =
+        Transfer { network: change.network, recipient: payment.recipient, payout: payment.payout, memo };
     transfer.build(&funds).map_err(|error| CliError::Failed(error.to_string()))
 }
 

@@ -17,12 +17,13 @@ use crate::rpc::limits::{
     FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, SMALL_VALUE_BYTES_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX,
 };
 use crate::rpc::types::{
-    AcceptanceInfo, EventPage, RawTransactionInfo, TransactionInfo, TransactionStatusInfo, WaitTarget,
+    AcceptanceInfo, EventPage, RawTransactionInfo, TransactionInfo, TransactionStatus, TransactionStatusInfo,
+    WaitTarget,
 };
 use crate::runtime::Clock;
 use crate::types::amount::UNITS_PER_TIME;
 use crate::types::codec::encode;
-use crate::types::limits::MEMO_BYTES_MAX;
+use crate::types::limits::{MAX_FEE_DEFAULT, MEMO_BYTES_MAX};
 use crate::types::{Address, Amount, OutPoint, Transaction, TxId, TxOut};
 
 pub(super) async fn wait_for_transaction(call: Call) -> Result<TransactionStatusInfo, ErrorObjectOwned> {
@@ -30,7 +31,9 @@ pub(super) async fn wait_for_transaction(call: Call) -> Result<TransactionStatus
     let target = call.optional::<WaitTarget>(1)?.unwrap_or(WaitTarget::Final);
     let timeout = Duration::from_millis(call.bounded(2, WAIT_MS_DEFAULT, WAIT_MS_MAX)?);
     let status = call.node.transaction_status(txid).await.map_err(of_node)?;
-    if target.is_reached_by(status.status) || timeout.is_zero() {
+    // What has lost its coin never gets any further. What is unknown may come at any moment.
+    let is_over = target.is_reached_by(status.status) || status.status == TransactionStatus::Conflicted;
+    if is_over || timeout.is_zero() {
         return Ok(status);
     }
     call.wait(async { call.node.wait_for_transaction(txid, target, timeout).await.map_err(of_node) }).await
@@ -86,10 +89,23 @@ pub(super) fn subscribe() -> ErrorObjectOwned {
     error(METHOD_NEEDS_SOCKET, "subscriptions need a WebSocket", "needs_websocket", hint)
 }
 
+/// The bound on the fee that a parameter says, [`MAX_FEE_DEFAULT`] if it says none; `None` for 0, which is no bound.
+fn fee_max(call: &Call, index: usize) -> Result<Option<Amount>, ErrorObjectOwned> {
+    let max = match call.optional::<Value>(index)? {
+        None => MAX_FEE_DEFAULT,
+        Some(given) => amount(&given).ok_or_else(|| bad_parameter(call.name(index), AMOUNT_WORDS))?,
+    };
+    Ok((max != Amount::ZERO).then_some(max))
+}
+
 pub(super) async fn send_raw_transaction(call: Call) -> Result<TxId, ErrorObjectOwned> {
     let transaction = call.transaction(0)?;
-    call.node.submit_transaction(transaction).await.map_err(|refusal| of_submit(&refusal))
+    let fee_max = fee_max(&call, 1)?;
+    call.node.submit_transaction(transaction, fee_max).await.map_err(|refusal| of_submit(&refusal))
 }
+
+/// What an amount may be.
+const AMOUNT_WORDS: &str = "base units as a number, or TIME as a text such as \"1.5\"";
 
 /// What the faucet gives unless it is told: 100 TIME.
 const FAUCET_DEFAULT: Amount = Amount(100 * UNITS_PER_TIME);
@@ -98,9 +114,7 @@ pub(super) async fn faucet(call: Call) -> Result<TxId, ErrorObjectOwned> {
     let recipient = call.address(0)?;
     let wanted = match call.optional::<Value>(1)? {
         None => FAUCET_DEFAULT,
-        Some(given) => amount(&given).ok_or_else(|| {
-            bad_parameter(call.name(1), "base units as a number, or TIME as a text such as \"1.5\"")
-        })?,
+        Some(given) => amount(&given).ok_or_else(|| bad_parameter(call.name(1), AMOUNT_WORDS))?,
     };
     call.node.faucet(recipient, wanted).await.map_err(|refusal| of_submit(&refusal))
 }
@@ -114,11 +128,12 @@ pub(super) async fn test_mempool_accept(call: Call) -> Result<Vec<AcceptanceInfo
         let problem = format!("from 1 to {JUDGED_MAX} transactions, not {}", texts.len());
         return Err(bad_parameter(call.name(0), &problem));
     }
+    let fee_max = fee_max(&call, 1)?;
     let mut judged = Vec::with_capacity(texts.len());
     for text in &texts {
         let transaction = decode_transaction(text)?;
         let txid = transaction.txid();
-        judged.push(match call.node.judge_transaction(transaction).await {
+        judged.push(match call.node.judge_transaction(transaction, fee_max).await {
             Ok(info) => info,
             Err(refusal) if refusal.class == SubmitErrorClass::Busy => return Err(of_submit(&refusal)),
             Err(refusal) => AcceptanceInfo::refused(txid, refusal.reason, refusal.message),
@@ -192,11 +207,8 @@ fn outputs(call: &Call, index: usize) -> Result<Vec<TxOut>, ErrorObjectOwned> {
             if address.network != network {
                 return Err(wrong(format!("{address} is of {}, the node of {network}", address.network)));
             }
-            let value = amount(&value).ok_or_else(|| {
-                wrong(format!(
-                    "{value} is no amount: base units as a number, or TIME as a text such as \"1.5\""
-                ))
-            })?;
+            let value =
+                amount(&value).ok_or_else(|| wrong(format!("{value} is no amount: {AMOUNT_WORDS}")))?;
             Ok(TxOut { value, lock: address.lock })
         })
         .collect()

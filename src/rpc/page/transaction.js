@@ -10,9 +10,10 @@ import { verifyText } from "./proof.js";
 const INPUTS_RESOLVED = 20;
 const OUTPUTS_ASKED = 20;
 
-/** A memo as text where it is one, else in hexadecimal. */
+/** A memo as text where it is one, else in hexadecimal; one that is encrypted to the receiver is named so. */
 function memo(hex) {
   if (!hex) return "";
+  if (hex.startsWith("ff01") && hex.length >= 100) return "encrypted: the receiver alone can read it";
   const bytes = Uint8Array.from(hex.match(/../g), (pair) => parseInt(pair, 16));
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -1,0 +1,84 @@
+//! The bytes under a WebSocket, and the farewell to who sent too large a message.
+//!
+//! # Place
+//! `rpc/socket.rs` gives the stream to soketto, which closes by the code 1000 alone. What has to be told otherwise is written
+//! here, when soketto is done.
+//!
+//! # Concurrency
+//! Both halves are polled by the one task of their socket, so its lock is never waited for.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
+use soketto::base::{Codec, Header, OpCode};
+use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
+
+use super::limits::SOCKET_MESSAGE_BYTES_MAX;
+
+/// RFC 6455, section 7.4.1: a message that is too big to process.
+const MESSAGE_TOO_BIG: u16 = 1_009;
+/// Bytes that are read and dropped before the connection ends, so that its sender gets to read the farewell.
+const DRAIN_BYTES_MAX: usize = 8 << 20;
+
+type Inner = BufReader<BufWriter<Compat<TokioIo<Upgraded>>>>;
+
+/// A connection that was HTTP's. Clones are the same connection.
+#[derive(Clone)]
+pub(super) struct WsStream(Arc<Mutex<Inner>>);
+
+impl WsStream {
+    pub(super) fn new(upgraded: Upgraded) -> Self {
+        Self(Arc::new(Mutex::new(BufReader::new(BufWriter::new(TokioIo::new(upgraded).compat())))))
+    }
+
+    /// Closes with the code 1009 and the limit in words. What is under way is read and dropped: to end a connection with
+    /// unread bytes would take the farewell away from its reader.
+    pub(super) async fn refuse_large_message(mut self) -> io::Result<()> {
+        let reason =
+            format!("a message has at most {SOCKET_MESSAGE_BYTES_MAX} bytes; larger ones go by HTTP, POST /");
+        let payload = [&MESSAGE_TOO_BIG.to_be_bytes(), reason.as_bytes()].concat();
+        let mut header = Header::new(OpCode::Close);
+        header.set_payload_len(payload.len());
+        let frame = [Codec::new().encode_header(&header), &payload].concat();
+        self.write_all(&frame).await?;
+        self.flush().await?;
+        let (mut dropped, mut buffer) = (0_usize, [0; 4_096]);
+        while dropped < DRAIN_BYTES_MAX {
+            match self.read(&mut buffer).await? {
+                0 => break,
+                count => dropped = dropped.saturating_add(count),
+            }
+        }
+        self.close().await
+    }
+}
+
+impl AsyncRead for WsStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.lock()).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for WsStream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.lock()).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.lock()).poll_flush(context)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.lock()).poll_close(context)
+    }
+}
