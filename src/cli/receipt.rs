@@ -17,7 +17,7 @@ pub struct Args {
     pub connection: ConnectionArgs,
     /// The payment
     pub txid: TxId,
-    /// A block that whoever checks the receipt knows to be of the chain; the receipt starts from it and is smaller
+    /// A block that whoever checks the receipt knows to be of the chain; the receipt relies on no older keys then
     #[arg(long, value_name = "HEIGHT:HASH")]
     pub trusted: Option<Checkpoint>,
     /// Write the receipt to this file, which must not exist; without it, to standard output
