@@ -352,6 +352,12 @@
 //! | page_begins_before_its_prefix | `every_store_goes_on_behind_the_last_key_of_a_page` |
 //! | known_contradictions_told_again | `further_contradictions_of_one_masternode_that_are_seen_here_are_not_told` |
 //! | votes_after_a_start_at_a_closing_height | `who_starts_at_a_closing_height_votes_for_nothing_before_the_next_epoch` |
+//! | steps_on_while_a_fetched_block_is_written | `nothing_is_voted_at_a_height_whose_block_was_fetched_and_is_being_written` |
+//! | fork_sought_at_the_own_tip | `who_is_behind_on_another_chain_is_asked_for_the_block_at_its_own_tip` |
+//! | strangers_vote_ends_a_certificate | `a_certificate_counts_by_its_members_votes_whoever_stands_among_them` |
+//! | first_file_alone_is_judged | `no_blocks_are_looked_at_in_a_log_whichever_of_its_files_is_damaged` |
+//! | peers_wait_in_the_bytes_of_users | `bodies_of_peers_wait_up_to_the_bytes_of_their_queue_and_no_further` |
+//! | begun_copy_is_gone_on_with | `a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

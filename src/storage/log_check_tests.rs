@@ -65,15 +65,19 @@ fn has_problem(reports: &[SegmentReport]) -> bool {
     reports.iter().any(|report| report.problem.is_some())
 }
 
+fn bytes_of(disk: &MemoryDisk, path: &Path) -> Vec<u8> {
+    let file = disk.open_existing(path).unwrap();
+    let mut bytes = vec![0; usize::try_from(file.size_bytes().unwrap()).unwrap()];
+    file.read_at(0, &mut bytes).unwrap();
+    bytes
+}
+
 fn copy(disk: &MemoryDisk) -> MemoryDisk {
     let copy = MemoryDisk::new();
     copy.create_dir_all(&dir()).unwrap();
     for sequence in files(disk) {
         let path = segment_path(&dir(), sequence);
-        let source = disk.open_existing(&path).unwrap();
-        let mut bytes = vec![0; usize::try_from(source.size_bytes().unwrap()).unwrap()];
-        source.read_at(0, &mut bytes).unwrap();
-        copy.open(&path).unwrap().append(&bytes).unwrap();
+        copy.open(&path).unwrap().append(&bytes_of(disk, &path)).unwrap();
     }
     copy
 }
@@ -171,6 +175,20 @@ fn each_damaged_or_missing_file_is_named_and_the_rest_is_read() {
     assert_eq!(foreign.last().unwrap().sequence, last);
 }
 
+/// An index that is built of what comes before the damage would pass for whole.
+#[test]
+fn no_blocks_are_looked_at_in_a_log_whichever_of_its_files_is_damaged() {
+    let whole = blocks();
+    let names = files(&whole);
+    // The last record of the last one would be an incomplete end.
+    for sequence in &names[..names.len() - 1] {
+        let disk = copy(&whole);
+        disk.flip_bit(&segment_path(&dir(), *sequence), 8 * 200).unwrap();
+        let outcome = look_at_blocks(&disk, &dir(), CHAIN, &mut |_, _| true).map(drop);
+        assert!(matches!(outcome, Err(StorageError::Corrupt { .. })), "{sequence}: {outcome:?}");
+    }
+}
+
 #[test]
 fn an_incomplete_end_is_told_and_is_no_problem_unless_something_follows() {
     let disk = blocks();
@@ -231,6 +249,8 @@ fn a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one() {
         let (reports, kept) = check_all(&disk);
         assert!(!has_problem(&reports), "step {count}");
         assert_eq!(kept, expected, "step {count}");
+        let moved = bytes_of(&disk, &segment_path(&aside, second));
+        assert_eq!(moved, bytes_of(&damaged, &segment_path(&dir(), second)), "INV-REPAIR-1: step {count}");
         assert_eq!(
             sequences(&disk, &aside).unwrap().len() + files(&disk).len(),
             names.len() + 1,

@@ -2842,4 +2842,58 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib protocol::finality::tests::who_starts_at_a_closing_height_votes_for_nothing_before_the_next_epoch",
         ],
     },
+    Mutant {
+        name: "steps_on_while_a_fetched_block_is_written",
+        file: "src/consensus/blocks/mod.rs",
+        old: "            if self.committing.is_some() {\n                // Decided",
+        new: "            if false {\n                // Decided",
+        caught_by: &[
+            "--lib consensus::tests::answers::nothing_is_voted_at_a_height_whose_block_was_fetched_and_is_being_written",
+        ],
+    },
+    Mutant {
+        name: "fork_sought_at_the_own_tip",
+        file: "src/consensus/messages.rs",
+        old: "self.suspect_fork(from, status.height);",
+        new: "self.suspect_fork(from, self.chain.height());",
+        caught_by: &[
+            "--lib consensus::tests::forks::who_is_behind_on_another_chain_is_asked_for_the_block_at_its_own_tip",
+        ],
+    },
+    Mutant {
+        name: "strangers_vote_ends_a_certificate",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "            if let Some(member) = self.set.index_of(&proof.header.validator) {",
+        new: "            let Some(member) = self.set.index_of(&proof.header.validator) else { return };\n            {",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::a_certificate_counts_by_its_members_votes_whoever_stands_among_them",
+        ],
+    },
+    Mutant {
+        name: "first_file_alone_is_judged",
+        file: "src/storage/log_check.rs",
+        old: "    match reports.into_iter().find_map(|report| report.problem) {",
+        new: "    match reports.into_iter().next().and_then(|report| report.problem) {",
+        caught_by: &[
+            "--lib storage::log_check::tests::no_blocks_are_looked_at_in_a_log_whichever_of_its_files_is_damaged",
+        ],
+    },
+    Mutant {
+        name: "peers_wait_in_the_bytes_of_users",
+        file: "src/admission/thread.rs",
+        old: "Queue::new(PEER_QUEUE_MAX, PEER_QUEUE_BYTES_MAX)",
+        new: "Queue::new(PEER_QUEUE_MAX, USER_QUEUE_BYTES_MAX)",
+        caught_by: &[
+            "--lib admission::thread::tests::bodies_of_peers_wait_up_to_the_bytes_of_their_queue_and_no_further",
+        ],
+    },
+    Mutant {
+        name: "begun_copy_is_gone_on_with",
+        file: "src/storage/log_repair.rs",
+        old: "    target.truncate(0)?;\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::log_check::tests::a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one",
+        ],
+    },
 ];

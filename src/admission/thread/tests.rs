@@ -455,6 +455,18 @@ fn an_answer_of_any_size_has_room_in_an_empty_queue() {
     assert_eq!(inbox.wanted.len(), 1);
 }
 
+#[test]
+fn bodies_of_peers_wait_up_to_the_bytes_of_their_queue_and_no_further() {
+    let (handle, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+    let output = TxOut { value: Amount(1), lock: Lock::KeyHash(KeyHash([1; 32])) };
+    let large = Arc::new(Transaction::transfer(Vec::new(), vec![output; 1_000], Vec::new()));
+    let answer = vec![Arc::clone(&large); 64];
+    let fit = PEER_QUEUE_BYTES_MAX / (answer.len() * large.memory_bytes());
+    assert!((2..PEER_QUEUE_MAX).contains(&fit), "their bytes are what bounds them: {fit}");
+    (0..fit + 2).for_each(|_| handle.offer(PublicKey([1; 32]), answer.clone()));
+    assert_eq!(inbox.peers.len(), fit);
+}
+
 // -- for tests of whoever tells admission what became of a payment ---------------------------------------------------------
 
 impl AdmissionHandle {

@@ -247,3 +247,30 @@ fn a_proposal_of_another_chain_is_none_of_this_one() {
         assert_eq!(verify(&message, &voters, &SequentialVerifier), expected);
     }
 }
+
+/// A block that was fetched is decided: what its height's round brings meanwhile speaks of the past.
+#[test]
+fn nothing_is_voted_at_a_height_whose_block_was_fetched_and_is_being_written() {
+    for is_fetched in [false, true] {
+        let mut chain = Chain::new();
+        let blocks = [chain.grow(START_MS + 1)];
+        let mut node = Node::new(&chain, &blocks, START_MS + 10);
+        node.now_ms += chain.state.parameters().block_interval_ms;
+        node.feed(Event::TimeoutElapsed(Timer::HeightDue(2)));
+        assert_eq!(node.consensus.bft().current_step(), bft::Step::Propose);
+        if is_fetched {
+            node.hear(ahead(&node, 3));
+            let fetched = [2, 3].map(|nth| Released::heard(chain.grow(START_MS + nth).committed));
+            let message = Message::Blocks(fetched.to_vec());
+            let orders = node.order(Event::Message { from: peer(), message, verified: false });
+            assert!(orders.iter().any(|order| matches!(order, Output::CommitBlock(_))));
+        }
+        let timer = Timer::Bft { height: 2, round: 0, kind: bft::TimeoutKind::Propose };
+        let orders = node.order(Event::TimeoutElapsed(timer));
+        let is_vote = |record: &JournalRecord| matches!(record, JournalRecord::BlockVote(_));
+        let votes = orders
+            .iter()
+            .any(|order| matches!(order, Output::Persist(staged) if staged.records.iter().any(is_vote)));
+        assert_eq!(votes, !is_fetched);
+    }
+}

@@ -291,6 +291,25 @@ fn another_block_at_the_tip_is_noticed_after_many_blocks() {
     assert!(node.around.sent.contains(&Message::GetBlocks { from: BLOCKS, count: 1 }));
 }
 
+/// INV-FORK-3: a peer that is behind has no block of this node's height to show.
+#[test]
+fn who_is_behind_on_another_chain_is_asked_for_the_block_at_its_own_tip() {
+    let trunk = Trunk::new();
+    let other = trunk.parted_at(5, 1);
+    let mut chain = trunk.before[7].clone();
+    let mut node = Node::new(&chain, &trunk.blocks[..7], START_MS + 10 * TIP);
+    for height in [8, 9] {
+        node.decide(&mut chain, START_MS + 10 * height, false, &[]);
+    }
+    let header = &other[7].committed.block.header;
+    let status = NodeStatus { height: 8, tip: header.hash(), ..node.consensus.status() };
+    node.around.sent.clear();
+    node.hear(Message::Status(status));
+    assert!(node.around.sent.contains(&Message::GetBlocks { from: 8, count: 1 }));
+    node.hear(Message::Blocks(vec![Released::heard(other[7].committed.clone())]));
+    assert_eq!(found(&node), Some(8));
+}
+
 /// Else each status of a peer that is on another chain would be one more question.
 #[test]
 fn who_is_on_another_chain_is_asked_for_one_block_at_a_time() {

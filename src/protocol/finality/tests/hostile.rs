@@ -645,6 +645,23 @@ fn a_certificate_counts_behind_a_flood_of_votes_for_what_does_not_exist() {
     assert!(fixture.machine.is_certified(&vote.txid));
 }
 
+/// What is no member's vote takes nothing from the votes behind it.
+#[test]
+fn a_certificate_counts_by_its_members_votes_whoever_stands_among_them() {
+    for members in [2, 3] {
+        let mut fixture = Fixture::new();
+        let vote = lock_vote(fixture.pay(0, 1).txid());
+        let prove = |place| fixture.chain.votes(place, 9, vec![vote]).prove(0).unwrap();
+        let mut votes: Vec<_> = (1..=members).map(prove).collect();
+        let mut stranger = votes[0].clone();
+        stranger.header.validator = MasternodeId([9; 32]);
+        votes.insert(0, stranger);
+        let certificate = Certificate { vote, epoch: 0, votes };
+        fixture.step(Input::CertificateReceived(Released::heard(certificate)));
+        assert_eq!(fixture.machine.is_certified(&vote.txid), members == 3);
+    }
+}
+
 /// Each would hold a batch in memory, and make the certificate larger for everybody.
 #[test]
 fn a_certificate_has_no_more_votes_than_it_needs() {
