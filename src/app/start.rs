@@ -260,12 +260,7 @@ fn start_consensus(
     let source = Arc::clone(&restart.bodies);
     let Opened { consensus, outputs } = Consensus::open(consensus_config, restart, Now::read());
     let bft = Arc::new(ConsensusView::new(&consensus, key));
-    let voters = Voters {
-        chain_id: *state.chain_id(),
-        epoch: state.next_epoch(),
-        set: Arc::clone(state.validators()),
-    };
-    let (engine, inbox) = ConsensusHandle::new(voters);
+    let (engine, inbox) = ConsensusHandle::new(voters(&state));
     let (admission, admission_inbox) = AdmissionHandle::new(&network.identity());
     let readers = readers(&state);
     let (feeds, event_log, latency) = readers.clone();
@@ -323,6 +318,12 @@ fn start_consensus(
         signs_after_ms,
         lock,
     })
+}
+
+/// Who votes on the next block.
+fn voters(state: &LedgerState) -> Voters {
+    let (chain_id, epoch) = (*state.chain_id(), state.next_epoch());
+    Voters { chain_id, epoch, set: Arc::clone(state.validators()) }
 }
 
 fn start_timers(

@@ -790,7 +790,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "            self.vote_lock(txid, out);\n        }",
         new: "            self.vote_lock(txid, out);\n            break;\n        }",
         caught_by: &[
-            "--lib protocol::finality::tests::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
+            "--lib protocol::finality::tests::waiting::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
         ],
     },
     Mutant {
@@ -799,7 +799,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "        self.resident_bytes = bytes_left;\n",
         new: "",
         caught_by: &[
-            "--lib protocol::finality::tests::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
+            "--lib protocol::finality::tests::waiting::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
         ],
     },
     Mutant {
@@ -808,7 +808,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "if let Some(resident) = entry.resident() {",
         new: "if let Some(resident) = entry.resident().filter(|_| false) {",
         caught_by: &[
-            "--lib protocol::finality::tests::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
+            "--lib protocol::finality::tests::waiting::all_locks_that_waited_for_blocks_are_said_once_blocks_have_caught_up",
         ],
     },
     Mutant {
@@ -2814,7 +2814,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "        if self.is_silent() {\n            return;\n        }\n        // They",
         new: "        if self.is_silent() || self.blocks_must_catch_up() {\n            return;\n        }\n        // They",
         caught_by: &[
-            "--lib protocol::finality::tests::what_was_held_while_blocks_lag_says_its_final_votes_at_once_and_its_locks_later",
+            "--lib protocol::finality::tests::waiting::what_was_held_while_blocks_lag_says_its_final_votes_at_once_and_its_locks_later",
         ],
     },
     Mutant {

@@ -67,6 +67,7 @@ pub fn check(document: &Document, receipt: &Value) -> Result<(), String> {
             "outputs": outputs, "memo": hex::encode(memo), "memo_text": text,
             "finality": {
                 "chain_id": hex::encode(proved.chain_id), "txid": hex::encode(proved.txid), "epoch": proved.epoch,
+                "trusted": null,
                 "height": block.map(|(height, ..)| height),
                 "blockhash": block.map(|(_, hash, _)| hex::encode(hash)),
                 "block_time": block.map(|(.., time)| time),
