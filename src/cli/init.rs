@@ -244,6 +244,11 @@ listen_address = "{p2p}"
 # external_address = "node.example:{port}"
 # host:port of the first peers.
 bootstrap_peers = {peers}
+# Names by which a node that knows hardly any peer finds some, each of a host, with a port or without.
+# dns_seeds = []
+# "public", or "behind_sentry": then the peers above are the only ones that are dialled and let in, and nobody is told of this
+# node. These peers, its sentries, are public nodes that name it among their own bootstrap_peers.
+# mode = "public"
 # Connections that others opened, and that this node opens, at most.
 # max_inbound = {max_inbound}
 # max_outbound = {max_outbound}

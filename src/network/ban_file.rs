@@ -7,17 +7,13 @@
 //! # Layout
 //! Text. The first line is [`HEAD`]; each other line is `identity`, `host` or `group`, a key or an address, and the end
 //! in milliseconds since the Unix epoch. Lines that are not like that are skipped.
-//!
-//! # Invariants
-//! - INV-NET-29: the file is whole or not there: it is written beside its place, synced, and then renamed.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::kept_file;
 use super::reputation::{BANS_MAX, BanTarget};
-use crate::runtime::key_file::sync_directory_of;
 use crate::types::TimeMs;
 
 const HEAD: &str = "timed bans 1";
@@ -58,14 +54,7 @@ pub(crate) fn write(path: &Path, bans: &[(BanTarget, Duration)], now_ms: TimeMs)
     for ban in bans.iter().take(BANS_MAX) {
         text.push_str(&line(ban, now_ms));
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let staged = path.with_file_name(name);
-    let mut file = File::create(&staged)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&staged, path)?;
-    sync_directory_of(path)
+    kept_file::replace(path, &text)
 }
 
 /// Reads the bans that have not ended. Without a file there are none. Blocks.
@@ -73,14 +62,7 @@ pub(crate) fn write(path: &Path, bans: &[(BanTarget, Duration)], now_ms: TimeMs)
 /// # Errors
 /// What the file system says, and when it is no file of bans.
 pub(crate) fn read(path: &Path, now_ms: TimeMs) -> io::Result<Vec<(BanTarget, Duration)>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut text = String::new();
-    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
-    file.take(limit).read_to_string(&mut text)?;
+    let Some(text) = kept_file::read(path, FILE_BYTES_MAX)? else { return Ok(Vec::new()) };
     let mut lines = text.lines();
     if lines.next() != Some(HEAD) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not start as a file of bans does"));
@@ -111,7 +93,7 @@ mod tests {
         assert_eq!(later, [(bans[1].0, minute / 2), (bans[2].0, minute * 3 / 2)], "one has ended");
         write(&path, &bans[..1], 1_000_000).unwrap();
         assert_eq!(read(&path, 1_000_000).unwrap(), bans[..1], "it is replaced");
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "INV-NET-29: nothing else is left");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "nothing else is left");
         let early = read(&path, 0).unwrap();
         assert!(early[0].1 <= Duration::from_secs(1_060));
     }

@@ -18,7 +18,7 @@
 //! # Units
 //! Points, of which [`POINTS_FORGIVEN_PER_MINUTE`] are forgiven each minute.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -282,6 +282,25 @@ impl Reputation {
     /// Whether bans changed since this was asked last.
     pub(crate) const fn take_changed(&mut self) -> bool {
         std::mem::replace(&mut self.has_changed, false)
+    }
+}
+
+/// Who was banned when it was made: for who asks often, or holds another lock meanwhile.
+pub(crate) struct BannedNow {
+    targets: HashSet<BanTarget, ahash::RandomState>,
+}
+
+impl BannedNow {
+    /// Of [`Reputation::banned`].
+    pub(crate) fn of(bans: Vec<(BanTarget, Duration)>) -> Self {
+        Self { targets: bans.into_iter().map(|(target, _)| target).collect() }
+    }
+
+    /// Whether this host, its group, or who answered there is banned.
+    pub(crate) fn is_banned(&self, ip: IpAddr, identity: Option<PeerId>) -> bool {
+        let all = [Some(BanTarget::Ip(ip)), Some(BanTarget::Group(ip)), identity.map(BanTarget::Identity)];
+        let mut all = all.into_iter().flatten().filter_map(BanTarget::normal);
+        !self.targets.is_empty() && all.any(|target| self.targets.contains(&target))
     }
 }
 

@@ -197,7 +197,8 @@ pub(crate) fn connection_of(
         member: operator.map(|operator| MemberProof { operator, signature: Signature::EMPTY }),
         signature: Signature::EMPTY,
     };
-    let address = SocketAddr::new(ip.parse().unwrap(), 1);
+    // Each has a port of its own, as sockets have.
+    let address = SocketAddr::new(ip.parse().unwrap(), u16::try_from(id).unwrap());
     Arc::new(Connection::new(id, &remote, address, inbound, common, &CancellationToken::new()))
 }
 
@@ -229,6 +230,11 @@ pub(crate) fn config(seed: u8) -> NetworkConfig {
         identity: SecretKey::from_seed(&[seed; 32]),
         operator: None,
         bans_path: None,
+        peers_path: None,
+        dns_seeds: Vec::new(),
+        hides: false,
+        dials_masternodes: true,
+        is_local: true,
         user_agent: format!("test/{seed}"),
     }
 }
@@ -348,6 +354,7 @@ pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
         user_agent: format!("test/{seed}"),
         advertised: None,
         listen_port: 1,
+        hides: false,
     }
 }
 
