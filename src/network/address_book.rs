@@ -304,12 +304,14 @@ impl AddressBook {
         if self.policy.hides {
             return None;
         }
-        let mut address = None;
-        while let (None, Some(anchor)) = (address, self.anchors_due.pop()) {
-            let is_fit = self.tables.get(anchor).is_some_and(|entry| self.is_free(anchor, entry, &is_barred));
-            address = (is_fit && !taken.contains(&self.tables.group(anchor))).then_some(anchor);
-        }
-        let address = address.or_else(|| {
+        let mut due = std::mem::take(&mut self.anchors_due);
+        let anchor = std::iter::from_fn(|| due.pop()).find(|anchor| {
+            let entry = self.tables.get(*anchor);
+            entry.is_some_and(|entry| self.is_free(*anchor, entry, &is_barred))
+                && !taken.contains(&self.tables.group(*anchor))
+        });
+        self.anchors_due = due;
+        let address = anchor.or_else(|| {
             self.tables.draw(Wanted::Any, random, |address, entry| {
                 self.is_ready(entry, now_ms)
                     && self.is_free(address, entry, &is_barred)
@@ -409,7 +411,9 @@ impl AddressBook {
     ) {
         self.has_changed = true;
         let backoff = self.backoff;
-        if let Some(entry) = self.pinned.get_mut(&attempt.address).filter(|_| attempt.purpose == Purpose::Pinned) {
+        if let Some(entry) =
+            self.pinned.get_mut(&attempt.address).filter(|_| attempt.purpose == Purpose::Pinned)
+        {
             entry.dialing = false;
             entry.answered = Some(identity);
             entry.hides = hides;
@@ -521,9 +525,8 @@ impl AddressBook {
             return Vec::new();
         }
         let pinned = self.pinned.iter().filter(|(_, entry)| !entry.own && !entry.hides);
-        let pinned = pinned.filter_map(|(text, entry)| {
-            Some((text.parse().ok()?, Some(entry.answered.or(entry.expected)?)))
-        });
+        let pinned = pinned
+            .filter_map(|(text, entry)| Some((text.parse().ok()?, Some(entry.answered.or(entry.expected)?))));
         let hidden = |address: SocketAddr| {
             self.pinned.get(&address.to_string()).is_some_and(|entry| entry.own || entry.hides)
         };
@@ -566,7 +569,9 @@ impl AddressBook {
             self.learned.iter().filter_map(|(address, since)| Some(((*since)?, *address))).collect();
         held.sort_unstable();
         let mut anchors: Vec<SocketAddr> = held.into_iter().map(|(_, address)| address).collect();
-        anchors.extend(self.anchors.iter().filter(|anchor| !self.learned.get(*anchor).is_some_and(Option::is_some)));
+        anchors.extend(
+            self.anchors.iter().filter(|anchor| !self.learned.get(*anchor).is_some_and(Option::is_some)),
+        );
         anchors.truncate(ANCHORS_MAX);
         let entries = self.tables.entries().map(|(address, entry)| (*address, entry.clone())).collect();
         Kept { secret: self.tables.secret(), anchors, entries }

@@ -356,7 +356,8 @@ impl AddressTables {
     pub(crate) fn foreign(&mut self, address: SocketAddr) {
         if let Some(entry) = self.entries.get_mut(&address) {
             entry.failures = entry.failures.saturating_add(FAILURES_MAX);
-            entry.answered_ms = 0;
+            // Whoever answered there before is long gone.
+            entry.answered_ms = entry.answered_ms.min(1);
         }
     }
 

@@ -120,7 +120,9 @@ async fn targets(shared: &Shared, attempt: &Attempt) -> std::io::Result<Vec<Sock
     let may_be = |address: &SocketAddr| attempt.may_be_local || book.is_dialled(Reach::of(address.ip()));
     let fit: Vec<SocketAddr> = found.into_iter().filter(may_be).collect();
     if fit.is_empty() {
-        return Err(std::io::Error::other("it leads into a local network, where the chain can't mean anybody"));
+        return Err(std::io::Error::other(
+            "it leads into a local network, where the chain can't mean anybody",
+        ));
     }
     Ok(fit)
 }

@@ -100,7 +100,8 @@ pub(crate) async fn keep_addresses(shared: &Shared) {
     let mut is_first = true;
     loop {
         // The secret is to outlive a crash of the first minutes, too.
-        let pause = if is_first { shared.timing.bans_kept_interval } else { shared.timing.addresses_kept_interval };
+        let pause =
+            if is_first { shared.timing.bans_kept_interval } else { shared.timing.addresses_kept_interval };
         let is_last = is_last(shared, pause).await;
         let kept = {
             let mut book = shared.book.lock();

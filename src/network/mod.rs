@@ -38,9 +38,9 @@ pub(crate) mod eviction;
 pub(crate) mod frame;
 pub(crate) mod half_open;
 pub(crate) mod handshake;
-pub(crate) mod memory;
-pub(crate) mod kept_file;
 pub(crate) mod keeping;
+pub(crate) mod kept_file;
+pub(crate) mod memory;
 pub(crate) mod message_kind;
 pub(crate) mod metrics;
 pub(crate) mod neighbours;
@@ -72,8 +72,8 @@ use tokio_util::task::TaskTracker;
 use self::address::{Grouping, is_address};
 use self::address_book::{AddressBook, Policy};
 use self::address_file::Kept;
-use self::connection::Common;
 pub use self::address_file::{PeersFile, peers_file_state};
+use self::connection::Common;
 pub use self::connection::DisconnectReason;
 use self::connection_manager::ConnectionManager;
 use self::events::event_queue;
@@ -248,8 +248,12 @@ impl Network {
         #[cfg(test)]
         let grouping = timing.grouping.unwrap_or(grouping);
         let (reputation, kept) = read_kept(&config, now).await;
-        let manager =
-            Arc::new(ConnectionManager::new(identity, config.max_inbound, config.max_outbound, (kept.secret, grouping)));
+        let manager = Arc::new(ConnectionManager::new(
+            identity,
+            config.max_inbound,
+            config.max_outbound,
+            (kept.secret, grouping),
+        ));
         manager.set_local_address(address);
         let dials_masternodes = config.dials_masternodes && !config.hides;
         let policy = Policy { grouping, hides: config.hides, dials_masternodes };

@@ -145,7 +145,9 @@ pub(super) async fn greet(
                 return Err(RefusalReason::Banned);
             }
         }
-        if matches!(approach, Approach::Learned | Approach::Feeler) && shared.manager.contains(remote.identity) {
+        if matches!(approach, Approach::Learned | Approach::Feeler)
+            && shared.manager.contains(remote.identity)
+        {
             return Err(RefusalReason::Duplicate);
         }
         if approach == Approach::Feeler {

@@ -197,7 +197,8 @@ impl CarePlace {
             PeersFile::Damaged => FileState::Useless,
         };
         let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
-        let note = (state != FileState::Absent).then(|| "it can be removed; the node finds peers anew".to_owned());
+        let note =
+            (state != FileState::Absent).then(|| "it can be removed; the node finds peers anew".to_owned());
         report.files.push(FileReport { file, kind: FileKind::Peers, state, bytes, records: None, note });
     }
 

@@ -301,7 +301,9 @@ fn a_node_that_reaches_nobody_holds_that_against_nobody() {
         let mut now_ms = NOW_MS;
         for _ in 0..5 {
             // Chance may want it later.
-            while let None = take_learned(&mut book, now_ms).inspect(|it| book.failed(it, reaches_others, now())) {
+            while let None =
+                take_learned(&mut book, now_ms).inspect(|it| book.failed(it, reaches_others, now()))
+            {
                 now_ms += DAY_MS / 8;
             }
             now_ms += DAY_MS / 8;

@@ -324,7 +324,11 @@ fn each_bucket_is_drawn_from_as_often() {
     let drawn = (0..draws)
         .filter(|_| tables.draw(Wanted::Any, &mut random, |_, _| true).is_some_and(|it| crowd.contains(&it)))
         .count();
-    assert!(crowd.len() > 3_000 && (800..=1_200).contains(&drawn), "{drawn} of {draws}, crowd {}", crowd.len());
+    assert!(
+        crowd.len() > 3_000 && (800..=1_200).contains(&drawn),
+        "{drawn} of {draws}, crowd {}",
+        crowd.len()
+    );
 }
 
 #[test]

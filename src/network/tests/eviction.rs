@@ -95,18 +95,22 @@ fn the_nearest_and_the_bringers_of_payments_and_votes_keep_their_places() {
 fn the_half_that_is_connected_longest_keeps_its_places() {
     let house = House::crowd(64);
     let open = house.open();
-    let kept = 1 + KEPT_BY_LATENCY + KEPT_BY_PAYMENTS + KEPT_BY_VOTES;
-    assert_eq!(open.len(), (64 - kept).div_ceil(2));
-    let oldest_open = open.first().unwrap();
-    assert!((0..64).filter(|id| !open.contains(id)).filter(|id| id < oldest_open).count() >= 64 / 2 - kept);
-    assert!(open.iter().all(|id| *id >= 64 / 2 - 8), "{open:?}");
+    // One keeps its place for its network; nobody has anything else to show.
+    assert_eq!(open.len(), 32);
+    assert!(open.iter().all(|id| *id >= 31), "{open:?}");
 }
 
 /// In a small house too, somebody makes room.
 #[test]
 fn no_more_than_a_share_of_the_places_is_kept_in_each_way() {
-    for (count, open) in [(1, 1), (2, 1), (4, 2), (8, 2), (16, 5)] {
-        assert_eq!(House::crowd(count).open().len(), open, "of {count}");
+    for (count, open) in [(1, 1), (2, 1), (4, 2), (8, 2), (16, 5), (64, 24)] {
+        let house = House::crowd(count);
+        for connection in &house.connections {
+            connection.set_latency(Duration::from_millis(9));
+            connection.note_useful(true, now());
+            connection.note_useful(false, now());
+        }
+        assert_eq!(house.open().len(), open, "of {count}");
     }
 }
 

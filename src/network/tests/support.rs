@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -373,7 +373,21 @@ impl RawPeer {
     }
 
     pub(crate) async fn connect_as(address: SocketAddr, node: &LocalNode) -> Result<Self, HandshakeError> {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::greet(TcpStream::connect(address).await.unwrap(), node).await
+    }
+
+    /// From this host of loopback.
+    pub(crate) async fn connect_from(
+        host: &str,
+        address: SocketAddr,
+        node: &LocalNode,
+    ) -> Result<Self, HandshakeError> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(host.parse().unwrap(), 0)).unwrap();
+        Self::greet(socket.connect(address).await.unwrap(), node).await
+    }
+
+    async fn greet(stream: TcpStream, node: &LocalNode) -> Result<Self, HandshakeError> {
         let deadline = Duration::from_secs(5);
         let done = handshake(stream, Role::Initiator, node, None, deadline, |_| Ok(())).await?;
         let Established { stream, buffer, sealer, opener, .. } = done;
