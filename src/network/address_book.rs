@@ -19,7 +19,6 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use rand::Rng;
 use rand::seq::index;
@@ -28,6 +27,7 @@ use tokio::time::Instant;
 use super::address::{Grouping, NetGroup, Reach, canonical, is_address};
 use super::address_file::{ANCHORS_MAX, Kept};
 use super::address_tables::{AddressTables, Entry, Wanted};
+use super::attempt::{Attempt, Backoff, Policy, Purpose, Source};
 use super::peer::PeerId;
 use crate::types::TimeMs;
 use crate::types::message::PeerAddress;
@@ -45,47 +45,6 @@ const LEARNED_PATIENCE: u32 = 10;
 /// A pinned address that failed so often in a row is not counted on.
 const PINNED_FAILURES_COUNTED: u32 = 3;
 
-/// Who pinned an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The configuration or the operator.
-    Configured,
-    /// The chain.
-    Chain,
-}
-
-/// How long to wait between attempts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
-    /// After the first failure.
-    pub(crate) min: Duration,
-    /// At most.
-    pub(crate) max: Duration,
-}
-
-impl Backoff {
-    fn full(self, failures: u32) -> Duration {
-        let factor = 1_u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
-        self.min.saturating_mul(factor).min(self.max)
-    }
-
-    /// Doubles with each failure; the last half is random, so that nodes that lost each other do not meet in step.
-    fn after(self, failures: u32) -> Duration {
-        self.full(failures).mul_f64(rand::random_range(0.5..=1.0))
-    }
-}
-
-/// What a node takes and dials.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Policy {
-    /// Which addresses belong together. Where each local one is a group, local ones count as any others.
-    pub(crate) grouping: Grouping,
-    /// Whether the node hides: it knows the peers of its configuration alone.
-    pub(crate) hides: bool,
-    /// Whether addresses of the chain are dialled.
-    pub(crate) dials_masternodes: bool,
-}
-
 #[derive(Clone, Debug)]
 struct Pinned {
     source: Source,
@@ -102,33 +61,6 @@ struct Pinned {
     hides: bool,
     /// What the name led to last.
     hosts: Vec<IpAddr>,
-}
-
-/// Why an address is dialled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// The configuration, the operator or the chain names it.
-    Pinned,
-    /// To stay connected to one that peers told.
-    Learned(SocketAddr),
-    /// To see whether somebody answers there, and no more.
-    Feeler(SocketAddr),
-}
-
-/// One address to be dialled now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Attempt {
-    pub(crate) address: String,
-    pub(crate) expected: Option<PeerId>,
-    pub(crate) purpose: Purpose,
-    /// Whether it may lead into this machine or a private network.
-    pub(crate) may_be_local: bool,
-}
-
-impl Attempt {
-    fn to(address: SocketAddr, purpose: Purpose) -> Self {
-        Self { address: address.to_string(), expected: None, purpose, may_be_local: true }
-    }
 }
 
 /// The book.
@@ -333,7 +265,16 @@ impl AddressBook {
         if self.policy.hides {
             return None;
         }
-        let asked = self.tables.to_be_asked(now_ms).filter(|address| !self.learned.contains_key(address));
+        let mut asked = self.tables.next_to_ask(now_ms);
+        if let Some((address, entry)) = asked.and_then(|it| Some((it, self.tables.get(it)?)))
+            && self.learned.contains_key(&address)
+        {
+            // Whoever is connected need not be asked whether it is there.
+            if let Some(identity) = entry.identity.filter(|_| is_barred(address, entry.identity)) {
+                self.tables.answered(address, identity, now_ms);
+            }
+            asked = None;
+        }
         let address = asked.or_else(|| {
             self.tables.draw(Wanted::Heard, random, |address, entry| {
                 self.is_ready(entry, now_ms) && self.is_free(address, entry, &is_barred)

@@ -373,7 +373,7 @@ impl AddressTables {
     }
 
     /// Notes that this identity answered there, which proves the address. If the place for it is taken by another one,
-    /// that is asked first; see [`Self::to_be_asked`].
+    /// that is asked first; see [`Self::next_to_ask`].
     pub(crate) fn answered(&mut self, address: SocketAddr, identity: PeerId, now_ms: TimeMs) {
         let slot = self.tried_slot(address);
         let Some(entry) = self.entries.get_mut(&address) else { return };
@@ -426,9 +426,9 @@ impl AddressTables {
 
     /// Settles what can be settled of those that wait for a place among the tried, and says which holder of one is to be
     /// dialled to see whether it still answers.
-    pub(crate) fn to_be_asked(&mut self, now_ms: TimeMs) -> Option<SocketAddr> {
+    pub(crate) fn next_to_ask(&mut self, now_ms: TimeMs) -> Option<SocketAddr> {
         let age = |since_ms: TimeMs| now_ms.saturating_sub(since_ms);
-        let mut to_be_asked = None;
+        let mut found = None;
         for address in std::mem::take(&mut self.waiting) {
             let Some(entry) = self.entries.get(&address).filter(|entry| !entry.is_tried) else { continue };
             let waits_since_ms = entry.answered_ms;
@@ -448,11 +448,11 @@ impl AddressTables {
                 continue;
             }
             if !was_asked {
-                to_be_asked = to_be_asked.or(Some(holder));
+                found = found.or(Some(holder));
             }
             self.waiting.push(address);
         }
-        to_be_asked
+        found
     }
 
     /// An address by chance, and nothing if chance met only such as are not `is_fit`, or that failed often: each failure

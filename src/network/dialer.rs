@@ -24,7 +24,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{sleep, timeout};
 
 use super::address::{NetGroup, Reach, canonical};
-use super::address_book::{Attempt, HOSTS_MAX, Purpose};
+use super::address_book::HOSTS_MAX;
+use super::attempt::{Attempt, Purpose};
 use super::handshake::{Established, HandshakeError, RefusalReason};
 use super::peer::{PeerId, now};
 use super::peer_manager::{Approach, greet, serve};

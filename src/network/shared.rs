@@ -21,7 +21,8 @@ use tracing::Instrument as _;
 #[cfg(test)]
 use super::address::Grouping;
 use super::address::{Reach, told_by};
-use super::address_book::{AddressBook, Backoff};
+use super::address_book::AddressBook;
+use super::attempt::Backoff;
 use super::connection::{Common, Connection, DisconnectReason};
 use super::connection_manager::ConnectionManager;
 use super::events::EventSender;
@@ -231,27 +232,27 @@ impl Shared {
     /// Tells the operator of a handshake that failed since the peer is on another chain or speaks another version.
     pub(crate) fn note_foreign(&self, address: &str, dialled: bool, error: &HandshakeError) {
         match error {
-            HandshakeError::WrongChain { ours, theirs } => {
-                if self.other_chains.lock().note(address, dialled, *theirs, now()) {
-                    tracing::info!(
-                        address,
-                        dialled,
-                        %ours,
-                        %theirs,
-                        "A peer is on another chain; if this node is the wrong one, check [node] network and genesis"
-                    );
-                }
+            HandshakeError::WrongChain { ours, theirs }
+                if self.other_chains.lock().note(address, dialled, *theirs, now()) =>
+            {
+                tracing::info!(
+                    address,
+                    dialled,
+                    %ours,
+                    %theirs,
+                    "A peer is on another chain; if this node is the wrong one, check [node] network and genesis"
+                );
             }
-            HandshakeError::WrongVersion { ours, theirs } => {
-                if self.other_versions.lock().note(address, dialled, *theirs, now()) {
-                    tracing::info!(
-                        address,
-                        dialled,
-                        ours,
-                        theirs,
-                        "A peer speaks another version of the protocol; the older one of the two has to be updated"
-                    );
-                }
+            HandshakeError::WrongVersion { ours, theirs }
+                if self.other_versions.lock().note(address, dialled, *theirs, now()) =>
+            {
+                tracing::info!(
+                    address,
+                    dialled,
+                    ours,
+                    theirs,
+                    "A peer speaks another version of the protocol; the older one of the two has to be updated"
+                );
             }
             _ => {}
         }

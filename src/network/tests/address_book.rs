@@ -1,5 +1,7 @@
 //! The book: what is pinned, what is dialled when, who is told what.
 
+use std::time::Duration;
+
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
@@ -301,8 +303,9 @@ fn a_node_that_reaches_nobody_holds_that_against_nobody() {
         let mut now_ms = NOW_MS;
         for _ in 0..5 {
             // Chance may want it later.
-            while let None =
-                take_learned(&mut book, now_ms).inspect(|it| book.failed(it, reaches_others, now()))
+            while take_learned(&mut book, now_ms)
+                .inspect(|it| book.failed(it, reaches_others, now()))
+                .is_none()
             {
                 now_ms += DAY_MS / 8;
             }
@@ -345,6 +348,31 @@ fn a_feeler_proves_an_address_and_keeps_no_place() {
     answers(&mut book, &feeler, PEER);
     assert_eq!(book.counts(), (0, 1));
     assert_eq!(book.take_feeler(NOW_MS + DAY_MS, &mut random(), nobody), None, "there is none to feel");
+}
+
+/// Else a connection that lasts would cost its peer the place that it has proved.
+#[test]
+fn a_peer_that_is_connected_is_not_asked_whether_it_is_there_and_keeps_its_place() {
+    let mut book = book();
+    told(&mut book, "203.0.0.1:1", "198.51.100.1");
+    let attempt = take_learned(&mut book, NOW_MS).unwrap();
+    answers(&mut book, &attempt, PEER);
+    // Others of its network answer, until one of them wants its very place.
+    let is_rival = |book: &mut AddressBook, number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let address = at(&format!("203.0.{high}.{low}:2"));
+        let teller = book.teller([198, high, low, 1].into());
+        book.learn(address, (teller, None), NOW_MS + DAY_MS, &mut random());
+        book.tables.answered(address, OTHER, NOW_MS + DAY_MS);
+        book.tables.get(address).is_some_and(|entry| !entry.is_tried)
+            && book.tables.next_to_ask(NOW_MS + DAY_MS) == Some(at("203.0.0.1:1"))
+    };
+    assert!((0..u16::MAX).any(|number| is_rival(&mut book, number)));
+    let is_barred = |_, identity: Option<PeerId>| identity == Some(PEER);
+    let feeler = book.take_feeler(NOW_MS + DAY_MS, &mut random(), is_barred);
+    assert!(feeler.is_none_or(|feeler| feeler.address != "203.0.0.1:1"));
+    assert_eq!(book.tables.next_to_ask(NOW_MS + DAY_MS + 3_600_000), None);
+    assert!(book.tables.get(at("203.0.0.1:1")).unwrap().is_tried);
 }
 
 #[test]

@@ -114,7 +114,7 @@ proptest! {
                 Step::Foreign => tables.foreign(address),
                 Step::Removed => tables.remove(address),
                 Step::Asked => {
-                    tables.to_be_asked(now_ms);
+                    tables.next_to_ask(now_ms);
                 }
             }
         }
@@ -250,7 +250,7 @@ fn what_answered_is_asked_again_before_it_makes_room() {
         tables.answered(holder, PEER, NOW_MS);
         tables.answered(rival, PEER, LATER_MS);
         assert!(tables.entries[&holder].is_tried && !tables.entries[&rival].is_tried, "INV-TABLES-3");
-        assert_eq!(tables.to_be_asked(LATER_MS), Some(holder));
+        assert_eq!(tables.next_to_ask(LATER_MS), Some(holder));
         let mut asked_ms = LATER_MS;
         match case {
             "answers" => {
@@ -260,15 +260,15 @@ fn what_answered_is_asked_again_before_it_makes_room() {
             "is silent" => {
                 tables.dialled(holder, LATER_MS);
                 tables.failed(holder);
-                assert_eq!(tables.to_be_asked(LATER_MS + 1), None, "the answer may still come");
+                assert_eq!(tables.next_to_ask(LATER_MS + 1), None, "the answer may still come");
                 assert!(tables.entries[&holder].is_tried);
             }
             _ => asked_ms += ASK_WITHIN_MS,
         }
-        tables.to_be_asked(asked_ms + UNDER_WAY_MS);
+        tables.next_to_ask(asked_ms + UNDER_WAY_MS);
         assert_eq!(tables.entries[&holder].is_tried, stays, "{case}");
         assert_eq!(tables.entries[&rival].is_tried, !stays, "{case}");
-        assert_eq!(tables.to_be_asked(asked_ms + UNDER_WAY_MS), None, "it is settled");
+        assert_eq!(tables.next_to_ask(asked_ms + UNDER_WAY_MS), None, "it is settled");
         tables.assert_whole();
     }
 }
@@ -279,8 +279,8 @@ fn what_answered_a_moment_ago_keeps_its_place_unasked() {
     let (holder, rival) = proved_rivals(&mut tables);
     tables.answered(holder, PEER, NOW_MS);
     tables.answered(rival, PEER, NOW_MS + 1);
-    assert_eq!(tables.to_be_asked(NOW_MS + 2), None);
-    assert_eq!(tables.to_be_asked(NOW_MS + DAY_MS), None, "nobody waits any more");
+    assert_eq!(tables.next_to_ask(NOW_MS + 2), None);
+    assert_eq!(tables.next_to_ask(NOW_MS + DAY_MS), None, "nobody waits any more");
     assert!(tables.entries[&holder].is_tried && !tables.entries[&rival].is_tried);
 }
 

@@ -228,6 +228,24 @@ async fn a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody() {
     eventually(|| hidden.handle.peer_count() == 1 && peer(&hidden, key(2)).is_some()).await;
 }
 
+/// INV-DIAL-2: else whoever registers a masternode could make all nodes knock at doors of their own machines.
+#[tokio::test]
+async fn a_name_of_the_chain_that_leads_into_this_machine_is_not_dialled() {
+    let other = start(config(2)).await;
+    let strict = |seed| NetworkConfig { is_local: false, ..config(seed) };
+    let address = format!("localhost:{}", other.address().port());
+    let (misled, told) =
+        (Node::start_with(strict(1), quick()).await, Node::start_with(strict(3), quick()).await);
+    assert!(
+        misled.handle.set_chain_addresses(std::slice::from_ref(&address), None).is_empty(),
+        "it is a name"
+    );
+    assert!(told.handle.add_address(&PeerAddress { address, identity: None }));
+    eventually(|| is_outbound(&told, key(2))).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(misled.handle.peer_count(), 0, "INV-DIAL-2");
+}
+
 #[tokio::test]
 async fn a_node_that_knows_nobody_asks_the_name_service() {
     let other = start(config(2)).await;

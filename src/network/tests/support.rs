@@ -10,7 +10,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::network::address_book::Backoff;
+use crate::network::attempt::Backoff;
 use crate::network::connection::{Common, Connection};
 use crate::network::frame::{
     Assembler, Lane, Opener, RECORD_BYTES_MAX, Sealer, read_record, split_lane, split_session,
