@@ -295,7 +295,7 @@
 //! | hidden_peer_told | `a_peer_that_hides_is_told_to_nobody`, `a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody` |
 //! | connected_peer_loses_its_proof | `a_peer_that_is_connected_is_not_asked_whether_it_is_there_and_keeps_its_place` |
 //! | strangers_reach_a_hidden_node | `a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody` |
-//! | feeler_takes_the_place_of_a_connection | `a_peer_that_connected_is_proved_and_keeps_its_connection` |
+//! | learned_address_takes_the_place_of_a_connection | `a_peer_that_connected_is_proved_and_keeps_its_connection` |
 //! | file_of_peers_unchecked | `what_is_written_is_read_and_every_changed_byte_is_noticed` |
 //! | nearest_displaced | `the_nearest_and_the_bringers_of_payments_and_votes_keep_their_places` |
 //! | networks_not_kept | `a_few_networks_keep_a_place_by_a_secret` |

@@ -13,22 +13,25 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::address_file::{self, Found, Kept};
-use super::ban_file;
+use super::ban_file::{self, KeptBans};
 use super::kept_file::set_aside;
 use super::peer::now;
 use super::reputation::Reputation;
 use super::shared::Shared;
 use crate::runtime::Clock;
 
-/// With the bans of the last run. Blocks.
+/// With the bans and points of the last run. Blocks.
 pub(crate) fn reputation_from(path: Option<&Path>, now: Instant) -> Reputation {
     let mut reputation = Reputation::default();
     let Some(path) = path else { return reputation };
     match ban_file::read(path, Clock.now_ms()) {
-        Ok(bans) => {
-            for (target, left) in bans {
+        Ok(kept) => {
+            for (target, left) in kept.bans {
                 let until = now.checked_add(left).unwrap_or(now);
                 reputation.ban(target, until, now);
+            }
+            for (target, points) in kept.points {
+                reputation.restore_points(target, points, now);
             }
         }
         Err(error) => tracing::warn!(path = %path.display(), %error, "Bans of the last run can't be read"),
@@ -71,14 +74,17 @@ async fn is_last(shared: &Shared, pause: Duration) -> bool {
     shared.token.run_until_cancelled(sleep(pause)).await.is_none()
 }
 
-/// Writes bans after they changed, and at the end.
+/// Writes bans after they changed, and with points at the end.
 pub(crate) async fn keep_bans(shared: &Shared) {
     let Some(path) = &shared.bans_path else { return };
     loop {
         let is_last = is_last(shared, shared.timing.bans_kept_interval).await;
         let bans = {
             let mut reputation = shared.reputation.lock();
-            reputation.take_changed().then(|| reputation.banned(now()))
+            // Points change often, and are kept when the node stops.
+            let points = reputation.scored(now());
+            let is_due = reputation.take_changed() || is_last && !points.is_empty();
+            is_due.then(|| KeptBans { bans: reputation.banned(now()), points })
         };
         if let Some(bans) = bans {
             let target = path.clone();

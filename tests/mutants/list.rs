@@ -2365,10 +2365,10 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "feeler_takes_the_place_of_a_connection",
+        name: "learned_address_takes_the_place_of_a_connection",
         file: "src/network/peer_manager.rs",
         old: "matches!(approach, Approach::Learned | Approach::Feeler)",
-        new: "matches!(approach, Approach::Accepted)",
+        new: "approach == Approach::Feeler",
         caught_by: &[
             "--lib network::tests::eclipse::a_peer_that_connected_is_proved_and_keeps_its_connection",
         ],
