@@ -6,7 +6,7 @@
 //!
 //! # Rules
 //! Pinned addresses come first, whatever group they are of: validators have to reach each other. What peers told is dialled for
-//! some of the places, and one outbound connection to a group of addresses is enough. Each [`Timing::feeler_interval`] a short
+//! some of the places, and one outbound connection to a group of addresses is enough. Each [`Timing::feeler_interval`](super::shared::Timing) a short
 //! connection sees whether somebody answers at an address of which this node only heard: so there are proved addresses to
 //! choose from when they are needed. Names are looked up by the runtime's blocking threads.
 //!
