@@ -280,9 +280,26 @@
 //! | holder_of_a_contested_coin_keeps_its_place | `neither_of_two_rivals_keeps_a_place_at_the_door_nor_does_what_was_dropped` |
 //! | who_waits_is_not_told_of_the_end | `whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it` |
 //! | first_vote_told_for_the_running_epoch | `a_key_signs_from_the_epoch_after_the_running_one_on` |
-//! | own_address_makes_room | `an_address_of_this_node_itself_does_not_make_room` |
 //! | expected_forgotten_when_named_again | `who_is_expected_at_an_address_is_not_forgotten_when_it_is_named_again` |
-//! | useful_last_displaced | `who_was_useful_last_is_not_displaced_for_its_group` |
+//! | tried_given_up_unasked | `what_answered_is_asked_again_before_it_makes_room` |
+//! | one_teller_reaches_all_buckets | `one_group_of_tellers_reaches_its_share_of_the_buckets_and_no_more` |
+//! | places_without_the_secret | `places_depend_on_the_nodes_secret` |
+//! | good_addresses_pushed_out | `a_place_is_given_up_only_by_what_is_bad_or_has_another_one` |
+//! | drawn_by_address_not_by_bucket | `each_bucket_is_drawn_from_as_often` |
+//! | hearsay_told | `hearsay_is_not_told_and_neither_is_what_is_bad` |
+//! | said_identity_bars | `who_is_said_to_be_at_an_address_decides_nothing` |
+//! | second_outbound_peer_of_a_group | `no_second_outbound_peer_of_a_group_is_taken`, `one_outbound_connection_to_a_network_is_enough` |
+//! | anchors_forgotten | `anchors_of_the_last_run_are_dialled_first` |
+//! | offline_held_against_others | `a_node_that_reaches_nobody_holds_that_against_nobody` |
+//! | chain_leads_into_local_networks | `local_addresses_of_the_chain_are_dialled_only_where_they_can_be_meant` |
+//! | hidden_peer_told | `a_peer_that_hides_is_told_to_nobody`, `a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody` |
+//! | connected_peer_loses_its_proof | `a_peer_that_is_connected_is_not_asked_whether_it_is_there_and_keeps_its_place` |
+//! | strangers_reach_a_hidden_node | `a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody` |
+//! | learned_address_takes_the_place_of_a_connection | `a_peer_that_connected_is_proved_and_keeps_its_connection` |
+//! | file_of_peers_unchecked | `what_is_written_is_read_and_every_changed_byte_is_noticed` |
+//! | nearest_displaced | `the_nearest_and_the_bringers_of_payments_and_votes_keep_their_places` |
+//! | networks_not_kept | `a_few_networks_keep_a_place_by_a_secret` |
+//! | registered_masternodes_displaced | `a_registered_masternode_keeps_its_place_though_it_is_not_in_the_set` |
 //! | behind_an_end_unbounded | `what_comes_behind_the_end_of_a_connection_is_bounded_and_leaves_no_trace` |
 //! | unknown_senders_leave_a_trace | `what_comes_behind_the_end_of_a_connection_is_bounded_and_leaves_no_trace` |
 //! | dropped_messages_take_tokens | `what_is_dropped_takes_nothing` |

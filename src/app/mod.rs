@@ -7,6 +7,7 @@ pub mod devnet;
 mod faucet;
 pub mod feeds;
 pub mod finality_proofs;
+mod masternode_links;
 pub mod memory;
 pub mod networks;
 mod node_api;

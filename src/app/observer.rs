@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use self::block_lines::{BlockLine, BlockLines, CaughtUp};
 use super::feeds::{BlockSummary, Feeds};
+use super::masternode_links::tell_of_masternodes;
 use super::vote_latency::VoteLatency;
 use crate::admission::{AdmissionHandle, Mirror};
 use crate::consensus::block_commit::BlockOrder;
@@ -162,8 +163,9 @@ impl NodeObserver {
         let last = std::mem::replace(&mut self.last_block, LastBlock { at: now, epoch });
         let since_last = now.saturating_duration_since(last.at);
         if epoch != last.epoch {
-            let members = applied.state.validators().members();
-            self.network.set_members(members.iter().map(|member| member.key));
+            for address in tell_of_masternodes(&self.network, &applied.state, self.identity) {
+                tracing::debug!(address, "A masternode's address can't be dialled");
+            }
             self.latency.set_voters(applied.state.validators(), now);
             for txid in self.mirror.epoch_started(epoch, now_ms) {
                 self.feeds.changed(&txid);

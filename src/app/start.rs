@@ -16,6 +16,7 @@ use super::admission::{AdmittedTo, to_core};
 use super::context::AppContext;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
+use super::masternode_links::tell_of_masternodes;
 use super::networks::load_genesis;
 use super::observer::NodeObserver;
 use super::open::{Data, open};
@@ -44,12 +45,11 @@ use crate::network::{Network, NetworkConfig, NetworkEvents, NetworkHandle};
 use crate::protocol::state::LedgerState;
 use crate::rpc::hosts::Allowed;
 use crate::rpc::{EventLog, MetricsServer, RpcServer, RpcServerConfig};
-use crate::runtime::config::RpcAuth;
+use crate::runtime::config::{NetworkMode, RpcAuth};
 use crate::runtime::logging::LogControl;
 use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names, process_metrics};
 use crate::storage::{IndexEvent, IndexWriter, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
-use crate::types::message::PeerAddress;
 use crate::types::{GenesisDocument, SecretKey, SignatureVerifier, TimeMs};
 use crate::utxo::UtxoManager;
 
@@ -103,9 +103,12 @@ pub async fn start(
     let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);
     tracing::info!(mib = memory >> 20, "Memory: the bound of all parts, whatever peers and users do");
     let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
-    network.set_members(state.validators().members().iter().map(|member| member.key));
-    if config.network.dial_registered {
-        dial_masternodes(&network, &state);
+    let own = data.operator.as_ref().map(SecretKey::public);
+    for address in tell_of_masternodes(&network, &state, own) {
+        tracing::warn!(
+            address,
+            "A masternode's address can't be dialled; if it is right, name it in [network] bootstrap_peers"
+        );
     }
 
     let services = start_consensus(&config, data, &registry, &network, &verifier)?;
@@ -175,12 +178,17 @@ async fn start_network(
         listen_address: settings.listen_address,
         external_address: settings.external_address.clone(),
         bootstrap_peers: settings.bootstrap_peers.clone(),
+        dns_seeds: settings.seeds(config.node.network),
+        hides: settings.mode == NetworkMode::BehindSentry,
+        dials_masternodes: settings.dial_registered,
+        is_local: config.node.network == crate::types::Network::Devnet,
         max_inbound: count(settings.max_inbound),
         max_outbound: count(settings.max_outbound),
         chain_id: genesis.chain_id(),
         identity: data.identity_key.clone(),
         operator: data.operator.clone(),
         bans_path: Some(config.node.data_dir.join("bans")),
+        peers_path: Some(config.peers_path()),
         user_agent: user_agent(config),
     };
     let (token, tracker) = (registry.token().clone(), registry.tracker("network"));
@@ -197,15 +205,6 @@ pub fn user_agent(config: &Config) -> String {
     // The configuration bounds the name.
     text.truncate(USER_AGENT_BYTES_MAX);
     text
-}
-
-fn dial_masternodes(network: &NetworkHandle, state: &LedgerState) {
-    for record in state.masternodes().values().filter(|record| !record.network_address.is_empty()) {
-        let address = PeerAddress { address: record.network_address.clone(), identity: None };
-        if !network.add_address(&address) {
-            tracing::warn!(address = ?record.network_address, "A masternode's address can't be dialled");
-        }
-    }
 }
 
 struct Services {

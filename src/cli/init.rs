@@ -10,7 +10,7 @@ use super::genesis_source::{self, Found};
 use super::{CliError, output};
 use crate::app::create_journal;
 use crate::app::networks::{NetworksError, read_genesis};
-use crate::runtime::config::{MempoolConfig, RpcConfig};
+use crate::runtime::config::{MempoolConfig, NetworkConfig, RpcConfig};
 use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
 use crate::types::{GenesisDocument, Network};
@@ -171,6 +171,30 @@ fn mempool_text(defaults: &MempoolConfig) -> String {
     )
 }
 
+fn network_text((listen, peers): (SocketAddr, &str), port: u16, defaults: &NetworkConfig) -> String {
+    let NetworkConfig { max_inbound, max_outbound, dial_registered, .. } = defaults;
+    format!(
+        r#"[network]
+# Where peers connect to.
+listen_address = "{listen}"
+# host:port under which others reach this node, when it is not the address above.
+# external_address = "node.example:{port}"
+# host:port of the first peers.
+bootstrap_peers = {peers}
+# Names by which a node that knows hardly any peer finds some, each of a host, with a port or without.
+# dns_seeds = []
+# "public", or "behind_sentry": then the peers above are the only ones that are dialled and let in, and nobody is told of this
+# node. These peers, its sentries, are public nodes that name it among their own bootstrap_peers.
+# mode = "public"
+# Connections that others opened, and that this node opens, at most.
+# max_inbound = {max_inbound}
+# max_outbound = {max_outbound}
+# Whether the addresses of the chain's masternodes are dialled at the start, too. Not so in a copy of a network, which is to
+# leave the original alone.
+# dial_registered = {dial_registered}"#
+    )
+}
+
 fn rpc_text(listen: SocketAddr, defaults: &RpcConfig) -> String {
     format!(
         r#"[rpc]
@@ -237,19 +261,7 @@ data_dir = "data"
 # A name for people, shown to peers.
 # name = ""
 
-[network]
-# Where peers connect to.
-listen_address = "{p2p}"
-# host:port under which others reach this node, when it is not the address above.
-# external_address = "node.example:{port}"
-# host:port of the first peers.
-bootstrap_peers = {peers}
-# Connections that others opened, and that this node opens, at most.
-# max_inbound = {max_inbound}
-# max_outbound = {max_outbound}
-# Whether the addresses of the chain's masternodes are dialled at the start, too. Not so in a copy of a network, which is to
-# leave the original alone.
-# dial_registered = {dial_registered}
+{network_section}
 
 {rpc_section}
 
@@ -266,10 +278,7 @@ bootstrap_peers = {peers}
 [mempool]
 {mempool}
 "#,
-        port = network.default_port(),
-        max_inbound = defaults.network.max_inbound,
-        max_outbound = defaults.network.max_outbound,
-        dial_registered = defaults.network.dial_registered,
+        network_section = network_text((p2p, &peers), network.default_port(), &defaults.network),
         rpc_section = rpc_text(rpc, &defaults.rpc),
         engine = defaults.storage.engine.name(),
         cache_mb = defaults.storage.cache_mb,

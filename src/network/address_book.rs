@@ -1,61 +1,52 @@
 //! The addresses that this node may dial, and when.
 //!
 //! # Place
-//! `peer_manager.rs` dials what is due and says how it went; peers' addresses come in by exchange, the masternodes' from
-//! the chain, the bootstrap peers' from the configuration.
+//! `dialer.rs` dials what is due and says how it went. The configuration, the operator and the chain pin addresses here;
+//! what peers tell goes to [`AddressTables`].
+//!
+//! # Whom the chain names
+//! Masternodes' owners write what they like into the chain. So an address of the chain that leads into this machine or into
+//! a private network is dialled only where it can be meant: on a devnet; if the configuration names it too; or if this node's
+//! own address is of that kind. A name of the chain that leads there is not dialled either.
 //!
 //! # Invariants
-//! - INV-NET-15: the book is bounded, and so is what one peer can put into it; addresses of the configuration and of
+//! - INV-NET-15: the book is bounded, and so is what one group of peers can put into it; addresses of the configuration and of
 //!   the chain are never pushed out by others and are tried for ever.
 //! - INV-NET-16: only addresses that answered, that the chain or the operator names, or that connected peers say of
-//!   themselves are told to others; hearsay is not.
+//!   themselves are told to others; hearsay is not, nor is a peer that hides, nor by a node that hides itself.
+//! - INV-BOOK-1: a node that hides dials and knows the peers of its configuration alone.
+//! - INV-BOOK-2: what others may have made up of an address decides neither whether it is dialled nor who may answer there.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
+use rand::Rng;
+use rand::seq::index;
 use tokio::time::Instant;
 
+use super::address::{Grouping, NetGroup, Reach, canonical, is_address};
+use super::address_file::{ANCHORS_MAX, Kept};
+use super::address_tables::{AddressTables, Entry, Wanted};
+use super::attempt::{Attempt, Backoff, Policy, Purpose, Source};
 use super::peer::PeerId;
-use crate::types::limits::ADDRESS_TEXT_BYTES_MAX;
+use crate::types::TimeMs;
 use crate::types::message::PeerAddress;
 
-/// Addresses in the book, at most.
-pub(crate) const ADDRESSES_MAX: usize = 2_048;
-/// Of these, addresses that one peer told and that never answered, at most.
-const ADDRESSES_PER_SOURCE_MAX: usize = 64;
-/// Failed attempts in a row after which an address that a peer told is forgotten.
-const LEARNED_FAILURES_MAX: u32 = 6;
-
-/// Who named an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// The configuration, the operator or the chain.
-    Pinned,
-    /// A peer.
-    Peer(PeerId),
-}
-
-/// How long to wait between attempts.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
-    /// After the first failure.
-    pub(crate) min: Duration,
-    /// At most.
-    pub(crate) max: Duration,
-}
-
-impl Backoff {
-    /// Doubles with each failure; the last half is random, so that nodes that lost each other do not meet in step.
-    fn after(self, failures: u32) -> Duration {
-        let factor = 1_u32.checked_shl(failures.saturating_sub(1).min(16)).unwrap_or(u32::MAX);
-        let full = self.min.saturating_mul(factor).min(self.max);
-        full.mul_f64(rand::random_range(0.5..=1.0))
-    }
-}
+/// Addresses of the configuration, the operator and the chain, at most.
+pub(crate) const PINNED_MAX: usize = 2_048;
+/// Own addresses that are remembered, at most; the oldest is forgotten first.
+const OWN_MAX: usize = 16;
+/// Hosts of a name that are remembered and dialled, at most.
+pub(crate) const HOSTS_MAX: usize = 8;
+/// With fewer addresses that peers told the book is nearly empty.
+pub(crate) const NEARLY_EMPTY: usize = 16;
+/// What a peer told is dialled again after so many times as long as what is pinned.
+const LEARNED_PATIENCE: u32 = 10;
+/// A pinned address that failed so often in a row is not counted on.
+const PINNED_FAILURES_COUNTED: u32 = 3;
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct Pinned {
     source: Source,
     /// Who must answer, as far as the source knows.
     expected: Option<PeerId>,
@@ -66,399 +57,468 @@ struct Entry {
     dialing: bool,
     /// It is this node.
     own: bool,
-}
-
-/// One address to be dialled now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Attempt {
-    pub(crate) address: String,
-    pub(crate) expected: Option<PeerId>,
+    /// Who answered does not want to be told to others.
+    hides: bool,
+    /// What the name led to last.
+    hosts: Vec<IpAddr>,
 }
 
 /// The book.
 pub(crate) struct AddressBook {
-    entries: HashMap<String, Entry, ahash::RandomState>,
+    pinned: HashMap<String, Pinned, ahash::RandomState>,
+    tables: AddressTables,
+    /// Those of the tables that are dialled now or connected, as peers to stay with; since when, if they serve blocks.
+    learned: BTreeMap<SocketAddr, Option<Instant>>,
+    own: Vec<SocketAddr>,
+    /// What kinds of local addresses this node itself has.
+    own_reach: Vec<Reach>,
+    /// Anchors of the last run that did not fail yet, and those that were not dialled yet.
+    anchors: Vec<SocketAddr>,
+    anchors_due: Vec<SocketAddr>,
+    policy: Policy,
     backoff: Backoff,
-}
-
-/// Whether a text can be an address with a port: `host:port`, a name or a number.
-pub(crate) fn is_address(text: &str) -> bool {
-    if text.len() > ADDRESS_TEXT_BYTES_MAX {
-        return false;
-    }
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return address.port() != 0;
-    }
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let host_fits = !host.is_empty()
-        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-');
-    host_fits && port.parse::<u16>().is_ok_and(|port| port != 0)
-}
-
-/// Whether an address that a peer tells may be used: a number, that can be dialled from outside; loopback only from
-/// and for nodes of the same machine. Names are not taken from peers, which could make this node look up anything.
-pub(crate) fn is_tellable(text: &str, peer: IpAddr) -> bool {
-    let Ok(address) = text.parse::<SocketAddr>() else { return false };
-    let ip = address.ip().to_canonical();
-    is_address(text)
-        && !ip.is_unspecified()
-        && !ip.is_multicast()
-        && (!ip.is_loopback() || peer.to_canonical().is_loopback())
+    has_changed: bool,
 }
 
 impl AddressBook {
-    pub(crate) fn new(backoff: Backoff) -> Self {
-        Self { entries: HashMap::default(), backoff }
+    /// With what the last run kept.
+    pub(crate) fn new(policy: Policy, backoff: Backoff, kept: Kept) -> Self {
+        let Kept { secret, anchors, entries } = kept;
+        // A node that hides makes no use of them, and keeps them for the day when it hides no more.
+        Self {
+            pinned: HashMap::default(),
+            tables: AddressTables::restored(secret, policy.grouping, entries),
+            learned: BTreeMap::new(),
+            own: Vec::new(),
+            own_reach: Vec::new(),
+            anchors_due: anchors.iter().rev().copied().collect(),
+            anchors,
+            policy,
+            backoff,
+            has_changed: false,
+        }
     }
 
-    /// Adds an address; false if it is no address, or there is no room for one of this source.
-    pub(crate) fn add(
-        &mut self,
-        address: &str,
-        expected: Option<PeerId>,
-        source: Source,
-        now: Instant,
-    ) -> bool {
-        if !is_address(address) {
-            return false;
+    /// Notes an address of this node itself, which tells what local addresses can be meant for it.
+    pub(crate) fn note_own_place(&mut self, address: &str) {
+        let reach = address.parse::<SocketAddr>().map(|address| Reach::of(address.ip()));
+        self.own_reach.extend(reach.ok().filter(|reach| !self.own_reach.contains(reach)));
+    }
+
+    /// Adds an address of the configuration or the operator; false if it is no address, or there are too many.
+    pub(crate) fn pin(&mut self, address: &str, expected: Option<PeerId>, now: Instant) -> bool {
+        is_address(address) && self.insert(address, expected, Source::Configured, now)
+    }
+
+    /// Replaces the addresses of the chain, and returns those that are not to be dialled.
+    pub(crate) fn set_chain(&mut self, addresses: &[String], now: Instant) -> Vec<String> {
+        if !self.policy.dials_masternodes {
+            return Vec::new();
         }
-        if let Some(entry) = self.entries.get_mut(address) {
-            if source == Source::Pinned {
+        let named: HashSet<&str> = addresses.iter().map(String::as_str).collect();
+        self.pinned.retain(|text, entry| entry.source == Source::Configured || named.contains(text.as_str()));
+        let mut refused = Vec::new();
+        for address in addresses {
+            let is_fit = self.pinned.contains_key(address) || self.is_fit_of_chain(address);
+            if !is_fit || !self.insert(address, None, Source::Chain, now) {
+                refused.push(address.clone());
+            }
+        }
+        refused
+    }
+
+    fn is_fit_of_chain(&self, text: &str) -> bool {
+        is_address(text)
+            && text.parse::<SocketAddr>().map_or(true, |address| self.is_dialled(Reach::of(address.ip())))
+    }
+
+    /// Whether what others name may be dialled there.
+    pub(crate) fn is_dialled(&self, reach: Reach) -> bool {
+        match reach {
+            Reach::World => true,
+            Reach::Nowhere => false,
+            local => self.policy.grouping != Grouping::Strict || self.own_reach.contains(&local),
+        }
+    }
+
+    fn insert(&mut self, address: &str, expected: Option<PeerId>, source: Source, now: Instant) -> bool {
+        if let Some(entry) = self.pinned.get_mut(address) {
+            entry.expected = expected.or(entry.expected);
+            if source == Source::Configured {
                 entry.source = source;
-                entry.expected = expected.or(entry.expected);
             }
             return true;
         }
-        if matches!(source, Source::Peer(_)) {
-            let unproved = |entry: &&Entry| entry.source == source && entry.answered.is_none();
-            if self.entries.values().filter(unproved).count() >= ADDRESSES_PER_SOURCE_MAX {
-                return false;
-            }
-        }
-        if self.entries.len() >= ADDRESSES_MAX && !self.evict() {
+        if self.pinned.len() >= PINNED_MAX {
             return false;
         }
-        let entry =
-            Entry { source, expected, answered: None, failures: 0, due_at: now, dialing: false, own: false };
-        self.entries.insert(address.to_owned(), entry);
+        let entry = Pinned {
+            source,
+            expected,
+            answered: None,
+            failures: 0,
+            due_at: now,
+            dialing: false,
+            own: false,
+            hides: false,
+            hosts: Vec::new(),
+        };
+        self.pinned.insert(address.to_owned(), entry);
         true
     }
 
-    /// Removes a learned address that is worth least: one that never answered, of the peer that told most of these.
-    fn evict(&mut self) -> bool {
-        let mut shares: HashMap<PeerId, usize, ahash::RandomState> = HashMap::default();
-        for entry in self.entries.values().filter(|entry| entry.answered.is_none()) {
-            if let Source::Peer(peer) = entry.source {
-                *shares.entry(peer).or_insert(0) += 1;
+    /// Takes an address that somebody of this group told, or that a peer says of itself.
+    pub(crate) fn learn(
+        &mut self,
+        address: SocketAddr,
+        (teller, of_itself): (NetGroup, Option<PeerId>),
+        now_ms: TimeMs,
+        random: &mut impl Rng,
+    ) {
+        if self.policy.hides || self.own.contains(&address) {
+            return;
+        }
+        if self.tables.add(address, teller, now_ms, random) {
+            self.has_changed = true;
+            if let Some(peer) = of_itself {
+                self.tables.note_of_itself(address, peer);
             }
         }
-        let worst = self
-            .entries
-            .iter()
-            .filter(|(_, entry)| !entry.dialing && !entry.own)
-            .filter_map(|(address, entry)| match entry.source {
-                Source::Pinned => None,
-                Source::Peer(peer) => Some((address, peer, entry)),
-            })
-            .max_by_key(|(_, peer, entry)| {
-                (entry.answered.is_none(), shares.get(peer).copied().unwrap_or(0), entry.failures)
-            })
-            .map(|(address, ..)| address.clone());
-        worst.is_some_and(|address| self.entries.remove(&address).is_some())
     }
 
-    /// Takes up to `count` addresses whose time has come, pinned ones first; the caller says later how it went.
+    /// Takes up to `count` pinned addresses whose time has come; the caller says later how it went.
     pub(crate) fn take_due(
         &mut self,
         count: usize,
         now: Instant,
         is_connected: impl Fn(PeerId) -> bool,
     ) -> Vec<Attempt> {
-        let mut due: Vec<(&String, &mut Entry)> = self
-            .entries
+        let is_local_network = self.policy.grouping != Grouping::Strict;
+        let mut due: Vec<(&String, &mut Pinned)> = self
+            .pinned
             .iter_mut()
             .filter(|(_, entry)| !entry.own && !entry.dialing && entry.due_at <= now)
             .filter(|(_, entry)| !entry.answered.or(entry.expected).is_some_and(&is_connected))
             .collect();
-        due.sort_by_key(|(_, entry)| (entry.source != Source::Pinned, entry.due_at));
+        due.sort_by_key(|(_, entry)| (entry.source != Source::Configured, entry.due_at));
         due.into_iter()
             .take(count)
             .map(|(address, entry)| {
                 entry.dialing = true;
-                Attempt { address: address.clone(), expected: entry.expected }
+                Attempt {
+                    address: address.clone(),
+                    expected: entry.expected,
+                    purpose: Purpose::Pinned,
+                    may_be_local: is_local_network
+                        || entry.source == Source::Configured
+                        || address.parse::<SocketAddr>().is_ok(),
+                }
             })
             .collect()
     }
 
-    /// An attempt, or the connection it led to, failed; a learned address that fails often is forgotten.
-    pub(crate) fn failed(&mut self, address: &str, now: Instant) {
-        let Some(entry) = self.entries.get_mut(address) else { return };
+    /// How many of so many outbound places are for what peers told: half, and fewer if the pinned addresses need more.
+    pub(crate) fn learned_max(&self, outbound_max: usize) -> usize {
+        let counted_on = |entry: &&Pinned| !entry.own && entry.failures < PINNED_FAILURES_COUNTED;
+        let pinned = self.pinned.values().filter(counted_on).count();
+        let least = (outbound_max / 2).min(2);
+        outbound_max.saturating_sub(pinned).min(outbound_max.div_ceil(2)).max(least)
+    }
+
+    /// One that peers told, to stay connected to, unless it, or who answered there, is barred: an anchor first, then by chance; of a group in which no outbound peer is yet.
+    pub(crate) fn take_learned(
+        &mut self,
+        taken: &HashSet<NetGroup>,
+        now_ms: TimeMs,
+        random: &mut impl Rng,
+        is_barred: impl Fn(SocketAddr, Option<PeerId>) -> bool,
+    ) -> Option<Attempt> {
+        if self.policy.hides {
+            return None;
+        }
+        let mut due = std::mem::take(&mut self.anchors_due);
+        let anchor = std::iter::from_fn(|| due.pop()).find(|anchor| {
+            let entry = self.tables.get(*anchor);
+            entry.is_some_and(|entry| self.is_free(*anchor, entry, &is_barred))
+                && !taken.contains(&self.tables.group(*anchor))
+        });
+        self.anchors_due = due;
+        let address = anchor.or_else(|| {
+            self.tables.draw(Wanted::Any, random, |address, entry| {
+                self.is_ready(entry, now_ms)
+                    && self.is_free(address, entry, &is_barred)
+                    && !taken.contains(&self.tables.group(address))
+            })
+        })?;
+        self.learned.insert(address, None);
+        self.tables.dialled(address, now_ms);
+        Some(Attempt::to(address, Purpose::Learned(address)))
+    }
+
+    /// One to be felt: that stands in the way of another one that answered, or of which the node only heard.
+    pub(crate) fn take_feeler(
+        &mut self,
+        now_ms: TimeMs,
+        random: &mut impl Rng,
+        is_barred: impl Fn(SocketAddr, Option<PeerId>) -> bool,
+    ) -> Option<Attempt> {
+        if self.policy.hides {
+            return None;
+        }
+        let mut asked = self.tables.next_to_ask(now_ms);
+        if let Some((address, entry)) = asked.and_then(|it| Some((it, self.tables.get(it)?)))
+            && self.learned.contains_key(&address)
+        {
+            // Whoever is connected need not be asked whether it is there.
+            if let Some(identity) = entry.identity.filter(|_| is_barred(address, entry.identity)) {
+                self.tables.answered(address, identity, now_ms);
+            }
+            asked = None;
+        }
+        let address = asked.or_else(|| {
+            self.tables.draw(Wanted::Heard, random, |address, entry| {
+                self.is_ready(entry, now_ms) && self.is_free(address, entry, &is_barred)
+            })
+        })?;
+        self.tables.dialled(address, now_ms);
+        Some(Attempt::to(address, Purpose::Feeler(address)))
+    }
+
+    fn is_ready(&self, entry: &Entry, now_ms: TimeMs) -> bool {
+        let wait = self.backoff.full(entry.failures.saturating_add(1)).saturating_mul(LEARNED_PATIENCE);
+        let since_ms = now_ms.saturating_sub(entry.dialled_ms);
+        entry.dialled_ms == 0 || u128::from(since_ms) >= wait.as_millis()
+    }
+
+    /// Whether nobody there is connected, banned or being dialled. Only who answered there himself is believed to be there.
+    fn is_free(
+        &self,
+        address: SocketAddr,
+        entry: &Entry,
+        is_barred: &impl Fn(SocketAddr, Option<PeerId>) -> bool,
+    ) -> bool {
+        !self.learned.contains_key(&address)
+            && !self.own.contains(&address)
+            && !is_barred(address, entry.identity)
+            && !self.pinned.contains_key(&address.to_string())
+    }
+
+    /// Those of the tables that are dialled now or connected.
+    pub(crate) fn learned(&self) -> impl ExactSizeIterator<Item = SocketAddr> {
+        self.learned.keys().copied()
+    }
+
+    /// Notes that the peer there serves blocks, and since when it is connected.
+    pub(crate) fn serves(&mut self, address: SocketAddr, since: Instant) {
+        if let Some(link) = self.learned.get_mut(&canonical(address)) {
+            *link = Some(since);
+        }
+    }
+
+    /// The group of an address.
+    pub(crate) fn group(&self, address: SocketAddr) -> NetGroup {
+        self.tables.group(address)
+    }
+
+    /// The group of somebody who tells addresses.
+    pub(crate) fn teller(&self, ip: IpAddr) -> NetGroup {
+        NetGroup::of_teller(ip, self.policy.grouping)
+    }
+
+    /// What a name led to.
+    pub(crate) fn note_hosts(&mut self, address: &str, hosts: impl IntoIterator<Item = IpAddr>) {
+        if let Some(entry) = self.pinned.get_mut(address) {
+            entry.hosts = hosts.into_iter().map(|ip| ip.to_canonical()).take(HOSTS_MAX).collect();
+        }
+    }
+
+    /// Whether the configuration or the operator names a peer on this host.
+    pub(crate) fn is_listed(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let leads_there = |(text, entry): (&String, &Pinned)| {
+            let own = text.parse::<SocketAddr>().ok().map(|address| address.ip().to_canonical());
+            entry.source == Source::Configured && (own == Some(ip) || entry.hosts.contains(&ip))
+        };
+        self.pinned.iter().any(leads_there)
+    }
+
+    /// This identity answered, at this address of a socket; whether it hides it has said itself.
+    pub(crate) fn answered(
+        &mut self,
+        attempt: &Attempt,
+        (identity, hides, socket): (PeerId, bool, Option<SocketAddr>),
+        (now, now_ms): (Instant, TimeMs),
+        random: &mut impl Rng,
+    ) {
+        self.has_changed = true;
+        let backoff = self.backoff;
+        if let Some(entry) =
+            self.pinned.get_mut(&attempt.address).filter(|_| attempt.purpose == Purpose::Pinned)
+        {
+            entry.dialing = false;
+            entry.answered = Some(identity);
+            entry.hides = hides;
+            entry.due_at = now + backoff.after(1);
+        }
+        match (attempt.purpose, socket.map(canonical)) {
+            (Purpose::Learned(address) | Purpose::Feeler(address), _) if hides => self.tables.remove(address),
+            (Purpose::Learned(address) | Purpose::Feeler(address), _) => {
+                self.tables.answered(address, identity, now_ms);
+            }
+            // What is pinned today may not be so tomorrow, and is known to be good.
+            (Purpose::Pinned, Some(address)) if !hides && self.is_dialled(Reach::of(address.ip())) => {
+                let teller = self.teller(address.ip());
+                self.learn(address, (teller, None), now_ms, random);
+                self.tables.answered(address, identity, now_ms);
+            }
+            (Purpose::Pinned, _) => {}
+        }
+    }
+
+    /// There is a connection to that identity already, so no new one is there to be waited for.
+    pub(crate) fn is_connected_already(&mut self, attempt: &Attempt) {
+        if let Purpose::Learned(address) = attempt.purpose {
+            self.learned.remove(&address);
+        }
+    }
+
+    /// The attempt failed. It counts against what peers told only while this node reaches others: who is offline learns
+    /// nothing of anybody.
+    pub(crate) fn failed(&mut self, attempt: &Attempt, reaches_others: bool, now: Instant) {
+        match attempt.purpose {
+            Purpose::Pinned => self.pinned_failed(&attempt.address, now),
+            Purpose::Learned(address) | Purpose::Feeler(address) => {
+                if reaches_others {
+                    self.tables.failed(address);
+                    self.anchors.retain(|anchor| *anchor != address);
+                }
+                self.let_go(attempt);
+            }
+        }
+    }
+
+    fn pinned_failed(&mut self, address: &str, now: Instant) {
+        let Some(entry) = self.pinned.get_mut(address) else { return };
         entry.dialing = false;
         entry.failures = entry.failures.saturating_add(1);
         entry.due_at = now + self.backoff.after(entry.failures);
-        if entry.source != Source::Pinned && entry.failures >= LEARNED_FAILURES_MAX {
-            self.entries.remove(address);
+    }
+
+    /// A connection that was made ended. One that did not hold counts as a failure; for a pinned address any does, so that one
+    /// whose connections end again and again is tried less often.
+    pub(crate) fn ended(&mut self, attempt: &Attempt, has_held: bool, (now, now_ms): (Instant, TimeMs)) {
+        match attempt.purpose {
+            Purpose::Pinned => {
+                if let Some(entry) = self.pinned.get_mut(&attempt.address).filter(|_| has_held) {
+                    entry.failures = 0;
+                }
+                self.pinned_failed(&attempt.address, now);
+            }
+            Purpose::Learned(address) | Purpose::Feeler(address) => {
+                self.tables.dialled(address, now_ms);
+                if !has_held {
+                    self.tables.failed(address);
+                }
+                self.let_go(attempt);
+            }
         }
     }
 
-    /// This identity answered there.
-    pub(crate) fn answered(&mut self, address: &str, identity: PeerId, now: Instant) {
-        let Some(entry) = self.entries.get_mut(address) else { return };
-        entry.dialing = false;
-        entry.answered = Some(identity);
-        entry.due_at = now + self.backoff.after(1);
+    fn let_go(&mut self, attempt: &Attempt) {
+        self.has_changed = true;
+        self.is_connected_already(attempt);
     }
 
-    /// A connection to this address held for a while: it counts as good again.
-    pub(crate) fn held(&mut self, address: &str) {
-        if let Some(entry) = self.entries.get_mut(address) {
-            entry.failures = 0;
+    /// Something else than a node of this chain answered, or somebody else than who is expected there.
+    pub(crate) fn foreign(&mut self, attempt: &Attempt, now: Instant) {
+        if let Purpose::Learned(address) | Purpose::Feeler(address) = attempt.purpose {
+            self.tables.foreign(address);
         }
-    }
-
-    /// Somebody else than expected answered. What a peer told is forgotten.
-    pub(crate) fn mistaken(&mut self, address: &str, now: Instant) {
-        if self.entries.get(address).is_some_and(|entry| entry.source != Source::Pinned) {
-            self.entries.remove(address);
-        } else {
-            self.failed(address, now);
-        }
+        self.failed(attempt, true, now);
     }
 
     /// This node itself answered.
-    pub(crate) fn is_own(&mut self, address: &str) {
-        if let Some(entry) = self.entries.get_mut(address) {
+    pub(crate) fn is_own(&mut self, attempt: &Attempt) {
+        if let Some(entry) = self.pinned.get_mut(&attempt.address) {
             entry.dialing = false;
             entry.own = true;
         }
+        if let Purpose::Learned(address) | Purpose::Feeler(address) = attempt.purpose {
+            self.let_go(attempt);
+            self.tables.remove(address);
+            if self.own.len() >= OWN_MAX {
+                self.own.remove(0);
+            }
+            self.own.push(address);
+        }
     }
 
-    /// What others may be told, at most `count`: what answered, what the chain or the operator names with its identity,
-    /// and where peers that are connected say that they listen themselves.
-    pub(crate) fn tellable(&self, count: usize, is_connected: impl Fn(PeerId) -> bool) -> Vec<PeerAddress> {
-        let is_told = |entry: &Entry| match (entry.answered, entry.expected, entry.source) {
-            (Some(_), _, _) | (None, Some(_), Source::Pinned) => true,
-            (None, Some(expected), Source::Peer(peer)) => expected == peer && is_connected(peer),
-            (None, None, _) => false,
+    /// What others may be told, at most `count` by chance: see INV-NET-16.
+    pub(crate) fn tellable(
+        &self,
+        count: usize,
+        now_ms: TimeMs,
+        random: &mut impl Rng,
+        is_fit: impl Fn(&PeerAddress, SocketAddr) -> bool,
+        is_connected: impl Fn(PeerId) -> bool,
+    ) -> Vec<PeerAddress> {
+        if self.policy.hides {
+            return Vec::new();
+        }
+        let pinned = self.pinned.iter().filter(|(_, entry)| !entry.own && !entry.hides);
+        let pinned = pinned
+            .filter_map(|(text, entry)| Some((text.parse().ok()?, Some(entry.answered.or(entry.expected)?))));
+        let hidden = |address: SocketAddr| {
+            self.pinned.get(&address.to_string()).is_some_and(|entry| entry.own || entry.hides)
         };
-        self.entries
-            .iter()
-            .filter(|(_, entry)| !entry.own && is_told(entry))
-            .take(count)
-            .map(|(address, entry)| PeerAddress {
-                address: address.clone(),
-                identity: entry.answered.or(entry.expected),
-            })
+        let learned = self.tables.tellable(now_ms, is_connected);
+        let all: HashMap<SocketAddr, Option<PeerId>, ahash::RandomState> = pinned.chain(learned).collect();
+        let mut fit: Vec<Option<PeerAddress>> = all
+            .into_iter()
+            .filter(|(address, _)| !hidden(*address) && !self.own.contains(address))
+            .map(|(address, identity)| (address, PeerAddress { address: address.to_string(), identity }))
+            .filter(|(address, told)| is_fit(told, *address))
+            .map(|(_, told)| Some(told))
+            .collect();
+        let count = count.min(fit.len());
+        index::sample(random, fit.len(), count)
+            .into_iter()
+            .filter_map(|place| fit.get_mut(place)?.take())
             .collect()
+    }
+
+    /// Whether so few addresses of peers are known that more should be looked for elsewhere.
+    pub(crate) fn is_nearly_empty(&self) -> bool {
+        let (heard, tried) = self.tables.counts();
+        heard.saturating_add(tried) < NEARLY_EMPTY
+    }
+
+    /// How many addresses were only heard of, and how many answered.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        self.tables.counts()
+    }
+
+    /// Whether there is something to be kept that was not taken yet.
+    pub(crate) const fn take_changed(&mut self) -> bool {
+        std::mem::replace(&mut self.has_changed, false)
+    }
+
+    /// What is kept over a restart. Anchors are the outbound peers that serve blocks and are connected longest; what they
+    /// leave those of the last run fill up that did not fail yet.
+    pub(crate) fn kept(&self) -> Kept {
+        let mut held: Vec<(Instant, SocketAddr)> =
+            self.learned.iter().filter_map(|(address, since)| Some(((*since)?, *address))).collect();
+        held.sort_unstable();
+        let mut anchors: Vec<SocketAddr> = held.into_iter().map(|(_, address)| address).collect();
+        anchors.extend(
+            self.anchors.iter().filter(|anchor| !self.learned.get(*anchor).is_some_and(Option::is_some)),
+        );
+        anchors.truncate(ANCHORS_MAX);
+        let entries = self.tables.entries().map(|(address, entry)| (*address, entry.clone())).collect();
+        Kept { secret: self.tables.secret(), anchors, entries }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::network::now;
-    use crate::types::PublicKey;
-
-    const BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) };
-    const PEER: PublicKey = PublicKey([1; 32]);
-    const OTHER: PublicKey = PublicKey([2; 32]);
-
-    #[test]
-    fn addresses_are_told_apart_from_rubbish() {
-        for good in ["127.0.0.1:24200", "[::1]:1", "node.example.org:24000"] {
-            assert!(is_address(good), "{good}");
-        }
-        let long = format!("{}:1", "a".repeat(ADDRESS_TEXT_BYTES_MAX));
-        for bad in ["", ":1", "host", "host:0", "1.2.3.4:0", "host:99999", "a b:1", "a\n:1", &long] {
-            assert!(!is_address(bad), "{bad}");
-        }
-        let (outside, inside) = ("192.0.2.7".parse().unwrap(), "127.0.0.1".parse().unwrap());
-        assert!(is_tellable("198.51.100.1:1", outside));
-        assert!(is_tellable("127.0.0.1:1", inside) && !is_tellable("127.0.0.1:1", outside));
-        for bad in ["0.0.0.0:1", "224.0.0.1:1", "name.example:1", "[::ffff:127.0.0.1]:1"] {
-            assert!(!is_tellable(bad, outside), "{bad}");
-        }
-    }
-
-    #[test]
-    fn failures_wait_longer_up_to_the_limit() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        assert!(book.add("boot.example:1", None, Source::Pinned, start));
-        let mut at = start;
-        for failures in 1..=20_u32 {
-            assert_eq!(book.take_due(9, at, |_| false).len(), 1, "pinned ones are tried for ever");
-            assert!(book.take_due(9, at, |_| false).is_empty(), "it is being dialled");
-            book.failed("boot.example:1", at);
-            let full = Duration::from_secs(1_u64 << (failures - 1).min(10)).min(BACKOFF.max);
-            let wait = book.entries["boot.example:1"].due_at - at;
-            assert!(wait >= full / 2 && wait <= full, "{failures}: {wait:?}");
-            at += wait;
-        }
-    }
-
-    #[test]
-    fn learned_addresses_are_forgotten_after_failures_or_a_wrong_identity() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        assert!(book.add("192.0.2.1:1", None, Source::Peer(PEER), start));
-        for _ in 0..LEARNED_FAILURES_MAX {
-            book.failed("192.0.2.1:1", start);
-        }
-        assert!(book.entries.is_empty());
-        assert!(book.add("192.0.2.1:1", Some(OTHER), Source::Peer(PEER), start));
-        book.mistaken("192.0.2.1:1", start);
-        assert!(book.entries.is_empty());
-    }
-
-    /// INV-NET-15: whoever told it first.
-    #[test]
-    fn what_the_chain_names_is_tried_for_ever_though_a_peer_told_it_before() {
-        let mut at = now();
-        let mut book = AddressBook::new(BACKOFF);
-        let address = "192.0.2.1:1";
-        assert!(book.add(address, None, Source::Peer(PEER), at));
-        assert!(book.add(address, Some(OTHER), Source::Pinned, at));
-        assert!(book.add(address, Some(PEER), Source::Peer(PEER), at), "it is there");
-        let expected = [Attempt { address: address.to_owned(), expected: Some(OTHER) }];
-        for _ in 0..2 * LEARNED_FAILURES_MAX {
-            assert_eq!(book.take_due(9, at, |_| false), expected);
-            book.failed(address, at);
-            at += BACKOFF.max;
-        }
-        book.mistaken(address, at);
-        assert_eq!(book.take_due(9, at + BACKOFF.max, |_| false), expected);
-    }
-
-    /// Each connection ends some time.
-    #[test]
-    fn a_learned_address_whose_connections_hold_is_not_forgotten() {
-        for holds in [true, false] {
-            let at = now();
-            let mut book = AddressBook::new(BACKOFF);
-            assert!(book.add("192.0.2.1:1", None, Source::Peer(PEER), at));
-            for _ in 0..2 * LEARNED_FAILURES_MAX {
-                book.answered("192.0.2.1:1", PEER, at);
-                if holds {
-                    book.held("192.0.2.1:1");
-                }
-                book.failed("192.0.2.1:1", at);
-            }
-            assert_eq!(book.entries.len(), usize::from(holds));
-        }
-    }
-
-    /// What peers told, however much it is, keeps nobody from the masternodes.
-    #[test]
-    fn pinned_addresses_are_dialled_before_others_that_have_waited_for_longer() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        for number in 0..9 {
-            assert!(book.add(&format!("192.0.2.{number}:1"), None, Source::Peer(PEER), start));
-        }
-        let later = start + Duration::from_secs(1);
-        assert!(book.add("boot.example:1", None, Source::Pinned, later));
-        let addresses = |due: Vec<Attempt>| due.into_iter().map(|it| it.address).collect::<Vec<_>>();
-        assert_eq!(addresses(book.take_due(1, later, |_| false)), ["boot.example:1"]);
-        assert_eq!(book.take_due(99, later, |_| false).len(), 9);
-    }
-
-    /// Else nobody would hear how the attempt went, and it could be dialled twice.
-    #[test]
-    fn an_address_that_is_being_dialled_does_not_make_room() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        for number in 0..ADDRESSES_MAX {
-            let (peer, host) = (number / ADDRESSES_PER_SOURCE_MAX, number % ADDRESSES_PER_SOURCE_MAX);
-            let source = Source::Peer(PublicKey([u8::try_from(peer).unwrap(); 32]));
-            assert!(book.add(&format!("10.{peer}.0.{host}:1"), None, source, start));
-        }
-        // By all else it is worth least.
-        for address in ["10.3.0.7:1", "10.4.0.7:1"] {
-            book.failed(address, start);
-        }
-        book.failed("10.3.0.7:1", start);
-        book.entries.get_mut("10.3.0.7:1").unwrap().dialing = true;
-        assert!(book.add("198.51.100.1:1", None, Source::Peer(PublicKey([99; 32])), start));
-        assert!(book.entries.contains_key("10.3.0.7:1") && !book.entries.contains_key("10.4.0.7:1"));
-        assert_eq!(book.entries.len(), ADDRESSES_MAX);
-    }
-
-    /// INV-NET-15.
-    #[test]
-    fn one_peer_fills_only_its_share_and_pinned_addresses_stay() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        for number in 0..50 {
-            assert!(book.add(&format!("boot{number}:1"), None, Source::Pinned, start));
-        }
-        for peer in 0..100 {
-            for number in 0..1_000 {
-                let address = format!("10.{peer}.{}.{}:1", number / 256, number % 256);
-                book.add(&address, None, Source::Peer(PublicKey([peer; 32])), start);
-            }
-            assert!(book.entries.len() <= ADDRESSES_MAX);
-        }
-        assert_eq!(book.entries.values().filter(|entry| entry.source == Source::Pinned).count(), 50);
-        for peer in 0..100 {
-            let source = Source::Peer(PublicKey([peer; 32]));
-            let share = book.entries.values().filter(|entry| entry.source == source).count();
-            assert!((10..=ADDRESSES_PER_SOURCE_MAX).contains(&share), "{share}: all have about the same");
-        }
-    }
-
-    /// INV-NET-16.
-    #[test]
-    fn connected_and_own_addresses_are_not_dialled_and_only_proved_ones_told() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        book.add("192.0.2.1:1", None, Source::Pinned, start);
-        book.add("192.0.2.2:1", Some(OTHER), Source::Pinned, start);
-        book.add("192.0.2.3:1", Some(OTHER), Source::Peer(PEER), start);
-        assert_eq!(book.take_due(9, start, |_| false).len(), 3);
-        book.answered("192.0.2.1:1", PEER, start);
-        book.is_own("192.0.2.2:1");
-        book.failed("192.0.2.3:1", start);
-        let later = start + Duration::from_secs(100);
-        assert!(book.take_due(9, later, |_| true).is_empty());
-        let due = book.take_due(9, later, |peer| peer == OTHER);
-        assert_eq!(due, [Attempt { address: "192.0.2.1:1".to_owned(), expected: None }]);
-        assert!(book.add("192.0.2.4:1", Some(PEER), Source::Peer(PEER), start));
-        assert_eq!(book.tellable(9, |_| true).len(), 2, "where a connected peer says that it listens itself");
-        let told = book.tellable(9, |_| false);
-        assert_eq!(told, [PeerAddress { address: "192.0.2.1:1".to_owned(), identity: Some(PEER) }]);
-    }
-
-    /// Else it would be told again, and this node would dial itself again and again.
-    #[test]
-    fn an_address_of_this_node_itself_does_not_make_room() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        for number in 0..ADDRESSES_MAX {
-            let (peer, host) = (number / ADDRESSES_PER_SOURCE_MAX, number % ADDRESSES_PER_SOURCE_MAX);
-            let source = Source::Peer(PublicKey([u8::try_from(peer).unwrap(); 32]));
-            assert!(book.add(&format!("10.{peer}.0.{host}:1"), None, source, start));
-        }
-        let own = "10.0.0.0:1";
-        // No other one has failed, so nothing else is worth less.
-        book.failed(own, start);
-        book.is_own(own);
-        assert!(book.add("192.0.2.1:1", None, Source::Peer(PublicKey([0xff; 32])), start));
-        assert_eq!(book.entries.len(), ADDRESSES_MAX);
-        assert!(book.add(own, None, Source::Peer(PEER), start), "a peer tells it again");
-        let due = book.take_due(2 * ADDRESSES_MAX, start + BACKOFF.max, |_| false);
-        assert!(due.iter().all(|attempt| attempt.address != own));
-    }
-
-    /// The chain says who a masternode is, the configuration only where one of them may be.
-    #[test]
-    fn who_is_expected_at_an_address_is_not_forgotten_when_it_is_named_again() {
-        let start = now();
-        let mut book = AddressBook::new(BACKOFF);
-        let address = "192.0.2.1:1";
-        assert!(book.add(address, Some(OTHER), Source::Pinned, start));
-        assert!(book.add(address, None, Source::Pinned, start));
-        let expected = Attempt { address: address.to_owned(), expected: Some(OTHER) };
-        assert_eq!(book.take_due(9, start, |_| false), [expected]);
-    }
-}
+#[path = "tests/address_book.rs"]
+mod tests;

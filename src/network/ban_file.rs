@@ -1,92 +1,108 @@
-//! The file that keeps bans over restarts.
+//! The file that keeps bans over restarts, and the points of those who are on their way there.
 //!
 //! # Place
-//! [`Network::start`](super::Network::start) reads it, a task of `peer_manager.rs` writes it after changes and at the
+//! [`Network::start`](super::Network::start) reads it, a task of `keeping.rs` writes it after changes and at the
 //! end. It is no data of the chain: without it a node starts with nobody banned.
 //!
 //! # Layout
 //! Text. The first line is [`HEAD`]; each other line is `identity`, `host` or `group`, a key or an address, and the end
-//! in milliseconds since the Unix epoch. Lines that are not like that are skipped.
-//!
-//! # Invariants
-//! - INV-NET-29: the file is whole or not there: it is written beside its place, synced, and then renamed.
+//! in milliseconds since the Unix epoch; or `points`, then `identity` or `group` and whose, and how many there were when
+//! it was written. Lines that are not like that are skipped.
 
-use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::fmt::Write as _;
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::kept_file;
 use super::reputation::{BANS_MAX, BanTarget};
-use crate::runtime::key_file::sync_directory_of;
 use crate::types::TimeMs;
 
 const HEAD: &str = "timed bans 1";
-/// Bytes of the file, at most: as many bans as are kept.
-const FILE_BYTES_MAX: usize = BANS_MAX * 128;
+/// Bytes of the file, at most: as many bans as are kept, and as many scores of identities and of groups.
+const FILE_BYTES_MAX: usize = 3 * BANS_MAX * 128;
 /// What a ban may last at most after a restart, whatever the clock said when it was written.
 const LEFT_MAX: Duration = Duration::from_secs(366 * 86_400);
 
-fn line((target, left): &(BanTarget, Duration), now_ms: TimeMs) -> String {
-    let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-    let until_ms = now_ms.saturating_add(left_ms);
+/// What is kept: bans with the time that is left, and points.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct KeptBans {
+    pub(crate) bans: Vec<(BanTarget, Duration)>,
+    pub(crate) points: Vec<(BanTarget, u32)>,
+}
+
+fn words(target: &BanTarget) -> String {
     match target {
-        BanTarget::Identity(identity) => format!("identity {identity} {until_ms}\n"),
-        BanTarget::Ip(ip) => format!("host {ip} {until_ms}\n"),
-        BanTarget::Group(ip) => format!("group {ip} {until_ms}\n"),
+        BanTarget::Identity(identity) => format!("identity {identity}"),
+        BanTarget::Ip(ip) => format!("host {ip}"),
+        BanTarget::Group(ip) => format!("group {ip}"),
     }
 }
 
-fn parse(line: &str, now_ms: TimeMs) -> Option<(BanTarget, Duration)> {
-    let mut words = line.split_ascii_whitespace();
-    let (kind, name, until_ms) = (words.next()?, words.next()?, words.next()?.parse::<u64>().ok()?);
-    let target = match kind {
+fn target(kind: &str, name: &str) -> Option<BanTarget> {
+    Some(match kind {
         "identity" => BanTarget::Identity(name.parse().ok()?),
         "host" => BanTarget::Ip(name.parse().ok()?),
         "group" => BanTarget::Group(name.parse().ok()?),
         _ => return None,
-    };
-    let left = Duration::from_millis(until_ms.saturating_sub(now_ms)).min(LEFT_MAX);
-    words.next().is_none().then_some((target, left))
+    })
 }
 
-/// Writes all bans with the time that is left. Blocks.
+impl KeptBans {
+    /// Takes a line; `None` if it is none of such a file.
+    fn take(&mut self, line: &str, now_ms: TimeMs) -> Option<()> {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        match *words.as_slice() {
+            ["points", kind, name, points] => {
+                self.points.push((target(kind, name)?, points.parse().ok()?));
+            }
+            [kind, name, until_ms] => {
+                let until_ms = until_ms.parse::<u64>().ok()?;
+                let left = Duration::from_millis(until_ms.saturating_sub(now_ms)).min(LEFT_MAX);
+                self.bans.push((target(kind, name)?, left));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+/// Writes all of it. Blocks.
 ///
 /// # Errors
 /// What the file system says.
-pub(crate) fn write(path: &Path, bans: &[(BanTarget, Duration)], now_ms: TimeMs) -> io::Result<()> {
+pub(crate) fn write(path: &Path, kept: &KeptBans, now_ms: TimeMs) -> io::Result<()> {
     let mut text = format!("{HEAD}\n");
-    for ban in bans.iter().take(BANS_MAX) {
-        text.push_str(&line(ban, now_ms));
+    for (target, left) in kept.bans.iter().take(BANS_MAX) {
+        let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        // Writing into a String can't fail.
+        let _ = writeln!(text, "{} {}", words(target), now_ms.saturating_add(left_ms));
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".tmp");
-    let staged = path.with_file_name(name);
-    let mut file = File::create(&staged)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&staged, path)?;
-    sync_directory_of(path)
+    for (target, points) in kept.points.iter().take(2 * BANS_MAX) {
+        let _ = writeln!(text, "points {} {points}", words(target));
+    }
+    kept_file::replace(path, &text)
 }
 
-/// Reads the bans that have not ended. Without a file there are none. Blocks.
+/// Reads the bans that have not ended, and the points. Without a file there are none. Blocks.
 ///
 /// # Errors
 /// What the file system says, and when it is no file of bans.
-pub(crate) fn read(path: &Path, now_ms: TimeMs) -> io::Result<Vec<(BanTarget, Duration)>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let mut text = String::new();
-    let limit = u64::try_from(FILE_BYTES_MAX).unwrap_or(u64::MAX);
-    file.take(limit).read_to_string(&mut text)?;
+pub(crate) fn read(path: &Path, now_ms: TimeMs) -> io::Result<KeptBans> {
+    let mut kept = KeptBans::default();
+    let Some(text) = kept_file::read(path, FILE_BYTES_MAX)? else { return Ok(kept) };
     let mut lines = text.lines();
     if lines.next() != Some(HEAD) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not start as a file of bans does"));
     }
-    let bans = lines.filter_map(|line| parse(line, now_ms)).filter(|(_, left)| !left.is_zero());
-    Ok(bans.take(BANS_MAX).collect())
+    for line in lines {
+        // What is no such line is skipped.
+        let _taken = kept.take(line, now_ms);
+    }
+    kept.bans.retain(|(_, left)| !left.is_zero());
+    kept.bans.truncate(BANS_MAX);
+    kept.points.truncate(2 * BANS_MAX);
+    Ok(kept)
 }
 
 #[cfg(test)]
@@ -98,21 +114,24 @@ mod tests {
     fn bans_come_back_with_the_time_that_is_left() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("bans");
-        assert_eq!(read(&path, 0).unwrap(), []);
+        assert_eq!(read(&path, 0).unwrap(), KeptBans::default());
         let minute = Duration::from_secs(60);
         let bans = [
             (BanTarget::Identity(PublicKey([7; 32])), minute),
             (BanTarget::Ip("2001:db8::".parse().unwrap()), 2 * minute),
             (BanTarget::Group("203.0.113.0".parse().unwrap()), 3 * minute),
         ];
-        write(&path, &bans, 1_000_000).unwrap();
-        assert_eq!(read(&path, 1_000_000).unwrap(), bans);
-        let later = read(&path, 1_000_000 + 90_000).unwrap();
+        let points = vec![(BanTarget::Identity(PublicKey([8; 32])), 99), (bans[2].0, 199)];
+        let kept = KeptBans { bans: bans.to_vec(), points };
+        write(&path, &kept, 1_000_000).unwrap();
+        assert_eq!(read(&path, 1_000_000).unwrap(), kept);
+        let later = read(&path, 1_000_000 + 90_000).unwrap().bans;
         assert_eq!(later, [(bans[1].0, minute / 2), (bans[2].0, minute * 3 / 2)], "one has ended");
-        write(&path, &bans[..1], 1_000_000).unwrap();
-        assert_eq!(read(&path, 1_000_000).unwrap(), bans[..1], "it is replaced");
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "INV-NET-29: nothing else is left");
-        let early = read(&path, 0).unwrap();
+        let one = KeptBans { bans: bans[..1].to_vec(), points: Vec::new() };
+        write(&path, &one, 1_000_000).unwrap();
+        assert_eq!(read(&path, 1_000_000).unwrap(), one, "it is replaced");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "nothing else is left");
+        let early = read(&path, 0).unwrap().bans;
         assert!(early[0].1 <= Duration::from_secs(1_060));
     }
 
@@ -125,15 +144,16 @@ mod tests {
         let key = "07".repeat(32);
         let text = format!(
             "{HEAD}\nidentity zz 5\nidentity {key} x\nhost 1.2.3.4\nhost 1.2.3.4 99 more\nwhat 1.2.3.4 9\n\
-             host 1.2.3.4 {}\nidentity {key} 9\n",
+             host 1.2.3.4 {}\nidentity {key} 9\npoints host 1.2.3.4\npoints identity {key} 7 8\npoints group 1.2.3.0 -1\n",
             u64::MAX
         );
         std::fs::write(&path, text).unwrap();
         let found = read(&path, 5).unwrap();
+        assert_eq!(found.points, []);
         let expected = [
             (BanTarget::Ip("1.2.3.4".parse().unwrap()), LEFT_MAX),
             (BanTarget::Identity(PublicKey([7; 32])), Duration::from_millis(4)),
         ];
-        assert_eq!(found, expected);
+        assert_eq!(found.bans, expected);
     }
 }

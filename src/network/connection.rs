@@ -11,7 +11,7 @@
 //! Latency in microseconds; all sizes in bytes.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -126,6 +126,8 @@ pub(crate) struct Connection {
     /// Where it says that it can be reached; escaped.
     pub(crate) listen_address: String,
     pub(crate) inbound: bool,
+    /// Whether it is to be told to nobody.
+    pub(crate) hides: bool,
     /// Escaped, so that it can be printed.
     pub(crate) user_agent: String,
     pub(crate) connected_at: Instant,
@@ -133,8 +135,12 @@ pub(crate) struct Connection {
     pub(crate) bytes_out: AtomicU64,
     pub(crate) messages_in: AtomicU64,
     pub(crate) messages_out: AtomicU64,
-    /// When something new came from it, in milliseconds of this connection's life, plus one; 0 if never.
-    useful_ms: AtomicU64,
+    /// When something new came from it, in milliseconds of this connection's life, plus one; 0 if never. Of payments, and
+    /// of votes and blocks.
+    payment_ms: AtomicU64,
+    vote_ms: AtomicU64,
+    /// Whether it has said up to where it has blocks.
+    serves_blocks: AtomicBool,
     /// Of the last ping; `u64::MAX` before the first.
     latency_us: AtomicU64,
     pub(super) queue: Arc<SendQueue>,
@@ -170,13 +176,16 @@ impl Connection {
             address,
             listen_address: remote.listen_address(address.ip()).escape_default().to_string(),
             inbound,
+            hides: remote.hides(),
             user_agent: remote.user_agent.escape_default().to_string(),
             connected_at: now,
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
             messages_in: AtomicU64::new(0),
             messages_out: AtomicU64::new(0),
-            useful_ms: AtomicU64::new(0),
+            payment_ms: AtomicU64::new(0),
+            vote_ms: AtomicU64::new(0),
+            serves_blocks: AtomicBool::new(false),
             latency_us: AtomicU64::new(u64::MAX),
             window: Arc::new(CreditWindow::new(Arc::clone(&queue))),
             queue,
@@ -196,6 +205,11 @@ impl Connection {
         self.common.members.standing(self.operator)
     }
 
+    /// Whether it is a registered masternode now, in the set or not.
+    pub(crate) fn is_registered(&self) -> bool {
+        self.common.members.is_registered(self.operator)
+    }
+
     /// Where it comes from.
     pub(crate) fn origin(&self) -> Origin {
         Origin::of(self.address.ip())
@@ -207,17 +221,37 @@ impl Connection {
         self.closing.cancel();
     }
 
-    /// Notes that something came that nobody else had brought.
-    pub(crate) fn note_useful(&self, now: Instant) {
+    /// Notes that something came that nobody else had brought: a payment, or a vote or a part of a block.
+    pub(crate) fn note_useful(&self, is_vote: bool, now: Instant) {
         let life_ms = now.saturating_duration_since(self.connected_at).as_millis();
         let mark = u64::try_from(life_ms).unwrap_or(u64::MAX).saturating_add(1);
-        self.useful_ms.store(mark, Ordering::Relaxed);
+        let place = if is_vote { &self.vote_ms } else { &self.payment_ms };
+        place.store(mark, Ordering::Relaxed);
     }
 
     /// When something new came last; when it connected, if never.
     pub(crate) fn useful_at(&self) -> Instant {
-        let life = Duration::from_millis(self.useful_ms.load(Ordering::Relaxed).saturating_sub(1));
-        self.connected_at.checked_add(life).unwrap_or(self.connected_at)
+        self.payment_at().max(self.vote_at()).unwrap_or(self.connected_at)
+    }
+
+    /// When a new payment came last.
+    pub(crate) fn payment_at(&self) -> Option<Instant> {
+        self.moment(&self.payment_ms)
+    }
+
+    /// When a new vote or part of a block came last.
+    pub(crate) fn vote_at(&self) -> Option<Instant> {
+        self.moment(&self.vote_ms)
+    }
+
+    fn moment(&self, mark: &AtomicU64) -> Option<Instant> {
+        let life_ms = mark.load(Ordering::Relaxed).checked_sub(1)?;
+        self.connected_at.checked_add(Duration::from_millis(life_ms))
+    }
+
+    /// Notes that it has said up to where it has blocks; true the first time.
+    pub(crate) fn note_serves_blocks(&self) -> bool {
+        !self.serves_blocks.swap(true, Ordering::Relaxed)
     }
 
     /// Round trip of the last ping.
@@ -282,6 +316,12 @@ impl Connection {
     pub(crate) fn probe(&self) {
         let number = rand::random::<u64>();
         self.enqueue(MessageKind::Ping, Bytes::from(encode(&Message::Ping(number))));
+    }
+
+    /// Sets the round trip, as the answer to a ping would.
+    #[cfg(test)]
+    pub(crate) fn set_latency(&self, latency: Duration) {
+        self.latency_us.store(u64::try_from(latency.as_micros()).unwrap(), Ordering::Relaxed);
     }
 
     /// Takes the answer to a ping.

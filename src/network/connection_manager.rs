@@ -11,33 +11,31 @@
 //! oldest: further copies gain nothing.
 //!
 //! A stranger gets a place while there is one, few from one host and from one group of addresses. When all are taken,
-//! it may take that of another stranger: of one from the group that has most, if the newcomer's own would still have
-//! fewer, or of one that brought nothing new for [`USELESS_AFTER`]. The longest connected quarter and the quarter that
-//! brought something last keep theirs. So whoever holds all places with a few addresses makes room for the rest of the
-//! world, and whoever comes again and again with new identities displaces his own.
+//! it may take that of another stranger, as `eviction.rs` says; registered masternodes that are not in the set keep theirs.
 //!
 //! # Invariants
 //! - INV-NET-12: at most one connection to an identity. Of two, both ends keep the same one: of the two directions the
 //!   one that the smaller identity opened, and of one direction the older one as its opener knows it, so that an
 //!   accepting end always follows an opener who connects again after a restart.
 //! - INV-NET-13: inbound, outbound and connections of one address and group stay within their limits.
-//! - INV-NET-27: a member of the present set is never refused a place, and never loses it to a stranger.
+//! - INV-NET-27: a member of the present set is never refused a place, and never loses it to a stranger. A registered
+//!   masternode that has a place does not lose it to a stranger either.
 //!
 //! # Concurrency
 //! A DashMap with the entry API and atomic counters; every method is synchronous and returns owned values, so no guard
 //! lives across an await. [`ConnectionManager::register`] is called by one task at a time.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use dashmap::DashMap;
 use tokio::time::Instant;
 
+use super::address::Grouping;
 use super::connection::Connection;
+use super::eviction::Eviction;
 use super::handshake::RefusalReason;
 use super::peer::{Origin, PeerId, Standing};
 use crate::types::PublicKey;
@@ -49,10 +47,6 @@ const INBOUND_PER_HOST_MAX: usize = 4;
 const INBOUND_PER_GROUP_MAX: usize = 8;
 /// Inbound connections that prove one operator key, at most.
 const CONNECTIONS_PER_KEY_MAX: usize = 2;
-/// A peer that brought nothing new for so long may lose its place.
-const USELESS_AFTER: Duration = Duration::from_secs(120);
-/// One of so many inbound places is kept for those connected longest, and one for those that were useful last.
-const KEPT_SHARE: usize = 4;
 
 /// Who wants a place.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +54,7 @@ pub(crate) struct Newcomer {
     pub(crate) peer: PeerId,
     pub(crate) operator: Option<PublicKey>,
     pub(crate) standing: Standing,
-    pub(crate) origin: Origin,
+    pub(crate) address: SocketAddr,
     pub(crate) inbound: bool,
 }
 
@@ -71,7 +65,7 @@ impl Newcomer {
             peer: connection.peer,
             operator: connection.operator,
             standing: connection.standing(),
-            origin: connection.origin(),
+            address: connection.address,
             inbound: connection.inbound,
         }
     }
@@ -94,16 +88,8 @@ pub(crate) struct ConnectionManager {
     outbound: AtomicUsize,
     inbound_max: usize,
     outbound_max: usize,
+    eviction: Eviction,
     local_address: ArcSwapOption<SocketAddr>,
-}
-
-/// Connections of each group of addresses. Those of loopback have none: each stands for itself.
-fn group_sizes(connections: &[Arc<Connection>]) -> HashMap<IpAddr, usize, ahash::RandomState> {
-    let mut sizes = HashMap::default();
-    for group in connections.iter().filter_map(|connection| connection.origin().group()) {
-        *sizes.entry(group).or_insert(0_usize) += 1;
-    }
-    sizes
 }
 
 /// The oldest connection whose operator key has another one.
@@ -114,44 +100,14 @@ fn oldest_of_two(members: &[Arc<Connection>]) -> Option<Arc<Connection>> {
     members.iter().filter(has_two).min_by_key(|connection| connection.id).cloned()
 }
 
-/// The stranger that makes room for a member: of the largest group, what was useful longest ago.
-fn least_useful(strangers: &[Arc<Connection>]) -> Option<Arc<Connection>> {
-    let sizes = group_sizes(strangers);
-    let size = |connection: &Connection| {
-        connection.origin().group().and_then(|group| sizes.get(&group)).copied().unwrap_or(1)
-    };
-    let worst = strangers.iter().max_by_key(|connection| {
-        (size(connection), std::cmp::Reverse(connection.useful_at()), connection.connected_at)
-    });
-    worst.map(Arc::clone)
-}
-
-/// The stranger that makes room for another stranger, if one should.
-fn displaced(strangers: &[Arc<Connection>], origin: Origin, now: Instant) -> Option<Arc<Connection>> {
-    let kept = strangers.len() / KEPT_SHARE;
-    let mut open = strangers.to_vec();
-    open.sort_by_key(|connection| connection.connected_at);
-    open.drain(..kept);
-    open.sort_by_key(|connection| std::cmp::Reverse(connection.useful_at()));
-    open.drain(..kept.min(open.len()));
-    let sizes = group_sizes(strangers);
-    let size_of = |origin: Origin| origin.group().and_then(|group| sizes.get(&group)).copied();
-    let own_size = size_of(origin).unwrap_or(0) + 1;
-    let is_open = |connection: &&Arc<Connection>| {
-        let is_useless = now.saturating_duration_since(connection.useful_at()) >= USELESS_AFTER;
-        is_useless || size_of(connection.origin()).is_some_and(|size| size > own_size)
-    };
-    let candidates: Vec<Arc<Connection>> = open.iter().filter(is_open).map(Arc::clone).collect();
-    let size = |connection: &Connection| size_of(connection.origin()).unwrap_or(1);
-    let worst = candidates.iter().max_by_key(|connection| {
-        (size(connection), std::cmp::Reverse(connection.useful_at()), connection.connected_at)
-    });
-    worst.map(Arc::clone)
-}
-
 impl ConnectionManager {
-    /// No connections yet.
-    pub(crate) fn new(own: PeerId, inbound_max: usize, outbound_max: usize) -> Self {
+    /// No connections yet. The secret decides which networks keep a place.
+    pub(crate) fn new(
+        own: PeerId,
+        inbound_max: usize,
+        outbound_max: usize,
+        (secret, grouping): ([u8; 32], Grouping),
+    ) -> Self {
         Self {
             own,
             connections: DashMap::default(),
@@ -159,6 +115,7 @@ impl ConnectionManager {
             outbound: AtomicUsize::new(0),
             inbound_max,
             outbound_max,
+            eviction: Eviction::new(secret, grouping),
             local_address: ArcSwapOption::empty(),
         }
     }
@@ -227,7 +184,7 @@ impl ConnectionManager {
         }
         let (strangers, members): (Vec<_>, Vec<_>) =
             inbound.into_iter().partition(|connection| connection.standing() == Standing::Stranger);
-        match least_useful(&strangers) {
+        match self.eviction.for_member(&strangers) {
             Some(evicted) => Ok(Some(evicted)),
             None if members.len() < VALIDATORS_MAX => Ok(None),
             // No more keys than this are in a set, so some key has two.
@@ -247,7 +204,8 @@ impl ConnectionManager {
         let count = |same: &dyn Fn(Origin) -> bool| {
             strangers.iter().filter(|connection| same(connection.origin())).count()
         };
-        if let (Some(host), Some(group)) = (newcomer.origin.host(), newcomer.origin.group()) {
+        let origin = Origin::of(newcomer.address.ip());
+        if let (Some(host), Some(group)) = (origin.host(), origin.group()) {
             let of_host = count(&|origin| origin.host() == Some(host));
             let of_group = count(&|origin| origin.group() == Some(group));
             if of_host >= INBOUND_PER_HOST_MAX || of_group >= INBOUND_PER_GROUP_MAX {
@@ -257,7 +215,10 @@ impl ConnectionManager {
         if all < self.inbound_max {
             return Ok(None);
         }
-        displaced(&strangers, newcomer.origin, now).map(Some).ok_or(RefusalReason::TooManyConnections)
+        let open: Vec<Arc<Connection>> =
+            strangers.into_iter().filter(|connection| !connection.is_registered()).collect();
+        let evicted = self.eviction.for_stranger(&open, newcomer.address, now);
+        evicted.map(Some).ok_or(RefusalReason::TooManyConnections)
     }
 
     /// Registers a connection, and returns those that it takes the place of, which are not registered any more and are
@@ -306,6 +267,11 @@ impl ConnectionManager {
     /// How many there are, inbound and outbound.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.inbound.load(Ordering::Acquire), self.outbound.load(Ordering::Acquire))
+    }
+
+    /// Places for outbound connections.
+    pub(crate) const fn outbound_max(&self) -> usize {
+        self.outbound_max
     }
 
     /// Places for outbound connections that are free.

@@ -37,7 +37,7 @@ use bincode::{Decode, Encode};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
-use super::address_book::is_tellable;
+use super::address::told_by;
 use super::frame::{FrameError, Opener, Sealer, plain_record, read_record, split_session};
 use crate::types::codec::{CodecError, decode, encode};
 use crate::types::hash::{Domain, DomainHasher};
@@ -239,6 +239,7 @@ pub(crate) struct Hello {
     pub(crate) user_agent: String,
     /// Where it says it can be reached; else at the port below of the address that the other side sees.
     pub(crate) advertised: Option<String>,
+    /// 0 of a node that does not want to be told to others.
     pub(crate) listen_port: u16,
     /// Of a node that has an operator key.
     pub(crate) member: Option<MemberProof>,
@@ -258,10 +259,15 @@ impl Hello {
         self.member.map(|proof| proof.operator)
     }
 
+    /// Whether the node is to be told to nobody.
+    pub(crate) const fn hides(&self) -> bool {
+        self.listen_port == 0
+    }
+
     /// Where the other side says that it listens, if that can be told to others; else at its port of the address that
     /// this node sees.
     pub(crate) fn listen_address(&self, seen: IpAddr) -> String {
-        let told = self.advertised.clone().filter(|told| is_tellable(told, seen));
+        let told = self.advertised.clone().filter(|told| told_by(told, seen).is_some());
         told.unwrap_or_else(|| SocketAddr::new(seen.to_canonical(), self.listen_port).to_string())
     }
 }
@@ -282,6 +288,8 @@ pub(crate) struct LocalNode {
     pub(crate) user_agent: String,
     pub(crate) advertised: Option<String>,
     pub(crate) listen_port: u16,
+    /// Whether the node hides: then nothing is advertised, and the port is 0.
+    pub(crate) hides: bool,
 }
 
 /// A connection whose two ends agreed.

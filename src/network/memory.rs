@@ -21,7 +21,8 @@
 //! | waits to be written | 2 x (32 + 32) MiB |
 //! | large messages that come in or wait to be taken | 2 x (16 MiB, decoded 32, and 32 MiB, decoded 128) |
 //! | left by peers that are gone | 8 MiB, decoded 32 |
-//! | what was seen lately, addresses, scores, bans, handshakes | 8 MiB |
+//! | addresses of peers, 81,920 in two tables | 38 MiB |
+//! | what was seen lately, pinned addresses, scores, bans, handshakes | 9 MiB |
 //!
 //! With 16 outbound and 64 inbound places, of which members may take 36 more, that is at most
 //! [`NETWORK_BYTES_MAX`]: 1.8 GiB, if all of 116 peers do their worst at once. An honest network takes some MiB.
@@ -31,7 +32,10 @@
 //! encoded bytes: votes take what they have on the wire, the smallest transactions four times as much. While it is
 //! decoded both are there, for one message of each of the runtime's threads; that is not in the sum.
 
-use super::address_book::ADDRESSES_MAX;
+use std::net::SocketAddr;
+
+use super::address_book::PINNED_MAX;
+use super::address_tables::{ENTRIES_MAX, Entry, PLACES_MAX};
 use super::connection::{BULK_EVENTS_MAX, KNOWN_MAX, URGENT_EVENTS_BYTES_MAX};
 use super::events::{EVENT_BYTES, LEFT_BYTES_MAX};
 use super::frame::{BULK_WINDOW_BYTES, RECORD_BYTES_MAX};
@@ -55,6 +59,10 @@ const HALVES: usize = 2;
 const RECENT_KEY_BYTES: usize = 2 * 17 * 8 / 7 + 1;
 /// An entry of a small map: a key, an address, times and counters.
 const ENTRY_BYTES: usize = 256;
+/// An address that peers told: its entry and key in a hash table of which 7 of 16 places may be taken, the groups of those
+/// who told it, and its places in the tables.
+const ADDRESS_BYTES_MAX: usize =
+    (size_of::<Entry>() + size_of::<SocketAddr>() + 1) * 16 / 7 + PLACES_MAX * size_of::<u64>() + 64;
 /// Records that the buffers of a connection hold: reading 2 (a buffer of twice its limit), 2 plaintexts, 2 that are
 /// written together, and one in each of the two assemblers, which double when they grow.
 const RECORDS_BUFFERED: usize = 10;
@@ -73,7 +81,8 @@ pub(crate) const COMMON_BYTES_MAX: usize = HALVES * (SEND_URGENT_POOL_BYTES + SE
     + HALVES * BULK_DECODED_FACTOR * RECEIVE_BULK_POOL_BYTES
     + BULK_DECODED_FACTOR * LEFT_BYTES_MAX
     + SEEN_MAX * RECENT_KEY_BYTES
-    + ADDRESSES_MAX * (ENTRY_BYTES + ADDRESS_TEXT_BYTES_MAX)
+    + PINNED_MAX * (ENTRY_BYTES + ADDRESS_TEXT_BYTES_MAX)
+    + ENTRIES_MAX * ADDRESS_BYTES_MAX
     // Bans, scores of identities, scores of groups, rates of hosts.
     + 4 * BANS_MAX * ENTRY_BYTES
     + HALF_OPEN_MAX * (8 * HANDSHAKE_FRAME_BYTES_MAX);
@@ -115,7 +124,9 @@ mod tests {
         let connection = MIB + 2 * MIB + 4 * MIB + waiting + 28_672 * 39 + 655_350;
         assert_eq!(CONNECTION_BYTES_MAX, connection);
         let common = 128 * MIB + 64 * MIB + 256 * MIB + 32 * MIB;
-        let small = COMMON_BYTES_MAX - common;
+        let addresses = 81_920 * ADDRESS_BYTES_MAX;
+        assert!((36 * MIB..38 * MIB).contains(&addresses), "{} KiB", addresses >> 10);
+        let small = COMMON_BYTES_MAX - common - addresses;
         assert!((8 * MIB..12 * MIB).contains(&small), "{} KiB", small >> 10);
     }
 

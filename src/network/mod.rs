@@ -9,6 +9,7 @@
 //! votes never wait behind transactions or blocks, nor one peer's behind another's (`session.rs`, `events.rs`);
 //! whatever a peer does costs bounded memory and ends with a typed reason (`memory.rs`, `session.rs`);
 //! there is one connection to an identity, and a place for each member of the set (`connection_manager.rs`);
+//! nobody who holds the addresses of a few networks becomes all of a node's peers (`address_tables.rs`, `dialer.rs`);
 //! `Connected` and `Disconnected` of a peer alternate (`peer_manager.rs`).
 //!
 //! # Where to change what
@@ -16,22 +17,30 @@
 //! the queue, and the sum in `memory.rs`. A deadline: `Timing` in `shared.rs`.
 //!
 //! # Concurrency
-//! Five tasks, and two more for each connection, all on the caller's tracker and under its token. The handle's
+//! Eight tasks, and two more for each connection, all on the caller's tracker and under its token. The handle's
 //! methods are synchronous.
 //!
 //! # Units
 //! Bytes are counted on the wire. A gossiped message that comes again within [`SEEN_LIFETIME`] to twice that is not
 //! delivered again.
 
+pub(crate) mod address;
 pub(crate) mod address_book;
+pub(crate) mod address_file;
+pub(crate) mod address_tables;
+pub(crate) mod attempt;
 pub(crate) mod ban_file;
 pub(crate) mod connection;
 pub(crate) mod connection_manager;
 pub(crate) mod credit;
+pub(crate) mod dialer;
 pub(crate) mod events;
+pub(crate) mod eviction;
 pub(crate) mod frame;
 pub(crate) mod half_open;
 pub(crate) mod handshake;
+pub(crate) mod keeping;
+pub(crate) mod kept_file;
 pub(crate) mod memory;
 pub(crate) mod message_kind;
 pub(crate) mod metrics;
@@ -61,7 +70,11 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::address_book::{AddressBook, Source, is_address};
+use self::address::{Grouping, is_address};
+use self::address_book::AddressBook;
+use self::address_file::Kept;
+pub use self::address_file::{PeersFile, peers_file_state};
+use self::attempt::Policy;
 use self::connection::Common;
 pub use self::connection::DisconnectReason;
 use self::connection_manager::ConnectionManager;
@@ -76,7 +89,6 @@ pub use self::message_kind::PROPOSAL_BYTES_MAX;
 pub use self::message_kind::{MessageKind, MessageLane};
 pub use self::metrics::{MessageCount, MetricsSnapshot};
 pub use self::other_chains::OtherChain;
-use self::other_chains::OtherChains;
 pub use self::peer::PeerId;
 use self::peer::Standing;
 pub(crate) use self::peer::now;
@@ -84,7 +96,6 @@ use self::recent_set::RecentSet;
 use self::reputation::Reputation;
 pub use self::reputation::{BanTarget, Misbehaviour};
 use self::shared::{SEEN_MAX, Shared, Timing};
-use crate::runtime::Clock;
 use crate::storage::journal::Durable;
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
@@ -103,6 +114,14 @@ pub struct NetworkConfig {
     pub external_address: Option<String>,
     /// `host:port` of peers to dial for ever.
     pub bootstrap_peers: Vec<String>,
+    /// `host:port` in the name service that lead to peers, for a node that knows hardly any.
+    pub dns_seeds: Vec<String>,
+    /// Whether this node dials and lets in the bootstrap peers alone, and nobody is told of it.
+    pub hides: bool,
+    /// Whether the addresses of the chain's masternodes are dialled.
+    pub dials_masternodes: bool,
+    /// Whether all nodes are on one machine or in one private network, as in a devnet: local addresses are then as good as any.
+    pub is_local: bool,
     /// Inbound connections, at most.
     pub max_inbound: usize,
     /// Outbound connections, at most.
@@ -115,6 +134,8 @@ pub struct NetworkConfig {
     pub operator: Option<SecretKey>,
     /// Where bans are kept over restarts.
     pub bans_path: Option<PathBuf>,
+    /// Where addresses of peers are kept over restarts.
+    pub peers_path: Option<PathBuf>,
     /// Name and version of the program, at most [`USER_AGENT_BYTES_MAX`] bytes.
     pub user_agent: String,
 }
@@ -225,15 +246,30 @@ impl Network {
             .map_err(|source| NetworkError::Bind { address: config.listen_address, source })?;
         let now = now();
         let identity = config.identity.public();
-        let manager = Arc::new(ConnectionManager::new(identity, config.max_inbound, config.max_outbound));
+        let grouping = if config.is_local { Grouping::ByPort } else { Grouping::Strict };
+        #[cfg(test)]
+        let grouping = timing.grouping.unwrap_or(grouping);
+        let (reputation, kept) = read_kept(&config, now).await;
+        let manager = Arc::new(ConnectionManager::new(
+            identity,
+            config.max_inbound,
+            config.max_outbound,
+            (kept.secret, grouping),
+        ));
         manager.set_local_address(address);
-        let mut book = AddressBook::new(timing.backoff);
+        let dials_masternodes = config.dials_masternodes && !config.hides;
+        let policy = Policy { grouping, hides: config.hides, dials_masternodes };
+        let mut book = AddressBook::new(policy, timing.backoff, kept);
         for peer in &config.bootstrap_peers {
-            book.add(peer, None, Source::Pinned, now);
+            book.pin(peer, None, now);
         }
+        if let Some(external) = &config.external_address {
+            book.note_own_place(external);
+        }
+        let (heard, tried) = book.counts();
+        tracing::info!(heard, tried, "Addresses of peers that the last run kept");
         let (urgent, urgent_events) = event_queue(true);
         let (bulk, bulk_events) = event_queue(false);
-        let reputation = reputation_from(config.bans_path.as_deref(), now);
         let shared = Arc::new(Shared {
             local: LocalNode {
                 chain_id: config.chain_id,
@@ -241,14 +277,16 @@ impl Network {
                 identity,
                 operator: config.operator,
                 user_agent: config.user_agent,
-                advertised: config.external_address,
-                listen_port: address.port(),
+                advertised: config.external_address.filter(|_| !config.hides),
+                listen_port: if config.hides { 0 } else { address.port() },
+                hides: config.hides,
             },
             timing,
             manager,
             book: Mutex::new(book),
             reputation: Mutex::new(reputation),
-            other_chains: Mutex::new(OtherChains::default()),
+            other_chains: Mutex::default(),
+            other_versions: Mutex::default(),
             seen: Mutex::new(RecentSet::new(SEEN_MAX, SEEN_LIFETIME, now)),
             common: Arc::new(Common::default()),
             urgent,
@@ -260,7 +298,9 @@ impl Network {
             links_changed: Notify::new(),
             half_open: HalfOpen::new(now),
             bans_path: config.bans_path,
-            dialing: Arc::new(Semaphore::new(peer_manager::DIALING_MAX)),
+            peers_path: config.peers_path,
+            dns_seeds: config.dns_seeds,
+            dialing: Arc::new(Semaphore::new(dialer::DIALING_MAX)),
             isolated: AtomicBool::new(false),
         });
         tracing::info!(%address, identity = identity.short(), "Listening for peers");
@@ -269,22 +309,14 @@ impl Network {
     }
 }
 
-/// With the bans of the last run. That they can't be read is no reason not to start.
-fn reputation_from(path: Option<&std::path::Path>, now: tokio::time::Instant) -> Reputation {
-    let mut reputation = Reputation::default();
-    let Some(path) = path else { return reputation };
-    match ban_file::read(path, Clock.now_ms()) {
-        Ok(bans) => {
-            for (target, left) in bans {
-                let until = now.checked_add(left).unwrap_or(now);
-                reputation.ban(target, until, now);
-            }
-        }
-        Err(error) => tracing::warn!(path = %path.display(), %error, "Bans of the last run can't be read"),
-    }
-    // What was read need not be written again.
-    let _read = reputation.take_changed();
-    reputation
+/// What the last run kept, read off the runtime's threads.
+async fn read_kept(config: &NetworkConfig, now: tokio::time::Instant) -> (Reputation, Kept) {
+    let (bans, peers) = (config.bans_path.clone(), config.peers_path.clone());
+    let reading = tokio::task::spawn_blocking(move || {
+        (keeping::reputation_from(bans.as_deref(), now), keeping::addresses_from(peers.as_deref()))
+    });
+    // Reading does not panic; if it did, a node starts with nothing all the same.
+    reading.await.unwrap_or_else(|_| (Reputation::default(), keeping::addresses_from(None)))
 }
 
 fn check(config: &NetworkConfig) -> Result<(), NetworkError> {
@@ -293,7 +325,9 @@ fn check(config: &NetworkConfig) -> Result<(), NetworkError> {
         return Err(NetworkError::UserAgentTooLong { length });
     }
     let named = config.bootstrap_peers.iter().map(|text| ("bootstrap_peers", text));
-    let mut all = named.chain(config.external_address.iter().map(|text| ("external_address", text)));
+    let seeds = config.dns_seeds.iter().map(|text| ("dns_seeds", text));
+    let external = config.external_address.iter().map(|text| ("external_address", text));
+    let mut all = named.chain(seeds).chain(external);
     match all.find(|(_, text)| !is_address(text)) {
         Some((key, text)) => Err(NetworkError::InvalidAddress { key, text: text.clone() }),
         None => Ok(()),
@@ -469,9 +503,20 @@ impl NetworkHandle {
         self.shared.report(peer, what);
     }
 
-    /// Adds an address of the chain or of the operator, which is tried for ever; false if it is no address.
+    /// Adds an address of the operator, which is tried for ever; false if it is no address.
     pub fn add_address(&self, peer: &PeerAddress) -> bool {
-        self.shared.book.lock().add(&peer.address, peer.identity, Source::Pinned, now())
+        self.shared.book.lock().pin(&peer.address, peer.identity, now())
+    }
+
+    /// Says where the chain's masternodes are, which are tried for ever, and where this node is if it is one of them. Returns
+    /// those that are not dialled: what is no address, or leads into a local network where it can't be meant. To be called
+    /// at the start and at each new epoch; a node that hides dials none of them.
+    pub fn set_chain_addresses(&self, addresses: &[String], own: Option<&str>) -> Vec<String> {
+        let mut book = self.shared.book.lock();
+        if let Some(own) = own {
+            book.note_own_place(own);
+        }
+        book.set_chain(addresses, now())
     }
 
     /// Says which operator keys the present validator set has. Who proved one of them always gets a place, has budgets
@@ -479,6 +524,12 @@ impl NetworkHandle {
     pub fn set_members(&self, keys: impl IntoIterator<Item = PublicKey>) {
         self.shared.common.members.set(keys);
         self.shared.links_changed.notify_one();
+    }
+
+    /// Says which operator keys registered masternodes have, in the set or not. Who proved one of them keeps its place when
+    /// strangers want it. To be called at the start and at each new epoch.
+    pub fn set_registered(&self, keys: impl IntoIterator<Item = PublicKey>) {
+        self.shared.common.members.set_registered(keys);
     }
 
     /// Bans for a time and disconnects; false for loopback addresses, which are never banned. Proven members of the set

@@ -1,12 +1,14 @@
-//! Peers that turned out to be on another chain: who, on which, and when it was noticed last.
+//! Peers that turned out to be no peers: on another chain or of another version. Who, which, and when it was noticed last.
 //!
 //! # Place
-//! `peer_manager.rs` notes them when a handshake fails for that; operators see them in the log and in the node's status.
+//! `peer_manager.rs` and `dialer.rs` note them when a handshake fails for that; operators see them in the log, and those of other
+//! chains in the node's status.
 //!
 //! # Invariants
-//! - INV-OTHER-CHAINS-1: at most [`OTHER_CHAINS_MAX`] addresses are remembered, of at most [`ADDRESS_TEXT_BYTES_MAX`] bytes each,
-//!   and each is told once in [`WARN_EVERY`]: whoever connects again and again fills neither memory nor log. One that
-//!   this node dialled makes room for itself among those that dialled it.
+//! - INV-OTHER-CHAINS-1: at most [`OTHER_NODES_MAX`] addresses are remembered, of at most [`ADDRESS_TEXT_BYTES_MAX`] bytes each,
+//!   and each is told in the log once as long as it is remembered, which is [`REMEMBERED`] at least after it was seen: whoever
+//!   connects again and again fills neither memory nor log. One that this node dialled makes room for itself among those
+//!   that dialled it.
 
 use std::time::Duration;
 
@@ -16,9 +18,9 @@ use crate::types::ChainId;
 use crate::types::limits::ADDRESS_TEXT_BYTES_MAX;
 
 /// Addresses that are remembered, at most.
-pub(crate) const OTHER_CHAINS_MAX: usize = 64;
-/// How often an address is told in the log, at most; one that was not seen for so long makes room for another.
-pub(crate) const WARN_EVERY: Duration = Duration::from_secs(60);
+pub(crate) const OTHER_NODES_MAX: usize = 64;
+/// One that was not seen for so long makes room for another.
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// A peer that is on another chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,43 +35,43 @@ pub struct OtherChain {
     pub ago: Duration,
 }
 
-struct Entry {
+struct Entry<T> {
     address: String,
     dialled: bool,
-    chain_id: ChainId,
+    what: T,
     seen: Instant,
-    warned: Instant,
 }
 
-/// The addresses; see the module.
-#[derive(Default)]
-pub(crate) struct OtherChains {
-    entries: Vec<Entry>,
+/// The addresses, with what each says that it is; see the module.
+pub(crate) struct OtherNodes<T> {
+    entries: Vec<Entry<T>>,
 }
 
-impl OtherChains {
+impl<T> Default for OtherNodes<T> {
+    fn default() -> Self {
+        Self { entries: Vec::new() }
+    }
+}
+
+impl<T> OtherNodes<T> {
     /// Notes a peer; true if that is to be told in the log.
-    pub(crate) fn note(&mut self, address: &str, dialled: bool, chain_id: ChainId, now: Instant) -> bool {
+    pub(crate) fn note(&mut self, address: &str, dialled: bool, what: T, now: Instant) -> bool {
         if let Some(known) = self.entries.iter_mut().find(|e| e.dialled == dialled && e.address == address) {
-            let due = now.saturating_duration_since(known.warned) >= WARN_EVERY;
-            (known.chain_id, known.seen) = (chain_id, now);
-            if due {
-                known.warned = now;
-            }
-            return due;
+            (known.what, known.seen) = (what, now);
+            return false;
         }
         if address.len() > ADDRESS_TEXT_BYTES_MAX || !self.make_room(dialled, now) {
             return false;
         }
-        self.entries.push(Entry { address: address.to_owned(), dialled, chain_id, seen: now, warned: now });
+        self.entries.push(Entry { address: address.to_owned(), dialled, what, seen: now });
         true
     }
 
     fn make_room(&mut self, dialled: bool, now: Instant) -> bool {
-        if self.entries.len() < OTHER_CHAINS_MAX {
+        if self.entries.len() < OTHER_NODES_MAX {
             return true;
         }
-        let is_old = |entry: &Entry| now.saturating_duration_since(entry.seen) >= WARN_EVERY;
+        let is_old = |entry: &Entry<T>| now.saturating_duration_since(entry.seen) >= REMEMBERED;
         let oldest = self.entries.iter().enumerate().min_by_key(|(_, entry)| (entry.dialled, entry.seen));
         let Some((place, _)) = oldest.filter(|(_, entry)| is_old(entry) || (dialled && !entry.dialled))
         else {
@@ -78,7 +80,9 @@ impl OtherChains {
         self.entries.swap_remove(place);
         true
     }
+}
 
+impl OtherNodes<ChainId> {
     /// All, the last noticed first.
     pub(crate) fn all(&self, now: Instant) -> Vec<OtherChain> {
         let mut all: Vec<OtherChain> = self
@@ -87,7 +91,7 @@ impl OtherChains {
             .map(|entry| OtherChain {
                 address: entry.address.clone(),
                 dialled: entry.dialled,
-                chain_id: entry.chain_id,
+                chain_id: entry.what,
                 ago: now.saturating_duration_since(entry.seen),
             })
             .collect();
@@ -105,13 +109,12 @@ mod tests {
 
     /// INV-OTHER-CHAINS-1.
     #[test]
-    fn each_address_is_told_once_a_minute() {
-        let (mut chains, begin) = (OtherChains::default(), now());
+    fn each_address_is_told_once() {
+        let (mut chains, begin) = (OtherNodes::default(), now());
         let at = |seconds| begin + Duration::from_secs(seconds);
         assert!(chains.note("127.0.0.1:24200", true, CHAIN, at(0)));
-        assert!(!chains.note("127.0.0.1:24200", true, CHAIN, at(30)));
-        assert!(!chains.note("127.0.0.1:24200", true, CHAIN, at(59)));
-        assert!(chains.note("127.0.0.1:24200", true, CHAIN, at(60)));
+        assert!(!chains.note("127.0.0.1:24200", true, CHAIN, at(1)));
+        assert!(!chains.note("127.0.0.1:24200", true, CHAIN, at(60)));
         assert!(chains.note("192.0.2.1", false, CHAIN, at(61)), "another address");
         assert!(!chains.note("192.0.2.1", false, ChainId([8; 32]), at(62)), "what it says costs it nothing");
         let told: Vec<_> =
@@ -122,23 +125,23 @@ mod tests {
     /// INV-OTHER-CHAINS-1.
     #[test]
     fn a_crowd_fills_neither_memory_nor_log_and_hides_no_peer_that_was_dialled() {
-        let (mut chains, begin) = (OtherChains::default(), now());
+        let (mut chains, begin) = (OtherNodes::default(), now());
         let told = (0..10_000).filter(|i| chains.note(&format!("10.0.0.{i}"), false, CHAIN, begin)).count();
-        assert_eq!((told, chains.entries.len()), (OTHER_CHAINS_MAX, OTHER_CHAINS_MAX));
+        assert_eq!((told, chains.entries.len()), (OTHER_NODES_MAX, OTHER_NODES_MAX));
         assert!(chains.note("127.0.0.1:24200", true, CHAIN, begin));
         assert!(!chains.note("10.9.9.9", false, CHAIN, begin));
         assert!(chains.all(begin).iter().any(|one| one.dialled));
-        assert!(chains.note("10.9.9.9", false, CHAIN, begin + WARN_EVERY), "old ones make room");
-        assert_eq!(chains.entries.len(), OTHER_CHAINS_MAX);
+        assert!(chains.note("10.9.9.9", false, CHAIN, begin + REMEMBERED), "old ones make room");
+        assert_eq!(chains.entries.len(), OTHER_NODES_MAX);
         assert!(!chains.note(&"x".repeat(10_000), true, CHAIN, begin));
     }
 
     /// It was told long ago, and is there still.
     #[test]
     fn one_that_was_seen_a_moment_ago_makes_no_room() {
-        let (mut chains, begin) = (OtherChains::default(), now());
+        let (mut chains, begin) = (OtherNodes::default(), now());
         for seconds in [0, 59] {
-            for i in 0..OTHER_CHAINS_MAX {
+            for i in 0..OTHER_NODES_MAX {
                 let is_told =
                     chains.note(&format!("10.0.0.{i}"), false, CHAIN, begin + Duration::from_secs(seconds));
                 assert_eq!(is_told, seconds == 0);

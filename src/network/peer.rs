@@ -38,16 +38,29 @@ pub(crate) enum Standing {
     Stranger,
 }
 
-/// The operator keys of the present validator set.
+type Keys = ArcSwap<HashSet<PublicKey, ahash::RandomState>>;
+
+/// The operator keys of the present validator set, and those of all registered masternodes.
 #[derive(Default)]
 pub(crate) struct Members {
-    keys: ArcSwap<HashSet<PublicKey, ahash::RandomState>>,
+    keys: Keys,
+    registered: Keys,
 }
 
 impl Members {
     /// Replaces the set.
     pub(crate) fn set(&self, keys: impl IntoIterator<Item = PublicKey>) {
         self.keys.store(std::sync::Arc::new(keys.into_iter().collect()));
+    }
+
+    /// Replaces the keys of registered masternodes.
+    pub(crate) fn set_registered(&self, keys: impl IntoIterator<Item = PublicKey>) {
+        self.registered.store(std::sync::Arc::new(keys.into_iter().collect()));
+    }
+
+    /// Whether this key is a registered masternode's, in the set or not.
+    pub(crate) fn is_registered(&self, operator: Option<PublicKey>) -> bool {
+        operator.is_some_and(|key| self.registered.load().contains(&key))
     }
 
     /// What somebody is who proved this key.

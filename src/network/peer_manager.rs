@@ -1,9 +1,11 @@
-//! Accepts and dials, keeps connections running, exchanges addresses, and keeps bans.
+//! Accepts, keeps connections running, and exchanges addresses.
 //!
 //! # Place
-//! Five tasks that [`Network::start`](super::Network::start) starts, and one for each connection.
+//! Starts the tasks of the network for [`Network::start`](super::Network::start); whom to dial is in `dialer.rs`, what outlives a
+//! restart in `keeping.rs`. Each connection has a task of its own.
 //!
 //! # Invariants
+//! - INV-HIDE-1: a node that hides lets in only who comes from a host of its configuration, and tells nobody where it is.
 //! - INV-NET-18: for each peer that is registered, `Connected` is told once before and `Disconnected` once after; a
 //!   replacement tells both. Messages of a connection may still come after its `Disconnected`.
 //! - INV-NET-33: while the node is isolated no connection is kept: those that are there end, and none begins.
@@ -15,13 +17,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
-use super::address_book::{Attempt, Source, is_tellable};
-use super::ban_file;
+use super::address::told_by;
 use super::connection::{Connection, DisconnectReason};
 use super::connection_manager::Newcomer;
+use super::dialer::{dial, feel, seed};
 use super::handshake::{Established, HandshakeError, Hello, RefusalReason, Role, handshake};
+use super::keeping::{keep_addresses, keep_bans};
 use super::message_kind::MessageKind;
 use super::metrics::add;
 use super::neighbours::ANNOUNCE_PAUSE;
@@ -29,63 +32,32 @@ use super::peer::{Origin, PeerId, Standing, now};
 use super::reputation::BanTarget;
 use super::session;
 use super::shared::Shared;
-use crate::runtime::Clock;
 use crate::types::Message;
 use crate::types::codec::encode;
 use crate::types::limits::NEIGHBOURS_MAX;
 
-/// Attempts to dial under way, at most.
-pub(crate) const DIALING_MAX: usize = 16;
 /// How long to wait when the operating system gives no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts the tasks.
 pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
-    let accepting = Arc::clone(shared);
-    shared.spawn(async move {
-        let token = accepting.token.clone();
-        token.run_until_cancelled(accept(&accepting, listener)).await
-    });
-    let dialing = Arc::clone(shared);
-    shared.spawn(async move {
-        let token = dialing.token.clone();
-        token.run_until_cancelled(dial(&dialing)).await
-    });
-    let exchanging = Arc::clone(shared);
-    shared.spawn(async move {
-        let token = exchanging.token.clone();
-        token.run_until_cancelled(exchange(&exchanging)).await
-    });
-    let announcing = Arc::clone(shared);
-    shared.spawn(async move {
-        let token = announcing.token.clone();
-        token.run_until_cancelled(announce(&announcing)).await
-    });
-    let keeping = Arc::clone(shared);
-    shared.spawn(async move { keep_bans(&keeping).await });
-}
-
-/// Writes bans after they changed, and at the end.
-async fn keep_bans(shared: &Shared) {
-    let Some(path) = &shared.bans_path else { return };
-    let mut is_last = false;
-    while !is_last {
-        let pause = sleep(shared.timing.bans_kept_interval);
-        is_last = shared.token.run_until_cancelled(pause).await.is_none();
-        let bans = {
-            let mut reputation = shared.reputation.lock();
-            if !reputation.take_changed() {
-                continue;
-            }
-            reputation.banned(now())
-        };
-        let target = path.clone();
-        let written =
-            tokio::task::spawn_blocking(move || ban_file::write(&target, &bans, Clock.now_ms())).await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(path = %path.display(), %error, "Bans can't be kept over a restart");
-        }
-    }
+    let of_shared = |shared: &Arc<Shared>| (Arc::clone(shared), shared.token.clone());
+    let (task, token) = of_shared(shared);
+    shared.spawn(async move { token.run_until_cancelled(accept(&task, listener)).await });
+    let (task, token) = of_shared(shared);
+    shared.spawn(async move { token.run_until_cancelled(dial(&task)).await });
+    let (task, token) = of_shared(shared);
+    shared.spawn(async move { token.run_until_cancelled(feel(&task)).await });
+    let (task, token) = of_shared(shared);
+    shared.spawn(async move { token.run_until_cancelled(seed(&task)).await });
+    let (task, token) = of_shared(shared);
+    shared.spawn(async move { token.run_until_cancelled(exchange(&task)).await });
+    let (task, token) = of_shared(shared);
+    shared.spawn(async move { token.run_until_cancelled(announce(&task)).await });
+    let (task, _) = of_shared(shared);
+    shared.spawn(async move { keep_bans(&task).await });
+    let (task, _) = of_shared(shared);
+    shared.spawn(async move { keep_addresses(&task).await });
 }
 
 async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
@@ -98,7 +70,8 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                 continue;
             }
         };
-        if shared.is_isolated() {
+        // INV-HIDE-1. The peer is told nothing: there is nobody for it here.
+        if shared.is_isolated() || shared.local.hides && !shared.book.lock().is_listed(address.ip()) {
             drop(stream);
             continue;
         }
@@ -111,7 +84,7 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
         };
         let task = Arc::clone(shared);
         shared.spawn(async move {
-            let greeting = greet(&task, stream, address, Role::Responder, None);
+            let greeting = greet(&task, stream, address, Approach::Accepted, None);
             let established = place.closing.run_until_cancelled(greeting).await;
             drop(place);
             match established {
@@ -120,7 +93,7 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
                     token.run_until_cancelled(serve(&task, established, address, true)).await;
                 }
                 Some(Err(error)) => {
-                    task.note_other_chain(&address.ip().to_string(), false, &error);
+                    task.note_foreign(&address.ip().to_string(), false, &error);
                     tracing::debug!(%address, %error, "Inbound handshake failed");
                 }
                 None => {
@@ -132,99 +105,37 @@ async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
     }
 }
 
-async fn dial(shared: &Arc<Shared>) {
-    loop {
-        if shared.is_isolated() {
-            sleep(shared.timing.dial_interval).await;
-            continue;
-        }
-        let places = shared.dialing.available_permits().min(shared.manager.outbound_free());
-        let due = shared.book.lock().take_due(places, now(), |peer| shared.manager.contains(peer));
-        for attempt in due {
-            let permit = Arc::clone(&shared.dialing).try_acquire_owned();
-            let task = Arc::clone(shared);
-            shared.spawn(async move {
-                let token = task.token.clone();
-                token
-                    .run_until_cancelled(async {
-                        let connected = connect(&task, &attempt).await;
-                        drop(permit);
-                        conclude(&task, &attempt, connected).await;
-                    })
-                    .await;
-            });
-        }
-        sleep(shared.timing.dial_interval).await;
-    }
-}
-
-async fn connect(
-    shared: &Arc<Shared>,
-    attempt: &Attempt,
-) -> Result<(Established<TcpStream>, SocketAddr), HandshakeError> {
-    let stream = timeout(shared.timing.connect_deadline, TcpStream::connect(&attempt.address))
-        .await
-        .map_err(|_| HandshakeError::Deadline)??;
-    let address = stream.peer_addr()?;
-    let established = greet(shared, stream, address, Role::Initiator, attempt.expected).await?;
-    Ok((established, address))
-}
-
-/// Notes how an attempt went, and runs the connection if there is one.
-async fn conclude(
-    shared: &Arc<Shared>,
-    attempt: &Attempt,
-    connected: Result<(Established<TcpStream>, SocketAddr), HandshakeError>,
-) {
-    let error = match connected {
-        Ok((established, address)) => {
-            shared.book.lock().answered(&attempt.address, established.remote.identity, now());
-            let started = now();
-            let served = serve(shared, established, address, false).await;
-            let stable = now().saturating_duration_since(started) >= shared.timing.stable_after;
-            let mut book = shared.book.lock();
-            if stable {
-                book.held(&attempt.address);
-            }
-            // A connection that ended counts as one failure, so one that ends again and again is tried less often.
-            if served {
-                book.failed(&attempt.address, now());
-            }
-            return;
-        }
-        Err(error) => error,
-    };
-    shared.note_other_chain(&attempt.address, true, &error);
-    tracing::debug!(address = attempt.address, %error, "Could not connect");
-    let mut book = shared.book.lock();
-    match error {
-        HandshakeError::SelfConnection => book.is_own(&attempt.address),
-        HandshakeError::UnexpectedIdentity { .. } => book.mistaken(&attempt.address, now()),
-        HandshakeError::NotAdmitted { identity, reason: RefusalReason::Duplicate }
-        | HandshakeError::RefusedByPeer { identity, reason: RefusalReason::Duplicate } => {
-            book.answered(&attempt.address, identity, now());
-        }
-        _ => book.failed(&attempt.address, now()),
-    }
+/// How a connection came to be, for who wants a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Approach {
+    /// The peer opened it.
+    Accepted,
+    /// This node dialled a pinned address.
+    Dialled,
+    /// It dialled what peers told. A connection that there is to the same peer is never given up for it.
+    Learned,
+    /// It only feels an address, and needs no place.
+    Feeler,
 }
 
 /// Runs the handshake.
-async fn greet(
+pub(super) async fn greet(
     shared: &Shared,
     stream: TcpStream,
     address: SocketAddr,
-    role: Role,
+    approach: Approach,
     expected: Option<crate::types::PublicKey>,
 ) -> Result<Established<TcpStream>, HandshakeError> {
     stream.set_nodelay(true)?;
+    let role = if approach == Approach::Accepted { Role::Responder } else { Role::Initiator };
     let admit = |remote: &Hello| {
         let now = now();
         let newcomer = Newcomer {
             peer: remote.identity,
             operator: remote.operator(),
             standing: shared.common.members.standing(remote.operator()),
-            origin: Origin::of(address.ip()),
-            inbound: role == Role::Responder,
+            address,
+            inbound: approach == Approach::Accepted,
         };
         if newcomer.standing == Standing::Stranger {
             let reputation = shared.reputation.lock();
@@ -233,6 +144,14 @@ async fn greet(
             {
                 return Err(RefusalReason::Banned);
             }
+        }
+        if matches!(approach, Approach::Learned | Approach::Feeler)
+            && shared.manager.contains(remote.identity)
+        {
+            return Err(RefusalReason::Duplicate);
+        }
+        if approach == Approach::Feeler {
+            return Ok(());
         }
         let decision = shared.manager.check(&newcomer, now).map(|_| ());
         if decision == Err(RefusalReason::Duplicate)
@@ -252,7 +171,7 @@ async fn greet(
 }
 
 /// Registers a connection and runs it until it ends; false if it was not wanted after all.
-async fn serve(
+pub(super) async fn serve(
     shared: &Arc<Shared>,
     established: Established<TcpStream>,
     address: SocketAddr,
@@ -323,10 +242,8 @@ fn tell_gone(shared: &Shared, connection: &Connection) {
 
 /// A peer that connected to this node can probably be reached where it says it listens.
 fn learn_listening_address(shared: &Shared, remote: &Hello, address: SocketAddr) {
-    let listening = remote.listen_address(address.ip());
-    if is_tellable(&listening, address.ip()) {
-        let source = Source::Peer(remote.identity);
-        shared.book.lock().add(&listening, Some(remote.identity), source, now());
+    if let Some(listening) = told_by(&remote.listen_address(address.ip()), address.ip()) {
+        shared.learn_one(listening, address.ip(), Some(remote.identity));
     }
 }
 

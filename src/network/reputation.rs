@@ -18,7 +18,7 @@
 //! # Units
 //! Points, of which [`POINTS_FORGIVEN_PER_MINUTE`] are forgiven each minute.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -279,9 +279,49 @@ impl Reputation {
             .collect()
     }
 
+    /// All that have points, identities and groups of addresses, with these: for the next start.
+    pub(crate) fn scored(&self, now: Instant) -> Vec<(BanTarget, u32)> {
+        let identities =
+            self.scores.iter().map(|(peer, score)| (BanTarget::Identity(*peer), score.points(now)));
+        let groups = self.group_scores.iter().map(|(ip, score)| (BanTarget::Group(*ip), score.points(now)));
+        identities.chain(groups).filter(|(_, points)| *points > 0).collect()
+    }
+
+    /// Takes points of the last run, fewer than a ban's. A host has none of its own.
+    pub(crate) fn restore_points(&mut self, target: BanTarget, points: u32, now: Instant) {
+        match target.normal() {
+            Some(BanTarget::Identity(peer)) if points < POINTS_BAN => {
+                count(&mut self.scores, peer, points, now);
+            }
+            Some(BanTarget::Group(group)) if points < GROUP_POINTS_BAN => {
+                count(&mut self.group_scores, group, points, now);
+            }
+            _ => {}
+        }
+    }
+
     /// Whether bans changed since this was asked last.
     pub(crate) const fn take_changed(&mut self) -> bool {
         std::mem::replace(&mut self.has_changed, false)
+    }
+}
+
+/// Who was banned when it was made: for who asks often, or holds another lock meanwhile.
+pub(crate) struct BannedNow {
+    targets: HashSet<BanTarget, ahash::RandomState>,
+}
+
+impl BannedNow {
+    /// Of [`Reputation::banned`].
+    pub(crate) fn of(bans: Vec<(BanTarget, Duration)>) -> Self {
+        Self { targets: bans.into_iter().map(|(target, _)| target).collect() }
+    }
+
+    /// Whether this host, its group, or who answered there is banned.
+    pub(crate) fn is_banned(&self, ip: IpAddr, identity: Option<PeerId>) -> bool {
+        let all = [Some(BanTarget::Ip(ip)), Some(BanTarget::Group(ip)), identity.map(BanTarget::Identity)];
+        let mut all = all.into_iter().flatten().filter_map(BanTarget::normal);
+        !self.targets.is_empty() && all.any(|target| self.targets.contains(&target))
     }
 }
 
@@ -409,6 +449,34 @@ mod tests {
         for (what, count) in counts {
             assert_eq!(needed(what), count, "{}", what.name());
         }
+    }
+
+    /// Else a restart of this node would wash everybody clean.
+    #[test]
+    fn points_come_back_after_a_restart_and_go_on_to_a_ban() {
+        let start = now();
+        let mut before = Reputation::default();
+        for what in [Misbehaviour::Malformed, Misbehaviour::FalseStatus] {
+            assert!(!before.report(stranger(1), origin("203.0.113.1"), what, start));
+        }
+        let later = start + Duration::from_secs(60);
+        let mut after = Reputation::default();
+        for (target, points) in before.scored(later) {
+            after.restore_points(target, points, later);
+        }
+        assert_eq!(after.points(PEER, later), 64, "some are forgiven");
+        assert!(after.report(stranger(1), origin("203.0.113.1"), Misbehaviour::Malformed, later));
+        for seed in 2..4 {
+            after.report(stranger(seed), origin("203.0.113.9"), Misbehaviour::Malformed, later);
+        }
+        assert!(after.is_address_banned("203.0.113.77".parse().unwrap(), later), "64, and three times 50");
+        // A file says what it likes: nobody is banned by it, and hosts have no points.
+        let mut after = Reputation::default();
+        let ip = "203.0.113.1".parse().unwrap();
+        for target in [BanTarget::Identity(PEER), BanTarget::Group(ip), BanTarget::Ip(ip)] {
+            after.restore_points(target, u32::MAX, later);
+        }
+        assert!(after.scored(later).is_empty() && after.banned(later).is_empty());
     }
 
     fn numbered(number: usize) -> PeerId {

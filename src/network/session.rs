@@ -372,7 +372,7 @@ impl Receiver {
                 add(&metrics.duplicates, 1);
                 return Ok(());
             }
-            connection.note_useful(now);
+            connection.note_useful(kind.is_urgent(), now);
         }
         let decoding = enter(Stage::Decode);
         let message: Message =
@@ -392,6 +392,9 @@ impl Receiver {
             Message::Masternodes(addresses) => shared.learn(connection, &addresses),
             Message::Neighbours(members) => connection.neighbours.learn(members),
             message => {
+                if kind == MessageKind::Status && !connection.inbound && connection.note_serves_blocks() {
+                    shared.book.lock().serves(connection.address, connection.connected_at);
+                }
                 let events = if kind.is_urgent() { &shared.urgent } else { &shared.bulk };
                 let from = (connection.peer, connection.standing());
                 if !events.message(from, message, encoded.len(), held) {

@@ -6,6 +6,7 @@
 //! # Concurrency
 //! Lock order: none is taken while another is held, but for `lifecycle`, which is taken first.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,7 +18,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use super::address_book::{AddressBook, Backoff, Source, is_tellable};
+#[cfg(test)]
+use super::address::Grouping;
+use super::address::{Reach, told_by};
+use super::address_book::AddressBook;
+use super::attempt::Backoff;
 use super::connection::{Common, Connection, DisconnectReason};
 use super::connection_manager::ConnectionManager;
 use super::events::EventSender;
@@ -25,15 +30,15 @@ use super::half_open::HalfOpen;
 use super::handshake::{HANDSHAKE_DEADLINE, HandshakeError, LocalNode};
 use super::message_kind::{MessageKind, Spread};
 use super::metrics::add;
-use super::other_chains::OtherChains;
+use super::other_chains::OtherNodes;
 use super::peer::{PeerId, Standing, now};
 use super::recent_set::{RecentSet, message_key};
-use super::reputation::{BAN_TIME, Misbehaviour, Reputation};
-use crate::runtime::metric_names;
-use crate::types::Message;
+use super::reputation::{BAN_TIME, BannedNow, Misbehaviour, Reputation};
+use crate::runtime::{Clock, metric_names};
 use crate::types::codec::encode;
 use crate::types::limits::PEER_ADDRESSES_MAX;
 use crate::types::message::PeerAddress;
+use crate::types::{ChainId, Message};
 
 /// Gossiped messages of one generation that are remembered, at most: four times what one peer relays meanwhile, and what
 /// fills 131,072 places of a hash table.
@@ -66,6 +71,15 @@ pub(crate) struct Timing {
     pub(crate) exchange_interval: Duration,
     /// A connection that held so long proves its address.
     pub(crate) stable_after: Duration,
+    /// Between short connections to addresses of which this node only heard.
+    pub(crate) feeler_interval: Duration,
+    /// Between writes of the addresses of peers.
+    pub(crate) addresses_kept_interval: Duration,
+    /// Between looks whether the name service is needed.
+    pub(crate) seeds_after: Duration,
+    /// How a test groups addresses.
+    #[cfg(test)]
+    pub(crate) grouping: Option<Grouping>,
 }
 
 impl Default for Timing {
@@ -83,6 +97,11 @@ impl Default for Timing {
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
             exchange_interval: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
+            feeler_interval: Duration::from_secs(120),
+            addresses_kept_interval: Duration::from_secs(300),
+            seeds_after: Duration::from_secs(15),
+            #[cfg(test)]
+            grouping: None,
         }
     }
 }
@@ -94,7 +113,8 @@ pub(crate) struct Shared {
     pub(crate) manager: Arc<ConnectionManager>,
     pub(crate) book: Mutex<AddressBook>,
     pub(crate) reputation: Mutex<Reputation>,
-    pub(crate) other_chains: Mutex<OtherChains>,
+    pub(crate) other_chains: Mutex<OtherNodes<ChainId>>,
+    pub(crate) other_versions: Mutex<OtherNodes<u32>>,
     pub(crate) seen: Mutex<RecentSet>,
     pub(crate) common: Arc<Common>,
     pub(crate) urgent: EventSender,
@@ -111,6 +131,10 @@ pub(crate) struct Shared {
     pub(crate) half_open: Arc<HalfOpen>,
     /// Where bans are kept.
     pub(crate) bans_path: Option<std::path::PathBuf>,
+    /// Where addresses of peers are kept.
+    pub(crate) peers_path: Option<std::path::PathBuf>,
+    /// Names that lead to peers.
+    pub(crate) dns_seeds: Vec<String>,
     /// Attempts to dial that are under way.
     pub(crate) dialing: Arc<Semaphore>,
     /// Whether peers are left alone: none is dialled, let in or kept.
@@ -205,40 +229,71 @@ impl Shared {
         }
     }
 
-    /// Tells the operator of a handshake that failed since the peer is on another chain.
-    pub(crate) fn note_other_chain(&self, address: &str, dialled: bool, error: &HandshakeError) {
-        let HandshakeError::WrongChain { ours, theirs } = error else { return };
-        if self.other_chains.lock().note(address, dialled, *theirs, now()) {
-            tracing::warn!(
-                address,
-                dialled,
-                %ours,
-                %theirs,
-                "A peer is on another chain; if this node is the wrong one, check [node] network and genesis"
-            );
+    /// Tells the operator of a handshake that failed since the peer is on another chain or speaks another version.
+    pub(crate) fn note_foreign(&self, address: &str, dialled: bool, error: &HandshakeError) {
+        match error {
+            HandshakeError::WrongChain { ours, theirs }
+                if self.other_chains.lock().note(address, dialled, *theirs, now()) =>
+            {
+                tracing::info!(
+                    address,
+                    dialled,
+                    %ours,
+                    %theirs,
+                    "A peer is on another chain; if this node is the wrong one, check [node] network and genesis"
+                );
+            }
+            HandshakeError::WrongVersion { ours, theirs }
+                if self.other_versions.lock().note(address, dialled, *theirs, now()) =>
+            {
+                tracing::info!(
+                    address,
+                    dialled,
+                    ours,
+                    theirs,
+                    "A peer speaks another version of the protocol; the older one of the two has to be updated"
+                );
+            }
+            _ => {}
         }
     }
 
     /// What a peer that asks is told.
     pub(crate) fn addresses_for(&self, connection: &Connection) -> Vec<PeerAddress> {
-        let mut addresses = self.book.lock().tellable(PEER_ADDRESSES_MAX, |peer| self.manager.contains(peer));
-        addresses.retain(|peer| {
-            peer.identity != Some(connection.peer)
-                && (peer.address.parse::<std::net::SocketAddr>().is_err()
-                    || is_tellable(&peer.address, connection.address.ip()))
-        });
-        addresses
+        let teller = Reach::of(connection.address.ip());
+        let banned = self.banned_now();
+        self.book.lock().tellable(
+            PEER_ADDRESSES_MAX,
+            Clock.now_ms(),
+            &mut rand::rng(),
+            |told, address| {
+                told.identity != Some(connection.peer)
+                    && Reach::of(address.ip()).is_meant_by(teller)
+                    && !banned.is_banned(address.ip(), told.identity)
+            },
+            |peer| self.manager.contains(peer),
+        )
     }
 
-    /// Takes the addresses that a peer told.
+    /// Who is not dialled at present, and not told to others.
+    pub(crate) fn banned_now(&self) -> BannedNow {
+        BannedNow::of(self.reputation.lock().banned(now()))
+    }
+
+    /// Takes the addresses that a peer told. Who else is said to be there is not believed.
     pub(crate) fn learn(&self, connection: &Connection, addresses: &[PeerAddress]) {
-        let now = now();
-        let mut book = self.book.lock();
         for peer in addresses {
-            let is_own = peer.identity == Some(self.local.identity);
-            if !is_own && is_tellable(&peer.address, connection.address.ip()) {
-                book.add(&peer.address, peer.identity, Source::Peer(connection.peer), now);
+            let told = told_by(&peer.address, connection.address.ip());
+            if let Some(address) = told.filter(|_| peer.identity != Some(self.local.identity)) {
+                self.learn_one(address, connection.address.ip(), None);
             }
         }
+    }
+
+    /// Takes one address, told from there.
+    pub(crate) fn learn_one(&self, address: SocketAddr, teller: IpAddr, of_itself: Option<PeerId>) {
+        let mut book = self.book.lock();
+        let teller = book.teller(teller);
+        book.learn(address, (teller, of_itself), Clock.now_ms(), &mut rand::rng());
     }
 }

@@ -31,6 +31,8 @@ pub use storage::{CacheSize, StorageConfig, StorageEngine};
 pub const CONFIG_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of a node's name, at most; it becomes a part of the user agent.
 pub const NODE_NAME_BYTES_MAX: usize = 32;
+/// Names of `[network] dns_seeds`, at most.
+pub const DNS_SEEDS_MAX: usize = 16;
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,12 +82,38 @@ pub struct NetworkConfig {
     pub external_address: Option<String>,
     /// `host:port` of the first peers.
     pub bootstrap_peers: Vec<String>,
+    /// Names that lead to peers, each with or without a port, for a node that knows hardly any.
+    pub dns_seeds: Vec<String>,
+    /// Whether everybody may connect, or the first peers alone.
+    pub mode: NetworkMode,
     /// Connections that others opened, at most.
     pub max_inbound: u32,
     /// Connections that this node opens, at most.
     pub max_outbound: u32,
     /// Whether the addresses of the chain's masternodes are dialled at the start.
     pub dial_registered: bool,
+}
+
+impl NetworkConfig {
+    /// The names that lead to peers, with their ports.
+    #[must_use]
+    pub fn seeds(&self, network: Network) -> Vec<String> {
+        let with_port = |seed: &String| match seed.contains(':') {
+            true => seed.clone(),
+            false => format!("{seed}:{}", network.default_port()),
+        };
+        self.dns_seeds.iter().map(with_port).collect()
+    }
+}
+
+/// Who is a node's peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetworkMode {
+    /// Whoever is on the same chain; the node's address is told to all.
+    Public,
+    /// The nodes of `bootstrap_peers` alone, which are its sentries; the node's address is told to nobody.
+    BehindSentry,
 }
 
 /// How RPC clients show who they are.
@@ -273,6 +301,8 @@ impl Config {
                 listen_address: at(Ipv4Addr::UNSPECIFIED, port),
                 external_address: None,
                 bootstrap_peers: Vec::new(),
+                dns_seeds: Vec::new(),
+                mode: NetworkMode::Public,
                 max_inbound: 64,
                 max_outbound: 16,
                 dial_registered: true,
@@ -307,6 +337,12 @@ impl Config {
         self.node.data_dir.join("node.key")
     }
 
+    /// Where addresses of peers are kept over restarts.
+    #[must_use]
+    pub fn peers_path(&self) -> PathBuf {
+        self.node.data_dir.join("peers")
+    }
+
     /// Where the RPC server writes its cookie, and commands find it.
     #[must_use]
     pub fn cookie_path(&self) -> PathBuf {
@@ -325,7 +361,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 19] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 23] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -337,6 +373,27 @@ impl Config {
             ),
             ("network.max_inbound", self.network.max_inbound <= 10_000, "must be 0 to 10,000"),
             ("network.max_outbound", (1..=1_000).contains(&self.network.max_outbound), "must be 1 to 1,000"),
+            (
+                "network.mode",
+                self.network.mode == NetworkMode::Public || !self.network.bootstrap_peers.is_empty(),
+                "a node behind a sentry needs the sentry's address in network.bootstrap_peers",
+            ),
+            (
+                "network.external_address",
+                self.network.mode == NetworkMode::Public || self.network.external_address.is_none(),
+                "a node behind a sentry tells nobody its address; remove it, and set it at the sentry",
+            ),
+            (
+                "network.dns_seeds",
+                self.network.mode == NetworkMode::Public || self.network.dns_seeds.is_empty(),
+                "has no effect with network.mode = \"behind_sentry\"; remove it",
+            ),
+            (
+                "network.dns_seeds",
+                self.network.dns_seeds.len() <= DNS_SEEDS_MAX
+                    && self.network.dns_seeds.iter().all(|seed| is_seed(seed)),
+                "must be at most 16 names of hosts, each with or without a port, such as seed.example",
+            ),
             ("rpc.max_connections", (1..=10_000).contains(&self.rpc.max_connections), "must be 1 to 10,000"),
             (
                 "rpc.listen_address",
@@ -433,6 +490,11 @@ fn is_host_and_port(text: &str) -> bool {
         && text.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && host.bytes().all(named) && port.parse::<u16>().is_ok_and(|port| port != 0)
         })
+}
+
+/// Whether a text is the name of a host, with or without a port.
+fn is_seed(text: &str) -> bool {
+    is_host_and_port(text) || !text.contains(':') && is_host(text)
 }
 
 /// Whether a text is a name or an address, without a port.

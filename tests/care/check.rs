@@ -37,6 +37,27 @@ fn a_directory_that_is_well_is_called_so_and_nothing_of_it_changes() {
     }
 }
 
+/// A node starts with or without it, and finds peers anew.
+#[test]
+fn the_addresses_of_peers_are_known_and_no_damage_of_them_is_a_problem() {
+    let home = Home::new(StorageEngine::Sled, false);
+    home.reindex();
+    let state = |home: &Home| {
+        let report = check(home, false);
+        assert!(report.problems.is_empty(), "{:?}", report.problems);
+        let peers = report.files.into_iter().find(|file| file.kind == FileKind::Peers).unwrap();
+        assert_eq!(peers.note.is_some(), peers.state != FileState::Absent, "it says that it can be removed");
+        peers.state
+    };
+    assert_eq!(state(&home), FileState::Absent);
+    std::fs::write(home.data().join("peers"), "timed peers 1\n").unwrap();
+    assert_eq!(state(&home), FileState::Useless);
+    let whole = format!("timed peers 1\nsecret {}\n", "07".repeat(32));
+    std::fs::write(home.data().join("peers"), format!("{whole}sum {}\n", blake3::hash(whole.as_bytes())))
+        .unwrap();
+    assert_eq!(state(&home), FileState::Well);
+}
+
 #[test]
 fn what_is_not_there_yet_is_no_problem() {
     let home = Home::with_blocks(StorageEngine::Sled, false, Story::tell(), &[]);

@@ -148,6 +148,11 @@ fn vote_with_its_key(net: &Net, transactions: &[Transaction; 2]) {
             user_agent: "test/1".to_owned(),
             operator: None,
             bans_path: None,
+            peers_path: None,
+            dns_seeds: Vec::new(),
+            hides: false,
+            is_local: true,
+            dials_masternodes: false,
         };
         let (handle, mut events) = Network::start(config, token.clone(), &tracker).await.unwrap();
         while handle.peer_count() <= member {

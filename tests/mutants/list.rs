@@ -2238,13 +2238,6 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &["--lib app::votes::tests::a_key_signs_from_the_epoch_after_the_running_one_on"],
     },
     Mutant {
-        name: "own_address_makes_room",
-        file: "src/network/address_book.rs",
-        old: ".filter(|(_, entry)| !entry.dialing && !entry.own)\n",
-        new: ".filter(|(_, entry)| !entry.dialing)\n",
-        caught_by: &["--lib network::address_book::tests::an_address_of_this_node_itself_does_not_make_room"],
-    },
-    Mutant {
         name: "expected_forgotten_when_named_again",
         file: "src/network/address_book.rs",
         old: "entry.expected = expected.or(entry.expected);",
@@ -2254,12 +2247,164 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "useful_last_displaced",
-        file: "src/network/connection_manager.rs",
-        old: "open.drain(..kept.min(open.len()));",
+        name: "tried_given_up_unasked",
+        file: "src/network/address_tables.rs",
+        old: "if self.tried.at(slot).is_none() {\n            self.prove(address);",
+        new: "if self.tried.at(slot) != Some(address) {\n            self.prove(address);",
+        caught_by: &[
+            "--lib network::address_tables::tests::what_answered_is_asked_again_before_it_makes_room",
+        ],
+    },
+    Mutant {
+        name: "one_teller_reaches_all_buckets",
+        file: "src/network/address_tables.rs",
+        old: "&[&group, &teller]) % NEW_BUCKETS_PER_TELLER;",
+        new: "&[&group, &teller]) % NEW_BUCKETS;",
+        caught_by: &[
+            "--lib network::address_tables::tests::one_group_of_tellers_reaches_its_share_of_the_buckets_and_no_more",
+        ],
+    },
+    Mutant {
+        name: "places_without_the_secret",
+        file: "src/network/address_tables.rs",
+        old: "blake3::Hasher::new_keyed(&self.secret);",
+        new: "blake3::Hasher::new();",
+        caught_by: &["--lib network::address_tables::tests::places_depend_on_the_nodes_secret"],
+    },
+    Mutant {
+        name: "good_addresses_pushed_out",
+        file: "src/network/address_tables.rs",
+        old: "held.is_bad(now_ms) || has_another",
+        new: "held.heard_ms <= now_ms || has_another",
+        caught_by: &[
+            "--lib network::address_tables::tests::a_place_is_given_up_only_by_what_is_bad_or_has_another_one",
+        ],
+    },
+    Mutant {
+        name: "drawn_by_address_not_by_bucket",
+        file: "src/network/address_tables.rs",
+        old: "let places = self.buckets.values().nth(random.random_range(0..self.buckets.len()))?;",
+        new: "let places = self.buckets.values().max_by_key(|places| places.len())?;",
+        caught_by: &["--lib network::address_tables::tests::each_bucket_is_drawn_from_as_often"],
+    },
+    Mutant {
+        name: "hearsay_told",
+        file: "src/network/address_tables.rs",
+        old: "(false, _) => return None,",
+        new: "(false, _) => entry.identity,",
+        caught_by: &["--lib network::address_tables::tests::hearsay_is_not_told_and_neither_is_what_is_bad"],
+    },
+    Mutant {
+        name: "said_identity_bars",
+        file: "src/network/address_book.rs",
+        old: "&& !is_barred(address, entry.identity)\n",
+        new: "&& !is_barred(address, entry.identity.or(entry.of_itself))\n",
+        caught_by: &["--lib network::address_book::tests::who_is_said_to_be_at_an_address_decides_nothing"],
+    },
+    Mutant {
+        name: "second_outbound_peer_of_a_group",
+        file: "src/network/address_book.rs",
+        old: "                    && !taken.contains(&self.tables.group(address))\n",
         new: "",
         caught_by: &[
-            "--lib network::connection_manager::tests::who_was_useful_last_is_not_displaced_for_its_group",
+            "--lib network::address_book::tests::no_second_outbound_peer_of_a_group_is_taken",
+            "--lib network::tests::eclipse::one_outbound_connection_to_a_network_is_enough",
+        ],
+    },
+    Mutant {
+        name: "anchors_forgotten",
+        file: "src/network/address_book.rs",
+        old: "anchors_due: anchors.iter().rev().copied().collect(),",
+        new: "anchors_due: anchors.iter().take(0).copied().collect(),",
+        caught_by: &["--lib network::address_book::tests::anchors_of_the_last_run_are_dialled_first"],
+    },
+    Mutant {
+        name: "offline_held_against_others",
+        file: "src/network/address_book.rs",
+        old: "if reaches_others {",
+        new: "if reaches_others || !reaches_others {",
+        caught_by: &[
+            "--lib network::address_book::tests::a_node_that_reaches_nobody_holds_that_against_nobody",
+        ],
+    },
+    Mutant {
+        name: "chain_leads_into_local_networks",
+        file: "src/network/address_book.rs",
+        old: "self.policy.grouping != Grouping::Strict || self.own_reach.contains(&local)",
+        new: "local != Reach::Nowhere",
+        caught_by: &[
+            "--lib network::address_book::tests::local_addresses_of_the_chain_are_dialled_only_where_they_can_be_meant",
+        ],
+    },
+    Mutant {
+        name: "hidden_peer_told",
+        file: "src/network/address_book.rs",
+        old: "            entry.hides = hides;\n",
+        new: "",
+        caught_by: &[
+            "--lib network::address_book::tests::a_peer_that_hides_is_told_to_nobody",
+            "--lib network::tests::eclipse::a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody",
+        ],
+    },
+    Mutant {
+        name: "connected_peer_loses_its_proof",
+        file: "src/network/address_book.rs",
+        old: "entry.identity.filter(|_| is_barred(address, entry.identity))",
+        new: "entry.identity.filter(|_| !is_barred(address, entry.identity))",
+        caught_by: &[
+            "--lib network::address_book::tests::a_peer_that_is_connected_is_not_asked_whether_it_is_there_and_keeps_its_place",
+        ],
+    },
+    Mutant {
+        name: "strangers_reach_a_hidden_node",
+        file: "src/network/peer_manager.rs",
+        old: "shared.is_isolated() || shared.local.hides && !shared.book.lock().is_listed(address.ip())",
+        new: "shared.is_isolated()",
+        caught_by: &[
+            "--lib network::tests::eclipse::a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody",
+        ],
+    },
+    Mutant {
+        name: "learned_address_takes_the_place_of_a_connection",
+        file: "src/network/peer_manager.rs",
+        old: "matches!(approach, Approach::Learned | Approach::Feeler)",
+        new: "approach == Approach::Feeler",
+        caught_by: &[
+            "--lib network::tests::eclipse::a_peer_that_connected_is_proved_and_keeps_its_connection",
+        ],
+    },
+    Mutant {
+        name: "file_of_peers_unchecked",
+        file: "src/network/address_file.rs",
+        old: "if blake3::hash(whole.as_bytes()).to_hex().as_str() != sum {",
+        new: "if whole.is_empty() || sum.is_empty() {",
+        caught_by: &[
+            "--lib network::address_file::tests::what_is_written_is_read_and_every_changed_byte_is_noticed",
+        ],
+    },
+    Mutant {
+        name: "nearest_displaced",
+        file: "src/network/eviction.rs",
+        old: "        keep_first(&mut open, few(KEPT_BY_LATENCY), Connection::latency);\n",
+        new: "",
+        caught_by: &[
+            "--lib network::eviction::tests::the_nearest_and_the_bringers_of_payments_and_votes_keep_their_places",
+        ],
+    },
+    Mutant {
+        name: "networks_not_kept",
+        file: "src/network/eviction.rs",
+        old: "networks.len() >= kept || !networks.insert(",
+        new: "networks.len() >= usize::MAX || !networks.insert(",
+        caught_by: &["--lib network::eviction::tests::a_few_networks_keep_a_place_by_a_secret"],
+    },
+    Mutant {
+        name: "registered_masternodes_displaced",
+        file: "src/network/connection_manager.rs",
+        old: "filter(|connection| !connection.is_registered())",
+        new: "filter(|connection| connection.inbound)",
+        caught_by: &[
+            "--lib network::connection_manager::tests::a_registered_masternode_keeps_its_place_though_it_is_not_in_the_set",
         ],
     },
     Mutant {
@@ -2329,8 +2474,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "other_chains_make_room_while_seen",
         file: "src/network/other_chains.rs",
-        old: "now.saturating_duration_since(entry.seen) >= WARN_EVERY;",
-        new: "now.saturating_duration_since(entry.warned) >= WARN_EVERY;",
+        old: "            (known.what, known.seen) = (what, now);",
+        new: "            known.what = what;",
         caught_by: &["--lib network::other_chains::tests::one_that_was_seen_a_moment_ago_makes_no_room"],
     },
     Mutant {

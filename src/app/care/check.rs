@@ -18,6 +18,7 @@ use super::files::bytes_below;
 use super::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
 use super::{CareError, CarePlace, Tell, Unit, Work, quoted};
 use crate::app::open::index_path;
+use crate::network::{PeersFile, peers_file_state};
 use crate::runtime::key_file::read_key_file;
 use crate::storage::log_check::{SegmentReport, check_blocks, check_journal};
 use crate::storage::log_repair::LogCut;
@@ -136,6 +137,7 @@ impl CarePlace {
             cut: None,
         };
         self.check_small_files(&mut report);
+        self.check_peers(&mut report);
         let index = IndexCopy::make(self, told)?;
         self.check_block_log(&index, deep, &mut report, told)?;
         self.check_votes(&mut report, told)?;
@@ -184,6 +186,20 @@ impl CarePlace {
             let (what, kind) = (error.to_string(), ProblemKind::Damaged);
             report.problems.push(Problem { file: path, offset: None, kind, what, means, repair });
         }
+    }
+
+    /// Nothing is wrong with a node whose addresses of peers are lost: it finds them again.
+    fn check_peers(&self, report: &mut CheckReport) {
+        let file = self.config.peers_path();
+        let state = match peers_file_state(&file) {
+            PeersFile::Whole => FileState::Well,
+            PeersFile::Missing => FileState::Absent,
+            PeersFile::Damaged => FileState::Useless,
+        };
+        let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+        let note =
+            (state != FileState::Absent).then(|| "it can be removed; the node finds peers anew".to_owned());
+        report.files.push(FileReport { file, kind: FileKind::Peers, state, bytes, records: None, note });
     }
 
     fn check_block_log(

@@ -17,6 +17,8 @@ pub enum FileState {
     Torn,
     /// Not there, and that is well too.
     Absent,
+    /// Damaged, and of no consequence: the next start sets it aside.
+    Useless,
     /// See the problems.
     Bad,
 }
@@ -33,6 +35,8 @@ pub enum FileKind {
     IdentityKey,
     /// The key that votes.
     OperatorKey,
+    /// The addresses of peers, which a node finds again without it.
+    Peers,
     /// A file of the block log.
     BlockLog,
     /// A file of the vote journal.

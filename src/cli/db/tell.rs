@@ -34,6 +34,7 @@ const fn kind_words(kind: FileKind) -> &'static str {
         FileKind::Lock => "lock",
         FileKind::IdentityKey => "identity key",
         FileKind::OperatorKey => "operator key",
+        FileKind::Peers => "peers",
         FileKind::BlockLog => "block log",
         FileKind::VoteJournal => "vote journal",
         FileKind::Index => "index",
@@ -45,6 +46,7 @@ const fn state_words(state: FileState) -> &'static str {
         FileState::Well => "well",
         FileState::Torn => "well, but for its end",
         FileState::Absent => "not there",
+        FileState::Useless => "damaged, and not needed",
         FileState::Bad => "BAD",
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the whole floor on loopback sockets.
 
+mod eclipse;
 mod handshake;
 mod hostile;
 mod neighbours;

@@ -17,7 +17,7 @@ struct House {
 
 impl House {
     fn new(own: PublicKey, inbound_max: usize, outbound_max: usize) -> Self {
-        let manager = ConnectionManager::new(own, inbound_max, outbound_max);
+        let manager = ConnectionManager::new(own, inbound_max, outbound_max, ([7; 32], Grouping::ByPort));
         Self { manager, common: Arc::default(), next_id: 1 }
     }
 
@@ -157,65 +157,15 @@ fn two_nodes_with_one_key_are_both_heard_and_a_third_takes_the_place_of_the_olde
     }
 }
 
+/// INV-NET-27.
 #[test]
-fn strangers_displace_only_those_of_larger_groups_or_of_no_use() {
+fn a_registered_masternode_keeps_its_place_though_it_is_not_in_the_set() {
     let mut house = House::new(SMALL, 8, 8);
     for seed in 0..8 {
-        house.stranger(seed, &format!("198.51.{seed}.1")).unwrap();
+        house.member(seed, &format!("192.0.{seed}.1")).unwrap();
     }
-    assert_eq!(house.stranger(8, "203.0.113.1"), Err(RefusalReason::TooManyConnections), "all differ");
-    let strangers = house.manager.all();
-    let later = now() + USELESS_AFTER;
-    let newcomer = Origin::of("203.0.113.1".parse().unwrap());
-    assert!(displaced(&strangers, newcomer, now()).is_none());
-    for connection in &strangers {
-        if connection.id != 5 {
-            connection.note_useful(later);
-        }
-    }
-    let gone = displaced(&strangers, newcomer, later).unwrap();
-    assert_eq!(gone.id, 5, "it brought nothing");
-
-    // Half the places are held by one group; those connected longest and those useful last keep theirs.
-    let mut house = House::new(SMALL, 8, 8);
-    for seed in 0..4 {
-        house.stranger(seed, &format!("198.51.{seed}.1")).unwrap();
-    }
-    for seed in 4..8 {
-        house.stranger(seed, &format!("192.0.2.{seed}")).unwrap();
-    }
-    let mut displaced_ids = Vec::new();
-    for seed in 10..14 {
-        match house.stranger(seed, &format!("203.0.{seed}.1")) {
-            Ok((_, gone)) => displaced_ids.extend(gone),
-            Err(reason) => assert_eq!(reason, RefusalReason::TooManyConnections),
-        }
-    }
-    assert!(!displaced_ids.is_empty() && displaced_ids.iter().all(|id| (5..=8).contains(id)));
-    let of_group =
-        |connection: &&Arc<Connection>| connection.address.ip().to_string().starts_with("192.0.2.");
-    assert!(house.manager.all().iter().filter(of_group).count() >= 1, "one of them is as good as anybody");
-    assert_eq!(house.manager.counts().0, 8);
-}
-
-/// The quarter that brought something last keeps its places, though its group is the largest.
-#[test]
-fn who_was_useful_last_is_not_displaced_for_its_group() {
-    let mut house = House::new(SMALL, 8, 8);
-    for seed in 0..6 {
-        house.stranger(seed, &format!("198.51.{seed}.1")).unwrap();
-    }
-    let pair = [6, 7].map(|seed| house.stranger(seed, &format!("192.0.2.{seed}")).unwrap().0);
-    let strangers = house.manager.all();
-    let (begin, newcomer) = (now(), Origin::of("203.0.113.1".parse().unwrap()));
-    let at = |seconds| begin + Duration::from_secs(seconds);
-    let useful = |ids: [u64; 2], seconds| {
-        let all = strangers.iter().filter(|connection| ids.contains(&connection.id));
-        all.for_each(|connection| connection.note_useful(at(seconds)));
-    };
-    useful([3, 4], 1);
-    let gone = displaced(&strangers, newcomer, at(3)).unwrap();
-    assert!(pair.contains(&gone.id), "it is of the largest group");
-    useful(pair, 2);
-    assert!(displaced(&strangers, newcomer, at(3)).is_none());
+    house.common.members.set_registered((100..108).map(support::key));
+    assert_eq!(house.stranger(10, "203.0.113.1"), Err(RefusalReason::TooManyConnections), "INV-NET-27");
+    house.common.members.set_registered([]);
+    assert_eq!(house.stranger(10, "203.0.113.1").unwrap().1.len(), 1, "they are a crowd of one network");
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::network::address_book::Backoff;
+use crate::network::attempt::Backoff;
 use crate::network::connection::{Common, Connection};
 use crate::network::frame::{
     Assembler, Lane, Opener, RECORD_BYTES_MAX, Sealer, read_record, split_lane, split_session,
@@ -197,7 +197,8 @@ pub(crate) fn connection_of(
         member: operator.map(|operator| MemberProof { operator, signature: Signature::EMPTY }),
         signature: Signature::EMPTY,
     };
-    let address = SocketAddr::new(ip.parse().unwrap(), 1);
+    // Each has a port of its own, as sockets have.
+    let address = SocketAddr::new(ip.parse().unwrap(), u16::try_from(id).unwrap());
     Arc::new(Connection::new(id, &remote, address, inbound, common, &CancellationToken::new()))
 }
 
@@ -229,6 +230,11 @@ pub(crate) fn config(seed: u8) -> NetworkConfig {
         identity: SecretKey::from_seed(&[seed; 32]),
         operator: None,
         bans_path: None,
+        peers_path: None,
+        dns_seeds: Vec::new(),
+        hides: false,
+        dials_masternodes: true,
+        is_local: true,
         user_agent: format!("test/{seed}"),
     }
 }
@@ -348,6 +354,7 @@ pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
         user_agent: format!("test/{seed}"),
         advertised: None,
         listen_port: 1,
+        hides: false,
     }
 }
 
@@ -366,7 +373,21 @@ impl RawPeer {
     }
 
     pub(crate) async fn connect_as(address: SocketAddr, node: &LocalNode) -> Result<Self, HandshakeError> {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::greet(TcpStream::connect(address).await.unwrap(), node).await
+    }
+
+    /// From this host of loopback.
+    pub(crate) async fn connect_from(
+        host: &str,
+        address: SocketAddr,
+        node: &LocalNode,
+    ) -> Result<Self, HandshakeError> {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(SocketAddr::new(host.parse().unwrap(), 0)).unwrap();
+        Self::greet(socket.connect(address).await.unwrap(), node).await
+    }
+
+    async fn greet(stream: TcpStream, node: &LocalNode) -> Result<Self, HandshakeError> {
         let deadline = Duration::from_secs(5);
         let done = handshake(stream, Role::Initiator, node, None, deadline, |_| Ok(())).await?;
         let Established { stream, buffer, sealer, opener, .. } = done;

@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 32] = [
+const KEYS: [(&str, &str, Kind); 34] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -34,6 +34,8 @@ const KEYS: [(&str, &str, Kind); 32] = [
     ("network", "listen_address", Kind::Text),
     ("network", "external_address", Kind::Text),
     ("network", "bootstrap_peers", Kind::List),
+    ("network", "dns_seeds", Kind::List),
+    ("network", "mode", Kind::Text),
     ("network", "max_inbound", Kind::Integer),
     ("network", "max_outbound", Kind::Integer),
     ("network", "dial_registered", Kind::Boolean),

@@ -99,7 +99,7 @@ fn unknown_keys_are_named_with_their_line_and_the_nearest_known_one() {
 #[test]
 fn bad_values_are_refused_with_their_place() {
     let key = "a".repeat(64);
-    let cases: [(&str, &str); 28] = [
+    let cases: [(&str, &str); 35] = [
         ("[node]\nnetwork = \"moonnet\"", "line 2: node.network: unknown network \"moonnet\""),
         ("[node]\nnetwork = 7", "line 2: node.network"),
         ("[node]\nname = \"a\\nb\"", "line 2: node.name"),
@@ -111,6 +111,19 @@ fn bad_values_are_refused_with_their_place() {
         ("[network]\nbootstrap_peers = [\"1.2.3.4\"]", "line 2: network.bootstrap_peers: \"1.2.3.4\" is not"),
         ("[network]\nbootstrap_peers = [\"a b:1\"]", "is not host:port"),
         ("[network]\nexternal_address = \"x:0\"", "line 2: network.external_address"),
+        ("[network]\nmode = \"hidden\"", "line 2: network.mode"),
+        ("[network]\nmode = \"behind_sentry\"", "line 2: network.mode: a node behind a sentry needs"),
+        (
+            "[network]\nmode = \"behind_sentry\"\nbootstrap_peers = [\"a:1\"]\nexternal_address = \"b:1\"",
+            "line 4: network.external_address: a node behind a sentry tells nobody",
+        ),
+        (
+            "[network]\nmode = \"behind_sentry\"\nbootstrap_peers = [\"a:1\"]\ndns_seeds = [\"b\"]",
+            "line 4: network.dns_seeds: has no effect",
+        ),
+        ("[network]\ndns_seeds = [\"a b\"]", "line 2: network.dns_seeds"),
+        ("[network]\ndns_seeds = [\"a:0\"]", "line 2: network.dns_seeds"),
+        ("[network]\ndns_seeds = [\"::1\"]", "line 2: network.dns_seeds"),
         ("[rpc]\nauth = \"password\"", "line 2: rpc.auth"),
         ("[rpc]\nauth = \"users\"", "rpc.users: must name a user"),
         (
@@ -157,6 +170,15 @@ fn bad_values_are_refused_with_their_place() {
     assert!(message("[node", &[], &[]).contains("is not TOML"));
     let none = ConfigSources { file: Some("/nowhere/config.toml".into()), ..ConfigSources::default() };
     assert!(Config::load(&none).unwrap_err().to_string().contains("/nowhere/config.toml can't be read"));
+}
+
+#[test]
+fn names_that_lead_to_peers_have_the_networks_port_if_none_is_named() {
+    let file = format!("{DEVNET}[network]\ndns_seeds = [\"a.example\", \"b.example:7\"]\n");
+    let config = load(&file, &[], &[]).unwrap();
+    assert_eq!(config.network.seeds(Network::Devnet), ["a.example:24200", "b.example:7"]);
+    let many = vec!["\"a\""; DNS_SEEDS_MAX + 1].join(",");
+    assert!(message(&format!("[network]\ndns_seeds = [{many}]\n"), &[], &[]).contains("at most 16"));
 }
 
 #[test]
