@@ -396,8 +396,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "journal_not_synced",
         file: "src/storage/segment_log.rs",
-        old: "        self.active.append(&bytes)?;\n        self.active.sync_data()?;\n",
-        new: "        self.active.append(&bytes)?;\n",
+        old: "        self.active.append(frames)?;\n        self.active.sync_data()?;\n",
+        new: "        self.active.append(frames)?;\n",
         caught_by: &[
             "--lib storage::journal::tests::released_records_survive_a_crash_at_every_operation",
             "--lib storage::block_log::tests::acknowledged_blocks_survive_a_crash_at_every_operation",
@@ -557,8 +557,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "sync_bytes_drift",
         file: "src/consensus/sync/mod.rs",
-        old: "        self.received_bytes = self.received_bytes.saturating_sub(bytes);\n        if block",
-        new: "        if block",
+        old: "        self.received_bytes = self.received_bytes.saturating_sub(received.bytes);\n        let from",
+        new: "        let from",
         caught_by: &["--lib consensus::tests::strangers::blocks_in_sync_are_held_within_their_bytes"],
     },
     Mutant {
@@ -2040,8 +2040,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "a_notification_takes_the_answers_of_its_batch",
         file: "src/rpc/meter.rs",
-        old: "answers.iter().all(Option::is_none);",
-        new: "answers.iter().any(Option::is_none);",
+        old: "answers.iter().all(Option::is_none) {",
+        new: "answers.iter().any(Option::is_none) {",
         caught_by: &[
             "--lib rpc::server::tests::notifications_of_a_batch_have_no_answer_and_take_none_from_others",
         ],
@@ -2990,7 +2990,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "steps_on_while_a_fetched_block_is_written",
         file: "src/consensus/blocks/mod.rs",
-        old: "            if self.committing.is_some() {\n                // Decided",
+        old: "            if self.is_committing() {\n                // Decided",
         new: "            if false {\n                // Decided",
         caught_by: &[
             "--lib consensus::tests::answers::nothing_is_voted_at_a_height_whose_block_was_fetched_and_is_being_written",
