@@ -181,8 +181,14 @@ async fn a_feeler_proves_an_address_though_there_is_no_place_for_its_peer() {
 /// The peer that connected is dialled at the address that it says it has, which proves that; one connection is enough.
 #[tokio::test]
 async fn a_peer_that_connected_is_proved_and_keeps_its_connection() {
-    for (one, other) in [(1, 2), (2, 1)] {
-        let (one, other) = (start(config(one)).await, start(at("127.20.0.1", other)).await);
+    for (one, other, by_feeler) in [(1, 2, false), (2, 1, false), (1, 2, true), (2, 1, true)] {
+        let mut timing = timing();
+        if !by_feeler {
+            timing.feeler_interval = Duration::from_secs(60);
+        }
+        let max_outbound = if by_feeler { 0 } else { 8 };
+        let other = NetworkConfig { max_outbound, ..at("127.20.0.1", other) };
+        let (one, other) = (start(config(one)).await, Node::start_with(other, timing).await);
         one.dial(other.address());
         let proved = || other.handle.shared.book.lock().counts() == (0, 1);
         eventually(proved).await;
