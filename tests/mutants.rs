@@ -375,6 +375,10 @@
 //! | first_file_alone_is_judged | `no_blocks_are_looked_at_in_a_log_whichever_of_its_files_is_damaged` |
 //! | peers_wait_in_the_bytes_of_users | `bodies_of_peers_wait_up_to_the_bytes_of_their_queue_and_no_further` |
 //! | begun_copy_is_gone_on_with | `a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one` |
+//! | signatures_held_ahead_though_they_failed | `a_signature_that_was_held_ahead_is_not_checked_again_and_every_other_one_is` |
+//! | spent_by_a_block_that_is_written_unseen | `what_a_block_that_is_being_written_spends_is_spent` |
+//! | blocks_follow_one_after_which_the_epoch_closes | `nothing_is_put_behind_a_block_after_which_the_epoch_closes_or_that_ends_it` |
+//! | later_spend_forgotten_with_an_earlier_block | `what_is_spent_stays_spent_while_an_earlier_block_becomes_the_tip` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

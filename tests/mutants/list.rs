@@ -3041,4 +3041,40 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib storage::log_check::tests::a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one",
         ],
     },
+    Mutant {
+        name: "signatures_held_ahead_though_they_failed",
+        file: "src/consensus/sync/ahead.rs",
+        old: "let held = verifier.verify_all(&checks).err().unwrap_or(checks.len());",
+        new: "let held = verifier.verify_all(&checks).map_or(checks.len(), |()| checks.len());",
+        caught_by: &[
+            "--lib consensus::tests::catching_up::a_signature_that_was_held_ahead_is_not_checked_again_and_every_other_one_is",
+        ],
+    },
+    Mutant {
+        name: "spent_by_a_block_that_is_written_unseen",
+        file: "src/consensus/blocks/committing.rs",
+        old: "outcome.spent.iter().map(|(outpoint, _)| (*outpoint, None));",
+        new: "outcome.spent.iter().map(|(outpoint, entry)| (*outpoint, Some(*entry)));",
+        caught_by: &[
+            "--lib consensus::tests::catching_up::what_a_block_that_is_being_written_spends_is_spent",
+        ],
+    },
+    Mutant {
+        name: "blocks_follow_one_after_which_the_epoch_closes",
+        file: "src/consensus/blocks/committing.rs",
+        old: "last.committed.block.header.epoch_end || last.outcome.state.is_closing();",
+        new: "last.committed.block.header.epoch_end;",
+        caught_by: &[
+            "--lib consensus::tests::catching_up::nothing_is_put_behind_a_block_after_which_the_epoch_closes_or_that_ends_it",
+        ],
+    },
+    Mutant {
+        name: "later_spend_forgotten_with_an_earlier_block",
+        file: "src/consensus/blocks/committing.rs",
+        old: ".is_some_and(|(changed, _)| *changed == height)",
+        new: ".is_some_and(|(changed, _)| *changed >= height)",
+        caught_by: &[
+            "--lib consensus::tests::catching_up::what_is_spent_stays_spent_while_an_earlier_block_becomes_the_tip",
+        ],
+    },
 ];

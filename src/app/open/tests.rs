@@ -88,7 +88,7 @@ fn an_index_of_another_format_is_built_again() {
     drop(open(&config, &genesis).unwrap());
     {
         let sled = SledIndex::open(&home.path().join("index"), 8).unwrap();
-        let (key, value) = (b"format".to_vec(), 2_u32.to_le_bytes().to_vec());
+        let (key, value) = (b"format".to_vec(), u32::MAX.to_le_bytes().to_vec());
         assert!(sled.get(Tree::State, &key).unwrap().is_some_and(|format| format != value));
         sled.write(vec![Change::Put { tree: Tree::State, key, value }]).unwrap();
         sled.sync().unwrap();

@@ -75,6 +75,33 @@ fn what_a_block_that_is_being_written_spends_is_spent() {
     assert_eq!(committed(&mut node, &[first, second]), (vec![1], true));
 }
 
+/// INV-COMMITTING-3: what one block made and a later one spent stays spent when the first one leaves.
+#[test]
+fn what_is_spent_stays_spent_while_an_earlier_block_becomes_the_tip() {
+    let mut chain = Chain::new();
+    let first = chain.payment(0);
+    let second = chain.child(&first);
+    let mut blocks = vec![grow_with(&mut chain, START_MS + 1, &[first])];
+    let before = chain.utxos.clone();
+    blocks.push(grow_with(&mut chain, START_MS + 2, std::slice::from_ref(&second)));
+    chain.utxos = before;
+    let again = grow_with(&mut chain, START_MS + 3, &[second]);
+    let mut node = behind(2);
+    let message = Message::Blocks(blocks.into_iter().map(Released::heard).collect());
+    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+    let Some(Output::CommitBlock(logged)) =
+        outputs.into_iter().find(|output| matches!(output, Output::CommitBlock(_)))
+    else {
+        panic!("nothing goes to the log")
+    };
+    let durable = node.around.log.append(&logged).unwrap();
+    node.order(Event::BlockPersisted(durable));
+    assert_eq!(node.consensus.state().height(), 1);
+    let far = Message::Status(NodeStatus { height: 3, tip: BlockHash([1; 32]), ..node.consensus.status() });
+    node.hear(far);
+    assert_eq!(committed(&mut node, &[again]), (Vec::new(), true));
+}
+
 /// INV-COMMITTING-2.
 #[test]
 fn no_more_blocks_wait_for_the_log_than_allowed() {
