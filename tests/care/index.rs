@@ -84,14 +84,14 @@ fn an_index_of_another_format_is_not_used() {
     home.reindex();
     {
         let sled = SledIndex::open(&home.index(), 8).unwrap();
-        let (key, value) = (b"format".to_vec(), 2_u32.to_le_bytes().to_vec());
-        assert!(sled.get(Tree::State, &key).unwrap().is_some());
+        let (key, value) = (b"format".to_vec(), u32::MAX.to_le_bytes().to_vec());
+        assert!(sled.get(Tree::State, &key).unwrap().is_some_and(|format| format != value));
         sled.write(vec![Change::Put { tree: Tree::State, key, value }]).unwrap();
         sled.sync().unwrap();
     }
     SledIndex::wait_closed(&home.index()).unwrap();
     let problems = home.place().check(false, &mut on).unwrap().problems;
-    assert!(problems.len() == 1 && problems[0].what.contains("format 2"), "{problems:?}");
+    assert!(problems.len() == 1 && problems[0].what.contains("format 4294967295"), "{problems:?}");
 }
 
 /// INV-COMPACT-1, INV-COMPACT-3.
