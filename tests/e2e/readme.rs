@@ -352,7 +352,14 @@ impl Terminal {
     fn configures(&mut self, block: &Block) {
         let config = self.config.clone().expect("`timed init` comes before lines of a configuration");
         let mut table: toml::Table = std::fs::read_to_string(&config).unwrap().parse().unwrap();
-        merge(&mut table, moved(&block.text()).parse().unwrap());
+        let lines: toml::Table = moved(&block.text()).parse().unwrap();
+        if let (Some(toml::Value::Table(network)), true) =
+            (table.get_mut("network"), lines.contains_key("network"))
+        {
+            // Lines about peers are those of one node each, and not of all of them together.
+            ["mode", "external_address", "bootstrap_peers", "dns_seeds"].map(|key| network.remove(key));
+        }
+        merge(&mut table, lines);
         std::fs::write(&config, table.to_string()).unwrap();
         let checked = format!("timed config check --config {}", config.display());
         let (code, said) = self.run(&checked);

@@ -60,8 +60,14 @@ impl World {
         let blocks = std::mem::take(&mut running.blocks_to_write);
         match running.log.append_all(&blocks) {
             Ok(written) => {
+                let life = self.nodes[node].life;
+                if let Some(last) = written.last() {
+                    self.nodes[node].durable = last.height();
+                }
                 for durable in written {
-                    self.nodes[node].durable = durable.height();
+                    if !self.is_alive(node, life) {
+                        return;
+                    }
                     // Sometimes the machine dies before the rest of the node hears of it.
                     if !self.faults_over && self.plan.crashes && self.random.chance(15) {
                         self.stop(node);

@@ -456,7 +456,7 @@ impl World {
 
     // -- steps ----------------------------------------------------------------------------------------------------
 
-    fn is_alive(&self, node: usize, life: u64) -> bool {
+    pub(super) fn is_alive(&self, node: usize, life: u64) -> bool {
         self.nodes[node].life == life && self.nodes[node].running.is_some()
     }
 
