@@ -2,7 +2,7 @@
 //! quorum, so two chains grow, and conflicting payments become final. Nothing can prevent that; it has to be noticed,
 //! proved and stopped.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use timed::consensus::events::{Event, Signing};
 use timed::protocol::state::LedgerState;
@@ -13,14 +13,24 @@ use timed::types::{Height, MasternodeId, Message, OutPoint, OwnMessage, UtxoEntr
 use crate::oracle::Oracle;
 use crate::world::{Item, World};
 
+/// A journal may take so long to have a record.
+const UNWRITTEN_MS: u64 = 10;
+
+/// What is known of a node that has found the fork.
+#[derive(Clone, Copy)]
+struct Aware {
+    since_ms: u64,
+    died_at_once: bool,
+}
+
 /// Two networks that were one, or will be.
 pub struct Halves {
     /// Watches the second half; the world's own watches the first.
     pub other: Oracle,
     is_second: Vec<bool>,
     is_apart: bool,
-    /// The nodes that know of the fork.
-    aware: BTreeSet<usize>,
+    /// The nodes that know of the fork: since when, and whether the machine died just then.
+    aware: BTreeMap<usize, Aware>,
     /// Whom each honest node has evidence against.
     accused: BTreeSet<(usize, MasternodeId)>,
 }
@@ -61,7 +71,7 @@ impl World {
         }
         let mut other = Oracle::new(state, outputs);
         (0..copies).for_each(|index| other.expect_faults(self.ids[index]));
-        let (aware, accused) = (BTreeSet::new(), BTreeSet::new());
+        let (aware, accused) = (BTreeMap::new(), BTreeSet::new());
         self.halves = Some(Box::new(Halves { other, is_second, is_apart: false, aware, accused }));
     }
 
@@ -147,18 +157,35 @@ impl World {
         let total: u64 = set.members().iter().map(|member| member.weight).sum();
         assert!(3 * guilty.map(|member| member.weight).sum::<u64>() >= total, "too few are named: {fork:?}");
         if let Some(halves) = &mut self.halves {
-            halves.aware.insert(node);
+            halves.aware.insert(node, Aware { since_ms: self.now_ms, died_at_once: false });
         }
     }
 
     /// Who knows of a fork signs nothing more.
     pub(super) fn check_silence(&self, node: usize, staged: &Staged<OwnMessage>) {
-        let is_aware = self.halves.as_ref().is_some_and(|halves| halves.aware.contains(&node));
+        let is_aware = self.halves.as_ref().is_some_and(|halves| halves.aware.contains_key(&node));
         assert!(
             !is_aware || staged.release.is_empty(),
             "node {node} signs after a fork: {:?}",
             staged.release
         );
+    }
+
+    /// A machine that dies before its journal has the fork starts without it, and finds it again.
+    pub(super) fn forget_unwritten_fork(&mut self, node: usize) {
+        let running = self.nodes[node].running.as_ref();
+        let is_known = running.is_some_and(|running| running.consensus.fork().is_some());
+        let Some(halves) = self.halves.as_mut().filter(|_| !is_known) else { return };
+        if let Some(Aware { died_at_once, .. }) = halves.aware.remove(&node) {
+            assert!(died_at_once, "node {node} has forgotten a fork");
+        }
+    }
+
+    pub(super) fn note_death(&mut self, node: usize) {
+        let now_ms = self.now_ms;
+        if let Some(aware) = self.halves.as_mut().and_then(|halves| halves.aware.get_mut(&node)) {
+            aware.died_at_once |= now_ms <= aware.since_ms + UNWRITTEN_MS;
+        }
     }
 
     pub(super) fn note_accused(&mut self, node: usize, id: MasternodeId) {
@@ -187,7 +214,7 @@ impl World {
 
     fn is_aware_everywhere(&self) -> bool {
         let aware = self.halves.as_ref().map(|halves| &halves.aware);
-        aware.is_some_and(|aware| self.honest().all(|node| aware.contains(&node)))
+        aware.is_some_and(|aware| self.honest().all(|node| aware.contains_key(&node)))
     }
 
     /// Whether each honest node has evidence against a third of the weight.
@@ -255,7 +282,7 @@ impl World {
     /// A restart changes nothing.
     fn restart_the_aware(&mut self) {
         let aware = self.halves.as_ref().map(|halves| halves.aware.clone()).unwrap_or_default();
-        for node in aware {
+        for node in aware.into_keys() {
             if self.nodes[node].running.is_some() && self.random.chance(500) {
                 self.stop(node);
                 self.after(0, Item::Restart { node });
@@ -266,7 +293,8 @@ impl World {
     /// The operator of an honest node decides for its chain: it signs again, beside peers of the other one.
     fn acknowledge(&mut self) {
         let aware = self.halves.as_ref().map(|halves| halves.aware.clone()).unwrap_or_default();
-        let Some(node) = self.honest().find(|node| aware.contains(node) && !self.nodes[*node].ids.is_empty())
+        let Some(node) =
+            self.honest().find(|node| aware.contains_key(node) && !self.nodes[*node].ids.is_empty())
         else {
             return;
         };
@@ -287,7 +315,7 @@ impl World {
     /// Whoever stopped signing answers questions.
     fn check_reads(&mut self) {
         let aware = self.halves.as_ref().map(|halves| halves.aware.clone()).unwrap_or_default();
-        for node in aware {
+        for node in aware.into_keys() {
             let running = self.nodes[node].running.as_ref().expect("it is up");
             assert_eq!(running.consensus.signing(), Signing::Forked, "node {node}");
             assert!(running.consensus.fork().is_some());

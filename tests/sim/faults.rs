@@ -11,6 +11,7 @@ const CLOCK_FAR_FACTOR: i64 = 100_000;
 
 impl World {
     pub(super) fn stop(&mut self, node: usize) {
+        self.note_death(node);
         self.log(|| format!("node {node} crashes"));
         self.seen.crashes += 1;
         if let Some(epoch) = self.closing_epoch(node) {

@@ -296,6 +296,7 @@ impl World {
         for message in own {
             self.note_signed(node, &message);
         }
+        self.forget_unwritten_fork(node);
         let life = self.nodes[node].life;
         self.execute(node, outputs);
         self.after(1, Item::Tick { node, life });
