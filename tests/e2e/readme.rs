@@ -357,7 +357,9 @@ impl Terminal {
             (table.get_mut("network"), lines.contains_key("network"))
         {
             // Lines about peers are those of one node each, and not of all of them together.
-            ["mode", "external_address", "bootstrap_peers", "dns_seeds"].map(|key| network.remove(key));
+            for key in ["mode", "external_address", "bootstrap_peers", "dns_seeds"] {
+                network.remove(key);
+            }
         }
         merge(&mut table, lines);
         std::fs::write(&config, table.to_string()).unwrap();
