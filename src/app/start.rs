@@ -35,7 +35,7 @@ use crate::consensus::observers::start_observers;
 use crate::consensus::replay::ReplayError;
 use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
 use crate::consensus::serve::{AnswerServer, Assembler};
-use crate::consensus::sync::ahead::AheadSender;
+use crate::consensus::sync::ahead_thread::AheadSender;
 use crate::consensus::timeout_monitor::TimeoutMonitor;
 use crate::consensus::verify::Voters;
 use crate::consensus::view::{ConsensusView, RecentFirst};

@@ -26,7 +26,8 @@ use super::events::{
 use super::inbox::{ConsensusHandle, ConsensusInbox};
 use super::observers::ObserverSender;
 use super::serve::AnswerServer;
-use super::sync::ahead::{AheadSender, BlocksToCheck};
+use super::sync::ahead::BlocksToCheck;
+use super::sync::ahead_thread::AheadSender;
 use super::timeout_monitor::TimeoutMonitor;
 use super::verify::Voters;
 use super::view::ConsensusView;

@@ -2,7 +2,8 @@
 //!
 //! # Place
 //! [`BlockSync`](super::BlockSync) orders it for each answer that it asked for. The node does it on a thread of its own
-//! with all cores; the simulator leaves it out. Consensus then checks each block as ever, but asks no signature twice.
+//! ([`ahead_thread`](super::ahead_thread)) with all cores; the simulator leaves it out. Consensus then checks each block as
+//! ever, but asks no signature twice.
 //!
 //! # Invariants
 //! - INV-AHEAD-1: what a check says never depends on this: a signature that was not held here is checked there.
@@ -10,24 +11,14 @@
 //! Memory: [`HELD_SIGNATURES_BYTES_MAX`](super::HELD_SIGNATURES_BYTES_MAX), since they go with their blocks.
 
 use std::collections::HashSet;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use ahash::RandomState;
 
-use super::super::events::Event;
-use super::super::inbox::ConsensusHandle;
 use super::super::verify::Voters;
-use crate::runtime::TaskRegistry;
-use crate::runtime::priority::{self, Priority};
-use crate::runtime::stages::{Stage, enter};
-use crate::runtime::tasks::ThreadError;
 use crate::types::{CommittedBlock, Epoch, Released, SignatureCheck, SignatureVerifier};
 
 /// Signatures of one answer that are checked ahead, at most. An honest answer has 2 MiB, which holds fewer.
 pub const HELD_MAX: usize = 32_768;
-/// Answers that wait to be checked, at most: as many as may be outstanding. What is beyond is checked by consensus.
-const WAITING_MAX: usize = super::RANGES_MAX * 2;
 
 /// Signatures that hold.
 #[derive(Debug, Default)]
@@ -93,45 +84,5 @@ impl SignatureVerifier for Remaining<'_> {
             return Ok(());
         }
         self.verifier.verify_all(&left).map_err(|bad| places.get(bad).copied().unwrap_or(bad))
-    }
-}
-
-/// To the thread that checks.
-#[derive(Clone, Debug)]
-pub struct AheadSender(SyncSender<BlocksToCheck>);
-
-impl AheadSender {
-    /// Starts the thread; it ends with the senders.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
-    pub fn start(
-        handle: Arc<ConsensusHandle>,
-        verifier: Arc<dyn SignatureVerifier + Send + Sync>,
-        registry: &TaskRegistry,
-    ) -> Result<Self, ThreadError> {
-        let (sender, waiting) = sync_channel(WAITING_MAX);
-        registry.spawn_thread("blocks ahead", move || check_all(&waiting, &handle, &*verifier))?;
-        Ok(Self(sender))
-    }
-
-    /// Hands over an answer. If too many wait it comes back as it is, for consensus to check.
-    #[must_use]
-    pub fn send(&self, order: BlocksToCheck) -> Option<Event> {
-        match self.0.try_send(order) {
-            Ok(()) => None,
-            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => {
-                Some(Event::BlocksChecked { answer: order.answer, held: Arc::default() })
-            }
-        }
-    }
-}
-
-fn check_all(waiting: &Receiver<BlocksToCheck>, handle: &ConsensusHandle, verifier: &dyn SignatureVerifier) {
-    priority::take(Priority::Background);
-    while let Ok(order) = waiting.recv() {
-        let _stage = enter(Stage::Signatures);
-        let held = Arc::new(order.check(verifier));
-        handle.hand_in(Event::BlocksChecked { answer: order.answer, held });
     }
 }

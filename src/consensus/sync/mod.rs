@@ -19,6 +19,7 @@
 //! Among chains that are offered only valid commits count, never length or arrival.
 
 pub mod ahead;
+pub mod ahead_thread;
 pub(super) mod forks;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -15,7 +15,7 @@ use crate::consensus::events::{
 use crate::consensus::inbox::{ConsensusHandle, ConsensusInbox};
 use crate::consensus::observers::{Observer, start_observers};
 use crate::consensus::serve::AnswerServer;
-use crate::consensus::sync::ahead::AheadSender;
+use crate::consensus::sync::ahead_thread::AheadSender;
 use crate::consensus::timeout_monitor::TimeoutMonitor;
 use crate::consensus::verify::Voters;
 use crate::consensus::view::ConsensusView;
