@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 
 use super::super::rpc_client::{RpcClient, RpcCommandError};
-use super::payment::memo_words;
 use crate::rpc::types::AddressHistory;
 use crate::types::codec::decode;
 use crate::types::{Address, Amount, ChainId, Lock, PublicKey, SecretKey, Transaction, TxId};
@@ -104,6 +103,14 @@ pub(super) async fn key_of(
         }
     }
     Ok(None)
+}
+
+/// A memo for people: as a text with everything unprintable escaped, or as hexadecimal digits.
+pub(super) fn memo_words(memo: &[u8]) -> String {
+    match std::str::from_utf8(memo) {
+        Ok(text) => format!("{text:?}"),
+        Err(_) => format!("{} (hexadecimal)", hex::encode(memo)),
+    }
 }
 
 #[cfg(test)]

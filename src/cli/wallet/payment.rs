@@ -2,7 +2,7 @@
 
 use super::super::rpc_client::RpcClient;
 use super::super::{CliError, output};
-use super::memo::key_of;
+use super::memo::{key_of, memo_words};
 use crate::types::limits::{MAX_FEE_DEFAULT, MEMO_BYTES_MAX};
 use crate::types::{Address, Amount, ChainId, ChainParameters, Lock, PublicKey};
 use crate::wallet::sealed_memo::{SEALED_TEXT_BYTES_MAX, SealError, seal};
@@ -204,14 +204,6 @@ impl PaymentArgs {
     /// The bound on the fee, for the node that is to take the payment.
     pub(in crate::cli) const fn max_fee(&self) -> Amount {
         self.max_fee
-    }
-}
-
-/// A memo for people: as a text with everything unprintable escaped, or as hexadecimal digits.
-pub(in crate::cli) fn memo_words(memo: &[u8]) -> String {
-    match std::str::from_utf8(memo) {
-        Ok(text) => format!("{text:?}"),
-        Err(_) => format!("{} (hexadecimal)", hex::encode(memo)),
     }
 }
 
