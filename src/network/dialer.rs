@@ -1,7 +1,7 @@
 //! Opens connections: to whom the configuration and the chain name, to a few by chance, and short ones that feel addresses.
 //!
 //! # Place
-//! [`peer_manager`](super::peer_manager) starts the tasks; whom to dial says the address book; a connection that was made runs
+//! `tasks.rs` starts these tasks; whom to dial says the address book; a connection that was made runs
 //! in `peer_manager.rs`.
 //!
 //! # Rules

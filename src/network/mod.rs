@@ -55,6 +55,7 @@ pub(crate) mod reputation;
 pub(crate) mod send_queue;
 pub(crate) mod session;
 pub(crate) mod shared;
+mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -304,7 +305,7 @@ impl Network {
             isolated: AtomicBool::new(false),
         });
         tracing::info!(%address, identity = identity.short(), "Listening for peers");
-        peer_manager::start(&shared, listener);
+        tasks::start(&shared, listener);
         Ok((NetworkHandle { shared }, NetworkEvents { urgent: urgent_events, bulk: bulk_events }))
     }
 }

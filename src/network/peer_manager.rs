@@ -1,8 +1,8 @@
 //! Accepts, keeps connections running, and exchanges addresses.
 //!
 //! # Place
-//! Starts the tasks of the network for [`Network::start`](super::Network::start); whom to dial is in `dialer.rs`, what outlives a
-//! restart in `keeping.rs`. Each connection has a task of its own.
+//! `tasks.rs` starts what runs for ever; whom to dial is in `dialer.rs`, what outlives a restart in `keeping.rs`. Each connection
+//! has a task of its own.
 //!
 //! # Invariants
 //! - INV-HIDE-1: a node that hides lets in only who comes from a host of its configuration, and tells nobody where it is.
@@ -22,9 +22,7 @@ use tokio::time::sleep;
 use super::address::told_by;
 use super::connection::{Connection, DisconnectReason};
 use super::connection_manager::Newcomer;
-use super::dialer::{dial, feel, seed};
 use super::handshake::{Established, HandshakeError, Hello, RefusalReason, Role, handshake};
-use super::keeping::{keep_addresses, keep_bans};
 use super::message_kind::MessageKind;
 use super::metrics::add;
 use super::neighbours::ANNOUNCE_PAUSE;
@@ -39,28 +37,7 @@ use crate::types::limits::NEIGHBOURS_MAX;
 /// How long to wait when the operating system gives no more sockets.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Starts the tasks.
-pub(crate) fn start(shared: &Arc<Shared>, listener: TcpListener) {
-    let of_shared = |shared: &Arc<Shared>| (Arc::clone(shared), shared.token.clone());
-    let (task, token) = of_shared(shared);
-    shared.spawn(async move { token.run_until_cancelled(accept(&task, listener)).await });
-    let (task, token) = of_shared(shared);
-    shared.spawn(async move { token.run_until_cancelled(dial(&task)).await });
-    let (task, token) = of_shared(shared);
-    shared.spawn(async move { token.run_until_cancelled(feel(&task)).await });
-    let (task, token) = of_shared(shared);
-    shared.spawn(async move { token.run_until_cancelled(seed(&task)).await });
-    let (task, token) = of_shared(shared);
-    shared.spawn(async move { token.run_until_cancelled(exchange(&task)).await });
-    let (task, token) = of_shared(shared);
-    shared.spawn(async move { token.run_until_cancelled(announce(&task)).await });
-    let (task, _) = of_shared(shared);
-    shared.spawn(async move { keep_bans(&task).await });
-    let (task, _) = of_shared(shared);
-    shared.spawn(async move { keep_addresses(&task).await });
-}
-
-async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
+pub(super) async fn accept(shared: &Arc<Shared>, listener: TcpListener) {
     loop {
         let (stream, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -247,7 +224,7 @@ fn learn_listening_address(shared: &Shared, remote: &Hello, address: SocketAddr)
     }
 }
 
-async fn exchange(shared: &Shared) {
+pub(super) async fn exchange(shared: &Shared) {
     let mut first = true;
     loop {
         if first {
@@ -262,7 +239,7 @@ async fn exchange(shared: &Shared) {
 }
 
 /// Tells peers whom of the set this node is connected to, whenever that has changed and to everybody who is new.
-async fn announce(shared: &Shared) {
+pub(super) async fn announce(shared: &Shared) {
     let (mut edition, mut last) = (0, Vec::new());
     loop {
         shared.links_changed.notified().await;
