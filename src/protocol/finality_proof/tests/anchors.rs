@@ -206,19 +206,8 @@ fn no_byte_of_an_anchored_proof_can_be_changed_left_out_or_added() {
     let (header, trusted) = (chain.header(3, false), above(&chain, 6));
     let earlier = chain.voted(2, Vec::new()).anchored(past(&chain, &trusted, 2));
     for (header, proof) in [(&header, chain.from(&header, 5)), (&trusted.0, earlier)] {
-        let bytes = proof.to_bytes();
-        let accepted = |bytes: &[u8]| {
+        every_byte_counts(&proof.to_bytes(), |bytes| {
             FinalityProof::from_bytes(bytes).is_ok_and(|proof| chain.check(header, &proof).is_ok())
-        };
-        assert!(accepted(&bytes));
-        for place in 0..bytes.len() {
-            for change in [0x01, 0x80, 0xff] {
-                let mut changed = bytes.clone();
-                changed[place] ^= change;
-                assert!(!accepted(&changed), "byte {place} of {} ^ {change:#x}", bytes.len());
-            }
-            assert!(!accepted(&bytes[..place]), "cut to {place}");
-        }
-        assert!(!accepted(&[bytes.as_slice(), &[0]].concat()));
+        });
     }
 }

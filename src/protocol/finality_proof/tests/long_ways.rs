@@ -77,20 +77,9 @@ fn no_byte_of_a_proof_that_passes_over_epochs_can_be_changed_left_out_or_added()
     let chain = chain(4, (1, 2));
     let links = chain.path(&[], 7).unwrap().links;
     assert!(links.iter().any(|link| link.set.is_some()), "epochs with other sets are passed over");
-    let bytes = chain.voted(7, links).to_bytes();
-    let accepted = |bytes: &[u8]| {
+    every_byte_counts(&chain.voted(7, links).to_bytes(), |bytes| {
         FinalityProof::from_bytes(bytes).is_ok_and(|proof| verify(&chain.document, &proof).is_ok())
-    };
-    assert!(accepted(&bytes));
-    for place in 0..bytes.len() {
-        for change in [0x01, 0x80, 0xff] {
-            let mut changed = bytes.clone();
-            changed[place] ^= change;
-            assert!(!accepted(&changed), "byte {place} of {} ^ {change:#x}", bytes.len());
-        }
-        assert!(!accepted(&bytes[..place]), "cut to {place}");
-    }
-    assert!(!accepted(&[bytes.as_slice(), &[0]].concat()));
+    });
 }
 
 proptest! {
