@@ -18,9 +18,9 @@ pub enum Refusal {
     /// Whoever sent it does not want to pay as much.
     #[error("the fee is {fee} TIME, and at most {max} TIME are wanted to be paid")]
     FeeTooHigh {
-        /// What it would pay.
+        /// Inputs less outputs.
         fee: Amount,
-        /// What it may pay.
+        /// The bound that the sender set, or that holds if he set none.
         max: Amount,
     },
     /// A block has it.

@@ -11,14 +11,14 @@
 //! | part | at most |
 //! |---|---|
 //! | network | 1,819 |
-//! | consensus | 2,517 |
+//! | consensus | 2,549 |
 //! | outputs | 1,661 |
 //! | storage | 2,053 |
 //! | rpc | 816 |
 //! | pool | 320 |
 //! | admission | 148 |
 //! | latency | 18 |
-//! | all | 9,349 |
+//! | all | 9,381 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.

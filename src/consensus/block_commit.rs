@@ -110,7 +110,8 @@ fn run_block_log<D: Disk>(
             }
             held.clear();
         }
-        if matches!(order, Err(RecvTimeoutError::Disconnected)) && held.is_empty() {
+        // Nobody will make room any more for what is held still.
+        if matches!(order, Err(RecvTimeoutError::Disconnected)) {
             return Ok(());
         }
     }

@@ -208,7 +208,6 @@ impl Consensus {
             self.tell_status();
         }
         self.continue_sync();
-        self.poll_sync();
     }
 
     /// The closing block of the last epoch is durable: the journal may forget that epoch, but not what stops this node

@@ -12,6 +12,7 @@
 //! | bodies and votes that are not certified | [`UNCERTIFIED_BYTES_MAX`] |
 //! | early messages, blocks in sync | [`EARLY_TOTAL_BYTES_MAX`], [`SYNC_BYTES_MAX`] |
 //! | signatures of these blocks that were checked ahead | [`HELD_SIGNATURES_BYTES_MAX`] |
+//! | answers that wait for that check | [`AHEAD_BYTES_MAX`] |
 //! | blocks on their way to the log | [`COMMITTING_BYTES_MAX`] encoded, or one block |
 //! | notifications that wait | [`OBSERVED_BYTES_MAX`] |
 //! | trees of batches, parts of answers | [`TREES_BYTES_MAX`], [`PEER_PARTS_BYTES_MAX`] a peer |
@@ -24,6 +25,7 @@ use super::known::KNOWN_BATCHES_BYTES_MAX;
 use super::observers::OBSERVED_BYTES_MAX;
 use super::peers::early::EARLY_TOTAL_BYTES_MAX;
 use super::serve::{PEER_PARTS_BYTES_MAX, TREES_BYTES_MAX};
+use super::sync::ahead_thread::AHEAD_BYTES_MAX;
 use super::sync::{HELD_SIGNATURES_BYTES_MAX, SYNC_BYTES_MAX};
 use crate::network::PROPOSAL_BYTES_MAX;
 use crate::protocol::bft::{PROPOSALS_PER_ROUND_MAX, ROUNDS_BEHIND_MAX};
@@ -62,6 +64,7 @@ pub fn share_bytes_max(parameters: &ChainParameters, peers: usize) -> usize {
         PEER_PARTS_BYTES_MAX.saturating_mul(peers),
         certified.saturating_add(blocks).saturating_add(COMMITTING_BYTES_MAX).saturating_mul(DECODED_FACTOR),
         HELD_SIGNATURES_BYTES_MAX,
+        AHEAD_BYTES_MAX,
     ]
     .into_iter()
     .fold(0, usize::saturating_add)

@@ -23,9 +23,9 @@ pub(super) enum BlockLine {
 /// What a node did since the last line while it caught up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CaughtUp {
-    /// Blocks.
+    /// How many blocks it applied.
     pub(super) blocks: u64,
-    /// Of these a second.
+    /// How many of them in a second, on average.
     pub(super) per_second: u64,
     /// How long the rest takes at this pace, while the chain goes on; `None` if it does not come closer.
     pub(super) left: Option<Duration>,

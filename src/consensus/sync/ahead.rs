@@ -31,8 +31,18 @@ pub struct BlocksToCheck {
     pub answer: u64,
     /// The blocks.
     pub blocks: Vec<Released<CommittedBlock>>,
+    /// Their encoded bytes.
+    pub bytes: usize,
     /// Who votes in the epoch of the next block.
     pub voters: Voters,
+}
+
+#[cfg(test)]
+impl HeldSignatures {
+    /// Whether there are any.
+    pub(in crate::consensus) fn has_any(&self) -> bool {
+        !self.0.is_empty()
+    }
 }
 
 impl BlocksToCheck {
@@ -44,7 +54,8 @@ impl BlocksToCheck {
         let mut before: Option<Epoch> = None;
         for committed in &self.blocks {
             let block = &committed.block;
-            if !block.blueprint().is_bound_by_header() || checks.len() > HELD_MAX {
+            let blueprint = block.blueprint();
+            if !blueprint.is_bound_by_header() || checks.len() > HELD_MAX {
                 break;
             }
             let Voters { chain_id, epoch, set } = &self.voters;
@@ -55,8 +66,8 @@ impl BlocksToCheck {
             if before == Some(*epoch) {
                 checks.extend(block.last_commit.signature_checks(chain_id, *epoch, set).unwrap_or_default());
             }
-            for transaction in &block.transactions {
-                checks.extend(transaction.signature_checks(chain_id, &transaction.txid()));
+            for (transaction, txid) in block.transactions.iter().zip(&blueprint.txids) {
+                checks.extend(transaction.signature_checks(chain_id, txid));
             }
             before = Some(block.header.epoch);
         }

@@ -4,7 +4,8 @@
 //! Consensus hands over answers and never waits: what finds no room comes back unchecked.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::super::events::Event;
 use super::super::inbox::ConsensusHandle;
@@ -17,10 +18,15 @@ use crate::types::SignatureVerifier;
 
 /// Answers that wait to be checked, at most: as many as may be outstanding. What is beyond is checked by consensus.
 const WAITING_MAX: usize = super::RANGES_MAX * 2;
+/// Encoded bytes of these answers, at most. They may outlive what sync holds of them, if their sender was found wanting.
+pub const AHEAD_BYTES_MAX: usize = super::SYNC_BYTES_MAX;
 
 /// To the thread that checks.
 #[derive(Clone, Debug)]
-pub struct AheadSender(SyncSender<BlocksToCheck>);
+pub struct AheadSender {
+    orders: SyncSender<BlocksToCheck>,
+    waiting_bytes: Arc<AtomicUsize>,
+}
 
 impl AheadSender {
     /// Starts the thread; it ends with the senders.
@@ -32,28 +38,39 @@ impl AheadSender {
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
         registry: &TaskRegistry,
     ) -> Result<Self, ThreadError> {
-        let (sender, waiting) = sync_channel(WAITING_MAX);
-        registry.spawn_thread("blocks ahead", move || check_all(&waiting, &handle, &*verifier))?;
-        Ok(Self(sender))
+        let (orders, waiting) = sync_channel(WAITING_MAX);
+        let waiting_bytes = Arc::new(AtomicUsize::new(0));
+        let bytes = Arc::clone(&waiting_bytes);
+        registry.spawn_thread("blocks ahead", move || check_all(&waiting, &bytes, &handle, &*verifier))?;
+        Ok(Self { orders, waiting_bytes })
     }
 
-    /// Hands over an answer. If too many wait it comes back as it is, for consensus to check.
+    /// Hands over an answer. If too much waits it comes back as it is, for consensus to check.
     #[must_use]
     pub fn send(&self, order: BlocksToCheck) -> Option<Event> {
-        match self.0.try_send(order) {
-            Ok(()) => None,
-            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => {
-                Some(Event::BlocksChecked { answer: order.answer, held: Arc::default() })
-            }
+        let (answer, bytes) = (order.answer, order.bytes);
+        let before = self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) <= AHEAD_BYTES_MAX && self.orders.try_send(order).is_ok() {
+            return None;
         }
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        Some(Event::BlocksChecked { answer, held: Arc::default() })
     }
 }
 
-fn check_all(waiting: &Receiver<BlocksToCheck>, handle: &ConsensusHandle, verifier: &dyn SignatureVerifier) {
+fn check_all(
+    waiting: &Receiver<BlocksToCheck>,
+    waiting_bytes: &AtomicUsize,
+    handle: &ConsensusHandle,
+    verifier: &dyn SignatureVerifier,
+) {
     priority::take(Priority::Background);
     while let Ok(order) = waiting.recv() {
         let _stage = enter(Stage::Signatures);
         let held = Arc::new(order.check(verifier));
-        handle.hand_in(Event::BlocksChecked { answer: order.answer, held });
+        let (answer, bytes) = (order.answer, order.bytes);
+        drop(order);
+        waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        handle.hand_in(Event::BlocksChecked { answer, held });
     }
 }

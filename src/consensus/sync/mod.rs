@@ -312,7 +312,7 @@ impl BlockSync {
         let Some(place) = asked else { return false };
         let range = self.ranges.swap_remove(place);
         self.answers = self.answers.wrapping_add(1);
-        let (answer, mut taken) = (self.answers, Vec::new());
+        let (answer, mut taken, mut taken_bytes) = (self.answers, Vec::new(), 0_usize);
         for (height, block) in (first..first.saturating_add(range.count)).zip(blocks) {
             if block.block.header.height != height {
                 out.misbehaved(from, "blocks out of order");
@@ -329,11 +329,13 @@ impl BlockSync {
                 let received = Received { from, block: block.clone(), bytes, answer, held: None };
                 self.received.insert(height, received);
                 taken.push(block.clone());
+                taken_bytes = taken_bytes.saturating_add(bytes);
             }
         }
         if !taken.is_empty() {
-            let voters = at.chain.voters();
-            out.push(Output::CheckBlocks(BlocksToCheck { answer, blocks: taken, voters }));
+            let order =
+                BlocksToCheck { answer, blocks: taken, bytes: taken_bytes, voters: at.chain.voters() };
+            out.push(Output::CheckBlocks(order));
         }
         true
     }

@@ -1,11 +1,18 @@
 //! A node that catches up: blocks on top of blocks that are not on the disk yet, and signatures that are checked ahead.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::super::blocks::COMMITTING_BLOCKS_MAX;
+use super::super::inbox::ConsensusHandle;
 use super::super::sync::ahead::{BlocksToCheck, HeldSignatures, Remaining};
+use super::super::sync::ahead_thread::{AHEAD_BYTES_MAX, AheadSender};
 use super::super::verify::Voters;
 use super::*;
+use crate::network::tests::support::eventually;
+use crate::runtime::TaskRegistry;
 use crate::types::message::NodeStatus;
 use crate::types::{SignatureCheck, SignatureVerifier};
 
@@ -148,7 +155,7 @@ impl SignatureVerifier for Counting {
 fn to_check(chain: &Chain, blocks: &[CommittedBlock]) -> BlocksToCheck {
     let (chain_id, epoch, set) = (*chain.state.chain_id(), 0, Arc::clone(chain.state.validators()));
     let blocks = blocks.iter().cloned().map(Released::heard).collect();
-    BlocksToCheck { answer: 1, blocks, voters: Voters { chain_id, epoch, set } }
+    BlocksToCheck { answer: 1, blocks, bytes: 0, voters: Voters { chain_id, epoch, set } }
 }
 
 /// INV-AHEAD-1.
@@ -199,4 +206,41 @@ fn what_its_header_does_not_bind_costs_no_signature() {
     let verifier = Counting::default();
     let _held = to_check(&chain, &[block]).check(&verifier);
     assert_eq!(verifier.0.into_inner(), 0);
+}
+
+/// Holds back its verdict until it may give it.
+struct Waiting(parking_lot::Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl SignatureVerifier for Waiting {
+    fn verify_all(&self, _: &[SignatureCheck]) -> Result<(), usize> {
+        self.0.lock().recv().unwrap();
+        Ok(())
+    }
+}
+
+/// What is beyond the bound goes back to consensus at once, unchecked, and nothing is lost.
+#[tokio::test]
+async fn answers_wait_to_be_checked_up_to_their_bytes_and_no_further() {
+    let mut chain = Chain::new();
+    let block = chain.grow(START_MS + 1).committed;
+    let order =
+        |answer, bytes| BlocksToCheck { answer, bytes, ..to_check(&chain, std::slice::from_ref(&block)) };
+    let (voters, registry) = (order(0, 0).voters, TaskRegistry::new(CancellationToken::new()));
+    let (handle, _inbox) = ConsensusHandle::new(voters);
+    let (release, held_back) = std::sync::mpsc::sync_channel(2);
+    let verifier = Arc::new(Waiting(parking_lot::Mutex::new(held_back)));
+    let sender = AheadSender::start(Arc::clone(&handle), verifier, &registry).unwrap();
+    assert!(sender.send(order(1, AHEAD_BYTES_MAX)).is_none());
+    let Some(Event::BlocksChecked { answer: 2, held }) = sender.send(order(2, 1)) else {
+        panic!("there is no room")
+    };
+    assert!(!held.has_any());
+    release.send(()).unwrap();
+    eventually(|| handle.has_own()).await;
+    let events = handle.take_own();
+    assert!(matches!(&events[0], Event::BlocksChecked { answer: 1, held } if held.has_any()), "{events:?}");
+    assert!(sender.send(order(3, AHEAD_BYTES_MAX)).is_none(), "there is room again");
+    release.send(()).unwrap();
+    drop(sender);
+    registry.shutdown(Duration::from_secs(5)).await.unwrap();
 }
