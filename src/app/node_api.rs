@@ -111,6 +111,8 @@ impl NodeApi for AppContext {
             best_block_hash: state.tip_hash(),
             time: state.tip_time(),
             epoch: state.next_epoch(),
+            pruned: self.blocks.horizon() > 1,
+            pruneheight: self.blocks.horizon(),
             initial_block_download: self.bft.is_syncing(),
             state_digest: state.digest(),
             supply: state.supply(),

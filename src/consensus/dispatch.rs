@@ -382,6 +382,7 @@ impl Consensus {
         let round = machine.round();
         NodeStatus {
             height: self.chain.height(),
+            horizon: self.forks.horizon(),
             tip: self.chain.state().tip_hash(),
             epoch: self.finality.machine().epoch(),
             round,

@@ -81,6 +81,20 @@ pub enum NodeApiError {
         /// The block.
         block: Checkpoint,
     },
+    /// The block was pruned, or the node began with a snapshot of a later one.
+    #[error("block {height} is not here: this node begins with block {horizon}")]
+    BeforeHorizon {
+        /// The block that was asked for.
+        height: Height,
+        /// The first one that is here.
+        horizon: Height,
+    },
+    /// A node that began with a snapshot does not know that part of the past.
+    #[error("{detail}")]
+    NoHistory {
+        /// What is not known.
+        detail: String,
+    },
     /// The answer would be larger than anybody reads.
     #[error("{detail}")]
     TooLarge {

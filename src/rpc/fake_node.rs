@@ -253,6 +253,8 @@ impl NodeApi for FakeNode {
             best_block_hash: block().block.header.hash(),
             time: 5,
             epoch: 0,
+            pruned: false,
+            pruneheight: 1,
             initial_block_download: false,
             state_digest: StateDigest::ZERO,
             supply: Amount(1),

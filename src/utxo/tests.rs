@@ -132,6 +132,7 @@ fn index_change(
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,
+        fuller: None,
         evidence: Vec::new(),
     }
 }

@@ -45,4 +45,5 @@ mod raw_peer;
 mod readme;
 mod signals;
 mod slow_callers;
+mod snapshot;
 mod stop;

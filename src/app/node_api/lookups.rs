@@ -50,7 +50,15 @@ impl AppContext {
         }
         let blocks = self.blocks.clone();
         let read = blocking(move || Ok(blocks.read_committed(height)?.map(Released::into_arc)));
-        read.boxed()
+        let (log, tip) = (self.blocks.clone(), self.bft.state().height());
+        async move {
+            let found = read.await?;
+            let horizon = log.horizon();
+            // Asked after the read: it only ever rises.
+            let is_before = found.is_none() && (1..horizon).contains(&height) && height <= tip;
+            if is_before { Err(NodeApiError::BeforeHorizon { height, horizon }) } else { Ok(found) }
+        }
+        .boxed()
     }
 
     pub(super) async fn height_of(&self, hash: BlockHash) -> Result<Option<Height>, NodeApiError> {

@@ -118,6 +118,8 @@ fn snapshot() -> Snapshot {
             best_block_hash: BlockHash([0xab; 32]),
             time: NOW_MS - 1_500,
             epoch: 7,
+            pruned: false,
+            pruneheight: 1,
             initial_block_download: false,
             state_digest: StateDigest([3; 32]),
             supply: Amount(1),
