@@ -13,7 +13,7 @@ pub mod networks;
 mod node_api;
 mod observer;
 mod open;
-mod snapshots;
+pub mod snapshots;
 pub mod start;
 mod start_error;
 mod telemetry;
@@ -23,5 +23,6 @@ pub mod votes;
 pub mod watchdog;
 
 pub use context::AppContext;
+pub use snapshots::fetch::FetchError;
 pub use start::{create_journal, start};
 pub use start_error::StartError;

@@ -14,10 +14,11 @@
 //! One snapshot is made at a time, at most one waits, and `[storage] snapshots` of them are kept. To make one reads the
 //! index once, at a low priority, with a pause after each chunk.
 
-pub(super) mod fetch;
+pub mod fetch;
 mod fetch_plan;
-mod install;
+pub(super) mod install;
 pub(super) mod source;
+pub(super) mod verify;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};

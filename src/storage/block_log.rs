@@ -165,6 +165,14 @@ pub(super) fn split_payload(payload: &[u8]) -> Option<(Height, &[u8], &[u8])> {
     Some((u64::from_le_bytes(*height), committed, spent))
 }
 
+/// Whether the log in a directory has all blocks from the first one on, as far as its horizon says.
+///
+/// # Errors
+/// [`StorageError::Io`].
+pub fn begins_at_block_1<D: Disk>(disk: &D, dir: &Path) -> Result<bool, StorageError> {
+    Ok(!disk.exists(&Horizon::path(dir))?)
+}
+
 fn identity(chain_id: ChainId) -> Identity {
     Identity { kind: SegmentKind::Blocks, chain_id, operator: None, origin: JournalOrigin::default() }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use timed::rpc::types::BlockchainInfo;
 
-use crate::net::{Chain, Net, Node, wait_for};
+use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
 
 /// Epochs that have ended before anybody joins: snapshots of several are there, and older ones gone.
 const EPOCHS: u64 = 4;
@@ -103,6 +103,54 @@ fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
     let begins = info(&sixth).pruneheight;
     assert!(begins > 1);
     assert_eq!(sixth.hash_at(begins), net.nodes[0].hash_at(begins));
-    // A checkpoint that is not of the chain is never made to fit.
-    drop(fifth);
+    drop(sixth);
+
+    // Or with a file. It is held to the same rules, and taken by a node without blocks alone.
+    let (exported, home) = (net.home().join("exported"), net.home().join("seventh"));
+    let db = |words: &[&std::ffi::OsStr], name: &str| {
+        let mut command = timed();
+        command.args(["db", "snapshot"]).args(words);
+        run_to_end(&mut command, &net.home().join(name))
+    };
+    let config_of = |name: &str| net.home().join(name).join("config.toml");
+    let fifth_config = config_of("fifth");
+    let export = [
+        "export".as_ref(),
+        "--config".as_ref(),
+        fifth_config.as_os_str(),
+        "--out".as_ref(),
+        exported.as_os_str(),
+    ];
+    let (code, output) = db(&export, "export.txt");
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("Snapshot written"), "{output}");
+    let mut seventh = joining(&net, "seventh", 24_320, &[24_202]);
+    let seventh_config = config_of("seventh");
+    let import = ["import".as_ref(), "--config".as_ref(), seventh_config.as_os_str(), exported.as_os_str()];
+    let (code, output) = db(&import, "import.txt");
+    assert_eq!(code, 0, "{output}");
+    let (code, output) = db(&import, "again.txt");
+    assert_eq!(code, 3, "it has begun: {output}");
+    let mut check = timed();
+    check.args(["db", "check", "--deep", "--config"]).arg(&seventh_config);
+    let (code, output) = run_to_end(&mut check, &net.home().join("check.txt"));
+    assert_eq!(code, 0, "{output}");
+    seventh.start();
+    assert!(!fetched(&seventh), "{}", seventh.log());
+    seventh.wait_height(net.nodes[0].height());
+    drop(seventh);
+    let mut check = timed();
+    check.args(["db", "check", "--deep", "--config"]).arg(&seventh_config);
+    let (code, output) = run_to_end(&mut check, &net.home().join("check-later.txt"));
+    assert_eq!(code, 0, "{output}");
+    // What is changed in it is found out.
+    std::fs::remove_dir_all(home.join("data")).unwrap();
+    let chunk = exported.read_dir().unwrap().next().unwrap().unwrap().path().join("chunk-000000");
+    let mut bytes = std::fs::read(&chunk).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&chunk, bytes).unwrap();
+    let (code, output) = db(&import, "changed.txt");
+    assert_eq!(code, 4, "{output}");
+    assert!(output.contains("chunk-000000"), "{output}");
 }

@@ -30,19 +30,19 @@ use tokio_util::task::TaskTracker;
 
 use super::fetch_plan::{Candidate, ChunkPlan, candidates};
 use super::install::{has_no_blocks, install};
+use super::verify::{SnapshotCheck, chunk_holds};
 use crate::network::{
     Misbehaviour, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerId,
 };
-use crate::protocol::commit::check_commit;
-use crate::protocol::finality_proof::{ChainProof, ProvedChain};
-use crate::protocol::snapshot::{NamedOutput, SnapshotManifest};
+use crate::protocol::snapshot::SnapshotManifest;
 use crate::runtime::config::{StorageConfig, SyncConfig, SyncFrom};
 use crate::runtime::{Clock, Config};
 use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, StorageError};
-use crate::types::codec::{decode, encode};
+use crate::types::codec::encode;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{
-    ChainParameters, CommittedBlock, GenesisDocument, Message, Network as Chain, SignatureVerifier,
+    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Message, Network as Chain,
+    SignatureVerifier,
 };
 
 /// How long offers are waited for after the first one came.
@@ -157,8 +157,7 @@ pub(in crate::app) async fn fetch(fetching: Fetching<'_>) -> Result<(), FetchErr
     tracing::info!("This node has no blocks; asking peers for a snapshot");
     let mut fetcher = Fetcher {
         sync: config.sync.clone(),
-        genesis: Arc::clone(genesis),
-        verifier,
+        check: SnapshotCheck { genesis: Arc::clone(genesis), checkpoint: config.sync.checkpoint, verifier },
         store: SnapshotStore::new(RealDisk, config.snapshots_path()),
         network: handle,
         events,
@@ -192,8 +191,7 @@ enum Heard {
 
 struct Fetcher {
     sync: SyncConfig,
-    genesis: Arc<GenesisDocument>,
-    verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    check: SnapshotCheck,
     store: SnapshotStore<RealDisk>,
     network: NetworkHandle,
     events: NetworkEvents,
@@ -328,45 +326,27 @@ impl Fetcher {
 
     async fn try_candidate(&mut self, candidate: &Candidate) -> Result<Option<CommittedBlock>, FetchError> {
         let offer = candidate.offer;
-        let proof_item = SnapshotItem::Proof(self.sync.checkpoint);
         // Proof, manifest and block are checked on this task: they are few, and nothing else goes on.
-        let proved = {
-            let (genesis, sync, verifier) =
-                (Arc::clone(&self.genesis), self.sync.clone(), Arc::clone(&self.verifier));
-            let checker = ProofCheck { genesis, sync, verifier };
-            self.part(candidate, proof_item, move |bytes| {
-                checker.accept(&offer, bytes).map(|proved| (proved, bytes.to_vec()))
-            })
-            .await
+        let (check, item) = (self.check.clone(), SnapshotItem::Proof(self.check.checkpoint));
+        let is_of_offer = move |bytes: &[u8]| {
+            let proved = noted(check.proof(bytes))?;
+            let block = Checkpoint::of(&proved.header);
+            (block == offer.block).then(|| (proved, bytes.to_vec()))
         };
-        let Some((proved, proof_bytes)) = proved else { return Ok(None) };
-        let header = proved.header.clone();
-        let (chain_id, parameters) = (header.chain_id, self.genesis.parameters.clone());
-        let named = header.clone();
-        let manifest = self
-            .part(candidate, SnapshotItem::Manifest, move |bytes| {
-                if SnapshotManifest::name_of(bytes) != offer.manifest {
-                    return None;
-                }
-                let manifest: SnapshotManifest = decode(bytes).ok()?;
-                let holds = manifest.header == named && manifest.check(&chain_id, &parameters).is_ok();
-                holds.then(|| (manifest, bytes.to_vec()))
-            })
-            .await;
+        let Some((proved, proof_bytes)) = self.part(candidate, item, is_of_offer).await else {
+            return Ok(None);
+        };
+        let (check, of) = (self.check.clone(), proved.clone());
+        let is_named = move |bytes: &[u8]| {
+            let is_offered = SnapshotManifest::name_of(bytes) == offer.manifest;
+            let manifest = noted(check.manifest(&of, bytes)).filter(|_| is_offered)?;
+            Some((manifest, bytes.to_vec()))
+        };
+        let manifest = self.part(candidate, SnapshotItem::Manifest, is_named).await;
         let Some((manifest, manifest_bytes)) = manifest else { return Ok(None) };
-        let (verifier, set) = (Arc::clone(&self.verifier), Arc::clone(&proved.set));
-        let committed = self
-            .part(candidate, SnapshotItem::Block, move |bytes| {
-                let committed: CommittedBlock = decode(bytes).ok()?;
-                let CommittedBlock { block, commit } = &committed;
-                let of = (header.epoch, &*set);
-                let named = (header.height, header.hash());
-                let holds = block.header == header
-                    && block.blueprint().is_bound_by_header()
-                    && check_commit(&header.chain_id, of, named, commit, &*verifier).is_ok();
-                holds.then_some(committed)
-            })
-            .await;
+        let check = self.check.clone();
+        let is_proved = move |bytes: &[u8]| noted(check.block(&proved, bytes));
+        let committed = self.part(candidate, SnapshotItem::Block, is_proved).await;
         let Some(committed) = committed else { return Ok(None) };
         let dir = self.store.begin(offer.block.height)?;
         dir.begin(&manifest_bytes)?;
@@ -458,21 +438,9 @@ impl Fetcher {
     }
 }
 
-/// What a proof is held to.
-struct ProofCheck {
-    genesis: Arc<GenesisDocument>,
-    sync: SyncConfig,
-    verifier: Arc<dyn SignatureVerifier + Send + Sync>,
-}
-
-impl ProofCheck {
-    fn accept(&self, offer: &SnapshotOffer, bytes: &[u8]) -> Option<ProvedChain> {
-        let proof: ChainProof = decode(bytes).ok()?;
-        let proved = proof.verify(&self.genesis, self.sync.checkpoint.as_ref(), &*self.verifier);
-        let proved = proved.inspect_err(|problem| tracing::debug!(%problem, "A proof does not hold")).ok()?;
-        let block = offer.block;
-        (proved.header.height == block.height && proved.header.hash() == block.block_hash).then_some(proved)
-    }
+/// What holds; what does not is noted for who looks closer.
+fn noted<T>(checked: Result<T, String>) -> Option<T> {
+    checked.inspect_err(|problem| tracing::debug!(problem, "A part of a snapshot does not hold")).ok()
 }
 
 /// INV-FETCH-5: the chunks that are not on the disk, or not as the manifest names them.
@@ -484,7 +452,7 @@ async fn missing_chunks(
         let mut missing = BTreeSet::new();
         for (place, chunk) in (0_u32..).enumerate().take(manifest.chunks.len()) {
             let is_here = match dir.read(SnapshotPart::Chunk(chunk)) {
-                Ok(Some(bytes)) => holds(&manifest, place, &bytes),
+                Ok(Some(bytes)) => chunk_holds(&manifest, place, &bytes),
                 Ok(None) | Err(StorageError::Corrupt { .. }) => false,
                 Err(error) => return Err(error),
             };
@@ -497,10 +465,6 @@ async fn missing_chunks(
     Ok(tokio::task::spawn_blocking(look).await.map_err(|_| FetchError::Panicked)??)
 }
 
-fn holds(manifest: &SnapshotManifest, place: usize, bytes: &[u8]) -> bool {
-    decode::<Vec<NamedOutput>>(bytes).is_ok_and(|outputs| manifest.check_chunk(place, &outputs).is_ok())
-}
-
 /// Writes a chunk if it is what the manifest names.
 fn take_chunk(
     dir: &SnapshotDir<RealDisk>,
@@ -509,7 +473,7 @@ fn take_chunk(
     bytes: &[u8],
 ) -> Result<bool, StorageError> {
     let place = usize::try_from(chunk).unwrap_or(usize::MAX);
-    if !holds(manifest, place, bytes) {
+    if !chunk_holds(manifest, place, bytes) {
         return Ok(false);
     }
     dir.write(SnapshotPart::Chunk(chunk), bytes)?;
@@ -554,7 +518,6 @@ mod tests {
     use super::*;
     use crate::protocol::snapshot::{ChunkCutter, encode_chunk};
     use crate::protocol::state::LedgerState;
-    use crate::types::Checkpoint;
 
     fn config() -> Config {
         Config::of_network(Chain::Devnet)

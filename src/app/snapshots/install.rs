@@ -16,7 +16,7 @@ const NEW: &str = "blocks.new";
 ///
 /// # Errors
 /// Those of the file system.
-pub(super) fn has_no_blocks(data_dir: &Path) -> Result<bool, StorageError> {
+pub(in crate::app) fn has_no_blocks(data_dir: &Path) -> Result<bool, StorageError> {
     let blocks = data_dir.join("blocks");
     let entries = match std::fs::read_dir(&blocks) {
         Ok(entries) => entries,
@@ -41,7 +41,7 @@ const EMPTY_SEGMENT_BYTES_MAX: u64 = 128;
 ///
 /// # Errors
 /// Those of the file system.
-pub(super) fn install(
+pub(in crate::app) fn install(
     data_dir: &Path,
     chain_id: ChainId,
     committed: CommittedBlock,
