@@ -29,6 +29,7 @@ use crate::consensus::events::AppliedBlock;
 use crate::consensus::proof_builder::{ProofBuildError, ProofBuilder};
 use crate::consensus::snapshot_make::{MakeError, SnapshotOf, make};
 use crate::protocol::finality_proof::ChainProof;
+use crate::protocol::snapshot::MANIFEST_BYTES_MAX;
 use crate::runtime::config::StorageConfig;
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::tasks::ThreadError;
@@ -49,6 +50,9 @@ const LOOKS_A_PRUNING: u32 = 600;
 /// Looks until the index should have a block that was applied.
 const INDEX_LOOKS_MAX: u32 = 3_000;
 const DAY_MS: u64 = 86_400_000;
+/// Memory of snapshots, at most: the thread that makes them and the one that gives them each have a manifest, its encoding,
+/// and two copies on their ways; a chunk is less.
+pub const SNAPSHOT_BYTES_MAX: usize = 8 * MANIFEST_BYTES_MAX;
 
 /// Of how many epochs one ends with a snapshot.
 pub(super) fn every_epochs(config: &StorageConfig, parameters: &ChainParameters) -> u64 {
