@@ -167,7 +167,7 @@ export async function transaction(txid, visit) {
     if (genesis !== visit.txid) throw raw;
     return [h("h1", null, "Genesis document"),
       section(null, facts([["Hash", h("span", { class: "hash" }, genesis)]]),
-        h("p", null, "The chain begins with this document. It made the first coins, and no payment spends for them."))];
+        h("p", null, "The chain begins with this document. It made the first coins; no payment did."))];
   }
   const known = raw instanceof RpcError ? null : raw;
   const [from, states, header] = await Promise.all([
