@@ -243,7 +243,7 @@ async fn upgrade(stream: &mut TcpStream, fixture: &Fixture, header: &str) -> Str
     String::from_utf8_lossy(&answer[..12]).into_owned()
 }
 
-/// INV-SOCKET-4: its sender waits for an answer, and sends nothing more.
+/// INV-SOCKET-4, INV-FAREWELL-1: its sender waits for an answer, and sends nothing more.
 #[tokio::test]
 async fn a_message_that_becomes_too_large_frame_by_frame_ends_the_connection_at_once() {
     let fixture = Fixture::start().await;
