@@ -86,7 +86,7 @@ impl AsyncRead for WsStream {
             Ok(came) if came > 0 => came,
             ended => return Poll::Ready(ended),
         };
-        match frames.pass(buffer.get(..came).unwrap_or_default()) {
+        match frames.pass(buffer.get_mut(..came).unwrap_or_default()) {
             // INV-FAREWELL-1
             0 => Poll::Ready(Err(io::ErrorKind::FileTooLarge.into())),
             passed => Poll::Ready(Ok(passed)),

@@ -7,12 +7,16 @@
 //!
 //! # Invariants
 //! - INV-FRAMES-1: of a message with more than the bound nothing passes from the head of the first frame that exceeds it.
+//! - INV-FRAMES-2: a pong in the middle of a message does no harm to it. soketto gives up the message for it, and answers a
+//!   ping without that; so it is shown a ping.
 
 use soketto::Parsing;
-use soketto::base::{Codec, Error};
+use soketto::base::{Codec, Error, OpCode};
 
 /// Bytes of a frame's head, at most (RFC 6455, section 5.2).
 const HEAD_BYTES_MAX: usize = 14;
+/// Where in a head's first byte the kind of the frame is.
+const OPCODE_BITS: u8 = 0x0f;
 
 /// Where in its messages a connection is.
 pub(super) struct Frames {
@@ -24,6 +28,8 @@ pub(super) struct Frames {
     payload_left: usize,
     /// The payloads of the message that is coming.
     message_bytes: usize,
+    /// Whether more frames of it are to come.
+    is_open: bool,
     is_exceeded: bool,
 }
 
@@ -33,7 +39,15 @@ impl Frames {
         let mut codec = Codec::new();
         codec.set_max_data_size(message_bytes_max);
         let head = Vec::with_capacity(HEAD_BYTES_MAX);
-        Self { codec, message_bytes_max, head, payload_left: 0, message_bytes: 0, is_exceeded: false }
+        Self {
+            codec,
+            message_bytes_max,
+            head,
+            payload_left: 0,
+            message_bytes: 0,
+            is_open: false,
+            is_exceeded: false,
+        }
     }
 
     /// Whether a message is too large. No byte passes any more then.
@@ -41,18 +55,21 @@ impl Frames {
         self.is_exceeded
     }
 
-    /// How many of these bytes, the next that came, may be looked at.
-    pub(super) fn pass(&mut self, bytes: &[u8]) -> usize {
-        let (mut place, mut frame_begins_at) = (0, 0);
-        while let Some(byte) = bytes.get(place).filter(|_| !self.is_exceeded) {
+    /// How many of these bytes, the next that came, may be looked at. A pong within a message becomes a ping.
+    pub(super) fn pass(&mut self, bytes: &mut [u8]) -> usize {
+        let (mut place, mut frame_begins_at, count) = (0, 0, bytes.len());
+        while let Some(byte) = bytes.get_mut(place).filter(|_| !self.is_exceeded) {
             if self.payload_left > 0 {
-                let come = self.payload_left.min(bytes.len().saturating_sub(place));
+                let come = self.payload_left.min(count.saturating_sub(place));
                 self.payload_left = self.payload_left.saturating_sub(come);
                 place = place.saturating_add(come);
                 continue;
             }
             if self.head.is_empty() {
                 frame_begins_at = place;
+                if self.is_open && *byte & OPCODE_BITS == u8::from(OpCode::Pong) {
+                    *byte = *byte & !OPCODE_BITS | u8::from(OpCode::Ping);
+                }
             }
             self.head.push(*byte);
             place = place.saturating_add(1);
@@ -69,6 +86,7 @@ impl Frames {
                 if !header.opcode().is_control() {
                     self.message_bytes = self.message_bytes.saturating_add(header.payload_len());
                     self.is_exceeded = self.message_bytes > self.message_bytes_max;
+                    self.is_open = !header.is_fin();
                     if header.is_fin() {
                         self.message_bytes = 0;
                     }
@@ -109,7 +127,7 @@ mod tests {
     /// How many bytes pass when they come in pieces of this size.
     fn passed(bytes: &[u8], piece: usize) -> (usize, bool) {
         let mut frames = Frames::new(1_000);
-        let passed = bytes.chunks(piece).map(|piece| frames.pass(piece)).sum();
+        let passed = bytes.to_vec().chunks_mut(piece).map(|piece| frames.pass(piece)).sum();
         (passed, frames.is_exceeded())
     }
 
@@ -135,5 +153,22 @@ mod tests {
             }
         }
         assert_eq!(passed(&exceeds, 10_000).0, small.len());
+    }
+
+    /// INV-FRAMES-2.
+    #[test]
+    fn a_pong_is_a_ping_within_a_message_alone() {
+        const PING: u8 = 9;
+        let of = |within: u8| {
+            let begins = [frame(PONG | LAST, 3), frame(TEXT, 5)].concat();
+            let ends = [frame(within, 4), frame(REST | LAST, 5), frame(PONG | LAST, 0)].concat();
+            [begins, ends].concat()
+        };
+        for piece in [1, 3, 1_000] {
+            let mut bytes = of(PONG | LAST);
+            let mut frames = Frames::new(1_000);
+            bytes.chunks_mut(piece).for_each(|piece| assert_eq!(frames.pass(piece), piece.len()));
+            assert_eq!(bytes, of(PING | LAST), "{piece}");
+        }
     }
 }

@@ -266,6 +266,29 @@ async fn a_message_that_becomes_too_large_frame_by_frame_ends_the_connection_at_
     assert_eq!(come[close + 2..close + 4], 1_009_u16.to_be_bytes());
 }
 
+#[tokio::test]
+async fn a_call_in_two_frames_is_answered_whatever_comes_between_them() {
+    let fixture = Fixture::start().await;
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    assert_eq!(upgrade(&mut stream, &fixture, "").await, "HTTP/1.1 101");
+    let frame = |opcode: u8, payload: &[u8]| {
+        let length = 0x80 | u8::try_from(payload.len()).unwrap();
+        [&[opcode, length, 0, 0, 0, 0], payload].concat()
+    };
+    let (begins, ends) = br#"{"jsonrpc":"2.0","id":7,"method":"uptime"}"#.split_at(11);
+    for between in [Vec::new(), frame(0x89, b"?"), frame(0x8a, b"!"), frame(0x8a, b"")] {
+        let sent = [frame(0x01, begins), between.clone(), frame(0x80, ends)].concat();
+        stream.write_all(&sent).await.unwrap();
+        let mut come = Vec::new();
+        let read = async {
+            while !come.ends_with(b"\"result\":3}") {
+                come.push(stream.read_u8().await.unwrap());
+            }
+        };
+        tokio::time::timeout(SOON, read).await.unwrap_or_else(|_| panic!("{between:?}"));
+    }
+}
+
 /// INV-SOCKET-2: a reader that takes nothing holds nothing, and hears of all when it reads again.
 #[tokio::test]
 async fn a_slow_reader_is_told_later_and_more_at_once() {
