@@ -379,6 +379,9 @@
 //! | spent_by_a_block_that_is_written_unseen | `what_a_block_that_is_being_written_spends_is_spent` |
 //! | blocks_follow_one_after_which_the_epoch_closes | `nothing_is_put_behind_a_block_after_which_the_epoch_closes_or_that_ends_it` |
 //! | later_spend_forgotten_with_an_earlier_block | `what_is_spent_stays_spent_while_an_earlier_block_becomes_the_tip` |
+//! | strange_ids_are_never_answered | `an_entry_of_a_batch_is_silent_only_without_an_id` |
+//! | frames_of_a_message_counted_alone | `a_message_ends_before_the_frame_that_makes_it_too_large` |
+//! | a_syncs_payments_counted_as_new | `a_minute_counts_payments_by_second_and_forgets_older_ones` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

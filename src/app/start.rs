@@ -326,7 +326,6 @@ fn start_consensus(
     let services = AdmissionServices {
         utxos: Arc::clone(&utxos),
         pool: Arc::clone(&pool),
-        index: Arc::clone(&index),
         verifier: Arc::clone(verifier),
         expiry_ms: config.mempool.expiry_s.saturating_mul(1_000),
         network: network.clone(),

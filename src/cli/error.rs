@@ -125,7 +125,7 @@ pub enum CliError {
     #[error("{0}")]
     Failed(String),
     /// What was looked at is ill, as was said line by line.
-    #[error("{errors} of these keep the node from its work")]
+    #[error("{errors} of these keep{} the node from its work", if *.errors == 1 { "s" } else { "" })]
     Ill {
         /// How many things.
         errors: usize,

@@ -280,6 +280,16 @@ impl NodeApi for FakeNode {
         };
         ready(Ok(found.then(block))).boxed()
     }
+    fn header(
+        &self,
+        selector: BlockSelector,
+    ) -> BoxFuture<'_, Result<Option<(Header, usize)>, NodeApiError>> {
+        async move {
+            let found = self.block(selector).await?.map(|committed| committed.block);
+            Ok(found.map(|block| (block.header, block.transactions.len())))
+        }
+        .boxed()
+    }
     fn wait_for_block(&self, _height: Height, timeout: Duration) -> BoxFuture<'_, (Height, BlockHash)> {
         async move {
             tokio::time::sleep(timeout).await;

@@ -31,8 +31,8 @@ use super::retired::RetiredSegments;
 use super::segment_files::segment_path;
 use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit};
 use super::watch::Watch;
-use crate::types::codec::{decode, encode};
-use crate::types::{BlockHash, ChainId, CommittedBlock, Height, Released, TimeMs, UtxoEntry};
+use crate::types::codec::{decode, decode_first, encode};
+use crate::types::{BlockHash, ChainId, Commit, CommittedBlock, Header, Height, Released, TimeMs, UtxoEntry};
 
 /// A committed block and the entries of the state before it that it spends, in the order of transactions and their
 /// inputs; inputs that the block itself made have none.
@@ -456,6 +456,22 @@ impl<D: Disk> BlockReader<D> {
             .filter(|(found, ..)| *found == height)
             .and_then(|(_, committed, _)| decode(committed).ok());
         block.map(Some).ok_or_else(|| self.reader.corrupt(position, "a block that cannot be decoded"))
+    }
+
+    /// The header of the block at `height`, and how many transactions it has; `None` at 0 and above the last one. The
+    /// transactions are read for the checksum, and not decoded, which is most of the work.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`], [`StorageError::Io`].
+    pub fn read_header(&self, height: Height) -> Result<Option<(Header, usize)>, StorageError> {
+        let Some((position, payload)) = self.payload(height)? else { return Ok(None) };
+        let header =
+            split_payload(&payload).filter(|(found, ..)| *found == height).and_then(|(_, committed, _)| {
+                // A block begins with its header, the commit before it, and the number of its transactions.
+                let ((header, _, count), _) = decode_first::<(Header, Commit, u64)>(committed).ok()?;
+                Some((header, usize::try_from(count).ok()?))
+            });
+        header.map(Some).ok_or_else(|| self.reader.corrupt(position, "a block that cannot be decoded"))
     }
 }
 

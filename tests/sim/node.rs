@@ -129,7 +129,6 @@ impl Node {
         let admission = Admission::new(AdmissionParts {
             utxos: Arc::clone(&utxos),
             pool: Arc::clone(&pool),
-            index: Arc::new(index.clone()),
             verifier: Arc::clone(&verifier),
             requested: Arc::clone(&requested),
             news: Arc::clone(&news),
