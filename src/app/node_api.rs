@@ -28,7 +28,7 @@ use super::faucet;
 use super::memory;
 use crate::admission::Refusal;
 use crate::app::networks::devnet_account_keys;
-use crate::network::{self, BanTarget, PROTOCOL_VERSION};
+use crate::network::{self, BanTarget, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
@@ -246,6 +246,7 @@ impl NodeApi for AppContext {
             version: version.to_owned(),
             subversion: super::start::user_agent(&self.config),
             protocol_version: PROTOCOL_VERSION,
+            oldest_protocol_version: OLDEST_PROTOCOL_VERSION,
             node_id: self.network.identity().to_string(),
             listen_address: self.network.local_address().map(|address| address.to_string()),
             external_address: self.config.network.external_address.clone(),

@@ -341,6 +341,7 @@ impl NodeApi for FakeNode {
             version: "0".into(),
             subversion: "/timed:0/".into(),
             protocol_version: 1,
+            oldest_protocol_version: 1,
             node_id: String::new(),
             listen_address: None,
             external_address: None,

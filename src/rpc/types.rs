@@ -94,7 +94,7 @@ pub struct PeerInfo {
     pub node_id: String,
     /// Whether it dialled us.
     pub inbound: bool,
-    /// Its version of the protocol.
+    /// The version of the protocol on this connection: the newest that both sides speak.
     pub version: u32,
     /// Its user agent; control characters are escaped.
     pub subver: String,
@@ -122,9 +122,12 @@ pub struct NetworkInfo {
     pub version: String,
     /// What the node calls itself to peers.
     pub subversion: String,
-    /// Version of the peer protocol.
+    /// The newest version of the peer protocol that it speaks.
     #[serde(rename = "protocolversion")]
     pub protocol_version: u32,
+    /// The oldest one. A peer whose versions all lie outside of the two is refused.
+    #[serde(rename = "oldestprotocolversion")]
+    pub oldest_protocol_version: u32,
     /// The key that its handshakes prove, in hexadecimal.
     pub node_id: String,
     /// Where it listens, when it does.
