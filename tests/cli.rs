@@ -15,7 +15,7 @@ use timed::rpc::finality_proof::{FinalityProofInfo, ProofText};
 use timed::types::keys::SequentialVerifier;
 use timed::types::{
     Address, Amount, BlockHash, Checkpoint, FinalityVote, GenesisDocument, Hash, Header, MasternodeId,
-    StateDigest, Transaction, TxId, TxOut, VoteBatch, VoteKind,
+    RuleVersion, StateDigest, Transaction, TxId, TxOut, VoteBatch, VoteKind,
 };
 use timed::wallet::Plan;
 use timed::wallet::transaction_file::TransactionFile;
@@ -404,6 +404,8 @@ fn a_proof_from_a_trusted_block_is_checked_by_who_names_the_block() {
         validators_hash: state.validators().hash(),
         next_validators_hash: state.validators().hash(),
         proposer: MasternodeId::ZERO,
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     let plain = proof();
     let read = ProofText::parse(&plain).unwrap().proof;

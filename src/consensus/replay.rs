@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::events::AppliedBlock;
+use crate::protocol::activation::UnknownRules;
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::{self, BlockError, BlockOutcome};
@@ -25,7 +26,9 @@ use crate::storage::index::{EpochEnd, Index, IndexChange, PunishedEvidence};
 use crate::storage::watch::{Watch, ask};
 use crate::types::codec::{decode, encode};
 use crate::types::genesis::GenesisError;
-use crate::types::{Block, BlockHash, Commit, GenesisDocument, Height, OutPoint, TxId, UtxoEntry};
+use crate::types::{
+    Block, BlockHash, Commit, GenesisDocument, Height, OutPoint, RuleVersion, TxId, UtxoEntry,
+};
 
 /// Blocks between two marks while the index is brought forward.
 const MARK_EVERY: u64 = 512;
@@ -49,6 +52,9 @@ pub enum ReplayError {
         /// The broken rule.
         source: BlockError,
     },
+    /// The chain has gone on to rules that this program does not know.
+    #[error(transparent)]
+    Rules(#[from] UnknownRules),
     /// The log lacks a block below its height.
     #[error(
         "the block log lacks block {0}; `timed db repair` keeps the blocks before it, and the node fetches the rest from its peers"
@@ -214,12 +220,27 @@ pub fn replay<D: Disk>(
     blocks: &BlockReader<D>,
     watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
+    replay_knowing(RuleVersion::NEWEST, genesis, index, blocks, watch)
+}
+
+/// The same for a program that knows rules up to `knows`.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_knowing<D: Disk>(
+    knows: RuleVersion,
+    genesis: &GenesisDocument,
+    index: &Index,
+    blocks: &BlockReader<D>,
+    watch: Watch<'_>,
+) -> Result<Replayed, ReplayError> {
     let mut state = start(genesis, index, blocks)?;
     let tip = blocks.height();
     if tip > state.height() {
         info!(from = state.height(), to = tip, "Bringing the index forward from the block log");
     }
     while state.height() < tip {
+        state.rules().check_known(knows)?;
         let height = state.height().saturating_add(1);
         let logged = blocks.read(height)?.ok_or(ReplayError::Missing(height))?;
         let block = &logged.committed.block;
@@ -236,6 +257,7 @@ pub fn replay<D: Disk>(
         }
         state = outcome.state;
     }
+    state.rules().check_known(knows)?;
     let last_commit = match blocks.read_committed(tip)? {
         Some(committed) => committed.commit.clone(),
         None => Commit::default(),

@@ -354,8 +354,8 @@ impl Assembler {
 
 #[cfg(test)]
 mod tests {
-    use crate::network::PROTOCOL_VERSION;
     use super::*;
+    use crate::network::PROTOCOL_VERSION;
     use crate::types::Message;
     use crate::types::codec::encode;
 
@@ -456,7 +456,10 @@ mod tests {
         let ping = framed(&Message::Ping(1));
         let mut older = Assembler::new(true, PROTOCOL_VERSION - 1);
         older.feed(&ping);
-        assert!(matches!(older.next_message(), Err(FrameError::UnknownKind)), "an older version has no such kind");
+        assert!(
+            matches!(older.next_message(), Err(FrameError::UnknownKind)),
+            "an older version has no such kind"
+        );
         assert!(matches!(refused(false, &ping), FrameError::WrongLane { kind: "ping" }));
         assert!(matches!(refused(true, &framed(&Message::GetMasternodes)), FrameError::WrongLane { .. }));
         assert!(split_lane(&[3, 1]).is_err() && split_lane(&[]).is_err() && split_lane(&[0]).is_err());

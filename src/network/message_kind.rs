@@ -373,9 +373,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::network::{PROTOCOL_VERSION, now};
     use crate::network::rate_limit::{RateLimiter, Verdict};
     use crate::network::tests::support;
+    use crate::network::{PROTOCOL_VERSION, now};
     use crate::types::codec::encode;
     use crate::types::message::{HeldBatches, PeerAddress};
     use crate::types::{Released, SignerBitmap, TxId, VoteKind};

@@ -56,9 +56,9 @@ pub(crate) mod send_queue;
 pub(crate) mod session;
 pub(crate) mod shared;
 mod tasks;
-mod versions;
 #[cfg(test)]
 pub(crate) mod tests;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -97,8 +97,8 @@ pub(crate) use self::peer::now;
 use self::recent_set::RecentSet;
 use self::reputation::Reputation;
 pub use self::reputation::{BanTarget, Misbehaviour};
-pub use self::versions::{OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, VersionRange};
 use self::shared::{SEEN_MAX, Shared, Timing};
+pub use self::versions::{OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, VersionRange};
 use crate::storage::journal::Durable;
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;

@@ -138,7 +138,7 @@ use crate::types::{
 /// What the encoding of a proof begins with, before its version.
 const FORMAT: &[u8] = b"timed/finality-proof";
 /// The only version there is. It also stands for the rules by which a proof is checked.
-pub const FINALITY_PROOF_VERSION: u16 = 2;
+pub const FINALITY_PROOF_VERSION: u16 = 3;
 
 /// The precommits of a quorum for one block, and no more than it takes. Height and block are those of the header that
 /// it stands beside.

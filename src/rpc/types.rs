@@ -20,6 +20,7 @@ mod masternodes;
 mod peers;
 mod pool;
 mod resources;
+mod rules;
 
 pub use blocks::{
     BlockInfo, BlockTransaction, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo, address_of,
@@ -38,6 +39,7 @@ pub use explain::{ConflictInfo, ExplainInfo, MemberVotesInfo, VotesInfo};
 pub use peers::{AddressInfo, BanInfo};
 pub use pool::{AcceptanceInfo, FeeEstimate, MempoolEntry};
 pub use resources::{LogInfo, MemoryInfo, NetTotals, ResourceInfo};
+pub use rules::{AnnouncedRulesInfo, PendingRulesInfo, RulesInfo};
 
 /// `getblockchaininfo`: the chain at its tip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +72,8 @@ pub struct BlockchainInfo {
     pub min_fee_per_kb: Amount,
     /// All numbers that the nodes of the chain agree on: tiers of masternodes, durations, fees.
     pub parameters: ChainParameters,
+    /// Which version of the rules is in force, and what is to come.
+    pub rules: RulesInfo,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }

@@ -135,7 +135,7 @@ pub struct Mark {
 }
 
 /// What keys and values look like. It changes when a program of an older version would misread them.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const KEY_FORMAT: &[u8] = b"format";
 const KEY_MARK: &[u8] = b"mark";
 const KEY_HIGHEST: &[u8] = b"highest";

@@ -23,7 +23,7 @@ use crate::types::limits::CLOCK_DRIFT_MS_MAX;
 use crate::types::{ChainId, PublicKey, TimeMs};
 
 const MAGIC: [u8; 8] = *b"timedseg";
-const FORMAT_VERSION: u16 = 3;
+const FORMAT_VERSION: u16 = 4;
 const MARKER: [u8; 4] = [0xd7, 0x54, 0x4d, 0xc3];
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: u64 = 98;

@@ -55,6 +55,7 @@ pub enum Item {
     Heal,
     Pauses,
     SetClock { node: usize, skew_ms: i64 },
+    Upgrade { node: usize },
     ClockSteps,
 }
 
@@ -332,6 +333,7 @@ impl World {
     }
 
     fn execute(&mut self, node: usize, outputs: Vec<Output>) {
+        self.hold_outdated_to_silence(node, &outputs);
         execute(outputs, &mut Acting { world: self, node });
         // Behind all outputs: admission hands transactions in, and an event is not handled within another one.
         self.hear(node);
@@ -576,6 +578,7 @@ impl World {
             }
             Item::SetClock { node, skew_ms } => self.nodes[node].skew_ms = skew_ms,
             Item::ClockSteps => self.step_a_clock(),
+            Item::Upgrade { node } => self.upgrade(node),
         }
     }
 

@@ -21,7 +21,7 @@ use crate::network::handshake::{
 use crate::network::message_kind::MessageKind;
 use crate::network::shared::Timing;
 use crate::network::versions::VersionRange;
-use crate::network::{PROTOCOL_VERSION, Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle};
+use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle, PROTOCOL_VERSION};
 use crate::types::codec::encode;
 use crate::types::heartbeat::Heartbeat;
 use crate::types::instance::{Acknowledged, InstanceId, InstanceStatement};
@@ -30,8 +30,8 @@ use crate::types::message::{NodeStatus, PeerAddress};
 use crate::types::vote::FinalityVote;
 use crate::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Evidence, Hash, Header, MasternodeId, Message,
-    Payload, Proposal, PublicKey, Released, SecretKey, Signature, SignerBitmap, StateDigest, Transaction,
-    TxId, VoteBatch, VoteKind, VoteStep,
+    Payload, Proposal, PublicKey, Released, RuleVersion, SecretKey, Signature, SignerBitmap, StateDigest,
+    Transaction, TxId, VoteBatch, VoteKind, VoteStep,
 };
 
 pub(crate) const CHAIN: ChainId = ChainId([7; 32]);
@@ -83,6 +83,8 @@ pub(crate) fn proposal() -> Proposal {
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,
         proposer: MasternodeId::ZERO,
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     Proposal {
         round: 0,
@@ -201,7 +203,14 @@ pub(crate) fn connection_of(
     };
     // Each has a port of its own, as sockets have.
     let address = SocketAddr::new(ip.parse().unwrap(), u16::try_from(id).unwrap());
-    Arc::new(Connection::new(id, (&remote, PROTOCOL_VERSION), address, inbound, common, &CancellationToken::new()))
+    Arc::new(Connection::new(
+        id,
+        (&remote, PROTOCOL_VERSION),
+        address,
+        inbound,
+        common,
+        &CancellationToken::new(),
+    ))
 }
 
 /// A running node.

@@ -218,6 +218,7 @@ impl Ledger {
             time: tip.state.tip_time() + elapsed,
             epoch_end,
             proposer: tip.state.validators().get(place)?.id,
+            announces: RuleVersion::FIRST,
             last_commit: &commit_of(&tip.state),
             transactions: &transactions,
             evidence: &[],

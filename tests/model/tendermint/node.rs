@@ -131,6 +131,8 @@ impl Context {
                 validators_hash: Hash::ZERO,
                 next_validators_hash: Hash::ZERO,
                 proposer: id(plan.proposers[round as usize]),
+                rules: RuleVersion::FIRST,
+                announced: RuleVersion::FIRST,
             };
             BlockBlueprint { header, last_commit, txids, evidence: Vec::new() }
         });
