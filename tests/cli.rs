@@ -74,6 +74,8 @@ fn every_command_explains_itself() {
     }
     let (version, _) = output(home.path(), &["--version"], 0);
     assert!(version.contains(env!("CARGO_PKG_VERSION")));
+    // What an upgrade has to know.
+    assert!(version.contains(&format!("\nrules {}, protocol ", RuleVersion::NEWEST)), "{version}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 

@@ -46,3 +46,4 @@ mod readme;
 mod signals;
 mod slow_callers;
 mod stop;
+mod upgrade;

@@ -120,7 +120,7 @@ impl Node {
             self.index = Arc::new(MemoryIndex::new());
         }
         let index = Index::new(Arc::clone(&self.index) as _);
-        let mut replay = |knows| replay_knowing(knows, genesis, &index, &log.reader(), &mut |_, _| true);
+        let replay = |knows| replay_knowing(knows, genesis, &index, &log.reader(), &mut |_, _| true);
         let replayed = match replay(self.knows) {
             // It died with the block before the new rules: the old program refuses, and its operator installs the next one.
             Err(ReplayError::Rules(_)) => {

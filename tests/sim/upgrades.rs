@@ -25,14 +25,14 @@ impl Plan {
 }
 
 impl World {
-    /// Each operator upgrades at a time of his own. One of the last is late, and meets the new rules first.
+    /// Each operator upgrades at a time of his own. One is late, and often meets the new rules first; where the others are
+    /// no quorum without it, they wait for it.
     fn plan_upgrades(&mut self) {
         let late = self.random.below(self.nodes.len());
         for node in 0..self.nodes.len() {
-            if node != late {
-                let delay = self.random.between(500, 12_000);
-                self.after(delay, Item::Upgrade { node });
-            }
+            let (from_ms, to_ms) = if node == late { (20_000, 60_000) } else { (500, 12_000) };
+            let delay = self.random.between(from_ms, to_ms);
+            self.after(delay, Item::Upgrade { node });
         }
     }
 

@@ -9,8 +9,8 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::types::genesis::{Allocation, GenesisMasternode, Tier};
 use timed::types::keys::SequentialVerifier;
 use timed::types::{
-    Address, Amount, ChainParameters, Commit, GenesisDocument, Lock, Network, OutPoint, SecretKey, Signature,
-    SignerBitmap, Transaction, TxId, TxOut, UtxoEntry,
+    Address, Amount, ChainParameters, Commit, GenesisDocument, Lock, Network, OutPoint, RuleVersion,
+    SecretKey, Signature, SignerBitmap, Transaction, TxId, TxOut, UtxoEntry,
 };
 
 use crate::checker::BYZANTINE;

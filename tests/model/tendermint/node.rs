@@ -17,7 +17,7 @@ use timed::types::evidence::evidence_root;
 use timed::types::genesis::Timeout;
 use timed::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Hash, Header, MasternodeId, Proposal, PublicKey,
-    Released, Round, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
+    Released, Round, RuleVersion, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
 };
 
 use super::forgetful::{Act, forgetful_key};
