@@ -371,10 +371,6 @@ impl BlockSync {
         at: &Moment<'_>,
         out: &mut Outbox,
     ) -> NextBlock {
-        // Behind a block that is being written the rules may be others already.
-        if base.state.rules().check_known(at.chain.knows()).is_err() {
-            return NextBlock::None;
-        }
         let next = base.state.height().saturating_add(1);
         let later = self.received.split_off(&next);
         for passed in std::mem::replace(&mut self.received, later).into_values() {

@@ -76,3 +76,24 @@ impl RulesInfo {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::networks::devnet_genesis;
+
+    fn info(known: u32, pending: Option<u32>) -> RulesInfo {
+        let (state, _) = LedgerState::genesis(&devnet_genesis(4)).unwrap();
+        let of = RulesInfo::of(&state, RuleVersion(known));
+        let pending = pending.map(|version| PendingRulesInfo { version: RuleVersion(version), epoch: 9 });
+        assert_eq!((of.in_force, of.pending.as_ref(), of.announced.len()), (RuleVersion::FIRST, None, 0));
+        RulesInfo { pending, ..of }
+    }
+
+    #[test]
+    fn who_knows_what_is_pending_is_not_warned() {
+        assert_eq!((info(1, None).warning(), info(2, Some(2)).warning()), (None, None));
+        let warning = info(1, Some(2)).warning().unwrap();
+        assert!(warning.contains("rules 2 come into force with epoch 9"), "{warning}");
+    }
+}

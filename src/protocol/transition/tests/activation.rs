@@ -91,7 +91,7 @@ fn a_header_names_the_rules_in_force_and_announces_no_less() {
     }
 }
 
-/// The first rule that comes like this.
+/// The first rule that comes like this. INV-RULES-1: until then it forbids nothing, and each block is judged by its own rules.
 #[test]
 fn dust_is_refused_from_the_first_block_under_the_rules_that_forbid_it() {
     let mut chain = chain_announcing(NEXT);
