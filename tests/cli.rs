@@ -15,7 +15,7 @@ use timed::rpc::finality_proof::{FinalityProofInfo, ProofText};
 use timed::types::keys::SequentialVerifier;
 use timed::types::{
     Address, Amount, BlockHash, Checkpoint, FinalityVote, GenesisDocument, Hash, Header, MasternodeId,
-    StateDigest, Transaction, TxId, TxOut, VoteBatch, VoteKind,
+    RuleVersion, StateDigest, Transaction, TxId, TxOut, VoteBatch, VoteKind,
 };
 use timed::wallet::Plan;
 use timed::wallet::transaction_file::TransactionFile;
@@ -74,6 +74,8 @@ fn every_command_explains_itself() {
     }
     let (version, _) = output(home.path(), &["--version"], 0);
     assert!(version.contains(env!("CARGO_PKG_VERSION")));
+    // What an upgrade has to know.
+    assert!(version.contains(&format!("\nrules {}, protocol ", RuleVersion::NEWEST)), "{version}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
 }
 
@@ -404,6 +406,8 @@ fn a_proof_from_a_trusted_block_is_checked_by_who_names_the_block() {
         validators_hash: state.validators().hash(),
         next_validators_hash: state.validators().hash(),
         proposer: MasternodeId::ZERO,
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     let plain = proof();
     let read = ProofText::parse(&plain).unwrap().proof;

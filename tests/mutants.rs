@@ -382,6 +382,17 @@
 //! | strange_ids_are_never_answered | `an_entry_of_a_batch_is_silent_only_without_an_id` |
 //! | frames_of_a_message_counted_alone | `a_message_ends_before_the_frame_that_makes_it_too_large` |
 //! | a_syncs_payments_counted_as_new | `a_minute_counts_payments_by_second_and_forgets_older_ones` |
+//! | rules_without_a_quorum | `a_version_that_a_quorum_announced_is_in_force_one_whole_epoch_after_it_became_pending` |
+//! | pending_rules_need_no_quorum | `a_pending_version_waits_while_the_set_that_would_follow_it_lacks_a_quorum_that_knows_it` |
+//! | announcements_outlive_their_member | `only_members_are_remembered_and_only_what_is_not_in_force` |
+//! | rules_of_a_header_unchecked | `a_header_names_the_rules_in_force_and_announces_no_less` |
+//! | announcement_not_noted | `rules_that_a_quorum_announced_are_in_force_after_one_whole_epoch_of_warning` |
+//! | rules_left_out_of_the_digest | `rules_that_a_quorum_announced_are_in_force_after_one_whole_epoch_of_warning` |
+//! | new_rules_held_before_their_time | `dust_is_refused_from_the_first_block_under_the_rules_that_forbid_it` |
+//! | outdated_program_goes_on | `a_program_that_does_not_know_the_rules_in_force_stops_behind_the_block_before_them` |
+//! | outdated_program_opens_the_chain | `a_program_that_does_not_know_the_rules_in_force_does_not_open_the_chain` |
+//! | newest_version_of_either_side | `both_ends_agree_on_the_newest_version_that_both_speak` |
+//! | kinds_of_later_versions_sent | `a_message_that_the_agreed_version_lacks_is_not_sent` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -372,7 +372,7 @@ fn finality_proofs_are_checked_by_the_text_alone() {
         let (bytes, json) = (hex(&proof["bytes"]), &proof["json"]);
         assert_eq!(proofs::of_base64(text(&json["proof"])), bytes);
         assert_eq!(json["format"], "timed finality proof");
-        assert_eq!(json["version"], 2);
+        assert_eq!(json["version"], 3);
         let says = &json["proves"];
         let trusted = says["trusted"].as_str();
         let proved = plain_proof::check(&document, trusted, &bytes).unwrap();

@@ -10,7 +10,7 @@ use timed::types::genesis::{Allocation, GenesisMasternode};
 use timed::types::keys::SequentialVerifier;
 use timed::types::{
     Address, Amount, Block, ChainParameters, Commit, GenesisDocument, Lock, MasternodeId, Network, OutPoint,
-    SecretKey, Transaction, TxOut, UtxoEntry,
+    RuleVersion, SecretKey, Transaction, TxOut, UtxoEntry,
 };
 
 const PAYER_TIME: u64 = 10;
@@ -86,6 +86,7 @@ impl Chain {
             time: self.state.tip_time() + 1_000,
             epoch_end: false,
             proposer: self.state.validators().get(first).unwrap().id,
+            announces: RuleVersion::FIRST,
             last_commit: &Commit::default(),
             transactions,
             evidence: &[],

@@ -13,6 +13,7 @@ pub mod networks;
 mod node_api;
 mod observer;
 mod open;
+pub mod rules;
 pub mod snapshots;
 pub mod start;
 mod start_error;

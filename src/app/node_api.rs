@@ -28,7 +28,7 @@ use super::faucet;
 use super::memory;
 use crate::admission::Refusal;
 use crate::app::networks::devnet_account_keys;
-use crate::network::{self, BanTarget, PROTOCOL_VERSION};
+use crate::network::{self, BanTarget, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION};
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
@@ -42,7 +42,8 @@ use crate::rpc::types::{
     AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo,
     GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
     MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo,
-    PunishedInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, VoteLatencyInfo, WaitTarget,
+    PunishedInfo, RulesInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, VoteLatencyInfo,
+    WaitTarget,
 };
 use crate::runtime::logging::LoggingError;
 use crate::runtime::process_metrics;
@@ -50,7 +51,7 @@ use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
     Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, Lock, MasternodeId,
-    Network, OutPoint, Transaction, TxId, ValidatorSet,
+    Network, OutPoint, RuleVersion, Transaction, TxId, ValidatorSet,
 };
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
@@ -103,6 +104,9 @@ impl NodeApi for AppContext {
 
     fn blockchain_info(&self) -> BlockchainInfo {
         let state = self.bft.state();
+        let rules = RulesInfo::of(&state, RuleVersion::NEWEST);
+        let mut warnings = self.reasons(&state);
+        warnings.extend(rules.warning());
         BlockchainInfo {
             chain: self.config.node.network.to_string(),
             chain_id: *state.chain_id(),
@@ -119,7 +123,8 @@ impl NodeApi for AppContext {
             supply_time: state.supply().to_string(),
             min_fee_per_kb: state.parameters().min_fee_per_kb,
             parameters: state.parameters().as_ref().clone(),
-            warnings: self.reasons(&state),
+            rules,
+            warnings,
         }
     }
 
@@ -255,6 +260,7 @@ impl NodeApi for AppContext {
             version: version.to_owned(),
             subversion: super::start::user_agent(&self.config),
             protocol_version: PROTOCOL_VERSION,
+            oldest_protocol_version: OLDEST_PROTOCOL_VERSION,
             node_id: self.network.identity().to_string(),
             listen_address: self.network.local_address().map(|address| address.to_string()),
             external_address: self.config.network.external_address.clone(),

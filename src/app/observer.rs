@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use self::block_lines::{BlockLine, BlockLines, CaughtUp};
 use super::feeds::{BlockSummary, Feeds};
 use super::masternode_links::tell_of_masternodes;
+use super::rules::tell_of_rules;
 use super::vote_latency::VoteLatency;
 use crate::admission::{AdmissionHandle, Mirror};
 use crate::consensus::block_commit::BlockOrder;
@@ -166,6 +167,7 @@ impl NodeObserver {
             for address in tell_of_masternodes(&self.network, &applied.state, self.identity) {
                 tracing::debug!(address, "A masternode's address can't be dialled");
             }
+            tell_of_rules(&applied.state);
             self.latency.set_voters(applied.state.validators(), now);
             for txid in self.mirror.epoch_started(epoch, now_ms) {
                 self.feeds.changed(&txid);

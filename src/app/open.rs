@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::rules::tell_of_rules;
 use super::start_error::StartError;
 use crate::consensus::replay::{ReplayError, Replayed, replay_from};
 use crate::consensus::vote_replay::JournaledState;
@@ -144,6 +145,7 @@ pub(super) fn open(
         progress.step(done, total)
     })?;
     tell_of_chain(&operator, &log, &replayed);
+    tell_of_rules(&replayed.state);
     tell_of_other_engines(config);
     Ok(Data {
         lock,

@@ -55,7 +55,7 @@ use crate::runtime::logging::LogControl;
 use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names, process_metrics};
 use crate::storage::{IndexEvent, IndexWriter, RealDisk, SnapshotStore, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
-use crate::types::{GenesisDocument, SecretKey, SignatureVerifier, TimeMs};
+use crate::types::{GenesisDocument, RuleVersion, SecretKey, SignatureVerifier, TimeMs};
 use crate::utxo::UtxoManager;
 
 pub use super::open::create_journal;
@@ -279,6 +279,7 @@ fn start_consensus(
         instance,
         signs_after_ms,
         vote_interval_ms: config.consensus.vote_interval_ms,
+        knows: RuleVersion::NEWEST,
         verifier: Arc::clone(verifier),
     };
     let restart = Restart::new(replayed, (journaled, journal_reader), Arc::clone(&utxos), blocks.clone());

@@ -286,6 +286,7 @@ fn start_kind(error: &StartError) -> ExitKind {
         StartError::Storage(error)
         | StartError::Fetch(FetchError::Storage(error))
         | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
+        StartError::Replay(ReplayError::Rules(_)) => ExitKind::DataDirectory,
         StartError::Replay(_) => ExitKind::Corrupt,
         _ => ExitKind::Failed,
     }
@@ -308,6 +309,7 @@ const fn care_kind(error: &CareError) -> ExitKind {
     match error {
         CareError::Networks(_) | CareError::NoOperatorKey => ExitKind::Usage,
         CareError::Storage(error) | CareError::Replay(ReplayError::Storage(error)) => storage_kind(error),
+        CareError::Replay(ReplayError::Rules(_)) => ExitKind::DataDirectory,
         CareError::Replay(_)
         | CareError::BadIndex { .. }
         | CareError::Damaged { .. }
@@ -346,6 +348,9 @@ const fn storage_kind(error: &StorageError) -> ExitKind {
 mod tests {
     use super::*;
 
+    use crate::protocol::activation::UnknownRules;
+    use crate::types::RuleVersion;
+
     /// What systemd's unit leaves down is what a restart does not mend.
     #[test]
     fn an_exit_code_tells_what_kind_of_problem_it_was() {
@@ -366,6 +371,8 @@ mod tests {
         let started = storage.map(|(error, kind)| (CliError::Start(StartError::Storage(error)), kind));
         let missing = |kind: std::io::ErrorKind| SecretFileError::Io { path: path(), source: kind.into() };
         // Whoever has the port may be gone at the next start.
+        let known = RuleVersion::FIRST;
+        let unknown = UnknownRules { version: RuleVersion(2), epoch: 7, known };
         let (key, text) = ("[rpc] listen_address", "node".to_owned());
         let others = [
             (StartError::Network(NetworkError::AddressInUse { address }), ExitKind::Failed),
@@ -373,6 +380,7 @@ mod tests {
             (StartError::Network(NetworkError::InvalidAddress { key, text }), ExitKind::Usage),
             (StartError::Rpc(RpcError::OpenWithoutAuth { address }), ExitKind::Usage),
             (StartError::NoOperatorKey, ExitKind::Usage),
+            (StartError::Replay(ReplayError::Rules(unknown)), ExitKind::DataDirectory),
             (StartError::Key(SecretFileError::Exposed { path: path(), mode: 0o644 }), ExitKind::Usage),
             (StartError::Key(missing(std::io::ErrorKind::NotFound)), ExitKind::Usage),
             (StartError::Key(missing(std::io::ErrorKind::StorageFull)), ExitKind::Failed),

@@ -5,6 +5,7 @@
 //! standard output through [`output`], errors to standard error, and the exit code says which kind it was.
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -43,13 +44,31 @@ pub mod wallet_rpc;
 pub use error::{CliError, ExitKind};
 
 use crate::app::networks::devnet_account_keys;
+use crate::network::VersionRange;
+use crate::protocol::finality_proof::FINALITY_PROOF_VERSION;
+use crate::storage::{INDEX_FORMAT_VERSION, SEGMENT_FORMAT_VERSION};
+use crate::types::RuleVersion;
 
 /// The version, and the commit that it was built from where that is known.
 pub const VERSION: &str = env!("BUILD_VERSION");
 
+/// What `timed --version` says beside the version: which versions of everything that others have to agree with.
+static VERSIONS: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{VERSION}\nrules {}, protocol {}, block log and vote journal {SEGMENT_FORMAT_VERSION}, index {INDEX_FORMAT_VERSION}, \
+         finality proof {FINALITY_PROOF_VERSION}",
+        RuleVersion::NEWEST,
+        VersionRange::SPOKEN,
+    )
+});
+
+fn versions() -> &'static str {
+    &VERSIONS
+}
+
 /// TIME Coin: payments final in milliseconds by masternode votes, archived in BFT blocks.
 #[derive(Debug, Parser)]
-#[command(name = "timed", version = VERSION, propagate_version = true, arg_required_else_help = true)]
+#[command(name = "timed", version = VERSION, long_version = versions(), propagate_version = true, arg_required_else_help = true)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]

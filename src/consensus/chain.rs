@@ -10,13 +10,15 @@ use std::sync::Arc;
 
 use super::events::{AppliedBlock, Now};
 use super::verify::Voters;
+use crate::protocol::activation::UnknownRules;
 use crate::protocol::finality::ChainView;
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::BlockOutcome;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::block_log::DurableBlock;
 use crate::types::{
-    BlockHash, ChainId, ChainParameters, CommittedBlock, Epoch, Height, OutPoint, SignatureVerifier, TxId,
+    BlockHash, ChainId, ChainParameters, CommittedBlock, Epoch, Height, OutPoint, RuleVersion,
+    SignatureVerifier, TxId,
 };
 use crate::utxo::UtxoManager;
 
@@ -42,6 +44,8 @@ pub(super) struct Chain {
     state: Arc<LedgerState>,
     utxos: Arc<UtxoManager>,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    /// The newest rules that this program knows.
+    knows: RuleVersion,
     applied: Now,
     recent_hashes: BTreeMap<Height, BlockHash>,
 }
@@ -51,10 +55,11 @@ impl Chain {
         state: Arc<LedgerState>,
         utxos: Arc<UtxoManager>,
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+        knows: RuleVersion,
         now: Now,
     ) -> Self {
         let recent_hashes = BTreeMap::from([(state.height(), state.tip_hash())]);
-        Self { state, utxos, verifier, applied: now, recent_hashes }
+        Self { state, utxos, verifier, knows, applied: now, recent_hashes }
     }
 
     pub(super) const fn state(&self) -> &Arc<LedgerState> {
@@ -67,6 +72,16 @@ impl Chain {
 
     pub(super) fn verifier(&self) -> &(dyn SignatureVerifier + Send + Sync) {
         &*self.verifier
+    }
+
+    /// The newest rules that this program knows.
+    pub(super) const fn knows(&self) -> RuleVersion {
+        self.knows
+    }
+
+    /// Rules in force that this program does not know: nothing may be judged by it any more.
+    pub(super) fn unknown_rules(&self) -> Option<UnknownRules> {
+        self.state.rules().check_known(self.knows).err()
     }
 
     pub(super) fn chain_id(&self) -> &ChainId {

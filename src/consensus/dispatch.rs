@@ -11,6 +11,8 @@
 //! - When an event's outputs leave, every fact was heard and the block machine has nothing left to say.
 //! - INV-DISPATCH-2: nothing is signed in an epoch of which the journal may have forgotten something. It forgets behind
 //!   the epoch's closing block, so this concerns a node that lost the chain's data since.
+//! - INV-DISPATCH-3: in an epoch whose rules this program does not know nothing is signed, judged or applied: the block before
+//!   it is the last thing that is done, and from there on every event is ignored.
 //!
 //! # Concurrency
 //! One owner. Nothing here blocks, but for reads of outputs that are not cached and of journaled bodies.
@@ -73,6 +75,9 @@ pub struct Consensus {
 impl Consensus {
     /// Takes one event at a time of the caller's clocks and gives what has to be done, in order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Output> {
+        if self.chain.unknown_rules().is_some() {
+            return Vec::new();
+        }
         let last_event_ms = std::mem::replace(&mut self.now, now).monotonic_ms;
         self.check_presence(last_event_ms);
         match event {
@@ -99,7 +104,12 @@ impl Consensus {
                 self.on_fork(found);
             }
             Event::Persisted(messages) => self.on_persisted(messages),
-            Event::BlockPersisted(block) => self.on_block_persisted(block),
+            Event::BlockPersisted(block) => {
+                self.on_block_persisted(block);
+                if self.stops_at_unknown_rules() {
+                    return self.out.take();
+                }
+            }
             Event::BlocksChecked { answer, held } => {
                 self.sync.on_checked(answer, &held);
                 self.continue_sync();
@@ -186,6 +196,10 @@ impl Consensus {
         let epoch_before = self.chain.epoch();
         let Some(applied) = self.chain.apply(committing, block, self.now) else { return };
         let applied = Arc::new(applied);
+        if self.chain.unknown_rules().is_some() {
+            self.out.notify(Notification::BlockApplied(applied));
+            return;
+        }
         let transactions = applied.transactions.clone();
         self.blocks.on_block(applied.committed.commit.clone(), &moment!(self));
         self.evidence.on_block(&moment!(self), &mut self.out);
@@ -208,6 +222,13 @@ impl Consensus {
             self.tell_status();
         }
         self.continue_sync();
+    }
+
+    /// INV-DISPATCH-3. Whether rules are in force that this program does not know; then nothing but the stop is ordered.
+    pub(super) fn stops_at_unknown_rules(&mut self) -> bool {
+        let Some(why) = self.chain.unknown_rules() else { return false };
+        self.out.push(Output::Stop(why));
+        true
     }
 
     /// The closing block of the last epoch is durable: the journal may forget that epoch, but not what stops this node

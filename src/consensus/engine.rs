@@ -33,6 +33,7 @@ use super::verify::Voters;
 use super::view::ConsensusView;
 use super::vote_journal::JournalSender;
 use crate::network::{Misbehaviour, NetworkHandle, PeerId};
+use crate::protocol::activation::UnknownRules;
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::stages::{Stage, enter};
 use crate::runtime::{Clock, TaskRegistry};
@@ -295,6 +296,10 @@ impl Shell for NodeShell {
 
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
         self.bodies.check_transactions(from, transactions);
+    }
+
+    fn stop(&mut self, why: UnknownRules) {
+        self.failures.fail("consensus", why.to_string());
     }
 
     fn notify(&mut self, notification: Notification) {

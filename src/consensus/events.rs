@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::sync::ahead::{BlocksToCheck, HeldSignatures};
 use crate::network::PeerId;
+use crate::protocol::activation::UnknownRules;
 use crate::protocol::bft::{self, TimeoutKind};
 use crate::protocol::finality::{DropReason, Explanation, FinalVotes};
 use crate::protocol::masternodes::{Receipt, Slashed};
@@ -151,6 +152,8 @@ pub enum Output {
     Misbehaved(PeerId, &'static str),
     /// Transactions from a peer that have to be checked and handed in, as any other.
     CheckTransactions(PeerId, Vec<Arc<Transaction>>),
+    /// Stop the node: the rules in force are not known here. Nothing is ordered after it.
+    Stop(UnknownRules),
     /// Something that readers may want to know.
     Notify(Notification),
 }
@@ -390,6 +393,8 @@ pub trait Shell {
     fn misbehaved(&mut self, peer: PeerId, what: &'static str);
     /// Hands transactions of a peer to admission.
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>);
+    /// Stops the node, which is outdated.
+    fn stop(&mut self, why: UnknownRules);
     /// Tells readers.
     fn notify(&mut self, notification: Notification);
     /// Whether what remains is to be executed; a simulated node may die between two outputs.
@@ -424,6 +429,7 @@ pub fn execute(outputs: Vec<Output>, shell: &mut impl Shell) {
             Output::Schedule(timer, delay_ms) => shell.schedule(timer, delay_ms),
             Output::Misbehaved(peer, what) => shell.misbehaved(peer, what),
             Output::CheckTransactions(from, transactions) => shell.check_transactions(from, transactions),
+            Output::Stop(why) => shell.stop(why),
             Output::Notify(notification) => shell.notify(notification),
         }
     }

@@ -14,6 +14,7 @@ use super::sync::ahead::BlocksToCheck;
 use super::vote_journal::{JournalQueue, JournalStep};
 use super::vote_replay::JournaledState;
 use crate::network::PeerId;
+use crate::protocol::activation::UnknownRules;
 use crate::storage::block_log::{BlockLog, LoggedBlock};
 use crate::storage::disk::Disk;
 use crate::storage::index::Index;
@@ -21,7 +22,7 @@ use crate::storage::journal::{JournalOrigin, JournalReader, JournalRecord, Journ
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
     Block, BlockHash, ChainId, Commit, CommittedBlock, Epoch, Hash, Header, Height, MasternodeId, Message,
-    PublicKey, SecretKey, StateDigest, TimeMs, Transaction,
+    PublicKey, RuleVersion, SecretKey, StateDigest, TimeMs, Transaction,
 };
 use crate::utxo::UtxoManager;
 
@@ -52,6 +53,8 @@ pub(crate) struct Surroundings<D: Disk> {
     pub(crate) pruned: Vec<Epoch>,
     /// What it told readers.
     pub(crate) told: Vec<Notification>,
+    /// Why it was to stop.
+    pub(crate) stopped: Option<UnknownRules>,
 }
 
 impl<D: Disk> Shell for Surroundings<D> {
@@ -108,6 +111,10 @@ impl<D: Disk> Shell for Surroundings<D> {
 
     fn check_transactions(&mut self, _from: PeerId, _transactions: Vec<Arc<Transaction>>) {}
 
+    fn stop(&mut self, why: UnknownRules) {
+        self.stopped = Some(why);
+    }
+
     fn notify(&mut self, notification: Notification) {
         self.told.push(notification);
     }
@@ -155,6 +162,7 @@ impl<D: Disk> SingleNode<D> {
             instance: [0; 16],
             signs_after_ms: origin.signs_after_ms(),
             vote_interval_ms,
+            knows: RuleVersion::FIRST,
             verifier: Arc::new(SequentialVerifier),
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));
@@ -174,6 +182,7 @@ impl<D: Disk> SingleNode<D> {
             scheduled: Vec::new(),
             pruned: Vec::new(),
             told: Vec::new(),
+            stopped: None,
         };
         let mut node = Self { consensus, around, now_ms };
         node.execute(outputs);
@@ -231,6 +240,8 @@ pub(crate) fn block(height: Height) -> CommittedBlock {
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,
         proposer: MasternodeId::ZERO,
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     let block =
         Block { header, last_commit: Commit::default(), transactions: Vec::new(), evidence: Vec::new() };

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use super::events::AppliedBlock;
 use super::snapshot_load;
+use crate::protocol::activation::UnknownRules;
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::{self, BlockError, BlockOutcome};
@@ -31,7 +32,7 @@ use crate::storage::watch::{Watch, ask};
 use crate::types::codec::{decode, encode};
 use crate::types::genesis::GenesisError;
 use crate::types::{
-    Block, BlockHash, Commit, Epoch, GenesisDocument, Header, Height, OutPoint, TxId, UtxoEntry,
+    Block, BlockHash, Commit, Epoch, GenesisDocument, Header, Height, OutPoint, RuleVersion, TxId, UtxoEntry,
 };
 
 /// Blocks between two marks while the index is brought forward.
@@ -72,6 +73,9 @@ pub enum ReplayError {
         /// The broken rule.
         reason: String,
     },
+    /// The chain has gone on to rules that this program does not know.
+    #[error(transparent)]
+    Rules(#[from] UnknownRules),
     /// The log lacks a block below its height.
     #[error(
         "the block log lacks block {0}; `timed db repair` keeps the blocks before it, and the node fetches the rest from its peers"
@@ -253,7 +257,7 @@ pub fn replay<D: Disk>(
     blocks: &BlockReader<D>,
     watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
-    replay_from(genesis, index, (blocks, None), watch)
+    replay_knowing(RuleVersion::NEWEST, genesis, index, (blocks, None), watch)
 }
 
 /// The same where the log may begin with the block of one of these snapshots.
@@ -261,6 +265,20 @@ pub fn replay<D: Disk>(
 /// # Errors
 /// Those of [`replay`].
 pub fn replay_from<D: Disk>(
+    genesis: &GenesisDocument,
+    index: &Index,
+    reading: (&BlockReader<D>, Option<&SnapshotStore<D>>),
+    watch: Watch<'_>,
+) -> Result<Replayed, ReplayError> {
+    replay_knowing(RuleVersion::NEWEST, genesis, index, reading, watch)
+}
+
+/// The same for a program that knows rules up to `knows`.
+///
+/// # Errors
+/// As [`replay`].
+pub fn replay_knowing<D: Disk>(
+    knows: RuleVersion,
     genesis: &GenesisDocument,
     index: &Index,
     (blocks, snapshots): (&BlockReader<D>, Option<&SnapshotStore<D>>),
@@ -272,6 +290,7 @@ pub fn replay_from<D: Disk>(
         info!(from = state.height(), to = tip, "Bringing the index forward from the block log");
     }
     while state.height() < tip {
+        state.rules().check_known(knows)?;
         let height = state.height().saturating_add(1);
         let logged = blocks.read(height)?.ok_or(ReplayError::Missing(height))?;
         let block = &logged.committed.block;
@@ -288,6 +307,7 @@ pub fn replay_from<D: Disk>(
         }
         state = outcome.state;
     }
+    state.rules().check_known(knows)?;
     let last_commit = match blocks.read_committed(tip)? {
         Some(committed) => committed.commit.clone(),
         None => Commit::default(),

@@ -32,8 +32,8 @@ use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::journal::JournalReader;
 use crate::types::{
-    BlockVote, ChainId, Commit, Epoch, Evidence, Height, MasternodeId, Proposal, PublicKey, SecretKey,
-    SignatureCheck, SignatureVerifier, TimeMs, TxId,
+    BlockVote, ChainId, Commit, Epoch, Evidence, Height, MasternodeId, Proposal, PublicKey, RuleVersion,
+    SecretKey, SignatureCheck, SignatureVerifier, TimeMs, TxId,
 };
 use crate::utxo::UtxoManager;
 
@@ -51,6 +51,8 @@ pub struct ConsensusConfig {
     pub signs_after_ms: TimeMs,
     /// At most this long does a vote wait for others before its batch is signed, in milliseconds.
     pub vote_interval_ms: u64,
+    /// The newest rules that this program knows ([`RuleVersion::NEWEST`]): it announces them, and goes no further.
+    pub knows: RuleVersion,
     /// Checks what arrives unverified.
     pub verifier: Arc<dyn SignatureVerifier + Send + Sync>,
 }
@@ -146,8 +148,15 @@ impl Consensus {
     /// Makes consensus at the tip of the chain on disk.
     #[must_use]
     pub fn open(config: ConsensusConfig, restart: Restart, now: Now) -> Opened {
-        let ConsensusConfig { operator, listen_ms, instance, signs_after_ms, vote_interval_ms, verifier } =
-            config;
+        let ConsensusConfig {
+            operator,
+            listen_ms,
+            instance,
+            signs_after_ms,
+            vote_interval_ms,
+            knows,
+            verifier,
+        } = config;
         let Restart { state, last_commit, settled, journal, utxos, bodies, blocks } = restart;
         let is_untouched = state.height() == 0 && journal.is_empty;
         let own = OwnVotes {
@@ -171,7 +180,7 @@ impl Consensus {
             blocks: BftConsensus::new(&state, last_commit, of_blocks(journal.heights, own)),
             forks: Forks::new(blocks, journal.fork, journal.acknowledged_forks),
             signer: Signer::new(operator, signs_after_ms, signs_from, signing),
-            chain: Chain::new(state, utxos, verifier, now),
+            chain: Chain::new(state, utxos, verifier, knows, now),
             peers: Peers::default(),
             sync: BlockSync::default(),
             evidence: EvidencePool::default(),
@@ -187,6 +196,9 @@ impl Consensus {
     }
 
     fn take_over(&mut self, evidence: Vec<Arc<Evidence>>, bodies: &[TxId]) {
+        if self.stops_at_unknown_rules() {
+            return;
+        }
         let at = moment!(self);
         if self.chain.state().is_closing() {
             self.finality.enter_closing(&at, &mut self.out);

@@ -13,6 +13,7 @@ mod epochs;
 mod evidence;
 mod forks;
 mod leaving;
+mod outdated;
 mod proofs;
 mod pulled;
 mod readers;
@@ -49,8 +50,8 @@ use crate::types::vote::block_vote_digest;
 use crate::types::{
     Address, Amount, Block, BlockHash, BlockVote, ChainParameters, Commit, CommittedBlock, Epoch, Evidence,
     FinalityVote, GenesisDocument, Height, Lock, Message, Network, OutPoint, OwnMessage, Proposal, Released,
-    SecretKey, Signature, SignerBitmap, TimeMs, Transaction, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind,
-    VoteStep,
+    RuleVersion, SecretKey, Signature, SignerBitmap, TimeMs, Transaction, TxId, TxOut, UtxoEntry, VoteBatch,
+    VoteKind, VoteStep,
 };
 
 const START_MS: TimeMs = 1_750_000_000_000;
@@ -98,12 +99,19 @@ struct Chain {
     state: LedgerState,
     utxos: BTreeMap<OutPoint, UtxoEntry>,
     commit: Commit,
+    /// The newest rules that everybody else's program knows.
+    announces: RuleVersion,
 }
 
 impl Chain {
     fn new() -> Self {
         let (state, outputs) = LedgerState::genesis(&genesis()).unwrap();
-        Self { state, utxos: outputs.into_iter().collect(), commit: Commit::default() }
+        Self {
+            state,
+            utxos: outputs.into_iter().collect(),
+            commit: Commit::default(),
+            announces: RuleVersion::FIRST,
+        }
     }
 
     fn block(
@@ -124,7 +132,17 @@ impl Chain {
     ) -> (Block, BlockOutcome) {
         let proposer = self.state.validators().get(self.state.proposer_order()[0]).unwrap().id;
         let last_commit = &self.commit;
-        let draft = BlockDraft { round: 0, time, epoch_end, proposer, last_commit, transactions, evidence };
+        let announces = self.announces;
+        let draft = BlockDraft {
+            round: 0,
+            time,
+            epoch_end,
+            proposer,
+            announces,
+            last_commit,
+            transactions,
+            evidence,
+        };
         transition::propose(&self.state, &self.utxos, &draft).unwrap()
     }
 

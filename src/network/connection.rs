@@ -120,6 +120,8 @@ pub(crate) struct Common {
 pub(crate) struct Connection {
     pub(crate) id: u64,
     pub(crate) peer: PeerId,
+    /// The version of the protocol that both sides agreed on.
+    pub(crate) version: u32,
     /// The operator key that the peer proved on this connection.
     pub(crate) operator: Option<PublicKey>,
     pub(crate) address: SocketAddr,
@@ -158,10 +160,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that is not running yet. Its token ends with `parent`.
+    /// A connection that is not running yet, with what the handshake gave: the peer's hello and the version that both
+    /// sides speak. Its token ends with `parent`.
     pub(crate) fn new(
         id: u64,
-        remote: &Hello,
+        (remote, version): (&Hello, u32),
         address: SocketAddr,
         inbound: bool,
         common: &Arc<Common>,
@@ -172,6 +175,7 @@ impl Connection {
         Self {
             id,
             peer: remote.identity,
+            version,
             operator: remote.operator(),
             address,
             listen_address: remote.listen_address(address.ip()).escape_default().to_string(),
@@ -262,9 +266,9 @@ impl Connection {
         }
     }
 
-    /// Queues an encoded message. A full urgent lane ends the connection.
+    /// Queues an encoded message, unless the agreed version has no such kind. A full urgent lane ends the connection.
     pub(crate) fn enqueue(&self, kind: MessageKind, encoded: Bytes) -> bool {
-        if self.closing.is_cancelled() {
+        if self.closing.is_cancelled() || !kind.is_in(self.version) {
             return false;
         }
         let Common { pools, metrics, .. } = &*self.common;
@@ -345,6 +349,17 @@ mod tests {
 
     fn connection(common: &Arc<Common>) -> Arc<Connection> {
         connection_of(1, key(1), "192.0.2.1", None, true, common)
+    }
+
+    /// INV-NET-34: a peer gets nothing that its version does not know.
+    #[test]
+    fn a_message_that_the_agreed_version_lacks_is_not_sent() {
+        let mut connection = Arc::into_inner(connection(&Arc::default())).unwrap();
+        let ping = Bytes::from(encode(&Message::Ping(1)));
+        assert!(connection.enqueue(MessageKind::Ping, ping.clone()));
+        connection.version = MessageKind::Ping.since() - 1;
+        assert!(!connection.enqueue(MessageKind::Ping, ping));
+        assert!(!connection.closing.is_cancelled(), "that ends nothing");
     }
 
     /// Else a peer whose queue was full would not get it when somebody else passes it on.

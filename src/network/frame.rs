@@ -88,7 +88,8 @@ pub enum FrameError {
         /// What is allowed.
         limit: usize,
     },
-    /// A message starts with a tag that no message has, or ends before its tag.
+    /// A message starts with a tag that no message of the agreed version has, or ends before its tag. Nobody sends such a
+    /// one in good faith: a peer that knows more kinds knows that this node does not.
     #[error("a message of unknown kind")]
     UnknownKind,
     /// A message came in the lane of others.
@@ -251,6 +252,8 @@ pub(crate) struct Unfinished {
 
 /// Puts the messages of one lane together again.
 pub(crate) struct Assembler {
+    /// Of the protocol, as both sides agreed.
+    version: u32,
     urgent: bool,
     buffer: BytesMut,
     /// For the rest of the unfinished message.
@@ -258,9 +261,9 @@ pub(crate) struct Assembler {
 }
 
 impl Assembler {
-    /// Of the urgent lane, or of the bulk lane.
-    pub(crate) fn new(urgent: bool) -> Self {
-        Self { urgent, buffer: BytesMut::new(), waited: Duration::ZERO }
+    /// Of the urgent lane, or of the bulk lane, of a connection with this version of the protocol.
+    pub(crate) fn new(urgent: bool, version: u32) -> Self {
+        Self { version, urgent, buffer: BytesMut::new(), waited: Duration::ZERO }
     }
 
     /// Bytes of messages that were not taken.
@@ -310,7 +313,8 @@ impl Assembler {
         let Some(tag) = self.buffer.get(LENGTH_BYTES..).and_then(<[u8]>::first_chunk::<4>) else {
             return Ok(None);
         };
-        let kind = MessageKind::from_tag(u32::from_le_bytes(*tag)).ok_or(FrameError::UnknownKind)?;
+        let tag = u32::from_le_bytes(*tag);
+        let kind = MessageKind::from_tag(tag, self.version).ok_or(FrameError::UnknownKind)?;
         if length > kind.bytes_max() {
             return Err(FrameError::MessageTooLarge { kind: kind.name(), length, limit: kind.bytes_max() });
         }
@@ -351,6 +355,7 @@ impl Assembler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::network::PROTOCOL_VERSION;
     use crate::types::Message;
     use crate::types::codec::encode;
 
@@ -365,7 +370,7 @@ mod tests {
     fn messages_come_out_however_the_bytes_are_cut() {
         let stream: Vec<u8> = (0..20).flat_map(|number| framed(&Message::Ping(number))).collect();
         for piece in [1, 3, 7, 64, 1_000] {
-            let mut assembler = Assembler::new(true);
+            let mut assembler = Assembler::new(true, PROTOCOL_VERSION);
             let mut count = 0;
             for bytes in stream.chunks(piece) {
                 assembler.feed(bytes);
@@ -382,18 +387,18 @@ mod tests {
     /// INV-NET-4.
     #[test]
     fn a_claim_over_the_limit_is_refused_before_anything_is_allocated() {
-        let mut assembler = Assembler::new(false);
+        let mut assembler = Assembler::new(false, PROTOCOL_VERSION);
         assembler.feed(&[0xff; 4]);
         assert!(matches!(assembler.next_message(), Err(FrameError::MessageTooLarge { kind: "any", .. })));
         assert!(assembler.buffer.capacity() < 1_024);
         // A ping may not be as large as a block, and is refused by its first eight bytes.
-        let mut assembler = Assembler::new(true);
+        let mut assembler = Assembler::new(true, PROTOCOL_VERSION);
         let mut claim = framed(&Message::Ping(1));
         claim[..4].copy_from_slice(&(8_u32 << 20).to_le_bytes());
         assembler.feed(&claim[..8]);
         assert!(matches!(assembler.next_message(), Err(FrameError::MessageTooLarge { kind: "ping", .. })));
         // A block may, and takes memory only as it comes.
-        let mut assembler = Assembler::new(false);
+        let mut assembler = Assembler::new(false, PROTOCOL_VERSION);
         let mut claim = framed(&Message::Blocks(Vec::new()));
         claim[..4].copy_from_slice(&(12_u32 << 20).to_le_bytes());
         assembler.feed(&claim);
@@ -404,7 +409,7 @@ mod tests {
     #[test]
     fn an_unfinished_message_knows_how_long_it_was_waited_for() {
         let second = Duration::from_secs(1);
-        let mut assembler = Assembler::new(true);
+        let mut assembler = Assembler::new(true, PROTOCOL_VERSION);
         assembler.note_waited(second);
         assert_eq!(assembler.unfinished(), None, "nothing is owed");
         let bytes = framed(&Message::Ping(1));
@@ -428,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_small_message_does_not_keep_the_buffer_it_came_in() {
-        let mut assembler = Assembler::new(true);
+        let mut assembler = Assembler::new(true, PROTOCOL_VERSION);
         let bytes = framed(&Message::Ping(1));
         assembler.feed(&bytes.repeat(1_000));
         let capacity = assembler.buffer.capacity();
@@ -442,13 +447,19 @@ mod tests {
     #[test]
     fn unknown_kinds_short_messages_and_wrong_lanes_are_refused() {
         let refused = |urgent: bool, bytes: &[u8]| {
-            let mut assembler = Assembler::new(urgent);
+            let mut assembler = Assembler::new(urgent, PROTOCOL_VERSION);
             assembler.feed(bytes);
             assembler.next_message().unwrap_err()
         };
         assert!(matches!(refused(true, &[4, 0, 0, 0, 99, 0, 0, 0]), FrameError::UnknownKind));
         assert!(matches!(refused(true, &[3, 0, 0, 0]), FrameError::UnknownKind));
         let ping = framed(&Message::Ping(1));
+        let mut older = Assembler::new(true, PROTOCOL_VERSION - 1);
+        older.feed(&ping);
+        assert!(
+            matches!(older.next_message(), Err(FrameError::UnknownKind)),
+            "an older version has no such kind"
+        );
         assert!(matches!(refused(false, &ping), FrameError::WrongLane { kind: "ping" }));
         assert!(matches!(refused(true, &framed(&Message::GetMasternodes)), FrameError::WrongLane { .. }));
         assert!(split_lane(&[3, 1]).is_err() && split_lane(&[]).is_err() && split_lane(&[0]).is_err());

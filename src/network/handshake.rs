@@ -15,8 +15,14 @@
 //! than in Noise's payloads is what lets it cover everything; a signature in the second message could not cover it.
 //!
 //! The prologue holds the name and the version of this handshake: nodes that differ in these have no common words, and
-//! just fail to decrypt. The version of the messages and the chain id are in the `Hello`, so that refusals of them are
-//! typed on both sides.
+//! just fail to decrypt. The chain id and the versions of the messages that a side speaks are in the `Hello`, so that
+//! refusals of them are typed on both sides.
+//!
+//! # Versions
+//! Each side says the range that it speaks, and both use the newest version that both speak (`versions.rs`). Nobody in
+//! the middle can lower it: a `Hello` is encrypted with the keys of the very transcript that its signature covers, so it
+//! comes as it was sent, or the handshake fails. What a later `Hello` says beyond this one stands in its last field, which
+//! older programs skip.
 //!
 //! # Members
 //! A node that has an operator key proves that too, in its `Hello`: the key signs the same transcript and role, the
@@ -39,15 +45,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 
 use super::address::told_by;
 use super::frame::{FrameError, Opener, Sealer, plain_record, read_record, split_session};
+use super::versions::{VersionRange, upgrade_advice};
 use crate::types::codec::{CodecError, decode, encode};
 use crate::types::hash::{Domain, DomainHasher};
 use crate::types::limits::{ADDRESS_TEXT_BYTES_MAX, HANDSHAKE_FRAME_BYTES_MAX, USER_AGENT_BYTES_MAX};
 use crate::types::{ChainId, PublicKey, SecretKey, Signature};
 
-/// Version of the messages between peers.
-pub const PROTOCOL_VERSION: u32 = 4;
 /// Name and version of the handshake.
-const PROLOGUE: &[u8] = b"timed/p2p/1";
+const PROLOGUE: &[u8] = b"timed/p2p/2";
 /// Keys, ciphers and hash of it (noiseprotocol.org, revision 34).
 const NOISE_PARAMETERS: &str = "Noise_XX_25519_AESGCM_SHA256";
 /// What the whole handshake may take.
@@ -56,8 +61,8 @@ pub(crate) const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
 /// Why a node does not want a connection, as it tells the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, thiserror::Error)]
 pub enum RefusalReason {
-    /// It speaks another version.
-    #[error("it speaks another protocol version")]
+    /// It speaks no version that the receiver speaks.
+    #[error("the two sides speak no protocol version in common")]
     WrongVersion,
     /// It is on another chain.
     #[error("it is on another chain")]
@@ -106,13 +111,16 @@ pub enum HandshakeError {
     /// What should be a hello or a verdict is not.
     #[error("malformed handshake message: {0}")]
     Malformed(#[from] CodecError),
-    /// Another version of the messages.
-    #[error("the other side speaks protocol version {theirs}, this node {ours}; update the older one")]
+    /// No version of the messages in common.
+    #[error(
+        "the other side speaks protocol version {theirs}, this node {ours}: {}",
+        upgrade_advice(*ours, *theirs)
+    )]
     WrongVersion {
         /// This node's.
-        ours: u32,
+        ours: VersionRange,
         /// The other side's.
-        theirs: u32,
+        theirs: VersionRange,
     },
     /// Another chain.
     #[error("the other side is on chain {theirs}, this node on {ours}; compare the genesis documents")]
@@ -233,7 +241,8 @@ impl Role {
 /// What each side says about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
 pub(crate) struct Hello {
-    pub(crate) protocol_version: u32,
+    /// The versions of the messages that it speaks.
+    pub(crate) versions: VersionRange,
     pub(crate) chain_id: ChainId,
     pub(crate) identity: PublicKey,
     pub(crate) user_agent: String,
@@ -244,6 +253,8 @@ pub(crate) struct Hello {
     /// Of a node that has an operator key.
     pub(crate) member: Option<MemberProof>,
     pub(crate) signature: Signature,
+    /// What later programs say beside this; empty now, skipped by whoever does not know it, and bounded by the frame.
+    pub(crate) more: Vec<u8>,
 }
 
 /// Shows that a node holds an operator key.
@@ -280,6 +291,7 @@ pub(crate) enum Verdict {
 
 /// What this node says about itself in each handshake.
 pub(crate) struct LocalNode {
+    pub(crate) versions: VersionRange,
     pub(crate) chain_id: ChainId,
     pub(crate) secret: SecretKey,
     pub(crate) identity: PublicKey,
@@ -300,6 +312,8 @@ pub(crate) struct Established<S> {
     pub(crate) sealer: Sealer,
     pub(crate) opener: Opener,
     pub(crate) remote: Hello,
+    /// The version of the messages on this connection.
+    pub(crate) version: u32,
 }
 
 /// What an identity signs: the transcript, in its role, on its chain.
@@ -430,7 +444,7 @@ where
     let (mut sealer, mut opener) = split_session(noise.into_stateless_transport_mode()?);
 
     let hello = Hello {
-        protocol_version: PROTOCOL_VERSION,
+        versions: local.versions,
         chain_id: local.chain_id,
         identity: local.identity,
         user_agent: local.user_agent.clone(),
@@ -438,21 +452,22 @@ where
         listen_port: local.listen_port,
         member: member_proof(local, role, &transcript),
         signature: local.secret.sign(&transcript_digest(role, &transcript, &local.chain_id)),
+        more: Vec::new(),
     };
     let mut out = Vec::new();
     sealer.seal(&encode(&hello), &mut out)?;
     wire.stream.write_all(&out).await?;
 
     let received = match wire.open::<Hello>(&mut opener).await {
-        Ok(remote) => check(&remote, role, local, expected, &transcript).map(|()| remote),
+        Ok(remote) => check(&remote, role, local, expected, &transcript).map(|version| (remote, version)),
         Err(error) => Err(error),
     };
-    let decided = received.and_then(|remote| match admit(&remote) {
-        Ok(()) => Ok(remote),
+    let decided = received.and_then(|(remote, version)| match admit(&remote) {
+        Ok(()) => Ok((remote, version)),
         Err(reason) => Err(HandshakeError::NotAdmitted { identity: remote.identity, reason }),
     });
-    let remote = match decided {
-        Ok(remote) => remote,
+    let (remote, version) = match decided {
+        Ok(agreed) => agreed,
         Err(error) => {
             if let Some(reason) = error.refusal() {
                 out.clear();
@@ -472,23 +487,23 @@ where
     wire.stream.write_all(&out).await?;
     match wire.open::<Verdict>(&mut opener).await? {
         Verdict::Accepted => {
-            Ok(Established { stream: wire.stream, buffer: wire.buffer, sealer, opener, remote })
+            Ok(Established { stream: wire.stream, buffer: wire.buffer, sealer, opener, remote, version })
         }
         Verdict::Refused(reason) => Err(HandshakeError::RefusedByPeer { identity: remote.identity, reason }),
     }
 }
 
+/// Holds the rules of a hello, and gives the version that both sides speak.
 fn check(
     remote: &Hello,
     role: Role,
     local: &LocalNode,
     expected: Option<PublicKey>,
     transcript: &[u8],
-) -> Result<(), HandshakeError> {
+) -> Result<u32, HandshakeError> {
     let identity = remote.identity;
-    if remote.protocol_version != PROTOCOL_VERSION {
-        return Err(HandshakeError::WrongVersion { ours: PROTOCOL_VERSION, theirs: remote.protocol_version });
-    }
+    let (ours, theirs) = (local.versions, remote.versions);
+    let version = ours.agreed(theirs).ok_or(HandshakeError::WrongVersion { ours, theirs })?;
     if remote.chain_id != local.chain_id {
         return Err(HandshakeError::WrongChain { ours: local.chain_id, theirs: remote.chain_id });
     }
@@ -520,6 +535,6 @@ fn check(
         Some(expected) if expected != identity => {
             Err(HandshakeError::UnexpectedIdentity { expected, found: identity })
         }
-        _ => Ok(()),
+        _ => Ok(version),
     }
 }

@@ -3,7 +3,8 @@
 //! # Place
 //! `frame.rs` holds each kind to its size while it arrives, `rate_limit.rs` to its rate, `events.rs` to its share of
 //! the consumer's work; `metrics.rs` counts by it. A new kind of message is one more row in `message_kinds!` below:
-//! without it [`MessageKind::of`] does not compile.
+//! without it [`MessageKind::of`] does not compile. The row also says since which version of the protocol the kind exists;
+//! `versions.rs` has the rule.
 //!
 //! # Invariants
 //! - INV-NET-1: a kind's number is the tag with which its encoding starts; a test holds the table to the codec.
@@ -176,7 +177,7 @@ const fn bulk(name: &'static str, spread: Spread, bytes_max: usize, rate: Allowa
 
 /// Makes the enum, its list and its rows from one list, so that none of them can miss a kind.
 macro_rules! message_kinds {
-    ($($kind:ident => $row:expr;)+) => {
+    ($($kind:ident, since $since:literal => $row:expr;)+) => {
         /// The kinds of [`Message`], in the order of their tags.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum MessageKind {
@@ -201,6 +202,14 @@ macro_rules! message_kinds {
                 }
             }
 
+            /// The first version of the protocol that has it.
+            #[must_use]
+            pub const fn since(self) -> u32 {
+                match self {
+                    $(Self::$kind => $since,)+
+                }
+            }
+
             const fn row(self) -> Row {
                 match self {
                     $(Self::$kind => $row,)+
@@ -211,81 +220,81 @@ macro_rules! message_kinds {
 }
 
 message_kinds! {
-    Ping => urgent("ping", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
-    Pong => urgent("pong", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
-    Status => urgent("status", DIRECT, 3 * FIXED_BYTES, counted(HEADROOM * STATUSES_PER_SECOND), PLAIN);
-    Transaction => bulk(
+    Ping, since 5 => urgent("ping", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
+    Pong, since 5 => urgent("pong", DIRECT, FIXED_BYTES, messages(10, 20), PLAIN);
+    Status, since 5 => urgent("status", DIRECT, 3 * FIXED_BYTES, counted(HEADROOM * STATUSES_PER_SECOND), PLAIN);
+    Transaction, since 5 => bulk(
         "transaction",
         MESH,
         TRANSACTION_BYTES_MAX + FIXED_BYTES,
         rates(2 * HEADROOM * PAYMENTS_PER_SECOND, 16 * MIB),
         SIGNED,
     );
-    VoteBatch => urgent(
+    VoteBatch, since 5 => urgent(
         "vote_batch",
         MESH,
         BATCH_VOTES_MAX * VOTE_BYTES as usize + FIXED_BYTES,
         rates(HEADROOM * BATCHES_PER_SECOND, HEADROOM * BATCH_BYTES_PER_SECOND),
         SIGNED,
     );
-    Proposal => urgent("proposal", FLOOD, PROPOSAL_BYTES_MAX, counted(2 * HEADROOM * ROUNDS_PER_SECOND), SIGNED);
-    BlockVote => urgent(
+    Proposal, since 5 => urgent("proposal", FLOOD, PROPOSAL_BYTES_MAX, counted(2 * HEADROOM * ROUNDS_PER_SECOND), SIGNED);
+    BlockVote, since 5 => urgent(
         "block_vote",
         FLOOD,
         FIXED_BYTES,
         rates(2 * HEADROOM * BLOCK_VOTES_PER_SECOND, 8 * MIB),
         SIGNED,
     );
-    GetTransactions => bulk(
+    GetTransactions, since 5 => bulk(
         "get_transactions",
         DIRECT,
         REQUEST_IDS_MAX * 32 + FIXED_BYTES,
         ids_asked_for(),
         IDS,
     );
-    Transactions => bulk(
+    Transactions, since 5 => bulk(
         "transactions",
         DIRECT,
         RESPONSE_BYTES_MAX + TRANSACTION_BYTES_MAX + FIXED_BYTES,
         messages(1_000, 2_000),
         SIGNATURES,
     );
-    GetCertificates => urgent(
+    GetCertificates, since 5 => urgent(
         "get_certificates",
         DIRECT,
         REQUEST_IDS_MAX * 32 + FIXED_BYTES,
         ids_asked_for(),
         IDS,
     );
-    Certificates => urgent(
+    Certificates, since 5 => urgent(
         "certificates",
         DIRECT,
         RESPONSE_BYTES_MAX + CERTIFICATE_BYTES_MAX + FIXED_BYTES,
         messages(1_000, 2_000),
         SIGNATURES,
     );
-    GetBatches => urgent("get_batches", DIRECT, FIXED_BYTES, messages(500, 1_000), QUESTION);
-    BatchesEnd => urgent("batches_end", DIRECT, FIXED_BYTES, messages(500, 1_000), PLAIN);
-    GetBlocks => bulk("get_blocks", DIRECT, FIXED_BYTES, messages(100, 200), QUESTION);
-    Blocks => bulk("blocks", DIRECT, MESSAGE_BYTES_MAX, messages(1_000, 2_000), SIGNATURES);
-    GetMasternodes => bulk("get_masternodes", DIRECT, FIXED_BYTES, messages(1, 10), QUESTION);
-    Masternodes => bulk(
+    GetBatches, since 5 => urgent("get_batches", DIRECT, FIXED_BYTES, messages(500, 1_000), QUESTION);
+    BatchesEnd, since 5 => urgent("batches_end", DIRECT, FIXED_BYTES, messages(500, 1_000), PLAIN);
+    GetBlocks, since 5 => bulk("get_blocks", DIRECT, FIXED_BYTES, messages(100, 200), QUESTION);
+    Blocks, since 5 => bulk("blocks", DIRECT, MESSAGE_BYTES_MAX, messages(1_000, 2_000), SIGNATURES);
+    GetMasternodes, since 5 => bulk("get_masternodes", DIRECT, FIXED_BYTES, messages(1, 10), QUESTION);
+    Masternodes, since 5 => bulk(
         "masternodes",
         DIRECT,
         PEER_ADDRESSES_MAX * (ADDRESS_TEXT_BYTES_MAX + 41) + FIXED_BYTES,
         messages(1, 10),
         PLAIN,
     );
-    Evidence => urgent("evidence", FLOOD, EVIDENCE_BYTES_MAX + FIXED_BYTES, messages(20, 200), SIGNATURES);
-    Heartbeat => urgent("heartbeat", FLOOD, FIXED_BYTES, messages(20, 2 * VALIDATORS), SIGNED);
+    Evidence, since 5 => urgent("evidence", FLOOD, EVIDENCE_BYTES_MAX + FIXED_BYTES, messages(20, 200), SIGNATURES);
+    Heartbeat, since 5 => urgent("heartbeat", FLOOD, FIXED_BYTES, messages(20, 2 * VALIDATORS), SIGNED);
     // While all members of the largest set have just started, each says two a second; then a name and an instance of each.
-    Instance => urgent("instance", FLOOD, VALIDATORS_MAX * 54 + FIXED_BYTES, messages(500, 1_000), SIGNED);
-    Neighbours => urgent("neighbours", DIRECT, NEIGHBOURS_MAX * 32 + FIXED_BYTES, messages(8, 16), PLAIN);
-    Announce => bulk("announce", DIRECT, REQUEST_IDS_MAX * 32 + FIXED_BYTES, messages(4, 8), IDS);
-    GetSnapshots => bulk("get_snapshots", DIRECT, FIXED_BYTES, messages(1, 10), QUESTION);
-    Snapshots => bulk("snapshots", DIRECT, FIXED_BYTES, messages(1, 10), PLAIN);
-    GetSnapshotItem => bulk("get_snapshot_item", DIRECT, FIXED_BYTES, messages(50, 100), QUESTION);
-    SnapshotItem => bulk("snapshot_item", DIRECT, MESSAGE_BYTES_MAX, messages(50, 100), PLAIN);
+    Instance, since 5 => urgent("instance", FLOOD, VALIDATORS_MAX * 54 + FIXED_BYTES, messages(500, 1_000), SIGNED);
+    Neighbours, since 5 => urgent("neighbours", DIRECT, NEIGHBOURS_MAX * 32 + FIXED_BYTES, messages(8, 16), PLAIN);
+    Announce, since 5 => bulk("announce", DIRECT, REQUEST_IDS_MAX * 32 + FIXED_BYTES, messages(4, 8), IDS);
+    GetSnapshots, since 5 => bulk("get_snapshots", DIRECT, FIXED_BYTES, messages(1, 10), QUESTION);
+    Snapshots, since 5 => bulk("snapshots", DIRECT, FIXED_BYTES, messages(1, 10), PLAIN);
+    GetSnapshotItem, since 5 => bulk("get_snapshot_item", DIRECT, FIXED_BYTES, messages(50, 100), QUESTION);
+    SnapshotItem, since 5 => bulk("snapshot_item", DIRECT, MESSAGE_BYTES_MAX, messages(50, 100), PLAIN);
 }
 
 /// 32 bytes an id: 50,000 ids a second, and as a burst what four full requests of each of ten peers' gaps may be.
@@ -299,9 +308,14 @@ const fn ids_asked_for() -> Allowance {
 }
 
 impl MessageKind {
-    /// The kind of an encoding that starts with this tag.
-    pub(crate) fn from_tag(tag: u32) -> Option<Self> {
-        Self::ALL.get(usize::try_from(tag).ok()?).copied()
+    /// The kind of an encoding that starts with this tag, if this version of the protocol has it.
+    pub(crate) fn from_tag(tag: u32, version: u32) -> Option<Self> {
+        Self::ALL.get(usize::try_from(tag).ok()?).copied().filter(|kind| kind.is_in(version))
+    }
+
+    /// Whether this version of the protocol has it.
+    pub(crate) const fn is_in(self, version: u32) -> bool {
+        self.since() <= version
     }
 
     /// Its place in [`Self::ALL`].
@@ -363,9 +377,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::network::now;
     use crate::network::rate_limit::{RateLimiter, Verdict};
     use crate::network::tests::support;
+    use crate::network::{PROTOCOL_VERSION, now};
     use crate::types::codec::encode;
     use crate::types::message::{HeldBatches, PeerAddress};
     use crate::types::{Released, SignerBitmap, TxId, VoteKind};
@@ -379,11 +393,13 @@ mod tests {
         for (message, kind) in messages.iter().zip(MessageKind::ALL) {
             assert_eq!(MessageKind::of(message), kind);
             let tag = u32::from_le_bytes(encode(message)[..4].try_into().unwrap());
-            assert_eq!(MessageKind::from_tag(tag), Some(kind), "INV-NET-1");
+            assert_eq!(MessageKind::from_tag(tag, PROTOCOL_VERSION), Some(kind), "INV-NET-1");
             assert_eq!(kind.index(), tag as usize);
+            assert_eq!(MessageKind::from_tag(tag, kind.since() - 1), None, "an older version lacks it");
+            assert!(kind.since() <= PROTOCOL_VERSION, "{kind:?} is of a version that nobody speaks");
             assert!(names.insert(kind.name()), "{kind:?} has a name of its own");
         }
-        assert_eq!(MessageKind::from_tag(u32::try_from(KINDS).unwrap()), None);
+        assert_eq!(MessageKind::from_tag(u32::try_from(KINDS).unwrap(), u32::MAX), None);
     }
 
     #[test]

@@ -58,6 +58,7 @@ pub(crate) mod shared;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
+mod versions;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -84,7 +85,7 @@ pub use self::events::{EventReceiver, NetworkEvent};
 pub use self::frame::FrameError;
 use self::half_open::HalfOpen;
 use self::handshake::LocalNode;
-pub use self::handshake::{HandshakeError, PROTOCOL_VERSION, RefusalReason};
+pub use self::handshake::{HandshakeError, RefusalReason};
 pub use self::memory::{NETWORK_BYTES_MAX, network_bytes_max};
 pub use self::message_kind::PROPOSAL_BYTES_MAX;
 pub use self::message_kind::{MessageKind, MessageLane};
@@ -97,6 +98,7 @@ use self::recent_set::RecentSet;
 use self::reputation::Reputation;
 pub use self::reputation::{BanTarget, Misbehaviour};
 use self::shared::{SEEN_MAX, Shared, Timing};
+pub use self::versions::{OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION, VersionRange};
 use crate::storage::journal::Durable;
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::message::PeerAddress;
@@ -201,6 +203,8 @@ pub struct PeerInfo {
     pub member: bool,
     /// What it says it runs; escaped, so that it can be printed.
     pub user_agent: String,
+    /// The version of the protocol that both sides agreed on.
+    pub version: u32,
     /// For how long.
     pub connected: Duration,
     /// Bytes received on the wire.
@@ -273,6 +277,7 @@ impl Network {
         let (bulk, bulk_events) = event_queue(false);
         let shared = Arc::new(Shared {
             local: LocalNode {
+                versions: VersionRange::SPOKEN,
                 chain_id: config.chain_id,
                 secret: config.identity,
                 identity,
@@ -448,6 +453,7 @@ impl NetworkHandle {
                 inbound: connection.inbound,
                 member: connection.standing() == Standing::Member,
                 user_agent: connection.user_agent.clone(),
+                version: connection.version,
                 connected: now.saturating_duration_since(connection.connected_at),
                 bytes_in: read(&connection.bytes_in),
                 bytes_out: read(&connection.bytes_out),

@@ -154,9 +154,9 @@ pub(super) async fn serve(
     address: SocketAddr,
     inbound: bool,
 ) -> bool {
-    let Established { stream, buffer, sealer, opener, remote } = established;
+    let Established { stream, buffer, sealer, opener, remote, version } = established;
     let id = shared.next_connection.fetch_add(1, Ordering::Relaxed);
-    let connection = Connection::new(id, &remote, address, inbound, &shared.common, &shared.token);
+    let connection = Connection::new(id, (&remote, version), address, inbound, &shared.common, &shared.token);
     let connection = Arc::new(connection);
     if !admit_connection(shared, &connection).await {
         return false;
@@ -167,6 +167,7 @@ pub(super) async fn serve(
         direction = if inbound { "inbound" } else { "outbound" },
         member = connection.standing() == Standing::Member,
         user_agent = connection.user_agent,
+        version,
         "Connected to peer"
     );
     if inbound {

@@ -34,6 +34,7 @@ use super::other_chains::OtherNodes;
 use super::peer::{PeerId, Standing, now};
 use super::recent_set::{RecentSet, message_key};
 use super::reputation::{BAN_TIME, BannedNow, Misbehaviour, Reputation};
+use super::versions::{VersionRange, upgrade_advice};
 use crate::runtime::{Clock, metric_names};
 use crate::types::codec::encode;
 use crate::types::limits::PEER_ADDRESSES_MAX;
@@ -114,7 +115,7 @@ pub(crate) struct Shared {
     pub(crate) book: Mutex<AddressBook>,
     pub(crate) reputation: Mutex<Reputation>,
     pub(crate) other_chains: Mutex<OtherNodes<ChainId>>,
-    pub(crate) other_versions: Mutex<OtherNodes<u32>>,
+    pub(crate) other_versions: Mutex<OtherNodes<VersionRange>>,
     pub(crate) seen: Mutex<RecentSet>,
     pub(crate) common: Arc<Common>,
     pub(crate) urgent: EventSender,
@@ -249,9 +250,10 @@ impl Shared {
                 tracing::info!(
                     address,
                     dialled,
-                    ours,
-                    theirs,
-                    "A peer speaks another version of the protocol; the older one of the two has to be updated"
+                    %ours,
+                    %theirs,
+                    advice = upgrade_advice(*ours, *theirs),
+                    "A peer speaks no version of the protocol that this node speaks"
                 );
             }
             _ => {}

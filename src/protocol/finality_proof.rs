@@ -73,29 +73,29 @@
 //!
 //! | validators | changes | epochs before | bytes | links | ms to make | ms to verify |
 //! |---|---|---|---|---|---|---|
-//! | 4 | never | 1 | 1,561 | 1 | 0 | 0 |
-//! | 4 | never | 10 | 1,561 | 1 | 0 | 0 |
-//! | 4 | never | 1,000 | 1,561 | 1 | 0 | 0 |
-//! | 4 | never | 100,000 | 1,561 | 1 | 0 | 0 |
-//! | 4 | a hundredth | 1 | 1,561 | 1 | 0 | 0 |
-//! | 4 | a hundredth | 10 | 1,561 | 1 | 0 | 0 |
-//! | 4 | a hundredth | 1,000 | 15,877 | 20 | 2 | 8 |
-//! | 4 | a hundredth | 100,000 | 1,488,997 | 2,000 | 805 | 862 |
-//! | 4 | a tenth | 1 | 1,561 | 1 | 0 | 0 |
-//! | 4 | a tenth | 10 | 2,485 | 2 | 4 | 1 |
-//! | 4 | a tenth | 1,000 | 149,797 | 200 | 40 | 93 |
+//! | 4 | never | 1 | 1,577 | 1 | 0 | 0 |
+//! | 4 | never | 10 | 1,577 | 1 | 0 | 0 |
+//! | 4 | never | 1,000 | 1,577 | 1 | 0 | 0 |
+//! | 4 | never | 100,000 | 1,577 | 1 | 0 | 0 |
+//! | 4 | a hundredth | 1 | 1,577 | 1 | 0 | 0 |
+//! | 4 | a hundredth | 10 | 1,577 | 1 | 0 | 0 |
+//! | 4 | a hundredth | 1,000 | 16,045 | 20 | 2 | 8 |
+//! | 4 | a hundredth | 100,000 | 1,505,005 | 2,000 | 805 | 862 |
+//! | 4 | a tenth | 1 | 1,577 | 1 | 0 | 0 |
+//! | 4 | a tenth | 10 | 2,509 | 2 | 4 | 1 |
+//! | 4 | a tenth | 1,000 | 151,405 | 200 | 40 | 93 |
 //! | 4 | a tenth | 100,000 | too large | - | 3,820 | - |
-//! | 100 | never | 1 | 9,777 | 1 | 0 | 49 |
-//! | 100 | never | 10 | 9,777 | 1 | 0 | 40 |
-//! | 100 | never | 1,000 | 9,777 | 1 | 0 | 40 |
-//! | 100 | never | 100,000 | 9,777 | 1 | 0 | 39 |
-//! | 100 | a hundredth | 1 | 9,879 | 1 | 0 | 47 |
-//! | 100 | a hundredth | 10 | 10,565 | 1 | 0 | 45 |
-//! | 100 | a hundredth | 1,000 | 220,005 | 30 | 425 | 295 |
+//! | 100 | never | 1 | 9,793 | 1 | 0 | 49 |
+//! | 100 | never | 10 | 9,793 | 1 | 0 | 40 |
+//! | 100 | never | 1,000 | 9,793 | 1 | 0 | 40 |
+//! | 100 | never | 100,000 | 9,793 | 1 | 0 | 39 |
+//! | 100 | a hundredth | 1 | 9,895 | 1 | 0 | 47 |
+//! | 100 | a hundredth | 10 | 10,581 | 1 | 0 | 45 |
+//! | 100 | a hundredth | 1,000 | 220,253 | 30 | 425 | 295 |
 //! | 100 | a hundredth | 100,000 | too large | - | 54,685 | - |
-//! | 100 | a tenth | 1 | 10,536 | 1 | 10 | 325 |
-//! | 100 | a tenth | 10 | 26,595 | 3 | 21 | 356 |
-//! | 100 | a tenth | 1,000 | 1,917,605 | 250 | 1,713 | 2,428 |
+//! | 100 | a tenth | 1 | 10,552 | 1 | 10 | 325 |
+//! | 100 | a tenth | 10 | 26,627 | 3 | 21 | 356 |
+//! | 100 | a tenth | 1,000 | 1,919,613 | 250 | 1,713 | 2,428 |
 //! | 100 | a tenth | 100,000 | too large | - | 10,599 | - |
 //!
 //! Where a tenth of 100 validators changes in each epoch [`FINALITY_PROOF_BYTES_MAX`] is reached after some 6,600 epochs,
@@ -140,7 +140,7 @@ use crate::types::{
 /// What the encoding of a proof begins with, before its version.
 const FORMAT: &[u8] = b"timed/finality-proof";
 /// The only version there is. It also stands for the rules by which a proof is checked.
-pub const FINALITY_PROOF_VERSION: u16 = 2;
+pub const FINALITY_PROOF_VERSION: u16 = 3;
 
 /// The precommits of a quorum for one block, and no more than it takes. Height and block are those of the header that
 /// it stands beside.

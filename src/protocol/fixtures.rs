@@ -17,8 +17,8 @@ use crate::types::keys::SequentialVerifier;
 use crate::types::vote::{VoteStep, block_vote_digest};
 use crate::types::{
     Address, Amount, Block, ChainParameters, Commit, Evidence, FinalityVote, GenesisDocument, Lock,
-    MasternodeId, Network, OutPoint, PublicKey, SecretKey, Signature, SignatureCheck, SignatureVerifier,
-    SignerBitmap, TimeMs, Transaction, TxOut, UtxoEntry, VoteBatch,
+    MasternodeId, Network, OutPoint, PublicKey, RuleVersion, SecretKey, Signature, SignatureCheck,
+    SignatureVerifier, SignerBitmap, TimeMs, Transaction, TxOut, UtxoEntry, VoteBatch,
 };
 
 pub(super) use life::{document_with_funds, new_key, update_of};
@@ -76,6 +76,8 @@ pub(super) fn document(weights: &[u64], users: u8) -> GenesisDocument {
 pub(super) struct Chain {
     pub(super) state: LedgerState,
     pub(super) utxos: BTreeMap<OutPoint, UtxoEntry>,
+    /// The newest rules that the members' programs know.
+    pub(super) announces: RuleVersion,
     /// The commit of the tip.
     pub(super) commit: Commit,
     /// Nobody signs commits and nobody checks signatures: for chains of thousands of blocks.
@@ -103,7 +105,13 @@ pub(super) fn operator_of(key: &PublicKey) -> &'static SecretKey {
 impl Chain {
     pub(super) fn new(document: &GenesisDocument) -> Self {
         let (state, outputs) = LedgerState::genesis(document).unwrap();
-        Self { state, utxos: outputs.into_iter().collect(), commit: Commit::default(), unsigned: false }
+        Self {
+            state,
+            utxos: outputs.into_iter().collect(),
+            commit: Commit::default(),
+            unsigned: false,
+            announces: RuleVersion::FIRST,
+        }
     }
 
     /// Changes the masternodes' records; the set that follows the next end of an epoch is computed from them.
@@ -138,6 +146,7 @@ impl Chain {
             time: self.state.tip_time() + elapsed_ms,
             epoch_end,
             proposer: self.proposer(0),
+            announces: self.announces,
             last_commit: &self.commit,
             transactions,
             evidence: &[],

@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod activation;
 pub mod bft;
 pub mod commit;
 pub mod evidence;

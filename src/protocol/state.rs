@@ -10,7 +10,7 @@
 //! # Invariants
 //! - INV-STATE-1: everything that a later block depends on is in the multiset: outputs, masternode records, both
 //!   validator sets and those of past epochs, counters and credits, recent signers and attendance, outputs that void
-//!   registrations marked. The tip's hash is not, nor are the names of the epochs' last blocks: the next header
+//!   registrations marked, the rules in force with what is announced. The tip's hash is not, nor are the names of the epochs' last blocks: the next header
 //!   commits to both anyway.
 //! - INV-STATE-2: the multiset that blocks changed step by step equals the one computed afresh.
 //! - INV-STATE-3: `supply` is the sum of all unspent outputs, and outputs, unpaid fees and accrued reward together
@@ -27,6 +27,7 @@ use bincode::enc::Encoder;
 use bincode::error::{DecodeError, EncodeError};
 use bincode::{Decode, Encode};
 
+use super::activation::Rules;
 use super::commit::{CommitError, RecentCommit, RecentCommits, check_commit};
 use super::masternodes::membership::genesis_set;
 use super::masternodes::{Attendance, MasternodeRecord, PastEpoch, PastEpochs, Registry};
@@ -73,6 +74,7 @@ pub struct LedgerState {
     pub(super) recent: RecentCommits,
     /// Names of the last blocks of all ended epochs.
     pub(super) epoch_ends: GrowingTree,
+    pub(super) rules: Rules,
     pub(super) multiset: MultisetHash,
 }
 
@@ -89,6 +91,7 @@ enum Element<'a> {
     /// With its first and last height, its end and the hash of its set.
     PastEpoch(Epoch, Height, Height, TimeMs, Hash),
     Attendance(&'a BTreeMap<MasternodeId, Attendance>),
+    Rules(&'a Rules),
 }
 
 #[derive(Encode)]
@@ -141,6 +144,7 @@ impl LedgerState {
             supply,
             recent: RecentCommits::default(),
             epoch_ends: GrowingTree::default(),
+            rules: Rules::default(),
             multiset: MultisetHash::default(),
         };
         state.multiset = state.recompute_multiset(outputs.iter().copied());
@@ -287,6 +291,12 @@ impl LedgerState {
         &self.epoch_ends
     }
 
+    /// Which rules the next block keeps to, and what is to come.
+    #[must_use]
+    pub const fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// What the tip's header says of the state.
     #[must_use]
     pub fn digest(&self) -> StateDigest {
@@ -364,6 +374,7 @@ impl LedgerState {
         multiset.add(&self.validators_element());
         multiset.add(&self.tip_validators_element());
         multiset.add(&self.counters_element());
+        multiset.add(&self.rules_element());
         multiset
     }
 
@@ -377,6 +388,10 @@ impl LedgerState {
 
     fn attendance_element(&self) -> Vec<u8> {
         encode(&Element::Attendance(&self.attendance))
+    }
+
+    fn rules_element(&self) -> Vec<u8> {
+        encode(&Element::Rules(&self.rules))
     }
 
     fn counters_element(&self) -> Vec<u8> {
@@ -455,6 +470,7 @@ impl LedgerState {
             .map(|member| (member.id, self.attendance.get(&member.id).copied().unwrap_or_default()))
             .collect();
         self.epoch = self.epoch.checked_add(1)?;
+        self.rules.turn_epoch(self.epoch, &self.validators);
         self.epoch_start = self.tip_time;
         Some(())
     }
@@ -495,6 +511,10 @@ impl LedgerState {
         if self.tip_validators != before.tip_validators {
             self.multiset.remove(&before.tip_validators_element());
             self.multiset.add(&self.tip_validators_element());
+        }
+        if self.rules != before.rules {
+            self.multiset.remove(&before.rules_element());
+            self.multiset.add(&self.rules_element());
         }
         self.multiset.remove(&before.counters_element());
         self.multiset.add(&self.counters_element());
@@ -537,6 +557,7 @@ impl Encode for LedgerState {
         self.supply.encode(encoder)?;
         self.recent.encode(encoder)?;
         self.epoch_ends.encode(encoder)?;
+        self.rules.encode(encoder)?;
         self.multiset.encode(encoder)
     }
 }
@@ -572,6 +593,7 @@ impl<Context> Decode<Context> for LedgerState {
             supply: Decode::decode(decoder)?,
             recent: Decode::decode(decoder)?,
             epoch_ends: Decode::decode(decoder)?,
+            rules: Decode::decode(decoder)?,
             multiset: Decode::decode(decoder)?,
         })
     }

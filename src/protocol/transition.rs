@@ -34,7 +34,7 @@ use crate::types::evidence::evidence_root;
 use crate::types::limits::{EVIDENCE_BYTES_MAX, TRANSACTION_BYTES_MAX};
 use crate::types::{
     Amount, Block, BlockBlueprint, ChainParameters, Commit, Evidence, Header, Height, Lock, MasternodeId,
-    OutPoint, Payload, Round, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry,
+    OutPoint, Payload, Round, RuleVersion, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry,
 };
 
 /// What a block has room for beside the reward.
@@ -75,6 +75,8 @@ pub struct BlockDraft<'a> {
     pub epoch_end: bool,
     /// Who proposes it; has to be the round's proposer.
     pub proposer: MasternodeId,
+    /// The newest version of the rules that its program knows.
+    pub announces: RuleVersion,
     /// The commit of the tip; [`Commit::default`] for block 1.
     pub last_commit: &'a Commit,
     /// The transactions without the reward, parents before children.
@@ -187,6 +189,10 @@ fn check_draft(state: &LedgerState, draft: &BlockDraft<'_>) -> Result<(), BlockE
     if proposer.id != draft.proposer {
         let (round, expected, found) = (draft.round, proposer.id, draft.proposer);
         return Err(BlockError::WrongProposer { round, expected, found });
+    }
+    let (in_force, found) = (state.rules.in_force(), draft.announces);
+    if found < in_force {
+        return Err(BlockError::AnnouncesLess { in_force, found });
     }
     if draft.epoch_end && !state.is_closing() {
         return Err(BlockError::EarlyEpochEnd);
@@ -328,6 +334,7 @@ fn execute(
     if state.height > 0 {
         after.record_commit(draft.last_commit);
     }
+    after.rules.note(draft.proposer, draft.announces);
     after.height = state.height.checked_add(1).ok_or(inconsistent("heights overflow"))?;
     after.tip_time = draft.time;
     if state.height == 0 {
@@ -392,6 +399,8 @@ pub fn propose(
         validators_hash: state.validators.hash(),
         next_validators_hash: outcome.state.validators.hash(),
         proposer: draft.proposer,
+        rules: state.rules.in_force(),
+        announced: draft.announces,
     };
     outcome.state.name_tip(&header);
     let (last_commit, evidence) = (draft.last_commit.clone(), draft.evidence.to_vec());
@@ -418,6 +427,10 @@ fn check_header(state: &LedgerState, header: &Header) -> Result<(), BlockError> 
     let (expected, found) = (state.validators.hash(), header.validators_hash);
     if found != expected {
         return Err(BlockError::WrongValidatorsHash { expected, found });
+    }
+    let (expected, found) = (state.rules.in_force(), header.rules);
+    if found != expected {
+        return Err(BlockError::WrongRules { expected, found });
     }
     let (expected, found) = (state.epoch_ends.root(), header.epoch_ends_root);
     if found != expected {
@@ -485,6 +498,7 @@ fn run(
         time: header.time,
         epoch_end: header.epoch_end,
         proposer: header.proposer,
+        announces: header.announced,
         last_commit: &block.last_commit,
         transactions,
         evidence: &block.evidence,

@@ -19,13 +19,13 @@ use super::state::LedgerState;
 use crate::types::codec::encode;
 use crate::types::hash::{Domain, DomainHasher};
 use crate::types::limits::{
-    ADDRESS_TEXT_BYTES_MAX, MEMO_BYTES_MAX, TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX,
+    ADDRESS_TEXT_BYTES_MAX, MEMO_BYTES_MAX, OUTPUT_VALUE_MIN, TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX,
     TRANSACTION_OUTPUTS_MAX,
 };
 use crate::types::transaction::TRANSACTION_VERSION;
 use crate::types::{
-    Amount, ChainId, ChainParameters, Lock, OutPoint, Payload, PublicKey, SignatureCheck, SignatureVerifier,
-    Transaction, TxId, TxOut, UtxoEntry,
+    Amount, ChainId, ChainParameters, Lock, OutPoint, Payload, PublicKey, RuleVersion, SignatureCheck,
+    SignatureVerifier, Transaction, TxId, TxOut, UtxoEntry,
 };
 
 /// The step of size that the least fee counts in.
@@ -72,6 +72,14 @@ pub enum TransactionError {
     ZeroOutput {
         /// Its place, from 0.
         index: usize,
+    },
+    /// An output that costs every node more than it is worth.
+    #[error("output {index} of {value} TIME is below the least value of {OUTPUT_VALUE_MIN} TIME")]
+    DustOutput {
+        /// Its place, from 0.
+        index: usize,
+        /// Its value.
+        value: Amount,
     },
     /// The outputs' sum exceeds 64 bits.
     #[error("the outputs' sum overflows")]
@@ -211,6 +219,7 @@ impl TransactionError {
             Self::TooManyOutputs { .. } => "too_many_outputs",
             Self::DuplicateInput { .. } => "duplicate_input",
             Self::ZeroOutput { .. } => "zero_output",
+            Self::DustOutput { .. } => "dust_output",
             Self::OutputsOverflow => "outputs_overflow",
             Self::MemoTooLong { .. } => "memo_too_long",
             Self::TooLarge { .. } => "too_large",
@@ -628,6 +637,7 @@ pub fn check_spend_of(
         return Err(TransactionError::InputsMismatch { inputs: inputs.len(), given: entries.len() });
     }
     check_witnesses(shape, entries.iter().map(|entry| entry.output.lock))?;
+    check_dust(shape, state)?;
     if let Some(outpoint) = inputs.iter().find(|outpoint| state.is_bound(outpoint)) {
         return Err(TransactionError::CollateralBound { outpoint: *outpoint });
     }
@@ -641,6 +651,19 @@ pub fn check_spend_of(
         return Err(TransactionError::FeeTooLow { fee, minimum });
     }
     Ok(fee)
+}
+
+/// Holds the least value of outputs, where the rules in force have one. Here and not with the shape, since that has to be
+/// the same in every epoch.
+fn check_dust(shape: &ShapedTransaction, state: &LedgerState) -> Result<(), TransactionError> {
+    if !state.rules().include(RuleVersion::DUST) {
+        return Ok(());
+    }
+    let values = || shape.transaction().outputs.iter().map(|output| output.value);
+    match values().enumerate().find(|(_, value)| *value < OUTPUT_VALUE_MIN) {
+        Some((index, value)) => Err(TransactionError::DustOutput { index, value }),
+        None => Ok(()),
+    }
 }
 
 /// Holds the witnesses to the locks of the inputs, in the inputs' order: each is opened by one, and each opens one.

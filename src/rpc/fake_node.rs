@@ -90,6 +90,8 @@ pub(crate) fn block() -> CommittedBlock {
         validators_hash: hash,
         next_validators_hash: hash,
         proposer: MasternodeId::ZERO,
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     let transfer = Transaction::transfer(Vec::new(), Vec::new(), b"hi".to_vec());
     let key = SecretKey::from_seed(&[3; 32]).public();
@@ -261,6 +263,14 @@ impl NodeApi for FakeNode {
             supply_time: Amount(1).to_string(),
             min_fee_per_kb: Amount(1_000),
             parameters: ChainParameters::of_network(Network::Devnet),
+            rules: RulesInfo {
+                in_force: RuleVersion::FIRST,
+                since_epoch: 0,
+                known: RuleVersion::FIRST,
+                pending: None,
+                announced: Vec::new(),
+                quorum: 3,
+            },
             warnings: Vec::new(),
         }
     }
@@ -353,6 +363,7 @@ impl NodeApi for FakeNode {
             version: "0".into(),
             subversion: "/timed:0/".into(),
             protocol_version: 1,
+            oldest_protocol_version: 1,
             node_id: String::new(),
             listen_address: None,
             external_address: None,

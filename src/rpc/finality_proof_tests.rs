@@ -127,9 +127,9 @@ fn what_is_no_proof_is_named() {
         (judge("aGVsbG8=").unwrap_err(), "not_a_proof"),
         (judge(&"A".repeat(PROOF_TEXT_BYTES_MAX + 1)).unwrap_err(), "proof_too_large"),
         (with("format", json!("timed block")), "malformed_proof"),
-        (with("version", json!(1)), "unknown_proof_version"),
-        (with("version", json!(3)), "unknown_proof_version"),
-        (with("version", json!("2")), "malformed_proof"),
+        (with("version", json!(2)), "unknown_proof_version"),
+        (with("version", json!(4)), "unknown_proof_version"),
+        (with("version", json!("3")), "malformed_proof"),
         (with("proof", json!(7)), "malformed_proof"),
         (with("proof", json!("not base64")), "malformed_proof"),
     ] {

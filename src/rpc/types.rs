@@ -20,6 +20,7 @@ mod masternodes;
 mod peers;
 mod pool;
 mod resources;
+mod rules;
 
 pub use blocks::{
     BlockInfo, BlockTransaction, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo, address_of,
@@ -38,6 +39,7 @@ pub use explain::{ConflictInfo, ExplainInfo, MemberVotesInfo, VotesInfo};
 pub use peers::{AddressInfo, BanInfo};
 pub use pool::{AcceptanceInfo, FeeEstimate, MempoolEntry};
 pub use resources::{LogInfo, MemoryInfo, NetTotals, ResourceInfo};
+pub use rules::{AnnouncedRulesInfo, PendingRulesInfo, RulesInfo};
 
 /// `getblockchaininfo`: the chain at its tip.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -74,6 +76,8 @@ pub struct BlockchainInfo {
     pub min_fee_per_kb: Amount,
     /// All numbers that the nodes of the chain agree on: tiers of masternodes, durations, fees.
     pub parameters: ChainParameters,
+    /// Which version of the rules is in force, and what is to come.
+    pub rules: RulesInfo,
     /// What the operator should know.
     pub warnings: Vec<String>,
 }
@@ -98,7 +102,7 @@ pub struct PeerInfo {
     pub node_id: String,
     /// Whether it dialled us.
     pub inbound: bool,
-    /// Its version of the protocol.
+    /// The version of the protocol on this connection: the newest that both sides speak.
     pub version: u32,
     /// Its user agent; control characters are escaped.
     pub subver: String,
@@ -126,9 +130,12 @@ pub struct NetworkInfo {
     pub version: String,
     /// What the node calls itself to peers.
     pub subversion: String,
-    /// Version of the peer protocol.
+    /// The newest version of the peer protocol that it speaks.
     #[serde(rename = "protocolversion")]
     pub protocol_version: u32,
+    /// The oldest one. A peer whose versions all lie outside of the two is refused.
+    #[serde(rename = "oldestprotocolversion")]
+    pub oldest_protocol_version: u32,
     /// The key that its handshakes prove, in hexadecimal.
     pub node_id: String,
     /// Where it listens, when it does.

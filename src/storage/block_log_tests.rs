@@ -6,8 +6,8 @@ use crate::storage::journal::{JournalIdentity, JournalOrigin, JournalWriter};
 use crate::storage::memory_disk::{Fault, MemoryDisk};
 use crate::storage::record::{SEGMENT_HEADER_BYTES, any_frame_from, frame};
 use crate::types::{
-    Amount, Block, Commit, Hash, Header, KeyHash, Lock, MasternodeId, OutPoint, StateDigest, Transaction,
-    TxId, TxOut,
+    Amount, Block, Commit, Hash, Header, KeyHash, Lock, MasternodeId, OutPoint, RuleVersion, StateDigest,
+    Transaction, TxId, TxOut,
 };
 
 pub(in crate::storage) const CHAIN: ChainId = ChainId([7; 32]);
@@ -39,6 +39,8 @@ fn block_with_memo(height: Height, memo: Vec<u8>) -> LoggedBlock {
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,
         proposer: MasternodeId::ZERO,
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     let block = Block {
         header,

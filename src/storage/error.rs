@@ -48,7 +48,7 @@ pub enum StorageError {
         repair: &'static str,
     },
     /// A file of this kind that another version of the program wrote.
-    #[error("{} has format version {found}, this program reads {expected}; start the version of timed that wrote it (a newer one, if {found} is larger), or `timed db restore` a backup of this version's time", path.display())]
+    #[error("{} has format version {found}, this program reads {expected}; {}", path.display(), version_advice(*expected, *found))]
     UnsupportedVersion {
         /// The file.
         path: PathBuf,
@@ -198,4 +198,14 @@ fn owner_text(found: Option<&PublicKey>, expected: Option<&PublicKey>) -> String
 
 fn holder_text(holder: Option<u32>) -> String {
     holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+/// What to do about a file of another format.
+const fn version_advice(expected: u16, found: u16) -> &'static str {
+    if found > expected {
+        "a newer timed wrote it: install that version or a later one (`timed --version` says which format a program writes), or \
+         `timed db restore` a backup of this version's time"
+    } else {
+        "it is older than what any release wrote: start the timed that wrote it, or move it aside and sync again"
+    }
 }

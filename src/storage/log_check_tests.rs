@@ -11,7 +11,7 @@ use crate::storage::memory_disk::{Fault, MemoryDisk};
 use crate::types::PublicKey;
 
 /// Small segments, so that a few records need several.
-const SMALL: u64 = 1_500;
+const SMALL: u64 = 1_560;
 const BLOCKS: Height = 9;
 const IDENTITY: JournalIdentity = JournalIdentity { chain_id: CHAIN, operator: Some(PublicKey([5; 32])) };
 

@@ -73,7 +73,7 @@ pub use block_log::{BlockLog, BlockReader, DurableBlock, LoggedBlock, PruneRule}
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use error::StorageError;
 pub use fjall_index::FjallIndex;
-pub use index::{EpochEnd, Index, IndexChange, Mark, PunishedEvidence};
+pub use index::{EpochEnd, FORMAT as INDEX_FORMAT_VERSION, Index, IndexChange, Mark, PunishedEvidence};
 pub use index_guard::IndexGuard;
 pub use index_store::{Change, IndexStore, Tree};
 pub use index_writer::{IndexEvent, IndexWriter};
@@ -86,6 +86,7 @@ pub use journal_import::JournalImport;
 pub use lock::DirectoryLock;
 pub use memory_disk::{Fault, MemoryDisk};
 pub use memory_index::MemoryIndex;
+pub use record::FORMAT_VERSION as SEGMENT_FORMAT_VERSION;
 pub use retired::RetiredSegments;
 pub use sled_index::SledIndex;
 pub use snapshots::{SnapshotDir, SnapshotPart, SnapshotStore};

@@ -23,7 +23,9 @@ use crate::types::limits::CLOCK_DRIFT_MS_MAX;
 use crate::types::{ChainId, PublicKey, TimeMs};
 
 const MAGIC: [u8; 8] = *b"timedseg";
-const FORMAT_VERSION: u16 = 3;
+/// Of the block log's and the vote journal's files. It changes with what is in them, headers of blocks among that. A version
+/// that was released is read by all later programs, or migrated.
+pub const FORMAT_VERSION: u16 = 4;
 const MARKER: [u8; 4] = [0xd7, 0x54, 0x4d, 0xc3];
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: u64 = 98;

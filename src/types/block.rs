@@ -16,6 +16,7 @@ use super::evidence::{Evidence, evidence_root};
 use super::hash::{BlockHash, ChainId, Domain, DomainHasher, Hash, MasternodeId, StateDigest, TxId};
 use super::keys::{Signature, SignatureCheck};
 use super::masternode::ValidatorSet;
+use super::rules::RuleVersion;
 use super::transaction::Transaction;
 use super::vote::{VoteStep, block_vote_digest};
 use super::{Epoch, Height, Round, TimeMs, merkle};
@@ -54,6 +55,10 @@ pub struct Header {
     pub next_validators_hash: Hash,
     /// Who proposed it first.
     pub proposer: MasternodeId,
+    /// The version of the rules that the block keeps to.
+    pub rules: RuleVersion,
+    /// The newest version that its proposer's program knows.
+    pub announced: RuleVersion,
 }
 
 impl Header {
@@ -261,6 +266,8 @@ mod tests {
                 validators_hash: Hash::ZERO,
                 next_validators_hash: Hash::ZERO,
                 proposer: MasternodeId::ZERO,
+                rules: RuleVersion::FIRST,
+                announced: RuleVersion::FIRST,
             },
             last_commit: Commit::default(),
             txids: vec![TxId([1; 32])],

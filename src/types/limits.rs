@@ -13,6 +13,9 @@ pub const TRANSACTION_BYTES_MAX: usize = 100_000;
 pub const TRANSACTION_BYTES_MIN: usize = 160;
 /// Bytes of a transfer's memo, at most.
 pub const MEMO_BYTES_MAX: usize = 256;
+/// Units of an output of a transaction, at least, from [`RuleVersion::DUST`](super::RuleVersion::DUST) on: each unspent
+/// output costs every node memory for as long as nobody spends it.
+pub const OUTPUT_VALUE_MIN: Amount = Amount(100);
 /// A fee above this is taken for a mistake unless whoever pays it asks for it: 1 TIME, a thousand times the least fee of the
 /// largest transaction. No rule of the protocol.
 pub const MAX_FEE_DEFAULT: Amount = Amount(UNITS_PER_TIME);
@@ -81,6 +84,7 @@ mod tests {
             ("TRANSACTION_INPUTS_MAX", TRANSACTION_INPUTS_MAX as u64),
             ("TRANSACTION_OUTPUTS_MAX", TRANSACTION_OUTPUTS_MAX as u64),
             ("TRANSACTION_BYTES_MAX", TRANSACTION_BYTES_MAX as u64),
+            ("OUTPUT_VALUE_MIN", OUTPUT_VALUE_MIN.0),
             ("MEMO_BYTES_MAX", MEMO_BYTES_MAX as u64),
             ("VALIDATORS_MAX", VALIDATORS_MAX as u64),
             ("BATCH_VOTES_MAX", BATCH_VOTES_MAX as u64),

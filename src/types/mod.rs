@@ -44,6 +44,7 @@ pub mod merkle;
 pub mod message;
 pub mod proposal;
 pub mod released;
+pub mod rules;
 pub mod transaction;
 pub mod vote;
 
@@ -60,6 +61,7 @@ pub use masternode::{MasternodeRegistration, MasternodeUpdate, OperatorConsent, 
 pub use message::{Message, OwnMessage};
 pub use proposal::Proposal;
 pub use released::{Released, VoteSource};
+pub use rules::RuleVersion;
 pub use transaction::{OutPoint, Payload, Transaction, TxOut, UtxoEntry, Witness};
 pub use vote::{
     BatchHeader, BlockVote, Certificate, CertificateVote, FinalityVote, VoteBatch, VoteKind, VoteStep,

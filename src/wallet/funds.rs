@@ -17,7 +17,7 @@ use std::fmt;
 
 use crate::protocol::validity::minimum_fee;
 use crate::types::codec::encode;
-use crate::types::limits::{TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX};
+use crate::types::limits::{OUTPUT_VALUE_MIN, TRANSACTION_BYTES_MAX, TRANSACTION_INPUTS_MAX};
 use crate::types::{
     Amount, ChainId, ChainParameters, Lock, OutPoint, Payload, PublicKey, SecretKey, Signature, Transaction,
     TxOut, Witness,
@@ -338,14 +338,15 @@ impl Source<'_> {
             let fee_with_change = minimum_fee(with_change, self.parameters);
             let needed_with_change = add(amount, fee_with_change)?;
             match sum.checked_sub(needed_with_change) {
-                Some(change) if change > Amount::ZERO => {
+                // Less than an output may be worth by the rules to come goes to the fee.
+                Some(change) if change >= OUTPUT_VALUE_MIN => {
                     return Ok(Selection { inputs: tried, fee: fee_with_change, change });
                 }
                 _ => {}
             }
-            // A transaction makes something: without outputs of its own it needs change, of at least one unit.
+            // A transaction makes something: without outputs of its own it needs change, of the least value.
             let needed = if made == 0 {
-                add(needed_with_change, Amount(1))?
+                add(needed_with_change, OUTPUT_VALUE_MIN)?
             } else {
                 add(amount, minimum_fee(sizes.transaction(tried, made, locks.len()), self.parameters))?
             };

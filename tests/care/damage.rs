@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use timed::runtime::config::StorageEngine;
+use timed::storage::SEGMENT_FORMAT_VERSION;
 
 use crate::home::{Home, copy_directory, files_below, flip};
 
@@ -202,15 +203,18 @@ fn files_of_a_newer_version_are_refused_with_both_versions_and_left_alone() {
     for log in ["blocks", "votes"] {
         copy.bring_back();
         let segment = home.data().join(log).join("00000001.seg");
-        write_as_version(&segment, 4);
+        let (own, newer) = (SEGMENT_FORMAT_VERSION, SEGMENT_FORMAT_VERSION + 1);
+        write_as_version(&segment, newer);
         let before = std::fs::read(&segment).unwrap();
         for (code, said) in [start(home), run(&["db", "check"], home), run(&["db", "repair"], home)] {
             assert_eq!(code, 3, "{log}: {said}");
-            assert!(said.contains("format version 4, this program reads 3"), "{said}");
+            let says =
+                format!("format version {newer}, this program reads {own}; a newer timed wrote it: install");
+            assert!(said.contains(&says), "{said}");
         }
         assert!(before == std::fs::read(&segment).unwrap(), "it is the newer version's");
         // The same file as this version writes it.
-        write_as_version(&segment, 3);
+        write_as_version(&segment, own);
         assert_eq!(run(&["db", "check"], home).0, 0);
     }
 }

@@ -13,8 +13,8 @@ use timed::types::message::{HeldBatches, NodeStatus, PeerAddress};
 use timed::types::vote::{BatchHeader, CertificateVote, FinalityVote, VoteStep};
 use timed::types::{
     Amount, BatchRoot, BlockHash, BlockVote, Certificate, CommittedBlock, Epoch, Evidence, GenesisDocument,
-    Hash, Height, MasternodeId, Message, Round, Signature, SignerBitmap, StateDigest, Transaction, TxId,
-    VoteBatch, VoteKind,
+    Hash, Height, MasternodeId, Message, Round, RuleVersion, Signature, SignerBitmap, StateDigest,
+    Transaction, TxId, VoteBatch, VoteKind,
 };
 use timed::types::{Lock, Proposal, TxOut};
 
@@ -446,6 +446,8 @@ pub fn header(siege: &Siege) -> Header {
         validators_hash: Hash([5; 32]),
         next_validators_hash: Hash([6; 32]),
         proposer: member(siege, 1),
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     }
 }
 

@@ -47,3 +47,4 @@ mod signals;
 mod slow_callers;
 mod snapshot;
 mod stop;
+mod upgrade;

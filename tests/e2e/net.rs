@@ -9,7 +9,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -57,7 +57,12 @@ pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
 
 /// The program, without settings of the environment.
 pub fn timed() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_timed"));
+    timed_of(Path::new(env!("CARGO_BIN_EXE_timed")))
+}
+
+/// The same of another build.
+pub fn timed_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIMED_")) {
         command.env_remove(name);
     }
@@ -137,6 +142,8 @@ impl SharedClient {
 
 /// A node of the network; runs or not.
 pub struct Node {
+    /// The program that it runs from its next start on.
+    pub program: PathBuf,
     pub config_path: PathBuf,
     pub log_path: PathBuf,
     cookie_path: PathBuf,
@@ -155,6 +162,7 @@ impl Node {
             cookie_path: home.join("data/.cookie"),
             url: format!("http://127.0.0.1:{rpc_port}"),
             config_path,
+            program: PathBuf::from(env!("CARGO_BIN_EXE_timed")),
             process: None,
             client: SharedClient::default(),
         }
@@ -166,7 +174,7 @@ impl Node {
         // A killed node leaves its cookie; it is not the next one's.
         let _gone = std::fs::remove_file(&self.cookie_path);
         let log = OpenOptions::new().create(true).append(true).open(&self.log_path).unwrap();
-        let mut command = timed();
+        let mut command = timed_of(&self.program);
         command.args(["run", "--config"]).arg(&self.config_path);
         if let Some(level) = std::env::var_os("E2E_LOG") {
             command.env("TIMED_LOGGING__LEVEL", level);
@@ -510,7 +518,7 @@ impl Chain {
 /// Pays one coin to itself again and again, and notes what was final.
 pub struct Payer {
     stop: Arc<AtomicBool>,
-    finals: Arc<Mutex<Vec<TxId>>>,
+    finals: Arc<Mutex<Vec<(TxId, Instant)>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -525,7 +533,14 @@ impl Payer {
 
     /// The payments that a node has called final.
     pub fn finals(&self) -> Vec<TxId> {
-        self.finals.lock().unwrap().clone()
+        self.finals.lock().unwrap().iter().map(|(txid, _)| *txid).collect()
+    }
+
+    /// The longest time between two of them that follow each other, and how many there are.
+    pub fn longest_pause(&self) -> (Duration, usize) {
+        let finals = self.finals.lock().unwrap();
+        let pauses = finals.iter().zip(finals.iter().skip(1)).map(|((_, one), (_, next))| *next - *one);
+        (pauses.max().unwrap_or_default(), finals.len())
     }
 
     /// Waits until so many more are final.
@@ -547,7 +562,7 @@ fn pay(
     clients: &[SharedClient],
     mut coin: Coin,
     stop: &AtomicBool,
-    finals: &Mutex<Vec<TxId>>,
+    finals: &Mutex<Vec<(TxId, Instant)>>,
 ) {
     let key = coin.key.clone();
     let mut transaction = chain.spend(&coin, &key, 1, "");
@@ -566,7 +581,7 @@ fn pay(
         let params = [json!(txid), json!("final"), json!(2_000)];
         let info = call::<TransactionStatusInfo>(&client, "waitfortransaction", &params);
         if info.is_ok_and(|info| info.status >= TransactionStatus::Final) {
-            finals.lock().unwrap().push(txid);
+            finals.lock().unwrap().push((txid, Clock.instant()));
             coin = Chain::coins(&transaction, &key).remove(0);
             transaction = chain.spend(&coin, &key, 1, "");
         }

@@ -18,9 +18,9 @@ use timed::types::codec::{decode, encode};
 use timed::types::hash::{Domain, DomainHasher};
 use timed::types::{ChainId, Message, PublicKey, SecretKey, Signature};
 
-const PROLOGUE: &[u8] = b"timed/p2p/1";
+const PROLOGUE: &[u8] = b"timed/p2p/2";
 const NOISE_PARAMETERS: &str = "Noise_XX_25519_AESGCM_SHA256";
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 pub const URGENT: u8 = 0;
 pub const BULK: u8 = 1;
 pub const CREDIT: u8 = 2;
@@ -60,7 +60,8 @@ impl Persona {
 /// What each side says of itself after Noise.
 #[derive(Clone, Encode, Decode)]
 pub struct Hello {
-    pub protocol_version: u32,
+    /// The oldest and the newest that it speaks.
+    pub protocol_versions: (u32, u32),
     pub chain_id: ChainId,
     pub identity: PublicKey,
     pub user_agent: String,
@@ -69,6 +70,7 @@ pub struct Hello {
     /// An operator key, and its signature.
     pub member: Option<(PublicKey, Signature)>,
     pub signature: Signature,
+    pub more: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, Encode, Decode)]
@@ -171,7 +173,7 @@ impl NoiseSocket {
             .bytes(&persona.chain_id.0)
             .finish();
         Hello {
-            protocol_version: persona.protocol_version,
+            protocol_versions: (persona.protocol_version, persona.protocol_version),
             chain_id: persona.chain_id,
             identity: persona.identity.public(),
             user_agent: persona.user_agent.clone(),
@@ -179,6 +181,7 @@ impl NoiseSocket {
             listen_port: persona.listen_port,
             member: None,
             signature: persona.identity.sign(&digest),
+            more: Vec::new(),
         }
     }
 

@@ -149,7 +149,7 @@ fn a_header_that_is_committed_again_after_a_change_breaks_another_rule() {
         node.takes_block(&block)
     };
     let object = Object { name: "a header", value: &step.block.header, judge: &again };
-    let cases: [Case<Header>; 18] = [
+    let cases: [Case<Header>; 21] = [
         ("another chain", Promise::Rejected, |it| it.chain_id.0[0] ^= 1),
         ("a later height", Promise::Rejected, |it| it.height += 1),
         ("a later round", Promise::Rejected, |it| it.round += 1),
@@ -168,6 +168,11 @@ fn a_header_that_is_committed_again_after_a_change_breaks_another_rule() {
         ("another next set", Promise::Rejected, |it| it.next_validators_hash.0[0] ^= 1),
         ("the same next set", Promise::Rejected, |it| it.next_validators_hash = it.validators_hash),
         ("another proposer", Promise::Rejected, |it| it.proposer.0[0] ^= 1),
+        ("other rules", Promise::Rejected, |it| it.rules.0 += 1),
+        ("newer rules announced, by a member that leaves with this block", Promise::AnotherId, |it| {
+            it.announced.0 += 1
+        }),
+        ("older rules announced", Promise::Rejected, |it| it.announced.0 -= 1),
     ];
     object.change(&cases);
 }

@@ -14,7 +14,7 @@ use timed::storage::{
 };
 use timed::types::keys::SequentialVerifier;
 use timed::types::message::NodeStatus;
-use timed::types::{BlockHash, CommittedBlock, Message, PublicKey, SignerBitmap};
+use timed::types::{BlockHash, CommittedBlock, Message, PublicKey, RuleVersion, SignerBitmap};
 use timed::utxo::UtxoManager;
 
 use crate::flip::Verdict;
@@ -61,6 +61,7 @@ impl<'a> Node<'a> {
             instance: [0; 16],
             signs_after_ms: 0,
             vote_interval_ms: 5,
+            knows: RuleVersion::NEWEST,
             verifier: Arc::new(SequentialVerifier),
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));

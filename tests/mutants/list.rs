@@ -3100,4 +3100,99 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib cli::top::finality::tests::a_minute_counts_payments_by_second_and_forgets_older_ones",
         ],
     },
+    Mutant {
+        name: "rules_without_a_quorum",
+        file: "src/protocol/activation.rs",
+        old: ".find(|version| self.weight_of(set, *version) >= set.quorum())",
+        new: ".find(|version| self.weight_of(set, *version) > 0)",
+        caught_by: &[
+            "--lib protocol::activation::tests::a_version_that_a_quorum_announced_is_in_force_one_whole_epoch_after_it_became_pending",
+        ],
+    },
+    Mutant {
+        name: "pending_rules_need_no_quorum",
+        file: "src/protocol/activation.rs",
+        old: "Some(pending) if self.weight_of(set, pending.version) >= set.quorum() => {",
+        new: "Some(pending) if self.weight_of(set, pending.version) > 0 => {",
+        caught_by: &[
+            "--lib protocol::activation::tests::a_pending_version_waits_while_the_set_that_would_follow_it_lacks_a_quorum_that_knows_it",
+        ],
+    },
+    Mutant {
+        name: "announcements_outlive_their_member",
+        file: "src/protocol/activation.rs",
+        old: "self.announced.retain(|id, _| set.members().iter().any(|member| member.id == *id));",
+        new: "",
+        caught_by: &[
+            "--lib protocol::activation::tests::only_members_are_remembered_and_only_what_is_not_in_force",
+        ],
+    },
+    Mutant {
+        name: "rules_of_a_header_unchecked",
+        file: "src/protocol/transition.rs",
+        old: "let (expected, found) = (state.rules.in_force(), header.rules);",
+        new: "let (expected, found) = (header.rules, header.rules);",
+        caught_by: &[
+            "--lib protocol::transition::tests::activation::a_header_names_the_rules_in_force_and_announces_no_less",
+        ],
+    },
+    Mutant {
+        name: "announcement_not_noted",
+        file: "src/protocol/transition.rs",
+        old: "    after.rules.note(draft.proposer, draft.announces);\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::transition::tests::activation::rules_that_a_quorum_announced_are_in_force_after_one_whole_epoch_of_warning",
+        ],
+    },
+    Mutant {
+        name: "rules_left_out_of_the_digest",
+        file: "src/protocol/state.rs",
+        old: "if self.rules != before.rules {",
+        new: "if self.rules.in_force() != before.rules.in_force() {",
+        caught_by: &[
+            "--lib protocol::transition::tests::activation::rules_that_a_quorum_announced_are_in_force_after_one_whole_epoch_of_warning",
+        ],
+    },
+    Mutant {
+        name: "new_rules_held_before_their_time",
+        file: "src/protocol/validity.rs",
+        old: "if !state.rules().include(RuleVersion::DUST) {",
+        new: "if state.height() == 0 {",
+        caught_by: &[
+            "--lib protocol::transition::tests::activation::dust_is_refused_from_the_first_block_under_the_rules_that_forbid_it",
+        ],
+    },
+    Mutant {
+        name: "outdated_program_goes_on",
+        file: "src/consensus/dispatch.rs",
+        old: "        if self.chain.unknown_rules().is_some() {\n            return Vec::new();\n        }\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::outdated::a_program_that_does_not_know_the_rules_in_force_stops_behind_the_block_before_them",
+        ],
+    },
+    Mutant {
+        name: "outdated_program_opens_the_chain",
+        file: "src/consensus/replay.rs",
+        old: "    state.rules().check_known(knows)?;\n    let last_commit",
+        new: "    let last_commit",
+        caught_by: &[
+            "--lib consensus::tests::outdated::a_program_that_does_not_know_the_rules_in_force_does_not_open_the_chain",
+        ],
+    },
+    Mutant {
+        name: "newest_version_of_either_side",
+        file: "src/network/versions.rs",
+        old: "let newest = self.newest.min(other.newest);",
+        new: "let newest = self.newest.max(other.newest);",
+        caught_by: &["--lib network::versions::tests::both_ends_agree_on_the_newest_version_that_both_speak"],
+    },
+    Mutant {
+        name: "kinds_of_later_versions_sent",
+        file: "src/network/connection.rs",
+        old: "if self.closing.is_cancelled() || !kind.is_in(self.version) {",
+        new: "if self.closing.is_cancelled() {",
+        caught_by: &["--lib network::connection::tests::a_message_that_the_agreed_version_lacks_is_not_sent"],
+    },
 ];

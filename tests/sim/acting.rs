@@ -6,6 +6,7 @@ use timed::consensus::events::{Answer, JournalOrder, Notification, Recipient, Sh
 use timed::consensus::sync::ahead::BlocksToCheck;
 use timed::mempool::TransactionSource;
 use timed::network::PeerId;
+use timed::protocol::activation::UnknownRules;
 use timed::storage::block_log::LoggedBlock;
 use timed::types::{Message, Transaction};
 
@@ -32,6 +33,7 @@ impl Shell for Acting<'_> {
     }
 
     fn commit_block(&mut self, block: Box<LoggedBlock>) {
+        self.world.hold_to_known_rules(self.node, &block.committed.block.header);
         let node = &mut self.world.nodes[self.node];
         let Some(running) = &mut node.running else { return };
         running.blocks_to_write.push(*block);
@@ -86,6 +88,10 @@ impl Shell for Acting<'_> {
 
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
         let _nobody_waits = self.world.admit(self.node, TransactionSource::Peer(from), transactions);
+    }
+
+    fn stop(&mut self, why: UnknownRules) {
+        self.world.outdated(self.node, why);
     }
 
     fn notify(&mut self, notification: Notification) {

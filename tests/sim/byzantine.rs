@@ -154,6 +154,7 @@ impl World {
                 time: header.time + 1,
                 epoch_end: core.state().is_closing(),
                 proposer: proposal.validator,
+                announces: proposal.block.header.announced,
                 last_commit: &proposal.block.last_commit,
                 transactions: &transactions,
                 evidence: &proposal.block.evidence,

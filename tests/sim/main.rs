@@ -40,6 +40,7 @@ mod seen;
 mod signed;
 mod strangers;
 mod traffic;
+mod upgrades;
 mod verifier;
 mod workload;
 mod world;
@@ -201,7 +202,7 @@ fn copied_disks() {
         assert!(seen.copies_heard >= 1, "nobody is told");
         seen
     };
-    campaign("SIM_COPY", "copied", number("SIM_COPIES").unwrap_or(40), run);
+    let _seen = campaign("SIM_COPY", "copied", number("SIM_COPIES").unwrap_or(40), run);
 }
 
 /// The plans of the first campaign, with nodes that ask before they sign. `SIM_LISTENING=1000 cargo test --test sim
@@ -215,7 +216,7 @@ fn listening() {
         world.run();
         world.seen()
     };
-    campaign("SIM_LISTENER", "listening", number("SIM_LISTENING").unwrap_or(40), run);
+    let _seen = campaign("SIM_LISTENER", "listening", number("SIM_LISTENING").unwrap_or(40), run);
 }
 
 /// Peers without stake say anything all the time, and nobody who keeps the rules notices. `SIM_STRANGERS=100 cargo test
@@ -229,14 +230,14 @@ fn strangers() {
         world.run_among_strangers();
         world.seen()
     };
-    campaign("SIM_STRANGER", "strangers", number("SIM_STRANGERS").unwrap_or(16), run);
+    let _seen = campaign("SIM_STRANGER", "strangers", number("SIM_STRANGERS").unwrap_or(16), run);
 }
 
-/// Runs one case that a variable of the environment names, or so many.
-fn campaign(variable: &str, test: &str, count: u64, run: impl Fn(u64) -> Seen + Sync) {
+/// Runs one case that a variable of the environment names, or so many; then it gives what all of them went through.
+fn campaign(variable: &str, test: &str, count: u64, run: impl Fn(u64) -> Seen + Sync) -> Option<Seen> {
     if let Some(case) = number(variable) {
         println!("{:?}", run(case));
-        return;
+        return None;
     }
     let total = Mutex::new((Seen::default(), Vec::new()));
     for_each(count, |case| {
@@ -253,6 +254,7 @@ fn campaign(variable: &str, test: &str, count: u64, run: impl Fn(u64) -> Seen + 
     let (seen, failed) = total.into_inner().expect("no panic while locked");
     println!("{count} cases: {seen:?}");
     assert!(failed.is_empty(), "cases that failed: {failed:?}");
+    Some(seen)
 }
 
 /// More than a third of the weight in two places at once. `SIM_BEYOND=1000 cargo test --test sim beyond_a_third` runs

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use timed::admission::{Admission, AdmissionParts, Mirror, News, RequestedBodies};
 use timed::consensus::dispatch::Consensus;
 use timed::consensus::events::{AppliedBlock, Now, Output};
-use timed::consensus::replay::{index_change, replay};
+use timed::consensus::replay::{ReplayError, index_change, replay_knowing};
 use timed::consensus::restart::{ConsensusConfig, Opened, Restart};
 use timed::consensus::serve::Assembler;
 use timed::consensus::signing::Identity;
@@ -24,7 +24,7 @@ use timed::storage::memory_disk::MemoryDisk;
 use timed::storage::memory_index::MemoryIndex;
 use timed::storage::{Disk, StorageError};
 use timed::types::{
-    Evidence, GenesisDocument, Height, MasternodeId, Message, OwnMessage, PublicKey, SecretKey,
+    Evidence, GenesisDocument, Height, MasternodeId, Message, OwnMessage, PublicKey, RuleVersion, SecretKey,
     SignatureVerifier,
 };
 use timed::utxo::UtxoManager;
@@ -33,6 +33,7 @@ use crate::heard::heard;
 use crate::plan::START_MS;
 use crate::proofs::{Prover, prover};
 use crate::random::Random;
+use crate::upgrades::NEXT_RULES;
 
 /// What lives in memory and is lost with a crash.
 pub struct Running {
@@ -54,6 +55,8 @@ pub struct Running {
     pub blocks_to_write: Vec<LoggedBlock>,
     /// Evidence that was written in this life.
     pub evidence_on_disk: Vec<Arc<Evidence>>,
+    /// The newest rules that the program of this life knows.
+    pub knows: RuleVersion,
 }
 
 pub struct Node {
@@ -75,6 +78,8 @@ pub struct Node {
     pub durable: Height,
     /// How long another node with its key has to answer; 0: it votes unasked.
     pub listen_ms: u64,
+    /// The newest rules that the installed program knows; who runs uses it from the next start on.
+    pub knows: RuleVersion,
 }
 
 impl Node {
@@ -91,6 +96,7 @@ impl Node {
             booted_ms: START_MS - 60_000 - 1_000 * u64::from(seed),
             durable: 0,
             listen_ms: 0,
+            knows: RuleVersion::FIRST,
         }
     }
 
@@ -114,7 +120,16 @@ impl Node {
             self.index = Arc::new(MemoryIndex::new());
         }
         let index = Index::new(Arc::clone(&self.index) as _);
-        let replayed = replay(genesis, &index, &log.reader(), &mut |_, _| true).expect("the chain replays");
+        let replay = |knows| replay_knowing(knows, genesis, &index, (&log.reader(), None), &mut |_, _| true);
+        let replayed = match replay(self.knows) {
+            // It died with the block before the new rules: the old program refuses, and its operator installs the next one.
+            Err(ReplayError::Rules(_)) => {
+                self.knows = NEXT_RULES;
+                replay(self.knows)
+            }
+            outcome => outcome,
+        }
+        .expect("the chain replays");
         let tip = log.read(log.height()).expect("reads").map(|logged| logged.committed.block.header);
         if let Some(header) = tip {
             assert_eq!(
@@ -141,6 +156,7 @@ impl Node {
             instance: self.instance(),
             signs_after_ms: 0,
             vote_interval_ms: 5,
+            knows: self.knows,
             verifier,
         };
         let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |_, _| true)
@@ -165,6 +181,7 @@ impl Node {
             write_scheduled: false,
             blocks_to_write: Vec::new(),
             evidence_on_disk: Vec::new(),
+            knows: self.knows,
         });
         (outputs, own)
     }

@@ -7,6 +7,7 @@ use timed::consensus::events::{
     Answer, Event, JournalOrder, Notification, Output, Recipient, Shell, Timer, execute,
 };
 use timed::consensus::sync::ahead::BlocksToCheck;
+use timed::protocol::activation::UnknownRules;
 use timed::protocol::state::LedgerState;
 use timed::protocol::validity::CheckedTransaction;
 use timed::storage::block_log::LoggedBlock;
@@ -113,6 +114,10 @@ impl Shell for OneNode {
         for transaction in transactions {
             self.pay(transaction);
         }
+    }
+
+    fn stop(&mut self, why: UnknownRules) {
+        panic!("nobody announces new rules: {why}");
     }
 
     fn notify(&mut self, notification: Notification) {

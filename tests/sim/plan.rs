@@ -62,6 +62,8 @@ pub struct Plan {
     pub unbonding_ms: u64,
     /// Whether relays leave out who gets a message from the same member anyway, as in production; else all flood.
     pub mesh: bool,
+    /// Whether programs are replaced by ones that know new rules.
+    pub upgrades: bool,
     /// Nodes spread over the world; otherwise every delay is random, and all are connected.
     pub geography: Option<Geography>,
 }
@@ -101,6 +103,7 @@ impl Plan {
             intrusions_per_second: 40,
             unbonding_ms: 600_000,
             mesh: true,
+            upgrades: false,
             geography: None,
         }
     }
@@ -174,6 +177,7 @@ impl Plan {
             intrusions_per_second: 40,
             unbonding_ms: [600_000, 8_000][random.below(2)],
             mesh: random.chance(600),
+            upgrades: false,
             geography: None,
         }
         .with_byzantine(random)

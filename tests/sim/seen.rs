@@ -57,6 +57,10 @@ pub struct Seen {
     /// Payloads without effect.
     pub void: u64,
     pub collaterals_freed: u64,
+    /// Programs that stopped at rules that they do not know.
+    pub outdated: u64,
+    /// Runs in which new rules came into force.
+    pub activated: u64,
     /// Runs that ended early, since a third of a set's weight was in trouble.
     pub out_of_bounds: u64,
     pub epochs_ended: u64,
@@ -103,6 +107,8 @@ impl Seen {
         self.waited += other.waited;
         self.void += other.void;
         self.collaterals_freed += other.collaterals_freed;
+        self.outdated += other.outdated;
+        self.activated += other.activated;
         self.out_of_bounds += other.out_of_bounds;
         self.epochs_ended += other.epochs_ended;
         self.ended_under_load += other.ended_under_load;

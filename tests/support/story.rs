@@ -15,8 +15,8 @@ use timed::types::vote::block_vote_digest;
 use timed::types::{
     Address, Amount, Block, BlockHash, BlockVote, ChainParameters, Commit, Evidence, FinalityVote,
     GenesisDocument, Height, Lock, MasternodeId, MasternodeRegistration, MasternodeUpdate, Network,
-    OperatorConsent, OutPoint, Payload, PublicKey, SecretKey, Signature, SignerBitmap, Transaction, TxId,
-    TxOut, UtxoEntry, VoteBatch, VoteKind, VoteStep,
+    OperatorConsent, OutPoint, Payload, PublicKey, RuleVersion, SecretKey, Signature, SignerBitmap,
+    Transaction, TxId, TxOut, UtxoEntry, VoteBatch, VoteKind, VoteStep,
 };
 
 pub const GENESIS_MS: u64 = 1_750_000_000_000;
@@ -150,6 +150,7 @@ impl Story {
             time: self.state.tip_time() + elapsed_ms,
             epoch_end,
             proposer,
+            announces: RuleVersion::FIRST,
             last_commit: &self.commit,
             transactions,
             evidence,

@@ -88,7 +88,7 @@ impl Forge {
     }
 
     fn proof_from(&self, anchor: &[u8], links: &[Vec<u8>], ending: &Bytes) -> Vec<u8> {
-        let out = Bytes::default().raw(b"timed/finality-proof").u16(2).raw(&self.chain).raw(&self.txid.0);
+        let out = Bytes::default().raw(b"timed/finality-proof").u16(3).raw(&self.chain).raw(&self.txid.0);
         let out = out.raw(anchor);
         out.list(links, |out, link| out.raw(link)).raw(&ending.0).0
     }

@@ -16,8 +16,8 @@ use timed::types::{
     Address, Amount, BatchHeader, BlockHash, BlockVote, Certificate, CertificateVote, ChainId,
     ChainParameters, Checkpoint, Commit, Evidence, FinalityVote, GenesisDocument, Hash, Header, Lock,
     MasternodeId, MasternodeRegistration, MasternodeUpdate, Message, Network, OperatorConsent, OutPoint,
-    Payload, PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId, TxOut, Validator,
-    ValidatorSet, VoteBatch, VoteKind, VoteStep, block, merkle,
+    Payload, PublicKey, RuleVersion, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId,
+    TxOut, Validator, ValidatorSet, VoteBatch, VoteKind, VoteStep, block, merkle,
 };
 use timed::wallet::{sealed_memo, signed_message};
 
@@ -286,6 +286,8 @@ fn header() -> (Vec<TxId>, Header) {
         validators_hash: set().hash(),
         next_validators_hash: set().hash(),
         proposer: id(0xe0),
+        rules: RuleVersion(3),
+        announced: RuleVersion(5),
     };
     (txids, header)
 }
@@ -307,6 +309,8 @@ fn header_text(header: &Header) -> Value {
         "validators_hash": header.validators_hash,
         "next_validators_hash": header.next_validators_hash,
         "proposer": header.proposer,
+        "rules": header.rules,
+        "announced": header.announced,
     })
 }
 

@@ -238,7 +238,8 @@ pub fn header(value: &Value) -> Vec<u8> {
         "next_validators_hash",
         "proposer",
     ];
-    hashes.into_iter().fold(out, hash).0
+    let out = hashes.into_iter().fold(out, hash);
+    out.u32(number(&value["rules"])).u32(number(&value["announced"])).0
 }
 
 pub fn block_hash(header: &[u8]) -> Digest {

@@ -196,6 +196,8 @@ impl Document {
         let mut ids: Vec<Digest> = members.iter().map(|member| member.id).collect();
         ids.sort_unstable();
         elements.push(Bytes::default().u32(8).list(&ids, |out, id| out.raw(id).u32(0).raw(&[0; 16])));
+        // The first rules, from epoch 0 on; none are to come, and nobody announced any.
+        elements.push(Bytes::default().u32(9).u32(1).u64(0).u8(0).u64(0));
         elements.into_iter().map(|element| element.0).collect()
     }
 

@@ -86,6 +86,7 @@ impl<'a> Reader<'a> {
             (self.array()?, self.array()?, self.array()?);
         let (validators_hash, next_validators_hash) = (self.array()?, self.array()?);
         let _proposer: Digest = self.array()?;
+        let (_rules, _announced) = (self.u32()?, self.u32()?);
         let bytes = before[..before.len() - self.0.len()].to_vec();
         Ok(Header {
             bytes,
@@ -312,7 +313,7 @@ impl Walk {
 /// `trusted` is a block by height and hash, as text.
 pub fn check(document: &Document, trusted: Option<&str>, bytes: &[u8]) -> Result<Proved, String> {
     let mut reader = Reader(bytes.strip_prefix(b"timed/finality-proof").ok_or("no proof")?);
-    ensure(reader.u16()? == 2, "another version")?;
+    ensure(reader.u16()? == 3, "another version")?;
     let (chain_id, txid): (Digest, Digest) = (reader.array()?, reader.array()?);
     ensure(chain_id == document.chain_id(), "another chain")?;
     let mut walk = Walk {

@@ -170,7 +170,7 @@ impl CarePlace {
             return Err(CareError::Pruned { horizon });
         }
         let hash = chain.tip_hash();
-        let checked = chain.finish();
+        let checked = chain.finish()?;
         if let Some(fault) = checked.faults.into_iter().next() {
             return Err(CareError::Damaged { path: fault.place.path, what: fault.what });
         }

@@ -220,7 +220,7 @@ impl CarePlace {
             &mut |place, block| chain.see(place, &block),
             &mut |done, total| told(READING_BLOCKS, done, total),
         )?;
-        let chain = chain.finish();
+        let chain = chain.finish()?;
         report.signatures = chain.signatures;
         for fault in &chain.faults {
             let problem = self.block_problem(

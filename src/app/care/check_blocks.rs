@@ -13,13 +13,15 @@
 //! Signatures wait until there are [`BATCH_CHECKS`]; beside these and the ledger's state nothing grows with the chain.
 
 use crate::consensus::replay::ReplayError;
+use crate::protocol::activation::UnknownRules;
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition;
 use crate::runtime::{CpuPool, PoolVerifier};
 use crate::storage::LoggedBlock;
 use crate::storage::log_check::BlockPlace;
 use crate::types::{
-    BlockHash, ChainId, GenesisDocument, Header, Height, SignatureCheck, SignatureVerifier as _, StateDigest,
+    BlockHash, ChainId, GenesisDocument, Header, Height, RuleVersion, SignatureCheck, SignatureVerifier as _,
+    StateDigest,
 };
 
 use super::CareError;
@@ -84,6 +86,8 @@ pub(super) struct ChainCheck {
     is_first: bool,
     /// Whether a block before had a fault, or is missing.
     is_broken: bool,
+    /// Rules of later blocks that this program can't execute.
+    unknown: Option<UnknownRules>,
     checked: Checked,
 }
 
@@ -108,13 +112,18 @@ impl ChainCheck {
             }
         };
         let checked = Checked { height: 0, signatures: 0, faults: Vec::new(), at_mark, state_at_mark };
-        Ok(Self { chain_id, marked, previous, execution, is_first: true, is_broken: false, checked })
+        let (is_first, is_broken, unknown) = (true, false, None);
+        Ok(Self { chain_id, marked, previous, execution, is_first, is_broken, unknown, checked })
     }
 
     /// The next block that the log holds whole.
     pub(super) fn see(&mut self, place: BlockPlace, block: &LoggedBlock) {
         let header = &block.committed.block.header;
-        if self.is_broken {
+        let rules = self.execution.as_ref().map(|execution| execution.state.rules());
+        if let Some(Err(why)) = rules.map(|rules| rules.check_known(RuleVersion::NEWEST)) {
+            self.unknown = Some(why);
+        }
+        if self.is_broken || self.unknown.is_some() {
             return;
         }
         if std::mem::take(&mut self.is_first) && place.height > 1 {
@@ -177,9 +186,16 @@ impl ChainCheck {
         self.previous
     }
 
-    pub(super) fn finish(mut self) -> Checked {
+    /// What was found.
+    ///
+    /// # Errors
+    /// When blocks keep to rules that this program does not know: nothing can be said of them, least of all that they are bad.
+    pub(super) fn finish(mut self) -> Result<Checked, CareError> {
+        if let Some(why) = self.unknown {
+            return Err(ReplayError::Rules(why).into());
+        }
         self.verify();
-        self.checked
+        Ok(self.checked)
     }
 }
 

@@ -135,7 +135,7 @@ fn hold_to_chain(file: &Path, staging: &Path, manifest: &Manifest, told: Tell<'_
         &mut |done, total| told(READING, done, total),
     )?;
     let hash = chain.tip_hash();
-    let checked = chain.finish();
+    let checked = chain.finish()?;
     let problem = segments.into_iter().find_map(|segment| segment.problem).map(|error| error.to_string());
     let problem = problem.or_else(|| checked.faults.first().map(|fault| fault.what.clone()));
     if let Some(problem) = problem {

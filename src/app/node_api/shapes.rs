@@ -1,6 +1,6 @@
 //! What parts of the node say of themselves, as RPC shows it.
 
-use crate::network::{self, PROTOCOL_VERSION};
+use crate::network;
 use crate::protocol::bft::Step;
 use crate::rpc::types::{EvidenceInfo, PeerInfo, PunishedInfo, UtxoState, UtxoStateInfo, address_of};
 use crate::storage::PunishedEvidence;
@@ -23,7 +23,7 @@ pub(super) fn peer_info(peer: network::PeerInfo) -> PeerInfo {
         addr: peer.address.to_string(),
         node_id: peer.peer.to_string(),
         inbound: peer.inbound,
-        version: PROTOCOL_VERSION,
+        version: peer.version,
         subver: peer.user_agent,
         listen_address: peer.listen_address,
         connected_s: peer.connected.as_secs(),

@@ -230,6 +230,7 @@ impl Findings {
 
     fn of_node(&mut self, node: &Node, facts: &Facts) {
         self.of_version(node, facts);
+        self.of_rules(node);
         self.of_reasons(node, facts);
         self.of_sync(node);
         self.of_peers(node);
@@ -257,6 +258,26 @@ impl Findings {
         } else {
             let says = format!("{says} This program is {}.", facts.version);
             self.add("version", Severity::Note, says, "restart the node to run the new version");
+        }
+    }
+
+    fn of_rules(&mut self, node: &Node) {
+        let rules = &node.chain.rules;
+        let says =
+            format!("The chain keeps to rules {}; the node knows up to {}.", rules.in_force, rules.known);
+        match &rules.pending {
+            Some(next) if next.version > rules.known => {
+                let says = format!(
+                    "{says} Rules {} come with epoch {}, and the node stops there.",
+                    next.version, next.epoch
+                );
+                let next = "install a newer timed before that epoch, and restart the node";
+                self.add("rules", Severity::Error, says, next);
+            }
+            Some(next) => {
+                self.well("rules", format!("{says} Rules {} come with epoch {}.", next.version, next.epoch))
+            }
+            None => self.well("rules", says),
         }
     }
 

@@ -18,11 +18,12 @@ use crate::rpc::fake_node::latency;
 use crate::rpc::types::{
     AttendanceInfo, BlockchainInfo, CommitInfo, CommitSigner, ConsensusInfo, HeartbeatInfo, MasternodeInfo,
     MembershipInfo, MemoryInfo, MempoolInfo, NetTotals, NodeState, NodeStatus, PeerInfo, ResourceInfo,
-    VoteLatencyInfo,
+    RulesInfo, VoteLatencyInfo,
 };
 use crate::runtime::Clock;
 use crate::types::{
-    Address, Amount, BlockHash, ChainId, ChainParameters, MasternodeId, Network, SecretKey, StateDigest,
+    Address, Amount, BlockHash, ChainId, ChainParameters, MasternodeId, Network, RuleVersion, SecretKey,
+    StateDigest,
 };
 
 const NOW_MS: u64 = 1_800_000_000_000;
@@ -126,6 +127,14 @@ fn snapshot() -> Snapshot {
             supply_time: String::new(),
             min_fee_per_kb: Amount(1_000),
             parameters: ChainParameters::of_network(Network::Devnet),
+            rules: RulesInfo {
+                in_force: RuleVersion::FIRST,
+                since_epoch: 0,
+                known: RuleVersion::FIRST,
+                pending: None,
+                announced: Vec::new(),
+                quorum: 3,
+            },
             warnings: Vec::new(),
         },
         consensus: ConsensusInfo {

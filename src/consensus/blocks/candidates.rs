@@ -223,6 +223,7 @@ impl BftConsensus {
             // A closing block that is not full has to end the epoch.
             epoch_end: state.is_closing() && (complete || !full),
             proposer,
+            announces: at.chain.knows(),
             last_commit: &last_commit,
             transactions: &transactions,
             evidence: &evidence,

@@ -237,7 +237,12 @@ fn a_vote_that_is_not_kept_is_not_passed_on() {
 fn a_proposal_of_another_chain_is_none_of_this_one() {
     let other = GenesisDocument { time_ms: START_MS + 1, ..genesis() };
     let (state, outputs) = LedgerState::genesis(&other).unwrap();
-    let chain = Chain { state, utxos: outputs.into_iter().collect(), commit: Commit::default() };
+    let chain = Chain {
+        state,
+        utxos: outputs.into_iter().collect(),
+        commit: Commit::default(),
+        announces: RuleVersion::FIRST,
+    };
     let (block, _) = chain.block(START_MS + 2, false, &[]);
     let (message, set) = (chain.proposal(&block), Arc::clone(chain.state.validators()));
     for (chain_id, expected) in

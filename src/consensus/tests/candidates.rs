@@ -1,6 +1,7 @@
 //! Blocks of one height that are judged side by side.
 
 use super::*;
+use crate::types::RuleVersion;
 
 /// Its body may come back, and then it is judged. Until then others are.
 #[test]
@@ -30,6 +31,7 @@ fn a_block_one_of_whose_bodies_was_let_go_holds_up_no_other() {
             time,
             epoch_end: false,
             proposer: validator,
+            announces: RuleVersion::FIRST,
             last_commit: &chain.commit,
             transactions: &[],
             evidence: &[],

@@ -7,6 +7,7 @@ use super::super::restart::{ConsensusConfig, Restart};
 use super::super::signing::Signer;
 use super::super::vote_replay::JournaledState;
 use super::*;
+use crate::types::RuleVersion;
 use crate::utxo::UtxoManager;
 
 fn signer(signs_after_ms: TimeMs, signs_from: Epoch, signing: Signing) -> Signer {
@@ -116,6 +117,7 @@ fn started(
         instance: [1; 16],
         signs_after_ms: 0,
         vote_interval_ms: 0,
+        knows: RuleVersion::NEWEST,
         verifier: Arc::new(SequentialVerifier),
     };
     let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));

@@ -11,6 +11,7 @@ use crate::network::handshake::{
     Established, HandshakeError, Hello, LocalNode, MemberProof, Noise, RefusalReason, Role, Verdict,
     handshake, member_digest, noise_state, transcript_digest,
 };
+use crate::network::versions::VersionRange;
 use crate::network::{FrameError, PROTOCOL_VERSION};
 use crate::types::codec::encode;
 use crate::types::{ChainId, PublicKey, SecretKey};
@@ -43,6 +44,36 @@ async fn both_ends_learn_who_the_other_is_and_share_keys() {
     one.sealer.seal(b"hello", &mut record).unwrap();
     other.opener.open(&record[2..], &mut plaintext).unwrap();
     assert_eq!(plaintext, b"hello");
+}
+
+fn speaking(seed: u8, oldest: u32, newest: u32) -> LocalNode {
+    LocalNode { versions: VersionRange { oldest, newest }, ..local(seed, CHAIN) }
+}
+
+/// INV-NET-34.
+#[tokio::test]
+async fn both_ends_use_the_newest_version_that_both_speak() {
+    let versions = [((5, 7), (5, 6), 6), ((5, 5), (5, 9), 5), ((6, 8), (5, 6), 6)];
+    for (one, other, agreed) in versions {
+        let (one, other) = (speaking(1, one.0, one.1), speaking(2, other.0, other.1));
+        let (one, other) = both(&one, &other, None, None).await;
+        assert_eq!((one.unwrap().version, other.unwrap().version), (agreed, agreed));
+    }
+    let (one, other) = both(&speaking(1, 5, 6), &speaking(2, 7, 8), None, None).await;
+    let (one, other) = (one.err().unwrap().to_string(), other.err().unwrap().to_string());
+    assert!(one.ends_with("install a newer timed here"), "{one}");
+    assert!(other.ends_with("the other side has to install a newer timed"), "{other}");
+}
+
+/// A later program may say more in its hello than this one understands.
+#[tokio::test]
+async fn what_a_later_hello_says_beyond_this_one_is_skipped() {
+    let (error, told) = against_responder(|hello, _| {
+        hello.more = vec![7; 100];
+        hello.versions = VersionRange { oldest: PROTOCOL_VERSION, newest: PROTOCOL_VERSION + 1 };
+    })
+    .await;
+    assert_eq!(told, Some(Verdict::Accepted), "{error}");
 }
 
 #[tokio::test]
@@ -80,7 +111,7 @@ async fn against_responder(change: impl FnOnce(&mut Hello, &[u8])) -> (Handshake
         let (mut sealer, mut opener) = split_session(noise.into_stateless_transport_mode().unwrap());
         let me = local(1, CHAIN);
         let mut hello = Hello {
-            protocol_version: PROTOCOL_VERSION,
+            versions: VersionRange::SPOKEN,
             chain_id: CHAIN,
             identity: me.identity,
             user_agent: String::new(),
@@ -88,6 +119,7 @@ async fn against_responder(change: impl FnOnce(&mut Hello, &[u8])) -> (Handshake
             listen_port: 1,
             member: None,
             signature: me.secret.sign(&transcript_digest(Role::Initiator, &transcript, &CHAIN)),
+            more: Vec::new(),
         };
         change(&mut hello, &transcript);
         let mut out = Vec::new();
@@ -104,8 +136,11 @@ async fn against_responder(change: impl FnOnce(&mut Hello, &[u8])) -> (Handshake
 /// INV-NET-8.
 #[tokio::test]
 async fn a_hello_that_is_not_proved_here_and_now_is_refused() {
-    let (error, told) = against_responder(|hello, _| hello.protocol_version = 99).await;
-    assert!(matches!(error, HandshakeError::WrongVersion { ours: PROTOCOL_VERSION, theirs: 99 }));
+    let newer = VersionRange { oldest: 98, newest: 99 };
+    let (error, told) = against_responder(|hello, _| hello.versions = newer).await;
+    let ours = VersionRange::SPOKEN;
+    assert!(matches!(error, HandshakeError::WrongVersion { ours: o, theirs: t } if (o, t) == (ours, newer)));
+    assert!(error.to_string().ends_with("98 to 99, this node 5: install a newer timed here"), "{error}");
     assert_eq!(told, Some(Verdict::Refused(RefusalReason::WrongVersion)));
 
     let not_proved = Some(Verdict::Refused(RefusalReason::IdentityNotProved));

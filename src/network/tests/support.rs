@@ -20,7 +20,8 @@ use crate::network::handshake::{
 };
 use crate::network::message_kind::MessageKind;
 use crate::network::shared::Timing;
-use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle};
+use crate::network::versions::VersionRange;
+use crate::network::{Network, NetworkConfig, NetworkEvent, NetworkEvents, NetworkHandle, PROTOCOL_VERSION};
 use crate::types::codec::encode;
 use crate::types::heartbeat::Heartbeat;
 use crate::types::instance::{Acknowledged, InstanceId, InstanceStatement};
@@ -29,8 +30,8 @@ use crate::types::message::{NodeStatus, PeerAddress, SnapshotItem};
 use crate::types::vote::FinalityVote;
 use crate::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Evidence, Hash, Header, MasternodeId, Message,
-    Payload, Proposal, PublicKey, Released, SecretKey, Signature, SignerBitmap, StateDigest, Transaction,
-    TxId, VoteBatch, VoteKind, VoteStep,
+    Payload, Proposal, PublicKey, Released, RuleVersion, SecretKey, Signature, SignerBitmap, StateDigest,
+    Transaction, TxId, VoteBatch, VoteKind, VoteStep,
 };
 
 pub(crate) const CHAIN: ChainId = ChainId([7; 32]);
@@ -82,6 +83,8 @@ pub(crate) fn proposal() -> Proposal {
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,
         proposer: MasternodeId::ZERO,
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     Proposal {
         round: 0,
@@ -193,7 +196,7 @@ pub(crate) fn connection_of(
     common: &Arc<Common>,
 ) -> Arc<Connection> {
     let remote = Hello {
-        protocol_version: 1,
+        versions: VersionRange::SPOKEN,
         chain_id: CHAIN,
         identity: peer,
         user_agent: String::new(),
@@ -201,10 +204,18 @@ pub(crate) fn connection_of(
         listen_port: 1,
         member: operator.map(|operator| MemberProof { operator, signature: Signature::EMPTY }),
         signature: Signature::EMPTY,
+        more: Vec::new(),
     };
     // Each has a port of its own, as sockets have.
     let address = SocketAddr::new(ip.parse().unwrap(), u16::try_from(id).unwrap());
-    Arc::new(Connection::new(id, &remote, address, inbound, common, &CancellationToken::new()))
+    Arc::new(Connection::new(
+        id,
+        (&remote, PROTOCOL_VERSION),
+        address,
+        inbound,
+        common,
+        &CancellationToken::new(),
+    ))
 }
 
 /// A running node.
@@ -352,6 +363,7 @@ pub(crate) fn validator(seed: u8, operator: u8) -> LocalNode {
 pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
     let secret = SecretKey::from_seed(&[seed; 32]);
     LocalNode {
+        versions: VersionRange::SPOKEN,
         chain_id,
         identity: secret.public(),
         secret,
@@ -396,7 +408,7 @@ impl RawPeer {
         let deadline = Duration::from_secs(5);
         let done = handshake(stream, Role::Initiator, node, None, deadline, |_| Ok(())).await?;
         let Established { stream, buffer, sealer, opener, .. } = done;
-        Ok(Self { stream, sealer, opener, buffer, urgent: Assembler::new(true) })
+        Ok(Self { stream, sealer, opener, buffer, urgent: Assembler::new(true, PROTOCOL_VERSION) })
     }
 
     /// Sends one record; false if the connection is closed.

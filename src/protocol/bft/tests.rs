@@ -11,7 +11,7 @@ use super::*;
 use crate::types::block::tx_root;
 use crate::types::evidence::evidence_root;
 use crate::types::{
-    Hash, Header, MasternodeId, PublicKey, Signature, SignerBitmap, StateDigest, TxId, Validator,
+    Hash, Header, MasternodeId, PublicKey, RuleVersion, Signature, SignerBitmap, StateDigest, TxId, Validator,
 };
 
 pub(super) const HEIGHT: Height = 7;
@@ -65,6 +65,8 @@ pub(super) fn block(round: Round, members: usize, tag: u8) -> BlockBlueprint {
         validators_hash: Hash::ZERO,
         next_validators_hash: Hash::ZERO,
         proposer: id(usize::try_from(round).unwrap() % members),
+        rules: RuleVersion::FIRST,
+        announced: RuleVersion::FIRST,
     };
     BlockBlueprint { header, last_commit, txids, evidence: Vec::new() }
 }

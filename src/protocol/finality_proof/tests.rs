@@ -545,7 +545,7 @@ fn only_proofs_of_this_version_are_read() {
     assert_eq!(read(b""), Error::NotAProof);
     assert_eq!(read(FORMAT), Error::NotAProof);
     assert_eq!(read(&bytes[1..]), Error::NotAProof);
-    for version in [1, 3] {
+    for version in [2, 4] {
         let mut other = bytes.clone();
         other[FORMAT.len()] = version;
         assert_eq!(read(&other), Error::UnknownVersion { version: version.into() });

@@ -7,7 +7,9 @@ use crate::protocol::commit::CommitError;
 use crate::protocol::evidence::EvidenceError;
 use crate::protocol::validity::TransactionError;
 use crate::types::limits::EVIDENCE_BYTES_MAX;
-use crate::types::{BlockHash, ChainId, Epoch, Hash, Height, MasternodeId, Round, StateDigest, TimeMs, TxId};
+use crate::types::{
+    BlockHash, ChainId, Epoch, Hash, Height, MasternodeId, Round, RuleVersion, StateDigest, TimeMs, TxId,
+};
 
 /// Why a block is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +45,22 @@ pub enum BlockError {
         expected: Epoch,
         /// The header's.
         found: Epoch,
+    },
+    /// Not the rules that are in force.
+    #[error("the block keeps to rules {found}, those in force are {expected}")]
+    WrongRules {
+        /// The chain's.
+        expected: RuleVersion,
+        /// The header's.
+        found: RuleVersion,
+    },
+    /// Nobody proposes by rules that he does not know.
+    #[error("the proposer knows rules up to {found}, those in force are {in_force}")]
+    AnnouncesLess {
+        /// The chain's.
+        in_force: RuleVersion,
+        /// What the header announces.
+        found: RuleVersion,
     },
     /// Not later than its parent.
     #[error("the block's time {found} is not after its parent's {previous}")]

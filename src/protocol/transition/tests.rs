@@ -1,5 +1,6 @@
 //! Every rule of a block, broken one at a time.
 
+mod activation;
 mod evidence;
 
 use super::*;
@@ -47,7 +48,7 @@ fn every_flipped_header_field_is_rejected_by_its_rule() {
     let (chain, transactions, block) = next_block();
     assert!(validate(&chain.state, &chain.utxos, &VERIFIER, &block, &transactions).is_ok());
     type Case = (fn(&mut Header), fn(&BlockError) -> bool);
-    let cases: [Case; 21] = [
+    let cases: [Case; 23] = [
         (|h| h.chain_id.0[0] ^= 1, |e| matches!(e, BlockError::ForeignChain { .. })),
         (|h| h.height += 1, |e| matches!(e, BlockError::WrongHeight { expected: 3, found: 4 })),
         (|h| h.height -= 1, |e| matches!(e, BlockError::WrongHeight { .. })),
@@ -68,6 +69,8 @@ fn every_flipped_header_field_is_rejected_by_its_rule() {
         (|h| h.validators_hash.0[0] ^= 1, |e| matches!(e, BlockError::WrongValidatorsHash { .. })),
         (|h| h.next_validators_hash.0[0] ^= 1, |e| matches!(e, BlockError::WrongNextValidatorsHash { .. })),
         (|h| h.proposer.0[0] ^= 1, |e| matches!(e, BlockError::WrongProposer { round: 0, .. })),
+        (|h| h.rules.0 += 1, |e| matches!(e, BlockError::WrongRules { .. })),
+        (|h| h.announced.0 -= 1, |e| matches!(e, BlockError::AnnouncesLess { .. })),
         (|h| h.round = u32::MAX, |e| matches!(e, BlockError::WrongProposer { .. })),
     ];
     for (index, (change, expected)) in cases.into_iter().enumerate() {

@@ -9,7 +9,7 @@ import { ascii, ensure, followPath, hash, join, list, ProofError, Reader, same, 
 const PROOF_BYTES_MAX = 12 << 20;
 const MAGIC = "timed/finality-proof";
 /** The version of proofs that is known here. */
-export const PROOF_VERSION = 2;
+export const PROOF_VERSION = 3;
 /** What the text of a proof says that it is. */
 export const PROOF_FORMAT = "timed finality proof";
 
@@ -44,6 +44,9 @@ function header(reader) {
   reader.u32();
   Object.assign(made, { epoch: reader.u64(), ends: reader.flag(), time: reader.u64() });
   const [, , transactions, , epochEnds, , validators, next] = Array.from({ length: 9 }, () => reader.hash());
+  // The rules that the block keeps to, and those that its proposer knows: they change nothing of what a proof is.
+  reader.u32();
+  reader.u32();
   return Object.assign(made, { transactions, epochEnds, validators, next, bytes: reader.bytes.subarray(from, reader.at) });
 }
 

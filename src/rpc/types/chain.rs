@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::types::{
-    Amount, BlockHash, CommittedBlock, Epoch, Hash, Header, Height, MasternodeId, Round, StateDigest, TimeMs,
-    ValidatorSet,
+    Amount, BlockHash, CommittedBlock, Epoch, Hash, Header, Height, MasternodeId, Round, RuleVersion,
+    StateDigest, TimeMs, ValidatorSet,
 };
 
 /// `getblockheader`: a header's fields.
@@ -45,6 +45,10 @@ pub struct HeaderInfo {
     pub next_validators_hash: Hash,
     /// Who proposed it first.
     pub proposer: MasternodeId,
+    /// The version of the rules that it keeps to.
+    pub rules: RuleVersion,
+    /// The newest version of the rules that its proposer's program knows.
+    pub announced: RuleVersion,
     /// How many transactions the block holds.
     #[serde(rename = "nTx")]
     pub transaction_count: usize,
@@ -71,6 +75,8 @@ impl HeaderInfo {
             validators_hash: header.validators_hash,
             next_validators_hash: header.next_validators_hash,
             proposer: header.proposer,
+            rules: header.rules,
+            announced: header.announced,
             transaction_count,
         }
     }

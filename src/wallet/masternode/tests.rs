@@ -136,8 +136,8 @@ fn an_owner_without_a_free_coin_is_told_why() {
 
 #[test]
 fn a_transaction_without_outputs_of_its_own_always_has_change() {
-    // The fee of a small transaction is 1,000 units: with 1,000 alone nothing would be left to come back.
-    for (value, works) in [(1_000, false), (1_001, true)] {
+    // The fee of a small transaction is 1,000 units, and what comes back has to be worth an output.
+    for (value, works) in [(1_099, false), (1_100, true)] {
         let coins = [coin(0, value, 1, CoinState::Free)];
         let built = build(&coins, |funds| build_exit(&funds, ID, lock(1)));
         assert_eq!(built.is_ok(), works, "{value}: {built:?}");

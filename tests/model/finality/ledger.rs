@@ -9,8 +9,8 @@ use timed::protocol::validity::CheckedTransaction;
 use timed::types::genesis::{Allocation, GenesisMasternode, Tier};
 use timed::types::keys::SequentialVerifier;
 use timed::types::{
-    Address, Amount, ChainParameters, Commit, GenesisDocument, Lock, Network, OutPoint, SecretKey, Signature,
-    SignerBitmap, Transaction, TxId, TxOut, UtxoEntry,
+    Address, Amount, ChainParameters, Commit, GenesisDocument, Lock, Network, OutPoint, RuleVersion,
+    SecretKey, Signature, SignerBitmap, Transaction, TxId, TxOut, UtxoEntry,
 };
 
 use crate::checker::BYZANTINE;
@@ -218,6 +218,7 @@ impl Ledger {
             time: tip.state.tip_time() + elapsed,
             epoch_end,
             proposer: tip.state.validators().get(place)?.id,
+            announces: RuleVersion::FIRST,
             last_commit: &commit_of(&tip.state),
             transactions: &transactions,
             evidence: &[],

@@ -17,7 +17,7 @@ use timed::types::evidence::evidence_root;
 use timed::types::genesis::Timeout;
 use timed::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Hash, Header, MasternodeId, Proposal, PublicKey,
-    Released, Round, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
+    Released, Round, RuleVersion, Signature, StateDigest, TxId, Validator, ValidatorSet, VoteStep,
 };
 
 use super::forgetful::{Act, forgetful_key};
@@ -131,6 +131,8 @@ impl Context {
                 validators_hash: Hash::ZERO,
                 next_validators_hash: Hash::ZERO,
                 proposer: id(plan.proposers[round as usize]),
+                rules: RuleVersion::FIRST,
+                announced: RuleVersion::FIRST,
             };
             BlockBlueprint { header, last_commit, txids, evidence: Vec::new() }
         });

@@ -6,7 +6,8 @@ use crate::protocol::transition::{self, BlockDraft};
 use crate::protocol::validity::CheckedTransaction;
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
-    Address, Amount, Commit, Lock, OutPoint, SecretKey, Signature, SignerBitmap, Transaction, UtxoEntry,
+    Address, Amount, Commit, Lock, OutPoint, RuleVersion, SecretKey, Signature, SignerBitmap, Transaction,
+    UtxoEntry,
 };
 use crate::wallet::masternode::{Registration, build_exit, build_unjail};
 use crate::wallet::{Coin, CoinState, Funds};
@@ -46,6 +47,7 @@ impl Chain {
             time: self.state.tip_time() + elapsed_ms,
             epoch_end,
             proposer: self.state.validators().get(proposer).unwrap().id,
+            announces: RuleVersion::FIRST,
             last_commit: &self.commit,
             transactions: &transactions,
             evidence: &[],

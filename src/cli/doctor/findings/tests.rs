@@ -1,10 +1,11 @@
 use super::*;
 use crate::rpc::fake_node::FakeNode;
 use crate::rpc::types::{
-    AttendanceInfo, HeartbeatInfo, IndexInfo, MembershipInfo, NotReady, PeerInfo, Readiness,
+    AttendanceInfo, HeartbeatInfo, IndexInfo, MembershipInfo, NotReady, PeerInfo, PendingRulesInfo,
+    Readiness, RulesInfo,
 };
 use crate::rpc::{NodeApi as _, fake_node};
-use crate::types::{MasternodeId, Network, TimeMs};
+use crate::types::{MasternodeId, Network, RuleVersion, TimeMs};
 
 const NOW_MS: TimeMs = 1_750_000_100_000;
 
@@ -322,4 +323,24 @@ fn a_masternode_with_a_wrong_key_or_an_address_that_nobody_reaches_is_told_so() 
     facts.external_address_answers = Some(false);
     let (severity, text) = worst(&facts, "external_address");
     assert!(severity == Severity::Warning && text.contains("127.0.0.1:24200"), "{text}");
+}
+
+#[test]
+fn rules_to_come_that_the_node_does_not_know_are_an_error_before_they_stop_it() {
+    let of = |known: u32, pending: Option<u32>| {
+        let facts = changed(|node| {
+            let version = |version| PendingRulesInfo { version: RuleVersion(version), epoch: 9 };
+            let rules = RulesInfo {
+                known: RuleVersion(known),
+                pending: pending.map(version),
+                ..node.chain.rules.clone()
+            };
+            node.chain.rules = rules;
+        });
+        worst(&facts, "rules")
+    };
+    assert_eq!((of(1, None).0, of(2, Some(2)).0), (Severity::Ok, Severity::Ok));
+    let (severity, text) = of(1, Some(2));
+    assert!(severity == Severity::Error && text.contains("Rules 2 come with epoch 9"), "{text}");
+    assert!(text.contains("install a newer timed before that epoch"), "{text}");
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::protocol::fixtures::{GENESIS_TIME_MS, operator_of};
-use crate::types::{BlockHash, StateDigest, TimeMs, VoteBatch};
+use crate::types::{BlockHash, RuleVersion, StateDigest, TimeMs, VoteBatch};
 
 const EPOCH_MS: TimeMs = 60_000;
 
@@ -111,6 +111,8 @@ impl Synthetic {
             validators_hash: set.hash(),
             next_validators_hash: next.hash(),
             proposer: set.get(0).unwrap().id,
+            rules: RuleVersion::FIRST,
+            announced: RuleVersion::FIRST,
         }
     }
 
