@@ -155,11 +155,7 @@ impl NodeApi for AppContext {
         &self,
         selector: BlockSelector,
     ) -> BoxFuture<'_, Result<Option<(Header, usize)>, NodeApiError>> {
-        async move {
-            let Some(height) = self.selected(selector).await? else { return Ok(None) };
-            self.read_header(height).await
-        }
-        .boxed()
+        self.header_of(selector).boxed()
     }
 
     fn wait_for_block(&self, height: Height, timeout: Duration) -> BoxFuture<'_, (Height, BlockHash)> {

@@ -69,12 +69,22 @@ impl AppContext {
     }
 
     /// The header of a block, and how many transactions it has.
-    pub(super) async fn read_header(&self, height: Height) -> Result<Option<(Header, usize)>, NodeApiError> {
+    async fn read_header(&self, height: Height) -> Result<Option<(Header, usize)>, NodeApiError> {
         if let Some(committed) = self.bft.recent_block(height) {
             return Ok(Some((committed.block.header.clone(), committed.block.transactions.len())));
         }
         let (blocks, before_horizon) = (self.blocks.clone(), self.before_horizon(height));
         before_horizon(blocking(move || blocks.read_header(height)).await?)
+    }
+
+    pub(super) async fn header_of(
+        &self,
+        selector: BlockSelector,
+    ) -> Result<Option<(Header, usize)>, NodeApiError> {
+        match self.selected(selector).await? {
+            Some(height) => self.read_header(height).await,
+            None => Ok(None),
+        }
     }
 
     /// The height of the block that is asked for.
