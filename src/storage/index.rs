@@ -152,7 +152,7 @@ pub struct Mark {
 
 /// What keys and values look like. It changes when a program of an older version would misread them. An index of another
 /// format is set aside and built again from the block log.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 pub(super) const KEY_FORMAT: &[u8] = b"format";
 const KEY_MARK: &[u8] = b"mark";
 pub(super) const KEY_HIGHEST: &[u8] = b"highest";

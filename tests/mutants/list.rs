@@ -1036,9 +1036,9 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "precommits_of_the_next_block_overlooked",
-        file: "src/consensus/proof_builder.rs",
-        old: "fuller.into_iter().chain([commit.clone()])",
-        new: "fuller.into_iter().take(0).chain([commit.clone()])",
+        file: "src/storage/index_epochs.rs",
+        old: "fuller.into_iter().chain([own])",
+        new: "fuller.into_iter().take(0).chain([own])",
         caught_by: &[
             "--lib consensus::tests::proofs::the_precommits_that_the_next_block_has_pass_over_epochs_too",
         ],
