@@ -14,6 +14,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::admission::{AdmittedTo, to_core};
 use super::context::AppContext;
+use super::disk_space;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
 use super::masternode_links::tell_of_masternodes;
@@ -90,7 +91,12 @@ pub async fn start(
         let (config, genesis) = (Arc::clone(&config), Arc::clone(&genesis));
         let token = registry.token().clone();
         let span = tracing::Span::current();
-        let opening = tokio::task::spawn_blocking(move || span.in_scope(|| open(&config, &genesis, &token)));
+        let opening = tokio::task::spawn_blocking(move || {
+            span.in_scope(|| {
+                disk_space::check(&config)?;
+                open(&config, &genesis, &token)
+            })
+        });
         opening.await.map_err(|_| StartError::OpenPanicked)?.map_err(stopped_or_failed)?
     };
     let failures = registry.clone();
@@ -98,6 +104,7 @@ pub async fn start(
     if registry.token().is_cancelled() {
         return Err(StartError::Stopped);
     }
+    disk_space::watch(&config, &registry);
     let state = Arc::clone(&data.replayed.state);
     let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
     let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);

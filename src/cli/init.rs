@@ -270,6 +270,8 @@ data_dir = "data"
 # engine = "{engine}"
 # Cache of the index in 1,000,000 bytes, sled may take 2.5 times as much; "auto" takes a part of the machine's memory.
 # cache_mb = "{cache_mb}"
+# With less room than this on the data directory's disk, in 1,000,000 bytes, the node stops before a write fails; 0 turns that off.
+# min_free_mb = {min_free_mb}
 
 [consensus]
 # A masternode gathers votes this long, four times as long when there are many, and then sends them together.
@@ -282,6 +284,7 @@ data_dir = "data"
         rpc_section = rpc_text(rpc, &defaults.rpc),
         engine = defaults.storage.engine.name(),
         cache_mb = defaults.storage.cache_mb,
+        min_free_mb = defaults.storage.min_free_mb,
         vote_interval_ms = defaults.consensus.vote_interval_ms,
         mempool = mempool_text(&defaults.mempool),
     );

@@ -25,6 +25,7 @@ mod load;
 mod storage;
 
 pub use load::{ConfigSources, Effective, Examined, Origin};
+use storage::MIN_FREE_MB;
 pub use storage::{CacheSize, StorageConfig, StorageEngine};
 
 /// Bytes of a configuration file, at most.
@@ -316,7 +317,11 @@ impl Config {
                 allowed_origins: Vec::new(),
                 max_connections: 100,
             },
-            storage: StorageConfig { engine: StorageEngine::Sled, cache_mb: CacheSize::Auto },
+            storage: StorageConfig {
+                engine: StorageEngine::Sled,
+                cache_mb: CacheSize::Auto,
+                min_free_mb: MIN_FREE_MB,
+            },
             consensus: ConsensusConfig { vote_interval_ms: 2 },
             mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000, expiry_s: 86_400 },
             masternode: MasternodeConfig { enabled: false, operator_key: None },
@@ -361,7 +366,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 23] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 24] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -433,6 +438,7 @@ impl Config {
                 },
                 "must be \"auto\", or 16 to 1,000,000",
             ),
+            ("storage.min_free_mb", self.storage.min_free_mb <= 1_000_000, "must be 0 to 1,000,000"),
             (
                 "consensus.vote_interval_ms",
                 self.consensus.vote_interval_ms <= 1_000,

@@ -213,6 +213,12 @@ impl TaskRegistry {
         self.shared.failure.lock().clone()
     }
 
+    /// Whether a failure was reported: whoever signs asks before each vote.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.shared.failure.lock().is_some()
+    }
+
     /// Makes a shutdown that is under way, or is yet to come, end within [`HURRY_LIMIT`].
     pub fn hurry(&self) {
         self.shared.token.cancel();

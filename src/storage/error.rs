@@ -12,7 +12,7 @@ use crate::types::{ChainId, Height, PublicKey};
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The operating system refused an operation.
-    #[error("cannot {operation} {}: {source}", path.display())]
+    #[error("cannot {operation} {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was tried, as a verb.
         operation: &'static str,
@@ -177,6 +177,22 @@ impl StorageError {
     }
 }
 
+/// What to do about an answer of the operating system that is about the disk; nothing where the answer says it.
+fn advice(source: &io::Error) -> &'static str {
+    use rustix::io::Errno;
+    let full = "; the disk is full, make room there and start again, nothing needs repair";
+    let failing = "; the disk fails: see the system's log, replace it if it goes on, and have `timed db check` say what is \
+                   damaged before the next start";
+    let read_only = "; the disk takes no writes any more: see the system's log for the reason, mend it, and have `timed db \
+                     check` say whether something is damaged before the next start";
+    match source.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::NOSPC | Errno::DQUOT) => full,
+        Some(Errno::IO) => failing,
+        Some(Errno::ROFS) => read_only,
+        _ => "",
+    }
+}
+
 /// Whose a vote journal is, whose it should be, and what to do.
 fn owner_text(found: Option<&PublicKey>, expected: Option<&PublicKey>) -> String {
     match (found, expected) {
@@ -198,4 +214,23 @@ fn owner_text(found: Option<&PublicKey>, expected: Option<&PublicKey>) -> String
 
 fn holder_text(holder: Option<u32>) -> String {
     holder.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_refuses_is_told_with_the_file_and_what_to_do_and_other_refusals_without() {
+        let told = |code: i32| {
+            StorageError::io("sync", "votes/00000001.seg")(io::Error::from_raw_os_error(code)).to_string()
+        };
+        for (code, part) in
+            [(28, "make room"), (122, "make room"), (5, "`timed db check`"), (30, "`timed db check`")]
+        {
+            let told = told(code);
+            assert!(told.starts_with("cannot sync votes/00000001.seg: ") && told.contains(part), "{told}");
+        }
+        assert!(!told(13).contains("disk"), "permissions are no matter of the disk");
+    }
 }

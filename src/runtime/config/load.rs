@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 34] = [
+const KEYS: [(&str, &str, Kind); 35] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -48,6 +48,7 @@ const KEYS: [(&str, &str, Kind); 34] = [
     ("rpc", "max_connections", Kind::Integer),
     ("storage", "engine", Kind::Text),
     ("storage", "cache_mb", Kind::Size),
+    ("storage", "min_free_mb", Kind::Integer),
     ("consensus", "vote_interval_ms", Kind::Integer),
     ("mempool", "max_transactions", Kind::Integer),
     ("mempool", "max_bytes", Kind::Integer),

@@ -1,4 +1,4 @@
-//! `[storage]`: what keeps the index, and how much memory it may take.
+//! `[storage]`: what keeps the index, how much memory it may take, and how much of the disk is left alone.
 
 use std::fmt;
 
@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 const AUTO_PART: u64 = 32;
 /// The least and the most that `auto` takes, in 1,000,000 bytes.
 const AUTO_MEGABYTES: (u64, u64) = (64, 1_000);
+/// What `min_free_mb` is by default, in 1,000,000 bytes: more than all that waits in memory to be written, and a merge of
+/// the index.
+pub(super) const MIN_FREE_MB: u64 = 512;
 /// Where the kernel says what memory a group of processes may take: of both versions of its interface.
 const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
@@ -19,9 +22,17 @@ pub struct StorageConfig {
     pub engine: StorageEngine,
     /// Cache of the index.
     pub cache_mb: CacheSize,
+    /// With less room on the data directory's disk the node stops; 0 leaves it to the disk to refuse.
+    pub min_free_mb: u64,
 }
 
 impl StorageConfig {
+    /// The room below which the node stops, in bytes.
+    #[must_use]
+    pub const fn free_bytes_min(&self) -> u64 {
+        self.min_free_mb.saturating_mul(1_000_000)
+    }
+
     /// Bytes of each of the two caches: the engine's, and that of unspent outputs above it.
     #[must_use]
     pub fn half_cache_bytes(&self) -> u64 {
@@ -145,7 +156,9 @@ mod tests {
         assert_eq!(auto_megabytes(0), 64);
         assert_eq!(auto_megabytes(8_000_000_000), 250);
         assert_eq!(auto_megabytes(1_000_000_000_000), 1_000);
-        let of_size = |cache_mb| StorageConfig { engine: StorageEngine::Sled, cache_mb }.half_cache_bytes();
+        let of_size = |cache_mb| {
+            StorageConfig { engine: StorageEngine::Sled, cache_mb, min_free_mb: 0 }.half_cache_bytes()
+        };
         assert_eq!(of_size(CacheSize::Megabytes(32)), 16_000_000);
         let auto = of_size(CacheSize::Auto);
         assert!((32_000_000..=500_000_000).contains(&auto), "{auto}");
