@@ -20,7 +20,7 @@ use super::finality_proofs::FinalityProofs;
 use super::masternode_links::tell_of_masternodes;
 use super::networks::load_genesis;
 use super::observer::NodeObserver;
-use super::open::{Data, open};
+use super::open::{Data, index_path, open};
 use super::start_error::StartError;
 use super::telemetry;
 use super::vote_latency::VoteLatency;
@@ -100,7 +100,11 @@ pub async fn start(
         opening.await.map_err(|_| StartError::OpenPanicked)?.map_err(stopped_or_failed)?
     };
     let failures = registry.clone();
-    data.index_guard.on_damage(move |reason| failures.fail("index", reason));
+    let index_path = index_path(&config, config.storage.engine);
+    data.index_guard.on_damage(move |reason| {
+        let failed = StorageError::Index { reason: reason.to_owned() };
+        failures.fail("index", format!("{}: {failed}", index_path.display()));
+    });
     if registry.token().is_cancelled() {
         return Err(StartError::Stopped);
     }

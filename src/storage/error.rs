@@ -185,10 +185,11 @@ fn advice(source: &io::Error) -> &'static str {
                    damaged before the next start";
     let read_only = "; the disk takes no writes any more: see the system's log for the reason, mend it, and have `timed db \
                      check` say whether something is damaged before the next start";
-    match source.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NOSPC | Errno::DQUOT) => full,
-        Some(Errno::IO) => failing,
-        Some(Errno::ROFS) => read_only,
+    // Databases keep the kind alone.
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full,
+        io::ErrorKind::ReadOnlyFilesystem => read_only,
+        _ if source.raw_os_error().map(Errno::from_raw_os_error) == Some(Errno::IO) => failing,
         _ => "",
     }
 }

@@ -20,8 +20,10 @@ mod browser;
 mod campaign;
 mod copied_key;
 mod crash;
+mod disk_errors;
 mod double_spend;
 mod events;
+mod faulty_disk;
 #[path = "../support/heard.rs"]
 mod heard;
 mod hostile;
@@ -32,6 +34,7 @@ mod hostile_siege;
 mod hostile_transactions;
 mod hostile_wire;
 mod join;
+mod kill_points;
 mod masternode;
 mod net;
 mod new_chain;
