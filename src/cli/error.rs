@@ -314,6 +314,7 @@ const fn care_kind(error: &CareError) -> ExitKind {
         | CareError::CpuPool(_)
         | CareError::NoData { .. }
         | CareError::NoIndex { .. }
+        | CareError::NoRoom { .. }
         | CareError::Exists { .. }
         | CareError::NotEmpty { .. }
         | CareError::Io { .. } => ExitKind::Failed,
