@@ -35,7 +35,7 @@ pub struct Plan {
     pub part: &'static str,
     /// At the how manieth call of the process, from 1.
     pub count: u64,
-    /// `kill`, `power`, `eio` or `enospc`.
+    /// `kill`, `power`, `hang`, `eio` or `enospc`.
     pub what: &'static str,
 }
 
@@ -58,15 +58,24 @@ fn told_path(node: &Node) -> PathBuf {
     node.config_path.with_file_name("disk_faults.told")
 }
 
-/// Starts a node on a disk that fails by plan, without waiting for an answer.
-pub fn spawn(node: &mut Node, plan: Plan) {
+/// Has the disk of a node's directory fail under a command.
+pub fn plan(node: &Node, command: &mut Command, plan: Plan) {
     let told = told_path(node);
     let _gone = std::fs::remove_file(&told);
     let Plan { operation, part, count, what } = plan;
-    let data = node.config_path.with_file_name("data").canonicalize().unwrap();
+    let data = node.data_dir().canonicalize().unwrap();
+    command.env("LD_PRELOAD", &*LIBRARY).env("DISK_FAULTS_ROOT", data).env("DISK_FAULTS_TOLD", told);
+    command.env("DISK_FAULTS", format!("{operation} {count} {what} {part}"));
+}
+
+/// Starts a node on a disk that fails by plan, without waiting for an answer.
+pub fn spawn(node: &mut Node, faults: Plan) {
+    let mut settings = Command::new("");
+    plan(node, &mut settings, faults);
+    let settings: Vec<_> =
+        settings.get_envs().map(|(name, value)| (name.to_owned(), value.unwrap().to_owned())).collect();
     node.spawn_with(|command| {
-        command.env("LD_PRELOAD", &*LIBRARY).env("DISK_FAULTS_ROOT", data).env("DISK_FAULTS_TOLD", told);
-        command.env("DISK_FAULTS", format!("{operation} {count} {what} {part}"));
+        command.envs(settings);
     });
 }
 

@@ -29,12 +29,12 @@ const BLOCKS_LOOKED_AT: Height = 5;
 const PLACES: [(&str, &str, u64); 10] = [
     ("write", "/votes/", 60),
     ("sync", "/votes/", 60),
-    ("write", "/blocks/", 4),
-    ("sync", "/blocks/", 4),
+    ("write", "/blocks/", 2),
+    ("sync", "/blocks/", 2),
     ("write", "-", 90),
     ("sync", "-", 60),
-    ("write", "/index", 12),
-    ("sync", "/index", 4),
+    ("write", "/index", 6),
+    ("sync", "/index", 2),
     ("make", "-", 4),
     ("rename", "-", 1),
 ];

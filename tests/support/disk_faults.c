@@ -6,6 +6,7 @@
  *     kill    end the process by SIGKILL in the middle of it: half of a write is done, nothing else
  *     power   the same, and what log files (*.seg) were given since their last sync is torn off in its middle, as when the
  *             power fails; files of databases, which are written anywhere, keep what they have
+ *     hang    never come back from it, and from no later call of this kind on such a file
  *     eio     fail this once, with EIO; what comes later succeeds, which is how a disk with a bad block answers
  *     enospc  do half of a write, then refuse every write and every new file of this disk with ENOSPC
  * DISK_FAULTS_TOLD  the file that is told "fired OPERATION COUNT PATH" then, and "after OPERATION COUNT PATH" for each later
@@ -31,7 +32,7 @@
 #include <unistd.h>
 
 enum { LOGS_MAX = 256 };
-enum action { NONE, KILL, POWER, EIO_ONCE, ENOSPC_FROM_NOW };
+enum action { NONE, KILL, POWER, HANG, EIO_ONCE, ENOSPC_FROM_NOW };
 
 static struct {
     char path[PATH_MAX];
@@ -57,6 +58,7 @@ static void read_plan(void) {
     if (!plan || !root || !told || sscanf(plan, "%15s %lu %15s %255s", operation, &due, what, part) != 4) return;
     if (!strcmp(what, "kill")) action = KILL;
     if (!strcmp(what, "power")) action = POWER;
+    if (!strcmp(what, "hang")) action = HANG;
     if (!strcmp(what, "eio")) action = EIO_ONCE;
     if (!strcmp(what, "enospc")) action = ENOSPC_FROM_NOW;
 }
@@ -122,6 +124,12 @@ static void end(void) {
     for (;;) pause();
 }
 
+/* Others go on. */
+static void hang(void) {
+    pthread_mutex_unlock(&lock);
+    for (;;) pause();
+}
+
 enum verdict { PASS, FAIL, HALF, DIE };
 
 /* Counts a call, and says what becomes of it. The lock is held. */
@@ -133,12 +141,15 @@ static enum verdict judge(const char *op, const char *path) {
         return FAIL;
     }
     if (fired && strstr(below, "/votes/")) tell("after", op, path);
-    if (fired || strcmp(op, operation) || (strcmp(part, "-") && !strstr(below, part)) || ++count != due) return PASS;
+    if (strcmp(op, operation) || (strcmp(part, "-") && !strstr(below, part))) return PASS;
+    if (fired && action == HANG) hang();
+    if (fired || ++count != due) return PASS;
     fired = 1;
     tell("fired", op, path);
     switch (action) {
     case KILL:
     case POWER: return DIE;
+    case HANG: hang(); return PASS;
     case EIO_ONCE: errno = EIO; return FAIL;
     case ENOSPC_FROM_NOW:
         full = 1;
