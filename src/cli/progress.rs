@@ -239,8 +239,10 @@ mod tests {
         });
         assert_eq!(stop.obey(&mut obedient, signals(1), (LONG, LONG)).await.unwrap(), 7);
         for (count, limits) in [(1, (SHORT, LONG)), (2, (LONG, SHORT))] {
-            let mut hung = tokio::spawn(std::future::pending::<()>());
+            let (held, word) = std::sync::mpsc::sync_channel::<()>(0);
+            let mut hung = tokio::task::spawn_blocking(move || word.recv().is_ok());
             let error = Stop::default().obey(&mut hung, signals(count), limits).await.unwrap_err();
+            drop(held);
             assert!(error.to_string().contains("cut off"), "{error}");
         }
     }

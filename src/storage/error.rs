@@ -198,8 +198,8 @@ fn advice(source: &io::Error) -> &'static str {
 fn owner_text(found: Option<&PublicKey>, expected: Option<&PublicKey>) -> String {
     match (found, expected) {
         (Some(found), Some(expected)) => format!(
-            "belongs to operator key {found}, configured is {expected}; move the directory aside and keep it, since it \
-             protects that key, then `timed votes import` the votes of this key, or `timed votes new` if it never voted"
+            "belongs to operator key {found}, configured is {expected}; if the key's file was exchanged or damaged, bring the \
+             right one back; else move the directory aside and keep it, since it protects that key, then `timed votes import` the votes of this key, or `timed votes new` if it never voted"
         ),
         (Some(found), None) => format!(
             "belongs to operator key {found}, but this node is to vote with none; set [masternode] enabled = true and \

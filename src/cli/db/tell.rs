@@ -35,6 +35,7 @@ const fn kind_words(kind: FileKind) -> &'static str {
         FileKind::IdentityKey => "identity key",
         FileKind::OperatorKey => "operator key",
         FileKind::Peers => "peers",
+        FileKind::Bans => "bans",
         FileKind::BlockLog => "block log",
         FileKind::VoteJournal => "vote journal",
         FileKind::Index => "index",
