@@ -20,7 +20,11 @@ fn open(engine: StorageEngine, path: &Path) -> Box<dyn IndexStore> {
 }
 
 fn contents(home: &Home) -> Contents {
-    let store = open(home.engine, &home.index());
+    contents_of(home.engine, &home.index())
+}
+
+fn contents_of(engine: StorageEngine, path: &Path) -> Contents {
+    let store = open(engine, path);
     let of_tree = |tree: Tree| {
         let entries = store.scan_prefix(tree, &[], None, 100_000).unwrap();
         entries.into_iter().map(move |(key, value)| ((tree, key), value)).collect::<Vec<_>>()
@@ -171,7 +175,11 @@ fn a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_
             let stopped =
                 home.place().compact(&mut |work, done, _| work.what != "copying the index" || done < entries);
             assert!(matches!(stopped, Err(CareError::Storage(StorageError::Interrupted))), "{stopped:?}");
-            assert!(copy.exists() && note.exists() && contents(&home) == whole);
+            assert!(note.exists() && contents(&home) == whole);
+            let noted: serde_json::Value = serde_json::from_slice(&std::fs::read(&note).unwrap()).unwrap();
+            let copied = contents_of(engine, &copy).len() as u64;
+            SledIndex::wait_closed(&copy).unwrap();
+            assert!(copied > 0 && noted["copied"].as_u64() == Some(copied), "INV-NOTE-1: {noted}");
         };
         let go_on = || {
             let mut first = None;
