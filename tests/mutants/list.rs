@@ -3077,4 +3077,56 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib consensus::tests::catching_up::what_is_spent_stays_spent_while_an_earlier_block_becomes_the_tip",
         ],
     },
+    Mutant {
+        name: "votes_after_another_part_failed",
+        file: "src/consensus/vote_journal.rs",
+        old: "if !may_sign() {",
+        new: "if false {",
+        caught_by: &[
+            "--lib consensus::vote_journal::tests::what_waits_when_another_part_has_failed_is_neither_written_nor_sent_and_makes_room",
+        ],
+    },
+    Mutant {
+        name: "node_starts_on_a_full_disk",
+        file: "src/app/disk_space.rs",
+        old: "if room.free_bytes < min_free_mb.saturating_mul(1_000_000) {",
+        new: "if false {",
+        caught_by: &[
+            "--lib app::disk_space::tests::with_less_room_than_configured_nothing_starts_and_the_path_and_the_way_out_are_named",
+        ],
+    },
+    Mutant {
+        name: "fuller_disk_overlooked",
+        file: "src/app/disk_space.rs",
+        old: "rooms.min_by_key(",
+        new: "rooms.max_by_key(",
+        caught_by: &[
+            "--lib app::disk_space::tests::a_part_of_the_data_on_a_fuller_disk_is_the_one_that_counts",
+        ],
+    },
+    Mutant {
+        name: "stop_waits_for_the_whole_index",
+        file: "src/storage/index_writer.rs",
+        old: "if queue.close_by.is_some_and(|at| Clock.instant() >= at) && !queue.changes.is_empty() {",
+        new: "if false {",
+        caught_by: &[
+            "--lib storage::index_writer::tests::what_is_not_applied_in_time_is_left_to_the_next_start_and_what_is_applied_is_marked",
+        ],
+    },
+    Mutant {
+        name: "bans_believed_without_their_hash",
+        file: "src/network/ban_file.rs",
+        old: "if sum != Some(blake3::hash(before.as_bytes()).to_hex().as_str()) {",
+        new: "if sum.is_none() || before.is_empty() {",
+        caught_by: &["--lib network::ban_file::tests::any_wrong_bit_is_noticed"],
+    },
+    Mutant {
+        name: "copy_with_a_gap_takes_the_indexs_place",
+        file: "src/app/care/compact.rs",
+        old: "differs || compared != total",
+        new: "differs",
+        caught_by: &[
+            "--test care index::a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_the_copy_has",
+        ],
+    },
 ];
