@@ -382,7 +382,7 @@
 //! | votes_after_another_part_failed | `what_waits_when_another_part_has_failed_is_neither_written_nor_sent_and_makes_room` |
 //! | node_starts_on_a_full_disk | `with_less_room_than_configured_nothing_starts_and_the_path_and_the_way_out_are_named` |
 //! | fuller_disk_overlooked | `a_part_of_the_data_on_a_fuller_disk_is_the_one_that_counts` |
-//! | stop_waits_for_the_whole_index | `what_is_not_applied_in_time_is_left_to_the_next_start_and_what_is_applied_is_marked` |
+//! | stop_waits_for_the_whole_index | `what_is_not_applied_in_time_is_left_to_the_next_start` |
 //! | bans_believed_without_their_hash | `any_wrong_bit_is_noticed` |
 //! | copy_with_a_gap_takes_the_indexs_place | `a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_the_copy_has` |
 #![allow(

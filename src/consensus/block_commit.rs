@@ -37,7 +37,7 @@ use crate::utxo::UtxoManager;
 /// of.
 pub const BLOCK_ORDERS_MAX: usize = COMMITTING_BLOCKS_MAX + 16;
 /// How long a stop waits for the index to take what it was given.
-pub const INDEX_STOP_LIMIT: Duration = Duration::from_secs(4);
+pub const INDEX_STOP_LIMIT: Duration = Duration::from_secs(2);
 /// Changes that may wait for the index while the node stops; with more it is behind, and gets no others.
 const INDEX_WAITING_AT_STOP_MAX: usize = 16;
 /// How often the index is looked at when it has to catch up.

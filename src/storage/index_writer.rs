@@ -182,8 +182,8 @@ impl IndexWriter {
         Ok(self.marked())
     }
 
-    /// The same, but what has not been applied after `limit` is left alone: the index is brought forward from the block log
-    /// by whoever opens it next.
+    /// The same, but what has not been applied after `limit` is left alone, and nothing is marked then, as a mark may take
+    /// long too: the index is brought forward from the block log, from its last mark on, by whoever opens it next.
     ///
     /// # Errors
     /// Those of [`IndexWriter::finish`].
@@ -222,6 +222,8 @@ enum Step {
     Apply(Box<IndexChange>),
     Mark,
     Stop,
+    /// Stop as after a crash.
+    Leave,
 }
 
 /// Turns submitters away once the thread is gone, however it went.
@@ -243,6 +245,7 @@ impl Worker {
             let outcome = match step {
                 Step::Apply(change) => self.apply(*change, report),
                 Step::Mark => self.mark(report),
+                Step::Leave => return Ok(()),
                 Step::Stop => {
                     let outcome = self.mark(report);
                     return outcome.map_err(|error| fail(error, report));
@@ -260,7 +263,7 @@ impl Worker {
             if queue.close_by.is_some_and(|at| Clock.instant() >= at) && !queue.changes.is_empty() {
                 let left = queue.changes.len();
                 tracing::info!(left, "The index is brought forward over the last blocks by the next start");
-                return Step::Stop;
+                return Step::Leave;
             }
             if let Some(change) = queue.changes.pop_front() {
                 queue.bytes = queue.bytes.saturating_sub(change.size_bytes());
@@ -443,7 +446,7 @@ mod tests {
 
     /// A stop does not wait for an index that is far behind.
     #[test]
-    fn what_is_not_applied_in_time_is_left_to_the_next_start_and_what_is_applied_is_marked() {
+    fn what_is_not_applied_in_time_is_left_to_the_next_start() {
         let (begun, begins) = mpsc::sync_channel(1);
         let (tell, word) = mpsc::sync_channel(1);
         let store = Held { inner: MemoryIndex::new(), begun, word: Mutex::new(Some(word)) };

@@ -3110,7 +3110,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "if queue.close_by.is_some_and(|at| Clock.instant() >= at) && !queue.changes.is_empty() {",
         new: "if false {",
         caught_by: &[
-            "--lib storage::index_writer::tests::what_is_not_applied_in_time_is_left_to_the_next_start_and_what_is_applied_is_marked",
+            "--lib storage::index_writer::tests::what_is_not_applied_in_time_is_left_to_the_next_start",
         ],
     },
     Mutant {
