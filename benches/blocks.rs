@@ -32,6 +32,7 @@ fn index_of(chain: &Chain) -> Arc<Index> {
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,
+        fuller: None,
         evidence: Vec::new(),
     };
     index.apply(&genesis).unwrap();

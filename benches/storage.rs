@@ -215,6 +215,7 @@ fn index_change(height: u64, state: &[u8]) -> IndexChange {
         transactions: (0..INDEX_TRANSACTIONS).map(|number| output(height, number, 0).0.txid).collect(),
         receipts: Vec::new(),
         epoch_end: None,
+        fuller: None,
         evidence: Vec::new(),
     }
 }

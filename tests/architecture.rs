@@ -65,7 +65,8 @@ const RELEASE_HOMES: [&str; 3] = ["types/released.rs", "storage/journal.rs", "st
 /// The folders that send, or order what is sent, and those of their files that decode: what comes from a decoder may be
 /// sent, so an own message must not take the way round by its encoding.
 const SENDERS: [&str; 3] = ["network", "admission", "consensus"];
-const DECODERS: [&str; 3] = ["network/handshake.rs", "network/session.rs", "consensus/replay.rs"];
+const DECODERS: [&str; 4] =
+    ["network/handshake.rs", "network/session.rs", "consensus/replay.rs", "consensus/snapshot_load.rs"];
 
 // -- checks -------------------------------------------------------------------------------------------------------
 

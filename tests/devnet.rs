@@ -303,8 +303,12 @@ fn processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewher
     order(home, &["heal", "all"], 0);
     assert!(report(home).outlook.weight_up < report(home).outlook.weight_total);
     order(home, &["resume", "2"], 0);
-    order(home, &["heal", "2"], 0);
-    until(home, "all are healed", all_vote);
+    let (stdout, _) = order(home, &["restart", "2"], 0);
+    assert!(stdout.contains("node2: started again, isolated no longer"), "{stdout}");
+    until(home, "all have their connections", all_vote);
+    let (stdout, _) = order(home, &["restart", "2"], 0);
+    assert!(!stdout.contains("isolated"), "{stdout}");
+    until(home, "all vote again", all_vote);
 
     let (stdout, _) = order(home, &["export", "file", "--json"], 0);
     let exported: Value = serde_json::from_str(&stdout).unwrap();

@@ -385,6 +385,9 @@
 //! | stop_waits_for_the_whole_index | `what_is_not_applied_in_time_is_left_to_the_next_start` |
 //! | bans_believed_without_their_hash | `any_wrong_bit_is_noticed` |
 //! | copy_with_a_gap_takes_the_indexs_place | `a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_the_copy_has` |
+//! | strange_ids_are_never_answered | `an_entry_of_a_batch_is_silent_only_without_an_id` |
+//! | frames_of_a_message_counted_alone | `a_message_ends_before_the_frame_that_makes_it_too_large` |
+//! | a_syncs_payments_counted_as_new | `a_minute_counts_payments_by_second_and_forgets_older_ones` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

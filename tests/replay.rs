@@ -124,7 +124,7 @@ impl Node<'_> {
             let replaced: Vec<_> = outcome.slashed.iter().map(|made| (made.outpoint, made.after)).collect();
             utxos.replace_outputs(height, &replaced);
             utxos.check_invariants().expect("sound");
-            let change = index_change(&step.block, (&outcome).into());
+            let change = index_change(&step.block, &step.commit, (&outcome).into());
             index.apply(&change).expect("applied");
             if marks.contains(&height) {
                 index.set_mark(height, change.block_hash, &change.state).expect("marked");

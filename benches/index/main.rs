@@ -74,6 +74,7 @@ fn block(height: u64) -> IndexChange {
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,
+        fuller: None,
         evidence: Vec::new(),
     }
 }

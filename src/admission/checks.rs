@@ -17,7 +17,6 @@ use crate::protocol::state::LedgerState;
 use crate::protocol::validity::{
     CheckedTransaction, CopyId, ShapedTransaction, TransactionError, check_spend_of,
 };
-use crate::storage::Index;
 use crate::types::{Amount, OutPoint, SignatureVerifier, TimeMs, Transaction, TxId, UtxoEntry};
 use crate::utxo::{OutputState, UtxoManager};
 
@@ -83,8 +82,6 @@ pub struct AdmissionParts {
     pub utxos: Arc<UtxoManager>,
     /// The pool.
     pub pool: Arc<TransactionPool>,
-    /// Tells what the chain has.
-    pub index: Arc<Index>,
     /// Checks signatures.
     pub verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     /// What this node asked for.
@@ -457,19 +454,13 @@ impl Admission {
         made_by.is_some_and(|parent| parent.transaction().marked_collateral() == Some(outpoint.index))
     }
 
-    /// An output that is not there may have been spent in the chain, by another transaction or by this one.
+    /// An output that is not there may have been spent in the chain, by another transaction or by this one: whatever is in
+    /// the chain has spent each of its inputs there.
     fn refuse_spent(&self, outpoint: &OutPoint, txid: &TxId) -> Result<(), Refusal> {
-        if let OutputState::Confirmed { by, height } = self.parts.utxos.output_state(outpoint) {
-            let outpoint = *outpoint;
-            return Err(if by == *txid {
-                Refusal::AlreadyConfirmed
-            } else {
-                Refusal::InputsSpent { outpoint, by, height: Some(height) }
-            });
-        }
-        match self.parts.index.transaction(txid) {
-            Ok(Some(_)) => Err(Refusal::AlreadyConfirmed),
-            _ => Ok(()),
+        match self.parts.utxos.spender_of(outpoint) {
+            Some((by, _)) if by == *txid => Err(Refusal::AlreadyConfirmed),
+            Some((by, height)) => Err(Refusal::InputsSpent { outpoint: *outpoint, by, height: Some(height) }),
+            None => Ok(()),
         }
     }
 

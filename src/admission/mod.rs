@@ -61,7 +61,6 @@ pub use self::mirror::Mirror;
 pub use self::news::{Happened, NEWS_MAX, News};
 pub use self::orphans::{
     ORPHAN_BYTES_MAX, ORPHAN_BYTES_OF_SENDER_MAX, ORPHAN_INPUTS_MAX, ORPHAN_LIFETIME_MS, ORPHAN_WAIT_MS,
-    ORPHANS_OF_SENDER_MAX,
 };
 pub use self::refusal::Refusal;
 pub use self::requested::{REQUESTED_BODIES_MAX, RequestedBodies};

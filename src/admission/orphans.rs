@@ -5,7 +5,7 @@
 //! relayed on the word of an orphan, and its signatures are not checked: it only waits for its parents.
 //!
 //! # Invariants
-//! - INV-ORPHAN-1: each sender has a share of its own, in number and bytes; what one sends never pushes out another's.
+//! - INV-ORPHAN-1: each sender has a share of its own, in bytes, which bounds its number too; what one sends never pushes out another's.
 //! - INV-ORPHAN-2: an orphan waits for at least [`ORPHAN_WAIT_MS`], unless its parents come or the epoch ends.
 //! - INV-ORPHAN-3: one copy of a transaction a sender; the same bytes are kept once.
 //!
@@ -24,9 +24,7 @@ pub const ORPHAN_INPUTS_MAX: usize = 64;
 pub const ORPHAN_WAIT_MS: u64 = 10_000;
 /// How long it waits at most, in milliseconds.
 pub const ORPHAN_LIFETIME_MS: u64 = 60_000;
-/// Orphans of one sender, at most.
-pub const ORPHANS_OF_SENDER_MAX: usize = 1_024;
-/// Their bytes together, with what the store needs to find them, at most.
+/// The bytes of one sender's orphans, with what the store needs to find them, at most: 780 orphans or fewer.
 pub const ORPHAN_BYTES_OF_SENDER_MAX: usize = 512 << 10;
 /// The same of all senders together: enough for as many full shares as a node has connections by default.
 pub const ORPHAN_BYTES_MAX: usize = 40 << 20;
@@ -103,10 +101,10 @@ impl OrphanStore {
     }
 
     fn is_full_for(&self, from: &PeerId, bytes: usize) -> bool {
-        let of_sender = self.shares.get(from).is_some_and(|share| {
-            share.by_age.len() >= ORPHANS_OF_SENDER_MAX
-                || share.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX
-        });
+        let of_sender = self
+            .shares
+            .get(from)
+            .is_some_and(|share| share.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX);
         of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX
     }
 

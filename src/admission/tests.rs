@@ -78,7 +78,7 @@ impl Desk {
         };
         let (state, outputs) = LedgerState::genesis(&document).unwrap();
         let index = Arc::new(Index::new(Arc::new(MemoryIndex::new())));
-        let utxos = Arc::new(UtxoManager::new(Arc::clone(&index), 1 << 20));
+        let utxos = Arc::new(UtxoManager::new(index, 1 << 20));
         utxos.apply_block(0, &outputs, &[]);
         let mut coins: Vec<(Lock, OutPoint)> =
             outputs.iter().map(|(outpoint, entry)| (entry.output.lock, *outpoint)).collect();
@@ -92,7 +92,6 @@ impl Desk {
         let admission = Admission::new(AdmissionParts {
             utxos: Arc::clone(&utxos),
             pool: Arc::clone(&pool),
-            index,
             verifier: Arc::clone(&verifier) as _,
             requested: Arc::clone(&requested),
             news: Arc::clone(&news),

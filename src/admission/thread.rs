@@ -33,7 +33,6 @@ use crate::protocol::validity::CheckedTransaction;
 use crate::runtime::stages::{Stage, enter};
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, TaskRegistry, metric_names};
-use crate::storage::Index;
 use crate::types::limits::REQUEST_IDS_MAX;
 use crate::types::{Amount, Message, SignatureVerifier, TimeMs, Transaction, TxId};
 use crate::utxo::{OVERLAY_BYTES_MAX, UtxoManager};
@@ -371,8 +370,6 @@ pub struct AdmissionServices<N> {
     pub utxos: Arc<UtxoManager>,
     /// The pool.
     pub pool: Arc<TransactionPool>,
-    /// Tells what the chain has.
-    pub index: Arc<Index>,
     /// Checks signatures.
     pub verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     /// How long an uncertified transaction stays in the pool, in milliseconds.
@@ -394,10 +391,10 @@ pub fn start<N: Node>(
 ) -> Result<(), ThreadError> {
     let token = registry.token().clone();
     let runtime = tokio::runtime::Handle::current();
-    let AdmissionServices { utxos, pool, index, verifier, expiry_ms, network, node } = services;
+    let AdmissionServices { utxos, pool, verifier, expiry_ms, network, node } = services;
     let (news, requested) = (Arc::clone(&inbox.news), Arc::clone(&inbox.requested));
     let chain = Arc::clone(&utxos);
-    let parts = AdmissionParts { utxos, pool, index, verifier, requested, news, expiry_ms };
+    let parts = AdmissionParts { utxos, pool, verifier, requested, news, expiry_ms };
     let started = inbox.door.started;
     let admission = Admission::new(parts);
     let mut thread = AdmissionThread {

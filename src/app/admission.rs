@@ -9,8 +9,9 @@ use futures::future::BoxFuture;
 use super::feeds::Feeds;
 use crate::admission::{AdmissionHandle, Node, NodeStopped};
 use crate::consensus::engine::BodyChecks;
-use crate::consensus::events::Event;
+use crate::consensus::events::{Answer, Event, Recipient};
 use crate::consensus::inbox::ConsensusHandle;
+use crate::consensus::serve::AnswerServer;
 use crate::consensus::view::ConsensusView;
 use crate::network::PeerId;
 use crate::protocol::state::LedgerState;
@@ -82,11 +83,22 @@ impl BodyChecks for AdmissionHandle {
     }
 }
 
-/// Where the bulk lane's messages go that carry no transactions.
+/// Where the bulk lane's messages go that carry no transactions: questions about snapshots, of which consensus knows nothing,
+/// to the thread that answers, all others to consensus.
 pub(super) fn to_core(
     engine: Arc<ConsensusHandle>,
+    answers: Arc<AnswerServer>,
 ) -> impl Fn(PeerId, Message) -> BoxFuture<'static, Result<(), NodeStopped>> + Send {
     move |from, message| {
+        let question = match message {
+            Message::GetSnapshots => Some(Answer::Snapshots),
+            Message::GetSnapshotItem { height, item } => Some(Answer::SnapshotItem { height, item }),
+            _ => None,
+        };
+        if let Some(answer) = question {
+            answers.serve(Recipient::Peer(from), answer);
+            return std::future::ready(Ok(())).boxed();
+        }
         let engine = Arc::clone(&engine);
         let event = Event::Message { from, message, verified: false };
         async move { engine.bulk(event).await.map_err(|_| NodeStopped) }.boxed()

@@ -25,6 +25,7 @@ pub mod reindex;
 pub mod repair;
 pub mod report;
 pub mod restore;
+pub mod snapshot;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,7 @@ use crate::runtime::Config;
 use crate::runtime::cpu_pool::CpuPoolError;
 use crate::runtime::key_file::{SecretFileError, read_key_file};
 use crate::storage::{DirectoryLock, JournalIdentity, StorageError};
-use crate::types::{ChainId, GenesisDocument};
+use crate::types::{ChainId, GenesisDocument, Height};
 
 /// What long work is counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,35 @@ pub enum CareError {
         /// What there is, in bytes.
         free_bytes: u64,
     },
+    /// A backup would not be whole.
+    #[error(
+        "the block log begins with block {horizon}, so a backup of it would not be whole; `timed db snapshot export` writes what another node can begin with, `timed votes export` and the key files are a masternode's own"
+    )]
+    Pruned {
+        /// The first block that is here.
+        horizon: Height,
+    },
+    /// There is no snapshot.
+    #[error(
+        "{path} holds no whole snapshot; a node makes one about every hour, unless [storage] snapshots is 0"
+    )]
+    NoSnapshot {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A snapshot is not that of this chain.
+    #[error("{path} is no snapshot of this chain that can be believed: {reason}")]
+    BadSnapshot {
+        /// Its directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A snapshot is what a node begins with.
+    #[error(
+        "this node has blocks already, and a snapshot takes the place of none; use another data directory, or move blocks/ and the index aside"
+    )]
+    HasBlocks,
     /// What would be written is there.
     #[error("{path} exists already and is not overwritten; move it away or choose another name")]
     Exists {
@@ -176,7 +206,7 @@ pub enum CareError {
 
 impl CareError {
     /// Makes a [`CareError::Io`] of the file system's reason.
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 }

@@ -19,13 +19,13 @@ use tokio::sync::Semaphore;
 
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::proof_builder::{ProofBuildError, ProofBuilder};
+use crate::consensus::replay::ReplayError;
 use crate::consensus::view::ConsensusView;
 use crate::mempool::TransactionPool;
 use crate::protocol::finality::FinalVotes;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality, verify_with};
 use crate::rpc::api::NodeApiError;
 use crate::storage::{BlockReader, Index, RealDisk, StorageError};
-use crate::types::genesis::GenesisError;
 use crate::types::{
     Checkpoint, CommittedBlock, Epoch, GenesisDocument, Height, Released, SignatureVerifier, TxId,
     ValidatorSet,
@@ -84,14 +84,14 @@ impl FinalityProofs {
     /// Proofs for the chain of this document.
     ///
     /// # Errors
-    /// The first rule of genesis documents that this one breaks.
+    /// The first rule of genesis documents that this one breaks; the disk.
     pub fn new(
         genesis: &Arc<GenesisDocument>,
         (index, blocks): (&Arc<Index>, &BlockReader<RealDisk>),
         (engine, bft): (&Arc<ConsensusHandle>, &Arc<ConsensusView>),
         pool: &Arc<TransactionPool>,
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
-    ) -> Result<Self, GenesisError> {
+    ) -> Result<Self, ReplayError> {
         let inner = Inner {
             genesis: Arc::clone(genesis),
             builder: ProofBuilder::new(genesis, Arc::clone(index), blocks.clone())?,
@@ -216,6 +216,9 @@ impl Inner {
             Ok(None) => return Ok(Built::NotFinal),
             Err(ProofBuildError::Behind { .. }) => return Ok(Built::Behind),
             Err(ProofBuildError::UnknownBlock { block }) => return Err(NodeApiError::UnknownBlock { block }),
+            Err(error @ ProofBuildError::BeforeHorizon { .. }) => {
+                return Err(NodeApiError::NoHistory { detail: error.to_string() });
+            }
             Err(error @ ProofBuildError::TooLarge { .. }) => {
                 return Err(NodeApiError::TooLarge { detail: error.to_string() });
             }

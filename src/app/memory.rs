@@ -18,7 +18,8 @@
 //! | pool | 320 |
 //! | admission | 148 |
 //! | latency | 18 |
-//! | all | 9,381 |
+//! | snapshots | 96 |
+//! | all | 9,477 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.
@@ -27,6 +28,7 @@
 //! ([`EPOCH_PAYMENT_BYTES`](crate::consensus::memory::EPOCH_PAYMENT_BYTES) each), places of the journal's bodies, and the
 //! registry of masternodes, which is in the chain's state.
 
+use super::snapshots::SNAPSHOT_BYTES_MAX;
 use super::vote_latency::VOTE_LATENCY_BYTES_MAX;
 use crate::admission::ADMISSION_BYTES_MAX;
 use crate::consensus;
@@ -47,7 +49,7 @@ fn size(value: impl TryInto<usize>) -> usize {
 
 /// The parts of a node with this configuration, on a chain with these parameters and so many blocks; bytes each.
 #[must_use]
-pub fn parts(config: &Config, parameters: &ChainParameters, blocks: usize) -> [(&'static str, usize); 8] {
+pub fn parts(config: &Config, parameters: &ChainParameters, blocks: usize) -> [(&'static str, usize); 9] {
     let (inbound, outbound) = (size(config.network.max_inbound), size(config.network.max_outbound));
     // A half is the index database's, the other one the outputs'.
     let cache = size(config.storage.half_cache_bytes());
@@ -72,6 +74,7 @@ pub fn parts(config: &Config, parameters: &ChainParameters, blocks: usize) -> [(
         ("pool", pool_bytes.saturating_add(pool_places.saturating_mul(POOL_OVERHEAD_BYTES))),
         ("admission", ADMISSION_BYTES_MAX),
         ("latency", VOTE_LATENCY_BYTES_MAX),
+        ("snapshots", SNAPSHOT_BYTES_MAX),
     ]
 }
 

@@ -14,8 +14,9 @@ pub mod networks;
 mod node_api;
 mod observer;
 mod open;
+pub mod snapshots;
 pub mod start;
-pub mod start_error;
+mod start_error;
 mod telemetry;
 pub mod vote_file;
 pub mod vote_latency;
@@ -23,5 +24,6 @@ pub mod votes;
 pub mod watchdog;
 
 pub use context::AppContext;
+pub use snapshots::fetch::FetchError;
 pub use start::{create_journal, start};
 pub use start_error::StartError;

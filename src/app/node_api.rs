@@ -49,8 +49,8 @@ use crate::runtime::process_metrics;
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
-    Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Height, Lock, MasternodeId, Network,
-    OutPoint, Transaction, TxId, ValidatorSet,
+    Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, Lock, MasternodeId,
+    Network, OutPoint, Transaction, TxId, ValidatorSet,
 };
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
@@ -111,6 +111,8 @@ impl NodeApi for AppContext {
             best_block_hash: state.tip_hash(),
             time: state.tip_time(),
             epoch: state.next_epoch(),
+            pruned: self.blocks.horizon() > 1,
+            pruneheight: self.blocks.horizon(),
             initial_block_download: self.bft.is_syncing(),
             state_digest: state.digest(),
             supply: state.supply(),
@@ -138,12 +140,19 @@ impl NodeApi for AppContext {
 
     fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>> {
         async move {
-            let height = match selector {
-                BlockSelector::Height(height) => Some(height),
-                BlockSelector::Hash(hash) => self.height_of(hash).await?,
-            };
-            let Some(height) = height else { return Ok(None) };
+            let Some(height) = self.selected(selector).await? else { return Ok(None) };
             Ok(self.read_block(height).await?.map(Arc::unwrap_or_clone))
+        }
+        .boxed()
+    }
+
+    fn header(
+        &self,
+        selector: BlockSelector,
+    ) -> BoxFuture<'_, Result<Option<(Header, usize)>, NodeApiError>> {
+        async move {
+            let Some(height) = self.selected(selector).await? else { return Ok(None) };
+            self.read_header(height).await
         }
         .boxed()
     }

@@ -16,14 +16,15 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::start_error::StartError;
-use crate::consensus::replay::{ReplayError, Replayed, replay};
+use crate::consensus::replay::{ReplayError, Replayed, replay_from};
 use crate::consensus::vote_replay::JournaledState;
 use crate::runtime::config::StorageEngine;
 use crate::runtime::key_file::{create_key_file, generate_key, read_key_file};
 use crate::runtime::{Clock, Config};
 use crate::storage::{
     BlockLog, BlockReader, DirectoryLock, FjallIndex, Index, IndexGuard, IndexStore, JournalIdentity,
-    JournalOrigin, JournalReader, JournalWriter, OpenedJournal, RealDisk, SledIndex, StorageError,
+    JournalOrigin, JournalReader, JournalWriter, OpenedJournal, RealDisk, SledIndex, SnapshotStore,
+    StorageError,
 };
 use crate::types::{BlockHash, ChainId, GenesisDocument, PublicKey, SecretKey};
 
@@ -33,7 +34,6 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(2);
 /// An opened data directory.
 pub(super) struct Data {
     pub(super) lock: DirectoryLock,
-    pub(super) identity_key: SecretKey,
     pub(super) operator: Option<SecretKey>,
     pub(super) journal: JournalWriter<RealDisk>,
     pub(super) journal_reader: JournalReader<RealDisk>,
@@ -100,17 +100,29 @@ fn estimate(from: u64, done: u64, total: u64, elapsed: Duration) -> (u64, u64) {
     (percent, u64::try_from(left_ms.div_ceil(1_000)).unwrap_or(u64::MAX))
 }
 
+/// A data directory that is this process' alone, with the node's keys.
+pub(super) struct Locked {
+    lock: DirectoryLock,
+    pub(super) identity_key: SecretKey,
+    pub(super) operator: Option<SecretKey>,
+}
+
+/// Takes the data directory, and reads the node's keys or makes them. Blocks.
+pub(super) fn lock(config: &Config) -> Result<Locked, StartError> {
+    let lock = DirectoryLock::acquire(&config.node.data_dir)?;
+    Ok(Locked { lock, identity_key: identity_key(config)?, operator: operator_key(config)? })
+}
+
 /// Opens everything and brings index and state to the tip of the block log. Blocks. Ends soon after `token` was
 /// cancelled.
 pub(super) fn open(
+    locked: Locked,
     config: &Config,
     genesis: &GenesisDocument,
     token: &CancellationToken,
 ) -> Result<Data, StartError> {
+    let Locked { lock, operator, .. } = locked;
     let data_dir = &config.node.data_dir;
-    let lock = DirectoryLock::acquire(data_dir)?;
-    let identity_key = identity_key(config)?;
-    let operator = operator_key(config)?;
     let chain_id = genesis.chain_id();
     let identity = JournalIdentity { chain_id, operator: operator.as_ref().map(SecretKey::public) };
     let votes = journal_path(data_dir);
@@ -135,7 +147,6 @@ pub(super) fn open(
     tell_of_other_engines(config);
     Ok(Data {
         lock,
-        identity_key,
         operator,
         journal: writer,
         journal_reader: reader,
@@ -233,7 +244,9 @@ fn open_index(
     open_store: OpenStore<'_>,
 ) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
     let path = index_path(config, config.storage.engine);
-    match try_index(&path, genesis, blocks, token, open_store) {
+    let snapshots = SnapshotStore::new(RealDisk, config.snapshots_path());
+    let reading = (blocks, &snapshots);
+    match try_index(&path, genesis, reading, token, open_store) {
         Err(StartError::Replay(ReplayError::Storage(error)) | StartError::Storage(error))
             if is_repaired_by_rebuilding(&error) =>
         {
@@ -243,7 +256,7 @@ fn open_index(
                 aside = %aside.display(),
                 "The index is built again from the block log; what was moved aside can be removed"
             );
-            try_index(&path, genesis, blocks, token, open_store)
+            try_index(&path, genesis, reading, token, open_store)
         }
         outcome => outcome,
     }
@@ -259,7 +272,7 @@ const fn is_repaired_by_rebuilding(error: &StorageError) -> bool {
 fn try_index(
     path: &Path,
     genesis: &GenesisDocument,
-    blocks: &BlockReader<RealDisk>,
+    (blocks, snapshots): (&BlockReader<RealDisk>, &SnapshotStore<RealDisk>),
     token: &CancellationToken,
     open_store: OpenStore<'_>,
 ) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
@@ -273,7 +286,8 @@ fn try_index(
         return Err(unusable(reason).into());
     }
     let mut progress = Progress::of("Replaying blocks", token);
-    let replayed = replay(genesis, &index, blocks, &mut |done, total| progress.step(done, total))?;
+    let reading = (blocks, Some(snapshots));
+    let replayed = replay_from(genesis, &index, reading, &mut |done, total| progress.step(done, total))?;
     Ok((guard, index, replayed))
 }
 

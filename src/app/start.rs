@@ -9,6 +9,7 @@
 //! - INV-START-3: threads that write outlive those that feed them; the lock on the data directory outlives all.
 
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -20,19 +21,23 @@ use super::finality_proofs::FinalityProofs;
 use super::masternode_links::tell_of_masternodes;
 use super::networks::load_genesis;
 use super::observer::NodeObserver;
-use super::open::{Data, index_path, open};
+use super::open::{Data, index_path, lock, open};
+use super::snapshots::fetch::{self, FetchError, Fetching};
+use super::snapshots::source::StoredSnapshots;
+use super::snapshots::{Keeper, every_epochs, hook};
 use super::start_error::StartError;
 use super::telemetry;
 use super::vote_latency::VoteLatency;
 use crate::admission::{self, AdmissionHandle, AdmissionServices};
-use crate::consensus::block_commit::start_block_log;
+use crate::consensus::block_commit::{AppliedHook, start_block_log};
 use crate::consensus::dispatch::Consensus;
 use crate::consensus::engine::{EngineParts, NodeShell, start_engine};
-use crate::consensus::events::{Event, Now};
+use crate::consensus::events::{AppliedBlock, Event, Now};
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::incoming::verify_urgent;
 use crate::consensus::instances::LISTEN_MS;
 use crate::consensus::observers::start_observers;
+use crate::consensus::proof_builder::ProofBuilder;
 use crate::consensus::replay::ReplayError;
 use crate::consensus::restart::{ConsensusConfig, Opened, Restart};
 use crate::consensus::serve::{AnswerServer, Assembler};
@@ -49,7 +54,7 @@ use crate::rpc::{EventLog, MetricsServer, RpcServer, RpcServerConfig};
 use crate::runtime::config::{NetworkMode, RpcAuth};
 use crate::runtime::logging::LogControl;
 use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names, process_metrics};
-use crate::storage::{IndexEvent, IndexWriter, StorageError};
+use crate::storage::{IndexEvent, IndexWriter, RealDisk, SnapshotStore, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::{GenesisDocument, SecretKey, SignatureVerifier, TimeMs};
 use crate::utxo::UtxoManager;
@@ -87,17 +92,25 @@ pub async fn start(
     let genesis = Arc::new(load_genesis(&config)?);
     let pool = CpuPool::new()?;
     let verifier: Arc<dyn SignatureVerifier + Send + Sync> = Arc::new(PoolVerifier::new(pool.clone()));
+    let locked = {
+        let config = Arc::clone(&config);
+        blocking(move || {
+            disk_space::check(&config)?;
+            lock(&config)
+        })
+        .await?
+    };
+    let keys = (locked.identity_key.clone(), locked.operator.clone());
+    let network_config = network_config(&config, &genesis, keys);
+    if fetch::is_wanted(&config, &genesis)? {
+        let (network, verifier, token) = (network_config.clone(), Arc::clone(&verifier), registry.token());
+        let fetching = Fetching { config: &config, genesis: &genesis, network, verifier, token };
+        fetch::fetch(fetching).await.map_err(|error| stopped_or_failed(error.into()))?;
+    }
     let data = {
         let (config, genesis) = (Arc::clone(&config), Arc::clone(&genesis));
         let token = registry.token().clone();
-        let span = tracing::Span::current();
-        let opening = tokio::task::spawn_blocking(move || {
-            span.in_scope(|| {
-                disk_space::check(&config)?;
-                open(&config, &genesis, &token)
-            })
-        });
-        opening.await.map_err(|_| StartError::OpenPanicked)?.map_err(stopped_or_failed)?
+        blocking(move || open(locked, &config, &genesis, &token)).await?
     };
     let failures = registry.clone();
     let index_path = index_path(&config, config.storage.engine);
@@ -113,7 +126,7 @@ pub async fn start(
     let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
     let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);
     tracing::info!(mib = memory >> 20, "Memory: the bound of all parts, whatever peers and users do");
-    let (network, events) = start_network(&config, &genesis, &data, &registry).await?;
+    let (network, events) = start_network(network_config, &registry).await?;
     let own = data.operator.as_ref().map(SecretKey::public);
     for address in tell_of_masternodes(&network, &state, own) {
         tracing::warn!(
@@ -122,7 +135,7 @@ pub async fn start(
         );
     }
 
-    let services = start_consensus(&config, data, &registry, &network, &verifier)?;
+    let services = start_consensus(&config, &genesis, data, &registry, &network, &verifier)?;
     let Services {
         engine,
         bft,
@@ -135,12 +148,12 @@ pub async fn start(
         event_log,
         latency,
         signs_after_ms,
+        answers,
         lock,
     } = services;
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
-    let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))
-        .map_err(ReplayError::Genesis)?;
-    spawn_inbound(&registry, events, &engine, &network, pool, verifier, &admission);
+    let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))?;
+    spawn_inbound(&registry, events, (&engine, &answers), &network, pool, verifier, &admission);
     let context = Arc::new(AppContext {
         config,
         clock: Clock,
@@ -172,20 +185,29 @@ pub async fn start(
 fn stopped_or_failed(error: StartError) -> StartError {
     match error {
         StartError::Storage(StorageError::Interrupted)
+        | StartError::Fetch(FetchError::Stopped)
         | StartError::Replay(ReplayError::Storage(StorageError::Interrupted)) => StartError::Stopped,
         error => error,
     }
 }
 
-async fn start_network(
+/// Does what waits for the disk on a thread for that.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    let span = tracing::Span::current();
+    let working = tokio::task::spawn_blocking(move || span.in_scope(work));
+    working.await.map_err(|_| StartError::OpenPanicked)?.map_err(stopped_or_failed)
+}
+
+fn network_config(
     config: &Config,
     genesis: &GenesisDocument,
-    data: &Data,
-    registry: &TaskRegistry,
-) -> Result<(NetworkHandle, NetworkEvents), StartError> {
+    (identity, operator): (SecretKey, Option<SecretKey>),
+) -> NetworkConfig {
     let settings = &config.network;
     let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-    let network = NetworkConfig {
+    NetworkConfig {
         listen_address: settings.listen_address,
         external_address: settings.external_address.clone(),
         bootstrap_peers: settings.bootstrap_peers.clone(),
@@ -196,12 +218,18 @@ async fn start_network(
         max_inbound: count(settings.max_inbound),
         max_outbound: count(settings.max_outbound),
         chain_id: genesis.chain_id(),
-        identity: data.identity_key.clone(),
-        operator: data.operator.clone(),
+        identity,
+        operator,
         bans_path: Some(config.node.data_dir.join("bans")),
         peers_path: Some(config.peers_path()),
         user_agent: user_agent(config),
-    };
+    }
+}
+
+async fn start_network(
+    network: NetworkConfig,
+    registry: &TaskRegistry,
+) -> Result<(NetworkHandle, NetworkEvents), StartError> {
     let (token, tracker) = (registry.token().clone(), registry.tracker("network"));
     Ok(Network::start(network, token, &tracker).await?)
 }
@@ -230,11 +258,13 @@ struct Services {
     event_log: Arc<EventLog>,
     latency: Arc<VoteLatency>,
     signs_after_ms: TimeMs,
+    answers: Arc<AnswerServer>,
     lock: Arc<crate::storage::DirectoryLock>,
 }
 
 fn start_consensus(
     config: &Config,
+    genesis: &Arc<GenesisDocument>,
     data: Data,
     registry: &TaskRegistry,
     network: &NetworkHandle,
@@ -247,13 +277,8 @@ fn start_consensus(
     let state = Arc::clone(&replayed.state);
     let key = operator.as_ref().map(SecretKey::public);
     let blocks = log.reader();
-    let cache_bytes = usize::try_from(config.storage.half_cache_bytes()).unwrap_or(usize::MAX);
     let index = Arc::new(index);
-    let utxos = Arc::new(UtxoManager::new(Arc::clone(&index), cache_bytes));
-    let pool = Arc::new(TransactionPool::new(PoolLimits {
-        max_transactions: usize::try_from(config.mempool.max_transactions).unwrap_or(usize::MAX),
-        max_bytes: usize::try_from(config.mempool.max_bytes).unwrap_or(usize::MAX),
-    }));
+    let (utxos, pool) = outputs_and_pool(config, &index);
 
     let signs_after_ms = journal_origin.signs_after_ms();
     let mut instance = [0; 16];
@@ -277,15 +302,19 @@ fn start_consensus(
     let peers = (admission.clone(), network.clone());
 
     let writer = start_index_writer(&index, &utxos, registry)?;
+    let snapshots = start_snapshots(config, genesis, (&index, &blocks), registry)?;
+    let (handle, outputs_read) = (Arc::clone(&engine), Arc::clone(&utxos));
     let block_orders =
-        start_block_log(log, writer, Arc::clone(&engine), Arc::clone(&utxos), Arc::clone(&lock), registry)?;
+        start_block_log(log, writer, handle, outputs_read, Arc::clone(&lock), snapshots.hook, registry)?;
+    snapshots.keeper.start(snapshots.blocks, block_orders.clone())?;
     let indexing = (block_orders.clone(), registry.clone());
     let observer =
         NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), readers, peers, key, &state, indexing);
     let observers = start_observers(observer, registry)?;
     let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
     let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
-    let answers = AnswerServer::start(Assembler::new(source, Arc::new(recent)), network.clone(), registry)?;
+    let assembler = Assembler::new(source, Arc::new(recent)).with_snapshots(snapshots.source);
+    let answers = AnswerServer::start(assembler, network.clone(), registry)?;
     let timers = start_timers(&engine, registry)?;
     let ahead = AheadSender::start(Arc::clone(&engine), Arc::clone(verifier), registry)?;
     let shell = NodeShell {
@@ -295,7 +324,7 @@ fn start_consensus(
         journal: journal_orders,
         blocks: block_orders,
         ahead,
-        answers,
+        answers: Arc::clone(&answers),
         timers,
         network: network.clone(),
         bodies: Arc::new(admission.clone()),
@@ -307,7 +336,6 @@ fn start_consensus(
     let services = AdmissionServices {
         utxos: Arc::clone(&utxos),
         pool: Arc::clone(&pool),
-        index: Arc::clone(&index),
         verifier: Arc::clone(verifier),
         expiry_ms: config.mempool.expiry_s.saturating_mul(1_000),
         network: network.clone(),
@@ -326,8 +354,46 @@ fn start_consensus(
         event_log,
         latency,
         signs_after_ms,
+        answers,
         lock,
     })
+}
+
+/// The keeper of snapshots before it starts, and what others get of them.
+struct Snapshots {
+    keeper: Keeper,
+    hook: AppliedHook,
+    blocks: Receiver<Arc<AppliedBlock>>,
+    source: Arc<StoredSnapshots>,
+}
+
+fn start_snapshots(
+    config: &Config,
+    genesis: &Arc<GenesisDocument>,
+    (index, blocks): (&Arc<crate::storage::Index>, &crate::storage::BlockReader<RealDisk>),
+    registry: &TaskRegistry,
+) -> Result<Snapshots, StartError> {
+    let proofs = Arc::new(ProofBuilder::new(genesis, Arc::clone(index), blocks.clone())?);
+    let store = SnapshotStore::new(RealDisk, config.snapshots_path());
+    let every = every_epochs(&config.storage, &genesis.parameters);
+    let (hook, blocks) = hook(&config.storage, every);
+    let source = Arc::new(StoredSnapshots::new(store.clone(), Arc::clone(&proofs)));
+    let (config, index, registry) = (config.storage.clone(), Arc::clone(index), registry.clone());
+    let keeper = Keeper { config, store, index, proofs, registry };
+    Ok(Snapshots { keeper, hook, blocks, source })
+}
+
+fn outputs_and_pool(
+    config: &Config,
+    index: &Arc<crate::storage::Index>,
+) -> (Arc<UtxoManager>, Arc<TransactionPool>) {
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let utxos = UtxoManager::new(Arc::clone(index), count(config.storage.half_cache_bytes()));
+    let pool = TransactionPool::new(PoolLimits {
+        max_transactions: count(config.mempool.max_transactions),
+        max_bytes: count(config.mempool.max_bytes),
+    });
+    (Arc::new(utxos), Arc::new(pool))
 }
 
 /// Who votes on the next block.
@@ -365,7 +431,7 @@ fn start_index_writer(
 fn spawn_inbound(
     registry: &TaskRegistry,
     events: NetworkEvents,
-    engine: &Arc<ConsensusHandle>,
+    (engine, answers): (&Arc<ConsensusHandle>, &Arc<AnswerServer>),
     network: &NetworkHandle,
     pool: CpuPool,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
@@ -378,7 +444,8 @@ fn spawn_inbound(
         let _ended = token.run_until_cancelled(work).await;
     });
     let token = registry.token().clone();
-    let work = admission::route_bulk(bulk, admission.clone(), to_core(Arc::clone(engine)));
+    let work =
+        admission::route_bulk(bulk, admission.clone(), to_core(Arc::clone(engine), Arc::clone(answers)));
     registry.spawn("bulk router", async move {
         let _ended = token.run_until_cancelled(work).await;
     });

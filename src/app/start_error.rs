@@ -4,6 +4,7 @@ use metrics_exporter_prometheus::BuildError;
 
 use super::disk_space::LowSpace;
 use super::networks::NetworksError;
+use super::snapshots::fetch::FetchError;
 use crate::consensus::replay::ReplayError;
 use crate::network::NetworkError;
 use crate::rpc::RpcError;
@@ -28,6 +29,9 @@ pub enum StartError {
     /// The chain on disk.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The beginning of the chain, which a node without blocks gets from its peers.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// A key can't be read or made.
     #[error(transparent)]
     Key(#[from] SecretFileError),

@@ -12,7 +12,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
-use self::tell::{tell_backup, tell_check, tell_compact, tell_reindex, tell_repair, tell_restore};
+use self::tell::{
+    tell_backup, tell_check, tell_compact, tell_reindex, tell_repair, tell_restore, tell_snapshot,
+};
 use super::config::SourceArgs;
 use super::progress::{Progress, Stop};
 use super::{CliError, VERSION};
@@ -53,6 +55,37 @@ enum DbCommand {
     Backup(BackupArgs),
     /// Make a node's directory of a backup.
     Restore(RestoreArgs),
+    /// Snapshots as files: what a new node begins with instead of the chain's first block.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum SnapshotCommand {
+    /// Write the newest snapshot of this node into a directory. The node may run.
+    Export(SnapshotExportArgs),
+    /// Begin this node, which has no blocks, with the newest snapshot of a directory.
+    ///
+    /// It is held to the genesis document, or to [sync] checkpoint, as if a peer had given it.
+    Import(SnapshotImportArgs),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct SnapshotExportArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// The directory.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct SnapshotImportArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+    /// The directory that an export wrote into.
+    #[arg(value_name = "DIR")]
+    from: PathBuf,
 }
 
 /// Which node's data.
@@ -129,6 +162,23 @@ pub async fn run(args: Args) -> Result<(), CliError> {
                 CarePlace::look(config, &config_path)?.backup(&out, with_keys, VERSION, told)
             });
             tell_backup(&report.await?, args.node.json)
+        }
+        DbCommand::Snapshot(SnapshotCommand::Export(SnapshotExportArgs { node, out })) => {
+            let (config, config_path) = node.config()?;
+            let report =
+                in_background(move |told| CarePlace::look(config, &config_path)?.export_snapshot(&out, told));
+            tell_snapshot(&report.await?, "Snapshot written", node.json)
+        }
+        DbCommand::Snapshot(SnapshotCommand::Import(SnapshotImportArgs { node, from })) => {
+            let (config, config_path) = node.config()?;
+            let work = move |told: Tell<'_>| {
+                // The directory of a node that never ran.
+                std::fs::create_dir_all(&config.node.data_dir)
+                    .map_err(CareError::io(&config.node.data_dir))?;
+                CarePlace::take(config, &config_path)?.import_snapshot(&from, told)
+            };
+            let report = in_background(work).await?;
+            tell_snapshot(&report, "The node begins with this snapshot", node.json)
         }
         DbCommand::Restore(args) => {
             let RestoreArgs { file, home, json } = args;

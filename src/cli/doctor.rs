@@ -13,6 +13,7 @@ use serde_json::json;
 
 use self::facts::Facts;
 use self::findings::{Finding, Severity, examine};
+use super::new_file::refuse_existing;
 use super::rpc_client::ConnectionArgs;
 use super::{CliError, ExitKind, output};
 
@@ -73,6 +74,7 @@ fn kind_of(check: &str) -> ExitKind {
 /// # Errors
 /// When anything is wrong that keeps the node from its work, or the bundle can't be written.
 pub async fn run(args: Args) -> Result<(), CliError> {
+    refuse_existing(args.bundle.as_deref(), "--bundle")?;
     let facts = Facts::gather(&args.connection).await;
     let findings = examine(&facts);
     if args.json {

@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::rpc_client::RpcCommandError;
-use crate::app::StartError;
 use crate::app::care::CareError;
 use crate::app::devnet::DevnetError;
 use crate::app::networks::NetworksError;
 use crate::app::vote_file::VoteFileError;
 use crate::app::votes::VotesError;
+use crate::app::{FetchError, StartError};
 use crate::consensus::replay::ReplayError;
 use crate::devnet::{ArchiveError, DevnetError as FleetError};
 use crate::network::NetworkError;
@@ -125,7 +125,7 @@ pub enum CliError {
     #[error("{0}")]
     Failed(String),
     /// What was looked at is ill, as was said line by line.
-    #[error("{errors} of these keep the node from its work")]
+    #[error("{errors} of these keep{} the node from its work", if *.errors == 1 { "s" } else { "" })]
     Ill {
         /// How many things.
         errors: usize,
@@ -279,10 +279,13 @@ fn start_kind(error: &StartError) -> ExitKind {
         StartError::Networks(_)
         | StartError::NoOperatorKey
         | StartError::RpcUser(_)
+        | StartError::Fetch(FetchError::NeedsCheckpoint { .. })
         | StartError::Network(NetworkError::InvalidAddress { .. } | NetworkError::UserAgentTooLong { .. })
         | StartError::Rpc(RpcError::OpenWithoutAuth { .. }) => ExitKind::Usage,
         StartError::Key(error) => secret_kind(error),
-        StartError::Storage(error) | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
+        StartError::Storage(error)
+        | StartError::Fetch(FetchError::Storage(error))
+        | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
         StartError::Replay(_) => ExitKind::Corrupt,
         _ => ExitKind::Failed,
     }
@@ -308,13 +311,16 @@ const fn care_kind(error: &CareError) -> ExitKind {
         CareError::Replay(_)
         | CareError::BadIndex { .. }
         | CareError::Damaged { .. }
+        | CareError::BadSnapshot { .. }
         | CareError::BadBackup { .. } => ExitKind::Corrupt,
-        CareError::OtherFormat { .. } => ExitKind::DataDirectory,
+        CareError::OtherFormat { .. } | CareError::HasBlocks => ExitKind::DataDirectory,
         CareError::Key(_)
         | CareError::CpuPool(_)
         | CareError::NoData { .. }
         | CareError::NoIndex { .. }
         | CareError::NoRoom { .. }
+        | CareError::NoSnapshot { .. }
+        | CareError::Pruned { .. }
         | CareError::Exists { .. }
         | CareError::NotEmpty { .. }
         | CareError::Io { .. } => ExitKind::Failed,

@@ -22,6 +22,7 @@ mod genesis_source;
 pub mod init;
 pub mod load;
 pub mod masternode;
+mod new_file;
 mod offline;
 pub mod output;
 pub mod password;

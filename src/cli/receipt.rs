@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use serde_json::json;
 
+use super::new_file::refuse_existing;
 use super::rpc_client::{ConnectionArgs, RpcCommandError, say, say_json};
 use crate::rpc::receipt::PaymentReceipt;
 use crate::types::{Checkpoint, TxId};
@@ -30,6 +31,8 @@ pub struct Args {
 /// # Errors
 /// When the node can't be reached or refuses, or the file can't be written.
 pub async fn run(args: Args) -> Result<(), RpcCommandError> {
+    refuse_existing(args.out.as_deref(), "--out")
+        .map_err(|error| RpcCommandError::Failed(error.to_string()))?;
     let client = args.connection.client()?;
     let receipt: PaymentReceipt = client.call("getreceipt", &[json!(args.txid), json!(args.trusted)]).await?;
     let Some(path) = args.out else { return say_json(&receipt) };

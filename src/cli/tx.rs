@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 
+use super::new_file::refuse_existing;
 use super::offline::read_text;
 use super::{CliError, output};
 use crate::wallet::transaction_file::{FILE_BYTES_MAX, TransactionFile, TransactionFileError};
@@ -83,7 +84,7 @@ fn inspect(args: &InspectArgs) -> Result<(), CliError> {
 }
 
 fn combine(args: &CombineArgs) -> Result<(), CliError> {
-    refuse_existing(args.out.as_deref())?;
+    refuse_existing(args.out.as_deref(), "--out")?;
     let mut whole: Option<TransactionFile> = None;
     for path in &args.files {
         let file = read(path)?;
@@ -106,17 +107,6 @@ fn refused(path: &Path, error: &TransactionFileError) -> CliError {
 fn read(path: &Path) -> Result<TransactionFile, CliError> {
     let text = read_text(path, FILE_BYTES_MAX)?;
     TransactionFile::from_text(&text).map_err(|error| refused(path, &error))
-}
-
-/// Before any work or question: a file that is there is never overwritten.
-fn refuse_existing(path: Option<&Path>) -> Result<(), CliError> {
-    match path {
-        Some(path) if path.exists() => Err(CliError::Failed(format!(
-            "{} exists already and is not overwritten; choose another name by --out",
-            path.display()
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// Writes a file, which must not exist, or to standard output; and says what comes next.

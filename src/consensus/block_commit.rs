@@ -20,17 +20,21 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::time::Duration;
 
+use tracing::info;
+
 use super::blocks::COMMITTING_BLOCKS_MAX;
 use super::events::{AppliedBlock, Event};
 use super::inbox::ConsensusHandle;
 use super::replay::index_change;
+use super::retired_files::RetiredFiles;
 use crate::runtime::TaskRegistry;
 use crate::runtime::stages::{Stage, enter};
 use crate::runtime::tasks::ThreadError;
-use crate::storage::block_log::{BlockLog, DurableBlock, LoggedBlock};
+use crate::storage::block_log::{BlockLog, DurableBlock, LoggedBlock, PruneRule};
 use crate::storage::disk::Disk;
 use crate::storage::index_writer::IndexWriter;
-use crate::storage::{DirectoryLock, StorageError};
+use crate::storage::{DirectoryLock, RetiredSegments, StorageError};
+use crate::types::CommittedBlock;
 use crate::utxo::UtxoManager;
 
 /// Orders that wait for the block log, at most: blocks on their way, and as many applied ones as observers have not heard
@@ -49,7 +53,12 @@ pub enum BlockOrder {
     Append(Box<LoggedBlock>),
     /// The block was applied: bring the index forward.
     Index(Arc<AppliedBlock>),
+    /// Leave out old blocks.
+    Prune(PruneRule),
 }
+
+/// Hears of each applied block when its change is on the way to the index. It may not wait.
+pub type AppliedHook = Box<dyn Fn(&Arc<AppliedBlock>) + Send>;
 
 /// Starts the block log's thread.
 ///
@@ -61,10 +70,11 @@ pub fn start_block_log<D: Disk>(
     handle: Arc<ConsensusHandle>,
     utxos: Arc<UtxoManager>,
     lock: Arc<DirectoryLock>,
+    applied: AppliedHook,
     registry: &TaskRegistry,
 ) -> Result<SyncSender<BlockOrder>, ThreadError> {
     let (sender, receiver) = sync_channel(BLOCK_ORDERS_MAX);
-    let failures = registry.clone();
+    let (failures, pruned) = (registry.clone(), RetiredFiles::start("old blocks", registry)?);
     registry.spawn_thread("block log", move || {
         // The data directory is this node's until the last byte is written.
         let _lock = lock;
@@ -72,7 +82,8 @@ pub fn start_block_log<D: Disk>(
         let may_append = || !utxos.is_overlay_full() || token.is_cancelled();
         let persisted = |block| handle.hand_in(Event::BlockPersisted(block));
         let may_index = || !token.is_cancelled() || index.queued() < INDEX_WAITING_AT_STOP_MAX;
-        let outcome = run_block_log(log, &index, &receiver, (may_append, may_index), persisted);
+        let outlets = Outlets { persisted, applied, retire: |segments| pruned.remove(segments) };
+        let outcome = run_block_log(log, &index, &receiver, (may_append, may_index), outlets);
         if let Err(error) = outcome.and_then(|()| index.finish_within(INDEX_STOP_LIMIT).map(drop)) {
             failures.fail("block log", error.to_string());
         }
@@ -80,13 +91,21 @@ pub fn start_block_log<D: Disk>(
     Ok(sender)
 }
 
+/// Where what the thread has done goes.
+struct Outlets<P, R> {
+    persisted: P,
+    applied: AppliedHook,
+    retire: R,
+}
+
 fn run_block_log<D: Disk>(
     mut log: BlockLog<D>,
     index: &IndexWriter,
     orders: &Receiver<BlockOrder>,
     (may_append, may_index): (impl Fn() -> bool, impl Fn() -> bool),
-    persisted: impl Fn(DurableBlock),
+    outlets: Outlets<impl Fn(DurableBlock), impl Fn(RetiredSegments<D>)>,
 ) -> Result<(), StorageError> {
+    let Outlets { persisted, applied: hook, retire } = outlets;
     // Once one was left out, all that follow are.
     let mut indexes = true;
     // Blocks that wait until there is room: meanwhile the index has to go on. Consensus bounds them.
@@ -103,9 +122,16 @@ fn run_block_log<D: Disk>(
                 BlockOrder::Append(block) => held.push(block),
                 BlockOrder::Index(_) if !indexes || !may_index() => indexes = false,
                 BlockOrder::Index(applied) => {
-                    let block = &applied.committed.block;
-                    let change = index_change(block, applied.as_ref().into());
+                    let CommittedBlock { block, commit } = &*applied.committed;
+                    let change = index_change(block, commit, applied.as_ref().into());
                     index.submit(change)?;
+                    hook(&applied);
+                }
+                BlockOrder::Prune(rule) => {
+                    if let Some(retired) = log.prune(&rule)? {
+                        info!(first_block = log.horizon(), "Old blocks are left out");
+                        retire(retired);
+                    }
                 }
             }
             order = orders.try_recv().map_err(|error| match error {

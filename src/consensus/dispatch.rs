@@ -300,7 +300,7 @@ impl Consensus {
                 NextBlock::None => return,
                 NextBlock::Valid(committing) => {
                     if self.chain.height() == 0 && !self.blocks.is_committing() {
-                        self.listen_again("the network is not as new as this node's data");
+                        self.listen_again("the network has blocks already, and this node has none yet");
                     }
                     transactions = transactions.saturating_add(committing.transactions.len());
                     self.blocks.commit(*committing, &mut self.finality, &moment!(self), &mut self.out);
@@ -382,6 +382,7 @@ impl Consensus {
         let round = machine.round();
         NodeStatus {
             height: self.chain.height(),
+            horizon: self.forks.horizon(),
             tip: self.chain.state().tip_hash(),
             epoch: self.finality.machine().epoch(),
             round,

@@ -29,6 +29,7 @@ use crate::storage::block_log::{DurableBlock, LoggedBlock};
 use crate::storage::journal::{Durable, Staged};
 use crate::types::fork::ForkProof;
 use crate::types::heartbeat::Heartbeat;
+use crate::types::message::SnapshotItem;
 use crate::types::{
     BlockHash, CommittedBlock, Epoch, Evidence, FinalityVote, Height, MasternodeId, Message, OutPoint,
     OwnMessage, Released, Round, TimeMs, Transaction, TxId, UtxoEntry, VoteBatch, VoteSource,
@@ -181,6 +182,15 @@ pub enum Answer {
         batches: Vec<Released<VoteBatch>>,
         /// Says where the answer ends.
         end: BatchesEnd,
+    },
+    /// The snapshots that are here.
+    Snapshots,
+    /// A part of a snapshot.
+    SnapshotItem {
+        /// The height of its block.
+        height: Height,
+        /// Which part.
+        item: SnapshotItem,
     },
     /// Blocks from this height on.
     Blocks {

@@ -76,6 +76,11 @@ impl Consensus {
             | Message::Neighbours(_) => {}
             // Admission's.
             Message::Announce(_) => {}
+            // The router answers what is asked of snapshots, and nothing is asked for once consensus runs.
+            Message::GetSnapshots
+            | Message::Snapshots(_)
+            | Message::GetSnapshotItem { .. }
+            | Message::SnapshotItem { .. } => {}
         }
     }
 

@@ -67,8 +67,11 @@ pub mod peers;
 pub mod proof_builder;
 pub mod replay;
 pub mod restart;
+mod retired_files;
 pub mod serve;
 pub mod signing;
+mod snapshot_load;
+pub mod snapshot_make;
 pub mod sync;
 #[cfg(test)]
 mod tests;

@@ -18,14 +18,16 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::replay::ReplayError;
 use crate::protocol::finality::FinalVotes;
-use crate::protocol::finality_proof::{Anchor, Ending, EpochLink, Epochs, FinalityProof, Path, path};
+use crate::protocol::finality_proof::{
+    Anchor, ChainProof, Ending, EpochLink, Epochs, FinalityProof, Path, path,
+};
 use crate::protocol::state::LedgerState;
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
 use crate::storage::index::Index;
-use crate::types::genesis::GenesisError;
 use crate::types::limits::FINALITY_PROOF_BYTES_MAX;
 use crate::types::{
     BlockHash, ChainId, Checkpoint, Commit, CommittedBlock, Epoch, GenesisDocument, Hash, Header, Height,
@@ -63,6 +65,14 @@ pub enum ProofBuildError {
         /// The block.
         block: Checkpoint,
     },
+    /// This node began with a snapshot and does not know that part of the chain.
+    #[error(
+        "this node began with a snapshot and does not know how epoch {epoch} ended; ask a node with a longer history, or start from a later block that you trust"
+    )]
+    BeforeHorizon {
+        /// The epoch.
+        epoch: Epoch,
+    },
     /// The votes at hand are not those of a quorum of the epoch's set.
     #[error("the votes of epoch {epoch} are not those of a quorum of its set")]
     NoQuorum {
@@ -92,6 +102,8 @@ pub struct ProofBuilder<D: Disk> {
     first_set: Arc<ValidatorSet>,
     index: Arc<Index>,
     blocks: BlockReader<D>,
+    /// The first epoch from which on all ends are known.
+    epochs_from: Epoch,
     /// The epochs whose ends the longest way took, but for its last.
     known: Mutex<Vec<Epoch>>,
     /// The names of the last blocks of the first epochs.
@@ -104,16 +116,18 @@ impl<D: Disk> ProofBuilder<D> {
     /// A builder for the chain of this document.
     ///
     /// # Errors
-    /// The first rule of genesis documents that this one breaks.
+    /// The first rule of genesis documents that this one breaks; the disk.
     pub fn new(
         genesis: &GenesisDocument,
         index: Arc<Index>,
         blocks: BlockReader<D>,
-    ) -> Result<Self, GenesisError> {
+    ) -> Result<Self, ReplayError> {
         let (state, _) = LedgerState::genesis(genesis)?;
         let (chain_id, first_set) = (*state.chain_id(), Arc::clone(state.validators()));
-        let (known, names) = (Mutex::default(), Mutex::default());
-        Ok(Self { chain_id, first_set, index, blocks, known, names, bytes_max: FINALITY_PROOF_BYTES_MAX })
+        let epochs_from = index.epochs_from()?;
+        let (known, names) = (Mutex::new(index.epoch_heads_before(epochs_from)?), Mutex::default());
+        let bytes_max = FINALITY_PROOF_BYTES_MAX;
+        Ok(Self { chain_id, first_set, index, blocks, epochs_from, known, names, bytes_max })
     }
 
     /// The set that votes in an epoch; `None` while the index does not know it.
@@ -164,7 +178,7 @@ impl<D: Disk> ProofBuilder<D> {
             let anchor = Anchor::new(header, &set, &self.first_set).ok_or(misfit)?;
             return Ok((anchor, header.epoch));
         }
-        let (end, _) = self.end(epoch)?;
+        let (end, _) = self.end(epoch)?.ok_or_else(|| self.misfit(epoch))?;
         let set = self.set(epoch, &end.validators_hash)?;
         let names = self.ends_below(header.epoch)?;
         let path = usize::try_from(epoch)
@@ -241,13 +255,42 @@ impl<D: Disk> ProofBuilder<D> {
     }
 }
 
+impl<D: Disk> ProofBuilder<D> {
+    /// The proof that the block which ends an epoch is in the chain, from the genesis document or from a block that the
+    /// verifier trusts.
+    ///
+    /// # Errors
+    /// See [`ProofBuildError`].
+    pub fn chain(&self, from: Option<&Checkpoint>, epoch: Epoch) -> Result<ChainProof, ProofBuildError> {
+        let is_past = match from {
+            Some(from) => {
+                let unknown = || ProofBuildError::UnknownBlock { block: *from };
+                let committed = self.blocks.read_committed(from.height)?.ok_or_else(unknown)?;
+                committed.block.header.epoch > epoch
+            }
+            None => false,
+        };
+        let way = self.way(from, if is_past { epoch } else { epoch.saturating_add(1) })?;
+        Ok(ChainProof { chain_id: self.chain_id, anchor: way.anchor, links: way.links })
+    }
+}
+
 impl<D: Disk> Epochs for ProofBuilder<D> {
     type Error = ProofBuildError;
 
-    fn set_hash(&self, epoch: Epoch) -> Result<Hash, ProofBuildError> {
-        let Some(before) = epoch.checked_sub(1) else { return Ok(self.first_set.hash()) };
-        let end = self.index.epoch_end(before)?;
-        end.map(|(_, hash)| hash).ok_or(ProofBuildError::Behind { epoch: before })
+    fn set_hash(&self, epoch: Epoch) -> Result<Option<Hash>, ProofBuildError> {
+        let Some(before) = epoch.checked_sub(1) else { return Ok(Some(self.first_set.hash())) };
+        if let Some((_, hash)) = self.index.epoch_end(before)? {
+            return Ok(Some(hash));
+        }
+        if epoch >= self.epochs_from {
+            return Err(ProofBuildError::Behind { epoch: before });
+        }
+        // Before a snapshot: the headers by which it was proved name their sets.
+        if let Some((header, _)) = self.index.epoch_head(epoch)? {
+            return Ok(Some(header.validators_hash));
+        }
+        Ok(self.index.epoch_head(before)?.map(|(header, _)| header.next_validators_hash))
     }
 
     fn set(&self, epoch: Epoch, hash: &Hash) -> Result<Arc<ValidatorSet>, ProofBuildError> {
@@ -258,21 +301,16 @@ impl<D: Disk> Epochs for ProofBuilder<D> {
         self.index.validator_set(hash)?.map(Arc::new).ok_or(behind)
     }
 
-    fn end(&self, epoch: Epoch) -> Result<(Header, Vec<Commit>), ProofBuildError> {
-        let end = self.index.epoch_end(epoch)?;
-        let (height, _) = end.ok_or(ProofBuildError::Behind { epoch })?;
-        let committed = self.blocks.read_committed(height)?.ok_or(ProofBuildError::Misfit { height })?;
-        let CommittedBlock { block, commit } = &*committed;
+    fn end(&self, epoch: Epoch) -> Result<Option<(Header, Vec<Commit>)>, ProofBuildError> {
         // This node's own commit is what it had when it was enough; the next block has what its proposer had gathered
-        // meanwhile, and so reaches further.
-        let next = self.blocks.read_committed(height.saturating_add(1))?;
-        let fuller = next.map(|next| next.block.last_commit.clone());
-        Ok((block.header.clone(), fuller.into_iter().chain([commit.clone()]).collect()))
+        // meanwhile, and so reaches further. The index has both.
+        Ok(self.index.epoch_head(epoch)?)
     }
 
     fn misfit(&self, epoch: Epoch) -> ProofBuildError {
         match self.index.epoch_end(epoch) {
-            Ok(end) => ProofBuildError::Misfit { height: end.map_or(0, |(height, _)| height) },
+            Ok(Some((height, _))) => ProofBuildError::Misfit { height },
+            Ok(None) => ProofBuildError::BeforeHorizon { epoch },
             Err(error) => error.into(),
         }
     }

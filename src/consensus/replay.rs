@@ -7,14 +7,18 @@
 //! - INV-REPLAY-1: the state at the tip is the fold of the log's blocks, by the same function that validated them;
 //!   each block's digest is compared with its header's.
 //! - INV-REPLAY-3: it can be ended between any two blocks, and goes on there at the next start.
+//! - INV-REPLAY-4: where the log does not begin at block 1 the state begins with a snapshot whose block the log has, and which
+//!   was held to that block's header again.
 //! - INV-REPLAY-2: the index is never trusted beyond its mark, and only if the log has the marked block.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::events::AppliedBlock;
+use super::snapshot_load;
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::{self, BlockError, BlockOutcome};
@@ -22,10 +26,13 @@ use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
 use crate::storage::index::{EpochEnd, Index, IndexChange, PunishedEvidence};
+use crate::storage::snapshots::SnapshotStore;
 use crate::storage::watch::{Watch, ask};
 use crate::types::codec::{decode, encode};
 use crate::types::genesis::GenesisError;
-use crate::types::{Block, BlockHash, Commit, GenesisDocument, Height, OutPoint, TxId, UtxoEntry};
+use crate::types::{
+    Block, BlockHash, Commit, Epoch, GenesisDocument, Header, Height, OutPoint, TxId, UtxoEntry,
+};
 
 /// Blocks between two marks while the index is brought forward.
 const MARK_EVERY: u64 = 512;
@@ -48,6 +55,22 @@ pub enum ReplayError {
         height: Height,
         /// The broken rule.
         source: BlockError,
+    },
+    /// Nothing says what was before the log's first block.
+    #[error(
+        "the block log begins at block {horizon}, and there is no snapshot of a block in it to build the index of; `timed db snapshot import` brings one, or move blocks/ and the index aside: the node fetches the chain again from its peers"
+    )]
+    NoSnapshot {
+        /// The log's first block.
+        horizon: Height,
+    },
+    /// A snapshot on the disk is not what it should be.
+    #[error("{} is no snapshot of this chain: {reason}; remove the directory, and an older one or a new one is used", path.display())]
+    Snapshot {
+        /// Its directory.
+        path: PathBuf,
+        /// The broken rule.
+        reason: String,
     },
     /// The log lacks a block below its height.
     #[error(
@@ -120,7 +143,7 @@ fn punished<'a>(
 
 /// What the index has to do for a block.
 #[must_use]
-pub fn index_change(block: &Block, effects: BlockEffects<'_>) -> IndexChange {
+pub fn index_change(block: &Block, commit: &Commit, effects: BlockEffects<'_>) -> IndexChange {
     let BlockEffects { state, spent, created, transient, receipts, slashed } = effects;
     let mut spenders = std::collections::BTreeMap::new();
     let mut transactions = Vec::with_capacity(block.transactions.len());
@@ -141,11 +164,21 @@ pub fn index_change(block: &Block, effects: BlockEffects<'_>) -> IndexChange {
         transactions,
         receipts: receipts.to_vec(),
         evidence: punished(block, slashed).collect(),
-        epoch_end: block
-            .header
-            .epoch_end
-            .then(|| EpochEnd { epoch: block.header.epoch, next_set: Arc::clone(state.validators()) }),
+        epoch_end: block.header.epoch_end.then(|| EpochEnd {
+            epoch: block.header.epoch,
+            next_set: Arc::clone(state.validators()),
+            head: Some(Box::new((block.header.clone(), commit.clone()))),
+        }),
+        fuller: fuller_commit(block, state).map(Box::new),
     }
+}
+
+/// What the first block of an epoch says of the last block of the one before.
+fn fuller_commit(block: &Block, state: &LedgerState) -> Option<(Epoch, Commit)> {
+    let Header { epoch, height, epoch_end, .. } = block.header;
+    // An epoch has two blocks at least, so a block that ends one begins none.
+    let is_first = !epoch_end && height == state.past_epochs().last_height().saturating_add(1);
+    Some((epoch.checked_sub(1)?, block.last_commit.clone())).filter(|_| is_first)
 }
 
 /// Whether the epochs' ends and the history of addresses are in the index: one that an older version made lacks them.
@@ -163,7 +196,8 @@ fn is_complete(index: &Index, state: &LedgerState) -> Result<bool, StorageError>
 fn start<D: Disk>(
     genesis: &GenesisDocument,
     index: &Index,
-    blocks: &BlockReader<D>,
+    (blocks, snapshots): (&BlockReader<D>, Option<&SnapshotStore<D>>),
+    watch: Watch<'_>,
 ) -> Result<LedgerState, ReplayError> {
     if let Some(mark) = index.mark()? {
         let known = if mark.height == 0 {
@@ -185,6 +219,10 @@ fn start<D: Disk>(
             _ => warn!(height = mark.height, "The index does not fit the block log"),
         }
     }
+    if blocks.horizon() > 1 {
+        let snapshots = snapshots.ok_or(ReplayError::NoSnapshot { horizon: blocks.horizon() })?;
+        return snapshot_load::load(genesis, index, (blocks, snapshots), watch);
+    }
     let (state, outputs) = LedgerState::genesis(genesis)?;
     let change = IndexChange {
         height: 0,
@@ -196,6 +234,7 @@ fn start<D: Disk>(
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,
+        fuller: None,
         evidence: Vec::new(),
     };
     index.apply(&change)?;
@@ -214,7 +253,20 @@ pub fn replay<D: Disk>(
     blocks: &BlockReader<D>,
     watch: Watch<'_>,
 ) -> Result<Replayed, ReplayError> {
-    let mut state = start(genesis, index, blocks)?;
+    replay_from(genesis, index, (blocks, None), watch)
+}
+
+/// The same where the log may begin with the block of one of these snapshots.
+///
+/// # Errors
+/// Those of [`replay`].
+pub fn replay_from<D: Disk>(
+    genesis: &GenesisDocument,
+    index: &Index,
+    (blocks, snapshots): (&BlockReader<D>, Option<&SnapshotStore<D>>),
+    watch: Watch<'_>,
+) -> Result<Replayed, ReplayError> {
+    let mut state = start(genesis, index, (blocks, snapshots), watch)?;
     let tip = blocks.height();
     if tip > state.height() {
         info!(from = state.height(), to = tip, "Bringing the index forward from the block log");
@@ -225,7 +277,7 @@ pub fn replay<D: Disk>(
         let block = &logged.committed.block;
         let outcome = transition::replay(&state, &logged.spent, block)
             .map_err(|source| ReplayError::Block { height, source })?;
-        let change = index_change(block, (&outcome).into());
+        let change = index_change(block, &logged.committed.commit, (&outcome).into());
         index.apply(&change)?;
         let goes_on = watch(height, tip);
         if height % MARK_EVERY == 0 || height == tip || !goes_on {

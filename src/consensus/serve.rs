@@ -6,7 +6,7 @@
 //! # Invariants
 //! - INV-SERVE-1: an answer is cut by its encoded bytes, at [`RESPONSE_BYTES_MAX`] or behind its first object.
 //! - INV-SERVE-2: peers take turns, an answer each. A peer has at most one question for bodies and certificates each
-//!   outstanding, [`BLOCK_ANSWERS_MAX`] for blocks, and [`BATCH_ANSWERS_MAX`] for batches; further ones are not answered.
+//!   outstanding, [`BLOCK_ANSWERS_MAX`] for blocks, [`SNAPSHOT_ANSWERS_MAX`] for parts of snapshots, and [`BATCH_ANSWERS_MAX`] for batches; further ones are not answered.
 //! - INV-SERVE-3: a peer gets [`BYTES_PER_SECOND`] and a burst of [`BURST_BYTES`]; what is above waits, and delays nobody
 //!   else. Memory: at most [`PEER_PARTS_BYTES_MAX`] a peer, and [`TREES_BYTES_MAX`] for trees.
 //!
@@ -32,12 +32,15 @@ use crate::types::limits::{
     REQUEST_BATCHES_MAX, REQUEST_BLOCKS_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX, VALIDATORS_MAX,
 };
 use crate::types::merkle::MerkleTree;
+use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{BatchRoot, Height, Message, Released, Transaction, TxId, VoteBatch};
 
 /// Answers with batches that wait for one peer: it asks for each member's apart.
 pub const BATCH_ANSWERS_MAX: usize = VALIDATORS_MAX;
 /// Answers with blocks that wait for one peer: one is asked for ahead.
 pub const BLOCK_ANSWERS_MAX: usize = 2;
+/// Answers with parts of snapshots that wait for one peer.
+pub const SNAPSHOT_ANSWERS_MAX: usize = 4;
 /// Answers that wait for everybody.
 const SHARED_ANSWERS_MAX: usize = 64;
 /// Encoded bytes that one peer gets in a second.
@@ -79,10 +82,20 @@ impl Trees {
     }
 }
 
+/// The snapshots that a node can give. Reading the disk.
+pub trait SnapshotSource: Send + Sync {
+    /// All of them, the newest first.
+    fn offers(&self) -> Vec<SnapshotOffer>;
+
+    /// A part of the snapshot of this height; empty if it is not here.
+    fn item(&self, height: Height, item: &SnapshotItem) -> Vec<u8>;
+}
+
 /// Makes messages of the parts of answers: in the node, in the simulator and in tests alike.
 pub struct Assembler {
     bodies: Arc<dyn JournalSource>,
     blocks: Arc<dyn BlockSource>,
+    snapshots: Option<Arc<dyn SnapshotSource>>,
     trees: Trees,
 }
 
@@ -90,7 +103,13 @@ impl Assembler {
     /// One that reads what is not in memory from here.
     #[must_use]
     pub fn new(bodies: Arc<dyn JournalSource>, blocks: Arc<dyn BlockSource>) -> Self {
-        Self { bodies, blocks, trees: Trees::default() }
+        Self { bodies, blocks, snapshots: None, trees: Trees::default() }
+    }
+
+    /// The same with snapshots.
+    #[must_use]
+    pub fn with_snapshots(self, snapshots: Arc<dyn SnapshotSource>) -> Self {
+        Self { snapshots: Some(snapshots), ..self }
     }
 
     /// The messages of an answer, and their encoded bytes.
@@ -100,6 +119,8 @@ impl Assembler {
             Answer::Certificates(parts) => self.certificates(parts),
             Answer::Batches { batches, end } => batches_until_full(batches, end),
             Answer::Blocks { from, count } => self.blocks(from, count),
+            Answer::Snapshots => self.offers(),
+            Answer::SnapshotItem { height, item } => self.snapshot_item(height, item),
         }
     }
 
@@ -116,6 +137,19 @@ impl Assembler {
         };
         let (found, bytes) = until_full(parts.into_iter().map(prove));
         (if found.is_empty() { Vec::new() } else { vec![Message::Certificates(found)] }, bytes)
+    }
+
+    fn offers(&self) -> (Vec<Message>, usize) {
+        let offers = self.snapshots.as_ref().map(|snapshots| snapshots.offers()).unwrap_or_default();
+        let bytes = offers.len().saturating_mul(size_of::<SnapshotOffer>());
+        (vec![Message::Snapshots(offers)], bytes)
+    }
+
+    fn snapshot_item(&self, height: Height, item: SnapshotItem) -> (Vec<Message>, usize) {
+        let found = self.snapshots.as_ref().map(|snapshots| snapshots.item(height, &item));
+        let bytes = found.unwrap_or_default();
+        let length = bytes.len();
+        (vec![Message::SnapshotItem { height, item, bytes }], length)
     }
 
     fn blocks(&self, from: Height, count: u64) -> (Vec<Message>, usize) {
@@ -185,6 +219,7 @@ impl OfPeer {
         let max = match answer {
             Answer::Batches { .. } => BATCH_ANSWERS_MAX,
             Answer::Blocks { .. } => BLOCK_ANSWERS_MAX,
+            Answer::SnapshotItem { .. } => SNAPSHOT_ANSWERS_MAX,
             _ => 1,
         };
         waiting < max

@@ -21,6 +21,7 @@ mod rivals;
 mod seats;
 mod shell;
 mod signer;
+mod snapshots;
 mod strangers;
 
 use std::path::Path;

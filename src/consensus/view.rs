@@ -222,6 +222,10 @@ impl<B: BlockSource> BlockSource for RecentFirst<B> {
     fn block(&self, height: Height) -> Option<Released<CommittedBlock>> {
         self.view.recent_block(height).or_else(|| self.log.block(height))
     }
+
+    fn horizon(&self) -> Height {
+        self.log.horizon()
+    }
 }
 
 #[cfg(test)]

@@ -19,14 +19,12 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
-use tokio_util::sync::CancellationToken;
-use tracing::warn;
 
 use super::events::{Event, JournalOrder};
 use super::inbox::ConsensusHandle;
+use super::retired_files::RetiredFiles;
 use crate::network::NetworkHandle;
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::stages::{Stage, enter};
@@ -42,11 +40,6 @@ use crate::types::{Epoch, OwnMessage, VoteKind, VoteStep};
 pub const JOURNAL_QUEUE_MAX: usize = 4_096;
 /// Writes that one commit of the journal takes together, at most.
 const JOURNAL_GROUP_MAX: usize = 1_024;
-/// Removals that wait, at most. What comes above that is left to the next one.
-const REMOVALS_MAX: usize = 1;
-/// Between two steps of a removal.
-const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
-
 /// Orders that wait for the journal, in their order: the node's thread and the simulator take them from here alike.
 #[derive(Debug, Default)]
 pub struct JournalQueue {
@@ -176,16 +169,11 @@ pub fn start_journal<D: Disk>(
     registry: &TaskRegistry,
 ) -> Result<JournalSender, ThreadError> {
     let (sender, receiver) = JournalSender::new();
-    let (retired, removals) = sync_channel(REMOVALS_MAX);
-    let token = registry.token().clone();
-    registry.spawn_thread("old votes", move || remove_old_votes(&removals, &token))?;
+    let retired = RetiredFiles::start("old votes", registry)?;
     let failures = registry.clone();
     registry.spawn_thread("vote journal", move || {
         priority::take(Priority::Urgent);
-        let retire = |segments| {
-            // One that is dropped here is found by the next one.
-            let _dropped = retired.try_send(segments).is_err();
-        };
+        let retire = |segments| retired.remove(segments);
         let release = |durable: Vec<Durable<OwnMessage>>| {
             for message in &durable {
                 network.publish(message);
@@ -243,20 +231,6 @@ fn run_journal<D: Disk>(
     Ok(())
 }
 
-/// Removes files until the journal's thread ends. Nobody needs this room soon, so a failure is not the node's end.
-fn remove_old_votes<D: Disk>(removals: &Receiver<RetiredSegments<D>>, token: &CancellationToken) {
-    priority::take(Priority::Background);
-    let mut goes_on = || {
-        std::thread::sleep(REMOVAL_PAUSE);
-        !token.is_cancelled()
-    };
-    while let Ok(segments) = removals.recv() {
-        if let Err(problem) = segments.remove(&mut goes_on) {
-            warn!(%problem, "Old votes stay on the disk until the next epoch");
-        }
-    }
-}
-
 /// What votes are counted by.
 pub const VOTE_KINDS: [&str; 5] = [LOCK, FINAL, PREVOTE, PRECOMMIT, PROPOSAL];
 const LOCK: &str = "lock";
@@ -289,6 +263,11 @@ fn count_votes(message: &OwnMessage) {
 mod tests {
     use std::path::Path;
 
+    use std::time::Duration;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::retired_files;
     use super::*;
     use crate::storage::journal::JournalIdentity;
     use crate::storage::memory_disk::{Fault, MemoryDisk};
@@ -476,7 +455,7 @@ mod tests {
                 drop(writer.commit(vec![Staged::<()> { records, release: Vec::new() }]).unwrap());
             }
             let before = files();
-            let (sender, removals) = sync_channel(REMOVALS_MAX);
+            let (sender, removals) = sync_channel(retired_files::REMOVALS_MAX);
             sender.send(writer.prune_before(3)).unwrap();
             drop(sender);
             assert_eq!(files(), before, "not by the thread that writes votes");
@@ -484,7 +463,7 @@ mod tests {
             if stops {
                 token.cancel();
             }
-            remove_old_votes(&removals, &token);
+            retired_files::remove_all("old votes", &removals, &token);
             assert_eq!(files(), if stops { before } else { vec!["00000003.seg".to_owned()] });
         }
     }

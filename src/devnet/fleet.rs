@@ -261,14 +261,15 @@ impl Fleet {
                 (true, how)
             }
             Trouble::Restart => {
+                let was_isolated = node.isolated.load(Ordering::SeqCst);
                 let problem = node.stop(&CancellationToken::new()).await;
                 self.start_node(index, node).await?;
                 node.answered().await?;
-                let text = match problem {
-                    Some(problem) => format!("started again; before that {problem}"),
-                    None => "started again, with its connections; it votes when the others took note of it"
-                        .to_owned(),
-                };
+                let isolation = if was_isolated { ", isolated no longer" } else { "" };
+                let before = problem.map(|problem| format!("; before that {problem}")).unwrap_or_default();
+                let text = format!(
+                    "started again{isolation}: it connects, and votes when the others took note of it{before}"
+                );
                 return Ok(Done { node: node.name().to_owned(), text, changed: true });
             }
             Trouble::Isolate => match self.connect(node, false).await? {

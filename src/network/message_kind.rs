@@ -282,6 +282,10 @@ message_kinds! {
     Instance => urgent("instance", FLOOD, VALIDATORS_MAX * 54 + FIXED_BYTES, messages(500, 1_000), SIGNED);
     Neighbours => urgent("neighbours", DIRECT, NEIGHBOURS_MAX * 32 + FIXED_BYTES, messages(8, 16), PLAIN);
     Announce => bulk("announce", DIRECT, REQUEST_IDS_MAX * 32 + FIXED_BYTES, messages(4, 8), IDS);
+    GetSnapshots => bulk("get_snapshots", DIRECT, FIXED_BYTES, messages(1, 10), QUESTION);
+    Snapshots => bulk("snapshots", DIRECT, FIXED_BYTES, messages(1, 10), PLAIN);
+    GetSnapshotItem => bulk("get_snapshot_item", DIRECT, FIXED_BYTES, messages(50, 100), QUESTION);
+    SnapshotItem => bulk("snapshot_item", DIRECT, MESSAGE_BYTES_MAX, messages(50, 100), PLAIN);
 }
 
 /// 32 bytes an id: 50,000 ids a second, and as a burst what four full requests of each of ten peers' gaps may be.
@@ -395,6 +399,10 @@ mod tests {
             "get_masternodes",
             "masternodes",
             "announce",
+            "get_snapshots",
+            "snapshots",
+            "get_snapshot_item",
+            "snapshot_item",
         ];
         assert_eq!(bulk, expected);
         let gossip: Vec<&str> =

@@ -109,6 +109,7 @@
 //!   its verifier no more than the genuine links before it.
 
 mod anchor;
+mod chain;
 mod error;
 mod given_set;
 mod path;
@@ -121,6 +122,7 @@ mod verify;
 use bincode::{Decode, Encode};
 
 pub use anchor::Anchor;
+pub use chain::{ChainProof, ProvedChain, ProvedEnd};
 pub use error::FinalityProofError;
 pub use path::{Epochs, Path, path};
 pub use verify::{ProvedFinality, ProvedInclusion, verify, verify_with};

@@ -24,6 +24,7 @@ pub mod masternodes;
 pub mod multiset;
 pub mod proposer;
 pub mod rewards;
+pub mod snapshot;
 pub mod state;
 pub mod transition;
 pub mod validity;

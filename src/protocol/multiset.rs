@@ -62,6 +62,13 @@ impl MultisetHash {
         self.combine(element, u16::wrapping_sub);
     }
 
+    /// Adds all elements of another multiset.
+    pub fn join(&mut self, other: &Self) {
+        for (lane, added) in self.lanes.iter_mut().zip(other.lanes.iter()) {
+            *lane = lane.wrapping_add(*added);
+        }
+    }
+
     // Lanes wrap by design: the sum is one modulo 2^16. The loop has no branch and no bound to check, so it is
     // compiled to vector instructions.
     fn combine(&mut self, element: &[u8], operation: impl Fn(u16, u16) -> u16) {
@@ -143,7 +150,10 @@ mod tests {
             reversed.reverse();
             let mut other = of(&reversed);
             prop_assert_eq!(&hash, &other);
+            let mut joined = of(std::slice::from_ref(&extra));
+            joined.join(&other);
             other.add(&extra);
+            prop_assert_eq!(&joined, &other);
             prop_assert_ne!(&hash, &other);
             other.remove(&extra);
             prop_assert_eq!(&hash, &other);

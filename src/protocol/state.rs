@@ -338,10 +338,16 @@ impl LedgerState {
     }
 
     fn recompute_multiset(&self, outputs: impl Iterator<Item = (OutPoint, UtxoEntry)>) -> MultisetHash {
-        let mut multiset = MultisetHash::default();
+        let mut multiset = self.rest_of_multiset();
         for (outpoint, entry) in outputs {
             multiset.add(&output_element(&outpoint, &entry));
         }
+        multiset
+    }
+
+    /// The multiset without the outputs.
+    pub(super) fn rest_of_multiset(&self) -> MultisetHash {
+        let mut multiset = MultisetHash::default();
         for (id, record) in self.registry.records() {
             multiset.add(&encode(&Element::Masternode(id, record)));
         }
@@ -505,7 +511,7 @@ fn past_epoch_element(past: &PastEpoch) -> Vec<u8> {
     encode(&Element::PastEpoch(*epoch, *first_height, *last_height, *end, set.hash()))
 }
 
-fn output_element(outpoint: &OutPoint, entry: &UtxoEntry) -> Vec<u8> {
+pub(super) fn output_element(outpoint: &OutPoint, entry: &UtxoEntry) -> Vec<u8> {
     encode(&Element::Output(outpoint, entry))
 }
 

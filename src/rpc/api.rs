@@ -26,8 +26,8 @@ use crate::protocol::masternodes::Receipt;
 use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{
-    Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Height, MasternodeId, Network, OutPoint,
-    Transaction, TxId, ValidatorSet,
+    Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, MasternodeId, Network,
+    OutPoint, Transaction, TxId, ValidatorSet,
 };
 
 /// A transaction, with the height of its block if it is in one.
@@ -80,6 +80,20 @@ pub enum NodeApiError {
     UnknownBlock {
         /// The block.
         block: Checkpoint,
+    },
+    /// The block was pruned, or the node began with a snapshot of a later one.
+    #[error("block {height} is not here: this node begins with block {horizon}")]
+    BeforeHorizon {
+        /// The block that was asked for.
+        height: Height,
+        /// The first one that is here.
+        horizon: Height,
+    },
+    /// A node that began with a snapshot does not know that part of the past.
+    #[error("{detail}")]
+    NoHistory {
+        /// What is not known.
+        detail: String,
     },
     /// The answer would be larger than anybody reads.
     #[error("{detail}")]
@@ -142,6 +156,9 @@ pub trait NodeApi: Send + Sync + 'static {
     fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>>;
     /// A block with its commit, from the disk.
     fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>>;
+    /// A block's header, and how many transactions it has, without decoding these.
+    fn header(&self, selector: BlockSelector)
+    -> BoxFuture<'_, Result<Option<(Header, usize)>, NodeApiError>>;
     /// Waits until the chain has a block of this height, at most `timeout`, and tells the tip.
     fn wait_for_block(&self, height: Height, timeout: Duration) -> BoxFuture<'_, (Height, BlockHash)>;
     /// The set that voted in an epoch; `None` while the index does not know it.

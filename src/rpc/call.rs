@@ -24,6 +24,8 @@ use crate::types::{Address, OutPoint, Transaction};
 /// Outputs in one page of `getaddressutxos`, at most.
 pub const ADDRESS_UTXOS_MAX: usize = 10_000;
 const ADDRESS_UTXOS_DEFAULT: usize = 1_000;
+/// Letters of a wrong value that an error repeats, at most.
+const GIVEN_LETTERS_MAX: usize = 40;
 
 /// What the handlers share.
 pub struct Context {
@@ -106,7 +108,7 @@ impl Call {
             None | Some(Value::Null) => Ok(None),
             Some(value) => T::deserialize(value)
                 .map(Some)
-                .map_err(|failure| bad_parameter(self.name(index), &words(&failure))),
+                .map_err(|failure| bad_parameter(self.name(index), &words(&failure, value))),
         }
     }
 
@@ -166,15 +168,49 @@ impl Call {
 }
 
 /// What is wrong with a value, for people: serde names the types of this program.
-fn words(failure: &serde_json::Error) -> String {
-    let names = [
-        ("expected u32", "expected a whole number from 0 to 4294967295"),
-        ("expected u64", "expected a whole number from 0"),
-        ("expected usize", "expected a whole number from 0"),
-        ("expected struct InputName", "expected an object of \"txid\" and \"vout\""),
-        ("expected a sequence", "expected an array"),
-    ];
-    names.iter().fold(failure.to_string(), |text, (name, words)| text.replace(name, words))
+fn words(failure: &serde_json::Error, value: &Value) -> String {
+    let text = failure.to_string();
+    let kinds = ["invalid type: ", "invalid value: ", "unknown variant "];
+    // The last one, since a text that the caller gave stands before it.
+    let Some((given, expected)) =
+        text.rsplit_once(", expected ").filter(|(given, _)| kinds.iter().any(|kind| given.starts_with(kind)))
+    else {
+        return text;
+    };
+    let given = kinds.iter().fold(given, |given, kind| given.strip_prefix(kind).unwrap_or(given));
+    let expected = match expected {
+        "u32" => "a whole number from 0 to 4294967295",
+        "u64" | "usize" => "a whole number from 0",
+        "struct InputName" => "an object of \"txid\" and \"vout\"",
+        "a sequence" => "an array",
+        "a boolean" => "true or false",
+        "a string" | "string or map" => "a text",
+        other => other,
+    };
+    // A text as it came; serde escapes it.
+    match (given, value) {
+        ("map", _) => format!("expected {expected}, not an object"),
+        ("sequence", _) => format!("expected {expected}, not an array"),
+        (_, Value::String(text)) => format!("expected {expected}, not {}", quoted(text)),
+        _ => format!("expected {expected}, not {}", given_words(given)),
+    }
+}
+
+/// A value as serde shows it, for people.
+fn given_words(given: &str) -> String {
+    let numbers = ["integer ", "floating point ", "boolean "];
+    if let Some(number) = numbers.iter().find_map(|kind| given.strip_prefix(kind)) {
+        return number.trim_matches('`').to_owned();
+    }
+    quoted(given.trim_start_matches("string ").trim_matches(['"', '`']))
+}
+
+fn quoted(text: &str) -> String {
+    // Letters that change a terminal or the direction of what follows are of no use to who reads this.
+    let is_shown = |letter: &char| letter.is_alphanumeric() || letter.is_ascii_graphic() || *letter == ' ';
+    let shown: String = text.chars().filter(is_shown).take(GIVEN_LETTERS_MAX).collect();
+    let more = if text.chars().count() > GIVEN_LETTERS_MAX { "..." } else { "" };
+    format!("\"{shown}{more}\"")
 }
 
 /// A transaction by its encoding in hexadecimal.
@@ -188,4 +224,46 @@ pub(super) fn decode_transaction(text: &str) -> Result<Transaction, ErrorObjectO
         let hint = "give all digits of one transaction and none more, as `getrawtransaction` and `timed tx` write them";
         error(BAD_PARAMETER, message, "malformed_transaction", hint)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::rpc::types::WaitTarget;
+    use crate::types::TxId;
+
+    fn said<T: DeserializeOwned>(value: Value) -> String {
+        words(&T::deserialize(&value).err().expect("it is wrong"), &value)
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_in_words_and_shortly() {
+        let number = "expected a whole number from 0, not";
+        for (value, given) in [
+            (json!({ "a": 1 }), "an object"),
+            (json!([1]), "an array"),
+            (json!(-1), "-1"),
+            (json!(1.5), "1.5"),
+            (json!(true), "true"),
+            (json!(""), "\"\""),
+            (json!("six, expected u64"), "\"six, expected u64\""),
+            (json!("\u{202e}\u{1b}[2Jx"), "\"[2Jx\""),
+            (json!("f".repeat(41)), &format!("\"{}...\"", "f".repeat(40))),
+        ] {
+            assert_eq!(said::<u64>(value), format!("{number} {given}"));
+        }
+        assert_eq!(
+            said::<u32>(json!(1_u64 << 32)),
+            "expected a whole number from 0 to 4294967295, not 4294967296"
+        );
+        assert_eq!(said::<bool>(json!(0)), "expected true or false, not 0");
+        assert_eq!(said::<Vec<String>>(json!([5])), "expected a text, not 5");
+        assert_eq!(said::<Vec<String>>(json!({})), "expected an array, not an object");
+        assert_eq!(said::<WaitTarget>(json!(7)), "expected a text, not 7");
+        let target = "expected one of `certified`, `final`, `confirmed`, not \"soon\"";
+        assert_eq!(said::<WaitTarget>(json!("soon")), target);
+        assert_eq!(said::<TxId>(json!("xyz")), "expected 64 hexadecimal digits");
+    }
 }

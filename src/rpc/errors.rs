@@ -112,6 +112,16 @@ pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
         NodeApiError::UnknownBlock { .. } => {
             (NOT_FOUND, "block_not_found", "`getblockhash` names this node's block of that height")
         }
+        NodeApiError::BeforeHorizon { .. } => (
+            NOT_FOUND,
+            "block_pruned",
+            "ask a node that keeps all blocks: `getblockchaininfo` says by pruneheight where one begins",
+        ),
+        NodeApiError::NoHistory { .. } => (
+            NOT_FOUND,
+            "history_missing",
+            "ask a node with a longer history, or start the proof from a later block that the verifier trusts",
+        ),
         NodeApiError::TooLarge { .. } => (INTERNAL, "too_large", "this version can't answer that"),
     };
     error(code, failure.to_string(), reason, hint)

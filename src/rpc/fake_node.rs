@@ -253,6 +253,8 @@ impl NodeApi for FakeNode {
             best_block_hash: block().block.header.hash(),
             time: 5,
             epoch: 0,
+            pruned: false,
+            pruneheight: 1,
             initial_block_download: false,
             state_digest: StateDigest::ZERO,
             supply: Amount(1),
@@ -277,6 +279,16 @@ impl NodeApi for FakeNode {
             BlockSelector::Height(height) => height == HEIGHT,
         };
         ready(Ok(found.then(block))).boxed()
+    }
+    fn header(
+        &self,
+        selector: BlockSelector,
+    ) -> BoxFuture<'_, Result<Option<(Header, usize)>, NodeApiError>> {
+        async move {
+            let found = self.block(selector).await?.map(|committed| committed.block);
+            Ok(found.map(|block| (block.header, block.transactions.len())))
+        }
+        .boxed()
     }
     fn wait_for_block(&self, _height: Height, timeout: Duration) -> BoxFuture<'_, (Height, BlockHash)> {
         async move {

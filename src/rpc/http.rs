@@ -45,7 +45,7 @@ use super::meter::MeterLayer;
 use super::methods::Caller;
 use super::places::{Places, RequestWaits};
 use super::refusal::{Refusal, ask_for_credentials, json};
-use super::request::{not_a_request, trimmed};
+use super::request::{not_a_request, trimmed, without_silent_entries};
 use super::shares::{Share, Shares};
 use crate::runtime::Clock;
 use crate::runtime::config::RpcRole;
@@ -148,6 +148,7 @@ pub(super) async fn answer_calls(
     if let Some(refused) = not_a_request(&bytes) {
         return Ok(Answered::plain(json(StatusCode::OK, &refused)));
     }
+    let bytes = without_silent_entries(bytes);
     let place = state.places.request(authenticated).ok_or(Refusal::Busy)?;
     let permit = state.guard.try_acquire().ok_or(Refusal::Busy)?;
     connection.answering();

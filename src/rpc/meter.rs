@@ -110,10 +110,9 @@ where
                         }
                         Err(invalid) => {
                             let (_, id) = invalid.into_parts();
-                            Some(MethodResponse::error(
-                                id,
-                                invalid_request("an entry of the batch is no request"),
-                            ))
+                            let problem = "an entry of the batch is no request, or its \"id\" is neither a text nor a \
+                                           whole number from 0 nor null";
+                            Some(MethodResponse::error(id, invalid_request(problem)))
                         }
                     }
                 }

@@ -37,6 +37,7 @@ pub mod events;
 pub(crate) mod fake_node;
 mod farewell;
 pub mod finality_proof;
+mod frames;
 pub mod hosts;
 pub mod http;
 pub mod limits;

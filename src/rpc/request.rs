@@ -5,6 +5,7 @@
 //!
 //! # Invariants
 //! - INV-REQUEST-1: what is let through here is a request, a notification or a batch for jsonrpsee too.
+//! - INV-REQUEST-2: what has an id has an answer, alone and in a batch.
 
 use axum::body::Bytes;
 use jsonrpsee::core::JsonRawValue;
@@ -40,6 +41,24 @@ pub(super) fn not_a_request(text: &[u8]) -> Option<Value> {
         _ => ("a request is an object, and a batch an array of them", Value::Null),
     };
     Some(json!({ "jsonrpc": "2.0", "error": invalid_request(problem), "id": id }))
+}
+
+/// A batch in which `null` stands for each entry that has an id of no kind that is taken: jsonrpsee would take it for a
+/// notification and never answer. Everything else is as it was.
+pub(super) fn without_silent_entries(text: Bytes) -> Bytes {
+    if text.first() != Some(&b'[') {
+        return text;
+    }
+    let Ok(entries) = serde_json::from_slice::<Vec<&JsonRawValue>>(&text) else { return text };
+    let is_silent = |entry: &&JsonRawValue| {
+        let entry = entry.get().as_bytes();
+        !is_request(entry) && serde_json::from_slice::<Notification<'_, Option<&JsonRawValue>>>(entry).is_ok()
+    };
+    if !entries.iter().any(is_silent) {
+        return text;
+    }
+    let kept = entries.iter().map(|entry| if is_silent(entry) { "null" } else { entry.get() });
+    format!("[{}]", kept.collect::<Vec<_>>().join(",")).into()
 }
 
 fn is_request(text: &[u8]) -> bool {
@@ -111,5 +130,29 @@ mod tests {
             assert_eq!(not_a_request(text.as_bytes()), None, "{text}");
         }
         assert_eq!(trimmed(Bytes::from_static(b" \n\t{} ")), "{} ");
+    }
+
+    /// INV-REQUEST-2.
+    #[test]
+    fn an_entry_of_a_batch_is_silent_only_without_an_id() {
+        let checked = |text: &'static str| without_silent_entries(Bytes::from_static(text.as_bytes()));
+        for (entry, is_kept) in [
+            (r#"{"jsonrpc":"2.0","id":-1,"method":"uptime"}"#, false),
+            (r#"{"jsonrpc":"2.0","id":0.5,"method":"uptime","params":[]}"#, false),
+            (r#"{"jsonrpc":"2.0","id":[],"method":"uptime"}"#, false),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"uptime"}"#, true),
+            (r#"{"jsonrpc":"2.0","method":"uptime"}"#, true),
+            (r#"{"id":1}"#, true),
+            ("1", true),
+        ] {
+            let batch = format!(r#"[{{"jsonrpc":"2.0","id":"a","method":"help"}}, {entry}]"#);
+            let expected = match is_kept {
+                true => batch.clone(),
+                false => r#"[{"jsonrpc":"2.0","id":"a","method":"help"},null]"#.to_owned(),
+            };
+            assert_eq!(without_silent_entries(batch.into()), expected, "{entry}");
+        }
+        assert_eq!(checked("[]"), "[]");
+        assert_eq!(checked(r#"{"jsonrpc":"2.0","id":-1}"#), r#"{"jsonrpc":"2.0","id":-1}"#);
     }
 }

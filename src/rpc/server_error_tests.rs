@@ -184,6 +184,8 @@ async fn what_is_no_request_is_refused_with_reason_and_hint() {
     for (line, header, body, code, reason) in [
         ("POST /", None, "[]", -32_600, "invalid_request"),
         ("POST /", None, "[1]", -32_600, "invalid_request"),
+        ("POST /", None, r#"[{"jsonrpc":"2.0","id":-1,"method":"uptime"}]"#, -32_600, "invalid_request"),
+        ("POST /", None, r#"[{"jsonrpc":"2.0","id":1.5,"method":"uptime"}]"#, -32_600, "invalid_request"),
         ("POST /", None, "{}", -32_600, "invalid_request"),
         ("POST /", None, r#"{"id":1,"method":"uptime"}"#, -32_600, "invalid_request"),
         ("POST /", None, "5", -32_600, "invalid_request"),

@@ -50,8 +50,8 @@ use super::events::{EventReader, PageLimit, Topic, Wanted};
 use super::farewell::WsStream;
 use super::http::{HttpState, MessageRoom, answer_message, check_json};
 use super::limits::{
-    NOTIFICATION_BYTES, NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING,
-    SOCKET_SEND_MAX, SUBSCRIPTIONS_MAX,
+    NOTIFICATION_BYTES, NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_PING, SOCKET_SEND_MAX,
+    SUBSCRIPTIONS_MAX,
 };
 use super::methods::transactions::cursor_of;
 use super::shares::Share;
@@ -72,7 +72,7 @@ const CURSOR_INTERVAL: Duration = Duration::from_secs(10);
 enum Ended {
     /// The other end has closed or broken a rule of the protocol, or the node stops.
     Well,
-    /// A message exceeded [`SOCKET_MESSAGE_BYTES_MAX`].
+    /// A message exceeded [`SOCKET_MESSAGE_BYTES_MAX`](super::limits::SOCKET_MESSAGE_BYTES_MAX).
     TooLarge,
 }
 
@@ -191,10 +191,7 @@ impl Socket {
             }
         };
         let stream = WsStream::new(upgraded);
-        let mut builder = handshake.into_builder(stream.clone());
-        builder.set_max_message_size(SOCKET_MESSAGE_BYTES_MAX);
-        builder.set_max_frame_size(SOCKET_MESSAGE_BYTES_MAX);
-        let (mut sender, receiver) = builder.finish();
+        let (mut sender, receiver) = handshake.into_builder(stream.clone()).finish();
         let heard = Heard { at: Mutex::new(Clock.instant()), listening: AtomicBool::new(true) };
         let (out, outgoing) = mpsc::channel(1);
         let stopping = self.state.stopping.clone();
@@ -205,7 +202,7 @@ impl Socket {
                     tracing::debug!(%peer, reason, "Closed a WebSocket");
                     return;
                 }
-                ended = self.serve(receiver, out, &heard) => ended,
+                ended = self.serve((&stream, receiver), out, &heard) => ended,
                 () = stopping.cancelled() => Ended::Well,
             };
             // Half of a message can't be followed by a farewell.
@@ -224,8 +221,13 @@ impl Socket {
     }
 
     /// Reads messages and answers them until the other end closes or sends too large a one.
-    async fn serve(&self, receiver: Receiver<WsStream>, out: mpsc::Sender<Outgoing>, heard: &Heard) -> Ended {
-        let mut messages = std::pin::pin!(messages(receiver, heard));
+    async fn serve(
+        &self,
+        (stream, receiver): (&WsStream, Receiver<WsStream>),
+        out: mpsc::Sender<Outgoing>,
+        heard: &Heard,
+    ) -> Ended {
+        let mut messages = std::pin::pin!(messages((stream, receiver), heard));
         let mut calls: FuturesUnordered<BoxFuture<'_, ()>> = FuturesUnordered::new();
         let mut telling: FuturesUnordered<BoxFuture<'static, u64>> = FuturesUnordered::new();
         let mut subscriptions: BTreeMap<u64, AbortHandle> = BTreeMap::new();
@@ -332,7 +334,10 @@ impl Socket {
 }
 
 /// Messages as they come, until the other end closes or breaks a rule of the protocol; one that is too large is the last.
-fn messages(receiver: Receiver<WsStream>, heard: &Heard) -> impl Stream<Item = Result<Vec<u8>, Ended>> {
+fn messages(
+    (stream, receiver): (&WsStream, Receiver<WsStream>),
+    heard: &Heard,
+) -> impl Stream<Item = Result<Vec<u8>, Ended>> {
     stream::unfold(receiver, move |mut receiver| async move {
         loop {
             let mut message = Vec::new();
@@ -343,10 +348,7 @@ fn messages(receiver: Receiver<WsStream>, heard: &Heard) -> impl Stream<Item = R
                 }
                 Ok(Incoming::Pong(_)) => heard.now(),
                 Ok(Incoming::Closed(_)) => return None,
-                Err(
-                    soketto::connection::Error::MessageTooLarge { .. }
-                    | soketto::connection::Error::Codec(soketto::base::Error::PayloadTooLarge { .. }),
-                ) => return Some((Err(Ended::TooLarge), receiver)),
+                Err(_) if stream.has_large_message() => return Some((Err(Ended::TooLarge), receiver)),
                 Err(error) => {
                     tracing::trace!(%error, "A WebSocket ended");
                     return None;

@@ -224,17 +224,69 @@ async fn a_message_that_is_too_large_ends_the_connection_and_a_foreign_page_open
         }
         other => panic!("{other:?}"),
     }
-    drop(client);
     let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    assert_eq!(upgrade(&mut stream, &fixture, "origin: http://evil.example\r\n").await, "HTTP/1.1 403");
+}
+
+/// Asks for a WebSocket by hand, and gives the answer's status.
+async fn upgrade(stream: &mut TcpStream, fixture: &Fixture, header: &str) -> String {
     let host = fixture.address;
     let request = format!(
-        "GET /ws HTTP/1.1\r\nhost: {host}\r\norigin: http://evil.example\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+        "GET /ws HTTP/1.1\r\nhost: {host}\r\n{header}connection: Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = vec![0; 12];
-    stream.read_exact(&mut answer).await.unwrap();
-    assert_eq!(answer, b"HTTP/1.1 403");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        answer.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8_lossy(&answer[..12]).into_owned()
+}
+
+/// INV-SOCKET-4, INV-FAREWELL-1: its sender waits for an answer, and sends nothing more.
+#[tokio::test]
+async fn a_message_that_becomes_too_large_frame_by_frame_ends_the_connection_at_once() {
+    let fixture = Fixture::start().await;
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    assert_eq!(upgrade(&mut stream, &fixture, "").await, "HTTP/1.1 101");
+    let half = u16::try_from(SOCKET_MESSAGE_BYTES_MAX / 2).unwrap() + 1;
+    let frame = |opcode: u8| {
+        let head = [[opcode, 0xfe], half.to_be_bytes(), [0; 2], [0; 2]].concat();
+        [head, vec![b' '; half.into()]].concat()
+    };
+    stream.write_all(&[frame(1), frame(0)].concat()).await.unwrap();
+    let mut come = Vec::new();
+    let read = async {
+        while !come.ends_with(b"POST /") {
+            come.push(stream.read_u8().await.unwrap());
+        }
+    };
+    tokio::time::timeout(SOON, read).await.expect("it is told without sending more");
+    let close = come.iter().position(|byte| *byte == 0x88).expect("a close frame");
+    assert_eq!(come[close + 2..close + 4], 1_009_u16.to_be_bytes());
+}
+
+#[tokio::test]
+async fn a_call_in_two_frames_is_answered_whatever_comes_between_them() {
+    let fixture = Fixture::start().await;
+    let mut stream = TcpStream::connect(fixture.address).await.unwrap();
+    assert_eq!(upgrade(&mut stream, &fixture, "").await, "HTTP/1.1 101");
+    let frame = |opcode: u8, payload: &[u8]| {
+        let length = 0x80 | u8::try_from(payload.len()).unwrap();
+        [&[opcode, length, 0, 0, 0, 0], payload].concat()
+    };
+    let (begins, ends) = br#"{"jsonrpc":"2.0","id":7,"method":"uptime"}"#.split_at(11);
+    for between in [Vec::new(), frame(0x89, b"?"), frame(0x8a, b"!"), frame(0x8a, b"")] {
+        let sent = [frame(0x01, begins), between.clone(), frame(0x80, ends)].concat();
+        stream.write_all(&sent).await.unwrap();
+        let mut come = Vec::new();
+        let read = async {
+            while !come.ends_with(b"\"result\":3}") {
+                come.push(stream.read_u8().await.unwrap());
+            }
+        };
+        tokio::time::timeout(SOON, read).await.unwrap_or_else(|_| panic!("{between:?}"));
+    }
 }
 
 /// INV-SOCKET-2: a reader that takes nothing holds nothing, and hears of all when it reads again.

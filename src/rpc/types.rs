@@ -57,6 +57,10 @@ pub struct BlockchainInfo {
     pub time: TimeMs,
     /// The epoch of the next block.
     pub epoch: Epoch,
+    /// Whether earlier blocks were pruned or never fetched.
+    pub pruned: bool,
+    /// The first block that the node has; 1 where it has all.
+    pub pruneheight: Height,
     /// Whether the node is still behind its peers.
     #[serde(rename = "initialblockdownload")]
     pub initial_block_download: bool,

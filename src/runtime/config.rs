@@ -20,13 +20,14 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::types::Network;
+use crate::types::limits::SNAPSHOTS_MAX;
 
 mod load;
 mod storage;
 
 pub use load::{ConfigSources, Effective, Examined, Origin};
 use storage::MIN_FREE_MB;
-pub use storage::{CacheSize, StorageConfig, StorageEngine};
+pub use storage::{CacheSize, StorageConfig, StorageEngine, SyncConfig, SyncFrom};
 
 /// Bytes of a configuration file, at most.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -34,6 +35,9 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 1 << 20;
 pub const NODE_NAME_BYTES_MAX: usize = 32;
 /// Names of `[network] dns_seeds`, at most.
 pub const DNS_SEEDS_MAX: usize = 16;
+
+/// Bytes of blocks that a node keeps at least, in 1,000,000: some files of the block log.
+const PRUNE_MB_MIN: u64 = 550;
 
 /// Everything an operator can set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,8 +49,10 @@ pub struct Config {
     pub network: NetworkConfig,
     /// The JSON-RPC server.
     pub rpc: RpcConfig,
-    /// The index.
+    /// The index, blocks and snapshots.
     pub storage: StorageConfig,
+    /// How a new node joins.
+    pub sync: SyncConfig,
     /// Voting.
     pub consensus: ConsensusConfig,
     /// The transaction pool.
@@ -321,7 +327,12 @@ impl Config {
                 engine: StorageEngine::Sled,
                 cache_mb: CacheSize::Auto,
                 min_free_mb: MIN_FREE_MB,
+                prune: 0,
+                prune_days: 0,
+                snapshots: 2,
+                snapshot_every_epochs: 0,
             },
+            sync: SyncConfig { from: SyncFrom::Auto, checkpoint: None, trust_peers: false },
             consensus: ConsensusConfig { vote_interval_ms: 2 },
             mempool: MempoolConfig { max_transactions: 10_000, max_bytes: 300_000_000, expiry_s: 86_400 },
             masternode: MasternodeConfig { enabled: false, operator_key: None },
@@ -348,6 +359,12 @@ impl Config {
         self.node.data_dir.join("peers")
     }
 
+    /// Where snapshots are.
+    #[must_use]
+    pub fn snapshots_path(&self) -> PathBuf {
+        self.node.data_dir.join("snapshots")
+    }
+
     /// Where the RPC server writes its cookie, and commands find it.
     #[must_use]
     pub fn cookie_path(&self) -> PathBuf {
@@ -356,7 +373,8 @@ impl Config {
 
     /// The rules that values break: each with its key, and what that should be.
     fn problems(&self) -> Vec<(&'static str, String)> {
-        let plain = self.plain_problems().into_iter().filter(|(_, holds, _)| !holds);
+        let plain = self.plain_problems().into_iter().chain(self.storage_problems());
+        let plain = plain.filter(|(_, holds, _)| !holds);
         let level = super::log_level::parse_level(&self.logging.level).err();
         plain
             .map(|(key, _, problem)| (key, problem.to_owned()))
@@ -366,7 +384,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 24] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 22] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -431,15 +449,6 @@ impl Config {
                 "each must be http:// or https:// with a host, and a port where the page has one, such as https://shop.example",
             ),
             (
-                "storage.cache_mb",
-                match self.storage.cache_mb {
-                    CacheSize::Auto => true,
-                    CacheSize::Megabytes(size) => (16..=1_000_000).contains(&size),
-                },
-                "must be \"auto\", or 16 to 1,000,000",
-            ),
-            ("storage.min_free_mb", self.storage.min_free_mb <= 1_000_000, "must be 0 to 1,000,000"),
-            (
                 "consensus.vote_interval_ms",
                 self.consensus.vote_interval_ms <= 1_000,
                 "must be 0 to 1,000: payments wait this long for each of two votes",
@@ -454,6 +463,36 @@ impl Config {
                 !self.masternode.enabled || self.masternode.operator_key.is_some(),
                 "must name the file with the operator key when masternode.enabled is true; timed init --masternode makes one",
             ),
+        ]
+    }
+
+    fn storage_problems(&self) -> [(&'static str, bool, &'static str); 6] {
+        [
+            (
+                "storage.cache_mb",
+                match self.storage.cache_mb {
+                    CacheSize::Auto => true,
+                    CacheSize::Megabytes(size) => (16..=1_000_000).contains(&size),
+                },
+                "must be \"auto\", or 16 to 1,000,000",
+            ),
+            ("storage.min_free_mb", self.storage.min_free_mb <= 1_000_000, "must be 0 to 1,000,000"),
+            (
+                "storage.prune",
+                self.storage.prune == 0 || self.storage.prune >= PRUNE_MB_MIN,
+                "must be 0, which keeps all blocks, or at least 550",
+            ),
+            (
+                "storage.prune",
+                self.storage.prune == 0 || self.storage.snapshots > 0,
+                "a node that leaves out blocks needs a snapshot to build its index of; set storage.snapshots to 1 or more",
+            ),
+            (
+                "storage.prune_days",
+                self.storage.prune_days == 0 || self.storage.snapshots > 0,
+                "a node that leaves out blocks needs a snapshot to build its index of; set storage.snapshots to 1 or more",
+            ),
+            ("storage.snapshots", self.storage.snapshots <= SNAPSHOTS_MAX as u64, "must be 0 to 8"),
         ]
     }
 

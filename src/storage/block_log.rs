@@ -4,7 +4,8 @@
 //! `consensus/block_commit.rs` appends; RPC, sync and replay read through a [`BlockReader`]. The index is made of it.
 //!
 //! # Invariants
-//! - INV-BLOCKS-1: block `n` is the `n`-th record, from 1; the log belongs to one chain.
+//! - INV-BLOCKS-1: blocks follow each other without a gap, from the log's horizon on, which is block 1 unless earlier ones
+//!   were pruned or never fetched; the log belongs to one chain.
 //! - INV-BLOCKS-2: a [`DurableBlock`] exists only after its record was synced.
 //! - INV-STORAGE-2 of [`super`]: each read checks the checksum.
 //!
@@ -16,19 +17,22 @@
 //! (two parts, since together they may exceed the limit of one object). At open all blocks of the last segment are
 //! checked whole, earlier ones by their heads and heights, and whole whenever they are read.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
 
 use super::disk::Disk;
 use super::error::StorageError;
+use super::horizon::Horizon;
 use super::record::{Identity, JournalOrigin, SegmentKind};
+use super::retired::RetiredSegments;
 use super::segment_files::segment_path;
 use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit};
 use super::watch::Watch;
-use crate::types::codec::{decode, encode};
-use crate::types::{BlockHash, ChainId, CommittedBlock, Height, Released, UtxoEntry};
+use crate::types::codec::{decode, decode_first, encode};
+use crate::types::{BlockHash, ChainId, Commit, CommittedBlock, Header, Height, Released, TimeMs, UtxoEntry};
 
 /// A committed block and the entries of the state before it that it spends, in the order of transactions and their
 /// inputs; inputs that the block itself made have none.
@@ -38,6 +42,17 @@ pub struct LoggedBlock {
     pub committed: CommittedBlock,
     /// At most one entry for each input.
     pub spent: Vec<UtxoEntry>,
+}
+
+/// Which of the oldest blocks a log may leave out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PruneRule {
+    /// What all files may take, in bytes.
+    pub bytes_max: Option<u64>,
+    /// Blocks before this time are too old.
+    pub before: Option<TimeMs>,
+    /// Blocks from this height on stay, whatever they take.
+    pub keep_from: Height,
 }
 
 /// Names a block that the log has on disk. Only the log makes it.
@@ -68,11 +83,48 @@ impl DurableBlock {
     }
 }
 
-/// Where each block lies; block `n` is entry `n - 1`.
-type Positions = Arc<RwLock<Vec<Position>>>;
+/// Where each block lies.
+pub(super) struct Places {
+    /// The height of the first one, or of the next block if there is none.
+    first: Height,
+    positions: VecDeque<Position>,
+}
+
+impl Places {
+    /// Those of blocks from this height on.
+    pub(super) const fn from(first: Height) -> Self {
+        Self { first, positions: VecDeque::new() }
+    }
+
+    pub(super) fn push(&mut self, position: Position) {
+        self.positions.push_back(position);
+    }
+
+    /// The height of the block behind the last one.
+    pub(super) fn next(&self) -> Height {
+        self.first.saturating_add(u64::try_from(self.positions.len()).unwrap_or(u64::MAX))
+    }
+
+    fn get(&self, height: Height) -> Option<Position> {
+        let place = usize::try_from(height.checked_sub(self.first)?).ok()?;
+        self.positions.get(place).copied()
+    }
+
+    /// Forgets the blocks in files before this one.
+    fn forget_before(&mut self, sequence: u64) {
+        while self.positions.front().is_some_and(|position| position.sequence < sequence) {
+            self.positions.pop_front();
+            self.first = self.first.saturating_add(1);
+        }
+    }
+}
+
+type Positions = Arc<RwLock<Places>>;
 
 /// The log, owned by its one writer.
 pub struct BlockLog<D: Disk> {
+    disk: D,
+    dir: PathBuf,
     log: SegmentLog<D>,
     chain_id: ChainId,
     positions: Positions,
@@ -92,7 +144,7 @@ impl<D: Disk> Clone for BlockReader<D> {
 }
 
 fn height_of(positions: &Positions) -> Height {
-    u64::try_from(positions.read().len()).unwrap_or(u64::MAX)
+    positions.read().next().saturating_sub(1)
 }
 
 fn encode_payload(block: &LoggedBlock) -> Vec<u8> {
@@ -111,6 +163,18 @@ pub(super) fn split_payload(payload: &[u8]) -> Option<(Height, &[u8], &[u8])> {
     let (length, rest) = rest.split_first_chunk::<4>()?;
     let (committed, spent) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
     Some((u64::from_le_bytes(*height), committed, spent))
+}
+
+/// Whether the log in a directory has all blocks from the first one on, as far as its horizon says.
+///
+/// # Errors
+/// [`StorageError::Io`].
+pub fn begins_at_block_1<D: Disk>(disk: &D, dir: &Path) -> Result<bool, StorageError> {
+    Ok(!disk.exists(&Horizon::path(dir))?)
+}
+
+fn identity(chain_id: ChainId) -> Identity {
+    Identity { kind: SegmentKind::Blocks, chain_id, operator: None, origin: JournalOrigin::default() }
 }
 
 impl<D: Disk> BlockLog<D> {
@@ -143,20 +207,17 @@ impl<D: Disk> BlockLog<D> {
         segment_bytes_max: u64,
         watch: Watch<'_>,
     ) -> Result<Self, StorageError> {
-        let origin = JournalOrigin::default();
-        let identity = Identity { kind: SegmentKind::Blocks, chain_id, operator: None, origin };
-        let mut positions: Vec<Position> = Vec::new();
-        let first_missing = || {
-            let (path, repair) = (segment_path(dir, 1), SegmentKind::Blocks.repair());
-            StorageError::MissingSegment { path, repair }
-        };
+        disk.create_dir_all(dir)?;
+        let horizon = Horizon::read(&disk, dir, &chain_id)?;
+        // What a crash has left of pruned files.
+        RetiredSegments::new(disk.clone(), dir.to_owned(), horizon.sequence).remove(&mut || true)?;
+        let mut places = Places::from(horizon.height);
         let mut visit = |position: Position, payload: &[u8]| {
-            if positions.is_empty() && position.sequence != 1 {
-                return Err(first_missing());
+            if places.positions.is_empty() && position.sequence != horizon.sequence {
+                return Err(horizon.missing(dir));
             }
             let height = payload.first_chunk::<8>().map(|height| u64::from_le_bytes(*height));
-            let expected = u64::try_from(positions.len()).ok().and_then(|count| count.checked_add(1));
-            if height.is_none() || height != expected {
+            if height != Some(places.next()) {
                 return Err(StorageError::Corrupt {
                     path: segment_path(dir, position.sequence),
                     offset: position.offset,
@@ -164,21 +225,106 @@ impl<D: Disk> BlockLog<D> {
                     repair: SegmentKind::Blocks.repair(),
                 });
             }
-            positions.push(position);
+            places.push(position);
             Ok(())
         };
         let scan: (ScanDepth, Visit<'_>) = (ScanDepth::Prefix(8), &mut visit);
-        let opened = SegmentLog::open(disk.clone(), dir, identity, segment_bytes_max, scan, watch)?;
-        let log = match opened {
-            Some(log) => log,
-            None => SegmentLog::create(disk, dir, identity, segment_bytes_max)?,
-        };
-        if log.first_sequence() != 1 {
-            return Err(first_missing());
+        let opened = SegmentLog::open(disk.clone(), dir, identity(chain_id), segment_bytes_max, scan, watch)?;
+        match opened {
+            // One that does not begin at block 1 never was without blocks.
+            Some(log)
+                if log.first_sequence() == horizon.sequence
+                    && (horizon == Horizon::WHOLE || !places.positions.is_empty()) =>
+            {
+                Ok(Self::assemble(disk, dir, log, chain_id, places))
+            }
+            Some(_) => Err(horizon.missing(dir)),
+            None => {
+                // There is no log: whatever began here is gone as a whole, and comes again from peers.
+                Horizon::remove(&disk, dir)?;
+                let log = SegmentLog::create(disk.clone(), dir, identity(chain_id), segment_bytes_max)?;
+                Ok(Self::assemble(disk, dir, log, chain_id, Places::from(Horizon::WHOLE.height)))
+            }
         }
-        let positions = Arc::new(RwLock::new(positions));
+    }
+
+    /// Makes a log that begins with this block, in a directory without one.
+    ///
+    /// # Errors
+    /// Those of [`BlockLog::append`].
+    pub fn begin_at(
+        disk: D,
+        dir: &Path,
+        chain_id: ChainId,
+        first: &LoggedBlock,
+    ) -> Result<Self, StorageError> {
+        disk.create_dir_all(dir)?;
+        let height = first.committed.block.header.height;
+        Horizon { height, ..Horizon::WHOLE }.write(&disk, dir, &chain_id)?;
+        let log = SegmentLog::create(disk.clone(), dir, identity(chain_id), SEGMENT_BYTES_MAX)?;
+        let mut log = Self::assemble(disk, dir, log, chain_id, Places::from(height));
+        log.append(first)?;
+        Ok(log)
+    }
+
+    fn assemble(disk: D, dir: &Path, log: SegmentLog<D>, chain_id: ChainId, places: Places) -> Self {
+        let positions = Arc::new(RwLock::new(places));
         let reader = BlockReader { reader: log.reader(), positions: Arc::clone(&positions) };
-        Ok(Self { log, chain_id, positions, reader })
+        Self { disk, dir: dir.to_owned(), log, chain_id, positions, reader }
+    }
+
+    /// Leaves out the oldest files as long as all of them have more than so many bytes, or are older than a time, and hold no
+    /// block from a height on. The files are the caller's to remove; `None` if there are none.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`], [`StorageError::Corrupt`]; nothing was left out then.
+    pub fn prune(&mut self, rule: &PruneRule) -> Result<Option<RetiredSegments<D>>, StorageError> {
+        let mut bytes = self.log.size_bytes();
+        let mut kept = self.horizon();
+        for (sequence, size) in self.log.sizes() {
+            let next = {
+                let places = self.positions.read();
+                let before = places.positions.partition_point(|position| position.sequence <= sequence);
+                places.first.saturating_add(u64::try_from(before).unwrap_or(u64::MAX))
+            };
+            // Without a block behind it this is the last file.
+            let Some(behind) = self.reader.read_committed(next)? else { break };
+            let is_large = rule.bytes_max.is_some_and(|bytes_max| bytes > bytes_max);
+            let is_old = rule.before.is_some_and(|before| behind.block.header.time < before);
+            if next > rule.keep_from || !(is_large || is_old) {
+                break;
+            }
+            bytes = bytes.saturating_sub(size);
+            kept = next;
+        }
+        self.prune_before(kept)
+    }
+
+    /// Leaves out blocks below a height, as far as whole files hold nothing else; the last file stays. The files are the
+    /// caller's to remove; `None` if there are none.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`]; nothing was left out then.
+    pub fn prune_before(&mut self, height: Height) -> Result<Option<RetiredSegments<D>>, StorageError> {
+        self.log.check_sound()?;
+        let kept = {
+            let places = self.positions.read();
+            let wanted = places.get(height).map(|position| position.sequence);
+            let sequence = wanted.filter(|sequence| *sequence > self.log.first_sequence());
+            let Some(sequence) = sequence else { return Ok(None) };
+            let before = places.positions.partition_point(|position| position.sequence < sequence);
+            let height = places.first.saturating_add(u64::try_from(before).unwrap_or(u64::MAX));
+            Horizon { sequence, height }
+        };
+        kept.write(&self.disk, &self.dir, &self.chain_id)?;
+        self.positions.write().forget_before(kept.sequence);
+        Ok(Some(self.log.retire_before(kept.sequence)))
+    }
+
+    /// The first height whose block is in the log, or the next one's if there is none.
+    #[must_use]
+    pub fn horizon(&self) -> Height {
+        self.positions.read().first
     }
 
     /// Height of the last block; 0 if there is none.
@@ -224,7 +370,7 @@ impl<D: Disk> BlockLog<D> {
         }
         let payloads: Vec<Vec<u8>> = blocks.iter().map(|block| encode_payload(block.borrow())).collect();
         let positions = self.log.append_all(&payloads)?;
-        self.positions.write().extend(positions);
+        self.positions.write().positions.extend(positions);
         let durable = |block: &LoggedBlock| {
             let header = &block.committed.block.header;
             DurableBlock { height: header.height, hash: header.hash() }
@@ -262,9 +408,16 @@ impl<D: Disk> BlockLog<D> {
 
 impl<D: Disk> BlockReader<D> {
     /// Reads the blocks at these places, of a log that nobody appends to.
-    pub(super) fn over(disk: D, dir: &Path, positions: Vec<Position>) -> Self {
+    pub(super) fn over(disk: D, dir: &Path, places: Places) -> Self {
         let reader = SegmentReader::new(disk, dir, SegmentKind::Blocks);
-        Self { reader, positions: Arc::new(RwLock::new(positions)) }
+        Self { reader, positions: Arc::new(RwLock::new(places)) }
+    }
+
+    /// The first height whose block is in the log: earlier ones were pruned or never fetched. The next block's if there is
+    /// none.
+    #[must_use]
+    pub fn horizon(&self) -> Height {
+        self.positions.read().first
     }
 
     /// Height of the last durable block; 0 if there is none.
@@ -274,14 +427,12 @@ impl<D: Disk> BlockReader<D> {
     }
 
     fn payload(&self, height: Height) -> Result<Option<(Position, Vec<u8>)>, StorageError> {
-        let position = height
-            .checked_sub(1)
-            .and_then(|place| self.positions.read().get(usize::try_from(place).ok()?).copied());
+        let position = self.positions.read().get(height);
         let Some(position) = position else { return Ok(None) };
         Ok(Some((position, self.reader.payload(position)?)))
     }
 
-    /// The block at `height` with what it spent; `None` at 0 and above the last one.
+    /// The block at `height` with what it spent; `None` below the horizon and above the last one.
     ///
     /// # Errors
     /// [`StorageError::Corrupt`], [`StorageError::Io`].
@@ -295,7 +446,7 @@ impl<D: Disk> BlockReader<D> {
         block.map(Some).ok_or_else(|| self.reader.corrupt(position, "a block that cannot be decoded"))
     }
 
-    /// The block at `height` with its commit alone, as sync sends it; `None` at 0 and above the last one.
+    /// The block at `height` with its commit alone, as sync sends it; `None` below the horizon and above the last one.
     ///
     /// # Errors
     /// [`StorageError::Corrupt`], [`StorageError::Io`].
@@ -306,8 +457,28 @@ impl<D: Disk> BlockReader<D> {
             .and_then(|(_, committed, _)| decode(committed).ok());
         block.map(Some).ok_or_else(|| self.reader.corrupt(position, "a block that cannot be decoded"))
     }
+
+    /// The header of the block at `height`, and how many transactions it has; `None` at 0 and above the last one. The
+    /// transactions are read for the checksum, and not decoded, which is most of the work.
+    ///
+    /// # Errors
+    /// [`StorageError::Corrupt`], [`StorageError::Io`].
+    pub fn read_header(&self, height: Height) -> Result<Option<(Header, usize)>, StorageError> {
+        let Some((position, payload)) = self.payload(height)? else { return Ok(None) };
+        let header =
+            split_payload(&payload).filter(|(found, ..)| *found == height).and_then(|(_, committed, _)| {
+                // A block begins with its header, the commit before it, and the number of its transactions.
+                let ((header, _, count), _) = decode_first::<(Header, Commit, u64)>(committed).ok()?;
+                Some((header, usize::try_from(count).ok()?))
+            });
+        header.map(Some).ok_or_else(|| self.reader.corrupt(position, "a block that cannot be decoded"))
+    }
 }
 
 #[cfg(test)]
 #[path = "block_log_tests.rs"]
 pub(super) mod tests;
+
+#[cfg(test)]
+#[path = "block_log_horizon_tests.rs"]
+mod horizon_tests;

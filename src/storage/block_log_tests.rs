@@ -86,8 +86,11 @@ fn assert_holds(log: &BlockLog<impl Disk>, height: Height) {
     for height in 1..=height {
         assert_eq!(log.read(height).unwrap().unwrap(), block(height));
         assert_eq!(*log.reader().read_committed(height).unwrap().unwrap(), block(height).committed);
+        let Block { header, transactions, .. } = block(height).committed.block;
+        assert_eq!(log.reader().read_header(height).unwrap(), Some((header, transactions.len())));
     }
     assert_eq!(log.read(0).unwrap(), None);
+    assert_eq!(log.reader().read_header(height + 1).unwrap(), None);
     assert_eq!(log.read(height + 1).unwrap(), None);
 }
 
@@ -408,6 +411,7 @@ fn a_block_of_another_height_is_never_served() {
     let reader = log.reader();
     assert!(matches!(reader.read(1), Err(StorageError::Corrupt { .. })));
     assert!(matches!(reader.read_committed(1), Err(StorageError::Corrupt { .. })));
+    assert!(matches!(reader.read_header(1), Err(StorageError::Corrupt { .. })));
     assert_eq!(reader.read(2).unwrap().unwrap(), block(2), "the rest is there");
 }
 

@@ -56,6 +56,12 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// [`StorageError::Io`].
     fn remove(&self, path: &Path) -> Result<(), StorageError>;
 
+    /// Removes a directory, which has to be empty. Durable after [`Disk::sync_dir`] of the one above.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    fn remove_dir(&self, dir: &Path) -> Result<(), StorageError>;
+
     /// Gives a file another name, replacing what has it. Durable after [`Disk::sync_dir`].
     ///
     /// # Errors
@@ -173,6 +179,10 @@ impl Disk for RealDisk {
 
     fn remove(&self, path: &Path) -> Result<(), StorageError> {
         fs::remove_file(path).map_err(StorageError::io("remove", path))
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        fs::remove_dir(dir).map_err(StorageError::io("remove directory", dir))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {

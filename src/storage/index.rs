@@ -29,6 +29,7 @@ use bincode::{Decode, Encode};
 use parking_lot::Mutex;
 
 use super::error::StorageError;
+use super::index_epochs;
 use super::index_history::{self, BlockHistory, HistoryEntry, HistoryPlace, Range};
 use super::index_records::{
     OUTPUTS_A_RECORD, OutputRecord, address_key, address_prefix, outpoint_of_address, record_key, spent_key,
@@ -38,16 +39,14 @@ use super::index_window::{IndexWindow, WindowChange};
 use crate::protocol::masternodes::Receipt;
 use crate::types::codec::{decode, encode};
 use crate::types::{
-    Amount, BlockHash, Epoch, Hash, Height, Lock, MasternodeId, OutPoint, TxId, UtxoEntry, Validator,
-    ValidatorSet,
+    Amount, BlockHash, Commit, Epoch, Hash, Header, Height, Lock, MasternodeId, OutPoint, Signature, TxId,
+    UtxoEntry, Validator, ValidatorSet,
 };
 
 /// Entries that one scan returns, at most.
 pub const SCAN_ENTRIES_MAX: usize = 10_000;
 /// Pieces of older states that are looked up at once to be deleted.
 const STATE_SCAN_ENTRIES: usize = 256;
-/// Pieces of one validator set, at most: each holds [`VALUE_BYTES_MAX`] bytes, and a set of 100 members has 7,208.
-const SET_PIECES_MAX: usize = 4;
 
 /// What the last block of an epoch ends and begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +55,8 @@ pub struct EpochEnd {
     pub epoch: Epoch,
     /// Who votes in the next one.
     pub next_set: Arc<ValidatorSet>,
+    /// The block's header and a commit of it: proofs need them when the block itself is pruned.
+    pub head: Option<Box<(Header, Commit)>>,
 }
 
 /// Evidence that a block punished.
@@ -98,8 +99,22 @@ pub struct IndexChange {
     pub receipts: Vec<Receipt>,
     /// If it is the last block of an epoch.
     pub epoch_end: Option<EpochEnd>,
+    /// If it is the first block of an epoch: the one before, and the commit of its last block that this block contains.
+    pub fuller: Option<Box<(Epoch, Commit)>>,
     /// What it punished.
     pub evidence: Vec<PunishedEvidence>,
+}
+
+/// Memory of a commit in bytes, about.
+fn commit_bytes(commit: &Commit) -> usize {
+    size_of::<Commit>() + commit.signatures.len() * size_of::<Signature>()
+}
+
+impl EpochEnd {
+    fn size_bytes(&self) -> usize {
+        let head = self.head.as_ref().map_or(0, |head| size_of::<Header>() + commit_bytes(&head.1));
+        head + self.next_set.len() * size_of::<Validator>()
+    }
 }
 
 impl IndexChange {
@@ -118,7 +133,8 @@ impl IndexChange {
             + (self.created.len() + self.replaced.len()) * size_of::<(OutPoint, UtxoEntry)>()
             + self.transactions.len() * size_of::<TxId>()
             + self.receipts.len() * size_of::<Receipt>()
-            + self.epoch_end.as_ref().map_or(0, |end| end.next_set.len() * size_of::<Validator>())
+            + self.epoch_end.as_ref().map_or(0, EpochEnd::size_bytes)
+            + self.fuller.as_ref().map_or(0, |fuller| commit_bytes(&fuller.1))
             + self.evidence.len() * size_of::<PunishedEvidence>()
     }
 }
@@ -135,13 +151,11 @@ pub struct Mark {
 }
 
 /// What keys and values look like. It changes when a program of an older version would misread them.
-const FORMAT: u32 = 2;
-const KEY_FORMAT: &[u8] = b"format";
+pub(super) const FORMAT: u32 = 3;
+pub(super) const KEY_FORMAT: &[u8] = b"format";
 const KEY_MARK: &[u8] = b"mark";
-const KEY_HIGHEST: &[u8] = b"highest";
+pub(super) const KEY_HIGHEST: &[u8] = b"highest";
 const STATE_PREFIX: &[u8] = b"piece/";
-const EPOCH_PREFIX: &[u8] = b"end/";
-const SET_PREFIX: &[u8] = b"set/";
 
 /// Ascending keys are descending heights.
 fn evidence_key(evidence: &PunishedEvidence) -> Vec<u8> {
@@ -150,14 +164,6 @@ fn evidence_key(evidence: &PunishedEvidence) -> Vec<u8> {
 
 fn piece_key(height: Height, piece: u32) -> Vec<u8> {
     [STATE_PREFIX, height.to_be_bytes().as_slice(), &piece.to_be_bytes()].concat()
-}
-
-fn epoch_key(epoch: Epoch) -> Vec<u8> {
-    [EPOCH_PREFIX, epoch.to_be_bytes().as_slice()].concat()
-}
-
-fn set_key(hash: &Hash) -> Vec<u8> {
-    [SET_PREFIX, hash.0.as_slice()].concat()
 }
 
 /// What the mark's value says.
@@ -176,21 +182,21 @@ struct MarkValue {
 
 /// How far the index has come.
 #[derive(Clone, Copy)]
-struct Progress {
+pub(super) struct Progress {
     /// The last change applied; `None` before genesis.
-    height: Option<Height>,
+    pub(super) height: Option<Height>,
     /// Outputs that are unspent after it.
-    unspent: u64,
+    pub(super) unspent: u64,
     /// Entries of the history up to it.
-    history: u64,
+    pub(super) history: u64,
     /// Up to where the store may hold parts of blocks from before a crash.
-    written: Option<Height>,
+    pub(super) written: Option<Height>,
 }
 
 /// The index over a store. Clones share it.
 #[derive(Clone)]
 pub struct Index {
-    window: Arc<IndexWindow>,
+    pub(super) window: Arc<IndexWindow>,
     /// Read from the store when it is first asked for.
     progress: Arc<Mutex<Option<Progress>>>,
 }
@@ -202,7 +208,11 @@ impl Index {
         Self { window: Arc::new(IndexWindow::new(store)), progress: Arc::default() }
     }
 
-    fn get<T: bincode::Decode<()>>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, StorageError> {
+    pub(super) fn get<T: bincode::Decode<()>>(
+        &self,
+        tree: Tree,
+        key: &[u8],
+    ) -> Result<Option<T>, StorageError> {
         let Some(value) = self.window.get(tree, key)? else { return Ok(None) };
         let malformed = |_| StorageError::IndexMalformed { tree: tree.name() };
         decode(&value).map(Some).map_err(malformed)
@@ -264,41 +274,6 @@ impl Index {
     /// Those of the store, [`StorageError::IndexMalformed`].
     pub fn block_height(&self, hash: &BlockHash) -> Result<Option<Height>, StorageError> {
         self.get(Tree::Block, &hash.0)
-    }
-
-    /// The height of an epoch's last block, and the hash of the set that votes after it; `None` until the epoch has ended.
-    ///
-    /// # Errors
-    /// Those of the store, [`StorageError::IndexMalformed`].
-    pub fn epoch_end(&self, epoch: Epoch) -> Result<Option<(Height, Hash)>, StorageError> {
-        Ok(self.epoch_record(epoch)?.map(|(height, set, _)| (height, set)))
-    }
-
-    /// The name of an epoch's last block; `None` until the epoch has ended.
-    ///
-    /// # Errors
-    /// Those of the store, [`StorageError::IndexMalformed`].
-    pub fn epoch_end_hash(&self, epoch: Epoch) -> Result<Option<BlockHash>, StorageError> {
-        Ok(self.epoch_record(epoch)?.map(|(_, _, block)| block))
-    }
-
-    fn epoch_record(&self, epoch: Epoch) -> Result<Option<(Height, Hash, BlockHash)>, StorageError> {
-        self.get(Tree::Epoch, &epoch_key(epoch))
-    }
-
-    /// The set of this hash, if it followed an epoch's end.
-    ///
-    /// # Errors
-    /// Those of the store; [`StorageError::IndexMalformed`] if it is not the set of this hash.
-    pub fn validator_set(&self, hash: &Hash) -> Result<Option<ValidatorSet>, StorageError> {
-        let malformed = || StorageError::IndexMalformed { tree: Tree::Epoch.name() };
-        let pieces = self.window.scan_prefix(Tree::Epoch, &set_key(hash), None, SET_PIECES_MAX)?;
-        if pieces.is_empty() {
-            return Ok(None);
-        }
-        let bytes: Vec<u8> = pieces.into_iter().flat_map(|(_, piece)| piece).collect();
-        let set = ValidatorSet::new(decode(&bytes).map_err(|_| malformed())?);
-        if set.hash() == *hash { Ok(Some(set)) } else { Err(malformed()) }
     }
 
     /// At most `limit` unspent outputs of a lock after `after`, in the order of their names.
@@ -467,6 +442,10 @@ impl Index {
         Ok(*self.progress.lock().get_or_insert(progress))
     }
 
+    pub(super) fn set_progress(&self, progress: Progress) {
+        *self.progress.lock() = Some(progress);
+    }
+
     /// Applies the next block, or again one that was applied, and then those after it too; genesis as height 0 begins
     /// anew. Readers see it; it is not durable before [`Index::set_mark`].
     ///
@@ -613,14 +592,7 @@ fn rest(change: &IndexChange, changes: &mut Vec<WindowChange>) {
     for receipt in &change.receipts {
         put(Tree::Receipt, receipt.txid.0.to_vec(), encode(receipt));
     }
-    if let Some(EpochEnd { epoch, next_set }) = &change.epoch_end {
-        let hash = next_set.hash();
-        for (piece, bytes) in (0_u32..).zip(encode(&next_set.members()).chunks(VALUE_BYTES_MAX)) {
-            let key = [set_key(&hash).as_slice(), &piece.to_be_bytes()].concat();
-            put(Tree::Epoch, key, bytes.to_vec());
-        }
-        put(Tree::Epoch, epoch_key(*epoch), encode(&(change.height, hash, change.block_hash)));
-    }
+    index_epochs::changes(change, &mut put);
     for evidence in &change.evidence {
         put(Tree::Evidence, evidence_key(evidence), encode(evidence));
     }

@@ -1,7 +1,7 @@
 //! Reads all unspent outputs of an index, in the order of their names.
 //!
 //! # Place
-//! `timed db check` holds the index to the block log by this.
+//! `timed db check` holds the index to the block log by this; snapshots are made by it while the index goes on.
 //!
 //! # Units
 //! Two trees are read side by side, a page of [`SCAN_ENTRIES_MAX`] entries of each at a time: about 2 MB.
@@ -13,7 +13,7 @@ use super::index::{Index, SCAN_ENTRIES_MAX};
 use super::index_records::{OutputRecord, outputs_of_record, spent_key};
 use super::index_store::Tree;
 use crate::types::codec::decode;
-use crate::types::{OutPoint, UtxoEntry};
+use crate::types::{Height, OutPoint, TxId, UtxoEntry};
 
 /// A key with its value.
 type Entry = (Vec<u8>, Vec<u8>);
@@ -58,6 +58,8 @@ impl<'a> Entries<'a> {
 pub struct UnspentOutputs<'a> {
     records: Entries<'a>,
     spent: Entries<'a>,
+    /// The block after which they are unspent; `None` for the last one.
+    at: Option<Height>,
     /// Of the record that is being read.
     outputs: VecDeque<(OutPoint, UtxoEntry)>,
 }
@@ -67,7 +69,15 @@ impl Index {
     #[must_use]
     pub fn unspent_outputs(&self) -> UnspentOutputs<'_> {
         let (records, spent) = (Entries::of(self, Tree::Output), Entries::of(self, Tree::Spent));
-        UnspentOutputs { records, spent, outputs: VecDeque::new() }
+        UnspentOutputs { records, spent, at: None, outputs: VecDeque::new() }
+    }
+
+    /// The outputs that were unspent after the block of this height, which was applied, while later blocks are applied.
+    /// Records and spends say their heights, so what came later is left out, and what was spent later is not; but an
+    /// output that evidence made less since then has its new value. Whoever needs them exactly compares the state's digest.
+    #[must_use]
+    pub fn unspent_outputs_at(&self, height: Height) -> UnspentOutputs<'_> {
+        UnspentOutputs { at: Some(height), ..self.unspent_outputs() }
     }
 
     /// How many outputs are listed by their addresses; each unspent one is, once.
@@ -91,7 +101,9 @@ impl UnspentOutputs<'_> {
                 let Some((key, value)) = self.records.next()? else { return Ok(None) };
                 let malformed = || StorageError::IndexMalformed { tree: Tree::Output.name() };
                 let record: OutputRecord = decode(&value).map_err(|_| malformed())?;
-                self.outputs = outputs_of_record(&key, &record).ok_or_else(malformed)?.into();
+                if self.at.is_none_or(|at| record.height <= at) {
+                    self.outputs = outputs_of_record(&key, &record).ok_or_else(malformed)?.into();
+                }
                 continue;
             };
             // Both trees are in the order of transactions and of numbers in them.
@@ -99,10 +111,18 @@ impl UnspentOutputs<'_> {
             while self.spent.peek()?.is_some_and(|spent| spent < key.as_slice()) {
                 self.spent.next()?;
             }
-            if self.spent.peek()? != Some(key.as_slice()) {
+            if self.spent.peek()? != Some(key.as_slice()) || !self.counts()? {
                 return Ok(Some((outpoint, entry)));
             }
         }
+    }
+
+    /// Whether the spend that comes next is one of those that count.
+    fn counts(&mut self) -> Result<bool, StorageError> {
+        let (Some(at), Some((_, value))) = (self.at, self.spent.page.front()) else { return Ok(true) };
+        let malformed = |_| StorageError::IndexMalformed { tree: Tree::Spent.name() };
+        let (_, height): (TxId, Height) = decode(value).map_err(malformed)?;
+        Ok(height <= at)
     }
 }
 

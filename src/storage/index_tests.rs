@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::storage::fjall_index::FjallIndex;
+use crate::storage::index_epochs::set_key;
 use crate::storage::index_store::Entries;
 use crate::storage::index_window::WINDOW_BYTES_MAX;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
@@ -75,7 +76,8 @@ fn change(height: Height) -> IndexChange {
         created: (0..3).map(|index| made(height, index)).collect(),
         replaced: replaced(height).into_iter().collect(),
         transactions: vec![TxId([0xee; 32]), txid(height)],
-        epoch_end: Some(EpochEnd { epoch: height, next_set: set(height) }),
+        epoch_end: Some(EpochEnd { epoch: height, next_set: set(height), head: None }),
+        fuller: None,
         receipts: vec![Receipt { txid: txid(height), effect: Ok(MasternodeId([1; 32])) }],
         evidence: punished(height).into_iter().collect(),
     }

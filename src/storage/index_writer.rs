@@ -327,6 +327,7 @@ mod tests {
             receipts: Vec::new(),
             replaced: Vec::new(),
             epoch_end: None,
+            fuller: None,
             evidence: Vec::new(),
         }
     }

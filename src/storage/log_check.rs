@@ -14,9 +14,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::block_log::{BlockReader, LoggedBlock, split_payload};
+use super::block_log::{BlockReader, LoggedBlock, Places, split_payload};
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
+use super::horizon::Horizon;
 use super::journal::JournalIdentity;
 use super::journal_record::FrameRecords;
 use super::record::{FRAME_HEAD_BYTES, Identity, JournalOrigin, SegmentKind};
@@ -82,8 +83,8 @@ pub fn check_blocks<D: Disk>(
     see: SeeBlock<'_>,
     watch: Watch<'_>,
 ) -> Result<Vec<SegmentReport>, StorageError> {
-    let identity = blocks_of(chain_id);
-    let mut due: Option<Height> = Some(1);
+    let (identity, horizon) = (blocks_of(chain_id), Horizon::read(disk, dir, &chain_id)?);
+    let mut due: Option<Height> = Some(horizon.height);
     let mut visit = |position: Position, payload: &[u8], is_after_damage: bool| {
         let Position { sequence, offset, .. } = position;
         let wrong = |what| corrupt(SegmentKind::Blocks, dir, sequence, offset, what);
@@ -104,7 +105,7 @@ pub fn check_blocks<D: Disk>(
         see(BlockPlace { path: segment_path(dir, sequence), sequence, offset, height }, block);
         Ok(())
     };
-    check(disk, dir, &identity, &mut visit, watch)
+    check(disk, dir, (&identity, Some(horizon)), &mut visit, watch)
 }
 
 /// Reads all of a block log and gives a reader of it, without opening the log for writing: an incomplete end stays as it
@@ -118,12 +119,11 @@ pub fn look_at_blocks<D: Disk>(
     chain_id: ChainId,
     watch: Watch<'_>,
 ) -> Result<BlockReader<D>, StorageError> {
-    let identity = blocks_of(chain_id);
-    let mut positions = Vec::new();
+    let (identity, horizon) = (blocks_of(chain_id), Horizon::read(disk, dir, &chain_id)?);
+    let mut places = Places::from(horizon.height);
     let mut visit = |position: Position, payload: &[u8], _is_after_damage: bool| {
-        let due = u64::try_from(positions.len()).ok().and_then(|count| count.checked_add(1));
         match split_payload(payload) {
-            Some((height, ..)) if Some(height) == due => positions.push(position),
+            Some((height, ..)) if height == places.next() => places.push(position),
             _ => {
                 let Position { sequence, offset, .. } = position;
                 return Err(corrupt(SegmentKind::Blocks, dir, sequence, offset, "a block of another height"));
@@ -131,10 +131,10 @@ pub fn look_at_blocks<D: Disk>(
         }
         Ok(())
     };
-    let reports = check(disk, dir, &identity, &mut visit, watch)?;
+    let reports = check(disk, dir, (&identity, Some(horizon)), &mut visit, watch)?;
     match reports.into_iter().find_map(|report| report.problem) {
         Some(problem) => Err(problem),
-        None => Ok(BlockReader::over(disk.clone(), dir, positions)),
+        None => Ok(BlockReader::over(disk.clone(), dir, places)),
     }
 }
 
@@ -155,7 +155,7 @@ pub fn check_journal<D: Disk>(
         let Position { sequence, offset, .. } = position;
         Err(corrupt(SegmentKind::Votes, dir, sequence, offset, "a record that cannot be decoded"))
     };
-    check(disk, dir, &identity.of_segments(JournalOrigin::default()), &mut visit, watch)
+    check(disk, dir, (&identity.of_segments(JournalOrigin::default()), None), &mut visit, watch)
 }
 
 /// Is shown each payload with its place; the flag says that the files before this first one of a file have damage, so
@@ -165,19 +165,21 @@ type See<'a> = &'a mut dyn FnMut(Position, &[u8], bool) -> Result<(), StorageErr
 fn check<D: Disk>(
     disk: &D,
     dir: &Path,
-    identity: &Identity,
+    (identity, horizon): (&Identity, Option<Horizon>),
     see: See<'_>,
     watch: Watch<'_>,
 ) -> Result<Vec<SegmentReport>, StorageError> {
-    let found = sequences(disk, dir)?;
+    let mut found = sequences(disk, dir)?;
+    // Files below the horizon only wait to be removed.
+    found.retain(|sequence| horizon.is_none_or(|horizon| *sequence >= horizon.sequence));
     let mut progress = ScanProgress { done: 0, total: 0, watch };
     for sequence in &found {
         progress.total += disk.open_existing(&segment_path(dir, *sequence))?.size_bytes()?;
     }
     let mut origin: Option<JournalOrigin> = None;
     let mut reports: Vec<SegmentReport> = Vec::new();
-    // Blocks are kept for ever; the oldest votes are not.
-    let mut due = (identity.kind == SegmentKind::Blocks).then_some(1);
+    // Blocks are all there from the horizon on; how many of the oldest votes were removed nobody says.
+    let mut due = horizon.map(|horizon| horizon.sequence);
     for sequence in found.iter().copied() {
         if let Some(missing) = due.filter(|due| *due != sequence) {
             reports.push(missing_report(dir, missing, identity.kind));

@@ -308,6 +308,18 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
+    fn remove_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        let failed = || StorageError::io("remove directory", dir);
+        let mut state = self.state.lock();
+        state.operate().map_err(failed())?;
+        let is_within = |path: &&PathBuf| path.parent() == Some(dir);
+        if state.names.keys().chain(&state.directories).any(|path| is_within(&path)) {
+            return Err(failed()(io::ErrorKind::DirectoryNotEmpty.into()));
+        }
+        state.directories.remove(dir);
+        Ok(())
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
         let failed = || StorageError::io("rename", from);
         let mut state = self.state.lock();

@@ -256,6 +256,11 @@ impl<D: Disk> SegmentLog<D> {
         self.active_sequence
     }
 
+    /// The segments with their bytes, the oldest first.
+    pub(super) fn sizes(&self) -> Vec<(u64, u64)> {
+        self.sizes.iter().map(|(sequence, size)| (*sequence, *size)).collect()
+    }
+
     /// How a vote journal came to be.
     pub(super) const fn origin(&self) -> JournalOrigin {
         self.identity.origin

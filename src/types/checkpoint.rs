@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::Height;
@@ -13,7 +14,7 @@ use super::block::Header;
 use super::hash::BlockHash;
 
 /// A block by height and hash; as text `HEIGHT:HASH`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]
 pub struct Checkpoint {
     /// Its height.
     pub height: Height,

@@ -50,12 +50,25 @@ const fn limited<const N: usize>() -> Configuration<LittleEndian, Fixint, Limit<
 
 /// Decodes one object from all of `bytes`.
 ///
+/// # Errors
+/// See [`CodecError`].
+pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+    let (value, consumed) = decode_first(bytes)?;
+    match bytes.len().saturating_sub(consumed) {
+        0 => Ok(value),
+        count => Err(CodecError::TrailingBytes { count }),
+    }
+}
+
+/// Decodes the object that `bytes` begin with, and tells its length. What follows is not looked at: for bytes that are
+/// known to be well-formed, never for those of a peer.
+///
 /// In memory an element of a list may take up to four times its encoded size; the claim limit is the next step
 /// above that, so a count that is larger than the input fails before anything is allocated for it.
 ///
 /// # Errors
 /// See [`CodecError`].
-pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
+pub(crate) fn decode_first<T: Decode<()>>(bytes: &[u8]) -> Result<(T, usize), CodecError> {
     const KIB: usize = 1 << 10;
     const MIB: usize = 1 << 20;
     let length = bytes.len();
@@ -67,11 +80,7 @@ pub fn decode<T: Decode<()>>(bytes: &[u8]) -> Result<T, CodecError> {
         1_048_577..=MESSAGE_BYTES_MAX => bincode::decode_from_slice(bytes, limited::<{ 64 * MIB }>()),
         _ => return Err(CodecError::TooLarge { length }),
     };
-    let (value, consumed) = decoded.map_err(|error| CodecError::Malformed(words(&error)))?;
-    match length.saturating_sub(consumed) {
-        0 => Ok(value),
-        count => Err(CodecError::TrailingBytes { count }),
-    }
+    decoded.map_err(|error| CodecError::Malformed(words(&error)))
 }
 
 /// What is wrong, for people: bincode's own text is that of a debugger.
@@ -106,6 +115,7 @@ mod tests {
         let mut bytes = encode(&7_u32);
         assert_eq!(decode::<u32>(&bytes), Ok(7));
         bytes.push(0);
+        assert_eq!(decode_first::<u32>(&bytes), Ok((7, 4)));
         assert_eq!(decode::<u32>(&bytes), Err(CodecError::TrailingBytes { count: 1 }));
     }
 

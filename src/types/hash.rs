@@ -64,13 +64,15 @@ pub enum Domain {
     SignedMessage,
     /// The key that a memo for one receiver is encrypted by.
     SealedMemo,
+    /// The manifest of a snapshot.
+    Snapshot,
     /// A key derived for a test or the public development network.
     DevelopmentSeed,
 }
 
 impl Domain {
     /// All of them, in the order of their declaration.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Transaction,
         Self::TransactionCopy,
         Self::TransactionSignature,
@@ -98,6 +100,7 @@ impl Domain {
         Self::MemberConnection,
         Self::SignedMessage,
         Self::SealedMemo,
+        Self::Snapshot,
         Self::DevelopmentSeed,
     ];
 
@@ -132,6 +135,7 @@ impl Domain {
             Self::MemberConnection => b"timed/member/v1",
             Self::SignedMessage => b"timed/message/v1",
             Self::SealedMemo => b"timed/memo/v1",
+            Self::Snapshot => b"timed/snapshot/v1",
             Self::DevelopmentSeed => b"timed/dev/v1",
         }
     }

@@ -42,6 +42,8 @@ pub const RESPONSE_BYTES_MAX: usize = 2 << 20;
 pub const REQUEST_CERTIFICATES_MAX: usize = 256;
 /// Encoded bytes of one vote in a certificate: a signed header and a path of twelve hashes, at most.
 pub const CERTIFICATE_VOTE_BYTES_MAX: usize = 640;
+/// Snapshots that one node keeps and offers, at most.
+pub const SNAPSHOTS_MAX: usize = 8;
 /// Addresses in one peer exchange, at most.
 pub const PEER_ADDRESSES_MAX: usize = 256;
 /// Neighbours that a node names to its peers, at most: a connection to each member of the largest set, and as many again

@@ -17,14 +17,15 @@ use std::sync::Arc;
 use bincode::{Decode, Encode};
 
 use super::block::{CommittedBlock, SignerBitmap};
+use super::checkpoint::Checkpoint;
 use super::evidence::Evidence;
-use super::hash::{BlockHash, MasternodeId, TxId};
+use super::hash::{BlockHash, Hash, MasternodeId, TxId};
 use super::heartbeat::Heartbeat;
 use super::instance::InstanceStatement;
 use super::keys::PublicKey;
 use super::limits::{
     ADDRESS_TEXT_BYTES_MAX, BATCH_VOTES_MAX, INSTANCES_MAX, NEIGHBOURS_MAX, PEER_ADDRESSES_MAX,
-    REQUEST_IDS_MAX, TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
+    REQUEST_IDS_MAX, SNAPSHOTS_MAX, TRANSACTION_BYTES_MIN, VALIDATORS_MAX,
 };
 use super::proposal::Proposal;
 use super::released::Released;
@@ -46,7 +47,9 @@ pub struct PeerAddress {
 pub struct NodeStatus {
     /// Height of its last committed block.
     pub height: Height,
-    /// That block.
+    /// The first height whose block it can send; earlier ones were pruned or never fetched.
+    pub horizon: Height,
+    /// The last committed block.
     pub tip: BlockHash,
     /// The epoch of the next block.
     pub epoch: Epoch,
@@ -141,6 +144,52 @@ pub enum Message {
     Neighbours(Vec<PublicKey>),
     /// Transactions that the sender took from users some time ago and that lack votes.
     Announce(Vec<TxId>),
+    /// Asks which snapshots the peer has.
+    GetSnapshots,
+    /// The snapshots that the sender has, the newest first.
+    Snapshots(Vec<SnapshotOffer>),
+    /// Asks for a part of the snapshot of a block.
+    GetSnapshotItem {
+        /// The height of the block.
+        height: Height,
+        /// Which part.
+        item: SnapshotItem,
+    },
+    /// A part of a snapshot.
+    SnapshotItem {
+        /// The height of the block.
+        height: Height,
+        /// Which part.
+        item: SnapshotItem,
+        /// Its encoding; empty if the sender does not have it.
+        bytes: Vec<u8>,
+    },
+}
+
+/// A snapshot that a node has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct SnapshotOffer {
+    /// The last block of an epoch.
+    pub block: Checkpoint,
+    /// The hash of the manifest.
+    pub manifest: Hash,
+    /// Outputs.
+    pub outputs: u64,
+    /// Encoded bytes of all parts.
+    pub bytes: u64,
+}
+
+/// A part of a snapshot, as peers ask for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
+pub enum SnapshotItem {
+    /// All but the outputs.
+    Manifest,
+    /// That the block is of the chain, from the genesis document or from a block that whoever asks trusts.
+    Proof(Option<Checkpoint>),
+    /// The block with its commit.
+    Block,
+    /// Outputs, by their place in the manifest.
+    Chunk(u32),
 }
 
 /// What this node has signed and others rely on, before it is durable. The vote journal makes a [`Message`] of it.
@@ -200,6 +249,7 @@ impl Message {
                     .iter()
                     .try_for_each(|peer| within("address", peer.address.len(), ADDRESS_TEXT_BYTES_MAX))
             }
+            Self::Snapshots(offers) => within("snapshots", offers.len(), SNAPSHOTS_MAX),
             Self::Neighbours(members) => within("neighbours", members.len(), NEIGHBOURS_MAX),
             _ => Ok(()),
         }
@@ -251,9 +301,15 @@ mod tests {
         Message::Masternodes(vec![PeerAddress { address: "x".repeat(bytes), identity: None }; count])
     }
 
+    fn offer() -> SnapshotOffer {
+        let block = Checkpoint { height: 1, block_hash: BlockHash::ZERO };
+        SnapshotOffer { block, manifest: Hash::ZERO, outputs: 0, bytes: 0 }
+    }
+
     fn status(batches: usize) -> Message {
         Message::Status(NodeStatus {
             height: 0,
+            horizon: 1,
             tip: BlockHash::ZERO,
             epoch: 0,
             round: 0,
@@ -268,7 +324,7 @@ mod tests {
     #[test]
     fn each_list_has_its_bound() {
         type Make = fn(usize) -> Message;
-        let lists: [(Make, usize); 10] = [
+        let lists: [(Make, usize); 11] = [
             (status, VALIDATORS_MAX),
             (|count| Message::VoteBatch(Released::heard(batch(count))), BATCH_VOTES_MAX),
             (|count| Message::GetTransactions(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
@@ -279,6 +335,7 @@ mod tests {
             (|bytes| addresses(1, bytes), ADDRESS_TEXT_BYTES_MAX),
             (|count| Message::Announce(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
             (|count| Message::Neighbours(vec![PublicKey::ZERO; count]), NEIGHBOURS_MAX),
+            (|count| Message::Snapshots(vec![offer(); count]), SNAPSHOTS_MAX),
         ];
         for (place, (make, limit)) in lists.into_iter().enumerate() {
             assert_eq!(make(limit).check_limits(), Ok(()), "list {place}");

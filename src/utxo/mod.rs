@@ -314,6 +314,12 @@ impl UtxoManager {
         }
     }
 
+    /// Who spent an output in the chain, and in which block, whoever holds its lock. May read the index.
+    #[must_use]
+    pub fn spender_of(&self, outpoint: &OutPoint) -> Option<(TxId, Height)> {
+        self.chain.spender(outpoint)
+    }
+
     /// The output that a new transaction may spend, locked or not: one of the chain's state, with its block's height, or
     /// one of a final transaction, with `None`. May read the index.
     #[must_use]

@@ -132,6 +132,7 @@ fn index_change(
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,
+        fuller: None,
         evidence: Vec::new(),
     }
 }
@@ -189,6 +190,7 @@ fn an_output_passes_through_its_states_in_order() {
     mark(&index, 1);
     manager.forget_through(1);
     assert_eq!((state(&outpoint(0)), state(&made)), (confirmed, OutputState::Unspent));
+    assert_eq!((manager.spender_of(&outpoint(0)), manager.spender_of(&made)), (Some((by, 1)), None));
     assert_eq!(manager.overlay_bytes(), 0);
     // Votes that come late bring nothing back.
     manager.mark_final(&tx);

@@ -372,6 +372,7 @@ fn status_lies(siege: &Siege) -> String {
         (0..members).for_each(|member| all.set(member));
         Message::Status(NodeStatus {
             height: if lie < 2 { u64::MAX - lie } else { info.height },
+            horizon: 1,
             tip: BlockHash(rand::random()),
             epoch: if lie == 1 { u64::MAX } else { info.epoch },
             round: if lie == 3 { u32::MAX } else { 0 },

@@ -48,4 +48,5 @@ mod raw_peer;
 mod readme;
 mod signals;
 mod slow_callers;
+mod snapshot;
 mod stop;

@@ -48,6 +48,13 @@ fn a_payment_is_seen_and_proved_with_clicks() {
     let main = browser.text("main");
     assert!(main.contains("Spends 1 output") && main.contains("Makes 2 outputs"), "{main}");
     assert_eq!(main.matches("unspent").count(), 3, "each output, and the head of the way: {main}");
+    // Its coin is of the genesis document, which is no transaction.
+    assert!(!main.contains("not known here"), "{main}");
+    assert!(browser.text(".facts").contains("Fee"), "{}", browser.text(".facts"));
+    browser.click(&link_of(coin.outpoint.txid));
+    browser.wait_text("h1", "Genesis document");
+    browser.go(&format!("{}/#/tx/{txid}", node.url()));
+    browser.wait_text("h1", "Transaction");
     // The node's own document, one of another chain, and the right one.
     browser.click("[data-do=check]");
     browser.wait_text("#verdict", "The proof holds");

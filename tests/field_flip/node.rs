@@ -111,6 +111,7 @@ impl<'a> Node<'a> {
         let status = |height| {
             Message::Status(NodeStatus {
                 height: height + 2,
+                horizon: 1,
                 tip: BlockHash::ZERO,
                 epoch: 0,
                 round: 0,

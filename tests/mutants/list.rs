@@ -3129,4 +3129,27 @@ pub const MUTANTS: &[Mutant] = &[
             "--test care index::a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_the_copy_has",
         ],
     },
+    Mutant {
+        name: "strange_ids_are_never_answered",
+        file: "src/rpc/request.rs",
+        old: "if !entries.iter().any(is_silent) {",
+        new: "if entries.iter().any(is_silent) || !entries.is_empty() {",
+        caught_by: &["--lib rpc::request::tests::an_entry_of_a_batch_is_silent_only_without_an_id"],
+    },
+    Mutant {
+        name: "frames_of_a_message_counted_alone",
+        file: "src/rpc/frames.rs",
+        old: "self.message_bytes = self.message_bytes.saturating_add(header.payload_len());",
+        new: "self.message_bytes = header.payload_len();",
+        caught_by: &["--lib rpc::frames::tests::a_message_ends_before_the_frame_that_makes_it_too_large"],
+    },
+    Mutant {
+        name: "a_syncs_payments_counted_as_new",
+        file: "src/cli/top/finality.rs",
+        old: "if event.reward || event.state != FINAL {",
+        new: "if event.reward {",
+        caught_by: &[
+            "--lib cli::top::finality::tests::a_minute_counts_payments_by_second_and_forgets_older_ones",
+        ],
+    },
 ];

@@ -129,7 +129,6 @@ impl Node {
         let admission = Admission::new(AdmissionParts {
             utxos: Arc::clone(&utxos),
             pool: Arc::clone(&pool),
-            index: Arc::new(index.clone()),
             verifier: Arc::clone(&verifier),
             requested: Arc::clone(&requested),
             news: Arc::clone(&news),
@@ -285,8 +284,8 @@ impl Running {
 
     /// What the index writer's thread does in the node, some blocks behind.
     pub fn index_block(&mut self, applied: &AppliedBlock, mark: bool) {
-        let block = &applied.committed.block;
-        let change = index_change(block, applied.into());
+        let committed = &applied.committed;
+        let change = index_change(&committed.block, &committed.commit, applied.into());
         self.index.apply(&change).expect("the index takes a block");
         if mark {
             self.index.set_mark(change.height, change.block_hash, &change.state).expect("the mark moves");

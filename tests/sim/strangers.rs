@@ -13,7 +13,7 @@ use timed::types::evidence::LockVoteProof;
 use timed::types::heartbeat::Heartbeat;
 use timed::types::instance::{Acknowledged, InstanceId, InstanceStatement};
 use timed::types::limits::{REQUEST_IDS_MAX, VALIDATORS_MAX};
-use timed::types::message::{HeldBatches, NodeStatus, PeerAddress};
+use timed::types::message::{HeldBatches, NodeStatus, PeerAddress, SnapshotItem};
 use timed::types::{
     Amount, BlockBlueprint, BlockHash, BlockVote, Certificate, CommittedBlock, Evidence, FinalityVote,
     MasternodeId, Message, OutPoint, Proposal, PublicKey, SecretKey, Signature, SignerBitmap, Transaction,
@@ -498,6 +498,7 @@ impl Invention<'_> {
         let members = [self.world.ids.len(), VALIDATORS_MAX][self.world.random.below(2)];
         let status = NodeStatus {
             height: self.height(),
+            horizon: self.number(1),
             tip: self.block_hash(),
             epoch: self.world.oracle.epoch,
             round: self.round(),
@@ -542,12 +543,18 @@ impl Invention<'_> {
     }
 
     fn idle_talk(&mut self) -> Message {
-        match self.world.random.below(6) {
+        match self.world.random.below(9) {
             0 => Message::Ping(self.number(0)),
             1 => Message::Pong(self.number(0)),
             2 => Message::GetMasternodes,
             3 => Message::Neighbours(vec![self.secret.public()]),
             4 => Message::Announce(self.txids()),
+            5 => Message::GetSnapshots,
+            6 => Message::GetSnapshotItem { height: self.height(), item: SnapshotItem::Chunk(0) },
+            7 => {
+                let (height, item) = (self.height(), SnapshotItem::Manifest);
+                Message::SnapshotItem { height, item, bytes: self.bytes::<32>().to_vec() }
+            }
             _ => Message::Masternodes(vec![PeerAddress { address: "[::]:0".to_owned(), identity: None }]),
         }
     }

@@ -9,13 +9,14 @@ use timed::types::genesis::{Allocation, GenesisMasternode};
 use timed::types::hash::{Domain, DomainHasher};
 use timed::types::heartbeat::Heartbeat;
 use timed::types::instance::{Acknowledged, InstanceId, InstanceStatement};
+use timed::types::message::{SnapshotItem, SnapshotOffer};
 use timed::types::transaction::{TRANSACTION_VERSION, signing_digest};
 use timed::types::vote::{block_vote_digest, proposal_digest};
 use timed::types::{
     Address, Amount, BatchHeader, BlockHash, BlockVote, Certificate, CertificateVote, ChainId,
-    ChainParameters, Commit, Evidence, FinalityVote, GenesisDocument, Hash, Header, Lock, MasternodeId,
-    MasternodeRegistration, MasternodeUpdate, Message, Network, OperatorConsent, OutPoint, Payload,
-    PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId, TxOut, Validator,
+    ChainParameters, Checkpoint, Commit, Evidence, FinalityVote, GenesisDocument, Hash, Header, Lock,
+    MasternodeId, MasternodeRegistration, MasternodeUpdate, Message, Network, OperatorConsent, OutPoint,
+    Payload, PublicKey, SecretKey, Signature, SignerBitmap, StateDigest, Transaction, TxId, TxOut, Validator,
     ValidatorSet, VoteBatch, VoteKind, VoteStep, block, merkle,
 };
 use timed::wallet::{sealed_memo, signed_message};
@@ -537,6 +538,7 @@ fn handshake() -> Value {
 fn messages() -> Value {
     let status = timed::types::message::NodeStatus {
         height: 41,
+        horizon: 1,
         tip: BlockHash([0xf1; 32]),
         epoch: 3,
         round: 1,
@@ -547,6 +549,7 @@ fn messages() -> Value {
     };
     let status_text = json!({
         "height": status.height,
+        "horizon": status.horizon,
         "tip": status.tip,
         "epoch": status.epoch,
         "round": status.round,
@@ -584,6 +587,15 @@ fn messages() -> Value {
         Message::Instance(Arc::new(statement())),
         Message::Neighbours(vec![PublicKey([0x22; 32])]),
         Message::Announce(vec![TxId([0xa1; 32])]),
+        Message::GetSnapshots,
+        Message::Snapshots(vec![SnapshotOffer {
+            block: Checkpoint { height: 7_200, block_hash: BlockHash([0xb1; 32]) },
+            manifest: Hash([0xb2; 32]),
+            outputs: 40_000,
+            bytes: 3_600_000,
+        }]),
+        Message::GetSnapshotItem { height: 7_200, item: SnapshotItem::Proof(None) },
+        Message::SnapshotItem { height: 7_200, item: SnapshotItem::Chunk(2), bytes: vec![1, 2, 3] },
     ];
     let entry = |message: &Message| {
         let name = timed::network::MessageKind::of(message).name();

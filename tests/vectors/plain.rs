@@ -416,6 +416,7 @@ pub fn status(value: &Value) -> Vec<u8> {
     Bytes::default()
         .u32(2)
         .u64(number(&value["height"]))
+        .u64(number(&value["horizon"]))
         .raw(&hex(&value["tip"]))
         .u64(number(&value["epoch"]))
         .u32(number(&value["round"]))

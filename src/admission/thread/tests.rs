@@ -402,7 +402,6 @@ fn started(network: &NetworkHandle) -> (AdmissionHandle, TaskRegistry, Rest, Coi
     let services = AdmissionServices {
         utxos: desk.utxos,
         pool: desk.pool,
-        index: Arc::clone(&desk.admission.parts.index),
         verifier: Arc::new(SequentialVerifier),
         expiry_ms: 60_000,
         network: network.clone(),

@@ -154,14 +154,21 @@ impl CarePlace {
 
     /// INV-BACKUP-3.
     fn whole_blocks(&self, told: Tell<'_>) -> Result<Blocks, CareError> {
-        let mut chain = ChainCheck::new(&self.genesis, Depth::Hashes, None)?;
+        let mut chain = ChainCheck::new(&self.genesis, Depth::Hashes, None, None)?;
+        let mut begins = None;
         let segments = check_blocks(
             &RealDisk,
             &self.blocks(),
             self.chain_id(),
-            &mut |place, block| chain.see(place, &block),
+            &mut |place, block| {
+                begins.get_or_insert(place.height);
+                chain.see(place, &block);
+            },
             &mut |done, total| told(READING, done, total),
         )?;
+        if let Some(horizon) = begins.filter(|height| *height > 1) {
+            return Err(CareError::Pruned { horizon });
+        }
         let hash = chain.tip_hash();
         let checked = chain.finish();
         if let Some(fault) = checked.faults.into_iter().next() {

@@ -221,7 +221,8 @@ impl CarePlace {
     ) -> Result<(), CareError> {
         let mark = index.mark();
         let depth = if deep { Depth::Signatures } else { Depth::Hashes };
-        let mut chain = ChainCheck::new(&self.genesis, depth, mark)?;
+        let snapshot = if deep { self.snapshot_state()? } else { None };
+        let mut chain = ChainCheck::new(&self.genesis, depth, mark, snapshot)?;
         let segments = check_blocks(
             &RealDisk,
             &self.blocks(),

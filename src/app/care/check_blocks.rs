@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - INV-CHAINCHECK-1: by hashes, each block names the one before it, its own commit, transactions and evidence. In depth
-//!   each is executed again from the genesis document, and every signature of its commit checked.
+//!   each is executed again from the genesis document, and every signature of its commit checked. Where the log begins later,
+//!   execution begins with the newest snapshot.
 //! - INV-CHAINCHECK-2: only the first fault of the chain is told: what comes after it rests on it.
 //!
 //! # Units
@@ -79,6 +80,8 @@ pub(super) struct ChainCheck {
     marked: Option<Height>,
     previous: BlockHash,
     execution: Option<Execution>,
+    /// Whether no block was seen yet.
+    is_first: bool,
     /// Whether a block before had a fault, or is missing.
     is_broken: bool,
     checked: Checked,
@@ -89,6 +92,7 @@ impl ChainCheck {
         genesis: &GenesisDocument,
         depth: Depth,
         marked: Option<Height>,
+        snapshot: Option<LedgerState>,
     ) -> Result<Self, CareError> {
         let chain_id = genesis.chain_id();
         let (state, _) = LedgerState::genesis(genesis).map_err(ReplayError::from)?;
@@ -100,11 +104,11 @@ impl ChainCheck {
             Depth::Hashes => None,
             Depth::Signatures => {
                 let verifier = PoolVerifier::new(CpuPool::new()?);
-                Some(Execution { state, verifier, waiting: Vec::new() })
+                Some(Execution { state: snapshot.unwrap_or(state), verifier, waiting: Vec::new() })
             }
         };
         let checked = Checked { height: 0, signatures: 0, faults: Vec::new(), at_mark, state_at_mark };
-        Ok(Self { chain_id, marked, previous, execution, is_broken: false, checked })
+        Ok(Self { chain_id, marked, previous, execution, is_first: true, is_broken: false, checked })
     }
 
     /// The next block that the log holds whole.
@@ -112,6 +116,11 @@ impl ChainCheck {
         let header = &block.committed.block.header;
         if self.is_broken {
             return;
+        }
+        if std::mem::take(&mut self.is_first) && place.height > 1 {
+            // The log's own check has held it to the horizon; what is before it, nobody here knows.
+            self.checked.height = place.height.saturating_sub(1);
+            self.previous = header.prev_hash;
         }
         if place.height != self.checked.height.saturating_add(1) {
             // The log's own check tells of the gap.
@@ -129,7 +138,9 @@ impl ChainCheck {
         self.checked.height = place.height;
         if self.marked == Some(place.height) {
             self.checked.at_mark = Some(AtMark { hash, digest: header.state_digest });
-            self.checked.state_at_mark = self.execution.as_ref().map(|execution| execution.state.clone());
+            let executed = self.execution.as_ref().map(|execution| &execution.state);
+            let is_there = |state: &&LedgerState| state.height() == place.height;
+            self.checked.state_at_mark = executed.filter(is_there).cloned();
         }
         if self.execution.as_ref().is_some_and(|execution| execution.waiting.len() >= BATCH_CHECKS) {
             self.verify();
@@ -197,8 +208,11 @@ fn by_hashes(
 }
 
 impl Execution {
-    /// Executes the next block, and puts the signatures of its commit in line.
+    /// Executes the next block, and puts the signatures of its commit in line. Blocks up to a snapshot's are in its state.
     fn run(&mut self, place: &BlockPlace, block: &LoggedBlock) -> Result<(), String> {
+        if place.height <= self.state.height() {
+            return Ok(());
+        }
         let LoggedBlock { committed, spent } = block;
         let (epoch, set) = (self.state.next_epoch(), self.state.validators());
         let of_commit =

@@ -16,9 +16,11 @@ use serde::Serialize;
 use super::files::{beside, bytes_below, remove_directory, rename};
 use super::{CareError, CarePlace, Tell, Unit, Work};
 use crate::app::open::{engine, index_path, misfit};
-use crate::consensus::replay::replay;
+use crate::consensus::replay::replay_from;
 use crate::storage::log_check::look_at_blocks;
-use crate::storage::{BlockReader, Index, IndexGuard, IndexStore, RealDisk, SledIndex, StorageError};
+use crate::storage::{
+    BlockReader, Index, IndexGuard, IndexStore, RealDisk, SledIndex, SnapshotStore, StorageError,
+};
 use crate::types::Height;
 
 const READING: Work = Work { what: "reading the block log", unit: Unit::Bytes };
@@ -59,7 +61,8 @@ impl CarePlace {
         let (index, resumed_from) = self.begin(&fresh, &blocks)?;
         let tip = blocks.height();
         // At the tip it reads the running epoch again, which takes no time to speak of.
-        replay(&self.genesis, &index, &blocks, &mut |done, total| {
+        let snapshots = SnapshotStore::new(RealDisk, self.config.snapshots_path());
+        replay_from(&self.genesis, &index, (&blocks, Some(&snapshots)), &mut |done, total| {
             if total == tip { told(BUILDING, done, total) } else { told(BUILDING, tip, tip) }
         })?;
         let unspent = index.unspent()?;

@@ -126,7 +126,7 @@ fn hold_to_chain(file: &Path, staging: &Path, manifest: &Manifest, told: Tell<'_
     if genesis.chain_id() != manifest.chain_id {
         return Err(bad(format!("its genesis document is of chain {}", genesis.chain_id())));
     }
-    let mut chain = ChainCheck::new(&genesis, Depth::Hashes, None)?;
+    let mut chain = ChainCheck::new(&genesis, Depth::Hashes, None, None)?;
     let segments = check_blocks(
         &RealDisk,
         &staging.join(DATA_NAME).join("blocks"),

@@ -11,12 +11,12 @@ use crate::app::context::AppContext;
 use crate::app::feeds::TransactionTimes;
 use crate::mempool::Stage;
 use crate::protocol::masternodes::Receipt;
-use crate::rpc::api::NodeApiError;
+use crate::rpc::api::{BlockSelector, NodeApiError};
 use crate::rpc::types::{
     ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo, address_of,
 };
 use crate::runtime::time_text::milliseconds;
-use crate::types::{BlockHash, CommittedBlock, Height, OutPoint, Released, Transaction, TxId, TxOut};
+use crate::types::{BlockHash, CommittedBlock, Header, Height, OutPoint, Released, Transaction, TxId, TxOut};
 use crate::utxo::{OutputState, UtxoManager};
 
 /// How long the history of an address waits for the index at most, and how often it looks.
@@ -50,10 +50,42 @@ impl AppContext {
         }
         let blocks = self.blocks.clone();
         let read = blocking(move || Ok(blocks.read_committed(height)?.map(Released::into_arc)));
-        read.boxed()
+        let before_horizon = self.before_horizon(height);
+        async move { before_horizon(read.await?) }.boxed()
     }
 
-    pub(super) async fn height_of(&self, hash: BlockHash) -> Result<Option<Height>, NodeApiError> {
+    /// Tells a block that the log has left out from one that there is none of, when it was not found.
+    fn before_horizon<T>(
+        &self,
+        height: Height,
+    ) -> impl FnOnce(Option<T>) -> Result<Option<T>, NodeApiError> + use<T> {
+        let (log, tip) = (self.blocks.clone(), self.bft.state().height());
+        move |found| {
+            let horizon = log.horizon();
+            // Asked after the read: it only ever rises.
+            let is_before = found.is_none() && (1..horizon).contains(&height) && height <= tip;
+            if is_before { Err(NodeApiError::BeforeHorizon { height, horizon }) } else { Ok(found) }
+        }
+    }
+
+    /// The header of a block, and how many transactions it has.
+    pub(super) async fn read_header(&self, height: Height) -> Result<Option<(Header, usize)>, NodeApiError> {
+        if let Some(committed) = self.bft.recent_block(height) {
+            return Ok(Some((committed.block.header.clone(), committed.block.transactions.len())));
+        }
+        let (blocks, before_horizon) = (self.blocks.clone(), self.before_horizon(height));
+        before_horizon(blocking(move || blocks.read_header(height)).await?)
+    }
+
+    /// The height of the block that is asked for.
+    pub(super) async fn selected(&self, selector: BlockSelector) -> Result<Option<Height>, NodeApiError> {
+        match selector {
+            BlockSelector::Height(height) => Ok(Some(height)),
+            BlockSelector::Hash(hash) => self.height_of(hash).await,
+        }
+    }
+
+    async fn height_of(&self, hash: BlockHash) -> Result<Option<Height>, NodeApiError> {
         match self.bft.recent_height(&hash) {
             Some(height) => Ok(Some(height)),
             None => {
@@ -68,7 +100,7 @@ impl AppContext {
         if height == state.height() && height > 0 {
             return Ok(Some(state.tip_hash()));
         }
-        Ok(self.read_block(height).await?.map(|committed| committed.block.header.hash()))
+        Ok(self.read_header(height).await?.map(|(header, _)| header.hash()))
     }
 
     /// What the pool knows, then what its memory of recent blocks knows, then the index.

@@ -11,7 +11,7 @@ use crate::types::Network;
 
 /// As at a start that nobody interrupts.
 fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, StartError> {
-    super::open(config, genesis, &CancellationToken::new())
+    super::open(super::lock(config)?, config, genesis, &CancellationToken::new())
 }
 
 fn config(data_dir: &Path) -> Config {
@@ -36,9 +36,10 @@ fn a_masternode_without_a_journal_refuses_and_with_one_starts() {
     let identity_key = {
         let data = open(&config, &genesis).unwrap();
         assert_eq!(data.operator.unwrap().public(), devnet_operator_key(1).public());
-        data.identity_key.public()
+        drop((data.lock, data.journal, data.log));
+        super::lock(&config).unwrap().identity_key.public()
     };
-    assert_eq!(open(&config, &genesis).unwrap().identity_key.public(), identity_key, "kept");
+    assert_eq!(super::lock(&config).unwrap().identity_key.public(), identity_key, "kept");
     let again = create_journal(home.path(), genesis.chain_id(), devnet_operator_key(1).public());
     assert!(matches!(again, Err(StorageError::JournalExists { .. })));
 }
@@ -284,7 +285,7 @@ fn a_start_that_is_told_to_stop_ends_and_the_next_one_does_the_work() {
     drop(journal);
     let token = CancellationToken::new();
     token.cancel();
-    let stopped = super::open(&config, &genesis, &token).err().unwrap();
+    let stopped = super::open(super::lock(&config).unwrap(), &config, &genesis, &token).err().unwrap();
     assert!(matches!(stopped, StartError::Storage(StorageError::Interrupted)), "INV-OPEN-2: {stopped}");
     assert!(open(&config, &genesis).is_ok());
 }

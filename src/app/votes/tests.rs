@@ -40,7 +40,7 @@ fn home(genesis: &GenesisDocument, operator: &SecretKey) -> (tempfile::TempDir, 
 
 /// As at a start that nobody interrupts.
 fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, StartError> {
-    open::open(config, genesis, &CancellationToken::new())
+    open::open(open::lock(config)?, config, genesis, &CancellationToken::new())
 }
 
 /// A core over what a data directory holds.

@@ -18,6 +18,7 @@ use crate::app::care::reindex::ReindexReport;
 use crate::app::care::repair::RepairReport;
 use crate::app::care::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
 use crate::app::care::restore::RestoreReport;
+use crate::app::care::snapshot::SnapshotReport;
 
 /// The answer as JSON, or as lines.
 fn say(report: &impl Serialize, json: bool, lines: impl IntoIterator<Item = String>) -> Result<(), CliError> {
@@ -212,6 +213,12 @@ pub(super) fn tell_backup(report: &BackupReport, json: bool) -> Result<(), CliEr
         "the keys are not in it (--with-keys); keep copies of them elsewhere"
     });
     Ok(())
+}
+
+pub(super) fn tell_snapshot(report: &SnapshotReport, what: &str, json: bool) -> Result<(), CliError> {
+    let SnapshotReport { path, height, block_hash, outputs } = report;
+    let line = format!("{what}: {}, block {height}:{block_hash}, {outputs} unspent outputs", path.display());
+    say(report, json, [line])
 }
 
 pub(super) fn tell_restore(report: &RestoreReport, json: bool) -> Result<(), CliError> {

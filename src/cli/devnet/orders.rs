@@ -30,7 +30,8 @@ pub(super) enum Order {
     Isolate(OrderArgs),
     /// Let isolated nodes connect again.
     Heal(OrderArgs),
-    /// Write the chain, keys, logs and vote journals to one file; a devnet that runs is stopped for that, and started again.
+    /// Write the chain, keys, logs and vote journals to one file. A devnet that runs is stopped for that, and started again;
+    /// none of its nodes is isolated then.
     Export(ExportArgs),
     /// Make a devnet's directory of such a file. Run two copies with ports of their own: they go on as two chains.
     Import(ImportArgs),

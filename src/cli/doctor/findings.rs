@@ -235,7 +235,7 @@ impl Findings {
 
     fn of_node(&mut self, node: &Node, facts: &Facts) {
         self.of_version(node, facts);
-        self.of_reasons(node);
+        self.of_reasons(node, facts);
         self.of_sync(node);
         self.of_peers(node);
         self.of_blocks(node, facts);
@@ -265,11 +265,16 @@ impl Findings {
         }
     }
 
-    fn of_reasons(&mut self, node: &Node) {
+    fn of_reasons(&mut self, node: &Node, facts: &Facts) {
         for reason in &node.readiness.reasons {
             let (severity, next) = of_reason(&reason.reason);
             // What has a check of its own below is told there, with more.
-            if reason.reason == "syncing" && node.later.is_some() {
+            let is_told_below = match reason.reason.as_str() {
+                "syncing" => node.later.is_some(),
+                "not_registered" => expects_masternode(facts),
+                _ => false,
+            };
+            if is_told_below {
                 continue;
             }
             self.add("node", severity, format!("The node says: {}.", reason.detail), next);
@@ -391,7 +396,6 @@ impl Findings {
     }
 
     fn of_own_masternode(&mut self, node: &Node, facts: &Facts) {
-        let wants = matches!(&facts.config, Some(Ok(config)) if config.masternode.enabled);
         let Some(id) = node.status.masternode else {
             if let Some(other) = at_own_address(node, facts) {
                 let says = format!(
@@ -400,7 +404,7 @@ impl Findings {
                 );
                 let next = "name its key by [masternode] operator_key, or give it this one: `timed masternode update`";
                 self.add("own_masternode", Severity::Error, says, next);
-            } else if wants {
+            } else if expects_masternode(facts) {
                 let says = "This node has an operator key, which is no masternode's.";
                 let next = "register it: `timed masternode register --dry-run` says what is missing";
                 self.add("own_masternode", Severity::Error, says, next);
@@ -467,6 +471,10 @@ fn at_own_address<'a>(node: &'a Node, facts: &Facts) -> Option<&'a MasternodeInf
 }
 
 /// How bad a reason of the node is, and what to do about it.
+fn expects_masternode(facts: &Facts) -> bool {
+    matches!(&facts.config, Some(Ok(config)) if config.masternode.enabled)
+}
+
 fn of_reason(reason: &str) -> (Severity, &'static str) {
     match reason {
         "failed" => (Severity::Error, "see its log, and start it again"),

@@ -223,7 +223,7 @@ impl Purse {
         if accounts.is_empty() {
             return Err(failed("the load's keys have no coins on this network"));
         }
-        notice(format!("making {wanted} coins of {}", accounts.len()));
+        notice(format!("making {wanted} coins of the {} that the load's keys have", accounts.len()));
         let mut coins = Vec::with_capacity(wanted);
         for _ in 0..ROUNDS_MAX {
             let missing = wanted.saturating_sub(coins.len());

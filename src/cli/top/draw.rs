@@ -10,9 +10,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Borders, Clear, Paragraph, Sparkline, Widget as _, Wrap};
 
-use super::panels::{
-    self, BAD, DOUBTFUL, GOOD, HEAD, HELP, MASTERNODE_COLUMNS, PEER_COLUMNS, cut, latency_words, wrap,
-};
+use super::panels::{self, BAD, DOUBTFUL, GOOD, HEAD, HELP, PEER_COLUMNS, cut, latency_words, wrap};
 use super::view::{Panel, View};
 use crate::cli::status::state_words;
 use crate::rpc::types::NodeState;
@@ -28,9 +26,9 @@ const CHAIN_ROWS: u16 = 7;
 const PANEL_ROWS_MIN: u16 = 5;
 
 impl Panel {
-    const fn columns(self) -> Option<&'static str> {
+    const fn columns(self, width: usize) -> Option<&'static str> {
         match self {
-            Self::Masternodes => Some(MASTERNODE_COLUMNS),
+            Self::Masternodes => Some(panels::masternode_columns(width)),
             Self::Peers => Some(PEER_COLUMNS),
             Self::Resources | Self::Problems => None,
         }
@@ -175,12 +173,13 @@ fn draw_finality(view: &View, area: Rect, buffer: &mut Buffer) {
 
 /// Draws a panel's lines from the scrolled one on; the last one says how many more there are.
 fn draw_panel(view: &View, panel: Panel, area: Rect, buffer: &mut Buffer) {
-    let head = u16::from(panel.columns().is_some());
+    let width = usize::from(area.width);
+    let head = u16::from(panel.columns(width).is_some());
     let [columns, body] = Layout::vertical([Constraint::Length(head), Constraint::Fill(1)]).areas(area);
-    if let Some(names) = panel.columns() {
-        put(&[Line::styled(cut(names, usize::from(area.width)), HEAD)], columns, buffer);
+    if let Some(names) = panel.columns(width) {
+        put(&[Line::styled(cut(names, width), HEAD)], columns, buffer);
     }
-    let lines = panel.lines(view, usize::from(area.width));
+    let lines = panel.lines(view, width);
     if lines.is_empty() {
         return put(&[Line::from("  none")], body, buffer);
     }

@@ -16,6 +16,9 @@ pub(super) const SECONDS: usize = 60;
 /// Times to finality that are kept for each second, at most: enough for the 99th percentile.
 const SAMPLES_MAX: usize = 1_000;
 
+/// The state of a payment that votes made final here.
+const FINAL: &str = "final";
+
 /// One second.
 #[derive(Clone, Debug, Default)]
 struct Second {
@@ -103,7 +106,8 @@ impl Minute {
         let Some(second) = self.seconds.back_mut() else { return };
         for event in events {
             let EventInfo::Final(event) = event else { continue };
-            if event.reward {
+            // When those became final that a block made known, as in a sync, is not known here.
+            if event.reward || event.state != FINAL {
                 continue;
             }
             second.payments = second.payments.saturating_add(1);
@@ -190,6 +194,10 @@ mod tests {
         let hundred: Vec<EventInfo> = (1..=100).map(|us| event(Some(us), false)).collect();
         minute.add(start, &hundred);
         minute.add(at(2), &[event(Some(7_000), false), event(None, false), event(Some(1), true)]);
+        let EventInfo::Final(of_block) = event(None, false) else { unreachable!() };
+        let synced =
+            EventInfo::Final(FinalEvent { state: "confirmed".to_owned(), height: Some(7), ..of_block });
+        minute.add(at(2), &[synced]);
         let view = minute.view(at(4));
         assert_eq!(view.medians_us, [Some(50), None, Some(7_000)]);
         assert_eq!((view.p50_us, view.p99_us), (Some(51), Some(100)));

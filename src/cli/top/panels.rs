@@ -232,8 +232,15 @@ fn heard<'a>(view: &'a View, masternode: &MasternodeInfo) -> Option<&'a Heartbea
     view.snapshot.heartbeats.iter().find(|heartbeat| heartbeat.masternode == masternode.id)
 }
 
-pub(super) const MASTERNODE_COLUMNS: &str =
-    "  ID       STATE     TIER   WEIGHT SIGNED UP    HEARD  VOTES   90 % LOST ADDRESS";
+/// The width below which the tier makes room for the address; the weight tells it too.
+const TIER_WIDTH_MIN: usize = 90;
+
+pub(super) const fn masternode_columns(width: usize) -> &'static str {
+    match width {
+        ..TIER_WIDTH_MIN => "  ID       STATE    WEIGHT SIGNED UP    HEARD  VOTES   90 % LOST ADDRESS",
+        _ => "  ID       STATE     TIER   WEIGHT SIGNED UP    HEARD  VOTES   90 % LOST ADDRESS",
+    }
+}
 
 /// A line for each masternode: those that are away or jailed first, then by weight.
 pub(super) fn masternodes(view: &View, width: usize) -> Vec<Line<'static>> {
@@ -280,11 +287,13 @@ fn masternode_line(view: &View, info: &MasternodeInfo, width: usize) -> Line<'st
     } else {
         "NO"
     };
+    let state = match width {
+        ..TIER_WIDTH_MIN => format!("{:<8}", cut(&info.state, 8)),
+        _ => format!("{:<9} {:<6}", cut(&info.state, 9), cut(info.tier.as_deref().unwrap_or("-"), 6)),
+    };
     let text = format!(
-        "{mark} {:<8} {:<9} {:<6} {:>6} {:>6} {:<4} {:>6} {:>6} {:>6} {:>4} {}",
+        "{mark} {:<8} {state} {:>6} {:>6} {:<4} {:>6} {:>6} {:>6} {:>4} {}",
         info.id.short(),
-        cut(&info.state, 9),
-        cut(info.tier.as_deref().unwrap_or("-"), 6),
         info.effective_weight,
         signed,
         up,

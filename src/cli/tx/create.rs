@@ -12,7 +12,8 @@ use super::super::wallet::owner::OwnersArgs;
 use super::super::wallet::payment::{Payment, PaymentArgs, tell_label};
 use super::super::wallet_rpc::Funding;
 use super::super::{CliError, output};
-use super::{refuse_existing, show, write};
+use super::{show, write};
+use crate::cli::new_file::refuse_existing;
 use crate::rpc::errors::NOT_FOUND;
 use crate::rpc::types::GenesisInfo;
 use crate::types::codec::decode;
@@ -177,7 +178,7 @@ impl CreateArgs {
 /// Runs `timed tx create`.
 pub(super) async fn create(args: &CreateArgs) -> Result<(), CliError> {
     let payment = args.payment.payment()?;
-    refuse_existing(args.out.as_deref())?;
+    refuse_existing(args.out.as_deref(), "--out")?;
     let (basis, plan, origins) = if args.given.is_empty() {
         let client = args.connection.client()?;
         let basis = args.ask(&client).await?;

@@ -7,8 +7,9 @@ use super::super::confirm::{OffTerminal, confirm};
 use super::super::wallet::KeystoreArgs;
 use super::super::wallet_rpc::time_and_units;
 use super::super::{CliError, output};
-use super::{read, refuse_existing, refused, show, write};
+use super::{read, refused, show, write};
 use crate::app::networks::{DEVNET_ACCOUNTS, devnet_account_keys};
+use crate::cli::new_file::refuse_existing;
 use crate::types::limits::MAX_FEE_DEFAULT;
 use crate::types::{Amount, Lock, Network, SecretKey};
 use crate::wallet::ACCOUNTS_MAX;
@@ -46,7 +47,7 @@ pub(super) struct SignArgs {
 /// Runs `timed tx sign`.
 pub(super) fn sign(args: &SignArgs) -> Result<(), CliError> {
     let mut file = read(&args.file)?;
-    refuse_existing(args.out.as_deref())?;
+    refuse_existing(args.out.as_deref(), "--out")?;
     let keys = keys(args, &file)?;
     let own: BTreeSet<Lock> = keys.iter().map(lock_of).collect();
     let is_mine = |lock: &Lock| own.contains(lock);

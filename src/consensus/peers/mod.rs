@@ -74,6 +74,12 @@ impl Peers {
         self.statuses.iter().filter_map(|(peer, status)| Some((*peer, status.as_ref()?.height)))
     }
 
+    /// The heights of peers that say they have the block of this height, and so those that follow.
+    pub(super) fn heights_from(&self, from: Height) -> impl Iterator<Item = (PeerId, Height)> {
+        let known = self.statuses.iter().filter_map(|(peer, status)| Some((*peer, status.as_ref()?)));
+        known.filter(move |(_, status)| status.horizon <= from).map(|(peer, status)| (peer, status.height))
+    }
+
     /// Another peer with each call, so that one that does not answer delays a request once.
     pub(super) fn rotate(&mut self) -> Option<PeerId> {
         let count = self.statuses.len();

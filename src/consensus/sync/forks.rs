@@ -44,6 +44,11 @@ use crate::types::{BlockHash, CommittedBlock, Evidence, Height, Message, Release
 pub trait BlockSource: Send + Sync {
     /// The block at a height, if the log holds it and can be read.
     fn block(&self, height: Height) -> Option<Released<CommittedBlock>>;
+
+    /// The first height whose block is there; earlier ones were pruned or never fetched.
+    fn horizon(&self) -> Height {
+        1
+    }
 }
 
 impl<D: Disk> BlockSource for BlockReader<D> {
@@ -52,6 +57,10 @@ impl<D: Disk> BlockSource for BlockReader<D> {
             tracing::error!(%problem, "Can't read the block log");
             None
         })
+    }
+
+    fn horizon(&self) -> Height {
+        Self::horizon(self)
     }
 }
 
@@ -121,6 +130,11 @@ impl Forks {
         acknowledged: Vec<Arc<ForkProof>>,
     ) -> Self {
         Self { blocks, open, acknowledged, other_chains: BTreeMap::new() }
+    }
+
+    /// The first height whose block this node can send.
+    pub(in crate::consensus) fn horizon(&self) -> Height {
+        self.blocks.horizon()
     }
 
     /// The fork that stopped this node from signing.

@@ -213,7 +213,7 @@ impl BlockSync {
             self.avoid(peer, at);
         }
         let ahead: Vec<(PeerId, Height)> = peers
-            .heights()
+            .heights_from(height.saturating_add(1))
             .filter(|(peer, theirs)| *theirs > height && !forks.is_apart(peer, now_ms))
             .collect();
         let in_order: Vec<(PeerId, Height)> =

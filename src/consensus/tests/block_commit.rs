@@ -48,8 +48,16 @@ fn start(chain: &Chain) -> Thread {
     let writer = IndexWriter::start(index.clone(), |_| {}).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let lock = Arc::new(DirectoryLock::acquire(directory.path()).unwrap());
-    let orders =
-        start_block_log(log, writer, Arc::clone(&handle), Arc::clone(&utxos), lock, &registry).unwrap();
+    let orders = start_block_log(
+        log,
+        writer,
+        Arc::clone(&handle),
+        Arc::clone(&utxos),
+        lock,
+        Box::new(|_| ()),
+        &registry,
+    )
+    .unwrap();
     Thread { orders, registry, handle, utxos, index, reader, disk, directory }
 }
 

@@ -119,7 +119,7 @@ fn the_index_names_the_transaction_that_spent_an_output() {
     let chain = Chain::new();
     let payment = chain.payment(0);
     let (block, outcome) = chain.block(START_MS + 1, false, std::slice::from_ref(&payment));
-    let change = index_change(&block, BlockEffects::from(&outcome));
+    let change = index_change(&block, &Commit::default(), BlockEffects::from(&outcome));
     let spent: Vec<_> = change.spent.iter().map(|(outpoint, _, by)| (*outpoint, *by)).collect();
     assert_eq!(spent, [(payment.inputs()[0], payment.txid())]);
 }

@@ -185,6 +185,7 @@ async fn a_sleeping_thread_hears_each_lane_and_tells_at_once() {
     handle.hand_in(Event::PeerConnected(key(2)));
     let status = NodeStatus {
         height: 0,
+        horizon: 1,
         tip: chain.state.tip_hash(),
         epoch: 0,
         round: 0,

@@ -178,7 +178,7 @@ fn what_a_block_punishes_is_noted_with_the_height_of_the_act() {
     chain.grow(START_MS + 1);
     chain.grow(START_MS + 2);
     let (block, outcome) = chain.block_with(START_MS + 3, false, &[], &[Arc::clone(&piece)]);
-    let punished = index_change(&block, BlockEffects::from(&outcome)).evidence;
+    let punished = index_change(&block, &Commit::default(), BlockEffects::from(&outcome)).evidence;
     let [burned] = outcome.slashed.iter().map(Slashed::burned).collect::<Vec<_>>()[..] else {
         panic!("one is slashed")
     };

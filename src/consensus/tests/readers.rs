@@ -237,13 +237,17 @@ fn an_index_without_the_ends_of_epochs_is_made_anew() {
         transactions: Vec::new(),
         receipts: Vec::new(),
         epoch_end: None,
+        fuller: None,
         evidence: Vec::new(),
     };
     index.apply(&change).unwrap();
     for logged in &blocks {
         let block = &logged.committed.block;
         let outcome = transition::replay(&state, &logged.spent, block).unwrap();
-        change = IndexChange { epoch_end: None, ..index_change(block, (&outcome).into()) };
+        change = IndexChange {
+            epoch_end: None,
+            ..index_change(block, &logged.committed.commit, (&outcome).into())
+        };
         index.apply(&change).unwrap();
         state = outcome.state;
     }

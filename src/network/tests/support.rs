@@ -25,7 +25,7 @@ use crate::types::codec::encode;
 use crate::types::heartbeat::Heartbeat;
 use crate::types::instance::{Acknowledged, InstanceId, InstanceStatement};
 use crate::types::limits::INSTANCES_MAX;
-use crate::types::message::{NodeStatus, PeerAddress};
+use crate::types::message::{NodeStatus, PeerAddress, SnapshotItem};
 use crate::types::vote::FinalityVote;
 use crate::types::{
     BlockBlueprint, BlockHash, BlockVote, ChainId, Commit, Evidence, Hash, Header, MasternodeId, Message,
@@ -105,6 +105,7 @@ pub(crate) fn one_of_each() -> Vec<Message> {
         Message::Pong(1),
         Message::Status(NodeStatus {
             height: 1,
+            horizon: 1,
             tip: BlockHash::ZERO,
             epoch: 0,
             round: 0,
@@ -144,6 +145,10 @@ pub(crate) fn one_of_each() -> Vec<Message> {
         Message::Instance(Arc::new(statement(1))),
         Message::Neighbours(Vec::new()),
         Message::Announce(Vec::new()),
+        Message::GetSnapshots,
+        Message::Snapshots(Vec::new()),
+        Message::GetSnapshotItem { height: 1, item: SnapshotItem::Manifest },
+        Message::SnapshotItem { height: 1, item: SnapshotItem::Block, bytes: Vec::new() },
     ]
 }
 

@@ -82,6 +82,11 @@ impl Anchor {
         self.past.as_ref().map_or(&self.header, |past| &past.header)
     }
 
+    /// The header of the block that ended the past epoch, if there is one.
+    pub(super) fn past_header(&self) -> Option<&Header> {
+        self.past.as_ref().map(|past| &past.header)
+    }
+
     /// The epoch of the set that is trusted first.
     pub(super) fn epoch(&self) -> Epoch {
         self.naming().epoch

@@ -81,6 +81,9 @@ pub enum FinalityProofError {
         /// Members, at most.
         max: u32,
     },
+    /// A proof about an epoch's end that names none.
+    #[error("the proof has no link, and its anchor names no past epoch: it proves no block")]
+    NoEnd,
     /// More votes than any set has members.
     #[error("{votes} votes are more than the {max} that a set has members")]
     TooManyVotes {
@@ -308,6 +311,7 @@ impl FinalityProofError {
             Self::NotInHistory { .. } => "not_in_history",
             Self::LinkFromPast { .. } => "link_from_past",
             Self::SetSize { .. } => "set_size",
+            Self::NoEnd => "no_end",
             Self::TooManyVotes { .. } => "too_many_votes",
             Self::WrongEpoch { .. } => "wrong_epoch",
             Self::EpochTooLow { .. } => "epoch_too_low",

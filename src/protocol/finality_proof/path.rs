@@ -10,6 +10,9 @@
 //! epoch may be within reach though an earlier one is not, and is missed; then the way is longer than it need be, but
 //! holds. A link that turns out to be spare is taken out again, since no verifier would have it.
 //!
+//! A node that began with a snapshot knows of earlier epochs only those ends by which the snapshot was proved to it. They are
+//! among the known ends, so the way passes over all the others.
+//!
 //! # Bounds
 //! About `2 log2(d) + 3` probes a link that passes over `d` epochs: each two to four reads of sets, and one or two of
 //! blocks where the sets have enough in common.
@@ -26,11 +29,11 @@ pub trait Epochs {
     /// Why it can't say.
     type Error;
 
-    /// The hash of the set that votes in an epoch.
+    /// The hash of the set that votes in an epoch; `None` if the chain is not known that far back.
     ///
     /// # Errors
     /// When that can't be read.
-    fn set_hash(&self, epoch: Epoch) -> Result<Hash, Self::Error>;
+    fn set_hash(&self, epoch: Epoch) -> Result<Option<Hash>, Self::Error>;
 
     /// The set of this hash, which votes in this epoch.
     ///
@@ -38,13 +41,14 @@ pub trait Epochs {
     /// When it can't be read.
     fn set(&self, epoch: Epoch, hash: &Hash) -> Result<Arc<ValidatorSet>, Self::Error>;
 
-    /// The header of an epoch's last block, and the commits of that block that are at hand, one at least.
+    /// The header of an epoch's last block, and the commits of that block that are at hand, one at least; `None` if the chain
+    /// is not known that far back.
     ///
     /// # Errors
     /// When they can't be read.
-    fn end(&self, epoch: Epoch) -> Result<(Header, Vec<Commit>), Self::Error>;
+    fn end(&self, epoch: Epoch) -> Result<Option<(Header, Vec<Commit>)>, Self::Error>;
 
-    /// What to say when an epoch's end and its own set don't fit each other.
+    /// What to say when an epoch's end and its own set don't fit each other, or when the way can't begin there.
     fn misfit(&self, epoch: Epoch) -> Self::Error;
 }
 
@@ -87,7 +91,7 @@ pub fn path<E: Epochs>(
     bytes_max: usize,
 ) -> Result<Option<Path>, E::Error> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut here = trusted(epochs, first)?;
+    let mut here = trusted(epochs, first)?.ok_or_else(|| epochs.misfit(first))?;
     let mut known = known.iter();
     let mut bytes = 0_usize;
     while here.epoch < epoch {
@@ -115,27 +119,27 @@ pub fn path<E: Epochs>(
     Ok(Some(Path { links: steps.into_iter().map(|step| step.link).collect(), ends, set: here.set }))
 }
 
-fn trusted<E: Epochs>(epochs: &E, epoch: Epoch) -> Result<Trusted, E::Error> {
-    let hash = epochs.set_hash(epoch)?;
-    Ok(Trusted { epoch, hash, set: epochs.set(epoch, &hash)? })
+fn trusted<E: Epochs>(epochs: &E, epoch: Epoch) -> Result<Option<Trusted>, E::Error> {
+    let Some(hash) = epochs.set_hash(epoch)? else { return Ok(None) };
+    Ok(Some(Trusted { epoch, hash, set: epochs.set(epoch, &hash)? }))
 }
 
 /// The same, where the set may be one that is here already.
-fn trusted_beside<E: Epochs>(epochs: &E, epoch: Epoch, other: &Trusted) -> Result<Trusted, E::Error> {
-    let hash = epochs.set_hash(epoch)?;
+fn trusted_beside<E: Epochs>(epochs: &E, epoch: Epoch, other: &Trusted) -> Result<Option<Trusted>, E::Error> {
+    let Some(hash) = epochs.set_hash(epoch)? else { return Ok(None) };
     let set = if hash == other.hash { Arc::clone(&other.set) } else { epochs.set(epoch, &hash)? };
-    Ok(Trusted { epoch, hash, set })
+    Ok(Some(Trusted { epoch, hash, set }))
 }
 
 /// The link to an epoch's end, if the trusted set reaches it.
 fn reach<E: Epochs>(epochs: &E, from: &Trusted, end: Epoch) -> Result<Option<Step>, E::Error> {
-    let own = trusted_beside(epochs, end, from)?;
+    let Some(own) = trusted_beside(epochs, end, from)? else { return Ok(None) };
     let all = Quorums { set: &own.set, trusted: (own.hash != from.hash).then_some(&*from.set) };
     if !all.are_reached_by(0..own.set.len()) {
         return Ok(None);
     }
-    let to = trusted_beside(epochs, end.saturating_add(1), &own)?;
-    let (header, commits) = epochs.end(end)?;
+    let Some(to) = trusted_beside(epochs, end.saturating_add(1), &own)? else { return Ok(None) };
+    let Some((header, commits)) = epochs.end(end)? else { return Ok(None) };
     let made =
         commits.iter().find_map(|commit| EpochLink::new(&header, commit, [&from.set, &own.set, &to.set]));
     match made {

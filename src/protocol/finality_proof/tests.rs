@@ -108,8 +108,8 @@ impl World {
 impl Epochs for World {
     type Error = Infallible;
 
-    fn set_hash(&self, epoch: Epoch) -> Result<Hash, Infallible> {
-        Ok(self.set_of(epoch).hash())
+    fn set_hash(&self, epoch: Epoch) -> Result<Option<Hash>, Infallible> {
+        Ok(Some(self.set_of(epoch).hash()))
     }
 
     fn set(&self, epoch: Epoch, hash: &Hash) -> Result<Arc<ValidatorSet>, Infallible> {
@@ -118,10 +118,10 @@ impl Epochs for World {
         Ok(Arc::clone(set))
     }
 
-    fn end(&self, epoch: Epoch) -> Result<(Header, Vec<Commit>), Infallible> {
+    fn end(&self, epoch: Epoch) -> Result<Option<(Header, Vec<Commit>)>, Infallible> {
         let is_end = |header: &Header| header.epoch == epoch && header.epoch_end;
         let (block, commit, _) = self.blocks.iter().find(|(block, ..)| is_end(&block.header)).unwrap();
-        Ok((block.header.clone(), vec![commit.clone()]))
+        Ok(Some((block.header.clone(), vec![commit.clone()])))
     }
 
     fn misfit(&self, epoch: Epoch) -> Infallible {

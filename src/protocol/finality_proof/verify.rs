@@ -75,28 +75,11 @@ pub fn verify_with(
     proof: &FinalityProof,
     verifier: &dyn SignatureVerifier,
 ) -> Result<ProvedFinality, FinalityProofError> {
-    let (state, _) = LedgerState::genesis(genesis)?;
-    let expected = *state.chain_id();
-    if proof.chain_id != expected {
-        return Err(FinalityProofError::ForeignChain { expected, found: proof.chain_id });
-    }
-    let parameters = state.parameters();
-    check_bounds(proof, parameters)?;
-    let first = Trusted { hash: state.validators().hash(), set: Arc::clone(state.validators()) };
-    let start = Start { epoch: 0, height: 0, time: genesis.time_ms };
-    let (start, set) = match (&proof.anchor, trusted) {
-        (None, None) => (start, first),
-        (None, Some(named)) => return Err(FinalityProofError::NotFromTrusted { named: *named }),
-        (Some(anchor), named) => {
-            let found = anchor.checkpoint();
-            if named != Some(&found) {
-                return Err(FinalityProofError::NotTrusted { found });
-            }
-            anchor.check(&expected, start, &first, &proof.links)?
-        }
-    };
-    let Start { epoch, height, time } = start;
-    let mut walk = Walk { chain_id: expected, verifier, epoch, height, time, trusted: set, before: None };
+    let way = WayGiven { chain_id: proof.chain_id, anchor: proof.anchor.as_ref(), links: &proof.links };
+    let start = Started::new(genesis, trusted, &way, verifier)?;
+    check_ending(&proof.ending, start.parameters.max_validators)?;
+    let (mut walk, parameters) = (start.walk, start.parameters);
+    let expected = proof.chain_id;
     for link in &proof.links {
         walk.follow(link)?;
     }
@@ -122,22 +105,75 @@ pub fn verify_with(
     })
 }
 
-fn check_bounds(proof: &FinalityProof, parameters: &ChainParameters) -> Result<(), FinalityProofError> {
-    let max = parameters.max_validators;
-    let exceeds = |count: usize| u32::try_from(count).map_or(true, |count| count > max);
-    let of_anchor = proof.anchor.iter().flat_map(Anchor::given);
-    let of_links = proof
+/// The way that a proof gives, before anything of it is checked.
+pub(super) struct WayGiven<'a> {
+    pub(super) chain_id: ChainId,
+    pub(super) anchor: Option<&'a Anchor>,
+    pub(super) links: &'a [EpochLink],
+}
+
+/// A way whose beginning was checked.
+pub(super) struct Started<'a> {
+    pub(super) walk: Walk<'a>,
+    pub(super) parameters: Arc<ChainParameters>,
+}
+
+impl<'a> Started<'a> {
+    /// Holds the beginning to the genesis document, or to the block that the verifier trusts, and all sets to their bounds.
+    pub(super) fn new(
+        genesis: &GenesisDocument,
+        trusted: Option<&Checkpoint>,
+        way: &WayGiven<'_>,
+        verifier: &'a dyn SignatureVerifier,
+    ) -> Result<Self, FinalityProofError> {
+        let (state, _) = LedgerState::genesis(genesis)?;
+        let expected = *state.chain_id();
+        if way.chain_id != expected {
+            return Err(FinalityProofError::ForeignChain { expected, found: way.chain_id });
+        }
+        let parameters = Arc::clone(state.parameters());
+        check_bounds(way, parameters.max_validators)?;
+        let first = Trusted { hash: state.validators().hash(), set: Arc::clone(state.validators()) };
+        let start = Start { epoch: 0, height: 0, time: genesis.time_ms };
+        let (start, set) = match (way.anchor, trusted) {
+            (None, None) => (start, first),
+            (None, Some(named)) => return Err(FinalityProofError::NotFromTrusted { named: *named }),
+            (Some(anchor), named) => {
+                let found = anchor.checkpoint();
+                if named != Some(&found) {
+                    return Err(FinalityProofError::NotTrusted { found });
+                }
+                anchor.check(&expected, start, &first, way.links)?
+            }
+        };
+        let Start { epoch, height, time } = start;
+        let walk = Walk { chain_id: expected, verifier, epoch, height, time, trusted: set, before: None };
+        Ok(Self { walk, parameters })
+    }
+}
+
+fn exceeds(count: usize, max: u32) -> bool {
+    u32::try_from(count).map_or(true, |count| count > max)
+}
+
+fn check_bounds(way: &WayGiven<'_>, max: u32) -> Result<(), FinalityProofError> {
+    let of_anchor = way.anchor.into_iter().flat_map(Anchor::given);
+    let of_links = way
         .links
         .iter()
         .flat_map(|link| link.set.iter().chain(&link.next_set).map(|given| (link.header.height, given)));
     for (height, given) in of_anchor.chain(of_links) {
         let members = given.len();
-        if members == 0 || exceeds(members) {
+        if members == 0 || exceeds(members, max) {
             return Err(FinalityProofError::SetSize { height, members, max });
         }
     }
-    match &proof.ending {
-        Ending::Voted(votes) if exceeds(votes.len()) => {
+    Ok(())
+}
+
+fn check_ending(ending: &Ending, max: u32) -> Result<(), FinalityProofError> {
+    match ending {
+        Ending::Voted(votes) if exceeds(votes.len(), max) => {
             Err(FinalityProofError::TooManyVotes { votes: votes.len(), max })
         }
         Ending::Voted(_) | Ending::Included(_) => Ok(()),
@@ -157,7 +193,7 @@ fn weigh(set: &ValidatorSet, places: impl Iterator<Item = usize>) -> (u64, u64) 
 }
 
 /// The way from the genesis document's set to that of the proof's epoch.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     chain_id: ChainId,
     verifier: &'a dyn SignatureVerifier,
     /// The epoch in which the trusted set votes.
@@ -166,13 +202,17 @@ struct Walk<'a> {
     height: Height,
     /// Its time; the document's in epoch 0.
     time: TimeMs,
-    trusted: Trusted,
+    pub(super) trusted: Trusted,
     /// The set that was trusted before the last link.
     before: Option<Trusted>,
 }
 
 impl Walk<'_> {
-    fn follow(&mut self, link: &EpochLink) -> Result<(), FinalityProofError> {
+    /// Goes on to the epoch behind a link, and says who voted in the link's own and with what commit.
+    pub(super) fn follow(
+        &mut self,
+        link: &EpochLink,
+    ) -> Result<(Commit, Arc<ValidatorSet>), FinalityProofError> {
         let header = &link.header;
         let (epoch, height) = (header.epoch, header.height);
         if !header.epoch_end {
@@ -194,7 +234,7 @@ impl Walk<'_> {
         self.before = Some(std::mem::replace(&mut self.trusted, next));
         (self.height, self.time) = (height, header.time);
         self.epoch = epoch.saturating_add(1);
-        Ok(())
+        Ok((commit, own.set))
     }
 
     /// Everything that a block's place in the chain says about its header, but for its set.

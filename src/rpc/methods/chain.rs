@@ -24,17 +24,22 @@ pub(super) async fn get_block_hash(call: Call) -> Result<BlockHash, ErrorObjectO
 }
 
 /// The block that the first parameter names, by hash or by height.
-async fn find_block(call: &Call) -> Result<CommittedBlock, ErrorObjectOwned> {
-    let selector = match call.required::<Value>(0)? {
+fn selector(call: &Call) -> Result<BlockSelector, ErrorObjectOwned> {
+    let given = match call.required::<Value>(0)? {
         Value::Number(number) => number.as_u64().map(BlockSelector::Height),
         Value::String(text) => text.parse::<BlockHash>().ok().map(BlockSelector::Hash),
         _ => None,
-    }
-    .ok_or_else(|| bad_parameter(call.name(0), "a hash of 64 hexadecimal digits or a height"))?;
-    call.node.block(selector).await.map_err(of_node)?.ok_or_else(|| {
-        let hint = "`getblockcount` tells the last height, and a node that is syncing has not all blocks yet";
-        error(NOT_FOUND, "block not found", "block_not_found", hint)
-    })
+    };
+    given.ok_or_else(|| bad_parameter(call.name(0), "a hash of 64 hexadecimal digits or a height"))
+}
+
+fn no_such_block() -> ErrorObjectOwned {
+    let hint = "`getblockcount` tells the last height, and a node that is syncing has not all blocks yet";
+    error(NOT_FOUND, "block not found", "block_not_found", hint)
+}
+
+async fn find_block(call: &Call) -> Result<CommittedBlock, ErrorObjectOwned> {
+    call.node.block(selector(call)?).await.map_err(of_node)?.ok_or_else(no_such_block)
 }
 
 pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
@@ -57,12 +62,12 @@ pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
 
 pub(super) async fn get_block_header(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let is_verbose = call.optional::<bool>(1)?.unwrap_or(true);
-    let committed = find_block(&call).await?;
-    let header = &committed.block.header;
+    let found = call.node.header(selector(&call)?).await.map_err(of_node)?;
+    let (header, transactions) = found.ok_or_else(no_such_block)?;
     if !is_verbose {
-        return Ok(reply(hex::encode(encode(header))));
+        return Ok(reply(hex::encode(encode(&header))));
     }
-    Ok(reply(HeaderInfo::of(header, committed.block.transactions.len(), call.node.best_block().0)))
+    Ok(reply(HeaderInfo::of(&header, transactions, call.node.best_block().0)))
 }
 
 pub(super) async fn get_commit(call: Call) -> Result<CommitInfo, ErrorObjectOwned> {

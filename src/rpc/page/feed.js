@@ -41,8 +41,8 @@ function addFinals(events) {
     if (seen.finals.has(event.txid)) continue;
     const at = now - (event.age_us ?? 0) / 1000;
     seen.finals.set(event.txid, { ...event, at });
-    // What a block told after a pause became final nobody knows when.
-    if (event.age_us === null) continue;
+    // What a block told, after a pause or in a sync, became final nobody knows when.
+    if (event.age_us === null || event.state !== "final") continue;
     const second = Math.floor(at / 1000);
     seen.seconds.set(second, (seen.seconds.get(second) ?? 0) + 1);
   }

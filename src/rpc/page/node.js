@@ -93,6 +93,8 @@ export class Live {
   }
 
   #send(method, params, answered) {
+    // What closes hears nothing; when it is closed, all begins anew.
+    if (this.#socket.readyState !== WebSocket.OPEN) return;
     const id = this.#next;
     this.#next += 1;
     this.#answers.set(id, answered);

@@ -28,10 +28,17 @@ async function origins(vin) {
   const asked = vin.slice(0, INPUTS_RESOLVED);
   if (asked.length === 0) return [];
   const parents = await ask(asked.map((name) => ["getrawtransaction", name.split(":")[0], 1]));
-  return asked.map((name, at) => {
-    const parent = parents[at];
-    return parent instanceof RpcError ? null : parent.vout[Number(name.split(":")[1])] ?? null;
+  const found = asked.map((name, at) => (parents[at] instanceof RpcError ? null : parents[at].vout[Number(name.split(":")[1])] ?? null));
+  // The genesis document is no transaction, and its coins are known all the same.
+  const missing = [...found.keys()].filter((at) => found[at] === null);
+  if (missing.length === 0) return found;
+  const coins = await ask(missing.map((at) => ["getutxostate", asked[at].split(":")[0], Number(asked[at].split(":")[1])]));
+  missing.forEach((at, place) => {
+    const coin = coins[place];
+    if (coin instanceof RpcError || coin.value === null || coin.address === null) return;
+    found[at] = { address: coin.address, value_time: ofUnits(BigInt(coin.value)) };
   });
+  return found;
 }
 
 /** What became of the outputs, of the first ones. */
@@ -155,7 +162,13 @@ export async function transaction(txid, visit) {
     ["gettransactionstatus", txid], ["getrawtransaction", txid, 1], ["explaintransaction", txid],
   ]);
   if (status instanceof RpcError) throw status;
-  if (status.status === "unknown" && raw instanceof RpcError) throw raw;
+  if (status.status === "unknown" && raw instanceof RpcError) {
+    const { chain_id: genesis } = await call("getblockchaininfo");
+    if (genesis !== visit.txid) throw raw;
+    return [h("h1", null, "Genesis document"),
+      section(null, facts([["Hash", h("span", { class: "hash" }, genesis)]]),
+        h("p", null, "The chain begins with this document. It made the first coins; no payment did."))];
+  }
   const known = raw instanceof RpcError ? null : raw;
   const [from, states, header] = await Promise.all([
     visit.from ?? (known ? origins(known.vin) : []), known ? fates(txid, known.vout) : [],

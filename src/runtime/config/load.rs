@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 35] = [
+const KEYS: [(&str, &str, Kind); 42] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -49,6 +49,13 @@ const KEYS: [(&str, &str, Kind); 35] = [
     ("storage", "engine", Kind::Text),
     ("storage", "cache_mb", Kind::Size),
     ("storage", "min_free_mb", Kind::Integer),
+    ("storage", "prune", Kind::Integer),
+    ("storage", "prune_days", Kind::Integer),
+    ("storage", "snapshots", Kind::Integer),
+    ("storage", "snapshot_every_epochs", Kind::Integer),
+    ("sync", "from", Kind::Text),
+    ("sync", "checkpoint", Kind::Text),
+    ("sync", "trust_peers", Kind::Boolean),
     ("consensus", "vote_interval_ms", Kind::Integer),
     ("mempool", "max_transactions", Kind::Integer),
     ("mempool", "max_bytes", Kind::Integer),
@@ -470,6 +477,8 @@ mod tests {
         config.network.external_address = Some("x".into());
         config.masternode.operator_key = Some("x".into());
         config.logging.file = Some("x".into());
+        let block_hash = crate::types::BlockHash::ZERO;
+        config.sync.checkpoint = Some(crate::types::Checkpoint { height: 1, block_hash });
         let table = table_of(&config).unwrap();
         let mut of_types = Vec::new();
         for (section, keys) in &table {

@@ -1,8 +1,11 @@
-//! `[storage]`: what keeps the index, how much memory it may take, and how much of the disk is left alone.
+//! `[storage]`: what keeps the index, how much memory it may take, what of the past is kept, and how much of the disk is left
+//! alone. `[sync]`: how a node joins.
 
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::types::Checkpoint;
 
 /// What part of the machine's memory `auto` takes.
 const AUTO_PART: u64 = 32;
@@ -24,6 +27,38 @@ pub struct StorageConfig {
     pub cache_mb: CacheSize,
     /// With less room on the data directory's disk the node stops; 0 leaves it to the disk to refuse.
     pub min_free_mb: u64,
+    /// The oldest blocks are left out when all of them take more than so many 1,000,000 bytes; 0 keeps them.
+    pub prune: u64,
+    /// Blocks that are older than so many days are left out; 0 keeps them.
+    pub prune_days: u64,
+    /// Snapshots that are kept; 0 makes none.
+    pub snapshots: u64,
+    /// A snapshot is made at the end of every so manieth epoch; 0 chooses what comes to about an hour.
+    pub snapshot_every_epochs: u64,
+}
+
+/// `[sync]`
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SyncConfig {
+    /// What a node without blocks begins with.
+    pub from: SyncFrom,
+    /// A block that is known to be of the chain, as HEIGHT:HASH.
+    pub checkpoint: Option<Checkpoint>,
+    /// Whether a chain that is older than its unbonding time is believed without a checkpoint.
+    pub trust_peers: bool,
+}
+
+/// What a node without blocks begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SyncFrom {
+    /// A snapshot, if the chain is long.
+    Auto,
+    /// A snapshot, if there is one.
+    Snapshot,
+    /// All blocks.
+    Blocks,
 }
 
 impl StorageConfig {
@@ -156,9 +191,8 @@ mod tests {
         assert_eq!(auto_megabytes(0), 64);
         assert_eq!(auto_megabytes(8_000_000_000), 250);
         assert_eq!(auto_megabytes(1_000_000_000_000), 1_000);
-        let of_size = |cache_mb| {
-            StorageConfig { engine: StorageEngine::Sled, cache_mb, min_free_mb: 0 }.half_cache_bytes()
-        };
+        let default = crate::runtime::Config::of_network(crate::types::Network::Devnet).storage;
+        let of_size = |cache_mb| StorageConfig { cache_mb, ..default.clone() }.half_cache_bytes();
         assert_eq!(of_size(CacheSize::Megabytes(32)), 16_000_000);
         let auto = of_size(CacheSize::Auto);
         assert!((32_000_000..=500_000_000).contains(&auto), "{auto}");

@@ -178,8 +178,16 @@ fn an_own_masternode_that_does_not_vote_says_why_and_what_to_do() {
     let mut config = Config::of_network(Network::Devnet);
     config.masternode.enabled = true;
     unregistered.config = Some(Ok(config));
+    let detail = "the operator key is no masternode's".to_owned();
+    let problem = NotReady { reason: "not_registered".to_owned(), detail };
+    unregistered.node.as_mut().unwrap().readiness = Readiness::of(vec![problem]);
     let (severity, text) = worst(&unregistered, "own_masternode");
     assert!(severity == Severity::Error && text.contains("register --dry-run"), "{text}");
+    let is_said_by_node =
+        |facts: &Facts| examine(facts).iter().any(|finding| finding.says.contains("The node says"));
+    assert!(!is_said_by_node(&unregistered), "nothing is said twice");
+    unregistered.config = None;
+    assert!(is_said_by_node(&unregistered), "without its configuration the node's word is all there is");
 }
 
 #[test]

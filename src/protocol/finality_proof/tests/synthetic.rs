@@ -160,8 +160,8 @@ impl Synthetic {
 impl Epochs for Synthetic {
     type Error = Infallible;
 
-    fn set_hash(&self, epoch: Epoch) -> Result<Hash, Infallible> {
-        Ok(self.set_of(epoch).hash())
+    fn set_hash(&self, epoch: Epoch) -> Result<Option<Hash>, Infallible> {
+        Ok(Some(self.set_of(epoch).hash()))
     }
 
     fn set(&self, epoch: Epoch, hash: &Hash) -> Result<Arc<ValidatorSet>, Infallible> {
@@ -171,15 +171,15 @@ impl Epochs for Synthetic {
         Ok(set)
     }
 
-    fn end(&self, epoch: Epoch) -> Result<(Header, Vec<Commit>), Infallible> {
+    fn end(&self, epoch: Epoch) -> Result<Option<(Header, Vec<Commit>)>, Infallible> {
         self.ends_read.set(self.ends_read.get() + 1);
         if let Some((header, commit)) = self.made.borrow().ends.get(&epoch) {
-            return Ok((header.clone(), vec![commit.clone()]));
+            return Ok(Some((header.clone(), vec![commit.clone()])));
         }
         let header = self.header(epoch, true);
         let commit = self.commit(&header);
         self.made.borrow_mut().ends.insert(epoch, (header.clone(), commit.clone()));
-        Ok((header, vec![commit]))
+        Ok(Some((header, vec![commit])))
     }
 
     fn misfit(&self, epoch: Epoch) -> Infallible {

@@ -1,0 +1,145 @@
+//! Snapshots as files: written for another node, and read in place of peers.
+//!
+//! # Place
+//! `timed db snapshot export` and `import`.
+//!
+//! # Invariants
+//! - INV-CARE-SNAPSHOT-1: what is imported was held to the genesis document, or to the operator's checkpoint, as if a peer had
+//!   given it; what does not hold is never in the node's own directory under a snapshot's name.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{CareError, CarePlace, Tell, Unit, Work, tell};
+use crate::app::snapshots::install::{has_no_blocks, install};
+use crate::app::snapshots::verify::{SnapshotCheck, chunk_holds};
+use crate::protocol::snapshot::SnapshotManifest;
+use crate::protocol::state::LedgerState;
+use crate::runtime::{CpuPool, PoolVerifier};
+use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore};
+use crate::types::codec::decode;
+use crate::types::{BlockHash, Height};
+
+const COPYING: Work = Work { what: "copying outputs", unit: Unit::Entries };
+const CHECKING: Work = Work { what: "checking outputs", unit: Unit::Entries };
+
+/// A snapshot that was written or read.
+#[derive(Debug, serde::Serialize)]
+pub struct SnapshotReport {
+    /// Its directory.
+    pub path: PathBuf,
+    /// The block after which it is.
+    pub height: Height,
+    /// That block.
+    pub block_hash: BlockHash,
+    /// Unspent outputs.
+    pub outputs: u64,
+}
+
+impl SnapshotReport {
+    fn of(dir: &SnapshotDir<RealDisk>, manifest: &SnapshotManifest) -> Self {
+        let (path, header) = (dir.path().to_owned(), &manifest.header);
+        Self { path, height: header.height, block_hash: header.hash(), outputs: manifest.outputs() }
+    }
+}
+
+fn newest(root: &Path) -> Result<SnapshotDir<RealDisk>, CareError> {
+    let store = SnapshotStore::new(RealDisk, root.to_owned());
+    let none = || CareError::NoSnapshot { path: root.to_owned() };
+    store.list()?.into_iter().next().ok_or_else(none)
+}
+
+fn part(dir: &SnapshotDir<RealDisk>, part: SnapshotPart) -> Result<Vec<u8>, CareError> {
+    let missing = || bad(dir, format!("its {part:?} is missing"));
+    dir.read(part)?.ok_or_else(missing)
+}
+
+fn bad(dir: &SnapshotDir<RealDisk>, reason: String) -> CareError {
+    CareError::BadSnapshot { path: dir.path().to_owned(), reason }
+}
+
+fn manifest_of(dir: &SnapshotDir<RealDisk>) -> Result<(SnapshotManifest, Vec<u8>), CareError> {
+    let bytes = part(dir, SnapshotPart::Manifest)?;
+    let manifest = decode(&bytes).map_err(|error| bad(dir, error.to_string()))?;
+    Ok((manifest, bytes))
+}
+
+fn places(manifest: &SnapshotManifest) -> impl Iterator<Item = u32> {
+    0..u32::try_from(manifest.chunks.len()).unwrap_or(u32::MAX)
+}
+
+impl CarePlace {
+    /// The state of the newest snapshot, from which blocks are executed where the log does not begin at block 1.
+    pub(super) fn snapshot_state(&self) -> Result<Option<LedgerState>, CareError> {
+        let store = SnapshotStore::new(RealDisk, self.config.snapshots_path());
+        // Where the log has all blocks none is needed, and execution from the beginning finds more.
+        if crate::storage::block_log::begins_at_block_1(&RealDisk, &self.blocks())? {
+            return Ok(None);
+        }
+        let Some(dir) = store.list()?.into_iter().next() else { return Ok(None) };
+        Ok(Some(manifest_of(&dir)?.0.state))
+    }
+
+    /// Writes the newest snapshot into a directory, from which other nodes import it.
+    ///
+    /// # Errors
+    /// When there is none, one of its height is there already, or the disk refuses.
+    pub fn export_snapshot(&self, out: &Path, told: Tell<'_>) -> Result<SnapshotReport, CareError> {
+        let from = newest(&self.config.snapshots_path())?;
+        let target = SnapshotStore::new(RealDisk, out.to_owned());
+        if target.get(from.height())?.is_some() {
+            return Err(CareError::Exists { path: target.begin(from.height())?.path().to_owned() });
+        }
+        let (manifest, bytes) = manifest_of(&from)?;
+        let to = target.begin(from.height())?;
+        let (mut done, total) = (0, manifest.outputs());
+        for (place, chunk) in places(&manifest).zip(&manifest.chunks) {
+            to.write(SnapshotPart::Chunk(place), &part(&from, SnapshotPart::Chunk(place))?)?;
+            done += u64::from(chunk.outputs);
+            tell(told, COPYING, done, total)?;
+        }
+        to.write(SnapshotPart::Block, &part(&from, SnapshotPart::Block)?)?;
+        if let Some(proof) = from.read(SnapshotPart::Proof)? {
+            to.write(SnapshotPart::Proof, &proof)?;
+        }
+        to.finish(&bytes)?;
+        Ok(SnapshotReport::of(&to, &manifest))
+    }
+
+    /// Takes the newest snapshot of a directory as the beginning of a node without blocks.
+    ///
+    /// # Errors
+    /// When the node has blocks, or the snapshot is not of its chain.
+    pub fn import_snapshot(&self, from: &Path, told: Tell<'_>) -> Result<SnapshotReport, CareError> {
+        if !has_no_blocks(self.data_dir())? {
+            return Err(CareError::HasBlocks);
+        }
+        let from = newest(from)?;
+        let verifier = Arc::new(PoolVerifier::new(CpuPool::new()?));
+        let (genesis, checkpoint) = (Arc::new(self.genesis.clone()), self.config.sync.checkpoint);
+        let check = SnapshotCheck { genesis, checkpoint, verifier };
+        let refused = |reason: String| bad(&from, reason);
+        let proof = part(&from, SnapshotPart::Proof)?;
+        let proved = check.proof(&proof).map_err(refused)?;
+        let bytes = part(&from, SnapshotPart::Manifest)?;
+        let manifest = check.manifest(&proved, &bytes).map_err(refused)?;
+        let block = part(&from, SnapshotPart::Block)?;
+        let committed = check.block(&proved, &block).map_err(refused)?;
+        let to = SnapshotStore::new(RealDisk, self.config.snapshots_path()).begin(manifest.header.height)?;
+        let (mut done, total) = (0, manifest.outputs());
+        for (place, head) in places(&manifest).zip(&manifest.chunks) {
+            let chunk = part(&from, SnapshotPart::Chunk(place))?;
+            if !chunk_holds(&manifest, usize::try_from(place).unwrap_or(usize::MAX), &chunk) {
+                return Err(refused(format!("chunk {place} is not what its manifest names")));
+            }
+            to.write(SnapshotPart::Chunk(place), &chunk)?;
+            done += u64::from(head.outputs);
+            tell(told, CHECKING, done, total)?;
+        }
+        to.write(SnapshotPart::Proof, &proof)?;
+        to.write(SnapshotPart::Block, &block)?;
+        to.finish(&bytes)?;
+        install(self.data_dir(), self.chain_id(), committed)?;
+        Ok(SnapshotReport::of(&to, &manifest))
+    }
+}

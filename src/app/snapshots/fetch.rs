@@ -1,0 +1,601 @@
+//! Fetches a snapshot from peers, for a node that has no blocks yet.
+//!
+//! ```text
+//!   offers of all peers --> the one that most of them make --> its proof --> its manifest --> its block
+//!        ^                                                                                      |
+//!        '---- next one, if nobody can give a part ---- chunks, of all who offer it, checked <--'
+//!                                                         |
+//!                                  blocks/ begins at its block, the start goes on
+//! ```
+//!
+//! # Place
+//! `start.rs` calls it before it opens the chain's data. It has the network to itself: peers and their addresses are those of
+//! the node, and nothing else is said to them meanwhile.
+//!
+//! # Invariants
+//! - INV-FETCH-4: nothing of a snapshot is used before the header of its block is proved, from the genesis document or from
+//!   the operator's checkpoint, and everything else was held to that header.
+//! - INV-FETCH-5: chunks that are on the disk and fit the manifest are not fetched again, also after a kill.
+//!
+//! # Bounds
+//! Each peer is asked for three chunks of 1.5 MB at once; two are looked at at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::fetch_plan::{Candidate, ChunkPlan, candidates};
+use super::install::{has_no_blocks, install};
+use super::verify::{SnapshotCheck, chunk_holds};
+use crate::network::{
+    Misbehaviour, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerId,
+};
+use crate::protocol::snapshot::SnapshotManifest;
+use crate::runtime::config::{StorageConfig, SyncConfig, SyncFrom};
+use crate::runtime::{Clock, Config};
+use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, StorageError};
+use crate::types::codec::encode;
+use crate::types::message::{SnapshotItem, SnapshotOffer};
+use crate::types::{
+    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Message, Network as Chain,
+    SignatureVerifier,
+};
+
+/// How long offers are waited for after the first one came.
+const OFFERS_WAIT: Duration = Duration::from_secs(3);
+/// How long peers are waited for before the node goes on without a snapshot.
+const PEERS_WAIT: Duration = Duration::from_secs(20);
+/// How long a peer may take for a part that is no chunk.
+const PART_WAIT: Duration = Duration::from_secs(15);
+/// How often the plan is looked at.
+const TICK: Duration = Duration::from_millis(200);
+/// How often the progress is logged.
+const TELL_EVERY: Duration = Duration::from_secs(2);
+/// Chunks that are looked at at once.
+const CHECKS_MAX: usize = 2;
+/// A chain with fewer blocks is executed from its beginning, unless the configuration says otherwise.
+const BLOCKS_MIN: u64 = 10_000;
+
+/// Why a node without blocks does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// Nobody can tell which chain is the right one.
+    #[error(
+        "this node has no blocks, and the chain began {days} days ago, more than its unbonding time of {unbonding_days}: whoever has old keys by now could show it a chain of their own; set [sync] checkpoint to the HEIGHT:HASH of a recent block, from a node or an explorer that you trust (`timed cli getblockchaininfo` there), or [sync] trust_peers = true to believe your peers at your own risk"
+    )]
+    NeedsCheckpoint {
+        /// The chain's age.
+        days: u64,
+        /// What it may be.
+        unbonding_days: u64,
+    },
+    /// The disk.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The network does not start.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// A task ended with a panic.
+    #[error("a check of the snapshot ended with a panic; please report it with the log")]
+    Panicked,
+    /// The node is to stop.
+    #[error("the node is to stop")]
+    Stopped,
+}
+
+/// Whether a node is to look for a snapshot at all.
+///
+/// # Errors
+/// [`FetchError::NeedsCheckpoint`], the file system's.
+pub(in crate::app) fn is_wanted(config: &Config, genesis: &GenesisDocument) -> Result<bool, FetchError> {
+    if !has_no_blocks(&config.node.data_dir)? {
+        return Ok(false);
+    }
+    let age_ms = Clock.now_ms().saturating_sub(genesis.time_ms);
+    check_age(&config.sync, config.node.network, &genesis.parameters, age_ms)?;
+    let has_peers = !config.network.bootstrap_peers.is_empty()
+        || !config.network.dns_seeds.is_empty()
+        || config.peers_path().exists()
+        || config.network.dial_registered;
+    Ok(has_peers && may_be_one(&config.sync, &config.storage, &genesis.parameters, age_ms))
+}
+
+const DAY_MS: u64 = 86_400_000;
+
+fn check_age(
+    sync: &SyncConfig,
+    network: Chain,
+    parameters: &ChainParameters,
+    age_ms: u64,
+) -> Result<(), FetchError> {
+    let unbonding_ms = parameters.unbonding_time_ms;
+    if age_ms <= unbonding_ms || sync.checkpoint.is_some() || sync.trust_peers {
+        return Ok(());
+    }
+    if network == Chain::Devnet {
+        tracing::warn!(
+            "The chain is older than its unbonding time; on a network with real value this node would ask for a [sync] checkpoint"
+        );
+        return Ok(());
+    }
+    Err(FetchError::NeedsCheckpoint { days: age_ms / DAY_MS, unbonding_days: unbonding_ms / DAY_MS })
+}
+
+/// Whether anybody can have made a snapshot by now. A node of a network that has just begun waits for nobody.
+fn may_be_one(sync: &SyncConfig, storage: &StorageConfig, parameters: &ChainParameters, age_ms: u64) -> bool {
+    let every = super::every_epochs(storage, parameters);
+    let first_ms = every.saturating_mul(parameters.epoch_duration_ms);
+    sync.from != SyncFrom::Blocks && age_ms > first_ms
+}
+
+/// Whether an offer is worth it.
+fn is_worth(sync: &SyncConfig, offer: &SnapshotOffer) -> bool {
+    sync.from == SyncFrom::Snapshot || offer.block.height >= BLOCKS_MIN
+}
+
+/// What a fetch needs of the node.
+pub(in crate::app) struct Fetching<'a> {
+    pub(in crate::app) config: &'a Config,
+    pub(in crate::app) genesis: &'a Arc<GenesisDocument>,
+    pub(in crate::app) network: NetworkConfig,
+    pub(in crate::app) verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    pub(in crate::app) token: &'a CancellationToken,
+}
+
+/// Fetches a snapshot and makes it the beginning of the block log. Without one the node begins with block 1, and says why.
+///
+/// # Errors
+/// See [`FetchError`].
+pub(in crate::app) async fn fetch(fetching: Fetching<'_>) -> Result<(), FetchError> {
+    let (token, tracker) = (fetching.token.child_token(), TaskTracker::new());
+    let Fetching { config, genesis, network, verifier, token: outer } = fetching;
+    let (handle, events) = Network::start(network, token.clone(), &tracker).await?;
+    tracing::info!("This node has no blocks; asking peers for a snapshot");
+    let mut fetcher = Fetcher {
+        sync: config.sync.clone(),
+        check: SnapshotCheck { genesis: Arc::clone(genesis), checkpoint: config.sync.checkpoint, verifier },
+        store: SnapshotStore::new(RealDisk, config.snapshots_path()),
+        network: handle,
+        events,
+        offers: BTreeMap::new(),
+        refused: BTreeSet::new(),
+        started: Clock.instant(),
+    };
+    let outcome = outer.run_until_cancelled(fetcher.run()).await;
+    token.cancel();
+    tracker.close();
+    tracker.wait().await;
+    match outcome {
+        None => Err(FetchError::Stopped),
+        Some(Ok(Some(committed))) => {
+            let (data_dir, chain_id) = (config.node.data_dir.clone(), genesis.chain_id());
+            let work = tokio::task::spawn_blocking(move || install(&data_dir, chain_id, committed));
+            work.await.map_err(|_| FetchError::Panicked)??;
+            Ok(())
+        }
+        Some(Ok(None)) => Ok(()),
+        Some(Err(error)) => Err(error),
+    }
+}
+
+/// What a peer did or said.
+enum Heard {
+    Connected(PeerId),
+    Gone(PeerId),
+    Said(PeerId, Message),
+}
+
+struct Fetcher {
+    sync: SyncConfig,
+    check: SnapshotCheck,
+    store: SnapshotStore<RealDisk>,
+    network: NetworkHandle,
+    events: NetworkEvents,
+    offers: BTreeMap<PeerId, Vec<SnapshotOffer>>,
+    /// What turned out to be false, or that nobody could give.
+    refused: BTreeSet<[u8; 32]>,
+    started: Instant,
+}
+
+impl Fetcher {
+    /// What comes next, until a moment.
+    async fn hear(&mut self, until: Instant) -> Option<Heard> {
+        let deadline = tokio::time::Instant::from_std(until);
+        loop {
+            let event = tokio::select! {
+                event = self.events.urgent.recv() => event?,
+                event = self.events.bulk.recv() => event?,
+                () = tokio::time::sleep_until(deadline) => return None,
+            };
+            match event {
+                NetworkEvent::Connected { peer, .. } => return Some(Heard::Connected(peer)),
+                NetworkEvent::Disconnected { peer } => return Some(Heard::Gone(peer)),
+                NetworkEvent::Message {
+                    peer,
+                    message: message @ (Message::Snapshots(_) | Message::SnapshotItem { .. }),
+                } => return Some(Heard::Said(peer, message)),
+                NetworkEvent::Message { .. } => {}
+            }
+        }
+    }
+
+    /// Takes what is of use whatever is being done.
+    fn note(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Connected(peer) => drop(self.network.send(*peer, &Message::GetSnapshots)),
+            Heard::Gone(peer) => drop(self.offers.remove(peer)),
+            Heard::Said(peer, Message::Snapshots(offers)) => {
+                let worth = offers.iter().filter(|offer| is_worth(&self.sync, offer)).copied().collect();
+                self.offers.insert(*peer, worth);
+            }
+            Heard::Said(..) => {}
+        }
+    }
+
+    /// The offers that are left, the best first.
+    fn candidates(&self) -> Vec<Candidate> {
+        let mut found = candidates(&self.offers);
+        found.retain(|candidate| !self.refused.contains(&candidate.offer.manifest.0));
+        found
+    }
+
+    /// Until peers have said what they have, and no longer than they may take for it.
+    async fn gather(&mut self) {
+        let mut until = self.started + PEERS_WAIT;
+        while let Some(heard) = self.hear(until).await {
+            self.note(&heard);
+            if matches!(heard, Heard::Said(..)) {
+                until = until.min(Clock.instant() + OFFERS_WAIT);
+            }
+        }
+    }
+
+    async fn run(&mut self) -> Result<Option<CommittedBlock>, FetchError> {
+        self.gather().await;
+        if self.offers.is_empty() {
+            tracing::info!("No peer answered in time; beginning with block 1");
+            return Ok(None);
+        }
+        while let Some(candidate) = self.candidates().into_iter().next() {
+            let SnapshotOffer { block, outputs, bytes, .. } = candidate.offer;
+            tracing::info!(
+                height = block.height,
+                outputs,
+                mb = bytes / 1_000_000,
+                peers = candidate.peers.len(),
+                "Fetching a snapshot"
+            );
+            match self.try_candidate(&candidate).await? {
+                Some(committed) => {
+                    let seconds = Clock.instant().saturating_duration_since(self.started).as_secs();
+                    tracing::info!(height = block.height, outputs, seconds, "Snapshot fetched and checked");
+                    return Ok(Some(committed));
+                }
+                None => {
+                    tracing::warn!(
+                        height = block.height,
+                        "Nobody could give the whole snapshot; looking for another one"
+                    );
+                    self.refused.insert(candidate.offer.manifest.0);
+                }
+            }
+        }
+        tracing::info!("No peer offers a snapshot that can be used; beginning with block 1");
+        Ok(None)
+    }
+
+    /// Asks one peer after the other for a part, until one has what `accept` takes.
+    async fn part<T>(
+        &mut self,
+        candidate: &Candidate,
+        item: SnapshotItem,
+        accept: impl Fn(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let height = candidate.offer.block.height;
+        for asked in &candidate.peers {
+            if !self.network.send(*asked, &Message::GetSnapshotItem { height, item }) {
+                continue;
+            }
+            let until = Clock.instant() + PART_WAIT;
+            while let Some(heard) = self.hear(until).await {
+                self.note(&heard);
+                match heard {
+                    Heard::Gone(peer) if peer == *asked => break,
+                    Heard::Said(peer, Message::SnapshotItem { height: of, item: found, bytes })
+                        if peer == *asked && of == height && found == item =>
+                    {
+                        if let Some(accepted) = accept(&bytes) {
+                            return Some(accepted);
+                        }
+                        // One that has no such proof says so by sending none.
+                        if !bytes.is_empty() {
+                            self.network.report(peer, Misbehaviour::InvalidContent);
+                        }
+                        break;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+
+    async fn try_candidate(&mut self, candidate: &Candidate) -> Result<Option<CommittedBlock>, FetchError> {
+        let offer = candidate.offer;
+        // Proof, manifest and block are checked on this task: they are few, and nothing else goes on.
+        let (check, item) = (self.check.clone(), SnapshotItem::Proof(self.check.checkpoint));
+        let is_of_offer = move |bytes: &[u8]| {
+            let proved = noted(check.proof(bytes))?;
+            let block = Checkpoint::of(&proved.header);
+            (block == offer.block).then(|| (proved, bytes.to_vec()))
+        };
+        let Some((proved, proof_bytes)) = self.part(candidate, item, is_of_offer).await else {
+            return Ok(None);
+        };
+        let (check, of) = (self.check.clone(), proved.clone());
+        let is_named = move |bytes: &[u8]| {
+            let is_offered = SnapshotManifest::name_of(bytes) == offer.manifest;
+            let manifest = noted(check.manifest(&of, bytes)).filter(|_| is_offered)?;
+            Some((manifest, bytes.to_vec()))
+        };
+        let manifest = self.part(candidate, SnapshotItem::Manifest, is_named).await;
+        let Some((manifest, manifest_bytes)) = manifest else { return Ok(None) };
+        let check = self.check.clone();
+        let is_proved = move |bytes: &[u8]| noted(check.block(&proved, bytes));
+        let committed = self.part(candidate, SnapshotItem::Block, is_proved).await;
+        let Some(committed) = committed else { return Ok(None) };
+        let dir = self.store.begin(offer.block.height)?;
+        dir.begin(&manifest_bytes)?;
+        let manifest = Arc::new(manifest);
+        if !self.chunks(candidate, &dir, &manifest).await? {
+            return Ok(None);
+        }
+        dir.write(SnapshotPart::Proof, &proof_bytes)?;
+        dir.write(SnapshotPart::Block, &encode(&committed))?;
+        dir.finish(&manifest_bytes)?;
+        Ok(Some(committed))
+    }
+
+    /// Fetches the chunks that are not here; false if nobody can give one of them.
+    async fn chunks(
+        &mut self,
+        candidate: &Candidate,
+        dir: &SnapshotDir<RealDisk>,
+        manifest: &Arc<SnapshotManifest>,
+    ) -> Result<bool, FetchError> {
+        let missing = missing_chunks(dir.clone(), Arc::clone(manifest)).await?;
+        let height = candidate.offer.block.height;
+        let (total, before) = (manifest.chunks.len(), manifest.chunks.len().saturating_sub(missing.len()));
+        if before > 0 {
+            tracing::info!(chunks = before, of = total, "Going on with the snapshot that was begun");
+        }
+        let mut plan = ChunkPlan::new(candidate.peers.iter().copied(), missing);
+        let mut checks: JoinSet<(u32, Result<bool, StorageError>)> = JoinSet::new();
+        let mut waiting: Vec<(u32, Vec<u8>)> = Vec::new();
+        let mut progress =
+            Progress { from: self.started, told: Clock.instant(), done: 0, total: total - before, bytes: 0 };
+        while !plan.is_done() {
+            if plan.is_hopeless() && checks.is_empty() && waiting.is_empty() {
+                return Ok(false);
+            }
+            for (peer, chunk) in plan.requests(self.now_ms()) {
+                let item = SnapshotItem::Chunk(chunk);
+                if !self.network.send(peer, &Message::GetSnapshotItem { height, item }) {
+                    plan.leave(peer);
+                }
+            }
+            while checks.len() < CHECKS_MAX
+                && let Some((chunk, bytes)) = waiting.pop()
+            {
+                let (dir, manifest) = (dir.clone(), Arc::clone(manifest));
+                checks.spawn_blocking(move || (chunk, take_chunk(&dir, &manifest, chunk, &bytes)));
+            }
+            let until = Clock.instant() + TICK;
+            tokio::select! {
+                Some(checked) = checks.join_next(), if !checks.is_empty() => {
+                    let (chunk, outcome) = checked.map_err(|_| FetchError::Panicked)?;
+                    if outcome? {
+                        plan.good(chunk);
+                        progress.done += 1;
+                    } else if let Some(peer) = plan.bad(chunk) {
+                        tracing::warn!(peer = %peer.short(), chunk, "A peer gave a false chunk; it is fetched elsewhere");
+                        self.network.report(peer, Misbehaviour::InvalidContent);
+                    }
+                }
+                heard = self.hear(until) => if let Some(heard) = heard {
+                    self.note(&heard);
+                    match heard {
+                        Heard::Gone(peer) => plan.leave(peer),
+                        Heard::Said(peer, Message::Snapshots(offers)) if offers.contains(&candidate.offer) => {
+                            plan.add_peer(peer);
+                        }
+                        Heard::Said(peer, Message::SnapshotItem { height: of, item: SnapshotItem::Chunk(chunk), bytes })
+                            if of == height && plan.arrived(peer, chunk) =>
+                        {
+                            progress.bytes += bytes.len();
+                            waiting.push((chunk, bytes));
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            for peer in plan.leave_late(self.now_ms()) {
+                tracing::info!(peer = %peer.short(), "A peer does not send its chunks; asking others");
+                self.network.report(peer, Misbehaviour::Unanswered);
+            }
+            progress.tell();
+        }
+        Ok(true)
+    }
+
+    fn now_ms(&self) -> u64 {
+        let elapsed = Clock.instant().saturating_duration_since(self.started);
+        u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+/// What holds; what does not is noted for who looks closer.
+fn noted<T>(checked: Result<T, String>) -> Option<T> {
+    checked.inspect_err(|problem| tracing::debug!(problem, "A part of a snapshot does not hold")).ok()
+}
+
+/// INV-FETCH-5: the chunks that are not on the disk, or not as the manifest names them.
+async fn missing_chunks(
+    dir: SnapshotDir<RealDisk>,
+    manifest: Arc<SnapshotManifest>,
+) -> Result<BTreeSet<u32>, FetchError> {
+    let look = move || -> Result<BTreeSet<u32>, StorageError> {
+        let mut missing = BTreeSet::new();
+        for (place, chunk) in (0_u32..).enumerate().take(manifest.chunks.len()) {
+            let is_here = match dir.read(SnapshotPart::Chunk(chunk)) {
+                Ok(Some(bytes)) => chunk_holds(&manifest, place, &bytes),
+                Ok(None) | Err(StorageError::Corrupt { .. }) => false,
+                Err(error) => return Err(error),
+            };
+            if !is_here {
+                missing.insert(chunk);
+            }
+        }
+        Ok(missing)
+    };
+    Ok(tokio::task::spawn_blocking(look).await.map_err(|_| FetchError::Panicked)??)
+}
+
+/// Writes a chunk if it is what the manifest names.
+fn take_chunk(
+    dir: &SnapshotDir<RealDisk>,
+    manifest: &SnapshotManifest,
+    chunk: u32,
+    bytes: &[u8],
+) -> Result<bool, StorageError> {
+    let place = usize::try_from(chunk).unwrap_or(usize::MAX);
+    if !chunk_holds(manifest, place, bytes) {
+        return Ok(false);
+    }
+    dir.write(SnapshotPart::Chunk(chunk), bytes)?;
+    Ok(true)
+}
+
+/// Says from time to time how far it is.
+struct Progress {
+    from: Instant,
+    told: Instant,
+    done: usize,
+    total: usize,
+    bytes: usize,
+}
+
+impl Progress {
+    fn tell(&mut self) {
+        let now = Clock.instant();
+        if now.saturating_duration_since(self.told) < TELL_EVERY {
+            return;
+        }
+        self.told = now;
+        let elapsed_ms = now.saturating_duration_since(self.from).as_millis().max(1);
+        let per_second = u128::try_from(self.bytes).unwrap_or(0).saturating_mul(1_000) / elapsed_ms / 1_000;
+        let left = self.total.saturating_sub(self.done);
+        let left_ms = u128::try_from(left).unwrap_or(0).saturating_mul(elapsed_ms);
+        let remaining_s = left_ms.checked_div(u128::try_from(self.done).unwrap_or(0)).map(|ms| ms / 1_000);
+        let percent = self.done.saturating_mul(100).checked_div(self.total).unwrap_or(100);
+        tracing::info!(
+            chunks = self.done,
+            of = self.total,
+            percent,
+            kb_per_second = per_second,
+            ?remaining_s,
+            "Fetching the snapshot"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::snapshot::{ChunkCutter, encode_chunk};
+    use crate::protocol::state::LedgerState;
+
+    fn config() -> Config {
+        Config::of_network(Chain::Devnet)
+    }
+
+    /// Nobody waits for peers who can't have a snapshot yet, nor for one that is not wanted.
+    #[test]
+    fn a_snapshot_is_looked_for_where_one_may_be() {
+        let (config, parameters) = (config(), ChainParameters::of_network(Chain::Devnet));
+        let first_ms =
+            super::super::every_epochs(&config.storage, &parameters) * parameters.epoch_duration_ms;
+        assert!((3_600_000..3_600_000 + parameters.epoch_duration_ms).contains(&first_ms), "about an hour");
+        let may_be = |from, age_ms| {
+            let sync = SyncConfig { from, ..config.sync.clone() };
+            may_be_one(&sync, &config.storage, &parameters, age_ms)
+        };
+        assert!(!may_be(SyncFrom::Auto, first_ms) && may_be(SyncFrom::Auto, first_ms + 1));
+        assert!(may_be(SyncFrom::Snapshot, first_ms + 1) && !may_be(SyncFrom::Blocks, u64::MAX));
+        let offer = |height| SnapshotOffer {
+            block: Checkpoint { height, block_hash: crate::types::BlockHash::ZERO },
+            manifest: crate::types::Hash::ZERO,
+            outputs: 1,
+            bytes: 1,
+        };
+        let worth = |from, height| is_worth(&SyncConfig { from, ..config.sync.clone() }, &offer(height));
+        assert!(!worth(SyncFrom::Auto, BLOCKS_MIN - 1) && worth(SyncFrom::Auto, BLOCKS_MIN));
+        assert!(worth(SyncFrom::Snapshot, 3));
+    }
+
+    /// Keys of old members may be anybody's.
+    #[test]
+    fn a_chain_that_is_older_than_its_unbonding_time_needs_a_checkpoint() {
+        let parameters = ChainParameters::of_network(Chain::Mainnet);
+        let (sync, age_ms) = (config().sync, parameters.unbonding_time_ms);
+        let check = |sync: &SyncConfig, network, age_ms| check_age(sync, network, &parameters, age_ms);
+        assert!(check(&sync, Chain::Mainnet, age_ms).is_ok());
+        for network in [Chain::Mainnet, Chain::Testnet] {
+            let error = check(&sync, network, age_ms + 1).unwrap_err();
+            assert!(error.to_string().contains("[sync] checkpoint"), "{error}");
+        }
+        assert!(check(&sync, Chain::Devnet, age_ms + 1).is_ok(), "there it is said and no more");
+        let block_hash = crate::types::BlockHash::ZERO;
+        let named = SyncConfig { checkpoint: Some(Checkpoint { height: 1, block_hash }), ..sync.clone() };
+        assert!(check(&named, Chain::Mainnet, age_ms + 1).is_ok());
+        assert!(check(&SyncConfig { trust_peers: true, ..sync }, Chain::Mainnet, age_ms + 1).is_ok());
+    }
+
+    /// INV-FETCH-5.
+    #[tokio::test]
+    async fn chunks_that_are_here_and_hold_are_not_fetched_again() {
+        let mut document = crate::app::networks::devnet_genesis(4);
+        let allocation = document.allocations[0].clone();
+        document.allocations.extend(vec![allocation; 40]);
+        let (state, mut outputs) = LedgerState::genesis(&document).unwrap();
+        let (mut cutter, mut chunks) = (ChunkCutter::default(), Vec::new());
+        outputs.sort_unstable_by_key(|(outpoint, _)| *outpoint);
+        for output in outputs {
+            chunks.extend(cutter.push(output));
+        }
+        chunks.extend(cutter.finish());
+        assert!(chunks.len() > 1, "{}", chunks.len());
+        let home = tempfile::tempdir().unwrap();
+        let dir = SnapshotStore::new(RealDisk, home.path().to_owned()).begin(5).unwrap();
+        let header = crate::consensus::fixtures::block(5).block.header;
+        let heads = chunks.iter().map(|(head, _)| head.clone()).collect();
+        let manifest = Arc::new(SnapshotManifest { header, epoch_ends: Vec::new(), state, chunks: heads });
+        let missing = || missing_chunks(dir.clone(), Arc::clone(&manifest));
+        let all: BTreeSet<u32> = (0..u32::try_from(chunks.len()).unwrap()).collect();
+        assert_eq!(missing().await.unwrap(), all);
+        let first = encode_chunk(&chunks[0].1);
+        assert!(!take_chunk(&dir, &manifest, 1, &first).unwrap(), "of another place");
+        assert!(!take_chunk(&dir, &manifest, 0, &first[..first.len() - 1]).unwrap());
+        assert_eq!(missing().await.unwrap(), all, "nothing of that is on the disk");
+        assert!(take_chunk(&dir, &manifest, 0, &first).unwrap());
+        let left: BTreeSet<u32> = all.iter().copied().skip(1).collect();
+        assert_eq!(missing().await.unwrap(), left);
+        // One that is there and of something else, as of another manifest, is fetched.
+        dir.write(SnapshotPart::Chunk(1), &first).unwrap();
+        assert_eq!(missing().await.unwrap(), left);
+    }
+}

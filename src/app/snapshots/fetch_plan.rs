@@ -1,0 +1,268 @@
+//! Which snapshot is fetched, and which peer is asked for which chunk. No clock, no network.
+//!
+//! # Invariants
+//! - INV-FETCH-1: a peer that gave a false chunk is asked for nothing more: it wastes that chunk, and delays those that it was
+//!   asked for beside it, [`CHUNKS_A_PEER`] in all.
+//! - INV-FETCH-2: a peer that does not answer costs [`SECOND_ASK_MS`] while others have nothing else to do, and is left alone
+//!   after [`DEADLINE_MS`].
+//! - INV-FETCH-3: as long as a peer is left that was never false or late, something is asked for until all is there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::network::PeerId;
+use crate::types::message::SnapshotOffer;
+
+/// Chunks that are asked of one peer at once.
+const CHUNKS_A_PEER: usize = 3;
+/// How long a chunk may take before another peer is asked for it as well, if it has nothing else to do, in milliseconds.
+pub(super) const SECOND_ASK_MS: u64 = 1_000;
+/// How long a peer may take for a chunk, in milliseconds.
+pub(super) const DEADLINE_MS: u64 = 20_000;
+
+/// A snapshot with those who offer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Candidate {
+    pub(super) offer: SnapshotOffer,
+    pub(super) peers: BTreeSet<PeerId>,
+}
+
+/// All snapshots that are offered, those first that most peers offer, of these the newest first.
+pub(super) fn candidates(offers: &BTreeMap<PeerId, Vec<SnapshotOffer>>) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = Vec::new();
+    for (peer, offer) in
+        offers.iter().flat_map(|(peer, offers)| offers.iter().map(move |offer| (peer, offer)))
+    {
+        match found.iter_mut().find(|candidate| candidate.offer == *offer) {
+            Some(candidate) => drop(candidate.peers.insert(*peer)),
+            None => found.push(Candidate { offer: *offer, peers: BTreeSet::from([*peer]) }),
+        }
+    }
+    found.sort_by_key(|candidate| {
+        let Candidate { offer, peers } = candidate;
+        std::cmp::Reverse((peers.len(), offer.block.height, offer.manifest))
+    });
+    found
+}
+
+#[derive(Debug, Default)]
+struct OfPeer {
+    asked: BTreeSet<u32>,
+}
+
+/// What is still to be fetched, and who was asked for it.
+#[derive(Debug)]
+pub(super) struct ChunkPlan {
+    peers: BTreeMap<PeerId, OfPeer>,
+    /// Neither here nor asked for.
+    missing: BTreeSet<u32>,
+    /// Asked for: when, last.
+    asked: BTreeMap<u32, u64>,
+    /// Those that are here but not looked at yet.
+    arrived: BTreeMap<u32, PeerId>,
+}
+
+impl ChunkPlan {
+    /// A plan for chunks that are not here yet.
+    pub(super) fn new(peers: impl IntoIterator<Item = PeerId>, missing: BTreeSet<u32>) -> Self {
+        let peers = peers.into_iter().map(|peer| (peer, OfPeer::default())).collect();
+        Self { peers, missing, asked: BTreeMap::new(), arrived: BTreeMap::new() }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.missing.is_empty() && self.asked.is_empty() && self.arrived.is_empty()
+    }
+
+    /// Nobody is left to be asked, and nothing more will come.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.peers.is_empty() && self.arrived.is_empty() && !self.is_done()
+    }
+
+    /// Another peer has the same snapshot.
+    pub(super) fn add_peer(&mut self, peer: PeerId) {
+        self.peers.entry(peer).or_default();
+    }
+
+    /// Whom to ask for what now.
+    pub(super) fn requests(&mut self, now_ms: u64) -> Vec<(PeerId, u32)> {
+        let mut requests = Vec::new();
+        loop {
+            let idle = self.peers.iter().filter(|(_, of_peer)| of_peer.asked.len() < CHUNKS_A_PEER);
+            let Some(peer) = idle.min_by_key(|(_, of_peer)| of_peer.asked.len()).map(|(peer, _)| *peer)
+            else {
+                break;
+            };
+            let next = match self.missing.pop_first() {
+                Some(chunk) => Some((peer, chunk)),
+                None => self.second(now_ms),
+            };
+            let Some((peer, chunk)) = next else { break };
+            self.asked.insert(chunk, now_ms);
+            if let Some(of_peer) = self.peers.get_mut(&peer) {
+                of_peer.asked.insert(chunk);
+            }
+            requests.push((peer, chunk));
+        }
+        requests
+    }
+
+    /// A chunk that takes long, with a peer that has nothing to do and was not asked for it.
+    fn second(&self, now_ms: u64) -> Option<(PeerId, u32)> {
+        let slow = self.asked.iter().filter(|(_, asked_ms)| now_ms >= asked_ms.saturating_add(SECOND_ASK_MS));
+        let mut free = self.peers.iter().filter(|(_, of_peer)| of_peer.asked.is_empty());
+        let (peer, _) = free.next()?;
+        slow.min_by_key(|(_, asked_ms)| **asked_ms).map(|(chunk, _)| (*peer, *chunk))
+    }
+
+    /// A chunk came; whether it was asked for, and is to be looked at.
+    pub(super) fn arrived(&mut self, peer: PeerId, chunk: u32) -> bool {
+        let was_asked = self.peers.get_mut(&peer).is_some_and(|of_peer| of_peer.asked.remove(&chunk));
+        if !was_asked || self.asked.remove(&chunk).is_none() {
+            return false;
+        }
+        self.arrived.insert(chunk, peer);
+        true
+    }
+
+    /// A chunk that came is what the manifest names, and is on the disk.
+    pub(super) fn good(&mut self, chunk: u32) {
+        self.arrived.remove(&chunk);
+    }
+
+    /// It is not: it is fetched elsewhere. Gives who sent it.
+    pub(super) fn bad(&mut self, chunk: u32) -> Option<PeerId> {
+        let peer = self.arrived.remove(&chunk)?;
+        self.missing.insert(chunk);
+        self.leave(peer);
+        Some(peer)
+    }
+
+    /// A peer is asked for nothing more.
+    pub(super) fn leave(&mut self, peer: PeerId) {
+        let Some(of_peer) = self.peers.remove(&peer) else { return };
+        for chunk in of_peer.asked {
+            let others = self.peers.values().any(|other| other.asked.contains(&chunk));
+            if !others && self.asked.remove(&chunk).is_some() {
+                self.missing.insert(chunk);
+            }
+        }
+    }
+
+    /// Leaves the peers that were asked for a chunk so long ago that they will not send it; gives them.
+    pub(super) fn leave_late(&mut self, now_ms: u64) -> Vec<PeerId> {
+        let is_late =
+            |chunk: &u32| self.asked.get(chunk).is_some_and(|at| now_ms >= at.saturating_add(DEADLINE_MS));
+        let late: Vec<PeerId> = self
+            .peers
+            .iter()
+            .filter(|(_, of_peer)| of_peer.asked.iter().any(is_late))
+            .map(|(peer, _)| *peer)
+            .collect();
+        late.iter().for_each(|peer| self.leave(*peer));
+        late
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{BlockHash, Checkpoint, Hash, PublicKey};
+
+    fn peer(number: u8) -> PeerId {
+        PublicKey([number; 32])
+    }
+
+    fn offer(height: u64, manifest: u8) -> SnapshotOffer {
+        let block = Checkpoint { height, block_hash: BlockHash([1; 32]) };
+        SnapshotOffer { block, manifest: Hash([manifest; 32]), outputs: 7, bytes: 700 }
+    }
+
+    #[test]
+    fn what_most_peers_offer_comes_first_and_of_that_the_newest() {
+        let (new, old, lie) = (offer(20, 1), offer(10, 1), offer(20, 9));
+        let offers = BTreeMap::from([
+            (peer(1), vec![new, old]),
+            (peer(2), vec![new, old]),
+            (peer(3), vec![new, new]),
+            (peer(4), vec![lie, offer(30, 9)]),
+            (peer(5), vec![lie]),
+        ]);
+        let found: Vec<(SnapshotOffer, usize)> = candidates(&offers)
+            .into_iter()
+            .map(|candidate| (candidate.offer, candidate.peers.len()))
+            .collect();
+        assert_eq!(found, [(new, 3), (lie, 2), (old, 2), (offer(30, 9), 1)]);
+    }
+
+    /// Lets peers answer until nothing is asked any more; `answers` says what a peer does with a request.
+    fn run(peers: u8, chunks: u32, answers: impl Fn(PeerId, u32) -> Option<bool>) -> (ChunkPlan, u64, usize) {
+        let mut plan = ChunkPlan::new((1..=peers).map(peer), (0..chunks).collect());
+        let (mut now_ms, mut requests) = (0, 0);
+        while !plan.is_done() && !plan.is_hopeless() && now_ms < 1_000_000 {
+            for (peer, chunk) in plan.requests(now_ms) {
+                requests += 1;
+                let Some(is_good) = answers(peer, chunk) else { continue };
+                match plan.arrived(peer, chunk) {
+                    true if is_good => plan.good(chunk),
+                    true => assert_eq!(plan.bad(chunk), Some(peer)),
+                    false => {}
+                }
+            }
+            plan.leave_late(now_ms);
+            now_ms += 10;
+        }
+        (plan, now_ms, requests)
+    }
+
+    #[test]
+    fn every_chunk_is_asked_for_once_where_all_answer() {
+        let (plan, _, requests) = run(5, 200, |_, _| Some(true));
+        assert!(plan.is_done());
+        assert_eq!(requests, 200);
+    }
+
+    /// INV-FETCH-1.
+    #[test]
+    fn a_liar_wastes_what_it_was_asked_for_at_once() {
+        let (plan, _, requests) = run(5, 200, |from, _| Some(from != peer(2) && from != peer(3)));
+        assert!(plan.is_done());
+        assert!((202..=200 + 2 * CHUNKS_A_PEER).contains(&requests), "{requests}");
+        let (plan, ..) = run(2, 10, |_, _| Some(false));
+        assert!(plan.is_hopeless() && !plan.is_done());
+    }
+
+    /// INV-FETCH-2: others take over what it keeps, long before its deadline.
+    #[test]
+    fn a_peer_that_stalls_costs_about_a_second() {
+        let (plan, took_ms, requests) = run(5, 200, |from, _| (from != peer(4)).then_some(true));
+        assert!(plan.is_done());
+        assert!(took_ms <= 3 * SECOND_ASK_MS, "{took_ms}");
+        assert!(requests <= 200 + CHUNKS_A_PEER + 1, "{requests}");
+        // Alone it is left in the end.
+        let (plan, took_ms, _) = run(1, 3, |_, _| None);
+        assert!(plan.is_hopeless());
+        assert!((DEADLINE_MS..DEADLINE_MS + 100).contains(&took_ms), "{took_ms}");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_not_looked_at() {
+        let mut plan = ChunkPlan::new([peer(1), peer(2)], BTreeSet::from([0]));
+        assert_eq!(plan.requests(0), [(peer(1), 0)]);
+        assert!(!plan.arrived(peer(2), 0) && !plan.arrived(peer(1), 1));
+        assert!(plan.arrived(peer(1), 0) && !plan.arrived(peer(1), 0));
+        plan.good(0);
+        assert!(plan.is_done());
+    }
+
+    /// INV-FETCH-3: whatever mixture of peers there is.
+    #[test]
+    fn one_honest_peer_is_enough() {
+        for honest in 1..=5 {
+            let (plan, ..) = run(5, 40, |from, chunk| match from {
+                from if from == peer(honest) => Some(true),
+                from if from.0[0] % 2 == 0 => Some(chunk > 20),
+                _ => None,
+            });
+            assert!(plan.is_done(), "honest is {honest}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Fills an empty index from a snapshot.
+//!
+//! # Place
+//! `consensus/replay.rs` does it where the block log does not begin at block 1.
+//!
+//! # Invariants
+//! - INV-INDEX-SNAPSHOT-1: until all is there the index has no mark, and says that it has seen the snapshot's block. So one
+//!   that a crash left half filled is thrown away at the next open.
+//!
+//! # Units
+//! Writes go to the store in batches of [`BATCH_CHANGES`]: some 6 MB.
+
+use super::error::StorageError;
+use super::index::{FORMAT, Index, KEY_FORMAT, KEY_HIGHEST, Progress};
+use super::index_epochs::{KnownEnd, of_snapshot};
+use super::index_history::Range;
+use super::index_records::{OUTPUTS_A_RECORD, OutputRecord, address_key, record_key};
+use super::index_store::{Change, Tree, put};
+use super::index_window::WindowChange;
+use crate::types::codec::encode;
+use crate::types::{BlockHash, Header, OutPoint, TxId, UtxoEntry, ValidatorSet};
+
+/// Changes that are written at once.
+const BATCH_CHANGES: usize = 32_768;
+
+/// An index that is being filled.
+pub struct SnapshotLoad<'a> {
+    index: &'a Index,
+    /// Transaction and group of the outputs that came last, which may go on.
+    open: Option<((TxId, u32), OutputRecord)>,
+    batch: Vec<Change>,
+    outputs: u64,
+}
+
+/// What is known of the chain up to a snapshot's block.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotHead<'a> {
+    /// The block.
+    pub header: &'a Header,
+    /// The last blocks of the epochs before its own.
+    pub epoch_ends: &'a [BlockHash],
+    /// The set of the next epoch.
+    pub next_set: &'a ValidatorSet,
+    /// Ends of epochs with their headers and commits.
+    pub ends: &'a [KnownEnd],
+    /// The encoded ledger state after the block.
+    pub state: &'a [u8],
+}
+
+impl Index {
+    /// Begins to fill an empty index with the outputs after the block of this height.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn load_snapshot(&self, header: &Header) -> Result<SnapshotLoad<'_>, StorageError> {
+        let store = self.window.store();
+        store.write(vec![put(Tree::State, KEY_HIGHEST.to_vec(), encode(&header.height))])?;
+        // Before any of it is there.
+        store.sync()?;
+        Ok(SnapshotLoad { index: self, open: None, batch: Vec::new(), outputs: 0 })
+    }
+}
+
+impl SnapshotLoad<'_> {
+    /// Takes outputs, which come in the order of their names.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn add(&mut self, outputs: &[(OutPoint, UtxoEntry)]) -> Result<(), StorageError> {
+        for (outpoint, entry) in outputs {
+            let group = (outpoint.txid, outpoint.index / OUTPUTS_A_RECORD);
+            if self.open.as_ref().is_none_or(|(open, _)| *open != group) {
+                self.close();
+                self.open = Some((group, OutputRecord::new(entry.height, None)));
+            }
+            if let Some((_, record)) = &mut self.open {
+                record.set(outpoint.index, entry.output);
+            }
+            self.batch.push(put(Tree::Address, address_key(&entry.output.lock, outpoint), Vec::new()));
+            self.outputs = self.outputs.saturating_add(1);
+            if self.batch.len() >= BATCH_CHANGES {
+                self.index.window.store().write(std::mem::take(&mut self.batch))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        if let Some(((txid, group), record)) = self.open.take() {
+            let key = record_key(&txid, group.saturating_mul(OUTPUTS_A_RECORD));
+            self.batch.push(put(Tree::Output, key, encode(&record)));
+        }
+    }
+
+    /// Marks the index at the snapshot's block, behind which blocks are applied now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn finish(mut self, head: &SnapshotHead<'_>) -> Result<(), StorageError> {
+        let SnapshotHead { header, epoch_ends, next_set, ends, state } = *head;
+        self.close();
+        let store = self.index.window.store();
+        store.write(std::mem::take(&mut self.batch))?;
+        store.write(of_snapshot(header, epoch_ends, next_set, ends))?;
+        let (height, hash) = (header.height, header.hash());
+        let mut changes = Vec::new();
+        Range::after(0).begin(height.saturating_add(1), &mut changes);
+        changes.push(WindowChange::new(Tree::State, KEY_FORMAT.to_vec(), encode(&FORMAT), false));
+        changes.push(WindowChange::new(Tree::Block, hash.0.to_vec(), encode(&height), false));
+        self.index.window.write(changes);
+        let (height, unspent, written) = (Some(height), self.outputs, Some(header.height));
+        self.index.set_progress(Progress { height, unspent, history: 0, written });
+        self.index.set_mark(header.height, hash, state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::memory_index::MemoryIndex;
+    use crate::types::{Amount, KeyHash, Lock, TxOut};
+
+    fn outputs() -> Vec<(OutPoint, UtxoEntry)> {
+        let output = |number: u8, index: u32| {
+            let output = TxOut { value: Amount(index.into()), lock: Lock::KeyHash(KeyHash([number; 32])) };
+            (OutPoint { txid: TxId([number; 32]), index }, UtxoEntry { output, height: number.into() })
+        };
+        (1..6).flat_map(|number| (0..40).map(move |index| output(number, index))).collect()
+    }
+
+    /// INV-INDEX-SNAPSHOT-1.
+    #[test]
+    fn an_index_that_is_half_filled_has_no_mark_and_one_that_is_full_has_every_output() {
+        let header = crate::storage::block_log::tests::block(90).committed.block.header;
+        // However the outputs are cut: a group of one transaction's may be in two chunks.
+        for size in [1, 7, 40, 1_000] {
+            let store = MemoryIndex::new();
+            let index = Index::new(Arc::new(store.clone()));
+            let mut load = index.load_snapshot(&header).unwrap();
+            let (outputs, set) = (outputs(), ValidatorSet::new(Vec::new()));
+            for chunk in outputs.chunks(size) {
+                load.add(chunk).unwrap();
+            }
+            let begun = Index::new(Arc::new(store.clone()));
+            assert_eq!(begun.mark().unwrap(), None);
+            assert_eq!(begun.highest_written().unwrap(), Some(90));
+            let names = [BlockHash([1; 32])];
+            let state = vec![5; 20_000];
+            load.finish(&SnapshotHead {
+                header: &header,
+                epoch_ends: &names,
+                next_set: &set,
+                ends: &[],
+                state: &state,
+            })
+            .unwrap();
+            let index = Index::new(Arc::new(store));
+            let mark = index.mark().unwrap().unwrap();
+            assert_eq!((mark.height, mark.block_hash, mark.state), (90, header.hash(), state));
+            assert_eq!(index.unspent().unwrap(), 200);
+            assert_eq!(index.unspent_outputs().map(Result::unwrap).collect::<Vec<_>>(), outputs);
+            for (outpoint, entry) in &outputs {
+                assert_eq!(index.utxo(outpoint).unwrap(), Some(*entry), "chunks of {size}");
+            }
+            let mine = Lock::KeyHash(KeyHash([3; 32]));
+            assert_eq!(index.address_utxos(&mine, None, 100).unwrap().len(), 40);
+            assert_eq!(index.epoch_end_hash(0).unwrap(), Some(names[0]));
+            assert_eq!(index.epoch_end_hash(1).unwrap(), Some(header.hash()), "the block itself ends it");
+            assert_eq!(index.epochs_from().unwrap(), header.epoch + 1);
+            assert_eq!(index.unknown_format().unwrap(), None);
+            assert_eq!(index.history_from().unwrap(), Some(91));
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! New nodes that begin with a snapshot instead of the chain's first block.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use timed::rpc::types::BlockchainInfo;
+
+use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
+
+/// Epochs that have ended before anybody joins: snapshots of several are there, and older ones gone.
+const EPOCHS: u64 = 4;
+
+/// Has a node make a snapshot of each epoch.
+fn make_many(config: &Path) {
+    let text = std::fs::read_to_string(config).unwrap();
+    std::fs::write(config, text.replacen("[storage]\n", "[storage]\nsnapshot_every_epochs = 1\n", 1))
+        .unwrap();
+}
+
+/// A full node of its own beside the devnet, which dials these ports.
+fn joining(net: &Net, name: &str, port: u16, peers: &[u16]) -> Node {
+    let home = net.home().join(name);
+    std::fs::create_dir(&home).unwrap();
+    let genesis = net.home().join("devnet/genesis.toml");
+    let peers: Vec<String> = peers.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    let mut text = String::new();
+    writeln!(text, "[node]\nnetwork = \"devnet\"\ngenesis = {genesis:?}\ndata_dir = \"data\"").unwrap();
+    writeln!(text, "[network]\nlisten_address = \"127.0.0.1:{port}\"\ndial_registered = false").unwrap();
+    writeln!(text, "bootstrap_peers = [{}]", peers.join(", ")).unwrap();
+    writeln!(text, "[rpc]\nlisten_address = \"127.0.0.1:{}\"", port + 1).unwrap();
+    writeln!(text, "[storage]\nsnapshot_every_epochs = 1\n[sync]\nfrom = \"snapshot\"").unwrap();
+    std::fs::write(home.join("config.toml"), text).unwrap();
+    Node::new(home.join("config.toml"), port + 1)
+}
+
+fn info(node: &Node) -> BlockchainInfo {
+    node.call("getblockchaininfo", &[])
+}
+
+/// The lines of a log that say how far a snapshot has come.
+fn fetched(node: &Node) -> bool {
+    node.log().contains("Snapshot fetched and checked")
+}
+
+/// INV-FETCH-4.
+#[test]
+fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
+    let mut document = timed::app::networks::devnet_genesis(4);
+    document.parameters.epoch_duration_ms = 3_000;
+    let mut net = Net::prepare_document(document, make_many);
+    net.start_all();
+    let mut coin = net.chain.account(0);
+    wait_for("epochs with payments", || {
+        let payment = net.chain.spend(&coin, &coin.key, 1, "");
+        net.nodes[0].send(&payment).unwrap();
+        net.nodes[0].wait_final(payment.txid());
+        coin = Chain::coins(&payment, &coin.key).remove(0);
+        (info(&net.nodes[0]).epoch > EPOCHS).then_some(())
+    });
+    wait_for("a snapshot", || {
+        net.nodes.iter().all(|node| node.log().contains("Snapshot made")).then_some(())
+    });
+
+    let mut fifth = joining(&net, "fifth", 24_300, &[24_200, 24_202, 24_204, 24_206]);
+    fifth.start();
+    assert!(fetched(&fifth), "{}", fifth.log());
+    fifth.wait_height(net.nodes[0].height());
+    fifth.wait_synced();
+    let begins = info(&fifth).pruneheight;
+    assert!(begins > 1 && info(&fifth).pruned, "it has no block of the first epochs: {begins}");
+    assert_eq!((info(&net.nodes[0]).pruneheight, info(&net.nodes[0]).pruned), (1, false));
+    let refused = fifth.try_call::<Value>("getblock", &[json!(1)]).unwrap_err().to_string();
+    assert!(refused.contains("begins with block"), "{refused}");
+    let tip = fifth.height();
+    for height in begins..=tip {
+        assert_eq!(fifth.hash_at(height), net.nodes[0].hash_at(height));
+    }
+
+    // It knows whose the coins are, takes payments, and proves them from the genesis document.
+    let payment = net.chain.spend(&coin, &coin.key, 1, "");
+    fifth.send(&payment).unwrap();
+    fifth.wait_final(payment.txid());
+    net.nodes[2].wait_final(payment.txid());
+    fifth.wait_confirmed(payment.txid());
+    let proof: Value = fifth.call("getfinalityproof", &[json!(payment.txid())]);
+    let checked: Value = net.nodes[1].call("verifyfinalityproof", &[proof]);
+    assert_eq!(checked["txid"], json!(payment.txid()));
+
+    // Without its index it is built again of the snapshot.
+    fifth.stop();
+    std::fs::remove_dir_all(net.home().join("fifth/data/index")).unwrap();
+    fifth.start();
+    assert!(fifth.log().contains("Building the index of the snapshot"), "{}", fifth.log());
+    fifth.wait_height(net.nodes[0].height());
+    assert_eq!(fifth.status_of(payment.txid()), net.nodes[0].status_of(payment.txid()));
+
+    // One that knows this node alone begins where it can.
+    let mut sixth = joining(&net, "sixth", 24_310, &[24_300]);
+    sixth.start();
+    assert!(fetched(&sixth), "{}", sixth.log());
+    sixth.wait_height(net.nodes[0].height());
+    let begins = info(&sixth).pruneheight;
+    assert!(begins > 1);
+    assert_eq!(sixth.hash_at(begins), net.nodes[0].hash_at(begins));
+    drop(sixth);
+
+    // Or with a file. It is held to the same rules, and taken by a node without blocks alone.
+    let (exported, home) = (net.home().join("exported"), net.home().join("seventh"));
+    let db = |words: &[&std::ffi::OsStr], name: &str| {
+        let mut command = timed();
+        command.args(["db", "snapshot"]).args(words);
+        run_to_end(&mut command, &net.home().join(name))
+    };
+    let config_of = |name: &str| net.home().join(name).join("config.toml");
+    let fifth_config = config_of("fifth");
+    let export = [
+        "export".as_ref(),
+        "--config".as_ref(),
+        fifth_config.as_os_str(),
+        "--out".as_ref(),
+        exported.as_os_str(),
+    ];
+    let (code, output) = db(&export, "export.txt");
+    assert_eq!(code, 0, "{output}");
+    assert!(output.contains("Snapshot written"), "{output}");
+    let mut seventh = joining(&net, "seventh", 24_320, &[24_202]);
+    let seventh_config = config_of("seventh");
+    let import = ["import".as_ref(), "--config".as_ref(), seventh_config.as_os_str(), exported.as_os_str()];
+    let (code, output) = db(&import, "import.txt");
+    assert_eq!(code, 0, "{output}");
+    let (code, output) = db(&import, "again.txt");
+    assert_eq!(code, 3, "it has begun: {output}");
+    let mut check = timed();
+    check.args(["db", "check", "--deep", "--config"]).arg(&seventh_config);
+    let (code, output) = run_to_end(&mut check, &net.home().join("check.txt"));
+    assert_eq!(code, 0, "{output}");
+    seventh.start();
+    assert!(!fetched(&seventh), "{}", seventh.log());
+    seventh.wait_height(net.nodes[0].height());
+    drop(seventh);
+    let mut check = timed();
+    check.args(["db", "check", "--deep", "--config"]).arg(&seventh_config);
+    let (code, output) = run_to_end(&mut check, &net.home().join("check-later.txt"));
+    assert_eq!(code, 0, "{output}");
+    // What is changed in it is found out.
+    std::fs::remove_dir_all(home.join("data")).unwrap();
+    let chunk = exported.read_dir().unwrap().next().unwrap().unwrap().path().join("chunk-000000");
+    let mut bytes = std::fs::read(&chunk).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&chunk, bytes).unwrap();
+    let (code, output) = db(&import, "changed.txt");
+    assert_eq!(code, 4, "{output}");
+    assert!(output.contains("chunk-000000"), "{output}");
+}
