@@ -16,6 +16,8 @@ mod backup;
 mod check;
 #[path = "care/damage.rs"]
 mod damage;
+#[path = "care/every_file.rs"]
+mod every_file;
 #[path = "care/home.rs"]
 mod home;
 #[path = "care/index.rs"]

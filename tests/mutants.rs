@@ -379,6 +379,12 @@
 //! | spent_by_a_block_that_is_written_unseen | `what_a_block_that_is_being_written_spends_is_spent` |
 //! | blocks_follow_one_after_which_the_epoch_closes | `nothing_is_put_behind_a_block_after_which_the_epoch_closes_or_that_ends_it` |
 //! | later_spend_forgotten_with_an_earlier_block | `what_is_spent_stays_spent_while_an_earlier_block_becomes_the_tip` |
+//! | votes_after_another_part_failed | `what_waits_when_another_part_has_failed_is_neither_written_nor_sent_and_makes_room` |
+//! | node_starts_on_a_full_disk | `with_less_room_than_configured_nothing_starts_and_the_path_and_the_way_out_are_named` |
+//! | fuller_disk_overlooked | `a_part_of_the_data_on_a_fuller_disk_is_the_one_that_counts` |
+//! | stop_waits_for_the_whole_index | `what_is_not_applied_in_time_is_left_to_the_next_start` |
+//! | bans_believed_without_their_hash | `any_wrong_bit_is_noticed` |
+//! | copy_with_a_gap_takes_the_indexs_place | `a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_the_copy_has` |
 //! | strange_ids_are_never_answered | `an_entry_of_a_batch_is_silent_only_without_an_id` |
 //! | frames_of_a_message_counted_alone | `a_message_ends_before_the_frame_that_makes_it_too_large` |
 //! | a_syncs_payments_counted_as_new | `a_minute_counts_payments_by_second_and_forgets_older_ones` |
@@ -393,6 +399,12 @@
 //! | outdated_program_opens_the_chain | `a_program_that_does_not_know_the_rules_in_force_does_not_open_the_chain` |
 //! | newest_version_of_either_side | `both_ends_agree_on_the_newest_version_that_both_speak` |
 //! | kinds_of_later_versions_sent | `a_message_that_the_agreed_version_lacks_is_not_sent` |
+//! | snapshot_sum_unchecked | `every_part_of_a_manifest_counts` |
+//! | copies_of_an_output_in_a_chunk | `a_manifest_can_not_hide_copies` |
+//! | files_removed_before_the_horizon_says_so | `a_crash_at_any_step_of_pruning_leaves_a_log_that_opens_and_no_block_from_the_horizon_on_is_lost` |
+//! | later_outputs_in_a_snapshot | `a_node_that_begins_with_a_snapshot_of_any_epoch_is_where_all_others_are` |
+//! | false_chunk_taken | `chunks_that_are_here_and_hold_are_not_fetched_again` |
+//! | liar_is_asked_again | `a_liar_wastes_what_it_was_asked_for_at_once` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

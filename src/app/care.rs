@@ -18,6 +18,7 @@ pub mod check;
 mod check_blocks;
 mod check_index;
 pub mod compact;
+mod copy_note;
 mod files;
 pub mod manifest;
 pub mod reindex;
@@ -118,6 +119,19 @@ pub enum CareError {
         path: PathBuf,
         /// What is wrong with it.
         what: String,
+    },
+    /// There is no room for what would be written.
+    #[error(
+        "the disk of {} has {free_bytes} bytes left, and a copy may take {needed_bytes}: make room there, or move the data \
+         directory to a larger disk; nothing was changed", path.display()
+    )]
+    NoRoom {
+        /// What lies on that disk.
+        path: PathBuf,
+        /// What may be needed, in bytes.
+        needed_bytes: u64,
+        /// What there is, in bytes.
+        free_bytes: u64,
     },
     /// A backup would not be whole.
     #[error(

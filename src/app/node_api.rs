@@ -6,6 +6,7 @@
 //! # Concurrency
 //! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
 
+mod chain;
 mod explain;
 mod history;
 mod lookups;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+use self::chain::blockchain_info;
 use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
@@ -42,8 +44,7 @@ use crate::rpc::types::{
     AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo,
     GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
     MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo,
-    PunishedInfo, RulesInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, VoteLatencyInfo,
-    WaitTarget,
+    PunishedInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, VoteLatencyInfo, WaitTarget,
 };
 use crate::runtime::logging::LoggingError;
 use crate::runtime::process_metrics;
@@ -51,7 +52,7 @@ use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
     Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, Lock, MasternodeId,
-    Network, OutPoint, RuleVersion, Transaction, TxId, ValidatorSet,
+    Network, OutPoint, Transaction, TxId, ValidatorSet,
 };
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
@@ -103,29 +104,7 @@ impl NodeApi for AppContext {
     }
 
     fn blockchain_info(&self) -> BlockchainInfo {
-        let state = self.bft.state();
-        let rules = RulesInfo::of(&state, RuleVersion::NEWEST);
-        let mut warnings = self.reasons(&state);
-        warnings.extend(rules.warning());
-        BlockchainInfo {
-            chain: self.config.node.network.to_string(),
-            chain_id: *state.chain_id(),
-            blocks: state.height(),
-            headers: self.bft.sync_target().max(state.height()),
-            best_block_hash: state.tip_hash(),
-            time: state.tip_time(),
-            epoch: state.next_epoch(),
-            pruned: self.blocks.horizon() > 1,
-            pruneheight: self.blocks.horizon(),
-            initial_block_download: self.bft.is_syncing(),
-            state_digest: state.digest(),
-            supply: state.supply(),
-            supply_time: state.supply().to_string(),
-            min_fee_per_kb: state.parameters().min_fee_per_kb,
-            parameters: state.parameters().as_ref().clone(),
-            rules,
-            warnings,
-        }
+        blockchain_info(self)
     }
 
     fn genesis(&self) -> Option<GenesisInfo> {

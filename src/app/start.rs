@@ -15,12 +15,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::admission::{AdmittedTo, to_core};
 use super::context::AppContext;
+use super::disk_space;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
 use super::masternode_links::tell_of_masternodes;
 use super::networks::load_genesis;
 use super::observer::NodeObserver;
-use super::open::{Data, lock, open};
+use super::open::{Data, index_path, lock, open};
 use super::snapshots::fetch::{self, FetchError, Fetching};
 use super::snapshots::source::StoredSnapshots;
 use super::snapshots::{Keeper, every_epochs, hook};
@@ -93,7 +94,11 @@ pub async fn start(
     let verifier: Arc<dyn SignatureVerifier + Send + Sync> = Arc::new(PoolVerifier::new(pool.clone()));
     let locked = {
         let config = Arc::clone(&config);
-        blocking(move || lock(&config)).await?
+        blocking(move || {
+            disk_space::check(&config)?;
+            lock(&config)
+        })
+        .await?
     };
     let keys = (locked.identity_key.clone(), locked.operator.clone());
     let network_config = network_config(&config, &genesis, keys);
@@ -108,10 +113,15 @@ pub async fn start(
         blocking(move || open(locked, &config, &genesis, &token)).await?
     };
     let failures = registry.clone();
-    data.index_guard.on_damage(move |reason| failures.fail("index", reason));
+    let index_path = index_path(&config, config.storage.engine);
+    data.index_guard.on_damage(move |reason| {
+        let failed = StorageError::Index { reason: reason.to_owned() };
+        failures.fail("index", format!("{}: {failed}", index_path.display()));
+    });
     if registry.token().is_cancelled() {
         return Err(StartError::Stopped);
     }
+    disk_space::watch(&config, &registry);
     let state = Arc::clone(&data.replayed.state);
     let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
     let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);

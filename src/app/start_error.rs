@@ -2,6 +2,7 @@
 
 use metrics_exporter_prometheus::BuildError;
 
+use super::disk_space::LowSpace;
 use super::networks::NetworksError;
 use super::snapshots::fetch::FetchError;
 use crate::consensus::replay::ReplayError;
@@ -22,6 +23,9 @@ pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// The disk is nearly full.
+    #[error(transparent)]
+    Space(#[from] LowSpace),
     /// The chain on disk.
     #[error(transparent)]
     Replay(#[from] ReplayError),

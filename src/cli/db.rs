@@ -45,7 +45,8 @@ enum DbCommand {
     Repair(DepthArgs),
     /// Build the index anew from the block log; what was stopped goes on where it was.
     Reindex(NodeArgs),
-    /// Give back the room that the index does not need, and what damaged and unfinished indexes take.
+    /// Give back the room that the index does not need, and what damaged and unfinished indexes take; what was stopped goes
+    /// on where it was.
     Compact(NodeArgs),
     /// Back up blocks, genesis document and configuration of a node that runs or does not.
     ///

@@ -320,6 +320,7 @@ const fn care_kind(error: &CareError) -> ExitKind {
         | CareError::CpuPool(_)
         | CareError::NoData { .. }
         | CareError::NoIndex { .. }
+        | CareError::NoRoom { .. }
         | CareError::NoSnapshot { .. }
         | CareError::Pruned { .. }
         | CareError::Exists { .. }

@@ -10,7 +10,7 @@ use super::genesis_source::{self, Found};
 use super::{CliError, output};
 use crate::app::create_journal;
 use crate::app::networks::{NetworksError, read_genesis};
-use crate::runtime::config::{MempoolConfig, NetworkConfig, RpcConfig};
+use crate::runtime::config::{MempoolConfig, NetworkConfig, RpcConfig, StorageConfig};
 use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
 use crate::types::{GenesisDocument, Network};
@@ -215,6 +215,38 @@ listen_address = "{listen}"
     )
 }
 
+fn storage_text(defaults: &StorageConfig) -> String {
+    let StorageConfig { engine, cache_mb, min_free_mb, snapshots, .. } = defaults;
+    let engine = engine.name();
+    format!(
+        r#"[storage]
+# What keeps the index: "sled", or "fjall", which stays fast with many millions of outputs. The index is built anew.
+# engine = "{engine}"
+# Cache of the index in 1,000,000 bytes, sled may take 2.5 times as much; "auto" takes a part of the machine's memory.
+# cache_mb = "{cache_mb}"
+# With less room than this on the data directory's disk, in 1,000,000 bytes, the node stops before a write fails; 0 turns that off.
+# min_free_mb = {min_free_mb}
+# The oldest blocks are left out when all of them take more than so many 1,000,000 bytes (at least 550), or are older than so
+# many days; 0 keeps them. What proofs of later payments need is kept, and so is every block since the oldest snapshot.
+# prune = 0
+# prune_days = 0
+# Snapshots that are kept, by which new nodes join; each takes some 90 bytes an unspent output. 0 makes none.
+# snapshots = {snapshots}
+# A snapshot is made at the end of every so manieth epoch; 0 chooses what comes to about an hour.
+# snapshot_every_epochs = 0
+
+[sync]
+# What a node without blocks begins with: "auto" takes a snapshot if the chain has 10,000 blocks or more, "snapshot" whenever
+# peers have one, "blocks" executes everything from block 1 and so knows the whole history.
+# from = "auto"
+# A block that is known to be of the chain, as HEIGHT:HASH. A node that joins a chain older than its unbonding time needs one,
+# since keys of that time may be anybody's by now: ask a node or an explorer that you trust for its best block.
+# checkpoint = "120000:9f2c5a7d0b1e4c6f8a3d5b7e9c1f2a4d6b8e0c3f5a7d9b1e4c6f8a0d2b5e7c91"
+# Whether to believe the majority of one's peers in place of a checkpoint, at one's own risk.
+# trust_peers = false"#
+    )
+}
+
 /// Masternodes of the genesis document that a new node dials first, as a TOML array.
 fn first_peers(genesis: &GenesisDocument) -> String {
     let addresses = genesis.masternodes.iter().map(|masternode| masternode.network_address.as_str());
@@ -265,29 +297,7 @@ data_dir = "data"
 
 {rpc_section}
 
-[storage]
-# What keeps the index: "sled", or "fjall", which stays fast with many millions of outputs. The index is built anew.
-# engine = "{engine}"
-# Cache of the index in 1,000,000 bytes, sled may take 2.5 times as much; "auto" takes a part of the machine's memory.
-# cache_mb = "{cache_mb}"
-# The oldest blocks are left out when all of them take more than so many 1,000,000 bytes (at least 550), or are older than so
-# many days; 0 keeps them. What proofs of later payments need is kept, and so is every block since the oldest snapshot.
-# prune = 0
-# prune_days = 0
-# Snapshots that are kept, by which new nodes join; each takes some 90 bytes an unspent output. 0 makes none.
-# snapshots = {snapshots}
-# A snapshot is made at the end of every so manieth epoch; 0 chooses what comes to about an hour.
-# snapshot_every_epochs = 0
-
-[sync]
-# What a node without blocks begins with: "auto" takes a snapshot if the chain has 10,000 blocks or more, "snapshot" whenever
-# peers have one, "blocks" executes everything from block 1 and so knows the whole history.
-# from = "auto"
-# A block that is known to be of the chain, as HEIGHT:HASH. A node that joins a chain older than its unbonding time needs one,
-# since keys of that time may be anybody's by now: ask a node or an explorer that you trust for its best block.
-# checkpoint = "120000:9f2c5a7d0b1e4c6f8a3d5b7e9c1f2a4d6b8e0c3f5a7d9b1e4c6f8a0d2b5e7c91"
-# Whether to believe the majority of one's peers in place of a checkpoint, at one's own risk.
-# trust_peers = false
+{storage_section}
 
 [consensus]
 # A masternode gathers votes this long, four times as long when there are many, and then sends them together.
@@ -298,9 +308,7 @@ data_dir = "data"
 "#,
         network_section = network_text((p2p, &peers), network.default_port(), &defaults.network),
         rpc_section = rpc_text(rpc, &defaults.rpc),
-        snapshots = defaults.storage.snapshots,
-        engine = defaults.storage.engine.name(),
-        cache_mb = defaults.storage.cache_mb,
+        storage_section = storage_text(&defaults.storage),
         vote_interval_ms = defaults.consensus.vote_interval_ms,
         mempool = mempool_text(&defaults.mempool),
     );

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 use crate::app::care::{Unit, Work};
 use crate::runtime::Clock;
 use crate::runtime::signals::{Heard, Signals};
+use crate::runtime::tasks::{HURRY_LIMIT, SHUTDOWN_LIMIT};
 use crate::runtime::time_text::duration_words;
 
 /// How often a line is written off a terminal.
@@ -38,15 +41,42 @@ impl Stop {
         let stop = Self::default();
         let asked = stop.clone();
         let mut running = tokio::task::spawn_blocking(move || work(asked));
+        stop.obey(&mut running, async || signals.next().await, (SHUTDOWN_LIMIT, HURRY_LIMIT)).await
+    }
+
+    /// Waits for the work, but no longer than the first limit after the first signal to stop, and the second one after any
+    /// further.
+    async fn obey<T>(
+        &self,
+        running: &mut JoinHandle<T>,
+        mut heard: impl AsyncFnMut() -> Heard,
+        (limit, hurry_limit): (Duration, Duration),
+    ) -> Result<T, super::CliError> {
+        let mut until = None;
         loop {
+            let over = async {
+                match until {
+                    Some(until) => tokio::time::sleep_until(until).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
-                done = &mut running => {
+                biased;
+                done = &mut *running => {
                     return done.map_err(|error| super::CliError::Failed(format!("the work ended unexpectedly: {error}")));
                 }
-                heard = signals.next() => {
+                heard = heard() => {
                     if matches!(heard, Heard::Stop(_)) {
-                        stop.0.store(true, Ordering::Relaxed);
+                        let is_first = !self.0.swap(true, Ordering::Relaxed);
+                        let left = if is_first { limit } else { hurry_limit };
+                        let end = tokio::time::Instant::from_std(Clock.instant() + left);
+                        until = Some(until.map_or(end, |until: tokio::time::Instant| until.min(end)));
                     }
+                }
+                () = over => {
+                    let words = "the work did not stop in time and was cut off; what has its own name is whole, and the same \
+                                 command goes on or begins anew";
+                    return Err(super::CliError::Failed(words.to_owned()));
                 }
             }
         }
@@ -181,6 +211,40 @@ mod tests {
         assert_eq!(told(500_000, 750_000, 1_000_000), "reading: 75 % of 1.0 MB, 10 s left");
         assert_eq!(told(5, 5, 10), "reading: 50 % of 10 bytes", "nothing was done yet");
         assert_eq!(told(0, 1_234, 0), "reading: 1.2 kB");
+    }
+
+    /// Signals from a list, and then none.
+    fn signals(count: usize) -> impl AsyncFnMut() -> Heard {
+        let mut left = count;
+        async move || {
+            if left == 0 {
+                std::future::pending::<()>().await;
+            }
+            left -= 1;
+            Heard::Stop("SIGTERM")
+        }
+    }
+
+    #[tokio::test]
+    async fn work_that_hears_a_signal_ends_by_itself_and_what_hangs_is_cut_off_sooner_after_another() {
+        const LONG: Duration = Duration::from_secs(600);
+        const SHORT: Duration = Duration::from_millis(50);
+        let stop = Stop::default();
+        let asked = stop.clone();
+        let mut obedient = tokio::task::spawn_blocking(move || {
+            while !asked.is_asked() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            7
+        });
+        assert_eq!(stop.obey(&mut obedient, signals(1), (LONG, LONG)).await.unwrap(), 7);
+        for (count, limits) in [(1, (SHORT, LONG)), (2, (LONG, SHORT))] {
+            let (held, word) = std::sync::mpsc::sync_channel::<()>(0);
+            let mut hung = tokio::task::spawn_blocking(move || word.recv().is_ok());
+            let error = Stop::default().obey(&mut hung, signals(count), limits).await.unwrap_err();
+            drop(held);
+            assert!(error.to_string().contains("cut off"), "{error}");
+        }
     }
 
     #[test]

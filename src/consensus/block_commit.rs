@@ -6,8 +6,10 @@
 //!
 //! # Invariants
 //! - Consensus hears of a durable block after its sync, and of each once.
-//! - The index gets the applied blocks in their order, behind the log.
+//! - The index gets the applied blocks in their order and without gaps, behind the log.
 //! - No block is appended while the UTXO manager holds more than it may until the index has caught up.
+//! - When the node stops the index is not waited for for longer than [`INDEX_STOP_LIMIT`], nor given more than it can take at
+//!   once: the next start brings it forward from the log.
 //! - Blocks that came while the last ones were written are written together, with one sync: in sync that is most of them.
 //!
 //! # Concurrency
@@ -38,6 +40,10 @@ use crate::utxo::UtxoManager;
 /// Orders that wait for the block log, at most: blocks on their way, and as many applied ones as observers have not heard
 /// of.
 pub const BLOCK_ORDERS_MAX: usize = COMMITTING_BLOCKS_MAX + 16;
+/// How long a stop waits for the index to take what it was given.
+pub const INDEX_STOP_LIMIT: Duration = Duration::from_secs(2);
+/// Changes that may wait for the index while the node stops; with more it is behind, and gets no others.
+const INDEX_WAITING_AT_STOP_MAX: usize = 16;
 /// How often the index is looked at when it has to catch up.
 const CATCH_UP_POLL: Duration = Duration::from_millis(10);
 
@@ -75,9 +81,10 @@ pub fn start_block_log<D: Disk>(
         let token = failures.token().clone();
         let may_append = || !utxos.is_overlay_full() || token.is_cancelled();
         let persisted = |block| handle.hand_in(Event::BlockPersisted(block));
+        let may_index = || !token.is_cancelled() || index.queued() < INDEX_WAITING_AT_STOP_MAX;
         let outlets = Outlets { persisted, applied, retire: |segments| pruned.remove(segments) };
-        let outcome = run_block_log(log, &index, &receiver, may_append, outlets);
-        if let Err(error) = outcome.and_then(|()| index.finish().map(drop)) {
+        let outcome = run_block_log(log, &index, &receiver, (may_append, may_index), outlets);
+        if let Err(error) = outcome.and_then(|()| index.finish_within(INDEX_STOP_LIMIT).map(drop)) {
             failures.fail("block log", error.to_string());
         }
     })?;
@@ -95,10 +102,12 @@ fn run_block_log<D: Disk>(
     mut log: BlockLog<D>,
     index: &IndexWriter,
     orders: &Receiver<BlockOrder>,
-    may_append: impl Fn() -> bool,
+    (may_append, may_index): (impl Fn() -> bool, impl Fn() -> bool),
     outlets: Outlets<impl Fn(DurableBlock), impl Fn(RetiredSegments<D>)>,
 ) -> Result<(), StorageError> {
     let Outlets { persisted, applied: hook, retire } = outlets;
+    // Once one was left out, all that follow are.
+    let mut indexes = true;
     // Blocks that wait until there is room: meanwhile the index has to go on. Consensus bounds them.
     let mut held: Vec<Box<LoggedBlock>> = Vec::new();
     loop {
@@ -111,6 +120,7 @@ fn run_block_log<D: Disk>(
         while let Ok(next) = order {
             match next {
                 BlockOrder::Append(block) => held.push(block),
+                BlockOrder::Index(_) if !indexes || !may_index() => indexes = false,
                 BlockOrder::Index(applied) => {
                     let CommittedBlock { block, commit } = &*applied.committed;
                     let change = index_change(block, commit, applied.as_ref().into());

@@ -9,6 +9,8 @@
 //!   that are being written among them, or one larger write alone.
 //! - INV-VOTE-JOURNAL-1: orders are executed in the order in which consensus gave them.
 //! - INV-VOTE-JOURNAL-2: after a failed write nothing is sent any more: the node stops.
+//! - INV-VOTE-JOURNAL-5: after any part of the node has failed nothing is written or sent any more, whatever waits: what
+//!   was being written at that moment is the last.
 //! - INV-VOTE-JOURNAL-3: no vote waits for the removal of old ones.
 //!
 //! # Concurrency
@@ -179,7 +181,8 @@ pub fn start_journal<D: Disk>(
             }
             handle.hand_in(Event::Persisted(durable));
         };
-        if let Err(error) = run_journal(writer, &receiver, retire, release) {
+        let may_sign = || !failures.has_failed();
+        if let Err(error) = run_journal(writer, &receiver, may_sign, retire, release) {
             // Neither is anything sent after this: the thread that could is gone.
             failures.fail("vote journal", error.to_string());
         }
@@ -191,6 +194,7 @@ pub fn start_journal<D: Disk>(
 fn run_journal<D: Disk>(
     mut writer: JournalWriter<D>,
     orders: &Receiver<Queued>,
+    may_sign: impl Fn() -> bool,
     mut retire: impl FnMut(RetiredSegments<D>),
     mut release: impl FnMut(Vec<Durable<OwnMessage>>),
 ) -> Result<(), StorageError> {
@@ -213,6 +217,10 @@ fn run_journal<D: Disk>(
                 }
                 JournalStep::Commit(group) => {
                     let count = group.len();
+                    if !may_sign() {
+                        drop(taken.drain(..count));
+                        continue;
+                    }
                     let durable = writer.commit(group)?;
                     drop(taken.drain(..count));
                     release(durable);
@@ -298,7 +306,7 @@ mod tests {
         let release = |durable: Vec<Durable<OwnMessage>>| {
             released.push(durable.into_iter().map(Durable::into_inner).collect::<Vec<_>>());
         };
-        run_journal(journal(&disk), &receiver, drop, release).unwrap();
+        run_journal(journal(&disk), &receiver, || true, drop, release).unwrap();
         // What stands behind an order of another kind is not committed before it.
         let votes = |heights: [u64; 2]| heights.map(vote).to_vec();
         assert_eq!(released, [votes([1, 2]), votes([3, 4])]);
@@ -330,7 +338,7 @@ mod tests {
         assert!(!sent.load(std::sync::atomic::Ordering::SeqCst), "INV-VOTE-JOURNAL-4");
         assert_eq!(*waiting.waiting.lock(), fit * bytes);
         let mut released = 0;
-        run_journal(journal(&disk), &receiver, drop, |durable| released += durable.len()).unwrap();
+        run_journal(journal(&disk), &receiver, || true, drop, |durable| released += durable.len()).unwrap();
         last.join().unwrap();
         assert_eq!((released, *waiting.waiting.lock()), (fit + 1, 0));
     }
@@ -354,7 +362,7 @@ mod tests {
             (0..writes).for_each(|number| sender.send(staged(number as u64)).unwrap());
             drop(sender);
             let (before, mut groups) = (disk.operations(), Vec::new());
-            run_journal(writer, &receiver, drop, |durable| groups.push(durable.len())).unwrap();
+            run_journal(writer, &receiver, || true, drop, |durable| groups.push(durable.len())).unwrap();
             (disk.operations() - before, groups)
         };
         let (of_one, groups) = operations(1);
@@ -374,7 +382,8 @@ mod tests {
         drop(sender);
         let (mut left, disk) = (Vec::new(), MemoryDisk::new());
         let retire = |_| assert!(*waiting.waiting.lock() > 0);
-        run_journal(journal(&disk), &receiver, retire, |_| left.push(*waiting.waiting.lock())).unwrap();
+        run_journal(journal(&disk), &receiver, || true, retire, |_| left.push(*waiting.waiting.lock()))
+            .unwrap();
         assert_eq!(left, [2 * of_one, of_one, 0]);
     }
 
@@ -392,7 +401,7 @@ mod tests {
         sender.send(started(4)).unwrap();
         drop(sender);
         let retire = |segments: RetiredSegments<MemoryDisk>| segments.remove(&mut || true).unwrap();
-        run_journal(journal(&disk), &receiver, retire, drop).unwrap();
+        run_journal(journal(&disk), &receiver, || true, retire, drop).unwrap();
         let files = ["00000002.seg", "00000003.seg", "00000004.seg"].map(str::to_owned);
         assert_eq!(disk.list(Path::new("votes")).unwrap(), files);
     }
@@ -406,8 +415,32 @@ mod tests {
         drop(sender);
         disk.fail_after(1, Fault::InputOutput);
         let mut released = 0;
-        assert!(run_journal(writer, &receiver, drop, |_| released += 1).is_err());
+        assert!(run_journal(writer, &receiver, || true, drop, |_| released += 1).is_err());
         assert_eq!(released, 0);
+    }
+
+    /// INV-VOTE-JOURNAL-5.
+    #[test]
+    fn what_waits_when_another_part_has_failed_is_neither_written_nor_sent_and_makes_room() {
+        let disk = MemoryDisk::new();
+        let (writer, (sender, receiver)) = (journal(&disk), JournalSender::new());
+        let waiting = Arc::clone(&sender.bytes);
+        sender.send(staged(1)).unwrap();
+        // Behind an order of another kind, so that it is a commit of its own.
+        sender.send(JournalOrder::Prune(0)).unwrap();
+        sender.send(staged(2)).unwrap();
+        drop(sender);
+        let (mut released, has_failed) = (Vec::new(), std::cell::Cell::new(false));
+        let release = |durable: Vec<Durable<OwnMessage>>| {
+            released.extend(durable.into_iter().map(Durable::into_inner));
+        };
+        let retire = |_| has_failed.set(true);
+        run_journal(writer, &receiver, || !has_failed.get(), retire, release).unwrap();
+        assert_eq!(released, [vote(1)]);
+        assert_eq!(*waiting.waiting.lock(), 0, "whoever waits for room goes on");
+        let identity = JournalIdentity { chain_id: ChainId([1; 32]), operator: None };
+        let opened = JournalWriter::open_or_create(disk, Path::new("votes"), identity).unwrap();
+        assert_eq!(opened.contents.records, 1);
     }
 
     /// INV-VOTE-JOURNAL-3.

@@ -22,7 +22,7 @@ use crate::app::devnet::DevnetNode;
 use crate::app::start::OfProcess;
 use crate::app::{self, StartError};
 use crate::rpc::client::{Endpoint, RpcClient, RpcCommandError};
-use crate::runtime::tasks::{HURRY_LIMIT, SHUTDOWN_LIMIT};
+use crate::runtime::tasks::{HURRY_LIMIT, SHUTDOWN_LIMIT, STOP_MAX};
 use crate::runtime::{Clock, TaskRegistry};
 use crate::storage::StorageError;
 
@@ -232,7 +232,7 @@ impl Node {
                     signal(child, Signal::CONT);
                 }
                 signal(child, Signal::TERM);
-                match tokio::time::timeout(SHUTDOWN_LIMIT, wait(child, hurry)).await {
+                match tokio::time::timeout(STOP_MAX, wait(child, hurry)).await {
                     Ok(Ok(status)) if status.success() => None,
                     Ok(Ok(status)) => Some(format!("ended with {status}, see {}", self.log.display())),
                     Ok(Err(error)) => Some(error.to_string()),

@@ -154,7 +154,7 @@ pub(crate) fn read(path: &Path) -> io::Result<Found> {
     }
 }
 
-/// How a file of addresses is.
+/// How a file is that keeps what is known of peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeersFile {
     /// There is none.

@@ -7,20 +7,24 @@
 //! # Layout
 //! Text. The first line is [`HEAD`]; each other line is `identity`, `host` or `group`, a key or an address, and the end
 //! in milliseconds since the Unix epoch; or `points`, then `identity` or `group` and whose, and how many there were when
-//! it was written. Lines that are not like that are skipped.
+//! it was written. The last line is `sum` and the BLAKE3 hash of all before it: a file that does not have it is damaged, and
+//! no ban of it is believed. Files of version 1 have no sum; lines of theirs that are not like that are skipped.
 
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use super::address_file::PeersFile;
 use super::kept_file;
 use super::reputation::{BANS_MAX, BanTarget};
 use crate::types::TimeMs;
 
-const HEAD: &str = "timed bans 1";
+const HEAD: &str = "timed bans 2";
+const HEAD_WITHOUT_SUM: &str = "timed bans 1";
+const SUM: &str = "sum ";
 /// Bytes of the file, at most: as many bans as are kept, and as many scores of identities and of groups.
-const FILE_BYTES_MAX: usize = 3 * BANS_MAX * 128;
+const FILE_BYTES_MAX: usize = 3 * BANS_MAX * 128 + 128;
 /// What a ban may last at most after a restart, whatever the clock said when it was written.
 const LEFT_MAX: Duration = Duration::from_secs(366 * 86_400);
 
@@ -81,7 +85,36 @@ pub(crate) fn write(path: &Path, kept: &KeptBans, now_ms: TimeMs) -> io::Result<
     for (target, points) in kept.points.iter().take(2 * BANS_MAX) {
         let _ = writeln!(text, "points {} {points}", words(target));
     }
+    let sum = blake3::hash(text.as_bytes()).to_hex();
+    let _ = writeln!(text, "{SUM}{sum}");
     kept_file::replace(path, &text)
+}
+
+/// How the file of bans is, without changing it. Blocks.
+#[must_use]
+pub fn bans_file_state(path: &Path) -> PeersFile {
+    match read(path, 0) {
+        Ok(_) if !path.exists() => PeersFile::Missing,
+        Ok(_) => PeersFile::Whole,
+        Err(_) => PeersFile::Damaged,
+    }
+}
+
+/// The lines of a file that is whole, without its head and its sum.
+fn whole_lines(text: &str) -> Result<&str, &'static str> {
+    match text.split_once('\n') {
+        Some((HEAD_WITHOUT_SUM, lines)) => Ok(lines),
+        Some((HEAD, lines)) => {
+            let sum_at = text.trim_end().rfind('\n').map_or(0, |end| end.saturating_add(1));
+            let (before, last) = text.split_at(sum_at);
+            let sum = last.strip_prefix(SUM).and_then(|last| last.strip_suffix('\n'));
+            if sum != Some(blake3::hash(before.as_bytes()).to_hex().as_str()) {
+                return Err("it does not have the hash that it ends with");
+            }
+            Ok(lines.strip_suffix(last).unwrap_or_default())
+        }
+        _ => Err("it does not start as a file of bans does"),
+    }
 }
 
 /// Reads the bans that have not ended, and the points. Without a file there are none. Blocks.
@@ -91,12 +124,9 @@ pub(crate) fn write(path: &Path, kept: &KeptBans, now_ms: TimeMs) -> io::Result<
 pub(crate) fn read(path: &Path, now_ms: TimeMs) -> io::Result<KeptBans> {
     let mut kept = KeptBans::default();
     let Some(text) = kept_file::read(path, FILE_BYTES_MAX)? else { return Ok(kept) };
-    let mut lines = text.lines();
-    if lines.next() != Some(HEAD) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not start as a file of bans does"));
-    }
-    for line in lines {
-        // What is no such line is skipped.
+    let lines = whole_lines(&text).map_err(|what| io::Error::new(io::ErrorKind::InvalidData, what))?;
+    for line in lines.lines() {
+        // What is no such line, of a file of version 1, is skipped.
         let _taken = kept.take(line, now_ms);
     }
     kept.bans.retain(|(_, left)| !left.is_zero());
@@ -136,6 +166,30 @@ mod tests {
     }
 
     #[test]
+    fn any_wrong_bit_is_noticed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("bans");
+        assert_eq!(bans_file_state(&path), PeersFile::Missing);
+        let bans = vec![(BanTarget::Identity(PublicKey([7; 32])), Duration::from_secs(60))];
+        for kept in [KeptBans { bans, points: Vec::new() }, KeptBans::default()] {
+            write(&path, &kept, 0).unwrap();
+            assert_eq!((read(&path, 0).unwrap(), bans_file_state(&path)), (kept, PeersFile::Whole));
+            let whole = std::fs::read(&path).unwrap();
+            for place in 0..whole.len() {
+                let mut bytes = whole.clone();
+                bytes[place] ^= 1;
+                std::fs::write(&path, &bytes).unwrap();
+                let found = read(&path, 0).map_err(|error| error.kind());
+                assert_eq!(found, Err(io::ErrorKind::InvalidData), "byte {place}");
+                assert_eq!(bans_file_state(&path), PeersFile::Damaged);
+                bytes.truncate(place);
+                std::fs::write(&path, &bytes).unwrap();
+                assert!(read(&path, 0).is_err(), "cut at {place}");
+            }
+        }
+    }
+
+    #[test]
     fn rubbish_is_skipped_or_named() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("bans");
@@ -143,7 +197,7 @@ mod tests {
         assert_eq!(read(&path, 0).unwrap_err().kind(), io::ErrorKind::InvalidData);
         let key = "07".repeat(32);
         let text = format!(
-            "{HEAD}\nidentity zz 5\nidentity {key} x\nhost 1.2.3.4\nhost 1.2.3.4 99 more\nwhat 1.2.3.4 9\n\
+            "{HEAD_WITHOUT_SUM}\nidentity zz 5\nidentity {key} x\nhost 1.2.3.4\nhost 1.2.3.4 99 more\nwhat 1.2.3.4 9\n\
              host 1.2.3.4 {}\nidentity {key} 9\npoints host 1.2.3.4\npoints identity {key} 7 8\npoints group 1.2.3.0 -1\n",
             u64::MAX
         );

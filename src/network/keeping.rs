@@ -7,6 +7,7 @@
 //! # Invariants
 //! - INV-KEEPING-1: no file that can't be read or is damaged keeps a node from starting. A damaged one is set aside.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +35,19 @@ pub(crate) fn reputation_from(path: Option<&Path>, now: Instant) -> Reputation {
                 reputation.restore_points(target, points, now);
             }
         }
+        Err(error) if error.kind() == ErrorKind::InvalidData => match set_aside(path) {
+            Ok(aside) => tracing::warn!(
+                aside = %aside.display(),
+                %error,
+                "The bans of the last run are damaged; a new file begins with nobody banned, the old one can be removed"
+            ),
+            Err(moving) => tracing::warn!(
+                path = %path.display(),
+                %error,
+                %moving,
+                "The bans of the last run are damaged, and can't be moved away"
+            ),
+        },
         Err(error) => tracing::warn!(path = %path.display(), %error, "Bans of the last run can't be read"),
     }
     // What was read need not be written again.

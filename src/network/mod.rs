@@ -77,6 +77,7 @@ use self::address_book::AddressBook;
 use self::address_file::Kept;
 pub use self::address_file::{PeersFile, peers_file_state};
 use self::attempt::Policy;
+pub use self::ban_file::bans_file_state;
 use self::connection::Common;
 pub use self::connection::DisconnectReason;
 use self::connection_manager::ConnectionManager;

@@ -26,6 +26,7 @@ mod load;
 mod storage;
 
 pub use load::{ConfigSources, Effective, Examined, Origin};
+use storage::MIN_FREE_MB;
 pub use storage::{CacheSize, StorageConfig, StorageEngine, SyncConfig, SyncFrom};
 
 /// Bytes of a configuration file, at most.
@@ -325,6 +326,7 @@ impl Config {
             storage: StorageConfig {
                 engine: StorageEngine::Sled,
                 cache_mb: CacheSize::Auto,
+                min_free_mb: MIN_FREE_MB,
                 prune: 0,
                 prune_days: 0,
                 snapshots: 2,
@@ -464,7 +466,7 @@ impl Config {
         ]
     }
 
-    fn storage_problems(&self) -> [(&'static str, bool, &'static str); 5] {
+    fn storage_problems(&self) -> [(&'static str, bool, &'static str); 6] {
         [
             (
                 "storage.cache_mb",
@@ -474,6 +476,7 @@ impl Config {
                 },
                 "must be \"auto\", or 16 to 1,000,000",
             ),
+            ("storage.min_free_mb", self.storage.min_free_mb <= 1_000_000, "must be 0 to 1,000,000"),
             (
                 "storage.prune",
                 self.storage.prune == 0 || self.storage.prune >= PRUNE_MB_MIN,

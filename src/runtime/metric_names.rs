@@ -41,6 +41,10 @@ pub const PEER_BANS_TOTAL: &str = "timed_peer_bans_total";
 pub const STORAGE_FLUSH_SECONDS: &str = "timed_storage_flush_seconds";
 /// Bytes of the data directory.
 pub const STORAGE_BYTES: &str = "timed_storage_bytes";
+/// Bytes that are free on the data directory's disk.
+pub const STORAGE_FREE_BYTES: &str = "timed_storage_free_bytes";
+/// Free bytes below which the node stops.
+pub const STORAGE_MIN_FREE_BYTES: &str = "timed_storage_min_free_bytes";
 /// RPC requests, by `method` and `code`.
 pub const RPC_REQUESTS_TOTAL: &str = "timed_rpc_requests_total";
 /// An RPC request.
@@ -108,7 +112,7 @@ const fn metric(
 }
 
 /// Every metric of the node.
-pub const METRICS: [Metric; 21] = {
+pub const METRICS: [Metric; 23] = {
     use MetricKind::{Counter, Gauge, Histogram};
     [
         metric(BLOCK_HEIGHT, Gauge, &[], "Height of the last committed block"),
@@ -137,6 +141,8 @@ pub const METRICS: [Metric; 21] = {
         metric(PEER_BANS_TOTAL, Counter, &["reason"], "Peers that were banned, by reason"),
         metric(STORAGE_FLUSH_SECONDS, Histogram, &[], "A flush of the index to disk"),
         metric(STORAGE_BYTES, Gauge, &[], "Bytes of the data directory"),
+        metric(STORAGE_FREE_BYTES, Gauge, &[], "Bytes that are free on the data directory's disk"),
+        metric(STORAGE_MIN_FREE_BYTES, Gauge, &[], "Free bytes below which the node stops"),
         metric(RPC_REQUESTS_TOTAL, Counter, &["method", "code"], "RPC requests, by method and code"),
         metric(RPC_SECONDS, Histogram, &[], "An RPC request, from its arrival to its answer"),
         metric(FORK_DETECTED, Gauge, &[], "1 when two blocks were committed at one height"),

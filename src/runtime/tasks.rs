@@ -32,8 +32,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{Instrument as _, Span};
 
-/// A shutdown takes no longer, whatever the caller asks for.
-pub const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+/// A process that is told to stop has ended after so long, whatever hangs in it.
+pub const STOP_MAX: Duration = Duration::from_secs(10);
+/// A shutdown takes no longer, whatever the caller asks for. The rest of [`STOP_MAX`] is for the end of the process.
+pub const SHUTDOWN_LIMIT: Duration = Duration::from_millis(9_500);
 /// A shutdown that is hurried takes no longer from then on: enough for writers on a healthy disk to end in good order.
 pub const HURRY_LIMIT: Duration = Duration::from_secs(1);
 /// Entries after which finished ones are cleared away at the next start.
@@ -211,6 +213,12 @@ impl TaskRegistry {
     #[must_use]
     pub fn failure(&self) -> Option<TaskFailure> {
         self.shared.failure.lock().clone()
+    }
+
+    /// Whether a failure was reported: whoever signs asks before each vote.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.shared.failure.lock().is_some()
     }
 
     /// Makes a shutdown that is under way, or is yet to come, end within [`HURRY_LIMIT`].

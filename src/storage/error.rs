@@ -12,7 +12,7 @@ use crate::types::{ChainId, Height, PublicKey};
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
     /// The operating system refused an operation.
-    #[error("cannot {operation} {}: {source}", path.display())]
+    #[error("cannot {operation} {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was tried, as a verb.
         operation: &'static str,
@@ -177,12 +177,29 @@ impl StorageError {
     }
 }
 
+/// What to do about an answer of the operating system that is about the disk; nothing where the answer says it.
+fn advice(source: &io::Error) -> &'static str {
+    use rustix::io::Errno;
+    let full = "; the disk is full, make room there and start again, nothing needs repair";
+    let failing = "; the disk fails: see the system's log, replace it if it goes on, and have `timed db check` say what is \
+                   damaged before the next start";
+    let read_only = "; the disk takes no writes any more: see the system's log for the reason, mend it, and have `timed db \
+                     check` say whether something is damaged before the next start";
+    // Databases keep the kind alone.
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => full,
+        io::ErrorKind::ReadOnlyFilesystem => read_only,
+        _ if source.raw_os_error().map(Errno::from_raw_os_error) == Some(Errno::IO) => failing,
+        _ => "",
+    }
+}
+
 /// Whose a vote journal is, whose it should be, and what to do.
 fn owner_text(found: Option<&PublicKey>, expected: Option<&PublicKey>) -> String {
     match (found, expected) {
         (Some(found), Some(expected)) => format!(
-            "belongs to operator key {found}, configured is {expected}; move the directory aside and keep it, since it \
-             protects that key, then `timed votes import` the votes of this key, or `timed votes new` if it never voted"
+            "belongs to operator key {found}, configured is {expected}; if the key's file was exchanged or damaged, bring the \
+             right one back; else move the directory aside and keep it, since it protects that key, then `timed votes import` the votes of this key, or `timed votes new` if it never voted"
         ),
         (Some(found), None) => format!(
             "belongs to operator key {found}, but this node is to vote with none; set [masternode] enabled = true and \
@@ -207,5 +224,24 @@ const fn version_advice(expected: u16, found: u16) -> &'static str {
          `timed db restore` a backup of this version's time"
     } else {
         "it is older than what any release wrote: start the timed that wrote it, or move it aside and sync again"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_refuses_is_told_with_the_file_and_what_to_do_and_other_refusals_without() {
+        let told = |code: i32| {
+            StorageError::io("sync", "votes/00000001.seg")(io::Error::from_raw_os_error(code)).to_string()
+        };
+        for (code, part) in
+            [(28, "make room"), (122, "make room"), (5, "`timed db check`"), (30, "`timed db check`")]
+        {
+            let told = told(code);
+            assert!(told.starts_with("cannot sync votes/00000001.seg: ") && told.contains(part), "{told}");
+        }
+        assert!(!told(13).contains("disk"), "permissions are no matter of the disk");
     }
 }

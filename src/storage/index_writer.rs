@@ -21,13 +21,14 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use super::error::StorageError;
 use super::index::{Index, IndexChange};
 use super::index_guard::without_panic;
+use crate::runtime::Clock;
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::stages::{Stage, enter};
 use crate::types::{BlockHash, Height};
@@ -59,6 +60,8 @@ struct Queue {
     last: Option<Height>,
     marked: Option<Height>,
     closed: bool,
+    /// When what waits is left alone.
+    close_by: Option<Instant>,
     stopped: bool,
 }
 
@@ -179,6 +182,16 @@ impl IndexWriter {
         Ok(self.marked())
     }
 
+    /// The same, but what has not been applied after `limit` is left alone, and nothing is marked then, as a mark may take
+    /// long too: the index is brought forward from the block log, from its last mark on, by whoever opens it next.
+    ///
+    /// # Errors
+    /// Those of [`IndexWriter::finish`].
+    pub fn finish_within(self, limit: Duration) -> Result<Option<Height>, StorageError> {
+        self.shared.queue.lock().close_by = Clock.instant().checked_add(limit);
+        self.finish()
+    }
+
     fn join(&mut self) -> Result<(), StorageError> {
         self.shared.queue.lock().closed = true;
         self.shared.work.notify_one();
@@ -209,6 +222,8 @@ enum Step {
     Apply(Box<IndexChange>),
     Mark,
     Stop,
+    /// Stop as after a crash.
+    Leave,
 }
 
 /// Turns submitters away once the thread is gone, however it went.
@@ -230,6 +245,7 @@ impl Worker {
             let outcome = match step {
                 Step::Apply(change) => self.apply(*change, report),
                 Step::Mark => self.mark(report),
+                Step::Leave => return Ok(()),
                 Step::Stop => {
                     let outcome = self.mark(report);
                     return outcome.map_err(|error| fail(error, report));
@@ -244,6 +260,11 @@ impl Worker {
     fn next_step(&self) -> Step {
         let mut queue = self.shared.queue.lock();
         loop {
+            if queue.close_by.is_some_and(|at| Clock.instant() >= at) && !queue.changes.is_empty() {
+                let left = queue.changes.len();
+                tracing::info!(left, "The index is brought forward over the last blocks by the next start");
+                return Step::Leave;
+            }
             if let Some(change) = queue.changes.pop_front() {
                 queue.bytes = queue.bytes.saturating_sub(change.size_bytes());
                 drop(queue);
@@ -422,6 +443,26 @@ mod tests {
         worker.mark(&report).unwrap();
         worker.mark(&report).unwrap();
         assert_eq!(*marks.lock(), [0, MARK_BLOCKS, 2 * MARK_BLOCKS, 3 * MARK_BLOCKS - 1]);
+    }
+
+    /// A stop does not wait for an index that is far behind.
+    #[test]
+    fn what_is_not_applied_in_time_is_left_to_the_next_start() {
+        let (begun, begins) = mpsc::sync_channel(1);
+        let (tell, word) = mpsc::sync_channel(1);
+        let store = Held { inner: MemoryIndex::new(), begun, word: Mutex::new(Some(word)) };
+        let index = Index::new(Arc::new(store));
+        let writer = IndexWriter::start(index.clone(), |_| ()).unwrap();
+        (0..100).for_each(|height| writer.submit(change(height)).unwrap());
+        begins.recv().unwrap();
+        let finishing = std::thread::spawn(move || writer.finish_within(Duration::ZERO));
+        std::thread::sleep(Duration::from_millis(50));
+        tell.send(()).unwrap();
+        assert_eq!(finishing.join().unwrap().unwrap(), Some(0), "the one that was being applied");
+        assert_eq!(index.mark().unwrap().unwrap().height, 0);
+        let writer = IndexWriter::start(index, |_| ()).unwrap();
+        (1..100).for_each(|height| writer.submit(change(height)).unwrap());
+        assert_eq!(writer.finish_within(Duration::from_secs(60)).unwrap(), Some(99));
     }
 
     #[test]

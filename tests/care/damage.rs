@@ -12,7 +12,7 @@ use timed::storage::SEGMENT_FORMAT_VERSION;
 use crate::home::{Home, copy_directory, files_below, flip};
 
 /// No start takes so long, on a busy machine neither.
-const DEADLINE: Duration = Duration::from_secs(120);
+pub const DEADLINE: Duration = Duration::from_secs(120);
 /// Files of an index that are tried, the largest ones.
 const FILES_OF_INDEX: usize = 8;
 /// What a node's log says once its data are open.
@@ -21,11 +21,11 @@ const OPENED: &str = "Chain opened";
 /// Nodes of these tests have the same port.
 static TURN: Mutex<()> = Mutex::new(());
 
-fn turn() -> MutexGuard<'static, ()> {
+pub fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn timed(arguments: &[&str], config: &Path, output: &Path) -> Child {
+pub fn timed(arguments: &[&str], config: &Path, output: &Path) -> Child {
     let file = File::create(output).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_timed"));
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TIMED_")) {
@@ -36,14 +36,14 @@ fn timed(arguments: &[&str], config: &Path, output: &Path) -> Child {
 }
 
 /// The exit code, and what it said.
-fn run(arguments: &[&str], home: &Home) -> (i32, String) {
+pub fn run(arguments: &[&str], home: &Home) -> (i32, String) {
     let output = home.path().join("said");
     let status = timed(arguments, &home.config_path(), &output).wait().unwrap();
     (status.code().unwrap_or(-1), std::fs::read_to_string(output).unwrap())
 }
 
 /// A node, which ends when nobody looks at it any more.
-struct Running(Child);
+pub struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -55,13 +55,18 @@ impl Drop for Running {
 
 /// Starts a node until its data are open, or it ends: 0, or its exit code; and its log.
 fn start(home: &Home) -> (i32, String) {
+    start_until(home, OPENED)
+}
+
+/// The same until its log has these words.
+pub fn start_until(home: &Home, words: &str) -> (i32, String) {
     let output = home.path().join("log");
     let mut node = Running(timed(&["run"], &home.config_path(), &output));
     let began = Instant::now();
     loop {
         let log = std::fs::read_to_string(&output).unwrap();
         let ended = node.0.try_wait().unwrap();
-        if ended.is_some() || log.contains(OPENED) {
+        if ended.is_some() || log.contains(words) {
             let code = ended.map_or(0, |status| status.code().unwrap_or(-1));
             return (code, log);
         }
@@ -71,25 +76,25 @@ fn start(home: &Home) -> (i32, String) {
 }
 
 /// A home with an index, in which nothing is wrong.
-fn well(engine: StorageEngine) -> Home {
+pub fn well(engine: StorageEngine) -> Home {
     let home = Home::new(engine, true);
     home.reindex();
     home
 }
 
-struct Copy {
-    home: Home,
-    whole: PathBuf,
+pub struct Copy {
+    pub home: Home,
+    pub whole: PathBuf,
 }
 
 impl Copy {
-    fn of(home: Home) -> Self {
+    pub fn of(home: Home) -> Self {
         let whole = home.path().join("whole");
         copy_directory(&home.data(), &whole);
         Self { home, whole }
     }
 
-    fn bring_back(&self) {
+    pub fn bring_back(&self) {
         std::fs::remove_dir_all(self.home.data()).unwrap();
         copy_directory(&self.whole, &self.home.data());
         // Keys are readable by their owner alone.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use timed::app::care::{CareError, Unit, Work};
 use timed::runtime::config::StorageEngine;
-use timed::storage::{Change, FjallIndex, IndexStore, SledIndex, StorageError, Tree};
+use timed::storage::{BlockLog, Change, FjallIndex, IndexStore, RealDisk, SledIndex, StorageError, Tree};
 
 use crate::home::{BLOCKS, Home, files_below, logged, on};
 use crate::story::Story;
@@ -20,7 +20,11 @@ fn open(engine: StorageEngine, path: &Path) -> Box<dyn IndexStore> {
 }
 
 fn contents(home: &Home) -> Contents {
-    let store = open(home.engine, &home.index());
+    contents_of(home.engine, &home.index())
+}
+
+fn contents_of(engine: StorageEngine, path: &Path) -> Contents {
+    let store = open(engine, path);
     let of_tree = |tree: Tree| {
         let entries = store.scan_prefix(tree, &[], None, 100_000).unwrap();
         entries.into_iter().map(move |(key, value)| ((tree, key), value)).collect::<Vec<_>>()
@@ -152,6 +156,91 @@ fn a_copy_that_is_stopped_leaves_the_index_as_it_was() {
             steps += 1;
         }
         assert!(steps > 8, "{steps}");
+    }
+}
+
+/// INV-COMPACT-2.
+#[test]
+fn a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_the_copy_has() {
+    for engine in StorageEngine::ALL {
+        let home = Home::new(engine, false);
+        home.reindex();
+        let whole = contents(&home);
+        let total = whole.len() as u64;
+        let (copy, note) = {
+            let beside = |ending: &str| home.index().with_extension(ending);
+            (beside("compact"), beside("compact.at"))
+        };
+        let stop_at = |entries: u64| {
+            let stopped =
+                home.place().compact(&mut |work, done, _| work.what != "copying the index" || done < entries);
+            assert!(matches!(stopped, Err(CareError::Storage(StorageError::Interrupted))), "{stopped:?}");
+            assert!(note.exists() && contents(&home) == whole);
+            let noted: serde_json::Value = serde_json::from_slice(&std::fs::read(&note).unwrap()).unwrap();
+            let copied = contents_of(engine, &copy).len() as u64;
+            SledIndex::wait_closed(&copy).unwrap();
+            assert!(copied > 0 && noted["copied"].as_u64() == Some(copied), "INV-NOTE-1: {noted}");
+        };
+        let go_on = || {
+            let mut first = None;
+            let report = home.place().compact(&mut |work, done, known| {
+                if work.what == "copying the index" {
+                    first.get_or_insert((done, known));
+                }
+                true
+            });
+            let report = report.unwrap();
+            assert!(contents(&home) == whole, "INV-COMPACT-1: {engine:?}");
+            assert!(!copy.exists() && !note.exists(), "{engine:?}");
+            (report.resumed_from, first)
+        };
+        stop_at(total / 2);
+        let (resumed_from, first) = go_on();
+        assert!(resumed_from >= total / 2 && resumed_from < total, "{engine:?}: {resumed_from} of {total}");
+        let (done, known) = first.unwrap();
+        assert!(
+            done > resumed_from && known == total,
+            "{engine:?}: it tells what was done before, and of how much"
+        );
+        // All is copied, and only the reading of it was stopped.
+        stop_at(total);
+        assert_eq!(go_on(), (total, None), "{engine:?}");
+        // A crash has taken a part of the copy.
+        stop_at(total / 2);
+        {
+            let store = open(engine, &copy);
+            let (tree, key) = whole.keys().next().unwrap().clone();
+            store.write(vec![Change::Delete { tree, key }]).unwrap();
+            store.sync().unwrap();
+        }
+        SledIndex::wait_closed(&copy).unwrap();
+        assert_eq!(go_on().0, 0, "{engine:?}: made anew");
+        // What can't be read is no note.
+        stop_at(total / 2);
+        std::fs::write(&note, "{").unwrap();
+        assert_eq!(go_on().0, 0, "{engine:?}");
+    }
+}
+
+/// INV-COMPACT-2: a node has run since.
+#[test]
+fn a_copy_of_an_index_that_went_on_since_is_made_anew() {
+    for engine in StorageEngine::ALL {
+        let all = logged(&Story::tell());
+        let home = Home::with_blocks(engine, false, Story::tell(), &all[..4]);
+        assert_eq!(home.place().reindex(&mut on).unwrap().height, 4);
+        let stopped = home.place().compact(&mut |work, _, _| work.what != "copying the index");
+        assert!(matches!(stopped, Err(CareError::Storage(StorageError::Interrupted))));
+        let chain_id = home.story.genesis.chain_id();
+        let mut log = BlockLog::open(RealDisk, &home.data().join("blocks"), chain_id).unwrap();
+        for block in &all[4..] {
+            log.append(block).unwrap();
+        }
+        drop(log);
+        home.reindex();
+        let whole = contents(&home);
+        assert_eq!(home.place().compact(&mut on).unwrap().resumed_from, 0, "{engine:?}");
+        assert!(contents(&home) == whole, "{engine:?}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Whole networks of real node processes on 127.0.0.1, as an operator runs them.
 //!
 //! `cargo test --test e2e` runs them all, one after another: they use the devnet's fixed ports. `E2E_PAIRS=1000` makes
-//! that many double spends, `E2E_SECONDS=300` that long a campaign, `E2E_SEED=7` another one, `E2E_LOG=debug` sets the nodes' log level; a test that fails leaves its directory. No test asserts how long something takes; waits end at deadlines that only a failure meets.
+//! that many double spends, `E2E_SECONDS=300` that long a campaign, `E2E_SEED=7` another one, `E2E_KILLS=1000` kills a node at so many points of its writes, `E2E_DISK=all` tries all failures of disks, `E2E_LOG=debug` sets the nodes' log level; a test that fails leaves its directory. No test asserts how long something takes; waits end at deadlines that only a failure meets.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,8 +20,10 @@ mod browser;
 mod campaign;
 mod copied_key;
 mod crash;
+mod disk_errors;
 mod double_spend;
 mod events;
+mod faulty_disk;
 #[path = "../support/heard.rs"]
 mod heard;
 mod hostile;
@@ -32,6 +34,7 @@ mod hostile_siege;
 mod hostile_transactions;
 mod hostile_wire;
 mod join;
+mod kill_points;
 mod masternode;
 mod net;
 mod new_chain;

@@ -168,8 +168,17 @@ impl Node {
         }
     }
 
+    pub fn data_dir(&self) -> PathBuf {
+        self.config_path.with_file_name("data")
+    }
+
     /// Starts the process, without waiting for an answer.
     pub fn spawn(&mut self) {
+        self.spawn_with(|_| {});
+    }
+
+    /// The same of a command that `change` has changed.
+    pub fn spawn_with(&mut self, change: impl FnOnce(&mut Command)) {
         assert!(self.process.is_none(), "{} runs already", self.url);
         // A killed node leaves its cookie; it is not the next one's.
         let _gone = std::fs::remove_file(&self.cookie_path);
@@ -180,20 +189,27 @@ impl Node {
             command.env("TIMED_LOGGING__LEVEL", level);
         }
         command.stdout(Stdio::from(log.try_clone().unwrap())).stderr(Stdio::from(log));
+        change(&mut command);
         self.process = Some(Process::spawn(&mut command));
+    }
+
+    /// Whether it answers yet.
+    pub fn try_connect(&self) -> bool {
+        let endpoint = Endpoint { url: self.url.clone(), cookie_file: Some(self.cookie_path.clone()) };
+        let Ok(client) = RpcClient::connect(&endpoint) else { return false };
+        let answers = RUNTIME.block_on(client.call::<Value>("getblockcount", &[])).is_ok();
+        if answers {
+            self.client.set(Some(client));
+        }
+        answers
     }
 
     /// Waits until it answers.
     pub fn connect(&mut self) {
-        let endpoint = Endpoint { url: self.url.clone(), cookie_file: Some(self.cookie_path.clone()) };
-        let process = self.process.as_mut().unwrap();
-        let client = wait_for("the node's first answer", || {
-            assert_eq!(process.exit_code(), None, "{} ended", self.url);
-            let client = RpcClient::connect(&endpoint).ok()?;
-            RUNTIME.block_on(client.call::<Value>("getblockcount", &[])).ok()?;
-            Some(client)
+        wait_for("the node's first answer", || {
+            assert_eq!(self.exit_code(), None, "{} ended", self.url);
+            self.try_connect().then_some(())
         });
-        self.client.set(Some(client));
     }
 
     pub fn start(&mut self) {

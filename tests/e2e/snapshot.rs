@@ -43,7 +43,7 @@ fn fetched(node: &Node) -> bool {
     node.log().contains("Snapshot fetched and checked")
 }
 
-/// INV-FETCH-4.
+/// INV-FETCH-4, INV-CARE-SNAPSHOT-1.
 #[test]
 fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
     let mut document = timed::app::networks::devnet_genesis(4);

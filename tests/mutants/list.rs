@@ -1947,8 +1947,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "lost_blocks_taken_for_a_new_log",
         file: "src/storage/block_log.rs",
-        old: "if log.first_sequence() != 1 {",
-        new: "if log.first_sequence() == 0 {",
+        old: "if log.first_sequence() == horizon.sequence",
+        new: "if log.first_sequence() > 0",
         caught_by: &[
             "--lib storage::block_log::tests::a_log_that_lost_all_of_its_blocks_is_not_taken_for_a_new_one",
         ],
@@ -3078,6 +3078,58 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        name: "votes_after_another_part_failed",
+        file: "src/consensus/vote_journal.rs",
+        old: "if !may_sign() {",
+        new: "if false {",
+        caught_by: &[
+            "--lib consensus::vote_journal::tests::what_waits_when_another_part_has_failed_is_neither_written_nor_sent_and_makes_room",
+        ],
+    },
+    Mutant {
+        name: "node_starts_on_a_full_disk",
+        file: "src/app/disk_space.rs",
+        old: "if room.free_bytes < min_free_mb.saturating_mul(1_000_000) {",
+        new: "if false {",
+        caught_by: &[
+            "--lib app::disk_space::tests::with_less_room_than_configured_nothing_starts_and_the_path_and_the_way_out_are_named",
+        ],
+    },
+    Mutant {
+        name: "fuller_disk_overlooked",
+        file: "src/app/disk_space.rs",
+        old: "rooms.min_by_key(",
+        new: "rooms.max_by_key(",
+        caught_by: &[
+            "--lib app::disk_space::tests::a_part_of_the_data_on_a_fuller_disk_is_the_one_that_counts",
+        ],
+    },
+    Mutant {
+        name: "stop_waits_for_the_whole_index",
+        file: "src/storage/index_writer.rs",
+        old: "if queue.close_by.is_some_and(|at| Clock.instant() >= at) && !queue.changes.is_empty() {",
+        new: "if false {",
+        caught_by: &[
+            "--lib storage::index_writer::tests::what_is_not_applied_in_time_is_left_to_the_next_start",
+        ],
+    },
+    Mutant {
+        name: "bans_believed_without_their_hash",
+        file: "src/network/ban_file.rs",
+        old: "if sum != Some(blake3::hash(before.as_bytes()).to_hex().as_str()) {",
+        new: "if sum.is_none() || before.is_empty() {",
+        caught_by: &["--lib network::ban_file::tests::any_wrong_bit_is_noticed"],
+    },
+    Mutant {
+        name: "copy_with_a_gap_takes_the_indexs_place",
+        file: "src/app/care/compact.rs",
+        old: "differs || compared != total",
+        new: "differs",
+        caught_by: &[
+            "--test care index::a_copy_that_was_stopped_goes_on_where_it_was_unless_the_index_has_changed_or_the_copy_has",
+        ],
+    },
+    Mutant {
         name: "strange_ids_are_never_answered",
         file: "src/rpc/request.rs",
         old: "if !entries.iter().any(is_silent) {",
@@ -3194,5 +3246,53 @@ pub const MUTANTS: &[Mutant] = &[
         old: "if self.closing.is_cancelled() || !kind.is_in(self.version) {",
         new: "if self.closing.is_cancelled() {",
         caught_by: &["--lib network::connection::tests::a_message_that_the_agreed_version_lacks_is_not_sent"],
+    },
+    Mutant {
+        name: "snapshot_sum_unchecked",
+        file: "src/protocol/snapshot.rs",
+        old: "if holds { Ok(()) } else { Err(SnapshotError::Sum) }",
+        new: "if holds || !holds { Ok(()) } else { Err(SnapshotError::Sum) }",
+        caught_by: &["--lib protocol::snapshot::tests::every_part_of_a_manifest_counts"],
+    },
+    Mutant {
+        name: "copies_of_an_output_in_a_chunk",
+        file: "src/protocol/snapshot.rs",
+        old: "outputs.is_sorted_by(|(before, _), (after, _)| before < after)",
+        new: "outputs.is_sorted_by(|(before, _), (after, _)| before <= after)",
+        caught_by: &["--lib protocol::snapshot::tests::a_manifest_can_not_hide_copies"],
+    },
+    Mutant {
+        name: "files_removed_before_the_horizon_says_so",
+        file: "src/storage/block_log.rs",
+        old: "        kept.write(&self.disk, &self.dir, &self.chain_id)?;\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::block_log::horizon_tests::a_crash_at_any_step_of_pruning_leaves_a_log_that_opens_and_no_block_from_the_horizon_on_is_lost",
+        ],
+    },
+    Mutant {
+        name: "later_outputs_in_a_snapshot",
+        file: "src/storage/index_scan.rs",
+        old: "if self.at.is_none_or(|at| record.height <= at) {",
+        new: "if self.at.is_none_or(|at| record.height >= at || record.height <= at) {",
+        caught_by: &[
+            "--lib consensus::tests::snapshots::a_node_that_begins_with_a_snapshot_of_any_epoch_is_where_all_others_are",
+        ],
+    },
+    Mutant {
+        name: "false_chunk_taken",
+        file: "src/app/snapshots/fetch.rs",
+        old: "if !chunk_holds(manifest, place, bytes) {",
+        new: "if bytes.is_empty() {",
+        caught_by: &[
+            "--lib app::snapshots::fetch::tests::chunks_that_are_here_and_hold_are_not_fetched_again",
+        ],
+    },
+    Mutant {
+        name: "liar_is_asked_again",
+        file: "src/app/snapshots/fetch_plan.rs",
+        old: "        self.leave(peer);\n        Some(peer)",
+        new: "        Some(peer)",
+        caught_by: &["--lib app::snapshots::fetch_plan::tests::a_liar_wastes_what_it_was_asked_for_at_once"],
     },
 ];

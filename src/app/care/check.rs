@@ -18,7 +18,7 @@ use super::files::bytes_below;
 use super::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
 use super::{CareError, CarePlace, Tell, Unit, Work, quoted};
 use crate::app::open::index_path;
-use crate::network::{PeersFile, peers_file_state};
+use crate::network::{PeersFile, bans_file_state, peers_file_state};
 use crate::runtime::key_file::read_key_file;
 use crate::storage::log_check::{SegmentReport, check_blocks, check_journal};
 use crate::storage::log_repair::LogCut;
@@ -188,18 +188,28 @@ impl CarePlace {
         }
     }
 
-    /// Nothing is wrong with a node whose addresses of peers are lost: it finds them again.
+    /// Nothing is wrong with a node whose addresses of peers and bans are lost: it finds them again.
     fn check_peers(&self, report: &mut CheckReport) {
-        let file = self.config.peers_path();
-        let state = match peers_file_state(&file) {
-            PeersFile::Whole => FileState::Well,
-            PeersFile::Missing => FileState::Absent,
-            PeersFile::Damaged => FileState::Useless,
-        };
-        let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
-        let note =
-            (state != FileState::Absent).then(|| "it can be removed; the node finds peers anew".to_owned());
-        report.files.push(FileReport { file, kind: FileKind::Peers, state, bytes, records: None, note });
+        let (peers, bans) = (self.config.peers_path(), self.data_dir().join("bans"));
+        let found = [
+            (
+                FileKind::Peers,
+                peers_file_state(&peers),
+                peers,
+                "it can be removed; the node finds peers anew",
+            ),
+            (FileKind::Bans, bans_file_state(&bans), bans, "it can be removed; nobody is banned then"),
+        ];
+        for (kind, state, file, words) in found {
+            let state = match state {
+                PeersFile::Whole => FileState::Well,
+                PeersFile::Missing => FileState::Absent,
+                PeersFile::Damaged => FileState::Useless,
+            };
+            let bytes = std::fs::metadata(&file).map_or(0, |metadata| metadata.len());
+            let note = (state != FileState::Absent).then(|| words.to_owned());
+            report.files.push(FileReport { file, kind, state, bytes, records: None, note });
+        }
     }
 
     fn check_block_log(

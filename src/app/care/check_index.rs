@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::check_blocks::AtMark;
-use super::files::{beside, bytes_below, copy_directory, remove_directory};
+use super::files::{beside, bytes_below, copy_directory, make_sure_of_room, remove_directory};
 use super::report::{FileKind, FileReport, FileState, Problem};
 use super::{CareError, CarePlace, Tell, Unit, Work, tell};
 use crate::app::open::{engine, index_path};
@@ -78,6 +78,7 @@ impl IndexCopy {
             made.opened = Opened::Bad(format!("it was damaged when it was last used: {reason}"));
             return Ok(made);
         }
+        make_sure_of_room(&made.path, bytes_below(&made.path)?)?;
         copy_directory(&made.path, &made.copy, COPYING, told)?;
         made.opened = match made.open(place) {
             Ok(opened) => opened,

@@ -47,6 +47,16 @@ pub(super) fn bytes_below(directory: &Path) -> Result<u64, CareError> {
     Ok(files_below(directory)?.iter().map(|(_, bytes)| bytes).sum())
 }
 
+/// Refuses if a copy of so many bytes may not fit on the disk of `path`: to find out in its middle takes the room of all
+/// others first.
+pub(super) fn make_sure_of_room(path: &Path, needed_bytes: u64) -> Result<(), CareError> {
+    let free_bytes = fs4::available_space(path).map_err(CareError::io(path))?;
+    if free_bytes < needed_bytes {
+        return Err(CareError::NoRoom { path: path.to_owned(), needed_bytes, free_bytes });
+    }
+    Ok(())
+}
+
 /// Removes a directory with all in it; it may be missing.
 pub(super) fn remove_directory(path: &Path) -> Result<(), CareError> {
     match fs::remove_dir_all(path) {

@@ -37,6 +37,8 @@ pub enum FileKind {
     OperatorKey,
     /// The addresses of peers, which a node finds again without it.
     Peers,
+    /// Who is banned, which a node does without.
+    Bans,
     /// A file of the block log.
     BlockLog,
     /// A file of the vote journal.

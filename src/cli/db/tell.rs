@@ -36,6 +36,7 @@ const fn kind_words(kind: FileKind) -> &'static str {
         FileKind::IdentityKey => "identity key",
         FileKind::OperatorKey => "operator key",
         FileKind::Peers => "peers",
+        FileKind::Bans => "bans",
         FileKind::BlockLog => "block log",
         FileKind::VoteJournal => "vote journal",
         FileKind::Index => "index",
@@ -174,7 +175,11 @@ pub(super) fn tell_compact(report: &CompactReport, json: bool) -> Result<(), Cli
         ),
         None => format!("{}, and a copy would not be smaller", bytes_words(*bytes_before)),
     };
-    let mut lines = vec![format!("{}: {given}", index.display())];
+    let from = match report.resumed_from {
+        0 => String::new(),
+        entries => format!(" (an earlier call had copied {entries} entries)"),
+    };
+    let mut lines = vec![format!("{}: {given}{from}", index.display())];
     if !report.removed.is_empty() {
         let removed: Vec<String> = report.removed.iter().map(|path| path.display().to_string()).collect();
         lines.push(format!("removed {}: {}", removed.join(", "), bytes_words(report.bytes_removed)));

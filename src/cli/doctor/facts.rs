@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::TcpStream;
 
+use crate::app::disk_space;
 use crate::app::votes::{VotesError, VotesPlace};
 use crate::cli::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError};
 use crate::rpc::types::{
@@ -206,7 +207,7 @@ fn machine(config: &Config) -> Machine {
     let data_dir = Some(config.node.data_dir.clone()).filter(|path| path.is_dir());
     let of_disk = data_dir.as_deref();
     Machine {
-        free_bytes: of_disk.and_then(|path| fs4::available_space(path).ok()),
+        free_bytes: of_disk.and_then(|_| disk_space::least_room(config)).map(|room| room.free_bytes),
         sync_us: of_disk.and_then(sync_us),
         open_files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
         memory_bytes: memory_bytes(),

@@ -10,9 +10,8 @@ use crate::runtime::Config;
 use crate::runtime::time_text::{duration_words, time_words};
 use crate::types::TimeMs;
 
-/// Free bytes of the disk below which a node is soon in trouble, or is in it.
+/// Free bytes of the disk below which a node is soon in trouble, whatever its configuration says.
 const FREE_BYTES_LOW: u64 = 10 << 30;
-const FREE_BYTES_MIN: u64 = 1 << 30;
 /// A sync that takes longer makes each payment wait for the disk, or keeps the node behind.
 const SYNC_US_SLOW: u64 = 10_000;
 const SYNC_US_BAD: u64 = 100_000;
@@ -126,10 +125,16 @@ impl Findings {
         if let Some(free) = machine.free_bytes {
             let says = format!("{} are free on the disk of the data directory.", mebibytes(free));
             let next = "make room, or move the data directory while the node is stopped";
-            match free {
-                ..FREE_BYTES_MIN => self.add("disk_space", Severity::Error, says, next),
-                FREE_BYTES_MIN..FREE_BYTES_LOW => self.add("disk_space", Severity::Warning, says, next),
-                _ => self.well("disk_space", says),
+            let least = config.storage.free_bytes_min();
+            if free < least {
+                let megabytes = config.storage.min_free_mb;
+                let says =
+                    format!("{says} Below {megabytes} MB ([storage] min_free_mb) the node does not run.");
+                self.add("disk_space", Severity::Error, says, next);
+            } else if free < FREE_BYTES_LOW {
+                self.add("disk_space", Severity::Warning, says, next);
+            } else {
+                self.well("disk_space", says);
             }
         }
         if let Some(sync_us) = machine.sync_us {

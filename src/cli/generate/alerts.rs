@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::made_by;
+use crate::app::disk_space::WARN_TIMES;
 
 /// A chain by default makes a block each ten minutes at least.
 const NO_BLOCK_DEFAULT: &str = "30m";
@@ -146,6 +147,14 @@ fn of_the_node(args: &Args) -> Vec<Rule> {
             "a node has fewer than two peers",
             "timed doctor says whether the others can be reached",
         ),
+        Rule::warning(
+            "TimedDiskFillsUp",
+            format!("timed_storage_free_bytes{of} < {WARN_TIMES} * timed_storage_min_free_bytes{of}"),
+            "1m",
+            "a node's disk is nearly full: it stops at [storage] min_free_mb",
+            "make room, or move the data directory to a larger disk while the node is stopped",
+        )
+        .critical(),
         Rule::warning(
             "TimedSlowFlush",
             format!(

@@ -8,7 +8,8 @@ use crate::runtime::metric_names::{
     Metric, MetricKind, PEER_BANS_TOTAL, PEER_BYTES_TOTAL, PEER_MESSAGES_TOTAL, PEERS,
     PROCESS_CPU_SECONDS_TOTAL, PROCESS_MAX_FDS, PROCESS_METRICS, PROCESS_OPEN_FDS,
     PROCESS_RESIDENT_MEMORY_BYTES, PROCESS_START_TIME_SECONDS, RPC_REQUESTS_TOTAL, RPC_SECONDS,
-    STORAGE_BYTES, STORAGE_FLUSH_SECONDS, UTXO_COUNT, VOTES_TOTAL,
+    STORAGE_BYTES, STORAGE_FLUSH_SECONDS, STORAGE_FREE_BYTES, STORAGE_MIN_FREE_BYTES, UTXO_COUNT,
+    VOTES_TOTAL,
 };
 
 /// Columns of Grafana's grid, and the height of a panel in its rows.
@@ -75,6 +76,7 @@ const ROWS: [(&str, &[Panel]); 5] = [
             panel("Processor", "percentunit", &[PROCESS_CPU_SECONDS_TOTAL]),
             panel("Memory", "bytes", &[PROCESS_RESIDENT_MEMORY_BYTES]),
             panel("Data directory", "bytes", &[STORAGE_BYTES]),
+            panel("Room on its disk", "bytes", &[STORAGE_FREE_BYTES, STORAGE_MIN_FREE_BYTES]),
             panel("Flush of the index", "s", &[STORAGE_FLUSH_SECONDS]),
             panel("Open files and sockets", "short", &[PROCESS_OPEN_FDS, PROCESS_MAX_FDS]),
             panel("Up", "s", &[PROCESS_START_TIME_SECONDS]),

@@ -92,6 +92,35 @@ fn peer(number: u8) -> PeerInfo {
     }
 }
 
+fn chain() -> BlockchainInfo {
+    BlockchainInfo {
+        chain: "devnet".to_owned(),
+        chain_id: ChainId([2; 32]),
+        blocks: 1_234,
+        headers: 1_234,
+        best_block_hash: BlockHash([0xab; 32]),
+        time: NOW_MS - 1_500,
+        epoch: 7,
+        pruned: false,
+        pruneheight: 1,
+        initial_block_download: false,
+        state_digest: StateDigest([3; 32]),
+        supply: Amount(1),
+        supply_time: String::new(),
+        min_fee_per_kb: Amount(1_000),
+        parameters: ChainParameters::of_network(Network::Devnet),
+        rules: RulesInfo {
+            in_force: RuleVersion::FIRST,
+            since_epoch: 0,
+            known: RuleVersion::FIRST,
+            pending: None,
+            announced: Vec::new(),
+            quorum: 3,
+        },
+        warnings: Vec::new(),
+    }
+}
+
 fn snapshot() -> Snapshot {
     let commit_signer = |index| CommitSigner { index, masternode: None, signature: String::new() };
     Snapshot {
@@ -111,32 +140,7 @@ fn snapshot() -> Snapshot {
             mempool_transactions: 17,
             uptime_s: 3_700,
         },
-        chain: BlockchainInfo {
-            chain: "devnet".to_owned(),
-            chain_id: ChainId([2; 32]),
-            blocks: 1_234,
-            headers: 1_234,
-            best_block_hash: BlockHash([0xab; 32]),
-            time: NOW_MS - 1_500,
-            epoch: 7,
-            pruned: false,
-            pruneheight: 1,
-            initial_block_download: false,
-            state_digest: StateDigest([3; 32]),
-            supply: Amount(1),
-            supply_time: String::new(),
-            min_fee_per_kb: Amount(1_000),
-            parameters: ChainParameters::of_network(Network::Devnet),
-            rules: RulesInfo {
-                in_force: RuleVersion::FIRST,
-                since_epoch: 0,
-                known: RuleVersion::FIRST,
-                pending: None,
-                announced: Vec::new(),
-                quorum: 3,
-            },
-            warnings: Vec::new(),
-        },
+        chain: chain(),
         consensus: ConsensusInfo {
             height: 1_235,
             round: 2,

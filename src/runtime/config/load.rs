@@ -26,7 +26,7 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 41] = [
+const KEYS: [(&str, &str, Kind); 42] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
@@ -48,6 +48,7 @@ const KEYS: [(&str, &str, Kind); 41] = [
     ("rpc", "max_connections", Kind::Integer),
     ("storage", "engine", Kind::Text),
     ("storage", "cache_mb", Kind::Size),
+    ("storage", "min_free_mb", Kind::Integer),
     ("storage", "prune", Kind::Integer),
     ("storage", "prune_days", Kind::Integer),
     ("storage", "snapshots", Kind::Integer),

@@ -1,4 +1,5 @@
-//! `[storage]`: what keeps the index, how much memory it may take, and what of the past is kept. `[sync]`: how a node joins.
+//! `[storage]`: what keeps the index, how much memory it may take, what of the past is kept, and how much of the disk is left
+//! alone. `[sync]`: how a node joins.
 
 use std::fmt;
 
@@ -10,6 +11,9 @@ use crate::types::Checkpoint;
 const AUTO_PART: u64 = 32;
 /// The least and the most that `auto` takes, in 1,000,000 bytes.
 const AUTO_MEGABYTES: (u64, u64) = (64, 1_000);
+/// What `min_free_mb` is by default, in 1,000,000 bytes: more than all that waits in memory to be written, and a merge of
+/// the index.
+pub(super) const MIN_FREE_MB: u64 = 512;
 /// Where the kernel says what memory a group of processes may take: of both versions of its interface.
 const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
@@ -21,6 +25,8 @@ pub struct StorageConfig {
     pub engine: StorageEngine,
     /// Cache of the index.
     pub cache_mb: CacheSize,
+    /// With less room on the data directory's disk the node stops; 0 leaves it to the disk to refuse.
+    pub min_free_mb: u64,
     /// The oldest blocks are left out when all of them take more than so many 1,000,000 bytes; 0 keeps them.
     pub prune: u64,
     /// Blocks that are older than so many days are left out; 0 keeps them.
@@ -56,6 +62,12 @@ pub enum SyncFrom {
 }
 
 impl StorageConfig {
+    /// The room below which the node stops, in bytes.
+    #[must_use]
+    pub const fn free_bytes_min(&self) -> u64 {
+        self.min_free_mb.saturating_mul(1_000_000)
+    }
+
     /// Bytes of each of the two caches: the engine's, and that of unspent outputs above it.
     #[must_use]
     pub fn half_cache_bytes(&self) -> u64 {

@@ -99,7 +99,7 @@ fn unknown_keys_are_named_with_their_line_and_the_nearest_known_one() {
 #[test]
 fn bad_values_are_refused_with_their_place() {
     let key = "a".repeat(64);
-    let cases: [(&str, &str); 35] = [
+    let cases: [(&str, &str); 36] = [
         ("[node]\nnetwork = \"moonnet\"", "line 2: node.network: unknown network \"moonnet\""),
         ("[node]\nnetwork = 7", "line 2: node.network"),
         ("[node]\nname = \"a\\nb\"", "line 2: node.name"),
@@ -142,6 +142,7 @@ fn bad_values_are_refused_with_their_place() {
         ("[logging]\nmax_file_mb = 2000000", "line 2: logging.max_file_mb"),
         ("[logging]\nmax_old_files = 2000", "line 2: logging.max_old_files"),
         ("[storage]\ncache_mb = 1", "line 2: storage.cache_mb"),
+        ("[storage]\nmin_free_mb = 2000000", "line 2: storage.min_free_mb"),
         ("[consensus]\nvote_interval_ms = 5000", "line 2: consensus.vote_interval_ms"),
         ("[mempool]\nmax_bytes = 5", "line 2: mempool.max_bytes"),
         ("[masternode]\nenabled = true", "masternode.operator_key: must name the file"),

@@ -228,7 +228,7 @@ fn a_machine_is_judged_by_its_disk_and_its_limits() {
     };
     let dir = || Some("data".into());
     for (free, expected) in
-        [(1 << 20, Severity::Error), (5 << 30, Severity::Warning), (1 << 40, Severity::Ok)]
+        [(511_999_999, Severity::Error), (512_000_000, Severity::Warning), (1 << 40, Severity::Ok)]
     {
         let facts = with(Machine { data_dir: dir(), free_bytes: Some(free), ..Machine::default() });
         assert_eq!(worst(&facts, "disk_space").0, expected, "{free}");

@@ -1,0 +1,117 @@
+//! One wrong bit in every file of a node's directory, whatever it holds.
+//!
+//! `CARE_FILES=1000 cargo test --test care every_file -- --nocapture` tries all of them and prints what became of each; without
+//! it as many of each kind are tried as [`FILES_DEFAULT`] says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use timed::runtime::config::StorageEngine;
+
+use crate::damage::{Copy, Running, run, start_until, timed, turn, well};
+use crate::home::{Home, files_below};
+
+/// Files of one kind that are tried.
+const FILES_DEFAULT: usize = 2;
+/// What a node's log says once it has read all that it keeps.
+const STARTED: &str = "Listening for peers";
+
+/// What became of a node with a wrong bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    /// It did not start: exit code 2, 3 or 4, and the file and the way out named.
+    Refused,
+    /// It started, and said what it does without.
+    Mended,
+    /// It started, and all is as it was: the bit is of no meaning, or the database read around it.
+    Unhurt,
+}
+
+/// A node that has run and was stopped in good order, so that it has all its files.
+fn lived(engine: StorageEngine) -> Home {
+    let home = well(engine);
+    let output = home.path().join("log");
+    let mut node = Running(timed(&["run"], &home.config_path(), &output));
+    while !std::fs::read_to_string(&output).unwrap().contains(STARTED) {
+        assert_eq!(node.0.try_wait().unwrap(), None, "{}", std::fs::read_to_string(&output).unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", node.0.id())).status().unwrap();
+    assert!(killed.success() && node.0.wait().unwrap().success());
+    let bans = "timed bans 2\n";
+    std::fs::write(home.data().join("bans"), format!("{bans}sum {}\n", blake3::hash(bans.as_bytes())))
+        .unwrap();
+    home
+}
+
+/// Inverts one bit in the middle of a file, another one for each.
+fn flip_bit(path: &Path, number: usize) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1 << (number % 8);
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn fate(home: &Home, name: &str) -> (Fate, String) {
+    let (code, log) = start_until(home, STARTED);
+    if code != 0 {
+        assert!((2..=4).contains(&code), "{name}: exit code {code}: {log}");
+        // A genesis document or a key that is another one shows in what was made with the right one.
+        let file = Path::new(name).file_name().unwrap().to_str().unwrap();
+        let stands_in = ["genesis.toml", "operator.key"].contains(&file) && log.contains("/data/");
+        assert!(log.contains(file) || stands_in, "{name}: it names the file: {log}");
+        return (Fate::Refused, log);
+    }
+    let said = log.lines().find(|line| line.contains("damaged") || line.contains("is built again"));
+    // Blocks, the digest over all outputs, and the journal: nothing else than what was there is served.
+    let (checked, told) = run(&["db", "check", "--deep"], home);
+    assert_eq!(checked, 0, "{name}: {told}");
+    (if said.is_some() { Fate::Mended } else { Fate::Unhurt }, said.unwrap_or_default().to_owned())
+}
+
+#[test]
+fn one_wrong_bit_in_every_file_is_named_or_mended_in_sight_or_without_effect() {
+    let _turn = turn();
+    let most = std::env::var("CARE_FILES").map_or(FILES_DEFAULT, |text| text.parse().expect("a number"));
+    for engine in StorageEngine::ALL {
+        let copy = Copy::of(lived(engine));
+        let home = &copy.home;
+        let mut tried: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        let mut fates: BTreeMap<String, Vec<Fate>> = BTreeMap::new();
+        let inside = files_below(&copy.whole).into_iter().filter(|(_, bytes)| !bytes.is_empty());
+        let inside = inside.map(|(path, _)| Path::new("data").join(path.strip_prefix(&copy.whole).unwrap()));
+        let outside = ["genesis.toml", "operator.key", "config.toml"].map(PathBuf::from);
+        for (number, name) in outside.into_iter().chain(inside).enumerate() {
+            // Files of one kind have the same name but for their numbers. Of what lies side by side in the data directory
+            // nothing is left out.
+            let file = name.file_name().unwrap().to_string_lossy();
+            let alike = file.trim_matches(|c: char| c.is_ascii_digit());
+            let count = tried.entry(name.iter().take(2).collect::<PathBuf>().join(alike)).or_default();
+            *count += 1;
+            if *count > most && name.components().count() > 2 {
+                continue;
+            }
+            copy.bring_back();
+            let path = home.path().join(&name);
+            let whole = std::fs::read(&path).unwrap();
+            flip_bit(&path, number);
+            let (fate, said) = fate(home, &name.display().to_string());
+            println!("{engine:?} {}: {fate:?}: {}", name.display(), said.lines().last().unwrap_or_default());
+            let kind = name.components().nth(1).unwrap_or_else(|| name.components().next().unwrap());
+            fates.entry(kind.as_os_str().to_string_lossy().into_owned()).or_default().push(fate);
+            if !name.starts_with("data") {
+                std::fs::write(&path, whole).unwrap();
+            }
+        }
+        for kind in ["blocks", "votes", "operator.key"] {
+            assert!(fates[kind].iter().all(|fate| *fate == Fate::Refused), "{engine:?} {kind}: {fates:?}");
+        }
+        for kind in ["peers", "bans"] {
+            assert_eq!(fates[kind], [Fate::Mended], "{engine:?} {kind}");
+        }
+        let index = &fates[home.index().file_name().unwrap().to_str().unwrap()];
+        assert!(index.contains(&Fate::Mended), "{engine:?}: the bits matter: {index:?}");
+        assert!(!index.contains(&Fate::Refused), "{engine:?}: it is made of the blocks: {index:?}");
+    }
+}
