@@ -66,7 +66,7 @@ enum SnapshotCommand {
     Export(SnapshotExportArgs),
     /// Begin this node, which has no blocks, with the newest snapshot of a directory.
     ///
-    /// It is held to the genesis document, or to [sync] checkpoint, as if a peer had given it.
+    /// It is held to the genesis document, or to the configuration's checkpoint, as if a peer had given it.
     Import(SnapshotImportArgs),
 }
 
