@@ -91,6 +91,17 @@ pub(super) fn hook(config: &StorageConfig, every: u64) -> (AppliedHook, Receiver
     (Box::new(hook), receiver)
 }
 
+/// What a configuration leaves out at a time, by the oldest snapshot that is kept.
+fn prune_rule(config: &StorageConfig, oldest: Height, now_ms: TimeMs) -> Option<PruneRule> {
+    let StorageConfig { prune, prune_days, .. } = *config;
+    let before = now_ms.saturating_sub(prune_days.saturating_mul(DAY_MS));
+    (prune > 0 || prune_days > 0).then(|| PruneRule {
+        bytes_max: (prune > 0).then(|| prune.saturating_mul(1_000_000)),
+        before: (prune_days > 0).then_some(before),
+        keep_from: oldest,
+    })
+}
+
 impl Keeper {
     /// Starts the thread, which ends with the node.
     ///
@@ -132,17 +143,8 @@ impl Keeper {
     /// What blocks may be left out; `None` where all are kept. The oldest snapshot's block and all behind it stay, so that
     /// whoever begins with it finds them here.
     fn pruning(&self) -> Option<PruneRule> {
-        let StorageConfig { prune, prune_days, .. } = self.config;
-        if prune == 0 && prune_days == 0 {
-            return None;
-        }
         let oldest = self.store.list().ok()?.last()?.height();
-        let before: TimeMs = Clock.now_ms().saturating_sub(prune_days.saturating_mul(DAY_MS));
-        Some(PruneRule {
-            bytes_max: (prune > 0).then(|| prune.saturating_mul(1_000_000)),
-            before: (prune_days > 0).then_some(before),
-            keep_from: oldest,
-        })
+        prune_rule(&self.config, oldest, Clock.now_ms())
     }
 
     fn wait_for_index(&self, height: Height) -> Result<bool, StorageError> {
@@ -200,5 +202,43 @@ impl Keeper {
         if let Err(problem) = self.store.keep_newest(kept, None) {
             tracing::warn!(%problem, "Old snapshots stay on the disk");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::Config;
+    use crate::types::Network;
+
+    #[test]
+    fn about_an_hour_of_epochs_or_as_many_as_are_configured_lie_between_two_snapshots() {
+        let default = Config::of_network(Network::Mainnet).storage;
+        let every = |epoch_duration_ms, config: &StorageConfig| {
+            let parameters =
+                ChainParameters { epoch_duration_ms, ..ChainParameters::of_network(Network::Mainnet) };
+            every_epochs(config, &parameters)
+        };
+        for (epoch_ms, epochs) in [(60_000, 60), (3_600_000, 1), (7_200_000, 1), (3_000, 1_200), (7_000, 515)]
+        {
+            assert_eq!(every(epoch_ms, &default), epochs, "{epoch_ms}");
+        }
+        let own = StorageConfig { snapshot_every_epochs: 7, ..default };
+        assert_eq!(every(60_000, &own), 7);
+        let due: Vec<Epoch> = (0..22).filter(|epoch| is_due(*epoch, 7)).collect();
+        assert_eq!(due, [6, 13, 20], "every node takes the same ones");
+    }
+
+    #[test]
+    fn nothing_is_left_out_unless_it_is_configured_and_never_behind_the_oldest_snapshot() {
+        let default = Config::of_network(Network::Mainnet).storage;
+        let now_ms = 100 * DAY_MS;
+        assert_eq!(prune_rule(&default, 500, now_ms), None);
+        let by_size = StorageConfig { prune: 2_000, ..default.clone() };
+        let rule = PruneRule { bytes_max: Some(2_000_000_000), before: None, keep_from: 500 };
+        assert_eq!(prune_rule(&by_size, 500, now_ms), Some(rule));
+        let by_age = StorageConfig { prune_days: 30, ..default };
+        let rule = PruneRule { bytes_max: None, before: Some(70 * DAY_MS), keep_from: 500 };
+        assert_eq!(prune_rule(&by_age, 500, now_ms), Some(rule));
     }
 }

@@ -163,9 +163,16 @@ impl Forks {
             Some(OtherChain::Apart { until_ms }) if at.now_ms() < *until_ms => return None,
             Some(OtherChain::Sought(search)) if at.now_ms() < deadline(search) => return None,
             Some(OtherChain::Sought(search)) if !search.has_failed() => search.clone(),
-            _ => Search { same: 0, other: height, is_seen: false, proof: None, asked: 0, asked_ms: 0 },
+            _ => self.new_search(height),
         };
         self.go_on(peer, search, at, out)
+    }
+
+    /// A search for where a chain parts that has another block of this height. Blocks before the horizon can't be compared: the
+    /// first one that can, tells.
+    fn new_search(&self, height: Height) -> Search {
+        let same = self.blocks.horizon().saturating_sub(1);
+        Search { same, other: height, is_seen: false, proof: None, asked: 0, asked_ms: 0 }
     }
 
     /// Asks for the next block of a search, or judges what it has found.
@@ -305,4 +312,43 @@ fn is_of(fork: &ForkProof, [ours, theirs]: [BlockHash; 2]) -> bool {
 
 const fn deadline(search: &Search) -> TimeMs {
     search.asked_ms.saturating_add(REQUEST_TIMEOUT_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A log that begins late.
+    struct From(Height);
+
+    impl BlockSource for From {
+        fn block(&self, _: Height) -> Option<Released<CommittedBlock>> {
+            None
+        }
+
+        fn horizon(&self) -> Height {
+            self.0
+        }
+    }
+
+    /// What is asked for and can't be compared would never end the search.
+    #[test]
+    fn no_block_before_the_horizon_is_asked_for() {
+        for (horizon, height) in [(1, 900), (600, 900), (900, 900)] {
+            let forks = Forks::new(Arc::new(From(horizon)), None, Vec::new());
+            let mut search = forks.new_search(height);
+            let mut asked = Vec::new();
+            while let Some(next) = search.next(&[]) {
+                assert!((horizon..=height).contains(&next), "{next} of {horizon} to {height}");
+                asked.push(next);
+                // Whatever is asked for is another block than this node's.
+                (search.other, search.is_seen) = (next, true);
+            }
+            assert_eq!(
+                (asked[0], asked.last()),
+                (height, Some(&horizon)),
+                "the first one that can be compared"
+            );
+        }
+    }
 }

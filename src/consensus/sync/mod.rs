@@ -56,6 +56,8 @@ pub(super) const SECOND_ASK_MS: u64 = 400;
 /// Memory of signatures that were checked ahead, at most: a block has 64 bytes or more for each, and a set of them has
 /// twice the room that they take.
 pub const HELD_SIGNATURES_BYTES_MAX: usize = SYNC_BYTES_MAX / 64 * 2 * size_of::<SignatureCheck>();
+/// How often it is said that no peer has the next block.
+const TELL_AGAIN_MS: u64 = 600_000;
 /// Encoded bytes of the blocks that are held, at most: an answer that passes it is cut, and asked for again.
 pub const SYNC_BYTES_MAX: usize = 32 << 20;
 /// A node that is one block behind asks for it only after this long: it is probably about to commit it itself.
@@ -120,6 +122,8 @@ pub(super) struct BlockSync {
     /// Connected peers that delivered a valid block and did not fail since.
     proven: BTreeSet<PeerId>,
     target: Height,
+    /// When it is said again that no peer has the next block.
+    told_of_horizons_ms: TimeMs,
 }
 
 /// What became of the next received block.
@@ -216,6 +220,7 @@ impl BlockSync {
             .heights_from(height.saturating_add(1))
             .filter(|(peer, theirs)| *theirs > height && !forks.is_apart(peer, now_ms))
             .collect();
+        self.tell_of_horizons(peers, &ahead, at);
         let in_order: Vec<(PeerId, Height)> =
             ahead.iter().filter(|(peer, _)| !self.is_avoided(peer, now_ms)).copied().collect();
         let highest = |peers: &[(PeerId, Height)]| peers.iter().map(|(_, theirs)| *theirs).max();
@@ -242,6 +247,22 @@ impl BlockSync {
         if self.received_bytes < SYNC_BYTES_MAX {
             self.ask((next, goal), &ahead, at, out);
         }
+    }
+
+    /// Says when everybody who is further has pruned what this node lacks: it would wait for ever.
+    fn tell_of_horizons(&mut self, peers: &Peers, ahead: &[(PeerId, Height)], at: &Moment<'_>) {
+        let (now_ms, height) = (at.now_ms(), at.chain.height());
+        let further = peers.heights().filter(|(_, theirs)| *theirs > height.saturating_add(1)).count();
+        if further == 0 || !ahead.is_empty() || now_ms < self.told_of_horizons_ms {
+            return;
+        }
+        self.told_of_horizons_ms = now_ms.saturating_add(TELL_AGAIN_MS);
+        warn!(
+            height,
+            peers = further,
+            "No peer has the next block any more: they began later or have pruned it. Name a peer in [network] bootstrap_peers \
+             that keeps all blocks, or move blocks/ and the index aside to begin again with a snapshot"
+        );
     }
 
     /// Asks another peer as well for the range that everything waits for, if it takes long: whoever keeps it back costs
