@@ -50,7 +50,7 @@ const OFFERS_WAIT: Duration = Duration::from_secs(3);
 /// How long peers are waited for before the node goes on without a snapshot.
 const PEERS_WAIT: Duration = Duration::from_secs(20);
 /// How long a peer may take for a part that is no chunk.
-const PART_WAIT: Duration = Duration::from_secs(15);
+const PART_WAIT: Duration = Duration::from_secs(10);
 /// How often the plan is looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// How often the progress is logged.
@@ -163,6 +163,7 @@ pub(in crate::app) async fn fetch(fetching: Fetching<'_>) -> Result<(), FetchErr
         events,
         offers: BTreeMap::new(),
         refused: BTreeSet::new(),
+        excluded: BTreeSet::new(),
         started: Clock.instant(),
     };
     let outcome = outer.run_until_cancelled(fetcher.run()).await;
@@ -198,6 +199,8 @@ struct Fetcher {
     offers: BTreeMap<PeerId, Vec<SnapshotOffer>>,
     /// What turned out to be false, or that nobody could give.
     refused: BTreeSet<[u8; 32]>,
+    /// Peers whose offers count for nothing: they did not give what they offered, or something false.
+    excluded: BTreeSet<PeerId>,
     started: Instant,
 }
 
@@ -228,7 +231,7 @@ impl Fetcher {
         match heard {
             Heard::Connected(peer) => drop(self.network.send(*peer, &Message::GetSnapshots)),
             Heard::Gone(peer) => drop(self.offers.remove(peer)),
-            Heard::Said(peer, Message::Snapshots(offers)) => {
+            Heard::Said(peer, Message::Snapshots(offers)) if !self.excluded.contains(peer) => {
                 let worth = offers.iter().filter(|offer| is_worth(&self.sync, offer)).copied().collect();
                 self.offers.insert(*peer, worth);
             }
@@ -297,10 +300,14 @@ impl Fetcher {
     ) -> Option<T> {
         let height = candidate.offer.block.height;
         for asked in &candidate.peers {
+            if self.excluded.contains(asked) {
+                continue;
+            }
             if !self.network.send(*asked, &Message::GetSnapshotItem { height, item }) {
                 continue;
             }
             let until = Clock.instant() + PART_WAIT;
+            let mut has_answered = false;
             while let Some(heard) = self.hear(until).await {
                 self.note(&heard);
                 match heard {
@@ -312,7 +319,8 @@ impl Fetcher {
                             return Some(accepted);
                         }
                         // One that has no such proof says so by sending none.
-                        if !bytes.is_empty() {
+                        has_answered = bytes.is_empty();
+                        if !has_answered {
                             self.network.report(peer, Misbehaviour::InvalidContent);
                         }
                         break;
@@ -320,8 +328,17 @@ impl Fetcher {
                     _ => {}
                 }
             }
+            if !has_answered {
+                self.exclude(*asked);
+            }
         }
         None
+    }
+
+    /// A peer costs its time once, however many snapshots it offers.
+    fn exclude(&mut self, peer: PeerId) {
+        self.offers.remove(&peer);
+        self.excluded.insert(peer);
     }
 
     async fn try_candidate(&mut self, candidate: &Candidate) -> Result<Option<CommittedBlock>, FetchError> {
@@ -404,6 +421,7 @@ impl Fetcher {
                     } else if let Some(peer) = plan.bad(chunk) {
                         tracing::warn!(peer = %peer.short(), chunk, "A peer gave a false chunk; it is fetched elsewhere");
                         self.network.report(peer, Misbehaviour::InvalidContent);
+                        self.exclude(peer);
                     }
                 }
                 heard = self.hear(until) => if let Some(heard) = heard {
