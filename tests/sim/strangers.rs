@@ -151,7 +151,7 @@ impl World {
 }
 
 /// Kinds of messages that there are.
-const KINDS: usize = 22;
+const KINDS: usize = 26;
 /// While strangers talk, each payment of an honest user is final everywhere within this time, while epochs close too.
 const FINAL_WITHIN_MS: u64 = 3_000;
 /// And so much happens within [`BUSY_MS`].
@@ -543,13 +543,14 @@ impl Invention<'_> {
     }
 
     fn idle_talk(&mut self) -> Message {
-        match self.world.random.below(9) {
+        match self.world.random.below(10) {
             0 => Message::Ping(self.number(0)),
             1 => Message::Pong(self.number(0)),
             2 => Message::GetMasternodes,
             3 => Message::Neighbours(vec![self.secret.public()]),
             4 => Message::Announce(self.txids()),
             5 => Message::GetSnapshots,
+            8 => Message::Snapshots(Vec::new()),
             6 => Message::GetSnapshotItem { height: self.height(), item: SnapshotItem::Chunk(0) },
             7 => {
                 let (height, item) = (self.height(), SnapshotItem::Manifest);
