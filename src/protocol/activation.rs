@@ -6,21 +6,27 @@
 //!
 //! # Protocol
 //! Each block says the newest version that its proposer's program knows. The last word of each member counts, for as long
-//! as it is a member. At the end of epoch `e`, a version that members of weight `Q` of the next set know is *pending*, from
-//! `e + 2` on; of several the highest. So there is one whole epoch in which every program warns. At the end of `e + 1` it
-//! comes into force if members of weight `Q` of the set of `e + 2` know it, else it waits for another epoch.
+//! as it is a member. At the end of an epoch the highest version is looked for that members of weight `Q` know, of the set
+//! whose epoch ends and of the set that votes next. If it is the one that was *pending*, it comes into force with the next
+//! epoch; else it becomes pending. So there is one whole epoch in which every program warns, and what too few know any more,
+//! or what a higher version takes the place of, is not pending any longer.
 //!
 //! # Argument
 //! All of this follows from the chain's state, so all nodes change in the same block. Less than a third of the weight can't
-//! reach `Q` alone: some honest member announced the version, so it exists. An epoch with new rules begins with a set of
-//! which `Q` knows them, so it goes on without those who do not. A program that does not know them stops before that epoch,
-//! so it neither signs nor applies a block that it would judge by other rules. What is final in an epoch is in its blocks by
-//! its end (S3), so no payment is final by one version and invalid by the next.
+//! reach `Q` alone: some honest member announced the version, so it exists. Nor can it hold up a version that honest members
+//! of weight `Q` know. A program that does not know what is in force stops before that epoch, so it neither signs nor applies a
+//! block that it would judge by other rules; members that can still decide on the last block of the ended epoch have `Q` of
+//! its set. What is final in an epoch is in its blocks by its end (S3), so no payment is final by one version and invalid by the
+//! next.
+//!
+//! What it does not give: members that announced a version may be down, or may have lied. As in every epoch, less than a third
+//! may be missing for the chain to go on; those whose programs are outdated are missing too. An operator who upgrades brings
+//! their weight back.
 //!
 //! # Invariants
 //! - INV-RULES-2: the version in force never goes down, and changes at ends of epochs only.
-//! - INV-RULES-3: a version comes into force only with a set of which members of weight `Q` announced it or a later one,
-//!   and was pending for one whole epoch or more.
+//! - INV-RULES-3: a version comes into force only between two sets of each of which members of weight `Q` announced it or a
+//!   later one, and was pending for one whole epoch.
 //! - INV-RULES-4: there is at most one announcement for each member of the set, and none of what is in force already.
 
 use std::collections::BTreeMap;
@@ -131,31 +137,30 @@ impl Rules {
         }
     }
 
-    /// An epoch ended; `epoch` is the next one, in which `set` votes.
-    pub(super) fn turn_epoch(&mut self, epoch: Epoch, set: &ValidatorSet) {
-        self.announced.retain(|id, _| set.members().iter().any(|member| member.id == *id));
-        match self.pending {
-            None => {
-                self.pending = self
-                    .with_quorum(set)
-                    .map(|version| PendingRules { version, epoch: epoch.saturating_add(1) })
+    /// An epoch in which `ended` voted is over; `epoch` is the next one, in which `next` votes.
+    pub(super) fn turn_epoch(&mut self, epoch: Epoch, ended: &ValidatorSet, next: &ValidatorSet) {
+        let known = self.with_quorum([ended, next]);
+        match known {
+            Some(version) if self.pending.is_some_and(|pending| pending.version == version) => {
+                (self.in_force, self.since, self.pending) = (version, epoch, None);
             }
-            Some(pending) if self.weight_of(set, pending.version) >= set.quorum() => {
-                (self.in_force, self.since, self.pending) = (pending.version, epoch, None);
-                self.announced.retain(|_, known| *known > pending.version);
-            }
-            Some(pending) => {
-                self.pending = Some(PendingRules { epoch: epoch.saturating_add(1), ..pending });
+            known => {
+                let from = epoch.saturating_add(1);
+                self.pending = known.map(|version| PendingRules { version, epoch: from });
             }
         }
+        let in_force = self.in_force;
+        self.announced
+            .retain(|id, known| *known > in_force && next.members().iter().any(|member| member.id == *id));
     }
 
-    /// The highest version beyond what is in force that a quorum of the set knows.
-    fn with_quorum(&self, set: &ValidatorSet) -> Option<RuleVersion> {
+    /// The highest version beyond what is in force that a quorum of each of these sets knows.
+    fn with_quorum(&self, sets: [&ValidatorSet; 2]) -> Option<RuleVersion> {
         let mut versions: Vec<RuleVersion> = self.announced.values().copied().collect();
         versions.sort_unstable();
         versions.dedup();
-        versions.into_iter().rev().find(|version| self.weight_of(set, *version) >= set.quorum())
+        let knows = |set: &ValidatorSet, version| self.weight_of(set, version) >= set.quorum();
+        versions.into_iter().rev().find(|version| sets.iter().all(|set| knows(set, *version)))
     }
 }
 
@@ -197,17 +202,17 @@ mod tests {
     fn a_version_that_a_quorum_announced_is_in_force_one_whole_epoch_after_it_became_pending() {
         let set = set(&[4, 1, 1, 1]);
         let mut rules = announced(&[1, 2, 2, 2]);
-        rules.turn_epoch(7, &set);
+        rules.turn_epoch(7, &set, &set);
         assert_eq!(rules.pending(), None, "three of four members, three of seven by weight");
         let mut rules = announced(&[2, 1, 1, 1]);
-        rules.turn_epoch(7, &set);
+        rules.turn_epoch(7, &set, &set);
         assert_eq!(rules.pending(), None, "4 of 7 is one short of Q");
         rules.note(id(3), NEXT);
         assert_eq!((rules.weight_of(&set, NEXT), set.quorum()), (5, 5));
-        rules.turn_epoch(8, &set);
+        rules.turn_epoch(8, &set, &set);
         assert_eq!((rules.in_force(), rules.pending()), (RuleVersion::FIRST, pending(2, 9)));
         assert_eq!(rules.check_known(RuleVersion::FIRST), Ok(()), "all of epoch 8 is left to upgrade");
-        rules.turn_epoch(9, &set);
+        rules.turn_epoch(9, &set, &set);
         assert_eq!((rules.in_force(), rules.since(), rules.pending()), (NEXT, 9, None));
         let known = RuleVersion::FIRST;
         let outdated = UnknownRules { version: NEXT, epoch: 9, known };
@@ -216,33 +221,48 @@ mod tests {
         assert_eq!(rules.check_known(NEXT), Ok(()));
     }
 
-    /// INV-RULES-3.
+    /// INV-RULES-3: what too few know any more has to be pending anew, with its whole epoch of warning.
     #[test]
-    fn a_pending_version_waits_while_the_set_that_would_follow_it_lacks_a_quorum_that_knows_it() {
-        let mut rules = announced(&[2, 2, 2, 1]);
-        rules.turn_epoch(1, &set(&[1, 1, 1, 1]));
-        assert_eq!(rules.pending(), pending(2, 2));
-        // Of those who know it one takes it back, and is waited for.
+    fn a_pending_version_is_withdrawn_when_a_set_on_either_side_lacks_a_quorum_that_knows_it() {
+        let equal = set(&[1, 1, 1, 1]);
+        let begun = || {
+            let mut rules = announced(&[2, 2, 2, 1]);
+            rules.turn_epoch(1, &equal, &equal);
+            assert_eq!(rules.pending(), pending(2, 2));
+            rules
+        };
+        // Of those who know it one takes it back.
+        let mut rules = begun();
         rules.note(id(0), RuleVersion::FIRST);
-        rules.turn_epoch(2, &set(&[1, 1, 1, 1]));
-        assert_eq!((rules.in_force(), rules.pending()), (RuleVersion::FIRST, pending(2, 3)));
-        // By weight of the set to come, not of the one that ended.
-        rules.turn_epoch(3, &set(&[1, 3, 3, 1]));
-        assert_eq!((rules.in_force(), rules.since(), rules.pending()), (NEXT, 3, None));
+        rules.turn_epoch(2, &equal, &equal);
+        assert_eq!((rules.in_force(), rules.pending()), (RuleVersion::FIRST, None));
+        rules.note(id(0), NEXT);
+        rules.turn_epoch(3, &equal, &equal);
+        assert_eq!(rules.pending(), pending(2, 4));
+        // By weight of the set to come, and of the one that ended.
+        let heavy = set(&[1, 1, 1, 5]);
+        for (ended, next) in [(&equal, &heavy), (&heavy, &equal)] {
+            let mut rules = begun();
+            rules.turn_epoch(2, ended, next);
+            assert_eq!((rules.in_force(), rules.pending()), (RuleVersion::FIRST, None));
+        }
+        let mut rules = begun();
+        rules.turn_epoch(2, &equal, &set(&[3, 3, 3, 1]));
+        assert_eq!((rules.in_force(), rules.since(), rules.pending()), (NEXT, 2, None));
     }
 
     #[test]
     fn of_several_versions_the_highest_that_a_quorum_knows_comes() {
         let equal = set(&[1; 4]);
         let mut rules = announced(&[4, 3, 3, 2]);
-        rules.turn_epoch(1, &equal);
+        rules.turn_epoch(1, &equal, &equal);
         assert_eq!(rules.pending(), pending(3, 2), "who knows 4 knows 3");
-        // Meanwhile all know 4; one step at a time.
+        // Meanwhile all know 4: it takes the place of 3, with a warning of its own.
         (0..4).for_each(|place| rules.note(id(place), RuleVersion(4)));
-        rules.turn_epoch(2, &equal);
-        assert_eq!((rules.in_force(), rules.pending()), (RuleVersion(3), None));
-        rules.turn_epoch(3, &equal);
-        assert_eq!(rules.pending(), pending(4, 4));
+        rules.turn_epoch(2, &equal, &equal);
+        assert_eq!((rules.in_force(), rules.pending()), (RuleVersion::FIRST, pending(4, 3)));
+        rules.turn_epoch(3, &equal, &equal);
+        assert_eq!((rules.in_force(), rules.pending()), (RuleVersion(4), None));
     }
 
     /// INV-RULES-2, and whoever announces nonsense alone moves nothing.
@@ -250,12 +270,12 @@ mod tests {
     fn nothing_is_taken_back_and_one_liar_decides_nothing() {
         let equal = set(&[1; 4]);
         let mut rules = announced(&[u32::MAX, 2, 2, 1]);
-        rules.turn_epoch(1, &equal);
-        rules.turn_epoch(2, &equal);
+        rules.turn_epoch(1, &equal, &equal);
+        rules.turn_epoch(2, &equal, &equal);
         assert_eq!(rules.in_force(), NEXT, "what the honest ones know");
         (0..4).for_each(|place| rules.note(id(place), RuleVersion::FIRST));
         for epoch in 3..6 {
-            rules.turn_epoch(epoch, &equal);
+            rules.turn_epoch(epoch, &equal, &equal);
             assert_eq!((rules.in_force(), rules.since(), rules.pending()), (NEXT, 2, None), "INV-RULES-2");
         }
     }
@@ -264,10 +284,10 @@ mod tests {
     #[test]
     fn only_members_are_remembered_and_only_what_is_not_in_force() {
         let mut rules = announced(&[2, 2, 2, 2, 3]);
-        rules.turn_epoch(1, &set(&[1; 4]));
+        rules.turn_epoch(1, &set(&[1; 4]), &set(&[1; 4]));
         assert!(rules.announced().keys().eq([id(0), id(1), id(2), id(3)].iter()), "member 4 has left");
         rules.note(id(3), RuleVersion(3));
-        rules.turn_epoch(2, &set(&[1; 4]));
+        rules.turn_epoch(2, &set(&[1; 4]), &set(&[1; 4]));
         assert_eq!(rules.announced(), &BTreeMap::from([(id(3), RuleVersion(3))]));
         rules.note(id(0), NEXT);
         assert_eq!(rules.announced().len(), 1);

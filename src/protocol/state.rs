@@ -455,6 +455,7 @@ impl LedgerState {
 
     /// Ends the epoch whose last block this is: its set becomes history, the next one votes from now on.
     pub(super) fn turn_epoch(&mut self, next: Arc<ValidatorSet>) -> Option<()> {
+        let ended = Arc::clone(&self.validators);
         let past = PastEpoch {
             epoch: self.epoch,
             first_height: self.past_epochs.last_height().saturating_add(1),
@@ -470,7 +471,7 @@ impl LedgerState {
             .map(|member| (member.id, self.attendance.get(&member.id).copied().unwrap_or_default()))
             .collect();
         self.epoch = self.epoch.checked_add(1)?;
-        self.rules.turn_epoch(self.epoch, &self.validators);
+        self.rules.turn_epoch(self.epoch, &ended, &self.validators);
         self.epoch_start = self.tip_time;
         Some(())
     }
