@@ -534,9 +534,15 @@ impl Admission {
     }
 }
 
-/// Whether no state of the chain makes these bytes right.
+/// Whether no state of the chain makes these bytes right, before or after this one: a peer that is behind may pass on what
+/// later rules forbid.
 const fn is_for_ever(error: &TransactionError) -> bool {
-    !matches!(error, TransactionError::CollateralBound { .. } | TransactionError::MissingInput { .. })
+    !matches!(
+        error,
+        TransactionError::CollateralBound { .. }
+            | TransactionError::MissingInput { .. }
+            | TransactionError::DustOutput { .. }
+    )
 }
 
 const fn unknown(outpoint: OutPoint) -> Refusal {

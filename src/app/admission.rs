@@ -84,10 +84,11 @@ impl BodyChecks for AdmissionHandle {
 }
 
 /// Where the bulk lane's messages go that carry no transactions: questions about snapshots, of which consensus knows nothing,
-/// to the thread that answers, all others to consensus.
+/// to a thread for these alone, all others to consensus. To prove a snapshot from somewhere may take a second: nobody who
+/// waits for votes or blocks waits for that.
 pub(super) fn to_core(
     engine: Arc<ConsensusHandle>,
-    answers: Arc<AnswerServer>,
+    snapshots: Arc<AnswerServer>,
 ) -> impl Fn(PeerId, Message) -> BoxFuture<'static, Result<(), NodeStopped>> + Send {
     move |from, message| {
         let question = match message {
@@ -96,7 +97,7 @@ pub(super) fn to_core(
             _ => None,
         };
         if let Some(answer) = question {
-            answers.serve(Recipient::Peer(from), answer);
+            snapshots.serve(Recipient::Peer(from), answer);
             return std::future::ready(Ok(())).boxed();
         }
         let engine = Arc::clone(&engine);

@@ -170,9 +170,9 @@ pub enum FundsError {
         /// What there is beside.
         withheld: Withheld,
     },
-    /// The fee is more than there is.
+    /// What is left beside the fee is less than an output may have.
     #[error(
-        "the {available} TIME that can be spent do not pay more than the fee, which is {fee} TIME at least{withheld}"
+        "the {available} TIME that can be spent do not pay an output of {OUTPUT_VALUE_MIN} TIME, the least there may be, beside the fee of {fee} TIME at least{withheld}"
     )]
     NothingBesideTheFee {
         /// The sum of all coins that can be spent.
@@ -274,7 +274,7 @@ impl Source<'_> {
             }
             sum = sum.checked_add(output.value).ok_or(FundsError::Overflow)?;
             let fee = minimum_fee(bytes, self.parameters);
-            let paid = sum.checked_sub(fee).filter(|paid| *paid > Amount::ZERO);
+            let paid = sum.checked_sub(fee).filter(|paid| *paid >= OUTPUT_VALUE_MIN);
             // Of equal ones the one with more coins, which tidies up.
             if let Some(paid) = paid.filter(|paid| best.as_ref().is_none_or(|(most, _)| paid >= most)) {
                 best = Some((paid, Selection { inputs, fee, change: Amount::ZERO }));

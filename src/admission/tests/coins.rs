@@ -1,6 +1,7 @@
 //! What becomes of coins, and of places in the pool, when a transaction does not get in or does not stay.
 
 use super::*;
+use crate::admission::checks::{Origin, refuse};
 use crate::types::transaction::TRANSACTION_VERSION;
 use crate::types::{MasternodeRegistration, OperatorConsent, Payload};
 
@@ -226,4 +227,19 @@ fn a_child_for_which_the_pool_has_no_room_does_not_wait() {
     assert_eq!(desk.admission.waiting(), (0, 0));
     desk.pool.remove(&kept[0]);
     assert_eq!(desk.submit(&child), Ok(child.txid()));
+}
+
+/// A peer that is behind, or has not applied the block yet that brings new rules, passes on what they forbid.
+#[test]
+fn who_passes_on_what_later_rules_forbid_is_refused_and_not_blamed() {
+    let peer = key(9).public();
+    let origin =
+        Origin { source: TransactionSource::Peer(peer), ticket: None, is_requested: false, fee_max: None };
+    let blamed_for = |error| {
+        let mut actions = Vec::new();
+        refuse(origin, Refusal::Invalid(error), &mut actions);
+        !blamed(&actions).is_empty()
+    };
+    assert!(!blamed_for(TransactionError::DustOutput { index: 0, value: Amount(99) }));
+    assert!(blamed_for(TransactionError::NoInputs), "what no rules allow is its sender's fault");
 }

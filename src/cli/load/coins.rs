@@ -12,6 +12,7 @@ use super::super::rpc_client::{RpcClient, RpcCommandError};
 use super::super::wallet_rpc::spendable;
 use crate::rpc::types::{BlockchainInfo, TransactionStatus, TransactionStatusInfo};
 use crate::types::codec::encode;
+use crate::types::limits::OUTPUT_VALUE_MIN;
 use crate::types::{
     Address, Amount, ChainId, KeyHash, Lock, Network, OutPoint, SecretKey, Signature, Transaction, TxId,
     TxOut, Witness,
@@ -28,8 +29,8 @@ const ROUNDS_MAX: usize = 128;
 /// Splitting transactions that wait for finality together, at most.
 const SPLITS_TOGETHER_MAX: usize = 32;
 const FINALITY_WAIT_MS: u64 = 60_000;
-/// What a stranger gets.
-const STRANGERS_VALUE: Amount = Amount(1);
+/// What a stranger gets: the least that any rules allow.
+const STRANGERS_VALUE: Amount = OUTPUT_VALUE_MIN;
 
 /// An output that one of the load's keys can spend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +161,7 @@ impl Purse {
         let owner = self.owners.get(coin.owner)?;
         let fee = fee(self.fee_per_kb, transaction_bytes(owner, parts.checked_add(1)?))?;
         let change = coin.value.checked_sub(fee)?.checked_sub(Amount(given))?;
-        if change == Amount::ZERO {
+        if change < OUTPUT_VALUE_MIN {
             return None;
         }
         let mut owners = Vec::with_capacity(parts.saturating_add(1));
@@ -180,7 +181,7 @@ impl Purse {
     /// The payment of the load: to strangers of this payment alone, and the rest to the next payer, whose coin is the only
     /// one that it says it makes. `None` when the coin is too small.
     pub(super) fn pay(&self, coin: &Coin) -> Option<Made> {
-        let value = coin.value.checked_sub(Amount(self.cost()?)).filter(|rest| *rest != Amount::ZERO)?;
+        let value = coin.value.checked_sub(Amount(self.cost()?)).filter(|rest| *rest >= OUTPUT_VALUE_MIN)?;
         let next = self.next_payer(coin.owner);
         let mut outputs = Vec::with_capacity(self.outputs);
         outputs.push(TxOut { value, lock: self.owners.get(next)?.lock });
@@ -345,10 +346,10 @@ mod tests {
             let owners: Vec<usize> = made.coins.iter().map(|coin| coin.owner).collect();
             let in_turn = (0..parts).map(|part| 2 + (2 + part) % 5).chain([ACCOUNT]);
             assert!(owners.iter().copied().eq(in_turn), "{owners:?}");
-            let value = HOPS * (1_000 + 1);
+            let value = HOPS * (1_000 + OUTPUT_VALUE_MIN.units());
             assert!(made.coins[..parts].iter().all(|coin| coin.value == Amount(value)));
         }
-        assert!(purse.split(&coin(HOPS * 1_001, ACCOUNT), 1, 3).is_none(), "nothing would be left");
+        assert!(purse.split(&coin(HOPS * 1_100, ACCOUNT), 1, 3).is_none(), "nothing would be left");
         assert!(purse.split(&coin(100_000_000_000, 7), 1, 3).is_none(), "nobody's");
     }
 

@@ -245,13 +245,13 @@ fn everything_of_too_many_coins_is_the_largest_of_them() {
 
 #[test]
 fn nothing_is_sent_when_the_fee_takes_all() {
-    for (value, fits) in [(1_001, true), (1_000, false)] {
+    for (value, fits) in [(1_100, true), (1_099, false)] {
         let built = build_payout(&[coin(0, value, 0)], Payout::Everything, b"");
         match built {
-            Ok(built) => assert!(fits && built.transaction.outputs[0].value == Amount(1), "{value}"),
+            Ok(built) => assert!(fits && built.transaction.outputs[0].value == Amount(100), "{value}"),
             Err(error) => {
                 assert!(!fits, "{error}");
-                let said = "the 0.00001000 TIME that can be spent do not pay more than the fee, which is 0.00001000 TIME at least";
+                let said = "the 0.00001099 TIME that can be spent do not pay an output of 0.00000100 TIME, the least there may be, beside the fee of 0.00001000 TIME at least";
                 assert_eq!(error.to_string(), said);
             }
         }
