@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::open::{index_path, journal_path};
+use super::places::{index_path, journal_path};
 use crate::runtime::{Config, TaskRegistry, metric_names};
 
 /// What is warned of, in times of the least room.
@@ -38,8 +38,8 @@ pub struct Room {
 /// There is less room than a node may run with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the disk of {} has {} MB left, less than the {min_free_mb} MB of [storage] min_free_mb: nothing is signed or written \
-     any more. Make room there, or move the data directory to another disk while the node is stopped; then start the node, \
+    "the disk of {} has {} MB left, less than the {min_free_mb} MB of [storage] min_free_mb: nothing is signed any more. \
+     Make room there, or move the data directory to another disk while the node is stopped; then start the node, \
      nothing needs repair",
     room.path.display(), room.free_bytes / 1_000_000
 )]

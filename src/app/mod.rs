@@ -14,6 +14,7 @@ pub mod networks;
 mod node_api;
 mod observer;
 mod open;
+mod places;
 pub mod rules;
 pub mod snapshots;
 pub mod start;

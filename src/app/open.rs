@@ -9,12 +9,13 @@
 //! - INV-OPEN-2: reading of journal and log and replay say every [`PROGRESS_EVERY`] how far they are, and end between two
 //!   records when the node is to stop.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::places::{index_path, journal_path};
 use super::rules::tell_of_rules;
 use super::start_error::StartError;
 use crate::consensus::replay::{ReplayError, Replayed, replay_from};
@@ -45,10 +46,6 @@ pub(super) struct Data {
     /// What stands between the index and its database.
     pub(super) index_guard: Arc<IndexGuard>,
     pub(super) replayed: Replayed,
-}
-
-pub(super) fn journal_path(data_dir: &Path) -> PathBuf {
-    data_dir.join("votes")
 }
 
 /// Makes the vote journal of an operator key that was just made, and so has never voted: it may sign at once. For any
@@ -214,14 +211,6 @@ pub(super) fn engine(config: &Config) -> impl FnMut(&Path) -> Result<Box<dyn Ind
             StorageEngine::Fjall => Box::new(FjallIndex::open(path, cache_mib)?),
         })
     }
-}
-
-/// Where the index of an engine is: each has a place of its own, so that one who changes the engine can change back.
-pub(super) fn index_path(config: &Config, engine: StorageEngine) -> PathBuf {
-    config.node.data_dir.join(match engine {
-        StorageEngine::Sled => "index",
-        StorageEngine::Fjall => "index-fjall",
-    })
 }
 
 /// Says what takes room and is not used.

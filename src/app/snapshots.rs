@@ -50,6 +50,9 @@ const LOOKS_A_PRUNING: u32 = 600;
 /// Looks until the index should have a block that was applied.
 const INDEX_LOOKS_MAX: u32 = 3_000;
 const DAY_MS: u64 = 86_400_000;
+/// Encoded bytes of a snapshot's proof, at most: a thousand epochs in each of which a tenth of 100 validators changes. Whoever
+/// would need a longer one needs a later block to start from. It bounds how long a stranger's question may take.
+pub(super) const SNAPSHOT_PROOF_BYTES_MAX: usize = 2 << 20;
 /// Memory of snapshots, at most: the thread that makes them and the one that gives them each have a manifest, its encoding,
 /// and two copies on their ways; a chunk is less.
 pub const SNAPSHOT_BYTES_MAX: usize = 8 * MANIFEST_BYTES_MAX;

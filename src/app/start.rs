@@ -21,10 +21,11 @@ use super::finality_proofs::FinalityProofs;
 use super::masternode_links::tell_of_masternodes;
 use super::networks::load_genesis;
 use super::observer::NodeObserver;
-use super::open::{Data, index_path, lock, open};
+use super::open::{Data, lock, open};
+use super::places::index_path;
 use super::snapshots::fetch::{self, FetchError, Fetching};
 use super::snapshots::source::StoredSnapshots;
-use super::snapshots::{Keeper, every_epochs, hook};
+use super::snapshots::{Keeper, SNAPSHOT_PROOF_BYTES_MAX, every_epochs, hook};
 use super::start_error::StartError;
 use super::telemetry;
 use super::vote_latency::VoteLatency;
@@ -100,9 +101,11 @@ pub async fn start(
         })
         .await?
     };
+    disk_space::watch(&config, &registry);
     let keys = (locked.identity_key.clone(), locked.operator.clone());
     let network_config = network_config(&config, &genesis, keys);
-    if fetch::is_wanted(&config, &genesis)? {
+    let asked = (Arc::clone(&config), Arc::clone(&genesis));
+    if blocking(move || Ok(fetch::is_wanted(&asked.0, &asked.1)?)).await? {
         let (network, verifier, token) = (network_config.clone(), Arc::clone(&verifier), registry.token());
         let fetching = Fetching { config: &config, genesis: &genesis, network, verifier, token };
         fetch::fetch(fetching).await.map_err(|error| stopped_or_failed(error.into()))?;
@@ -121,7 +124,6 @@ pub async fn start(
     if registry.token().is_cancelled() {
         return Err(StartError::Stopped);
     }
-    disk_space::watch(&config, &registry);
     let state = Arc::clone(&data.replayed.state);
     let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
     let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);
@@ -148,12 +150,13 @@ pub async fn start(
         event_log,
         latency,
         signs_after_ms,
-        answers,
+        giver,
         lock,
     } = services;
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
     let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))?;
-    spawn_inbound(&registry, events, (&engine, &answers), &network, pool, verifier, &admission);
+    let snapshots = AnswerServer::start("snapshots to peers", giver, network.clone(), &registry)?;
+    spawn_inbound(&registry, events, (&engine, snapshots), &network, pool, verifier, &admission);
     let context = Arc::new(AppContext {
         config,
         clock: Clock,
@@ -258,7 +261,8 @@ struct Services {
     event_log: Arc<EventLog>,
     latency: Arc<VoteLatency>,
     signs_after_ms: TimeMs,
-    answers: Arc<AnswerServer>,
+    /// Gives snapshots to peers.
+    giver: Assembler,
     lock: Arc<crate::storage::DirectoryLock>,
 }
 
@@ -314,8 +318,11 @@ fn start_consensus(
     let observers = start_observers(observer, registry)?;
     let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
     let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
-    let assembler = Assembler::new(source, Arc::new(recent)).with_snapshots(snapshots.source);
-    let answers = AnswerServer::start(assembler, network.clone(), registry)?;
+    let recent = Arc::new(recent);
+    let giver = Assembler::new(Arc::clone(&source), Arc::clone(&recent) as _);
+    let giver = giver.with_snapshots(snapshots.source);
+    let assembler = Assembler::new(source, recent);
+    let answers = AnswerServer::start("answers to peers", assembler, network.clone(), registry)?;
     let timers = start_timers(&engine, registry)?;
     let ahead = AheadSender::start(Arc::clone(&engine), Arc::clone(verifier), registry)?;
     let shell = NodeShell {
@@ -325,7 +332,7 @@ fn start_consensus(
         journal: journal_orders,
         blocks: block_orders,
         ahead,
-        answers: Arc::clone(&answers),
+        answers,
         timers,
         network: network.clone(),
         bodies: Arc::new(admission.clone()),
@@ -355,7 +362,7 @@ fn start_consensus(
         event_log,
         latency,
         signs_after_ms,
-        answers,
+        giver,
         lock,
     })
 }
@@ -374,7 +381,8 @@ fn start_snapshots(
     (index, blocks): (&Arc<crate::storage::Index>, &crate::storage::BlockReader<RealDisk>),
     registry: &TaskRegistry,
 ) -> Result<Snapshots, StartError> {
-    let proofs = Arc::new(ProofBuilder::new(genesis, Arc::clone(index), blocks.clone())?);
+    let proofs = ProofBuilder::new(genesis, Arc::clone(index), blocks.clone())?;
+    let proofs = Arc::new(proofs.bounded(SNAPSHOT_PROOF_BYTES_MAX));
     let store = SnapshotStore::new(RealDisk, config.snapshots_path());
     let every = every_epochs(&config.storage, &genesis.parameters);
     let (hook, blocks) = hook(&config.storage, every);
@@ -432,7 +440,7 @@ fn start_index_writer(
 fn spawn_inbound(
     registry: &TaskRegistry,
     events: NetworkEvents,
-    (engine, answers): (&Arc<ConsensusHandle>, &Arc<AnswerServer>),
+    (engine, snapshots): (&Arc<ConsensusHandle>, Arc<AnswerServer>),
     network: &NetworkHandle,
     pool: CpuPool,
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
@@ -445,10 +453,11 @@ fn spawn_inbound(
         let _ended = token.run_until_cancelled(work).await;
     });
     let token = registry.token().clone();
-    let work =
-        admission::route_bulk(bulk, admission.clone(), to_core(Arc::clone(engine), Arc::clone(answers)));
+    let forward = to_core(Arc::clone(engine), Arc::clone(&snapshots));
+    let work = admission::route_bulk(bulk, admission.clone(), forward);
     registry.spawn("bulk router", async move {
         let _ended = token.run_until_cancelled(work).await;
+        snapshots.stop();
     });
 }
 

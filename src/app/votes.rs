@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::networks::{NetworksError, load_genesis};
-use super::open::journal_path;
+use super::places::journal_path;
 use super::vote_file::{VoteFileError, VoteFileHead, VoteFileSink, VoteFileWriter, read_vote_file};
 use crate::runtime::key_file::{SecretFileError, read_key_file, sync_directory_of};
 use crate::runtime::{Clock, Config};

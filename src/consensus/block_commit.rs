@@ -13,8 +13,8 @@
 //! - Blocks that came while the last ones were written are written together, with one sync: in sync that is most of them.
 //!
 //! # Concurrency
-//! The block log's thread ends when those of consensus and observers are gone, with all it was asked for done: the index is marked at the last
-//! applied block then.
+//! The block log's thread ends when those of consensus and observers are gone, with all it was asked for done. The index is
+//! marked at the last applied block then, unless it is too far behind; after a failure it is left as a crash would leave it.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
@@ -84,8 +84,17 @@ pub fn start_block_log<D: Disk>(
         let may_index = || !token.is_cancelled() || index.queued() < INDEX_WAITING_AT_STOP_MAX;
         let outlets = Outlets { persisted, applied, retire: |segments| pruned.remove(segments) };
         let outcome = run_block_log(log, &index, &receiver, (may_append, may_index), outlets);
-        if let Err(error) = outcome.and_then(|()| index.finish_within(INDEX_STOP_LIMIT).map(drop)) {
-            failures.fail("block log", error.to_string());
+        match outcome {
+            Ok(()) => {
+                if let Err(error) = index.finish_within(INDEX_STOP_LIMIT) {
+                    failures.fail("block log", error.to_string());
+                }
+            }
+            Err(error) => {
+                // First: nobody signs any more while the index ends, and it may take its time on such a disk.
+                failures.fail("block log", error.to_string());
+                index.leave();
+            }
         }
     })?;
     Ok(sender)

@@ -66,6 +66,7 @@ mod outbox;
 pub mod peers;
 pub mod proof_builder;
 pub mod replay;
+pub mod replay_error;
 pub mod restart;
 mod retired_files;
 pub mod serve;

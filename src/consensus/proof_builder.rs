@@ -256,6 +256,12 @@ impl<D: Disk> ProofBuilder<D> {
 }
 
 impl<D: Disk> ProofBuilder<D> {
+    /// The same with another bound: no proof is made, nor looked for, that has more bytes.
+    #[must_use]
+    pub fn bounded(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
+    }
+
     /// The proof that the block which ends an epoch is in the chain, from the genesis document or from a block that the
     /// verifier trusts.
     ///

@@ -12,17 +12,16 @@
 //! - INV-REPLAY-2: the index is never trusted beyond its mark, and only if the log has the marked block.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
 use super::events::AppliedBlock;
+pub use super::replay_error::ReplayError;
 use super::snapshot_load;
-use crate::protocol::activation::UnknownRules;
 use crate::protocol::masternodes::{Receipt, Slashed};
 use crate::protocol::state::LedgerState;
-use crate::protocol::transition::{self, BlockError, BlockOutcome};
+use crate::protocol::transition::{self, BlockOutcome};
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
 use crate::storage::error::StorageError;
@@ -30,58 +29,12 @@ use crate::storage::index::{EpochEnd, Index, IndexChange, PunishedEvidence};
 use crate::storage::snapshots::SnapshotStore;
 use crate::storage::watch::{Watch, ask};
 use crate::types::codec::{decode, encode};
-use crate::types::genesis::GenesisError;
 use crate::types::{
-    Block, BlockHash, Commit, Epoch, GenesisDocument, Header, Height, OutPoint, RuleVersion, TxId, UtxoEntry,
+    Block, BlockHash, Commit, Epoch, GenesisDocument, Header, OutPoint, RuleVersion, TxId, UtxoEntry,
 };
 
 /// Blocks between two marks while the index is brought forward.
 const MARK_EVERY: u64 = 512;
-
-/// Why the chain on disk can't be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
-    /// The disk.
-    #[error(transparent)]
-    Storage(#[from] StorageError),
-    /// The genesis document.
-    #[error(transparent)]
-    Genesis(#[from] GenesisError),
-    /// A block of the log does not follow from those before it.
-    #[error(
-        "block {height} of the block log is not valid: {source}; `timed db repair --deep` keeps the blocks before it, and the node fetches the rest from its peers"
-    )]
-    Block {
-        /// Its height.
-        height: Height,
-        /// The broken rule.
-        source: BlockError,
-    },
-    /// Nothing says what was before the log's first block.
-    #[error(
-        "the block log begins at block {horizon}, and there is no snapshot of a block in it to build the index of; `timed db snapshot import` brings one, or move blocks/ and the index aside: the node fetches the chain again from its peers"
-    )]
-    NoSnapshot {
-        /// The log's first block.
-        horizon: Height,
-    },
-    /// A snapshot on the disk is not what it should be.
-    #[error("{} is no snapshot of this chain: {reason}; remove the directory, and an older one or a new one is used", path.display())]
-    Snapshot {
-        /// Its directory.
-        path: PathBuf,
-        /// The broken rule.
-        reason: String,
-    },
-    /// The chain has gone on to rules that this program does not know.
-    #[error(transparent)]
-    Rules(#[from] UnknownRules),
-    /// The log lacks a block below its height.
-    #[error(
-        "the block log lacks block {0}; `timed db repair` keeps the blocks before it, and the node fetches the rest from its peers"
-    )]
-    Missing(Height),
-}
 
 /// The chain as the disk holds it.
 #[derive(Debug)]

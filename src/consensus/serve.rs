@@ -319,18 +319,19 @@ pub struct AnswerServer {
 }
 
 impl AnswerServer {
-    /// Starts the thread.
+    /// Starts the thread of this name.
     ///
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(
+        name: &'static str,
         assembler: Assembler,
         network: NetworkHandle,
         registry: &TaskRegistry,
     ) -> Result<Arc<Self>, ThreadError> {
         let server = Arc::new(Self::default());
         let worker = Arc::clone(&server);
-        registry.spawn_thread("answers to peers", move || worker.run(assembler, &network))?;
+        registry.spawn_thread(name, move || worker.run(assembler, &network))?;
         Ok(server)
     }
 

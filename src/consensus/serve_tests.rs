@@ -183,7 +183,8 @@ async fn the_thread_counts_what_it_sends_and_forgets_who_is_gone() {
     use crate::network::tests::support::{Node, eventually};
     let node = Node::start(1).await;
     let registry = TaskRegistry::new(tokio_util::sync::CancellationToken::new());
-    let server = AnswerServer::start(assembler(), node.handle.clone(), &registry).unwrap();
+    let server =
+        AnswerServer::start("answers to peers", assembler(), node.handle.clone(), &registry).unwrap();
     let large = |seq| batch(1, seq, 0..4_096);
     let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 9 };
     let batches: Vec<_> = (0..4).map(large).collect();

@@ -10,16 +10,16 @@
 
 use std::sync::Arc;
 
-use tracing::info;
+use tracing::{info, warn};
 
-use super::replay::ReplayError;
+use super::replay_error::ReplayError;
 use crate::protocol::finality_proof::{ChainProof, ProvedEnd};
 use crate::protocol::snapshot::{NamedOutput, SnapshotManifest};
 use crate::protocol::state::LedgerState;
 use crate::storage::block_log::BlockReader;
 use crate::storage::disk::Disk;
+use crate::storage::error::StorageError;
 use crate::storage::index::Index;
-use crate::storage::index_epochs::KnownEnd;
 use crate::storage::index_snapshot::SnapshotHead;
 use crate::storage::snapshots::{SnapshotDir, SnapshotPart, SnapshotStore};
 use crate::storage::watch::{Watch, ask};
@@ -31,30 +31,76 @@ fn broken<D: Disk>(dir: &SnapshotDir<D>, reason: impl ToString) -> ReplayError {
     ReplayError::Snapshot { path: dir.path().to_owned(), reason: reason.to_string() }
 }
 
-/// The newest snapshot whose block the log has.
+/// A snapshot whose manifest holds, and whose other parts are there and whole.
+struct Whole<D: Disk> {
+    dir: SnapshotDir<D>,
+    manifest: SnapshotManifest,
+    ends: Vec<ProvedEnd>,
+}
+
+/// The newest whole snapshot whose block the log has. One that is damaged is passed over if there is another one; nothing was
+/// taken from it then.
 fn newest<D: Disk>(
-    blocks: &BlockReader<D>,
-    snapshots: &SnapshotStore<D>,
-) -> Result<SnapshotDir<D>, ReplayError> {
+    genesis: &GenesisDocument,
+    (blocks, snapshots): (&BlockReader<D>, &SnapshotStore<D>),
+) -> Result<Whole<D>, ReplayError> {
     let horizon = blocks.horizon();
-    let in_log = |dir: &SnapshotDir<D>| (horizon..=blocks.height()).contains(&dir.height());
-    snapshots.list()?.into_iter().find(in_log).ok_or(ReplayError::NoSnapshot { horizon })
+    let mut why = ReplayError::NoSnapshot { horizon };
+    for dir in snapshots.list()? {
+        if !(horizon..=blocks.height()).contains(&dir.height()) {
+            continue;
+        }
+        match look_at(dir, genesis, blocks) {
+            Ok(whole) => return Ok(whole),
+            Err(
+                error @ (ReplayError::Snapshot { .. } | ReplayError::Storage(StorageError::Corrupt { .. })),
+            ) => {
+                warn!(%error, "A snapshot can't be used");
+                why = error;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(why)
+}
+
+fn look_at<D: Disk>(
+    dir: SnapshotDir<D>,
+    genesis: &GenesisDocument,
+    blocks: &BlockReader<D>,
+) -> Result<Whole<D>, ReplayError> {
+    let height = dir.height();
+    let logged = blocks.read_committed(height)?.ok_or(ReplayError::Missing(height))?;
+    let bytes = dir.read(SnapshotPart::Manifest)?.ok_or_else(|| broken(&dir, "it has no manifest"))?;
+    let manifest: SnapshotManifest = decode(&bytes).map_err(|error| broken(&dir, error))?;
+    if manifest.header != logged.block.header {
+        return Err(broken(&dir, "its block is another one than the block log's"));
+    }
+    manifest.check(&genesis.chain_id(), &genesis.parameters).map_err(|error| broken(&dir, error))?;
+    let ends = known_ends(&dir, genesis)?;
+    for place in 0..manifest.chunks.len() {
+        chunk(&dir, place)?;
+    }
+    Ok(Whole { dir, manifest, ends })
+}
+
+fn chunk<D: Disk>(dir: &SnapshotDir<D>, place: usize) -> Result<Vec<u8>, ReplayError> {
+    let part = SnapshotPart::Chunk(u32::try_from(place).unwrap_or(u32::MAX));
+    dir.read(part)?.ok_or_else(|| broken(dir, format!("chunk {place} is missing")))
 }
 
 /// The ends of epochs by which the snapshot was proved, if it says.
 fn known_ends<D: Disk>(
     dir: &SnapshotDir<D>,
     genesis: &GenesisDocument,
-) -> Result<Vec<KnownEnd>, ReplayError> {
+) -> Result<Vec<ProvedEnd>, ReplayError> {
     let Some(bytes) = dir.read(SnapshotPart::Proof)? else { return Ok(Vec::new()) };
     let proof: ChainProof = decode(&bytes).map_err(|error| broken(dir, error))?;
     // The block it starts from was trusted when it was fetched.
     let trusted = proof.trusts();
     let proved = proof.verify(genesis, trusted.as_ref(), &SequentialVerifier);
     let proved = proved.map_err(|error| broken(dir, error))?;
-    let known =
-        |end: ProvedEnd| KnownEnd { header: end.header, commit: end.commit, set: end.set, next: end.next };
-    Ok(proved.ends.into_iter().map(known).collect())
+    Ok(proved.ends)
 }
 
 /// Fills an index that has nothing yet, and gives the state after the snapshot's block. `watch` is told chunks.
@@ -64,22 +110,12 @@ pub(super) fn load<D: Disk>(
     (blocks, snapshots): (&BlockReader<D>, &SnapshotStore<D>),
     watch: Watch<'_>,
 ) -> Result<LedgerState, ReplayError> {
-    let dir = newest(blocks, snapshots)?;
-    let height = dir.height();
-    info!(height, "Building the index of the snapshot");
-    let logged = blocks.read_committed(height)?.ok_or(ReplayError::Missing(height))?;
-    let bytes = dir.read(SnapshotPart::Manifest)?.ok_or_else(|| broken(&dir, "it has no manifest"))?;
-    let manifest: SnapshotManifest = decode(&bytes).map_err(|error| broken(&dir, error))?;
-    if manifest.header != logged.block.header {
-        return Err(broken(&dir, "its block is another one than the block log's"));
-    }
-    manifest.check(&genesis.chain_id(), &genesis.parameters).map_err(|error| broken(&dir, error))?;
-    let ends = known_ends(&dir, genesis)?;
+    let Whole { dir, manifest, ends } = newest(genesis, (blocks, snapshots))?;
+    info!(height = dir.height(), "Building the index of the snapshot");
     let mut load = index.load_snapshot(&manifest.header)?;
     let chunks = u64::try_from(manifest.chunks.len()).unwrap_or(u64::MAX);
     for place in 0..manifest.chunks.len() {
-        let part = SnapshotPart::Chunk(u32::try_from(place).unwrap_or(u32::MAX));
-        let bytes = dir.read(part)?.ok_or_else(|| broken(&dir, format!("chunk {place} is missing")))?;
+        let bytes = chunk(&dir, place)?;
         let outputs: Vec<NamedOutput> = decode(&bytes).map_err(|error| broken(&dir, error))?;
         manifest.check_chunk(place, &outputs).map_err(|error| broken(&dir, error))?;
         load.add(&outputs)?;

@@ -41,6 +41,10 @@ use crate::types::{BlockHash, ChainId, ChainParameters, Hash, Header, OutPoint, 
 
 /// Outputs of a chunk, at most; all but the last have as many. Few in unit tests, which so have several chunks.
 pub const CHUNK_OUTPUTS_MAX: usize = if cfg!(test) { 16 } else { 16_384 };
+/// Encoded bytes of an output with its name.
+pub const OUTPUT_BYTES: usize = 88;
+/// Encoded bytes of a chunk, at most.
+pub const CHUNK_BYTES_MAX: usize = 8 + CHUNK_OUTPUTS_MAX * OUTPUT_BYTES;
 /// Encoded bytes of a manifest, at most: it travels in one message.
 pub const MANIFEST_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 1_024;
 

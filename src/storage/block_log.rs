@@ -165,12 +165,12 @@ pub(super) fn split_payload(payload: &[u8]) -> Option<(Height, &[u8], &[u8])> {
     Some((u64::from_le_bytes(*height), committed, spent))
 }
 
-/// Whether the log in a directory has all blocks from the first one on, as far as its horizon says.
+/// The first height whose block the log in a directory has, as far as its horizon says.
 ///
 /// # Errors
-/// [`StorageError::Io`].
-pub fn begins_at_block_1<D: Disk>(disk: &D, dir: &Path) -> Result<bool, StorageError> {
-    Ok(!disk.exists(&Horizon::path(dir))?)
+/// Those of the horizon's file.
+pub fn begins_at<D: Disk>(disk: &D, dir: &Path, chain_id: &ChainId) -> Result<Height, StorageError> {
+    Ok(Horizon::read(disk, dir, chain_id)?.height)
 }
 
 fn identity(chain_id: ChainId) -> Identity {
@@ -209,8 +209,6 @@ impl<D: Disk> BlockLog<D> {
     ) -> Result<Self, StorageError> {
         disk.create_dir_all(dir)?;
         let horizon = Horizon::read(&disk, dir, &chain_id)?;
-        // What a crash has left of pruned files.
-        RetiredSegments::new(disk.clone(), dir.to_owned(), horizon.sequence).remove(&mut || true)?;
         let mut places = Places::from(horizon.height);
         let mut visit = |position: Position, payload: &[u8]| {
             if places.positions.is_empty() && position.sequence != horizon.sequence {
@@ -229,13 +227,16 @@ impl<D: Disk> BlockLog<D> {
             Ok(())
         };
         let scan: (ScanDepth, Visit<'_>) = (ScanDepth::Prefix(8), &mut visit);
-        let opened = SegmentLog::open(disk.clone(), dir, identity(chain_id), segment_bytes_max, scan, watch)?;
+        let from = (segment_bytes_max, horizon.sequence);
+        let opened = SegmentLog::open(disk.clone(), dir, identity(chain_id), from, scan, watch)?;
         match opened {
             // One that does not begin at block 1 never was without blocks.
             Some(log)
                 if log.first_sequence() == horizon.sequence
                     && (horizon == Horizon::WHOLE || !places.positions.is_empty()) =>
             {
+                // What a crash has left of pruned files, now that the log is known to begin behind them.
+                RetiredSegments::new(disk.clone(), dir.to_owned(), horizon.sequence).remove(&mut || true)?;
                 Ok(Self::assemble(disk, dir, log, chain_id, places))
             }
             Some(_) => Err(horizon.missing(dir)),
@@ -277,7 +278,7 @@ impl<D: Disk> BlockLog<D> {
     /// block from a height on. The files are the caller's to remove; `None` if there are none.
     ///
     /// # Errors
-    /// [`StorageError::Io`], [`StorageError::Corrupt`]; nothing was left out then.
+    /// [`StorageError::Io`]; nothing was left out then.
     pub fn prune(&mut self, rule: &PruneRule) -> Result<Option<RetiredSegments<D>>, StorageError> {
         let mut bytes = self.log.size_bytes();
         let mut kept = self.horizon();
@@ -288,16 +289,29 @@ impl<D: Disk> BlockLog<D> {
                 places.first.saturating_add(u64::try_from(before).unwrap_or(u64::MAX))
             };
             // Without a block behind it this is the last file.
-            let Some(behind) = self.reader.read_committed(next)? else { break };
+            if next > self.height().min(rule.keep_from) {
+                break;
+            }
             let is_large = rule.bytes_max.is_some_and(|bytes_max| bytes > bytes_max);
-            let is_old = rule.before.is_some_and(|before| behind.block.header.time < before);
-            if next > rule.keep_from || !(is_large || is_old) {
+            if !is_large && !self.is_before(next, rule.before) {
                 break;
             }
             bytes = bytes.saturating_sub(size);
             kept = next;
         }
         self.prune_before(kept)
+    }
+
+    /// Whether a block is older than a time. One that can't be read is not: its file stays for a check to find.
+    fn is_before(&self, height: Height, time: Option<TimeMs>) -> bool {
+        let Some(time) = time else { return false };
+        match self.reader.read_header(height) {
+            Ok(header) => header.is_some_and(|(header, _)| header.time < time),
+            Err(problem) => {
+                tracing::warn!(%problem, height, "An old block can't be read; `timed db check` says what to do");
+                false
+            }
+        }
     }
 
     /// Leaves out blocks below a height, as far as whole files hold nothing else; the last file stays. The files are the
@@ -426,10 +440,25 @@ impl<D: Disk> BlockReader<D> {
         height_of(&self.positions)
     }
 
+    /// The first height whose block may be given to anybody. A log that begins late may begin with a snapshot's block, which was
+    /// never executed here: its transactions' names are proved, their witnesses are not.
+    #[must_use]
+    pub fn shown_from(&self) -> Height {
+        match self.horizon() {
+            1 => 1,
+            horizon => horizon.saturating_add(1),
+        }
+    }
+
     fn payload(&self, height: Height) -> Result<Option<(Position, Vec<u8>)>, StorageError> {
         let position = self.positions.read().get(height);
         let Some(position) = position else { return Ok(None) };
-        Ok(Some((position, self.reader.payload(position)?)))
+        match self.reader.payload(position) {
+            Ok(payload) => Ok(Some((position, payload))),
+            // It was pruned while it was read.
+            Err(_) if height < self.horizon() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The block at `height` with what it spent; `None` below the horizon and above the last one.

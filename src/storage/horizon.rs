@@ -37,7 +37,7 @@ impl Horizon {
     /// Of a log that has all blocks.
     pub(super) const WHOLE: Self = Self { sequence: 1, height: 1 };
 
-    pub(super) fn path(dir: &Path) -> PathBuf {
+    fn path(dir: &Path) -> PathBuf {
         dir.join(NAME)
     }
 

@@ -29,7 +29,8 @@ use bincode::{Decode, Encode};
 use parking_lot::Mutex;
 
 use super::error::StorageError;
-use super::index_epochs;
+pub use super::index_change::{EpochEnd, IndexChange, PunishedEvidence};
+use super::index_epoch_keys;
 use super::index_history::{self, BlockHistory, HistoryEntry, HistoryPlace, Range};
 use super::index_records::{
     OUTPUTS_A_RECORD, OutputRecord, address_key, address_prefix, outpoint_of_address, record_key, spent_key,
@@ -38,106 +39,12 @@ use super::index_store::{Change, Entries, IndexStore, Tree, VALUE_BYTES_MAX, put
 use super::index_window::{IndexWindow, WindowChange};
 use crate::protocol::masternodes::Receipt;
 use crate::types::codec::{decode, encode};
-use crate::types::{
-    Amount, BlockHash, Commit, Epoch, Hash, Header, Height, Lock, MasternodeId, OutPoint, Signature, TxId,
-    UtxoEntry, Validator, ValidatorSet,
-};
+use crate::types::{BlockHash, Height, Lock, OutPoint, TxId, UtxoEntry};
 
 /// Entries that one scan returns, at most.
 pub const SCAN_ENTRIES_MAX: usize = 10_000;
 /// Pieces of older states that are looked up at once to be deleted.
 const STATE_SCAN_ENTRIES: usize = 256;
-
-/// What the last block of an epoch ends and begins.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EpochEnd {
-    /// The epoch that it ends.
-    pub epoch: Epoch,
-    /// Who votes in the next one.
-    pub next_set: Arc<ValidatorSet>,
-    /// The block's header and a commit of it: proofs need them when the block itself is pruned.
-    pub head: Option<Box<(Header, Commit)>>,
-}
-
-/// Evidence that a block punished.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
-pub struct PunishedEvidence {
-    /// The evidence's name.
-    pub hash: Hash,
-    /// Its kind, in snake_case.
-    pub kind: String,
-    /// Who is accused.
-    pub masternode: MasternodeId,
-    /// The epoch of the act.
-    pub epoch: Epoch,
-    /// The height of the act, if it has one.
-    pub height: Option<Height>,
-    /// The block that punished it.
-    pub block_height: Height,
-    /// What it burned of the collateral.
-    pub burned: Amount,
-}
-
-/// What one block, or as height 0 the genesis document, does to the index.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IndexChange {
-    /// The block's height; 0 for genesis.
-    pub height: Height,
-    /// The block; for genesis the chain id's bytes.
-    pub block_hash: BlockHash,
-    /// The encoded ledger state after it.
-    pub state: Vec<u8>,
-    /// Outputs it spends, with their entries and who spends them.
-    pub spent: Vec<(OutPoint, UtxoEntry, TxId)>,
-    /// Outputs it makes; those that it spends itself may be among them.
-    pub created: Vec<(OutPoint, UtxoEntry)>,
-    /// Outputs that it gives another value and leaves unspent.
-    pub replaced: Vec<(OutPoint, UtxoEntry)>,
-    /// Its transactions in order.
-    pub transactions: Vec<TxId>,
-    /// What became of those that speak of masternodes.
-    pub receipts: Vec<Receipt>,
-    /// If it is the last block of an epoch.
-    pub epoch_end: Option<EpochEnd>,
-    /// If it is the first block of an epoch: the one before, and the commit of its last block that this block contains.
-    pub fuller: Option<Box<(Epoch, Commit)>>,
-    /// What it punished.
-    pub evidence: Vec<PunishedEvidence>,
-}
-
-/// Memory of a commit in bytes, about.
-fn commit_bytes(commit: &Commit) -> usize {
-    size_of::<Commit>() + commit.signatures.len() * size_of::<Signature>()
-}
-
-impl EpochEnd {
-    fn size_bytes(&self) -> usize {
-        let head = self.head.as_ref().map_or(0, |head| size_of::<Header>() + commit_bytes(&head.1));
-        head + self.next_set.len() * size_of::<Validator>()
-    }
-}
-
-impl IndexChange {
-    /// Outputs and transactions that it writes of.
-    #[must_use]
-    pub fn entries(&self) -> usize {
-        self.spent.len().saturating_add(self.created.len()).saturating_add(self.transactions.len())
-    }
-
-    /// About how much memory it takes, in bytes.
-    #[must_use]
-    pub fn size_bytes(&self) -> usize {
-        size_of::<Self>()
-            + self.state.len()
-            + self.spent.len() * size_of::<(OutPoint, UtxoEntry, TxId)>()
-            + (self.created.len() + self.replaced.len()) * size_of::<(OutPoint, UtxoEntry)>()
-            + self.transactions.len() * size_of::<TxId>()
-            + self.receipts.len() * size_of::<Receipt>()
-            + self.epoch_end.as_ref().map_or(0, EpochEnd::size_bytes)
-            + self.fuller.as_ref().map_or(0, |fuller| commit_bytes(&fuller.1))
-            + self.evidence.len() * size_of::<PunishedEvidence>()
-    }
-}
 
 /// Up to where the index is durable, and the ledger's state there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -593,7 +500,7 @@ fn rest(change: &IndexChange, changes: &mut Vec<WindowChange>) {
     for receipt in &change.receipts {
         put(Tree::Receipt, receipt.txid.0.to_vec(), encode(receipt));
     }
-    index_epochs::changes(change, &mut put);
+    index_epoch_keys::changes(change, &mut put);
     for evidence in &change.evidence {
         put(Tree::Evidence, evidence_key(evidence), encode(evidence));
     }

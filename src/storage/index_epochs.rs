@@ -1,112 +1,21 @@
 //! What the index keeps of epochs that ended: where they ended, who voted next, and what proofs are made of.
 //!
 //! # Place
-//! A part of [`Index`]. `consensus/proof_builder.rs` reads it.
-//!
-//! # Keys
-//! In [`Tree::Epoch`]; epochs are big-endian, so that they are in order, and larger values are cut into pieces:
-//!
-//! | prefix | then | value |
-//! |---|---|---|
-//! | `end/` | epoch | height, hash of the next set, name of the last block |
-//! | `set/` | hash, piece | members of a set |
-//! | `head/` | epoch, piece | header of the last block and a commit of it |
-//! | `more/` | epoch, piece | the commit of that block that the next block contains, which more may have signed |
-//! | `name/` | epoch | name of the last block of an epoch before a snapshot |
-//!
-//! # Units
-//! With 100 validators an epoch takes some 14 kB, and a set that is new another 7 kB.
-
-use std::sync::Arc;
+//! A part of [`Index`]. `consensus/proof_builder.rs` reads it. The keys are [`index_epoch_keys`](super::index_epoch_keys)'s.
 
 use super::error::StorageError;
-use super::index::{EpochEnd, Index, IndexChange};
-use super::index_store::{Change, Tree, VALUE_BYTES_MAX, put};
-use crate::types::codec::{decode, encode};
+use super::index::Index;
+use super::index_epoch_keys::{
+    END_PREFIX, FULLER_PREFIX, HEAD_PREFIX, KEY_FROM, NAME_PREFIX, epoch_key, set_key,
+};
+use super::index_store::Tree;
+use crate::types::codec::decode;
 use crate::types::{BlockHash, Commit, Epoch, Hash, Header, Height, ValidatorSet};
 
-const END_PREFIX: &[u8] = b"end/";
-const SET_PREFIX: &[u8] = b"set/";
-const HEAD_PREFIX: &[u8] = b"head/";
-const FULLER_PREFIX: &[u8] = b"more/";
-const NAME_PREFIX: &[u8] = b"name/";
-/// The first epoch of which the index knows all that followed.
-const KEY_FROM: &[u8] = b"epochs-from";
-/// Pieces of one value, at most: each holds [`VALUE_BYTES_MAX`] bytes, a set of 100 members has 7,208, a commit 6,500.
+/// Pieces of one value, at most: each holds [`VALUE_BYTES_MAX`](super::index_store::VALUE_BYTES_MAX) bytes, a set of 100 members has 7,208, a commit 6,500.
 const PIECES_MAX: usize = 4;
 /// Entries that are read at once.
 const PAGE_ENTRIES: usize = 1_024;
-
-fn epoch_key(prefix: &[u8], epoch: Epoch) -> Vec<u8> {
-    [prefix, epoch.to_be_bytes().as_slice()].concat()
-}
-
-pub(super) fn set_key(hash: &Hash) -> Vec<u8> {
-    [SET_PREFIX, hash.0.as_slice()].concat()
-}
-
-/// The pieces of a value, each under its key.
-fn pieces(key: &[u8], value: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let pieces = (0_u32..).zip(value.chunks(VALUE_BYTES_MAX));
-    pieces.map(|(piece, bytes)| ([key, &piece.to_be_bytes()].concat(), bytes.to_vec())).collect()
-}
-
-fn of_set(set: &ValidatorSet) -> Vec<(Vec<u8>, Vec<u8>)> {
-    pieces(&set_key(&set.hash()), &encode(&set.members()))
-}
-
-fn of_head(epoch: Epoch, head: &(Header, Commit)) -> Vec<(Vec<u8>, Vec<u8>)> {
-    pieces(&epoch_key(HEAD_PREFIX, epoch), &encode(head))
-}
-
-/// What a block changes of it.
-pub(super) fn changes(change: &IndexChange, put: &mut impl FnMut(Tree, Vec<u8>, Vec<u8>)) {
-    let mut all = Vec::new();
-    if let Some(EpochEnd { epoch, next_set, head }) = &change.epoch_end {
-        all.extend(of_set(next_set));
-        all.extend(head.iter().flat_map(|head| of_head(*epoch, head)));
-        let end = encode(&(change.height, next_set.hash(), change.block_hash));
-        all.push((epoch_key(END_PREFIX, *epoch), end));
-    }
-    if let Some((epoch, commit)) = change.fuller.as_deref() {
-        all.extend(pieces(&epoch_key(FULLER_PREFIX, *epoch), &encode(commit)));
-    }
-    all.into_iter().for_each(|(key, value)| put(Tree::Epoch, key, value));
-}
-
-/// An epoch's end by which a snapshot was proved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KnownEnd {
-    /// The last block's header.
-    pub header: Header,
-    /// A commit of it.
-    pub commit: Commit,
-    /// The set that signed.
-    pub set: Arc<ValidatorSet>,
-    /// The set of the next epoch.
-    pub next: Arc<ValidatorSet>,
-}
-
-/// What is known of the epochs before a snapshot and of the one that it ends, as changes of the store.
-pub(super) fn of_snapshot(
-    header: &Header,
-    names: &[BlockHash],
-    next: &ValidatorSet,
-    ends: &[KnownEnd],
-) -> Vec<Change> {
-    let mut all: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    all.extend((0..).zip(names).map(|(epoch, name)| (epoch_key(NAME_PREFIX, epoch), name.0.to_vec())));
-    for end in ends {
-        all.extend(of_set(&end.set));
-        all.extend(of_set(&end.next));
-        all.extend(of_head(end.header.epoch, &(end.header.clone(), end.commit.clone())));
-    }
-    all.extend(of_set(next));
-    let end = encode(&(header.height, next.hash(), header.hash()));
-    all.push((epoch_key(END_PREFIX, header.epoch), end));
-    all.push((KEY_FROM.to_vec(), encode(&header.epoch.saturating_add(1))));
-    all.into_iter().map(|(key, value)| put(Tree::Epoch, key, value)).collect()
-}
 
 impl Index {
     fn epoch_record(&self, epoch: Epoch) -> Result<Option<(Height, Hash, BlockHash)>, StorageError> {

@@ -12,11 +12,12 @@
 
 use super::error::StorageError;
 use super::index::{FORMAT, Index, KEY_FORMAT, KEY_HIGHEST, Progress};
-use super::index_epochs::{KnownEnd, of_snapshot};
+use super::index_epoch_keys::of_snapshot;
 use super::index_history::Range;
 use super::index_records::{OUTPUTS_A_RECORD, OutputRecord, address_key, record_key};
 use super::index_store::{Change, Tree, put};
 use super::index_window::WindowChange;
+use crate::protocol::finality_proof::ProvedEnd;
 use crate::types::codec::encode;
 use crate::types::{BlockHash, Header, OutPoint, TxId, UtxoEntry, ValidatorSet};
 
@@ -42,7 +43,7 @@ pub struct SnapshotHead<'a> {
     /// The set of the next epoch.
     pub next_set: &'a ValidatorSet,
     /// Ends of epochs with their headers and commits.
-    pub ends: &'a [KnownEnd],
+    pub ends: &'a [ProvedEnd],
     /// The encoded ledger state after the block.
     pub state: &'a [u8],
 }

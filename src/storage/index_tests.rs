@@ -5,13 +5,13 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::storage::fjall_index::FjallIndex;
-use crate::storage::index_epochs::set_key;
+use crate::storage::index_epoch_keys::set_key;
 use crate::storage::index_store::Entries;
 use crate::storage::index_window::WINDOW_BYTES_MAX;
 use crate::storage::index_writer::{IndexEvent, IndexWriter, MARK_BLOCKS, MARK_ENTRIES, QUEUE_CHANGES_MAX};
 use crate::storage::memory_index::MemoryIndex;
 use crate::storage::sled_index::{SledIndex, is_of_machine};
-use crate::types::{Amount, KeyHash, MasternodeId, PublicKey, TxOut};
+use crate::types::{Amount, Epoch, Hash, KeyHash, MasternodeId, PublicKey, TxOut, Validator, ValidatorSet};
 
 #[path = "index_history_tests.rs"]
 mod history;

@@ -62,6 +62,8 @@ struct Queue {
     closed: bool,
     /// When what waits is left alone.
     close_by: Option<Instant>,
+    /// Whether what waits is left alone, whenever that is.
+    leaves: bool,
     stopped: bool,
 }
 
@@ -182,14 +184,19 @@ impl IndexWriter {
         Ok(self.marked())
     }
 
-    /// The same, but what has not been applied after `limit` is left alone, and nothing is marked then, as a mark may take
-    /// long too: the index is brought forward from the block log, from its last mark on, by whoever opens it next.
+    /// The same, but if changes still wait after `limit` they are left alone, and nothing is marked, as a mark may take long too: the index is brought forward from the block log, from its last mark on, by whoever opens it next.
     ///
     /// # Errors
     /// Those of [`IndexWriter::finish`].
     pub fn finish_within(self, limit: Duration) -> Result<Option<Height>, StorageError> {
         self.shared.queue.lock().close_by = Clock.instant().checked_add(limit);
         self.finish()
+    }
+
+    /// Ends when what is under way is done, without applying or marking anything more: after a failure of the block log nothing
+    /// else is written. Whoever opens the index next brings it forward from its last mark.
+    pub fn leave(self) {
+        self.shared.queue.lock().leaves = true;
     }
 
     fn join(&mut self) -> Result<(), StorageError> {
@@ -260,6 +267,9 @@ impl Worker {
     fn next_step(&self) -> Step {
         let mut queue = self.shared.queue.lock();
         loop {
+            if queue.leaves {
+                return Step::Leave;
+            }
             if queue.close_by.is_some_and(|at| Clock.instant() >= at) && !queue.changes.is_empty() {
                 let left = queue.changes.len();
                 tracing::info!(left, "The index is brought forward over the last blocks by the next start");
@@ -463,6 +473,24 @@ mod tests {
         let writer = IndexWriter::start(index, |_| ()).unwrap();
         (1..100).for_each(|height| writer.submit(change(height)).unwrap());
         assert_eq!(writer.finish_within(Duration::from_secs(60)).unwrap(), Some(99));
+    }
+
+    /// After a failure of the log no more than what is under way is written.
+    #[test]
+    fn an_index_that_is_left_applies_and_marks_nothing_more() {
+        let (begun, begins) = mpsc::sync_channel(1);
+        let (tell, word) = mpsc::sync_channel(1);
+        let store = Held { inner: MemoryIndex::new(), begun, word: Mutex::new(Some(word)) };
+        let index = Index::new(Arc::new(store));
+        let writer = IndexWriter::start(index.clone(), |_| ()).unwrap();
+        (0..100).for_each(|height| writer.submit(change(height)).unwrap());
+        begins.recv_timeout(Duration::from_secs(20)).unwrap();
+        let leaving = std::thread::spawn(move || writer.leave());
+        std::thread::sleep(Duration::from_millis(50));
+        tell.send(()).unwrap();
+        leaving.join().unwrap();
+        assert_eq!(index.mark().unwrap().map(|mark| mark.height), Some(0), "the one that was under way");
+        assert!(index.applied().unwrap().unwrap() < 99);
     }
 
     #[test]

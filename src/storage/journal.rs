@@ -357,7 +357,7 @@ impl<D: Disk> JournalWriter<D> {
         };
         let scan: (ScanDepth, Visit<'_>) = (ScanDepth::Whole, &mut visit);
         let segments = identity.of_segments(JournalOrigin::default());
-        let opened = SegmentLog::open(disk, dir, segments, segment_bytes_max, scan, watch)?;
+        let opened = SegmentLog::open(disk, dir, segments, (segment_bytes_max, 0), scan, watch)?;
         Ok(opened.map(|log| Self::assemble(log, epochs, bodies, contents)))
     }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use super::disk::{Disk, DiskFile};
 use super::error::StorageError;
+use super::horizon::Horizon;
 use super::record::SEGMENT_HEADER_BYTES;
 use super::segment_files::{segment_path, sequences};
 
@@ -48,6 +49,10 @@ pub fn cut_log<D: Disk>(disk: &D, dir: &Path, aside: &Path, cut: LogCut) -> Resu
         disk.rename(&segment_path(dir, sequence), &segment_path(aside, sequence))?;
         disk.sync_dir(aside)?;
         disk.sync_dir(dir)?;
+    }
+    if sequences(disk, dir)?.is_empty() {
+        // Nothing is left that it could speak of: the node begins like one that never had a block.
+        Horizon::remove(disk, dir)?;
     }
     if keeps_part {
         let mut file = disk.open_existing(&path)?;

@@ -41,6 +41,8 @@ pub mod error;
 pub mod fjall_index;
 mod horizon;
 pub mod index;
+pub mod index_change;
+pub mod index_epoch_keys;
 pub mod index_epochs;
 pub mod index_guard;
 pub mod index_history;

@@ -118,17 +118,17 @@ impl<D: Disk> SegmentLog<D> {
         Self { disk, dir, identity, segment_bytes_max, active, sizes, active_sequence, poisoned, reader }
     }
 
-    /// Opens a log, cuts a torn tail, and shows every frame in its order; `None` if none was ever completed. `watch` is
+    /// Opens a log from the segment `from` on, those before which only wait to be removed; cuts a torn tail, and shows every frame in its order; `None` if none was ever completed. `watch` is
     /// told the bytes that were gone through, and ends it after any frame.
     pub(super) fn open(
         disk: D,
         dir: &Path,
         mut identity: Identity,
-        segment_bytes_max: u64,
+        (segment_bytes_max, from): (u64, u64),
         (depth, visit): (ScanDepth, Visit<'_>),
         watch: Watch<'_>,
     ) -> Result<Option<Self>, StorageError> {
-        let Segments { sequences, origin, incomplete } = complete_segments(&disk, dir, &identity)?;
+        let Segments { sequences, origin, incomplete } = complete_segments(&disk, dir, &identity, from)?;
         identity.origin = origin.unwrap_or_default();
         let Some(last) = sequences.last().copied() else { return Ok(None) };
         remove_leftovers(&disk, dir)?;
@@ -284,8 +284,14 @@ struct Segments {
     incomplete: Option<u64>,
 }
 
-fn complete_segments<D: Disk>(disk: &D, dir: &Path, identity: &Identity) -> Result<Segments, StorageError> {
+fn complete_segments<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    identity: &Identity,
+    from: u64,
+) -> Result<Segments, StorageError> {
     let mut sequences = sequences(disk, dir)?;
+    sequences.retain(|sequence| *sequence >= from);
     for (sequence, next) in sequences.iter().zip(sequences.iter().skip(1)) {
         if sequence + 1 != *next {
             let (path, repair) = (segment_path(dir, sequence + 1), identity.kind.repair());

@@ -23,7 +23,7 @@ use crate::types::limits::MESSAGE_BYTES_MAX;
 const MAGIC: [u8; 8] = *b"timedsnp";
 const VERSION: u16 = 1;
 const HEAD_BYTES: usize = 15;
-const REPAIR: &str = "remove the directory: the next snapshot is made or fetched anew";
+const REPAIR: &str = "remove that snapshot's directory; a node that needs it begins with another one, and makes a new one within the hour";
 
 /// A part of a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -49,7 +49,10 @@ impl AppContext {
             return std::future::ready(Ok(Some(block.into_arc()))).boxed();
         }
         let blocks = self.blocks.clone();
-        let read = blocking(move || Ok(blocks.read_committed(height)?.map(Released::into_arc)));
+        let read = blocking(move || {
+            let found = blocks.read_committed(height)?.filter(|_| height >= blocks.shown_from());
+            Ok(found.map(Released::into_arc))
+        });
         let before_horizon = self.before_horizon(height);
         async move { before_horizon(read.await?) }.boxed()
     }
@@ -61,7 +64,7 @@ impl AppContext {
     ) -> impl FnOnce(Option<T>) -> Result<Option<T>, NodeApiError> + use<T> {
         let (log, tip) = (self.blocks.clone(), self.bft.state().height());
         move |found| {
-            let horizon = log.horizon();
+            let horizon = log.shown_from();
             // Asked after the read: it only ever rises.
             let is_before = found.is_none() && (1..horizon).contains(&height) && height <= tip;
             if is_before { Err(NodeApiError::BeforeHorizon { height, horizon }) } else { Ok(found) }

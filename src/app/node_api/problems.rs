@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::app::context::AppContext;
-use crate::app::open::journal_path;
+use crate::app::places::journal_path;
 use crate::consensus::events::Signing;
 use crate::network::OtherChain;
 use crate::protocol::state::LedgerState;

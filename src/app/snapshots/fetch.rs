@@ -18,7 +18,8 @@
 //! - INV-FETCH-5: chunks that are on the disk and fit the manifest are not fetched again, also after a kill.
 //!
 //! # Bounds
-//! Each peer is asked for three chunks of 1.5 MB at once; two are looked at at a time.
+//! Each peer is asked for three chunks of 1.4 MB at once, all together for [`OUTSTANDING_MAX`](super::fetch_plan::OUTSTANDING_MAX),
+//! 35 MB; two are looked at at a time. After [`FAILURES_MAX`] peers and snapshots that were of no use the node goes on without.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,15 +35,16 @@ use super::verify::{SnapshotCheck, chunk_holds};
 use crate::network::{
     Misbehaviour, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerId,
 };
-use crate::protocol::snapshot::SnapshotManifest;
+use crate::protocol::activation::UnknownRules;
+use crate::protocol::snapshot::{CHUNK_BYTES_MAX, SnapshotManifest};
 use crate::runtime::config::{StorageConfig, SyncConfig, SyncFrom};
 use crate::runtime::{Clock, Config};
 use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, StorageError};
 use crate::types::codec::encode;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{
-    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Message, Network as Chain,
-    SignatureVerifier,
+    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Header, Message, Network as Chain,
+    RuleVersion, SignatureVerifier,
 };
 
 /// How long offers are waited for after the first one came.
@@ -51,6 +53,9 @@ const OFFERS_WAIT: Duration = Duration::from_secs(3);
 const PEERS_WAIT: Duration = Duration::from_secs(20);
 /// How long a peer may take for a part that is no chunk.
 const PART_WAIT: Duration = Duration::from_secs(10);
+/// Snapshots and peers that may turn out to be of no use; then the node goes on without. Identities cost nothing, so this
+/// bounds how long strangers can keep it.
+const FAILURES_MAX: usize = 64;
 /// How often the plan is looked at.
 const TICK: Duration = Duration::from_millis(200);
 /// How often the progress is logged.
@@ -65,7 +70,7 @@ const BLOCKS_MIN: u64 = 10_000;
 pub enum FetchError {
     /// Nobody can tell which chain is the right one.
     #[error(
-        "this node has no blocks, and the chain began {days} days ago, more than its unbonding time of {unbonding_days}: whoever has old keys by now could show it a chain of their own; set [sync] checkpoint to the HEIGHT:HASH of a recent block, from a node or an explorer that you trust (`timed cli getblockchaininfo` there), or [sync] trust_peers = true to believe your peers at your own risk"
+        "this node has no blocks, and the chain began {days} days ago, more than its unbonding time of {unbonding_days}: whoever has old keys by now could show it a chain of their own; set [sync] checkpoint to the HEIGHT:HASH of a recent block, from a node or an explorer that you trust (`timed rpc getblockchaininfo` there), or [sync] trust_peers = true to believe your peers at your own risk"
     )]
     NeedsCheckpoint {
         /// The chain's age.
@@ -73,6 +78,9 @@ pub enum FetchError {
         /// What it may be.
         unbonding_days: u64,
     },
+    /// The chain has gone on to rules that this program does not know.
+    #[error(transparent)]
+    Rules(#[from] UnknownRules),
     /// The disk.
     #[error(transparent)]
     Storage(#[from] StorageError),
@@ -95,13 +103,22 @@ pub(in crate::app) fn is_wanted(config: &Config, genesis: &GenesisDocument) -> R
     if !has_no_blocks(&config.node.data_dir)? {
         return Ok(false);
     }
-    let age_ms = Clock.now_ms().saturating_sub(genesis.time_ms);
-    check_age(&config.sync, config.node.network, &genesis.parameters, age_ms)?;
+    let age_ms = may_begin(config, genesis)?;
     let has_peers = !config.network.bootstrap_peers.is_empty()
         || !config.network.dns_seeds.is_empty()
         || config.peers_path().exists()
         || config.network.dial_registered;
     Ok(has_peers && may_be_one(&config.sync, &config.storage, &genesis.parameters, age_ms))
+}
+
+/// Whether a node may begin with what others say of the chain, whose age in milliseconds this gives.
+///
+/// # Errors
+/// [`FetchError::NeedsCheckpoint`].
+pub(in crate::app) fn may_begin(config: &Config, genesis: &GenesisDocument) -> Result<u64, FetchError> {
+    let age_ms = Clock.now_ms().saturating_sub(genesis.time_ms);
+    check_age(&config.sync, config.node.network, &genesis.parameters, age_ms)?;
+    Ok(age_ms)
 }
 
 const DAY_MS: u64 = 86_400_000;
@@ -174,13 +191,18 @@ pub(in crate::app) async fn fetch(fetching: Fetching<'_>) -> Result<(), FetchErr
         None => Err(FetchError::Stopped),
         Some(Ok(Some(committed))) => {
             let (data_dir, chain_id) = (config.node.data_dir.clone(), genesis.chain_id());
-            let work = tokio::task::spawn_blocking(move || install(&data_dir, chain_id, committed));
-            work.await.map_err(|_| FetchError::Panicked)??;
-            Ok(())
+            blocking(move || install(&data_dir, chain_id, committed)).await
         }
         Some(Ok(None)) => Ok(()),
         Some(Err(error)) => Err(error),
     }
+}
+
+/// Does what waits for the disk, or takes long, on a thread for that.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+) -> Result<T, FetchError> {
+    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| FetchError::Panicked)??)
 }
 
 /// What a peer did or said.
@@ -243,6 +265,9 @@ impl Fetcher {
     fn candidates(&self) -> Vec<Candidate> {
         let mut found = candidates(&self.offers);
         found.retain(|candidate| !self.refused.contains(&candidate.offer.manifest.0));
+        if self.refused.len().saturating_add(self.excluded.len()) > FAILURES_MAX {
+            found.clear();
+        }
         found
     }
 
@@ -296,8 +321,12 @@ impl Fetcher {
         &mut self,
         candidate: &Candidate,
         item: SnapshotItem,
-        accept: impl Fn(&[u8]) -> Option<T>,
-    ) -> Option<T> {
+        accept: impl Fn(&[u8]) -> Option<T> + Send + Sync + 'static,
+    ) -> Result<Option<T>, FetchError>
+    where
+        T: Send + 'static,
+    {
+        let accept = Arc::new(accept);
         let height = candidate.offer.block.height;
         for asked in &candidate.peers {
             if self.excluded.contains(asked) {
@@ -315,11 +344,12 @@ impl Fetcher {
                     Heard::Said(peer, Message::SnapshotItem { height: of, item: found, bytes })
                         if peer == *asked && of == height && found == item =>
                     {
-                        if let Some(accepted) = accept(&bytes) {
-                            return Some(accepted);
-                        }
                         // One that has no such proof says so by sending none.
                         has_answered = bytes.is_empty();
+                        let accept = Arc::clone(&accept);
+                        if let Some(accepted) = blocking(move || Ok(accept(&bytes))).await? {
+                            return Ok(Some(accepted));
+                        }
                         if !has_answered {
                             self.network.report(peer, Misbehaviour::InvalidContent);
                         }
@@ -332,7 +362,7 @@ impl Fetcher {
                 self.exclude(*asked);
             }
         }
-        None
+        Ok(None)
     }
 
     /// A peer costs its time once, however many snapshots it offers.
@@ -343,38 +373,47 @@ impl Fetcher {
 
     async fn try_candidate(&mut self, candidate: &Candidate) -> Result<Option<CommittedBlock>, FetchError> {
         let offer = candidate.offer;
-        // Proof, manifest and block are checked on this task: they are few, and nothing else goes on.
         let (check, item) = (self.check.clone(), SnapshotItem::Proof(self.check.checkpoint));
         let is_of_offer = move |bytes: &[u8]| {
             let proved = noted(check.proof(bytes))?;
             let block = Checkpoint::of(&proved.header);
             (block == offer.block).then(|| (proved, bytes.to_vec()))
         };
-        let Some((proved, proof_bytes)) = self.part(candidate, item, is_of_offer).await else {
+        let Some((proved, proof_bytes)) = self.part(candidate, item, is_of_offer).await? else {
             return Ok(None);
         };
+        // Said by members of weight Q, and before what a later version may have given another shape.
+        check_rules(&proved.header)?;
         let (check, of) = (self.check.clone(), proved.clone());
         let is_named = move |bytes: &[u8]| {
             let is_offered = SnapshotManifest::name_of(bytes) == offer.manifest;
             let manifest = noted(check.manifest(&of, bytes)).filter(|_| is_offered)?;
             Some((manifest, bytes.to_vec()))
         };
-        let manifest = self.part(candidate, SnapshotItem::Manifest, is_named).await;
+        let manifest = self.part(candidate, SnapshotItem::Manifest, is_named).await?;
         let Some((manifest, manifest_bytes)) = manifest else { return Ok(None) };
         let check = self.check.clone();
         let is_proved = move |bytes: &[u8]| noted(check.block(&proved, bytes));
-        let committed = self.part(candidate, SnapshotItem::Block, is_proved).await;
+        let committed = self.part(candidate, SnapshotItem::Block, is_proved).await?;
         let Some(committed) = committed else { return Ok(None) };
-        let dir = self.store.begin(offer.block.height)?;
-        dir.begin(&manifest_bytes)?;
+        let (store, height) = (self.store.clone(), offer.block.height);
+        let (dir, manifest_bytes) = blocking(move || {
+            let dir = store.begin(height)?;
+            dir.begin(&manifest_bytes)?;
+            Ok((dir, manifest_bytes))
+        })
+        .await?;
         let manifest = Arc::new(manifest);
         if !self.chunks(candidate, &dir, &manifest).await? {
             return Ok(None);
         }
-        dir.write(SnapshotPart::Proof, &proof_bytes)?;
-        dir.write(SnapshotPart::Block, &encode(&committed))?;
-        dir.finish(&manifest_bytes)?;
-        Ok(Some(committed))
+        let finished = move || {
+            dir.write(SnapshotPart::Proof, &proof_bytes)?;
+            dir.write(SnapshotPart::Block, &encode(&committed))?;
+            dir.finish(&manifest_bytes)?;
+            Ok(Some(committed))
+        };
+        blocking(finished).await
     }
 
     /// Fetches the chunks that are not here; false if nobody can give one of them.
@@ -418,10 +457,8 @@ impl Fetcher {
                     if outcome? {
                         plan.good(chunk);
                         progress.done += 1;
-                    } else if let Some(peer) = plan.bad(chunk) {
-                        tracing::warn!(peer = %peer.short(), chunk, "A peer gave a false chunk; it is fetched elsewhere");
-                        self.network.report(peer, Misbehaviour::InvalidContent);
-                        self.exclude(peer);
+                    } else {
+                        self.reject(&mut plan, chunk);
                     }
                 }
                 heard = self.hear(until) => if let Some(heard) = heard {
@@ -435,7 +472,12 @@ impl Fetcher {
                             if of == height && plan.arrived(peer, chunk) =>
                         {
                             progress.bytes += bytes.len();
-                            waiting.push((chunk, bytes));
+                            // One that is too large is not kept until its turn comes.
+                            if bytes.len() > CHUNK_BYTES_MAX {
+                                self.reject(&mut plan, chunk);
+                            } else {
+                                waiting.push((chunk, bytes));
+                            }
                         }
                         _ => {}
                     }
@@ -450,10 +492,25 @@ impl Fetcher {
         Ok(true)
     }
 
+    /// A chunk is not what its manifest names: it is fetched elsewhere, and its sender is asked for nothing more.
+    fn reject(&mut self, plan: &mut ChunkPlan, chunk: u32) {
+        if let Some(peer) = plan.bad(chunk) {
+            tracing::warn!(peer = %peer.short(), chunk, "A peer gave a false chunk; it is fetched elsewhere");
+            self.network.report(peer, Misbehaviour::InvalidContent);
+            self.exclude(peer);
+        }
+    }
+
     fn now_ms(&self) -> u64 {
         let elapsed = Clock.instant().saturating_duration_since(self.started);
         u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Whether this program knows the rules of a block that was proved.
+fn check_rules(header: &Header) -> Result<(), UnknownRules> {
+    let (version, epoch, known) = (header.rules, header.epoch, RuleVersion::NEWEST);
+    if version > known { Err(UnknownRules { version, epoch, known }) } else { Ok(()) }
 }
 
 /// What holds; what does not is noted for who looks closer.
@@ -480,7 +537,7 @@ async fn missing_chunks(
         }
         Ok(missing)
     };
-    Ok(tokio::task::spawn_blocking(look).await.map_err(|_| FetchError::Panicked)??)
+    blocking(look).await
 }
 
 /// Writes a chunk if it is what the manifest names.

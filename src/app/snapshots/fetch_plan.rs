@@ -14,6 +14,8 @@ use crate::types::message::SnapshotOffer;
 
 /// Chunks that are asked of one peer at once.
 const CHUNKS_A_PEER: usize = 3;
+/// Chunks that are asked for, or wait to be looked at, at once.
+pub(super) const OUTSTANDING_MAX: usize = 24;
 /// How long a chunk may take before another peer is asked for it as well, if it has nothing else to do, in milliseconds.
 pub(super) const SECOND_ASK_MS: u64 = 1_000;
 /// How long a peer may take for a chunk, in milliseconds.
@@ -85,7 +87,7 @@ impl ChunkPlan {
     /// Whom to ask for what now.
     pub(super) fn requests(&mut self, now_ms: u64) -> Vec<(PeerId, u32)> {
         let mut requests = Vec::new();
-        loop {
+        while self.asked.len().saturating_add(self.arrived.len()) < OUTSTANDING_MAX {
             let idle = self.peers.iter().filter(|(_, of_peer)| of_peer.asked.len() < CHUNKS_A_PEER);
             let Some(peer) = idle.min_by_key(|(_, of_peer)| of_peer.asked.len()).map(|(peer, _)| *peer)
             else {
@@ -241,6 +243,18 @@ mod tests {
         let (plan, took_ms, _) = run(1, 3, |_, _| None);
         assert!(plan.is_hopeless());
         assert!((DEADLINE_MS..DEADLINE_MS + 100).contains(&took_ms), "{took_ms}");
+    }
+
+    /// However many peers there are.
+    #[test]
+    fn only_so_many_chunks_are_on_their_way_or_wait() {
+        let mut plan = ChunkPlan::new((1..=40).map(peer), (0..200).collect());
+        let first = plan.requests(0);
+        assert_eq!(first.len(), OUTSTANDING_MAX);
+        assert!(first.iter().all(|(from, chunk)| plan.arrived(*from, *chunk)));
+        assert_eq!(plan.requests(0), [], "none was looked at");
+        plan.good(first[0].1);
+        assert_eq!(plan.requests(0).len(), 1);
     }
 
     #[test]

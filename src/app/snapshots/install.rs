@@ -26,8 +26,9 @@ pub(in crate::app) fn has_no_blocks(data_dir: &Path) -> Result<bool, StorageErro
     for entry in entries {
         let entry = entry.map_err(StorageError::io("read directory", &blocks))?;
         let bytes = entry.metadata().map_err(StorageError::io("look at", &entry.path()))?.len();
-        // A log that was just made is one file with its head.
-        if bytes > EMPTY_SEGMENT_BYTES_MAX || entry.file_name() == "horizon" {
+        // A log that was just made is one file with its head; so is what a horizon alone stands beside.
+        let is_segment = entry.path().extension().is_some_and(|extension| extension == "seg");
+        if is_segment && bytes > EMPTY_SEGMENT_BYTES_MAX {
             return Ok(false);
         }
     }

@@ -13,15 +13,13 @@ use parking_lot::Mutex;
 
 use crate::consensus::proof_builder::ProofBuilder;
 use crate::consensus::serve::SnapshotSource;
-use crate::protocol::snapshot::SnapshotManifest;
+use crate::protocol::finality_proof::ChainProof;
+use crate::protocol::snapshot::{OUTPUT_BYTES, SnapshotManifest};
 use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, StorageError};
 use crate::types::codec::{decode, encode};
 use crate::types::limits::SNAPSHOTS_MAX;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{Checkpoint, Height};
-
-/// Encoded bytes of an output with its name.
-const OUTPUT_BYTES: u64 = 88;
 
 /// A proof that was made: of which snapshot, from which block, its encoding.
 struct Proved {
@@ -54,7 +52,7 @@ impl StoredSnapshots {
             block: Checkpoint::of(&manifest.header),
             manifest: SnapshotManifest::name_of(&bytes),
             outputs,
-            bytes: outputs.saturating_mul(OUTPUT_BYTES).saturating_add(length),
+            bytes: outputs.saturating_mul(OUTPUT_BYTES as u64).saturating_add(length),
         };
         self.offers.lock().insert(dir.height(), offer);
         Ok(Some(offer))
@@ -74,12 +72,18 @@ impl StoredSnapshots {
         let Some(dir) = self.store.get(height)? else { return Ok(None) };
         let part = match item {
             SnapshotItem::Manifest => SnapshotPart::Manifest,
-            SnapshotItem::Proof(None) => SnapshotPart::Proof,
+            SnapshotItem::Proof(None) => return Self::from_genesis(&dir),
             SnapshotItem::Proof(Some(trusted)) => return self.prove(&dir, trusted),
             SnapshotItem::Block => SnapshotPart::Block,
             SnapshotItem::Chunk(place) => SnapshotPart::Chunk(*place),
         };
         dir.read(part)
+    }
+
+    /// The proof from the genesis document. A node that began at a checkpoint may have one from there alone.
+    fn from_genesis(dir: &SnapshotDir<RealDisk>) -> Result<Option<Vec<u8>>, StorageError> {
+        let bytes = dir.read(SnapshotPart::Proof)?;
+        Ok(bytes.filter(|bytes| decode::<ChainProof>(bytes).is_ok_and(|proof| proof.trusts().is_none())))
     }
 
     fn prove(

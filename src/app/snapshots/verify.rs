@@ -28,6 +28,29 @@ impl SnapshotCheck {
         proved.map_err(|error| error.to_string())
     }
 
+    /// The block that the proof of a file proves. A file can't be asked for a proof from the operator's checkpoint, so it may
+    /// start there, or prove the checkpoint itself, or come from the genesis document where nothing is named.
+    pub(in crate::app) fn file(
+        &self,
+        bytes: &[u8],
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<ProvedChain, String> {
+        let Some(named) = checkpoint else { return self.proof(bytes) };
+        let started = Self { checkpoint: Some(*named), ..self.clone() }.proof(bytes);
+        if started.is_ok() {
+            return started;
+        }
+        let proved = self.proof(bytes)?;
+        if Checkpoint::of(&proved.header) == *named {
+            return Ok(proved);
+        }
+        Err(format!(
+            "it is proved from the genesis document, and [sync] checkpoint names block {named}; set checkpoint to the snapshot's \
+             own block, {}, if you know that to be of the chain",
+            Checkpoint::of(&proved.header)
+        ))
+    }
+
     /// The manifest of a proved block.
     pub(in crate::app) fn manifest(
         &self,

@@ -80,6 +80,15 @@ impl Peers {
         known.filter(move |(_, status)| status.horizon <= from).map(|(peer, status)| (peer, status.height))
     }
 
+    /// Whether most of the peers have further blocks than this one, and none of them this one itself.
+    pub(super) fn nobody_has(&self, next: Height) -> bool {
+        let further: Vec<&NodeStatus> =
+            self.statuses.values().flatten().filter(|status| status.height > next).collect();
+        // A single stranger may say anything.
+        let are_most = further.len().saturating_mul(2) > self.statuses.len();
+        are_most && further.iter().all(|status| status.horizon > next)
+    }
+
     /// Another peer with each call, so that one that does not answer delays a request once.
     pub(super) fn rotate(&mut self) -> Option<PeerId> {
         let count = self.statuses.len();
@@ -110,7 +119,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::types::PublicKey;
+    use crate::types::{BlockHash, PublicKey, SignerBitmap};
 
     #[test]
     fn each_peer_has_its_turn_to_be_asked() {
@@ -122,5 +131,37 @@ mod tests {
             let asked: BTreeSet<PeerId> = all.iter().filter_map(|_| peers.rotate()).collect();
             assert_eq!(asked, all);
         }
+    }
+
+    fn peers(statuses: &[(Height, Height)]) -> Peers {
+        let mut peers = Peers::default();
+        for (number, (height, horizon)) in (0_u8..).zip(statuses) {
+            let status = NodeStatus {
+                height: *height,
+                horizon: *horizon,
+                tip: BlockHash::ZERO,
+                epoch: 0,
+                round: 0,
+                has_proposal: false,
+                prevotes: SignerBitmap::default(),
+                precommits: SignerBitmap::default(),
+                batches: Vec::new(),
+            };
+            let peer = PublicKey([number; 32]);
+            peers.connected(peer);
+            peers.note_status(peer, status);
+        }
+        peers
+    }
+
+    #[test]
+    fn a_block_is_nobodys_only_by_the_word_of_most_peers_and_against_that_of_none() {
+        let nobody_has = |statuses: &[(Height, Height)]| peers(statuses).nobody_has(10);
+        assert!(nobody_has(&[(90, 50), (80, 11)]));
+        assert!(!nobody_has(&[(90, 50), (80, 10)]), "one has it");
+        assert!(nobody_has(&[(90, 50), (80, 20), (9, 1)]), "who is not further has nothing to give");
+        assert!(!nobody_has(&[(90, 50), (9, 1), (9, 1)]), "a single one may say anything");
+        assert!(!nobody_has(&[(10, 1), (9, 1)]) && !nobody_has(&[]));
+        assert_eq!(peers(&[(90, 50), (80, 10)]).heights_from(10).count(), 1);
     }
 }

@@ -53,6 +53,9 @@ pub trait BlockSource: Send + Sync {
 
 impl<D: Disk> BlockSource for BlockReader<D> {
     fn block(&self, height: Height) -> Option<Released<CommittedBlock>> {
+        if height < self.shown_from() {
+            return None;
+        }
         self.read_committed(height).unwrap_or_else(|problem| {
             tracing::error!(%problem, "Can't read the block log");
             None
@@ -60,7 +63,7 @@ impl<D: Disk> BlockSource for BlockReader<D> {
     }
 
     fn horizon(&self) -> Height {
-        Self::horizon(self)
+        self.shown_from()
     }
 }
 

@@ -220,7 +220,7 @@ impl BlockSync {
             .heights_from(height.saturating_add(1))
             .filter(|(peer, theirs)| *theirs > height && !forks.is_apart(peer, now_ms))
             .collect();
-        self.tell_of_horizons(peers, &ahead, at);
+        self.tell_of_horizons(peers, at);
         let in_order: Vec<(PeerId, Height)> =
             ahead.iter().filter(|(peer, _)| !self.is_avoided(peer, now_ms)).copied().collect();
         let highest = |peers: &[(PeerId, Height)]| peers.iter().map(|(_, theirs)| *theirs).max();
@@ -250,16 +250,14 @@ impl BlockSync {
     }
 
     /// Says when everybody who is further has pruned what this node lacks: it would wait for ever.
-    fn tell_of_horizons(&mut self, peers: &Peers, ahead: &[(PeerId, Height)], at: &Moment<'_>) {
+    fn tell_of_horizons(&mut self, peers: &Peers, at: &Moment<'_>) {
         let (now_ms, height) = (at.now_ms(), at.chain.height());
-        let further = peers.heights().filter(|(_, theirs)| *theirs > height.saturating_add(1)).count();
-        if further == 0 || !ahead.is_empty() || now_ms < self.told_of_horizons_ms {
+        if now_ms < self.told_of_horizons_ms || !peers.nobody_has(height.saturating_add(1)) {
             return;
         }
         self.told_of_horizons_ms = now_ms.saturating_add(TELL_AGAIN_MS);
         warn!(
             height,
-            peers = further,
             "No peer has the next block any more: they began later or have pruned it. Name a peer in [network] bootstrap_peers \
              that keeps all blocks, or move blocks/ and the index aside to begin again with a snapshot"
         );

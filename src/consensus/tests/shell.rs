@@ -97,7 +97,8 @@ pub(super) fn shell_of(chain: &Chain, network: &NetworkHandle) -> (Consensus, No
         journal: start_journal(around.journal, Arc::clone(&handle), network.clone(), &registry).unwrap(),
         blocks: block_orders,
         ahead: AheadSender::start(Arc::clone(&handle), Arc::new(SequentialVerifier), &registry).unwrap(),
-        answers: AnswerServer::start(around.assembler, network.clone(), &registry).unwrap(),
+        answers: AnswerServer::start("answers to peers", around.assembler, network.clone(), &registry)
+            .unwrap(),
         timers: TimeoutMonitor::start(&registry, move |timer| elapsed.hand_in(Event::TimeoutElapsed(timer)))
             .unwrap(),
         network: network.clone(),

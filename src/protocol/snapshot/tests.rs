@@ -40,6 +40,7 @@ fn a_manifest_holds_and_is_read_as_it_was_written() {
     for (place, chunk) in outputs.iter().enumerate() {
         assert_eq!(again.check_chunk(place, chunk), Ok(()));
         assert_eq!(decode::<Vec<NamedOutput>>(&encode_chunk(chunk)).unwrap(), *chunk);
+        assert_eq!(encode_chunk(chunk).len(), 8 + chunk.len() * OUTPUT_BYTES);
     }
     assert_eq!(manifest.check_chunk(outputs.len(), &outputs[0]), Err(SnapshotError::NoChunk(outputs.len())));
 }
