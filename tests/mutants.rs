@@ -389,7 +389,7 @@
 //! | frames_of_a_message_counted_alone | `a_message_ends_before_the_frame_that_makes_it_too_large` |
 //! | a_syncs_payments_counted_as_new | `a_minute_counts_payments_by_second_and_forgets_older_ones` |
 //! | rules_without_a_quorum | `a_version_that_a_quorum_announced_is_in_force_one_whole_epoch_after_it_became_pending` |
-//! | pending_rules_need_no_quorum | `a_pending_version_waits_while_the_set_that_would_follow_it_lacks_a_quorum_that_knows_it` |
+//! | pending_rules_need_no_quorum | `a_pending_version_is_withdrawn_when_a_set_on_either_side_lacks_a_quorum_that_knows_it` |
 //! | announcements_outlive_their_member | `only_members_are_remembered_and_only_what_is_not_in_force` |
 //! | rules_of_a_header_unchecked | `a_header_names_the_rules_in_force_and_announces_no_less` |
 //! | announcement_not_noted | `rules_that_a_quorum_announced_are_in_force_after_one_whole_epoch_of_warning` |

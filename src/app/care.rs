@@ -31,7 +31,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::networks::{NetworksError, load_genesis};
-use super::open::journal_path;
+use super::places::journal_path;
+use crate::app::snapshots::fetch::FetchError;
 use crate::consensus::replay::ReplayError;
 use crate::runtime::Config;
 use crate::runtime::cpu_pool::CpuPoolError;
@@ -141,6 +142,9 @@ pub enum CareError {
         /// The first block that is here.
         horizon: Height,
     },
+    /// The chain is too old to be believed without a checkpoint, or has rules that this program does not know.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// There is no snapshot.
     #[error(
         "{path} holds no whole snapshot; a node makes one about every hour, unless [storage] snapshots is 0"

@@ -286,7 +286,9 @@ fn start_kind(error: &StartError) -> ExitKind {
         StartError::Storage(error)
         | StartError::Fetch(FetchError::Storage(error))
         | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
-        StartError::Replay(ReplayError::Rules(_)) => ExitKind::DataDirectory,
+        StartError::Replay(ReplayError::Rules(_)) | StartError::Fetch(FetchError::Rules(_)) => {
+            ExitKind::DataDirectory
+        }
         StartError::Replay(_) => ExitKind::Corrupt,
         _ => ExitKind::Failed,
     }
@@ -307,7 +309,7 @@ fn votes_kind(error: &VotesError) -> ExitKind {
 
 const fn care_kind(error: &CareError) -> ExitKind {
     match error {
-        CareError::Networks(_) | CareError::NoOperatorKey => ExitKind::Usage,
+        CareError::Networks(_) | CareError::NoOperatorKey | CareError::Fetch(_) => ExitKind::Usage,
         CareError::Storage(error) | CareError::Replay(ReplayError::Storage(error)) => storage_kind(error),
         CareError::Replay(ReplayError::Rules(_)) => ExitKind::DataDirectory,
         CareError::Replay(_)

@@ -143,13 +143,33 @@ fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
     check.args(["db", "check", "--deep", "--config"]).arg(&seventh_config);
     let (code, output) = run_to_end(&mut check, &net.home().join("check-later.txt"));
     assert_eq!(code, 0, "{output}");
+    // A damaged one is named, and the index is built of another one: the node that was restarted above made some itself.
+    let snapshots = net.home().join("fifth/data/snapshots");
+    let newest = std::fs::read_dir(&snapshots).unwrap().map(|entry| entry.unwrap().path()).max().unwrap();
+    drop(fifth);
+    assert!(std::fs::read_dir(&snapshots).unwrap().count() > 1, "two are kept");
+    let spoil = |chunk: &Path| {
+        let mut bytes = std::fs::read(chunk).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(chunk, bytes).unwrap();
+    };
+    spoil(&newest.join("chunk-000000"));
+    let mut check = timed();
+    check.args(["db", "check", "--config"]).arg(&fifth_config);
+    let (code, output) = run_to_end(&mut check, &net.home().join("check-fifth.txt"));
+    assert_eq!(code, 4, "{output}");
+    assert!(output.contains("chunk-000000") && output.contains("rm -r"), "{output}");
+    std::fs::remove_dir_all(net.home().join("fifth/data/index")).unwrap();
+    let mut reindex = timed();
+    reindex.args(["db", "reindex", "--config"]).arg(&fifth_config);
+    let (code, output) = run_to_end(&mut reindex, &net.home().join("reindex-fifth.txt"));
+    assert_eq!(code, 0, "{output}");
+
     // What is changed in it is found out.
     std::fs::remove_dir_all(home.join("data")).unwrap();
     let chunk = exported.read_dir().unwrap().next().unwrap().unwrap().path().join("chunk-000000");
-    let mut bytes = std::fs::read(&chunk).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    std::fs::write(&chunk, bytes).unwrap();
+    spoil(&chunk);
     let (code, output) = db(&import, "changed.txt");
     assert_eq!(code, 4, "{output}");
     assert!(output.contains("chunk-000000"), "{output}");

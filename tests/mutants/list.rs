@@ -2191,7 +2191,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "states_of_changes_uncounted",
-        file: "src/storage/index.rs",
+        file: "src/storage/index_change.rs",
         old: "            + self.state.len()\n",
         new: "",
         caught_by: &["--lib storage::index::tests::all_that_a_change_holds_is_counted_in_its_bytes"],
@@ -3155,8 +3155,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "rules_without_a_quorum",
         file: "src/protocol/activation.rs",
-        old: ".find(|version| self.weight_of(set, *version) >= set.quorum())",
-        new: ".find(|version| self.weight_of(set, *version) > 0)",
+        old: "let knows = |set: &ValidatorSet, version| self.weight_of(set, version) >= set.quorum();",
+        new: "let knows = |set: &ValidatorSet, version| self.weight_of(set, version) > 0;",
         caught_by: &[
             "--lib protocol::activation::tests::a_version_that_a_quorum_announced_is_in_force_one_whole_epoch_after_it_became_pending",
         ],
@@ -3164,17 +3164,17 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pending_rules_need_no_quorum",
         file: "src/protocol/activation.rs",
-        old: "Some(pending) if self.weight_of(set, pending.version) >= set.quorum() => {",
-        new: "Some(pending) if self.weight_of(set, pending.version) > 0 => {",
+        old: "let known = self.with_quorum([ended, next]);",
+        new: "let known = self.pending.map(|pending| pending.version).or(self.with_quorum([ended, next]));",
         caught_by: &[
-            "--lib protocol::activation::tests::a_pending_version_waits_while_the_set_that_would_follow_it_lacks_a_quorum_that_knows_it",
+            "--lib protocol::activation::tests::a_pending_version_is_withdrawn_when_a_set_on_either_side_lacks_a_quorum_that_knows_it",
         ],
     },
     Mutant {
         name: "announcements_outlive_their_member",
         file: "src/protocol/activation.rs",
-        old: "self.announced.retain(|id, _| set.members().iter().any(|member| member.id == *id));",
-        new: "",
+        old: "*known > in_force && next.members().iter().any(|member| member.id == *id)",
+        new: "*known > in_force",
         caught_by: &[
             "--lib protocol::activation::tests::only_members_are_remembered_and_only_what_is_not_in_force",
         ],

@@ -17,7 +17,7 @@ use super::check_index::{IndexCopy, IndexFacts};
 use super::files::bytes_below;
 use super::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
 use super::{CareError, CarePlace, Tell, Unit, Work, quoted};
-use crate::app::open::index_path;
+use crate::app::places::index_path;
 use crate::network::{PeersFile, bans_file_state, peers_file_state};
 use crate::runtime::key_file::read_key_file;
 use crate::storage::log_check::{SegmentReport, check_blocks, check_journal};
@@ -87,6 +87,23 @@ impl CarePlace {
         Problem { file: file.to_owned(), offset, kind, what, means, repair }
     }
 
+    /// The file that says where the block log begins can't be read.
+    fn horizon_problem(&self, error: &StorageError) -> Problem {
+        let (kind, offset, what) = problem_of(error);
+        let blocks = self.blocks();
+        Problem {
+            file: blocks.join("horizon"),
+            offset,
+            kind,
+            what,
+            means: "where the block log begins is not known, so none of it was read",
+            repair: format!(
+                "mv {0} {0}.damaged (the node fetches the chain again from its peers)",
+                quoted(&blocks)
+            ),
+        }
+    }
+
     fn vote_problem(&self, file: &Path, error: &StorageError) -> Problem {
         let (kind, offset, what) = problem_of(error);
         let (means, repair) = match kind {
@@ -140,6 +157,7 @@ impl CarePlace {
         self.check_peers(&mut report);
         let index = IndexCopy::make(self, told)?;
         self.check_block_log(&index, deep, &mut report, told)?;
+        self.check_snapshots(deep, &mut report, told)?;
         self.check_votes(&mut report, told)?;
         Ok(report)
     }
@@ -223,13 +241,20 @@ impl CarePlace {
         let depth = if deep { Depth::Signatures } else { Depth::Hashes };
         let snapshot = if deep { self.snapshot_state()? } else { None };
         let mut chain = ChainCheck::new(&self.genesis, depth, mark, snapshot)?;
-        let segments = check_blocks(
+        let checked = check_blocks(
             &RealDisk,
             &self.blocks(),
             self.chain_id(),
             &mut |place, block| chain.see(place, &block),
             &mut |done, total| told(READING_BLOCKS, done, total),
-        )?;
+        );
+        let segments = match checked {
+            Err(error @ (StorageError::Corrupt { .. } | StorageError::UnsupportedVersion { .. })) => {
+                report.problems.push(self.horizon_problem(&error));
+                return Ok(());
+            }
+            checked => checked?,
+        };
         let chain = chain.finish()?;
         report.signatures = chain.signatures;
         for fault in &chain.faults {

@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use super::files::{beside, bytes_below, remove_directory, rename};
 use super::{CareError, CarePlace, Tell, Unit, Work};
-use crate::app::open::{engine, index_path, misfit};
+use crate::app::open::{engine, misfit};
+use crate::app::places::index_path;
 use crate::consensus::replay::replay_from;
 use crate::storage::log_check::look_at_blocks;
 use crate::storage::{

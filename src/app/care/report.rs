@@ -45,6 +45,8 @@ pub enum FileKind {
     VoteJournal,
     /// The directory of the index.
     Index,
+    /// The directory of a snapshot.
+    Snapshot,
 }
 
 /// A file that was read.

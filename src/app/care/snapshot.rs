@@ -10,13 +10,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{CareError, CarePlace, Tell, Unit, Work, tell};
+use super::check::CheckReport;
+use super::files::bytes_below;
+use super::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
+use super::{CareError, CarePlace, Tell, Unit, Work, quoted, tell};
+use crate::app::snapshots::fetch::may_begin;
 use crate::app::snapshots::install::{has_no_blocks, install};
 use crate::app::snapshots::verify::{SnapshotCheck, chunk_holds};
+use crate::consensus::replay_error::ReplayError;
 use crate::protocol::snapshot::SnapshotManifest;
 use crate::protocol::state::LedgerState;
 use crate::runtime::{CpuPool, PoolVerifier};
-use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore};
+use crate::storage::block_log::begins_at;
+use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, StorageError};
 use crate::types::codec::decode;
 use crate::types::{BlockHash, Height};
 
@@ -68,16 +74,67 @@ fn places(manifest: &SnapshotManifest) -> impl Iterator<Item = u32> {
     0..u32::try_from(manifest.chunks.len()).unwrap_or(u32::MAX)
 }
 
+fn look_at(dir: &SnapshotDir<RealDisk>, deep: bool, told: Tell<'_>) -> Result<SnapshotManifest, CareError> {
+    let (manifest, _) = manifest_of(dir)?;
+    part(dir, SnapshotPart::Block)?;
+    dir.read(SnapshotPart::Proof)?;
+    let (mut done, total) = (0, manifest.outputs());
+    for (place, head) in places(&manifest).zip(&manifest.chunks) {
+        let chunk = part(dir, SnapshotPart::Chunk(place))?;
+        if deep && !chunk_holds(&manifest, usize::try_from(place).unwrap_or(usize::MAX), &chunk) {
+            return Err(bad(dir, format!("chunk {place} is not what its manifest names")));
+        }
+        done += u64::from(head.outputs);
+        tell(told, CHECKING, done, total)?;
+    }
+    Ok(manifest)
+}
+
 impl CarePlace {
-    /// The state of the newest snapshot, from which blocks are executed where the log does not begin at block 1.
+    /// The state of the oldest snapshot of a block in the log, from which blocks are executed where the log does not begin at
+    /// block 1.
+    ///
+    /// # Errors
+    /// [`CareError::Replay`] if there is none.
     pub(super) fn snapshot_state(&self) -> Result<Option<LedgerState>, CareError> {
-        let store = SnapshotStore::new(RealDisk, self.config.snapshots_path());
         // Where the log has all blocks none is needed, and execution from the beginning finds more.
-        if crate::storage::block_log::begins_at_block_1(&RealDisk, &self.blocks())? {
+        let horizon = begins_at(&RealDisk, &self.blocks(), &self.chain_id())?;
+        if horizon == 1 {
             return Ok(None);
         }
-        let Some(dir) = store.list()?.into_iter().next() else { return Ok(None) };
-        Ok(Some(manifest_of(&dir)?.0.state))
+        let store = SnapshotStore::new(RealDisk, self.config.snapshots_path());
+        let found = store.list()?.into_iter().rev().find(|dir| dir.height() >= horizon);
+        let missing = || ReplayError::NoSnapshot { horizon };
+        Ok(Some(manifest_of(&found.ok_or_else(missing)?)?.0.state))
+    }
+
+    /// Reads every part of every snapshot; `deep` holds the outputs to the manifest, too.
+    pub(super) fn check_snapshots(
+        &self,
+        deep: bool,
+        report: &mut CheckReport,
+        told: Tell<'_>,
+    ) -> Result<(), CareError> {
+        for dir in SnapshotStore::new(RealDisk, self.config.snapshots_path()).list()? {
+            let (file, kind, bytes) = (dir.path().to_owned(), FileKind::Snapshot, bytes_below(dir.path())?);
+            let (state, records) = match look_at(&dir, deep, told) {
+                Ok(manifest) => (FileState::Well, Some(manifest.outputs())),
+                Err(CareError::Storage(error @ StorageError::Interrupted)) => return Err(error.into()),
+                Err(error) => {
+                    report.problems.push(Problem {
+                        file: file.clone(),
+                        offset: None,
+                        kind: ProblemKind::Damaged,
+                        what: error.to_string(),
+                        means: "no node can begin with it, and this one can't build its index of it; its blocks are as they were",
+                        repair: format!("rm -r {}", quoted(&file)),
+                    });
+                    (FileState::Bad, None)
+                }
+            };
+            report.files.push(FileReport { file, kind, state, bytes, records, note: None });
+        }
+        Ok(())
     }
 
     /// Writes the newest snapshot into a directory, from which other nodes import it.
@@ -99,9 +156,8 @@ impl CarePlace {
             tell(told, COPYING, done, total)?;
         }
         to.write(SnapshotPart::Block, &part(&from, SnapshotPart::Block)?)?;
-        if let Some(proof) = from.read(SnapshotPart::Proof)? {
-            to.write(SnapshotPart::Proof, &proof)?;
-        }
+        // Nobody could believe it without one.
+        to.write(SnapshotPart::Proof, &part(&from, SnapshotPart::Proof)?)?;
         to.finish(&bytes)?;
         Ok(SnapshotReport::of(&to, &manifest))
     }
@@ -114,13 +170,13 @@ impl CarePlace {
         if !has_no_blocks(self.data_dir())? {
             return Err(CareError::HasBlocks);
         }
+        may_begin(&self.config, &self.genesis)?;
         let from = newest(from)?;
         let verifier = Arc::new(PoolVerifier::new(CpuPool::new()?));
-        let (genesis, checkpoint) = (Arc::new(self.genesis.clone()), self.config.sync.checkpoint);
-        let check = SnapshotCheck { genesis, checkpoint, verifier };
         let refused = |reason: String| bad(&from, reason);
         let proof = part(&from, SnapshotPart::Proof)?;
-        let proved = check.proof(&proof).map_err(refused)?;
+        let check = SnapshotCheck { genesis: Arc::new(self.genesis.clone()), checkpoint: None, verifier };
+        let proved = check.file(&proof, self.config.sync.checkpoint.as_ref()).map_err(refused)?;
         let bytes = part(&from, SnapshotPart::Manifest)?;
         let manifest = check.manifest(&proved, &bytes).map_err(refused)?;
         let block = part(&from, SnapshotPart::Block)?;

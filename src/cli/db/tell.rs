@@ -40,6 +40,7 @@ const fn kind_words(kind: FileKind) -> &'static str {
         FileKind::BlockLog => "block log",
         FileKind::VoteJournal => "vote journal",
         FileKind::Index => "index",
+        FileKind::Snapshot => "snapshot",
     }
 }
 
@@ -57,7 +58,7 @@ fn file_line(report: &FileReport) -> String {
     let records = match (report.kind, report.records) {
         (_, None) => String::new(),
         (FileKind::BlockLog, Some(count)) => format!(", {}", amount(Unit::Blocks, count)),
-        (FileKind::Index, Some(count)) => format!(", {count} unspent outputs"),
+        (FileKind::Index | FileKind::Snapshot, Some(count)) => format!(", {count} unspent outputs"),
         (_, Some(count)) => format!(", {count} records"),
     };
     let note = report.note.as_ref().map(|note| format!("; {note}")).unwrap_or_default();
