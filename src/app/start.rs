@@ -294,6 +294,7 @@ fn start_consensus(
         signs_after_ms,
         vote_interval_ms: config.consensus.vote_interval_ms,
         knows: RuleVersion::NEWEST,
+        trust: super::trust::configured(config, state.parameters()),
         verifier: Arc::clone(verifier),
     };
     let restart = Restart::new(replayed, (journaled, journal_reader), Arc::clone(&utxos), blocks.clone());

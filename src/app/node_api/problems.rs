@@ -64,6 +64,14 @@ impl AppContext {
             let (height, target) = (state.height(), self.bft.sync_target());
             add(NodeState::Syncing, "syncing", format!("at block {height} of {target}"));
         }
+        if let Some(named) = self.config.sync.checkpoint.filter(|named| state.height() < named.height) {
+            let detail = format!(
+                "at block {}, below the one of [sync] checkpoint, {}: nothing is signed before that",
+                state.height(),
+                named.height
+            );
+            add(NodeState::Syncing, "checkpoint", detail);
+        }
         if progress.halted {
             let node_state =
                 if self.seat(state).is_some() { NodeState::Waiting } else { NodeState::Following };

@@ -32,6 +32,8 @@ use tokio_util::task::TaskTracker;
 use super::fetch_plan::{Candidate, ChunkPlan, candidates};
 use super::install::{has_no_blocks, install};
 use super::verify::{SnapshotCheck, chunk_holds};
+use crate::app::trust;
+use crate::consensus::trust::Distrust;
 use crate::network::{
     Misbehaviour, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerId,
 };
@@ -43,8 +45,8 @@ use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, Storage
 use crate::types::codec::encode;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{
-    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Header, Message, Network as Chain,
-    RuleVersion, SignatureVerifier,
+    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Header, Message, RuleVersion,
+    SignatureVerifier, TimeMs,
 };
 
 /// How long offers are waited for after the first one came.
@@ -116,30 +118,23 @@ pub(in crate::app) fn is_wanted(config: &Config, genesis: &GenesisDocument) -> R
 /// # Errors
 /// [`FetchError::NeedsCheckpoint`].
 pub(in crate::app) fn may_begin(config: &Config, genesis: &GenesisDocument) -> Result<u64, FetchError> {
-    let age_ms = Clock.now_ms().saturating_sub(genesis.time_ms);
-    check_age(&config.sync, config.node.network, &genesis.parameters, age_ms)?;
-    Ok(age_ms)
+    let now_ms = Clock.now_ms();
+    check_age(config, &genesis.parameters, genesis.time_ms, now_ms)?;
+    Ok(now_ms.saturating_sub(genesis.time_ms))
 }
 
-const DAY_MS: u64 = 86_400_000;
-
 fn check_age(
-    sync: &SyncConfig,
-    network: Chain,
+    config: &Config,
     parameters: &ChainParameters,
-    age_ms: u64,
+    began_ms: TimeMs,
+    now_ms: TimeMs,
 ) -> Result<(), FetchError> {
-    let unbonding_ms = parameters.unbonding_time_ms;
-    if age_ms <= unbonding_ms || sync.checkpoint.is_some() || sync.trust_peers {
-        return Ok(());
+    match trust::configured(config, parameters).check_age(0, began_ms, now_ms) {
+        Err(Distrust::TooOld { age_days, away_max_days, .. }) => {
+            Err(FetchError::NeedsCheckpoint { days: age_days, unbonding_days: away_max_days })
+        }
+        _ => Ok(()),
     }
-    if network == Chain::Devnet {
-        tracing::warn!(
-            "The chain is older than its unbonding time; on a network with real value this node would ask for a [sync] checkpoint"
-        );
-        return Ok(());
-    }
-    Err(FetchError::NeedsCheckpoint { days: age_ms / DAY_MS, unbonding_days: unbonding_ms / DAY_MS })
 }
 
 /// Whether anybody can have made a snapshot by now. A node of a network that has just begun waits for nobody.
@@ -593,6 +588,7 @@ mod tests {
     use super::*;
     use crate::protocol::snapshot::{ChunkCutter, encode_chunk};
     use crate::protocol::state::LedgerState;
+    use crate::types::Network as Chain;
 
     fn config() -> Config {
         Config::of_network(Chain::Devnet)
@@ -626,18 +622,20 @@ mod tests {
     #[test]
     fn a_chain_that_is_older_than_its_unbonding_time_needs_a_checkpoint() {
         let parameters = ChainParameters::of_network(Chain::Mainnet);
-        let (sync, age_ms) = (config().sync, parameters.unbonding_time_ms);
-        let check = |sync: &SyncConfig, network, age_ms| check_age(sync, network, &parameters, age_ms);
-        assert!(check(&sync, Chain::Mainnet, age_ms).is_ok());
+        let (began_ms, age_ms) = (1_800_000_000_000, parameters.unbonding_time_ms);
+        let check = |config: &Config, age_ms| check_age(config, &parameters, began_ms, began_ms + age_ms);
+        let of = |network| Config::of_network(network);
+        assert!(check(&of(Chain::Mainnet), age_ms).is_ok());
         for network in [Chain::Mainnet, Chain::Testnet] {
-            let error = check(&sync, network, age_ms + 1).unwrap_err();
+            let error = check(&of(network), age_ms + 1).unwrap_err();
             assert!(error.to_string().contains("[sync] checkpoint"), "{error}");
         }
-        assert!(check(&sync, Chain::Devnet, age_ms + 1).is_ok(), "there it is said and no more");
-        let block_hash = crate::types::BlockHash::ZERO;
-        let named = SyncConfig { checkpoint: Some(Checkpoint { height: 1, block_hash }), ..sync.clone() };
-        assert!(check(&named, Chain::Mainnet, age_ms + 1).is_ok());
-        assert!(check(&SyncConfig { trust_peers: true, ..sync }, Chain::Mainnet, age_ms + 1).is_ok());
+        assert!(check(&of(Chain::Devnet), age_ms + 1).is_ok(), "there it is said and no more");
+        let (mut named, mut believing) = (of(Chain::Mainnet), of(Chain::Mainnet));
+        named.sync.checkpoint = Some(Checkpoint { height: 1, block_hash: crate::types::BlockHash::ZERO });
+        believing.sync.trust_peers = true;
+        assert!(check(&named, age_ms + 1).is_ok());
+        assert!(check(&believing, age_ms + 1).is_ok());
     }
 
     /// INV-FETCH-5.

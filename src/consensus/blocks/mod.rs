@@ -391,6 +391,11 @@ impl BftConsensus {
     ) {
         let Some((blueprint, (transactions, outcome), own)) = self.candidates.take(&hash) else { return };
         debug!(height = at.chain.next_height(), round, hash = %hash.short(), "Block decided");
+        // INV-TRUST-1, INV-TRUST-2: sync goes on from here, if peers have another block.
+        if let Err(distrust) = at.chain.trust().check_next(at.state(), &blueprint.header, at.now.wall_ms) {
+            error!(%distrust, "A block with a quorum's signatures is not taken");
+            return;
+        }
         let mut all: Vec<_> = transactions.iter().map(|tx| Arc::clone(tx.transaction())).collect();
         all.extend(outcome.reward.clone());
         let block = Block {
