@@ -318,8 +318,7 @@ fn start_consensus(
         NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), readers, peers, key, &state, indexing);
     let observers = start_observers(observer, registry)?;
     let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
-    let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
-    let recent = Arc::new(recent);
+    let recent = Arc::new(RecentFirst { view: Arc::clone(&bft), log: blocks.clone() });
     let giver = Assembler::new(Arc::clone(&source), Arc::clone(&recent) as _);
     let giver = giver.with_snapshots(snapshots.source);
     let assembler = Assembler::new(source, recent);

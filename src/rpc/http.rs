@@ -322,7 +322,10 @@ pub(super) fn check_json(body: &[u8]) -> Result<(), Refusal> {
     if values > JSON_VALUES_MAX {
         return Err(Refusal::TooManyValues);
     }
-    serde_json::from_slice::<IgnoredAny>(body).map(|_| ()).map_err(|_| Refusal::NotJson)
+    // What ignores a value does not look into its strings: bytes that are no UTF-8 would come through to jsonrpsee, whose
+    // refusal has neither a reason nor a hint.
+    let text = std::str::from_utf8(body).map_err(|_| Refusal::NotJson)?;
+    serde_json::from_str::<IgnoredAny>(text).map(|_| ()).map_err(|_| Refusal::NotJson)
 }
 
 #[cfg(test)]
@@ -335,6 +338,7 @@ mod tests {
         assert_eq!(check_json(deep(JSON_DEPTH_MAX).as_bytes()), Ok(()));
         assert_eq!(check_json(deep(JSON_DEPTH_MAX + 1).as_bytes()), Err(Refusal::TooDeep));
         assert_eq!(check_json("[".repeat(10_000).as_bytes()), Err(Refusal::TooDeep));
+        assert_eq!(check_json(b"[{\"id\": \"\xff\"}]"), Err(Refusal::NotJson), "no UTF-8");
         let quoted = format!(r#"{{"a":"\"{}\\"}}"#, "[".repeat(99));
         assert_eq!(check_json(quoted.as_bytes()), Ok(()));
         let batch = |length: usize| format!(" [{}]", vec![r#"{"a":[1,2],"b":","}"#; length].join(","));

@@ -212,6 +212,10 @@ mod operator_tests;
 mod hostile_tests;
 
 #[cfg(test)]
+#[path = "server_fuzz_tests.rs"]
+mod fuzz_tests;
+
+#[cfg(test)]
 #[path = "server_error_tests.rs"]
 mod error_tests;
 
