@@ -238,7 +238,7 @@ impl NodeApi for AppContext {
             oldest_protocol_version: OLDEST_PROTOCOL_VERSION,
             node_id: self.network.identity().to_string(),
             listen_address: self.network.local_address().map(|address| address.to_string()),
-            external_address: self.config.network.external_address.clone(),
+            external_address: self.network.advertised(),
             network_active: !self.network.is_isolated(),
             connections: inbound.saturating_add(outbound),
             connections_in: inbound,

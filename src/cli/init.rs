@@ -179,6 +179,8 @@ fn network_text((listen, peers): (SocketAddr, &str), port: u16, defaults: &Netwo
 listen_address = "{listen}"
 # host:port under which others reach this node, when it is not the address above.
 # external_address = "node.example:{port}"
+# Whether to ask the router to forward the port (UPnP), and to tell peers the address that it says, if none is set above.
+# upnp = false
 # host:port of the first peers.
 bootstrap_peers = {peers}
 # Names by which a node that knows hardly any peer finds some, each of a host, with a port or without.

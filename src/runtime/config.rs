@@ -87,6 +87,8 @@ pub struct NetworkConfig {
     pub listen_address: SocketAddr,
     /// `host:port` under which others reach this node, when it is not the listening address.
     pub external_address: Option<String>,
+    /// Whether the router is asked to forward the port (UPnP).
+    pub upnp: bool,
     /// `host:port` of the first peers.
     pub bootstrap_peers: Vec<String>,
     /// Names that lead to peers, each with or without a port, for a node that knows hardly any.
@@ -307,6 +309,7 @@ impl Config {
             network: NetworkConfig {
                 listen_address: at(Ipv4Addr::UNSPECIFIED, port),
                 external_address: None,
+                upnp: false,
                 bootstrap_peers: Vec::new(),
                 dns_seeds: Vec::new(),
                 mode: NetworkMode::Public,
@@ -384,7 +387,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 22] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 23] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -405,6 +408,11 @@ impl Config {
                 "network.external_address",
                 self.network.mode == NetworkMode::Public || self.network.external_address.is_none(),
                 "a node behind a sentry tells nobody its address; remove it, and set it at the sentry",
+            ),
+            (
+                "network.upnp",
+                self.network.mode == NetworkMode::Public || !self.network.upnp,
+                "has no effect with network.mode = \"behind_sentry\"; remove it",
             ),
             (
                 "network.dns_seeds",
