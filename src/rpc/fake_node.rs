@@ -25,7 +25,7 @@ use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::*;
 
-/// The height of its only block.
+/// The height of its only block, unless it has pruned.
 pub(crate) const HEIGHT: Height = 1;
 /// Its one peer, for who wants to be rid of it.
 pub(crate) const PEER: &str = "192.0.2.1:24100";
@@ -35,6 +35,8 @@ pub(crate) const LOSER: TxId = TxId([0x1c; 32]);
 
 pub(crate) struct FakeNode {
     pub(crate) events: Arc<EventLog>,
+    /// Where its only block is; those before it were pruned.
+    pub(crate) horizon: Height,
     /// What is final and in no block.
     pub(crate) finals: Mutex<Vec<(TxId, Arc<Transaction>)>>,
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
@@ -57,6 +59,7 @@ impl Default for FakeNode {
     fn default() -> Self {
         Self {
             events: Arc::new(EventLog::new(7, HEIGHT)),
+            horizon: HEIGHT,
             finals: Mutex::default(),
             utxos: Mutex::default(),
             bans: Mutex::default(),
@@ -284,11 +287,16 @@ impl NodeApi for FakeNode {
         ready(Ok((height == HEIGHT).then(|| block().block.header.hash()))).boxed()
     }
     fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>> {
+        let mut only = block();
+        only.block.header.height = self.horizon;
         let found = match selector {
-            BlockSelector::Hash(hash) => hash == block().block.header.hash(),
-            BlockSelector::Height(height) => height == HEIGHT,
+            BlockSelector::Hash(hash) => hash == only.block.header.hash(),
+            BlockSelector::Height(height) if (1..self.horizon).contains(&height) => {
+                return ready(Err(NodeApiError::BeforeHorizon { height, horizon: self.horizon })).boxed();
+            }
+            BlockSelector::Height(height) => height == self.horizon,
         };
-        ready(Ok(found.then(block))).boxed()
+        ready(Ok(found.then_some(only))).boxed()
     }
     fn header(
         &self,
