@@ -36,7 +36,7 @@ pub(crate) const LOSER: TxId = TxId([0x1c; 32]);
 pub(crate) struct FakeNode {
     pub(crate) events: Arc<EventLog>,
     /// Where its only block is; those before it were pruned.
-    pub(crate) horizon: Height,
+    pub(crate) horizon: Mutex<Height>,
     /// What is final and in no block.
     pub(crate) finals: Mutex<Vec<(TxId, Arc<Transaction>)>>,
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
@@ -59,7 +59,7 @@ impl Default for FakeNode {
     fn default() -> Self {
         Self {
             events: Arc::new(EventLog::new(7, HEIGHT)),
-            horizon: HEIGHT,
+            horizon: Mutex::new(HEIGHT),
             finals: Mutex::default(),
             utxos: Mutex::default(),
             bans: Mutex::default(),
@@ -284,17 +284,21 @@ impl NodeApi for FakeNode {
         (HEIGHT, block().block.header.hash())
     }
     fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>> {
-        ready(Ok((height == HEIGHT).then(|| block().block.header.hash()))).boxed()
+        async move {
+            let found = self.block(BlockSelector::Height(height)).await?;
+            Ok(found.map(|committed| committed.block.header.hash()))
+        }
+        .boxed()
     }
     fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>> {
-        let mut only = block();
-        only.block.header.height = self.horizon;
+        let (mut only, horizon) = (block(), *self.horizon.lock());
+        only.block.header.height = horizon;
         let found = match selector {
             BlockSelector::Hash(hash) => hash == only.block.header.hash(),
-            BlockSelector::Height(height) if (1..self.horizon).contains(&height) => {
-                return ready(Err(NodeApiError::BeforeHorizon { height, horizon: self.horizon })).boxed();
+            BlockSelector::Height(height) if (1..horizon).contains(&height) => {
+                return ready(Err(NodeApiError::BeforeHorizon { height, horizon })).boxed();
             }
-            BlockSelector::Height(height) => height == self.horizon,
+            BlockSelector::Height(height) => height == horizon,
         };
         ready(Ok(found.then_some(only))).boxed()
     }

@@ -141,6 +141,23 @@ fn refused_calls() -> Vec<Refused> {
     ]
 }
 
+/// What a node refuses that has pruned its first block.
+fn refused_below_the_horizon() -> Vec<Refused> {
+    let of_block = |method| (method, json!([1]), -5, "block_pruned");
+    ["getblockhash", "getblock", "getblockheader", "getcommit"].map(of_block).to_vec()
+}
+
+#[tokio::test]
+async fn a_block_that_was_pruned_is_refused_with_what_to_do() {
+    let fixture = Fixture::start().await;
+    *fixture.node.horizon.lock() = 5;
+    for (method, params, code, reason) in refused_below_the_horizon() {
+        let error = fixture.call(method, params).await.unwrap_err();
+        assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(code), &json!(reason)), "{method}");
+        hold(&error, method);
+    }
+}
+
 #[tokio::test]
 async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
@@ -162,8 +179,9 @@ async fn errors_have_code_reason_and_hint() {
 /// INV-DISCOVER-2, the other way round: no code is listed that nothing leads to.
 #[test]
 fn each_code_that_the_document_lists_can_be_met() {
+    let refused = [refused_calls(), refused_below_the_horizon()].concat();
     let seen: BTreeSet<(&str, i32)> =
-        refused_calls().into_iter().map(|(method, _, code, _)| (method, code)).collect();
+        refused.into_iter().map(|(method, _, code, _)| (method, code)).collect();
     // A failing disk, a node that stops or has too much to do, and what becomes of payments are provoked in other tests.
     let elsewhere = [INTERNAL, STARTING, BUSY, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN];
     for method in METHODS.iter().filter(|method| method.name != "unsubscribe") {

@@ -32,6 +32,14 @@ pub(super) struct Course {
     pub(super) winner: Option<TxId>,
 }
 
+/// What is told beside something else is left out where its block was pruned: the rest is known all the same.
+fn if_kept<T>(found: Result<Option<T>, NodeApiError>) -> Result<Option<T>, NodeApiError> {
+    match found {
+        Err(NodeApiError::BeforeHorizon { .. }) => Ok(None),
+        found => found,
+    }
+}
+
 /// The transaction that has spent one of these outputs for good, if it is another one. May read the index.
 pub(super) fn winner_of(utxos: &UtxoManager, txid: TxId, inputs: &[OutPoint]) -> Option<TxId> {
     inputs.iter().find_map(|input| match utxos.output_state(input) {
@@ -160,7 +168,7 @@ impl AppContext {
     ) -> Result<TransactionStatusInfo, NodeApiError> {
         let times: Option<TransactionTimes> = self.feeds.times(&txid);
         let block_hash = match course.height {
-            Some(height) => self.hash_at(height).await?,
+            Some(height) => if_kept(self.hash_at(height).await)?,
             None => None,
         };
         let tip = self.bft.state().height();
@@ -243,7 +251,7 @@ impl AppContext {
             let of_genesis = self.genesis.outputs().into_iter().find(|(name, _)| *name == outpoint);
             return Ok(of_genesis.map(|(_, output)| output));
         }
-        let found = self.find_transaction(outpoint.txid).await?;
+        let found = if_kept(self.find_transaction(outpoint.txid).await)?;
         let place = usize::try_from(outpoint.index).ok();
         Ok(found.zip(place).and_then(|((made_by, _), place)| made_by.outputs.get(place).copied()))
     }

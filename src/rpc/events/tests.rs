@@ -209,8 +209,9 @@ async fn what_no_block_tells_is_said_to_be_missed_with_the_blocks_in_between() {
 /// INV-EVENTS-3: blocks that were pruned are missed once, and those from the horizon on are told.
 #[tokio::test]
 async fn what_was_pruned_is_said_to_be_missed_and_the_reader_goes_on_at_the_horizon() {
-    let (horizon, tip) = (5, 5);
-    let node = Arc::new(FakeNode { events: Arc::new(EventLog::new(7, tip)), horizon, ..FakeNode::default() });
+    let horizon = 5;
+    let node = Arc::new(FakeNode { events: Arc::new(EventLog::new(7, horizon)), ..FakeNode::default() });
+    *node.horizon.lock() = horizon;
     let old = Cursor::Live { height: 1, life: 0xdead, sequence: 3 };
     for cursor in [old, Cursor::Chain { height: 2, place: 1 }] {
         for (topic, told) in [(Topic::Finalized, 2), (Topic::Blocks, 1)] {
@@ -230,8 +231,8 @@ async fn what_was_pruned_is_said_to_be_missed_and_the_reader_goes_on_at_the_hori
 /// INV-EVENTS-3.
 #[tokio::test]
 async fn a_node_that_has_no_block_behind_its_snapshot_yet_says_that_all_of_them_are_missed() {
-    let node = FakeNode { events: Arc::new(EventLog::new(7, 5)), horizon: 6, ..FakeNode::default() };
-    let node = Arc::new(node);
+    let node = Arc::new(FakeNode { events: Arc::new(EventLog::new(7, 5)), ..FakeNode::default() });
+    *node.horizon.lock() = 6;
     let mut reader = reader(&node, Topic::Finalized, Cursor::Chain { height: 1, place: 0 });
     let missed = reader.page(events(10)).await.unwrap().missed.unwrap();
     assert_eq!((missed.from_height, missed.to_height), (1, 5));
