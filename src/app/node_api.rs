@@ -23,6 +23,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use self::chain::blockchain_info;
+use self::lookups::bound_coin;
 use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
@@ -39,7 +40,6 @@ use crate::rpc::EventLog;
 use crate::rpc::api::{
     BlockSelector, FoundTransaction, HistoryPage, NodeApi, NodeApiError, SubmitError, UtxoPage,
 };
-use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
     AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo,
     GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
@@ -346,11 +346,9 @@ impl NodeApi for AppContext {
             let is_marked = self.is_marked(&outpoint);
             let state = self.bft.state();
             info.bound = found.is_some() && (is_marked || state.is_bound(&outpoint));
-            let records = state.masternodes().iter();
-            let of_it = records.filter(|(_, record)| info.bound && record.collateral == outpoint);
-            info.masternode = of_it.map(|(id, _)| *id).next();
-            info.bound_until_ms =
-                info.masternode.and_then(|id| self.masternode(id)).and_then(|info| info.bound_until_ms);
+            let bound = if info.bound { bound_coin(&state, &outpoint) } else { None };
+            info.masternode = bound.map(|bound| bound.masternode);
+            info.bound_until_ms = bound.and_then(|bound| bound.until_ms);
             Ok(info)
         }
         .boxed()
@@ -449,7 +447,7 @@ impl NodeApi for AppContext {
             let state = self.bft.state();
             let chain = (state.chain_id(), state.parameters().as_ref());
             let payment = faucet::payment(&key, &coins, chain, (recipient, amount))?;
-            self.admission.submit(payment, None).await.map_err(|refusal| submit_error(&refusal))
+            self.admission.submit(payment, None).await.map_err(|refusal| self.refused(&refusal))
         }
         .boxed()
     }
@@ -460,9 +458,9 @@ impl NodeApi for AppContext {
         fee_max: Option<Amount>,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
         async move {
-            let judged = self.admission.judge(transaction).await.map_err(|refusal| submit_error(&refusal))?;
+            let judged = self.admission.judge(transaction).await.map_err(|refusal| self.refused(&refusal))?;
             if let Some(max) = fee_max.filter(|max| judged.fee > *max) {
-                return Err(submit_error(&Refusal::FeeTooHigh { fee: judged.fee, max }));
+                return Err(self.refused(&Refusal::FeeTooHigh { fee: judged.fee, max }));
             }
             Ok(AcceptanceInfo::taken(judged.txid, judged.bytes, judged.fee, judged.waits))
         }
@@ -481,7 +479,7 @@ impl NodeApi for AppContext {
                 if let Refusal::InputsSpent { by, .. } = refusal {
                     self.feeds.lost(txid, by);
                 }
-                submit_error(&refusal)
+                self.refused(&refusal)
             })
         }
         .boxed()

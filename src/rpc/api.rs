@@ -27,7 +27,7 @@ use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{
     Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, MasternodeId, Network,
-    OutPoint, Transaction, TxId, ValidatorSet,
+    OutPoint, TimeMs, Transaction, TxId, ValidatorSet,
 };
 
 /// A transaction, with the height of its block if it is in one.
@@ -138,8 +138,26 @@ pub struct SubmitError {
     pub hint: String,
     /// When to submit it again, where that helps.
     pub retry_after: Option<Duration>,
-    /// The transaction that has its coin, where that is why.
-    pub winner: Option<TxId>,
+    /// Who has its coin, where that is why and it is known.
+    pub holder: Option<Box<Holder>>,
+}
+
+/// What keeps a coin from being spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Another transaction.
+    Transaction(TxId),
+    /// It is a collateral.
+    Masternode(BoundCoin),
+}
+
+/// What keeps a collateral from being spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundCoin {
+    /// Whose collateral it is.
+    pub masternode: MasternodeId,
+    /// It can be spent in epochs that start later than this, in Unix milliseconds; `None` while the masternode has not left.
+    pub until_ms: Option<TimeMs>,
 }
 
 /// What the RPC server needs from the node.

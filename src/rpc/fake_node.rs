@@ -219,7 +219,7 @@ impl FakeNode {
                 message: "the node takes no more at present".into(),
                 hint: "send it again after the time".into(),
                 retry_after: Some(Duration::from_millis(50)),
-                winner: None,
+                holder: None,
             });
         }
         let mut utxos = self.utxos.lock();
@@ -230,7 +230,7 @@ impl FakeNode {
                 message: format!("input {missing} does not exist"),
                 hint: "ask for the wallet's outputs again".into(),
                 retry_after: None,
-                winner: None,
+                holder: None,
             });
         }
         for input in &transaction.inputs {
@@ -505,7 +505,8 @@ impl NodeApi for FakeNode {
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
         *self.fee_max.lock() = fee_max;
         let taken = AcceptanceInfo::taken(transaction.txid(), 100, Amount(1_000), false);
-        ready(if self.is_busy.load(Ordering::Relaxed) {
+        let is_lost = transaction.inputs.iter().any(|input| input.txid == LOSER);
+        ready(if is_lost || self.is_busy.load(Ordering::Relaxed) {
             self.take(&transaction).map(|_| taken)
         } else {
             Ok(taken)

@@ -17,7 +17,7 @@ use super::super::types::address_of;
 use super::*;
 use crate::runtime::config::RpcRole;
 use crate::types::codec::encode;
-use crate::types::{Address, Amount, Network, SecretKey, Transaction, TxId};
+use crate::types::{Address, Amount, Network, OutPoint, SecretKey, Transaction, TxId};
 
 pub(super) struct Fixture {
     pub(super) address: SocketAddr,
@@ -199,6 +199,9 @@ async fn answers_have_the_documented_shapes() {
     let lost = fixture.call("waitfortransaction", json!([LOSER.to_string(), "final", 60_000])).await.unwrap();
     assert_eq!((&lost["status"], &lost["winner"]), (&json!("conflicted"), &json!(TxId([7; 32]).to_string())));
     assert_eq!(lost.get("note"), None);
+    let error = fixture.call("getfinalityproof", json!([LOSER.to_string()])).await.unwrap_err();
+    assert_eq!(error["data"]["reason"], "transaction_conflicted");
+    assert_eq!(error["data"]["winner"], json!(TxId([7; 32]).to_string()));
     assert_eq!(fixture.node.waits_begun.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
@@ -379,6 +382,18 @@ async fn a_fee_is_bounded_by_one_time_unless_the_caller_says_otherwise() {
     }
     let wrong = fixture.call("sendrawtransaction", json!([spend, -1])).await.unwrap_err();
     assert_eq!(wrong["data"]["reason"], "bad_parameter");
+}
+
+#[tokio::test]
+async fn a_judgement_says_what_to_do_as_the_refusal_would() {
+    let fixture = Fixture::start().await;
+    let spend = Transaction::transfer(vec![OutPoint { txid: LOSER, index: 0 }], vec![output()], Vec::new());
+    let judged = fixture.call("testmempoolaccept", json!([[hex::encode(encode(&spend))]])).await.unwrap();
+    assert_eq!(
+        (&judged[0]["allowed"], &judged[0]["reject-reason"]),
+        (&json!(false), &json!("input_not_found"))
+    );
+    assert_eq!(judged[0]["reject-hint"], "ask for the wallet's outputs again");
 }
 
 #[tokio::test]

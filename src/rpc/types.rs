@@ -621,4 +621,10 @@ pub struct ErrorData {
     /// Where another transaction has the coin: which one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winner: Option<TxId>,
+    /// Where a coin is bound as collateral: the masternode that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masternode: Option<MasternodeId>,
+    /// Where that masternode has left: the coin can be spent in epochs that start later than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_until_ms: Option<TimeMs>,
 }

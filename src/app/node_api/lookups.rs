@@ -7,11 +7,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::blocking;
+use crate::admission::Refusal;
 use crate::app::context::AppContext;
 use crate::app::feeds::TransactionTimes;
 use crate::mempool::Stage;
 use crate::protocol::masternodes::Receipt;
-use crate::rpc::api::{BlockSelector, NodeApiError};
+use crate::protocol::state::LedgerState;
+use crate::protocol::validity::TransactionError;
+use crate::rpc::api::{BlockSelector, BoundCoin, NodeApiError, SubmitError};
+use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
     ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo, address_of,
 };
@@ -48,7 +52,25 @@ pub(super) fn winner_of(utxos: &UtxoManager, txid: TxId, inputs: &[OutPoint]) ->
     })
 }
 
+/// The masternode whose collateral an output is, if a block has registered it, and until when it is bound.
+pub(super) fn bound_coin(state: &LedgerState, outpoint: &OutPoint) -> Option<BoundCoin> {
+    let (id, record) = state.masternodes().iter().find(|(_, record)| record.collateral == *outpoint)?;
+    let until_ms = record.bound_through(state.parameters().unbonding_time_ms);
+    Some(BoundCoin { masternode: *id, until_ms })
+}
+
 impl AppContext {
+    /// What a client learns of a refusal.
+    pub(super) fn refused(&self, refusal: &Refusal) -> SubmitError {
+        let bound = match refusal {
+            Refusal::Invalid(TransactionError::CollateralBound { outpoint }) => {
+                bound_coin(&self.bft.state(), outpoint)
+            }
+            _ => None,
+        };
+        submit_error(refusal, bound)
+    }
+
     pub(super) fn read_block(
         &self,
         height: Height,

@@ -136,7 +136,7 @@ pub(super) async fn test_mempool_accept(call: Call) -> Result<Vec<AcceptanceInfo
         judged.push(match call.node.judge_transaction(transaction, fee_max).await {
             Ok(info) => info,
             Err(refusal) if refusal.class == SubmitErrorClass::Busy => return Err(of_submit(&refusal)),
-            Err(refusal) => AcceptanceInfo::refused(txid, refusal.reason, refusal.message),
+            Err(refusal) => AcceptanceInfo::refused(txid, refusal.reason, (refusal.message, refusal.hint)),
         });
     }
     Ok(judged)

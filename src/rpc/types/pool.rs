@@ -58,12 +58,15 @@ pub struct AcceptanceInfo {
     /// The same in a sentence.
     #[serde(default, rename = "reject-details", skip_serializing_if = "Option::is_none")]
     pub reject_details: Option<String>,
+    /// What to do about it.
+    #[serde(default, rename = "reject-hint", skip_serializing_if = "Option::is_none")]
+    pub reject_hint: Option<String>,
 }
 
 impl AcceptanceInfo {
     /// One that would not be taken.
     #[must_use]
-    pub fn refused(txid: TxId, reason: &str, details: String) -> Self {
+    pub fn refused(txid: TxId, reason: &str, (details, hint): (String, String)) -> Self {
         Self {
             txid,
             allowed: false,
@@ -73,6 +76,7 @@ impl AcceptanceInfo {
             waits: false,
             reject_reason: Some(reason.to_owned()),
             reject_details: Some(details),
+            reject_hint: Some(hint),
         }
     }
 
@@ -88,6 +92,7 @@ impl AcceptanceInfo {
             waits,
             reject_reason: None,
             reject_details: None,
+            reject_hint: None,
         }
     }
 }
