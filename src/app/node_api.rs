@@ -249,13 +249,15 @@ impl NodeApi for AppContext {
     fn mempool_info(&self) -> MempoolInfo {
         let limits = self.pool.limits();
         let floor = Amount(self.pool.floor(self.clock.now_ms()).0);
+        let min_fee_per_kb = floor.max(self.bft.state().parameters().min_fee_per_kb);
         let size = self.pool.len();
         MempoolInfo {
             size,
             bytes: self.pool.bytes(),
             max_transactions: limits.max_transactions,
             max_bytes: limits.max_bytes,
-            min_fee_per_kb: floor.max(self.bft.state().parameters().min_fee_per_kb),
+            min_fee_per_kb,
+            min_fee_per_kb_time: min_fee_per_kb.to_string(),
             certified_waiting: size.saturating_sub(self.pool.uncertified().0),
         }
     }
@@ -529,6 +531,7 @@ impl NodeApi for AppContext {
                         txid: found.outpoint.txid,
                         vout: found.outpoint.index,
                         value: found.output.value,
+                        value_time: found.output.value.to_string(),
                         height: found.height,
                         spendable: !found.is_locked && !bound,
                         bound,

@@ -458,6 +458,34 @@ pub(super) mod tests {
         );
     }
 
+    /// The properties of all shapes below a value that are amounts in base units, with those of the same object.
+    fn amounts<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a Map<String, Value>)>) {
+        if let Some(Value::Object(properties)) = value.get("properties") {
+            let is_amount = |schema: &Value| schema.to_string().contains("\"#/components/schemas/Amount\"");
+            let names = properties.iter().filter(|(_, schema)| is_amount(schema));
+            found.extend(names.map(|(name, _)| (name.as_str(), properties)));
+        }
+        match value {
+            Value::Object(entries) => entries.values().for_each(|inner| amounts(inner, found)),
+            Value::Array(entries) => entries.iter().for_each(|inner| amounts(inner, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn each_amount_in_base_units_stands_beside_the_same_in_time() {
+        let document = openrpc(None);
+        let mut found = Vec::new();
+        amounts(&document, &mut found);
+        assert!(found.len() > 25, "{}", found.len());
+        for (name, properties) in found {
+            // Bitcoin Core has a name of its own for the rate of a fee in coins.
+            let is_rate = name == "fee_per_kb" && properties.contains_key("feerate");
+            let has_twin = properties.contains_key(&format!("{name}_time")) || is_rate;
+            assert!(has_twin, "{name} of {:?}", properties.keys().collect::<Vec<_>>());
+        }
+    }
+
     #[test]
     fn the_check_of_schemas_refuses_what_does_not_fit() {
         let document = openrpc(None);

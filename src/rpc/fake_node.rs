@@ -157,6 +157,7 @@ pub(crate) fn mempool_entry() -> MempoolEntry {
         fee: Amount(1_000),
         fee_time: Amount(1_000).to_string(),
         fee_per_kb: Amount(4_000),
+        fee_per_kb_time: Amount(4_000).to_string(),
         time: 5,
         status: TransactionStatus::Certified,
         waiting: false,
@@ -265,6 +266,7 @@ impl NodeApi for FakeNode {
             supply: Amount(1),
             supply_time: Amount(1).to_string(),
             min_fee_per_kb: Amount(1_000),
+            min_fee_per_kb_time: Amount(1_000).to_string(),
             parameters: ChainParameters::of_network(Network::Devnet),
             rules: RulesInfo {
                 in_force: RuleVersion::FIRST,
@@ -392,6 +394,7 @@ impl NodeApi for FakeNode {
             max_transactions: 1,
             max_bytes: 1,
             min_fee_per_kb: Amount(1_000),
+            min_fee_per_kb_time: Amount(1_000).to_string(),
             certified_waiting: 0,
         }
     }
@@ -454,6 +457,7 @@ impl NodeApi for FakeNode {
             spender: None,
             height: output.map(|_| 0),
             value: output.map(|output| output.value),
+            value_time: output.map(|output| output.value.to_string()),
             address: output.map(|output| address_of(Network::Devnet, &output.lock)),
             bound: false,
             masternode: None,
@@ -553,6 +557,7 @@ impl NodeApi for FakeNode {
                 txid: outpoint.txid,
                 vout: outpoint.index,
                 value: output.value,
+                value_time: output.value.to_string(),
                 height: None,
                 spendable: true,
                 bound: false,

@@ -262,6 +262,7 @@ impl AppContext {
             && let Some(output) = self.made_output(outpoint).await?
         {
             info.value = Some(output.value);
+            info.value_time = Some(output.value.to_string());
             info.address = Some(address_of(self.config.node.network, &output.lock));
         }
         Ok(info)

@@ -19,6 +19,8 @@ pub struct MempoolEntry {
     pub fee_time: String,
     /// What it pays for 1,000 bytes, in base units.
     pub fee_per_kb: Amount,
+    /// The same in TIME.
+    pub fee_per_kb_time: String,
     /// When this node took it.
     pub time: TimeMs,
     /// How far it has come: `pending`, `certified` or `final`.
