@@ -14,6 +14,7 @@ mod masternodes;
 mod pool;
 mod problems;
 mod shapes;
+mod spent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
     Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, Lock, MasternodeId,
-    Network, OutPoint, Transaction, TxId, ValidatorSet,
+    Network, OutPoint, Transaction, TxId, TxOut, ValidatorSet,
 };
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
@@ -314,6 +315,14 @@ impl NodeApi for AppContext {
 
     fn transaction(&self, txid: TxId) -> BoxFuture<'_, Result<Option<FoundTransaction>, NodeApiError>> {
         self.find_transaction(txid).boxed()
+    }
+
+    fn spent_outputs(
+        &self,
+        transaction: Arc<Transaction>,
+        height: Option<Height>,
+    ) -> BoxFuture<'_, Result<Vec<Option<TxOut>>, NodeApiError>> {
+        self.outputs_behind(transaction, height).boxed()
     }
 
     fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>> {

@@ -27,7 +27,7 @@ use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{
     Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, MasternodeId, Network,
-    OutPoint, TimeMs, Transaction, TxId, ValidatorSet,
+    OutPoint, TimeMs, Transaction, TxId, TxOut, ValidatorSet,
 };
 
 /// A transaction, with the height of its block if it is in one.
@@ -222,6 +222,13 @@ pub trait NodeApi: Send + Sync + 'static {
     fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>>;
     /// A transaction that no block has yet, or one of the chain with its height.
     fn transaction(&self, txid: TxId) -> BoxFuture<'_, Result<Option<FoundTransaction>, NodeApiError>>;
+    /// What each input of a transaction spends, in their order; `None` where this node does not know what made it. The block
+    /// at the height has the transaction, if there is one.
+    fn spent_outputs(
+        &self,
+        transaction: Arc<Transaction>,
+        height: Option<Height>,
+    ) -> BoxFuture<'_, Result<Vec<Option<TxOut>>, NodeApiError>>;
     /// What became of these transactions, those of them that are in the chain and speak of masternodes.
     fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>>;
     /// The current epoch and the set that votes in it.

@@ -139,7 +139,10 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         "hash_or_height" => json!({ "anyOf": [
             { "type": "string", "pattern": HASH }, { "type": "integer", "minimum": 1 },
         ] }),
-        "verbosity" => json!({ "type": "integer", "minimum": 0, "maximum": 2 }),
+        "verbosity" => {
+            let maximum = if method == "getrawtransaction" { 1 } else { 2 };
+            json!({ "type": ["integer", "boolean"], "minimum": 0, "maximum": maximum })
+        }
         "verbose" | "state" => json!({ "type": "boolean" }),
         "timeout_ms" | "wait_ms" => json!({ "type": "integer", "minimum": 0, "maximum": 60_000 }),
         "minutes" => json!({ "type": "integer", "minimum": 1, "maximum": 10 }),

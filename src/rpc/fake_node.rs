@@ -438,6 +438,14 @@ impl NodeApi for FakeNode {
         let found = block().block.transactions.into_iter().find(|transaction| transaction.txid() == txid);
         ready(Ok(found.map(|transaction| (transaction, Some(HEIGHT))))).boxed()
     }
+    fn spent_outputs(
+        &self,
+        transaction: Arc<Transaction>,
+        _: Option<Height>,
+    ) -> BoxFuture<'_, Result<Vec<Option<TxOut>>, NodeApiError>> {
+        let utxos = self.utxos.lock();
+        ready(Ok(transaction.inputs.iter().map(|input| utxos.get(input).copied()).collect())).boxed()
+    }
     fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>> {
         let about = block().block.transactions.into_iter().filter(|tx| tx.payload.acts_on_masternodes());
         let effect = Err(VoidReason::NotJailed { masternode: MasternodeId::ZERO });

@@ -251,6 +251,12 @@ async fn masternodes_and_what_became_of_their_transactions_are_told() {
     }
     assert_eq!((&raw["height"], &raw["confirmations"]), (&json!(1), &json!(1)));
     let hex = fixture.call("getrawtransaction", json!([unjail])).await.unwrap();
+    // As Bitcoin Core's clients ask.
+    for (is_verbose, same) in [(true, &raw), (false, &hex)] {
+        assert_eq!(&fixture.call("getrawtransaction", json!([unjail, is_verbose])).await.unwrap(), same);
+    }
+    let block_hex = fixture.call("getblock", json!([1, 0])).await.unwrap();
+    assert_eq!(fixture.call("getblock", json!([1, false])).await, Ok(block_hex));
     assert_eq!(hex, json!(hex::encode(encode(&*block().block.transactions[1]))));
     assert_eq!(raw["hex"], hex);
     let decoded = fixture.call("decoderawtransaction", json!([hex])).await.unwrap();
@@ -534,7 +540,10 @@ async fn a_transaction_is_made_of_names_and_amounts_in_either_unit() {
     let many = json!([{ address.as_str(): 5 }, { address.as_str(): "1.5" }]);
     let made = fixture.call("createrawtransaction", json!([inputs, many, "6869"])).await.unwrap();
     let decoded = fixture.call("decoderawtransaction", json!([made])).await.unwrap();
-    assert_eq!(decoded["vin"], json!([format!("{}:2", TxId([7; 32]))]));
+    let named = json!({
+        "txid": TxId([7; 32]).to_string(), "vout": 2, "value": null, "value_time": null, "address": null,
+    });
+    assert_eq!((&decoded["vin"], &decoded["fee"]), (&json!([named]), &Value::Null));
     let values: Vec<_> = decoded["vout"].as_array().unwrap().iter().map(|output| &output["value"]).collect();
     assert_eq!((values, &decoded["memo"]), (vec![&json!(5), &json!(150_000_000)], &json!("6869")));
     let one = fixture.call("createrawtransaction", json!([inputs, { address.as_str(): 5 }])).await.unwrap();

@@ -24,7 +24,8 @@ mod resources;
 mod rules;
 
 pub use blocks::{
-    BlockInfo, BlockTransaction, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo, address_of,
+    BlockInfo, BlockTransaction, InputInfo, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo,
+    address_of,
 };
 pub use masternodes::{
     AttendanceInfo, EvidenceInfo, HeartbeatInfo, JailReason, MasternodeInfo, MasternodePayload,
