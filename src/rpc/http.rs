@@ -15,7 +15,8 @@
 //! can be evicted: a slow sender or reader never holds a place.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::Request;
@@ -57,6 +58,10 @@ const DRAIN_BYTES_MAX: usize = 8 << 20;
 
 /// What the handler shares among requests.
 pub struct HttpState {
+    /// WebSockets that were closed since they read too slowly.
+    pub(super) slow_sockets: AtomicU64,
+    /// How long a WebSocket has to take a message, and then its rest.
+    pub(super) socket_send: (Duration, Duration),
     /// The node, for the plain pages.
     pub node: Arc<dyn NodeApi>,
     /// Who may call.
