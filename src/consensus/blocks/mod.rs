@@ -41,6 +41,7 @@ use self::candidates::Candidates;
 use self::committing::{Behind, CommittingBlocks};
 pub use self::committing::{COMMITTING_BLOCKS_MAX, COMMITTING_BYTES_MAX};
 pub(super) use self::due::PeersVotes;
+pub use self::due::waiting_words;
 use self::past::PastWords;
 pub(super) use self::restore::JournaledBlocks;
 use super::chain::Committing;
