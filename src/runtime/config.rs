@@ -257,11 +257,24 @@ pub struct LoggingConfig {
     pub max_old_files: u32,
 }
 
+/// What to do about a file that can't be read.
+fn read_hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => {
+            "`timed init --network NETWORK --home DIR` makes one in DIR, and --config FILE names one that is there"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "let the user that runs timed read it, or name another one by --config FILE"
+        }
+        _ => "name the node's configuration file by --config FILE",
+    }
+}
+
 /// Why there is no configuration. All of them end the process with exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{path} can't be read: {source}")]
+    #[error("{path} can't be read: {source}; {}", read_hint(source))]
     Read {
         /// Which file.
         path: PathBuf,
