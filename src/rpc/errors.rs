@@ -52,6 +52,10 @@ pub const BUSY: i32 = -32_005;
 /// The answer would exceed what a request may have.
 pub const ANSWER_TOO_LARGE: i32 = -32_008;
 
+/// What to do where a block is not here any more.
+pub(super) const PRUNED_HINT: &str =
+    "ask a node that keeps all blocks: `getblockchaininfo` says by pruneheight where one begins";
+
 /// Whether a reason is what programs are promised.
 fn is_snake_case(reason: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -125,11 +129,7 @@ pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
         NodeApiError::UnknownBlock { .. } => {
             (NOT_FOUND, "block_not_found", "`getblockhash` names this node's block of that height")
         }
-        NodeApiError::BeforeHorizon { .. } => (
-            NOT_FOUND,
-            "block_pruned",
-            "ask a node that keeps all blocks: `getblockchaininfo` says by pruneheight where one begins",
-        ),
+        NodeApiError::BeforeHorizon { .. } => (NOT_FOUND, "block_pruned", PRUNED_HINT),
         NodeApiError::NoHistory { .. } => (
             NOT_FOUND,
             "history_missing",

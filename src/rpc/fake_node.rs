@@ -33,6 +33,9 @@ pub(crate) const PEER: &str = "192.0.2.1:24100";
 /// A transaction that has lost its coin.
 pub(crate) const LOSER: TxId = TxId([0x1c; 32]);
 
+/// A transaction whose block was pruned.
+pub(crate) const PRUNED: TxId = TxId([0x9d; 32]);
+
 pub(crate) struct FakeNode {
     pub(crate) events: Arc<EventLog>,
     /// Where its only block is; those before it were pruned.
@@ -193,6 +196,7 @@ impl FakeNode {
         let status = match (made, txid) {
             (true, _) => TransactionStatus::Final,
             (false, LOSER) => TransactionStatus::Conflicted,
+            (false, PRUNED) => TransactionStatus::Confirmed,
             (false, _) => TransactionStatus::Unknown,
         };
         TransactionStatusInfo {
@@ -204,7 +208,7 @@ impl FakeNode {
             certified_ms: None,
             final_ms: None,
             finality_latency_ms: made.then_some(1.5),
-            height: None,
+            height: (txid == PRUNED).then_some(HEIGHT),
             block_hash: None,
             confirmations: 0,
             receipt: None,

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::api::NodeApi;
 use super::base64;
-use super::errors::{BAD_PARAMETER, INTERNAL, NOT_FOUND, REJECTED, error, lost, of_node};
+use super::errors::{BAD_PARAMETER, INTERNAL, NOT_FOUND, PRUNED_HINT, REJECTED, error, lost, of_node};
 use super::types::TransactionStatus;
 use crate::protocol::finality_proof::{
     FINALITY_PROOF_VERSION, FinalityProof, FinalityProofError, ProvedFinality,
@@ -274,6 +274,11 @@ pub(super) async fn why_none(node: &dyn NodeApi, txid: TxId) -> ErrorObjectOwned
                 "pay anew of other coins; `gettransactionstatus` of the winner tells how far that one is";
             let words = ("transaction_conflicted", hint);
             lost("the transaction can never be final: another one has its coin", words, info.winner)
+        }
+        // The index knows the block of a transaction that the log has no more.
+        TransactionStatus::Confirmed if info.block_hash.is_none() => {
+            let message = "the block that contains the transaction is not here any more";
+            error(NOT_FOUND, message, "block_pruned", PRUNED_HINT)
         }
         TransactionStatus::Pending
         | TransactionStatus::Certified

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::base64;
 use super::super::discover;
 use super::super::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, INTERNAL, REJECTED, STARTING};
-use super::super::fake_node::output;
+use super::super::fake_node::{PRUNED, output};
 use super::super::finality_proof;
 use super::super::methods::METHODS;
 use super::super::types::address_of;
@@ -100,6 +100,7 @@ fn refused_calls() -> Vec<Refused> {
         ("getaddresshistory", json!([devnet, 1_001]), -8, "bad_parameter"),
         ("getaddresshistory", json!([devnet, 10, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
+        ("getfinalityproof", json!([PRUNED.to_string()]), -5, "block_pruned"),
         ("getfinalityproof", json!([7]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero, block]), -5, "block_not_found"),

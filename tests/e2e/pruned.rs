@@ -79,6 +79,8 @@ fn a_pruned_node_tells_what_became_of_the_payments_whose_blocks_it_has_no_more()
         let refused = node.try_call::<Value>(method, &[asked]).unwrap_err().to_string();
         assert!(refused.contains("begins with block"), "{method}: {refused}");
     }
+    let refused = node.try_call::<Value>("getfinalityproof", &[json!(payment.txid())]).unwrap_err();
+    assert!(refused.to_string().contains("not here any more"), "{refused}");
     let page: EventPage = node.call("getfinalizedsince", &[json!("1+0")]);
     let missed = page.missed.unwrap();
     assert_eq!((missed.from_height, missed.to_height), (1, begins - 1));
