@@ -408,6 +408,41 @@
 //! | later_outputs_in_a_snapshot | `a_node_that_begins_with_a_snapshot_of_any_epoch_is_where_all_others_are` |
 //! | false_chunk_taken | `chunks_that_are_here_and_hold_are_not_fetched_again` |
 //! | liar_is_asked_again | `a_liar_wastes_what_it_was_asked_for_at_once` |
+//! | chunks_of_any_size | `a_manifest_names_no_chunk_that_is_larger_than_one_may_be` |
+//! | output_in_two_chunks | `no_output_is_in_two_chunks_whatever_the_manifest_says` |
+//! | past_epochs_in_any_order | `past_epochs_are_held_to_their_order_and_none_comes_twice` |
+//! | late_evidence_is_blamed | `who_is_late_with_evidence_is_not_to_blame` |
+//! | liar_takes_the_jails_room | `a_liar_who_was_absent_too_is_jailed_for_good_and_takes_nobodys_room` |
+//! | proposals_long_past_kept | `a_proposal_of_a_round_long_past_is_kept_only_if_votes_demand_its_block` |
+//! | votes_for_later_blocks_unbounded | `votes_for_blocks_that_are_first_proposed_later_are_bounded_like_those_for_unknown_ones` |
+//! | certified_bytes_unbounded | `locks_wait_while_too_many_certified_bytes_wait_for_blocks` |
+//! | certified_waits_on | `what_others_have_certified_waits_for_nothing_any_more` |
+//! | final_votes_ask_for_no_body | `a_body_is_asked_for_beyond_a_third_of_the_final_votes_alone` |
+//! | rivals_of_any_number | `each_list_has_its_bound` |
+//! | acknowledgements_of_any_number | `each_list_has_its_bound` |
+//! | blocks_counted_one_by_one | `there_are_no_more_transactions_than_could_be_valid_in_the_bytes_of_a_message` |
+//! | batch_of_another_count | `a_batch_with_another_number_of_votes_than_its_header_says_is_noticed` |
+//! | tier_without_weight | `each_bound_of_a_parameter_is_held_and_may_be_reached` |
+//! | payout_of_another_network | `each_rule_is_held` |
+//! | judged_without_a_place | `whoever_waits_for_an_answer_has_a_place_at_the_door_until_it_has_come` |
+//! | place_given_back_at_once | `whoever_waits_for_an_answer_has_a_place_at_the_door_until_it_has_come` |
+//! | submissions_wake_nobody | `whatever_is_handed_in_wakes_the_thread` |
+//! | any_body_holds_up_a_proposal | `a_proposer_waits_for_the_bodies_of_what_is_certified_and_for_no_others` |
+//! | second_proof_of_lock_overlooked | `one_block_proposed_by_two_proofs_of_lock_is_a_contradiction_and_either_may_be_answered` |
+//! | ranges_of_any_number | `numbers_are_remembered_in_so_many_ranges_and_the_lowest_are_forgotten` |
+//! | expired_child_waits_on | `a_child_whose_time_is_up_does_not_wait_on_for_a_parent_that_is_certified` |
+//! | fees_take_no_room | `minting_stops_at_64_bits_and_blocks_go_on` |
+//! | unbound_block_costs_signatures | `a_block_that_its_header_does_not_bind_or_that_is_of_elsewhere_costs_hashes_only` |
+//! | few_bytes_claim_much | `nothing_claims_more_than_eight_times_its_bytes` |
+//! | unlocked_bodies_of_any_number | `no_more_bodies_than_there_are_places_for_are_kept_unlocked` |
+//! | all_doors_decrease_together | `nodes_that_see_the_same_delays_do_not_decrease_together` |
+//! | followed_beyond_the_window | `no_more_are_followed_than_the_largest_window_has_places` |
+//! | votes_given_without_a_quorum | `certificates_and_proofs_are_given_of_a_quorum_only` |
+//! | certificate_given_without_a_quorum | `certificates_and_proofs_are_given_of_a_quorum_only` |
+//! | finality_proved_without_a_quorum | `certificates_and_proofs_are_given_of_a_quorum_only` |
+//! | same_bytes_checked_each_time | `the_same_bytes_in_one_turn_are_checked_once` |
+//! | locked_one_stays_as_it_was | `what_is_locked_can_be_voted_on_whatever_was_in_its_way` |
+//! | fork_of_two_rounds_accuses | `a_fork_accuses_who_signed_both_blocks_in_one_round_and_nobody_else` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

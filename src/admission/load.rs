@@ -437,6 +437,40 @@ mod tests {
         assert_eq!(window.window_milli, start * 81 / 100);
     }
 
+    /// Else all nodes of a network would close and open their doors together.
+    #[test]
+    fn nodes_that_see_the_same_delays_do_not_decrease_together() {
+        let [mut plain, mut apart] = [0, u8::MAX].map(LoadWindow::new);
+        for (now_ms, expected) in [(1_000, [9, 9]), (1_099, [9, 9]), (1_100, [81, 9]), (1_130, [81, 81])] {
+            for (window, tenths) in [&mut plain, &mut apart].into_iter().zip(expected) {
+                window.queued_for(QUEUE_AGE_MAX_MS + 1, now_ms);
+                let part = if tenths == 81 { 100 } else { 10 };
+                assert_eq!(window.window_milli, milli(WINDOW_START) * tenths / part, "at {now_ms} ms");
+            }
+        }
+    }
+
+    /// INV-LOAD-1: many that are never final say nothing as long as others are; when nothing is final any more, they do.
+    #[test]
+    fn what_is_not_final_in_time_counts_only_when_nothing_else_is_final() {
+        let mut window = LoadWindow::new(0);
+        (0..40).for_each(|number| window.taken(txid(number), 10_000));
+        window.taken(txid(100), 10_900);
+        window.settled(&txid(100), 10_950);
+        for (now_ms, shrinks) in [(10_999, false), (11_000, false), (11_949, false), (11_950, true)] {
+            window.forget_stale(now_ms);
+            assert_eq!(window.window_milli < milli(WINDOW_START), shrinks, "at {now_ms} ms");
+        }
+    }
+
+    /// INV-LOAD-2.
+    #[test]
+    fn no_more_are_followed_than_the_largest_window_has_places() {
+        let mut window = LoadWindow::new(0);
+        (0..WINDOW_MAX as u64 + 9).for_each(|number| window.taken(txid(number), 1_000));
+        assert_eq!((window.usage().1, window.order.len()), (WINDOW_MAX, WINDOW_MAX));
+    }
+
     /// INV-LOAD-1: what was put out and taken again has its time from then on.
     #[test]
     fn what_comes_again_is_not_taken_for_what_has_left() {

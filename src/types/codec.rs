@@ -128,6 +128,22 @@ mod tests {
         assert!(matches!(decode::<Vec<[u8; 32]>>(&bytes), Err(CodecError::Malformed(_))));
     }
 
+    /// INV-CODEC-1: at every length of the input, so that few bytes can't claim what only many may.
+    #[test]
+    fn nothing_claims_more_than_eight_times_its_bytes() {
+        let element = size_of::<[u8; 32]>();
+        for length in [8, 9, 256, 4_096, 65_536, 1 << 20, MESSAGE_BYTES_MAX] {
+            let mut bytes = encode(&u64::try_from(8 * length.max(256) / element + 1).unwrap());
+            bytes.resize(length, 0);
+            let error = decode::<Vec<[u8; 32]>>(&bytes).unwrap_err().to_string();
+            assert!(error.contains("a count says"), "{length}: {error}");
+        }
+        assert_eq!(
+            decode::<Vec<u8>>(&vec![0; MESSAGE_BYTES_MAX + 1]),
+            Err(CodecError::TooLarge { length: MESSAGE_BYTES_MAX + 1 })
+        );
+    }
+
     /// Whoever sent the bytes reads this.
     #[test]
     fn what_is_wrong_is_said_in_words() {

@@ -505,7 +505,7 @@ mod tests {
     #[test]
     fn each_rule_is_held() {
         type Case = (fn(&mut GenesisDocument), fn(&GenesisError) -> bool);
-        let cases: [Case; 7] = [
+        let cases: [Case; 13] = [
             (|d| d.masternodes.truncate(2), |e| matches!(e, GenesisError::TooFewMasternodes { .. })),
             (|d| d.parameters.max_validators = 3, |e| matches!(e, GenesisError::TooManyMasternodes { .. })),
             (
@@ -521,6 +521,24 @@ mod tests {
                 |d| d.parameters.block_interval_ms = 0,
                 |e| matches!(e, GenesisError::BadParameter { name: "block_interval_ms", .. }),
             ),
+            (
+                |d| d.masternodes[1].operator_key = PublicKey::ZERO,
+                |e| matches!(e, GenesisError::BadOperatorKey { index: 1, .. }),
+            ),
+            (
+                |d| d.allocations[0].address.network = Network::Testnet,
+                |e| matches!(e, GenesisError::ForeignAddress { .. }),
+            ),
+            (
+                |d| d.masternodes[2].owner.network = Network::Testnet,
+                |e| matches!(e, GenesisError::ForeignAddress { .. }),
+            ),
+            (
+                |d| d.masternodes[2].payout.network = Network::Testnet,
+                |e| matches!(e, GenesisError::ForeignAddress { .. }),
+            ),
+            (|d| d.allocations[0].amount = Amount::ZERO, |e| *e == GenesisError::BadSupply),
+            (|d| d.allocations[0].amount = Amount(u64::MAX), |e| *e == GenesisError::BadSupply),
             (|d| d.allocations[0].amount = Amount(1 << 63), |e| *e == GenesisError::BadSupply),
         ];
         for (change, expected) in cases {
@@ -536,7 +554,7 @@ mod tests {
     #[test]
     fn each_bound_of_a_parameter_is_held_and_may_be_reached() {
         type Change = fn(&mut ChainParameters);
-        let cases: [(&str, Change, bool); 24] = [
+        let cases: [(&str, Change, bool); 45] = [
             ("min_masternodes", |p| p.min_masternodes = 0, false),
             ("min_masternodes", |p| p.min_masternodes = 1, true),
             ("max_validators", |p| (p.min_masternodes, p.max_validators) = (4, 3), false),
@@ -561,6 +579,27 @@ mod tests {
             ("tiers", |p| p.tiers.swap(1, 2), false),
             ("tiers", |p| p.tiers[1].collateral = p.tiers[0].collateral, false),
             ("tiers", |p| p.tiers[0].collateral = Amount::ZERO, false),
+            ("tiers", |p| p.tiers[2].weight = 0, false),
+            ("tiers", |p| p.tiers[0].weight = 1_000_000, true),
+            ("tiers", |p| p.tiers[0].weight = 1_000_001, false),
+            ("block_interval_ms", |p| p.block_interval_ms = 0, false),
+            ("epoch_duration_ms", |p| (p.epoch_duration_ms, p.unbonding_time_ms) = (0, 0), false),
+            ("epoch_duration_ms", |p| (p.epoch_duration_ms, p.unbonding_time_ms) = (1, 1_100), true),
+            ("block_transactions_max", |p| p.block_transactions_max = 1, false),
+            ("block_transactions_max", |p| p.block_transactions_max = 2, true),
+            ("block_transactions_max", |p| p.block_transactions_max = 50_000, true),
+            ("block_transactions_max", |p| p.block_transactions_max = 50_001, false),
+            ("block_bytes_max", |p| p.block_bytes_max = (1 << 20) - 1, false),
+            ("block_bytes_max", |p| p.block_bytes_max = 1 << 20, true),
+            ("block_bytes_max", |p| p.block_bytes_max = 8 << 20, true),
+            ("block_bytes_max", |p| p.block_bytes_max = (8 << 20) + 1, false),
+            ("voted_unblocked_max", |p| p.voted_unblocked_max = 0, false),
+            ("voted_unblocked_max", |p| p.voted_unblocked_max = 1, true),
+            ("voted_unblocked_bytes_max", |p| p.voted_unblocked_bytes_max = (1 << 20) - 1, false),
+            ("voted_unblocked_bytes_max", |p| p.voted_unblocked_bytes_max = 1 << 20, true),
+            ("timeout_propose", |p| p.timeout_propose.base_ms = 0, false),
+            ("timeout_prevote", |p| p.timeout_prevote.base_ms = 0, false),
+            ("timeout_precommit", |p| p.timeout_precommit.base_ms = 0, false),
         ];
         for (place, (expected, change, holds)) in cases.into_iter().enumerate() {
             let mut parameters = ChainParameters::of_network(Network::Mainnet);

@@ -276,7 +276,11 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{BatchHeader, BatchRoot, CertificateVote, FinalityVote, Signature};
+    use crate::types::instance::{Acknowledged, InstanceId};
+    use crate::types::{
+        BatchHeader, BatchRoot, Block, CertificateVote, ChainId, Commit, FinalityVote, Header, RuleVersion,
+        Signature, StateDigest,
+    };
 
     fn batch(votes: usize) -> VoteBatch {
         let header = BatchHeader {
@@ -320,11 +324,69 @@ mod tests {
         })
     }
 
+    fn statement(rivals: usize, acknowledged: usize) -> Message {
+        let instance = InstanceId { start: [0; 16], attempt: 0 };
+        let validator = MasternodeId::ZERO;
+        Message::Instance(Arc::new(InstanceStatement {
+            validator,
+            epoch: 0,
+            instance,
+            seq: 0,
+            asks: false,
+            rivals: vec![instance; rivals],
+            acknowledged: vec![Acknowledged { validator, instance }; acknowledged],
+            signature: Signature::EMPTY,
+        }))
+    }
+
+    fn block_of(transactions: usize) -> Released<CommittedBlock> {
+        let header = Header {
+            chain_id: ChainId::ZERO,
+            height: 1,
+            round: 0,
+            epoch: 0,
+            epoch_end: false,
+            time: 1,
+            prev_hash: BlockHash::ZERO,
+            last_commit_root: Hash::ZERO,
+            tx_root: Hash::ZERO,
+            evidence_root: Hash::ZERO,
+            epoch_ends_root: Hash::ZERO,
+            state_digest: StateDigest::ZERO,
+            validators_hash: Hash::ZERO,
+            next_validators_hash: Hash::ZERO,
+            proposer: MasternodeId::ZERO,
+            rules: RuleVersion::FIRST,
+            announced: RuleVersion::FIRST,
+        };
+        let transaction = Arc::new(Transaction::transfer(Vec::new(), Vec::new(), Vec::new()));
+        let transactions = vec![transaction; transactions];
+        let (last_commit, commit) = (Commit::default(), Commit::default());
+        let block = Block { header, last_commit, transactions, evidence: Vec::new() };
+        Released::heard(CommittedBlock { block, commit })
+    }
+
+    /// INV-MSG-1: by all that a message holds together, however it is spread over blocks.
+    #[test]
+    fn there_are_no_more_transactions_than_could_be_valid_in_the_bytes_of_a_message() {
+        let messages = [
+            Message::Transactions(block_of(6).block.transactions.clone()),
+            Message::Blocks(vec![block_of(6)]),
+            Message::Blocks(vec![block_of(0), block_of(1), block_of(2), block_of(3)]),
+        ];
+        for (place, message) in messages.into_iter().enumerate() {
+            let bytes = 6 * TRANSACTION_BYTES_MIN;
+            assert_eq!(message.check_density(bytes), Ok(()), "message {place}");
+            let error = message.check_density(bytes - 1).unwrap_err();
+            assert_eq!((error.length, error.limit), (6, 5), "message {place}");
+        }
+    }
+
     /// INV-MSG-1: each list may reach its bound, and not pass it.
     #[test]
     fn each_list_has_its_bound() {
         type Make = fn(usize) -> Message;
-        let lists: [(Make, usize); 11] = [
+        let lists: [(Make, usize); 13] = [
             (status, VALIDATORS_MAX),
             (|count| Message::VoteBatch(Released::heard(batch(count))), BATCH_VOTES_MAX),
             (|count| Message::GetTransactions(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
@@ -336,6 +398,8 @@ mod tests {
             (|count| Message::Announce(vec![TxId::ZERO; count]), REQUEST_IDS_MAX),
             (|count| Message::Neighbours(vec![PublicKey::ZERO; count]), NEIGHBOURS_MAX),
             (|count| Message::Snapshots(vec![offer(); count]), SNAPSHOTS_MAX),
+            (|count| statement(count, 0), INSTANCES_MAX),
+            (|count| statement(0, count), VALIDATORS_MAX),
         ];
         for (place, (make, limit)) in lists.into_iter().enumerate() {
             assert_eq!(make(limit).check_limits(), Ok(()), "list {place}");

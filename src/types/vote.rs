@@ -348,6 +348,17 @@ mod tests {
         }
     }
 
+    /// Else votes would count here that can't be proved to anybody else, since a path needs the number of leaves.
+    #[test]
+    fn a_batch_with_another_number_of_votes_than_its_header_says_is_noticed() {
+        let (_, _, batch) = batch(3);
+        for count in [0, 2, 4, u32::MAX] {
+            let mut changed = batch.clone();
+            changed.header.count = count;
+            assert!(!changed.is_bound_by_header(), "{count}");
+        }
+    }
+
     #[test]
     fn batches_and_proposals_are_bound_to_the_chain() {
         let (chain_id, secret, batch) = batch(3);

@@ -3322,4 +3322,295 @@ pub const MUTANTS: &[Mutant] = &[
         new: "        Some(peer)",
         caught_by: &["--lib app::snapshots::fetch_plan::tests::a_liar_wastes_what_it_was_asked_for_at_once"],
     },
+    Mutant {
+        name: "chunks_of_any_size",
+        file: "src/protocol/snapshot.rs",
+        old: "if count == 0 || count > CHUNK_OUTPUTS_MAX || !is_behind {",
+        new: "if count == 0 || !is_behind {",
+        caught_by: &[
+            "--lib protocol::snapshot::tests::a_manifest_names_no_chunk_that_is_larger_than_one_may_be",
+        ],
+    },
+    Mutant {
+        name: "output_in_two_chunks",
+        file: "src/protocol/snapshot.rs",
+        old: "let is_placed = before < first && outputs.last()",
+        new: "let is_placed = first.is_some() && before <= Some(head.last) && outputs.last()",
+        caught_by: &[
+            "--lib protocol::snapshot::tests::no_output_is_in_two_chunks_whatever_the_manifest_says",
+        ],
+    },
+    Mutant {
+        name: "past_epochs_in_any_order",
+        file: "src/protocol/snapshot.rs",
+        old: "if !follow || past.last() != Some(&self.header.epoch) {",
+        new: "if follow && past.last() != Some(&self.header.epoch) {",
+        caught_by: &[
+            "--lib protocol::snapshot::tests::past_epochs_are_held_to_their_order_and_none_comes_twice",
+        ],
+    },
+    Mutant {
+        name: "late_evidence_is_blamed",
+        file: "src/protocol/evidence.rs",
+        old: "                | Self::NotMember { .. }\n                | Self::NotSlashable { .. }\n",
+        new: "                | Self::NotMember { .. }\n",
+        caught_by: &["--lib protocol::evidence::tests::who_is_late_with_evidence_is_not_to_blame"],
+    },
+    Mutant {
+        name: "liar_takes_the_jails_room",
+        file: "src/protocol/masternodes/membership.rs",
+        old: "let record = registry.get(&member.id).filter(|record| record.is_eligible());\n        if let",
+        new: "let record = registry.get(&member.id).filter(|record| !record.exited);\n        if let",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::end_of_epoch::a_liar_who_was_absent_too_is_jailed_for_good_and_takes_nobodys_room",
+        ],
+    },
+    Mutant {
+        name: "proposals_long_past_kept",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "let is_surplus = kept_before >= PROPOSALS_PER_ROUND_MAX || is_old;",
+        new: "let is_surplus = kept_before >= PROPOSALS_PER_ROUND_MAX || (is_old && kept_before > 0);",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::a_proposal_of_a_round_long_past_is_kept_only_if_votes_demand_its_block",
+        ],
+    },
+    Mutant {
+        name: "votes_for_later_blocks_unbounded",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "blocks.get(hash).is_some_and(|known| known.proposal.block.header.round <= vote.round)",
+        new: "blocks.contains_key(hash)",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::votes_for_blocks_that_are_first_proposed_later_are_bounded_like_those_for_unknown_ones",
+        ],
+    },
+    Mutant {
+        name: "certified_bytes_unbounded",
+        file: "src/protocol/finality/machine.rs",
+        old: "count >= self.parameters.voted_unblocked_max || bytes >= self.parameters.voted_unblocked_bytes_max",
+        new: "count >= self.parameters.voted_unblocked_max || bytes == u64::MAX",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::locks_wait_while_too_many_certified_bytes_wait_for_blocks",
+        ],
+    },
+    Mutant {
+        name: "certified_waits_on",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "                self.stop_waiting(&txid);\n                self.remove_unlocked(txid);\n            }\n            // A copy",
+        new: "                self.remove_unlocked(txid);\n            }\n            // A copy",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::what_others_have_certified_waits_for_nothing_any_more",
+        ],
+    },
+    Mutant {
+        name: "final_votes_ask_for_no_body",
+        file: "src/protocol/finality/machine/counting.rs",
+        old: "        let body = becomes_final.then(|| entry.body.clone());\n        if self.set.exceeds_third(weight) {",
+        new: "        let body = becomes_final.then(|| entry.body.clone());\n        if self.set.exceeds_third(weight) && self.is_certified(&txid) {",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::a_body_is_asked_for_beyond_a_third_of_the_final_votes_alone",
+        ],
+    },
+    Mutant {
+        name: "rivals_of_any_number",
+        file: "src/types/message.rs",
+        old: "                within(\"rivals\", statement.rivals.len(), INSTANCES_MAX)?;\n",
+        new: "",
+        caught_by: &["--lib types::message::tests::each_list_has_its_bound"],
+    },
+    Mutant {
+        name: "acknowledgements_of_any_number",
+        file: "src/types/message.rs",
+        old: r#"within("acknowledgements", statement.acknowledged.len(), VALIDATORS_MAX)"#,
+        new: r#"within("acknowledgements", statement.rivals.len(), VALIDATORS_MAX)"#,
+        caught_by: &["--lib types::message::tests::each_list_has_its_bound"],
+    },
+    Mutant {
+        name: "blocks_counted_one_by_one",
+        file: "src/types/message.rs",
+        old: "counts.fold(0, usize::saturating_add)",
+        new: "counts.fold(0, usize::max)",
+        caught_by: &[
+            "--lib types::message::tests::there_are_no_more_transactions_than_could_be_valid_in_the_bytes_of_a_message",
+        ],
+    },
+    Mutant {
+        name: "batch_of_another_count",
+        file: "src/types/vote.rs",
+        old: "u32::try_from(self.votes.len()) == Ok(self.header.count)\n            && ",
+        new: "",
+        caught_by: &[
+            "--lib types::vote::tests::a_batch_with_another_number_of_votes_than_its_header_says_is_noticed",
+        ],
+    },
+    Mutant {
+        name: "tier_without_weight",
+        file: "src/types/genesis.rs",
+        old: "self.tiers.iter().all(|tier| (1..=1_000_000).contains(&tier.weight))",
+        new: "self.tiers.iter().all(|tier| (0..=1_000_000).contains(&tier.weight))",
+        caught_by: &["--lib types::genesis::tests::each_bound_of_a_parameter_is_held_and_may_be_reached"],
+    },
+    Mutant {
+        name: "payout_of_another_network",
+        file: "src/types/genesis.rs",
+        old: "self.masternodes.iter().flat_map(|m| [m.owner, m.payout]);",
+        new: "self.masternodes.iter().map(|m| m.owner);",
+        caught_by: &["--lib types::genesis::tests::each_rule_is_held"],
+    },
+    Mutant {
+        name: "judged_without_a_place",
+        file: "src/admission/thread.rs",
+        old: "        let _entering = self.door.enter()?;\n        let (answer, answered) = oneshot::channel();",
+        new: "        let (answer, answered) = oneshot::channel();",
+        caught_by: &[
+            "--lib admission::thread::tests::whoever_waits_for_an_answer_has_a_place_at_the_door_until_it_has_come",
+        ],
+    },
+    Mutant {
+        name: "place_given_back_at_once",
+        file: "src/admission/thread.rs",
+        old: "let _entering = self.door.enter().inspect_err(count_refusal)?;",
+        new: "let _ = self.door.enter().inspect_err(count_refusal)?;",
+        caught_by: &[
+            "--lib admission::thread::tests::whoever_waits_for_an_answer_has_a_place_at_the_door_until_it_has_come",
+        ],
+    },
+    Mutant {
+        name: "submissions_wake_nobody",
+        file: "src/admission/thread.rs",
+        old: "purpose: Purpose::Submit(answer, fee_max) };\n        self.users.send(entry).await.map_err(|_| Refusal::Stopping)?;\n        self.wake.notify_one();\n",
+        new: "purpose: Purpose::Submit(answer, fee_max) };\n        self.users.send(entry).await.map_err(|_| Refusal::Stopping)?;\n",
+        caught_by: &["--lib admission::thread::tests::whatever_is_handed_in_wakes_the_thread"],
+    },
+    Mutant {
+        name: "any_body_holds_up_a_proposal",
+        file: "src/protocol/finality/machine/reading.rs",
+        old: "self.wanted_bodies.is_empty() || self.certified.values().all(|txid| self.transaction(txid).is_some())",
+        new: "self.wanted_bodies.is_empty()",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::a_proposer_waits_for_the_bodies_of_what_is_certified_and_for_no_others",
+        ],
+    },
+    Mutant {
+        name: "second_proof_of_lock_overlooked",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "kept.hash == hash && kept.proposal.pol_round == proposal.pol_round;",
+        new: "kept.hash == hash;",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::one_block_proposed_by_two_proofs_of_lock_is_a_contradiction_and_either_may_be_answered",
+        ],
+    },
+    Mutant {
+        name: "ranges_of_any_number",
+        file: "src/protocol/finality/batches.rs",
+        old: "        if self.ranges.len() > RANGES_MAX {\n            self.ranges.pop_first();\n        }\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::batches::tests::numbers_are_remembered_in_so_many_ranges_and_the_lowest_are_forgotten",
+        ],
+    },
+    Mutant {
+        name: "expired_child_waits_on",
+        file: "src/admission/checks.rs",
+        old: "            self.waiting.remove(txid);\n            for child",
+        new: "            for child",
+        caught_by: &[
+            "--lib admission::tests::coins::a_child_whose_time_is_up_does_not_wait_on_for_a_parent_that_is_certified",
+        ],
+    },
+    Mutant {
+        name: "fees_take_no_room",
+        file: "src/protocol/transition.rs",
+        old: "let used = [state.supply, state.fees, state.reward_accrued];",
+        new: "let used = [state.supply, state.reward_accrued];",
+        caught_by: &["--lib protocol::transition::tests::minting_stops_at_64_bits_and_blocks_go_on"],
+    },
+    Mutant {
+        name: "unbound_block_costs_signatures",
+        file: "src/protocol/transition.rs",
+        old: "    check_bindings(&blueprint, &[])?;\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::transition::tests::cost::a_block_that_its_header_does_not_bind_or_that_is_of_elsewhere_costs_hashes_only",
+        ],
+    },
+    Mutant {
+        name: "few_bytes_claim_much",
+        file: "src/types/codec.rs",
+        old: "0..=256 => bincode::decode_from_slice(bytes, limited::<{ 2 * KIB }>()),",
+        new: "0..=256 => bincode::decode_from_slice(bytes, limited::<{ 64 * MIB }>()),",
+        caught_by: &["--lib types::codec::tests::nothing_claims_more_than_eight_times_its_bytes"],
+    },
+    Mutant {
+        name: "unlocked_bodies_of_any_number",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "let over = self.unlocked.len() > UNLOCKED_BODIES_MAX || self.unlocked_bytes > UNLOCKED_BYTES_MAX;",
+        new: "let over = self.unlocked.len() > UNLOCKED_BODIES_MAX * 2 || self.unlocked_bytes > UNLOCKED_BYTES_MAX;",
+        caught_by: &[
+            "--lib protocol::finality::machine::bodies::tests::no_more_bodies_than_there_are_places_for_are_kept_unlocked",
+        ],
+    },
+    Mutant {
+        name: "all_doors_decrease_together",
+        file: "src/admission/load.rs",
+        old: "pause_ms.saturating_add(pause_ms.saturating_mul(u64::from(self.jitter)) >> 10);",
+        new: "pause_ms.saturating_add(pause_ms.saturating_mul(u64::from(self.jitter)) >> 40);",
+        caught_by: &["--lib admission::load::tests::nodes_that_see_the_same_delays_do_not_decrease_together"],
+    },
+    Mutant {
+        name: "followed_beyond_the_window",
+        file: "src/admission/load.rs",
+        old: "if self.flying.len() < WINDOW_MAX && self.flying.insert",
+        new: "if self.flying.insert",
+        caught_by: &["--lib admission::load::tests::no_more_are_followed_than_the_largest_window_has_places"],
+    },
+    Mutant {
+        name: "votes_given_without_a_quorum",
+        file: "src/protocol/finality/machine/reading.rs",
+        old: "(tally.weight() >= self.set.quorum()).then(|| tally.sources().to_vec())",
+        new: "(tally.weight() > 0).then(|| tally.sources().to_vec())",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::certificates_and_proofs_are_given_of_a_quorum_only",
+        ],
+    },
+    Mutant {
+        name: "certificate_given_without_a_quorum",
+        file: "src/protocol/finality/machine/reading.rs",
+        old: "        let tally = match vote.kind {\n            VoteKind::Lock => &entry.lock_votes,\n            VoteKind::Final => &entry.final_votes,\n        };\n        (tally.weight() >= self.set.quorum()).then(|| tally.certificate(vote, self.epoch))",
+        new: "        let tally = match vote.kind {\n            VoteKind::Lock => &entry.lock_votes,\n            VoteKind::Final => &entry.final_votes,\n        };\n        (tally.weight() > 0).then(|| tally.certificate(vote, self.epoch))",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::certificates_and_proofs_are_given_of_a_quorum_only",
+        ],
+    },
+    Mutant {
+        name: "finality_proved_without_a_quorum",
+        file: "src/protocol/finality/machine/reading.rs",
+        old: "let is_quorum = votes.weight() >= self.set.quorum();",
+        new: "let is_quorum = votes.weight() > 0;",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::certificates_and_proofs_are_given_of_a_quorum_only",
+        ],
+    },
+    Mutant {
+        name: "same_bytes_checked_each_time",
+        file: "src/admission/checks.rs",
+        old: "if origin.peer().is_none() || seen.insert(shape.copy_id()) {",
+        new: "if seen.insert(shape.copy_id()) || !seen.is_empty() {",
+        caught_by: &["--lib admission::tests::stores::the_same_bytes_in_one_turn_are_checked_once"],
+    },
+    Mutant {
+        name: "locked_one_stays_as_it_was",
+        file: "src/admission/mirror.rs",
+        old: "        self.pool.mark_pending(&transaction.txid());\n",
+        new: "",
+        caught_by: &["--lib admission::tests::coins::what_is_locked_can_be_voted_on_whatever_was_in_its_way"],
+    },
+    Mutant {
+        name: "fork_of_two_rounds_accuses",
+        file: "src/types/fork.rs",
+        old: "        if ours.round != theirs.round {\n            return Vec::new();\n        }\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::evidence::tests::a_fork_accuses_who_signed_both_blocks_in_one_round_and_nobody_else",
+        ],
+    },
 ];

@@ -243,3 +243,39 @@ fn who_passes_on_what_later_rules_forbid_is_refused_and_not_blamed() {
     assert!(!blamed_for(TransactionError::DustOutput { index: 0, value: Amount(99) }));
     assert!(blamed_for(TransactionError::NoInputs), "what no rules allow is its sender's fault");
 }
+
+/// Else it would wait on without a place in the pool, and be pushed though its user was told that its time is up.
+#[test]
+fn a_child_whose_time_is_up_does_not_wait_on_for_a_parent_that_is_certified() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.child(&parent, 2, 3);
+    for transaction in [&parent, &child] {
+        desk.submit(transaction).unwrap();
+    }
+    desk.pool.mark_certified(&parent.txid());
+    desk.now.wall_ms += 61_000;
+    assert_eq!(gone(&desk.admission.tick(desk.now)), [child.txid()]);
+    desk.check();
+    assert_eq!((desk.pool.len(), desk.admission.waiting()), (1, (0, 0)));
+    assert_eq!(desk.finalize(&parent), []);
+}
+
+/// Else it would be told as waiting, and its entry node would announce it to nobody.
+#[test]
+fn what_is_locked_can_be_voted_on_whatever_was_in_its_way() {
+    let mut desk = Desk::new(10);
+    let mirror = desk.mirror();
+    let (parent, other) = (desk.pay(1, 0, 2), desk.pay(1, 1, 2));
+    let child = desk.child(&parent, 2, 3);
+    for transaction in [&parent, &other, &child] {
+        desk.submit(transaction).unwrap();
+    }
+    mirror.conflicting(&other.txid(), &TxId([9; 32]));
+    for (transaction, before) in [(&child, Stage::Waiting), (&other, Stage::Conflicting)] {
+        let stage = || desk.pool.status(&transaction.txid()).unwrap().stage;
+        assert_eq!(stage(), before);
+        mirror.locked(&desk.checked(transaction));
+        assert_eq!(stage(), Stage::Pending);
+    }
+}

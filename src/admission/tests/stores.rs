@@ -134,3 +134,17 @@ fn children_that_have_gone_leave_nothing_behind() {
         assert_eq!(format!("{store:?}"), nothing);
     }
 }
+
+/// What several peers push at once costs one check.
+#[test]
+fn the_same_bytes_in_one_turn_are_checked_once() {
+    let mut desk = Desk::new(10);
+    let payment = desk.pay(1, 0, 2);
+    let submission = |from: u8| {
+        let (transaction, source) = (Arc::clone(&payment), TransactionSource::Peer(peer(from)));
+        Submission { transaction, source, ticket: None, fee_max: None }
+    };
+    let actions = desk.admission.admit((1..6).map(submission).collect(), &desk.state, desk.now);
+    assert_eq!(desk.verifier.0.load(Ordering::SeqCst), 1);
+    assert_eq!(actions.iter().filter(|action| matches!(action, Action::Relay(..))).count(), 1);
+}

@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use futures::FutureExt as _;
+
 use super::*;
 use crate::admission::tests::Desk;
 use crate::network::tests::support::{Node as Peer, heard_of_node as heard, key, node_with_peers};
@@ -35,16 +37,54 @@ async fn what_was_asked_for_stands_in_no_queue_with_the_rest() {
     assert_eq!(inbox.wanted.len(), 1);
 }
 
+/// A user who submits a transaction, or has it judged alone.
+fn ask(handle: &AdmissionHandle, is_judged: bool) -> BoxFuture<'static, Result<(), Refusal>> {
+    let handle = handle.clone();
+    Box::pin(async move {
+        let submitted = Transaction::clone(&transaction(1));
+        if is_judged {
+            handle.judge(submitted).await.map(drop)
+        } else {
+            handle.submit(submitted, None).await.map(drop)
+        }
+    })
+}
+
+/// INV-LOAD-2: else any number of users could wait at once, and each answer would take the longer.
+#[tokio::test]
+async fn whoever_waits_for_an_answer_has_a_place_at_the_door_until_it_has_come() {
+    let (handle, mut inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+    let used = || handle.door.window.lock().usage().1;
+    for is_judged in [false, true] {
+        let mut waits = ask(&handle, is_judged);
+        assert!((&mut waits).now_or_never().is_none());
+        let queued = inbox.users.try_recv().unwrap();
+        assert_eq!(used(), 1, "judged: {is_judged}");
+        drop(queued);
+        assert_eq!(waits.await, Err(Refusal::Stopping));
+        assert_eq!(used(), 0, "judged: {is_judged}");
+    }
+    // An index that lags closes the door to both.
+    handle.door.window.lock().lags(OVERLAY_BYTES_MAX, OVERLAY_BYTES_MAX);
+    for is_judged in [false, true] {
+        let answer = ask(&handle, is_judged).await;
+        assert!(matches!(answer, Err(Refusal::Busy { .. })), "judged: {is_judged}: {answer:?}");
+    }
+    assert!(inbox.users.is_empty());
+}
+
 /// Else the thread would sleep on what it was handed.
 #[tokio::test]
 async fn whatever_is_handed_in_wakes_the_thread() {
     let peer = PublicKey([1; 32]);
-    for way in 0..4_u8 {
+    for way in 0..6_u8 {
         let (handle, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
         match way {
             0 => handle.offer(peer, vec![transaction(1)]),
             1 => handle.announced(peer, vec![transaction(1).txid()]),
             2 => handle.take_from_peer(peer, vec![transaction(1)]).await.unwrap(),
+            3 => assert!(ask(&handle, false).now_or_never().is_none()),
+            4 => assert!(ask(&handle, true).now_or_never().is_none()),
             _ => handle.wake(),
         }
         let woken = tokio::time::timeout(Duration::from_secs(20), inbox.wake.notified()).await;

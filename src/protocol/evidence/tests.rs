@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::*;
 use crate::protocol::fixtures::{Chain, document_with_funds, lock, new_key, operator, user};
 use crate::types::codec::decode;
+use crate::types::fork::ForkProof;
 use crate::types::keys::SequentialVerifier;
-use crate::types::{Amount, BlockHash, Hash, Signature, Transaction, TxOut, VoteBatch, VoteStep, Witness};
+use crate::types::{
+    Amount, BlockHash, Commit, Hash, Signature, Transaction, TxOut, VoteBatch, VoteStep, Witness,
+};
 
 const VERIFIER: SequentialVerifier = SequentialVerifier;
 const HEIGHT: Height = 2;
@@ -412,4 +415,61 @@ fn every_flipped_field_is_refused() {
             assert!(holds(&chain, &turned).is_err(), "{} of {}, turned", name, evidence.kind());
         }
     }
+}
+
+/// Whoever passes on evidence against one that a block has punished meanwhile is an honest peer that is behind.
+#[test]
+fn who_is_late_with_evidence_is_not_to_blame() {
+    let mut chain = chain();
+    let validator = accused(&chain);
+    let pieces = one_of_each(&chain);
+    chain.advance_with(1_000, false, &[], &pieces[..1], &[]);
+    for piece in &pieces {
+        let error = holds(&chain, piece).unwrap_err();
+        assert_eq!(error, EvidenceError::NotSlashable { validator }, "{}", piece.kind());
+        assert!(error.depends_on_state(), "{}", piece.kind());
+    }
+}
+
+#[test]
+fn who_makes_up_evidence_is_to_blame_whatever_the_state_is() {
+    use EvidenceError as E;
+    let validator = MasternodeId([1; 32]);
+    let made_up = [
+        E::TooLarge { bytes: EVIDENCE_BYTES_MAX + 1 },
+        E::Unrelated,
+        E::NoContradiction,
+        E::NotCanonical,
+        E::BadPath,
+        E::BadSignature { validator },
+    ];
+    for error in made_up {
+        assert!(!error.depends_on_state(), "{error}");
+    }
+}
+
+/// INV-EV-1: an honest validator may have to precommit another block in a later round; no two of its votes say more.
+#[test]
+fn a_fork_accuses_who_signed_both_blocks_in_one_round_and_nobody_else() {
+    let chain = chain();
+    let committed = |elapsed_ms, silent| {
+        let mut side = chain.clone();
+        let (block, _) = side.advance(elapsed_ms, false, &[], &[silent]);
+        (block.header, side.commit)
+    };
+    let set = chain.state.validators();
+    let silent = [0, 1].map(|registration| chain.registered(registration));
+    let (ours, theirs) = (committed(1_000, silent[0]), committed(1_001, silent[1]));
+    let fork = ForkProof::new(set, ours.clone(), theirs.clone());
+    let mut guilty: Vec<MasternodeId> = set.members().iter().map(|member| member.id).collect();
+    guilty.retain(|id| !silent.contains(id));
+    assert_eq!(fork.guilty, guilty);
+    let evidence = fork.evidence(set, 1);
+    assert_eq!(evidence.iter().map(Evidence::validator).collect::<Vec<_>>(), guilty);
+    for piece in &evidence {
+        assert_eq!(holds(&chain, piece), Ok(()));
+    }
+    let (header, commit) = theirs;
+    let later = Commit { round: commit.round + 1, ..commit };
+    assert_eq!(ForkProof::new(set, ours, (header, later)).evidence(set, 1), []);
 }

@@ -291,6 +291,41 @@ mod tests {
         assert!(!Received::default().note(u64::MAX));
     }
 
+    /// INV-BATCH-2: who leaves out every second number fills no memory.
+    #[test]
+    fn numbers_are_remembered_in_so_many_ranges_and_the_lowest_are_forgotten() {
+        let (mut store, first) = (BatchStore::new(1), batch(0, &[1]));
+        let with = |seq: u64| {
+            let mut other = (*first).clone();
+            other.header.seq = seq;
+            Released::heard(other)
+        };
+        let count = u64::try_from(RANGES_MAX).unwrap();
+        for number in 0..count + 2 {
+            assert_eq!(store.insert(0, &with(10 + 2 * number)), Inserted::New);
+            assert!(store.members[0].ranges.len() <= RANGES_MAX, "{number}");
+        }
+        for (number, is_known) in [(0, false), (1, false), (2, true), (count + 1, true)] {
+            assert_eq!(store.has(0, 10 + 2 * number), is_known, "{number}");
+        }
+        assert_eq!(store.insert(0, &with(10)), Inserted::NotRemembered);
+        assert_eq!(store.insert(0, &with(10 + 2 * (count + 1))), Inserted::Known);
+    }
+
+    /// Else a peer would be asked again and again for what it never said that it has.
+    #[test]
+    fn nothing_is_lacking_behind_the_end_of_what_is_asked_for() {
+        let mut store = BatchStore::new(1);
+        for seq in [0, 1, 3] {
+            assert_eq!(store.insert(0, &batch(seq, &[1])), Inserted::New);
+        }
+        for (from, until, lacking) in
+            [(0, 2, None), (0, 3, Some(2)), (1, 9, Some(2)), (3, 4, None), (3, 5, Some(4)), (2, 2, None)]
+        {
+            assert_eq!(store.first_lacking(0, from, until), lacking, "from {from} until {until}");
+        }
+    }
+
     /// INV-BATCH-3.
     #[test]
     fn second_batches_of_a_validator_are_taken_up_to_a_number() {

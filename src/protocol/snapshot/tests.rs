@@ -1,5 +1,6 @@
 use super::*;
 use crate::protocol::fixtures::{Chain, document, lock, user};
+use crate::protocol::masternodes::PastEpochs;
 use crate::types::codec::decode;
 use crate::types::{Amount, TxId, TxOut, Validator, ValidatorSet};
 
@@ -139,4 +140,47 @@ fn a_manifest_can_not_hide_copies() {
     manifest.chunks[0].outputs += 2;
     (0..2).for_each(|_| manifest.chunks[0].hash.add(&element));
     assert_eq!(manifest.check_chunk(0, &chunks[0]), Err(SnapshotError::Chunk(0)));
+}
+
+/// INV-SNAPSHOT-1: the sum can't tell, since a manifest's hashes may be made up as long as they add up.
+#[test]
+fn no_output_is_in_two_chunks_whatever_the_manifest_says() {
+    let (manifest, chunks) = snapshot();
+    let last = manifest.chunks[0].outputs as usize - 1;
+    for again in [0, last] {
+        let output = chunks[0][again];
+        let (mut manifest, mut outputs) = (manifest.clone(), chunks[1].clone());
+        outputs.remove(0);
+        outputs.insert(0, output);
+        manifest.chunks[1].hash = hash_of(&outputs);
+        assert_eq!(manifest.check_chunk(1, &outputs), Err(SnapshotError::Chunk(1)), "output {again}");
+    }
+}
+
+/// What a chunk may have is what one message carries and what memory is taken for.
+#[test]
+fn a_manifest_names_no_chunk_that_is_larger_than_one_may_be() {
+    let (manifest, _) = snapshot();
+    let full = u32::try_from(CHUNK_OUTPUTS_MAX).unwrap();
+    assert_eq!(manifest.chunks[0].outputs, full, "one may be full");
+    for place in 0..manifest.chunks.len() {
+        let mut changed = manifest.clone();
+        changed.chunks[place].outputs = full + 1;
+        assert_eq!(check(&changed), Err(SnapshotError::Chunks(place)));
+    }
+}
+
+/// A set is found by its epoch's place among them: who took them in another order would judge acts by other sets.
+#[test]
+fn past_epochs_are_held_to_their_order_and_none_comes_twice() {
+    let (manifest, _) = snapshot();
+    let past: Vec<_> = manifest.state.past_epochs.iter().cloned().collect();
+    assert_eq!(past.len(), 3);
+    for order in [[1, 0, 2].as_slice(), &[0, 2, 1], &[2, 1, 0], &[0, 1, 1, 2], &[0, 2], &[0, 1]] {
+        let mut epochs = PastEpochs::default();
+        order.iter().for_each(|place: &usize| epochs.push(past[*place].clone()));
+        let mut changed = manifest.clone();
+        changed.state.past_epochs = Arc::new(epochs);
+        assert_eq!(check(&changed), Err(SnapshotError::Order("past epochs")), "{order:?}");
+    }
 }

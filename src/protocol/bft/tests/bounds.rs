@@ -269,3 +269,66 @@ fn a_third_proposal_that_votes_demand_is_kept_without_another_report() {
     }
     assert_eq!((reported, machine.has_block(&third)), (vec![0, 1, 0], true));
 }
+
+/// INV-BFT-5: else the proposers of all rounds that are over could fill memory, a block for each.
+#[test]
+fn a_proposal_of_a_round_long_past_is_kept_only_if_votes_demand_its_block() {
+    let mut machine = observer();
+    let now = ROUNDS_BEHIND_MAX + 10;
+    for place in 0..2 {
+        let _ = machine.step(precommit(place, now, None));
+    }
+    assert_eq!(machine.round(), now);
+    for (round, is_kept) in [(0, false), (9, false), (10, true), (now, true)] {
+        let late = block(round, 4, u8::try_from(round).unwrap());
+        let _ = machine.step(proposed(round, None, &late));
+        assert_eq!(machine.has_block(&hash_of(&late)), is_kept, "round {round}");
+    }
+    let demanded = block(9, 4, 9);
+    for place in 0..2 {
+        let _ = machine.step(precommit(place, 9, Some(hash_of(&demanded))));
+    }
+    let _ = machine.step(proposed(9, None, &demanded));
+    assert!(machine.has_block(&hash_of(&demanded)));
+}
+
+/// INV-BFT-5: a validator could else have a vote for each block of the rounds ahead in each round.
+#[test]
+fn votes_for_blocks_that_are_first_proposed_later_are_bounded_like_those_for_unknown_ones() {
+    let mut machine = observer();
+    let blocks: Vec<_> = (0..10_u8).map(|round| block(Round::from(round), 4, round)).collect();
+    for (round, block) in (0..).zip(&blocks) {
+        let _ = machine.step(proposed(round, None, block));
+    }
+    for (step, of_round) in [(VoteStep::Prevote, 0), (VoteStep::Precommit, 3)] {
+        for block in &blocks {
+            let _ = machine.step(Input::VoteReceived(vote(step, 0, of_round, Some(hash_of(block)))));
+        }
+        let known = usize::try_from(of_round).unwrap() + 1;
+        let empty = SignerBitmap::empty(4);
+        let kept = machine.votes_for_peer(of_round, &empty, &empty);
+        assert_eq!(kept.len(), known + UNKNOWN_VALUES_MAX, "round {of_round}");
+        machine.check_invariants();
+    }
+}
+
+/// Else a proposer could hide the proof that holds behind one that never will, and nobody would prevote.
+#[test]
+fn one_block_proposed_by_two_proofs_of_lock_is_a_contradiction_and_either_may_be_answered() {
+    let a = Blocks::new().a;
+    let mut machine = Machine::new(context(Some(1)));
+    for input in [Input::HeightDue, proposed(0, None, &a), validated(&a, true)] {
+        let _ = machine.step(input);
+    }
+    for place in [0, 2, 3] {
+        let _ = machine.step(prevote(place, 0, Some(hash_of(&a))));
+    }
+    for place in [0, 2] {
+        let _ = machine.step(precommit(place, 4, None));
+    }
+    assert_eq!(machine.round(), 4);
+    let names = [("a", hash_of(&a))];
+    assert_eq!(words(&machine.step(proposed(4, Some(1), &a)), &names), [""; 0], "nothing proves it");
+    let said = words(&machine.step(proposed(4, Some(0), &a)), &names);
+    assert_eq!(said, ["equivocation a a", "prevote 4 a"]);
+}

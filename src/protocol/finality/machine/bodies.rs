@@ -597,6 +597,26 @@ mod tests {
         }
     }
 
+    /// INV-FIN-6: small ones are bounded by their number.
+    #[test]
+    fn no_more_bodies_than_there_are_places_for_are_kept_unlocked() {
+        let chain = Chain::new(&document(&[1, 1, 1, 1], 4));
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        let output = TxOut { value: Amount(1_000), lock: lock(&user(1)) };
+        let child = chain.pay(&user(0), vec![OutPoint { txid: TxId([7; 32]), index: 0 }], vec![output]);
+        for (others, fits) in [(UNLOCKED_BODIES_MAX - 1, true), (UNLOCKED_BODIES_MAX, false)] {
+            let mut machine = Machine::new(None, &chain.state, JournaledVotes::default(), BTreeSet::new());
+            for number in 0..others {
+                let mut name = [1; 32];
+                name[..8].copy_from_slice(&number.to_le_bytes());
+                machine.add_unlocked(TxId(name), 1);
+            }
+            let _effects = machine.step(&view, Input::TransactionReceived(child.clone()));
+            assert_eq!(machine.unlocked.contains_key(&child.txid()), fits, "beside {others}");
+            assert_eq!(machine.lacking.contains_key(&child.txid()), fits, "beside {others}");
+        }
+    }
+
     /// INV-FIN-6.
     #[test]
     fn what_would_wait_for_more_than_there_is_room_for_is_not_kept() {

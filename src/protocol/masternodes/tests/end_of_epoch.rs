@@ -171,6 +171,19 @@ fn the_absent_are_jailed_under_the_caps() {
     }
 }
 
+/// What its lie costs it stays, and the cap is there for those who were absent only.
+#[test]
+fn a_liar_who_was_absent_too_is_jailed_for_good_and_takes_nobodys_room() {
+    let mut ending = Ending::new(&[1; 10]);
+    ending.attend(1, 0, WINDOW);
+    ending.attend(5, 1, WINDOW);
+    ending.lie(1);
+    assert_eq!(ending.end(), [0, 2, 3, 4, 6, 7, 8, 9]);
+    let jail = |registration: usize| ending.registry.get(&ending.ids[registration]).unwrap().jail;
+    assert_eq!(jail(1), Some(Jail::Evidence { since: END }));
+    assert_eq!(jail(5), Some(Jail::Absence { since: END }), "there was room for one of ten");
+}
+
 #[test]
 fn who_was_there_for_too_few_commits_is_not_judged() {
     for (counted, jailed) in [(WINDOW - 1, vec![]), (WINDOW, vec![4])] {
