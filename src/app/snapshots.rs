@@ -16,6 +16,8 @@
 
 pub mod fetch;
 mod fetch_plan;
+#[cfg(test)]
+mod fixtures;
 pub(super) mod install;
 pub(super) mod source;
 pub(super) mod verify;

@@ -70,8 +70,14 @@ fn whole_node(blocks: &[LoggedBlock]) -> Node {
     node(disk, log)
 }
 
+/// A chain of three epochs and its blocks, for the tests of those who make, give and fetch snapshots. The blocks in the places
+/// 2, 5 and 8 end epochs.
+pub(crate) fn chain_to_begin_within() -> (GenesisDocument, Vec<LoggedBlock>) {
+    (genesis(), chain_of_epochs().1)
+}
+
 /// The state after a block of the chain.
-fn state_at(blocks: &[LoggedBlock]) -> LedgerState {
+pub(crate) fn state_at(blocks: &[LoggedBlock]) -> LedgerState {
     let (mut state, _) = LedgerState::genesis(&genesis()).unwrap();
     for logged in blocks {
         state = transition::replay(&state, &logged.spent, &logged.committed.block).unwrap().state;
