@@ -54,19 +54,19 @@ async fn peer(seed: u8, to: std::net::SocketAddr, source: Arc<StoredSnapshots>, 
             let NetworkEvent::Message { peer, message } = event else { continue };
             match message {
                 Message::GetSnapshots => {
-                    drop(node.handle.send(peer, &Message::Snapshots(source.offers())));
+                    let _sent = node.handle.send(peer, &Message::Snapshots(source.offers()));
                 }
                 Message::GetSnapshotItem { height, item } => {
                     seen.lock().push(item);
                     let (bytes, stays) = answers(item, source.item(height, &item));
                     if let Some(bytes) = bytes {
-                        drop(node.handle.send(peer, &Message::SnapshotItem { height, item, bytes }));
+                        let _sent = node.handle.send(peer, &Message::SnapshotItem { height, item, bytes });
                     }
                     if !stays {
                         node.stop().await;
                         return;
                     }
-                    drop(node.handle.send(peer, &Message::Snapshots(source.offers())));
+                    let _sent = node.handle.send(peer, &Message::Snapshots(source.offers()));
                 }
                 _ => {}
             }

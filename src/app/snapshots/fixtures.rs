@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::source::StoredSnapshots;
 use super::verify::SnapshotCheck;
+use crate::consensus::events::AppliedBlock;
 use crate::consensus::proof_builder::ProofBuilder;
 use crate::consensus::replay::replay;
 use crate::consensus::snapshot_make::{SnapshotOf, make};
@@ -14,7 +15,7 @@ use crate::protocol::state::LedgerState;
 use crate::storage::memory_index::MemoryIndex;
 use crate::storage::{BlockLog, Index, LoggedBlock, RealDisk, SnapshotStore};
 use crate::types::keys::SequentialVerifier;
-use crate::types::{Checkpoint, CommittedBlock, GenesisDocument, Height};
+use crate::types::{Checkpoint, CommittedBlock, GenesisDocument, Released};
 
 /// Places of the blocks that end epochs.
 pub(super) const ENDS: [usize; 3] = [2, 5, 8];
@@ -47,16 +48,30 @@ impl Origin {
         &self.blocks[place].committed
     }
 
-    pub(super) fn height(&self, place: usize) -> Height {
-        self.committed(place).block.header.height
-    }
-
     pub(super) fn named(&self, place: usize) -> Checkpoint {
         Checkpoint::of(&self.committed(place).block.header)
     }
 
     pub(super) fn state(&self, place: usize) -> LedgerState {
         state_at(&self.blocks[..=place])
+    }
+
+    /// As the keeper of snapshots is told of it.
+    pub(super) fn applied(&self, place: usize) -> Arc<AppliedBlock> {
+        let committed = self.committed(place).clone();
+        Arc::new(AppliedBlock {
+            hash: committed.block.header.hash(),
+            committed: Released::heard(committed),
+            transactions: Vec::new(),
+            spent: Vec::new(),
+            created: Vec::new(),
+            transient: Vec::new(),
+            receipts: Vec::new(),
+            slashed: Vec::new(),
+            spenders: Vec::new(),
+            state: Arc::new(self.state(place)),
+            own: false,
+        })
     }
 
     /// That the block in this place is of the chain, from the genesis document or from another block.

@@ -187,6 +187,30 @@ fn who_comes_back_has_to_deliver_again_before_its_height_is_believed() {
     assert!(!node.consensus.is_syncing());
 }
 
+/// INV-SYNC-3: its signatures may be looked at, and its blocks be written, when it has left already.
+#[test]
+fn blocks_of_a_peer_that_has_left_prove_nothing_of_who_comes_back() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    let lie = Message::Status(NodeStatus { height: u64::MAX, ..node.consensus.status() });
+    node.hear(lie.clone());
+    let blocks = (1..=5).map(|height| Released::heard(chain.grow(START_MS + 10 * height).committed));
+    let event = Event::Message { from: peer(), message: Message::Blocks(blocks.collect()), verified: false };
+    let orders = node.consensus.handle(event, Now::both(node.now_ms));
+    let checks = orders.into_iter().find_map(|output| match output {
+        Output::CheckBlocks(order) => Some(order),
+        _ => None,
+    });
+    let order = checks.expect("they were asked for");
+    node.feed(Event::PeerDisconnected(peer()));
+    let held = Arc::new(order.check(&SequentialVerifier));
+    node.feed(Event::BlocksChecked { answer: order.answer, held });
+    assert_eq!(node.consensus.state().height(), 5, "they are as good as any others");
+    node.feed(Event::PeerConnected(peer()));
+    node.hear(lie);
+    assert!(!node.consensus.is_syncing());
+}
+
 /// INV-SYNC-2.
 #[test]
 fn blocks_in_sync_are_held_within_their_bytes() {
