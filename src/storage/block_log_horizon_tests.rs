@@ -208,6 +208,33 @@ fn a_horizon_that_could_not_be_written_leaves_out_nothing() {
     assert!(failed > 3, "each of its steps: {failed}");
 }
 
+/// The room is what it was pruned for.
+#[test]
+fn files_of_pruned_blocks_that_a_crash_left_are_gone_with_the_next_open() {
+    for steps in 0_usize.. {
+        let (disk, mut log) = filled();
+        let retired = log.prune_before(12).unwrap().unwrap();
+        let mut left = steps;
+        let mut is_whole = true;
+        let mut goes_on = || {
+            is_whole = left > 0;
+            left = left.saturating_sub(1);
+            is_whole
+        };
+        retired.remove(&mut goes_on).unwrap();
+        let kept = log.log.first_sequence();
+        drop(log);
+        drop(open(&disk).unwrap());
+        let names = disk.list(&dir()).unwrap();
+        assert!(!names.iter().any(|name| name.ends_with(".retired")), "after {steps} steps: {names:?}");
+        assert!((1..kept).all(|sequence| !disk.exists(&segment_path(&dir(), sequence)).unwrap()));
+        if is_whole {
+            assert!(steps > 3);
+            return;
+        }
+    }
+}
+
 /// Called once, when the next file is opened.
 type AtOpen = Box<dyn FnOnce() + Send>;
 

@@ -218,4 +218,20 @@ mod tests {
         assert_eq!(index.highest_written().unwrap(), Some(90));
         assert_eq!(*done.lock(), ["write", "sync"]);
     }
+
+    /// A snapshot may have more outputs than there is memory for.
+    #[test]
+    fn outputs_are_written_as_they_come_and_do_not_gather_in_memory() {
+        let header = crate::storage::block_log::tests::block(90).committed.block.header;
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        let mut load = index.load_snapshot(&header).unwrap();
+        let output = TxOut { value: Amount(1), lock: Lock::KeyHash(KeyHash([7; 32])) };
+        let entry = UtxoEntry { output, height: 1 };
+        for number in 0..=u32::try_from(BATCH_CHANGES).unwrap() {
+            let mut txid = TxId::ZERO;
+            txid.0[..4].copy_from_slice(&number.to_be_bytes());
+            load.add(&[(OutPoint { txid, index: 0 }, entry)]).unwrap();
+            assert!(load.batch.len() < BATCH_CHANGES, "{} after {number}", load.batch.len());
+        }
+    }
 }

@@ -289,3 +289,24 @@ async fn so_many_failures_and_no_more_keep_a_node_from_its_first_block() {
     fetcher.exclude(key(200));
     assert_eq!(fetcher.candidates(), []);
 }
+
+/// A single stranger could keep it for ever with offers.
+#[tokio::test]
+async fn offers_that_come_again_and_again_are_not_waited_for() {
+    let origin = Origin::new();
+    origin.make(ENDS[0]);
+    let offers = origin.source().offers();
+    let (mut fetcher, address, _home) = fetcher(&origin).await;
+    // The time for peers is nearly over.
+    fetcher.started = Clock.instant().checked_sub(PEERS_WAIT - TICK).unwrap();
+    let node = Node::start(2).await;
+    node.dial(address);
+    let (token, said) = (node.token.clone(), offers.clone());
+    tokio::spawn(async move {
+        while !token.is_cancelled() {
+            let _sent = node.handle.send(key(1), &Message::Snapshots(said.clone()));
+            tokio::time::sleep(TICK / 10).await;
+        }
+    });
+    patient(fetcher.gather()).await;
+}

@@ -83,3 +83,15 @@ async fn chunks_that_are_here_and_hold_are_not_fetched_again() {
     dir.write(SnapshotPart::Chunk(1), &first).unwrap();
     assert_eq!(missing().await.unwrap(), left);
 }
+
+/// What a later version gave another shape can't be read here, so that is said before anything else of it is looked at.
+#[test]
+fn a_chain_that_has_gone_on_to_unknown_rules_is_not_begun_with() {
+    let mut header = crate::consensus::fixtures::block(5).block.header;
+    header.epoch = 7;
+    header.rules = RuleVersion::NEWEST;
+    assert!(check_rules(&header).is_ok());
+    header.rules = RuleVersion(RuleVersion::NEWEST.0 + 1);
+    let problem = check_rules(&header).unwrap_err();
+    assert_eq!((problem.version, problem.epoch, problem.known), (header.rules, 7, RuleVersion::NEWEST));
+}
