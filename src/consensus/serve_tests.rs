@@ -1,7 +1,10 @@
 //! What peers get, how much of it, and in which turn.
 
 use super::*;
-use crate::types::{BlockHash, ChainId, Checkpoint, CommittedBlock, Hash, FinalityVote, MasternodeId, SecretKey, VoteKind, VoteSource};
+use crate::types::{
+    BlockHash, ChainId, Checkpoint, CommittedBlock, FinalityVote, Hash, MasternodeId, SecretKey, VoteKind,
+    VoteSource,
+};
 
 struct Nothing;
 

@@ -44,7 +44,12 @@ async fn fetcher(origin: &Origin) -> (Fetcher, std::net::SocketAddr, tempfile::T
 }
 
 /// Starts a peer that has these snapshots, and says so again with each answer.
-async fn peer(seed: u8, to: std::net::SocketAddr, source: Arc<StoredSnapshots>, mut answers: Answers) -> Peer {
+async fn peer(
+    seed: u8,
+    to: std::net::SocketAddr,
+    source: Arc<StoredSnapshots>,
+    mut answers: Answers,
+) -> Peer {
     let mut node = Node::start(seed).await;
     node.dial(to);
     let asked = Arc::new(Mutex::new(Vec::new()));

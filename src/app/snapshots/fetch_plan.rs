@@ -74,11 +74,7 @@ pub(super) struct ChunkPlan {
 
 impl ChunkPlan {
     /// A plan for chunks that are not here yet.
-    pub(super) fn new(
-        peers: impl IntoIterator<Item = PeerId>,
-        missing: BTreeSet<u32>,
-        now_ms: u64,
-    ) -> Self {
+    pub(super) fn new(peers: impl IntoIterator<Item = PeerId>, missing: BTreeSet<u32>, now_ms: u64) -> Self {
         let peers = peers.into_iter().map(|peer| (peer, OfPeer::default())).collect();
         let (asked, arrived, left) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         Self { peers, missing, asked, arrived, left, good_ms: now_ms }
@@ -347,7 +343,8 @@ mod tests {
     impl ChunkPlan {
         /// A peer with a chunk that it was asked for.
         fn asked_of_anybody(&self) -> (PeerId, u32) {
-            let mut asked = self.peers.iter().flat_map(|(peer, of)| of.asked.iter().map(|chunk| (*peer, *chunk)));
+            let mut asked =
+                self.peers.iter().flat_map(|(peer, of)| of.asked.iter().map(|chunk| (*peer, *chunk)));
             asked.next().unwrap()
         }
     }

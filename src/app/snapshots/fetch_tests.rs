@@ -12,8 +12,7 @@ fn config() -> Config {
 #[test]
 fn a_snapshot_is_looked_for_where_one_may_be() {
     let (config, parameters) = (config(), ChainParameters::of_network(Chain::Devnet));
-    let first_ms =
-        super::super::every_epochs(&config.storage, &parameters) * parameters.epoch_duration_ms;
+    let first_ms = super::super::every_epochs(&config.storage, &parameters) * parameters.epoch_duration_ms;
     assert!((3_600_000..3_600_000 + parameters.epoch_duration_ms).contains(&first_ms), "about an hour");
     let may_be = |from, age_ms| {
         let sync = SyncConfig { from, ..config.sync.clone() };

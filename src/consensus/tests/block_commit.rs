@@ -11,12 +11,12 @@ use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::verify::Voters;
 use crate::network::tests::support::{eventually, patient};
 use crate::runtime::TaskRegistry;
+use crate::storage::DirectoryLock;
 use crate::storage::block_log::BlockReader;
 use crate::storage::error::StorageError;
 use crate::storage::index_store::{Change, Entries, IndexStore, Tree};
 use crate::storage::index_writer::IndexWriter;
 use crate::storage::memory_disk::Fault;
-use crate::storage::DirectoryLock;
 use crate::utxo::UtxoManager;
 
 /// The thread, and what the node sees of it.

@@ -684,21 +684,3 @@ fn readers_see_which_masternodes_attest_which() {
     assert_eq!(shown[&own].attested_by, []);
     assert_eq!(shown[&id(first)].heard_ms, START_MS);
 }
-
-/// It would answer with nothing and be left alone for that, though it said the truth.
-#[test]
-fn only_who_has_all_of_a_range_is_asked_for_it_as_well() {
-    let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
-    let (short, whole) = (stranger(1), stranger(2));
-    let far = ahead(&node, 64);
-    node.hear(far.clone());
-    for (who, height) in [(short, 63), (whole, 64)] {
-        node.feed(Event::PeerConnected(who));
-        asked(&mut node);
-        node.now_ms += SECOND_ASK_MS;
-        let status = ahead(&node, height);
-        hear_from(&mut node, who, status);
-        let expected = (who == whole).then_some((whole, Message::GetBlocks { from: 1, count: 64 }));
-        assert_eq!(asked(&mut node), Vec::from_iter(expected));
-    }
-}

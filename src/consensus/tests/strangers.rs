@@ -4,7 +4,7 @@ use super::super::events::{Now, Signing};
 use super::super::moment::Moment;
 use super::super::peers::early::{EARLY_BYTES_MAX, UNVERIFIED_MAX};
 use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
-use super::super::sync::{Base, NextBlock};
+use super::super::sync::{Base, NextBlock, SECOND_ASK_MS};
 use super::*;
 use crate::network::PeerId;
 use crate::types::codec::encode;
@@ -492,5 +492,28 @@ fn what_comes_early_of_somebody_who_is_not_there_is_not_kept() {
         hear_from(&mut node, gone, chain.proposal(&block));
         assert_eq!(node.consensus.peers.early.bytes_of(&gone) > 0, is_there);
         node.feed(Event::PeerDisconnected(gone));
+    }
+}
+
+/// It would answer with nothing and be left alone for that, though it said the truth.
+#[test]
+fn only_who_has_all_of_a_range_is_asked_for_it_as_well() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
+    let (short, whole) = (stranger(1), stranger(2));
+    let ahead = |node: &Node, height| Message::Status(NodeStatus { height, ..node.consensus.status() });
+    let asked = |node: &mut Node| {
+        let sent = std::mem::take(&mut node.around.addressed).into_iter();
+        sent.filter(|(_, message)| matches!(message, Message::GetBlocks { .. })).collect::<Vec<_>>()
+    };
+    let far = ahead(&node, 64);
+    node.hear(far);
+    for (who, height) in [(short, 63), (whole, 64)] {
+        node.feed(Event::PeerConnected(who));
+        asked(&mut node);
+        node.now_ms += SECOND_ASK_MS;
+        let status = ahead(&node, height);
+        hear_from(&mut node, who, status);
+        let expected = (who == whole).then_some((whole, Message::GetBlocks { from: 1, count: 64 }));
+        assert_eq!(asked(&mut node), Vec::from_iter(expected));
     }
 }
