@@ -53,8 +53,8 @@ async fn peer(
     let mut node = Node::start(seed).await;
     node.dial(to);
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let seen = Arc::clone(&asked);
-    tokio::spawn(async move {
+    let (seen, tracker) = (Arc::clone(&asked), node.tracker.clone());
+    drop(tracker.spawn(async move {
         while let Some(event) = node.events.bulk.recv().await {
             let NetworkEvent::Message { peer, message } = event else { continue };
             match message {
@@ -68,7 +68,7 @@ async fn peer(
                         let _sent = node.handle.send(peer, &Message::SnapshotItem { height, item, bytes });
                     }
                     if !stays {
-                        node.stop().await;
+                        node.token.cancel();
                         return;
                     }
                     let _sent = node.handle.send(peer, &Message::Snapshots(source.offers()));
@@ -76,7 +76,7 @@ async fn peer(
                 _ => {}
             }
         }
-    });
+    }));
     Peer { id: key(seed), asked }
 }
 
@@ -306,12 +306,12 @@ async fn offers_that_come_again_and_again_are_not_waited_for() {
     fetcher.started = Clock.instant().checked_sub(PEERS_WAIT - TICK).unwrap();
     let node = Node::start(2).await;
     node.dial(address);
-    let (token, said) = (node.token.clone(), offers.clone());
-    tokio::spawn(async move {
-        while !token.is_cancelled() {
-            let _sent = node.handle.send(key(1), &Message::Snapshots(said.clone()));
+    let tracker = node.tracker.clone();
+    drop(tracker.spawn(async move {
+        while !node.token.is_cancelled() {
+            let _sent = node.handle.send(key(1), &Message::Snapshots(offers.clone()));
             tokio::time::sleep(TICK / 10).await;
         }
-    });
+    }));
     patient(fetcher.gather()).await;
 }
