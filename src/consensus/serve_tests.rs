@@ -293,3 +293,32 @@ fn of_each_kind_of_question_so_many_wait_for_a_peer_and_no_more() {
     let most: usize = questions.iter().map(|(_, most)| most).sum();
     assert_eq!(std::iter::from_fn(|| all.pop(now)).count(), most, "one kind takes nothing of another");
 }
+
+/// One transaction with so many bytes.
+fn large(bytes: usize) -> Arc<Transaction> {
+    Arc::new(Transaction::transfer(Vec::new(), Vec::new(), vec![7; bytes]))
+}
+
+/// Blocks that are each larger than an answer.
+struct Large;
+
+impl BlockSource for Large {
+    fn block(&self, height: Height) -> Option<Released<CommittedBlock>> {
+        let mut committed = crate::consensus::fixtures::block(height);
+        committed.block.transactions = vec![large(RESPONSE_BYTES_MAX)];
+        Some(Released::heard(committed))
+    }
+}
+
+/// INV-SERVE-1: who lacks an object that is larger than an answer would never get it, and never get any further.
+#[test]
+fn what_is_larger_than_an_answer_is_sent_alone() {
+    let mut giving = Assembler::new(Arc::new(Nothing), Arc::new(Large));
+    let (messages, bytes) = giving.messages(Answer::Blocks { from: 5, count: 3 });
+    let [Message::Blocks(sent)] = messages.as_slice() else { panic!("one message") };
+    assert_eq!(sent.iter().map(|block| block.block.header.height).collect::<Vec<_>>(), [5]);
+    assert!(bytes > RESPONSE_BYTES_MAX, "and paid for: {bytes}");
+    let resident = vec![large(RESPONSE_BYTES_MAX), large(1)];
+    let (messages, _) = giving.messages(Answer::Transactions { resident, journaled: Vec::new() });
+    assert_eq!(messages, [Message::Transactions(vec![large(RESPONSE_BYTES_MAX)])]);
+}

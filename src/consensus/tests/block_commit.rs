@@ -15,7 +15,7 @@ use crate::storage::DirectoryLock;
 use crate::storage::block_log::BlockReader;
 use crate::storage::error::StorageError;
 use crate::storage::index_store::{Change, Entries, IndexStore, Tree};
-use crate::storage::index_writer::IndexWriter;
+use crate::storage::index_writer::{IndexWriter, MARK_BLOCKS};
 use crate::storage::memory_disk::Fault;
 use crate::utxo::UtxoManager;
 
@@ -237,6 +237,44 @@ impl IndexStore for Held {
     }
 }
 
+/// Has writes to the index wait until the sender is told or dropped.
+fn hold(gate: Arc<parking_lot::Mutex<()>>) -> (SyncSender<()>, std::thread::JoinHandle<()>) {
+    let (held, begun) = std::sync::mpsc::sync_channel::<()>(0);
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(0);
+    let holder = std::thread::spawn(move || {
+        let _held = gate.lock();
+        held.send(()).unwrap();
+        let _told = released.recv();
+    });
+    begun.recv().unwrap();
+    (release, holder)
+}
+
+/// On such a disk the index may take its time; nobody may sign meanwhile, and nothing else be written to it.
+#[tokio::test]
+async fn a_log_that_failed_is_told_before_the_index_ends_which_takes_no_more_than_what_is_under_way() {
+    let mut chain = Chain::new();
+    let gate = Arc::new(parking_lot::Mutex::new(()));
+    let thread = start_on(&chain, Arc::new(Held { inner: MemoryIndex::new(), gate: Arc::clone(&gate) }));
+    let (release, holder) = hold(gate);
+    // The mark is being written, and some more wait behind it.
+    for number in 1..=MARK_BLOCKS + 5 {
+        let (_, applied) = chain.grow_applied(START_MS + number, false);
+        thread.orders.send(BlockOrder::Index(applied)).unwrap();
+    }
+    eventually(|| thread.index.applied().unwrap() == Some(MARK_BLOCKS)).await;
+    thread.disk.fail_after(1, Fault::InputOutput);
+    let first = Chain::new().grow(START_MS + 1);
+    thread.orders.send(BlockOrder::Append(Box::new(first))).unwrap();
+    eventually(|| thread.registry.failure().is_some()).await;
+    assert_eq!(thread.index.mark().unwrap().unwrap().height, 0, "the index is not through yet");
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    let (_, index) = thread.stop().await;
+    assert_eq!(index.applied().unwrap(), Some(MARK_BLOCKS));
+    assert_eq!(index.mark().unwrap().unwrap().height, MARK_BLOCKS);
+}
+
 /// The next start brings the index forward over them. One in between would stop the node with an error.
 #[tokio::test]
 async fn once_a_stop_has_left_a_block_out_of_the_index_all_that_follow_are_left_out() {
@@ -247,14 +285,7 @@ async fn once_a_stop_has_left_a_block_out_of_the_index_all_that_follow_are_left_
         let (_, applied) = chain.grow_applied(START_MS + number, false);
         thread.orders.send(BlockOrder::Index(applied)).unwrap();
     };
-    let (held, begun) = std::sync::mpsc::sync_channel::<()>(0);
-    let (release, released) = std::sync::mpsc::sync_channel::<()>(0);
-    let holder = std::thread::spawn(move || {
-        let _held = gate.lock();
-        held.send(()).unwrap();
-        let _ = released.recv();
-    });
-    begun.recv().unwrap();
+    let (release, holder) = hold(gate);
     thread.registry.token().cancel();
     let blocks = 100;
     (1..blocks).for_each(&mut index);
