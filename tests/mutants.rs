@@ -437,6 +437,9 @@
 //! | parts_of_snapshots_unpaid | `parts_of_snapshots_are_paid_for_and_what_is_not_here_is_said_to_be_missing` |
 //! | stopped_removals_left_at_open | `what_a_stopped_removal_left_is_gone_with_the_next_open` |
 //! | unknown_rules_begun_with | `a_chain_that_has_gone_on_to_unknown_rules_is_not_begun_with` |
+//! | index_goes_on_behind_a_failed_log | `a_log_that_failed_is_told_before_the_index_ends_which_takes_no_more_than_what_is_under_way` |
+//! | what_is_larger_than_an_answer_never_sent | `what_is_larger_than_an_answer_is_sent_alone` |
+//! | cut_before_the_copys_name_is_durable | `a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -3580,4 +3580,29 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib app::snapshots::fetch::tests::a_chain_that_has_gone_on_to_unknown_rules_is_not_begun_with",
         ],
     },
+    Mutant {
+        name: "index_goes_on_behind_a_failed_log",
+        file: "src/consensus/block_commit.rs",
+        old: "                index.leave();\n",
+        new: "                drop(index.finish_within(INDEX_STOP_LIMIT));\n",
+        caught_by: &[
+            "--lib consensus::tests::block_commit::a_log_that_failed_is_told_before_the_index_ends_which_takes_no_more_than_what_is_under_way",
+        ],
+    },
+    Mutant {
+        name: "what_is_larger_than_an_answer_never_sent",
+        file: "src/consensus/serve.rs",
+        old: "if !taken.is_empty() && bytes.saturating_add(size) > RESPONSE_BYTES_MAX {",
+        new: "if bytes.saturating_add(size) > RESPONSE_BYTES_MAX {",
+        caught_by: &["--lib consensus::serve::tests::what_is_larger_than_an_answer_is_sent_alone"],
+    },
+    Mutant {
+        name: "cut_before_the_copys_name_is_durable",
+        file: "src/storage/log_repair.rs",
+        old: "        copy(disk, &path, &target)?;\n        disk.sync_dir(aside)?;\n",
+        new: "        copy(disk, &path, &target)?;\n",
+        caught_by: &[
+            "--lib storage::log_check::tests::a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one",
+        ],
+    },
 ];
