@@ -274,6 +274,9 @@
 //! | unreadable_mark_overlooked | `a_mark_that_cannot_be_read_has_the_index_built_again_too` |
 //! | retired_files_kept_open | `no_file_is_kept_open_whose_segment_was_retired` |
 //! | window_written_in_one_piece | `a_large_window_is_written_in_parts_and_whole` |
+//! | checkpoint_of_sync_only | `no_other_block_takes_the_checkpoints_place_although_a_quorum_signed_it` |
+//! | passed_checkpoint_vouches | `a_node_that_was_away_too_long_asks_for_nothing_and_takes_nothing_without_a_checkpoint` |
+//! | signs_below_the_checkpoint | `nothing_is_signed_below_the_checkpoint_and_all_is_from_there_on` |
 //! | states_of_changes_uncounted | `all_that_a_change_holds_is_counted_in_its_bytes` |
 //! | idle_trackers_forgotten | `a_tracker_that_was_idle_is_waited_for_however_many_tasks_have_ended` |
 //! | stopped_replay_told_as_a_failure | `a_start_that_was_told_to_stop_says_so_whatever_it_was_doing` |

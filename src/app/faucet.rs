@@ -62,8 +62,9 @@ impl FaucetPace {
 
 /// A refusal of the faucet.
 pub(super) fn refused(reason: &'static str, message: String, hint: &str) -> SubmitError {
+    let class = SubmitErrorClass::Policy;
     let hint = hint.to_owned();
-    SubmitError { class: SubmitErrorClass::Policy, reason, message, hint, retry_after: None, winner: None }
+    SubmitError { class, reason, message, hint, retry_after: None, holder: None }
 }
 
 /// A refusal since the faucet's coins can't be read.

@@ -14,6 +14,7 @@ mod masternodes;
 mod pool;
 mod problems;
 mod shapes;
+mod spent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use self::chain::blockchain_info;
+use self::lookups::bound_coin;
 use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
@@ -39,7 +41,6 @@ use crate::rpc::EventLog;
 use crate::rpc::api::{
     BlockSelector, FoundTransaction, HistoryPage, NodeApi, NodeApiError, SubmitError, UtxoPage,
 };
-use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
     AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo,
     GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
@@ -52,7 +53,7 @@ use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
     Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, Lock, MasternodeId,
-    Network, OutPoint, Transaction, TxId, ValidatorSet,
+    Network, OutPoint, Transaction, TxId, TxOut, ValidatorSet,
 };
 
 /// Whoever waits for a transaction looks again after this long even if nobody told of a change: a block may bring one
@@ -238,7 +239,7 @@ impl NodeApi for AppContext {
             oldest_protocol_version: OLDEST_PROTOCOL_VERSION,
             node_id: self.network.identity().to_string(),
             listen_address: self.network.local_address().map(|address| address.to_string()),
-            external_address: self.config.network.external_address.clone(),
+            external_address: self.network.advertised(),
             network_active: !self.network.is_isolated(),
             connections: inbound.saturating_add(outbound),
             connections_in: inbound,
@@ -249,13 +250,15 @@ impl NodeApi for AppContext {
     fn mempool_info(&self) -> MempoolInfo {
         let limits = self.pool.limits();
         let floor = Amount(self.pool.floor(self.clock.now_ms()).0);
+        let min_fee_per_kb = floor.max(self.bft.state().parameters().min_fee_per_kb);
         let size = self.pool.len();
         MempoolInfo {
             size,
             bytes: self.pool.bytes(),
             max_transactions: limits.max_transactions,
             max_bytes: limits.max_bytes,
-            min_fee_per_kb: floor.max(self.bft.state().parameters().min_fee_per_kb),
+            min_fee_per_kb,
+            min_fee_per_kb_time: min_fee_per_kb.to_string(),
             certified_waiting: size.saturating_sub(self.pool.uncertified().0),
         }
     }
@@ -314,6 +317,14 @@ impl NodeApi for AppContext {
         self.find_transaction(txid).boxed()
     }
 
+    fn spent_outputs(
+        &self,
+        transaction: Arc<Transaction>,
+        height: Option<Height>,
+    ) -> BoxFuture<'_, Result<Vec<Option<TxOut>>, NodeApiError>> {
+        self.outputs_behind(transaction, height).boxed()
+    }
+
     fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>> {
         async move {
             let mut receipts = BTreeMap::new();
@@ -346,11 +357,9 @@ impl NodeApi for AppContext {
             let is_marked = self.is_marked(&outpoint);
             let state = self.bft.state();
             info.bound = found.is_some() && (is_marked || state.is_bound(&outpoint));
-            let records = state.masternodes().iter();
-            let of_it = records.filter(|(_, record)| info.bound && record.collateral == outpoint);
-            info.masternode = of_it.map(|(id, _)| *id).next();
-            info.bound_until_ms =
-                info.masternode.and_then(|id| self.masternode(id)).and_then(|info| info.bound_until_ms);
+            let bound = if info.bound { bound_coin(&state, &outpoint) } else { None };
+            info.masternode = bound.map(|bound| bound.masternode);
+            info.bound_until_ms = bound.and_then(|bound| bound.until_ms);
             Ok(info)
         }
         .boxed()
@@ -449,7 +458,7 @@ impl NodeApi for AppContext {
             let state = self.bft.state();
             let chain = (state.chain_id(), state.parameters().as_ref());
             let payment = faucet::payment(&key, &coins, chain, (recipient, amount))?;
-            self.admission.submit(payment, None).await.map_err(|refusal| submit_error(&refusal))
+            self.admission.submit(payment, None).await.map_err(|refusal| self.refused(&refusal))
         }
         .boxed()
     }
@@ -460,9 +469,9 @@ impl NodeApi for AppContext {
         fee_max: Option<Amount>,
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
         async move {
-            let judged = self.admission.judge(transaction).await.map_err(|refusal| submit_error(&refusal))?;
+            let judged = self.admission.judge(transaction).await.map_err(|refusal| self.refused(&refusal))?;
             if let Some(max) = fee_max.filter(|max| judged.fee > *max) {
-                return Err(submit_error(&Refusal::FeeTooHigh { fee: judged.fee, max }));
+                return Err(self.refused(&Refusal::FeeTooHigh { fee: judged.fee, max }));
             }
             Ok(AcceptanceInfo::taken(judged.txid, judged.bytes, judged.fee, judged.waits))
         }
@@ -481,7 +490,7 @@ impl NodeApi for AppContext {
                 if let Refusal::InputsSpent { by, .. } = refusal {
                     self.feeds.lost(txid, by);
                 }
-                submit_error(&refusal)
+                self.refused(&refusal)
             })
         }
         .boxed()
@@ -531,6 +540,7 @@ impl NodeApi for AppContext {
                         txid: found.outpoint.txid,
                         vout: found.outpoint.index,
                         value: found.output.value,
+                        value_time: found.output.value.to_string(),
                         height: found.height,
                         spendable: !found.is_locked && !bound,
                         bound,

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::places::{index_path, journal_path};
 use super::rules::tell_of_rules;
 use super::start_error::StartError;
+use super::trust;
 use crate::consensus::replay::{ReplayError, Replayed, replay_from};
 use crate::consensus::vote_replay::JournaledState;
 use crate::runtime::config::StorageEngine;
@@ -137,6 +138,8 @@ pub(super) fn open(
     })?;
     let (index_guard, index, replayed) =
         open_index(config, genesis, &log.reader(), token, &mut engine(config))?;
+    let tip = (replayed.state.height(), replayed.state.tip_time());
+    trust::check_chain(config, &genesis.parameters, tip, &log.reader(), Clock.now_ms())?;
     let mut progress = Progress::of("Reading own votes", token);
     let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |done, total| {
         progress.step(done, total)

@@ -104,12 +104,7 @@ pub async fn start(
     disk_space::watch(&config, &registry);
     let keys = (locked.identity_key.clone(), locked.operator.clone());
     let network_config = network_config(&config, &genesis, keys);
-    let asked = (Arc::clone(&config), Arc::clone(&genesis));
-    if blocking(move || Ok(fetch::is_wanted(&asked.0, &asked.1)?)).await? {
-        let (network, verifier, token) = (network_config.clone(), Arc::clone(&verifier), registry.token());
-        let fetching = Fetching { config: &config, genesis: &genesis, network, verifier, token };
-        fetch::fetch(fetching).await.map_err(|error| stopped_or_failed(error.into()))?;
-    }
+    fetch_snapshot((&config, &genesis), &network_config, &verifier, &registry).await?;
     let data = {
         let (config, genesis) = (Arc::clone(&config), Arc::clone(&genesis));
         let token = registry.token().clone();
@@ -184,6 +179,23 @@ pub async fn start(
     Ok(context)
 }
 
+/// Begins a node that has no blocks with a snapshot of its peers, if there is one.
+async fn fetch_snapshot(
+    (config, genesis): (&Arc<Config>, &Arc<GenesisDocument>),
+    network: &NetworkConfig,
+    verifier: &Arc<dyn SignatureVerifier + Send + Sync>,
+    registry: &TaskRegistry,
+) -> Result<(), StartError> {
+    let asked = (Arc::clone(config), Arc::clone(genesis));
+    if !blocking(move || Ok(fetch::is_wanted(&asked.0, &asked.1)?)).await? {
+        return Ok(());
+    }
+    let network = NetworkConfig { maps_port: false, ..network.clone() };
+    let (verifier, token) = (Arc::clone(verifier), registry.token());
+    let fetching = Fetching { config, genesis, network, verifier, token };
+    fetch::fetch(fetching).await.map_err(|error| stopped_or_failed(error.into()))
+}
+
 /// Work that ended because the node is to stop is no failure of that work.
 fn stopped_or_failed(error: StartError) -> StartError {
     match error {
@@ -213,6 +225,7 @@ fn network_config(
     NetworkConfig {
         listen_address: settings.listen_address,
         external_address: settings.external_address.clone(),
+        maps_port: settings.upnp,
         bootstrap_peers: settings.bootstrap_peers.clone(),
         dns_seeds: settings.seeds(config.node.network),
         hides: settings.mode == NetworkMode::BehindSentry,
@@ -294,6 +307,7 @@ fn start_consensus(
         signs_after_ms,
         vote_interval_ms: config.consensus.vote_interval_ms,
         knows: RuleVersion::NEWEST,
+        trust: super::trust::configured(config, state.parameters()),
         verifier: Arc::clone(verifier),
     };
     let restart = Restart::new(replayed, (journaled, journal_reader), Arc::clone(&utxos), blocks.clone());
@@ -317,8 +331,7 @@ fn start_consensus(
         NodeObserver::new(Arc::clone(&utxos), Arc::clone(&pool), readers, peers, key, &state, indexing);
     let observers = start_observers(observer, registry)?;
     let journal_orders = start_journal(journal, Arc::clone(&engine), network.clone(), registry)?;
-    let recent = RecentFirst { view: Arc::clone(&bft), log: blocks.clone() };
-    let recent = Arc::new(recent);
+    let recent = Arc::new(RecentFirst { view: Arc::clone(&bft), log: blocks.clone() });
     let giver = Assembler::new(Arc::clone(&source), Arc::clone(&recent) as _);
     let giver = giver.with_snapshots(snapshots.source);
     let assembler = Assembler::new(source, recent);

@@ -6,6 +6,7 @@ use super::disk_space::LowSpace;
 use super::networks::NetworksError;
 use super::snapshots::fetch::FetchError;
 use crate::consensus::replay::ReplayError;
+use crate::consensus::trust::Distrust;
 use crate::network::NetworkError;
 use crate::rpc::RpcError;
 use crate::rpc::auth::ParseRpcUserError;
@@ -32,6 +33,9 @@ pub enum StartError {
     /// The beginning of the chain, which a node without blocks gets from its peers.
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// What its operator knows of the chain speaks against what is on disk.
+    #[error(transparent)]
+    Distrust(#[from] Distrust),
     /// A key can't be read or made.
     #[error(transparent)]
     Key(#[from] SecretFileError),

@@ -279,6 +279,7 @@ fn start_kind(error: &StartError) -> ExitKind {
         StartError::Networks(_)
         | StartError::NoOperatorKey
         | StartError::RpcUser(_)
+        | StartError::Distrust(_)
         | StartError::Fetch(FetchError::NeedsCheckpoint { .. })
         | StartError::Network(NetworkError::InvalidAddress { .. } | NetworkError::UserAgentTooLong { .. })
         | StartError::Rpc(RpcError::OpenWithoutAuth { .. }) => ExitKind::Usage,

@@ -179,6 +179,8 @@ fn network_text((listen, peers): (SocketAddr, &str), port: u16, defaults: &Netwo
 listen_address = "{listen}"
 # host:port under which others reach this node, when it is not the address above.
 # external_address = "node.example:{port}"
+# Whether to ask the router to forward the port (UPnP), and to tell peers the address that it says, if none is set above.
+# upnp = false
 # host:port of the first peers.
 bootstrap_peers = {peers}
 # Names by which a node that knows hardly any peer finds some, each of a host, with a port or without.
@@ -240,7 +242,8 @@ fn storage_text(defaults: &StorageConfig) -> String {
 # peers have one, "blocks" executes everything from block 1 and so knows the whole history.
 # from = "auto"
 # A block that is known to be of the chain, as HEIGHT:HASH. A node that joins a chain older than its unbonding time needs one,
-# since keys of that time may be anybody's by now: ask a node or an explorer that you trust for its best block.
+# or that was away for longer, since keys of that time may be anybody's by now: ask a node or an explorer that you trust for
+# its best block. No other block is taken in its place, and nothing is signed below it.
 # checkpoint = "120000:9f2c5a7d0b1e4c6f8a3d5b7e9c1f2a4d6b8e0c3f5a7d9b1e4c6f8a0d2b5e7c91"
 # Whether to believe the majority of one's peers in place of a checkpoint, at one's own risk.
 # trust_peers = false"#

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::events::{AppliedBlock, Now};
+use super::trust::ChainTrust;
 use super::verify::Voters;
 use crate::protocol::activation::UnknownRules;
 use crate::protocol::finality::ChainView;
@@ -46,6 +47,7 @@ pub(super) struct Chain {
     verifier: Arc<dyn SignatureVerifier + Send + Sync>,
     /// The newest rules that this program knows.
     knows: RuleVersion,
+    trust: ChainTrust,
     applied: Now,
     recent_hashes: BTreeMap<Height, BlockHash>,
 }
@@ -55,11 +57,11 @@ impl Chain {
         state: Arc<LedgerState>,
         utxos: Arc<UtxoManager>,
         verifier: Arc<dyn SignatureVerifier + Send + Sync>,
-        knows: RuleVersion,
+        (knows, trust): (RuleVersion, ChainTrust),
         now: Now,
     ) -> Self {
         let recent_hashes = BTreeMap::from([(state.height(), state.tip_hash())]);
-        Self { state, utxos, verifier, knows, applied: now, recent_hashes }
+        Self { state, utxos, verifier, knows, trust, applied: now, recent_hashes }
     }
 
     pub(super) const fn state(&self) -> &Arc<LedgerState> {
@@ -77,6 +79,22 @@ impl Chain {
     /// The newest rules that this program knows.
     pub(super) const fn knows(&self) -> RuleVersion {
         self.knows
+    }
+
+    /// Relies on something else from here on.
+    #[cfg(test)]
+    pub(super) const fn rely_on(&mut self, trust: ChainTrust) {
+        self.trust = trust;
+    }
+
+    /// What this node relies on beside signatures.
+    pub(super) const fn trust(&self) -> &ChainTrust {
+        &self.trust
+    }
+
+    /// Whether this is the chain that the operator named a block of; also if none is named.
+    pub(super) fn has_checkpoint(&self) -> bool {
+        self.trust.has_checkpoint(self.height())
     }
 
     /// Rules in force that this program does not know: nothing may be judged by it any more.

@@ -193,7 +193,7 @@ impl Consensus {
     /// The block is durable: it becomes the chain's tip, here and nowhere else.
     fn on_block_persisted(&mut self, block: DurableBlock) {
         let Some(committing) = self.blocks.take_committed(block.hash()) else { return };
-        let epoch_before = self.chain.epoch();
+        let (epoch_before, had_checkpoint) = (self.chain.epoch(), self.chain.has_checkpoint());
         let Some(applied) = self.chain.apply(committing, block, self.now) else { return };
         let applied = Arc::new(applied);
         if self.chain.unknown_rules().is_some() {
@@ -210,7 +210,7 @@ impl Consensus {
             self.start_epoch();
         }
         self.finality.on_block(transactions, &moment!(self), &mut self.out);
-        if is_new_epoch {
+        if is_new_epoch || self.chain.has_checkpoint() != had_checkpoint {
             self.signer.take_seat(&self.chain);
             self.finality.set_signer(&moment!(self), &mut self.out);
         }

@@ -11,6 +11,7 @@ use super::replay::Replayed;
 use super::restart::{ConsensusConfig, Opened, Restart};
 use super::serve::Assembler;
 use super::sync::ahead::BlocksToCheck;
+use super::trust::ChainTrust;
 use super::vote_journal::{JournalQueue, JournalStep};
 use super::vote_replay::JournaledState;
 use crate::network::PeerId;
@@ -163,6 +164,7 @@ impl<D: Disk> SingleNode<D> {
             signs_after_ms: origin.signs_after_ms(),
             vote_interval_ms,
             knows: RuleVersion::FIRST,
+            trust: ChainTrust::default(),
             verifier: Arc::new(SequentialVerifier),
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));

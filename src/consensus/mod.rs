@@ -77,6 +77,7 @@ pub mod sync;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod timeout_monitor;
+pub mod trust;
 pub mod verify;
 pub mod view;
 pub mod vote_journal;

@@ -25,6 +25,7 @@ use super::replay::Replayed;
 use super::signing::Signer;
 use super::sync::BlockSync;
 use super::sync::forks::{BlockSource, Forks};
+use super::trust::ChainTrust;
 use super::vote_replay::JournaledState;
 use crate::protocol::bft;
 use crate::protocol::state::LedgerState;
@@ -53,6 +54,8 @@ pub struct ConsensusConfig {
     pub vote_interval_ms: u64,
     /// The newest rules that this program knows ([`RuleVersion::NEWEST`]): it announces them, and goes no further.
     pub knows: RuleVersion,
+    /// What it relies on beside signatures.
+    pub trust: ChainTrust,
     /// Checks what arrives unverified.
     pub verifier: Arc<dyn SignatureVerifier + Send + Sync>,
 }
@@ -155,6 +158,7 @@ impl Consensus {
             signs_after_ms,
             vote_interval_ms,
             knows,
+            trust,
             verifier,
         } = config;
         let Restart { state, last_commit, settled, journal, utxos, bodies, blocks } = restart;
@@ -180,7 +184,7 @@ impl Consensus {
             blocks: BftConsensus::new(&state, last_commit, of_blocks(journal.heights, own)),
             forks: Forks::new(blocks, journal.fork, journal.acknowledged_forks),
             signer: Signer::new(operator, signs_after_ms, signs_from, signing),
-            chain: Chain::new(state, utxos, verifier, knows, now),
+            chain: Chain::new(state, utxos, verifier, (knows, trust), now),
             peers: Peers::default(),
             sync: BlockSync::default(),
             evidence: EvidencePool::default(),

@@ -8,6 +8,7 @@
 //!   once a copy was heard or a fork was detected: two live copies of a key contradict each other sooner or later.
 //! - A journal that was made while its key may have voted elsewhere signs only in epochs that start later
 //!   than the journal by twice the clocks' drift; what the key said before, it said in epochs that are over.
+//! - INV-TRUST-3 of [`trust`](super::trust): nothing is signed below the operator's checkpoint.
 //! - When signing begins, locks and votes of the journal are in the machines already. A node that asks anew in
 //!   the middle of its life keeps its machines, with all that they promised.
 //!
@@ -82,7 +83,8 @@ impl Signer {
 
     /// The member of the current set as which this node may sign.
     fn wanted(&self, chain: &Chain) -> Option<Identity> {
-        if self.signing != Signing::Allowed || !self.journal_knows(chain, chain.epoch()) {
+        let is_allowed = self.signing == Signing::Allowed && chain.has_checkpoint();
+        if !is_allowed || !self.journal_knows(chain, chain.epoch()) {
             return None;
         }
         let secret = self.operator.clone()?;

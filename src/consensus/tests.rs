@@ -24,6 +24,7 @@ mod shell;
 mod signer;
 pub(crate) mod snapshots;
 mod strangers;
+mod trust;
 
 use std::path::Path;
 

@@ -39,6 +39,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bincode::{Decode, Encode};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
@@ -298,7 +299,8 @@ pub(crate) struct LocalNode {
     /// Of a masternode.
     pub(crate) operator: Option<SecretKey>,
     pub(crate) user_agent: String,
-    pub(crate) advertised: Option<String>,
+    /// The operator's word, or what the router said in its place.
+    pub(crate) advertised: ArcSwapOption<String>,
     pub(crate) listen_port: u16,
     /// Whether the node hides: then nothing is advertised, and the port is 0.
     pub(crate) hides: bool,
@@ -448,7 +450,7 @@ where
         chain_id: local.chain_id,
         identity: local.identity,
         user_agent: local.user_agent.clone(),
-        advertised: local.advertised.clone(),
+        advertised: local.advertised.load().as_deref().cloned(),
         listen_port: local.listen_port,
         member: member_proof(local, role, &transcript),
         signature: local.secret.sign(&transcript_digest(role, &transcript, &local.chain_id)),

@@ -17,7 +17,7 @@
 //! the queue, and the sum in `memory.rs`. A deadline: `Timing` in `shared.rs`.
 //!
 //! # Concurrency
-//! Eight tasks, and two more for each connection, all on the caller's tracker and under its token. The handle's
+//! Eight tasks, one more where the router is asked for a way in, and two more for each connection, all on the caller's tracker and under its token. The handle's
 //! methods are synchronous.
 //!
 //! # Units
@@ -49,6 +49,7 @@ pub(crate) mod other_chains;
 pub(crate) mod peer;
 pub(crate) mod peer_manager;
 pub(crate) mod pools;
+mod port_mapping;
 pub(crate) mod rate_limit;
 pub(crate) mod recent_set;
 pub(crate) mod reputation;
@@ -66,6 +67,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
@@ -116,6 +118,8 @@ pub struct NetworkConfig {
     pub listen_address: SocketAddr,
     /// `host:port` that others are told, if it is not what they see.
     pub external_address: Option<String>,
+    /// Whether the router is asked to forward the port.
+    pub maps_port: bool,
     /// `host:port` of peers to dial for ever.
     pub bootstrap_peers: Vec<String>,
     /// `host:port` in the name service that lead to peers, for a node that knows hardly any.
@@ -284,7 +288,7 @@ impl Network {
                 identity,
                 operator: config.operator,
                 user_agent: config.user_agent,
-                advertised: config.external_address.filter(|_| !config.hides),
+                advertised: ArcSwapOption::from_pointee(config.external_address.filter(|_| !config.hides)),
                 listen_port: if config.hides { 0 } else { address.port() },
                 hides: config.hides,
             },
@@ -312,6 +316,9 @@ impl Network {
         });
         tracing::info!(%address, identity = identity.short(), "Listening for peers");
         tasks::start(&shared, listener);
+        if config.maps_port && !config.hides {
+            tasks::map_port(&shared, address);
+        }
         Ok((NetworkHandle { shared }, NetworkEvents { urgent: urgent_events, bulk: bulk_events }))
     }
 }
@@ -365,6 +372,12 @@ impl NetworkHandle {
     #[must_use]
     pub fn identity(&self) -> PeerId {
         self.shared.local.identity
+    }
+
+    /// Under which address this node says that it can be reached, if it says one: the operator's, or the router's.
+    #[must_use]
+    pub fn advertised(&self) -> Option<String> {
+        self.shared.local.advertised.load().as_deref().cloned()
     }
 
     /// Where this node listens; the port is the real one if the configuration said 0.

@@ -27,7 +27,7 @@ use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{
     Address, Amount, BlockHash, Checkpoint, CommittedBlock, Epoch, Header, Height, MasternodeId, Network,
-    OutPoint, Transaction, TxId, ValidatorSet,
+    OutPoint, TimeMs, Transaction, TxId, TxOut, ValidatorSet,
 };
 
 /// A transaction, with the height of its block if it is in one.
@@ -138,8 +138,26 @@ pub struct SubmitError {
     pub hint: String,
     /// When to submit it again, where that helps.
     pub retry_after: Option<Duration>,
-    /// The transaction that has its coin, where that is why.
-    pub winner: Option<TxId>,
+    /// Who has its coin, where that is why and it is known.
+    pub holder: Option<Box<Holder>>,
+}
+
+/// What keeps a coin from being spent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// Another transaction.
+    Transaction(TxId),
+    /// It is a collateral.
+    Masternode(BoundCoin),
+}
+
+/// What keeps a collateral from being spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BoundCoin {
+    /// Whose collateral it is.
+    pub masternode: MasternodeId,
+    /// It can be spent in epochs that start later than this, in Unix milliseconds; `None` while the masternode has not left.
+    pub until_ms: Option<TimeMs>,
 }
 
 /// What the RPC server needs from the node.
@@ -204,6 +222,13 @@ pub trait NodeApi: Send + Sync + 'static {
     fn evidence(&self, limit: usize) -> BoxFuture<'_, Result<Vec<PunishedInfo>, NodeApiError>>;
     /// A transaction that no block has yet, or one of the chain with its height.
     fn transaction(&self, txid: TxId) -> BoxFuture<'_, Result<Option<FoundTransaction>, NodeApiError>>;
+    /// What each input of a transaction spends, in their order; `None` where this node does not know what made it. The block
+    /// at the height has the transaction, if there is one.
+    fn spent_outputs(
+        &self,
+        transaction: Arc<Transaction>,
+        height: Option<Height>,
+    ) -> BoxFuture<'_, Result<Vec<Option<TxOut>>, NodeApiError>>;
     /// What became of these transactions, those of them that are in the chain and speak of masternodes.
     fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>>;
     /// The current epoch and the set that votes in it.

@@ -146,6 +146,14 @@ impl Call {
         Err(bad_parameter(self.name(index), &format!("at most {max}, not {value}")))
     }
 
+    /// How much is to be told, at most `max`: a number, or as Bitcoin Core has it `false` for 0 and `true` for 1.
+    pub(super) fn verbosity(&self, index: usize, default: u64, max: u64) -> Result<u64, ErrorObjectOwned> {
+        match self.values.get(index) {
+            Some(Value::Bool(is_verbose)) => Ok(u64::from(*is_verbose)),
+            _ => self.bounded(index, default, max),
+        }
+    }
+
     pub(super) fn limit(&self, index: usize, default: usize, max: usize) -> Result<usize, ErrorObjectOwned> {
         let limit = self.optional::<usize>(index)?.unwrap_or(default);
         if (1..=max).contains(&limit) {

@@ -139,7 +139,10 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         "hash_or_height" => json!({ "anyOf": [
             { "type": "string", "pattern": HASH }, { "type": "integer", "minimum": 1 },
         ] }),
-        "verbosity" => json!({ "type": "integer", "minimum": 0, "maximum": 2 }),
+        "verbosity" => {
+            let maximum = if method == "getrawtransaction" { 1 } else { 2 };
+            json!({ "type": ["integer", "boolean"], "minimum": 0, "maximum": maximum })
+        }
         "verbose" | "state" => json!({ "type": "boolean" }),
         "timeout_ms" | "wait_ms" => json!({ "type": "integer", "minimum": 0, "maximum": 60_000 }),
         "minutes" => json!({ "type": "integer", "minimum": 1, "maximum": 10 }),
@@ -456,6 +459,34 @@ pub(super) mod tests {
         assert!(
             document["components"]["schemas"]["TransactionStatusInfo"]["properties"]["winner"].is_object()
         );
+    }
+
+    /// The properties of all shapes below a value that are amounts in base units, with those of the same object.
+    fn amounts<'a>(value: &'a Value, found: &mut Vec<(&'a str, &'a Map<String, Value>)>) {
+        if let Some(Value::Object(properties)) = value.get("properties") {
+            let is_amount = |schema: &Value| schema.to_string().contains("\"#/components/schemas/Amount\"");
+            let names = properties.iter().filter(|(_, schema)| is_amount(schema));
+            found.extend(names.map(|(name, _)| (name.as_str(), properties)));
+        }
+        match value {
+            Value::Object(entries) => entries.values().for_each(|inner| amounts(inner, found)),
+            Value::Array(entries) => entries.iter().for_each(|inner| amounts(inner, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn each_amount_in_base_units_stands_beside_the_same_in_time() {
+        let document = openrpc(None);
+        let mut found = Vec::new();
+        amounts(&document, &mut found);
+        assert!(found.len() > 25, "{}", found.len());
+        for (name, properties) in found {
+            // Bitcoin Core has a name of its own for the rate of a fee in coins.
+            let is_rate = name == "fee_per_kb" && properties.contains_key("feerate");
+            let has_twin = properties.contains_key(&format!("{name}_time")) || is_rate;
+            assert!(has_twin, "{name} of {:?}", properties.keys().collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jsonrpsee::types::ErrorObjectOwned;
 
-use super::api::{NodeApiError, SubmitError, SubmitErrorClass};
+use super::api::{Holder, NodeApiError, SubmitError, SubmitErrorClass};
 use super::limits::{ERROR_MESSAGE_BYTES_MAX, RETRY_AFTER_MS};
 use super::types::ErrorData;
 use crate::types::TxId;
@@ -52,6 +52,10 @@ pub const BUSY: i32 = -32_005;
 /// The answer would exceed what a request may have.
 pub const ANSWER_TOO_LARGE: i32 = -32_008;
 
+/// What to do where a block is not here any more.
+pub(super) const PRUNED_HINT: &str =
+    "ask a node that keeps all blocks: `getblockchaininfo` says by pruneheight where one begins";
+
 /// Whether a reason is what programs are promised.
 fn is_snake_case(reason: &str) -> bool {
     let is_word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
@@ -61,27 +65,40 @@ fn is_snake_case(reason: &str) -> bool {
 /// An error with its reason, in snake_case, and hint.
 #[must_use]
 pub fn error(code: i32, message: impl Into<String>, reason: &str, hint: &str) -> ErrorObjectOwned {
-    with_retry(code, message, (reason, hint), None, None)
+    with_data(code, message, data(reason, hint))
+}
+
+/// A transaction has lost its coin to `winner`, where that is known.
+#[must_use]
+pub fn lost(
+    message: impl Into<String>,
+    (reason, hint): (&str, &str),
+    winner: Option<TxId>,
+) -> ErrorObjectOwned {
+    with_data(NOT_FOUND, message, ErrorData { winner, ..data(reason, hint) })
 }
 
 /// The node has too much to do of one kind; trying again in a moment helps.
 #[must_use]
 pub fn busy(reason: &str, message: impl Into<String>, hint: &str) -> ErrorObjectOwned {
-    with_retry(BUSY, message, (reason, hint), Some(Duration::from_millis(RETRY_AFTER_MS)), None)
+    with_data(BUSY, message, ErrorData { retry_after_ms: Some(RETRY_AFTER_MS), ..data(reason, hint) })
 }
 
-fn with_retry(
-    code: i32,
-    message: impl Into<String>,
-    (reason, hint): (&str, &str),
-    retry_after: Option<Duration>,
-    winner: Option<TxId>,
-) -> ErrorObjectOwned {
+fn data(reason: &str, hint: &str) -> ErrorData {
+    ErrorData {
+        reason: reason.to_owned(),
+        hint: hint.to_owned(),
+        retry_after_ms: None,
+        winner: None,
+        masternode: None,
+        bound_until_ms: None,
+    }
+}
+
+fn with_data(code: i32, message: impl Into<String>, data: ErrorData) -> ErrorObjectOwned {
     // Each comes by here, so each test that meets one holds it to its form.
-    debug_assert!(is_snake_case(reason), "{reason:?} is not snake_case");
-    debug_assert!(!hint.is_empty(), "{reason} does not say what to do");
-    let retry_after_ms = retry_after.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    let data = ErrorData { reason: reason.to_owned(), hint: hint.to_owned(), retry_after_ms, winner };
+    debug_assert!(is_snake_case(&data.reason), "{:?} is not snake_case", data.reason);
+    debug_assert!(!data.hint.is_empty(), "{} does not say what to do", data.reason);
     ErrorObjectOwned::owned(code, shortened(message.into()), Some(data))
 }
 
@@ -112,11 +129,7 @@ pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
         NodeApiError::UnknownBlock { .. } => {
             (NOT_FOUND, "block_not_found", "`getblockhash` names this node's block of that height")
         }
-        NodeApiError::BeforeHorizon { .. } => (
-            NOT_FOUND,
-            "block_pruned",
-            "ask a node that keeps all blocks: `getblockchaininfo` says by pruneheight where one begins",
-        ),
+        NodeApiError::BeforeHorizon { .. } => (NOT_FOUND, "block_pruned", PRUNED_HINT),
         NodeApiError::NoHistory { .. } => (
             NOT_FOUND,
             "history_missing",
@@ -138,8 +151,19 @@ pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
         SubmitErrorClass::Busy => BUSY,
         SubmitErrorClass::Internal => INTERNAL,
     };
-    let words = (refusal.reason, refusal.hint.as_str());
-    with_retry(code, refusal.message.clone(), words, refusal.retry_after, refusal.winner)
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let mut told = ErrorData {
+        retry_after_ms: refusal.retry_after.map(milliseconds),
+        ..data(refusal.reason, &refusal.hint)
+    };
+    match refusal.holder.as_deref() {
+        Some(Holder::Transaction(winner)) => told.winner = Some(*winner),
+        Some(Holder::Masternode(bound)) => {
+            (told.masternode, told.bound_until_ms) = (Some(bound.masternode), bound.until_ms);
+        }
+        None => {}
+    }
+    with_data(code, refusal.message.clone(), told)
 }
 
 #[cfg(test)]
@@ -150,8 +174,8 @@ mod tests {
     fn a_refusal_says_when_to_submit_again_where_that_helps() {
         let of = |class, reason, retry_after| {
             let (message, hint) = ("no".to_owned(), "wait".to_owned());
-            let error = of_submit(&SubmitError { class, reason, message, hint, retry_after, winner: None });
-            serde_json::to_value(error).unwrap()
+            let refusal = SubmitError { class, reason, message, hint, retry_after, holder: None };
+            serde_json::to_value(of_submit(&refusal)).unwrap()
         };
         let half = Some(Duration::from_millis(500));
         let data = serde_json::json!({ "reason": "busy", "hint": "wait", "retry_after_ms": 500 });

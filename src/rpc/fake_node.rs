@@ -25,7 +25,7 @@ use crate::runtime::logging::LoggingError;
 use crate::storage::index_history::HistoryPlace;
 use crate::types::*;
 
-/// The height of its only block.
+/// The height of its only block, unless it has pruned.
 pub(crate) const HEIGHT: Height = 1;
 /// Its one peer, for who wants to be rid of it.
 pub(crate) const PEER: &str = "192.0.2.1:24100";
@@ -33,8 +33,13 @@ pub(crate) const PEER: &str = "192.0.2.1:24100";
 /// A transaction that has lost its coin.
 pub(crate) const LOSER: TxId = TxId([0x1c; 32]);
 
+/// A transaction whose block was pruned.
+pub(crate) const PRUNED: TxId = TxId([0x9d; 32]);
+
 pub(crate) struct FakeNode {
     pub(crate) events: Arc<EventLog>,
+    /// Where its only block is; those before it were pruned.
+    pub(crate) horizon: Mutex<Height>,
     /// What is final and in no block.
     pub(crate) finals: Mutex<Vec<(TxId, Arc<Transaction>)>>,
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
@@ -57,6 +62,7 @@ impl Default for FakeNode {
     fn default() -> Self {
         Self {
             events: Arc::new(EventLog::new(7, HEIGHT)),
+            horizon: Mutex::new(HEIGHT),
             finals: Mutex::default(),
             utxos: Mutex::default(),
             bans: Mutex::default(),
@@ -154,6 +160,7 @@ pub(crate) fn mempool_entry() -> MempoolEntry {
         fee: Amount(1_000),
         fee_time: Amount(1_000).to_string(),
         fee_per_kb: Amount(4_000),
+        fee_per_kb_time: Amount(4_000).to_string(),
         time: 5,
         status: TransactionStatus::Certified,
         waiting: false,
@@ -189,6 +196,7 @@ impl FakeNode {
         let status = match (made, txid) {
             (true, _) => TransactionStatus::Final,
             (false, LOSER) => TransactionStatus::Conflicted,
+            (false, PRUNED) => TransactionStatus::Confirmed,
             (false, _) => TransactionStatus::Unknown,
         };
         TransactionStatusInfo {
@@ -200,7 +208,7 @@ impl FakeNode {
             certified_ms: None,
             final_ms: None,
             finality_latency_ms: made.then_some(1.5),
-            height: None,
+            height: (txid == PRUNED).then_some(HEIGHT),
             block_hash: None,
             confirmations: 0,
             receipt: None,
@@ -216,7 +224,7 @@ impl FakeNode {
                 message: "the node takes no more at present".into(),
                 hint: "send it again after the time".into(),
                 retry_after: Some(Duration::from_millis(50)),
-                winner: None,
+                holder: None,
             });
         }
         let mut utxos = self.utxos.lock();
@@ -227,7 +235,7 @@ impl FakeNode {
                 message: format!("input {missing} does not exist"),
                 hint: "ask for the wallet's outputs again".into(),
                 retry_after: None,
-                winner: None,
+                holder: None,
             });
         }
         for input in &transaction.inputs {
@@ -262,6 +270,7 @@ impl NodeApi for FakeNode {
             supply: Amount(1),
             supply_time: Amount(1).to_string(),
             min_fee_per_kb: Amount(1_000),
+            min_fee_per_kb_time: Amount(1_000).to_string(),
             parameters: ChainParameters::of_network(Network::Devnet),
             rules: RulesInfo {
                 in_force: RuleVersion::FIRST,
@@ -281,14 +290,23 @@ impl NodeApi for FakeNode {
         (HEIGHT, block().block.header.hash())
     }
     fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>> {
-        ready(Ok((height == HEIGHT).then(|| block().block.header.hash()))).boxed()
+        async move {
+            let found = self.block(BlockSelector::Height(height)).await?;
+            Ok(found.map(|committed| committed.block.header.hash()))
+        }
+        .boxed()
     }
     fn block(&self, selector: BlockSelector) -> BoxFuture<'_, Result<Option<CommittedBlock>, NodeApiError>> {
+        let (mut only, horizon) = (block(), *self.horizon.lock());
+        only.block.header.height = horizon;
         let found = match selector {
-            BlockSelector::Hash(hash) => hash == block().block.header.hash(),
-            BlockSelector::Height(height) => height == HEIGHT,
+            BlockSelector::Hash(hash) => hash == only.block.header.hash(),
+            BlockSelector::Height(height) if (1..horizon).contains(&height) => {
+                return ready(Err(NodeApiError::BeforeHorizon { height, horizon })).boxed();
+            }
+            BlockSelector::Height(height) => height == horizon,
         };
-        ready(Ok(found.then(block))).boxed()
+        ready(Ok(found.then_some(only))).boxed()
     }
     fn header(
         &self,
@@ -380,6 +398,7 @@ impl NodeApi for FakeNode {
             max_transactions: 1,
             max_bytes: 1,
             min_fee_per_kb: Amount(1_000),
+            min_fee_per_kb_time: Amount(1_000).to_string(),
             certified_waiting: 0,
         }
     }
@@ -423,6 +442,14 @@ impl NodeApi for FakeNode {
         let found = block().block.transactions.into_iter().find(|transaction| transaction.txid() == txid);
         ready(Ok(found.map(|transaction| (transaction, Some(HEIGHT))))).boxed()
     }
+    fn spent_outputs(
+        &self,
+        transaction: Arc<Transaction>,
+        _: Option<Height>,
+    ) -> BoxFuture<'_, Result<Vec<Option<TxOut>>, NodeApiError>> {
+        let utxos = self.utxos.lock();
+        ready(Ok(transaction.inputs.iter().map(|input| utxos.get(input).copied()).collect())).boxed()
+    }
     fn receipts(&self, txids: Vec<TxId>) -> BoxFuture<'_, Result<BTreeMap<TxId, Receipt>, NodeApiError>> {
         let about = block().block.transactions.into_iter().filter(|tx| tx.payload.acts_on_masternodes());
         let effect = Err(VoidReason::NotJailed { masternode: MasternodeId::ZERO });
@@ -442,6 +469,7 @@ impl NodeApi for FakeNode {
             spender: None,
             height: output.map(|_| 0),
             value: output.map(|output| output.value),
+            value_time: output.map(|output| output.value.to_string()),
             address: output.map(|output| address_of(Network::Devnet, &output.lock)),
             bound: false,
             masternode: None,
@@ -493,7 +521,8 @@ impl NodeApi for FakeNode {
     ) -> BoxFuture<'_, Result<AcceptanceInfo, SubmitError>> {
         *self.fee_max.lock() = fee_max;
         let taken = AcceptanceInfo::taken(transaction.txid(), 100, Amount(1_000), false);
-        ready(if self.is_busy.load(Ordering::Relaxed) {
+        let is_lost = transaction.inputs.iter().any(|input| input.txid == LOSER);
+        ready(if is_lost || self.is_busy.load(Ordering::Relaxed) {
             self.take(&transaction).map(|_| taken)
         } else {
             Ok(taken)
@@ -540,6 +569,7 @@ impl NodeApi for FakeNode {
                 txid: outpoint.txid,
                 vout: outpoint.index,
                 value: output.value,
+                value_time: output.value.to_string(),
                 height: None,
                 spendable: true,
                 bound: false,

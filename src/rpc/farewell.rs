@@ -1,4 +1,4 @@
-//! The bytes under a WebSocket, and the farewell to who sends too large a message.
+//! The bytes under a WebSocket, and the farewell to who sends too large a message or reads too slowly.
 //!
 //! # Place
 //! `rpc/socket.rs` gives the stream to soketto, which closes by the code 1000 alone. What has to be told otherwise is written
@@ -24,10 +24,12 @@ use soketto::base::{Codec, Header, OpCode};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::frames::Frames;
-use super::limits::SOCKET_MESSAGE_BYTES_MAX;
+use super::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_SEND_MAX};
 
 /// RFC 6455, section 7.4.1: a message that is too big to process.
 const MESSAGE_TOO_BIG: u16 = 1_009;
+/// There: the other end breaks a rule of this one.
+const POLICY_VIOLATION: u16 = 1_008;
 /// Bytes that are read and dropped before the connection ends, so that its sender gets to read the farewell.
 const DRAIN_BYTES_MAX: usize = 8 << 20;
 
@@ -51,12 +53,25 @@ impl WsStream {
         self.0.lock().frames.is_exceeded()
     }
 
-    /// Closes with the code 1009 and the limit in words. What is under way is read and dropped: to end a connection with
-    /// unread bytes would take the farewell away from its reader.
-    pub(super) async fn refuse_large_message(mut self) -> io::Result<()> {
+    /// Closes with the code 1009 and the limit in words.
+    pub(super) async fn refuse_large_message(self) -> io::Result<()> {
         let reason =
             format!("a message has at most {SOCKET_MESSAGE_BYTES_MAX} bytes; larger ones go by HTTP, POST /");
-        let payload = [&MESSAGE_TOO_BIG.to_be_bytes(), reason.as_bytes()].concat();
+        self.close_with(MESSAGE_TOO_BIG, &reason).await
+    }
+
+    /// Closes with the code 1008, and says how to miss nothing. No message may be half written.
+    pub(super) async fn refuse_slow_reader(self) -> io::Result<()> {
+        let seconds = SOCKET_SEND_MAX.as_secs();
+        let reason =
+            format!("a message was not taken within {seconds} s; subscribe anew from the last next_cursor");
+        self.close_with(POLICY_VIOLATION, &reason).await
+    }
+
+    /// Closes with a code and a reason of at most 123 bytes. What is under way is read and dropped: to end a connection with
+    /// unread bytes would take the farewell away from its reader.
+    async fn close_with(mut self, code: u16, reason: &str) -> io::Result<()> {
+        let payload = [&code.to_be_bytes(), reason.as_bytes()].concat();
         let mut header = Header::new(OpCode::Close);
         header.set_payload_len(payload.len());
         let frame = [Codec::new().encode_header(&header), &payload].concat();

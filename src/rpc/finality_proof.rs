@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::api::NodeApi;
 use super::base64;
-use super::errors::{BAD_PARAMETER, INTERNAL, NOT_FOUND, REJECTED, error, of_node};
+use super::errors::{BAD_PARAMETER, INTERNAL, NOT_FOUND, PRUNED_HINT, REJECTED, error, lost, of_node};
 use super::types::TransactionStatus;
 use crate::protocol::finality_proof::{
     FINALITY_PROOF_VERSION, FinalityProof, FinalityProofError, ProvedFinality,
@@ -260,18 +260,25 @@ pub(super) async fn get(
 
 /// Why this node has no proof of a transaction.
 pub(super) async fn why_none(node: &dyn NodeApi, txid: TxId) -> ErrorObjectOwned {
-    let status = match node.transaction_status(txid).await {
-        Ok(info) => info.status,
+    let info = match node.transaction_status(txid).await {
+        Ok(info) => info,
         Err(failure) => return of_node(failure),
     };
-    match status {
+    match info.status {
         TransactionStatus::Unknown => {
             let hint = "check the txid; a node that is syncing does not know the latest transactions";
             error(NOT_FOUND, "transaction not found", "transaction_not_found", hint)
         }
         TransactionStatus::Conflicted => {
-            let hint = "`gettransactionstatus` names the transaction that has its coin";
-            error(NOT_FOUND, "the transaction can never be final", "transaction_conflicted", hint)
+            let hint =
+                "pay anew of other coins; `gettransactionstatus` of the winner tells how far that one is";
+            let words = ("transaction_conflicted", hint);
+            lost("the transaction can never be final: another one has its coin", words, info.winner)
+        }
+        // The index knows the block of a transaction that the log has no more.
+        TransactionStatus::Confirmed if info.block_hash.is_none() => {
+            let message = "the block that contains the transaction is not here any more";
+            error(NOT_FOUND, message, "block_pruned", PRUNED_HINT)
         }
         TransactionStatus::Pending
         | TransactionStatus::Certified

@@ -15,7 +15,8 @@
 //! can be evicted: a slow sender or reader never holds a place.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody as _, to_bytes};
 use axum::extract::Request;
@@ -57,6 +58,10 @@ const DRAIN_BYTES_MAX: usize = 8 << 20;
 
 /// What the handler shares among requests.
 pub struct HttpState {
+    /// WebSockets that were closed since they read too slowly.
+    pub(super) slow_sockets: AtomicU64,
+    /// How long a WebSocket has to take a message, and then its rest.
+    pub(super) socket_send: (Duration, Duration),
     /// The node, for the plain pages.
     pub node: Arc<dyn NodeApi>,
     /// Who may call.
@@ -322,7 +327,10 @@ pub(super) fn check_json(body: &[u8]) -> Result<(), Refusal> {
     if values > JSON_VALUES_MAX {
         return Err(Refusal::TooManyValues);
     }
-    serde_json::from_slice::<IgnoredAny>(body).map(|_| ()).map_err(|_| Refusal::NotJson)
+    // What ignores a value does not look into its strings: bytes that are no UTF-8 would come through to jsonrpsee, whose
+    // refusal has neither a reason nor a hint.
+    let text = std::str::from_utf8(body).map_err(|_| Refusal::NotJson)?;
+    serde_json::from_str::<IgnoredAny>(text).map(|_| ()).map_err(|_| Refusal::NotJson)
 }
 
 #[cfg(test)]
@@ -335,6 +343,7 @@ mod tests {
         assert_eq!(check_json(deep(JSON_DEPTH_MAX).as_bytes()), Ok(()));
         assert_eq!(check_json(deep(JSON_DEPTH_MAX + 1).as_bytes()), Err(Refusal::TooDeep));
         assert_eq!(check_json("[".repeat(10_000).as_bytes()), Err(Refusal::TooDeep));
+        assert_eq!(check_json(b"[{\"id\": \"\xff\"}]"), Err(Refusal::NotJson), "no UTF-8");
         let quoted = format!(r#"{{"a":"\"{}\\"}}"#, "[".repeat(99));
         assert_eq!(check_json(quoted.as_bytes()), Ok(()));
         let batch = |length: usize| format!(" [{}]", vec![r#"{"a":[1,2],"b":","}"#; length].join(","));

@@ -132,6 +132,8 @@ pub const NOTIFICATION_BYTES: usize = 64 << 10;
 pub const NOTIFICATION_EVENTS_MAX: usize = 256;
 /// How long a reader may take for one message before its connection is closed.
 pub const SOCKET_SEND_MAX: Duration = Duration::from_secs(20);
+/// The rest of a message that took longer than that, before the connection ends without a farewell.
+pub const SOCKET_REST_MAX: Duration = Duration::from_secs(1);
 /// How often a silent reader is asked for a sign of life; one that gives none for two of these is gone.
 pub const SOCKET_PING: Duration = Duration::from_secs(20);
 /// What a WebSocket takes beside its connection: a message that comes, one that waits and one that leaves, its frames'
@@ -198,6 +200,8 @@ pub struct Limits {
     pub busy_answers_per_s: u32,
     /// How long a call with a large answer waits for its turn.
     pub large_call_turn_max: Duration,
+    /// How long a WebSocket has to take a message, and then its rest so that a farewell can follow.
+    pub socket_send: (Duration, Duration),
 }
 
 impl Limits {
@@ -215,6 +219,7 @@ impl Limits {
             newcomer_grace: seconds(1),
             busy_answers_per_s: BUSY_ANSWERS_PER_S,
             large_call_turn_max: LARGE_CALL_TURN_MAX,
+            socket_send: (SOCKET_SEND_MAX, SOCKET_REST_MAX),
         }
     }
 

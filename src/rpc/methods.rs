@@ -311,7 +311,7 @@ pub static METHODS: [Method; 62] = [
     Method::read(
         "getrawtransaction",
         &["txid", "verbosity?"],
-        "A transaction of the pool or the chain: 0 its bytes in hexadecimal (default), 1 decoded, with its block and receipt",
+        "A transaction of the pool or the chain: 0 or false its bytes in hexadecimal (default), 1 or true decoded, with its block and receipt, its fee, and what its inputs were worth and whose",
         |call| Box::pin(transactions::get_raw_transaction(call)),
     ),
     Method::read(
@@ -321,7 +321,7 @@ pub static METHODS: [Method; 62] = [
         |call| {
             answer(async move {
                 let transaction = call.transaction(0)?;
-                Ok(TransactionInfo::of(call.node.network(), &transaction, None))
+                Ok(TransactionInfo::of(call.node.network(), &transaction, None, &[]))
             })
         },
     ),

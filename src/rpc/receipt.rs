@@ -74,7 +74,7 @@ impl PaymentReceipt {
         proved: &ProvedFinality,
     ) -> Self {
         let body = Transaction { witnesses: Vec::new(), ..transaction.clone() };
-        let described = TransactionInfo::of(network, &body, None);
+        let described = TransactionInfo::of(network, &body, None, &[]);
         let memo_text = hex::decode(&described.memo).ok().and_then(|memo| String::from_utf8(memo).ok());
         Self {
             format: RECEIPT_FORMAT.to_owned(),

@@ -10,6 +10,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
@@ -163,6 +164,8 @@ impl RpcServer {
         let (stop, stop_sender) = stop_channel();
         let connections = Connections::new(limits);
         let state = Arc::new(HttpState {
+            slow_sockets: AtomicU64::new(0),
+            socket_send: limits.socket_send,
             node,
             authenticator: authenticator.clone(),
             hosts: Hosts::new(bound, allowed),
@@ -210,6 +213,10 @@ mod operator_tests;
 #[cfg(test)]
 #[path = "server_hostile_tests.rs"]
 mod hostile_tests;
+
+#[cfg(test)]
+#[path = "server_fuzz_tests.rs"]
+mod fuzz_tests;
 
 #[cfg(test)]
 #[path = "server_error_tests.rs"]

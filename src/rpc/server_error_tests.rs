@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::base64;
 use super::super::discover;
 use super::super::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, INTERNAL, REJECTED, STARTING};
-use super::super::fake_node::output;
+use super::super::fake_node::{PRUNED, output};
 use super::super::finality_proof;
 use super::super::methods::METHODS;
 use super::super::types::address_of;
@@ -100,6 +100,7 @@ fn refused_calls() -> Vec<Refused> {
         ("getaddresshistory", json!([devnet, 1_001]), -8, "bad_parameter"),
         ("getaddresshistory", json!([devnet, 10, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero]), -5, "transaction_not_found"),
+        ("getfinalityproof", json!([PRUNED.to_string()]), -5, "block_pruned"),
         ("getfinalityproof", json!([7]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero, "7"]), -8, "bad_parameter"),
         ("getfinalityproof", json!([zero, block]), -5, "block_not_found"),
@@ -141,6 +142,23 @@ fn refused_calls() -> Vec<Refused> {
     ]
 }
 
+/// What a node refuses that has pruned its first block.
+fn refused_below_the_horizon() -> Vec<Refused> {
+    let of_block = |method| (method, json!([1]), -5, "block_pruned");
+    ["getblockhash", "getblock", "getblockheader", "getcommit"].map(of_block).to_vec()
+}
+
+#[tokio::test]
+async fn a_block_that_was_pruned_is_refused_with_what_to_do() {
+    let fixture = Fixture::start().await;
+    *fixture.node.horizon.lock() = 5;
+    for (method, params, code, reason) in refused_below_the_horizon() {
+        let error = fixture.call(method, params).await.unwrap_err();
+        assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(code), &json!(reason)), "{method}");
+        hold(&error, method);
+    }
+}
+
 #[tokio::test]
 async fn errors_have_code_reason_and_hint() {
     let fixture = Fixture::start().await;
@@ -162,8 +180,9 @@ async fn errors_have_code_reason_and_hint() {
 /// INV-DISCOVER-2, the other way round: no code is listed that nothing leads to.
 #[test]
 fn each_code_that_the_document_lists_can_be_met() {
+    let refused = [refused_calls(), refused_below_the_horizon()].concat();
     let seen: BTreeSet<(&str, i32)> =
-        refused_calls().into_iter().map(|(method, _, code, _)| (method, code)).collect();
+        refused.into_iter().map(|(method, _, code, _)| (method, code)).collect();
     // A failing disk, a node that stops or has too much to do, and what becomes of payments are provoked in other tests.
     let elsewhere = [INTERNAL, STARTING, BUSY, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN];
     for method in METHODS.iter().filter(|method| method.name != "unsubscribe") {

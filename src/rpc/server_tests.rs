@@ -17,7 +17,7 @@ use super::super::types::address_of;
 use super::*;
 use crate::runtime::config::RpcRole;
 use crate::types::codec::encode;
-use crate::types::{Address, Amount, Network, SecretKey, Transaction, TxId};
+use crate::types::{Address, Amount, Network, OutPoint, SecretKey, Transaction, TxId};
 
 pub(super) struct Fixture {
     pub(super) address: SocketAddr,
@@ -199,6 +199,9 @@ async fn answers_have_the_documented_shapes() {
     let lost = fixture.call("waitfortransaction", json!([LOSER.to_string(), "final", 60_000])).await.unwrap();
     assert_eq!((&lost["status"], &lost["winner"]), (&json!("conflicted"), &json!(TxId([7; 32]).to_string())));
     assert_eq!(lost.get("note"), None);
+    let error = fixture.call("getfinalityproof", json!([LOSER.to_string()])).await.unwrap_err();
+    assert_eq!(error["data"]["reason"], "transaction_conflicted");
+    assert_eq!(error["data"]["winner"], json!(TxId([7; 32]).to_string()));
     assert_eq!(fixture.node.waits_begun.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
@@ -248,6 +251,12 @@ async fn masternodes_and_what_became_of_their_transactions_are_told() {
     }
     assert_eq!((&raw["height"], &raw["confirmations"]), (&json!(1), &json!(1)));
     let hex = fixture.call("getrawtransaction", json!([unjail])).await.unwrap();
+    // As Bitcoin Core's clients ask.
+    for (is_verbose, same) in [(true, &raw), (false, &hex)] {
+        assert_eq!(&fixture.call("getrawtransaction", json!([unjail, is_verbose])).await.unwrap(), same);
+    }
+    let block_hex = fixture.call("getblock", json!([1, 0])).await.unwrap();
+    assert_eq!(fixture.call("getblock", json!([1, false])).await, Ok(block_hex));
     assert_eq!(hex, json!(hex::encode(encode(&*block().block.transactions[1]))));
     assert_eq!(raw["hex"], hex);
     let decoded = fixture.call("decoderawtransaction", json!([hex])).await.unwrap();
@@ -379,6 +388,18 @@ async fn a_fee_is_bounded_by_one_time_unless_the_caller_says_otherwise() {
     }
     let wrong = fixture.call("sendrawtransaction", json!([spend, -1])).await.unwrap_err();
     assert_eq!(wrong["data"]["reason"], "bad_parameter");
+}
+
+#[tokio::test]
+async fn a_judgement_says_what_to_do_as_the_refusal_would() {
+    let fixture = Fixture::start().await;
+    let spend = Transaction::transfer(vec![OutPoint { txid: LOSER, index: 0 }], vec![output()], Vec::new());
+    let judged = fixture.call("testmempoolaccept", json!([[hex::encode(encode(&spend))]])).await.unwrap();
+    assert_eq!(
+        (&judged[0]["allowed"], &judged[0]["reject-reason"]),
+        (&json!(false), &json!("input_not_found"))
+    );
+    assert_eq!(judged[0]["reject-hint"], "ask for the wallet's outputs again");
 }
 
 #[tokio::test]
@@ -519,7 +540,10 @@ async fn a_transaction_is_made_of_names_and_amounts_in_either_unit() {
     let many = json!([{ address.as_str(): 5 }, { address.as_str(): "1.5" }]);
     let made = fixture.call("createrawtransaction", json!([inputs, many, "6869"])).await.unwrap();
     let decoded = fixture.call("decoderawtransaction", json!([made])).await.unwrap();
-    assert_eq!(decoded["vin"], json!([format!("{}:2", TxId([7; 32]))]));
+    let named = json!({
+        "txid": TxId([7; 32]).to_string(), "vout": 2, "value": null, "value_time": null, "address": null,
+    });
+    assert_eq!((&decoded["vin"], &decoded["fee"]), (&json!([named]), &Value::Null));
     let values: Vec<_> = decoded["vout"].as_array().unwrap().iter().map(|output| &output["value"]).collect();
     assert_eq!((values, &decoded["memo"]), (vec![&json!(5), &json!(150_000_000)], &json!("6869")));
     let one = fixture.call("createrawtransaction", json!([inputs, { address.as_str(): 5 }])).await.unwrap();

@@ -19,7 +19,8 @@
 //! - INV-SOCKET-1: of a connection at most [`SOCKET_CALLS_MAX`] calls are answered at once and [`SUBSCRIPTIONS_MAX`]
 //!   subscriptions are open; beyond that it is not read, or refused.
 //! - INV-SOCKET-2: a subscription makes the text of a notification when there is room for it. A reader that is slow is told
-//!   later and more at once; it holds nothing but its place. One that takes nothing for [`SOCKET_SEND_MAX`] is closed.
+//!   later and more at once; it holds nothing but its place. One that does not take a message within [`SOCKET_SEND_MAX`](super::limits::SOCKET_SEND_MAX) is
+//!   closed, and told why by the code of the close frame unless the message is still half written a moment later.
 //! - INV-SOCKET-3: the answer to `subscribe` comes before the first notification.
 //! - INV-SOCKET-4: whoever sends too large a message is told so by the code of the close frame.
 
@@ -33,6 +34,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use futures::future::{AbortHandle, Abortable, BoxFuture};
+use futures::io::{AsyncRead, AsyncWrite};
 use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use jsonrpsee::types::ErrorObjectOwned;
@@ -50,8 +52,7 @@ use super::events::{EventReader, PageLimit, Topic, Wanted};
 use super::farewell::WsStream;
 use super::http::{HttpState, MessageRoom, answer_message, check_json};
 use super::limits::{
-    NOTIFICATION_BYTES, NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_PING, SOCKET_SEND_MAX,
-    SUBSCRIPTIONS_MAX,
+    NOTIFICATION_BYTES, NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_PING, SUBSCRIPTIONS_MAX,
 };
 use super::methods::transactions::cursor_of;
 use super::shares::Share;
@@ -74,6 +75,10 @@ enum Ended {
     Well,
     /// A message exceeded [`SOCKET_MESSAGE_BYTES_MAX`](super::limits::SOCKET_MESSAGE_BYTES_MAX).
     TooLarge,
+    /// A message was not taken within [`SOCKET_SEND_MAX`](super::limits::SOCKET_SEND_MAX); `is_whole` if it was a moment later, so that a frame may follow.
+    TooSlow { is_whole: bool },
+    /// The other end is gone, or gave no sign of life: nothing can be told.
+    Gone,
 }
 
 /// A WebSocket that is about to be.
@@ -196,25 +201,29 @@ impl Socket {
         let (out, outgoing) = mpsc::channel(1);
         let stopping = self.state.stopping.clone();
         let ended = {
-            let mut writing = std::pin::pin!(write(&mut sender, outgoing, &heard));
+            let mut writing = std::pin::pin!(write(&mut sender, outgoing, (&heard, self.state.socket_send)));
             let ended = tokio::select! {
-                reason = &mut writing => {
-                    tracing::debug!(%peer, reason, "Closed a WebSocket");
-                    return;
-                }
-                ended = self.serve((&stream, receiver), out, &heard) => ended,
-                () = stopping.cancelled() => Ended::Well,
+                ended = &mut writing => Err(ended),
+                ended = self.serve((&stream, receiver), out, &heard) => Ok(ended),
+                () = stopping.cancelled() => Ok(Ended::Well),
             };
-            // Half of a message can't be followed by a farewell.
-            if timeout(CLOSE_MAX, writing).await.is_err() {
-                return;
+            match ended {
+                Err(ended) => ended,
+                // Half of a message can't be followed by a farewell.
+                Ok(_) if timeout(CLOSE_MAX, writing).await.is_err() => return,
+                Ok(ended) => ended,
             }
-            ended
         };
+        if let Ended::TooSlow { is_whole } = ended {
+            let closed = self.state.slow_sockets.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+            tracing::info!(%peer, is_told = is_whole, closed, "Closed a WebSocket that reads too slowly");
+        }
         let farewell = async {
             match ended {
                 Ended::Well => sender.close().await.is_ok(),
                 Ended::TooLarge => stream.refuse_large_message().await.is_ok(),
+                Ended::TooSlow { is_whole: true } => stream.refuse_slow_reader().await.is_ok(),
+                Ended::TooSlow { is_whole: false } | Ended::Gone => false,
             }
         };
         let _in_time = timeout(CLOSE_MAX, farewell).await.is_ok();
@@ -364,20 +373,20 @@ async fn send(out: mpsc::Sender<Outgoing>, message: Outgoing) {
 }
 
 /// Sends one message after the other, and asks for signs of life; gives why it ended.
-async fn write(
-    sender: &mut Sender<WsStream>,
+async fn write<S: AsyncRead + AsyncWrite + Unpin>(
+    sender: &mut Sender<S>,
     mut outgoing: mpsc::Receiver<Outgoing>,
-    heard: &Heard,
-) -> &'static str {
+    (heard, times): (&Heard, (Duration, Duration)),
+) -> Ended {
     let mut ping = interval(SOCKET_PING);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ping.reset();
     loop {
         let sent = tokio::select! {
             message = outgoing.recv() => {
-                let Some(message) = message else { return "its work is done" };
+                let Some(message) = message else { return Ended::Well };
                 let text = message.text;
-                timeout(SOCKET_SEND_MAX, async {
+                in_time(times, async {
                     sender.send_text_owned(text).await?;
                     sender.flush().await
                 })
@@ -385,23 +394,37 @@ async fn write(
             }
             _ = ping.tick() => {
                 if heard.is_lost() {
-                    return "it gave no sign of life";
+                    tracing::debug!("A WebSocket gave no sign of life");
+                    return Ended::Gone;
                 }
                 let nothing: &[u8] = &[];
                 let Ok(empty) = nothing.try_into() else { continue };
-                timeout(SOCKET_SEND_MAX, async {
+                in_time(times, async {
                     sender.send_ping(empty).await?;
                     sender.flush().await
                 })
                 .await
             }
         };
-        match sent {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return "the other end is gone",
-            // INV-SOCKET-2
-            Err(_) => return "it takes what it is told too slowly",
+        if let Err(ended) = sent {
+            return ended;
         }
+    }
+}
+
+/// Sends a message within a time, or says why the connection ends. INV-SOCKET-2.
+async fn in_time<E>(
+    (send_max, rest_max): (Duration, Duration),
+    sending: impl Future<Output = Result<(), E>>,
+) -> Result<(), Ended> {
+    let mut sending = std::pin::pin!(sending);
+    match timeout(send_max, &mut sending).await {
+        Ok(sent) => sent.map_err(|_| Ended::Gone),
+        // The rest of the message may go out still: only then is there room for a farewell.
+        Err(_) => Err(match timeout(rest_max, sending).await {
+            Ok(Err(_)) => Ended::Gone,
+            rest => Ended::TooSlow { is_whole: rest.is_ok() },
+        }),
     }
 }
 
@@ -435,5 +458,44 @@ async fn tell(mut reader: EventReader, id: u64, begun: Outgoing, out: mpsc::Send
         if reader.is_over() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use soketto::connection::{Builder, Mode};
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use tokio_util::compat::TokioAsyncReadCompatExt as _;
+
+    use super::*;
+
+    /// What a writer ends with whose other end takes so many bytes within the time, and so many after it.
+    async fn written(message_bytes: usize, (in_time, late): (usize, usize), rest_max: Duration) -> Ended {
+        let (near, mut far): (DuplexStream, DuplexStream) = duplex(64);
+        let (mut sender, _receiver) = Builder::new(near.compat(), Mode::Server).finish();
+        let heard = Heard { at: Mutex::new(Clock.instant()), listening: AtomicBool::new(false) };
+        let send_max = Duration::from_millis(20);
+        let (out, outgoing) = mpsc::channel(1);
+        send(out.clone(), Outgoing::new(&json!("x".repeat(message_bytes)))).await;
+        let reading = async {
+            far.read_exact(&mut vec![0; in_time]).await.unwrap();
+            tokio::time::sleep(2 * send_max).await;
+            far.read_exact(&mut vec![0; late]).await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            // The writer first: its time is over before the rest is read, however late both are looked at.
+            biased;
+            ended = write(&mut sender, outgoing, (&heard, (send_max, rest_max))) => ended,
+            () = reading => Ended::Well,
+        }
+    }
+
+    /// INV-SOCKET-2.
+    #[tokio::test]
+    async fn a_reader_that_is_too_slow_can_be_told_so_where_no_message_is_half_written() {
+        let (short, long) = (Duration::from_millis(1), Duration::from_secs(3_600));
+        assert_eq!(written(1_000, (100, 0), short).await, Ended::TooSlow { is_whole: false });
+        assert_eq!(written(1_000, (100, 850), long).await, Ended::TooSlow { is_whole: true });
     }
 }

@@ -12,7 +12,9 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::tests::{Fixture, call};
 use crate::rpc::events::Happened;
-use crate::rpc::limits::{SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKETS_MAX, SUBSCRIPTIONS_MAX};
+use crate::rpc::limits::{
+    Limits, SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKETS_MAX, SUBSCRIPTIONS_MAX,
+};
 use crate::runtime::Clock;
 use crate::types::{Transaction, TxId};
 
@@ -309,6 +311,52 @@ async fn a_slow_reader_is_told_later_and_more_at_once() {
     }
     assert_eq!(told, events);
     assert!(messages < events, "{messages} messages");
+}
+
+/// What the connection of a reader ends with that reads nothing for a while, if it ends.
+async fn read_late(fixture: &Fixture, pause: Duration) -> Option<CloseReason> {
+    let mut client = Client::open(fixture).await;
+    client.call(1, "subscribe", json!(["finalized"])).await;
+    // More than what lies between both ends holds.
+    let events = 40_000;
+    for index in 0..events {
+        fixture.node.events.push(finalized(index as u8), Clock.instant());
+    }
+    tokio::time::sleep(pause).await;
+    let mut told = 0;
+    while told < events {
+        let mut text = Vec::new();
+        let came =
+            tokio::time::timeout(SOON, client.receiver.receive(&mut text)).await.expect("it comes soon");
+        match came.expect("no end without a close frame") {
+            Incoming::Closed(reason) => return Some(reason),
+            Incoming::Pong(_) => {}
+            Incoming::Data(_) => {
+                let message: Value = serde_json::from_slice(&text).unwrap();
+                told += message["params"]["result"]["events"].as_array().unwrap().len();
+            }
+        }
+    }
+    None
+}
+
+/// INV-SOCKET-2.
+#[tokio::test]
+async fn a_reader_that_was_too_slow_is_told_so_by_the_close_frame() {
+    let mut limits = Limits::of(8);
+    limits.socket_send = (Duration::from_millis(20), SOON);
+    let fixture = Fixture::start_with(limits).await;
+    // A busy machine may need longer to fill what lies between.
+    let mut pause = Duration::from_millis(200);
+    let reason = loop {
+        if let Some(reason) = read_late(&fixture, pause).await {
+            break reason;
+        }
+        pause *= 2;
+        assert!(pause < SOON, "nobody was too slow");
+    };
+    assert_eq!(reason.code, 1_008);
+    assert!(reason.descr.as_deref().is_some_and(|words| words.contains("next_cursor")), "{reason:?}");
 }
 
 #[tokio::test]

@@ -17,13 +17,15 @@ mod chain;
 mod events;
 mod explain;
 mod masternodes;
+mod parameters;
 mod peers;
 mod pool;
 mod resources;
 mod rules;
 
 pub use blocks::{
-    BlockInfo, BlockTransaction, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo, address_of,
+    BlockInfo, BlockTransaction, InputInfo, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo,
+    address_of,
 };
 pub use masternodes::{
     AttendanceInfo, EvidenceInfo, HeartbeatInfo, JailReason, MasternodeInfo, MasternodePayload,
@@ -74,7 +76,11 @@ pub struct BlockchainInfo {
     pub supply_time: String,
     /// What each started 1,000 bytes of a transaction pay at least.
     pub min_fee_per_kb: Amount,
+    /// The same in TIME.
+    pub min_fee_per_kb_time: String,
     /// All numbers that the nodes of the chain agree on: tiers of masternodes, durations, fees.
+    #[serde(serialize_with = "parameters::tell", deserialize_with = "parameters::read")]
+    #[schemars(with = "parameters::Told")]
     pub parameters: ChainParameters,
     /// Which version of the rules is in force, and what is to come.
     pub rules: RulesInfo,
@@ -168,6 +174,9 @@ pub struct MempoolInfo {
     /// What a new transaction has to pay for each started 1,000 bytes at present, in base units.
     #[serde(rename = "mempoolminfee")]
     pub min_fee_per_kb: Amount,
+    /// The same in TIME.
+    #[serde(rename = "mempoolminfee_time")]
+    pub min_fee_per_kb_time: String,
     /// Certified and final transactions that wait for a block.
     pub certified_waiting: usize,
 }
@@ -251,6 +260,8 @@ pub struct UtxoStateInfo {
     pub height: Option<Height>,
     /// Base units; of a spent one as well, where the node has the block that made it.
     pub value: Option<Amount>,
+    /// The same in TIME.
+    pub value_time: Option<String>,
     /// Who may spend it, or could; known as the value is.
     pub address: Option<Address>,
     /// Whether it is a masternode's collateral, or marked as one, and so can't be spent.
@@ -432,6 +443,8 @@ pub struct AddressUtxo {
     pub vout: u32,
     /// Base units.
     pub value: Amount,
+    /// The same in TIME.
+    pub value_time: String,
     /// The block that made it; absent when it is final but in no block yet.
     pub height: Option<Height>,
     /// Whether a new transaction can spend it now: no other one has it locked, and it is no collateral.
@@ -469,8 +482,12 @@ pub struct AddressBalance {
     pub spendable_time: String,
     /// Final, but in no block yet; spendable or not.
     pub unconfirmed: Amount,
+    /// The same in TIME.
+    pub unconfirmed_time: String,
     /// Locked by transactions on their way.
     pub locked: Amount,
+    /// The same in TIME.
+    pub locked_time: String,
     /// Bound as collateral of masternodes.
     pub bound: Amount,
     /// The same in TIME.
@@ -621,4 +638,10 @@ pub struct ErrorData {
     /// Where another transaction has the coin: which one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub winner: Option<TxId>,
+    /// Where a coin is bound as collateral: the masternode that it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masternode: Option<MasternodeId>,
+    /// Where that masternode has left: the coin can be spent in epochs that start later than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound_until_ms: Option<TimeMs>,
 }

@@ -87,6 +87,8 @@ pub struct NetworkConfig {
     pub listen_address: SocketAddr,
     /// `host:port` under which others reach this node, when it is not the listening address.
     pub external_address: Option<String>,
+    /// Whether the router is asked to forward the port (UPnP).
+    pub upnp: bool,
     /// `host:port` of the first peers.
     pub bootstrap_peers: Vec<String>,
     /// Names that lead to peers, each with or without a port, for a node that knows hardly any.
@@ -255,11 +257,24 @@ pub struct LoggingConfig {
     pub max_old_files: u32,
 }
 
+/// What to do about a file that can't be read.
+fn read_hint(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => {
+            "`timed init --network NETWORK --home DIR` makes one in DIR, and --config FILE names one that is there"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "let the user that runs timed read it, or name another one by --config FILE"
+        }
+        _ => "name the node's configuration file by --config FILE",
+    }
+}
+
 /// Why there is no configuration. All of them end the process with exit code 2.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{path} can't be read: {source}")]
+    #[error("{path} can't be read: {source}; {}", read_hint(source))]
     Read {
         /// Which file.
         path: PathBuf,
@@ -307,6 +322,7 @@ impl Config {
             network: NetworkConfig {
                 listen_address: at(Ipv4Addr::UNSPECIFIED, port),
                 external_address: None,
+                upnp: false,
                 bootstrap_peers: Vec::new(),
                 dns_seeds: Vec::new(),
                 mode: NetworkMode::Public,
@@ -384,7 +400,7 @@ impl Config {
     }
 
     /// Rules about one value, or two: key, whether it holds, what it should be.
-    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 22] {
+    fn plain_problems(&self) -> [(&'static str, bool, &'static str); 23] {
         let name = &self.node.name;
         let open_to_all = self.rpc.enabled && !self.rpc.listen_address.ip().is_loopback();
         [
@@ -405,6 +421,11 @@ impl Config {
                 "network.external_address",
                 self.network.mode == NetworkMode::Public || self.network.external_address.is_none(),
                 "a node behind a sentry tells nobody its address; remove it, and set it at the sentry",
+            ),
+            (
+                "network.upnp",
+                self.network.mode == NetworkMode::Public || !self.network.upnp,
+                "has no effect with network.mode = \"behind_sentry\"; remove it",
             ),
             (
                 "network.dns_seeds",

@@ -8,6 +8,9 @@ pub mod clock;
 pub mod config;
 pub mod cpu_pool;
 pub mod error_class;
+#[cfg(test)]
+#[path = "../../tests/support/fuzz.rs"]
+pub(crate) mod fuzz;
 pub mod key_file;
 pub mod log_level;
 pub mod logging;

@@ -141,6 +141,7 @@ fn vote_with_its_key(net: &Net, transactions: &[Transaction; 2]) {
             bootstrap_peers: (0..=member).map(|index| format!("127.0.0.1:{}", 24_200 + 2 * index)).collect(),
             listen_address: ([127, 0, 0, 1], 0).into(),
             external_address: None,
+            maps_port: false,
             max_inbound: 8,
             max_outbound: 8,
             chain_id: net.chain.id,

@@ -65,7 +65,9 @@ fn without_a_quorum_all_waits_and_says_so_and_goes_on_with_it() {
         assert!(node.status_of(payment.txid()) <= TransactionStatus::Pending);
         assert_eq!(node.utxo_state(coin.outpoint).state, UtxoState::SpentPending);
     }
-    assert!(net.nodes[0].log().contains("Waiting for masternodes"));
+    let log = net.nodes[0].log();
+    let waiting = log.lines().find(|line| line.contains("Waiting for masternodes")).expect("it is said");
+    assert!(waiting.contains("of 3 needed masternodes"), "{waiting}");
 
     net.nodes[3].start();
     for node in net.live() {

@@ -44,6 +44,7 @@ mod page;
 mod payment;
 mod prometheus;
 mod proof;
+mod pruned;
 mod raw_peer;
 mod readme;
 mod signals;

@@ -1,10 +1,12 @@
 //! A payment from submission to its block, and one that spends it before there is a block.
 
 use serde_json::json;
-use timed::rpc::types::{NetTotals, ResourceInfo, TransactionStatus, TransactionStatusInfo, UtxoState};
-use timed::types::SecretKey;
+use timed::rpc::types::{
+    NetTotals, RawTransactionInfo, ResourceInfo, TransactionStatus, TransactionStatusInfo, UtxoState,
+};
+use timed::types::{Amount, Lock, SecretKey, Transaction};
 
-use crate::net::{Chain, Net, Node, wait_for};
+use crate::net::{Chain, Coin, Net, Node, wait_for};
 
 /// The blocks come every two seconds, and both payments take milliseconds: one of so many attempts fits in between.
 const ATTEMPTS: u8 = 8;
@@ -14,6 +16,17 @@ fn taken(node: &Node) -> (u64, u64) {
     let totals: NetTotals = node.call("getnettotals", &[]);
     let resources: ResourceInfo = node.call("getresourceinfo", &[]);
     (totals.total_bytes_received, resources.log_syncs)
+}
+
+/// What a transaction spends is told with it, in the pool and in a block.
+fn assert_tells_inputs(node: &Node, spending: &Transaction, coin: &Coin) {
+    let info: RawTransactionInfo = node.call("getrawtransaction", &[json!(spending.txid()), json!(true)]);
+    let [spent] = info.transaction.vin.as_slice() else { panic!("{info:?}") };
+    assert_eq!((spent.txid, spent.vout), (coin.outpoint.txid, coin.outpoint.index));
+    assert_eq!(spent.value, Some(coin.value), "{info:?}");
+    assert!(spent.address.is_some_and(|address| address.lock == Lock::KeyHash(coin.key.public().key_hash())));
+    let paid: u64 = spending.outputs.iter().map(|output| output.value.0).sum();
+    assert_eq!(info.transaction.fee, Some(Amount(coin.value.0 - paid)));
 }
 
 #[test]
@@ -39,6 +52,7 @@ fn a_payment_is_final_before_its_block_and_so_is_one_that_spends_it() {
         net.nodes[2].wait_final(payment_to_receiver.txid());
         net.nodes[2].send(&child).unwrap();
         net.nodes[2].wait_final(child.txid());
+        assert_tells_inputs(&net.nodes[2], &child, &received);
         let parent = net.nodes[2].status_of(payment_to_receiver.txid());
         coin = paid[0].clone();
         if parent != TransactionStatus::Final {
@@ -54,6 +68,7 @@ fn a_payment_is_final_before_its_block_and_so_is_one_that_spends_it() {
                 assert_eq!(info.block_hash, info.height.map(|height| node.hash_at(height)));
                 assert!(info.confirmations >= 1);
             }
+            assert_tells_inputs(node, &child, &received);
             let state = |outpoint| node.utxo_state(outpoint);
             assert_eq!(state(received.outpoint).state, UtxoState::Confirmed);
             assert_eq!(state(received.outpoint).spender, Some(child.txid()));

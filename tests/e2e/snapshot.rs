@@ -12,7 +12,7 @@ use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
 const EPOCHS: u64 = 4;
 
 /// Has a node make a snapshot of each epoch.
-fn make_many(config: &Path) {
+pub fn make_many(config: &Path) {
     let text = std::fs::read_to_string(config).unwrap();
     std::fs::write(config, text.replacen("[storage]\n", "[storage]\nsnapshot_every_epochs = 1\n", 1))
         .unwrap();

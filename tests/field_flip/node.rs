@@ -7,6 +7,7 @@ use timed::consensus::dispatch::Consensus;
 use timed::consensus::events::{Event, Now, Output};
 use timed::consensus::replay::replay;
 use timed::consensus::restart::{ConsensusConfig, Restart};
+use timed::consensus::trust::ChainTrust;
 use timed::consensus::vote_replay::JournaledState;
 use timed::protocol::transition::inputs_in_order;
 use timed::storage::{
@@ -62,6 +63,7 @@ impl<'a> Node<'a> {
             signs_after_ms: 0,
             vote_interval_ms: 5,
             knows: RuleVersion::NEWEST,
+            trust: ChainTrust::default(),
             verifier: Arc::new(SequentialVerifier),
         };
         let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));

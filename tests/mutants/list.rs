@@ -2190,6 +2190,33 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &["--lib storage::index_window::tests::a_large_window_is_written_in_parts_and_whole"],
     },
     Mutant {
+        name: "checkpoint_of_sync_only",
+        file: "src/consensus/blocks/mod.rs",
+        old: "            error!(%distrust, \"A block with a quorum's signatures is not taken\");\n            return;\n",
+        new: "            error!(%distrust, \"A block with a quorum's signatures is not taken\");\n",
+        caught_by: &[
+            "--lib consensus::tests::trust::no_other_block_takes_the_checkpoints_place_although_a_quorum_signed_it",
+        ],
+    },
+    Mutant {
+        name: "passed_checkpoint_vouches",
+        file: "src/consensus/trust.rs",
+        old: "self.checkpoint.is_some_and(|checkpoint| height <= checkpoint.height);",
+        new: "self.checkpoint.is_some();",
+        caught_by: &[
+            "--lib consensus::tests::trust::a_node_that_was_away_too_long_asks_for_nothing_and_takes_nothing_without_a_checkpoint",
+        ],
+    },
+    Mutant {
+        name: "signs_below_the_checkpoint",
+        file: "src/consensus/signing.rs",
+        old: "self.signing == Signing::Allowed && chain.has_checkpoint();",
+        new: "self.signing == Signing::Allowed;",
+        caught_by: &[
+            "--lib consensus::tests::trust::nothing_is_signed_below_the_checkpoint_and_all_is_from_there_on",
+        ],
+    },
+    Mutant {
         name: "states_of_changes_uncounted",
         file: "src/storage/index_change.rs",
         old: "            + self.state.len()\n",

@@ -11,6 +11,7 @@ use timed::consensus::replay::{ReplayError, index_change, replay_knowing};
 use timed::consensus::restart::{ConsensusConfig, Opened, Restart};
 use timed::consensus::serve::Assembler;
 use timed::consensus::signing::Identity;
+use timed::consensus::trust::ChainTrust;
 use timed::consensus::vote_journal::{JournalQueue, JournalStep};
 use timed::consensus::vote_replay::JournaledState;
 use timed::mempool::{PoolLimits, TransactionPool};
@@ -157,6 +158,7 @@ impl Node {
             signs_after_ms: 0,
             vote_interval_ms: 5,
             knows: self.knows,
+            trust: ChainTrust::default(),
             verifier,
         };
         let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |_, _| true)

@@ -24,6 +24,7 @@ pub(super) fn blockchain_info(node: &AppContext) -> BlockchainInfo {
         supply: state.supply(),
         supply_time: state.supply().to_string(),
         min_fee_per_kb: state.parameters().min_fee_per_kb,
+        min_fee_per_kb_time: state.parameters().min_fee_per_kb.to_string(),
         parameters: state.parameters().as_ref().clone(),
         rules,
         warnings,

@@ -7,11 +7,15 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::blocking;
+use crate::admission::Refusal;
 use crate::app::context::AppContext;
 use crate::app::feeds::TransactionTimes;
 use crate::mempool::Stage;
 use crate::protocol::masternodes::Receipt;
-use crate::rpc::api::{BlockSelector, NodeApiError};
+use crate::protocol::state::LedgerState;
+use crate::protocol::validity::TransactionError;
+use crate::rpc::api::{BlockSelector, BoundCoin, NodeApiError, SubmitError};
+use crate::rpc::refusals::submit_error;
 use crate::rpc::types::{
     ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo, address_of,
 };
@@ -32,6 +36,14 @@ pub(super) struct Course {
     pub(super) winner: Option<TxId>,
 }
 
+/// What is told beside something else is left out where its block was pruned: the rest is known all the same.
+fn if_kept<T>(found: Result<Option<T>, NodeApiError>) -> Result<Option<T>, NodeApiError> {
+    match found {
+        Err(NodeApiError::BeforeHorizon { .. }) => Ok(None),
+        found => found,
+    }
+}
+
 /// The transaction that has spent one of these outputs for good, if it is another one. May read the index.
 pub(super) fn winner_of(utxos: &UtxoManager, txid: TxId, inputs: &[OutPoint]) -> Option<TxId> {
     inputs.iter().find_map(|input| match utxos.output_state(input) {
@@ -40,7 +52,25 @@ pub(super) fn winner_of(utxos: &UtxoManager, txid: TxId, inputs: &[OutPoint]) ->
     })
 }
 
+/// The masternode whose collateral an output is, if a block has registered it, and until when it is bound.
+pub(super) fn bound_coin(state: &LedgerState, outpoint: &OutPoint) -> Option<BoundCoin> {
+    let (id, record) = state.masternodes().iter().find(|(_, record)| record.collateral == *outpoint)?;
+    let until_ms = record.bound_through(state.parameters().unbonding_time_ms);
+    Some(BoundCoin { masternode: *id, until_ms })
+}
+
 impl AppContext {
+    /// What a client learns of a refusal.
+    pub(super) fn refused(&self, refusal: &Refusal) -> SubmitError {
+        let bound = match refusal {
+            Refusal::Invalid(TransactionError::CollateralBound { outpoint }) => {
+                bound_coin(&self.bft.state(), outpoint)
+            }
+            _ => None,
+        };
+        submit_error(refusal, bound)
+    }
+
     pub(super) fn read_block(
         &self,
         height: Height,
@@ -160,7 +190,7 @@ impl AppContext {
     ) -> Result<TransactionStatusInfo, NodeApiError> {
         let times: Option<TransactionTimes> = self.feeds.times(&txid);
         let block_hash = match course.height {
-            Some(height) => self.hash_at(height).await?,
+            Some(height) => if_kept(self.hash_at(height).await)?,
             None => None,
         };
         let tip = self.bft.state().height();
@@ -232,6 +262,7 @@ impl AppContext {
             && let Some(output) = self.made_output(outpoint).await?
         {
             info.value = Some(output.value);
+            info.value_time = Some(output.value.to_string());
             info.address = Some(address_of(self.config.node.network, &output.lock));
         }
         Ok(info)
@@ -243,7 +274,7 @@ impl AppContext {
             let of_genesis = self.genesis.outputs().into_iter().find(|(name, _)| *name == outpoint);
             return Ok(of_genesis.map(|(_, output)| output));
         }
-        let found = self.find_transaction(outpoint.txid).await?;
+        let found = if_kept(self.find_transaction(outpoint.txid).await)?;
         let place = usize::try_from(outpoint.index).ok();
         Ok(found.zip(place).and_then(|((made_by, _), place)| made_by.outputs.get(place).copied()))
     }

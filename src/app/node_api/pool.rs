@@ -17,6 +17,7 @@ pub(super) fn mempool_entry(pool: &TransactionPool, entry: &PoolEntry) -> Mempoo
         fee: entry.fee,
         fee_time: entry.fee.to_string(),
         fee_per_kb: Amount(entry.rate.0),
+        fee_per_kb_time: Amount(entry.rate.0).to_string(),
         time: entry.received_ms,
         status: match entry.stage {
             Stage::Pending | Stage::Waiting | Stage::Conflicting => TransactionStatus::Pending,

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use crate::app::context::AppContext;
 use crate::app::places::journal_path;
+use crate::consensus::blocks::waiting_words;
 use crate::consensus::events::Signing;
 use crate::network::OtherChain;
 use crate::protocol::state::LedgerState;
 use crate::rpc::types::{NodeState, NotReady};
 use crate::runtime::time_text::time_words;
-use crate::types::{ChainId, Epoch, Network, TimeMs, ValidatorSet};
+use crate::types::{ChainId, Epoch, Network, TimeMs};
 
 /// A peer that was on another chain is spoken of for so long after it was met: addresses that don't answer well are
 /// dialled once a minute at least.
@@ -63,6 +64,14 @@ impl AppContext {
         if self.bft.is_syncing() {
             let (height, target) = (state.height(), self.bft.sync_target());
             add(NodeState::Syncing, "syncing", format!("at block {height} of {target}"));
+        }
+        if let Some(named) = self.config.sync.checkpoint.filter(|named| state.height() < named.height) {
+            let detail = format!(
+                "at block {}, below the one of [sync] checkpoint, {}: nothing is signed before that",
+                state.height(),
+                named.height
+            );
+            add(NodeState::Syncing, "checkpoint", detail);
         }
         if progress.halted {
             let node_state =
@@ -146,36 +155,9 @@ fn young_journal_words(
     }
 }
 
-/// "2 of 3 needed masternodes are active", or the same by weight where masternodes weigh differently.
-fn waiting_words(set: &ValidatorSet, active: u64, needed: u64) -> String {
-    let equal = set.members().first().map_or(1, |member| member.weight);
-    let counts = active.checked_div(equal).zip(
-        needed.checked_add(equal).and_then(|sum| sum.checked_sub(1).and_then(|sum| sum.checked_div(equal))),
-    );
-    match counts {
-        Some((active, needed)) if set.members().iter().all(|member| member.weight == equal) => {
-            format!(
-                "{active} of {needed} needed masternodes {} active",
-                if active == 1 { "is" } else { "are" }
-            )
-        }
-        _ => format!("masternodes with {active} of the needed weight of {needed} are active"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{MasternodeId, SecretKey, Validator};
-
-    fn set(weights: &[u64]) -> ValidatorSet {
-        let member = |(index, weight): (u8, &u64)| Validator {
-            id: MasternodeId([index; 32]),
-            key: SecretKey::from_seed(&[index; 32]).public(),
-            weight: *weight,
-        };
-        ValidatorSet::new((0..).zip(weights).map(member).collect())
-    }
 
     #[test]
     fn a_peer_of_another_chain_is_named_with_what_to_do() {
@@ -213,16 +195,5 @@ mod tests {
         assert!(late.contains("from epoch 9 on"), "{late}");
         let new = young_journal_words(Path::new("data/votes"), (0, 60_000), (610_000, None, 600_000));
         assert!(new.contains("votes new --force") && new.contains("remove data/votes"), "{new}");
-    }
-
-    #[test]
-    fn waiting_is_told_in_masternodes_where_that_is_true() {
-        assert_eq!(waiting_words(&set(&[1; 4]), 2, 3), "2 of 3 needed masternodes are active");
-        assert_eq!(waiting_words(&set(&[1; 4]), 1, 3), "1 of 3 needed masternodes is active");
-        // Of weight 40 are 27 needed: three masternodes, as two have 20.
-        assert_eq!(waiting_words(&set(&[10; 4]), 20, 27), "2 of 3 needed masternodes are active");
-        let words = waiting_words(&set(&[1, 10]), 1, 8);
-        assert_eq!(words, "masternodes with 1 of the needed weight of 8 are active");
-        assert!(waiting_words(&set(&[]), 0, 1).contains("0 of"));
     }
 }

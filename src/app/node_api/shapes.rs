@@ -66,6 +66,7 @@ pub(super) fn utxo_state_info(
         spender,
         height,
         value: found.map(|(output, _)| output.value),
+        value_time: found.map(|(output, _)| output.value.to_string()),
         address: found.map(|(output, _)| address_of(network, &output.lock)),
         bound: false,
         masternode: None,

@@ -32,6 +32,8 @@ use tokio_util::task::TaskTracker;
 use super::fetch_plan::{Candidate, ChunkPlan, candidates};
 use super::install::{has_no_blocks, install};
 use super::verify::{SnapshotCheck, chunk_holds};
+use crate::app::trust;
+use crate::consensus::trust::Distrust;
 use crate::network::{
     Misbehaviour, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerId,
 };
@@ -43,8 +45,8 @@ use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, Storage
 use crate::types::codec::encode;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{
-    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Header, Message, Network as Chain,
-    RuleVersion, SignatureVerifier,
+    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Header, Message, RuleVersion,
+    SignatureVerifier, TimeMs,
 };
 
 /// How long offers are waited for after the first one came.
@@ -116,30 +118,23 @@ pub(in crate::app) fn is_wanted(config: &Config, genesis: &GenesisDocument) -> R
 /// # Errors
 /// [`FetchError::NeedsCheckpoint`].
 pub(in crate::app) fn may_begin(config: &Config, genesis: &GenesisDocument) -> Result<u64, FetchError> {
-    let age_ms = Clock.now_ms().saturating_sub(genesis.time_ms);
-    check_age(&config.sync, config.node.network, &genesis.parameters, age_ms)?;
-    Ok(age_ms)
+    let now_ms = Clock.now_ms();
+    check_age(config, &genesis.parameters, genesis.time_ms, now_ms)?;
+    Ok(now_ms.saturating_sub(genesis.time_ms))
 }
 
-const DAY_MS: u64 = 86_400_000;
-
 fn check_age(
-    sync: &SyncConfig,
-    network: Chain,
+    config: &Config,
     parameters: &ChainParameters,
-    age_ms: u64,
+    began_ms: TimeMs,
+    now_ms: TimeMs,
 ) -> Result<(), FetchError> {
-    let unbonding_ms = parameters.unbonding_time_ms;
-    if age_ms <= unbonding_ms || sync.checkpoint.is_some() || sync.trust_peers {
-        return Ok(());
+    match trust::configured(config, parameters).check_age(0, began_ms, now_ms) {
+        Err(Distrust::TooOld { age_days, away_max_days, .. }) => {
+            Err(FetchError::NeedsCheckpoint { days: age_days, unbonding_days: away_max_days })
+        }
+        _ => Ok(()),
     }
-    if network == Chain::Devnet {
-        tracing::warn!(
-            "The chain is older than its unbonding time; on a network with real value this node would ask for a [sync] checkpoint"
-        );
-        return Ok(());
-    }
-    Err(FetchError::NeedsCheckpoint { days: age_ms / DAY_MS, unbonding_days: unbonding_ms / DAY_MS })
 }
 
 /// Whether anybody can have made a snapshot by now. A node of a network that has just begun waits for nobody.

@@ -8,8 +8,8 @@ use super::super::source::StoredSnapshots;
 use super::*;
 use crate::consensus::serve::SnapshotSource as _;
 use crate::network::tests::support::{Node, key, patient};
-use crate::types::Height;
 use crate::types::codec::decode;
+use crate::types::{Height, Network as Chain};
 
 /// What a peer does with a question for a part, which it has as these bytes: what it answers, and whether it stays.
 type Answers = Box<dyn FnMut(SnapshotItem, Vec<u8>) -> (Option<Vec<u8>>, bool) + Send>;

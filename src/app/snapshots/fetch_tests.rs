@@ -3,6 +3,7 @@
 use super::*;
 use crate::protocol::snapshot::{ChunkCutter, encode_chunk};
 use crate::protocol::state::LedgerState;
+use crate::types::Network as Chain;
 
 fn config() -> Config {
     Config::of_network(Chain::Devnet)
@@ -35,18 +36,20 @@ fn a_snapshot_is_looked_for_where_one_may_be() {
 #[test]
 fn a_chain_that_is_older_than_its_unbonding_time_needs_a_checkpoint() {
     let parameters = ChainParameters::of_network(Chain::Mainnet);
-    let (sync, age_ms) = (config().sync, parameters.unbonding_time_ms);
-    let check = |sync: &SyncConfig, network, age_ms| check_age(sync, network, &parameters, age_ms);
-    assert!(check(&sync, Chain::Mainnet, age_ms).is_ok());
+    let (began_ms, age_ms) = (1_800_000_000_000, parameters.unbonding_time_ms);
+    let check = |config: &Config, age_ms| check_age(config, &parameters, began_ms, began_ms + age_ms);
+    let of = |network| Config::of_network(network);
+    assert!(check(&of(Chain::Mainnet), age_ms).is_ok());
     for network in [Chain::Mainnet, Chain::Testnet] {
-        let error = check(&sync, network, age_ms + 1).unwrap_err();
+        let error = check(&of(network), age_ms + 1).unwrap_err();
         assert!(error.to_string().contains("[sync] checkpoint"), "{error}");
     }
-    assert!(check(&sync, Chain::Devnet, age_ms + 1).is_ok(), "there it is said and no more");
-    let block_hash = crate::types::BlockHash::ZERO;
-    let named = SyncConfig { checkpoint: Some(Checkpoint { height: 1, block_hash }), ..sync.clone() };
-    assert!(check(&named, Chain::Mainnet, age_ms + 1).is_ok());
-    assert!(check(&SyncConfig { trust_peers: true, ..sync }, Chain::Mainnet, age_ms + 1).is_ok());
+    assert!(check(&of(Chain::Devnet), age_ms + 1).is_ok(), "there it is said and no more");
+    let (mut named, mut believing) = (of(Chain::Mainnet), of(Chain::Mainnet));
+    named.sync.checkpoint = Some(Checkpoint { height: 1, block_hash: crate::types::BlockHash::ZERO });
+    believing.sync.trust_peers = true;
+    assert!(check(&named, age_ms + 1).is_ok());
+    assert!(check(&believing, age_ms + 1).is_ok());
 }
 
 /// INV-FETCH-5.

@@ -151,7 +151,7 @@ impl Findings {
         if facts.external_address_answers == Some(false) {
             let address = config.network.external_address.as_deref().unwrap_or_default();
             let says = format!("[network] external_address {address} takes no connection from here.");
-            let next = "check port forwarding and firewall, and that the address is this machine's";
+            let next = "check port forwarding ([network] upnp asks the router for it) and firewall, and that the address is this machine's";
             self.add("external_address", Severity::Warning, says, next);
         }
     }

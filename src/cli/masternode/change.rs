@@ -9,7 +9,7 @@ use super::super::wallet::Owner;
 use super::super::wallet_rpc::Funding;
 use super::super::{CliError, output};
 use super::operator_key::{OperatorKey, holder_of};
-use super::reach::{Subject, check_address, weights};
+use super::reach::{Danger, Subject, check_address, is_candidate, judge_exit, weights};
 use super::sent::{Intent, tell};
 use super::{SpendArgs, all, find_or_only};
 use crate::rpc::types::{JailReason, MasternodeInfo};
@@ -37,7 +37,8 @@ pub(super) struct UpdateArgs {
     #[arg(long, value_name = "HOST:PORT", group = "change")]
     address: Option<String>,
     /// Change the address even if a third or more of the weight would be at addresses that can't be reached from this
-    /// machine. If these are down indeed, the chain stops until they come up.
+    /// machine, and the key even if a third or more would be down until its node runs with the new one. If these are down
+    /// indeed, the chain stops until they come up.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -49,6 +50,10 @@ pub(super) struct UpdateArgs {
 pub(super) struct ExitArgs {
     /// Which masternode, by its id or the first digits of it; without it the only one that the account owns.
     id: Option<String>,
+    /// Leave even if a third or more of the weight that stays can't be reached. If these are down indeed, the chain stops
+    /// until they come up.
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     spend: SpendArgs,
 }
@@ -166,14 +171,22 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), CliError> {
     if let Some(key) = &key {
         check_new_key(&masternodes, &key.public()).map_err(refused)?;
     }
-    if let Some(address) = &args.address {
-        let tried = check_address(address).await;
+    let tried = match &args.address {
+        Some(address) => Some(check_address(address).await),
+        None => None,
+    };
+    let new_key = key.is_some() && is_candidate(&masternode);
+    if new_key || tried.is_some() {
         let MasternodeInfo { id, weight, registration, .. } = masternode;
-        let subject = Subject { id: Some(id), weight, registration, reachable: tried.is_ok() };
-        weights(&masternodes, &funding.parameters, &subject).await.judge(args.force)?;
-        if let Err(problem) = tried {
-            output::notice(format_args!("WARNING: {problem}"));
-        }
+        let (danger, reachable) = match &tried {
+            _ if new_key => (Danger::NewKey, false),
+            tried => (Danger::Unreachable, tried.as_ref().is_none_or(Result::is_ok)),
+        };
+        let subject = Subject { id: Some(id), weight, registration, reachable };
+        weights(&masternodes, &funding.parameters, &subject).await.judge(danger, args.force)?;
+    }
+    if let Some(Err(problem)) = tried {
+        output::notice(format_args!("WARNING: {problem}"));
     }
     let change = Change {
         funds: owner.funds(&funding),
@@ -191,9 +204,10 @@ pub(super) async fn update(args: &UpdateArgs) -> Result<(), CliError> {
 
 /// Runs `timed masternode exit`.
 pub(super) async fn exit(args: &ExitArgs) -> Result<(), CliError> {
-    let Owned { owner, client, funding, masternode, .. } =
+    let Owned { owner, client, funding, masternodes, masternode } =
         Owned::find(&args.spend, args.id.as_deref()).await?;
     check_exit(&masternode).map_err(refused)?;
+    judge_exit(&masternodes, &funding.parameters, masternode.id, args.force).await?;
     let built = build_exit(&owner.funds(&funding), masternode.id, owner.address.lock)
         .map_err(|error| refused(error.to_string()))?;
     Ok(tell(&args.spend, &client, &funding.chain, Intent::Exit, &built).await?)

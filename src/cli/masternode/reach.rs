@@ -49,6 +49,15 @@ struct Candidate {
     reachable: bool,
 }
 
+/// Why the masternode that a command is about may be down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Danger {
+    /// Nothing takes connections at its address.
+    Unreachable,
+    /// It votes with its new key only when its node runs with that.
+    NewKey,
+}
+
 /// The next set's weight, by who can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Weights {
@@ -88,14 +97,22 @@ impl Weights {
     }
 
     /// In words: the share, and what is wrong with it.
-    pub(super) fn describe(&self) -> Result<String, String> {
+    pub(super) fn describe(&self, danger: Danger) -> Result<String, String> {
         let Self { own, unreachable, total, .. } = self;
+        let stops =
+            "with a third or more of the weight down the chain stops, and not even an exit gets into a block";
         if self.endangers() {
-            return Err(format!(
-                "masternodes with {unreachable} of the next set's weight of {total} could not be reached, this one with \
-                 {own} among them: with a third or more of the weight down the chain stops, and not even an exit gets into \
-                 a block; start its node first, or give --force if you know that it runs"
-            ));
+            return Err(match danger {
+                Danger::Unreachable => format!(
+                    "masternodes with {unreachable} of the next set's weight of {total} could not be reached, this one with \
+                     {own} among them: {stops}; start its node first, or give --force if you know that it runs"
+                ),
+                Danger::NewKey => format!(
+                    "until its node runs with the new key, masternodes with {unreachable} of the next set's weight of \
+                     {total} are down, this one with {own} among them: {stops}; give --force if you restart its node with \
+                     the new key as soon as the epoch has ended"
+                ),
+            });
         }
         let down = match unreachable {
             0 => String::new(),
@@ -105,20 +122,45 @@ impl Weights {
     }
 
     /// Refuses what endangers the chain, unless it is forced; warns of what may.
-    pub(super) fn judge(&self, forced: bool) -> Result<(), CliError> {
+    pub(super) fn judge(&self, danger: Danger, forced: bool) -> Result<(), CliError> {
         if self.is_third(self.own) {
             output::notice(format_args!(
                 "WARNING: this masternode alone will have {} of the next set's weight of {}, a third or more: whenever it is down, the chain stops",
                 self.own, self.total
             ));
         }
-        match self.describe() {
-            Err(problem) if forced => output::notice(format_args!("WARNING: forced, although {problem}")),
-            Err(problem) => return Err(CliError::Failed(format!("nothing was sent: {problem}"))),
-            Ok(_) => {}
-        }
-        Ok(())
+        decide(self.describe(danger).map(drop), forced)
     }
+
+    /// What is wrong with an exit that leaves a set with these weights. `self` is the set before it.
+    ///
+    /// Who is down itself, or has no seat, makes nothing worse by leaving.
+    fn exit_problem(&self, left: &Self) -> Option<String> {
+        let Self { unreachable, total, .. } = left;
+        let stops = self.own > 0 && self.own_reachable && unreachable.saturating_mul(3) >= *total;
+        stops.then(|| {
+            format!(
+                "without this one, masternodes with {unreachable} of the next set's weight of {total} could not be \
+                 reached: with a third or more of the weight down the chain stops, and nobody can register or leave any \
+                 more; bring them up first (`timed masternode list` tells which), or give --force if you know that they run"
+            )
+        })
+    }
+}
+
+/// Refuses what endangers the chain, unless it is forced.
+fn decide(verdict: Result<(), String>, forced: bool) -> Result<(), CliError> {
+    match verdict {
+        Err(problem) if forced => output::notice(format_args!("WARNING: forced, although {problem}")),
+        Err(problem) => return Err(CliError::Failed(format!("nothing was sent: {problem}"))),
+        Ok(()) => {}
+    }
+    Ok(())
+}
+
+/// Whether a masternode may be in the next set.
+pub(super) fn is_candidate(masternode: &MasternodeInfo) -> bool {
+    matches!(masternode.state.as_str(), "active" | "eligible" | "exiting")
 }
 
 /// The masternode that a command is about.
@@ -136,12 +178,40 @@ pub(super) async fn weights(
     parameters: &ChainParameters,
     subject: &Subject,
 ) -> Weights {
-    let others: Vec<&MasternodeInfo> = masternodes
-        .iter()
-        .filter(|one| Some(one.id) != subject.id)
-        .filter(|one| matches!(one.state.as_str(), "active" | "eligible" | "exiting"))
-        .collect();
-    let unknown = others.iter().filter(|one| !one.connected).map(|one| one.address.clone());
+    let others = masternodes.iter().filter(|one| Some(one.id) != subject.id).filter(|one| is_candidate(one));
+    let mut candidates = tried(others.collect()).await;
+    let Subject { id, weight, registration, reachable } = *subject;
+    candidates.push(Candidate { id, weight, registration, reachable });
+    Weights::of(candidates, id, seats(parameters))
+}
+
+/// Refuses an exit that would leave a set without a quorum of those that can be reached, unless it is forced. Those that
+/// have asked to leave already are counted as gone.
+///
+/// # Errors
+/// When the exit is refused.
+pub(super) async fn judge_exit(
+    masternodes: &[MasternodeInfo],
+    parameters: &ChainParameters,
+    leaving: MasternodeId,
+    forced: bool,
+) -> Result<(), CliError> {
+    let stay = masternodes.iter().filter(|one| is_candidate(one));
+    let stay = stay.filter(|one| one.id == leaving || !one.exit_requested);
+    let mut candidates = tried(stay.collect()).await;
+    let before = Weights::of(candidates.clone(), Some(leaving), seats(parameters));
+    candidates.retain(|one| one.id != Some(leaving));
+    let left = Weights::of(candidates, Some(leaving), seats(parameters));
+    decide(before.exit_problem(&left).map_or(Ok(()), Err), forced)
+}
+
+fn seats(parameters: &ChainParameters) -> usize {
+    usize::try_from(parameters.max_validators).unwrap_or(usize::MAX)
+}
+
+/// Masternodes, each with whether it can be reached.
+async fn tried(masternodes: Vec<&MasternodeInfo>) -> Vec<Candidate> {
+    let unknown = masternodes.iter().filter(|one| !one.connected).map(|one| one.address.clone());
     let tried: BTreeMap<String, bool> = stream::iter(unknown.collect::<Vec<_>>())
         .map(|address| async move {
             let reachable = check_address(&address).await.is_ok();
@@ -150,7 +220,7 @@ pub(super) async fn weights(
         .buffer_unordered(TRIED_AT_ONCE)
         .collect()
         .await;
-    let mut candidates: Vec<Candidate> = others
+    masternodes
         .into_iter()
         .map(|one| Candidate {
             id: Some(one.id),
@@ -158,10 +228,7 @@ pub(super) async fn weights(
             registration: one.registration,
             reachable: one.connected || tried.get(&one.address).copied().unwrap_or(false),
         })
-        .collect();
-    let Subject { id, weight, registration, reachable } = *subject;
-    candidates.push(Candidate { id, weight, registration, reachable });
-    Weights::of(candidates, id, usize::try_from(parameters.max_validators).unwrap_or(usize::MAX))
+        .collect()
 }
 
 #[cfg(test)]
@@ -185,12 +252,15 @@ mod tests {
         // A quorum of 140 is 94: a dead gold node leaves 40.
         let gold = weights_of(candidate(9, 100, false), &silver);
         assert!(gold.endangers());
-        let problem = gold.describe().unwrap_err();
+        let problem = gold.describe(Danger::Unreachable).unwrap_err();
         assert!(
             problem.contains("100 of the next set's weight of 140") && problem.contains("--force"),
             "{problem}"
         );
-        assert!(gold.judge(false).is_err() && gold.judge(true).is_ok());
+        let judge = |forced| gold.judge(Danger::Unreachable, forced);
+        assert!(judge(false).is_err() && judge(true).is_ok());
+        let problem = gold.describe(Danger::NewKey).unwrap_err();
+        assert!(problem.contains("new key") && problem.contains("--force"), "{problem}");
         assert!(!weights_of(candidate(9, 100, true), &silver).endangers(), "it is up");
         assert!(!weights_of(candidate(9, 1, false), &silver).endangers(), "a bronze one is no danger");
         // 20 of 60 is a third exactly: a quorum is 41.
@@ -207,7 +277,12 @@ mod tests {
         assert!(weights_of(candidate(9, 10, false), &silver).endangers(), "30 of 80");
         let better = weights_of(candidate(9, 10, true), &silver);
         assert!(!better.endangers(), "who can be reached makes nothing worse");
-        assert!(better.describe().unwrap().contains("masternodes with 20 could not be reached"));
+        assert!(
+            better
+                .describe(Danger::Unreachable)
+                .unwrap()
+                .contains("masternodes with 20 could not be reached")
+        );
     }
 
     #[test]
@@ -216,6 +291,44 @@ mod tests {
         let all = silver.iter().copied().chain([candidate(9, 10, false)]).collect();
         let weights = Weights::of(all, Some(MasternodeId([9; 32])), 4);
         assert_eq!((weights.own, weights.total, weights.endangers()), (0, 40, false));
+    }
+
+    #[tokio::test]
+    async fn an_exit_that_leaves_no_quorum_of_those_that_are_up_is_refused_unless_it_is_forced() {
+        let gone = {
+            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            closed.local_addr().unwrap().to_string()
+        };
+        let member = |id, connected| MasternodeInfo {
+            id: MasternodeId([id; 32]),
+            state: "active".to_owned(),
+            weight: 10,
+            address: gone.clone(),
+            connected,
+            ..masternode()
+        };
+        let parameters = ChainParameters::of_network(Network::Devnet);
+        let judge = async |set: &[MasternodeInfo], id, forced| {
+            judge_exit(set, &parameters, MasternodeId([id; 32]), forced).await
+        };
+        let mut set: Vec<MasternodeInfo> = (1..=4).map(|id| member(id, id != 4)).collect();
+        let problem = judge(&set, 1, false).await.unwrap_err().to_string();
+        assert!(
+            problem.contains("10 of the next set's weight of 30") && problem.contains("--force"),
+            "{problem}"
+        );
+        assert!(judge(&set, 1, true).await.is_ok());
+        assert!(judge(&set, 4, false).await.is_ok(), "who is down makes nothing worse by leaving");
+        set.push(member(5, true));
+        assert!(judge(&set, 1, false).await.is_ok(), "10 of 40 are less than a third");
+        // Another one that leaves counts as gone, and a jailed one has no vote.
+        set[1].exit_requested = true;
+        assert!(judge(&set, 1, false).await.is_err());
+        set[1].exit_requested = false;
+        set[2].state = "jailed".to_owned();
+        assert!(judge(&set, 1, false).await.is_err());
+        assert!(judge(&set, 3, false).await.is_ok(), "it is in no set");
+        assert!(judge(&set[..1], 1, false).await.is_err(), "nobody would be left");
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use super::super::wallet::Owner;
 use super::super::wallet_rpc::Funding;
 use super::super::{CliError, output};
 use super::operator_key::{OperatorKey, holder_of};
-use super::reach::{Subject, Weights, check_address, weights};
+use super::reach::{Danger, Subject, Weights, check_address, weights};
 use super::sent::{Intent, tell};
 use super::{SpendArgs, all};
 use crate::rpc::types::{MasternodeInfo, NodeState, NodeStatus};
@@ -231,7 +231,7 @@ pub(super) async fn run(args: &RegisterArgs) -> Result<(), CliError> {
     let address = Check::of("address", check_address(&args.address).await);
     let weights = plan.weights(address.ok).await;
     checks.push(address);
-    checks.extend(weights.map(|weights| Check::of("weight", weights.describe())));
+    checks.extend(weights.map(|weights| Check::of("weight", weights.describe(Danger::Unreachable))));
     plan.warn_of_full_set();
     if args.dry_run {
         return Ok(dry_run(&plan, &checks)?);
@@ -250,7 +250,7 @@ pub(super) async fn run(args: &RegisterArgs) -> Result<(), CliError> {
         output::notice(format_args!("WARNING: {}; it must be up before the next epoch", check.detail));
     }
     if let Some(weights) = weights {
-        weights.judge(args.force)?;
+        weights.judge(Danger::Unreachable, args.force)?;
     }
     let built = plan.build().map_err(CliError::Failed)?;
     if let Ok(key) = &plan.key {

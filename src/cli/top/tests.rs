@@ -108,6 +108,7 @@ fn chain() -> BlockchainInfo {
         supply: Amount(1),
         supply_time: String::new(),
         min_fee_per_kb: Amount(1_000),
+        min_fee_per_kb_time: Amount(1_000).to_string(),
         parameters: ChainParameters::of_network(Network::Devnet),
         rules: RulesInfo {
             in_force: RuleVersion::FIRST,
@@ -174,6 +175,7 @@ fn snapshot() -> Snapshot {
             max_transactions: 10_000,
             max_bytes: 300_000_000,
             min_fee_per_kb: Amount(1_000),
+            min_fee_per_kb_time: Amount(1_000).to_string(),
             certified_waiting: 6,
         },
         peers: (1..=3).map(peer).collect(),

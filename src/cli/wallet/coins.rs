@@ -279,6 +279,7 @@ mod tests {
             txid: TxId([1; 32]),
             vout: 7,
             value: Amount(value),
+            value_time: Amount(value).to_string(),
             height,
             spendable,
             bound,

@@ -15,8 +15,8 @@ use super::super::moment::Moment;
 use super::super::outbox::Outbox;
 use super::BftConsensus;
 use crate::protocol::bft::{Input, Step};
-use crate::types::TimeMs;
 use crate::types::limits::TRANSACTION_BYTES_MAX;
+use crate::types::{TimeMs, ValidatorSet};
 
 /// A height that is overdue by more than this, without a quorum of prevotes, is reported as halted, in milliseconds.
 const HALT_AFTER_MS: u64 = 3_000;
@@ -159,12 +159,58 @@ impl BftConsensus {
             warn!(
                 height,
                 round,
-                "Waiting for masternodes: weight {prevote_weight} of {quorum} needed votes; blocks and finality wait"
+                "Waiting for masternodes: {}; blocks and finality wait",
+                waiting_words(at.state().validators(), prevote_weight, quorum)
             );
         } else if was_halted && !halted {
             info!(height, round, "Enough masternodes vote again");
         }
         self.progress = Some(progress.clone());
         out.notify(Notification::Progress(progress));
+    }
+}
+
+/// What people hear while a set has no quorum: "2 of 3 needed masternodes are active", or the same by weight where
+/// masternodes weigh differently.
+#[must_use]
+pub fn waiting_words(set: &ValidatorSet, active: u64, needed: u64) -> String {
+    let equal = set.members().first().map_or(1, |member| member.weight);
+    let counts = active.checked_div(equal).zip(
+        needed.checked_add(equal).and_then(|sum| sum.checked_sub(1).and_then(|sum| sum.checked_div(equal))),
+    );
+    match counts {
+        Some((active, needed)) if set.members().iter().all(|member| member.weight == equal) => {
+            format!(
+                "{active} of {needed} needed masternodes {} active",
+                if active == 1 { "is" } else { "are" }
+            )
+        }
+        _ => format!("masternodes with {active} of the needed weight of {needed} are active"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::{MasternodeId, SecretKey, Validator};
+
+    fn set(weights: &[u64]) -> ValidatorSet {
+        let member = |(index, weight): (u8, &u64)| Validator {
+            id: MasternodeId([index; 32]),
+            key: SecretKey::from_seed(&[index; 32]).public(),
+            weight: *weight,
+        };
+        ValidatorSet::new((0..).zip(weights).map(member).collect())
+    }
+
+    #[test]
+    fn waiting_is_told_in_masternodes_where_that_is_true() {
+        assert_eq!(waiting_words(&set(&[1; 4]), 2, 3), "2 of 3 needed masternodes are active");
+        assert_eq!(waiting_words(&set(&[1; 4]), 1, 3), "1 of 3 needed masternodes is active");
+        // Of weight 40 are 27 needed: three masternodes, as two have 20.
+        assert_eq!(waiting_words(&set(&[10; 4]), 20, 27), "2 of 3 needed masternodes are active");
+        let words = waiting_words(&set(&[1, 10]), 1, 8);
+        assert_eq!(words, "masternodes with 1 of the needed weight of 8 are active");
+        assert!(waiting_words(&set(&[]), 0, 1).contains("0 of"));
     }
 }

@@ -41,6 +41,7 @@ use self::candidates::Candidates;
 use self::committing::{Behind, CommittingBlocks};
 pub use self::committing::{COMMITTING_BLOCKS_MAX, COMMITTING_BYTES_MAX};
 pub(super) use self::due::PeersVotes;
+pub use self::due::waiting_words;
 use self::past::PastWords;
 pub(super) use self::restore::JournaledBlocks;
 use super::chain::Committing;
@@ -391,6 +392,11 @@ impl BftConsensus {
     ) {
         let Some((blueprint, (transactions, outcome), own)) = self.candidates.take(&hash) else { return };
         debug!(height = at.chain.next_height(), round, hash = %hash.short(), "Block decided");
+        // INV-TRUST-1, INV-TRUST-2: sync goes on from here, if peers have another block.
+        if let Err(distrust) = at.chain.trust().check_next(at.state(), &blueprint.header, at.now.wall_ms) {
+            error!(%distrust, "A block with a quorum's signatures is not taken");
+            return;
+        }
         let mut all: Vec<_> = transactions.iter().map(|tx| Arc::clone(tx.transaction())).collect();
         all.extend(outcome.reward.clone());
         let block = Block {

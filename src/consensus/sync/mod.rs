@@ -25,7 +25,7 @@ pub(super) mod forks;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use self::ahead::{BlocksToCheck, HeldSignatures, Remaining};
 use self::forks::Forks;
@@ -36,6 +36,7 @@ use super::events::Output;
 use super::moment::Moment;
 use super::outbox::Outbox;
 use super::peers::{Peers, REQUEST_TIMEOUT_MS};
+use super::trust::Distrust;
 use crate::network::PeerId;
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition;
@@ -56,7 +57,7 @@ pub(super) const SECOND_ASK_MS: u64 = 400;
 /// Memory of signatures that were checked ahead, at most: a block has 64 bytes or more for each, and a set of them has
 /// twice the room that they take.
 pub const HELD_SIGNATURES_BYTES_MAX: usize = SYNC_BYTES_MAX / 64 * 2 * size_of::<SignatureCheck>();
-/// How often it is said that no peer has the next block.
+/// How often it is said that no peer has the next block, or that the tip is too old.
 const TELL_AGAIN_MS: u64 = 600_000;
 /// Encoded bytes of the blocks that are held, at most: an answer that passes it is cut, and asked for again.
 pub const SYNC_BYTES_MAX: usize = 32 << 20;
@@ -124,6 +125,8 @@ pub(super) struct BlockSync {
     target: Height,
     /// When it is said again that no peer has the next block.
     told_of_horizons_ms: TimeMs,
+    /// When it is said again that the tip is too old.
+    told_of_age_ms: TimeMs,
 }
 
 /// What became of the next received block.
@@ -210,6 +213,9 @@ impl BlockSync {
         out: &mut Outbox,
     ) {
         let (now_ms, height) = (at.now_ms(), at.chain.height());
+        if self.is_too_old(at) {
+            return;
+        }
         let is_late = |range: &&Range| now_ms >= range.asked_ms.saturating_add(REQUEST_TIMEOUT_MS);
         let late: Vec<PeerId> = self.ranges.iter().filter(is_late).map(|range| range.peer).collect();
         for peer in late {
@@ -247,6 +253,19 @@ impl BlockSync {
         if self.received_bytes < SYNC_BYTES_MAX {
             self.ask((next, goal), &ahead, at, out);
         }
+    }
+
+    /// Whether the tip is too old to believe what follows it, and nobody vouches for it; says so from time to time.
+    fn is_too_old(&mut self, at: &Moment<'_>) -> bool {
+        let (state, wall_ms) = (at.state(), at.now.wall_ms);
+        let Err(distrust) = at.chain.trust().check_age(state.height(), state.tip_time(), wall_ms) else {
+            return false;
+        };
+        if at.now_ms() >= self.told_of_age_ms {
+            self.told_of_age_ms = at.now_ms().saturating_add(TELL_AGAIN_MS);
+            error!(%distrust, "Peers are asked for no blocks");
+        }
+        true
     }
 
     /// Says when everybody who is further has pruned what this node lacks: it would wait for ever.
@@ -412,11 +431,17 @@ impl BlockSync {
             return NextBlock::OfOtherChain(from);
         }
         match check(&received, base, at) {
-            Ok(committing) => {
+            Ok(Checked::Distrusted(distrust)) => {
+                // Its sender may be right, and the operator wrong.
+                error!(peer = %from.short(), %distrust, "A block with a quorum's signatures is not taken");
+                self.avoid(from, at);
+                NextBlock::None
+            }
+            Ok(Checked::Valid(committing)) => {
                 self.failing.remove(&from);
                 // A block whose sender left since proves nobody: what is kept is of connected peers only.
                 self.proven.extend(peers.is_connected(&from).then_some(from));
-                NextBlock::Valid(Box::new(committing))
+                NextBlock::Valid(committing)
             }
             Err(problem) => {
                 warn!(peer = %from.short(), height = next, problem, "A peer sent a bad block");
@@ -428,14 +453,25 @@ impl BlockSync {
     }
 }
 
-fn check(received: &Received, base: &Base<'_>, at: &Moment<'_>) -> Result<Committing, String> {
+/// A block with a valid commit, which follows from the state.
+enum Checked {
+    Valid(Box<Committing>),
+    /// This node does not rely on its signatures alone.
+    Distrusted(Distrust),
+}
+
+fn check(received: &Received, base: &Base<'_>, at: &Moment<'_>) -> Result<Checked, String> {
     let (committed, nothing) = (&*received.block, HeldSignatures::default());
     let held = received.held.as_deref().unwrap_or(&nothing);
     let (block, verifier) = (&committed.block, &Remaining { held, verifier: at.chain.verifier() });
     // First, since it costs a peer most to make one.
     base.state.check_commit(&block.header, &committed.commit, verifier).map_err(|error| error.to_string())?;
+    if let Err(distrust) = at.chain.trust().check_next(base.state, &block.header, at.now.wall_ms) {
+        return Ok(Checked::Distrusted(distrust));
+    }
     let (transactions, outcome) = transition::validate_block(base.state, base.utxos, verifier, block)
         .map_err(|error| error.to_string())?;
     let (hash, committed) = (block.header.hash(), committed.clone());
-    Ok(Committing { committed, hash, transactions, outcome, own: false })
+    let committing = Committing { committed, hash, transactions, outcome, own: false };
+    Ok(Checked::Valid(Box::new(committing)))
 }

@@ -5,6 +5,7 @@ use super::super::events::{Notification, Now, Signing};
 use super::super::outbox::Outbox;
 use super::super::restart::{ConsensusConfig, Restart};
 use super::super::signing::Signer;
+use super::super::trust::ChainTrust;
 use super::super::vote_replay::JournaledState;
 use super::*;
 use crate::types::RuleVersion;
@@ -118,6 +119,7 @@ fn started(
         signs_after_ms: 0,
         vote_interval_ms: 0,
         knows: RuleVersion::NEWEST,
+        trust: ChainTrust::default(),
         verifier: Arc::new(SequentialVerifier),
     };
     let utxos = Arc::new(UtxoManager::new(Arc::new(index), 1 << 20));

@@ -1,6 +1,7 @@
 //! Tests of the whole floor on loopback sockets.
 
 mod eclipse;
+mod fuzz;
 mod handshake;
 mod hostile;
 mod neighbours;

@@ -239,6 +239,7 @@ pub(crate) fn config(seed: u8) -> NetworkConfig {
     NetworkConfig {
         listen_address: "127.0.0.1:0".parse().unwrap(),
         external_address: None,
+        maps_port: false,
         bootstrap_peers: Vec::new(),
         max_inbound: 16,
         max_outbound: 16,
@@ -369,7 +370,7 @@ pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
         secret,
         operator: None,
         user_agent: format!("test/{seed}"),
-        advertised: None,
+        advertised: arc_swap::ArcSwapOption::empty(),
         listen_port: 1,
         hides: false,
     }

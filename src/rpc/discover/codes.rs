@@ -56,8 +56,7 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         | "stop"
         | "rpc.discover"
         | "help" => &[],
-        "getblockhash"
-        | "listevidence"
+        "listevidence"
         | "getutxostate"
         | "gettxout"
         | "gettxoutsetinfo"
@@ -67,7 +66,7 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         | "getaddressutxos"
         | "getaddresshistory"
         | "logging" => READS,
-        "getblock" | "getblockheader" | "getcommit" | "getrawtransaction" => FINDS,
+        "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "getrawtransaction" => FINDS,
         "getfinalityproof" | "getreceipt" => PROVES,
         "verifyfinalityproof" => &[REJECTED, STARTING, INTERNAL],
         "explaintransaction" => &[STARTING, INTERNAL],

@@ -362,9 +362,19 @@ impl EventReader {
                 self.read_pool(PoolPlace { ring: told, after: None }, page);
                 return Ok(None);
             }
-            let Some(committed) = self.node.block(BlockSelector::Height(height)).await? else {
-                self.cursor = told;
-                return Ok(Some(missed(height, next.saturating_sub(1))));
+            let committed = match self.node.block(BlockSelector::Height(height)).await {
+                Ok(Some(committed)) => committed,
+                Ok(None) => {
+                    self.cursor = told;
+                    return Ok(Some(missed(height, next.saturating_sub(1))));
+                }
+                // INV-EVENTS-3: what was pruned, or came before this node's snapshot, never comes back.
+                Err(NodeApiError::BeforeHorizon { horizon, .. }) => {
+                    let horizon = horizon.clamp(height.saturating_add(1), next);
+                    self.cursor = Cursor::Chain { height: horizon, place: 0 };
+                    return Ok(Some(pruned(height, horizon)));
+                }
+                Err(failure) => return Err(failure),
             };
             let from = place;
             place = self.read_block(&committed, from, looked_at_max, page);
@@ -453,4 +463,12 @@ pub fn block_event(committed: &CommittedBlock) -> BlockEvent {
 fn missed(from_height: Height, to_height: Height) -> MissedInfo {
     let hint = "what happened in between is not kept; `getblock HEIGHT 2` tells what the blocks from there on contain";
     MissedInfo { from_height, to_height, hint: hint.to_owned() }
+}
+
+/// The blocks from one on to the horizon, which are not here.
+fn pruned(from_height: Height, horizon: Height) -> MissedInfo {
+    let hint = format!(
+        "this node begins with block {horizon}, and goes on there; a node that keeps all blocks tells of those before by `getblock HEIGHT 2`"
+    );
+    MissedInfo { from_height, to_height: horizon.saturating_sub(1), hint }
 }

@@ -206,6 +206,41 @@ async fn what_no_block_tells_is_said_to_be_missed_with_the_blocks_in_between() {
     }
 }
 
+/// INV-EVENTS-3: blocks that were pruned are missed once, and those from the horizon on are told.
+#[tokio::test]
+async fn what_was_pruned_is_said_to_be_missed_and_the_reader_goes_on_at_the_horizon() {
+    let horizon = 5;
+    let node = Arc::new(FakeNode { events: Arc::new(EventLog::new(7, horizon)), ..FakeNode::default() });
+    *node.horizon.lock() = horizon;
+    let old = Cursor::Live { height: 1, life: 0xdead, sequence: 3 };
+    for cursor in [old, Cursor::Chain { height: 2, place: 1 }] {
+        for (topic, told) in [(Topic::Finalized, 2), (Topic::Blocks, 1)] {
+            let mut reader = reader(&node, topic, cursor);
+            let page = reader.page(events(10)).await.unwrap();
+            let missed = page.missed.unwrap();
+            assert_eq!((missed.from_height, missed.to_height), (2, horizon - 1), "{cursor} {topic:?}");
+            assert!(missed.hint.contains("begins with block 5"), "{}", missed.hint);
+            assert_eq!((page.events.len(), page.next_cursor.as_str()), (0, "5+0"));
+            let rest = reader.page(events(10)).await.unwrap();
+            assert_eq!((rest.events.len(), rest.missed), (told, None), "{cursor} {topic:?}");
+            assert_eq!(rest.next_cursor, node.events.head().to_string());
+        }
+    }
+}
+
+/// INV-EVENTS-3.
+#[tokio::test]
+async fn a_node_that_has_no_block_behind_its_snapshot_yet_says_that_all_of_them_are_missed() {
+    let node = Arc::new(FakeNode { events: Arc::new(EventLog::new(7, 5)), ..FakeNode::default() });
+    *node.horizon.lock() = 6;
+    let mut reader = reader(&node, Topic::Finalized, Cursor::Chain { height: 1, place: 0 });
+    let missed = reader.page(events(10)).await.unwrap().missed.unwrap();
+    assert_eq!((missed.from_height, missed.to_height), (1, 5));
+    let rest = reader.page(events(10)).await.unwrap();
+    assert_eq!((rest.events.len(), rest.missed, rest.next_cursor), (0, None, node.events.head().to_string()));
+    assert!(reader.news().now_or_never().is_none(), "it waits in the ring");
+}
+
 #[tokio::test]
 async fn an_address_is_told_what_it_gets_and_what_it_spends_and_nothing_else() {
     let (node, key) = (node(), SecretKey::from_seed(&[9; 32]));

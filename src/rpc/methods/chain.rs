@@ -43,7 +43,7 @@ async fn find_block(call: &Call) -> Result<CommittedBlock, ErrorObjectOwned> {
 }
 
 pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
-    let verbosity = call.bounded(1, 1, 2)?;
+    let verbosity = call.verbosity(1, 1, 2)?;
     let committed = find_block(&call).await?;
     let (network, best) = (call.node.network(), call.node.best_block().0);
     let receipts = if verbosity == 2 {

@@ -136,7 +136,7 @@ pub(super) async fn test_mempool_accept(call: Call) -> Result<Vec<AcceptanceInfo
         judged.push(match call.node.judge_transaction(transaction, fee_max).await {
             Ok(info) => info,
             Err(refusal) if refusal.class == SubmitErrorClass::Busy => return Err(of_submit(&refusal)),
-            Err(refusal) => AcceptanceInfo::refused(txid, refusal.reason, refusal.message),
+            Err(refusal) => AcceptanceInfo::refused(txid, refusal.reason, (refusal.message, refusal.hint)),
         });
     }
     Ok(judged)
@@ -144,23 +144,24 @@ pub(super) async fn test_mempool_accept(call: Call) -> Result<Vec<AcceptanceInfo
 
 pub(super) async fn get_raw_transaction(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let txid = call.required::<TxId>(0)?;
-    let verbosity = call.bounded(1, 0, 1)?;
+    let is_verbose = call.verbosity(1, 0, 1)? > 0;
     let found = call.node.transaction(txid).await.map_err(of_node)?;
     let (transaction, height) = found.ok_or_else(|| {
         let hint = "this node has no such transaction in its pool or its blocks; `gettransactionstatus` tells what it knows";
         error(NOT_FOUND, "transaction not found", "transaction_not_found", hint)
     })?;
     let hex = hex::encode(encode(&*transaction));
-    if verbosity == 0 {
+    if !is_verbose {
         return Ok(reply(hex));
     }
+    let spent = call.node.spent_outputs(transaction.clone(), height).await.map_err(of_node)?;
     let receipts = match height {
         Some(_) => call.node.receipts(vec![txid]).await.map_err(of_node)?,
         None => BTreeMap::new(),
     };
     let (best, _) = call.node.best_block();
     Ok(reply(RawTransactionInfo {
-        transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid)),
+        transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid), &spent),
         hex,
         height,
         confirmations: height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),

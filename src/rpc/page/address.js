@@ -93,7 +93,7 @@ export async function address(text, visit) {
     history(visit),
     section(`${many(balance.utxo_count, "unspent output")}${more}`,
       table([["Output"], ["Amount", "number"], ["Block", "number"], ["", "wide"]],
-        outputs.utxos.map((utxo) => [[txLink(utxo.txid), `:${utxo.vout}`], amount(ofUnits(BigInt(utxo.value))),
+        outputs.utxos.map((utxo) => [[txLink(utxo.txid), `:${utxo.vout}`], amount(utxo.value_time),
           utxo.height === null ? "–" : blockLink(utxo.height),
           utxo.bound ? "collateral" : utxo.spendable ? "" : "being spent"]), "None.")),
   ];

@@ -45,12 +45,6 @@ export function amount(text) {
   return `${BigInt(whole).toLocaleString("en-US")}${rest ? `.${rest}` : ""} TIME`;
 }
 
-/** Base units of an amount in TIME. */
-export function units(text) {
-  const [whole, fraction = ""] = String(text).split(".");
-  return BigInt(whole) * 100000000n + BigInt(fraction.padEnd(8, "0"));
-}
-
 /** An amount in TIME of base units. */
 export const ofUnits = (number) => `${number / 100000000n}.${String(number % 100000000n).padStart(8, "0")}`;
 

@@ -1,13 +1,13 @@
 // One transaction: how far it has come, what it moves, and the proof that it is final.
 
 import { ask, call, callText, RpcError } from "./node.js";
-import { addressLink, amount, blockLink, button, count, facts, h, many, ofUnits, section, short, table, txLink, units } from "./draw.js";
+import { addressLink, amount, blockLink, button, count, facts, h, many, section, short, table, txLink } from "./draw.js";
 import { words } from "./address.js";
 import { judge, verdictLines } from "./check.js";
 import { ProofError } from "./bytes.js";
 import { verifyText } from "./proof.js";
 
-const INPUTS_RESOLVED = 20;
+const INPUTS_SHOWN = 20;
 const OUTPUTS_ASKED = 20;
 
 /** A memo as text where it is one, else in hexadecimal; one that is encrypted to the receiver is named so. */
@@ -21,24 +21,6 @@ function memo(hex) {
   } catch {
     return hex;
   }
-}
-
-/** What the inputs are worth and whose they were, as far as this node has their transactions. */
-async function origins(vin) {
-  const asked = vin.slice(0, INPUTS_RESOLVED);
-  if (asked.length === 0) return [];
-  const parents = await ask(asked.map((name) => ["getrawtransaction", name.split(":")[0], 1]));
-  const found = asked.map((name, at) => (parents[at] instanceof RpcError ? null : parents[at].vout[Number(name.split(":")[1])] ?? null));
-  // The genesis document is no transaction, and its coins are known all the same.
-  const missing = [...found.keys()].filter((at) => found[at] === null);
-  if (missing.length === 0) return found;
-  const coins = await ask(missing.map((at) => ["getutxostate", asked[at].split(":")[0], Number(asked[at].split(":")[1])]));
-  missing.forEach((at, place) => {
-    const coin = coins[place];
-    if (coin instanceof RpcError || coin.value === null || coin.address === null) return;
-    found[at] = { address: coin.address, value_time: ofUnits(BigInt(coin.value)) };
-  });
-  return found;
 }
 
 /** What became of the outputs, of the first ones. */
@@ -140,15 +122,14 @@ function votesOf(explained) {
   ];
 }
 
-function moves(raw, from, states) {
-  const name = (text) => text.split(":");
-  const left = raw.vin.length - from.length;
+function moves(raw, states) {
+  const left = raw.vin.length - INPUTS_SHOWN;
   return h("div", { class: "pair" },
     section(`Spends ${many(raw.vin.length, "output")}`,
-      table([["Output", "spare"], ["Of", "wide"], ["Amount", "number"]], raw.vin.slice(0, from.length).map((spent, at) => [
-        [txLink(name(spent)[0]), `:${name(spent)[1]}`],
-        from[at] ? addressLink(from[at].address) : h("span", { class: "quiet" }, "not known here"),
-        from[at] ? amount(from[at].value_time) : ""]), "Its coins are new."),
+      table([["Output", "spare"], ["Of", "wide"], ["Amount", "number"]], raw.vin.slice(0, INPUTS_SHOWN).map((spent) => [
+        [txLink(spent.txid), `:${spent.vout}`],
+        spent.address === null ? h("span", { class: "quiet" }, "not known here") : addressLink(spent.address),
+        spent.value_time === null ? "" : amount(spent.value_time)]), "Its coins are new."),
       left > 0 ? h("p", { class: "quiet" }, `and ${count(left)} more`) : null),
     section(`Makes ${many(raw.vout.length, "output")}`,
       table([["Address"], ["Amount", "number"], ["", "wide"]],
@@ -170,14 +151,10 @@ export async function transaction(txid, visit) {
         h("p", null, "The chain begins with this document. It made the first coins; no payment did."))];
   }
   const known = raw instanceof RpcError ? null : raw;
-  const [from, states, header] = await Promise.all([
-    visit.from ?? (known ? origins(known.vin) : []), known ? fates(txid, known.vout) : [],
+  const [states, header] = await Promise.all([
+    known ? fates(txid, known.vout) : [],
     status.height === null ? null : call("getblockheader", status.height),
   ]);
-  // What was found once stays what it is.
-  if (known && from.every(Boolean)) visit.from = from;
-  const sum = (outputs) => outputs.reduce((all, output) => all + units(output.value_time), 0n);
-  const isPriced = known && known.vin.length > 0 && known.vin.length === from.length && from.every(Boolean);
   return [
     h("h1", null, "Transaction"),
     section(null, facts([
@@ -189,12 +166,12 @@ export async function transaction(txid, visit) {
       ["Block", status.height === null ? "" : [blockLink(status.height), ` (${many(status.confirmations, "confirmation")})`]],
       ["Kind", known?.kind],
       ["Memo", known ? memo(known.memo) : ""],
-      ["Fee", isPriced ? amount(ofUnits(sum(from) - sum(known.vout))) : ""],
+      ["Fee", known && known.fee_time !== null ? amount(known.fee_time) : ""],
       ["Size", known ? `${count(known.size)} bytes` : ""],
     ])),
     way(status, known?.kind === "reward", header?.time ?? null),
     votesOf(explained),
-    known ? moves(known, from, states) : null,
+    known ? moves(known, states) : null,
     proof(status, visit),
   ];
 }

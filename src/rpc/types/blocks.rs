@@ -82,10 +82,54 @@ pub struct TransactionInfo {
     /// What became of that; absent while no block contains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<ReceiptInfo>,
-    /// What it spends, as `txid:index`.
-    pub vin: Vec<String>,
+    /// What it spends.
+    pub vin: Vec<InputInfo>,
     /// What it makes.
     pub vout: Vec<OutputInfo>,
+    /// What it pays, in base units; null for a reward, and where not all inputs are known.
+    pub fee: Option<Amount>,
+    /// The same in TIME.
+    pub fee_time: Option<String>,
+}
+
+/// What an input spends. What it is worth and whose it was is told by `getrawtransaction` alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InputInfo {
+    /// The transaction that made it.
+    pub txid: TxId,
+    /// Its place there.
+    pub vout: u32,
+    /// Base units; null where what made it is not known.
+    pub value: Option<Amount>,
+    /// The same in TIME.
+    pub value_time: Option<String>,
+    /// Who could spend it; known as the value is.
+    pub address: Option<Address>,
+}
+
+impl InputInfo {
+    /// Describes an input by what it spends, if that is known.
+    #[must_use]
+    pub fn of(network: Network, outpoint: &OutPoint, output: Option<&TxOut>) -> Self {
+        Self {
+            txid: outpoint.txid,
+            vout: outpoint.index,
+            value: output.map(|output| output.value),
+            value_time: output.map(|output| output.value.to_string()),
+            address: output.map(|output| address_of(network, &output.lock)),
+        }
+    }
+}
+
+/// What a transaction pays by what its inputs spend; `None` where one of these is not known, and of a transaction without any.
+fn fee_of(transaction: &Transaction, spent: &[Option<TxOut>]) -> Option<Amount> {
+    if transaction.inputs.is_empty() || spent.len() != transaction.inputs.len() {
+        return None;
+    }
+    let sum = |sum: Amount, value: Amount| sum.checked_add(value);
+    let paid = spent.iter().try_fold(Amount::ZERO, |all, output| sum(all, output.as_ref()?.value))?;
+    let made = transaction.outputs.iter().try_fold(Amount::ZERO, |all, output| sum(all, output.value))?;
+    paid.checked_sub(made)
 }
 
 /// What became of what a transaction says about a masternode. Its transfer stands in any case.
@@ -168,9 +212,17 @@ pub fn address_of(network: Network, lock: &Lock) -> Address {
 }
 
 impl TransactionInfo {
-    /// Describes a transaction with addresses of `network`, and what became of its payload if that is known.
+    /// Describes a transaction with addresses of `network`, and what became of its payload if that is known. `spent` is
+    /// what its inputs spend, in their order; empty where nobody looked.
     #[must_use]
-    pub fn of(network: Network, transaction: &Transaction, receipt: Option<&Receipt>) -> Self {
+    pub fn of(
+        network: Network,
+        transaction: &Transaction,
+        receipt: Option<&Receipt>,
+        spent: &[Option<TxOut>],
+    ) -> Self {
+        let fee = fee_of(transaction, spent);
+        let known = spent.iter().map(Option::as_ref).chain(std::iter::repeat(None));
         let txid = transaction.txid();
         let (kind, memo) = match &transaction.payload {
             Payload::Transfer { memo } => ("transfer", hex::encode(memo)),
@@ -186,11 +238,18 @@ impl TransactionInfo {
             memo,
             masternode: MasternodePayload::of(network, txid, transaction),
             receipt: receipt.map(ReceiptInfo::of),
-            vin: transaction.inputs.iter().map(OutPoint::to_string).collect(),
+            vin: transaction
+                .inputs
+                .iter()
+                .zip(known)
+                .map(|(outpoint, output)| InputInfo::of(network, outpoint, output))
+                .collect(),
             vout: transaction
                 .created(txid)
                 .map(|(outpoint, output)| OutputInfo::of(network, outpoint.index, output))
                 .collect(),
+            fee,
+            fee_time: fee.map(|fee| fee.to_string()),
         }
     }
 }
@@ -214,7 +273,7 @@ impl BlockInfo {
                 Some(receipts) => {
                     let about_masternodes = transaction.payload.acts_on_masternodes();
                     let receipt = if about_masternodes { receipts.get(&transaction.txid()) } else { None };
-                    BlockTransaction::Full(Box::new(TransactionInfo::of(network, transaction, receipt)))
+                    BlockTransaction::Full(Box::new(TransactionInfo::of(network, transaction, receipt, &[])))
                 }
                 None => BlockTransaction::Id(transaction.txid()),
             })
@@ -238,5 +297,34 @@ impl BlockInfo {
             tx,
             evidence: block.evidence.iter().map(|evidence| EvidenceInfo::of(evidence)).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::KeyHash;
+
+    #[test]
+    fn a_transaction_tells_what_its_inputs_were_worth_and_its_fee_where_all_of_them_are_known() {
+        let output = |value| TxOut { value: Amount(value), lock: Lock::KeyHash(KeyHash([1; 32])) };
+        let coin = |index| OutPoint { txid: TxId([4; 32]), index };
+        let spend = Transaction::transfer(vec![coin(0), coin(7)], vec![output(9), output(20)], Vec::new());
+        let of = |spent: &[Option<TxOut>]| TransactionInfo::of(Network::Devnet, &spend, None, spent);
+        let known = of(&[Some(output(10)), Some(output(25))]);
+        assert_eq!((known.fee, known.fee_time.as_deref()), (Some(Amount(6)), Some("0.00000006")));
+        assert_eq!(
+            (known.vin[1].txid, known.vin[1].vout, known.vin[1].value),
+            (coin(7).txid, 7, Some(Amount(25)))
+        );
+        assert_eq!(known.vin[0].value_time.as_deref(), Some("0.00000010"));
+        assert_eq!(known.vin[0].address, Some(address_of(Network::Devnet, &output(0).lock)));
+        let partly = of(&[Some(output(10)), None]);
+        assert_eq!((partly.fee, partly.fee_time.is_some()), (None, false));
+        assert_eq!((partly.vin[0].value, partly.vin[1].value), (Some(Amount(10)), None));
+        let unasked = of(&[]);
+        assert_eq!((unasked.vin.len(), unasked.fee, unasked.vin[1].address), (2, None, None));
+        let reward = Transaction::transfer(Vec::new(), vec![output(5)], Vec::new());
+        assert_eq!(TransactionInfo::of(Network::Devnet, &reward, None, &[]).fee, None, "its coins are new");
     }
 }

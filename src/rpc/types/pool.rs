@@ -19,6 +19,8 @@ pub struct MempoolEntry {
     pub fee_time: String,
     /// What it pays for 1,000 bytes, in base units.
     pub fee_per_kb: Amount,
+    /// The same in TIME.
+    pub fee_per_kb_time: String,
     /// When this node took it.
     pub time: TimeMs,
     /// How far it has come: `pending`, `certified` or `final`.
@@ -58,12 +60,15 @@ pub struct AcceptanceInfo {
     /// The same in a sentence.
     #[serde(default, rename = "reject-details", skip_serializing_if = "Option::is_none")]
     pub reject_details: Option<String>,
+    /// What to do about it.
+    #[serde(default, rename = "reject-hint", skip_serializing_if = "Option::is_none")]
+    pub reject_hint: Option<String>,
 }
 
 impl AcceptanceInfo {
     /// One that would not be taken.
     #[must_use]
-    pub fn refused(txid: TxId, reason: &str, details: String) -> Self {
+    pub fn refused(txid: TxId, reason: &str, (details, hint): (String, String)) -> Self {
         Self {
             txid,
             allowed: false,
@@ -73,6 +78,7 @@ impl AcceptanceInfo {
             waits: false,
             reject_reason: Some(reason.to_owned()),
             reject_details: Some(details),
+            reject_hint: Some(hint),
         }
     }
 
@@ -88,6 +94,7 @@ impl AcceptanceInfo {
             waits,
             reject_reason: None,
             reject_details: None,
+            reject_hint: None,
         }
     }
 }

@@ -26,13 +26,14 @@ enum Kind {
 }
 
 /// Every key there is. A test holds it together with the types.
-const KEYS: [(&str, &str, Kind); 42] = [
+const KEYS: [(&str, &str, Kind); 43] = [
     ("node", "network", Kind::Text),
     ("node", "genesis", Kind::Path),
     ("node", "data_dir", Kind::Path),
     ("node", "name", Kind::Text),
     ("network", "listen_address", Kind::Text),
     ("network", "external_address", Kind::Text),
+    ("network", "upnp", Kind::Boolean),
     ("network", "bootstrap_peers", Kind::List),
     ("network", "dns_seeds", Kind::List),
     ("network", "mode", Kind::Text),

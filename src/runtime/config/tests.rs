@@ -170,7 +170,13 @@ fn bad_values_are_refused_with_their_place() {
     assert!(text.contains("TIMED_RPC__ENABLED: rpc.enabled: expected true or false, not \"yes\""), "{text}");
     assert!(message("[node", &[], &[]).contains("is not TOML"));
     let none = ConfigSources { file: Some("/nowhere/config.toml".into()), ..ConfigSources::default() };
-    assert!(Config::load(&none).unwrap_err().to_string().contains("/nowhere/config.toml can't be read"));
+    let told = Config::load(&none).unwrap_err().to_string();
+    assert!(told.contains("/nowhere/config.toml can't be read"), "{told}");
+    assert!(told.contains("`timed init") && told.contains("--config FILE"), "{told}");
+    let home = tempfile::tempdir().unwrap();
+    let directory = ConfigSources { file: Some(home.path().to_owned()), ..ConfigSources::default() };
+    let told = Config::load(&directory).unwrap_err().to_string();
+    assert!(told.contains("--config FILE") && !told.contains("timed init"), "there is something: {told}");
 }
 
 #[test]
