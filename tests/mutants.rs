@@ -443,6 +443,41 @@
 //! | same_bytes_checked_each_time | `the_same_bytes_in_one_turn_are_checked_once` |
 //! | locked_one_stays_as_it_was | `what_is_locked_can_be_voted_on_whatever_was_in_its_way` |
 //! | fork_of_two_rounds_accuses | `a_fork_accuses_who_signed_both_blocks_in_one_round_and_nobody_else` |
+//! | offers_of_the_excluded_count | `who_gave_something_false_is_asked_for_nothing_more_and_others_give_it` |
+//! | who_left_a_plan_comes_back | `who_was_false_late_or_gone_is_not_asked_again_though_it_offers_the_same_anew` |
+//! | fetch_stalled_for_ever | `a_snapshot_that_only_ever_new_peers_offer_and_none_gives_is_given_up` |
+//! | late_peers_are_asked_for_other_snapshots | `who_was_late_is_not_asked_for_another_snapshot_either` |
+//! | proof_of_any_block_of_the_chain_taken | `a_proof_of_another_block_of_the_chain_is_as_good_as_none` |
+//! | failures_without_a_bound | `so_many_failures_and_no_more_keep_a_node_from_its_first_block` |
+//! | offers_waited_for_again_and_again | `offers_that_come_again_and_again_are_not_waited_for` |
+//! | body_of_a_proved_block_unbound | `a_block_is_taken_with_just_what_its_proved_header_binds_and_a_quorum_signed` |
+//! | commit_of_a_fetched_block_unchecked | `a_block_is_taken_with_just_what_its_proved_header_binds_and_a_quorum_signed` |
+//! | anchored_proof_given_to_anybody | `whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none` |
+//! | proof_of_another_question_given | `whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none` |
+//! | damaged_snapshot_hides_others | `all_whole_snapshots_are_offered_the_newest_first_and_a_damaged_one_hides_no_other` |
+//! | left_out_up_to_the_newest_snapshot | `as_many_snapshots_are_kept_as_configured_and_no_block_from_the_oldest_on_is_left_out` |
+//! | snapshots_made_while_catching_up | `snapshots_are_made_after_new_blocks_that_end_epochs_which_are_due_and_one_at_a_time` |
+//! | parts_larger_than_messages | `a_part_may_be_as_large_as_a_message_and_a_larger_one_is_not_read` |
+//! | block_that_was_never_executed_given | `peers_are_given_no_block_that_was_never_executed_here`, `the_block_that_a_log_begins_with_is_shown_only_if_it_is_the_chains_first` |
+//! | left_out_while_read_taken_for_damage | `a_block_that_is_left_out_while_it_is_read_is_not_there_and_no_damage` |
+//! | filling_of_an_index_not_durable_first | `that_an_index_is_being_filled_is_durable_before_anything_of_it_is_written` |
+//! | places_forgotten_before_the_horizon | `a_horizon_that_could_not_be_written_leaves_out_nothing` |
+//! | pruned_files_left_at_open | `files_of_pruned_blocks_that_a_crash_left_are_gone_with_the_next_open` |
+//! | outputs_of_a_snapshot_gather | `outputs_are_written_as_they_come_and_do_not_gather_in_memory` |
+//! | second_asked_who_lacks_the_range | `only_who_has_all_of_a_range_is_asked_for_it_as_well` |
+//! | who_has_left_is_proven | `blocks_of_a_peer_that_has_left_prove_nothing_of_who_comes_back` |
+//! | signatures_ahead_without_a_bound | `no_more_signatures_of_an_answer_are_checked_ahead_than_are_held` |
+//! | names_of_a_later_question_kept | `a_set_that_was_there_before_is_proved_like_any_other` |
+//! | snapshots_of_blocks_outside_the_log_taken | `of_all_snapshots_the_newest_one_whose_block_is_in_the_log_is_taken` |
+//! | half_a_snapshot_begun_with | `a_snapshot_that_is_not_whole_is_passed_over_for_an_older_one` |
+//! | indexed_behind_a_gap_at_a_stop | `once_a_stop_has_left_a_block_out_of_the_index_all_that_follow_are_left_out` |
+//! | questions_for_parts_without_a_bound | `of_each_kind_of_question_so_many_wait_for_a_peer_and_no_more` |
+//! | parts_of_snapshots_unpaid | `parts_of_snapshots_are_paid_for_and_what_is_not_here_is_said_to_be_missing` |
+//! | stopped_removals_left_at_open | `what_a_stopped_removal_left_is_gone_with_the_next_open` |
+//! | unknown_rules_begun_with | `a_chain_that_has_gone_on_to_unknown_rules_is_not_begun_with` |
+//! | index_goes_on_behind_a_failed_log | `a_log_that_failed_is_told_before_the_index_ends_which_takes_no_more_than_what_is_under_way` |
+//! | what_is_larger_than_an_answer_never_sent | `what_is_larger_than_an_answer_is_sent_alone` |
+//! | cut_before_the_copys_name_is_durable | `a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

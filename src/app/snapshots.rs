@@ -16,6 +16,8 @@
 
 pub mod fetch;
 mod fetch_plan;
+#[cfg(test)]
+mod fixtures;
 pub(super) mod install;
 pub(super) mod source;
 pub(super) mod verify;
@@ -210,9 +212,13 @@ impl Keeper {
 
 #[cfg(test)]
 mod tests {
+    use tokio_util::sync::CancellationToken;
+
+    use super::fixtures::{ENDS, Origin};
     use super::*;
     use crate::runtime::Config;
-    use crate::types::Network;
+    use crate::storage::SnapshotPart;
+    use crate::types::{Network, Released};
 
     #[test]
     fn about_an_hour_of_epochs_or_as_many_as_are_configured_lie_between_two_snapshots() {
@@ -243,5 +249,74 @@ mod tests {
         let by_age = StorageConfig { prune_days: 30, ..default };
         let rule = PruneRule { bytes_max: None, before: Some(70 * DAY_MS), keep_from: 500 };
         assert_eq!(prune_rule(&by_age, 500, now_ms), Some(rule));
+    }
+
+    fn keeper(origin: &Origin, proofs: Arc<ProofBuilder<RealDisk>>) -> Keeper {
+        let config = StorageConfig { snapshots: 2, prune: 1, ..Config::of_network(Network::Devnet).storage };
+        let (store, index) = (origin.store.clone(), Arc::clone(&origin.index));
+        Keeper { config, store, index, proofs, registry: TaskRegistry::new(CancellationToken::new()) }
+    }
+
+    /// Whoever begins with the oldest one that is offered finds its block and all behind it here.
+    #[test]
+    fn as_many_snapshots_are_kept_as_configured_and_no_block_from_the_oldest_on_is_left_out() {
+        let origin = Origin::new();
+        let keeper = keeper(&origin, Arc::clone(&origin.proofs));
+        assert_eq!(keeper.pruning(), None, "nobody could begin here");
+        origin.store.begin(4_000).unwrap().begin(&[1]).unwrap();
+        let mut kept = Vec::new();
+        for place in ENDS {
+            keeper.make(&origin.applied(place));
+            kept.insert(0, origin.named(place).height);
+            kept.truncate(2);
+            let there: Vec<Height> =
+                origin.store.list().unwrap().iter().map(|snapshot| snapshot.height()).collect();
+            assert_eq!(there, kept);
+            assert_eq!(keeper.pruning().unwrap().keep_from, *kept.last().unwrap());
+        }
+        let begun = origin.store.begin(4_000).unwrap();
+        assert_eq!(begun.begun().unwrap(), None, "what was never finished is gone");
+    }
+
+    /// It may be given to those who name a block that they trust.
+    #[test]
+    fn a_snapshot_is_made_without_the_proof_that_would_be_too_large() {
+        let origin = Origin::new();
+        for (bytes_max, has_proof) in [(SNAPSHOT_PROOF_BYTES_MAX, true), (10, false)] {
+            let log = crate::storage::BlockLog::open(
+                RealDisk,
+                &origin.home.path().join("blocks"),
+                origin.genesis.chain_id(),
+            );
+            let index = Arc::clone(&origin.index);
+            let proofs = ProofBuilder::new(&origin.genesis, index, log.unwrap().reader()).unwrap();
+            keeper(&origin, Arc::new(proofs.bounded(bytes_max))).make(&origin.applied(ENDS[1]));
+            let made = origin.store.list().unwrap().remove(0);
+            assert_eq!(made.has(SnapshotPart::Proof).unwrap(), has_proof);
+            assert!(made.has(SnapshotPart::Block).unwrap());
+            made.remove().unwrap();
+        }
+    }
+
+    /// A node that catches up has other things to do, and nobody would take an old one.
+    #[test]
+    fn snapshots_are_made_after_new_blocks_that_end_epochs_which_are_due_and_one_at_a_time() {
+        let origin = Origin::new();
+        let default = Config::of_network(Network::Devnet).storage;
+        let told = |snapshots: u64, place: usize, every: u64, age_ms: u64| {
+            let (hook, blocks) = hook(&StorageConfig { snapshots, ..default.clone() }, every);
+            let mut applied = Arc::into_inner(origin.applied(place)).unwrap();
+            let mut committed = origin.committed(place).clone();
+            committed.block.header.time = Clock.now_ms() - age_ms;
+            applied.committed = Released::heard(committed);
+            let applied = Arc::new(applied);
+            (0..3).for_each(|_| hook(&applied));
+            blocks.try_iter().count()
+        };
+        assert_eq!(told(1, ENDS[1], 1, 0), 1, "while one waits, others are left out");
+        assert_eq!(told(0, ENDS[1], 1, 0), 0, "none is configured");
+        assert_eq!(told(1, ENDS[1] - 1, 1, 0), 0, "it ends no epoch");
+        assert_eq!((told(1, ENDS[1], 2, 0), told(1, ENDS[1], 3, 0)), (1, 0), "epoch 1 is the second one");
+        assert_eq!(told(1, ENDS[1], 1, OLD_MS + 1), 0);
     }
 }

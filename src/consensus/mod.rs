@@ -75,7 +75,7 @@ mod snapshot_load;
 pub mod snapshot_make;
 pub mod sync;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod timeout_monitor;
 pub mod trust;
 pub mod verify;

@@ -1,7 +1,10 @@
 //! What peers get, how much of it, and in which turn.
 
 use super::*;
-use crate::types::{ChainId, CommittedBlock, FinalityVote, MasternodeId, SecretKey, VoteKind, VoteSource};
+use crate::types::{
+    BlockHash, ChainId, Checkpoint, CommittedBlock, FinalityVote, Hash, MasternodeId, SecretKey, VoteKind,
+    VoteSource,
+};
 
 struct Nothing;
 
@@ -230,4 +233,92 @@ fn parts_of_a_millisecond_are_not_lost() {
     // Of 199.9 ms at most one is still to come, and of each look less than a byte is rounded away.
     let whole = i64::try_from(BYTES_PER_SECOND * 199 / 1_000).unwrap();
     assert!((whole - 100..=whole).contains(&of_peer.budget), "{} of {whole}", of_peer.budget);
+}
+
+/// Snapshots whose parts have so many bytes.
+struct Snapshots(usize);
+
+impl SnapshotSource for Snapshots {
+    fn offers(&self) -> Vec<SnapshotOffer> {
+        let block = Checkpoint { height: 7, block_hash: BlockHash::ZERO };
+        vec![SnapshotOffer { block, manifest: Hash::ZERO, outputs: 1, bytes: 1 }; 2]
+    }
+
+    fn item(&self, _height: Height, item: &SnapshotItem) -> Vec<u8> {
+        if *item == SnapshotItem::Block { Vec::new() } else { vec![1; self.0] }
+    }
+}
+
+/// INV-SERVE-3: parts of snapshots are the largest answers that there are.
+#[test]
+fn parts_of_snapshots_are_paid_for_and_what_is_not_here_is_said_to_be_missing() {
+    let mut giving = assembler().with_snapshots(Arc::new(Snapshots(5_000)));
+    let mut ask = |item| giving.messages(Answer::SnapshotItem { height: 7, item });
+    let (chunk, missing) = (SnapshotItem::Chunk(3), SnapshotItem::Block);
+    let answer = |item, bytes| vec![Message::SnapshotItem { height: 7, item, bytes }];
+    assert_eq!(ask(chunk), (answer(chunk, vec![1; 5_000]), 5_000));
+    assert_eq!(ask(missing), (answer(missing, Vec::new()), 0));
+    let (messages, bytes) = giving.messages(Answer::Snapshots);
+    assert!(matches!(messages.as_slice(), [Message::Snapshots(offers)] if offers.len() == 2) && bytes > 0);
+    // A node that gives none says so as well: nobody waits for it.
+    let mut other = assembler();
+    assert_eq!(other.messages(Answer::Snapshots).0, [Message::Snapshots(Vec::new())]);
+    let answered = other.messages(Answer::SnapshotItem { height: 7, item: chunk });
+    assert_eq!(answered, (answer(chunk, Vec::new()), 0));
+}
+
+/// INV-SERVE-2.
+#[test]
+fn of_each_kind_of_question_so_many_wait_for_a_peer_and_no_more() {
+    let now = Clock.instant();
+    let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 0 };
+    let item = SnapshotItem::Manifest;
+    let questions: [(&dyn Fn() -> Answer, usize); 6] = [
+        (&|| Answer::Batches { batches: Vec::new(), end }, BATCH_ANSWERS_MAX),
+        (&|| blocks(1), BLOCK_ANSWERS_MAX),
+        (&|| Answer::SnapshotItem { height: 1, item }, SNAPSHOT_ANSWERS_MAX),
+        (&|| Answer::Snapshots, 1),
+        (&|| Answer::Certificates(Vec::new()), 1),
+        (&|| Answer::Transactions { resident: Vec::new(), journaled: Vec::new() }, 1),
+    ];
+    let mut all = AnswerQueue::default();
+    for (question, most) in questions {
+        let mut queue = AnswerQueue::default();
+        for _ in 0..200 {
+            queue.push(Recipient::Peer(peer(1)), question(), now);
+            all.push(Recipient::Peer(peer(1)), question(), now);
+        }
+        assert_eq!(std::iter::from_fn(|| queue.pop(now)).count(), most);
+    }
+    let most: usize = questions.iter().map(|(_, most)| most).sum();
+    assert_eq!(std::iter::from_fn(|| all.pop(now)).count(), most, "one kind takes nothing of another");
+}
+
+/// One transaction with so many bytes.
+fn large(bytes: usize) -> Arc<Transaction> {
+    Arc::new(Transaction::transfer(Vec::new(), Vec::new(), vec![7; bytes]))
+}
+
+/// Blocks that are each larger than an answer.
+struct Large;
+
+impl BlockSource for Large {
+    fn block(&self, height: Height) -> Option<Released<CommittedBlock>> {
+        let mut committed = crate::consensus::fixtures::block(height);
+        committed.block.transactions = vec![large(RESPONSE_BYTES_MAX)];
+        Some(Released::heard(committed))
+    }
+}
+
+/// INV-SERVE-1: who lacks an object that is larger than an answer would never get it, and never get any further.
+#[test]
+fn what_is_larger_than_an_answer_is_sent_alone() {
+    let mut giving = Assembler::new(Arc::new(Nothing), Arc::new(Large));
+    let (messages, bytes) = giving.messages(Answer::Blocks { from: 5, count: 3 });
+    let [Message::Blocks(sent)] = messages.as_slice() else { panic!("one message") };
+    assert_eq!(sent.iter().map(|block| block.block.header.height).collect::<Vec<_>>(), [5]);
+    assert!(bytes > RESPONSE_BYTES_MAX, "and paid for: {bytes}");
+    let resident = vec![large(RESPONSE_BYTES_MAX), large(1)];
+    let (messages, _) = giving.messages(Answer::Transactions { resident, journaled: Vec::new() });
+    assert_eq!(messages, [Message::Transactions(vec![large(RESPONSE_BYTES_MAX)])]);
 }

@@ -22,7 +22,7 @@ mod rivals;
 mod seats;
 mod shell;
 mod signer;
-mod snapshots;
+pub(crate) mod snapshots;
 mod strangers;
 mod trust;
 

@@ -174,3 +174,137 @@ fn a_log_that_began_late_and_lost_all_of_its_blocks_does_not_open() {
     assert_holds(&open(&disk).unwrap(), 1, 0);
     assert_holds(&open(&disk).unwrap(), 1, 0);
 }
+
+/// What was never executed here is given to nobody, and a log with all blocks holds nothing back.
+#[test]
+fn the_block_that_a_log_begins_with_is_shown_only_if_it_is_the_chains_first() {
+    let disk = MemoryDisk::new();
+    let mut log = BlockLog::begin_at(disk.clone(), &dir(), CHAIN, &block(500)).unwrap();
+    log.append(&block(501)).unwrap();
+    assert_eq!((log.reader().horizon(), log.reader().shown_from()), (500, 501));
+    let (_, whole) = filled();
+    assert_eq!(whole.reader().shown_from(), 1);
+}
+
+/// A disk that refuses takes nothing from readers: blocks that were not left out durably are all there.
+#[test]
+fn a_horizon_that_could_not_be_written_leaves_out_nothing() {
+    let mut failed = 0;
+    for operation in 1.. {
+        let (disk, mut log) = filled();
+        disk.fail_after(operation, Fault::InputOutput);
+        if log.prune_before(12).is_ok() {
+            break;
+        }
+        failed += 1;
+        assert_holds(&log, 1, BLOCKS);
+        log.append(&block(BLOCKS + 1)).unwrap();
+        assert_holds(&log, 1, BLOCKS + 1);
+        let retired = log.prune_before(12).unwrap().expect("the next attempt does it");
+        retired.remove(&mut || true).unwrap();
+        assert!(log.horizon() > 1);
+        assert_holds(&log, log.horizon(), BLOCKS + 1);
+    }
+    assert!(failed > 3, "each of its steps: {failed}");
+}
+
+/// The room is what it was pruned for.
+#[test]
+fn files_of_pruned_blocks_that_a_crash_left_are_gone_with_the_next_open() {
+    for steps in 0_usize.. {
+        let (disk, mut log) = filled();
+        let retired = log.prune_before(12).unwrap().unwrap();
+        let mut left = steps;
+        let mut is_whole = true;
+        let mut goes_on = || {
+            is_whole = left > 0;
+            left = left.saturating_sub(1);
+            is_whole
+        };
+        retired.remove(&mut goes_on).unwrap();
+        let kept = log.log.first_sequence();
+        drop(log);
+        drop(open(&disk).unwrap());
+        let names = disk.list(&dir()).unwrap();
+        assert!(!names.iter().any(|name| name.ends_with(".retired")), "after {steps} steps: {names:?}");
+        assert!((1..kept).all(|sequence| !disk.exists(&segment_path(&dir(), sequence)).unwrap()));
+        if is_whole {
+            assert!(steps > 3);
+            return;
+        }
+    }
+}
+
+/// Called once, when the next file is opened.
+type AtOpen = Box<dyn FnOnce() + Send>;
+
+/// A disk on which something happens in the midst of a read.
+#[derive(Clone)]
+struct Hooked {
+    disk: MemoryDisk,
+    at_open: Arc<parking_lot::Mutex<Option<AtOpen>>>,
+}
+
+impl Disk for Hooked {
+    type File = <MemoryDisk as Disk>::File;
+
+    fn create_dir_all(&self, dir: &Path) -> Result<(), StorageError> {
+        self.disk.create_dir_all(dir)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<String>, StorageError> {
+        self.disk.list(dir)
+    }
+
+    fn exists(&self, path: &Path) -> Result<bool, StorageError> {
+        self.disk.exists(path)
+    }
+
+    fn open(&self, path: &Path) -> Result<Self::File, StorageError> {
+        self.disk.open(path)
+    }
+
+    fn open_existing(&self, path: &Path) -> Result<Self::File, StorageError> {
+        let hook = self.at_open.lock().take();
+        hook.into_iter().for_each(|hook| hook());
+        self.disk.open_existing(path)
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), StorageError> {
+        self.disk.remove(path)
+    }
+
+    fn remove_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        self.disk.remove_dir(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
+        self.disk.rename(from, to)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), StorageError> {
+        self.disk.sync_dir(dir)
+    }
+}
+
+/// A peer that asks for old blocks, or an RPC call, is no reason to tell of a damaged log.
+#[test]
+fn a_block_that_is_left_out_while_it_is_read_is_not_there_and_no_damage() {
+    let (disk, log) = filled();
+    drop(log);
+    let disk = Hooked { disk, at_open: Arc::default() };
+    let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, SMALL, &mut |_, _| true).unwrap();
+    let reader = log.reader();
+    let hook: AtOpen = Box::new(move || {
+        log.prune_before(12).unwrap().unwrap().remove(&mut || true).unwrap();
+        std::mem::forget(log);
+    });
+    *disk.at_open.lock() = Some(hook);
+    assert!(reader.read(1).unwrap().is_none());
+    assert!(disk.at_open.lock().is_none() && reader.horizon() > 1, "it was left out in between");
+    // What is missing without having been left out is damage still.
+    let horizon = reader.horizon();
+    let first = segment_path(&dir(), reader.positions.read().get(horizon).unwrap().sequence);
+    disk.remove(&first).unwrap();
+    assert!(reader.read(horizon).is_err());
+}

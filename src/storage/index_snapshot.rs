@@ -174,4 +174,64 @@ mod tests {
             assert_eq!(index.history_from().unwrap(), Some(91));
         }
     }
+
+    /// Says in which order it was written to and synced.
+    struct Recording {
+        inner: MemoryIndex,
+        done: Arc<parking_lot::Mutex<Vec<&'static str>>>,
+    }
+
+    impl crate::storage::index_store::IndexStore for Recording {
+        fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+            self.inner.get(tree, key)
+        }
+
+        fn scan_prefix(
+            &self,
+            tree: Tree,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+        ) -> Result<crate::storage::index_store::Entries, StorageError> {
+            self.inner.scan_prefix(tree, prefix, after, limit)
+        }
+
+        fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
+            self.done.lock().push("write");
+            self.inner.write(changes)
+        }
+
+        fn sync(&self) -> Result<(), StorageError> {
+            self.done.lock().push("sync");
+            self.inner.sync()
+        }
+    }
+
+    /// INV-INDEX-SNAPSHOT-1: a crash may take what was written last and leave what came before, or the other way round.
+    #[test]
+    fn that_an_index_is_being_filled_is_durable_before_anything_of_it_is_written() {
+        let header = crate::storage::block_log::tests::block(90).committed.block.header;
+        let done = Arc::default();
+        let store = Recording { inner: MemoryIndex::new(), done: Arc::clone(&done) };
+        let index = Index::new(Arc::new(store));
+        let _load = index.load_snapshot(&header).unwrap();
+        assert_eq!(index.highest_written().unwrap(), Some(90));
+        assert_eq!(*done.lock(), ["write", "sync"]);
+    }
+
+    /// A snapshot may have more outputs than there is memory for.
+    #[test]
+    fn outputs_are_written_as_they_come_and_do_not_gather_in_memory() {
+        let header = crate::storage::block_log::tests::block(90).committed.block.header;
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        let mut load = index.load_snapshot(&header).unwrap();
+        let output = TxOut { value: Amount(1), lock: Lock::KeyHash(KeyHash([7; 32])) };
+        let entry = UtxoEntry { output, height: 1 };
+        for number in 0..=u32::try_from(BATCH_CHANGES).unwrap() {
+            let mut txid = TxId::ZERO;
+            txid.0[..4].copy_from_slice(&number.to_be_bytes());
+            load.add(&[(OutPoint { txid, index: 0 }, entry)]).unwrap();
+            assert!(load.batch.len() < BATCH_CHANGES, "{} after {number}", load.batch.len());
+        }
+    }
 }

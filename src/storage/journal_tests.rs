@@ -349,6 +349,24 @@ fn a_removal_that_is_stopped_leaves_a_log_and_the_next_one_ends_it() {
     }
 }
 
+/// Nobody may ever prune again, and the room be needed.
+#[test]
+fn what_a_stopped_removal_left_is_gone_with_the_next_open() {
+    let (disk, mut journal) = filled(16);
+    let mut steps = 0;
+    let mut goes_on = || {
+        steps += 1;
+        // All have their other names by then.
+        disk.list(&dir()).unwrap().iter().filter(|name| name.ends_with(".retired")).count() < 3
+    };
+    journal.writer.prune_before(3).remove(&mut goes_on).unwrap();
+    drop(journal);
+    let is_left = || disk.list(&dir()).unwrap().iter().any(|name| name.ends_with(".retired"));
+    assert!(is_left());
+    drop(open(&disk).unwrap().unwrap());
+    assert!(!is_left());
+}
+
 #[test]
 fn a_large_file_goes_in_small_steps() {
     let (_, mut journal) = filled(4);

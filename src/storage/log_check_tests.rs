@@ -8,6 +8,7 @@ use crate::storage::block_log::tests::{CHAIN, block};
 use crate::storage::journal::{JournalRecord, JournalWriter, Staged};
 use crate::storage::log_repair::{LogCut, cut_log};
 use crate::storage::memory_disk::{Fault, MemoryDisk};
+use crate::storage::record::SEGMENT_HEADER_BYTES;
 use crate::types::PublicKey;
 
 /// Small segments, so that a few records need several.
@@ -210,52 +211,68 @@ fn an_incomplete_end_is_told_and_is_no_problem_unless_something_follows() {
     assert!(open(&disk).is_err(), "INV-CHECK-2");
 }
 
-/// INV-REPAIR-2.
+/// A log whose files have several records each, the last one too.
+fn with_a_full_end() -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    let mut log = BlockLog::open_sized(disk.clone(), &dir(), CHAIN, 3 * SMALL, &mut |_, _| true).unwrap();
+    for height in 1..=100 {
+        log.append(&block(height)).unwrap();
+        if files(&disk).len() == 3 && check_all(&disk).0.last().unwrap().records == 3 {
+            return disk;
+        }
+    }
+    panic!("a file has three records")
+}
+
+/// INV-REPAIR-1, INV-REPAIR-2: in whichever file the damage is, and whatever of names and bytes a crash takes.
 #[test]
 fn a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one() {
-    let damaged = blocks();
-    let names = files(&damaged);
-    let second = names[1];
-    let bytes = damaged.open_existing(&segment_path(&dir(), second)).unwrap().size_bytes().unwrap();
-    damaged.flip_bit(&segment_path(&dir(), second), 8 * (bytes - 5)).unwrap();
+    let names = files(&with_a_full_end());
     let aside = dir().with_extension("aside");
     let cut_of = |reports: &[SegmentReport]| {
         let found = reports.iter().find(|report| report.problem.is_some())?;
         Some(LogCut { sequence: found.sequence, whole_bytes: found.whole_bytes })
     };
-    let cut = cut_of(&check_all(&damaged).0).unwrap();
-    let expected = {
-        let disk = copy(&damaged);
-        cut_log(&disk, &dir(), &aside, cut).unwrap();
-        check_all(&disk).1
-    };
-    assert!(!expected.is_empty());
-    let mut steps = 0;
-    for count in 1.. {
-        let disk = copy(&damaged);
-        for sequence in files(&disk) {
-            disk.open_existing(&segment_path(&dir(), sequence)).unwrap().sync_data().unwrap();
-        }
-        disk.sync_dir(&dir()).unwrap();
-        disk.fail_after(count, Fault::InputOutput);
-        if cut_log(&disk, &dir(), &aside, cut).is_ok() {
-            break;
-        }
-        steps += 1;
-        disk.crash(count);
-        if let Some(cut) = cut_of(&check_all(&disk).0) {
+    let (mut steps, mut parts) = (0, 0);
+    for damaged_file in names.iter().copied() {
+        let damaged = with_a_full_end();
+        let path = segment_path(&dir(), damaged_file);
+        let whole = bytes_of(&damaged, &path);
+        damaged.flip_bit(&path, 8 * (whole.len() as u64 / 2)).unwrap();
+        let cut = cut_of(&check_all(&damaged).0).unwrap();
+        assert_eq!(cut.sequence, damaged_file);
+        let keeps_part = cut.whole_bytes > SEGMENT_HEADER_BYTES;
+        parts += usize::from(keeps_part);
+        let expected = {
+            let disk = copy(&damaged);
             cut_log(&disk, &dir(), &aside, cut).unwrap();
+            check_all(&disk).1
+        };
+        for (count, seed) in (1..).flat_map(|count| (0..8).map(move |seed| (count, seed))) {
+            let disk = copy(&damaged);
+            for sequence in files(&disk) {
+                disk.open_existing(&segment_path(&dir(), sequence)).unwrap().sync_data().unwrap();
+            }
+            disk.sync_dir(&dir()).unwrap();
+            disk.fail_after(count, Fault::InputOutput);
+            let is_done = cut_log(&disk, &dir(), &aside, cut).is_ok();
+            steps += usize::from(!is_done);
+            disk.crash(seed);
+            if let Some(cut) = cut_of(&check_all(&disk).0) {
+                cut_log(&disk, &dir(), &aside, cut).unwrap();
+            }
+            let (reports, kept) = check_all(&disk);
+            let at = format!("file {damaged_file}, step {count}, seed {seed}");
+            assert!(!has_problem(&reports), "{at}");
+            assert_eq!(kept, expected, "{at}");
+            let moved = bytes_of(&disk, &segment_path(&aside, damaged_file));
+            assert_eq!(moved, bytes_of(&damaged, &path), "INV-REPAIR-1: {at}");
+            let there = sequences(&disk, &aside).unwrap().len() + files(&disk).len();
+            assert_eq!(there, names.len() + usize::from(keeps_part), "{at}");
+            if is_done && seed == 7 {
+                break;
+            }
         }
-        let (reports, kept) = check_all(&disk);
-        assert!(!has_problem(&reports), "step {count}");
-        assert_eq!(kept, expected, "step {count}");
-        let moved = bytes_of(&disk, &segment_path(&aside, second));
-        assert_eq!(moved, bytes_of(&damaged, &segment_path(&dir(), second)), "INV-REPAIR-1: step {count}");
-        assert_eq!(
-            sequences(&disk, &aside).unwrap().len() + files(&disk).len(),
-            names.len() + 1,
-            "step {count}"
-        );
     }
-    assert!(steps > 6, "{steps}");
+    assert!(steps > 100 && parts > 1, "{steps} steps, {parts} files of which a part stays");
 }

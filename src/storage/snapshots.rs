@@ -370,4 +370,15 @@ mod tests {
         }
         assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
     }
+
+    /// Whoever reads a part gives it to a peer in one message.
+    #[test]
+    fn a_part_may_be_as_large_as_a_message_and_a_larger_one_is_not_read() {
+        let disk = MemoryDisk::new();
+        let dir = store(&disk).begin(7).unwrap();
+        for (bytes, is_read) in [(MESSAGE_BYTES_MAX, true), (MESSAGE_BYTES_MAX + 1, false)] {
+            dir.write(SnapshotPart::Proof, &vec![1; bytes]).unwrap();
+            assert_eq!(dir.read(SnapshotPart::Proof).is_ok(), is_read, "{bytes} bytes");
+        }
+    }
 }

@@ -3613,4 +3613,314 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib protocol::evidence::tests::a_fork_accuses_who_signed_both_blocks_in_one_round_and_nobody_else",
         ],
     },
+    Mutant {
+        name: "offers_of_the_excluded_count",
+        file: "src/app/snapshots/fetch.rs",
+        old: "Heard::Said(peer, Message::Snapshots(offers)) if !self.excluded.contains(peer) => {",
+        new: "Heard::Said(peer, Message::Snapshots(offers)) => {",
+        caught_by: &[
+            "--lib app::snapshots::fetch::peer_tests::who_gave_something_false_is_asked_for_nothing_more_and_others_give_it",
+        ],
+    },
+    Mutant {
+        name: "who_left_a_plan_comes_back",
+        file: "src/app/snapshots/fetch_plan.rs",
+        old: "if !self.left.contains(&peer) {",
+        new: "if !self.left.is_empty() || !self.left.contains(&peer) {",
+        caught_by: &[
+            "--lib app::snapshots::fetch_plan::tests::who_was_false_late_or_gone_is_not_asked_again_though_it_offers_the_same_anew",
+        ],
+    },
+    Mutant {
+        name: "fetch_stalled_for_ever",
+        file: "src/app/snapshots/fetch_plan.rs",
+        old: "self.peers.is_empty() || now_ms >= self.good_ms.saturating_add(STALLED_MS);",
+        new: "self.peers.is_empty() || now_ms == u64::MAX;",
+        caught_by: &[
+            "--lib app::snapshots::fetch_plan::tests::a_snapshot_that_only_ever_new_peers_offer_and_none_gives_is_given_up",
+        ],
+    },
+    Mutant {
+        name: "late_peers_are_asked_for_other_snapshots",
+        file: "src/app/snapshots/fetch.rs",
+        old: "Misbehaviour::Unanswered);\n            self.exclude(peer);",
+        new: "Misbehaviour::Unanswered);",
+        caught_by: &[
+            "--lib app::snapshots::fetch::peer_tests::who_was_late_is_not_asked_for_another_snapshot_either",
+        ],
+    },
+    Mutant {
+        name: "proof_of_any_block_of_the_chain_taken",
+        file: "src/app/snapshots/fetch.rs",
+        old: "(block == offer.block).then(|| (proved, bytes.to_vec()))",
+        new: "(block.height > 0).then(|| (proved, bytes.to_vec()))",
+        caught_by: &[
+            "--lib app::snapshots::fetch::peer_tests::a_proof_of_another_block_of_the_chain_is_as_good_as_none",
+        ],
+    },
+    Mutant {
+        name: "failures_without_a_bound",
+        file: "src/app/snapshots/fetch.rs",
+        old: "        if self.refused.len().saturating_add(self.excluded.len()) > FAILURES_MAX {\n            found.clear();\n        }\n",
+        new: "",
+        caught_by: &[
+            "--lib app::snapshots::fetch::peer_tests::so_many_failures_and_no_more_keep_a_node_from_its_first_block",
+        ],
+    },
+    Mutant {
+        name: "offers_waited_for_again_and_again",
+        file: "src/app/snapshots/fetch.rs",
+        old: "until = until.min(Clock.instant() + OFFERS_WAIT);",
+        new: "until = Clock.instant() + OFFERS_WAIT;",
+        caught_by: &[
+            "--lib app::snapshots::fetch::peer_tests::offers_that_come_again_and_again_are_not_waited_for",
+        ],
+    },
+    Mutant {
+        name: "body_of_a_proved_block_unbound",
+        file: "src/app/snapshots/verify.rs",
+        old: "if block.header != *header || !block.blueprint().is_bound_by_header() {",
+        new: "if block.header != *header {",
+        caught_by: &[
+            "--lib app::snapshots::verify::tests::a_block_is_taken_with_just_what_its_proved_header_binds_and_a_quorum_signed",
+        ],
+    },
+    Mutant {
+        name: "commit_of_a_fetched_block_unchecked",
+        file: "src/app/snapshots/verify.rs",
+        old: "        check_commit(&header.chain_id, of, named, commit, &*self.verifier)\n            .map_err(|error| error.to_string())?;\n        Ok(committed)",
+        new: "        let _ = check_commit(&header.chain_id, of, named, commit, &*self.verifier);\n        Ok(committed)",
+        caught_by: &[
+            "--lib app::snapshots::verify::tests::a_block_is_taken_with_just_what_its_proved_header_binds_and_a_quorum_signed",
+        ],
+    },
+    Mutant {
+        name: "anchored_proof_given_to_anybody",
+        file: "src/app/snapshots/source.rs",
+        old: "Ok(bytes.filter(|bytes| decode::<ChainProof>(bytes).is_ok_and(|proof| proof.trusts().is_none())))",
+        new: "Ok(bytes)",
+        caught_by: &[
+            "--lib app::snapshots::source::tests::whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none",
+        ],
+    },
+    Mutant {
+        name: "proof_of_another_question_given",
+        file: "src/app/snapshots/source.rs",
+        old: "filter(|known| known.question == question)",
+        new: "filter(|known| known.question.0 == question.0)",
+        caught_by: &[
+            "--lib app::snapshots::source::tests::whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none",
+        ],
+    },
+    Mutant {
+        name: "damaged_snapshot_hides_others",
+        file: "src/app/snapshots/source.rs",
+        old: "Err(problem @ StorageError::Corrupt { .. }) => {",
+        new: "Err(problem @ StorageError::Poisoned { .. }) => {",
+        caught_by: &[
+            "--lib app::snapshots::source::tests::all_whole_snapshots_are_offered_the_newest_first_and_a_damaged_one_hides_no_other",
+        ],
+    },
+    Mutant {
+        name: "left_out_up_to_the_newest_snapshot",
+        file: "src/app/snapshots.rs",
+        old: "let oldest = self.store.list().ok()?.last()?.height();",
+        new: "let oldest = self.store.list().ok()?.first()?.height();",
+        caught_by: &[
+            "--lib app::snapshots::tests::as_many_snapshots_are_kept_as_configured_and_no_block_from_the_oldest_on_is_left_out",
+        ],
+    },
+    Mutant {
+        name: "snapshots_made_while_catching_up",
+        file: "src/app/snapshots.rs",
+        old: "is_due(header.epoch, every) && is_new {",
+        new: "is_due(header.epoch, every) {",
+        caught_by: &[
+            "--lib app::snapshots::tests::snapshots_are_made_after_new_blocks_that_end_epochs_which_are_due_and_one_at_a_time",
+        ],
+    },
+    Mutant {
+        name: "parts_larger_than_messages",
+        file: "src/storage/snapshots.rs",
+        old: "if !(HEAD_BYTES..=HEAD_BYTES + MESSAGE_BYTES_MAX).contains(&length) {",
+        new: "if length < HEAD_BYTES {",
+        caught_by: &[
+            "--lib storage::snapshots::tests::a_part_may_be_as_large_as_a_message_and_a_larger_one_is_not_read",
+        ],
+    },
+    Mutant {
+        name: "block_that_was_never_executed_given",
+        file: "src/storage/block_log.rs",
+        old: "horizon => horizon.saturating_add(1),",
+        new: "horizon => horizon,",
+        caught_by: &[
+            "--lib consensus::sync::forks::tests::peers_are_given_no_block_that_was_never_executed_here",
+            "--lib storage::block_log::horizon_tests::the_block_that_a_log_begins_with_is_shown_only_if_it_is_the_chains_first",
+        ],
+    },
+    Mutant {
+        name: "left_out_while_read_taken_for_damage",
+        file: "src/storage/block_log.rs",
+        old: "            Err(_) if height < self.horizon() => Ok(None),\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::block_log::horizon_tests::a_block_that_is_left_out_while_it_is_read_is_not_there_and_no_damage",
+        ],
+    },
+    Mutant {
+        name: "filling_of_an_index_not_durable_first",
+        file: "src/storage/index_snapshot.rs",
+        old: "        store.sync()?;\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::index_snapshot::tests::that_an_index_is_being_filled_is_durable_before_anything_of_it_is_written",
+        ],
+    },
+    Mutant {
+        name: "places_forgotten_before_the_horizon",
+        file: "src/storage/block_log.rs",
+        old: "        kept.write(&self.disk, &self.dir, &self.chain_id)?;\n        self.positions.write().forget_before(kept.sequence);",
+        new: "        self.positions.write().forget_before(kept.sequence);\n        kept.write(&self.disk, &self.dir, &self.chain_id)?;",
+        caught_by: &[
+            "--lib storage::block_log::horizon_tests::a_horizon_that_could_not_be_written_leaves_out_nothing",
+        ],
+    },
+    Mutant {
+        name: "pruned_files_left_at_open",
+        file: "src/storage/block_log.rs",
+        old: "                RetiredSegments::new(disk.clone(), dir.to_owned(), horizon.sequence).remove(&mut || true)?;\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::block_log::horizon_tests::files_of_pruned_blocks_that_a_crash_left_are_gone_with_the_next_open",
+        ],
+    },
+    Mutant {
+        name: "outputs_of_a_snapshot_gather",
+        file: "src/storage/index_snapshot.rs",
+        old: "if self.batch.len() >= BATCH_CHANGES {",
+        new: "if self.batch.len() >= usize::MAX {",
+        caught_by: &[
+            "--lib storage::index_snapshot::tests::outputs_are_written_as_they_come_and_do_not_gather_in_memory",
+        ],
+    },
+    Mutant {
+        name: "second_asked_who_lacks_the_range",
+        file: "src/consensus/sync/mod.rs",
+        old: "filter(|(peer, theirs)| *peer != range.peer && *theirs >= last);",
+        new: "filter(|(peer, _)| *peer != range.peer);",
+        caught_by: &[
+            "--lib consensus::tests::strangers::only_who_has_all_of_a_range_is_asked_for_it_as_well",
+        ],
+    },
+    Mutant {
+        name: "who_has_left_is_proven",
+        file: "src/consensus/sync/mod.rs",
+        old: "self.proven.extend(peers.is_connected(&from).then_some(from));",
+        new: "self.proven.insert(from);",
+        caught_by: &[
+            "--lib consensus::tests::strangers::blocks_of_a_peer_that_has_left_prove_nothing_of_who_comes_back",
+        ],
+    },
+    Mutant {
+        name: "signatures_ahead_without_a_bound",
+        file: "src/consensus/sync/ahead.rs",
+        old: "        checks.truncate(HELD_MAX);\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::catching_up::no_more_signatures_of_an_answer_are_checked_ahead_than_are_held",
+        ],
+    },
+    Mutant {
+        name: "names_of_a_later_question_kept",
+        file: "src/consensus/proof_builder.rs",
+        old: "        names.truncate(wanted);\n",
+        new: "        names.truncate(wanted.max(KNOWN_NAMES_MAX));\n",
+        caught_by: &["--lib consensus::tests::proofs::a_set_that_was_there_before_is_proved_like_any_other"],
+    },
+    Mutant {
+        name: "snapshots_of_blocks_outside_the_log_taken",
+        file: "src/consensus/snapshot_load.rs",
+        old: "        if !(horizon..=blocks.height()).contains(&dir.height()) {\n            continue;\n        }\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::snapshots::of_all_snapshots_the_newest_one_whose_block_is_in_the_log_is_taken",
+        ],
+    },
+    Mutant {
+        name: "half_a_snapshot_begun_with",
+        file: "src/consensus/snapshot_load.rs",
+        old: "    for place in 0..manifest.chunks.len() {\n        chunk(&dir, place)?;\n    }\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::snapshots::a_snapshot_that_is_not_whole_is_passed_over_for_an_older_one",
+        ],
+    },
+    Mutant {
+        name: "indexed_behind_a_gap_at_a_stop",
+        file: "src/consensus/block_commit.rs",
+        old: "BlockOrder::Index(_) if !indexes || !may_index() => indexes = false,",
+        new: "BlockOrder::Index(_) if !may_index() => indexes = !indexes,",
+        caught_by: &[
+            "--lib consensus::tests::block_commit::once_a_stop_has_left_a_block_out_of_the_index_all_that_follow_are_left_out",
+        ],
+    },
+    Mutant {
+        name: "questions_for_parts_without_a_bound",
+        file: "src/consensus/serve.rs",
+        old: "Answer::SnapshotItem { .. } => SNAPSHOT_ANSWERS_MAX,",
+        new: "Answer::SnapshotItem { .. } => usize::MAX,",
+        caught_by: &[
+            "--lib consensus::serve::tests::of_each_kind_of_question_so_many_wait_for_a_peer_and_no_more",
+        ],
+    },
+    Mutant {
+        name: "parts_of_snapshots_unpaid",
+        file: "src/consensus/serve.rs",
+        old: "(vec![Message::SnapshotItem { height, item, bytes }], length)",
+        new: "(vec![Message::SnapshotItem { height, item, bytes }], length.min(0))",
+        caught_by: &[
+            "--lib consensus::serve::tests::parts_of_snapshots_are_paid_for_and_what_is_not_here_is_said_to_be_missing",
+        ],
+    },
+    Mutant {
+        name: "stopped_removals_left_at_open",
+        file: "src/storage/segment_log.rs",
+        old: "        remove_leftovers(&disk, dir)?;\n",
+        new: "        if from == u64::MAX {\n            remove_leftovers(&disk, dir)?;\n        }\n",
+        caught_by: &["--lib storage::journal::tests::what_a_stopped_removal_left_is_gone_with_the_next_open"],
+    },
+    Mutant {
+        name: "unknown_rules_begun_with",
+        file: "src/app/snapshots/fetch.rs",
+        old: "if version > known { Err",
+        new: "if version > known && epoch == 0 { Err",
+        caught_by: &[
+            "--lib app::snapshots::fetch::tests::a_chain_that_has_gone_on_to_unknown_rules_is_not_begun_with",
+        ],
+    },
+    Mutant {
+        name: "index_goes_on_behind_a_failed_log",
+        file: "src/consensus/block_commit.rs",
+        old: "                index.leave();\n",
+        new: "                drop(index.finish_within(INDEX_STOP_LIMIT));\n",
+        caught_by: &[
+            "--lib consensus::tests::block_commit::a_log_that_failed_is_told_before_the_index_ends_which_takes_no_more_than_what_is_under_way",
+        ],
+    },
+    Mutant {
+        name: "what_is_larger_than_an_answer_never_sent",
+        file: "src/consensus/serve.rs",
+        old: "if !taken.is_empty() && bytes.saturating_add(size) > RESPONSE_BYTES_MAX {",
+        new: "if bytes.saturating_add(size) > RESPONSE_BYTES_MAX {",
+        caught_by: &["--lib consensus::serve::tests::what_is_larger_than_an_answer_is_sent_alone"],
+    },
+    Mutant {
+        name: "cut_before_the_copys_name_is_durable",
+        file: "src/storage/log_repair.rs",
+        old: "        copy(disk, &path, &target)?;\n        disk.sync_dir(aside)?;\n",
+        new: "        copy(disk, &path, &target)?;\n",
+        caught_by: &[
+            "--lib storage::log_check::tests::a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one",
+        ],
+    },
 ];

@@ -167,17 +167,9 @@ pub(in crate::app) async fn fetch(fetching: Fetching<'_>) -> Result<(), FetchErr
     let Fetching { config, genesis, network, verifier, token: outer } = fetching;
     let (handle, events) = Network::start(network, token.clone(), &tracker).await?;
     tracing::info!("This node has no blocks; asking peers for a snapshot");
-    let mut fetcher = Fetcher {
-        sync: config.sync.clone(),
-        check: SnapshotCheck { genesis: Arc::clone(genesis), checkpoint: config.sync.checkpoint, verifier },
-        store: SnapshotStore::new(RealDisk, config.snapshots_path()),
-        network: handle,
-        events,
-        offers: BTreeMap::new(),
-        refused: BTreeSet::new(),
-        excluded: BTreeSet::new(),
-        started: Clock.instant(),
-    };
+    let check = SnapshotCheck { genesis: Arc::clone(genesis), checkpoint: config.sync.checkpoint, verifier };
+    let store = SnapshotStore::new(RealDisk, config.snapshots_path());
+    let mut fetcher = Fetcher::new(config.sync.clone(), check, store, (handle, events));
     let outcome = outer.run_until_cancelled(fetcher.run()).await;
     token.cancel();
     tracker.close();
@@ -222,6 +214,16 @@ struct Fetcher {
 }
 
 impl Fetcher {
+    fn new(
+        sync: SyncConfig,
+        check: SnapshotCheck,
+        store: SnapshotStore<RealDisk>,
+        (network, events): (NetworkHandle, NetworkEvents),
+    ) -> Self {
+        let (offers, refused, excluded) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { sync, check, store, network, events, offers, refused, excluded, started: Clock.instant() }
+    }
+
     /// What comes next, until a moment.
     async fn hear(&mut self, until: Instant) -> Option<Heard> {
         let deadline = tokio::time::Instant::from_std(until);
@@ -283,6 +285,11 @@ impl Fetcher {
             tracing::info!("No peer answered in time; beginning with block 1");
             return Ok(None);
         }
+        self.try_offers().await
+    }
+
+    /// Fetches the best snapshot that is offered; if nobody can give it, the next one.
+    async fn try_offers(&mut self) -> Result<Option<CommittedBlock>, FetchError> {
         while let Some(candidate) = self.candidates().into_iter().next() {
             let SnapshotOffer { block, outputs, bytes, .. } = candidate.offer;
             tracing::info!(
@@ -424,13 +431,14 @@ impl Fetcher {
         if before > 0 {
             tracing::info!(chunks = before, of = total, "Going on with the snapshot that was begun");
         }
-        let mut plan = ChunkPlan::new(candidate.peers.iter().copied(), missing);
+        let peers = candidate.peers.difference(&self.excluded).copied();
+        let mut plan = ChunkPlan::new(peers, missing, self.now_ms());
         let mut checks: JoinSet<(u32, Result<bool, StorageError>)> = JoinSet::new();
         let mut waiting: Vec<(u32, Vec<u8>)> = Vec::new();
         let mut progress =
             Progress { from: self.started, told: Clock.instant(), done: 0, total: total - before, bytes: 0 };
         while !plan.is_done() {
-            if plan.is_hopeless() && checks.is_empty() && waiting.is_empty() {
+            if plan.is_hopeless(self.now_ms()) && checks.is_empty() && waiting.is_empty() {
                 return Ok(false);
             }
             for (peer, chunk) in plan.requests(self.now_ms()) {
@@ -450,7 +458,7 @@ impl Fetcher {
                 Some(checked) = checks.join_next(), if !checks.is_empty() => {
                     let (chunk, outcome) = checked.map_err(|_| FetchError::Panicked)?;
                     if outcome? {
-                        plan.good(chunk);
+                        plan.good(chunk, self.now_ms());
                         progress.done += 1;
                     } else {
                         self.reject(&mut plan, chunk);
@@ -460,7 +468,9 @@ impl Fetcher {
                     self.note(&heard);
                     match heard {
                         Heard::Gone(peer) => plan.leave(peer),
-                        Heard::Said(peer, Message::Snapshots(offers)) if offers.contains(&candidate.offer) => {
+                        Heard::Said(peer, Message::Snapshots(offers))
+                            if offers.contains(&candidate.offer) && !self.excluded.contains(&peer) =>
+                        {
                             plan.add_peer(peer);
                         }
                         Heard::Said(peer, Message::SnapshotItem { height: of, item: SnapshotItem::Chunk(chunk), bytes })
@@ -478,13 +488,19 @@ impl Fetcher {
                     }
                 }
             }
-            for peer in plan.leave_late(self.now_ms()) {
-                tracing::info!(peer = %peer.short(), "A peer does not send its chunks; asking others");
-                self.network.report(peer, Misbehaviour::Unanswered);
-            }
+            self.leave_late(&mut plan, self.now_ms());
             progress.tell();
         }
         Ok(true)
+    }
+
+    /// Whoever was asked for a chunk too long ago is asked for nothing more, of this snapshot or another one.
+    fn leave_late(&mut self, plan: &mut ChunkPlan, now_ms: u64) {
+        for peer in plan.leave_late(now_ms) {
+            tracing::info!(peer = %peer.short(), "A peer does not send its chunks; asking others");
+            self.network.report(peer, Misbehaviour::Unanswered);
+            self.exclude(peer);
+        }
     }
 
     /// A chunk is not what its manifest names: it is fetched elsewhere, and its sender is asked for nothing more.
@@ -584,91 +600,9 @@ impl Progress {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::protocol::snapshot::{ChunkCutter, encode_chunk};
-    use crate::protocol::state::LedgerState;
-    use crate::types::Network as Chain;
+#[path = "fetch_tests.rs"]
+mod tests;
 
-    fn config() -> Config {
-        Config::of_network(Chain::Devnet)
-    }
-
-    /// Nobody waits for peers who can't have a snapshot yet, nor for one that is not wanted.
-    #[test]
-    fn a_snapshot_is_looked_for_where_one_may_be() {
-        let (config, parameters) = (config(), ChainParameters::of_network(Chain::Devnet));
-        let first_ms =
-            super::super::every_epochs(&config.storage, &parameters) * parameters.epoch_duration_ms;
-        assert!((3_600_000..3_600_000 + parameters.epoch_duration_ms).contains(&first_ms), "about an hour");
-        let may_be = |from, age_ms| {
-            let sync = SyncConfig { from, ..config.sync.clone() };
-            may_be_one(&sync, &config.storage, &parameters, age_ms)
-        };
-        assert!(!may_be(SyncFrom::Auto, first_ms) && may_be(SyncFrom::Auto, first_ms + 1));
-        assert!(may_be(SyncFrom::Snapshot, first_ms + 1) && !may_be(SyncFrom::Blocks, u64::MAX));
-        let offer = |height| SnapshotOffer {
-            block: Checkpoint { height, block_hash: crate::types::BlockHash::ZERO },
-            manifest: crate::types::Hash::ZERO,
-            outputs: 1,
-            bytes: 1,
-        };
-        let worth = |from, height| is_worth(&SyncConfig { from, ..config.sync.clone() }, &offer(height));
-        assert!(!worth(SyncFrom::Auto, BLOCKS_MIN - 1) && worth(SyncFrom::Auto, BLOCKS_MIN));
-        assert!(worth(SyncFrom::Snapshot, 3));
-    }
-
-    /// Keys of old members may be anybody's.
-    #[test]
-    fn a_chain_that_is_older_than_its_unbonding_time_needs_a_checkpoint() {
-        let parameters = ChainParameters::of_network(Chain::Mainnet);
-        let (began_ms, age_ms) = (1_800_000_000_000, parameters.unbonding_time_ms);
-        let check = |config: &Config, age_ms| check_age(config, &parameters, began_ms, began_ms + age_ms);
-        let of = |network| Config::of_network(network);
-        assert!(check(&of(Chain::Mainnet), age_ms).is_ok());
-        for network in [Chain::Mainnet, Chain::Testnet] {
-            let error = check(&of(network), age_ms + 1).unwrap_err();
-            assert!(error.to_string().contains("[sync] checkpoint"), "{error}");
-        }
-        assert!(check(&of(Chain::Devnet), age_ms + 1).is_ok(), "there it is said and no more");
-        let (mut named, mut believing) = (of(Chain::Mainnet), of(Chain::Mainnet));
-        named.sync.checkpoint = Some(Checkpoint { height: 1, block_hash: crate::types::BlockHash::ZERO });
-        believing.sync.trust_peers = true;
-        assert!(check(&named, age_ms + 1).is_ok());
-        assert!(check(&believing, age_ms + 1).is_ok());
-    }
-
-    /// INV-FETCH-5.
-    #[tokio::test]
-    async fn chunks_that_are_here_and_hold_are_not_fetched_again() {
-        let mut document = crate::app::networks::devnet_genesis(4);
-        let allocation = document.allocations[0].clone();
-        document.allocations.extend(vec![allocation; 40]);
-        let (state, mut outputs) = LedgerState::genesis(&document).unwrap();
-        let (mut cutter, mut chunks) = (ChunkCutter::default(), Vec::new());
-        outputs.sort_unstable_by_key(|(outpoint, _)| *outpoint);
-        for output in outputs {
-            chunks.extend(cutter.push(output));
-        }
-        chunks.extend(cutter.finish());
-        assert!(chunks.len() > 1, "{}", chunks.len());
-        let home = tempfile::tempdir().unwrap();
-        let dir = SnapshotStore::new(RealDisk, home.path().to_owned()).begin(5).unwrap();
-        let header = crate::consensus::fixtures::block(5).block.header;
-        let heads = chunks.iter().map(|(head, _)| head.clone()).collect();
-        let manifest = Arc::new(SnapshotManifest { header, epoch_ends: Vec::new(), state, chunks: heads });
-        let missing = || missing_chunks(dir.clone(), Arc::clone(&manifest));
-        let all: BTreeSet<u32> = (0..u32::try_from(chunks.len()).unwrap()).collect();
-        assert_eq!(missing().await.unwrap(), all);
-        let first = encode_chunk(&chunks[0].1);
-        assert!(!take_chunk(&dir, &manifest, 1, &first).unwrap(), "of another place");
-        assert!(!take_chunk(&dir, &manifest, 0, &first[..first.len() - 1]).unwrap());
-        assert_eq!(missing().await.unwrap(), all, "nothing of that is on the disk");
-        assert!(take_chunk(&dir, &manifest, 0, &first).unwrap());
-        let left: BTreeSet<u32> = all.iter().copied().skip(1).collect();
-        assert_eq!(missing().await.unwrap(), left);
-        // One that is there and of something else, as of another manifest, is fetched.
-        dir.write(SnapshotPart::Chunk(1), &first).unwrap();
-        assert_eq!(missing().await.unwrap(), left);
-    }
-}
+#[cfg(test)]
+#[path = "fetch_peer_tests.rs"]
+mod peer_tests;

@@ -5,7 +5,9 @@
 //!   asked for beside it, [`CHUNKS_A_PEER`] in all.
 //! - INV-FETCH-2: a peer that does not answer costs [`SECOND_ASK_MS`] while others have nothing else to do, and is left alone
 //!   after [`DEADLINE_MS`].
-//! - INV-FETCH-3: as long as a peer is left that was never false or late, something is asked for until all is there.
+//! - INV-FETCH-3: as long as a peer is left that was never false, late or gone, something is asked for until all is there.
+//! - INV-FETCH-6: a peer that was false, late or gone is not asked again, however often it comes back and offers the same; and
+//!   whoever is left, a snapshot of which nothing came for [`STALLED_MS`] is given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,9 @@ pub(super) const OUTSTANDING_MAX: usize = 24;
 pub(super) const SECOND_ASK_MS: u64 = 1_000;
 /// How long a peer may take for a chunk, in milliseconds.
 pub(super) const DEADLINE_MS: u64 = 20_000;
+/// How long no chunk that holds may have come before the snapshot is given up, in milliseconds: identities cost nothing, and a
+/// new one each time could keep the node for ever.
+pub(super) const STALLED_MS: u64 = 3 * DEADLINE_MS;
 
 /// A snapshot with those who offer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,27 +66,35 @@ pub(super) struct ChunkPlan {
     asked: BTreeMap<u32, u64>,
     /// Those that are here but not looked at yet.
     arrived: BTreeMap<u32, PeerId>,
+    /// Peers that are asked for nothing more.
+    left: BTreeSet<PeerId>,
+    /// When a chunk that holds came last, or the plan began.
+    good_ms: u64,
 }
 
 impl ChunkPlan {
     /// A plan for chunks that are not here yet.
-    pub(super) fn new(peers: impl IntoIterator<Item = PeerId>, missing: BTreeSet<u32>) -> Self {
+    pub(super) fn new(peers: impl IntoIterator<Item = PeerId>, missing: BTreeSet<u32>, now_ms: u64) -> Self {
         let peers = peers.into_iter().map(|peer| (peer, OfPeer::default())).collect();
-        Self { peers, missing, asked: BTreeMap::new(), arrived: BTreeMap::new() }
+        let (asked, arrived, left) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { peers, missing, asked, arrived, left, good_ms: now_ms }
     }
 
     pub(super) fn is_done(&self) -> bool {
         self.missing.is_empty() && self.asked.is_empty() && self.arrived.is_empty()
     }
 
-    /// Nobody is left to be asked, and nothing more will come.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.peers.is_empty() && self.arrived.is_empty() && !self.is_done()
+    /// Nobody is left to be asked, or those who are give nothing; nothing waits to be looked at.
+    pub(super) fn is_hopeless(&self, now_ms: u64) -> bool {
+        let gives_nothing = self.peers.is_empty() || now_ms >= self.good_ms.saturating_add(STALLED_MS);
+        gives_nothing && self.arrived.is_empty() && !self.is_done()
     }
 
     /// Another peer has the same snapshot.
     pub(super) fn add_peer(&mut self, peer: PeerId) {
-        self.peers.entry(peer).or_default();
+        if !self.left.contains(&peer) {
+            self.peers.entry(peer).or_default();
+        }
     }
 
     /// Whom to ask for what now.
@@ -126,8 +139,9 @@ impl ChunkPlan {
     }
 
     /// A chunk that came is what the manifest names, and is on the disk.
-    pub(super) fn good(&mut self, chunk: u32) {
+    pub(super) fn good(&mut self, chunk: u32, now_ms: u64) {
         self.arrived.remove(&chunk);
+        self.good_ms = now_ms;
     }
 
     /// It is not: it is fetched elsewhere. Gives who sent it.
@@ -140,6 +154,7 @@ impl ChunkPlan {
 
     /// A peer is asked for nothing more.
     pub(super) fn leave(&mut self, peer: PeerId) {
+        self.left.insert(peer);
         let Some(of_peer) = self.peers.remove(&peer) else { return };
         for chunk in of_peer.asked {
             let others = self.peers.values().any(|other| other.asked.contains(&chunk));
@@ -197,14 +212,14 @@ mod tests {
 
     /// Lets peers answer until nothing is asked any more; `answers` says what a peer does with a request.
     fn run(peers: u8, chunks: u32, answers: impl Fn(PeerId, u32) -> Option<bool>) -> (ChunkPlan, u64, usize) {
-        let mut plan = ChunkPlan::new((1..=peers).map(peer), (0..chunks).collect());
+        let mut plan = ChunkPlan::new((1..=peers).map(peer), (0..chunks).collect(), 0);
         let (mut now_ms, mut requests) = (0, 0);
-        while !plan.is_done() && !plan.is_hopeless() && now_ms < 1_000_000 {
+        while !plan.is_done() && !plan.is_hopeless(now_ms) && now_ms < 1_000_000 {
             for (peer, chunk) in plan.requests(now_ms) {
                 requests += 1;
                 let Some(is_good) = answers(peer, chunk) else { continue };
                 match plan.arrived(peer, chunk) {
-                    true if is_good => plan.good(chunk),
+                    true if is_good => plan.good(chunk, now_ms),
                     true => assert_eq!(plan.bad(chunk), Some(peer)),
                     false => {}
                 }
@@ -228,8 +243,8 @@ mod tests {
         let (plan, _, requests) = run(5, 200, |from, _| Some(from != peer(2) && from != peer(3)));
         assert!(plan.is_done());
         assert!((202..=200 + 2 * CHUNKS_A_PEER).contains(&requests), "{requests}");
-        let (plan, ..) = run(2, 10, |_, _| Some(false));
-        assert!(plan.is_hopeless() && !plan.is_done());
+        let (plan, now_ms, _) = run(2, 10, |_, _| Some(false));
+        assert!(plan.is_hopeless(now_ms) && !plan.is_done());
     }
 
     /// INV-FETCH-2: others take over what it keeps, long before its deadline.
@@ -241,29 +256,29 @@ mod tests {
         assert!(requests <= 200 + CHUNKS_A_PEER + 1, "{requests}");
         // Alone it is left in the end.
         let (plan, took_ms, _) = run(1, 3, |_, _| None);
-        assert!(plan.is_hopeless());
+        assert!(plan.is_hopeless(took_ms));
         assert!((DEADLINE_MS..DEADLINE_MS + 100).contains(&took_ms), "{took_ms}");
     }
 
     /// However many peers there are.
     #[test]
     fn only_so_many_chunks_are_on_their_way_or_wait() {
-        let mut plan = ChunkPlan::new((1..=40).map(peer), (0..200).collect());
+        let mut plan = ChunkPlan::new((1..=40).map(peer), (0..200).collect(), 0);
         let first = plan.requests(0);
         assert_eq!(first.len(), OUTSTANDING_MAX);
         assert!(first.iter().all(|(from, chunk)| plan.arrived(*from, *chunk)));
         assert_eq!(plan.requests(0), [], "none was looked at");
-        plan.good(first[0].1);
+        plan.good(first[0].1, 0);
         assert_eq!(plan.requests(0).len(), 1);
     }
 
     #[test]
     fn what_nobody_asked_for_is_not_looked_at() {
-        let mut plan = ChunkPlan::new([peer(1), peer(2)], BTreeSet::from([0]));
+        let mut plan = ChunkPlan::new([peer(1), peer(2)], BTreeSet::from([0]), 0);
         assert_eq!(plan.requests(0), [(peer(1), 0)]);
         assert!(!plan.arrived(peer(2), 0) && !plan.arrived(peer(1), 1));
         assert!(plan.arrived(peer(1), 0) && !plan.arrived(peer(1), 0));
-        plan.good(0);
+        plan.good(0, 0);
         assert!(plan.is_done());
     }
 
@@ -277,6 +292,60 @@ mod tests {
                 _ => None,
             });
             assert!(plan.is_done(), "honest is {honest}");
+        }
+    }
+
+    /// INV-FETCH-6.
+    #[test]
+    fn who_was_false_late_or_gone_is_not_asked_again_though_it_offers_the_same_anew() {
+        let leave: [fn(&mut ChunkPlan); 3] = [
+            |plan| {
+                assert!(plan.arrived(peer(1), 0));
+                assert_eq!(plan.bad(0), Some(peer(1)));
+            },
+            |plan| assert_eq!(plan.leave_late(DEADLINE_MS), [peer(1)]),
+            |plan| plan.leave(peer(1)),
+        ];
+        for leave in leave {
+            let mut plan = ChunkPlan::new([peer(1)], BTreeSet::from([0]), 0);
+            assert_eq!(plan.requests(0), [(peer(1), 0)]);
+            leave(&mut plan);
+            plan.add_peer(peer(1));
+            assert!(plan.is_hopeless(DEADLINE_MS) && plan.requests(DEADLINE_MS).is_empty());
+            plan.add_peer(peer(2));
+            assert_eq!(plan.requests(DEADLINE_MS), [(peer(2), 0)], "another one is");
+        }
+    }
+
+    /// INV-FETCH-6: each of them is new, so nobody is late for long.
+    #[test]
+    fn a_snapshot_that_only_ever_new_peers_offer_and_none_gives_is_given_up() {
+        let mut plan = ChunkPlan::new([peer(0)], (0..3).collect(), 0);
+        plan.requests(0);
+        assert!(plan.arrived(peer(0), 0));
+        plan.good(0, 1_000);
+        let mut now_ms = 1_000;
+        while !plan.is_hopeless(now_ms) {
+            plan.leave_late(now_ms);
+            now_ms += 1_000;
+            plan.add_peer(PublicKey([9; 32].map(|byte: u8| byte ^ u8::try_from(now_ms % 251).unwrap())));
+            plan.requests(now_ms);
+            assert!(now_ms < 1_000_000, "it is given up");
+        }
+        assert_eq!(now_ms, 1_000 + STALLED_MS, "and not before");
+        // What has come by then is looked at first.
+        let (waiting, chunk) = plan.asked_of_anybody();
+        assert!(plan.arrived(waiting, chunk) && !plan.is_hopeless(now_ms));
+        plan.good(chunk, now_ms);
+        assert!(!plan.is_hopeless(now_ms + STALLED_MS - 1) && plan.is_hopeless(now_ms + STALLED_MS));
+    }
+
+    impl ChunkPlan {
+        /// A peer with a chunk that it was asked for.
+        fn asked_of_anybody(&self) -> (PeerId, u32) {
+            let mut asked =
+                self.peers.iter().flat_map(|(peer, of)| of.asked.iter().map(|chunk| (*peer, *chunk)));
+            asked.next().unwrap()
         }
     }
 }

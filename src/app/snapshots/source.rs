@@ -61,8 +61,18 @@ impl StoredSnapshots {
     fn try_offers(&self) -> Result<Vec<SnapshotOffer>, StorageError> {
         let mut offers = Vec::new();
         let dirs = self.store.list()?;
-        for dir in dirs.iter().take(SNAPSHOTS_MAX) {
-            offers.extend(self.offer(dir)?);
+        for dir in &dirs {
+            if offers.len() == SNAPSHOTS_MAX {
+                break;
+            }
+            match self.offer(dir) {
+                Ok(offer) => offers.extend(offer),
+                // The others are as good as before.
+                Err(problem @ StorageError::Corrupt { .. }) => {
+                    tracing::warn!(%problem, "A snapshot is damaged and is not offered");
+                }
+                Err(problem) => return Err(problem),
+            }
         }
         self.offers.lock().retain(|height, _| dirs.iter().any(|dir| dir.height() == *height));
         Ok(offers)
@@ -123,5 +133,82 @@ impl SnapshotSource for StoredSnapshots {
             None
         });
         found.unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixtures::{ENDS, Origin};
+    use super::*;
+    use crate::protocol::finality_proof::ProvedChain;
+    use crate::types::BlockHash;
+
+    /// What a proof proves to somebody who trusts this block, or the genesis document alone.
+    fn proved(origin: &Origin, trusted: Option<&Checkpoint>, bytes: &[u8]) -> Result<ProvedChain, String> {
+        let check = super::super::verify::SnapshotCheck { checkpoint: trusted.copied(), ..origin.check() };
+        check.proof(bytes)
+    }
+
+    /// A node that began at a checkpoint has the proof from there, which proves nothing to anybody else.
+    #[test]
+    fn whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none() {
+        let origin = Origin::new();
+        let (began, end) = (origin.named(0), ENDS[1]);
+        origin.make_with(end, &origin.proof(Some(&began), end));
+        let (source, height) = (origin.source(), origin.named(end).height);
+        let ask = |trusted: Option<Checkpoint>| source.item(height, &SnapshotItem::Proof(trusted));
+        assert!(ask(None).is_empty(), "it has none from the genesis document");
+        // Each has its own answer, whoever asked before.
+        for trusted in [0, 4, 0, 7, 4].map(|place| origin.named(place)) {
+            for _ in 0..2 {
+                let header = proved(&origin, Some(&trusted), &ask(Some(trusted))).unwrap().header;
+                assert_eq!(Checkpoint::of(&header), origin.named(end), "from {trusted}");
+            }
+        }
+        let unknown = Checkpoint { block_hash: BlockHash::ZERO, ..began };
+        assert!(ask(Some(unknown)).is_empty());
+        assert!(!ask(Some(began)).is_empty(), "as before");
+        origin.make(end);
+        assert_eq!(
+            Checkpoint::of(&proved(&origin, None, &ask(None)).unwrap().header),
+            origin.named(end),
+            "one that has it gives it"
+        );
+        assert!(source.item(height + 1, &SnapshotItem::Proof(None)).is_empty(), "of no such snapshot");
+    }
+
+    #[test]
+    fn all_whole_snapshots_are_offered_the_newest_first_and_a_damaged_one_hides_no_other() {
+        let origin = Origin::new();
+        let source = origin.source();
+        assert_eq!(source.offers(), []);
+        let manifests = ENDS.map(|place| origin.make(place));
+        let offered = |source: &StoredSnapshots| -> Vec<Checkpoint> {
+            source.offers().iter().map(|offer| offer.block).collect()
+        };
+        assert_eq!(offered(&source), [ENDS[2], ENDS[1], ENDS[0]].map(|place| origin.named(place)));
+        let newest = source.offers()[0];
+        assert_eq!(newest.outputs, manifests[2].outputs());
+        let given = source.item(newest.block.height, &SnapshotItem::Manifest);
+        assert_eq!(SnapshotManifest::name_of(&given), newest.manifest);
+        origin.store.get(newest.block.height).unwrap().unwrap().remove().unwrap();
+        assert_eq!(offered(&source), [ENDS[1], ENDS[0]].map(|place| origin.named(place)), "it is gone");
+        let damaged = origin.store.get(origin.named(ENDS[1]).height).unwrap().unwrap();
+        let file = damaged.path().join("manifest");
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[40] ^= 1;
+        std::fs::write(&file, bytes).unwrap();
+        assert_eq!(offered(&origin.source()), [origin.named(ENDS[0])]);
+    }
+
+    /// Peers read no more of them in one message.
+    #[test]
+    fn no_more_snapshots_are_offered_than_a_message_may_name() {
+        let origin = Origin::new();
+        let manifest = encode(&origin.make(ENDS[0]));
+        for height in 100..=100 + SNAPSHOTS_MAX as u64 {
+            origin.store.begin(height).unwrap().finish(&manifest).unwrap();
+        }
+        assert_eq!(origin.source().offers().len(), SNAPSHOTS_MAX);
     }
 }

@@ -354,4 +354,20 @@ mod tests {
             );
         }
     }
+
+    /// The first block of a log that begins late was never executed here: its witnesses are unproved.
+    #[test]
+    fn peers_are_given_no_block_that_was_never_executed_here() {
+        use crate::consensus::fixtures::block;
+        use crate::storage::block_log::{BlockLog, LoggedBlock};
+        use crate::storage::memory_disk::MemoryDisk;
+        let logged = |height| LoggedBlock { committed: block(height), spent: Vec::new() };
+        let chain_id = block(500).block.header.chain_id;
+        let path = std::path::Path::new("blocks");
+        let mut log = BlockLog::begin_at(MemoryDisk::new(), path, chain_id, &logged(500)).unwrap();
+        log.append(&logged(501)).unwrap();
+        let given: &dyn BlockSource = &log.reader();
+        assert_eq!(given.horizon(), 501);
+        assert!(given.block(500).is_none() && given.block(501).is_some());
+    }
 }

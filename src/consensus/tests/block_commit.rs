@@ -11,10 +11,12 @@ use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::verify::Voters;
 use crate::network::tests::support::{eventually, patient};
 use crate::runtime::TaskRegistry;
+use crate::storage::DirectoryLock;
 use crate::storage::block_log::BlockReader;
-use crate::storage::index_writer::IndexWriter;
+use crate::storage::error::StorageError;
+use crate::storage::index_store::{Change, Entries, IndexStore, Tree};
+use crate::storage::index_writer::{IndexWriter, MARK_BLOCKS};
 use crate::storage::memory_disk::Fault;
-use crate::storage::{DirectoryLock, StorageError};
 use crate::utxo::UtxoManager;
 
 /// The thread, and what the node sees of it.
@@ -37,9 +39,13 @@ fn output() -> (OutPoint, UtxoEntry) {
 }
 
 fn start(chain: &Chain) -> Thread {
+    start_on(chain, Arc::new(MemoryIndex::new()))
+}
+
+fn start_on(chain: &Chain, store: Arc<dyn IndexStore>) -> Thread {
     let disk = MemoryDisk::new();
     let log = BlockLog::open(disk.clone(), Path::new("blocks"), *chain.state.chain_id()).unwrap();
-    let (index, reader) = (Index::new(Arc::new(MemoryIndex::new())), log.reader());
+    let (index, reader) = (Index::new(store), log.reader());
     replay(&genesis(), &index, &reader, &mut |_, _| true).unwrap();
     let utxos = Arc::new(UtxoManager::new(Arc::new(index.clone()), 1 << 10));
     let registry = TaskRegistry::new(CancellationToken::new());
@@ -198,4 +204,107 @@ async fn no_block_is_appended_while_outputs_have_no_room_and_the_index_goes_on_m
         let (registry, _) = thread.stop().await;
         assert_eq!(registry.failure(), None);
     }
+}
+
+/// An index whose writes wait while it is held.
+struct Held {
+    inner: MemoryIndex,
+    gate: Arc<parking_lot::Mutex<()>>,
+}
+
+impl IndexStore for Held {
+    fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+        self.inner.get(tree, key)
+    }
+
+    fn scan_prefix(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Entries, StorageError> {
+        self.inner.scan_prefix(tree, prefix, after, limit)
+    }
+
+    fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
+        let _open = self.gate.lock();
+        self.inner.write(changes)
+    }
+
+    fn sync(&self) -> Result<(), StorageError> {
+        self.inner.sync()
+    }
+}
+
+/// Has writes to the index wait until the sender is told or dropped.
+fn hold(gate: Arc<parking_lot::Mutex<()>>) -> (SyncSender<()>, std::thread::JoinHandle<()>) {
+    let (held, begun) = std::sync::mpsc::sync_channel::<()>(0);
+    let (release, released) = std::sync::mpsc::sync_channel::<()>(0);
+    let holder = std::thread::spawn(move || {
+        let _held = gate.lock();
+        held.send(()).unwrap();
+        let _told = released.recv();
+    });
+    begun.recv().unwrap();
+    (release, holder)
+}
+
+/// On such a disk the index may take its time; nobody may sign meanwhile, and nothing else be written to it.
+#[tokio::test]
+async fn a_log_that_failed_is_told_before_the_index_ends_which_takes_no_more_than_what_is_under_way() {
+    let mut chain = Chain::new();
+    let gate = Arc::new(parking_lot::Mutex::new(()));
+    let thread = start_on(&chain, Arc::new(Held { inner: MemoryIndex::new(), gate: Arc::clone(&gate) }));
+    let (release, holder) = hold(gate);
+    // The mark is being written, and some more wait behind it.
+    for number in 1..=MARK_BLOCKS + 5 {
+        let (_, applied) = chain.grow_applied(START_MS + number, false);
+        thread.orders.send(BlockOrder::Index(applied)).unwrap();
+    }
+    eventually(|| thread.index.applied().unwrap() == Some(MARK_BLOCKS)).await;
+    thread.disk.fail_after(1, Fault::InputOutput);
+    let first = Chain::new().grow(START_MS + 1);
+    thread.orders.send(BlockOrder::Append(Box::new(first))).unwrap();
+    eventually(|| thread.registry.failure().is_some()).await;
+    assert_eq!(thread.index.mark().unwrap().unwrap().height, 0, "the index is not through yet");
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    let (_, index) = thread.stop().await;
+    assert_eq!(index.applied().unwrap(), Some(MARK_BLOCKS));
+    assert_eq!(index.mark().unwrap().unwrap().height, MARK_BLOCKS);
+}
+
+/// The next start brings the index forward over them. One in between would stop the node with an error.
+#[tokio::test]
+async fn once_a_stop_has_left_a_block_out_of_the_index_all_that_follow_are_left_out() {
+    let mut chain = Chain::new();
+    let gate = Arc::new(parking_lot::Mutex::new(()));
+    let thread = start_on(&chain, Arc::new(Held { inner: MemoryIndex::new(), gate: Arc::clone(&gate) }));
+    let mut index = |number| {
+        let (_, applied) = chain.grow_applied(START_MS + number, false);
+        thread.orders.send(BlockOrder::Index(applied)).unwrap();
+    };
+    let (release, holder) = hold(gate);
+    thread.registry.token().cancel();
+    let blocks = 100;
+    (1..blocks).for_each(&mut index);
+    // Whatever came before a block that is written was looked at.
+    let block = Chain::new().grow(START_MS + 1);
+    thread.orders.send(BlockOrder::Append(Box::new(block))).unwrap();
+    eventually(|| thread.reader.height() == 1).await;
+    release.send(()).unwrap();
+    holder.join().unwrap();
+    let applied = || thread.index.applied().unwrap().unwrap();
+    let mut last = 0;
+    eventually(|| {
+        let before = std::mem::replace(&mut last, applied());
+        last > 10 && before == last
+    })
+    .await;
+    assert!(last < blocks - 1, "some were left out: {last}");
+    index(blocks);
+    let (registry, index) = thread.stop().await;
+    assert_eq!(registry.failure(), None);
+    assert_eq!(index.applied().unwrap(), Some(last), "none behind the first one that was left out");
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::blocks::COMMITTING_BLOCKS_MAX;
 use super::super::inbox::ConsensusHandle;
-use super::super::sync::ahead::{BlocksToCheck, HeldSignatures, Remaining};
+use super::super::sync::ahead::{BlocksToCheck, HELD_MAX, HeldSignatures, Remaining};
 use super::super::sync::ahead_thread::{AHEAD_BYTES_MAX, AheadSender};
 use super::super::verify::Voters;
 use super::*;
@@ -206,6 +206,35 @@ fn what_its_header_does_not_bind_costs_no_signature() {
     let verifier = Counting::default();
     let _held = to_check(&chain, &[block]).check(&verifier);
     assert_eq!(verifier.0.into_inner(), 0);
+}
+
+/// Believes everything, and counts it.
+#[derive(Default)]
+struct Believing(AtomicUsize);
+
+impl SignatureVerifier for Believing {
+    fn verify_all(&self, checks: &[SignatureCheck]) -> Result<(), usize> {
+        self.0.fetch_add(checks.len(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A commit has a signature of each member, so an answer with many small blocks may have more than are held.
+#[test]
+fn no_more_signatures_of_an_answer_are_checked_ahead_than_are_held() {
+    let mut chain = Chain::new();
+    let block = chain.grow(START_MS + 1).committed;
+    let mut order = to_check(&chain, std::slice::from_ref(&block));
+    let verifier = Believing::default();
+    let _held = order.check(&verifier);
+    let each = verifier.0.into_inner();
+    assert_eq!(each, usize::from(MEMBERS));
+    for (blocks, expected) in [(HELD_MAX / each - 1, HELD_MAX - each), (HELD_MAX, HELD_MAX)] {
+        order.blocks = vec![order.blocks[0].clone(); blocks];
+        let verifier = Believing::default();
+        let _held = order.check(&verifier);
+        assert_eq!(verifier.0.into_inner(), expected, "{blocks} blocks");
+    }
 }
 
 /// Holds back its verdict until it may give it.

@@ -7,6 +7,7 @@ use super::proofs::hand_over;
 use super::*;
 use crate::protocol::finality_proof::verify;
 use crate::protocol::snapshot::SnapshotManifest;
+use crate::storage::disk::Disk as _;
 use crate::storage::snapshots::{SnapshotPart, SnapshotStore};
 use crate::types::Checkpoint;
 use crate::types::codec::{decode, encode};
@@ -70,8 +71,14 @@ fn whole_node(blocks: &[LoggedBlock]) -> Node {
     node(disk, log)
 }
 
+/// A chain of three epochs and its blocks, for the tests of those who make, give and fetch snapshots. The blocks in the places
+/// 2, 5 and 8 end epochs.
+pub(crate) fn chain_to_begin_within() -> (GenesisDocument, Vec<LoggedBlock>) {
+    (genesis(), chain_of_epochs().1)
+}
+
 /// The state after a block of the chain.
-fn state_at(blocks: &[LoggedBlock]) -> LedgerState {
+pub(crate) fn state_at(blocks: &[LoggedBlock]) -> LedgerState {
     let (mut state, _) = LedgerState::genesis(&genesis()).unwrap();
     for logged in blocks {
         state = transition::replay(&state, &logged.spent, &logged.committed.block).unwrap().state;
@@ -93,7 +100,10 @@ fn with_snapshot(blocks: &[LoggedBlock], place: usize) -> (Node, SnapshotManifes
 
 /// A node that has this snapshot of another, and the blocks from there on.
 fn from_snapshot(old: &Node, blocks: &[LoggedBlock], height: Height) -> Node {
-    let disk = MemoryDisk::new();
+    from_snapshot_on(MemoryDisk::new(), old, blocks, height)
+}
+
+fn from_snapshot_on(disk: MemoryDisk, old: &Node, blocks: &[LoggedBlock], height: Height) -> Node {
     let first = &blocks[usize::try_from(height).unwrap() - 1];
     let first = LoggedBlock { spent: Vec::new(), ..first.clone() };
     let chain_id = genesis().chain_id();
@@ -102,13 +112,18 @@ fn from_snapshot(old: &Node, blocks: &[LoggedBlock], height: Height) -> Node {
         log.append(block).unwrap();
     }
     let new = node(disk, log);
+    hand_on(old, &new, height);
+    new
+}
+
+/// Gives one node the snapshot of another one.
+fn hand_on(old: &Node, new: &Node, height: Height) {
     let (from, to) = (old.store.get(height).unwrap().unwrap(), new.store.begin(height).unwrap());
     let chunks = (0..4).map(SnapshotPart::Chunk).filter(|part| from.has(*part).unwrap());
     for part in chunks.chain([SnapshotPart::Proof, SnapshotPart::Block]) {
         to.write(part, &from.read(part).unwrap().unwrap()).unwrap();
     }
     to.finish(&from.read(SnapshotPart::Manifest).unwrap().unwrap()).unwrap();
-    new
 }
 
 /// INV-REPLAY-4, INV-SNAPSHOT-1, INV-SNAPSHOT-MAKE-1.
@@ -207,4 +222,65 @@ fn a_snapshot_of_another_block_or_a_changed_one_builds_no_index() {
         dir.write(SnapshotPart::Chunk(0), &encode(&outputs)).unwrap();
     });
     assert!(damaged.contains("chunk 0"), "{damaged}");
+}
+
+/// A node with snapshots of all three epochs, and their heights.
+fn with_all_snapshots(blocks: &[LoggedBlock]) -> (Node, [Height; 3]) {
+    let (old, _) = with_snapshot(blocks, 8);
+    for place in [2, 5] {
+        let committed = &blocks[place].committed;
+        let state = state_at(&blocks[..=place]);
+        let proof = old.proofs().chain(None, committed.block.header.epoch).unwrap();
+        let of = SnapshotOf { committed, state: &state, proof: Some(&proof) };
+        make(&old.store, &old.index, of, &mut || true).unwrap();
+    }
+    (old, [2, 5, 8].map(|place: usize| blocks[place].committed.block.header.height))
+}
+
+/// One that was made before blocks were left out, or whose block a crash or a repair took, says nothing of this log.
+#[test]
+fn of_all_snapshots_the_newest_one_whose_block_is_in_the_log_is_taken() {
+    let (_, blocks) = chain_of_epochs();
+    let (old, [early, middle, late]) = with_all_snapshots(&blocks);
+    for (tip, expected) in [(8, middle), (blocks.len(), late)] {
+        let new = from_snapshot(&old, &blocks[..tip], middle);
+        for height in [early, late] {
+            hand_on(&old, &new, height);
+        }
+        assert_eq!(new.replayed().state, Arc::new(state_at(&blocks[..tip])));
+        assert_eq!(new.index.history_from().unwrap(), Some(expected + 1));
+    }
+}
+
+/// INV-REPLAY-4: nothing of it was taken, and the blocks behind the older one are all there.
+#[test]
+fn a_snapshot_that_is_not_whole_is_passed_over_for_an_older_one() {
+    let (_, blocks) = chain_of_epochs();
+    let (old, [early, middle, _]) = with_all_snapshots(&blocks);
+    type Harm = fn(&SnapshotStore<MemoryDisk>, &MemoryDisk, Height);
+    let harms: [Harm; 4] = [
+        |store, disk, height| {
+            let path = store.get(height).unwrap().unwrap().path().join("chunk-000001");
+            disk.remove(&path).unwrap();
+        },
+        |store, disk, height| {
+            let path = store.get(height).unwrap().unwrap().path().join("chunk-000001");
+            disk.flip_bit(&path, 900).unwrap();
+        },
+        |store, disk, height| {
+            let path = store.get(height).unwrap().unwrap().path().join("manifest");
+            disk.flip_bit(&path, 900).unwrap();
+        },
+        |store, _, height| {
+            store.get(height).unwrap().unwrap().write(SnapshotPart::Proof, b"no proof").unwrap();
+        },
+    ];
+    for harm in harms {
+        let disk = MemoryDisk::new();
+        let new = from_snapshot_on(disk.clone(), &old, &blocks, early);
+        hand_on(&old, &new, middle);
+        harm(&new.store, &disk, middle);
+        assert_eq!(new.replayed().state, Arc::new(state_at(&blocks)));
+        assert_eq!(new.index.history_from().unwrap(), Some(early + 1));
+    }
 }

@@ -4,7 +4,7 @@ use super::super::events::{Now, Signing};
 use super::super::moment::Moment;
 use super::super::peers::early::{EARLY_BYTES_MAX, UNVERIFIED_MAX};
 use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
-use super::super::sync::{Base, NextBlock};
+use super::super::sync::{Base, NextBlock, SECOND_ASK_MS};
 use super::*;
 use crate::network::PeerId;
 use crate::types::codec::encode;
@@ -182,6 +182,30 @@ fn who_comes_back_has_to_deliver_again_before_its_height_is_believed() {
     node.hear(lie.clone());
     assert!(node.consensus.is_syncing(), "it had what it said so far");
     node.feed(Event::PeerDisconnected(peer()));
+    node.feed(Event::PeerConnected(peer()));
+    node.hear(lie);
+    assert!(!node.consensus.is_syncing());
+}
+
+/// INV-SYNC-3: its signatures may be looked at, and its blocks be written, when it has left already.
+#[test]
+fn blocks_of_a_peer_that_has_left_prove_nothing_of_who_comes_back() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1_000);
+    let lie = Message::Status(NodeStatus { height: u64::MAX, ..node.consensus.status() });
+    node.hear(lie.clone());
+    let blocks = (1..=5).map(|height| Released::heard(chain.grow(START_MS + 10 * height).committed));
+    let event = Event::Message { from: peer(), message: Message::Blocks(blocks.collect()), verified: false };
+    let orders = node.consensus.handle(event, Now::both(node.now_ms));
+    let checks = orders.into_iter().find_map(|output| match output {
+        Output::CheckBlocks(order) => Some(order),
+        _ => None,
+    });
+    let order = checks.expect("they were asked for");
+    node.feed(Event::PeerDisconnected(peer()));
+    let held = Arc::new(order.check(&SequentialVerifier));
+    node.feed(Event::BlocksChecked { answer: order.answer, held });
+    assert_eq!(node.consensus.state().height(), 5, "they are as good as any others");
     node.feed(Event::PeerConnected(peer()));
     node.hear(lie);
     assert!(!node.consensus.is_syncing());
@@ -468,5 +492,28 @@ fn what_comes_early_of_somebody_who_is_not_there_is_not_kept() {
         hear_from(&mut node, gone, chain.proposal(&block));
         assert_eq!(node.consensus.peers.early.bytes_of(&gone) > 0, is_there);
         node.feed(Event::PeerDisconnected(gone));
+    }
+}
+
+/// It would answer with nothing and be left alone for that, though it said the truth.
+#[test]
+fn only_who_has_all_of_a_range_is_asked_for_it_as_well() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
+    let (short, whole) = (stranger(1), stranger(2));
+    let ahead = |node: &Node, height| Message::Status(NodeStatus { height, ..node.consensus.status() });
+    let asked = |node: &mut Node| {
+        let sent = std::mem::take(&mut node.around.addressed).into_iter();
+        sent.filter(|(_, message)| matches!(message, Message::GetBlocks { .. })).collect::<Vec<_>>()
+    };
+    let far = ahead(&node, 64);
+    node.hear(far);
+    for (who, height) in [(short, 63), (whole, 64)] {
+        node.feed(Event::PeerConnected(who));
+        asked(&mut node);
+        node.now_ms += SECOND_ASK_MS;
+        let status = ahead(&node, height);
+        hear_from(&mut node, who, status);
+        let expected = (who == whole).then_some((whole, Message::GetBlocks { from: 1, count: 64 }));
+        assert_eq!(asked(&mut node), Vec::from_iter(expected));
     }
 }
