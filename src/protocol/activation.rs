@@ -6,15 +6,16 @@
 //!
 //! # Protocol
 //! Each block says the newest version that its proposer's program knows. The last word of each member counts, for as long
-//! as it is a member. At the end of an epoch the highest version is looked for that members of weight `Q` know, of the set
-//! whose epoch ends and of the set that votes next. If it is the one that was *pending*, it comes into force with the next
-//! epoch; else it becomes pending. So there is one whole epoch in which every program warns, and what too few know any more,
-//! or what a higher version takes the place of, is not pending any longer.
+//! as it is a member. At the end of an epoch the version that is *pending* comes into force with the next one, if members of
+//! weight `Q` still know it, of the set whose epoch ends and of the set that votes next. The highest version beyond what is in
+//! force then, of those that as many know, becomes pending. So there is one whole epoch in which every program warns, and what
+//! too few know any more is not pending any longer.
 //!
 //! # Argument
 //! All of this follows from the chain's state, so all nodes change in the same block. Less than a third of the weight can't
 //! reach `Q` alone: some honest member announced the version, so it exists. Nor can it hold up a version that honest members
-//! of weight `Q` know. A program that does not know what is in force stops before that epoch, so it neither signs nor applies a
+//! of weight `Q` know for longer than an epoch: it may make a higher one pending that too few others know, but when that one
+//! is given up the version is pending, and then nothing takes its place. A program that does not know what is in force stops before that epoch, so it neither signs nor applies a
 //! block that it would judge by other rules; members that can still decide on the last block of the ended epoch have `Q` of
 //! its set. What is final in an epoch is in its blocks by its end (S3), so no payment is final by one version and invalid by the
 //! next.
@@ -139,19 +140,23 @@ impl Rules {
 
     /// An epoch in which `ended` voted is over; `epoch` is the next one, in which `next` votes.
     pub(super) fn turn_epoch(&mut self, epoch: Epoch, ended: &ValidatorSet, next: &ValidatorSet) {
-        let known = self.with_quorum([ended, next]);
-        match known {
-            Some(version) if self.pending.is_some_and(|pending| pending.version == version) => {
-                (self.in_force, self.since, self.pending) = (version, epoch, None);
-            }
-            known => {
-                let from = epoch.saturating_add(1);
-                self.pending = known.map(|version| PendingRules { version, epoch: from });
-            }
+        let sets = [ended, next];
+        if let Some(PendingRules { version, .. }) =
+            self.pending.filter(|pending| self.has_quorum(sets, pending.version))
+        {
+            (self.in_force, self.since) = (version, epoch);
         }
         let in_force = self.in_force;
+        let known = self.with_quorum(sets).filter(|version| *version > in_force);
+        self.pending = known.map(|version| PendingRules { version, epoch: epoch.saturating_add(1) });
         self.announced
             .retain(|id, known| *known > in_force && next.members().iter().any(|member| member.id == *id));
+    }
+
+    /// Whether a quorum of each of these sets knows a version.
+    fn has_quorum(&self, sets: [&ValidatorSet; 2], version: RuleVersion) -> bool {
+        let knows = |set: &ValidatorSet, version| self.weight_of(set, version) >= set.quorum();
+        sets.iter().all(|set| knows(set, version))
     }
 
     /// The highest version beyond what is in force that a quorum of each of these sets knows.
@@ -159,8 +164,7 @@ impl Rules {
         let mut versions: Vec<RuleVersion> = self.announced.values().copied().collect();
         versions.sort_unstable();
         versions.dedup();
-        let knows = |set: &ValidatorSet, version| self.weight_of(set, version) >= set.quorum();
-        versions.into_iter().rev().find(|version| sets.iter().all(|set| knows(set, *version)))
+        versions.into_iter().rev().find(|version| self.has_quorum(sets, *version))
     }
 }
 
@@ -257,12 +261,26 @@ mod tests {
         let mut rules = announced(&[4, 3, 3, 2]);
         rules.turn_epoch(1, &equal, &equal);
         assert_eq!(rules.pending(), pending(3, 2), "who knows 4 knows 3");
-        // Meanwhile all know 4: it takes the place of 3, with a warning of its own.
+        // Meanwhile all know 4: it comes behind 3, with a warning of its own.
         (0..4).for_each(|place| rules.note(id(place), RuleVersion(4)));
         rules.turn_epoch(2, &equal, &equal);
-        assert_eq!((rules.in_force(), rules.pending()), (RuleVersion::FIRST, pending(4, 3)));
+        assert_eq!((rules.in_force(), rules.since(), rules.pending()), (RuleVersion(3), 2, pending(4, 3)));
         rules.turn_epoch(3, &equal, &equal);
         assert_eq!((rules.in_force(), rules.pending()), (RuleVersion(4), None));
+    }
+
+    /// Two know 3, one knows 2, and one says now this and now that.
+    #[test]
+    fn one_that_changes_its_word_holds_up_what_the_others_know_for_an_epoch_at_most() {
+        let equal = set(&[1; 4]);
+        for words in [[3, 1, 3, 1], [3, 1, 2, 3], [1, 3, 1, 3], [3, 2, 3, 2], [2, 3, 2, 1]] {
+            let mut rules = announced(&[3, 3, 2]);
+            for (epoch, word) in (1..).zip(words) {
+                rules.note(id(3), RuleVersion(word));
+                rules.turn_epoch(epoch, &equal, &equal);
+            }
+            assert!(rules.in_force() >= NEXT && rules.since() <= 3, "{words:?}: {rules:?}");
+        }
     }
 
     /// INV-RULES-2, and whoever announces nonsense alone moves nothing.
