@@ -28,6 +28,8 @@ const LEASE_S: u32 = 3_600;
 const RENEW_AFTER: Duration = Duration::from_secs(1_200);
 /// After an attempt that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(300);
+/// Attempts that fail one after the other until the address is told no more: as long as a lease.
+const FAILURES_MAX: u32 = 12;
 /// How long the stop waits for the router to take a mapping back.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 /// What routers show their owners.
@@ -48,10 +50,10 @@ enum MappingError {
     Address(#[from] igd_next::GetExternalIpError),
 }
 
-/// What the router forwards to this node.
+/// A port that the router forwards to this node.
 struct Mapping {
     gateway: Gateway<Tokio>,
-    external: SocketAddr,
+    port: u16,
 }
 
 /// Keeps a mapping to where the node listens until the token is cancelled, and says by `advertise` under which address others
@@ -62,21 +64,28 @@ pub(crate) async fn keep_mapping(
     advertise: impl Fn(Option<SocketAddr>),
     token: &CancellationToken,
 ) {
-    let (mut last, mut failed): (Option<Mapping>, bool) = (None, false);
-    while let Some(outcome) = token.run_until_cancelled(open(listening, options(), last.as_ref())).await {
+    let (mut mapping, mut told, mut failures) = (None, None, 0_u32);
+    while let Some(outcome) = token.run_until_cancelled(open(listening, options(), &mut mapping)).await {
         let pause = match outcome {
-            Ok(mapping) => {
-                tell(last.as_ref(), &mapping, &advertise);
-                (last, failed) = (Some(mapping), false);
+            Ok(external) => {
+                failures = 0;
+                if told.replace(external) != Some(external) {
+                    tell(external, &advertise);
+                }
                 RENEW_AFTER
             }
             Err(error) => {
-                if !std::mem::replace(&mut failed, true) {
+                failures = failures.saturating_add(1);
+                if failures == 1 {
                     tracing::warn!(
                         %error,
                         "No way in by the router ([network] upnp); forward the port by hand, or go on with the peers that this \
                          node dials"
                     );
+                }
+                // The router has forgotten it by now.
+                if failures >= FAILURES_MAX && told.take().is_some() {
+                    advertise(None);
                 }
                 RETRY_AFTER
             }
@@ -85,18 +94,14 @@ pub(crate) async fn keep_mapping(
             break;
         }
     }
-    if let Some(Mapping { gateway, external }) = last {
-        let closing = gateway.remove_port(PortMappingProtocol::TCP, external.port());
+    if let Some(Mapping { gateway, port }) = mapping {
+        let closing = gateway.remove_port(PortMappingProtocol::TCP, port);
         let is_closed = matches!(tokio::time::timeout(CLOSE_WAIT, closing).await, Ok(Ok(())));
         tracing::debug!(is_closed, "Way in by the router given back");
     }
 }
 
-fn tell(last: Option<&Mapping>, mapping: &Mapping, advertise: &impl Fn(Option<SocketAddr>)) {
-    let external = mapping.external;
-    if last.is_some_and(|last| last.external == external) {
-        return;
-    }
+fn tell(external: SocketAddr, advertise: &impl Fn(Option<SocketAddr>)) {
     if Reach::of(external.ip()) == Reach::World {
         tracing::info!(%external, "The router forwards this address to the node");
         advertise(Some(external));
@@ -109,15 +114,16 @@ fn tell(last: Option<&Mapping>, mapping: &Mapping, advertise: &impl Fn(Option<So
     }
 }
 
-/// Opens a mapping, or renews the last one.
+/// Opens a mapping, or renews the last one. What was opened is in `mapping` at once, so that it is given back whatever comes
+/// after it.
 async fn open(
     listening: SocketAddr,
     options: SearchOptions,
-    last: Option<&Mapping>,
-) -> Result<Mapping, MappingError> {
+    mapping: &mut Option<Mapping>,
+) -> Result<SocketAddr, MappingError> {
     let gateway = search_gateway(options).await?;
     let own = SocketAddr::new(own_ip(listening.ip(), gateway.addr).await?, listening.port());
-    let wanted = last.map_or(own.port(), |last| last.external.port());
+    let wanted = mapping.as_ref().map_or(own.port(), |last| last.port);
     let protocol = PortMappingProtocol::TCP;
     let add = |lease| gateway.add_port(protocol, wanted, own, lease, DESCRIPTION);
     let added = match add(LEASE_S).await {
@@ -130,8 +136,8 @@ async fn open(
         Err(AddPortError::PortInUse) => gateway.add_any_port(protocol, own, LEASE_S, DESCRIPTION).await?,
         Err(source) => return Err(MappingError::Refused { port: wanted, source }),
     };
-    let external = SocketAddr::new(gateway.get_external_ip().await?, port);
-    Ok(Mapping { gateway, external })
+    let Mapping { gateway, .. } = mapping.insert(Mapping { gateway, port });
+    Ok(SocketAddr::new(gateway.get_external_ip().await?, port))
 }
 
 /// Under which address the router reaches this machine.
@@ -362,6 +368,18 @@ mod tests {
         }
     }
 
+    /// INV-PORTS-1: what was opened is known although the router says nothing more.
+    #[tokio::test]
+    async fn a_mapping_is_given_back_though_the_router_does_not_tell_its_address() {
+        let router = Arc::new(Router::default());
+        let (found, mut mapping) = (router.start().await, None);
+        let listening = "127.0.0.1:24100".parse().unwrap();
+        let outcome = open(listening, to_router(found), &mut mapping).await;
+        assert!(matches!(outcome, Err(MappingError::Address(_))), "{outcome:?}");
+        assert_eq!((router.forwards().len(), mapping.unwrap().port), (1, 24_100));
+        assert!(u64::from(FAILURES_MAX) * RETRY_AFTER.as_secs() >= u64::from(LEASE_S));
+    }
+
     /// INV-PORTS-1.
     #[tokio::test]
     async fn a_mapping_is_renewed_under_the_same_port() {
@@ -369,10 +387,11 @@ mod tests {
         let found = router.start().await;
         let options = || to_router(found);
         let listening = "127.0.0.1:24100".parse().unwrap();
-        let first = open(listening, options(), None).await.unwrap();
-        let first = Mapping { external: "198.51.100.7:40000".parse().unwrap(), ..first };
-        let again = open(listening, options(), Some(&first)).await.unwrap();
-        assert_eq!(again.external, first.external);
+        let mut mapping = None;
+        open(listening, options(), &mut mapping).await.unwrap();
+        mapping.as_mut().unwrap().port = 40_000;
+        let again = open(listening, options(), &mut mapping).await.unwrap();
+        assert_eq!(again, "198.51.100.7:40000".parse().unwrap());
         assert_eq!((*router.asked.lock(), router.forwards().len()), (2, 2));
         assert!(RENEW_AFTER.as_secs() * 2 < u64::from(LEASE_S), "one renewal may fail");
     }
