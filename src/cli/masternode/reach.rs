@@ -198,11 +198,18 @@ pub(super) async fn judge_exit(
 ) -> Result<(), CliError> {
     let stay = masternodes.iter().filter(|one| is_candidate(one));
     let stay = stay.filter(|one| one.id == leaving || !one.exit_requested);
-    let mut candidates = tried(stay.collect()).await;
-    let before = Weights::of(candidates.clone(), Some(leaving), seats(parameters));
-    candidates.retain(|one| one.id != Some(leaving));
-    let left = Weights::of(candidates, Some(leaving), seats(parameters));
-    decide(before.exit_problem(&left).map_or(Ok(()), Err), forced)
+    let stay: Vec<&MasternodeInfo> = stay.collect();
+    let candidates = tried(stay.clone()).await;
+    // What they weigh now, and what they weigh once all have grown: neither set may be without a quorum.
+    let now =
+        candidates.iter().zip(&stay).map(|(one, info)| Candidate { weight: info.effective_weight, ..*one });
+    for mut set in [now.collect(), candidates.clone()] {
+        let before = Weights::of(Vec::clone(&set), Some(leaving), seats(parameters));
+        set.retain(|one| one.id != Some(leaving));
+        let left = Weights::of(set, Some(leaving), seats(parameters));
+        decide(before.exit_problem(&left).map_or(Ok(()), Err), forced)?;
+    }
+    Ok(())
 }
 
 fn seats(parameters: &ChainParameters) -> usize {
@@ -303,6 +310,7 @@ mod tests {
             id: MasternodeId([id; 32]),
             state: "active".to_owned(),
             weight: 10,
+            effective_weight: 10,
             address: gone.clone(),
             connected,
             ..masternode()
@@ -319,6 +327,10 @@ mod tests {
         );
         assert!(judge(&set, 1, true).await.is_ok());
         assert!(judge(&set, 4, false).await.is_ok(), "who is down makes nothing worse by leaving");
+        // One that has not grown yet is not there in time.
+        let gold = MasternodeInfo { weight: 100, effective_weight: 1, ..member(6, true) };
+        let young = [member(1, true), member(2, true), member(4, false), gold];
+        assert!(judge(&young, 1, false).await.is_err(), "10 of 21 are more than a third");
         set.push(member(5, true));
         assert!(judge(&set, 1, false).await.is_ok(), "10 of 40 are less than a third");
         // Another one that leaves counts as gone, and a jailed one has no vote.
