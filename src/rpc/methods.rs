@@ -313,7 +313,9 @@ pub static METHODS: [Method; 62] = [
         &["txid", "verbosity?"],
         "A transaction of the pool or the chain: 0 or false its bytes in hexadecimal (default), 1 or true decoded, with its block and receipt, its fee, and what its inputs were worth and whose",
         |call| Box::pin(transactions::get_raw_transaction(call)),
-    ),
+    )
+    // A block is read for it, and what it spent.
+    .large(),
     Method::read(
         "decoderawtransaction",
         &["hex"],
