@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use super::replay::ReplayError;
 use crate::protocol::finality::FinalVotes;
 use crate::protocol::finality_proof::{
-    Anchor, ChainProof, Ending, EpochLink, Epochs, FinalityProof, Path, path,
+    Anchor, ChainProof, Ending, EpochLink, Epochs, FinalityProof, Path, TooLong, path,
 };
 use crate::protocol::state::LedgerState;
 use crate::storage::block_log::BlockReader;
@@ -81,7 +81,7 @@ pub enum ProofBuildError {
     },
     /// Too much has changed since the genesis document.
     #[error(
-        "a proof over {epochs} epochs and what changed in them would have more than {FINALITY_PROOF_BYTES_MAX} bytes"
+        "a proof over {epochs} epochs and what changed in them would have more than {FINALITY_PROOF_BYTES_MAX} bytes; ask for one from a recent block that you trust"
     )]
     TooLarge {
         /// Epochs from the genesis document's to the proof's.
@@ -151,16 +151,21 @@ impl<D: Disk> ProofBuilder<D> {
         let known = self.known.lock().clone();
         let found = path(self, &known, [first, epoch], self.bytes_max)?;
         let epochs = epoch.saturating_sub(first);
-        let Path { links, mut ends, set } = found.ok_or(ProofBuildError::TooLarge { epochs })?;
-        if anchored.is_none() {
-            // The last one is this proof's own: a later proof may go further from the set before it.
-            ends.pop();
+        let keep = |mut ends: Vec<Epoch>| {
             ends.truncate(KNOWN_ENDS_MAX);
             let mut known = self.known.lock();
-            if ends.last() > known.last() {
+            if anchored.is_none() && ends.last() > known.last() {
                 *known = ends;
             }
-        }
+        };
+        let Path { links, mut ends, set } = found.map_err(|TooLong { ends }| {
+            // It will be asked for again, and is as long then.
+            keep(ends);
+            ProofBuildError::TooLarge { epochs }
+        })?;
+        // The last one is this proof's own: a later proof may go further from the set before it.
+        ends.pop();
+        keep(ends);
         Ok(Way { anchor: anchored.map(|(anchor, _)| anchor), links, set })
     }
 

@@ -124,7 +124,7 @@ use bincode::{Decode, Encode};
 pub use anchor::Anchor;
 pub use chain::{ChainProof, ProvedChain, ProvedEnd};
 pub use error::FinalityProofError;
-pub use path::{Epochs, Path, path};
+pub use path::{Epochs, Path, TooLong, path};
 pub use verify::{ProvedFinality, ProvedInclusion, verify, verify_with};
 
 use given_set::GivenSet;

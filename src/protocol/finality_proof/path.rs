@@ -63,6 +63,13 @@ pub struct Path {
     pub set: Arc<ValidatorSet>,
 }
 
+/// A path has more bytes than a proof may have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// The epochs of the ends that fit, ascending: whoever knows them finds so in a fraction of the time.
+    pub ends: Vec<Epoch>,
+}
+
 /// Who votes in an epoch.
 #[derive(Clone)]
 struct Trusted {
@@ -80,7 +87,7 @@ struct Step {
 }
 
 /// The links from the set of the first of these epochs to that of the last one. `known` are the ends that an earlier path
-/// took; those between are taken again. `None` if the links have more than `bytes_max` bytes.
+/// took; those between are taken again. [`TooLong`] if the links have more than `bytes_max` bytes.
 ///
 /// # Errors
 /// Those of `epochs`.
@@ -89,7 +96,7 @@ pub fn path<E: Epochs>(
     known: &[Epoch],
     [first, epoch]: [Epoch; 2],
     bytes_max: usize,
-) -> Result<Option<Path>, E::Error> {
+) -> Result<Result<Path, TooLong>, E::Error> {
     let mut steps: Vec<Step> = Vec::new();
     let mut here = trusted(epochs, first)?.ok_or_else(|| epochs.misfit(first))?;
     let mut known = known.iter();
@@ -110,13 +117,13 @@ pub fn path<E: Epochs>(
         }
         bytes = bytes.saturating_add(encode(&step.link).len());
         if bytes > bytes_max {
-            return Ok(None);
+            return Ok(Err(TooLong { ends: steps.iter().map(|step| step.end).collect() }));
         }
         here = step.to.clone();
         steps.push(step);
     }
     let ends = steps.iter().map(|step| step.end).collect();
-    Ok(Some(Path { links: steps.into_iter().map(|step| step.link).collect(), ends, set: here.set }))
+    Ok(Ok(Path { links: steps.into_iter().map(|step| step.link).collect(), ends, set: here.set }))
 }
 
 fn trusted<E: Epochs>(epochs: &E, epoch: Epoch) -> Result<Option<Trusted>, E::Error> {

@@ -67,8 +67,13 @@ fn more_than_a_proof_may_have_is_not_collected() {
     let chain = chain(4, (1, 1));
     let all = path(&chain, &[], [0, 40], FINALITY_PROOF_BYTES_MAX).unwrap().unwrap();
     let bytes: usize = all.links.iter().map(|link| encode(link).len()).sum();
-    assert_eq!(path(&chain, &[], [0, 40], bytes).unwrap(), Some(all));
-    assert_eq!(path(&chain, &[], [0, 40], bytes - 1).unwrap(), None);
+    assert_eq!(path(&chain, &[], [0, 40], bytes).unwrap(), Ok(all));
+    let TooLong { ends } = path(&chain, &[], [0, 40], bytes - 1).unwrap().unwrap_err();
+    let whole = path(&chain, &[], [0, 40], bytes).unwrap().unwrap().ends;
+    assert!(
+        !ends.is_empty() && whole.starts_with(&ends),
+        "what fits is known from then on: {ends:?} of {whole:?}"
+    );
 }
 
 /// INV-PROOF-1.
