@@ -176,9 +176,9 @@ fn check_cargo(command: &str) {
         ["cargo", "test", "--test", name, filter @ ..] => {
             let folder = root.join("tests").join(name);
             let mut text = read(folder.with_extension("rs"));
-            for entry in std::fs::read_dir(&folder).into_iter().flatten() {
-                text.push_str(&read(entry.unwrap().path()));
-            }
+            text.push_str(&all_below(&folder));
+            // What several of them share.
+            text.push_str(&all_below(&root.join("tests/support")));
             assert!(text.contains("#[test]"), "{command}: there is no such test");
             for part in filter {
                 let is_there = [format!("mod {part};"), format!("fn {part}")]
@@ -191,8 +191,32 @@ fn check_cargo(command: &str) {
                 assert!(text.contains(&format!("\"{variable}\"")), "{command}: nothing asks for {variable}");
             }
         }
+        ["cargo", "test", "--lib", filter] => {
+            let text = all_below(&root.join("src"));
+            assert!(
+                text.contains(&format!("mod {filter};")),
+                "{command}: {filter} is no test of the crate's own"
+            );
+            let shared = all_below(&root.join("tests/support"));
+            for variable in variables {
+                assert!(
+                    shared.contains(&format!("\"{variable}\"")),
+                    "{command}: nothing asks for {variable}"
+                );
+            }
+        }
         _ => panic!("{command}: this test does not know what that runs"),
     }
+}
+
+/// The sources of a folder and those below it, one behind the other.
+fn all_below(folder: &Path) -> String {
+    let paths = std::fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| match path.is_dir() {
+        true => all_below(&path),
+        false => std::fs::read_to_string(path).unwrap_or_default(),
+    };
+    paths.map(text).collect()
 }
 
 fn height_of(status: &Value) -> u64 {
