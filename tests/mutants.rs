@@ -444,7 +444,7 @@
 //! | locked_one_stays_as_it_was | `what_is_locked_can_be_voted_on_whatever_was_in_its_way` |
 //! | fork_of_two_rounds_accuses | `a_fork_accuses_who_signed_both_blocks_in_one_round_and_nobody_else` |
 //! | offers_of_the_excluded_count | `who_gave_something_false_is_asked_for_nothing_more_and_others_give_it` |
-//! | who_left_a_plan_comes_back | `who_was_false_late_or_gone_is_not_asked_again_though_it_offers_the_same_anew` |
+//! | who_left_a_plan_comes_back | `who_was_false_late_or_gone_too_often_is_not_asked_again_though_it_offers_the_same_anew` |
 //! | fetch_stalled_for_ever | `a_snapshot_that_only_ever_new_peers_offer_and_none_gives_is_given_up` |
 //! | late_peers_are_asked_for_other_snapshots | `who_was_late_is_not_asked_for_another_snapshot_either` |
 //! | proof_of_any_block_of_the_chain_taken | `a_proof_of_another_block_of_the_chain_is_as_good_as_none` |

@@ -20,7 +20,7 @@ pub mod snapshots;
 pub mod start;
 mod start_error;
 mod telemetry;
-mod trust;
+pub mod trust;
 pub mod vote_file;
 pub mod vote_latency;
 pub mod votes;

@@ -5,8 +5,8 @@ use metrics_exporter_prometheus::BuildError;
 use super::disk_space::LowSpace;
 use super::networks::NetworksError;
 use super::snapshots::fetch::FetchError;
+use super::trust::TrustError;
 use crate::consensus::replay::ReplayError;
-use crate::consensus::trust::Distrust;
 use crate::network::NetworkError;
 use crate::rpc::RpcError;
 use crate::rpc::auth::ParseRpcUserError;
@@ -35,7 +35,7 @@ pub enum StartError {
     Fetch(#[from] FetchError),
     /// What its operator knows of the chain speaks against what is on disk.
     #[error(transparent)]
-    Distrust(#[from] Distrust),
+    Trust(#[from] TrustError),
     /// A key can't be read or made.
     #[error(transparent)]
     Key(#[from] SecretFileError),

@@ -6,6 +6,7 @@ use super::rpc_client::RpcCommandError;
 use crate::app::care::CareError;
 use crate::app::devnet::DevnetError;
 use crate::app::networks::NetworksError;
+use crate::app::trust::TrustError;
 use crate::app::vote_file::VoteFileError;
 use crate::app::votes::VotesError;
 use crate::app::{FetchError, StartError};
@@ -279,13 +280,14 @@ fn start_kind(error: &StartError) -> ExitKind {
         StartError::Networks(_)
         | StartError::NoOperatorKey
         | StartError::RpcUser(_)
-        | StartError::Distrust(_)
-        | StartError::Fetch(FetchError::NeedsCheckpoint { .. })
+        | StartError::Trust(TrustError::Distrust(_))
+        | StartError::Fetch(FetchError::NeedsCheckpoint { .. } | FetchError::Distrust(_))
         | StartError::Network(NetworkError::InvalidAddress { .. } | NetworkError::UserAgentTooLong { .. })
         | StartError::Rpc(RpcError::OpenWithoutAuth { .. }) => ExitKind::Usage,
         StartError::Key(error) => secret_kind(error),
         StartError::Storage(error)
         | StartError::Fetch(FetchError::Storage(error))
+        | StartError::Trust(TrustError::Storage(error))
         | StartError::Replay(ReplayError::Storage(error)) => storage_kind(error),
         StartError::Replay(ReplayError::Rules(_)) | StartError::Fetch(FetchError::Rules(_)) => {
             ExitKind::DataDirectory

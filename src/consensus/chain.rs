@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::events::{AppliedBlock, Now};
-use super::trust::ChainTrust;
+use super::trust::{ChainTrust, Distrust};
 use super::verify::Voters;
 use crate::protocol::activation::UnknownRules;
 use crate::protocol::finality::ChainView;
@@ -18,8 +18,8 @@ use crate::protocol::transition::BlockOutcome;
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::block_log::DurableBlock;
 use crate::types::{
-    BlockHash, ChainId, ChainParameters, CommittedBlock, Epoch, Height, OutPoint, RuleVersion,
-    SignatureVerifier, TxId,
+    BlockHash, ChainId, ChainParameters, CommittedBlock, Epoch, Header, Height, OutPoint, RuleVersion,
+    SignatureVerifier, TimeMs, TxId,
 };
 use crate::utxo::UtxoManager;
 
@@ -48,6 +48,8 @@ pub(super) struct Chain {
     /// The newest rules that this program knows.
     knows: RuleVersion,
     trust: ChainTrust,
+    /// Whether it stood at a block that is young enough since the start (INV-TRUST-2).
+    is_current: bool,
     applied: Now,
     recent_hashes: BTreeMap<Height, BlockHash>,
 }
@@ -61,7 +63,10 @@ impl Chain {
         now: Now,
     ) -> Self {
         let recent_hashes = BTreeMap::from([(state.height(), state.tip_hash())]);
-        Self { state, utxos, verifier, knows, trust, applied: now, recent_hashes }
+        let mut chain =
+            Self { state, utxos, verifier, knows, trust, is_current: false, applied: now, recent_hashes };
+        chain.note_age();
+        chain
     }
 
     pub(super) const fn state(&self) -> &Arc<LedgerState> {
@@ -83,13 +88,41 @@ impl Chain {
 
     /// Relies on something else from here on.
     #[cfg(test)]
-    pub(super) const fn rely_on(&mut self, trust: ChainTrust) {
-        self.trust = trust;
+    pub(super) fn rely_on(&mut self, trust: ChainTrust) {
+        (self.trust, self.is_current) = (trust, false);
+        self.note_age();
     }
 
-    /// What this node relies on beside signatures.
-    pub(super) const fn trust(&self) -> &ChainTrust {
-        &self.trust
+    /// Notes when the tip is young enough to be relied on.
+    fn note_age(&mut self) {
+        let (height, wall_ms) = (self.height(), self.applied.wall_ms);
+        let is_young = self.trust.check_tip(height, self.state.tip_time(), wall_ms).is_ok();
+        self.is_current |= is_young && self.trust.has_checkpoint(height);
+    }
+
+    /// Whether any block may be taken behind this state, which is the tip's or behind it.
+    ///
+    /// # Errors
+    /// [`Distrust::TooOld`].
+    pub(super) fn check_age(&self, state: &LedgerState, wall_ms: TimeMs) -> Result<(), Distrust> {
+        match self.is_current {
+            true => Ok(()),
+            false => self.trust.check_tip(state.height(), state.tip_time(), wall_ms),
+        }
+    }
+
+    /// Whether a block with a valid commit may follow.
+    ///
+    /// # Errors
+    /// See [`Distrust`].
+    pub(super) fn check_next(
+        &self,
+        state: &LedgerState,
+        header: &Header,
+        wall_ms: TimeMs,
+    ) -> Result<(), Distrust> {
+        self.check_age(state, wall_ms)?;
+        self.trust.check_hash(header.height, header.hash())
     }
 
     /// Whether this is the chain that the operator named a block of; also if none is named.
@@ -164,6 +197,7 @@ impl Chain {
         let replaced: Vec<_> = slashed.iter().map(|change| (change.outpoint, change.after)).collect();
         self.utxos.replace_outputs(height, &replaced);
         self.applied = now;
+        self.note_age();
         self.recent_hashes.insert(height, self.state.tip_hash());
         while self.recent_hashes.len() > RECENT_HASHES_MAX {
             self.recent_hashes.pop_first();

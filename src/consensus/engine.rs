@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use super::block_commit::BlockOrder;
 use super::dispatch::Consensus;
 use super::events::{
-    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
+    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Shortfall, Timer, execute,
 };
 use super::inbox::{ConsensusHandle, ConsensusInbox};
 use super::observers::ObserverSender;
@@ -292,6 +292,14 @@ impl Shell for NodeShell {
     fn misbehaved(&mut self, peer: PeerId, what: &'static str) {
         tracing::debug!(peer = %peer.short(), what, "A peer broke a rule");
         self.network.report(peer, Misbehaviour::InvalidContent);
+    }
+
+    fn failed(&mut self, peer: PeerId, what: Shortfall) {
+        let misbehaviour = match what {
+            Shortfall::Late => Misbehaviour::Unanswered,
+            Shortfall::Empty => Misbehaviour::FalseStatus,
+        };
+        self.network.report(peer, misbehaviour);
     }
 
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>) {

@@ -150,6 +150,8 @@ pub enum Output {
     Schedule(Timer, u64),
     /// A peer broke a rule.
     Misbehaved(PeerId, &'static str),
+    /// A peer did not give what it said it has.
+    Failed(PeerId, Shortfall),
     /// Transactions from a peer that have to be checked and handed in, as any other.
     CheckTransactions(PeerId, Vec<Arc<Transaction>>),
     /// Stop the node: the rules in force are not known here. Nothing is ordered after it.
@@ -373,6 +375,15 @@ pub struct Progress {
     pub halted: bool,
 }
 
+/// How a peer failed to give what it said it has. Either happens to an honest one now and then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortfall {
+    /// Nothing came in time.
+    Late,
+    /// An answer came, and nothing in it.
+    Empty,
+}
+
 /// Executes outputs: the node over threads and sockets, the simulator over what it simulates.
 pub trait Shell {
     /// Hands an order to the vote journal's queue ([`JournalQueue`](super::vote_journal::JournalQueue) keeps its rules).
@@ -391,6 +402,8 @@ pub trait Shell {
     fn schedule(&mut self, timer: Timer, delay_ms: u64);
     /// Scores a peer that broke a rule.
     fn misbehaved(&mut self, peer: PeerId, what: &'static str);
+    /// Scores a peer that did not give what it said it has.
+    fn failed(&mut self, peer: PeerId, what: Shortfall);
     /// Hands transactions of a peer to admission.
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>);
     /// Stops the node, which is outdated.
@@ -428,6 +441,7 @@ pub fn execute(outputs: Vec<Output>, shell: &mut impl Shell) {
             Output::Serve(to, answer) => shell.serve(to, answer),
             Output::Schedule(timer, delay_ms) => shell.schedule(timer, delay_ms),
             Output::Misbehaved(peer, what) => shell.misbehaved(peer, what),
+            Output::Failed(peer, what) => shell.failed(peer, what),
             Output::CheckTransactions(from, transactions) => shell.check_transactions(from, transactions),
             Output::Stop(why) => shell.stop(why),
             Output::Notify(notification) => shell.notify(notification),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::dispatch::Consensus;
 use super::events::{
-    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Timer, execute,
+    Answer, Event, JournalOrder, Notification, Now, Output, Recipient, Shell, Shortfall, Timer, execute,
 };
 use super::replay::Replayed;
 use super::restart::{ConsensusConfig, Opened, Restart};
@@ -54,6 +54,8 @@ pub(crate) struct Surroundings<D: Disk> {
     pub(crate) pruned: Vec<Epoch>,
     /// What it told readers.
     pub(crate) told: Vec<Notification>,
+    /// How its peer failed it.
+    pub(crate) failed: Vec<Shortfall>,
     /// Why it was to stop.
     pub(crate) stopped: Option<UnknownRules>,
 }
@@ -108,6 +110,10 @@ impl<D: Disk> Shell for Surroundings<D> {
 
     fn misbehaved(&mut self, _peer: PeerId, what: &'static str) {
         panic!("it blames its peer: {what}");
+    }
+
+    fn failed(&mut self, _peer: PeerId, what: Shortfall) {
+        self.failed.push(what);
     }
 
     fn check_transactions(&mut self, _from: PeerId, _transactions: Vec<Arc<Transaction>>) {}
@@ -184,6 +190,7 @@ impl<D: Disk> SingleNode<D> {
             scheduled: Vec::new(),
             pruned: Vec::new(),
             told: Vec::new(),
+            failed: Vec::new(),
             stopped: None,
         };
         let mut node = Self { consensus, around, now_ms };

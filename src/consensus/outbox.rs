@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use super::events::{Answer, Notification, Output, Recipient, Timer};
+use super::events::{Answer, Notification, Output, Recipient, Shortfall, Timer};
 use crate::network::PeerId;
 use crate::protocol::bft::BlockMessage;
 use crate::storage::journal::{JournalRecord, Staged};
@@ -73,6 +73,10 @@ impl Outbox {
 
     pub(super) fn misbehaved(&mut self, peer: PeerId, what: &'static str) {
         self.outputs.push(Output::Misbehaved(peer, what));
+    }
+
+    pub(super) fn failed(&mut self, peer: PeerId, what: Shortfall) {
+        self.outputs.push(Output::Failed(peer, what));
     }
 
     pub(super) fn notify(&mut self, notification: Notification) {

@@ -11,12 +11,15 @@
 //!
 //! # Invariants
 //! - INV-TRUST-1: no block but the checkpoint itself becomes the one of its height, whoever signed it.
-//! - INV-TRUST-2: a node whose tip is older than the unbonding time takes a block only on the way to its checkpoint, or the
-//!   one right behind it.
-//! - INV-TRUST-3: below its checkpoint a node signs nothing, since it does not know yet which chain it is on.
+//! - INV-TRUST-2: a node that has not yet stood at a block that is younger than the unbonding time takes blocks only up to its
+//!   checkpoint. The checkpoint's own time tells its age: that of a later block is what its signers wrote.
+//! - INV-TRUST-3: below its checkpoint a node signs nothing and takes no other chain for a fork, since it does not know yet
+//!   which chain it is on.
+//!
+//! Once it stood at such a block the age of the tip means nothing any more. On a chain that stands still nobody's coins get
+//! free, and a node that runs meanwhile was never away.
 
-use crate::protocol::state::LedgerState;
-use crate::types::{BlockHash, Checkpoint, Header, Height, TimeMs};
+use crate::types::{BlockHash, Checkpoint, Height, TimeMs};
 
 /// What a node relies on beside signatures.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,7 +52,7 @@ pub enum Distrust {
         "block {height}, the last one here, is {age_days} days old by this machine's clock, and masternodes that have left \
          since are bound for {away_max_days} days only: whoever has their keys could make up another chain. Set [sync] \
          checkpoint to a recent block of a node that you trust (`timed rpc getblockchaininfo` there), or [sync] trust_peers \
-         to rely on your peers"
+         to rely on your peers, as after a standstill of the whole network"
     )]
     TooOld {
         /// The tip.
@@ -64,16 +67,16 @@ pub enum Distrust {
 const DAY_MS: u64 = 86_400_000;
 
 impl ChainTrust {
-    /// Whether blocks may be taken behind a block of this height and time at all.
+    /// Whether a node at this block knows enough of the present to go on. On the way to the checkpoint nothing is too old.
     ///
     /// # Errors
     /// [`Distrust::TooOld`].
-    pub fn check_age(&self, height: Height, time: TimeMs, wall_ms: TimeMs) -> Result<(), Distrust> {
-        let Some(away_max_ms) = self.away_max_ms else { return Ok(()) };
+    pub fn check_tip(&self, height: Height, time: TimeMs, wall_ms: TimeMs) -> Result<(), Distrust> {
+        let Some(away_max_ms) = self.away_max_ms.filter(|_| self.has_checkpoint(height)) else {
+            return Ok(());
+        };
         let age_ms = wall_ms.saturating_sub(time);
-        // The block right behind the checkpoint shows how old that one is: a network that stood still goes on.
-        let is_vouched_for = self.checkpoint.is_some_and(|checkpoint| height <= checkpoint.height);
-        if age_ms <= away_max_ms || is_vouched_for {
+        if age_ms <= away_max_ms {
             return Ok(());
         }
         let (age_days, away_max_days) = (age_ms / DAY_MS, away_max_ms / DAY_MS);
@@ -91,20 +94,6 @@ impl ChainTrust {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether a block with a valid commit may follow.
-    ///
-    /// # Errors
-    /// See [`Distrust`].
-    pub(super) fn check_next(
-        &self,
-        state: &LedgerState,
-        header: &Header,
-        wall_ms: TimeMs,
-    ) -> Result<(), Distrust> {
-        self.check_age(state.height(), state.tip_time(), wall_ms)?;
-        self.check_hash(header.height, header.hash())
     }
 
     /// Whether a chain of this height has the block that the operator named; also if none is named.
@@ -127,21 +116,18 @@ mod tests {
     #[test]
     fn a_tip_is_old_beyond_the_unbonding_time_and_only_a_later_checkpoint_helps() {
         let trust = |checkpoint| ChainTrust { checkpoint, away_max_ms: Some(AWAY_MAX_MS) };
-        let at = |trust: ChainTrust, age_ms| trust.check_age(100, NOW_MS - age_ms, NOW_MS);
+        let at = |trust: ChainTrust, age_ms| trust.check_tip(100, NOW_MS - age_ms, NOW_MS);
         assert_eq!(at(trust(None), AWAY_MAX_MS), Ok(()));
         let too_old = Err(Distrust::TooOld { height: 100, age_days: 42, away_max_days: 42 });
         assert_eq!(at(trust(None), AWAY_MAX_MS + 1), too_old);
-        assert_eq!(
-            at(trust(named(99)), AWAY_MAX_MS + 1),
-            too_old,
-            "a checkpoint that is passed vouches for nothing"
-        );
-        for height in [100, 101] {
-            assert_eq!(at(trust(named(height)), 100 * AWAY_MAX_MS), Ok(()), "{height}");
+        for height in [99, 100] {
+            let passed = at(trust(named(height)), AWAY_MAX_MS + 1);
+            assert_eq!(passed, too_old, "a checkpoint vouches for nothing behind it");
         }
+        assert_eq!(at(trust(named(101)), 100 * AWAY_MAX_MS), Ok(()));
         assert_eq!(at(ChainTrust::default(), 100 * AWAY_MAX_MS), Ok(()));
         // A clock that is behind makes nothing old.
-        assert_eq!(trust(None).check_age(100, NOW_MS + AWAY_MAX_MS, NOW_MS), Ok(()));
+        assert_eq!(trust(None).check_tip(100, NOW_MS + AWAY_MAX_MS, NOW_MS), Ok(()));
     }
 
     #[test]

@@ -55,18 +55,12 @@ pub enum Misbehaviour {
     /// More messages than an honest peer has.
     #[error("flood of messages")]
     Flood,
-    /// An answer that does not fit what was asked.
-    #[error("useless answer")]
-    UselessAnswer,
     /// It says that it has what it has not: a height, a block, a vote.
     #[error("false status")]
     FalseStatus,
     /// It did not answer what it was asked, though it says that it has it.
     #[error("unanswered request")]
     Unanswered,
-    /// It sends again what it was seen to know that this node has.
-    #[error("useless repeat")]
-    UselessRepeat,
     /// It began a message and did not end it in time.
     #[error("unfinished message")]
     Unfinished,
@@ -74,15 +68,13 @@ pub enum Misbehaviour {
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 7] = [
         Self::Malformed,
         Self::InvalidSignature,
         Self::InvalidContent,
         Self::Flood,
-        Self::UselessAnswer,
         Self::FalseStatus,
         Self::Unanswered,
-        Self::UselessRepeat,
         Self::Unfinished,
     ];
 
@@ -92,10 +84,9 @@ impl Misbehaviour {
         match self {
             Self::Malformed | Self::InvalidSignature => 50,
             Self::InvalidContent | Self::FalseStatus => 20,
-            Self::Flood | Self::UselessAnswer | Self::Unfinished => 10,
+            Self::Flood | Self::Unfinished => 10,
             // Either may happen to an honest node under load, now and then.
             Self::Unanswered => 4,
-            Self::UselessRepeat => 1,
         }
     }
 
@@ -112,10 +103,8 @@ impl Misbehaviour {
             Self::InvalidSignature => "invalid_signature",
             Self::InvalidContent => "invalid_content",
             Self::Flood => "flood",
-            Self::UselessAnswer => "useless_answer",
             Self::FalseStatus => "false_status",
             Self::Unanswered => "unanswered",
-            Self::UselessRepeat => "useless_repeat",
             Self::Unfinished => "unfinished",
         }
     }
@@ -375,7 +364,7 @@ mod tests {
             let later = if waits { start + BAN_TIME } else { start };
             assert!(waits || reputation.unban(BanTarget::Identity(PEER)));
             assert_eq!(reputation.points(PEER, later), 0);
-            assert!(!reputation.report(stranger(1), None, Misbehaviour::UselessRepeat, later));
+            assert!(!reputation.report(stranger(1), None, Misbehaviour::Unanswered, later));
             assert!(!reputation.is_banned(BanTarget::Identity(PEER), later));
         }
     }
@@ -441,10 +430,8 @@ mod tests {
             (Misbehaviour::InvalidContent, 5),
             (Misbehaviour::FalseStatus, 5),
             (Misbehaviour::Flood, 10),
-            (Misbehaviour::UselessAnswer, 10),
             (Misbehaviour::Unfinished, 10),
             (Misbehaviour::Unanswered, 25),
-            (Misbehaviour::UselessRepeat, 100),
         ];
         for (what, count) in counts {
             assert_eq!(needed(what), count, "{}", what.name());
@@ -515,7 +502,7 @@ mod tests {
             reputation.scores.len()
         };
         for number in 0..SCORES_MAX {
-            report(number, if number == 7 { Misbehaviour::UselessRepeat } else { Misbehaviour::FalseStatus });
+            report(number, if number == 7 { Misbehaviour::Unanswered } else { Misbehaviour::FalseStatus });
         }
         assert_eq!(report(1, Misbehaviour::FalseStatus), SCORES_MAX);
         assert_eq!(report(SCORES_MAX, Misbehaviour::Flood), SCORES_MAX);

@@ -2201,8 +2201,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "passed_checkpoint_vouches",
         file: "src/consensus/trust.rs",
-        old: "self.checkpoint.is_some_and(|checkpoint| height <= checkpoint.height);",
-        new: "self.checkpoint.is_some();",
+        old: "height >= checkpoint.height)",
+        new: "height > checkpoint.height)",
         caught_by: &[
             "--lib consensus::tests::trust::a_node_that_was_away_too_long_asks_for_nothing_and_takes_nothing_without_a_checkpoint",
         ],
@@ -3191,8 +3191,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "pending_rules_need_no_quorum",
         file: "src/protocol/activation.rs",
-        old: "let known = self.with_quorum([ended, next]);",
-        new: "let known = self.pending.map(|pending| pending.version).or(self.with_quorum([ended, next]));",
+        old: "self.pending.filter(|pending| self.has_quorum(sets, pending.version))",
+        new: "self.pending",
         caught_by: &[
             "--lib protocol::activation::tests::a_pending_version_is_withdrawn_when_a_set_on_either_side_lacks_a_quorum_that_knows_it",
         ],
@@ -3628,7 +3628,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "if !self.left.contains(&peer) {",
         new: "if !self.left.is_empty() || !self.left.contains(&peer) {",
         caught_by: &[
-            "--lib app::snapshots::fetch_plan::tests::who_was_false_late_or_gone_is_not_asked_again_though_it_offers_the_same_anew",
+            "--lib app::snapshots::fetch_plan::tests::who_was_false_late_or_gone_too_often_is_not_asked_again_though_it_offers_the_same_anew",
         ],
     },
     Mutant {

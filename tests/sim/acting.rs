@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use timed::consensus::events::{Answer, JournalOrder, Notification, Recipient, Shell, Timer};
+use timed::consensus::events::{Answer, JournalOrder, Notification, Recipient, Shell, Shortfall, Timer};
 use timed::consensus::sync::ahead::BlocksToCheck;
 use timed::mempool::TransactionSource;
 use timed::network::PeerId;
@@ -85,6 +85,9 @@ impl Shell for Acting<'_> {
         assert!(self.world.may_be_blamed(peer), "an honest peer {peer} is blamed: {what}");
         self.world.seen.blamed += 1;
     }
+
+    /// Messages get lost here, so anybody may seem to be late.
+    fn failed(&mut self, _peer: PeerId, _what: Shortfall) {}
 
     fn check_transactions(&mut self, from: PeerId, transactions: Vec<Arc<Transaction>>) {
         let _nobody_waits = self.world.admit(self.node, TransactionSource::Peer(from), transactions);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use timed::consensus::events::{
-    Answer, Event, JournalOrder, Notification, Output, Recipient, Shell, Timer, execute,
+    Answer, Event, JournalOrder, Notification, Output, Recipient, Shell, Shortfall, Timer, execute,
 };
 use timed::consensus::sync::ahead::BlocksToCheck;
 use timed::protocol::activation::UnknownRules;
@@ -109,6 +109,8 @@ impl Shell for OneNode {
         assert!(self.tolerates_blame, "blames a peer: {what}");
         self.blamed.push((peer, what));
     }
+
+    fn failed(&mut self, _peer: PublicKey, _what: Shortfall) {}
 
     fn check_transactions(&mut self, _from: PublicKey, transactions: Vec<Arc<Transaction>>) {
         for transaction in transactions {

@@ -33,7 +33,7 @@ use super::fetch_plan::{Candidate, ChunkPlan, candidates};
 use super::install::{has_no_blocks, install};
 use super::verify::{SnapshotCheck, chunk_holds};
 use crate::app::trust;
-use crate::consensus::trust::Distrust;
+use crate::consensus::trust::{ChainTrust, Distrust};
 use crate::network::{
     Misbehaviour, Network, NetworkConfig, NetworkError, NetworkEvent, NetworkEvents, NetworkHandle, PeerId,
 };
@@ -80,6 +80,9 @@ pub enum FetchError {
         /// What it may be.
         unbonding_days: u64,
     },
+    /// The checkpoint is too old for what others say came after it.
+    #[error(transparent)]
+    Distrust(#[from] Distrust),
     /// The chain has gone on to rules that this program does not know.
     #[error(transparent)]
     Rules(#[from] UnknownRules),
@@ -129,11 +132,14 @@ fn check_age(
     began_ms: TimeMs,
     now_ms: TimeMs,
 ) -> Result<(), FetchError> {
-    match trust::configured(config, parameters).check_age(0, began_ms, now_ms) {
+    match trust::configured(config, parameters).check_tip(0, began_ms, now_ms) {
         Err(Distrust::TooOld { age_days, away_max_days, .. }) => {
             Err(FetchError::NeedsCheckpoint { days: age_days, unbonding_days: away_max_days })
         }
-        _ => Ok(()),
+        _ => {
+            trust::tell_of_age(config, parameters, (0, began_ms), now_ms);
+            Ok(())
+        }
     }
 }
 
@@ -170,6 +176,7 @@ pub(in crate::app) async fn fetch(fetching: Fetching<'_>) -> Result<(), FetchErr
     let check = SnapshotCheck { genesis: Arc::clone(genesis), checkpoint: config.sync.checkpoint, verifier };
     let store = SnapshotStore::new(RealDisk, config.snapshots_path());
     let mut fetcher = Fetcher::new(config.sync.clone(), check, store, (handle, events));
+    fetcher.trust = trust::configured(config, &genesis.parameters);
     let outcome = outer.run_until_cancelled(fetcher.run()).await;
     token.cancel();
     tracker.close();
@@ -200,6 +207,8 @@ enum Heard {
 }
 
 struct Fetcher {
+    /// How old what is proved may be.
+    trust: ChainTrust,
     sync: SyncConfig,
     check: SnapshotCheck,
     store: SnapshotStore<RealDisk>,
@@ -221,7 +230,8 @@ impl Fetcher {
         (network, events): (NetworkHandle, NetworkEvents),
     ) -> Self {
         let (offers, refused, excluded) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { sync, check, store, network, events, offers, refused, excluded, started: Clock.instant() }
+        let (trust, started) = (ChainTrust::default(), Clock.instant());
+        Self { trust, sync, check, store, network, events, offers, refused, excluded, started }
     }
 
     /// What comes next, until a moment.
@@ -386,6 +396,7 @@ impl Fetcher {
         };
         // Said by members of weight Q, and before what a later version may have given another shape.
         check_rules(&proved.header)?;
+        trust::check_start(&self.trust, &proved, Clock.now_ms())?;
         let (check, of) = (self.check.clone(), proved.clone());
         let is_named = move |bytes: &[u8]| {
             let is_offered = SnapshotManifest::name_of(bytes) == offer.manifest;
@@ -444,7 +455,7 @@ impl Fetcher {
             for (peer, chunk) in plan.requests(self.now_ms()) {
                 let item = SnapshotItem::Chunk(chunk);
                 if !self.network.send(peer, &Message::GetSnapshotItem { height, item }) {
-                    plan.leave(peer);
+                    plan.gone(peer);
                 }
             }
             while checks.len() < CHECKS_MAX
@@ -467,14 +478,14 @@ impl Fetcher {
                 heard = self.hear(until) => if let Some(heard) = heard {
                     self.note(&heard);
                     match heard {
-                        Heard::Gone(peer) => plan.leave(peer),
+                        Heard::Gone(peer) => plan.gone(peer),
                         Heard::Said(peer, Message::Snapshots(offers))
                             if offers.contains(&candidate.offer) && !self.excluded.contains(&peer) =>
                         {
                             plan.add_peer(peer);
                         }
                         Heard::Said(peer, Message::SnapshotItem { height: of, item: SnapshotItem::Chunk(chunk), bytes })
-                            if of == height && plan.arrived(peer, chunk) =>
+                            if of == height && plan.arrived(peer, chunk, self.now_ms()) =>
                         {
                             progress.bytes += bytes.len();
                             // One that is too large is not kept until its turn comes.

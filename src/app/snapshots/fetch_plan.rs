@@ -5,9 +5,12 @@
 //!   asked for beside it, [`CHUNKS_A_PEER`] in all.
 //! - INV-FETCH-2: a peer that does not answer costs [`SECOND_ASK_MS`] while others have nothing else to do, and is left alone
 //!   after [`DEADLINE_MS`].
-//! - INV-FETCH-3: as long as a peer is left that was never false, late or gone, something is asked for until all is there.
-//! - INV-FETCH-6: a peer that was false, late or gone is not asked again, however often it comes back and offers the same; and
-//!   whoever is left, a snapshot of which nothing came for [`STALLED_MS`] is given up.
+//! - INV-FETCH-3: as long as a peer is left that was never false or late, nor gone more than [`RETURNS_MAX`] times, something is
+//!   asked for until all is there.
+//! - INV-FETCH-6: a peer that was false or late, or gone that often, is not asked again, however often it comes back and offers
+//!   the same; and whoever is left, a snapshot of which nothing came for [`STALLED_MS`] is given up.
+//! - INV-FETCH-7: on a slow line nobody is late for what others were asked: a peer's time begins anew with each chunk that it
+//!   gives, and few chunks are asked for at once until they are seen to come soon.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +25,14 @@ pub(super) const OUTSTANDING_MAX: usize = 24;
 pub(super) const SECOND_ASK_MS: u64 = 1_000;
 /// How long a peer may take for a chunk, in milliseconds.
 pub(super) const DEADLINE_MS: u64 = 20_000;
+/// Chunks that are asked for at once at first. One more with each that comes within [`SOON_MS`], one fewer with each that takes
+/// longer than [`LATE_MS`].
+const OUTSTANDING_FIRST: usize = 4;
+const OUTSTANDING_MIN: usize = 2;
+const SOON_MS: u64 = 4_000;
+const LATE_MS: u64 = 8_000;
+/// How often a peer may be gone and come back.
+pub(super) const RETURNS_MAX: u8 = 3;
 /// How long no chunk that holds may have come before the snapshot is given up, in milliseconds: identities cost nothing, and a
 /// new one each time could keep the node for ever.
 pub(super) const STALLED_MS: u64 = 3 * DEADLINE_MS;
@@ -54,6 +65,8 @@ pub(super) fn candidates(offers: &BTreeMap<PeerId, Vec<SnapshotOffer>>) -> Vec<C
 #[derive(Debug, Default)]
 struct OfPeer {
     asked: BTreeSet<u32>,
+    /// When it gave its last chunk.
+    gave_ms: u64,
 }
 
 /// What is still to be fetched, and who was asked for it.
@@ -68,6 +81,10 @@ pub(super) struct ChunkPlan {
     arrived: BTreeMap<u32, PeerId>,
     /// Peers that are asked for nothing more.
     left: BTreeSet<PeerId>,
+    /// How often peers were gone.
+    gone: BTreeMap<PeerId, u8>,
+    /// Chunks that may be asked for at once.
+    outstanding_max: usize,
     /// When a chunk that holds came last, or the plan began.
     good_ms: u64,
 }
@@ -76,8 +93,10 @@ impl ChunkPlan {
     /// A plan for chunks that are not here yet.
     pub(super) fn new(peers: impl IntoIterator<Item = PeerId>, missing: BTreeSet<u32>, now_ms: u64) -> Self {
         let peers = peers.into_iter().map(|peer| (peer, OfPeer::default())).collect();
-        let (asked, arrived, left) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { peers, missing, asked, arrived, left, good_ms: now_ms }
+        let (asked, arrived, left, gone) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        let outstanding_max = OUTSTANDING_FIRST;
+        Self { peers, missing, asked, arrived, left, gone, outstanding_max, good_ms: now_ms }
     }
 
     pub(super) fn is_done(&self) -> bool {
@@ -86,7 +105,10 @@ impl ChunkPlan {
 
     /// Nobody is left to be asked, or those who are give nothing; nothing waits to be looked at.
     pub(super) fn is_hopeless(&self, now_ms: u64) -> bool {
-        let gives_nothing = self.peers.is_empty() || now_ms >= self.good_ms.saturating_add(STALLED_MS);
+        // Who is gone may come back.
+        let may_return = self.gone.keys().any(|peer| !self.left.contains(peer));
+        let is_stalled = now_ms >= self.good_ms.saturating_add(STALLED_MS);
+        let gives_nothing = is_stalled || (self.peers.is_empty() && !may_return);
         gives_nothing && self.arrived.is_empty() && !self.is_done()
     }
 
@@ -100,7 +122,7 @@ impl ChunkPlan {
     /// Whom to ask for what now.
     pub(super) fn requests(&mut self, now_ms: u64) -> Vec<(PeerId, u32)> {
         let mut requests = Vec::new();
-        while self.asked.len().saturating_add(self.arrived.len()) < OUTSTANDING_MAX {
+        while self.asked.len().saturating_add(self.arrived.len()) < self.outstanding_max {
             let idle = self.peers.iter().filter(|(_, of_peer)| of_peer.asked.len() < CHUNKS_A_PEER);
             let Some(peer) = idle.min_by_key(|(_, of_peer)| of_peer.asked.len()).map(|(peer, _)| *peer)
             else {
@@ -129,10 +151,18 @@ impl ChunkPlan {
     }
 
     /// A chunk came; whether it was asked for, and is to be looked at.
-    pub(super) fn arrived(&mut self, peer: PeerId, chunk: u32) -> bool {
-        let was_asked = self.peers.get_mut(&peer).is_some_and(|of_peer| of_peer.asked.remove(&chunk));
-        if !was_asked || self.asked.remove(&chunk).is_none() {
+    pub(super) fn arrived(&mut self, peer: PeerId, chunk: u32, now_ms: u64) -> bool {
+        let Some(of_peer) = self.peers.get_mut(&peer).filter(|of_peer| of_peer.asked.contains(&chunk)) else {
             return false;
+        };
+        of_peer.asked.remove(&chunk);
+        of_peer.gave_ms = now_ms;
+        let Some(asked_ms) = self.asked.remove(&chunk) else { return false };
+        let took_ms = now_ms.saturating_sub(asked_ms);
+        if took_ms <= SOON_MS {
+            self.outstanding_max = self.outstanding_max.saturating_add(1).min(OUTSTANDING_MAX);
+        } else if took_ms > LATE_MS {
+            self.outstanding_max = self.outstanding_max.saturating_sub(1).max(OUTSTANDING_MIN);
         }
         self.arrived.insert(chunk, peer);
         true
@@ -155,6 +185,23 @@ impl ChunkPlan {
     /// A peer is asked for nothing more.
     pub(super) fn leave(&mut self, peer: PeerId) {
         self.left.insert(peer);
+        self.drop_requests(peer);
+    }
+
+    /// A peer is gone; what it was asked for is asked of others, and it may come back some times.
+    pub(super) fn gone(&mut self, peer: PeerId) {
+        if !self.peers.contains_key(&peer) {
+            return;
+        }
+        let times = self.gone.entry(peer).or_default();
+        *times = times.saturating_add(1);
+        if *times > RETURNS_MAX {
+            self.left.insert(peer);
+        }
+        self.drop_requests(peer);
+    }
+
+    fn drop_requests(&mut self, peer: PeerId) {
         let Some(of_peer) = self.peers.remove(&peer) else { return };
         for chunk in of_peer.asked {
             let others = self.peers.values().any(|other| other.asked.contains(&chunk));
@@ -166,12 +213,14 @@ impl ChunkPlan {
 
     /// Leaves the peers that were asked for a chunk so long ago that they will not send it; gives them.
     pub(super) fn leave_late(&mut self, now_ms: u64) -> Vec<PeerId> {
-        let is_late =
-            |chunk: &u32| self.asked.get(chunk).is_some_and(|at| now_ms >= at.saturating_add(DEADLINE_MS));
+        let is_late = |chunk: &u32, of_peer: &OfPeer| {
+            let since = |asked_ms: &u64| of_peer.gave_ms.max(*asked_ms);
+            self.asked.get(chunk).map(since).is_some_and(|at| now_ms >= at.saturating_add(DEADLINE_MS))
+        };
         let late: Vec<PeerId> = self
             .peers
             .iter()
-            .filter(|(_, of_peer)| of_peer.asked.iter().any(is_late))
+            .filter(|(_, of_peer)| of_peer.asked.iter().any(|chunk| is_late(chunk, of_peer)))
             .map(|(peer, _)| *peer)
             .collect();
         late.iter().for_each(|peer| self.leave(*peer));
@@ -218,7 +267,7 @@ mod tests {
             for (peer, chunk) in plan.requests(now_ms) {
                 requests += 1;
                 let Some(is_good) = answers(peer, chunk) else { continue };
-                match plan.arrived(peer, chunk) {
+                match plan.arrived(peer, chunk, now_ms) {
                     true if is_good => plan.good(chunk, now_ms),
                     true => assert_eq!(plan.bad(chunk), Some(peer)),
                     false => {}
@@ -264,11 +313,19 @@ mod tests {
     #[test]
     fn only_so_many_chunks_are_on_their_way_or_wait() {
         let mut plan = ChunkPlan::new((1..=40).map(peer), (0..200).collect(), 0);
-        let first = plan.requests(0);
-        assert_eq!(first.len(), OUTSTANDING_MAX);
-        assert!(first.iter().all(|(from, chunk)| plan.arrived(*from, *chunk)));
+        let (mut under_way, mut most) = (plan.requests(0), 0);
+        assert_eq!(under_way.len(), OUTSTANDING_FIRST);
+        for _ in 0..60 {
+            let (from, chunk) = under_way.remove(0);
+            assert!(plan.arrived(from, chunk, SOON_MS));
+            plan.good(chunk, SOON_MS);
+            under_way.extend(plan.requests(0));
+            most = most.max(under_way.len());
+        }
+        assert_eq!(most, OUTSTANDING_MAX);
+        assert!(under_way.iter().all(|(from, chunk)| plan.arrived(*from, *chunk, 0)));
         assert_eq!(plan.requests(0), [], "none was looked at");
-        plan.good(first[0].1, 0);
+        plan.good(under_way[0].1, 0);
         assert_eq!(plan.requests(0).len(), 1);
     }
 
@@ -276,8 +333,8 @@ mod tests {
     fn what_nobody_asked_for_is_not_looked_at() {
         let mut plan = ChunkPlan::new([peer(1), peer(2)], BTreeSet::from([0]), 0);
         assert_eq!(plan.requests(0), [(peer(1), 0)]);
-        assert!(!plan.arrived(peer(2), 0) && !plan.arrived(peer(1), 1));
-        assert!(plan.arrived(peer(1), 0) && !plan.arrived(peer(1), 0));
+        assert!(!plan.arrived(peer(2), 0, 0) && !plan.arrived(peer(1), 1, 0));
+        assert!(plan.arrived(peer(1), 0, 0) && !plan.arrived(peer(1), 0, 0));
         plan.good(0, 0);
         assert!(plan.is_done());
     }
@@ -297,14 +354,19 @@ mod tests {
 
     /// INV-FETCH-6.
     #[test]
-    fn who_was_false_late_or_gone_is_not_asked_again_though_it_offers_the_same_anew() {
+    fn who_was_false_late_or_gone_too_often_is_not_asked_again_though_it_offers_the_same_anew() {
         let leave: [fn(&mut ChunkPlan); 3] = [
             |plan| {
-                assert!(plan.arrived(peer(1), 0));
+                assert!(plan.arrived(peer(1), 0, 0));
                 assert_eq!(plan.bad(0), Some(peer(1)));
             },
             |plan| assert_eq!(plan.leave_late(DEADLINE_MS), [peer(1)]),
-            |plan| plan.leave(peer(1)),
+            |plan| {
+                for _ in 0..=RETURNS_MAX {
+                    plan.add_peer(peer(1));
+                    plan.gone(peer(1));
+                }
+            },
         ];
         for leave in leave {
             let mut plan = ChunkPlan::new([peer(1)], BTreeSet::from([0]), 0);
@@ -322,7 +384,7 @@ mod tests {
     fn a_snapshot_that_only_ever_new_peers_offer_and_none_gives_is_given_up() {
         let mut plan = ChunkPlan::new([peer(0)], (0..3).collect(), 0);
         plan.requests(0);
-        assert!(plan.arrived(peer(0), 0));
+        assert!(plan.arrived(peer(0), 0, 0));
         plan.good(0, 1_000);
         let mut now_ms = 1_000;
         while !plan.is_hopeless(now_ms) {
@@ -335,9 +397,54 @@ mod tests {
         assert_eq!(now_ms, 1_000 + STALLED_MS, "and not before");
         // What has come by then is looked at first.
         let (waiting, chunk) = plan.asked_of_anybody();
-        assert!(plan.arrived(waiting, chunk) && !plan.is_hopeless(now_ms));
+        assert!(plan.arrived(waiting, chunk, now_ms) && !plan.is_hopeless(now_ms));
         plan.good(chunk, now_ms);
         assert!(!plan.is_hopeless(now_ms + STALLED_MS - 1) && plan.is_hopeless(now_ms + STALLED_MS));
+    }
+
+    /// INV-FETCH-3: a line that breaks now and then costs no peer its place, and a plan not its hope.
+    #[test]
+    fn who_is_gone_comes_back_some_times() {
+        let mut plan = ChunkPlan::new([peer(1)], (0..20).collect(), 0);
+        let asked = plan.requests(0);
+        assert_eq!(asked.len(), CHUNKS_A_PEER);
+        for times in 0..RETURNS_MAX {
+            plan.gone(peer(1));
+            assert!(!plan.is_hopeless(STALLED_MS - 1) && plan.is_hopeless(STALLED_MS), "{times}");
+            plan.add_peer(peer(1));
+            assert_eq!(plan.requests(0), asked, "what was not given is asked for again");
+        }
+    }
+
+    /// INV-FETCH-7. All peers are behind one line, which takes so long for a chunk; who was left.
+    fn over_a_slow_line(peers: u8, chunks: u32, chunk_ms: u64) -> Vec<PeerId> {
+        let mut plan = ChunkPlan::new((1..=peers).map(peer), (0..chunks).collect(), 0);
+        let (mut now_ms, mut under_way, mut left) = (0, Vec::new(), Vec::new());
+        while !plan.is_done() && !plan.is_hopeless(now_ms) {
+            under_way.extend(plan.requests(now_ms).into_iter().map(|asked| (asked, chunk_ms * 1_000)));
+            // What is under way shares the line.
+            let share_us = 50_000 / under_way.len().max(1) as u64;
+            now_ms += 50;
+            under_way.retain_mut(|((from, chunk), rest_us): &mut ((PeerId, u32), u64)| {
+                *rest_us = rest_us.saturating_sub(share_us);
+                if *rest_us == 0 && plan.arrived(*from, *chunk, now_ms) {
+                    plan.good(*chunk, now_ms);
+                }
+                *rest_us > 0
+            });
+            left.extend(plan.leave_late(now_ms));
+        }
+        assert!(plan.is_done(), "{peers} peers, {chunk_ms} ms a chunk");
+        left
+    }
+
+    /// INV-FETCH-7.
+    #[test]
+    fn on_a_slow_line_nobody_is_late_for_what_others_give() {
+        // 1.4 MB a chunk: 100 down to 2.5 Mbit/s.
+        for (peers, chunk_ms) in [(1, 4_500), (8, 110), (8, 1_400), (16, 1_400), (16, 2_800), (3, 4_500)] {
+            assert_eq!(over_a_slow_line(peers, 60, chunk_ms), [], "{peers} peers, {chunk_ms} ms a chunk");
+        }
     }
 
     impl ChunkPlan {

@@ -393,7 +393,7 @@ impl BftConsensus {
         let Some((blueprint, (transactions, outcome), own)) = self.candidates.take(&hash) else { return };
         debug!(height = at.chain.next_height(), round, hash = %hash.short(), "Block decided");
         // INV-TRUST-1, INV-TRUST-2: sync goes on from here, if peers have another block.
-        if let Err(distrust) = at.chain.trust().check_next(at.state(), &blueprint.header, at.now.wall_ms) {
+        if let Err(distrust) = at.chain.check_next(at.state(), &blueprint.header, at.now.wall_ms) {
             error!(%distrust, "A block with a quorum's signatures is not taken");
             return;
         }

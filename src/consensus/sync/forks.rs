@@ -69,6 +69,8 @@ impl<D: Disk> BlockSource for BlockReader<D> {
 
 /// How long it is taken for granted that a peer's chain is another one, in milliseconds.
 pub(in crate::consensus) const APART_MS: u64 = 600_000;
+/// Between two words about another chain below the checkpoint.
+const TELL_AGAIN_MS: u64 = 600_000;
 /// What is known of a peer's chain that is not this node's.
 #[derive(Clone, Debug)]
 enum OtherChain {
@@ -124,6 +126,8 @@ pub(in crate::consensus) struct Forks {
     acknowledged: Vec<Arc<ForkProof>>,
     /// Peers whose chains are not this node's.
     other_chains: BTreeMap<PeerId, OtherChain>,
+    /// When it is said again that a peer has another chain below the checkpoint.
+    told_ms: TimeMs,
 }
 
 impl Forks {
@@ -132,7 +136,7 @@ impl Forks {
         open: Option<Arc<ForkProof>>,
         acknowledged: Vec<Arc<ForkProof>>,
     ) -> Self {
-        Self { blocks, open, acknowledged, other_chains: BTreeMap::new() }
+        Self { blocks, open, acknowledged, other_chains: BTreeMap::new(), told_ms: 0 }
     }
 
     /// The first height whose block this node can send.
@@ -159,7 +163,7 @@ impl Forks {
         at: &Moment<'_>,
         out: &mut Outbox,
     ) -> Option<ForkFound> {
-        if self.open.is_some() {
+        if self.open.is_some() || self.is_unsure(peer, height, at) {
             return None;
         }
         let search = match self.other_chains.get(&peer) {
@@ -169,6 +173,24 @@ impl Forks {
             _ => self.new_search(height),
         };
         self.go_on(peer, search, at, out)
+    }
+
+    /// INV-TRUST-3: which of two chains is the right one a node below its checkpoint can't know, and old keys sign anything. A
+    /// record of a fork would stop it for good.
+    fn is_unsure(&mut self, peer: PeerId, height: Height, at: &Moment<'_>) -> bool {
+        if at.chain.has_checkpoint() {
+            return false;
+        }
+        if at.now_ms() >= self.told_ms {
+            self.told_ms = at.now_ms().saturating_add(TELL_AGAIN_MS);
+            error!(
+                peer = %peer.short(),
+                height,
+                "A peer has another block below [sync] checkpoint; one of the two chains is false. If this node does not come to \
+                 the checkpoint, move blocks/, snapshots/ and the index aside, and start again"
+            );
+        }
+        true
     }
 
     /// A search for where a chain parts that has another block of this height. Blocks before the horizon can't be compared: the

@@ -8,6 +8,8 @@
 //!   [`SYNC_BYTES_MAX`] encoded bytes held, but for the next one, which always has room.
 //! - INV-SYNC-4: a peer that keeps back what everything waits for costs [`SECOND_ASK_MS`], and is left alone once its time
 //!   ([`REQUEST_TIMEOUT_MS`]) is over.
+//! - INV-SYNC-5: a peer that does not deliver what it said it has is scored for it, so that doing so again and again ends in
+//!   a ban; an honest one that is late now and then is far from that.
 //! - INV-SYNC-3: a peer's word about its height makes a node call itself behind only once the peer delivered a valid
 //!   block, and no longer once it fails to deliver. Until then its word is good for being asked, no more.
 //!
@@ -32,7 +34,7 @@ use self::forks::Forks;
 #[cfg(doc)]
 use super::blocks::COMMITTING_BLOCKS_MAX;
 use super::chain::Committing;
-use super::events::Output;
+use super::events::{Output, Shortfall};
 use super::moment::Moment;
 use super::outbox::Outbox;
 use super::peers::{Peers, REQUEST_TIMEOUT_MS};
@@ -217,9 +219,11 @@ impl BlockSync {
             return;
         }
         let is_late = |range: &&Range| now_ms >= range.asked_ms.saturating_add(REQUEST_TIMEOUT_MS);
-        let late: Vec<PeerId> = self.ranges.iter().filter(is_late).map(|range| range.peer).collect();
+        // Once each, whatever it was asked for.
+        let late: BTreeSet<PeerId> = self.ranges.iter().filter(is_late).map(|range| range.peer).collect();
         for peer in late {
             debug!(peer = %peer.short(), "No blocks within the deadline; asking others");
+            out.failed(peer, Shortfall::Late);
             self.avoid(peer, at);
         }
         let ahead: Vec<(PeerId, Height)> = peers
@@ -257,10 +261,7 @@ impl BlockSync {
 
     /// Whether the tip is too old to believe what follows it, and nobody vouches for it; says so from time to time.
     fn is_too_old(&mut self, at: &Moment<'_>) -> bool {
-        let (state, wall_ms) = (at.state(), at.now.wall_ms);
-        let Err(distrust) = at.chain.trust().check_age(state.height(), state.tip_time(), wall_ms) else {
-            return false;
-        };
+        let Err(distrust) = at.chain.check_age(at.state(), at.now.wall_ms) else { return false };
         if at.now_ms() >= self.told_of_age_ms {
             self.told_of_age_ms = at.now_ms().saturating_add(TELL_AGAIN_MS);
             error!(%distrust, "Peers are asked for no blocks");
@@ -342,6 +343,7 @@ impl BlockSync {
         let Some(first) = blocks.first().map(|block| block.block.header.height) else {
             // An empty answer: the peer has nothing of what it said it had.
             if self.ranges.iter().any(|range| range.peer == from) {
+                out.failed(from, Shortfall::Empty);
                 self.avoid(from, at);
             }
             return true;
@@ -466,7 +468,7 @@ fn check(received: &Received, base: &Base<'_>, at: &Moment<'_>) -> Result<Checke
     let (block, verifier) = (&committed.block, &Remaining { held, verifier: at.chain.verifier() });
     // First, since it costs a peer most to make one.
     base.state.check_commit(&block.header, &committed.commit, verifier).map_err(|error| error.to_string())?;
-    if let Err(distrust) = at.chain.trust().check_next(base.state, &block.header, at.now.wall_ms) {
+    if let Err(distrust) = at.chain.check_next(base.state, &block.header, at.now.wall_ms) {
         return Ok(Checked::Distrusted(distrust));
     }
     let (transactions, outcome) = transition::validate_block(base.state, base.utxos, verifier, block)

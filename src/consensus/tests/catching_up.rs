@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::super::blocks::COMMITTING_BLOCKS_MAX;
+use super::super::events::Shortfall;
 use super::super::inbox::ConsensusHandle;
+use super::super::peers::REQUEST_TIMEOUT_MS;
 use super::super::sync::ahead::{BlocksToCheck, HELD_MAX, HeldSignatures, Remaining};
 use super::super::sync::ahead_thread::{AHEAD_BYTES_MAX, AheadSender};
 use super::super::verify::Voters;
@@ -44,6 +46,27 @@ fn committed(node: &mut Node, blocks: &[CommittedBlock]) -> (Vec<Height>, bool) 
     });
     let blames = outputs.iter().any(|output| matches!(output, Output::Misbehaved(..)));
     (heights.collect(), blames)
+}
+
+/// INV-SYNC-5.
+#[test]
+fn who_does_not_deliver_what_it_said_it_has_is_scored_each_time() {
+    let mut node = behind(100);
+    assert_eq!(node.around.failed, []);
+    node.hear(Message::Blocks(Vec::new()));
+    assert_eq!(node.around.failed, [Shortfall::Empty]);
+    // An answer that nobody asked for says nothing of anybody.
+    node.hear(Message::Blocks(Vec::new()));
+    assert_eq!(node.around.failed.len(), 1);
+    let far = NodeStatus { height: 100, tip: BlockHash([1; 32]), ..node.consensus.status() };
+    for failures in [2, 3] {
+        // When nobody else is left it is asked again, and lets the time pass.
+        for _ in 0..2 {
+            node.now_ms += REQUEST_TIMEOUT_MS + 1;
+            node.hear(Message::Status(far.clone()));
+        }
+        assert_eq!(node.around.failed[1..], vec![Shortfall::Late; failures - 1]);
+    }
 }
 
 /// INV-COMMITTING-1, INV-COMMITTING-3.

@@ -76,11 +76,68 @@ fn a_node_that_was_away_too_long_asks_for_nothing_and_takes_nothing_without_a_ch
     assert_eq!(syncs(&mut in_time, &later), (6, true));
     let mut late = node_with(trust(None), &had, old_ms);
     assert_eq!(syncs(&mut late, &later), (2, false));
-    // A block of the future may be the checkpoint, and the one right behind it shows how old that one is.
+    // What follows the checkpoint is taken if that one is young itself.
     let mut late = node_with(trust(checkpoint(&later[1])), &had, old_ms);
     assert_eq!(syncs(&mut late, &later), (6, true));
     let mut late = node_with(trust(checkpoint(&later[0])), &had, old_ms + AWAY_MAX_MS);
-    assert_eq!(syncs(&mut late, &later), (4, true), "block 4 is too old for what follows it");
+    assert_eq!(
+        syncs(&mut late, &later),
+        (3, true),
+        "block 3 is too old for what follows it, whatever its time"
+    );
+}
+
+/// INV-TRUST-2: a node that runs is not away, and on a chain that stands still nobody leaves.
+#[test]
+fn a_chain_that_stood_still_goes_on_for_whom_it_was_young_once() {
+    let (mut chain, had) = blocks(2);
+    let trust = ChainTrust { checkpoint: None, away_max_ms: Some(AWAY_MAX_MS) };
+    let old_ms = chain.state.tip_time() + 10 * AWAY_MAX_MS;
+    let mut node = node_with(trust, &had, chain.state.tip_time());
+    node.now_ms = old_ms;
+    node.decide(&mut chain, old_ms, false, &[]);
+    let mut follower = node_with(trust, &had, START_MS + 2);
+    follower.now_ms = old_ms;
+    let (mut chain, _) = blocks(2);
+    let later = [chain.grow(old_ms), chain.grow(old_ms + 1)];
+    assert_eq!(syncs(&mut follower, &later), (4, true));
+}
+
+/// INV-TRUST-3.
+#[test]
+fn another_chain_below_the_checkpoint_is_no_fork() {
+    let (chain, had) = blocks(2);
+    let (_, all) = blocks(4);
+    let mut other = Chain::new();
+    let theirs: Vec<_> = (1..=4).map(|height| other.grow(START_MS + 100 * height)).collect();
+    for (named, is_fork) in [(&all[3], false), (&all[1], true)] {
+        let trust = ChainTrust { checkpoint: checkpoint(named), away_max_ms: None };
+        let mut node = node_with(trust, &had, chain.state.tip_time());
+        for step in 0..20 {
+            let status = NodeStatus {
+                height: 4,
+                tip: theirs[3].committed.block.header.hash(),
+                ..node.consensus.status()
+            };
+            node.hear(Message::Status(status));
+            node.now_ms += 500 * step;
+            let asked: Vec<(Height, u64)> = std::mem::take(&mut node.around.sent)
+                .into_iter()
+                .filter_map(|message| match message {
+                    Message::GetBlocks { from, count } => Some((from, count)),
+                    _ => None,
+                })
+                .collect();
+            for (from, count) in asked {
+                let given = theirs
+                    .iter()
+                    .filter(|block| (from..from + count).contains(&block.committed.block.header.height));
+                let given = given.map(|block| Released::heard(block.committed.clone())).collect();
+                node.hear(Message::Blocks(given));
+            }
+        }
+        assert_eq!(node.consensus.fork().is_some(), is_fork);
+    }
 }
 
 /// INV-TRUST-2, of a block that others decide while this node listens.

@@ -182,7 +182,7 @@ async fn a_silent_peer_is_closed_and_a_reported_one_too() {
     node.disconnected(key(9)).await;
     let mut liar = RawPeer::connect(node.address(), 8).await.unwrap();
     node.connected(key(8)).await;
-    node.handle.report(key(8), Misbehaviour::UselessAnswer);
+    node.handle.report(key(8), Misbehaviour::Flood);
     assert_eq!(node.handle.peers()[0].score, 10);
     node.handle.report(key(8), Misbehaviour::InvalidSignature);
     liar.closed().await;

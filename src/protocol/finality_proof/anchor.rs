@@ -92,6 +92,11 @@ impl Anchor {
         self.naming().epoch
     }
 
+    /// The time of the block that has to be trusted.
+    pub(super) const fn time(&self) -> TimeMs {
+        self.header.time
+    }
+
     /// The block that has to be trusted.
     pub(super) fn checkpoint(&self) -> Checkpoint {
         Checkpoint::of(&self.header)

@@ -10,7 +10,9 @@ use bincode::{Decode, Encode};
 
 use super::verify::{Started, WayGiven};
 use super::{Anchor, EpochLink, FinalityProofError};
-use crate::types::{ChainId, Checkpoint, Commit, GenesisDocument, Header, SignatureVerifier, ValidatorSet};
+use crate::types::{
+    ChainId, Checkpoint, Commit, GenesisDocument, Header, SignatureVerifier, TimeMs, ValidatorSet,
+};
 
 /// A proof that the block of its last link is in the chain; where there is no link, that of the anchor's past epoch.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
@@ -39,6 +41,8 @@ pub struct ProvedEnd {
 /// What a [`ChainProof`] has proved.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProvedChain {
+    /// The time of the block that it started from; `None` for the genesis document.
+    pub started_ms: Option<TimeMs>,
     /// The header of the block.
     pub header: Header,
     /// The set that voted on it.
@@ -80,6 +84,7 @@ impl ChainProof {
             }
             (None, None) => return Err(FinalityProofError::NoEnd),
         };
-        Ok(ProvedChain { header, set, ends })
+        let started_ms = self.anchor.as_ref().map(Anchor::time);
+        Ok(ProvedChain { started_ms, header, set, ends })
     }
 }
