@@ -111,9 +111,12 @@ fn parameters_of_rpc_may_be_negative() {
 #[test]
 fn a_devnet_whose_ports_are_taken_names_them_and_starts_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap();
-    let base = address.port().saturating_sub(3).to_string();
+    // Below those that the system gives to connections, any of which may still be closing, and of which all others are free.
+    let listen = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).ok();
+    let is_free = |base: &u16| (*base..*base + 40).all(|port| listen(port).is_some());
+    let base = (12_000..30_000).step_by(50).find(is_free).unwrap();
+    let taken = listen(base + 3).unwrap();
+    let (address, base) = (taken.local_addr().unwrap(), base.to_string());
     for extra in [&[][..], &["--processes"]] {
         let arguments = [&["devnet", "--base-port", &base][..], extra].concat();
         let (stdout, stderr) = output(home.path(), &arguments, 1);

@@ -3634,8 +3634,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "fetch_stalled_for_ever",
         file: "src/app/snapshots/fetch_plan.rs",
-        old: "self.peers.is_empty() || now_ms >= self.good_ms.saturating_add(STALLED_MS);",
-        new: "self.peers.is_empty() || now_ms == u64::MAX;",
+        old: "let is_stalled = now_ms >= self.good_ms.saturating_add(STALLED_MS);",
+        new: "let is_stalled = now_ms == u64::MAX;",
         caught_by: &[
             "--lib app::snapshots::fetch_plan::tests::a_snapshot_that_only_ever_new_peers_offer_and_none_gives_is_given_up",
         ],
