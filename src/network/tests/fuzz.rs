@@ -1,7 +1,7 @@
 //! Fuzzing of what a peer sends: messages, the pieces that carry them, the handshake. `cargo test --lib fuzz` runs it, for
 //! `FUZZ_SECONDS` each.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+use tokio::io::{AsyncWriteExt as _, duplex};
 
 use super::support::*;
 use crate::network::PROTOCOL_VERSION;
@@ -53,47 +53,11 @@ fn lanes_hold_no_more_than_came_and_give_back_what_was_framed() {
     });
 }
 
-/// What the initiator of a good handshake says, in its first record and in its later ones.
-async fn said_by_an_initiator() -> Vec<u8> {
-    let (one, other) = (local(1, CHAIN), local(2, CHAIN));
-    let (left, mut near) = duplex(1 << 16);
-    let (mut far, right) = duplex(1 << 16);
-    let mut recorded = Vec::new();
-    let relay = async {
-        let (mut up, mut down) = ([0; 2_048], [0; 2_048]);
-        loop {
-            tokio::select! {
-                read = near.read(&mut up) => match read.unwrap_or(0) {
-                    0 => return,
-                    count => {
-                        recorded.extend_from_slice(&up[..count]);
-                        far.write_all(&up[..count]).await.unwrap();
-                    }
-                },
-                read = far.read(&mut down) => match read.unwrap_or(0) {
-                    0 => return,
-                    count => near.write_all(&down[..count]).await.unwrap(),
-                },
-            }
-        }
-    };
-    let ends = async {
-        let deadline = std::time::Duration::from_secs(60);
-        let ends = tokio::join!(
-            handshake(left, Role::Initiator, &one, None, deadline, |_| Ok(())),
-            handshake(right, Role::Responder, &other, None, deadline, |_| Ok(())),
-        );
-        assert!(ends.0.is_ok() && ends.1.is_ok());
-    };
-    tokio::join!(relay, ends);
-    recorded
-}
-
 /// INV-NET-9: nobody gets in with what somebody else said, changed or not.
 #[test]
 fn handshakes_are_refused() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let recorded = runtime.block_on(said_by_an_initiator());
+    let recorded = runtime.block_on(said_by_an_initiator(&local(1, CHAIN), &local(2, CHAIN)));
     let first = 2 + usize::from(u16::from_be_bytes([recorded[0], recorded[1]]));
     let samples = [recorded[..first].to_vec(), recorded];
     let node = local(2, CHAIN);

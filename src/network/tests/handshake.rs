@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
 
-use super::support::{CHAIN, key, local};
+use super::support::{CHAIN, key, local, said_by_an_initiator};
 use crate::network::frame::split_session;
 use crate::network::handshake::{
     Established, HandshakeError, Hello, LocalNode, MemberProof, Noise, RefusalReason, Role, Verdict,
@@ -205,35 +205,7 @@ async fn an_operator_key_is_proved_for_this_connection_only() {
 #[tokio::test]
 async fn replayed_bytes_of_a_good_handshake_are_refused() {
     let (one, other) = (local(1, CHAIN), local(2, CHAIN));
-    let (left, mut near) = duplex(1 << 16);
-    let (mut far, right) = duplex(1 << 16);
-    let mut recorded = Vec::new();
-    let relay = async {
-        let (mut up, mut down) = ([0; 2_048], [0; 2_048]);
-        loop {
-            tokio::select! {
-                read = near.read(&mut up) => match read.unwrap_or(0) {
-                    0 => return,
-                    count => {
-                        recorded.extend_from_slice(&up[..count]);
-                        far.write_all(&up[..count]).await.unwrap();
-                    }
-                },
-                read = far.read(&mut down) => match read.unwrap_or(0) {
-                    0 => return,
-                    count => near.write_all(&down[..count]).await.unwrap(),
-                },
-            }
-        }
-    };
-    let ends = async {
-        let ends = tokio::join!(
-            handshake(left, Role::Initiator, &one, None, DEADLINE, |_| Ok(())),
-            handshake(right, Role::Responder, &other, None, DEADLINE, |_| Ok(())),
-        );
-        assert!(ends.0.is_ok() && ends.1.is_ok());
-    };
-    tokio::join!(relay, ends);
+    let recorded = said_by_an_initiator(&one, &other).await;
     let (mut left, right) = duplex(1 << 16);
     left.write_all(&recorded).await.unwrap();
     let result = handshake(right, Role::Responder, &other, None, DEADLINE, |_| Ok(())).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -374,6 +374,41 @@ pub(crate) fn local(seed: u8, chain_id: ChainId) -> LocalNode {
         listen_port: 1,
         hides: false,
     }
+}
+
+/// What the initiator of a good handshake says, in its first record and in its later ones.
+pub(crate) async fn said_by_an_initiator(one: &LocalNode, other: &LocalNode) -> Vec<u8> {
+    let (left, mut near) = duplex(1 << 16);
+    let (mut far, right) = duplex(1 << 16);
+    let mut recorded = Vec::new();
+    let relay = async {
+        let (mut up, mut down) = ([0; 2_048], [0; 2_048]);
+        loop {
+            tokio::select! {
+                read = near.read(&mut up) => match read.unwrap_or(0) {
+                    0 => return,
+                    count => {
+                        recorded.extend_from_slice(&up[..count]);
+                        far.write_all(&up[..count]).await.unwrap();
+                    }
+                },
+                read = far.read(&mut down) => match read.unwrap_or(0) {
+                    0 => return,
+                    count => near.write_all(&down[..count]).await.unwrap(),
+                },
+            }
+        }
+    };
+    let ends = async {
+        let deadline = Duration::from_secs(60);
+        let ends = tokio::join!(
+            handshake(left, Role::Initiator, one, None, deadline, |_| Ok(())),
+            handshake(right, Role::Responder, other, None, deadline, |_| Ok(())),
+        );
+        assert!(ends.0.is_ok() && ends.1.is_ok());
+    };
+    tokio::join!(relay, ends);
+    recorded
 }
 
 /// A peer under a test's control: it did the handshake honestly.
