@@ -8,8 +8,8 @@
 //!   [`SYNC_BYTES_MAX`] encoded bytes held, but for the next one, which always has room.
 //! - INV-SYNC-4: a peer that keeps back what everything waits for costs [`SECOND_ASK_MS`], and is left alone once its time
 //!   ([`REQUEST_TIMEOUT_MS`]) is over.
-//! - INV-SYNC-5: a peer that does not deliver what it said it has is scored for it, so that doing so again and again ends in
-//!   a ban; an honest one that is late now and then is far from that.
+//! - INV-SYNC-5: a peer is scored for each empty answer to what it said it has, and for being late once in the time that it is
+//!   left alone for that, which doubles: lateness alone, as on a slow line, is no ban.
 //! - INV-SYNC-3: a peer's word about its height makes a node call itself behind only once the peer delivered a valid
 //!   block, and no longer once it fails to deliver. Until then its word is good for being asked, no more.
 //!
@@ -223,7 +223,10 @@ impl BlockSync {
         let late: BTreeSet<PeerId> = self.ranges.iter().filter(is_late).map(|range| range.peer).collect();
         for peer in late {
             debug!(peer = %peer.short(), "No blocks within the deadline; asking others");
-            out.failed(peer, Shortfall::Late);
+            // On a slow line all are late again and again, and are asked for want of others.
+            if !self.is_avoided(&peer, now_ms) {
+                out.failed(peer, Shortfall::Late);
+            }
             self.avoid(peer, at);
         }
         let ahead: Vec<(PeerId, Height)> = peers
