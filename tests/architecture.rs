@@ -4,6 +4,8 @@
 //! is compiled for tests only is exempt from the rules about names, and never from those about sizes and leftovers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a test's verdict")]
 
+#[path = "architecture/circles.rs"]
+mod circles;
 #[path = "architecture/crates.rs"]
 mod crates;
 #[path = "architecture/invariants.rs"]
@@ -84,7 +86,7 @@ fn found(source: &Source, line: usize, what: impl std::fmt::Display) -> String {
 /// The folder that a name leads to: `Some("")` for the crate's root itself, `None` outside of the crate.
 fn target(name: &Name) -> Option<String> {
     let up = name.segments.iter().take_while(|segment| *segment == "super").count();
-    let below = name.segments.get(up.max(1)).filter(|segment| *segment != "*").cloned().unwrap_or_default();
+    let below = name.segments.get(up.max(1)).cloned().unwrap_or_default();
     match name.segments.first()?.as_str() {
         "crate" | "timed" => Some(below),
         "super" if up < name.module.len() => Some(name.module[0].clone()),

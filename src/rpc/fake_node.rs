@@ -123,7 +123,7 @@ pub(crate) fn block() -> CommittedBlock {
 }
 
 pub(crate) fn masternode() -> MasternodeInfo {
-    let owner = address_of(Network::Devnet, &output().lock);
+    let owner = Address::of_lock(Network::Devnet, output().lock);
     let collateral = Amount(100_000_000_000);
     MasternodeInfo {
         id: MasternodeId::ZERO,
@@ -470,7 +470,7 @@ impl NodeApi for FakeNode {
             height: output.map(|_| 0),
             value: output.map(|output| output.value),
             value_time: output.map(|output| output.value.to_string()),
-            address: output.map(|output| address_of(Network::Devnet, &output.lock)),
+            address: output.map(|output| Address::of_lock(Network::Devnet, output.lock)),
             bound: false,
             masternode: None,
             bound_until_ms: None,

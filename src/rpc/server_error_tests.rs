@@ -10,10 +10,9 @@ use super::super::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, INTERNAL, RE
 use super::super::fake_node::{PRUNED, output};
 use super::super::finality_proof;
 use super::super::methods::METHODS;
-use super::super::types::address_of;
 use super::tests::{Fixture, Reply, call};
 use crate::types::codec::encode;
-use crate::types::{Network, Transaction, TxId};
+use crate::types::{Address, Network, Transaction, TxId};
 
 /// Whether a text is one for people: no name of a type of this program, and no structure of one.
 fn is_words(text: &str) -> bool {
@@ -48,8 +47,8 @@ type Refused = (&'static str, Value, i32, &'static str);
 /// Calls that a node refuses that has nothing much.
 fn refused_calls() -> Vec<Refused> {
     let zero = TxId::ZERO.to_string();
-    let mainnet = address_of(Network::Mainnet, &output().lock).to_string();
-    let devnet = address_of(Network::Devnet, &output().lock).to_string();
+    let mainnet = Address::of_lock(Network::Mainnet, output().lock).to_string();
+    let devnet = Address::of_lock(Network::Devnet, output().lock).to_string();
     let spend = Transaction::transfer(
         vec![crate::types::OutPoint { txid: TxId::ZERO, index: 0 }],
         vec![output()],

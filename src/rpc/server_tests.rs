@@ -13,7 +13,6 @@ use super::super::finality_proof;
 use super::super::limits::{BATCH_LENGTH_MAX, BODY_BYTES_MAX};
 use super::super::methods::{self, METHODS, openrpc};
 use super::super::metrics_server::{MetricsServer, Render};
-use super::super::types::address_of;
 use super::*;
 use crate::runtime::config::RpcRole;
 use crate::types::codec::encode;
@@ -188,7 +187,7 @@ async fn answers_have_the_documented_shapes() {
     let out = fixture.call("gettxout", json!([TxId([7; 32]).to_string(), 0])).await.unwrap();
     assert_eq!(out["value_time"], "10000.00000000");
     assert_eq!(fixture.call("gettxout", json!([TxId([8; 32]).to_string(), 0])).await, Ok(Value::Null));
-    let address = address_of(Network::Devnet, &output().lock).to_string();
+    let address = Address::of_lock(Network::Devnet, output().lock).to_string();
     let balance = fixture.call("getaddressbalance", json!([address])).await.unwrap();
     assert_eq!((&balance["spendable"], &balance["utxo_count"]), (&json!(1_000_000_000_000_u64), &json!(1)));
     let waited = fixture.call("waitfortransaction", json!([TxId([9; 32]).to_string(), "final", 1])).await;
@@ -535,7 +534,7 @@ async fn bans_are_made_told_and_lifted() {
 #[tokio::test]
 async fn a_transaction_is_made_of_names_and_amounts_in_either_unit() {
     let fixture = Fixture::start().await;
-    let address = address_of(Network::Devnet, &output().lock).to_string();
+    let address = Address::of_lock(Network::Devnet, output().lock).to_string();
     let inputs = json!([{ "txid": TxId([7; 32]).to_string(), "vout": 2 }]);
     let many = json!([{ address.as_str(): 5 }, { address.as_str(): "1.5" }]);
     let made = fixture.call("createrawtransaction", json!([inputs, many, "6869"])).await.unwrap();

@@ -25,7 +25,6 @@ mod rules;
 
 pub use blocks::{
     BlockInfo, BlockTransaction, InputInfo, OutputInfo, RawTransactionInfo, ReceiptInfo, TransactionInfo,
-    address_of,
 };
 pub use masternodes::{
     AttendanceInfo, EvidenceInfo, HeartbeatInfo, JailReason, MasternodeInfo, MasternodePayload,

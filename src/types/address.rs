@@ -97,7 +97,13 @@ impl Address {
     /// The address of a key's hash.
     #[must_use]
     pub const fn of_key_hash(network: Network, hash: KeyHash) -> Self {
-        Self { network, lock: Lock::KeyHash(hash) }
+        Self::of_lock(network, Lock::KeyHash(hash))
+    }
+
+    /// The address of those who can open a lock.
+    #[must_use]
+    pub const fn of_lock(network: Network, lock: Lock) -> Self {
+        Self { network, lock }
     }
 }
 

@@ -13,6 +13,10 @@ pub(crate) struct Name {
     pub(crate) module: Vec<String>,
     pub(crate) line: usize,
     pub(crate) in_test: bool,
+    /// What it is called in its module from then on, if it is imported.
+    pub(crate) imported_as: Option<String>,
+    /// The import is visible outside of its module.
+    pub(crate) handed_on: bool,
 }
 
 /// What a line of the log says, as it stands in the code.
@@ -50,6 +54,7 @@ pub(crate) struct Source {
 struct Reader {
     module: Vec<String>,
     in_test: bool,
+    hands_on: bool,
     names: Vec<Name>,
     functions: Vec<Function>,
     messages: Vec<Message>,
@@ -141,18 +146,33 @@ fn string_of(meta: &syn::Meta) -> Option<String> {
 
 impl Reader {
     fn note(&mut self, segments: Vec<String>, line: usize) {
-        let (module, in_test) = (self.module.clone(), self.in_test);
-        self.names.push(Name { segments, module, line, in_test });
+        self.note_as(segments, line, None);
+    }
+
+    fn note_as(&mut self, segments: Vec<String>, line: usize, imported_as: Option<String>) {
+        let (module, in_test, handed_on) = (self.module.clone(), self.in_test, self.hands_on);
+        self.names.push(Name { segments, module, line, in_test, imported_as, handed_on });
     }
 
     fn note_use(&mut self, tree: &syn::UseTree, before: &[String]) {
         let with = |ident: &syn::Ident| [before, &[ident.to_string()]].concat();
         match tree {
             syn::UseTree::Path(path) => self.note_use(&path.tree, &with(&path.ident)),
-            syn::UseTree::Name(name) => self.note(with(&name.ident), name.ident.span().start().line),
-            syn::UseTree::Rename(rename) => self.note(with(&rename.ident), rename.ident.span().start().line),
+            // `use a::b::{self}` imports `b`.
+            syn::UseTree::Name(name) if name.ident == "self" => {
+                self.note_as(before.to_vec(), name.ident.span().start().line, before.last().cloned());
+            }
+            syn::UseTree::Name(name) => {
+                let (path, line) = (with(&name.ident), name.ident.span().start().line);
+                self.note_as(path, line, Some(name.ident.to_string()));
+            }
+            syn::UseTree::Rename(rename) => {
+                let (path, line) = (with(&rename.ident), rename.ident.span().start().line);
+                self.note_as(path, line, Some(rename.rename.to_string()));
+            }
             syn::UseTree::Glob(glob) => {
-                self.note([before, &["*".to_owned()]].concat(), glob.star_token.span.start().line);
+                let (path, line) = (before.to_vec(), glob.star_token.span.start().line);
+                self.note_as(path, line, Some("*".to_owned()));
             }
             syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.note_use(item, before)),
         }
@@ -216,7 +236,9 @@ impl<'ast> Visit<'ast> for Reader {
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         item.attrs.iter().for_each(|attribute| self.visit_attribute(attribute));
+        self.hands_on = !matches!(item.vis, syn::Visibility::Inherited);
         self.note_use(&item.tree, &[]);
+        self.hands_on = false;
     }
 
     fn visit_item_fn(&mut self, function: &'ast syn::ItemFn) {

@@ -7,6 +7,7 @@ use timed::rpc::types::{
 };
 
 use crate::net::{Net, Node, run_to_end, timed, wait_for};
+use crate::turns::Needs;
 
 fn command(net: &Net, node: &Node, arguments: &[&str]) -> (i32, String) {
     let mut command = timed();
@@ -20,7 +21,7 @@ fn explained(node: &Node, txid: &impl serde::Serialize) -> ExplainInfo {
 
 #[test]
 fn a_payment_without_a_quorum_is_explained_and_a_final_one_has_a_receipt() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Ports);
     let coin = net.chain.account(0);
     net.nodes[2].kill();
     net.nodes[3].kill();
@@ -90,7 +91,7 @@ fn a_payment_without_a_quorum_is_explained_and_a_final_one_has_a_receipt() {
 
 #[test]
 fn chain_index_and_memory_are_told() {
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let node = &net.nodes[0];
     let tip: BlockTip = node.call("waitfornewblock", &[]);
     let commit: CommitInfo = node.call("getcommit", &[json!(tip.height)]);
@@ -116,7 +117,7 @@ fn lateness(node: &Node) -> Vec<MemberLatency> {
 
 #[test]
 fn how_late_votes_come_is_told_by_masternode_and_those_of_a_dead_one_are_missing() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Ports);
     let masternodes: Vec<MasternodeInfo> = net.nodes[0].call("masternodelist", &[]);
     let dead = masternodes.iter().find(|info| info.address.ends_with(":24206")).unwrap().id;
     // A member that hears of a certificate first casts no Lock vote: one payment alone says little.

@@ -7,10 +7,10 @@ use timed::rpc::types::{CommitInfo, ConsensusInfo, MasternodeInfo, NodeState, Pu
 use timed::types::{ChainParameters, Epoch, MasternodeId};
 
 use crate::net::{Net, Node, run_to_end, timed, wait_for};
+use crate::turns::Needs;
 
 /// The masternode that is lost, the last of four.
 const LOST: usize = 3;
-const LOST_RPC_PORT: u16 = 24_207;
 
 /// Long enough for a key to be back in the epoch that it was lost in, if nothing kept it from that.
 fn short_epochs(parameters: &mut ChainParameters) {
@@ -45,7 +45,7 @@ fn signed(commit: &CommitInfo, id: MasternodeId) -> bool {
 /// The masternode whose address is the lost node's.
 fn lost_masternode(net: &Net) -> MasternodeId {
     let masternodes: Vec<MasternodeInfo> = net.nodes[0].call("masternodelist", &[]);
-    masternodes.iter().find(|info| info.address.ends_with(":24206")).unwrap().id
+    masternodes.iter().find(|info| info.address.ends_with(&format!(":{}", net.port(LOST)))).unwrap().id
 }
 
 /// Backs the running node up, kills it, and restores it to a new directory; gives its configuration.
@@ -76,7 +76,7 @@ fn lose_and_restore(net: &mut Net) -> PathBuf {
 
 #[test]
 fn a_node_that_is_lost_goes_on_from_its_backup_and_its_key_signs_in_later_epochs_only() {
-    let mut net = Net::running_with(short_epochs);
+    let mut net = Net::running_with(Needs::Ports, short_epochs);
     net.nodes[LOST].wait_state(NodeState::Voting);
     let id = lost_masternode(&net);
     let payer = net.pay_through(&[0, 1], 0);
@@ -88,7 +88,7 @@ fn a_node_that_is_lost_goes_on_from_its_backup_and_its_key_signs_in_later_epochs
     net.nodes[0].wait_height(lost_at + 2);
 
     let home = net.home().to_owned();
-    let mut restored = Node::new(config.clone(), LOST_RPC_PORT);
+    let mut restored = Node::new(config.clone(), net.port(LOST) + 1);
     restored.spawn();
     assert_eq!(wait_for("its refusal", || restored.exit_code()), 3);
     assert!(restored.log().contains("votes new") && restored.log().contains("votes import"));

@@ -4,11 +4,12 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
-use timed::app::networks::{devnet_genesis, devnet_p2p_port};
+use timed::app::networks::devnet_genesis;
 use timed::cli::rpc_client::RpcCommandError;
 use timed::types::{Amount, ChainId, OutPoint, SecretKey, Transaction, TxId};
 
 use crate::net::{Chain, Coin, DEADLINE, Net, run_to_end, timed};
+use crate::turns::Needs;
 
 fn run_node(config: &Path, output: &Path) -> (i32, String) {
     run_to_end(timed().args(["run", "--config"]).arg(config), output)
@@ -16,7 +17,7 @@ fn run_node(config: &Path, output: &Path) -> (i32, String) {
 
 #[test]
 fn a_node_that_can_not_start_says_why() {
-    let mut net = Net::prepare(4, |_| {});
+    let mut net = Net::prepare(Needs::Ports, 4, |_| {});
     let output = net.home().join("output");
     let config = net.nodes[0].config_path.clone();
     let text = std::fs::read_to_string(&config).unwrap();
@@ -26,7 +27,7 @@ fn a_node_that_can_not_start_says_why() {
     assert!(code == 2 && said.contains("bootstrap_peers"), "{code}: {said}");
 
     std::fs::write(&config, &text).unwrap();
-    let address = format!("127.0.0.1:{}", devnet_p2p_port(0).unwrap());
+    let address = format!("127.0.0.1:{}", net.port(0));
     let taken = TcpListener::bind(&address).unwrap();
     let (code, said) = run_node(&config, &output);
     assert!(code == 1 && said.contains(&address), "{code}: {said}");
@@ -41,7 +42,7 @@ fn a_node_that_can_not_start_says_why() {
 
     net.nodes[0].start();
     let twin = config.parent().unwrap().join("twin.toml");
-    let text = ["24200", "24201", "24400"]
+    let text = [net.port(0), net.port(0) + 1, net.port(0) + 200]
         .iter()
         .fold(text, |text, port| text.replace(&format!("\"127.0.0.1:{port}\""), "\"127.0.0.1:0\""));
     std::fs::write(&twin, &text).unwrap();
@@ -69,7 +70,7 @@ fn assert_refused(net: &Net, transaction: &Transaction, code: i32, reason: &str)
 /// What is refused has touched nothing, and the answer names the rule.
 #[test]
 fn bad_transactions_are_refused_with_their_reason() {
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let chain = &net.chain;
     let coin = chain.account(0);
 
@@ -113,7 +114,7 @@ fn bad_transactions_are_refused_with_their_reason() {
 
 #[test]
 fn a_hostile_socket_is_closed_and_blocks_go_on() {
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let height = net.nodes[0].height();
     let garbage: Vec<u8> = (0..4_096_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let long_frame = [&[0xff; 4][..], &[0; 64]].concat();
@@ -121,7 +122,7 @@ fn a_hostile_socket_is_closed_and_blocks_go_on() {
     // Within the limit of a handshake's message, but none.
     let framed = [&[0, 48][..], &[0x55; 48]].concat();
     for bytes in [&long_frame, &garbage, &http, &framed, &vec![0, 0], &Vec::new()] {
-        let mut socket = TcpStream::connect(("127.0.0.1", devnet_p2p_port(0).unwrap())).unwrap();
+        let mut socket = TcpStream::connect(("127.0.0.1", net.port(0))).unwrap();
         socket.set_read_timeout(Some(DEADLINE)).unwrap();
         // The node may close before all is written.
         let _written = socket.write_all(bytes);

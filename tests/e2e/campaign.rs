@@ -12,6 +12,7 @@ use timed::types::{ChainParameters, Transaction};
 
 use crate::copied_key::run_copy;
 use crate::net::{Chain, Coin, Net, Node, Payer};
+use crate::turns::Needs;
 
 const NODES: usize = 5;
 const SECONDS_DEFAULT: u64 = 30;
@@ -165,7 +166,7 @@ fn assert_sound(net: &Net, payers: &[Payer], pairs: &[[Transaction; 2]]) {
 fn campaign_of_processes_in_trouble() {
     let seed = number("E2E_SEED", 1);
     let mut random = Random(seed);
-    let mut net = Net::prepare(NODES, quick);
+    let mut net = Net::prepare(Needs::Ports, NODES, quick);
     net.start_all();
     net.nodes.iter().for_each(|node| node.wait_height(1));
     let mut coins = make_coins(&net);

@@ -17,10 +17,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::heard::heard;
 use crate::net::{Coin, Net, Node, wait_for};
+use crate::turns::{GUESTS, Needs};
 
 /// The masternode whose key is copied, the last of four.
 const COPIED: usize = 3;
-const COPY_RPC_PORT: u16 = 24_311;
 const COPIES_DEFAULT: u64 = 5;
 /// What a node says in its log when it hears another one with its key.
 pub const NOTICED: &str = "node signs with this masternode's operator key";
@@ -34,8 +34,9 @@ fn copy_of(net: &Net, index: usize, name: &str) -> Node {
     std::fs::remove_file(home.join("data/node.key")).unwrap();
     let config = home.join("config.toml");
     let text = std::fs::read_to_string(&config).unwrap();
-    let ports =
-        [(24_200 + 2 * index, 24_310), (24_201 + 2 * index, COPY_RPC_PORT.into()), (24_400 + index, 24_312)];
+    let (own, copied) = (net.port(GUESTS), net.port(index));
+    let metrics = net.port(0) + 200 + u16::try_from(index).unwrap();
+    let ports = [(copied, own), (copied + 1, own + 1), (metrics, own + 2)];
     let text = ports.iter().fold(text, |text, (from, to)| {
         let (from, to) =
             (format!("_address = \"127.0.0.1:{from}\""), format!("_address = \"127.0.0.1:{to}\""));
@@ -43,7 +44,7 @@ fn copy_of(net: &Net, index: usize, name: &str) -> Node {
         text.replace(&from, &to)
     });
     std::fs::write(&config, text).unwrap();
-    let copy = Node::new(config, COPY_RPC_PORT);
+    let copy = Node::new(config, own + 1);
     // It is the original's so far.
     std::fs::remove_file(&copy.log_path).unwrap();
     copy
@@ -99,7 +100,7 @@ pub fn run_copy(net: &Net, name: &str) -> Node {
 #[test]
 fn a_copied_directory_on_an_idle_network_is_noticed_by_both_and_nobody_is_slashed() {
     let copies = std::env::var("E2E_COPIES").map_or(COPIES_DEFAULT, |text| text.parse().expect("a number"));
-    let mut net = Net::prepare(4, idle);
+    let mut net = Net::prepare(Needs::Ports, 4, idle);
     net.start_all();
     net.nodes[COPIED].wait_state(NodeState::Voting);
     // A journal with votes in it; nothing happens after that.
@@ -131,14 +132,14 @@ fn vote_with_its_key(net: &Net, transactions: &[Transaction; 2]) {
     let bodies = Message::Transactions(transactions.iter().cloned().map(Arc::new).collect());
     let member = net.nodes.len() - 1;
     let masternodes: Vec<MasternodeInfo> = net.nodes[0].call("masternodelist", &[]);
-    let address = (24_200 + 2 * member).to_string();
+    let address = net.port(member).to_string();
     let id: MasternodeId = masternodes.iter().find(|info| info.address.ends_with(&address)).unwrap().id;
     let batch = VoteBatch::signed(&net.chain.id, 0, id, 1_000, votes, &devnet_operator_key(member));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
         let config = NetworkConfig {
-            bootstrap_peers: (0..=member).map(|index| format!("127.0.0.1:{}", 24_200 + 2 * index)).collect(),
+            bootstrap_peers: (0..=member).map(|place| format!("127.0.0.1:{}", net.port(place))).collect(),
             listen_address: ([127, 0, 0, 1], 0).into(),
             external_address: None,
             maps_port: false,
@@ -175,7 +176,7 @@ fn vote_with_its_key(net: &Net, transactions: &[Transaction; 2]) {
 
 #[test]
 fn a_vote_under_the_own_key_that_a_node_did_not_cast_stops_it() {
-    let net = Net::running_with(one_epoch);
+    let net = Net::running_with(Needs::Ports, one_epoch);
     let original = &net.nodes[COPIED];
     original.wait_state(NodeState::Voting);
     let coin: Coin = net.chain.account(0);

@@ -6,6 +6,7 @@ use timed::rpc::types::{NodeState, TransactionStatus, UtxoState};
 use timed::types::BlockHash;
 
 use crate::net::{Chain, Net, wait_for};
+use crate::turns::Needs;
 
 fn wait_voting(net: &Net, node: usize) {
     wait_for("a node that votes", || {
@@ -15,7 +16,7 @@ fn wait_voting(net: &Net, node: usize) {
 
 #[test]
 fn one_of_four_is_killed_and_comes_back() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Ports);
     let payer = net.pay_through(&[0, 1, 2], 0);
     payer.wait_more(20);
     net.nodes[3].kill();
@@ -42,7 +43,7 @@ fn one_of_four_is_killed_and_comes_back() {
 
 #[test]
 fn without_a_quorum_all_waits_and_says_so_and_goes_on_with_it() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Ports);
     let payer = net.pay_through(&[0, 1], 0);
     payer.wait_more(10);
     drop(payer);
@@ -81,7 +82,7 @@ fn without_a_quorum_all_waits_and_says_so_and_goes_on_with_it() {
 
 #[test]
 fn all_are_killed_at_once_and_nothing_final_is_lost() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Ports);
     let payers = [net.pay_through(&[0, 1, 2, 3], 0), net.pay_through(&[2, 3, 0, 1], 1)];
     net.nodes[0].wait_height(net.nodes[0].height() + 2);
     for payer in &payers {

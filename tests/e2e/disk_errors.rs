@@ -16,6 +16,7 @@ use timed::types::ChainParameters;
 
 use crate::faulty_disk::{Plan, spawn, told};
 use crate::net::{Net, Node, wait_for};
+use crate::turns::Needs;
 
 /// One with sled and one with fjall.
 const SLED: usize = 2;
@@ -91,7 +92,7 @@ fn tries_all() -> bool {
 
 #[test]
 fn disk_errors_end_a_node_that_signs_nothing_more_and_names_the_file_and_the_way_out() {
-    let mut net = Net::running_with(quick);
+    let mut net = Net::running_with(Needs::Ports, quick);
     for place in [SLED, FJALL] {
         net.nodes[place].wait_state(NodeState::Voting);
     }
@@ -229,7 +230,7 @@ fn votes_bytes(node: &Node) -> u64 {
 #[test]
 fn disk_that_is_really_full_ends_a_node_at_the_floor_or_at_the_refusal_and_it_comes_back_with_room() {
     for place in if tries_all() { vec![FJALL, SLED] } else { vec![FJALL] } {
-        let mut net = Net::prepare(4, quick);
+        let mut net = Net::prepare(Needs::Ports, 4, quick);
         let Some(disk) = move_to_small_disk(&net.nodes[place]) else { return };
         set_floor(&net.nodes[place], 32);
         net.start_all();

@@ -7,6 +7,7 @@ use timed::rpc::types::{BlockInfo, BlockTransaction, TransactionStatus, Transact
 use timed::types::{SecretKey, Transaction, TxId};
 
 use crate::net::{Chain, Coin, Net, wait_for};
+use crate::turns::Needs;
 
 const PAIRS_DEFAULT: usize = 100;
 /// Outputs of one transaction that makes coins.
@@ -102,7 +103,7 @@ fn decided(net: &Net, pairs: &[Pair]) -> usize {
 fn of_two_spends_at_most_one_is_ever_final_and_the_coin_is_not_lost() {
     let count =
         std::env::var("E2E_PAIRS").map_or(PAIRS_DEFAULT, |text| text.parse().expect("a number of pairs"));
-    let net = Net::running_with(|parameters| {
+    let net = Net::running_with(Needs::Ports, |parameters| {
         parameters.epoch_duration_ms = 5_000;
         parameters.block_interval_ms = 1_000;
     });

@@ -7,6 +7,7 @@ use timed::rpc::types::{EventInfo, EventPage, TransactionStatus};
 use timed::types::TxId;
 
 use crate::net::{Net, Node, wait_for};
+use crate::turns::Needs;
 
 /// A program that keeps its cursor and what it was told.
 struct Shop {
@@ -48,7 +49,7 @@ impl Shop {
 /// INV-EVENTS-2.
 #[test]
 fn a_cursor_misses_no_payment_over_crashes_and_at_other_nodes() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Ports);
     let mut shop = Shop::opens(&net.nodes[0]);
     let mut slow = Shop::opens(&net.nodes[0]);
     let payer = net.pay_through(&[1, 2], 0);

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,10 +15,8 @@ use timed::runtime::Clock;
 use timed::types::{ChainId, GenesisDocument, Height, MasternodeId, OutPoint, SecretKey, TxId};
 
 use crate::net::{Chain, Coin, Net, Node};
+use crate::turns::{MACHINE_PORTS, Needs};
 
-/// Ports of these networks lie so far above those of the devnet.
-const PORT_SHIFT: u16 = 2_000;
-const DEVNET_PORTS: [(u16, u16); 2] = [(24_200, 16), (24_400, 8)];
 /// The node that is attacked, and the one that the honest payer uses.
 pub const ATTACKED: usize = 0;
 pub const HONEST: usize = 2;
@@ -88,26 +85,13 @@ impl Siege<'_> {
     }
 }
 
-/// The port for peers of a node of these networks.
+/// The port for peers of a node of these networks, which have the machine for themselves.
 pub fn p2p_port(node: usize) -> u16 {
-    24_200 + PORT_SHIFT + 2 * u16::try_from(node).unwrap()
+    MACHINE_PORTS + 2 * u16::try_from(node).unwrap()
 }
 
 pub fn rpc_port(node: usize) -> u16 {
     p2p_port(node) + 1
-}
-
-fn shift_ports(text: &str) -> String {
-    DEVNET_PORTS.iter().fold(text.to_owned(), |text, (first, count)| {
-        (*first..*first + *count).fold(text, |text, port| {
-            text.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{}", port + PORT_SHIFT))
-        })
-    })
-}
-
-fn shift_ports_of(config: &Path) {
-    let text = std::fs::read_to_string(config).unwrap();
-    std::fs::write(config, shift_ports(&text)).unwrap();
 }
 
 /// A network of `validators`, of which the first four run, with quick blocks and epochs.
@@ -115,10 +99,7 @@ fn besieged(validators: usize) -> Net {
     let mut document = devnet_genesis(validators);
     document.parameters.block_interval_ms = 1_000;
     document.parameters.epoch_duration_ms = 10_000;
-    for masternode in &mut document.masternodes {
-        masternode.network_address = shift_ports(&masternode.network_address);
-    }
-    let mut net = Net::prepare_document(document, shift_ports_of);
+    let mut net = Net::prepare_document(Needs::Machine, document, |_| {});
     net.nodes.truncate(4);
     net.start_all();
     net.nodes.iter().for_each(|node| node.wait_height(1));

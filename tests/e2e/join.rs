@@ -5,10 +5,11 @@ use std::path::Path;
 use timed::rpc::types::NodeState;
 
 use crate::net::{Net, Node, wait_for};
+use crate::turns::{GUESTS, Needs};
 
 #[test]
 fn a_node_with_the_shipped_configuration_syncs_and_follows() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::DevnetPorts);
     net.nodes[0].wait_height(3);
     let coin = net.chain.account(0);
     let before = net.chain.spend(&coin, &coin.key, 1, "");
@@ -19,7 +20,7 @@ fn a_node_with_the_shipped_configuration_syncs_and_follows() {
     std::fs::create_dir(&home).unwrap();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     std::fs::copy(shipped, home.join("config.toml")).unwrap();
-    let mut fifth = Node::new(home.join("config.toml"), 24_301);
+    let mut fifth = Node::new(home.join("config.toml"), net.port(GUESTS) + 1);
     fifth.start();
     // It names no genesis document, so it has asked the devnet, says so, and keeps it.
     let log = fifth.log();

@@ -17,6 +17,7 @@ use timed::types::{BlockHash, ChainParameters, Height, MasternodeId, Message};
 
 use crate::faulty_disk::{Plan, spawn, told};
 use crate::net::{Net, Node, run_to_end, timed};
+use crate::turns::Needs;
 
 const KILLS_DEFAULT: usize = 20;
 /// One with sled and one with fjall: a network's nodes have them in turn.
@@ -147,7 +148,7 @@ fn await_end(node: &mut Node) -> (Height, BlockHash) {
 #[test]
 fn kill_points_lose_nothing_that_was_told_and_no_vote_is_contradicted() {
     let kills = std::env::var("E2E_KILLS").map_or(KILLS_DEFAULT, |text| text.parse().expect("a number"));
-    let mut net = Net::running_with(quick);
+    let mut net = Net::running_with(Needs::Ports, quick);
     for victim in VICTIMS {
         net.nodes[victim].wait_state(NodeState::Voting);
     }

@@ -1,7 +1,10 @@
 //! Whole networks of real node processes on 127.0.0.1, as an operator runs them.
 //!
-//! `cargo test --test e2e` runs them all, one after another: they use the devnet's fixed ports. `E2E_PAIRS=1000` makes
-//! that many double spends, `E2E_SECONDS=300` that long a campaign, `E2E_SEED=7` another one, `E2E_KILLS=1000` kills a node at so many points of its writes, `E2E_DISK=all` tries all failures of disks, `E2E_LOG=debug` sets the nodes' log level; a test that fails leaves its directory. No test asserts how long something takes; waits end at deadlines that only a failure meets.
+//! `cargo test --test e2e` runs them all, those that bear it beside each other ([`turns`]). `E2E_PAIRS=1000` makes that
+//! many double spends, `E2E_SECONDS=300` that long a campaign, `E2E_SEED=7` another one, `E2E_KILLS=1000` kills a node at
+//! so many points of its writes, `E2E_DISK=all` tries all failures of disks, `E2E_LOG=debug` sets the nodes' log level; a
+//! test that fails leaves its directory. Waits end at deadlines that only a failure meets; how long something takes is
+//! asserted where that is the promise: of stops, and of payments under attack.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -51,4 +54,5 @@ mod signals;
 mod slow_callers;
 mod snapshot;
 mod stop;
+mod turns;
 mod upgrade;

@@ -7,6 +7,7 @@ use timed::rpc::types::{MasternodeInfo, NodeState};
 use timed::types::{ChainParameters, MasternodeId, SecretKey};
 
 use crate::net::{Coin, Net, Node, run_to_end, timed, wait_for};
+use crate::turns::{GUESTS, Needs};
 
 /// Pays for the collateral and owns it.
 const ACCOUNT: usize = 5;
@@ -130,10 +131,10 @@ fn refuses_what_would_stop_the_chain(net: &Net, operator: &mut Operator) {
 
 #[test]
 fn a_masternode_registers_votes_is_jailed_comes_back_and_leaves_with_its_collateral() {
-    let mut net = Net::running_with(quick);
+    let mut net = Net::running_with(Needs::DevnetPorts, quick);
     let mut operator = Operator::install(&net);
     refuses_what_would_stop_the_chain(&net, &mut operator);
-    let mut fifth = Node::new(operator.config(), 24_301);
+    let mut fifth = Node::new(operator.config(), net.port(GUESTS) + 1);
     fifth.start();
     fifth.wait_state(NodeState::Following);
     let registered = register(&mut operator, &fifth);

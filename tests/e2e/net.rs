@@ -1,19 +1,18 @@
 //! A network of node processes in a temporary directory, and what tests do with it.
 //!
-//! There is one network at a time, since the ports are fixed. Every process is killed when its owner is dropped, by a
-//! panic too.
+//! Every process is killed when its owner is dropped, by a panic too.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use timed::app::devnet::{Devnet, DevnetWishes, MARKER_FILE};
+use timed::app::devnet::{Devnet, DevnetWishes, write_marker};
 use timed::app::networks::{devnet_account_keys, devnet_genesis, load_genesis};
 use timed::cli::rpc_client::{Endpoint, RpcClient, RpcCommandError};
 use timed::protocol::validity::minimum_fee;
@@ -27,20 +26,16 @@ use timed::types::{
 };
 use timed::types::{Lock, TxOut};
 
+use crate::turns::{self, Needs, Turn};
+
 /// No healthy network comes near it, on a busy machine neither.
 pub const DEADLINE: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(25);
 const LOG_LINES_SHOWN: usize = 25;
 
-static TURN: Mutex<()> = Mutex::new(());
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap()
 });
-
-/// Waits until no other network runs, for as long as it is held.
-pub fn turn() -> MutexGuard<'static, ()> {
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Asks again until there is an answer.
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -346,7 +341,7 @@ pub struct Net {
     pub nodes: Vec<Node>,
     pub chain: Chain,
     home: tempfile::TempDir,
-    _turn: MutexGuard<'static, ()>,
+    turn: Turn,
 }
 
 /// Both engines are in every campaign, in turn: a network does not know what its nodes keep their index in.
@@ -361,25 +356,28 @@ fn set_engine(config: &Path, engine: StorageEngine) {
 
 impl Net {
     /// A devnet's directory, no node running.
-    pub fn prepare(validators: usize, change: impl FnOnce(&mut ChainParameters)) -> Self {
+    pub fn prepare(needs: Needs, validators: usize, change: impl FnOnce(&mut ChainParameters)) -> Self {
         let mut document = devnet_genesis(validators);
         change(&mut document.parameters);
-        Self::prepare_document(document, |_| {})
+        Self::prepare_document(needs, document, |_| {})
     }
 
-    /// The same of another document; `change` sees each node's configuration file.
-    pub fn prepare_document(document: GenesisDocument, change: impl Fn(&Path)) -> Self {
-        // A test that failed has dropped its network all the same.
-        let turn = turn();
+    /// The same of another document, whose masternodes get addresses of this network; `change` sees each node's
+    /// configuration file.
+    pub fn prepare_document(needs: Needs, mut document: GenesisDocument, change: impl Fn(&Path)) -> Self {
+        let turn = turns::turn(needs);
+        for (place, masternode) in document.masternodes.iter_mut().enumerate() {
+            masternode.network_address = format!("127.0.0.1:{}", turn.port(place));
+        }
         let home = tempfile::tempdir().unwrap();
         let directory = home.path().join("devnet");
         std::fs::create_dir(&directory).unwrap();
         let validators = document.masternodes.len();
         // As an existing devnet of another genesis, which `prepare` completes.
-        std::fs::write(directory.join(MARKER_FILE), format!("validators = {validators}\n")).unwrap();
+        write_marker(&directory, validators, turn.port(0)).unwrap();
         std::fs::write(directory.join("genesis.toml"), document.to_toml().unwrap()).unwrap();
         let (nodes, chain) = Self::open(&directory, validators, false, &change);
-        Self { nodes, chain, home, _turn: turn }
+        Self { nodes, chain, home, turn }
     }
 
     fn open(directory: &Path, validators: usize, reset: bool, change: &dyn Fn(&Path)) -> (Vec<Node>, Chain) {
@@ -410,12 +408,12 @@ impl Net {
     }
 
     /// Four validators that have made their first block.
-    pub fn running() -> Self {
-        Self::running_with(|_| {})
+    pub fn running(needs: Needs) -> Self {
+        Self::running_with(needs, |_| {})
     }
 
-    pub fn running_with(change: impl FnOnce(&mut ChainParameters)) -> Self {
-        let mut net = Self::prepare(4, change);
+    pub fn running_with(needs: Needs, change: impl FnOnce(&mut ChainParameters)) -> Self {
+        let mut net = Self::prepare(needs, 4, change);
         net.start_all();
         for node in &net.nodes {
             node.wait_height(1);
@@ -435,6 +433,12 @@ impl Net {
 
     pub fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// The port for peers of the node at a place; its RPC has the next one. From [`turns::GUESTS`] on they are free for
+    /// nodes that join.
+    pub fn port(&self, place: usize) -> u16 {
+        self.turn.port(place)
     }
 
     pub fn live(&self) -> impl Iterator<Item = &Node> {

@@ -7,18 +7,19 @@ use timed::rpc::finality_proof::FinalityProofInfo;
 use timed::rpc::types::NodeState;
 
 use crate::net::{Net, Node, run_to_end, timed, wait_for};
+use crate::turns::{GUESTS, Needs};
 
 fn follower(net: &Net) -> Node {
     let home = net.home().join("follower");
     std::fs::create_dir(&home).unwrap();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     std::fs::copy(shipped, home.join("config.toml")).unwrap();
-    Node::new(home.join("config.toml"), 24_301)
+    Node::new(home.join("config.toml"), net.port(GUESTS) + 1)
 }
 
 #[test]
 fn no_proof_payment_or_follower_of_an_old_devnet_counts_on_a_new_one() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::DevnetPorts);
     let mut follower = follower(&net);
     follower.start();
     follower.wait_state(NodeState::Following);

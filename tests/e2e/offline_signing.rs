@@ -9,6 +9,7 @@ use timed::rpc::types::{RawTransactionInfo, TransactionStatus};
 use timed::types::{Address, TxId};
 
 use crate::net::{Net, timed};
+use crate::turns::Needs;
 
 const PASSWORD: &str = "seven green boats";
 
@@ -204,7 +205,7 @@ fn signs_a_message(speaker: &Person, listener: &Person) {
 
 #[test]
 fn two_people_are_paid_by_uri_pay_together_by_files_and_sign_a_message() {
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let (first, second) = (Person::new(&net, "first"), Person::new(&net, "second"));
     pays_by_uri(&net, &first);
     pays_by_uri(&net, &second);

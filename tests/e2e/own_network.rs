@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use timed::rpc::types::NodeState;
 
-use crate::net::{Node, run_to_end, timed, turn};
+use crate::net::{Node, run_to_end, timed};
+use crate::turns::{Needs, turn};
 
 const README: &str = include_str!("../../README.md");
 const HOMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -89,7 +90,7 @@ fn write_password(path: &Path) {
 
 #[test]
 fn four_founders_make_a_network_by_the_words_of_the_readme() {
-    let _turn = turn();
+    let _turn = turn(Needs::Ports);
     let mut place =
         Place { home: tempfile::tempdir().unwrap(), turn: 0, told: Vec::new(), nodes: Vec::new() };
     write_password(&place.path("password"));

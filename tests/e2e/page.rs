@@ -9,6 +9,7 @@ use timed::types::{Address, Network, SecretKey, TxId};
 
 use crate::browser::Browser;
 use crate::net::{Chain, Coin, Net, Node, run_to_end, timed, wait_for};
+use crate::turns::Needs;
 
 /// Coins that are spent twice; of most of them one node or another says who lost.
 const RACES: u64 = 24;
@@ -26,7 +27,7 @@ fn address_of(key: &SecretKey) -> String {
 #[test]
 fn a_payment_is_seen_and_proved_with_clicks() {
     let Some(mut browser) = Browser::open() else { return };
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let node = &net.nodes[0];
     browser.go(node.url());
     browser.wait_text("#live", "live");
@@ -141,7 +142,7 @@ fn check_what_is_brought(
 #[test]
 fn a_devnets_page_gives_coins_and_shows_whose_votes_came_when() {
     let Some(mut browser) = Browser::open() else { return };
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let node = &net.nodes[0];
     let recipient = address_of(&SecretKey::from_seed(&[78; 32]));
     browser.go(node.url());
@@ -169,7 +170,7 @@ fn a_devnets_page_gives_coins_and_shows_whose_votes_came_when() {
 #[test]
 fn an_address_shows_its_history_as_it_grows() {
     let Some(mut browser) = Browser::open() else { return };
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let node = &net.nodes[0];
     let (mut coin, key) = (net.chain.account(0), SecretKey::from_seed(&[77; 32]));
     let first = net.chain.spend(&coin, &key, 1, "first");
@@ -210,7 +211,7 @@ fn an_address_shows_its_history_as_it_grows() {
 #[test]
 fn the_page_goes_on_where_it_was_when_its_node_comes_back() {
     let Some(mut browser) = Browser::open() else { return };
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Ports);
     browser.go(net.nodes[0].url());
     browser.wait_text("#live", "live");
     net.nodes[0].kill();
@@ -241,7 +242,7 @@ fn race(net: &Net, coin: &Coin) -> [TxId; 2] {
 #[test]
 fn a_payment_that_lost_its_coin_names_the_winner() {
     let Some(mut browser) = Browser::open() else { return };
-    let net = Net::running_with(|parameters| parameters.epoch_duration_ms = 5_000);
+    let net = Net::running_with(Needs::Ports, |parameters| parameters.epoch_duration_ms = 5_000);
     let coin = net.chain.account(0);
     let split = net.chain.spend(&coin, &coin.key, RACES, "");
     net.nodes[0].send(&split).unwrap();

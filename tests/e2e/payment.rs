@@ -7,6 +7,7 @@ use timed::rpc::types::{
 use timed::types::{Amount, Lock, SecretKey, Transaction};
 
 use crate::net::{Chain, Coin, Net, Node, wait_for};
+use crate::turns::Needs;
 
 /// The blocks come every two seconds, and both payments take milliseconds: one of so many attempts fits in between.
 const ATTEMPTS: u8 = 8;
@@ -31,7 +32,7 @@ fn assert_tells_inputs(node: &Node, spending: &Transaction, coin: &Coin) {
 
 #[test]
 fn a_payment_is_final_before_its_block_and_so_is_one_that_spends_it() {
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let before: Vec<(u64, u64)> = net.nodes.iter().map(taken).collect();
     let (receiver, third) = (SecretKey::from_seed(&[41; 32]), SecretKey::from_seed(&[42; 32]));
     let mut coin = net.chain.account(0);
@@ -97,7 +98,7 @@ fn rank(state: UtxoState) -> u8 {
 
 #[test]
 fn an_output_goes_through_its_states_in_order() {
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let mut coin = net.chain.account(1);
     for attempt in 0..ATTEMPTS {
         let mut seen = vec![net.nodes[1].utxo_state(coin.outpoint).state];

@@ -9,9 +9,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::net::{DEADLINE, Net, Process, run_to_end, timed, wait_for};
-
-/// The devnet's first node tells its metrics there.
-const METRICS: &str = "127.0.0.1:24400";
+use crate::turns::Needs;
 
 fn is_installed(program: &str) -> bool {
     let version = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -80,7 +78,7 @@ fn prometheus_takes_the_metrics_the_rules_and_the_dashboard() {
         println!("skipped: prometheus and promtool are not installed");
         return;
     }
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let home = net.home();
     let alerts = home.join("alerts.yml");
     std::fs::write(&alerts, generated(home, &["alerts", "--no-block-for", "1m"])).unwrap();
@@ -91,7 +89,8 @@ fn prometheus_takes_the_metrics_the_rules_and_the_dashboard() {
     let config = home.join("prometheus.yml");
     let text = format!(
         "global:\n  scrape_interval: 1s\n  evaluation_interval: 1s\nrule_files: ['alerts.yml']\n\
-         scrape_configs:\n- job_name: timed\n  static_configs:\n  - targets: ['{METRICS}']\n"
+         scrape_configs:\n- job_name: timed\n  static_configs:\n  - targets: ['127.0.0.1:{}']\n",
+        net.port(0) + 200
     );
     std::fs::write(&config, text).unwrap();
     promtool(home, &["config"], &config);

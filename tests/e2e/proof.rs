@@ -8,6 +8,7 @@ use timed::rpc::types::BlockchainInfo;
 use timed::types::TxId;
 
 use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
+use crate::turns::Needs;
 
 /// A block comes every two seconds and a proof takes milliseconds: one of so many payments is proved before its block.
 const ATTEMPTS: u8 = 8;
@@ -67,7 +68,7 @@ fn by_command(node: &Node, txid: TxId, file: &Path) {
 /// INV-PROOFS-1.
 #[test]
 fn a_payment_is_proved_before_and_after_its_block() {
-    let mut net = Net::running_with(|parameters| parameters.epoch_duration_ms = 3_000);
+    let mut net = Net::running_with(Needs::Ports, |parameters| parameters.epoch_duration_ms = 3_000);
     let epoch = |net: &Net| net.nodes[0].call::<BlockchainInfo>("getblockchaininfo", &[]).epoch;
     wait_for("the epochs before the payment", || (epoch(&net) >= EPOCHS).then_some(()));
     let verifier = Verifier::new(&net);

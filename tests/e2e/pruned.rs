@@ -7,6 +7,7 @@ use timed::types::Height;
 
 use crate::net::{Chain, Net, Node, wait_for};
 use crate::snapshot::make_many;
+use crate::turns::Needs;
 
 /// Has the log begin with a block, as pruning does when the files before it are full.
 fn leave_out_before(net: &Net, node: &Node, first: Height) {
@@ -34,7 +35,7 @@ fn snapshots(node: &Node) -> Vec<Height> {
 fn a_pruned_node_tells_what_became_of_the_payments_whose_blocks_it_has_no_more() {
     let mut document = timed::app::networks::devnet_genesis(4);
     document.parameters.epoch_duration_ms = 3_000;
-    let mut net = Net::prepare_document(document, make_many);
+    let mut net = Net::prepare_document(Needs::Ports, document, make_many);
     net.start_all();
     net.nodes[3].wait_height(1);
     net.nodes[3].wait_synced();

@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::net::{Process, run_to_end, timed, turn, wait_for};
+use crate::net::{Process, run_to_end, timed, wait_for};
+use crate::turns::{Needs, turn};
 
 const README: &str = include_str!("../../README.md");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
@@ -440,7 +441,7 @@ fn elsewhere(section: &str, command: &str) -> Option<usize> {
 
 #[test]
 fn every_command_of_the_readme_does_what_it_says() {
-    let _turn = turn();
+    let _turn = turn(Needs::Ports);
     let (mut terminal, mut rows) = (Terminal::open(), BTreeSet::new());
     for block in blocks() {
         if block.is_python() {

@@ -3,11 +3,12 @@
 use std::process::Stdio;
 
 use crate::net::{Net, Process, timed, wait_for};
+use crate::turns::Needs;
 
 /// INV-SIGNALS-1.
 #[test]
 fn only_two_signals_stop_a_node_and_the_others_have_their_uses() {
-    let mut net = Net::prepare(4, |_| {});
+    let mut net = Net::prepare(Needs::Ports, 4, |_| {});
     let node = &mut net.nodes[0];
     let text = std::fs::read_to_string(&node.config_path).unwrap();
     let (file, rotated) =
@@ -40,7 +41,7 @@ fn only_two_signals_stop_a_node_and_the_others_have_their_uses() {
 /// INV-SIGNALS-1.
 #[test]
 fn a_devnet_stops_by_the_same_two_alone() {
-    let net = Net::prepare(4, |_| {});
+    let net = Net::prepare(Needs::Ports, 4, |_| {});
     let output = net.home().join("devnet.out");
     let file = std::fs::File::create(&output).unwrap();
     let mut command = timed();
@@ -64,7 +65,7 @@ fn a_devnet_stops_by_the_same_two_alone() {
 /// INV-WATCHDOG-1 from outside: what a service manager hears of a node.
 #[test]
 fn a_service_manager_hears_when_a_node_serves_lives_and_stops() {
-    let net = Net::prepare(4, |_| {});
+    let net = Net::prepare(Needs::Ports, 4, |_| {});
     let path = net.home().join("notify");
     let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
     manager.set_nonblocking(true).unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::net::{DEADLINE, Net, Node};
+use crate::turns::Needs;
 
 const SLOW: usize = 150;
 const WAITING: usize = 200;
@@ -41,7 +42,7 @@ fn assert_serves(node: &Node, when: &str) {
 
 #[test]
 fn slow_callers_and_those_who_wait_shut_nobody_out() {
-    let net = Net::running();
+    let net = Net::running(Needs::Machine);
     let node = &net.nodes[0];
     let payer = net.pay_through(&[0], 0);
     payer.wait_more(3);

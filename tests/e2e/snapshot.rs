@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use timed::rpc::types::BlockchainInfo;
 
 use crate::net::{Chain, Net, Node, run_to_end, timed, wait_for};
+use crate::turns::{GUESTS, Needs};
 
 /// Epochs that have ended before anybody joins: snapshots of several are there, and older ones gone.
 const EPOCHS: u64 = 4;
@@ -18,12 +19,14 @@ pub fn make_many(config: &Path) {
         .unwrap();
 }
 
-/// A full node of its own beside the devnet, which dials these ports.
-fn joining(net: &Net, name: &str, port: u16, peers: &[u16]) -> Node {
+/// A full node of its own beside the devnet, which dials those at these places.
+fn joining(net: &Net, name: &str, place: usize, peers: &[usize]) -> Node {
+    let port = net.port(place);
     let home = net.home().join(name);
     std::fs::create_dir(&home).unwrap();
     let genesis = net.home().join("devnet/genesis.toml");
-    let peers: Vec<String> = peers.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
+    let peers: Vec<String> =
+        peers.iter().map(|place| format!("\"127.0.0.1:{}\"", net.port(*place))).collect();
     let mut text = String::new();
     writeln!(text, "[node]\nnetwork = \"devnet\"\ngenesis = {genesis:?}\ndata_dir = \"data\"").unwrap();
     writeln!(text, "[network]\nlisten_address = \"127.0.0.1:{port}\"\ndial_registered = false").unwrap();
@@ -48,7 +51,7 @@ fn fetched(node: &Node) -> bool {
 fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
     let mut document = timed::app::networks::devnet_genesis(4);
     document.parameters.epoch_duration_ms = 3_000;
-    let mut net = Net::prepare_document(document, make_many);
+    let mut net = Net::prepare_document(Needs::Ports, document, make_many);
     net.start_all();
     let mut coin = net.chain.account(0);
     wait_for("epochs with payments", || {
@@ -62,7 +65,7 @@ fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
         net.nodes.iter().all(|node| node.log().contains("Snapshot made")).then_some(())
     });
 
-    let mut fifth = joining(&net, "fifth", 24_300, &[24_200, 24_202, 24_204, 24_206]);
+    let mut fifth = joining(&net, "fifth", GUESTS, &[0, 1, 2, 3]);
     fifth.start();
     assert!(fetched(&fifth), "{}", fifth.log());
     fifth.wait_height(net.nodes[0].height());
@@ -96,7 +99,7 @@ fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
     assert_eq!(fifth.status_of(payment.txid()), net.nodes[0].status_of(payment.txid()));
 
     // One that knows this node alone begins where it can.
-    let mut sixth = joining(&net, "sixth", 24_310, &[24_300]);
+    let mut sixth = joining(&net, "sixth", GUESTS + 1, &[GUESTS]);
     sixth.start();
     assert!(fetched(&sixth), "{}", sixth.log());
     sixth.wait_height(net.nodes[0].height());
@@ -124,7 +127,7 @@ fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
     let (code, output) = db(&export, "export.txt");
     assert_eq!(code, 0, "{output}");
     assert!(output.contains("Snapshot written"), "{output}");
-    let mut seventh = joining(&net, "seventh", 24_320, &[24_202]);
+    let mut seventh = joining(&net, "seventh", GUESTS + 2, &[1]);
     let seventh_config = config_of("seventh");
     let import = ["import".as_ref(), "--config".as_ref(), seventh_config.as_os_str(), exported.as_os_str()];
     let (code, output) = db(&import, "import.txt");

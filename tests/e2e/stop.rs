@@ -12,6 +12,7 @@ use timed::runtime::tasks::STOP_MAX;
 use crate::faulty_disk::{Plan, spawn, told};
 use crate::net::{Net, Node, Process, run_to_end, timed, wait_for};
 use crate::raw_peer::{Persona, RawPeer};
+use crate::turns::Needs;
 
 /// Callers of each kind that hold on to the node.
 const CALLERS: usize = 40;
@@ -29,7 +30,7 @@ fn stopped_in_time(node: &mut Node) -> i32 {
 /// INV-TASKS-2: who waits for an answer, says nothing, or reads nothing, holds up no stop.
 #[test]
 fn callers_who_wait_and_peers_who_do_not_read_hold_up_no_stop() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Machine);
     let payer = net.pay_through(&[0, 1], 0);
     payer.wait_more(5);
     let node = &net.nodes[0];
@@ -66,7 +67,7 @@ fn callers_who_wait_and_peers_who_do_not_read_hold_up_no_stop() {
 /// INV-TASKS-2: a disk that never comes back from a sync.
 #[test]
 fn disk_that_hangs_holds_up_no_stop_and_what_hung_is_named() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Machine);
     let payers = [net.pay_through(&[0, 1], 0), net.pay_through(&[1, 0], 1)];
     // While it runs, and while it starts.
     for (place, part, count, task) in [(2, "/votes/", 5, "vote journal"), (3, "/index-fjall/", 1, "start")] {
@@ -96,7 +97,7 @@ fn disk_that_hangs_holds_up_no_stop_and_what_hung_is_named() {
 /// A command that is told to stop in its middle has ended in time, too.
 #[test]
 fn care_of_a_directory_whose_disk_hangs_is_cut_off() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Machine);
     net.nodes[3].stop();
     let mut command = timed();
     command.args(["db", "reindex", "--config"]).arg(&net.nodes[3].config_path);
@@ -126,7 +127,7 @@ fn care_of_a_directory_whose_disk_hangs_is_cut_off() {
 /// INV-START-3.
 #[test]
 fn under_load_each_node_stops_cleanly_when_told() {
-    let mut net = Net::running();
+    let mut net = Net::running(Needs::Machine);
     let mut command = timed();
     command.current_dir(net.home()).args(["load", "--rate", "200", "--duration", "10m"]);
     for node in &net.nodes {

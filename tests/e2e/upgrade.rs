@@ -17,6 +17,7 @@ use timed::types::limits::OUTPUT_VALUE_MIN;
 use timed::types::{Amount, ChainParameters, Epoch, Height, Lock, RuleVersion, Transaction, TxId, TxOut};
 
 use crate::net::{Chain, Coin, Net, Node, run_to_end, timed_of, wait_for};
+use crate::turns::{GUESTS, Needs};
 
 const OLD: RuleVersion = RuleVersion::FIRST;
 const NEXT: RuleVersion = RuleVersion::DUST;
@@ -53,7 +54,7 @@ fn observer(net: &Net) -> Node {
     std::fs::create_dir(&home).unwrap();
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("config.toml");
     std::fs::copy(shipped, home.join("config.toml")).unwrap();
-    let mut observer = Node::new(home.join("config.toml"), 24_301);
+    let mut observer = Node::new(home.join("config.toml"), net.port(GUESTS) + 1);
     observer.start();
     observer
 }
@@ -107,7 +108,7 @@ fn four_nodes_are_upgraded_one_by_one_under_load_until_new_rules_are_in_force() 
         return;
     };
     let old = PathBuf::from(env!("CARGO_BIN_EXE_timed"));
-    let mut net = Net::running_with(quick);
+    let mut net = Net::running_with(Needs::DevnetPorts, quick);
     let mut observer = observer(&net);
     let payers = PAYERS.map(|account| net.pay_through(&[0, 1, 2, 3], account));
     payers.iter().for_each(|payer| payer.wait_more(20));

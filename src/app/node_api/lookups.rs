@@ -16,11 +16,11 @@ use crate::protocol::state::LedgerState;
 use crate::protocol::validity::TransactionError;
 use crate::rpc::api::{BlockSelector, BoundCoin, NodeApiError, SubmitError};
 use crate::rpc::refusals::submit_error;
-use crate::rpc::types::{
-    ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo, address_of,
-};
+use crate::rpc::types::{ReceiptInfo, TransactionStatus, TransactionStatusInfo, UtxoState, UtxoStateInfo};
 use crate::runtime::time_text::milliseconds;
-use crate::types::{BlockHash, CommittedBlock, Header, Height, OutPoint, Released, Transaction, TxId, TxOut};
+use crate::types::{
+    Address, BlockHash, CommittedBlock, Header, Height, OutPoint, Released, Transaction, TxId, TxOut,
+};
 use crate::utxo::{OutputState, UtxoManager};
 
 /// How long the history of an address waits for the index at most, and how often it looks.
@@ -263,7 +263,7 @@ impl AppContext {
         {
             info.value = Some(output.value);
             info.value_time = Some(output.value.to_string());
-            info.address = Some(address_of(self.config.node.network, &output.lock));
+            info.address = Some(Address::of_lock(self.config.node.network, output.lock));
         }
         Ok(info)
     }

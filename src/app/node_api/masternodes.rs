@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use crate::protocol::masternodes::{Jail, MasternodeRecord, MasternodeStatus, PastEpoch, PendingUpdate};
 use crate::protocol::state::LedgerState;
-use crate::rpc::types::{
-    AttendanceInfo, JailReason, MasternodeInfo, MembershipInfo, PendingChanges, address_of,
-};
-use crate::types::{Epoch, MasternodeId, Network, TimeMs, ValidatorSet};
+use crate::rpc::types::{AttendanceInfo, JailReason, MasternodeInfo, MembershipInfo, PendingChanges};
+use crate::types::{Address, Epoch, MasternodeId, Network, TimeMs, ValidatorSet};
 
 /// The epoch since which a masternode has been in every set, and when it began, as far as that is remembered.
 type Since = (Epoch, Option<TimeMs>);
@@ -73,7 +71,7 @@ impl<'a> MasternodeView<'a> {
     fn pending(&self, pending: &PendingUpdate) -> PendingChanges {
         PendingChanges {
             operator_key: pending.operator_key,
-            payout: pending.payout.map(|payout| address_of(self.network, &payout)),
+            payout: pending.payout.map(|payout| Address::of_lock(self.network, payout)),
             address: pending.network_address.clone(),
         }
     }
@@ -90,8 +88,8 @@ impl<'a> MasternodeView<'a> {
             state: state.to_owned(),
             in_set,
             operator_key: record.operator_key,
-            owner: address_of(self.network, &record.owner),
-            payout: address_of(self.network, &record.payout),
+            owner: Address::of_lock(self.network, record.owner),
+            payout: Address::of_lock(self.network, record.payout),
             address: record.network_address.clone(),
             connected: self.connected.contains(id),
             collateral: record.collateral_amount,

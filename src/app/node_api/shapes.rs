@@ -2,9 +2,9 @@
 
 use crate::network;
 use crate::protocol::bft::Step;
-use crate::rpc::types::{EvidenceInfo, PeerInfo, PunishedInfo, UtxoState, UtxoStateInfo, address_of};
+use crate::rpc::types::{EvidenceInfo, PeerInfo, PunishedInfo, UtxoState, UtxoStateInfo};
 use crate::storage::PunishedEvidence;
-use crate::types::{Height, Network, OutPoint, TxOut};
+use crate::types::{Address, Height, Network, OutPoint, TxOut};
 use crate::utxo::OutputState;
 
 pub(super) const fn step_name(step: Step) -> &'static str {
@@ -67,7 +67,7 @@ pub(super) fn utxo_state_info(
         height,
         value: found.map(|(output, _)| output.value),
         value_time: found.map(|(output, _)| output.value.to_string()),
-        address: found.map(|(output, _)| address_of(network, &output.lock)),
+        address: found.map(|(output, _)| Address::of_lock(network, output.lock)),
         bound: false,
         masternode: None,
         bound_until_ms: None,

@@ -9,7 +9,7 @@ use super::{EvidenceInfo, MasternodePayload};
 use crate::protocol::masternodes::Receipt;
 use crate::types::codec::encode;
 use crate::types::{
-    Address, Amount, BlockHash, CommittedBlock, Epoch, Hash, Height, Lock, MasternodeId, Network, OutPoint,
+    Address, Amount, BlockHash, CommittedBlock, Epoch, Hash, Height, MasternodeId, Network, OutPoint,
     Payload, Round, StateDigest, TimeMs, Transaction, TxId, TxOut,
 };
 
@@ -116,7 +116,7 @@ impl InputInfo {
             vout: outpoint.index,
             value: output.map(|output| output.value),
             value_time: output.map(|output| output.value.to_string()),
-            address: output.map(|output| address_of(network, &output.lock)),
+            address: output.map(|output| Address::of_lock(network, output.lock)),
         }
     }
 }
@@ -198,16 +198,8 @@ impl OutputInfo {
             n: place,
             value: output.value,
             value_time: output.value.to_string(),
-            address: address_of(network, &output.lock),
+            address: Address::of_lock(network, output.lock),
         }
-    }
-}
-
-/// The address of a lock.
-#[must_use]
-pub fn address_of(network: Network, lock: &Lock) -> Address {
-    match lock {
-        Lock::KeyHash(hash) => Address::of_key_hash(network, *hash),
     }
 }
 
@@ -303,7 +295,7 @@ impl BlockInfo {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::KeyHash;
+    use crate::types::{KeyHash, Lock};
 
     #[test]
     fn a_transaction_tells_what_its_inputs_were_worth_and_its_fee_where_all_of_them_are_known() {
@@ -318,7 +310,7 @@ mod tests {
             (coin(7).txid, 7, Some(Amount(25)))
         );
         assert_eq!(known.vin[0].value_time.as_deref(), Some("0.00000010"));
-        assert_eq!(known.vin[0].address, Some(address_of(Network::Devnet, &output(0).lock)));
+        assert_eq!(known.vin[0].address, Some(Address::of_lock(Network::Devnet, output(0).lock)));
         let partly = of(&[Some(output(10)), None]);
         assert_eq!((partly.fee, partly.fee_time.is_some()), (None, false));
         assert_eq!((partly.vin[0].value, partly.vin[1].value), (Some(Amount(10)), None));

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::address_of;
 use crate::types::{
     Address, Amount, Epoch, Evidence, GenesisDocument, Hash, Height, MasternodeId, Network, OutPoint,
     Payload, PublicKey, TimeMs, Transaction, TxId,
@@ -147,14 +146,14 @@ impl MasternodePayload {
                 Some(Self {
                     collateral_outpoint: Some(collateral.to_string()),
                     operator_key: Some(registration.operator.key),
-                    payout: Some(address_of(network, &registration.payout)),
+                    payout: Some(Address::of_lock(network, registration.payout)),
                     address: Some(registration.network_address.clone()),
                     ..Self::named(GenesisDocument::masternode_id(&collateral))
                 })
             }
             Payload::MasternodeUpdate(update) => Some(Self {
                 operator_key: update.operator.map(|consent| consent.key),
-                payout: update.payout.map(|payout| address_of(network, &payout)),
+                payout: update.payout.map(|payout| Address::of_lock(network, payout)),
                 address: update.network_address.clone(),
                 unjail: update.unjail.map(|consent| consent.key),
                 ..Self::named(update.masternode)

@@ -6,7 +6,6 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::address_of;
 use crate::network::BanTarget;
 use crate::types::{Address, Lock, Network};
 
@@ -92,7 +91,7 @@ impl AddressInfo {
         let Lock::KeyHash(hash) = address.lock;
         Self {
             is_valid: true,
-            address: Some(address_of(network, &address.lock)),
+            address: Some(Address::of_lock(network, address.lock)),
             network: Some(of.to_string()),
             key_hash: Some(hash.to_string()),
             error: None,
@@ -128,7 +127,8 @@ mod tests {
     #[test]
     fn a_text_is_an_address_of_this_network_or_says_why_not() {
         let lock = Lock::KeyHash(SecretKey::from_seed(&[1; 32]).public().key_hash());
-        let (ours, theirs) = (address_of(Network::Devnet, &lock), address_of(Network::Mainnet, &lock));
+        let (ours, theirs) =
+            (Address::of_lock(Network::Devnet, lock), Address::of_lock(Network::Mainnet, lock));
         let info = AddressInfo::of(&ours.to_string(), Network::Devnet);
         assert!(info.is_valid && info.error.is_none());
         assert_eq!((info.address, info.network.as_deref()), (Some(ours), Some("devnet")));
