@@ -97,6 +97,9 @@ pub enum DisconnectReason {
     /// Its place was needed for a member of the set, or for a peer that makes the neighbourhood more diverse.
     #[error("made room for another peer")]
     Evicted,
+    /// There was no place for it, and it has been told of other nodes.
+    #[error("was here for a visit, since all places are taken")]
+    Visit,
     /// This node wanted it so.
     #[error("disconnected on request")]
     Requested,

@@ -12,6 +12,8 @@
 //!
 //! A stranger gets a place while there is one, few from one host and from one group of addresses. When all are taken,
 //! it may take that of another stranger, as `eviction.rs` says; registered masternodes that are not in the set keep theirs.
+//! Where nobody makes room, a few at a time come for a visit: long enough to be told addresses of other nodes. Else a
+//! node that has lately come would learn nothing where everybody comes first, at the nodes of all configurations.
 //!
 //! # Invariants
 //! - INV-NET-12: at most one connection to an identity. Of two, both ends keep the same one: of the two directions the
@@ -20,6 +22,8 @@
 //! - INV-NET-13: inbound, outbound and connections of one address and group stay within their limits.
 //! - INV-NET-27: a member of the present set is never refused a place, and never loses it to a stranger. A registered
 //!   masternode that has a place does not lose it to a stranger either.
+//!
+//! - INV-VISIT-1: visitors are few beyond the inbound places, make nobody else leave, and do not stay.
 //!
 //! # Concurrency
 //! A DashMap with the entry API and atomic counters; every method is synchronous and returns owned values, so no guard
@@ -47,6 +51,17 @@ const INBOUND_PER_HOST_MAX: usize = 4;
 const INBOUND_PER_GROUP_MAX: usize = 8;
 /// Inbound connections that prove one operator key, at most.
 const CONNECTIONS_PER_KEY_MAX: usize = 2;
+
+/// Visitors at a time, at most.
+const VISITORS_MAX: usize = 8;
+/// One in so many inbound places is the most that come beside them for a visit.
+const VISITORS_SHARE: usize = 16;
+
+/// Inbound connections of strangers beside those that have places, at most.
+pub(crate) const fn visitors_max(inbound_max: usize) -> usize {
+    let share = inbound_max / VISITORS_SHARE;
+    if share < VISITORS_MAX { share } else { VISITORS_MAX }
+}
 
 /// Who wants a place.
 #[derive(Clone, Copy, Debug)]
@@ -78,6 +93,14 @@ pub(crate) struct Place {
     pub(crate) replaced: Option<Arc<Connection>>,
     /// The connection that makes room.
     pub(crate) evicted: Option<Arc<Connection>>,
+    /// It has no place, and is to leave soon.
+    pub(crate) is_visit: bool,
+}
+
+impl Place {
+    fn of(evicted: Arc<Connection>) -> Self {
+        Self { evicted: Some(evicted), ..Self::default() }
+    }
 }
 
 /// The connections.
@@ -150,7 +173,7 @@ impl ConnectionManager {
     pub(crate) fn check(&self, newcomer: &Newcomer, now: Instant) -> Result<Place, RefusalReason> {
         if let Some(old) = self.get(newcomer.peer) {
             return if self.keeps_new(newcomer.peer, old.inbound, newcomer.inbound) {
-                Ok(Place { replaced: Some(old), evicted: None })
+                Ok(Place { replaced: Some(old), ..Place::default() })
             } else {
                 Err(RefusalReason::Duplicate)
             };
@@ -161,11 +184,13 @@ impl ConnectionManager {
         }
         let inbound: Vec<Arc<Connection>> =
             self.all().into_iter().filter(|connection| connection.inbound).collect();
-        let evicted = match newcomer.standing {
-            Standing::Member => self.place_of_member(newcomer, inbound)?,
-            Standing::Stranger => self.place_of_stranger(newcomer, inbound, now)?,
-        };
-        Ok(Place { replaced: None, evicted })
+        match newcomer.standing {
+            Standing::Member => {
+                let evicted = self.place_of_member(newcomer, inbound)?;
+                Ok(Place { evicted, ..Place::default() })
+            }
+            Standing::Stranger => self.place_of_stranger(newcomer, inbound, now),
+        }
     }
 
     fn place_of_member(
@@ -197,7 +222,7 @@ impl ConnectionManager {
         newcomer: &Newcomer,
         inbound: Vec<Arc<Connection>>,
         now: Instant,
-    ) -> Result<Option<Arc<Connection>>, RefusalReason> {
+    ) -> Result<Place, RefusalReason> {
         let all = inbound.len();
         let strangers: Vec<Arc<Connection>> =
             inbound.into_iter().filter(|connection| connection.standing() == Standing::Stranger).collect();
@@ -213,12 +238,18 @@ impl ConnectionManager {
             }
         }
         if all < self.inbound_max {
-            return Ok(None);
+            return Ok(Place::default());
         }
         let open: Vec<Arc<Connection>> =
             strangers.into_iter().filter(|connection| !connection.is_registered()).collect();
-        let evicted = self.eviction.for_stranger(&open, newcomer.address, now);
-        evicted.map(Some).ok_or(RefusalReason::TooManyConnections)
+        if let Some(evicted) = self.eviction.for_stranger(&open, newcomer.address, now) {
+            return Ok(Place::of(evicted));
+        }
+        // INV-VISIT-1.
+        if all < self.inbound_max.saturating_add(visitors_max(self.inbound_max)) {
+            return Ok(Place { is_visit: true, ..Place::default() });
+        }
+        Err(RefusalReason::TooManyConnections)
     }
 
     /// Registers a connection, and returns those that it takes the place of, which are not registered any more and are

@@ -14,6 +14,8 @@
 //! - INV-DIAL-1: no outbound connection to what peers told is opened into a group in which there is one.
 //! - INV-DIAL-2: where the chain or the name service leads is dialled only if it leads into the world, or into this node's own
 //!   kind of local network.
+//! - INV-DIAL-3: however nodes come, go and move, each finds peers from two names in its configuration on, all are one network,
+//!   and masternodes are connected to each other.
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

@@ -37,6 +37,7 @@ use std::net::SocketAddr;
 use super::address_book::PINNED_MAX;
 use super::address_tables::{ENTRIES_MAX, Entry, PLACES_MAX};
 use super::connection::{BULK_EVENTS_MAX, KNOWN_MAX, URGENT_EVENTS_BYTES_MAX};
+use super::connection_manager::visitors_max;
 use super::events::{EVENT_BYTES, LEFT_BYTES_MAX};
 use super::frame::{BULK_WINDOW_BYTES, RECORD_BYTES_MAX};
 use super::half_open::HALF_OPEN_MAX;
@@ -90,8 +91,9 @@ pub(crate) const COMMON_BYTES_MAX: usize = HALVES * (SEND_URGENT_POOL_BYTES + SE
 /// What the network of a node with so many places may take.
 #[must_use]
 pub const fn network_bytes_max(inbound_max: usize, outbound_max: usize) -> usize {
-    // Members may take places beyond the inbound ones, until a whole set is there.
-    let inbound = if inbound_max > VALIDATORS_MAX { inbound_max } else { VALIDATORS_MAX };
+    // Visitors come beside the inbound ones; members may take places beyond them too, until a whole set is there.
+    let strangers = inbound_max.saturating_add(visitors_max(inbound_max));
+    let inbound = if strangers > VALIDATORS_MAX { strangers } else { VALIDATORS_MAX };
     (inbound + outbound_max) * CONNECTION_BYTES_MAX + COMMON_BYTES_MAX
 }
 

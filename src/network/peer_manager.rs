@@ -185,7 +185,7 @@ pub(super) async fn serve(
     true
 }
 
-async fn admit_connection(shared: &Shared, connection: &Arc<Connection>) -> bool {
+async fn admit_connection(shared: &Arc<Shared>, connection: &Arc<Connection>) -> bool {
     let _lifecycle = shared.lifecycle.lock().await;
     let place = match shared.manager.register(connection, now()) {
         Err(reason) => {
@@ -201,6 +201,13 @@ async fn admit_connection(shared: &Shared, connection: &Arc<Connection>) -> bool
     if let Some(evicted) = place.evicted {
         evicted.close(DisconnectReason::Evicted);
         tell_gone(shared, &evicted);
+    }
+    if place.is_visit {
+        let (task, visitor) = (Arc::clone(shared), Arc::clone(connection));
+        shared.spawn(async move {
+            task.token.run_until_cancelled(sleep(task.timing.visit)).await;
+            visitor.close(DisconnectReason::Visit);
+        });
     }
     // A handshake may have ended just when the node was isolated.
     if shared.is_isolated() {

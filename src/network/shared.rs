@@ -72,6 +72,8 @@ pub(crate) struct Timing {
     pub(crate) exchange_interval: Duration,
     /// A connection that held so long proves its address.
     pub(crate) stable_after: Duration,
+    /// How long a visitor may stay: questions are answered at once.
+    pub(crate) visit: Duration,
     /// Between short connections to addresses of which this node only heard.
     pub(crate) feeler_interval: Duration,
     /// Between writes of the addresses of peers.
@@ -98,6 +100,7 @@ impl Default for Timing {
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
             exchange_interval: Duration::from_secs(30),
             stable_after: Duration::from_secs(10),
+            visit: Duration::from_secs(5),
             feeler_interval: Duration::from_secs(120),
             addresses_kept_interval: Duration::from_secs(300),
             seeds_after: Duration::from_secs(15),

@@ -201,6 +201,31 @@ async fn a_peer_that_connected_is_proved_and_keeps_its_connection() {
     }
 }
 
+/// INV-VISIT-1: all come to the nodes of the configurations first, and those have no more places than others.
+#[tokio::test]
+async fn a_newcomer_is_told_of_others_by_a_node_that_has_no_place_for_it() {
+    let quick = Timing { visit: Duration::from_millis(200), ..timing() };
+    let full = NetworkConfig { max_inbound: 16, max_outbound: 0, ..at("127.20.0.1", 1) };
+    let full = Node::start_with(full, quick).await;
+    let other = start(NetworkConfig { max_outbound: 0, ..at("127.30.0.1", 2) }).await;
+    learns(&full, other.address());
+    eventually(|| full.handle.shared.book.lock().counts() == (0, 1)).await;
+    let mut crowd = Vec::new();
+    for seed in 10..26 {
+        let host = format!("127.{seed}.7.1");
+        crowd.push(RawPeer::connect_from(&host, full.address(), &local(seed, CHAIN)).await.unwrap());
+    }
+    eventually(|| full.handle.peer_counts() == (16, 0)).await;
+    let newcomer = start(at("127.40.0.1", 3)).await;
+    newcomer.dial(full.address());
+    eventually(|| is_outbound(&newcomer, key(2))).await;
+    newcomer.stop().await;
+    eventually(|| full.handle.peer_counts() == (16, 0)).await;
+    let mut visitor = RawPeer::connect_from("127.41.0.1", full.address(), &local(4, CHAIN)).await.unwrap();
+    visitor.closed().await;
+    assert_eq!(full.handle.peer_counts(), (16, 0), "it does not stay, and nobody left for it");
+}
+
 /// INV-HIDE-1, INV-NET-16.
 #[tokio::test]
 async fn a_node_behind_a_sentry_is_reached_by_it_alone_and_told_to_nobody() {

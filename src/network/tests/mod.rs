@@ -1,5 +1,6 @@
 //! Tests of the whole floor on loopback sockets.
 
+mod churn;
 mod eclipse;
 mod fuzz;
 mod handshake;

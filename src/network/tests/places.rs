@@ -169,3 +169,28 @@ fn a_registered_masternode_keeps_its_place_though_it_is_not_in_the_set() {
     house.common.members.set_registered([]);
     assert_eq!(house.stranger(10, "203.0.113.1").unwrap().1.len(), 1, "they are a crowd of one network");
 }
+
+/// INV-VISIT-1.
+#[test]
+fn a_full_house_lets_few_more_in_for_a_visit_and_nobody_leaves_for_them() {
+    let mut house = House::new(SMALL, 32, 8);
+    house.common.members.set([support::key(120)]);
+    let visits = |house: &House, seed: u8, ip: &str| {
+        let connection = support::connection_of(0, support::key(seed), ip, None, true, &house.common);
+        house.manager.check(&Newcomer::of(&connection), now()).map(|place| place.is_visit)
+    };
+    for seed in 0..32 {
+        assert_eq!(visits(&house, seed, &format!("192.{seed}.2.1")), Ok(false));
+        house.stranger(seed, &format!("192.{seed}.2.1")).unwrap();
+    }
+    for seed in 32..34 {
+        assert_eq!(visits(&house, seed, &format!("192.{seed}.2.1")), Ok(true));
+        assert_eq!(house.stranger(seed, &format!("192.{seed}.2.1")).unwrap().1, Vec::<u64>::new());
+    }
+    assert_eq!(visits(&house, 34, "192.34.2.1"), Err(RefusalReason::TooManyConnections));
+    assert_eq!(house.member(20, "192.34.2.1").unwrap().1.len(), 1, "INV-NET-27");
+    assert_eq!(visits(&house, 34, "192.34.2.1"), Err(RefusalReason::TooManyConnections));
+    let visitor = house.manager.get(support::key(33)).unwrap();
+    assert!(house.manager.remove(&visitor));
+    assert_eq!(visits(&house, 34, "192.34.2.1"), Ok(true));
+}
