@@ -2,7 +2,8 @@
 //! loads nothing from elsewhere.
 //!
 //! ```text
-//!   explorer.js: ways and lists --> address.js, transaction.js: one of each --> check.js --> receipt.js
+//!   explorer.js: ways and lists --> block.js, masternode.js, address.js, transaction.js: one of each
+//!   transaction.js --> check.js --> receipt.js
 //!              \--> feed.js: blocks and payments as they come --> node.js: calls, subscriptions
 //!   receipt.js --> proof.js, genesis.js --> bytes.js --> blake3.js
 //!   all of them --> draw.js: elements and charts
@@ -27,11 +28,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, kind and content.
-const FILES: [(&str, &str, &str); 14] = [
+const FILES: [(&str, &str, &str); 16] = [
     ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/explorer.css", "text/css; charset=utf-8", include_str!("page/explorer.css")),
     ("/explorer.js", SCRIPT, include_str!("page/explorer.js")),
     ("/address.js", SCRIPT, include_str!("page/address.js")),
+    ("/block.js", SCRIPT, include_str!("page/block.js")),
+    ("/masternode.js", SCRIPT, include_str!("page/masternode.js")),
     ("/transaction.js", SCRIPT, include_str!("page/transaction.js")),
     ("/feed.js", SCRIPT, include_str!("page/feed.js")),
     ("/node.js", SCRIPT, include_str!("page/node.js")),

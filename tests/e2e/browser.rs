@@ -23,11 +23,13 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser with one empty page; `None`, and a line that says so, where no Chromium is installed.
+    /// A browser with one empty page; `None`, and a line that says so, where no Chromium is installed. With
+    /// `E2E_BROWSER=required` that is a failure.
     pub fn open() -> Option<Self> {
         let mut version = Command::new("chromium");
         version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
         if !version.status().is_ok_and(|status| status.success()) {
+            assert!(std::env::var_os("E2E_BROWSER").is_none_or(|wish| wish != "required"), "no chromium");
             println!("skipped: no chromium is installed");
             return None;
         }
@@ -159,6 +161,26 @@ impl Browser {
         let of = json!({ "nodeId": root["root"]["nodeId"], "selector": selector });
         let found = self.command("DOM.querySelector", of);
         self.command("DOM.setFileInputFiles", json!({ "nodeId": found["nodeId"], "files": [file] }));
+    }
+
+    /// Writes the page as it looks in light, in dark, and in light on a phone, where `E2E_PICTURES` names a directory.
+    pub fn pictures(&mut self, name: &str) {
+        let Some(directory) = std::env::var_os("E2E_PICTURES").map(std::path::PathBuf::from) else { return };
+        std::fs::create_dir_all(&directory).unwrap();
+        for (look, scheme, width) in
+            [("light", "light", 1200), ("dark", "dark", 1200), ("phone", "light", 390)]
+        {
+            let size =
+                json!({ "width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500 });
+            self.command("Emulation.setDeviceMetricsOverride", size);
+            let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+            self.command("Emulation.setEmulatedMedia", json!({ "features": features }));
+            let taken = self
+                .command("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": true }));
+            let picture = timed::rpc::base64::decode(taken["data"].as_str().unwrap()).unwrap();
+            std::fs::write(directory.join(format!("{name}-{look}.png")), picture).unwrap();
+        }
+        self.command("Emulation.clearDeviceMetricsOverride", json!({}));
     }
 
     /// What the page saves goes here.

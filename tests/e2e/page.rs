@@ -4,8 +4,11 @@
 use std::path::Path;
 
 use serde_json::json;
-use timed::rpc::types::{AddressHistory, TransactionStatus, TransactionStatusInfo};
-use timed::types::{Address, Network, SecretKey, TxId};
+use timed::rpc::types::{
+    AddressHistory, BlockInfo, MasternodeInfo, TransactionStatus, TransactionStatusInfo,
+};
+use timed::types::genesis::Ratio;
+use timed::types::{Address, Height, Network, SecretKey, TxId};
 
 use crate::browser::Browser;
 use crate::net::{Chain, Coin, Net, Node, run_to_end, timed, wait_for};
@@ -15,6 +18,9 @@ use crate::turns::Needs;
 const RACES: u64 = 24;
 /// A page of an address's history has 25.
 const PAYMENTS: usize = 30;
+/// A page of a block's transactions. Twice as many and some, paid at once, are in two blocks at most.
+const BLOCK_PAGE: u64 = 100;
+const CROWD: u64 = 2 * BLOCK_PAGE + 20;
 
 fn link_of(txid: TxId) -> String {
     format!("a[href=\"#/tx/{txid}\"]")
@@ -263,4 +269,115 @@ fn a_payment_that_lost_its_coin_names_the_winner() {
     browser.click(&format!(".way .lost {}", link_of(winner)));
     browser.wait_text(".facts", &winner.to_string());
     browser.wait_text(".way li:last-child", "block");
+}
+
+/// A tier of its own, an address, and what the chain says of it.
+fn tell_of(browser: &mut Browser, url: &str, member: &MasternodeInfo) {
+    browser.go(&format!("{url}/#/masternodes"));
+    browser.wait_text("h1", "4 masternodes");
+    browser.click(&format!("main tbody a[href=\"#/masternode/{}\"]", member.id));
+    browser.wait_text("h1", "Masternode");
+    browser.wait_text(".facts", &member.id.to_string());
+    let facts = browser.text(".facts");
+    let operator = member.operator_key.to_string();
+    let parts = [
+        "active",
+        "It votes.",
+        "silver",
+        "10,000 TIME",
+        "in the genesis document",
+        &operator,
+        &member.address,
+    ];
+    for part in parts {
+        assert!(facts.contains(part), "{part:?} in {facts}");
+    }
+    for linked in [member.owner, member.payout] {
+        assert!(browser.count(&format!(".facts a[href=\"#/address/{linked}\"]")) > 0, "{facts}");
+    }
+    let collateral = member.collateral_outpoint.split(':').next().unwrap();
+    assert_eq!(browser.count(&format!(".facts a[href=\"#/tx/{collateral}\"]")), 1, "{facts}");
+}
+
+#[test]
+fn a_masternode_has_a_page_that_search_finds_and_says_when_it_is_jailed() {
+    let Some(mut browser) = Browser::open() else { return };
+    let mut net = Net::running_with(|parameters| {
+        parameters.block_interval_ms = 500;
+        parameters.epoch_duration_ms = 8_000;
+        parameters.recent_commits = 10;
+        // One of four may be jailed.
+        parameters.jail_cap = Ratio { numerator: 1, denominator: 3 };
+    });
+    let key = net.nodes[3].node_status().masternode.unwrap();
+    let of = |node: &Node| -> MasternodeInfo { node.call("getmasternode", &[json!(key)]) };
+    let url = net.nodes[0].url().to_owned();
+    let _payer = net.pay_through(&[0, 1], 0);
+    tell_of(&mut browser, &url, &of(&net.nodes[0]));
+    // Three kinds of votes, each of which has come.
+    let votes = "main section:nth-of-type(2)";
+    wait_for("its votes", || {
+        let text = browser.text(&format!("{votes} tbody"));
+        (browser.count(&format!("{votes} tbody tr")) == 3 && text.matches(" ms").count() == 12).then_some(())
+    });
+    browser.pictures("masternode-active");
+    // By its name, from anywhere.
+    browser.go(&format!("{url}/#/peers"));
+    browser.wait_text("h1", "peers");
+    browser.press("/");
+    browser.write(&key.to_string());
+    browser.press("Enter");
+    browser.wait_text("h1", "Masternode");
+    net.nodes[3].kill();
+    browser.wait_text(".facts", "jailed (absence)");
+    browser.wait_text(".facts", "until its operator un-jails it");
+    let facts = browser.text(".facts");
+    assert!(facts.contains("counts as exited after") && facts.contains("not connected here"), "{facts}");
+    browser.wait_text(votes, "not in the set");
+    browser.pictures("masternode-jailed");
+    browser.go(&format!("{url}/#/masternode/{}", "5".repeat(64)));
+    browser.wait_text("main", "masternode not found");
+}
+
+#[test]
+fn a_blocks_many_transactions_are_drawn_as_they_are_asked_for() {
+    let Some(mut browser) = Browser::open() else { return };
+    let net = Net::running();
+    let node = &net.nodes[0];
+    let coin = net.chain.account(0);
+    let split = net.chain.spend(&coin, &coin.key, CROWD, "");
+    node.send(&split).unwrap();
+    node.wait_confirmed(split.txid());
+    let crowd: Vec<_> =
+        Chain::coins(&split, &coin.key).iter().map(|coin| net.chain.spend(coin, &coin.key, 1, "")).collect();
+    for sent in node.send_many(&crowd) {
+        sent.unwrap();
+    }
+    let heights = crowd.iter().map(|payment| -> Height {
+        node.wait_confirmed(payment.txid());
+        let status: TransactionStatusInfo = node.call("gettransactionstatus", &[json!(payment.txid())]);
+        status.height.unwrap()
+    });
+    let heights: std::collections::BTreeSet<Height> = heights.collect();
+    let blocks =
+        heights.into_iter().map(|height| -> BlockInfo { node.call("getblock", &[json!(height), json!(1)]) });
+    let block = blocks.max_by_key(|block| block.tx.len()).unwrap();
+    let all = block.tx.len() as u64;
+    assert!(all > BLOCK_PAGE, "{all} in the fullest block");
+    browser.go(&format!("{}/#/block/{}", node.url(), block.height));
+    browser.wait_text("h1", "Block");
+    let rows = "main section:nth-of-type(2) tbody tr";
+    let mut shown = BLOCK_PAGE;
+    wait_for("the first page", || (browser.count(rows) == shown).then_some(()));
+    browser.wait_text("main section:nth-of-type(2)", &format!("{} more are not shown", all - shown));
+    browser.pictures("block");
+    while shown < all {
+        browser.click("[data-do=moreTransactions]");
+        shown = all.min(shown + BLOCK_PAGE);
+        wait_for("one more page", || (browser.count(rows) == shown).then_some(()));
+    }
+    assert_eq!(browser.count("[data-do=moreTransactions]"), 0);
+    // Who proposed it is a click away.
+    browser.click(&format!(".facts a[href=\"#/masternode/{}\"]", block.proposer));
+    browser.wait_text("h1", "Masternode");
 }

@@ -1,7 +1,7 @@
 //! The explorer's own check of proofs (`src/rpc/page/proof.js`) under a real browser, over the same vectors.
 //!
 //! A server on 127.0.0.1, which a browser regards as secure, gives the scripts and what to check; the page posts what came
-//! out. Where no Chromium is installed the tests say so and check nothing.
+//! out. Where no Chromium is installed the tests say so and check nothing; with `E2E_BROWSER=required` they fail.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -267,6 +267,7 @@ fn paths() -> Vec<(Value, Value)> {
 fn results() -> Option<&'static Value> {
     let result = GIVEN.result.as_ref();
     if result.is_none() {
+        assert!(std::env::var_os("E2E_BROWSER").is_none_or(|wish| wish != "required"), "no chromium");
         println!("skipped: no chromium is installed");
     }
     result

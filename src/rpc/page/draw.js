@@ -56,11 +56,15 @@ export function ago(ms) {
   return new Date(ms).toISOString().replace("T", " ").slice(0, 16);
 }
 
+/** A moment in UTC, before or after now. */
+export const moment = (ms) => `${new Date(ms).toISOString().replace("T", " ").slice(0, 19)} UTC`;
+
 export const milliseconds = (us) => `${(us / 1000).toFixed(us < 10000 ? 1 : 0)} ms`;
 export const blockLink = (height) => (height === 0 ? "genesis" : link(`block/${height}`, count(height)));
 export const many = (number, name) => `${count(number)} ${name}${number === 1 ? "" : "s"}`;
 const named = (whole) => (whole ? "hash" : "hash short");
 export const txLink = (txid, whole) => link(`tx/${txid}`, whole ? txid : short(txid), named(whole));
+export const masternodeLink = (id, whole) => h("a", { href: `#/masternode/${id}`, class: named(whole), title: id }, whole ? id : short(id));
 export const addressLink = (address) => link(`address/${address}`, short(address), named(false));
 
 export function bytes(number) {

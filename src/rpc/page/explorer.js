@@ -2,15 +2,15 @@
 
 import { ask, call, RpcError } from "./node.js";
 import {
-  addressLink, ago, amount, barChart, blockLink, button, bytes, card, count, facts, h, lineChart, link, many, milliseconds, morph, section,
-  short, table, txLink,
+  ago, amount, barChart, blockLink, button, bytes, card, count, h, lineChart, many, milliseconds, morph, section, table, txLink,
 } from "./draw.js";
-import { addPool, BLOCKS_SHOWN, live, onNews, perSecond, readBlocks, readFinals, SECONDS_KEPT, seen } from "./feed.js";
+import { addPool, BLOCKS_SHOWN, live, onNews, perSecond, POLL_MS, readBlocks, readFinals, SECONDS_KEPT, seen } from "./feed.js";
 import { address, older } from "./address.js";
+import { block, moreTransactions } from "./block.js";
+import { masternode, masternodes } from "./masternode.js";
 import { check, saveProof, saveReceipt, transaction } from "./transaction.js";
 import { checkGiven, checking, takeDrops } from "./check.js";
 
-const POLL_MS = 1000;
 // Of what subscriptions tell at once; more often than this nobody reads.
 const PAUSE_MS = 200;
 // How often a view that is told what happens asks for the rest.
@@ -124,58 +124,7 @@ async function give(visit) {
   }
 }
 
-// -- single things ----------------------------------------------------------------------------------------------------
-
-async function block(id) {
-  const name = /^\d{1,15}$/.test(id) ? Number(id) : id;
-  const found = await call("getblock", name, 1);
-  const commit = await call("getcommit", found.height);
-  return [
-    h("h1", null, `Block ${count(found.height)}`),
-    section(null, facts([
-      ["Hash", h("span", { class: "hash" }, found.hash)],
-      ["Before it", found.height > 1 ? link(`block/${found.height - 1}`, found.previousblockhash, "hash") : "genesis"],
-      ["After it", found.confirmations > 1 ? blockLink(found.height + 1) : "none yet"],
-      ["Time", `${new Date(found.time).toISOString()} (${ago(found.time)})`],
-      ["Epoch", `${count(found.epoch)}${found.epoch_end ? ", which it ends" : ""}`],
-      ["Proposed by", h("span", { class: "hash" }, found.proposer)],
-      ["Round", `${found.round}${found.commit_round === found.round ? "" : `, committed in ${found.commit_round}`}`],
-      ["Signed by", `${commit.signers.length} masternodes${commit.signed_weight === null ? ""
-        : `, weight ${count(commit.signed_weight)}, ${count(commit.quorum)} needed`}`],
-      ["Size", `${count(found.size)} bytes`],
-      ["State", h("span", { class: "hash" }, found.state_digest)],
-    ])),
-    section(many(found.nTx, "transaction"),
-      table([["Transaction", "wide"]], found.tx.map((txid) => [txLink(txid, true)]), "None.")),
-    found.evidence.length === 0 ? null : section("Punished", table([["Kind"], ["Masternode", "wide"]],
-      found.evidence.map((piece) => [piece.kind, h("span", { class: "hash" }, piece.masternode)]), "")),
-  ];
-}
-
-async function masternodes(_argument, visit) {
-  visit.polls = POLL_MS;
-  const [all, heartbeats, latency] = await ask([["masternodelist"], ["getheartbeats"], ["getvotelatency"]]);
-  for (const answer of [all, heartbeats, latency]) if (answer instanceof RpcError) throw answer;
-  const votes = new Map(latency.masternodes.map((one) => [one.id, one.final]));
-  const within = (id, part) => (votes.get(id)?.[part] ?? null) === null ? "–" : milliseconds(votes.get(id)[part] * 1000);
-  const lost = (id) => {
-    const { count: came = 0, missing = 0 } = votes.get(id) ?? {};
-    return missing === 0 ? "" : h("span", { class: "bad" }, `${Math.ceil((100 * missing) / (came + missing))} %`);
-  };
-  const heard = new Map(heartbeats.map((beat) => [beat.masternode, beat.heard_ms]));
-  return [
-    h("h1", null, many(all.length, "masternode")),
-    section(null, table(
-      [["Masternode"], ["State"], ["Tier", "spare"], ["Weight", "number spare"], ["Votes", "number"], ["90 %", "number"],
-        ["Lost", "number"], ["Heard", "short spare"], ["Connected", "spare"], ["Address", "wide spare"]],
-      all.map((one) => [h("span", { class: "hash short", title: one.id }, short(one.id)),
-        h("span", { class: one.state === "active" ? "good" : "bad" }, one.jailed ? `${one.state} (${one.jailed})` : one.state),
-        one.tier ?? "–", count(one.effective_weight), within(one.id, "p50_ms"), within(one.id, "p90_ms"), lost(one.id), heard.has(one.id) ? ago(heard.get(one.id)) : "–",
-        one.connected ? "yes" : h("span", { class: "bad" }, "no"), one.address]), "None."),
-      h("p", { class: "quiet" }, `Half and 90 % of the Final votes of the last ${latency.minutes} minutes, from this node's acceptance of a payment to the vote's `
-        + "arrival here. Lost are those that did not come within ten seconds though a quorum's did.")),
-  ];
-}
+// -- peers ------------------------------------------------------------------------------------------------------------
 
 async function peers(_argument, visit) {
   visit.polls = POLL_MS;
@@ -192,10 +141,10 @@ async function peers(_argument, visit) {
 
 // -- ways -------------------------------------------------------------------------------------------------------------
 
-const VIEWS = { "": overview, block, tx: transaction, address, masternodes, peers, check: checking };
+const VIEWS = { "": overview, block, tx: transaction, address, masternode, masternodes, peers, check: checking };
 // Views that show what the feed brings.
 const FED = new Set([overview]);
-const ACTIONS = { older, saveProof, saveReceipt, check, checkGiven, give };
+const ACTIONS = { older, moreTransactions, saveProof, saveReceipt, check, checkGiven, give };
 
 /** One look at one view, until the next one. A view keeps here what it wants to find at the next drawing. */
 class Visit {
@@ -311,10 +260,11 @@ async function find(query) {
   if (/^\d{1,15}$/.test(text)) return `block/${text}`;
   if (/^[0-9a-fA-F]{64}$/.test(text)) {
     const hash = text.toLowerCase();
-    const [found, status] = await ask([["getblockheader", hash], ["gettransactionstatus", hash]]);
+    const [found, status, member] = await ask([["getblockheader", hash], ["gettransactionstatus", hash], ["getmasternode", hash]]);
     if (!(found instanceof RpcError)) return `block/${hash}`;
+    if (!(member instanceof RpcError)) return `masternode/${hash}`;
     if (!(status instanceof RpcError) && status.status !== "unknown") return `tx/${hash}`;
-    throw new Error("This node knows no block and no transaction of that name.");
+    throw new Error("This node knows no block, transaction or masternode of that name.");
   }
   const judged = await call("validateaddress", text);
   if (judged.isvalid) return `address/${judged.address}`;

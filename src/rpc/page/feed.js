@@ -2,6 +2,8 @@
 
 import { ask, call, Live, RpcError } from "./node.js";
 
+/** How often a view asks for what no subscription tells. */
+export const POLL_MS = 1000;
 export const BLOCKS_SHOWN = 12;
 const FINALS_KEPT = 500;
 // What the first request asks for: the charts begin with it.

@@ -1,7 +1,7 @@
 // One transaction: how far it has come, what it moves, and the proof that it is final.
 
 import { ask, call, callText, RpcError } from "./node.js";
-import { addressLink, amount, blockLink, button, count, facts, h, many, section, short, table, txLink } from "./draw.js";
+import { addressLink, amount, blockLink, button, count, facts, h, many, masternodeLink, section, table, txLink } from "./draw.js";
 import { words } from "./address.js";
 import { judge, verdictLines } from "./check.js";
 import { ProofError } from "./bytes.js";
@@ -111,9 +111,9 @@ function votesOf(explained) {
   if (explained instanceof RpcError || explained.votes === null) return [];
   const votes = explained.votes;
   return [
-    section("Votes", explained.says.map((line) => h("p", null, line)),
-      table([["Masternode", "hash short"], ["Weight", "number"], ["Lock"], ["Final"], ["", "wide"]],
-        votes.masternodes.map((member) => [short(member.id), count(member.weight), member.lock ? "yes" : "–",
+    section("Votes", explained.says.map((line) => h("p", null, line)), h("p", null, explained.next),
+      table([["Masternode"], ["Weight", "number"], ["Lock"], ["Final"], ["", "wide"]],
+        votes.masternodes.map((member) => [masternodeLink(member.id), count(member.weight), member.lock ? "yes" : "–",
           member.final ? "yes" : "–", member.connected ? "" : h("span", { class: "bad" }, "not connected")]), "")),
     votes.waits_for.length === 0 ? null : section("Waits for", table([["Output that does not exist yet", "wide"]],
       votes.waits_for.map((name) => [[txLink(name.split(":")[0], true), `:${name.split(":")[1]}`]]), "")),
@@ -165,6 +165,7 @@ export async function transaction(txid, visit) {
       ["Final after", status.finality_latency_ms === null ? "" : `${status.finality_latency_ms.toFixed(1)} ms here`],
       ["Block", status.height === null ? "" : [blockLink(status.height), ` (${many(status.confirmations, "confirmation")})`]],
       ["Kind", known?.kind],
+      ["Masternode", known?.masternode ? masternodeLink(known.masternode.id, true) : ""],
       ["Memo", known ? memo(known.memo) : ""],
       ["Fee", known && known.fee_time !== null ? amount(known.fee_time) : ""],
       ["Size", known ? `${count(known.size)} bytes` : ""],
