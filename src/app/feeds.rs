@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - INV-FEEDS-1: the times of at most [`TIMES_MAX`] transactions are kept, the oldest go first.
-//!   So are the receipts of at most [`RECEIPTS_MAX`], and the losers of at most [`LOSERS_MAX`] conflicts.
+//!   So are the receipts of at most [`RECEIPTS_MAX`].
 //! - INV-FEEDS-2: whoever watches a transaction misses no change after [`Feeds::watch`] returned.
 //!
 //! # Concurrency
@@ -19,15 +19,14 @@ use ahash::RandomState;
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
+use super::losers::Losers;
 use crate::protocol::masternodes::Receipt;
-use crate::types::{BlockHash, Epoch, Height, Round, TimeMs, TxId};
+use crate::types::{BlockHash, ChainId, Epoch, Height, Round, TimeMs, TxId};
 
 /// Transactions whose times are remembered, at most.
 pub const TIMES_MAX: usize = 131_072;
 /// Receipts that are remembered until the index has them, at most.
 pub const RECEIPTS_MAX: usize = 4_096;
-/// Transactions that are remembered to have lost their coin to another one, at most.
-pub const LOSERS_MAX: usize = 16_384;
 /// Blocks that a slow reader of [`Feeds::blocks`] may be behind.
 pub const BLOCK_FEED_MAX: usize = 256;
 
@@ -68,13 +67,6 @@ pub struct BlockSummary {
 #[derive(Default)]
 struct Times {
     by_txid: HashMap<TxId, TransactionTimes, RandomState>,
-    order: VecDeque<TxId>,
-}
-
-#[derive(Default)]
-struct Losers {
-    /// Each with who has its coin.
-    by_txid: HashMap<TxId, TxId, RandomState>,
     order: VecDeque<TxId>,
 }
 
@@ -134,6 +126,11 @@ impl Drop for TransactionWatch {
 }
 
 impl Feeds {
+    /// With what an earlier run knew of losers.
+    pub(super) fn with_losers(losers: Losers) -> Self {
+        Self { losers: Mutex::new(losers), ..Self::default() }
+    }
+
     /// Begins to watch a transaction, known or not. Ask for its status after this.
     #[must_use]
     pub fn watch(&self, txid: TxId) -> TransactionWatch {
@@ -157,19 +154,16 @@ impl Feeds {
     /// Who has the coin of a transaction that can never be in a block for that reason, if it is remembered.
     #[must_use]
     pub fn winner(&self, loser: &TxId) -> Option<TxId> {
-        self.losers.lock().by_txid.get(loser).copied()
+        self.losers.lock().winner(loser)
     }
 
     pub(super) fn lost(&self, loser: TxId, winner: TxId) {
-        let mut losers = self.losers.lock();
-        if losers.by_txid.insert(loser, winner).is_none() {
-            losers.order.push_back(loser);
-        }
-        if losers.order.len() > LOSERS_MAX
-            && let Some(oldest) = losers.order.pop_front()
-        {
-            losers.by_txid.remove(&oldest);
-        }
+        self.losers.lock().note(loser, winner);
+    }
+
+    /// What is to be written of the losers, if one has come since the last time.
+    pub(super) fn take_losers(&self, chain: &ChainId) -> Option<String> {
+        self.losers.lock().take_news(chain)
     }
 
     /// Blocks from now on.
@@ -286,19 +280,6 @@ mod tests {
         }
         assert_eq!(feeds.times(&txid(0)), None);
         assert_eq!(feeds.times.lock().by_txid.len(), TIMES_MAX);
-    }
-
-    /// INV-FEEDS-1.
-    #[test]
-    fn losers_are_kept_with_their_winners_within_the_bound() {
-        let feeds = Feeds::default();
-        (0..=LOSERS_MAX).for_each(|index| feeds.lost(txid(index), txid(index + 1)));
-        feeds.lost(txid(LOSERS_MAX), txid(7));
-        assert_eq!(feeds.winner(&txid(0)), None);
-        assert_eq!(feeds.winner(&txid(1)), Some(txid(2)));
-        assert_eq!(feeds.winner(&txid(LOSERS_MAX)), Some(txid(7)));
-        let known = feeds.losers.lock();
-        assert_eq!((known.by_txid.len(), known.order.len()), (LOSERS_MAX, LOSERS_MAX));
     }
 
     #[test]

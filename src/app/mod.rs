@@ -8,6 +8,7 @@ pub mod disk_space;
 mod faucet;
 pub mod feeds;
 pub mod finality_proofs;
+pub mod losers;
 mod masternode_links;
 pub mod memory;
 pub mod networks;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::losers::{self, Losers};
 use super::places::{index_path, journal_path};
 use super::rules::tell_of_rules;
 use super::start_error::StartError;
@@ -47,6 +48,8 @@ pub(super) struct Data {
     /// What stands between the index and its database.
     pub(super) index_guard: Arc<IndexGuard>,
     pub(super) replayed: Replayed,
+    /// What the last run knew of payments that lost their coin.
+    pub(super) losers: Losers,
 }
 
 /// Makes the vote journal of an operator key that was just made, and so has never voted: it may sign at once. For any
@@ -158,6 +161,7 @@ pub(super) fn open(
         index,
         index_guard,
         replayed,
+        losers: losers::of_last_run(&losers::path_in(data_dir), &chain_id),
     })
 }
 

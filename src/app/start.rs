@@ -18,6 +18,7 @@ use super::context::AppContext;
 use super::disk_space;
 use super::feeds::Feeds;
 use super::finality_proofs::FinalityProofs;
+use super::losers::{self, Losers};
 use super::masternode_links::tell_of_masternodes;
 use super::networks::load_genesis;
 use super::observer::NodeObserver;
@@ -148,6 +149,8 @@ pub async fn start(
         giver,
         lock,
     } = services;
+    let conflicts = losers::path_in(&config.node.data_dir);
+    losers::keep(&feeds, (conflicts, genesis.chain_id()), &lock, &registry);
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
     let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))?;
     let snapshots = AnswerServer::start("snapshots to peers", giver, network.clone(), &registry)?;
@@ -316,7 +319,7 @@ fn start_consensus(
     let bft = Arc::new(ConsensusView::new(&consensus, key));
     let (engine, inbox) = ConsensusHandle::new(voters(&state));
     let (admission, admission_inbox) = AdmissionHandle::new(&network.identity());
-    let readers = readers(&state);
+    let readers = readers(&state, data.losers);
     let (feeds, event_log, latency) = readers.clone();
     let peers = (admission.clone(), network.clone());
 
@@ -433,9 +436,10 @@ fn start_timers(
 }
 
 /// What tells readers of what happens from now on.
-fn readers(state: &LedgerState) -> (Arc<Feeds>, Arc<EventLog>, Arc<VoteLatency>) {
+fn readers(state: &LedgerState, losers: Losers) -> (Arc<Feeds>, Arc<EventLog>, Arc<VoteLatency>) {
     let latency = VoteLatency::new(state.validators(), Clock.instant());
-    (Arc::default(), Arc::new(EventLog::new(rand::random(), state.height())), Arc::new(latency))
+    let feeds = Feeds::with_losers(losers);
+    (Arc::new(feeds), Arc::new(EventLog::new(rand::random(), state.height())), Arc::new(latency))
 }
 
 fn start_index_writer(

@@ -39,9 +39,11 @@ fn lived(engine: StorageEngine) -> Home {
     }
     let killed = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", node.0.id())).status().unwrap();
     assert!(killed.success() && node.0.wait().unwrap().success());
-    let bans = "timed bans 2\n";
-    std::fs::write(home.data().join("bans"), format!("{bans}sum {}\n", blake3::hash(bans.as_bytes())))
-        .unwrap();
+    let conflicts = format!("timed conflicts 1 {}\n", "00".repeat(32));
+    for (name, text) in [("bans", "timed bans 2\n"), ("conflicts", conflicts.as_str())] {
+        let sum = blake3::hash(text.as_bytes());
+        std::fs::write(home.data().join(name), format!("{text}sum {sum}\n")).unwrap();
+    }
     home
 }
 
@@ -107,7 +109,7 @@ fn one_wrong_bit_in_every_file_is_named_or_mended_in_sight_or_without_effect() {
         for kind in ["blocks", "votes", "operator.key"] {
             assert!(fates[kind].iter().all(|fate| *fate == Fate::Refused), "{engine:?} {kind}: {fates:?}");
         }
-        for kind in ["peers", "bans"] {
+        for kind in ["peers", "bans", "conflicts"] {
             assert_eq!(fates[kind], [Fate::Mended], "{engine:?} {kind}");
         }
         let index = &fates[home.index().file_name().unwrap().to_str().unwrap()];

@@ -103,7 +103,7 @@ fn decided(net: &Net, pairs: &[Pair]) -> usize {
 fn of_two_spends_at_most_one_is_ever_final_and_the_coin_is_not_lost() {
     let count =
         std::env::var("E2E_PAIRS").map_or(PAIRS_DEFAULT, |text| text.parse().expect("a number of pairs"));
-    let net = Net::running_with(Needs::Ports, |parameters| {
+    let mut net = Net::running_with(Needs::Ports, |parameters| {
         parameters.epoch_duration_ms = 5_000;
         parameters.block_interval_ms = 1_000;
     });
@@ -150,24 +150,31 @@ fn of_two_spends_at_most_one_is_ever_final_and_the_coin_is_not_lost() {
     }
     assert!(winners >= resolved, "{winners} in the chain, {resolved} were final");
     assert_eq!(decided(&net, &pairs), winners);
-    let told: usize = pairs.iter().map(|pair| losers_told(&net, pair, &chain)).sum();
-    assert!(winners == 0 || told > 0, "no node says of any loser who has its coin");
+    let told =
+        |net: &Net| -> Vec<_> { pairs.iter().flat_map(|pair| losers_told(net, pair, &chain)).collect() };
+    let before = told(&net);
+    assert!(winners == 0 || !before.is_empty(), "no node says of any loser who has its coin");
+    for node in &mut net.nodes {
+        node.stop();
+        node.start();
+    }
+    assert_eq!(told(&net), before, "after a restart they say the same");
 }
 
-/// How many nodes say of a pair's loser that it can never be final, and why.
-fn losers_told(net: &Net, pair: &Pair, chain: &BTreeSet<TxId>) -> usize {
+/// Which nodes say of a pair's loser that it can never be final, and why.
+fn losers_told(net: &Net, pair: &Pair, chain: &BTreeSet<TxId>) -> Vec<(usize, TxId)> {
     let txids = [0, 1].map(|side: usize| pair.payments[side].txid());
-    let Some(won) = (0..2).find(|side| chain.contains(&txids[*side])) else { return 0 };
+    let Some(won) = (0..2).find(|side| chain.contains(&txids[*side])) else { return Vec::new() };
     let loser = txids[1 - won];
     let infos = net
         .nodes
         .iter()
         .map(|node| node.call::<TransactionStatusInfo>("gettransactionstatus", &[json!(loser)]));
-    let told = infos.filter(|info| {
+    let told = infos.enumerate().filter(|(_, info)| {
         assert!(info.status <= TransactionStatus::Pending);
         assert_eq!(info.winner.is_some(), info.status == TransactionStatus::Conflicted);
         assert!(info.winner.is_none_or(|winner| winner == txids[won]));
         info.winner.is_some()
     });
-    told.count()
+    told.map(|(node, _)| (node, loser)).collect()
 }

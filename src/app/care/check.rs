@@ -17,6 +17,7 @@ use super::check_index::{IndexCopy, IndexFacts};
 use super::files::bytes_below;
 use super::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
 use super::{CareError, CarePlace, Tell, Unit, Work, quoted};
+use crate::app::losers;
 use crate::app::places::index_path;
 use crate::network::{PeersFile, bans_file_state, peers_file_state};
 use crate::runtime::key_file::read_key_file;
@@ -154,7 +155,7 @@ impl CarePlace {
             cut: None,
         };
         self.check_small_files(&mut report);
-        self.check_peers(&mut report);
+        self.check_kept(&mut report);
         let index = IndexCopy::make(self, told)?;
         self.check_block_log(&index, deep, &mut report, told)?;
         self.check_snapshots(deep, &mut report, told)?;
@@ -206,9 +207,10 @@ impl CarePlace {
         }
     }
 
-    /// Nothing is wrong with a node whose addresses of peers and bans are lost: it finds them again.
-    fn check_peers(&self, report: &mut CheckReport) {
+    /// Nothing is wrong with a node that has lost one of these: it does without.
+    fn check_kept(&self, report: &mut CheckReport) {
         let (peers, bans) = (self.config.peers_path(), self.data_dir().join("bans"));
+        let conflicts = losers::path_in(self.data_dir());
         let found = [
             (
                 FileKind::Peers,
@@ -217,6 +219,12 @@ impl CarePlace {
                 "it can be removed; the node finds peers anew",
             ),
             (FileKind::Bans, bans_file_state(&bans), bans, "it can be removed; nobody is banned then"),
+            (
+                FileKind::Conflicts,
+                losers::file_state(&conflicts),
+                conflicts,
+                "it can be removed; payments that lost their coin are unknown then",
+            ),
         ];
         for (kind, state, file, words) in found {
             let state = match state {

@@ -39,6 +39,8 @@ pub enum FileKind {
     Peers,
     /// Who is banned, which a node does without.
     Bans,
+    /// Payments that lost their coin, which a node does without.
+    Conflicts,
     /// A file of the block log.
     BlockLog,
     /// A file of the vote journal.
