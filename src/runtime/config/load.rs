@@ -8,6 +8,7 @@ use toml::de::DeTable;
 
 use super::{CONFIG_FILE_BYTES_MAX, Config, ConfigError, Network, Path, PathBuf, Table, Value};
 use crate::runtime::nearest::suggestion;
+use crate::types::ChainParameters;
 
 /// Environment variables that start so are the node's.
 const ENVIRONMENT_PREFIX: &str = "TIMED_";
@@ -70,6 +71,21 @@ const KEYS: [(&str, &str, Kind); 43] = [
     ("logging", "file", Kind::Path),
     ("logging", "max_file_mb", Kind::Integer),
     ("logging", "max_old_files", Kind::Integer),
+];
+
+/// Keys that people look for here, and what to do instead.
+const INSTEAD: [(&str, &str, &str); 3] = [
+    (
+        "masternode",
+        "payout",
+        "where rewards go is kept by the chain: `timed masternode register --payout ADDRESS` sets it, `timed masternode update --payout ADDRESS` changes it",
+    ),
+    (
+        "consensus",
+        "timeout_commit_ms",
+        "blocks are spaced by block_interval_ms, a parameter of the chain in [parameters] of the genesis document",
+    ),
+    ("mempool", "expiry", "set mempool.expiry_s, in seconds"),
 ];
 
 /// The key on which the defaults of others depend.
@@ -456,6 +472,12 @@ fn known_key(
     if let Some(known) = KEYS.iter().find(|known| (known.0, known.1) == (section, key)) {
         return Ok(*known);
     }
+    let unknown =
+        |hint| ConfigError::UnknownKey { origin: origin.clone(), key: format!("{section}.{key}"), hint };
+    let instead = INSTEAD.iter().find(|known| (known.0, known.1) == (section, key));
+    if let Some(hint) = instead.map(|(.., hint)| (*hint).to_owned()).or_else(|| parameter_hint(key)) {
+        return Err(unknown(hint));
+    }
     let here = || KEYS.iter().filter(|known| known.0 == section).map(|known| known.1);
     let near = suggestion(key, here()).map(|near| format!("{section}.{near}"));
     let elsewhere = KEYS.iter().find(|known| known.1 == key).map(|known| format!("{}.{key}", known.0));
@@ -463,7 +485,19 @@ fn known_key(
         Some(known) => format!("did you mean {known}?"),
         None => format!("keys of [{section}] are {}", here().collect::<Vec<_>>().join(", ")),
     };
-    Err(ConfigError::UnknownKey { origin: origin.clone(), key: format!("{section}.{key}"), hint })
+    Err(unknown(hint))
+}
+
+/// What to say of a key that no node sets for itself, since all nodes of a chain have to agree on it.
+fn parameter_hint(key: &str) -> Option<String> {
+    let parameters = Table::try_from(ChainParameters::of_network(Network::Mainnet)).ok()?;
+    // Timeouts have a table of their own there, with `base_ms` and `step_ms`.
+    let bare =
+        ["_delta_ms", "_step_ms", "_base_ms", "_ms"].iter().find_map(|ending| key.strip_suffix(ending));
+    let name = [Some(key), bare].into_iter().flatten().find(|name| parameters.contains_key(*name))?;
+    Some(format!(
+        "{name} is a parameter of the chain, the same for all its nodes: it stands in [parameters] of the genesis document, and another value makes another chain"
+    ))
 }
 
 #[cfg(test)]

@@ -96,6 +96,33 @@ fn unknown_keys_are_named_with_their_line_and_the_nearest_known_one() {
     assert!(message(DEVNET, &[], &[("node.nmae", "x")]).contains("command line: node.nmae is unknown"));
 }
 
+/// Who looks for them here learns where they are.
+#[test]
+fn keys_that_are_kept_elsewhere_say_where() {
+    let parameter = "is a parameter of the chain";
+    for (section, key, part) in [
+        ("masternode", "payout", "timed masternode register --payout ADDRESS"),
+        ("mempool", "expiry", "set mempool.expiry_s, in seconds"),
+        ("consensus", "timeout_propose_ms", "timeout_propose is a parameter of the chain"),
+        ("consensus", "timeout_prevote_ms", parameter),
+        ("consensus", "timeout_precommit_ms", parameter),
+        ("consensus", "timeout_propose_delta_ms", "[parameters] of the genesis document"),
+        ("consensus", "timeout_commit_ms", "spaced by block_interval_ms, a parameter of the chain"),
+        ("consensus", "timeout", "keys of [consensus] are vote_interval_ms"),
+        ("consensus", "block_interval_ms", "block_interval_ms is a parameter of the chain"),
+        ("mempool", "min_fee_per_kb", parameter),
+    ] {
+        let told = message(&format!("{DEVNET}[{section}]\n{key} = 5\n"), &[], &[]);
+        assert!(
+            told.contains(&format!("line 4: {section}.{key} is unknown; ")) && told.contains(part),
+            "{told}"
+        );
+        let variable = format!("TIMED_{}__{}", section.to_uppercase(), key.to_uppercase());
+        let told = message(DEVNET, &[(&variable, "5")], &[]);
+        assert!(told.contains(&variable) && told.contains(part), "{told}");
+    }
+}
+
 #[test]
 fn bad_values_are_refused_with_their_place() {
     let key = "a".repeat(64);
