@@ -271,6 +271,19 @@ fn evidence_follows_from_the_text() {
     assert_eq!(hash, digest(&evidence["hash"]));
     assert_eq!(plain::merkle_root(&[hash.to_vec()]), digest(&evidence["evidence_root"]));
     assert_eq!(encode(&decode::<Evidence>(&encoding).unwrap()), encoding);
+
+    let foreign = &evidence["foreign"];
+    let (vote, header) = (block_vote(&foreign["vote"]), plain::header(&foreign["header"]));
+    assert_eq!(
+        plain::block_hash(&header).to_vec(),
+        hex(&foreign["vote"]["value"]),
+        "the vote names the header"
+    );
+    let epoch = number(&foreign["member_in"]);
+    let encoding = Bytes::default().u32(3).u64(epoch).raw(&vote).raw(&header).0;
+    assert_eq!(encoding, hex(&foreign["encoding"]));
+    assert_eq!(plain::evidence_hash(&encoding), digest(&foreign["hash"]));
+    assert_eq!(encode(&decode::<Evidence>(&encoding).unwrap()), encoding);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use crate::consensus::events::Event;
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::proof_builder::{ProofBuildError, ProofBuilder};
 use crate::consensus::replay::ReplayError;
@@ -131,7 +132,8 @@ impl FinalityProofs {
         Err(NodeApiError::Starting { detail: "the index is behind the block log".to_owned() })
     }
 
-    /// Checks a proof against the node's own genesis document, or from a block that the caller trusts.
+    /// Checks a proof against the node's own genesis document, or from a block that the caller trusts. Where it holds and
+    /// can't be of this node's chain, who signed it is accused.
     ///
     /// # Errors
     /// When the node stops; what the check found is inside.
@@ -140,9 +142,20 @@ impl FinalityProofs {
         proof: FinalityProof,
         trusted: Option<Checkpoint>,
     ) -> Result<Result<ProvedFinality, FinalityProofError>, NodeApiError> {
-        let check =
-            move |inner: &Inner| verify_with(&inner.genesis, trusted.as_ref(), &proof, &*inner.verifier);
-        self.run(check).await
+        let check = move |inner: &Inner| {
+            let (genesis, trusted) = (&*inner.genesis, trusted.as_ref());
+            let proved = verify_with(genesis, trusted, &proof, &*inner.verifier);
+            let accused = match proved {
+                Ok(_) => proof.accuses(&inner.bft.state(), (genesis, trusted), &*inner.verifier),
+                Err(_) => Vec::new(),
+            };
+            (proved, accused)
+        };
+        let (proved, accused) = self.run(check).await?;
+        for piece in accused {
+            self.engine.bulk(Event::Accused(Box::new(piece))).await.map_err(|_| stopping())?;
+        }
+        Ok(proved)
     }
 
     /// The set that votes in an epoch; `None` while the index does not know it.

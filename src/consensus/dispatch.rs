@@ -118,6 +118,7 @@ impl Consensus {
             Event::TimeoutElapsed(timer) => self.on_timer(timer),
             Event::Tick => {}
             Event::Expired(txids) => self.finality.expire(txids, &moment!(self), &mut self.out),
+            Event::Accused(piece) => self.evidence.report(*piece, &moment!(self), &mut self.out),
             Event::FinalVotesAsked { txid, answer } => {
                 let _heard = answer.send(self.finality.machine().final_votes(&txid));
             }

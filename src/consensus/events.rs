@@ -95,6 +95,8 @@ pub enum Event {
     Tick,
     /// Time is up for these uncertified transactions, by this node's policy.
     Expired(Vec<TxId>),
+    /// A proof that holds shows an act that no chain with this node's blocks can have.
+    Accused(Box<Evidence>),
     /// Somebody asks for the votes that make a transaction final; answered at once, if anybody still listens.
     FinalVotesAsked {
         /// The transaction.

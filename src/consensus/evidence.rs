@@ -58,6 +58,12 @@ impl EvidencePool {
     }
 }
 
+/// Whether the chain has to grow before anybody can tell.
+fn is_early(piece: &Evidence, at: &Moment<'_>) -> bool {
+    let next = at.state().height().saturating_add(1);
+    piece.epoch() >= at.chain.epoch() || piece.height().is_some_and(|height| height > next)
+}
+
 fn without_witnesses(transaction: &Transaction) -> Transaction {
     Transaction { witnesses: Vec::new(), ..transaction.clone() }
 }
@@ -120,9 +126,7 @@ impl EvidencePool {
                     info!(masternode = %masternode.short(), kind, "Evidence is not in a block yet");
                     self.keep(piece, out);
                 }
-                Err(error) if error.depends_on_state() && piece.epoch() >= at.chain.epoch() => {
-                    self.early.push(piece);
-                }
+                Err(error) if error.depends_on_state() && is_early(&piece, at) => self.early.push(piece),
                 Err(_) => {}
             }
         }

@@ -5,19 +5,21 @@
 //! block. What it does to the accused is in [`super::masternodes`].
 //!
 //! # Invariants
-//! - INV-EV-1: evidence never names an honest validator: both sides are signed by the key that the accused had in their
-//!   epoch, and no honest validator signs both. Voting again in a later epoch, or `Final` for one transaction after
-//!   `Lock` for another, is no contradiction.
-//! - INV-EV-2: each pair has one valid form, so it can't be sent twice under two names.
+//! - INV-EV-1: evidence never names an honest validator: it is signed by the key that the accused had in the evidence's
+//!   epoch, and no honest validator signs both sides. Voting again in a later epoch, or `Final` for one transaction after
+//!   `Lock` for another, is no contradiction. Nor does an honest one precommit a block that is not valid on the state
+//!   before it, which names the height's epoch and set.
+//! - INV-EV-2: each pair has one valid form, so it can't be sent twice under two names. A precommit for a foreign header
+//!   may name any epoch in which the accused had the key; it too takes effect once.
 
 use std::collections::BTreeSet;
 
 use crate::types::codec::encode;
-use crate::types::evidence::{LockVoteProof, ProposalHead};
+use crate::types::evidence::{ForeignPrecommit, LockVoteProof, ProposalHead};
 use crate::types::limits::EVIDENCE_BYTES_MAX;
 use crate::types::{
-    BlockVote, ChainId, Epoch, Evidence, FinalityVote, Height, MasternodeId, OutPoint, PublicKey,
-    SignatureVerifier, VoteKind,
+    BlockVote, ChainId, Epoch, Evidence, FinalityVote, Header, Height, MasternodeId, OutPoint, PublicKey,
+    SignatureVerifier, ValidatorSet, VoteKind, VoteStep,
 };
 
 use super::state::LedgerState;
@@ -57,6 +59,12 @@ pub enum EvidenceError {
         /// The epoch.
         epoch: Epoch,
     },
+    /// The header names the epoch and the set that the chain has at its height.
+    #[error("the header at height {height} names the chain's own epoch and set")]
+    NotForeign {
+        /// The height.
+        height: Height,
+    },
     /// The accused was not in the epoch's set.
     #[error("masternode {validator} was not in the set of epoch {epoch}")]
     NotMember {
@@ -88,6 +96,7 @@ impl EvidenceError {
             self,
             Self::UnknownEpoch { .. }
                 | Self::WrongHeight { .. }
+                | Self::NotForeign { .. }
                 | Self::NotMember { .. }
                 | Self::NotSlashable { .. }
         )
@@ -107,6 +116,7 @@ pub fn check_content(evidence: &Evidence) -> Result<(), EvidenceError> {
         Evidence::Locks(first, second) => check_locks(first, second),
         Evidence::Votes(first, second) => check_votes(first, second),
         Evidence::Proposals(first, second) => check_proposals(first, second),
+        Evidence::Foreign(piece) => check_foreign(piece),
     }
 }
 
@@ -163,6 +173,29 @@ fn check_proposals(first: &ProposalHead, second: &ProposalHead) -> Result<(), Ev
     }
 }
 
+fn check_foreign(piece: &ForeignPrecommit) -> Result<(), EvidenceError> {
+    let ForeignPrecommit { vote, header, .. } = piece;
+    let place = (vote.epoch, vote.height, vote.value);
+    if vote.step != VoteStep::Precommit || place != (header.epoch, header.height, Some(header.hash())) {
+        return Err(EvidenceError::Unrelated);
+    }
+    Ok(())
+}
+
+/// Epoch and set of a height up to that of the block that would include the evidence; `None` where nobody can tell yet, or
+/// any more.
+fn known_at(height: Height, state: &LedgerState) -> Option<(Epoch, &ValidatorSet)> {
+    let including = state.height().saturating_add(1);
+    let (epoch, set) = state.epoch_of_height(height).filter(|_| height <= including && height > 0)?;
+    Some((epoch, set))
+}
+
+/// Whether a header is known to name another epoch or another set than the chain has at the header's height.
+pub(in crate::protocol) fn is_foreign(header: &Header, state: &LedgerState) -> bool {
+    let named = (header.epoch, header.validators_hash);
+    known_at(header.height, state).is_some_and(|(epoch, set)| named != (epoch, set.hash()))
+}
+
 /// Holds the rules that depend on the state before the block that would include the evidence; gives the key that both
 /// sides have to be signed with.
 ///
@@ -172,10 +205,12 @@ pub fn check_against(evidence: &Evidence, state: &LedgerState) -> Result<PublicK
     let (validator, epoch) = (evidence.validator(), evidence.epoch());
     let set = state.set_of_epoch(epoch).ok_or(EvidenceError::UnknownEpoch { epoch })?;
     if let Some(height) = evidence.height() {
-        let including = state.height().saturating_add(1);
-        let named = state.epoch_of_height(height).filter(|_| height <= including && height > 0);
-        if named.map(|(epoch, _)| epoch) != Some(epoch) {
-            return Err(EvidenceError::WrongHeight { height, epoch });
+        let (there, _) = known_at(height, state).ok_or(EvidenceError::WrongHeight { height, epoch })?;
+        match evidence {
+            Evidence::Foreign(piece) if is_foreign(&piece.header, state) => {}
+            Evidence::Foreign(_) => return Err(EvidenceError::NotForeign { height }),
+            _ if there == epoch => {}
+            _ => return Err(EvidenceError::WrongHeight { height, epoch }),
         }
     }
     let place = set.index_of(&validator).ok_or(EvidenceError::NotMember { validator, epoch })?;
@@ -187,7 +222,7 @@ pub fn check_against(evidence: &Evidence, state: &LedgerState) -> Result<PublicK
     Ok(key)
 }
 
-/// Holds both signatures to the accused one's key.
+/// Holds the signatures to the accused one's key.
 ///
 /// # Errors
 /// [`EvidenceError::BadSignature`].

@@ -44,6 +44,11 @@
 //! Why a quorum of `T`, when a third would hold an honest member: with a third, a third of the keys of an old set could
 //! forge. So it takes what it takes from epoch to epoch, two thirds of a set that is trusted.
 //!
+//! What a forger risks: section 6 of the rules makes a precommit evidence whose header names another epoch or set than the
+//! chain has there, and a node that is asked to check such a proof accuses the signers. A quorum of the set that the chain
+//! has at a height may name a next set that never was, in another round than the chain's block. No two of its votes show
+//! that, so the assumption stays what it is.
+//!
 //! # From a block that is trusted
 //! A verifier may know a later block by other means, as a node that was away for longer than `unbonding_time` asks for a
 //! checkpoint. It names the block by height and hash, and the proof begins with that block's header, its [`Anchor`]. The
@@ -111,6 +116,7 @@
 mod anchor;
 mod chain;
 mod error;
+mod foreign;
 mod given_set;
 mod path;
 mod quorums;

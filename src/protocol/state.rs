@@ -38,7 +38,8 @@ use crate::types::genesis::GenesisError;
 use crate::types::merkle::GrowingTree;
 use crate::types::{
     Amount, BlockHash, ChainId, ChainParameters, Commit, Epoch, GenesisDocument, Hash, Header, Height,
-    MasternodeId, OutPoint, SignatureVerifier, StateDigest, TimeMs, UtxoEntry, Validator, ValidatorSet,
+    MasternodeId, OutPoint, PublicKey, SignatureVerifier, StateDigest, TimeMs, UtxoEntry, Validator,
+    ValidatorSet,
 };
 
 /// A set with the epoch that it votes in.
@@ -243,6 +244,20 @@ impl LedgerState {
             return Some(&self.validators);
         }
         self.past_epochs.get(epoch).map(|past| &past.set)
+    }
+
+    /// Who had a key in the newest epoch whose acts can be punished, and which epoch that is.
+    #[must_use]
+    pub fn holder_of(&self, key: &PublicKey) -> Option<(Epoch, MasternodeId)> {
+        let past = self.past_epochs.iter().rev().map(|past| (past.epoch, &past.set));
+        let mut looked_at: Option<&Arc<ValidatorSet>> = None;
+        std::iter::once((self.epoch, &self.validators)).chain(past).find_map(|(epoch, set)| {
+            // Sets seldom change, and those that are equal share their memory.
+            if looked_at.replace(set).is_some_and(|last| Arc::ptr_eq(last, set)) {
+                return None;
+            }
+            set.find_key(key).map(|(_, member)| (epoch, member.id))
+        })
     }
 
     /// The epoch that a height belongs to, with its set: heights above the tip belong to the current epoch as far as

@@ -1,4 +1,4 @@
-//! Evidence that a validator contradicted itself: two signed votes that no honest validator signs both.
+//! Evidence against a validator: two signed votes that no honest one signs both, or one that no honest one signs at all.
 //!
 //! # Place
 //! Data only; what makes evidence valid is in `protocol/evidence.rs`. A block has a section of it, which
@@ -9,6 +9,7 @@
 
 use bincode::{Decode, Encode};
 
+use super::block::Header;
 use super::codec::encode;
 use super::hash::{BlockHash, Domain, DomainHasher, Hash, MasternodeId};
 use super::keys::{PublicKey, Signature, SignatureCheck};
@@ -53,7 +54,20 @@ impl ProposalHead {
     }
 }
 
-/// Two signed statements of one validator that contradict each other.
+/// A precommit and the header that it is for, whose epoch or set is not the chain's at its height.
+///
+/// A proof that leads to a set that never was needs such headers, signed by a quorum of a set that was.
+#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
+pub struct ForeignPrecommit {
+    /// An epoch in whose set the validator had the key that signed. It need not be the one that the header claims.
+    pub member_in: Epoch,
+    /// What it signed.
+    pub vote: BlockVote,
+    /// The header that the vote's value names.
+    pub header: Header,
+}
+
+/// What a validator signed against the rules.
 #[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum Evidence {
     /// `Lock` votes of one epoch for transactions that share an input.
@@ -62,6 +76,8 @@ pub enum Evidence {
     Votes(BlockVote, BlockVote),
     /// Proposals of one round.
     Proposals(ProposalHead, ProposalHead),
+    /// A precommit for a header that can't stand in the chain.
+    Foreign(Box<ForeignPrecommit>),
 }
 
 impl Evidence {
@@ -89,6 +105,12 @@ impl Evidence {
         if key(&one) <= key(&other) { Self::Proposals(one, other) } else { Self::Proposals(other, one) }
     }
 
+    /// Evidence of a precommit, by a key that its validator had in this epoch, for a header that is not the chain's.
+    #[must_use]
+    pub fn of_foreign(member_in: Epoch, vote: BlockVote, header: Header) -> Self {
+        Self::Foreign(Box::new(ForeignPrecommit { member_in, vote, header }))
+    }
+
     /// Who is accused.
     #[must_use]
     pub const fn validator(&self) -> MasternodeId {
@@ -96,16 +118,18 @@ impl Evidence {
             Self::Locks(first, _) => first.vote.header.validator,
             Self::Votes(first, _) => first.validator,
             Self::Proposals(first, _) => first.validator,
+            Self::Foreign(piece) => piece.vote.validator,
         }
     }
 
-    /// The epoch of the act.
+    /// The epoch of the act, by whose set and keys it is judged.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
         match self {
             Self::Locks(first, _) => first.vote.header.epoch,
             Self::Votes(first, _) => first.epoch,
             Self::Proposals(first, _) => first.epoch,
+            Self::Foreign(piece) => piece.member_in,
         }
     }
 
@@ -116,6 +140,7 @@ impl Evidence {
             Self::Locks(..) => None,
             Self::Votes(first, _) => Some(first.height),
             Self::Proposals(first, _) => Some(first.height),
+            Self::Foreign(piece) => Some(piece.vote.height),
         }
     }
 
@@ -126,21 +151,25 @@ impl Evidence {
             Self::Locks(..) => "conflicting_locks",
             Self::Votes(..) => "conflicting_votes",
             Self::Proposals(..) => "conflicting_proposals",
+            Self::Foreign(..) => "foreign_precommit",
         }
     }
 
-    /// The two signatures that have to hold under the accused one's key.
+    /// The signatures that have to hold under the accused one's key.
     #[must_use]
-    pub fn signature_checks(&self, chain_id: &ChainId, key: PublicKey) -> [SignatureCheck; 2] {
+    pub fn signature_checks(&self, chain_id: &ChainId, key: PublicKey) -> Vec<SignatureCheck> {
         let check = |digest, signature| SignatureCheck { key, digest, signature };
         match self {
             Self::Locks(first, second) => {
-                [first, second].map(|side| side.vote.header.signature_check(chain_id, key))
+                [first, second].map(|side| side.vote.header.signature_check(chain_id, key)).to_vec()
             }
-            Self::Votes(first, second) => [first, second].map(|vote| vote.signature_check(chain_id, key)),
+            Self::Votes(first, second) => {
+                [first, second].map(|vote| vote.signature_check(chain_id, key)).to_vec()
+            }
             Self::Proposals(first, second) => {
-                [first, second].map(|head| check(head.digest(chain_id), head.signature))
+                [first, second].map(|head| check(head.digest(chain_id), head.signature)).to_vec()
             }
+            Self::Foreign(piece) => vec![piece.vote.signature_check(chain_id, key)],
         }
     }
 

@@ -32,32 +32,40 @@ impl ForkProof {
         Self { ours, theirs, guilty }
     }
 
-    /// Precommits of one round for both blocks, for each who signed them. (Who precommitted in different rounds broke
-    /// the rules of locking, but no two of its votes show that.)
+    /// The other block's precommits, if its header does not name the `set` that signed it; else precommits of one round
+    /// for both blocks, for each who signed them. (Who precommitted in different rounds broke the rules of locking, but no
+    /// two of its votes show that.)
     #[must_use]
     pub fn evidence(&self, set: &ValidatorSet, epoch: Epoch) -> Vec<Evidence> {
-        let (ours, theirs) = (&self.ours.1, &self.theirs.1);
+        let (ours, (header, theirs)) = (&self.ours.1, &self.theirs);
+        let members = set.members().iter().map(|member| member.id).enumerate();
+        if header.validators_hash != set.hash() {
+            let foreign = |(place, id)| {
+                Some(Evidence::of_foreign(epoch, precommit(theirs, epoch, (id, place))?, header.clone()))
+            };
+            return members.filter_map(foreign).collect();
+        }
         if ours.round != theirs.round {
             return Vec::new();
         }
-        let vote = |commit: &Commit, validator: MasternodeId, place: usize| -> Option<BlockVote> {
-            let rank = commit.signers.iter().position(|signer| signer == place)?;
-            Some(BlockVote {
-                step: VoteStep::Precommit,
-                epoch,
-                height: commit.height,
-                round: commit.round,
-                value: Some(commit.block_hash),
-                validator,
-                signature: *commit.signatures.get(rank)?,
-            })
+        let both = |(place, id)| {
+            let vote = |commit| precommit(commit, epoch, (id, place));
+            Some(Evidence::of_votes(vote(ours)?, vote(theirs)?))
         };
-        let members = set.members().iter().enumerate();
-        members
-            .filter(|(_, member)| self.guilty.contains(&member.id))
-            .filter_map(|(place, member)| {
-                Some(Evidence::of_votes(vote(ours, member.id, place)?, vote(theirs, member.id, place)?))
-            })
-            .collect()
+        members.filter(|(_, id)| self.guilty.contains(id)).filter_map(both).collect()
     }
+}
+
+/// The vote of the member at a place of the set, if the commit has it.
+fn precommit(commit: &Commit, epoch: Epoch, (validator, place): (MasternodeId, usize)) -> Option<BlockVote> {
+    let rank = commit.signers.iter().position(|signer| signer == place)?;
+    Some(BlockVote {
+        step: VoteStep::Precommit,
+        epoch,
+        height: commit.height,
+        round: commit.round,
+        value: Some(commit.block_hash),
+        validator,
+        signature: *commit.signatures.get(rank)?,
+    })
 }

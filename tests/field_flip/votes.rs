@@ -231,12 +231,20 @@ fn certificates() {
 }
 
 /// Evidence of each kind, with the state before the block that contains it.
-fn each_evidence(story: &Story) -> [(&Step, &Evidence); 3] {
-    let of = |step: usize| (&story.steps[step], &*story.steps[step].block.evidence[0]);
-    let all = [of(2), of(LAST_OF_EPOCH), of(4)];
-    assert!(matches!(all[0].1, Evidence::Votes(..)) && matches!(all[1].1, Evidence::Proposals(..)));
-    assert!(matches!(all[2].1, Evidence::Locks(..)));
+fn each_evidence(story: &Story) -> [(&Step, Arc<Evidence>); 4] {
+    let of = |step: usize| (&story.steps[step], Arc::clone(&story.steps[step].block.evidence[0]));
+    let all = [of(2), of(LAST_OF_EPOCH), of(4), foreign_precommit(&story.steps[2])];
+    assert!(matches!(*all[0].1, Evidence::Votes(..)) && matches!(*all[1].1, Evidence::Proposals(..)));
+    assert!(matches!(*all[2].1, Evidence::Locks(..)));
     all
+}
+
+/// The block of a step with a set that never was, precommitted by a member.
+fn foreign_precommit(step: &Step) -> (&Step, Arc<Evidence>) {
+    let mut header = step.block.header.clone();
+    header.validators_hash.0[0] ^= 1;
+    let vote = block_vote(step, 1, VoteStep::Precommit, Some(header.hash()));
+    (step, Arc::new(Evidence::of_foreign(step.state.next_epoch(), vote, header)))
 }
 
 #[test]
@@ -248,42 +256,53 @@ fn evidence_of_each_kind() {
             let is_taken = node.passes_on(&Message::Evidence(Arc::new(evidence.clone())));
             is_taken.then(|| evidence.hash().0)
         };
-        let object = Object { name: value.kind(), value, judge: &judge };
+        let object = Object { name: value.kind(), value: &*value, judge: &judge };
         object.flip_every_byte(|_| Promise::Rejected);
-        object.change(&[
-            ("swapped sides", Promise::Rejected, |it| match it {
-                Evidence::Locks(one, other) => std::mem::swap(one, other),
-                Evidence::Votes(one, other) => std::mem::swap(one, other),
-                Evidence::Proposals(one, other) => std::mem::swap(one, other),
-            }),
-            ("one side twice", Promise::Rejected, |it| match it {
-                Evidence::Locks(one, other) => other.clone_from(one),
-                Evidence::Votes(one, other) => other.clone_from(one),
-                Evidence::Proposals(one, other) => other.clone_from(one),
-            }),
-            ("the next epoch on both sides", Promise::Rejected, |it| match it {
-                Evidence::Locks(one, other) => {
-                    one.vote.header.epoch += 1;
-                    other.vote.header.epoch += 1;
-                }
-                Evidence::Votes(one, other) => (one.epoch, other.epoch) = (one.epoch + 1, other.epoch + 1),
-                Evidence::Proposals(one, other) => {
-                    (one.epoch, other.epoch) = (one.epoch + 1, other.epoch + 1);
-                }
-            }),
-        ]);
+        if !matches!(*value, Evidence::Foreign(_)) {
+            change_sides(&object);
+        }
         // Somebody else is accused of the same.
         let other = story.masternode(6);
-        let mut accused = value.clone();
+        let mut accused = Evidence::clone(&value);
         match &mut accused {
             Evidence::Locks(one, second) => {
                 (one.vote.header.validator, second.vote.header.validator) = (other, other);
             }
             Evidence::Votes(one, second) => (one.validator, second.validator) = (other, other),
             Evidence::Proposals(one, second) => (one.validator, second.validator) = (other, other),
+            Evidence::Foreign(piece) => piece.vote.validator = other,
         }
-        object.hold("another masternode on both sides", &accused, Promise::Rejected);
+        object.hold("another masternode", &accused, Promise::Rejected);
     }
+}
+
+/// What is wrong with a pair though both of its sides are signed.
+fn change_sides(object: &Object<'_, Evidence>) {
+    object.change(&[
+        ("swapped sides", Promise::Rejected, |it| match it {
+            Evidence::Locks(one, other) => std::mem::swap(one, other),
+            Evidence::Votes(one, other) => std::mem::swap(one, other),
+            Evidence::Proposals(one, other) => std::mem::swap(one, other),
+            Evidence::Foreign(_) => {}
+        }),
+        ("one side twice", Promise::Rejected, |it| match it {
+            Evidence::Locks(one, other) => other.clone_from(one),
+            Evidence::Votes(one, other) => other.clone_from(one),
+            Evidence::Proposals(one, other) => other.clone_from(one),
+            Evidence::Foreign(_) => {}
+        }),
+        ("the next epoch on both sides", Promise::Rejected, |it| match it {
+            Evidence::Locks(one, other) => {
+                one.vote.header.epoch += 1;
+                other.vote.header.epoch += 1;
+            }
+            Evidence::Votes(one, other) => (one.epoch, other.epoch) = (one.epoch + 1, other.epoch + 1),
+            Evidence::Proposals(one, other) => {
+                (one.epoch, other.epoch) = (one.epoch + 1, other.epoch + 1);
+            }
+            Evidence::Foreign(_) => {}
+        }),
+    ]);
 }
 
 fn heartbeat(step: &Step) -> Heartbeat {
@@ -344,7 +363,7 @@ fn nothing_signed_holds_on_another_chain() {
             heartbeat.signature_check(chain, key(2)),
         ];
         for (step, evidence) in each_evidence(&story) {
-            let accused = evidence::check_against(evidence, &step.state).unwrap();
+            let accused = evidence::check_against(&evidence, &step.state).unwrap();
             checks.extend(evidence.signature_checks(chain, accused));
         }
         checks.extend(step.commit.signature_checks(chain, step.state.next_epoch(), set).unwrap());

@@ -247,6 +247,7 @@ impl World {
         match &mut evidence {
             Evidence::Votes(first, second) => (first.validator, second.validator) = (other, other),
             Evidence::Proposals(first, second) => (first.validator, second.validator) = (other, other),
+            Evidence::Foreign(piece) => piece.vote.validator = other,
             Evidence::Locks(first, second) => {
                 (first.vote.header.validator, second.vote.header.validator) = (other, other);
             }

@@ -403,6 +403,21 @@ fn evidence() -> Value {
         "encoding": hex(encode(&evidence)),
         "hash": evidence.hash(),
         "evidence_root": evidence_root([&evidence]),
+        "foreign": foreign_precommit(),
+    })
+}
+
+/// A precommit for the header of [`blocks`], by a member of epoch 2.
+fn foreign_precommit() -> Value {
+    let (_, header) = header();
+    let value = Some(header.hash());
+    let evidence = Evidence::of_foreign(2, vote(VoteStep::Precommit, value), header.clone());
+    json!({
+        "member_in": 2,
+        "vote": block_vote(VoteStep::Precommit, value),
+        "header": header_text(&header),
+        "encoding": hex(encode(&evidence)),
+        "hash": evidence.hash(),
     })
 }
 

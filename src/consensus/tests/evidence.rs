@@ -371,3 +371,52 @@ fn further_contradictions_of_one_masternode_that_are_seen_here_are_not_told() {
         assert_eq!(pending(&node).len(), 1);
     }
 }
+
+/// A precommit of a member for a block with a false set at this height.
+fn foreign_precommit(chain: &Chain, place: usize, height: Height) -> Evidence {
+    let mut header = Chain::new().block(START_MS + 50, false, &[]).0.header;
+    header.height = height;
+    header.validators_hash.0[0] ^= 1;
+    let vote = BlockVote {
+        step: VoteStep::Precommit,
+        epoch: header.epoch,
+        height,
+        round: 1,
+        value: Some(header.hash()),
+        validator: chain.state.validators().get(place).unwrap().id,
+        signature: Signature::EMPTY,
+    };
+    Evidence::of_foreign(0, vote.signed(chain.state.chain_id(), &operator(place)), header)
+}
+
+/// Whoever is shown a forged proof tells everybody, as with what it saw itself.
+#[test]
+fn what_a_forged_proof_shows_is_told_and_kept() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let place = node.others().next().unwrap();
+    node.feed(Event::Accused(Box::new(foreign_precommit(&chain, place, 2))));
+    assert_eq!(pending(&node), [], "of a height that is not reached");
+    let piece = foreign_precommit(&chain, place, 1);
+    node.feed(Event::Accused(Box::new(piece.clone())));
+    let piece = Arc::new(piece);
+    assert_eq!(pending(&node), [Arc::clone(&piece)]);
+    assert!(node.around.said.contains(&Message::Evidence(Arc::clone(&piece))));
+    assert!(node.around.written.contains(&JournalRecord::Evidence(piece)));
+}
+
+/// INV-EVIDENCE-3: the epoch whose key signed may be over while the height is not reached again.
+#[test]
+fn a_foreign_precommit_waits_for_its_height_after_the_chain_was_lost() {
+    let mut chain = Chain::new();
+    let mut blocks = vec![chain.grow(START_MS + 1)];
+    let due_ms = chain.state.epoch_start() + chain.state.parameters().epoch_duration_ms;
+    blocks.extend([chain.grow_by(due_ms, false), chain.grow_by(due_ms + 1, true)]);
+    let place = Node::new(&chain, &blocks, due_ms + 2).others().next().unwrap();
+    let piece = Arc::new(foreign_precommit(&chain, place, 5));
+    let records = vec![JournalRecord::Evidence(Arc::clone(&piece))];
+    let mut node = Node::with_records(&chain, &blocks, due_ms + 2, records);
+    assert!((piece.epoch(), node.consensus.state().next_epoch()) == (0, 1) && pending(&node).is_empty());
+    node.decide(&mut chain, due_ms + 2, false, &[]);
+    assert_eq!(pending(&node), [piece]);
+}

@@ -32,9 +32,18 @@ fn holds(chain: &Chain, evidence: &Evidence) -> Result<(), EvidenceError> {
 }
 
 /// One of each kind, of epoch 0.
-fn one_of_each(chain: &Chain) -> [Arc<Evidence>; 3] {
+fn one_of_each(chain: &Chain) -> [Arc<Evidence>; 4] {
     let id = accused(chain);
-    [chain.two_locks(id, 0), chain.two_votes(id, 0, HEIGHT), chain.two_proposals(id, 0, HEIGHT)]
+    [
+        chain.two_locks(id, 0),
+        chain.two_votes(id, 0, HEIGHT),
+        chain.two_proposals(id, 0, HEIGHT),
+        chain.foreign_precommit(id, 0, HEIGHT),
+    ]
+}
+
+fn set_at(chain: &Chain, height: Height) -> Hash {
+    chain.state.epoch_of_height(height).unwrap().1.hash()
 }
 
 fn spend(inputs: &[u32], value: u64) -> Transaction {
@@ -94,6 +103,14 @@ fn each_kind_of_contradiction_holds() {
             let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 0, votes.to_vec(), secret);
             let side = |place, transaction| LockVoteProof { vote: batch.prove(place).unwrap(), transaction };
             Evidence::of_locks(side(0, first), side(1, second))
+        }),
+        (
+            "a precommit for a header that names another set",
+            chain.foreign_precommit(id, 0, HEIGHT).as_ref().clone(),
+        ),
+        ("a precommit for a header that names another epoch", {
+            let header = chain.header((7, HEIGHT), set_at(&chain, HEIGHT));
+            chain.precommit_for((id, 0), header).as_ref().clone()
         }),
     ];
     for (description, evidence) in cases {
@@ -190,6 +207,69 @@ fn what_honest_validators_sign_is_no_evidence() {
     }
 }
 
+/// INV-EV-1: what a block does to the next set, and the round, are the proposer's and the network's; epoch and set are not.
+#[test]
+fn who_precommits_a_block_that_was_not_decided_on_is_not_accused() {
+    let chain = chain();
+    let id = accused(&chain);
+    // Up to the block that would include it.
+    for height in 1..=5 {
+        let epoch = u64::from(height > 3);
+        let honest = chain.precommit_for((id, epoch), chain.header((epoch, height), set_at(&chain, height)));
+        let error = holds(&chain, &honest).unwrap_err();
+        assert_eq!(error, EvidenceError::NotForeign { height });
+        assert!(error.depends_on_state(), "a peer on the other side of a fork may believe it");
+        assert_eq!(holds(&chain, &chain.foreign_precommit(id, epoch, height)), Ok(()));
+    }
+    for height in [0, 6, u64::MAX] {
+        let early = chain.foreign_precommit(id, 1, height);
+        assert_eq!(holds(&chain, &early), Err(EvidenceError::WrongHeight { height, epoch: 1 }), "{height}");
+    }
+    // Nobody is held to what is not a precommit for this header.
+    let Evidence::Foreign(piece) = chain.foreign_precommit(id, 0, HEIGHT).as_ref().clone() else { panic!() };
+    let (secret, chain_id) = (chain.key_in(id, 0), chain.state.chain_id());
+    let other = chain.header((0, HEIGHT), Hash([8; 32])).hash();
+    let changes: [fn(&mut BlockVote, BlockHash); 5] = [
+        |vote, _| vote.step = VoteStep::Prevote,
+        |vote, _| vote.value = None,
+        |vote, other| vote.value = Some(other),
+        |vote, _| vote.epoch += 1,
+        |vote, _| vote.height += 1,
+    ];
+    for change in changes {
+        let mut piece = piece.clone();
+        change(&mut piece.vote, other);
+        piece.vote = piece.vote.signed(chain_id, secret);
+        assert_eq!(holds(&chain, &Evidence::Foreign(piece)), Err(EvidenceError::Unrelated));
+    }
+}
+
+/// A forger claims what it likes; what it had the key for is on the chain. Keys that their masternode has replaced count.
+#[test]
+fn a_precommit_is_held_to_a_key_of_any_epoch_that_counts() {
+    let mut chain = chain();
+    let id = accused(&chain);
+    let update = chain.update((102, 0), new_key(id, &operator(40)));
+    chain.advance(1_000, false, &[update], &[]);
+    chain.finish_epoch();
+    let (epoch, height) = (chain.state.next_epoch(), chain.state.height());
+    assert_ne!(chain.key_in(id, epoch).public(), chain.key_in(id, 0).public(), "the key is another one");
+    for member_in in [0, epoch] {
+        let header = chain.header((epoch + 9, height), Hash([9; 32]));
+        let piece = chain.precommit_for((id, member_in), header);
+        assert_eq!((piece.epoch(), holds(&chain, &piece)), (member_in, Ok(())));
+        let Evidence::Foreign(mut moved) = piece.as_ref().clone() else { panic!() };
+        moved.member_in = epoch - member_in;
+        let found = holds(&chain, &Evidence::Foreign(moved));
+        assert_eq!(found, Err(EvidenceError::BadSignature { validator: id }));
+        assert_eq!(
+            chain.state.holder_of(&chain.key_in(id, 0).public()),
+            Some((1, id)),
+            "the newest epoch of it"
+        );
+    }
+}
+
 #[test]
 fn what_two_validators_sign_is_no_evidence() {
     let chain = chain();
@@ -209,19 +289,21 @@ fn what_two_validators_sign_is_no_evidence() {
 #[test]
 fn a_pair_has_one_form() {
     let chain = chain();
-    for evidence in one_of_each(&chain) {
+    for evidence in &one_of_each(&chain)[..3] {
         let swapped = match evidence.as_ref().clone() {
             Evidence::Locks(one, other) => Evidence::Locks(other, one),
             Evidence::Votes(one, other) => Evidence::Votes(other, one),
             Evidence::Proposals(one, other) => Evidence::Proposals(other, one),
+            Evidence::Foreign(_) => panic!("no pair"),
         };
         assert_eq!(holds(&chain, &swapped), Err(EvidenceError::NotCanonical), "{}", evidence.kind());
         let again = match swapped {
             Evidence::Locks(one, other) => Evidence::of_locks(*one, *other),
             Evidence::Votes(one, other) => Evidence::of_votes(one, other),
             Evidence::Proposals(one, other) => Evidence::of_proposals(one, other),
+            Evidence::Foreign(_) => panic!("no pair"),
         };
-        assert_eq!(again, *evidence);
+        assert_eq!(again, **evidence);
     }
     let Evidence::Locks(mut one, other) = chain.two_locks(accused(&chain), 0).as_ref().clone() else {
         panic!()
@@ -369,6 +451,19 @@ const LOCK_FIELDS: [Change<LockVoteProof>; 22] = [
     }),
 ];
 
+const FOREIGN_FIELDS: [Change<ForeignPrecommit>; 7] = [
+    ("member_in", |piece| piece.member_in = 2),
+    ("vote", |piece| piece.vote.round += 1),
+    ("validator", |piece| piece.vote.validator.0[0] ^= 1),
+    ("signature", |piece| piece.vote.signature.0[0] ^= 1),
+    ("header", |piece| piece.header.next_validators_hash.0[0] ^= 1),
+    ("height of the header", |piece| piece.header.height += 1),
+    ("both heights", |piece| {
+        piece.header.height += 1;
+        piece.vote.height += 1;
+    }),
+];
+
 /// Applies each change to each side in turn, and to both.
 fn flips<T: Clone>(
     fields: &'static [Change<T>],
@@ -398,6 +493,14 @@ fn every_flipped_field_is_refused() {
             }
             Evidence::Votes(one, other) => flips(&VOTE_FIELDS, (one, other), Evidence::Votes),
             Evidence::Proposals(one, other) => flips(&HEAD_FIELDS, (one, other), Evidence::Proposals),
+            Evidence::Foreign(piece) => {
+                let flip = |(name, change): &Change<ForeignPrecommit>| {
+                    let mut piece = piece.clone();
+                    change(&mut piece);
+                    (*name, Evidence::Foreign(piece))
+                };
+                FOREIGN_FIELDS.iter().map(flip).collect()
+            }
         };
         for (name, changed) in flipped {
             // A side's nil made nil again is no change.
@@ -411,6 +514,7 @@ fn every_flipped_field_is_refused() {
                 Evidence::Locks(one, other) => Evidence::Locks(other, one),
                 Evidence::Votes(one, other) => Evidence::Votes(other, one),
                 Evidence::Proposals(one, other) => Evidence::Proposals(other, one),
+                Evidence::Foreign(_) => continue,
             };
             assert!(holds(&chain, &turned).is_err(), "{} of {}, turned", name, evidence.kind());
         }
@@ -472,4 +576,34 @@ fn a_fork_accuses_who_signed_both_blocks_in_one_round_and_nobody_else() {
     let (header, commit) = theirs;
     let later = Commit { round: commit.round + 1, ..commit };
     assert_eq!(ForkProof::new(set, ours, (header, later)).evidence(set, 1), []);
+}
+
+/// A header that does not name the set whose members signed it accuses all of them, in whatever round.
+#[test]
+fn a_fork_with_a_false_set_accuses_who_signed_it() {
+    let mut chain = chain();
+    let (parent, silent) = (chain.clone(), chain.registered(2));
+    let (block, _) = chain.advance(1_000, false, &[], &[]);
+    let (ours, set) = ((block.header, chain.commit.clone()), Arc::clone(parent.state.validators()));
+    let mut header = ours.0.clone();
+    header.validators_hash = Hash([9; 32]);
+    let (step, place, value) = (VoteStep::Precommit, (1, header.height, 3), Some(header.hash()));
+    let mut commit = Commit {
+        height: header.height,
+        round: 3,
+        block_hash: header.hash(),
+        signers: crate::types::SignerBitmap::empty(set.len()),
+        signatures: Vec::new(),
+    };
+    let mut signers = Vec::new();
+    for (index, member) in set.members().iter().enumerate().filter(|(_, member)| member.id != silent) {
+        commit.signers.set(index);
+        commit.signatures.push(parent.block_vote(member.id, step, place, value).signature);
+        signers.push(member.id);
+    }
+    let evidence = ForkProof::new(&set, ours, (header, commit)).evidence(&set, 1);
+    assert_eq!(evidence.iter().map(Evidence::validator).collect::<Vec<_>>(), signers);
+    for piece in &evidence {
+        assert_eq!(holds(&chain, piece), Ok(()));
+    }
 }

@@ -66,7 +66,7 @@ impl PastEpochs {
     }
 
     /// Oldest first.
-    pub fn iter(&self) -> impl Iterator<Item = &PastEpoch> {
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &PastEpoch> {
         self.0.iter()
     }
 }

@@ -168,11 +168,11 @@ impl MasternodePayload {
 pub struct EvidenceInfo {
     /// Its name.
     pub hash: Hash,
-    /// `conflicting_locks`, `conflicting_votes` or `conflicting_proposals`.
+    /// `conflicting_locks`, `conflicting_votes`, `conflicting_proposals` or `foreign_precommit`.
     pub kind: String,
     /// Who is accused.
     pub masternode: MasternodeId,
-    /// The epoch of the act.
+    /// The epoch of the act; of a foreign precommit, one in whose set the accused had the key.
     pub epoch: Epoch,
     /// The height of the act; votes of the finality layer have none.
     pub height: Option<Height>,

@@ -2,7 +2,9 @@
 
 use super::synthetic::{Synthetic, time_of};
 use super::*;
-use crate::types::VoteBatch;
+use crate::protocol::evidence;
+use crate::types::keys::SequentialVerifier;
+use crate::types::{Evidence, VoteBatch};
 
 /// A commit of a header by those of its `set` who have one of these keys.
 fn commit(header: &Header, set: &ValidatorSet, keys: &[u8]) -> QuorumCommit {
@@ -96,8 +98,8 @@ impl Forgery {
         }
     }
 
-    /// The verdict on a proof of these links, and as many votes of the next set as it takes.
-    fn judge(&self, links: Vec<EpochLink>) -> Result<ProvedFinality, Error> {
+    /// A proof of these links, and as many votes of the next set as it takes.
+    fn proof(&self, links: Vec<EpochLink>) -> FinalityProof {
         let (txid, chain_id) = (TxId([9; 32]), self.header.chain_id);
         let epoch = links.last().unwrap().header.epoch + 1;
         let vote = FinalityVote { kind: VoteKind::Final, txid };
@@ -106,12 +108,52 @@ impl Forgery {
             VoteBatch::signed(&chain_id, epoch, member.id, 0, vec![vote], &secret).prove(0).unwrap()
         });
         let ending = Ending::voted(txid, epoch, votes, &self.next).unwrap();
-        verify(&self.chain.document, &FinalityProof::new(chain_id, txid, links, ending))
+        FinalityProof::new(chain_id, txid, links, ending)
+    }
+
+    /// The verdict on it.
+    fn judge(&self, links: Vec<EpochLink>) -> Result<ProvedFinality, Error> {
+        verify(&self.chain.document, &self.proof(links))
     }
 
     fn signed_by(&self, signers: &[u8]) -> Result<ProvedFinality, Error> {
         self.judge(vec![self.link(signers)])
     }
+}
+
+/// Two thirds of a set vouch for one that never was: the proof holds, and they lose their collaterals where the chain is
+/// known, whatever names the false set gives to their keys.
+#[test]
+fn who_signs_a_forged_link_is_accused_by_the_chain_that_is_there() {
+    let mut forgery = Forgery::new(&[1; 4], &[(1, 1), (2, 1), (3, 1), (31, 1)]);
+    let mut members = forgery.own.members().to_vec();
+    members[0].id = MasternodeId([77; 32]);
+    forgery.own = ValidatorSet::new(members);
+    forgery.header.validators_hash = forgery.own.hash();
+    let proof = forgery.proof(vec![forgery.link(&[1, 2, 3])]);
+    let document = &forgery.chain.document;
+    verify(document, &proof).unwrap();
+    let accused = |world: &World, proof: &FinalityProof| {
+        let pieces = proof.accuses(&world.chain.state, (document, None), &SequentialVerifier);
+        for piece in &pieces {
+            assert_eq!(evidence::check(piece, &world.chain.state, &SequentialVerifier), Ok(()));
+        }
+        pieces.iter().map(Evidence::validator).collect::<Vec<_>>()
+    };
+    let mut world = World::of(document.clone());
+    (0..2).for_each(|_| world.finish_epoch());
+    assert_eq!(
+        accused(&world, &proof),
+        [],
+        "the block at this height may be as it says, as far as anybody knows"
+    );
+    world.advance(1_000, false, &[]);
+    let keys = [1, 2, 3].map(|key| forgery.chain.first_set().find_key(&operator(key).public()).unwrap().1.id);
+    assert_eq!(accused(&world, &proof), keys);
+    // Nor does a proof of this chain accuse anybody.
+    let (world, txid) = changing();
+    let proof = world.voted(txid, 2);
+    assert_eq!(proof.accuses(&world.chain.state, (&world.document, None), &SequentialVerifier), []);
 }
 
 #[test]

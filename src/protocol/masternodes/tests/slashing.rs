@@ -38,7 +38,12 @@ fn the_fraction_is_rounded_down_and_never_all() {
 fn every_kind_of_evidence_burns_and_jails_at_the_epochs_end() {
     let chain = net(&[1, 10, 1, 1]);
     let id = chain.registered(1);
-    for evidence in [chain.two_votes(id, 0, 1), chain.two_locks(id, 0), chain.two_proposals(id, 0, 1)] {
+    for evidence in [
+        chain.two_votes(id, 0, 1),
+        chain.two_locks(id, 0),
+        chain.two_proposals(id, 0, 1),
+        chain.foreign_precommit(id, 0, 1),
+    ] {
         let mut chain = chain.clone();
         let (supply, outpoint) = (chain.state.supply(), chain.record(id).collateral);
         let before = chain.entry(&outpoint);

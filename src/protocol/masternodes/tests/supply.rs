@@ -147,11 +147,12 @@ impl Books {
                 }
             }
         }
-        let kind = self.numbers.below(3);
+        let kind = self.numbers.below(4);
         let (id, epoch, height) = self.numbers.pick(&acts)?;
         Some(match kind {
             0 => self.chain.two_locks(id, epoch),
             1 => self.chain.two_votes(id, epoch, height),
+            2 => self.chain.foreign_precommit(id, epoch, height),
             _ => self.chain.two_proposals(id, epoch, height),
         })
     }

@@ -99,6 +99,7 @@ fn an_act_is_void_in_epochs_that_start_later_than_the_unbonding_time() {
             acted.two_votes(id, 0, 1),
             acted.two_votes(id, 0, 2),
             acted.two_proposals(id, 0, 3),
+            acted.foreign_precommit(id, 0, 3),
         ];
         end_epoch_after(&mut chain, UNBONDING + late);
         assert_eq!(chain.state.epoch_start(), end + UNBONDING + late);
@@ -106,6 +107,11 @@ fn an_act_is_void_in_epochs_that_start_later_than_the_unbonding_time() {
         for piece in pieces {
             assert_eq!(check(&piece, &chain.state, &SequentialVerifier), expected, "{}", piece.kind());
         }
+        // A height of it is judged by nobody any more, though the key still counts.
+        let (height, header) = (1, chain.header((0, 1), crate::types::Hash([9; 32])));
+        let expected = if late == 0 { Ok(()) } else { Err(EvidenceError::WrongHeight { height, epoch: 1 }) };
+        let piece = chain.precommit_for((id, 1), header);
+        assert_eq!(check(&piece, &chain.state, &SequentialVerifier), expected);
     }
 }
 
