@@ -18,8 +18,8 @@
 //! | pool | 320 |
 //! | admission | 148 |
 //! | latency | 18 |
-//! | snapshots | 96 |
-//! | all | 9,477 |
+//! | snapshots | 100 |
+//! | all | 9,481 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.

@@ -56,8 +56,8 @@ const DAY_MS: u64 = 86_400_000;
 /// would need a longer one needs a later block to start from. It bounds how long a stranger's question may take.
 pub(super) const SNAPSHOT_PROOF_BYTES_MAX: usize = 2 << 20;
 /// Memory of snapshots, at most: the thread that makes them and the one that gives them each have a manifest, its encoding,
-/// and two copies on their ways; a chunk is less.
-pub const SNAPSHOT_BYTES_MAX: usize = 8 * MANIFEST_BYTES_MAX;
+/// and two copies on their ways; a chunk is less. Proofs that are remembered come on top.
+pub const SNAPSHOT_BYTES_MAX: usize = 8 * MANIFEST_BYTES_MAX + source::PROOFS_KEPT_BYTES_MAX;
 
 /// Of how many epochs one ends with a snapshot.
 pub(super) fn every_epochs(config: &StorageConfig, parameters: &ChainParameters) -> u64 {

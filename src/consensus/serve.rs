@@ -9,6 +9,10 @@
 //!   outstanding, [`BLOCK_ANSWERS_MAX`] for blocks, [`SNAPSHOT_ANSWERS_MAX`] for parts of snapshots, and [`BATCH_ANSWERS_MAX`] for batches; further ones are not answered.
 //! - INV-SERVE-3: a peer gets [`BYTES_PER_SECOND`] and a burst of [`BURST_BYTES`]; what is above waits, and delays nobody
 //!   else. Memory: at most [`PEER_PARTS_BYTES_MAX`] a peer, and [`TREES_BYTES_MAX`] for trees.
+//! - INV-SERVE-4: a proof from a block that somebody names has to be searched for, which costs the asker a small question. So
+//!   it pays in time: one peer's searches take a [`SEARCH_SHARE`]th of the thread's time, and everybody's together a
+//!   [`SEARCHES_SHARE`]th, beside [`SEARCH_BURST`] after a pause. What is above waits, and with it that peer alone. The
+//!   search that exceeds what is left is paid off before the next one.
 //!
 //! # Concurrency
 //! A queue behind one short lock; the thread sleeps until something is there, at a low priority.
@@ -47,6 +51,12 @@ const SHARED_ANSWERS_MAX: usize = 64;
 pub const BYTES_PER_SECOND: usize = 16 << 20;
 /// Encoded bytes that one peer gets at once after a pause.
 pub const BURST_BYTES: usize = 16 << 20;
+/// The part of the thread's time that one peer's searches may take is one in so many.
+pub const SEARCH_SHARE: u32 = 10;
+/// The part of it that the searches of everybody together may take.
+pub const SEARCHES_SHARE: u32 = 4;
+/// Time that searches may take at once after a pause.
+pub const SEARCH_BURST: Duration = Duration::from_millis(250);
 /// Memory of the parts of one peer's answers, at most: names and references; what they refer to is counted elsewhere.
 pub const PEER_PARTS_BYTES_MAX: usize =
     BATCH_ANSWERS_MAX * REQUEST_BATCHES_MAX as usize * 8 + 4 * REQUEST_IDS_MAX * 40;
@@ -187,10 +197,51 @@ fn batches_until_full(batches: Vec<Released<VoteBatch>>, end: BatchesEnd) -> (Ve
 
 // -- turns ----------------------------------------------------------------------------------------------------------------
 
+/// Time that searches may still take.
+#[derive(Debug)]
+struct SearchTime {
+    /// Microseconds; below zero while a search that exceeded the rest is paid off.
+    left_us: i64,
+    refilled: Instant,
+    share: u32,
+}
+
+const SEARCH_BURST_US: i64 = SEARCH_BURST.as_micros() as i64;
+
+impl SearchTime {
+    const fn new(share: u32, now: Instant) -> Self {
+        Self { left_us: SEARCH_BURST_US, refilled: now, share }
+    }
+
+    fn refill(&mut self, now: Instant) {
+        let elapsed = now.saturating_duration_since(self.refilled);
+        let earned = elapsed.checked_div(self.share).map_or(0, micros);
+        // Less than a microsecond waits for the next time.
+        if earned > 0 {
+            self.left_us = self.left_us.saturating_add(earned).min(SEARCH_BURST_US);
+            self.refilled = now;
+        }
+    }
+
+    fn take(&mut self, searched: Duration) {
+        self.left_us = self.left_us.saturating_sub(micros(searched));
+    }
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Whether an answer has to be searched for, for the asker alone.
+const fn is_searched(answer: &Answer) -> bool {
+    matches!(answer, Answer::SnapshotItem { item: SnapshotItem::Proof(Some(_)), .. })
+}
+
 /// What waits for one peer, and what it may still get.
 #[derive(Debug)]
 struct OfPeer {
     answers: VecDeque<Answer>,
+    searches: SearchTime,
     /// Bytes; below zero while an answer that exceeded the rest is paid off.
     budget: i64,
     refilled: Instant,
@@ -198,10 +249,12 @@ struct OfPeer {
 
 impl OfPeer {
     const fn new(now: Instant) -> Self {
-        Self { answers: VecDeque::new(), budget: BURST_BYTES as i64, refilled: now }
+        let searches = SearchTime::new(SEARCH_SHARE, now);
+        Self { answers: VecDeque::new(), searches, budget: BURST_BYTES as i64, refilled: now }
     }
 
     fn refill(&mut self, now: Instant) {
+        self.searches.refill(now);
         let elapsed_ms = now.saturating_duration_since(self.refilled).as_millis();
         let elapsed_ms = u64::try_from(elapsed_ms).unwrap_or(u64::MAX);
         let bytes = (BYTES_PER_SECOND as u64).saturating_mul(elapsed_ms) / 1_000;
@@ -211,6 +264,16 @@ impl OfPeer {
             self.budget = self.budget.saturating_add(bytes).min(BURST_BYTES as i64);
             self.refilled = self.refilled.checked_add(Duration::from_millis(elapsed_ms)).unwrap_or(now);
         }
+    }
+
+    /// Whether the next answer can be paid for.
+    fn can_pay(&self, for_searches: bool) -> bool {
+        let is_searched = self.answers.front().is_some_and(is_searched);
+        self.budget > 0 && !(is_searched && (self.searches.left_us <= 0 || !for_searches))
+    }
+
+    fn owes_nothing(&self) -> bool {
+        self.budget >= BURST_BYTES as i64 && self.searches.left_us >= SEARCH_BURST_US
     }
 
     fn has_room(&self, answer: &Answer) -> bool {
@@ -233,6 +296,8 @@ pub struct AnswerQueue {
     /// Whose turn it is.
     turns: VecDeque<PeerId>,
     shared: VecDeque<Answer>,
+    /// Everybody's searches; nothing was searched for yet if it is not there.
+    searches: Option<SearchTime>,
 }
 
 impl AnswerQueue {
@@ -259,11 +324,15 @@ impl AnswerQueue {
         if let Some(answer) = self.shared.pop_front() {
             return Some((Recipient::All, answer));
         }
+        let may_search = self.searches.as_mut().is_none_or(|searches| {
+            searches.refill(now);
+            searches.left_us > 0
+        });
         for _ in 0..self.turns.len() {
             let peer = self.turns.pop_front()?;
             let Some(of_peer) = self.peers.get_mut(&peer) else { continue };
             of_peer.refill(now);
-            if of_peer.budget <= 0 {
+            if !of_peer.can_pay(may_search) {
                 self.turns.push_back(peer);
                 continue;
             }
@@ -283,17 +352,25 @@ impl AnswerQueue {
         }
     }
 
+    /// How long an answer was searched for.
+    pub fn searched(&mut self, peer: PeerId, time: Duration, now: Instant) {
+        self.searches.get_or_insert_with(|| SearchTime::new(SEARCHES_SHARE, now)).take(time);
+        if let Some(of_peer) = self.peers.get_mut(&peer) {
+            of_peer.searches.take(time);
+        }
+    }
+
     /// Whether anything waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.shared.is_empty() && self.turns.is_empty()
     }
 
-    /// Forgets peers that have nothing to wait for and their whole budget again.
+    /// Forgets peers that have nothing to wait for and owe nothing any more.
     fn forget_idle(&mut self, now: Instant) {
         self.peers.retain(|_, of_peer| {
             of_peer.refill(now);
-            !of_peer.answers.is_empty() || of_peer.budget < BURST_BYTES as i64
+            !of_peer.answers.is_empty() || !of_peer.owes_nothing()
         });
     }
 }
@@ -351,7 +428,9 @@ impl AnswerServer {
         priority::take(Priority::Background);
         let mut served = 0_u32;
         while let Some((to, answer)) = self.next() {
+            let (is_searched, began) = (is_searched(&answer), Clock.instant());
             let (messages, bytes) = assembler.messages(answer);
+            let done = Clock.instant();
             for message in messages {
                 match to {
                     // A peer whose queue is full asks again.
@@ -362,6 +441,9 @@ impl AnswerServer {
             let mut state = self.state.lock();
             if let Recipient::Peer(peer) = to {
                 state.queue.paid(peer, bytes);
+                if is_searched {
+                    state.queue.searched(peer, done.saturating_duration_since(began), done);
+                }
             }
             served = served.wrapping_add(1);
             if served.is_multiple_of(FORGET_EVERY) {

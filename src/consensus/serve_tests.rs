@@ -322,3 +322,114 @@ fn what_is_larger_than_an_answer_is_sent_alone() {
     let (messages, _) = giving.messages(Answer::Transactions { resident, journaled: Vec::new() });
     assert_eq!(messages, [Message::Transactions(vec![large(RESPONSE_BYTES_MAX)])]);
 }
+
+/// A proof that nobody has asked for before: the `number`th.
+fn proof_from(number: u64) -> Answer {
+    let trusted = Checkpoint { height: number, block_hash: BlockHash([1; 32]) };
+    Answer::SnapshotItem { height: 9, item: SnapshotItem::Proof(Some(trusted)) }
+}
+
+/// So many strangers ask for proofs as fast as they may, for a minute in which nobody sleeps; a search takes this long. How
+/// long each was searched for.
+fn besieged(strangers: u8, search: Duration) -> Vec<Duration> {
+    let began = Clock.instant();
+    let (mut now, mut queue) = (began, AnswerQueue::default());
+    let peers: Vec<PeerId> = (0..strangers).map(peer).collect();
+    let mut taken = vec![Duration::ZERO; peers.len()];
+    let mut asked = 0;
+    while now < began + Duration::from_secs(60) {
+        for stranger in &peers {
+            asked += 1;
+            queue.push(Recipient::Peer(*stranger), proof_from(asked), now);
+        }
+        match queue.pop(now) {
+            Some((Recipient::Peer(to), _)) => {
+                now += search;
+                queue.paid(to, 1_000);
+                queue.searched(to, search, now);
+                taken[peers.iter().position(|stranger| *stranger == to).unwrap()] += search;
+            }
+            _ => now += BUDGET_PAUSE,
+        }
+        queue.forget_idle(now);
+    }
+    taken
+}
+
+/// INV-SERVE-4.
+#[test]
+fn searches_for_strangers_take_no_more_than_their_share_of_the_time() {
+    let minute = Duration::from_secs(60);
+    for search in [5, 50, 700].map(Duration::from_millis) {
+        let one = besieged(1, search)[0];
+        let most = minute / SEARCH_SHARE + SEARCH_BURST + search;
+        assert!(one <= most && one >= minute / SEARCH_SHARE - search, "{one:?} of a minute, {search:?} each");
+        let all = besieged(20, search);
+        let (sum, most) = (all.iter().sum::<Duration>(), minute / SEARCHES_SHARE + SEARCH_BURST + search);
+        assert!(
+            sum <= most && sum >= minute / SEARCHES_SHARE - search,
+            "{sum:?} of a minute, {search:?} each"
+        );
+        let (least, most) = (all.iter().min().unwrap(), all.iter().max().unwrap());
+        assert!(*most <= *least + 2 * search, "turns: {least:?} to {most:?}");
+    }
+}
+
+/// INV-SERVE-4: who asks for parts that lie on the disk waits for no searches, and a search is charged to its asker alone.
+#[test]
+fn searches_above_their_share_delay_nobody_else() {
+    let now = Clock.instant();
+    let mut queue = AnswerQueue::default();
+    let chunk = || Answer::SnapshotItem { height: 9, item: SnapshotItem::Chunk(1) };
+    queue.push(Recipient::Peer(peer(1)), proof_from(1), now);
+    assert!(queue.pop(now).is_some());
+    let owed = Duration::from_millis(10);
+    queue.searched(peer(1), SEARCH_BURST + owed, now);
+    queue.push(Recipient::Peer(peer(1)), proof_from(2), now);
+    queue.push(Recipient::Peer(peer(2)), proof_from(2), now);
+    queue.push(Recipient::Peer(peer(3)), chunk(), now);
+    let mut is_next = |number, after| {
+        let next = queue.pop(now + after);
+        assert!(next.is_some() || !queue.is_empty());
+        matches!(next, Some((Recipient::Peer(to), _)) if to == peer(number))
+    };
+    assert!(is_next(3, Duration::ZERO), "a chunk lies on the disk");
+    assert!(!is_next(2, SEARCHES_SHARE * owed), "everybody's searches are to be paid off first");
+    let moment = Duration::from_millis(1);
+    assert!(is_next(2, SEARCHES_SHARE * owed + moment), "it owes nothing itself");
+    assert!(!is_next(1, SEARCH_SHARE * owed));
+    assert!(is_next(1, SEARCH_SHARE * owed + moment));
+}
+
+/// Takes as long to search as it may at once, and counts.
+struct Slow(std::sync::atomic::AtomicUsize);
+
+impl SnapshotSource for Slow {
+    fn offers(&self) -> Vec<SnapshotOffer> {
+        Vec::new()
+    }
+
+    fn item(&self, _height: Height, _item: &SnapshotItem) -> Vec<u8> {
+        std::thread::sleep(SEARCH_BURST);
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Vec::new()
+    }
+}
+
+/// INV-SERVE-4: the thread counts the time, whatever came of a search.
+#[tokio::test]
+async fn the_thread_charges_who_asks_for_proofs_with_the_time_that_they_take() {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use crate::network::tests::support::{Node, eventually};
+    let node = Node::start(1).await;
+    let registry = TaskRegistry::new(tokio_util::sync::CancellationToken::new());
+    let slow = Arc::new(Slow(0.into()));
+    let giver = assembler().with_snapshots(Arc::clone(&slow) as Arc<dyn SnapshotSource>);
+    let server = AnswerServer::start("snapshots to peers", giver, node.handle.clone(), &registry).unwrap();
+    (0..4).for_each(|number| server.serve(Recipient::Peer(peer(0)), proof_from(number)));
+    let left = || server.state.lock().queue.peers.get(&peer(0)).map(|of_peer| of_peer.searches.left_us);
+    eventually(|| slow.0.load(Relaxed) == 1 && left().is_some_and(|left| left < SEARCH_BURST_US / 2)).await;
+    server.stop();
+    registry.shutdown(Duration::from_secs(5)).await.unwrap();
+}

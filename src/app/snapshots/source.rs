@@ -4,13 +4,15 @@
 //! The thread that answers peers reads here; each peer waits for its own budget there.
 //!
 //! # Bounds
-//! One proof from a block that somebody trusts is remembered, so that asking for it again costs no search.
+//! Proofs from blocks that somebody trusts are remembered in [`PROOFS_KEPT_BYTES_MAX`], so that asking for one again costs no
+//! search. How many are searched for in a time is bounded where peers are answered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use super::SNAPSHOT_PROOF_BYTES_MAX;
 use crate::consensus::proof_builder::ProofBuilder;
 use crate::consensus::serve::SnapshotSource;
 use crate::protocol::finality_proof::ChainProof;
@@ -21,10 +23,42 @@ use crate::types::limits::SNAPSHOTS_MAX;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{Checkpoint, Height};
 
+/// Memory of proofs that are remembered, at most: two of the largest, and usually a hundred.
+pub(in crate::app) const PROOFS_KEPT_BYTES_MAX: usize = 2 * SNAPSHOT_PROOF_BYTES_MAX;
+/// What a proof takes beside its encoding.
+const PROOF_ENTRY_BYTES: usize = 256;
+
 /// A proof that was made: of which snapshot, from which block, its encoding.
 struct Proved {
     question: (Height, Checkpoint),
     bytes: Vec<u8>,
+}
+
+/// Proofs that were made, the one that was asked for last at the end. That there is none is remembered too.
+#[derive(Default)]
+struct Proofs {
+    kept: VecDeque<Proved>,
+    bytes: usize,
+}
+
+impl Proofs {
+    fn get(&mut self, question: &(Height, Checkpoint)) -> Option<Vec<u8>> {
+        let place = self.kept.iter().position(|known| known.question == *question)?;
+        let known = self.kept.remove(place)?;
+        let bytes = known.bytes.clone();
+        self.kept.push_back(known);
+        Some(bytes)
+    }
+
+    fn put(&mut self, proved: Proved) {
+        let of = |proved: &Proved| proved.bytes.len().saturating_add(PROOF_ENTRY_BYTES);
+        self.bytes = self.bytes.saturating_add(of(&proved));
+        self.kept.push_back(proved);
+        while self.bytes > PROOFS_KEPT_BYTES_MAX {
+            let Some(oldest) = self.kept.pop_front() else { return };
+            self.bytes = self.bytes.saturating_sub(of(&oldest));
+        }
+    }
 }
 
 /// Snapshots on the disk.
@@ -32,7 +66,7 @@ pub(in crate::app) struct StoredSnapshots {
     store: SnapshotStore<RealDisk>,
     proofs: Arc<ProofBuilder<RealDisk>>,
     offers: Mutex<BTreeMap<Height, SnapshotOffer>>,
-    proved: Mutex<Option<Proved>>,
+    proved: Mutex<Proofs>,
 }
 
 impl StoredSnapshots {
@@ -102,8 +136,8 @@ impl StoredSnapshots {
         trusted: &Checkpoint,
     ) -> Result<Option<Vec<u8>>, StorageError> {
         let question = (dir.height(), *trusted);
-        if let Some(known) = self.proved.lock().as_ref().filter(|known| known.question == question) {
-            return Ok(Some(known.bytes.clone()));
+        if let Some(known) = self.proved.lock().get(&question) {
+            return Ok(Some(known));
         }
         let Some(bytes) = dir.read(SnapshotPart::Manifest)? else { return Ok(None) };
         let Ok(manifest) = decode::<SnapshotManifest>(&bytes) else { return Ok(None) };
@@ -114,7 +148,7 @@ impl StoredSnapshots {
                 Vec::new()
             }
         };
-        *self.proved.lock() = Some(Proved { question, bytes: bytes.clone() });
+        self.proved.lock().put(Proved { question, bytes: bytes.clone() });
         Ok(Some(bytes))
     }
 }
@@ -175,6 +209,23 @@ mod tests {
             "one that has it gives it"
         );
         assert!(source.item(height + 1, &SnapshotItem::Proof(None)).is_empty(), "of no such snapshot");
+    }
+
+    #[test]
+    fn proofs_are_remembered_within_their_bytes_the_one_asked_for_last_the_longest() {
+        let question = |number: u64| (number, Checkpoint { height: 1, block_hash: BlockHash([u8::MAX; 32]) });
+        let proved = |number, length| Proved { question: question(number), bytes: vec![7; length] };
+        let mut proofs = Proofs::default();
+        let quarter = PROOFS_KEPT_BYTES_MAX / 4 - PROOF_ENTRY_BYTES;
+        (0..4).for_each(|number| proofs.put(proved(number, quarter)));
+        assert_eq!(proofs.get(&question(0)).map(|bytes| bytes.len()), Some(quarter));
+        proofs.put(proved(4, 0));
+        let there: Vec<u64> = (0..5).filter(|number| proofs.get(&question(*number)).is_some()).collect();
+        assert_eq!(there, [0, 2, 3, 4]);
+        // What has no bytes takes some.
+        (5..100_000).for_each(|number| proofs.put(proved(number, 0)));
+        assert!(proofs.bytes <= PROOFS_KEPT_BYTES_MAX);
+        assert_eq!(proofs.kept.len(), PROOFS_KEPT_BYTES_MAX / PROOF_ENTRY_BYTES);
     }
 
     #[test]
