@@ -10,7 +10,7 @@ use std::process::Command;
 use timed::runtime::config::StorageEngine;
 
 use crate::damage::{Copy, Running, run, start_until, timed, turn, well};
-use crate::home::{Home, files_below};
+use crate::home::{BLOCKS, Home, files_below, on};
 
 /// Files of one kind that are tried.
 const FILES_DEFAULT: usize = 2;
@@ -115,5 +115,56 @@ fn one_wrong_bit_in_every_file_is_named_or_mended_in_sight_or_without_effect() {
         let index = &fates[home.index().file_name().unwrap().to_str().unwrap()];
         assert!(index.contains(&Fate::Mended), "{engine:?}: the bits matter: {index:?}");
         assert!(!index.contains(&Fate::Refused), "{engine:?}: it is made of the blocks: {index:?}");
+    }
+}
+
+/// What a start says, and a check.
+fn said(home: &Home) -> [(i32, String); 2] {
+    [start_until(home, STARTED), run(&["db", "check"], home)]
+}
+
+/// With its index a node needs no snapshot, and never gives out a damaged one; without, it does not begin with one.
+#[test]
+fn one_wrong_bit_in_a_snapshot_or_in_the_horizon_is_named_and_nothing_false_is_built_of_it() {
+    let _turn = turn();
+    for engine in StorageEngine::ALL {
+        let home = Home::later(engine);
+        home.reindex();
+        let copy = Copy::of(home);
+        let home = &copy.home;
+        let [(code, log), (checked, told)] = said(home);
+        assert_eq!((code, checked), (0, 0), "{log}\n{told}");
+        let horizon = home.data().join("blocks/horizon");
+        for bit in 0..4 {
+            copy.bring_back();
+            flip_bit(&horizon, bit);
+            let [(code, log), (checked, told)] = said(home);
+            assert_eq!((code, checked), (4, 4), "{log}\n{told}");
+            assert!(log.contains("blocks/horizon") && told.contains("blocks/horizon"), "{log}\n{told}");
+            assert!(told.contains(".damaged"), "{told}");
+        }
+        let parts = files_below(&copy.whole.join("snapshots"));
+        assert_eq!(parts.len(), 4, "{:?}", parts.keys());
+        for (number, part) in parts.into_keys().enumerate() {
+            let name = part.file_name().unwrap().to_str().unwrap().to_owned();
+            let path = home.data().join("snapshots/000000000004").join(&name);
+            copy.bring_back();
+            flip_bit(&path, number);
+            let [(code, log), (checked, told)] = said(home);
+            assert_eq!((code, checked), (0, 4), "{name}: {log}\n{told}");
+            assert!(told.contains(&name) && told.contains("rm -r"), "{name}: {told}");
+
+            std::fs::remove_dir_all(home.index()).unwrap();
+            let (code, log) = start_until(home, STARTED);
+            println!("{engine:?} {name}: {code}: {}", log.lines().last().unwrap_or_default());
+            if name == "block" {
+                // The log has it too.
+                assert_eq!(code, 0, "{log}");
+                assert_eq!(home.place().check(true, &mut on).unwrap().height, BLOCKS);
+            } else {
+                assert!((2..=4).contains(&code), "{name}: exit code {code}: {log}");
+                assert!(log.contains("000000000004") && log.contains("remove"), "{name}: {log}");
+            }
+        }
     }
 }

@@ -2,15 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use timed::app::care::{CarePlace, Work};
 use timed::app::create_journal;
+use timed::consensus::replay::replay;
+use timed::consensus::snapshot_make::{SnapshotOf, make};
+use timed::protocol::finality_proof::{ChainProof, EpochLink};
 use timed::protocol::transition::inputs_in_order;
 use timed::runtime::config::StorageEngine;
 use timed::runtime::key_file::create_key_file;
 use timed::runtime::{Config, ConfigSources};
 use timed::storage::{
-    BlockLog, JournalIdentity, JournalRecord, JournalWriter, LoggedBlock, RealDisk, Staged,
+    BlockLog, Index, JournalIdentity, JournalRecord, JournalWriter, LoggedBlock, MemoryIndex, RealDisk,
+    SnapshotStore, Staged,
 };
 use timed::types::CommittedBlock;
 
@@ -18,6 +23,8 @@ use crate::story::{Story, operator};
 
 /// Blocks of the story.
 pub const BLOCKS: u64 = 8;
+/// The first block of a node that begins later.
+pub const BEGINS: u64 = 4;
 
 pub struct Home {
     pub directory: tempfile::TempDir,
@@ -65,6 +72,32 @@ impl Home {
             create_key_file(&home.path().join("operator.key"), &operator(0)).unwrap();
             home.write_journal();
         }
+        home
+    }
+
+    /// A full node whose blocks begin with the end of epoch 0, with the snapshot after that block, and without an index.
+    pub fn later(engine: StorageEngine) -> Self {
+        let home = Self::with_blocks(engine, false, Story::tell(), &[]);
+        let (blocks, chain_id) = (logged(&home.story), home.story.genesis.chain_id());
+        let place = usize::try_from(BEGINS).unwrap() - 1;
+        let earlier = home.path().join("earlier");
+        let mut log = BlockLog::open(RealDisk, &earlier, chain_id).unwrap();
+        log.append_all(&blocks[..=place]).unwrap();
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        replay(&home.story.genesis, &index, &log.reader(), &mut |_, _| true).unwrap();
+        let step = &home.story.steps[place];
+        let (set, next) = (step.state.validators(), step.outcome.state.validators());
+        let link = EpochLink::new(&step.block.header, &step.commit, [set, set, next]).unwrap();
+        let proof = ChainProof { chain_id, anchor: None, links: vec![link] };
+        let (committed, state) = (&blocks[place].committed, &step.outcome.state);
+        let store = SnapshotStore::new(RealDisk, home.data().join("snapshots"));
+        let of = SnapshotOf { committed, state, proof: Some(&proof) };
+        make(&store, &index, of, &mut || true).unwrap();
+        std::fs::remove_dir_all(earlier).unwrap();
+        let directory = home.data().join("blocks");
+        std::fs::remove_dir_all(&directory).unwrap();
+        let mut log = BlockLog::begin_at(RealDisk, &directory, chain_id, &blocks[place]).unwrap();
+        log.append_all(&blocks[place + 1..]).unwrap();
         home
     }
 

@@ -22,7 +22,7 @@ use crate::turns::Needs;
 const SLED: usize = 2;
 const FJALL: usize = 3;
 /// How long a node is watched that is to go on.
-const WATCHED: Duration = Duration::from_secs(6);
+pub const WATCHED: Duration = Duration::from_secs(6);
 
 /// What becomes of the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ fn await_end(node: &mut Node) -> Option<i32> {
 }
 
 /// All cases, or those for every day.
-fn tries_all() -> bool {
+pub fn tries_all() -> bool {
     std::env::var("E2E_DISK").is_ok_and(|wish| wish == "all")
 }
 

@@ -53,6 +53,7 @@ mod readme;
 mod signals;
 mod slow_callers;
 mod snapshot;
+mod snapshot_faults;
 mod stop;
 mod turns;
 mod upgrade;

@@ -20,7 +20,7 @@ pub fn make_many(config: &Path) {
 }
 
 /// A full node of its own beside the devnet, which dials those at these places.
-fn joining(net: &Net, name: &str, place: usize, peers: &[usize]) -> Node {
+pub fn joining(net: &Net, name: &str, place: usize, peers: &[usize]) -> Node {
     let port = net.port(place);
     let home = net.home().join(name);
     std::fs::create_dir(&home).unwrap();
@@ -37,12 +37,12 @@ fn joining(net: &Net, name: &str, place: usize, peers: &[usize]) -> Node {
     Node::new(home.join("config.toml"), port + 1)
 }
 
-fn info(node: &Node) -> BlockchainInfo {
+pub fn info(node: &Node) -> BlockchainInfo {
     node.call("getblockchaininfo", &[])
 }
 
 /// The lines of a log that say how far a snapshot has come.
-fn fetched(node: &Node) -> bool {
+pub fn fetched(node: &Node) -> bool {
     node.log().contains("Snapshot fetched and checked")
 }
 
