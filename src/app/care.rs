@@ -134,9 +134,9 @@ pub enum CareError {
         /// What there is, in bytes.
         free_bytes: u64,
     },
-    /// A backup would not be whole.
+    /// Nobody could execute the blocks of a backup.
     #[error(
-        "the block log begins with block {horizon}, so a backup of it would not be whole; `timed db snapshot export` writes what another node can begin with, `timed votes export` and the key files are a masternode's own"
+        "the block log begins with block {horizon}, and no whole snapshot of a block in it is here to begin with: a node makes one about every hour, unless [storage] snapshots is 0; back up again then"
     )]
     Pruned {
         /// The first block that is here.

@@ -48,6 +48,14 @@ impl SnapshotPart {
         }
     }
 
+    /// Whether a file of this name in a snapshot's directory is a part of it.
+    #[must_use]
+    pub fn is_name(name: &str) -> bool {
+        let place = name.strip_prefix("chunk-").and_then(|place| place.parse().ok());
+        let named = [Self::Manifest, Self::Proof, Self::Block].into_iter().chain(place.map(Self::Chunk));
+        named.into_iter().any(|part| part.name() == name)
+    }
+
     const fn kind(self) -> u8 {
         match self {
             Self::Manifest => 1,
@@ -77,6 +85,17 @@ impl<D: Disk> SnapshotDir<D> {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.dir
+    }
+
+    /// The names of the files of its parts, ascending.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn names(&self) -> Result<Vec<String>, StorageError> {
+        let mut names = self.disk.list(&self.dir)?;
+        names.retain(|name| SnapshotPart::is_name(name));
+        names.sort_unstable();
+        Ok(names)
     }
 
     fn write_as(&self, name: &str, kind: u8, payload: &[u8]) -> Result<(), StorageError> {
@@ -303,6 +322,19 @@ mod tests {
         assert_eq!(dir.read(SnapshotPart::Chunk(1)).unwrap(), Some(vec![]));
         assert_eq!(dir.read(SnapshotPart::Chunk(2)).unwrap(), None);
         assert_eq!(dir.read(SnapshotPart::Proof).unwrap(), None);
+    }
+
+    #[test]
+    fn the_files_of_a_snapshot_are_those_of_its_parts() {
+        let disk = MemoryDisk::new();
+        fill(&store(&disk), 7).unwrap();
+        let dir = store(&disk).get(7).unwrap().unwrap();
+        dir.begin(&[1]).unwrap();
+        disk.open(&dir.path().join("chunk-000002.new")).unwrap();
+        assert_eq!(dir.names().unwrap(), ["block", "chunk-000000", "chunk-000001", "manifest"]);
+        for name in ["", "incoming", "chunk-", "chunk-1", "chunk-+00001", "../block", "chunk-00000000001"] {
+            assert!(!SnapshotPart::is_name(name), "{name}");
+        }
     }
 
     #[test]

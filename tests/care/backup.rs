@@ -7,11 +7,13 @@ use timed::app::care::CareError;
 use timed::app::care::backup::BackupReport;
 use timed::app::care::manifest::Manifest;
 use timed::app::care::restore::{RestoreReport, restore};
+use timed::protocol::snapshot::SnapshotManifest;
 use timed::runtime::config::StorageEngine;
 use timed::runtime::{Config, ConfigSources};
-use timed::storage::{BlockLog, RealDisk};
+use timed::storage::{BlockLog, RealDisk, SnapshotPart, SnapshotStore};
+use timed::types::codec::{decode, encode};
 
-use crate::home::{BLOCKS, Home, files_below, flip, on};
+use crate::home::{BEGINS, BLOCKS, Home, files_below, flip, on};
 
 fn back_up(home: &Home, out: &Path, with_keys: bool) -> Result<BackupReport, CareError> {
     let place = timed::app::care::CarePlace::look(home.config(), &home.config_path())?;
@@ -183,7 +185,7 @@ fn a_backup_that_somebody_made_is_held_to_its_manifest_and_that_to_the_chain() {
         (|manifest| manifest.chain_id.0[0] ^= 1, "genesis document"),
         (|manifest| manifest.files[0].bytes += 1, "not where its manifest says"),
         (|manifest| manifest.files[2].name = "data/../../x".to_owned(), "no backup has"),
-        (|manifest| manifest.format = 2, "format 2"),
+        (|manifest| manifest.format = 3, "format 3"),
     ];
     for (change, what) in changes {
         archive(&file, change, &home, None);
@@ -226,4 +228,115 @@ fn an_incomplete_record_at_the_end_is_left_out() {
     restored(&report.file, &new).unwrap();
     assert_eq!(std::fs::read(new.join("data/blocks/00000001.seg")).unwrap(), whole);
     assert_eq!(std::fs::read(&segment).unwrap().len(), whole.len() + 99, "INV-CARE-1");
+}
+
+/// INV-BACKUP-3.
+#[test]
+fn a_node_without_its_oldest_blocks_is_restored_with_a_snapshot() {
+    for engine in StorageEngine::ALL {
+        let home = Home::later(engine);
+        home.reindex();
+        let backups = tempfile::tempdir().unwrap();
+        let report = back_up(&home, backups.path(), false).unwrap();
+        assert_eq!((report.first, report.height), (BEGINS, BLOCKS));
+        let new = backups.path().join("new");
+        assert_eq!(restored(&report.file, &new).unwrap().height, BLOCKS);
+        let expected = [
+            "config.toml",
+            "data/blocks/00000001.seg",
+            "data/blocks/horizon",
+            "data/snapshots/000000000004/block",
+            "data/snapshots/000000000004/chunk-000000",
+            "data/snapshots/000000000004/manifest",
+            "data/snapshots/000000000004/proof",
+            "genesis.toml",
+        ];
+        assert_eq!(names(&new), expected);
+        for name in expected.iter().filter(|name| name.starts_with("data/")) {
+            assert_eq!(
+                std::fs::read(new.join(name)).unwrap(),
+                std::fs::read(home.path().join(name)).unwrap(),
+                "{name}"
+            );
+        }
+        let path = new.join("config.toml");
+        let config =
+            Config::load(&ConfigSources { file: Some(path.clone()), ..ConfigSources::default() }).unwrap();
+        let place = timed::app::care::CarePlace::take(config, &path).unwrap();
+        let built = place.reindex(&mut on).unwrap();
+        assert_eq!((built.height, built.unspent), (BLOCKS, home.story.utxos.len() as u64));
+        let checked = place.check(true, &mut on).unwrap();
+        assert!(checked.problems.is_empty(), "{:?}", checked.problems);
+    }
+}
+
+/// INV-BACKUP-3: nobody could make anything of it.
+#[test]
+fn blocks_that_begin_later_are_not_backed_up_without_a_whole_snapshot_of_one_of_them() {
+    let backups = tempfile::tempdir().unwrap();
+    let refused = |spoil: &dyn Fn(&Path)| {
+        let home = Home::later(StorageEngine::Sled);
+        spoil(&home.data().join("snapshots/000000000004"));
+        let error = back_up(&home, backups.path(), false).unwrap_err();
+        assert!(matches!(error, CareError::Pruned { horizon: BEGINS }), "{error}");
+        assert_eq!(std::fs::read_dir(backups.path()).unwrap().count(), 0, "nothing is left");
+        error.to_string()
+    };
+    let said = refused(&|snapshot| std::fs::remove_dir_all(snapshot).unwrap());
+    assert!(said.contains("begins with block 4") && said.contains("back up again"), "{said}");
+    for part in ["chunk-000000", "manifest", "block"] {
+        refused(&|snapshot| flip(&snapshot.join(part), 20));
+        refused(&|snapshot| std::fs::remove_file(snapshot.join(part)).unwrap());
+    }
+    refused(&|snapshot| std::fs::rename(snapshot, snapshot.with_file_name("000000000005")).unwrap());
+}
+
+/// INV-UNPACK-2.
+#[test]
+fn a_snapshot_in_a_backup_is_held_to_its_blocks() {
+    let home = Home::later(StorageEngine::Sled);
+    let backups = tempfile::tempdir().unwrap();
+    let (file, new) = (backups.path().join("made.tar"), backups.path().join("new"));
+    archive(&file, |_| (), &home, None);
+    assert_eq!(restored(&file, &new).unwrap().height, BLOCKS);
+    std::fs::remove_dir_all(&new).unwrap();
+    // Whole, and of no block of this log.
+    let other = Home::later(StorageEngine::Sled);
+    let store = SnapshotStore::new(RealDisk, other.data().join("snapshots"));
+    let dir = store.get(BEGINS).unwrap().unwrap();
+    let manifest = dir.read(SnapshotPart::Manifest).unwrap().unwrap();
+    let mut manifest: SnapshotManifest = decode(&manifest).unwrap();
+    manifest.header.time += 1;
+    let forged = store.begin(BEGINS).unwrap();
+    forged.finish(&encode(&manifest)).unwrap();
+    let bytes = std::fs::read(dir.path().join("manifest")).unwrap();
+    replace(&file, &file.with_extension("whole"), "data/snapshots/000000000004/manifest", &bytes);
+    let error = restored(&file, &new).unwrap_err().to_string();
+    assert!(error.contains("its snapshot is not of its block 4"), "{error}");
+    assert!(!new.exists());
+}
+
+/// An archive with another content of one file, of the same length, and its hash in the manifest.
+fn replace(to: &Path, from: &Path, name: &str, content: &[u8]) {
+    let mut reader = tar::Archive::new(std::fs::File::open(from).unwrap());
+    let mut builder = tar::Builder::new(std::fs::File::create(to).unwrap());
+    for entry in reader.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+        if path == "manifest.json" {
+            let mut manifest: Manifest = serde_json::from_slice(&bytes).unwrap();
+            let file = manifest.files.iter_mut().find(|file| file.name == name).unwrap();
+            file.blake3 = blake3::hash(content).to_hex().to_string();
+            file.bytes = content.len() as u64;
+            bytes = serde_json::to_vec(&manifest).unwrap();
+        } else if path == name {
+            bytes = content.to_vec();
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, &path, bytes.as_slice()).unwrap();
+    }
+    builder.finish().unwrap();
 }

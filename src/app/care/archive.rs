@@ -14,7 +14,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::CareError;
-use super::manifest::{BACKUP_FORMAT, MANIFEST_BYTES_MAX, MANIFEST_NAME, Manifest, ManifestFile};
+use super::manifest::{
+    BACKUP_FORMAT, MANIFEST_BYTES_MAX, MANIFEST_NAME, Manifest, ManifestFile, WHOLE_FORMAT,
+};
 use crate::types::TimeMs;
 
 /// A tar file ends with two of these, all zero.
@@ -65,7 +67,7 @@ impl<R: Read> Archive<R> {
         first.read_to_end(&mut text).map_err(unreadable)?;
         let malformed = |error: serde_json::Error| bad(format!("its manifest is malformed: {error}"));
         let Format { format: found } = serde_json::from_slice(&text).map_err(malformed)?;
-        if found != BACKUP_FORMAT {
+        if !(WHOLE_FORMAT..=BACKUP_FORMAT).contains(&found) {
             return Err(CareError::OtherFormat { path, found, expected: BACKUP_FORMAT });
         }
         let manifest: Manifest = serde_json::from_slice(&text).map_err(malformed)?;

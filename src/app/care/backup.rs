@@ -6,15 +6,18 @@
 //!
 //! A running node is not asked: it only appends to its block log, each record is checked by itself, and one that is whole
 //! is a committed block, whether or not the node has synced it yet. So what is whole in the files when they are read is a
-//! backup of the node at that block. The index is not in it, since the node builds it.
+//! backup of the node at that block. The index is not in it, since the node builds it. Where the block log does not begin
+//! with block 1, the newest snapshot of a block in it is there too, which the index is then built of.
 //!
 //! # Invariants
 //! - INV-BACKUP-1: the vote journal is never in a backup. A key that goes on with an old journal signs again what it has
 //!   signed otherwise since, and is slashed for it. `votes export`, of a node that is stopped for good, carries votes.
 //! - INV-BACKUP-2: the file appears under its name after it was written, synced, read again and found to hold what the
 //!   manifest says. What is there already is not overwritten.
-//! - INV-BACKUP-3: a block log with damage is not backed up as if it were whole.
+//! - INV-BACKUP-3: a block log with damage is not backed up as if it were whole, nor is one of which nobody could build a
+//!   state.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -26,14 +29,15 @@ use super::archive::{Archive, header};
 use super::check_blocks::{ChainCheck, Depth};
 use super::files::{beside, hash_part, rename};
 use super::manifest::{
-    BACKUP_FORMAT, CONFIG_BYTES_MAX, CONFIG_NAME, GENESIS_NAME, IDENTITY_KEY_NAME, MANIFEST_NAME, Manifest,
-    ManifestFile, OPERATOR_KEY_NAME, segment_name,
+    BACKUP_FORMAT, CONFIG_BYTES_MAX, CONFIG_NAME, GENESIS_NAME, HORIZON_NAME, IDENTITY_KEY_NAME,
+    MANIFEST_NAME, Manifest, ManifestFile, OPERATOR_KEY_NAME, WHOLE_FORMAT, part_name, segment_name,
 };
+use super::snapshot::look_at;
 use super::{CareError, CarePlace, Tell, Unit, Work, tell};
 use crate::runtime::Clock;
 use crate::runtime::key_file::read_secret_file;
 use crate::storage::log_check::check_blocks;
-use crate::storage::{DirectoryLock, RealDisk, StorageError};
+use crate::storage::{DirectoryLock, RealDisk, SnapshotStore, StorageError};
 use crate::types::{BlockHash, ChainId, Height};
 
 const READING: Work = Work { what: "reading the block log", unit: Unit::Bytes };
@@ -52,6 +56,8 @@ pub struct BackupReport {
     pub bytes: u64,
     /// The chain.
     pub chain_id: ChainId,
+    /// The first block in it; earlier ones were left out before.
+    pub first: Height,
     /// The last block in it.
     pub height: Height,
     /// Whether the keys are in it.
@@ -86,6 +92,7 @@ impl Source {
 /// What is backed up of the block log.
 struct Blocks {
     parts: Vec<(String, Source)>,
+    first: Height,
     height: Height,
     hash: BlockHash,
 }
@@ -119,7 +126,7 @@ impl CarePlace {
         files.extend(blocks.parts);
         let named = manifest_files(&files, told)?;
         let manifest = Manifest {
-            format: BACKUP_FORMAT,
+            format: if blocks.first > 1 { BACKUP_FORMAT } else { WHOLE_FORMAT },
             version: version.to_owned(),
             created_ms: Clock.now_ms(),
             network: self.genesis.network,
@@ -149,32 +156,40 @@ impl CarePlace {
         written?;
         let bytes = fs::metadata(&file).map_err(CareError::io(&file))?.len();
         let (chain_id, height, was_running) = (manifest.chain_id, manifest.height, lock.is_none());
-        Ok(BackupReport { file, bytes, chain_id, height, with_keys, was_running })
+        let first = blocks.first;
+        Ok(BackupReport { file, bytes, chain_id, first, height, with_keys, was_running })
     }
 
     /// INV-BACKUP-3.
     fn whole_blocks(&self, told: Tell<'_>) -> Result<Blocks, CareError> {
         let mut chain = ChainCheck::new(&self.genesis, Depth::Hashes, None, None)?;
-        let mut begins = None;
+        let store = SnapshotStore::new(RealDisk, self.config.snapshots_path());
+        let mut of_snapshots: BTreeMap<Height, Option<BlockHash>> =
+            store.list()?.iter().map(|dir| (dir.height(), None)).collect();
+        let (mut begins, horizon_text) = (None, self.horizon_text()?);
         let segments = check_blocks(
             &RealDisk,
             &self.blocks(),
             self.chain_id(),
             &mut |place, block| {
                 begins.get_or_insert(place.height);
+                if let Some(hash) = of_snapshots.get_mut(&place.height) {
+                    *hash = Some(block.committed.block.header.hash());
+                }
                 chain.see(place, &block);
             },
             &mut |done, total| told(READING, done, total),
         )?;
-        if let Some(horizon) = begins.filter(|height| *height > 1) {
-            return Err(CareError::Pruned { horizon });
-        }
         let hash = chain.tip_hash();
         let checked = chain.finish()?;
         if let Some(fault) = checked.faults.into_iter().next() {
             return Err(CareError::Damaged { path: fault.place.path, what: fault.what });
         }
-        let mut parts = Vec::new();
+        let (mut parts, first) = (Vec::new(), begins.unwrap_or(1));
+        if first > 1 {
+            parts.extend(self.beginning(&store, first, &of_snapshots, told)?);
+            parts.push((HORIZON_NAME.to_owned(), Source::Text(horizon_text)));
+        }
         for segment in segments {
             match segment.problem {
                 Some(StorageError::Corrupt { what, .. }) => {
@@ -189,7 +204,48 @@ impl CarePlace {
                 }
             }
         }
-        Ok(Blocks { parts, height: checked.height, hash })
+        Ok(Blocks { parts, first, height: checked.height, hash })
+    }
+
+    /// What says where the block log begins, as it is now: a running node may leave out more in the next moment, whose files
+    /// are then missing here.
+    fn horizon_text(&self) -> Result<Vec<u8>, CareError> {
+        let path = self.blocks().join("horizon");
+        match fs::read(&path) {
+            Ok(text) => Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(CareError::io(&path)(error)),
+        }
+    }
+
+    /// The newest snapshot that is whole and of one of these blocks.
+    fn beginning(
+        &self,
+        store: &SnapshotStore<RealDisk>,
+        horizon: Height,
+        hashes: &BTreeMap<Height, Option<BlockHash>>,
+        told: Tell<'_>,
+    ) -> Result<Vec<(String, Source)>, CareError> {
+        for dir in store.list()? {
+            let hash = hashes.get(&dir.height()).copied().flatten();
+            match look_at(&dir, true, told) {
+                Ok(manifest) if Some(manifest.header.hash()) == hash => {}
+                Err(error @ CareError::Storage(StorageError::Interrupted)) => return Err(error),
+                Err(problem) => {
+                    tracing::warn!(%problem, "A snapshot is of no use in a backup");
+                    continue;
+                }
+                Ok(_) => continue,
+            }
+            let mut parts = Vec::new();
+            for name in dir.names()? {
+                let path = dir.path().join(&name);
+                let bytes = fs::metadata(&path).map_err(CareError::io(&path))?.len();
+                parts.push((part_name(dir.height(), &name), Source::Part(path, bytes)));
+            }
+            return Ok(parts);
+        }
+        Err(CareError::Pruned { horizon })
     }
 
     fn genesis_text(&self) -> Result<Vec<u8>, CareError> {

@@ -7,13 +7,20 @@
 //! # Invariants
 //! - INV-MANIFEST-1: a name is one of the few that a backup has, so none leads out of the directory that is restored to.
 //! - INV-MANIFEST-2: the number of files and the size of each are bounded before anything is read of them.
+//!
+//! # Formats
+//! 1 has all blocks from the first one on. 2 has those from a later one on, the file that says so, and a snapshot of one of
+//! them, since nobody could execute the blocks without.
 
 use serde::{Deserialize, Serialize};
 
+use crate::storage::SnapshotPart;
 use crate::types::{BlockHash, ChainId, Height, Network, TimeMs};
 
-/// The format of backups that this program writes and reads.
-pub const BACKUP_FORMAT: u64 = 1;
+/// The newest format of backups that this program writes and reads.
+pub const BACKUP_FORMAT: u64 = 2;
+/// The format of a backup with all blocks.
+pub const WHOLE_FORMAT: u64 = 1;
 /// Bytes of the manifest, at most.
 pub const MANIFEST_BYTES_MAX: u64 = 16 << 20;
 /// The manifest's name in the archive.
@@ -26,12 +33,19 @@ pub const CONFIG_NAME: &str = "config.toml";
 pub const OPERATOR_KEY_NAME: &str = "operator.key";
 /// The name of the key that names the node among peers.
 pub const IDENTITY_KEY_NAME: &str = "data/node.key";
+/// The name of the file that says where the block log begins.
+pub const HORIZON_NAME: &str = "data/blocks/horizon";
 const BLOCKS_PREFIX: &str = "data/blocks/";
+const SNAPSHOTS_PREFIX: &str = "data/snapshots/";
 const SEGMENT_SUFFIX: &str = ".seg";
 /// Files of a backup, at most: 10 TB of blocks.
 const FILES_MAX: usize = 100_000;
 /// Bytes of a file of the block log, at most: a full one, and a largest record in one of its own.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
+/// Bytes of the file that says where the block log begins, at most.
+const HORIZON_BYTES_MAX: u64 = 1 << 10;
+/// Bytes of a part of a snapshot, at most.
+const PART_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of a genesis document, at most.
 const GENESIS_BYTES_MAX: u64 = 16 << 20;
 /// Bytes of a configuration, at most.
@@ -55,7 +69,7 @@ pub struct ManifestFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// [`BACKUP_FORMAT`].
+    /// [`WHOLE_FORMAT`] or [`BACKUP_FORMAT`].
     pub format: u64,
     /// The version of the program that wrote it.
     pub version: String,
@@ -81,6 +95,19 @@ pub fn segment_name(sequence: u64) -> String {
     format!("{BLOCKS_PREFIX}{sequence:08}{SEGMENT_SUFFIX}")
 }
 
+/// The name of a part of the snapshot of this height.
+#[must_use]
+pub fn part_name(height: Height, file: &str) -> String {
+    format!("{SNAPSHOTS_PREFIX}{height:012}/{file}")
+}
+
+/// Of which snapshot a file of this name is a part.
+fn snapshot_of(name: &str) -> Option<Height> {
+    let (directory, file) = name.strip_prefix(SNAPSHOTS_PREFIX)?.split_once('/')?;
+    let height = directory.parse().ok()?;
+    (SnapshotPart::is_name(file) && part_name(height, file) == name).then_some(height)
+}
+
 /// The place in the block log of a file of this name.
 fn sequence_of(name: &str) -> Option<u64> {
     let sequence = name.strip_prefix(BLOCKS_PREFIX)?.strip_suffix(SEGMENT_SUFFIX)?.parse().ok()?;
@@ -93,6 +120,8 @@ fn bytes_max(name: &str) -> Option<u64> {
         GENESIS_NAME => Some(GENESIS_BYTES_MAX),
         CONFIG_NAME => Some(CONFIG_BYTES_MAX),
         OPERATOR_KEY_NAME | IDENTITY_KEY_NAME => Some(KEY_BYTES_MAX),
+        HORIZON_NAME => Some(HORIZON_BYTES_MAX),
+        _ if snapshot_of(name).is_some() => Some(PART_BYTES_MAX),
         _ => sequence_of(name).map(|_| SEGMENT_BYTES_MAX),
     }
 }
@@ -104,10 +133,14 @@ impl Manifest {
         if self.files.len() > FILES_MAX {
             return Some(format!("it names more than {FILES_MAX} files"));
         }
-        let mut due = 1;
+        let is_whole = self.format == WHOLE_FORMAT;
+        // Where the log begins later, its own file says with which of its files.
+        let first = self.files.iter().find_map(|file| sequence_of(&file.name));
+        let mut due = if is_whole { 1 } else { first.unwrap_or(1) };
         let mut names = std::collections::BTreeSet::new();
         for file in &self.files {
-            let Some(limit) = bytes_max(&file.name) else {
+            let begins_later = file.name == HORIZON_NAME || snapshot_of(&file.name).is_some();
+            let Some(limit) = bytes_max(&file.name).filter(|_| !(is_whole && begins_later)) else {
                 return Some(format!("no backup has a file {:?}", file.name));
             };
             if file.bytes > limit {
@@ -127,7 +160,28 @@ impl Manifest {
             }
         }
         let missing = [GENESIS_NAME, CONFIG_NAME].into_iter().find(|name| !self.has(name));
+        missing.map(|name| format!("it has no {name}")).or_else(|| self.problem_of_beginning())
+    }
+
+    /// What is wrong with what stands for the blocks that are left out.
+    fn problem_of_beginning(&self) -> Option<String> {
+        if self.format == WHOLE_FORMAT {
+            return None;
+        }
+        let mut heights: Vec<Height> = self.files.iter().filter_map(|file| snapshot_of(&file.name)).collect();
+        heights.dedup();
+        let [height] = heights[..] else {
+            return Some(format!("it has {} snapshots instead of one", heights.len()));
+        };
+        let parts = ["manifest", "block"].map(|file| part_name(height, file));
+        let missing = [HORIZON_NAME, &parts[0], &parts[1]].into_iter().find(|name| !self.has(name));
         missing.map(|name| format!("it has no {name}"))
+    }
+
+    /// The height of the snapshot in it, where its blocks begin later.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Height> {
+        self.files.iter().find_map(|file| snapshot_of(&file.name))
     }
 
     /// Whether a file of this name is in it.
@@ -148,7 +202,7 @@ mod tests {
             blake3: blake3::hash(b"x").to_hex().to_string(),
         };
         Manifest {
-            format: BACKUP_FORMAT,
+            format: WHOLE_FORMAT,
             version: "1".to_owned(),
             created_ms: 1,
             network: Network::Devnet,
@@ -184,6 +238,41 @@ mod tests {
         ] {
             let problem = manifest(&[&WHOLE[..], &[name]].concat()).problem();
             assert!(problem.is_some_and(|problem| problem.contains("no backup has")), "{name}");
+        }
+    }
+
+    const LATER: [&str; 7] = [
+        GENESIS_NAME,
+        CONFIG_NAME,
+        HORIZON_NAME,
+        "data/snapshots/000000000900/block",
+        "data/snapshots/000000000900/chunk-000000",
+        "data/snapshots/000000000900/manifest",
+        "data/blocks/00000007.seg",
+    ];
+
+    #[test]
+    fn blocks_that_begin_later_have_a_snapshot_and_the_file_that_says_so() {
+        let later = |names: &[&str]| Manifest { format: BACKUP_FORMAT, ..manifest(names) };
+        let whole = later(&LATER);
+        assert_eq!((whole.problem(), whole.snapshot()), (None, Some(900)));
+        assert_eq!(manifest(&WHOLE).snapshot(), None);
+        assert!(manifest(&LATER).problem().is_some_and(|problem| problem.contains("no backup has")));
+        for left_out in [2, 3, 5] {
+            let mut names = LATER.to_vec();
+            let name = names.remove(left_out);
+            assert_eq!(later(&names).problem(), Some(format!("it has no {name}")));
+        }
+        assert!(later(&WHOLE).problem().is_some_and(|problem| problem.contains("0 snapshots")));
+        for (name, what) in [
+            ("data/snapshots/000000000901/block", "2 snapshots"),
+            ("data/snapshots/000000000900/../x", "no backup has"),
+            ("data/snapshots/900/proof", "no backup has"),
+            ("data/snapshots/000000000900/incoming", "no backup has"),
+            ("data/blocks/00000009.seg", "00000008.seg is missing"),
+        ] {
+            let problem = later(&[&LATER[..], &[name]].concat()).problem();
+            assert!(problem.as_ref().is_some_and(|problem| problem.contains(what)), "{name}: {problem:?}");
         }
     }
 

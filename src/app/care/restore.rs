@@ -6,10 +6,12 @@
 //! # Invariants
 //! - INV-UNPACK-1: nothing is restored over what is there: the directory is new or empty.
 //! - INV-UNPACK-2: it appears under its name when every file had its hash, the blocks make the chain that the manifest
-//!   names, and all is synced. What a kill leaves is removed by the next call.
+//!   names, its snapshot is of one of them where they begin later, and all is synced. What a kill leaves is removed by the
+//!   next call.
 //! - INV-UNPACK-3: the configuration leads to the restored files and to no others, whatever the original's said: two
 //!   nodes must never share a directory or a log.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
@@ -21,12 +23,13 @@ use super::archive::Archive;
 use super::check_blocks::{ChainCheck, Depth};
 use super::files::{beside, hash_part, remove_directory, rename, write_synced};
 use super::manifest::{CONFIG_NAME, GENESIS_NAME, Manifest, OPERATOR_KEY_NAME};
+use super::snapshot::look_at;
 use super::{CareError, Tell, Unit, Work, tell};
 use crate::app::networks::read_genesis;
 use crate::runtime::key_file::sync_directory_of;
 use crate::runtime::{Config, ConfigSources};
-use crate::storage::RealDisk;
 use crate::storage::log_check::check_blocks;
+use crate::storage::{RealDisk, SnapshotStore};
 use crate::types::{ChainId, Height};
 
 const UNPACKING: Work = Work { what: "unpacking the backup", unit: Unit::Bytes };
@@ -92,10 +95,15 @@ fn fill(file: &Path, staging: &Path, told: Tell<'_>) -> Result<(Manifest, bool),
     let blocks = data.join("blocks");
     fs::create_dir_all(&blocks).map_err(CareError::io(&blocks))?;
     let mut done = 0;
+    let mut directories = BTreeSet::from([blocks, data.join("snapshots"), data, staging.to_owned()]);
     let archive = Archive::new(file, BufReader::with_capacity(1 << 20, source));
     let manifest = archive.read(&mut |manifest, named, content| {
         // INV-MANIFEST-1: the name leads nowhere else.
         let path = staging.join(&named.name);
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory).map_err(CareError::io(directory))?;
+            directories.insert(directory.to_owned());
+        }
         let hash = unpack(&path, content, named.bytes)?;
         done += named.bytes;
         let total = manifest.files.iter().map(|file| file.bytes).sum();
@@ -104,7 +112,8 @@ fn fill(file: &Path, staging: &Path, told: Tell<'_>) -> Result<(Manifest, bool),
     })?;
     hold_to_chain(file, staging, &manifest, told)?;
     let is_masternode = rewrite_config(file, staging, manifest.has(OPERATOR_KEY_NAME))?;
-    for directory in [&blocks, &data, staging] {
+    // Those within others come behind them.
+    for directory in directories.iter().rev().filter(|directory| directory.exists()) {
         File::open(directory).and_then(|it| it.sync_all()).map_err(CareError::io(directory))?;
     }
     Ok((manifest, is_masternode))
@@ -126,12 +135,17 @@ fn hold_to_chain(file: &Path, staging: &Path, manifest: &Manifest, told: Tell<'_
     if genesis.chain_id() != manifest.chain_id {
         return Err(bad(format!("its genesis document is of chain {}", genesis.chain_id())));
     }
-    let mut chain = ChainCheck::new(&genesis, Depth::Hashes, None, None)?;
+    let (mut chain, mut of_snapshot) = (ChainCheck::new(&genesis, Depth::Hashes, None, None)?, None);
     let segments = check_blocks(
         &RealDisk,
         &staging.join(DATA_NAME).join("blocks"),
         manifest.chain_id,
-        &mut |place, block| chain.see(place, &block),
+        &mut |place, block| {
+            if manifest.snapshot() == Some(place.height) {
+                of_snapshot = Some(block.committed.block.header.hash());
+            }
+            chain.see(place, &block);
+        },
         &mut |done, total| told(READING, done, total),
     )?;
     let hash = chain.tip_hash();
@@ -146,6 +160,14 @@ fn hold_to_chain(file: &Path, staging: &Path, manifest: &Manifest, told: Tell<'_
             "its blocks end at {}, its manifest says {}",
             checked.height, manifest.height
         )));
+    }
+    if let Some(height) = manifest.snapshot() {
+        let store = SnapshotStore::new(RealDisk, staging.join(DATA_NAME).join("snapshots"));
+        let dir = store.get(height)?.ok_or_else(|| bad("its snapshot is not whole".to_owned()))?;
+        let found = look_at(&dir, true, told)?.header.hash();
+        if of_snapshot != Some(found) {
+            return Err(bad(format!("its snapshot is not of its block {height}")));
+        }
     }
     Ok(())
 }

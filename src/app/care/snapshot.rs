@@ -75,7 +75,11 @@ fn places(manifest: &SnapshotManifest) -> impl Iterator<Item = u32> {
     0..u32::try_from(manifest.chunks.len()).unwrap_or(u32::MAX)
 }
 
-fn look_at(dir: &SnapshotDir<RealDisk>, deep: bool, told: Tell<'_>) -> Result<SnapshotManifest, CareError> {
+pub(super) fn look_at(
+    dir: &SnapshotDir<RealDisk>,
+    deep: bool,
+    told: Tell<'_>,
+) -> Result<SnapshotManifest, CareError> {
     let (manifest, _) = manifest_of(dir)?;
     part(dir, SnapshotPart::Block)?;
     dir.read(SnapshotPart::Proof)?;

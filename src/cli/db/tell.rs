@@ -205,6 +205,12 @@ pub(super) fn tell_backup(report: &BackupReport, json: bool) -> Result<(), CliEr
         bytes_words(report.bytes)
     );
     say(report, json, [line])?;
+    if report.first > 1 {
+        output::notice(&format!(
+            "earlier blocks than {} are not in it, as they are not here; the node that is restored begins with its snapshot",
+            report.first
+        ));
+    }
     output::notice(
         "the vote journal is not in it: a key that goes on with an old journal is slashed. To move a masternode, stop it \
          for good and use `timed votes export --move`.",
