@@ -17,6 +17,7 @@ pub mod backup;
 pub mod check;
 mod check_blocks;
 mod check_index;
+mod check_note;
 pub mod compact;
 mod copy_note;
 mod files;

@@ -2,8 +2,9 @@
 
 use timed::app::care::check::CheckReport;
 use timed::app::care::report::{FileKind, FileState, ProblemKind};
+use timed::app::care::{CareError, Work};
 use timed::runtime::config::StorageEngine;
-use timed::storage::{Change, FjallIndex, IndexStore, SledIndex, Tree};
+use timed::storage::{Change, FjallIndex, IndexStore, SledIndex, StorageError, Tree};
 use timed::types::Signature;
 
 use crate::home::{BLOCKS, Home, flip, logged, on};
@@ -35,6 +36,79 @@ fn a_directory_that_is_well_is_called_so_and_nothing_of_it_changes() {
         check(&home, false);
         assert!(before == home.files(), "INV-INDEXCHECK-1");
     }
+}
+
+/// Stops a check in depth after so many blocks.
+fn stop_after(home: &Home, blocks: u64) {
+    let mut seen = 0;
+    let mut stop = |work: Work, _: u64, _: u64| {
+        seen += u64::from(work.what == "reading the block log");
+        seen < blocks
+    };
+    let stopped = home.place().check(true, &mut stop);
+    assert!(matches!(stopped, Err(CareError::Storage(StorageError::Interrupted))), "block {blocks}");
+}
+
+/// What a check in depth found, beside from where it went on.
+fn found(home: &Home) -> (u64, String) {
+    let mut report = check(home, true);
+    (std::mem::take(&mut report.resumed_from), serde_json::to_string(&report).unwrap())
+}
+
+/// INV-CHECKNOTE-1.
+#[test]
+fn a_check_that_was_stopped_goes_on_where_it_was_and_finds_the_same() {
+    let home = Home::new(StorageEngine::Sled, true);
+    home.reindex();
+    let before = home.files();
+    let whole = found(&home);
+    assert_eq!(whole.0, 0);
+    for blocks in 1..BLOCKS {
+        stop_after(&home, blocks);
+        assert_eq!(found(&home), (blocks, whole.1.clone()));
+        assert!(before == home.files(), "nothing is left");
+        // It may be stopped again and again; what is not in depth knows nothing of it.
+        stop_after(&home, blocks);
+        assert_eq!(check(&home, false).resumed_from, 0);
+        stop_after(&home, BLOCKS - 1);
+        assert_eq!(found(&home), (BLOCKS - 1, whole.1.clone()));
+    }
+    // The index is compared with the state at its mark, so that one is executed always.
+    stop_after(&home, BLOCKS);
+    assert_eq!(found(&home), (0, whole.1));
+}
+
+/// INV-CHECKNOTE-1.
+#[test]
+fn what_an_earlier_check_has_seen_hides_no_damage_and_counts_for_no_other_log() {
+    let home = Home::new(StorageEngine::Sled, false);
+    home.reindex();
+    let (whole, note) = (found(&home).1, home.data().join("check.at"));
+    stop_after(&home, 6);
+    let kept = std::fs::read(&note).unwrap();
+    for byte in [3, 20, 40, kept.len() / 2, kept.len() - 1] {
+        std::fs::write(&note, &kept).unwrap();
+        flip(&note, byte);
+        assert_eq!(found(&home), (0, whole.clone()), "byte {byte}");
+    }
+    // A log that was cut before it, and one with another block there.
+    let blocks = logged(&home.story);
+    for (height, mut blocks) in [(5, blocks[..5].to_vec()), (6, blocks[..6].to_vec())] {
+        if let Some(last) = blocks.get_mut(5) {
+            last.committed.block.header.time += 1;
+            last.committed.commit.block_hash = last.committed.block.header.hash();
+        }
+        let other = Home::with_blocks(StorageEngine::Sled, false, Story::tell(), &blocks);
+        std::fs::write(other.data().join("check.at"), &kept).unwrap();
+        let report = check(&other, true);
+        assert_eq!((report.resumed_from, report.height), (0, 5), "{height} blocks: {report:?}");
+        assert_eq!(report.problems.is_empty(), height == 5, "a block that nobody signed: {report:?}");
+    }
+    // What is spared is execution: each byte is read again.
+    std::fs::write(&note, &kept).unwrap();
+    flip(&home.data().join("blocks/00000001.seg"), 2_000);
+    let report = check(&home, true);
+    assert!(report.problems.iter().any(|problem| problem.kind == ProblemKind::Damaged), "{report:?}");
 }
 
 /// A node starts with or without it, and finds peers anew.

@@ -5,21 +5,24 @@
 //!
 //! # Invariants
 //! - INV-DBCHECK-1: nothing is changed but the lock file's text. The database of the index changes its files when it is
-//!   opened, so it is opened in a copy, which is removed afterwards.
+//!   opened, so it is opened in a copy, which is removed afterwards. A check in depth that is stopped leaves a
+//!   [note](super::check_note), by which the next one goes on.
 //! - INV-DBCHECK-2: each problem names a file, what it means, and what to do.
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::check_blocks::{ChainCheck, Depth};
+use super::check_blocks::{ChainCheck, Checked, Depth};
 use super::check_index::{IndexCopy, IndexFacts};
+use super::check_note::{CheckNote, KEEP_EVERY};
 use super::files::bytes_below;
 use super::report::{FileKind, FileReport, FileState, Problem, ProblemKind};
 use super::{CareError, CarePlace, Tell, Unit, Work, quoted};
 use crate::app::losers;
 use crate::app::places::index_path;
 use crate::network::{PeersFile, bans_file_state, peers_file_state};
+use crate::runtime::Clock;
 use crate::runtime::key_file::read_key_file;
 use crate::storage::log_check::{SegmentReport, check_blocks, check_journal};
 use crate::storage::log_repair::LogCut;
@@ -42,6 +45,8 @@ pub struct CheckReport {
     pub deep: bool,
     /// Signatures of commits that were checked.
     pub signatures: u64,
+    /// The block up to which an earlier check, which was stopped, had executed all; 0 if there was none.
+    pub resumed_from: Height,
     /// Each file.
     pub files: Vec<FileReport>,
     /// What is wrong, in the order in which it is to be mended.
@@ -150,6 +155,7 @@ impl CarePlace {
             height: 0,
             deep,
             signatures: 0,
+            resumed_from: 0,
             files: Vec::new(),
             problems: Vec::new(),
             cut: None,
@@ -246,24 +252,15 @@ impl CarePlace {
         told: Tell<'_>,
     ) -> Result<(), CareError> {
         let mark = index.mark();
-        let depth = if deep { Depth::Signatures } else { Depth::Hashes };
-        let snapshot = if deep { self.snapshot_state()? } else { None };
-        let mut chain = ChainCheck::new(&self.genesis, depth, mark, snapshot)?;
-        let checked = check_blocks(
-            &RealDisk,
-            &self.blocks(),
-            self.chain_id(),
-            &mut |place, block| chain.see(place, &block),
-            &mut |done, total| told(READING_BLOCKS, done, total),
-        );
-        let segments = match checked {
-            Err(error @ (StorageError::Corrupt { .. } | StorageError::UnsupportedVersion { .. })) => {
+        let (chain, segments) = match self.read_blocks(mark, deep, report, told) {
+            Err(CareError::Storage(
+                error @ (StorageError::Corrupt { .. } | StorageError::UnsupportedVersion { .. }),
+            )) => {
                 report.problems.push(self.horizon_problem(&error));
                 return Ok(());
             }
-            checked => checked?,
+            read => read?,
         };
-        let chain = chain.finish()?;
         report.signatures = chain.signatures;
         for fault in &chain.faults {
             let problem = self.block_problem(
@@ -305,6 +302,65 @@ impl CarePlace {
         report.files.push(file);
         report.problems.extend(problems);
         Ok(())
+    }
+
+    /// Reads the block log; in depth it goes on where an earlier check was stopped.
+    fn read_blocks(
+        &self,
+        mark: Option<Height>,
+        deep: bool,
+        report: &mut CheckReport,
+        told: Tell<'_>,
+    ) -> Result<(Checked, Vec<SegmentReport>), CareError> {
+        let depth = if deep { Depth::Signatures } else { Depth::Hashes };
+        let is_before_mark = |note: &CheckNote| mark.is_none_or(|mark| note.state.height() < mark);
+        let mut note = CheckNote::read(self.data_dir()).filter(|note| deep && is_before_mark(note));
+        loop {
+            let snapshot = if deep { self.snapshot_state()? } else { None };
+            let mut chain = ChainCheck::new(&self.genesis, depth, mark, snapshot)?;
+            if let Some(note) = note.take() {
+                report.resumed_from = note.state.height();
+                tracing::info!(
+                    block = report.resumed_from,
+                    "The check that was stopped goes on behind this block"
+                );
+                chain = chain.going_on(note);
+            }
+            let mut kept = Clock.instant();
+            let read = check_blocks(
+                &RealDisk,
+                &self.blocks(),
+                self.chain_id(),
+                &mut |place, block| {
+                    chain.see(place, &block);
+                    if deep && Clock.instant().saturating_duration_since(kept) >= KEEP_EVERY {
+                        self.keep_progress(&mut chain);
+                        kept = Clock.instant();
+                    }
+                },
+                &mut |done, total| told(READING_BLOCKS, done, total),
+            );
+            if deep && matches!(read, Err(StorageError::Interrupted)) {
+                self.keep_progress(&mut chain);
+            }
+            let (segments, checked) = (read?, chain.finish()?);
+            if deep {
+                CheckNote::remove(self.data_dir())?;
+            }
+            if !checked.is_other {
+                return Ok((checked, segments));
+            }
+            tracing::warn!("The check that was stopped was of another block log; all is checked anew");
+            report.resumed_from = 0;
+        }
+    }
+
+    /// A note that can't be written costs the next check time, and this one nothing.
+    fn keep_progress(&self, chain: &mut ChainCheck) {
+        let written = chain.progress().map(|note| note.write(self.data_dir()));
+        if let Some(Err(error)) = written {
+            tracing::warn!(%error, "How far the check is can't be noted; if it is stopped it begins anew");
+        }
     }
 
     fn check_votes(&self, report: &mut CheckReport, told: Tell<'_>) -> Result<(), CareError> {

@@ -25,6 +25,7 @@ use crate::types::{
 };
 
 use super::CareError;
+use super::check_note::CheckNote;
 
 /// Signatures that are checked together.
 const BATCH_CHECKS: usize = 2_048;
@@ -62,6 +63,8 @@ pub(super) struct Checked {
     pub(super) at_mark: Option<AtMark>,
     /// The state there, if the blocks were executed.
     pub(super) state_at_mark: Option<LedgerState>,
+    /// Whether the note that execution began with is of another log: then nothing here counts.
+    pub(super) is_other: bool,
 }
 
 struct Waiting {
@@ -82,6 +85,8 @@ pub(super) struct ChainCheck {
     marked: Option<Height>,
     previous: BlockHash,
     execution: Option<Execution>,
+    /// Where a note says that execution goes on, until the log's own block was compared.
+    noted: Option<(Height, AtMark)>,
     /// Whether no block was seen yet.
     is_first: bool,
     /// Whether a block before had a fault, or is missing.
@@ -111,9 +116,33 @@ impl ChainCheck {
                 Some(Execution { state: snapshot.unwrap_or(state), verifier, waiting: Vec::new() })
             }
         };
-        let checked = Checked { height: 0, signatures: 0, faults: Vec::new(), at_mark, state_at_mark };
-        let (is_first, is_broken, unknown) = (true, false, None);
-        Ok(Self { chain_id, marked, previous, execution, is_first, is_broken, unknown, checked })
+        let (signatures, faults, is_other) = (0, Vec::new(), false);
+        let checked = Checked { height: 0, signatures, faults, at_mark, state_at_mark, is_other };
+        let (noted, is_first, is_broken, unknown) = (None, true, false, None);
+        Ok(Self { chain_id, marked, previous, execution, noted, is_first, is_broken, unknown, checked })
+    }
+
+    /// Execution goes on behind what an earlier check has executed; a check that executes nothing is as it was.
+    pub(super) fn going_on(mut self, note: CheckNote) -> Self {
+        if let Some(execution) = &mut self.execution {
+            let CheckNote { signatures, state } = note;
+            let named = AtMark { hash: state.tip_hash(), digest: state.digest() };
+            self.noted = Some((state.height(), named));
+            self.checked.signatures = signatures;
+            execution.state = state;
+        }
+        self
+    }
+
+    /// What was executed up to now, once its signatures are checked; `None` if there is nothing to go on from, or the index's
+    /// mark would be behind it.
+    pub(super) fn progress(&mut self) -> Option<CheckNote> {
+        self.verify();
+        let state = &self.execution.as_ref()?.state;
+        let is_before_mark = self.marked.is_none_or(|marked| state.height() < marked);
+        let is_sound = !self.is_broken && self.unknown.is_none() && self.noted.is_none();
+        let note = || CheckNote { signatures: self.checked.signatures, state: state.clone() };
+        (is_sound && is_before_mark && state.height() == self.checked.height).then(note)
     }
 
     /// The next block that the log holds whole.
@@ -137,6 +166,13 @@ impl ChainCheck {
             return;
         }
         let hash = header.hash();
+        let here = AtMark { hash, digest: header.state_digest };
+        if let Some((_, named)) = self.noted.take_if(|(height, _)| *height == place.height)
+            && named != here
+        {
+            (self.checked.is_other, self.is_broken) = (true, true);
+            return;
+        }
         let fault = by_hashes(self.chain_id, self.previous, hash, block).map(str::to_owned);
         let fault = fault.or_else(|| self.execution.as_mut()?.run(&place, block).err());
         if let Some(what) = fault {
@@ -146,7 +182,7 @@ impl ChainCheck {
         self.previous = hash;
         self.checked.height = place.height;
         if self.marked == Some(place.height) {
-            self.checked.at_mark = Some(AtMark { hash, digest: header.state_digest });
+            self.checked.at_mark = Some(here);
             let executed = self.execution.as_ref().map(|execution| &execution.state);
             let is_there = |state: &&LedgerState| state.height() == place.height;
             self.checked.state_at_mark = executed.filter(is_there).cloned();
@@ -195,6 +231,8 @@ impl ChainCheck {
             return Err(ReplayError::Rules(why).into());
         }
         self.verify();
+        // A log that was cut before it has nothing to compare with.
+        self.checked.is_other |= self.noted.is_some();
         Ok(self.checked)
     }
 }

@@ -84,8 +84,12 @@ fn check_lines(report: &CheckReport) -> Vec<String> {
         (0, _) => "no block yet".to_owned(),
         (height, false) => format!("blocks 1 to {height} follow from one another by their hashes"),
         (height, true) => {
+            let from = match report.resumed_from {
+                0 => String::new(),
+                height => format!(" (an earlier check had come to block {height})"),
+            };
             format!(
-                "blocks 1 to {height} are valid, and {} signatures of their commits hold",
+                "blocks 1 to {height} are valid, and {} signatures of their commits hold{from}",
                 report.signatures
             )
         }
