@@ -27,8 +27,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use timed::app::care::CarePlace;
+use timed::app::care::manifest::{BACKUP_FORMAT, WHOLE_FORMAT};
+use timed::app::care::restore::restore;
+use timed::app::vote_file::{VoteFileError, VoteFileHead, VoteFileSink, read_vote_file};
 use timed::consensus::replay::replay;
-use timed::network::{PeersFile, peers_file_state};
+use timed::devnet::archive;
+use timed::network::{PeersFile, bans_file_state, peers_file_state};
 use timed::protocol::finality_proof::{FINALITY_PROOF_VERSION, verify_with};
 use timed::rpc::finality_proof::ProofText;
 use timed::rpc::receipt;
@@ -39,7 +44,8 @@ use timed::storage::{
 };
 use timed::types::GenesisDocument;
 use timed::types::keys::SequentialVerifier;
-use timed::wallet::Wallet;
+use timed::wallet::transaction_file::{self, TransactionFile};
+use timed::wallet::{Wallet, WatchOnly};
 
 /// A directory of golden files.
 struct Golden {
@@ -83,18 +89,66 @@ const GOLDEN: &[Golden] = &[
         sum: "b660dc7769e4a271a67b83a80fe351c4a3039c85fff2081faadf2de731b7aaef",
         says: "eca092d0d3b88eb5a74b756f13e56048f72abe015bf5772cee650a8bbb6c3e14",
     },
+    Golden {
+        name: ("snapshot", 1),
+        sum: "b80ff8af9d5fc61808e40c3f719125b99bc67d703245f8fa2c03b98d426d9cff",
+        says: "block 4 1b4532e27f3ecdbac4bbc97abdf81043298e1caf8f290b9510496c35b896345a outputs 76",
+    },
+    Golden {
+        name: ("backup", 1),
+        sum: "eec99ab2df8c2431c4becfb960d2d32c0b8e54915e000fdd95f57bcbe8f3a45b",
+        says: "block 8 outputs 83",
+    },
+    Golden {
+        name: ("backup", 2),
+        sum: "e0c61a70f7966d556f3282d5d0982b54e6822d1dd98095be56d8de17551e299c",
+        says: "block 8 outputs 83",
+    },
+    Golden {
+        name: ("votes", 1),
+        sum: "de81c091637fd733d90785738d2da174771fa3857fc835c273f9dd19beef8324",
+        says: "key 8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c epoch 2 forced true {\"BlockVote\": 2, \"ClosingEntered\": 1, \"EpochStarted\": 1, \"Evidence\": 1, \"OwnBatch\": 1, \"PeerBatch\": 1, \"Transaction\": 1}",
+    },
+    Golden {
+        name: ("bans", 2),
+        sum: "0a3e5b73e04f06219a170047e4d9ceea84279f8251460c024f59ef52e04fc703",
+        says: "whole",
+    },
+    Golden {
+        name: ("transaction", 1),
+        sum: "5428e4b2d0a96843ea835c8ef4e64a48a02fa210b4432788a1abae360ac48311",
+        says: "1ab2cccc35b3bdd402c83dcc820d1eb591911e764c9e5219c09f51bf2ff0f6c4 spends 2000.00000000 true whole true",
+    },
+    Golden {
+        name: ("devnet", 1),
+        sum: "18fd3192b7eefa0d095be84122298be3040ccf1fb892396411f7002a81ee0079",
+        says: "3 nodes from port 24200 of chain 2956ad57c851f0e95922de4fd40220d136f97bd3b4b126af6fe469989568d03f",
+    },
+    Golden {
+        name: ("watch", 1),
+        sum: "b6ec9c7f861147d4d9b1202f6b42a254edf344ca1ad7b2ce1f192d79f880cd43",
+        says: "dtime1qq5hs93kxryh40878ede2j6nmz6qucvua3vtapgz3dgdpjgnawp8yvgp82h dtime1qzx8mreawcr7lw932h20hf8fvuevftxqhw4nf2y8dgcpknvepw5eqxkuew4 dtime1qp7rfd3cmhsw8zk7yn7ujk3yge246sv5na97l9jcflltkkmae4mwk48t0fu",
+    },
 ];
 
 /// What today's program writes, and how it reads all versions of that.
 type Format = (&'static str, u16, fn(&Path), fn(&Path) -> String);
 
-const FORMATS: [Format; 6] = [
+const FORMATS: [Format; 14] = [
     ("chain", SEGMENT_FORMAT_VERSION, make::chain, read_chain),
     ("proof", FINALITY_PROOF_VERSION, make::proof, read_proof),
     ("keystore", make::KEYSTORE_VERSION, make::keystore, read_keystore),
     ("peers", make::PEERS_VERSION, make::peers, read_peers),
     ("config", 1, make::config, read_config),
     ("genesis", 1, make::genesis, read_genesis),
+    ("snapshot", make::SNAPSHOT_VERSION, make::snapshot, read_snapshot),
+    ("backup", WHOLE_FORMAT as u16, make::backup, read_backup),
+    ("backup", BACKUP_FORMAT as u16, make::later_backup, read_backup),
+    ("votes", make::EXPORT_VERSION, make::votes, read_votes),
+    ("bans", make::BANS_VERSION, make::bans, read_bans),
+    ("transaction", transaction_file::VERSION, make::transaction, read_transaction),
+    ("devnet", make::EXPORT_VERSION, make::devnet, read_devnet),
+    ("watch", make::EXPORT_VERSION, make::watch, read_watch),
 ];
 
 fn golden() -> PathBuf {
@@ -216,6 +270,72 @@ fn read_genesis(home: &Path) -> String {
     let genesis = document(home);
     genesis.check().unwrap();
     genesis.chain_id().to_string()
+}
+
+/// Imports it, with the check of its proof and of every part.
+fn read_snapshot(home: &Path) -> String {
+    let config = make::node(home, "data", "");
+    std::fs::create_dir(home.join("data")).unwrap();
+    let place = CarePlace::take(config, &home.join("config.toml")).unwrap();
+    let read = place.import_snapshot(&home.join("snapshots"), &mut |_, _, _| true).unwrap();
+    format!("block {} {} outputs {}", read.height, read.block_hash, read.outputs)
+}
+
+/// Restores it, and builds the index of what was in it.
+fn read_backup(home: &Path) -> String {
+    let node = home.join("node");
+    let restored = restore(&home.join("node.tar"), &node, &mut |_, _, _| true).unwrap();
+    let sources = ConfigSources { file: Some(restored.config.clone()), ..ConfigSources::default() };
+    let place = CarePlace::take(Config::load(&sources).unwrap(), &restored.config).unwrap();
+    let built = place.reindex(&mut |_, _, _| true).unwrap();
+    format!("block {} outputs {}", built.height, built.unspent)
+}
+
+/// How many records there are of each kind.
+#[derive(Default)]
+struct Kinds(String, BTreeMap<String, usize>);
+
+impl VoteFileSink for Kinds {
+    fn head(&mut self, head: &VoteFileHead) -> Result<(), VoteFileError> {
+        self.0 = format!("key {} epoch {} forced {}", head.operator_key, head.epoch, head.origin.forced);
+        Ok(())
+    }
+
+    fn record(&mut self, record: JournalRecord) -> Result<(), VoteFileError> {
+        let said = format!("{record:?}");
+        let kind = said.split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned();
+        *self.1.entry(kind).or_default() += 1;
+        Ok(())
+    }
+}
+
+fn read_votes(home: &Path) -> String {
+    let mut kinds = Kinds::default();
+    read_vote_file(std::fs::File::open(home.join("votes.json")).unwrap(), &mut kinds).unwrap();
+    format!("{} {:?}", kinds.0, kinds.1)
+}
+
+fn read_bans(home: &Path) -> String {
+    assert_eq!(bans_file_state(&home.join("bans")), PeersFile::Whole);
+    "whole".to_owned()
+}
+
+fn read_transaction(home: &Path) -> String {
+    let text = std::fs::read_to_string(home.join("payment.json")).unwrap();
+    let file = TransactionFile::from_text(&text).unwrap();
+    let coins: Vec<String> =
+        file.spent().iter().map(|coin| format!("{} {}", coin.output.value, coin.proved)).collect();
+    format!("{} spends {} whole {}", file.txid(), coins.join(", "), file.complete().is_some())
+}
+
+fn read_devnet(home: &Path) -> String {
+    let read = archive::import(&home.join("devnet.tar.lz4"), &home.join("devnet"), None).unwrap();
+    format!("{} nodes from port {} of chain {}", read.nodes, read.base_port, read.chain_id)
+}
+
+fn read_watch(home: &Path) -> String {
+    let wallet = WatchOnly::read(&home.join("watch.json")).unwrap().unwrap();
+    wallet.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 /// Makes what today's versions lack, if that is asked for.
