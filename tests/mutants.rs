@@ -478,6 +478,15 @@
 //! | index_goes_on_behind_a_failed_log | `a_log_that_failed_is_told_before_the_index_ends_which_takes_no_more_than_what_is_under_way` |
 //! | what_is_larger_than_an_answer_never_sent | `what_is_larger_than_an_answer_is_sent_alone` |
 //! | cut_before_the_copys_name_is_durable | `a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one` |
+//! | foreign_header_not_compared | `who_precommits_a_block_that_was_not_decided_on_is_not_accused` |
+//! | precommit_for_another_header_accuses | `who_precommits_a_block_that_was_not_decided_on_is_not_accused` |
+//! | forged_links_name_the_accused | `who_signs_a_forged_link_is_accused_by_the_chain_that_is_there` |
+//! | searches_cost_nothing | `the_thread_charges_who_asks_for_proofs_with_the_time_that_they_take` |
+//! | searches_of_many_unbounded | `searches_for_strangers_take_no_more_than_their_share_of_the_time` |
+//! | proofs_kept_without_bound | `proofs_are_remembered_within_their_bytes_the_one_asked_for_last_the_longest` |
+//! | later_blocks_backed_up_alone | `blocks_that_begin_later_are_not_backed_up_without_a_whole_snapshot_of_one_of_them` |
+//! | restored_snapshot_of_other_blocks | `a_snapshot_in_a_backup_is_held_to_its_blocks` |
+//! | note_of_another_log_counts | `what_an_earlier_check_has_seen_hides_no_damage_and_counts_for_no_other_log` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -260,8 +260,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "early_evidence_forgotten",
         file: "src/consensus/evidence.rs",
-        old: "self.early.push(piece);",
-        new: "drop(piece);",
+        old: "is_early(&piece, at) => self.early.push(piece),",
+        new: "is_early(&piece, at) => drop(piece),",
         caught_by: &["--lib consensus::tests::evidence::evidence_waits_for_a_chain_that_was_lost"],
     },
     Mutant {
@@ -522,8 +522,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "answers_without_budget",
         file: "src/consensus/serve.rs",
-        old: "if of_peer.budget <= 0 {",
-        new: "if of_peer.budget == i64::MIN {",
+        old: "self.budget > 0 && !(",
+        new: "self.budget > i64::MIN && !(",
         caught_by: &["--lib consensus::serve::tests::who_has_used_up_its_budget_waits_and_nobody_else_does"],
     },
     Mutant {
@@ -1924,7 +1924,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "debts_are_forgotten",
         file: "src/consensus/serve.rs",
-        old: "!of_peer.answers.is_empty() || of_peer.budget < BURST_BYTES as i64",
+        old: "!of_peer.answers.is_empty() || !of_peer.owes_nothing()",
         new: "!of_peer.answers.is_empty()",
         caught_by: &[
             "--lib consensus::serve::tests::who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again",
@@ -3706,8 +3706,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "proof_of_another_question_given",
         file: "src/app/snapshots/source.rs",
-        old: "filter(|known| known.question == question)",
-        new: "filter(|known| known.question.0 == question.0)",
+        old: "position(|known| known.question == *question)",
+        new: "position(|known| known.question.0 == question.0)",
         caught_by: &[
             "--lib app::snapshots::source::tests::whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none",
         ],
@@ -3921,6 +3921,85 @@ pub const MUTANTS: &[Mutant] = &[
         new: "        copy(disk, &path, &target)?;\n",
         caught_by: &[
             "--lib storage::log_check::tests::a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one",
+        ],
+    },
+    Mutant {
+        name: "foreign_header_not_compared",
+        file: "src/protocol/evidence.rs",
+        old: "known_at(header.height, state).is_some_and(|(epoch, set)| named != (epoch, set.hash()))",
+        new: "known_at(header.height, state).is_some_and(|(epoch, _)| named != (epoch + 1, header.validators_hash))",
+        caught_by: &[
+            "--lib protocol::evidence::tests::who_precommits_a_block_that_was_not_decided_on_is_not_accused",
+        ],
+    },
+    Mutant {
+        name: "precommit_for_another_header_accuses",
+        file: "src/protocol/evidence.rs",
+        old: "place != (header.epoch, header.height, Some(header.hash()))",
+        new: "place.2.is_none()",
+        caught_by: &[
+            "--lib protocol::evidence::tests::who_precommits_a_block_that_was_not_decided_on_is_not_accused",
+        ],
+    },
+    Mutant {
+        name: "forged_links_name_the_accused",
+        file: "src/protocol/finality_proof/foreign.rs",
+        old: "state.holder_of(&set.get(place)?.key)?;",
+        new: "set.get(place).filter(|_| state.height() > 0).map(|member| (0, member.id))?;",
+        caught_by: &[
+            "--lib protocol::finality_proof::tests::forged::who_signs_a_forged_link_is_accused_by_the_chain_that_is_there",
+        ],
+    },
+    Mutant {
+        name: "searches_cost_nothing",
+        file: "src/consensus/serve.rs",
+        old: "state.queue.searched(peer, done.saturating_duration_since(began), done);",
+        new: "state.queue.searched(peer, began.saturating_duration_since(done), done);",
+        caught_by: &[
+            "--lib consensus::serve::tests::the_thread_charges_who_asks_for_proofs_with_the_time_that_they_take",
+        ],
+    },
+    Mutant {
+        name: "searches_of_many_unbounded",
+        file: "src/consensus/serve.rs",
+        old: "            searches.left_us > 0\n",
+        new: "            searches.left_us > i64::MIN\n",
+        caught_by: &[
+            "--lib consensus::serve::tests::searches_for_strangers_take_no_more_than_their_share_of_the_time",
+        ],
+    },
+    Mutant {
+        name: "proofs_kept_without_bound",
+        file: "src/app/snapshots/source.rs",
+        old: "while self.bytes > PROOFS_KEPT_BYTES_MAX {",
+        new: "while self.bytes == usize::MAX {",
+        caught_by: &[
+            "--lib app::snapshots::source::tests::proofs_are_remembered_within_their_bytes_the_one_asked_for_last_the_longest",
+        ],
+    },
+    Mutant {
+        name: "later_blocks_backed_up_alone",
+        file: "src/app/care/backup.rs",
+        old: "            parts.extend(self.beginning(&store, first, &of_snapshots, told)?);\n",
+        new: "            let _left_out = self.beginning(&store, first, &of_snapshots, told).is_ok();\n",
+        caught_by: &[
+            "--test care backup::blocks_that_begin_later_are_not_backed_up_without_a_whole_snapshot_of_one_of_them",
+        ],
+    },
+    Mutant {
+        name: "restored_snapshot_of_other_blocks",
+        file: "src/app/care/restore.rs",
+        old: "        if of_snapshot != Some(found) {",
+        new: "        if of_snapshot.is_none() && found == manifest.block_hash {",
+        caught_by: &["--test care backup::a_snapshot_in_a_backup_is_held_to_its_blocks"],
+    },
+    Mutant {
+        name: "note_of_another_log_counts",
+        file: "src/app/care/check_blocks.rs",
+        old: "            && named != here\n",
+        new: "            && named.hash != named.hash\n",
+        caught_by: &[
+            "--test care check::what_an_earlier_check_has_seen_hides_no_damage_and_counts_for_no_other_log",
         ],
     },
 ];
