@@ -302,7 +302,7 @@ fn tell_of(browser: &mut Browser, url: &str, member: &MasternodeInfo) {
 #[test]
 fn a_masternode_has_a_page_that_search_finds_and_says_when_it_is_jailed() {
     let Some(mut browser) = Browser::open() else { return };
-    let mut net = Net::running_with(|parameters| {
+    let mut net = Net::running_with(Needs::Ports, |parameters| {
         parameters.block_interval_ms = 500;
         parameters.epoch_duration_ms = 8_000;
         parameters.recent_commits = 10;
@@ -342,7 +342,7 @@ fn a_masternode_has_a_page_that_search_finds_and_says_when_it_is_jailed() {
 #[test]
 fn a_blocks_many_transactions_are_drawn_as_they_are_asked_for() {
     let Some(mut browser) = Browser::open() else { return };
-    let net = Net::running();
+    let net = Net::running(Needs::Ports);
     let node = &net.nodes[0];
     let coin = net.chain.account(0);
     let split = net.chain.spend(&coin, &coin.key, CROWD, "");

@@ -13,6 +13,7 @@ use crate::disk_errors::{WATCHED, tries_all};
 use crate::faulty_disk::{Plan, spawn, told};
 use crate::net::{Net, Node, run_to_end, timed, wait_for};
 use crate::snapshot::{fetched, info, joining, make_many};
+use crate::turns::{GUESTS, Needs};
 
 /// One with fjall.
 const MAKER: usize = 3;
@@ -54,7 +55,7 @@ const FETCHING_DEFAULT: usize = 4;
 fn running() -> Net {
     let mut document = timed::app::networks::devnet_genesis(4);
     document.parameters.epoch_duration_ms = 3_000;
-    let mut net = Net::prepare_document(document, make_many);
+    let mut net = Net::prepare_document(Needs::Ports, document, make_many);
     net.start_all();
     net
 }
@@ -136,8 +137,7 @@ fn snapshot_faults_while_one_is_made_leave_whole_ones_and_the_next_one_is_made()
 
 /// The directory of a node that begins, with nothing in it.
 fn beginning(net: &Net, number: usize) -> Node {
-    let port = 24_300 + 10 * u16::try_from(number).unwrap();
-    let node = joining(net, &format!("joining{number}"), port, &[24_200, 24_202, 24_204, 24_206]);
+    let node = joining(net, &format!("joining{number}"), GUESTS + number, &[0, 1, 2, 3]);
     let data: PathBuf = node.data_dir();
     std::fs::create_dir_all(data).unwrap();
     node

@@ -210,7 +210,7 @@ pub(super) fn tell_backup(report: &BackupReport, json: bool) -> Result<(), CliEr
     );
     say(report, json, [line])?;
     if report.first > 1 {
-        output::notice(&format!(
+        output::notice(format!(
             "earlier blocks than {} are not in it, as they are not here; the node that is restored begins with its snapshot",
             report.first
         ));
