@@ -6,6 +6,8 @@
 
 #[path = "architecture/circles.rs"]
 mod circles;
+#[path = "architecture/config_keys.rs"]
+mod config_keys;
 #[path = "architecture/crates.rs"]
 mod crates;
 #[path = "architecture/invariants.rs"]

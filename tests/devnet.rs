@@ -246,9 +246,9 @@ fn holder(home: &Path, node: usize) -> String {
     std::fs::read_to_string(lock).unwrap().trim().to_owned()
 }
 
-/// Waits until a devnet takes orders, by this socket.
-fn wait_for_orders(home: &Path) -> PathBuf {
-    let socket: PathBuf = home.join("devnet/control.sock");
+/// Waits until the devnet in a directory takes orders, by this socket.
+fn wait_for_orders(directory: &Path) -> PathBuf {
+    let socket = directory.join("control.sock");
     let mut waited = Duration::ZERO;
     while !socket.exists() {
         assert!(waited < PATIENCE, "nobody listens");
@@ -266,7 +266,7 @@ fn processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewher
     let log = std::fs::File::create(home.join("log")).unwrap();
     let mut command = timed(home, &[&["devnet", "--processes"][..], &ports].concat());
     let _devnet = Running(command.stdout(log).spawn().unwrap());
-    let socket = wait_for_orders(home);
+    let socket = wait_for_orders(&home.join("devnet"));
     // INV-CONTROL-1.
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
@@ -324,10 +324,73 @@ fn processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewher
     assert!(order(&elsewhere, &import, 2).1.contains("is not empty"));
     let mut command = timed(&elsewhere, &["devnet", "--dir", "devnet"]);
     let _copy = Running(command.stdout(Stdio::null()).spawn().unwrap());
-    wait_for_orders(&elsewhere);
+    wait_for_orders(&elsewhere.join("devnet"));
     until(&elsewhere, "the copy goes on", all_vote);
     let made = report(&elsewhere).nodes[0].height;
     until(&elsewhere, "the copy makes blocks", |report| report.nodes[0].height > made);
     let said = std::fs::read_to_string(home.join("log")).unwrap();
     assert!(said.contains("node3: killed (SIGKILL)") && said.contains("block"), "{said}");
+}
+
+const README: &str = include_str!("../README.md");
+/// Where the devnets of the README's section are here, so that others are left alone.
+const README_PORT: &str = "23300";
+const README_COPY_PORT: &str = "23700";
+
+/// The commands of the README's section, in its order, without what is said of them.
+fn commands_of_the_section() -> Vec<Vec<&'static str>> {
+    let section = README.split("\n## Test against a devnet\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let lines = section.lines().filter_map(|line| line.strip_prefix("    timed devnet "));
+    lines.map(|line| line.split(" #").next().unwrap().split_whitespace().collect()).collect()
+}
+
+/// Runs a devnet until the end of the test.
+fn keep_running(home: &Path, arguments: &[&str]) -> Running {
+    let mut command = timed(home, &[&["devnet"], arguments].concat());
+    Running(command.stdout(Stdio::null()).spawn().unwrap())
+}
+
+#[test]
+fn the_commands_of_the_readme_do_what_it_says_of_them() {
+    let place = tempfile::tempdir().unwrap();
+    let home = place.path();
+    let mut commands = commands_of_the_section().into_iter();
+    let first = commands.next().unwrap();
+    assert_eq!(first, ["--processes", "--show-payments"]);
+    let ports = ["--base-port", README_PORT, "--block-interval", "300ms"];
+    let _devnet = keep_running(home, &[&first[..], &ports].concat());
+    wait_for_orders(&home.join("devnet"));
+    until(home, "all vote", all_vote);
+    let (mut typed, mut copy) = (Vec::new(), None);
+    for command in commands {
+        typed.push(command[0]);
+        match command[..] {
+            // Of the copy; it goes on beside the other one.
+            ["--dir", directory] => {
+                copy = Some(keep_running(home, &command));
+                wait_for_orders(&home.join(directory));
+            }
+            ["import", .., "--base-port", _] => {
+                let elsewhere = [&command[..command.len() - 1], &[README_COPY_PORT]].concat();
+                order(home, &elsewhere, 0);
+            }
+            _ => {
+                order(home, &command, 0);
+            }
+        }
+        let finality_goes_on = |expected: bool| {
+            let what = format!("finality after {command:?}");
+            until(home, &what, |report| report.outlook.finality_goes_on == expected);
+        };
+        match command[..] {
+            ["kill", "node3"] => finality_goes_on(true),
+            ["isolate", "node2"] => finality_goes_on(false),
+            ["heal", "all"] | ["export", ..] => until(home, "all vote again", all_vote),
+            _ => {}
+        }
+    }
+    assert!(copy.is_some(), "the README runs what it imported");
+    for verb in ["status", "kill", "isolate", "restart", "heal", "export", "import"] {
+        assert!(typed.contains(&verb), "the README shows no {verb}");
+    }
 }

@@ -182,4 +182,64 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    /// What neither `--help` nor the man page explains: both are made of these texts.
+    fn unexplained(command: &clap::Command, path: &str) -> Vec<String> {
+        let says_something =
+            |text: Option<String>| text.is_some_and(|text| text.split_whitespace().count() > 1);
+        let text = |text: Option<&clap::builder::StyledStr>| text.map(ToString::to_string);
+        let mut found = Vec::new();
+        if !says_something(text(command.get_about())) {
+            found.push(path.to_owned());
+        }
+        for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+            if !says_something(text(argument.get_help())) {
+                found.push(format!("{path} {}", argument.get_id()));
+            }
+        }
+        for below in command.get_subcommands() {
+            found.extend(unexplained(below, &format!("{path} {}", below.get_name())));
+        }
+        found
+    }
+
+    #[test]
+    fn every_command_and_every_flag_has_a_sentence_in_help_and_man_page() {
+        let silent = clap::Command::new("timed").about("a network of one").subcommand(
+            clap::Command::new("run").about("run").arg(clap::Arg::new("fast").help("how fast it is")),
+        );
+        let silent = silent.arg(clap::Arg::new("slow"));
+        assert_eq!(unexplained(&silent, "timed"), ["timed slow", "timed run"]);
+        assert_eq!(unexplained(&Cli::command(), "timed"), [""; 0]);
+    }
+
+    /// A command's line of the README's table names all that it is made of.
+    #[test]
+    fn every_command_is_in_the_readme() {
+        let readme = include_str!("../../README.md");
+        let rows = |name: &str| -> Vec<&str> {
+            let starts = [" ", "`"].map(|end| format!("| `timed {name}{end}"));
+            readme.lines().filter(|line| starts.iter().any(|start| line.starts_with(start))).collect()
+        };
+        let mut missing = Vec::new();
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            // Those that check what others make stand in the lines of those.
+            if rows(name).is_empty() && !readme.contains(&format!(", `{name} ")) {
+                missing.push(name.to_owned());
+            }
+            for below in command.get_subcommands() {
+                let named = |row: &&str| {
+                    let words =
+                        |start: &str| [" ", "`"].map(|end| format!("{start}{}{end}", below.get_name()));
+                    let all = [words("`"), words(&format!("`timed {name} "))].concat();
+                    all.iter().any(|word| row.contains(word.as_str()))
+                };
+                if !rows(name).iter().any(named) {
+                    missing.push(format!("{name} {}", below.get_name()));
+                }
+            }
+        }
+        assert_eq!(missing, [""; 0]);
+    }
 }

@@ -52,7 +52,7 @@ enum WalletCommand {
     Utxos(coins::CoinsArgs),
     /// Show what transactions did to an account, the newest first.
     History(history::HistoryArgs),
-    /// Pay.
+    /// Pay addresses, and say after how long it was final if asked to wait.
     Send(Box<send::SendArgs>),
     /// Ask for a payment: print a URI, and a QR code on a terminal.
     Uri(request::UriArgs),

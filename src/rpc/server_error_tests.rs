@@ -9,7 +9,7 @@ use super::super::discover;
 use super::super::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, INTERNAL, REJECTED, STARTING};
 use super::super::fake_node::{PRUNED, output};
 use super::super::finality_proof;
-use super::super::methods::METHODS;
+use super::super::methods::{METHODS, Method};
 use super::tests::{Fixture, Reply, call};
 use crate::types::codec::encode;
 use crate::types::{Address, Network, Transaction, TxId};
@@ -144,6 +144,54 @@ fn refused_calls() -> Vec<Refused> {
 /// What a node refuses that has pruned its first block.
 fn refused_below_the_horizon() -> Vec<Refused> {
     let of_block = |method| (method, json!([1]), -5, "block_pruned");
+/// Methods whose parameters are read by a WebSocket alone; `socket_tests.rs` has theirs.
+const BY_WEBSOCKET: [&str; 2] = ["subscribe", "unsubscribe"];
+
+/// Calls of a method that are wrong in one parameter each, with that one's name: missing, though it is needed, and of a kind
+/// that no parameter is of. All others are those of the method's sample, as far as it has them.
+fn wrong_in_one_parameter(method: &Method) -> Vec<(&'static str, Value)> {
+    let sample = discover::sample(method.name).unwrap();
+    let sample = sample.as_array().unwrap();
+    let before = |place: usize| sample.iter().cloned().chain(std::iter::repeat(Value::Null)).take(place);
+    let calls = method.parameters.iter().enumerate().flat_map(|(place, name)| {
+        let missing = (!name.ends_with('?')).then(|| Value::Array(before(place).collect()));
+        let strange = before(place).chain([json!({ "nonsense": [true] })]).collect();
+        let name = name.trim_end_matches('?');
+        missing.into_iter().chain([Value::Array(strange)]).map(move |params| (name, params))
+    });
+    calls.collect()
+}
+
+/// The list is that of the table: a new method, or a new parameter, is held by this too.
+#[tokio::test]
+async fn every_method_refuses_each_of_its_parameters_by_name_where_it_is_wrong() {
+    let (fixture, mut wrong) = (Fixture::start().await, Vec::new());
+    for method in &METHODS {
+        let too_many = vec![Value::Null; method.parameters.len() + 1];
+        for params in [json!(too_many), json!({ "no such parameter": 1 })] {
+            let error = fixture.call(method.name, params.clone()).await.unwrap_err();
+            assert_eq!(error["data"]["reason"], "bad_parameters", "{} {params}: {error}", method.name);
+            hold(&error, method.name);
+        }
+        if BY_WEBSOCKET.contains(&method.name) {
+            continue;
+        }
+        for (name, params) in wrong_in_one_parameter(method) {
+            let about = format!("{} {params}", method.name);
+            match fixture.call(method.name, params).await {
+                Ok(_) => wrong.push(format!("{about} is taken")),
+                Err(error) => {
+                    hold(&error, &about);
+                    if !error["message"].as_str().unwrap().contains(name) {
+                        wrong.push(format!("{about} does not blame {name}: {error}"));
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(wrong, [""; 0]);
+}
+
     ["getblockhash", "getblock", "getblockheader", "getcommit"].map(of_block).to_vec()
 }
 

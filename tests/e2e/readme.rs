@@ -34,7 +34,7 @@ const ELSEWHERE: [(Place, &str, &str); 4] = [
     (
         Place::Section("Test against a devnet"),
         "tests/devnet.rs",
-        "processes_are_paused_killed_isolated_and_brought_back_by_orders_from_elsewhere",
+        "the_commands_of_the_readme_do_what_it_says_of_them",
     ),
     // Cargo has made the program by the same steps before this test could run it.
     (Place::Command("cargo install"), "tests/cli.rs", "every_command_explains_itself"),

@@ -56,16 +56,14 @@ pub(in crate::rpc) fn cursor_of(log: &EventLog, given: &Value) -> Result<Cursor,
 
 pub(super) async fn get_finalized_since(call: Call) -> Result<EventPage, ErrorObjectOwned> {
     let log = call.node.events();
-    let cursor = match call.optional::<Value>(0)? {
-        Some(given) => cursor_of(log, &given)?,
-        None => {
-            let next_cursor = log.head().to_string();
-            return Ok(EventPage { events: Vec::new(), next_cursor, missed: None });
-        }
-    };
+    let cursor = call.optional::<Value>(0)?.map(|given| cursor_of(log, &given)).transpose()?;
     let events = call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?;
     let limit = PageLimit { events, bytes: SMALL_VALUE_BYTES_MAX };
     let wait = Duration::from_millis(call.bounded(2, 0, WAIT_MS_MAX)?);
+    let Some(cursor) = cursor else {
+        let next_cursor = log.head().to_string();
+        return Ok(EventPage { events: Vec::new(), next_cursor, missed: None });
+    };
     let deadline = Clock.instant() + wait;
     let wanted = Wanted { topic: Topic::Finalized, cursor };
     let mut reader = EventReader::new(call.node.clone(), wanted);
