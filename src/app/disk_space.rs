@@ -69,6 +69,17 @@ pub fn least_room(config: &Config) -> Option<Room> {
     rooms.min_by_key(|room| room.free_bytes)
 }
 
+/// Bytes of all files below a directory; those that go meanwhile count nothing.
+pub(super) fn directory_bytes(directory: &Path) -> u64 {
+    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).fold(0, u64::saturating_add)
+}
+
 /// Refuses if there is less room than the configuration asks for. Blocks.
 ///
 /// # Errors

@@ -37,8 +37,10 @@ use crate::mempool::{
     WAITING_TRANSACTIONS_MAX,
 };
 use crate::network::network_bytes_max;
+use crate::protocol::state::LedgerState;
 use crate::rpc::limits::{self, Limits};
-use crate::runtime::Config;
+use crate::rpc::types::MemoryInfo;
+use crate::runtime::{Config, process_metrics};
 use crate::storage::memory as storage;
 use crate::types::ChainParameters;
 use crate::utxo::{LOCKED_OUTPUT_BYTES, LOCKED_OUTPUTS_MAX, OVERLAY_BYTES_MAX};
@@ -82,6 +84,19 @@ pub fn parts(config: &Config, parameters: &ChainParameters, blocks: usize) -> [(
 #[must_use]
 pub fn node_bytes_max(config: &Config, parameters: &ChainParameters, blocks: usize) -> usize {
     parts(config, parameters, blocks).into_iter().map(|(_, bytes)| bytes).fold(0, usize::saturating_add)
+}
+
+/// The bounds as RPC tells them, with what the process holds.
+#[must_use]
+pub fn info(config: &Config, state: &LedgerState) -> MemoryInfo {
+    let blocks = size(state.height());
+    let count = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let parts = parts(config, state.parameters(), blocks);
+    MemoryInfo {
+        resident_bytes: process_metrics::resident_bytes(),
+        bound_bytes: count(node_bytes_max(config, state.parameters(), blocks)),
+        bounds: parts.into_iter().map(|(part, bytes)| (part.to_owned(), count(bytes))).collect(),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod admission;
 pub mod care;
 pub mod context;
 pub mod devnet;
+pub mod disk_growth;
 pub mod disk_space;
 mod faucet;
 pub mod feeds;

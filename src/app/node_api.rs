@@ -28,6 +28,7 @@ use self::lookups::bound_coin;
 use self::masternodes::MasternodeView;
 use self::shapes::{peer_info, punished_info, step_name, utxo_state_info};
 use super::context::AppContext;
+use super::disk_growth;
 use super::faucet;
 use super::memory;
 use crate::admission::Refusal;
@@ -42,13 +43,13 @@ use crate::rpc::api::{
     BlockSelector, FoundTransaction, HistoryPage, NodeApi, NodeApiError, SubmitError, UtxoPage,
 };
 use crate::rpc::types::{
-    AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo,
-    GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
-    MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo, PeerInfo,
-    PunishedInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, VoteLatencyInfo, WaitTarget,
+    AcceptanceInfo, AddressHistory, AddressUtxo, AddressUtxos, BlockchainInfo, ConsensusInfo, DiskInfo,
+    ExplainInfo, GenesisInfo, HeartbeatInfo, HistoryInfo, IndexInfo, MasternodeInfo, MemoryInfo,
+    MempoolEntry, MempoolInfo, NetTotals, NetworkInfo, NodeState, NodeStatus, NotReady, OutputSetInfo,
+    PeerInfo, PunishedInfo, TransactionStatus, TransactionStatusInfo, UtxoStateInfo, VoteLatencyInfo,
+    WaitTarget,
 };
 use crate::runtime::logging::LoggingError;
-use crate::runtime::process_metrics;
 use crate::storage::StorageError;
 use crate::types::message::PeerAddress;
 use crate::types::{
@@ -647,15 +648,12 @@ impl NodeApi for AppContext {
     }
 
     fn memory_info(&self) -> MemoryInfo {
-        let state = self.bft.state();
-        let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
-        let size = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
-        let parts = memory::parts(&self.config, state.parameters(), blocks);
-        MemoryInfo {
-            resident_bytes: process_metrics::resident_bytes(),
-            bound_bytes: size(memory::node_bytes_max(&self.config, state.parameters(), blocks)),
-            bounds: parts.into_iter().map(|(part, bytes)| (part.to_owned(), size(bytes))).collect(),
-        }
+        memory::info(&self.config, &self.bft.state())
+    }
+
+    fn disk_info(&self) -> BoxFuture<'_, Result<DiskInfo, NodeApiError>> {
+        let (config, blocks) = (Arc::clone(&self.config), self.blocks.clone());
+        blocking(move || disk_growth::look(&config, &blocks)).boxed()
     }
 
     fn uptime_s(&self) -> u64 {

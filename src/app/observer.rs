@@ -12,6 +12,7 @@
 
 mod block_lines;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
@@ -28,13 +29,14 @@ use crate::consensus::observers::Observer;
 use crate::mempool::TransactionPool;
 use crate::network::NetworkHandle;
 use crate::protocol::finality::DropReason;
+use crate::protocol::masternodes::MasternodeStatus;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::rpc::EventLog;
 use crate::rpc::events::{Happened, block_event};
 use crate::runtime::time_text::{duration_words, milliseconds};
 use crate::runtime::{Clock, TaskRegistry, metric_names};
-use crate::types::{Epoch, Height, Payload, PublicKey, TxId};
+use crate::types::{Epoch, Height, MasternodeId, Payload, PublicKey, TxId};
 use crate::utxo::UtxoManager;
 
 /// What changes from block to block.
@@ -256,12 +258,36 @@ impl NodeObserver {
         if place.is_some_and(|place| !applied.committed.commit.signers.contains(place)) {
             metrics::counter!(metric_names::MISSED_COMMITS_TOTAL).increment(1);
         }
-        let active = state.validators().len();
-        let others = state.masternodes().len().saturating_sub(active);
-        for (name, count) in [("active", active), ("inactive", others)] {
-            let count = as_gauge(u64::try_from(count).unwrap_or(u64::MAX));
-            metrics::gauge!(metric_names::MASTERNODES, "state" => name).set(count);
+        measure_masternodes(state);
+    }
+}
+
+/// The states by which masternodes are counted: each is in one of them.
+const MASTERNODE_STATES: [&str; 5] = ["active", "inactive", "jailed", "slashed", "unbonding"];
+
+/// The state by which a masternode is counted: who is in the set votes, whatever is to become of it.
+const fn counted_as(in_set: bool, status: MasternodeStatus) -> &'static str {
+    match status {
+        _ if in_set => "active",
+        MasternodeStatus::Eligible | MasternodeStatus::Exiting => "inactive",
+        MasternodeStatus::Jailed => "jailed",
+        MasternodeStatus::Slashed => "slashed",
+        MasternodeStatus::Unbonding => "unbonding",
+    }
+}
+
+/// Sets the gauges of masternodes, also of states that none is in.
+pub(super) fn measure_masternodes(state: &LedgerState) {
+    let set: BTreeSet<MasternodeId> = state.validators().members().iter().map(|member| member.id).collect();
+    let mut counts = MASTERNODE_STATES.map(|name| (name, 0_u64));
+    for (id, record) in state.masternodes() {
+        let name = counted_as(set.contains(id), record.status());
+        if let Some((_, count)) = counts.iter_mut().find(|(counted, _)| *counted == name) {
+            *count = count.saturating_add(1);
         }
+    }
+    for (name, count) in counts {
+        metrics::gauge!(metric_names::MASTERNODES, "state" => name).set(as_gauge(count));
     }
 }
 

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use super::disk_growth;
 use super::losers::{self, Losers};
 use super::places::{index_path, journal_path};
 use super::rules::tell_of_rules;
@@ -148,6 +149,7 @@ pub(super) fn open(
         progress.step(done, total)
     })?;
     tell_of_chain(&operator, &log, &replayed);
+    disk_growth::tell(config, &log.reader());
     tell_of_rules(&replayed.state);
     tell_of_other_engines(config);
     Ok(Data {

@@ -3,14 +3,14 @@
 //! # Place
 //! Started with the metrics server.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::context::AppContext;
-use super::observer::as_gauge;
+use super::disk_space::directory_bytes;
+use super::observer::{as_gauge, measure_masternodes};
 use crate::admission::Refusal;
 use crate::consensus::vote_journal::VOTE_KINDS;
 use crate::network::Misbehaviour;
@@ -50,7 +50,8 @@ async fn sample(context: Arc<AppContext>, recorder: PrometheusHandle) {
     let mut timer = tokio::time::interval(SAMPLE_EVERY);
     let mut samples = 0_u64;
     count_from_zero();
-    set_masternodes(&context);
+    // Until a block says it.
+    measure_masternodes(&context.bft.state());
     loop {
         timer.tick().await;
         set_gauges(&context);
@@ -68,15 +69,6 @@ async fn sample(context: Arc<AppContext>, recorder: PrometheusHandle) {
     }
 }
 
-/// Until a block says it.
-fn set_masternodes(context: &AppContext) {
-    let state = context.bft.state();
-    let active = state.validators().len();
-    let others = state.masternodes().len().saturating_sub(active);
-    metrics::gauge!(metric_names::MASTERNODES, "state" => "active").set(count(active));
-    metrics::gauge!(metric_names::MASTERNODES, "state" => "inactive").set(count(others));
-}
-
 fn set_gauges(context: &AppContext) {
     metrics::gauge!(metric_names::BLOCK_HEIGHT).set(as_gauge(context.bft.state().height()));
     metrics::gauge!(metric_names::MEMPOOL_TRANSACTIONS).set(count(context.pool.len()));
@@ -92,17 +84,6 @@ fn set_gauges(context: &AppContext) {
         metrics::counter!(name, "type" => kind.name, "direction" => "in").absolute(kind.count_in);
         metrics::counter!(name, "type" => kind.name, "direction" => "out").absolute(kind.count_out);
     }
-}
-
-/// Bytes of all files below a directory; those that go meanwhile count nothing.
-fn directory_bytes(directory: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(directory) else { return 0 };
-    let size = |entry: std::fs::DirEntry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => directory_bytes(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    };
-    entries.flatten().map(size).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]

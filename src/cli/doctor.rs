@@ -64,7 +64,7 @@ fn lines(findings: &[Finding]) -> Vec<String> {
 fn kind_of(check: &str) -> ExitKind {
     match check {
         "config" => ExitKind::Usage,
-        "journal" => ExitKind::DataDirectory,
+        "journal" | "chain" => ExitKind::DataDirectory,
         _ => ExitKind::Failed,
     }
 }

@@ -29,7 +29,7 @@ use super::peer::Origin;
 use super::rate_limit::Bucket;
 
 /// Handshakes of inbound connections under way, at most.
-pub(crate) const HALF_OPEN_MAX: usize = 128;
+pub const HALF_OPEN_MAX: usize = 128;
 /// Of these, from one group of addresses. Loopback has no such limit.
 pub(crate) const HALF_OPEN_PER_GROUP_MAX: usize = 16;
 /// Of these, from banned addresses: a member of the set may be among them.

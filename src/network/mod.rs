@@ -86,6 +86,7 @@ use self::connection_manager::ConnectionManager;
 use self::events::event_queue;
 pub use self::events::{EventReceiver, NetworkEvent};
 pub use self::frame::FrameError;
+pub use self::half_open::HALF_OPEN_MAX;
 use self::half_open::HalfOpen;
 use self::handshake::LocalNode;
 pub use self::handshake::{HandshakeError, RefusalReason};

@@ -15,10 +15,10 @@ use futures::future::BoxFuture;
 
 use super::events::EventLog;
 use super::types::{
-    AcceptanceInfo, AddressHistory, AddressUtxos, BlockchainInfo, ConsensusInfo, ExplainInfo, GenesisInfo,
-    HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals, NetworkInfo,
-    NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo, UtxoStateInfo,
-    VoteLatencyInfo, WaitTarget,
+    AcceptanceInfo, AddressHistory, AddressUtxos, BlockchainInfo, ConsensusInfo, DiskInfo, ExplainInfo,
+    GenesisInfo, HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, NetTotals,
+    NetworkInfo, NodeStatus, NotReady, OutputSetInfo, PeerInfo, PunishedInfo, TransactionStatusInfo,
+    UtxoStateInfo, VoteLatencyInfo, WaitTarget,
 };
 use crate::network::BanTarget;
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
@@ -295,6 +295,8 @@ pub trait NodeApi: Send + Sync + 'static {
     fn readiness(&self) -> Vec<NotReady>;
     /// What the node takes of the machine's memory.
     fn memory_info(&self) -> MemoryInfo;
+    /// What the data directory takes, and how fast that grows.
+    fn disk_info(&self) -> BoxFuture<'_, Result<DiskInfo, NodeApiError>>;
     /// Seconds since the node started.
     fn uptime_s(&self) -> u64;
     /// What happened at this node.

@@ -19,11 +19,11 @@ use super::finality_proof::{FinalityProofInfo, ProvedInfo};
 use super::receipt::PaymentReceipt;
 use super::types::{
     AcceptanceInfo, AddressBalance, AddressHistory, AddressInfo, AddressUtxos, BanInfo, BlockInfo, BlockTip,
-    BlockchainInfo, CommitInfo, ConsensusInfo, EventPage, ExplainInfo, FeeEstimate, GenesisInfo, HeaderInfo,
-    HeartbeatInfo, IndexInfo, LogInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo, MethodHelp,
-    NetTotals, NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo, RawTransactionInfo, Readiness,
-    ResourceInfo, TransactionInfo, TransactionStatusInfo, TxOutInfo, UtxoStateInfo, ValidatorsInfo,
-    VoteLatencyInfo,
+    BlockchainInfo, CommitInfo, ConsensusInfo, DiskInfo, EventPage, ExplainInfo, FeeEstimate, GenesisInfo,
+    HeaderInfo, HeartbeatInfo, IndexInfo, LogInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo,
+    MethodHelp, NetTotals, NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo,
+    RawTransactionInfo, Readiness, ResourceInfo, TransactionInfo, TransactionStatusInfo, TxOutInfo,
+    UtxoStateInfo, ValidatorsInfo, VoteLatencyInfo,
 };
 use crate::types::codec::encode;
 use crate::types::{Amount, BlockHash, Height, KeyHash, Lock, OutPoint, Transaction, TxId, TxOut};
@@ -109,6 +109,7 @@ fn answer(method: &str, generator: &mut SchemaGenerator) -> Option<Schema> {
         "getreadiness" => of::<Readiness>,
         "getresourceinfo" => of::<ResourceInfo>,
         "getmemoryinfo" => of::<MemoryInfo>,
+        "getdiskinfo" => of::<DiskInfo>,
         "logging" => of::<LogInfo>,
         "help" => of::<Vec<MethodHelp>>,
         "rpc.discover" => |_: &mut SchemaGenerator| json_schema!({ "type": "object" }),
@@ -207,7 +208,7 @@ pub fn sample(method: &str) -> Option<Value> {
         | "getrawmempool" | "estimatesmartfee" | "masternodelist" | "getheartbeats" | "getvotelatency"
         | "listevidence" | "getvalidators" | "gettxoutsetinfo" | "getindexinfo" | "getfinalizedsince"
         | "getnodestatus" | "getconsensusinfo" | "getreadiness" | "uptime" | "getresourceinfo"
-        | "getmemoryinfo" | "stop" | "help" | "logging" | "rpc.discover" => {
+        | "getmemoryinfo" | "getdiskinfo" | "stop" | "help" | "logging" | "rpc.discover" => {
             json!([])
         }
         "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "waitforblockheight" => json!([1]),

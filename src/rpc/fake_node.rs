@@ -637,6 +637,14 @@ impl NodeApi for FakeNode {
     fn memory_info(&self) -> MemoryInfo {
         MemoryInfo { resident_bytes: Some(1), bound_bytes: 2, bounds: BTreeMap::new() }
     }
+    fn disk_info(&self) -> BoxFuture<'_, Result<DiskInfo, NodeApiError>> {
+        let growth = DiskGrowth { blocks: 10, bytes: 1_000, over_ms: 10_000, bytes_a_day: 8_640_000 };
+        let outlook = DiskOutlook::Full { after_s: 1 << 30, level_bytes: None };
+        let (growth, outlook) = (Some(growth), Some(outlook));
+        let info =
+            DiskInfo { blocks_bytes: 1_000, index_bytes: 1, free_bytes: Some(1 << 40), growth, outlook };
+        std::future::ready(Ok(info)).boxed()
+    }
     fn uptime_s(&self) -> u64 {
         3
     }

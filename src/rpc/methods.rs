@@ -136,7 +136,7 @@ impl Method {
 }
 
 /// Every method.
-pub static METHODS: [Method; 62] = [
+pub static METHODS: [Method; 63] = [
     Method::read("getblockchaininfo", &[], "The chain at its tip, and what a wallet needs", |call| {
         answer(async move { Ok(call.node.blockchain_info()) })
     }),
@@ -470,6 +470,12 @@ pub static METHODS: [Method; 62] = [
         "What the node's process takes of the machine's memory, and what its parts may take at most",
         |call| answer(async move { Ok(call.node.memory_info()) }),
     ),
+    Method::read(
+        "getdiskinfo",
+        &[],
+        "What the data directory takes, how fast the block log grows by its last 1,000 blocks, and when the disk is full at that pace",
+        |call| answer(async move { call.node.disk_info().await.map_err(of_node) }),
+    ).large(),
     Method::write(
         "logging",
         &["level?"],

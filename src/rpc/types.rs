@@ -39,7 +39,7 @@ pub use events::{
 pub use explain::{ConflictInfo, ExplainInfo, MemberVotesInfo, VotesInfo};
 pub use peers::{AddressInfo, BanInfo};
 pub use pool::{AcceptanceInfo, FeeEstimate, MempoolEntry};
-pub use resources::{LogInfo, MemoryInfo, NetTotals, ResourceInfo};
+pub use resources::{DiskGrowth, DiskInfo, DiskOutlook, LogInfo, MemoryInfo, NetTotals, ResourceInfo};
 pub use rules::{AnnouncedRulesInfo, PendingRulesInfo, RulesInfo};
 
 /// `getblockchaininfo`: the chain at its tip.

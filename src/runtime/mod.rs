@@ -14,6 +14,7 @@ pub(crate) mod fuzz;
 pub mod key_file;
 pub mod log_level;
 pub mod logging;
+pub mod machine;
 pub mod metric_names;
 pub mod nearest;
 pub mod priority;

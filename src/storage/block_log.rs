@@ -29,7 +29,7 @@ use super::horizon::Horizon;
 use super::record::{Identity, JournalOrigin, SegmentKind};
 use super::retired::RetiredSegments;
 use super::segment_files::segment_path;
-use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit};
+use super::segment_log::{Position, SEGMENT_BYTES_MAX, ScanDepth, SegmentLog, SegmentReader, Visit, owner};
 use super::watch::Watch;
 use crate::types::codec::{decode, decode_first, encode};
 use crate::types::{BlockHash, ChainId, Commit, CommittedBlock, Header, Height, Released, TimeMs, UtxoEntry};
@@ -171,6 +171,14 @@ pub(super) fn split_payload(payload: &[u8]) -> Option<(Height, &[u8], &[u8])> {
 /// Those of the horizon's file.
 pub fn begins_at<D: Disk>(disk: &D, dir: &Path, chain_id: &ChainId) -> Result<Height, StorageError> {
     Ok(Horizon::read(disk, dir, chain_id)?.height)
+}
+
+/// The chain of the log in a directory; `None` if there is none, or its first file does not say.
+///
+/// # Errors
+/// [`StorageError::Io`].
+pub fn chain_of<D: Disk>(disk: &D, dir: &Path) -> Result<Option<ChainId>, StorageError> {
+    Ok(owner(disk, dir, SegmentKind::Blocks)?.map(|(chain_id, _)| chain_id))
 }
 
 fn identity(chain_id: ChainId) -> Identity {
@@ -448,6 +456,15 @@ impl<D: Disk> BlockReader<D> {
             1 => 1,
             horizon => horizon.saturating_add(1),
         }
+    }
+
+    /// Bytes of the blocks above a height, as they lie in the log.
+    #[must_use]
+    pub fn bytes_above(&self, height: Height) -> u64 {
+        let places = self.positions.read();
+        let skipped = height.saturating_add(1).saturating_sub(places.first);
+        let positions = places.positions.iter().skip(usize::try_from(skipped).unwrap_or(usize::MAX));
+        positions.map(|position| u64::from(position.length)).sum()
     }
 
     fn payload(&self, height: Height) -> Result<Option<(Position, Vec<u8>)>, StorageError> {

@@ -106,6 +106,23 @@ fn the_word_that_a_block_is_durable_releases_that_block_alone() {
 }
 
 #[test]
+fn a_log_tells_its_chain_and_what_its_last_blocks_take() {
+    assert_eq!(chain_of(&MemoryDisk::new(), &dir()).unwrap(), None, "there is none");
+    let disk = filled(20, SMALL);
+    assert_eq!(chain_of(&disk, &dir()).unwrap(), Some(CHAIN));
+    let mut log = BlockLog::open_sized(disk, &dir(), CHAIN, SMALL, &mut |_, _| true).unwrap();
+    let bytes = |height: Height| encode_payload(&block(height)).len() as u64;
+    let expected = |from: Height| (from..=20).map(bytes).sum::<u64>();
+    let reader = log.reader();
+    assert_eq!((reader.bytes_above(17), reader.bytes_above(0)), (expected(18), expected(1)));
+    assert_eq!((reader.bytes_above(20), reader.bytes_above(99)), (0, 0));
+    log.prune_before(15).unwrap();
+    let horizon = reader.horizon();
+    assert!(horizon > 1 && reader.bytes_above(0) == expected(horizon), "of those that are left: {horizon}");
+    assert_eq!(reader.bytes_above(17), expected(18));
+}
+
+#[test]
 fn blocks_are_read_back_over_many_segments_and_after_reopening() {
     let disk = filled(20, SMALL);
     assert!(disk.list(&dir()).unwrap().len() > 3, "the log has rotated");

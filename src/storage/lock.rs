@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use fs4::TryLockError;
@@ -54,6 +55,23 @@ impl DirectoryLock {
         write(&mut file).map_err(StorageError::io("write to", &path))?;
         Ok(Self { _file: file })
     }
+
+    /// The process that holds a directory, as far as the operating system tells. Nothing is touched: whoever takes the lock
+    /// to find out might be in the way of a node that starts.
+    #[must_use]
+    pub fn holder(dir: &Path) -> Option<u32> {
+        let path = dir.join(LOCK_FILE);
+        let holder = std::fs::read_to_string(&path).ok()?.trim().parse().ok()?;
+        let node = std::fs::metadata(&path).ok()?.ino();
+        // `1: FLOCK ADVISORY WRITE 1234 fe:01:5678 0 EOF`
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let mut held = locks.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        held.any(|words| {
+            let is_file = words.get(5).and_then(|place| place.rsplit(':').next()) == Some(&node.to_string());
+            is_file && words.get(4).is_some_and(|process| process.parse() == Ok(holder))
+        })
+        .then_some(holder)
+    }
 }
 
 #[cfg(test)]
@@ -68,7 +86,9 @@ mod tests {
         let pid = std::process::id();
         assert!(matches!(error, StorageError::InUse { holder: Some(holder), .. } if holder == pid));
         assert!(error.to_string().contains(&format!("in use by process {pid}")), "{error}");
+        assert_eq!(DirectoryLock::holder(dir.path()), Some(pid));
         drop(first);
+        assert_eq!(DirectoryLock::holder(dir.path()), None, "the file is still there");
         DirectoryLock::acquire(dir.path()).unwrap();
     }
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use timed::rpc::types::{
-    BlockTip, CommitInfo, ExplainInfo, IndexInfo, MasternodeInfo, MemberLatency, MemoryInfo, MempoolEntry,
-    OutputSetInfo, TransactionStatus, VoteLatencyInfo,
+    BlockTip, CommitInfo, DiskInfo, DiskOutlook, ExplainInfo, IndexInfo, MasternodeInfo, MemberLatency,
+    MemoryInfo, MempoolEntry, OutputSetInfo, TransactionStatus, VoteLatencyInfo,
 };
 
 use crate::net::{Net, Node, run_to_end, timed, wait_for};
@@ -90,8 +90,8 @@ fn a_payment_without_a_quorum_is_explained_and_a_final_one_has_a_receipt() {
 }
 
 #[test]
-fn chain_index_and_memory_are_told() {
-    let net = Net::running(Needs::Ports);
+fn chain_index_memory_and_disk_are_told() {
+    let mut net = Net::running_with(Needs::Ports, |parameters| parameters.block_interval_ms = 500);
     let node = &net.nodes[0];
     let tip: BlockTip = node.call("waitfornewblock", &[]);
     let commit: CommitInfo = node.call("getcommit", &[json!(tip.height)]);
@@ -108,6 +108,17 @@ fn chain_index_and_memory_are_told() {
     let memory: MemoryInfo = node.call("getmemoryinfo", &[]);
     assert!(memory.resident_bytes.unwrap() < memory.bound_bytes, "{memory:?}");
     assert_eq!(memory.bounds.values().sum::<u64>(), memory.bound_bytes);
+    // Ten blocks are enough to say how fast it grows, also at the next start.
+    node.wait_height(12);
+    let disk: DiskInfo = node.call("getdiskinfo", &[]);
+    let growth = disk.growth.as_ref().unwrap();
+    assert!(growth.blocks >= 10 && growth.bytes > 0 && growth.bytes_a_day > growth.bytes, "{disk:?}");
+    assert!(disk.blocks_bytes >= growth.bytes && disk.index_bytes > 0, "{disk:?}");
+    assert!(matches!(disk.outlook, Some(DiskOutlook::Full { level_bytes: None, .. })), "{disk:?}");
+    net.nodes[0].stop();
+    assert!(!net.nodes[0].log().contains("the block log grows by"));
+    net.nodes[0].start();
+    assert!(net.nodes[0].log().contains("the block log grows by"), "{}", net.nodes[0].log());
 }
 
 /// Each member's figures by its place in the set.

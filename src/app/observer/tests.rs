@@ -83,3 +83,21 @@ async fn whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it() {
         assert!(watch.changed().now_or_never().is_some(), "{told}");
     }
 }
+
+#[test]
+fn each_masternode_is_counted_in_one_state_and_states_without_any_are_told_as_zero() {
+    use crate::protocol::masternodes::MasternodeStatus::{Eligible, Exiting, Jailed, Slashed, Unbonding};
+    let all = [Eligible, Exiting, Jailed, Slashed, Unbonding];
+    assert!(all.iter().all(|status| counted_as(true, *status) == "active"));
+    assert_eq!(
+        all.map(|status| counted_as(false, status)),
+        ["inactive", "inactive", "jailed", "slashed", "unbonding"]
+    );
+    let (state, _) = LedgerState::genesis(&devnet_genesis(4)).unwrap();
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    metrics::with_local_recorder(&recorder, || measure_masternodes(&state));
+    let text = recorder.handle().render();
+    for (name, count) in MASTERNODE_STATES.map(|name| (name, if name == "active" { 4 } else { 0 })) {
+        assert!(text.contains(&format!("timed_masternodes{{state=\"{name}\"}} {count}\n")), "{name}: {text}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,15 +11,17 @@ use serde_json::json;
 use tokio::net::TcpStream;
 
 use crate::app::disk_space;
+use crate::app::networks::load_genesis;
 use crate::app::votes::{VotesError, VotesPlace};
 use crate::cli::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError};
 use crate::rpc::types::{
-    BlockchainInfo, ConsensusInfo, HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo, MempoolInfo,
-    NodeStatus, PeerInfo, Readiness, VoteLatencyInfo,
+    BlockchainInfo, ConsensusInfo, DiskInfo, HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo,
+    MempoolInfo, NodeStatus, PeerInfo, Readiness, VoteLatencyInfo,
 };
-use crate::runtime::{Clock, Config, ConfigSources};
-use crate::storage::StorageError;
-use crate::types::{Height, TimeMs};
+use crate::runtime::{Clock, Config, ConfigSources, machine};
+use crate::storage::block_log::chain_of;
+use crate::storage::{DirectoryLock, RealDisk, StorageError};
+use crate::types::{ChainId, Height, TimeMs};
 
 /// Syncs that are timed.
 const SYNCS: usize = 9;
@@ -43,6 +45,8 @@ pub(super) struct Facts {
     pub(super) config: Option<Result<Config, Vec<String>>>,
     /// What the machine says, for the configuration's directories and ports.
     pub(super) machine: Option<Machine>,
+    /// The chain of the configuration's genesis document, and that of the blocks in its data directory.
+    pub(super) chains: Chains,
     /// The vote journal, where the configuration is a masternode's and there is a data directory.
     pub(super) journal: Option<Journal>,
     /// Whether the configuration's `external_address` answers from this machine, while the node runs.
@@ -51,6 +55,21 @@ pub(super) struct Facts {
     pub(super) node: Result<Node, String>,
     /// The end of the log's file.
     pub(super) log: Option<String>,
+}
+
+/// Which chains a configuration names; absent where that can't be read, or there is no block.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Chains {
+    pub(super) genesis: Option<ChainId>,
+    pub(super) blocks: Option<ChainId>,
+}
+
+impl Chains {
+    fn of(config: &Config) -> Self {
+        let genesis = load_genesis(config).ok().map(|genesis| genesis.chain_id());
+        let blocks = chain_of(&RealDisk, &config.node.data_dir.join("blocks"));
+        Self { genesis, blocks: blocks.ok().flatten() }
+    }
 }
 
 /// The vote journal of a data directory.
@@ -76,12 +95,35 @@ pub(super) struct Machine {
     pub(super) free_bytes: Option<u64>,
     /// How long a write of 4 KiB takes to be durable there, in microseconds: the middle of nine.
     pub(super) sync_us: Option<u64>,
-    /// Files and sockets that a process may have open.
+    /// The process that holds the data directory.
+    pub(super) holder: Option<u32>,
+    /// Files and sockets that the node's process may have open, or this one if no node runs.
     pub(super) open_files: Option<u64>,
-    /// Memory of the machine, in bytes.
+    /// Memory that the same process may take, in bytes: the machine's, or less if its control group is limited.
     pub(super) memory_bytes: Option<u64>,
-    /// Whether the peers' port can be listened on; a running node holds it.
-    pub(super) peer_port_free: Option<bool>,
+    /// Whether that is less than the machine has.
+    pub(super) memory_limited: bool,
+    /// Whether the addresses can be listened on that the configuration names; a running node holds them.
+    pub(super) ports: Ports,
+}
+
+/// Whether somebody listens already; `None` where the configuration has no use for the address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Ports {
+    pub(super) peers_free: Option<bool>,
+    pub(super) rpc_free: Option<bool>,
+    pub(super) metrics_free: Option<bool>,
+}
+
+impl Ports {
+    fn of(config: &Config) -> Self {
+        let is_free = |address: SocketAddr| TcpListener::bind(address).is_ok();
+        Self {
+            peers_free: Some(is_free(config.network.listen_address)),
+            rpc_free: config.rpc.enabled.then(|| is_free(config.rpc.listen_address)),
+            metrics_free: config.metrics.enabled.then(|| is_free(config.metrics.listen_address)),
+        }
+    }
 }
 
 /// What the node says by RPC, each member as its method answers it.
@@ -97,6 +139,7 @@ pub(super) struct Node {
     pub(super) heartbeats: Vec<HeartbeatInfo>,
     pub(super) index: IndexInfo,
     pub(super) memory: MemoryInfo,
+    pub(super) disk: Option<DiskInfo>,
     pub(super) latency: VoteLatencyInfo,
     /// While it catches up: the height a moment later, and after how many milliseconds.
     pub(super) later: Option<(Height, u64)>,
@@ -117,7 +160,8 @@ impl Facts {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             now_ms: Clock.now_ms(),
-            machine: sound.map(machine),
+            machine: sound.map(machine_of),
+            chains: sound.map(Chains::of).unwrap_or_default(),
             journal: sound.and_then(journal),
             external_address_answers: match sound.and_then(|config| config.network.external_address.as_ref())
             {
@@ -184,6 +228,8 @@ async fn node(connection: &ConnectionArgs) -> Result<Node, RpcCommandError> {
         heartbeats: client.call("getheartbeats", &[]).await?,
         index: client.call("getindexinfo", &[]).await?,
         memory: client.call("getmemoryinfo", &[]).await?,
+        // A node of an earlier version does not tell it.
+        disk: client.call("getdiskinfo", &[]).await.ok(),
         latency: client.call("getvotelatency", &[]).await?,
         later,
         own_address_answers,
@@ -203,15 +249,19 @@ async fn takes_connections(address: &str) -> bool {
     matches!(dialled, Ok(Ok(_)))
 }
 
-fn machine(config: &Config) -> Machine {
+fn machine_of(config: &Config) -> Machine {
     let data_dir = Some(config.node.data_dir.clone()).filter(|path| path.is_dir());
     let of_disk = data_dir.as_deref();
+    let holder = of_disk.and_then(DirectoryLock::holder);
+    let memory_bytes = machine::memory_of_process(holder);
     Machine {
         free_bytes: of_disk.and_then(|_| disk_space::least_room(config)).map(|room| room.free_bytes),
         sync_us: of_disk.and_then(sync_us),
-        open_files: rustix::process::getrlimit(rustix::process::Resource::Nofile).current,
-        memory_bytes: memory_bytes(),
-        peer_port_free: Some(TcpListener::bind(config.network.listen_address).is_ok()),
+        holder,
+        open_files: machine::open_files(holder),
+        memory_bytes,
+        memory_limited: memory_bytes < machine::memory_bytes(),
+        ports: Ports::of(config),
         data_dir,
     }
 }
@@ -235,14 +285,6 @@ fn sync_us(directory: &Path) -> Option<u64> {
     removed.ok().and(times.get(times.len() / 2).copied())
 }
 
-/// The machine's memory, where the operating system tells it as Linux does.
-fn memory_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    kib.checked_mul(1_024)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -253,15 +295,28 @@ mod tests {
         let mut config = Config::of_network(crate::types::Network::Devnet);
         config.node.data_dir = directory.path().to_owned();
         config.network.listen_address = "127.0.0.1:0".parse().unwrap();
-        let found = machine(&config);
+        config.rpc.listen_address = config.network.listen_address;
+        let found = machine_of(&config);
         assert!(found.free_bytes.is_some() && found.sync_us.is_some(), "{found:?}");
-        assert_eq!(found.peer_port_free, Some(true));
+        assert_eq!(found.ports, Ports { peers_free: Some(true), rpc_free: Some(true), metrics_free: None });
+        assert_eq!(
+            (found.holder, found.open_files.is_some(), found.memory_bytes.is_some()),
+            (None, true, true)
+        );
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        config.network.listen_address = taken.local_addr().unwrap();
+        let address = taken.local_addr().unwrap();
+        (config.network.listen_address, config.rpc.listen_address, config.metrics.listen_address) =
+            (address, address, address);
+        config.metrics.enabled = true;
+        let _lock = DirectoryLock::acquire(directory.path()).unwrap();
+        let found = machine_of(&config);
+        assert_eq!(found.holder, Some(std::process::id()));
+        let taken = Some(false);
+        assert_eq!(found.ports, Ports { peers_free: taken, rpc_free: taken, metrics_free: taken });
         config.node.data_dir = directory.path().join("none");
-        let found = machine(&config);
-        assert_eq!((found.data_dir, found.sync_us, found.peer_port_free), (None, None, Some(false)));
+        let found = machine_of(&config);
+        assert_eq!((found.data_dir, found.sync_us, found.holder), (None, None, None));
     }
 
     #[test]

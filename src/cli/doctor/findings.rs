@@ -4,9 +4,13 @@ mod votes;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Facts, Journal, Machine, Node};
+use super::facts::{Chains, Facts, Journal, Machine, Node};
+use crate::app::disk_growth;
+use crate::network::HALF_OPEN_MAX;
+use crate::rpc::limits::{PROBE_PLACES, SOCKETS_MAX};
 use crate::rpc::types::{JailReason, MasternodeInfo, NodeState};
 use crate::runtime::Config;
+use crate::runtime::config::StorageEngine;
 use crate::runtime::time_text::{duration_words, time_words};
 use crate::types::TimeMs;
 
@@ -15,8 +19,10 @@ const FREE_BYTES_LOW: u64 = 10 << 30;
 /// A sync that takes longer makes each payment wait for the disk, or keeps the node behind.
 const SYNC_US_SLOW: u64 = 10_000;
 const SYNC_US_BAD: u64 = 100_000;
-/// Files that a node opens beside its connections.
+/// Files that a node opens beside its connections: logs, files of blocks that are read, the index of sled.
 const OWN_FILES: u64 = 128;
+/// Files that the index keeps open in fjall: those that its cache of handles holds on Linux.
+const FJALL_FILES: u64 = 900;
 /// A clock may differ by so much before blocks are refused for their times, and before that is near.
 const SKEW_MS_NEAR: u64 = 500;
 const SKEW_MS_BAD: u64 = 2_000;
@@ -146,6 +152,7 @@ impl Findings {
                 _ => self.well("disk_sync", says),
             }
         }
+        self.of_chain(facts);
         self.of_limits(machine, config, facts);
         self.of_journal(facts.journal.as_ref());
         if facts.external_address_answers == Some(false) {
@@ -178,13 +185,11 @@ impl Findings {
     }
 
     fn of_limits(&mut self, machine: &Machine, config: &Config, facts: &Facts) {
-        let connections = u64::from(config.network.max_inbound)
-            .saturating_add(config.network.max_outbound.into())
-            .saturating_add(config.rpc.max_connections.into());
-        let needed = connections.saturating_add(OWN_FILES);
+        let needed = files_needed(config);
         if let Some(files) = machine.open_files {
-            let says =
-                format!("A process may open {files} files and sockets here; this node may need {needed}.");
+            let says = format!(
+                "Its process may open {files} files and sockets; this configuration may need {needed}."
+            );
             if files < needed {
                 let next = "raise it: LimitNOFILE= of its systemd unit, or `ulimit -n`";
                 self.add("open_files", Severity::Warning, says, next);
@@ -198,13 +203,14 @@ impl Findings {
                 .memory
                 .resident_bytes
                 .map_or_else(String::new, |held| format!("the node holds {} now, and ", mebibytes(held)));
+            let whose = if machine.memory_limited { " that its control group grants" } else { "" };
             let says = format!(
-                "Of {} of memory {held}may hold {} if all peers and users do their worst.",
+                "Of {} of memory{whose} {held}may hold {} if all peers and users do their worst.",
                 mebibytes(memory),
                 mebibytes(bound)
             );
             if bound > memory {
-                let next = "set [storage] cache_mb, [network] max_inbound or [rpc] max_connections lower, or add memory";
+                let next = "set [storage] cache_mb, [network] max_inbound or [rpc] max_connections lower, or grant more memory";
                 self.add("memory", Severity::Note, says, next);
             } else {
                 self.well("memory", says);
@@ -224,16 +230,88 @@ impl Findings {
             _ => "start it, or name it by --config FILE or --rpc URL",
         };
         self.add("node", Severity::Error, format!("The node can't be asked: {problem}"), next);
-        if let (Some(Machine { peer_port_free: Some(false), .. }), Some(Ok(config))) =
-            (&facts.machine, &facts.config)
-        {
-            let says = format!("Another program listens on {}.", config.network.listen_address);
-            let next = "stop it, or set another [network] listen_address";
-            self.add("peer_port", Severity::Error, says, next);
+        if let (Some(machine), Some(Ok(config))) = (&facts.machine, &facts.config) {
+            self.of_ports(machine, config);
+        }
+    }
+
+    /// Who has what a node needs that can't be asked.
+    fn of_ports(&mut self, machine: &Machine, config: &Config) {
+        if let Some(process) = machine.holder {
+            let says = format!(
+                "Process {process} holds the data directory: a node runs there, and does not answer."
+            );
+            let next = "wait until it has started; if it hangs, its log says in what, and it has to be stopped first";
+            self.add("data_dir", Severity::Note, says, next);
+            return;
+        }
+        let ports = [
+            (
+                "peer_port",
+                machine.ports.peers_free,
+                "[network] listen_address",
+                config.network.listen_address,
+            ),
+            ("rpc_port", machine.ports.rpc_free, "[rpc] listen_address", config.rpc.listen_address),
+            (
+                "metrics_port",
+                machine.ports.metrics_free,
+                "[metrics] listen_address",
+                config.metrics.listen_address,
+            ),
+        ];
+        for (check, _, key, address) in ports.into_iter().filter(|(_, free, ..)| *free == Some(false)) {
+            let says = format!("Another program listens on {address}, so the node will not start.");
+            self.add(check, Severity::Error, says, format!("stop it, or set another {key}"));
+        }
+    }
+
+    fn of_chain(&mut self, facts: &Facts) {
+        let Chains { genesis: Some(genesis), blocks: Some(blocks) } = facts.chains else { return };
+        if genesis == blocks {
+            self.well("chain", "The blocks in the data directory are of the genesis document's chain.");
+            return;
+        }
+        let says = format!(
+            "The data directory has blocks of chain {}, and the genesis document is of chain {}: the node will not start.",
+            blocks.short(),
+            genesis.short()
+        );
+        let next = "name the genesis document of these blocks by [node] genesis, or another [node] data_dir; a chain that was \
+                    made anew leaves the old blocks useless, and they can be removed";
+        self.add("chain", Severity::Error, says, next);
+    }
+
+    /// A program may answer where this configuration's node should, and be another one's.
+    fn of_answering_chain(&mut self, node: &Node, facts: &Facts) {
+        let found = node.chain.chain_id;
+        if let Some(expected) = facts.chains.genesis.filter(|expected| *expected != found) {
+            let says = format!(
+                "What answers is a node of {} on chain {}, and this configuration is of chain {}.",
+                node.status.network,
+                found.short(),
+                expected.short()
+            );
+            let next = "set another [rpc] listen_address, or name the genesis document that the node was started with";
+            self.add("rpc_port", Severity::Error, says, next);
+        }
+    }
+
+    fn of_disk_growth(&mut self, node: &Node) {
+        match node.disk.as_ref().and_then(disk_growth::words) {
+            Some((says, true)) => {
+                let next =
+                    "make room, move the data directory while the node is stopped, or set [storage] prune";
+                self.add("disk_growth", Severity::Warning, says, next);
+            }
+            Some((says, false)) => self.well("disk_growth", says),
+            None => {}
         }
     }
 
     fn of_node(&mut self, node: &Node, facts: &Facts) {
+        self.of_answering_chain(node, facts);
+        self.of_disk_growth(node);
         self.of_version(node, facts);
         self.of_rules(node);
         self.of_reasons(node, facts);
@@ -426,9 +504,9 @@ impl Findings {
                 let next = "name its key by [masternode] operator_key, or give it this one: `timed masternode update`";
                 self.add("own_masternode", Severity::Error, says, next);
             } else if expects_masternode(facts) {
-                let says = "This node has an operator key, which is no masternode's.";
-                let next = "register it: `timed masternode register --dry-run` says what is missing";
-                self.add("own_masternode", Severity::Error, says, next);
+                let says = "This node has an operator key, which is no masternode's yet: it follows the chain, and does not vote.";
+                let next = "once it is synced, register the key: `timed masternode register --dry-run` says what is missing";
+                self.add("own_masternode", Severity::Warning, says, next);
             }
             return;
         };
@@ -491,11 +569,27 @@ fn at_own_address<'a>(node: &'a Node, facts: &Facts) -> Option<&'a MasternodeInf
     node.masternodes.iter().find(|one| one.address == *address)
 }
 
-/// How bad a reason of the node is, and what to do about it.
+/// Files and sockets that a node of this configuration may have open at once.
+fn files_needed(config: &Config) -> u64 {
+    let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+    let peers = u64::from(config.network.max_inbound).saturating_add(config.network.max_outbound.into());
+    let rpc = match config.rpc.enabled {
+        true => u64::from(config.rpc.max_connections).saturating_add(count(PROBE_PLACES + SOCKETS_MAX)),
+        false => 0,
+    };
+    let index = match config.storage.engine {
+        StorageEngine::Sled => 0,
+        StorageEngine::Fjall => FJALL_FILES,
+    };
+    [peers, count(HALF_OPEN_MAX), rpc, index, OWN_FILES].into_iter().fold(0, u64::saturating_add)
+}
+
+/// Whether the configuration is one of a masternode.
 fn expects_masternode(facts: &Facts) -> bool {
     matches!(&facts.config, Some(Ok(config)) if config.masternode.enabled)
 }
 
+/// How bad a reason of the node is, and what to do about it.
 fn of_reason(reason: &str) -> (Severity, &'static str) {
     match reason {
         "failed" => (Severity::Error, "see its log, and start it again"),

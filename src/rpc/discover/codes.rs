@@ -61,6 +61,7 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         | "gettxout"
         | "gettxoutsetinfo"
         | "getindexinfo"
+        | "getdiskinfo"
         | "gettransactionstatus"
         | "getaddressbalance"
         | "getaddressutxos"

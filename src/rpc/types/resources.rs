@@ -22,6 +22,52 @@ pub struct ResourceInfo {
     pub log_syncs: u64,
 }
 
+/// `getdiskinfo`: what the data directory takes, how fast that grows, and where it leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskInfo {
+    /// Bytes of the block log's files.
+    pub blocks_bytes: u64,
+    /// Bytes of the index' files.
+    pub index_bytes: u64,
+    /// Bytes that are free on the fullest disk of the data directory; absent where no disk answers.
+    pub free_bytes: Option<u64>,
+    /// How fast the block log grows; absent while there are too few blocks.
+    pub growth: Option<DiskGrowth>,
+    /// Where that leads; absent where either is.
+    pub outlook: Option<DiskOutlook>,
+}
+
+/// How fast the block log grows, by the last blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DiskGrowth {
+    /// How many blocks.
+    pub blocks: u64,
+    /// What they take in the log.
+    pub bytes: u64,
+    /// From the time of the block before them to that of the last one.
+    pub over_ms: u64,
+    /// The same for a day.
+    pub bytes_a_day: u64,
+}
+
+/// Where a straight line leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case", tag = "end")]
+pub enum DiskOutlook {
+    /// Pruning holds the block log, and the disk has room for that.
+    Level {
+        /// At about so many bytes.
+        level_bytes: u64,
+    },
+    /// The disk has only `[storage] min_free_mb` left, at which the node stops.
+    Full {
+        /// After so many seconds.
+        after_s: u64,
+        /// Where pruning would hold the block log, if it is on.
+        level_bytes: Option<u64>,
+    },
+}
+
 /// `logging`: what is logged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogInfo {

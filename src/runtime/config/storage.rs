@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::runtime::machine;
 use crate::types::Checkpoint;
 
 /// What part of the machine's memory `auto` takes.
@@ -14,8 +15,6 @@ const AUTO_MEGABYTES: (u64, u64) = (64, 1_000);
 /// What `min_free_mb` is by default, in 1,000,000 bytes: more than all that waits in memory to be written, and a merge of
 /// the index.
 pub(super) const MIN_FREE_MB: u64 = 512;
-/// Where the kernel says what memory a group of processes may take: of both versions of its interface.
-const LIMIT_FILES: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
 
 /// `[storage]`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,7 +72,7 @@ impl StorageConfig {
     pub fn half_cache_bytes(&self) -> u64 {
         let megabytes = match self.cache_mb {
             CacheSize::Megabytes(size) => size,
-            CacheSize::Auto => auto_megabytes(memory_bytes()),
+            CacheSize::Auto => auto_megabytes(machine::memory_of_process(None).unwrap_or(0)),
         };
         megabytes.saturating_mul(500_000)
     }
@@ -168,20 +167,6 @@ fn auto_megabytes(memory_bytes: u64) -> u64 {
     (memory_bytes / AUTO_PART / 1_000_000).clamp(least, most)
 }
 
-/// The memory that this process may take, in bytes: the machine's, or less if the group that it belongs to is limited. None
-/// where that can't be read.
-fn memory_bytes() -> u64 {
-    let machine = std::fs::read_to_string("/proc/meminfo").ok();
-    let machine = machine.as_deref().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()
-    });
-    let limits = LIMIT_FILES.into_iter().filter_map(|path| std::fs::read_to_string(path).ok());
-    let limits = limits.filter_map(|text| text.trim().parse::<u64>().ok());
-    let machine = machine.map(|kibibytes| kibibytes.saturating_mul(1_024));
-    machine.into_iter().chain(limits).min().unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,6 +181,5 @@ mod tests {
         assert_eq!(of_size(CacheSize::Megabytes(32)), 16_000_000);
         let auto = of_size(CacheSize::Auto);
         assert!((32_000_000..=500_000_000).contains(&auto), "{auto}");
-        assert!(memory_bytes() > 64 << 20, "a machine that builds this has more");
     }
 }
