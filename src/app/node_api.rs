@@ -209,6 +209,14 @@ impl NodeApi for AppContext {
         self.network.add_address(&peer)
     }
 
+    fn try_peer(&self, address: &str) -> bool {
+        self.network.try_address(address)
+    }
+
+    fn remove_peer(&self, address: &str) -> bool {
+        self.network.take_back_address(address)
+    }
+
     fn ban(&self, target: BanTarget, time: Duration) -> bool {
         self.network.ban(target, time)
     }

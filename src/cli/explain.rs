@@ -49,6 +49,7 @@ fn member_line(member: &MemberVotesInfo) -> String {
 pub fn lines(info: &ExplainInfo) -> Vec<String> {
     let mut lines = vec![format!("{}: {}", info.txid, status_words(info.status))];
     lines.extend(info.says.iter().cloned());
+    lines.push(format!("Next: {}", info.next));
     if let Some(votes) = &info.votes {
         lines.push(String::new());
         lines.push(format!(
@@ -108,12 +109,14 @@ mod tests {
             txid: TxId([9; 32]),
             status: TransactionStatus::Pending,
             says: vec!["It is certified with Lock votes.".to_owned()],
+            next: "It is final soon.".to_owned(),
             height: None,
             votes: Some(votes),
         };
         let expected = [
             format!("{}: waiting for votes", TxId([9; 32])),
             "It is certified with Lock votes.".to_owned(),
+            "Next: It is final soon.".to_owned(),
             String::new(),
             "Votes of epoch 3: Lock 20, Final 10, of 30; 21 decide".to_owned(),
             "  masternode  weight  votes".to_owned(),
@@ -123,6 +126,6 @@ mod tests {
         ];
         assert_eq!(lines(&info), expected);
         let included = ExplainInfo { votes: None, status: TransactionStatus::Confirmed, ..info };
-        assert_eq!(lines(&included).len(), 2);
+        assert_eq!(lines(&included).len(), 3);
     }
 }

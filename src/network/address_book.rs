@@ -45,9 +45,21 @@ const LEARNED_PATIENCE: u32 = 10;
 /// A pinned address that failed so often in a row is not counted on.
 const PINNED_FAILURES_COUNTED: u32 = 3;
 
+/// How long an address of the operator is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stay {
+    /// As long as the configuration or the chain names it.
+    Given,
+    /// Until the operator takes it back.
+    Added,
+    /// Once.
+    Once,
+}
+
 #[derive(Clone, Debug)]
 struct Pinned {
     source: Source,
+    stay: Stay,
     /// Who must answer, as far as the source knows.
     expected: Option<PeerId>,
     /// Who answered last.
@@ -110,6 +122,41 @@ impl AddressBook {
         is_address(address) && self.insert(address, expected, Source::Configured, now)
     }
 
+    /// Adds an address that the operator names while the node runs, as [`AddressBook::pin`] does one of the configuration.
+    pub(crate) fn add(&mut self, address: &str, expected: Option<PeerId>, now: Instant) -> bool {
+        let was_given = self.pinned.get(address).is_some_and(|entry| entry.source == Source::Configured);
+        let is_there = self.pin(address, expected, now);
+        if let Some(entry) = self.pinned.get_mut(address)
+            && (!was_given || entry.stay == Stay::Once)
+        {
+            entry.stay = Stay::Added;
+        }
+        is_there
+    }
+
+    /// Has an address dialled now; one that is not pinned is forgotten after that. False if it is no address, or there are too
+    /// many.
+    pub(crate) fn try_once(&mut self, address: &str, now: Instant) -> bool {
+        if let Some(entry) = self.pinned.get_mut(address) {
+            entry.due_at = now;
+            return true;
+        }
+        let is_there = self.pin(address, None, now);
+        if let Some(entry) = self.pinned.get_mut(address) {
+            entry.stay = Stay::Once;
+        }
+        is_there
+    }
+
+    /// Takes back what [`AddressBook::add`] has added; false for what it has not. A connection that there is stays.
+    pub(crate) fn take_back(&mut self, address: &str) -> bool {
+        let is_added = self.pinned.get(address).is_some_and(|entry| entry.stay == Stay::Added);
+        if is_added {
+            self.pinned.remove(address);
+        }
+        is_added
+    }
+
     /// Replaces the addresses of the chain, and returns those that are not to be dialled.
     pub(crate) fn set_chain(&mut self, addresses: &[String], now: Instant) -> Vec<String> {
         if !self.policy.dials_masternodes {
@@ -154,6 +201,7 @@ impl AddressBook {
         }
         let entry = Pinned {
             source,
+            stay: Stay::Given,
             expected,
             answered: None,
             failures: 0,
@@ -377,8 +425,12 @@ impl AddressBook {
 
     /// There is a connection to that identity already, so no new one is there to be waited for.
     pub(crate) fn is_connected_already(&mut self, attempt: &Attempt) {
-        if let Purpose::Learned(address) = attempt.purpose {
-            self.learned.remove(&address);
+        match attempt.purpose {
+            Purpose::Learned(address) => {
+                self.learned.remove(&address);
+            }
+            Purpose::Pinned => self.forget_if_tried(&attempt.address),
+            Purpose::Feeler(_) => {}
         }
     }
 
@@ -398,10 +450,17 @@ impl AddressBook {
     }
 
     fn pinned_failed(&mut self, address: &str, now: Instant) {
+        self.forget_if_tried(address);
         let Some(entry) = self.pinned.get_mut(address) else { return };
         entry.dialing = false;
         entry.failures = entry.failures.saturating_add(1);
         entry.due_at = now + self.backoff.after(entry.failures);
+    }
+
+    fn forget_if_tried(&mut self, address: &str) {
+        if self.pinned.get(address).is_some_and(|entry| entry.stay == Stay::Once) {
+            self.pinned.remove(address);
+        }
     }
 
     /// A connection that was made ended. One that did not hold counts as a failure; for a pinned address any does, so that one

@@ -525,9 +525,19 @@ impl NetworkHandle {
         self.shared.report(peer, what);
     }
 
-    /// Adds an address of the operator, which is tried for ever; false if it is no address.
+    /// Adds an address of the operator, which is tried until it is taken back; false if it is no address.
     pub fn add_address(&self, peer: &PeerAddress) -> bool {
-        self.shared.book.lock().pin(&peer.address, peer.identity, now())
+        self.shared.book.lock().add(&peer.address, peer.identity, now())
+    }
+
+    /// Has an address dialled once, now; false if it is no address.
+    pub fn try_address(&self, address: &str) -> bool {
+        self.shared.book.lock().try_once(address, now())
+    }
+
+    /// Takes back an address that was added; false if it was not. A connection that there is stays.
+    pub fn take_back_address(&self, address: &str) -> bool {
+        self.shared.book.lock().take_back(address)
     }
 
     /// Says where the chain's masternodes are, which are tried for ever, and where this node is if it is one of them. Returns

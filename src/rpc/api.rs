@@ -189,8 +189,12 @@ pub trait NodeApi: Send + Sync + 'static {
     fn peers(&self) -> Vec<PeerInfo>;
     /// Ends the connection to the peer of this address or key, as [`Self::peers`] writes them; false if there is none.
     fn disconnect(&self, peer: &str) -> bool;
-    /// Dials a peer at this address until the node stops; false if it is no address.
+    /// Dials a peer at this address until the node stops or the address is taken back; false if it is no address.
     fn add_peer(&self, address: &str) -> bool;
+    /// Dials a peer at this address once; false if it is no address.
+    fn try_peer(&self, address: &str) -> bool;
+    /// Takes back an address that was added; false if it was not.
+    fn remove_peer(&self, address: &str) -> bool;
     /// Bans for a time; false for what is never banned.
     fn ban(&self, target: BanTarget, time: Duration) -> bool;
     /// Lifts a ban; false if there was none.

@@ -182,6 +182,7 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         "subject" => {
             json!({ "type": "string", "description": "an address, a group such as 192.0.2.0/24, or a node_id" })
         }
+        "command" if method == "addnode" => json!({ "enum": ["add", "remove", "onetry"] }),
         "command" => json!({ "enum": ["add", "remove"] }),
         "seconds" => json!({ "type": "integer", "minimum": 1 }),
         "method" => json!({ "type": "string" }),

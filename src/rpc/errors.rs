@@ -29,6 +29,8 @@ pub const STARTING: i32 = -28;
 pub const NOT_CONNECTED: i32 = -29;
 /// This is not added, or can't be (Bitcoin Core's `RPC_CLIENT_NODE_ALREADY_ADDED`).
 pub const NODE_ALREADY_ADDED: i32 = -23;
+/// This was not added (Bitcoin Core's `RPC_CLIENT_NODE_NOT_ADDED`).
+pub const NODE_NOT_ADDED: i32 = -24;
 /// What was asked for is done on other networks than this one only (Bitcoin Core's `RPC_MISC_ERROR`).
 pub const NOT_ON_THIS_NETWORK: i32 = -1;
 /// The caller gave no credentials for a method that needs them; the HTTP status is 401.

@@ -353,6 +353,12 @@ impl NodeApi for FakeNode {
     fn add_peer(&self, address: &str) -> bool {
         address == PEER
     }
+    fn try_peer(&self, address: &str) -> bool {
+        address == PEER
+    }
+    fn remove_peer(&self, address: &str) -> bool {
+        address == PEER
+    }
     fn set_network_active(&self, active: bool) -> bool {
         // As on a network whose nodes are never cut off.
         active
@@ -483,7 +489,8 @@ impl NodeApi for FakeNode {
     fn explain(&self, txid: TxId) -> BoxFuture<'_, Result<ExplainInfo, NodeApiError>> {
         let says = vec!["This node knows nothing of it.".into()];
         let status = self.status(txid).status;
-        ready(Ok(ExplainInfo { txid, status, says, height: None, votes: None })).boxed()
+        let next = "it is voted on".to_owned();
+        ready(Ok(ExplainInfo { txid, status, says, next, height: None, votes: None })).boxed()
     }
     fn wait_for_transaction(
         &self,

@@ -191,8 +191,8 @@ pub static METHODS: [Method; 63] = [
     ),
     Method::write(
         "addnode",
-        &["address"],
-        "Dials a peer at host:port, and goes on trying until the node stops",
+        &["address", "command?"],
+        "\"add\" (default) dials a peer at host:port, again and again until the node stops or \"remove\"; \"onetry\" dials once",
         |call| answer(async move { peers::add_node(&call) }),
     ),
     Method::write(

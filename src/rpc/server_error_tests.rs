@@ -117,6 +117,9 @@ fn refused_calls() -> Vec<Refused> {
         ("disconnectnode", json!(["127.0.0.1:1"]), -29, "not_connected"),
         ("setnetworkactive", json!([false]), -1, "devnet_only"),
         ("addnode", json!(["here"]), -8, "bad_parameter"),
+        ("addnode", json!(["here", "onetry"]), -8, "bad_parameter"),
+        ("addnode", json!(["192.0.2.9:1", "remove"]), -24, "not_added"),
+        ("addnode", json!(["192.0.2.9:1", "drop"]), -8, "bad_parameter"),
         ("setban", json!(["here", "add"]), -8, "bad_parameter"),
         ("setban", json!(["192.0.2.0/16", "add"]), -8, "bad_parameter"),
         ("setban", json!(["192.0.2.7", "lift"]), -8, "bad_parameter"),
@@ -141,9 +144,6 @@ fn refused_calls() -> Vec<Refused> {
     ]
 }
 
-/// What a node refuses that has pruned its first block.
-fn refused_below_the_horizon() -> Vec<Refused> {
-    let of_block = |method| (method, json!([1]), -5, "block_pruned");
 /// Methods whose parameters are read by a WebSocket alone; `socket_tests.rs` has theirs.
 const BY_WEBSOCKET: [&str; 2] = ["subscribe", "unsubscribe"];
 
@@ -192,6 +192,9 @@ async fn every_method_refuses_each_of_its_parameters_by_name_where_it_is_wrong()
     assert_eq!(wrong, [""; 0]);
 }
 
+/// What a node refuses that has pruned its first block.
+fn refused_below_the_horizon() -> Vec<Refused> {
+    let of_block = |method| (method, json!([1]), -5, "block_pruned");
     ["getblockhash", "getblock", "getblockheader", "getcommit"].map(of_block).to_vec()
 }
 

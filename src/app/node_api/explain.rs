@@ -30,8 +30,47 @@ pub(super) fn explain(
             (None, None) => nothing_known(status),
         },
     };
+    let next = what_comes_next(height.is_some(), winner.is_some(), status, votes).to_owned();
     let votes = votes.filter(|_| height.is_none()).map(|votes| votes_info(votes, connected));
-    ExplainInfo { txid, status, says, height, votes }
+    ExplainInfo { txid, status, says, next, height, votes }
+}
+
+/// The next step of each state; of several reasons to wait the one that has to go first.
+fn what_comes_next(
+    in_block: bool,
+    has_lost: bool,
+    status: TransactionStatus,
+    votes: Option<&Explanation>,
+) -> &'static str {
+    if in_block {
+        return "Nothing more: it can't be undone, and a receipt proves it to anybody.";
+    }
+    let Some(votes) = votes.filter(|votes| !has_lost && !votes.is_dead) else {
+        return match status {
+            _ if has_lost || votes.is_some() => {
+                "Nothing: what is to be paid has to be paid anew, of other coins."
+            }
+            TransactionStatus::Unknown => "Once it is sent and taken, the masternodes vote on it.",
+            _ => "Its votes are counted, and it is certified and final as soon as a quorum of them is here.",
+        };
+    };
+    if votes.is_final {
+        "A block takes it up; it counts as paid already."
+    } else if votes.is_closing {
+        "When the next epoch begins, the masternodes of its set vote."
+    } else if !votes.waits_for.is_empty() {
+        "When the payment that makes its coins is final, the masternodes vote on this one."
+    } else if votes.body != BodyPlace::Held {
+        "When the payment is here and checked, this node counts it and votes, if it is a masternode."
+    } else if votes.waits_for_blocks {
+        "When blocks have caught up with what is certified, it is voted on."
+    } else if votes.is_certified {
+        "With a quorum of Final votes it is final; no payment that conflicts with it can be in this epoch."
+    } else if votes.rivals.is_empty() {
+        "With a quorum of Lock votes it is certified, and Final votes follow."
+    } else {
+        "The first of the conflicting payments that gets a quorum of Lock votes is certified, and the others lose."
+    }
 }
 
 fn nothing_known(status: TransactionStatus) -> Vec<String> {
@@ -296,6 +335,51 @@ mod tests {
         assert!(info.says[0].contains("knows nothing of it"));
         let info = explain((TxId([9; 32]), None), (TransactionStatus::Pending, None, 5), None, &none);
         assert!(info.says[0].contains("ask again"));
+    }
+
+    #[test]
+    fn each_state_says_what_comes_next() {
+        let rival = Rival { txid: TxId([8; 32]), lock_weight: 2, is_certified: false, is_final: false };
+        let waits_for = vec![OutPoint { txid: TxId([5; 32]), index: 3 }];
+        let next = |status, height, winner, votes: Option<&Explanation>| {
+            explain((TxId([9; 32]), winner), (status, height, 5), votes, &BTreeSet::new()).next
+        };
+        use TransactionStatus::{Confirmed, Conflicted, Pending, Unknown};
+        let mut seen = BTreeSet::new();
+        for (told, expected) in [
+            (next(Confirmed, Some(3), None, None), "a receipt proves it"),
+            (next(Unknown, None, None, None), "Once it is sent"),
+            (next(Pending, None, None, None), "Its votes are counted"),
+            (next(Conflicted, None, Some(TxId([7; 32])), Some(&votes(2, 0))), "paid anew, of other coins"),
+            (next(Pending, None, None, Some(&votes(2, 0))), "quorum of Lock votes it is certified"),
+            (next(Pending, None, None, Some(&votes(3, 0))), "quorum of Final votes"),
+            (next(Pending, None, None, Some(&votes(4, 3))), "A block takes it up"),
+            (
+                next(Pending, None, None, Some(&Explanation { is_closing: true, ..votes(2, 0) })),
+                "When the next epoch begins",
+            ),
+            (
+                next(Pending, None, None, Some(&Explanation { waits_for, ..votes(0, 0) })),
+                "that makes its coins is final",
+            ),
+            (
+                next(Pending, None, None, Some(&Explanation { body: BodyPlace::Missing, ..votes(1, 0) })),
+                "When the payment is here",
+            ),
+            (
+                next(Pending, None, None, Some(&Explanation { waits_for_blocks: true, ..votes(0, 0) })),
+                "blocks have caught up",
+            ),
+            (
+                next(Pending, None, None, Some(&Explanation { rivals: vec![rival], ..votes(1, 0) })),
+                "the others lose",
+            ),
+        ] {
+            assert!(told.contains(expected), "{expected:?} is not in {told:?}");
+            assert!(seen.insert(told.clone()), "{told:?} is said of two states");
+        }
+        let dead = next(Pending, None, None, Some(&Explanation { is_dead: true, ..votes(3, 0) }));
+        assert!(dead.contains("paid anew"), "{dead}");
     }
 
     #[test]

@@ -431,3 +431,38 @@ fn what_is_pinned_and_answers_is_proved_for_later() {
         assert_eq!(book.tables.get(at(address)).is_some_and(|entry| entry.is_tried), is_kept, "{address}");
     }
 }
+
+/// As Bitcoin Core's `addnode`: added ones can be taken back, configured ones not, and one try is one.
+#[test]
+fn what_the_operator_adds_can_be_taken_back_and_one_try_is_one() {
+    let mut book = book();
+    let start = now();
+    let [given, added, once] = ["192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"];
+    assert!(book.pin(given, None, start) && book.add(given, None, start) && book.add(added, None, start));
+    assert!(!book.take_back(given) && !book.take_back(once), "it was not added");
+    assert!(book.try_once(once, start) && !book.add("nonsense", None, start));
+    assert!(!book.try_once("nonsense", start));
+    let fail_all = |book: &mut AddressBook, at: Instant| -> Vec<String> {
+        let due = book.take_due(9, at, |_| false);
+        due.iter().for_each(|attempt| book.failed(attempt, true, at));
+        let mut names: Vec<String> = due.into_iter().map(|attempt| attempt.address).collect();
+        names.sort_unstable();
+        names
+    };
+    let day = |number: u32| start + Duration::from_secs(86_400) * number;
+    assert_eq!(fail_all(&mut book, day(0)), [given, added, once]);
+    assert_eq!(fail_all(&mut book, day(1)), [given, added], "one try was one");
+    assert!(book.take_back(added) && !book.take_back(added));
+    assert_eq!(fail_all(&mut book, day(2)), [given]);
+    // One that answers and then ends was tried, too.
+    assert!(book.try_once(once, start));
+    let due = book.take_due(9, start, |_| false);
+    assert_eq!(due.len(), 1);
+    answers(&mut book, &due[0], PEER);
+    book.ended(&due[0], true, (day(2), NOW_MS));
+    assert_eq!(fail_all(&mut book, day(3)), [given]);
+    // What is pinned already is dialled at once, and stays.
+    assert!(book.try_once(given, day(3)));
+    assert_eq!(fail_all(&mut book, day(3)), [given]);
+    assert_eq!(fail_all(&mut book, day(4)), [given]);
+}

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::Described;
 use crate::rpc::errors::{
     ALREADY_KNOWN, ANSWER_TOO_LARGE, BAD_PARAMETER, BAD_PARAMETERS, BUSY, INPUTS_UNAVAILABLE, INTERNAL,
-    METHOD_NEEDS_SOCKET, NODE_ALREADY_ADDED, NOT_CONNECTED, NOT_FOUND, NOT_ON_THIS_NETWORK, REJECTED,
-    STARTING, UNAUTHORIZED,
+    METHOD_NEEDS_SOCKET, NODE_ALREADY_ADDED, NODE_NOT_ADDED, NOT_CONNECTED, NOT_FOUND, NOT_ON_THIS_NETWORK,
+    REJECTED, STARTING, UNAUTHORIZED,
 };
 
 /// What reads the disk.
@@ -32,7 +32,6 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         | "getblockcount"
         | "getbestblockhash"
         | "getpeerinfo"
-        | "addnode"
         | "listbanned"
         | "clearbanned"
         | "getnetworkinfo"
@@ -77,6 +76,7 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         "testmempoolaccept" => &[BUSY],
         "getmempoolentry" | "getmasternode" => &[NOT_FOUND],
         "disconnectnode" => &[NOT_CONNECTED],
+        "addnode" => &[NODE_NOT_ADDED],
         "setban" => &[NODE_ALREADY_ADDED],
         "setnetworkactive" => &[NOT_ON_THIS_NETWORK],
         "subscribe" => &[METHOD_NEEDS_SOCKET, BUSY],
@@ -116,6 +116,7 @@ const fn meaning(code: i32) -> &'static str {
         STARTING => "the node is starting or stopping",
         NOT_CONNECTED => "no such peer is connected",
         NODE_ALREADY_ADDED => "this can't be banned",
+        NODE_NOT_ADDED => "this was not added",
         NOT_ON_THIS_NETWORK => "this is done on devnets alone",
         UNAUTHORIZED => "credentials are needed, or a role that may do more",
         BAD_PARAMETERS => "too few or too many parameters, or an unknown name",

@@ -7,7 +7,8 @@ use jsonrpsee::types::ErrorObjectOwned;
 use crate::network::BanTarget;
 use crate::rpc::call::Call;
 use crate::rpc::errors::{
-    BAD_PARAMETER, NODE_ALREADY_ADDED, NOT_CONNECTED, NOT_ON_THIS_NETWORK, bad_parameter, error,
+    BAD_PARAMETER, NODE_ALREADY_ADDED, NODE_NOT_ADDED, NOT_CONNECTED, NOT_ON_THIS_NETWORK, bad_parameter,
+    error,
 };
 use crate::rpc::types::BanInfo;
 
@@ -27,7 +28,20 @@ pub(super) fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
 
 pub(super) fn add_node(call: &Call) -> Result<(), ErrorObjectOwned> {
     let address: String = call.required(0)?;
-    if call.node.add_peer(&address) {
+    let is_address = match call.optional::<String>(1)?.as_deref() {
+        None | Some("add") => call.node.add_peer(&address),
+        Some("onetry") => call.node.try_peer(&address),
+        Some("remove") => {
+            if call.node.remove_peer(&address) {
+                return Ok(());
+            }
+            let hint = "`addnode` takes back what it has added since the node started; others stand in [network] bootstrap_peers, \
+                        and `disconnectnode` ends a connection";
+            return Err(error(NODE_NOT_ADDED, "this was not added", "not_added", hint));
+        }
+        Some(_) => return Err(bad_parameter(call.name(1), "\"add\", \"remove\" or \"onetry\"")),
+    };
+    if is_address {
         return Ok(());
     }
     Err(bad_parameter(call.name(0), "host:port such as 192.0.2.1:24100"))

@@ -15,6 +15,8 @@ pub struct ExplainInfo {
     pub status: TransactionStatus,
     /// The same in sentences: what is, then what it waits for.
     pub says: Vec<String>,
+    /// What comes next, or what to do, in a sentence.
+    pub next: String,
     /// The block that contains it.
     pub height: Option<Height>,
     /// Its votes, while no block contains it.
