@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use lz4_flex::frame::{FrameDecoder, FrameEncoder, FrameInfo};
 use serde::{Deserialize, Serialize};
 
+use crate::app::care::{Tell, Unit, Work};
 use crate::app::devnet::{
     Devnet as Directory, DevnetError as DirectoryError, DevnetWishes, GENESIS_FILE, base_port_in,
     validators_in, write_marker,
@@ -38,6 +39,9 @@ pub const BYTES_MAX: u64 = 64 << 30;
 pub const SMALL_BYTES_MAX: u64 = 16 << 20;
 /// Bytes behind the last member, at most: the padding of a tar archive.
 const PADDING_BYTES_MAX: u64 = 1 << 20;
+const EXPORTING: Work = Work { what: "exporting", unit: Unit::Bytes };
+const CHECKING: Work = Work { what: "checking the file", unit: Unit::Bytes };
+const UNPACKING: Work = Work { what: "unpacking", unit: Unit::Bytes };
 /// The first member: what the file is.
 const MANIFEST: &str = "export.toml";
 const VERSION: u32 = 1;
@@ -128,6 +132,43 @@ fn is_member(name: &str, nodes: usize) -> bool {
         }
 }
 
+/// How much of all members was read, told as it is.
+struct Pace<'a> {
+    work: Work,
+    done: u64,
+    total: u64,
+    told: Tell<'a>,
+    /// It is not to go on.
+    stopped: bool,
+}
+
+impl<'a> Pace<'a> {
+    fn of(work: Work, total: u64, told: Tell<'a>) -> Self {
+        Self { work, done: 0, total, told, stopped: false }
+    }
+
+    /// What an error is that came while this read.
+    fn checked<T>(&self, read: Result<T, ArchiveError>) -> Result<T, ArchiveError> {
+        if self.stopped { Err(StorageError::Interrupted.into()) } else { read }
+    }
+}
+
+/// A member that is read at a pace.
+struct Paced<'p, 'a, R> {
+    inner: R,
+    pace: &'p mut Pace<'a>,
+}
+
+impl<R: Read> Read for Paced<'_, '_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let pace = &mut *self.pace;
+        pace.done = pace.done.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        pace.stopped = !(pace.told)(pace.work, pace.done, pace.total);
+        if pace.stopped { Err(io::Error::other("stopped")) } else { Ok(count) }
+    }
+}
+
 fn is_log(name: &str) -> bool {
     name.ends_with(".seg")
 }
@@ -161,11 +202,12 @@ fn segments(directory: &Path, below: &str, nodes: usize) -> Result<Vec<String>, 
     Ok(names)
 }
 
-/// Writes the devnet in a directory, of which no node runs, to a file that does not exist yet. Blocks.
+/// Writes the devnet in a directory, of which no node runs, to a file that does not exist yet. Blocks. `told` hears how far
+/// it is, and may end it.
 ///
 /// # Errors
-/// When a node runs, something is missing, or the disk refuses; there is no file then.
-pub fn export(directory: &Path, file: &Path) -> Result<Moved, ArchiveError> {
+/// When a node runs, something is missing, the disk refuses, or it is to end; there is no file then.
+pub fn export(directory: &Path, file: &Path, told: Tell<'_>) -> Result<Moved, ArchiveError> {
     let nodes = validators_in(directory)?;
     let mut locks = Vec::with_capacity(nodes);
     let mut names: Vec<String> = needed(nodes).collect();
@@ -178,7 +220,7 @@ pub fn export(directory: &Path, file: &Path) -> Result<Moved, ArchiveError> {
     }
     let draft =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(file).map_err(io_error(file))?;
-    let written = write_archive(directory, (nodes, &names), &draft, file);
+    let written = write_archive(directory, (nodes, &names), (&draft, file), told);
     if written.is_err() {
         // What is half written is of no use to anybody.
         let _gone = std::fs::remove_file(file).is_ok();
@@ -189,8 +231,8 @@ pub fn export(directory: &Path, file: &Path) -> Result<Moved, ArchiveError> {
 fn write_archive(
     directory: &Path,
     (nodes, names): (usize, &[String]),
-    draft: &File,
-    file: &Path,
+    (draft, file): (&File, &Path),
+    told: Tell<'_>,
 ) -> Result<Moved, ArchiveError> {
     let mut opened = Vec::with_capacity(names.len());
     let mut bytes = 0_u64;
@@ -212,9 +254,12 @@ fn write_archive(
     let frame = FrameEncoder::with_frame_info(info, BufWriter::new(draft));
     let mut archive = tar::Builder::new(frame);
     append(&mut archive, MANIFEST, text.len() as u64, text.as_bytes()).map_err(io_error(file))?;
+    let mut pace = Pace::of(EXPORTING, bytes, told);
     for (name, path, length) in opened {
         let source = BufReader::new(File::open(&path).map_err(io_error(&path))?);
-        append(&mut archive, name, length, source.take(length)).map_err(io_error(file))?;
+        let source = Paced { inner: source.take(length), pace: &mut pace };
+        let appended = append(&mut archive, name, length, source).map_err(io_error(file));
+        pace.checked(appended)?;
     }
     let frame = archive.into_inner().map_err(io_error(file))?;
     let failed = |error: io::Error| io_error(file)(error);
@@ -239,11 +284,17 @@ fn append(
     archive.append_data(&mut header, name, data)
 }
 
-/// Makes a directory of what a file holds, with the file's ports or with others. Blocks.
+/// Makes a directory of what a file holds, with the file's ports or with others. Blocks. `told` hears how far it is, and may
+/// end it.
 ///
 /// # Errors
-/// When the directory is not empty, or the file is not good: nothing is written then.
-pub fn import(file: &Path, directory: &Path, base_port: Option<u16>) -> Result<Moved, ArchiveError> {
+/// When the directory is not empty, the file is not good, or it is to end: nothing is written then.
+pub fn import(
+    file: &Path,
+    directory: &Path,
+    base_port: Option<u16>,
+    told: Tell<'_>,
+) -> Result<Moved, ArchiveError> {
     let directory = std::path::absolute(directory).map_err(io_error(directory))?;
     match std::fs::read_dir(&directory) {
         Ok(mut entries) => {
@@ -261,7 +312,7 @@ pub fn import(file: &Path, directory: &Path, base_port: Option<u16>) -> Result<M
         GENESIS_FILE => data.read_to_string(&mut genesis).map(drop),
         _ => io::copy(data, &mut io::sink()).map(drop),
     };
-    let manifest = read_archive(&source, file, &mut check)?;
+    let manifest = read_archive(&source, file, &mut check, &mut Pace::of(CHECKING, 0, told))?;
     let unusable = |why: String| ArchiveError::Unusable { path: file.to_owned(), why };
     let document =
         GenesisDocument::from_toml(&genesis).map_err(|error: GenesisError| unusable(error.to_string()))?;
@@ -284,7 +335,7 @@ pub fn import(file: &Path, directory: &Path, base_port: Option<u16>) -> Result<M
         io::copy(data, &mut target)?;
         target.sync_all()
     };
-    read_archive(&source, file, &mut unpack)?;
+    read_archive(&source, file, &mut unpack, &mut Pace::of(UNPACKING, 0, told))?;
     let base_port = base_port.unwrap_or(manifest.base_port);
     write_marker(&into, manifest.nodes, base_port)?;
     let chain_id = Directory::prepare(&into, &DevnetWishes::default(), false)?.chain_id.to_string();
@@ -314,7 +365,12 @@ impl<R: Read> Read for Source<R> {
 type Take<'a> = &'a mut dyn FnMut(&str, &mut dyn Read) -> io::Result<()>;
 
 /// Reads the whole file, and holds it to all rules.
-fn read_archive(source: &File, file: &Path, take: Take<'_>) -> Result<Manifest, ArchiveError> {
+fn read_archive(
+    source: &File,
+    file: &Path,
+    take: Take<'_>,
+    pace: &mut Pace<'_>,
+) -> Result<Manifest, ArchiveError> {
     let unusable = |why: String| ArchiveError::Unusable { path: file.to_owned(), why };
     let failed = |error: io::Error| unusable(error.to_string());
     let source = Source { inner: BufReader::new(source), was_short: false };
@@ -343,7 +399,9 @@ fn read_archive(source: &File, file: &Path, take: Take<'_>) -> Result<Manifest, 
         if !is_member(&name, manifest.nodes) || !seen.insert(name.clone()) {
             return Err(unusable(format!("{shown} does not belong there")));
         }
-        take(&name, &mut entry).map_err(failed)?;
+        pace.total = manifest.bytes;
+        let taken = take(&name, &mut Paced { inner: &mut entry, pace: &mut *pace });
+        pace.checked(taken.map_err(failed))?;
     }
     let manifest = manifest.ok_or_else(|| unusable("it is empty".to_owned()))?;
     // Up to the end, where the checksum of all stands.

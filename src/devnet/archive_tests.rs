@@ -2,6 +2,10 @@
 
 use super::*;
 
+fn on(_: Work, _: u64, _: u64) -> bool {
+    true
+}
+
 /// A devnet's directory that never ran, with some logs of no meaning.
 fn directory(home: &Path) -> PathBuf {
     let directory = home.join("from");
@@ -23,10 +27,10 @@ fn directory(home: &Path) -> PathBuf {
 fn an_imported_devnet_has_the_chain_keys_and_logs_of_the_exported_one() {
     let home = tempfile::tempdir().unwrap();
     let (from, to, file) = (directory(home.path()), home.path().join("to"), home.path().join("file"));
-    let exported = export(&from, &file).unwrap();
+    let exported = export(&from, &file, &mut on).unwrap();
     assert!(exported.nodes == 4 && exported.file_bytes < exported.bytes, "{exported:?}");
-    assert!(matches!(export(&from, &file), Err(ArchiveError::Io { .. })), "it is not overwritten");
-    let imported = import(&file, &to, None).unwrap();
+    assert!(matches!(export(&from, &file, &mut on), Err(ArchiveError::Io { .. })), "it is not overwritten");
+    let imported = import(&file, &to, None, &mut on).unwrap();
     assert_eq!(imported, exported);
     let read = |directory: &Path, name: &str| std::fs::read(directory.join(name)).unwrap();
     for name in [
@@ -43,7 +47,7 @@ fn an_imported_devnet_has_the_chain_keys_and_logs_of_the_exported_one() {
     for name in ["node0/data/index", "node0/data/.cookie", "node2/node.log", "export.toml"] {
         assert!(!to.join(name).exists(), "{name}");
     }
-    let again = import(&file, &to, None).unwrap_err();
+    let again = import(&file, &to, None, &mut on).unwrap_err();
     assert!(matches!(again, ArchiveError::NotEmpty { .. }), "{again}");
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 3, "no draft is left");
 }
@@ -52,8 +56,8 @@ fn an_imported_devnet_has_the_chain_keys_and_logs_of_the_exported_one() {
 fn a_copy_with_other_ports_dials_nobody_but_its_own_nodes() {
     let home = tempfile::tempdir().unwrap();
     let (from, to, file) = (directory(home.path()), home.path().join("to"), home.path().join("file"));
-    export(&from, &file).unwrap();
-    import(&file, &to, Some(30_000)).unwrap();
+    export(&from, &file, &mut on).unwrap();
+    import(&file, &to, Some(30_000), &mut on).unwrap();
     let nodes = |path: &Path| Directory::prepare(path, &DevnetWishes::default(), false).unwrap().nodes;
     for node in nodes(&to) {
         let network = node.config.network;
@@ -69,7 +73,7 @@ fn a_node_that_runs_is_not_copied() {
     let home = tempfile::tempdir().unwrap();
     let (from, file) = (directory(home.path()), home.path().join("file"));
     let _runs = DirectoryLock::acquire(&from.join("node2/data")).unwrap();
-    assert!(matches!(export(&from, &file), Err(ArchiveError::Storage(StorageError::InUse { .. }))));
+    assert!(matches!(export(&from, &file, &mut on), Err(ArchiveError::Storage(StorageError::InUse { .. }))));
     assert!(!file.exists());
 }
 
@@ -101,7 +105,7 @@ fn what_no_export_makes_is_refused_and_nothing_is_written() {
     let said = Manifest { version: VERSION, nodes: 1, base_port: 24_200, members: 9, bytes: 1_000 };
     let refused = |manifest: &Manifest, members: &[Member<'_>]| {
         forge(&file, manifest, members);
-        let error = import(&file, &to, None).unwrap_err();
+        let error = import(&file, &to, None, &mut on).unwrap_err();
         assert!(matches!(error, ArchiveError::Unusable { .. }), "{error}");
         assert_eq!(std::fs::read_dir(home.path().join("place")).unwrap().count(), 0, "{error}");
         error.to_string()
@@ -147,12 +151,12 @@ fn what_no_export_makes_is_refused_and_nothing_is_written() {
 fn a_damaged_file_is_refused_wherever_the_damage_is() {
     let home = tempfile::tempdir().unwrap();
     let (from, good) = (directory(home.path()), home.path().join("good"));
-    export(&from, &good).unwrap();
+    export(&from, &good, &mut on).unwrap();
     let bytes = std::fs::read(&good).unwrap();
     let (bad, to) = (home.path().join("bad"), home.path().join("to"));
     let imports = |bytes: &[u8]| {
         std::fs::write(&bad, bytes).unwrap();
-        import(&bad, &to, None)
+        import(&bad, &to, None, &mut on)
     };
     let refused = |bytes: &[u8], what: &str| {
         let error = imports(bytes).err();
@@ -175,4 +179,36 @@ fn a_damaged_file_is_refused_wherever_the_damage_is() {
     }
     refused(b"a shopping list", "something else");
     assert!(imports(&bytes).is_ok());
+}
+
+/// INV-EXPORT-1, of one who changes his mind.
+#[test]
+fn work_is_told_to_its_end_and_leaves_nothing_when_it_is_stopped() {
+    let place = tempfile::tempdir().unwrap();
+    let (from, to, file) = (place.path().join("from"), place.path().join("to"), place.path().join("file"));
+    Directory::prepare(&from, &DevnetWishes::default(), false).unwrap();
+    let stop = export(&from, &file, &mut |_, _, _| false).unwrap_err();
+    assert!(matches!(stop, ArchiveError::Storage(StorageError::Interrupted)), "{stop}");
+    assert!(!file.exists());
+    let mut seen = Vec::new();
+    let mut note = |work: Work, done: u64, total: u64| {
+        seen.push((work.what, done, total));
+        true
+    };
+    let moved = export(&from, &file, &mut note).unwrap();
+    import(&file, &to, None, &mut note).unwrap();
+    for what in ["exporting", "checking the file", "unpacking"] {
+        let of_it: Vec<_> = seen.iter().filter(|(work, ..)| *work == what).collect();
+        assert!(of_it.iter().all(|(_, done, total)| *total == moved.bytes && done <= total), "{of_it:?}");
+        assert!(of_it.is_sorted_by_key(|(_, done, _)| done), "{of_it:?}");
+        assert_eq!(of_it.last().map(|(_, done, _)| *done), Some(moved.bytes), "{what}");
+    }
+    std::fs::remove_dir_all(&to).unwrap();
+    for last in ["checking the file", "unpacking"] {
+        let stop = import(&file, &to, None, &mut |work, _, _| work.what != last).unwrap_err();
+        assert!(matches!(stop, ArchiveError::Storage(StorageError::Interrupted)), "{stop}");
+    }
+    let left: Vec<_> =
+        std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "the devnet and its file: {left:?}");
 }

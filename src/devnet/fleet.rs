@@ -339,7 +339,7 @@ impl Fleet {
     /// When a node is paused, or the file can't be written.
     pub async fn export(&self, file: PathBuf) -> Result<Moved, DevnetError> {
         let directory = self.directory.directory.clone();
-        self.at_rest(move || Ok(archive::export(&directory, &file)?)).await
+        self.at_rest(move || Ok(archive::export(&directory, &file, &mut |_, _, _| true)?)).await
     }
 }
 

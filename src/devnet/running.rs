@@ -126,7 +126,8 @@ impl Builder {
         }
         if let Some(file) = self.export {
             let (into, port) = (path.clone(), self.wishes.base_port);
-            let imported = tokio::task::spawn_blocking(move || archive::import(&file, &into, port)).await;
+            let importing = move || archive::import(&file, &into, port, &mut |_, _, _| true);
+            let imported = tokio::task::spawn_blocking(importing).await;
             imported.map_err(|failure| DevnetError::Stop(failure.to_string()))??;
         }
         let directory = Directory::prepare(&path, &self.wishes, false)?;

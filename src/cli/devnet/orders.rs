@@ -4,14 +4,21 @@
 //! [`crate::devnet::control`] carries the order to the process that runs the devnet, and the answer back.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use crate::app::care::{Tell, Unit, Work};
 use crate::app::devnet::validators_in;
+use crate::cli::progress::{Progress, Stop};
 use crate::cli::rpc_client::DEVNET_DIRECTORY;
 use crate::cli::{CliError, output};
 use crate::devnet::archive::{self, ArchiveError, Moved};
 use crate::devnet::control::{Outcome, Request, order};
 use crate::devnet::{DevnetError, Report, Trouble};
-use crate::storage::DirectoryLock;
+use crate::storage::{DirectoryLock, StorageError};
+
+/// How often the file is looked at that a running devnet writes.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const EXPORTING: Work = Work { what: "the devnet is stopped, written and started again", unit: Unit::Bytes };
 
 /// What can be ordered.
 #[derive(Debug, clap::Subcommand)]
@@ -121,17 +128,17 @@ async fn tell(directory: &Path, json: bool, request: &Request) -> Result<(), Cli
 
 async fn export(ExportArgs { file, place }: ExportArgs) -> Result<(), CliError> {
     let file = std::path::absolute(&file).map_err(|source| CliError::Io { path: file.clone(), source })?;
-    let moved = match order(&place.dir, &Request::Export { file: file.clone() }).await {
+    let moved = match watched(&place.dir, &file).await {
         Ok(Outcome::Exported(moved)) => moved,
         Err(DevnetError::NoneRuns { .. }) => {
             let (directory, file) = (place.dir, file.clone());
-            blocking(move || {
+            blocking(move |told| {
                 // Whoever starts it meanwhile is refused.
                 let _lock = match validators_in(&directory) {
                     Ok(_) => DirectoryLock::acquire(&directory).map_err(ArchiveError::from)?,
                     Err(error) => return Err(error.into()),
                 };
-                archive::export(&directory, &file)
+                archive::export(&directory, &file, told)
             })
             .await?
         }
@@ -156,7 +163,7 @@ async fn export(ExportArgs { file, place }: ExportArgs) -> Result<(), CliError> 
 async fn import(args: ImportArgs) -> Result<(), CliError> {
     let ImportArgs { file, dir, base_port, json } = args;
     let directory = dir.clone();
-    let moved = blocking(move || archive::import(&file, &directory, base_port)).await?;
+    let moved = blocking(move |told| archive::import(&file, &directory, base_port, told)).await?;
     told(&moved, json, || {
         format!(
             "{}: {} nodes of chain {}; `timed devnet --dir {}` goes on with it",
@@ -168,12 +175,37 @@ async fn import(args: ImportArgs) -> Result<(), CliError> {
     })
 }
 
+/// Orders an export of the devnet that runs, and shows how the file grows meanwhile: the work is done by that process.
+async fn watched(directory: &Path, file: &Path) -> Result<Outcome, DevnetError> {
+    let request = Request::Export { file: file.to_owned() };
+    let mut exporting = std::pin::pin!(order(directory, &request));
+    // Whoever stops this does not stop that.
+    let mut progress = Progress::new(Stop::default());
+    loop {
+        match tokio::time::timeout(LOOK_EVERY, &mut exporting).await {
+            Ok(outcome) => return outcome,
+            Err(_) => {
+                let written = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+                let _goes_on = progress.step(EXPORTING, written, 0);
+            }
+        }
+    }
+}
+
+/// Does it on a thread for that, shows how far it is, and stops when the user asks for it.
 async fn blocking(
-    work: impl FnOnce() -> Result<Moved, ArchiveError> + Send + 'static,
+    work: impl FnOnce(Tell<'_>) -> Result<Moved, ArchiveError> + Send + 'static,
 ) -> Result<Moved, CliError> {
-    let worked = tokio::task::spawn_blocking(work).await;
-    let moved = worked.map_err(|failure| CliError::Failed(failure.to_string()))?;
-    Ok(moved.map_err(DevnetError::from)?)
+    let worked = Stop::listen(|stop| {
+        let mut progress = Progress::new(stop);
+        work(&mut |work, done, total| progress.step(work, done, total))
+    });
+    match worked.await? {
+        Err(ArchiveError::Storage(StorageError::Interrupted)) => {
+            Err(CliError::Failed("stopped; nothing was written, and the same command begins anew".to_owned()))
+        }
+        outcome => Ok(outcome.map_err(DevnetError::from)?),
+    }
 }
 
 fn told(moved: &Moved, json: bool, text: impl FnOnce() -> String) -> Result<(), CliError> {
