@@ -281,6 +281,11 @@
 //! | idle_trackers_forgotten | `a_tracker_that_was_idle_is_waited_for_however_many_tasks_have_ended` |
 //! | stopped_replay_told_as_a_failure | `a_start_that_was_told_to_stop_says_so_whatever_it_was_doing` |
 //! | holder_of_a_contested_coin_keeps_its_place | `neither_of_two_rivals_keeps_a_place_at_the_door_nor_does_what_was_dropped` |
+//! | winners_of_lost_coins_not_kept | `what_is_new_is_written_when_the_node_stops` |
+//! | configured_peers_taken_back | `what_the_operator_adds_can_be_taken_back_and_one_try_is_one` |
+//! | groups_above_not_limited | `the_least_limit_of_a_process_groups_counts_in_both_versions` |
+//! | pruning_held_at_the_greater_bound | `pruning_holds_the_log_at_the_lesser_of_both_bounds_if_the_disk_has_room_for_it` |
+//! | limit_unread_without_a_cursor | `every_method_refuses_each_of_its_parameters_by_name_where_it_is_wrong` |
 //! | who_waits_is_not_told_of_the_end | `whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it` |
 //! | first_vote_told_for_the_running_epoch | `a_key_signs_from_the_epoch_after_the_running_one_on` |
 //! | expected_forgotten_when_named_again | `who_is_expected_at_an_address_is_not_forgotten_when_it_is_named_again` |

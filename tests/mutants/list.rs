@@ -2249,6 +2249,49 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        name: "winners_of_lost_coins_not_kept",
+        file: "src/app/losers.rs",
+        old: "        self.has_news = true;\n",
+        new: "",
+        caught_by: &["--lib app::losers::tests::what_is_new_is_written_when_the_node_stops"],
+    },
+    Mutant {
+        name: "configured_peers_taken_back",
+        file: "src/network/address_book.rs",
+        old: "is_some_and(|entry| entry.stay == Stay::Added)",
+        new: "is_some()",
+        caught_by: &[
+            "--lib network::address_book::tests::what_the_operator_adds_can_be_taken_back_and_one_try_is_one",
+        ],
+    },
+    Mutant {
+        name: "groups_above_not_limited",
+        file: "src/runtime/machine.rs",
+        old: ".ancestors()",
+        new: ".ancestors().take(1)",
+        caught_by: &[
+            "--lib runtime::machine::tests::the_least_limit_of_a_process_groups_counts_in_both_versions",
+        ],
+    },
+    Mutant {
+        name: "pruning_held_at_the_greater_bound",
+        file: "src/app/disk_growth.rs",
+        old: "chain(by_days).min()?",
+        new: "chain(by_days).max()?",
+        caught_by: &[
+            "--lib app::disk_growth::tests::pruning_holds_the_log_at_the_lesser_of_both_bounds_if_the_disk_has_room_for_it",
+        ],
+    },
+    Mutant {
+        name: "limit_unread_without_a_cursor",
+        file: "src/rpc/methods/transactions.rs",
+        old: "call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX)?",
+        new: "call.limit(1, FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX).unwrap_or(FINALIZED_EVENTS_DEFAULT)",
+        caught_by: &[
+            "--lib rpc::server::error_tests::every_method_refuses_each_of_its_parameters_by_name_where_it_is_wrong",
+        ],
+    },
+    Mutant {
         name: "who_waits_is_not_told_of_the_end",
         file: "src/app/observer.rs",
         old: "Clock.instant());\n        self.feeds.changed(txid);\n    }\n\n    fn applied(",
