@@ -271,9 +271,10 @@ fn a_payment_that_lost_its_coin_names_the_winner() {
     browser.wait_text(".way li:last-child", "block");
 }
 
-/// A tier of its own, an address, and what the chain says of it.
+/// The page of an active masternode has all that the chain says of it, and leads on from there.
 fn tell_of(browser: &mut Browser, url: &str, member: &MasternodeInfo) {
-    browser.go(&format!("{url}/#/masternodes"));
+    browser.go(url);
+    browser.click(".cards a[href=\"#/masternodes\"]");
     browser.wait_text("h1", "4 masternodes");
     browser.click(&format!("main tbody a[href=\"#/masternode/{}\"]", member.id));
     browser.wait_text("h1", "Masternode");

@@ -2,7 +2,7 @@
 
 import { ask, call, RpcError } from "./node.js";
 import {
-  ago, amount, barChart, blockLink, button, bytes, card, count, h, lineChart, many, milliseconds, morph, section, table, txLink,
+  ago, amount, barChart, blockLink, button, bytes, card, count, h, lineChart, link, many, milliseconds, morph, section, table, txLink,
 } from "./draw.js";
 import { addPool, BLOCKS_SHOWN, live, onNews, perSecond, POLL_MS, readBlocks, readFinals, SECONDS_KEPT, seen } from "./feed.js";
 import { address, older } from "./address.js";
@@ -86,7 +86,7 @@ async function overview(_argument, visit) {
       card("Final after", latency === null ? "–" : milliseconds(latency), "median, from this node's acceptance"),
       card("Final a second", count(perSecond(10).reduce((sum, one) => sum + one, 0) / 10), "over ten seconds"),
       card("Waiting", count(pool.size), `${count(pool.certified_waiting)} for a block`),
-      card("Masternodes", `${node.masternodes_connected} of ${node.masternodes_total}`, "connected"),
+      card("Masternodes", link("masternodes", `${node.masternodes_connected} of ${node.masternodes_total}`), "connected"),
       card("Epoch", count(chain.epoch), consensus.closing ? "ending" : `round ${consensus.round}, ${consensus.step}`),
       card("Supply", count(String(chain.supply_time).split(".")[0]), "TIME")),
     charts(all),
