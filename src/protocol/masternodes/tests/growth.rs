@@ -320,6 +320,37 @@ fn whoever_was_jailed_and_unjailed_stands_behind_every_newcomer() {
     assert!(chain.is_member(dead), "the other one is proven");
 }
 
+/// Else one with much behind it, which is jailed and un-jailed over and over again, would keep out all that are smaller.
+#[test]
+fn turns_come_before_weight_among_those_who_wait_for_a_trial() {
+    let mut document = document_with_funds(&[1, 1, 1, 10], 4);
+    document.masternodes.truncate(3);
+    document.parameters.recent_commits = 2;
+    let mut chain = Chain::new(&document);
+    // There is one trial at a time. Both have been in the set, the light one left it first.
+    for (index, weight) in [(0, 1), (1, 10)] {
+        let joins = chain.register((index, 0), 20 + index, weight);
+        block(&mut chain, &[joins]);
+        end_epoch(&mut chain, &[]);
+        let dead = chain.registered(3 + u64::from(index));
+        assert!(chain.is_member(dead));
+        end_epoch(&mut chain, &[dead]);
+        assert_eq!(chain.record(dead).status(), MasternodeStatus::Jailed);
+    }
+    let [light, heavy] = [3, 4].map(|registration| chain.registered(registration));
+    let acts = [
+        chain.unjail((0, 0), light, &operator(20)),
+        chain.unjail((0, 1), heavy, &operator(21)),
+        chain.register((2, 0), 22, 1),
+    ];
+    block(&mut chain, &acts);
+    let new = chain.registered(5);
+    for expected in [[true, false, false], [true, true, false], [true, true, true]] {
+        end_epoch(&mut chain, &[]);
+        assert_eq!([new, light, heavy].map(|id| chain.is_member(id)), expected);
+    }
+}
+
 #[test]
 fn a_full_set_of_the_smallest_is_open_to_large_ones_a_tenth_of_its_seats_at_a_time() {
     let mut document = document_with_funds(&[&[1; 20][..], &[100]].concat(), 10);
