@@ -268,7 +268,7 @@ fn orphans_with_invented_outputs_touch_nothing() {
         }
     }
     assert!(desk.is_untouched(), "INV-ADMIT-1");
-    assert_eq!(desk.verifier.0.load(Ordering::SeqCst), 0, "nor is a signature looked at");
+    assert_eq!(desk.verifier.asked.load(Ordering::SeqCst), 0, "nor is a signature looked at");
     assert_eq!(desk.admission.waiting().0, 200);
     let refusal = desk.submit(&desk.sign(vec![invented(1)], 9, 1, &[9])).unwrap_err();
     assert!(refusal.retry_after_ms().is_some(), "{refusal:?}");
@@ -339,9 +339,9 @@ fn a_bad_copy_is_the_senders_fault_and_the_good_one_passes() {
         let actions = desk.send(9, copy);
         assert_eq!(blamed(&actions).len(), 1, "INV-ADMIT-2");
         assert!(considered(&actions).is_empty() && relayed(&actions).is_empty());
-        let checked = desk.verifier.0.load(Ordering::SeqCst);
+        let checked = desk.verifier.asked.load(Ordering::SeqCst);
         assert_eq!(blamed(&desk.send(8, copy)).len(), 1, "whoever sends it");
-        assert_eq!(desk.verifier.0.load(Ordering::SeqCst), checked, "it is known to be bad");
+        assert_eq!(desk.verifier.asked.load(Ordering::SeqCst), checked, "it is known to be bad");
     }
     assert!(desk.is_untouched());
     assert_eq!(relayed(&desk.send(7, &good)), [good.txid()]);
@@ -422,9 +422,9 @@ fn bad_copies_are_remembered_up_to_a_number_and_the_oldest_is_forgotten() {
     broken.witnesses[0].signature.0[3] ^= 1;
     let broken = Arc::new(broken);
     let is_looked_at = |desk: &mut Desk| {
-        let before = desk.verifier.0.load(Ordering::SeqCst);
+        let before = desk.verifier.asked.load(Ordering::SeqCst);
         assert_eq!(blamed(&desk.send(9, &broken)).len(), 1);
-        desk.verifier.0.load(Ordering::SeqCst) > before
+        desk.verifier.asked.load(Ordering::SeqCst) > before
     };
     let unsigned = |desk: &Desk, number: usize| {
         let inputs = vec![desk.coin(2, 0), desk.coin(3, 0)];
@@ -574,9 +574,9 @@ fn few_of_many_conflicting_spends_are_passed_on_and_none_takes_a_place() {
         assert!(desk.pool.get(&rival.txid()).is_none());
     }
     assert_eq!(passed, usize::from(IMPROVEMENTS_MAX));
-    let checked = desk.verifier.0.load(Ordering::SeqCst);
+    let checked = desk.verifier.asked.load(Ordering::SeqCst);
     desk.send(9, &rivals[150]);
-    assert_eq!(desk.verifier.0.load(Ordering::SeqCst), checked, "INV-CONTEST-1");
+    assert_eq!(desk.verifier.asked.load(Ordering::SeqCst), checked, "INV-CONTEST-1");
     assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Locked { by: first.txid() });
 }
 

@@ -279,3 +279,30 @@ fn what_is_locked_can_be_voted_on_whatever_was_in_its_way() {
         assert_eq!(stage(), Stage::Pending);
     }
 }
+
+/// INV-NEWS-1: nobody is told while nobody waits. Whoever begins to wait has to look once more, or waits until it expires.
+#[test]
+fn a_childs_parent_that_is_final_or_gone_before_the_child_waits_is_noticed() {
+    for is_final in [false, true] {
+        let mut desk = Desk::new(10);
+        let parent = desk.pay(1, 0, 2);
+        let child = desk.child(&parent, 2, 3);
+        desk.submit(&parent).unwrap();
+        let (mirror, parent, now_ms) = (desk.mirror(), desk.checked(&parent), desk.now.wall_ms);
+        // Its fee is known by then, and nobody waits yet.
+        let happens = move || {
+            let is_told =
+                if is_final { mirror.finalized(&parent, now_ms) } else { mirror.dropped(parent.txid()) };
+            assert!(!is_told);
+        };
+        *desk.verifier.meanwhile.lock() = Some(Box::new(happens));
+        let actions = desk.hand_in(&child, TransactionSource::Local);
+        assert!(desk.verifier.meanwhile.lock().is_none());
+        assert_eq!(answer(&actions), Ok(child.txid()));
+        let (passed, lost) =
+            if is_final { (vec![child.txid()], vec![]) } else { (vec![], vec![child.txid()]) };
+        assert_eq!((considered(&actions), relayed(&actions)), (passed.clone(), passed));
+        assert_eq!(gone(&actions), lost);
+        assert_eq!((desk.admission.waiting(), desk.pool.get(&child.txid()).is_some()), ((0, 0), is_final));
+    }
+}

@@ -145,6 +145,6 @@ fn the_same_bytes_in_one_turn_are_checked_once() {
         Submission { transaction, source, ticket: None, fee_max: None }
     };
     let actions = desk.admission.admit((1..6).map(submission).collect(), &desk.state, desk.now);
-    assert_eq!(desk.verifier.0.load(Ordering::SeqCst), 1);
+    assert_eq!(desk.verifier.asked.load(Ordering::SeqCst), 1);
     assert_eq!(actions.iter().filter(|action| matches!(action, Action::Relay(..))).count(), 1);
 }

@@ -92,6 +92,25 @@ async fn whatever_is_handed_in_wakes_the_thread() {
     }
 }
 
+/// A turn takes a share of each lane. What it leaves has woken the thread already, and would wait for the next message.
+#[tokio::test]
+async fn nobody_rests_while_something_waits_in_any_lane() {
+    let (peer, wanted) = (PublicKey([1; 32]), transaction(2));
+    for way in 0..5_u8 {
+        let (handle, inbox) = AdmissionHandle::new(&PublicKey([7; 32]));
+        handle.requested(&[wanted.txid()]);
+        assert!(inbox.is_empty(), "way {way}");
+        match way {
+            0 => handle.offer(peer, vec![transaction(1)]),
+            1 => handle.offer(peer, vec![Arc::clone(&wanted)]),
+            2 => handle.announced(peer, vec![transaction(1).txid()]),
+            3 => assert!(ask(&handle, false).now_or_never().is_none()),
+            _ => assert!(ask(&handle, true).now_or_never().is_none()),
+        }
+        assert!(!inbox.is_empty(), "way {way}");
+    }
+}
+
 /// INV-LOAD-1.
 #[test]
 fn what_is_final_contested_or_dropped_makes_room_at_the_door() {
