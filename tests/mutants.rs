@@ -492,6 +492,26 @@
 //! | later_blocks_backed_up_alone | `blocks_that_begin_later_are_not_backed_up_without_a_whole_snapshot_of_one_of_them` |
 //! | restored_snapshot_of_other_blocks | `a_snapshot_in_a_backup_is_held_to_its_blocks` |
 //! | note_of_another_log_counts | `what_an_earlier_check_has_seen_hides_no_damage_and_counts_for_no_other_log` |
+//! | abandoned_key_stays_taken | `the_last_announcement_counts_and_frees_the_one_before` |
+//! | jail_begins_anew_with_evidence | `a_jail_sentence_does_not_start_anew` |
+//! | trials_by_weight_before_turns | `turns_come_before_weight_among_those_who_wait_for_a_trial` |
+//! | two_proofs_of_one_block_are_no_contradiction | `each_kind_of_contradiction_holds` |
+//! | copy_that_a_third_voted_for_not_asked_for_again | `when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_it` |
+//! | bodies_behind_a_precommit_not_written | `the_bodies_of_a_block_are_durable_before_the_precommit_for_it` |
+//! | failed_peer_still_proven | `who_failed_once_has_to_deliver_again_before_its_height_is_believed` |
+//! | answers_to_all_without_a_bound | `no_more_answers_wait_for_everybody_than_may` |
+//! | candidates_outlive_their_height | `what_a_proposal_lacked_is_not_asked_for_when_its_height_is_over` |
+//! | chunk_not_held_to_its_manifest | `a_snapshot_of_another_block_or_a_changed_one_builds_no_index` |
+//! | tail_synced_only_when_cut | `what_an_open_serves_is_durable_even_if_the_killed_process_never_synced_it` |
+//! | failed_rotation_forgotten | `released_records_survive_a_crash_at_every_operation` |
+//! | file_before_a_half_made_one_may_be_torn | `an_incomplete_end_is_told_and_is_no_problem_unless_something_follows` |
+//! | any_number_of_files_kept_open | `readers_keep_so_many_files_open_and_read_all` |
+//! | parts_go_before_their_manifest_is_gone | `a_crash_at_any_step_leaves_a_whole_snapshot_or_none` |
+//! | child_sent_on_is_not_announced | `what_lacks_votes_is_announced_by_its_entry_node_until_it_is_certified` |
+//! | who_begins_to_wait_looks_no_more | `a_childs_parent_that_is_final_or_gone_before_the_child_waits_is_noticed` |
+//! | contested_outputs_without_a_bound | `only_few_improvements_of_an_output_pass_in_an_epoch` |
+//! | idle_while_peers_wait | `nobody_rests_while_something_waits_in_any_lane` |
+//! | greatest_fee_of_a_child_ignored | `a_fee_above_the_bound_of_who_sends_it_is_refused_and_holds_no_coin` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -4043,6 +4043,169 @@ pub const MUTANTS: &[Mutant] = &[
         new: "            && named.hash != named.hash\n",
         caught_by: &[
             "--test care check::what_an_earlier_check_has_seen_hides_no_damage_and_counts_for_no_other_log",
+    },
+    Mutant {
+        name: "abandoned_key_stays_taken",
+        file: "src/protocol/masternodes/payloads.rs",
+        old: "        announced.iter().for_each(|key| registry.release_key(key));\n",
+        new: "        let _ = announced;\n",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::payloads::the_last_announcement_counts_and_frees_the_one_before",
+        ],
+    },
+    Mutant {
+        name: "jail_begins_anew_with_evidence",
+        file: "src/protocol/masternodes/membership.rs",
+        old: "since: record.jail.map_or(end, |jail| jail.since())",
+        new: "since: end",
+        caught_by: &["--lib protocol::masternodes::tests::slashing::a_jail_sentence_does_not_start_anew"],
+    },
+    Mutant {
+        name: "trials_by_weight_before_turns",
+        file: "src/protocol/masternodes/membership.rs",
+        old: "(!members.contains(id), record.left, Reverse(record.weight), record.registration)",
+        new: "(!members.contains(id), Reverse(record.weight), record.left, record.registration)",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::growth::turns_come_before_weight_among_those_who_wait_for_a_trial",
+        ],
+    },
+    Mutant {
+        name: "two_proofs_of_one_block_are_no_contradiction",
+        file: "src/protocol/evidence.rs",
+        old: "let said = |head: &ProposalHead| (head.block_hash, head.pol_round);",
+        new: "let said = |head: &ProposalHead| head.block_hash;",
+        caught_by: &["--lib protocol::evidence::tests::each_kind_of_contradiction_holds"],
+    },
+    Mutant {
+        name: "copy_that_a_third_voted_for_not_asked_for_again",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "                        || entry.is_final\n                        || self.set.exceeds_third(entry.lock_votes.weight());\n",
+        new: "                        || entry.is_final;\n",
+        caught_by: &[
+            "--lib protocol::finality::tests::hostile::when_the_copy_that_was_kept_turns_out_bad_another_is_asked_for_if_votes_name_it",
+        ],
+    },
+    Mutant {
+        name: "bodies_behind_a_precommit_not_written",
+        file: "src/consensus/blocks/mod.rs",
+        old: "            records.extend(finality.body_records(transactions));\n",
+        new: "            let _ = transactions;\n",
+        caught_by: &[
+            "--lib consensus::tests::closing::the_bodies_of_a_block_are_durable_before_the_precommit_for_it",
+        ],
+    },
+    Mutant {
+        name: "failed_peer_still_proven",
+        file: "src/consensus/sync/mod.rs",
+        old: "        self.proven.remove(&peer);\n        let failing = self.failing.entry",
+        new: "        let failing = self.failing.entry",
+        caught_by: &[
+            "--lib consensus::tests::pulled::who_failed_once_has_to_deliver_again_before_its_height_is_believed",
+        ],
+    },
+    Mutant {
+        name: "answers_to_all_without_a_bound",
+        file: "src/consensus/serve.rs",
+        old: "Recipient::All if self.shared.len() < SHARED_ANSWERS_MAX =>",
+        new: "Recipient::All if self.shared.len() < SHARED_ANSWERS_MAX << 20 =>",
+        caught_by: &["--lib consensus::serve::tests::no_more_answers_wait_for_everybody_than_may"],
+    },
+    Mutant {
+        name: "candidates_outlive_their_height",
+        file: "src/consensus/blocks/mod.rs",
+        old: "            self.past.start_epoch(height);\n        }\n        self.candidates.clear();\n",
+        new: "            self.past.start_epoch(height);\n        }\n",
+        caught_by: &[
+            "--lib consensus::tests::pulled::what_a_proposal_lacked_is_not_asked_for_when_its_height_is_over",
+        ],
+    },
+    Mutant {
+        name: "chunk_not_held_to_its_manifest",
+        file: "src/consensus/snapshot_load.rs",
+        old: "        manifest.check_chunk(place, &outputs).map_err(|error| broken(&dir, error))?;\n",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::snapshots::a_snapshot_of_another_block_or_a_changed_one_builds_no_index",
+        ],
+    },
+    Mutant {
+        name: "tail_synced_only_when_cut",
+        file: "src/storage/segment_log.rs",
+        old: "        file.truncate(end)?;\n    }\n    file.sync_data()\n",
+        new: "        file.truncate(end)?;\n        file.sync_data()?;\n    }\n    Ok(())\n",
+        caught_by: &[
+            "--lib storage::block_log::tests::what_an_open_serves_is_durable_even_if_the_killed_process_never_synced_it",
+        ],
+    },
+    Mutant {
+        name: "failed_rotation_forgotten",
+        file: "src/storage/segment_log.rs",
+        old: "        self.poisoned = true;\n        let sequence = self.active_sequence + 1;\n",
+        new: "        let sequence = self.active_sequence + 1;\n",
+        caught_by: &["--lib storage::journal::tests::released_records_survive_a_crash_at_every_operation"],
+    },
+    Mutant {
+        name: "file_before_a_half_made_one_may_be_torn",
+        file: "src/storage/segment_log.rs",
+        old: "let sealed = !is_last || incomplete.is_some();",
+        new: "let sealed = !is_last;",
+        caught_by: &[
+            "--lib storage::log_check::tests::an_incomplete_end_is_told_and_is_no_problem_unless_something_follows",
+        ],
+    },
+    Mutant {
+        name: "any_number_of_files_kept_open",
+        file: "src/storage/segment_log.rs",
+        old: "if handles.len() >= READER_HANDLES_MAX {",
+        new: "if handles.len() >= READER_HANDLES_MAX << 20 {",
+        caught_by: &["--lib storage::segment_log::tests::readers_keep_so_many_files_open_and_read_all"],
+    },
+    Mutant {
+        name: "parts_go_before_their_manifest_is_gone",
+        file: "src/storage/snapshots.rs",
+        old: "            self.disk.remove(&manifest)?;\n            self.disk.sync_dir(&self.dir)?;\n",
+        new: "            self.disk.remove(&manifest)?;\n",
+        caught_by: &["--lib storage::snapshots::tests::a_crash_at_any_step_leaves_a_whole_snapshot_or_none"],
+    },
+    Mutant {
+        name: "child_sent_on_is_not_announced",
+        file: "src/admission/taking.rs",
+        old: "        self.announcements.pushed(child.txid(), now.steady_ms);\n",
+        new: "",
+        caught_by: &[
+            "--lib admission::tests::what_lacks_votes_is_announced_by_its_entry_node_until_it_is_certified",
+        ],
+    },
+    Mutant {
+        name: "who_begins_to_wait_looks_no_more",
+        file: "src/admission/taking.rs",
+        old: "        self.look_at_parents(parents, state, now, out);\n    }\n\n    // -- those who wait",
+        new: "        let _ = (parents, state);\n    }\n\n    // -- those who wait",
+        caught_by: &[
+            "--lib admission::tests::coins::a_childs_parent_that_is_final_or_gone_before_the_child_waits_is_noticed",
+        ],
+    },
+    Mutant {
+        name: "contested_outputs_without_a_bound",
+        file: "src/admission/contests.rs",
+        old: "let room = self.by_output.len() < CONTESTED_OUTPUTS_MAX;",
+        new: "let room = self.by_output.len() < CONTESTED_OUTPUTS_MAX << 20;",
+        caught_by: &["--lib admission::contests::tests::only_few_improvements_of_an_output_pass_in_an_epoch"],
+    },
+    Mutant {
+        name: "idle_while_peers_wait",
+        file: "src/admission/thread.rs",
+        old: "announced && self.wanted.is_empty() && self.users.is_empty() && self.peers.is_empty()",
+        new: "announced && self.wanted.is_empty() && self.users.is_empty()",
+        caught_by: &["--lib admission::thread::tests::nobody_rests_while_something_waits_in_any_lane"],
+    },
+    Mutant {
+        name: "greatest_fee_of_a_child_ignored",
+        file: "src/admission/checks.rs",
+        old: "Self::Known { fee, .. } | Self::ChildOf { fee, .. } => Some(*fee),\n            Self::Unknown(_) => None,",
+        new: "Self::Known { fee, .. } => Some(*fee),\n            Self::ChildOf { .. } | Self::Unknown(_) => None,",
+        caught_by: &[
+            "--lib admission::tests::coins::a_fee_above_the_bound_of_who_sends_it_is_refused_and_holds_no_coin",
         ],
     },
 ];
