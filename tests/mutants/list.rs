@@ -4043,6 +4043,7 @@ pub const MUTANTS: &[Mutant] = &[
         new: "            && named.hash != named.hash\n",
         caught_by: &[
             "--test care check::what_an_earlier_check_has_seen_hides_no_damage_and_counts_for_no_other_log",
+        ],
     },
     Mutant {
         name: "abandoned_key_stays_taken",
