@@ -37,7 +37,6 @@ const fn kind_words(kind: FileKind) -> &'static str {
         FileKind::OperatorKey => "operator key",
         FileKind::Peers => "peers",
         FileKind::Bans => "bans",
-        FileKind::Conflicts => "conflicts",
         FileKind::BlockLog => "block log",
         FileKind::VoteJournal => "vote journal",
         FileKind::Index => "index",
@@ -210,7 +209,7 @@ pub(super) fn tell_backup(report: &BackupReport, json: bool) -> Result<(), CliEr
     );
     say(report, json, [line])?;
     if report.first > 1 {
-        output::notice(format!(
+        output::notice(format_args!(
             "earlier blocks than {} are not in it, as they are not here; the node that is restored begins with its snapshot",
             report.first
         ));
