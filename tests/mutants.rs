@@ -512,6 +512,8 @@
 //! | contested_outputs_without_a_bound | `only_few_improvements_of_an_output_pass_in_an_epoch` |
 //! | idle_while_peers_wait | `nobody_rests_while_something_waits_in_any_lane` |
 //! | greatest_fee_of_a_child_ignored | `a_fee_above_the_bound_of_who_sends_it_is_refused_and_holds_no_coin` |
+//! | who_has_a_snapshot_no_more_is_blamed | `a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed` |
+//! | newer_snapshots_not_asked_for | `a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -4209,4 +4209,22 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib admission::tests::coins::a_fee_above_the_bound_of_who_sends_it_is_refused_and_holds_no_coin",
         ],
     },
+    Mutant {
+        name: "who_has_a_snapshot_no_more_is_blamed",
+        file: "src/app/snapshots/fetch.rs",
+        old: "if bytes.is_empty() {\n                                let _lacks_it = plan.bad(chunk);\n                            } else if bytes.len()",
+        new: "if bytes.len()",
+        caught_by: &[
+            "--lib app::snapshots::fetch::peer_tests::a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed",
+        ],
+    },
+    Mutant {
+        name: "newer_snapshots_not_asked_for",
+        file: "src/app/snapshots/fetch.rs",
+        old: "                    self.hear_newer(&candidate).await;\n",
+        new: "",
+        caught_by: &[
+            "--lib app::snapshots::fetch::peer_tests::a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed",
+        ],
+    },
 ];

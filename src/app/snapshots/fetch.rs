@@ -15,6 +15,7 @@
 //! # Invariants
 //! - INV-FETCH-4: nothing of a snapshot is used before the header of its block is proved, from the genesis document or from
 //!   the operator's checkpoint, and everything else was held to that header.
+//! - Who has a snapshot no more is not blamed for that: newer ones take its place while it is fetched.
 //! - INV-FETCH-5: chunks that are on the disk and fit the manifest are not fetched again, also after a kill.
 //!
 //! # Bounds
@@ -321,11 +322,28 @@ impl Fetcher {
                         "Nobody could give the whole snapshot; looking for another one"
                     );
                     self.refused.insert(candidate.offer.manifest.0);
+                    self.hear_newer(&candidate).await;
                 }
             }
         }
         tracing::info!("No peer offers a snapshot that can be used; beginning with block 1");
         Ok(None)
+    }
+
+    /// A snapshot goes when newer ones have come, which those who had it may offer by now.
+    async fn hear_newer(&mut self, candidate: &Candidate) {
+        for peer in candidate.peers.difference(&self.excluded) {
+            let _sent = self.network.send(*peer, &Message::GetSnapshots);
+        }
+        let until = Clock.instant() + OFFERS_WAIT;
+        while self.candidates().is_empty() && candidate.peers.iter().any(|peer| self.may_offer(peer)) {
+            let Some(heard) = self.hear(until).await else { return };
+            self.note(&heard);
+        }
+    }
+
+    fn may_offer(&self, peer: &PeerId) -> bool {
+        self.offers.contains_key(peer) && !self.excluded.contains(peer)
     }
 
     /// Asks one peer after the other for a part, until one has what `accept` takes.
@@ -488,8 +506,10 @@ impl Fetcher {
                             if of == height && plan.arrived(peer, chunk, self.now_ms()) =>
                         {
                             progress.bytes += bytes.len();
-                            // One that is too large is not kept until its turn comes.
-                            if bytes.len() > CHUNK_BYTES_MAX {
+                            // Who has none says so by sending none; one that is too large is not kept until its turn comes.
+                            if bytes.is_empty() {
+                                let _lacks_it = plan.bad(chunk);
+                            } else if bytes.len() > CHUNK_BYTES_MAX {
                                 self.reject(&mut plan, chunk);
                             } else {
                                 waiting.push((chunk, bytes));

@@ -44,8 +44,13 @@ async fn fetcher(origin: &Origin) -> (Fetcher, std::net::SocketAddr, tempfile::T
 }
 
 /// Starts a peer that has these snapshots, and says so again with each answer.
-async fn peer(
-    seed: u8,
+async fn peer(seed: u8, to: std::net::SocketAddr, source: Arc<StoredSnapshots>, answers: Answers) -> Peer {
+    peer_that((seed, true), to, source, answers).await
+}
+
+/// The same, which may say what it has only when it is asked.
+async fn peer_that(
+    (seed, says_again): (u8, bool),
     to: std::net::SocketAddr,
     source: Arc<StoredSnapshots>,
     mut answers: Answers,
@@ -71,7 +76,9 @@ async fn peer(
                         node.token.cancel();
                         return;
                     }
-                    let _sent = node.handle.send(peer, &Message::Snapshots(source.offers()));
+                    if says_again {
+                        let _sent = node.handle.send(peer, &Message::Snapshots(source.offers()));
+                    }
                 }
                 _ => {}
             }
@@ -217,6 +224,37 @@ async fn who_says_that_it_lacks_a_part_is_asked_for_the_others() {
     let committed = patient(fetcher.try_offers()).await.unwrap().expect("together they have all");
     assert_fetched(&fetcher, &origin, committed.block.header.height, manifest.chunks.len());
     assert!(!fetcher.excluded.contains(&lacking.id));
+}
+
+/// Peers keep some, and make a new one each hour: over a slow line the one that was offered goes meanwhile.
+#[tokio::test]
+async fn a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed() {
+    let origin = Origin::new();
+    let newer = origin.make(ENDS[1]);
+    let directory = |place| origin.store.begin(origin.named(place).height).unwrap().path().to_owned();
+    let (old, new, aside) = (directory(ENDS[0]), directory(ENDS[1]), origin.home.path().join("aside"));
+    std::fs::rename(&new, &aside).unwrap();
+    origin.make(ENDS[0]);
+    let source = Arc::new(origin.source());
+    let (mut fetcher, address, _home) = fetcher(&origin).await;
+    let mut peers = Vec::new();
+    for seed in &seeds()[..2] {
+        let (old, new, aside) = (old.clone(), new.clone(), aside.clone());
+        let goes: Answers = Box::new(move |item, bytes| {
+            let is_first = is_chunk(&item) && aside.exists();
+            if is_first {
+                std::fs::remove_dir_all(&old).unwrap();
+                std::fs::rename(&aside, &new).unwrap();
+            }
+            (Some(if is_first { Vec::new() } else { bytes }), true)
+        });
+        peers.push(peer_that((*seed, false), address, Arc::clone(&source), goes).await);
+    }
+    fetcher.with_offers(2).await;
+    let committed = patient(fetcher.try_offers()).await.unwrap().expect("the newer one is there");
+    assert_eq!(committed, *origin.committed(ENDS[1]));
+    assert_fetched(&fetcher, &origin, committed.block.header.height, newer.chunks.len());
+    assert!(peers.iter().all(|peer| !fetcher.excluded.contains(&peer.id)));
 }
 
 /// INV-FETCH-4: a proof of another block proves nothing of this one, though both are of the chain.
