@@ -137,7 +137,9 @@ fn snapshot_faults_while_one_is_made_leave_whole_ones_and_the_next_one_is_made()
 
 /// The directory of a node that begins, with nothing in it.
 fn beginning(net: &Net, number: usize) -> Node {
-    let node = joining(net, &format!("joining{number}"), GUESTS + number, &[0, 1, 2, 3]);
+    // The ones before it have ended.
+    let place = GUESTS + number % 8;
+    let node = joining(net, &format!("joining{number}"), place, &[0, 1, 2, 3]);
     let data: PathBuf = node.data_dir();
     std::fs::create_dir_all(data).unwrap();
     node
