@@ -514,6 +514,7 @@
 //! | greatest_fee_of_a_child_ignored | `a_fee_above_the_bound_of_who_sends_it_is_refused_and_holds_no_coin` |
 //! | who_has_a_snapshot_no_more_is_blamed | `a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed` |
 //! | newer_snapshots_not_asked_for | `a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed` |
+//! | room_of_a_write_given_back_before_it | `what_is_being_written_takes_its_room_until_it_is_on_disk` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

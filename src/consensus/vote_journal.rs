@@ -387,6 +387,21 @@ mod tests {
         assert_eq!(left, [2 * of_one, of_one, 0]);
     }
 
+    /// INV-VOTE-JOURNAL-4: else twice as much waits while the disk is slow.
+    #[test]
+    fn what_is_being_written_takes_its_room_until_it_is_on_disk() {
+        let disk = MemoryDisk::new();
+        let (writer, (sender, receiver)) = (journal(&disk), JournalSender::new());
+        let of_one = staged(1).records_bytes();
+        sender.send(staged(1)).unwrap();
+        let (seen, waiting) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&sender.bytes));
+        let sees = Arc::clone(&seen);
+        disk.watch(move || sees.lock().push(*waiting.waiting.lock()));
+        drop(sender);
+        run_journal(writer, &receiver, || true, drop, drop).unwrap();
+        assert_eq!(*seen.lock(), [of_one, of_one], "at the write, and at the sync");
+    }
+
     /// Votes of the epoch that goes on stay, however many orders stand around the one that retires old ones.
     #[test]
     fn what_is_retired_is_older_than_the_epoch_of_the_order_and_was_written_before_it() {

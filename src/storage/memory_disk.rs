@@ -80,12 +80,16 @@ struct State {
     failure: Option<(u64, Fault)>,
     /// Crashes so far.
     generation: u64,
+    watcher: Option<Box<dyn Fn() + Send>>,
 }
 
 impl State {
     /// Counts a write or sync, and fails it if it is the one.
     fn operate(&mut self) -> io::Result<()> {
         self.operations += 1;
+        if let Some(watcher) = &self.watcher {
+            watcher();
+        }
         match self.failure {
             Some((at, fault)) if at == self.operations => {
                 self.failure = None;
@@ -153,6 +157,11 @@ impl MemoryDisk {
     #[must_use]
     pub fn operations(&self) -> u64 {
         self.state.lock().operations
+    }
+
+    /// Calls this at each write and sync from now on, before it is done; it must not use the disk.
+    pub fn watch(&self, watcher: impl Fn() + Send + 'static) {
+        self.state.lock().watcher = Some(Box::new(watcher));
     }
 
     /// Makes the `count`-th write or sync from now fail once (1 is the next one); half of a failed append is written.

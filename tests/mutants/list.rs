@@ -4227,4 +4227,13 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib app::snapshots::fetch::peer_tests::a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed",
         ],
     },
+    Mutant {
+        name: "room_of_a_write_given_back_before_it",
+        file: "src/consensus/vote_journal.rs",
+        old: "                    let durable = writer.commit(group)?;\n                    drop(taken.drain(..count));\n",
+        new: "                    drop(taken.drain(..count));\n                    let durable = writer.commit(group)?;\n",
+        caught_by: &[
+            "--lib consensus::vote_journal::tests::what_is_being_written_takes_its_room_until_it_is_on_disk",
+        ],
+    },
 ];
