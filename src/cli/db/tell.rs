@@ -37,6 +37,7 @@ const fn kind_words(kind: FileKind) -> &'static str {
         FileKind::OperatorKey => "operator key",
         FileKind::Peers => "peers",
         FileKind::Bans => "bans",
+        FileKind::Conflicts => "conflicts",
         FileKind::BlockLog => "block log",
         FileKind::VoteJournal => "vote journal",
         FileKind::Index => "index",
