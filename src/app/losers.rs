@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use ahash::RandomState;
 
-use super::feeds::Feeds;
 use crate::network::PeersFile;
 use crate::network::kept_file;
 use crate::runtime::TaskRegistry;
@@ -157,18 +156,18 @@ pub(super) fn of_last_run(path: &Path, chain: &ChainId) -> Losers {
     Losers::default()
 }
 
-/// Writes what is new from time to time, and when the node stops. The lock is held until it is written.
+/// Writes what [`Losers::take_news`] gives from time to time, and when the node stops. The lock is held until it is written.
 pub(super) fn keep(
-    feeds: &Arc<Feeds>,
+    take_news: impl Fn(&ChainId) -> Option<String> + Send + Sync + 'static,
     (path, chain): (PathBuf, ChainId),
     lock: &Arc<DirectoryLock>,
     registry: &TaskRegistry,
 ) {
-    let (feeds, lock, token) = (Arc::clone(feeds), Arc::clone(lock), registry.token().clone());
+    let (lock, token) = (Arc::clone(lock), registry.token().clone());
     registry.spawn("conflicts", async move {
         loop {
             let is_last = token.run_until_cancelled(tokio::time::sleep(KEEP_EVERY)).await.is_none();
-            if let Some(text) = feeds.take_losers(&chain) {
+            if let Some(text) = take_news(&chain) {
                 let (target, held) = (path.clone(), Arc::clone(&lock));
                 let writing = move || {
                     let written = kept_file::replace(&target, &text);
@@ -190,6 +189,7 @@ pub(super) fn keep(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::feeds::Feeds;
     use crate::types::TimeMs;
 
     const CHAIN: ChainId = ChainId([9; 32]);
@@ -260,7 +260,8 @@ mod tests {
         let run = async |change: fn(&Feeds)| -> TimeMs {
             let registry = TaskRegistry::new(tokio_util::sync::CancellationToken::new());
             let feeds = Arc::new(Feeds::with_losers(of_last_run(&path, &CHAIN)));
-            keep(&feeds, (path.clone(), CHAIN), &lock, &registry);
+            let told = Arc::clone(&feeds);
+            keep(move |chain| told.take_losers(chain), (path.clone(), CHAIN), &lock, &registry);
             change(&feeds);
             registry.shutdown(Duration::from_secs(5)).await.unwrap();
             std::fs::read_to_string(&path).map_or(0, |text| text.lines().count() as u64)

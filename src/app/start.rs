@@ -150,7 +150,8 @@ pub async fn start(
         lock,
     } = services;
     let conflicts = losers::path_in(&config.node.data_dir);
-    losers::keep(&feeds, (conflicts, genesis.chain_id()), &lock, &registry);
+    let told = Arc::clone(&feeds);
+    losers::keep(move |chain| told.take_losers(chain), (conflicts, genesis.chain_id()), &lock, &registry);
     let (reading, consensus) = ((&index, &blocks), (&engine, &bft));
     let proofs = FinalityProofs::new(&genesis, reading, consensus, &transactions, Arc::clone(&verifier))?;
     let snapshots = AnswerServer::start("snapshots to peers", giver, network.clone(), &registry)?;

@@ -1,4 +1,4 @@
-//! Blocks, their headers and commits.
+//! Blocks and their commits; headers are in `header.rs`.
 //!
 //! # Place
 //! Data only; what makes a block valid is in `protocol/transition.rs`.
@@ -13,61 +13,13 @@ use bincode::{Decode, Encode};
 
 use super::codec::encode;
 use super::evidence::{Evidence, evidence_root};
-use super::hash::{BlockHash, ChainId, Domain, DomainHasher, Hash, MasternodeId, StateDigest, TxId};
+use super::hash::{BlockHash, ChainId, Domain, DomainHasher, Hash, TxId};
+use super::header::Header;
 use super::keys::{Signature, SignatureCheck};
 use super::masternode::ValidatorSet;
-use super::rules::RuleVersion;
 use super::transaction::Transaction;
 use super::vote::{VoteStep, block_vote_digest};
-use super::{Epoch, Height, Round, TimeMs, merkle};
-
-/// What a block says about itself; its hash names the block.
-#[derive(Clone, PartialEq, Eq, Debug, Encode, Decode)]
-pub struct Header {
-    /// The network.
-    pub chain_id: ChainId,
-    /// From 1.
-    pub height: Height,
-    /// The round of the block's first proposal.
-    pub round: Round,
-    /// The epoch it belongs to.
-    pub epoch: Epoch,
-    /// Whether it is the last block of its epoch.
-    pub epoch_end: bool,
-    /// Later than the previous block's.
-    pub time: TimeMs,
-    /// The previous block; for block 1 the chain id's bytes.
-    pub prev_hash: BlockHash,
-    /// Binds the commit of the previous block.
-    pub last_commit_root: Hash,
-    /// Merkle root of the txids in their order.
-    pub tx_root: Hash,
-    /// Merkle root of the evidence.
-    pub evidence_root: Hash,
-    /// Merkle root of the names of the last blocks of all ended epochs, in their order: who trusts this header needs a
-    /// path of hashes to trust any of them.
-    pub epoch_ends_root: Hash,
-    /// The state after this block.
-    pub state_digest: StateDigest,
-    /// The set that votes on this block.
-    pub validators_hash: Hash,
-    /// The set that votes on the next block.
-    pub next_validators_hash: Hash,
-    /// Who proposed it first.
-    pub proposer: MasternodeId,
-    /// The version of the rules that the block keeps to.
-    pub rules: RuleVersion,
-    /// The newest version that its proposer's program knows.
-    pub announced: RuleVersion,
-}
-
-impl Header {
-    /// The block's name.
-    #[must_use]
-    pub fn hash(&self) -> BlockHash {
-        BlockHash(DomainHasher::new(Domain::Block).bytes(&encode(self)).finish())
-    }
-}
+use super::{Epoch, Height, Round, merkle};
 
 /// Which members of a set signed, one bit each in the set's order, lowest bit first.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Encode, Decode)]
@@ -235,6 +187,7 @@ pub struct CommittedBlock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::{MasternodeId, RuleVersion, StateDigest};
 
     #[test]
     fn a_bitmap_has_one_form_for_its_set() {

@@ -10,8 +10,8 @@ use bincode::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use super::Height;
-use super::block::Header;
 use super::hash::BlockHash;
+use super::header::Header;
 
 /// A block by height and hash; as text `HEIGHT:HASH`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Encode, Decode)]

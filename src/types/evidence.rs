@@ -9,9 +9,9 @@
 
 use bincode::{Decode, Encode};
 
-use super::block::Header;
 use super::codec::encode;
 use super::hash::{BlockHash, Domain, DomainHasher, Hash, MasternodeId};
+use super::header::Header;
 use super::keys::{PublicKey, Signature, SignatureCheck};
 use super::transaction::Transaction;
 use super::vote::{BlockVote, CertificateVote, proposal_digest};

@@ -6,9 +6,10 @@
 use bincode::{Decode, Encode};
 
 use super::Epoch;
-use super::block::{Commit, Header};
+use super::block::Commit;
 use super::evidence::Evidence;
 use super::hash::MasternodeId;
+use super::header::Header;
 use super::masternode::ValidatorSet;
 use super::vote::{BlockVote, VoteStep};
 

@@ -130,7 +130,9 @@ fn lateness(node: &Node) -> Vec<MemberLatency> {
 fn how_late_votes_come_is_told_by_masternode_and_those_of_a_dead_one_are_missing() {
     let mut net = Net::running(Needs::Ports);
     let masternodes: Vec<MasternodeInfo> = net.nodes[0].call("masternodelist", &[]);
-    let dead = masternodes.iter().find(|info| info.address.ends_with(":24206")).unwrap().id;
+    let place = net.nodes.len() - 1;
+    let address = format!(":{}", net.port(place));
+    let dead = masternodes.iter().find(|info| info.address.ends_with(&address)).unwrap().id;
     // A member that hears of a certificate first casts no Lock vote: one payment alone says little.
     let payer = net.pay_through(&[0], 0);
     let all = wait_for("votes of all kinds of each", || {
@@ -141,7 +143,7 @@ fn how_late_votes_come_is_told_by_masternode_and_those_of_a_dead_one_are_missing
     });
     assert_eq!(all.iter().filter(|one| one.own).count(), 1);
     assert!(all.iter().all(|one| one.lock.p50_ms <= one.lock.max_ms), "{all:?}");
-    net.nodes[3].kill();
+    net.nodes[place].kill();
     payer.wait_more(100);
     let of = |id, told: &[MemberLatency]| told.iter().find(|one| one.id == id).unwrap().clone();
     let before = of(dead, &lateness(&net.nodes[0]));

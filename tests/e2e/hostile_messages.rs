@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use timed::rpc::types::ConsensusInfo;
 use timed::runtime::Clock;
-use timed::types::block::{BlockBlueprint, Commit, Header};
+use timed::types::block::{BlockBlueprint, Commit};
 use timed::types::evidence::{LockVoteProof, ProposalHead};
+use timed::types::header::Header;
 use timed::types::heartbeat::Heartbeat;
 use timed::types::message::{HeldBatches, NodeStatus, PeerAddress};
 use timed::types::vote::{BatchHeader, CertificateVote, FinalityVote, VoteStep};
