@@ -515,6 +515,9 @@
 //! | who_has_a_snapshot_no_more_is_blamed | `a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed` |
 //! | newer_snapshots_not_asked_for | `a_snapshot_that_has_gone_everywhere_is_left_for_a_newer_one_and_nobody_is_blamed` |
 //! | room_of_a_write_given_back_before_it | `what_is_being_written_takes_its_room_until_it_is_on_disk` |
+//! | visitor_stays_by_coming_again | `a_visitor_gets_no_place_by_coming_again_nor_by_what_leaves_meanwhile` |
+//! | visitor_makes_room_as_if_it_had_a_place | `a_visitor_gets_no_place_by_coming_again_nor_by_what_leaves_meanwhile` |
+//! | taken_back_though_the_chain_names_it | `what_the_chain_names_stays_when_the_operator_takes_it_back` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

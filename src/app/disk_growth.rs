@@ -14,17 +14,15 @@ use crate::rpc::types::{DiskGrowth, DiskInfo, DiskOutlook};
 use crate::runtime::Config;
 use crate::runtime::config::StorageConfig;
 use crate::runtime::time_text::duration_words;
-use crate::storage::{BlockReader, RealDisk, StorageError};
+use crate::storage::{BlockReader, RealDisk, SEGMENT_BYTES_MAX, StorageError};
 
 /// Blocks by which the growth is measured.
 pub const BLOCKS: u64 = 1_000;
-/// Fewer say nothing.
+/// Of fewer blocks, one large one would decide.
 const BLOCKS_MIN: u64 = 10;
 const DAY_MS: u64 = 86_400_000;
 /// Less time until the disk is full is a warning: enough to order a disk.
 pub const SOON_S: u64 = 30 * 86_400;
-/// A file of the block log, which pruning removes as a whole.
-const FILE_BYTES: u64 = 128 << 20;
 
 /// Scales `bytes` of `over_ms` to another time.
 fn in_time(bytes: u64, over_ms: u64, time_ms: u64) -> u64 {
@@ -55,7 +53,8 @@ fn level(growth: &DiskGrowth, storage: &StorageConfig) -> Option<u64> {
     let by_days = (storage.prune_days > 0)
         .then(|| in_time(growth.bytes, growth.over_ms, storage.prune_days.saturating_mul(DAY_MS)));
     let held = by_bytes.into_iter().chain(by_days).min()?;
-    Some(held.saturating_add(FILE_BYTES))
+    // Pruning removes whole files.
+    Some(held.saturating_add(SEGMENT_BYTES_MAX))
 }
 
 /// Where this growth leads to, of blocks that take so much now, with so much room that the node may still take.
@@ -73,7 +72,7 @@ fn outlook(growth: &DiskGrowth, storage: &StorageConfig, (blocks, room): (u64, u
     }
 }
 
-/// All of it. Blocks.
+/// Sizes, growth and where it leads, as they are now. Blocks: it reads two headers and the sizes of all files.
 ///
 /// # Errors
 /// When a block can't be read.
@@ -165,10 +164,10 @@ mod tests {
     #[test]
     fn pruning_holds_the_log_at_the_lesser_of_both_bounds_if_the_disk_has_room_for_it() {
         let of = |prune, days, room| outlook(&GROWTH, &storage(prune, days), (2_000_000_000, room));
-        let level = |bytes: u64| bytes + FILE_BYTES;
+        let level = |bytes: u64| bytes + SEGMENT_BYTES_MAX;
         let two = level(2_000_000_000);
-        assert_eq!(of(2_000, 0, FILE_BYTES), DiskOutlook::Level { level_bytes: two });
-        assert_eq!(of(2_000, 30, FILE_BYTES), DiskOutlook::Level { level_bytes: two });
+        assert_eq!(of(2_000, 0, SEGMENT_BYTES_MAX), DiskOutlook::Level { level_bytes: two });
+        assert_eq!(of(2_000, 30, SEGMENT_BYTES_MAX), DiskOutlook::Level { level_bytes: two });
         assert_eq!(of(0, 30, u64::MAX), DiskOutlook::Level { level_bytes: level(30_000_000_000) });
         let short = of(0, 30, 5_000_000_000);
         let level_bytes = Some(level(30_000_000_000));

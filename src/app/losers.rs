@@ -53,7 +53,7 @@ pub fn path_in(data_dir: &Path) -> PathBuf {
 pub struct Losers {
     /// Each with who has its coin.
     by_txid: HashMap<TxId, TxId, RandomState>,
-    /// The oldest first.
+    /// In the order in which they came, so that the oldest makes room.
     order: VecDeque<TxId>,
     has_news: bool,
 }
@@ -206,7 +206,7 @@ mod tests {
         losers
     }
 
-    /// INV-LOSERS-1.
+    /// INV-LOSERS-1: memory and file are bounded, and the newest are those that are kept.
     #[test]
     fn losers_are_kept_with_their_winners_within_the_bounds() {
         let mut known = losers(LOSERS_MAX + 1);
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(file_state(&path), PeersFile::Missing, "it is set aside");
     }
 
-    /// INV-LOSERS-1.
+    /// INV-LOSERS-1: a stop loses nothing, a kill at most what came since the last write.
     #[tokio::test]
     async fn what_is_new_is_written_when_the_node_stops() {
         let home = tempfile::tempdir().unwrap();

@@ -59,6 +59,8 @@ enum Stay {
 #[derive(Clone, Debug)]
 struct Pinned {
     source: Source,
+    /// Whether the chain names it too.
+    in_chain: bool,
     stay: Stay,
     /// Who must answer, as far as the source knows.
     expected: Option<PeerId>,
@@ -150,11 +152,20 @@ impl AddressBook {
 
     /// Takes back what [`AddressBook::add`] has added; false for what it has not. A connection that there is stays.
     pub(crate) fn take_back(&mut self, address: &str) -> bool {
-        let is_added = self.pinned.get(address).is_some_and(|entry| entry.stay == Stay::Added);
-        if is_added {
+        self.take_back_that(address, Stay::Added)
+    }
+
+    /// Forgets that the operator named it, if so. What the chain names stays for that reason: INV-NET-15.
+    fn take_back_that(&mut self, address: &str, stay: Stay) -> bool {
+        let Some(entry) = self.pinned.get_mut(address).filter(|entry| entry.stay == stay) else {
+            return false;
+        };
+        if entry.in_chain {
+            (entry.source, entry.stay) = (Source::Chain, Stay::Given);
+        } else {
             self.pinned.remove(address);
         }
-        is_added
+        true
     }
 
     /// Replaces the addresses of the chain, and returns those that are not to be dialled.
@@ -163,7 +174,10 @@ impl AddressBook {
             return Vec::new();
         }
         let named: HashSet<&str> = addresses.iter().map(String::as_str).collect();
-        self.pinned.retain(|text, entry| entry.source == Source::Configured || named.contains(text.as_str()));
+        self.pinned.retain(|text, entry| {
+            entry.in_chain = named.contains(text.as_str());
+            entry.source == Source::Configured || entry.in_chain
+        });
         let mut refused = Vec::new();
         for address in addresses {
             let is_fit = self.pinned.contains_key(address) || self.is_fit_of_chain(address);
@@ -201,6 +215,7 @@ impl AddressBook {
         }
         let entry = Pinned {
             source,
+            in_chain: source == Source::Chain,
             stay: Stay::Given,
             expected,
             answered: None,
@@ -458,9 +473,7 @@ impl AddressBook {
     }
 
     fn forget_if_tried(&mut self, address: &str) {
-        if self.pinned.get(address).is_some_and(|entry| entry.stay == Stay::Once) {
-            self.pinned.remove(address);
-        }
+        self.take_back_that(address, Stay::Once);
     }
 
     /// A connection that was made ended. One that did not hold counts as a failure; for a pinned address any does, so that one

@@ -146,6 +146,8 @@ pub(crate) struct Connection {
     vote_ms: AtomicU64,
     /// Whether it has said up to where it has blocks.
     serves_blocks: AtomicBool,
+    /// Whether it has no place, and leaves soon.
+    visits: AtomicBool,
     /// Of the last ping; `u64::MAX` before the first.
     latency_us: AtomicU64,
     pub(super) queue: Arc<SendQueue>,
@@ -193,6 +195,7 @@ impl Connection {
             payment_ms: AtomicU64::new(0),
             vote_ms: AtomicU64::new(0),
             serves_blocks: AtomicBool::new(false),
+            visits: AtomicBool::new(false),
             latency_us: AtomicU64::new(u64::MAX),
             window: Arc::new(CreditWindow::new(Arc::clone(&queue))),
             queue,
@@ -215,6 +218,16 @@ impl Connection {
     /// Whether it is a registered masternode now, in the set or not.
     pub(crate) fn is_registered(&self) -> bool {
         self.common.members.is_registered(self.operator)
+    }
+
+    /// Whether it is here for a visit only.
+    pub(crate) fn visits(&self) -> bool {
+        self.visits.load(Ordering::Acquire)
+    }
+
+    /// Notes that it has no place.
+    pub(super) fn note_visit(&self) {
+        self.visits.store(true, Ordering::Release);
     }
 
     /// Where it comes from.

@@ -173,7 +173,7 @@ impl ConnectionManager {
     pub(crate) fn check(&self, newcomer: &Newcomer, now: Instant) -> Result<Place, RefusalReason> {
         if let Some(old) = self.get(newcomer.peer) {
             return if self.keeps_new(newcomer.peer, old.inbound, newcomer.inbound) {
-                Ok(Place { replaced: Some(old), ..Place::default() })
+                Ok(Place { is_visit: newcomer.inbound && old.visits(), replaced: Some(old), evicted: None })
             } else {
                 Err(RefusalReason::Duplicate)
             };
@@ -204,12 +204,13 @@ impl ConnectionManager {
         if of_same_key.len() >= CONNECTIONS_PER_KEY_MAX {
             return Ok(oldest);
         }
-        if inbound.len() < self.inbound_max {
+        let (visitors, placed): (Vec<_>, Vec<_>) = inbound.into_iter().partition(|one| one.visits());
+        if placed.len() < self.inbound_max {
             return Ok(None);
         }
         let (strangers, members): (Vec<_>, Vec<_>) =
-            inbound.into_iter().partition(|connection| connection.standing() == Standing::Stranger);
-        match self.eviction.for_member(&strangers) {
+            placed.into_iter().partition(|connection| connection.standing() == Standing::Stranger);
+        match self.eviction.for_member(&strangers).or_else(|| self.eviction.for_member(&visitors)) {
             Some(evicted) => Ok(Some(evicted)),
             None if members.len() < VALIDATORS_MAX => Ok(None),
             // No more keys than this are in a set, so some key has two.
@@ -223,7 +224,7 @@ impl ConnectionManager {
         inbound: Vec<Arc<Connection>>,
         now: Instant,
     ) -> Result<Place, RefusalReason> {
-        let all = inbound.len();
+        let (all, visitors) = (inbound.len(), inbound.iter().filter(|one| one.visits()).count());
         let strangers: Vec<Arc<Connection>> =
             inbound.into_iter().filter(|connection| connection.standing() == Standing::Stranger).collect();
         let count = |same: &dyn Fn(Origin) -> bool| {
@@ -237,11 +238,11 @@ impl ConnectionManager {
                 return Err(RefusalReason::TooManyFromAddress);
             }
         }
-        if all < self.inbound_max {
+        if all.saturating_sub(visitors) < self.inbound_max {
             return Ok(Place::default());
         }
         let open: Vec<Arc<Connection>> =
-            strangers.into_iter().filter(|connection| !connection.is_registered()).collect();
+            strangers.into_iter().filter(|one| !one.is_registered() && !one.visits()).collect();
         if let Some(evicted) = self.eviction.for_stranger(&open, newcomer.address, now) {
             return Ok(Place::of(evicted));
         }
@@ -265,6 +266,9 @@ impl ConnectionManager {
         let place = self.check(&Newcomer::of(connection), now)?;
         for gone in place.replaced.iter().chain(&place.evicted) {
             self.remove(gone);
+        }
+        if place.is_visit {
+            connection.note_visit();
         }
         self.connections.insert(connection.peer, Arc::clone(connection));
         self.counter(connection.inbound).fetch_add(1, Ordering::AcqRel);

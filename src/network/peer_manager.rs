@@ -202,7 +202,7 @@ async fn admit_connection(shared: &Arc<Shared>, connection: &Arc<Connection>) ->
         evicted.close(DisconnectReason::Evicted);
         tell_gone(shared, &evicted);
     }
-    if place.is_visit {
+    if connection.visits() {
         let (task, visitor) = (Arc::clone(shared), Arc::clone(connection));
         shared.spawn(async move {
             task.token.run_until_cancelled(sleep(task.timing.visit)).await;

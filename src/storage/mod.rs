@@ -90,6 +90,7 @@ pub use memory_disk::{Fault, MemoryDisk};
 pub use memory_index::MemoryIndex;
 pub use record::FORMAT_VERSION as SEGMENT_FORMAT_VERSION;
 pub use retired::RetiredSegments;
+pub use segment_log::SEGMENT_BYTES_MAX;
 pub use sled_index::SledIndex;
 pub use snapshots::{SnapshotDir, SnapshotPart, SnapshotStore};
 pub use watch::Watch;

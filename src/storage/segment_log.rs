@@ -32,7 +32,7 @@ use super::watch::{Watch, ask};
 use crate::types::{ChainId, PublicKey};
 
 /// Bytes of a segment after which the next record starts a new one.
-pub(super) const SEGMENT_BYTES_MAX: u64 = 128 << 20;
+pub const SEGMENT_BYTES_MAX: u64 = 128 << 20;
 /// File handles that readers of one log keep open, at most.
 const READER_HANDLES_MAX: usize = 32;
 

@@ -2258,8 +2258,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "configured_peers_taken_back",
         file: "src/network/address_book.rs",
-        old: "is_some_and(|entry| entry.stay == Stay::Added)",
-        new: "is_some()",
+        old: "filter(|entry| entry.stay == stay)",
+        new: "filter(|entry| entry.stay == stay || stay == Stay::Added)",
         caught_by: &[
             "--lib network::address_book::tests::what_the_operator_adds_can_be_taken_back_and_one_try_is_one",
         ],
@@ -4234,6 +4234,33 @@ pub const MUTANTS: &[Mutant] = &[
         new: "                    drop(taken.drain(..count));\n                    let durable = writer.commit(group)?;\n",
         caught_by: &[
             "--lib consensus::vote_journal::tests::what_is_being_written_takes_its_room_until_it_is_on_disk",
+        ],
+    },
+    Mutant {
+        name: "visitor_stays_by_coming_again",
+        file: "src/network/connection_manager.rs",
+        old: "is_visit: newcomer.inbound && old.visits()",
+        new: "is_visit: newcomer.inbound && old.visits() && self.inbound_max == 0",
+        caught_by: &[
+            "--lib network::connection_manager::tests::a_visitor_gets_no_place_by_coming_again_nor_by_what_leaves_meanwhile",
+        ],
+    },
+    Mutant {
+        name: "visitor_makes_room_as_if_it_had_a_place",
+        file: "src/network/connection_manager.rs",
+        old: "!one.is_registered() && !one.visits()",
+        new: "!one.is_registered()",
+        caught_by: &[
+            "--lib network::connection_manager::tests::a_visitor_gets_no_place_by_coming_again_nor_by_what_leaves_meanwhile",
+        ],
+    },
+    Mutant {
+        name: "taken_back_though_the_chain_names_it",
+        file: "src/network/address_book.rs",
+        old: "        if entry.in_chain {\n",
+        new: "        if entry.in_chain && address.is_empty() {\n",
+        caught_by: &[
+            "--lib network::address_book::tests::what_the_chain_names_stays_when_the_operator_takes_it_back",
         ],
     },
 ];

@@ -166,7 +166,7 @@ impl CarePlace {
         let store = SnapshotStore::new(RealDisk, self.config.snapshots_path());
         let mut of_snapshots: BTreeMap<Height, Option<BlockHash>> =
             store.list()?.iter().map(|dir| (dir.height(), None)).collect();
-        let (mut begins, horizon_text) = (None, self.horizon_text()?);
+        let mut begins = None;
         let segments = check_blocks(
             &RealDisk,
             &self.blocks(),
@@ -188,7 +188,7 @@ impl CarePlace {
         let (mut parts, first) = (Vec::new(), begins.unwrap_or(1));
         if first > 1 {
             parts.extend(self.beginning(&store, first, &of_snapshots, told)?);
-            parts.push((HORIZON_NAME.to_owned(), Source::Text(horizon_text)));
+            parts.push((HORIZON_NAME.to_owned(), Source::Text(self.horizon_text()?)));
         }
         for segment in segments {
             match segment.problem {
@@ -207,8 +207,8 @@ impl CarePlace {
         Ok(Blocks { parts, first, height: checked.height, hash })
     }
 
-    /// What says where the block log begins, as it is now: a running node may leave out more in the next moment, whose files
-    /// are then missing here.
+    /// What says where the block log begins. It is read behind the log: a running node may leave out more meanwhile, and files
+    /// below what it says are passed over, while missing ones above make a log that does not open.
     fn horizon_text(&self) -> Result<Vec<u8>, CareError> {
         let path = self.blocks().join("horizon");
         match fs::read(&path) {

@@ -26,7 +26,7 @@ pub(super) const KEEP_EVERY: Duration = Duration::from_secs(15);
 const NAME: &str = "check.at";
 const FORMAT: &[u8] = b"timed/check-note/1";
 
-/// What was checked.
+/// From where a check in depth goes on, and what it need not count again.
 #[derive(Clone, Debug, Encode, Decode)]
 pub(super) struct CheckNote {
     /// Signatures of commits.

@@ -466,3 +466,23 @@ fn what_the_operator_adds_can_be_taken_back_and_one_try_is_one() {
     assert_eq!(fail_all(&mut book, day(3)), [given]);
     assert_eq!(fail_all(&mut book, day(4)), [given]);
 }
+
+/// INV-NET-15: masternodes are dialled whatever the operator adds, tries and takes back.
+#[test]
+fn what_the_chain_names_stays_when_the_operator_takes_it_back() {
+    let [first, later] = ["192.0.2.1:1", "192.0.2.2:1"].map(str::to_owned);
+    let (mut book, start) = (book(), now());
+    assert!(book.set_chain(std::slice::from_ref(&first), start).is_empty());
+    assert!(book.add(&first, None, start) && book.add(&later, None, start));
+    assert!(book.set_chain(&[first.clone(), later.clone()], start).is_empty());
+    assert!(book.take_back(&first) && book.take_back(&later));
+    let names = |book: &mut AddressBook| {
+        let due = book.take_due(9, start + Duration::from_secs(600), |_| false);
+        due.iter().for_each(|attempt| book.failed(attempt, true, start));
+        due.into_iter().map(|attempt| attempt.address).collect::<HashSet<_>>()
+    };
+    assert_eq!(names(&mut book), HashSet::from([first.clone(), later.clone()]));
+    // As the chain's, it goes when the chain names it no more.
+    assert!(book.set_chain(std::slice::from_ref(&first), start).is_empty());
+    assert_eq!(names(&mut book), HashSet::from([first]));
+}

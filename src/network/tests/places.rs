@@ -194,3 +194,31 @@ fn a_full_house_lets_few_more_in_for_a_visit_and_nobody_leaves_for_them() {
     assert!(house.manager.remove(&visitor));
     assert_eq!(visits(&house, 34, "192.34.2.1"), Ok(true));
 }
+
+/// INV-VISIT-1, INV-NET-13.
+#[test]
+fn a_visitor_gets_no_place_by_coming_again_nor_by_what_leaves_meanwhile() {
+    let mut house = House::new(SMALL, 32, 8);
+    for seed in 0..34 {
+        house.stranger(seed, &format!("192.{seed}.2.1")).unwrap();
+    }
+    let visits = |house: &House, seed: u8| house.manager.get(support::key(seed)).unwrap().visits();
+    assert_eq!([31, 32, 33].map(|seed| visits(&house, seed)), [false, true, true]);
+    let came = house.stranger(33, "192.33.2.1").unwrap();
+    assert_eq!(came.1.len(), 1, "it replaces itself");
+    assert!(visits(&house, 33), "it has no place this time either");
+    // A place that gets free is for whoever comes next, however many visit.
+    let gone = house.manager.get(support::key(5)).unwrap();
+    assert!(house.manager.remove(&gone));
+    house.stranger(40, "192.40.2.1").unwrap();
+    assert!(!visits(&house, 40));
+    // Two of each network, and two visitors of two of these. One that has a place makes room for the next, no visitor does:
+    // else it would be one place more.
+    let mut paired = House::new(SMALL, 32, 8);
+    for seed in 0..34 {
+        paired.stranger(seed, &format!("192.{}.2.{seed}", seed % 16)).unwrap();
+    }
+    assert_eq!(paired.stranger(50, "192.90.2.1").unwrap().1.len(), 1);
+    let all = paired.manager.all();
+    assert_eq!((all.len(), all.iter().filter(|one| one.visits()).count()), (34, 2));
+}

@@ -50,7 +50,7 @@ pub enum VoidReason {
         /// The masternode.
         masternode: MasternodeId,
     },
-    /// It contradicted itself.
+    /// It signed against the rules.
     #[error("masternode {masternode} contradicted itself and is jailed for good")]
     Slashed {
         /// The masternode.

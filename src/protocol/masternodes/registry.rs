@@ -21,7 +21,7 @@ pub enum Jail {
         /// The end of the epoch in which it was in the set last.
         since: TimeMs,
     },
-    /// It contradicted itself: for good.
+    /// It signed against the rules: for good.
     Evidence {
         /// The end of the epoch in which it was in the set last.
         since: TimeMs,
@@ -98,7 +98,7 @@ pub enum MasternodeStatus {
     Exiting,
     /// It is kept out for absence.
     Jailed,
-    /// It contradicted itself.
+    /// It signed against the rules.
     Slashed,
     /// It has left, its collateral is still bound.
     Unbonding,

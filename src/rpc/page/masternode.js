@@ -57,7 +57,7 @@ function meaning(one, clock) {
     case "exiting": return `It leaves at the epoch's end${atEnd}, or when enough others stay.`;
     case "jailed": return `It is kept out of the set for absence since ${jailedSince}, until its operator un-jails it. `
       + `Otherwise it counts as exited after ${moment((one.jailed_since_ms ?? 0) + clock.unbonding)}.`;
-    case "slashed": return `It contradicted itself, and is kept out of the set for good since ${jailedSince}. A part of its collateral was burned.`;
+    case "slashed": return `It signed against the rules, and is kept out of the set for good since ${jailedSince}. A part of its collateral was burned.`;
     case "unbonding": return `It has left, and is in no set${left}.`
       + (one.bound_until_ms === null ? "" : ` Its collateral is free in epochs that start after ${moment(one.bound_until_ms)}.`);
     default: return "";

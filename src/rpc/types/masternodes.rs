@@ -69,7 +69,7 @@ pub struct MasternodeInfo {
 pub enum JailReason {
     /// It signed too little; its operator can un-jail it.
     Absence,
-    /// It contradicted itself: for good.
+    /// It signed against the rules: for good.
     Evidence,
 }
 
