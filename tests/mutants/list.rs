@@ -2471,8 +2471,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "registered_masternodes_displaced",
         file: "src/network/connection_manager.rs",
-        old: "filter(|connection| !connection.is_registered())",
-        new: "filter(|connection| connection.inbound)",
+        old: "!one.is_registered() && ",
+        new: "",
         caught_by: &[
             "--lib network::connection_manager::tests::a_registered_masternode_keeps_its_place_though_it_is_not_in_the_set",
         ],
