@@ -462,10 +462,10 @@ impl Consensus {
         self.sync.target()
     }
 
-    /// Whether a connected peer has said where it stands.
+    /// Whether connected peers have said where they stand, and have shown it if they are further.
     #[must_use]
     pub fn has_heard_peers(&self) -> bool {
-        self.peers.heights().next().is_some()
+        self.peers.heights().next().is_some() && self.sync.knows_target()
     }
 
     /// Whether peers are further than the block that is being decided.

@@ -58,7 +58,7 @@ impl AppContext {
             add(node_state, "no_peers", detail);
         }
         if !alone && !self.bft.has_heard_peers() {
-            let detail = "no peer has said yet at which block it is";
+            let detail = "peers have not shown yet at which block they are";
             add(NodeState::Syncing, "syncing", detail.to_owned());
         }
         if self.bft.is_syncing() {

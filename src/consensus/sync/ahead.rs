@@ -11,11 +11,13 @@
 //! Memory: [`HELD_SIGNATURES_BYTES_MAX`](super::HELD_SIGNATURES_BYTES_MAX), since they go with their blocks.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use ahash::RandomState;
 
-use super::super::verify::Voters;
-use crate::types::{CommittedBlock, Epoch, Released, SignatureCheck, SignatureVerifier};
+use crate::types::{
+    ChainId, CommittedBlock, Epoch, Header, Released, SignatureCheck, SignatureVerifier, ValidatorSet,
+};
 
 /// Signatures of one answer that are checked ahead, at most. An honest answer has 2 MiB, which holds fewer.
 pub const HELD_MAX: usize = 32_768;
@@ -33,8 +35,23 @@ pub struct BlocksToCheck {
     pub blocks: Vec<Released<CommittedBlock>>,
     /// Their encoded bytes.
     pub bytes: usize,
-    /// Who votes in the epoch of the next block.
-    pub voters: Voters,
+    /// Of which chain.
+    pub chain_id: ChainId,
+    /// Who votes in the epoch of the tip. Most epochs change nothing in it, so headers of later ones name it too.
+    pub set: Arc<ValidatorSet>,
+}
+
+/// Signatures to check, each once: a block's commit mostly comes again as the next block's last one.
+#[derive(Default)]
+struct Collected {
+    checks: Vec<SignatureCheck>,
+    known: HashSet<SignatureCheck, RandomState>,
+}
+
+impl Collected {
+    fn extend(&mut self, checks: impl IntoIterator<Item = SignatureCheck>) {
+        self.checks.extend(checks.into_iter().filter(|check| self.known.insert(*check)));
+    }
 }
 
 #[cfg(test)]
@@ -50,27 +67,31 @@ impl BlocksToCheck {
     /// left out, so that what costs a peer nothing costs little here.
     #[must_use]
     pub fn check(&self, verifier: &dyn SignatureVerifier) -> HeldSignatures {
-        let mut checks = Vec::new();
+        let Self { chain_id, set, .. } = self;
+        let hash = set.hash();
+        // The members of other sets are not known yet.
+        let epoch_of_set = |header: &Header| (header.validators_hash == hash).then_some(header.epoch);
+        let mut collected = Collected::default();
         let mut before: Option<Epoch> = None;
         for committed in &self.blocks {
             let block = &committed.block;
             let blueprint = block.blueprint();
-            if !blueprint.is_bound_by_header() || checks.len() > HELD_MAX {
+            if !blueprint.is_bound_by_header() || collected.checks.len() > HELD_MAX {
                 break;
             }
-            let Voters { chain_id, epoch, set } = &self.voters;
-            // The sets of later epochs are not known yet.
-            if block.header.epoch == *epoch {
-                checks.extend(committed.commit.signature_checks(chain_id, *epoch, set).unwrap_or_default());
+            if let Some(epoch) = before {
+                collected
+                    .extend(block.last_commit.signature_checks(chain_id, epoch, set).unwrap_or_default());
             }
-            if before == Some(*epoch) {
-                checks.extend(block.last_commit.signature_checks(chain_id, *epoch, set).unwrap_or_default());
+            before = epoch_of_set(&block.header);
+            if let Some(epoch) = before {
+                collected.extend(committed.commit.signature_checks(chain_id, epoch, set).unwrap_or_default());
             }
             for (transaction, txid) in block.transactions.iter().zip(&blueprint.txids) {
-                checks.extend(transaction.signature_checks(chain_id, txid));
+                collected.extend(transaction.signature_checks(chain_id, txid));
             }
-            before = Some(block.header.epoch);
         }
+        let mut checks = collected.checks;
         checks.truncate(HELD_MAX);
         let held = verifier.verify_all(&checks).err().unwrap_or(checks.len());
         HeldSignatures(checks.into_iter().take(held).collect())

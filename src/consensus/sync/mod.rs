@@ -125,6 +125,8 @@ pub(super) struct BlockSync {
     /// Connected peers that delivered a valid block and did not fail since.
     proven: BTreeSet<PeerId>,
     target: Height,
+    /// Whether it was ever clear that no peer is further, or how far.
+    knows_target: bool,
     /// When it is said again that no peer has the next block.
     told_of_horizons_ms: TimeMs,
     /// When it is said again that the tip is too old.
@@ -151,6 +153,12 @@ impl BlockSync {
     /// The highest block that a peer says it has, of those that delivered what they said so far.
     pub(super) const fn target(&self) -> Height {
         self.target
+    }
+
+    /// Whether it is clear since the start whether peers are further. A peer's word alone does not tell; it delivers what it
+    /// says it has, or it is not believed.
+    pub(super) const fn knows_target(&self) -> bool {
+        self.knows_target
     }
 
     /// Whether peers are further than the block that is being decided.
@@ -239,6 +247,10 @@ impl BlockSync {
         let highest = |peers: &[(PeerId, Height)]| peers.iter().map(|(_, theirs)| *theirs).max();
         let of_proven = in_order.iter().filter(|(peer, _)| self.proven.contains(peer));
         self.target = of_proven.map(|(_, theirs)| *theirs).max().unwrap_or(height);
+        // The block that is being decided is nobody's lead.
+        let nobody_is_further = highest(&in_order).is_none_or(|goal| goal <= height.saturating_add(1));
+        self.knows_target |=
+            peers.heights().next().is_some() && (nobody_is_further || !self.proven.is_empty());
         // When nobody else is left, those who failed are asked all the same: they may have been out of reach.
         let may_ask = |peer: &PeerId| self.failing.get(peer).is_none_or(|failing| now_ms >= failing.again_ms);
         let ahead = if in_order.is_empty() {
@@ -376,8 +388,8 @@ impl BlockSync {
             }
         }
         if !taken.is_empty() {
-            let order =
-                BlocksToCheck { answer, blocks: taken, bytes: taken_bytes, voters: at.chain.voters() };
+            let (chain_id, set) = (*at.chain.chain_id(), Arc::clone(at.state().validators()));
+            let order = BlocksToCheck { answer, blocks: taken, bytes: taken_bytes, chain_id, set };
             out.push(Output::CheckBlocks(order));
         }
         true

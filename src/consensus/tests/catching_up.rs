@@ -16,7 +16,7 @@ use super::*;
 use crate::network::tests::support::eventually;
 use crate::runtime::TaskRegistry;
 use crate::types::message::NodeStatus;
-use crate::types::{SignatureCheck, SignatureVerifier};
+use crate::types::{SignatureCheck, SignatureVerifier, ValidatorSet};
 
 /// Adds a block with these payments, whose outputs later ones may spend.
 fn grow_with(chain: &mut Chain, time: TimeMs, payments: &[CheckedTransaction]) -> CommittedBlock {
@@ -46,6 +46,27 @@ fn committed(node: &mut Node, blocks: &[CommittedBlock]) -> (Vec<Height>, bool) 
     });
     let blames = outputs.iter().any(|output| matches!(output, Output::Misbehaved(..)));
     (heights.collect(), blames)
+}
+
+/// A node that has just started must not call itself ready because its peers' word is not proven yet.
+#[test]
+fn whether_peers_are_further_is_known_once_they_showed_it_or_failed_to() {
+    let mut chain = Chain::new();
+    let first = chain.grow(START_MS + 1).committed;
+    let mut node = behind(100);
+    assert!(!node.consensus.has_heard_peers(), "it says so and has shown nothing");
+    let (heights, _) = committed(&mut node, std::slice::from_ref(&first));
+    assert_eq!(heights, [1]);
+    node.hear(Message::Status(NodeStatus { height: 100, ..node.consensus.status() }));
+    assert!(node.consensus.has_heard_peers() && node.consensus.is_syncing());
+    // One that has nothing of what it says is not waited for.
+    let mut node = behind(100);
+    node.hear(Message::Blocks(Vec::new()));
+    node.hear(Message::Status(NodeStatus { height: 100, ..node.consensus.status() }));
+    assert!(node.consensus.has_heard_peers() && !node.consensus.is_syncing());
+    // Nobody is further.
+    assert!(behind(0).consensus.has_heard_peers());
+    assert!(behind(1).consensus.has_heard_peers(), "that block is being decided");
 }
 
 /// INV-SYNC-5.
@@ -184,9 +205,9 @@ impl SignatureVerifier for Counting {
 }
 
 fn to_check(chain: &Chain, blocks: &[CommittedBlock]) -> BlocksToCheck {
-    let (chain_id, epoch, set) = (*chain.state.chain_id(), 0, Arc::clone(chain.state.validators()));
+    let (chain_id, set) = (*chain.state.chain_id(), Arc::clone(chain.state.validators()));
     let blocks = blocks.iter().cloned().map(Released::heard).collect();
-    BlocksToCheck { answer: 1, blocks, bytes: 0, voters: Voters { chain_id, epoch, set } }
+    BlocksToCheck { answer: 1, blocks, bytes: 0, chain_id, set }
 }
 
 /// INV-AHEAD-1.
@@ -228,6 +249,27 @@ fn a_signature_that_was_held_ahead_is_not_checked_again_and_every_other_one_is()
     assert_eq!(checked, of_two_blocks, "of the third and the fourth");
 }
 
+/// Most epochs change nothing in the set, and an answer may reach over many of them.
+#[test]
+fn the_blocks_of_later_epochs_are_checked_ahead_while_their_headers_name_the_same_set() {
+    let mut chain = Chain::new();
+    let mut blocks = vec![chain.grow(START_MS + 1).committed];
+    let due = chain.state.epoch_due();
+    blocks.extend([chain.grow(due), chain.grow_by(due + 1, true)].map(|logged| logged.committed));
+    blocks.extend([2, 3].map(|ms| chain.grow(due + ms).committed));
+    assert_eq!(blocks.last().unwrap().block.header.epoch, 1);
+    let count = |order: &BlocksToCheck| {
+        let verifier = Counting::default();
+        let _held = order.check(&verifier);
+        verifier.0.into_inner()
+    };
+    let mut order = to_check(&chain, &blocks);
+    assert_eq!(count(&order), blocks.len() * usize::from(MEMBERS), "each of them once");
+    let fewer = chain.state.validators().members()[1..].to_vec();
+    order.set = Arc::new(ValidatorSet::new(fewer));
+    assert_eq!(count(&order), 0, "of a set that no header names");
+}
+
 #[test]
 fn what_its_header_does_not_bind_costs_no_signature() {
     let mut chain = Chain::new();
@@ -260,8 +302,16 @@ fn no_more_signatures_of_an_answer_are_checked_ahead_than_are_held() {
     let _held = order.check(&verifier);
     let each = verifier.0.into_inner();
     assert_eq!(each, usize::from(MEMBERS));
+    // Signatures of their own: what comes again is not checked again.
+    let other = |nth: usize| {
+        let mut other = block.clone();
+        for signature in &mut other.commit.signatures {
+            signature.0[..8].copy_from_slice(&nth.to_le_bytes());
+        }
+        Released::heard(other)
+    };
     for (blocks, expected) in [(HELD_MAX / each - 1, HELD_MAX - each), (HELD_MAX, HELD_MAX)] {
-        order.blocks = vec![order.blocks[0].clone(); blocks];
+        order.blocks = (0..blocks).map(other).collect();
         let verifier = Believing::default();
         let _held = order.check(&verifier);
         assert_eq!(verifier.0.into_inner(), expected, "{blocks} blocks");
@@ -285,8 +335,9 @@ async fn answers_wait_to_be_checked_up_to_their_bytes_and_no_further() {
     let block = chain.grow(START_MS + 1).committed;
     let order =
         |answer, bytes| BlocksToCheck { answer, bytes, ..to_check(&chain, std::slice::from_ref(&block)) };
-    let (voters, registry) = (order(0, 0).voters, TaskRegistry::new(CancellationToken::new()));
-    let (handle, _inbox) = ConsensusHandle::new(voters);
+    let BlocksToCheck { chain_id, set, .. } = order(0, 0);
+    let (handle, _inbox) = ConsensusHandle::new(Voters { chain_id, epoch: 0, set });
+    let registry = TaskRegistry::new(CancellationToken::new());
     let (release, held_back) = std::sync::mpsc::sync_channel(2);
     let verifier = Arc::new(Waiting(parking_lot::Mutex::new(held_back)));
     let sender = AheadSender::start(Arc::clone(&handle), verifier, &registry).unwrap();
