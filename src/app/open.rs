@@ -285,7 +285,7 @@ fn try_index(
     if let Some(reason) = misfit(&index, genesis, blocks)? {
         return Err(unusable(reason).into());
     }
-    let mut progress = Progress::of("Replaying blocks", token);
+    let mut progress = Progress::of("Building the index", token);
     let reading = (blocks, Some(snapshots));
     let replayed = replay_from(genesis, &index, reading, &mut |done, total| progress.step(done, total))?;
     Ok((guard, index, replayed))

@@ -199,7 +199,7 @@ fn start<D: Disk>(
     Ok(state)
 }
 
-/// Replays what the index does not have yet and moves its mark to the tip. `watch` is told the height and the tip, then how
+/// Replays what the index does not have yet and moves its mark to the tip. `watch` is told bytes of blocks, then how
 /// many of the running epoch's blocks were read again, and may end it between blocks.
 ///
 /// # Errors
@@ -239,6 +239,7 @@ pub fn replay_knowing<D: Disk>(
 ) -> Result<Replayed, ReplayError> {
     let mut state = start(genesis, index, (blocks, snapshots), watch)?;
     let tip = blocks.height();
+    let (mut done, total) = (0_u64, blocks.bytes_above(state.height()));
     if tip > state.height() {
         info!(from = state.height(), to = tip, "Bringing the index forward from the block log");
     }
@@ -251,7 +252,8 @@ pub fn replay_knowing<D: Disk>(
             .map_err(|source| ReplayError::Block { height, source })?;
         let change = index_change(block, &logged.committed.commit, (&outcome).into());
         index.apply(&change)?;
-        let goes_on = watch(height, tip);
+        done = done.saturating_add(blocks.bytes_of(height));
+        let goes_on = watch(done, total);
         if height % MARK_EVERY == 0 || height == tip || !goes_on {
             index.set_mark(height, change.block_hash, &change.state)?;
         }

@@ -467,6 +467,12 @@ impl<D: Disk> BlockReader<D> {
         positions.map(|position| u64::from(position.length)).sum()
     }
 
+    /// Bytes of the block at `height`, as it lies in the log.
+    #[must_use]
+    pub fn bytes_of(&self, height: Height) -> u64 {
+        self.positions.read().get(height).map_or(0, |position| u64::from(position.length))
+    }
+
     fn payload(&self, height: Height) -> Result<Option<(Position, Vec<u8>)>, StorageError> {
         let position = self.positions.read().get(height);
         let Some(position) = position else { return Ok(None) };
