@@ -6,8 +6,8 @@
 //! is as old as the making took. Printed is what the chain takes on disk, and how long all its signatures take when
 //! nothing but them is checked, on all cores: the limit of joining by blocks. `timed devnet --processes --dir DIR` goes on
 //! from there; `[storage] snapshot_every_epochs = 1` in its nodes' configurations has them make a snapshot within two
-//! minutes, and a node of `timed init --network devnet --genesis DIR/genesis.toml` joins by that, or with `[sync] from =
-//! "blocks"` by blocks.
+//! minutes, and a node of `timed init --network devnet --genesis DIR/genesis.toml --home HOME` joins by that, or with
+//! `[sync] from = "blocks"` by blocks.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,

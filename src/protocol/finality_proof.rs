@@ -71,40 +71,71 @@
 //!
 //! # Size
 //! In bytes of the encoding, with the number of links; the text is base64, a third more. Validators of equal weight, of whom
-//! all sign, so much of the set changing in each epoch, and the ending by a block of 1,000 transactions. The sizes follow
-//! from the format; `the_table` in the tests measures them, and how long it takes to find the links, with the chain in
-//! memory, and to verify the proof on one thread. Times are those of an unoptimized build on a core that had other work
-//! too, so they are bounds from above:
+//! all sign, so much of the set changing in each epoch, and the ending by a block of 1,000 transactions, or by votes. The sizes
+//! follow from the format; `the_table_of_links` in the tests measures them, and how long it takes to find the links, with the
+//! chain in memory, and to verify either proof on one thread. Times are those of an unoptimized build on a core that had other
+//! work too, so they are bounds from above. With the votes themselves a set of a hundred weighs more than by a block: each of
+//! them comes with the header and the path of its batch, a precommit with nothing.
 //!
-//! | validators | changes | epochs before | bytes | links | ms to make | ms to verify |
-//! |---|---|---|---|---|---|---|
-//! | 4 | never | 1 | 1,577 | 1 | 0 | 0 |
-//! | 4 | never | 10 | 1,577 | 1 | 0 | 0 |
-//! | 4 | never | 1,000 | 1,577 | 1 | 0 | 0 |
-//! | 4 | never | 100,000 | 1,577 | 1 | 0 | 0 |
-//! | 4 | a hundredth | 1 | 1,577 | 1 | 0 | 0 |
-//! | 4 | a hundredth | 10 | 1,577 | 1 | 0 | 0 |
-//! | 4 | a hundredth | 1,000 | 16,045 | 20 | 2 | 8 |
-//! | 4 | a hundredth | 100,000 | 1,505,005 | 2,000 | 805 | 862 |
-//! | 4 | a tenth | 1 | 1,577 | 1 | 0 | 0 |
-//! | 4 | a tenth | 10 | 2,509 | 2 | 4 | 1 |
-//! | 4 | a tenth | 1,000 | 151,405 | 200 | 40 | 93 |
-//! | 4 | a tenth | 100,000 | too large | - | 3,820 | - |
-//! | 100 | never | 1 | 9,793 | 1 | 0 | 49 |
-//! | 100 | never | 10 | 9,793 | 1 | 0 | 40 |
-//! | 100 | never | 1,000 | 9,793 | 1 | 0 | 40 |
-//! | 100 | never | 100,000 | 9,793 | 1 | 0 | 39 |
-//! | 100 | a hundredth | 1 | 9,895 | 1 | 0 | 47 |
-//! | 100 | a hundredth | 10 | 10,581 | 1 | 0 | 45 |
-//! | 100 | a hundredth | 1,000 | 220,253 | 30 | 425 | 295 |
-//! | 100 | a hundredth | 100,000 | too large | - | 54,685 | - |
-//! | 100 | a tenth | 1 | 10,552 | 1 | 10 | 325 |
-//! | 100 | a tenth | 10 | 26,627 | 3 | 21 | 356 |
-//! | 100 | a tenth | 1,000 | 1,919,613 | 250 | 1,713 | 2,428 |
-//! | 100 | a tenth | 100,000 | too large | - | 10,599 | - |
+//! | validators | changes | epochs before | bytes, by a block | links | by votes | ms to make | to verify | by votes |
+//! |---|---|---|---|---|---|---|---|---|
+//! | 4 | never | 1 | 1,577 | 1 | 1,159 | 0 | 1 | 1 |
+//! | 4 | never | 10 | 1,577 | 1 | 1,159 | 0 | 2 | 1 |
+//! | 4 | never | 1,000 | 1,577 | 1 | 1,159 | 0 | 1 | 1 |
+//! | 4 | never | 100,000 | 1,577 | 1 | 1,159 | 0 | 1 | 1 |
+//! | 4 | a hundredth | 1 | 1,577 | 1 | 1,159 | 0 | 1 | 12 |
+//! | 4 | a hundredth | 10 | 1,577 | 1 | 1,159 | 0 | 0 | 1 |
+//! | 4 | a hundredth | 1,000 | 16,045 | 20 | 15,627 | 17 | 9 | 7 |
+//! | 4 | a hundredth | 100,000 | 1,505,005 | 2,000 | 1,504,587 | 1919 | 1782 | 1451 |
+//! | 4 | a tenth | 1 | 1,577 | 1 | 1,159 | 0 | 1 | 1 |
+//! | 4 | a tenth | 10 | 2,509 | 2 | 2,091 | 0 | 6 | 1 |
+//! | 4 | a tenth | 1,000 | 151,405 | 200 | 150,987 | 69 | 117 | 126 |
+//! | 4 | a tenth | 100,000 | too large | - | - | 7243 | - | - |
+//! | 100 | never | 1 | 9,793 | 1 | 15,507 | 0 | 58 | 68 |
+//! | 100 | never | 10 | 9,793 | 1 | 15,507 | 0 | 61 | 53 |
+//! | 100 | never | 1,000 | 9,793 | 1 | 15,507 | 0 | 52 | 63 |
+//! | 100 | never | 100,000 | 9,793 | 1 | 15,507 | 0 | 55 | 59 |
+//! | 100 | a hundredth | 1 | 9,895 | 1 | 15,609 | 0 | 46 | 62 |
+//! | 100 | a hundredth | 10 | 10,581 | 1 | 16,295 | 0 | 52 | 61 |
+//! | 100 | a hundredth | 1,000 | 220,253 | 30 | 225,967 | 744 | 583 | 442 |
+//! | 100 | a hundredth | 100,000 | too large | - | - | 42316 | - | - |
+//! | 100 | a tenth | 1 | 10,552 | 1 | 16,266 | 0 | 57 | 54 |
+//! | 100 | a tenth | 10 | 26,627 | 3 | 32,341 | 9 | 33 | 44 |
+//! | 100 | a tenth | 1,000 | 1,919,613 | 250 | 1,925,327 | 1301 | 2022 | 2097 |
+//! | 100 | a tenth | 100,000 | too large | - | - | 10530 | - | - |
 //!
 //! Where a tenth of 100 validators changes in each epoch [`FINALITY_PROOF_BYTES_MAX`] is reached after some 6,600 epochs,
 //! with a hundredth after some 59,300, and with a tenth of 4 after some 84,500.
+//!
+//! From a block that is trusted and later, by so many epochs, than a payment of the tenth epoch: no link, one hash more for each
+//! doubling of the chain, and the payment's set where the document has another one (`the_table_from_later_blocks`):
+//!
+//! | validators | changes | epochs between | bytes, by a block | by votes | ms to make | to verify | by votes |
+//! |---|---|---|---|---|---|---|---|
+//! | 4 | never | 1 | 1,793 | 1,375 | 0 | 1 | 0 |
+//! | 4 | never | 10 | 1,889 | 1,471 | 0 | 0 | 0 |
+//! | 4 | never | 1,000 | 2,049 | 1,631 | 0 | 1 | 0 |
+//! | 4 | never | 100,000 | 2,273 | 1,855 | 121 | 1 | 0 |
+//! | 4 | a hundredth | 1 | 1,793 | 1,375 | 0 | 1 | 0 |
+//! | 4 | a hundredth | 10 | 1,889 | 1,471 | 0 | 1 | 0 |
+//! | 4 | a hundredth | 1,000 | 2,049 | 1,631 | 1 | 1 | 0 |
+//! | 4 | a hundredth | 100,000 | 2,273 | 1,855 | 126 | 1 | 0 |
+//! | 4 | a tenth | 1 | 2,102 | 1,684 | 0 | 1 | 0 |
+//! | 4 | a tenth | 10 | 2,198 | 1,780 | 0 | 1 | 0 |
+//! | 4 | a tenth | 1,000 | 2,358 | 1,940 | 1 | 1 | 0 |
+//! | 4 | a tenth | 100,000 | 2,582 | 2,164 | 95 | 2 | 0 |
+//! | 100 | never | 1 | 5,901 | 11,615 | 0 | 25 | 32 |
+//! | 100 | never | 10 | 5,997 | 11,711 | 0 | 23 | 26 |
+//! | 100 | never | 1,000 | 6,157 | 11,871 | 4 | 30 | 19 |
+//! | 100 | never | 100,000 | 6,381 | 12,095 | 169 | 38 | 35 |
+//! | 100 | a hundredth | 1 | 6,660 | 12,374 | 0 | 46 | 34 |
+//! | 100 | a hundredth | 10 | 6,756 | 12,470 | 0 | 37 | 47 |
+//! | 100 | a hundredth | 1,000 | 6,916 | 12,630 | 1 | 36 | 37 |
+//! | 100 | a hundredth | 100,000 | 7,140 | 12,854 | 152 | 39 | 36 |
+//! | 100 | a tenth | 1 | 13,230 | 18,944 | 0 | 38 | 38 |
+//! | 100 | a tenth | 10 | 13,326 | 19,040 | 0 | 34 | 23 |
+//! | 100 | a tenth | 1,000 | 13,486 | 19,200 | 1 | 37 | 38 |
+//! | 100 | a tenth | 100,000 | 13,710 | 19,424 | 91 | 23 | 25 |
 //!
 //! # Invariants
 //! - INV-PROOF-1: every byte of an accepted proof counts. Each is bound by a signature or a hash, or a rule fixes it:

@@ -21,7 +21,7 @@ impl Synthetic {
         self.voted(epoch, links).anchored(self.anchor(header))
     }
 
-    fn check(&self, trusted: &Header, proof: &FinalityProof) -> Result<ProvedFinality, Error> {
+    pub(super) fn check(&self, trusted: &Header, proof: &FinalityProof) -> Result<ProvedFinality, Error> {
         verify_with(&self.document, Some(&Checkpoint::of(trusted)), proof, &SequentialVerifier)
     }
 }
@@ -124,13 +124,13 @@ fn the_way_leads_on_from_the_trusted_block() {
 }
 
 /// A block of an epoch that commits to the ends of all before, and their names.
-fn above(chain: &Synthetic, epoch: Epoch) -> (Header, Vec<BlockHash>) {
+pub(super) fn above(chain: &Synthetic, epoch: Epoch) -> (Header, Vec<BlockHash>) {
     let names: Vec<BlockHash> = (0..epoch).map(|ended| chain.header(ended, true).hash()).collect();
     let epoch_ends_root = merkle::root(names.iter().map(|name| name.0.as_slice()));
     (Header { epoch_ends_root, ..chain.header(epoch, false) }, names)
 }
 
-fn past(chain: &Synthetic, (header, names): &(Header, Vec<BlockHash>), epoch: Epoch) -> Anchor {
+pub(super) fn past(chain: &Synthetic, (header, names): &(Header, Vec<BlockHash>), epoch: Epoch) -> Anchor {
     let path = merkle::path(names.iter().map(|name| name.0.as_slice()), usize::try_from(epoch).unwrap());
     let end = chain.header(epoch, true);
     Anchor::past(header, (&end, path.unwrap()), &chain.set_of(epoch), &chain.first_set()).unwrap()
