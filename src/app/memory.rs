@@ -10,8 +10,8 @@
 //!
 //! | part | at most |
 //! |---|---|
-//! | network | 1,819 |
-//! | consensus | 2,549 |
+//! | network | 2,932 |
+//! | consensus | 2,631 |
 //! | outputs | 1,661 |
 //! | storage | 2,053 |
 //! | rpc | 816 |
@@ -19,7 +19,7 @@
 //! | admission | 148 |
 //! | latency | 18 |
 //! | snapshots | 100 |
-//! | all | 9,481 |
+//! | all | 10,676 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.
@@ -43,6 +43,7 @@ use crate::rpc::types::MemoryInfo;
 use crate::runtime::{Config, process_metrics};
 use crate::storage::memory as storage;
 use crate::types::ChainParameters;
+use crate::types::limits::VALIDATORS_MAX;
 use crate::utxo::{LOCKED_OUTPUT_BYTES, LOCKED_OUTPUTS_MAX, OVERLAY_BYTES_MAX};
 
 fn size(value: impl TryInto<usize>) -> usize {
@@ -53,6 +54,8 @@ fn size(value: impl TryInto<usize>) -> usize {
 #[must_use]
 pub fn parts(config: &Config, parameters: &ChainParameters, blocks: usize) -> [(&'static str, usize); 9] {
     let (inbound, outbound) = (size(config.network.max_inbound), size(config.network.max_outbound));
+    // Members may take places beside those that the configuration gives, in either direction.
+    let peers = inbound.saturating_add(outbound).saturating_add(VALIDATORS_MAX);
     // A half is the index database's, the other one the outputs'.
     let cache = size(config.storage.half_cache_bytes());
     let pool_bytes =
@@ -63,7 +66,7 @@ pub fn parts(config: &Config, parameters: &ChainParameters, blocks: usize) -> [(
     let rpc = Limits::of(size(config.rpc.max_connections));
     [
         ("network", network_bytes_max(inbound, outbound)),
-        ("consensus", consensus::memory::share_bytes_max(parameters, inbound.saturating_add(outbound))),
+        ("consensus", consensus::memory::share_bytes_max(parameters, peers)),
         (
             "outputs",
             OVERLAY_BYTES_MAX

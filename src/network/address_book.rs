@@ -249,10 +249,11 @@ impl AddressBook {
         }
     }
 
-    /// Takes up to `count` pinned addresses whose time has come; the caller says later how it went.
+    /// Takes up to `places` pinned addresses whose time has come, and up to `beside` further ones that the chain names; the
+    /// caller says later how it went.
     pub(crate) fn take_due(
         &mut self,
-        count: usize,
+        (places, mut beside): (usize, usize),
         now: Instant,
         is_connected: impl Fn(PeerId) -> bool,
     ) -> Vec<Attempt> {
@@ -264,9 +265,15 @@ impl AddressBook {
             .filter(|(_, entry)| !entry.answered.or(entry.expected).is_some_and(&is_connected))
             .collect();
         due.sort_by_key(|(_, entry)| (entry.source != Source::Configured, entry.due_at));
+        let may_go = |(place, (_, entry)): &(usize, (&String, &mut Pinned))| {
+            let is_beside = *place >= places && beside > 0 && entry.source != Source::Configured;
+            beside -= usize::from(is_beside);
+            *place < places || is_beside
+        };
         due.into_iter()
-            .take(count)
-            .map(|(address, entry)| {
+            .enumerate()
+            .filter(may_go)
+            .map(|(_, (address, entry))| {
                 entry.dialing = true;
                 Attempt {
                     address: address.clone(),

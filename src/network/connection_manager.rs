@@ -15,6 +15,9 @@
 //! Where nobody makes room, a few at a time come for a visit: long enough to be told addresses of other nodes. Else a
 //! node that has lately come would learn nothing where everybody comes first, at the nodes of all configurations.
 //!
+//! A node dials into a few places too. Where it has a masternode's key, members of the set that it dials come beside them, up to
+//! the size of the largest set: of two members whose places are full neither would ever reach the other one.
+//!
 //! # Invariants
 //! - INV-NET-12: at most one connection to an identity. Of two, both ends keep the same one: of the two directions the
 //!   one that the smaller identity opened, and of one direction the older one as its opener knows it, so that an
@@ -111,6 +114,8 @@ pub(crate) struct ConnectionManager {
     outbound: AtomicUsize,
     inbound_max: usize,
     outbound_max: usize,
+    /// Whether members that this node dials come beside the outbound places.
+    meets_members: bool,
     eviction: Eviction,
     local_address: ArcSwapOption<SocketAddr>,
 }
@@ -124,11 +129,11 @@ fn oldest_of_two(members: &[Arc<Connection>]) -> Option<Arc<Connection>> {
 }
 
 impl ConnectionManager {
-    /// No connections yet. The secret decides which networks keep a place.
+    /// No connections yet. The secret decides which networks keep a place; `meets_members` is for a masternode's node.
     pub(crate) fn new(
         own: PeerId,
-        inbound_max: usize,
-        outbound_max: usize,
+        (inbound_max, outbound_max): (usize, usize),
+        meets_members: bool,
         (secret, grouping): ([u8; 32], Grouping),
     ) -> Self {
         Self {
@@ -138,6 +143,7 @@ impl ConnectionManager {
             outbound: AtomicUsize::new(0),
             inbound_max,
             outbound_max,
+            meets_members,
             eviction: Eviction::new(secret, grouping),
             local_address: ArcSwapOption::empty(),
         }
@@ -179,8 +185,7 @@ impl ConnectionManager {
             };
         }
         if !newcomer.inbound {
-            let is_free = self.outbound.load(Ordering::Acquire) < self.outbound_max;
-            return if is_free { Ok(Place::default()) } else { Err(RefusalReason::TooManyConnections) };
+            return self.outbound_place(newcomer);
         }
         let inbound: Vec<Arc<Connection>> =
             self.all().into_iter().filter(|connection| connection.inbound).collect();
@@ -191,6 +196,21 @@ impl ConnectionManager {
             }
             Standing::Stranger => self.place_of_stranger(newcomer, inbound, now),
         }
+    }
+
+    fn outbound_place(&self, newcomer: &Newcomer) -> Result<Place, RefusalReason> {
+        let comes_beside = self.meets_members && newcomer.standing == Standing::Member;
+        if !comes_beside && self.outbound_free() == 0 {
+            return Err(RefusalReason::TooManyConnections);
+        }
+        if self.outbound.load(Ordering::Acquire) < self.outbound_max.saturating_add(VALIDATORS_MAX) {
+            return Ok(Place::default());
+        }
+        // Those who have left the set since keep their connections until members need them.
+        let outbound = self.all().into_iter().filter(|one| !one.inbound);
+        let strangers = outbound.filter(|one| one.standing() == Standing::Stranger);
+        let oldest = strangers.min_by_key(|one| one.id).filter(|_| comes_beside);
+        oldest.map(Place::of).ok_or(RefusalReason::TooManyConnections)
     }
 
     fn place_of_member(
@@ -311,7 +331,16 @@ impl ConnectionManager {
 
     /// Places for outbound connections that are free.
     pub(crate) fn outbound_free(&self) -> usize {
-        self.outbound_max.saturating_sub(self.outbound.load(Ordering::Acquire))
+        let takes_a_place = |connection: &Connection| {
+            !connection.inbound && !(self.meets_members && connection.standing() == Standing::Member)
+        };
+        let taken = self.connections.iter().filter(|connection| takes_a_place(connection)).count();
+        self.outbound_max.saturating_sub(taken)
+    }
+
+    /// Whether members that this node dials come beside the outbound places.
+    pub(crate) const fn meets_members(&self) -> bool {
+        self.meets_members
     }
 }
 

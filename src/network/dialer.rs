@@ -5,7 +5,8 @@
 //! in `peer_manager.rs`.
 //!
 //! # Rules
-//! Pinned addresses come first, whatever group they are of: validators have to reach each other. What peers told is dialled for
+//! Pinned addresses come first, whatever group they are of: validators have to reach each other, and dial each other even when
+//! all their places are taken. What peers told is dialled for
 //! some of the places, and one outbound connection to a group of addresses is enough. Each [`Timing::feeler_interval`](super::shared::Timing) a short
 //! connection sees whether somebody answers at an address of which this node only heard: so there are proved addresses to
 //! choose from when they are needed. Names are looked up by the runtime's blocking threads.
@@ -48,8 +49,11 @@ const OUTBOUND_ENOUGH: usize = 2;
 pub(crate) async fn dial(shared: &Arc<Shared>) {
     loop {
         if !shared.is_isolated() {
-            let places = shared.dialing.available_permits().min(shared.manager.outbound_free());
-            let due = shared.book.lock().take_due(places, now(), |peer| shared.manager.contains(peer));
+            let permits = shared.dialing.available_permits();
+            let places = permits.min(shared.manager.outbound_free());
+            let beside = if shared.manager.meets_members() { permits.saturating_sub(places) } else { 0 };
+            let is_connected = |peer| shared.manager.contains(peer);
+            let due = shared.book.lock().take_due((places, beside), now(), is_connected);
             let left = places.saturating_sub(due.len());
             let learned = (left > 0).then(|| take_learned(shared)).flatten();
             for attempt in due.into_iter().chain(learned) {

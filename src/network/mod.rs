@@ -263,8 +263,8 @@ impl Network {
         let (reputation, kept) = read_kept(&config, now).await;
         let manager = Arc::new(ConnectionManager::new(
             identity,
-            config.max_inbound,
-            config.max_outbound,
+            (config.max_inbound, config.max_outbound),
+            config.operator.is_some(),
             (kept.secret, grouping),
         ));
         manager.set_local_address(address);

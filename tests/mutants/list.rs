@@ -4263,4 +4263,32 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib network::address_book::tests::what_the_chain_names_stays_when_the_operator_takes_it_back",
         ],
     },
+    Mutant {
+        name: "members_need_a_free_outbound_place",
+        file: "src/network/connection_manager.rs",
+        old: "let comes_beside = self.meets_members && newcomer.standing == Standing::Member;",
+        new: "let comes_beside = false && newcomer.standing == Standing::Member;",
+        caught_by: &["--lib members_that_a_masternode_dials_come_beside_its_outbound_places"],
+    },
+    Mutant {
+        name: "signatures_of_the_tips_epoch_alone_ahead",
+        file: "src/consensus/sync/ahead.rs",
+        old: "(header.validators_hash == hash).then_some(header.epoch)",
+        new: "(header.validators_hash == hash && header.epoch == 0).then_some(header.epoch)",
+        caught_by: &["--lib the_blocks_of_later_epochs_are_checked_ahead"],
+    },
+    Mutant {
+        name: "ready_before_a_peer_has_shown_its_lead",
+        file: "src/consensus/sync/mod.rs",
+        old: "&& (nobody_is_further || !self.proven.is_empty());",
+        new: "&& (nobody_is_further || self.proven.is_empty());",
+        caught_by: &["--lib whether_peers_are_further_is_known_once_they_showed_it"],
+    },
+    Mutant {
+        name: "addresses_of_a_snapshot_in_any_order",
+        file: "src/storage/index_snapshot.rs",
+        old: "addresses.sort_unstable_by(|one, other| one.key().cmp(other.key()));",
+        new: "addresses.reverse();",
+        caught_by: &["--lib records_and_addresses_come_to_the_store_each_in_the_order"],
+    },
 ];

@@ -69,8 +69,8 @@ fn failures_wait_longer_up_to_the_limit() {
     assert!(book.pin("boot.example:1", None, start));
     let mut at = start;
     for failures in 1..=20_u32 {
-        let [attempt] = book.take_due(9, at, |_| false).try_into().unwrap();
-        assert!(book.take_due(9, at, |_| false).is_empty(), "it is being dialled");
+        let [attempt] = book.take_due((9, 0), at, |_| false).try_into().unwrap();
+        assert!(book.take_due((9, 0), at, |_| false).is_empty(), "it is being dialled");
         book.failed(&attempt, false, at);
         let full = Duration::from_secs(1_u64 << (failures - 1).min(10)).min(BACKOFF.max);
         let wait = book.pinned["boot.example:1"].due_at - at;
@@ -87,7 +87,7 @@ fn what_the_chain_names_is_tried_for_ever_though_a_peer_told_it_before() {
     told(&mut book, "192.0.2.1:1", "198.51.100.1");
     assert!(book.set_chain(&["192.0.2.1:1".to_owned()], at).is_empty());
     for _ in 0..20 {
-        let [attempt] = book.take_due(9, at, |_| false).try_into().unwrap();
+        let [attempt] = book.take_due((9, 0), at, |_| false).try_into().unwrap();
         assert_eq!((attempt.address.as_str(), attempt.purpose), ("192.0.2.1:1", Purpose::Pinned));
         assert_eq!(take_learned(&mut book, NOW_MS), None, "once is enough");
         book.failed(&attempt, true, at);
@@ -104,8 +104,14 @@ fn what_the_configuration_names_is_dialled_before_what_the_chain_names() {
     let later = start + Duration::from_secs(1);
     assert!(book.pin("boot.example:1", None, later));
     let addresses = |due: Vec<Attempt>| due.into_iter().map(|it| it.address).collect::<Vec<_>>();
-    assert_eq!(addresses(book.take_due(1, later, |_| false)), ["boot.example:1"]);
-    assert_eq!(book.take_due(99, later, |_| false).len(), 9);
+    assert_eq!(addresses(book.take_due((1, 0), later, |_| false)), ["boot.example:1"]);
+    // Beside the places only whom the chain names is dialled.
+    assert!(book.pin("another.example:1", None, later));
+    assert_eq!(book.take_due((0, 0), later, |_| false), []);
+    let beside = addresses(book.take_due((0, 4), later, |_| false));
+    assert!(beside.len() == 4 && beside.iter().all(|address| chain.contains(address)), "{beside:?}");
+    assert_eq!(addresses(book.take_due((1, 2), later, |_| false))[0], "another.example:1");
+    assert_eq!(book.take_due((99, 0), later, |_| false).len(), 3);
 }
 
 /// Whoever registers a masternode writes what he likes into the chain.
@@ -125,7 +131,7 @@ fn local_addresses_of_the_chain_are_dialled_only_where_they_can_be_meant() {
     let mut strict = book();
     let refused = strict.set_chain(&all, now());
     assert_eq!(refused, ["127.0.0.1:22", "10.0.0.1:22", nowhere[0], nowhere[1], nowhere[2]]);
-    assert_eq!(strict.take_due(9, now(), |_| false).len(), 2);
+    assert_eq!(strict.take_due((9, 0), now(), |_| false).len(), 2);
     // The name may lead anywhere, which shows when it is looked up.
     let named = book().pinned_attempt_of_chain("node.example:1");
     assert!(!named.may_be_local);
@@ -144,7 +150,7 @@ fn local_addresses_of_the_chain_are_dialled_only_where_they_can_be_meant() {
 impl AddressBook {
     fn pinned_attempt_of_chain(mut self, address: &str) -> Attempt {
         assert!(self.set_chain(&[address.to_owned()], now()).is_empty());
-        self.take_due(1, now(), |_| false).remove(0)
+        self.take_due((1, 0), now(), |_| false).remove(0)
     }
 }
 
@@ -155,7 +161,8 @@ fn an_address_that_has_left_the_chain_is_dialled_no_more() {
     book.pin("192.0.2.3:1", None, now());
     book.set_chain(&addresses(&["192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1"]), now());
     book.set_chain(&addresses(&["192.0.2.2:1"]), now());
-    let mut due: Vec<String> = book.take_due(9, now(), |_| false).into_iter().map(|it| it.address).collect();
+    let mut due: Vec<String> =
+        book.take_due((9, 0), now(), |_| false).into_iter().map(|it| it.address).collect();
     due.sort();
     assert_eq!(due, ["192.0.2.2:1", "192.0.2.3:1"], "the configuration's stays");
 }
@@ -181,7 +188,7 @@ fn connected_and_own_addresses_are_not_dialled_and_only_proved_ones_told() {
     for number in 1..=3 {
         book.pin(&format!("192.0.2.{number}:1"), None, start);
     }
-    let due = book.take_due(9, start, |_| false);
+    let due = book.take_due((9, 0), start, |_| false);
     let attempt = |number| {
         let address = format!("192.0.2.{number}:1");
         due.iter().find(|attempt| attempt.address == address).unwrap()
@@ -190,7 +197,7 @@ fn connected_and_own_addresses_are_not_dialled_and_only_proved_ones_told() {
     book.is_own(attempt(2));
     book.failed(attempt(3), true, start);
     let later = start + Duration::from_secs(100);
-    assert_eq!(book.take_due(9, later, |_| true).len(), 1, "nobody has answered at the third");
+    assert_eq!(book.take_due((9, 0), later, |_| true).len(), 1, "nobody has answered at the third");
     told(&mut book, "192.0.2.4:1", "198.51.100.1");
     let expected = PeerAddress { address: "192.0.2.1:1".to_owned(), identity: Some(PEER) };
     assert_eq!(tellable(&book, true), [expected], "INV-NET-16: hearsay is not told, nor is an own address");
@@ -220,7 +227,7 @@ fn a_node_that_hides_dials_the_peers_of_its_configuration_alone_and_tells_nothin
     book.pin("192.0.2.1:1", None, now());
     assert!(book.set_chain(&["192.0.2.2:1".to_owned()], now()).is_empty());
     told(&mut book, "192.0.2.3:1", "192.0.2.1");
-    assert_eq!(book.take_due(9, now(), |_| false), [pinned("192.0.2.1:1")], "INV-BOOK-1");
+    assert_eq!(book.take_due((9, 0), now(), |_| false), [pinned("192.0.2.1:1")], "INV-BOOK-1");
     assert_eq!(take_learned(&mut book, NOW_MS), None);
     assert_eq!(book.take_feeler(NOW_MS, &mut random(), nobody), None);
     answers(&mut book, &pinned("192.0.2.1:1"), PEER);
@@ -418,7 +425,7 @@ fn who_is_expected_at_an_address_is_not_forgotten_when_it_is_named_again() {
     let address = "192.0.2.1:1";
     assert!(book.pin(address, Some(OTHER), start));
     assert!(book.pin(address, None, start));
-    assert_eq!(book.take_due(9, start, |_| false)[0].expected, Some(OTHER));
+    assert_eq!(book.take_due((9, 0), start, |_| false)[0].expected, Some(OTHER));
 }
 
 /// A pinned address that answered is an address to fall back on, once it is pinned no more.
@@ -443,7 +450,7 @@ fn what_the_operator_adds_can_be_taken_back_and_one_try_is_one() {
     assert!(book.try_once(once, start) && !book.add("nonsense", None, start));
     assert!(!book.try_once("nonsense", start));
     let fail_all = |book: &mut AddressBook, at: Instant| -> Vec<String> {
-        let due = book.take_due(9, at, |_| false);
+        let due = book.take_due((9, 0), at, |_| false);
         due.iter().for_each(|attempt| book.failed(attempt, true, at));
         let mut names: Vec<String> = due.into_iter().map(|attempt| attempt.address).collect();
         names.sort_unstable();
@@ -456,7 +463,7 @@ fn what_the_operator_adds_can_be_taken_back_and_one_try_is_one() {
     assert_eq!(fail_all(&mut book, day(2)), [given]);
     // One that answers and then ends was tried, too.
     assert!(book.try_once(once, start));
-    let due = book.take_due(9, start, |_| false);
+    let due = book.take_due((9, 0), start, |_| false);
     assert_eq!(due.len(), 1);
     answers(&mut book, &due[0], PEER);
     book.ended(&due[0], true, (day(2), NOW_MS));
@@ -477,7 +484,7 @@ fn what_the_chain_names_stays_when_the_operator_takes_it_back() {
     assert!(book.set_chain(&[first.clone(), later.clone()], start).is_empty());
     assert!(book.take_back(&first) && book.take_back(&later));
     let names = |book: &mut AddressBook| {
-        let due = book.take_due(9, start + Duration::from_secs(600), |_| false);
+        let due = book.take_due((9, 0), start + Duration::from_secs(600), |_| false);
         due.iter().for_each(|attempt| book.failed(attempt, true, start));
         due.into_iter().map(|attempt| attempt.address).collect::<HashSet<_>>()
     };

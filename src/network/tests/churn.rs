@@ -17,6 +17,7 @@ use crate::network::address_book::AddressBook;
 use crate::network::address_file::Kept;
 use crate::network::attempt::{Attempt, Policy, Purpose};
 use crate::network::connection_manager::visitors_max;
+use crate::network::dialer::DIALING_MAX;
 use crate::network::eviction::USELESS_AFTER;
 use crate::network::now;
 use crate::network::peer::PeerId;
@@ -26,7 +27,7 @@ use crate::types::{PublicKey, TimeMs};
 
 const NODES: usize = 100;
 /// The first of them are masternodes, whose addresses the chain names; nobody else dials by the chain.
-const MASTERNODES: usize = 20;
+const MASTERNODES: usize = 40;
 /// Two more that every configuration names.
 const SEEDS: std::ops::Range<usize> = MASTERNODES..MASTERNODES + 2;
 const MINUTES: u64 = 30;
@@ -267,13 +268,17 @@ impl World {
         let (now, now_ms) = self.now();
         let peers: HashSet<PeerId> = self.peers(node).into_iter().map(identity).collect();
         let outbound = &self.nodes[node].outbound;
-        let free = OUTBOUND_MAX.saturating_sub(outbound.len());
+        let is_masternode = node < MASTERNODES;
+        // Members come beside a masternode's places.
+        let taken = outbound.keys().filter(|peer| !is_masternode || **peer >= MASTERNODES).count();
+        let (free, beside) =
+            (OUTBOUND_MAX.saturating_sub(taken), if is_masternode { DIALING_MAX } else { 0 });
         let addresses: Vec<SocketAddr> = outbound.keys().map(|peer| self.nodes[*peer].address).collect();
         let is_barred = |_: SocketAddr, peer: Option<PeerId>| peer.is_some_and(|peer| peers.contains(&peer));
         let feels = (self.second + u64::try_from(node).unwrap())
             .is_multiple_of(self.timing.feeler_interval.as_secs());
         let book = self.nodes[node].book.as_mut().unwrap();
-        let mut attempts = book.take_due(free, now, |peer| peers.contains(&peer));
+        let mut attempts = book.take_due((free, beside), now, |peer| peers.contains(&peer));
         if attempts.len() < free && book.learned().len() < book.learned_max(OUTBOUND_MAX) {
             let taken =
                 addresses.into_iter().chain(book.learned()).map(|address| book.group(address)).collect();

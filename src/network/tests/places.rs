@@ -17,7 +17,11 @@ struct House {
 
 impl House {
     fn new(own: PublicKey, inbound_max: usize, outbound_max: usize) -> Self {
-        let manager = ConnectionManager::new(own, inbound_max, outbound_max, ([7; 32], Grouping::ByPort));
+        Self::of(own, (inbound_max, outbound_max), false)
+    }
+
+    fn of(own: PublicKey, places: (usize, usize), meets_members: bool) -> Self {
+        let manager = ConnectionManager::new(own, places, meets_members, ([7; 32], Grouping::ByPort));
         Self { manager, common: Arc::default(), next_id: 1 }
     }
 
@@ -98,6 +102,46 @@ fn limits_hold_and_removal_is_of_the_very_connection() {
     assert_eq!(house.add(LARGE, LOOPBACK, None, false), Ok((5, vec![])));
     assert_eq!(house.manager.outbound_free(), 0);
     assert_eq!(house.add(support::key(9), LOOPBACK, None, false), Err(RefusalReason::TooManyConnections));
+}
+
+/// INV-DIAL-3: of two members whose outbound places are taken neither would ever dial the other one.
+#[test]
+fn members_that_a_masternode_dials_come_beside_its_outbound_places() {
+    let full = Err(RefusalReason::TooManyConnections);
+    let key = |nth: u16| {
+        let mut key = PublicKey([9; 32]);
+        key.0[..2].copy_from_slice(&nth.to_le_bytes());
+        key
+    };
+    let dials = |house: &mut House, nth: u16, proves: bool| {
+        house.add(key(nth), LOOPBACK, proves.then_some(key(nth)), false)
+    };
+    let mut house = House::of(SMALL, (8, 2), true);
+    house.common.members.set((0..1_000).map(key));
+    for nth in 0..10 {
+        assert!(dials(&mut house, nth, true).is_ok());
+    }
+    assert_eq!(house.manager.outbound_free(), 2, "they take none");
+    assert!(dials(&mut house, 10, false).is_ok() && dials(&mut house, 11, false).is_ok());
+    assert_eq!(
+        (dials(&mut house, 12, false), house.manager.outbound_free()),
+        (full.clone(), 0),
+        "INV-NET-13"
+    );
+    let most = 2 + u16::try_from(VALIDATORS_MAX).unwrap();
+    for nth in 12..most {
+        assert!(dials(&mut house, nth, true).is_ok(), "{nth}");
+    }
+    let (_, evicted) = dials(&mut house, most, true).unwrap();
+    assert_eq!(evicted, [11], "the oldest one that is no member");
+    assert!(dials(&mut house, most + 1, true).is_ok_and(|(_, evicted)| evicted == [12]));
+    assert_eq!(dials(&mut house, most + 2, true), full, "there are no more members than these");
+    assert_eq!(house.manager.counts(), (0, usize::from(most)));
+    // Whoever votes for nothing needs a few of them.
+    let mut follower = House::of(SMALL, (8, 2), false);
+    follower.common.members.set((0..3).map(key));
+    assert!(dials(&mut follower, 0, true).is_ok() && dials(&mut follower, 1, true).is_ok());
+    assert_eq!(dials(&mut follower, 2, true), full);
 }
 
 #[test]
