@@ -86,11 +86,32 @@ fn memory_of(event: &Event) -> usize {
         Message::Transactions(transactions) => {
             transactions.iter().map(|transaction| transaction.memory_bytes()).fold(0, usize::saturating_add)
         }
-        Message::GetTransactions(txids) | Message::GetCertificates(_, txids) => {
-            txids.len().saturating_mul(size_of::<TxId>())
+        Message::Transaction(transaction) => transaction.memory_bytes(),
+        Message::GetTransactions(txids) | Message::GetCertificates(_, txids) | Message::Announce(txids) => {
+            size_of_val(txids.as_slice())
         }
         Message::Evidence(_) => EVIDENCE_BYTES_MAX,
-        _ => 0,
+        Message::Status(status) => size_of_val(status.batches.as_slice()),
+        Message::Masternodes(peers) => {
+            let texts = peers.iter().map(|peer| peer.address.len());
+            texts.fold(size_of_val(peers.as_slice()), usize::saturating_add)
+        }
+        Message::Instance(statement) => size_of_val(statement.rivals.as_slice())
+            .saturating_add(size_of_val(statement.acknowledged.as_slice())),
+        Message::Neighbours(members) => size_of_val(members.as_slice()),
+        Message::Snapshots(offers) => size_of_val(offers.as_slice()),
+        Message::SnapshotItem { bytes, .. } => bytes.len(),
+        // Of one size, or nearly.
+        Message::Ping(_)
+        | Message::Pong(_)
+        | Message::BlockVote(_)
+        | Message::GetBatches { .. }
+        | Message::BatchesEnd { .. }
+        | Message::GetBlocks { .. }
+        | Message::GetMasternodes
+        | Message::Heartbeat(_)
+        | Message::GetSnapshots
+        | Message::GetSnapshotItem { .. } => 0,
     };
     lists.saturating_add(EVENT_BYTES)
 }
@@ -272,6 +293,7 @@ mod tests {
     use crate::consensus::fixtures::block;
     use crate::types::codec::encode;
     use crate::types::limits::REQUEST_IDS_MAX;
+    use crate::types::message::SnapshotItem;
     use crate::types::{
         Certificate, ChainId, MasternodeId, OutPoint, PublicKey, Released, SecretKey, Transaction,
         ValidatorSet, VoteBatch, VoteKind,
@@ -363,6 +385,15 @@ mod tests {
             let least = bodies * INPUTS * size_of::<OutPoint>();
             assert!((least..=2 * least + EVENT_BYTES).contains(&bytes), "{bytes} of {bodies} bodies");
         }
+    }
+
+    /// INV-INBOX-1: nobody asked for a part of a snapshot once consensus runs, and any peer may send one.
+    #[test]
+    fn a_part_of_a_snapshot_counts_with_its_bytes() {
+        const PART: usize = 1 << 20;
+        let message = Message::SnapshotItem { height: 1, item: SnapshotItem::Chunk(0), bytes: vec![0; PART] };
+        let bytes = memory_of(&Event::Message { from: PublicKey::ZERO, message, verified: false });
+        assert!((PART..=PART + EVENT_BYTES).contains(&bytes), "{bytes}");
     }
 
     /// INV-INBOX-1: a certificate of a large set is as large as a block of few payments.
