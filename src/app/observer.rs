@@ -231,10 +231,10 @@ impl NodeObserver {
         if line == BlockLine::Whole { tell!(info) } else { tell!(debug) }
     }
 
-    /// Nobody votes on a reward: its block makes it final.
+    /// Nobody votes on a reward: its block makes it final. It stands last.
     fn reward(&self, applied: &AppliedBlock) {
-        let first = applied.committed.block.transactions.first();
-        if let Some(transaction) = first.filter(|one| matches!(one.payload, Payload::Reward { .. })) {
+        let last = applied.committed.block.transactions.last();
+        if let Some(transaction) = last.filter(|one| matches!(one.payload, Payload::Reward { .. })) {
             let (txid, height) = (transaction.txid(), applied.committed.block.header.height);
             let transaction = Arc::clone(transaction);
             let happened = Happened::Final { txid, transaction, height: Some(height), latency: None };

@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::admission::AdmissionInbox;
 use crate::app::networks::{devnet_account_keys, devnet_genesis};
+use crate::consensus::fixtures::block;
 use crate::mempool::PoolLimits;
 use crate::network::tests::support::Node as Peer;
 use crate::storage::Index;
 use crate::storage::memory_index::MemoryIndex;
 use crate::types::keys::SequentialVerifier;
-use crate::types::{Amount, Transaction, TxOut};
+use crate::types::{Amount, BlockHash, Released, Transaction, TxOut};
 
 /// An observer of a new chain, with a payment on its way there.
 struct Watched {
@@ -81,6 +82,45 @@ async fn whoever_watches_a_payment_hears_of_each_thing_that_becomes_of_it() {
         assert!(watch.changed().now_or_never().is_none());
         observer.notified(notification);
         assert!(watch.changed().now_or_never().is_some(), "{told}");
+    }
+}
+
+/// A reward stands behind the payments of its block.
+#[tokio::test]
+async fn a_reward_is_told_as_final_whatever_stands_before_it() {
+    let peer = Peer::start(1).await;
+    let Watched { observer, payment, .. } = watched(&peer);
+    let (state, _) = LedgerState::genesis(&devnet_genesis(4)).unwrap();
+    let state = Arc::new(state);
+    let outputs = payment.outputs().to_vec();
+    let reward = Transaction {
+        payload: Payload::Reward { height: 1 },
+        ..Transaction::transfer(Vec::new(), outputs, Vec::new())
+    };
+    let (name, reward) = (reward.txid(), Arc::new(reward));
+    for mut transactions in [Vec::new(), vec![Arc::clone(payment.transaction())]] {
+        transactions.push(Arc::clone(&reward));
+        let mut committed = block(1);
+        committed.block.transactions = transactions;
+        let applied = AppliedBlock {
+            committed: Released::heard(committed),
+            hash: BlockHash::ZERO,
+            transactions: Vec::new(),
+            spent: Vec::new(),
+            created: Vec::new(),
+            transient: Vec::new(),
+            receipts: Vec::new(),
+            slashed: Vec::new(),
+            spenders: Vec::new(),
+            state: Arc::clone(&state),
+            own: false,
+        };
+        let start = observer.events.head();
+        observer.reward(&applied);
+        let told = observer.events.told_since(start);
+        let is_reward =
+            matches!(told.as_slice(), [Happened::Final { txid, height: Some(1), .. }] if *txid == name);
+        assert!(is_reward, "{told:?}");
     }
 }
 
