@@ -248,6 +248,17 @@ impl UtxoManager {
         for (outpoint, output) in transaction.transaction().created(txid) {
             self.final_outputs.insert(outpoint, *output);
             self.by_lock.add(output.lock, outpoint);
+            // Its block may be applied meanwhile, and took away only what stood here by then (INV-UTXO-5).
+            match self.chain.recent(&outpoint) {
+                None => {}
+                Some(ChainOutput::Unspent(_)) => {
+                    self.final_outputs.remove(&outpoint);
+                }
+                Some(ChainOutput::Spent { .. }) => {
+                    self.final_outputs.remove(&outpoint);
+                    self.by_lock.remove(output.lock, &outpoint);
+                }
+            }
         }
     }
 

@@ -199,6 +199,43 @@ fn an_output_passes_through_its_states_in_order() {
     manager.check_invariants().unwrap();
 }
 
+/// INV-UTXO-5: blocks are applied on one thread, and what is final is told on another one, at any moment of it.
+#[test]
+fn what_is_called_final_while_its_block_is_applied_is_in_the_chains_state_alone() {
+    let parent = spend(&[outpoint(0)], &[2, 3], b"");
+    let inner = OutPoint { txid: parent.txid(), index: 0 };
+    let child = spend(&[inner], &[4], b"");
+    let mut made = created(&parent, 1);
+    made.remove(0);
+    made.extend(created(&child, 1));
+    let spent = spenders(&[&parent, &child]);
+    let holds = |manager: &UtxoManager, index: &Index| {
+        assert_eq!((manager.locked_count(), manager.final_output_count()), (0, 0));
+        assert_eq!((manager.find_output(&inner), manager.by_lock.len()), (None, 2));
+        let change = index_change(1, vec![(outpoint(0), entry(1, 0), parent.txid())], made.clone());
+        index.apply(&change).unwrap();
+        mark(index, 1);
+        manager.forget_through(1);
+        let (name, entry) = made[0];
+        assert_eq!(manager.find_output(&name), Some((entry.output, Some(1))));
+        assert_eq!((manager.find_output(&inner), manager.by_lock.len()), (None, 0));
+        manager.check_invariants().unwrap();
+    };
+    // When it has made what the block makes, and spent nothing yet.
+    let (manager, index, _) = setup(1);
+    manager.apply_block(1, &made, &[]);
+    manager.mark_final(&parent);
+    manager.apply_block(1, &[], &spent);
+    holds(&manager, &index);
+    // Between a look into the chain that finds nothing and what follows from that.
+    let (manager, index, store) = setup(1);
+    let (applying, block, inputs) = (Arc::clone(&manager), made.clone(), spent.clone());
+    *store.hook.lock() = Some(Box::new(move || applying.apply_block(1, &block, &inputs)));
+    manager.mark_final(&parent);
+    assert!(store.hook.lock().is_none(), "the block was applied meanwhile");
+    holds(&manager, &index);
+}
+
 #[test]
 fn a_replaced_output_shows_its_new_entry_wherever_it_is_held() {
     // Held by the cache, by the overlay, by the index alone.
