@@ -331,10 +331,10 @@ impl ConnectionManager {
 
     /// Places for outbound connections that are free.
     pub(crate) fn outbound_free(&self) -> usize {
-        let takes_a_place = |connection: &Connection| {
-            !connection.inbound && !(self.meets_members && connection.standing() == Standing::Member)
-        };
-        let taken = self.connections.iter().filter(|connection| takes_a_place(connection)).count();
+        let comes_beside =
+            |connection: &Connection| self.meets_members && connection.standing() == Standing::Member;
+        let outbound = self.connections.iter().filter(|connection| !connection.inbound);
+        let taken = outbound.filter(|connection| !comes_beside(connection)).count();
         self.outbound_max.saturating_sub(taken)
     }
 
