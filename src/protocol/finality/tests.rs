@@ -423,6 +423,22 @@ fn a_restart_does_not_forget_votes_locks_promises_or_closing() {
     assert!(cast(&fixture.receive(&payment)).is_empty(), "closing was entered before the crash");
 }
 
+/// INV-FIN-1, INV-FIN-4: until the epoch ends a vote binds whoever cast it, whatever the chain says meanwhile.
+#[test]
+fn a_restart_keeps_the_locks_of_what_a_block_has_taken() {
+    let mut fixture = Fixture::new();
+    let (included, rival, coin) = (fixture.pay(0, 1), fixture.pay(0, 2), fixture.coin(0).0);
+    fixture.block(1_000, false, std::slice::from_ref(&included));
+    let votes = vec![(lock_vote(included.txid()), included.inputs().to_vec())];
+    let journaled = journal(0, JournaledEpoch { votes, closing: false });
+    let settled = BTreeSet::from([included.txid()]);
+    let machine = Machine::new(Some(fixture.key(0)), &fixture.chain.state, journaled, settled);
+    let mut fixture = Fixture { machine, ..fixture };
+    assert_eq!(fixture.machine.locked_to(&coin), Some(included.txid()));
+    assert!(fixture.machine.spilled().is_empty(), "it is in the chain");
+    assert!(cast(&fixture.receive(&rival)).is_empty());
+}
+
 /// INV-FIN-2: a crash may come before the record that the epoch closes; the chain says so too.
 #[test]
 fn who_starts_at_a_closing_height_votes_for_nothing_before_the_next_epoch() {

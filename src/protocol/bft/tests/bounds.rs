@@ -332,3 +332,48 @@ fn one_block_proposed_by_two_proofs_of_lock_is_a_contradiction_and_either_may_be
     let said = words(&machine.step(proposed(4, Some(0), &a)), &names);
     assert_eq!(said, ["equivocation a a", "prevote 4 a"]);
 }
+
+/// INV-BFT-5: two votes for a block are all that one liar needs, and it has them in each round.
+#[test]
+fn whoever_votes_for_a_block_in_both_steps_demands_it_with_its_weight_once() {
+    let mut machine = observer();
+    let blocks = [1, 2, 3].map(|tag| block(0, 4, tag));
+    let third = hash_of(&blocks[2]);
+    for input in [prevote(0, 0, Some(third)), precommit(0, 0, Some(third))] {
+        let _ = machine.step(input);
+    }
+    for block in &blocks {
+        let _ = machine.step(proposed(0, None, block));
+    }
+    assert!(!machine.has_block(&third), "a quarter of the weight demands nothing");
+    let _ = machine.step(prevote(1, 0, Some(third)));
+    let _ = machine.step(proposed(0, None, &blocks[2]));
+    assert!(machine.has_block(&third));
+}
+
+/// INV-BFT-5: a height that is decided waits for its next one, and liars could go on voting all the while.
+#[test]
+fn of_a_decided_height_only_votes_that_complete_the_commit_are_kept() {
+    let a = Blocks::new().a;
+    let value = Some(hash_of(&a));
+    let mut machine = observer();
+    for input in [proposed(0, None, &a), validated(&a, true), precommit(0, 0, value), precommit(1, 0, value)]
+    {
+        let _ = machine.step(input);
+    }
+    let effects = machine.step(precommit(2, 0, value));
+    assert!(matches!(effects.as_slice(), [Effect::Decide { .. }]), "{effects:?}");
+    let late = [
+        vote(VoteStep::Prevote, 3, 0, value),
+        vote(VoteStep::Prevote, 3, 1, None),
+        vote(VoteStep::Precommit, 3, 1, value),
+        vote(VoteStep::Precommit, 3, 0, value),
+    ];
+    for vote in late {
+        let _ = machine.step(Input::VoteReceived(vote));
+    }
+    let empty = SignerBitmap::empty(4);
+    let kept = |round| machine.votes_for_peer(round, &empty, &empty);
+    let completes = (0..4).map(|place| vote(VoteStep::Precommit, place, 0, value)).collect::<Vec<_>>();
+    assert_eq!((kept(0), kept(1)), (completes, Vec::new()));
+}

@@ -103,3 +103,38 @@ impl Machine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crate::protocol::finality::{ChainView, Input, JournaledVotes, Machine};
+    use crate::protocol::fixtures::{Chain, document, lock, user};
+    use crate::types::{FinalityVote, Released, VoteKind};
+
+    /// INV-FIN-6: votes are held and let go with each round, and blocks may take many rounds to catch up.
+    #[test]
+    fn a_lock_waits_for_blocks_once_however_often_votes_are_held() {
+        let mut genesis = document(&[1, 1, 1, 1], 4);
+        genesis.parameters.voted_unblocked_max = 1;
+        let chain = Chain::new(&genesis);
+        let me = chain.state.validators().members()[0].key;
+        let mut machine = Machine::new(Some(me), &chain.state, JournaledVotes::default(), BTreeSet::new());
+        let view = ChainView { state: &chain.state, utxos: &chain.utxos };
+        let [certified, waits] =
+            [0, 1].map(|from| chain.split(&user(from), chain.owned(&user(from))[0], lock(&user(3)), 1));
+        let vote = FinalityVote { kind: VoteKind::Lock, txid: certified.txid() };
+        let _locked = machine.step(&view, Input::TransactionReceived(certified));
+        for place in 1..4 {
+            let batch = Released::heard(chain.votes(place, 0, vec![vote]));
+            let _counted = machine.step(&view, Input::BatchReceived(batch));
+        }
+        let txid = waits.txid();
+        let _waits = machine.step(&view, Input::TransactionReceived(waits));
+        assert_eq!(machine.throttled, [txid]);
+        for held in [true, false].repeat(10) {
+            let _said = machine.step(&view, Input::VotesHeld(held));
+        }
+        assert_eq!(machine.throttled, [txid]);
+    }
+}

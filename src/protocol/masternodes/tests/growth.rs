@@ -376,3 +376,23 @@ fn a_full_set_of_the_smallest_is_open_to_large_ones_a_tenth_of_its_seats_at_a_ti
     assert_eq!(effective(&chain, 20), 3, "a tenth of 20");
     assert_eq!(members(&chain), [20].into_iter().chain(0..16).chain([21, 22, 23]).collect::<Vec<_>>());
 }
+
+/// Else small newcomers, one after another, would keep out a large one that comes back.
+#[test]
+fn whoever_is_too_light_for_a_seat_takes_no_trial_from_one_that_is_not() {
+    let mut chain = net_with(&[1, 1, 10, 1], |parameters| parameters.max_validators = 4);
+    let joins = chain.register((0, 0), 20, 10);
+    block(&mut chain, &[joins]);
+    end_epoch(&mut chain, &[]);
+    let heavy = chain.registered(4);
+    assert!(chain.is_member(heavy), "its weight takes a seat of a full set");
+    end_epoch(&mut chain, &[heavy]);
+    end_epoch(&mut chain, &[]);
+    assert_eq!(chain.record(heavy).status(), MasternodeStatus::Jailed);
+    assert_eq!(chain.state.validators().len(), 4);
+    let acts = [chain.unjail((0, 0), heavy, &operator(20)), chain.register((1, 0), 21, 1)];
+    block(&mut chain, &acts);
+    end_epoch(&mut chain, &[]);
+    let newcomer = chain.registered(5);
+    assert_eq!([heavy, newcomer].map(|id| chain.is_member(id)), [true, false], "one trial at a time");
+}
