@@ -72,7 +72,7 @@ fn user() -> SecretKey {
     SecretKey::from_seed(&[0x80; 32])
 }
 
-fn genesis() -> GenesisDocument {
+pub(super) fn genesis() -> GenesisDocument {
     let address = |secret: &SecretKey| Address::of_key_hash(Network::Devnet, secret.public().key_hash());
     let mut parameters = ChainParameters::of_network(Network::Devnet);
     parameters.block_bytes_max = GENESIS_BLOCK_BYTES_MAX;

@@ -122,3 +122,57 @@ impl CommittingBlocks {
         (self.state().unwrap_or(tip), Behind { base, outputs: &self.outputs })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::consensus::fixtures::block;
+    use crate::consensus::tests::genesis;
+    use crate::protocol::transition::BlockOutcome;
+    use crate::types::keys::SequentialVerifier;
+    use crate::types::limits::TRANSACTION_OUTPUTS_MAX;
+    use crate::types::{Amount, Lock, SecretKey, Transaction, TxId, TxOut};
+
+    /// INV-COMMITTING-2: a few blocks full of payments take more memory than many others.
+    #[test]
+    fn no_block_follows_while_the_payments_on_their_way_are_many() {
+        let (state, _) = LedgerState::genesis(&genesis()).unwrap();
+        let owner = SecretKey::from_seed(&[7; 32]);
+        let output = TxOut { value: Amount(1_000), lock: Lock::KeyHash(owner.public().key_hash()) };
+        let inputs = vec![OutPoint { txid: TxId([1; 32]), index: 0 }];
+        let payment = Transaction::transfer(inputs, vec![output; TRANSACTION_OUTPUTS_MAX], Vec::new());
+        let (chain_id, parameters) = (state.chain_id(), state.parameters());
+        let payment = Arc::new(payment.signed(chain_id, &[&owner]));
+        let payment = CheckedTransaction::check(payment, chain_id, parameters, &SequentialVerifier).unwrap();
+        let outcome = BlockOutcome {
+            state: state.clone(),
+            spent: Vec::new(),
+            created: Vec::new(),
+            transient: Vec::new(),
+            reward: None,
+            fees: Amount::ZERO,
+            receipts: Vec::new(),
+            slashed: Vec::new(),
+        };
+        let name = |height: u8| BlockHash([height; 32]);
+        let committing = |height: u8, payments: usize| Committing {
+            committed: block(height.into()),
+            hash: name(height),
+            transactions: vec![payment.clone(); payments],
+            outcome: outcome.clone(),
+            own: false,
+        };
+        let fill = COMMITTING_BYTES_MAX.div_ceil(payment.encoded_bytes());
+        for (payments, has_room) in [(fill - 1, true), (fill, false)] {
+            let mut blocks = CommittingBlocks::default();
+            blocks.push(committing(1, 1));
+            assert!(blocks.has_room());
+            blocks.push(committing(2, payments - 1));
+            assert_eq!(blocks.has_room(), has_room, "{payments} payments");
+            // What has left for the chain takes room no more.
+            assert!(blocks.take(name(1)).is_some() && blocks.has_room());
+        }
+    }
+}

@@ -205,6 +205,9 @@ impl Lacking {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::codec::encode;
+    use crate::types::limits::{BATCH_VOTES_MAX, VALIDATORS_MAX};
+    use crate::types::{Certificate, ChainId, FinalityVote, MasternodeId, SecretKey, VoteBatch};
 
     #[test]
     fn a_name_that_is_wanted_twice_is_asked_for_once_and_what_blocks_wait_for_comes_first() {
@@ -231,5 +234,24 @@ mod tests {
             asked.extend(turns.next(&[], &names, 100));
         }
         assert_eq!(asked, names);
+    }
+
+    /// Who answers stops where the answer is full, and what is left out would be asked for in vain again and again.
+    #[test]
+    fn all_certificates_of_a_question_fit_into_its_answer() {
+        let name = |number: usize| TxId(number.to_be_bytes().repeat(4).try_into().unwrap());
+        let votes =
+            (0..BATCH_VOTES_MAX).map(|number| FinalityVote { kind: VoteKind::Final, txid: name(number) });
+        let secret = SecretKey::from_seed(&[1; 32]);
+        let (chain_id, id) = (ChainId([2; 32]), MasternodeId([3; 32]));
+        let batch = VoteBatch::signed(&chain_id, u64::MAX, id, u64::MAX, votes.collect(), &secret);
+        let proof = batch.prove(BATCH_VOTES_MAX - 1).unwrap();
+        for members in [1, 4, 13, 50, VALIDATORS_MAX] {
+            let votes = vec![proof.clone(); members];
+            let certificate = Certificate { vote: batch.votes[0], epoch: u64::MAX, votes };
+            let asked = certificates_per_request(members);
+            assert!((1..=REQUEST_CERTIFICATES_MAX).contains(&asked), "{members} members");
+            assert!(asked * encode(&certificate).len() <= RESPONSE_BYTES_MAX, "{members} members");
+        }
     }
 }

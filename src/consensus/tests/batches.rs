@@ -182,3 +182,15 @@ fn a_batch_below_all_numbers_that_are_remembered_counts_and_is_not_passed_on() {
     assert!(!is_passed_on(0) && !is_passed_on(0));
     assert!(is_passed_on(1_000_000), "what is above is remembered instead of the lowest");
 }
+
+/// Else a payment would wait for seconds behind a full batch.
+#[test]
+fn the_interval_grows_four_times_and_no_further() {
+    let mut disk = SlowDisk::new();
+    disk.pay(0..1);
+    disk.node.consensus.finality.let_votes_wait(BATCH_VOTES_MAX - 1);
+    assert_eq!(disk.pay(1..2), batch(BATCH_VOTES_MAX));
+    disk.write();
+    assert_eq!(disk.pay(2..3), wait(4 * INTERVAL_MS));
+    assert_eq!(disk.after(4 * INTERVAL_MS), batch(1));
+}

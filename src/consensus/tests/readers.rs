@@ -170,6 +170,23 @@ fn a_replay_that_is_ended_goes_on_where_it_was() {
     assert_eq!(seen[..3], expected, "what was done is not done again");
 }
 
+/// INV-REPLAY-3: it may be ended by a crash as well, and what waits for a mark waits in memory.
+#[test]
+fn a_long_replay_is_marked_on_its_way() {
+    let mut chain = Chain::new();
+    let blocks: Vec<_> = (1..=600).map(|height| chain.grow(START_MS + height)).collect();
+    let (log, store) = (logged(&blocks), Arc::new(MemoryIndex::new()));
+    let mut most = 0;
+    let replayed = replay(&genesis(), &Index::new(store.clone()), &log.reader(), &mut |height, _| {
+        // As a start would find it if there were a crash now.
+        let found = Index::new(store.clone()).mark().unwrap().map_or(0, |mark| mark.height);
+        most = most.max(height.saturating_sub(found));
+        true
+    });
+    assert_eq!(replayed.unwrap().state.tip_hash(), chain.state.tip_hash());
+    assert!(most <= 512, "{most} blocks would be read again");
+}
+
 /// A chain without blocks has its mark as well: an index without one is made anew.
 #[test]
 fn an_index_of_the_genesis_document_alone_is_marked() {

@@ -169,3 +169,38 @@ fn what_an_epoch_had_locked_is_there_again_when_it_comes_back() {
     to_next_epoch(&mut again, &mut before.clone());
     assert!(is_told(&again));
 }
+
+/// Its chain was lost and its journal was not. Whoever hears two batches of one number takes its key for a copied one.
+#[test]
+fn the_numbers_of_its_batches_go_on_in_an_epoch_that_comes_back() {
+    let mut chain = Chain::new();
+    let blocks = [chain.grow(START_MS + 1)];
+    let before = chain.clone();
+    let due_ms = chain.state.epoch_start() + chain.state.parameters().epoch_duration_ms;
+    let mut node = Node::new(&chain, &blocks, due_ms);
+    let to_next_epoch = |node: &mut Node, chain: &mut Chain| {
+        node.decide(chain, due_ms, false, &[]);
+        node.decide(chain, due_ms + 1, true, &[]);
+    };
+    // Each leaves in a batch of its own, with what else is said of it.
+    let numbers = |node: &Node, payment: &CheckedTransaction| -> Vec<u64> {
+        let batches = node.around.said.iter().filter_map(|message| match message {
+            Message::VoteBatch(batch) if batch.votes.iter().any(|vote| vote.txid == payment.txid()) => {
+                Some((batch.header.epoch, batch.header.seq))
+            }
+            _ => None,
+        });
+        batches.filter(|(epoch, _)| *epoch == 1).map(|(_, seq)| seq).collect()
+    };
+    to_next_epoch(&mut node, &mut chain);
+    for (nth, seq) in [(0, 0), (1, 1)] {
+        let payment = chain.payment(nth);
+        node.feed(Event::Transaction(payment.clone()));
+        assert_eq!(numbers(&node, &payment), [seq]);
+    }
+    let mut again = Node::with_records(&before, &blocks, due_ms, node.around.written.clone());
+    to_next_epoch(&mut again, &mut before.clone());
+    let payment = chain.payment(2);
+    again.feed(Event::Transaction(payment.clone()));
+    assert_eq!(numbers(&again, &payment), [2]);
+}
