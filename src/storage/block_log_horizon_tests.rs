@@ -208,6 +208,26 @@ fn a_horizon_that_could_not_be_written_leaves_out_nothing() {
     assert!(failed > 3, "each of its steps: {failed}");
 }
 
+/// INV-HORIZON-1: a disk is pruned for room when it is full, so a part of a file may be all that it takes at first.
+#[test]
+fn a_horizon_that_is_written_at_the_second_attempt_is_read_at_the_next_start() {
+    let mut failed = 0;
+    for operation in 1.. {
+        let (disk, mut log) = filled();
+        disk.fail_after(operation, Fault::NoSpace);
+        if log.prune_before(12).is_ok() {
+            break;
+        }
+        failed += 1;
+        log.prune_before(BLOCKS).unwrap().unwrap().remove(&mut || true).unwrap();
+        let horizon = log.horizon();
+        drop(log);
+        let log = open(&disk).unwrap_or_else(|error| panic!("operation {operation} failed: {error}"));
+        assert_holds(&log, horizon, BLOCKS);
+    }
+    assert!(failed > 3, "each of its steps: {failed}");
+}
+
 /// The room is what it was pruned for.
 #[test]
 fn files_of_pruned_blocks_that_a_crash_left_are_gone_with_the_next_open() {

@@ -109,3 +109,76 @@ impl Index {
         if set.hash() == *hash { Ok(Some(set)) } else { Err(malformed) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::storage::index_change::{EpochEnd, IndexChange};
+    use crate::storage::memory_index::MemoryIndex;
+    use crate::types::{ChainId, MasternodeId, RuleVersion, Signature, SignerBitmap, StateDigest};
+
+    fn header(epoch: Epoch) -> Header {
+        Header {
+            chain_id: ChainId::ZERO,
+            height: epoch,
+            round: 0,
+            epoch,
+            epoch_end: true,
+            time: 0,
+            prev_hash: BlockHash::ZERO,
+            last_commit_root: Hash::ZERO,
+            tx_root: Hash::ZERO,
+            evidence_root: Hash::ZERO,
+            epoch_ends_root: Hash::ZERO,
+            state_digest: StateDigest::ZERO,
+            validators_hash: Hash::ZERO,
+            next_validators_hash: Hash::ZERO,
+            proposer: MasternodeId::ZERO,
+            rules: RuleVersion::FIRST,
+            announced: RuleVersion::FIRST,
+        }
+    }
+
+    /// The block that ends an epoch; a commit of a hundred takes more than one piece.
+    fn end_of(epoch: Epoch) -> IndexChange {
+        let members = if epoch.is_multiple_of(3) { 110 } else { 4 };
+        let signers = SignerBitmap::empty(members);
+        let signatures = vec![Signature::EMPTY; members];
+        let commit = Commit { height: epoch, round: 0, block_hash: BlockHash::ZERO, signers, signatures };
+        IndexChange {
+            height: epoch,
+            block_hash: BlockHash::ZERO,
+            state: Vec::new(),
+            spent: Vec::new(),
+            created: Vec::new(),
+            replaced: Vec::new(),
+            transactions: Vec::new(),
+            receipts: Vec::new(),
+            epoch_end: Some(EpochEnd {
+                epoch,
+                next_set: Arc::default(),
+                head: Some(Box::new((header(epoch), commit))),
+            }),
+            fuller: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    /// Some weeks of a chain have more epochs than are read at once, and proofs need each of them.
+    #[test]
+    fn the_heads_of_any_number_of_epochs_are_named_once_each() {
+        let index = Index::new(Arc::new(MemoryIndex::new()));
+        let epochs: Vec<Epoch> = (0..2_000).collect();
+        for epoch in &epochs {
+            index.apply(&end_of(*epoch)).unwrap();
+        }
+        for before in [0, 1, 800, 1_500, 2_000] {
+            let expected = &epochs[..before];
+            assert_eq!(index.epoch_heads_before(u64::try_from(before).unwrap()).unwrap(), expected);
+        }
+        assert_eq!(index.epoch_heads_before(Epoch::MAX).unwrap(), epochs);
+        assert_eq!(index.epoch_head(1_500).unwrap().unwrap().0, header(1_500));
+    }
+}

@@ -311,4 +311,58 @@ mod tests {
             assert_eq!(store.get(TREE, &key(number)).unwrap(), Some(vec![1]));
         }
     }
+
+    /// A store beside which something happens once a page was read.
+    #[derive(Default)]
+    struct Hooked(MemoryIndex, parking_lot::Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+    impl IndexStore for Hooked {
+        fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StorageError> {
+            self.0.get(tree, key)
+        }
+
+        fn scan_prefix(
+            &self,
+            tree: Tree,
+            prefix: &[u8],
+            after: Option<&[u8]>,
+            limit: usize,
+        ) -> Result<Entries, StorageError> {
+            let page = self.0.scan_prefix(tree, prefix, after, limit);
+            let meanwhile = self.1.lock().take();
+            meanwhile.into_iter().for_each(|happens| happens());
+            page
+        }
+
+        fn write(&self, changes: Vec<Change>) -> Result<(), StorageError> {
+            self.0.write(changes)
+        }
+
+        fn sync(&self) -> Result<(), StorageError> {
+            self.0.sync()
+        }
+    }
+
+    /// INV-WINDOW-1: else an address would be shown without some of its coins, now and then.
+    #[test]
+    fn what_moves_into_the_store_while_a_page_is_read_is_on_the_page() {
+        let store = Arc::new(Hooked::default());
+        store.write(vec![put(TREE, key(1), vec![1]), put(TREE, key(2), vec![2])]).unwrap();
+        let window = Arc::new(IndexWindow::new(Arc::clone(&store) as _));
+        window.write(vec![
+            WindowChange::new(TREE, key(3), vec![3], true),
+            WindowChange::new(TREE, key(1), vec![9], false),
+            WindowChange::delete(TREE, key(2)),
+        ]);
+        let marked = Arc::clone(&window);
+        *store.1.lock() = Some(Box::new(move || {
+            marked.flush().unwrap();
+            marked.clear();
+        }));
+        let page = || window.scan_prefix(TREE, &[], None, 10).unwrap();
+        let expected = [(key(1), vec![9]), (key(3), vec![3])];
+        assert_eq!(page(), expected);
+        assert!(store.1.lock().is_none() && window.bytes() == 0, "it has moved");
+        assert_eq!(page(), expected);
+    }
 }

@@ -117,8 +117,10 @@ impl JournalImport {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::types::{ChainId, PublicKey};
+    use crate::types::{ChainId, OutPoint, PublicKey, Transaction, TxId};
 
     const IDENTITY: JournalIdentity =
         JournalIdentity { chain_id: ChainId([7; 32]), operator: Some(PublicKey([5; 32])) };
@@ -181,6 +183,26 @@ mod tests {
         });
         drop(scanned.unwrap());
         assert_eq!(records, (0..6).map(record).collect::<Vec<_>>());
+    }
+
+    /// A journal may be larger than memory.
+    #[test]
+    fn no_more_than_a_part_of_the_records_is_in_memory_at_a_time() {
+        let home = tempfile::tempdir().unwrap();
+        let mut import = begin(&home.path().join("votes")).unwrap();
+        let body = Transaction::transfer(
+            vec![OutPoint { txid: TxId([1; 32]), index: 0 }; 1_000],
+            Vec::new(),
+            Vec::new(),
+        );
+        let record = JournalRecord::Transaction(Arc::new(body));
+        let bytes = encode(&record).len();
+        let mut most = 0;
+        for _ in 0..2 * BATCH_BYTES / bytes {
+            import.push(record.clone()).unwrap();
+            most = most.max(import.pending.len() * bytes);
+        }
+        assert!(most > BATCH_BYTES / 2 && most <= BATCH_BYTES, "{most} bytes");
     }
 
     #[test]

@@ -90,6 +90,33 @@ fn filled(count: u64) -> (MemoryDisk, OpenedJournal<MemoryDisk>) {
     (disk, journal)
 }
 
+/// INV-JOURNAL-1: whoever puts a backup together from two journals of one key would forget votes of both.
+#[test]
+fn a_segment_of_another_journal_of_the_same_key_is_damage() {
+    let count = filled(12).0.list(&dir()).unwrap().len();
+    assert!(count >= 3);
+    for sequence in 1..=u64::try_from(count).unwrap() {
+        let (disk, journal) = filled(12);
+        drop(journal);
+        let other = MemoryDisk::new();
+        let origin = JournalOrigin { created_ms: 78, ..ORIGIN };
+        let mut journal =
+            JournalWriter::create_sized(other.clone(), &dir(), (IDENTITY, origin), SMALL).unwrap();
+        for number in 0..12 {
+            drop(journal.writer.commit(vec![staged(records_of(number), number)]).unwrap());
+        }
+        let path = segment_path(&dir(), sequence);
+        let foreign = other.open_existing(&path).unwrap();
+        let mut bytes = vec![0; usize::try_from(foreign.size_bytes().unwrap()).unwrap()];
+        foreign.read_at(0, &mut bytes).unwrap();
+        let mut file = disk.open_existing(&path).unwrap();
+        file.truncate(0).unwrap();
+        file.append(&bytes).unwrap();
+        let opened = open(&disk).map(drop);
+        assert!(matches!(opened, Err(StorageError::Corrupt { .. })), "segment {sequence}: {opened:?}");
+    }
+}
+
 /// INV-STORAGE-3.
 #[test]
 fn a_commit_is_one_write_and_one_sync_and_releases_in_order() {
