@@ -9,14 +9,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use self::counting::CountingVerifier;
+use self::counting::{CountingIndex, CountingVerifier};
 use super::*;
 use crate::mempool::{FeeRate, PoolError, PoolLimits, Stage, TransactionPool, TransactionSource};
 use crate::network::{Misbehaviour, PeerId};
 use crate::protocol::finality::conflict_order;
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::{CheckedTransaction, TransactionError};
-use crate::storage::{Index, MemoryIndex};
+use crate::storage::Index;
 use crate::types::genesis::{Allocation, GenesisMasternode};
 use crate::types::keys::SequentialVerifier;
 use crate::types::{
@@ -48,6 +48,7 @@ pub(super) struct Desk {
     pub(super) requested: Arc<RequestedBodies>,
     pub(super) news: Arc<News>,
     verifier: Arc<CountingVerifier>,
+    store: Arc<CountingIndex>,
     pub(super) coins: Vec<OutPoint>,
     pub(super) now: Moment,
 }
@@ -77,7 +78,8 @@ impl Desk {
             masternodes: masternodes.collect(),
         };
         let (state, outputs) = LedgerState::genesis(&document).unwrap();
-        let index = Arc::new(Index::new(Arc::new(MemoryIndex::new())));
+        let store = Arc::new(CountingIndex::default());
+        let index = Arc::new(Index::new(Arc::clone(&store) as _));
         let utxos = Arc::new(UtxoManager::new(index, 1 << 20));
         utxos.apply_block(0, &outputs, &[]);
         let mut coins: Vec<(Lock, OutPoint)> =
@@ -99,7 +101,7 @@ impl Desk {
         });
         let coins = coins.into_iter().map(|(_, outpoint)| outpoint).collect();
         let now = Moment { wall_ms: 1_750_000_000_000, steady_ms: 0 };
-        Self { admission, state, utxos, pool, requested, news, verifier, coins, now }
+        Self { admission, state, utxos, pool, requested, news, verifier, store, coins, now }
     }
 
     fn coin(&self, user: usize, place: usize) -> OutPoint {

@@ -306,3 +306,91 @@ fn a_childs_parent_that_is_final_or_gone_before_the_child_waits_is_noticed() {
         assert_eq!((desk.admission.waiting(), desk.pool.get(&child.txid()).is_some()), ((0, 0), is_final));
     }
 }
+
+/// INV-NEWS-1: nobody is told while nobody waits. An orphan has no other way in than its parent's news.
+#[test]
+fn an_orphans_parent_that_is_final_before_the_orphan_is_kept_is_noticed() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let child = desk.child(&parent, 2, 3);
+    let (mirror, parent, now_ms) = (desk.mirror(), desk.checked(&parent), desk.now.wall_ms);
+    // The index has been asked for the output in vain, and nobody waits yet.
+    let happens = move || assert!(!mirror.finalized(&parent, now_ms));
+    *desk.store.meanwhile.lock() = Some(Box::new(happens));
+    assert!(matches!(answer(&desk.send(9, &child)), Err(Refusal::InputsUnknown { .. })));
+    assert!(desk.store.meanwhile.lock().is_none());
+    let actions = desk.hear();
+    assert_eq!((considered(&actions), relayed(&actions)), (vec![child.txid()], vec![child.txid()]));
+    assert_eq!(desk.admission.waiting(), (0, 0));
+}
+
+/// A lookup may cost a read of the disk, and whoever makes up inputs pays for none of them.
+#[test]
+fn a_strangers_many_inputs_that_nobody_knows_cost_few_reads() {
+    let mut desk = Desk::new(10);
+    let inputs = |count: u32| (0..count).map(|index| OutPoint { index, ..invented(7) }).collect::<Vec<_>>();
+    let made_up = desk.sign(inputs(1_000), 9, 1_000, &[9]);
+    desk.store.reads.store(0, Ordering::SeqCst);
+    assert!(matches!(answer(&desk.send(9, &made_up)), Err(Refusal::InputsUnknown { .. })));
+    let reads = desk.store.reads.load(Ordering::SeqCst);
+    assert!(reads < 10, "{reads} reads");
+    assert_eq!(desk.admission.waiting(), (0, 0), "it is too large to wait");
+}
+
+/// Else its user would be told that it is on its way, and it would wait for what can't come.
+#[test]
+fn no_users_child_waits_that_spends_a_held_coin_beside_its_parents_output() {
+    let mut desk = Desk::new(10);
+    let (parent, holder) = (desk.pay(1, 0, 2), desk.pay(3, 0, 4));
+    let of_parent = OutPoint { txid: parent.txid(), index: 0 };
+    let child = desk.sign(vec![of_parent, desk.coin(3, 0)], 4, COIN, &[2, 3]);
+    for transaction in [&parent, &holder] {
+        desk.submit(transaction).unwrap();
+    }
+    assert!(matches!(desk.submit(&child), Err(Refusal::InputsTaken(_))));
+    assert_eq!((desk.admission.waiting(), desk.pool.len()), ((0, 0), 2));
+}
+
+/// Votes may come to name it while its parent is on its way; then no policy of this node's keeps it out.
+#[test]
+fn an_orphan_that_was_asked_for_meanwhile_passes_whatever_the_pool_says() {
+    for is_asked_for in [false, true] {
+        let mut desk = Desk::new(1);
+        desk.submit(&desk.sign(vec![desk.coin(1, 0)], 2, COIN / 2, &[1])).unwrap();
+        let parent = desk.pay(2, 0, 3);
+        let child = desk.child(&parent, 3, 4);
+        assert_eq!(considered(&desk.send(9, &child)), []);
+        if is_asked_for {
+            desk.requested.note(&[child.txid()]);
+        }
+        let passed = considered(&desk.finalize(&parent));
+        assert_eq!(passed, Vec::from_iter(is_asked_for.then(|| child.txid())));
+    }
+}
+
+/// The machine may have had no room for it, and its user asks because nothing has come of it.
+#[test]
+fn what_a_user_sends_again_is_handed_to_the_machine_again_unless_it_waits() {
+    let mut desk = Desk::new(10);
+    let payment = desk.pay(1, 0, 2);
+    let child = desk.child(&payment, 2, 3);
+    for transaction in [&payment, &child] {
+        desk.submit(transaction).unwrap();
+    }
+    let mut again = |transaction| considered(&desk.hand_in(transaction, TransactionSource::Local));
+    assert_eq!((again(&payment), again(&child)), (vec![payment.txid()], vec![]));
+}
+
+/// INV-MIRROR-2: two rivals of one owner would else keep out a payment of somebody else's.
+#[test]
+fn whoever_holds_a_contested_coin_makes_room_like_its_rival() {
+    for is_contested in [false, true] {
+        let mut desk = Desk::new(1);
+        let (holder, rival, other) = (desk.pay(1, 0, 2), desk.pay(1, 0, 3), desk.pay(2, 0, 3));
+        desk.submit(&holder).unwrap();
+        if is_contested {
+            desk.mirror().conflicting(&rival.txid(), &holder.txid());
+        }
+        assert_eq!(desk.submit(&other).is_ok(), is_contested);
+    }
+}
