@@ -7,7 +7,10 @@
 //! # Invariants
 //! - INV-REPLAY-4 of [`replay`](super::replay): the manifest is held to the header of the log's own block, each chunk to the
 //!   manifest.
+//!
+//! Memory: two chunks, one that is written and one that is checked.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -84,6 +87,17 @@ fn look_at<D: Disk>(
     Ok(Whole { dir, manifest, ends })
 }
 
+/// The outputs of a chunk, which are those that the manifest means.
+fn outputs_of<D: Disk>(
+    dir: &SnapshotDir<D>,
+    manifest: &SnapshotManifest,
+    place: usize,
+) -> Result<Vec<NamedOutput>, ReplayError> {
+    let outputs: Vec<NamedOutput> = decode(&chunk(dir, place)?).map_err(|error| broken(dir, error))?;
+    manifest.check_chunk(place, &outputs).map_err(|error| broken(dir, error))?;
+    Ok(outputs)
+}
+
 fn chunk<D: Disk>(dir: &SnapshotDir<D>, place: usize) -> Result<Vec<u8>, ReplayError> {
     let part = SnapshotPart::Chunk(u32::try_from(place).unwrap_or(u32::MAX));
     dir.read(part)?.ok_or_else(|| broken(dir, format!("chunk {place} is missing")))
@@ -113,13 +127,20 @@ pub(super) fn load<D: Disk>(
     let Whole { dir, manifest, ends } = newest(genesis, (blocks, snapshots))?;
     info!(height = dir.height(), "Building the index of the snapshot");
     let mut load = index.load_snapshot(&manifest.header)?;
-    let chunks = u64::try_from(manifest.chunks.len()).unwrap_or(u64::MAX);
-    for place in 0..manifest.chunks.len() {
-        let bytes = chunk(&dir, place)?;
-        let outputs: Vec<NamedOutput> = decode(&bytes).map_err(|error| broken(&dir, error))?;
-        manifest.check_chunk(place, &outputs).map_err(|error| broken(&dir, error))?;
-        load.add(&outputs)?;
-        ask(watch, u64::try_from(place).unwrap_or(u64::MAX).saturating_add(1), chunks)?;
+    let count = manifest.chunks.len();
+    let mut next = if count > 0 { Some(outputs_of(&dir, &manifest, 0)?) } else { None };
+    let mut place = 0_usize;
+    while let Some(outputs) = next.take() {
+        place = place.saturating_add(1);
+        // To check a chunk takes as long as to write one, so the next one is checked meanwhile.
+        next = std::thread::scope(|scope| {
+            let checking = (place < count).then(|| scope.spawn(|| outputs_of(&dir, &manifest, place)));
+            load.add(&outputs)?;
+            let checked = checking.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            checked.transpose()
+        })?;
+        let [done, all] = [place, count].map(|number| u64::try_from(number).unwrap_or(u64::MAX));
+        ask(watch, done, all)?;
     }
     let SnapshotManifest { header, epoch_ends, state, .. } = manifest;
     let (next_set, encoded) = (Arc::clone(state.validators()), encode(&state));
