@@ -4280,8 +4280,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ready_before_a_peer_has_shown_its_lead",
         file: "src/consensus/sync/mod.rs",
-        old: "&& (nobody_is_further || !self.proven.is_empty());",
-        new: "&& (nobody_is_further || self.proven.is_empty());",
+        old: "self.knows_target = nobody_is_further || !self.proven.is_empty() || is_over;",
+        new: "self.knows_target = nobody_is_further || self.proven.is_empty() || is_over;",
         caught_by: &["--lib whether_peers_are_further_is_known_once_they_showed_it"],
     },
     Mutant {

@@ -65,6 +65,9 @@ const TELL_AGAIN_MS: u64 = 600_000;
 pub const SYNC_BYTES_MAX: usize = 32 << 20;
 /// A node that is one block behind asks for it only after this long: it is probably about to commit it itself.
 const PATIENCE_MS: u64 = 300;
+/// So long after the first word of a peer it is taken that nobody is further unless somebody has shown it: liars who come one
+/// after the other can't keep a node from being ready.
+const TARGET_UNKNOWN_MS: u64 = 3 * REQUEST_TIMEOUT_MS;
 /// How long a peer that failed to deliver is not asked again, the first time.
 const AVOID_MS: u64 = 10_000;
 /// It doubles with each further failure up to this many times.
@@ -127,6 +130,8 @@ pub(super) struct BlockSync {
     target: Height,
     /// Whether it was ever clear that no peer is further, or how far.
     knows_target: bool,
+    /// When a peer first said where it stands.
+    first_heard_ms: Option<TimeMs>,
     /// When it is said again that no peer has the next block.
     told_of_horizons_ms: TimeMs,
     /// When it is said again that the tip is too old.
@@ -247,10 +252,7 @@ impl BlockSync {
         let highest = |peers: &[(PeerId, Height)]| peers.iter().map(|(_, theirs)| *theirs).max();
         let of_proven = in_order.iter().filter(|(peer, _)| self.proven.contains(peer));
         self.target = of_proven.map(|(_, theirs)| *theirs).max().unwrap_or(height);
-        // The block that is being decided is nobody's lead.
-        let nobody_is_further = highest(&in_order).is_none_or(|goal| goal <= height.saturating_add(1));
-        self.knows_target |=
-            peers.heights().next().is_some() && (nobody_is_further || !self.proven.is_empty());
+        self.learn_target(peers, highest(&in_order), at);
         // When nobody else is left, those who failed are asked all the same: they may have been out of reach.
         let may_ask = |peer: &PeerId| self.failing.get(peer).is_none_or(|failing| now_ms >= failing.again_ms);
         let ahead = if in_order.is_empty() {
@@ -272,6 +274,18 @@ impl BlockSync {
         if self.received_bytes < SYNC_BYTES_MAX {
             self.ask((next, goal), &ahead, at, out);
         }
+    }
+
+    /// `goal` is the highest block of which peers say that they have it, and did not fail to deliver.
+    fn learn_target(&mut self, peers: &Peers, goal: Option<Height>, at: &Moment<'_>) {
+        if self.knows_target || peers.heights().next().is_none() {
+            return;
+        }
+        let since = *self.first_heard_ms.get_or_insert(at.now_ms());
+        // The block that is being decided is nobody's lead.
+        let nobody_is_further = goal.is_none_or(|goal| goal <= at.chain.height().saturating_add(1));
+        let is_over = at.now_ms() >= since.saturating_add(TARGET_UNKNOWN_MS);
+        self.knows_target = nobody_is_further || !self.proven.is_empty() || is_over;
     }
 
     /// Whether the tip is too old to believe what follows it, and nobody vouches for it; says so from time to time.

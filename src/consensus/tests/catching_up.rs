@@ -69,6 +69,25 @@ fn whether_peers_are_further_is_known_once_they_showed_it_or_failed_to() {
     assert!(behind(1).consensus.has_heard_peers(), "that block is being decided");
 }
 
+#[test]
+fn liars_who_come_one_after_the_other_keep_no_node_from_being_ready() {
+    let mut node = behind(100);
+    let mut waited_ms = 0;
+    for liar in 0..20 {
+        if node.consensus.has_heard_peers() {
+            break;
+        }
+        node.now_ms += 1_000;
+        waited_ms += 1_000;
+        let liar = operator(100 + liar).public();
+        node.feed(Event::PeerConnected(liar));
+        let far = NodeStatus { height: 100, tip: BlockHash([1; 32]), ..node.consensus.status() };
+        node.feed(Event::Message { from: liar, message: Message::Status(far), verified: false });
+    }
+    assert_eq!(waited_ms, 3 * REQUEST_TIMEOUT_MS);
+    assert!(!node.consensus.is_syncing());
+}
+
 /// INV-SYNC-5.
 #[test]
 fn who_has_nothing_of_what_it_said_it_has_is_scored_each_time() {
