@@ -3,6 +3,14 @@
 //! # Place
 //! Implements [`NodeApi`] for [`AppContext`]; `start.rs` hands it to the RPC server.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `chain.rs`, `pool.rs`, `masternodes.rs`, `history.rs`, `spent.rs` | what is told of each |
+//! | `lookups.rs` | where blocks and transactions are looked for first |
+//! | `explain.rs`, `problems.rs` | what a payment waits for; what keeps the node from its work |
+//! | `shapes.rs` | how parts of the node are told |
+//!
 //! # Concurrency
 //! Answers come from memory where they can; what may read the index or the block log runs on a blocking thread.
 
@@ -37,7 +45,6 @@ use crate::network::{self, BanTarget, OLDEST_PROTOCOL_VERSION, PROTOCOL_VERSION}
 use crate::protocol::finality_proof::{FinalityProof, FinalityProofError, ProvedFinality};
 use crate::protocol::masternodes::Receipt;
 use crate::protocol::proposer::proposer_of_round;
-use crate::protocol::state::LedgerState;
 use crate::rpc::EventLog;
 use crate::rpc::api::{
     BlockSelector, FoundTransaction, HistoryPage, NodeApi, NodeApiError, SubmitError, UtxoPage,
@@ -70,34 +77,6 @@ async fn blocking<T: Send + 'static>(
     job: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
 ) -> Result<T, NodeApiError> {
     tokio::task::spawn_blocking(job).await.map_err(storage_error)?.map_err(storage_error)
-}
-
-impl AppContext {
-    /// Which masternodes can be talked to now, this node's own included, in the set or not.
-    fn connected_masternodes(&self, state: &LedgerState) -> BTreeSet<MasternodeId> {
-        let peers: BTreeSet<String> =
-            self.network.peers().into_iter().map(|peer| peer.listen_address).collect();
-        let own = self.own_masternode(state);
-        let records = state.masternodes().iter();
-        records
-            .filter(|(id, record)| own == Some(**id) || peers.contains(&record.network_address))
-            .map(|(id, _)| *id)
-            .collect()
-    }
-
-    /// The masternode that has this node's operator key, in the set or not.
-    fn own_masternode(&self, state: &LedgerState) -> Option<MasternodeId> {
-        self.bft.identity().and_then(|key| state.registry().owner_of_key(&key))
-    }
-
-    /// This node's place in the set that votes now.
-    fn seat(&self, state: &LedgerState) -> Option<usize> {
-        self.bft.identity().and_then(|key| state.validators().find_key(&key)).map(|(place, _)| place)
-    }
-
-    fn reasons(&self, state: &LedgerState) -> Vec<String> {
-        self.problems(state).into_iter().map(|(_, problem)| problem.detail).collect()
-    }
 }
 
 impl NodeApi for AppContext {

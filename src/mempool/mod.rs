@@ -4,6 +4,16 @@
 //! Admission puts checked transactions in; the consensus core reports what becomes of them; RPC and gossip read. It
 //! decides nothing: a node's policy is what it relays and shows, never what is valid.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `stage.rs` | how far a transaction has come, and which limits count it |
+//! | `floor.rs` | below which rate a full pool takes nothing |
+//! | `judging.rs` | whether one would be taken |
+//! | `recent.rs` | what is remembered of those that blocks took |
+//! | `error.rs` | why one is not taken |
+//! | `invariants.rs` | nothing: holds counters and limits to the map |
+//!
 //! # Invariants
 //! - INV-POOL-1: the limits hold for transactions that are not certified; a certified or final one is never evicted.
 //!   What waits for a parent, and what has a known rival, has limits of its own: neither takes the place of others, nor
@@ -21,6 +31,7 @@
 
 mod error;
 mod floor;
+mod invariants;
 mod judging;
 mod recent;
 mod stage;
@@ -640,52 +651,6 @@ impl TransactionPool {
         let by_count = Fullness::of(transactions, self.limits.max_transactions);
         let by_bytes = Fullness::of(bytes, self.limits.max_bytes);
         by_count.max(by_bytes)
-    }
-
-    /// Holds counters, limits and the order of eviction against the map. Writers wait meanwhile.
-    ///
-    /// # Errors
-    /// Says what is wrong.
-    pub fn check_invariants(&self) -> Result<(), &'static str> {
-        let order = self.order.lock();
-        let mut all = (0_usize, 0_usize);
-        let mut by_class: ByClass<(usize, usize)> = ByClass::default();
-        let count =
-            |sum: (usize, usize), bytes: usize| (sum.0.saturating_add(1), sum.1.saturating_add(bytes));
-        for entry in &self.entries {
-            let bytes = entry.transaction.encoded_bytes();
-            all = count(all, bytes);
-            if let Some(class) = entry.stage.class() {
-                let sum = by_class.of_mut(class);
-                *sum = count(*sum, bytes);
-            }
-            let is_listed = |class: &Class| order.evictable.of(*class).contains(&entry.eviction_key());
-            if Class::ALL.iter().any(|class| is_listed(class) != (entry.stage.class() == Some(*class))) {
-                return Err("the order of eviction does not hold exactly the uncertified transactions");
-            }
-            if *entry.key() != entry.transaction.txid() {
-                return Err("an entry stands under another transaction's name");
-            }
-        }
-        if all != self.all.get() {
-            return Err("a counter differs from the map");
-        }
-        for class in Class::ALL {
-            let (sum, limits) = (*by_class.of(class), self.limits_of(class));
-            if sum != self.uncertified.of(class).get() {
-                return Err("a counter differs from the map");
-            }
-            if order.evictable.of(class).len() != sum.0 {
-                return Err("the order of eviction names transactions that are not there");
-            }
-            if sum.0 > limits.max_transactions || sum.1 > limits.max_bytes {
-                return Err("INV-POOL-1: more uncertified transactions than the limits allow");
-            }
-        }
-        if !self.recent.lock().is_consistent() {
-            return Err("the ring of recent transactions is out of step");
-        }
-        Ok(())
     }
 }
 

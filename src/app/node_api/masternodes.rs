@@ -3,10 +3,35 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::app::context::AppContext;
 use crate::protocol::masternodes::{Jail, MasternodeRecord, MasternodeStatus, PastEpoch, PendingUpdate};
 use crate::protocol::state::LedgerState;
 use crate::rpc::types::{AttendanceInfo, JailReason, MasternodeInfo, MembershipInfo, PendingChanges};
 use crate::types::{Address, Epoch, MasternodeId, Network, TimeMs, ValidatorSet};
+
+impl AppContext {
+    /// Which masternodes can be talked to now, this node's own included, in the set or not.
+    pub(super) fn connected_masternodes(&self, state: &LedgerState) -> BTreeSet<MasternodeId> {
+        let peers: BTreeSet<String> =
+            self.network.peers().into_iter().map(|peer| peer.listen_address).collect();
+        let own = self.own_masternode(state);
+        let records = state.masternodes().iter();
+        records
+            .filter(|(id, record)| own == Some(**id) || peers.contains(&record.network_address))
+            .map(|(id, _)| *id)
+            .collect()
+    }
+
+    /// The masternode that has this node's operator key, in the set or not.
+    pub(super) fn own_masternode(&self, state: &LedgerState) -> Option<MasternodeId> {
+        self.bft.identity().and_then(|key| state.registry().owner_of_key(&key))
+    }
+
+    /// This node's place in the set that votes now.
+    pub(super) fn seat(&self, state: &LedgerState) -> Option<usize> {
+        self.bft.identity().and_then(|key| state.validators().find_key(&key)).map(|(place, _)| place)
+    }
+}
 
 /// The epoch since which a masternode has been in every set, and when it began, as far as that is remembered.
 type Since = (Epoch, Option<TimeMs>);

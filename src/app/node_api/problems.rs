@@ -18,6 +18,11 @@ use crate::types::{ChainId, Epoch, Network, TimeMs};
 const OTHER_CHAIN_RECENT: Duration = Duration::from_secs(180);
 
 impl AppContext {
+    /// The same in words alone.
+    pub(super) fn reasons(&self, state: &LedgerState) -> Vec<String> {
+        self.problems(state).into_iter().map(|(_, problem)| problem.detail).collect()
+    }
+
     /// Why the node does not do all that it could; the first one decides its state.
     pub(super) fn problems(&self, state: &LedgerState) -> Vec<(NodeState, NotReady)> {
         let mut problems = Vec::new();
