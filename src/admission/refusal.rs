@@ -146,17 +146,45 @@ mod tests {
     use super::*;
     use crate::mempool::FeeRate;
 
-    #[test]
-    fn the_reasons_for_now_are_those_of_refusals() {
-        let retry_after_ms = 1;
-        let refusals = [
-            Refusal::InputsUnknown { outpoint: OutPoint { txid: TxId([0; 32]), index: 0 }, retry_after_ms },
+    /// One of each, in the order of their declaration; `tests/architecture` holds that none is missing.
+    fn one_of_each() -> [Refusal; 12] {
+        let (outpoint, by, retry_after_ms) = (OutPoint { txid: TxId([0; 32]), index: 0 }, TxId([1; 32]), 1);
+        [
+            Refusal::Invalid(TransactionError::NoInputs),
+            Refusal::FeeTooHigh { fee: Amount(2), max: Amount(1) },
+            Refusal::AlreadyConfirmed,
+            Refusal::InputsSpent { outpoint, by, height: None },
+            Refusal::InputsTaken(LockConflict { outpoint, held_by: by }),
+            Refusal::InputsUnknown { outpoint, retry_after_ms },
             Refusal::TooManyAncestors { limit: 1, retry_after_ms },
             Refusal::WaitingFull { retry_after_ms },
             Refusal::LocksFull { locked: 1, retry_after_ms },
             Refusal::Pool(PoolError::Full { rate: FeeRate(1) }),
             Refusal::Busy { retry_after_ms },
-        ];
-        assert_eq!(refusals.map(|refusal| refusal.reason()), Refusal::REASONS_FOR_NOW);
+            Refusal::Stopping,
+        ]
+    }
+
+    /// A pool that is full says no time, since a higher fee may help at once.
+    #[test]
+    fn the_reasons_for_now_are_those_of_what_passes_by_itself() {
+        let is_for_now = |refusal: &Refusal| {
+            refusal.retry_after_ms().is_some() || matches!(refusal, Refusal::Pool(PoolError::Full { .. }))
+        };
+        let reasons: Vec<&str> =
+            one_of_each().iter().filter(|refusal| is_for_now(refusal)).map(Refusal::reason).collect();
+        assert_eq!(reasons, Refusal::REASONS_FOR_NOW);
+    }
+
+    /// Each reason means one thing to programs, in their spelling, and people are told something.
+    #[test]
+    fn reasons_are_names_of_their_own() {
+        let mut names = std::collections::BTreeSet::new();
+        for refusal in one_of_each() {
+            let reason = refusal.reason();
+            let is_name = reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            assert!(is_name && names.insert(reason), "{reason}");
+            assert!(!refusal.to_string().is_empty(), "{reason}");
+        }
     }
 }

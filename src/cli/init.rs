@@ -457,6 +457,16 @@ mod tests {
             port: None,
         };
         let text = config_text(&args, None);
+        for value in Config::examine(&ConfigSources::default()).values {
+            let section = text.split(&format!("\n[{}]\n", value.section)).nth(1).unwrap();
+            let section = section.split("\n[").next().unwrap();
+            let is_shown = section.lines().any(|line| {
+                line.trim_start_matches("# ")
+                    .strip_prefix(value.key)
+                    .is_some_and(|rest| rest.starts_with(" = "))
+            });
+            assert!(is_shown, "{}.{} is not shown", value.section, value.key);
+        }
         let uncommented: Vec<String> =
             text.lines().map(|line| key_and_value(line).unwrap_or_else(|| line.to_owned())).collect();
         std::fs::write(&path, uncommented.join("\n")).unwrap();

@@ -192,7 +192,7 @@ macro_rules! message_kinds {
 
         impl MessageKind {
             /// All kinds; the index is the tag.
-            pub(crate) const ALL: [Self; KINDS] = [$(Self::$kind),+];
+            pub const ALL: [Self; KINDS] = [$(Self::$kind),+];
 
             /// The kind of a message.
             #[must_use]

@@ -15,6 +15,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::events::Topic;
 use super::finality_proof::{FinalityProofInfo, ProvedInfo};
 use super::receipt::PaymentReceipt;
 use super::types::{
@@ -159,9 +160,7 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         }),
         "before" | "after" => json!({ "type": "string", "description": "the \"next\" of the page before" }),
         "target" => json!({ "enum": ["certified", "final", "confirmed"] }),
-        "topic" => json!({ "enum": [
-            "blocks", "finalized", "transaction", "address", "mempool", "consensus", "doublespend",
-        ] }),
+        "topic" => json!({ "enum": Topic::NAMES.map(|(name, _)| name) }),
         "about" => {
             json!({ "type": ["string", "null"], "description": "a txid or an address, as the topic needs it" })
         }

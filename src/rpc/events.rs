@@ -17,6 +17,13 @@
 //! height, since a block's payments are told before the block is. So each payment is told at least once; the txid tells
 //! who was told twice.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `reader.rs` | what a topic tells, and from where it is read |
+//! | `cursor.rs` | where a reader is |
+//! | `describe.rs` | in which words |
+//!
 //! # Invariants
 //! - INV-EVENTS-1: the ring holds at most [`EVENTS_MAX`] events and [`EVENTS_BYTES_MAX`] bytes.
 //! - INV-EVENTS-2: whoever reads on from the cursor of a page, over restarts too, is told of each final payment.

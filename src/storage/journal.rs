@@ -119,7 +119,12 @@ impl<D: Disk> JournalReader<D> {
             }
             JournalRecord::Proposal(proposal) => Some(Message::Proposal(Released::of_durable(proposal))),
             JournalRecord::BlockVote(vote) => Some(Message::BlockVote(Released::of_durable(vote))),
-            _ => None,
+            JournalRecord::Transaction(_)
+            | JournalRecord::ClosingEntered { .. }
+            | JournalRecord::EpochStarted { .. }
+            | JournalRecord::Fork(_)
+            | JournalRecord::ForkAcknowledged(_)
+            | JournalRecord::Evidence(_) => None,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What peers say to each other after the handshake.
 //!
 //! # Place
-//! The network carries these without looking inside; `consensus/` and `app/router.rs` act on them.
+//! The network carries these without looking inside; `consensus/`, `admission/` and `app/admission.rs` act on them.
 //!
 //! # What may be sent
 //! Every [`Message`]. Its parts that others rely on are [`Released`]: nobody can write one with a vote that is not durable.
@@ -251,7 +251,23 @@ impl Message {
             }
             Self::Snapshots(offers) => within("snapshots", offers.len(), SNAPSHOTS_MAX),
             Self::Neighbours(members) => within("neighbours", members.len(), NEIGHBOURS_MAX),
-            _ => Ok(()),
+            // Lists of transactions are held to their bytes; what else is in these is held by whoever checks it, or is one.
+            Self::Transactions(_)
+            | Self::Blocks(_)
+            | Self::Transaction(_)
+            | Self::Proposal(_)
+            | Self::BlockVote(_)
+            | Self::Evidence(_)
+            | Self::Heartbeat(_)
+            | Self::Ping(_)
+            | Self::Pong(_)
+            | Self::GetBatches { .. }
+            | Self::BatchesEnd { .. }
+            | Self::GetBlocks { .. }
+            | Self::GetMasternodes
+            | Self::GetSnapshots
+            | Self::GetSnapshotItem { .. }
+            | Self::SnapshotItem { .. } => Ok(()),
         }
     }
 

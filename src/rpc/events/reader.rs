@@ -95,7 +95,35 @@ impl Topic {
 
     /// Whether blocks can tell what the ring has forgotten.
     const fn is_in_blocks(self) -> bool {
-        matches!(self, Self::Blocks | Self::Finalized | Self::Address(_))
+        match self {
+            Self::Blocks | Self::Finalized | Self::Address(_) => true,
+            Self::Transaction(_) | Self::Mempool | Self::Consensus | Self::Doublespend => false,
+        }
+    }
+
+    /// Whether an event of the ring belongs to it.
+    const fn has(self, happened: &Happened) -> bool {
+        match (self, happened) {
+            (Self::Finalized | Self::Address(_) | Self::Mempool, Happened::Final { .. })
+            | (Self::Blocks, Happened::Block(_))
+            | (Self::Mempool, Happened::Accepted(_) | Happened::Dropped { .. })
+            | (Self::Doublespend, Happened::Doublespend { .. }) => true,
+            // Whoever adds a topic or an event decides here.
+            (
+                Self::Blocks
+                | Self::Finalized
+                | Self::Transaction(_)
+                | Self::Address(_)
+                | Self::Mempool
+                | Self::Consensus
+                | Self::Doublespend,
+                Happened::Final { .. }
+                | Happened::Block(_)
+                | Happened::Accepted(_)
+                | Happened::Dropped { .. }
+                | Happened::Doublespend { .. },
+            ) => false,
+        }
     }
 }
 
@@ -316,15 +344,8 @@ impl EventReader {
     }
 
     fn describe(&self, entry: &Entry) -> Option<EventInfo> {
-        let is_wanted = matches!(
-            (&entry.happened, self.topic),
-            (Happened::Final { .. }, Topic::Finalized | Topic::Address(_) | Topic::Mempool)
-                | (Happened::Block(_), Topic::Blocks)
-                | (Happened::Accepted(_) | Happened::Dropped { .. }, Topic::Mempool)
-                | (Happened::Doublespend { .. }, Topic::Doublespend)
-        );
         match &entry.happened {
-            _ if !is_wanted => None,
+            happened if !self.topic.has(happened) => None,
             Happened::Final { txid, transaction, height, latency } => {
                 let age = Clock.instant().saturating_duration_since(entry.at);
                 let times = Times { height: *height, latency: *latency, age: Some(age) };
