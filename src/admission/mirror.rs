@@ -1,8 +1,8 @@
 //! What the finality machine decided, for readers: outputs, pool, and those who wait.
 //!
 //! # Place
-//! The observer of the core calls this on the consensus thread, in the core's order; the simulator does the same. All of
-//! it is in memory.
+//! The node's observer calls this on the observers' thread, in the order of consensus; the simulator does the same. All
+//! of it is in memory.
 //!
 //! # Invariants
 //! - Outputs change before anybody is told that they did, so whoever looks after the news finds them.

@@ -1,7 +1,7 @@
 //! What the consensus core tells admission, so that those who wait are looked at again.
 //!
 //! # Place
-//! The observer of the core writes, on the consensus thread; admission's thread reads. Nobody waits for anybody.
+//! The node's observer writes, on the observers' thread; admission's thread reads. Nobody waits for anybody.
 //!
 //! # Invariants
 //! - INV-NEWS-1: nothing is lost: what does not fit makes the reader look at everything that waits.

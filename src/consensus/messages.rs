@@ -12,8 +12,7 @@
 //! | statements of instances | [`instances`](super::instances) | when they were new |
 //! | votes under the own key, of heights of this epoch that are over | whether a copy said them | no |
 //!
-//! To add a kind of message: `types/message.rs`, `network/message_kind.rs`, and [`Consensus::on_message`]; the compiler
-//! names what is missing.
+//! To add a kind of message, see the head of [`crate::network`].
 
 use std::sync::Arc;
 
@@ -76,7 +75,7 @@ impl Consensus {
             | Message::Neighbours(_) => {}
             // Admission's.
             Message::Announce(_) => {}
-            // The router answers what is asked of snapshots, and nothing is asked for once consensus runs.
+            // `app/admission.rs` answers what is asked of snapshots, and nothing is asked for once consensus runs.
             Message::GetSnapshots
             | Message::Snapshots(_)
             | Message::GetSnapshotItem { .. }

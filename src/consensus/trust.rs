@@ -3,7 +3,8 @@
 //!
 //! Whoever has left the set may take its coins after the unbonding time, and loses nothing by what its old key signs then. So
 //! a quorum of an old set proves nothing to a node that knows no later one: it needs a block from somebody whom its operator
-//! trusts (PROTOCOL, "Sync"; the argument is that of [`crate::protocol::finality_proof`]).
+//! trusts (section 7 of [`crate::protocol`]; the argument is that of
+//! [`crate::protocol::finality_proof`]).
 //!
 //! # Decided here
 //! Whether a block with a valid commit may follow a state. [`sync`](super::sync) and [`blocks`](super::blocks) ask before they

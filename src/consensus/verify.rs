@@ -1,7 +1,7 @@
 //! Checks of everything signed by validators, before it reaches a machine.
 //!
 //! # Place
-//! Called by the node's crypto pool with the set of the moment, and by the core for what arrived early.
+//! Called on the CPU pool with the set of the moment, and by consensus for what arrived early.
 //!
 //! # Invariants
 //! - INV-VERIFY-1: a message counts as verified for the epoch that it names only, by that epoch's set and keys.

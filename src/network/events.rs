@@ -1,7 +1,7 @@
 //! What peers say, on its way up: one bounded queue a peer, taken in fair turns.
 //!
 //! # Place
-//! `session.rs` and `peer_manager.rs` put events in; consensus and the router take them by [`EventReceiver`].
+//! `session.rs` and `peer_manager.rs` put events in; vote checks and the bulk router take them by [`EventReceiver`].
 //!
 //! # Turns
 //! Deficit round robin (Shreedhar and Varghese, 1995): a peer whose turn comes may have so much work done, in bytes

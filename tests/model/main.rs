@@ -8,7 +8,7 @@
 //! # What is modelled
 //! Four validators of weight 1, of which the last is Byzantine. The three honest ones are the real
 //! `protocol::finality::Machine` and `protocol::bft::Machine`, driven through `step`, `new` and `restore` alone, on
-//! states and blocks made by the real transition. Around them stands what `src/consensus/core` does with their orders:
+//! states and blocks made by the real transition. Around them stands what `src/consensus` does with their orders:
 //! the order of the journal, what has to be durable before what, what a restart finds, and the checks before a first
 //! prevote. `tests/sim/restart_rules.rs` holds what of this is easily wrong against the real core.
 //!

@@ -1,6 +1,6 @@
 //! One honest node of the finality model: the real machine, and what the executor does around it.
 //!
-//! Restated from `src/consensus/core`, and nothing else: votes go into the journal, in order, before they leave and
+//! Restated from `src/consensus`, and nothing else: votes go into the journal, in order, before they leave and
 //! before they count here; what is journaled with them; closing is journaled behind them and before any prevote at a
 //! closing height; a block gets a first prevote by rules 4 and 5; a restart hands the journal to a new machine, and only
 //! then, or once it has listened for a copy of its key, does the node sign, in epochs that the journal knows.

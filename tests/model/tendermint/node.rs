@@ -1,6 +1,6 @@
 //! One honest node of the Tendermint model: the real machine, and what the executor does around it.
 //!
-//! Restated from `src/consensus/core`, and nothing else: an own message is durable, with what stands behind a
+//! Restated from `src/consensus`, and nothing else: an own message is durable, with what stands behind a
 //! precommit, before it leaves and before it counts here; every block is validated once, with the same verdict
 //! everywhere; when a block becomes acceptable is up to the model; a restart hands the journal to a new machine.
 
