@@ -4,14 +4,20 @@
 //! is compiled for tests only is exempt from the rules about names, and never from those about sizes and leftovers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation is a test's verdict")]
 
+#[path = "architecture/additions.rs"]
+mod additions;
 #[path = "architecture/circles.rs"]
 mod circles;
 #[path = "architecture/config_keys.rs"]
 mod config_keys;
 #[path = "architecture/crates.rs"]
 mod crates;
+#[path = "architecture/formats.rs"]
+mod formats;
 #[path = "architecture/invariants.rs"]
 mod invariants;
+#[path = "architecture/metrics.rs"]
+mod metrics;
 #[path = "architecture/source.rs"]
 mod source;
 

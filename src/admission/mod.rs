@@ -23,6 +23,20 @@
 //! | unknown | refused, with a time to try again | an orphan |
 //! | any, and this node asked for it | - | machine, whatever pool and policy say (`requested.rs`) |
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `checks.rs` | shape, known copies, inputs: all that is cheaper than a signature |
+//! | `taking.rs` | signatures and policy, and where a transaction goes |
+//! | `refusal.rs` | which reasons there are |
+//! | `load.rs` | how much users may have on its way |
+//! | `orphans.rs`, `waiting.rs` | who waits for parents, and for how long |
+//! | `contests.rs` | which of several rivals goes on |
+//! | `requested.rs` | which bodies pass whatever policy says |
+//! | `announcements.rs` | which names are told again |
+//! | `mirror.rs`, `news.rs` | nothing: what the machine decided, for readers and those who wait |
+//! | `thread.rs` | whose turn it is |
+//!
 //! # Invariants
 //! - INV-ADMIT-1: nothing is locked in the mirror, counted as a fee, kept in the pool or relayed on the word of a
 //!   transaction whose inputs are not all known: in the chain's state, or final in this epoch.
@@ -36,8 +50,20 @@
 //! # Load
 //! How much users may have on its way at a time is `load.rs`'s to say, at the door.
 //!
-//! # To add a rule
-//! A variant of [`Refusal`], its place among the checks, its words in `rpc/`; the compiler finds the rest.
+//! # To add a reason for a refusal
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | a variant of [`Refusal`], with its text | - |
+//! | its `reason` and `retry_after_ms` there | the compiler |
+//! | [`Refusal::REASONS_FOR_NOW`], if it passes by itself | the tests of `refusal.rs` |
+//! | `winner` there, if another transaction has the coin | nothing |
+//! | its place among the checks, in the order of cost | `tests/architecture/additions.rs`, if nobody refuses by it |
+//! | its class and hint in `rpc/refusals.rs` | the compiler |
+//! | a test that names it | `tests/architecture/additions.rs` |
+//! | the README's table of errors, if a shop meets it | nothing |
+//!
+//! A broken rule of the protocol is a [`TransactionError`](crate::protocol::validity::TransactionError), and a full pool a
+//! [`PoolError`](crate::mempool::PoolError): their matches in `rpc/refusals.rs` are exhaustive as well.
 
 mod announcements;
 mod checks;
@@ -51,7 +77,7 @@ mod requested;
 mod taking;
 #[cfg(test)]
 mod tests;
-mod thread;
+pub(crate) mod thread;
 mod waiting;
 
 pub use self::announcements::{ANNOUNCE_AFTER_MS, ANNOUNCED_MAX, ASK_PAUSE_MS};

@@ -4,6 +4,16 @@
 //! `timed db` calls these. Everything here blocks. Beside [`backup`], which reads a running node's
 //! files too, all of it holds the directory's lock.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `check.rs`, `check_blocks.rs`, `check_index.rs`, `check_note.rs` | what is damaged, and how deep that was looked for |
+//! | `report.rs` | in which words |
+//! | `repair.rs`, `reindex.rs`, `compact.rs`, `copy_note.rs` | what is mended, built anew, made smaller |
+//! | `backup.rs`, `restore.rs`, `manifest.rs`, `archive.rs` | what is in a backup, and when it is whole |
+//! | `snapshot.rs` | snapshots as files of an operator |
+//! | `files.rs` | how files are copied and named |
+//!
 //! # Invariants
 //! - INV-CARE-1: block log and vote journal are changed by [`repair`] alone, which cuts the block log and
 //!   deletes nothing of it. No command changes a vote journal.

@@ -1,4 +1,25 @@
 //! Wires the services of a node together, starts and stops them.
+//!
+//! # Place
+//! Floor 9. `timed run` and devnets start nodes by [`start()`]; everything below gets just the handles that it uses.
+//!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `start.rs`, `open.rs`, `start_error.rs` | in which order a node opens and starts, and why it does not |
+//! | `context.rs`, `places.rs` | what a running node is; where its files are |
+//! | `observer.rs` | what outputs, pool, feeds, log and metrics hear of consensus |
+//! | `admission.rs` | where peers' messages go that consensus does not hear |
+//! | `node_api.rs` | what RPC answers |
+//! | `feeds.rs`, `losers.rs`, `vote_latency.rs`, `finality_proofs.rs` | what is remembered and made for readers |
+//! | `snapshots.rs` | when snapshots are made, given and fetched |
+//! | `trust.rs` | what a node relies on beside signatures |
+//! | `networks.rs`, `masternode_links.rs`, `rules.rs` | genesis documents; what network and operator hear of the chain |
+//! | `disk_space.rs`, `disk_growth.rs`, `memory.rs` | when a disk is too full; where that ends; what memory may take |
+//! | `telemetry.rs`, `watchdog.rs` | which gauges are looked up; when a node counts as alive |
+//! | `care.rs` | what is done to the directory of a node that does not run |
+//! | `votes.rs`, `vote_file.rs` | what an operator may do with a vote journal |
+//! | `devnet.rs`, `faucet.rs` | the directory of a devnet; its coins for everybody |
 
 mod admission;
 pub mod care;

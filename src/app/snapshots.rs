@@ -10,6 +10,13 @@
 //! `start.rs` starts the keeper, hands the [`source`] to the thread that answers peers, and [`fetch`]es a snapshot before
 //! anything else of a node without blocks.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `fetch.rs`, `fetch_plan.rs` | which snapshot is fetched, and who is asked for what |
+//! | `verify.rs`, `install.rs` | whether its parts hold; how it becomes the chain |
+//! | `source.rs` | what peers get |
+//!
 //! # Bounds
 //! One snapshot is made at a time, at most one waits, and `[storage] snapshots` of them are kept. To make one reads the
 //! index once, at a low priority, with a pause after each chunk.

@@ -10,6 +10,8 @@
 //! signatures, as are the inputs that each vote locks; what only goes with it (bodies of transactions, proposals, votes
 //! and certificates of others, forks, evidence) is its encoding in hexadecimal beside what names it.
 //!
+//! `read.rs` decides which texts are such a file.
+//!
 //! # Invariants
 //! - INV-VOTEFILE-1: what is read makes the very records that were written, or an error that names the first wrong one.
 //! - Neither way holds more than one record in memory, beside a few bytes for each transaction.

@@ -5,6 +5,8 @@
 //!
 //! Signals end the work between two steps. No command leaves anything half done under its own name, also when it is
 //! killed.
+//!
+//! `db/tell.rs` has the words.
 
 mod tell;
 

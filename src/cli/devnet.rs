@@ -4,6 +4,9 @@
 //! Prepares a directory by [`crate::app::devnet`], runs its nodes by [`crate::devnet`], in this process or each in its own,
 //! tells what to do with them and then a line a block. Its verbs (`orders.rs`) speak to a devnet that runs.
 //!
+//! `banner.rs` says what there is, `ports.rs` whether it can be had, `watcher.rs` and `payments.rs` what happens, [`orders`]
+//! obeys.
+//!
 //! # Invariants
 //! - A node that ends by itself is reported, and the others go on.
 //! - All nodes have ended when the command ends; a process that does not end in time is killed.

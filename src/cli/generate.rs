@@ -4,6 +4,14 @@
 //! Each kind has a file; what it makes goes to standard output, so that it can be looked at before it is put in its place.
 //! Names of metrics come from [`crate::runtime::metric_names`], ports from the network's defaults, commands and flags from
 //! the command line itself: nothing here can go its own way.
+//!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `systemd.rs`, `container.rs` | what a service or a container may do |
+//! | `dashboard.rs`, `alerts.rs` | what is shown, and when somebody is woken |
+//! | `rpcauth.rs` | what is kept of a password |
+//! | `shell.rs` | nothing: completions and manual pages are the command line's |
 
 mod alerts;
 mod container;

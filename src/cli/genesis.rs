@@ -1,4 +1,6 @@
 //! `timed genesis`: makes a genesis document, checks it, shows it, or its hash.
+//!
+//! `new.rs` makes one, `check.rs` judges it.
 
 mod check;
 mod new;

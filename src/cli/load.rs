@@ -11,6 +11,8 @@
 //!
 //! # Concurrency
 //! One task paces, one per node reads its feed, and each request is a task. A short lock guards the meter.
+//!
+//! `coins.rs` makes payments, `meter.rs` counts them, `cost.rs` asks nodes, `search.rs` changes rates.
 
 mod coins;
 mod cost;

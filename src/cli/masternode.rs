@@ -2,7 +2,7 @@
 //!
 //! # Place
 //! [`register`] and [`change`] open the keystore and build by `wallet/`; [`sent`] submits, waits and tells what became of
-//! it; [`show`] only asks. [`reach`] says whether a change would put too much weight behind nodes that are down.
+//! it; [`show`] only asks; [`operator_key`] reads or makes the key that votes. [`reach`] says whether a change would put too much weight behind nodes that are down.
 
 use clap::Subcommand;
 

@@ -3,6 +3,27 @@
 //! # Place
 //! Floor 11. Each file holds a command's flags (`Args`) and a function `run`; [`Command`] lists them. Answers go to
 //! standard output through [`output`], errors to standard error, and the exit code says which kind it was.
+//!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `run.rs`, `init.rs`, `config.rs`, `db.rs`, `votes.rs`, `genesis.rs`, `generate.rs`, `doctor.rs` | commands of an operator |
+//! | `wallet.rs`, `tx.rs`, `receipt.rs`, `explain.rs`, `verify_proof.rs`, `verify_receipt.rs` | of whoever pays or is paid |
+//! | `masternode.rs` | of an owner |
+//! | `status.rs`, [`top`], `rpc.rs` | of whoever looks |
+//! | `devnet.rs`, `load.rs` | of whoever tries it out |
+//! | `error.rs` | the exit code of each failure |
+//! | `output.rs`, `progress.rs` | what is printed, and where |
+//! | `rpc_client.rs`, `wallet_rpc.rs`, `genesis_source.rs`, `offline.rs` | which node, coins and genesis document a command means |
+//! | `password.rs`, `confirm.rs`, `new_file.rs`, `duration.rs` | what a person types; files that are never overwritten |
+//!
+//! # To add a command
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | its file with `Args` and `run`, a variant of [`Command`] with a sentence | the compiler, and the tests below for the sentence |
+//! | the README's table | `every_command_is_in_the_readme` |
+//! | an error with its exit code in `error.rs` | the compiler |
+//! | completions and manual page | nothing to do: they are made of the command line |
 
 use std::process::ExitCode;
 use std::sync::LazyLock;

@@ -34,6 +34,10 @@
 //! | [`known`], [`vote_pace`] | which batches need no second check, and how fast one member's are taken |
 //! | [`verify`], [`proof_builder`] | checks of signed messages, proofs of finality |
 //! | [`memory`] | what all of it may take of the node's memory |
+//! | `trust` | what this node relies on beside signatures |
+//! | `moment`, `outbox` | what parts may read, and where they put what they want |
+//! | `snapshot_load`, [`snapshot_make`] | an index of a snapshot, and a snapshot of an index |
+//! | `retired_files`, [`replay_error`] | old files go slowly; why a chain can't be opened |
 //! | [`vote_journal`], [`block_commit`], [`timeout_monitor`] | the shells around disks and clock |
 //!
 //! # The contract of outputs
@@ -68,7 +72,7 @@ pub mod proof_builder;
 pub mod replay;
 pub mod replay_error;
 pub mod restart;
-mod retired_files;
+pub(crate) mod retired_files;
 pub mod serve;
 pub mod signing;
 mod snapshot_load;

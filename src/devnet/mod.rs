@@ -37,6 +37,17 @@
 //! The nodes log by `tracing`: a program that wants to see that sets up a subscriber of its own; each line stands in a span
 //! that names its node.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `running.rs` | what a program does with a devnet: the example above |
+//! | `fleet.rs` | which trouble can be made, for which nodes |
+//! | `node.rs` | how one node starts, stops, and dies |
+//! | `control.rs` | who may give orders, and in which form |
+//! | `report.rs` | what a state of the nodes means for finality |
+//! | `archive.rs` | what a devnet in one file is |
+//! | `ports.rs`, `error.rs` | free ports; what can go wrong |
+//!
 //! # What a kill in one process is not
 //! Nodes that share a process end within a second, without waiting for their work: what their logs were given is still
 //! written, no write is torn, and the operating system's buffers stay. Where that matters, run each node in its own

@@ -12,9 +12,39 @@
 //! nobody who holds the addresses of a few networks becomes all of a node's peers (`address_tables.rs`, `dialer.rs`);
 //! `Connected` and `Disconnected` of a peer alternate (`peer_manager.rs`).
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `handshake.rs`, `versions.rs`, `peer.rs` | who a peer is, and which messages both speak |
+//! | `half_open.rs`, `connection_manager.rs`, `eviction.rs` | who gets a place, and who makes room |
+//! | `dialer.rs`, `attempt.rs`, `port_mapping.rs` | whom to dial, when; a way in |
+//! | `address_book.rs`, `address_tables.rs`, `address.rs` | which addresses are kept and believed |
+//! | `address_file.rs`, `ban_file.rs`, `kept_file.rs`, `keeping.rs` | what outlives a restart |
+//! | `message_kind.rs`, `rate_limit.rs` | lane, size, rate and cost of each kind of message |
+//! | `frame.rs`, `session.rs`, `credit.rs` | bytes to messages; deadlines; how much bulk may come |
+//! | `send_queue.rs`, `pools.rs`, `memory.rs` | what waits for a peer, and what all may take |
+//! | `events.rs` | whose message is taken next |
+//! | `recent_set.rs`, `neighbours.rs` | what a peer gets anyway |
+//! | `reputation.rs`, `other_chains.rs` | what is a wrong, and who is banned for it |
+//! | `peer_manager.rs`, `connection.rs`, `shared.rs`, `tasks.rs` | nothing: what runs, and what it shares |
+//! | `metrics.rs` | nothing: counters |
+//!
 //! # Where to change what
-//! A kind of message: one row in `message_kind.rs`. A wrong that peers do: [`Misbehaviour`]. A bound: the constant beside
-//! the queue, and the sum in `memory.rs`. A deadline: `Timing` in `shared.rs`.
+//! A wrong that peers do: [`Misbehaviour`]. A bound: the constant beside the queue, and the sum in `memory.rs`. A deadline:
+//! `Timing` in `shared.rs`.
+//!
+//! # To add a kind of message
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | [`Message`]: a variant at the end, since its place is its tag, and bounds of its lists in `check_limits` | the compiler asks for both; a bound that is too wide, nobody |
+//! | its row in `message_kind.rs`, since a version of `versions.rs` that may be new | the compiler, and tests of the row |
+//! | one of it in `tests/support.rs`, by which tables, carriage and fuzzing know it | the tests of `message_kind.rs` |
+//! | what is done with it: `consensus/messages.rs`, or here in `session.rs`, or in `app/admission.rs` | the compiler asks consensus |
+//! | what it takes while it waits: `consensus/inbox.rs` | the compiler |
+//! | its signature, if members sign it: `consensus/verify.rs` | nothing: it is handled as unverified |
+//! | section 11 of `types/wire.md`, a vector in `tests/vectors/make.rs` | `tests/architecture/additions.rs` |
+//! | what a stranger makes of it: `tests/sim/strangers.rs` | that simulation, which asks for every kind |
+//! | an answer: `consensus/serve.rs`, with a bound for each peer | the compiler asks for the message, nobody for the bound |
 //!
 //! # Concurrency
 //! Eight tasks, one more where the router is asked for a way in, and two more for each connection, all on the caller's tracker and under its token. The handle's

@@ -137,6 +137,17 @@
 //! | 100 | a tenth | 1,000 | 13,486 | 19,200 | 1 | 37 | 38 |
 //! | 100 | a tenth | 100,000 | 13,710 | 19,424 | 91 | 23 | 25 |
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `verify.rs`, `chain.rs` | whether a proof holds |
+//! | `anchor.rs`, `trusted.rs` | what a verifier trusts at its beginning, and then |
+//! | `quorums.rs` | how many signers a commit needs, and no more |
+//! | `given_set.rs` | how a set is told by what it has in common with another |
+//! | `path.rs` | which epochs a proof goes by, so that it is short |
+//! | `foreign.rs` | who vouched for a set that never was |
+//! | `error.rs` | why a proof proves nothing |
+//!
 //! # Invariants
 //! - INV-PROOF-1: every byte of an accepted proof counts. Each is bound by a signature or a hash, or a rule fixes it:
 //!   no spare link, set, signer, vote, path or byte, lists in the set's order, one encoding. So whoever changes a proof

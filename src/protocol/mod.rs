@@ -4,6 +4,35 @@
 //! Floor 2. Uses [`crate::types`] alone; knows no clock, no disk, no network, no randomness and no hash-ordered
 //! iteration. A state machine here has the shape `step(&mut self, Input) -> Vec<Effect>`.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `validity.rs` | when a transaction is valid |
+//! | `transition.rs` | when a block is valid, and what it does |
+//! | `state.rs`, `multiset.rs` | what later blocks depend on, and its digest |
+//! | [`masternodes`] | who is in the set, with which weight; jail and slashing |
+//! | `evidence.rs` | when evidence holds |
+//! | `commit.rs`, `proposer.rs`, `rewards.rs` | commits, turns to propose, who is paid |
+//! | [`finality`] | locks and votes on payments |
+//! | [`bft`] | rounds and votes on blocks |
+//! | `activation.rs` | when new rules come into force |
+//! | `finality_proof.rs`, `snapshot.rs` | what a stranger, or a new node, may believe |
+//!
+//! # To add a kind of payload
+//! It is a new version of the rules: a program that does not know it must not judge its blocks.
+//!
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | [`Payload`](crate::types::Payload): a variant at the end, since its place is its tag | - |
+//! | its matches in `types/transaction.rs`: consents, sizes, blank signatures | the compiler |
+//! | [`RuleVersion`](crate::types::RuleVersion), the table in section 3 below, and a refusal until it is in force, as `check_dust` in `validity.rs` has it | nothing: a test of the refusal is yours to write |
+//! | `check_payload` in `validity.rs`; `masternodes/payloads.rs` | the compiler |
+//! | a new [`TransactionError`](validity::TransactionError) for its rules | as in the head of [`crate::admission`] |
+//! | `rpc/types/blocks.rs`, `rpc/types/masternodes.rs` | the compiler |
+//! | section 5 of `types/wire.md`; `tests/vectors/make.rs` and `plain.rs`, with a vector | `tests/architecture/additions.rs` |
+//! | `tests/support/story.rs`, which replay, golden and flipped chains are made of | the same |
+//! | whoever builds it: `wallet/`, a command in `cli/`, `tests/sim/workload.rs` | nothing |
+//!
 #![doc = include_str!("rules.md")]
 #![cfg_attr(
     not(test),

@@ -5,6 +5,11 @@
 //! ([`replay`]). Calls the rules of transactions, commits, rewards and proposers. The clock rule of a first prevote and
 //! whether transactions are certified are local checks made elsewhere.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `error.rs` | why a block is invalid |
+//!
 //! # Invariants
 //! - INV-BLOCK-1: validity is a function of the state before and the block; all four ways share [`execute`].
 //! - INV-BLOCK-2: no block of valid headers is called invalid for the witnesses in a copy of it; see

@@ -3,9 +3,9 @@
 //! # Place
 //! `rpc/server.rs` registers [`METHODS`]; `help` prints it; the wrapper around every method asks it who may call.
 //!
-//! To add a method: a row here, its handler in a file of `methods/`, its shape in `rpc/types`, what it asks of the node in
-//! `rpc/api.rs`. A row that may have
-//! a large answer says `large()`, one that waits for something takes its place by `Call::wait`.
+//! Handlers stand by what they are about: `chain.rs`, `transactions.rs`, `pool.rs`, `addresses.rs`, `peers.rs`, `operator.rs`.
+//! A row that may have a large answer says `large()`, one that waits for something takes its place by `Call::wait`. To add a
+//! method, see the head of [`crate::rpc`].
 //!
 //! # Invariants
 //! - INV-RPC-1, INV-RPC-2 of [`crate::rpc`].

@@ -5,6 +5,48 @@
 //! [`server::RpcServer`] and [`metrics_server::MetricsServer`]. The shapes of [`types`] are shared with the commands
 //! in `cli/`, which are the clients.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `server.rs`, `listener.rs`, `metrics_server.rs` | where it listens |
+//! | `connection.rs`, `connections.rs` | who may stay connected, and who goes |
+//! | `http.rs`, `router.rs`, `request.rs`, `refusal.rs` | which requests are refused as a whole |
+//! | `hosts.rs`, `auth.rs` | from which pages, and by whom |
+//! | `methods.rs`, `call.rs`, `discover.rs` | which methods there are, what they take, who may call them |
+//! | `api.rs`, `types.rs` | what is asked of the node; which shapes answers have |
+//! | `errors.rs`, `refusals.rs` | codes, reasons and hints |
+//! | `events.rs` | what is told as it happens, and that none of it is lost |
+//! | `socket.rs`, `frames.rs`, `farewell.rs` | subscriptions, and how a WebSocket ends |
+//! | `limits.rs`, `places.rs`, `shares.rs`, `answers.rs` | every bound, and whose share of it |
+//! | `busy_pace.rs`, `meter.rs` | how fast callers are refused; what is counted |
+//! | `finality_proof.rs`, `receipt.rs` | proofs and receipts as texts |
+//! | `page.rs` | the explorer |
+//! | `client.rs`, `base64.rs` | nothing: the other end, and a code |
+//!
+//! # To add a method
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | a row of [`methods::METHODS`], and its handler in `methods/` | the compiler |
+//! | [`NodeApi`], `app/node_api.rs`, `fake_node.rs`, if it asks something new | the compiler |
+//! | the shape of its answer in `types/` | the compiler |
+//! | kinds of its parameters, its answer's shape and a sample in `discover.rs`; its codes in `discover/codes.rs` | the tests of `discover.rs` |
+//! | one call that meets each code | `each_code_that_the_document_lists_can_be_met` |
+//! | `write`, and `of_wallets` for shops | `names_are_unique_and_only_these_write` |
+//! | `large()`, if its answer or its work may be | nothing |
+//! | [`LARGE_VALUE_BYTES_MAX`](limits::LARGE_VALUE_BYTES_MAX) and its sibling, for what an answer is made of | nothing |
+//! | `Call::wait`, if it waits; `waits` in `server_fuzz_tests.rs` then | nothing, but that test gets slow |
+//! | twins in TIME of amounts | the tests of `discover.rs` |
+//!
+//! # To add a topic of subscriptions
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | a variant of [`Topic`](events::Topic), and whether blocks and the ring tell it | the compiler |
+//! | its name in [`Topic::NAMES`](events::Topic::NAMES) and [`Topic::of`](events::Topic::of) | `tests/architecture/additions.rs`; one without the other by the tests of `events.rs` |
+//! | a new [`Happened`](events::Happened): its memory, its text in `events/describe.rs`, the topics that tell it | the compiler |
+//! | whoever pushes it: `app/observer.rs` | nothing |
+//! | its text's bound: [`EVENT_TEXT_BYTES_MAX`](limits::EVENT_TEXT_BYTES_MAX) | nothing |
+//! | the README's table of topics | `tests/architecture/additions.rs` |
+//!
 //! # Invariants
 //! - INV-RPC-1: registration, `help` and the rule who may call what read one table, [`methods::METHODS`].
 //! - INV-RPC-2: a method that writes runs only for a caller with credentials.

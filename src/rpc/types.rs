@@ -1,5 +1,8 @@
 //! The shapes of every result, shared by server and clients.
 //!
+//! Shapes stand by what they are about: `blocks.rs`, `chain.rs`, `pool.rs`, `masternodes.rs`, `peers.rs`, `events.rs`,
+//! `explain.rs`, `parameters.rs`, `rules.rs`, `resources.rs`, and the rest here.
+//!
 //! # Units
 //! As the head of [`crate::rpc`] says. Names follow Bitcoin Core where it has the same thing.
 

@@ -10,6 +10,16 @@
 //! - INV-CONFIG-3: after loading, every path is relative to nothing: those of the file and the environment were
 //!   resolved against the file's directory, those of flags against the working directory.
 //!
+//! # To add a key
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | the field of its section, here or in `storage.rs`, and its default | the compiler |
+//! | its row in `load.rs` | `the_list_of_keys_is_that_of_the_types` |
+//! | whoever reads it | `tests/architecture/config_keys.rs` |
+//! | what a value must not be: a row of `plain_problems` or its siblings | nothing: add the bad value to `bad_values_are_refused_with_their_place` |
+//! | `config.toml`, and the text of `cli/init.rs`, each with a comment | `tests/architecture/config_keys.rs` and `comments_tell_the_truth` |
+//! | a bound that grows with it: `app/memory.rs` | nothing |
+//!
 //! # Units
 //! As in the keys' names: `_ms` milliseconds, `_mb` 1,000,000 bytes, `_bytes` bytes.
 

@@ -7,6 +7,12 @@
 //! [`LogControl`] reopens the file and changes the level while the process runs: after a rotation by another program the
 //! old file would else go on growing under its new name.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `file.rs` | when the file is reopened and rotated |
+//! | `repeats.rs` | which warnings are said again |
+//!
 //! # Bounds
 //! INV-LOG-1 bounds the bytes of the files, INV-LOG-2 the lines of a warning that repeats itself.
 //!

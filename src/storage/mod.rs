@@ -5,6 +5,24 @@
 //! their own. The truth is two append-only logs over the [`Disk`] trait ([`BlockLog`] and the vote journal); the
 //! [`Index`] over sled is brought forward behind the block log and can be rebuilt from it at any time.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `disk.rs`, `memory_disk.rs` | what a disk can do; a disk that loses what was not synced |
+//! | `segment_log.rs`, `segment_files.rs`, `record.rs` | files, frames and checksums of both logs |
+//! | `block_log.rs`, `horizon.rs` | when a block is durable; with which block the log begins |
+//! | `journal.rs`, `journal_record.rs` | when a message is durable; what is kept of it |
+//! | `journal_reader.rs`, `journal_contents.rs`, `journal_import.rs` | what an opened journal holds; records from elsewhere |
+//! | `log_check.rs`, `log_repair.rs`, `retired.rs` | what is damaged, cut, and removed |
+//! | `index.rs`, `index_change.rs`, `index_records.rs` | what a block does to the index, under which keys |
+//! | `index_history.rs`, `index_epochs.rs`, `index_epoch_keys.rs` | the past of addresses and of epochs |
+//! | `index_window.rs`, `index_writer.rs` | what waits in memory; when the mark moves |
+//! | `index_store.rs`, `sled_index.rs`, `fjall_index.rs`, `memory_index.rs` | which engine keeps the index |
+//! | `index_guard.rs` | that no fault of an engine is the node's |
+//! | `index_scan.rs`, `index_snapshot.rs`, `snapshots.rs` | snapshots: read of an index, filled into one, as files |
+//! | `lock.rs`, `watch.rs` | one process a directory; how long work says how far it is |
+//! | `error.rs`, `memory.rs` | which faults there are; what all may take |
+//!
 //! # Engines
 //! sled is what keeps the index if nothing is said; `[storage] engine = "fjall"` takes the other one. Both have been through
 //! the same campaigns. `cargo bench --bench index` on two cores, with a cache of 384 MB; payments spend one output of the
@@ -34,6 +52,17 @@
 //! - INV-STORAGE-3: a [`Durable`] value exists only after its records were synced.
 //! - INV-STORAGE-4: after a failed write or sync nothing more is acknowledged by that log.
 //! - INV-STORAGE-5: the index's mark never runs ahead of what a real sync has put on disk.
+//!
+//! # To change a format, or add one
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | its version: [`SEGMENT_FORMAT_VERSION`] for both logs, [`INDEX_FORMAT_VERSION`], or the constant of its file | `tests/golden.rs`, as soon as old files are read as something else |
+//! | a reader of the old version, unless it can be made anew, as the index | `tests/golden.rs` |
+//! | `tests/golden.rs`, `tests/golden/make.rs`: its number and maker; `BLESS=1` makes the files | `tests/architecture/formats.rs` |
+//! | a record of the journal: [`JournalRecord`], `journal_contents.rs`, `app/vote_file.rs` | the compiler |
+//! | what a start makes of that record: `consensus/vote_replay.rs` and the parts that it feeds | nothing |
+//! | a place in `app/places.rs`; `app/care/check.rs`, `app/care/backup.rs` | `tests/care/every_file.rs`, for damage; nothing for a backup without it |
+//! | its layout, in the head of its file | nothing |
 
 pub mod block_log;
 pub mod disk;

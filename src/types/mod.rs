@@ -4,6 +4,24 @@
 //! Floor 1. Every other floor uses it; it uses nothing of the crate. It knows no clock, no disk, no network, and shows no
 //! randomness and no order of a hash map ([`keyed`]).
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `codec.rs` | which bytes an object is, and when bytes are none |
+//! | `hash.rs`, `merkle.rs` | domains, names, roots and paths |
+//! | `keys.rs` | when a signature holds |
+//! | `limits.rs` | bounds that are no parameter of a chain |
+//! | `genesis.rs`, `rules.rs` | what a chain begins with; which versions of the rules there are |
+//! | `transaction.rs`, `lock.rs` | what a payment says, and what its owners sign |
+//! | `header.rs`, `block.rs`, `proposal.rs` | what a block is, and what its hash covers |
+//! | `vote.rs`, `masternode.rs` | what voters sign; what a set and its quorum are |
+//! | `evidence.rs`, `fork.rs` | which forms contradictions have |
+//! | `message.rs` | what peers say, and how long its lists may be |
+//! | `heartbeat.rs`, `instance.rs` | signs of life and of starts |
+//! | `released.rs` | which messages may leave |
+//! | `address.rs`, `amount.rs`, `checkpoint.rs` | how people write them |
+//! | `keyed.rs` | maps whose order nobody sees |
+//!
 //! # Invariants
 //! - INV-TYPES-1: an encoding is canonical. Decoding and encoding again gives the same bytes, and a decoder
 //!   refuses trailing bytes.

@@ -1,12 +1,18 @@
 //! The UTXO manager: the state of every output, in memory over the index.
 //!
 //! # Place
-//! The consensus core applies blocks to it and tells it what the finality machine decided; the router asks it for
+//! Consensus applies blocks to it; the observers' thread tells it what the finality machine decided; admission asks it for
 //! inputs and locks them early; RPC asks it for states and addresses. It reads the index and never writes it.
 //!
 //! An output passes through `Unspent -> Locked -> SpentPending -> SpentFinalized -> Confirmed` (section 2 of [`crate::protocol`]).
 //! What the chain's state says of it is in `chain.rs`; the locks, a mirror of the finality machine's for all readers,
 //! in `locks.rs`. The machine decides: where the mirror took another transaction first, the machine's word replaces it.
+//!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `chain.rs` | what the chain's state says of an output |
+//! | `locks.rs` | which transaction holds an output, and how firmly |
 //!
 //! # Invariants
 //! - INV-UTXO-1, INV-UTXO-2: see `chain.rs`. INV-UTXO-3, INV-UTXO-4: see `locks.rs`.
@@ -15,8 +21,9 @@
 //! - INV-UTXO-6: a read error of the index poisons the manager; it is never an answer.
 //!
 //! # Concurrency
-//! `apply_block`, `mark_voted`, `mark_final` and `start_epoch` are called by the one owner of consensus; everything else
-//! from any thread. All methods are synchronous and give back owned values. Those that may read the index say so.
+//! `apply_block` is called by the consensus thread alone; `mark_voted`, `mark_final` and `start_epoch` by the observers',
+//! which may be behind; everything else from any thread. All methods are synchronous and give back owned values. Those that
+//! may read the index say so.
 //!
 //! # Units
 //! Sizes are estimated bytes of memory.

@@ -5,6 +5,17 @@
 //! transactions go out. [`uri`] asks for payments, [`transaction_file`] carries them to who signs elsewhere, [`WatchOnly`]
 //! does without keys, [`signed_message`] signs texts, and [`sealed_memo`] encrypts those that a payment carries.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `keystore.rs`, `slip10.rs` | how keys are kept, and derived |
+//! | `funds.rs`, `transfer.rs` | which coins pay, and what a payment is |
+//! | `masternode.rs` | transactions about masternodes |
+//! | `transaction_file.rs` | what travels to whoever signs elsewhere |
+//! | `watch.rs` | what can be done without keys |
+//! | `uri.rs` | how a payment is asked for |
+//! | `signed_message.rs`, `sealed_memo.rs` | who said a text; who may read a memo |
+//!
 //! # Invariants
 //! - INV-WALLET-1: words, seeds and keys are wiped from memory when dropped, and never printed by `Debug`.
 //! - INV-WALLET-2: a built transaction pays at least the fee that validity asks for at its final size.

@@ -1,4 +1,4 @@
-//! Every key of the configuration is read by something: one that nothing reads would be taken, and do nothing.
+//! Every key of the configuration is read by something, or it would be taken and do nothing; and each is shown to people.
 
 use std::path::Path;
 
@@ -99,4 +99,36 @@ fn every_key_of_the_configuration_is_read() {
     let keys: Vec<(&str, &str)> = values.iter().map(|value| (value.section, value.key)).collect();
     assert!(keys.len() > 40 && code.len() > 200, "{} keys, {} files", keys.len(), code.len());
     assert_eq!(unread(&code, &keys), [""; 0]);
+}
+
+/// Keys of a section that a commented configuration sets, or shows behind a mark.
+fn shown(text: &str) -> Vec<(String, String)> {
+    let (mut section, mut found) = (String::new(), Vec::new());
+    for line in text.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            name.clone_into(&mut section);
+        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ")
+            && !key.contains(' ')
+        {
+            found.push((section.clone(), key.to_owned()));
+        }
+    }
+    found
+}
+
+fn unshown(text: &str, keys: &[(&str, &str)]) -> Vec<String> {
+    let shown = shown(text);
+    let is_shown = |key: &&(&str, &str)| shown.iter().any(|(section, name)| (&**section, &**name) == **key);
+    keys.iter().filter(|key| !is_shown(key)).map(|(section, key)| format!("{section}.{key}")).collect()
+}
+
+/// What an operator does not see he can't set.
+#[test]
+fn every_key_of_the_configuration_is_shown_in_the_shipped_file() {
+    let values = Config::examine(&ConfigSources::default()).values;
+    let keys: Vec<(&str, &str)> = values.iter().map(|value| (value.section, value.key)).collect();
+    assert_eq!(unshown(include_str!("../../config.toml"), &keys), [""; 0]);
+    let text = "[node]\nname = \"x\"\n[rpc]\n# enabled = true\n# a sentence with = in it\n";
+    let keys = [("node", "name"), ("rpc", "enabled"), ("rpc", "name")];
+    assert_eq!(unshown(text, &keys), ["rpc.name"]);
 }

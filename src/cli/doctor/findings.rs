@@ -1,4 +1,6 @@
 //! What the facts mean, and what to do about it.
+//!
+//! `votes.rs` judges whose votes come late.
 
 mod votes;
 

@@ -2,7 +2,7 @@
 //!
 //! # Place
 //! [`gather`] asks the node, [`finality`] keeps the last minute's payments, [`draw`] makes a picture of a [`View`] and
-//! nothing else, [`screen`] owns the terminal and its keys.
+//! nothing else (`view.rs`, and `panels.rs` for the words), [`screen`] owns the terminal and its keys.
 //!
 //! # Invariants
 //! - The terminal is left as it was found, after an error, a signal and a panic too.

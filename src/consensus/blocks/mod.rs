@@ -14,6 +14,7 @@
 //! | what a peer lacks of a round | `rounds.rs` |
 //! | what a start finds in the journal | `restore.rs` |
 //! | what this node said at heights that are over | `past.rs` |
+//! | what may follow blocks that are on their way to the log | `committing.rs` |
 //!
 //! # Invariants
 //! - INV-BFT-DRIVER-1: for one (height, round, step) this node signs one value; what the journal holds is sent again as it

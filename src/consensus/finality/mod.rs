@@ -9,6 +9,13 @@
 //! When cast votes leave as a batch ([`batching`]), what has to be durable before they do, and which batches of others are
 //! kept to be served. What a vote says is the machine's.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `batching.rs` | when cast votes leave, and how many at a time |
+//! | `journaled.rs` | what of others' words needs no second record |
+//! | `restore.rs` | what the journal makes of an epoch at a start |
+//!
 //! # Invariants
 //! - INV-ENGINE-3: own batches leave as the payload of a staged write, behind the bodies, the batches and the
 //!   certificates that they stand on; they count here when they are durable.

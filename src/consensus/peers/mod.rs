@@ -4,6 +4,12 @@
 //! [`STATUS_INTERVAL_MS`]: a node pushes the votes of a round that the peer lacks, and pulls the batches, certificates,
 //! bodies and blocks that it lacks itself. So any finite loss heals, restarts and partitions included.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `early.rs` | what is kept that came too early |
+//! | `pulls.rs` | what a peer is asked for, and when another one is |
+//!
 //! # Invariants
 //! - INV-GOSSIP-1: what a peer says of itself moves what it is sent and asked for, never what counts here.
 //! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept (a second batch under one number:

@@ -1,6 +1,12 @@
 //! Block sync: a node that is behind asks several peers for ranges of blocks and applies them in order. And
 //! [`forks`]: what happens when a peer's blocks are other ones.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `ahead.rs`, `ahead_thread.rs` | which signatures are checked before their blocks |
+//! | `forks.rs` | when two blocks of one height are a fork |
+//!
 //! # Invariants
 //! - INV-SYNC-1: a block is applied only with a valid commit of its epoch's set and after full validation; its
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.

@@ -4,7 +4,7 @@
 //! code is a line of its algorithm 1. `f + 1` is there "more than a third of the weight", `2f + 1` is the quorum `Q`.
 //!
 //! # Place
-//! `consensus/bft` owns one [`Machine`] a height. It checks signatures, epoch, height and membership before it hands a
+//! `consensus/blocks` owns one [`Machine`] a height. It checks signatures, epoch, height and membership before it hands a
 //! message in, and executes the effects: it signs, journals, syncs, then sends, and hands its own messages in once they
 //! are durable. The simulator executes the same effects. The machine knows no clock, no disk and no network.
 //!
@@ -40,6 +40,15 @@
 //! refuse for ever. One of these checks can fail for good: a node makes no promises any more when its epoch is closing,
 //! so a last block without one of them stays *unacceptable*, and waiting for the propose timeout would only lengthen
 //! the pause between two epochs.
+//!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `machine.rs` | what follows from each input: the table above |
+//! | `machine/log.rs` | which messages are kept, refused and forgotten |
+//! | `machine/restart.rs` | what a journal makes of a height |
+//! | `machine/reading.rs` | nothing: what others may ask |
+//! | `votes.rs` | what votes weigh |
 //!
 //! # Invariants
 //! - INV-BFT-1: a machine emits at most one value for each (round, step) and one proposal a round, restarts included:

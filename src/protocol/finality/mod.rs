@@ -14,6 +14,18 @@
 //! epoch only. When the epoch's last ordinary block is committed the validator enters closing: no new vote of this
 //! epoch, until blocks have taken up every promise and the next epoch starts with empty tallies.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `machine.rs` | rules 1 and 2: locks, and the two votes |
+//! | `machine/bodies.rs` | which copy is a body, what it waits for, which bodies go |
+//! | `machine/contradictions.rs` | which rival is kept; who voted for two |
+//! | `machine/counting.rs`, `tally.rs` | what votes weigh, and what follows |
+//! | `machine/epochs.rs` | blocks, and rule 6 |
+//! | `machine/signer.rs` | whose votes are cast; what a journal makes of an epoch |
+//! | `machine/reading.rs`, `explanation.rs` | nothing: what others may ask |
+//! | `batches.rs` | which batches of others are kept to be served |
+//!
 //! # Invariants
 //! - INV-FIN-1: in one epoch this node votes `Lock` for at most one of several conflicting transactions, restarts
 //!   included ([`Machine::new`] and each new epoch take the journaled votes before anything else happens).

@@ -5,6 +5,17 @@
 //! [`super::transition`] calls [`payloads`] in each block, [`membership`] in an epoch's last one, and [`slashing`] for
 //! each piece of evidence.
 //!
+//! # Who decides what
+//! | file | decides |
+//! |---|---|
+//! | `payloads.rs` | what a transaction does to a record, or why it is void |
+//! | `registry.rs` | what a record is, and what is bound |
+//! | `membership.rs` | the end of an epoch: leaving, jail, the next set, free collateral |
+//! | `growth.rs`, `attendance.rs` | who attended, and by how much weights grow |
+//! | `slashing.rs` | what evidence burns |
+//! | `history.rs` | which past sets evidence may speak of |
+//! | `epoch_end.rs` | nothing: what the rules of an end look at |
+//!
 //! # The rules in short
 //! What a transaction says about a masternode takes effect when its block is applied, or is void and a [`Receipt`] says
 //! why; it never makes the transaction or its block invalid, since a final transaction has to get into the chain. Keys,
