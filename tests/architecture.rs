@@ -16,6 +16,8 @@ mod crates;
 mod formats;
 #[path = "architecture/invariants.rs"]
 mod invariants;
+#[path = "architecture/map.rs"]
+mod map;
 #[path = "architecture/metrics.rs"]
 mod metrics;
 #[path = "architecture/source.rs"]

@@ -38,18 +38,18 @@ use crate::types::{Amount, Message, SignatureVerifier, TimeMs, Transaction, TxId
 use crate::utxo::{OVERLAY_BYTES_MAX, UtxoManager};
 
 /// Transactions of users that wait for the thread, at most.
-const USER_QUEUE_MAX: usize = 4_096;
+pub(crate) const USER_QUEUE_MAX: usize = 4_096;
 /// Their bytes together, at most.
-const USER_QUEUE_BYTES_MAX: usize = 16 << 20;
+pub(crate) const USER_QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Messages of peers that wait for it, at most. A message is a transaction, or an answer with several.
-const PEER_QUEUE_MAX: usize = 512;
+pub(crate) const PEER_QUEUE_MAX: usize = 512;
 /// Their bytes together, at most; what comes then waits outside, or is dropped if it can be asked for again.
-const PEER_QUEUE_BYTES_MAX: usize = 32 << 20;
+pub(crate) const PEER_QUEUE_BYTES_MAX: usize = 32 << 20;
 /// Messages with bodies that were asked for, at most, and their bytes.
-const WANTED_QUEUE_MAX: usize = 512;
-const WANTED_QUEUE_BYTES_MAX: usize = 16 << 20;
+pub(crate) const WANTED_QUEUE_MAX: usize = 512;
+pub(crate) const WANTED_QUEUE_BYTES_MAX: usize = 16 << 20;
 /// Announcements of peers that wait, at most; more are dropped, and told again soon.
-const ANNOUNCEMENTS_MAX: usize = 64;
+pub(crate) const ANNOUNCEMENTS_MAX: usize = 64;
 const ANNOUNCEMENTS_BYTES_MAX: usize = ANNOUNCEMENTS_MAX * REQUEST_IDS_MAX * size_of::<TxId>();
 /// What one entry counts at most: the largest answer, with what its transactions take in memory.
 const ENTRY_BYTES_MAX: usize = 8 << 20;

@@ -16,12 +16,12 @@ use crate::storage::disk::Disk;
 use crate::storage::retired::RetiredSegments;
 
 /// Removals that wait, at most; what is not taken is found by the next one.
-pub(super) const REMOVALS_MAX: usize = 1;
+pub(crate) const REMOVALS_MAX: usize = 1;
 /// Pause between two steps of a removal.
 const REMOVAL_PAUSE: Duration = Duration::from_millis(100);
 
 /// The way to the thread that removes; it ends when this is dropped.
-pub(super) struct RetiredFiles<D: Disk>(SyncSender<RetiredSegments<D>>);
+pub(crate) struct RetiredFiles<D: Disk>(SyncSender<RetiredSegments<D>>);
 
 impl<D: Disk> RetiredFiles<D> {
     pub(super) fn start(name: &'static str, registry: &TaskRegistry) -> Result<Self, ThreadError> {

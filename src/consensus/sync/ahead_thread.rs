@@ -17,7 +17,7 @@ use crate::runtime::tasks::ThreadError;
 use crate::types::SignatureVerifier;
 
 /// Answers that wait to be checked, at most: as many as may be outstanding. What is beyond is checked by consensus.
-const WAITING_MAX: usize = super::RANGES_MAX * 2;
+pub(crate) const WAITING_MAX: usize = super::RANGES_MAX * 2;
 /// Encoded bytes of these answers, at most. They may outlive what sync holds of them, if their sender was found wanting.
 pub const AHEAD_BYTES_MAX: usize = super::SYNC_BYTES_MAX;
 
