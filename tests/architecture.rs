@@ -8,6 +8,8 @@
 mod additions;
 #[path = "architecture/circles.rs"]
 mod circles;
+#[path = "architecture/claims.rs"]
+mod claims;
 #[path = "architecture/config_keys.rs"]
 mod config_keys;
 #[path = "architecture/crates.rs"]
