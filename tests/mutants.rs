@@ -518,6 +518,31 @@
 //! | visitor_stays_by_coming_again | `a_visitor_gets_no_place_by_coming_again_nor_by_what_leaves_meanwhile` |
 //! | visitor_makes_room_as_if_it_had_a_place | `a_visitor_gets_no_place_by_coming_again_nor_by_what_leaves_meanwhile` |
 //! | taken_back_though_the_chain_names_it | `what_the_chain_names_stays_when_the_operator_takes_it_back` |
+//! | demand_counts_a_voter_twice | `whoever_votes_for_a_block_in_both_steps_demands_it_with_its_weight_once` |
+//! | decided_height_keeps_all_votes | `of_a_decided_height_only_votes_that_complete_the_commit_are_kept` |
+//! | settled_lock_is_lost_in_a_restart | `a_restart_keeps_the_locks_of_what_a_block_has_taken` |
+//! | trial_for_one_without_a_seat | `whoever_is_too_light_for_a_seat_takes_no_trial_from_one_that_is_not` |
+//! | locks_wait_twice_after_a_hold | `a_lock_waits_for_blocks_once_however_often_votes_are_held` |
+//! | replay_marks_only_at_its_end | `a_long_replay_is_marked_on_its_way` |
+//! | committing_blocks_of_any_size | `no_block_follows_while_the_payments_on_their_way_are_many` |
+//! | numbers_of_later_epochs_forgotten | `the_numbers_of_its_batches_go_on_in_an_epoch_that_comes_back` |
+//! | interval_grows_without_end | `the_interval_grows_four_times_and_no_further` |
+//! | more_certificates_asked_for_than_fit | `all_certificates_of_a_question_fit_into_its_answer` |
+//! | horizon_appended_to_what_was_left | `a_horizon_that_is_written_at_the_second_attempt_is_read_at_the_next_start` |
+//! | pages_looked_up_in_the_store_first | `what_moves_into_the_store_while_a_page_is_read_is_on_the_page` |
+//! | segments_of_another_journal | `a_segment_of_another_journal_of_the_same_key_is_damage` |
+//! | heads_only_of_the_first_page | `the_heads_of_any_number_of_epochs_are_named_once_each` |
+//! | import_in_one_piece | `no_more_than_a_part_of_the_records_is_in_memory_at_a_time` |
+//! | child_of_a_held_coin_waits | `no_users_child_waits_that_spends_a_held_coin_beside_its_parents_output` |
+//! | orphan_forgets_it_was_asked_for | `an_orphan_that_was_asked_for_meanwhile_passes_whatever_the_pool_says` |
+//! | stranger_makes_a_thousand_reads | `a_strangers_many_inputs_that_nobody_knows_cost_few_reads` |
+//! | user_sends_again_in_vain | `what_a_user_sends_again_is_handed_to_the_machine_again_unless_it_waits` |
+//! | holder_stays_pending_in_the_pool | `whoever_holds_a_contested_coin_makes_room_like_its_rival` |
+//! | orphan_kept_without_a_second_look | `an_orphans_parent_that_is_final_before_the_orphan_is_kept_is_noticed` |
+//! | members_need_a_free_outbound_place | `members_that_a_masternode_dials_come_beside_its_outbound_places` |
+//! | signatures_of_the_tips_epoch_alone_ahead | `the_blocks_of_later_epochs_are_checked_ahead_while_their_headers_name_the_same_set` |
+//! | ready_before_a_peer_has_shown_its_lead | `whether_peers_are_further_is_known_once_they_showed_it_or_failed_to` |
+//! | addresses_of_a_snapshot_in_any_order | `records_and_addresses_come_to_the_store_each_in_the_order_of_their_keys` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

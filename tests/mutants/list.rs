@@ -3840,8 +3840,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "outputs_of_a_snapshot_gather",
         file: "src/storage/index_snapshot.rs",
-        old: "if self.batch.len() >= BATCH_CHANGES {",
-        new: "if self.batch.len() >= usize::MAX {",
+        old: "if self.addresses.len() >= ADDRESSES {",
+        new: "if self.addresses.len() >= usize::MAX {",
         caught_by: &[
             "--lib storage::index_snapshot::tests::outputs_are_written_as_they_come_and_do_not_gather_in_memory",
         ],
@@ -4123,7 +4123,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "chunk_not_held_to_its_manifest",
         file: "src/consensus/snapshot_load.rs",
-        old: "        manifest.check_chunk(place, &outputs).map_err(|error| broken(&dir, error))?;\n",
+        old: "    manifest.check_chunk(place, &outputs).map_err(|error| broken(dir, error))?;\n",
         new: "",
         caught_by: &[
             "--lib consensus::tests::snapshots::a_snapshot_of_another_block_or_a_changed_one_builds_no_index",
@@ -4268,27 +4268,216 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/network/connection_manager.rs",
         old: "let comes_beside = self.meets_members && newcomer.standing == Standing::Member;",
         new: "let comes_beside = false && newcomer.standing == Standing::Member;",
-        caught_by: &["--lib members_that_a_masternode_dials_come_beside_its_outbound_places"],
+        caught_by: &[
+            "--lib network::connection_manager::tests::members_that_a_masternode_dials_come_beside_its_outbound_places",
+        ],
     },
     Mutant {
         name: "signatures_of_the_tips_epoch_alone_ahead",
         file: "src/consensus/sync/ahead.rs",
         old: "(header.validators_hash == hash).then_some(header.epoch)",
         new: "(header.validators_hash == hash && header.epoch == 0).then_some(header.epoch)",
-        caught_by: &["--lib the_blocks_of_later_epochs_are_checked_ahead"],
+        caught_by: &[
+            "--lib consensus::tests::catching_up::the_blocks_of_later_epochs_are_checked_ahead_while_their_headers_name_the_same_set",
+        ],
     },
     Mutant {
         name: "ready_before_a_peer_has_shown_its_lead",
         file: "src/consensus/sync/mod.rs",
         old: "self.knows_target = nobody_is_further || !self.proven.is_empty() || is_over;",
         new: "self.knows_target = nobody_is_further || self.proven.is_empty() || is_over;",
-        caught_by: &["--lib whether_peers_are_further_is_known_once_they_showed_it"],
+        caught_by: &[
+            "--lib consensus::tests::catching_up::whether_peers_are_further_is_known_once_they_showed_it_or_failed_to",
+        ],
     },
     Mutant {
         name: "addresses_of_a_snapshot_in_any_order",
         file: "src/storage/index_snapshot.rs",
         old: "addresses.sort_unstable_by(|one, other| one.key().cmp(other.key()));",
         new: "addresses.reverse();",
-        caught_by: &["--lib records_and_addresses_come_to_the_store_each_in_the_order"],
+        caught_by: &[
+            "--lib storage::index_snapshot::tests::records_and_addresses_come_to_the_store_each_in_the_order_of_their_keys",
+        ],
+    },
+    Mutant {
+        name: "demand_counts_a_voter_twice",
+        file: "src/protocol/bft/votes.rs",
+        old: "votes.prevotes.weight_of(value).max(votes.precommits.weight_of(value))",
+        new: "votes.prevotes.weight_of(value).saturating_add(votes.precommits.weight_of(value))",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::whoever_votes_for_a_block_in_both_steps_demands_it_with_its_weight_once",
+        ],
+    },
+    Mutant {
+        name: "decided_height_keeps_all_votes",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "            && (vote.step, vote.round) != (VoteStep::Precommit, round)\n",
+        new: "            && vote.height > self.context.height + u64::from(round)\n",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::of_a_decided_height_only_votes_that_complete_the_commit_are_kept",
+        ],
+    },
+    Mutant {
+        name: "settled_lock_is_lost_in_a_restart",
+        file: "src/protocol/finality/machine/signer.rs",
+        old: "if vote.kind == VoteKind::Lock {\n                for",
+        new: "if vote.kind == VoteKind::Lock && !settled {\n                for",
+        caught_by: &["--lib protocol::finality::tests::a_restart_keeps_the_locks_of_what_a_block_has_taken"],
+    },
+    Mutant {
+        name: "trial_for_one_without_a_seat",
+        file: "src/protocol/masternodes/membership.rs",
+        old: "candidates.iter().take(seats).filter(|(_, record)| record.on_trial)",
+        new: "candidates.iter().filter(|(_, record)| record.on_trial)",
+        caught_by: &[
+            "--lib protocol::masternodes::tests::growth::whoever_is_too_light_for_a_seat_takes_no_trial_from_one_that_is_not",
+        ],
+    },
+    Mutant {
+        name: "locks_wait_twice_after_a_hold",
+        file: "src/protocol/finality/machine/signer.rs",
+        old: "        self.throttled.clear();\n",
+        new: "",
+        caught_by: &[
+            "--lib protocol::finality::machine::signer::tests::a_lock_waits_for_blocks_once_however_often_votes_are_held",
+        ],
+    },
+    Mutant {
+        name: "replay_marks_only_at_its_end",
+        file: "src/consensus/replay.rs",
+        old: "height % MARK_EVERY == 0 || height == tip",
+        new: "height == tip",
+        caught_by: &["--lib consensus::tests::readers::a_long_replay_is_marked_on_its_way"],
+    },
+    Mutant {
+        name: "committing_blocks_of_any_size",
+        file: "src/consensus/blocks/committing.rs",
+        old: "self.blocks.len() < COMMITTING_BLOCKS_MAX && self.bytes < COMMITTING_BYTES_MAX",
+        new: "self.blocks.len() < COMMITTING_BLOCKS_MAX",
+        caught_by: &[
+            "--lib consensus::blocks::committing::tests::no_block_follows_while_the_payments_on_their_way_are_many",
+        ],
+    },
+    Mutant {
+        name: "numbers_of_later_epochs_forgotten",
+        file: "src/consensus/finality/mod.rs",
+        old: "self.next_seq = self.next_seq.split_off(&epoch);",
+        new: "self.next_seq.clear();",
+        caught_by: &[
+            "--lib consensus::tests::restored::the_numbers_of_its_batches_go_on_in_an_epoch_that_comes_back",
+        ],
+    },
+    Mutant {
+        name: "interval_grows_without_end",
+        file: "src/consensus/finality/batching.rs",
+        old: "growth.saturating_add(1).min(INTERVAL_GROWTH_MAX)",
+        new: "growth.saturating_add(1)",
+        caught_by: &["--lib consensus::tests::batches::the_interval_grows_four_times_and_no_further"],
+    },
+    Mutant {
+        name: "more_certificates_asked_for_than_fit",
+        file: "src/consensus/peers/pulls.rs",
+        old: "let bytes = members.max(1).saturating_mul",
+        new: "let bytes = members.min(1).saturating_mul",
+        caught_by: &[
+            "--lib consensus::peers::pulls::tests::all_certificates_of_a_question_fit_into_its_answer",
+        ],
+    },
+    Mutant {
+        name: "horizon_appended_to_what_was_left",
+        file: "src/storage/horizon.rs",
+        old: "        file.truncate(0)?;\n",
+        new: "",
+        caught_by: &[
+            "--lib storage::block_log::horizon_tests::a_horizon_that_is_written_at_the_second_attempt_is_read_at_the_next_start",
+        ],
+    },
+    Mutant {
+        name: "pages_looked_up_in_the_store_first",
+        file: "src/storage/index_window.rs",
+        old: "            let pending: Vec<(Vec<u8>, Option<Vec<u8>>)> = {\n                let changes = self.changes.read();\n                let of_tree = changes.get(&tree).into_iter();\n                let found = of_tree.flat_map(|changes| changes.range::<[u8], _>((start, Bound::Unbounded)));\n                let found = found.take_while(|(key, _)| key.starts_with(prefix)).take(step);\n                found.map(|(key, pending)| (key.clone(), pending.value().cloned())).collect()\n            };\n            let stored = self.store.scan_prefix(tree, prefix, after.as_deref(), step)?;\n",
+        new: "            let stored = self.store.scan_prefix(tree, prefix, after.as_deref(), step)?;\n            let pending: Vec<(Vec<u8>, Option<Vec<u8>>)> = {\n                let changes = self.changes.read();\n                let of_tree = changes.get(&tree).into_iter();\n                let found = of_tree.flat_map(|changes| changes.range::<[u8], _>((start, Bound::Unbounded)));\n                let found = found.take_while(|(key, _)| key.starts_with(prefix)).take(step);\n                found.map(|(key, pending)| (key.clone(), pending.value().cloned())).collect()\n            };\n",
+        caught_by: &[
+            "--lib storage::index_window::tests::what_moves_into_the_store_while_a_page_is_read_is_on_the_page",
+        ],
+    },
+    Mutant {
+        name: "segments_of_another_journal",
+        file: "src/storage/segment_log.rs",
+        old: "Some(found) if *origin.get_or_insert(found) == found => {}",
+        new: "Some(found) if *origin.get_or_insert(found) == found || place > 0 => {}",
+        caught_by: &["--lib storage::journal::tests::a_segment_of_another_journal_of_the_same_key_is_damage"],
+    },
+    Mutant {
+        name: "heads_only_of_the_first_page",
+        file: "src/storage/index_epochs.rs",
+        old: "if page.len() < PAGE_ENTRIES {",
+        new: "if page.len() <= PAGE_ENTRIES {",
+        caught_by: &[
+            "--lib storage::index_epochs::tests::the_heads_of_any_number_of_epochs_are_named_once_each",
+        ],
+    },
+    Mutant {
+        name: "import_in_one_piece",
+        file: "src/storage/journal_import.rs",
+        old: "self.pending_bytes = self.pending_bytes.saturating_add(encode(&record).len());",
+        new: "self.pending_bytes = encode(&record).len();",
+        caught_by: &[
+            "--lib storage::journal_import::tests::no_more_than_a_part_of_the_records_is_in_memory_at_a_time",
+        ],
+    },
+    Mutant {
+        name: "child_of_a_held_coin_waits",
+        file: "src/admission/checks.rs",
+        old: "        if let Some(conflict) = self.parts.utxos.conflict_of(shape.inputs(), shape.txid()) {\n            return Err(conflict.into());\n        }\n",
+        new: "",
+        caught_by: &[
+            "--lib admission::tests::coins::no_users_child_waits_that_spends_a_held_coin_beside_its_parents_output",
+        ],
+    },
+    Mutant {
+        name: "orphan_forgets_it_was_asked_for",
+        file: "src/admission/checks.rs",
+        old: "let is_requested = self.parts.requested.contains(&orphan.transaction.txid());",
+        new: "let is_requested = false;",
+        caught_by: &[
+            "--lib admission::tests::coins::an_orphan_that_was_asked_for_meanwhile_passes_whatever_the_pool_says",
+        ],
+    },
+    Mutant {
+        name: "stranger_makes_a_thousand_reads",
+        file: "src/admission/checks.rs",
+        old: "if origin.peer().is_some() && !origin.is_requested && !may_wait {",
+        new: "if origin.peer().is_some() && !origin.is_requested && !may_wait && missing.len() > 900 {",
+        caught_by: &[
+            "--lib admission::tests::coins::a_strangers_many_inputs_that_nobody_knows_cost_few_reads",
+        ],
+    },
+    Mutant {
+        name: "user_sends_again_in_vain",
+        file: "src/admission/checks.rs",
+        old: "                    out.push(Action::Consider(pooled));\n                }\n                answer",
+        new: "                    let _ = pooled;\n                }\n                answer",
+        caught_by: &[
+            "--lib admission::tests::coins::what_a_user_sends_again_is_handed_to_the_machine_again_unless_it_waits",
+        ],
+    },
+    Mutant {
+        name: "holder_stays_pending_in_the_pool",
+        file: "src/admission/mirror.rs",
+        old: "        self.pool.mark_conflicting(locked_to);\n",
+        new: "        let _ = locked_to;\n",
+        caught_by: &[
+            "--lib admission::tests::coins::whoever_holds_a_contested_coin_makes_room_like_its_rival",
+        ],
+    },
+    Mutant {
+        name: "orphan_kept_without_a_second_look",
+        file: "src/admission/checks.rs",
+        old: "if missing.iter().all(|outpoint| self.parts.utxos.find_output(outpoint).is_some()) {",
+        new: "if missing.is_empty() {",
+        caught_by: &[
+            "--lib admission::tests::coins::an_orphans_parent_that_is_final_before_the_orphan_is_kept_is_noticed",
+        ],
     },
 ];
