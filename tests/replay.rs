@@ -78,22 +78,34 @@ impl Node<'_> {
     /// Starts: replays what the index lacks, and holds each state to that of the chain when it was made.
     fn start(&self) -> Replayed {
         let log = self.log();
-        let mut heights: Vec<Height> = Vec::new();
         let tip = log.height();
-        let from = self.index().mark().expect("read").map_or(0, |mark| mark.height);
-        // First the blocks that the index lacks, then those of the running epoch once more.
-        let mut watch = |done, _| {
-            heights.push(done);
+        let marked = self.index().mark().expect("read").map_or(0, |mark| mark.height);
+        let mut told: Vec<(u64, u64)> = Vec::new();
+        let mut watch = |done, total| {
+            told.push((done, total));
             true
         };
         let replayed =
             replay(&self.story.genesis, &self.index(), &log.reader(), &mut watch).expect("it replays");
-        heights.truncate(usize::try_from(tip.saturating_sub(from)).expect("few"));
         assert_eq!(replayed.state.height(), log.height(), "neither less than the log nor more");
         let expected = after(self.story, replayed.state.height());
         assert_eq!(*replayed.state, *expected);
         assert_eq!(replayed.state.digest(), expected.digest());
-        assert!(heights.is_sorted() && heights.last().is_none_or(|last| *last == log.height()));
+        // First the bytes of the blocks that the index lacks, then the blocks of the running epoch once more.
+        // An index that a crash left in pieces is built anew.
+        let anew = told.first().is_some_and(|(_, total)| *total == log.reader().bytes_above(0));
+        let from = if anew { 0 } else { marked };
+        let blocks: Vec<Height> = (from.saturating_add(1)..=tip).collect();
+        let bytes: Vec<u64> = blocks.iter().map(|height| log.reader().bytes_of(*height)).collect();
+        let all: u64 = bytes.iter().sum();
+        let (of_bytes, of_epoch) = told.split_at(blocks.len());
+        assert_eq!(log.reader().bytes_above(from), all);
+        for (number, progress) in (1..).zip(of_bytes) {
+            assert_eq!(*progress, (bytes[..number].iter().sum(), all), "a person sees how far it is");
+        }
+        for (number, (done, total)) in (1..).zip(of_epoch) {
+            assert!(*done == number && *total <= tip && done <= total);
+        }
         replayed
     }
 
