@@ -27,7 +27,7 @@ fn commit() -> Option<String> {
 }
 
 fn main() {
-    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/build.rs");
     println!("cargo::rerun-if-env-changed=BUILD_COMMIT");
     let given = std::env::var("BUILD_COMMIT").ok().filter(|commit| !commit.is_empty());
     let is_commit =
