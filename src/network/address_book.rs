@@ -26,7 +26,7 @@ use tokio::time::Instant;
 
 use super::address::{Grouping, NetGroup, Reach, canonical, is_address};
 use super::address_file::{ANCHORS_MAX, Kept};
-use super::address_tables::{AddressTables, Entry, Wanted};
+use super::address_tables::{AddressTables, Entry, Wanted, hashing_of};
 use super::attempt::{Attempt, Backoff, Policy, Purpose, Source};
 use super::peer::PeerId;
 use crate::types::TimeMs;
@@ -100,7 +100,7 @@ impl AddressBook {
         let Kept { secret, anchors, entries } = kept;
         // A node that hides makes no use of them, and keeps them for the day when it hides no more.
         Self {
-            pinned: HashMap::default(),
+            pinned: HashMap::with_hasher(hashing_of(&secret)),
             tables: AddressTables::restored(secret, policy.grouping, entries),
             learned: BTreeMap::new(),
             own: Vec::new(),
@@ -551,7 +551,9 @@ impl AddressBook {
             self.pinned.get(&address.to_string()).is_some_and(|entry| entry.own || entry.hides)
         };
         let learned = self.tables.tellable(now_ms, is_connected);
-        let all: HashMap<SocketAddr, Option<PeerId>, ahash::RandomState> = pinned.chain(learned).collect();
+        let mut all: HashMap<SocketAddr, Option<PeerId>, ahash::RandomState> =
+            HashMap::with_hasher(hashing_of(&self.tables.secret()));
+        all.extend(pinned.chain(learned));
         let mut fit: Vec<Option<PeerAddress>> = all
             .into_iter()
             .filter(|(address, _)| !hidden(*address) && !self.own.contains(address))

@@ -148,6 +148,17 @@ pub(crate) enum Wanted {
     Heard,
 }
 
+/// How a node of this secret hashes addresses: as nobody else can foresee, and the same again, so that a test that fails once
+/// fails again.
+pub(crate) fn hashing_of(secret: &[u8; 32]) -> ahash::RandomState {
+    let mut seeds = [0; 4];
+    for (seed, bytes) in seeds.iter_mut().zip(secret.as_chunks().0) {
+        *seed = u64::from_le_bytes(*bytes);
+    }
+    let [one, two, three, four] = seeds;
+    ahash::RandomState::with_seeds(one, two, three, four)
+}
+
 /// Both tables.
 pub(crate) struct AddressTables {
     secret: [u8; 32],
@@ -165,7 +176,7 @@ impl AddressTables {
         Self {
             secret,
             grouping,
-            entries: HashMap::default(),
+            entries: HashMap::with_hasher(hashing_of(&secret)),
             heard: Table::default(),
             tried: Table::default(),
             waiting: Vec::new(),

@@ -4,7 +4,7 @@
 //! are left out: a dialled node answers if it runs at that address and has a place. Two nodes of the configuration, the
 //! addresses in the chain and what peers tell are all that leads anywhere.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -62,6 +62,8 @@ struct Node {
 
 struct World {
     nodes: Vec<Node>,
+    /// Of each node a bit for each of those it is connected with, whoever dialled.
+    links: [u128; NODES],
     random: StdRng,
     second: u64,
     began: Instant,
@@ -74,6 +76,11 @@ struct World {
 
 fn identity(node: usize) -> PeerId {
     PublicKey([u8::try_from(node).unwrap(); 32])
+}
+
+/// Whether a node of this identity is one of these.
+fn is_among(nodes: u128, peer: PeerId) -> bool {
+    nodes & 1 << peer.0[0] != 0
 }
 
 /// Three nodes share each network of the world, and a host has one node.
@@ -101,6 +108,7 @@ impl World {
         };
         Self {
             nodes: (0..NODES).map(node).collect(),
+            links: [0; NODES],
             random: StdRng::seed_from_u64(seed),
             second: 0,
             began: now(),
@@ -148,8 +156,11 @@ impl World {
         for other in 0..NODES {
             self.hang_up(other, node);
         }
+        for other in std::mem::take(&mut self.nodes[node].outbound).into_keys() {
+            self.links[node] &= !(1 << other);
+            self.links[other] &= !(1 << node);
+        }
         let gone = &mut self.nodes[node];
-        gone.outbound.clear();
         gone.kept = gone.book.take().unwrap().kept();
         gone.returns_s = self.second + u64::from(self.random.random_range(1..=ABSENCE_S));
         // The seeds stay where the configurations say.
@@ -168,12 +179,14 @@ impl World {
         let stable = self.timing.stable_after;
         let node = &mut self.nodes[from];
         if let Some((attempt, since)) = node.outbound.remove(&to) {
+            self.links[from] &= !(1 << to);
+            self.links[to] &= !(1 << from);
             node.book.as_mut().unwrap().ended(&attempt, now.0.duration_since(since) >= stable, now);
         }
     }
 
     fn are_connected(&self, one: usize, other: usize) -> bool {
-        self.nodes[one].outbound.contains_key(&other) || self.nodes[other].outbound.contains_key(&one)
+        self.links[one] & 1 << other != 0
     }
 
     fn inbound(&self, node: usize) -> usize {
@@ -181,7 +194,7 @@ impl World {
     }
 
     fn peers(&self, node: usize) -> Vec<usize> {
-        (0..NODES).filter(|other| self.are_connected(node, *other)).collect()
+        (0..NODES).filter(|other| self.links[node] & 1 << other != 0).collect()
     }
 
     /// Who is there, and whether for a visit only; none if it has no time for visitors either. Members of the set always get
@@ -233,6 +246,8 @@ impl World {
             book.serves(target, now.0);
         }
         self.nodes[from].outbound.insert(found, (attempt, now.0));
+        self.links[from] |= 1 << found;
+        self.links[found] |= 1 << from;
         // Who is called hears where the caller listens.
         let caller = self.nodes[from].address;
         self.learn(found, caller, caller, Some(identity(from)));
@@ -252,12 +267,12 @@ impl World {
 
     fn tell(&mut self, from: usize, to: usize) {
         let (_, now_ms) = self.now();
-        let peers: HashSet<PeerId> = self.peers(from).into_iter().map(identity).collect();
+        let peers = self.links[from];
         let teller = self.nodes[from].address;
         let is_fit = |told: &crate::types::message::PeerAddress, _| told.identity != Some(identity(to));
         let book = self.nodes[from].book.as_ref().unwrap();
         let told =
-            book.tellable(PEER_ADDRESSES_MAX, now_ms, &mut self.random, is_fit, |peer| peers.contains(&peer));
+            book.tellable(PEER_ADDRESSES_MAX, now_ms, &mut self.random, is_fit, |peer| is_among(peers, peer));
         for peer in told.into_iter().filter(|told| told.identity != Some(identity(to))) {
             self.learn(to, peer.address.parse().unwrap(), teller, None);
         }
@@ -266,7 +281,7 @@ impl World {
     /// What the dialler does between two looks.
     fn look(&mut self, node: usize) {
         let (now, now_ms) = self.now();
-        let peers: HashSet<PeerId> = self.peers(node).into_iter().map(identity).collect();
+        let peers = self.links[node];
         let outbound = &self.nodes[node].outbound;
         let is_masternode = node < MASTERNODES;
         // Members come beside a masternode's places.
@@ -274,11 +289,11 @@ impl World {
         let (free, beside) =
             (OUTBOUND_MAX.saturating_sub(taken), if is_masternode { DIALING_MAX } else { 0 });
         let addresses: Vec<SocketAddr> = outbound.keys().map(|peer| self.nodes[*peer].address).collect();
-        let is_barred = |_: SocketAddr, peer: Option<PeerId>| peer.is_some_and(|peer| peers.contains(&peer));
+        let is_barred = |_: SocketAddr, peer: Option<PeerId>| peer.is_some_and(|peer| is_among(peers, peer));
         let feels = (self.second + u64::try_from(node).unwrap())
             .is_multiple_of(self.timing.feeler_interval.as_secs());
         let book = self.nodes[node].book.as_mut().unwrap();
-        let mut attempts = book.take_due((free, beside), now, |peer| peers.contains(&peer));
+        let mut attempts = book.take_due((free, beside), now, |peer| is_among(peers, peer));
         if attempts.len() < free && book.learned().len() < book.learned_max(OUTBOUND_MAX) {
             let taken =
                 addresses.into_iter().chain(book.learned()).map(|address| book.group(address)).collect();
@@ -364,7 +379,8 @@ impl World {
 /// INV-DIAL-3.
 #[test]
 fn everybody_finds_everybody_it_needs_while_nodes_come_go_and_move() {
-    let mut world = World::new(1);
+    let seed = std::env::var("CHURN_SEED").map_or(1, |text| text.parse().unwrap());
+    let mut world = World::new(seed);
     let (mut looks, mut stops) = (0, 0);
     while world.second < MINUTES * 60 {
         let up: Vec<usize> = (0..NODES).filter(|node| world.is_up(*node)).collect();
