@@ -45,9 +45,9 @@ use super::networks::{NetworksError, load_genesis};
 use super::places::journal_path;
 use crate::app::snapshots::fetch::FetchError;
 use crate::consensus::replay::ReplayError;
-use crate::runtime::Config;
 use crate::runtime::cpu_pool::CpuPoolError;
 use crate::runtime::key_file::{SecretFileError, read_key_file};
+use crate::runtime::{Config, io_advice};
 use crate::storage::{DirectoryLock, JournalIdentity, StorageError};
 use crate::types::{ChainId, GenesisDocument, Height};
 
@@ -210,7 +210,7 @@ pub enum CareError {
         expected: u64,
     },
     /// A file can't be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which file.
         path: PathBuf,

@@ -28,7 +28,7 @@ use super::networks::{
     devnet_port,
 };
 use crate::runtime::key_file::{SecretFileError, create_key_file};
-use crate::runtime::{Clock, Config, ConfigError, ConfigSources};
+use crate::runtime::{Clock, Config, ConfigError, ConfigSources, io_advice};
 use crate::storage::{DirectoryLock, StorageError};
 use crate::types::genesis::GenesisError;
 use crate::types::{ChainId, GenesisDocument, Network, TimeMs};
@@ -125,7 +125,7 @@ pub enum DevnetError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A file or directory can't be made or read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which one.
         path: PathBuf,

@@ -20,7 +20,7 @@ use super::networks::{NetworksError, load_genesis};
 use super::places::journal_path;
 use super::vote_file::{VoteFileError, VoteFileHead, VoteFileSink, VoteFileWriter, read_vote_file};
 use crate::runtime::key_file::{SecretFileError, read_key_file, sync_directory_of};
-use crate::runtime::{Clock, Config};
+use crate::runtime::{Clock, Config, io_advice};
 use crate::storage::{
     BlockLog, DirectoryLock, JournalIdentity, JournalImport, JournalOrigin, JournalRecord, JournalWriter,
     RealDisk, Staged, StorageError,
@@ -60,7 +60,7 @@ pub enum VotesError {
         path: PathBuf,
     },
     /// The file of votes can't be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which file.
         path: PathBuf,

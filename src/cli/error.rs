@@ -17,7 +17,7 @@ use crate::rpc::RpcError;
 use crate::runtime::key_file::SecretFileError;
 use crate::runtime::logging::LoggingError;
 use crate::runtime::tasks::TaskFailure;
-use crate::runtime::{ConfigError, HungTasks};
+use crate::runtime::{ConfigError, HungTasks, io_advice};
 use crate::storage::StorageError;
 use crate::types::ChainId;
 use crate::types::genesis::GenesisError;
@@ -152,7 +152,7 @@ pub enum CliError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A file or directory can't be made or read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which one.
         path: PathBuf,

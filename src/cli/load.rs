@@ -12,12 +12,14 @@
 //! # Concurrency
 //! One task paces, one per node reads its feed, and each request is a task. A short lock guards the meter.
 //!
-//! `coins.rs` makes payments, `meter.rs` counts them, `cost.rs` asks nodes, `search.rs` changes rates.
+//! `coins.rs` makes payments, `meter.rs` counts them, `cost.rs` asks nodes, `search.rs` changes rates,
+//! `telling.rs` tells how it goes.
 
 mod coins;
 mod cost;
 mod meter;
 mod search;
+mod telling;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -42,6 +44,7 @@ use crate::types::{SecretKey, TxId};
 use coins::{Coin, Made, Purse};
 use cost::{CostSample, Offered};
 use meter::{Meter, Outcome};
+use telling::Telling;
 
 pub use cost::LoadCost;
 pub use meter::Counts;
@@ -291,7 +294,7 @@ pub async fn measure(
         tracker.spawn(follow(shared.clone(), node, cursor));
     }
     let starved = pace(&shared, &tracker, &purse, found, &offer, start).await;
-    drain(&shared, start).await;
+    drain(&shared, &offer).await;
     let cost_after = CostSample::take(&shared.clients).await;
     shared.stop.cancel();
     tracker.close();
@@ -333,7 +336,8 @@ async fn pace(
     let mut coins = VecDeque::from(coins);
     let mut ticker = tokio::time::interval(TICK);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let (mut sent, mut starved, mut next_node, mut second) = (0_u64, 0_u64, 0_usize, 1_u64);
+    let (mut sent, mut starved, mut next_node) = (0_u64, 0_u64, 0_usize);
+    let mut telling = Telling::new(offer.duration, shared.clients.len());
     loop {
         ticker.tick().await;
         let now = Clock.instant();
@@ -355,10 +359,7 @@ async fn pace(
             sent = sent.saturating_add(length);
             owed = owed.saturating_sub(length);
         }
-        if elapsed.as_secs() >= second {
-            second = elapsed.as_secs().saturating_add(1);
-            notice(shared.meter.lock().progress(now));
-        }
+        telling.tell(shared, elapsed);
         if elapsed >= offer.duration {
             return starved;
         }
@@ -489,7 +490,7 @@ async fn follow(shared: Arc<Run>, node: usize, mut cursor: String) {
 }
 
 /// Waits until nothing is on its way, [`DRAIN_MAX`] at most.
-async fn drain(shared: &Run, start: Instant) {
+async fn drain(shared: &Run, offer: &Offer) {
     let settled = async {
         let mut ticker = tokio::time::interval(FEED_PAUSE);
         while shared.meter.lock().in_flight() > 0 {
@@ -500,7 +501,7 @@ async fn drain(shared: &Run, start: Instant) {
         let left = shared.meter.lock().in_flight();
         notice(format_args!("{left} payments were not final {} s after the end", DRAIN_MAX.as_secs()));
     }
-    notice(shared.meter.lock().progress(Clock.instant().max(start)));
+    notice(shared.meter.lock().progress(Clock.instant(), offer.duration));
 }
 
 fn report(offer: Offer, outcome: Outcome, starved: u64, nodes: usize, cost: Option<LoadCost>) -> LoadReport {

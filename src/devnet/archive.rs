@@ -27,6 +27,7 @@ use crate::app::devnet::{
     Devnet as Directory, DevnetError as DirectoryError, DevnetWishes, GENESIS_FILE, base_port_in,
     validators_in, write_marker,
 };
+use crate::runtime::io_advice;
 use crate::storage::{DirectoryLock, StorageError};
 use crate::types::GenesisDocument;
 use crate::types::genesis::GenesisError;
@@ -70,7 +71,7 @@ pub enum ArchiveError {
     #[error(transparent)]
     Storage(#[from] StorageError),
     /// A file can't be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which one.
         path: PathBuf,

@@ -7,6 +7,7 @@ use super::report::State;
 use crate::app::StartError;
 use crate::app::devnet::DevnetError as DirectoryError;
 use crate::rpc::client::RpcCommandError;
+use crate::runtime::io_advice;
 use crate::types::TxId;
 use crate::wallet::TransferError;
 
@@ -148,7 +149,7 @@ pub enum DevnetError {
         detail: String,
     },
     /// A file, process or socket.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which one.
         path: PathBuf,

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::runtime::io_advice;
 use crate::types::SecretKey;
 
 /// Bytes of a file with a secret, at most.
@@ -50,7 +51,7 @@ pub enum SecretFileError {
         path: PathBuf,
     },
     /// The file system refused.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which file.
         path: PathBuf,

@@ -17,7 +17,7 @@
 //! | `machine.rs` | what the machine grants |
 //! | `service_manager.rs` | what systemd is told |
 //! | `error_class.rs` | what to do about an error |
-//! | `nearest.rs`, `time_text.rs` | words for people |
+//! | `io_advice.rs`, `nearest.rs`, `time_text.rs` | words for people |
 //!
 //! # To add a metric
 //! | touch | a forgotten one is found by |
@@ -36,6 +36,7 @@ pub mod error_class;
 #[cfg(test)]
 #[path = "../../tests/support/fuzz.rs"]
 pub(crate) mod fuzz;
+pub mod io_advice;
 pub mod key_file;
 pub mod log_level;
 pub mod logging;
@@ -55,4 +56,5 @@ pub use clock::Clock;
 pub use config::{Config, ConfigError, ConfigSources};
 pub use cpu_pool::{CpuPool, PoolVerifier};
 pub use error_class::ErrorClass;
+pub use io_advice::io_advice;
 pub use tasks::{HungTasks, TaskRegistry};

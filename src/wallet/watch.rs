@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::ACCOUNTS_MAX;
+use crate::runtime::io_advice;
 use crate::runtime::key_file::{SecretFileError, create_secret_file};
 use crate::types::{Address, Network};
 
@@ -29,7 +30,7 @@ const FILE_BYTES_MAX: u64 = 256 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
     /// The file can't be read.
-    #[error("{path}: {source}")]
+    #[error("{path}: {source}{}", io_advice(source))]
     Io {
         /// Which file.
         path: PathBuf,

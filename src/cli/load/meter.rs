@@ -204,13 +204,14 @@ impl Meter {
         self.in_flight.len()
     }
 
-    /// A line for people.
-    pub(super) fn progress(&self, now: Instant) -> String {
+    /// A line for people, of a run of this length.
+    pub(super) fn progress(&self, now: Instant, length: Duration) -> String {
         let Counts { submitted, accepted, finalized, rejected, .. } = self.counts;
         let latency = percentiles(&self.latency);
         format!(
-            "{:>4} s: submitted {submitted}, accepted {accepted}, final {finalized}, rejected {rejected}, p50 {:.1} ms, p99 {:.1} ms",
+            "{:>4} of {} s: submitted {submitted}, accepted {accepted}, final {finalized}, rejected {rejected}, p50 {:.1} ms, p99 {:.1} ms",
             now.saturating_duration_since(self.start).as_secs(),
+            length.as_secs(),
             latency.p50_ms,
             latency.p99_ms
         )
