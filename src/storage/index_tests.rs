@@ -661,6 +661,7 @@ fn a_failure_is_reported_once_and_turns_submitters_away() {
     assert_eq!(writer.marked(), Some(0));
     assert!(matches!(writer.finish(), Err(StorageError::IndexStopped)));
     assert_eq!(events.failures.load(Ordering::SeqCst), 1);
+    assert_eq!(*events.marked.lock(), [0], "INV-STORAGE-5: no mark is told of that was not reached");
 }
 
 /// INV-WRITER-2: the queue's bound in bytes is worth what is counted.

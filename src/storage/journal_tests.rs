@@ -609,3 +609,20 @@ fn a_commit_is_one_write_as_long_as_it_fits_into_a_frame() {
     assert_eq!(operations(vec![record_of(first), record_of(rest)]), one);
     assert_eq!(operations(vec![record_of(first), record_of(rest + 1)]), 2 * one);
 }
+
+/// INV-JOURNAL-2: what is voted on again in the next epoch is written again, and needed when the first epoch is gone.
+#[test]
+fn a_body_that_was_written_again_outlives_the_segment_that_had_it_first() {
+    for is_opened_again in [false, true] {
+        let (disk, mut journal) = filled(4);
+        let next = vec![JournalRecord::EpochStarted { epoch: 1 }, JournalRecord::Transaction(transaction(1))];
+        drop(journal.writer.commit(vec![staged(next, 0)]).unwrap());
+        if is_opened_again {
+            drop(journal);
+            journal = open(&disk).unwrap().unwrap();
+        }
+        prune(&mut journal, 1).unwrap();
+        let body = journal.reader.transaction(&transaction(1).txid()).unwrap();
+        assert_eq!(body, Some(transaction(1)), "opened again: {is_opened_again}");
+    }
+}

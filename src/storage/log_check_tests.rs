@@ -276,3 +276,25 @@ fn a_cut_that_is_interrupted_at_any_step_is_done_by_the_next_one() {
     }
     assert!(steps > 100 && parts > 1, "{steps} steps, {parts} files of which a part stays");
 }
+
+/// INV-CHECK-2: a crash leaves a new file without a whole header, but never a pruned journal with nothing else.
+#[test]
+fn check_and_open_agree_on_a_file_without_a_whole_header_whatever_stands_before_it() {
+    let whole = votes();
+    let names = files(&whole);
+    let mut refused = 0;
+    for first in 0..names.len() {
+        for last in first..names.len() {
+            let disk = copy(&whole);
+            let others = names[..first].iter().chain(&names[last + 1..]);
+            others.for_each(|sequence| disk.remove(&segment_path(&dir(), *sequence)).unwrap());
+            let mut file = disk.open_existing(&segment_path(&dir(), names[last])).unwrap();
+            file.truncate(SEGMENT_HEADER_BYTES - 1).unwrap();
+            let reports = check_journal(&disk, &dir(), IDENTITY, &mut |_, _| true).unwrap();
+            let opened = JournalWriter::open_sized(disk, &dir(), IDENTITY, SMALL);
+            assert_eq!(has_problem(&reports), opened.is_err(), "files {first} to {last}");
+            refused += usize::from(opened.is_err());
+        }
+    }
+    assert_eq!(refused, names.len() - 1, "one that stands alone and is not the first there ever was");
+}

@@ -300,6 +300,10 @@ impl<D: Disk> SnapshotStore<D> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use parking_lot::Mutex;
+
     use super::*;
     use crate::storage::memory_disk::{Fault, MemoryDisk};
 
@@ -412,5 +416,67 @@ mod tests {
             dir.write(SnapshotPart::Proof, &vec![1; bytes]).unwrap();
             assert_eq!(dir.read(SnapshotPart::Proof).is_ok(), is_read, "{bytes} bytes");
         }
+    }
+    /// Notes which names were given, and which of them were made durable: `None` is a sync of all that were.
+    #[derive(Clone)]
+    struct Noting(MemoryDisk, Arc<Mutex<Vec<Option<String>>>>);
+
+    impl Disk for Noting {
+        type File = <MemoryDisk as Disk>::File;
+
+        fn create_dir_all(&self, dir: &Path) -> Result<(), StorageError> {
+            self.0.create_dir_all(dir)
+        }
+
+        fn list(&self, dir: &Path) -> Result<Vec<String>, StorageError> {
+            self.0.list(dir)
+        }
+
+        fn exists(&self, path: &Path) -> Result<bool, StorageError> {
+            self.0.exists(path)
+        }
+
+        fn open(&self, path: &Path) -> Result<Self::File, StorageError> {
+            self.0.open(path)
+        }
+
+        fn open_existing(&self, path: &Path) -> Result<Self::File, StorageError> {
+            self.0.open_existing(path)
+        }
+
+        fn remove(&self, path: &Path) -> Result<(), StorageError> {
+            self.0.remove(path)
+        }
+
+        fn remove_dir(&self, dir: &Path) -> Result<(), StorageError> {
+            self.0.remove_dir(dir)
+        }
+
+        fn rename(&self, from: &Path, to: &Path) -> Result<(), StorageError> {
+            let name = to.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+            self.1.lock().push(name);
+            self.0.rename(from, to)
+        }
+
+        fn sync_dir(&self, dir: &Path) -> Result<(), StorageError> {
+            self.1.lock().push(None);
+            self.0.sync_dir(dir)
+        }
+    }
+
+    /// INV-SNAPSHOTS-1: a crash may keep a later name and lose an earlier one.
+    #[test]
+    fn the_names_of_all_parts_are_durable_before_the_manifest_has_its_own() {
+        let disk = Noting(MemoryDisk::new(), Arc::default());
+        let dir = SnapshotStore::new(disk.clone(), PathBuf::from("/node/snapshots")).begin(7).unwrap();
+        dir.begin(&[3; 60]).unwrap();
+        for part in [SnapshotPart::Block, SnapshotPart::Proof, SnapshotPart::Chunk(0)] {
+            dir.write(part, &[1; 40]).unwrap();
+        }
+        dir.finish(&[3; 60]).unwrap();
+        let noted = disk.1.lock();
+        let manifest = Some(SnapshotPart::Manifest.name());
+        let before = noted.iter().position(|name| *name == manifest).unwrap();
+        assert_eq!(noted[before - 1], None);
     }
 }
