@@ -483,4 +483,18 @@ mod tests {
             assert_eq!(window.usage().1, used, "at {now_ms} ms");
         }
     }
+    /// INV-LOAD-1: else the double spends of many days would close the door in the first quiet second.
+    #[test]
+    fn what_was_not_final_in_time_counts_no_more_once_something_was() {
+        let mut window = LoadWindow::new(0);
+        let few = STALE_ALARM as u64 - 1;
+        for round in 1..9 {
+            let (name, now_ms) = (|number: u64| txid(round * 100 + number), round * 10_000);
+            (0..few).for_each(|number| window.taken(name(number), now_ms));
+            window.forget_stale(now_ms + STALE_MS);
+            assert_eq!(window.window_milli, milli(WINDOW_START), "round {round}");
+            window.taken(name(few), now_ms + STALE_MS);
+            window.settled(&name(few), now_ms + STALE_MS + 10);
+        }
+    }
 }

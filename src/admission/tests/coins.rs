@@ -394,3 +394,35 @@ fn whoever_holds_a_contested_coin_makes_room_like_its_rival() {
         assert_eq!(desk.submit(&other).is_ok(), is_contested);
     }
 }
+
+/// INV-MIRROR-2: a body that was asked for passes to the machine, and no further.
+#[test]
+fn a_rival_that_was_asked_for_takes_no_place_of_the_pool() {
+    let mut desk = Desk::new(10);
+    let (holder, rival) = (desk.pay(1, 0, 2), desk.pay(1, 0, 3));
+    desk.submit(&holder).unwrap();
+    desk.requested.note(&[rival.txid()]);
+    assert_eq!(considered(&desk.send(9, &rival)), [rival.txid()]);
+    assert!(desk.pool.get(&rival.txid()).is_none());
+    assert_eq!(desk.utxos.output_state(&desk.coin(1, 0)), OutputState::Locked { by: holder.txid() });
+}
+
+/// INV-CONTEST-1: whoever knows an owner's key can make up rivals, but sign none.
+#[test]
+fn forged_rivals_leave_a_signed_one_its_turn() {
+    let mut desk = Desk::new(10);
+    let holder = desk.pay(1, 0, 2);
+    desk.submit(&holder).unwrap();
+    let sign = |more: u64| desk.sign(vec![desk.coin(1, 0)], 3, COIN - 2_000 - more, &[1]);
+    let mut rivals: Vec<_> = (0..40).map(sign).collect();
+    // The worst first, so that each would be an improvement.
+    rivals.sort_by_key(|rival| std::cmp::Reverse(conflict_order(1, &rival.txid())));
+    let signed = rivals.pop().unwrap();
+    for rival in &rivals {
+        let mut forged = Transaction::clone(rival);
+        forged.witnesses[0].signature.0[3] ^= 1;
+        let actions = desk.send(9, &Arc::new(forged));
+        assert_eq!((considered(&actions), blamed(&actions)), (vec![], vec![Misbehaviour::InvalidSignature]));
+    }
+    assert_eq!(considered(&desk.send(9, &signed)), [signed.txid()]);
+}
