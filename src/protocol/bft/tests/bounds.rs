@@ -377,3 +377,33 @@ fn of_a_decided_height_only_votes_that_complete_the_commit_are_kept() {
     let completes = (0..4).map(|place| vote(VoteStep::Precommit, place, 0, value)).collect::<Vec<_>>();
     assert_eq!((kept(0), kept(1)), (completes, Vec::new()));
 }
+
+/// INV-BFT-5: a block is large, and each round that is over would be a reason to keep it once more.
+#[test]
+fn a_block_that_votes_demand_is_kept_no_more_often_than_any_other() {
+    let mut machine = observer();
+    let demanded = block(0, 4, 1);
+    let _ = machine.step(proposed(0, None, &demanded));
+    for place in 0..2 {
+        let _ = machine.step(prevote(place, 0, Some(hash_of(&demanded))));
+        let _ = machine.step(precommit(place, 8, None));
+    }
+    assert_eq!(machine.round(), 8);
+    let again: Vec<Input> = (0..8).map(|pol_round| proposed(8, Some(pol_round), &demanded)).collect();
+    for input in &again {
+        let _ = machine.step(input.clone());
+    }
+    let kept = again.iter().filter(|input| !machine.is_new(input)).count();
+    assert_eq!(kept, PROPOSALS_PER_ROUND_MAX);
+}
+
+/// A proof of lock is of prevotes for the block, which nobody can have cast before it was proposed.
+#[test]
+fn no_block_is_proved_by_a_round_before_its_own() {
+    let machine = observer();
+    let early = ProposalError::HeaderRound { header_round: 1, round: 3 };
+    for (pol_round, expected) in [(0, Err(early)), (1, Ok(())), (2, Ok(()))] {
+        let again = proposal(3, Some(pol_round), &block(1, 4, 1));
+        assert_eq!(machine.check_proposal(&again), expected, "proved by round {pol_round}");
+    }
+}

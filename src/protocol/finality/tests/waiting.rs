@@ -149,3 +149,19 @@ fn certificates_and_proofs_are_given_of_a_quorum_only() {
         }
     }
 }
+
+/// INV-FIN-7: an output's name binds its owner, whatever is wrong with the copy of the transaction that makes it.
+#[test]
+fn a_copy_is_held_to_the_owner_whom_a_parent_names_that_is_no_body_yet() {
+    let mut fixture = Fixture::new();
+    let parent = fixture.spend(&fixture.pay(0, 1), 1, 2);
+    fixture.receive(&parent);
+    assert!(fixture.machine.transaction(&parent.txid()).is_none(), "its own parent is not here");
+    let outputs = vec![TxOut { value: Amount(1_000), lock: lock(&user(3)) }];
+    let inputs = vec![OutPoint { txid: parent.txid(), index: 0 }];
+    let [bad, good] = [77, 2].map(|owner| fixture.chain.pay(&user(owner), inputs.clone(), outputs.clone()));
+    assert_eq!(bad.txid(), good.txid());
+    assert!(matches!(fixture.receive(&bad)[..], [Effect::BadCopy { .. }]));
+    fixture.receive(&good);
+    assert!(fixture.machine.transaction(&good.txid()).is_some());
+}
