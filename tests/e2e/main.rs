@@ -42,6 +42,7 @@ mod masternode;
 mod net;
 mod new_chain;
 mod offline_signing;
+mod overload;
 mod own_network;
 mod page;
 mod payment;
