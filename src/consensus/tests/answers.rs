@@ -4,6 +4,7 @@ use super::*;
 use crate::consensus::peers::STATUS_INTERVAL_MS;
 use crate::consensus::sync::{SYNC_BLOCKS_MAX, SYNC_BYTES_MAX};
 use crate::consensus::verify::{VerifyError, Voters, verify};
+use crate::network::PeerId;
 use crate::protocol::finality::conflict_order;
 use crate::types::Certificate;
 use crate::types::codec::encode;
@@ -277,5 +278,25 @@ fn nothing_is_voted_at_a_height_whose_block_was_fetched_and_is_being_written() {
             .iter()
             .any(|order| matches!(order, Output::Persist(staged) if staged.records.iter().any(is_vote)));
         assert_eq!(votes, !is_fetched);
+    }
+}
+
+fn stranger() -> PeerId {
+    SecretKey::from_seed(&[0xa1; 32]).public()
+}
+
+/// INV-SYNC-2: else anybody could answer in the place of whoever was asked.
+#[test]
+fn blocks_are_taken_of_whom_they_were_asked_alone() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 10_000);
+    node.feed(Event::PeerConnected(stranger()));
+    node.hear(ahead(&node, 2));
+    assert_eq!(asked(&mut node), [Message::GetBlocks { from: 1, count: 2 }]);
+    let blocks = (1..=2).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
+    let answer = Message::Blocks(blocks);
+    for (from, height) in [(stranger(), 0), (peer(), 2)] {
+        node.feed(Event::Message { from, message: answer.clone(), verified: false });
+        assert_eq!(node.consensus.state().height(), height);
     }
 }

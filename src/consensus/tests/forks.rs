@@ -378,3 +378,19 @@ fn who_has_found_a_fork_signs_nothing_more_at_that_height() {
         assert_eq!((votes_on_payments, votes_on_blocks), (!is_forked, !is_forked));
     }
 }
+
+/// INV-FORK-3: each block that is looked at costs a read, signatures and a question, so it has to be one that was asked
+/// for.
+#[test]
+fn a_block_of_another_chain_that_was_not_asked_for_is_not_looked_at() {
+    let trunk = Trunk::new();
+    let (mut node, other) = (trunk.node(&[]), trunk.parted_at(3, 1));
+    assert!(meet(&mut node, &other, 0).is_empty(), "it is asked for its tip, and says nothing");
+    for block in &other[..other.len() - 1] {
+        node.hear(Message::Blocks(vec![Released::heard(block.committed.clone())]));
+        assert_eq!((node.around.sent.len(), found(&node)), (0, None));
+    }
+    let tip = other.last().unwrap().committed.clone();
+    node.hear(Message::Blocks(vec![Released::heard(tip)]));
+    assert_eq!(found(&node), Some(TIP), "that one was");
+}
