@@ -543,6 +543,18 @@
 //! | signatures_of_the_tips_epoch_alone_ahead | `the_blocks_of_later_epochs_are_checked_ahead_while_their_headers_name_the_same_set` |
 //! | ready_before_a_peer_has_shown_its_lead | `whether_peers_are_further_is_known_once_they_showed_it_or_failed_to` |
 //! | addresses_of_a_snapshot_in_any_order | `records_and_addresses_come_to_the_store_each_in_the_order_of_their_keys` |
+//! | known_block_proposed_without_a_bound | `a_block_that_votes_demand_is_kept_no_more_often_than_any_other` |
+//! | block_proved_by_a_round_before_its_own | `no_block_is_proved_by_a_round_before_its_own` |
+//! | copies_of_a_parent_name_no_owner | `a_copy_is_held_to_the_owner_whom_a_parent_names_that_is_no_body_yet` |
+//! | answer_of_somebody_else_taken | `blocks_are_taken_of_whom_they_were_asked_alone` |
+//! | unasked_block_moves_the_search | `a_block_of_another_chain_that_was_not_asked_for_is_not_looked_at` |
+//! | first_place_of_a_body_remembered | `a_body_that_was_written_again_outlives_the_segment_that_had_it_first` |
+//! | mark_told_before_it_is_there | `a_failure_is_reported_once_and_turns_submitters_away` |
+//! | headerless_journal_found_whole | `check_and_open_agree_on_a_file_without_a_whole_header_whatever_stands_before_it` |
+//! | manifest_before_the_names_of_the_parts | `the_names_of_all_parts_are_durable_before_the_manifest_has_its_own` |
+//! | rivals_that_were_asked_for_take_a_place | `a_rival_that_was_asked_for_takes_no_place_of_the_pool` |
+//! | late_ones_of_long_ago_close_the_door | `what_was_not_final_in_time_counts_no_more_once_something_was` |
+//! | forged_rivals_use_up_the_turns | `forged_rivals_leave_a_signed_one_its_turn` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -4480,4 +4480,102 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib admission::tests::coins::an_orphans_parent_that_is_final_before_the_orphan_is_kept_is_noticed",
         ],
     },
+    Mutant {
+        name: "known_block_proposed_without_a_bound",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "if is_surplus && (self.blocks.contains_key(&hash) || !self.is_needed(&hash)) {",
+        new: "if is_surplus && !self.is_needed(&hash) {",
+        caught_by: &[
+            "--lib protocol::bft::tests::bounds::a_block_that_votes_demand_is_kept_no_more_often_than_any_other",
+        ],
+    },
+    Mutant {
+        name: "block_proved_by_a_round_before_its_own",
+        file: "src/protocol/bft/machine/log.rs",
+        old: "Some(pol_round) => header_round <= pol_round,",
+        new: "Some(_) => header_round < round,",
+        caught_by: &["--lib protocol::bft::tests::bounds::no_block_is_proved_by_a_round_before_its_own"],
+    },
+    Mutant {
+        name: "copies_of_a_parent_name_no_owner",
+        file: "src/protocol/finality/machine/bodies.rs",
+        old: "Body::Resident(maker) | Body::Unchecked(maker) => Some(maker),\n            Body::Missing | Body::Spilled => None,",
+        new: "Body::Resident(maker) => Some(maker),\n            Body::Unchecked(_) | Body::Missing | Body::Spilled => None,",
+        caught_by: &[
+            "--lib protocol::finality::tests::waiting::a_copy_is_held_to_the_owner_whom_a_parent_names_that_is_no_body_yet",
+        ],
+    },
+    Mutant {
+        name: "answer_of_somebody_else_taken",
+        file: "src/consensus/sync/mod.rs",
+        old: ".position(|range| range.peer == from && range.from == first);",
+        new: ".position(|range| range.from == first);",
+        caught_by: &["--lib consensus::tests::answers::blocks_are_taken_of_whom_they_were_asked_alone"],
+    },
+    Mutant {
+        name: "unasked_block_moves_the_search",
+        file: "src/consensus/sync/forks.rs",
+        old: "if search.asked != height || search.has_failed() {",
+        new: "if (search.asked != height && height == 0) || search.has_failed() {",
+        caught_by: &[
+            "--lib consensus::tests::forks::a_block_of_another_chain_that_was_not_asked_for_is_not_looked_at",
+        ],
+    },
+    Mutant {
+        name: "first_place_of_a_body_remembered",
+        file: "src/storage/journal_reader.rs",
+        old: "self.0.write().insert(transaction.txid(), place);",
+        new: "self.0.write().entry(transaction.txid()).or_insert(place);",
+        caught_by: &[
+            "--lib storage::journal::tests::a_body_that_was_written_again_outlives_the_segment_that_had_it_first",
+        ],
+    },
+    Mutant {
+        name: "mark_told_before_it_is_there",
+        file: "src/storage/index_writer.rs",
+        old: "        self.index.set_mark(height, block_hash, &state)?;\n        (self.pending_blocks, self.pending_entries) = (0, 0);\n        self.shared.queue.lock().marked = Some(height);\n        report(IndexEvent::Marked(height));\n",
+        new: "        report(IndexEvent::Marked(height));\n        self.index.set_mark(height, block_hash, &state)?;\n        (self.pending_blocks, self.pending_entries) = (0, 0);\n        self.shared.queue.lock().marked = Some(height);\n",
+        caught_by: &["--lib storage::index::tests::a_failure_is_reported_once_and_turns_submitters_away"],
+    },
+    Mutant {
+        name: "headerless_journal_found_whole",
+        file: "src/storage/log_check.rs",
+        old: "None if is_last && (sequence == 1 || found.len() > 1) => Ok(0),",
+        new: "None if is_last => Ok(0),",
+        caught_by: &[
+            "--lib storage::log_check::tests::check_and_open_agree_on_a_file_without_a_whole_header_whatever_stands_before_it",
+        ],
+    },
+    Mutant {
+        name: "manifest_before_the_names_of_the_parts",
+        file: "src/storage/snapshots.rs",
+        old: "        self.disk.sync_dir(&self.dir)?;\n        self.write(SnapshotPart::Manifest, manifest)?;",
+        new: "        self.write(SnapshotPart::Manifest, manifest)?;",
+        caught_by: &[
+            "--lib storage::snapshots::tests::the_names_of_all_parts_are_durable_before_the_manifest_has_its_own",
+        ],
+    },
+    Mutant {
+        name: "rivals_that_were_asked_for_take_a_place",
+        file: "src/admission/taking.rs",
+        old: "let is_free = self.parts.utxos.lock(&transaction).is_ok();",
+        new: "let is_free = self.parts.utxos.lock(&transaction).is_ok() || origin.is_requested;",
+        caught_by: &["--lib admission::tests::coins::a_rival_that_was_asked_for_takes_no_place_of_the_pool"],
+    },
+    Mutant {
+        name: "late_ones_of_long_ago_close_the_door",
+        file: "src/admission/load.rs",
+        old: "(self.last_final_ms, self.stale) = (now_ms, 0);",
+        new: "self.last_final_ms = now_ms;",
+        caught_by: &[
+            "--lib admission::load::tests::what_was_not_final_in_time_counts_no_more_once_something_was",
+        ],
+    },
+    Mutant {
+        name: "forged_rivals_use_up_the_turns",
+        file: "src/admission/checks.rs",
+        old: "                    refuse(origin, refusal, out);\n                    return None;\n                }\n            }\n            Inputs::Known { .. } |",
+        new: "                    refuse(origin, refusal, out);\n                    return None;\n                }\n                self.contests.pass(&shape.txid(), contested);\n            }\n            Inputs::Known { .. } |",
+        caught_by: &["--lib admission::tests::coins::forged_rivals_leave_a_signed_one_its_turn"],
+    },
 ];
