@@ -17,12 +17,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::api::{NodeApi, UtxoPage};
 use super::errors::{BAD_PARAMETER, BAD_PARAMETERS, STARTING, bad_parameter, error};
+use super::limits::ADDRESS_UTXOS_MAX;
 use super::places::RequestWaits;
 use crate::types::codec::decode;
 use crate::types::{Address, OutPoint, Transaction};
 
-/// Outputs in one page of `getaddressutxos`, at most.
-pub const ADDRESS_UTXOS_MAX: usize = 10_000;
 const ADDRESS_UTXOS_DEFAULT: usize = 1_000;
 /// Letters of a wrong value that an error repeats, at most.
 const GIVEN_LETTERS_MAX: usize = 40;

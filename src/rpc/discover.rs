@@ -17,12 +17,15 @@ use serde_json::{Map, Value, json};
 
 use super::events::Topic;
 use super::finality_proof::{FinalityProofInfo, ProvedInfo};
+use super::limits::{
+    ADDRESS_HISTORY_MAX, ADDRESS_UTXOS_MAX, BAN_S_MAX, CONF_TARGET_MAX, EVIDENCE_MAX, FINALIZED_EVENTS_MAX,
+};
 use super::receipt::PaymentReceipt;
 use super::types::{
     AcceptanceInfo, AddressBalance, AddressHistory, AddressInfo, AddressUtxos, BanInfo, BlockInfo, BlockTip,
-    BlockchainInfo, CommitInfo, ConsensusInfo, DiskInfo, EventPage, ExplainInfo, FeeEstimate, GenesisInfo,
-    HeaderInfo, HeartbeatInfo, IndexInfo, LogInfo, MasternodeInfo, MemoryInfo, MempoolEntry, MempoolInfo,
-    MethodHelp, NetTotals, NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo,
+    BlockchainInfo, CommitInfo, ConsensusInfo, DiskInfo, ErrorData, EventPage, ExplainInfo, FeeEstimate,
+    GenesisInfo, HeaderInfo, HeartbeatInfo, IndexInfo, LogInfo, MasternodeInfo, MemoryInfo, MempoolEntry,
+    MempoolInfo, MethodHelp, NetTotals, NetworkInfo, NodeStatus, OutputSetInfo, PeerInfo, PunishedInfo,
     RawTransactionInfo, Readiness, ResourceInfo, TransactionInfo, TransactionStatusInfo, TxOutInfo,
     UtxoStateInfo, ValidatorsInfo, VoteLatencyInfo,
 };
@@ -148,9 +151,19 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         "verbose" | "state" => json!({ "type": "boolean" }),
         "timeout_ms" | "wait_ms" => json!({ "type": "integer", "minimum": 0, "maximum": 60_000 }),
         "minutes" => json!({ "type": "integer", "minimum": 1, "maximum": 10 }),
-        "limit" | "count" => json!({ "type": "integer", "minimum": 1 }),
+        "limit" | "count" => {
+            let maximum = match method {
+                "getaddressutxos" => ADDRESS_UTXOS_MAX,
+                "getaddresshistory" => ADDRESS_HISTORY_MAX,
+                "getfinalizedsince" => FINALIZED_EVENTS_MAX,
+                "listevidence" => EVIDENCE_MAX,
+                _ => return None,
+            };
+            json!({ "type": "integer", "minimum": 1, "maximum": maximum })
+        }
         "conf_target" => {
-            json!({ "type": "integer", "minimum": 1, "description": "for the sake of others' clients; changes nothing" })
+            let says = "for the sake of others' clients; changes nothing";
+            json!({ "type": "integer", "minimum": 1, "maximum": CONF_TARGET_MAX, "description": says })
         }
         "hex" | "memo" => json!({ "type": "string", "pattern": "^([0-9a-fA-F]{2})*$" }),
         "rawtxs" => json!({ "type": "array", "maxItems": 25, "items": { "type": "string" } }),
@@ -183,7 +196,9 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         }
         "command" if method == "addnode" => json!({ "enum": ["add", "remove", "onetry"] }),
         "command" => json!({ "enum": ["add", "remove"] }),
-        "seconds" => json!({ "type": "integer", "minimum": 1 }),
+        "seconds" => {
+            json!({ "type": "integer", "minimum": 0, "maximum": BAN_S_MAX, "description": "0 for a day" })
+        }
         "method" => json!({ "type": "string" }),
         "level" => {
             json!({ "type": "string", "description": "as [logging] level: a level, and levels of single modules" })
@@ -287,7 +302,11 @@ pub fn document(methods: impl Iterator<Item = Described>, listens: Option<Socket
         settings.definitions_path = "/components/schemas".into();
     });
     let mut generator = settings.into_generator();
-    let methods: Vec<Value> = methods.map(|method| described(&method, &mut generator)).collect();
+    let mut methods: Vec<Value> = methods.map(|method| described(&method, &mut generator)).collect();
+    let data = generator.subschema_for::<ErrorData>();
+    for error in methods.iter_mut().filter_map(|method| method["errors"].as_array_mut()).flatten() {
+        error["data"] = json!(data);
+    }
     let schemas: Map<String, Value> = generator.take_definitions(true).into_iter().collect();
     json!({
         "openrpc": OPENRPC,

@@ -45,6 +45,16 @@ pub const JSON_VALUES_MAX: usize = 2_048;
 pub const WAIT_MS_MAX: u64 = 60_000;
 /// How long a call waits unless it says so.
 pub const WAIT_MS_DEFAULT: u64 = 30_000;
+/// Blocks within which `estimatesmartfee` may be asked for, at most: as in Bitcoin Core, whose clients ask.
+pub const CONF_TARGET_MAX: usize = 1_008;
+/// Seconds that a ban lasts, at most: a year.
+pub const BAN_S_MAX: u64 = 366 * 86_400;
+/// Outputs in one page of `getaddressutxos`, at most.
+pub const ADDRESS_UTXOS_MAX: usize = 10_000;
+/// Transactions in one page of `getaddresshistory`, at most.
+pub const ADDRESS_HISTORY_MAX: usize = 1_000;
+/// Pieces of evidence that `listevidence` tells, at most.
+pub const EVIDENCE_MAX: usize = 10_000;
 /// Events in one page of `getfinalizedsince`, at most.
 pub const FINALIZED_EVENTS_MAX: usize = 8_192;
 /// And unless the call says so.

@@ -40,11 +40,10 @@ use crate::runtime::config::RpcRole;
 use crate::runtime::nearest::suggestion;
 use crate::types::{Checkpoint, MasternodeId, TxId};
 
-pub use super::call::{ADDRESS_UTXOS_MAX, Context};
-pub use super::limits::{FINALIZED_EVENTS_MAX, WAIT_MS_MAX};
+pub use super::call::Context;
+use super::limits::EVIDENCE_MAX;
+pub use super::limits::{ADDRESS_UTXOS_MAX, FINALIZED_EVENTS_MAX, WAIT_MS_MAX};
 
-/// Pieces of evidence that `listevidence` tells, at most.
-pub const EVIDENCE_MAX: usize = 10_000;
 const EVIDENCE_DEFAULT: usize = 100;
 /// Minutes that `getvotelatency` tells of, at most: those that the node remembers.
 pub const LATENCY_MINUTES_MAX: usize = 10;

@@ -9,7 +9,7 @@ use super::super::discover;
 use super::super::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, INTERNAL, REJECTED, STARTING};
 use super::super::fake_node::{PRUNED, output};
 use super::super::finality_proof;
-use super::super::methods::{METHODS, Method};
+use super::super::methods::{METHODS, Method, openrpc};
 use super::tests::{Fixture, Reply, call};
 use crate::types::codec::encode;
 use crate::types::{Address, Network, Transaction, TxId};
@@ -192,6 +192,42 @@ async fn every_method_refuses_each_of_its_parameters_by_name_where_it_is_wrong()
     assert_eq!(wrong, [""; 0]);
 }
 
+/// Calls with one number each that is beyond what the document says of its parameter, with that one's name.
+fn beyond_the_documented_bounds(method: &Method, document: &Value) -> Vec<(&'static str, Value)> {
+    let described = document["methods"].as_array().unwrap();
+    let described = described.iter().find(|described| described["name"] == method.name).unwrap();
+    let sample = discover::sample(method.name).unwrap();
+    let sample = sample.as_array().unwrap();
+    let mut calls = Vec::new();
+    for (place, name) in method.parameters.iter().enumerate() {
+        let schema = &described["params"][place]["schema"];
+        let below = schema["minimum"].as_i64().filter(|least| *least > 0).map(|least| least - 1);
+        let above = schema["maximum"].as_i64().map(|most| most + 1);
+        for number in below.into_iter().chain(above) {
+            let before = sample.iter().cloned().chain(std::iter::repeat(Value::Null)).take(place);
+            calls.push((name.trim_end_matches('?'), Value::Array(before.chain([json!(number)]).collect())));
+        }
+    }
+    calls
+}
+
+/// INV-DISCOVER-1: a client that keeps to the document is not refused for a number, and one that does not is.
+#[tokio::test]
+async fn the_bounds_of_numbers_are_those_that_the_document_says() {
+    let (fixture, document) = (Fixture::start().await, openrpc(None));
+    let mut seen = BTreeSet::new();
+    for method in METHODS.iter().filter(|method| !BY_WEBSOCKET.contains(&method.name)) {
+        for (name, params) in beyond_the_documented_bounds(method, &document) {
+            let answer = fixture.call(method.name, params.clone()).await;
+            let Err(error) = answer else { panic!("{} {params} is taken: {answer:?}", method.name) };
+            let blamed = error["message"].as_str().unwrap().contains(name);
+            assert!(blamed, "{} {params} does not blame {name}: {error}", method.name);
+            seen.insert(name);
+        }
+    }
+    assert!(seen.is_superset(&BTreeSet::from(["limit", "count", "minutes"])), "{seen:?}");
+}
+
 /// What a node refuses that has pruned its first block.
 fn refused_below_the_horizon() -> Vec<Refused> {
     let of_block = |method| (method, json!([1]), -5, "block_pruned");
@@ -211,10 +247,13 @@ async fn a_block_that_was_pruned_is_refused_with_what_to_do() {
 
 #[tokio::test]
 async fn errors_have_code_reason_and_hint() {
-    let fixture = Fixture::start().await;
+    let (fixture, document) = (Fixture::start().await, openrpc(None));
+    let shape = &document["methods"][0]["errors"][0]["data"];
+    assert!(shape["$ref"].is_string(), "{shape}");
     for (method, params, code, reason) in refused_calls() {
         let error = fixture.call(method, params.clone()).await.unwrap_err();
         let about = format!("{method} {params}");
+        assert_eq!(discover::tests::hold(&error["data"], shape, &document), Ok(()), "{about}");
         assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(code), &json!(reason)), "{about}");
         hold(&error, &about);
     }

@@ -516,17 +516,19 @@ async fn headers_commits_and_the_pool_are_told() {
 #[tokio::test]
 async fn bans_are_made_told_and_lifted() {
     let fixture = Fixture::start().await;
-    for (subject, seconds) in [("192.0.2.7", 60), ("198.51.100.0/24", 90)] {
+    for (subject, seconds) in [("192.0.2.7", 60), ("198.51.100.0/24", 90), ("203.0.113.9", 0)] {
         assert_eq!(fixture.call("setban", json!([subject, "add", seconds])).await, Ok(Value::Null));
     }
     let listed = fixture.call("listbanned", json!([])).await.unwrap();
     let expected = json!([
         { "address": "192.0.2.7", "time_remaining": 60 },
-        { "address": "198.51.100.0/24", "time_remaining": 90 }
+        { "address": "198.51.100.0/24", "time_remaining": 90 },
+        // As in Bitcoin Core, 0 is the usual time.
+        { "address": "203.0.113.9", "time_remaining": 86_400 }
     ]);
     assert_eq!(listed, expected);
     assert_eq!(fixture.call("setban", json!(["192.0.2.7", "remove"])).await, Ok(Value::Null));
-    assert_eq!(fixture.call("listbanned", json!([])).await.unwrap().as_array().unwrap().len(), 1);
+    assert_eq!(fixture.call("listbanned", json!([])).await.unwrap().as_array().unwrap().len(), 2);
     assert_eq!(fixture.call("clearbanned", json!([])).await, Ok(Value::Null));
     assert_eq!(fixture.call("listbanned", json!([])).await, Ok(json!([])));
 }

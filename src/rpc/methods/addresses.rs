@@ -3,14 +3,13 @@
 use jsonrpsee::types::ErrorObjectOwned;
 
 use crate::rpc::api::{HistoryPage, UtxoPage};
-use crate::rpc::call::{ADDRESS_UTXOS_MAX, Call};
+use crate::rpc::call::Call;
 use crate::rpc::errors::{BAD_PARAMETER, bad_parameter, error, of_node};
+use crate::rpc::limits::{ADDRESS_HISTORY_MAX, ADDRESS_UTXOS_MAX};
 use crate::rpc::types::{AddressBalance, AddressHistory, AddressInfo, AddressUtxo};
 use crate::storage::index_history::HistoryPlace;
 use crate::types::{Address, Amount};
 
-/// Transactions in one page of `getaddresshistory`, at most.
-const HISTORY_MAX: usize = 1_000;
 const HISTORY_DEFAULT: usize = 100;
 /// Pages that `getaddressbalance` adds up, at most: a million outputs.
 const BALANCE_PAGES_MAX: usize = 100;
@@ -22,7 +21,7 @@ pub(super) fn validate_address(call: &Call) -> Result<AddressInfo, ErrorObjectOw
 
 pub(super) async fn get_address_history(call: Call) -> Result<AddressHistory, ErrorObjectOwned> {
     let address = call.address(0)?;
-    let limit = call.limit(1, HISTORY_DEFAULT, HISTORY_MAX)?;
+    let limit = call.limit(1, HISTORY_DEFAULT, ADDRESS_HISTORY_MAX)?;
     let before = match call.optional::<String>(2)? {
         Some(text) => Some(place_of(&text).ok_or_else(|| {
             bad_parameter(

@@ -10,12 +10,11 @@ use crate::rpc::errors::{
     BAD_PARAMETER, NODE_ALREADY_ADDED, NODE_NOT_ADDED, NOT_CONNECTED, NOT_ON_THIS_NETWORK, bad_parameter,
     error,
 };
+use crate::rpc::limits::BAN_S_MAX;
 use crate::rpc::types::BanInfo;
 
 /// How long a ban lasts unless the call says so: a day, as in Bitcoin Core.
 const BAN_S_DEFAULT: u64 = 86_400;
-/// And at most: a year.
-const BAN_S_MAX: u64 = 366 * 86_400;
 
 pub(super) fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
     let peer = call.required::<String>(0)?;
@@ -69,7 +68,11 @@ pub(super) fn set_ban(call: &Call) -> Result<(), ErrorObjectOwned> {
     let target = ban_target(call)?;
     match call.required::<String>(1)?.as_str() {
         "add" => {
-            let seconds = call.bounded(2, BAN_S_DEFAULT, BAN_S_MAX)?;
+            let seconds = match call.bounded(2, BAN_S_DEFAULT, BAN_S_MAX)? {
+                // As in Bitcoin Core: nobody means a ban that is over at once.
+                0 => BAN_S_DEFAULT,
+                seconds => seconds,
+            };
             if call.node.ban(target, Duration::from_secs(seconds)) {
                 return Ok(());
             }

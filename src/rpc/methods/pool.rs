@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use crate::rpc::answers::{Reply, reply};
 use crate::rpc::call::Call;
 use crate::rpc::errors::{NOT_FOUND, error};
+use crate::rpc::limits::CONF_TARGET_MAX;
 use crate::rpc::types::{FeeEstimate, MempoolEntry};
 use crate::types::TxId;
 
@@ -38,6 +39,6 @@ pub(super) fn get_mempool_entry(call: &Call) -> Result<MempoolEntry, ErrorObject
 
 pub(super) fn estimate_smart_fee(call: &Call) -> Result<FeeEstimate, ErrorObjectOwned> {
     // Votes decide within a second, whatever a payment pays above the floor: there is no market for places in blocks.
-    let _target = call.optional::<u64>(0)?;
+    let _target = call.limit(0, 1, CONF_TARGET_MAX)?;
     Ok(FeeEstimate::of(call.node.mempool_info().min_fee_per_kb))
 }
