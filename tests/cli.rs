@@ -272,6 +272,27 @@ fn a_masternode_of_a_network_to_come_is_told_from_when_on_its_key_signs() {
 }
 
 #[test]
+fn a_program_that_makes_nodes_reads_where_their_files_are() {
+    let home = tempfile::tempdir().unwrap();
+    let genesis = devnet_genesis(DEVNET_VALIDATORS);
+    std::fs::write(home.path().join("given.toml"), genesis.to_toml().unwrap()).unwrap();
+    let init = ["init", "--network", "devnet", "--genesis", "given.toml", "--json", "--home"];
+    let made = |directory: &'static str, more: &[&str]| -> serde_json::Value {
+        let (stdout, _) = output(home.path(), &[&init[..], &[directory], more].concat(), 0);
+        serde_json::from_str(&stdout).unwrap()
+    };
+    let voter = made("voter", &["--masternode"]);
+    for key in ["config", "data_dir", "identity_key", "genesis", "operator_key_file"] {
+        assert!(home.path().join(voter[key].as_str().unwrap()).exists(), "{key} in {voter}");
+    }
+    let key = std::fs::read_to_string(home.path().join("voter/operator.key")).unwrap();
+    let public = voter["operator_key"].as_str().unwrap();
+    assert!(public.len() == 64 && !key.contains(public), "the public one, and no secret on the screen");
+    let plain = made("plain", &[]);
+    assert!(plain["operator_key"].is_null() && plain["operator_key_file"].is_null(), "{plain}");
+}
+
+#[test]
 fn a_network_of_ones_own_is_made_from_public_keys_and_checked() {
     let home = tempfile::tempdir().unwrap();
     let owner = devnet_genesis(DEVNET_VALIDATORS).allocations[0].address.to_string();

@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use super::genesis_source::{self, Found};
 use super::{CliError, output};
 use crate::app::create_journal;
@@ -13,7 +15,7 @@ use crate::app::networks::{NetworksError, read_genesis};
 use crate::runtime::config::{MempoolConfig, NetworkConfig, RpcConfig, StorageConfig};
 use crate::runtime::key_file::{SecretFileError, create_key_file, generate_key, sync_directory_of};
 use crate::runtime::{Config, ConfigSources};
-use crate::types::{GenesisDocument, Network};
+use crate::types::{GenesisDocument, Network, PublicKey};
 
 const CONFIG_FILE: &str = "config.toml";
 const GENESIS_FILE: &str = "genesis.toml";
@@ -40,6 +42,22 @@ pub struct Args {
     /// Its port for peers; RPC answers on the next one, metrics on the one after. For several nodes on one machine.
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65_533))]
     port: Option<u16>,
+    /// Print JSON: where the files are, and the operator key.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, serde::Serialize)]
+struct Made<'a> {
+    config: &'a Path,
+    data_dir: &'a Path,
+    identity_key: &'a Path,
+    /// The genesis document, if there was one to copy.
+    genesis: Option<&'a Path>,
+    /// The operator key's file, which is secret, and the public key that goes into a genesis document or a registration.
+    operator_key_file: Option<&'a Path>,
+    operator_key: Option<PublicKey>,
 }
 
 /// Runs `timed init`. What exists is never overwritten.
@@ -87,10 +105,14 @@ fn write(args: &Args, genesis: Option<&GenesisDocument>) -> Result<(), CliError>
     if let Some(genesis) = genesis {
         write_new(&genesis_path, &genesis.to_toml()?)?;
     }
+    let mut public_key = None;
     if args.masternode {
         let key = generate_key()?;
         create_key_file(&operator_key_path, &key)?;
-        output::line(format_args!("operator key {}", key.public()))?;
+        public_key = Some(key.public());
+        if !args.json {
+            output::line(format_args!("operator key {}", key.public()))?;
+        }
         // Without the document `timed votes new` has to do this.
         if let Some(genesis) = genesis {
             create_journal(&data_dir, genesis.chain_id(), key.public())?;
@@ -99,8 +121,20 @@ fn write(args: &Args, genesis: Option<&GenesisDocument>) -> Result<(), CliError>
     write_new(&config_path, &config_text(args, genesis))?;
     // What was written is what a node will read.
     Config::load(&ConfigSources { file: Some(config_path.clone()), ..ConfigSources::default() })?;
-    output::line(format_args!("wrote {}", config_path.display()))?;
     let operator_key = operator_key.map(PathBuf::as_path);
+    if args.json {
+        let made = Made {
+            config: &config_path,
+            data_dir: &data_dir,
+            identity_key: &identity_key_path,
+            genesis: genesis.map(|_| genesis_path.as_path()),
+            operator_key_file: operator_key,
+            operator_key: public_key,
+        };
+        output::line(json!(made))?;
+    } else {
+        output::line(format_args!("wrote {}", config_path.display()))?;
+    }
     for step in next_steps(args.network, genesis.is_some(), operator_key, &config_path) {
         output::notice(step);
     }
@@ -372,7 +406,8 @@ mod tests {
             for masternode in [false, true] {
                 let place = tempfile::tempdir().unwrap();
                 let home = place.path().join("new/home");
-                let args = Args { network, home: home.clone(), genesis: None, masternode, port: None };
+                let args =
+                    Args { network, home: home.clone(), genesis: None, masternode, port: None, json: false };
                 write(&args, genesis).unwrap();
                 let config = load(&home);
                 assert_eq!(config.node.network, network);
@@ -402,6 +437,7 @@ mod tests {
             genesis: Some(file),
             masternode: true,
             port: Some(7),
+            json: false,
         };
         let refused = run(&args).await.unwrap_err();
         assert!(matches!(refused, CliError::Networks(NetworksError::OtherNetwork { .. })), "{refused}");
@@ -420,7 +456,8 @@ mod tests {
         let (home, network) = (place.path().join("home"), Network::Testnet);
         let mut genesis = devnet_genesis(5);
         genesis.network = network;
-        let args = Args { network, home: home.clone(), genesis: None, masternode: false, port: None };
+        let args =
+            Args { network, home: home.clone(), genesis: None, masternode: false, port: None, json: false };
         write(&args, Some(&genesis)).unwrap();
         let config = load(&home);
         assert_eq!(config.network.bootstrap_peers.len(), FIRST_PEERS);
@@ -455,6 +492,7 @@ mod tests {
             genesis: None,
             masternode: false,
             port: None,
+            json: false,
         };
         let text = config_text(&args, None);
         for value in Config::examine(&ConfigSources::default()).values {
@@ -491,7 +529,14 @@ mod tests {
             std::fs::create_dir(home.join("data")).unwrap();
             std::fs::write(home.join(existing), "mine").unwrap();
             let network = Network::Devnet;
-            let args = Args { network, home: home.clone(), genesis: None, masternode: true, port: None };
+            let args = Args {
+                network,
+                home: home.clone(),
+                genesis: None,
+                masternode: true,
+                port: None,
+                json: false,
+            };
             let error = write(&args, Some(&devnet_genesis(4)));
             assert!(matches!(error, Err(CliError::SecretFile(SecretFileError::Exists { .. }))), "{existing}");
             assert_eq!(std::fs::read_to_string(home.join(existing)).unwrap(), "mine");
