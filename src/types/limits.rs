@@ -95,6 +95,17 @@ mod tests {
             ("PAST_EPOCHS_MAX", PAST_EPOCHS_MAX),
             ("CLOCK_DRIFT_MS_MAX", CLOCK_DRIFT_MS_MAX),
             ("REWARD_INTERVALS_MAX", REWARD_INTERVALS_MAX),
+            ("HANDSHAKE_FRAME_BYTES_MAX", HANDSHAKE_FRAME_BYTES_MAX as u64),
+            ("REQUEST_IDS_MAX", REQUEST_IDS_MAX as u64),
+            ("REQUEST_CERTIFICATES_MAX", REQUEST_CERTIFICATES_MAX as u64),
+            ("REQUEST_BATCHES_MAX", REQUEST_BATCHES_MAX),
+            ("REQUEST_BLOCKS_MAX", REQUEST_BLOCKS_MAX),
+            ("SNAPSHOTS_MAX", SNAPSHOTS_MAX as u64),
+            ("INSTANCES_MAX", INSTANCES_MAX as u64),
+            ("PEER_ADDRESSES_MAX", PEER_ADDRESSES_MAX as u64),
+            ("NEIGHBOURS_MAX", NEIGHBOURS_MAX as u64),
+            ("ADDRESS_TEXT_BYTES_MAX", ADDRESS_TEXT_BYTES_MAX as u64),
+            ("USER_AGENT_BYTES_MAX", USER_AGENT_BYTES_MAX as u64),
         ];
         let rows = rules.lines().skip_while(|line| *line != "| limit | value |").skip(2);
         let mut table: BTreeMap<&str, u64> = BTreeMap::new();
@@ -104,7 +115,8 @@ mod tests {
             table.extend(names.zip(values.split(',').map(|value| value.trim().parse::<u64>().unwrap())));
         }
         assert_eq!(table, here.into());
-        for named in rules.split("crate::types::limits::").skip(1) {
+        let wire = include_str!("wire.md").split("](limits::").skip(1);
+        for named in rules.split("crate::types::limits::").skip(1).chain(wire) {
             let name = named.split(')').next().unwrap();
             assert!(table.contains_key(name), "{name} has no value in the rules");
         }
