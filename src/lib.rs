@@ -23,6 +23,22 @@
 //! | 10 | [`devnet`] | a network of nodes in one program |
 //! | 11 | [`cli`] | the commands |
 //!
+//! # To add something
+//! Heads have lists "To add ...", each with what finds a forgotten place.
+//!
+//! | what | the list is in the head of |
+//! |---|---|
+//! | a kind of payload | [`protocol`] |
+//! | a kind of message between nodes | [`network`] |
+//! | a method, a topic of subscriptions | [`rpc`] |
+//! | a reason for a refusal | [`admission`] |
+//! | a metric | [`runtime`] |
+//! | a key of the configuration | [`runtime::config`] |
+//! | a format on disk, an engine of the index | [`storage`] |
+//! | a command | [`cli`] |
+//! | another time for votes to leave | `consensus::finality` |
+//! | a campaign of tests | `tests/claims.md` |
+//!
 //! # Threads and queues
 //! Names in capitals are threads of their own, those in brackets are tasks of the runtime.
 //!
@@ -174,7 +190,7 @@
 //! | certificate | votes of weight `Q` for one thing, with their paths; lock votes certify `T`: [`Certificate`](types::Certificate) |
 //! | final vote, promise | `Final(T)`: the voter won't help to end the epoch without `T`: [`VoteKind::Final`](types::VoteKind::Final) |
 //! | final | final votes of weight `Q`, or a block contains it |
-//! | batch | what one member votes at a time, numbered in the epoch: [`VoteBatch`](types::VoteBatch) |
+//! | batch | what one member votes at a time, numbered in the epoch: [`VoteBatch`](types::VoteBatch); when it leaves: `consensus/finality/batching.rs` |
 //! | rival | another transaction that spends one of the same outputs |
 //! | orphan | a peer's transaction whose inputs are not all known here: `admission/orphans.rs` |
 //! | waiting | a user's transaction behind parents that are not final: `admission/waiting.rs` |

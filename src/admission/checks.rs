@@ -537,12 +537,39 @@ impl Admission {
 /// Whether no state of the chain makes these bytes right, before or after this one: a peer that is behind may pass on what
 /// later rules forbid.
 const fn is_for_ever(error: &TransactionError) -> bool {
-    !matches!(
-        error,
+    // Each one by name: a rule that is missing here would have honest peers blamed.
+    match error {
         TransactionError::CollateralBound { .. }
-            | TransactionError::MissingInput { .. }
-            | TransactionError::DustOutput { .. }
-    )
+        | TransactionError::MissingInput { .. }
+        | TransactionError::DustOutput { .. } => false,
+        TransactionError::UnsupportedVersion { .. }
+        | TransactionError::RewardFromOutside
+        | TransactionError::NoInputs
+        | TransactionError::TooManyInputs { .. }
+        | TransactionError::NoOutputs
+        | TransactionError::TooManyOutputs { .. }
+        | TransactionError::DuplicateInput { .. }
+        | TransactionError::ZeroOutput { .. }
+        | TransactionError::OutputsOverflow
+        | TransactionError::MemoTooLong { .. }
+        | TransactionError::TooLarge { .. }
+        | TransactionError::NoWitness
+        | TransactionError::TooManyWitnesses { .. }
+        | TransactionError::UnorderedWitnesses { .. }
+        | TransactionError::BadSignature { .. }
+        | TransactionError::BadConsent { .. }
+        | TransactionError::InputsMismatch { .. }
+        | TransactionError::MissingWitness { .. }
+        | TransactionError::UnneededWitness { .. }
+        | TransactionError::InputsOverflow
+        | TransactionError::BadNetworkAddress
+        | TransactionError::WeakOperatorKey { .. }
+        | TransactionError::NoCollateral { .. }
+        | TransactionError::UnknownTier { .. }
+        | TransactionError::EmptyUpdate
+        | TransactionError::Overspent { .. }
+        | TransactionError::FeeTooLow { .. } => true,
+    }
 }
 
 const fn unknown(outpoint: OutPoint) -> Refusal {

@@ -59,11 +59,16 @@
 //! | `winner` there, if another transaction has the coin | nothing |
 //! | its place among the checks, in the order of cost | `tests/architecture/additions.rs`, if nobody refuses by it |
 //! | its class and hint in `rpc/refusals.rs` | the compiler |
-//! | a test that names it | `tests/architecture/additions.rs` |
+//! | `one_of_each` in the tests of `refusal.rs` | `tests/architecture/additions.rs` |
+//! | a test that meets it | nothing |
+//! | `TimedRefusesPayments` in `cli/generate/alerts.rs`, if it says that there is too much load | nothing |
 //! | the README's table of errors, if a shop meets it | nothing |
 //!
 //! A broken rule of the protocol is a [`TransactionError`](crate::protocol::validity::TransactionError), and a full pool a
-//! [`PoolError`](crate::mempool::PoolError): their matches in `rpc/refusals.rs` are exhaustive as well.
+//! [`PoolError`](crate::mempool::PoolError): their matches in `rpc/refusals.rs` are exhaustive as well. So is `is_for_ever` in
+//! `checks.rs`, which says whether a peer is to blame: not where the verdict depends on the state or on rules in force. A test
+//! beside `who_passes_on_what_later_rules_forbid_is_refused_and_not_blamed` is yours to write. `rpc/refusal.rs` has another
+//! `Refusal`: of whole requests.
 
 mod announcements;
 mod checks;

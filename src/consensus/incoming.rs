@@ -96,8 +96,8 @@ enum Verdict {
 fn signatures(event: &NetworkEvent, voters: &Voters) -> usize {
     match event {
         NetworkEvent::Message { message, .. } if epoch_of(message) == Some(voters.epoch) => match message {
-            Message::VoteBatch(_) | Message::BlockVote(_) | Message::Heartbeat(_) | Message::Instance(_) => 1,
-            // Proposals with their commits, certificates, evidence.
+            Message::VoteBatch(_) | Message::BlockVote(_) => 1,
+            // Proposals with their commits.
             _ => usize::MAX,
         },
         _ => 0,

@@ -402,6 +402,13 @@ mod tests {
         assert_eq!(MessageKind::from_tag(u32::try_from(KINDS).unwrap(), u32::MAX), None);
     }
 
+    /// A peer of that version ends the connection at a tag that it does not know: a new kind is of a new version.
+    #[test]
+    fn kinds_of_a_released_version_stay_as_they_are() {
+        let of = |version| MessageKind::ALL.into_iter().filter(|kind| kind.since() == version).count();
+        assert_eq!(of(5), 26);
+    }
+
     #[test]
     fn what_decides_is_urgent_and_what_syncs_is_not() {
         let bulk: Vec<&str> =

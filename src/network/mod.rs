@@ -37,14 +37,17 @@
 //! | touch | a forgotten one is found by |
 //! |---|---|
 //! | [`Message`]: a variant at the end, since its place is its tag, and bounds of its lists in `check_limits` | the compiler asks for both; a bound that is too wide, nobody |
-//! | its row in `message_kind.rs`, since a version of `versions.rs` that may be new | the compiler, and tests of the row |
-//! | one of it in `tests/support.rs`, by which tables, carriage and fuzzing know it | the tests of `message_kind.rs` |
-//! | what is done with it: `consensus/messages.rs`, or here in `session.rs`, or in `app/admission.rs` | the compiler asks consensus |
+//! | `check_density` there, for a list of transactions | nothing |
+//! | its row in `message_kind.rs`, since a version of `versions.rs` | the compiler, and tests of the row |
+//! | `PROTOCOL_VERSION` there, raised if the version was released, with section 11 of `types/wire.md`: an older peer ends the connection at a tag that it does not know | `kinds_of_a_released_version_stay_as_they_are` |
+//! | one of it in `src/network/tests/support.rs`, by which tables, carriage and fuzzing know it | the tests of `message_kind.rs` |
+//! | what is done with it: `consensus/messages.rs`, or here in `session.rs`, or in `app/admission.rs` and `route_bulk` of `admission/thread.rs` | the compiler asks consensus alone |
 //! | what it takes while it waits: `consensus/inbox.rs` | the compiler |
-//! | its signature, if members sign it: `consensus/verify.rs` | nothing: it is handled as unverified |
+//! | its signature, if members sign it: `epoch_of` and `without_signature` in `consensus/verify.rs`, or whoever hears it, as for heartbeats and evidence | nothing: it is handled as unverified |
+//! | `OwnMessage`, `JournalRecord` and `consensus/vote_journal.rs`, if this node signs it | nothing, if it is sent without |
 //! | section 11 of `types/wire.md`, a vector in `tests/vectors/make.rs` | `tests/architecture/additions.rs` |
 //! | what a stranger makes of it: `tests/sim/strangers.rs` | that simulation, which asks for every kind |
-//! | an answer: `consensus/serve.rs`, with a bound for each peer | the compiler asks for the message, nobody for the bound |
+//! | an answer: `Answer` in `consensus/events.rs`, then `consensus/serve.rs`, where `has_room` bounds it for each peer | the compiler asks for the answer; one of a kind waits for a peer if `has_room` says nothing |
 //!
 //! # Concurrency
 //! Eight tasks, one more where the router is asked for a way in, and two more for each connection, all on the caller's tracker and under its token. The handle's

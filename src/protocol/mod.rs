@@ -24,14 +24,19 @@
 //! | touch | a forgotten one is found by |
 //! |---|---|
 //! | [`Payload`](crate::types::Payload): a variant at the end, since its place is its tag | - |
-//! | its matches in `types/transaction.rs`: consents, sizes, blank signatures | the compiler |
-//! | [`RuleVersion`](crate::types::RuleVersion), the table in section 3 below, and a refusal until it is in force, as `check_dust` in `validity.rs` has it | nothing: a test of the refusal is yours to write |
+//! | its matches in `types/transaction.rs`: consents, sizes, blank signatures, `acts_on_masternodes`, `marked_collateral` | the compiler |
+//! | [`RuleVersion`](crate::types::RuleVersion) and its `NEWEST`, or the one that no release knows yet | `tests/architecture/additions.rs`, for the version's row in section 3 below |
+//! | a refusal until that version is in force, as `check_dust` in `validity.rs` has it | nothing: a test of the refusal is yours to write |
+//! | "Payloads" in section 2 below | `tests/architecture/additions.rs` |
 //! | `check_payload` in `validity.rs`; `masternodes/payloads.rs` | the compiler |
 //! | a new [`TransactionError`](validity::TransactionError) for its rules | as in the head of [`crate::admission`] |
 //! | `rpc/types/blocks.rs`, `rpc/types/masternodes.rs` | the compiler |
-//! | section 5 of `types/wire.md`; `tests/vectors/make.rs` and `plain.rs`, with a vector | `tests/architecture/additions.rs` |
-//! | `tests/support/story.rs`, which replay, golden and flipped chains are made of | the same |
-//! | whoever builds it: `wallet/`, a command in `cli/`, `tests/sim/workload.rs` | nothing |
+//! | `transition.rs` and `state.rs`, if it acts on something else than masternodes | nothing |
+//! | section 5 of `types/wire.md` | nothing |
+//! | `tests/vectors/make.rs` and `plain.rs`, with a vector; `BLESS=1 cargo test --test vectors` writes `wire.json` | `tests/architecture/additions.rs` |
+//! | `tests/support/story.rs`, of which replay, golden and flipped chains are made, once `NEWEST` is its version; until then an excuse in `tests/architecture/additions.rs` | the same |
+//! | `tests/field_flip/transactions.rs`; the list of kinds in `rpc/types/blocks.rs`, which `rpc.discover` tells | nothing |
+//! | whoever builds it: `wallet/`, a command in `cli/`, `tests/sim/workload.rs`, and who sends it in `tests/sim/masternodes.rs` | nothing |
 //!
 #![doc = include_str!("rules.md")]
 #![cfg_attr(

@@ -30,10 +30,11 @@
 //! | [`NodeApi`], `app/node_api.rs`, `fake_node.rs`, if it asks something new | the compiler |
 //! | the shape of its answer in `types/` | the compiler |
 //! | kinds of its parameters, its answer's shape and a sample in `discover.rs`; its codes in `discover/codes.rs` | the tests of `discover.rs` |
-//! | one call that meets each code | `each_code_that_the_document_lists_can_be_met` |
-//! | `write`, and `of_wallets` for shops | `names_are_unique_and_only_these_write` |
+//! | one call that meets each code: `refused_calls` in `server_error_tests.rs` | `each_code_that_the_document_lists_can_be_met`; a code that is given and not listed, only by a test that meets it |
+//! | `Method::write`, if it changes anything, and `of_wallets` for shops: else every caller of this machine may call it | nothing, for a forgotten one; `names_are_unique_and_only_these_write` wants each marked one named |
+//! | `is_silent` in `server_tests.rs`, if its answer may be null | `every_method_answers` |
 //! | `large()`, if its answer or its work may be | nothing |
-//! | [`LARGE_VALUE_BYTES_MAX`](limits::LARGE_VALUE_BYTES_MAX) and its sibling, for what an answer is made of | nothing |
+//! | [`LARGE_VALUE_BYTES_MAX`](limits::LARGE_VALUE_BYTES_MAX) or `SMALL_VALUE_BYTES_MAX`, for what an answer is made of | nothing |
 //! | `Call::wait`, if it waits; `waits` in `server_fuzz_tests.rs` then | nothing, but that test gets slow |
 //! | twins in TIME of amounts | the tests of `discover.rs` |
 //!
@@ -41,10 +42,12 @@
 //! | touch | a forgotten one is found by |
 //! |---|---|
 //! | a variant of [`Topic`](events::Topic), and whether blocks and the ring tell it | the compiler |
-//! | its name in [`Topic::NAMES`](events::Topic::NAMES) and [`Topic::of`](events::Topic::of) | `tests/architecture/additions.rs`; one without the other by the tests of `events.rs` |
+//! | `catch_up`, `read_pool`, `read_block` in `events/reader.rs`, if blocks tell it: else they tell payments under its name | nothing |
+//! | `new`, `news`, `page` there, if it comes from no ring; `wanted` in `socket.rs` for an argument's network | nothing |
+//! | its name in [`Topic::NAMES`](events::Topic::NAMES) and [`Topic::of`](events::Topic::of) | `tests/architecture/additions.rs`; one without the other by the tests of `events.rs`, unless it has an argument |
 //! | a new [`Happened`](events::Happened): its memory, its text in `events/describe.rs`, the topics that tell it | the compiler |
 //! | whoever pushes it: `app/observer.rs` | nothing |
-//! | its text's bound: [`EVENT_TEXT_BYTES_MAX`](limits::EVENT_TEXT_BYTES_MAX) | nothing |
+//! | its text's bound: [`EVENT_TEXT_BYTES_MAX`](limits::EVENT_TEXT_BYTES_MAX), and its weight in `Page::add` of `events/reader.rs` | nothing |
 //! | the README's table of topics | `tests/architecture/additions.rs` |
 //!
 //! # Invariants

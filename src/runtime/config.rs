@@ -15,7 +15,9 @@
 //! |---|---|
 //! | the field of its section, here or in `storage.rs`, and its default | the compiler |
 //! | its row in `load.rs` | `the_list_of_keys_is_that_of_the_types` |
-//! | whoever reads it | `tests/architecture/config_keys.rs` |
+//! | `Kind::Path` in that row, for a path: else it is resolved against nothing | nothing: `Kind::Text` passes too |
+//! | `SECRET` in `load.rs`, if the value is for nobody's eyes: it names one key now | nothing: `config show` prints it |
+//! | whoever reads it; a row of `ACCESSORS` in that test, if by a method | `tests/architecture/config_keys.rs` |
 //! | what a value must not be: a row of `plain_problems` or its siblings | nothing: add the bad value to `bad_values_are_refused_with_their_place` |
 //! | `config.toml`, and the text of `cli/init.rs`, each with a comment | `tests/architecture/config_keys.rs` and `comments_tell_the_truth` |
 //! | a bound that grows with it: `app/memory.rs` | nothing |

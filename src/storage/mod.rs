@@ -3,7 +3,7 @@
 //! # Place
 //! Floor 4. Everything here is synchronous; the async shells above call it through `spawn_blocking` or from threads of
 //! their own. The truth is two append-only logs over the [`Disk`] trait ([`BlockLog`] and the vote journal); the
-//! [`Index`] over sled is brought forward behind the block log and can be rebuilt from it at any time.
+//! [`Index`] over one of the engines below is brought forward behind the block log and can be rebuilt from it at any time.
 //!
 //! # Who decides what
 //! | file | decides |
@@ -52,6 +52,21 @@
 //! - INV-STORAGE-3: a [`Durable`] value exists only after its records were synced.
 //! - INV-STORAGE-4: after a failed write or sync nothing more is acknowledged by that log.
 //! - INV-STORAGE-5: the index's mark never runs ahead of what a real sync has put on disk.
+//!
+//! # To add an engine
+//! Campaigns do not follow the list of engines by themselves.
+//!
+//! | touch | a forgotten one is found by |
+//! |---|---|
+//! | an [`IndexStore`] in a file here, as `benches/index/redb_index.rs` is one; damage is [`StorageError::Index`], what the machine refuses [`StorageError::Io`] | its own tests alone |
+//! | `StorageEngine` with its `name`; `app/open.rs`, `app/places.rs`, `cli/doctor/findings.rs`; `tests/care/home.rs`, `tests/care/index.rs` | the compiler |
+//! | `StorageEngine::ALL` | nothing |
+//! | `share_bytes_max` in `memory.rs`: what the largest engine takes | nothing |
+//! | `SledIndex::wait_closed`, which care calls whatever the engine, if dropping it does not close it | nothing |
+//! | `QUIET` in `runtime/log_level.rs`; `Cargo.toml` with its profiles; `.deny.toml` | nothing; doubles by `tests/architecture/crates.rs` |
+//! | stores that are named one by one: `index_store.rs`, `index_tests.rs`, `tests/replay.rs`, `benches/index/main.rs` | nothing |
+//! | tests of real nodes: engines follow a node's place (`tests/e2e/net.rs`), and `disk_errors.rs`, `snapshot_faults.rs`, `kill_points.rs` and `stop.rs` mean certain places | those that name an engine's files; the rest, nothing |
+//! | words: `config.toml`, `cli/init.rs`, `cli/generate/alerts.rs`, the README | nothing |
 //!
 //! # To change a format, or add one
 //! | touch | a forgotten one is found by |

@@ -2,7 +2,8 @@
 //!
 //! # Place
 //! Floor 1. Every other floor uses it; it uses nothing of the crate. It knows no clock, no disk, no network, and shows no
-//! randomness and no order of a hash map ([`keyed`]).
+//! randomness and no order of a hash map ([`keyed`]). A new kind of payload or of message: the lists are in the heads of
+//! `protocol` and `network`.
 //!
 //! # Who decides what
 //! | file | decides |

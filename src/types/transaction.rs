@@ -266,7 +266,10 @@ impl Transaction {
     pub const fn marked_collateral(&self) -> Option<u32> {
         match &self.payload {
             Payload::MasternodeRegister(registration) => Some(registration.collateral_index),
-            _ => None,
+            Payload::Transfer { .. }
+            | Payload::Reward { .. }
+            | Payload::MasternodeUpdate(_)
+            | Payload::MasternodeExit { .. } => None,
         }
     }
 

@@ -341,7 +341,7 @@ pub(crate) async fn heard_of_node(peer: &mut Node) -> Message {
 
 /// What hangs fails.
 pub(crate) async fn patient<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(10), future).await.expect("nothing happened for 10 s")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("nothing happened for 60 s")
 }
 
 /// Waits until something holds.
