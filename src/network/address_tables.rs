@@ -149,13 +149,14 @@ pub(crate) enum Wanted {
 }
 
 /// How a node of this secret hashes addresses: as nobody else can foresee, and the same again, so that a test that fails once
-/// fails again.
+/// fails again. The secret itself, which decides the buckets, is in no hash map.
 pub(crate) fn hashing_of(secret: &[u8; 32]) -> ahash::RandomState {
-    let mut seeds = [0; 4];
-    for (seed, bytes) in seeds.iter_mut().zip(secret.as_chunks().0) {
-        *seed = u64::from_le_bytes(*bytes);
+    let seeds = blake3::keyed_hash(secret, b"hash maps of addresses");
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(seeds.as_bytes().as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
     }
-    let [one, two, three, four] = seeds;
+    let [one, two, three, four] = words;
     ahash::RandomState::with_seeds(one, two, three, four)
 }
 

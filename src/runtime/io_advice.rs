@@ -19,7 +19,7 @@ pub fn io_advice(source: &Error) -> &'static str {
         ErrorKind::AlreadyExists => "; name another place, or move what is there away",
         ErrorKind::IsADirectory => "; name a file, not a directory",
         ErrorKind::NotADirectory => "; a part of this path is a file: check the name",
-        ErrorKind::InvalidData => "; this is no text: check that it is the right file",
+        ErrorKind::InvalidData => "; it holds something else than it should: check that it is the right file",
         ErrorKind::InvalidFilename => "; choose a shorter name",
         _ => match source.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::IO) => "; the disk fails: see the system's log, and replace it if it goes on",
@@ -51,7 +51,7 @@ mod tests {
             let told = io_advice(&Error::from_raw_os_error(code));
             assert!(told.starts_with("; ") && told.contains(part), "{code}: {told}");
         }
-        assert!(io_advice(&Error::from(ErrorKind::InvalidData)).contains("no text"));
+        assert!(io_advice(&Error::from(ErrorKind::InvalidData)).contains("something else"));
         assert_eq!(io_advice(&Error::from_raw_os_error(4)), "", "EINTR means nothing to a person");
     }
 }

@@ -1,5 +1,5 @@
-//! More payments than the network can make final: what it took becomes final, the rest is refused with a time, blocks and
-//! epochs go on, and when the crowd is gone a single payment is as quick as before.
+//! More payments than the network can make final: what it took becomes final, the rest is refused as `busy`, blocks and epochs
+//! go on, and when the crowd is gone each node takes a payment again.
 
 use std::collections::BTreeMap;
 

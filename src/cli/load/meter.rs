@@ -210,7 +210,8 @@ impl Meter {
         let latency = percentiles(&self.latency);
         format!(
             "{:>4} of {} s: submitted {submitted}, accepted {accepted}, final {finalized}, rejected {rejected}, p50 {:.1} ms, p99 {:.1} ms",
-            now.saturating_duration_since(self.start).as_secs(),
+            // What follows the end waits for the last payments.
+            now.saturating_duration_since(self.start).min(length).as_secs(),
             length.as_secs(),
             latency.p50_ms,
             latency.p99_ms

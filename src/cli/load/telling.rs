@@ -10,9 +10,8 @@ use crate::runtime::Clock;
 const OFTEN_S: u64 = 60;
 const PAUSE_S: u64 = 10;
 
-/// What was told last.
+/// When the next line is due, and which nodes a person already knows not to answer.
 pub(super) struct Telling {
-    /// The run's length.
     length: Duration,
     /// From which second on the next line is due, and the next look at the nodes.
     next_line: u64,

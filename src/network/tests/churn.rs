@@ -376,7 +376,7 @@ impl World {
     }
 }
 
-/// INV-DIAL-3.
+/// INV-DIAL-3. `CHURN_SEED=7` makes another half hour.
 #[test]
 fn everybody_finds_everybody_it_needs_while_nodes_come_go_and_move() {
     let seed = std::env::var("CHURN_SEED").map_or(1, |text| text.parse().unwrap());
