@@ -555,6 +555,21 @@
 //! | rivals_that_were_asked_for_take_a_place | `a_rival_that_was_asked_for_takes_no_place_of_the_pool` |
 //! | late_ones_of_long_ago_close_the_door | `what_was_not_final_in_time_counts_no_more_once_something_was` |
 //! | forged_rivals_use_up_the_turns | `forged_rivals_leave_a_signed_one_its_turn` |
+//! | who_speaks_is_asked_for_batches | `peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked` |
+//! | silent_peer_keeps_batches_from_others | `batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent` |
+//! | silent_peer_is_not_passed_over | `batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent` |
+//! | oldest_unfinished_asked_for_again | `certificates_of_all_that_is_not_final_are_asked_for_in_turns` |
+//! | slashed_members_contradictions_proved | `contradictions_of_one_member_are_proved_once` |
+//! | oldest_instance_acknowledged | `members_with_many_instances_leave_a_place_for_each_other_one` |
+//! | full_store_asks_for_nothing | `what_everything_waits_for_is_asked_for_though_the_store_is_full` |
+//! | leavers_blocks_keep_their_room | `what_everything_waits_for_is_asked_for_though_the_store_is_full` |
+//! | newcomers_are_asked_for_blocks_first | `silent_peers_that_hold_all_ranges_cost_a_moment_and_newcomers_come_last` |
+//! | votes_of_a_round_pushed_at_each_word | `a_peer_that_says_again_and_again_that_it_lacks_the_round_is_sent_it_once_in_a_while` |
+//! | proposal_pushed_with_the_votes | `a_peer_that_says_again_and_again_that_it_lacks_the_round_is_sent_it_once_in_a_while` |
+//! | all_ready_orphans_looked_at_at_once | `orphans_of_one_output_are_looked_at_some_at_a_time` |
+//! | strangers_answered_like_members | `strangers_have_one_turn_together_and_each_member_has_its_own` |
+//! | forged_batch_hashed_before_its_signature | `a_forged_batch_is_told_by_its_signature` |
+//! | key_that_can_not_be_read_holds | `what_a_node_would_end_for_is_said_with_its_key` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -161,6 +161,10 @@ pub(super) struct Candidate {
     pub(super) inputs: Inputs,
 }
 
+/// Orphans that are looked at in one go once their parents are there: they hold up what others send no longer than its own
+/// batch does.
+pub(super) const READY_PER_LOOK_MAX: usize = 128;
+
 /// Takes transactions in.
 pub struct Admission {
     pub(super) parts: AdmissionParts,
@@ -210,7 +214,13 @@ impl Admission {
         out
     }
 
-    /// Those who waited, after what happened meanwhile.
+    /// Whether some that waited for their parents wait for another call of [`Self::hear`] now.
+    #[must_use]
+    pub fn has_ready(&self) -> bool {
+        self.orphans.has_ready()
+    }
+
+    /// Those who waited, after what happened meanwhile; of orphans whose parents came some at a time.
     #[must_use]
     pub fn hear(&mut self, happened: Happened, state: &LedgerState, now: Moment) -> Vec<Action> {
         let mut out = Vec::new();
@@ -220,9 +230,8 @@ impl Admission {
             self.contests.start_epoch(epoch);
             self.orphans.clear();
         }
-        let mut ready = Vec::new();
         for parent in &settled {
-            ready.extend(self.orphans.parent_came(*parent));
+            self.orphans.parent_came(*parent);
             for child in self.waiting.parent_final(parent) {
                 self.push(child, state, now, &mut out);
             }
@@ -234,10 +243,10 @@ impl Admission {
         }
         if is_incomplete || epoch.is_some() {
             let utxos = &self.parts.utxos;
-            ready.extend(self.orphans.take_ready(|outpoint| utxos.find_output(outpoint).is_some()));
+            self.orphans.look_for_ready(|outpoint| utxos.find_output(outpoint).is_some());
             self.look_at_all_parents(state, now, &mut out);
         }
-        for orphan in ready {
+        for orphan in self.orphans.take_ready(READY_PER_LOOK_MAX) {
             let source = TransactionSource::Peer(orphan.from);
             let is_requested = self.parts.requested.contains(&orphan.transaction.txid());
             let origin = Origin { source, ticket: None, is_requested, fee_max: None };

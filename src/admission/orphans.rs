@@ -7,12 +7,14 @@
 //! # Invariants
 //! - INV-ORPHAN-1: each sender has a share of its own, in bytes, which bounds its number too; what one sends never pushes out another's.
 //! - INV-ORPHAN-2: an orphan waits for at least [`ORPHAN_WAIT_MS`], unless its parents come or the epoch ends.
+//! - INV-ORPHAN-4: those whose parents have come wait in line, and take room until they are looked at: however many there
+//!   are, they hold up nobody else.
 //! - INV-ORPHAN-3: one copy of a transaction a sender; the same bytes are kept once.
 //!
 //! # Units
 //! Times are milliseconds of the caller's monotonic clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::network::PeerId;
 use crate::protocol::validity::{CopyId, ShapedTransaction};
@@ -57,6 +59,9 @@ pub(super) struct OrphanStore {
     by_outpoint: BTreeMap<OutPoint, BTreeSet<CopyId>>,
     shares: BTreeMap<PeerId, Share>,
     bytes: usize,
+    /// They wait for nothing but a look.
+    ready: VecDeque<Orphan>,
+    ready_bytes: usize,
 }
 
 impl OrphanStore {
@@ -105,7 +110,7 @@ impl OrphanStore {
             .shares
             .get(from)
             .is_some_and(|share| share.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX);
-        of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX
+        of_sender || self.bytes.saturating_add(self.ready_bytes).saturating_add(bytes) > ORPHAN_BYTES_MAX
     }
 
     fn remove(&mut self, id: &CopyId) -> Option<Orphan> {
@@ -135,30 +140,48 @@ impl OrphanStore {
         self.orphans.contains_key(id)
     }
 
-    /// The outputs of `parent` are there: takes out those that wait for nothing else.
-    pub(super) fn parent_came(&mut self, parent: TxId) -> Vec<Orphan> {
+    /// The outputs of `parent` are there: those that wait for nothing else are ready.
+    pub(super) fn parent_came(&mut self, parent: TxId) {
         let outputs = OutPoint { txid: parent, index: 0 }..=OutPoint { txid: parent, index: u32::MAX };
         let found: Vec<(OutPoint, BTreeSet<CopyId>)> =
             self.by_outpoint.range(outputs).map(|(outpoint, ids)| (*outpoint, ids.clone())).collect();
-        let mut ready = Vec::new();
         for (outpoint, ids) in found {
             self.by_outpoint.remove(&outpoint);
             for id in ids {
                 let Some(orphan) = self.orphans.get_mut(&id) else { continue };
                 orphan.missing.remove(&outpoint);
                 if orphan.missing.is_empty() {
-                    ready.extend(self.remove(&id));
+                    self.make_ready(&id);
                 }
             }
         }
-        ready
     }
 
-    /// Takes out those whose inputs all are there by now.
-    pub(super) fn take_ready(&mut self, mut is_there: impl FnMut(&OutPoint) -> bool) -> Vec<Orphan> {
+    /// Those whose inputs all are there by now are ready.
+    pub(super) fn look_for_ready(&mut self, mut is_there: impl FnMut(&OutPoint) -> bool) {
         let ready = self.orphans.iter().filter(|(_, orphan)| orphan.missing.iter().all(&mut is_there));
         let ready: Vec<CopyId> = ready.map(|(id, _)| *id).collect();
-        ready.iter().filter_map(|id| self.remove(id)).collect()
+        ready.iter().for_each(|id| self.make_ready(id));
+    }
+
+    fn make_ready(&mut self, id: &CopyId) {
+        if let Some(orphan) = self.remove(id) {
+            self.ready_bytes = self.ready_bytes.saturating_add(orphan.bytes);
+            self.ready.push_back(orphan);
+        }
+    }
+
+    /// Whether any waits for a look.
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes out the first of those that are ready.
+    pub(super) fn take_ready(&mut self, most: usize) -> Vec<Orphan> {
+        let taken: Vec<Orphan> = self.ready.drain(..most.min(self.ready.len())).collect();
+        let bytes = taken.iter().map(|orphan| orphan.bytes).sum();
+        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+        taken
     }
 
     /// Forgets those that have waited for too long.
@@ -182,7 +205,7 @@ impl OrphanStore {
 
     /// How many there are.
     pub(super) fn len(&self) -> usize {
-        self.orphans.len()
+        self.orphans.len().saturating_add(self.ready.len())
     }
 
     /// Holds the counts against what is there.
@@ -190,6 +213,10 @@ impl OrphanStore {
         let bytes: usize = self.orphans.values().map(|orphan| orphan.bytes).sum();
         let of_shares: usize = self.shares.values().map(|share| share.bytes).sum();
         let listed: usize = self.shares.values().map(|share| share.by_age.len()).sum();
+        let ready: usize = self.ready.iter().map(|orphan| orphan.bytes).sum();
+        if ready != self.ready_bytes || bytes.saturating_add(ready) > ORPHAN_BYTES_MAX {
+            return Err("INV-ORPHAN-4: more orphans than there is room for, or counted wrongly");
+        }
         if bytes != self.bytes || of_shares != bytes || listed != self.orphans.len() {
             return Err("INV-ORPHAN-1: the shares are not counted right");
         }

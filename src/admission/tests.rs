@@ -177,7 +177,8 @@ impl Desk {
     }
 
     fn hear(&mut self) -> Vec<Action> {
-        let Some(happened) = self.news.take() else { return Vec::new() };
+        let more = || self.admission.has_ready().then(Default::default);
+        let Some(happened) = self.news.take().or_else(more) else { return Vec::new() };
         let actions = self.admission.hear(happened, &self.state, self.now);
         self.check();
         actions

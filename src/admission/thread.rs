@@ -408,7 +408,7 @@ pub fn start<N: Node>(
     };
     registry.spawn_thread("admission", move || {
         while !token.is_cancelled() {
-            let is_idle = thread.inbox.is_empty();
+            let is_idle = thread.inbox.is_empty() && !thread.admission.has_ready();
             if is_idle {
                 let until_tick = thread.next_tick.saturating_duration_since(Clock.instant());
                 let wake = Arc::clone(&thread.inbox.wake);
@@ -450,7 +450,8 @@ impl<N: Node> AdmissionThread<N> {
         let _stage = enter(Stage::Admission);
         let now = self.moment();
         self.inbox.door.window.lock().lags(self.utxos.overlay_bytes(), OVERLAY_BYTES_MAX);
-        if let Some(happened) = self.inbox.news.take() {
+        let happened = self.inbox.news.take();
+        if let Some(happened) = happened.or_else(|| self.admission.has_ready().then(Default::default)) {
             let state = self.node.state();
             let actions = self.admission.hear(happened, &state, now);
             self.execute(actions, Vec::new())?;

@@ -97,7 +97,8 @@ pub(super) fn to_core(
             _ => None,
         };
         if let Some(answer) = question {
-            snapshots.serve(Recipient::Peer(from), answer);
+            // Members have their snapshots; who asks here is new, whoever it is.
+            snapshots.serve((Recipient::Peer(from), false), answer);
             return std::future::ready(Ok(())).boxed();
         }
         let engine = Arc::clone(&engine);

@@ -99,6 +99,7 @@ impl Consensus {
             }
             Event::PeerDisconnected(peer) => {
                 self.peers.disconnected(&peer);
+                self.blocks.pushes.forget(&peer);
                 self.sync.disconnected(&peer);
                 let found = self.forks.disconnected(&peer, &moment!(self), &mut self.out);
                 self.on_fork(found);
@@ -255,7 +256,7 @@ impl Consensus {
         match timer {
             Timer::Bft { height, round, kind } => self.blocks.on_timer((height, round, kind), &at),
             Timer::HeightDue(height) if height == self.chain.next_height() => {
-                let votes = self.peers.votes(&self.finality);
+                let votes = self.peers.votes(&self.finality, &moment!(self));
                 self.blocks.check_due(&self.finality, votes, &at, &mut self.out);
             }
             Timer::HeightDue(_) => {}
@@ -288,7 +289,7 @@ impl Consensus {
     /// Votes or a peer's status may have made a closing block due.
     pub(super) fn check_closing_due(&mut self) {
         if self.chain.state().is_closing() {
-            let votes = self.peers.votes(&self.finality);
+            let votes = self.peers.votes(&self.finality, &moment!(self));
             self.blocks.check_closing_due(&self.finality, votes, &moment!(self), &mut self.out);
         }
     }

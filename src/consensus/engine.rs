@@ -282,7 +282,8 @@ impl Shell for NodeShell {
     }
 
     fn serve(&mut self, to: Recipient, answer: Answer) {
-        self.answers.serve(to, answer);
+        let is_member = matches!(to, Recipient::Peer(peer) if self.network.is_member(peer));
+        self.answers.serve((to, is_member), answer);
     }
 
     fn schedule(&mut self, timer: Timer, delay_ms: u64) {

@@ -2,12 +2,12 @@
 //!
 //! # Invariants
 //! - INV-EVIDENCE-1: the pool holds evidence that is valid on the present state only, one piece for each accused.
-//! - An accused masternode costs signature checks until one piece against it is here; a flood of further
-//!   contradictions costs none.
+//! - INV-EVIDENCE-4: contradicting votes of one member are proved and checked once between two blocks, and not at all while
+//!   a piece against it is here or once it is slashed: a proof hashes whole batches, and the next pair costs a vote.
 //! - INV-EVIDENCE-3: what the pool holds is in the journal: who contradicted itself does not get off by a crash of
 //!   everybody who saw it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracing::{info, warn};
@@ -32,6 +32,11 @@ pub(super) struct EvidencePool {
     valid: BTreeMap<MasternodeId, Arc<Evidence>>,
     /// From the journal, of heights or epochs that the chain here (which lost its data) has not reached.
     early: Vec<Arc<Evidence>>,
+    /// Members whose contradicting `Lock` votes were looked at since the last block.
+    looked_at: BTreeSet<MasternodeId>,
+    /// How often contradicting `Lock` votes were proved.
+    #[cfg(test)]
+    pub(super) proofs: usize,
 }
 
 impl EvidencePool {
@@ -135,6 +140,7 @@ impl EvidencePool {
     /// Forgets what a new state makes void: the accused was slashed, or its epoch is too old. Looks again at what was
     /// too early.
     pub(super) fn on_block(&mut self, at: &Moment<'_>, out: &mut Outbox) {
+        self.looked_at.clear();
         self.valid.retain(|_, piece| evidence::check_against(piece, at.state()).is_ok());
         let early = std::mem::take(&mut self.early);
         self.restore(early, at, out);
@@ -181,8 +187,13 @@ impl EvidencePool {
     ) {
         let machine = finality.machine();
         let Some(accused) = machine.validators().get(member).map(|member| member.id) else { return };
-        if self.valid.contains_key(&accused) {
+        let is_slashed = at.state().masternodes().get(&accused).is_none_or(|record| record.slashed.is_some());
+        if is_slashed || self.valid.contains_key(&accused) || !self.looked_at.insert(accused) {
             return;
+        }
+        #[cfg(test)]
+        {
+            self.proofs += 1;
         }
         let side = |txid: TxId| -> Option<LockVoteProof> {
             let transaction = without_witnesses(machine.transaction(&txid)?.transaction());

@@ -23,7 +23,7 @@
 //!   this start: whoever names it lives, and has the key. That alone makes a copy, so what strangers replay of an earlier
 //!   start, or a clock that was set, does not.
 //! - A member acknowledges an instance one window ([`LISTEN_MS`]) after it first heard of it, unless another instance of
-//!   that validator has named it. A live one hears of the new one through the same gossip, and has the window to answer.
+//!   that validator has named it. Of several of a validator it acknowledges the newest alone. A live one hears of the new one through the same gossip, and has the window to answer.
 //!   How long ago the other one was last heard plays no part: an idle one is as alive as a busy one.
 //! - An instance signs once acknowledgements of weight `Q` are here. Its own weight counts like another's, when the window
 //!   is over since it began to ask.
@@ -50,6 +50,8 @@
 //!   it; none is acknowledged before its window is over.
 //! - INV-INSTANCE-2: acknowledgements count by the weight of the current epoch's set, each member's once, and of this
 //!   attempt and epoch alone.
+//! - INV-INSTANCE-4: a statement acknowledges one instance of a member at most, so there is a place for each member,
+//!   whatever others state.
 //! - INV-INSTANCE-3: of each member at most [`INSTANCES_MAX`] instances are remembered, at most one new one in
 //!   [`NEW_INSTANCE_GAP_MS`]; a statement is checked and passed on once, at most one of an instance in
 //!   [`HEARD_GAP_MS`].
@@ -228,7 +230,8 @@ impl Instances {
             known.heard_ms = now_ms;
             known.asks = statement.asks;
             known.is_unanswered = true;
-            self.has_unanswered = true;
+            // What does not ask waits for nothing, unless it is this node's rival.
+            self.has_unanswered |= statement.asks || own == Some(validator);
         }
         let others = statement.rivals.iter().filter(|rival| rival.start != statement.instance.start);
         for rival in others.clone() {
@@ -262,19 +265,26 @@ impl Instances {
 
     // -- what is said -----------------------------------------------------------------------------------------------
 
-    fn is_acknowledged(&self, known: &Known, now_ms: TimeMs) -> bool {
+    fn may_acknowledge(&self, known: &Known, now_ms: TimeMs) -> bool {
         known.asks
             && !known.is_contested
             && now_ms >= known.first_heard_ms.saturating_add(self.window_ms)
             && now_ms < known.heard_ms.saturating_add(self.window_ms)
     }
 
+    /// The one instance of a member that is acknowledged now: the newest, since a node that starts again has given up those
+    /// before.
+    fn acknowledged<'a>(&self, member: &'a OfMember, now_ms: TimeMs) -> Option<&'a Known> {
+        let may = member.instances.iter().filter(|known| self.may_acknowledge(known, now_ms));
+        may.max_by_key(|known| known.first_heard_ms)
+    }
+
     /// The instances that this member acknowledges now.
     fn acknowledgements(&self, own: MasternodeId, now_ms: TimeMs) -> Vec<Acknowledged> {
         let others = self.known.iter().filter(|(validator, _)| **validator != own);
-        let all = others.flat_map(|(validator, member)| {
-            let known = member.instances.iter().filter(|known| self.is_acknowledged(known, now_ms));
-            known.map(|known| Acknowledged { validator: *validator, instance: known.instance })
+        let all = others.filter_map(|(validator, member)| {
+            let instance = self.acknowledged(member, now_ms)?.instance;
+            Some(Acknowledged { validator: *validator, instance })
         });
         all.take(VALIDATORS_MAX).collect()
     }
@@ -289,8 +299,10 @@ impl Instances {
     fn owes_an_answer(&self, own: MasternodeId, now_ms: TimeMs) -> bool {
         self.has_unanswered
             && self.known.iter().any(|(validator, member)| {
-                let mut unanswered = member.instances.iter().filter(|known| known.is_unanswered);
-                unanswered.any(|known| *validator == own || self.is_acknowledged(known, now_ms))
+                if *validator == own {
+                    return member.instances.iter().any(|known| known.is_unanswered);
+                }
+                self.acknowledged(member, now_ms).is_some_and(|known| known.is_unanswered)
             })
     }
 
@@ -321,7 +333,7 @@ impl Instances {
                 let is_answered = *validator == own
                     || statement.acknowledged.iter().any(|it| it.instance == known.instance);
                 known.is_unanswered &= !is_answered;
-                self.has_unanswered |= known.is_unanswered;
+                self.has_unanswered |= known.is_unanswered && known.asks;
             }
         }
         statement

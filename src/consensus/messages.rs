@@ -340,14 +340,18 @@ impl Consensus {
             return;
         }
         let is_level = status.height == self.chain.height() && status.tip == self.chain.state().tip_hash();
+        let (height, tip) = (status.height, status.tip);
         if is_level && !self.blocks.is_committing() {
-            self.blocks.push_votes(from, &status, &mut self.out);
             let at = moment!(self);
-            self.peers.batches.pull(from, &status, &self.finality, &at, &mut self.out);
-        } else if self.chain.has_other_block(status.height, status.tip) {
-            self.suspect_fork(from, status.height);
+            self.blocks.push_votes(from, &status, &at, &mut self.out);
+            self.peers.note_status(from, status);
+            self.peers.pull(from, &self.finality, &at, &mut self.out);
+        } else {
+            self.peers.note_status(from, status);
+            if self.chain.has_other_block(height, tip) {
+                self.suspect_fork(from, height);
+            }
         }
-        self.peers.note_status(from, status);
         self.check_closing_due();
         self.poll_sync();
     }
@@ -356,9 +360,8 @@ impl Consensus {
         let machine = self.finality.machine();
         let Some(member) = machine.validators().index_of(&validator) else { return };
         if epoch == machine.epoch() {
-            let status = self.peers.status(&from).cloned();
             let (end, at) = ((member, before_seq), moment!(self));
-            self.peers.batches.on_end(from, end, status.as_ref(), &self.finality, &at, &mut self.out);
+            self.peers.on_batches_end(from, end, &self.finality, &at, &mut self.out);
         }
     }
 

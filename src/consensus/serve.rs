@@ -7,6 +7,8 @@
 //! - INV-SERVE-1: an answer is cut by its encoded bytes, at [`RESPONSE_BYTES_MAX`] or behind its first object.
 //! - INV-SERVE-2: peers take turns, an answer each. A peer has at most one question for bodies and certificates each
 //!   outstanding, [`BLOCK_ANSWERS_MAX`] for blocks, [`SNAPSHOT_ANSWERS_MAX`] for parts of snapshots, and [`BATCH_ANSWERS_MAX`] for batches; further ones are not answered.
+//! - INV-SERVE-5: each member has a turn of its own, and all strangers have one together: however many they are and
+//!   whatever they ask, a member's answer waits for one of theirs.
 //! - INV-SERVE-3: a peer gets [`BYTES_PER_SECOND`] and a burst of [`BURST_BYTES`]; what is above waits, and delays nobody
 //!   else. Memory: at most [`PEER_PARTS_BYTES_MAX`] a peer, and [`TREES_BYTES_MAX`] for trees.
 //! - INV-SERVE-4: a proof from a block that somebody names has to be searched for, which costs the asker a small question. So
@@ -240,6 +242,8 @@ const fn is_searched(answer: &Answer) -> bool {
 /// What waits for one peer, and what it may still get.
 #[derive(Debug)]
 struct OfPeer {
+    /// Whether it is known as a member of the set.
+    is_member: bool,
     answers: VecDeque<Answer>,
     searches: SearchTime,
     /// Bytes; below zero while an answer that exceeded the rest is paid off.
@@ -250,7 +254,8 @@ struct OfPeer {
 impl OfPeer {
     const fn new(now: Instant) -> Self {
         let searches = SearchTime::new(SEARCH_SHARE, now);
-        Self { answers: VecDeque::new(), searches, budget: BURST_BYTES as i64, refilled: now }
+        let answers = VecDeque::new();
+        Self { is_member: false, answers, searches, budget: BURST_BYTES as i64, refilled: now }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -289,12 +294,20 @@ impl OfPeer {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    Member(PeerId),
+    Strangers,
+}
+
 /// Answers that wait, in turns. Without a clock of its own.
 #[derive(Debug, Default)]
 pub struct AnswerQueue {
     peers: BTreeMap<PeerId, OfPeer>,
-    /// Whose turn it is.
-    turns: VecDeque<PeerId>,
+    /// Whose turn it is: members, and all strangers together.
+    turns: VecDeque<Turn>,
+    /// Which stranger's turn it is among them.
+    strangers: VecDeque<PeerId>,
     shared: VecDeque<Answer>,
     /// Everybody's searches; nothing was searched for yet if it is not there.
     searches: Option<SearchTime>,
@@ -302,7 +315,7 @@ pub struct AnswerQueue {
 
 impl AnswerQueue {
     /// Takes an answer, unless its peer has as many of its kind waiting as it may.
-    pub fn push(&mut self, to: Recipient, answer: Answer, now: Instant) {
+    pub fn push(&mut self, (to, is_member): (Recipient, bool), answer: Answer, now: Instant) {
         match to {
             Recipient::All if self.shared.len() < SHARED_ANSWERS_MAX => self.shared.push_back(answer),
             Recipient::All => {}
@@ -311,12 +324,41 @@ impl AnswerQueue {
                 if !of_peer.has_room(&answer) {
                     return;
                 }
-                if of_peer.answers.is_empty() {
-                    self.turns.push_back(peer);
-                }
+                let is_first = of_peer.answers.is_empty();
                 of_peer.answers.push_back(answer);
+                if is_first {
+                    of_peer.is_member = is_member;
+                    self.line_up(peer, is_member);
+                }
             }
         }
+    }
+
+    /// A peer has something to wait for.
+    fn line_up(&mut self, peer: PeerId, is_member: bool) {
+        if is_member {
+            self.turns.push_back(Turn::Member(peer));
+            return;
+        }
+        if self.strangers.is_empty() {
+            self.turns.push_back(Turn::Strangers);
+        }
+        self.strangers.push_back(peer);
+    }
+
+    /// The next answer of a peer, if it can be paid for; the peer goes to the end of its line if it has more.
+    fn next_of(&mut self, peer: PeerId, may_search: bool, now: Instant) -> Option<Answer> {
+        let of_peer = self.peers.get_mut(&peer)?;
+        of_peer.refill(now);
+        let answer = of_peer.can_pay(may_search).then(|| of_peer.answers.pop_front()).flatten();
+        if !of_peer.answers.is_empty() {
+            if of_peer.is_member {
+                self.turns.push_back(Turn::Member(peer));
+            } else {
+                self.strangers.push_back(peer);
+            }
+        }
+        answer
     }
 
     /// The next answer: what everybody needs, else that of the next peer which has budget.
@@ -329,18 +371,26 @@ impl AnswerQueue {
             searches.left_us > 0
         });
         for _ in 0..self.turns.len() {
-            let peer = self.turns.pop_front()?;
-            let Some(of_peer) = self.peers.get_mut(&peer) else { continue };
-            of_peer.refill(now);
-            if !of_peer.can_pay(may_search) {
-                self.turns.push_back(peer);
-                continue;
+            let found = match self.turns.pop_front()? {
+                Turn::Member(peer) => self.next_of(peer, may_search, now).map(|answer| (peer, answer)),
+                Turn::Strangers => {
+                    let mut found = None;
+                    for _ in 0..self.strangers.len() {
+                        let Some(peer) = self.strangers.pop_front() else { break };
+                        found = self.next_of(peer, may_search, now).map(|answer| (peer, answer));
+                        if found.is_some() {
+                            break;
+                        }
+                    }
+                    if !self.strangers.is_empty() {
+                        self.turns.push_back(Turn::Strangers);
+                    }
+                    found
+                }
+            };
+            if let Some((peer, answer)) = found {
+                return Some((Recipient::Peer(peer), answer));
             }
-            let Some(answer) = of_peer.answers.pop_front() else { continue };
-            if !of_peer.answers.is_empty() {
-                self.turns.push_back(peer);
-            }
-            return Some((Recipient::Peer(peer), answer));
         }
         None
     }
@@ -412,8 +462,8 @@ impl AnswerServer {
         Ok(server)
     }
 
-    /// Hands over an answer.
-    pub fn serve(&self, to: Recipient, answer: Answer) {
+    /// Hands over an answer, to a member of the set or to somebody else.
+    pub fn serve(&self, to: (Recipient, bool), answer: Answer) {
         self.state.lock().queue.push(to, answer, Clock.instant());
         self.changed.notify_one();
     }

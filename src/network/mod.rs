@@ -464,6 +464,12 @@ impl NetworkHandle {
         self.shared.broadcast(&message.clone().into(), None);
     }
 
+    /// Whether a connected peer has proved that it is a member of the set.
+    #[must_use]
+    pub fn is_member(&self, peer: PeerId) -> bool {
+        self.shared.is_member(peer)
+    }
+
     /// Sends to one peer, even what it has already; false if it is not connected or its queue is full.
     ///
     /// An own proposal that is not durable can't be sent, one that was decoded can:

@@ -201,7 +201,7 @@ impl Shared {
         }
     }
 
-    fn is_member(&self, peer: PeerId) -> bool {
+    pub(crate) fn is_member(&self, peer: PeerId) -> bool {
         self.manager.get(peer).is_some_and(|connection| connection.standing() == Standing::Member)
     }
 

@@ -548,8 +548,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "returned_peer_still_believed",
         file: "src/consensus/sync/mod.rs",
-        old: "self.failing.remove(peer);\n        self.proven.remove(peer);",
-        new: "self.failing.remove(peer);",
+        old: "if !self.proven.remove(peer) {",
+        new: "if !self.proven.contains(peer) {",
         caught_by: &[
             "--lib consensus::tests::strangers::who_comes_back_has_to_deliver_again_before_its_height_is_believed",
         ],
@@ -4101,7 +4101,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "        self.proven.remove(&peer);\n        let failing = self.failing.entry",
         new: "        let failing = self.failing.entry",
         caught_by: &[
-            "--lib consensus::tests::pulled::who_failed_once_has_to_deliver_again_before_its_height_is_believed",
+            "--lib consensus::tests::pulled_blocks::who_failed_once_has_to_deliver_again_before_its_height_is_believed",
         ],
     },
     Mutant {
@@ -4577,5 +4577,132 @@ pub const MUTANTS: &[Mutant] = &[
         old: "                    refuse(origin, refusal, out);\n                    return None;\n                }\n            }\n            Inputs::Known { .. } |",
         new: "                    refuse(origin, refusal, out);\n                    return None;\n                }\n                self.contests.pass(&shape.txid(), contested);\n            }\n            Inputs::Known { .. } |",
         caught_by: &["--lib admission::tests::coins::forged_rivals_leave_a_signed_one_its_turn"],
+    },
+    Mutant {
+        name: "who_speaks_is_asked_for_batches",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "offers.min_by_key(|(peer, _)| turn(peer)) else",
+        new: "offers.min_by_key(|(peer, _)| (*peer != of, turn(peer))) else",
+        caught_by: &[
+            "--lib consensus::tests::pulled::peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked",
+        ],
+    },
+    Mutant {
+        name: "silent_peer_keeps_batches_from_others",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "now_ms < last_ms.saturating_add(HAND_ON_MS)",
+        new: "now_ms < last_ms.saturating_add(REQUEST_TIMEOUT_MS)",
+        caught_by: &[
+            "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
+        ],
+    },
+    Mutant {
+        name: "silent_peer_is_not_passed_over",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "of_peer.again_ms = now_ms.saturating_add(doubled_ms.min(PASS_OVER_MAX_MS));",
+        new: "of_peer.again_ms = now_ms;",
+        caught_by: &[
+            "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
+        ],
+    },
+    Mutant {
+        name: "oldest_unfinished_asked_for_again",
+        file: "src/consensus/peers/pulls.rs",
+        old: "self.next = next.unwrap_or(0);",
+        new: "self.next = next.map_or(0, |_| 0);",
+        caught_by: &[
+            "--lib consensus::tests::pulled::certificates_of_all_that_is_not_final_are_asked_for_in_turns",
+        ],
+    },
+    Mutant {
+        name: "slashed_members_contradictions_proved",
+        file: "src/consensus/evidence.rs",
+        old: "if is_slashed || self.valid",
+        new: "if self.valid",
+        caught_by: &["--lib consensus::tests::evidence::contradictions_of_one_member_are_proved_once"],
+    },
+    Mutant {
+        name: "oldest_instance_acknowledged",
+        file: "src/consensus/instances.rs",
+        old: "may.max_by_key(|known| known.first_heard_ms)",
+        new: "may.min_by_key(|known| known.first_heard_ms)",
+        caught_by: &[
+            "--lib consensus::instances::tests::members_with_many_instances_leave_a_place_for_each_other_one",
+        ],
+    },
+    Mutant {
+        name: "full_store_asks_for_nothing",
+        file: "src/consensus/sync/mod.rs",
+        old: "let goal = if self.received_bytes < SYNC_BYTES_MAX { goal } else { next.min(goal) };",
+        new: "if self.received_bytes >= SYNC_BYTES_MAX {\n            return;\n        }",
+        caught_by: &[
+            "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_though_the_store_is_full",
+        ],
+    },
+    Mutant {
+        name: "leavers_blocks_keep_their_room",
+        file: "src/consensus/sync/mod.rs",
+        old: "if !self.proven.remove(peer) {",
+        new: "if self.proven.remove(peer) {",
+        caught_by: &[
+            "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_though_the_store_is_full",
+        ],
+    },
+    Mutant {
+        name: "newcomers_are_asked_for_blocks_first",
+        file: "src/consensus/sync/mod.rs",
+        old: "(!self.proven.contains(peer), self.busy(peer), turn)",
+        new: "(!self.proven.contains(peer), self.busy(peer), u64::MAX - turn)",
+        caught_by: &[
+            "--lib consensus::tests::pulled_blocks::silent_peers_that_hold_all_ranges_cost_a_moment_and_newcomers_come_last",
+        ],
+    },
+    Mutant {
+        name: "votes_of_a_round_pushed_at_each_word",
+        file: "src/consensus/blocks/rounds.rs",
+        old: "now_ms < pushed.votes_ms.saturating_add(VOTES_GAP_MS)",
+        new: "now_ms < pushed.votes_ms",
+        caught_by: &[
+            "--lib consensus::tests::answers::a_peer_that_says_again_and_again_that_it_lacks_the_round_is_sent_it_once_in_a_while",
+        ],
+    },
+    Mutant {
+        name: "proposal_pushed_with_the_votes",
+        file: "src/consensus/blocks/rounds.rs",
+        old: "now_ms >= sent.saturating_add(PROPOSAL_GAP_MS)",
+        new: "now_ms >= sent",
+        caught_by: &[
+            "--lib consensus::tests::answers::a_peer_that_says_again_and_again_that_it_lacks_the_round_is_sent_it_once_in_a_while",
+        ],
+    },
+    Mutant {
+        name: "all_ready_orphans_looked_at_at_once",
+        file: "src/admission/checks.rs",
+        old: "self.orphans.take_ready(READY_PER_LOOK_MAX)",
+        new: "self.orphans.take_ready(usize::MAX)",
+        caught_by: &["--lib admission::tests::coins::orphans_of_one_output_are_looked_at_some_at_a_time"],
+    },
+    Mutant {
+        name: "strangers_answered_like_members",
+        file: "src/consensus/serve.rs",
+        old: "                    of_peer.is_member = is_member;\n                    self.line_up(peer, is_member);",
+        new: "                    of_peer.is_member = true;\n                    self.line_up(peer, true);",
+        caught_by: &[
+            "--lib consensus::serve::tests::strangers_have_one_turn_together_and_each_member_has_its_own",
+        ],
+    },
+    Mutant {
+        name: "forged_batch_hashed_before_its_signature",
+        file: "src/consensus/verify.rs",
+        old: "    if let Message::VoteBatch(batch) = message {\n",
+        new: "    if let Message::VoteBatch(batch) = message\n        && batch.is_bound_by_header()\n    {\n",
+        caught_by: &["--lib consensus::verify::tests::a_forged_batch_is_told_by_its_signature"],
+    },
+    Mutant {
+        name: "key_that_can_not_be_read_holds",
+        file: "src/cli/named_files.rs",
+        old: "add(\"masternode.operator_key\", error.to_string());",
+        new: "drop(error);",
+        caught_by: &["--lib cli::named_files::tests::what_a_node_would_end_for_is_said_with_its_key"],
     },
 ];

@@ -58,8 +58,11 @@ impl World {
     /// Those who wait at a node look at what happened.
     pub fn hear(&mut self, node: usize) {
         let now = self.moment(node);
-        let Some(running) = &mut self.nodes[node].running else { return };
-        if let Some(happened) = running.mirror.news.take() {
+        loop {
+            let Some(running) = &mut self.nodes[node].running else { return };
+            let happened = running.mirror.news.take();
+            let more = || running.admission.has_ready().then(Default::default);
+            let Some(happened) = happened.or_else(more) else { return };
             let state = Arc::clone(running.consensus.state());
             let actions = running.admission.hear(happened, &state, now);
             self.execute_actions(node, actions);

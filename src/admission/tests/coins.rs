@@ -426,3 +426,34 @@ fn forged_rivals_leave_a_signed_one_its_turn() {
     }
     assert_eq!(considered(&desk.send(9, &signed)), [signed.txid()]);
 }
+
+/// INV-ORPHAN-4: one fee would have thousands of signatures checked while nobody else is heard.
+#[test]
+fn orphans_of_one_output_are_looked_at_some_at_a_time() {
+    let mut desk = Desk::new(10);
+    let parent = desk.pay(1, 0, 2);
+    let count = 3 * super::super::checks::READY_PER_LOOK_MAX;
+    for number in 0..count {
+        let value = parent.outputs[0].value.0 - 1_000 - number as u64;
+        let input = OutPoint { txid: parent.txid(), index: 0 };
+        let child = desk.sign(vec![input], 3, value, &[2]);
+        desk.send(1 + (number % 4) as u8, &child);
+    }
+    assert_eq!(desk.admission.waiting().0, count);
+    desk.take(&parent).unwrap();
+    let asked = |desk: &Desk| desk.verifier.asked.load(std::sync::atomic::Ordering::SeqCst);
+    let before = asked(&desk);
+    desk.finalize(&parent);
+    assert_eq!(asked(&desk) - before, super::super::checks::READY_PER_LOOK_MAX);
+    assert_eq!(
+        desk.admission.waiting().0,
+        count - super::super::checks::READY_PER_LOOK_MAX,
+        "they are not lost sight of"
+    );
+    while desk.admission.has_ready() {
+        let before = asked(&desk);
+        desk.hear();
+        assert!(asked(&desk) - before <= super::super::checks::READY_PER_LOOK_MAX);
+    }
+    assert_eq!(desk.admission.waiting(), (0, 0));
+}

@@ -58,10 +58,16 @@ fn the_same_bytes_are_kept_once_and_large_ones_not_at_all() {
     let missing = copy.inputs().to_vec();
     assert!(!store.insert(copy.clone(), peer(1), &missing, 0), "INV-ORPHAN-3");
     assert!(store.insert(copy, peer(2), &missing, 0), "a bad copy can't keep out a good one");
-    let ready = store.parent_came(TxId([7; 32]));
+    let ready = came(&mut store, TxId([7; 32]));
     assert_eq!(ready.len(), 2);
     assert_eq!(store.len(), 0);
     store.check().unwrap();
+}
+
+fn came(store: &mut OrphanStore, parent: TxId) -> Vec<crate::admission::orphans::Orphan> {
+    store.parent_came(parent);
+    store.check().unwrap();
+    store.take_ready(usize::MAX)
 }
 
 #[test]
@@ -74,11 +80,11 @@ fn one_that_lacks_several_waits_for_the_last() {
     let orphan =
         ShapedTransaction::of(Arc::new(signed), &ChainParameters::of_network(Network::Devnet)).unwrap();
     assert!(store.insert(orphan, peer(1), &parents, 0));
-    assert!(store.parent_came(parents[1].txid).is_empty());
-    assert!(store.parent_came(parents[1].txid).is_empty());
+    assert!(came(&mut store, parents[1].txid).is_empty());
+    assert!(came(&mut store, parents[1].txid).is_empty());
     store.check().unwrap();
-    assert!(store.parent_came(parents[0].txid).is_empty());
-    assert_eq!(store.parent_came(parents[2].txid).len(), 1);
+    assert!(came(&mut store, parents[0].txid).is_empty());
+    assert_eq!(came(&mut store, parents[2].txid).len(), 1);
     store.check().unwrap();
 }
 
@@ -93,7 +99,7 @@ fn orphans_that_have_gone_leave_nothing_behind() {
     store.expire(ORPHAN_LIFETIME_MS);
     assert_eq!(format!("{store:?}"), nothing, "their time was over");
     assert!(insert(&mut store, 1, 1, 0));
-    assert_eq!(store.parent_came(TxId([7; 32])).len(), 1);
+    assert_eq!(came(&mut store, TxId([7; 32])).len(), 1);
     assert_eq!(format!("{store:?}"), nothing, "the parent came");
 }
 

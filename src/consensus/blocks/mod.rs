@@ -45,6 +45,9 @@ pub(super) use self::due::PeersVotes;
 pub use self::due::waiting_words;
 use self::past::PastWords;
 pub(super) use self::restore::JournaledBlocks;
+use self::rounds::Pushes;
+#[cfg(test)]
+pub(super) use self::rounds::{PROPOSAL_GAP_MS, VOTES_GAP_MS};
 use super::chain::Committing;
 use super::events::{Output, Progress, Timer};
 use super::evidence::EvidencePool;
@@ -86,6 +89,7 @@ pub struct BftConsensus {
     /// The height whose block was made due by load.
     triggered_height: Height,
     progress: Option<Progress>,
+    pub(super) pushes: Pushes,
 }
 
 impl BftConsensus {

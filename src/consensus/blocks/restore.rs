@@ -8,6 +8,7 @@ use super::BftConsensus;
 use super::candidates::Candidates;
 use super::committing::CommittingBlocks;
 use super::past::PastWords;
+use super::rounds::Pushes;
 use crate::protocol::bft::{self, HeightContext};
 use crate::protocol::state::LedgerState;
 use crate::types::{BlockHash, BlockVote, Commit, Height, MasternodeId, Round, VoteStep};
@@ -66,6 +67,7 @@ impl BftConsensus {
             later: journaled.heights.split_off(&height),
             triggered_height: 0,
             progress: None,
+            pushes: Pushes::default(),
         }
     }
 

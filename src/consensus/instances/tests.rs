@@ -388,3 +388,34 @@ fn a_node_does_not_name_itself_as_a_rival() {
         assert_eq!(rivals, if is_rival { vec![heard] } else { Vec::new() });
     }
 }
+
+/// INV-INSTANCE-4: few members of little weight would keep all others from signing after a restart.
+#[test]
+fn members_with_many_instances_leave_a_place_for_each_other_one() {
+    let mut member = Member::new();
+    let (loud, quiet, quiets) = (1..=7_u8, 200, instance(200));
+    let of = |validator: u8, nth: u8| instance(16 * validator + nth);
+    for nth in 0..16 {
+        for validator in loud.clone() {
+            assert_eq!(member.hear(&asks(validator, of(validator, nth), 0)), Some(false));
+        }
+        member.wait(NEW_INSTANCE_GAP_MS);
+    }
+    for seq in 1..=WINDOW / ASK_INTERVAL_MS + 1 {
+        for validator in loud.clone() {
+            (0..16).for_each(|nth| {
+                assert_eq!(member.hear(&asks(validator, of(validator, nth), seq)), Some(false))
+            });
+        }
+        member.hear(&asks(quiet, quiets, seq));
+        member.wait(ASK_INTERVAL_MS);
+    }
+    let acknowledged = member.acknowledged();
+    assert!(acknowledged.contains(&quiets), "{acknowledged:?}");
+    assert_eq!(acknowledged.len(), 8, "one of each");
+    let newest = loud.clone().all(|validator| acknowledged.contains(&of(validator, 15)));
+    assert!(newest, "a node that starts again has given up what it was before: {acknowledged:?}");
+    // All that is to be answered is, with one statement.
+    drop(member.instances.statement(id(0), false, member.now_ms));
+    assert!(!member.instances.owes_an_answer(id(0), member.now_ms));
+}

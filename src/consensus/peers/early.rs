@@ -47,12 +47,12 @@ impl EarlyMessages {
         verifier: &(dyn SignatureVerifier + Send + Sync),
     ) {
         let of_peer = self.peers.entry(from).or_default();
-        let bytes = encode(&message).len();
-        let has_room = of_peer.bytes.saturating_add(bytes) <= EARLY_BYTES_MAX
-            && self.bytes.saturating_add(bytes) <= EARLY_TOTAL_BYTES_MAX;
         if of_peer.unverified >= UNVERIFIED_MAX {
             return;
         }
+        let bytes = encode(&message).len();
+        let has_room = of_peer.bytes.saturating_add(bytes) <= EARLY_BYTES_MAX
+            && self.bytes.saturating_add(bytes) <= EARLY_TOTAL_BYTES_MAX;
         let epoch = epoch_of(&message);
         let holds = |set: &&Voters| Some(set.epoch) == epoch && verify(&message, set, verifier).is_ok();
         if !has_room || voters.iter().find(holds).is_none() {

@@ -8,22 +8,27 @@
 //! | file | decides |
 //! |---|---|
 //! | `early.rs` | what is kept that came too early |
-//! | `pulls.rs` | what a peer is asked for, and when another one is |
+//! | `batch_requests.rs` | of whom batches of votes are asked, and when another one is |
+//! | `pulls.rs` | which bodies and certificates are asked for |
 //!
 //! # Invariants
 //! - INV-GOSSIP-1: what a peer says of itself moves what it is sent and asked for, never what counts here.
 //! - INV-GOSSIP-3: a node relays a message once: only when it was new, and is kept (a second batch under one number:
 //!   noted). What is dropped would be new again each time it comes back, and peers would send it to each other for ever.
 
+pub(super) mod batch_requests;
 pub(super) mod early;
 pub(super) mod pulls;
 
 use std::collections::BTreeMap;
 
+use self::batch_requests::{BatchRequests, Pull};
 use self::early::EarlyMessages;
-use self::pulls::{BatchRequests, Lacking};
+use self::pulls::Lacking;
 use super::blocks::PeersVotes;
 use super::finality::ConsensusEngine;
+use super::moment::Moment;
+use super::outbox::Outbox;
 use crate::network::PeerId;
 use crate::types::Height;
 use crate::types::message::NodeStatus;
@@ -33,11 +38,13 @@ pub const STATUS_INTERVAL_MS: u64 = 250;
 /// How long an answer to a request is waited for before another peer is asked, in milliseconds.
 pub const REQUEST_TIMEOUT_MS: u64 = 2_000;
 
+/// What each connected peer last said of itself.
+type Statuses = BTreeMap<PeerId, Option<NodeStatus>>;
+
 /// The connected peers, and what is between them and this node.
 #[derive(Debug, Default)]
 pub(super) struct Peers {
-    /// What each last said of itself.
-    statuses: BTreeMap<PeerId, Option<NodeStatus>>,
+    statuses: Statuses,
     /// Whose turn it is to be asked.
     next: usize,
     pub(super) early: EarlyMessages,
@@ -48,12 +55,13 @@ pub(super) struct Peers {
 impl Peers {
     pub(super) fn connected(&mut self, peer: PeerId) {
         self.statuses.insert(peer, None);
+        self.batches.connected(peer);
     }
 
     pub(super) fn disconnected(&mut self, peer: &PeerId) {
         self.statuses.remove(peer);
         self.early.forget(peer);
-        self.batches.forget_peer(peer);
+        self.batches.disconnected(peer);
     }
 
     pub(super) fn is_connected(&self, peer: &PeerId) -> bool {
@@ -70,9 +78,27 @@ impl Peers {
         }
     }
 
-    /// What a peer last said of itself.
-    pub(super) fn status(&self, peer: &PeerId) -> Option<&NodeStatus> {
-        self.statuses.get(peer)?.as_ref()
+    /// A peer said where it stands, and is at this node's height: its batches may be asked for.
+    pub(super) fn pull(
+        &mut self,
+        from: PeerId,
+        finality: &ConsensusEngine,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
+        self.batches.pull(from, &Pull { statuses: &self.statuses, finality, at }, out);
+    }
+
+    /// A peer's answer with batches of a member has ended before this number.
+    pub(super) fn on_batches_end(
+        &mut self,
+        from: PeerId,
+        end: (usize, u64),
+        finality: &ConsensusEngine,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
+        self.batches.on_end(from, end, &Pull { statuses: &self.statuses, finality, at }, out);
     }
 
     /// The heights that peers say they have.
@@ -105,17 +131,19 @@ impl Peers {
         self.statuses.keys().nth(self.next % count).copied()
     }
 
-    /// Whether all votes of this epoch that peers say they hold are here.
-    pub(super) fn votes(&self, finality: &ConsensusEngine) -> PeersVotes {
-        let (epoch, mine) = (finality.machine().epoch(), finality.batches());
-        let is_level = |status: &NodeStatus| {
+    /// Whether all votes of this epoch that peers say they hold are here, as far as they gave them when they were asked.
+    pub(super) fn votes(&self, finality: &ConsensusEngine, at: &Moment<'_>) -> PeersVotes {
+        let (epoch, mine, now_ms) = (finality.machine().epoch(), finality.batches(), at.now_ms());
+        let is_level = |(peer, status): (&PeerId, &NodeStatus)| {
             status.epoch != epoch
                 || status.batches.iter().enumerate().all(|(member, held)| {
                     // What lies between may be settled and held by nobody; the highest is news.
-                    held.until <= mine.end(member)
+                    let end = mine.end(member);
+                    held.until <= end || self.batches.is_empty_word(peer, member, end, now_ms)
                 })
         };
-        let all = self.statuses.values().flatten().all(is_level);
+        let known = self.statuses.iter().filter_map(|(peer, status)| Some((peer, status.as_ref()?)));
+        let all = known.into_iter().all(is_level);
         if all { PeersVotes::Here } else { PeersVotes::Lacking }
     }
 }

@@ -1,141 +1,46 @@
-//! What peers are asked for: batches of votes, bodies and certificates.
+//! What peers are asked for, one after the other: bodies and certificates.
 //!
 //! # Invariants
-//! - INV-PULL-1: of each member's batches one range is asked for at a time, of one peer. A peer that does not answer
-//!   within [`REQUEST_TIMEOUT_MS`] is passed over for as long again, if another one offers them.
-//! - INV-PULL-2: what a peer's answer did not contain is not asked of it again for [`ASK_AGAIN_MS`]. That is all that the
-//!   end of an answer does.
 //! - INV-PULL-3: among the names of what is lacking each gets its turn, however many there are and whoever made them up.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use super::super::finality::ConsensusEngine;
-use super::super::moment::Moment;
-use super::super::outbox::Outbox;
-use super::REQUEST_TIMEOUT_MS;
-use crate::network::PeerId;
 use crate::types::limits::{
-    CERTIFICATE_VOTE_BYTES_MAX, REQUEST_BATCHES_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX,
-    RESPONSE_BYTES_MAX,
+    CERTIFICATE_VOTE_BYTES_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX,
 };
-use crate::types::message::{HeldBatches, NodeStatus};
-use crate::types::{Message, TimeMs, TxId, VoteKind};
-
-/// How long a peer is not asked again for numbers that its answer did not contain, in milliseconds.
-const ASK_AGAIN_MS: u64 = 2_000;
-
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    peer: PeerId,
-    until_seq: u64,
-    deadline_ms: TimeMs,
-}
-
-/// Which batches were asked for, and of whom.
-#[derive(Debug, Default)]
-pub(in crate::consensus) struct BatchRequests {
-    /// By the member's place in the epoch's set.
-    asked: BTreeMap<usize, Asked>,
-    /// For peer and member, below which number the peer has given what it holds, and until when that is relied on.
-    answered: BTreeMap<(PeerId, usize), (u64, TimeMs)>,
-}
-
-impl BatchRequests {
-    pub(in crate::consensus) fn forget_peer(&mut self, peer: &PeerId) {
-        self.asked.retain(|_, asked| asked.peer != *peer);
-        self.answered.retain(|(of, _), _| of != peer);
-    }
-
-    /// An epoch ended, and its numbers with it.
-    pub(in crate::consensus) fn clear(&mut self) {
-        self.asked.clear();
-        self.answered.clear();
-    }
-
-    /// Whether `peer` was asked for this batch of a member, and has not ended its answer.
-    pub(in crate::consensus) fn is_asked(&self, peer: &PeerId, member: usize, seq: u64) -> bool {
-        self.asked.get(&member).is_some_and(|asked| asked.peer == *peer && seq < asked.until_seq)
-    }
-
-    /// Whether `peer` may be asked for a member's batches now.
-    fn may_ask(&self, member: usize, peer: &PeerId, now_ms: TimeMs) -> bool {
-        let Some(asked) = self.asked.get(&member) else { return true };
-        let late_ms = now_ms.saturating_sub(asked.deadline_ms);
-        now_ms >= asked.deadline_ms && (asked.peer != *peer || late_ms >= REQUEST_TIMEOUT_MS)
-    }
-
-    /// Asks a peer for batches that it holds and this node lacks.
-    pub(in crate::consensus) fn pull(
-        &mut self,
-        from: PeerId,
-        status: &NodeStatus,
-        finality: &ConsensusEngine,
-        at: &Moment<'_>,
-        out: &mut Outbox,
-    ) {
-        if status.epoch == finality.machine().epoch() {
-            for (member, held) in status.batches.iter().enumerate() {
-                self.pull_of(member, from, *held, finality, at, out);
-            }
-        }
-    }
-
-    fn pull_of(
-        &mut self,
-        member: usize,
-        from: PeerId,
-        held: HeldBatches,
-        finality: &ConsensusEngine,
-        at: &Moment<'_>,
-        out: &mut Outbox,
-    ) {
-        let now_ms = at.now_ms();
-        let Some(validator) = finality.machine().validators().get(member).map(|validator| validator.id)
-        else {
-            return;
-        };
-        let answered = self.answered.get(&(from, member)).filter(|(_, until_ms)| now_ms < *until_ms);
-        let first = held.from.max(answered.map_or(0, |(before, _)| *before));
-        let Some(from_seq) = finality.batches().first_lacking(member, first, held.until) else { return };
-        if !self.may_ask(member, &from, now_ms) {
-            return;
-        }
-        let count = held.until.saturating_sub(from_seq).min(REQUEST_BATCHES_MAX);
-        let until_seq = from_seq.saturating_add(count);
-        let deadline_ms = now_ms.saturating_add(REQUEST_TIMEOUT_MS);
-        self.asked.insert(member, Asked { peer: from, until_seq, deadline_ms });
-        let epoch = finality.machine().epoch();
-        out.send(from, Message::GetBatches { epoch, validator, from_seq, count });
-    }
-
-    /// The end of an answer: what was not in it is not asked of this peer again soon, and what follows is at once.
-    pub(in crate::consensus) fn on_end(
-        &mut self,
-        from: PeerId,
-        (member, before_seq): (usize, u64),
-        status: Option<&NodeStatus>,
-        finality: &ConsensusEngine,
-        at: &Moment<'_>,
-        out: &mut Outbox,
-    ) {
-        let Some(asked) = self.asked.get(&member).filter(|asked| asked.peer == from).copied() else { return };
-        self.asked.remove(&member);
-        let until_ms = at.now_ms().saturating_add(ASK_AGAIN_MS);
-        self.answered.insert((from, member), (before_seq.min(asked.until_seq), until_ms));
-        let status = status.filter(|status| status.epoch == finality.machine().epoch());
-        if let Some(held) = status.and_then(|status| status.batches.get(member)) {
-            self.pull_of(member, from, *held, finality, at, out);
-        }
-    }
-}
+use crate::types::{Message, TxId, VoteKind};
 
 /// Bodies and certificates that have been lacking for a while.
 #[derive(Debug, Default)]
 pub(in crate::consensus) struct Lacking {
     bodies: Turns,
     certificates: Turns,
-    unfinished: Turns,
+    unfinished: PlacesInOrder,
+}
+
+/// Certified payments that are not final, by their places in the order of certification. There may be 200,000, so a look
+/// goes on where the last one stopped.
+#[derive(Debug, Default)]
+struct PlacesInOrder {
+    /// Where the next look begins.
+    next: u64,
+    /// What was certified since the last look has its votes on their way.
+    before: u64,
+}
+
+/// Certified payments that one look passes, at most.
+const PLACES_PER_LOOK: usize = 4_096;
+
+impl PlacesInOrder {
+    fn next(&mut self, finality: &ConsensusEngine, most: usize) -> Vec<TxId> {
+        let machine = finality.machine();
+        let before = std::mem::replace(&mut self.before, machine.next_certified());
+        let (found, next) = machine.unfinished(self.next..before, PLACES_PER_LOOK, most);
+        self.next = next.unwrap_or(0);
+        found
+    }
 }
 
 /// Names that were lacking at the last look, and the last one that was asked for.
@@ -183,7 +88,6 @@ impl Lacking {
     ) -> Vec<Message> {
         let machine = finality.machine();
         let most = certificates_per_request(machine.validators().len());
-        let unfinished: Vec<TxId> = machine.unfinished().take(most).collect();
         let mut requests = Vec::new();
         let wanted = machine.wanted_bodies().collect();
         let ids = self.bodies.next(&bodies, &wanted, REQUEST_IDS_MAX);
@@ -192,7 +96,7 @@ impl Lacking {
         }
         let wanted = machine.wanted_certificates().collect();
         let certificates = self.certificates.next(&certificates, &wanted, most);
-        let unfinished = self.unfinished.next(&unfinished, &BTreeSet::new(), most);
+        let unfinished = self.unfinished.next(finality, most);
         for (kind, ids) in [(VoteKind::Lock, certificates), (VoteKind::Final, unfinished)] {
             if !ids.is_empty() {
                 requests.push(Message::GetCertificates(kind, ids));

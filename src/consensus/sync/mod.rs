@@ -10,10 +10,12 @@
 //! # Invariants
 //! - INV-SYNC-1: a block is applied only with a valid commit of its epoch's set and after full validation; its
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.
-//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, and [`SYNC_BLOCKS_MAX`] blocks with
+//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, the next block's of [`NEXT_ASKS_MAX`] peers, and [`SYNC_BLOCKS_MAX`] blocks with
 //!   [`SYNC_BYTES_MAX`] encoded bytes held, but for the next one, which always has room.
 //! - INV-SYNC-4: a peer that keeps back what everything waits for costs [`SECOND_ASK_MS`], and is left alone once its time
-//!   ([`REQUEST_TIMEOUT_MS`]) is over.
+//!   ([`REQUEST_TIMEOUT_MS`]) is over. What everything waits for is always asked for, however full the store is.
+//! - INV-SYNC-6: of peers that may be asked those that delivered come first, then those that waited longest since they were
+//!   asked or came. Whoever has many identities gets no more turns by that.
 //! - INV-SYNC-5: a peer is scored for each empty answer to what it said it has, and for being late once in the time that it is
 //!   left alone for that, which doubles: lateness alone, as on a slow line, is no ban.
 //! - INV-SYNC-3: a peer's word about its height makes a node call itself behind only once the peer delivered a valid
@@ -54,6 +56,8 @@ use crate::types::{CommittedBlock, Height, Message, Released, SignatureCheck, Ti
 
 /// Ranges that are asked for at a time: two each of eight peers.
 const RANGES_MAX: usize = 16;
+/// Peers that are asked for the range that everything waits for, at most; those behind the first beyond [`RANGES_MAX`].
+const NEXT_ASKS_MAX: usize = 4;
 /// Ranges that are asked of one peer at a time: it reads the second one while the first one is on its way.
 const RANGES_PER_PEER_MAX: usize = 2;
 /// Blocks in a range.
@@ -129,6 +133,9 @@ pub(super) struct BlockSync {
     received_bytes: usize,
     /// Answers so far.
     answers: u64,
+    /// The turn in which a peer was last asked, or first seen to be ahead.
+    turns: BTreeMap<PeerId, u64>,
+    next_turn: u64,
     behind_since_ms: Option<TimeMs>,
     failing: BTreeMap<PeerId, Failing>,
     /// Connected peers that delivered a valid block and did not fail since.
@@ -158,7 +165,33 @@ impl BlockSync {
     pub(super) fn disconnected(&mut self, peer: &PeerId) {
         self.ranges.retain(|range| range.peer != *peer);
         self.failing.remove(peer);
-        self.proven.remove(peer);
+        self.turns.remove(peer);
+        // What nobody vouches for any more takes no room.
+        if !self.proven.remove(peer) {
+            self.drop_received(peer);
+        }
+    }
+
+    fn drop_received(&mut self, peer: &PeerId) {
+        let bytes = &mut self.received_bytes;
+        self.received.retain(|_, received| {
+            let stays = received.from != *peer;
+            if !stays {
+                *bytes = bytes.saturating_sub(received.bytes);
+            }
+            stays
+        });
+    }
+
+    fn take_turn(&mut self, peer: PeerId) {
+        self.next_turn = self.next_turn.saturating_add(1);
+        self.turns.insert(peer, self.next_turn);
+    }
+
+    /// Less for who is asked first.
+    fn order(&self, peer: &PeerId) -> (bool, usize, u64) {
+        let turn = self.turns.get(peer).copied().unwrap_or(u64::MAX);
+        (!self.proven.contains(peer), self.busy(peer), turn)
     }
 
     /// The highest block that a peer says it has, of those that delivered what they said so far.
@@ -187,14 +220,7 @@ impl BlockSync {
         failing.again_ms = at.now_ms().saturating_add(REQUEST_TIMEOUT_MS);
         failing.until_ms = at.now_ms().saturating_add(avoid_ms);
         self.ranges.retain(|range| range.peer != peer);
-        let bytes = &mut self.received_bytes;
-        self.received.retain(|_, received| {
-            let stays = received.from != peer;
-            if !stays {
-                *bytes = bytes.saturating_sub(received.bytes);
-            }
-            stays
-        });
+        self.drop_received(&peer);
     }
 
     fn is_avoided(&self, peer: &PeerId, now_ms: TimeMs) -> bool {
@@ -276,10 +302,15 @@ impl BlockSync {
         if waits {
             return;
         }
-        self.ask_again(next, &ahead, at, out);
-        if self.received_bytes < SYNC_BYTES_MAX {
-            self.ask((next, goal), &ahead, at, out);
+        for (peer, _) in &ahead {
+            if !self.turns.contains_key(peer) {
+                self.take_turn(*peer);
+            }
         }
+        self.ask_again(next, &ahead, at, out);
+        // A full store has room for the next block alone.
+        let goal = if self.received_bytes < SYNC_BYTES_MAX { goal } else { next.min(goal) };
+        self.ask((next, goal), &ahead, at, out);
     }
 
     /// `goal` is the highest block of which peers say that they have it, and did not fail to deliver.
@@ -318,23 +349,29 @@ impl BlockSync {
         );
     }
 
-    /// Asks another peer as well for the range that everything waits for, if it takes long: whoever keeps it back costs
-    /// this much and no deadline.
+    /// Asks another peer as well for the range that everything waits for, if the last one takes long: whoever keeps it back
+    /// costs this much and no deadline.
     fn ask_again(&mut self, next: Height, ahead: &[(PeerId, Height)], at: &Moment<'_>, out: &mut Outbox) {
-        if self.received.contains_key(&next) || self.ranges.len() >= RANGES_MAX {
+        let asked: Vec<Range> = self.ranges.iter().filter(|range| range.covers(next)).copied().collect();
+        let Some(range) = asked.iter().max_by_key(|range| range.asked_ms) else { return };
+        let is_slow = at.now_ms() >= range.asked_ms.saturating_add(SECOND_ASK_MS);
+        if self.received.contains_key(&next) || asked.len() >= NEXT_ASKS_MAX || !is_slow {
             return;
         }
-        let mut asked = self.ranges.iter().filter(|range| range.covers(next));
-        let (Some(range), None) = (asked.next().copied(), asked.next()) else { return };
         let last = range.from.saturating_add(range.count).saturating_sub(1);
-        let is_slow = at.now_ms() >= range.asked_ms.saturating_add(SECOND_ASK_MS);
-        let able = ahead.iter().filter(|(peer, theirs)| *peer != range.peer && *theirs >= last);
-        let other = able.map(|(peer, _)| *peer).min_by_key(|peer| self.busy(peer));
-        if let Some(peer) = other.filter(|peer| is_slow && self.busy(peer) < RANGES_PER_PEER_MAX) {
+        let is_other = |peer: &PeerId| asked.iter().all(|range| range.peer != *peer);
+        let able = ahead.iter().filter(|(peer, theirs)| is_other(peer) && *theirs >= last);
+        let able = able.map(|(peer, _)| *peer).filter(|peer| self.busy(peer) < RANGES_PER_PEER_MAX);
+        if let Some(peer) = able.min_by_key(|peer| self.order(peer)) {
             let count = last.saturating_sub(next).saturating_add(1);
-            self.ranges.push(Range { peer, from: next, count, asked_ms: at.now_ms() });
-            out.send(peer, Message::GetBlocks { from: next, count });
+            self.ask_for(peer, (next, count), at, out);
         }
+    }
+
+    fn ask_for(&mut self, peer: PeerId, (from, count): (Height, u64), at: &Moment<'_>, out: &mut Outbox) {
+        self.take_turn(peer);
+        self.ranges.push(Range { peer, from, count, asked_ms: at.now_ms() });
+        out.send(peer, Message::GetBlocks { from, count });
     }
 
     /// Ranges that a peer is asked for.
@@ -357,12 +394,9 @@ impl BlockSync {
             };
             let whole = with(last);
             let able = if whole.is_empty() { with(from) } else { whole };
-            let Some(peer) = able.into_iter().min_by_key(|peer| self.busy(peer)) else { return };
-            if self.busy(&peer) >= RANGES_PER_PEER_MAX {
-                return;
-            }
-            self.ranges.push(Range { peer, from, count, asked_ms: at.now_ms() });
-            out.send(peer, Message::GetBlocks { from, count });
+            let able = able.into_iter().filter(|peer| self.busy(peer) < RANGES_PER_PEER_MAX);
+            let Some(peer) = able.min_by_key(|peer| self.order(peer)) else { return };
+            self.ask_for(peer, (from, count), at, out);
         }
     }
 
@@ -431,7 +465,7 @@ impl BlockSync {
         let first = self.received.values().next().map_or(0, |received| received.bytes);
         let is_over = self.received.len() > SYNC_BLOCKS_MAX.saturating_add(1)
             || bytes.saturating_sub(first) > SYNC_BYTES_MAX
-            || self.ranges.len() > RANGES_MAX;
+            || self.ranges.len() > RANGES_MAX + NEXT_ASKS_MAX - 1;
         if bytes != self.received_bytes || is_over {
             return Err("INV-SYNC-2: more blocks of others than allowed, or counted wrongly".to_owned());
         }

@@ -300,3 +300,45 @@ fn blocks_are_taken_of_whom_they_were_asked_alone() {
         assert_eq!(node.consensus.state().height(), height);
     }
 }
+
+/// INV-PUSH-1: a word of 200 bytes would bring a proposal and the votes of all members each time.
+#[test]
+fn a_peer_that_says_again_and_again_that_it_lacks_the_round_is_sent_it_once_in_a_while() {
+    use super::super::blocks::{PROPOSAL_GAP_MS, VOTES_GAP_MS};
+
+    let chain = Chain::new();
+    let (block, _) = chain.block(START_MS + 1, false, &[]);
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    node.hear(chain.proposal(&block));
+    let lacking = NodeStatus {
+        has_proposal: false,
+        prevotes: SignerBitmap::default(),
+        precommits: SignerBitmap::default(),
+        ..node.consensus.status()
+    };
+    let mut sent = |wait_ms: u64, words: usize| {
+        node.now_ms += wait_ms;
+        node.around.addressed.clear();
+        (0..words).for_each(|_| node.hear(Message::Status(lacking.clone())));
+        let count = |is_it: fn(&Message) -> bool| {
+            node.around.addressed.iter().filter(|(to, message)| *to == peer() && is_it(message)).count()
+        };
+        (
+            count(|message| matches!(message, Message::Proposal(_))),
+            count(|message| matches!(message, Message::BlockVote(_))),
+        )
+    };
+    let (proposals, votes) = sent(0, 50);
+    assert!(proposals == 1 && votes > 0, "{proposals} proposals, {votes} votes");
+    assert_eq!(sent(VOTES_GAP_MS - 1, 50), (0, 0));
+    assert_eq!(sent(1, 50), (0, votes), "what was lost is sent again");
+    assert_eq!(sent(PROPOSAL_GAP_MS - VOTES_GAP_MS - 1, 50).0, 0);
+    assert_eq!(sent(VOTES_GAP_MS, 50).0, 1);
+    // Another peer is none the worse for it.
+    node.feed(Event::PeerConnected(stranger()));
+    node.around.addressed.clear();
+    node.feed(Event::Message { from: stranger(), message: Message::Status(lacking), verified: false });
+    let is_proposal =
+        |(to, message): &&(PeerId, Message)| *to == stranger() && matches!(message, Message::Proposal(_));
+    assert_eq!(node.around.addressed.iter().filter(is_proposal).count(), 1);
+}

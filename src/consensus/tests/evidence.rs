@@ -245,17 +245,49 @@ fn a_new_peer_is_told_of_evidence_that_no_block_has() {
     );
 }
 
-/// A tally forgets where it had votes beyond the quorum from; the batches that are kept tell.
-#[test]
-fn who_contradicts_itself_beyond_a_quorum_is_accused_as_well() {
-    let chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS);
-    let payment = chain.payment(0);
+/// A payment of this coin, and another one of it.
+fn rivals(chain: &Chain, nth: usize) -> [CheckedTransaction; 2] {
+    let payment = chain.payment(nth);
     let output = TxOut { value: Amount(1), lock: Lock::KeyHash(user().public().key_hash()) };
     let rival = Transaction::transfer(payment.inputs().to_vec(), vec![output], Vec::new());
     let rival = Arc::new(rival.signed(chain.state.chain_id(), &[&user()]));
     let (chain_id, parameters) = (chain.state.chain_id(), chain.state.parameters());
     let rival = CheckedTransaction::check(rival, chain_id, parameters, &SequentialVerifier).unwrap();
+    [payment, rival]
+}
+
+/// INV-EVIDENCE-4: whoever has nothing to lose any more would have everybody hash whole batches for each pair.
+#[test]
+fn contradictions_of_one_member_are_proved_once() {
+    let mut chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    node.decide(&mut chain, START_MS + 1, false, &[]);
+    let liar = node.others().last().unwrap();
+    let id = chain.state.validators().get(liar).unwrap().id;
+    let contradict = |node: &mut Node, chain: &Chain, nth: usize| {
+        let pair = rivals(chain, nth);
+        pair.iter().for_each(|tx| node.feed(Event::Transaction(tx.clone())));
+        let votes = pair.iter().map(|tx| FinalityVote { kind: VoteKind::Lock, txid: tx.txid() }).collect();
+        let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, nth as u64, votes, &operator(liar));
+        node.hear(Message::VoteBatch(Released::heard(batch)));
+    };
+    for nth in 0..2 {
+        contradict(&mut node, &chain, nth);
+        assert_eq!((node.consensus.evidence.proofs, pending(&node).len()), (1, 1), "pair {nth}");
+    }
+    let piece = pending(&node);
+    node.decide(&mut chain, START_MS + 2, false, &piece);
+    assert!(node.consensus.state().registry().get(&id).unwrap().slashed.is_some());
+    contradict(&mut node, &chain, 2);
+    assert_eq!((node.consensus.evidence.proofs, pending(&node).len()), (1, 0), "it is slashed");
+}
+
+/// A tally forgets where it had votes beyond the quorum from; the batches that are kept tell.
+#[test]
+fn who_contradicts_itself_beyond_a_quorum_is_accused_as_well() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let [payment, rival] = rivals(&chain, 0);
     node.feed(Event::Transaction(payment.clone()));
     node.feed(Event::Transaction(rival.clone()));
     // With its own vote two others make a quorum; the third comes behind it.
@@ -263,7 +295,7 @@ fn who_contradicts_itself_beyond_a_quorum_is_accused_as_well() {
     let last = node.others().last().unwrap();
     let id = chain.state.validators().get(last).unwrap().id;
     let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: rival.txid() }];
-    let batch = VoteBatch::signed(chain_id, 0, id, 1, votes, &operator(last));
+    let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, 1, votes, &operator(last));
     node.hear(Message::VoteBatch(Released::heard(batch)));
     assert_eq!(pending(&node).iter().map(|piece| piece.validator()).collect::<Vec<_>>(), [id]);
 }

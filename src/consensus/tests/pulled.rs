@@ -1,9 +1,11 @@
 //! Whom a node asks for what it lacks, when, and when again.
 
+use super::super::dispatch::moment;
 use super::super::events::{Answer, Recipient};
 use super::super::heartbeats::{HEARTBEAT_GAP_MS, HEARTBEAT_INTERVAL_MS};
+use super::super::moment::Moment;
+use super::super::peers::batch_requests::HAND_ON_MS;
 use super::super::peers::{REQUEST_TIMEOUT_MS, STATUS_INTERVAL_MS};
-use super::super::sync::SECOND_ASK_MS;
 use super::*;
 use crate::network::PeerId;
 use crate::types::heartbeat::Heartbeat;
@@ -12,16 +14,16 @@ use crate::types::limits::{
 };
 use crate::types::message::{HeldBatches, NodeStatus};
 
-fn stranger(number: u8) -> PeerId {
+pub(super) fn stranger(number: u8) -> PeerId {
     SecretKey::from_seed(&[0xa0 ^ number; 32]).public()
 }
 
-fn hear_from(node: &mut Node, from: PeerId, message: Message) {
+pub(super) fn hear_from(node: &mut Node, from: PeerId, message: Message) {
     node.feed(Event::Message { from, message, verified: false });
 }
 
 /// What it asked for since the last look, and whom.
-fn asked(node: &mut Node) -> Vec<(PeerId, Message)> {
+pub(super) fn asked(node: &mut Node) -> Vec<(PeerId, Message)> {
     let is_request = |message: &Message| {
         matches!(
             message,
@@ -32,6 +34,10 @@ fn asked(node: &mut Node) -> Vec<(PeerId, Message)> {
         )
     };
     node.around.addressed.drain(..).filter(|(_, message)| is_request(message)).collect()
+}
+
+pub(super) fn ahead(node: &Node, height: Height) -> Message {
+    Message::Status(NodeStatus { height, tip: BlockHash([1; 32]), ..node.consensus.status() })
 }
 
 /// INV-PULL-1, INV-PULL-2.
@@ -59,13 +65,17 @@ fn batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent() {
     batches(&mut node);
     node.hear(status.clone());
     assert_eq!(batches(&mut node), [first]);
-    // It has its time to answer; then another one is asked, and it only when nobody else answered either.
+    // It has its time to answer; then another one is asked as well, and it only when it has been passed over.
     let steps = [
-        (REQUEST_TIMEOUT_MS - 1, second, None),
-        (1, first, None),
-        (0, second, Some(second)),
-        (REQUEST_TIMEOUT_MS, second, None),
-        (REQUEST_TIMEOUT_MS - 1, second, None),
+        (HAND_ON_MS - 1, second, None),
+        (1, second, Some(second)),
+        (HAND_ON_MS, second, None),
+        // Now the first one is late, and a moment later the second one.
+        (REQUEST_TIMEOUT_MS - 2 * HAND_ON_MS, second, None),
+        (HAND_ON_MS, first, None),
+        (REQUEST_TIMEOUT_MS - HAND_ON_MS - 1, first, None),
+        (1, first, Some(first)),
+        (HAND_ON_MS - 1, second, None),
         (1, second, Some(second)),
     ];
     for (wait_ms, from, expected) in steps {
@@ -80,7 +90,49 @@ fn batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent() {
     for (wait_ms, expected) in [(0, None), (1_999, None), (1, Some(second))] {
         node.now_ms += wait_ms;
         hear_from(&mut node, second, status.clone());
-        assert_eq!(batches(&mut node), Vec::from_iter(expected), "{wait_ms} ms later");
+        let asked = batches(&mut node);
+        assert_eq!(asked.is_empty(), expected.is_none(), "{wait_ms} ms later");
+    }
+}
+
+/// INV-PULL-1: words cost nothing, so whoever says most is not asked oftenest.
+#[test]
+fn peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked() {
+    let chain = Chain::new();
+    let member = Node::new(&chain, &[], START_MS).others().next().unwrap();
+    let validator = chain.state.validators().get(member).unwrap().id;
+    let says = |node: &Node, until: u64| {
+        let mut status = node.consensus.status();
+        status.batches[member] = HeldBatches { from: 0, until };
+        Message::Status(status)
+    };
+    for answers in [false, true] {
+        let mut node = Node::new(&chain, &[], START_MS);
+        let honest = peer();
+        let (mut asked_honest, mut liars) = (0, 1..);
+        let mut liar = stranger(0);
+        node.feed(Event::PeerConnected(liar));
+        for step in 0..100 {
+            node.now_ms += 20;
+            // Who keeps silent comes back as somebody else.
+            if step % 10 == 9 {
+                node.feed(Event::PeerDisconnected(liar));
+                liar = stranger(liars.next().unwrap());
+                node.feed(Event::PeerConnected(liar));
+            }
+            let lie = says(&node, u64::MAX);
+            hear_from(&mut node, liar, lie);
+            if answers {
+                let end = Message::BatchesEnd { epoch: 0, validator, before_seq: u64::MAX };
+                hear_from(&mut node, liar, end);
+            }
+            if step % 12 == 11 {
+                let word = says(&node, 10);
+                node.hear(word);
+            }
+            asked_honest += asked(&mut node).iter().filter(|(to, _)| *to == honest).count();
+        }
+        assert!(asked_honest > 0, "liars answer: {answers}");
     }
 }
 
@@ -218,7 +270,10 @@ fn a_node_knows_whether_peers_say_that_they_have_more_votes() {
     let member = node.others().next().unwrap();
     let mut ahead = node.consensus.status();
     ahead.batches[member] = HeldBatches { from: 0, until: 1 };
-    let votes = |node: &Node| node.consensus.peers.votes(&node.consensus.finality);
+    let votes = |node: &Node| {
+        let consensus = &node.consensus;
+        consensus.peers.votes(&consensus.finality, &moment!(consensus))
+    };
     assert_eq!(votes(&node), PeersVotes::Here);
     node.hear(Message::Status(NodeStatus { epoch: 1, ..ahead.clone() }));
     assert_eq!(votes(&node), PeersVotes::Here, "of another epoch");
@@ -290,253 +345,6 @@ fn a_question_is_answered_up_to_its_bound() {
         };
         assert_eq!(resident.len(), is_answered, "behind {before} others");
     }
-}
-
-// -- blocks -----------------------------------------------------------------------------------------------------------
-
-fn ahead(node: &Node, height: Height) -> Message {
-    Message::Status(NodeStatus { height, tip: BlockHash([1; 32]), ..node.consensus.status() })
-}
-
-/// INV-SYNC-2.
-#[test]
-fn ranges_are_asked_of_several_peers_and_none_twice() {
-    let mut node = Node::new(&Chain::new(), &[], START_MS);
-    let get = |from, count| Message::GetBlocks { from, count };
-    node.hear(ahead(&node, 1_000));
-    assert_eq!(asked(&mut node), [(peer(), get(1, 64)), (peer(), get(65, 64))], "of one peer two at most");
-    let others: Vec<PeerId> = (1..=8).map(stranger).collect();
-    for (nth, other) in (1..).zip(&others) {
-        node.feed(Event::PeerConnected(*other));
-        let far = ahead(&node, 2_000);
-        hear_from(&mut node, *other, far);
-        let first = 1 + 128 * nth;
-        let two = vec![(*other, get(first, 64)), (*other, get(first + 64, 64))];
-        assert_eq!(asked(&mut node), if nth < 8 { two } else { Vec::new() }, "sixteen in all");
-    }
-    // What one that left was asked for goes to another.
-    node.feed(Event::PeerDisconnected(peer()));
-    let far = ahead(&node, 2_000);
-    hear_from(&mut node, others[7], far);
-    assert_eq!(asked(&mut node), [(others[7], get(1, 64)), (others[7], get(65, 64))]);
-}
-
-/// A node that is far behind never waits for a clock to ask for more.
-#[test]
-fn with_the_blocks_of_a_range_the_next_one_is_asked_for() {
-    let mut chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS + 10_000);
-    node.hear(ahead(&node, 1_000));
-    asked(&mut node);
-    let blocks = (1..=64).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
-    node.hear(Message::Blocks(blocks));
-    assert_eq!(node.consensus.state().height(), 64);
-    assert_eq!(asked(&mut node), [(peer(), Message::GetBlocks { from: 129, count: 64 })]);
-}
-
-/// Its last block is the one that a peer is likely to be about to get.
-#[test]
-fn who_is_one_block_behind_asks_when_its_patience_is_over_and_anew_each_time() {
-    let mut chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS);
-    for height in [1, 2] {
-        let status = ahead(&node, height);
-        for (wait_ms, is_over) in [(0, false), (299, false), (1, true)] {
-            node.now_ms += wait_ms;
-            node.hear(status.clone());
-            assert_eq!(!asked(&mut node).is_empty(), is_over, "height {height}, {wait_ms} ms later");
-            assert!(!node.consensus.is_syncing(), "that block is being decided");
-        }
-        let time = START_MS + height;
-        let block = chain.grow(time).committed;
-        node.hear(Message::Blocks(vec![Released::heard(block)]));
-        assert_eq!(node.consensus.state().height(), height);
-        // Nobody is ahead any more.
-        let level = Message::Status(node.consensus.status());
-        node.hear(level);
-        asked(&mut node);
-    }
-}
-
-/// INV-SYNC-3: who delivered is believed, and one block is no backlog.
-#[test]
-fn a_node_is_syncing_when_a_proven_peer_has_more_than_the_next_block() {
-    let mut chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS + 1_000);
-    node.hear(ahead(&node, 2));
-    let blocks = (1..=2).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
-    node.hear(Message::Blocks(blocks));
-    assert_eq!(node.consensus.state().height(), 2);
-    for (height, is_syncing) in [(3, false), (4, true)] {
-        node.hear(ahead(&node, height));
-        assert_eq!((node.consensus.sync_target(), node.consensus.is_syncing()), (height, is_syncing));
-    }
-}
-
-/// A peer that fails is left alone for longer each time, but for no longer than until nobody else is left.
-#[test]
-fn who_fails_to_deliver_is_asked_again_later_each_time_while_others_are_there() {
-    let mut node = Node::new(&Chain::new(), &[], START_MS);
-    let (bad, good) = (peer(), stranger(1));
-    let is_asked = |node: &mut Node, whom: PeerId| asked(node).iter().any(|(to, _)| *to == whom);
-    node.hear(ahead(&node, 500));
-    assert!(is_asked(&mut node, bad));
-    node.feed(Event::PeerConnected(good));
-    for (failure, avoided_ms) in [(1, 10_000), (2, 20_000), (3, 40_000)] {
-        // An empty answer: it has nothing of what it said.
-        node.hear(Message::Blocks(Vec::new()));
-        asked(&mut node);
-        let since = node.now_ms;
-        while !{
-            let status = ahead(&node, 500);
-            hear_from(&mut node, good, status.clone());
-            hear_from(&mut node, bad, status);
-            is_asked(&mut node, bad)
-        } {
-            // The other one fails as well, and is forgiven: it is asked again and again.
-            node.feed(Event::PeerDisconnected(good));
-            node.feed(Event::PeerConnected(good));
-            let status = ahead(&node, 500);
-            hear_from(&mut node, good, status);
-            asked(&mut node);
-            node.now_ms += 100;
-            assert!(node.now_ms - since <= avoided_ms, "failure {failure}");
-        }
-        assert_eq!(node.now_ms - since, avoided_ms, "failure {failure}");
-    }
-}
-
-/// INV-SYNC-4.
-#[test]
-fn what_everything_waits_for_is_soon_asked_of_another_peer_as_well_and_counts_once() {
-    let mut chain = Chain::new();
-    let blocks: Vec<_> =
-        (1..=64).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
-    let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
-    let (slow, other) = (peer(), stranger(1));
-    let far = ahead(&node, 64);
-    node.hear(far.clone());
-    node.feed(Event::PeerConnected(other));
-    asked(&mut node);
-    let first = Message::GetBlocks { from: 1, count: 64 };
-    for (wait_ms, expected) in [(SECOND_ASK_MS - 1, None), (1, Some((other, first))), (SECOND_ASK_MS, None)] {
-        node.now_ms += wait_ms;
-        hear_from(&mut node, other, far.clone());
-        assert_eq!(asked(&mut node), Vec::from_iter(expected), "of one other, once");
-    }
-    // A part comes from the one, and then all of it from the other.
-    hear_from(&mut node, other, Message::Blocks(blocks[..10].to_vec()));
-    node.hear(Message::Blocks(blocks));
-    node.consensus.check_invariants().unwrap();
-    assert_eq!(node.consensus.state().height(), 64);
-    // Nobody was late.
-    let far = ahead(&node, 1_000);
-    hear_from(&mut node, slow, far);
-    assert!(asked(&mut node).iter().any(|(to, _)| *to == slow));
-}
-
-/// What is late is not waited for any longer, and not a moment less.
-#[test]
-fn who_does_not_answer_within_its_time_is_asked_no_more_while_others_are_there() {
-    let mut node = Node::new(&Chain::new(), &[], START_MS);
-    let silent = peer();
-    let far = ahead(&node, 2_000);
-    node.hear(far.clone());
-    let get = |from| Message::GetBlocks { from, count: 64 };
-    assert_eq!(asked(&mut node), [(silent, get(1)), (silent, get(65))]);
-    // The first range is asked for again early, the second one only when its time is over.
-    for (nth, wait_ms, expected) in [(1, REQUEST_TIMEOUT_MS - 1, [1, 129]), (2, 1, [65, 193])] {
-        node.now_ms += wait_ms;
-        node.feed(Event::PeerConnected(stranger(nth)));
-        hear_from(&mut node, stranger(nth), far.clone());
-        assert_eq!(asked(&mut node), expected.map(|from| (stranger(nth), get(from))));
-    }
-    node.hear(far);
-    assert_eq!(asked(&mut node), [], "it is left alone");
-}
-
-/// The block that is being written is here already.
-#[test]
-fn a_node_that_writes_a_block_asks_for_those_behind_it() {
-    let chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS + 1);
-    let (block, _) = chain.block(START_MS + 1, false, &[]);
-    node.hear(chain.proposal(&block));
-    for place in node.others().collect::<Vec<_>>() {
-        let message = node.block_vote(place, VoteStep::Precommit, Some(block.header.hash()));
-        let _not_written = node.order(Event::Message { from: peer(), message, verified: false });
-    }
-    node.hear(ahead(&node, 10));
-    assert_eq!(asked(&mut node), [(peer(), Message::GetBlocks { from: 2, count: 9 })]);
-}
-
-#[test]
-fn blocks_out_of_order_are_the_senders_fault() {
-    let mut chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS + 1_000);
-    node.hear(ahead(&node, 3));
-    let blocks: Vec<_> =
-        (1..=3).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
-    let message = Message::Blocks(vec![blocks[0].clone(), blocks[2].clone()]);
-    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
-    let blames = |output: &Output| matches!(output, Output::Misbehaved(whom, _) if *whom == peer());
-    assert!(outputs.iter().any(blames));
-}
-
-/// INV-SYNC-1: its sender is blamed, and the block is fetched elsewhere.
-#[test]
-fn a_block_without_a_valid_commit_is_asked_of_another_peer() {
-    let mut chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS + 1_000);
-    let other = stranger(1);
-    let far = ahead(&node, 2);
-    node.hear(far.clone());
-    node.feed(Event::PeerConnected(other));
-    let mut block = chain.grow(START_MS + 1).committed;
-    block.commit.signatures = vec![Signature::EMPTY; block.commit.signatures.len()];
-    let message = Message::Blocks(vec![Released::heard(block)]);
-    let outputs = node.order(Event::Message { from: peer(), message, verified: false });
-    let blames = |output: &Output| matches!(output, Output::Misbehaved(whom, _) if *whom == peer());
-    assert!(outputs.iter().any(blames));
-    asked(&mut node);
-    hear_from(&mut node, other, far.clone());
-    node.hear(far);
-    assert_eq!(asked(&mut node), [(other, Message::GetBlocks { from: 1, count: 2 })]);
-}
-
-/// INV-SYNC-3: what it said before it failed counts no more when it is asked again.
-#[test]
-fn who_failed_once_has_to_deliver_again_before_its_height_is_believed() {
-    let mut chain = Chain::new();
-    let mut node = Node::new(&chain, &[], START_MS + 1_000);
-    node.hear(ahead(&node, 2));
-    let blocks = (1..=2).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
-    node.hear(Message::Blocks(blocks));
-    node.hear(ahead(&node, 50));
-    assert!(node.consensus.is_syncing());
-    node.hear(Message::Blocks(Vec::new()));
-    node.now_ms += 10_000;
-    node.hear(ahead(&node, 50));
-    assert!(!node.consensus.is_syncing(), "it is asked again, and not believed");
-}
-
-/// A connection that begins again begins anew.
-#[test]
-fn who_failed_and_comes_back_is_asked_at_once() {
-    let mut node = Node::new(&Chain::new(), &[], START_MS);
-    let other = stranger(1);
-    node.feed(Event::PeerConnected(other));
-    node.hear(ahead(&node, 500));
-    node.hear(Message::Blocks(Vec::new()));
-    let far = ahead(&node, 100);
-    hear_from(&mut node, other, far);
-    asked(&mut node);
-    node.hear(ahead(&node, 500));
-    assert_eq!(asked(&mut node), [], "it failed a moment ago");
-    node.feed(Event::PeerDisconnected(peer()));
-    node.feed(Event::PeerConnected(peer()));
-    node.hear(ahead(&node, 500));
-    assert!(asked(&mut node).iter().any(|(to, _)| *to == peer()));
 }
 
 // -- heartbeats -------------------------------------------------------------------------------------------------------
@@ -683,4 +491,28 @@ fn readers_see_which_masternodes_attest_which() {
     assert_eq!(shown[&id(first)].attested_by, []);
     assert_eq!(shown[&own].attested_by, []);
     assert_eq!(shown[&id(first)].heard_ms, START_MS);
+}
+
+/// INV-PULL-3: the oldest may be those whose `Final` votes nobody has.
+#[test]
+fn certificates_of_all_that_is_not_final_are_asked_for_in_turns() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let certified: BTreeSet<TxId> = (0..2 * REQUEST_CERTIFICATES_MAX + 1)
+        .map(|number| TxId(*blake3::hash(&number.to_le_bytes()).as_bytes()))
+        .collect();
+    for (seq, txid) in (0..).zip(&certified) {
+        node.hear_locks_as(*txid, seq);
+    }
+    asked(&mut node);
+    let mut named = BTreeSet::new();
+    for _ in 0..4 {
+        node.now_ms += STATUS_INTERVAL_MS;
+        node.feed(Event::Tick);
+        for (_, message) in asked(&mut node) {
+            if let Message::GetCertificates(VoteKind::Final, ids) = message {
+                named.extend(ids);
+            }
+        }
+    }
+    assert_eq!(named, certified);
 }

@@ -194,8 +194,12 @@ fn blocks_of_a_peer_that_has_left_prove_nothing_of_who_comes_back() {
     let mut node = Node::new(&chain, &[], START_MS + 1_000);
     let lie = Message::Status(NodeStatus { height: u64::MAX, ..node.consensus.status() });
     node.hear(lie.clone());
-    let blocks = (1..=5).map(|height| Released::heard(chain.grow(START_MS + 10 * height).committed));
-    let event = Event::Message { from: peer(), message: Message::Blocks(blocks.collect()), verified: false };
+    let mut blocks: Vec<_> =
+        (1..=5).map(|height| Released::heard(chain.grow(START_MS + 10 * height).committed)).collect();
+    let later = blocks.split_off(2);
+    // What comes of a peer that never delivered goes with it.
+    node.hear(Message::Blocks(blocks));
+    let event = Event::Message { from: peer(), message: Message::Blocks(later), verified: false };
     let orders = node.consensus.handle(event, Now::both(node.now_ms));
     let checks = orders.into_iter().find_map(|output| match output {
         Output::CheckBlocks(order) => Some(order),

@@ -1,6 +1,7 @@
 //! What others read of the machine: the executor, gossip, tests.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::bodies::Lack;
@@ -198,9 +199,34 @@ impl Machine {
         wanted.into_iter()
     }
 
-    /// Transactions that are certified here and not final: their `Final` votes may have been lost.
-    pub fn unfinished(&self) -> impl Iterator<Item = TxId> {
-        self.certified.values().copied().filter(|txid| !self.is_final(txid))
+    /// Transactions that are certified here and not final: their `Final` votes may have been lost. Looks at some of those
+    /// with these places in the order of certification and gives `most` at most; and where to go on, if there are more.
+    #[must_use]
+    pub fn unfinished(
+        &self,
+        places: Range<u64>,
+        looked_at_max: usize,
+        most: usize,
+    ) -> (Vec<TxId>, Option<u64>) {
+        let mut found = Vec::new();
+        if places.is_empty() {
+            return (found, None);
+        }
+        for (looked_at, (place, txid)) in self.certified.range(places).enumerate() {
+            if looked_at >= looked_at_max || found.len() >= most {
+                return (found, Some(*place));
+            }
+            if !self.is_final(txid) {
+                found.push(*txid);
+            }
+        }
+        (found, None)
+    }
+
+    /// The place in the order of certification that the next one gets.
+    #[must_use]
+    pub const fn next_certified(&self) -> u64 {
+        self.next_certified
     }
 
     /// How many transactions are known by votes alone.
