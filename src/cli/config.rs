@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::named_files::{Unusable, unusable};
 use super::{CliError, output};
 use crate::runtime::config::{Effective, Examined, Origin};
 use crate::runtime::{Config, ConfigError, ConfigSources};
@@ -47,7 +48,7 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Say all that is wrong with a configuration; exit code 2 if anything is.
+    /// Say all that is wrong with a configuration and the files that it names; exit code 2 if anything is.
     Check(SubArgs),
     /// Print each value with where it comes from, without secrets.
     Show(SubArgs),
@@ -75,10 +76,15 @@ pub fn run(args: &Args) -> Result<(), CliError> {
 
 fn check(args: &SubArgs) -> Result<(), CliError> {
     let examined = Config::examine(&args.sources.sources());
+    let unusable = examined.config.as_ref().map(unusable).unwrap_or_default();
     if args.json {
-        output::line(report(&examined))?;
+        output::line(report(&examined, &unusable))?;
     }
     let config = held(&args.sources.config, examined)?.0;
+    if !unusable.is_empty() {
+        let says: Vec<&str> = unusable.iter().map(|file| file.says.as_str()).collect();
+        return Err(CliError::Usage(says.join("\n")));
+    }
     if !args.json {
         let role = if config.masternode.enabled { "masternode" } else { "full node" };
         let file = args.sources.config.display();
@@ -104,7 +110,7 @@ fn held(file: &Path, examined: Examined) -> Result<(Config, Vec<Effective>), Cli
 }
 
 /// What `check --json` prints.
-fn report(examined: &Examined) -> Value {
+fn report(examined: &Examined, unusable: &[Unusable]) -> Value {
     let problem = |problem: &ConfigError| {
         let (key, origin) = match problem {
             ConfigError::UnknownKey { key, origin, .. } | ConfigError::BadValue { key, origin, .. } => {
@@ -114,7 +120,9 @@ fn report(examined: &Examined) -> Value {
         };
         json!({ "key": key, "origin": origin, "says": problem.to_string() })
     };
-    let problems: Vec<Value> = examined.problems.iter().map(problem).collect();
+    let of_file = |file: &Unusable| json!({ "key": file.key, "origin": null, "says": file.says });
+    let problems: Vec<Value> =
+        examined.problems.iter().map(problem).chain(unusable.iter().map(of_file)).collect();
     json!({ "holds": problems.is_empty(), "problems": problems })
 }
 
@@ -204,7 +212,7 @@ mod tests {
             "[rpc]\nusers = [\"alice:pass\"]\n",
             "[rpc]\nusers = [7, \"pass\"]",
         ] {
-            let said = report(&Config::examine(&sources(home.path(), text, &[]))).to_string();
+            let said = report(&Config::examine(&sources(home.path(), text, &[])), &[]).to_string();
             assert!(said.contains("rpc.users") && !said.contains("pass"), "{said}");
         }
     }
@@ -215,7 +223,7 @@ mod tests {
         let text = "[node]\nnetwrk = \"devnet\"\n[rcp]\n[network]\nmax_inbound = \"many\"\nmax_outbound = 0\n[storage]\ncache_mb = 1\n";
         let examined = Config::examine(&sources(home.path(), text, &["node.nme=x"]));
         assert!(examined.config.is_none());
-        let said = report(&examined);
+        let said = report(&examined, &[]);
         let keys: Vec<&str> =
             said["problems"].as_array().unwrap().iter().map(|p| p["key"].as_str().unwrap()).collect();
         let mut sorted = keys.clone();
@@ -231,7 +239,7 @@ mod tests {
         assert_eq!((sorted.as_slice(), &said["holds"]), (expected.as_slice(), &Value::Bool(false)));
         assert!(said.to_string().contains("did you mean node.network?"), "{said}");
         assert_eq!(
-            report(&Config::examine(&ConfigSources::default())),
+            report(&Config::examine(&ConfigSources::default()), &[]),
             json!({ "holds": true, "problems": [] })
         );
     }

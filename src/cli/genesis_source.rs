@@ -89,7 +89,7 @@ fn urls(peers: &[String]) -> Vec<String> {
 
 /// What a node says, if one answers there and is of a devnet.
 async fn ask(url: &str) -> Option<GenesisDocument> {
-    let client = RpcClient::connect(&Endpoint { url: url.to_owned(), cookie_file: None }).ok()?;
+    let client = RpcClient::connect(&Endpoint::without_cookie(url.to_owned())).ok()?;
     let answer = tokio::time::timeout(ANSWER_MAX, client.call::<GenesisInfo>("getgenesis", &[])).await;
     let told = answer.ok()?.ok()?;
     let document = GenesisDocument::from_toml(&told.toml).ok()?;
@@ -239,7 +239,7 @@ mod tests {
         };
         let server = RpcServer::start(config, FakeNode::funded(), token.clone(), &tracker).await.unwrap();
         let url = format!("http://{}", server.local_address);
-        let client = RpcClient::connect(&Endpoint { url: url.clone(), cookie_file: None }).unwrap();
+        let client = RpcClient::connect(&Endpoint::without_cookie(url.clone())).unwrap();
         assert!(client.call::<GenesisInfo>("getgenesis", &[]).await.is_ok());
         assert_eq!(ask(&url).await, None, "its document has no masternodes");
         token.cancel();

@@ -15,6 +15,7 @@
 //! | `error.rs` | the exit code of each failure |
 //! | `output.rs`, `progress.rs` | what is printed, and where |
 //! | `rpc_client.rs`, `wallet_rpc.rs`, `genesis_source.rs`, `offline.rs` | which node, coins and genesis document a command means |
+//! | `named_files.rs` | which files of a configuration keep a node from starting |
 //! | `password.rs`, `confirm.rs`, `new_file.rs`, `duration.rs` | what a person types; files that are never overwritten |
 //!
 //! # To add a command
@@ -44,6 +45,7 @@ mod genesis_source;
 pub mod init;
 pub mod load;
 pub mod masternode;
+mod named_files;
 mod new_file;
 mod offline;
 pub mod output;

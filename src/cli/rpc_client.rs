@@ -95,6 +95,7 @@ impl ConnectionArgs {
             .map(|(index, url)| Endpoint {
                 url: url.clone(),
                 cookie_file: self.cookie_files.get(index).cloned().or_else(|| found(url)),
+                missing_cookie: None,
             })
             .collect())
     }
@@ -129,7 +130,7 @@ impl ConnectionArgs {
 fn devnet_node(devnet: &Path, base_port: u16, index: u16) -> Endpoint {
     let port = base_port.saturating_add(1).saturating_add(index.saturating_mul(2));
     let cookie = devnet.join(format!("node{index}")).join("data").join(".cookie");
-    Endpoint { url: format!("http://127.0.0.1:{port}"), cookie_file: cookie.is_file().then_some(cookie) }
+    Endpoint::with_cookie_at(format!("http://127.0.0.1:{port}"), cookie)
 }
 
 /// The running nodes of a devnet.
@@ -150,8 +151,7 @@ fn configured(path: &Path) -> Result<Endpoint, RpcCommandError> {
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
-    let cookie = config.cookie_path();
-    Ok(Endpoint { url: format!("http://{address}"), cookie_file: cookie.is_file().then_some(cookie) })
+    Ok(Endpoint::with_cookie_at(format!("http://{address}"), config.cookie_path()))
 }
 
 #[cfg(test)]
@@ -166,7 +166,9 @@ mod tests {
     fn nodes_are_found_in_the_documented_order() {
         let home = tempfile::tempdir().unwrap();
         let nothing = ConnectionArgs::default().endpoints(home.path()).unwrap();
-        assert_eq!(nothing, [Endpoint { url: "http://127.0.0.1:24201".into(), cookie_file: None }]);
+        let url = "http://127.0.0.1:24201".to_owned();
+        assert_eq!(nothing, [Endpoint::with_cookie_at(url, home.path().join("devnet/node0/data/.cookie"))]);
+        assert_eq!(nothing[0].cookie_file, None);
         for index in [0, 1] {
             let data = home.path().join(format!("devnet/node{index}/data"));
             std::fs::create_dir_all(&data).unwrap();

@@ -365,6 +365,16 @@ impl<R: Read> Read for Source<R> {
 /// What is done with each member.
 type Take<'a> = &'a mut dyn FnMut(&str, &mut dyn Read) -> io::Result<()>;
 
+/// What is wrong with the frame or the members, in words: the library's own name its types.
+fn archive_words(error: &io::Error) -> String {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<lz4_flex::frame::Error>()) {
+        Some(lz4_flex::frame::Error::WrongMagicNumber) => "it does not begin as an export does".to_owned(),
+        Some(_) => "its compressed data is damaged".to_owned(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => "it breaks off".to_owned(),
+        None => error.to_string(),
+    }
+}
+
 /// Reads the whole file, and holds it to all rules.
 fn read_archive(
     source: &File,
@@ -373,7 +383,7 @@ fn read_archive(
     pace: &mut Pace<'_>,
 ) -> Result<Manifest, ArchiveError> {
     let unusable = |why: String| ArchiveError::Unusable { path: file.to_owned(), why };
-    let failed = |error: io::Error| unusable(error.to_string());
+    let failed = |error: io::Error| unusable(archive_words(&error));
     let source = Source { inner: BufReader::new(source), was_short: false };
     let mut archive = tar::Archive::new(FrameDecoder::new(source));
     let (mut manifest, mut seen, mut bytes) = (None::<Manifest>, BTreeSet::new(), 0_u64);

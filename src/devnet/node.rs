@@ -79,7 +79,7 @@ impl Node {
     /// When there is no cookie: it does not run.
     pub(super) fn client(&self) -> Result<RpcClient, DevnetError> {
         let cookie = self.place.config.cookie_path();
-        RpcClient::connect(&Endpoint { url: self.url(), cookie_file: Some(cookie) })
+        RpcClient::connect(&Endpoint::with_cookie_at(self.url(), cookie))
             .map_err(|source| self.rpc_error(source))
     }
 
@@ -186,7 +186,7 @@ impl Node {
 
     /// Waits until it answers.
     pub(super) async fn answered(&self) -> Result<(), DevnetError> {
-        let client = RpcClient::connect(&Endpoint { url: self.url(), cookie_file: None })
+        let client = RpcClient::connect(&Endpoint::without_cookie(self.url()))
             .map_err(|source| self.rpc_error(source))?;
         let began = Clock.instant();
         while client.call::<u64>("getblockcount", &[]).await.is_err() {

@@ -41,6 +41,26 @@ pub struct Endpoint {
     pub url: String,
     /// Where its cookie is.
     pub cookie_file: Option<PathBuf>,
+    /// Where there is none although its configuration says so: it matters once the node wants one.
+    pub missing_cookie: Option<PathBuf>,
+}
+
+impl Endpoint {
+    /// A node that is asked without credentials.
+    #[must_use]
+    pub const fn without_cookie(url: String) -> Self {
+        Self { url, cookie_file: None, missing_cookie: None }
+    }
+
+    /// A node with its cookie, if that is there.
+    #[must_use]
+    pub fn with_cookie_at(url: String, cookie: PathBuf) -> Self {
+        let none = Self::without_cookie(url);
+        match cookie.is_file() {
+            true => Self { cookie_file: Some(cookie), ..none },
+            false => Self { missing_cookie: Some(cookie), ..none },
+        }
+    }
 }
 
 /// Why a command over RPC failed.
@@ -59,13 +79,10 @@ pub enum RpcCommandError {
         url: String,
     },
     /// Wrong or no credentials.
-    #[error(
-        "the node at {url} wants credentials; its cookie changes with every start: \
-         give --config FILE or --cookie-file FILE of this node"
-    )]
+    #[error("the node at {} {}", endpoint.url, credentials_advice(endpoint))]
     Unauthorized {
-        /// Where.
-        url: String,
+        /// Where, and with which cookie.
+        endpoint: Box<Endpoint>,
     },
     /// An HTTP status that is no success.
     #[error("{url} refuses the request with HTTP status {status}; is it a node's RPC address?")]
@@ -137,6 +154,22 @@ fn hint_suffix(hint: &str) -> String {
     if hint.is_empty() { String::new() } else { format!("; {hint}") }
 }
 
+/// What to do when a node wants other credentials.
+fn credentials_advice(endpoint: &Endpoint) -> String {
+    match (&endpoint.cookie_file, &endpoint.missing_cookie) {
+        (Some(path), _) => format!(
+            "does not take the cookie {}, which changes with every start: is it this node's, and of its last start?",
+            path.display()
+        ),
+        (None, Some(path)) => format!(
+            "wants credentials, and there is no cookie {}: does the node run with the [node] data_dir of this \
+             configuration? Another cookie is named by --cookie-file FILE",
+            path.display()
+        ),
+        (None, None) => "wants credentials: give --config FILE or --cookie-file FILE of this node".to_owned(),
+    }
+}
+
 fn read_cookie(path: &Path) -> Result<String, RpcCommandError> {
     let failed = |detail: String| RpcCommandError::Cookie { path: path.to_owned(), detail };
     let length = std::fs::metadata(path).map_err(|error| failed(error.to_string()))?.len();
@@ -151,7 +184,7 @@ fn read_cookie(path: &Path) -> Result<String, RpcCommandError> {
 #[derive(Clone, Debug)]
 pub struct RpcClient {
     client: HttpClient,
-    url: String,
+    endpoint: Endpoint,
 }
 
 impl RpcClient {
@@ -178,13 +211,13 @@ impl RpcClient {
             .max_response_size(u32::try_from(RESPONSE_BYTES_MAX).unwrap_or(u32::MAX))
             .build(&endpoint.url)
             .map_err(|error| bad_url(error.to_string()))?;
-        Ok(Self { client, url: endpoint.url.clone() })
+        Ok(Self { client, endpoint: endpoint.clone() })
     }
 
     /// Where the node is.
     #[must_use]
     pub fn url(&self) -> &str {
-        &self.url
+        &self.endpoint.url
     }
 
     /// Calls a method.
@@ -221,13 +254,15 @@ impl RpcClient {
     }
 
     fn explain(&self, error: ClientError) -> RpcCommandError {
-        let url = self.url.clone();
+        let url = self.endpoint.url.clone();
         match error {
             ClientError::Call(object) => refused(object),
             ClientError::RequestTimeout => RpcCommandError::Timeout { url },
             ClientError::ParseError(error) => RpcCommandError::Malformed { url, detail: error.to_string() },
             ClientError::Transport(error) => match error.downcast_ref::<TransportError>() {
-                Some(TransportError::Rejected { status_code: 401 }) => RpcCommandError::Unauthorized { url },
+                Some(TransportError::Rejected { status_code: 401 }) => {
+                    RpcCommandError::Unauthorized { endpoint: Box::new(self.endpoint.clone()) }
+                }
                 Some(TransportError::Rejected { status_code }) => {
                     RpcCommandError::Status { url, status: *status_code }
                 }
@@ -252,7 +287,7 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         for url in ["https://127.0.0.1:1", "127.0.0.1:1", "http://", "http://:x"] {
-            let endpoint = Endpoint { url: url.to_owned(), cookie_file: None };
+            let endpoint = Endpoint::without_cookie(url.to_owned());
             let error = RpcClient::connect(&endpoint).unwrap_err();
             assert!(matches!(error, RpcCommandError::BadUrl { .. }), "{error}");
         }
@@ -263,7 +298,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         drop(listener);
-        let client = RpcClient::connect(&Endpoint { url: url.clone(), cookie_file: None }).unwrap();
+        let client = RpcClient::connect(&Endpoint::without_cookie(url.clone())).unwrap();
         let error = client.call::<u64>("getblockcount", &[]).await.unwrap_err();
         assert!(
             error.to_string().starts_with(&format!("no node answers at {url}: is it running? ")),
@@ -276,7 +311,27 @@ mod tests {
         let endpoint = Endpoint {
             url: "http://127.0.0.1:1".to_owned(),
             cookie_file: Some("/nonexistent/.cookie".into()),
+            missing_cookie: None,
         };
         assert!(RpcClient::connect(&endpoint).unwrap_err().to_string().contains("/nonexistent/.cookie"));
+    }
+
+    #[test]
+    fn who_is_refused_learns_which_cookie_was_meant() {
+        let home = tempfile::tempdir().unwrap();
+        let cookie = home.path().join(".cookie");
+        let words =
+            |endpoint: Endpoint| RpcCommandError::Unauthorized { endpoint: Box::new(endpoint) }.to_string();
+        let of = || Endpoint::with_cookie_at("http://127.0.0.1:1".to_owned(), cookie.clone());
+        let missing = words(of());
+        assert!(
+            missing.contains("there is no cookie") && missing.contains(cookie.to_str().unwrap()),
+            "{missing}"
+        );
+        std::fs::write(&cookie, "__cookie__:x").unwrap();
+        let refused = words(of());
+        assert!(refused.contains(&format!("does not take the cookie {}", cookie.display())), "{refused}");
+        let none = words(Endpoint::without_cookie("http://127.0.0.1:1".to_owned()));
+        assert!(none.contains("--cookie-file") && !none.contains("there is no"), "{none}");
     }
 }

@@ -536,6 +536,10 @@ impl Config {
         let dialled = external.chain(bootstrap).filter(|(_, address)| !is_host_and_port(address));
         let dialled = dialled
             .map(|(key, address)| (key, format!("{address:?} is not host:port, such as 127.0.0.1:24200")));
+        let nowhere = self.network.external_address.iter().filter(|address| leads_nowhere(address)).map(|address| {
+            let says = "is no address that others can reach: name this machine's public one, or leave the key out";
+            ("network.external_address", format!("{address:?} {says}"))
+        });
         let listening = [
             ("network.listen_address", true, self.network.listen_address),
             ("rpc.listen_address", self.rpc.enabled, self.rpc.listen_address),
@@ -548,7 +552,7 @@ impl Config {
             let (other, ..) = before.find(|(_, _, taken)| overlap(taken, address))?;
             Some((*key, format!("{address} is taken by {other} already")))
         });
-        dialled.chain(taken).collect()
+        dialled.chain(nowhere).chain(taken).collect()
     }
 }
 
@@ -568,6 +572,15 @@ fn is_host_and_port(text: &str) -> bool {
         && text.rsplit_once(':').is_some_and(|(host, port)| {
             !host.is_empty() && host.bytes().all(named) && port.parse::<u16>().is_ok_and(|port| port != 0)
         })
+}
+
+/// Whether an address is no single machine's.
+fn leads_nowhere(text: &str) -> bool {
+    text.parse::<SocketAddr>().is_ok_and(|address| {
+        let ip = address.ip();
+        let is_broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+        ip.is_unspecified() || ip.is_multicast() || is_broadcast
+    })
 }
 
 /// Whether a text is the name of a host, with or without a port.

@@ -161,7 +161,7 @@ pub enum GenesisError {
     #[error("the genesis document can't be read: {0}")]
     Malformed(String),
     /// Fewer masternodes than the parameters ask for.
-    #[error("{count} masternodes are fewer than min_masternodes = {min}")]
+    #[error("there are fewer masternodes ({count}) than min_masternodes = {min}")]
     TooFewMasternodes {
         /// How many there are.
         count: usize,

@@ -140,7 +140,8 @@ impl fmt::Display for Withheld {
 pub enum FundsError {
     /// The coins do not suffice.
     #[error(
-        "{missing} TIME are missing: {available} TIME can be spent, {amount} TIME and the fee are needed{withheld}"
+        "{missing} TIME are missing: {available} TIME can be spent, {amount} TIME and the fee are needed{withheld}; \
+         pay less, or from other accounts too, or send all that is there"
     )]
     Insufficient {
         /// How much more would do.

@@ -190,7 +190,7 @@ impl Node {
 
     /// Whether it answers yet.
     pub fn try_connect(&self) -> bool {
-        let endpoint = Endpoint { url: self.url.clone(), cookie_file: Some(self.cookie_path.clone()) };
+        let endpoint = Endpoint::with_cookie_at(self.url.clone(), self.cookie_path.clone());
         let Ok(client) = RpcClient::connect(&endpoint) else { return false };
         let answers = RUNTIME.block_on(client.call::<Value>("getblockcount", &[])).is_ok();
         if answers {

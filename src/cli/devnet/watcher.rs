@@ -44,7 +44,7 @@ impl Watcher {
     pub(super) fn new(fleet: Arc<Fleet>, started: Instant, show_payments: bool) -> Result<Self, CliError> {
         let devnet = fleet.directory();
         let client = |node: &crate::app::devnet::DevnetNode| {
-            RpcClient::connect(&Endpoint { url: url_of(node), cookie_file: None })
+            RpcClient::connect(&Endpoint::without_cookie(url_of(node)))
         };
         let clients = devnet.nodes.iter().map(client).collect::<Result<_, _>>()?;
         let told = (!devnet.existed).then_some((0, 0));

@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 use crate::app::disk_space;
 use crate::app::networks::load_genesis;
 use crate::app::votes::{VotesError, VotesPlace};
+use crate::cli::named_files::{Unusable, unusable};
 use crate::cli::rpc_client::{ConnectionArgs, RpcClient, RpcCommandError};
 use crate::rpc::types::{
     BlockchainInfo, ConsensusInfo, DiskInfo, HeartbeatInfo, IndexInfo, MasternodeInfo, MemoryInfo,
@@ -47,6 +48,8 @@ pub(super) struct Facts {
     pub(super) machine: Option<Machine>,
     /// The chain of the configuration's genesis document, and that of the blocks in its data directory.
     pub(super) chains: Chains,
+    /// Files that the configuration names and the node would not start with.
+    pub(super) unusable: Vec<Unusable>,
     /// The vote journal, where the configuration is a masternode's and there is a data directory.
     pub(super) journal: Option<Journal>,
     /// Whether the configuration's `external_address` answers from this machine, while the node runs.
@@ -162,6 +165,7 @@ impl Facts {
             now_ms: Clock.now_ms(),
             machine: sound.map(machine_of),
             chains: sound.map(Chains::of).unwrap_or_default(),
+            unusable: sound.map(unusable).unwrap_or_default(),
             journal: sound.and_then(journal),
             external_address_answers: match sound.and_then(|config| config.network.external_address.as_ref())
             {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::facts::{Chains, Facts, Journal, Machine, Node};
 use crate::app::disk_growth;
+use crate::cli::named_files::Unusable;
 use crate::network::HALF_OPEN_MAX;
 use crate::rpc::limits::{PROBE_PLACES, SOCKETS_MAX};
 use crate::rpc::types::{JailReason, MasternodeInfo, NodeState};
@@ -115,7 +116,17 @@ impl Findings {
                     self.add("config", Severity::Error, says, next);
                 }
             }
-            Some(Ok(_)) => self.well("config", "The configuration is sound."),
+            Some(Ok(_)) if facts.unusable.is_empty() => {
+                self.well("config", "The configuration is sound, and so are the files that it names.");
+            }
+            Some(Ok(_)) => {
+                for Unusable { key, says } in &facts.unusable {
+                    let next = format!(
+                        "mend it, or name another file by {key}; the node does not start before that"
+                    );
+                    self.add("config", Severity::Error, format!("{key}: {says}"), next);
+                }
+            }
         }
     }
 
@@ -156,7 +167,9 @@ impl Findings {
         }
         self.of_chain(facts);
         self.of_limits(machine, config, facts);
-        self.of_journal(facts.journal.as_ref());
+        // Without its key and its chain nothing can be said of it.
+        let can_tell = facts.unusable.is_empty();
+        self.of_journal(facts.journal.as_ref().filter(|_| can_tell));
         if facts.external_address_answers == Some(false) {
             let address = config.network.external_address.as_deref().unwrap_or_default();
             let says = format!("[network] external_address {address} takes no connection from here.");
@@ -414,8 +427,9 @@ impl Findings {
     fn of_peers(&mut self, node: &Node) {
         let inbound = node.peers.iter().filter(|peer| peer.inbound).count();
         let outbound = node.peers.len().saturating_sub(inbound);
+        let peers = if node.peers.len() == 1 { "peer is" } else { "peers are" };
         let says =
-            format!("{} peers are connected: {outbound} dialled, {inbound} that dialled.", node.peers.len());
+            format!("{} {peers} connected: {outbound} dialled, {inbound} that dialled.", node.peers.len());
         match node.peers.len() {
             0 => {
                 let next =

@@ -52,7 +52,7 @@ pub(super) fn line(args: &Args) -> Result<String, CliError> {
             && entry.parse::<RpcUser>().is_ok()
     });
     let Some(entry) = entry else {
-        let name = args.user.escape_debug();
+        let name = &args.user;
         return Err(CliError::Usage(format!(
             "{name:?} can't be a user's name; it has no : , \" or \\, and is not empty"
         )));
@@ -69,6 +69,7 @@ pub(super) fn line(args: &Args) -> Result<String, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::ExitKind;
     use crate::runtime::{Config, ConfigSources};
 
     fn of(user: &str, role: RpcRole) -> Result<String, CliError> {
@@ -92,7 +93,12 @@ mod tests {
     #[test]
     fn names_that_the_server_does_not_take_are_refused() {
         for name in ["", "a:b", "__cookie__", "a,b", "a\"b", "a\nb"] {
-            assert!(matches!(of(name, RpcRole::Read), Err(CliError::Usage(_))), "{name:?}");
+            let refused = of(name, RpcRole::Read).unwrap_err();
+            assert_eq!(refused.kind(), ExitKind::Usage, "{name:?}");
+            assert!(
+                refused.to_string().starts_with(&format!("{name:?} can't be a user's name; ")),
+                "{refused}"
+            );
         }
     }
 }

@@ -268,7 +268,7 @@ mod tests {
         let server =
             RpcServer::start(config, FakeNode::funded(), token.clone(), &TaskTracker::new()).await.unwrap();
         let url = format!("http://{}", server.local_address);
-        let client = RpcClient::connect(&Endpoint { url, cookie_file: None }).unwrap();
+        let client = RpcClient::connect(&Endpoint::without_cookie(url)).unwrap();
         let known = block().block.transactions[0].as_ref().clone();
         let inputs = [(TxId([7; 32]), 0), (known.txid(), 0), (known.txid(), 1)];
         let inputs = inputs.map(|(txid, index)| OutPoint { txid, index }).to_vec();

@@ -349,7 +349,7 @@ mod tests {
         let server =
             RpcServer::start(config, node.clone(), token.clone(), &TaskTracker::new()).await.unwrap();
         let url = format!("http://{}", server.local_address);
-        let client = RpcClient::connect(&Endpoint { url, cookie_file: None }).unwrap();
+        let client = RpcClient::connect(&Endpoint::without_cookie(url)).unwrap();
         let wallet = Wallet::generate(Network::Devnet).unwrap();
         for account in [3, 23, 44] {
             let lock = wallet.address(account).unwrap().lock;

@@ -126,7 +126,7 @@ fn keys_that_are_kept_elsewhere_say_where() {
 #[test]
 fn bad_values_are_refused_with_their_place() {
     let key = "a".repeat(64);
-    let cases: [(&str, &str); 36] = [
+    let cases: [(&str, &str); 38] = [
         ("[node]\nnetwork = \"moonnet\"", "line 2: node.network: unknown network \"moonnet\""),
         ("[node]\nnetwork = 7", "line 2: node.network"),
         ("[node]\nname = \"a\\nb\"", "line 2: node.name"),
@@ -162,6 +162,11 @@ fn bad_values_are_refused_with_their_place() {
             "[rpc]\nlisten_address = \"127.0.0.1:24000\"",
             "rpc.listen_address: 127.0.0.1:24000 is taken by network",
         ),
+        (
+            "[network]\nexternal_address = \"0.0.0.0:24000\"",
+            "network.external_address: \"0.0.0.0:24000\" is no address",
+        ),
+        ("[network]\nexternal_address = \"[ff02::1]:24000\"", "line 2: network.external_address"),
         ("[rpc]\nallowed_hosts = [\"node.example:1\"]", "line 2: rpc.allowed_hosts: each must be a name"),
         ("[rpc]\nallowed_hosts = [\"*\"]", "line 2: rpc.allowed_hosts"),
         ("[rpc]\nallowed_origins = [\"shop.example\"]", "line 2: rpc.allowed_origins: each must be http"),

@@ -172,7 +172,8 @@ fn what_can_not_be_paid_is_refused() {
     let error = build(&foreign, 5, b"").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "0.00001005 TIME are missing: 0.00000000 TIME can be spent, 0.00000005 TIME and the fee are needed"
+        "0.00001005 TIME are missing: 0.00000000 TIME can be spent, 0.00000005 TIME and the fee are needed; \
+         pay less, or from other accounts too, or send all that is there"
     );
     let parameters = ChainParameters::of_network(Network::Devnet);
     let keys = [key(0)];

@@ -78,6 +78,7 @@ fn sound() -> Node {
 
 fn facts(node: Node) -> Facts {
     Facts {
+        unusable: Vec::new(),
         version: "0",
         now_ms: NOW_MS,
         config: None,
@@ -311,6 +312,20 @@ fn a_journal_that_does_not_fit_is_an_error_with_its_own_exit_code() {
     let (severity, text) = of(Journal::Foreign("it is of another key".to_owned()));
     assert!(severity == Severity::Error && text.contains("it is of another key"), "{text}");
     assert_eq!(of(Journal::Unreadable("denied".to_owned())).0, Severity::Error);
+    // What keeps the journal from being looked at is told by itself, with the words of the node.
+    let mut facts = facts(sound());
+    facts.config = Some(Ok(Config::of_network(Network::Devnet)));
+    facts.machine = Some(Machine::default());
+    facts.journal = Some(Journal::Unreadable("denied".to_owned()));
+    let (key, says) =
+        ("masternode.operator_key".to_owned(), "it can be read by others; run: chmod 600".to_owned());
+    facts.unusable = vec![Unusable { key, says }];
+    let (severity, text) = worst(&facts, "config");
+    assert!(
+        severity == Severity::Error && text.contains("operator_key") && text.contains("chmod 600"),
+        "{text}"
+    );
+    assert!(examine(&facts).iter().all(|finding| finding.check != "journal"));
     assert_eq!(["journal", "config", "peers"].map(|check| kind_of(check).code()), [3, 2, 1]);
 }
 
