@@ -1,7 +1,7 @@
 //! Which networks run beside each other, and on which ports.
 //!
-//! Most tests wait for a network more than they compute, so as many run at once as there are sets of ports. A test that
-//! judges how a network bears something has the machine for itself.
+//! Most tests wait for a network more than they compute, so as many run at once as there are sets of ports (and threads of
+//! the test program: `RUST_TEST_THREADS=3`). A test that judges how a network bears something has the machine for itself.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
@@ -19,7 +19,7 @@ pub enum Needs {
 /// The first port of a network that has the machine.
 pub const MACHINE_PORTS: u16 = 26_200;
 /// The first ports of networks; that of `timed devnet` leads.
-const FIRST_PORTS: [u16; 2] = [24_200, MACHINE_PORTS];
+const FIRST_PORTS: [u16; 3] = [24_200, 27_200, MACHINE_PORTS];
 /// The first place whose ports no node of a devnet has: for nodes that join, and for copies.
 pub const GUESTS: usize = 50;
 
@@ -90,13 +90,14 @@ pub fn turn(needs: Needs) -> Turn {
 fn networks_that_bear_it_run_beside_each_other_and_the_others_alone() {
     let mut taken = Taken { ports: [false; FIRST_PORTS.len()], waiting: 0 };
     let one = taken.give(Needs::Ports);
-    assert_eq!(one, Some(vec![1]), "the devnet's ports are left to those who need them");
+    assert_eq!(one, Some(vec![2]), "the devnet's ports are left to those who need them");
     assert_eq!(taken.give(Needs::Machine), None, "not beside another");
     assert_eq!(taken.give(Needs::DevnetPorts), Some(vec![0]));
+    assert_eq!(taken.give(Needs::Ports), Some(vec![1]));
     assert_eq!((taken.give(Needs::Ports), taken.give(Needs::DevnetPorts)), (None, None));
     taken.ports = [false; FIRST_PORTS.len()];
     taken.waiting = 1;
     assert_eq!(taken.give(Needs::Ports), None, "those who wait for the machine come first");
-    assert_eq!(taken.give(Needs::Machine), Some(vec![1, 0]));
+    assert_eq!(taken.give(Needs::Machine), Some(vec![2, 1, 0]));
     assert_eq!((taken.give(Needs::Machine), taken.give(Needs::Ports)), (None, None));
 }

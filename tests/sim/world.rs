@@ -17,6 +17,7 @@ use timed::types::{
     Evidence, GenesisDocument, Height, MasternodeId, Message, PublicKey, SignatureVerifier, Transaction, TxId,
 };
 
+use crate::across_the_world::Stopwatch;
 use crate::acting::Acting;
 use crate::beyond::Halves;
 use crate::byzantine::{Tampered, Versions};
@@ -32,7 +33,6 @@ use crate::strangers::Strangers;
 use crate::traffic::Traffic;
 use crate::verifier::CachingVerifier;
 use crate::workload::Workload;
-use crate::worldwide::Stopwatch;
 
 #[derive(Debug)]
 pub enum Item {
@@ -102,6 +102,9 @@ pub struct World {
     pub paused_until_ms: Vec<u64>,
     pub faults_over: bool,
     pub trace: blake3::Hasher,
+    /// Whether the trace has the bytes of messages too, which costs as much as the run: what depends on the order of a hash
+    /// map shows there.
+    pub traces_bytes: bool,
     pub seen: Seen,
     pub closings: Closings,
     pub stopwatch: Stopwatch,
@@ -184,6 +187,7 @@ impl World {
             halves: None,
             faults_over: false,
             trace: blake3::Hasher::new(),
+            traces_bytes: false,
             seen: Seen::default(),
             closings: Closings::default(),
             stopwatch: Stopwatch::default(),
@@ -489,6 +493,9 @@ impl World {
         if let Item::Deliver { from, to, message } = &item {
             self.trace.update(&[*from as u8, *to as u8]);
             self.trace.update(MessageKind::of(message).name().as_bytes());
+            if self.traces_bytes {
+                self.trace.update(&encode(message));
+            }
         }
         match item {
             Item::Deliver { from, to, message } => {

@@ -23,7 +23,7 @@
 //! | who flushes: here, `blocks/mod.rs` before each block vote, `dispatch.rs`, `restart.rs` | those tests, in part |
 //! | `consensus/vote_pace.rs` and `network/message_kind.rs`: both count on 2 ms between two batches | nothing: a faster pace is limited, and its votes are pulled later |
 //! | "Messages and their number" in `protocol/finality/protocol.md`, "Batches" in section 4 of the rules, `config.toml`, `cli/init.rs` | nothing |
-//! | figures: `cargo test --test sim traffic` and `worldwide` | nothing, for what tables say |
+//! | figures: `cargo test --test sim traffic` and `across_the_world` | nothing, for what tables say |
 //!
 //! # Invariants
 //! - INV-ENGINE-3: own batches leave as the payload of a staged write, behind the bodies, the batches and the
