@@ -27,6 +27,7 @@ use super::methods::WAIT_MS_MAX;
 use super::server::RESPONSE_BYTES_MAX;
 use super::types::ErrorData;
 use crate::runtime::ConfigError;
+use crate::storage::DirectoryLock;
 
 /// Bytes of a cookie file, at most.
 const COOKIE_BYTES_MAX: u64 = 1_024;
@@ -52,6 +53,12 @@ impl Endpoint {
         Self { url, cookie_file: None, missing_cookie: None }
     }
 
+    /// The process that has the data directory of the cookie.
+    fn process(&self) -> Option<u32> {
+        let cookie = self.cookie_file.as_ref().or(self.missing_cookie.as_ref())?;
+        DirectoryLock::holder(cookie.parent()?)
+    }
+
     /// A node with its cookie, if that is there.
     #[must_use]
     pub fn with_cookie_at(url: String, cookie: PathBuf) -> Self {
@@ -67,10 +74,12 @@ impl Endpoint {
 #[derive(Debug, thiserror::Error)]
 pub enum RpcCommandError {
     /// Nothing answers there.
-    #[error("no node answers at {url}: is it running? Another one is named by --config FILE or --rpc URL")]
+    #[error("{}", silence_words(url, *process))]
     Unreachable {
         /// Where.
         url: String,
+        /// The process that holds the node's data directory, where that is known.
+        process: Option<u32>,
     },
     /// It took too long.
     #[error("the node at {url} did not answer in time; it may be overloaded, see its log")]
@@ -152,6 +161,19 @@ pub enum RpcCommandError {
 
 fn hint_suffix(hint: &str) -> String {
     if hint.is_empty() { String::new() } else { format!("; {hint}") }
+}
+
+/// A node serves last of all, once it has read its blocks: until then somebody waits for it, and need not start it.
+fn silence_words(url: &str, process: Option<u32>) -> String {
+    match process {
+        Some(process) => format!(
+            "the node at {url} does not answer yet: process {process} has its data directory, and starts or stops; its log \
+             says how far it is"
+        ),
+        None => format!(
+            "no node answers at {url}: is it running? Another one is named by --config FILE or --rpc URL"
+        ),
+    }
 }
 
 /// What to do when a node wants other credentials.
@@ -267,7 +289,7 @@ impl RpcClient {
                     RpcCommandError::Status { url, status: *status_code }
                 }
                 Some(TransportError::Url(detail)) => RpcCommandError::BadUrl { url, detail: detail.clone() },
-                _ => RpcCommandError::Unreachable { url },
+                _ => RpcCommandError::Unreachable { url, process: self.endpoint.process() },
             },
             other => RpcCommandError::Malformed { url, detail: other.to_string() },
         }
@@ -304,6 +326,24 @@ mod tests {
             error.to_string().starts_with(&format!("no node answers at {url}: is it running? ")),
             "{error}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_node_that_starts_is_not_said_to_be_down() {
+        let home = tempfile::tempdir().unwrap();
+        let lock = DirectoryLock::acquire(home.path()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        drop(listener);
+        let endpoint = Endpoint::with_cookie_at(url, home.path().join(".cookie"));
+        let asked = async || {
+            let client = RpcClient::connect(&endpoint).unwrap();
+            client.call::<u64>("getblockcount", &[]).await.unwrap_err().to_string()
+        };
+        let said = asked().await;
+        assert!(said.contains(&format!("process {} has its data directory", std::process::id())), "{said}");
+        drop(lock);
+        assert!(asked().await.starts_with("no node answers"));
     }
 
     #[test]

@@ -772,7 +772,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "answers_end_believed",
-        file: "src/consensus/peers/pulls.rs",
+        file: "src/consensus/peers/batch_requests.rs",
         old: "(before_seq.min(asked.until_seq), until_ms)",
         new: "(before_seq, until_ms)",
         caught_by: &["--test sim gossip_rules::the_end_of_an_answer_says_nothing_of_what_was_not_asked_for"],
@@ -1243,7 +1243,7 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "answers_outlive_their_connection",
-        file: "src/consensus/peers/pulls.rs",
+        file: "src/consensus/peers/batch_requests.rs",
         old: "self.answered.retain(|(of, _), _| of != peer);",
         new: "",
         caught_by: &[
@@ -1738,9 +1738,9 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "batches_of_another_epoch_asked_for",
-        file: "src/consensus/peers/pulls.rs",
-        old: "status.filter(|status| status.epoch == finality.machine().epoch())",
-        new: "status.filter(|status| status.epoch >= finality.machine().epoch())",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "status.filter(|status| status.epoch == self.finality.machine().epoch())",
+        new: "status.filter(|status| status.epoch >= self.finality.machine().epoch())",
         caught_by: &[
             "--lib consensus::tests::answers::when_an_answer_ends_only_what_its_peer_said_of_this_epoch_is_asked_for",
         ],
@@ -1873,7 +1873,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "orphans_of_all_senders_unbounded",
         file: "src/admission/orphans.rs",
-        old: "of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX",
+        old: "of_sender || self.bytes.saturating_add(self.ready_bytes).saturating_add(bytes) > ORPHAN_BYTES_MAX",
         new: "of_sender",
         caught_by: &["--lib admission::tests::stores::orphans_of_all_senders_together_are_bounded"],
     },
@@ -3069,7 +3069,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "fork_sought_at_the_own_tip",
         file: "src/consensus/messages.rs",
-        old: "self.suspect_fork(from, status.height);",
+        old: "self.suspect_fork(from, height);",
         new: "self.suspect_fork(from, self.chain.height());",
         caught_by: &[
             "--lib consensus::tests::forks::who_is_behind_on_another_chain_is_asked_for_the_block_at_its_own_tip",
@@ -3849,8 +3849,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "second_asked_who_lacks_the_range",
         file: "src/consensus/sync/mod.rs",
-        old: "filter(|(peer, theirs)| *peer != range.peer && *theirs >= last);",
-        new: "filter(|(peer, _)| *peer != range.peer);",
+        old: "filter(|(peer, theirs)| is_other(peer) && *theirs >= last);",
+        new: "filter(|(peer, _)| is_other(peer));",
         caught_by: &[
             "--lib consensus::tests::strangers::only_who_has_all_of_a_range_is_asked_for_it_as_well",
         ],
