@@ -55,6 +55,7 @@
 //! |---|---|
 //! | a variant of [`Refusal`], with its text | - |
 //! | its `reason` and `retry_after_ms` there | the compiler |
+//! | its place among `OWN_REASONS` there, by which it is counted from zero | the tests of `refusal.rs` |
 //! | [`Refusal::REASONS_FOR_NOW`], if it passes by itself | the tests of `refusal.rs` |
 //! | `winner` there, if another transaction has the coin | nothing |
 //! | its place among the checks, in the order of cost | `tests/architecture/additions.rs`, if nobody refuses by it |
@@ -65,10 +66,11 @@
 //! | the README's table of errors, if a shop meets it | nothing |
 //!
 //! A broken rule of the protocol is a [`TransactionError`](crate::protocol::validity::TransactionError), and a full pool a
-//! [`PoolError`](crate::mempool::PoolError): their matches in `rpc/refusals.rs` are exhaustive as well. So is `is_for_ever` in
-//! `checks.rs`, which says whether a peer is to blame: not where the verdict depends on the state or on rules in force. A test
-//! beside `who_passes_on_what_later_rules_forbid_is_refused_and_not_blamed` is yours to write. `rpc/refusal.rs` has another
-//! `Refusal`: of whole requests.
+//! [`PoolError`](crate::mempool::PoolError): their matches in `rpc/refusals.rs` are exhaustive as well, and tests hold that
+//! their `REASONS` are all. Exhaustive is `is_for_ever` in `checks.rs`, too, which says whether a peer is to blame: not where the
+//! verdict depends on the state or on rules in force. A test beside
+//! `who_passes_on_what_later_rules_forbid_is_refused_and_not_blamed` is yours to write. `rpc/refusal.rs` has another `Refusal`: of
+//! whole requests.
 
 mod announcements;
 mod checks;

@@ -102,6 +102,25 @@ impl Refusal {
     pub const REASONS_FOR_NOW: [&'static str; 6] =
         ["inputs_unknown", "too_many_ancestors", "too_many_waiting", "locks_full", "pool_full", "busy"];
 
+    /// The reasons that are no broken rule's and none of the pool's.
+    const OWN_REASONS: [&'static str; 10] = [
+        "max_fee_exceeded",
+        "already_in_chain",
+        "bad_txns_inputs_spent",
+        "txn_mempool_conflict",
+        "inputs_unknown",
+        "too_many_ancestors",
+        "too_many_waiting",
+        "locks_full",
+        "busy",
+        "stopping",
+    ];
+
+    /// Every reason that there is; one that the pool has as well comes twice.
+    pub fn reasons() -> impl Iterator<Item = &'static str> {
+        Self::OWN_REASONS.into_iter().chain(PoolError::REASONS).chain(TransactionError::REASONS)
+    }
+
     /// A stable name for programs and metrics.
     #[must_use]
     pub const fn reason(&self) -> &'static str {
@@ -174,6 +193,24 @@ mod tests {
         let reasons: Vec<&str> =
             one_of_each().iter().filter(|refusal| is_for_now(refusal)).map(Refusal::reason).collect();
         assert_eq!(reasons, Refusal::REASONS_FOR_NOW);
+    }
+
+    #[test]
+    fn every_reason_is_listed() {
+        let is_own = |refusal: &&Refusal| !matches!(refusal, Refusal::Invalid(_) | Refusal::Pool(_));
+        let all = one_of_each();
+        let own: Vec<&str> = all.iter().filter(is_own).map(Refusal::reason).collect();
+        assert_eq!(own, Refusal::OWN_REASONS);
+        let rate = FeeRate(1);
+        let of_pool = [
+            PoolError::AlreadyKnown,
+            PoolError::AlreadyInChain { height: 1 },
+            PoolError::BelowFloor { rate, floor: rate },
+            PoolError::Full { rate },
+        ];
+        assert_eq!(of_pool.map(|error| error.reason()), PoolError::REASONS);
+        let listed: Vec<&str> = Refusal::reasons().collect();
+        assert!(all.iter().all(|refusal| listed.contains(&refusal.reason())));
     }
 
     /// Each reason means one thing to programs, in their spelling, and people are told something.

@@ -34,6 +34,10 @@ pub enum PoolError {
 }
 
 impl PoolError {
+    /// Every reason, in the order of the variants.
+    pub const REASONS: [&'static str; 4] =
+        ["already_known", "already_in_chain", "below_pool_floor", "pool_full"];
+
     /// A stable name for programs.
     #[must_use]
     pub const fn reason(&self) -> &'static str {

@@ -34,7 +34,7 @@ const SECTIONS: &[(&str, &str)] = &[
     ("Evidence", "it has a section of its own"),
 ];
 
-const TOUCHED: [Touched; 10] = [
+const TOUCHED: [Touched; 12] = [
     Touched {
         file: "types/message.rs",
         name: "Message",
@@ -105,6 +105,22 @@ const TOUCHED: [Touched; 10] = [
         form: "Refusal::Camel",
         place: "src/admission/refusal.rs",
         part: Part::Tests,
+        but: &[],
+    },
+    Touched {
+        file: "mempool/error.rs",
+        name: "PoolError",
+        form: "PoolError::Camel",
+        place: "src/admission/refusal.rs",
+        part: Part::Tests,
+        but: &[],
+    },
+    Touched {
+        file: "protocol/validity/error.rs",
+        name: "TransactionError",
+        form: "E::Camel",
+        place: "src/protocol/validity/tests.rs",
+        part: Part::Whole,
         but: &[],
     },
     Touched {

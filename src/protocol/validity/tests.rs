@@ -511,6 +511,7 @@ fn reasons_are_distinct_and_witness_faults_blame_the_copy() {
         E::TooManyOutputs { count: 0 },
         E::DuplicateInput { outpoint },
         E::ZeroOutput { index: 0 },
+        E::DustOutput { index: 0, value: amount },
         E::OutputsOverflow,
         E::MemoTooLong { length: 0 },
         E::MissingInput { outpoint },
@@ -531,5 +532,6 @@ fn reasons_are_distinct_and_witness_faults_blame_the_copy() {
     let all = of_the_copy.iter().chain(&of_the_transaction);
     let reasons: BTreeSet<&str> = all.map(E::reason).collect();
     assert_eq!(reasons.len(), of_the_copy.len() + of_the_transaction.len());
+    assert_eq!(reasons, BTreeSet::from(E::REASONS), "each is counted before it happens");
     assert!(reasons.iter().all(|reason| reason.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
 }
