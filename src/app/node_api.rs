@@ -549,11 +549,13 @@ impl NodeApi for AppContext {
         async move {
             let tip = self.bft.state().height();
             self.index_reaches(tip).await?;
-            let pooled = match page.before {
-                Some(_) => Vec::new(),
+            let (pooled, pool_complete) = match page.before {
+                Some(_) => (Vec::new(), None),
                 None => {
                     let (pool, utxos) = (Arc::clone(&self.pool), Arc::clone(&self.utxos));
-                    blocking(move || Ok(history::pooled(&pool, &utxos, &address.lock))).await?
+                    let read = move || Ok(history::pooled(&pool, &utxos, &address.lock));
+                    let (pooled, is_complete) = blocking(read).await?;
+                    (pooled, Some(is_complete))
                 }
             };
             let index = Arc::clone(&self.index);
@@ -570,7 +572,8 @@ impl NodeApi for AppContext {
             let mut history: Vec<HistoryInfo> = pooled.into_iter().filter(|one| !is_twice(one)).collect();
             history.extend(indexed);
             let height = height.unwrap_or(0);
-            Ok(AddressHistory { history, next, complete_from: from.unwrap_or(height), height })
+            let complete_from = from.unwrap_or(height);
+            Ok(AddressHistory { history, next, pool_complete, complete_from, height })
         }
         .boxed()
     }

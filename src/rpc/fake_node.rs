@@ -596,7 +596,8 @@ impl NodeApi for FakeNode {
         let sums = (Amount(5), Amount::ZERO);
         let entry = HistoryInfo::of(TxId([7; 32]), TransactionStatus::Confirmed, Some(at), sums);
         let history = if is_asked { vec![entry] } else { Vec::new() };
-        ready(Ok(AddressHistory { history, next: None, complete_from: 0, height: HEIGHT })).boxed()
+        let (next, pool_complete, height) = (None, page.before.is_none().then_some(true), HEIGHT);
+        ready(Ok(AddressHistory { history, next, pool_complete, complete_from: 0, height })).boxed()
     }
     fn node_status(&self) -> NodeStatus {
         NodeStatus {

@@ -387,6 +387,10 @@ pub struct AddressHistory {
     pub history: Vec<HistoryInfo>,
     /// What to ask for the next page with; absent on the last one.
     pub next: Option<String>,
+    /// Whether the page tells all of the pool's transactions of the address. If not, it tells the youngest 1,000, and others
+    /// are told once a block has them. Absent on later pages, which tell none of the pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool_complete: Option<bool>,
     /// The page is complete from this block on; older transactions are not told. 0 is the genesis document.
     pub complete_from: Height,
     /// Up to which block the page tells.

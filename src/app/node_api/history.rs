@@ -15,8 +15,16 @@ fn sum(values: impl Iterator<Item = Amount>) -> Amount {
     Amount(values.fold(0, |sum: u64, value| sum.saturating_add(value.0)))
 }
 
-/// What the pool's transactions do to a lock, the youngest first. May read the index.
-pub(super) fn pooled(pool: &TransactionPool, utxos: &UtxoManager, lock: &Lock) -> Vec<HistoryInfo> {
+/// The first [`POOLED_MAX`], and whether those are all.
+fn first_ones<T>(found: impl Iterator<Item = T>) -> (Vec<T>, bool) {
+    let mut first: Vec<T> = found.take(POOLED_MAX.saturating_add(1)).collect();
+    let is_all = first.len() <= POOLED_MAX;
+    first.truncate(POOLED_MAX);
+    (first, is_all)
+}
+
+/// What the pool's transactions do to a lock, the youngest first, and whether all of them are told. May read the index.
+pub(super) fn pooled(pool: &TransactionPool, utxos: &UtxoManager, lock: &Lock) -> (Vec<HistoryInfo>, bool) {
     // What a transaction of the pool has spent of another one is found there alone.
     let output = |outpoint: &OutPoint| {
         let of_pool = || {
@@ -32,10 +40,9 @@ pub(super) fn pooled(pool: &TransactionPool, utxos: &UtxoManager, lock: &Lock) -
             || transaction.witnesses.iter().any(|witness| signs(&witness.key))
     };
     let all = pool.all_in_order();
-    all.iter()
-        .rev()
-        .filter(concerns)
-        .take(POOLED_MAX)
+    let (youngest, is_complete) = first_ones(all.iter().rev().filter(concerns));
+    let told = youngest
+        .into_iter()
         .map(|entry| {
             let transaction = entry.transaction.transaction();
             let to_it = transaction.outputs.iter().filter(|output| output.lock == *lock);
@@ -50,7 +57,8 @@ pub(super) fn pooled(pool: &TransactionPool, utxos: &UtxoManager, lock: &Lock) -
             };
             HistoryInfo::of(entry.transaction.txid(), status, None, sums)
         })
-        .collect()
+        .collect();
+    (told, is_complete)
 }
 
 /// Entries of the index, one more than asked for, and what to ask the next page with.
@@ -73,6 +81,15 @@ fn text_of(HistoryPlace { height, place }: HistoryPlace) -> String {
 mod tests {
     use super::*;
     use crate::types::TxId;
+
+    #[test]
+    fn a_page_that_leaves_out_some_of_the_pool_is_not_complete() {
+        for (found, told, is_complete) in
+            [(0, 0, true), (POOLED_MAX, POOLED_MAX, true), (POOLED_MAX + 1, POOLED_MAX, false)]
+        {
+            assert_eq!(first_ones(0..found), ((0..told).collect(), is_complete), "{found}");
+        }
+    }
 
     #[test]
     fn a_page_tells_where_the_next_one_begins_if_there_is_one() {

@@ -269,7 +269,8 @@ mod tests {
     }
 
     fn answer(history: Vec<HistoryInfo>, next: Option<&str>) -> AddressHistory {
-        AddressHistory { history, next: next.map(str::to_owned), complete_from: 0, height: 9 }
+        let next = next.map(str::to_owned);
+        AddressHistory { history, next, pool_complete: Some(true), complete_from: 0, height: 9 }
     }
 
     #[test]
