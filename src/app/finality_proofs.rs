@@ -77,10 +77,6 @@ fn storage_error(error: impl std::fmt::Display) -> NodeApiError {
     NodeApiError::Storage { detail: error.to_string() }
 }
 
-fn stopping() -> NodeApiError {
-    NodeApiError::Starting { detail: "the node is stopping".to_owned() }
-}
-
 impl FinalityProofs {
     /// Proofs for the chain of this document.
     ///
@@ -153,7 +149,8 @@ impl FinalityProofs {
         };
         let (proved, accused) = self.run(check).await?;
         for piece in accused {
-            self.engine.bulk(Event::Accused(Box::new(piece))).await.map_err(|_| stopping())?;
+            let told = self.engine.bulk(Event::Accused(Box::new(piece))).await;
+            told.map_err(|_| NodeApiError::Stopping)?;
         }
         Ok(proved)
     }
@@ -171,7 +168,7 @@ impl FinalityProofs {
         if let Some(height) = included() {
             return Ok(Standing::Included(height));
         }
-        let votes = self.engine.final_votes(txid).await.map_err(|_| stopping())?;
+        let votes = self.engine.final_votes(txid).await.map_err(|_| NodeApiError::Stopping)?;
         Ok(match (votes, included()) {
             (Some(votes), _) => Standing::Voted(votes),
             (None, Some(height)) => Standing::Included(height),

@@ -363,9 +363,7 @@ impl NodeApi for AppContext {
 
     fn explain(&self, txid: TxId) -> BoxFuture<'_, Result<ExplainInfo, NodeApiError>> {
         async move {
-            let votes = self.engine.explanation(txid).await;
-            let votes =
-                votes.map_err(|_| NodeApiError::Starting { detail: "the node is stopping".to_owned() })?;
+            let votes = self.engine.explanation(txid).await.map_err(|_| NodeApiError::Stopping)?;
             let mut course = self.course_of(txid).await?;
             // The pool may have forgotten it, and votes still speak of it.
             if course.winner.is_none()

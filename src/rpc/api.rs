@@ -69,6 +69,9 @@ pub enum NodeApiError {
         /// What it is doing.
         detail: String,
     },
+    /// The node answers no more.
+    #[error("the node is stopping")]
+    Stopping,
     /// The disk did not give what it should.
     #[error("reading the node's data failed: {detail}; see the node's log")]
     Storage {
@@ -118,8 +121,8 @@ pub enum SubmitErrorClass {
     Busy,
     /// It is in a block already (-27).
     AlreadyConfirmed,
-    /// The node can't take transactions yet (-28).
-    Starting,
+    /// The node takes no transactions any more (-28).
+    Stopping,
     /// The node failed, not the transaction (-32603).
     Internal,
 }

@@ -15,8 +15,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::api::{NodeApi, UtxoPage};
-use super::errors::{BAD_PARAMETER, BAD_PARAMETERS, STARTING, bad_parameter, error};
+use super::api::{NodeApi, NodeApiError, UtxoPage};
+use super::errors::{BAD_PARAMETER, BAD_PARAMETERS, bad_parameter, error, of_node};
 use super::limits::ADDRESS_UTXOS_MAX;
 use super::places::RequestWaits;
 use crate::types::codec::decode;
@@ -93,7 +93,7 @@ impl Call {
         tokio::select! {
             outcome = waited => outcome,
             () = self.stopping.cancelled() => {
-                Err(error(STARTING, "the node is stopping", "stopping", "ask again when it runs"))
+                Err(of_node(NodeApiError::Stopping))
             }
         }
     }

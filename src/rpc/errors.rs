@@ -23,7 +23,7 @@ pub const INPUTS_UNAVAILABLE: i32 = -25;
 pub const REJECTED: i32 = -26;
 /// A transaction is in a block already.
 pub const ALREADY_KNOWN: i32 = -27;
-/// The node is starting.
+/// The node is starting or stopping.
 pub const STARTING: i32 = -28;
 /// No peer of that name is connected (Bitcoin Core's `RPC_CLIENT_NODE_NOT_CONNECTED`).
 pub const NOT_CONNECTED: i32 = -29;
@@ -127,6 +127,7 @@ pub fn bad_parameter(name: &str, expected: &str) -> ErrorObjectOwned {
 pub fn of_node(failure: NodeApiError) -> ErrorObjectOwned {
     let (code, reason, hint) = match failure {
         NodeApiError::Starting { .. } => (STARTING, "starting", "try again in a moment"),
+        NodeApiError::Stopping => (STARTING, "stopping", "ask again when it runs, or another node"),
         NodeApiError::Storage { .. } => (INTERNAL, "storage", "see the node's log"),
         NodeApiError::UnknownBlock { .. } => {
             (NOT_FOUND, "block_not_found", "`getblockhash` names this node's block of that height")
@@ -149,7 +150,7 @@ pub fn of_submit(refusal: &SubmitError) -> ErrorObjectOwned {
         SubmitErrorClass::Inputs | SubmitErrorClass::Fee => INPUTS_UNAVAILABLE,
         SubmitErrorClass::Invalid | SubmitErrorClass::Policy => REJECTED,
         SubmitErrorClass::AlreadyConfirmed => ALREADY_KNOWN,
-        SubmitErrorClass::Starting => STARTING,
+        SubmitErrorClass::Stopping => STARTING,
         SubmitErrorClass::Busy => BUSY,
         SubmitErrorClass::Internal => INTERNAL,
     };
@@ -196,6 +197,20 @@ mod tests {
         let error = bad_parameter("txid", &"\u{e9}".repeat(1 << 19));
         assert!(error.message().len() <= ERROR_MESSAGE_BYTES_MAX + 3 && error.message().ends_with("..."));
         assert_eq!(bad_parameter("txid", "no").message(), "parameter \"txid\": no");
+    }
+
+    #[test]
+    fn a_node_that_stops_does_not_say_that_it_starts() {
+        let told = |failure| {
+            let error = serde_json::to_value(of_node(failure)).unwrap();
+            (error["code"].clone(), error["data"]["reason"].clone(), error["message"].clone())
+        };
+        let (code, reason, message) = told(NodeApiError::Stopping);
+        assert_eq!((code, reason), ((-28).into(), "stopping".into()));
+        assert_eq!(message, "the node is stopping");
+        let (code, reason, message) = told(NodeApiError::Starting { detail: "it reads its log".to_owned() });
+        assert_eq!((code, reason), ((-28).into(), "starting".into()));
+        assert_eq!(message, "the node is starting: it reads its log; try again in a moment");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::types::limits::{ADDRESS_TEXT_BYTES_MAX, MEMO_BYTES_MAX, OUTPUT_VALUE_
 /// What a client learns of a refusal. `bound` is what is known of a collateral that it wants to spend.
 #[must_use]
 pub fn submit_error(refusal: &Refusal, bound: Option<BoundCoin>) -> SubmitError {
-    use SubmitErrorClass::{AlreadyConfirmed, Busy, Fee, Inputs, Internal, Invalid, Policy};
+    use SubmitErrorClass::{AlreadyConfirmed, Busy, Fee, Inputs, Invalid, Policy, Stopping};
     let (class, message, hint) = match refusal {
         Refusal::Invalid(error) => (Invalid, error.to_string(), ""),
         Refusal::FeeTooHigh { .. } => (
@@ -55,7 +55,7 @@ pub fn submit_error(refusal: &Refusal, bound: Option<BoundCoin>) -> SubmitError 
             }
         },
         Refusal::Busy { .. } => (Busy, refusal.to_string(), "try again after the time that is given"),
-        Refusal::Stopping => (Internal, refusal.to_string(), "submit it to another node"),
+        Refusal::Stopping => (Stopping, refusal.to_string(), "submit it to another node"),
     };
     let hint = match refusal {
         Refusal::Invalid(error) => hint_of(error, bound),
@@ -153,7 +153,7 @@ fn bound_hint(bound: Option<BoundCoin>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rpc::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, of_submit};
+    use crate::rpc::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, STARTING, of_submit};
     use crate::rpc::types::ErrorData;
     use crate::types::{Amount, MasternodeId, OutPoint, PublicKey, TxId};
 
@@ -169,6 +169,13 @@ mod tests {
             let data: ErrorData = serde_json::from_str(object.data().unwrap().get()).unwrap();
             assert_eq!((object.code(), data.reason.as_str(), data.retry_after_ms), (code, reason, Some(ms)));
         }
+    }
+
+    #[test]
+    fn a_node_that_stops_has_not_failed() {
+        let object = of_submit(&submit_error(&Refusal::Stopping, None));
+        let data: ErrorData = serde_json::from_str(object.data().unwrap().get()).unwrap();
+        assert_eq!((object.code(), data.reason.as_str()), (STARTING, "stopping"));
     }
 
     #[test]

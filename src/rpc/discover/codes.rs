@@ -22,7 +22,7 @@ const PROVES: &[i32] = &[NOT_FOUND, STARTING, INTERNAL];
 const WAITS: &[i32] = &[BUSY, STARTING];
 const READS_AND_WAITS: &[i32] = &[BUSY, STARTING, INTERNAL];
 /// What sends a payment.
-const SENDS: &[i32] = &[INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, INTERNAL];
+const SENDS: &[i32] = &[INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, STARTING, INTERNAL];
 
 /// What is a method's own; `None` for a method that is not known here.
 pub(super) fn own(method: &str) -> Option<&'static [i32]> {
