@@ -20,6 +20,7 @@ use super::finality_proof::{FinalityProofInfo, ProvedInfo};
 use super::limits::{
     ADDRESS_HISTORY_MAX, ADDRESS_UTXOS_MAX, BAN_S_MAX, CONF_TARGET_MAX, EVIDENCE_MAX, FINALIZED_EVENTS_MAX,
 };
+use super::methods::pool::ESTIMATE_MODES;
 use super::receipt::PaymentReceipt;
 use super::types::{
     AcceptanceInfo, AddressBalance, AddressHistory, AddressInfo, AddressUtxos, BanInfo, BlockInfo, BlockTip,
@@ -164,6 +165,13 @@ fn parameter(method: &str, name: &str) -> Option<Value> {
         "conf_target" => {
             let says = "for the sake of others' clients; changes nothing";
             json!({ "type": "integer", "minimum": 1, "maximum": CONF_TARGET_MAX, "description": says })
+        }
+        "estimate_mode" => {
+            json!({ "enum": ESTIMATE_MODES, "description": "for the sake of others' clients; changes nothing" })
+        }
+        "include_mempool" => {
+            let says = "false for what blocks have made alone; true by default";
+            json!({ "type": "boolean", "description": says })
         }
         "hex" | "memo" => json!({ "type": "string", "pattern": "^([0-9a-fA-F]{2})*$" }),
         "rawtxs" => json!({ "type": "array", "maxItems": 25, "items": { "type": "string" } }),

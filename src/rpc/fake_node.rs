@@ -40,6 +40,8 @@ pub(crate) struct FakeNode {
     pub(crate) events: Arc<EventLog>,
     /// Where its only block is; those before it were pruned.
     pub(crate) horizon: Mutex<Height>,
+    /// The hash of the block on top of it, if there is one.
+    pub(crate) next: Mutex<Option<BlockHash>>,
     /// What is final and in no block.
     pub(crate) finals: Mutex<Vec<(TxId, Arc<Transaction>)>>,
     pub(crate) utxos: Mutex<BTreeMap<OutPoint, TxOut>>,
@@ -63,6 +65,7 @@ impl Default for FakeNode {
         Self {
             events: Arc::new(EventLog::new(7, HEIGHT)),
             horizon: Mutex::new(HEIGHT),
+            next: Mutex::default(),
             finals: Mutex::default(),
             utxos: Mutex::default(),
             bans: Mutex::default(),
@@ -86,7 +89,7 @@ pub(crate) fn block() -> CommittedBlock {
         round: 0,
         epoch: 0,
         epoch_end: false,
-        time: 5,
+        time: 5_999,
         prev_hash: BlockHash::ZERO,
         last_commit_root: hash,
         tx_root: hash,
@@ -291,6 +294,9 @@ impl NodeApi for FakeNode {
     }
     fn block_hash(&self, height: Height) -> BoxFuture<'_, Result<Option<BlockHash>, NodeApiError>> {
         async move {
+            if height == *self.horizon.lock() + 1 {
+                return Ok(*self.next.lock());
+            }
             let found = self.block(BlockSelector::Height(height)).await?;
             Ok(found.map(|committed| committed.block.header.hash()))
         }
@@ -445,8 +451,9 @@ impl NodeApi for FakeNode {
         ready(Ok(vec![one; limit.min(3)])).boxed()
     }
     fn transaction(&self, txid: TxId) -> BoxFuture<'_, Result<Option<FoundTransaction>, NodeApiError>> {
-        let found = block().block.transactions.into_iter().find(|transaction| transaction.txid() == txid);
-        ready(Ok(found.map(|transaction| (transaction, Some(HEIGHT))))).boxed()
+        let in_block = block().block.transactions.into_iter().map(|transaction| (transaction, Some(HEIGHT)));
+        let waiting = self.finals.lock().iter().map(|(_, one)| (Arc::clone(one), None)).collect::<Vec<_>>();
+        ready(Ok(in_block.chain(waiting).find(|(transaction, _)| transaction.txid() == txid))).boxed()
     }
     fn spent_outputs(
         &self,
@@ -473,7 +480,8 @@ impl NodeApi for FakeNode {
             vout: outpoint.index,
             state: if output.is_some() { UtxoState::Unspent } else { UtxoState::Unknown },
             spender: None,
-            height: output.map(|_| 0),
+            // What was sent to it is in no block.
+            height: output.filter(|_| outpoint.txid == TxId([7; 32])).map(|_| 0),
             value: output.map(|output| output.value),
             value_time: output.map(|output| output.value.to_string()),
             address: output.map(|output| Address::of_lock(Network::Devnet, output.lock)),

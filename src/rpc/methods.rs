@@ -14,7 +14,7 @@ mod addresses;
 mod chain;
 mod operator;
 mod peers;
-mod pool;
+pub(super) mod pool;
 pub(super) mod transactions;
 
 use std::net::SocketAddr;
@@ -235,7 +235,7 @@ pub static METHODS: [Method; 63] = [
     }),
     Method::read(
         "estimatesmartfee",
-        &["conf_target?"],
+        &["conf_target?", "estimate_mode?"],
         "What a transaction pays for each started 1,000 bytes to be taken now; more makes nothing faster",
         |call| answer(async move { pool::estimate_smart_fee(&call) }),
     ),
@@ -292,9 +292,12 @@ pub static METHODS: [Method; 63] = [
             call.node.utxo_state(outpoint).await.map_err(of_node)
         })
     }),
-    Method::read("gettxout", &["txid", "vout"], "An output that is not spent, or null", |call| {
-        answer(chain::get_tx_out(call))
-    }),
+    Method::read(
+        "gettxout",
+        &["txid", "vout", "include_mempool?"],
+        "An output that is not spent, or null; with false as \"include_mempool\" only one that a block has made",
+        |call| answer(chain::get_tx_out(call)),
+    ),
     Method::read("gettxoutsetinfo", &[], "How many outputs are unspent, and the digest of the state", |call| {
         answer(async move { call.node.output_set().await.map_err(of_node) })
     }),

@@ -64,7 +64,8 @@
 //!
 //! # Units
 //! Amounts are base units as integers; where people read them a decimal text stands beside, named `..._time`. Hashes
-//! are lower-case hexadecimal. Times are milliseconds since the Unix epoch unless a name says otherwise.
+//! are lower-case hexadecimal. Times are milliseconds since the Unix epoch unless a name says otherwise, and but for `time` and
+//! `blocktime` of `getrawtransaction`, which are Bitcoin Core's seconds.
 
 pub mod answers;
 pub mod api;

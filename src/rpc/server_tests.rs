@@ -187,6 +187,11 @@ async fn answers_have_the_documented_shapes() {
     let out = fixture.call("gettxout", json!([TxId([7; 32]).to_string(), 0])).await.unwrap();
     assert_eq!(out["value_time"], "10000.00000000");
     assert_eq!(fixture.call("gettxout", json!([TxId([8; 32]).to_string(), 0])).await, Ok(Value::Null));
+    // As Bitcoin Core's clients ask, for what blocks have alone.
+    for in_pool_too in [json!(true), json!(false), Value::Null] {
+        let asked = fixture.call("gettxout", json!([TxId([7; 32]).to_string(), 0, in_pool_too])).await;
+        assert_eq!(asked.as_ref(), Ok(&out), "a block has it");
+    }
     let address = Address::of_lock(Network::Devnet, output().lock).to_string();
     let balance = fixture.call("getaddressbalance", json!([address])).await.unwrap();
     assert_eq!((&balance["spendable"], &balance["utxo_count"]), (&json!(1_000_000_000_000_u64), &json!(1)));
@@ -249,6 +254,8 @@ async fn masternodes_and_what_became_of_their_transactions_are_told() {
         assert!(told["receipt"]["message"].as_str().unwrap().contains("is not jailed"));
     }
     assert_eq!((&raw["height"], &raw["confirmations"]), (&json!(1), &json!(1)));
+    assert_eq!(raw["blockhash"], full["hash"]);
+    assert_eq!((&full["time"], &raw["time"], &raw["blocktime"]), (&json!(5_999), &json!(5), &json!(5)));
     let hex = fixture.call("getrawtransaction", json!([unjail])).await.unwrap();
     // As Bitcoin Core's clients ask.
     for (is_verbose, same) in [(true, &raw), (false, &hex)] {
@@ -511,6 +518,43 @@ async fn headers_commits_and_the_pool_are_told() {
     assert_eq!(verbose[entry["txid"].as_str().unwrap()], entry);
     let fee = fixture.call("estimatesmartfee", json!([6])).await.unwrap();
     assert_eq!((&fee["feerate"], &fee["fee_per_kb"]), (&json!("0.00001000"), &json!(1_000)));
+    for mode in ["unset", "economical", "conservative", "ECONOMICAL"] {
+        assert_eq!(fixture.call("estimatesmartfee", json!([6, mode])).await.as_ref(), Ok(&fee), "{mode}");
+    }
+}
+
+#[tokio::test]
+async fn what_no_block_has_says_nothing_of_a_block_and_is_left_out_where_blocks_alone_are_asked_for() {
+    let fixture = Fixture::start().await;
+    let sent = fixture.call("sendrawtransaction", json!([spend_of(TxId([7; 32]))])).await.unwrap();
+    let transaction = Transaction::transfer(Vec::new(), vec![output()], b"waits".to_vec());
+    let waits = transaction.txid();
+    fixture.node.finals.lock().push((waits, transaction.into()));
+    let raw = fixture.call("getrawtransaction", json!([waits.to_string(), true])).await.unwrap();
+    assert_eq!((&raw["confirmations"], &raw["height"]), (&json!(0), &Value::Null));
+    for name in ["blockhash", "time", "blocktime"] {
+        assert_eq!(raw.get(name), None, "{name}");
+    }
+    let out = fixture.call("gettxout", json!([sent, 0])).await.unwrap();
+    assert_eq!(out["confirmations"], 0);
+    assert_eq!(fixture.call("gettxout", json!([sent, 0, true])).await, Ok(out));
+    assert_eq!(fixture.call("gettxout", json!([sent, 0, false])).await, Ok(Value::Null));
+}
+
+#[tokio::test]
+async fn a_block_names_the_next_one_where_there_is_one() {
+    let fixture = Fixture::start().await;
+    let next_of = async |method: &str, height: u64| {
+        let told = fixture.call(method, json!([height])).await.unwrap();
+        told.get("nextblockhash").cloned()
+    };
+    for method in ["getblock", "getblockheader"] {
+        *fixture.node.next.lock() = None;
+        assert_eq!(next_of(method, 1).await, None, "{method}: it is the last one");
+        let second = crate::types::BlockHash([2; 32]);
+        *fixture.node.next.lock() = Some(second);
+        assert_eq!(next_of(method, 1).await, Some(json!(second)), "{method}");
+    }
 }
 
 #[tokio::test]

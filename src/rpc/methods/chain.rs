@@ -42,10 +42,16 @@ async fn find_block(call: &Call) -> Result<CommittedBlock, ErrorObjectOwned> {
     call.node.block(selector(call)?).await.map_err(of_node)?.ok_or_else(no_such_block)
 }
 
+/// The last height, and the block after this one if there is one.
+async fn above(call: &Call, height: Height) -> Result<(Height, Option<BlockHash>), ErrorObjectOwned> {
+    let next = call.node.block_hash(height.saturating_add(1)).await.map_err(of_node)?;
+    Ok((call.node.best_block().0, next))
+}
+
 pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let verbosity = call.verbosity(1, 1, 2)?;
     let committed = find_block(&call).await?;
-    let (network, best) = (call.node.network(), call.node.best_block().0);
+    let (network, above) = (call.node.network(), above(&call, committed.block.header.height).await?);
     let receipts = if verbosity == 2 {
         let transactions = committed.block.transactions.iter();
         let about_masternodes = transactions.filter(|transaction| transaction.payload.acts_on_masternodes());
@@ -56,7 +62,7 @@ pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
     };
     Ok(Box::new(move |room| match verbosity {
         0 => room.write(&hex::encode(encode(&committed))),
-        _ => room.write(&BlockInfo::of(network, &committed, best, receipts.as_ref())),
+        _ => room.write(&BlockInfo::of(network, &committed, above, receipts.as_ref())),
     }))
 }
 
@@ -67,7 +73,7 @@ pub(super) async fn get_block_header(call: Call) -> Result<Reply, ErrorObjectOwn
     if !is_verbose {
         return Ok(reply(hex::encode(encode(&header))));
     }
-    Ok(reply(HeaderInfo::of(&header, transactions, call.node.best_block().0)))
+    Ok(reply(HeaderInfo::of(&header, transactions, above(&call, header.height).await?)))
 }
 
 pub(super) async fn get_commit(call: Call) -> Result<CommitInfo, ErrorObjectOwned> {
@@ -78,10 +84,12 @@ pub(super) async fn get_commit(call: Call) -> Result<CommitInfo, ErrorObjectOwne
 
 pub(super) async fn get_tx_out(call: Call) -> Result<Option<TxOutInfo>, ErrorObjectOwned> {
     let outpoint = call.outpoint()?;
+    let in_pool_too = call.optional::<bool>(2)?.unwrap_or(true);
     let info = call.node.utxo_state(outpoint).await.map_err(of_node)?;
     let (best, best_block) = call.node.best_block();
-    let unspent = matches!(info.state, UtxoState::Unspent | UtxoState::Locked);
-    Ok(match (unspent, info.value, info.address) {
+    let is_unspent = matches!(info.state, UtxoState::Unspent | UtxoState::Locked);
+    let is_asked_for = is_unspent && (in_pool_too || info.height.is_some());
+    Ok(match (is_asked_for, info.value, info.address) {
         (true, Some(value), Some(address)) => Some(TxOutInfo {
             best_block,
             confirmations: info.height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),

@@ -5,10 +5,13 @@ use serde::{Serialize, Serializer};
 
 use crate::rpc::answers::{Reply, reply};
 use crate::rpc::call::Call;
-use crate::rpc::errors::{NOT_FOUND, error};
+use crate::rpc::errors::{NOT_FOUND, bad_parameter, error};
 use crate::rpc::limits::CONF_TARGET_MAX;
 use crate::rpc::types::{FeeEstimate, MempoolEntry};
 use crate::types::TxId;
+
+/// What Bitcoin Core's `estimatesmartfee` can be asked to be, in letters of either case.
+pub(in crate::rpc) const ESTIMATE_MODES: [&str; 3] = ["unset", "economical", "conservative"];
 
 /// An object with a member for each entry, written without another copy of them all.
 struct ByName(Vec<MempoolEntry>);
@@ -40,5 +43,10 @@ pub(super) fn get_mempool_entry(call: &Call) -> Result<MempoolEntry, ErrorObject
 pub(super) fn estimate_smart_fee(call: &Call) -> Result<FeeEstimate, ErrorObjectOwned> {
     // Votes decide within a second, whatever a payment pays above the floor: there is no market for places in blocks.
     let _target = call.limit(0, 1, CONF_TARGET_MAX)?;
+    let mode = call.optional::<String>(1)?.map(|mode| mode.to_ascii_lowercase());
+    if mode.is_some_and(|mode| !ESTIMATE_MODES.contains(&mode.as_str())) {
+        let expected = format!("one of {}", ESTIMATE_MODES.join(", "));
+        return Err(bad_parameter(call.name(1), &expected));
+    }
     Ok(FeeEstimate::of(call.node.mempool_info().min_fee_per_kb))
 }

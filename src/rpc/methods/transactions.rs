@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout_at;
 
 use crate::rpc::answers::{Reply, reply};
-use crate::rpc::api::SubmitErrorClass;
+use crate::rpc::api::{BlockSelector, SubmitErrorClass};
 use crate::rpc::call::{Call, decode_transaction};
 use crate::rpc::errors::{METHOD_NEEDS_SOCKET, NOT_FOUND, bad_parameter, error, of_node, of_submit};
 use crate::rpc::events::{Cursor, EventLog, EventReader, PageLimit, ParseCursorError, Topic, Wanted};
@@ -157,11 +157,20 @@ pub(super) async fn get_raw_transaction(call: Call) -> Result<Reply, ErrorObject
         Some(_) => call.node.receipts(vec![txid]).await.map_err(of_node)?,
         None => BTreeMap::new(),
     };
+    let header = match height {
+        Some(height) => call.node.header(BlockSelector::Height(height)).await.map_err(of_node)?,
+        None => None,
+    };
+    let header = header.map(|(header, _)| header);
+    let time_s = header.as_ref().map(|header| header.time / 1_000);
     let (best, _) = call.node.best_block();
     Ok(reply(RawTransactionInfo {
         transaction: TransactionInfo::of(call.node.network(), &transaction, receipts.get(&txid), &spent),
         hex,
         height,
+        block_hash: header.map(|header| header.hash()),
+        time: time_s,
+        block_time: time_s,
         confirmations: height.map_or(0, |height| best.saturating_sub(height).saturating_add(1)),
     }))
 }

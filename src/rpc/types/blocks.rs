@@ -35,6 +35,9 @@ pub struct BlockInfo {
     /// The block before it.
     #[serde(rename = "previousblockhash")]
     pub previous_block_hash: BlockHash,
+    /// The block after it; absent at the tip.
+    #[serde(rename = "nextblockhash", default, skip_serializing_if = "Option::is_none")]
+    pub next_block_hash: Option<BlockHash>,
     /// Merkle root of the txids.
     #[serde(rename = "merkleroot")]
     pub merkle_root: Hash,
@@ -173,6 +176,15 @@ pub struct RawTransactionInfo {
     pub hex: String,
     /// The block that contains it.
     pub height: Option<Height>,
+    /// That block's hash; absent while there is none.
+    #[serde(rename = "blockhash", default, skip_serializing_if = "Option::is_none")]
+    pub block_hash: Option<BlockHash>,
+    /// That block's time, in seconds since the Unix epoch as Bitcoin Core has it here, while `getblock` tells milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<u64>,
+    /// The same as `time`.
+    #[serde(rename = "blocktime", default, skip_serializing_if = "Option::is_none")]
+    pub block_time: Option<u64>,
     /// 1 when it is in the last block, 0 when it is in none.
     pub confirmations: u64,
 }
@@ -247,13 +259,13 @@ impl TransactionInfo {
 }
 
 impl BlockInfo {
-    /// Describes a block under a chain of `best` blocks; with all of each transaction, and what became of those about
+    /// Describes a block under a chain of `best` blocks, and before the block `next`; with all of each transaction, and what became of those about
     /// masternodes, where receipts are given.
     #[must_use]
     pub fn of(
         network: Network,
         committed: &CommittedBlock,
-        best: Height,
+        (best, next): (Height, Option<BlockHash>),
         receipts: Option<&BTreeMap<TxId, Receipt>>,
     ) -> Self {
         let block = &committed.block;
@@ -280,6 +292,7 @@ impl BlockInfo {
             epoch_end: header.epoch_end,
             time: header.time,
             previous_block_hash: header.prev_hash,
+            next_block_hash: next,
             merkle_root: header.tx_root,
             state_digest: header.state_digest,
             proposer: header.proposer,

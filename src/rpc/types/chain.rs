@@ -28,6 +28,9 @@ pub struct HeaderInfo {
     /// The block before it.
     #[serde(rename = "previousblockhash")]
     pub previous_block_hash: BlockHash,
+    /// The block after it; absent at the tip.
+    #[serde(rename = "nextblockhash", default, skip_serializing_if = "Option::is_none")]
+    pub next_block_hash: Option<BlockHash>,
     /// Merkle root of the txids.
     #[serde(rename = "merkleroot")]
     pub merkle_root: Hash,
@@ -55,9 +58,9 @@ pub struct HeaderInfo {
 }
 
 impl HeaderInfo {
-    /// Describes a header of a block with so many transactions, under a chain of `best` blocks.
+    /// Describes a header of a block with so many transactions, under a chain of `best` blocks and before the block `next`.
     #[must_use]
-    pub fn of(header: &Header, transaction_count: usize, best: Height) -> Self {
+    pub fn of(header: &Header, transaction_count: usize, (best, next): (Height, Option<BlockHash>)) -> Self {
         Self {
             hash: header.hash(),
             confirmations: best.saturating_sub(header.height).saturating_add(1),
@@ -67,6 +70,7 @@ impl HeaderInfo {
             epoch_end: header.epoch_end,
             time: header.time,
             previous_block_hash: header.prev_hash,
+            next_block_hash: next,
             merkle_root: header.tx_root,
             last_commit_root: header.last_commit_root,
             evidence_root: header.evidence_root,
