@@ -188,6 +188,10 @@ impl NodeApi for AppContext {
         self.network.add_address(&peer)
     }
 
+    fn is_added(&self, address: &str) -> bool {
+        self.network.is_added(address)
+    }
+
     fn try_peer(&self, address: &str) -> bool {
         self.network.try_address(address)
     }
@@ -198,6 +202,10 @@ impl NodeApi for AppContext {
 
     fn ban(&self, target: BanTarget, time: Duration) -> bool {
         self.network.ban(target, time)
+    }
+
+    fn is_banned(&self, target: BanTarget) -> bool {
+        self.network.is_banned(target)
     }
 
     fn unban(&self, target: BanTarget) -> bool {

@@ -136,6 +136,12 @@ impl AddressBook {
         is_there
     }
 
+    /// Whether the configuration or the operator names an address, to be dialled for more than once.
+    pub(crate) fn is_added(&self, address: &str) -> bool {
+        let entry = self.pinned.get(address);
+        entry.is_some_and(|entry| entry.source == Source::Configured && entry.stay != Stay::Once)
+    }
+
     /// Has an address dialled now; one that is not pinned is forgotten after that. False if it is no address, or there are too
     /// many.
     pub(crate) fn try_once(&mut self, address: &str, now: Instant) -> bool {

@@ -569,6 +569,12 @@ impl NetworkHandle {
         self.shared.book.lock().add(&peer.address, peer.identity, now())
     }
 
+    /// Whether an address of the configuration or the operator is dialled until it is taken back.
+    #[must_use]
+    pub fn is_added(&self, address: &str) -> bool {
+        self.shared.book.lock().is_added(address)
+    }
+
     /// Has an address dialled once, now; false if it is no address.
     pub fn try_address(&self, address: &str) -> bool {
         self.shared.book.lock().try_once(address, now())
@@ -621,6 +627,12 @@ impl NetworkHandle {
             }
         }
         true
+    }
+
+    /// Whether this very one is banned, and not what it is part of alone.
+    #[must_use]
+    pub fn is_banned(&self, target: BanTarget) -> bool {
+        self.shared.reputation.lock().is_banned(target, now())
     }
 
     /// Lifts a ban; false if there was none.

@@ -194,12 +194,16 @@ pub trait NodeApi: Send + Sync + 'static {
     fn disconnect(&self, peer: &str) -> bool;
     /// Dials a peer at this address until the node stops or the address is taken back; false if it is no address.
     fn add_peer(&self, address: &str) -> bool;
+    /// Whether a peer at this address is dialled until then already.
+    fn is_added(&self, address: &str) -> bool;
     /// Dials a peer at this address once; false if it is no address.
     fn try_peer(&self, address: &str) -> bool;
     /// Takes back an address that was added; false if it was not.
     fn remove_peer(&self, address: &str) -> bool;
     /// Bans for a time; false for what is never banned.
     fn ban(&self, target: BanTarget, time: Duration) -> bool;
+    /// Whether this very one is banned.
+    fn is_banned(&self, target: BanTarget) -> bool;
     /// Lifts a ban; false if there was none.
     fn unban(&self, target: BanTarget) -> bool;
     /// All bans, with the time that is left.

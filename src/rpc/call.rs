@@ -16,11 +16,11 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{NodeApi, NodeApiError, UtxoPage};
-use super::errors::{BAD_PARAMETER, BAD_PARAMETERS, bad_parameter, error, of_node};
+use super::errors::{BAD_PARAMETERS, UNDECODABLE, bad_parameter, error, of_node, wrong_address};
 use super::limits::ADDRESS_UTXOS_MAX;
 use super::places::RequestWaits;
 use crate::types::codec::decode;
-use crate::types::{Address, OutPoint, Transaction};
+use crate::types::{Address, Network, OutPoint, Transaction};
 
 const ADDRESS_UTXOS_DEFAULT: usize = 1_000;
 /// Letters of a wrong value that an error repeats, at most.
@@ -124,12 +124,8 @@ impl Call {
     }
 
     pub(super) fn address(&self, index: usize) -> Result<Address, ErrorObjectOwned> {
-        let address: Address = self.required(index)?;
-        if address.network == self.node.network() {
-            return Ok(address);
-        }
-        let expected = format!("the address is of {}, the node of {}", address.network, self.node.network());
-        Err(bad_parameter(self.name(index), &expected))
+        let text: String = self.required(index)?;
+        address_of(&text, self.node.network()).map_err(|problem| wrong_address(self.name(index), &problem))
     }
 
     pub(super) fn transaction(&self, index: usize) -> Result<Transaction, ErrorObjectOwned> {
@@ -220,16 +216,25 @@ fn quoted(text: &str) -> String {
     format!("\"{shown}{more}\"")
 }
 
+/// An address of this network by its text, or what is wrong with that.
+pub(super) fn address_of(text: &str, network: Network) -> Result<Address, String> {
+    let address: Address = text.parse().map_err(|failure| format!("{}: {failure}", quoted(text)))?;
+    if address.network == network {
+        return Ok(address);
+    }
+    Err(format!("the address is of {}, the node of {network}", address.network))
+}
+
 /// A transaction by its encoding in hexadecimal.
 pub(super) fn decode_transaction(text: &str) -> Result<Transaction, ErrorObjectOwned> {
     let bytes = hex::decode(text).map_err(|failure| {
         let hint = "give the encoding in hexadecimal, two digits a byte, without 0x";
-        error(BAD_PARAMETER, format!("not hexadecimal: {failure}"), "invalid_hex", hint)
+        error(UNDECODABLE, format!("not hexadecimal: {failure}"), "invalid_hex", hint)
     })?;
     decode(&bytes).map_err(|failure| {
         let message = format!("these bytes are no transaction: {failure}");
         let hint = "give all digits of one transaction and none more, as `getrawtransaction` and `timed tx` write them";
-        error(BAD_PARAMETER, message, "malformed_transaction", hint)
+        error(UNDECODABLE, message, "malformed_transaction", hint)
     })
 }
 

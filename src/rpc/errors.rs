@@ -12,10 +12,13 @@ use super::limits::{ERROR_MESSAGE_BYTES_MAX, RETRY_AFTER_MS};
 use super::types::ErrorData;
 use crate::types::TxId;
 
-/// There is no such block, transaction or address here.
+/// There is no such block or transaction here, or no address of this network is written so (Bitcoin Core's
+/// `RPC_INVALID_ADDRESS_OR_KEY`).
 pub const NOT_FOUND: i32 = -5;
 /// A parameter's value can't be.
 pub const BAD_PARAMETER: i32 = -8;
+/// These digits are no transaction (Bitcoin Core's `RPC_DESERIALIZATION_ERROR`).
+pub const UNDECODABLE: i32 = -22;
 /// An input of a transaction does not exist or is taken, or its fee is larger than wanted (Bitcoin Core's
 /// `RPC_TRANSACTION_ERROR`).
 pub const INPUTS_UNAVAILABLE: i32 = -25;
@@ -27,10 +30,12 @@ pub const ALREADY_KNOWN: i32 = -27;
 pub const STARTING: i32 = -28;
 /// No peer of that name is connected (Bitcoin Core's `RPC_CLIENT_NODE_NOT_CONNECTED`).
 pub const NOT_CONNECTED: i32 = -29;
-/// This is not added, or can't be (Bitcoin Core's `RPC_CLIENT_NODE_ALREADY_ADDED`).
+/// This is added or banned already, or is never banned (Bitcoin Core's `RPC_CLIENT_NODE_ALREADY_ADDED`).
 pub const NODE_ALREADY_ADDED: i32 = -23;
 /// This was not added (Bitcoin Core's `RPC_CLIENT_NODE_NOT_ADDED`).
 pub const NODE_NOT_ADDED: i32 = -24;
+/// This is not banned, or nobody who could be (Bitcoin Core's `RPC_CLIENT_INVALID_IP_OR_SUBNET`).
+pub const INVALID_IP_OR_SUBNET: i32 = -30;
 /// What was asked for is done on other networks than this one only (Bitcoin Core's `RPC_MISC_ERROR`).
 pub const NOT_ON_THIS_NETWORK: i32 = -1;
 /// The caller gave no credentials for a method that needs them; the HTTP status is 401.
@@ -118,8 +123,24 @@ fn shortened(mut message: String) -> String {
 /// A parameter's value that can't be.
 #[must_use]
 pub fn bad_parameter(name: &str, expected: &str) -> ErrorObjectOwned {
-    let message = format!("parameter \"{name}\": {expected}");
-    error(BAD_PARAMETER, message, "bad_parameter", "`timed rpc help` lists every method with its parameters")
+    bad_value(BAD_PARAMETER, name, expected)
+}
+
+/// A parameter that should be an address of this network, and is none.
+#[must_use]
+pub fn wrong_address(name: &str, problem: &str) -> ErrorObjectOwned {
+    bad_value(NOT_FOUND, name, problem)
+}
+
+/// A parameter that should name who is to be banned, and names nobody who could be.
+#[must_use]
+pub fn wrong_subject(name: &str, expected: &str) -> ErrorObjectOwned {
+    bad_value(INVALID_IP_OR_SUBNET, name, expected)
+}
+
+fn bad_value(code: i32, name: &str, problem: &str) -> ErrorObjectOwned {
+    let message = format!("parameter \"{name}\": {problem}");
+    error(code, message, "bad_parameter", "`timed rpc help` lists every method with its parameters")
 }
 
 /// What a client learns of a node that could not answer.

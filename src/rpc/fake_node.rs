@@ -30,6 +30,9 @@ pub(crate) const HEIGHT: Height = 1;
 /// Its one peer, for who wants to be rid of it.
 pub(crate) const PEER: &str = "192.0.2.1:24100";
 
+/// One that is dialled already.
+pub(crate) const ADDED: &str = "192.0.2.2:24100";
+
 /// A transaction that has lost its coin.
 pub(crate) const LOSER: TxId = TxId([0x1c; 32]);
 
@@ -359,6 +362,9 @@ impl NodeApi for FakeNode {
     fn add_peer(&self, address: &str) -> bool {
         address == PEER
     }
+    fn is_added(&self, address: &str) -> bool {
+        address == ADDED
+    }
     fn try_peer(&self, address: &str) -> bool {
         address == PEER
     }
@@ -375,6 +381,9 @@ impl NodeApi for FakeNode {
             self.bans.lock().push((target, time));
         }
         is_bannable
+    }
+    fn is_banned(&self, target: BanTarget) -> bool {
+        self.banned().iter().any(|(banned, _)| *banned == target)
     }
     fn unban(&self, target: BanTarget) -> bool {
         let mut bans = self.bans.lock();

@@ -571,6 +571,9 @@ async fn bans_are_made_told_and_lifted() {
         { "address": "203.0.113.9", "time_remaining": 86_400 }
     ]);
     assert_eq!(listed, expected);
+    let twice = fixture.call("setban", json!(["192.0.2.7", "add", 5])).await.unwrap_err();
+    assert_eq!((&twice["code"], &twice["data"]["reason"]), (&json!(-23), &json!("already_banned")));
+    assert_eq!(fixture.call("listbanned", json!([])).await, Ok(expected), "it lasts as long as before");
     assert_eq!(fixture.call("setban", json!(["192.0.2.7", "remove"])).await, Ok(Value::Null));
     assert_eq!(fixture.call("listbanned", json!([])).await.unwrap().as_array().unwrap().len(), 2);
     assert_eq!(fixture.call("clearbanned", json!([])).await, Ok(Value::Null));

@@ -449,6 +449,9 @@ fn what_the_operator_adds_can_be_taken_back_and_one_try_is_one() {
     assert!(!book.take_back(given) && !book.take_back(once), "it was not added");
     assert!(book.try_once(once, start) && !book.add("nonsense", None, start));
     assert!(!book.try_once("nonsense", start));
+    assert!(
+        book.is_added(given) && book.is_added(added) && !book.is_added(once) && !book.is_added("nonsense")
+    );
     let fail_all = |book: &mut AddressBook, at: Instant| -> Vec<String> {
         let due = book.take_due((9, 0), at, |_| false);
         due.iter().for_each(|attempt| book.failed(attempt, true, at));
@@ -459,7 +462,7 @@ fn what_the_operator_adds_can_be_taken_back_and_one_try_is_one() {
     let day = |number: u32| start + Duration::from_secs(86_400) * number;
     assert_eq!(fail_all(&mut book, day(0)), [given, added, once]);
     assert_eq!(fail_all(&mut book, day(1)), [given, added], "one try was one");
-    assert!(book.take_back(added) && !book.take_back(added));
+    assert!(book.take_back(added) && !book.take_back(added) && !book.is_added(added));
     assert_eq!(fail_all(&mut book, day(2)), [given]);
     // One that answers and then ends was tried, too.
     assert!(book.try_once(once, start));
@@ -480,6 +483,7 @@ fn what_the_chain_names_stays_when_the_operator_takes_it_back() {
     let [first, later] = ["192.0.2.1:1", "192.0.2.2:1"].map(str::to_owned);
     let (mut book, start) = (book(), now());
     assert!(book.set_chain(std::slice::from_ref(&first), start).is_empty());
+    assert!(!book.is_added(&first), "the operator can add it");
     assert!(book.add(&first, None, start) && book.add(&later, None, start));
     assert!(book.set_chain(&[first.clone(), later.clone()], start).is_empty());
     assert!(book.take_back(&first) && book.take_back(&later));

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::Described;
 use crate::rpc::errors::{
     ALREADY_KNOWN, ANSWER_TOO_LARGE, BAD_PARAMETER, BAD_PARAMETERS, BUSY, INPUTS_UNAVAILABLE, INTERNAL,
-    METHOD_NEEDS_SOCKET, NODE_ALREADY_ADDED, NODE_NOT_ADDED, NOT_CONNECTED, NOT_FOUND, NOT_ON_THIS_NETWORK,
-    REJECTED, STARTING, UNAUTHORIZED,
+    INVALID_IP_OR_SUBNET, METHOD_NEEDS_SOCKET, NODE_ALREADY_ADDED, NODE_NOT_ADDED, NOT_CONNECTED, NOT_FOUND,
+    NOT_ON_THIS_NETWORK, REJECTED, STARTING, UNAUTHORIZED, UNDECODABLE,
 };
 
 /// What reads the disk.
@@ -21,40 +21,18 @@ const PROVES: &[i32] = &[NOT_FOUND, STARTING, INTERNAL];
 /// What waits: for something to happen, in one of a bounded number of places, until the node stops.
 const WAITS: &[i32] = &[BUSY, STARTING];
 const READS_AND_WAITS: &[i32] = &[BUSY, STARTING, INTERNAL];
-/// What sends a payment.
-const SENDS: &[i32] = &[INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, STARTING, INTERNAL];
+/// What sends a payment, that the caller has made or the node.
+const SENDS: &[i32] = &[UNDECODABLE, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, STARTING, INTERNAL];
+const PAYS: &[i32] = &[NOT_FOUND, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, STARTING, INTERNAL];
 
 /// What is a method's own; `None` for a method that is not known here.
 pub(super) fn own(method: &str) -> Option<&'static [i32]> {
     Some(match method {
-        "getblockchaininfo"
-        | "getgenesis"
-        | "getblockcount"
-        | "getbestblockhash"
-        | "getpeerinfo"
-        | "listbanned"
-        | "clearbanned"
-        | "getnetworkinfo"
-        | "getnettotals"
-        | "getmempoolinfo"
-        | "getrawmempool"
-        | "estimatesmartfee"
-        | "masternodelist"
-        | "getheartbeats"
-        | "getvotelatency"
-        | "getvalidators"
-        | "decoderawtransaction"
-        | "createrawtransaction"
-        | "validateaddress"
-        | "getnodestatus"
-        | "getconsensusinfo"
-        | "getreadiness"
-        | "uptime"
-        | "getresourceinfo"
-        | "getmemoryinfo"
-        | "stop"
-        | "rpc.discover"
-        | "help" => &[],
+        "getblockchaininfo" | "getgenesis" | "getblockcount" | "getbestblockhash" | "getpeerinfo"
+        | "listbanned" | "clearbanned" | "getnetworkinfo" | "getnettotals" | "getmempoolinfo"
+        | "getrawmempool" | "estimatesmartfee" | "masternodelist" | "getheartbeats" | "getvotelatency"
+        | "getvalidators" | "validateaddress" | "getnodestatus" | "getconsensusinfo" | "getreadiness"
+        | "uptime" | "getresourceinfo" | "getmemoryinfo" | "stop" | "rpc.discover" | "help" => &[],
         "listevidence"
         | "getutxostate"
         | "gettxout"
@@ -62,22 +40,22 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         | "getindexinfo"
         | "getdiskinfo"
         | "gettransactionstatus"
-        | "getaddressbalance"
-        | "getaddressutxos"
-        | "getaddresshistory"
         | "logging" => READS,
-        "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "getrawtransaction" => FINDS,
+        "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "getrawtransaction"
+        | "getaddressbalance" | "getaddressutxos" | "getaddresshistory" => FINDS,
         "getfinalityproof" | "getreceipt" => PROVES,
         "verifyfinalityproof" => &[REJECTED, STARTING, INTERNAL],
         "explaintransaction" => &[STARTING, INTERNAL],
         "waitfornewblock" | "waitforblockheight" => WAITS,
         "waitfortransaction" | "getfinalizedsince" => READS_AND_WAITS,
-        "sendrawtransaction" | "faucet" => SENDS,
-        "testmempoolaccept" => &[BUSY],
-        "getmempoolentry" | "getmasternode" => &[NOT_FOUND],
+        "sendrawtransaction" => SENDS,
+        "faucet" => PAYS,
+        "decoderawtransaction" => &[UNDECODABLE],
+        "testmempoolaccept" => &[UNDECODABLE, BUSY],
+        "getmempoolentry" | "getmasternode" | "createrawtransaction" => &[NOT_FOUND],
         "disconnectnode" => &[NOT_CONNECTED],
-        "addnode" => &[NODE_NOT_ADDED],
-        "setban" => &[NODE_ALREADY_ADDED],
+        "addnode" => &[NODE_ALREADY_ADDED, NODE_NOT_ADDED],
+        "setban" => &[NODE_ALREADY_ADDED, INVALID_IP_OR_SUBNET],
         "setnetworkactive" => &[NOT_ON_THIS_NETWORK],
         "subscribe" => &[METHOD_NEEDS_SOCKET, BUSY],
         "unsubscribe" => &[METHOD_NEEDS_SOCKET, NOT_FOUND],
@@ -106,7 +84,8 @@ pub(super) fn all(method: &Described) -> Vec<i32> {
 /// What a code means.
 const fn meaning(code: i32) -> &'static str {
     match code {
-        NOT_FOUND => "there is none here",
+        NOT_FOUND => "there is none here, or this is no address of this network",
+        UNDECODABLE => "these digits are no transaction",
         BAD_PARAMETER => "a parameter's value can't be",
         INPUTS_UNAVAILABLE => {
             "a coin is spent, taken or not known; data.winner names the payment that has it"
@@ -115,8 +94,9 @@ const fn meaning(code: i32) -> &'static str {
         ALREADY_KNOWN => "a block has the transaction already",
         STARTING => "the node is starting or stopping",
         NOT_CONNECTED => "no such peer is connected",
-        NODE_ALREADY_ADDED => "this can't be banned",
+        NODE_ALREADY_ADDED => "this is added or banned already, or is never banned",
         NODE_NOT_ADDED => "this was not added",
+        INVALID_IP_OR_SUBNET => "this is not banned, or nobody who could be",
         NOT_ON_THIS_NETWORK => "this is done on devnets alone",
         UNAUTHORIZED => "credentials are needed, or a role that may do more",
         BAD_PARAMETERS => "too few or too many parameters, or an unknown name",

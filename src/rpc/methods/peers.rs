@@ -7,8 +7,8 @@ use jsonrpsee::types::ErrorObjectOwned;
 use crate::network::BanTarget;
 use crate::rpc::call::Call;
 use crate::rpc::errors::{
-    BAD_PARAMETER, NODE_ALREADY_ADDED, NODE_NOT_ADDED, NOT_CONNECTED, NOT_ON_THIS_NETWORK, bad_parameter,
-    error,
+    INVALID_IP_OR_SUBNET, NODE_ALREADY_ADDED, NODE_NOT_ADDED, NOT_CONNECTED, NOT_ON_THIS_NETWORK,
+    bad_parameter, error, wrong_subject,
 };
 use crate::rpc::limits::BAN_S_MAX;
 use crate::rpc::types::BanInfo;
@@ -28,6 +28,10 @@ pub(super) fn disconnect_node(call: &Call) -> Result<(), ErrorObjectOwned> {
 pub(super) fn add_node(call: &Call) -> Result<(), ErrorObjectOwned> {
     let address: String = call.required(0)?;
     let is_address = match call.optional::<String>(1)?.as_deref() {
+        None | Some("add") if call.node.is_added(&address) => {
+            let hint = "nothing is left to do: it is dialled until the node stops, or \"remove\" takes back what `addnode` has added";
+            return Err(error(NODE_ALREADY_ADDED, "this is added already", "already_added", hint));
+        }
         None | Some("add") => call.node.add_peer(&address),
         Some("onetry") => call.node.try_peer(&address),
         Some("remove") => {
@@ -60,13 +64,17 @@ fn ban_target(call: &Call) -> Result<BanTarget, ErrorObjectOwned> {
     BanInfo::parse_subject(&text).ok_or_else(|| {
         let expected =
             "an address, a group such as 192.0.2.0/24 or 2001:db8:1::/48, or a node_id of getpeerinfo";
-        bad_parameter(call.name(0), expected)
+        wrong_subject(call.name(0), expected)
     })
 }
 
 pub(super) fn set_ban(call: &Call) -> Result<(), ErrorObjectOwned> {
     let target = ban_target(call)?;
     match call.required::<String>(1)?.as_str() {
+        "add" if call.node.is_banned(target) => {
+            let hint = "`listbanned` tells for how long; \"remove\" first, to ban for another time";
+            Err(error(NODE_ALREADY_ADDED, "this is banned already", "already_banned", hint))
+        }
         "add" => {
             let seconds = match call.bounded(2, BAN_S_DEFAULT, BAN_S_MAX)? {
                 // As in Bitcoin Core: nobody means a ban that is over at once.
@@ -84,7 +92,7 @@ pub(super) fn set_ban(call: &Call) -> Result<(), ErrorObjectOwned> {
                 return Ok(());
             }
             let hint = "`listbanned` names what is, in the words to give here";
-            Err(error(BAD_PARAMETER, "this is not banned", "not_banned", hint))
+            Err(error(INVALID_IP_OR_SUBNET, "this is not banned", "not_banned", hint))
         }
         _ => Err(bad_parameter(call.name(1), "\"add\" or \"remove\"")),
     }

@@ -10,8 +10,10 @@ use tokio::time::timeout_at;
 
 use crate::rpc::answers::{Reply, reply};
 use crate::rpc::api::{BlockSelector, SubmitErrorClass};
-use crate::rpc::call::{Call, decode_transaction};
-use crate::rpc::errors::{METHOD_NEEDS_SOCKET, NOT_FOUND, bad_parameter, error, of_node, of_submit};
+use crate::rpc::call::{Call, address_of, decode_transaction};
+use crate::rpc::errors::{
+    METHOD_NEEDS_SOCKET, NOT_FOUND, bad_parameter, error, of_node, of_submit, wrong_address,
+};
 use crate::rpc::events::{Cursor, EventLog, EventReader, PageLimit, ParseCursorError, Topic, Wanted};
 use crate::rpc::limits::{
     FINALIZED_EVENTS_DEFAULT, FINALIZED_EVENTS_MAX, SMALL_VALUE_BYTES_MAX, WAIT_MS_DEFAULT, WAIT_MS_MAX,
@@ -24,7 +26,7 @@ use crate::runtime::Clock;
 use crate::types::amount::UNITS_PER_TIME;
 use crate::types::codec::encode;
 use crate::types::limits::{MAX_FEE_DEFAULT, MEMO_BYTES_MAX};
-use crate::types::{Address, Amount, OutPoint, Transaction, TxId, TxOut};
+use crate::types::{Amount, OutPoint, Transaction, TxId, TxOut};
 
 pub(super) async fn wait_for_transaction(call: Call) -> Result<TransactionStatusInfo, ErrorObjectOwned> {
     let txid = call.required::<TxId>(0)?;
@@ -211,10 +213,8 @@ fn outputs(call: &Call, index: usize) -> Result<Vec<TxOut>, ErrorObjectOwned> {
         .into_iter()
         .flatten()
         .map(|(text, value)| {
-            let address: Address = text.parse().map_err(|failure| wrong(format!("{text:?}: {failure}")))?;
-            if address.network != network {
-                return Err(wrong(format!("{address} is of {}, the node of {network}", address.network)));
-            }
+            let address =
+                address_of(&text, network).map_err(|problem| wrong_address(call.name(index), &problem))?;
             let value =
                 amount(&value).ok_or_else(|| wrong(format!("{value} is no amount: {AMOUNT_WORDS}")))?;
             Ok(TxOut { value, lock: address.lock })
