@@ -36,37 +36,36 @@ pub struct Context {
     pub listens: SocketAddr,
 }
 
-/// One call of a method.
-pub(super) struct Call {
-    pub(super) node: Arc<dyn NodeApi>,
-    pub(super) listens: SocketAddr,
-    stopping: CancellationToken,
-    waits: Arc<RequestWaits>,
+/// What to do about parameters of other names, or another number, than the table has.
+const HINT: &str = "`timed rpc help` lists every method with its parameters";
+
+fn too_many(taken: usize, given: usize) -> String {
+    let taken = match taken {
+        0 => "none is taken".to_owned(),
+        1 => "at most 1 is taken".to_owned(),
+        _ => format!("at most {taken} are taken"),
+    };
+    let are = if given == 1 { "is" } else { "are" };
+    format!("too many parameters: {taken}, and {given} {are} given")
+}
+
+/// The parameters of a call, in the order of the table. A null is as good as none.
+pub(super) struct Parameters {
     names: &'static [&'static str],
     /// At most as many as `names`.
     values: Vec<Value>,
 }
 
-impl Call {
-    pub(super) fn new(
-        context: &Context,
-        waits: Arc<RequestWaits>,
-        names: &'static [&'static str],
-        params: &Params<'_>,
-    ) -> Result<Self, ErrorObjectOwned> {
-        let given: Value = match params.as_str() {
-            Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
-            None => Value::Null,
-        };
-        let wrong = |message: String| {
-            let hint = "`timed rpc help` lists every method with its parameters";
-            error(BAD_PARAMETERS, message, "bad_parameters", hint)
-        };
+impl Parameters {
+    /// Those that were given, by their names or in their order. More than there are names, or one of another name, are
+    /// refused: whoever misspells one would not learn of it otherwise.
+    pub(super) fn of(names: &'static [&'static str], given: Value) -> Result<Self, ErrorObjectOwned> {
+        let wrong = |message: String| error(BAD_PARAMETERS, message, "bad_parameters", HINT);
         let values = match given {
             Value::Null => Vec::new(),
             Value::Array(values) if values.len() <= names.len() => values,
             Value::Array(values) => {
-                return Err(wrong(format!("at most {} parameters, not {}", names.len(), values.len())));
+                return Err(wrong(too_many(names.len(), values.len())));
             }
             Value::Object(mut named) => {
                 let values: Vec<Value> = names
@@ -80,22 +79,7 @@ impl Call {
             }
             _ => return Err(wrong("parameters are an array or an object".to_owned())),
         };
-        let (node, stopping, listens) = (context.node.clone(), context.stopping.clone(), context.listens);
-        Ok(Self { node, listens, stopping, waits, names, values })
-    }
-
-    /// Does what waits, until it ends or the node stops.
-    pub(super) async fn wait<T>(
-        &self,
-        waited: impl Future<Output = Result<T, ErrorObjectOwned>>,
-    ) -> Result<T, ErrorObjectOwned> {
-        let _wait = self.waits.begin()?;
-        tokio::select! {
-            outcome = waited => outcome,
-            () = self.stopping.cancelled() => {
-                Err(of_node(NodeApiError::Stopping))
-            }
-        }
+        Ok(Self { names, values })
     }
 
     pub(super) fn name(&self, index: usize) -> &'static str {
@@ -114,9 +98,62 @@ impl Call {
     pub(super) fn required<T: DeserializeOwned>(&self, index: usize) -> Result<T, ErrorObjectOwned> {
         self.optional(index)?.ok_or_else(|| {
             let message = format!("parameter \"{}\" is missing", self.name(index));
-            let hint = "`timed rpc help` lists every method with its parameters";
-            error(BAD_PARAMETERS, message, "bad_parameters", hint)
+            error(BAD_PARAMETERS, message, "bad_parameters", HINT)
         })
+    }
+}
+
+/// One call of a method.
+pub(super) struct Call {
+    pub(super) node: Arc<dyn NodeApi>,
+    pub(super) listens: SocketAddr,
+    /// Whether it came by WebSocket.
+    pub(super) by_websocket: bool,
+    stopping: CancellationToken,
+    waits: Arc<RequestWaits>,
+    parameters: Parameters,
+}
+
+impl Call {
+    pub(super) fn new(
+        context: &Context,
+        (waits, by_websocket): (Arc<RequestWaits>, bool),
+        names: &'static [&'static str],
+        params: &Params<'_>,
+    ) -> Result<Self, ErrorObjectOwned> {
+        let given: Value = match params.as_str() {
+            Some(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+            None => Value::Null,
+        };
+        let parameters = Parameters::of(names, given)?;
+        let (node, stopping, listens) = (context.node.clone(), context.stopping.clone(), context.listens);
+        Ok(Self { node, listens, by_websocket, stopping, waits, parameters })
+    }
+
+    /// Does what waits, until it ends or the node stops.
+    pub(super) async fn wait<T>(
+        &self,
+        waited: impl Future<Output = Result<T, ErrorObjectOwned>>,
+    ) -> Result<T, ErrorObjectOwned> {
+        let _wait = self.waits.begin()?;
+        tokio::select! {
+            outcome = waited => outcome,
+            () = self.stopping.cancelled() => {
+                Err(of_node(NodeApiError::Stopping))
+            }
+        }
+    }
+
+    pub(super) fn name(&self, index: usize) -> &'static str {
+        self.parameters.name(index)
+    }
+
+    pub(super) fn optional<T: DeserializeOwned>(&self, index: usize) -> Result<Option<T>, ErrorObjectOwned> {
+        self.parameters.optional(index)
+    }
+
+    pub(super) fn required<T: DeserializeOwned>(&self, index: usize) -> Result<T, ErrorObjectOwned> {
+        self.parameters.required(index)
     }
 
     pub(super) fn outpoint(&self) -> Result<OutPoint, ErrorObjectOwned> {
@@ -143,7 +180,7 @@ impl Call {
 
     /// How much is to be told, at most `max`: a number, or as Bitcoin Core has it `false` for 0 and `true` for 1.
     pub(super) fn verbosity(&self, index: usize, default: u64, max: u64) -> Result<u64, ErrorObjectOwned> {
-        match self.values.get(index) {
+        match self.parameters.values.get(index) {
             Some(Value::Bool(is_verbose)) => Ok(u64::from(*is_verbose)),
             _ => self.bounded(index, default, max),
         }

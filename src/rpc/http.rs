@@ -94,6 +94,10 @@ pub struct HttpState {
     pub middleware: RpcServiceBuilder<Stack<MeterLayer, Identity>>,
 }
 
+/// Marks the request that a message of a WebSocket is.
+#[derive(Clone, Copy)]
+struct ByWebSocket;
+
 /// A response, the room that its bytes take, and the place of its request.
 pub(super) struct Answered {
     pub(super) response: Response,
@@ -160,8 +164,10 @@ pub(super) async fn answer_calls(
     let room = AnswerRoom::new(&state.answers, authenticated);
     let waits = RequestWaits::new(state.places.clone(), client_of(connection.peer), authenticated);
     let (refused, busy) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let by_websocket = parts.extensions.get::<ByWebSocket>().is_some();
     parts.extensions.insert(Caller {
         role,
+        by_websocket,
         refused: refused.clone(),
         room: room.clone(),
         waits,
@@ -215,6 +221,7 @@ pub(super) async fn answer_message(
     connection.rest().await;
     let mut request = axum::http::Request::new(Bytes::from(message));
     *request.method_mut() = Method::POST;
+    request.extensions_mut().insert(ByWebSocket);
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let answered = match answer_calls(state, connection, role, request).await {
         Ok(answered) => answered,

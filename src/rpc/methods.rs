@@ -440,13 +440,13 @@ pub static METHODS: [Method; 63] = [
         "subscribe",
         &["topic", "about?", "cursor?"],
         "By WebSocket at /ws: tells of \"blocks\", \"finalized\", \"transaction\" (about a txid), \"address\" (about an address), \"mempool\", \"consensus\" or \"doublespend\", from a cursor on",
-        |_call| answer(async { Err::<(), _>(transactions::subscribe()) }),
+        |call| answer(async move { Err::<(), _>(transactions::subscribe(&call)) }),
     ),
     Method::read(
         "unsubscribe",
         &["subscription"],
         "By WebSocket at /ws: ends a subscription",
-        |_call| answer(async { Err::<(), _>(transactions::subscribe()) }),
+        |call| answer(async move { Err::<(), _>(transactions::subscribe(&call)) }),
     ),
     Method::read("getnodestatus", &[], "What the node is doing, and why not more", |call| {
         answer(async move { Ok(call.node.node_status()) })
@@ -528,6 +528,8 @@ fn answer<T: Serialize + Send + 'static>(
 pub struct Caller {
     /// What the caller may do by its credentials; none if it has given none.
     pub role: Option<RpcRole>,
+    /// Whether the call came by WebSocket.
+    pub by_websocket: bool,
     /// Set when a method was refused for the lack of them.
     pub refused: Arc<AtomicBool>,
     /// Where the request's answers are written.
@@ -595,7 +597,8 @@ pub fn module(context: Context) -> Result<RpcModule<Context>, RegisterMethodErro
     for method in &METHODS {
         module.register_async_method(method.name, move |params, context, extensions| {
             let call = admit(method, &extensions).and_then(|caller| {
-                let call = Call::new(&context, caller.waits.clone(), method.parameters, &params)?;
+                let way = (caller.waits.clone(), caller.by_websocket);
+                let call = Call::new(&context, way, method.parameters, &params)?;
                 Ok((caller, call))
             });
             async move {

@@ -44,6 +44,27 @@ fn names_of_types_are_no_words() {
 /// A method, its parameters, and the code and the reason of its refusal.
 type Refused = (&'static str, Value, i32, &'static str);
 
+/// Calls about peers that are refused by a node that has none.
+fn refused_about_peers() -> Vec<Refused> {
+    vec![
+        ("disconnectnode", json!(["127.0.0.1:1"]), -29, "not_connected"),
+        ("setnetworkactive", json!([false]), -1, "devnet_only"),
+        ("addnode", json!(["here"]), -8, "bad_parameter"),
+        ("addnode", json!(["here", "onetry"]), -8, "bad_parameter"),
+        ("addnode", json!([ADDED]), -23, "already_added"),
+        ("addnode", json!([ADDED, "add"]), -23, "already_added"),
+        ("addnode", json!(["192.0.2.9:1", "remove"]), -24, "not_added"),
+        ("addnode", json!(["192.0.2.9:1", "drop"]), -8, "bad_parameter"),
+        ("setban", json!(["here", "add"]), -30, "bad_parameter"),
+        ("setban", json!(["192.0.2.0/16", "remove"]), -30, "bad_parameter"),
+        ("setban", json!([7, "add"]), -8, "bad_parameter"),
+        ("setban", json!(["192.0.2.7", "lift"]), -8, "bad_parameter"),
+        ("setban", json!(["192.0.2.7", "remove"]), -30, "not_banned"),
+        ("setban", json!(["192.0.2.7", "add", 31_622_401]), -8, "bad_parameter"),
+        ("setban", json!(["127.0.0.1", "add"]), -23, "not_bannable"),
+    ]
+}
+
 /// Calls that a node refuses that has nothing much.
 fn refused_calls() -> Vec<Refused> {
     let zero = TxId::ZERO.to_string();
@@ -121,21 +142,6 @@ fn refused_calls() -> Vec<Refused> {
             "unknown_proof_version",
         ),
         ("verifyfinalityproof", json!([light]), -26, "votes_too_light"),
-        ("disconnectnode", json!(["127.0.0.1:1"]), -29, "not_connected"),
-        ("setnetworkactive", json!([false]), -1, "devnet_only"),
-        ("addnode", json!(["here"]), -8, "bad_parameter"),
-        ("addnode", json!(["here", "onetry"]), -8, "bad_parameter"),
-        ("addnode", json!([ADDED]), -23, "already_added"),
-        ("addnode", json!([ADDED, "add"]), -23, "already_added"),
-        ("addnode", json!(["192.0.2.9:1", "remove"]), -24, "not_added"),
-        ("addnode", json!(["192.0.2.9:1", "drop"]), -8, "bad_parameter"),
-        ("setban", json!(["here", "add"]), -30, "bad_parameter"),
-        ("setban", json!(["192.0.2.0/16", "remove"]), -30, "bad_parameter"),
-        ("setban", json!([7, "add"]), -8, "bad_parameter"),
-        ("setban", json!(["192.0.2.7", "lift"]), -8, "bad_parameter"),
-        ("setban", json!(["192.0.2.7", "remove"]), -30, "not_banned"),
-        ("setban", json!(["192.0.2.7", "add", 31_622_401]), -8, "bad_parameter"),
-        ("setban", json!(["127.0.0.1", "add"]), -23, "not_bannable"),
         ("getblockheader", json!([zero]), -5, "block_not_found"),
         ("getcommit", json!([2]), -5, "block_not_found"),
         ("waitforblockheight", json!([1, 60_001]), -8, "bad_parameter"),
@@ -261,12 +267,19 @@ async fn errors_have_code_reason_and_hint() {
     let (fixture, document) = (Fixture::start().await, openrpc(None));
     let shape = &document["methods"][0]["errors"][0]["data"];
     assert!(shape["$ref"].is_string(), "{shape}");
-    for (method, params, code, reason) in refused_calls() {
+    for (method, params, code, reason) in [refused_calls(), refused_about_peers()].concat() {
         let error = fixture.call(method, params.clone()).await.unwrap_err();
         let about = format!("{method} {params}");
         assert_eq!(discover::tests::hold(&error["data"], shape, &document), Ok(()), "{about}");
         assert_eq!((&error["code"], &error["data"]["reason"]), (&json!(code), &json!(reason)), "{about}");
         hold(&error, &about);
+    }
+    for (method, params, told) in [
+        ("getblockcount", json!([1]), "too many parameters: none is taken, and 1 is given"),
+        ("getblockhash", json!([1, 2]), "too many parameters: at most 1 is taken, and 2 are given"),
+        ("getblock", json!([1, 2, 3]), "too many parameters: at most 2 are taken, and 3 are given"),
+    ] {
+        assert_eq!(fixture.call(method, params).await.unwrap_err()["message"], told);
     }
     let hint = async |name| {
         let error = fixture.call(name, json!([])).await.unwrap_err();
@@ -280,12 +293,12 @@ async fn errors_have_code_reason_and_hint() {
 /// INV-DISCOVER-2, the other way round: no code is listed that nothing leads to.
 #[test]
 fn each_code_that_the_document_lists_can_be_met() {
-    let refused = [refused_calls(), refused_below_the_horizon()].concat();
+    let refused = [refused_calls(), refused_about_peers(), refused_below_the_horizon()].concat();
     let seen: BTreeSet<(&str, i32)> =
         refused.into_iter().map(|(method, _, code, _)| (method, code)).collect();
     // A failing disk, a node that stops or has too much to do, and what becomes of payments are provoked in other tests.
     let elsewhere = [INTERNAL, STARTING, BUSY, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN];
-    for method in METHODS.iter().filter(|method| method.name != "unsubscribe") {
+    for method in METHODS.iter().filter(|method| !BY_WEBSOCKET.contains(&method.name)) {
         for code in discover::tests::own_codes(method.name).iter().filter(|code| !elsewhere.contains(code)) {
             assert!(seen.contains(&(method.name, *code)), "{} never gives {code}", method.name);
         }

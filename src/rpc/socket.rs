@@ -23,6 +23,8 @@
 //!   closed, and told why by the code of the close frame unless the message is still half written a moment later.
 //! - INV-SOCKET-3: the answer to `subscribe` comes before the first notification.
 //! - INV-SOCKET-4: whoever sends too large a message is told so by the code of the close frame.
+//! - INV-SOCKET-5: a subscription is asked for by a request of its own, with the names and the number of parameters that the
+//!   table of methods has. A batch or a notification makes none.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -39,15 +41,16 @@ use futures::stream::{self, FuturesUnordered};
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use jsonrpsee::types::ErrorObjectOwned;
 use parking_lot::Mutex;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 use soketto::handshake::http::Server as Handshake;
 use soketto::{Incoming, Receiver, Sender};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::call::{Parameters, address_of};
 use super::connection::Connection;
-use super::errors::{BAD_PARAMETERS, NOT_FOUND, bad_parameter, busy, error, of_node};
+use super::errors::{NOT_FOUND, bad_parameter, busy, error, of_node, wrong_address};
 use super::events::{EventReader, PageLimit, Topic, Wanted};
 use super::farewell::WsStream;
 use super::http::{HttpState, MessageRoom, answer_message, check_json};
@@ -55,6 +58,8 @@ use super::limits::{
     NOTIFICATION_BYTES, NOTIFICATION_EVENTS_MAX, SOCKET_CALLS_MAX, SOCKET_PING, SUBSCRIPTIONS_MAX,
 };
 use super::methods::transactions::cursor_of;
+use super::methods::{Method, find};
+use super::request::not_a_request;
 use super::shares::Share;
 use crate::runtime::Clock;
 use crate::runtime::config::RpcRole;
@@ -118,15 +123,38 @@ impl Heard {
     }
 }
 
+/// Methods whose calls the socket answers itself.
+const SUBSCRIBE: &str = "subscribe";
+const UNSUBSCRIBE: &str = "unsubscribe";
+
 /// A call that the socket answers itself.
 #[derive(Deserialize)]
 struct Call<'a> {
     #[serde(borrow)]
     method: Cow<'a, str>,
-    #[serde(default)]
-    id: Value,
+    /// None makes it a notification, while null is an id.
+    #[serde(default, deserialize_with = "given")]
+    id: Option<Value>,
     #[serde(default)]
     params: Value,
+}
+
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+/// The call that a message is, if the socket answers it itself. All others are answered as by HTTP, and so is what is wrong
+/// as a request.
+fn own_call(message: &[u8]) -> Option<(&'static Method, Call<'_>)> {
+    check_json(message).ok()?;
+    let text = message.trim_ascii_start();
+    // Of an array serde would read the members by their order.
+    if text.first() != Some(&b'{') {
+        return None;
+    }
+    let call = serde_json::from_slice::<Call<'_>>(text).ok()?;
+    let method = find(&call.method).filter(|method| [SUBSCRIBE, UNSUBSCRIBE].contains(&method.name))?;
+    not_a_request(text).is_none().then_some((method, call))
 }
 
 fn answer(id: &Value, outcome: Result<Value, ErrorObjectOwned>) -> Value {
@@ -143,29 +171,15 @@ fn notification(subscription: u64, what: &str, value: &Value) -> Value {
 }
 
 fn unsubscribe(
-    params: &Value,
+    given: &Parameters,
     subscriptions: &mut BTreeMap<u64, AbortHandle>,
-) -> Result<Value, ErrorObjectOwned> {
-    let hint = "the answer to `subscribe` is the number to give; a subscription may be over";
-    let Some(id) = parameter(params, "subscription", 0).as_u64() else {
-        let message = "parameter \"subscription\" is missing, or no number";
-        return Err(error(BAD_PARAMETERS, message, "bad_parameters", hint));
-    };
-    let Some(handle) = subscriptions.remove(&id) else {
+) -> Result<(), ErrorObjectOwned> {
+    let Some(handle) = subscriptions.remove(&given.required(0)?) else {
+        let hint = "the answer to `subscribe` is the number to give; a subscription may be over";
         return Err(error(NOT_FOUND, "no such subscription", "unknown_subscription", hint));
     };
     handle.abort();
-    Ok(json!(true))
-}
-
-/// A parameter by its name or its place.
-fn parameter(params: &Value, name: &str, place: usize) -> Value {
-    match params {
-        Value::Object(named) => named.get(name),
-        _ => params.get(place),
-    }
-    .cloned()
-    .unwrap_or(Value::Null)
+    Ok(())
 }
 
 impl Socket {
@@ -260,85 +274,64 @@ impl Socket {
                     None => return Ended::Well,
                 },
             };
-            let own =
-                check_json(&message).ok().and_then(|()| serde_json::from_slice::<Call<'_>>(&message).ok());
-            match own {
-                Some(call) if call.method == "subscribe" => {
-                    if subscriptions.len() >= SUBSCRIPTIONS_MAX {
-                        let hint = "unsubscribe from something first, or open another connection";
-                        let refusal = busy("too_many_subscriptions", "this connection has too many", hint);
-                        calls.push(send(out.clone(), Outgoing::new(&answer(&call.id, Err(refusal)))).boxed());
-                        continue;
-                    }
-                    match self.wanted(&call.params) {
-                        Ok(wanted) => {
-                            let reader = EventReader::new(Arc::clone(&self.state.node), wanted);
-                            let begun = Outgoing::new(&answer(&call.id, Ok(json!(next_id))));
-                            let (handle, registration) = AbortHandle::new_pair();
-                            let told =
-                                Abortable::new(tell(reader, next_id, begun, out.clone()), registration);
-                            let id = next_id;
-                            telling.push(told.map(move |_| id).boxed());
-                            subscriptions.insert(next_id, handle);
-                            next_id = next_id.saturating_add(1);
-                        }
-                        Err(refusal) => {
-                            calls.push(
-                                send(out.clone(), Outgoing::new(&answer(&call.id, Err(refusal)))).boxed(),
-                            );
-                        }
-                    }
+            let Some((method, call)) = own_call(&message) else {
+                calls.push(self.answer(message, out.clone()).boxed());
+                continue;
+            };
+            // Nobody would learn the number of a subscription that a notification asks for.
+            let Some(id) = call.id else { continue };
+            let outcome =
+                Parameters::of(method.parameters, call.params).and_then(|given| match method.name {
+                    UNSUBSCRIBE => unsubscribe(&given, &mut subscriptions).map(|()| None),
+                    _ => self.wanted(&given, subscriptions.len()).map(Some),
+                });
+            let answered = match outcome {
+                Ok(Some(wanted)) => {
+                    let (number, reader) = (next_id, EventReader::new(Arc::clone(&self.state.node), wanted));
+                    let begun = Outgoing::new(&answer(&id, Ok(json!(number))));
+                    let (handle, registration) = AbortHandle::new_pair();
+                    let told = Abortable::new(tell(reader, number, begun, out.clone()), registration);
+                    telling.push(told.map(move |_| number).boxed());
+                    subscriptions.insert(number, handle);
+                    next_id = next_id.saturating_add(1);
+                    continue;
                 }
-                Some(call) if call.method == "unsubscribe" => {
-                    let outcome = unsubscribe(&call.params, &mut subscriptions);
-                    calls.push(send(out.clone(), Outgoing::new(&answer(&call.id, outcome))).boxed());
-                }
-                _ => {
-                    let out = out.clone();
-                    let made = async move {
-                        let (text, room) =
-                            answer_message(&self.state, &self.connection, self.role, message).await;
-                        // Notifications have no answer.
-                        if !text.is_empty() {
-                            send(out, Outgoing { text, _room: room }).await;
-                        }
-                    };
-                    calls.push(made.boxed());
-                }
-            }
+                Ok(None) => Ok(json!(true)),
+                Err(refusal) => Err(refusal),
+            };
+            calls.push(send(out.clone(), Outgoing::new(&answer(&id, answered))).boxed());
         }
     }
 
-    fn wanted(&self, params: &Value) -> Result<Wanted, ErrorObjectOwned> {
-        let topic = match parameter(params, "topic", 0) {
-            Value::String(topic) => topic,
-            _ => {
-                let message = "parameter \"topic\" is missing";
-                return Err(error(
-                    BAD_PARAMETERS,
-                    message,
-                    "bad_parameters",
-                    "`help subscribe` names the topics",
-                ));
-            }
-        };
-        let about = parameter(params, "about", 1);
-        let topic = Topic::of(&topic, Some(&about)).map_err(|problem| {
-            let is_known = Topic::NAMES.iter().any(|(name, _)| *name == topic);
-            bad_parameter(if is_known { "about" } else { "topic" }, &problem)
-        })?;
-        if let Topic::Address(address) = topic
-            && address.network != self.state.node.network()
-        {
-            let problem = format!("the address is of {}", address.network);
-            return Err(bad_parameter("about", &problem));
+    /// Answers a message as by HTTP.
+    async fn answer(&self, message: Vec<u8>, out: mpsc::Sender<Outgoing>) {
+        let (text, room) = answer_message(&self.state, &self.connection, self.role, message).await;
+        // Notifications have no answer.
+        if !text.is_empty() {
+            send(out, Outgoing { text, _room: room }).await;
         }
-        let cursor = match parameter(params, "cursor", 2) {
-            Value::Null => None,
-            given => Some(cursor_of(self.state.node.events(), &given)?),
+    }
+
+    /// What is to be told to a connection that has so many subscriptions.
+    fn wanted(&self, given: &Parameters, subscriptions: usize) -> Result<Wanted, ErrorObjectOwned> {
+        if subscriptions >= SUBSCRIPTIONS_MAX {
+            let hint = "unsubscribe from something first, or open another connection";
+            return Err(busy("too_many_subscriptions", "this connection has too many", hint));
+        }
+        let (topic, about) = (given.required::<String>(0)?, given.optional::<Value>(1)?);
+        let topic = match (topic.as_str(), &about) {
+            ("address", Some(Value::String(text))) => {
+                let address = address_of(text, self.state.node.network());
+                Topic::Address(address.map_err(|problem| wrong_address(given.name(1), &problem))?)
+            }
+            _ => Topic::of(&topic, about.as_ref()).map_err(|problem| {
+                let is_known = Topic::NAMES.iter().any(|(name, _)| *name == topic);
+                bad_parameter(given.name(usize::from(is_known)), &problem)
+            })?,
         };
-        let cursor = cursor.unwrap_or_else(|| self.state.node.events().head());
-        Ok(Wanted { topic, cursor })
+        let events = self.state.node.events();
+        let cursor = given.optional::<Value>(2)?.map(|cursor| cursor_of(events, &cursor)).transpose()?;
+        Ok(Wanted { topic, cursor: cursor.unwrap_or_else(|| events.head()) })
     }
 }
 

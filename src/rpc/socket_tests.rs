@@ -12,11 +12,12 @@ use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
 use super::tests::{Fixture, call};
 use crate::rpc::events::Happened;
+use crate::rpc::fake_node::output;
 use crate::rpc::limits::{
     Limits, SOCKET_CALLS_MAX, SOCKET_MESSAGE_BYTES_MAX, SOCKETS_MAX, SUBSCRIPTIONS_MAX,
 };
 use crate::runtime::Clock;
-use crate::types::{Transaction, TxId};
+use crate::types::{Address, Network, Transaction, TxId};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -154,11 +155,14 @@ async fn what_is_wrong_with_a_subscription_is_said() {
     let fixture = Fixture::start().await;
     let mut client = Client::open(&fixture).await;
     let elsewhere = "tc1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqq";
+    let mainnet = Address::of_lock(Network::Mainnet, output().lock).to_string();
     for (params, code, reason) in [
         (json!([]), -32_602, "bad_parameters"),
         (json!(["payments"]), -8, "bad_parameter"),
         (json!(["address"]), -8, "bad_parameter"),
-        (json!(["address", elsewhere]), -8, "bad_parameter"),
+        (json!(["address", elsewhere]), -5, "bad_parameter"),
+        (json!(["address", mainnet]), -5, "bad_parameter"),
+        (json!([5]), -8, "bad_parameter"),
         (json!(["finalized", null, "soon"]), -8, "bad_parameter"),
         (json!(["finalized", null, 1.5]), -8, "bad_parameter"),
     ] {
@@ -168,6 +172,7 @@ async fn what_is_wrong_with_a_subscription_is_said() {
         assert!(!error["message"].as_str().unwrap().is_empty());
     }
     for (params, blamed) in [
+        (json!([{ "nonsense": [true] }]), "\"topic\""),
         (json!(["payments", 7]), "\"topic\""),
         (json!(["address", "x"]), "\"about\""),
         (json!(["blocks", 7]), "\"about\""),
@@ -179,6 +184,87 @@ async fn what_is_wrong_with_a_subscription_is_said() {
     assert_eq!(by_http.json()["error"]["data"]["reason"], "needs_websocket");
     let plain = fixture.request("GET /ws", &[], "").await;
     assert_eq!(plain.status, 426);
+}
+
+/// INV-SOCKET-5: a name that nobody reads would begin at the head, and lose what was before.
+#[tokio::test]
+async fn a_subscription_is_asked_for_by_the_names_and_the_number_of_parameters_that_the_table_has() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    for (method, params, blamed) in [
+        ("subscribe", json!({ "topic": "finalized", "cursr": "1+0" }), "\"cursr\""),
+        ("subscribe", json!(["finalized", null, null, 1]), "at most 3"),
+        ("subscribe", json!("finalized"), "an array or an object"),
+        ("unsubscribe", json!({ "subscription": 1, "all": true }), "\"all\""),
+        ("unsubscribe", json!([1, 2]), "at most 1"),
+    ] {
+        let error = client.call(1, method, params.clone()).await["error"].take();
+        let told = (&error["code"], &error["data"]["reason"]);
+        assert_eq!(told, (&json!(-32_602), &json!("bad_parameters")), "{method} {params}: {error}");
+        assert!(error["message"].as_str().unwrap().contains(blamed), "{method} {params}: {error}");
+    }
+    let begun = client.call(1, "subscribe", json!({ "topic": "finalized" })).await;
+    assert_eq!(begun["result"], 1, "nothing was made of the others");
+}
+
+/// INV-SOCKET-5.
+#[tokio::test]
+async fn a_subscription_is_asked_for_by_a_request_alone() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    for (method, params) in [("subscribe", json!(["finalized"])), ("unsubscribe", json!([1]))] {
+        for version in [Value::Null, json!("1.0"), json!(2)] {
+            let mut request = json!({ "id": 7, "method": method, "params": params });
+            if !version.is_null() {
+                request["jsonrpc"] = version;
+            }
+            client.send(&request.to_string()).await;
+            let answer = client.next().await;
+            assert_eq!((&answer["id"], &answer["error"]["code"]), (&json!(7), &json!(-32_600)), "{request}");
+        }
+        // Neither does a notification anything, nor is it answered.
+        let told = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        client.send(&told.to_string()).await;
+    }
+    let begun = client.call(8, "subscribe", json!(["finalized"])).await;
+    assert_eq!((&begun["id"], &begun["result"]), (&json!(8), &json!(1)), "nothing was made before");
+    client.send(r#"{"jsonrpc":"2.0","method":"unsubscribe","params":[1]}"#).await;
+    fixture.node.events.push(finalized(1), Clock.instant());
+    assert_eq!(client.next().await["params"]["subscription"], 1, "a notification ends nothing");
+    client.send(r#"{"jsonrpc":"2.0","id":null,"method":"unsubscribe","params":[1]}"#).await;
+    let ended = client.next().await;
+    assert_eq!((&ended["id"], &ended["result"]), (&Value::Null, &json!(true)), "null is an id");
+}
+
+/// INV-SOCKET-5.
+#[tokio::test]
+async fn values_in_the_order_of_a_requests_members_are_a_batch_of_what_is_no_request() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    client.send(r#"["subscribe", 1, ["finalized"]]"#).await;
+    assert_eq!(client.next().await[0]["error"]["code"], -32_600);
+}
+
+#[tokio::test]
+async fn in_a_batch_a_subscription_is_refused_with_what_to_do() {
+    let fixture = Fixture::start().await;
+    let mut client = Client::open(&fixture).await;
+    let batch = json!([
+        call("subscribe", json!(["blocks"])),
+        call("unsubscribe", json!([1])),
+        call("uptime", json!([])),
+    ]);
+    client.send(&batch.to_string()).await;
+    let answers = client.next().await;
+    for answer in &answers.as_array().unwrap()[..2] {
+        let error = &answer["error"];
+        let told = (&error["code"], &error["data"]["reason"]);
+        assert_eq!(told, (&json!(-32_011), &json!("not_in_batch")), "{error}");
+        assert!(error["data"]["hint"].as_str().unwrap().contains("by itself"), "{error}");
+    }
+    assert_eq!(answers[2]["result"], 3, "others are answered");
+    let by_http = fixture.post(&[], &batch).await.json();
+    assert_eq!(by_http[0]["error"]["data"]["reason"], "needs_websocket", "where there is none");
 }
 
 /// INV-SOCKET-1.

@@ -57,7 +57,7 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         "addnode" => &[NODE_ALREADY_ADDED, NODE_NOT_ADDED],
         "setban" => &[NODE_ALREADY_ADDED, INVALID_IP_OR_SUBNET],
         "setnetworkactive" => &[NOT_ON_THIS_NETWORK],
-        "subscribe" => &[METHOD_NEEDS_SOCKET, BUSY],
+        "subscribe" => &[METHOD_NEEDS_SOCKET, NOT_FOUND, BUSY],
         "unsubscribe" => &[METHOD_NEEDS_SOCKET, NOT_FOUND],
         _ => return None,
     })
@@ -100,7 +100,7 @@ const fn meaning(code: i32) -> &'static str {
         NOT_ON_THIS_NETWORK => "this is done on devnets alone",
         UNAUTHORIZED => "credentials are needed, or a role that may do more",
         BAD_PARAMETERS => "too few or too many parameters, or an unknown name",
-        METHOD_NEEDS_SOCKET => "this is called by WebSocket alone",
+        METHOD_NEEDS_SOCKET => "this is called by WebSocket alone, and not in a batch",
         BUSY => "the node has too much to do; data.retry_after_ms says when to try again",
         ANSWER_TOO_LARGE => "the answer exceeds what a request may have",
         _ => "the node failed, not the request",

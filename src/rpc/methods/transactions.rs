@@ -84,7 +84,12 @@ pub(super) async fn get_finalized_since(call: Call) -> Result<EventPage, ErrorOb
     }
 }
 
-pub(super) fn subscribe() -> ErrorObjectOwned {
+/// The refusal of what a WebSocket answers before it comes here, unless it stands in a batch.
+pub(super) fn subscribe(call: &Call) -> ErrorObjectOwned {
+    if call.by_websocket {
+        let hint = "send it by itself on this WebSocket, not in an array";
+        return error(METHOD_NEEDS_SOCKET, "subscriptions can't be in a batch", "not_in_batch", hint);
+    }
     let hint = "open a WebSocket at /ws of this address and call it there";
     error(METHOD_NEEDS_SOCKET, "subscriptions need a WebSocket", "needs_websocket", hint)
 }
