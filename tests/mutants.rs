@@ -261,6 +261,13 @@
 //! | a_part_of_a_cookie_stops_every_start | `a_cookie_is_made_though_an_earlier_start_left_a_part_of_one` |
 //! | collateral_told_as_locked | `a_balance_says_of_each_output_once_what_keeps_it_from_being_spent` |
 //! | optional_parameters_have_no_names | `parameters_are_given_by_their_names_as_well_as_in_their_order` |
+//! | misspelt_parameter_ignored | `a_subscription_is_asked_for_by_the_names_and_the_number_of_parameters_that_the_table_has` |
+//! | notification_subscribes | `a_subscription_is_asked_for_by_a_request_alone` |
+//! | batch_taken_for_a_subscription | `values_in_the_order_of_a_requests_members_are_a_batch_of_what_is_no_request` |
+//! | stopping_told_as_starting | `a_node_that_stops_does_not_say_that_it_starts` |
+//! | refusal_counted_with_its_first_event | `what_is_counted_by_a_label_is_there_before_its_first_event` |
+//! | history_told_as_whole | `a_page_that_leaves_out_some_of_the_pool_is_not_complete` |
+//! | one_try_told_as_added | `what_the_operator_adds_can_be_taken_back_and_one_try_is_one` |
 //! | waiting_children_of_any_bytes | `what_waits_for_parents_is_bounded_in_bytes_as_well` |
 //! | fullness_without_bytes | `the_floor_stays_for_its_time_while_the_pool_is_full_of_bytes` |
 //! | cached_outputs_counted_as_bytes | `the_cache_takes_no_more_memory_than_it_is_given` |

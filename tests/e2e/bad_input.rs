@@ -92,7 +92,7 @@ fn bad_transactions_are_refused_with_their_reason() {
     let collateral = Coin { outpoint: bound, value: Amount::from_time(10_000).unwrap(), key: owner.clone() };
     assert_refused(&net, &chain.spend(&collateral, &owner, 1, ""), -26, "collateral_bound");
     let malformed = net.nodes[0].try_call::<TxId>("sendrawtransaction", &["00ff".into()]);
-    assert!(matches!(malformed, Err(RpcCommandError::Refused { code: -22 | -26 | -8, .. })), "{malformed:?}");
+    assert!(matches!(malformed, Err(RpcCommandError::Refused { code: -22, .. })), "{malformed:?}");
 
     // None of these has touched the coin.
     let payment = chain.spend(&coin, &coin.key, 1, "");

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 use timed::rpc::types::{
-    NetTotals, RawTransactionInfo, ResourceInfo, TransactionStatus, TransactionStatusInfo, UtxoState,
+    BlockInfo, HeaderInfo, NetTotals, RawTransactionInfo, ResourceInfo, TransactionStatus,
+    TransactionStatusInfo, UtxoState,
 };
 use timed::types::{Amount, Lock, SecretKey, Transaction};
 
@@ -28,6 +29,16 @@ fn assert_tells_inputs(node: &Node, spending: &Transaction, coin: &Coin) {
     assert!(spent.address.is_some_and(|address| address.lock == Lock::KeyHash(coin.key.public().key_hash())));
     let paid: u64 = spending.outputs.iter().map(|output| output.value.0).sum();
     assert_eq!(info.transaction.fee, Some(Amount(coin.value.0 - paid)));
+}
+
+/// A transaction names its block and that one's time, as the block does, and the block before names it as the next one.
+fn assert_tells_block(node: &Node, status: &TransactionStatusInfo) {
+    let told: RawTransactionInfo = node.call("getrawtransaction", &[json!(status.txid), json!(true)]);
+    let block: BlockInfo = node.call("getblock", &[json!(status.block_hash)]);
+    assert_eq!(told.block_hash, status.block_hash);
+    assert_eq!((told.time, told.block_time), (Some(block.time / 1_000), Some(block.time / 1_000)));
+    let before: HeaderInfo = node.call("getblockheader", &[json!(block.height - 1)]);
+    assert_eq!(before.next_block_hash, status.block_hash);
 }
 
 #[test]
@@ -68,6 +79,7 @@ fn a_payment_is_final_before_its_block_and_so_is_one_that_spends_it() {
                 let info: TransactionStatusInfo = node.call("gettransactionstatus", &params);
                 assert_eq!(info.block_hash, info.height.map(|height| node.hash_at(height)));
                 assert!(info.confirmations >= 1);
+                assert_tells_block(node, &info);
             }
             assert_tells_inputs(node, &child, &received);
             let state = |outpoint| node.utxo_state(outpoint);

@@ -2095,6 +2095,65 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
+        name: "misspelt_parameter_ignored",
+        file: "src/rpc/call.rs",
+        old: "named.keys().next()",
+        new: "named.keys().nth(1)",
+        caught_by: &[
+            "--lib rpc::server::socket_tests::a_subscription_is_asked_for_by_the_names_and_the_number_of_parameters_that_the_table_has",
+        ],
+    },
+    Mutant {
+        name: "notification_subscribes",
+        file: "src/rpc/socket.rs",
+        old: "let Some(id) = call.id else { continue };",
+        new: "let id = call.id.unwrap_or(Value::Null);",
+        caught_by: &["--lib rpc::server::socket_tests::a_subscription_is_asked_for_by_a_request_alone"],
+    },
+    Mutant {
+        name: "batch_taken_for_a_subscription",
+        file: "src/rpc/socket.rs",
+        old: "text.first() != Some(&b'{')",
+        new: "text.is_empty()",
+        caught_by: &[
+            "--lib rpc::server::socket_tests::values_in_the_order_of_a_requests_members_are_a_batch_of_what_is_no_request",
+        ],
+    },
+    Mutant {
+        name: "stopping_told_as_starting",
+        file: "src/rpc/errors.rs",
+        old: "NodeApiError::Stopping => (STARTING, \"stopping\",",
+        new: "NodeApiError::Stopping => (STARTING, \"starting\",",
+        caught_by: &["--lib rpc::errors::tests::a_node_that_stops_does_not_say_that_it_starts"],
+    },
+    Mutant {
+        name: "refusal_counted_with_its_first_event",
+        file: "src/app/telemetry.rs",
+        old: "Refusal::reasons()",
+        new: "Refusal::REASONS_FOR_NOW",
+        caught_by: &[
+            "--lib app::telemetry::tests::what_is_counted_by_a_label_is_there_before_its_first_event",
+        ],
+    },
+    Mutant {
+        name: "history_told_as_whole",
+        file: "src/app/node_api/history.rs",
+        old: "found.take(POOLED_MAX.saturating_add(1))",
+        new: "found.take(POOLED_MAX)",
+        caught_by: &[
+            "--lib app::node_api::history::tests::a_page_that_leaves_out_some_of_the_pool_is_not_complete",
+        ],
+    },
+    Mutant {
+        name: "one_try_told_as_added",
+        file: "src/network/address_book.rs",
+        old: "entry.source == Source::Configured && entry.stay != Stay::Once",
+        new: "entry.source == Source::Configured",
+        caught_by: &[
+            "--lib network::address_book::tests::what_the_operator_adds_can_be_taken_back_and_one_try_is_one",
+        ],
+    },
+    Mutant {
         name: "waiting_children_of_any_bytes",
         file: "src/mempool/judging.rs",
         old: "if transactions >= WAITING_TRANSACTIONS_MAX || used.saturating_add(bytes) > WAITING_BYTES_MAX {",

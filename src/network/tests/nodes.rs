@@ -261,13 +261,14 @@ async fn an_address_in_use_and_nonsense_are_named() {
 async fn a_banned_identity_stays_out_until_it_is_unbanned() {
     let (mut one, mut other) = pair().await;
     let target = BanTarget::Identity(key(1));
-    assert!(other.handle.ban(target, Duration::from_secs(60)));
+    assert!(!other.handle.is_banned(target) && other.handle.ban(target, Duration::from_secs(60)));
+    assert!(other.handle.is_banned(target) && !other.handle.is_banned(BanTarget::Identity(key(3))));
     other.disconnected(key(1)).await;
     one.disconnected(key(2)).await;
     let failed = |node: &Node| node.handle.metrics().handshakes_failed;
     eventually(|| failed(&other) >= 2).await;
     assert_eq!((other.handle.peer_count(), other.handle.banned()[0].0), (0, target));
-    assert!(other.handle.unban(target));
+    assert!(other.handle.unban(target) && !other.handle.is_banned(target));
     patient(other.connected(key(1))).await;
     assert!(!other.handle.ban(BanTarget::Ip(one.address().ip()), Duration::from_secs(60)), "loopback");
 }
