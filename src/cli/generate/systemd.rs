@@ -9,8 +9,9 @@ use super::made_by;
 use crate::cli::CliError;
 use crate::runtime::{Config, ConfigSources};
 
-/// Where systemd keeps what `StateDirectory=` names.
+/// Where systemd keeps what `StateDirectory=` and `LogsDirectory=` name.
 const STATE: &str = "/var/lib";
+const LOGS: &str = "/var/log";
 /// Without a turn of consensus for so long the service manager restarts the node.
 const WATCHDOG_S: u32 = 60;
 /// A stop takes 10 s at most by itself.
@@ -47,11 +48,12 @@ fn path_text(flag: &str, path: &Path) -> Result<String, CliError> {
     })
 }
 
-/// Directories that the node writes to.
+/// Directories that the node writes to, and other files that it reads.
 struct Written {
     data_dir: PathBuf,
     /// Of the log's file, outside of the data directory.
     log: Option<PathBuf>,
+    read: Vec<PathBuf>,
 }
 
 impl Written {
@@ -73,10 +75,11 @@ impl Written {
             (Ok(config), _) => {
                 let log = config.logging.file.as_deref().and_then(Path::parent);
                 let log = log.filter(|log| !log.starts_with(&config.node.data_dir)).map(Path::to_owned);
-                Ok(Self { data_dir: config.node.data_dir, log })
+                let read = config.node.genesis.into_iter().chain(config.masternode.operator_key).collect();
+                Ok(Self { data_dir: config.node.data_dir, log, read })
             }
             (Err(_), Some(given)) if !args.config.exists() => {
-                Ok(Self { data_dir: given.to_owned(), log: None })
+                Ok(Self { data_dir: given.to_owned(), log: None, read: Vec::new() })
             }
             (Err(error), _) => Err(CliError::Usage(format!(
                 "{error}; make the configuration by `timed init`, name it by --config FILE, or, if it is on another \
@@ -86,12 +89,24 @@ impl Written {
     }
 }
 
+/// What lets the unit write to a directory: below systemd's own place it makes the directory and gives it to the user.
+fn grant(directory: &str, place: &str, own: &str) -> Result<String, CliError> {
+    match Path::new(directory).strip_prefix(place) {
+        _ if directory == "/" => Err(CliError::Usage(
+            "a unit that may write to / protects nothing: name a directory for it".to_owned(),
+        )),
+        Ok(below) if below != Path::new("") => Ok(format!("{own}={0}\n{own}Mode=0700", below.display())),
+        _ => Ok(format!("ReadWritePaths={directory}")),
+    }
+}
+
 /// What keeps a unit from others' files, except where its own are among them.
 fn protection(paths: &[&str]) -> String {
-    let in_any =
-        |places: &[&str]| paths.iter().any(|path| places.iter().any(|place| path.starts_with(place)));
-    let home = if in_any(&["/home/", "/root/", "/run/user/"]) { "no" } else { "yes" };
-    let tmp = if in_any(&["/tmp/", "/var/tmp/"]) { "no" } else { "yes" };
+    let in_any = |places: &[&str]| {
+        paths.iter().any(|path| places.iter().any(|place| Path::new(path).starts_with(place)))
+    };
+    let home = if in_any(&["/home", "/root", "/run/user"]) { "no" } else { "yes" };
+    let tmp = if in_any(&["/tmp", "/var/tmp"]) { "no" } else { "yes" };
     format!("ProtectHome={home}\nPrivateTmp={tmp}")
 }
 
@@ -117,16 +132,14 @@ pub(super) fn unit(args: &Args) -> Result<String, CliError> {
         return Err(CliError::Usage(format!("--user {user}: a name has letters, digits, _ and -")));
     }
     // Below /var/lib systemd makes the directory and gives it to the user.
-    let mut state = match Path::new(&data_dir).strip_prefix(STATE) {
-        Ok(below) if below != Path::new("") => {
-            format!("StateDirectory={}\nStateDirectoryMode=0700", below.display())
-        }
-        _ => format!("ReadWritePaths={data_dir}"),
-    };
+    let mut state = grant(&data_dir, STATE, "StateDirectory")?;
     if let Some(log) = &log {
-        state.push_str(&format!("\nReadWritePaths={log}"));
+        state.push('\n');
+        state.push_str(&grant(log, LOGS, "LogsDirectory")?);
     }
-    let protection = protection(&[&binary, &config, &data_dir]);
+    let read = written.read.iter().filter_map(|path| path.to_str());
+    let named = [binary.as_str(), &config, &data_dir].into_iter().chain(log.as_deref()).chain(read);
+    let protection = protection(&named.collect::<Vec<_>>());
     let made_by = made_by("systemd");
     Ok(format!(
         r#"{made_by}
@@ -249,9 +262,7 @@ mod tests {
         )
         .unwrap();
         let text = of(None).unwrap();
-        for writable in ["/srv/time", "/var/log/timed"] {
-            assert!(text.contains(&format!("\nReadWritePaths={writable}\n")), "{text}");
-        }
+        assert_eq!([value(&text, "ReadWritePaths"), value(&text, "LogsDirectory")], ["/srv/time", "timed"]);
         assert!(!text.contains("StateDirectory") && !text.contains("Environment="), "{text}");
         assert_eq!(of(Some("/srv/time")).unwrap(), text);
         let refused = of(Some("/var/lib/timed")).unwrap_err().to_string();
@@ -265,6 +276,23 @@ mod tests {
 
     #[test]
     fn files_in_a_home_directory_can_be_read_and_others_not() {
+        let home = tempfile::tempdir().unwrap();
+        let config = home.path().join("config.toml");
+        let with = |text: &str| {
+            std::fs::write(&config, text).unwrap();
+            let (user, binary) = ("timed".into(), Some("/bin/t".into()));
+            unit(&Args { config: config.clone(), data_dir: None, user, binary })
+        };
+        for file in [
+            "genesis = \"/home/me/g\"",
+            "[logging]\nfile = \"/root/log\"",
+            "[masternode]\noperator_key = \"/home/k\"",
+        ] {
+            let text = with(&format!("[node]\ndata_dir = \"/srv/t\"\n{file}\n")).unwrap();
+            assert!(text.contains("ProtectHome=no\n"), "{file}: {text}");
+        }
+        let refused = with("[node]\ndata_dir = \"/srv/t\"\n[logging]\nfile = \"/log\"\n").unwrap_err();
+        assert!(refused.to_string().contains("protects nothing"), "{refused}");
         let of =
             |data_dir| value(&unit(&args("/nowhere/config.toml", data_dir, "timed")).unwrap(), "ProtectHome");
         assert_eq!((of("/home/me/node/data"), of("/srv/home/data")), ("no".to_owned(), "yes".to_owned()));

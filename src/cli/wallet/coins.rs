@@ -46,19 +46,19 @@ pub(super) async fn balance(args: &CoinsArgs) -> Result<(), CliError> {
         return Ok(say_json(&balances)?);
     }
     for balance in &balances {
-        say(&format!("{}  {} TIME", balance.address, balance.spendable_time))?;
+        say(&format!("{}  {}", balance.address, time_and_units(balance.spendable)))?;
         if balance.locked != Amount::ZERO {
-            say(&format!("    {} TIME more on their way", balance.locked))?;
+            say(&format!("    {} more on their way", time_and_units(balance.locked)))?;
         }
         if balance.bound != Amount::ZERO {
-            say(&format!("    {} TIME more bound as collateral of masternodes", balance.bound))?;
+            say(&format!("    {} more bound as collateral of masternodes", time_and_units(balance.bound)))?;
         }
     }
     if balances.len() > 1 {
-        say(&format!("Total {} TIME", sum(&balances, |balance| balance.spendable)))?;
+        say(&format!("Total {}", time_and_units(sum(&balances, |balance| balance.spendable))))?;
         let bound = sum(&balances, |balance| balance.bound);
         if bound != Amount::ZERO {
-            say(&format!("    {bound} TIME more bound"))?;
+            say(&format!("    {} more bound", time_and_units(bound)))?;
         }
     }
     Ok(())

@@ -52,8 +52,10 @@ struct Entry {
     time: Option<TimeMs>,
     /// What the accounts got, in base units, change included.
     received: Amount,
+    received_time: String,
     /// What it spent of the accounts' coins.
     sent: Amount,
+    sent_time: String,
     /// The one less the other, in base units.
     net: i128,
     net_time: String,
@@ -98,7 +100,9 @@ impl Entry {
             place: info.place,
             time: None,
             received: Amount::ZERO,
+            received_time: Amount::ZERO.to_string(),
             sent: Amount::ZERO,
+            sent_time: Amount::ZERO.to_string(),
             net: 0,
             net_time: String::new(),
             accounts: BTreeSet::new(),
@@ -115,6 +119,7 @@ impl Entry {
         // All coins that exist fit into 64 bits.
         self.received = Amount(self.received.units().saturating_add(info.received.units()));
         self.sent = Amount(self.sent.units().saturating_add(info.sent.units()));
+        (self.received_time, self.sent_time) = (self.received.to_string(), self.sent.to_string());
         self.net = i128::from(self.received.units()) - i128::from(self.sent.units());
         self.net_time = signed(self.net);
         // A block may come between the answers for two accounts.

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::super::confirm::{OffTerminal, confirm};
 use super::super::password::prompt;
 use super::super::{CliError, output};
-use super::owner::KeystoreArgs;
+use super::owner::{KeystoreArgs, OwnerArgs};
 use crate::app::networks::DEVNET_MNEMONIC;
 use crate::runtime::key_file::read_secret_file;
 use crate::types::{Address, Network};
@@ -42,16 +42,13 @@ pub(super) struct RestoreArgs {
 /// Flags of `timed wallet address`.
 #[derive(Debug, clap::Args)]
 pub(super) struct AddressArgs {
-    /// Which account.
-    #[arg(long, default_value_t = 0)]
-    account: u32,
     #[command(flatten)]
-    keystore: KeystoreArgs,
+    owner: OwnerArgs,
 }
 
 /// Runs `timed wallet address`.
 pub(super) fn address(args: &AddressArgs) -> Result<(), CliError> {
-    output::line(args.keystore.keyring()?.address(args.account)?)
+    output::line(args.owner.address()?)
 }
 
 /// Flags of `timed wallet export`.

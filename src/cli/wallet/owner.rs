@@ -155,6 +155,14 @@ impl OwnerArgs {
         Ok(Owner { key: wallet.key(self.account)?, address: wallet.address(self.account)? })
     }
 
+    /// The address alone: for a wallet that only watches, and without asking for a password.
+    pub(super) fn address(&self) -> Result<Address, CliError> {
+        match self.devnet_account {
+            Some(account) => Ok(devnet_owner(account)?.address),
+            None => Ok(self.keystore.keyring()?.address(self.account)?),
+        }
+    }
+
     /// As [`Self::open`], for what spends: everybody has the keys of the devnet's accounts, so that is said.
     pub(in crate::cli) fn open_to_spend(&self) -> Result<Owner, CliError> {
         if self.devnet_account.is_some() {

@@ -6,7 +6,7 @@ use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
 use super::super::{CliError, output};
-use super::owner::KeystoreArgs;
+use super::owner::OwnerArgs;
 use crate::types::{Address, Amount};
 use crate::wallet::uri::PaymentRequest;
 
@@ -14,11 +14,8 @@ use crate::wallet::uri::PaymentRequest;
 #[derive(Debug, clap::Args)]
 pub(super) struct UriArgs {
     /// Ask for a payment to this address instead of one to an account of the wallet.
-    #[arg(long, conflicts_with_all = ["account", "wallet", "password_file", "password_stdin"])]
+    #[arg(long, conflicts_with_all = ["account", "devnet_account", "wallet", "password_file", "password_stdin"])]
     address: Option<Address>,
-    /// Which account of the wallet is to be paid.
-    #[arg(long, default_value_t = 0)]
-    account: u32,
     /// How much TIME to ask for.
     #[arg(long, value_name = "TIME")]
     amount: Option<Amount>,
@@ -35,7 +32,7 @@ pub(super) struct UriArgs {
     #[arg(long)]
     qr: bool,
     #[command(flatten)]
-    keystore: KeystoreArgs,
+    owner: OwnerArgs,
 }
 
 /// Runs `timed wallet uri`.
@@ -43,10 +40,10 @@ pub(super) fn uri(args: &UriArgs) -> Result<(), CliError> {
     let (address, key) = match args.address {
         Some(address) => (address, None),
         None if args.encrypt_memo => {
-            let wallet = args.keystore.open()?;
-            (wallet.address(args.account)?, Some(wallet.key(args.account)?.public()))
+            let owner = args.owner.open()?;
+            (owner.address, Some(owner.key.public()))
         }
-        None => (args.keystore.keyring()?.address(args.account)?, None),
+        None => (args.owner.address()?, None),
     };
     let (memo, label) = (args.memo.clone(), args.label.clone());
     let request = PaymentRequest { address, amount: args.amount, memo, key, label };
