@@ -50,6 +50,14 @@ struct Share {
     by_age: BTreeSet<(u64, CopyId)>,
     by_txid: BTreeMap<TxId, CopyId>,
     bytes: usize,
+    /// Of those that are ready.
+    ready_bytes: usize,
+}
+
+impl Share {
+    fn is_empty(&self) -> bool {
+        self.by_age.is_empty() && self.ready_bytes == 0
+    }
 }
 
 /// All orphans.
@@ -106,10 +114,9 @@ impl OrphanStore {
     }
 
     fn is_full_for(&self, from: &PeerId, bytes: usize) -> bool {
-        let of_sender = self
-            .shares
-            .get(from)
-            .is_some_and(|share| share.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX);
+        let of_sender =
+            self.shares.get(from).map_or(0, |share| share.bytes.saturating_add(share.ready_bytes));
+        let of_sender = of_sender.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX;
         of_sender || self.bytes.saturating_add(self.ready_bytes).saturating_add(bytes) > ORPHAN_BYTES_MAX
     }
 
@@ -128,7 +135,7 @@ impl OrphanStore {
             share.by_age.remove(&(orphan.since_ms, *id));
             share.by_txid.remove(&orphan.transaction.txid());
             share.bytes = share.bytes.saturating_sub(orphan.bytes);
-            if share.by_age.is_empty() {
+            if share.is_empty() {
                 self.shares.remove(&orphan.from);
             }
         }
@@ -167,6 +174,8 @@ impl OrphanStore {
     fn make_ready(&mut self, id: &CopyId) {
         if let Some(orphan) = self.remove(id) {
             self.ready_bytes = self.ready_bytes.saturating_add(orphan.bytes);
+            let share = self.shares.entry(orphan.from).or_default();
+            share.ready_bytes = share.ready_bytes.saturating_add(orphan.bytes);
             self.ready.push_back(orphan);
         }
     }
@@ -179,8 +188,15 @@ impl OrphanStore {
     /// Takes out the first of those that are ready.
     pub(super) fn take_ready(&mut self, most: usize) -> Vec<Orphan> {
         let taken: Vec<Orphan> = self.ready.drain(..most.min(self.ready.len())).collect();
-        let bytes = taken.iter().map(|orphan| orphan.bytes).sum();
-        self.ready_bytes = self.ready_bytes.saturating_sub(bytes);
+        for Orphan { from, bytes, .. } in &taken {
+            self.ready_bytes = self.ready_bytes.saturating_sub(*bytes);
+            if let Some(share) = self.shares.get_mut(from) {
+                share.ready_bytes = share.ready_bytes.saturating_sub(*bytes);
+                if share.is_empty() {
+                    self.shares.remove(from);
+                }
+            }
+        }
         taken
     }
 
@@ -214,6 +230,9 @@ impl OrphanStore {
         let of_shares: usize = self.shares.values().map(|share| share.bytes).sum();
         let listed: usize = self.shares.values().map(|share| share.by_age.len()).sum();
         let ready: usize = self.ready.iter().map(|orphan| orphan.bytes).sum();
+        if self.shares.values().map(|share| share.ready_bytes).sum::<usize>() != ready {
+            return Err("INV-ORPHAN-1: what is ready is not counted in its senders' shares");
+        }
         if ready != self.ready_bytes || bytes.saturating_add(ready) > ORPHAN_BYTES_MAX {
             return Err("INV-ORPHAN-4: more orphans than there is room for, or counted wrongly");
         }

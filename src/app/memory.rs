@@ -11,7 +11,7 @@
 //! | part | at most |
 //! |---|---|
 //! | network | 2,932 |
-//! | consensus | 2,631 |
+//! | consensus | 2,662 |
 //! | outputs | 1,661 |
 //! | storage | 2,053 |
 //! | rpc | 816 |
@@ -19,7 +19,7 @@
 //! | admission | 148 |
 //! | latency | 18 |
 //! | snapshots | 100 |
-//! | all | 10,676 |
+//! | all | 10,707 |
 //!
 //! That is reached if all peers and users do their worst at once. A validator with 2,000 payments a second was seen to take
 //! 330 MiB.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | events that wait | [`URGENT_BYTES_MAX`], [`BULK_BYTES_MAX`] |
 //! | names of checked batches | [`KNOWN_BATCHES_BYTES_MAX`] |
+//! | numbers of batches that were received, here and in the pace | [`NUMBERS_BYTES_MAX`], twice |
 //! | batches that are kept to be served | [`KEPT_BYTES_MAX`], twice in memory |
 //! | bodies and votes that are not certified | [`UNCERTIFIED_BYTES_MAX`] |
 //! | early messages, blocks in sync | [`EARLY_TOTAL_BYTES_MAX`], [`SYNC_BYTES_MAX`] |
@@ -29,7 +30,7 @@ use super::sync::ahead_thread::AHEAD_BYTES_MAX;
 use super::sync::{HELD_SIGNATURES_BYTES_MAX, SYNC_BYTES_MAX};
 use crate::network::PROPOSAL_BYTES_MAX;
 use crate::protocol::bft::{PROPOSALS_PER_ROUND_MAX, ROUNDS_BEHIND_MAX};
-use crate::protocol::finality::{KEPT_BYTES_MAX, UNCERTIFIED_BYTES_MAX};
+use crate::protocol::finality::{KEPT_BYTES_MAX, NUMBERS_BYTES_MAX, UNCERTIFIED_BYTES_MAX};
 use crate::types::ChainParameters;
 use crate::types::limits::ROUNDS_AHEAD_MAX;
 
@@ -54,6 +55,7 @@ pub fn share_bytes_max(parameters: &ChainParameters, peers: usize) -> usize {
         URGENT_BYTES_MAX,
         BULK_BYTES_MAX,
         KNOWN_BATCHES_BYTES_MAX,
+        NUMBERS_BYTES_MAX.saturating_mul(2),
         KEPT_BYTES_MAX.saturating_mul(2),
         UNCERTIFIED_BYTES_MAX,
         EARLY_TOTAL_BYTES_MAX,

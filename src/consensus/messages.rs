@@ -133,8 +133,9 @@ impl Consensus {
     /// Tells readers of votes, before what follows from them.
     fn tell_votes(&mut self, from: PeerId, batch: &Released<VoteBatch>) {
         let member = self.finality.machine().validators().index_of(&batch.header.validator);
-        let asked = &self.peers.batches;
-        let was_asked = member.is_some_and(|member| asked.is_asked(&from, member, batch.header.seq));
+        let asked = &mut self.peers.batches;
+        let was_asked =
+            member.is_some_and(|member| asked.note(&from, member, batch.header.seq, self.now.monotonic_ms));
         self.out.notify(Notification::VotesHeard { batch: batch.clone(), was_asked });
     }
 
@@ -327,8 +328,12 @@ impl Consensus {
             return;
         }
         let count = count.min(REQUEST_BATCHES_MAX);
-        let batches = self.finality.batches().range(member, from_seq, count).cloned().collect();
-        let end = BatchesEnd { epoch, validator, before_seq: from_seq.saturating_add(count) };
+        let held = self.finality.batches();
+        let batches = held.range(member, from_seq, count).cloned().collect();
+        // What is settled need not be asked for, range after range.
+        let behind = from_seq.saturating_add(count);
+        let before_seq = held.next_kept(member, behind).unwrap_or(behind);
+        let end = BatchesEnd { epoch, validator, before_seq };
         self.out.serve(Recipient::Peer(to), Answer::Batches { batches, end });
     }
 

@@ -326,8 +326,9 @@ impl AnswerQueue {
                 }
                 let is_first = of_peer.answers.is_empty();
                 of_peer.answers.push_back(answer);
+                // Who has become a member, or is none any more, changes lines with its next turn.
+                of_peer.is_member = is_member;
                 if is_first {
-                    of_peer.is_member = is_member;
                     self.line_up(peer, is_member);
                 }
             }

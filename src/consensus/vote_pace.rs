@@ -15,13 +15,16 @@
 //! batches come at once after a pause, but all that is saved up has to fit into the queues between nodes beside the votes of
 //! others. Before the check of the signature the name of the author is anybody's word, so each sender has a budget of its own
 //! for each author. After it the author's own budget counts, whoever sent the batch. What is numbered below what was taken
-//! before is pulled after an absence; it has a second budget, so that it can't use up that of the votes of the moment.
+//! before is pulled after an absence; it has a second budget, so that it can't use up that of the votes of the moment. What was
+//! taken before under its number is a copy that somebody replays, or a second batch that proves its author false: a third
+//! budget, so that copies can't use up that of what is missing.
 //!
 //! # Invariants
-//! - INV-PACE-1: of one author's batches no more are taken than its two budgets allow, over however many peers they come.
+//! - INV-PACE-1: of one author's batches no more are taken than its three budgets allow, over however many peers they come.
 //! - INV-PACE-2: what others send under an author's name without its signature takes nothing of the author's budget.
 //! - INV-PACE-3: at most [`SENDERS_MAX`] senders are remembered, each with one entry for a member of the set. Beyond that all
 //!   are forgotten, which gives them new budgets and takes nothing from the authors'.
+//! - INV-PACE-5: copies of an author's batches, whoever sends them, take nothing of the budget of those that are missing.
 //! - INV-PACE-4: epochs only go forward here: a batch of one that is over is left out, since its votes count no more.
 //!
 //! # Concurrency
@@ -34,6 +37,7 @@ use ahash::RandomState;
 use parking_lot::Mutex;
 
 use crate::network::PeerId;
+use crate::protocol::finality::ReceivedNumbers;
 use crate::types::{Epoch, MasternodeId, VoteBatch};
 
 /// Batches of one author a second: twice what a vote interval of 2 ms makes.
@@ -74,21 +78,36 @@ impl Budget {
     }
 }
 
-/// For votes of the moment, and for those that were missed.
+/// What a batch is beside those of its author that were taken before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Of the moment.
+    Ahead,
+    /// It was missed.
+    Behind,
+    /// One under its number was taken.
+    Again,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Budgets {
     ahead: Budget,
     behind: Budget,
+    again: Budget,
 }
 
 impl Budgets {
     const fn new(now: Instant) -> Self {
         let full = Budget { batches: now, votes: now };
-        Self { ahead: full, behind: full }
+        Self { ahead: full, behind: full, again: full }
     }
 
-    fn take(&mut self, is_ahead: bool, batch: &VoteBatch, now: Instant) -> bool {
-        let budget = if is_ahead { &mut self.ahead } else { &mut self.behind };
+    fn take(&mut self, kind: Kind, batch: &VoteBatch, now: Instant) -> bool {
+        let budget = match kind {
+            Kind::Ahead => &mut self.ahead,
+            Kind::Behind => &mut self.behind,
+            Kind::Again => &mut self.again,
+        };
         budget.take(u32::try_from(batch.votes.len()).unwrap_or(u32::MAX), now)
     }
 }
@@ -96,8 +115,7 @@ impl Budgets {
 #[derive(Debug)]
 struct Author {
     budgets: Budgets,
-    /// The number behind the highest that was taken.
-    end: u64,
+    taken: ReceivedNumbers,
 }
 
 #[derive(Debug, Default)]
@@ -108,9 +126,13 @@ struct Paces {
 }
 
 impl Paces {
-    fn is_ahead(&self, batch: &VoteBatch) -> bool {
-        let end = self.authors.get(&batch.header.validator).map_or(0, |author| author.end);
-        batch.header.seq >= end
+    fn kind(&self, batch: &VoteBatch) -> Kind {
+        let seq = batch.header.seq;
+        match self.authors.get(&batch.header.validator) {
+            Some(author) if author.taken.contains(seq) => Kind::Again,
+            Some(author) if seq < author.taken.end() => Kind::Behind,
+            _ => Kind::Ahead,
+        }
     }
 
     /// Numbers begin anew with each epoch, and the set is another one. False for an epoch that is over.
@@ -134,13 +156,13 @@ impl VotePace {
         if !paces.is_current(batch.header.epoch) {
             return false;
         }
-        let is_ahead = paces.is_ahead(batch);
+        let kind = paces.kind(batch);
         if paces.senders.len() >= SENDERS_MAX && !paces.senders.contains_key(&sender) {
             paces.senders.clear();
         }
         let authors = paces.senders.entry(sender).or_default();
         let budgets = authors.entry(batch.header.validator).or_insert_with(|| Budgets::new(now));
-        budgets.take(is_ahead, batch, now)
+        budgets.take(kind, batch, now)
     }
 
     /// Whether a batch that was checked may pass; takes it from the author's budget.
@@ -150,14 +172,15 @@ impl VotePace {
         if !paces.is_current(batch.header.epoch) {
             return false;
         }
-        let is_ahead = paces.is_ahead(batch);
+        let kind = paces.kind(batch);
         let author = paces
             .authors
             .entry(batch.header.validator)
-            .or_insert_with(|| Author { budgets: Budgets::new(now), end: 0 });
-        let may_pass = author.budgets.take(is_ahead, batch, now);
+            .or_insert_with(|| Author { budgets: Budgets::new(now), taken: ReceivedNumbers::default() });
+        let may_pass = author.budgets.take(kind, batch, now);
         if may_pass {
-            author.end = author.end.max(batch.header.seq.saturating_add(1));
+            // Without room to remember it a copy counts as missed, as before.
+            let _remembered = author.taken.note(batch.header.seq);
         }
         may_pass
     }
@@ -268,6 +291,26 @@ mod tests {
         assert!(pace.may_check(SENDER, &next, start) && pace.may_pass(&next, start));
     }
 
+    /// INV-PACE-5: names of checked batches are forgotten after a while, and strangers keep what they heard.
+    #[test]
+    fn copies_of_old_batches_leave_room_for_those_that_are_missing() {
+        let (pace, start) = (VotePace::default(), crate::runtime::Clock.instant());
+        let second = Duration::from_secs(1);
+        for seq in (0..1_000).chain(1_100..1_200) {
+            assert!(pace.may_pass(&batch(1, 3, seq, 1), start + second * seq as u32));
+        }
+        let now = start + second * 2_000;
+        for number in 0..10_000_u64 {
+            let sender = PublicKey([(number % 50) as u8; 32]);
+            let copy = batch(1, 3, number % 1_000, 1);
+            let _taken = pace.may_check(sender, &copy, now) && pace.may_pass(&copy, now);
+        }
+        for seq in 1_000..1_100 {
+            let missing = batch(1, 3, seq, 1);
+            assert!(pace.may_check(SENDER, &missing, now) && pace.may_pass(&missing, now), "{seq}");
+        }
+    }
+
     /// INV-PACE-3: names cost nothing.
     #[test]
     fn senders_without_end_take_no_more_memory_than_allowed() {
@@ -318,7 +361,7 @@ mod tests {
         let (pace, start) = (VotePace::default(), crate::runtime::Clock.instant());
         for author in 1..=3 {
             assert!(pace.may_check(SENDER, &batch(author, 3, 0, 1), start));
-            assert!(pace.may_pass(&batch(author, 3, u64::MAX, 1), start));
+            assert!(pace.may_pass(&batch(author, 3, u64::MAX - 1, 1), start));
         }
         assert_eq!(pace.0.lock().senders.len(), 1);
         pace.forget(&SENDER);
@@ -326,7 +369,7 @@ mod tests {
         assert!(pace.may_pass(&batch(1, 4, 0, 1), start), "numbers begin anew");
         let paces = pace.0.lock();
         assert_eq!((paces.epoch, paces.authors.len()), (4, 1));
-        assert_eq!(paces.authors.values().next().unwrap().end, 1);
+        assert_eq!(paces.authors.values().next().unwrap().taken.end(), 1);
     }
 
     /// What was left out was not received: it does not make others votes that were missed.

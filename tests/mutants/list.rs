@@ -773,8 +773,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "answers_end_believed",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "(before_seq.min(asked.until_seq), until_ms)",
-        new: "(before_seq, until_ms)",
+        old: "before_seq.min(asked.until_seq.max(held))",
+        new: "before_seq",
         caught_by: &["--test sim gossip_rules::the_end_of_an_answer_says_nothing_of_what_was_not_asked_for"],
     },
     Mutant {
@@ -923,8 +923,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "missed_votes_use_up_the_pace",
         file: "src/consensus/vote_pace.rs",
-        old: "if is_ahead { &mut self.ahead } else { &mut self.behind }",
-        new: "if is_ahead || true { &mut self.ahead } else { &mut self.behind }",
+        old: "Kind::Behind => &mut self.behind,",
+        new: "Kind::Behind => &mut self.ahead,",
         caught_by: &[
             "--lib consensus::vote_pace::tests::what_was_missed_does_not_hold_up_the_votes_of_the_moment",
         ],
@@ -1490,8 +1490,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "proof_of_lock_not_sent_with_its_proposal",
         file: "src/consensus/blocks/rounds.rs",
-        old: "for vote in machine.proof_of_lock_votes(pol_round, hash) {\n                    out.send(to, Message::BlockVote(vote));",
-        new: "for vote in machine.proof_of_lock_votes(pol_round, hash) {",
+        old: "messages.extend(proof.into_iter().map(Message::BlockVote));",
+        new: "drop(proof);",
         caught_by: &[
             "--lib consensus::tests::epochs::a_block_that_comes_back_in_a_late_round_is_judged_again",
         ],
@@ -4640,8 +4640,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "who_speaks_is_asked_for_batches",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "offers.min_by_key(|(peer, _)| turn(peer)) else",
-        new: "offers.min_by_key(|(peer, _)| (*peer != of, turn(peer))) else",
+        old: "offers.min_by_key(|(peer, _)| self.order(peer, now_ms))",
+        new: "offers.min_by_key(|(peer, _)| (*peer != of, self.order(peer, now_ms)))",
         caught_by: &[
             "--lib consensus::tests::pulled::peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked",
         ],
@@ -4649,8 +4649,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "silent_peer_keeps_batches_from_others",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "now_ms < last_ms.saturating_add(HAND_ON_MS)",
-        new: "now_ms < last_ms.saturating_add(REQUEST_TIMEOUT_MS)",
+        old: "now_ms < last.heard_ms.saturating_add(HAND_ON_MS)",
+        new: "now_ms < last.heard_ms.saturating_add(REQUEST_TIMEOUT_MS)",
         caught_by: &[
             "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
         ],
@@ -4660,9 +4660,7 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/consensus/peers/batch_requests.rs",
         old: "of_peer.again_ms = now_ms.saturating_add(doubled_ms.min(PASS_OVER_MAX_MS));",
         new: "of_peer.again_ms = now_ms;",
-        caught_by: &[
-            "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
-        ],
+        caught_by: &["--lib consensus::tests::pulled::empty_answers_are_soon_asked_for_no_more"],
     },
     Mutant {
         name: "oldest_unfinished_asked_for_again",
@@ -4676,8 +4674,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "slashed_members_contradictions_proved",
         file: "src/consensus/evidence.rs",
-        old: "if is_slashed || self.valid",
-        new: "if self.valid",
+        old: "if is_slashed || self.valid.contains_key(&accused) {\n            return;\n        }\n        let looks",
+        new: "if self.valid.contains_key(&accused) {\n            return;\n        }\n        let looks",
         caught_by: &["--lib consensus::tests::evidence::contradictions_of_one_member_are_proved_once"],
     },
     Mutant {
@@ -4692,10 +4690,10 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "full_store_asks_for_nothing",
         file: "src/consensus/sync/mod.rs",
-        old: "let goal = if self.received_bytes < SYNC_BYTES_MAX { goal } else { next.min(goal) };",
-        new: "if self.received_bytes >= SYNC_BYTES_MAX {\n            return;\n        }",
+        old: "let goal = if self.received_bytes < NEARLY_FULL_BYTES { goal } else { first_range.min(goal) };",
+        new: "if self.received_bytes >= NEARLY_FULL_BYTES {\n            return;\n        }",
         caught_by: &[
-            "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_though_the_store_is_full",
+            "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_and_taken_though_the_store_is_full",
         ],
     },
     Mutant {
@@ -4704,7 +4702,7 @@ pub const MUTANTS: &[Mutant] = &[
         old: "if !self.proven.remove(peer) {",
         new: "if self.proven.remove(peer) {",
         caught_by: &[
-            "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_though_the_store_is_full",
+            "--lib consensus::tests::pulled_blocks::blocks_of_a_peer_that_never_delivered_go_with_it",
         ],
     },
     Mutant {
@@ -4744,8 +4742,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "strangers_answered_like_members",
         file: "src/consensus/serve.rs",
-        old: "                    of_peer.is_member = is_member;\n                    self.line_up(peer, is_member);",
-        new: "                    of_peer.is_member = true;\n                    self.line_up(peer, true);",
+        old: "                of_peer.is_member = is_member;\n                if is_first {\n                    self.line_up(peer, is_member);",
+        new: "                of_peer.is_member = true;\n                if is_first {\n                    self.line_up(peer, true);",
         caught_by: &[
             "--lib consensus::serve::tests::strangers_have_one_turn_together_and_each_member_has_its_own",
         ],
@@ -4763,5 +4761,55 @@ pub const MUTANTS: &[Mutant] = &[
         old: "add(\"masternode.operator_key\", error.to_string());",
         new: "drop(error);",
         caught_by: &["--lib cli::named_files::tests::what_a_node_would_end_for_is_said_with_its_key"],
+    },
+    Mutant {
+        name: "copies_use_up_the_pace_of_missing_votes",
+        file: "src/consensus/vote_pace.rs",
+        old: "Kind::Again => &mut self.again,",
+        new: "Kind::Again => &mut self.behind,",
+        caught_by: &[
+            "--lib consensus::vote_pace::tests::copies_of_old_batches_leave_room_for_those_that_are_missing",
+        ],
+    },
+    Mutant {
+        name: "slow_peer_taken_for_silent",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "(asked.heard_ms, asked.has_given) = (now_ms, true);",
+        new: "asked.has_given = true;",
+        caught_by: &["--lib consensus::tests::pulled::who_is_slow_is_not_taken_for_silent"],
+    },
+    Mutant {
+        name: "empty_answers_asked_for_again",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "if of_peer.empties > EMPTIES_MAX {",
+        new: "if of_peer.empties == u32::MAX {",
+        caught_by: &["--lib consensus::tests::pulled::empty_answers_are_soon_asked_for_no_more"],
+    },
+    Mutant {
+        name: "first_contradiction_hides_others",
+        file: "src/consensus/evidence.rs",
+        old: "const LOOKS_MAX: usize = 16;",
+        new: "const LOOKS_MAX: usize = 1;",
+        caught_by: &[
+            "--lib consensus::tests::evidence::a_contradiction_that_can_not_be_proved_hides_none_that_can",
+        ],
+    },
+    Mutant {
+        name: "later_blocks_keep_earlier_ones_out",
+        file: "src/consensus/sync/mod.rs",
+        old: "if is_new {\n                self.make_room(height, bytes);\n            }",
+        new: "",
+        caught_by: &[
+            "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_and_taken_though_the_store_is_full",
+        ],
+    },
+    Mutant {
+        name: "ready_orphans_leave_their_share",
+        file: "src/admission/orphans.rs",
+        old: "share.ready_bytes = share.ready_bytes.saturating_add(orphan.bytes);",
+        new: "",
+        caught_by: &[
+            "--lib admission::tests::stores::what_is_ready_counts_in_its_senders_share_until_it_is_taken",
+        ],
     },
 ];

@@ -18,10 +18,8 @@ use crate::world::World;
 
 /// What a validator waits at most before it signs its votes.
 const VOTE_INTERVAL_MS: u64 = 5;
-/// Measured blocks of each phase: an epoch's end and what is around it, twice if it was asked for or costs little.
-fn blocks(validators: usize) -> Height {
-    if validators < 100 || number("SIM_WORLDS").is_some() { 6 } else { 3 }
-}
+/// Measured blocks of each phase.
+const BLOCKS: Height = 6;
 
 /// People pay from so long before an epoch's due end on.
 const LEAD_MS: u64 = 1_000;
@@ -222,12 +220,11 @@ impl World {
 /// Without `lead_ms` the silence that is given can be too long, by what nobody paid before.
 fn measure(world: &mut World, nodes: &[usize], quorum: usize, lead_ms: Option<u64>) -> Figures {
     world.stopwatch = Stopwatch::default();
-    let blocks = blocks(world.nodes.len());
     let (height, began_ms) = (world.oracle.height, world.now_ms);
     // Close enough to meet the worst moment; a large network's votes are many.
     let pause_ms = 20.max(nodes.len() as u64 / 2);
     let mut next_ms = began_ms;
-    while world.oracle.height < height + blocks {
+    while world.oracle.height < height + BLOCKS {
         assert!(world.now_ms < began_ms + 120_000, "blocks stand still at {}", world.oracle.height);
         if world.now_ms >= next_ms && world.is_around_closing(lead_ms) {
             world.pay_once();
@@ -257,7 +254,7 @@ fn measure(world: &mut World, nodes: &[usize], quorum: usize, lead_ms: Option<u6
         median_ms,
         p99_ms: finality_ms[finality_ms.len() * 99 / 100],
         link_ms: geography.slowest_quorum_link_ms(nodes, quorum),
-        block_interval_ms: (end_ms - began_ms) / blocks,
+        block_interval_ms: (end_ms - began_ms) / BLOCKS,
         failed_rounds,
         silence_ms: stopwatch.longest_silence_ms(&closings).expect("an epoch closed under load"),
         at_closings: late.len(),

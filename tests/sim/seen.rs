@@ -13,6 +13,8 @@ pub struct Seen {
     pub finals: u64,
     pub crashes: u64,
     pub pauses: u64,
+    /// Members that went when all faults were over and never came back.
+    pub lost_for_good: u64,
     /// Wall clocks that were set.
     pub clock_steps: u64,
     /// Messages of peers without stake.
@@ -83,6 +85,7 @@ impl Seen {
         self.finals += finals;
         self.crashes += crashes;
         self.pauses += pauses;
+        self.lost_for_good += other.lost_for_good;
         self.clock_steps += other.clock_steps;
         self.intrusions += other.intrusions;
         self.copies += other.copies;
@@ -122,6 +125,7 @@ impl Seen {
         let reached = [
             ("a crash", self.crashes),
             ("a pause", self.pauses),
+            ("a member that never came back", self.lost_for_good),
             ("a clock that was set", self.clock_steps),
             ("a message of a stranger", self.intrusions),
             ("a certificate that was asked for", self.certificates),

@@ -724,6 +724,21 @@ impl World {
         text
     }
 
+    /// One member goes and never comes back, where everybody else is well: the others go on. Whether one has gone.
+    fn lose_one_for_good(&mut self) -> bool {
+        let others_are_well =
+            !self.plan.has_missing() && !self.plan.listens && !self.plan.upgrades && !self.plan.halves;
+        let node = self.random.below(self.plan.validators);
+        if self.is_over || !others_are_well || self.random.chance(500) || self.nodes[node].running.is_none() {
+            return false;
+        }
+        self.stop(node);
+        // It is not started again, and nobody counts on it.
+        self.plan.absent = Some(node);
+        self.seen.lost_for_good += 1;
+        true
+    }
+
     /// Runs faults, heals, and asks for progress: more blocks at each node and more epochs, what is accused slashed, and
     /// every payment whose owner signed no conflict in the chain.
     pub fn run(&mut self) -> [u8; 32] {
@@ -741,8 +756,10 @@ impl World {
         self.run_until("more blocks at each node", 60_000, |world| {
             world.heights().iter().all(|reached| *reached >= blocks)
         });
-        // Who is upgraded late is away for a while then, perhaps beside one that is faulty.
-        if !self.plan.upgrades {
+        let is_whole = !self.lose_one_for_good();
+        // Who is upgraded late is away for a while then, perhaps beside one that is faulty. A proposer that never comes back
+        // costs its timeouts each time.
+        if !self.plan.upgrades && is_whole {
             self.promise_finality_within(FINAL_AFTER_FAULTS_MS);
         }
         self.run_until("more epochs", 60_000, |world| world.oracle.epoch >= epochs);

@@ -88,6 +88,23 @@ fn one_that_lacks_several_waits_for_the_last() {
     store.check().unwrap();
 }
 
+/// INV-ORPHAN-1, INV-ORPHAN-4: else those who fill the store would fill it again while the first are looked at.
+#[test]
+fn what_is_ready_counts_in_its_senders_share_until_it_is_taken() {
+    let mut store = OrphanStore::default();
+    let mut number = 0;
+    while insert(&mut store, 1, number, 0) {
+        number += 1;
+    }
+    store.parent_came(TxId([7; 32]));
+    store.check().unwrap();
+    assert!(!insert(&mut store, 1, number, 0), "its share is full of what is ready");
+    assert!(insert(&mut store, 2, number, 0), "another's is not");
+    assert_eq!(store.take_ready(1).len(), 1);
+    assert!(insert(&mut store, 1, number + 1, 0), "there is room for as much as was taken");
+    store.check().unwrap();
+}
+
 /// Else names that strangers invent would fill memory while nothing is counted.
 #[test]
 fn orphans_that_have_gone_leave_nothing_behind() {

@@ -36,20 +36,14 @@ impl Pushes {
         self.0.remove(peer);
     }
 
-    /// What was sent to a peer of this round, if it may be sent anything now.
-    fn begin(&mut self, to: PeerId, (height, round): (Height, Round), now_ms: TimeMs) -> Option<&mut Pushed> {
-        let new = Pushed { height, round, votes_ms: now_ms, proposal_ms: None };
+    /// What will have been sent to a peer of this round once it is sent its votes, if it may be sent any now.
+    fn next(&self, to: PeerId, (height, round): (Height, Round), now_ms: TimeMs) -> Option<Pushed> {
         let is_of_round = |pushed: &&Pushed| (pushed.height, pushed.round) == (height, round);
-        match self.0.get(&to).filter(is_of_round).copied() {
-            None => {
-                self.0.insert(to, new);
-            }
-            Some(pushed) if now_ms < pushed.votes_ms.saturating_add(VOTES_GAP_MS) => return None,
-            Some(pushed) => {
-                self.0.insert(to, Pushed { votes_ms: now_ms, ..pushed });
-            }
+        match self.0.get(&to).filter(is_of_round) {
+            None => Some(Pushed { height, round, votes_ms: now_ms, proposal_ms: None }),
+            Some(pushed) if now_ms < pushed.votes_ms.saturating_add(VOTES_GAP_MS) => None,
+            Some(pushed) => Some(Pushed { votes_ms: now_ms, ..*pushed }),
         }
-        self.0.get_mut(&to)
     }
 }
 
@@ -68,7 +62,8 @@ impl BftConsensus {
             return;
         }
         let here = (at.chain.next_height(), round);
-        let Some(pushed) = self.pushes.begin(to, here, now_ms) else { return };
+        let Some(mut pushed) = self.pushes.next(to, here, now_ms) else { return };
+        let mut messages = Vec::new();
         let same = status.round == round;
         let is_due = pushed.proposal_ms.is_none_or(|sent| now_ms >= sent.saturating_add(PROPOSAL_GAP_MS));
         if !(same && status.has_proposal)
@@ -78,24 +73,26 @@ impl BftConsensus {
             pushed.proposal_ms = Some(now_ms);
             if let Some(pol_round) = proposal.pol_round {
                 let hash = proposal.block.header.hash();
-                for vote in machine.proof_of_lock_votes(pol_round, hash) {
-                    out.send(to, Message::BlockVote(vote));
-                }
+                let proof = machine.proof_of_lock_votes(pol_round, hash);
+                messages.extend(proof.into_iter().map(Message::BlockVote));
             }
-            out.send(to, Message::Proposal(proposal));
+            messages.push(Message::Proposal(proposal));
         }
         // A peer in an earlier round may lack the votes that would let it leave that round, and those who cast them have
         // gone on: alone they may be too few to draw it along.
         if !same {
-            for vote in machine.votes_for_peer(status.round, &status.prevotes, &status.precommits) {
-                out.send(to, Message::BlockVote(vote));
-            }
+            let votes = machine.votes_for_peer(status.round, &status.prevotes, &status.precommits);
+            messages.extend(votes.into_iter().map(Message::BlockVote));
         }
         let nobody = SignerBitmap::default();
         let (prevotes, precommits) =
             if same { (&status.prevotes, &status.precommits) } else { (&nobody, &nobody) };
-        for vote in machine.votes_for_peer(round, prevotes, precommits) {
-            out.send(to, Message::BlockVote(vote));
+        let votes = machine.votes_for_peer(round, prevotes, precommits);
+        messages.extend(votes.into_iter().map(Message::BlockVote));
+        // Who lacks nothing now may lack something in a moment.
+        if !messages.is_empty() {
+            self.pushes.0.insert(to, pushed);
         }
+        messages.into_iter().for_each(|message| out.send(to, message));
     }
 }

@@ -10,8 +10,9 @@
 //! # Invariants
 //! - INV-SYNC-1: a block is applied only with a valid commit of its epoch's set and after full validation; its
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.
-//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, the next block's of [`NEXT_ASKS_MAX`] peers, and [`SYNC_BLOCKS_MAX`] blocks with
-//!   [`SYNC_BYTES_MAX`] encoded bytes held, but for the next one, which always has room.
+//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, one more if it has the next block, and as many as
+//!   [`SECOND_ASKS_MAX`] of other peers as well. [`SYNC_BLOCKS_MAX`] blocks with [`SYNC_BYTES_MAX`] encoded bytes are held,
+//!   but for the next one, which always has room; where there is none, later blocks make room for earlier ones.
 //! - INV-SYNC-4: a peer that keeps back what everything waits for costs [`SECOND_ASK_MS`], and is left alone once its time
 //!   ([`REQUEST_TIMEOUT_MS`]) is over. What everything waits for is always asked for, however full the store is.
 //! - INV-SYNC-6: of peers that may be asked those that delivered come first, then those that waited longest since they were
@@ -52,12 +53,17 @@ use crate::protocol::state::LedgerState;
 use crate::protocol::transition;
 use crate::protocol::validity::UtxoReader;
 use crate::types::codec::encode;
+use crate::types::limits::RESPONSE_BYTES_MAX;
 use crate::types::{CommittedBlock, Height, Message, Released, SignatureCheck, TimeMs};
 
 /// Ranges that are asked for at a time: two each of eight peers.
 const RANGES_MAX: usize = 16;
-/// Peers that are asked for the range that everything waits for, at most; those behind the first beyond [`RANGES_MAX`].
+/// Peers that are asked for the range that everything waits for, at most.
 const NEXT_ASKS_MAX: usize = 4;
+/// Ranges that are asked of further peers, at most: one each [`SECOND_ASK_MS`] until the first of them is late.
+const SECOND_ASKS_MAX: usize = (REQUEST_TIMEOUT_MS / SECOND_ASK_MS) as usize + 1;
+/// With so many bytes held an answer may not fit: no more is asked for than the range of the next block.
+const NEARLY_FULL_BYTES: usize = SYNC_BYTES_MAX - RESPONSE_BYTES_MAX;
 /// Ranges that are asked of one peer at a time: it reads the second one while the first one is on its way.
 const RANGES_PER_PEER_MAX: usize = 2;
 /// Blocks in a range.
@@ -89,6 +95,8 @@ struct Range {
     from: Height,
     count: u64,
     asked_ms: TimeMs,
+    /// Somebody else was asked for it before.
+    is_second: bool,
 }
 
 impl Range {
@@ -308,8 +316,9 @@ impl BlockSync {
             }
         }
         self.ask_again(next, &ahead, at, out);
-        // A full store has room for the next block alone.
-        let goal = if self.received_bytes < SYNC_BYTES_MAX { goal } else { next.min(goal) };
+        // A full store has room for what comes first alone.
+        let first_range = next.saturating_add(RANGE_BLOCKS).saturating_sub(1);
+        let goal = if self.received_bytes < NEARLY_FULL_BYTES { goal } else { first_range.min(goal) };
         self.ask((next, goal), &ahead, at, out);
     }
 
@@ -355,7 +364,9 @@ impl BlockSync {
         let asked: Vec<Range> = self.ranges.iter().filter(|range| range.covers(next)).copied().collect();
         let Some(range) = asked.iter().max_by_key(|range| range.asked_ms) else { return };
         let is_slow = at.now_ms() >= range.asked_ms.saturating_add(SECOND_ASK_MS);
-        if self.received.contains_key(&next) || asked.len() >= NEXT_ASKS_MAX || !is_slow {
+        let seconds = self.ranges.iter().filter(|range| range.is_second).count();
+        let are_enough = asked.len() >= NEXT_ASKS_MAX || seconds >= SECOND_ASKS_MAX;
+        if self.received.contains_key(&next) || are_enough || !is_slow {
             return;
         }
         let last = range.from.saturating_add(range.count).saturating_sub(1);
@@ -364,13 +375,20 @@ impl BlockSync {
         let able = able.map(|(peer, _)| *peer).filter(|peer| self.busy(peer) < RANGES_PER_PEER_MAX);
         if let Some(peer) = able.min_by_key(|peer| self.order(peer)) {
             let count = last.saturating_sub(next).saturating_add(1);
-            self.ask_for(peer, (next, count), at, out);
+            self.ask_for(peer, (next, count), true, at, out);
         }
     }
 
-    fn ask_for(&mut self, peer: PeerId, (from, count): (Height, u64), at: &Moment<'_>, out: &mut Outbox) {
+    fn ask_for(
+        &mut self,
+        peer: PeerId,
+        (from, count): (Height, u64),
+        is_second: bool,
+        at: &Moment<'_>,
+        out: &mut Outbox,
+    ) {
         self.take_turn(peer);
-        self.ranges.push(Range { peer, from, count, asked_ms: at.now_ms() });
+        self.ranges.push(Range { peer, from, count, asked_ms: at.now_ms(), is_second });
         out.send(peer, Message::GetBlocks { from, count });
     }
 
@@ -386,8 +404,12 @@ impl BlockSync {
         at: &Moment<'_>,
         out: &mut Outbox,
     ) {
-        while self.ranges.len() < RANGES_MAX {
-            let Some((from, count)) = self.next_gap(first, goal) else { return };
+        while let Some((from, count)) = self.next_gap(first, goal) {
+            // What everything waits for is asked for, whatever else is.
+            let firsts = self.ranges.iter().filter(|range| !range.is_second).count();
+            if firsts >= RANGES_MAX + usize::from(from == first) {
+                return;
+            }
             let last = from.saturating_add(count).saturating_sub(1);
             let with = |height: Height| -> Vec<PeerId> {
                 ahead.iter().filter(|(_, theirs)| *theirs >= height).map(|(peer, _)| *peer).collect()
@@ -396,7 +418,17 @@ impl BlockSync {
             let able = if whole.is_empty() { with(from) } else { whole };
             let able = able.into_iter().filter(|peer| self.busy(peer) < RANGES_PER_PEER_MAX);
             let Some(peer) = able.min_by_key(|peer| self.order(peer)) else { return };
-            self.ask_for(peer, (from, count), at, out);
+            self.ask_for(peer, (from, count), false, at, out);
+        }
+    }
+
+    /// Later blocks go where there is no room for one of this height: who sent them may have made them up.
+    fn make_room(&mut self, height: Height, bytes: usize) {
+        while self.received_bytes.saturating_add(bytes) > SYNC_BYTES_MAX
+            && let Some(last) = self.received.last_entry().filter(|last| *last.key() > height)
+        {
+            let gone = last.remove();
+            self.received_bytes = self.received_bytes.saturating_sub(gone.bytes);
         }
     }
 
@@ -429,10 +461,13 @@ impl BlockSync {
                 break;
             }
             let bytes = encode(&**block).len();
+            let is_new = height >= next && !self.received.contains_key(&height);
+            if is_new {
+                self.make_room(height, bytes);
+            }
             let has_room = self.received.len() < SYNC_BLOCKS_MAX
                 && self.received_bytes.saturating_add(bytes) <= SYNC_BYTES_MAX;
             // What is next always has room, or a node whose store is full of later ones would stand still.
-            let is_new = height >= next && !self.received.contains_key(&height);
             if is_new && (height == next || has_room) {
                 self.received_bytes = self.received_bytes.saturating_add(bytes);
                 let received = Received { from, block: block.clone(), bytes, answer, held: None };
@@ -465,7 +500,8 @@ impl BlockSync {
         let first = self.received.values().next().map_or(0, |received| received.bytes);
         let is_over = self.received.len() > SYNC_BLOCKS_MAX.saturating_add(1)
             || bytes.saturating_sub(first) > SYNC_BYTES_MAX
-            || self.ranges.len() > RANGES_MAX + NEXT_ASKS_MAX - 1;
+            || self.ranges.iter().filter(|range| range.is_second).count() > SECOND_ASKS_MAX
+            || self.ranges.iter().filter(|range| !range.is_second).count() > RANGES_MAX + 1;
         if bytes != self.received_bytes || is_over {
             return Err("INV-SYNC-2: more blocks of others than allowed, or counted wrongly".to_owned());
         }

@@ -282,6 +282,34 @@ fn contradictions_of_one_member_are_proved_once() {
     assert_eq!((node.consensus.evidence.proofs, pending(&node).len()), (1, 0), "it is slashed");
 }
 
+/// INV-EVIDENCE-4: who contradicts itself chooses the first pair.
+#[test]
+fn a_contradiction_that_can_not_be_proved_hides_none_that_can() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let liar = node.others().last().unwrap();
+    let id_of = |place: usize| chain.state.validators().get(place).unwrap().id;
+    let says = |node: &mut Node, place: usize, seq: u64, txids: &[TxId]| {
+        let votes = txids.iter().map(|txid| FinalityVote { kind: VoteKind::Lock, txid: *txid }).collect();
+        let batch = VoteBatch::signed(chain.state.chain_id(), 0, id_of(place), seq, votes, &operator(place));
+        node.hear(Message::VoteBatch(Released::heard(batch)));
+    };
+    let [first, second] = [0, 1].map(|nth| rivals(&chain, nth));
+    for pair in [&first, &second] {
+        pair.iter().for_each(|tx| node.feed(Event::Transaction(tx.clone())));
+    }
+    for other in node.others().filter(|other| *other != liar).collect::<Vec<_>>() {
+        says(&mut node, other, 0, &[first[0].txid()]);
+    }
+    // Beyond the quorum a tally keeps no place, and a second batch under a number is not kept.
+    says(&mut node, liar, 0, &[TxId([9; 32])]);
+    says(&mut node, liar, 0, &[first[0].txid()]);
+    says(&mut node, liar, 1, &[first[1].txid()]);
+    assert_eq!(pending(&node), [], "nobody can prove it");
+    says(&mut node, liar, 2, &second.each_ref().map(|tx| tx.txid()));
+    assert_eq!(pending(&node).iter().map(|piece| piece.validator()).collect::<Vec<_>>(), [id_of(liar)]);
+}
+
 /// A tally forgets where it had votes beyond the quorum from; the batches that are kept tell.
 #[test]
 fn who_contradicts_itself_beyond_a_quorum_is_accused_as_well() {

@@ -65,18 +65,16 @@ fn batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent() {
     batches(&mut node);
     node.hear(status.clone());
     assert_eq!(batches(&mut node), [first]);
-    // It has its time to answer; then another one is asked as well, and it only when it has been passed over.
+    // It has its time to answer; then another one is asked as well.
     let steps = [
         (HAND_ON_MS - 1, second, None),
         (1, second, Some(second)),
         (HAND_ON_MS, second, None),
-        // Now the first one is late, and a moment later the second one.
-        (REQUEST_TIMEOUT_MS - 2 * HAND_ON_MS, second, None),
-        (HAND_ON_MS, first, None),
-        (REQUEST_TIMEOUT_MS - HAND_ON_MS - 1, first, None),
+        (REQUEST_TIMEOUT_MS - 2 * HAND_ON_MS - 1, first, None),
+        // The first one is late now, the second one a moment later: who is passed over for the shortest time is asked for
+        // want of others.
         (1, first, Some(first)),
-        (HAND_ON_MS - 1, second, None),
-        (1, second, Some(second)),
+        (HAND_ON_MS, second, Some(second)),
     ];
     for (wait_ms, from, expected) in steps {
         node.now_ms += wait_ms;
@@ -87,11 +85,81 @@ fn batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent() {
     let end = Message::BatchesEnd { epoch: 0, validator, before_seq: 10 };
     hear_from(&mut node, first, end.clone());
     hear_from(&mut node, second, end);
-    for (wait_ms, expected) in [(0, None), (1_999, None), (1, Some(second))] {
+    for (wait_ms, is_asked) in [(0, false), (1_999, false), (1, true)] {
         node.now_ms += wait_ms;
         hear_from(&mut node, second, status.clone());
-        let asked = batches(&mut node);
-        assert_eq!(asked.is_empty(), expected.is_none(), "{wait_ms} ms later");
+        assert_eq!(!batches(&mut node).is_empty(), is_asked, "{wait_ms} ms later");
+    }
+}
+
+/// A batch of a member with this number.
+fn batch(chain: &Chain, member: usize, seq: u64) -> Message {
+    let id = chain.state.validators().get(member).unwrap().id;
+    let votes = vec![FinalityVote { kind: VoteKind::Lock, txid: TxId([seq as u8; 32]) }];
+    let batch = VoteBatch::signed(chain.state.chain_id(), 0, id, seq, votes, &operator(member));
+    Message::VoteBatch(Released::heard(batch))
+}
+
+/// INV-PULL-1: a long answer is an answer, and one that comes late is none that does not come.
+#[test]
+fn who_is_slow_is_not_taken_for_silent() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let member = node.others().next().unwrap();
+    let validator = chain.state.validators().get(member).unwrap().id;
+    let (first, second) = (peer(), stranger(1));
+    node.feed(Event::PeerConnected(second));
+    let mut status = node.consensus.status();
+    status.batches[member] = HeldBatches { from: 0, until: 9 };
+    let status = Message::Status(status);
+    asked(&mut node);
+    // While it gives nobody else is asked, up to its time.
+    for seq in 0..6 {
+        for from in [first, second] {
+            hear_from(&mut node, from, status.clone());
+        }
+        assert_eq!(asked(&mut node).len(), usize::from(seq == 0), "{seq}");
+        node.now_ms += 300;
+        node.hear(batch(&chain, member, seq));
+    }
+    node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 6 });
+    let rest = Message::GetBatches { epoch: 0, validator, from_seq: 6, count: 3 };
+    assert_eq!(asked(&mut node), [(first, rest)], "who gives is asked on");
+    // A sole holder that takes three seconds for each answer is asked again and again.
+    node.feed(Event::PeerDisconnected(second));
+    let mut questions = 0;
+    for _ in 0..40 {
+        node.now_ms += 3_000;
+        node.hear(status.clone());
+        questions += asked(&mut node).len();
+        node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 9 });
+    }
+    assert!(questions >= 20, "{questions}");
+}
+
+/// INV-PULL-2, INV-PULL-4: empty answers cost whoever gives them more than this node.
+#[test]
+fn empty_answers_are_soon_asked_for_no_more() {
+    let chain = Chain::new();
+    for before in [0, u64::MAX] {
+        let mut node = Node::new(&chain, &[], START_MS);
+        let member = node.others().next().unwrap();
+        let validator = chain.state.validators().get(member).unwrap().id;
+        let mut status = node.consensus.status();
+        status.batches[member] = HeldBatches { from: 0, until: u64::MAX };
+        let mut questions = 0;
+        for _ in 0..1_000 {
+            node.now_ms += 1;
+            node.hear(Message::Status(status.clone()));
+            let now = asked(&mut node);
+            questions += now.len();
+            for (_, question) in now {
+                let Message::GetBatches { from_seq, count, .. } = question else { panic!("{question:?}") };
+                let before_seq = if before == 0 { 0 } else { from_seq + count };
+                node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq });
+            }
+        }
+        assert!(questions <= 8, "{questions} in a second");
     }
 }
 

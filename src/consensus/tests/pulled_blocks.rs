@@ -43,45 +43,60 @@ fn with_the_blocks_of_a_range_the_next_one_is_asked_for() {
     assert_eq!(asked(&mut node), [(peer(), Message::GetBlocks { from: 129, count: 64 })]);
 }
 
-/// INV-SYNC-4: what later blocks take of the store is no reason to stand still.
+/// INV-SYNC-2, INV-SYNC-4: what later blocks take of the store is no reason to stand still, nor to take one block at a time.
 #[test]
-fn what_everything_waits_for_is_asked_for_though_the_store_is_full() {
+fn what_everything_waits_for_is_asked_for_and_taken_though_the_store_is_full() {
     let mut chain = Chain::new();
-    let first = chain.grow(START_MS + 1).committed;
+    let blocks: Vec<_> =
+        (1..=64).map(|height| Released::heard(chain.grow(START_MS + height).committed)).collect();
     let junk = |memo: usize| {
         let body = Transaction::transfer(Vec::new(), Vec::new(), vec![7; memo]);
-        let mut block = first.clone();
+        let mut block = (*blocks[0]).clone();
         block.block.header.height = 129;
         block.block.transactions = vec![Arc::new(body)];
         block
     };
     let head = encode(&junk(SYNC_BYTES_MAX >> 1)).len() - (SYNC_BYTES_MAX >> 1);
-    let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
-    let (filler, honest) = (stranger(1), stranger(2));
-    for who in [peer(), filler] {
-        node.feed(Event::PeerConnected(who));
+    for spare in [0, 1_000] {
+        let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
+        let (filler, honest) = (stranger(1), stranger(2));
+        for who in [peer(), filler] {
+            node.feed(Event::PeerConnected(who));
+            let far = ahead(&node, 1_000);
+            hear_from(&mut node, who, far);
+        }
+        let filling = Released::heard(junk(SYNC_BYTES_MAX - head - spare));
+        hear_from(&mut node, filler, Message::Blocks(vec![filling]));
+        // Who was asked for the next block goes.
+        node.feed(Event::PeerDisconnected(peer()));
+        asked(&mut node);
+        node.feed(Event::PeerConnected(honest));
         let far = ahead(&node, 1_000);
-        hear_from(&mut node, who, far);
+        hear_from(&mut node, honest, far);
+        assert_eq!(asked(&mut node)[0], (honest, Message::GetBlocks { from: 1, count: 64 }), "{spare}");
+        hear_from(&mut node, honest, Message::Blocks(blocks.clone()));
+        node.consensus.check_invariants().unwrap();
+        assert_eq!(node.consensus.state().height(), 64, "later ones make room: {spare}");
     }
-    hear_from(&mut node, filler, Message::Blocks(vec![Released::heard(junk(SYNC_BYTES_MAX - head))]));
-    // Who was asked for the next block goes, and so does room.
-    node.feed(Event::PeerDisconnected(peer()));
+}
+
+/// What nobody vouches for any more takes no room.
+#[test]
+fn blocks_of_a_peer_that_never_delivered_go_with_it() {
+    let chain = Chain::new();
+    let mut later = chain.clone().grow(START_MS + 1).committed;
+    later.block.header.height = 65;
+    let mut node = Node::new(&chain, &[], START_MS + 10_000);
+    node.hear(ahead(&node, 1_000));
+    node.hear(Message::Blocks(vec![Released::heard(later)]));
     asked(&mut node);
-    node.feed(Event::PeerConnected(honest));
+    node.feed(Event::PeerDisconnected(peer()));
+    let other = stranger(1);
+    node.feed(Event::PeerConnected(other));
     let far = ahead(&node, 1_000);
-    hear_from(&mut node, honest, far);
-    assert_eq!(asked(&mut node), [(honest, Message::GetBlocks { from: 1, count: 1 })]);
-    hear_from(&mut node, honest, Message::Blocks(vec![Released::heard(first)]));
-    assert_eq!(node.consensus.state().height(), 1);
-    // With who sent it goes what nobody vouches for.
-    node.feed(Event::PeerDisconnected(filler));
-    let far = ahead(&node, 1_000);
-    hear_from(&mut node, honest, far);
-    let further = asked(&mut node);
-    assert!(
-        further.iter().any(|(_, message)| matches!(message, Message::GetBlocks { from: 2, .. })),
-        "{further:?}"
-    );
+    hear_from(&mut node, other, far);
+    let get = |from| (other, Message::GetBlocks { from, count: 64 });
+    assert_eq!(asked(&mut node), [get(1), get(65)]);
 }
 
 /// INV-SYNC-4, INV-SYNC-6: names are free, so the lowest has no advantage, nor who comes anew.
@@ -103,6 +118,11 @@ fn silent_peers_that_hold_all_ranges_cost_a_moment_and_newcomers_come_last() {
     node.feed(Event::Tick);
     node.consensus.check_invariants().unwrap();
     assert_eq!(asked(&mut node), [(peer(), Message::GetBlocks { from: 1, count: 64 })]);
+    for _ in 0..20 {
+        node.now_ms += SECOND_ASK_MS;
+        node.feed(Event::Tick);
+        node.consensus.check_invariants().unwrap();
+    }
 }
 
 /// Its last block is the one that a peer is likely to be about to get.

@@ -12,12 +12,15 @@
 //!   more than [`OTHER_BATCHES_MAX`] of them an epoch.
 
 use crate::types::keyed::KeyedSet;
+use crate::types::limits::VALIDATORS_MAX;
 use crate::types::message::HeldBatches;
 use crate::types::{BatchRoot, FinalityVote, Released, TxId, VoteBatch};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Ranges of received numbers that are remembered for each validator.
 pub const RANGES_MAX: usize = 4_096;
+/// Memory of one set's [`ReceivedNumbers`], at most: two numbers each, in the half-filled nodes of a tree.
+pub const NUMBERS_BYTES_MAX: usize = VALIDATORS_MAX * RANGES_MAX * 40;
 /// Second batches under numbers that are taken, for each validator, at most.
 pub const OTHER_BATCHES_MAX: usize = 16;
 /// Encoded bytes of all batches that are kept to be served, at most; each validator has an equal share.
@@ -31,18 +34,26 @@ fn size_of(batch: &VoteBatch) -> usize {
     batch.votes.len().saturating_mul(VOTE_BYTES).saturating_add(HEAD_BYTES)
 }
 
+/// Numbers of one validator's batches that were received, in at most [`RANGES_MAX`] ranges.
 #[derive(Clone, Debug, Default)]
-struct Received {
-    /// Numbers that were received, as ranges that do not touch: the first number, and the first one behind.
+pub struct ReceivedNumbers {
+    /// Ranges that do not touch: the first number, and the first one behind.
     ranges: BTreeMap<u64, u64>,
-    /// Batches that are not settled.
-    kept: BTreeMap<u64, Released<VoteBatch>>,
-    kept_bytes: usize,
-    /// Number and root of second batches.
-    others: BTreeSet<(u64, BatchRoot)>,
 }
 
-impl Received {
+impl ReceivedNumbers {
+    /// Whether a number was received and is remembered.
+    #[must_use]
+    pub fn contains(&self, seq: u64) -> bool {
+        self.end_of(seq).is_some()
+    }
+
+    /// The number behind the highest.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.ranges.last_key_value().map_or(0, |(_, end)| *end)
+    }
+
     /// The end of the range that a number is in.
     fn end_of(&self, seq: u64) -> Option<u64> {
         self.ranges.range(..=seq).next_back().map(|(_, end)| *end).filter(|end| *end > seq)
@@ -50,7 +61,10 @@ impl Received {
 
     /// Adds a number; false when there is no room to remember it. The last number there is has none behind it, so no
     /// range can hold it.
-    fn note(&mut self, seq: u64) -> bool {
+    pub fn note(&mut self, seq: u64) -> bool {
+        if self.contains(seq) {
+            return true;
+        }
         let Some(behind) = seq.checked_add(1) else { return false };
         let first = self.ranges.first_key_value().map_or(0, |(first, _)| *first);
         if self.ranges.len() >= RANGES_MAX && behind < first {
@@ -67,7 +81,19 @@ impl Received {
         }
         true
     }
+}
 
+#[derive(Clone, Debug, Default)]
+struct Received {
+    numbers: ReceivedNumbers,
+    /// Batches that are not settled.
+    kept: BTreeMap<u64, Released<VoteBatch>>,
+    kept_bytes: usize,
+    /// Number and root of second batches.
+    others: BTreeSet<(u64, BatchRoot)>,
+}
+
+impl Received {
     fn keep(&mut self, batch: &Released<VoteBatch>, bytes_max: usize) {
         self.kept_bytes = self.kept_bytes.saturating_add(size_of(batch));
         self.kept.insert(batch.header.seq, batch.clone());
@@ -108,10 +134,10 @@ impl BatchStore {
         let bytes_max = KEPT_BYTES_MAX.checked_div(self.members.len()).unwrap_or(0);
         let Some(received) = self.members.get_mut(member) else { return Inserted::Known };
         let seq = batch.header.seq;
-        if received.end_of(seq).is_some() {
+        if received.numbers.contains(seq) {
             return Inserted::Known;
         }
-        if !received.note(seq) {
+        if !received.numbers.note(seq) {
             return Inserted::NotRemembered;
         }
         received.keep(batch, bytes_max);
@@ -140,7 +166,7 @@ impl BatchStore {
     /// Whether this number was noted.
     #[must_use]
     pub fn has(&self, member: usize, seq: u64) -> bool {
-        self.members.get(member).is_some_and(|received| received.end_of(seq).is_some())
+        self.members.get(member).is_some_and(|received| received.numbers.contains(seq))
     }
 
     /// A batch that is kept.
@@ -177,7 +203,7 @@ impl BatchStore {
     pub fn first_lacking(&self, member: usize, from: u64, until: u64) -> Option<u64> {
         let received = self.members.get(member)?;
         let mut next = from;
-        while let Some(end) = received.end_of(next) {
+        while let Some(end) = received.numbers.end_of(next) {
             next = end;
         }
         Some(next).filter(|next| *next < until)
@@ -186,8 +212,7 @@ impl BatchStore {
     /// The number behind the highest that was received of a member.
     #[must_use]
     pub fn end(&self, member: usize) -> u64 {
-        let last = self.members.get(member).and_then(|received| received.ranges.last_key_value());
-        last.map_or(0, |(_, end)| *end)
+        self.members.get(member).map_or(0, |received| received.numbers.end())
     }
 
     /// The batches of a range that are kept.
@@ -196,6 +221,12 @@ impl BatchStore {
         received.into_iter().flat_map(move |received| {
             received.kept.range(from..from.saturating_add(count)).map(|(_, batch)| batch)
         })
+    }
+
+    /// The first number from `from` on whose batch is kept.
+    #[must_use]
+    pub fn next_kept(&self, member: usize, from: u64) -> Option<u64> {
+        self.members.get(member)?.kept.range(from..).next().map(|(seq, _)| *seq)
     }
 
     /// Forgets the batches whose transactions are all in the chain.
@@ -278,17 +309,17 @@ mod tests {
         for _ in 0..3_000 {
             next = next.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let seq = (next >> 33) % 500;
-            if received.end_of(seq).is_none() {
-                assert!(received.note(seq));
+            if received.numbers.end_of(seq).is_none() {
+                assert!(received.numbers.note(seq));
             }
             plain.insert(seq);
             for probe in 0..501 {
-                assert_eq!(received.end_of(probe).is_some(), plain.contains(&probe), "{probe}");
+                assert_eq!(received.numbers.end_of(probe).is_some(), plain.contains(&probe), "{probe}");
             }
         }
-        let ends = received.ranges.iter().zip(received.ranges.iter().skip(1));
+        let ends = received.numbers.ranges.iter().zip(received.numbers.ranges.iter().skip(1));
         assert!(ends.into_iter().all(|((_, end), (start, _))| end < start), "no two ranges touch");
-        assert!(!Received::default().note(u64::MAX));
+        assert!(!ReceivedNumbers::default().note(u64::MAX));
     }
 
     /// INV-BATCH-2: who leaves out every second number fills no memory.
@@ -303,7 +334,7 @@ mod tests {
         let count = u64::try_from(RANGES_MAX).unwrap();
         for number in 0..count + 2 {
             assert_eq!(store.insert(0, &with(10 + 2 * number)), Inserted::New);
-            assert!(store.members[0].ranges.len() <= RANGES_MAX, "{number}");
+            assert!(store.members[0].numbers.ranges.len() <= RANGES_MAX, "{number}");
         }
         for (number, is_known) in [(0, false), (1, false), (2, true), (count + 1, true)] {
             assert_eq!(store.has(0, 10 + 2 * number), is_known, "{number}");

@@ -50,7 +50,9 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use batches::{BatchStore, Inserted, KEPT_BYTES_MAX, OTHER_BATCHES_MAX, RANGES_MAX};
+pub use batches::{
+    BatchStore, Inserted, KEPT_BYTES_MAX, NUMBERS_BYTES_MAX, OTHER_BATCHES_MAX, RANGES_MAX, ReceivedNumbers,
+};
 pub use explanation::{BodyPlace, Explanation, MemberVotes, Rival};
 pub use machine::{JournaledEpoch, JournaledVotes, Machine, conflict_order};
 pub use tally::FinalVotes;
