@@ -564,7 +564,7 @@
 //! | forged_rivals_use_up_the_turns | `forged_rivals_leave_a_signed_one_its_turn` |
 //! | who_speaks_is_asked_for_batches | `peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked` |
 //! | silent_peer_keeps_batches_from_others | `batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent` |
-//! | silent_peer_is_not_passed_over | `empty_answers_are_soon_asked_for_no_more` |
+//! | silent_peer_is_not_passed_over | `batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent` |
 //! | oldest_unfinished_asked_for_again | `certificates_of_all_that_is_not_final_are_asked_for_in_turns` |
 //! | slashed_members_contradictions_proved | `contradictions_of_one_member_are_proved_once` |
 //! | oldest_instance_acknowledged | `members_with_many_instances_leave_a_place_for_each_other_one` |
@@ -579,7 +579,6 @@
 //! | key_that_can_not_be_read_holds | `what_a_node_would_end_for_is_said_with_its_key` |
 //! | copies_use_up_the_pace_of_missing_votes | `copies_of_old_batches_leave_room_for_those_that_are_missing` |
 //! | slow_peer_taken_for_silent | `who_is_slow_is_not_taken_for_silent` |
-//! | empty_answers_asked_for_again | `empty_answers_are_soon_asked_for_no_more` |
 //! | first_contradiction_hides_others | `a_contradiction_that_can_not_be_proved_hides_none_that_can` |
 //! | later_blocks_keep_earlier_ones_out | `what_everything_waits_for_is_asked_for_and_taken_though_the_store_is_full` |
 //! | ready_orphans_leave_their_share | `what_is_ready_counts_in_its_senders_share_until_it_is_taken` |

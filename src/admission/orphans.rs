@@ -92,6 +92,10 @@ impl OrphanStore {
         if self.shares.get(&from).is_some_and(|share| share.by_txid.contains_key(&txid)) {
             return false;
         }
+        let ready = self.shares.get(&from).map_or(0, |share| share.ready_bytes);
+        if ready.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX {
+            return false;
+        }
         while self.is_full_for(&from, bytes) {
             let oldest = self.shares.get(&from).and_then(|share| share.by_age.first().copied());
             // Its own oldest makes room, once it has waited long enough.

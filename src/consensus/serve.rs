@@ -308,6 +308,8 @@ pub struct AnswerQueue {
     turns: VecDeque<Turn>,
     /// Which stranger's turn it is among them.
     strangers: VecDeque<PeerId>,
+    /// Whether their turn is among all turns: whenever one of them waits.
+    is_strangers_turn_set: bool,
     shared: VecDeque<Answer>,
     /// Everybody's searches; nothing was searched for yet if it is not there.
     searches: Option<SearchTime>,
@@ -341,10 +343,15 @@ impl AnswerQueue {
             self.turns.push_back(Turn::Member(peer));
             return;
         }
-        if self.strangers.is_empty() {
+        self.strangers.push_back(peer);
+        self.set_strangers_turn();
+    }
+
+    fn set_strangers_turn(&mut self) {
+        if !self.is_strangers_turn_set && !self.strangers.is_empty() {
+            self.is_strangers_turn_set = true;
             self.turns.push_back(Turn::Strangers);
         }
-        self.strangers.push_back(peer);
     }
 
     /// The next answer of a peer, if it can be paid for; the peer goes to the end of its line if it has more.
@@ -352,12 +359,9 @@ impl AnswerQueue {
         let of_peer = self.peers.get_mut(&peer)?;
         of_peer.refill(now);
         let answer = of_peer.can_pay(may_search).then(|| of_peer.answers.pop_front()).flatten();
-        if !of_peer.answers.is_empty() {
-            if of_peer.is_member {
-                self.turns.push_back(Turn::Member(peer));
-            } else {
-                self.strangers.push_back(peer);
-            }
+        let (waits, is_member) = (!of_peer.answers.is_empty(), of_peer.is_member);
+        if waits {
+            self.line_up(peer, is_member);
         }
         answer
     }
@@ -376,6 +380,7 @@ impl AnswerQueue {
                 Turn::Member(peer) => self.next_of(peer, may_search, now).map(|answer| (peer, answer)),
                 Turn::Strangers => {
                     let mut found = None;
+                    self.is_strangers_turn_set = false;
                     for _ in 0..self.strangers.len() {
                         let Some(peer) = self.strangers.pop_front() else { break };
                         found = self.next_of(peer, may_search, now).map(|answer| (peer, answer));
@@ -383,9 +388,7 @@ impl AnswerQueue {
                             break;
                         }
                     }
-                    if !self.strangers.is_empty() {
-                        self.turns.push_back(Turn::Strangers);
-                    }
+                    self.set_strangers_turn();
                     found
                 }
             };

@@ -464,3 +464,25 @@ fn strangers_have_one_turn_together_and_each_member_has_its_own() {
     assert_eq!(strangers.len(), 64, "and they have their turns among themselves");
     assert!(queue.is_empty());
 }
+
+/// INV-SERVE-5: a connection that is gone, or an epoch that ends, makes a stranger of a member whose answers wait.
+#[test]
+fn a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody() {
+    let (now, one, other) = (Clock.instant(), peer(1), peer(2));
+    let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 0 };
+    let batches = || Answer::Batches { batches: Vec::new(), end };
+    let mut queue = AnswerQueue::default();
+    for is_member in [true, true, false] {
+        queue.push((Recipient::Peer(one), is_member), batches(), now);
+    }
+    assert!(queue.pop(now).is_some());
+    queue.push((Recipient::Peer(other), false), batches(), now);
+    for is_member in [true, false] {
+        queue.push((Recipient::Peer(one), is_member), batches(), now);
+    }
+    while queue.pop(now).is_some() {}
+    let left: usize = queue.peers.values().map(|of_peer| of_peer.answers.len()).sum();
+    assert!(left == 0 && queue.is_empty() && queue.strangers.is_empty(), "all are answered");
+    queue.push((Recipient::Peer(other), false), batches(), now);
+    assert!(queue.pop(now).is_some(), "and whoever comes then");
+}

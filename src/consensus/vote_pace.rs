@@ -129,7 +129,8 @@ impl Paces {
     fn kind(&self, batch: &VoteBatch) -> Kind {
         let seq = batch.header.seq;
         match self.authors.get(&batch.header.validator) {
-            Some(author) if author.taken.contains(seq) => Kind::Again,
+            // The last number there is can't be remembered.
+            Some(author) if author.taken.contains(seq) || seq == u64::MAX => Kind::Again,
             Some(author) if seq < author.taken.end() => Kind::Behind,
             _ => Kind::Ahead,
         }

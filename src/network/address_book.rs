@@ -20,8 +20,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
-use rand::Rng;
+use rand::rngs::StdRng;
 use rand::seq::index;
+use rand::{Rng, SeedableRng as _};
 use tokio::time::Instant;
 
 use super::address::{Grouping, NetGroup, Reach, canonical, is_address};
@@ -91,6 +92,8 @@ pub(crate) struct AddressBook {
     anchors_due: Vec<SocketAddr>,
     policy: Policy,
     backoff: Backoff,
+    /// For pauses between attempts: a book's own, so that the same secret makes the same ones.
+    random: StdRng,
     has_changed: bool,
 }
 
@@ -109,6 +112,7 @@ impl AddressBook {
             anchors,
             policy,
             backoff,
+            random: StdRng::from_seed(secret),
             has_changed: false,
         }
     }
@@ -434,7 +438,7 @@ impl AddressBook {
             entry.dialing = false;
             entry.answered = Some(identity);
             entry.hides = hides;
-            entry.due_at = now + backoff.after(1);
+            entry.due_at = now + backoff.after(1, &mut self.random);
         }
         match (attempt.purpose, socket.map(canonical)) {
             (Purpose::Learned(address) | Purpose::Feeler(address), _) if hides => self.tables.remove(address),
@@ -482,7 +486,7 @@ impl AddressBook {
         let Some(entry) = self.pinned.get_mut(address) else { return };
         entry.dialing = false;
         entry.failures = entry.failures.saturating_add(1);
-        entry.due_at = now + self.backoff.after(entry.failures);
+        entry.due_at = now + self.backoff.after(entry.failures, &mut self.random);
     }
 
     fn forget_if_tried(&mut self, address: &str) {

@@ -6,6 +6,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rand::{Rng, RngExt as _};
+
 use super::address::Grouping;
 use super::peer::PeerId;
 
@@ -34,8 +36,8 @@ impl Backoff {
     }
 
     /// Doubles with each failure; the last half is random, so that nodes that lost each other do not meet in step.
-    pub(super) fn after(self, failures: u32) -> Duration {
-        self.full(failures).mul_f64(rand::random_range(0.5..=1.0))
+    pub(super) fn after(self, failures: u32, random: &mut impl Rng) -> Duration {
+        self.full(failures).mul_f64(random.random_range(0.5..=1.0))
     }
 }
 

@@ -118,7 +118,7 @@ pub enum Message {
         epoch: Epoch,
         /// Whose batches.
         validator: MasternodeId,
-        /// The first number that the answer did not reach.
+        /// The first number that the answer did not reach, or the next one behind it that the sender holds.
         before_seq: u64,
     },
     /// Asks for blocks.

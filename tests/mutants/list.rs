@@ -773,7 +773,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "answers_end_believed",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "before_seq.min(asked.until_seq.max(held))",
+        old: "before_seq.min(until)",
         new: "before_seq",
         caught_by: &["--test sim gossip_rules::the_end_of_an_answer_says_nothing_of_what_was_not_asked_for"],
     },
@@ -4640,8 +4640,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "who_speaks_is_asked_for_batches",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "offers.min_by_key(|(peer, _)| self.order(peer, now_ms))",
-        new: "offers.min_by_key(|(peer, _)| (*peer != of, self.order(peer, now_ms)))",
+        old: "offers.min_by_key(|(peer, _)| turn(peer))",
+        new: "offers.min_by_key(|(peer, _)| (*peer != of, turn(peer)))",
         caught_by: &[
             "--lib consensus::tests::pulled::peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked",
         ],
@@ -4649,8 +4649,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "silent_peer_keeps_batches_from_others",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "now_ms < last.heard_ms.saturating_add(HAND_ON_MS)",
-        new: "now_ms < last.heard_ms.saturating_add(REQUEST_TIMEOUT_MS)",
+        old: "self.heard_ms(&turn.peer, turn.asked_ms).saturating_add(HAND_ON_MS)",
+        new: "self.heard_ms(&turn.peer, turn.asked_ms).saturating_add(REQUEST_TIMEOUT_MS)",
         caught_by: &[
             "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
         ],
@@ -4660,7 +4660,9 @@ pub const MUTANTS: &[Mutant] = &[
         file: "src/consensus/peers/batch_requests.rs",
         old: "of_peer.again_ms = now_ms.saturating_add(doubled_ms.min(PASS_OVER_MAX_MS));",
         new: "of_peer.again_ms = now_ms;",
-        caught_by: &["--lib consensus::tests::pulled::empty_answers_are_soon_asked_for_no_more"],
+        caught_by: &[
+            "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
+        ],
     },
     Mutant {
         name: "oldest_unfinished_asked_for_again",
@@ -4690,8 +4692,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "full_store_asks_for_nothing",
         file: "src/consensus/sync/mod.rs",
-        old: "let goal = if self.received_bytes < NEARLY_FULL_BYTES { goal } else { first_range.min(goal) };",
-        new: "if self.received_bytes >= NEARLY_FULL_BYTES {\n            return;\n        }",
+        old: "if from != first && self.received_bytes",
+        new: "if self.received_bytes",
         caught_by: &[
             "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_and_taken_though_the_store_is_full",
         ],
@@ -4774,16 +4776,9 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "slow_peer_taken_for_silent",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "(asked.heard_ms, asked.has_given) = (now_ms, true);",
-        new: "asked.has_given = true;",
+        old: "of_peer.heard_ms = now_ms;",
+        new: "",
         caught_by: &["--lib consensus::tests::pulled::who_is_slow_is_not_taken_for_silent"],
-    },
-    Mutant {
-        name: "empty_answers_asked_for_again",
-        file: "src/consensus/peers/batch_requests.rs",
-        old: "if of_peer.empties > EMPTIES_MAX {",
-        new: "if of_peer.empties == u32::MAX {",
-        caught_by: &["--lib consensus::tests::pulled::empty_answers_are_soon_asked_for_no_more"],
     },
     Mutant {
         name: "first_contradiction_hides_others",

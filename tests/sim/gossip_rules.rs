@@ -148,7 +148,7 @@ fn lacking_batches_are_asked_of_one_peer_at_a_time() {
     one.hear(1, end.clone());
     assert_eq!(asked(&one).len(), 2, "another's answer");
     one.hear(3, end);
-    assert_eq!(asked(&one), [(1, 0), (3, 0), (3, 4)], "what is left of what it has, since it gave something");
+    assert_eq!(asked(&one), [(1, 0), (3, 0), (3, 4)], "what is left of what it has");
     one.feed(Event::PeerDisconnected(peer(3)));
     let status = rich(&one);
     one.hear(2, Message::Status(status));

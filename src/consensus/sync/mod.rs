@@ -53,7 +53,6 @@ use crate::protocol::state::LedgerState;
 use crate::protocol::transition;
 use crate::protocol::validity::UtxoReader;
 use crate::types::codec::encode;
-use crate::types::limits::RESPONSE_BYTES_MAX;
 use crate::types::{CommittedBlock, Height, Message, Released, SignatureCheck, TimeMs};
 
 /// Ranges that are asked for at a time: two each of eight peers.
@@ -62,8 +61,6 @@ const RANGES_MAX: usize = 16;
 const NEXT_ASKS_MAX: usize = 4;
 /// Ranges that are asked of further peers, at most: one each [`SECOND_ASK_MS`] until the first of them is late.
 const SECOND_ASKS_MAX: usize = (REQUEST_TIMEOUT_MS / SECOND_ASK_MS) as usize + 1;
-/// With so many bytes held an answer may not fit: no more is asked for than the range of the next block.
-const NEARLY_FULL_BYTES: usize = SYNC_BYTES_MAX - RESPONSE_BYTES_MAX;
 /// Ranges that are asked of one peer at a time: it reads the second one while the first one is on its way.
 const RANGES_PER_PEER_MAX: usize = 2;
 /// Blocks in a range.
@@ -141,6 +138,8 @@ pub(super) struct BlockSync {
     received_bytes: usize,
     /// Answers so far.
     answers: u64,
+    /// What an answer has in bytes: of the last ones the largest, half of it with each further one.
+    answer_bytes: usize,
     /// The turn in which a peer was last asked, or first seen to be ahead.
     turns: BTreeMap<PeerId, u64>,
     next_turn: u64,
@@ -316,9 +315,6 @@ impl BlockSync {
             }
         }
         self.ask_again(next, &ahead, at, out);
-        // A full store has room for what comes first alone.
-        let first_range = next.saturating_add(RANGE_BLOCKS).saturating_sub(1);
-        let goal = if self.received_bytes < NEARLY_FULL_BYTES { goal } else { first_range.min(goal) };
         self.ask((next, goal), &ahead, at, out);
     }
 
@@ -410,6 +406,11 @@ impl BlockSync {
             if firsts >= RANGES_MAX + usize::from(from == first) {
                 return;
             }
+            // What has no room when it comes would be thrown away, and asked for again at once.
+            let on_their_way = self.ranges.len().saturating_add(1).saturating_mul(self.answer_bytes);
+            if from != first && self.received_bytes.saturating_add(on_their_way) > SYNC_BYTES_MAX {
+                return;
+            }
             let last = from.saturating_add(count).saturating_sub(1);
             let with = |height: Height| -> Vec<PeerId> {
                 ahead.iter().filter(|(_, theirs)| *theirs >= height).map(|(peer, _)| *peer).collect()
@@ -454,6 +455,7 @@ impl BlockSync {
         let range = self.ranges.swap_remove(place);
         self.answers = self.answers.wrapping_add(1);
         let (answer, mut taken, mut taken_bytes) = (self.answers, Vec::new(), 0_usize);
+        let mut answer_bytes = 0_usize;
         for (height, block) in (first..first.saturating_add(range.count)).zip(blocks) {
             if block.block.header.height != height {
                 out.misbehaved(from, "blocks out of order");
@@ -461,6 +463,7 @@ impl BlockSync {
                 break;
             }
             let bytes = encode(&**block).len();
+            answer_bytes = answer_bytes.saturating_add(bytes);
             let is_new = height >= next && !self.received.contains_key(&height);
             if is_new {
                 self.make_room(height, bytes);
@@ -476,6 +479,7 @@ impl BlockSync {
                 taken_bytes = taken_bytes.saturating_add(bytes);
             }
         }
+        self.answer_bytes = answer_bytes.max(self.answer_bytes / 2);
         if !taken.is_empty() {
             let (chain_id, set) = (*at.chain.chain_id(), Arc::clone(at.state().validators()));
             let order = BlocksToCheck { answer, blocks: taken, bytes: taken_bytes, chain_id, set };

@@ -8,7 +8,7 @@ use crate::network::PeerId;
 use crate::protocol::finality::conflict_order;
 use crate::types::Certificate;
 use crate::types::codec::encode;
-use crate::types::limits::{RESPONSE_BYTES_MAX, ROUNDS_AHEAD_MAX};
+use crate::types::limits::ROUNDS_AHEAD_MAX;
 use crate::types::message::NodeStatus;
 
 fn asked(node: &mut Node) -> Vec<Message> {
@@ -73,9 +73,9 @@ fn no_more_blocks_are_asked_for_while_those_that_are_held_take_all_bytes() {
         block
     };
     let head = encode(&of_bytes(SYNC_BYTES_MAX >> 1)).len() - (SYNC_BYTES_MAX >> 1);
-    // An answer has to fit.
-    let full = SYNC_BYTES_MAX - RESPONSE_BYTES_MAX;
-    for (bytes, has_room) in [(full, false), (full - 1, true)] {
+    // Another answer as large has to fit, beside one that is on its way.
+    let third = SYNC_BYTES_MAX / 3;
+    for (bytes, has_room) in [(third + 1, false), (third, true)] {
         let mut node = Node::new(&Chain::new(), &[], START_MS + 10_000);
         node.hear(ahead(&node, 1_000));
         asked(&mut node);

@@ -69,12 +69,14 @@ fn batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent() {
     let steps = [
         (HAND_ON_MS - 1, second, None),
         (1, second, Some(second)),
+        (REQUEST_TIMEOUT_MS - HAND_ON_MS - 1, first, None),
+        // The first one is late, and the second one a moment later: they are passed over for as long again.
+        (1, first, None),
         (HAND_ON_MS, second, None),
-        (REQUEST_TIMEOUT_MS - 2 * HAND_ON_MS - 1, first, None),
-        // The first one is late now, the second one a moment later: who is passed over for the shortest time is asked for
-        // want of others.
+        (REQUEST_TIMEOUT_MS - HAND_ON_MS - 1, first, None),
         (1, first, Some(first)),
-        (HAND_ON_MS, second, Some(second)),
+        (HAND_ON_MS - 1, second, None),
+        (1, second, Some(second)),
     ];
     for (wait_ms, from, expected) in steps {
         node.now_ms += wait_ms;
@@ -114,16 +116,16 @@ fn who_is_slow_is_not_taken_for_silent() {
     let status = Message::Status(status);
     asked(&mut node);
     // While it gives nobody else is asked, up to its time.
-    for seq in 0..6 {
+    for seq in 0..8 {
         for from in [first, second] {
             hear_from(&mut node, from, status.clone());
         }
         assert_eq!(asked(&mut node).len(), usize::from(seq == 0), "{seq}");
-        node.now_ms += 300;
+        node.now_ms += 250;
         node.hear(batch(&chain, member, seq));
     }
-    node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 6 });
-    let rest = Message::GetBatches { epoch: 0, validator, from_seq: 6, count: 3 };
+    node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 8 });
+    let rest = Message::GetBatches { epoch: 0, validator, from_seq: 8, count: 1 };
     assert_eq!(asked(&mut node), [(first, rest)], "who gives is asked on");
     // A sole holder that takes three seconds for each answer is asked again and again.
     node.feed(Event::PeerDisconnected(second));
@@ -137,29 +139,45 @@ fn who_is_slow_is_not_taken_for_silent() {
     assert!(questions >= 20, "{questions}");
 }
 
-/// INV-PULL-2, INV-PULL-4: empty answers cost whoever gives them more than this node.
+/// What is settled is held by nobody: a peer says where its next batch is, and is asked on from there.
 #[test]
-fn empty_answers_are_soon_asked_for_no_more() {
+fn a_hole_in_what_a_peer_holds_is_passed_with_one_answer() {
     let chain = Chain::new();
-    for before in [0, u64::MAX] {
-        let mut node = Node::new(&chain, &[], START_MS);
-        let member = node.others().next().unwrap();
+    let mut node = Node::new(&chain, &[], START_MS);
+    for member in node.others().collect::<Vec<_>>() {
         let validator = chain.state.validators().get(member).unwrap().id;
         let mut status = node.consensus.status();
-        status.batches[member] = HeldBatches { from: 0, until: u64::MAX };
-        let mut questions = 0;
-        for _ in 0..1_000 {
-            node.now_ms += 1;
-            node.hear(Message::Status(status.clone()));
-            let now = asked(&mut node);
-            questions += now.len();
-            for (_, question) in now {
-                let Message::GetBatches { from_seq, count, .. } = question else { panic!("{question:?}") };
-                let before_seq = if before == 0 { 0 } else { from_seq + count };
-                node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq });
-            }
-        }
-        assert!(questions <= 8, "{questions} in a second");
+        status.batches[member] = HeldBatches { from: 10, until: 5_000 };
+        node.hear(Message::Status(status));
+        node.hear(batch(&chain, member, 10));
+        asked(&mut node);
+        node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: 4_900 });
+        let next = Message::GetBatches { epoch: 0, validator, from_seq: 4_900, count: 100 };
+        assert_eq!(asked(&mut node), [(peer(), next)], "{member}");
+    }
+}
+
+/// The same from the side of who answers.
+#[test]
+fn the_end_of_an_answer_says_where_the_next_batch_is() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let member = node.others().next().unwrap();
+    let validator = chain.state.validators().get(member).unwrap().id;
+    for seq in [3, 900] {
+        node.hear(batch(&chain, member, seq));
+    }
+    for (from_seq, expected) in [(0, 900), (256, 900), (900, 1_156)] {
+        let message = Message::GetBatches { epoch: 0, validator, from_seq, count: 256 };
+        let outputs = node.order(Event::Message { from: peer(), message, verified: false });
+        let ends: Vec<u64> = outputs
+            .iter()
+            .filter_map(|output| match output {
+                Output::Serve(_, Answer::Batches { end, .. }) => Some(end.before_seq),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(ends, [expected], "from {from_seq}");
     }
 }
 
