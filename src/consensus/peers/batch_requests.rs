@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - INV-PULL-1: of each member's batches one range is asked for at a time, of one peer. It keeps its turn for
-//!   [`IN_A_ROW_MAX`] answers and [`TURN_MAX_MS`], and as long as it gives something every [`HAND_ON_MS`]. Who gives nothing
+//!   [`IN_A_ROW_MAX`] answers and [`TURN_MAX_MS`], as long as it gives something every [`HAND_ON_MS`] and with all answers
+//!   but one. Then whoever waited longest to be asked of that member is. Who gives nothing
 //!   at all for [`REQUEST_TIMEOUT_MS`] is passed over for as long again, and twice as long each further time, up to
 //!   [`PASS_OVER_MAX_MS`], or until its answer comes all the same.
 //! - INV-PULL-2: what a peer's answer did not contain is not asked of it again for [`ASK_AGAIN_MS`]. That is all that the
@@ -39,12 +40,13 @@ struct Asked {
     from_seq: u64,
     until_seq: u64,
     asked_ms: TimeMs,
+    has_given: bool,
 }
 
 /// A connected peer.
 #[derive(Clone, Copy, Debug)]
 struct OfPeer {
-    /// Grows from one that is asked, or comes, to the next.
+    /// Its turn among those that were not asked of a member yet: when it came.
     turn: u64,
     /// When it last gave something that it was asked for, of whichever member.
     heard_ms: TimeMs,
@@ -61,6 +63,8 @@ struct Turn {
     began_ms: TimeMs,
     asked_ms: TimeMs,
     answers: u32,
+    /// Whether it has passed a hole: one answer without batches is no reason to ask another one.
+    has_jumped: bool,
 }
 
 /// Which batches were asked for, and of whom.
@@ -68,6 +72,8 @@ struct Turn {
 pub(in crate::consensus) struct BatchRequests {
     peers: BTreeMap<PeerId, OfPeer>,
     next_turn: u64,
+    /// When a peer was last asked of a member: who is asked of others all the time waits no longer for that.
+    last_turns: BTreeMap<(PeerId, usize), u64>,
     /// By peer and the member's place in the epoch's set.
     open: BTreeMap<(PeerId, usize), Asked>,
     /// No open question is late before this.
@@ -103,6 +109,7 @@ impl BatchRequests {
 
     pub(in crate::consensus) fn disconnected(&mut self, peer: &PeerId) {
         self.peers.remove(peer);
+        self.last_turns.retain(|(of, _), _| of != peer);
         self.open.retain(|(of, _), _| of != peer);
         self.given_up.retain(|(of, _)| of != peer);
         self.turns.retain(|_, turn| turn.peer != *peer);
@@ -111,6 +118,7 @@ impl BatchRequests {
 
     /// An epoch ended, and its numbers with it.
     pub(in crate::consensus) fn clear(&mut self) {
+        self.last_turns.clear();
         self.open.clear();
         self.given_up.clear();
         self.turns.clear();
@@ -130,12 +138,15 @@ impl BatchRequests {
         seq: u64,
         now_ms: TimeMs,
     ) -> bool {
-        let asked = self.open.get(&(*peer, member));
-        let was_asked = asked.is_some_and(|asked| (asked.from_seq..asked.until_seq).contains(&seq));
-        if was_asked && let Some(of_peer) = self.peers.get_mut(peer) {
+        let asked = self.open.get_mut(&(*peer, member));
+        let Some(asked) = asked.filter(|asked| (asked.from_seq..asked.until_seq).contains(&seq)) else {
+            return false;
+        };
+        asked.has_given = true;
+        if let Some(of_peer) = self.peers.get_mut(peer) {
             of_peer.heard_ms = now_ms;
         }
-        was_asked
+        true
     }
 
     /// Whether a peer's word that it holds batches of a member from `end` on was found to be empty.
@@ -219,9 +230,11 @@ impl BatchRequests {
             return;
         }
         let offers = look.statuses.keys().filter_map(|peer| Some((*peer, self.offer(member, peer, look)?)));
-        let turn = |peer: &PeerId| self.peers.get(peer).map_or(u64::MAX, |of_peer| of_peer.turn);
+        let came = |peer: &PeerId| self.peers.get(peer).map_or(u64::MAX, |of_peer| of_peer.turn);
+        let turn =
+            |peer: &PeerId| self.last_turns.get(&(*peer, member)).copied().unwrap_or_else(|| came(peer));
         let Some((peer, offer)) = offers.min_by_key(|(peer, _)| turn(peer)) else { return };
-        let turn = Turn { peer, began_ms: now_ms, asked_ms: now_ms, answers: 0 };
+        let turn = Turn { peer, began_ms: now_ms, asked_ms: now_ms, answers: 0, has_jumped: false };
         self.ask(member, turn, offer, look, out);
     }
 
@@ -237,13 +250,12 @@ impl BatchRequests {
         let Some(validator) = machine.validators().get(member).map(|validator| validator.id) else { return };
         let count = until.saturating_sub(from_seq).min(REQUEST_BATCHES_MAX);
         let until_seq = from_seq.saturating_add(count);
-        self.open.insert((turn.peer, member), Asked { from_seq, until_seq, asked_ms: turn.asked_ms });
+        let asked = Asked { from_seq, until_seq, asked_ms: turn.asked_ms, has_given: false };
+        self.open.insert((turn.peer, member), asked);
         self.given_up.remove(&(turn.peer, member));
         self.turns.insert(member, turn);
         let last = self.take_turn();
-        if let Some(of_peer) = self.peers.get_mut(&turn.peer) {
-            of_peer.turn = last;
-        }
+        self.last_turns.insert((turn.peer, member), last);
         out.send(turn.peer, Message::GetBatches { epoch: machine.epoch(), validator, from_seq, count });
     }
 
@@ -264,7 +276,7 @@ impl BatchRequests {
         }
         if let Some(of_peer) = self.peers.get_mut(&from) {
             // It may be slow; it is not silent.
-            (of_peer.heard_ms, of_peer.silences, of_peer.again_ms) = (now_ms, 0, 0);
+            (of_peer.silences, of_peer.again_ms) = (0, 0);
         }
         if let Some(asked) = asked {
             // An answer may say that nothing is held for some way behind it, and begins where it was asked to.
@@ -275,9 +287,12 @@ impl BatchRequests {
         }
         if let Some(turn) = self.turns.get(&member).copied().filter(|turn| turn.peer == from) {
             let answers = turn.answers.saturating_add(1);
-            let goes_on = answers < IN_A_ROW_MAX && now_ms < turn.began_ms.saturating_add(TURN_MAX_MS);
+            let has_given = asked.is_some_and(|asked| asked.has_given);
+            let is_in_time = answers < IN_A_ROW_MAX && now_ms < turn.began_ms.saturating_add(TURN_MAX_MS);
+            let goes_on = is_in_time && (has_given || !turn.has_jumped);
             if let Some(offer) = self.offer(member, &from, look).filter(|_| goes_on) {
-                self.ask(member, Turn { asked_ms: now_ms, answers, ..turn }, offer, look, out);
+                let has_jumped = turn.has_jumped || !has_given;
+                self.ask(member, Turn { asked_ms: now_ms, answers, has_jumped, ..turn }, offer, look, out);
                 return;
             }
             self.turns.remove(&member);

@@ -139,6 +139,42 @@ fn who_is_slow_is_not_taken_for_silent() {
     assert!(questions >= 20, "{questions}");
 }
 
+/// INV-PULL-1: who is asked of others all the time is no later asked of this one.
+#[test]
+fn peers_that_claim_one_members_batches_alone_keep_nobody_from_being_asked_for_them() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS);
+    let others: Vec<usize> = node.others().collect();
+    let (honest, liars) = (peer(), [stranger(1), stranger(2)]);
+    liars.iter().for_each(|liar| node.feed(Event::PeerConnected(*liar)));
+    let id = |member: usize| chain.state.validators().get(member).unwrap().id;
+    let mut asked_honest = 0;
+    for step in 1..=30 {
+        node.now_ms += 390;
+        let word = |node: &Node, of: &[usize], until: u64| {
+            let mut status = node.consensus.status();
+            of.iter().for_each(|member| status.batches[*member] = HeldBatches { from: 0, until });
+            Message::Status(status)
+        };
+        for liar in liars {
+            let lie = word(&node, &others[..1], u64::MAX);
+            hear_from(&mut node, liar, lie);
+            let end = Message::BatchesEnd { epoch: 0, validator: id(others[0]), before_seq: 0 };
+            hear_from(&mut node, liar, end);
+        }
+        let truth = word(&node, &others, step);
+        node.hear(truth);
+        for (to, question) in asked(&mut node) {
+            let Message::GetBatches { validator, .. } = question else { continue };
+            if to == honest {
+                asked_honest += usize::from(validator == id(others[0]));
+                node.hear(Message::BatchesEnd { epoch: 0, validator, before_seq: step });
+            }
+        }
+    }
+    assert!(asked_honest >= 3, "{asked_honest}");
+}
+
 /// What is settled is held by nobody: a peer says where its next batch is, and is asked on from there.
 #[test]
 fn a_hole_in_what_a_peer_holds_is_passed_with_one_answer() {
