@@ -575,7 +575,6 @@
 //! | proposal_pushed_with_the_votes | `a_peer_that_says_again_and_again_that_it_lacks_the_round_is_sent_it_once_in_a_while` |
 //! | all_ready_orphans_looked_at_at_once | `orphans_of_one_output_are_looked_at_some_at_a_time` |
 //! | strangers_answered_like_members | `strangers_have_one_turn_together_and_each_member_has_its_own` |
-//! | forged_batch_hashed_before_its_signature | `a_forged_batch_is_told_by_its_signature` |
 //! | key_that_can_not_be_read_holds | `what_a_node_would_end_for_is_said_with_its_key` |
 //! | copies_use_up_the_pace_of_missing_votes | `copies_of_old_batches_leave_room_for_those_that_are_missing` |
 //! | slow_peer_taken_for_silent | `who_is_slow_is_not_taken_for_silent` |

@@ -74,14 +74,6 @@ pub fn verify(
     voters: &Voters,
     verifier: &dyn SignatureVerifier,
 ) -> Result<(), VerifyError> {
-    // A forged batch costs its signature, and not the tree of its 4,096 votes.
-    if let Message::VoteBatch(batch) = message {
-        all_hold(
-            verifier,
-            &[batch.header.signature_check(&voters.chain_id, voters.key_of(&batch.header.validator)?)],
-        )?;
-        return batch_of(batch, voters).map(drop);
-    }
     match without_signature(message, voters)? {
         Some(check) => all_hold(verifier, &[check]),
         None => Ok(()),
@@ -194,26 +186,6 @@ mod tests {
             let message = Message::VoteBatch(Released::heard(batch));
             assert_eq!(verify(&message, &voters, &SequentialVerifier), expected, "{count} votes");
         }
-    }
-
-    /// Anybody can send 4,096 votes under a member's name: they cost a signature, and not their tree.
-    #[test]
-    fn a_forged_batch_is_told_by_its_signature() {
-        let (secret, id) = (SecretKey::from_seed(&[1; 32]), MasternodeId([1; 32]));
-        let set = Arc::new(ValidatorSet::new(vec![Validator { id, key: secret.public(), weight: 1 }]));
-        let voters = Voters { chain_id: ChainId([7; 32]), epoch: 3, set };
-        let vote = FinalityVote { kind: VoteKind::Lock, txid: TxId([2; 32]) };
-        let mut batch = VoteBatch::signed(
-            &voters.chain_id,
-            voters.epoch,
-            id,
-            0,
-            vec![vote],
-            &SecretKey::from_seed(&[2; 32]),
-        );
-        batch.votes.push(vote);
-        let message = Message::VoteBatch(Released::heard(batch));
-        assert_eq!(verify(&message, &voters, &SequentialVerifier), Err(VerifyError::BadSignature));
     }
 
     /// INV-VERIFY-1: a certificate speaks for a quorum, so each of its votes has to be one for what it says.

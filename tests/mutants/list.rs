@@ -4751,13 +4751,6 @@ pub const MUTANTS: &[Mutant] = &[
         ],
     },
     Mutant {
-        name: "forged_batch_hashed_before_its_signature",
-        file: "src/consensus/verify.rs",
-        old: "    if let Message::VoteBatch(batch) = message {\n",
-        new: "    if let Message::VoteBatch(batch) = message\n        && batch.is_bound_by_header()\n    {\n",
-        caught_by: &["--lib consensus::verify::tests::a_forged_batch_is_told_by_its_signature"],
-    },
-    Mutant {
         name: "key_that_can_not_be_read_holds",
         file: "src/cli/named_files.rs",
         old: "add(\"masternode.operator_key\", error.to_string());",

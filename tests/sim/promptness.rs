@@ -50,6 +50,11 @@ impl Promptness {
         (now_ms > sent_ms + self.limit_ms).then_some((*txid, lacking))
     }
 
+    /// Whether anything was promised yet.
+    pub const fn is_promised(&self) -> bool {
+        self.limit_ms > 0
+    }
+
     /// How many payments kept to what was promised, the median of their waits, the 99th percentile and the longest.
     pub fn figures(&self) -> (usize, [u64; 3]) {
         let mut waits_ms = self.waits_ms.clone();

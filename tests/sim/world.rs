@@ -729,7 +729,9 @@ impl World {
         let others_are_well =
             !self.plan.has_missing() && !self.plan.listens && !self.plan.upgrades && !self.plan.halves;
         let node = self.random.below(self.plan.validators);
-        if self.is_over || !others_are_well || self.random.chance(500) || self.nodes[node].running.is_none() {
+        // What was promised at each node was promised at this one too.
+        let may = others_are_well && !self.promptness.is_promised() && !self.is_over;
+        if !may || self.random.chance(500) || self.nodes[node].running.is_none() {
             return false;
         }
         self.stop(node);
