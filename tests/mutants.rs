@@ -581,6 +581,13 @@
 //! | first_contradiction_hides_others | `a_contradiction_that_can_not_be_proved_hides_none_that_can` |
 //! | later_blocks_keep_earlier_ones_out | `what_everything_waits_for_is_asked_for_and_taken_though_the_store_is_full` |
 //! | ready_orphans_leave_their_share | `what_is_ready_counts_in_its_senders_share_until_it_is_taken` |
+//! | turns_over_all_members | `peers_that_claim_one_members_batches_alone_keep_nobody_from_being_asked_for_them` |
+//! | empty_answers_keep_the_turn | `peers_that_claim_one_members_batches_alone_keep_nobody_from_being_asked_for_them` |
+//! | turn_without_end | `who_gives_little_by_little_has_its_turn_and_no_more` |
+//! | empty_words_waited_for | `a_word_that_was_found_empty_is_not_waited_for` |
+//! | late_answer_of_a_silent_peer_unheard | `who_is_slow_is_not_taken_for_silent` |
+//! | strangers_line_without_a_turn | `a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody` |
+//! | all_members_looked_at_with_each_event | `members_with_many_instances_leave_a_place_for_each_other_one` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -49,15 +49,8 @@ pub(super) struct Orphan {
 struct Share {
     by_age: BTreeSet<(u64, CopyId)>,
     by_txid: BTreeMap<TxId, CopyId>,
+    /// With those that are ready.
     bytes: usize,
-    /// Of those that are ready.
-    ready_bytes: usize,
-}
-
-impl Share {
-    fn is_empty(&self) -> bool {
-        self.by_age.is_empty() && self.ready_bytes == 0
-    }
 }
 
 /// All orphans.
@@ -66,10 +59,9 @@ pub(super) struct OrphanStore {
     orphans: BTreeMap<CopyId, Orphan>,
     by_outpoint: BTreeMap<OutPoint, BTreeSet<CopyId>>,
     shares: BTreeMap<PeerId, Share>,
-    bytes: usize,
-    /// They wait for nothing but a look.
+    /// They wait for nothing but a look, and count in the shares and the sum until then.
     ready: VecDeque<Orphan>,
-    ready_bytes: usize,
+    bytes: usize,
 }
 
 impl OrphanStore {
@@ -92,15 +84,11 @@ impl OrphanStore {
         if self.shares.get(&from).is_some_and(|share| share.by_txid.contains_key(&txid)) {
             return false;
         }
-        let ready = self.shares.get(&from).map_or(0, |share| share.ready_bytes);
-        if ready.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX {
-            return false;
-        }
         while self.is_full_for(&from, bytes) {
             let oldest = self.shares.get(&from).and_then(|share| share.by_age.first().copied());
             // Its own oldest makes room, once it has waited long enough.
             match oldest.filter(|(since_ms, _)| now_ms.saturating_sub(*since_ms) >= ORPHAN_WAIT_MS) {
-                Some((_, oldest)) => drop(self.remove(&oldest)),
+                Some((_, oldest)) => self.remove(&oldest),
                 None => return false,
             }
         }
@@ -118,15 +106,22 @@ impl OrphanStore {
     }
 
     fn is_full_for(&self, from: &PeerId, bytes: usize) -> bool {
-        let of_sender =
-            self.shares.get(from).map_or(0, |share| share.bytes.saturating_add(share.ready_bytes));
-        let of_sender = of_sender.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX;
-        of_sender || self.bytes.saturating_add(self.ready_bytes).saturating_add(bytes) > ORPHAN_BYTES_MAX
+        let of_sender = self
+            .shares
+            .get(from)
+            .is_some_and(|share| share.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX);
+        of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX
     }
 
-    fn remove(&mut self, id: &CopyId) -> Option<Orphan> {
+    fn remove(&mut self, id: &CopyId) {
+        if let Some(orphan) = self.take_out(id) {
+            self.release(&orphan);
+        }
+    }
+
+    /// It waits no longer, and still counts.
+    fn take_out(&mut self, id: &CopyId) -> Option<Orphan> {
         let orphan = self.orphans.remove(id)?;
-        self.bytes = self.bytes.saturating_sub(orphan.bytes);
         for outpoint in &orphan.missing {
             if let Some(waiting) = self.by_outpoint.get_mut(outpoint) {
                 waiting.remove(id);
@@ -138,12 +133,19 @@ impl OrphanStore {
         if let Some(share) = self.shares.get_mut(&orphan.from) {
             share.by_age.remove(&(orphan.since_ms, *id));
             share.by_txid.remove(&orphan.transaction.txid());
+        }
+        Some(orphan)
+    }
+
+    /// One that was taken out counts no longer.
+    fn release(&mut self, orphan: &Orphan) {
+        self.bytes = self.bytes.saturating_sub(orphan.bytes);
+        if let Some(share) = self.shares.get_mut(&orphan.from) {
             share.bytes = share.bytes.saturating_sub(orphan.bytes);
-            if share.is_empty() {
+            if share.bytes == 0 {
                 self.shares.remove(&orphan.from);
             }
         }
-        Some(orphan)
     }
 
     /// Whether a copy waits here.
@@ -176,12 +178,8 @@ impl OrphanStore {
     }
 
     fn make_ready(&mut self, id: &CopyId) {
-        if let Some(orphan) = self.remove(id) {
-            self.ready_bytes = self.ready_bytes.saturating_add(orphan.bytes);
-            let share = self.shares.entry(orphan.from).or_default();
-            share.ready_bytes = share.ready_bytes.saturating_add(orphan.bytes);
-            self.ready.push_back(orphan);
-        }
+        let orphan = self.take_out(id);
+        self.ready.extend(orphan);
     }
 
     /// Whether any waits for a look.
@@ -192,15 +190,7 @@ impl OrphanStore {
     /// Takes out the first of those that are ready.
     pub(super) fn take_ready(&mut self, most: usize) -> Vec<Orphan> {
         let taken: Vec<Orphan> = self.ready.drain(..most.min(self.ready.len())).collect();
-        for Orphan { from, bytes, .. } in &taken {
-            self.ready_bytes = self.ready_bytes.saturating_sub(*bytes);
-            if let Some(share) = self.shares.get_mut(from) {
-                share.ready_bytes = share.ready_bytes.saturating_sub(*bytes);
-                if share.is_empty() {
-                    self.shares.remove(from);
-                }
-            }
-        }
+        taken.iter().for_each(|orphan| self.release(orphan));
         taken
     }
 
@@ -214,7 +204,7 @@ impl OrphanStore {
             .map(|(_, id)| *id)
             .collect();
         for id in old {
-            drop(self.remove(&id));
+            self.remove(&id);
         }
     }
 
@@ -230,16 +220,9 @@ impl OrphanStore {
 
     /// Holds the counts against what is there.
     pub(super) fn check(&self) -> Result<(), &'static str> {
-        let bytes: usize = self.orphans.values().map(|orphan| orphan.bytes).sum();
+        let bytes: usize = self.orphans.values().chain(&self.ready).map(|orphan| orphan.bytes).sum();
         let of_shares: usize = self.shares.values().map(|share| share.bytes).sum();
         let listed: usize = self.shares.values().map(|share| share.by_age.len()).sum();
-        let ready: usize = self.ready.iter().map(|orphan| orphan.bytes).sum();
-        if self.shares.values().map(|share| share.ready_bytes).sum::<usize>() != ready {
-            return Err("INV-ORPHAN-1: what is ready is not counted in its senders' shares");
-        }
-        if ready != self.ready_bytes || bytes.saturating_add(ready) > ORPHAN_BYTES_MAX {
-            return Err("INV-ORPHAN-4: more orphans than there is room for, or counted wrongly");
-        }
         if bytes != self.bytes || of_shares != bytes || listed != self.orphans.len() {
             return Err("INV-ORPHAN-1: the shares are not counted right");
         }

@@ -13,7 +13,7 @@ use crate::consensus::events::{Answer, Event, Recipient};
 use crate::consensus::inbox::ConsensusHandle;
 use crate::consensus::serve::AnswerServer;
 use crate::consensus::view::ConsensusView;
-use crate::network::PeerId;
+use crate::network::{PeerId, Standing};
 use crate::protocol::state::LedgerState;
 use crate::protocol::validity::CheckedTransaction;
 use crate::rpc::EventLog;
@@ -98,7 +98,7 @@ pub(super) fn to_core(
         };
         if let Some(answer) = question {
             // Members have their snapshots; who asks here is new, whoever it is.
-            snapshots.serve((Recipient::Peer(from), false), answer);
+            snapshots.serve(Recipient::Peer(from), Standing::Stranger, answer);
             return std::future::ready(Ok(())).boxed();
         }
         let engine = Arc::clone(&engine);

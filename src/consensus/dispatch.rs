@@ -99,7 +99,7 @@ impl Consensus {
             }
             Event::PeerDisconnected(peer) => {
                 self.peers.disconnected(&peer);
-                self.blocks.pushes.forget(&peer);
+                self.blocks.disconnected(&peer);
                 self.sync.disconnected(&peer);
                 let found = self.forks.disconnected(&peer, &moment!(self), &mut self.out);
                 self.on_fork(found);

@@ -32,7 +32,7 @@ use super::timeout_monitor::TimeoutMonitor;
 use super::verify::Voters;
 use super::view::ConsensusView;
 use super::vote_journal::JournalSender;
-use crate::network::{Misbehaviour, NetworkHandle, PeerId};
+use crate::network::{Misbehaviour, NetworkHandle, PeerId, Standing};
 use crate::protocol::activation::UnknownRules;
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::stages::{Stage, enter};
@@ -282,8 +282,11 @@ impl Shell for NodeShell {
     }
 
     fn serve(&mut self, to: Recipient, answer: Answer) {
-        let is_member = matches!(to, Recipient::Peer(peer) if self.network.is_member(peer));
-        self.answers.serve((to, is_member), answer);
+        let standing = match to {
+            Recipient::Peer(peer) => self.network.standing(peer),
+            Recipient::All => Standing::Stranger,
+        };
+        self.answers.serve(to, standing, answer);
     }
 
     fn schedule(&mut self, timer: Timer, delay_ms: u64) {

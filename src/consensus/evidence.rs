@@ -37,10 +37,7 @@ pub(super) struct EvidencePool {
     /// From the journal, of heights or epochs that the chain here (which lost its data) has not reached.
     early: Vec<Arc<Evidence>>,
     /// How often contradicting `Lock` votes of a member were looked at since the last block.
-    looks: BTreeMap<MasternodeId, usize>,
-    /// How often contradicting `Lock` votes were proved.
-    #[cfg(test)]
-    pub(super) proofs: usize,
+    pub(super) looks: BTreeMap<MasternodeId, usize>,
 }
 
 impl EvidencePool {
@@ -200,10 +197,6 @@ impl EvidencePool {
             return;
         }
         *looks = looks.saturating_add(1);
-        #[cfg(test)]
-        {
-            self.proofs += 1;
-        }
         let side = |txid: TxId| -> Option<LockVoteProof> {
             let transaction = without_witnesses(machine.transaction(&txid)?.transaction());
             Some(LockVoteProof { vote: finality.lock_vote(member, accused, txid)?, transaction })

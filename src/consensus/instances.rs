@@ -163,8 +163,9 @@ pub(super) struct Instances {
     acknowledged_by: BTreeSet<MasternodeId>,
     /// When a peer was last heard; `None` before the first one.
     heard_ms: Option<TimeMs>,
-    /// False only if nothing known is unanswered: time is looked at with each event, and all members but then.
-    has_unanswered: bool,
+    /// Nothing is owed to anybody before this, if nothing more is heard: time is looked at with each event, and all members
+    /// but then.
+    owed_from_ms: TimeMs,
 }
 
 impl Instances {
@@ -180,7 +181,7 @@ impl Instances {
             epoch: 0,
             acknowledged_by: BTreeSet::new(),
             heard_ms: None,
-            has_unanswered: false,
+            owed_from_ms: TimeMs::MAX,
         }
     }
 
@@ -231,7 +232,12 @@ impl Instances {
             known.asks = statement.asks;
             known.is_unanswered = true;
             // What does not ask waits for nothing, unless it is this node's rival.
-            self.has_unanswered |= statement.asks || own == Some(validator);
+            let owed_ms = match (own == Some(validator), statement.asks) {
+                (true, _) => now_ms,
+                (false, true) => known.first_heard_ms.saturating_add(window_ms),
+                (false, false) => TimeMs::MAX,
+            };
+            self.owed_from_ms = self.owed_from_ms.min(owed_ms);
         }
         let others = statement.rivals.iter().filter(|rival| rival.start != statement.instance.start);
         for rival in others.clone() {
@@ -259,7 +265,7 @@ impl Instances {
         if let Some(known) = member.entry(instance, now_ms, self.window_ms) {
             known.heard_ms = now_ms;
             known.is_unanswered = true;
-            self.has_unanswered = true;
+            self.owed_from_ms = now_ms;
         }
     }
 
@@ -296,22 +302,35 @@ impl Instances {
         instances.iter().filter(is_recent).map(|known| known.instance).take(INSTANCES_MAX).collect()
     }
 
-    fn owes_an_answer(&self, own: MasternodeId, now_ms: TimeMs) -> bool {
-        self.has_unanswered
-            && self.known.iter().any(|(validator, member)| {
-                if *validator == own {
-                    return member.instances.iter().any(|known| known.is_unanswered);
-                }
-                self.acknowledged(member, now_ms).is_some_and(|known| known.is_unanswered)
-            })
+    /// When an answer is owed to somebody, if nothing more is heard.
+    fn owed_ms(&self, own: MasternodeId, now_ms: TimeMs) -> TimeMs {
+        let to_member = |(validator, member): (&MasternodeId, &OfMember)| {
+            let mut unanswered = member.instances.iter().filter(|known| known.is_unanswered);
+            let is_owed = match *validator == own {
+                true => unanswered.clone().next().is_some(),
+                false => self.acknowledged(member, now_ms).is_some_and(|known| known.is_unanswered),
+            };
+            let window_end_ms = |known: &Known| known.first_heard_ms.saturating_add(self.window_ms);
+            // One whose window is over waits for a newer one to fall silent, or is stale: it is heard again first.
+            let waits = |known: &&Known| known.asks && !known.is_contested && window_end_ms(known) > now_ms;
+            if is_owed { Some(now_ms) } else { unanswered.by_ref().filter(waits).map(window_end_ms).min() }
+        };
+        self.known.iter().filter_map(to_member).min().unwrap_or(TimeMs::MAX)
     }
 
-    fn is_due(&self, own: MasternodeId, asks: bool, now_ms: TimeMs) -> bool {
-        let Some((said_ms, said)) = &self.said else { return asks || self.owes_an_answer(own, now_ms) };
+    fn owes_an_answer(&mut self, own: MasternodeId, now_ms: TimeMs) -> bool {
+        if now_ms >= self.owed_from_ms {
+            self.owed_from_ms = self.owed_ms(own, now_ms);
+        }
+        now_ms >= self.owed_from_ms
+    }
+
+    fn is_due(&mut self, own: MasternodeId, asks: bool, now_ms: TimeMs) -> bool {
+        let owes = self.owes_an_answer(own, now_ms);
+        let Some((said_ms, said)) = &self.said else { return asks || owes };
         let is_over = |gap_ms| now_ms >= said_ms.saturating_add(gap_ms);
         let is_other = said.epoch != self.epoch || said.instance != self.mine || said.asks != asks;
-        (asks && is_over(ASK_INTERVAL_MS))
-            || (is_over(SPEAK_GAP_MS) && ((asks && is_other) || self.owes_an_answer(own, now_ms)))
+        (asks && is_over(ASK_INTERVAL_MS)) || (is_over(SPEAK_GAP_MS) && ((asks && is_other) || owes))
     }
 
     /// The next statement, without its signature.
@@ -327,15 +346,14 @@ impl Instances {
             signature: Signature::EMPTY,
         };
         self.seq = self.seq.saturating_add(1);
-        self.has_unanswered = false;
         for (validator, member) in &mut self.known {
             for known in &mut member.instances {
                 let is_answered = *validator == own
                     || statement.acknowledged.iter().any(|it| it.instance == known.instance);
                 known.is_unanswered &= !is_answered;
-                self.has_unanswered |= known.is_unanswered && known.asks;
             }
         }
+        self.owed_from_ms = self.owed_ms(own, now_ms);
         statement
     }
 

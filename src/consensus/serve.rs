@@ -29,7 +29,7 @@ use parking_lot::{Condvar, Mutex};
 use super::events::{Answer, BatchesEnd, CertificateParts, Recipient};
 use super::finality::journaled::JournalSource;
 use super::sync::forks::BlockSource;
-use crate::network::{NetworkHandle, PeerId};
+use crate::network::{NetworkHandle, PeerId, Standing};
 use crate::runtime::priority::{self, Priority};
 use crate::runtime::tasks::ThreadError;
 use crate::runtime::{Clock, TaskRegistry};
@@ -242,8 +242,7 @@ const fn is_searched(answer: &Answer) -> bool {
 /// What waits for one peer, and what it may still get.
 #[derive(Debug)]
 struct OfPeer {
-    /// Whether it is known as a member of the set.
-    is_member: bool,
+    standing: Standing,
     answers: VecDeque<Answer>,
     searches: SearchTime,
     /// Bytes; below zero while an answer that exceeded the rest is paid off.
@@ -252,10 +251,10 @@ struct OfPeer {
 }
 
 impl OfPeer {
-    const fn new(now: Instant) -> Self {
+    const fn new(standing: Standing, now: Instant) -> Self {
         let searches = SearchTime::new(SEARCH_SHARE, now);
         let answers = VecDeque::new();
-        Self { is_member: false, answers, searches, budget: BURST_BYTES as i64, refilled: now }
+        Self { standing, answers, searches, budget: BURST_BYTES as i64, refilled: now }
     }
 
     fn refill(&mut self, now: Instant) {
@@ -308,8 +307,6 @@ pub struct AnswerQueue {
     turns: VecDeque<Turn>,
     /// Which stranger's turn it is among them.
     strangers: VecDeque<PeerId>,
-    /// Whether their turn is among all turns: whenever one of them waits.
-    is_strangers_turn_set: bool,
     shared: VecDeque<Answer>,
     /// Everybody's searches; nothing was searched for yet if it is not there.
     searches: Option<SearchTime>,
@@ -317,39 +314,40 @@ pub struct AnswerQueue {
 
 impl AnswerQueue {
     /// Takes an answer, unless its peer has as many of its kind waiting as it may.
-    pub fn push(&mut self, (to, is_member): (Recipient, bool), answer: Answer, now: Instant) {
+    pub fn push(&mut self, to: Recipient, standing: Standing, answer: Answer, now: Instant) {
         match to {
             Recipient::All if self.shared.len() < SHARED_ANSWERS_MAX => self.shared.push_back(answer),
             Recipient::All => {}
             Recipient::Peer(peer) => {
-                let of_peer = self.peers.entry(peer).or_insert_with(|| OfPeer::new(now));
+                let of_peer = self.peers.entry(peer).or_insert_with(|| OfPeer::new(standing, now));
                 if !of_peer.has_room(&answer) {
                     return;
                 }
                 let is_first = of_peer.answers.is_empty();
                 of_peer.answers.push_back(answer);
                 // Who has become a member, or is none any more, changes lines with its next turn.
-                of_peer.is_member = is_member;
+                of_peer.standing = standing;
                 if is_first {
-                    self.line_up(peer, is_member);
+                    self.line_up(peer, standing);
                 }
             }
         }
     }
 
-    /// A peer has something to wait for.
-    fn line_up(&mut self, peer: PeerId, is_member: bool) {
-        if is_member {
-            self.turns.push_back(Turn::Member(peer));
-            return;
+    /// A peer has something to wait for, and stands in no line.
+    fn line_up(&mut self, peer: PeerId, standing: Standing) {
+        match standing {
+            Standing::Member => self.turns.push_back(Turn::Member(peer)),
+            Standing::Stranger => {
+                self.strangers.push_back(peer);
+                self.give_strangers_a_turn();
+            }
         }
-        self.strangers.push_back(peer);
-        self.set_strangers_turn();
     }
 
-    fn set_strangers_turn(&mut self) {
-        if !self.is_strangers_turn_set && !self.strangers.is_empty() {
-            self.is_strangers_turn_set = true;
+    /// There is one whenever a stranger waits.
+    fn give_strangers_a_turn(&mut self) {
+        if !self.strangers.is_empty() && !self.turns.contains(&Turn::Strangers) {
             self.turns.push_back(Turn::Strangers);
         }
     }
@@ -359,9 +357,9 @@ impl AnswerQueue {
         let of_peer = self.peers.get_mut(&peer)?;
         of_peer.refill(now);
         let answer = of_peer.can_pay(may_search).then(|| of_peer.answers.pop_front()).flatten();
-        let (waits, is_member) = (!of_peer.answers.is_empty(), of_peer.is_member);
+        let (waits, standing) = (!of_peer.answers.is_empty(), of_peer.standing);
         if waits {
-            self.line_up(peer, is_member);
+            self.line_up(peer, standing);
         }
         answer
     }
@@ -380,7 +378,6 @@ impl AnswerQueue {
                 Turn::Member(peer) => self.next_of(peer, may_search, now).map(|answer| (peer, answer)),
                 Turn::Strangers => {
                     let mut found = None;
-                    self.is_strangers_turn_set = false;
                     for _ in 0..self.strangers.len() {
                         let Some(peer) = self.strangers.pop_front() else { break };
                         found = self.next_of(peer, may_search, now).map(|answer| (peer, answer));
@@ -388,7 +385,7 @@ impl AnswerQueue {
                             break;
                         }
                     }
-                    self.set_strangers_turn();
+                    self.give_strangers_a_turn();
                     found
                 }
             };
@@ -466,9 +463,9 @@ impl AnswerServer {
         Ok(server)
     }
 
-    /// Hands over an answer, to a member of the set or to somebody else.
-    pub fn serve(&self, to: (Recipient, bool), answer: Answer) {
-        self.state.lock().queue.push(to, answer, Clock.instant());
+    /// Hands over an answer to a peer of this standing, or to everybody.
+    pub fn serve(&self, to: Recipient, standing: Standing, answer: Answer) {
+        self.state.lock().queue.push(to, standing, answer, Clock.instant());
         self.changed.notify_one();
     }
 

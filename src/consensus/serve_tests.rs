@@ -118,10 +118,15 @@ fn peers_take_turns_whatever_one_of_them_asks() {
     let mut queue = AnswerQueue::default();
     let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 0 };
     for _ in 0..1_000 {
-        queue.push((Recipient::Peer(peer(1)), false), Answer::Batches { batches: Vec::new(), end }, now);
-        queue.push((Recipient::Peer(peer(1)), false), blocks(1), now);
+        queue.push(
+            Recipient::Peer(peer(1)),
+            Standing::Stranger,
+            Answer::Batches { batches: Vec::new(), end },
+            now,
+        );
+        queue.push(Recipient::Peer(peer(1)), Standing::Stranger, blocks(1), now);
     }
-    queue.push((Recipient::Peer(peer(2)), false), blocks(7), now);
+    queue.push(Recipient::Peer(peer(2)), Standing::Stranger, blocks(7), now);
     let served: Vec<_> = std::iter::from_fn(|| queue.pop(now)).collect();
     assert_eq!(
         served.len(),
@@ -139,7 +144,7 @@ fn who_has_used_up_its_budget_waits_and_nobody_else_does() {
     let began = Clock.instant();
     let mut queue = AnswerQueue::default();
     let ask = |queue: &mut AnswerQueue, number, now| {
-        queue.push((Recipient::Peer(peer(number)), false), blocks(1), now);
+        queue.push(Recipient::Peer(peer(number)), Standing::Stranger, blocks(1), now);
     };
     ask(&mut queue, 1, began);
     assert!(queue.pop(began).is_some());
@@ -161,10 +166,10 @@ fn who_has_used_up_just_its_budget_waits_until_there_is_some_again() {
     let began = Clock.instant();
     let mut queue = AnswerQueue::default();
     for (left, is_served) in [(1, true), (0, false)] {
-        queue.push((Recipient::Peer(peer(left)), false), blocks(1), began);
+        queue.push(Recipient::Peer(peer(left)), Standing::Stranger, blocks(1), began);
         assert!(queue.pop(began).is_some());
         queue.paid(peer(left), BURST_BYTES - usize::from(left));
-        queue.push((Recipient::Peer(peer(left)), false), blocks(1), began);
+        queue.push(Recipient::Peer(peer(left)), Standing::Stranger, blocks(1), began);
         assert_eq!(queue.pop(began).is_some(), is_served);
     }
     assert!(queue.pop(began + Duration::from_millis(1)).is_some());
@@ -174,7 +179,8 @@ fn who_has_used_up_just_its_budget_waits_until_there_is_some_again() {
 fn no_more_answers_wait_for_everybody_than_may() {
     let mut queue = AnswerQueue::default();
     let now = Clock.instant();
-    (0..=SHARED_ANSWERS_MAX as u64).for_each(|from| queue.push((Recipient::All, false), blocks(from), now));
+    (0..=SHARED_ANSWERS_MAX as u64)
+        .for_each(|from| queue.push(Recipient::All, Standing::Stranger, blocks(from), now));
     let served = std::iter::from_fn(|| queue.pop(now)).map(|(to, answer)| match answer {
         Answer::Blocks { from, .. } if to == Recipient::All => from,
         other => panic!("{other:?}"),
@@ -194,7 +200,7 @@ async fn the_thread_counts_what_it_sends_and_forgets_who_is_gone() {
     let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 9 };
     let batches: Vec<_> = (0..4).map(large).collect();
     let bytes: usize = batches.iter().map(|batch| encode(batch).len()).sum();
-    server.serve((Recipient::Peer(peer(0)), false), Answer::Batches { batches, end });
+    server.serve(Recipient::Peer(peer(0)), Standing::Stranger, Answer::Batches { batches, end });
     let budget = || server.state.lock().queue.peers.get(&peer(0)).map(|of_peer| of_peer.budget);
     eventually(|| budget() == Some(BURST_BYTES as i64 - bytes as i64)).await;
     let nobody = |number: u32| {
@@ -203,7 +209,11 @@ async fn the_thread_counts_what_it_sends_and_forgets_who_is_gone() {
         crate::types::PublicKey(bytes)
     };
     for number in 1..FORGET_EVERY {
-        server.serve((Recipient::Peer(nobody(number)), false), Answer::Batches { batches: Vec::new(), end });
+        server.serve(
+            Recipient::Peer(nobody(number)),
+            Standing::Stranger,
+            Answer::Batches { batches: Vec::new(), end },
+        );
     }
     eventually(|| server.state.lock().queue.peers.len() <= 1).await;
     server.stop();
@@ -215,12 +225,12 @@ async fn the_thread_counts_what_it_sends_and_forgets_who_is_gone() {
 fn who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again() {
     let began = Clock.instant();
     let mut queue = AnswerQueue::default();
-    queue.push((Recipient::Peer(peer(1)), false), blocks(1), began);
+    queue.push(Recipient::Peer(peer(1)), Standing::Stranger, blocks(1), began);
     assert!(queue.pop(began).is_some());
     queue.paid(peer(1), BURST_BYTES + BYTES_PER_SECOND);
     // It asks for nothing while others are served.
     queue.forget_idle(began);
-    queue.push((Recipient::Peer(peer(1)), false), blocks(1), began);
+    queue.push(Recipient::Peer(peer(1)), Standing::Stranger, blocks(1), began);
     assert!(queue.pop(began).is_none() && !queue.is_empty());
 }
 
@@ -228,7 +238,7 @@ fn who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again() {
 #[test]
 fn parts_of_a_millisecond_are_not_lost() {
     let (began, looks) = (Clock.instant(), 100);
-    let mut of_peer = OfPeer { budget: 0, ..OfPeer::new(began) };
+    let mut of_peer = OfPeer { budget: 0, ..OfPeer::new(Standing::Stranger, began) };
     for look in 1..=looks {
         of_peer.refill(began + Duration::from_micros(1_999 * look));
     }
@@ -287,8 +297,8 @@ fn of_each_kind_of_question_so_many_wait_for_a_peer_and_no_more() {
     for (question, most) in questions {
         let mut queue = AnswerQueue::default();
         for _ in 0..200 {
-            queue.push((Recipient::Peer(peer(1)), false), question(), now);
-            all.push((Recipient::Peer(peer(1)), false), question(), now);
+            queue.push(Recipient::Peer(peer(1)), Standing::Stranger, question(), now);
+            all.push(Recipient::Peer(peer(1)), Standing::Stranger, question(), now);
         }
         assert_eq!(std::iter::from_fn(|| queue.pop(now)).count(), most);
     }
@@ -342,7 +352,7 @@ fn besieged(strangers: u8, search: Duration) -> Vec<Duration> {
     while now < began + Duration::from_secs(60) {
         for stranger in &peers {
             asked += 1;
-            queue.push((Recipient::Peer(*stranger), false), proof_from(asked), now);
+            queue.push(Recipient::Peer(*stranger), Standing::Stranger, proof_from(asked), now);
         }
         match queue.pop(now) {
             Some((Recipient::Peer(to), _)) => {
@@ -383,13 +393,13 @@ fn searches_above_their_share_delay_nobody_else() {
     let now = Clock.instant();
     let mut queue = AnswerQueue::default();
     let chunk = || Answer::SnapshotItem { height: 9, item: SnapshotItem::Chunk(1) };
-    queue.push((Recipient::Peer(peer(1)), false), proof_from(1), now);
+    queue.push(Recipient::Peer(peer(1)), Standing::Stranger, proof_from(1), now);
     assert!(queue.pop(now).is_some());
     let owed = Duration::from_millis(10);
     queue.searched(peer(1), SEARCH_BURST + owed, now);
-    queue.push((Recipient::Peer(peer(1)), false), proof_from(2), now);
-    queue.push((Recipient::Peer(peer(2)), false), proof_from(2), now);
-    queue.push((Recipient::Peer(peer(3)), false), chunk(), now);
+    queue.push(Recipient::Peer(peer(1)), Standing::Stranger, proof_from(2), now);
+    queue.push(Recipient::Peer(peer(2)), Standing::Stranger, proof_from(2), now);
+    queue.push(Recipient::Peer(peer(3)), Standing::Stranger, chunk(), now);
     let mut is_next = |number, after| {
         let next = queue.pop(now + after);
         assert!(next.is_some() || !queue.is_empty());
@@ -429,7 +439,7 @@ async fn the_thread_charges_who_asks_for_proofs_with_the_time_that_they_take() {
     let slow = Arc::new(Slow(0.into()));
     let giver = assembler().with_snapshots(Arc::clone(&slow) as Arc<dyn SnapshotSource>);
     let server = AnswerServer::start("snapshots to peers", giver, node.handle.clone(), &registry).unwrap();
-    (0..4).for_each(|number| server.serve((Recipient::Peer(peer(0)), false), proof_from(number)));
+    (0..4).for_each(|number| server.serve(Recipient::Peer(peer(0)), Standing::Stranger, proof_from(number)));
     let left = || server.state.lock().queue.peers.get(&peer(0)).map(|of_peer| of_peer.searches.left_us);
     eventually(|| slow.0.load(Relaxed) == 1 && left().is_some_and(|left| left < SEARCH_BURST_US / 2)).await;
     server.stop();
@@ -443,13 +453,18 @@ fn strangers_have_one_turn_together_and_each_member_has_its_own() {
     let mut queue = AnswerQueue::default();
     let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 0 };
     for number in 10..74 {
-        queue.push((Recipient::Peer(peer(number)), false), blocks(1), now);
-        queue.push((Recipient::Peer(peer(number)), false), blocks(2), now);
+        queue.push(Recipient::Peer(peer(number)), Standing::Stranger, blocks(1), now);
+        queue.push(Recipient::Peer(peer(number)), Standing::Stranger, blocks(2), now);
     }
     let members = [peer(1), peer(2)];
     for _ in 0..10 {
         for member in members {
-            queue.push((Recipient::Peer(member), true), Answer::Batches { batches: Vec::new(), end }, now);
+            queue.push(
+                Recipient::Peer(member),
+                Standing::Member,
+                Answer::Batches { batches: Vec::new(), end },
+                now,
+            );
         }
     }
     let mut popped = Vec::new();
@@ -472,17 +487,17 @@ fn a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody() {
     let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 0 };
     let batches = || Answer::Batches { batches: Vec::new(), end };
     let mut queue = AnswerQueue::default();
-    for is_member in [true, true, false] {
-        queue.push((Recipient::Peer(one), is_member), batches(), now);
+    for standing in [Standing::Member, Standing::Member, Standing::Stranger] {
+        queue.push(Recipient::Peer(one), standing, batches(), now);
     }
     assert!(queue.pop(now).is_some());
-    queue.push((Recipient::Peer(other), false), batches(), now);
-    for is_member in [true, false] {
-        queue.push((Recipient::Peer(one), is_member), batches(), now);
+    queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
+    for standing in [Standing::Member, Standing::Stranger] {
+        queue.push(Recipient::Peer(one), standing, batches(), now);
     }
     while queue.pop(now).is_some() {}
     let left: usize = queue.peers.values().map(|of_peer| of_peer.answers.len()).sum();
     assert!(left == 0 && queue.is_empty() && queue.strangers.is_empty(), "all are answered");
-    queue.push((Recipient::Peer(other), false), batches(), now);
+    queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
     assert!(queue.pop(now).is_some(), "and whoever comes then");
 }

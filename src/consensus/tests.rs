@@ -16,6 +16,7 @@ mod leaving;
 mod outdated;
 mod proofs;
 mod pulled;
+mod pulled_batches;
 mod pulled_blocks;
 mod readers;
 mod restored;

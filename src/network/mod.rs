@@ -129,7 +129,7 @@ pub use self::message_kind::{MessageKind, MessageLane};
 pub use self::metrics::{MessageCount, MetricsSnapshot};
 pub use self::other_chains::OtherChain;
 pub use self::peer::PeerId;
-use self::peer::Standing;
+pub use self::peer::Standing;
 pub(crate) use self::peer::now;
 use self::recent_set::RecentSet;
 use self::reputation::Reputation;
@@ -464,10 +464,10 @@ impl NetworkHandle {
         self.shared.broadcast(&message.clone().into(), None);
     }
 
-    /// Whether a connected peer has proved that it is a member of the set.
+    /// What a peer has proved to be; one that is gone is a stranger.
     #[must_use]
-    pub fn is_member(&self, peer: PeerId) -> bool {
-        self.shared.is_member(peer)
+    pub fn standing(&self, peer: PeerId) -> Standing {
+        self.shared.standing(peer)
     }
 
     /// Sends to one peer, even what it has already; false if it is not connected or its queue is full.

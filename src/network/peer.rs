@@ -31,7 +31,7 @@ pub(crate) fn now() -> tokio::time::Instant {
 
 /// What a peer is to this node. It decides over places, budgets, turns and bans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Standing {
+pub enum Standing {
     /// It proved on this connection that it holds the operator key of a member of the present set.
     Member,
     /// Anybody else.

@@ -192,7 +192,8 @@ impl Shared {
             // It need not come back.
             self.seen.lock().insert(key, now);
         }
-        let member = except.filter(|source| kind.spread() == Spread::Mesh && self.is_member(*source));
+        let member = except
+            .filter(|source| kind.spread() == Spread::Mesh && self.standing(*source) == Standing::Member);
         for connection in self.manager.all() {
             let has_it_anyway = member.is_some_and(|member| connection.neighbours.contains(&member));
             if Some(connection.peer) != except && !has_it_anyway {
@@ -201,8 +202,8 @@ impl Shared {
         }
     }
 
-    pub(crate) fn is_member(&self, peer: PeerId) -> bool {
-        self.manager.get(peer).is_some_and(|connection| connection.standing() == Standing::Member)
+    pub(crate) fn standing(&self, peer: PeerId) -> Standing {
+        self.manager.get(peer).map_or(Standing::Stranger, |connection| connection.standing())
     }
 
     /// Sends to one peer; false if it is not connected or its queue is full.

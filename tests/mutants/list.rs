@@ -1244,7 +1244,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "answers_outlive_their_connection",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "self.answered.retain(|(of, _), _| of != peer);",
+        old: "self.about.retain(|(of, _), _| of != peer);",
         new: "",
         caught_by: &[
             "--lib consensus::tests::epochs::who_comes_back_is_asked_again_for_what_it_had_not_given",
@@ -1873,7 +1873,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "orphans_of_all_senders_unbounded",
         file: "src/admission/orphans.rs",
-        old: "of_sender || self.bytes.saturating_add(self.ready_bytes).saturating_add(bytes) > ORPHAN_BYTES_MAX",
+        old: "of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX",
         new: "of_sender",
         caught_by: &["--lib admission::tests::stores::orphans_of_all_senders_together_are_bounded"],
     },
@@ -4640,28 +4640,28 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "who_speaks_is_asked_for_batches",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "offers.min_by_key(|(peer, _)| turn(peer))",
-        new: "offers.min_by_key(|(peer, _)| (*peer != of, turn(peer)))",
+        old: "offers.min_by_key(|(peer, _)| self.waits_since(peer, member))",
+        new: "offers.min_by_key(|(peer, _)| (*peer != of, self.waits_since(peer, member)))",
         caught_by: &[
-            "--lib consensus::tests::pulled::peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked",
+            "--lib consensus::tests::pulled_batches::peers_that_claim_batches_without_end_keep_no_other_one_from_being_asked",
         ],
     },
     Mutant {
         name: "silent_peer_keeps_batches_from_others",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "self.heard_ms(&turn.peer, turn.asked_ms).saturating_add(HAND_ON_MS)",
-        new: "self.heard_ms(&turn.peer, turn.asked_ms).saturating_add(REQUEST_TIMEOUT_MS)",
+        old: "self.heard_ms(&turn.peer, question).saturating_add(HAND_ON_MS)",
+        new: "self.heard_ms(&turn.peer, question).saturating_add(REQUEST_TIMEOUT_MS)",
         caught_by: &[
-            "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
+            "--lib consensus::tests::pulled_batches::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
         ],
     },
     Mutant {
         name: "silent_peer_is_not_passed_over",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "of_peer.again_ms = now_ms.saturating_add(doubled_ms.min(PASS_OVER_MAX_MS));",
-        new: "of_peer.again_ms = now_ms;",
+        old: "manners.again_ms = now_ms.saturating_add(doubled_ms.min(PASS_OVER_MAX_MS));",
+        new: "manners.again_ms = now_ms;",
         caught_by: &[
-            "--lib consensus::tests::pulled::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
+            "--lib consensus::tests::pulled_batches::batches_are_asked_of_one_peer_at_a_time_and_of_another_when_it_is_silent",
         ],
     },
     Mutant {
@@ -4692,8 +4692,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "full_store_asks_for_nothing",
         file: "src/consensus/sync/mod.rs",
-        old: "if from != first && self.received_bytes",
-        new: "if self.received_bytes",
+        old: "if from != first && (firsts >= RANGES_MAX || !has_room) {",
+        new: "if firsts >= RANGES_MAX || !has_room {",
         caught_by: &[
             "--lib consensus::tests::pulled_blocks::what_everything_waits_for_is_asked_for_and_taken_though_the_store_is_full",
         ],
@@ -4744,8 +4744,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "strangers_answered_like_members",
         file: "src/consensus/serve.rs",
-        old: "                of_peer.is_member = is_member;\n                if is_first {\n                    self.line_up(peer, is_member);",
-        new: "                of_peer.is_member = true;\n                if is_first {\n                    self.line_up(peer, true);",
+        old: "                of_peer.standing = standing;\n                if is_first {\n                    self.line_up(peer, standing);",
+        new: "                of_peer.standing = Standing::Member;\n                if is_first {\n                    self.line_up(peer, Standing::Member);",
         caught_by: &[
             "--lib consensus::serve::tests::strangers_have_one_turn_together_and_each_member_has_its_own",
         ],
@@ -4769,9 +4769,9 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "slow_peer_taken_for_silent",
         file: "src/consensus/peers/batch_requests.rs",
-        old: "of_peer.heard_ms = now_ms;",
+        old: "manners.heard_ms = now_ms;",
         new: "",
-        caught_by: &["--lib consensus::tests::pulled::who_is_slow_is_not_taken_for_silent"],
+        caught_by: &["--lib consensus::tests::pulled_batches::who_is_slow_is_not_taken_for_silent"],
     },
     Mutant {
         name: "first_contradiction_hides_others",
@@ -4794,10 +4794,69 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "ready_orphans_leave_their_share",
         file: "src/admission/orphans.rs",
-        old: "share.ready_bytes = share.ready_bytes.saturating_add(orphan.bytes);",
-        new: "",
+        old: "        let orphan = self.take_out(id);\n",
+        new: "        let orphan = self.take_out(id);\n        orphan.iter().for_each(|orphan| self.release(orphan));\n",
         caught_by: &[
             "--lib admission::tests::stores::what_is_ready_counts_in_its_senders_share_until_it_is_taken",
+        ],
+    },
+    Mutant {
+        name: "turns_over_all_members",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "asked.or_else(|| Some(self.peers.get(peer)?.came))",
+        new: "asked.and_then(|_| self.about.range((*peer, 0)..=(*peer, usize::MAX)).filter_map(|(_, about)| about.asked).max()).or_else(|| Some(self.peers.get(peer)?.came))",
+        caught_by: &[
+            "--lib consensus::tests::pulled_batches::peers_that_claim_one_members_batches_alone_keep_nobody_from_being_asked_for_them",
+        ],
+    },
+    Mutant {
+        name: "empty_answers_keep_the_turn",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "is_in_time && (question.has_given || !turn.had_nothing)",
+        new: "is_in_time",
+        caught_by: &[
+            "--lib consensus::tests::pulled_batches::peers_that_claim_one_members_batches_alone_keep_nobody_from_being_asked_for_them",
+        ],
+    },
+    Mutant {
+        name: "turn_without_end",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "                && now_ms < turn.began_ms.saturating_add(TURN_MAX_MS)\n        })",
+        new: "        })",
+        caught_by: &[
+            "--lib consensus::tests::pulled_batches::who_gives_little_by_little_has_its_turn_and_no_more",
+        ],
+    },
+    Mutant {
+        name: "empty_words_waited_for",
+        file: "src/consensus/peers/mod.rs",
+        old: "held.until <= end || self.batches.is_empty_word(peer, member, end, now_ms)",
+        new: "held.until <= end",
+        caught_by: &["--lib consensus::tests::pulled_batches::a_word_that_was_found_empty_is_not_waited_for"],
+    },
+    Mutant {
+        name: "late_answer_of_a_silent_peer_unheard",
+        file: "src/consensus/peers/batch_requests.rs",
+        old: "(manners.silences, manners.again_ms) = (0, 0);",
+        new: "manners.silences = 0;",
+        caught_by: &["--lib consensus::tests::pulled_batches::who_is_slow_is_not_taken_for_silent"],
+    },
+    Mutant {
+        name: "strangers_line_without_a_turn",
+        file: "src/consensus/serve.rs",
+        old: "                self.strangers.push_back(peer);\n                self.give_strangers_a_turn();",
+        new: "                let is_first = self.strangers.is_empty();\n                self.strangers.push_back(peer);\n                if is_first && !self.peers.values().any(|of_peer| of_peer.standing == Standing::Member) {\n                    self.give_strangers_a_turn();\n                }",
+        caught_by: &[
+            "--lib consensus::serve::tests::a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody",
+        ],
+    },
+    Mutant {
+        name: "all_members_looked_at_with_each_event",
+        file: "src/consensus/instances.rs",
+        old: "        self.owed_from_ms = self.owed_ms(own, now_ms);\n        statement",
+        new: "        statement",
+        caught_by: &[
+            "--lib consensus::instances::tests::members_with_many_instances_leave_a_place_for_each_other_one",
         ],
     },
 ];

@@ -89,7 +89,7 @@ pub struct BftConsensus {
     /// The height whose block was made due by load.
     triggered_height: Height,
     progress: Option<Progress>,
-    pub(super) pushes: Pushes,
+    pushes: Pushes,
 }
 
 impl BftConsensus {

@@ -32,10 +32,6 @@ struct Pushed {
 pub(in crate::consensus) struct Pushes(BTreeMap<PeerId, Pushed>);
 
 impl Pushes {
-    pub(in crate::consensus) fn forget(&mut self, peer: &PeerId) {
-        self.0.remove(peer);
-    }
-
     /// What will have been sent to a peer of this round once it is sent its votes, if it may be sent any now.
     fn next(&self, to: PeerId, (height, round): (Height, Round), now_ms: TimeMs) -> Option<Pushed> {
         let is_of_round = |pushed: &&Pushed| (pushed.height, pushed.round) == (height, round);
@@ -48,6 +44,10 @@ impl Pushes {
 }
 
 impl BftConsensus {
+    pub(in crate::consensus) fn disconnected(&mut self, peer: &PeerId) {
+        self.pushes.0.remove(peer);
+    }
+
     /// Sends a connected peer at this height the votes of the round that it lacks, and the proposal with its proof of lock.
     pub(in crate::consensus) fn push_votes(
         &mut self,

@@ -317,14 +317,14 @@ fn a_machine_that_was_copied_while_it_ran_is_noticed() {
 #[test]
 fn something_is_said_when_it_is_due_and_only_then() {
     let mut member = Member::new();
-    let due = |member: &Member, asks| member.instances.is_due(id(0), asks, member.now_ms);
+    let due = |member: &mut Member, asks| member.instances.is_due(id(0), asks, member.now_ms);
     let speak = |member: &mut Member, asks| {
         let now_ms = member.now_ms;
         let statement = member.instances.statement(id(0), asks, now_ms);
         member.instances.said = Some((now_ms, Arc::new(statement)));
     };
-    assert!(!due(&member, false), "nobody asked");
-    assert!(due(&member, true));
+    assert!(!due(&mut member, false), "nobody asked");
+    assert!(due(&mut member, true));
     speak(&mut member, true);
     assert!(!due(member.wait(ASK_INTERVAL_MS - 1), true));
     assert!(due(member.wait(1), true));
@@ -334,13 +334,13 @@ fn something_is_said_when_it_is_due_and_only_then() {
     assert!(!due(member.wait(SPEAK_GAP_MS), false));
     member.wait(WINDOW - SPEAK_GAP_MS);
     member.hear(&asks(1, instance(1), 1));
-    assert!(due(&member, false));
+    assert!(due(&mut member, false));
     speak(&mut member, false);
     assert!(!due(member.wait(ASK_INTERVAL_MS), false));
     // Another one under the own key is named at once, but for the gap.
     speak(&mut member, false);
     member.hear(&asks(0, instance(7), 0));
-    assert!(!due(&member, false));
+    assert!(!due(&mut member, false));
     assert!(due(member.wait(SPEAK_GAP_MS), false));
     speak(&mut member, false);
     assert_eq!(member.instances.said.as_ref().unwrap().1.rivals, [instance(7)]);
@@ -362,7 +362,7 @@ fn a_question_that_has_become_another_one_is_asked_without_waiting_for_its_turn(
         let said = member.instances.statement(id(0), asked_before, T0);
         member.instances.said = Some((T0, Arc::new(said)));
         change(&mut member.instances);
-        let due = |member: &Member| member.instances.is_due(id(0), true, member.now_ms);
+        let due = |member: &mut Member| member.instances.is_due(id(0), true, member.now_ms);
         assert!(!due(member.wait(SPEAK_GAP_MS - 1)), "change {place}");
         assert_eq!(due(member.wait(1)), place > 0, "change {place}");
     }
@@ -418,4 +418,5 @@ fn members_with_many_instances_leave_a_place_for_each_other_one() {
     // All that is to be answered is, with one statement.
     drop(member.instances.statement(id(0), false, member.now_ms));
     assert!(!member.instances.owes_an_answer(id(0), member.now_ms));
+    assert_eq!(member.instances.owed_from_ms, TimeMs::MAX, "nobody is looked at before somebody speaks");
 }

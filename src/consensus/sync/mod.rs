@@ -10,7 +10,7 @@
 //! # Invariants
 //! - INV-SYNC-1: a block is applied only with a valid commit of its epoch's set and after full validation; its
 //!   sender is blamed for a bad one, and the block is fetched elsewhere.
-//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, one more if it has the next block, and as many as
+//! - INV-SYNC-2: at most [`RANGES_MAX`] ranges are asked for at a time, the next block's whatever else is, and up to
 //!   [`SECOND_ASKS_MAX`] of other peers as well. [`SYNC_BLOCKS_MAX`] blocks with [`SYNC_BYTES_MAX`] encoded bytes are held,
 //!   but for the next one, which always has room; where there is none, later blocks make room for earlier ones.
 //! - INV-SYNC-4: a peer that keeps back what everything waits for costs [`SECOND_ASK_MS`], and is left alone once its time
@@ -403,12 +403,10 @@ impl BlockSync {
         while let Some((from, count)) = self.next_gap(first, goal) {
             // What everything waits for is asked for, whatever else is.
             let firsts = self.ranges.iter().filter(|range| !range.is_second).count();
-            if firsts >= RANGES_MAX + usize::from(from == first) {
-                return;
-            }
             // What has no room when it comes would be thrown away, and asked for again at once.
             let on_their_way = self.ranges.len().saturating_add(1).saturating_mul(self.answer_bytes);
-            if from != first && self.received_bytes.saturating_add(on_their_way) > SYNC_BYTES_MAX {
+            let has_room = self.received_bytes.saturating_add(on_their_way) <= SYNC_BYTES_MAX;
+            if from != first && (firsts >= RANGES_MAX || !has_room) {
                 return;
             }
             let last = from.saturating_add(count).saturating_sub(1);
@@ -505,7 +503,8 @@ impl BlockSync {
         let is_over = self.received.len() > SYNC_BLOCKS_MAX.saturating_add(1)
             || bytes.saturating_sub(first) > SYNC_BYTES_MAX
             || self.ranges.iter().filter(|range| range.is_second).count() > SECOND_ASKS_MAX
-            || self.ranges.iter().filter(|range| !range.is_second).count() > RANGES_MAX + 1;
+            // Each that was passed and is not late yet was passed by a second one.
+            || self.ranges.iter().filter(|range| !range.is_second).count() > RANGES_MAX + SECOND_ASKS_MAX;
         if bytes != self.received_bytes || is_over {
             return Err("INV-SYNC-2: more blocks of others than allowed, or counted wrongly".to_owned());
         }

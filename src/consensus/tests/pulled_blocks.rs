@@ -7,7 +7,7 @@ use super::*;
 use crate::network::PeerId;
 use crate::types::codec::encode;
 
-/// INV-SYNC-2.
+/// INV-SYNC-2: two of each peer, sixteen in all.
 #[test]
 fn ranges_are_asked_of_several_peers_and_none_twice() {
     let mut node = Node::new(&Chain::new(), &[], START_MS);
@@ -197,7 +197,7 @@ fn who_fails_to_deliver_is_asked_again_later_each_time_while_others_are_there() 
     }
 }
 
-/// INV-SYNC-4.
+/// INV-SYNC-4: whoever keeps it back costs a moment and not its whole time.
 #[test]
 fn what_everything_waits_for_is_soon_asked_of_another_peer_as_well_and_counts_once() {
     let mut chain = Chain::new();
@@ -220,7 +220,7 @@ fn what_everything_waits_for_is_soon_asked_of_another_peer_as_well_and_counts_on
     node.hear(Message::Blocks(blocks));
     node.consensus.check_invariants().unwrap();
     assert_eq!(node.consensus.state().height(), 64);
-    // Nobody was late.
+    // Both answered in time, so both are asked on.
     let far = ahead(&node, 1_000);
     hear_from(&mut node, slow, far);
     assert!(asked(&mut node).iter().any(|(to, _)| *to == slow));

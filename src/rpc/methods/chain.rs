@@ -51,6 +51,9 @@ async fn above(call: &Call, height: Height) -> Result<(Height, Option<BlockHash>
 pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
     let verbosity = call.verbosity(1, 1, 2)?;
     let committed = find_block(&call).await?;
+    if verbosity == 0 {
+        return Ok(Box::new(move |room| room.write(&hex::encode(encode(&committed)))));
+    }
     let (network, above) = (call.node.network(), above(&call, committed.block.header.height).await?);
     let receipts = if verbosity == 2 {
         let transactions = committed.block.transactions.iter();
@@ -60,10 +63,7 @@ pub(super) async fn get_block(call: Call) -> Result<Reply, ErrorObjectOwned> {
     } else {
         None
     };
-    Ok(Box::new(move |room| match verbosity {
-        0 => room.write(&hex::encode(encode(&committed))),
-        _ => room.write(&BlockInfo::of(network, &committed, above, receipts.as_ref())),
-    }))
+    Ok(Box::new(move |room| room.write(&BlockInfo::of(network, &committed, above, receipts.as_ref()))))
 }
 
 pub(super) async fn get_block_header(call: Call) -> Result<Reply, ErrorObjectOwned> {
