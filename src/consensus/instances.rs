@@ -353,7 +353,6 @@ impl Instances {
                 known.is_unanswered &= !is_answered;
             }
         }
-        self.owed_from_ms = self.owed_ms(own, now_ms);
         statement
     }
 

@@ -486,18 +486,19 @@ fn a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody() {
     let (now, one, other) = (Clock.instant(), peer(1), peer(2));
     let end = BatchesEnd { epoch: 0, validator: MasternodeId([1; 32]), before_seq: 0 };
     let batches = || Answer::Batches { batches: Vec::new(), end };
-    let mut queue = AnswerQueue::default();
-    for standing in [Standing::Member, Standing::Member, Standing::Stranger] {
-        queue.push(Recipient::Peer(one), standing, batches(), now);
+    for others_wait in [false, true] {
+        let mut queue = AnswerQueue::default();
+        for standing in [Standing::Member, Standing::Member, Standing::Stranger] {
+            queue.push(Recipient::Peer(one), standing, batches(), now);
+        }
+        if others_wait {
+            queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
+        }
+        for left in (0..3 + usize::from(others_wait)).rev() {
+            assert!(queue.pop(now).is_some());
+            assert_eq!(queue.is_empty(), left == 0, "the thread sleeps when it is");
+        }
+        queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
+        assert!(queue.pop(now).is_some() && queue.pop(now).is_none(), "and whoever comes then");
     }
-    assert!(queue.pop(now).is_some());
-    queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
-    for standing in [Standing::Member, Standing::Stranger] {
-        queue.push(Recipient::Peer(one), standing, batches(), now);
-    }
-    while queue.pop(now).is_some() {}
-    let left: usize = queue.peers.values().map(|of_peer| of_peer.answers.len()).sum();
-    assert!(left == 0 && queue.is_empty() && queue.strangers.is_empty(), "all are answered");
-    queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
-    assert!(queue.pop(now).is_some(), "and whoever comes then");
 }

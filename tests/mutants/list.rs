@@ -4844,8 +4844,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "strangers_line_without_a_turn",
         file: "src/consensus/serve.rs",
-        old: "                self.strangers.push_back(peer);\n                self.give_strangers_a_turn();",
-        new: "                let is_first = self.strangers.is_empty();\n                self.strangers.push_back(peer);\n                if is_first && !self.peers.values().any(|of_peer| of_peer.standing == Standing::Member) {\n                    self.give_strangers_a_turn();\n                }",
+        old: "        if waits {\n            self.line_up(peer, standing);",
+        new: "        if waits && standing == Standing::Stranger {\n            self.strangers.push_back(peer);\n        } else if waits {\n            self.line_up(peer, standing);",
         caught_by: &[
             "--lib consensus::serve::tests::a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody",
         ],
@@ -4853,8 +4853,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "all_members_looked_at_with_each_event",
         file: "src/consensus/instances.rs",
-        old: "        self.owed_from_ms = self.owed_ms(own, now_ms);\n        statement",
-        new: "        statement",
+        old: "known.asks && !known.is_contested && window_end_ms(known) > now_ms",
+        new: "known.asks && !known.is_contested",
         caught_by: &[
             "--lib consensus::instances::tests::members_with_many_instances_leave_a_place_for_each_other_one",
         ],

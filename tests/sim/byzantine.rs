@@ -22,6 +22,8 @@ pub struct Vices {
     pub withhold: u64,
     pub delay: u64,
     pub equivocate: u64,
+    /// It equivocates in votes for payments alone: two votes for blocks are mostly noticed first, and one proof is enough.
+    pub in_payments_alone: bool,
     pub forge: u64,
     pub lie: u64,
     /// It proposes what is not certified, the same to everybody.
@@ -68,11 +70,12 @@ impl World {
         // Half of the peers hear the one thing, half the other.
         let is_other_half = to % 2 == 1;
         let equivocates = is_other_half && self.random.chance(vices.equivocate);
+        let in_blocks = equivocates && !vices.in_payments_alone;
         let message = match message {
-            Message::BlockVote(vote) if vote.validator == id && equivocates => {
+            Message::BlockVote(vote) if vote.validator == id && in_blocks => {
                 Message::BlockVote(self.other_vote(&vote, &secret))
             }
-            Message::Proposal(proposal) if proposal.validator == id && (equivocates || vices.overreaches) => {
+            Message::Proposal(proposal) if proposal.validator == id && (in_blocks || vices.overreaches) => {
                 Message::Proposal(self.other_proposal(byzantine, proposal, &secret))
             }
             Message::VoteBatch(batch) if batch.header.validator == id && equivocates => {

@@ -122,6 +122,7 @@ impl Plan {
             withhold: often(random),
             delay: often(random),
             equivocate: if overreaches { 0 } else { [0, 500, 1_000][random.below(3)] },
+            in_payments_alone: random.chance(500),
             forge: often(random) / 4,
             lie: often(random),
         };
