@@ -25,7 +25,8 @@ use crate::consensus::replay::{ReplayError, Replayed, replay_from};
 use crate::consensus::vote_replay::JournaledState;
 use crate::runtime::config::StorageEngine;
 use crate::runtime::key_file::{create_key_file, generate_key, read_key_file};
-use crate::runtime::{Clock, Config};
+use crate::runtime::time_text::duration_words;
+use crate::runtime::{Clock, Config, StartStatus};
 use crate::storage::{
     BlockLog, BlockReader, DirectoryLock, FjallIndex, Index, IndexGuard, IndexStore, JournalIdentity,
     JournalOrigin, JournalReader, JournalWriter, OpenedJournal, RealDisk, SledIndex, SnapshotStore,
@@ -65,10 +66,17 @@ pub fn create_journal(data_dir: &Path, chain_id: ChainId, operator: PublicKey) -
     JournalWriter::create(RealDisk, &journal_path(data_dir), identity, origin).map(drop)
 }
 
-/// Logs from time to time how far long work is, and hears that the node is to stop.
+/// Who wants to know how far a start is, and who may end it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Watched {
+    pub(super) status: StartStatus,
+    pub(super) token: CancellationToken,
+}
+
+/// Says from time to time how far long work is, and hears that the node is to stop.
 struct Progress<'a> {
     what: &'static str,
-    token: &'a CancellationToken,
+    watched: &'a Watched,
     started: Instant,
     last_told: Instant,
     /// What was done when it was first asked.
@@ -76,9 +84,10 @@ struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    fn of(what: &'static str, token: &'a CancellationToken) -> Self {
+    fn of(what: &'static str, watched: &'a Watched) -> Self {
         let now = Clock.instant();
-        Self { what, token, started: now, last_told: now, from: None }
+        watched.status.set(what);
+        Self { what, watched, started: now, last_told: now, from: None }
     }
 
     /// Whether to go on.
@@ -90,8 +99,10 @@ impl<'a> Progress<'a> {
             let elapsed = now.saturating_duration_since(self.started);
             let (percent, remaining_s) = estimate(from, done, total, elapsed);
             tracing::info!(done, total, percent, remaining_s, "{}", self.what);
+            let remaining = duration_words(remaining_s);
+            self.watched.status.set(&format!("{}: {percent} %, some {remaining} to go", self.what));
         }
-        !self.token.is_cancelled()
+        !self.watched.token.is_cancelled()
     }
 }
 
@@ -116,35 +127,35 @@ pub(super) fn lock(config: &Config) -> Result<Locked, StartError> {
     Ok(Locked { lock, identity_key: identity_key(config)?, operator: operator_key(config)? })
 }
 
-/// Opens everything and brings index and state to the tip of the block log. Blocks. Ends soon after `token` was
+/// Opens everything and brings index and state to the tip of the block log. Blocks. Ends soon after `watched.token` was
 /// cancelled.
 pub(super) fn open(
     locked: Locked,
     config: &Config,
     genesis: &GenesisDocument,
-    token: &CancellationToken,
+    watched: &Watched,
 ) -> Result<Data, StartError> {
     let Locked { lock, operator, .. } = locked;
     let data_dir = &config.node.data_dir;
     let chain_id = genesis.chain_id();
     let identity = JournalIdentity { chain_id, operator: operator.as_ref().map(SecretKey::public) };
     let votes = journal_path(data_dir);
-    let mut progress = Progress::of("Reading the vote journal", token);
+    let mut progress = Progress::of("Reading the vote journal", watched);
     let mut watch = |done, total| progress.step(done, total);
     let journal = match &operator {
         Some(_) => JournalWriter::open_watched(RealDisk, &votes, identity, &mut watch)?,
         None => JournalWriter::open_or_create_watched(RealDisk, &votes, identity, &mut watch)?,
     };
     let OpenedJournal { writer, reader, contents, origin, .. } = journal;
-    let mut progress = Progress::of("Reading the block log", token);
+    let mut progress = Progress::of("Reading the block log", watched);
     let log = BlockLog::open_watched(RealDisk, &data_dir.join("blocks"), chain_id, &mut |done, total| {
         progress.step(done, total)
     })?;
     let (index_guard, index, replayed) =
-        open_index(config, genesis, &log.reader(), token, &mut engine(config))?;
+        open_index(config, genesis, &log.reader(), watched, &mut engine(config))?;
     let tip = (replayed.state.height(), replayed.state.tip_time());
     trust::check_chain(config, &genesis.parameters, tip, &log.reader(), Clock.now_ms())?;
-    let mut progress = Progress::of("Reading own votes", token);
+    let mut progress = Progress::of("Reading own votes", watched);
     let journaled = JournaledState::read(contents, &reader, &replayed.state, &mut |done, total| {
         progress.step(done, total)
     })?;
@@ -240,13 +251,13 @@ fn open_index(
     config: &Config,
     genesis: &GenesisDocument,
     blocks: &BlockReader<RealDisk>,
-    token: &CancellationToken,
+    watched: &Watched,
     open_store: OpenStore<'_>,
 ) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
     let path = index_path(config, config.storage.engine);
     let snapshots = SnapshotStore::new(RealDisk, config.snapshots_path());
     let reading = (blocks, &snapshots);
-    match try_index(&path, genesis, reading, token, open_store) {
+    match try_index(&path, genesis, reading, watched, open_store) {
         Err(StartError::Replay(ReplayError::Storage(error)) | StartError::Storage(error))
             if is_repaired_by_rebuilding(&error) =>
         {
@@ -256,7 +267,7 @@ fn open_index(
                 aside = %aside.display(),
                 "The index is built again from the block log; what was moved aside can be removed"
             );
-            try_index(&path, genesis, reading, token, open_store)
+            try_index(&path, genesis, reading, watched, open_store)
         }
         outcome => outcome,
     }
@@ -273,7 +284,7 @@ fn try_index(
     path: &Path,
     genesis: &GenesisDocument,
     (blocks, snapshots): (&BlockReader<RealDisk>, &SnapshotStore<RealDisk>),
-    token: &CancellationToken,
+    watched: &Watched,
     open_store: OpenStore<'_>,
 ) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
     let unusable = |reason| StorageError::Unopenable { path: path.to_owned(), reason };
@@ -285,7 +296,7 @@ fn try_index(
     if let Some(reason) = misfit(&index, genesis, blocks)? {
         return Err(unusable(reason).into());
     }
-    let mut progress = Progress::of("Building the index", token);
+    let mut progress = Progress::of("Building the index", watched);
     let reading = (blocks, Some(snapshots));
     let replayed = replay_from(genesis, &index, reading, &mut |done, total| progress.step(done, total))?;
     Ok((guard, index, replayed))

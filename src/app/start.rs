@@ -22,7 +22,7 @@ use super::losers::{self, Losers};
 use super::masternode_links::tell_of_masternodes;
 use super::networks::load_genesis;
 use super::observer::NodeObserver;
-use super::open::{Data, lock, open};
+use super::open::{Data, Watched, lock, open};
 use super::places::index_path;
 use super::snapshots::fetch::{self, FetchError, Fetching};
 use super::snapshots::source::StoredSnapshots;
@@ -52,10 +52,12 @@ use crate::mempool::{PoolLimits, TransactionPool};
 use crate::network::{Network, NetworkConfig, NetworkEvents, NetworkHandle};
 use crate::protocol::state::LedgerState;
 use crate::rpc::hosts::Allowed;
-use crate::rpc::{EventLog, MetricsServer, RpcServer, RpcServerConfig};
+use crate::rpc::{EventLog, MetricsServer, RpcHandle, RpcServer, RpcServerConfig};
 use crate::runtime::config::{NetworkMode, RpcAuth};
 use crate::runtime::logging::LogControl;
-use crate::runtime::{Clock, Config, CpuPool, PoolVerifier, TaskRegistry, metric_names, process_metrics};
+use crate::runtime::{
+    Clock, Config, CpuPool, PoolVerifier, StartStatus, TaskRegistry, metric_names, process_metrics,
+};
 use crate::storage::{IndexEvent, IndexWriter, RealDisk, SnapshotStore, StorageError};
 use crate::types::limits::USER_AGENT_BYTES_MAX;
 use crate::types::{GenesisDocument, RuleVersion, SecretKey, SignatureVerifier, TimeMs};
@@ -103,13 +105,16 @@ pub async fn start(
         .await?
     };
     disk_space::watch(&config, &registry);
+    let status = StartStatus::default();
+    let rpc = open_rpc(&config, &status, &registry).await?;
+    serve_metrics(&config, process.metrics.as_ref(), &registry).await?;
     let keys = (locked.identity_key.clone(), locked.operator.clone());
     let network_config = network_config(&config, &genesis, keys);
-    fetch_snapshot((&config, &genesis), &network_config, &verifier, &registry).await?;
+    fetch_snapshot((&config, &genesis), &network_config, &verifier, (&status, &registry)).await?;
     let data = {
         let (config, genesis) = (Arc::clone(&config), Arc::clone(&genesis));
-        let token = registry.token().clone();
-        blocking(move || open(locked, &config, &genesis, &token)).await?
+        let watched = Watched { status: status.clone(), token: registry.token().clone() };
+        blocking(move || open(locked, &config, &genesis, &watched)).await?
     };
     let failures = registry.clone();
     let index_path = index_path(&config, config.storage.engine);
@@ -179,7 +184,12 @@ pub async fn start(
         log: process.log,
         _lock: lock,
     });
-    serve(&context, process.metrics).await?;
+    if let Some(handle) = process.metrics.filter(|_| context.config.metrics.enabled) {
+        telemetry::start(&context, handle);
+    }
+    if let Some(rpc) = rpc {
+        rpc.serve(Arc::clone(&context) as _)?;
+    }
     Ok(context)
 }
 
@@ -188,7 +198,7 @@ async fn fetch_snapshot(
     (config, genesis): (&Arc<Config>, &Arc<GenesisDocument>),
     network: &NetworkConfig,
     verifier: &Arc<dyn SignatureVerifier + Send + Sync>,
-    registry: &TaskRegistry,
+    (status, registry): (&StartStatus, &TaskRegistry),
 ) -> Result<(), StartError> {
     let asked = (Arc::clone(config), Arc::clone(genesis));
     if !blocking(move || Ok(fetch::is_wanted(&asked.0, &asked.1)?)).await? {
@@ -196,7 +206,7 @@ async fn fetch_snapshot(
     }
     let network = NetworkConfig { maps_port: false, ..network.clone() };
     let (verifier, token) = (Arc::clone(verifier), registry.token());
-    let fetching = Fetching { config, genesis, network, verifier, token };
+    let fetching = Fetching { config, genesis, network, verifier, status: status.clone(), token };
     fetch::fetch(fetching).await.map_err(|error| stopped_or_failed(error.into()))
 }
 
@@ -479,27 +489,38 @@ fn spawn_inbound(
     });
 }
 
-async fn serve(context: &Arc<AppContext>, metrics: Option<PrometheusHandle>) -> Result<(), StartError> {
-    let (config, registry) = (&context.config, &context.registry);
-    if let Some(handle) = metrics.filter(|_| config.metrics.enabled) {
-        telemetry::start(context, handle.clone());
-        let render = Arc::new(move || handle.render() + &process_metrics::text());
-        let (token, tracker) = (registry.token().clone(), registry.tracker("metrics server"));
-        MetricsServer::start(config.metrics.listen_address, render, token, &tracker).await?;
+/// Opens RPC before the data, which may take long to read: whoever asks is told how far that is.
+async fn open_rpc(
+    config: &Config,
+    status: &StartStatus,
+    registry: &TaskRegistry,
+) -> Result<Option<RpcHandle>, StartError> {
+    let settings = &config.rpc;
+    if !settings.enabled {
+        return Ok(None);
     }
-    if config.rpc.enabled {
-        let users = config.rpc.users.iter().map(|user| user.parse()).collect::<Result<Vec<_>, _>>()?;
-        let rpc = RpcServerConfig {
-            listen_address: config.rpc.listen_address,
-            connections_max: usize::try_from(config.rpc.max_connections).unwrap_or(usize::MAX),
-            cookie_path: (config.rpc.auth == RpcAuth::Cookie).then(|| config.cookie_path()),
-            users,
-        };
-        let (token, tracker) = (registry.token().clone(), registry.tracker("RPC server"));
-        let allowed =
-            Allowed { hosts: config.rpc.allowed_hosts.clone(), origins: config.rpc.allowed_origins.clone() };
-        RpcServer::start_allowing(rpc, allowed, Arc::clone(context) as _, token, &tracker).await?;
-    }
+    let users = settings.users.iter().map(|user| user.parse()).collect::<Result<Vec<_>, _>>()?;
+    let rpc = RpcServerConfig {
+        listen_address: settings.listen_address,
+        connections_max: usize::try_from(settings.max_connections).unwrap_or(usize::MAX),
+        cookie_path: (settings.auth == RpcAuth::Cookie).then(|| config.cookie_path()),
+        users,
+    };
+    let (token, tracker) = (registry.token().clone(), registry.tracker("RPC server"));
+    let allowed =
+        Allowed { hosts: settings.allowed_hosts.clone(), origins: settings.allowed_origins.clone() };
+    Ok(Some(RpcServer::open(rpc, allowed, status.clone(), (token, &tracker)).await?))
+}
+
+async fn serve_metrics(
+    config: &Config,
+    metrics: Option<&PrometheusHandle>,
+    registry: &TaskRegistry,
+) -> Result<(), StartError> {
+    let Some(handle) = metrics.cloned().filter(|_| config.metrics.enabled) else { return Ok(()) };
+    let render = Arc::new(move || handle.render() + &process_metrics::text());
+    let (token, tracker) = (registry.token().clone(), registry.tracker("metrics server"));
+    MetricsServer::start(config.metrics.listen_address, render, token, &tracker).await?;
     Ok(())
 }
 

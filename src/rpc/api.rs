@@ -64,7 +64,7 @@ pub struct HistoryPage {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NodeApiError {
     /// The node isn't ready to answer yet.
-    #[error("the node is starting: {detail}; try again in a moment")]
+    #[error("the node is starting: {detail}")]
     Starting {
         /// What it is doing.
         detail: String,

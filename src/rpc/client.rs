@@ -163,7 +163,7 @@ fn hint_suffix(hint: &str) -> String {
     if hint.is_empty() { String::new() } else { format!("; {hint}") }
 }
 
-/// A node serves last of all, once it has read its blocks: until then somebody waits for it, and need not start it.
+/// A process with the directory starts, stops or hangs: whoever asks need not start another one.
 fn silence_words(url: &str, process: Option<u32>) -> String {
     match process {
         Some(process) => format!(

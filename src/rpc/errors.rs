@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(message, "the node is stopping");
         let (code, reason, message) = told(NodeApiError::Starting { detail: "it reads its log".to_owned() });
         assert_eq!((code, reason), ((-28).into(), "starting".into()));
-        assert_eq!(message, "the node is starting: it reads its log; try again in a moment");
+        assert_eq!(message, "the node is starting: it reads its log");
     }
 
     #[test]

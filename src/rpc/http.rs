@@ -26,14 +26,13 @@ use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::http::call_with_service_builder;
-use jsonrpsee::server::{ConnectionGuard, ConnectionState, Methods, ServerConfig, StopHandle};
+use jsonrpsee::server::{ConnectionGuard, ConnectionState, ServerConfig, StopHandle};
 use serde::de::IgnoredAny;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tower::layer::util::{Identity, Stack};
 
 use super::answers::{AnswerRoom, Answers};
-use super::api::NodeApi;
 use super::auth::{Authenticator, Credentials};
 use super::busy_pace::BusyPace;
 use super::connection::{Connection, Taking};
@@ -48,6 +47,7 @@ use super::places::{Places, RequestWaits};
 use super::refusal::{Refusal, ask_for_credentials, json};
 use super::request::{not_a_request, trimmed, without_silent_entries};
 use super::shares::{Share, Shares};
+use super::startup::Startup;
 use crate::runtime::Clock;
 use crate::runtime::config::RpcRole;
 
@@ -62,14 +62,12 @@ pub struct HttpState {
     pub(super) slow_sockets: AtomicU64,
     /// How long a WebSocket has to take a message, and then its rest.
     pub(super) socket_send: (Duration, Duration),
-    /// The node, for the plain pages.
-    pub node: Arc<dyn NodeApi>,
+    /// The node and the registered methods.
+    pub(super) startup: Startup,
     /// Who may call.
     pub authenticator: Arc<Authenticator>,
     /// The server's names.
     pub(super) hosts: Hosts,
-    /// The registered methods.
-    pub methods: Methods,
     /// Limits of jsonrpsee.
     pub config: ServerConfig,
     /// How fast a body has to arrive.
@@ -177,7 +175,7 @@ pub(super) async fn answer_calls(
         Request::from_parts(parts, Body::from(bytes)),
         state.config.clone(),
         ConnectionState::new(state.stop.clone(), 0, permit),
-        state.methods.clone(),
+        state.startup.methods().clone(),
         state.middleware.clone(),
     )
     .await;

@@ -611,7 +611,7 @@ pub fn module(context: Context) -> Result<RpcModule<Context>, RegisterMethodErro
 }
 
 /// INV-RPC-2. The HTTP layer tells of each caller; without its word nobody calls anything.
-fn admit(method: &Method, extensions: &Extensions) -> Result<Caller, ErrorObjectOwned> {
+pub(super) fn admit(method: &Method, extensions: &Extensions) -> Result<Caller, ErrorObjectOwned> {
     let caller = extensions.get::<Caller>();
     if let Some(caller) = caller {
         if !method.write || caller.role.is_some_and(|role| role >= method.role) {

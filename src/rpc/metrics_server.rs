@@ -19,7 +19,7 @@ use super::connections::Connections;
 use super::http::held_until_taken;
 use super::limits::Limits;
 use super::listener::run;
-use super::server::{RpcError, RpcHandle, bind};
+use super::server::{RpcError, bind};
 
 /// Connections, at most, beside those for newcomers.
 const CONNECTIONS_MAX: usize = 16;
@@ -40,13 +40,13 @@ impl MetricsServer {
         render: Render,
         token: CancellationToken,
         tracker: &TaskTracker,
-    ) -> Result<RpcHandle, RpcError> {
+    ) -> Result<SocketAddr, RpcError> {
         let (listener, local_address) = bind(address, "[metrics] listen_address").await?;
         let connections = Connections::new(Limits::of(CONNECTIONS_MAX));
         let handler = move |connection, request| metrics(render.clone(), connection, request);
         run(listener, connections, token, tracker, handler, || ());
         tracing::info!(address = %local_address, "Metrics are listening");
-        Ok(RpcHandle { local_address })
+        Ok(local_address)
     }
 }
 

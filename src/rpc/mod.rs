@@ -101,6 +101,7 @@ mod router;
 pub mod server;
 pub mod shares;
 mod socket;
+mod startup;
 pub mod types;
 
 pub use api::NodeApi;

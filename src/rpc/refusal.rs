@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-use super::errors::{BATCH_TOO_LONG, BUSY, INVALID_REQUEST, PARSE, UNAUTHORIZED, busy, error};
+use super::errors::{BATCH_TOO_LONG, BUSY, INVALID_REQUEST, PARSE, STARTING, UNAUTHORIZED, busy, error};
 use super::hosts::Foreign;
 use super::limits::{BATCH_LENGTH_MAX, BODY_BYTES_MAX, JSON_DEPTH_MAX, JSON_VALUES_MAX};
 
@@ -57,12 +57,14 @@ pub(super) enum Refusal {
     NotJson,
     #[error("too many requests at once")]
     Busy,
+    #[error("the node is starting")]
+    Starting,
 }
 
 impl Refusal {
     /// All of them.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::HttpVersion,
         Self::Host,
         Self::Origin,
@@ -80,6 +82,7 @@ impl Refusal {
         Self::TooManyValues,
         Self::NotJson,
         Self::Busy,
+        Self::Starting,
     ];
 
     pub(super) const fn of_foreign(foreign: Foreign) -> Self {
@@ -108,6 +111,7 @@ impl Refusal {
             Self::TooManyValues => (StatusCode::BAD_REQUEST, PARSE, "too_many_values"),
             Self::NotJson => (StatusCode::BAD_REQUEST, PARSE, "not_json"),
             Self::Busy => (StatusCode::SERVICE_UNAVAILABLE, BUSY, "too_many_requests"),
+            Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, STARTING, "starting"),
         }
     }
 
@@ -149,6 +153,7 @@ impl Refusal {
                 r#"send one JSON object as {"jsonrpc":"2.0","id":1,"method":"getblockcount","params":[]}, or an array of them"#
             }
             Self::Busy => "try again in a moment, or send credentials, for which places are kept",
+            Self::Starting => "try again in a moment; GET /ready says how far it is",
         };
         text.to_owned()
     }
@@ -168,7 +173,9 @@ impl Refusal {
             ask_for_credentials(&mut response);
         }
         match self {
-            Self::Busy => response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1")),
+            Self::Busy | Self::Starting => {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"))
+            }
             // RFC 9110 wants it.
             Self::Method => response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST, GET, HEAD")),
             _ => None,

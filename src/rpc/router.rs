@@ -51,14 +51,15 @@ async fn handle(
             return Ok(Answered::plain(json(StatusCode::OK, &serde_json::json!({ "status": "alive" }))));
         }
         (&Method::GET | &Method::HEAD, "/ready") => {
-            let readiness = Readiness::of(state.node.readiness());
+            let readiness = Readiness::of(state.startup.problems());
             let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
             return Ok(Answered::plain(json(status, &readiness)));
         }
         (&Method::GET, "/ws") => {
             let role = authenticate(state, connection, request.headers())?;
+            let node = state.startup.node().ok_or(Refusal::Starting)?;
             let place = state.places.socket(role.is_some()).ok_or(Refusal::Busy)?;
-            let socket = Socket::new(state, connection, (role, place));
+            let socket = Socket::new(state, node, connection, (role, place));
             return socket.accept(request).map(Answered::plain).ok_or(Refusal::NoWebSocket);
         }
         (&Method::GET | &Method::HEAD, path) => {

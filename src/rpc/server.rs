@@ -1,7 +1,7 @@
 //! The RPC server: one address for JSON-RPC, health and readiness.
 //!
 //! # Place
-//! `app/` starts it when the node can answer; it ends with the node's token.
+//! `app/` opens it before it opens the node's data, and has it serve when the node can answer; it ends with the node's token.
 //!
 //! # Invariants
 //! - INV-RPC-3 of [`crate::rpc`].
@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 
 use jsonrpsee::core::middleware::RpcServiceBuilder;
 use jsonrpsee::server::{
-    BatchRequestConfig, ConnectionGuard, Methods, RegisterMethodError, ServerConfig, stop_channel,
+    BatchRequestConfig, ConnectionGuard, RegisterMethodError, ServerConfig, stop_channel,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,9 +36,10 @@ use super::methods::{Context, module};
 use super::places::Places;
 use super::router::serve;
 use super::shares::Shares;
+use super::startup::Startup;
 
 pub use super::limits::RESPONSE_BYTES_MAX;
-use crate::runtime::Clock;
+use crate::runtime::{Clock, StartStatus};
 
 /// What the server needs to know.
 #[derive(Clone, Debug)]
@@ -92,10 +93,29 @@ pub enum RpcError {
 }
 
 /// A running server.
-#[derive(Clone, Copy, Debug)]
 pub struct RpcHandle {
     /// Where it listens.
     pub local_address: SocketAddr,
+    state: Arc<HttpState>,
+}
+
+impl std::fmt::Debug for RpcHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RpcHandle({})", self.local_address)
+    }
+}
+
+impl RpcHandle {
+    /// From now on calls are answered by this node; until then they are told that it is starting.
+    ///
+    /// # Errors
+    /// When the table of methods contradicts itself.
+    pub fn serve(&self, node: Arc<dyn NodeApi>) -> Result<(), RpcError> {
+        let stopping = self.state.stopping.clone();
+        let context = Context { node: Arc::clone(&node), stopping, listens: self.local_address };
+        self.state.startup.serve(node, module(context)?.into());
+        Ok(())
+    }
 }
 
 /// Binds an address, which `key` of the configuration names.
@@ -116,42 +136,41 @@ pub(super) async fn bind(
 pub struct RpcServer;
 
 impl RpcServer {
-    /// Binds, writes the cookie and serves on a task of `tracker` until `token` fires.
+    /// Binds, writes the cookie and listens on a task of the tracker until the token fires. Hosts and origins are allowed
+    /// beside the node's own. Calls are told what `status` says until [`RpcHandle::serve`].
     ///
     /// # Errors
     /// When the address can't be had, the cookie can't be written, or nobody could authenticate on an address that
     /// other machines can reach.
-    pub async fn start(
-        config: RpcServerConfig,
-        node: Arc<dyn NodeApi>,
-        token: CancellationToken,
-        tracker: &TaskTracker,
-    ) -> Result<RpcHandle, RpcError> {
-        Self::start_allowing(config, Allowed::default(), node, token, tracker).await
-    }
-
-    /// As [`RpcServer::start`], for hosts and origins that the configuration names beside the node's own.
-    ///
-    /// # Errors
-    /// Those of [`RpcServer::start`].
-    pub async fn start_allowing(
+    pub async fn open(
         config: RpcServerConfig,
         allowed: Allowed,
+        status: StartStatus,
+        (token, tracker): (CancellationToken, &TaskTracker),
+    ) -> Result<RpcHandle, RpcError> {
+        let limits = Limits::of(config.connections_max);
+        Self::open_with(config, (limits, allowed), status, (token, tracker)).await
+    }
+
+    /// A server of a node that serves already.
+    #[cfg(test)]
+    pub(crate) async fn start(
+        config: RpcServerConfig,
         node: Arc<dyn NodeApi>,
         token: CancellationToken,
         tracker: &TaskTracker,
     ) -> Result<RpcHandle, RpcError> {
-        let limits = Limits::of(config.connections_max);
-        Self::start_with(config, (limits, allowed), node, token, tracker).await
+        let handle = Self::open(config, Allowed::default(), StartStatus::default(), (token, tracker)).await?;
+        handle.serve(node)?;
+        Ok(handle)
     }
 
-    /// As [`RpcServer::start`], with other bounds on time, for tests.
-    pub(super) async fn start_with(
+    /// As [`RpcServer::open`], with other bounds on time, for tests.
+    pub(super) async fn open_with(
         config: RpcServerConfig,
         (limits, allowed): (Limits, Allowed),
-        node: Arc<dyn NodeApi>,
-        token: CancellationToken,
-        tracker: &TaskTracker,
+        status: StartStatus,
+        (token, tracker): (CancellationToken, &TaskTracker),
     ) -> Result<RpcHandle, RpcError> {
         let address = config.listen_address;
         if !address.ip().is_loopback() && config.cookie_path.is_none() && config.users.is_empty() {
@@ -159,17 +178,14 @@ impl RpcServer {
         }
         let (listener, bound) = bind(address, "[rpc] listen_address").await?;
         let authenticator = Arc::new(Authenticator::start(config.cookie_path, config.users)?);
-        let context = Context { node: node.clone(), stopping: token.clone(), listens: bound };
-        let methods: Methods = module(context)?.into();
         let (stop, stop_sender) = stop_channel();
         let connections = Connections::new(limits);
         let state = Arc::new(HttpState {
             slow_sockets: AtomicU64::new(0),
             socket_send: limits.socket_send,
-            node,
+            startup: Startup::new(status)?,
             authenticator: authenticator.clone(),
             hosts: Hosts::new(bound, allowed),
-            methods,
             config: server_config(),
             body_pace: limits.body,
             connections: connections.clone(),
@@ -182,13 +198,14 @@ impl RpcServer {
             stopping: token.clone(),
             middleware: RpcServiceBuilder::new().layer(MeterLayer),
         });
-        let handler = move |connection, request| serve(state.clone(), connection, request);
+        let serving = Arc::clone(&state);
+        let handler = move |connection, request| serve(serving.clone(), connection, request);
         run(listener, connections, token, tracker, handler, move || {
             authenticator.stop();
             drop(stop_sender);
         });
         tracing::info!(address = %bound, "RPC is listening");
-        Ok(RpcHandle { local_address: bound })
+        Ok(RpcHandle { local_address: bound, state })
     }
 }
 
@@ -225,3 +242,7 @@ mod error_tests;
 #[cfg(test)]
 #[path = "socket_tests.rs"]
 mod socket_tests;
+
+#[cfg(test)]
+#[path = "server_startup_tests.rs"]
+mod startup_tests;

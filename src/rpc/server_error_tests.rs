@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::base64;
 use super::super::discover;
-use super::super::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, INTERNAL, REJECTED, STARTING};
+use super::super::errors::{ALREADY_KNOWN, BUSY, INPUTS_UNAVAILABLE, INTERNAL, REJECTED};
 use super::super::fake_node::{ADDED, PRUNED, output};
 use super::super::finality_proof;
 use super::super::methods::{METHODS, Method, openrpc};
@@ -296,8 +296,8 @@ fn each_code_that_the_document_lists_can_be_met() {
     let refused = [refused_calls(), refused_about_peers(), refused_below_the_horizon()].concat();
     let seen: BTreeSet<(&str, i32)> =
         refused.into_iter().map(|(method, _, code, _)| (method, code)).collect();
-    // A failing disk, a node that stops or has too much to do, and what becomes of payments are provoked in other tests.
-    let elsewhere = [INTERNAL, STARTING, BUSY, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN];
+    // A failing disk, a node that has too much to do, and what becomes of payments are provoked in other tests.
+    let elsewhere = [INTERNAL, BUSY, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN];
     for method in METHODS.iter().filter(|method| !BY_WEBSOCKET.contains(&method.name)) {
         for code in discover::tests::own_codes(method.name).iter().filter(|code| !elsewhere.contains(code)) {
             assert!(seen.contains(&(method.name, *code)), "{} never gives {code}", method.name);

@@ -21,6 +21,9 @@ use crate::types::{Address, Amount, Network, OutPoint, SecretKey, Transaction, T
 pub(super) struct Fixture {
     pub(super) address: SocketAddr,
     pub(super) node: Arc<FakeNode>,
+    /// What is said while the node starts.
+    pub(super) status: StartStatus,
+    handle: RpcHandle,
     cookie_path: PathBuf,
     token: CancellationToken,
     tracker: TaskTracker,
@@ -49,6 +52,21 @@ impl Fixture {
     }
 
     pub(super) async fn start_allowing(limits: Limits, allowed: Allowed) -> Self {
+        let fixture = Self::open_allowing(limits, allowed).await;
+        fixture.serve();
+        fixture
+    }
+
+    /// A server whose node starts.
+    pub(super) async fn open() -> Self {
+        Self::open_allowing(Limits::of(8), Allowed::default()).await
+    }
+
+    pub(super) fn serve(&self) {
+        self.handle.serve(self.node.clone()).unwrap();
+    }
+
+    async fn open_allowing(limits: Limits, allowed: Allowed) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cookie_path = directory.path().join(".cookie");
         let config = RpcServerConfig {
@@ -58,10 +76,11 @@ impl Fixture {
             users: users(),
         };
         let (node, token, tracker) = (FakeNode::funded(), CancellationToken::new(), TaskTracker::new());
-        let handle = RpcServer::start_with(config, (limits, allowed), node.clone(), token.clone(), &tracker)
-            .await
-            .unwrap();
-        Self { address: handle.local_address, node, cookie_path, token, tracker, _directory: directory }
+        let status = StartStatus::default();
+        let (told, running) = (status.clone(), (token.clone(), &tracker));
+        let handle = RpcServer::open_with(config, (limits, allowed), status, running).await.unwrap();
+        let address = handle.local_address;
+        Self { address, handle, status: told, node, cookie_path, token, tracker, _directory: directory }
     }
 
     pub(super) async fn stop(&self) {
@@ -478,8 +497,8 @@ async fn calls_are_counted_and_metrics_are_rendered() {
     let (token, tracker) = (CancellationToken::new(), TaskTracker::new());
     let render = Arc::new(|| "timed_block_height 7\n".to_owned());
     let any = "127.0.0.1:0".parse().unwrap();
-    let handle = MetricsServer::start(any, render, token.clone(), &tracker).await.unwrap();
-    let fixture = Fixture { address: handle.local_address, ..Fixture::start().await };
+    let address = MetricsServer::start(any, render, token.clone(), &tracker).await.unwrap();
+    let fixture = Fixture { address, ..Fixture::start().await };
     let page = fixture.request("GET /metrics", &[], "").await;
     assert_eq!((page.status, page.body.as_str()), (200, "timed_block_height 7\n"));
     assert_eq!(fixture.request("GET /", &[], "").await.status, 404);

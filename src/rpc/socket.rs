@@ -48,6 +48,7 @@ use soketto::{Incoming, Receiver, Sender};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::api::NodeApi;
 use super::call::{Parameters, address_of};
 use super::connection::Connection;
 use super::errors::{NOT_FOUND, bad_parameter, busy, error, of_node, wrong_address};
@@ -89,6 +90,7 @@ enum Ended {
 /// A WebSocket that is about to be.
 pub(super) struct Socket {
     state: Arc<HttpState>,
+    node: Arc<dyn NodeApi>,
     connection: Arc<Connection>,
     role: Option<RpcRole>,
     _place: Share,
@@ -185,10 +187,12 @@ fn unsubscribe(
 impl Socket {
     pub(super) fn new(
         state: &Arc<HttpState>,
+        node: &Arc<dyn NodeApi>,
         connection: &Arc<Connection>,
         (role, place): (Option<RpcRole>, Share),
     ) -> Self {
-        Self { state: Arc::clone(state), connection: Arc::clone(connection), role, _place: place }
+        let (state, node, connection) = (Arc::clone(state), Arc::clone(node), Arc::clone(connection));
+        Self { state, node, connection, role, _place: place }
     }
 
     /// The answer that accepts an upgrade; `None` if the request asks for none. The connection goes on with the socket.
@@ -287,7 +291,7 @@ impl Socket {
                 });
             let answered = match outcome {
                 Ok(Some(wanted)) => {
-                    let (number, reader) = (next_id, EventReader::new(Arc::clone(&self.state.node), wanted));
+                    let (number, reader) = (next_id, EventReader::new(Arc::clone(&self.node), wanted));
                     let begun = Outgoing::new(&answer(&id, Ok(json!(number))));
                     let (handle, registration) = AbortHandle::new_pair();
                     let told = Abortable::new(tell(reader, number, begun, out.clone()), registration);
@@ -321,7 +325,7 @@ impl Socket {
         let (topic, about) = (given.required::<String>(0)?, given.optional::<Value>(1)?);
         let topic = match (topic.as_str(), &about) {
             ("address", Some(Value::String(text))) => {
-                let address = address_of(text, self.state.node.network());
+                let address = address_of(text, self.node.network());
                 Topic::Address(address.map_err(|problem| wrong_address(given.name(1), &problem))?)
             }
             _ => Topic::of(&topic, about.as_ref()).map_err(|problem| {
@@ -329,7 +333,7 @@ impl Socket {
                 bad_parameter(given.name(usize::from(is_known)), &problem)
             })?,
         };
-        let events = self.state.node.events();
+        let events = self.node.events();
         let cursor = given.optional::<Value>(2)?.map(|cursor| cursor_of(events, &cursor)).transpose()?;
         Ok(Wanted { topic, cursor: cursor.unwrap_or_else(|| events.head()) })
     }

@@ -15,7 +15,7 @@
 //! | `metric_names.rs`, `process_metrics.rs`, `stages.rs`, `syncs.rs` | what is counted, under which name |
 //! | `key_file.rs` | which files with secrets are believed |
 //! | `machine.rs` | what the machine grants |
-//! | `service_manager.rs` | what systemd is told |
+//! | `service_manager.rs`, `start_status.rs` | what systemd is told; what is said of a start |
 //! | `error_class.rs` | what to do about an error |
 //! | `io_advice.rs`, `nearest.rs`, `time_text.rs` | words for people |
 //!
@@ -48,6 +48,7 @@ pub mod process_metrics;
 pub mod service_manager;
 pub mod signals;
 pub mod stages;
+pub mod start_status;
 pub mod syncs;
 pub mod tasks;
 pub mod time_text;
@@ -57,4 +58,5 @@ pub use config::{Config, ConfigError, ConfigSources};
 pub use cpu_pool::{CpuPool, PoolVerifier};
 pub use error_class::ErrorClass;
 pub use io_advice::io_advice;
+pub use start_status::StartStatus;
 pub use tasks::{HungTasks, TaskRegistry};

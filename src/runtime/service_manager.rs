@@ -1,7 +1,7 @@
 //! Tells the service manager that started this process how it is: systemd's sd_notify(3).
 //!
 //! # Place
-//! `timed run` says when the node serves and when it stops; `app/watchdog.rs` says that it is alive. Where no service
+//! `timed run` says when the node serves and when it stops; a start says how far it is; `app/watchdog.rs` says that it is alive. Where no service
 //! manager listens (`NOTIFY_SOCKET` is not set) nothing is said.
 
 use std::time::Duration;
@@ -11,6 +11,11 @@ use sd_notify::NotifyState;
 /// The node serves.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The node starts, and how far that is.
+pub fn starting(status: &str) {
+    tell(&[NotifyState::Status(status)]);
 }
 
 /// The node is alive.

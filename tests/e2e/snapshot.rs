@@ -177,3 +177,34 @@ fn a_new_node_begins_with_a_snapshot_and_hands_it_on() {
     assert_eq!(code, 4, "{output}");
     assert!(output.contains("chunk-000000"), "{output}");
 }
+
+/// INV-STARTUP-1: whoever asks a node that starts learns what it is doing, and it stops when it is told.
+#[test]
+fn a_node_that_looks_for_a_snapshot_says_so_to_whoever_asks() {
+    let net = Net::prepare(Needs::Ports, 4, |_| {});
+    let mut early = joining(&net, "early", GUESTS, &[0]);
+    early.spawn();
+    let ask = |command: &str| {
+        let mut command = timed_command(command, &early.config_path);
+        run_to_end(&mut command, &net.home().join("asked"))
+    };
+    let looks = "the node is starting: asking peers for a snapshot";
+    let status = wait_for("the first word of a node that starts", || {
+        let (code, text) = ask("status");
+        assert_ne!(code, 0, "nobody has one, so it takes its time: {text}");
+        text.contains(looks).then_some(text)
+    });
+    assert!(status.contains("try again in a moment [-28 starting]"), "{status}");
+    let (code, doctor) = ask("doctor");
+    let found = doctor.contains(&format!("WARN  The node can't be asked yet: {looks}."));
+    assert!(code == 0 && found, "a warning alone is no failure: {doctor}");
+    assert!(!doctor.contains("start it"), "{doctor}");
+    early.stop();
+    assert!(!early.cookie_path().exists());
+}
+
+fn timed_command(command: &str, config: &Path) -> std::process::Command {
+    let mut timed = timed();
+    timed.args([command, "--config"]).arg(config);
+    timed
+}

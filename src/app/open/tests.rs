@@ -11,7 +11,7 @@ use crate::types::Network;
 
 /// As at a start that nobody interrupts.
 fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, StartError> {
-    super::open(super::lock(config)?, config, genesis, &CancellationToken::new())
+    super::open(super::lock(config)?, config, genesis, &Watched::default())
 }
 
 fn config(data_dir: &Path) -> Config {
@@ -169,8 +169,8 @@ fn open_planted(
         let left = AtomicUsize::new(operation);
         Ok(Box::new(Planted { inner: MemoryIndex::new(), left, fails }) as Box<dyn IndexStore>)
     };
-    let token = CancellationToken::new();
-    let outcome = open_index(&config, &genesis, &log.reader(), &token, &mut open_store);
+    let watched = Watched::default();
+    let outcome = open_index(&config, &genesis, &log.reader(), &watched, &mut open_store);
     (outcome, opened)
 }
 
@@ -283,9 +283,9 @@ fn a_start_that_is_told_to_stop_ends_and_the_next_one_does_the_work() {
     let records = vec![JournalRecord::EpochStarted { epoch: 0 }];
     drop(journal.commit(vec![Staged::<()> { records, release: Vec::new() }]).unwrap());
     drop(journal);
-    let token = CancellationToken::new();
-    token.cancel();
-    let stopped = super::open(super::lock(&config).unwrap(), &config, &genesis, &token).err().unwrap();
+    let watched = Watched::default();
+    watched.token.cancel();
+    let stopped = super::open(super::lock(&config).unwrap(), &config, &genesis, &watched).err().unwrap();
     assert!(matches!(stopped, StartError::Storage(StorageError::Interrupted)), "INV-OPEN-2: {stopped}");
     assert!(open(&config, &genesis).is_ok());
 }

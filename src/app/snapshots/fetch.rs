@@ -41,7 +41,7 @@ use crate::network::{
 use crate::protocol::activation::UnknownRules;
 use crate::protocol::snapshot::{CHUNK_BYTES_MAX, SnapshotManifest};
 use crate::runtime::config::{StorageConfig, SyncConfig, SyncFrom};
-use crate::runtime::{Clock, Config};
+use crate::runtime::{Clock, Config, StartStatus};
 use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, StorageError};
 use crate::types::codec::encode;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
@@ -162,6 +162,7 @@ pub(in crate::app) struct Fetching<'a> {
     pub(in crate::app) genesis: &'a Arc<GenesisDocument>,
     pub(in crate::app) network: NetworkConfig,
     pub(in crate::app) verifier: Arc<dyn SignatureVerifier + Send + Sync>,
+    pub(in crate::app) status: StartStatus,
     pub(in crate::app) token: &'a CancellationToken,
 }
 
@@ -171,12 +172,14 @@ pub(in crate::app) struct Fetching<'a> {
 /// See [`FetchError`].
 pub(in crate::app) async fn fetch(fetching: Fetching<'_>) -> Result<(), FetchError> {
     let (token, tracker) = (fetching.token.child_token(), TaskTracker::new());
-    let Fetching { config, genesis, network, verifier, token: outer } = fetching;
+    let Fetching { config, genesis, network, verifier, status, token: outer } = fetching;
     let (handle, events) = Network::start(network, token.clone(), &tracker).await?;
     tracing::info!("This node has no blocks; asking peers for a snapshot");
+    status.set("Asking peers for a snapshot");
     let check = SnapshotCheck { genesis: Arc::clone(genesis), checkpoint: config.sync.checkpoint, verifier };
     let store = SnapshotStore::new(RealDisk, config.snapshots_path());
     let mut fetcher = Fetcher::new(config.sync.clone(), check, store, (handle, events));
+    fetcher.status = status;
     fetcher.trust = trust::configured(config, &genesis.parameters);
     let outcome = outer.run_until_cancelled(fetcher.run()).await;
     token.cancel();
@@ -208,6 +211,8 @@ enum Heard {
 }
 
 struct Fetcher {
+    /// Whoever asks meanwhile is told how far it is.
+    status: StartStatus,
     /// How old what is proved may be.
     trust: ChainTrust,
     sync: SyncConfig,
@@ -232,7 +237,8 @@ impl Fetcher {
     ) -> Self {
         let (offers, refused, excluded) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let (trust, started) = (ChainTrust::default(), Clock.instant());
-        Self { trust, sync, check, store, network, events, offers, refused, excluded, started }
+        let status = StartStatus::default();
+        Self { status, trust, sync, check, store, network, events, offers, refused, excluded, started }
     }
 
     /// What comes next, until a moment.
@@ -310,6 +316,7 @@ impl Fetcher {
                 peers = candidate.peers.len(),
                 "Fetching a snapshot"
             );
+            self.status.set("Fetching a snapshot");
             match self.try_candidate(&candidate).await? {
                 Some(committed) => {
                     let seconds = Clock.instant().saturating_duration_since(self.started).as_secs();
@@ -464,8 +471,14 @@ impl Fetcher {
         let mut plan = ChunkPlan::new(peers, missing, self.now_ms());
         let mut checks: JoinSet<(u32, Result<bool, StorageError>)> = JoinSet::new();
         let mut waiting: Vec<(u32, Vec<u8>)> = Vec::new();
-        let mut progress =
-            Progress { from: self.started, told: Clock.instant(), done: 0, total: total - before, bytes: 0 };
+        let mut progress = Progress {
+            status: self.status.clone(),
+            from: self.started,
+            told: Clock.instant(),
+            done: 0,
+            total: total - before,
+            bytes: 0,
+        };
         while !plan.is_done() {
             if plan.is_hopeless(self.now_ms()) && checks.is_empty() && waiting.is_empty() {
                 return Ok(false);
@@ -599,6 +612,7 @@ fn take_chunk(
 
 /// Says from time to time how far it is.
 struct Progress {
+    status: StartStatus,
     from: Instant,
     told: Instant,
     done: usize,
@@ -627,6 +641,7 @@ impl Progress {
             ?remaining_s,
             "Fetching the snapshot"
         );
+        self.status.set(&format!("Fetching a snapshot: {percent} %"));
     }
 }
 

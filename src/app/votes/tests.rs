@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::*;
 use crate::app::StartError;
 use crate::app::networks::{devnet_account_keys, devnet_genesis, devnet_operator_key};
-use crate::app::open::{self, Data};
+use crate::app::open::{self, Data, Watched};
 use crate::consensus::events::{Event, Signing};
 use crate::consensus::fixtures::SingleNode;
 use crate::protocol::proposer::proposer_of_round;
@@ -40,7 +38,7 @@ fn home(genesis: &GenesisDocument, operator: &SecretKey) -> (tempfile::TempDir, 
 
 /// As at a start that nobody interrupts.
 fn open(config: &Config, genesis: &GenesisDocument) -> Result<Data, StartError> {
-    open::open(open::lock(config)?, config, genesis, &CancellationToken::new())
+    open::open(open::lock(config)?, config, genesis, &Watched::default())
 }
 
 /// A core over what a data directory holds.

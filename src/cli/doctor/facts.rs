@@ -55,9 +55,30 @@ pub(super) struct Facts {
     /// Whether the configuration's `external_address` answers from this machine, while the node runs.
     pub(super) external_address_answers: Option<bool>,
     /// What the node says, or why it does not.
-    pub(super) node: Result<Node, String>,
+    pub(super) node: Result<Node, Silence>,
     /// The end of the log's file.
     pub(super) log: Option<String>,
+}
+
+/// Why a node says nothing of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Silence {
+    /// It starts, and says how far it is.
+    Starting(String),
+    /// It can't be asked.
+    Mute(String),
+}
+
+impl Silence {
+    fn of(error: &RpcCommandError) -> Self {
+        match error {
+            RpcCommandError::Refused { reason, message, .. } if reason == "starting" => {
+                Self::Starting(message.clone())
+            }
+            _ => Self::Mute(error.to_string()),
+        }
+    }
 }
 
 /// Which chains a configuration names; absent where that can't be read, or there is no block.
@@ -159,7 +180,7 @@ impl Facts {
             examined.config.ok_or_else(|| examined.problems.iter().map(ToString::to_string).collect())
         });
         let sound = config.as_ref().and_then(|config| config.as_ref().ok());
-        let node = node(connection).await.map_err(|error| error.to_string());
+        let node = node(connection).await.map_err(|error| Silence::of(&error));
         Self {
             version: env!("CARGO_PKG_VERSION"),
             now_ms: Clock.now_ms(),

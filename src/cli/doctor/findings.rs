@@ -6,7 +6,7 @@ mod votes;
 
 use serde::{Deserialize, Serialize};
 
-use super::facts::{Chains, Facts, Journal, Machine, Node};
+use super::facts::{Chains, Facts, Journal, Machine, Node, Silence};
 use crate::app::disk_growth;
 use crate::cli::named_files::Unusable;
 use crate::network::HALF_OPEN_MAX;
@@ -70,7 +70,11 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
     }
     match &facts.node {
         Ok(node) => all.of_node(node, facts),
-        Err(problem) => all.of_silent_node(problem, facts),
+        Err(Silence::Starting(told)) => {
+            let next = "wait for it; if that does not change any more, its log says what holds it up";
+            all.add("node", Severity::Warning, format!("The node can't be asked yet: {told}."), next);
+        }
+        Err(Silence::Mute(problem)) => all.of_silent_node(problem, facts),
     }
     all.0.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
     all.0

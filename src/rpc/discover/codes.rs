@@ -16,16 +16,14 @@ use crate::rpc::errors::{
 const READS: &[i32] = &[INTERNAL];
 /// What looks for something on the disk.
 const FINDS: &[i32] = &[NOT_FOUND, INTERNAL];
-/// What makes or checks a proof, which the end of the node ends.
-const PROVES: &[i32] = &[NOT_FOUND, STARTING, INTERNAL];
-/// What waits: for something to happen, in one of a bounded number of places, until the node stops.
-const WAITS: &[i32] = &[BUSY, STARTING];
-const READS_AND_WAITS: &[i32] = &[BUSY, STARTING, INTERNAL];
+/// What waits for something to happen, in one of a bounded number of places.
+const WAITS: &[i32] = &[BUSY];
+const READS_AND_WAITS: &[i32] = &[BUSY, INTERNAL];
 /// What sends a payment, that the caller has made or the node.
-const SENDS: &[i32] = &[UNDECODABLE, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, STARTING, INTERNAL];
-const PAYS: &[i32] = &[NOT_FOUND, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, STARTING, INTERNAL];
+const SENDS: &[i32] = &[UNDECODABLE, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, INTERNAL];
+const PAYS: &[i32] = &[NOT_FOUND, INPUTS_UNAVAILABLE, REJECTED, ALREADY_KNOWN, BUSY, INTERNAL];
 
-/// What is a method's own; `None` for a method that is not known here.
+/// What is a method's own, beside what any can give; `None` for a method that is not known here.
 pub(super) fn own(method: &str) -> Option<&'static [i32]> {
     Some(match method {
         "getblockchaininfo" | "getgenesis" | "getblockcount" | "getbestblockhash" | "getpeerinfo"
@@ -40,12 +38,12 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
         | "getindexinfo"
         | "getdiskinfo"
         | "gettransactionstatus"
+        | "explaintransaction"
         | "logging" => READS,
         "getblockhash" | "getblock" | "getblockheader" | "getcommit" | "getrawtransaction"
-        | "getaddressbalance" | "getaddressutxos" | "getaddresshistory" => FINDS,
-        "getfinalityproof" | "getreceipt" => PROVES,
-        "verifyfinalityproof" => &[REJECTED, STARTING, INTERNAL],
-        "explaintransaction" => &[STARTING, INTERNAL],
+        | "getaddressbalance" | "getaddressutxos" | "getaddresshistory" | "getfinalityproof"
+        | "getreceipt" => FINDS,
+        "verifyfinalityproof" => &[REJECTED, INTERNAL],
         "waitfornewblock" | "waitforblockheight" => WAITS,
         "waitfortransaction" | "getfinalizedsince" => READS_AND_WAITS,
         "sendrawtransaction" => SENDS,
@@ -66,7 +64,8 @@ pub(super) fn own(method: &str) -> Option<&'static [i32]> {
 /// All that a method can give, in ascending order.
 pub(super) fn all(method: &Described) -> Vec<i32> {
     let mut codes = own(method.name).unwrap_or_default().to_vec();
-    codes.push(BAD_PARAMETERS);
+    // A node that starts or stops answers nothing.
+    codes.extend([BAD_PARAMETERS, STARTING]);
     if !method.parameters.is_empty() {
         codes.push(BAD_PARAMETER);
     }

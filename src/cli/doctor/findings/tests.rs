@@ -246,17 +246,20 @@ fn a_machine_is_judged_by_its_disk_and_its_limits() {
     assert_eq!(worst(&facts, "open_files").0, Severity::Warning);
     assert_eq!(worst(&facts, "data_dir").0, Severity::Note);
     let mut dead = with(Machine::default());
-    dead.node = Err("no node answers".to_owned());
+    dead.node = Err(Silence::Mute("no node answers".to_owned()));
     let (severity, text) = worst(&dead, "node");
     assert!(severity == Severity::Error && text.contains("start it"), "{text}");
+    dead.node = Err(Silence::Starting("the node is starting: building the index: 4 %".to_owned()));
+    let (severity, text) = worst(&dead, "node");
+    assert!(severity == Severity::Warning && text.contains("index: 4 %") && text.contains("wait"), "{text}");
     let mut wrong = facts;
     wrong.config = Some(Err(vec!["line 2".to_owned(), "line 7".to_owned()]));
     let findings = examine(&wrong);
     let told: Vec<_> = findings.iter().filter(|finding| finding.check == "config").collect();
     assert!(told.len() == 2 && told[1].says.contains("line 7") && !told[1].next.is_empty(), "{told:?}");
-    wrong.node = Err("no node answers".to_owned());
+    wrong.node = Err(Silence::Mute("no node answers".to_owned()));
     assert_eq!(worst(&wrong, "node").0, Severity::Error);
-    wrong.node = Err("config.toml: line 2".to_owned());
+    wrong.node = Err(Silence::Mute("config.toml: line 2".to_owned()));
     assert!(examine(&wrong).iter().all(|finding| finding.check != "node"), "what is told is not told twice");
 }
 
@@ -367,7 +370,7 @@ fn rules_to_come_that_the_node_does_not_know_are_an_error_before_they_stop_it() 
 fn ports_that_another_program_has_are_named_with_their_keys_unless_a_node_has_them() {
     let of = |machine: Machine| {
         let mut dead = facts(sound());
-        dead.node = Err("no node answers".to_owned());
+        dead.node = Err(Silence::Mute("no node answers".to_owned()));
         let mut config = Config::of_network(Network::Devnet);
         config.metrics.enabled = true;
         (dead.config, dead.machine) = (Some(Ok(config)), Some(machine));
