@@ -101,6 +101,13 @@ impl Admission {
                     Inputs::Known { fee, contested } if contested.is_empty() => {
                         self.take(transaction, origin, fee, now, out);
                     }
+                    // One before it in this very call may have been the last that is passed on.
+                    Inputs::Known { contested, .. }
+                        if !self.contests.improves(&transaction.txid(), &contested) =>
+                    {
+                        let refusal = self.taken(&shape);
+                        refuse(origin, refusal, out);
+                    }
                     Inputs::Known { contested, .. } => {
                         self.contests.pass(&transaction.txid(), &contested);
                         let relayed = Arc::clone(transaction.transaction());

@@ -577,6 +577,22 @@ fn few_of_many_conflicting_spends_are_passed_on_and_none_takes_a_place() {
         assert!(desk.pool.get(&rival.txid()).is_none());
     }
     assert_eq!(passed, usize::from(IMPROVEMENTS_MAX));
+    // Nor are more of them if all come in one message.
+    let mut desk = Desk::new(10);
+    desk.submit(&first).unwrap();
+    let submissions = rivals.iter().map(|rival| Submission {
+        transaction: Arc::clone(rival),
+        source: TransactionSource::Peer(peer(9)),
+        ticket: None,
+        fee_max: None,
+    });
+    let actions = desk.admission.admit(submissions.collect(), &desk.state, desk.now);
+    assert_eq!(considered(&actions).len(), usize::from(IMPROVEMENTS_MAX), "INV-CONTEST-1");
+    assert_eq!(considered(&actions), relayed(&actions));
+    // Nor is one looked at that comes later and is no better.
+    let mut desk = Desk::new(10);
+    desk.submit(&first).unwrap();
+    rivals.iter().for_each(|rival| drop(desk.send(9, rival)));
     let checked = desk.verifier.asked.load(Ordering::SeqCst);
     desk.send(9, &rivals[150]);
     assert_eq!(desk.verifier.asked.load(Ordering::SeqCst), checked, "INV-CONTEST-1");

@@ -553,9 +553,7 @@ impl NodeApi for AppContext {
         page: HistoryPage,
     ) -> BoxFuture<'_, Result<AddressHistory, NodeApiError>> {
         async move {
-            let tip = self.bft.state().height();
-            self.index_reaches(tip).await?;
-            let (pooled, pool_complete) = match page.before {
+            let (pooled, is_complete) = match page.before {
                 Some(_) => (Vec::new(), None),
                 None => {
                     let (pool, utxos) = (Arc::clone(&self.pool), Arc::clone(&self.utxos));
@@ -564,6 +562,9 @@ impl NodeApi for AppContext {
                     (pooled, Some(is_complete))
                 }
             };
+            // The tip after the pool: what a block took out of it meanwhile is in the index then, or the page says that it lacks.
+            let is_reached = self.index_reaches(self.bft.state().height()).await?;
+            let pool_complete = is_complete.map(|is_complete| is_complete && is_reached);
             let index = Arc::clone(&self.index);
             // One more than asked for tells whether there is a next page.
             let limit = page.limit.saturating_add(1);

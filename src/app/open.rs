@@ -255,6 +255,7 @@ fn open_index(
     open_store: OpenStore<'_>,
 ) -> Result<(Arc<IndexGuard>, Index, Replayed), StartError> {
     let path = index_path(config, config.storage.engine);
+    IndexGuard::take_back(&path)?;
     let snapshots = SnapshotStore::new(RealDisk, config.snapshots_path());
     let reading = (blocks, &snapshots);
     match try_index(&path, genesis, reading, watched, open_store) {

@@ -129,15 +129,7 @@ pub async fn start(
     let blocks = usize::try_from(state.height()).unwrap_or(usize::MAX);
     let memory = super::memory::node_bytes_max(&config, state.parameters(), blocks);
     tracing::info!(mib = memory >> 20, "Memory: the bound of all parts, whatever peers and users do");
-    let (network, events) = start_network(network_config, &registry).await?;
-    let own = data.operator.as_ref().map(SecretKey::public);
-    for address in tell_of_masternodes(&network, &state, own) {
-        tracing::warn!(
-            address,
-            "A masternode's address can't be dialled; if it is right, name it in [network] bootstrap_peers"
-        );
-    }
-
+    let (network, events) = start_network(network_config, &data, &registry).await?;
     let services = start_consensus(&config, &genesis, data, &registry, &network, &verifier)?;
     let Services {
         engine,
@@ -204,10 +196,16 @@ async fn fetch_snapshot(
     if !blocking(move || Ok(fetch::is_wanted(&asked.0, &asked.1)?)).await? {
         return Ok(());
     }
-    let network = NetworkConfig { maps_port: false, ..network.clone() };
+    let network = asking_alone(network);
     let (verifier, token) = (Arc::clone(verifier), registry.token());
     let fetching = Fetching { config, genesis, network, verifier, status: status.clone(), token };
     fetch::fetch(fetching).await.map_err(|error| stopped_or_failed(error.into()))
+}
+
+/// A network that dials and is not dialled: whoever likes to could come in and offer what it has not got, or use up the memory
+/// that answers need.
+fn asking_alone(network: &NetworkConfig) -> NetworkConfig {
+    NetworkConfig { maps_port: false, max_inbound: 0, ..network.clone() }
 }
 
 /// Work that ended because the node is to stop is no failure of that work.
@@ -258,10 +256,19 @@ fn network_config(
 
 async fn start_network(
     network: NetworkConfig,
+    data: &Data,
     registry: &TaskRegistry,
 ) -> Result<(NetworkHandle, NetworkEvents), StartError> {
     let (token, tracker) = (registry.token().clone(), registry.tracker("network"));
-    Ok(Network::start(network, token, &tracker).await?)
+    let (network, events) = Network::start(network, token, &tracker).await?;
+    let own = data.operator.as_ref().map(SecretKey::public);
+    for address in tell_of_masternodes(&network, &data.replayed.state, own) {
+        tracing::warn!(
+            address,
+            "A masternode's address can't be dialled; if it is right, name it in [network] bootstrap_peers"
+        );
+    }
+    Ok((network, events))
 }
 
 /// `timed/0.1.0`, and the node's name if it has one.
@@ -527,6 +534,16 @@ async fn serve_metrics(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// INV-FETCH-8.
+    #[test]
+    fn while_a_snapshot_is_fetched_nobody_comes_in() {
+        let (config, genesis) =
+            (Config::of_network(crate::types::Network::Devnet), super::super::networks::devnet_genesis(4));
+        let network = network_config(&config, &genesis, (SecretKey::from_seed(&[1; 32]), None));
+        assert!(network.max_inbound > 0);
+        assert_eq!(asking_alone(&network).max_inbound, 0);
+    }
 
     #[test]
     fn a_start_that_was_told_to_stop_says_so_whatever_it_was_doing() {

@@ -300,8 +300,8 @@ impl Consensus {
         let found = self.forks.check_searches(&moment!(self), &mut self.out);
         self.on_fork(found);
         self.poll_sync();
-        for request in self.peers.lacking.requests(self.blocks.lacking(), &self.finality) {
-            if let Some(peer) = self.peers.rotate() {
+        for (kind, request) in self.peers.lacking.requests(self.blocks.lacking(), &self.finality) {
+            if let Some(peer) = self.peers.rotate(kind) {
                 self.out.send(peer, request);
             }
         }

@@ -72,6 +72,9 @@ pub const LISTEN_MS: u64 = 3_000;
 const ASK_INTERVAL_MS: u64 = 500;
 /// A node says at most one thing in so many milliseconds.
 const SPEAK_GAP_MS: u64 = 200;
+/// A member is answered at most once in so many milliseconds, however often it asks: each answer is one of all members to
+/// all.
+const ANSWER_GAP_MS: u64 = 1_000;
 /// Of one instance no further statement is taken sooner than this after the last, in milliseconds. Less than
 /// [`SPEAK_GAP_MS`], as the way is not always equally long.
 const HEARD_GAP_MS: u64 = 50;
@@ -100,6 +103,8 @@ struct Known {
 #[derive(Debug, Default)]
 struct OfMember {
     instances: Vec<Known>,
+    /// When one of them was answered last.
+    answered_ms: Option<TimeMs>,
     last_new_ms: Option<TimeMs>,
 }
 
@@ -313,7 +318,11 @@ impl Instances {
             let window_end_ms = |known: &Known| known.first_heard_ms.saturating_add(self.window_ms);
             // One whose window is over waits for a newer one to fall silent, or is stale: it is heard again first.
             let waits = |known: &&Known| known.asks && !known.is_contested && window_end_ms(known) > now_ms;
-            if is_owed { Some(now_ms) } else { unanswered.by_ref().filter(waits).map(window_end_ms).min() }
+            // Who answers its own rival has no gap: both are silent soon.
+            let answered_ms = member.answered_ms.filter(|_| *validator != own);
+            let from_ms =
+                answered_ms.map_or(now_ms, |said_ms| now_ms.max(said_ms.saturating_add(ANSWER_GAP_MS)));
+            if is_owed { Some(from_ms) } else { unanswered.by_ref().filter(waits).map(window_end_ms).min() }
         };
         self.known.iter().filter_map(to_member).min().unwrap_or(TimeMs::MAX)
     }
@@ -350,7 +359,10 @@ impl Instances {
             for known in &mut member.instances {
                 let is_answered = *validator == own
                     || statement.acknowledged.iter().any(|it| it.instance == known.instance);
-                known.is_unanswered &= !is_answered;
+                if known.is_unanswered && is_answered {
+                    known.is_unanswered = false;
+                    member.answered_ms = Some(now_ms);
+                }
             }
         }
         statement

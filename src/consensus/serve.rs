@@ -239,6 +239,11 @@ const fn is_searched(answer: &Answer) -> bool {
     matches!(answer, Answer::SnapshotItem { item: SnapshotItem::Proof(Some(_)), .. })
 }
 
+/// Whether it travels in the lane of votes.
+const fn is_urgent(answer: &Answer) -> bool {
+    matches!(answer, Answer::Certificates(_) | Answer::Batches { .. })
+}
+
 /// What waits for one peer, and what it may still get.
 #[derive(Debug)]
 struct OfPeer {
@@ -352,11 +357,19 @@ impl AnswerQueue {
         }
     }
 
-    /// The next answer of a peer, if it can be paid for; the peer goes to the end of its line if it has more.
-    fn next_of(&mut self, peer: PeerId, may_search: bool, now: Instant) -> Option<Answer> {
+    /// The next answer of a peer, if it can be paid for and is taken; the peer goes to the end of its line if it has more.
+    fn next_of(
+        &mut self,
+        peer: PeerId,
+        may_search: bool,
+        takes: &impl Fn(PeerId, &Answer) -> bool,
+        now: Instant,
+    ) -> Option<Answer> {
         let of_peer = self.peers.get_mut(&peer)?;
         of_peer.refill(now);
-        let answer = of_peer.can_pay(may_search).then(|| of_peer.answers.pop_front()).flatten();
+        let is_taken = of_peer.answers.front().is_some_and(|next| takes(peer, next));
+        let is_next = is_taken && of_peer.can_pay(may_search);
+        let answer = is_next.then(|| of_peer.answers.pop_front()).flatten();
         let (waits, standing) = (!of_peer.answers.is_empty(), of_peer.standing);
         if waits {
             self.line_up(peer, standing);
@@ -364,8 +377,12 @@ impl AnswerQueue {
         answer
     }
 
-    /// The next answer: what everybody needs, else that of the next peer which has budget.
-    pub fn pop(&mut self, now: Instant) -> Option<(Recipient, Answer)> {
+    /// The next answer: what everybody needs, else that of the next peer which has budget, and takes what it is sent.
+    pub fn pop(
+        &mut self,
+        now: Instant,
+        takes: impl Fn(PeerId, &Answer) -> bool,
+    ) -> Option<(Recipient, Answer)> {
         if let Some(answer) = self.shared.pop_front() {
             return Some((Recipient::All, answer));
         }
@@ -375,12 +392,14 @@ impl AnswerQueue {
         });
         for _ in 0..self.turns.len() {
             let found = match self.turns.pop_front()? {
-                Turn::Member(peer) => self.next_of(peer, may_search, now).map(|answer| (peer, answer)),
+                Turn::Member(peer) => {
+                    self.next_of(peer, may_search, &takes, now).map(|answer| (peer, answer))
+                }
                 Turn::Strangers => {
                     let mut found = None;
                     for _ in 0..self.strangers.len() {
                         let Some(peer) = self.strangers.pop_front() else { break };
-                        found = self.next_of(peer, may_search, now).map(|answer| (peer, answer));
+                        found = self.next_of(peer, may_search, &takes, now).map(|answer| (peer, answer));
                         if found.is_some() {
                             break;
                         }
@@ -428,7 +447,7 @@ impl AnswerQueue {
 
 // -- the thread -----------------------------------------------------------------------------------------------------------
 
-/// How long the thread sleeps when those whose turn it is have used up their budgets.
+/// How long the thread sleeps when those whose turn it is have used up their budgets, or don't take what they were sent.
 const BUDGET_PAUSE: Duration = Duration::from_millis(20);
 /// How often peers that are gone are forgotten, in answers.
 const FORGET_EVERY: u32 = 1_024;
@@ -478,15 +497,15 @@ impl AnswerServer {
     fn run(&self, mut assembler: Assembler, network: &NetworkHandle) {
         priority::take(Priority::Background);
         let mut served = 0_u32;
-        while let Some((to, answer)) = self.next() {
+        while let Some((to, answer)) = self.next(network) {
             let (is_searched, began) = (is_searched(&answer), Clock.instant());
             let (messages, bytes) = assembler.messages(answer);
             let done = Clock.instant();
             for message in messages {
                 match to {
-                    // A peer whose queue is full asks again.
-                    Recipient::Peer(peer) => drop(network.send(peer, &message)),
-                    Recipient::All => network.broadcast(&message, None),
+                    // What has no room all the same is asked for again.
+                    Recipient::Peer(peer) => drop(network.answer(peer, &message)),
+                    Recipient::All => network.answer_all(&message),
                 }
             }
             let mut state = self.state.lock();
@@ -503,13 +522,16 @@ impl AnswerServer {
         }
     }
 
-    fn next(&self) -> Option<(Recipient, Answer)> {
+    fn next(&self, network: &NetworkHandle) -> Option<(Recipient, Answer)> {
         let mut state = self.state.lock();
         loop {
             if state.stopped {
                 return None;
             }
-            if let Some(next) = state.queue.pop(Clock.instant()) {
+            if let Some(next) = state
+                .queue
+                .pop(Clock.instant(), |peer, answer| network.takes_answers(peer, is_urgent(answer)))
+            {
                 return Some(next);
             }
             if state.queue.is_empty() {

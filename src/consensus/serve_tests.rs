@@ -127,7 +127,7 @@ fn peers_take_turns_whatever_one_of_them_asks() {
         queue.push(Recipient::Peer(peer(1)), Standing::Stranger, blocks(1), now);
     }
     queue.push(Recipient::Peer(peer(2)), Standing::Stranger, blocks(7), now);
-    let served: Vec<_> = std::iter::from_fn(|| queue.pop(now)).collect();
+    let served: Vec<_> = std::iter::from_fn(|| queue.pop(now, |_, _| true)).collect();
     assert_eq!(
         served.len(),
         BATCH_ANSWERS_MAX + BLOCK_ANSWERS_MAX + 1,
@@ -147,15 +147,15 @@ fn who_has_used_up_its_budget_waits_and_nobody_else_does() {
         queue.push(Recipient::Peer(peer(number)), Standing::Stranger, blocks(1), now);
     };
     ask(&mut queue, 1, began);
-    assert!(queue.pop(began).is_some());
+    assert!(queue.pop(began, |_, _| true).is_some());
     queue.paid(peer(1), BURST_BYTES + BYTES_PER_SECOND);
     ask(&mut queue, 1, began);
     ask(&mut queue, 2, began);
-    assert!(matches!(queue.pop(began), Some((Recipient::Peer(to), _)) if to == peer(2)));
-    assert!(queue.pop(began).is_none() && !queue.is_empty());
-    assert!(queue.pop(began + Duration::from_millis(999)).is_none());
+    assert!(matches!(queue.pop(began, |_, _| true), Some((Recipient::Peer(to), _)) if to == peer(2)));
+    assert!(queue.pop(began, |_, _| true).is_none() && !queue.is_empty());
+    assert!(queue.pop(began + Duration::from_millis(999), |_, _| true).is_none());
     let later = began + Duration::from_millis(1_001);
-    assert!(matches!(queue.pop(later), Some((Recipient::Peer(to), _)) if to == peer(1)));
+    assert!(matches!(queue.pop(later, |_, _| true), Some((Recipient::Peer(to), _)) if to == peer(1)));
     queue.forget_idle(later + Duration::from_secs(60));
     assert!(queue.peers.is_empty());
 }
@@ -167,12 +167,12 @@ fn who_has_used_up_just_its_budget_waits_until_there_is_some_again() {
     let mut queue = AnswerQueue::default();
     for (left, is_served) in [(1, true), (0, false)] {
         queue.push(Recipient::Peer(peer(left)), Standing::Stranger, blocks(1), began);
-        assert!(queue.pop(began).is_some());
+        assert!(queue.pop(began, |_, _| true).is_some());
         queue.paid(peer(left), BURST_BYTES - usize::from(left));
         queue.push(Recipient::Peer(peer(left)), Standing::Stranger, blocks(1), began);
-        assert_eq!(queue.pop(began).is_some(), is_served);
+        assert_eq!(queue.pop(began, |_, _| true).is_some(), is_served);
     }
-    assert!(queue.pop(began + Duration::from_millis(1)).is_some());
+    assert!(queue.pop(began + Duration::from_millis(1), |_, _| true).is_some());
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn no_more_answers_wait_for_everybody_than_may() {
     let now = Clock.instant();
     (0..=SHARED_ANSWERS_MAX as u64)
         .for_each(|from| queue.push(Recipient::All, Standing::Stranger, blocks(from), now));
-    let served = std::iter::from_fn(|| queue.pop(now)).map(|(to, answer)| match answer {
+    let served = std::iter::from_fn(|| queue.pop(now, |_, _| true)).map(|(to, answer)| match answer {
         Answer::Blocks { from, .. } if to == Recipient::All => from,
         other => panic!("{other:?}"),
     });
@@ -226,12 +226,12 @@ fn who_has_used_up_its_budget_is_not_forgotten_before_it_has_it_again() {
     let began = Clock.instant();
     let mut queue = AnswerQueue::default();
     queue.push(Recipient::Peer(peer(1)), Standing::Stranger, blocks(1), began);
-    assert!(queue.pop(began).is_some());
+    assert!(queue.pop(began, |_, _| true).is_some());
     queue.paid(peer(1), BURST_BYTES + BYTES_PER_SECOND);
     // It asks for nothing while others are served.
     queue.forget_idle(began);
     queue.push(Recipient::Peer(peer(1)), Standing::Stranger, blocks(1), began);
-    assert!(queue.pop(began).is_none() && !queue.is_empty());
+    assert!(queue.pop(began, |_, _| true).is_none() && !queue.is_empty());
 }
 
 /// INV-SERVE-3: a second brings as much however often somebody looks in it.
@@ -300,10 +300,14 @@ fn of_each_kind_of_question_so_many_wait_for_a_peer_and_no_more() {
             queue.push(Recipient::Peer(peer(1)), Standing::Stranger, question(), now);
             all.push(Recipient::Peer(peer(1)), Standing::Stranger, question(), now);
         }
-        assert_eq!(std::iter::from_fn(|| queue.pop(now)).count(), most);
+        assert_eq!(std::iter::from_fn(|| queue.pop(now, |_, _| true)).count(), most);
     }
     let most: usize = questions.iter().map(|(_, most)| most).sum();
-    assert_eq!(std::iter::from_fn(|| all.pop(now)).count(), most, "one kind takes nothing of another");
+    assert_eq!(
+        std::iter::from_fn(|| all.pop(now, |_, _| true)).count(),
+        most,
+        "one kind takes nothing of another"
+    );
 }
 
 /// One transaction with so many bytes.
@@ -354,7 +358,7 @@ fn besieged(strangers: u8, search: Duration) -> Vec<Duration> {
             asked += 1;
             queue.push(Recipient::Peer(*stranger), Standing::Stranger, proof_from(asked), now);
         }
-        match queue.pop(now) {
+        match queue.pop(now, |_, _| true) {
             Some((Recipient::Peer(to), _)) => {
                 now += search;
                 queue.paid(to, 1_000);
@@ -394,14 +398,14 @@ fn searches_above_their_share_delay_nobody_else() {
     let mut queue = AnswerQueue::default();
     let chunk = || Answer::SnapshotItem { height: 9, item: SnapshotItem::Chunk(1) };
     queue.push(Recipient::Peer(peer(1)), Standing::Stranger, proof_from(1), now);
-    assert!(queue.pop(now).is_some());
+    assert!(queue.pop(now, |_, _| true).is_some());
     let owed = Duration::from_millis(10);
     queue.searched(peer(1), SEARCH_BURST + owed, now);
     queue.push(Recipient::Peer(peer(1)), Standing::Stranger, proof_from(2), now);
     queue.push(Recipient::Peer(peer(2)), Standing::Stranger, proof_from(2), now);
     queue.push(Recipient::Peer(peer(3)), Standing::Stranger, chunk(), now);
     let mut is_next = |number, after| {
-        let next = queue.pop(now + after);
+        let next = queue.pop(now + after, |_, _| true);
         assert!(next.is_some() || !queue.is_empty());
         matches!(next, Some((Recipient::Peer(to), _)) if to == peer(number))
     };
@@ -468,7 +472,7 @@ fn strangers_have_one_turn_together_and_each_member_has_its_own() {
         }
     }
     let mut popped = Vec::new();
-    while let Some((Recipient::Peer(to), _)) = queue.pop(now) {
+    while let Some((Recipient::Peer(to), _)) = queue.pop(now, |_, _| true) {
         popped.push(to);
     }
     assert_eq!(popped.len(), 2 * 64 + 20);
@@ -495,10 +499,28 @@ fn a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody() {
             queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
         }
         for left in (0..3 + usize::from(others_wait)).rev() {
-            assert!(queue.pop(now).is_some());
+            assert!(queue.pop(now, |_, _| true).is_some());
             assert_eq!(queue.is_empty(), left == 0, "the thread sleeps when it is");
         }
         queue.push(Recipient::Peer(other), Standing::Stranger, batches(), now);
-        assert!(queue.pop(now).is_some() && queue.pop(now).is_none(), "and whoever comes then");
+        assert!(
+            queue.pop(now, |_, _| true).is_some() && queue.pop(now, |_, _| true).is_none(),
+            "and whoever comes then"
+        );
     }
+}
+
+/// INV-SERVE-3: a slow line costs its own peer time, and neither the connection nor anybody's turn.
+#[test]
+fn who_has_not_taken_its_last_answer_waits_for_the_next_one_and_nobody_else_does() {
+    let now = Clock.instant();
+    let mut queue = AnswerQueue::default();
+    for number in [1, 2, 1] {
+        queue.push(Recipient::Peer(peer(number)), Standing::Member, blocks(1), now);
+    }
+    let slow = |to, _: &Answer| to != peer(1);
+    assert!(matches!(queue.pop(now, slow), Some((Recipient::Peer(to), _)) if to == peer(2)));
+    assert!(queue.pop(now, slow).is_none() && !queue.is_empty());
+    let served = std::iter::from_fn(|| queue.pop(now, |_, _| true)).count();
+    assert!(served == 2 && queue.is_empty(), "all that it has waited for");
 }

@@ -48,7 +48,7 @@ use crate::storage::memory_index::MemoryIndex;
 use crate::types::fork::ForkProof;
 use crate::types::genesis::{Allocation, GenesisMasternode};
 use crate::types::keys::SequentialVerifier;
-use crate::types::limits::{CLOCK_DRIFT_MS_MAX, REQUEST_CERTIFICATES_MAX};
+use crate::types::limits::{CERTIFICATE_VOTE_BYTES_MAX, CLOCK_DRIFT_MS_MAX, REQUEST_CERTIFICATES_MAX};
 use crate::types::vote::block_vote_digest;
 use crate::types::{
     Address, Amount, Block, BlockHash, BlockVote, ChainParameters, Commit, CommittedBlock, Epoch, Evidence,
@@ -477,6 +477,23 @@ fn no_epoch_ends_without_what_was_promised() {
     }
 }
 
+/// Whoever proposes could have all promises of everybody sent to everybody otherwise, as often as it proposes.
+#[test]
+fn the_end_of_an_epoch_that_is_not_closing_brings_nobodys_promises() {
+    let chain = Chain::new();
+    let mut node = Node::new(&chain, &[], START_MS + 1);
+    let promised = chain.payment(0);
+    node.feed(Event::Transaction(promised.clone()));
+    node.hear_locks(promised.txid());
+    assert!(node.consensus.finality().promises().contains(&promised.txid()));
+    let (mut block, _) = chain.block(START_MS + 1, false, &[]);
+    block.header.epoch_end = true;
+    node.around.sent.clear();
+    node.hear(chain.proposal(&block));
+    assert_eq!(node.prevote().flatten(), None, "it is invalid");
+    assert!(!node.around.sent.iter().any(|message| matches!(message, Message::Certificates(_))));
+}
+
 /// The next proposer may lack any number of them.
 #[test]
 fn promises_that_were_left_out_are_sent_once_each_and_in_parts() {
@@ -521,6 +538,14 @@ fn promises_that_were_left_out_are_sent_once_each_and_in_parts() {
         _ => None,
     };
     let parts: Vec<Vec<TxId>> = node.around.sent.iter().filter_map(certificates).collect();
-    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [REQUEST_CERTIFICATES_MAX, 1]);
+    // Of 256 KiB, for four votes in each.
+    let a_message = (256 << 10) / (4 * CERTIFICATE_VOTE_BYTES_MAX);
+    let expected = [a_message, a_message, count - 2 * a_message];
+    assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), expected);
     assert_eq!(parts.concat().into_iter().collect::<BTreeSet<_>>(), promised);
+    // Its proposer signs a second one.
+    let (second, _) = chain.block(closing_ms + 2, true, &[]);
+    node.around.sent.clear();
+    node.hear(chain.proposal(&second));
+    assert_eq!(node.around.sent.iter().filter_map(certificates).count(), 0, "they were sent");
 }

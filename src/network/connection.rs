@@ -284,8 +284,26 @@ impl Connection {
 
     /// Queues an encoded message, unless the agreed version has no such kind. A full urgent lane ends the connection.
     pub(crate) fn enqueue(&self, kind: MessageKind, encoded: Bytes) -> bool {
+        let queued = self.try_enqueue(kind, encoded);
+        if queued == Err(SendError::UrgentFull) {
+            self.close(DisconnectReason::NotReading);
+        }
+        queued == Ok(true)
+    }
+
+    /// The same of what is asked for again if it does not come: a full lane costs this message alone.
+    pub(crate) fn enqueue_answer(&self, kind: MessageKind, encoded: Bytes) -> bool {
+        self.try_enqueue(kind, encoded) == Ok(true)
+    }
+
+    /// Whether little of what the peer was sent in a lane still waits to be taken.
+    pub(crate) fn takes_answers(&self, is_urgent: bool) -> bool {
+        self.queue.has_room_for_answers(is_urgent)
+    }
+
+    fn try_enqueue(&self, kind: MessageKind, encoded: Bytes) -> Result<bool, SendError> {
         if self.closing.is_cancelled() || !kind.is_in(self.version) {
-            return false;
+            return Ok(false);
         }
         let Common { pools, metrics, .. } = &*self.common;
         let pool = if kind.is_urgent() { &pools.send_urgent } else { &pools.send_bulk };
@@ -293,14 +311,11 @@ impl Connection {
             Ok(()) => {
                 add(&self.messages_out, 1);
                 metrics.count_out(kind);
-                true
+                Ok(true)
             }
             Err(error) => {
                 add(&metrics.send_dropped, 1);
-                if error == SendError::UrgentFull {
-                    self.close(DisconnectReason::NotReading);
-                }
-                false
+                Err(error)
             }
         }
     }

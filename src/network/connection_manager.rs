@@ -178,12 +178,22 @@ impl ConnectionManager {
     /// Why not.
     pub(crate) fn check(&self, newcomer: &Newcomer, now: Instant) -> Result<Place, RefusalReason> {
         if let Some(old) = self.get(newcomer.peer) {
-            return if self.keeps_new(newcomer.peer, old.inbound, newcomer.inbound) {
+            return if !self.keeps_new(newcomer.peer, old.inbound, newcomer.inbound) {
+                Err(RefusalReason::Duplicate)
+            } else if old.inbound == newcomer.inbound {
                 Ok(Place { is_visit: newcomer.inbound && old.visits(), replaced: Some(old), evicted: None })
             } else {
-                Err(RefusalReason::Duplicate)
+                // It gives back a place of the other direction, and needs one of this: else whoever is dialled could come in
+                // beside all bounds.
+                let place = self.place(newcomer, now).map_err(|_| RefusalReason::Duplicate)?;
+                Ok(Place { replaced: Some(old), ..place })
             };
         }
+        self.place(newcomer, now)
+    }
+
+    /// A place for a newcomer that is not here yet.
+    fn place(&self, newcomer: &Newcomer, now: Instant) -> Result<Place, RefusalReason> {
         if !newcomer.inbound {
             return self.outbound_place(newcomer);
         }

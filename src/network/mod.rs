@@ -490,6 +490,24 @@ impl NetworkHandle {
         self.shared.send(peer, message)
     }
 
+    /// As [`NetworkHandle::send`], of what the peer asks for again if it does not come: a full queue is no reason to part.
+    #[must_use]
+    pub fn answer(&self, peer: PeerId, message: &Message) -> bool {
+        self.shared.answer(peer, message)
+    }
+
+    /// The same to all peers that have room for it.
+    pub fn answer_all(&self, message: &Message) {
+        self.shared.answer_all(message);
+    }
+
+    /// Whether a peer has taken so much of what it was sent in that lane that another answer is of use. Of one that is gone it is, which
+    /// ends the answer.
+    #[must_use]
+    pub fn takes_answers(&self, peer: PeerId, is_urgent: bool) -> bool {
+        self.shared.takes_answers(peer, is_urgent)
+    }
+
     /// All peers.
     #[must_use]
     pub fn peers(&self) -> Vec<PeerInfo> {

@@ -161,6 +161,14 @@ impl SendQueue {
         Ok(())
     }
 
+    /// Whether a lane has written nearly all that it was given, so that an answer of some MiB leaves room for what is said
+    /// to everybody.
+    pub(crate) fn has_room_for_answers(&self, is_urgent: bool) -> bool {
+        let state = self.state.lock();
+        let lane = if is_urgent { &state.urgent } else { &state.bulk };
+        lane.bytes <= LANE_OWN_BYTES
+    }
+
     /// Whether bulk messages wait, for credit or for their turn.
     pub(crate) fn has_bulk(&self) -> bool {
         !self.state.lock().bulk.messages.is_empty()

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::connection::{Connection, DisconnectReason};
 use super::credit::Credit;
@@ -83,6 +83,34 @@ where
     connection.reason.get().unwrap_or(&DisconnectReason::Shutdown).to_string()
 }
 
+/// Bulk bytes that a peer has to take within [`Timing::bulk_stall_max`](super::shared::Timing) while more wait. Who takes a byte
+/// now and then would keep the memory of others' answers for ever.
+const BULK_STEP_BYTES: usize = 256 << 10;
+
+/// How a peer takes its bulk messages.
+struct BulkPace {
+    /// When it had last taken a step, or all.
+    moved: Instant,
+    /// What it took since.
+    bytes: usize,
+}
+
+impl BulkPace {
+    const fn took(&mut self, bytes: usize, now: Instant) {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes >= BULK_STEP_BYTES {
+            *self = Self { moved: now, bytes: 0 };
+        }
+    }
+
+    fn is_stalled(&mut self, more_waits: bool, stall_max: Duration, now: Instant) -> bool {
+        if !more_waits {
+            *self = Self { moved: now, bytes: 0 };
+        }
+        now.saturating_duration_since(self.moved) >= stall_max
+    }
+}
+
 async fn write<W: AsyncWrite + Unpin>(
     shared: &Shared,
     connection: &Connection,
@@ -92,7 +120,7 @@ async fn write<W: AsyncWrite + Unpin>(
     let mut plaintext = Vec::with_capacity(PLAINTEXT_BYTES_MAX);
     let mut out = Vec::with_capacity(2 * (RECORD_BYTES_MAX + 2));
     let mut ping_due = now();
-    let mut bulk_moved = ping_due;
+    let mut bulk = BulkPace { moved: ping_due, bytes: 0 };
     loop {
         let now = now();
         if now >= ping_due {
@@ -105,13 +133,11 @@ async fn write<W: AsyncWrite + Unpin>(
             if connection.queue.take(lane, &mut plaintext) {
                 sealer.seal(&plaintext, &mut out)?;
                 if lane == Lane::Bulk {
-                    bulk_moved = now;
+                    bulk.took(plaintext.len(), now);
                 }
             }
         }
-        if !connection.queue.has_bulk() {
-            bulk_moved = now;
-        } else if now.saturating_duration_since(bulk_moved) >= shared.timing.bulk_stall_max {
+        if bulk.is_stalled(connection.queue.has_bulk(), shared.timing.bulk_stall_max, now) {
             return Err(DisconnectReason::NotReading);
         }
         if out.is_empty() {
@@ -403,5 +429,28 @@ impl Receiver {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// INV-NET-11.
+    #[test]
+    fn who_takes_a_byte_now_and_then_stalls_as_who_takes_none() {
+        let (began, max) = (now(), Duration::from_secs(60));
+        let second = |seconds: u64| began + Duration::from_secs(seconds);
+        let mut slow = BulkPace { moved: began, bytes: 0 };
+        for seconds in 1..60 {
+            slow.took(1_000, second(seconds));
+            assert!(!slow.is_stalled(true, max, second(seconds)), "{seconds}");
+        }
+        assert!(slow.is_stalled(true, max, second(60)));
+        assert!(!slow.is_stalled(false, max, second(60)), "it has all");
+        for seconds in 61..200 {
+            slow.took(BULK_STEP_BYTES / 50, second(seconds));
+            assert!(!slow.is_stalled(true, max, second(seconds)), "{seconds}");
+        }
     }
 }

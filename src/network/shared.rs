@@ -212,6 +212,23 @@ impl Shared {
         Self::encode(message).is_some_and(|(kind, encoded)| connection.enqueue(kind, encoded))
     }
 
+    /// As `send`, of what may be lost: a full queue does not end the connection.
+    pub(crate) fn answer(&self, peer: PeerId, message: &Message) -> bool {
+        let Some(connection) = self.manager.get(peer) else { return false };
+        Self::encode(message).is_some_and(|(kind, encoded)| connection.enqueue_answer(kind, encoded))
+    }
+
+    pub(crate) fn answer_all(&self, message: &Message) {
+        let Some((kind, encoded)) = Self::encode(message) else { return };
+        for connection in self.manager.all() {
+            let _has_room = connection.enqueue_answer(kind, encoded.clone());
+        }
+    }
+
+    pub(crate) fn takes_answers(&self, peer: PeerId, is_urgent: bool) -> bool {
+        self.manager.get(peer).is_none_or(|connection| connection.takes_answers(is_urgent))
+    }
+
     /// Counts what a peer did wrong, and acts on it.
     pub(crate) fn report(&self, peer: PeerId, what: Misbehaviour) {
         let connection = self.manager.get(peer);

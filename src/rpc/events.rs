@@ -102,6 +102,13 @@ pub(super) struct Entry {
     bytes: usize,
 }
 
+impl Entry {
+    /// The place before it.
+    pub(super) const fn place(&self, life: u32, sequence: u64) -> Cursor {
+        Cursor::Live { height: self.height, life, sequence }
+    }
+}
+
 #[derive(Default)]
 struct Ring {
     entries: VecDeque<Entry>,
@@ -110,6 +117,8 @@ struct Ring {
     next: u64,
     /// The last block that was told.
     height: Height,
+    /// The last block before the first event.
+    began: Height,
 }
 
 impl Ring {
@@ -122,9 +131,12 @@ impl Ring {
         self.entries.get(usize::try_from(sequence.checked_sub(self.oldest())?).ok()?)
     }
 
-    /// The place before an event, or where the next one will be.
+    /// The place before an event, or where the next one will be. One that was forgotten may have been before any block of
+    /// this life.
     fn cursor(&self, life: u32, sequence: u64) -> Cursor {
-        let height = self.get(sequence).map_or(self.height, |entry| entry.height);
+        let is_forgotten = sequence < self.oldest();
+        let otherwise = if is_forgotten { self.began } else { self.height };
+        let height = self.get(sequence).map_or(otherwise, |entry| entry.height);
         Cursor::Live { height, life, sequence }
     }
 }
@@ -167,7 +179,7 @@ impl EventLog {
     pub fn new(life: u32, height: Height) -> Self {
         Self {
             life,
-            ring: Mutex::new(Ring { height, ..Ring::default() }),
+            ring: Mutex::new(Ring { height, began: height, ..Ring::default() }),
             head: watch::Sender::new(0),
             steps: watch::Sender::new(0),
             pool_listeners: AtomicUsize::new(0),

@@ -141,6 +141,12 @@ pub(super) async fn held_until_taken(
     }
 }
 
+/// Whether a caller gets what is kept back from others: whoever may do more than read. A reader could take all of it with the
+/// largest answers.
+pub(super) fn has_kept_places(role: Option<RpcRole>) -> bool {
+    role.is_some_and(|role| role > RpcRole::Read)
+}
+
 /// Makes the calls of a body that is here: a request's, or a message's of a WebSocket.
 pub(super) async fn answer_calls(
     state: &HttpState,
@@ -148,7 +154,7 @@ pub(super) async fn answer_calls(
     role: Option<RpcRole>,
     request: axum::http::Request<Bytes>,
 ) -> Result<Answered, Refusal> {
-    let authenticated = role.is_some();
+    let authenticated = has_kept_places(role);
     let (mut parts, bytes) = request.into_parts();
     check_json(&bytes)?;
     let bytes = trimmed(bytes);

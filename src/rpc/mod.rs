@@ -9,6 +9,7 @@
 //! | file | decides |
 //! |---|---|
 //! | `server.rs`, `listener.rs`, `metrics_server.rs` | where it listens |
+//! | `startup.rs` | what is answered before the node serves |
 //! | `connection.rs`, `connections.rs` | who may stay connected, and who goes |
 //! | `http.rs`, `router.rs`, `request.rs`, `refusal.rs` | which requests are refused as a whole |
 //! | `hosts.rs`, `auth.rs` | from which pages, and by whom |

@@ -152,7 +152,9 @@ impl Refusal {
             Self::NotJson => {
                 r#"send one JSON object as {"jsonrpc":"2.0","id":1,"method":"getblockcount","params":[]}, or an array of them"#
             }
-            Self::Busy => "try again in a moment, or send credentials, for which places are kept",
+            Self::Busy => {
+                "try again in a moment, or send credentials of a user who may do more than read: places are kept for these"
+            }
             Self::Starting => "try again in a moment; GET /ready says how far it is",
         };
         text.to_owned()

@@ -12,7 +12,9 @@ use jsonrpsee::server::http::content_type_is_json;
 
 use super::connection::Connection;
 use super::hosts::{let_read, may_ask};
-use super::http::{Answered, HttpState, answer_calls, authenticate, held_until_taken, read_body};
+use super::http::{
+    Answered, HttpState, answer_calls, authenticate, has_kept_places, held_until_taken, read_body,
+};
 use super::page;
 use super::refusal::{Refusal, json};
 use super::socket::Socket;
@@ -58,7 +60,7 @@ async fn handle(
         (&Method::GET, "/ws") => {
             let role = authenticate(state, connection, request.headers())?;
             let node = state.startup.node().ok_or(Refusal::Starting)?;
-            let place = state.places.socket(role.is_some()).ok_or(Refusal::Busy)?;
+            let place = state.places.socket(has_kept_places(role)).ok_or(Refusal::Busy)?;
             let socket = Socket::new(state, node, connection, (role, place));
             return socket.accept(request).map(Answered::plain).ok_or(Refusal::NoWebSocket);
         }
@@ -73,7 +75,7 @@ async fn handle(
     // Behind the plain pages, which nobody is to wait for.
     connection.rest().await;
     let role = authenticate(state, connection, request.headers())?;
-    let authenticated = role.is_some();
+    let authenticated = has_kept_places(role);
     let (parts, body) = request.into_parts();
     let (bytes, _share) = read_body(body, state, authenticated).await?;
     answer_calls(state, connection, role, Request::from_parts(parts, bytes)).await

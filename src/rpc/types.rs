@@ -387,8 +387,8 @@ pub struct AddressHistory {
     pub history: Vec<HistoryInfo>,
     /// What to ask for the next page with; absent on the last one.
     pub next: Option<String>,
-    /// Whether the page tells all of the pool's transactions of the address. If not, it tells the youngest 1,000, and others
-    /// are told once a block has them. Absent on later pages, which tell none of the pool.
+    /// Whether the page tells all of the pool's transactions of the address. If not, it tells the youngest 1,000, or the index
+    /// is behind the newest blocks; others are told once it has them. Absent on later pages, which tell none of the pool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool_complete: Option<bool>,
     /// The page is complete from this block on; older transactions are not told. 0 is the genesis document.

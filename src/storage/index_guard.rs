@@ -124,6 +124,25 @@ impl IndexGuard {
         Ok(aside)
     }
 
+    /// What the name of an index ends with while another one takes its place.
+    pub const REPLACED_ENDING: &str = ".old";
+
+    /// Gives an index its name back that the machine stopped over while another one took its place. What a pruned node knows
+    /// of the time before its first block stands nowhere else.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn take_back(path: &Path) -> Result<(), StorageError> {
+        let replaced = beside(path, Self::REPLACED_ENDING);
+        if path.exists() || !replaced.exists() {
+            return Ok(());
+        }
+        fs::rename(&replaced, path).map_err(StorageError::io("rename", &replaced))?;
+        sync_parent(path)?;
+        tracing::warn!(index = %path.display(), "The index was being replaced when the machine stopped; it is taken back");
+        Ok(())
+    }
+
     /// Forgets the mark of a damaged index, in whose place is another one.
     ///
     /// # Errors
@@ -210,6 +229,19 @@ mod tests {
     use super::*;
     use crate::storage::index::Index;
     use crate::storage::memory_index::MemoryIndex;
+
+    #[test]
+    fn an_index_whose_successor_did_not_come_is_taken_back() {
+        let home = tempfile::tempdir().unwrap();
+        let (index, replaced) = (home.path().join("index"), home.path().join("index.old"));
+        IndexGuard::take_back(&index).unwrap();
+        fs::create_dir(&replaced).unwrap();
+        IndexGuard::take_back(&index).unwrap();
+        assert!(index.exists() && !replaced.exists());
+        fs::create_dir(&replaced).unwrap();
+        IndexGuard::take_back(&index).unwrap();
+        assert!(replaced.exists(), "whose successor is there");
+    }
 
     /// Panics at an operation, and when it is dropped.
     struct Panicking {

@@ -179,6 +179,14 @@ pub struct SnapshotOffer {
     pub bytes: u64,
 }
 
+impl SnapshotOffer {
+    /// What is offered: the block and the manifest. The rest is what whoever offers it says of it.
+    #[must_use]
+    pub const fn names(&self) -> (Height, BlockHash, Hash) {
+        (self.block.height, self.block.block_hash, self.manifest)
+    }
+}
+
 /// A part of a snapshot, as peers ask for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Encode, Decode)]
 pub enum SnapshotItem {

@@ -4859,4 +4859,129 @@ pub const MUTANTS: &[Mutant] = &[
             "--lib consensus::instances::tests::members_with_many_instances_leave_a_place_for_each_other_one",
         ],
     },
+    Mutant {
+        name: "promises_sent_whatever_ends",
+        file: "src/consensus/blocks/candidates.rs",
+        old: "blueprint.header.epoch_end && is_closing;",
+        new: "blueprint.header.epoch_end;",
+        caught_by: &[
+            "--lib consensus::tests::the_end_of_an_epoch_that_is_not_closing_brings_nobodys_promises",
+        ],
+    },
+    Mutant {
+        name: "promises_sent_with_each_block",
+        file: "src/consensus/blocks/candidates.rs",
+        old: ".filter(|txid| self.sent.insert(**txid))",
+        new: ".filter(|_| true)",
+        caught_by: &["--lib consensus::tests::promises_that_were_left_out_are_sent_once_each_and_in_parts"],
+    },
+    Mutant {
+        name: "who_has_most_is_asked_alone",
+        file: "src/consensus/sync/mod.rs",
+        old: "able.min_by_key(|(peer, _)| self.order(peer)).copied()",
+        new: "able.max_by_key(|(_, theirs)| *theirs).copied()",
+        caught_by: &[
+            "--lib consensus::tests::pulled_blocks::a_height_that_one_peer_claims_leaves_the_others_their_turns",
+        ],
+    },
+    Mutant {
+        name: "rivals_of_one_message_all_passed_on",
+        file: "src/admission/taking.rs",
+        old: "if !self.contests.improves(&transaction.txid(), &contested) =>",
+        new: "if false =>",
+        caught_by: &[
+            "--lib admission::tests::few_of_many_conflicting_spends_are_passed_on_and_none_takes_a_place",
+        ],
+    },
+    Mutant {
+        name: "one_turn_for_all_kinds_of_requests",
+        file: "src/consensus/peers/mod.rs",
+        old: "self.next.entry(kind).or_default();",
+        new: "self.next.entry(RequestKind::Bodies).or_default();\n        let _one_for_all = kind;",
+        caught_by: &["--lib consensus::peers::tests::each_peer_has_its_turn_to_be_asked"],
+    },
+    Mutant {
+        name: "answers_to_whoever_asks_again",
+        file: "src/consensus/instances.rs",
+        old: "now_ms.max(said_ms.saturating_add(ANSWER_GAP_MS))",
+        new: "now_ms.max(said_ms)",
+        caught_by: &["--lib consensus::instances::tests::who_asks_without_end_is_answered_once_in_a_while"],
+    },
+    Mutant {
+        name: "forgotten_numbers_stand_at_the_tip",
+        file: "src/rpc/events.rs",
+        old: "if is_forgotten { self.began } else { self.height }",
+        new: "if is_forgotten { self.height } else { self.height }",
+        caught_by: &[
+            "--lib rpc::events::tests::a_number_that_the_ring_has_forgotten_stands_before_all_blocks_of_this_life",
+        ],
+    },
+    Mutant {
+        name: "no_proof_today_is_none_tomorrow",
+        file: "src/app/snapshots/source.rs",
+        old: "if !is_for_good(&problem) {",
+        new: "if false && !is_for_good(&problem) {",
+        caught_by: &[
+            "--lib app::snapshots::source::tests::whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none",
+        ],
+    },
+    Mutant {
+        name: "offers_told_apart_by_their_size",
+        file: "src/app/snapshots/fetch_plan.rs",
+        old: "candidate.offer.names() == offer.names()",
+        new: "candidate.offer == *offer",
+        caught_by: &[
+            "--lib app::snapshots::fetch_plan::tests::what_somebody_says_of_its_size_makes_it_no_other_snapshot",
+        ],
+    },
+    Mutant {
+        name: "who_was_dialled_comes_in_anyhow",
+        file: "src/network/connection_manager.rs",
+        old: "let place = self.place(newcomer, now).map_err(|_| RefusalReason::Duplicate)?;",
+        new: "let place = Place::default();",
+        caught_by: &[
+            "--lib network::connection_manager::tests::who_was_dialled_comes_in_only_where_a_newcomer_would",
+        ],
+    },
+    Mutant {
+        name: "a_byte_now_and_then_is_progress",
+        file: "src/network/session.rs",
+        old: "if self.bytes >= BULK_STEP_BYTES {",
+        new: "if self.bytes > 0 {",
+        caught_by: &["--lib network::session::tests::who_takes_a_byte_now_and_then_stalls_as_who_takes_none"],
+    },
+    Mutant {
+        name: "answers_to_who_takes_none",
+        file: "src/consensus/serve.rs",
+        old: "let is_next = is_taken && of_peer.can_pay(may_search);",
+        new: "let is_next = (is_taken || !is_taken) && of_peer.can_pay(may_search);",
+        caught_by: &[
+            "--lib consensus::serve::tests::who_has_not_taken_its_last_answer_waits_for_the_next_one_and_nobody_else_does",
+        ],
+    },
+    Mutant {
+        name: "replaced_index_never_taken_back",
+        file: "src/storage/index_guard.rs",
+        old: "if path.exists() || !replaced.exists() {",
+        new: "if !path.exists() || !replaced.exists() {",
+        caught_by: &[
+            "--lib storage::index_guard::tests::an_index_whose_successor_did_not_come_is_taken_back",
+        ],
+    },
+    Mutant {
+        name: "everybody_comes_in_while_a_snapshot_is_fetched",
+        file: "src/app/start.rs",
+        old: "NetworkConfig { maps_port: false, max_inbound: 0, ..network.clone() }",
+        new: "NetworkConfig { maps_port: false, ..network.clone() }",
+        caught_by: &["--lib app::start::tests::while_a_snapshot_is_fetched_nobody_comes_in"],
+    },
+    Mutant {
+        name: "a_starting_node_has_methods",
+        file: "src/rpc/startup.rs",
+        old: "admit(method, extensions).and_then(refused)",
+        new: "admit(method, extensions).map(|_| Value::Null)\n                .or_else(|_| refused(()))",
+        caught_by: &[
+            "--lib rpc::server::startup_tests::a_node_that_starts_says_how_far_it_is_and_answers_once_it_serves",
+        ],
+    },
 ];

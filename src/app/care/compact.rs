@@ -8,7 +8,7 @@
 //!
 //! # Invariants
 //! - INV-COMPACT-1: the old index stays until the new one is synced and was read again, entry by entry.
-//! - INV-COMPACT-2: what was stopped or killed leaves the index as it was. The next call goes on where the copy was synced
+//! - INV-COMPACT-2: what was stopped or killed leaves the index as it was, also between the two renames at the end. The next call goes on where the copy was synced
 //!   last, if no node has run meanwhile, and else begins anew; what a crash took of the copy is found by the reading at the
 //!   end, and then it is made anew too.
 //! - INV-COMPACT-3: an index that would not be smaller stays.
@@ -76,6 +76,7 @@ impl CarePlace {
     /// When there is no index, it is damaged, there is no room for the copy, or the disk refuses.
     pub fn compact(&self, told: Tell<'_>) -> Result<CompactReport, CareError> {
         let path = index_path(&self.config, self.config.storage.engine);
+        IndexGuard::take_back(&path)?;
         if !path.exists() {
             return Err(CareError::NoIndex { path });
         }

@@ -29,7 +29,7 @@ const BUILDING: Work = Work { what: "building the index", unit: Unit::Blocks };
 /// What the name of an index ends with that is being built.
 pub(super) const NEW_ENDING: &str = ".new";
 /// What the name of an index ends with whose place another one takes.
-pub(super) const OLD_ENDING: &str = ".old";
+pub(super) const OLD_ENDING: &str = IndexGuard::REPLACED_ENDING;
 
 /// An index that was built.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -99,8 +99,8 @@ impl CarePlace {
     }
 }
 
-/// Puts a whole index in the place of another one, which is removed. After a crash in here the node builds its index
-/// again, or finds the new one.
+/// Puts a whole index in the place of another one, which is removed. After a crash in here there is the old one again, by
+/// [`IndexGuard::take_back`], or the new one.
 pub(super) fn put_in_place(fresh: &Path, path: &Path) -> Result<(), CareError> {
     SledIndex::wait_closed(fresh)?;
     let old = beside(path, OLD_ENDING);

@@ -279,18 +279,18 @@ impl AppContext {
         Ok(found.zip(place).and_then(|((made_by, _), place)| made_by.outputs.get(place).copied()))
     }
 
-    /// Waits until the index, which comes a little behind the chain, has this block; [`INDEX_WAIT_MAX`] at most.
-    pub(super) async fn index_reaches(&self, height: Height) -> Result<(), NodeApiError> {
+    /// Waits until the index, which comes a little behind the chain, has this block; [`INDEX_WAIT_MAX`] at most. Whether it has.
+    pub(super) async fn index_reaches(&self, height: Height) -> Result<bool, NodeApiError> {
         let waiting = async {
             loop {
                 let index = Arc::clone(&self.index);
                 if blocking(move || index.applied()).await?.is_some_and(|applied| applied >= height) {
-                    return Ok(());
+                    return Ok(true);
                 }
                 tokio::time::sleep(INDEX_LOOK).await;
             }
         };
-        tokio::time::timeout(INDEX_WAIT_MAX, waiting).await.unwrap_or(Ok(()))
+        tokio::time::timeout(INDEX_WAIT_MAX, waiting).await.unwrap_or(Ok(false))
     }
 
     /// Whether a transaction of the pool has marked its output as collateral: bound as well, though no block says so.

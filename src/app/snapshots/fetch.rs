@@ -17,6 +17,8 @@
 //!   the operator's checkpoint, and everything else was held to that header.
 //! - Who has a snapshot no more is not blamed for that: newer ones take its place while it is fetched.
 //! - INV-FETCH-5: chunks that are on the disk and fit the manifest are not fetched again, also after a kill.
+//! - INV-FETCH-8: nobody comes in meanwhile, so that only who was dialled can offer what it has not got, or use up the memory
+//!   that answers need.
 //!
 //! # Bounds
 //! Each peer is asked for three chunks of 1.4 MB at once, all together for [`OUTSTANDING_MAX`](super::fetch_plan::OUTSTANDING_MAX),
@@ -46,8 +48,8 @@ use crate::storage::{RealDisk, SnapshotDir, SnapshotPart, SnapshotStore, Storage
 use crate::types::codec::encode;
 use crate::types::message::{SnapshotItem, SnapshotOffer};
 use crate::types::{
-    ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Header, Message, RuleVersion,
-    SignatureVerifier, TimeMs,
+    BlockHash, ChainParameters, Checkpoint, CommittedBlock, GenesisDocument, Hash, Header, Height, Message,
+    RuleVersion, SignatureVerifier, TimeMs,
 };
 
 /// How long offers are waited for after the first one came.
@@ -222,7 +224,7 @@ struct Fetcher {
     events: NetworkEvents,
     offers: BTreeMap<PeerId, Vec<SnapshotOffer>>,
     /// What turned out to be false, or that nobody could give.
-    refused: BTreeSet<[u8; 32]>,
+    refused: BTreeSet<(Height, BlockHash, Hash)>,
     /// Peers whose offers count for nothing: they did not give what they offered, or something false.
     excluded: BTreeSet<PeerId>,
     started: Instant,
@@ -278,7 +280,7 @@ impl Fetcher {
     /// The offers that are left, the best first.
     fn candidates(&self) -> Vec<Candidate> {
         let mut found = candidates(&self.offers);
-        found.retain(|candidate| !self.refused.contains(&candidate.offer.manifest.0));
+        found.retain(|candidate| !self.refused.contains(&candidate.offer.names()));
         if self.refused.len().saturating_add(self.excluded.len()) > FAILURES_MAX {
             found.clear();
         }
@@ -290,7 +292,8 @@ impl Fetcher {
         let mut until = self.started + PEERS_WAIT;
         while let Some(heard) = self.hear(until).await {
             self.note(&heard);
-            if matches!(heard, Heard::Said(..)) {
+            let has_some = |offers: &Vec<SnapshotOffer>| !offers.is_empty();
+            if matches!(&heard, Heard::Said(_, Message::Snapshots(offers)) if has_some(offers)) {
                 until = until.min(Clock.instant() + OFFERS_WAIT);
             }
         }
@@ -328,7 +331,7 @@ impl Fetcher {
                         height = block.height,
                         "Nobody could give the whole snapshot; looking for another one"
                     );
-                    self.refused.insert(candidate.offer.manifest.0);
+                    self.refused.insert(candidate.offer.names());
                     self.hear_newer(&candidate).await;
                 }
             }

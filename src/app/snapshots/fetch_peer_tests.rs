@@ -326,7 +326,7 @@ async fn so_many_failures_and_no_more_keep_a_node_from_its_first_block() {
     let offers = origin.source().offers();
     let (mut fetcher, ..) = fetcher(&origin).await;
     fetcher.note(&Heard::Said(key(1), Message::Snapshots(offers.clone())));
-    fetcher.refused.insert(offers[0].manifest.0);
+    fetcher.refused.insert(offers[0].names());
     (2..=FAILURES_MAX).for_each(|number| fetcher.exclude(key(u8::try_from(number).unwrap())));
     assert_eq!(fetcher.candidates().len(), ENDS.len() - 1);
     fetcher.exclude(key(200));

@@ -50,7 +50,8 @@ pub(super) fn candidates(offers: &BTreeMap<PeerId, Vec<SnapshotOffer>>) -> Vec<C
     for (peer, offer) in
         offers.iter().flat_map(|(peer, offers)| offers.iter().map(move |offer| (peer, offer)))
     {
-        match found.iter_mut().find(|candidate| candidate.offer == *offer) {
+        // How large they say it is, is no part of it.
+        match found.iter_mut().find(|candidate| candidate.offer.names() == offer.names()) {
             Some(candidate) => drop(candidate.peers.insert(*peer)),
             None => found.push(Candidate { offer: *offer, peers: BTreeSet::from([*peer]) }),
         }
@@ -257,6 +258,16 @@ mod tests {
             .map(|candidate| (candidate.offer, candidate.peers.len()))
             .collect();
         assert_eq!(found, [(new, 3), (lie, 2), (old, 2), (offer(30, 9), 1)]);
+    }
+
+    #[test]
+    fn what_somebody_says_of_its_size_makes_it_no_other_snapshot() {
+        let honest = offer(20, 1);
+        let larger = SnapshotOffer { bytes: 9, outputs: 8, ..honest };
+        let offers =
+            BTreeMap::from([(peer(1), vec![larger]), (peer(2), vec![larger]), (peer(3), vec![honest])]);
+        let found = candidates(&offers);
+        assert_eq!((found.len(), found[0].peers.len()), (1, 3));
     }
 
     /// Lets peers answer until nothing is asked any more; `answers` says what a peer does with a request.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::SNAPSHOT_PROOF_BYTES_MAX;
-use crate::consensus::proof_builder::ProofBuilder;
+use crate::consensus::proof_builder::{ProofBuildError, ProofBuilder};
 use crate::consensus::serve::SnapshotSource;
 use crate::protocol::finality_proof::ChainProof;
 use crate::protocol::snapshot::{OUTPUT_BYTES, SnapshotManifest};
@@ -145,12 +145,20 @@ impl StoredSnapshots {
             Ok(proof) => encode(&proof),
             Err(problem) => {
                 tracing::debug!(%problem, block = %trusted, "No proof of the snapshot from there");
+                if !is_for_good(&problem) {
+                    return Ok(None);
+                }
                 Vec::new()
             }
         };
         self.proved.lock().put(Proved { question, bytes: bytes.clone() });
         Ok(Some(bytes))
     }
+}
+
+/// Whether there is no proof tomorrow either. A block that nobody has yet may be the next one.
+const fn is_for_good(problem: &ProofBuildError) -> bool {
+    matches!(problem, ProofBuildError::BeforeHorizon { .. } | ProofBuildError::TooLarge { .. })
 }
 
 impl SnapshotSource for StoredSnapshots {
@@ -202,6 +210,7 @@ mod tests {
         let unknown = Checkpoint { block_hash: BlockHash::ZERO, ..began };
         assert!(ask(Some(unknown)).is_empty());
         assert!(!ask(Some(began)).is_empty(), "as before");
+        assert!(source.proved.lock().get(&(height, unknown)).is_none(), "it may be the next block");
         origin.make(end);
         assert_eq!(
             Checkpoint::of(&proved(&origin, None, &ask(None)).unwrap().header),

@@ -27,7 +27,7 @@ use crate::protocol::bft::{self, Input};
 use crate::protocol::state::LedgerState;
 use crate::protocol::transition::{self, BlockCapacity, BlockDraft, BlockOutcome};
 use crate::protocol::validity::{CheckedTransaction, UtxoReader as _};
-use crate::types::limits::{CLOCK_DRIFT_MS_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX};
+use crate::types::limits::{CLOCK_DRIFT_MS_MAX, REQUEST_IDS_MAX};
 use crate::types::{BlockBlueprint, BlockHash, Commit, Round, TimeMs, TxId, VoteKind};
 
 /// The transactions of a block without the reward, and what it does.
@@ -54,12 +54,20 @@ struct Candidate {
     own: bool,
 }
 
-/// The blocks that were proposed at the current height, by hash.
+/// The blocks that were proposed at the current height.
 #[derive(Default)]
-pub(super) struct Candidates(BTreeMap<BlockHash, Candidate>);
+pub(super) struct Candidates {
+    blocks: BTreeMap<BlockHash, Candidate>,
+    /// Promises that were sent since a block lacked them. A member can propose more than one such block.
+    sent: BTreeSet<TxId>,
+}
 
 impl Candidate {
-    fn new(blueprint: Arc<BlockBlueprint>, own: bool, finality: &ConsensusEngine) -> Self {
+    fn new(
+        blueprint: Arc<BlockBlueprint>,
+        own: bool,
+        (finality, is_closing): (&ConsensusEngine, bool),
+    ) -> Self {
         let transfers = blueprint.transfers();
         let machine = finality.machine();
         let without = |is_there: &dyn Fn(&TxId) -> bool| -> BTreeSet<TxId> {
@@ -67,7 +75,8 @@ impl Candidate {
         };
         let missing = without(&|txid| machine.transaction(txid).is_some());
         let uncertified = without(&|txid| machine.is_certified(txid));
-        let ends_epoch = blueprint.header.epoch_end;
+        // One that ends an epoch which is not closing is found to be invalid.
+        let ends_epoch = blueprint.header.epoch_end && is_closing;
         let left_out = if ends_epoch { finality.promises_outside(transfers) } else { Vec::new() };
         let checked = None;
         Self {
@@ -96,17 +105,18 @@ impl Candidate {
 
 impl Candidates {
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.blocks.clear();
+        self.sent.clear();
     }
 
     /// The transactions of a valid block without the reward.
     pub(super) fn transactions(&self, hash: &BlockHash) -> Option<&[CheckedTransaction]> {
-        self.0.get(hash)?.checked.as_ref().map(|(transactions, _)| transactions.as_slice())
+        self.blocks.get(hash)?.checked.as_ref().map(|(transactions, _)| transactions.as_slice())
     }
 
     /// A block that was decided: its head, what it does, and whether this node built it.
     pub(super) fn take(&mut self, hash: &BlockHash) -> Option<(Arc<BlockBlueprint>, Checked, bool)> {
-        let candidate = self.0.remove(hash)?;
+        let candidate = self.blocks.remove(hash)?;
         Some((candidate.blueprint, candidate.checked?, candidate.own))
     }
 
@@ -115,40 +125,46 @@ impl Candidates {
         &mut self,
         blueprint: Arc<BlockBlueprint>,
         finality: &ConsensusEngine,
+        is_closing: bool,
         out: &mut Outbox,
     ) {
         let hash = blueprint.header.hash();
-        if let Some(candidate) = self.0.get_mut(&hash) {
+        if let Some(candidate) = self.blocks.get_mut(&hash) {
             (candidate.judged, candidate.refused, candidate.acceptable) = (false, false, false);
             return;
         }
-        let candidate = Candidate::new(blueprint, false, finality);
-        send_promises(&candidate.left_out, finality, out);
-        self.0.insert(hash, candidate);
+        let candidate = Candidate::new(blueprint, false, (finality, is_closing));
+        let unsent: Vec<TxId> =
+            candidate.left_out.iter().filter(|txid| self.sent.insert(**txid)).copied().collect();
+        send_promises(&unsent, finality, out);
+        self.blocks.insert(hash, candidate);
     }
 
     /// A quorum has locked a transaction.
     pub(super) fn on_certified(&mut self, txid: &TxId) {
-        for candidate in self.0.values_mut() {
+        for candidate in self.blocks.values_mut() {
             candidate.uncertified.remove(txid);
         }
     }
 
     /// A body arrived and was kept.
     pub(super) fn on_body(&mut self, txid: &TxId) {
-        for candidate in self.0.values_mut() {
+        for candidate in self.blocks.values_mut() {
             candidate.missing.remove(txid);
         }
     }
 
     /// The states that valid blocks of this height would lead to.
     pub(super) fn outcomes(&self) -> impl Iterator<Item = &LedgerState> {
-        self.0.values().filter_map(|candidate| candidate.checked.as_ref()).map(|(_, outcome)| &outcome.state)
+        self.blocks
+            .values()
+            .filter_map(|candidate| candidate.checked.as_ref())
+            .map(|(_, outcome)| &outcome.state)
     }
 
     /// Names what the blocks of this height lack before they can be judged: bodies, then certificates.
     pub(super) fn lacking(&self) -> (Vec<TxId>, Vec<TxId>) {
-        let open = || self.0.values().filter(|candidate| !candidate.acceptable);
+        let open = || self.blocks.values().filter(|candidate| !candidate.acceptable);
         let missing = open().flat_map(|candidate| candidate.missing.iter().copied());
         let uncertified = open().flat_map(|candidate| candidate.uncertified.iter().copied());
         (missing.take(REQUEST_IDS_MAX).collect(), uncertified.take(REQUEST_IDS_MAX).collect())
@@ -159,7 +175,7 @@ impl Candidates {
 /// is among them. (Sending all promises to each proposer unasked would repeat what nearly always is there already; this
 /// sends just what was seen to be missing, before the round's end.)
 fn send_promises(lacking: &[TxId], finality: &ConsensusEngine, out: &mut Outbox) {
-    for chunk in lacking.chunks(REQUEST_CERTIFICATES_MAX) {
+    for chunk in lacking.chunks(finality.certificates_per_message()) {
         let bodies = chunk.iter().filter_map(|txid| finality.machine().transaction(txid));
         let resident = bodies.map(|transaction| Arc::clone(transaction.transaction())).collect();
         out.serve(Recipient::All, Answer::Transactions { resident, journaled: Vec::new() });
@@ -232,9 +248,10 @@ impl BftConsensus {
             Ok((block, outcome)) => {
                 let blueprint = Arc::new(block.blueprint());
                 let hash = blueprint.header.hash();
-                let mut candidate = Candidate::new(Arc::clone(&blueprint), true, finality);
+                let mut candidate =
+                    Candidate::new(Arc::clone(&blueprint), true, (finality, at.state().is_closing()));
                 candidate.checked = Some((transactions, outcome));
-                self.candidates.0.insert(hash, candidate);
+                self.candidates.blocks.insert(hash, candidate);
                 Some(blueprint)
             }
             // Certified transactions can only contradict the state when more than a third of the weight is faulty.
@@ -283,7 +300,7 @@ impl BftConsensus {
     /// Judges what is complete and was not judged, and tells the machine.
     pub(super) fn judge_candidates(&mut self, finality: &ConsensusEngine, at: &Moment<'_>) {
         let machine = &self.machine;
-        for (hash, candidate) in &mut self.candidates.0 {
+        for (hash, candidate) in &mut self.candidates.blocks {
             // The machine forgets what it is told of a block that it does not know. An own one becomes known to it when
             // its proposal is durable, and then it asks.
             if candidate.judged || !candidate.missing.is_empty() || !machine.has_block(hash) {
@@ -312,7 +329,7 @@ impl BftConsensus {
     /// Rule 4: which blocks may get a first prevote. False to true only.
     pub(in crate::consensus) fn check_acceptable(&mut self, at: &Moment<'_>) {
         let latest = at.now.wall_ms.saturating_add(CLOCK_DRIFT_MS_MAX);
-        for (hash, candidate) in &mut self.candidates.0 {
+        for (hash, candidate) in &mut self.candidates.blocks {
             // No promise is made or fulfilled any more before the next block: this one will never do.
             if !candidate.left_out.is_empty() && !candidate.refused && self.machine.has_block(hash) {
                 candidate.refused = true;

@@ -253,7 +253,7 @@ impl BftConsensus {
                 }
             }
             Effect::ValidateBlock { block } => {
-                self.candidates.consider(block, finality, out);
+                self.candidates.consider(block, finality, at.state().is_closing(), out);
                 self.judge_candidates(finality, at);
             }
             Effect::Propose { round, pol_round, block } => self.propose(round, pol_round, &block, at, out),

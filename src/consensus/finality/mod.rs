@@ -52,10 +52,14 @@ use crate::protocol::finality::{self, BatchStore, Effect, Input, Inserted};
 use crate::protocol::validity::CheckedTransaction;
 use crate::storage::JournaledMessages;
 use crate::storage::journal::JournalRecord;
+use crate::types::limits::{CERTIFICATE_VOTE_BYTES_MAX, REQUEST_CERTIFICATES_MAX};
 use crate::types::{
     Certificate, CertificateVote, Epoch, FinalityVote, MasternodeId, OwnMessage, Released, TxId, VoteBatch,
     VoteKind,
 };
+
+/// Bytes of certificates in a message that nobody has asked for.
+const UNASKED_BYTES_MAX: usize = 256 << 10;
 
 /// Drives the finality machine.
 pub struct ConsensusEngine {
@@ -357,6 +361,14 @@ impl ConsensusEngine {
     pub(super) fn promises_outside(&self, transfers: &[TxId]) -> Vec<TxId> {
         let included: BTreeSet<&TxId> = transfers.iter().collect();
         self.machine.promises().iter().filter(|txid| !included.contains(txid)).copied().collect()
+    }
+
+    /// How many certificates of this set are sent unasked in one message: what nobody has asked for is to leave room in each
+    /// peer's queue.
+    pub(super) fn certificates_per_message(&self) -> usize {
+        let members = self.machine.validators().len().max(1);
+        let bytes = members.saturating_mul(CERTIFICATE_VOTE_BYTES_MAX);
+        UNASKED_BYTES_MAX.checked_div(bytes).unwrap_or(1).clamp(1, REQUEST_CERTIFICATES_MAX)
     }
 
     /// What certifies these transactions or makes them final, as far as it is known: to be proved by whoever sends it.

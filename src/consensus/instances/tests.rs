@@ -420,3 +420,21 @@ fn members_with_many_instances_leave_a_place_for_each_other_one() {
     assert!(!member.instances.owes_an_answer(id(0), member.now_ms));
     assert_eq!(member.instances.owed_from_ms, TimeMs::MAX, "nobody is looked at before somebody speaks");
 }
+
+/// Each answer is one of every member to all: who asks without end costs each of them one in a while.
+#[test]
+fn who_asks_without_end_is_answered_once_in_a_while() {
+    let mut member = Member::new();
+    let mut said = 0;
+    for seq in 0..200 {
+        member.hear(&asks(1, instance(1), seq));
+        if member.instances.is_due(id(0), false, member.now_ms) {
+            let statement = member.instances.statement(id(0), false, member.now_ms);
+            member.instances.said = Some((member.now_ms, Arc::new(statement)));
+            said += 1;
+        }
+        member.wait(HEARD_GAP_MS);
+    }
+    let answered_ms = 200 * HEARD_GAP_MS - WINDOW;
+    assert_eq!(said, answered_ms.div_ceil(ANSWER_GAP_MS), "from the window on");
+}

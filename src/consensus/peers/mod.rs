@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 
 use self::batch_requests::{BatchRequests, Pull};
 use self::early::EarlyMessages;
-use self::pulls::Lacking;
+use self::pulls::{Lacking, RequestKind};
 use super::blocks::PeersVotes;
 use super::finality::ConsensusEngine;
 use super::moment::Moment;
@@ -46,7 +46,7 @@ type Statuses = BTreeMap<PeerId, Option<NodeStatus>>;
 pub(super) struct Peers {
     statuses: Statuses,
     /// Whose turn it is to be asked.
-    next: usize,
+    next: BTreeMap<RequestKind, usize>,
     pub(super) early: EarlyMessages,
     pub(super) batches: BatchRequests,
     pub(super) lacking: Lacking,
@@ -121,14 +121,16 @@ impl Peers {
         are_most && further.iter().all(|status| status.horizon > next)
     }
 
-    /// Another peer with each call, so that one that does not answer delays a request once.
-    pub(super) fn rotate(&mut self) -> Option<PeerId> {
+    /// Another peer with each call of a kind, so that one that does not answer delays a request once. Each kind has a turn of
+    /// its own: with a common one a peer could have some kind always asked of itself.
+    pub(super) fn rotate(&mut self, kind: RequestKind) -> Option<PeerId> {
         let count = self.statuses.len();
         if count == 0 {
             return None;
         }
-        self.next = self.next.wrapping_add(1);
-        self.statuses.keys().nth(self.next % count).copied()
+        let next = self.next.entry(kind).or_default();
+        *next = next.wrapping_add(1);
+        self.statuses.keys().nth(*next % count).copied()
     }
 
     /// Whether all votes of this epoch that peers say they hold are here, as far as they gave them when they were asked.
@@ -153,18 +155,25 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::types::{BlockHash, PublicKey, SignerBitmap};
+    use crate::types::{BlockHash, PublicKey, SignerBitmap, VoteKind};
 
     #[test]
     fn each_peer_has_its_turn_to_be_asked() {
         let mut peers = Peers::default();
-        assert_eq!(peers.rotate(), None);
+        let lock = RequestKind::Certificates(VoteKind::Lock);
+        assert_eq!(peers.rotate(lock), None);
         let all: BTreeSet<PeerId> = (1..=5).map(|byte| PublicKey([byte; 32])).collect();
         all.iter().for_each(|peer| peers.connected(*peer));
         for _ in 0..3 {
-            let asked: BTreeSet<PeerId> = all.iter().filter_map(|_| peers.rotate()).collect();
+            let asked: BTreeSet<PeerId> = all.iter().filter_map(|_| peers.rotate(lock)).collect();
             assert_eq!(asked, all);
         }
+        // Other kinds, asked as often as anybody makes them asked, change nobody's turn.
+        let asked = all.iter().filter_map(|_| {
+            (1..all.len()).for_each(|_| drop(peers.rotate(RequestKind::Bodies)));
+            peers.rotate(lock)
+        });
+        assert_eq!(asked.collect::<BTreeSet<_>>(), all);
     }
 
     fn peers(statuses: &[(Height, Height)]) -> Peers {

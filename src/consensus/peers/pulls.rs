@@ -12,6 +12,13 @@ use crate::types::limits::{
 };
 use crate::types::{Message, TxId, VoteKind};
 
+/// What peers are asked for in turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::consensus) enum RequestKind {
+    Bodies,
+    Certificates(VoteKind),
+}
+
 /// Bodies and certificates that have been lacking for a while.
 #[derive(Debug, Default)]
 pub(in crate::consensus) struct Lacking {
@@ -85,21 +92,21 @@ impl Lacking {
         &mut self,
         (bodies, certificates): (Vec<TxId>, Vec<TxId>),
         finality: &ConsensusEngine,
-    ) -> Vec<Message> {
+    ) -> Vec<(RequestKind, Message)> {
         let machine = finality.machine();
         let most = certificates_per_request(machine.validators().len());
         let mut requests = Vec::new();
         let wanted = machine.wanted_bodies().collect();
         let ids = self.bodies.next(&bodies, &wanted, REQUEST_IDS_MAX);
         if !ids.is_empty() {
-            requests.push(Message::GetTransactions(ids));
+            requests.push((RequestKind::Bodies, Message::GetTransactions(ids)));
         }
         let wanted = machine.wanted_certificates().collect();
         let certificates = self.certificates.next(&certificates, &wanted, most);
         let unfinished = self.unfinished.next(finality, most);
         for (kind, ids) in [(VoteKind::Lock, certificates), (VoteKind::Final, unfinished)] {
             if !ids.is_empty() {
-                requests.push(Message::GetCertificates(kind, ids));
+                requests.push((RequestKind::Certificates(kind), Message::GetCertificates(kind, ids)));
             }
         }
         requests

@@ -367,10 +367,9 @@ impl BlockSync {
         }
         let last = range.from.saturating_add(range.count).saturating_sub(1);
         let is_other = |peer: &PeerId| asked.iter().all(|range| range.peer != *peer);
-        let able = ahead.iter().filter(|(peer, theirs)| is_other(peer) && *theirs >= last);
-        let able = able.map(|(peer, _)| *peer).filter(|peer| self.busy(peer) < RANGES_PER_PEER_MAX);
-        if let Some(peer) = able.min_by_key(|peer| self.order(peer)) {
-            let count = last.saturating_sub(next).saturating_add(1);
+        let others = ahead.iter().filter(|(peer, _)| is_other(peer));
+        if let Some((peer, theirs)) = self.whom_to_ask(next, others) {
+            let count = last.min(theirs).saturating_sub(next).saturating_add(1);
             self.ask_for(peer, (next, count), true, at, out);
         }
     }
@@ -409,16 +408,22 @@ impl BlockSync {
             if from != first && (firsts >= RANGES_MAX || !has_room) {
                 return;
             }
-            let last = from.saturating_add(count).saturating_sub(1);
-            let with = |height: Height| -> Vec<PeerId> {
-                ahead.iter().filter(|(_, theirs)| *theirs >= height).map(|(peer, _)| *peer).collect()
-            };
-            let whole = with(last);
-            let able = if whole.is_empty() { with(from) } else { whole };
-            let able = able.into_iter().filter(|peer| self.busy(peer) < RANGES_PER_PEER_MAX);
-            let Some(peer) = able.min_by_key(|peer| self.order(peer)) else { return };
+            let Some((peer, theirs)) = self.whom_to_ask(from, ahead) else { return };
+            let count = count.min(theirs.saturating_sub(from).saturating_add(1));
             self.ask_for(peer, (from, count), false, at, out);
         }
+    }
+
+    /// Who is asked for this block and those behind it, and up to which height it has them. That somebody says it has more
+    /// than others is no reason to ask it: the range is cut to what the peer has whose turn it is.
+    fn whom_to_ask<'a>(
+        &self,
+        from: Height,
+        among: impl IntoIterator<Item = &'a (PeerId, Height)>,
+    ) -> Option<(PeerId, Height)> {
+        let able = among.into_iter().filter(|(_, theirs)| *theirs >= from);
+        let able = able.filter(|(peer, _)| self.busy(peer) < RANGES_PER_PEER_MAX);
+        able.min_by_key(|(peer, _)| self.order(peer)).copied()
     }
 
     /// Later blocks go where there is no room for one of this height: who sent them may have made them up.

@@ -125,6 +125,35 @@ fn silent_peers_that_hold_all_ranges_cost_a_moment_and_newcomers_come_last() {
     }
 }
 
+/// INV-SYNC-4: who says that it has more than all others is not asked alone.
+#[test]
+fn a_height_that_one_peer_claims_leaves_the_others_their_turns() {
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    let (honest, other, boaster) = (stranger(1), stranger(3), stranger(2));
+    for (who, height) in [(honest, 20), (other, 20), (boaster, 64)] {
+        node.feed(Event::PeerConnected(who));
+        let far = ahead(&node, height);
+        hear_from(&mut node, who, far);
+    }
+    let get = |from, count| Message::GetBlocks { from, count };
+    assert_eq!(asked(&mut node), [(honest, get(1, 20)), (boaster, get(21, 44))]);
+    node.feed(Event::PeerDisconnected(honest));
+    let far = ahead(&node, 20);
+    hear_from(&mut node, other, far);
+    assert_eq!(asked(&mut node), [(other, get(1, 20))], "who has waited longest");
+    // The other way round it is asked again, of what the other one has.
+    let mut node = Node::new(&Chain::new(), &[], START_MS);
+    for (who, height) in [(boaster, 64), (honest, 20)] {
+        node.feed(Event::PeerConnected(who));
+        let far = ahead(&node, height);
+        hear_from(&mut node, who, far);
+    }
+    assert_eq!(asked(&mut node), [(boaster, get(1, 64))]);
+    node.now_ms += SECOND_ASK_MS;
+    node.feed(Event::Tick);
+    assert_eq!(asked(&mut node), [(honest, get(1, 20))]);
+}
+
 /// Its last block is the one that a peer is likely to be about to get.
 #[test]
 fn who_is_one_block_behind_asks_when_its_patience_is_over_and_anew_each_time() {

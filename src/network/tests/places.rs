@@ -74,6 +74,16 @@ fn both_ends_keep_what_the_smaller_identity_opened_in_either_order() {
     }
 }
 
+/// INV-NET-13: whoever is dialled has no way in beside the bounds.
+#[test]
+fn who_was_dialled_comes_in_only_where_a_newcomer_would() {
+    let mut house = House::new(LARGE, 1, 8);
+    assert_eq!(house.add(SMALL, LOOPBACK, None, false), Ok((1, vec![])));
+    assert_eq!(house.add(support::key(9), LOOPBACK, None, true), Ok((2, vec![])));
+    assert_eq!(house.add(SMALL, LOOPBACK, None, true), Err(RefusalReason::Duplicate));
+    assert_eq!(house.manager.counts(), (1, 1), "the connection that was dialled stays");
+}
+
 #[test]
 fn of_one_direction_the_opener_decides() {
     let mut house = House::new(SMALL, 8, 8);

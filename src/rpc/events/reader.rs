@@ -323,18 +323,18 @@ impl EventReader {
 
     /// Reads from the ring; false if that is not where the cursor points to any more.
     fn read_ring(&mut self, page: &mut Page) -> bool {
-        let Cursor::Live { life, sequence, .. } = self.cursor else { return false };
+        let Cursor::Live { life, mut sequence, .. } = self.cursor else { return false };
         if life != self.log.life {
             return false;
         }
         let Some((entries, after)) = self.log.part(sequence, LOOKED_AT_MAX) else { return false };
-        let mut looked_at = 0_u64;
         for entry in &entries {
             if page.is_full() {
-                self.cursor = self.log.at(sequence.saturating_add(looked_at));
+                // By the entry itself: the ring may have forgotten it meanwhile.
+                self.cursor = entry.place(life, sequence);
                 return true;
             }
-            looked_at = looked_at.saturating_add(1);
+            sequence = sequence.saturating_add(1);
             if let Some(event) = self.describe(entry) {
                 page.add(event);
             }

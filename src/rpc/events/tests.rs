@@ -162,6 +162,18 @@ async fn what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_h
     assert!(matches!(page.events.as_slice(), [EventInfo::Block(told)] if told.height == HEIGHT));
 }
 
+/// INV-EVENTS-3: of a number that was forgotten all blocks of this life are read, since any of them may be behind it.
+#[tokio::test]
+async fn a_number_that_the_ring_has_forgotten_stands_before_all_blocks_of_this_life() {
+    let node = Arc::new(FakeNode { events: Arc::new(EventLog::new(7, HEIGHT - 1)), ..FakeNode::default() });
+    node.events.push(block_at(HEIGHT), Clock.instant());
+    for _ in 0..=EVENTS_MAX {
+        node.events.push(Happened::Accepted(TxId::ZERO), Clock.instant());
+    }
+    let page = reader(&node, Topic::Finalized, node.events.at(0)).page(events(100)).await.unwrap();
+    assert_eq!((page.events.len(), page.missed), (2, None), "of the block that was told since");
+}
+
 /// INV-EVENTS-2: whoever comes back in the middle of the pool goes on there, and no page holds more than asked for.
 #[tokio::test]
 async fn a_page_that_is_full_says_where_the_rest_is() {
