@@ -5,7 +5,9 @@
 //! relayed on the word of an orphan, and its signatures are not checked: it only waits for its parents.
 //!
 //! # Invariants
-//! - INV-ORPHAN-1: each sender has a share of its own, in bytes, which bounds its number too; what one sends never pushes out another's.
+//! - INV-ORPHAN-1: each sender has a share of its own, in bytes, which bounds its number too. What one sends pushes out
+//!   another's only where there is no room for all, and then what has waited longest: names are free, and those of
+//!   senders that are gone would keep everybody out.
 //! - INV-ORPHAN-2: an orphan waits for at least [`ORPHAN_WAIT_MS`], unless its parents come or the epoch ends.
 //! - INV-ORPHAN-4: those whose parents have come wait in line, and take room until they are looked at: however many there
 //!   are, they hold up nobody else.
@@ -53,12 +55,20 @@ struct Share {
     bytes: usize,
 }
 
+impl Share {
+    const fn is_full_for(&self, bytes: usize) -> bool {
+        self.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX
+    }
+}
+
 /// All orphans.
 #[derive(Debug, Default)]
 pub(super) struct OrphanStore {
     orphans: BTreeMap<CopyId, Orphan>,
     by_outpoint: BTreeMap<OutPoint, BTreeSet<CopyId>>,
     shares: BTreeMap<PeerId, Share>,
+    /// All that wait for parents.
+    by_age: BTreeSet<(u64, CopyId)>,
     /// They wait for nothing but a look, and count in the shares and the sum until then.
     ready: VecDeque<Orphan>,
     bytes: usize,
@@ -85,8 +95,9 @@ impl OrphanStore {
             return false;
         }
         while self.is_full_for(&from, bytes) {
-            let oldest = self.shares.get(&from).and_then(|share| share.by_age.first().copied());
-            // Its own oldest makes room, once it has waited long enough.
+            // What has waited longest makes room, once it has waited long enough: its own, if its share is full.
+            let own = self.shares.get(&from).filter(|share| share.is_full_for(bytes));
+            let oldest = own.map_or(&self.by_age, |share| &share.by_age).first().copied();
             match oldest.filter(|(since_ms, _)| now_ms.saturating_sub(*since_ms) >= ORPHAN_WAIT_MS) {
                 Some((_, oldest)) => self.remove(&oldest),
                 None => return false,
@@ -100,16 +111,14 @@ impl OrphanStore {
         share.by_age.insert((now_ms, id));
         share.by_txid.insert(txid, id);
         share.bytes = share.bytes.saturating_add(bytes);
+        self.by_age.insert((now_ms, id));
         self.bytes = self.bytes.saturating_add(bytes);
         self.orphans.insert(id, Orphan { transaction, from, missing, since_ms: now_ms, bytes });
         true
     }
 
     fn is_full_for(&self, from: &PeerId, bytes: usize) -> bool {
-        let of_sender = self
-            .shares
-            .get(from)
-            .is_some_and(|share| share.bytes.saturating_add(bytes) > ORPHAN_BYTES_OF_SENDER_MAX);
+        let of_sender = self.shares.get(from).is_some_and(|share| share.is_full_for(bytes));
         of_sender || self.bytes.saturating_add(bytes) > ORPHAN_BYTES_MAX
     }
 
@@ -130,6 +139,7 @@ impl OrphanStore {
                 }
             }
         }
+        self.by_age.remove(&(orphan.since_ms, *id));
         if let Some(share) = self.shares.get_mut(&orphan.from) {
             share.by_age.remove(&(orphan.since_ms, *id));
             share.by_txid.remove(&orphan.transaction.txid());
@@ -197,12 +207,8 @@ impl OrphanStore {
     /// Forgets those that have waited for too long.
     pub(super) fn expire(&mut self, now_ms: u64) {
         let is_old = |since_ms: u64| now_ms.saturating_sub(since_ms) >= ORPHAN_LIFETIME_MS;
-        let old: Vec<CopyId> = self
-            .shares
-            .values()
-            .flat_map(|share| share.by_age.iter().take_while(|(since_ms, _)| is_old(*since_ms)))
-            .map(|(_, id)| *id)
-            .collect();
+        let old = self.by_age.iter().take_while(|(since_ms, _)| is_old(*since_ms)).map(|(_, id)| *id);
+        let old: Vec<CopyId> = old.collect();
         for id in old {
             self.remove(&id);
         }
@@ -223,7 +229,8 @@ impl OrphanStore {
         let bytes: usize = self.orphans.values().chain(&self.ready).map(|orphan| orphan.bytes).sum();
         let of_shares: usize = self.shares.values().map(|share| share.bytes).sum();
         let listed: usize = self.shares.values().map(|share| share.by_age.len()).sum();
-        if bytes != self.bytes || of_shares != bytes || listed != self.orphans.len() {
+        let is_listed = listed == self.orphans.len() && self.by_age.len() == listed;
+        if bytes != self.bytes || of_shares != bytes || !is_listed {
             return Err("INV-ORPHAN-1: the shares are not counted right");
         }
         if self.shares.values().any(|share| share.by_txid.len() != share.by_age.len()) {

@@ -56,8 +56,10 @@ const ENTRY_BYTES_MAX: usize = 8 << 20;
 /// Bytes of the queues, at most.
 pub(super) const QUEUE_BYTES_MAX: usize =
     USER_QUEUE_BYTES_MAX + PEER_QUEUE_BYTES_MAX + WANTED_QUEUE_BYTES_MAX + ANNOUNCEMENTS_BYTES_MAX;
-/// Entries that are checked together, at most.
+/// Transactions that are checked together; the last entry of a lane may bring more.
 const BATCH_MAX: usize = 256;
+/// Transactions of a peer's message that are checked together: what it has more of stands in line with those of others.
+const PIECE_MAX: usize = 64;
 /// How often what is too old is looked for.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -273,12 +275,13 @@ impl AdmissionHandle {
     ) -> Result<(), NodeStopped> {
         for (queue, entry) in self.entries_of(peer, transactions) {
             queue.send(entry).await?;
+            // Before the next piece, which may wait for room.
+            self.wake.notify_one();
         }
-        self.wake.notify_one();
         Ok(())
     }
 
-    /// What was asked for apart from the rest, each with its queue.
+    /// What was asked for apart from the rest, which comes in pieces, each with its queue.
     fn entries_of(
         &self,
         peer: PeerId,
@@ -290,8 +293,9 @@ impl AdmissionHandle {
         };
         let (wanted, others): (Vec<_>, Vec<_>) = transactions.into_iter().partition(is_wanted);
         let source = TransactionSource::Peer(peer);
-        [(&self.wanted, wanted), (&self.peers, others)]
-            .into_iter()
+        let pieces: Vec<_> = others.chunks(PIECE_MAX).map(|piece| (&self.peers, piece.to_vec())).collect();
+        std::iter::once((&self.wanted, wanted))
+            .chain(pieces)
             .filter(|(_, transactions)| !transactions.is_empty())
             .map(move |(queue, transactions)| (queue, Entry { transactions, source, purpose: Purpose::Take }))
     }
@@ -471,10 +475,12 @@ impl<N: Node> AdmissionThread<N> {
         let mut oldest = Clock.instant();
         let AdmissionInbox { wanted, users, peers, .. } = &mut self.inbox;
         for (queue, share) in [(wanted, BATCH_MAX), (users, BATCH_MAX / 2), (peers, BATCH_MAX / 2)] {
-            for _ in 0..share {
+            let mut taken = 0_usize;
+            while taken < share {
                 let Ok(Queued { entry, since, .. }) = queue.try_recv() else { break };
                 oldest = oldest.min(since);
                 let Entry { transactions, source, purpose } = entry;
+                taken = taken.saturating_add(transactions.len().max(1));
                 let (ticket, fee_max) = match purpose {
                     Purpose::Judge(answer) => {
                         judged.extend(transactions.into_iter().next().zip(Some(answer)));

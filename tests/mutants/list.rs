@@ -750,7 +750,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "one_peer_asked_for_all",
         file: "src/consensus/peers/mod.rs",
-        old: "        self.next = self.next.wrapping_add(1);\n",
+        old: "        *next = next.wrapping_add(1);\n",
         new: "",
         caught_by: &["--lib consensus::peers::tests::each_peer_has_its_turn_to_be_asked"],
     },
@@ -1180,7 +1180,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "promises_left_out_not_sent_on",
         file: "src/consensus/blocks/candidates.rs",
-        old: "send_promises(&candidate.left_out, finality, out);",
+        old: "send_promises(&unsent, finality, out);",
         new: "",
         caught_by: &["--lib consensus::tests::no_epoch_ends_without_what_was_promised"],
     },
@@ -2877,8 +2877,8 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "cursors_stand_behind_the_last_block",
         file: "src/rpc/events.rs",
-        old: "self.get(sequence).map_or(self.height, |entry| entry.height)",
-        new: "self.height",
+        old: "self.get(sequence).map_or(otherwise, |entry| entry.height)",
+        new: "otherwise",
         caught_by: &[
             "--lib rpc::events::tests::what_the_ring_has_forgotten_is_read_from_the_blocks_above_the_cursors_height",
         ],
@@ -3908,10 +3908,10 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "second_asked_who_lacks_the_range",
         file: "src/consensus/sync/mod.rs",
-        old: "filter(|(peer, theirs)| is_other(peer) && *theirs >= last);",
-        new: "filter(|(peer, _)| is_other(peer));",
+        old: "let count = last.min(theirs).saturating_sub(next)",
+        new: "let count = last.max(theirs.min(last)).saturating_sub(next)",
         caught_by: &[
-            "--lib consensus::tests::strangers::only_who_has_all_of_a_range_is_asked_for_it_as_well",
+            "--lib consensus::tests::strangers::who_has_a_part_of_a_range_alone_is_asked_for_that_part",
         ],
     },
     Mutant {
@@ -4982,6 +4982,22 @@ pub const MUTANTS: &[Mutant] = &[
         new: "admit(method, extensions).map(|_| Value::Null)\n                .or_else(|_| refused(()))",
         caught_by: &[
             "--lib rpc::server::startup_tests::a_node_that_starts_says_how_far_it_is_and_answers_once_it_serves",
+        ],
+    },
+    Mutant {
+        name: "senders_that_are_gone_keep_the_store_full",
+        file: "src/admission/orphans.rs",
+        old: "let oldest = own.map_or(&self.by_age, |share| &share.by_age).first().copied();",
+        new: "let oldest = own.and_then(|share| share.by_age.first().copied());",
+        caught_by: &["--lib admission::tests::stores::orphans_of_all_senders_together_are_bounded"],
+    },
+    Mutant {
+        name: "a_turn_counts_messages",
+        file: "src/admission/thread.rs",
+        old: "taken = taken.saturating_add(transactions.len().max(1));",
+        new: "taken = taken.saturating_add(1);",
+        caught_by: &[
+            "--lib admission::thread::tests::a_turn_takes_what_was_asked_for_first_and_shares_the_rest",
         ],
     },
 ];

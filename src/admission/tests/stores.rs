@@ -134,7 +134,18 @@ fn orphans_of_all_senders_together_are_bounded() {
     let bytes = store.len() * shape(0, ORPHAN_INPUTS_MAX).encoded_bytes();
     assert!((ORPHAN_BYTES_MAX / 8..ORPHAN_BYTES_MAX).contains(&bytes), "{bytes}");
     store.check().unwrap();
-    store.expire(ORPHAN_LIFETIME_MS);
+    // Names are free, and senders that are gone keep nobody out for longer than each orphan may wait.
+    let of_new = |store: &mut OrphanStore, now_ms| {
+        let orphan = shape(refused, ORPHAN_INPUTS_MAX);
+        let missing = orphan.inputs().to_vec();
+        store.insert(orphan, peer(255), &missing, now_ms)
+    };
+    let before = store.len();
+    assert!(!of_new(&mut store, ORPHAN_WAIT_MS - 1));
+    assert!(of_new(&mut store, ORPHAN_WAIT_MS), "INV-ORPHAN-1");
+    assert_eq!(store.len(), before, "one has made room for it");
+    store.check().unwrap();
+    store.expire(ORPHAN_WAIT_MS + ORPHAN_LIFETIME_MS);
     assert!(send(&mut store, refused), "there is room again");
 }
 

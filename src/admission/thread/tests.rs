@@ -358,6 +358,14 @@ async fn a_turn_takes_what_was_asked_for_first_and_shares_the_rest() {
     thread.turn().unwrap();
     assert_eq!(thread.inbox.users.len(), BATCH_MAX + 1 - BATCH_MAX / 2);
     assert_eq!(thread.inbox.peers.len(), BATCH_MAX + 1 - BATCH_MAX / 2);
+
+    // Nor is it more where somebody sends many in one message.
+    let Turns { mut thread, handle, .. } = turns(&node.handle);
+    handle.offer(key(2), vec![transaction(1); 1_000]);
+    let waiting = || 1_000_usize.div_ceil(PIECE_MAX);
+    assert_eq!(thread.inbox.peers.len(), waiting());
+    thread.turn().unwrap();
+    assert_eq!(thread.inbox.peers.len(), waiting() - BATCH_MAX / 2 / PIECE_MAX, "INV-ADMIT-4");
 }
 
 /// Time alone tells what is too old; a turn without time leaves it.
@@ -507,7 +515,8 @@ fn an_answer_of_any_size_has_room_in_an_empty_queue() {
     let large = Arc::new(Transaction::transfer(Vec::new(), vec![output; 1_000], Vec::new()));
     let count = PEER_QUEUE_BYTES_MAX / large.memory_bytes() + 1;
     handle.offer(PublicKey([1; 32]), vec![Arc::clone(&large); count]);
-    assert_eq!(inbox.peers.len(), 1);
+    let fit = PEER_QUEUE_BYTES_MAX / (PIECE_MAX * large.memory_bytes());
+    assert!((fit..=fit + 1).contains(&inbox.peers.len()), "all pieces that there is room for");
     handle.requested(&[large.txid()]);
     handle.offer(PublicKey([1; 32]), vec![large; count]);
     assert_eq!(inbox.wanted.len(), 1);

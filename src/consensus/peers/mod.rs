@@ -170,7 +170,7 @@ mod tests {
         }
         // Other kinds, asked as often as anybody makes them asked, change nobody's turn.
         let asked = all.iter().filter_map(|_| {
-            (1..all.len()).for_each(|_| drop(peers.rotate(RequestKind::Bodies)));
+            let _others: Vec<_> = (1..all.len()).map(|_| peers.rotate(RequestKind::Bodies)).collect();
             peers.rotate(lock)
         });
         assert_eq!(asked.collect::<BTreeSet<_>>(), all);
