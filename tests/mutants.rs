@@ -476,7 +476,7 @@
 //! | places_forgotten_before_the_horizon | `a_horizon_that_could_not_be_written_leaves_out_nothing` |
 //! | pruned_files_left_at_open | `files_of_pruned_blocks_that_a_crash_left_are_gone_with_the_next_open` |
 //! | outputs_of_a_snapshot_gather | `outputs_are_written_as_they_come_and_do_not_gather_in_memory` |
-//! | second_asked_who_lacks_the_range | `only_who_has_all_of_a_range_is_asked_for_it_as_well` |
+//! | second_asked_who_lacks_the_range | `who_has_a_part_of_a_range_alone_is_asked_for_that_part` |
 //! | who_has_left_is_proven | `blocks_of_a_peer_that_has_left_prove_nothing_of_who_comes_back` |
 //! | signatures_ahead_without_a_bound | `no_more_signatures_of_an_answer_are_checked_ahead_than_are_held` |
 //! | names_of_a_later_question_kept | `a_set_that_was_there_before_is_proved_like_any_other` |
@@ -588,6 +588,23 @@
 //! | late_answer_of_a_silent_peer_unheard | `who_is_slow_is_not_taken_for_silent` |
 //! | strangers_line_without_a_turn | `a_member_that_becomes_a_stranger_while_it_waits_holds_up_nobody` |
 //! | all_members_looked_at_with_each_event | `members_with_many_instances_leave_a_place_for_each_other_one` |
+//! | promises_sent_whatever_ends | `the_end_of_an_epoch_that_is_not_closing_brings_nobodys_promises` |
+//! | promises_sent_with_each_block | `promises_that_were_left_out_are_sent_once_each_and_in_parts` |
+//! | who_has_most_is_asked_alone | `a_height_that_one_peer_claims_leaves_the_others_their_turns` |
+//! | rivals_of_one_message_all_passed_on | `few_of_many_conflicting_spends_are_passed_on_and_none_takes_a_place` |
+//! | one_turn_for_all_kinds_of_requests | `each_peer_has_its_turn_to_be_asked` |
+//! | answers_to_whoever_asks_again | `who_asks_without_end_is_answered_once_in_a_while` |
+//! | forgotten_numbers_stand_at_the_tip | `a_number_that_the_ring_has_forgotten_stands_before_all_blocks_of_this_life` |
+//! | no_proof_today_is_none_tomorrow | `whoever_asks_gets_a_proof_from_the_block_that_it_trusts_or_none` |
+//! | offers_told_apart_by_their_size | `what_somebody_says_of_its_size_makes_it_no_other_snapshot` |
+//! | who_was_dialled_comes_in_anyhow | `who_was_dialled_comes_in_only_where_a_newcomer_would` |
+//! | a_byte_now_and_then_is_progress | `who_takes_a_byte_now_and_then_stalls_as_who_takes_none` |
+//! | answers_to_who_takes_none | `who_has_not_taken_its_last_answer_waits_for_the_next_one_and_nobody_else_does` |
+//! | replaced_index_never_taken_back | `an_index_whose_successor_did_not_come_is_taken_back` |
+//! | everybody_comes_in_while_a_snapshot_is_fetched | `while_a_snapshot_is_fetched_nobody_comes_in` |
+//! | a_starting_node_has_methods | `a_node_that_starts_says_how_far_it_is_and_answers_once_it_serves` |
+//! | senders_that_are_gone_keep_the_store_full | `orphans_of_all_senders_together_are_bounded` |
+//! | a_turn_counts_messages | `a_turn_takes_what_was_asked_for_first_and_shares_the_rest` |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
