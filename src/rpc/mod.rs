@@ -60,7 +60,8 @@
 //! # Under attack
 //! Newcomers are never refused: the least useful connection goes instead (`rpc/connections.rs`). `/health` and `/ready`
 //! need no place, so they answer whatever callers do. Requests, waiting calls, bodies and answers are counted, and
-//! callers without credentials can't take all of any of them (`rpc/shares.rs`, `rpc/places.rs`, `rpc/answers.rs`).
+//! callers without credentials, among whom are here the users who may only read, can't take all of any of them
+//! (`rpc/shares.rs`, `rpc/places.rs`, `rpc/answers.rs`).
 //! Whoever meets a bound gets an error at once, with a stable reason and a time to try again.
 //!
 //! # Units

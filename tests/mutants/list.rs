@@ -4435,9 +4435,9 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "more_certificates_asked_for_than_fit",
-        file: "src/consensus/peers/pulls.rs",
-        old: "let bytes = members.max(1).saturating_mul",
-        new: "let bytes = members.min(1).saturating_mul",
+        file: "src/consensus/finality/mod.rs",
+        old: "let each = members.max(1).saturating_mul",
+        new: "let each = members.min(1).saturating_mul",
         caught_by: &[
             "--lib consensus::peers::pulls::tests::all_certificates_of_a_question_fit_into_its_answer",
         ],

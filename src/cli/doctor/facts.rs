@@ -66,7 +66,7 @@ pub(super) struct Facts {
 pub(super) enum Silence {
     /// It starts, and says how far it is.
     Starting(String),
-    /// It can't be asked.
+    /// Nothing answers there, or what answers refuses; why, in words.
     Mute(String),
 }
 

@@ -58,6 +58,12 @@ use crate::types::{
     VoteKind,
 };
 
+/// How many certificates of a set of `members` fit into so many bytes; one at least.
+pub(super) fn certificates_within(bytes: usize, members: usize) -> usize {
+    let each = members.max(1).saturating_mul(CERTIFICATE_VOTE_BYTES_MAX);
+    bytes.checked_div(each).unwrap_or(1).clamp(1, REQUEST_CERTIFICATES_MAX)
+}
+
 /// Bytes of certificates in a message that nobody has asked for.
 const UNASKED_BYTES_MAX: usize = 256 << 10;
 
@@ -366,9 +372,7 @@ impl ConsensusEngine {
     /// How many certificates of this set are sent unasked in one message: what nobody has asked for is to leave room in each
     /// peer's queue.
     pub(super) fn certificates_per_message(&self) -> usize {
-        let members = self.machine.validators().len().max(1);
-        let bytes = members.saturating_mul(CERTIFICATE_VOTE_BYTES_MAX);
-        UNASKED_BYTES_MAX.checked_div(bytes).unwrap_or(1).clamp(1, REQUEST_CERTIFICATES_MAX)
+        certificates_within(UNASKED_BYTES_MAX, self.machine.validators().len())
     }
 
     /// What certifies these transactions or makes them final, as far as it is known: to be proved by whoever sends it.

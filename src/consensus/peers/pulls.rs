@@ -6,10 +6,8 @@
 use std::collections::BTreeSet;
 use std::ops::Bound;
 
-use super::super::finality::ConsensusEngine;
-use crate::types::limits::{
-    CERTIFICATE_VOTE_BYTES_MAX, REQUEST_CERTIFICATES_MAX, REQUEST_IDS_MAX, RESPONSE_BYTES_MAX,
-};
+use super::super::finality::{ConsensusEngine, certificates_within};
+use crate::types::limits::{REQUEST_IDS_MAX, RESPONSE_BYTES_MAX};
 use crate::types::{Message, TxId, VoteKind};
 
 /// What peers are asked for in turns.
@@ -67,8 +65,7 @@ fn from_behind(names: &BTreeSet<TxId>, last: Option<TxId>, most: usize) -> impl 
 
 /// How many certificates of a set of `members` fit into one answer.
 fn certificates_per_request(members: usize) -> usize {
-    let bytes = members.max(1).saturating_mul(CERTIFICATE_VOTE_BYTES_MAX);
-    RESPONSE_BYTES_MAX.checked_div(bytes).unwrap_or(1).clamp(1, REQUEST_CERTIFICATES_MAX)
+    certificates_within(RESPONSE_BYTES_MAX, members)
 }
 
 impl Turns {
@@ -117,7 +114,7 @@ impl Lacking {
 mod tests {
     use super::*;
     use crate::types::codec::encode;
-    use crate::types::limits::{BATCH_VOTES_MAX, VALIDATORS_MAX};
+    use crate::types::limits::{BATCH_VOTES_MAX, REQUEST_CERTIFICATES_MAX, VALIDATORS_MAX};
     use crate::types::{Certificate, ChainId, FinalityVote, MasternodeId, SecretKey, VoteBatch};
 
     #[test]
